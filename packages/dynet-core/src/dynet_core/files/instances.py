@@ -48,8 +48,9 @@ def made(cls: type, arguments: Any, limits: Limits) -> Any:
 
     Args:
         cls: a class for which `reason_against` returns "".
-        arguments: a tuple of the arguments that the pickle passes to the class; for an `Enum`, the member's value.
-        limits: counts the cost.
+        arguments: a tuple of the arguments that the pickle passes to the class. For an `Enum`, the only argument is the
+            value of the member.
+        limits: counts the cost of making objects.
     """
     if issubclass(cls, enum.Enum):
         return _member(cls, arguments)
@@ -68,12 +69,13 @@ def set_state(target: Any, state: Any, limits: Limits) -> None:
 
     Args:
         target: an object that `made` has returned.
-        state: a dict from names of attributes to values. For a class with `__slots__`, a pair: such a dict or None,
-            and a dict from names of slots to values.
-        limits: counts the cost.
+        state: a dict from names of attributes to values. For a class with `__slots__`, a pair: this dict or None, and a
+            dict from names of slots to values.
+        limits: counts the cost of making objects.
 
     Raises:
-        ValueError: the state has another form, or the class has no slots of these names or allows no attributes.
+        ValueError: `state` has another form, or names a slot that the class does not have, or it has attributes and
+            objects of the class have no `__dict__`.
     """
     attributes, slots = state if type(state) is tuple and len(state) == 2 else (state, None)
     for content in (attributes, slots):

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 ATOMS = frozenset({str, int, float, bool, bytes, type(None), complex})  # types whose values contain no other objects
-DEEPEST, DEEPEST_KEY = 2000, 500  # the most levels of nesting in a value and in a key; pickle itself allows about 1000
+# The most levels of nesting that a value may have, and that a key may have. Python can pickle about 1000 levels.
+DEEPEST, DEEPEST_KEY = 2000, 500
 MOST_ALIKE = 1000  # the most keys of one container with the same hash: finding a key may compare it with all of these
 _OWN_HASH = 2**61 - 1  # ints below this are their own hashes; an attacker can choose larger ones with equal hashes
 
@@ -31,8 +32,8 @@ class Limits:
     """
 
     def __init__(self, size: int):
-        self._copies = 10_000 + 3 * size
-        self._steps = 200_000 + 10 * size
+        self._copies = 10_000 + 3 * size  # how many more items or bytes may be copied
+        self._steps = 200_000 + 10 * size  # how many more objects may be hashed or visited
         # The keys of both dicts are ids of objects. Each value begins with the object itself: this keeps it alive, so
         # that no other object gets the same id.
         self._states: dict[int, tuple[Any, Any]] = {}  # an object of a user's class, and its state (its attributes)
@@ -42,7 +43,7 @@ class Limits:
         """Note that `count` more items or bytes are copied.
 
         Raises:
-            ValueError: in proportion to the file's size, too many have been copied.
+            ValueError: more has been copied than is allowed for a file of this size.
         """
         self._copies -= count
         if self._copies < 0:
@@ -51,7 +52,7 @@ class Limits:
     def state(self, made: Any, state: Any) -> None:
         """Remember that the pickle gives the object `made` the attributes in `state`.
 
-        The hash of the object may depend on them, so `key` follows them, too.
+        Computing the object's hash may visit its attributes, so `key` counts them, too.
         """
         self._states[id(made)] = made, state
 
@@ -65,7 +66,8 @@ class Limits:
             container: the dict or set.
 
         Raises:
-            ValueError: the value is nested too deeply, or too many keys have the same hash.
+            ValueError: the value is nested too deeply, too many keys have the same hash, or hashing has taken too many
+                steps.
         """
         kind = type(value)
         if kind is str or kind is int and -_OWN_HASH < value < _OWN_HASH or kind is bytes or kind is float:
@@ -86,14 +88,15 @@ class Limits:
         return value
 
     def ways(self, value: Any, without: type) -> None:
-        """Check a value that has been read. Raise ValueError if there are too many paths through it.
+        """Check a value that has been read. Raise ValueError if there are too many paths through it or too long ones.
 
         A path leads from the value through nested containers to one item. Functions such as `repr` follow all paths,
         so a shared container counts once for each path to it. The attributes that `state` has remembered are checked
-        in the same way. They and the counts of hashes are then forgotten.
+        in the same way. At the end, they and the counts of hashes are forgotten.
 
         Args:
-            without: a class of which the value may contain no object.
+            value: the value of one pickle.
+            without: a class. If the value contains an object of it, ValueError is raised, too.
         """
         for root in (value, *[state for _, state in self._states.values()]):
             above, left = {0}, [(0, iter([root]))]

@@ -4,9 +4,9 @@ The file has one pickle for each object. The pickled value is one of these tuple
 
     ("Parameters", name)   ("LookupParameters", name)   (class, spec, name of the object's parameter collection)
 
-A spec is the value from which the class makes the object again, by `from_spec`. It can be anything that can be pickled.
-Classes of this library are named as in the original DyNet's files, for example `_dynet.VanillaLSTMBuilder`. Reading a
-file imports nothing and calls nothing that the file names; see `pickle_reader` and `names`.
+A spec is the value from which the class makes the object again, by its method `from_spec`. It can be anything that can
+be pickled. Classes of this library are named as in the original DyNet's files, for example `_dynet.VanillaLSTMBuilder`.
+Reading a file imports nothing and calls nothing that the file names; see the modules `pickle_reader` and `names`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class Record:
     """The description of one saved object.
 
     Args:
-        kind: "Parameters", "LookupParameters", or the class of any other object.
-        name: the name of the parameter; for other objects, the name of the collection of their parameters.
-        spec: the value from which `kind.from_spec` makes the object again; None for a parameter.
+        kind: "Parameters" for a parameter, "LookupParameters" for a lookup parameter; for any other object, its class.
+        name: the full name of the parameter; for any other object, the name of its parameter collection.
+        spec: the value from which `kind.from_spec` makes the object again; None for parameters.
     """
 
     kind: str | type
@@ -42,8 +42,8 @@ def write(file: BinaryIO, record: Record) -> str:
     """Write the description of one object to an open `.meta` file.
 
     Returns:
-        "" if `read` will accept the description once the user allows all classes in it; else a message that says why
-        `read` will refuse it in any case.
+        "" if `read` will accept the description, provided that the user allows all classes in it. Otherwise a message
+        that says why `read` will refuse it in any case.
 
     Raises:
         ArgumentTypeError: the spec cannot be pickled.
@@ -71,8 +71,8 @@ def read(content: bytes, path: str, allow: Mapping[str, Any]) -> list[Record]:
     Args:
         content: the bytes of the file.
         path: the file's name, for error messages.
-        allow: the classes that the user allows: name of the class in the file -> class. If None stands for the class,
-            it is looked up by its name in the modules that are already imported.
+        allow: the classes that the user allows: a dict from the names that they have in the file to the classes. If a
+            value is None, the class is looked up by its name in the modules that are already imported.
 
     Raises:
         FileFormatError: the file is damaged, or names a class that is not allowed.
@@ -89,7 +89,12 @@ def read(content: bytes, path: str, allow: Mapping[str, Any]) -> list[Record]:
 
 
 def _value(stream: BinaryIO, names: Names) -> Any:
-    """Read the next pickle from `stream` and return its value. Raise ValueError if `names` refuses a class in it."""
+    """Read the next pickle from `stream` and return its value.
+
+    Raises:
+        ValueError: `names` refuses a class or function that the pickle names, or the pickle is not plain data.
+        Exception: the pickle is damaged. The exception may be of any class.
+    """
     try:
         found = PickleReader(names).read(stream)
         names.limits.ways(found, without=Function)
@@ -102,7 +107,7 @@ def _value(stream: BinaryIO, names: Names) -> Any:
 
 
 def _problem(error: Exception, names: Names) -> str:
-    """Return text for an error message: the classes that `names` refused, and why; if none, what `error` says."""
+    """Return text for an error message: what `names` has refused, and why; if nothing, the text of `error`."""
     if names.refused:
         return explanation(names.refused)
     return f"{error!s:.200}" if type(error) is ValueError else f"{error!r:.200}"

@@ -37,7 +37,11 @@ def save(tensors: Sequence[StoredTensor], path: Path, append: bool = False) -> N
 
 
 def write(file: BinaryIO, path: Path, tensors: Sequence[StoredTensor]) -> None:
-    """Write parameters to an open file, in the format that the ending of `path`, the file's final name, determines."""
+    """Write parameters to an open file.
+
+    Args:
+        path: the file's final name. Its ending determines the format.
+    """
     if _is_safetensors(path):
         safetensors_format.write(file, tensors)
     else:
@@ -77,11 +81,15 @@ def load_all(path: Path) -> list[StoredTensor]:
 
 
 def load_one(path: Path, lookup: bool, name: str, dims: tuple[int, ...] | None = None) -> StoredTensor:
-    """Read the parameter `name`, or with `lookup` the lookup parameter of this name, and return it.
+    """Read one parameter of a file and return it.
+
+    Args:
+        lookup: whether it is a lookup parameter.
+        name: its name in the file.
+        dims: the dimensions that it must have; None accepts any.
 
     Raises:
-        FileFormatError: the file is damaged, or has no such parameter; or `dims` is given and the parameter has other
-            dimensions.
+        FileFormatError: the file is damaged, has no such parameter, or has it with other dimensions than `dims`.
     """
     with opened(path, name="populate") as reader:
         entry = reader.named(lookup, name)

@@ -25,8 +25,8 @@ from .limits import Limits, is_a
 from .plain_data import MAKERS
 
 OURS = ("dynet", "_dynet", "dynet_rnn")  # this library's modules that define builders; some may not be imported
-THEIRS = ("_dynet", "_gdynet", "dynet")  # files name one of these modules for builders and operations, as DyNet does
-OPS = "dynet_ops"
+THEIRS = ("_dynet", "_gdynet", "dynet")  # the modules that files, also DyNet's, name for builders and operations
+OPS = "dynet_ops"  # this library's module that defines operations
 NAMESPACES = ("argparse.Namespace", "optparse.Values")  # allowed to all files: their objects only hold attributes
 NOT_ALLOWED = "is not allowed"
 
@@ -37,12 +37,13 @@ have in files to the classes and functions."""
 
 @dataclass(frozen=True)
 class Function:
-    """What is done instead of calling a function that pickles name, such as numpy's `_reconstruct`.
+    """The replacement of a function that pickles name but that is never called, such as numpy's `_reconstruct`.
 
     Args:
-        make: gets the arguments that the pickle has for the function, and limits. Makes the object and returns it.
-        complete: gets the object, the state that the pickle has for it, and limits. Sets this state. None if pickles
-            have no state for such objects.
+        make: is called as make(arguments, limits) with the arguments that the pickle has for the function. It makes the
+            object and returns it.
+        complete: is called as complete(made, state, limits) with the object and the state that the pickle has for it.
+            It sets this state. None if pickles have no state for the object.
     """
 
     make: Callable[[Any, Limits], Any]
@@ -92,7 +93,8 @@ class Names:
         allow: the classes and functions that the user allows: name in the file -> class or function. If the value is
             None, the name is looked up in the modules that are already imported.
         limits: counts the cost of making objects.
-        everything: whether to allow all classes and functions of imported modules.
+        everything: whether to allow all classes and functions of imported modules. Used to check a file that has just
+            been written.
     """
 
     def __init__(self, allow: Mapping[str, Any], limits: Limits, everything: bool = False):
@@ -103,7 +105,7 @@ class Names:
         self._listed: dict[int, Any] = {}  # allowed classes and functions that the pickle has named, by their `id`
         # Objects for which the pickle may still set a state: `id` -> (object, function that sets its state).
         self._incomplete: dict[int, tuple[Any, Callable]] = {}
-        self._fragile: list[Any] = []
+        self._fragile: list[Any] = []  # the defaultdicts and deques that `abandon` empties
 
     def find(self, module: str, name: str) -> Any:
         """Return the class or function that a pickle names `module.name`, or a `Refused` if it is not allowed."""
@@ -162,7 +164,10 @@ class Names:
         self._incomplete.pop(id(target))[1](target, state, self.limits)
 
     def abandon(self) -> None:
-        """Empty all defaultdicts and deques made before an error. Python crashes when it frees deeply nested ones."""
+        """Empty all defaultdicts and deques that have been made. Called if reading the pickle fails.
+
+        Without this, Python could crash when it frees them, because they may be nested very deeply.
+        """
         for made in self._fragile:
             (dict if is_a(made, dict) else deque).clear(made)
 
@@ -253,7 +258,7 @@ def explanation(refused: Mapping[str, str]) -> str:
 
 
 def ours(name: str) -> Any:
-    """Return what the library's imported modules have under a name, such as a builder or an operation, or None."""
+    """Return the builder, operation or other object that the library's imported modules have under a name, or None."""
     modules = [sys.modules[module] for module in (*OURS, OPS) if module in sys.modules]
     return next((vars(module)[name] for module in modules if name in vars(module)), None)
 

@@ -1,7 +1,7 @@
 """Write and read the numbers in DyNet's text files. Each has the format `"%+.8e "`, as in `+1.23456789e-01 `.
 
-So each number takes sixteen characters, and has the nine digits that a float32 needs. The functions here convert whole
-arrays with numpy, which is many times faster than converting one number after the other.
+So each number takes sixteen characters with the space after it, and has the nine digits that a float32 needs. The
+functions here convert whole arrays with numpy, which is many times faster than converting one number after the other.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from ..errors import FileFormatError
 WIDTH = 16  # characters of a number with the space after it: "+1.23456789e-01 "
 BLOCK = 1 << 14  # how many numbers to convert at a time; the intermediate arrays fit into a CPU cache
 MOST_EXPONENT, LEAST_EXPONENT = 38, -45  # the range of the decimal exponents of float32 numbers
-POWERS = np.array([float(f"1e{power}") for power in range(-60, 61)])
+POWERS = np.array([float(f"1e{power}") for power in range(-60, 61)])  # element k is 10 to the power of k - 60
 LARGEST = float(np.finfo(np.float32).max)
 LAST_WORD = re.compile(rb"[+-]?[0-9]\.[0-9]{8}e[+-][0-9]{2}|[+-]?(inf|nan)", re.IGNORECASE)
-"""Matches a number of which no digits can be missing. If a file ends in one that does not match, it may be cut off."""
+"""Matches a number that is certainly complete. If the last number of a file does not match and no newline follows, the
+file may have been cut off in the middle of this number."""
 
 
 def _power(exponents: np.ndarray) -> np.ndarray:
@@ -37,6 +38,7 @@ def _digits(count: int, width: int) -> np.ndarray:
 
 FOUR_DIGITS = _digits(10_000, 4)
 TWO_DIGITS = _digits(100, 2)
+# The characters of one number. `high` and `low` have four digits each, `exponent` has two.
 CELL = np.dtype(
     {
         "names": ["sign", "first", "point", "high", "low", "e", "exponent_sign", "exponent", "space"],
@@ -48,9 +50,9 @@ CELL = np.dtype(
 
 
 def written(values: np.ndarray) -> Iterator[bytes]:
-    """Yield the text of a flat float32 array, BLOCK numbers at a time. Each number has sixteen characters.
+    """Yield the text of a flat float32 array, BLOCK numbers at a time.
 
-    Infinities and NaN are padded with spaces.
+    Each number takes sixteen characters. Infinities and NaN are padded with spaces.
     """
     for start in range(0, len(values), BLOCK):
         yield _written_block(values[start : start + BLOCK])
@@ -79,8 +81,8 @@ def _written_block(values: np.ndarray) -> bytes:
     cells["exponent"] = TWO_DIGITS[np.abs(exponents)]
     cells["space"] = ord(" ")
 
-    # `scaled` has a rounding error. Where it is near the midpoint of two whole numbers, it may have been rounded to the
-    # wrong one, so Python formats these numbers. It also formats infinities and NaN.
+    # `scaled` has a small error. Where it is near the midpoint of two whole numbers, `whole` may be the wrong one of
+    # them. So these numbers are formatted again, by Python. Python also formats infinities and NaN.
     unsure = np.abs(np.abs(scaled - whole) - 0.5) < 1e-5
     text = cells.view(f"S{WIDTH}")
     for place in np.flatnonzero(unsure | ~finite):
@@ -124,8 +126,9 @@ def read(line: bytes, count: int, where: str) -> np.ndarray:
 def _read_block(cells: np.ndarray, values: np.ndarray) -> bool:
     """Parse up to BLOCK numbers, each in a cell of sixteen characters, and put them into `values`.
 
-    Return False if a cell is not exactly in the form that `written` writes, or if its number may be too large for
-    float32. The caller then uses a slower way, which also gives error messages.
+    Return False if a cell does not have exactly the format that `written` writes for finite numbers, or if its number
+    may be too large for float32. The caller then uses `_read_words`, which is slower but knows all formats and raises
+    errors.
     """
     digits = cells.view(np.uint8).reshape(-1, WIDTH) - np.uint8(ord("0"))  # other characters become 10 or more
     negative, small = cells["sign"] == ord("-"), cells["exponent_sign"] == ord("-")

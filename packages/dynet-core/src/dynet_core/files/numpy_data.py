@@ -1,8 +1,9 @@
 """Make numpy's arrays, numbers and dtypes from a pickle, without calling what the pickle names.
 
 A pickle first calls a function that makes an object, and then may set the object's state. So `dtype` and `array` make
-objects, and `set_dtype` and `set_array` set their states. In all functions, `arguments` are what the pickle passes in
-the call, and `limits` counts the cost. They raise ValueError for arguments and states that plain data do not have.
+objects, and `set_dtype` and `set_array` set their states. In all functions, `arguments` is the tuple that the pickle
+passes in the call, and `limits` counts the cost. All functions raise ValueError for arguments and states that plain
+data do not have.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _MOST = 2**32  # the largest product of an array's dimensions, where a dimension
 
 
 def dtype(arguments: Any, limits: Limits) -> np.dtype:
-    """Return a new dtype in this machine's byte order. It is a copy, not shared, so `set_dtype` can change it."""
+    """Return a new dtype in this machine's byte order. `set_dtype` may change it, because nothing else refers to it."""
     text, _, _ = checked(arguments, (str,), _WHOLE, _WHOLE, least=3)
     if not _TEXT.fullmatch(text):
         raise ValueError(f"a dtype {text!r:.40}, which is not a plain one")
@@ -31,7 +32,7 @@ def dtype(arguments: Any, limits: Limits) -> np.dtype:
 
 
 def set_dtype(made: np.dtype, state: Any, limits: Limits) -> None:
-    """Set the byte order of a dtype, and the unit of a dtype of dates or times, as `state` from the pickle says."""
+    """Set the byte order of a dtype to what `state`, from the pickle, says. For dates and times, set the unit, too."""
     order, unit = (state[1], state[8:]) if type(state) is tuple and len(state) in (8, 9) else (None, ())
     if order not in ("<", ">", "|", "="):
         raise ValueError("the state of a dtype that is not a plain one")
@@ -46,7 +47,8 @@ def _unit(state: Any = None) -> str:
     """Return the unit of a dtype of dates or times as numpy writes it, such as "[25s]"; "" if it has no unit.
 
     Args:
-        state: the part of the dtype's state that has the unit; None if the state has no such part.
+        state: the last element of the dtype's state, which has the unit. None, which raises ValueError, stands for a
+            dtype's state without this element.
     """
     _, (unit, number, per, _) = checked(state, (dict, type(None)), (tuple,), least=2)
     if unit == b"generic":
@@ -84,10 +86,10 @@ def set_array(made: np.ndarray, state: Any, limits: Limits) -> None:
 
 
 def buffered(arguments: Any, limits: Limits) -> np.ndarray:
-    """Return a new array, as numpy's function `_frombuffer` does, which pickles of protocol 5 call.
+    """Return a new array. Pickles of protocol 5 call numpy's function `_frombuffer` for this.
 
-    `arguments` are the bytes of the elements, the dtype, the shape and the memory order ("C", "F" or "K"). After "K",
-    there is also the order of the axes.
+    `arguments` are the bytes of the elements, the dtype, the shape and the memory order ("C", "F" or "K"). If the order
+    is "K", the last argument is the order of the axes.
     """
     content, kind, shape, order, *axes = arguments
     count = _checked_shape(shape, kind)

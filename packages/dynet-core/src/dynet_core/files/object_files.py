@@ -1,8 +1,8 @@
 """Save and load parameters, builders and users' objects: `dy.save` and `dy.load`.
 
 One call of `save` writes two files: `.data` has the numbers in DyNet's text format, and `.meta` describes the objects.
-A builder is described by its class, its `spec`, and the name of its parameter collection; the class makes the builder
-again by `from_spec(spec, collection)`.
+A builder (a network, such as an LSTM) is described by its class, its `spec`, and the name of its parameter collection.
+The class makes the builder again by `from_spec(spec, collection)`.
 
 Even if saving is interrupted, readers find two files that belong together. First, the new `.data` is written under a
 temporary name that contains a hash of the new `.meta`. Then the new `.meta` replaces the old one. From then on, readers
@@ -41,12 +41,12 @@ def save(basename: Path, objects: Iterable[Any]) -> None:
 
     Args:
         basename: the path of the two files, without the endings.
-        objects: an iterable of parameters, builders and objects of your own classes. These need a method
-            `param_collection()`, a property `spec`, and a static method `from_spec(spec, model)` that makes the object
-            again.
+        objects: an iterable of parameters, builders and objects of your own classes. Each of your classes needs a
+            method `param_collection()`, a property `spec`, and a static method `from_spec(spec, model)` that makes the
+            object again.
 
     Raises:
-        ArgumentTypeError: an object is of another kind, or a spec cannot be pickled. Nothing has been written.
+        ArgumentTypeError: an object is none of these, or a spec cannot be pickled. Nothing has been written.
         ArgumentError: a file cannot store the name of a parameter.
         OSError: the files cannot be written. The old files are unchanged.
 
@@ -71,14 +71,14 @@ def load(basename: Path, params: Collection, *, allow: Allow = ()) -> list[Any]:
     library's builders and of classes in modules that are already imported. Without `allow`, specs may contain plain
     data of Python and numpy: numbers, strings, bytes, lists, tuples, sets, dicts (also OrderedDict, Counter and
     defaultdict), deques, ranges, slices, numpy's arrays and numbers. They may also contain operations of the library,
-    and the options of argparse and optparse.
+    and the objects in which argparse and optparse return a program's options.
 
     `allow` permits objects of other classes. `object.__new__` makes them, and then their attributes and slots are set;
     `__init__` is not run. You can also allow named tuples, enumerations (except combined flags), classes derived from
     Python's containers, strings and numbers, and functions, which a spec may contain but loading never calls. A class
     cannot be allowed if it defines `__new__`, `__del__`, `__reduce__`, `__reduce_ex__`, `__setstate__`,
-    `__getnewargs__` or `__getnewargs_ex__`. If its objects are keys of dicts or elements of sets, `__hash__` and
-    `__eq__` of an allowed class are run.
+    `__getnewargs__` or `__getnewargs_ex__`. Where objects of an allowed class are keys of dicts or elements of sets,
+    the class's `__hash__` and `__eq__` are run.
 
     To allow classes without changing the program's calls, use `dynet_config.set(allow=["module.Class"])` before
     `import dynet`, or set DYNET_ALLOW=module.Class,module.Other in the environment. Their modules must be imported
@@ -190,13 +190,15 @@ def _warn(problem: str, stacklevel: int) -> None:
 def _permitted(allow: Allow) -> dict[str, Any]:
     """Return all classes that files may name: those in `allow`, and those that `dynet_config` allows.
 
-    The result maps their names in files to the classes. If the user gave only a name, None stands for the class.
+    The result maps the names that they have in files to the classes. The value is None where the user gave only a name.
     """
     return {**config.PARAMS.allow, **allowed(allow)}
 
 
 def _ready_name(target: str, content: bytes) -> str:
-    """Return the temporary path of a new `.data` file. It contains a hash of the `.meta` file that belongs to it.
+    """Return the temporary path of a new `.data` file.
+
+    The path contains a hash of the `.meta` file that is written together with it, so that readers can find it.
 
     Args:
         target: the final path of the `.data` file.
@@ -207,9 +209,14 @@ def _ready_name(target: str, content: bytes) -> str:
 
 
 def _data_for(data: str, content: bytes) -> str:
-    """Return the path of the `.data` file that belongs to a `.meta` file with this content.
+    """Return the path at which the `.data` file is that belongs to a `.meta` file.
 
-    It is `data`, or the temporary path if the last save was interrupted before it renamed the file.
+    This is `data` itself, unless the last save was interrupted before it renamed its `.data` file. Then it is the
+    temporary path of this file.
+
+    Args:
+        data: the final path of the `.data` file.
+        content: the bytes of the `.meta` file.
     """
     target = os.path.realpath(data)
     ready = _ready_name(target, content)
@@ -256,21 +263,26 @@ def _objects(data: str, meta_path: str, params: Collection, allow: dict[str, Any
 
 
 class _Entries:
-    """Finds the parameters of each loaded object among the entries of a `.data` file. An entry describes a parameter.
+    """Finds the parameters of each loaded object among the entries of a `.data` file. Each entry is one parameter.
 
     Objects are loaded in the order in which they were saved. So an object's entries are usually the next ones in the
-    file. If these do not fit the object, its entries are found by the name of its parameter or collection.
+    file. If the next entries do not fit the object, its entries are found by the name of its parameter or collection.
 
     Args:
         reader: the open `.data` file.
-        single: the names of the parameters that were saved as objects themselves, not as part of a builder.
+        single: the names of the parameters that were saved by themselves, not as part of a builder.
     """
 
     def __init__(self, reader: Reader, single: set[str]):
         self.reader, self.next, self.single = reader, 0, single
 
     def one(self, lookup: bool, name: str) -> Entry:
-        """Return the entry of the parameter `name`, or lookup parameter, that was saved as an object itself."""
+        """Return the entry of a parameter that was saved by itself, not as part of a builder.
+
+        Args:
+            lookup: whether it is a lookup parameter.
+            name: its full name.
+        """
         entry = next(iter(self.reader.entries[self.next : self.next + 1]), None)
         if entry is None or entry.lookup != lookup or entry.name != name:
             return self.reader.named(lookup, name)
@@ -282,10 +294,13 @@ class _Entries:
         return sum(entry.count for entry in self.reader.with_prefix(name))
 
     def outside(self, expected: Expected) -> list[Entry]:
-        """Return the next entries if they fit `expected`, the parameters that a builder has outside of its collection.
+        """Return the entries of the parameters that a builder uses, but that are not in its collection.
 
-        An LSTM has those of its layer normalisation there. Files that DyNet wrote do not contain them; then the result
-        is [].
+        The only ones are the parameters of an LSTM's layer normalisation. The entries follow those of the collection.
+        Files that the original DyNet wrote do not contain them. So if the next entries do not fit, the result is [].
+
+        Args:
+            expected: these parameters of the builder.
         """
         following = self.reader.entries[self.next : self.next + len(expected)]
         same = [(entry.lookup, entry.dims) for entry in following] == [(lookup, dims) for lookup, dims, _ in expected]
@@ -310,9 +325,9 @@ def _object(record: meta.Record, entries: _Entries, params: Collection) -> Any:
     reader = entries.reader
     if isinstance(record.kind, str):
         return params._add_loaded(reader.read(entries.one(record.kind == "LookupParameters", record.name)))
-    # Limit how many numbers `from_spec` may add: the spec of a forged file could ask for very many. Allow 2.5 times as
-    # many as the file has, because files of DyNet lack the parameters of layer normalisation. These are at most 1.5
-    # times as many numbers as the others.
+    # Limit how many numbers the parameters that `from_spec` adds may have: the spec of a forged file could ask for very
+    # many. Allow 2.5 times as many as the file has, because files of the original DyNet lack the parameters of layer
+    # normalisation. These have at most 1.5 times as many numbers as all others.
     with params._all_or_nothing(entries.floats(record.name) * 5 // 2):
         try:
             made = record.kind.from_spec(record.spec, params)  # type: ignore[attr-defined]

@@ -1,9 +1,9 @@
 """Read pickles without calling anything that they name.
 
-A pickle is a sequence of instructions (opcodes) for a machine with a stack and a memo, a table of values that are used
-again. Where Python's own reader would import and call what the pickle names, this one calls methods of a `Names` object
-(see `names`). `OPCODES` has the opcodes that plain data need. A pickle with any other opcode is refused: those are for
-persistent objects, the extension registry and out-of-band buffers.
+A pickle is a sequence of instructions (opcodes) for a machine with a stack and a memo. The memo is a table of values
+that the pickle uses again. Where Python's own reader would import and call what the pickle names, this one calls
+methods of a `Names` object (see the module `names`). `OPCODES` has the opcodes that plain data need. A pickle with any
+other opcode is refused. The other opcodes are for persistent objects, the extension registry and out-of-band buffers.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _into_below(put: Callable[[PickleReader, Any, list], None], count: int = 0) 
     """Return the function for an opcode that moves values from the stack into the container below them on the stack.
 
     Args:
-        put: adds the values to the container.
+        put: called as put(reader, container, values), adds the values to the container.
         count: how many values to move; 0 moves all since the last mark.
     """
 

@@ -13,17 +13,17 @@ from typing import Any
 from ..errors import ArgumentTypeError
 from .names import is_listable, name_of, ours
 
-PACKAGES = ("dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim")
+PACKAGES = ("dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim")  # the packages of this library
 # The pickler that is written in Python. Unlike the one in C, it has methods to override.
 _PythonPickler: Any = pickle._Pickler  # type: ignore[attr-defined]
 
 
 def dumps(value: Any) -> tuple[bytes, dict[str, type]]:
-    """Return the pickle of a value, and the names of the functions that make its objects again when it is read.
+    """Return the pickle of a value, and the names of the functions and classes that the pickle says to call.
 
     Returns:
-        The pickle; and a dict that maps the full name of each such function (or class) to the class of the object that
-        it makes.
+        The pickle; and a dict that maps the full name of each of these functions and classes to the class of the object
+        that the call makes.
 
     Raises:
         ArgumentTypeError: the value contains an object of the library, such as a parameter.
@@ -49,7 +49,7 @@ class _Pickler(_PythonPickler):
         return stream.getvalue(), pickler.makers
 
     def save_global(self, obj: Any, name: str | None = None) -> None:
-        """Write a class or function as its full name; if it is of this library, as the name that DyNet has for it."""
+        """Write a class or function as its full name; for one of this library, write the name that DyNet gives it."""
         module, known = getattr(obj, "__module__", None) or "", name or getattr(obj, "__qualname__", "")
         if module.partition(".")[0] in PACKAGES and ours(known) is obj:
             known = obj._dynet_name() if hasattr(obj, "_dynet_name") else known

@@ -1,8 +1,8 @@
 """Make objects of Python's built-in classes from a pickle, without calling what the pickle names.
 
 `MAKERS` maps each built-in class to a function, its maker, which makes objects of this class and of classes derived
-from it. A maker takes the class of the new object, the arguments that the pickle passes to this class, and `limits`,
-which count the cost.
+from it. A maker takes three arguments: the class of the new object, a tuple of the arguments that the pickle passes to
+this class, and a `Limits` object, which counts the cost.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ Maker = Callable[[type, tuple, Limits], Any]
 
 
 def checked(arguments: Any, *kinds: tuple[type, ...], least: int = 0) -> tuple:
-    """Check the arguments that a pickle passes in a call: a tuple of the right length and types. Return them.
+    """Check the arguments that a pickle passes in a call, and return them.
 
     Args:
+        arguments: what the pickle passes. It must be a tuple.
         kinds: for each argument, the types that it may have; derived classes are not accepted.
-        least: how many arguments there must be at least; at most, there is one for each element of `kinds`.
+        least: the least number of arguments. The largest number is the length of `kinds`.
 
     Raises:
-        ValueError: the number or a type is not as expected.
+        ValueError: `arguments` is not a tuple, or it has another length or an element of another type.
     """
     if type(arguments) is tuple and least <= len(arguments) <= len(kinds):
         if all(type(argument) in types for argument, types in zip(arguments, kinds)):
@@ -38,14 +39,14 @@ def checked(arguments: Any, *kinds: tuple[type, ...], least: int = 0) -> tuple:
 
 
 def set_items(target: Any, pairs: Iterable[tuple], limits: Limits) -> None:
-    """Put pairs of a key and a value into a dict. If it is of a derived class, do not run its own methods."""
+    """Put pairs of a key and a value into a dict, by the built-in methods even if its class overrides them."""
     put = OrderedDict.__setitem__ if is_a(target, OrderedDict) else dict.__setitem__
     for key, value in pairs:
         put(target, limits.key(key, target), value)
 
 
 def add_items(target: set, items: Iterable, limits: Limits) -> None:
-    """Put items into a set. If it is of a derived class, do not run its own methods."""
+    """Put items into a set, by the built-in methods even if its class overrides them."""
     for item in items:
         set.add(target, limits.key(item, target))
 
@@ -67,7 +68,7 @@ def _mapping(base: type) -> Maker:
 
 
 def _default_dict(cls: type, arguments: tuple, limits: Limits) -> Any:
-    """Make a defaultdict. `arguments` is empty or contains the default factory, which the caller has checked."""
+    """Make a defaultdict. `arguments` is empty or has one element: the default factory, checked by the caller."""
     made = defaultdict.__new__(cls)
     for factory in arguments:
         vars(defaultdict)["default_factory"].__set__(made, factory)
@@ -147,9 +148,9 @@ def _byte_array(cls: type, arguments: tuple, limits: Limits) -> Any:
 
 
 def encoded(arguments: tuple, limits: Limits) -> bytes:
-    """Return bytes. Pickles of protocols 0 to 2 store them as a string that has one character for each byte.
+    """Return the bytes that a pickle of protocol 0, 1 or 2 stores as a string with one character for each byte.
 
-    `arguments` are this string and the name of its encoding, which must be Latin-1.
+    `arguments` is a pair: this string, and the name of its encoding, which must be Latin-1.
     """
     text, encoding = checked(arguments, (str,), (str,), least=2)
     if encoding not in ("latin1", "latin-1"):

@@ -18,8 +18,8 @@ def replacing(
 ) -> Iterator[BinaryIO]:
     """Return a context manager that opens a new file, and renames it to `path` if the `with` block raises no error.
 
-    Until then, readers find the whole old file, even after a crash. If `path` is something else than a regular file,
-    such as a pipe or a terminal, it is written directly.
+    Until it is renamed, readers find the whole old file at `path`, even after a crash. If `path` exists and is not a
+    regular file but, for example, a pipe or a terminal, it is opened itself and written directly.
 
     Args:
         path: the file. A symbolic link is followed.
@@ -71,8 +71,8 @@ def new_file_beside(target: str, mode: int | None = None) -> str:
 
     Args:
         target: the path of the file that will be replaced.
-        mode: `st_mode` of `target`, from `os.stat`: the new file gets the same permissions. With None, it gets the
-            default ones.
+        mode: `st_mode` of `target`, from `os.stat`: the new file gets the same permissions. If `target` does not exist,
+            None: the new file gets the default permissions.
     """
     folder, name = os.path.split(target)
     path = os.path.join(folder, f".{name[:200]}.{secrets.token_hex(6)}")
@@ -84,9 +84,9 @@ def new_file_beside(target: str, mode: int | None = None) -> str:
 
 
 def sync_folder(target: str) -> None:
-    """Write the entries of the folder of `target` to disk, so that the new name of the file survives a power failure.
+    """Make the folder that contains the file `target` write its list of files to disk.
 
-    Do nothing on systems that cannot do this.
+    After that, the file's new name survives a power failure. Do nothing on systems that do not support this.
     """
     try:
         folder = os.open(os.path.dirname(target), os.O_RDONLY)

@@ -71,8 +71,8 @@ def write(file: BinaryIO, tensors: Iterable[StoredTensor]) -> None:
 def _pieces(array: np.ndarray) -> Iterator[np.ndarray]:
     """Yield the numbers of an array in row-major order, as little-endian float32, in one or more arrays.
 
-    An array in this order is yielded as it is. Others are copied in pieces that fit into a CPU cache. Each piece is
-    valid only until the next one, which may overwrite it.
+    An array that is already in row-major order is yielded whole. Any other is copied in pieces that fit into a CPU
+    cache. Each piece is valid only until the next one, which may overwrite it.
     """
     if not array.size:
         return
@@ -102,7 +102,8 @@ class SafetensorsReader(Reader):
 
     Raises:
         FileFormatError: the file is damaged, or other software has written it.
-        OSError: it cannot be read.
+        ImportError: the package `safetensors` is not installed.
+        OSError: the file cannot be read.
     """
 
     def __init__(self, path: str | os.PathLike[str]):

@@ -1,6 +1,7 @@
 """The classes that all file formats share: stored parameters, their descriptions, and readers of files.
 
-A file of parameters has an entry for each parameter. An `Entry` object has all that is in this entry but the numbers.
+The part of a file that stores one parameter is called its entry. An `Entry` object has everything in this part but the
+parameter's values and gradient. The model is the collection of parameters that is saved to a file or loaded from it.
 """
 
 from __future__ import annotations
@@ -59,17 +60,25 @@ class Entry:
         return math.prod(self.dims)
 
     def problem(self, dims: tuple[int, ...]) -> str:
-        """Return an error message if the entry has other dimensions than `dims`, those in the model; else ""."""
+        """Compare the entry's dimensions with those of the parameter in the model.
+
+        Args:
+            dims: the parameter's dimensions in the model, in the order in which files store them.
+
+        Returns:
+            An error message if they differ; else "".
+        """
         if self.dims == dims:
             return ""
         there, here = shape_of(self.lookup, self.dims), shape_of(self.lookup, dims)
         return f"{kind_of(self.lookup)} {self.name} is {there} in the file, {here} in the model"
 
     def check(self, path: str, dims: tuple[int, ...]) -> None:
-        """Raise FileFormatError if the entry has other dimensions than `dims`, those in the model.
+        """Raise FileFormatError if the entry has other dimensions than the parameter in the model.
 
         Args:
             path: the file, for the error message.
+            dims: the parameter's dimensions in the model, in the order in which files store them.
         """
         if problem := self.problem(dims):
             raise FileFormatError(f"{path}: {problem}")
@@ -81,26 +90,29 @@ def kind_of(lookup: bool) -> str:
 
 
 def shape_of(lookup: bool, dims: tuple[int, ...]) -> tuple[int, ...]:
-    """Return `dims`, a parameter's dimensions as files store them, in the order in which users write them.
+    """Return the shape of a parameter as users write it.
 
-    Only lookup parameters (`lookup` is True) differ: files store the number of rows last, users write it first.
+    Args:
+        lookup: whether it is a lookup parameter.
+        dims: its dimensions as files store them. Only for a lookup parameter does the order differ: in files, the
+            number of rows is last; users write it first.
     """
     return (dims[-1], *dims[:-1]) if lookup else dims
 
 
-# What a file must contain to fit a model. For each parameter of the model: whether it is a lookup parameter, its
-# dimensions as files store them, its name. Lookup parameters come last.
+# What a file must contain to fit a model. It has one tuple for each parameter of the model: (whether this is a lookup
+# parameter, its dimensions as files store them, its name). Lookup parameters come after all others.
 Expected = Sequence[tuple[bool, tuple[int, ...], str]]
 MOST_NAMED = 20  # the most problems that one error message lists
 
 EXPLAIN: list[Callable[[Iterable[str], Iterable[str]], str]] = []
-"""Functions that may know why a file does not fit a model. Other packages append theirs to this list. Each gets the
-parameters' names in the file, and the names that the model expects. It returns a sentence for the error message, or ""
-if it knows no reason."""
+"""Functions that may know why a file does not fit a model. Other packages append theirs to this list. Each function
+takes two arguments: the names of the parameters in the file, and the names of the parameters that the model expects. It
+returns a sentence for the error message, or "" if it knows no reason."""
 
 
 class Reader:
-    """An open file of parameters. `entries` describes all of them, in the order of the file; `read` reads one.
+    """An open file of parameters. The list `entries` describes all of them, in the order of the file; `read` reads one.
 
     This is the base class; each file format has a subclass.
     """
@@ -132,7 +144,11 @@ class Reader:
         return {(entry.lookup, entry.name): entry for entry in reversed(self.entries)}
 
     def named(self, lookup: bool, name: str) -> Entry:
-        """Return the first entry named `name` of a lookup parameter (if `lookup` is True) or of any other parameter.
+        """Return the first entry of a parameter with this name.
+
+        Args:
+            lookup: True finds only lookup parameters, False only other parameters.
+            name: the full name, such as `/encoder/_0`.
 
         Raises:
             FileFormatError: the file has no such entry.
@@ -143,9 +159,10 @@ class Reader:
         return entry
 
     def _misfit(self, message: str, found: Iterable[Entry], expected: Iterable[str]) -> FileFormatError:
-        """Return an error that says `message`, and why the file does not fit the model if a function in EXPLAIN knows.
+        """Return an error whose text is `message`, followed by the reasons that the functions in EXPLAIN give.
 
         Args:
+            message: how the file does not fit the model.
             found: the entries in the file.
             expected: the names of the parameters that the file should have.
         """
@@ -155,8 +172,13 @@ class Reader:
     def matching(self, key: str, expected: Expected) -> list[Entry]:
         """Return the entries of the collection `key`, one for each parameter in `expected`, in the same order.
 
-        If `key` is "", the whole file is taken. The first entry belongs to the first expected parameter, and so on;
-        names may differ. Lookup parameters are counted separately: they come after the others in both lists.
+        Entries and parameters are matched by their order, not by name: the first entry belongs to the first expected
+        parameter, and so on. In the file, lookup parameters may be between the others; in `expected` and in the result,
+        they come after all others.
+
+        Args:
+            key: the name of the collection in the file; "" matches all entries of the file.
+            expected: the parameters of the model.
 
         Raises:
             FileFormatError: the number of entries or their dimensions are not as expected.

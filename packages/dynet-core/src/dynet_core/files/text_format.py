@@ -1,11 +1,12 @@
-"""Read and write DyNet's text format. A file is a sequence of entries, each a parameter or a lookup parameter:
+"""Read and write DyNet's text format. A file is a sequence of entries, one for each parameter or lookup parameter:
 
     #Parameter# /encoder/_0 {3,2} 97 ZERO_GRAD
     +1.00000000e+00 ... one line of values, column by column
     ... and one line of the gradient, if the entry says FULL_GRAD
 
 {3,2} are the dimensions. The last dimension of a `#LookupParameter#` is the number of rows. 97 is the number of bytes
-after the first line. The first line ends with FROZEN if trainers do not change the parameter; DyNet ignores this word.
+that the other lines of the entry take. The first line says ZERO_GRAD if the gradient is zero and not stored. It ends
+with FROZEN if trainers do not change the parameter; DyNet ignores this word.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ HEAD = re.compile(
     rb"\{(?P<dims>[0-9]{1,18}(?:,[0-9]{1,18})*)\} (?P<bytes>[0-9]{1,20})"
     rb"(?: (?P<gradient>ZERO_GRAD|FULL_GRAD)(?P<frozen> FROZEN)?)? ?\r?\n?"
 )
-LONGEST_HEAD = 1 << 16
+LONGEST_HEAD = 1 << 16  # the most bytes that the first line of an entry may have
 
 
 def write(file: BinaryIO, tensors: Iterable[StoredTensor]) -> None:
@@ -52,7 +53,7 @@ def write(file: BinaryIO, tensors: Iterable[StoredTensor]) -> None:
 
 
 def checked_name(name: str) -> str:
-    """Return the name of a parameter, after checking that an entry can store it.
+    """Check that an entry can store a parameter with this name, and return the name.
 
     Raises:
         ArgumentError: the name is empty, or contains white space or '#'.
@@ -105,7 +106,7 @@ class TextReader(Reader):
         """Parse the first line of an entry, which begins at byte `start`.
 
         Returns:
-            The entry, and the number of bytes after its first line.
+            The entry, and how many bytes its other lines take.
         """
         found = HEAD.fullmatch(line)
         if found is None:
@@ -119,7 +120,8 @@ class TextReader(Reader):
         gradient = found["gradient"] == b"FULL_GRAD" if found["gradient"] else size == 2 * once
         if size != once * (1 + gradient):
             raise self._error(start, f"{count} values do not take {size} bytes")
-        # Check that so many values can follow: each takes at least one byte, and all but the last a space after it.
+        # Check that the rest of the file is long enough for `count` values: each takes at least one byte, and a space
+        # follows each but the last.
         if 2 * count - 1 > self.size - self.file.tell():
             raise self._error(start, f"{count} values are announced, and the file ends before")
         try:
@@ -133,10 +135,12 @@ class TextReader(Reader):
         return FileFormatError(f"{self.path}, byte {position}: {reason}")
 
     def _skip(self, entry: Entry, size: int) -> None:
-        """Move to the end of an entry's numbers.
+        """Set the position in the file to the end of an entry.
 
-        `size` is how many bytes they take, as the file says. If neither another entry nor the end of the file follows
-        after so many bytes, `size` is wrong, and the end is found by reading lines.
+        Args:
+            entry: the entry; its `position` is where its numbers begin.
+            size: how many bytes its numbers take, as its first line says. If neither another entry nor the end of the
+                file follows there, `size` is wrong, and the end is found by reading lines.
         """
         end = entry.position + size
         self.file.seek(end - 1)

@@ -64,7 +64,7 @@ class PyInitializer:
 
 
 def error(initializer: PyInitializer, reason: str) -> InitializerError:
-    """Return an InitializerError whose message is the initializer's class and `reason`."""
+    """Return an InitializerError whose message is the name of the initializer's class, followed by `reason`."""
     return InitializerError(f"{type(initializer).__name__}: {reason}")
 
 
@@ -90,7 +90,8 @@ def check_number(initializer: PyInitializer, field: str, least: float | None = N
 
     Raises:
         ArgumentTypeError: the attribute is not a number.
-        InitializerError: the number is not allowed.
+        InitializerError: the attribute is NaN, too large for float32, less than `least`, or an infinity that is not
+            allowed.
     """
     value = getattr(initializer, field)
     if not isinstance(value, (Real, np.bool_)):

@@ -127,7 +127,8 @@ class GlorotInitializer(PyInitializer):
     `is_lookup=True`.
 
     Args:
-        is_lookup: whether to leave out the last dimension, which is the number of rows in a lookup parameter.
+        is_lookup: whether to leave the last dimension out of the formula. In a lookup parameter, it is the number of
+            rows.
         gain: a factor, 0 or more. It depends on the activation function f: 1 for tanh, 0.5 for ReLU, 4 for the sigmoid,
             1 / f'(0) for any smooth f.
 
@@ -193,8 +194,9 @@ class SaxeInitializer(PyInitializer):
         side = side_of_square(self, dim)
         matrix = symmetric_uniform(1, dim).reshape(dim, order="F").astype(np.float64)
         left, _, right = np.linalg.svd(matrix)
-        # If a left singular vector and its right one both change their signs, they still solve the problem, and
-        # libraries differ in this. Choose the signs that make the right vector's element of largest magnitude positive.
+        # A singular value decomposition stays valid if a left singular vector and the right one that belongs to it both
+        # change their signs, and libraries choose different signs. So choose them here: those that make the element of
+        # largest magnitude of the right vector positive.
         largest = np.argmax(np.abs(right), axis=1)
         signs = np.sign(right[np.arange(side), largest])
         return (np.float32(self.scale) * (left * signs).astype(np.float32)).reshape(-1, order="F")
@@ -212,8 +214,8 @@ class FromFileInitializer(PyInitializer):
 
     Raises:
         OSError: the file cannot be read.
-        InitializerError: the file has more or fewer numbers than the parameter, or a word is not a number or too large
-            for float32.
+        InitializerError: the file has more or fewer numbers than the parameter, or something in it is not a number, or
+            a number is too large for float32.
 
     >>> import tempfile
     >>> with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
@@ -278,7 +280,12 @@ class NumpyInitializer(PyInitializer):
         object.__setattr__(self, "array", real_array(self.array))
 
     def values(self, dim: Sequence[int], lookup: bool = False) -> Array:
-        """Return a copy of the array, whose memory has the parameter's order. `dim` must be the shape of the array."""
+        """Return a copy of the array, in the memory order of the parameter.
+
+        Args:
+            dim: the parameter's shape. It must be the shape of the array.
+            lookup: whether this is a lookup parameter.
+        """
         dim = checked_dim(self, dim)
         if self.array.shape != dim:
             raise error(self, f"array is {self.array.shape}, the parameter is {dim}")
@@ -287,9 +294,9 @@ class NumpyInitializer(PyInitializer):
 
 
 def symmetric_uniform(scale: Number, dim: tuple[int, ...]) -> Array:
-    """Draw values uniformly from [-scale, scale], one for each element of a parameter of dimensions `dim`.
+    """Draw a value uniformly from [-scale, scale] for each element of a parameter of dimensions `dim`.
 
-    Return them as a flat array.
+    Return the values as a flat array.
     """
     return stream().uniform(-scale, scale, math.prod(dim))
 

@@ -42,8 +42,8 @@ def initializer_from(
     - "identity": `IdentityInitializer()`
     - "uniform": `UniformInitializer(scale)`; "saxe": `SaxeInitializer(scale)`
     - "normal": `NormalInitializer` with the mean `mean` and the standard deviation `std`
-    - "he": as in DyNet 2.1, `NormalInitializer` with variance 0.5 / n, where n is the last dimension of the parameter
-      (of a row if it is a lookup parameter)
+    - "he": as in DyNet 2.1, `NormalInitializer` with variance 0.5 / n, where n is the last dimension of the parameter,
+      or of one row if it is a lookup parameter
 
     As in DyNet, `scale`, `mean` and `std` are ignored if the initializer does not use them.
 
@@ -56,7 +56,7 @@ def initializer_from(
 
     Raises:
         InitializerError: the name is unknown, or an argument has a value that is not allowed.
-        ArgumentTypeError: `init` has another type, or an argument that is used is not a number.
+        ArgumentTypeError: `init` is of none of these types, or an argument that is used is not a number.
 
     Source of "he": He, Zhang, Ren and Sun, "Delving deep into rectifiers", 2015. There, the variance is 2 / n.
 

@@ -41,7 +41,7 @@ def parameter(p: Expression | list[Any] | tuple[Any, ...], update: Any = True, *
 
     Parameters are expressions already, so this function is needed only for update=False. (In DyNet 1 it was always
     needed.) `parameter(W, b)` returns a tuple of expressions, as in DyNet 2.1. `parameter([W, b])` returns a list, and
-    with a tuple as argument, a tuple. An expression that is not a parameter is returned as it is.
+    `parameter((W, b))` a tuple. An expression that is not a parameter is returned as it is.
 
     >>> W = dy.Model().parameters_from_numpy([1, 2])
     >>> dy.parameter(W).value()
@@ -72,7 +72,9 @@ def const_parameter(p: Trained) -> Expression: ...
 @overload
 def const_parameter(p: Trained, second: Trained, /, *more: Trained) -> list[Expression]: ...
 def const_parameter(p: Trained, *more: Trained) -> Any:
-    """Return a parameter or a whole lookup table as an expression without a gradient; for several, a list.
+    """Return a parameter or a whole lookup table as an expression without a gradient.
+
+    If there are several arguments, return a list with one expression for each.
 
     >>> W = dy.Model().parameters_from_numpy([1, 2])
     >>> dy.const_parameter(W).value()

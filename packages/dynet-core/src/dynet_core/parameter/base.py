@@ -29,6 +29,8 @@ def checked_values(kind: str, dims: Any, values: Any) -> tuple[tuple[int, ...], 
 
     Args:
         kind: the name of the parameter's class, for error messages.
+        dims: the dimensions that the user asked for.
+        values: all values in a flat array.
 
     Raises:
         ShapeError: `values` is not a flat array of as many numbers as `dims` says.
@@ -149,7 +151,7 @@ class Trained(Expression):
             self._storage.touched[-1] = 1
 
     def _view(self) -> Array:
-        """Return the values in the shape that users see. On the CPU it is a view of the memory, on a GPU a copy."""
+        """Return the values in the shape that users see: a view of the parameter's memory, or on a GPU a copy."""
         raise NotImplementedError
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
@@ -208,9 +210,9 @@ class Trained(Expression):
         self._storage.set_needs(self._updated)
 
     def _is_never_trained(self) -> None:
-        """Mark a parameter that is never to be trained, such as a mask of 0s and 1s, and freeze it.
+        """Freeze this parameter for good, because it is not to be trained: it may be a mask of 0s and 1s, for example.
 
-        `set_updated` of its collections skips it, so it stays frozen.
+        `ParameterCollection.set_updated` then skips it, so it stays frozen.
         """
         self.set_updated(False)
         self._never_trained = True
@@ -246,13 +248,17 @@ class Trained(Expression):
     populate_from_textfile = populate
 
     def _tensor(self, name: str = "") -> StoredTensor:
-        """Return what a file is to store for this parameter. `name` is its name there, by default its own name."""
+        """Return what a file is to store for this parameter.
+
+        Args:
+            name: the name for the parameter in the file; by default its own name.
+        """
         storage = self._storage
         gradient, frozen = storage.gradient_or_none(), not (self._updated or self._never_trained)
         return StoredTensor(self._lookup, name or self._name, self.type.dims, storage.values.array, gradient, frozen)
 
     def _expected(self) -> tuple[bool, tuple[int, ...], str]:
-        """Return how a file should describe this parameter: whether it is a lookup parameter, dimensions, name."""
+        """Return what a file must say of this parameter: whether it is a lookup parameter, its dimensions, its name."""
         return self._lookup, self.type.dims, self._name
 
     def _take(self, tensor: StoredTensor) -> None:

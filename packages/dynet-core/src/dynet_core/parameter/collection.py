@@ -48,7 +48,7 @@ class ParameterCollection(Hinted):
         self._name = "/"
         self._parameters: list[Parameters] = []
         self._lookups: list[LookupParameters] = []
-        self._names: dict[str, int] = {}  # name asked for -> how many parameters asked for it
+        self._names: dict[str, int] = {}  # name that the user asked for -> how many times
         self._collection_names: dict[str, int] = {}
         self._parent = parent
         self._weight_decay = 0.0
@@ -96,12 +96,13 @@ class ParameterCollection(Hinted):
         """Add a parameter of dimensions `dim`, with initial values from `init`.
 
         Args:
-            dim: an int or a tuple. None takes the dimensions of the array `init`. A dimension may be 0: such a
-                parameter can be saved and loaded, but it cannot be an operand.
+            dim: an int or a tuple. None takes the dimensions of the array `init`. A dimension may be 0. The parameter
+                can then be saved and loaded, but it cannot be an operand.
             init: an initializer, an array, a number, or a name such as `"glorot"`; Glorot's by default. If `dim` is an
                 int, a whole number of 2 or more must be passed by keyword, `init=3`, because it could be meant as a
                 second dimension.
-            name: the parameter's name in the collection; a number is added if it is taken. By default `_0`, `_1`, ...
+            name: the parameter's name in the collection. If another parameter has it already, a number is added. By
+                default, parameters are named `_0`, `_1`, ...
             device: "CPU" or the name of the device in use.
             scale, mean, std: arguments of the initializers `"uniform"`, `"saxe"` and `"normal"`.
         """
@@ -147,15 +148,19 @@ class ParameterCollection(Hinted):
         return self.add_lookup_parameters(np.shape(array), init=NumpyInitializer(array), name=name, device=device)
 
     def add_subcollection(self, name: str | None = None) -> ParameterCollection:
-        """Return a new collection inside this one: its parameters belong to both. Their names begin with its name."""
+        """Return a new collection inside this one.
+
+        Parameters that are added to the new one belong to both. Their full names begin with the new collection's name.
+        """
         child = ParameterCollection(self)
         child._name = self._unique(self._collection_names, checked_name("subcollection", name or "")) + "/"
         return child
 
     def _unique(self, counts: dict[str, int], name: str) -> str:
-        """Return a full name that is not taken. At first it ends with `name`, later with `name_1`, `name_2`, ...
+        """Return a full name that is not taken, for a parameter or subcollection that the user has named `name`.
 
-        If `name` is "", the full names end with `_0`, `_1`, ...
+        The first result for a name ends with the name itself, the next ones with `name_1`, `name_2`, ... If `name` is
+        "", the results end with `_0`, `_1`, ...
 
         Args:
             counts: how often each name has been asked for; updated here.
@@ -290,7 +295,7 @@ class ParameterCollection(Hinted):
         If the file was saved without `components`, load all its parameters and lookup parameters instead.
 
         Args:
-            allow: your own classes of objects that the file may contain, as in `dy.load`.
+            allow: your own classes whose objects the file may contain, as in `dy.load`.
         """
         return object_files.load_components(fname, self, allow)
 
@@ -321,7 +326,11 @@ class ParameterCollection(Hinted):
         return self._add_loaded(model_files.load_one(fname, True, key))
 
     def _tensors(self, key: str = "") -> list[StoredTensor]:
-        """Return what a file is to store for each parameter. If `key` is given, it replaces `name()` in their names."""
+        """Return what a file is to store for each parameter.
+
+        Args:
+            key: if given, the parameters' names in the file begin with it instead of the name of this collection.
+        """
         if key and not key.startswith("/"):
             raise ArgumentError(f"save: the name of a collection begins with '/': {key!r}")
         prefix = key if not key or key.endswith("/") else key + "/"
@@ -339,10 +348,10 @@ class ParameterCollection(Hinted):
 
     @contextmanager
     def _all_or_nothing(self, floats: int) -> Iterator[None]:
-        """Return a context manager for loading an object, whose parameters are added to this collection.
+        """Return a context manager for a `with` block that loads an object and adds its parameters to this collection.
 
-        The `with` block may add parameters that have up to `floats` numbers together. If it raises an error, all
-        parameters that it has added are removed again.
+        The block may add parameters that have up to `floats` numbers together; beyond that, FileFormatError is raised.
+        If the block raises an error, all parameters that it has added are removed again.
         """
         before = self._state()
         try:

@@ -1,4 +1,4 @@
-"""The class of parameters that are vectors, matrices or other tensors. Module `lookup` has the class of tables."""
+"""The class `Parameters`: vectors, matrices and other tensors that are trained. Lookup parameters are in `lookup`."""
 
 from __future__ import annotations
 

@@ -22,8 +22,9 @@ def _is_whole(value: object) -> bool:
 def one_dim_argument(method: Method) -> Method:
     """Decorate a method whose first argument is all dimensions, and whose second one is the initial values.
 
-    In a call such as `add_parameters(4, 3)`, 3 is most likely meant as a second dimension. The decorated method raises
-    ArgumentError for such calls.
+    In a call such as `add_parameters(4, 3)`, 3 is most likely meant as a second dimension. So the decorated method
+    raises ArgumentError if both arguments are whole numbers, passed by position, and the second is at least 2. Smaller
+    numbers are usual as initial values.
     """
 
     @functools.wraps(method)

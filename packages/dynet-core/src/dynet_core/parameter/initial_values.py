@@ -19,9 +19,10 @@ _loading = threading.local()
 
 @contextmanager
 def at_most(floats: int) -> Iterator[None]:
-    """Return a context manager whose `with` block, which loads a file, may make up to `floats` initial values.
+    """Return a context manager for a `with` block that loads a file: it limits how many initial values are made.
 
-    Beyond that, `initial_values` raises FileFormatError. So a small file cannot make a program take much memory.
+    If the block makes more than `floats` of them, `initial_values` raises FileFormatError. So a small file cannot make
+    a program take much memory.
     """
     _loading.floats = floats
     try:

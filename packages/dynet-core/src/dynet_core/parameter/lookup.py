@@ -1,8 +1,9 @@
 """Lookup parameters: tables of rows, such as word embeddings.
 
-Looking up rows records a node in the graph, that is, appends it. The node's signature says how to compute it. Recording
-functions are compiled code that does this for the lookup parameters in its tables. For others it calls the Python
-methods here. They record the node, and add the lookup parameter to the tables by the method `enter`.
+A lookup of rows appends ("records") a node to the graph. The node's signature says how to compute it. A recording
+function, which is compiled code, does so for the lookup parameters that it knows. For a lookup parameter that the
+recording function does not know yet, it calls the Python methods here. These record the node, and make the lookup
+parameter known to the recording function by its method `enter`. In the texts below, a table is a lookup parameter.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from .storage import Storage
 
 @functools.cache
 def _row_signature(table: Dim) -> Signature:
-    """Return the signature of a node that is one row of a table. The row is not copied: the node's value is its memory.
+    """Return the signature of a node that is one row of a table. The row is not copied: its memory is the node's value.
 
     Args:
         table: the Dim (shape) of the whole table.
@@ -41,10 +42,11 @@ def _row_signature(table: Dim) -> Signature:
 
 @functools.cache
 def _batch_signature(table: Dim, count: int) -> Signature:
-    """Return the signature of a node that copies `count` rows of a table, one into each of its batch elements.
+    """Return the signature of a node that copies several rows of a table, one into each of its batch elements.
 
     Args:
         table: the Dim (shape) of the whole table.
+        count: the number of rows, which is the node's batch size.
     """
     row = Dim.of(table.dims[:-1])
     return Signature(
@@ -124,7 +126,7 @@ class LookupParameters(Trained):
 
         Args:
             operand: the expression whose row this is: the table itself, or with update=False its `Constant`.
-            functions: the recording functions that get an entry for the table.
+            functions: the recording functions to which the table is made known.
         """
         graph = pinned()
         if not 0 <= index < self.rows:
@@ -152,7 +154,7 @@ class LookupParameters(Trained):
 
         Args:
             operand: the expression whose rows these are: the table itself, or with update=False its `Constant`.
-            functions: the recording functions that get an entry for the table and this number of rows.
+            functions: the recording functions to which the table and this number of rows are made known.
         """
         signature = _batch_signature(self.type, len(indices))
         for record in functions:
@@ -192,10 +194,12 @@ class LookupParameters(Trained):
         return np.moveaxis(stored.reshape((*self._row_dim.dims, self.rows), order="F"), -1, 0)
 
     def _one(self, name: str, stored: Array, row: Index) -> Array:
-        """Return a view of one row of `stored`, which has the values or gradients of the whole table.
+        """Return a view of one row of the table's values or gradients.
 
         Args:
             name: the name of the calling function, for error messages.
+            stored: the values or gradients of the whole table, as a flat array.
+            row: the number of the row.
         """
         return self._table(stored)[checked_indices(name, [row], self.rows, self._name)[0]]
 
@@ -267,8 +271,8 @@ class LookupParameters(Trained):
 
 ROW_FUNCTIONS = [function("lookup", LookupParameters.lookup)]
 BATCH_FUNCTIONS = [function("lookup_indices", LookupParameters.batch)]
-"""The recording functions for one row and for several rows. Ops that call `lookup` or `batch` add theirs to these
-lists, so that all of them get an entry for a table when any of them first uses it."""
+"""The recording functions that look up one row and several rows. Ops that call `lookup` or `batch` add their recording
+functions to these lists. So when one of the functions first uses a table, it is made known to all of them."""
 
 
 def _fixed_row_slowly(table: Constant, index: Index) -> Expression:
@@ -285,6 +289,7 @@ def _fixed_batch_slowly(table: Constant, i: Iterable[Index]) -> Expression:
 FIXED_ROW_FUNCTIONS = [function("index", _fixed_row_slowly)]
 FIXED_BATCH_FUNCTIONS = [function("indices", _fixed_batch_slowly)]
 (_fixed_row,), (_fixed_batch,) = FIXED_ROW_FUNCTIONS, FIXED_BATCH_FUNCTIONS
-"""The recording functions that look up rows with update=False. The table is then an operand as a `Constant`."""
+"""The recording functions that look up rows with update=False. Their first argument is the `Constant` of the table,
+an expression that has its values and gets no gradient."""
 LookupParameters.lookup = LookupParameters.__getitem__ = describe(ROW_FUNCTIONS[0], LookupParameters.lookup)  # type: ignore
 LookupParameters.batch = describe(BATCH_FUNCTIONS[0], LookupParameters.batch)  # type: ignore

@@ -1,7 +1,8 @@
 """The memory of a parameter, and its rows in PARAMETER_ROWS.
 
 PARAMETER_ROWS is a table in which compiled code finds the memory of all parameters. A row says where the values and the
-gradient of a parameter are, and whether backward passes are to compute the gradient.
+gradient of a parameter are, and whether backward passes are to compute the gradient. A lookup parameter is a table,
+too, such as one word embedding per row; the texts here say which table they mean.
 """
 
 from __future__ import annotations
@@ -26,22 +27,27 @@ class Identity:
         self.dims: list[Dim] = dims or []
 
     def row(self, **facts) -> int:
-        """Add a row for this parameter to PARAMETER_ROWS and return its number. `facts` are the arguments of `add`."""
+        """Add a row for this parameter to PARAMETER_ROWS and return the row's number.
+
+        Args:
+            facts: the arguments of `PARAMETER_ROWS.add`.
+        """
         row = PARAMETER_ROWS.add(**facts)
         self.rows.append(row)
         return row
 
     def dim(self, dim: Dim) -> Dim:
-        """Return a Dim of the same sizes as `dim`, for this parameter alone."""
+        """Return a Dim of the same sizes as `dim` that no other parameter uses."""
         own = dim.own()
         self.dims.append(own)
         return own
 
 
 class Retired(Identity):
-    """The rows and Dims of a deleted parameter. Graphs that may still use them keep this object alive.
+    """The rows of PARAMETER_ROWS and the Dims of a deleted parameter.
 
-    When it is deleted, other parameters may get these rows and Dims.
+    Graphs that may still use them keep this object alive. When it is deleted, other parameters may get its rows and
+    Dims.
     """
 
     __slots__ = ()
@@ -56,9 +62,10 @@ class Retired(Identity):
 class Storage:
     """The values and the gradient of a parameter, and its rows in PARAMETER_ROWS.
 
-    For a lookup parameter, a table of `rows` rows, the array `touched` lists the rows that have a gradient. It has four
-    parts: the number of such rows; room for their indices; for each row of the table, 1 if it is listed; and at the end
-    1 if any row may have a gradient, listed or not. A parameter of size 0 has no `touched` and gets no gradient.
+    A lookup parameter is a table of `rows` rows. Its array `touched` says which of these have a gradient, in four
+    parts: how many rows are listed; room for the indices of the listed rows; for each row of the table, 1 if it is
+    listed; and last, 1 if the list is not to be relied on, because a graph used the table as a whole. Then every row
+    must be treated as if it had a gradient. A parameter of size 0 has no `touched` and gets no gradient.
 
     Args:
         name: the parameter's full name, for messages.
@@ -95,14 +102,15 @@ class Storage:
         """Return the address of memory for a gradient that is written but never read.
 
         A parameter that is frozen or used with update=False needs no gradient. But it may be in one batch with operands
-        that need one. Then gradients are computed for all operands of the batch, so this one must be written somewhere.
+        that need one. Then gradients are computed for all operands of the batch, and the parameter's gradient must be
+        written somewhere.
         """
         if self._scratch is None:
             self._scratch = block(self.values.floats)
         return self._scratch.address
 
     def fixed_row(self) -> int:
-        """Return the number of the row of PARAMETER_ROWS that stands for the parameter used with update=False.
+        """Return the number of the row of PARAMETER_ROWS for uses of the parameter with update=False.
 
         The first call adds this row.
         """
@@ -113,9 +121,9 @@ class Storage:
         return self._fixed
 
     def whole_row(self, needs: bool) -> int:
-        """Return the number of the row of PARAMETER_ROWS that stands for a lookup table used as one tensor.
+        """Return the number of the row of PARAMETER_ROWS for uses of a whole lookup parameter as one tensor.
 
-        The first call adds this row. Unlike the row for lookups, it does not refer to `touched`.
+        The first call adds this row. Unlike the row for lookups, which is `self.row`, it does not refer to `touched`.
 
         Args:
             needs: whether the gradient is to be computed; used by the first call only. `set_needs` changes it later.

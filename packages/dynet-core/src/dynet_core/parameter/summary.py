@@ -56,7 +56,10 @@ def _rows(everything: Sequence[Trained]) -> list[tuple[str, ...]]:
 
 
 def table(parameters: Sequence[Trained]) -> str:
-    """Return a table of parameters as text: the titles, a line for each parameter, the totals."""
+    """Return a table of parameters as text: the titles, a line for each parameter, the totals.
+
+    If there is no lookup parameter, the column "kind" is left out.
+    """
     rows = _rows(parameters)
     kept = [place for place in range(len(HEAD)) if place != 1 or any(row[1] for row in rows[1:])]
     widths = {place: max(len(row[place]) for row in rows) for place in kept}
@@ -74,7 +77,7 @@ def table(parameters: Sequence[Trained]) -> str:
 
 
 def as_html(parameters: Sequence[Trained]) -> str:
-    """Return the table that `table` returns as HTML, for notebooks. It always has the column "kind"."""
+    """Return, as HTML for notebooks, the table that `table` returns as text. It always has the column "kind"."""
 
     def line(row: Sequence[str], cell: str) -> str:
         aligned = ["right" if column in RIGHT else "left" for column in range(len(row))]

@@ -3,9 +3,11 @@
 A graph is a list of records. A record describes one or more nodes (values to compute) by a few integers: first its
 signature, which says what is computed, then its operands. Numbers that the user passes in are kept in an input buffer.
 A recording function appends a record and returns an `Expression`, which refers to the last node of this record. In the
-compiled recorder, each recording function has a table from keys (the Dims, that is shapes, of the operands, or other
-words, depending on the kind of function) to signatures. Each graph has a version, which changes when nodes are removed,
-so that expressions of removed nodes are noticed. A pass is the computation of the values or gradients of a graph.
+compiled recorder, each recording function has a table that maps keys to signatures. A key is what the signature depends
+on: usually the Dims (shapes) of the operands. A random node is one that draws random numbers, such as dropout. All its
+random numbers follow from its random key, two integers in the input buffer, which has nothing to do with the keys of
+tables. Each graph has a version, which changes when nodes are removed, so that expressions of removed nodes are
+noticed. A pass is the computation of the values (forward) or gradients (backward) of a graph.
 
 There are two recorders with one interface: `compiled`, machine code made by TVM, and `plain`, in Python. The plain one
 is used if `DYNET_RECORDER=python` is set, if this Python's objects do not have the memory layout that the compiled one
@@ -14,19 +16,21 @@ relies on, or if its machine code cannot be made or loaded. Both have:
 - `expression_type(operations)`: make the type `Expression` with the methods of the class `operations` and the
   attributes `at` (the number of the node), `version` (of its graph) and `type` (its Dim). The version of a parameter is
   ANY_GRAPH.
-- `Records`: the records of one thread; `Records.adopt` makes them those of the calling thread.
+- `Records`: the records of one thread's graph. `Records.adopt` makes the calling thread append to them.
 - `commit(dim, nodes, head, operands, version)`: append a record; `sequence`: append a record whose operands are a list.
-- `take`: append numbers to the input buffer; `take_keyed`: append those of a random node, with a key.
+- `take`: append numbers to the input buffer; `take_keyed`: append a new random key, and then numbers.
 - `handle(at, dim)`: return an expression for a node.
-- `noise`, `set_noise` and `draw`: the source of the keys of random nodes. Such a key determines the random numbers.
+- `noise`, `set_noise` and `draw`: read, set and advance the source of random keys.
 - `function(kind, slow)`: return a recording function. If its table has the key of a call, it appends the record itself.
   Otherwise it calls `slow`, which records in Python, and adds the key to the table by the method `enter`.
+- `describe(record, documented)`: give a recording function the name, docstring and parameters of a Python function.
 - `with_templates(op, learn)`: return a function that appends the records of `op` from a template (a copy of what an
-  earlier call has recorded) if it knows one for the `key` of its arguments.
+  earlier call has recorded) if it has one for this call. `key(*arguments)` returns by what key it finds templates.
 - `operator`, `negative`, `subscript`: set the operators of `Expression`.
-- `become(x, at, dim)`: make an object a parameter.
+- `know_parameters`: tell the recorder which classes are parameters; `become(x, at, dim)`: make an object a parameter.
 - `next_generation`: tell graphs that signatures or parameters change, so that the next pass starts from Python.
-- `note_pass`: add 1 to the number of backward passes.
+  `generation` returns a number that each such call changes; in the plain recorder, it is always 0.
+- `note_pass`: add 1 to the number of backward passes; `passes`: return this number.
 """
 
 from __future__ import annotations
@@ -45,7 +49,7 @@ WANTED = os.environ.get("DYNET_RECORDER", "")
 
 
 def _choose():
-    """Choose the compiled recorder or the one in Python. Return its module, and a description with the reason."""
+    """Choose the compiled recorder or the one in Python. Return its module, and a text that says which one and why."""
     if WANTED not in ("", "compiled", "python"):
         raise ImportError(f"DYNET_RECORDER is {WANTED!r}: use 'compiled' or 'python', or leave it unset")
     problem = "DYNET_RECORDER=python" if WANTED == "python" else cpython.problem()

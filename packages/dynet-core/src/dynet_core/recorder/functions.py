@@ -1,10 +1,10 @@
 """Make recording functions, which append a record to the graph and return an expression.
 
-A record is a few integers that describe a call of an op. A recording function is compiled code with a table. A row of
-the table has a key (the Dims, that is shapes, of the operands, or other 64-bit words, depending on the kind of
-function) and says what to record for operands with this key. For keys not in the table the recording function calls its
+A record is a few integers that describe a call of an op. A recording function is compiled code with a table. Each row
+of the table has a key and says what to record for calls with this key. Which 64-bit words make up a key depends on the
+kind of function: usually the Dims (shapes) of the operands. For keys not in the table the recording function calls its
 slow function, which is in Python. The slow function records the call, and usually adds a row to the table by the method
-`enter`.
+`enter`. A template is a copy of all records that an earlier call of an op has made; see `with_templates`.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ KEYS = {
     "template": TEMPLATE_KEY,
 }
 """How many 64-bit words a key has, by the kind of the recording function. Kinds that are not listed have one word."""
-# These dicts have an entry for each recording function, by its address.
-_documented: dict[int, Callable] = {}  # the Python function from which it has its name, docstring and parameters
+# These three dicts have one item per recording function. The key is the function's address.
+_documented: dict[int, Callable] = {}  # the Python function whose name, docstring and parameters it has
 _entered: dict[int, dict] = {}  # the rows that have been added to its table: key -> (signature, result, limit)
 _sizes: dict[int, int] = {}  # how many words each key in its table has
 
@@ -89,9 +89,12 @@ def function(kind: str, slow: Callable) -> Any:
 def remember(self, key: Sequence, signature: int, result, limit: int = 0) -> None:
     """Add a row to the table of the recording function `self`. This is the method `enter` of recording functions.
 
+    No row is added for a call with a list of more than MOST_KEYED operands that do not all have the same Dim.
+
     Args:
         key: the row applies to calls with this key. It consists of Dims (the shapes of operands) and ints.
-        signature: the index in TABLE of the signature (what to compute), or the address of a template.
+        signature: where the signature (what to compute) begins in TABLE, the array of all signatures; or the address of
+            a template.
         result: the Dim of the expression that the recording function returns.
         limit: a number whose meaning depends on the kind of function. For lookups, indices must be less than it.
     """
@@ -118,11 +121,12 @@ def describe(record: Any, documented: Callable, around: Callable | None = None, 
 
     Args:
         record: the recording function, which is returned.
+        documented: the function whose name, docstring and parameters to use.
         around: if given, called as `around(slow, *arguments)` where the slow function would be called.
         learner: observes the calls that go to the slow function.
     """
     fallback = _documented[id(record)]
-    if isinstance(fallback, FunctionType):  # the slow function is a recording function, too, with a slow one behind it
+    if isinstance(fallback, FunctionType):  # the slow function is a recording function, too, and has a slow function
         slow = describe(fallback, documented, around)
     else:
         if around:
@@ -136,15 +140,15 @@ def describe(record: Any, documented: Callable, around: Callable | None = None, 
 
 
 def with_templates(op: Callable, learn: Callable) -> Any:
-    """Return a function that does the same as `op`, by a template where there is one, else by a call of `op`.
+    """Return a function that does the same as `op`: by a template if there is one for the call, else by calling `op`.
 
-    A template is a copy of what an earlier call has recorded. It serves further calls with the same key, which has the
-    Dims of the operands and the values of all other arguments.
+    A template is a copy of what an earlier call has recorded. It serves all calls with the same key: with the same Dims
+    of the operands and the same values of all other arguments.
 
     Args:
         op: a Python function; or a recording function, which then uses templates for keys not in its own table.
-        learn: called once, as `learn(enter)`. Returns the `Learner` that observes calls without a template. When this
-            has found a template, it calls `enter(key, template, Dim of the last node)`.
+        learn: called once, as `learn(enter)`. Returns the `Learner` that observes the calls for which there is no
+            template. When the `Learner` has made a template, it calls `enter(key, template, Dim of the last node)`.
     """
     last, slow = None, op
     while isinstance(slow, FunctionType):

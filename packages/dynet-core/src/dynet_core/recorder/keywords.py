@@ -1,6 +1,6 @@
-"""Wrap recording functions, which append nodes to the graph and take positional arguments only.
+"""Wrap functions that take positional arguments only, so that they also accept keyword arguments.
 
-The wrapped functions also accept keyword arguments.
+The functions are those that append nodes to the graph, also called recording.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any, Protocol
 class Learner(Protocol):
     """Observes what the calls of an op record in the graph.
 
-    `begin` is called before the op. If its result is not None, `end` is called after the op, with this result as
-    `begun`.
+    `begin` is called before the op. If its result is not None, `end` is called after the op, with this result as its
+    argument `begun`.
     """
 
     def begin(self, arguments: Sequence) -> Any: ...
@@ -32,9 +32,9 @@ def with_keywords(
     Args:
         documented: the function whose name, parameters and default values to use.
         record: the function to call.
-        in_order: called instead of `record` if the order of keyword arguments differs from the order of parameters. It
-            is the compiled function that has left this call to Python. With the arguments in order, it may be able to
-            record the call.
+        in_order: None, or the compiled function that calls the result of `with_keywords` where it cannot record a call
+            itself. It handles keyword arguments only in the order of the parameters. If they are in another order, the
+            result passes all arguments to `in_order` by position, because it may then be able to record the call.
         learner: observes calls of `record`.
     """
     signature, name = inspect.signature(documented), documented.__name__

@@ -1,8 +1,9 @@
-"""The recorder in Python, which is used where the compiled one cannot be: short and simple, without fast paths.
+"""The recorder in Python, short and simple. It is used where the compiled recorder cannot be.
 
 Its functions and classes have the interface of the compiled recorder, so some of them have nothing to do here. A graph
 consists of records: integers that describe nodes (values to compute). Numbers that the user passes in are in an input
-buffer. A random node has a key among its inputs, which determines the random numbers that it draws.
+buffer. A random node, such as dropout, has a key among its inputs, which determines the random numbers that it draws. A
+graph has a version, which changes when nodes are removed, so that expressions of removed nodes are noticed.
 
 A recording function appends a record and returns an expression. In the compiled recorder, it is compiled code that
 leaves some calls to its slow function, which is in Python. Here it is a copy of the slow function.
@@ -59,7 +60,7 @@ def become(x, at: int, dim) -> None:
     """Make `x`, a new object of a class of parameters, an expression that every graph may use.
 
     Args:
-        at: the number by which records refer to it: -1 minus its row in PARAMETER_ROWS.
+        at: the number by which records refer to it: -1 minus its row in PARAMETER_ROWS, the table of all parameters.
         dim: its Dim (shape).
     """
     x._at, x._version, x._type = at, ANY_GRAPH, dim
@@ -111,10 +112,10 @@ class Records:
         self.version = next(_versions)
 
     def watch(self) -> None:
-        """Do nothing: this tells the compiled recorder to let Python record, and here Python always does."""
+        """Do nothing. In the compiled recorder, this method makes Python record all nodes; here Python always does."""
 
     def ends(self) -> tuple[int, int, int]:
-        """Return three counts of the same moment: of the integers of all records, of nodes, and of input values."""
+        """Return three counts, taken at the same moment: of the integers in all records, nodes, and input values."""
         while True:  # try again if a signal handler has appended a record in between
             entry = self._entries[-1]
             count = len(self._floats)
@@ -122,10 +123,13 @@ class Records:
                 return entry[1], entry[2], count
 
     def mark_unusual(self) -> None:
-        """Do nothing: this tells the compiled recorder to let Python do `renew_cg`, and here Python always does."""
+        """Do nothing. In the compiled recorder, this makes Python do the next `renew_cg`; here Python always does."""
 
     def prepare(self, generation: int, forward: Any, backward: Any, **addresses: int) -> None:
-        """Do nothing: this lets compiled code compute values and gradients, and here Python always starts that."""
+        """Do nothing. In the compiled recorder, this lets compiled code start passes; here Python always starts them.
+
+        A pass is the computation of the values or gradients of a graph.
+        """
 
     def is_prepared(self, generation: int) -> bool:
         """Return True, because here `prepare` has nothing to do and need not be called."""
@@ -159,7 +163,7 @@ class Records:
         return self._floats.buffer_info()[0]
 
     def integers(self, begin: int = 0, end: int | None = None) -> list[int]:
-        """Return a copy of the integers of the records, from number `begin` to `end` - 1; by default to the last."""
+        """Return a copy of the records' integers `begin` to `end` - 1. If `end` is None, copy all from `begin` on."""
         self.address()
         return self._flat[begin:end].tolist()
 
@@ -168,7 +172,7 @@ class Records:
         return np.array(self._floats[start : start + count])
 
     def keys(self, begin: int) -> list[int]:
-        """Return the offsets of the random nodes' keys in the input buffer that are at least `begin`, newest first."""
+        """Return where the random nodes' keys are: their offsets in the input buffer, from `begin` on, newest first."""
         return [place for place in reversed(self.key_places) if place >= begin]
 
     def renew_keys(self) -> None:
@@ -177,7 +181,7 @@ class Records:
             self.write(place, _key())
 
     def write(self, start: int, values: np.ndarray) -> None:
-        """Replace the input values from `start` on by a float32 array, column by column."""
+        """Overwrite the input values from offset `start` on with a float32 array, column by column."""
         self._floats[start : start + values.size] = array.array("f", values.tobytes(order="F"))
 
     def take(self, values: np.ndarray) -> int:
@@ -191,14 +195,14 @@ def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: 
     """Append a record to this thread's graph and return the expression of its last node.
 
     Args:
-        dim: the Dim (shape) of this node.
+        dim: the Dim (shape) of the last node.
         nodes: how many nodes the record has.
         head: the integers with which the record begins.
         operands: what follows: ints, which are appended as they are, and expressions, whose numbers are appended.
         version: the version that the graph should have.
 
     Returns:
-        The expression; None if the graph has another version, or an operand is not a node of it.
+        The expression; None if the graph has another version, or an operand is neither a node of it nor a parameter.
     """
     records = getattr(_thread, "records", None)
     if records is None or records.version != version:
@@ -230,7 +234,7 @@ def sequence(result, head: tuple[int, ...], xs: list, dim, version: int) -> list
     The record has one node for all of them, and then one node for each.
 
     Args:
-        result: the Dim (shape) of the nodes for single operands.
+        result: the Dim (shape) of each node that belongs to one operand.
         head: the integers with which the record begins.
         xs: the operands, expressions of nodes.
         dim: the Dim that each operand should have.
@@ -274,14 +278,14 @@ def _key() -> np.ndarray:
 
 
 def noise() -> tuple[int, int]:
-    """Return the seed of which the keys of random nodes are made, and how many keys have been drawn from it."""
+    """Return the seed from which the keys of random nodes are made, and how many keys have been drawn from it."""
     seed, drawn = _noise[0], draw()
     set_noise(seed, drawn)
     return seed, drawn
 
 
 def set_noise(seed: int, drawn: int) -> None:
-    """Set the seed of which the keys of random nodes are made. Continue as if `drawn` keys had been drawn from it."""
+    """Set the seed from which the keys of random nodes are made. Go on as if `drawn` keys had been drawn from it."""
     global _noise
     _noise = seed, itertools.count(drawn)
 
@@ -294,7 +298,7 @@ def draw() -> int:
 def function(kind: str, slow: Any) -> Any:
     """Return a recording function that does what the Python function `slow` does. `kind` is not used here.
 
-    It is a copy of `slow`. A function that calls `slow` would make the user's tracebacks longer.
+    The result is a copy of `slow`, because a function that calls `slow` would make the user's tracebacks longer.
     """
     record: Any = FunctionType(slow.__code__, slow.__globals__, slow.__name__, slow.__defaults__, slow.__closure__)
     record.__kwdefaults__ = slow.__kwdefaults__
@@ -303,7 +307,7 @@ def function(kind: str, slow: Any) -> Any:
 
 
 def _enter(key: Sequence, signature: int, result, limit: int = 0) -> None:
-    """Do nothing: in the compiled recorder, recording functions have tables, and this method adds a row to them."""
+    """Do nothing. In the compiled recorder, this method adds a row to the table of a recording function."""
 
 
 def describe(record: Any, documented: Callable, around: Callable | None = None) -> Any:
@@ -311,6 +315,7 @@ def describe(record: Any, documented: Callable, around: Callable | None = None) 
 
     Args:
         record: a recording function, which is a copy of a slow function.
+        documented: the function whose name, docstring and parameters to use.
         around: if given, called as `around(slow, *arguments)` where the slow function would be called.
     """
     slow = record
@@ -328,7 +333,7 @@ def with_templates(op: Callable, learn: Callable) -> Callable:
 
 
 def key(*arguments) -> None:
-    """Return None. The compiled recorder returns the key under which it may have a template for these arguments."""
+    """Return None. In the compiled recorder, the result is the key by which it finds a template for these arguments."""
 
 
 def operator(name: str, pair: Any, right: Any, left: Any, slow: Callable, reflected: Callable) -> None:
@@ -351,7 +356,7 @@ def negative(record: Callable) -> None:
 
 
 def subscript(item: Any, stretch: Any, slow: Callable) -> None:
-    """Let `x[key]` call `slow(x, key)` for an expression x. The other functions are for the compiled recorder."""
+    """Let `x[key]` call `slow(x, key)` for an expression x. `item` and `stretch` are not used here."""
     _expression.__getitem__ = lambda x, key: slow(x, key)
 
 
@@ -359,12 +364,12 @@ _passes = 0
 
 
 def generation() -> int:
-    """Return 0. The compiled recorder returns a number that tells whether signatures or parameters have changed."""
+    """Return 0. In the compiled recorder, the result is a number that changes when signatures or parameters change."""
     return 0
 
 
 def next_generation() -> None:
-    """Do nothing: in the compiled recorder, this changes the result of `generation`. Nothing depends on it here."""
+    """Do nothing. In the compiled recorder, this changes the result of `generation`. Nothing depends on it here."""
 
 
 def passes() -> int:

@@ -1,9 +1,13 @@
 """The compiled recorder's memory of a thread's graph, and the functions that append to it.
 
 A graph consists of records: integers that describe nodes (values to compute). Numbers that the user passes in are in an
-input buffer. A random node has a key among its inputs, which determines the random numbers that it draws. A graph has a
-version, which changes when nodes are removed, so that expressions of removed nodes are noticed. All of this is in
-memory made of 64-bit words, which have names for Python (`NamedWords`) and addresses for compiled code.
+input buffer. A random node, such as dropout, has a key among its inputs, which determines the random numbers that it
+draws. A graph has a version, which changes when nodes are removed, so that expressions of removed nodes are noticed.
+All of this is in memory made of 64-bit words, which have names for Python (`NamedWords`) and addresses for compiled
+code.
+
+`commit`, `sequence`, `take`, `take_keyed` and `handle` are compiled functions; the module `plain` says what they do.
+Each has a slow function here, in Python, which it calls where it cannot do its work.
 """
 
 from __future__ import annotations
@@ -30,9 +34,10 @@ _renew_keys, draw = native("dynet_renew_keys", 1), native("draw", 0)
 
 
 def _refuse_commit(dim, nodes, head, operands, version) -> None:
-    """Return None: the result of `commit` if the graph has another version or an operand is not allowed.
+    """Return None, as the result of `commit`.
 
-    The compiled function calls this one in such cases.
+    `commit` calls this function if the graph has another version than `version`, or if an operand is neither a node of
+    the graph nor a parameter.
     """
     return None
 
@@ -63,17 +68,15 @@ def _take_array(graph: int, values: np.ndarray) -> int:
 
 
 def _refuse_sequence(result, head, xs, dim, version) -> None:
-    """Return None: the result of `sequence` if the nodes in `xs` cannot be the operands of one record.
-
-    The compiled function calls this one in this case.
-    """
+    """Return None, as the result of `sequence`. It calls this function if `xs` cannot be the operands of one record."""
     return None
 
 
 def _no_key(*arguments) -> None:
-    """Return None: the result of `key` for arguments that it has no key for. Calls with them never use a template.
+    """Return None, as the result of `key`.
 
-    The compiled function calls this one for such arguments.
+    `key` returns the key by which compiled code finds the template (see `functions.with_templates`) for a call with
+    these arguments. It calls this function for arguments with which calls never use a template.
     """
     return None
 
@@ -86,7 +89,7 @@ commit = function("commit", _refuse_commit)
 handle = function("handle", _refuse_handle)
 
 _free_words: list[NamedWords] = []  # the memory of graphs whose threads have ended, to be used again
-_no_words = NamedWords(words.GRAPH)
+_no_words = NamedWords(words.GRAPH)  # what a `Records` object has after `end`, in place of its graph's words
 
 
 def _from_to(first: str, last: str) -> slice:
@@ -103,8 +106,8 @@ def _ended(address: int, get=api.PyThread_tss_get, set=api.PyThread_tss_set, key
     """Remove all nodes of the graph whose memory is at `address`, because its thread has ended.
 
     Returns:
-        Whether the memory can be used again. This is so if the function runs in the very thread that has ended: then it
-        also makes this thread forget the address. It cannot do this from another thread.
+        Whether the memory can be used again. It can if this function runs in the thread that is ending, because then it
+        makes this thread forget the address. It cannot do this from another thread.
     """
     renew(address)
     if get(key) != address:
@@ -114,7 +117,11 @@ def _ended(address: int, get=api.PyThread_tss_get, set=api.PyThread_tss_set, key
 
 
 def _release(words: NamedWords, let_go=api.Py_DecRef, Address=c_void_p) -> None:
-    """Release the reference to the `Graph` object that `adopt` has stored in the memory of a graph."""
+    """Release the reference to the `Graph` object that `Records.adopt` has stored in the memory of its graph.
+
+    Args:
+        words: this memory.
+    """
     graph, words["object"] = words["object"], 0
     if graph:
         let_go(Address(graph))
@@ -235,13 +242,14 @@ class Records:
     def watch_values(self) -> None:
         """Let Python functions do the next `renew_cg`, and discard values that are to be computed again.
 
-        They also update the graph's `Watch`, which compiled code does not know. A graph has one if it has checkpoints,
-        checks its values for infinities and NaN, or computes each node when it is recorded.
+        These functions also update the graph's `Watch` (see the module `watch`), which compiled code does not know. A
+        graph has one if it has checkpoints, checks its values for infinities and NaN, or computes each node when it is
+        recorded.
         """
         self._words["unusual"] = self._words["watched"] = 1
 
     def mark_unusual(self) -> None:
-        """Let a Python function do the next `renew_cg`, because it must do more than remove the records."""
+        """Let a Python function do the next `renew_cg`, because more is to be cleaned up than the records."""
         self._words["unusual"] = 1
 
     def prepare(self, generation: int, forward: Any, backward: Any, **addresses: int) -> None:
@@ -278,7 +286,7 @@ class Records:
         return self._words["inputs"]
 
     def integers(self, begin: int = 0, end: int | None = None) -> list[int]:
-        """Return a copy of the integers of the records, from number `begin` to `end` - 1; by default to the last."""
+        """Return a copy of the records' integers `begin` to `end` - 1. If `end` is None, copy all from `begin` on."""
         count = (self.length if end is None else end) - begin
         return (c_int64 * count).from_address(self.address() + 8 * begin)[:] if count else []
 
@@ -290,7 +298,7 @@ class Records:
         return np.frombuffer(memory, np.float32)  # type: ignore[call-overload]
 
     def keys(self, begin: int) -> list[int]:
-        """Return the offsets of the random nodes' keys in the input buffer that are at least `begin`, newest first."""
+        """Return where the random nodes' keys are: their offsets in the input buffer, from `begin` on, newest first."""
         places, key = [], self._words["newest_key"]
         while key > begin:
             places.append(key - 1)
@@ -302,7 +310,7 @@ class Records:
         _renew_keys(self._words.address)
 
     def write(self, start: int, values: np.ndarray) -> None:
-        """Replace the input values from `start` on by a float32 array, column by column."""
+        """Overwrite the input values from offset `start` on with a float32 array, column by column."""
         values = values.ravel(order="F")
         _write_inputs(self._words.address, start, values.ctypes.data, values.size)
 
@@ -314,7 +322,7 @@ class Records:
 def generation(place: int = words.SHARED.index("generation")) -> int:
     """Return a number that changes whenever a signature is added or the memory or state of a parameter changes.
 
-    What `Records.prepare` has stored is out of date as soon as the number is another one.
+    As soon as it returns another number than before, what `Records.prepare` has stored is out of date.
     """
     return SHARED.view[place]
 
@@ -322,7 +330,7 @@ def generation(place: int = words.SHARED.index("generation")) -> int:
 def next_generation() -> None:
     """Change the number that `generation` returns, so that the next pass starts from Python.
 
-    Called when signatures or parameters change.
+    A pass computes the values or gradients of a graph. Called when signatures or parameters change.
     """
     SHARED["generation"] = next(_generations)
 
@@ -331,13 +339,13 @@ _generations = itertools.count(1)
 
 
 def noise() -> tuple[int, int]:
-    """Return the seed of which the keys of random nodes are made, and how many keys have been drawn from it."""
+    """Return the seed from which the keys of random nodes are made, and how many keys have been drawn from it."""
     seed, drawn = SHARED.together(_NOISE)
     return seed, drawn
 
 
 def set_noise(seed: int, drawn: int) -> None:
-    """Set the seed of which the keys of random nodes are made. Continue as if `drawn` keys had been drawn from it."""
+    """Set the seed from which the keys of random nodes are made. Go on as if `drawn` keys had been drawn from it."""
     SHARED.set_together(_NOISE, seed, drawn)
 
 

@@ -31,8 +31,8 @@ def whole_setting(name: str, default: int) -> int:
 
 _forever: list = []  # objects to keep alive, because compiled code or CPython knows their addresses
 MOST_FREE = whole_setting("DYNET_EXPRESSION_CHAIN", 1 << 14)
-"""The most freed expressions to keep, so that their memory can be used again. With 0, each is freed at once, as tools
-that check memory need it."""
+"""The most deleted expressions whose memory is kept to be used again. With 0, memory is freed at once; set this when a
+tool looks for errors in the use of memory."""
 
 
 def immortal(x: Any) -> Any:
@@ -62,12 +62,16 @@ class NamedWords:
         """Read several adjacent words at once and return them, so that no signal handler changes some in between.
 
         Args:
-            places: a slice of the numbers of these words.
+            places: from which word to which; 0 is the first word.
         """
         return self.view[places].tolist()
 
     def set_together(self, places: slice, *values: int) -> None:
-        """Write several adjacent words at once, so that no signal handler sees only some of them written."""
+        """Write `values` to several adjacent words at once, so that no signal handler sees only some of them written.
+
+        Args:
+            places: from which word to which; 0 is the first word.
+        """
         self.view[places] = array.array("q", values)
 
     def __setitem__(self, name: str, value: int) -> None:

@@ -52,8 +52,8 @@ def make_type(
     Args:
         name: the full name of the type.
         names: the names of the words.
-        members: the read-only attributes: name -> (name of the word that it returns, its type of member). This type,
-            such as OBJECT, says how CPython converts the word to an object.
+        members: the read-only attributes: name -> (name of the word that it returns, type of the member). The type is a
+            constant such as OBJECT; it says how CPython converts the word to an object.
         slots: number of a slot -> address of the C function that CPython calls for it.
         flags: the flags of the type, besides DEFAULT.
         bases: its base classes.
@@ -78,8 +78,8 @@ def expression_type(operations: type) -> Any:
         {
             TP_DEALLOC: ADDRESSES["free"],
             TP_NEW: ADDRESSES["new"],
-            # This function does nothing. Without it, the type would inherit the one of its base class, and the garbage
-            # collector would track all expressions.
+            # This function does nothing. Without it, the type would inherit its base class's function for this slot,
+            # and the garbage collector would track all expressions.
             TP_TRAVERSE: ADDRESSES["visit_nothing"],
             TP_FREE: ctypes.cast(api.PyObject_Free, c_void_p).value or 0,
             NB_ADD: ADDRESSES["add"],
@@ -107,7 +107,7 @@ def become(x, at: int, dim) -> None:
     """Make `x`, a new object of a class of parameters, an expression that every graph may use.
 
     Args:
-        at: the number by which records refer to it: -1 minus its row in PARAMETER_ROWS.
+        at: the number by which records refer to it: -1 minus its row in PARAMETER_ROWS, the table of all parameters.
         dim: its Dim (shape).
     """
     _become(id(x), at, ANY_GRAPH, id(immortal_dim(dim)))

@@ -89,7 +89,7 @@ class Description:
         size: the number of floats that the node takes in memory; by default `dim.total`.
         size_each: the number of floats that the node takes in addition for each EACH operand.
         columns: the number of columns that the steps compute; if `each` is True, the number for each EACH operand.
-        each: whether `columns` has to be multiplied by the number of EACH operands; None means: if `variadic`.
+        each: whether `columns` is to be multiplied by the number of EACH operands; None means the same as `variadic`.
         views: where the steps read and write. A step names a view by a role: 2 * k is the value of view number k,
             2 * k + 1 its gradient.
         forward, backward: the steps of the forward pass and of the backward pass.

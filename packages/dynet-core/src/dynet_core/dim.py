@@ -34,6 +34,8 @@ _owned: dict[Dim, int] = {}
 class Dim:
     """The shape of an expression: the sizes of its dimensions, and its batch size.
 
+    A value of this shape is stored column-major, one batch element after the other.
+
     `Dim.of` returns the same object for equal sizes. Parameters are the exception: each has a Dim object that only it
     uses, made by `own`. Nodes are computed in one batch only if their operands have the same Dim objects, so nodes that
     use different parameters are computed in different batches.

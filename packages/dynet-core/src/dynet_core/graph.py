@@ -97,9 +97,9 @@ class Graph:
     # Methods that check versions and threads
 
     def as_of(self, version: int, places: Sequence[int] = ()) -> PinnedGraph:
-        """Return a PinnedGraph, for code that stored node numbers (`places`) when the graph's version was `version`.
+        """Check that the nodes `places`, numbers from when the graph had the version `version`, are still in the graph.
 
-        The PinnedGraph can append nodes until the graph's present version changes.
+        Return a PinnedGraph, to which the caller can append nodes that use them until the version changes again.
 
         Raises:
             StaleExpressionError: `renew_cg` or `cg_revert` has removed these nodes, or the graph is another thread's.
@@ -193,12 +193,12 @@ class Graph:
         return self.engine.nodes[place * len(at.NODE) + at.NODE.value]
 
     def _differentiate(self, place: int, size: int, everything: bool) -> None:
-        """Run the backward pass from a node: add its gradient to every parameter that it depends on.
+        """Run the backward pass from a node: add its derivatives to the gradients of the parameters it depends on.
 
         Args:
             place: the number of the node.
             size: how many numbers its value has.
-            everything: also compute the gradients of nodes that depend on no parameter.
+            everything: whether to compute also the gradients of nodes that depend on no parameter.
         """
         if self.records.computed[0] < self.records.length or self.engine.changing:
             self._compute_new()
@@ -236,7 +236,7 @@ class Graph:
     # Methods for input values
 
     def replace_input(self, place: int, values: Array) -> None:
-        """Replace the values of input node `place` by a float32 array. If the old ones were used, forget all values."""
+        """Replace the values of input node `place`. If the old ones were used, forget all values computed so far."""
         start = self.start_of(place)
         assert start is not None
         if start < self.records.computed[1]:
@@ -344,7 +344,7 @@ _graphs: list[weakref.ref[Graph]] = []  # the graphs of all threads
 
 
 def refuse(x: Operations) -> NoReturn:
-    """Raise StaleExpressionError with the reason why this thread's graph has no node for an expression."""
+    """Raise StaleExpressionError for an expression that is not in this thread's graph. The message says why."""
     graph = current()
     if graph.watch is not None and x.version in graph.watch.past_versions:
         raise StaleExpressionError(is_taken_back(x.version))

@@ -127,7 +127,7 @@ class Tape:
         Args:
             kernel: the name of the kernel.
             parameters: the integers that the kernel needs: sizes, and for each array that it reads or writes, the
-                position in `lists`.
+                position of its addresses in `lists`.
             lists: for each array that the kernel reads or writes, the addresses at which its columns (vectors) start.
         """
         base = sum(len(each) for each in self._lists)

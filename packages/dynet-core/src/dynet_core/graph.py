@@ -97,9 +97,9 @@ class Graph:
     # Methods that check versions and threads
 
     def as_of(self, version: int, places: Sequence[int] = ()) -> PinnedGraph:
-        """Check that the nodes `places`, numbers from when the graph had the version `version`, are still in the graph.
+        """Return a PinnedGraph, for a caller that stored the numbers `places` of nodes, to append nodes that use them.
 
-        Return a PinnedGraph, to which the caller can append nodes that use them until the version changes again.
+        `version` is the graph's version when they were stored. The PinnedGraph is usable until it changes again.
 
         Raises:
             StaleExpressionError: `renew_cg` or `cg_revert` has removed these nodes, or the graph is another thread's.

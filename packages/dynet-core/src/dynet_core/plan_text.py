@@ -192,8 +192,8 @@ def _backward(planned: Planned) -> list[str]:
 def _of_planner(planned: Planned, tape: Tape) -> str | None:
     """If the next instruction is one that the planner itself adds, move past it and return a description of it.
 
-    The planner adds instructions that set the loss's gradient to 1, and that set other gradients to 0. All others
-    belong to a step of a node; then return None.
+    The planner adds instructions that set the loss's gradient to 1, and that set other gradients to 0. Other
+    instructions belong to a step of a node: for them, return None.
     """
     if tape.next_is(at.FILL) is not None:
         return "set the gradient of the loss to 1"

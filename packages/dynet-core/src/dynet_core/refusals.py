@@ -46,17 +46,17 @@ NO_OPERATORS = {
 
 
 class Hints(Hinted):
-    """A base class of expressions, for hints: attributes that expressions lack, but users know from other libraries.
+    """A base class of expressions, to which the package `dynet_ops` adds hints (see the module `hints`).
 
-    Reading such an attribute, as in `x.numpy()`, raises an AttributeError that says what to use instead. The package
-    `dynet_ops` adds the hints.
+    A hint is for an attribute that expressions lack, but users know from other libraries. Reading the attribute, as in
+    `x.numpy()`, raises an AttributeError that says what to use instead.
     """
 
     __slots__ = ()
 
 
 class Refusals(Hints):
-    """The methods that Python and numpy call to use an object as a number or an array. For expressions, most raise."""
+    """The methods that Python and numpy call to use an object as a number or an array. Most of them raise an error."""
 
     __slots__ = ()
 

@@ -88,7 +88,7 @@ def alias(dim: Dim, *, name: str = "", scale: int | None = None, offset: int = 0
 
 
 def apart(dim: Dim, backward: Sequence[Step] = (), *, constants: int = 0) -> Signature:
-    """Return the signature of a node that shares the memory of its operand's value, but not of its gradient.
+    """Return the signature of a node whose value is its operand's, in the same memory, but whose gradient is separate.
 
     Args:
         dim: the shape of the node.

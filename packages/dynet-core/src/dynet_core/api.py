@@ -25,17 +25,17 @@ from .parameter.base import Trained
 class ComputationGraph(Graph):
     """The computation graph of a thread, as `dy.cg()` returns it. The base class has the library's internal methods.
 
-    An argument `index` is the number of an expression in the graph. The expression's `repr` shows it: the number of
-    `expression 2/1: (3,)` is 2.
+    Many methods take the number of an expression as `index`. The `repr` of an expression shows its number:
+    `expression 2/1: (3,)` is number 2 of the graph with version 1, and has the shape (3,).
     """
 
     __slots__ = ()
 
     def __dir__(self) -> list[str]:
-        """Return the names of the public methods only, for `dir` and for completion in editors."""
+        """Return the names of the public methods, without those that only the library itself calls, for `dir`."""
         return [*dir(object), *(name for name in ComputationGraph.__dict__ if not name.startswith("_"))]
 
-    if TYPE_CHECKING:  # methods that the package dynet_ops adds at run time; this shows them to type checkers
+    if TYPE_CHECKING:  # the package dynet_ops adds these methods at run time; they are declared here for type checkers
 
         def inputMatrixLiteral(self, v: Numbers, d: Dims, batch_size: Index = 1, device: str = "") -> Expression: ...
         def inputSparseTensor(
@@ -49,7 +49,7 @@ class ComputationGraph(Graph):
         ) -> Expression: ...
 
     def version(self) -> int:
-        """Return the version of the graph, a number that no other graph has. It changes when nodes are removed."""
+        """Return the version of the graph, a number that no other graph has. `renew` and `revert` change it."""
         return self.records.version
 
     def renew(
@@ -63,11 +63,11 @@ class ComputationGraph(Graph):
         return parameter(params)
 
     def checkpoint(self) -> None:
-        """Set a checkpoint, which `revert` returns to, like the function `cg_checkpoint`."""
+        """Set a checkpoint, to which `revert` returns. This does the same as the function `cg_checkpoint`."""
         checkpoints.checkpoint(self)
 
     def revert(self) -> None:
-        """Remove the last checkpoint and all expressions recorded after it, like the function `cg_revert`."""
+        """Remove the last checkpoint and all nodes recorded after it. This does the same as `cg_revert`."""
         checkpoints.revert(self)
 
     # Methods that compute values or gradients. Their argument `index` is the number of an expression.
@@ -118,10 +118,10 @@ class ComputationGraph(Graph):
         return self._expression("inc_forward_vec", index).vec_value()
 
     def backward(self, index: int, full: bool = False) -> None:
-        """Differentiate expression `index`, a single number, and add to the parameters' gradients.
+        """Differentiate an expression with respect to every parameter, and add the results to the gradients.
 
         Args:
-            index: the number of the expression.
+            index: the number of the expression, whose value must be a single number.
             full: as for `Expression.backward`.
         """
         self._expression("backward", index).backward(full)
@@ -135,7 +135,7 @@ class ComputationGraph(Graph):
         show_gradients: bool = True,
         nan_check_only: bool = False,
     ) -> None:
-        """Print the value and the gradient of each expression, like the function `dump_cg` with the same arguments."""
+        """Print the value and the gradient of each expression. The arguments are those of the function `dump_cg`."""
         dump(self, filename, show_values, show_gradients, nan_check_only)
 
     def print_graphviz(self) -> None:
@@ -204,9 +204,9 @@ def cg_version() -> int:
 
 
 def cg_checkpoint() -> None:
-    """Set a checkpoint: `cg_revert` removes what is recorded after it. Checkpoints can be nested.
+    """Set a checkpoint: `cg_revert` removes the nodes that are recorded after it. Checkpoints can be nested.
 
-    Nodes recorded so far are computed first.
+    The nodes that were recorded before are computed now, unless they have been computed already.
 
     >>> dy.renew_cg()._version > 0
     True
@@ -251,6 +251,6 @@ def print_graphviz(
         show_dims: show the dimensions of each node.
         expression_names: a dict from expression to the name to show for it.
         lookup_names: a dict from lookup parameter to a list with the name to show for each row.
-        collapse_birnns: accepted for compatibility, and ignored: a recurrent network is drawn as one node anyway.
+        collapse_birnns: accepted for compatibility, and ignored: a layer of a recurrent network is one box anyway.
     """
     print(draw.dot(current(), show_dims and not compact, expression_names, lookup_names))

@@ -12,7 +12,7 @@ from .watch import Checkpoint, Watch
 
 
 def watch_of(graph: Graph) -> Watch:
-    """Return the `Watch` of a graph, the object with the state of its checkpoints. Create it if there is none."""
+    """Return the `Watch` of a graph, the object that has its checkpoints. Create it if the graph has none yet."""
     if graph.watch is None:
         graph.records.watch_values()
         graph.watch = Watch()

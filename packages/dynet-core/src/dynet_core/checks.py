@@ -19,8 +19,8 @@ def whole(name: str, what: str, value) -> int:
     """Convert a whole number that a user passed to an int.
 
     Every function of the library accepts the same kinds of whole numbers: ints; floats without a fraction, because
-    `8 / 2` is a float; booleans (True is 1, False is 0); numpy numbers of these types, and numpy arrays with 0
-    dimensions that hold one.
+    `8 / 2` is a float; booleans (True is 1, False is 0); numpy's numbers of these three kinds; and numpy arrays of
+    shape (), which hold one such number.
 
     Args:
         name: the public function that was called, for error messages.
@@ -28,7 +28,7 @@ def whole(name: str, what: str, value) -> int:
         value: what the user passed.
 
     Raises:
-        ArgumentTypeError: the value is not a number.
+        ArgumentTypeError: `value` is none of these.
         ArgumentError: the number has a fraction, or is infinite or NaN.
     """
     if value.__class__ is int:
@@ -36,7 +36,7 @@ def whole(name: str, what: str, value) -> int:
     try:
         return operator.index(value)
     except TypeError:
-        # An array with 0 dimensions is converted to the numpy number that it holds.
+        # Convert an array of shape () to the numpy number that it holds.
         number = value[()] if isinstance(value, np.ndarray) and not value.ndim else value
     if not isinstance(number, (float, np.floating, np.bool_)):
         raise ArgumentTypeError(f"{name}: {what} must be an int, not {type(value).__name__} {value!r:.40}")
@@ -51,7 +51,10 @@ def checked_index(name: str, index) -> int:
 
 
 def _are_plain(values, size: int) -> bool:
-    """Return whether `values` is a nonempty list or tuple of Python ints from 0 to `size` - 1, as in most calls."""
+    """Return whether `values` is a nonempty list or tuple of Python ints from 0 to `size` - 1.
+
+    Most programs pass indices in this form, which needs no further checks and no conversion.
+    """
     if values.__class__ is not list and values.__class__ is not tuple:
         return False
     for value in values:
@@ -63,14 +66,14 @@ def _are_plain(values, size: int) -> bool:
 def checked_indices(name: str, indices, size: int, of: object) -> list[int]:
     """Check that the indices that a user passed are from 0 to `size` - 1, and return them as a list of ints.
 
-    The list may be the user's own, so the caller must not change it.
+    If the user passed a list, the result may be this same list, so the caller must not change it.
 
     Args:
         name: the public function that was called, for error messages.
         indices: what the user passed.
         size: the number of elements that the indices can select from.
-        of: what the indices select from, for error messages: its name as a str, or, for the operand x of an op, the
-            shape of x as a `Dim`.
+        of: what the indices select from, for error messages. A str is shown as it is. A `Dim` is the shape of an
+            op's operand x, and is shown as "x" and the shape.
 
     Raises:
         ArgumentTypeError: `indices` is not a sequence of numbers.

@@ -1,6 +1,7 @@
 """The settings of the library, such as the random seed and the device. They hold for the whole process.
 
-They come from the command line (`--dynet-seed 1`), or from the program, by `dynet_config` or `DynetParams`.
+They come from the command line (`--dynet-seed 1`), or from the program: it sets them by the module `dynet_config` or in
+an object of the class `DynetParams`.
 """
 
 from __future__ import annotations
@@ -49,9 +50,9 @@ def _decay(text: str) -> float:
 
 
 def _memory(text: str) -> int:
-    """Parse a number of megabytes, or several separated by commas, and return their sum.
+    """Parse the value of `--dynet-mem`: a number of megabytes, or several separated by commas. Return their sum.
 
-    DyNet takes four numbers: for forward passes, backward passes, parameters and scratch memory.
+    Programs for DyNet may give four numbers: for forward passes, backward passes, parameters and scratch memory.
     """
     return sum(_whole(part) for part in text.split(","))
 
@@ -100,7 +101,8 @@ class DynetParams:
         self.devices: str = ""
         # The class that `LSTMBuilder` makes: "coupled" or "vanilla", or "" if the user has not chosen.
         self.lstm_builder: str = os.environ.get("DYNET_LSTM_BUILDER", "")
-        # The user's classes whose objects `load` may make from files, by their names in files. It refuses all others.
+        # Name in a file -> class or function of the user that `load` may use to make objects, or None if only its name
+        # was given. `load` refuses the user's other classes and functions.
         self.allow: dict[str, Any] = _allowed_by_environment()
 
     def from_args(self, shared_parameters: bool | None = None) -> None:
@@ -114,12 +116,13 @@ class DynetParams:
             self.shared_parameters = bool(shared_parameters)
 
     def read(self, arguments: Sequence[str]) -> None:
-        """Read settings from a list of arguments. Arguments that do not start with `--dynet` are ignored.
+        """Read settings from a list of arguments of the command line, such as ["--dynet-seed", "1"].
 
-        An unknown flag causes a warning.
+        Arguments that start with neither `--dynet-` nor `--dynet_` are ignored. A flag that starts like this but does
+        not exist causes a warning.
 
         Raises:
-            ArgumentError: a value is missing or malformed.
+            ArgumentError: the value of a flag is missing or malformed.
         """
         rest = iter(arguments)
         for argument in rest:
@@ -145,6 +148,8 @@ class DynetParams:
         """Apply the settings to this process: choose the device, the number of threads and the random seed.
 
         Raises:
+            ArgumentError: a setting is malformed, several GPUs are requested, or a GPU is requested together with
+                shared parameters or after parameters have been made.
             DeviceError: the requested GPU cannot be used; the message names what is missing.
         """
         number = self._wanted_gpu()
@@ -188,7 +193,7 @@ class DynetParams:
         """Change several settings. If one of the new values is not allowed, raise an error and change nothing.
 
         Args:
-            settings: a dict from the attribute of each setting to its new value.
+            settings: a dict from the name of a setting, which is the name of its attribute, to the new value.
         """
         fresh = copy.copy(self)
         for name, value in settings.items():
@@ -196,10 +201,11 @@ class DynetParams:
         vars(self).update(vars(fresh))
 
     def set_mem(self, mem: int | str) -> None:
-        """Store a number of megabytes, as DyNet expects it. The number has no effect: memory grows with the graph.
+        """Store how many megabytes to allocate. It has no effect here: memory grows with the graph.
 
         Args:
-            mem: an int, or a str as for `--dynet-mem`, such as "512" or "128,128,128,128".
+            mem: a number of megabytes as an int, or the value of `--dynet-mem` as a str, such as "512" or
+                "128,128,128,128".
         """
         if not isinstance(mem, str):
             self.mem = _checked("set_mem", mem, int)
@@ -210,7 +216,7 @@ class DynetParams:
             raise ArgumentError(f"set_mem: expected {FLAGS['mem'][2]}, got {mem!r:.40}") from None
 
     def set_random_seed(self, random_seed: int) -> None:
-        """Set the seed of initial values, dropout and noise. With 0, a seed is drawn at random."""
+        """Set the seed of initial values, dropout and noise. 0 keeps the random seed drawn when the library started."""
         self.random_seed = _checked("set_random_seed", random_seed, int)
 
     def set_threads(self, threads: int) -> None:
@@ -224,11 +230,16 @@ class DynetParams:
         self.threads = count
 
     def set_requested_gpus(self, requested_gpus: int) -> None:
-        """Set the number of GPUs to use: 0 for none, or 1. A process can use at most one GPU."""
+        """Set the number of GPUs to use, 0 or 1. A process can use at most one GPU."""
         self.requested_gpus = _checked("set_requested_gpus", requested_gpus, int)
 
     def set_gpu_mask(self, gpu_mask: Sequence[int]) -> None:
-        """Set which GPU to use, by a list with 1 (use it) or 0 for each GPU in order. An empty list means no GPU."""
+        """Set which GPU to use.
+
+        Args:
+            gpu_mask: a list with a flag for each GPU in order: 1 for the GPU to use, 0 for the others. If no flag is 1,
+                the mask has no effect, and the other settings decide.
+        """
         try:
             wanted = [number for number, flag in enumerate(gpu_mask) if checked_flag("set_gpu_mask", "a flag", flag)]
         except TypeError:
@@ -240,11 +251,17 @@ class DynetParams:
         self.tf32 = bool(tf32)
 
     def set_shared_parameters(self, shared_parameters: bool) -> None:
-        """Set whether new parameters are in memory that processes forked later share, so that all train one model."""
+        """Set whether new parameters are put into memory that is shared with processes forked later.
+
+        All these processes then train one model together.
+        """
         self.shared_parameters = bool(shared_parameters)
 
     def set_weight_decay(self, weight_decay: Number) -> None:
-        """Set the weight decay of new models: each update multiplies the trained parameters by `1 - weight_decay`."""
+        """Set the weight decay of new models: each update also multiplies the parameters by `1 - weight_decay`.
+
+        Frozen parameters keep their values.
+        """
         decay = _checked("set_weight_decay", weight_decay, float)
         if decay >= 1:
             raise ArgumentError(f"set_weight_decay: expected a number less than 1, got {decay}")
@@ -259,11 +276,14 @@ class DynetParams:
         self.profiling = _checked("set_profiling", profiling, int)
 
     def set_allow(self, allow: Allow) -> None:
-        """Set the classes of which `load` may make objects, in addition to those in the environment's DYNET_ALLOW."""
+        """Set the user's classes and functions with which `load` may make objects from files.
+
+        Those that the environment variable DYNET_ALLOW names are allowed in any case.
+        """
         self.allow = {**_allowed_by_environment(), **allowed(allow)}
 
     def set_cpu_mode(self) -> None:
-        """Use the CPU: reset all settings that ask for a GPU."""
+        """Choose the CPU: reset all settings that ask for a GPU."""
         self.gpu, self.requested_gpus, self.devices, self.gpu_ids = False, 0, "", ""
 
     def from_config(self, conf: Any) -> None:
@@ -326,7 +346,7 @@ def init(shared_parameters: bool | None = None) -> None:
     """Read settings from the command line and apply them. `import dynet` does this.
 
     Args:
-        shared_parameters: if not None, replaces the setting of this name; see `DynetParams`.
+        shared_parameters: if not None, replaces the setting of this name; see `DynetParams.set_shared_parameters`.
     """
     global in_force
     PARAMS.from_args(shared_parameters)

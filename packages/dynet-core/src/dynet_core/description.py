@@ -3,10 +3,10 @@
 The planner is compiled code that orders the nodes of a graph, puts them into batches and assigns memory. Its terms:
 
 - A *record* is one call of an op, stored in the graph as integers: the index of its signature, its operands and its
-  attributes (further integers). Most records are one node; a record with *parts* is one node for each part.
+  attributes (further integers). Most records are one node. Some have *parts*: then each part is a node.
 - A *signature* is a description in the planner's table. Nodes with the same signature can be computed in one batch.
-- A *column* is the unit of work: a kernel call computes one or more columns, such as the batch elements of values.
-- A *step* is one kernel call. A *view* says where in memory each column starts that a step reads or writes.
+- A *column* is the unit of work, for example one batch element of a value. A kernel call computes one or more columns.
+- A *step* is one kernel call. It reads and writes columns. A *view* says at which address each column starts.
 - In a *variadic* record, which has a variable number of operands, only the first `Description.operands` operands have
   views of their own. All others are *EACH operands*: they share views, whose source is the constant EACH.
 """
@@ -28,7 +28,7 @@ class View:
 
     The address of column c is `base + offset + (c % period) * stride + (c // period) * outer`, or
     `base + offset + c * stride` if `period` is 0. `offset`, `stride`, `outer` and `scale` count floats. What `base` is
-    depends on `source`:
+    depends on `source`, which is the number of an operand or a constant of `dynet_kernels.layout`:
 
     - the number of an operand: where this operand starts;
     - SELF: where the node itself starts;
@@ -39,8 +39,8 @@ class View:
     - FIRST, in a record of several parts: where the first part starts, plus `scale` for each part between the first
       one and the node itself.
 
-    If `index` is given, `scale * attribute[index + c * index_step]` is added to the address. `attribute` is the list of
-    integers that the node's record holds after its operands.
+    If `index` is not NO_INDEX, `scale * attribute[index + c * index_step]` is added to the address. `attribute` is the
+    list of integers that the node's record holds after its operands.
     """
 
     source: int
@@ -55,11 +55,12 @@ class View:
 
 @dataclass(frozen=True)
 class Step:
-    """A kernel call that computes a part of a node's value or of its operands' gradients, for all columns.
+    """One of the kernel calls that compute a node's value or its operands' gradients. It computes all columns.
 
     Args:
         kernel: the name of the kernel.
-        parameters: the integers that the kernel needs, such as sizes and the roles of views (see `Description`).
+        parameters: the integers that the kernel needs: sizes, and roles, which say where it reads and writes. A role is
+            2 * k for the value of view number k, 2 * k + 1 for its gradient.
         gradient_of: the number of the operand to whose gradient the step adds; or a negative constant of `layout`, such
             as NO_OPERAND for a step that adds to no operand's gradient.
     """
@@ -82,22 +83,22 @@ class Description:
         operands: the number of operands; if `variadic`, the number of leading operands with views of their own.
         variadic: whether the number of operands differs from record to record, so that each record stores it.
         attributes: the number of attributes, which are integers that a record stores after its operands.
-        constants: how many attributes, counted from the first one, are positions in the graph's buffer of input values.
-        kind: COMPUTED; ALIAS if the value is a part of the operand's memory; APART, an alias that has its own gradient;
-            or INPUT.
-        size: the number of floats that the node takes in memory; by default the size of `dim`.
+        constants: how many attributes, the first ones, are positions in the graph's buffer of input values.
+        kind: COMPUTED if steps compute the value; INPUT if the program gives it; ALIAS if it is a part of the operand's
+            value, in the same memory; APART for an alias whose gradient is always in separate memory.
+        size: the number of floats that the node takes in memory; by default `dim.total`.
         size_each: the number of floats that the node takes in addition for each EACH operand.
-        columns: the number of columns that the steps compute; with `each`, their number for each EACH operand.
-        each: whether `columns` is a number for each EACH operand; None means the same as `variadic`.
-        views: where the steps read and write. A step names a view by its role: 2 * k is the value of view number k,
+        columns: the number of columns that the steps compute; if `each` is True, the number for each EACH operand.
+        each: whether `columns` is to be multiplied by the number of EACH operands; None means the same as `variadic`.
+        views: where the steps read and write. A step names a view by a role: 2 * k is the value of view number k,
             2 * k + 1 its gradient.
-        forward, backward: the steps of each pass.
+        forward, backward: the steps of the forward pass and of the backward pass.
         deferred: steps of the backward pass that run at its end, once for all nodes of the graph.
-        passes: whether the operands can get a gradient from the node.
+        passes: whether the node passes gradients on to its operands.
         alias_scale, alias_offset: where the value of an ALIAS starts within its operand; see `signature.alias`.
         parts: if not empty, a record is several nodes with these descriptions, which are already in the table.
-        repeats: whether a record has one node more than EACH operands. Each part then describes one node, in order, and
-            the last part also describes all further nodes.
+        repeats: whether the number of nodes of a record varies: one more than its number of EACH operands. Each part
+            then describes one node, in order, and the last part also describes all further nodes.
         waits: for a part, a pair (start, end): the part is computed after the record's operands number start to
             end - 1, and after the part before it. None means after all operands.
         waits_each: for a part, whether it is computed after the EACH operands, too.
@@ -131,5 +132,5 @@ class Description:
 
     @property
     def has_each(self) -> bool:
-        """Return whether `columns` is a number for each EACH operand, so that the total differs between nodes."""
+        """Return whether `columns` counts the columns for one EACH operand, so that the total differs between nodes."""
         return self.variadic if self.each is None else self.each

@@ -1,4 +1,4 @@
-"""The device of the process: the CPU or one GPU. It stores all values and parameters, and computes with them."""
+"""The device of the process: the CPU or one GPU. All values and parameters are in its memory; all kernels run on it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from dynet_kernels.cuda.driver import Gpu
     from dynet_kernels.cuda.machine import Machine
 
-_lock = threading.RLock()  # reentrant: while it is held, the garbage collector may run a finalizer that takes it
+# Reentrant: while a thread holds it, the garbage collector may run a finalizer in this thread, which takes it, too.
+_lock = threading.RLock()
 _machines: dict[tuple[int, bool] | None, library.Library | Machine] = {}
 _gpus: dict[int, Gpu] = {}
 _gpu: Gpu | None = None
@@ -29,8 +30,8 @@ def refuse_while(reason: Callable[[], str]) -> None:
     """Register a function that can forbid a change of the device. `choose` calls it before it changes to a GPU.
 
     Args:
-        reason: returns why the device cannot change any more, such as "parameters had been made", or "" if it can.
-            With a reason, `choose` raises an error that contains it.
+        reason: the function. It returns "" if the device may still change. Otherwise it returns the reason why not,
+            such as "parameters had been made", and `choose` raises an error that contains this text.
     """
     _in_use.append(reason)
 
@@ -93,7 +94,7 @@ def machine_of(gpu: Gpu | None) -> library.Library | Machine:
 
 
 def _open(number: int) -> Gpu:
-    """Return the object for GPU `number`, after checking that kernels can be compiled for it and run on it.
+    """Return the `Gpu` object for GPU `number`. Check that the GPU and a compiler for its kernels are there.
 
     Raises:
         DeviceError: the GPU, its driver or the compiler is missing.
@@ -188,7 +189,7 @@ class DeviceInfo:
     Args:
         name: the name, "CPU" or a name such as "GPU:0".
         id: the kind of device, not its number: 0 for a CPU, 1 for a GPU.
-        dtype: the number of the device: -1 for the CPU, n for GPU:n. The attribute for it is called `type`.
+        dtype: the number of the device: -1 for the CPU, n for GPU:n. The object has it as the attribute `type`.
     """
 
     def __init__(self, name: str, id: int, dtype: int):

@@ -1,6 +1,7 @@
 """`Dim`: the shape of an expression, which is the sizes of its dimensions and its batch size.
 
-Equal shapes share one `Dim` object, so that shapes can be compared by identity when operations are recorded.
+Equal shapes share one `Dim` object, so that shapes can be compared by identity when operations are recorded. Only a
+parameter has a `Dim` object that it does not share.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from .errors import ArgumentError, ShapeError
 from .refusals import Refusals
 
 MAX_DIMS = 7
-MAX_TOTAL = 1 << 40  # the most numbers that one expression may hold
-_lock = threading.RLock()  # reentrant: while it is held, the garbage collector may run a finalizer that takes it
+MAX_TOTAL = 1 << 40  # the most numbers that one expression may hold: 2^40
+# Reentrant: while a thread holds it, the garbage collector may run a finalizer in this thread, which takes it, too.
+_lock = threading.RLock()
 GIVEN_BACK: deque[Dim] = deque()
 """Dims made by `own` that no parameter and no graph uses any more, so that `own` can return them again. Finalizers add
 them here without taking the lock, because they may run while it is held."""
@@ -30,11 +32,13 @@ _owned: dict[Dim, int] = {}
 
 
 class Dim:
-    """The shape of an expression: the sizes of its dimensions, and its batch size. Values are stored column-major.
+    """The shape of an expression: the sizes of its dimensions, and its batch size.
+
+    A value of this shape is stored column-major, one batch element after the other.
 
     `Dim.of` returns the same object for equal sizes. Parameters are the exception: each has a Dim object that only it
-    uses, made by `own`. Nodes are put into one batch only if their operands have the same Dim objects, so nodes that
-    use different parameters get into different batches.
+    uses, made by `own`. Nodes are computed in one batch only if their operands have the same Dim objects, so nodes that
+    use different parameters are computed in different batches.
 
     Args:
         dims: the sizes of the dimensions.
@@ -77,9 +81,9 @@ class Dim:
     def own(self) -> Dim:
         """Return a Dim of the same sizes that no other parameter uses.
 
-        The Dim of a deleted parameter is handed out again; if there are several, the one created first. So a program
-        that makes equal models one after the other finds what it has cached under these Dims, such as signatures (how
-        to compute a kind of node).
+        The Dim of a deleted parameter is returned again; if there are several, the one created first. So if a program
+        deletes a model and makes an equal one, the new parameters get the old Dims. What the library has cached for
+        these Dims, such as signatures (which say how to compute a kind of node), can then be used again.
         """
         with _lock:
             while GIVEN_BACK:
@@ -99,7 +103,7 @@ class Dim:
 
     @property
     def columns(self) -> int:
-        """The product of all dimensions after the first."""
+        """The product of the sizes of all dimensions after the first; 1 if there are none."""
         return math.prod(self.dims[1:])
 
     @property
@@ -147,12 +151,15 @@ def checked_dims(name: str, dims: Dims, least: int = 1) -> tuple[int, ...]:
 
 
 def extent(sizes: Sequence[int]) -> int:
-    """Return the product of the sizes that are not 0. Callers refuse shapes for which it is more than MAX_TOTAL."""
+    """Return the product of those sizes that are not 0. Callers refuse a shape if this is more than MAX_TOTAL.
+
+    The product of all sizes would be 0 if one of them is, however large the others are.
+    """
     return math.prod([size or 1 for size in sizes])
 
 
 def checked_batch(name: str, batch_size: Index) -> int:
-    """Return a batch size that a user passed as an int. Raise ArgumentError if it is not from 1 to MAX_TOTAL."""
+    """Convert a batch size that a user passed to an int. Raise ArgumentError if it is not from 1 to MAX_TOTAL."""
     batch = whole(name, "batch_size", batch_size)
     if not 1 <= batch <= MAX_TOTAL:
         raise ArgumentError(f"{name}: batch_size must be in 1..{MAX_TOTAL}, got {batch}")

@@ -39,7 +39,9 @@ class _Managed(ctypes.Structure):
     _fields_ = [("tensor", _Tensor), ("context", ctypes.c_void_p), ("deleter", ctypes.c_void_p)]
 
 
-_kept: dict[int, tuple] = {}  # number of a capsule -> the objects that own its memory, until `_delete` drops them
+# Number of a capsule -> the block of memory and the C structures that the capsule points to. They are kept alive here
+# until `_delete` is called.
+_kept: dict[int, tuple] = {}
 _numbers = itertools.count(1)
 
 
@@ -50,10 +52,13 @@ def _delete(managed) -> None:
 
 @ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 def _delete_unused(capsule) -> None:
-    """Release the memory of a capsule that is being destroyed, unless a library has taken over the memory.
+    """Release the memory of a capsule that is being destroyed, unless another library has taken over the memory.
 
-    In that case the library has renamed the capsule, and calls `_delete` itself later. `capsule` is an address and not
-    a Python object: to drop a new reference to an object that is being destroyed would destroy it again.
+    A library that takes over the memory renames the capsule, and calls `_delete` itself when it has finished.
+
+    Args:
+        capsule: the address of the capsule. It is not passed as a Python object: making and dropping a reference to
+            an object that is being destroyed would destroy it a second time.
     """
     if _is_valid(capsule, NAME):
         _delete(ctypes.cast(_pointer(capsule, NAME), ctypes.POINTER(_Managed)))
@@ -68,10 +73,10 @@ _is_valid.restype, _is_valid.argtypes = ctypes.c_int, [ctypes.c_void_p, ctypes.c
 
 
 def capsule(block: GpuBlock, shape: tuple[int, ...], strides: tuple[int, ...], int64: bool = False):
-    """Return a DLPack capsule for a whole block of GPU memory. The capsule keeps the block alive.
+    """Return a DLPack capsule for a tensor in a block of GPU memory. The capsule keeps the block alive.
 
     Args:
-        block: the memory, which holds the elements of the tensor.
+        block: the memory, which holds only the elements of the tensor.
         shape: the shape of the tensor.
         strides: the strides, counted in elements.
         int64: whether the elements are int64 instead of float32.

@@ -13,18 +13,19 @@ from .nodes import Node, nodes_of
 from .parameter_rows import PARAMETER_ROWS
 from .recorder import ANY_GRAPH
 
-LINE, LETTER, GAP = 22, 7, 40  # in an SVG, in pixels: height of a box, width of a letter, gap between columns of boxes
+# Sizes in an SVG image, in pixels: the height of a box, the width of a letter, and the gap between columns of boxes.
+LINE, LETTER, GAP = 22, 7, 40
 
 
 @dataclass(frozen=True)
 class Box:
-    """A box in the picture of a graph, which stands for a node or a parameter.
+    """A box in the picture of a graph. It shows an operation or a parameter.
 
     Args:
-        label: the text that names the node or the parameter.
-        dims: the dimensions as text, or "" to show none.
-        operands: for a node, the positions of its operands in the list of all boxes.
-        is_parameter: whether the box is a parameter's. These boxes get another form.
+        label: the name of the operation or of the parameter.
+        dims: the dimensions of the operation's result as text, or "" to show none.
+        operands: for an operation, the positions of its operands in the list of all boxes.
+        is_parameter: whether it shows a parameter. Such a box is drawn with round corners or as an ellipse.
     """
 
     label: str
@@ -44,11 +45,13 @@ def boxes(
     expression_names: Mapping[Expression, str] | None = None,
     lookup_names: Mapping | None = None,
 ) -> list[Box]:
-    """Return a box for each node and each parameter of a graph. The box of a node comes after those of its operands.
+    """Return a box for each operation in a graph, and for each parameter that one uses. Operands come first.
+
+    An operation is the call of an op. It has one box even if it adds several nodes to the graph.
 
     Args:
         graph: the graph to draw.
-        show_dims: whether the boxes of nodes show their dimensions.
+        show_dims: whether the boxes of operations show the dimensions of the results.
         expression_names: a dict from expression to the name to show for it.
         lookup_names: a dict from lookup parameter to a list with the name to show for each row.
     """
@@ -110,7 +113,7 @@ def mermaid(graph: Graph) -> str:
 
 
 def svg(graph: Graph) -> str:
-    """Return a graph as an SVG image. Operands are drawn to the left of the nodes that use them."""
+    """Return a graph as an SVG image. Operands are drawn to the left of the operations that use them."""
     drawn = boxes(graph)
     columns: list[list[int]] = []
     depths: list[int] = []

@@ -51,7 +51,7 @@ def enter(description: Description) -> int:
     row += [part.at for part in description.parts]
     try:
         packed = array.array("q", row + parameters)
-    except OverflowError:  # detected before the numbers get into TABLE, which all threads share
+    except OverflowError:  # raised here, before any of the numbers is in TABLE, which all threads share
         raise ShapeError(
             f"{description.name or 'op'}: sizes or strides are too large for {description.dim!r}"
         ) from None
@@ -128,13 +128,13 @@ def _step(description: Description, step: Step, parameters_at: int, deferred: bo
 def _extend(row: array.array, addresses: Sequence[int]) -> int:
     """Append the integers of a description to TABLE and return the index of the first one.
 
-    A signal handler or a finalizer may append to TABLE after its length was read. The loop then appends the integers
-    once more, at a place that it knows, and the first copy stays unused.
+    A signal handler or a finalizer may append to TABLE after this function has read its length. Then the integers are
+    not where they were to be, and their indices are wrong. So the loop appends another copy; the first stays unused.
 
     Args:
-        row: the integers.
-        addresses: the positions in `row` of those integers that are indices. They count from the start of `row`; they
-            are changed to count from the start of TABLE.
+        row: the integers of the description.
+        addresses: the positions in `row` of those integers that are indices. These indices count from the start of
+            `row`. This function changes them to count from the start of TABLE.
     """
     relative = [row[place] for place in addresses]
     with _lock:
@@ -153,7 +153,8 @@ def _lists(steps: Sequence[Step]) -> tuple[int, int]:
 
     The planner writes a list for each role (the value or the gradient of a view), with an address for each column. Bit
     r of the first result says that a step reads the whole list of role r. Bit r of the second result says that steps
-    read only the first address of this list. If a kernel does not say what it reads, the result is (ALL_LISTS, 0).
+    read only the first address of this list. The result is (ALL_LISTS, 0) if a kernel does not say what it reads, or
+    if a role is too large for the bit sets.
     """
     all_columns = first_column = 0
     for step in steps:
@@ -170,9 +171,9 @@ def _lists(steps: Sequence[Step]) -> tuple[int, int]:
 def _covered(kernel, step: Step, views: Sequence[View], columns: int, for_each: bool) -> int:
     """Return how many floats of an operand's gradient a step can overwrite, or 0 if it can only add to the gradient.
 
-    If the result is not 0, the step writes this many floats from the start of the gradient on, each exactly once, so
-    that the gradient may be uninitialised memory. The result is 0 if the step leaves gaps or writes a float twice. Then
-    the gradient must be set to zero before.
+    If the result is not 0, the step can write this many floats from the start of the gradient on, each exactly once.
+    The gradient may then be uninitialised memory. The result is 0 if the step would leave gaps or write a float twice:
+    then the gradient must be set to zero before the step adds to it.
 
     Args:
         kernel: the kernel of the step.
@@ -196,7 +197,10 @@ def _covered(kernel, step: Step, views: Sequence[View], columns: int, for_each: 
 
 
 def _start(view: View, column: int) -> int:
-    """Return where column number `column` of a view starts, in floats from the start of the view's operand."""
+    """Return where column number `column` of a view starts, in floats from the start of its operand or, for SELF, node.
+
+    Callers have checked that the view does not use `offset` and `index`, which this function ignores.
+    """
     if view.source == at.EACH:
         return column % view.period * view.stride
     if not view.period:
@@ -205,7 +209,7 @@ def _start(view: View, column: int) -> int:
 
 
 def _copies_gradient(kernel, step: Step, views: Sequence[View], columns: int) -> bool:
-    """Return whether a step only copies the node's gradient to an operand's gradient, without changing its order.
+    """Return whether a step only adds the node's gradient to an operand's gradient, element by element in order.
 
     The planner can then let both gradients share memory. Call this only if `_covered` has not returned 0 for the step.
     """
@@ -262,7 +266,7 @@ def _sharing_by_columns(
         if not _columns_disjoint(view, size, columns, for_each):
             return at.ALONE
         if view.source == at.SELF or (view.source in (at.BEFORE, at.FIRST) and not deferred):
-            continue  # each node of a batch writes to its own memory, or to memory of other parts of its own record
+            continue  # no conflict: a node writes only to its own memory, or to that of other parts of its record
         operand = at.EACH_OPERAND if view.source == at.EACH else view.source
         if operand != step.gradient_of or deferred:
             return at.ALONE
@@ -271,13 +275,19 @@ def _sharing_by_columns(
 
 
 def _columns_disjoint(view: View, size: int, columns: int, for_each: bool) -> bool:
-    """Return whether no two columns of a view overlap within one node. Each column is `size` floats long.
+    """Return whether no two columns of a view overlap within one node.
 
     The result may be False although they do not overlap, if this would take too long to find out.
+
+    Args:
+        view: the view.
+        size: the number of floats in each column.
+        columns: the description's number of columns.
+        for_each: whether the node has this number of columns for each EACH operand (see `description.py`).
     """
     if view.source == at.NOWHERE or view.index_step:
         return False
-    if for_each and view.source != at.EACH:  # then the total number of columns is not known here
+    if for_each and view.source != at.EACH:  # the number of EACH operands, and so of columns, is not known
         inner = not view.period or view.stride * (view.period - 1) + size <= view.outer
         return view.stride >= size and inner
     count, period = (view.period, 0) if view.source == at.EACH else (columns, view.period)

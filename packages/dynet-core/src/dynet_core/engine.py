@@ -1,4 +1,4 @@
-"""The engine of a thread: the buffers for its graph, and the calls of compiled code that plan and run it there.
+"""`Engine`: has the buffers for the graph of one thread, and calls compiled code that plans and runs the graph in them.
 
 Terms of this module:
 
@@ -48,15 +48,15 @@ PER_RECORD = {
 }
 """The buffers that grow with the records: name -> integers in the buffer per integer of the records."""
 KEPT_FLOATS = 1 << 24  # memory for values of up to this size (64 MB) is always kept from one graph to the next
-FORGETTING = 32  # `Engine.used`, which says how much memory recent graphs needed, decays by 1/32 with each graph
-ROOMY = 4  # memory is freed if it is more than this many times `Engine.used`
+FORGETTING = 32  # each call of `_fit_memory` lowers `Engine.used`, the memory that recent graphs needed, by 1/32
+ROOMY = 4  # memory is freed if there is more than this many times `Engine.used`
 FIRST_FLOATS = 1 << 16  # the number of floats in the first block of memory for values
 ARENA_TOP, STATUS, NEW_RECORDS = CONTEXT.arena_top, CONTEXT.status, CONTEXT.new_records
 _engines: list[weakref.ref[Engine]] = []
 
 
 def keep_for_graphs(memory, engines=_engines) -> None:
-    """Keep the memory of a deleted parameter until every graph that may still use it has been renewed."""
+    """Keep `memory`, of a deleted parameter, until every graph that may still use it has been renewed."""
     for reference in tuple(engines):
         engine = reference()
         if engine is not None and engine.recorded.length:
@@ -68,9 +68,9 @@ def keep_for_graphs(memory, engines=_engines) -> None:
 class Engine:
     """Plans and runs the graph of one thread. Values are in the arena (`chunks`), gradients in one other block."""
 
-    changing: bool  # buffers are being replaced; still True later if an interrupt left them half replaced
+    changing: bool  # True while buffers are being replaced, and afterwards if an interrupt left them half replaced
     large: bool  # whether `tidy` must be called, to free memory, before the next graph
-    used: int  # the floats that recent graphs needed for values: the largest number, which decays with each graph
+    used: int  # how many floats the largest of the recent graphs needed for values; older graphs count less and less
     room: int  # the number of integers of records that the buffers of PER_RECORD have room for
     shards: int
     table_written: int
@@ -89,8 +89,8 @@ class Engine:
     def __init__(self, recorded: Records):
         self.recorded = recorded
         self.kept: list[Any] = []  # memory of deleted parameters that the graph may still refer to
-        # The lookup tables that the graph uses as one tensor: the array that lists which rows have a gradient, and the
-        # number of the table's row in PARAMETER_ROWS.
+        # For each lookup parameter that the graph uses as one tensor: the array that lists which of its rows have a
+        # gradient, and the number of its entry in the table PARAMETER_ROWS.
         self.whole: list[tuple[IntArray, int]] = []
         _engines[:] = [reference for reference in _engines if reference() is not None]
         _engines.append(weakref.ref(self))
@@ -140,11 +140,11 @@ class Engine:
         return new
 
     def use_whole(self, touched: IntArray, row: int) -> None:
-        """Note that the graph uses a whole lookup table as one tensor, so that all its rows get a gradient.
+        """Note that the graph uses a whole lookup parameter as one tensor, so that all its rows get a gradient.
 
         Args:
-            touched: the array that lists which rows of the table have a gradient. `backward` marks all of them there.
-            row: the number of the table's row in PARAMETER_ROWS.
+            touched: the array that lists which of its rows have a gradient. `backward` notes there that all have.
+            row: the number of the lookup parameter's entry in the table PARAMETER_ROWS.
         """
         if not any(known is touched for known, _ in self.whole):
             self.whole.append((touched, row))
@@ -185,7 +185,7 @@ class Engine:
             raise
 
     def _use(self, chunk: Block) -> None:
-        """Make a chunk (a block of memory) the place where the values of the next nodes are stored."""
+        """Let compiled code store the values of the next nodes in `chunk`, which is a block of memory."""
         self.numbers = chunk.direct()
         self.numbers_count = len(self.numbers)
         self.numbers_at = self.slots[ARENA_TOP] = chunk.address
@@ -194,12 +194,12 @@ class Engine:
     def arena_mark(self) -> tuple[int, int]:
         """Return how much memory values take now: the number of chunks (blocks), and the floats used in the last one.
 
-        `return_to` takes this mark and frees what has been added since.
+        Later, `return_to` can free the memory that has been taken since.
         """
         return len(self.chunks), self.slots[ARENA_TOP] - self.numbers_at
 
     def return_to(self, mark: tuple[int, int]) -> None:
-        """Free the memory for values that was taken since `arena_mark` returned `mark`."""
+        """Free the memory for values that has been taken since `arena_mark` returned `mark`."""
         count, used = mark
         if len(self.chunks) > count:
             with self.change():
@@ -208,7 +208,7 @@ class Engine:
         self.slots[ARENA_TOP] = self.numbers_at + used
 
     def restart(self) -> None:
-        """Prepare for computing the whole graph again. Its values will overwrite the present ones in memory."""
+        """Prepare for computing the whole graph again. The new values will overwrite the present ones in memory."""
         if self.large:
             with self.change():
                 self._fit_memory()
@@ -225,8 +225,8 @@ class Engine:
     def _fit_memory(self) -> None:
         """Free memory that no recent graph has needed.
 
-        Memory that the last graph did not need, but other recent graphs did, is kept: minibatches of long and short
-        sentences alternate, and it takes 50 to 1000 us per MB to get memory from the system again.
+        Memory that the last graph did not need is kept if other recent graphs needed it. For example, minibatches of
+        long and short sentences alternate, and the system takes 50 to 1000 us per MB to give freed memory back.
         """
         chunks = self.chunks
         used = sum(chunk.floats for chunk in chunks[:-1]) + self.slots[ARENA_TOP] - self.numbers_at
@@ -255,16 +255,16 @@ class Engine:
         self.slots[CONTEXT.gradient_end] = self.gradients.address + floats
 
     def _prepare(self, begin: int, records: int) -> None:
-        """Make the engine ready to plan: load new kernels, take over new signatures and parameters, enlarge buffers.
+        """Make the engine ready to plan: load new kernels, copy new signatures and parameters, enlarge buffers.
 
         Args:
-            begin: the first integer of the records that will be planned; 0 at the start of a graph.
-            records: the number of integers of records that buffers must have room for.
+            begin: the index of the first integer of the records that will be planned; 0 at the start of a graph.
+            records: how many integers the records of the graph are; the buffers must have room for them.
         """
         end, shards = len(TABLE), len(KERNELS.used)
         if self.shards != shards:
             self.machine = compiled()
-            self.shards = shards  # set last, so that the next call tries again if `compiled` fails or is interrupted
+            self.shards = shards  # set after `compiled`, so that the next call tries again if it fails
         with self.change():
             if self.table_written != end:
                 if end > len(self.buffers["table"]):
@@ -283,21 +283,21 @@ class Engine:
                 self._grow_records(2 * room)
 
     def _plan_anew(self) -> None:
-        """Discard the last plans, so that the next passes do not use them: buffers that they refer to have changed."""
+        """Discard the last plans. Otherwise, the next passes might use them, but their buffers have been replaced."""
         self.slots[CONTEXT.kept_end] = self.slots[CONTEXT.backward_plan] = -1
 
     def _make_room(self, direction: str) -> None:
-        """Enlarge the buffers that were too small for a pass, so that the caller can run it again.
+        """Enlarge the buffers that were too small for a pass, so that the caller can start the pass again.
 
         Args:
-            direction: the pass that stopped, "forward" or "backward".
+            direction: the pass that stopped for lack of room, "forward" or "backward".
 
         Raises:
             NoCodeError: the pass stopped because a kernel has no machine code.
         """
         slots = self.slots
         if slots[STATUS] == NO_CODE:
-            self.shards, self.parameters_version = 0, -1  # makes the next pass load the kernels again
+            self.shards, self.parameters_version = 0, -1  # out of date, so that the next pass loads the kernels again
             self._plan_anew()
             raise KERNELS.no_code(int(self.buffers[f"{direction}_tape"][slots[CONTEXT.row] * len(at.INSTRUCTION)]))
         with self.change():
@@ -317,15 +317,15 @@ class Engine:
                     self._new_chunk(floats)
 
     def forward(self, begin: int, inputs_begin: int) -> tuple[int, int]:
-        """Plan and run the new records: those from integer number `begin` on.
+        """Plan and run the records that have not been computed yet.
 
         Args:
-            begin: the first integer of the records that have not been computed yet.
-            inputs_begin: the first input value of these records.
+            begin: the index of the first integer of these records.
+            inputs_begin: the index of their first input value, in the graph's buffer of input values.
 
         Returns:
-            How many integers of records and how many input values have been computed now: the arguments for the next
-            call.
+            How many integers of records, and how many input values, have been used up so far. These two counts are the
+            arguments for the next call.
         """
         records, now = self.recorded, generation()
         end, _, inputs_end = records.ends()
@@ -349,8 +349,8 @@ class Engine:
     def _publish(self, now: int) -> None:
         """Tell compiled code that it may run later passes in this engine's buffers itself, without calling Python.
 
-        It may do so until a buffer is replaced, or until signatures or parameters change, so that `generation()` is no
-        longer `now`.
+        It may do so until a buffer is replaced, or a signature or parameter changes. In the second case, `generation()`
+        returns another number than `now`, the number that it returned when this pass began.
         """
         if self.recorded.is_prepared(now):
             return
@@ -370,8 +370,8 @@ class Engine:
         With `everything`, also compute the gradients of nodes that depend on no parameter.
 
         Returns:
-            True if this was done. False if a parameter that was frozen when the graph was planned has been unfrozen
-            since: the caller must compute the graph again and retry.
+            True if this was done. False if a parameter has been unfrozen since the graph was planned: then the plan has
+            no place for its gradient, and the caller must compute the graph again and retry.
         """
         if self.trained_again != PARAMETER_ROWS.trained_again:
             return False

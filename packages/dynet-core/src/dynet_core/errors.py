@@ -16,7 +16,7 @@ class ShapeError(DynetError, ValueError):
 
 
 class ArgumentError(DynetError, ValueError):
-    """An argument has a value that is not allowed."""
+    """An argument has the right type, but a value that is not allowed."""
 
 
 class ArgumentTypeError(DynetError, TypeError):
@@ -36,7 +36,7 @@ class DeviceError(DynetError, RuntimeError):
 
 
 class OutOfMemoryError(DynetError, MemoryError):
-    """Memory for parameters, input values, the nodes of a graph or the like could not be allocated on the host.
+    """Memory for parameters, input values, the nodes of a graph or the like could not be allocated, on the host or GPU.
 
     The message says for how many numbers.
     """
@@ -47,7 +47,10 @@ class StaleExpressionError(DynetError, RuntimeError, ValueError):
 
 
 class GradientError(DynetError, RuntimeError):
-    """A gradient does not exist, for example because `backward` was not called; or one is not finite in an update."""
+    """A gradient does not exist, for example because `backward` was not called.
+
+    A trainer's update also raises it if a gradient is infinite or NaN.
+    """
 
 
 class NotFiniteError(DynetError, RuntimeError):
@@ -57,7 +60,7 @@ class NotFiniteError(DynetError, RuntimeError):
 class FileFormatError(DynetError, ValueError, RuntimeError):
     """A file is damaged, or does not fit the model or trainer that reads it.
 
-    The model or trainer is unchanged. But what `load_generator` returned before the error stays in the model.
+    The model or trainer is unchanged. Only what `load_generator` has yielded before the error stays in the model.
     """
 
 
@@ -66,9 +69,9 @@ class MissingFileError(DynetError, FileNotFoundError, RuntimeError):
 
 
 class ParallelError(DynetError, RuntimeError):
-    """The processes that train a model together cannot connect, or do not all do the same.
+    """The processes that train a model together cannot connect, or do not all do the same things.
 
-    For example, their models or their numbers of updates differ.
+    For example, their models differ, or one makes more updates than another.
     """
 
 

@@ -100,13 +100,19 @@ class Operations(Refusals):
         return GRAPH_OF_NODE[0](self)
 
     def _stored(self, recalculate: bool) -> Array:
-        """Return the value as a flat array, column-major. On the CPU it is a view of the memory, not a copy."""
+        """Return the value as a flat array, column-major. On the CPU it is a view of the memory, not a copy.
+
+        The value is computed if necessary. With `recalculate`, the whole graph is computed again first.
+        """
         if recalculate is not False:
             self._graph()._compute(recalculate)
         return floats_at(self._address(), self.type.total)
 
     def _address(self, recalculate: bool = False) -> int:
-        """Return the address of the value in memory, counted in floats: bytes / 4. Compute the value if necessary."""
+        """Return the address of the value in memory, divided by 4 to count floats. Compute the value if necessary.
+
+        With `recalculate`, compute the whole graph again first.
+        """
         graph = self._graph()
         if recalculate is not False:
             graph._compute(recalculate)
@@ -169,9 +175,9 @@ class Operations(Refusals):
     def value(self, recalculate: bool = False) -> Any:
         """Return the value as a float, a list or an array, depending on the shape, as DyNet does.
 
-        A single number is a float, a vector or a batch of vectors is a flat list, anything else is an array. Type
-        checkers cannot know which, so the annotation is Any. `scalar_value`, `vec_value` and `npvalue` always return
-        the same type. `recalculate` is as for `forward`.
+        With one dimension, it is a flat list, also for a batch; but a single number is a float. With two dimensions or
+        more, it is an array. Type checkers cannot know which of these it is, so the annotation is Any.
+        `scalar_value`, `vec_value` and `npvalue` always return the same type. `recalculate` is as for `forward`.
         """
         dim = self.type
         if len(dim.dims) > 1:
@@ -184,19 +190,23 @@ class Operations(Refusals):
 
         Only `backward(full=True)` computes the gradients of nodes that depend on no parameter. After `backward()`, this
         method returns zeros for them.
+
+        Raises:
+            GradientError: `backward` has not been called, or it was called without `full=True` and this node is a part
+                of another node, so that only the gradient of the whole was computed.
         """
         stored = self._graph().gradients(self.at, self.type.total)
         return stored.reshape(self.type.shape, order="F").copy(order="F")
 
     def backward(self, full: bool = False) -> None:
-        """Differentiate this number with respect to every parameter, and add the result to the parameter's gradient.
+        """Differentiate this expression, a single number, and add the derivatives to the parameters' gradients.
 
         `backward` can be called several times on one graph, on this expression or on others. Later calls use the
         values that the forward pass has computed, even if a parameter has changed since.
 
         Args:
-            full: whether to compute also the gradients of nodes that depend on no parameter, for `gradient()`. Frozen
-                parameters (`set_updated(False)`) get no gradient even so.
+            full: whether to compute the gradients of all nodes, also of those that depend on no parameter, so that
+                `gradient()` can return them. Frozen parameters (`set_updated(False)`) get no gradient in any case.
 
         Raises:
             ShapeError: the expression is not a single number.
@@ -215,7 +225,7 @@ class Operations(Refusals):
     def _refuse_stale(self) -> None:
         """Raise StaleExpressionError if the graph no longer has this node.
 
-        Callers do this before they raise another error, because StaleExpressionError tells the user more.
+        Callers that are about to raise another error call this first, because StaleExpressionError tells the user more.
         """
         if self.version != ANY_GRAPH:
             self._graph()
@@ -241,7 +251,7 @@ def _quick(kind: str, name: str, numbers: Callable[[Dim], int]) -> None:
         try:
             result = documented(self, *arguments)
         except StaleExpressionError as problem:
-            raise StaleExpressionError(str(problem)) from None  # a new exception makes the user's traceback shorter
+            raise StaleExpressionError(str(problem)) from None  # a new exception, for a shorter traceback
         if self.version != ANY_GRAPH and self.type not in known and (number := numbers(self.type)):
             method.enter((self.type,), 0, self.type, number)
             known.add(self.type)

@@ -21,15 +21,15 @@ from .tensor import Tensor
 
 KERNELS.add("largest_in_order", LargestInOrder())
 KERNELS.add("falling_order", FallingOrder())
-Layout = list[tuple[int, int, int]]  # nested loops of a copy, innermost first: (count, target stride, source stride)
+Layout = list[tuple[int, int, int]]  # loops of `Tape.copy`, innermost first: (count, target stride, source stride)
 
 
 class GpuTensor(Tensor):
     """A tensor on a GPU. numpy gets a copy of it on the host; DLPack gives other libraries its memory, not a copy.
 
     Args:
-        block: the memory with the values, column-major, the batch last. They are float32, or int64, which take the room
-            of two floats each.
+        block: the memory with the values, column-major, the batch last. The values are float32, or else int64, each of
+            which takes the room of two floats.
         shape: the shape of the values; a batch larger than 1 is the last axis.
         dims: the number of axes that are dimensions, without the batch.
         integers: whether the values are int64.
@@ -41,7 +41,7 @@ class GpuTensor(Tensor):
         self._block, self._shape, self._dims, self._integers = block, shape, dims, integers
 
     def as_numpy(self) -> npt.NDArray[Any]:
-        """Return a copy as an array on the host."""
+        """Return a copy of the values as a numpy array on the host."""
         return self._values().copy(order="K")
 
     def topk(self, dim: int = 0, num: int = 1) -> tuple[Tensor, Tensor]:
@@ -55,7 +55,7 @@ class GpuTensor(Tensor):
         inner, outer = math.prod(self._shape[:dim]), math.prod(self._shape[dim + 1 :])
         columns = inner * outer
         tape, source = Tape(self._block.gpu), self._block
-        if inner > 1:  # copy, so that the elements along `dim` that are compared with each other are adjacent
+        if inner > 1:  # the kernel compares adjacent numbers, so make those along `dim` adjacent by a copy
             source = tape.scratch(columns * size)
             tape.copy(source, self._block, [(size, 1, inner), (inner, size, 1), (outer, inner * size, inner * size)])
         found = [tape.scratch(columns * num) for _ in range(2)]
@@ -69,7 +69,8 @@ class GpuTensor(Tensor):
             tape.add("falling_order", (num, 0, 1, 2, 3), lists)
             found = ordered
         values = GpuBlock(self._block.gpu, columns * num)
-        # The indices are int64. The kernels make int32, which are copied to the lower halves. The upper halves stay 0.
+        # The kernels make indices of 32 bits, in the room of one float each. The result has indices of 64 bits: copy
+        # each to the lower half of one. The upper halves stay 0.
         indices = GpuBlock(self._block.gpu, 2 * columns * num, zero=True)
         back = [(num, inner, 1), (inner, 1, num), (outer, inner * num, inner * num)]
         tape.copy(values, found[0], back)
@@ -125,9 +126,9 @@ class Tape:
 
         Args:
             kernel: the name of the kernel.
-            parameters: the integers that the kernel needs: sizes, and for each operand the position of its list in
-                `lists`.
-            lists: for each operand, a list with its address for each column (vector) that the kernel computes.
+            parameters: the integers that the kernel needs: sizes, and for each array that it reads or writes, the
+                position of its addresses in `lists`.
+            lists: for each array that the kernel reads or writes, the addresses at which its columns (vectors) start.
         """
         base = sum(len(each) for each in self._lists)
         self._rows += [KERNELS.opcode(kernel), base, len(lists[0]), len(self._table), 0, 0]
@@ -135,7 +136,10 @@ class Tape:
         self._lists += lists
 
     def copy(self, target: GpuBlock, source: GpuBlock, loops: Layout) -> None:
-        """Append a copy from one block to another, in up to four nested loops. Strides count floats; see `Layout`."""
+        """Append a kernel call that copies numbers from one block to another in up to four nested loops.
+
+        `loops` has a tuple for each loop, see `Layout`. Its strides count floats.
+        """
         loops = [*loops, *[(1, 0, 0)] * (4 - len(loops))]
         lists = [np.array([block.address]) for block in (target, source)]
         self.add("copy", (0, 1, *itertools.chain(*zip(*loops))), lists)

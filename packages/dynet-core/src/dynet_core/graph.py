@@ -174,12 +174,12 @@ class Graph:
         return self.engine.nodes[place * len(at.NODE) + at.NODE.value]
 
     def _differentiate(self, place: int, size: int, everything: bool) -> None:
-        """Run the backward pass from a node: add its gradient to every parameter that it depends on.
+        """Run the backward pass from a node: add its derivatives to the gradients of the parameters it depends on.
 
         Args:
             place: the number of the node.
             size: how many numbers its value has.
-            everything: also compute the gradients of nodes that depend on no parameter.
+            everything: whether to compute also the gradients of nodes that depend on no parameter.
         """
         if self.records.computed[0] < self.records.length or self.engine.changing:
             self._compute_new()
@@ -217,7 +217,7 @@ class Graph:
     # Methods for input values
 
     def replace_input(self, place: int, values: Array) -> None:
-        """Replace the values of input node `place` by a float32 array. If the old ones were used, forget all values."""
+        """Replace the values of input node `place`. If the old ones were used, forget all values computed so far."""
         start = self.start_of(place)
         assert start is not None
         if start < self.records.computed[1]:
@@ -261,7 +261,7 @@ _graphs: list[weakref.ref[Graph]] = []  # the graphs of all threads
 
 
 def refuse(x: Operations) -> NoReturn:
-    """Raise StaleExpressionError with the reason why this thread's graph has no node for an expression."""
+    """Raise StaleExpressionError for an expression that is not in this thread's graph. The message says why."""
     graph = current()
     if graph.watch is not None and x.version in graph.watch.past_versions:
         raise StaleExpressionError(is_taken_back(x.version))

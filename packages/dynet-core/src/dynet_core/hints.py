@@ -1,8 +1,8 @@
 """Hints for attributes that users know from other libraries: `trainer.step()` raises an error that says what to use.
 
-A hint is a descriptor: an object in a class that Python calls when the attribute is read. It does not slow down the
-attributes that exist; a method `__getattr__` would add 80 ns to each access. Misspelt names need no hints, because
-Python itself suggests the right name for them.
+A hint is a descriptor: an object in a class, whose method `__get__` is called when the attribute is read. It does not
+slow down the attributes that exist, while a method `__getattr__` would add 80 ns to each access. Misspelt names need no
+hints, because Python itself suggests the right name for them.
 """
 
 from __future__ import annotations
@@ -55,7 +55,10 @@ class Hinted:
 
 
 def give_hints(to: type, uses: Mapping[str, str], kind: type[Hint] = Hint) -> None:
-    """Add hints of the class `kind` to the class `to`. `uses`: name of a missing attribute -> what to use instead."""
+    """Add hints of the class `kind` to the class `to`.
+
+    `uses` has the name of each missing attribute, and what to use instead.
+    """
     for name, use in uses.items():
         setattr(to, name, kind(name, use))
 
@@ -63,7 +66,7 @@ def give_hints(to: type, uses: Mapping[str, str], kind: type[Hint] = Hint) -> No
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return the known name that is spelled most like `name`, ignoring case and underscores; "" if none is close.
 
-    For a `name` of at most four letters, only a name with the same letters in another order is close, because too many
+    A `name` of at most four letters is close only to names with the same letters in another order, because too many
     short names differ by one letter. Names whose digits differ are not close: `log2` is not suggested for `log`.
     """
     spelled = {_letters(each): each for each in sorted(known)}

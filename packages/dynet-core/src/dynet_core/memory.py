@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class HostBlock:
-    """A block of host memory for float32 numbers that starts at a cache line.
+    """A block of host memory for float32 numbers. It starts at the beginning of a cache line.
 
     Args:
         floats: how many numbers it holds.
@@ -55,7 +55,7 @@ class HostBlock:
         self._direct = memoryview(self.array)  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
 
     def direct(self) -> memoryview:
-        """Return a view of those numbers that Python can read without a copy. In host memory, these are all numbers."""
+        """Return a view of the numbers, through which Python can read them without a copy."""
         return self._direct
 
     def write(self, values: Numbers) -> None:
@@ -68,7 +68,7 @@ class HostBlock:
 
     @contextmanager
     def edit(self) -> Iterator[Array]:
-        """Return a context manager that gives the numbers as an array to change in place."""
+        """Return a context manager whose `with` block gets the numbers as an array and may change them in place."""
         yield self.array
 
 
@@ -99,7 +99,7 @@ class GpuBlock:
         return copy
 
     def direct(self) -> memoryview:
-        """Return a view of those numbers that Python can read without a copy. In GPU memory, these are none."""
+        """Return an empty view: Python cannot read GPU memory without a copy."""
         return memoryview(b"")
 
     def write(self, values: Numbers) -> None:
@@ -120,7 +120,10 @@ class GpuBlock:
 
     @contextmanager
     def edit(self) -> Iterator[Array]:
-        """Return a context manager that gives a copy of the numbers to change, and copies it to the GPU at the end."""
+        """Return a context manager whose `with` block gets a copy of the numbers, an array on the host, to change.
+
+        At the end of the block, the copy is written back to the GPU.
+        """
         copy = self.array.copy()
         yield copy
         self.write(copy)
@@ -134,7 +137,9 @@ Block = HostBlock | GpuBlock
 
 
 def block(floats: int, zero: bool = False, shared: bool = False) -> Block:
-    """Allocate a block of memory on the device in use, and return it. The arguments are as for `HostBlock`.
+    """Allocate a block of memory on the device in use, and return it.
+
+    The arguments are as for `HostBlock`, but `shared` has no effect on a GPU.
 
     Raises:
         OutOfMemoryError: the memory could not be allocated.
@@ -143,7 +148,7 @@ def block(floats: int, zero: bool = False, shared: bool = False) -> Block:
     try:
         return HostBlock(floats, zero, shared) if gpu is None else GpuBlock(gpu, floats, zero)
     except MemoryError as problem:
-        where = "" if gpu is None else f": {problem}"  # which tells how much the GPU has left
+        where = "" if gpu is None else f": {problem}"  # the driver's error says how much memory is left
         raise OutOfMemoryError(f"there is not enough memory for {floats} more numbers{where}") from None
 
 

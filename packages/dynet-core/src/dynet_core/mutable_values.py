@@ -1,4 +1,4 @@
-"""Objects that hold a number or a list of numbers, as in DyNet. Their methods `get` and `set` read and change it."""
+"""Objects that hold a number or a list of numbers, which programs for DyNet read by `get` and change by `set`."""
 
 from __future__ import annotations
 

@@ -37,11 +37,13 @@ def bounds_of(records: list[int], place: int) -> tuple[int, int, int]:
 
 @dataclass(frozen=True)
 class Node:
-    """A decoded record (a call of an op). Most are one node; some, such as a run of a recurrent network, are several.
+    """A decoded record (a call of an op). Most records are one node of the graph, some are several.
+
+    For example, the steps of a recurrent network can be one record.
 
     Args:
-        all: the numbers of all its nodes.
-        places: the numbers of those nodes that the op returned as expressions.
+        all: the numbers of all nodes of the record.
+        places: the numbers of those nodes to which expressions can refer.
         op: the name of the op.
         dim: the shape of the nodes in `places`.
         operands: for each operand, the number of its node, or -1 minus the row of a parameter in PARAMETER_ROWS.
@@ -89,12 +91,15 @@ def nodes_of(recorded: Records, begin: int = 0, end: int | None = None, number: 
 
 
 def node_at(recorded: Records, place: int) -> Node | None:
-    """Return the decoded record that has node number `place`, or None if no expression can refer to this node."""
+    """Return the decoded record to which node number `place` belongs.
+
+    Return None if there is no such node, or if it is an inner node of a record, to which no expression can refer.
+    """
     return next((node for node in nodes_of(recorded) if place in node.places), None)
 
 
 class InputIndex:
-    """An index of a graph's input nodes: it says where the values of each start in the graph's buffer of input values.
+    """An index of a graph's input nodes: where the values of each one start in the graph's buffer of input values.
 
     Args:
         version: the version of the graph for which the index is valid.

@@ -1,7 +1,7 @@
 """The keys from which dropout and noise draw random numbers.
 
-Their random generator has no state: each number is computed from a key and the position of the number. A key consists
-of the seed and of how many keys have been drawn before.
+Their random generator has no state: each random number is computed from a key and from its position in the array of
+numbers. A key consists of two numbers: the seed, and how many keys have been drawn before.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import struct
 
 from . import recorder
 
-_forks = 0  # how many child processes have been forked since `reset`; with it, each child gets a different seed
+_forks = 0  # how many child processes have been forked since `reset`; each child gets a seed that depends on it
 
 
 def reset(seed: int) -> None:
@@ -21,7 +21,7 @@ def reset(seed: int) -> None:
 
 
 def state() -> tuple[int, int, int]:
-    """Return the seed, and how many keys have been drawn and processes been forked since it was set."""
+    """Return the seed, and two counts since it was set: of the keys drawn, and of the processes forked."""
     return *recorder.noise(), _forks
 
 
@@ -33,7 +33,7 @@ def set_state(seed: int, drawn: int, forks: int) -> None:
 
 
 def next_key() -> bytes:
-    """Draw the next key and return it as 8 bytes. It is for random numbers that are drawn outside of graphs."""
+    """Draw the next key and return it as 8 bytes. Callers use it for random numbers that are not part of a graph."""
     count, (seed, _) = recorder.draw(), recorder.noise()
     return struct.pack("<II", seed, count & 0xFFFFFFFF)
 

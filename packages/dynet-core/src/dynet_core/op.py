@@ -1,4 +1,4 @@
-"""OPS, the table of all operations (ops). Tests and documentation are generated from the facts in it."""
+"""OPS, the table of all operations (ops) on expressions. Tests and documentation are generated from the facts in it."""
 
 from __future__ import annotations
 
@@ -36,18 +36,19 @@ class Op:
     Args:
         name: the name of the function that users call.
         record: this function. It appends one or more nodes to the graph.
-        reference: computes the op in float64 numpy, from arrays of one batch element each.
+        reference: a function that computes the op in float64 by numpy. It gets one batch element of each operand.
         samples: the arguments with which tests call the op.
         domain: the range from which tests draw the operands' values.
         whole_batch: whether `reference` takes whole batches, with the batch as the last axis.
         differentiable: whether the operands get gradients.
-        differentiated_as: another function, for ops that by design have its gradient and not that of `reference`.
+        differentiated_as: for an op whose gradient by design is not the derivative of `reference`: a function whose
+            derivative it is.
         tolerance: the largest error that tests accept, relative to the largest magnitude of the correct values.
         tolerance_reason: why `tolerance` is larger than the default.
         random: whether the op draws random numbers.
         prepare: makes a valid operand from numbers that a test has drawn, if not all numbers in `domain` are valid.
-        elementwise: whether each element of the result depends on one element of each operand only.
-        limit: tests do not compare results with `reference` if an operand has a finite number of a larger magnitude.
+        elementwise: whether each element of the result depends on only one element of each operand.
+        limit: the largest magnitude of finite operands for which tests compare the op with `reference`.
     """
 
     name: str
@@ -70,10 +71,10 @@ OPS: dict[str, Op] = {}
 
 
 def check_is_free(function: Callable) -> None:
-    """Check that a function can become an op, because no other op has its name.
+    """Check that a function can become an op: no op made from a different function may have its name.
 
-    If an op of this name was made from a function of the same module and qualified name, the new function may replace
-    it, as when a notebook cell is run twice. Nodes recorded with the old definition stay as they are.
+    A function with the same module and qualified name is not different, but a new definition, as when a notebook cell
+    is run twice. It may replace the old one. Nodes recorded with the old definition stay as they are.
 
     Raises:
         ArgumentError: another op has this name.
@@ -86,13 +87,14 @@ def check_is_free(function: Callable) -> None:
 
 
 def register(function: Function, *, repeats: bool = True, **facts: Any) -> Function:
-    """Add an op to OPS under its function's name, and return the function that users are to call.
+    """Add an op to OPS under the name of `function`, and return the function that users are to call.
 
     Args:
-        function: records the op: it appends nodes to the graph.
-        repeats: whether programs often repeat calls that append the same nodes. The returned function then observes
-            what such calls append, and later appends it without calling `function`; see the module `templates`.
-        facts: the other fields of `Op`.
+        function: records a call of the op: it appends nodes to the graph.
+        repeats: whether programs often repeat calls that append nodes of the same kind. The returned function then
+            observes what repeated calls append, and later appends it without calling `function`; see the module
+            `templates`.
+        facts: the other fields of the op's `Op`.
     """
     name = function.__name__
     check_is_free(function)

@@ -15,24 +15,24 @@ from .recorder import next_generation
 
 
 class Rows:
-    """The table of parameters, which all threads share. PARAMETER in `layout` names its columns.
+    """The table of parameters, which all threads share. PARAMETER in `dynet_kernels.layout` names its columns.
 
-    Each parameter has a row. Some have more rows, for example one without a gradient, for uses in which the parameter
-    gets none. In the integers that store a graph, an operand that is a parameter is written as -1 minus the number of
-    its row. `version` counts the changes of the table.
+    Each parameter has a row in it. Some have further rows: for example, one for uses in which the parameter gets no
+    gradient. In the integers that store a graph, an operand that is a parameter is written as -1 minus the number of
+    its row. `version` is a number that grows with each change of the table.
     """
 
     def __init__(self) -> None:
         self.rows: list[tuple[int, ...]] = []
-        self.names: dict[int, str] = {}  # row -> name of the parameter, for messages
+        self.names: dict[int, str] = {}  # number of a row -> name of the parameter, for messages
         self.buffer = np.zeros(64 * len(at.PARAMETER), np.int64)
-        self.lock = threading.RLock()  # reentrant: while it is held, the garbage collector may run code that takes it
+        self.lock = threading.RLock()  # reentrant: its holder may run a finalizer that takes it, too
         self.version = 0
-        # How many times any frozen parameter has been unfrozen. A graph planned before that has no place for its
-        # gradient, so the engine compares this number and computes the graph again if it has changed.
+        # How many times parameters have been unfrozen. A graph that was planned before has no place for the gradient of
+        # the unfrozen parameter. So the engine remembers this number, and computes the graph again if it has changed.
         self.trained_again = 0
-        # Rows that no parameter and no graph uses any more, so that `add` can use them again. Finalizers add them here
-        # without taking the lock, because they may run while it is held.
+        # The numbers of rows that no parameter and no graph uses any more, so that `add` can use them again. Finalizers
+        # append them here without taking the lock, because it may be held when they run.
         self.given_back: deque[int] = deque()
         self.free: list[int] = []
 
@@ -54,9 +54,9 @@ class Rows:
             gradient: the address of its gradient.
             needs: whether backward passes are to compute the gradient.
             name: the name of the parameter, for messages.
-            touched: for a lookup parameter, the address of the list of its rows that have a gradient; otherwise 0.
+            touched: for a lookup parameter, the address of the list that says which of its rows have a gradient.
             width: for a lookup parameter, the number of floats in one of its rows.
-            rows: for a lookup parameter, how many rows it has.
+            rows: for a lookup parameter, how many rows it has. For others, these three are 0.
         """
         next_generation()
         with self.lock:
@@ -78,14 +78,14 @@ class Rows:
             return number
 
     def write(self, number: int) -> None:
-        """Copy row `number` into the buffer that compiled code reads."""
+        """Copy row number `number` from `rows` into `buffer`, which compiled code reads."""
         start = number * len(at.PARAMETER)
         self.buffer[start : start + len(at.PARAMETER)] = self.rows[number]
 
     def set_needs(self, number: int, needs: bool, gradient: int) -> None:
         """Set whether backward passes are to compute the gradient of the parameter in row `number`.
 
-        `gradient` is the address where they then store the gradient.
+        If so, they add it to the numbers from the address `gradient` on.
         """
         with self.lock:
             next_generation()

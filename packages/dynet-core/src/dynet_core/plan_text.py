@@ -33,7 +33,7 @@ OPERANDS = {at.ANY_OPERAND: "its operands", at.EACH_OPERAND: "its operands", at.
 
 @dataclass
 class Group:
-    """Nodes that are computed together: each kernel call that they need is made once for all of them.
+    """Nodes that are computed together: one kernel call computes a step of all of them.
 
     Args:
         signature: says how to compute the nodes. All nodes of the group have this signature.
@@ -49,8 +49,8 @@ class Group:
         """Return a line of text: the op, the shape, the number of nodes, and where in memory the first node is.
 
         Args:
-            addresses: the address of the value, or of the gradient, of each node of the graph.
-            start: the address that the text calls 0: it counts floats from there.
+            addresses: for each node of the graph, the address of its value, or else of its gradient.
+            start: the address that is subtracted, so that the text counts floats from there.
         """
         name = self.signature.name or self.signature.kernel or "part of a record"
         count = "1 node" if len(self.nodes) == 1 else f"{len(self.nodes)} nodes"
@@ -68,7 +68,7 @@ class Planned:
         self.forward = self._instructions("forward")
 
     def backward_from(self, loss: int, size: int) -> None:
-        """Plan the backward pass from node number `loss`, whose value has `size` numbers."""
+        """Plan the backward pass, which starts from node number `loss`, whose value has `size` numbers."""
         self.engine.plan(loss, size)
         self._read()
         self.backward = self._instructions("backward")
@@ -86,8 +86,8 @@ class Planned:
         """Yield the groups of nodes that the plan computes together.
 
         Args:
-            order: "by_depth" for the order in which they are computed, "by_signature" for groups of all nodes with the
-                same signature.
+            order: "by_depth" for the groups in the order in which they are computed; "by_signature" for larger groups,
+                each of all nodes with the same signature.
         """
         numbers = self.engine.buffers[order][: self.engine.slots[at.CONTEXT.planned_count]]
         begins = self.engine.buffers["stage_begins"]
@@ -107,11 +107,11 @@ class Tape:
         self.instructions, self.place = instructions, 0
 
     def next_is(self, opcode: int, parameters: int | None = None) -> Rows | None:
-        """Return the next instruction and move on, if it has this opcode and these parameters. Otherwise return None.
+        """Return the next instruction and move past it, if it is the expected kernel call. Otherwise return None.
 
         Args:
-            opcode: the number of the kernel.
-            parameters: the index in TABLE of its parameters; None accepts any.
+            opcode: the number of the expected kernel.
+            parameters: the index in TABLE at which the expected parameters start; None accepts any parameters.
         """
         if self.place == len(self.instructions):
             return None
@@ -124,7 +124,7 @@ class Tape:
 
 
 def plan_text(loss: Expression | None = None) -> str:
-    """Return the text that `show_plan` prints."""
+    """Return the text that `show_plan` prints. `loss` is as there."""
     graph = current()
     if loss is not None and loss.version != graph.records.version:
         raise StaleExpressionError("show_plan: the expression belongs to another graph; record it after renew_cg()")
@@ -190,9 +190,10 @@ def _backward(planned: Planned) -> list[str]:
 
 
 def _of_planner(planned: Planned, tape: Tape) -> str | None:
-    """If no node asked for the next instruction, move on and describe it; otherwise return None.
+    """If the next instruction is one that the planner itself adds, move past it and return a description of it.
 
-    The planner itself adds such instructions, to set the loss's gradient to 1 and to clear memory for gradients.
+    The planner adds instructions that set the loss's gradient to 1, and that set other gradients to 0. Other
+    instructions belong to a step of a node: for them, return None.
     """
     if tape.next_is(at.FILL) is not None:
         return "set the gradient of the loss to 1"
@@ -214,7 +215,7 @@ def _gradient_line(planned: Planned, group: Group, step: Step, tape: Tape, param
 
 
 def _is_alias(planned: Planned, group: Group, step: Step) -> bool:
-    """Return whether a group's first node and the operand that `step` is for have one gradient, in the same memory."""
+    """Return whether the gradient to which `step` adds is in the same memory as that of the group's first node."""
     number = group.nodes[0]
     place = int(planned.nodes["operands"][number]) + max(step.gradient_of, 0)
     operand = int(planned.engine.buffers["records"][place])
@@ -234,9 +235,9 @@ def _target(group: Group, step: Step) -> str:
 
 
 def _steps(signature: Signature, direction: str) -> Iterator[tuple[Step, int]]:
-    """Yield the steps that a signature lists for a pass, each with the index of the step's parameters in TABLE.
+    """Yield pairs: a step that a signature lists for a pass, and the index in TABLE of the step's parameters.
 
-    `direction` is "forward", "backward", or "deferred" for the end of the backward pass.
+    `direction` is "forward", "backward", or "deferred" for the steps that run at the end of the backward pass.
     """
     begin = signature.at + TABLE[signature.at + at.SIGNATURE[f"{direction}_begin"]]
     for number, step in enumerate(getattr(signature, direction) if signature.dim.total else ()):

@@ -1,6 +1,7 @@
-"""An engine that plans a graph and runs nothing, for `show_plan`.
+"""An engine that only plans a graph and computes nothing, for `show_plan`.
 
-To *plan* is to turn the records of a graph, the integers that store it, into a list of kernel calls; see `engine`.
+To *plan* a graph is to turn its records, which are the integers that store it, into a list of kernel calls; see the
+module `engine`.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from .parameter_rows import PARAMETER_ROWS
 
 
 class PlanningEngine(Engine):
-    """Plans a graph and runs nothing. It has separate buffers, so the graph and its engine do not change."""
+    """Only plans a graph and computes nothing. It has separate buffers, so the graph and its engine do not change."""
 
     def plan(self, loss: int | None = None, size: int = 0) -> None:
-        """Plan the whole graph, or its backward pass.
+        """Plan the forward pass of the whole graph, or its backward pass.
 
         Args:
             loss: the number of the node where the backward pass starts; None to plan the forward pass.
@@ -26,8 +27,8 @@ class PlanningEngine(Engine):
         end, _, inputs_end = records.ends()
         if loss is None:
             self._prepare(0, end)
-            # The planner notes in each lookup table's list which rows are used. Nothing runs here, so give it a copy
-            # of the parameters without these lists.
+            # The planner notes in a list of each lookup parameter which of its rows get a gradient. Here no gradient is
+            # computed, so give the planner a copy of the table of parameters without the addresses of these lists.
             self.rows = PARAMETER_ROWS.buffer.copy()
             self.rows.reshape(-1, len(at.PARAMETER))[:, at.PARAMETER.touched] = 0
             slots[CONTEXT.parameters] = self.rows.ctypes.data

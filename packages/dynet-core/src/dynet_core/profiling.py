@@ -1,7 +1,8 @@
 """The profiler: it times every kernel call, and shows the times as a table and as a trace (a list of timed events).
 
-The table has the sums for each kernel and for each phase. Phases are the planning and the running of forward passes,
-backward passes and updates.
+The table has a line for each kernel and for each phase, with the number of calls and their total time. There are two
+phases for each kind of work: to plan it, which means to choose the kernel calls, and to run it, which means to execute
+them. The kinds of work are forward passes, backward passes, norms of gradients, and updates of parameters.
 """
 
 from __future__ import annotations
@@ -29,12 +30,15 @@ from .recorder import next_generation
 
 LONGEST_TRACE = 200_000  # the most events that a trace has
 TRACE_FILE = "dynet-trace.json"
-CALLS = 5  # how many empty calls measure the overhead of a call; the fastest counts, because the first are slower
+CALLS = 5  # how often the overhead of a call is measured by a call that runs nothing; the shortest time counts
 
 
 @dataclass
 class Line:
-    """A line of the table: how often a kernel or phase ran, on how many columns (vectors), and for how many seconds."""
+    """A line of the table: how often a kernel or phase ran, and how many seconds that took together.
+
+    For a kernel, `columns` says how many columns (vectors) these calls computed.
+    """
 
     calls: int = 0
     columns: int = 0
@@ -86,15 +90,15 @@ class Profile:
         Profile._running = None
 
     def _set_watched(self, watched: bool) -> None:
-        """Set whether Python starts all passes, so that they are timed. Otherwise compiled code can start them."""
+        """Set whether Python must start all passes, which it times. Otherwise compiled code may start them, too."""
         self._machine.is_watched = watched
         next_generation()
 
     def _timed(self, phase: str, plan: Callable) -> Callable:
-        """Return a function that plans a pass, runs it one kernel call after the other, and times all of this.
+        """Return a function that plans a pass or an update, runs its kernel calls one by one, and times all of this.
 
         Args:
-            phase: the name of the pass, such as "forward".
+            phase: the name of the work, such as "forward".
             plan: the compiled function that plans it.
         """
 
@@ -122,7 +126,7 @@ class Profile:
         tape_at, count = int(slots[CONTEXT.tape]), int(slots[CONTEXT.tape_count])
         tape = integers_at(tape_at, count * len(at.INSTRUCTION)).reshape(count, len(at.INSTRUCTION))
         slots[CONTEXT.tape_count] = 0
-        overhead = min(self._seconds_of(run, context) for _ in range(CALLS))  # the time of a call that runs nothing
+        overhead = min(self._seconds_of(run, context) for _ in range(CALLS))  # of calls that run nothing
         slots[CONTEXT.tape_count] = 1
         for number in range(count):
             slots[CONTEXT.tape] = tape_at + number * len(at.INSTRUCTION) * 8
@@ -177,10 +181,11 @@ def _row(name: str, line: Line, whole: float) -> str:
 def profile() -> Profile:
     """Return a context manager that times the kernels and phases that run in its `with` block.
 
-    The phases are planning and running, each for forward passes, backward passes and updates. The rest of the time,
-    which includes the recording of graphs, is shown as the phase "Python". `--dynet-profiling 1` on the command line
-    profiles the whole program: at its end, the table is printed to stderr, and the trace is written to
-    `dynet-trace.json`.
+    There are two phases, planning and running, for each of these: forward passes, backward passes, norms of gradients,
+    and updates. The rest of the time, which includes the recording of graphs, is shown as the phase "Python".
+
+    `--dynet-profiling 1` on the command line profiles the whole program: at its end, the table is printed to stderr,
+    and the trace is written to `dynet-trace.json`.
 
     >>> with profile() as times:
     ...     _ = dy.tanh(dy.inputVector([1, 2])).value()
@@ -195,7 +200,7 @@ def profile() -> Profile:
 
 
 def profile_program() -> None:
-    """Profile the rest of the program. At its end, print the table to stderr and write the trace to a file."""
+    """Profile from now on. When the program ends, print the table to stderr and write the trace to TRACE_FILE."""
     if Profile._running is None:
         running = Profile().__enter__()
         atexit.register(_report, running, os.getpid())

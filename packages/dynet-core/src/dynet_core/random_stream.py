@@ -30,11 +30,11 @@ LARGEST_BELOW_ONE = np.nextafter(np.float32(1), np.float32(0))
 class InitialStream:
     """A stream of random float32 numbers, in the order in which DyNet 2.1 draws them.
 
-    Every draw continues where the last one ended, whatever its kind. Threads may share a stream: which thread gets
-    which numbers depends on timing, but no number is returned twice.
+    Every draw continues where the last one ended, even if the two have different distributions. Threads may share a
+    stream: which thread gets which numbers depends on timing, but no number is returned twice.
 
     Args:
-        seed: a whole number from 0 to 2**32 - 1; None takes one from the operating system.
+        seed: a whole number from 0 to 2**32 - 1; if None, the operating system gives a random one.
 
     Raises:
         TypeError: the seed is not a number.
@@ -57,7 +57,7 @@ class InitialStream:
         self._lock = threading.Lock()
 
     def __getstate__(self) -> tuple[int, dict[str, Any], np.ndarray]:
-        """Return the seed and the position in the sequence, so that a copy continues where this stream is."""
+        """Return the state for `copy` and `pickle`, so that a copy continues where this stream is."""
         with self._lock:
             return self.seed, self._engine.get_state(legacy=False), self._unread
 
@@ -68,7 +68,9 @@ class InitialStream:
         self._lock = threading.Lock()
 
     def uniform(self, low: Number, high: Number, count: int) -> Array:
-        """Return `count` numbers distributed uniformly over [low, high]. Each uses up one 32-bit word of the generator.
+        """Return `count` numbers distributed uniformly over [low, high].
+
+        Each is computed from one 32-bit word of the generator.
 
         Raises:
             ValueError: high < low, or a bound or their difference is not a finite float32.
@@ -117,7 +119,7 @@ class InitialStream:
     def bernoulli(self, probability: float, count: int) -> np.ndarray:
         """Return `count` numbers, each of which is 1 with the given probability, else 0.
 
-        Each uses up two 32-bit words of the generator.
+        Each is computed from two 32-bit words of the generator.
 
         Raises:
             ValueError: the probability is not in [0, 1].
@@ -139,7 +141,8 @@ class InitialStream:
     def _normal_pairs(self, wanted: int) -> np.ndarray:
         """Return up to `wanted` pairs of normally distributed numbers, made as `normal` describes.
 
-        The generator's words that were not needed are kept for the next draw.
+        There may be fewer, because not all random points are used. Words of the generator that were drawn but not
+        needed are kept for the next draw.
         """
         # pi / 4 of all points fall into the circle, so draw 4 / pi = 1.273 times as many points, and some more.
         tries = min(BLOCK, int(wanted * 1.28) + 8)
@@ -165,9 +168,9 @@ class InitialStream:
 def reset_random_seed(seed: int) -> None:
     """Start a new stream with this seed, and make it the current one.
 
-    Here 0 is a seed like any other, as in DyNet. But `--dynet-seed 0` on the command line means a random seed.
+    The seed 0 is a seed like any other here, as in DyNet. But `--dynet-seed 0` on the command line means a random seed.
 
-    Which seeds are allowed, and the errors for others, are as for `InitialStream`.
+    The same seeds are allowed as for `InitialStream`, and others cause the same errors.
 
     >>> reset_random_seed(42)
     >>> stream().uniform(-1, 1, 1)
@@ -178,7 +181,7 @@ def reset_random_seed(seed: int) -> None:
 
 
 def continue_with(other: InitialStream) -> None:
-    """Make `other` the current stream, for example a copy of another process's stream."""
+    """Make `other` the current stream. For example, it may be a copy of another process's stream."""
     global _current
     _current = other
 

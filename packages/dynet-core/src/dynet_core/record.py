@@ -33,7 +33,9 @@ PARAMETERS: list[type] = []
 
 
 def graph_of(name: str, operands: Sequence[Expression]) -> PinnedGraph:
-    """Check the operands of the op `name`, and return a PinnedGraph: this thread's graph, to append the record to.
+    """Check the operands of the op `name`, and return this thread's graph as a PinnedGraph.
+
+    The caller appends the op's record to it. A PinnedGraph refuses this if `renew_cg` has been called in between.
 
     Raises:
         ArgumentTypeError: an operand is not an expression.
@@ -62,14 +64,14 @@ def graph_of(name: str, operands: Sequence[Expression]) -> PinnedGraph:
 
 
 def made_of(value: Any) -> str:
-    """Return a text for an error message: how to make an expression from `value`. Return "" if there is no way."""
+    """Return a text for an error message that says how to make an expression from `value`; "" if there is no way."""
     if isinstance(value, np.ndarray) or (isinstance(value, list) and value and isinstance(value[0], (int, float))):
         return "; dy.inputTensor(...) makes one of an array"
     return "; dy.scalarInput(...) makes one of a number" if isinstance(value, (int, float, np.number)) else ""
 
 
 def _named(name: str, signature: Signature) -> Signature:
-    """Set the name of a signature to the op's name if it has none yet, and return the signature."""
+    """Give a signature the name of its op, unless it has a name, and return the signature."""
     signature.name = signature.name or name
     return signature
 
@@ -79,7 +81,7 @@ def append(graph: PinnedGraph, signature: Signature, integers: Sequence[int]) ->
 
     Args:
         signature: says how the op is computed.
-        integers: the number of each operand (`Expression.at`), then the attributes, which are further integers.
+        integers: the number of each operand (`Expression.at`), then the attributes (further integers for the op).
     """
     return graph.append(signature, integers)
 
@@ -94,7 +96,7 @@ def one_operand(name: str, signature_of: SignatureOf) -> Callable[[Expression], 
     known: dict[Dim, Signature] = {}
 
     def record_slowly(x: Expression) -> Expression:
-        """Record a node. If its operand has a new shape, let compiled code record further nodes with this shape."""
+        """Record a node. If the operand's shape is new, let compiled code record later nodes for this shape."""
         graph = graph_of(name, (x,))
         signature = known.get(x.type)
         if signature is None:
@@ -142,7 +144,7 @@ def two_operands(
 
 
 def _refuse(name: str, *operands) -> Expression:
-    """Raise ArgumentTypeError, because one of the operands is not an expression. The message shows this operand."""
+    """Raise ArgumentTypeError for the op `name`, because an operand is no expression. The message shows the operand."""
     graph_of(name, operands)
     raise AssertionError(name)
 
@@ -186,10 +188,10 @@ def many_operands(
 
 
 def common_batch(name: str, dims: Sequence[Dim]) -> int:
-    """Return the largest batch size of the operands of an op, which is the batch size of the result.
+    """Return the largest batch size of an op's operands, whose shapes are `dims`. It is the batch size of the result.
 
     Raises:
-        ShapeError: an operand has another batch size that is not 1.
+        ShapeError: the batch size of an operand is neither this nor 1.
     """
     batch = max(dim.batch for dim in dims)
     if any(dim.batch not in (1, batch) for dim in dims):

@@ -46,27 +46,27 @@ NO_OPERATORS = {
 
 
 class Hints(Hinted):
-    """A base class of expressions. It has a hint for each attribute that they lack but users know from other libraries.
+    """A base class of expressions, to which the package `dynet_ops` adds hints (see the module `hints`).
 
-    Reading such an attribute, as in `x.numpy()`, raises an AttributeError that says what to use instead. The package
-    `dynet_ops` adds the hints.
+    A hint is for an attribute that expressions lack, but users know from other libraries. Reading the attribute, as in
+    `x.numpy()`, raises an AttributeError that says what to use instead.
     """
 
     __slots__ = ()
 
 
 class Refusals(Hints):
-    """The methods that Python and numpy call to use an object as a number or an array. Here, most raise an error."""
+    """The methods that Python and numpy call to use an object as a number or an array. Most of them raise an error."""
 
     __slots__ = ()
 
     if TYPE_CHECKING:
 
         @property
-        def type(self) -> Any: ...  # a Dim; the annotation cannot say so, because `dim` imports this module
+        def type(self) -> Any: ...  # the shape, a Dim; `dim` imports this module, so it cannot be imported here
 
     _gives_numbers = False  # whether numpy's functions may read the values; True for parameters
-    # What to do instead of changing the object in place: the end of the error message.
+    # The end of the error message about changes in place: what to do instead.
     _change = "operations make another one, such as dy.concatenate of parts"
 
     def __bool__(self) -> bool:
@@ -135,7 +135,7 @@ class Refusals(Hints):
     def __ge__(self, other: object) -> bool:
         self._refuse_comparison(other)
 
-    # An expression equals only itself. Methods defined here are found faster than those inherited from `object`.
+    # An expression equals only itself. So do objects by default, but Python finds methods faster here than in `object`.
 
     def __eq__(self, other: object) -> bool:
         return self is other if isinstance(other, Refusals) else NotImplemented
@@ -163,7 +163,11 @@ class Refusals(Hints):
     # Methods that numpy calls
 
     def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **named: Any) -> Any:
-        """Handle numpy's arithmetic, as in `numpy.float32(2) * e`, and elementwise functions, as in `numpy.log(e)`."""
+        """Do what numpy's operators and elementwise functions do with an expression `e`.
+
+        Arithmetic, as in `numpy.float32(2) * e`, records a node. == and != compare identity. Other functions, as in
+        `numpy.log(e)`, raise an error.
+        """
         if method == "__call__" and not named:
             if function in OPERATORS:
                 operate, reflected = OPERATORS[function]
@@ -187,7 +191,7 @@ class Refusals(Hints):
         )
 
     def __array_function__(self, function: Any, types: Any, arguments: Any, named: Any) -> Any:
-        """Handle numpy's other functions: raise an error for an expression, but give them the values of a parameter.
+        """Do what numpy's other functions do: raise an error for an expression, but for a parameter use its values.
 
         Without this method, numpy would treat an expression as an array of one object: `numpy.argmax` would return 0.
         """
@@ -199,14 +203,14 @@ class Refusals(Hints):
         except (TypeError, ValueError):
             if self._gives_numbers:
                 raise
-        # Only an expression inside a list or tuple gets here: the check above does not look there.
+        # An expression that is an argument has raised an error above. So there must be one inside a list or tuple.
         raise ArgumentTypeError(self._is_no_array(function.__name__, ".npvalue() of each"))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        """Return an array that holds one object, the expression itself: numpy must not compute with its value.
+        """Return an array that holds one object, the expression itself.
 
-        With the value, the result would have no gradient. This way, `numpy.array([e1, e2])` holds the expressions, and
-        `numpy.sum([e1, e2])` records their sum in the graph.
+        It does not hold the value, because a result that numpy computes from values has no gradient. This way,
+        `numpy.array([e1, e2])` holds the expressions, and `numpy.sum([e1, e2])` records their sum in the graph.
         """
         if dtype is not None and np.dtype(dtype) != object:
             raise ArgumentTypeError(
@@ -224,7 +228,7 @@ def _refuse_index(self: Refusals) -> NoReturn:
 
 
 def _refusing(sign: str, use: str = "") -> Callable[..., NoReturn]:
-    """Return a method that raises the error for an operator that expressions do not have.
+    """Return a method that raises an error, for an operator that expressions do not have.
 
     Args:
         sign: the operator's symbol, for the error message.
@@ -237,7 +241,7 @@ def _refusing(sign: str, use: str = "") -> Callable[..., NoReturn]:
     return refuse
 
 
-# These methods are set here and not defined in the class, so that type checkers report a use of these operators.
+# These methods are set here and not defined in the class, so that type checkers report programs that use the operators.
 for _name, (_sign, _use) in NO_OPERATORS.items():
     setattr(Refusals, f"__{_name}__", _refusing(_sign, _use))
     setattr(Refusals, f"__r{_name}__", _refusing(_sign, _use))

@@ -1,4 +1,4 @@
-"""`forward`, `values` and `npvalues`: compute several expressions in one pass over the graph."""
+"""`forward`, `values` and `npvalues`: compute several expressions together, in one pass over the graph."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signatures: each says how one kind of node is computed. Nodes with the same signature can be computed in one batch.
+"""Signatures. A signature says how one kind of node is computed. Nodes that share one can be computed in one batch.
 
 A signature has *steps*, which are kernel calls, and *views*, which say where in memory the kernels read and write. The
 planner, compiled code that orders and batches the nodes of a graph, reads signatures from the list TABLE.
@@ -20,7 +20,7 @@ SIGNATURES: dict[int, Signature] = {}  # index in TABLE -> signature
 
 @dataclass(eq=False, slots=True)
 class Signature(Description):
-    """A `Description` of a kind of node that has been written to TABLE. There it begins at index `at`."""
+    """A `Description` that is also in TABLE, where it begins at index `at`. The constructor writes it there."""
 
     def __post_init__(self) -> None:
         self.at: int = enter(self)
@@ -36,7 +36,7 @@ class Signature(Description):
 
         Args:
             integers: the integers of the record after its signature: the operands, then the attributes. If the number
-                of operands differs from record to record, it comes first.
+                of operands differs from record to record, this number comes first.
         """
         if not self.repeats:
             return len(self.parts) or 1
@@ -47,18 +47,18 @@ def constant(attribute: int) -> View:
     """Return a view with which a kernel reads a constant from the graph's buffer of input values.
 
     Args:
-        attribute: which attribute of the node is the position of the constant in this buffer, counted from 0.
+        attribute: the number, counted from 0, of the attribute that is the position of the constant in this buffer.
             Attributes are the integers that a node has besides its operands.
     """
     return View(at.NOWHERE, index=attribute, scale=1)
 
 
 def copy_step(kernel: str, target: int, source: int, size: int, gradient_of: int = at.NO_OPERAND) -> Step:
-    """Return a step that copies or adds `size` adjacent numbers of each column from `source` to `target`.
+    """Return a step that copies or adds numbers from `source` to `target`: `size` adjacent ones for each column.
 
     Args:
         kernel: "copy" to overwrite the target, "accumulate" to add to it.
-        target, source: roles, which name memory: 2 * k is the value of view number k, 2 * k + 1 is its gradient.
+        target, source: roles, which say where memory is: 2 * k is the value of view number k, 2 * k + 1 its gradient.
         gradient_of: the number of the operand whose gradient is the target; NO_OPERAND if the target is something else.
     """
     return Step(kernel, (target, source, size, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0), gradient_of)
@@ -70,8 +70,9 @@ def alias(dim: Dim, *, name: str = "", scale: int | None = None, offset: int = 0
     The part starts `offset` floats after the start of the operand's value. If `scale` is given, the node has one
     attribute (an integer stored with it), and `scale` times this attribute is added to `offset`.
 
-    In the same way, the node's gradient is a part of the operand's gradient. But in `backward(full=True)`, the node has
-    separate memory for its gradient, which is then added to the operand's gradient.
+    In the same way, the node's gradient is a part of the operand's gradient, in the same memory. There are exceptions:
+    if the node is the loss, and in `backward(full=True)`, the node's gradient has separate memory, and is added to the
+    operand's gradient.
     """
     return Signature(
         dim,
@@ -87,10 +88,10 @@ def alias(dim: Dim, *, name: str = "", scale: int | None = None, offset: int = 0
 
 
 def apart(dim: Dim, backward: Sequence[Step] = (), *, constants: int = 0) -> Signature:
-    """Return the signature of a node that has the same value as its operand, in the same memory, but its own gradient.
+    """Return the signature of a node whose value is its operand's, in the same memory, but whose gradient is separate.
 
     Args:
-        dim: the shape.
+        dim: the shape of the node.
         backward: the steps (kernel calls) that compute the operand's gradient from the node's. Without any, the operand
             gets no gradient from this node.
         constants: how many constants the steps read from the graph's buffer of input values.

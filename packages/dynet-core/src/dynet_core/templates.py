@@ -22,15 +22,15 @@ from .expression import Expression
 from .graph import Graph, current
 from .nodes import bounds_of
 
-MOST = 1 << 12  # calls of one op are observed for the first keys only, this many; others are always recorded in Python
+MOST = 1 << 12  # calls of one op are observed for so many keys, the first ones; calls with others run in Python
 MOST_INPUTS = 64  # the most input values that a template may have
-MOST_CALLS = 8  # if this many calls with one key have not led to a template, further ones are not observed
+MOST_CALLS = 8  # if so many calls with one key have not led to a template, later calls with it are not observed
 
 
 def with_templates(op: Callable) -> Any:
     """Return a function that does the same as `op`, but records from a template if it has one for the arguments.
 
-    Otherwise it calls `op`, and observes what this records, to make a template of it.
+    Otherwise it calls `op`, and observes what `op` records, to make a template of it.
     """
     return recorder.with_templates(op, _Learner)
 
@@ -39,12 +39,13 @@ class _Learner:
     """Observes the calls of an op that run in Python, and makes templates from what they record.
 
     Args:
-        enter: gives compiled code a template; its arguments are the key, the template and the result's shape.
+        enter: a function that gives a template to compiled code. Its arguments are the key, the template and the shape
+            of the op's result.
     """
 
     def __init__(self, enter: Callable):
         self._enter = enter
-        # key -> (number of calls so far; what the last one has recorded, in the form of a template, or None)
+        # key -> (how many calls there have been; what the last of them recorded, as a template, or None)
         self._seen: dict[bytes, tuple[int, list[int] | None]] = {}
 
     def begin(self, arguments: Sequence) -> tuple[bytes, Graph, tuple] | None:
@@ -65,9 +66,9 @@ class _Learner:
         return key, graph, _state(graph)
 
     def end(self, begun: tuple[bytes, Graph, tuple], arguments: Sequence, result: Any) -> None:
-        """After the op has run, compare what it has recorded with what the last call with the same key recorded.
+        """Compare what the op has just recorded with what its last call with the same key recorded.
 
-        If they are equal, give this to compiled code as a template.
+        If the two are equal, give them to compiled code as a template.
 
         Args:
             begun: what `begin` has returned.
@@ -84,10 +85,10 @@ class _Learner:
 
 
 def _state(graph: Graph) -> tuple:
-    """Return a pair: the state that an op must not change if there is to be a template, and the lengths of the graph.
+    """Return a pair: the state that an op must not change if there is to be a template, and three counts.
 
-    The lengths are how many integers of records, nodes and input values the graph has. With them, `_template` finds
-    what the op has recorded since.
+    The counts are how many integers the graph's records have, how many nodes it has, and how many input values. They
+    grow when the op records. From the old and the new counts, `_template` finds what the op has recorded.
     """
     engine, records = graph.engine, graph.records
     same = records.version, records.computed, len(engine.whole), graph.watch, recorder.passes()
@@ -97,8 +98,8 @@ def _state(graph: Graph) -> tuple:
 def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> list[int] | None:
     """Return what an op has recorded as a template: integers from which compiled code can record the same again.
 
-    Return None if a template could not replace the op: for example, if the records depend on more than the arguments,
-    because they use other nodes or earlier input values, or if the op has done more than to record nodes.
+    Return None if a template could not replace the op. For example, the records may depend on more than the arguments,
+    because they use other nodes or earlier input values; or the op may have done more than record nodes.
 
     Args:
         graph: the graph in which the op has recorded.
@@ -136,9 +137,9 @@ def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> l
         return None
     bits = array.array("i", graph.records.floats(first_input, inputs - first_input).tobytes())
     keys = [start - first_input for start in reversed(graph.records.keys(first_input))]
-    # A random node, such as dropout, has a key of another kind among its input values: from it, its random numbers are
-    # computed. These keys are set to zero here. When compiled code records the nodes again, it writes a new key there,
-    # and in front of it the position of the graph's previous key.
+    # A random node, such as dropout, computes its random numbers from a key of another kind, which is among its input
+    # values. These keys are different in each call, so they are set to zero here. When compiled code records the nodes
+    # again, it writes a new key in this place, and in front of it the position of the graph's previous key.
     for key in keys:
         bits[key - 1 : key + len(KEY)] = array.array("i", [0] * (1 + len(KEY)))
     head = len(integers), nodes - first_node, len(bits), len(keys)
@@ -146,6 +147,6 @@ def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> l
 
 
 def _expressions(arguments: Sequence) -> list:
-    """Return the expressions among the arguments and in lists among them, in order."""
+    """Return all expressions that are arguments, or elements of arguments that are lists or tuples, in order."""
     flat = [item for x in arguments for item in (x if isinstance(x, (list, tuple)) else [x])]
     return [x for x in flat if isinstance(x, Expression)]

@@ -15,8 +15,8 @@ from .errors import ArgumentError, OutOfRangeError
 class Tensor:
     """A copy of an expression's value, made by `Expression.tensor_value`.
 
-    For a tensor `t`, `numpy.asarray(t)` and DLPack (`torch.from_dlpack(t)`) return its memory, not a copy. But numpy
-    gets a copy of a tensor on a GPU.
+    For a tensor `t`, `numpy.asarray(t)` and DLPack (`torch.from_dlpack(t)`) give access to its memory, without a copy.
+    numpy gets a copy only if the tensor is on a GPU.
 
     Args:
         array: the values, in the shape of the expression; a batch larger than 1 is the last axis.
@@ -41,11 +41,13 @@ class Tensor:
         return self._array.copy(order="K")
 
     def argmax(self, dim: int = 0, num: int = 1) -> Tensor:
-        """Return the indices of the largest values along a dimension. Of equal values, the lowest index comes first.
+        """Return the indices of the largest values along a dimension, in descending order of the values.
+
+        Of equal values, the one with the lowest index comes first. NaN counts as larger than any number.
 
         Args:
             dim: the dimension.
-            num: how many indices to return. The index of the largest value comes first.
+            num: how many indices to return.
 
         Returns:
             The indices, a tensor whose dimension `dim` has size `num`.
@@ -81,7 +83,7 @@ class Tensor:
         return self._like(np.take_along_axis(self._array, indices, dim)), self._like(indices)
 
     def categorical_sample_log_prob(self, dim: int = 0, num: int = 1) -> Tensor:
-        """Draw random indices along a dimension. The tensor's values are the logarithms of the indices' probabilities.
+        """Draw random indices along a dimension. The values along it are the logarithms of the indices' probabilities.
 
         The random numbers depend on the same seed as dropout; see `reset_random_seed`.
 
@@ -101,7 +103,8 @@ class Tensor:
         if not (logs < np.inf).all() or (logs.max(-1) == -np.inf).any():
             raise ArgumentError(f"categorical_sample_log_prob: {self!r} holds no logarithms of probabilities")
         random = np.random.Generator(np.random.Philox(int.from_bytes(noise.next_key(), "little")))
-        # The Gumbel-max trick: add Gumbel noise to the logarithms. The index of the largest sum is a random draw.
+        # The Gumbel-max trick: add Gumbel noise to the logarithms. Then the index of the largest sum is a random draw
+        # with these probabilities.
         shape = (*logs.shape[:-2], num, logs.shape[-1])
         return self._like(np.moveaxis((logs + random.gumbel(size=shape)).argmax(-1), -1, dim))
 
@@ -110,7 +113,7 @@ class Tensor:
         return self._array
 
     def _like(self, array: npt.NDArray[Any]) -> Tensor:
-        """Return a tensor with the values of `array`. It is on this tensor's device and has as many dimensions."""
+        """Return a tensor with the values of `array`, on the same device and with as many dimensions as this one."""
         return Tensor(array, self._dims)
 
     def _axes(self) -> tuple[int, ...]:

@@ -25,7 +25,7 @@ class NodeGraph(Protocol):
 
 
 class Collection(Protocol):
-    """The methods of a parameter collection that parameters, and functions that read and write files, call."""
+    """The methods of a parameter collection that parameters and the package `files` call."""
 
     def name(self) -> str: ...
     def parameters_list(self) -> Sequence[object]: ...

@@ -1,4 +1,4 @@
-"""`Watch`: the state of a graph that has checkpoints, checks its values, or computes nodes at once when recorded.
+"""`Watch`: an object that a graph has if it has checkpoints, checks its values, or computes each node when recorded.
 
 The *records* of a graph are the integers that store its nodes.
 """
@@ -26,7 +26,7 @@ class Checkpoint:
         records: the number of integers in its records.
         nodes: the number of its nodes.
         inputs: the number of its input values.
-        arena: how much memory its values took, for `Engine.return_to`; None if all values were discarded since.
+        arena: how much memory its values took, for `Engine.return_to`; None if the values have been discarded since.
     """
 
     records: int
@@ -36,7 +36,7 @@ class Checkpoint:
 
 
 class PastVersions:
-    """The versions that a graph had before each `cg_revert`, and how many nodes from the time of each still exist.
+    """For each `cg_revert`: the version that the graph had before it, and how many nodes from that time still exist.
 
     `cg_revert` removes nodes and gives the graph a new version. Expressions of the remaining nodes still hold the old
     version and stay valid, so the graph has to remember this version.
@@ -44,8 +44,8 @@ class PastVersions:
 
     def __init__(self):
         self._versions: set[int] = set()
-        # Two parallel lists in ascending order: versions, and how many nodes from their time still exist. Consecutive
-        # versions with the same count share an entry, which has the last of these versions.
+        # Two parallel lists, both in ascending order: versions, and how many nodes that were recorded under each still
+        # exist. Consecutive versions with the same count share one entry, with the last of these versions.
         self._rows: tuple[list[int], list[int]] = [], []
 
     def __contains__(self, version: int) -> bool:
@@ -59,7 +59,7 @@ class PastVersions:
         return counts[bisect_left(lasts, version)]
 
     def cut(self, version: int, nodes: int) -> None:
-        """Note that `cg_revert` removes all but the first `nodes` nodes from a graph that had the version `version`."""
+        """Note that `cg_revert` removes all but the first `nodes` nodes from the graph, whose version is `version`."""
         lasts, counts = self._rows
         kept = bisect_left(counts, nodes)
         self._rows = [*lasts[:kept], version], [*counts[:kept], nodes]
@@ -68,13 +68,13 @@ class PastVersions:
 
 @dataclass
 class Watch:
-    """The state of a graph's checkpoints and of its checks of values.
+    """The checkpoints of a graph, the options `immediate_compute` and `check_validity`, and how far values are checked.
 
     Args:
         immediate: whether each node is computed as soon as it is recorded.
         check: whether all values are checked for infinities and NaN.
         checkpoints: the checkpoints that `cg_revert` can return to, the newest last.
-        past_versions: the versions that the graph had before each `cg_revert`, and how many of its nodes still exist.
+        past_versions: the version that the graph had before each `cg_revert`.
         checked: how many nodes have been checked so far.
         checked_records: how many integers the records of these nodes have.
     """
@@ -87,7 +87,7 @@ class Watch:
     checked_records: int = 0
 
     def forget_arenas(self) -> None:
-        """Note that all values are discarded: none is checked, and the memory marks of checkpoints are not valid."""
+        """Note that all values were discarded: they must be checked again, and the checkpoints' `arena` is invalid."""
         for checkpoint in self.checkpoints:
             checkpoint.arena = None
         self.checked = self.checked_records = 0
@@ -97,7 +97,7 @@ class Watch:
 
         Args:
             recorded: the records of the graph.
-            values_of: called with the number of a node and its count of elements; returns the node's value.
+            values_of: a function that returns the value of a node, given its number and how many elements it has.
 
         Raises:
             NotFiniteError: a value is infinite or NaN.

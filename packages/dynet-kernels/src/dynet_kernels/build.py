@@ -54,8 +54,8 @@ def import_packages() -> None:
 
     When imported, a package adds its kernels to the table of all kernels (`table.py`).
     """
-    # Choose the recorder (the code that appends operations to a graph) that is written in Python. Otherwise the imports
-    # would compile the other one just for this process.
+    # Choose the recorder (the code that appends operations to a graph) that runs as Python code. Otherwise the imports
+    # would first compile the recorder for the use of this process.
     os.environ["DYNET_RECORDER"] = "python"
     for name in PACKAGES:
         if importlib.util.find_spec(name) is not None:

@@ -138,8 +138,8 @@ def load_object(machine_code: bytes) -> Any:
 def load_objects(objects: list[bytes]) -> Any:
     """Load several object files, which may call each other's functions, as one module."""
     session = linker()
-    # By default the session runs the C++ compiler to find the compiler's runtime library. Kernels do not need that
-    # library, so name a compiler that does not exist.
+    # By default, TVM's `load_module` runs the C++ compiler to find the compiler's runtime library. Kernels do not need
+    # that library, so name a compiler that does not exist.
     with _linking:
         return session.load_module(objects, cxx=f"{os.devnull}/compiler", keep_module_alive=True)
 

@@ -123,7 +123,10 @@ class ByRows(AnyList):
 
 
 class ByColumns(AnyList):
-    """The base of kernels where each thread works on some columns. Time is estimated by how many floats they write."""
+    """The base of kernels where each thread works on some columns.
+
+    This class's `work` estimates the time by how many floats the kernel writes.
+    """
 
     def work(self, parameters: tuple[int, ...]) -> int:
         return NUMBER * sum(size for _, size in self.targets(parameters))
@@ -144,9 +147,9 @@ class Kernels:
     """A table of kernels by name and by opcode, a kernel's number. Kernels are added at the end and never removed.
 
     Kernels whose names begin alike, such as `tanh` and `tanh.dx`, form a *shard* of up to SHARD kernels. This is a
-    module that is compiled by itself when one of its kernels is first used. The shard is closed then: a kernel that is
-    added later with such a name begins another shard. So the code of a shard does not depend on which other kernels
-    there are.
+    module that is compiled by itself when one of its kernels is first used. Then the shard is closed: if a kernel with
+    a name that begins alike is added later, it begins another shard. So the code of a shard does not depend on which
+    other kernels there are.
     """
 
     def __init__(self):
@@ -190,7 +193,7 @@ class Kernels:
         self._open = {group: number for group, number in self._open.items() if number != shard}
 
     def shard(self, number: int) -> dict[int, tuple[str, Kernel]]:
-        """Return (name, kernel) by each kernel's place in shard `number`. Its opcode is number * SHARD + place."""
+        """Return a dict from each place in shard `number` to (name, kernel). The opcode is number * SHARD + place."""
         return {place: (name, self._kernels[name]) for place, name in enumerate(self._shards[number])}
 
     def shards(self) -> range:

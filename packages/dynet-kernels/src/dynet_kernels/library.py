@@ -60,7 +60,7 @@ class Library:
     plan_gradient_norm: Callable[..., None]
     plan_update: Callable[..., None]
 
-    is_watched = False  # True while a profile has replaced these functions by its own
+    is_watched = False  # True while a profile, which times passes, has replaced the functions above by its own
 
     def __init__(self, kernels: Kernels):
         self._kernels = kernels
@@ -73,7 +73,7 @@ class Library:
         """Do nothing: a CPU has done all work when a function returns. For a GPU, this method waits for the work."""
 
     def load_used(self) -> None:
-        """Load each shard that has a kernel in use and is not loaded yet. Compile what the cache does not have."""
+        """Load each shard in `Kernels.used` that is not loaded yet. Compile what the cache does not have."""
         numbers = sorted(self._kernels.used - self._loaded.keys())
         for number in numbers:
             self._kernels.close(number)

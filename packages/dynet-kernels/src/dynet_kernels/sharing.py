@@ -84,8 +84,8 @@ def using(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> It
 def available() -> int:
     """Return the default number of threads: one for each core that this process may use, but at most MOST.
 
-    If the CPU quota of a container or the environment variable DYNET_NUM_THREADS is lower, it is that number. If the
-    variable is not set, OMP_NUM_THREADS is used in its place.
+    The CPU quota of a container and the environment variable DYNET_NUM_THREADS can lower this number. If the variable
+    is not set, OMP_NUM_THREADS is used in its place.
 
     Raises:
         ValueError: DYNET_NUM_THREADS is not a whole number of at least 1.

@@ -125,7 +125,7 @@ def store(buffer, start, value, mask=None):
 
 
 def prefetch(buffer, start, size):
-    """Emit a prefetch of the `size` floats from index `start` of a buffer on, which will be read soon, into L2."""
+    """Emit a prefetch into the L2 cache: of `size` floats that will be read soon, from index `start` of a buffer on."""
     with T.serial(int64(0), quotient(size + int64(CACHE_LINE - 1), CACHE_LINE)) as line:
         prefetch_line(buffer, start + line * int64(CACHE_LINE))
 
@@ -210,7 +210,8 @@ class Instruction:
             role * stride, and has one address for each column.
         count: the number of columns that this thread works on.
         stride: the distance between the beginnings of two address lists.
-        fresh: 1 if the memory that the kernel adds to is uninitialised, so that it has to overwrite it. 0 on a GPU.
+        fresh: 1 if the memory that the kernel adds to is uninitialised, so that the kernel must overwrite it. Always 0
+            on a GPU.
         others: the number of columns that other CPU threads work on; 0 unless threads share the columns.
         columns_before: how many of these columns come before the columns of this thread.
         rows_before: which share of the rows of the result comes before the rows of this thread, in units of 1 / WHOLE;
@@ -244,10 +245,10 @@ class Instruction:
         return let(self.index[self.base + role * self.stride + column], "at")  # type: ignore
 
     def shared_address(self, role, column):
-        """Load the address with the index `column` from a list, counted from the instruction's first column.
+        """Load an address from list number `role`. The index `column` counts from the instruction's first column.
 
-        `address` counts from the first column of this thread instead. But a list may have only one address, which all
-        columns share. It is at index 0, the instruction's first column, even if another thread works on that column.
+        In contrast, `address` counts from the first column of this thread. But if all columns share one address, the
+        list may have it only at the instruction's first column, even if another thread works on that column.
         """
         return let(self.index[self.base - self.columns_before + role * self.stride + column], "at")  # type: ignore
 
@@ -288,8 +289,8 @@ def kernel(
         may_set: whether the kernel overwrites its target instead of adding to it if `Instruction.fresh` is 1. If not,
             `fresh` is always 0.
         shared: how CPU threads share an instruction. COLUMNS: the kernel sees only the columns of its thread. ROWS: the
-            body asks for the rows of its thread by `Instruction.stretch`. EITHER: the planner may do one or the other,
-            so the body must also ask for its rows. None: one thread runs the whole instruction.
+            body asks for the rows of its thread by `Instruction.stretch`. EITHER: threads share some instructions by
+            columns and others by rows, and the body must allow for both. None: one thread runs the whole instruction.
     """
     with ir_builder.IRBuilder() as builder:
         with T.prim_func(is_private=True, s_tir=True):

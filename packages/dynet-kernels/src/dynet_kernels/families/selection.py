@@ -31,7 +31,7 @@ LOWEST = -(1 << 31)
 
 @dataclass(frozen=True)
 class LargestInOrder(Adds, ByColumns):
-    """Finds the `number` largest elements of each column, in the order that they have there, and their indices.
+    """Finds the `number` largest elements of each column, in the order in which the column has them, and their indices.
 
     A binary search finds the smallest of these elements: it determines the bits of this element's key (`_key`), from
     the highest to the lowest.

@@ -284,7 +284,9 @@ def horizontal_sums(vectors) -> dict:
     lanes, share = lanes_of(vectors[0]), lanes_of(vectors[0])
     if len(vectors) not in (2, 4, 8) or len(vectors) > lanes:
         return {place: horizontal(add, vector) for place, vector in enumerate(vectors)}
-    while len(vectors) > 1:  # of two vectors make one: each of the two is added up in half as many lanes as before
+    # Each turn makes one vector of every two. Half of its lanes are for the sums of the first of them, half for the
+    # sums of the second.
+    while len(vectors) > 1:
         share //= 2
         vectors = [_folded(pair, share, 2 * lanes) for pair in zip(vectors[::2], vectors[1::2])]
     (whole,) = vectors

@@ -197,7 +197,7 @@ class Sums:
         self.source_role, self.target_role, self.shared = source_role, target_role, shared
 
     def tile(self, vector_of, columns, row, vectors, mask, first, length, start_role, bring=None):
-        """Emit the terms of `length` columns of M, from column `first` on, for one tile of the target.
+        """Add up the terms of `length` columns of M, from column `first` on, for one tile of the target.
 
         The tile consists of the columns `columns` of the instruction, and of `vectors` vectors of rows from `row` on.
 
@@ -244,8 +244,9 @@ class Sums:
         Args:
             fill: fill(panel, row, vectors, mask, k, length) copies a part of M to the panel: columns k to
                 k + length - 1, and of each column `vectors` vectors of rows from `row` on.
-            bring: prefetches the next panel. bring(row, vectors, k, part) returns a function that is called with each
-                number below `length`, and prefetches a cache line of vector `part` of that panel.
+            bring: prefetches the part of M that is copied to the panel next. bring(row, vectors, k, part) returns a
+                function. It is called with each number below `length`, and each time prefetches one cache line, for
+                vector number `part` of the panel.
             tile: (columns, vectors of rows) of the largest tile.
             height: how many columns of M a panel has at most.
             depth: how many columns M has.

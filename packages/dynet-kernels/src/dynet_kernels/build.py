@@ -21,7 +21,8 @@ from .recorder.compiled import Recorder
 from .table import KERNELS
 from .target import NAMED, CpuTarget, host_cpu
 
-PACKAGES = ("dynet_ops", "dynet_rnn", "dynet_optim")  # these add kernels to the table when they are imported
+# The packages of this library that define kernels. When imported, they add these to the table of all kernels.
+PACKAGES = ("dynet_ops", "dynet_rnn", "dynet_optim")
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -49,8 +50,12 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def import_packages() -> None:
-    """Import the installed packages of this library that define kernels, so that they add them to the table."""
-    # Let nodes be recorded by Python code: otherwise the imports would compile the recorder for this process.
+    """Import those packages of this library that are installed and define kernels.
+
+    When imported, a package adds its kernels to the table of all kernels (`table.py`).
+    """
+    # Choose the recorder (the code that appends operations to a graph) that runs as Python code. Otherwise the imports
+    # would first compile the recorder for the use of this process.
     os.environ["DYNET_RECORDER"] = "python"
     for name in PACKAGES:
         if importlib.util.find_spec(name) is not None:
@@ -58,9 +63,10 @@ def import_packages() -> None:
 
 
 def parts_for(target: CpuTarget) -> list[Part]:
-    """Return all parts of the machine code that programs may need on a CPU.
+    """Return all parts of the machine code that programs may need, each to be compiled for the CPU `target`.
 
-    These are the planner, the recorder, and every *shard*, which is a group of kernels that are compiled together.
+    These are the planner, which turns a graph into a list of kernel calls; the recorder, which appends operations to a
+    graph; and every *shard*, which is a group of kernels that are compiled together.
     """
     shards = [Shard(KERNELS.shard(number), target) for number in KERNELS.shards()]
     return [Planner(target), Recorder(target), *shards]

@@ -1,7 +1,8 @@
 """A cache on disk for compiled kernels. Loading them needs neither TVM nor a compiler or system linker.
 
 The file `KEY.o` holds an object file, followed by a SHA-256 digest of its key and contents. Loaded code runs with this
-user's rights, so nobody else may be able to write to the cache. Exactly the bytes that were checked are loaded.
+user's rights, so nobody else may be able to write to the cache. A file is read once, and exactly the bytes that were
+checked are loaded. A *module* here is loaded machine code: an object of TVM that finds functions by name.
 
 A key that is quick to compute can refer to a second key, which takes longer to compute. The file `KEY.key` then holds
 the second key, followed by a digest as well. So different keys for the same code share one object file.
@@ -39,7 +40,7 @@ except ImportError:  # Windows has no fcntl. Without locks, processes may compil
 STORED = (".o", ".key")  # suffixes of object files, and of files that map a key to a second key
 UNFINISHED = (".lock", ".new")  # suffixes of lock files, and of files that are being written
 DAY = 24 * 3600.0
-KEEP = 512  # for each suffix, this many files, the last used ones, are kept for KEEP_DAYS; all others for a day
+KEEP = 512  # for each suffix, the KEEP files that were used last are kept for KEEP_DAYS, and all others for a day
 KEEP_DAYS = 30
 ABANDONED = sites.ABANDONED
 PATIENCE = 120.0  # seconds to wait for another process that compiles the same kernels
@@ -89,10 +90,9 @@ def load_or_make(
         key: a text that differs whenever the machine code may differ. It consists of letters, digits, `.`, `_` and `-`.
         make: make(lock) returns the contents of an object file. `lock` is the path of the lock file that this process
             holds meanwhile.
-        check: check(module) returns whether a loaded module can be used. A cached module that cannot is made again.
+        check: check(module) returns whether a loaded module can be used. If a cached module cannot, it is made again.
             None: every module can be used.
-        load: load(contents) turns the contents of a cache file into a module. None: they are an object file for this
-            CPU.
+        load: load(contents) turns the contents of a cache file into a module. None: `load_object` does it.
         stopped: stopped() is called again and again while another process makes this module. If it returns True, stop
             waiting.
         identify: identify(lock) computes a second key, to which `key` refers from then on. It is called only if nothing
@@ -138,8 +138,8 @@ def load_object(machine_code: bytes) -> Any:
 def load_objects(objects: list[bytes]) -> Any:
     """Load several object files, which may call each other's functions, as one module."""
     session = linker()
-    # By default the session runs the C++ compiler to find the compiler's runtime library. Kernels do not need that
-    # library, so name a compiler that does not exist.
+    # By default, TVM's `load_module` runs the C++ compiler to find the compiler's runtime library. Kernels do not need
+    # that library, so name a compiler that does not exist.
     with _linking:
         return session.load_module(objects, cxx=f"{os.devnull}/compiler", keep_module_alive=True)
 
@@ -164,8 +164,8 @@ def prune(directory: Path, keep: str) -> None:
     """Remove old files from the cache directory, and files that killed processes left behind.
 
     A file is old if it was not used for KEEP_DAYS, or if KEEP files with its suffix were used after it. The files of
-    the key `keep` stay, and so do files used within a day: a file's time of use is updated at most once a day, so it
-    does not tell which of these is older. Running processes do not need a file once they have loaded it.
+    the key `keep` stay. Files used within the last day stay, too: the stored time of use is updated at most once a day,
+    so it does not tell which of them was used last. Running processes do not need a file once they have loaded it.
     """
     now = time.time()
     stored: dict[str, list[tuple[float, Path]]] = {suffix: [] for suffix in STORED}
@@ -245,7 +245,7 @@ def _make(directory, key, make, lock, check, load):
 
 
 def _keep(path: Path, key: str, content: bytes) -> None:
-    """Write `content` and its digest to `path`, and remove old files there (`prune`). If writing fails, only warn."""
+    """Write `content` and its digest to `path`, and `prune` the directory of this file. If writing fails, only warn."""
     try:
         _write(path, sealed(key, content))
         prune(path.parent, keep=key)
@@ -262,7 +262,7 @@ def _find(directory: Path, key: str) -> bytes | None:
 
 
 def building_site() -> Path:
-    """Return a directory in which to compile: that for temporary files if it has enough space, else that of the cache.
+    """Return a directory in which to compile: the one for temporary files if it has enough space, else the cache's own.
 
     The free space is checked because LLVM ends the whole process if a write fails. Also remove folders that dead
     processes left in these directories.
@@ -306,7 +306,7 @@ def _read(path: Path, key: str) -> bytes | None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file in one step: if this fails, `path` keeps its previous state."""
+    """Write `content` to a new file, then rename it to `path`. If this fails, the file at `path` stays as it was."""
     descriptor, unfinished = tempfile.mkstemp(prefix=path.stem, suffix=".new", dir=path.parent)
     try:
         with open(descriptor, "wb") as file:

@@ -74,7 +74,10 @@ def private_directory(directory: Path) -> Path:
 
 
 def danger(status: os.stat_result) -> str:
-    """Return why other users may have written to a file or directory, as the end of a message. Empty: they cannot."""
+    """Return why other users may have written to the file or directory that has this `status`; "" if they cannot have.
+
+    The text is the end of an error message that begins with the path.
+    """
     if os.name != "posix":
         return ""  # on Windows, a user's folders are private, and mode bits mean nothing
     if status.st_uid != os.geteuid():
@@ -85,7 +88,7 @@ def danger(status: os.stat_result) -> str:
 
 
 def temporary_instead(reason: str) -> Path:
-    """Return a private temporary directory for compiled kernels. Warn once that it is used, because of `reason`."""
+    """Return a private temporary directory for compiled kernels. Warn once that it is used, and why: `reason`."""
     directory = _temporary_directory()
     warn(
         f"dynet: compiled kernels are kept in {directory}, since {reason}. "
@@ -98,7 +101,7 @@ def temporary_instead(reason: str) -> Path:
 def _temporary_directory() -> Path:
     """Return a private temporary directory.
 
-    It has the same name in every process of this user, so the next one finds the kernels again. If that directory is
+    It has the same name in every process of this user, so later processes find the kernels again. If that directory is
     not safe, return a new one, which is removed when this process ends.
     """
     user = os.geteuid() if os.name == "posix" else "user"

@@ -1,7 +1,7 @@
 """Differentiates formulas symbolically: a table with the gradients of each function, and the chain rule.
 
-A formula is a tree of symbols, each of which applies a function to other symbols; see `formula.py`. It computes one
-number for each element of a column of numbers.
+A formula is a tree of symbols, each of which applies a function to other symbols; see `formula.py`. A formula is
+computed for each element of a column of numbers.
 """
 
 from __future__ import annotations
@@ -50,9 +50,8 @@ GRADIENTS: dict[str, Callable] = {
     "lgamma": lambda dy, y, x: dy * f.digamma(x),
     "sum": lambda dy, y, x: dy,
 }
-"""For each function, how to compute the gradient of its argument from dy, the value y and the argument.
-
-With several arguments, a tuple of their gradients."""
+"""For each function, how to compute the gradient of its argument from the function's value y, its gradient dy, and the
+argument. For a function of several arguments, the result is a tuple of their gradients."""
 
 CHOICES: dict[str, Callable] = {
     "where": lambda y, condition, a, b: (condition, a, b),
@@ -61,9 +60,9 @@ CHOICES: dict[str, Callable] = {
 }
 """Functions that select one of two values: how to get (condition, value if it holds, value otherwise).
 
-The condition of `minimum` and `maximum` compares the stored result y with b only if b is an input or a constant. Other
-values are computed again for the gradient and may be rounded differently, so it then compares a and b, both computed
-again."""
+If b is an input or a constant, the condition of `minimum` and `maximum` compares the stored result y with b. Any other
+b is computed again for the gradient, and may then be rounded differently than in y. So the condition compares a and b,
+both computed again."""
 
 STEPS = ("floor", "ceil", "round", "uniform", "normal")
 """Functions whose gradient is 0 wherever it exists: step functions, and functions that return random numbers."""
@@ -115,10 +114,11 @@ class Chain:
     def __init__(self, simplifier: Simplifier, wanted: set[str]):
         self.simplifier, self.wanted, self.depends = simplifier, wanted, {}
         self.left_out: set[int] = set()
-        """Ids of symbols that for some elements may be used only in branches not taken: their gradient is 0 there."""
+        """Ids of symbols that, for some elements of the column, may be used only in branches that are not taken. Their
+        gradient is 0 for such an element."""
 
     def gradients(self, root: Symbol, dy: Symbol, y: Symbol | None, ends=frozenset()) -> list[tuple[Symbol, Symbol]]:
-        """Return pairs of a symbol and its gradient: for the wanted inputs in the tree `root`, and symbols in `ends`.
+        """Return pairs (symbol, gradient) for each wanted input in the tree `root`, and for each symbol in `ends`.
 
         Args:
             root: the symbol to differentiate.
@@ -134,8 +134,9 @@ class Chain:
             if symbol.function == "input" or id(symbol) in ends:
                 found.append((symbol, gradient))
                 continue
-            # For elements of the column where no branch that is taken uses the symbol, its gradient is 0. Select 0 for
-            # its arguments there: if its derivative is NaN, the chain rule would give 0 * NaN, which is NaN.
+            # For elements of the column where no branch that is taken uses the symbol, its gradient is 0. Select 0 as
+            # the gradient of its arguments, too: if the symbol's derivative is NaN, the chain rule would compute
+            # 0 * NaN, which is NaN.
             if id(symbol) in self.left_out and symbol is not root:
                 parts = self._choice(f.equal(gradient, 0), as_symbol(0), symbol, gradient, None, ends)
             else:

@@ -26,10 +26,11 @@ class Evaluation:
     """An object that is called with a symbol of a formula and returns a TIR expression. It computes a symbol only once.
 
     Args:
-        roots: the symbols with which it will be called. They tell which symbols are used more than once.
+        roots: the symbols with which it will be called. Symbols that are used more than once in their trees are
+            computed into a register.
         value_of: value_of(name) emits the load of an input.
-        position_of: position_of() emits a vector with the positions (int32) of its elements in their column.
-        lanes: how many elements a vector has.
+        position_of: position_of() emits an int32 vector: the index in the column of each element that is computed.
+        lanes: how many elements of the column are computed at once, as a vector.
     """
 
     def __init__(self, roots: list[Symbol], value_of: Callable, position_of: Callable, lanes: int):

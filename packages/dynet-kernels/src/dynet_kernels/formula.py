@@ -101,7 +101,7 @@ CONDITIONS = ("less", "less_equal", "equal")
 
 
 def apply(function: str, *arguments) -> Symbol:
-    """Return the symbol that stands for a function, given by name, of symbols and numbers.
+    """Return the symbol for the function with the name `function`, applied to `arguments`: symbols or numbers.
 
     Raises:
         TypeError: an argument is a condition where a number is needed, or a number where a condition is needed.
@@ -301,7 +301,10 @@ def is_number(symbol: Symbol, numbers: Collection[str] = ()) -> bool:
 
 
 def use_counts(roots: list[Symbol]) -> dict[int, int]:
-    """Return how often each symbol of the given trees is used, by id, so that one used twice is computed only once."""
+    """Return how often each symbol of the trees `roots` is used, by the symbol's id.
+
+    With this, `Evaluation` computes a symbol that is used several times only once.
+    """
     counts: dict[int, int] = {}
     stack = list(roots)
     while stack:

@@ -19,8 +19,9 @@ class Kernel(Protocol):
     """The interface of a kernel.
 
     `parameters` has the names of the parameters of an instruction. `key` is a text that differs for kernels with
-    different code. `cpu` and `cuda` emit the code. The other methods get the values of the parameters, and describe
-    what the instruction does: see `Covered`, `Targets`, which also explains `work`, and `Lists`.
+    different code. `cpu` and `cuda` emit the code. The other methods get the values of an instruction's parameters, and
+    describe what the instruction does. `Covered` below explains `covers`; `Targets` explains `targets` and `work`;
+    `Lists` explains `lists`.
     """
 
     @property
@@ -38,19 +39,20 @@ class Kernel(Protocol):
 Covered = tuple[int, int, int | None]
 """Memory that a kernel adds to, and can overwrite instead on a CPU: (address list, size, source).
 
-The memory is the `size` floats from each address in the list on. The kernel overwrites it if the instruction is marked
-`fresh`, which means that it is uninitialised. A kernel whose `covers` returns None always adds. If the kernel adds
-unchanged copies of numbers, `source` is the number of the address list from which it reads them; else it is None.
+The memory is the `size` floats from each address in the list on. The planner marks an instruction as `fresh` if this
+memory is uninitialised; then the kernel overwrites it. A kernel whose `covers` returns None always adds. If the kernel
+adds unchanged copies of numbers, `source` is the number of the address list from which it reads them; else it is None.
 """
 
 Targets = tuple[tuple[int, int], ...] | None
-"""What a kernel writes for one column: pairs of an address list and a size, the number of floats from its address on.
+"""What a kernel writes for one column: pairs (number of an address list, size).
 
-This says how threads can share an instruction. If no two columns write to the same floats, they share it by columns:
-each works on some of them. If `targets` returns None, they share it by rows: each computes some rows of the result for
-every column. A `ByRows` kernel can also be shared by columns, if there are many, and if its `targets_by_columns` does
-not return None. The method `work` estimates how many picoseconds one thread takes for a column. If it returns 0,
-threads cannot share the instruction.
+Such a pair means the `size` floats from the column's address in that list on. From these pairs the planner decides how
+threads share an instruction. If no two columns write to the same floats, the threads share it by columns: each thread
+works on some columns. If `targets` returns None, they share it by rows: each thread computes some rows of the result,
+for every column. A `ByRows` kernel can also be shared by columns, if there are many columns, and if its
+`targets_by_columns` does not return None. The method `work` estimates how many picoseconds one thread takes for a
+column. If it returns 0, threads cannot share the instruction.
 """
 
 Lists = tuple[tuple[int, ...], tuple[int, ...]] | None
@@ -60,7 +62,7 @@ The planner writes only these lists to memory. None: the kernel may use any list
 """
 
 FLOP = 10  # estimated picoseconds for one floating point operation in a matrix product
-NUMBER = 250  # estimated picoseconds for one number that any other kernel writes
+NUMBER = 250  # for all other kernels: estimated picoseconds for each number that they write
 # A matrix of at most this many floats fits in the L2 cache of each core. Then threads may share a product by columns,
 # although each of them reads the whole matrix.
 AT_HAND = 1 << 17
@@ -86,7 +88,7 @@ class AnyList:
 class Alone(AnyList):
     """The base of kernels whose instructions run on one thread.
 
-    `written` has the names of the parameters that are the numbers of the address lists to which the kernel writes.
+    `written` has names of parameters. Their values are the numbers of the address lists to which the kernel writes.
     """
 
     written: tuple[str, ...] = ()
@@ -102,7 +104,7 @@ class ByRows(AnyList):
     """The base of kernels such as matrix products, where each thread computes some rows of the result.
 
     This class's `work` takes the first two parameters as the rows and columns of a matrix that is multiplied by one
-    vector per column. `written` has the names of the parameters that are the numbers of the address lists to which the
+    vector per column. `written` has names of parameters. Their values are the numbers of the address lists to which the
     kernel writes.
     """
 
@@ -116,12 +118,15 @@ class ByRows(AnyList):
         return None
 
     def targets_by_columns(self, parameters: tuple[int, ...]) -> Targets:
-        """Return what the kernel writes for one column, if threads can share it by columns as well; else None."""
+        """Return what the kernel writes for one column, as in `Targets`, if threads may share columns; else None."""
         return None
 
 
 class ByColumns(AnyList):
-    """The base of kernels where each thread works on some columns. Time is estimated by how many floats they write."""
+    """The base of kernels where each thread works on some columns.
+
+    This class's `work` estimates the time by how many floats the kernel writes.
+    """
 
     def work(self, parameters: tuple[int, ...]) -> int:
         return NUMBER * sum(size for _, size in self.targets(parameters))
@@ -131,29 +136,30 @@ class ByColumns(AnyList):
 
 
 SHARD = 16  # the most kernels in a shard, a group of kernels that are compiled together as one module
-RUN_SHARD = "run_shard"  # the function in the module of a shard that runs instructions of its kernels
+RUN_SHARD = "run_shard"  # the name of the function, in each shard's module, that runs instructions of its kernels
 
 
 class NoCodeError(RuntimeError):
-    """A graph needs a kernel whose machine code is not loaded, so its result is missing. A defect of this library."""
+    """A graph needs a kernel whose machine code is not loaded, so it was not computed. This is a bug in the library."""
 
 
 class Kernels:
     """A table of kernels by name and by opcode, a kernel's number. Kernels are added at the end and never removed.
 
     Kernels whose names begin alike, such as `tanh` and `tanh.dx`, form a *shard* of up to SHARD kernels. This is a
-    module that is compiled by itself when one of its kernels is first used. The shard is closed then: a kernel that is
-    added later with such a name begins another shard. So the code of a shard does not depend on which other kernels
-    there are.
+    module that is compiled by itself when one of its kernels is first used. Then the shard is closed: if a kernel with
+    a name that begins alike is added later, it begins another shard. So the code of a shard does not depend on which
+    other kernels there are.
     """
 
     def __init__(self):
         self._kernels: dict[str, Kernel] = {}
         self._opcodes: dict[str, int] = {}
         self._shards: list[list[str]] = []  # for each shard, the names of its kernels
-        # By the first part of a kernel's name, such as `tanh`: the shard to which the next such kernel is added.
+        # From the first part of a kernel's name (`tanh` in `tanh.dx`) to the number of the shard to which the next
+        # kernel whose name begins so will be added.
         self._open: dict[str, int] = {}
-        self.used: set[int] = set()  # numbers of the shards that have a kernel in use
+        self.used: set[int] = set()  # numbers of the shards from which a kernel was passed to `use`
 
     def add(self, name: str, kernel: Kernel) -> int:
         """Add a kernel, unless the same one has been added under this name. Return its opcode."""
@@ -187,7 +193,7 @@ class Kernels:
         self._open = {group: number for group, number in self._open.items() if number != shard}
 
     def shard(self, number: int) -> dict[int, tuple[str, Kernel]]:
-        """Return (name, kernel) for each place in shard `number`. The kernel's opcode is number * SHARD + place."""
+        """Return a dict from each place in shard `number` to (name, kernel). The opcode is number * SHARD + place."""
         return {place: (name, self._kernels[name]) for place, name in enumerate(self._shards[number])}
 
     def shards(self) -> range:

@@ -34,7 +34,10 @@ _code = (ctypes.c_int64 * layout.MOST_SHARDS)()
 
 
 def code_address() -> int:
-    """Return the address of the list with the handle of each shard's function, for `code` in `layout.RUNNING`."""
+    """Return the address of an array with the handle of each loaded shard's function, and 0 for all other shards.
+
+    The planner finds this address as `code` in the structure that `layout.RUNNING` describes.
+    """
     return ctypes.addressof(_code)
 
 
@@ -57,7 +60,7 @@ class Library:
     plan_gradient_norm: Callable[..., None]
     plan_update: Callable[..., None]
 
-    is_watched = False  # True while a profile has replaced these functions by its own
+    is_watched = False  # True while a profile, which times passes, has replaced the functions above by its own
 
     def __init__(self, kernels: Kernels):
         self._kernels = kernels
@@ -70,7 +73,7 @@ class Library:
         """Do nothing: a CPU has done all work when a function returns. For a GPU, this method waits for the work."""
 
     def load_used(self) -> None:
-        """Load each shard that has a kernel in use and is not loaded yet. Compile what the cache does not have."""
+        """Load each shard in `Kernels.used` that is not loaded yet. Compile what the cache does not have."""
         numbers = sorted(self._kernels.used - self._loaded.keys())
         for number in numbers:
             self._kernels.close(number)
@@ -103,7 +106,7 @@ def modules(
         load: turns the contents of a cache file into a module.
         finish: finish(part, content) turns what the part's `build` wrote into the contents of a cache file. None: they
             are the same.
-        kind: the name of the device in the message that something is compiled. None: print no message.
+        kind: the name of the device, for the message that says that kernels are compiled. None: print no message.
         general: whether code for a general kind of CPU may be loaded, too, as in `stored`.
 
     Returns:
@@ -187,8 +190,8 @@ def stored(part: Part, load: Callable[[bytes], Any] = cache.load_object) -> Any:
 def general_targets() -> list[CpuTarget]:
     """Return the general kinds of CPU whose code may run here if there is none for exactly this CPU, the best first.
 
-    If DYNET_CPU is `native`, or if kernels have been tuned for this CPU, these are none. If DYNET_CPU names a general
-    kind, it is this one.
+    The list is empty if DYNET_CPU is `native`, or if kernels have been tuned for this CPU. If DYNET_CPU names a general
+    kind, the list has only this kind.
     """
     host = host_cpu()
     if os.environ.get("DYNET_CPU") == NATIVE or (host.kind == NATIVE and records.are_tuned_for(host)):
@@ -221,10 +224,10 @@ def failures_of(part: Part) -> Iterator[None]:
 class Progress:
     """Reports on stderr that kernels are compiled.
 
-    On a terminal, this is a running count. Elsewhere it is one line, and only one in the whole life of this process.
+    On a terminal, it keeps showing how many are done. Elsewhere it prints one line, at most once in a process.
 
     Args:
-        kind: the device for which they are compiled; None: report nothing.
+        kind: the name of the device for which they are compiled, such as "CPU". None: report nothing.
         count: how many parts are compiled.
     """
 

@@ -2,9 +2,9 @@
 
 A part is the planner, which turns a graph into a list of kernel calls, or a *shard*, which is a group of kernels. Other
 modules define further parts, such as the recorder. A part has two keys. The first one is computed without TVM at every
-start, from the source files that emit the code. If the cache has nothing under this key, because a source file has
-changed, the code is emitted, which takes a tenth of the time of compiling. The second key is computed from the emitted
-code. If the cache has something under that key, nothing is compiled.
+start, from the source files that emit the code. If the cache has nothing under this key, for example because a source
+file has changed, the code is emitted, which takes a tenth of the time of compiling. The second key is computed from the
+emitted code. If the cache has something under that key, nothing is compiled.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ def key_of_code(target: CpuTarget, *facts: str, with_versions: bool = True) -> s
 
     Args:
         target: the CPU.
-        facts: the texts.
+        facts: texts that together differ whenever the machine code may differ.
         with_versions: as in `key_of`.
     """
     versions = _versions() if with_versions else []

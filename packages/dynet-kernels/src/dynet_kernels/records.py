@@ -2,10 +2,10 @@
 
 A record holds the parameters of one family of kernels, such as tile sizes; see `tuning.py`. The directory
 `shipped_records` has the records of this package, one file for each kind of machine. `python -m dynet_kernels.tune`
-measures on the user's machine and writes records to the user's cache directory. On the CPU that was measured, they take
-precedence. A machine without records uses those of the most similar kind. A file that cannot be read is skipped with a
-warning: kernels may be slower without it, but not wrong. With the environment variable DYNET_RECORDS=off, all records
-are ignored. If DYNET_RECORDS names a directory, only the records there are used.
+measures on the user's machine and writes the user's own records to the cache directory. On the CPU that was measured,
+the user's records take precedence. A machine without records uses those of the most similar kind. A file that cannot be
+read is skipped with a warning: kernels may be slower without it, but not wrong. With the environment variable
+DYNET_RECORDS=off, all records are ignored. If DYNET_RECORDS names a directory, only the records there are used.
 """
 
 from __future__ import annotations
@@ -42,8 +42,7 @@ class Record:
             `sm_90`.
         parameters: the parameters of the family.
         cpu: `CpuTarget.identity` of the only CPU that the record is for. Empty: it is for all CPUs of the kind.
-        figure: for each shape of operands that was timed, how many times as fast the kernel is as with the default
-            parameters. May be empty.
+        figure: the speedup over the default parameters, by the shape of operands that was timed. May be empty.
         measured: how the speeds were measured, or `not measured`.
         versions: the versions of the packages that compiled the kernels, by package.
         date: the day of the measurement, as in `2025-01-31`.
@@ -115,7 +114,7 @@ def _record(number: int, entry: object) -> Record:
 
 
 def write(path: Path, records: Iterable[Record]) -> None:
-    """Write records to a file in one step: if this fails, the old file stays.
+    """Write records to a new file and rename it to `path`. If this fails, the old file stays.
 
     Also clear the caches of `for_cpu` and `for_cuda`, so that they read the new records.
     """
@@ -167,8 +166,8 @@ def known(setting: str) -> list[list[Record]]:
     """Return lists of all records that may be used, in order of precedence: the user's own, then those of this package.
 
     Args:
-        setting: the value of the environment variable DYNET_RECORDS. `off`: return nothing. A directory: return one
-            list, the records there. Empty: return both lists.
+        setting: the value of the environment variable DYNET_RECORDS. `off`: return no lists. A directory: return one
+            list, with the records there. Empty: return both lists.
 
     Raises:
         ValueError: `setting` is something else.

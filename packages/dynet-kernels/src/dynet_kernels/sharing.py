@@ -17,11 +17,11 @@ from pathlib import Path
 
 from . import layout as at
 
-# Threads share an instruction that takes one thread at least this many picoseconds. Less work would not pay, because
-# they wait for each other at the end of the instruction.
+# Threads share an instruction only if one thread alone would take at least this many picoseconds for it. Less would not
+# pay, because the threads wait for each other at the end of the instruction.
 INSTRUCTION = 5_000_000
-# Threads share a pass if such instructions take at least this many picoseconds in it together. Less work would not pay,
-# because waking threads may take long.
+# Threads share a pass only if its instructions that are worth sharing take at least this many picoseconds in total.
+# Less would not pay, because waking threads may take long.
 PASS = 100_000_000
 MOST = 8  # the most threads that are used by default
 TURNS = 10_000  # how often a thread without work checks for more before it sleeps
@@ -45,15 +45,15 @@ def threads() -> int:
 
 
 def use(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> None:
-    """Set how many threads share work, and how much work they share.
+    """Set how many threads share work, and how much work is worth sharing.
 
-    The results of graphs do not depend on it. Once the main thread has shared a pass, it can use fewer threads than it
-    did then, but not more.
+    The results of graphs do not depend on these settings. Once the main thread has shared a pass, it can use fewer
+    threads than it did then, but not more.
 
     Args:
         threads: the number of threads.
         instruction: share only instructions that take one thread at least this many picoseconds.
-        whole: share a pass only if such instructions take at least this many picoseconds in it together.
+        whole: share a pass only if its instructions that are worth sharing take at least this many picoseconds in all.
 
     Raises:
         ValueError: `threads` is less than 1 or more than MOST_THREADS.
@@ -70,8 +70,8 @@ def use(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> None
 def using(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> Iterator[None]:
     """Call `use` with these settings for the length of a `with` block, and restore the old ones after it.
 
-    For tests and measurements only: a graph that was planned before the block, and whose list of instructions is used
-    again in it, keeps the old settings.
+    For tests and measurements only. If a graph was planned before the block, and its list of instructions is used again
+    in the block, the graph keeps the old settings.
     """
     before = _table[:]
     use(threads, instruction, whole)
@@ -84,8 +84,8 @@ def using(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> It
 def available() -> int:
     """Return the default number of threads: one for each core that this process may use, but at most MOST.
 
-    If the CPU quota of a container or the environment variable DYNET_NUM_THREADS is lower, it is that number. If the
-    variable is not set, OMP_NUM_THREADS is used in its place.
+    The CPU quota of a container and the environment variable DYNET_NUM_THREADS can lower this number. If the variable
+    is not set, OMP_NUM_THREADS is used in its place.
 
     Raises:
         ValueError: DYNET_NUM_THREADS is not a whole number of at least 1.

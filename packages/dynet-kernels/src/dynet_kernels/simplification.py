@@ -53,7 +53,7 @@ class Sharing:
 
 
 class Simplifier(Sharing):
-    """An object that is called with a symbol and simplifies it. It also replaces equal symbols by one, as `Sharing`.
+    """An object that is called with a symbol and simplifies it. Like `Sharing`, it also replaces equal symbols by one.
 
     Args:
         numbers: the names of inputs that have only one number for a whole column.
@@ -109,7 +109,10 @@ class Simplifier(Sharing):
         return super().made(symbol)
 
     def sum(self, terms: list[Symbol]) -> Symbol:
-        """Return the sum of simplified terms. Add up like terms (2 x + 3 x is 5 x), and factor out common factors."""
+        """Return the sum of `terms`, which are simplified already.
+
+        Add up like terms (2 x + 3 x is 5 x), and factor out common factors.
+        """
         if len(terms) == 1:
             return terms[0]
         products: dict[tuple, Product] = {}
@@ -154,10 +157,11 @@ class Simplifier(Sharing):
 
     def _product(self, number: float, factors: Counter) -> Symbol:
         found = [(self.seen[which][1], divides) for which, divides in factors.elements()]
-        # The first factor of each product is the gradient dy. Multiply by it last, so that fewer products overflow.
+        # In a gradient, the first factor of each product is dy, the gradient of the result. Multiply by it last, so
+        # that fewer products overflow.
         found.reverse()
         product = as_symbol(number)
-        # Begin with the factors that have one number for a column: their product is computed only once per column.
+        # Begin with the factors that are the same for a whole column: their product is computed only once per column.
         for of_numbers in (True, False):
             above, below = (
                 [one for one, divides in found if divides == wanted and self.is_number(one) == of_numbers]

@@ -56,7 +56,7 @@ def reached(files: Iterable[str], nested: bool = False) -> set[str]:
 
 
 def files_of(kind: type) -> set[str]:
-    """Return the files in which a class and its base classes are defined."""
+    """Return the Python files that define a class and its base classes. `builtins`, `typing` and `abc` do not count."""
     modules = {base.__module__ for base in kind.__mro__} - {"builtins", "typing", "abc"}
     files = {getattr(sys.modules.get(module), "__file__", None) for module in modules}
     return {file for file in files if file and file.endswith(".py") and isfile(file)}

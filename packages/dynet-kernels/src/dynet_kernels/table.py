@@ -8,7 +8,8 @@ from .families.strides import Strides
 from .kernels import SHARD, Kernels
 
 KERNELS = Kernels()
-# The next two get the opcodes 0 and 1, `layout.FILL` and `layout.CLEAR`, by which the planner itself uses them.
+# The next two kernels get the opcodes (numbers) 0 and 1, `layout.FILL` and `layout.CLEAR`. The planner itself adds
+# instructions for them to its lists.
 KERNELS.use(KERNELS.add("fill", Fill()))
 KERNELS.add("fill.stretches", Clear())
 KERNELS.add("copy", Strides(accumulate=False))

@@ -17,8 +17,8 @@ from typing import Any
 
 from .tvm_modules import tvm
 
-# The general kinds of CPU, by the names that DYNET_CPU can have: the name in LLVM, how many float32s a vector register
-# holds, and the features that a CPU of this kind must have.
+# For each general kind of CPU, by its name in the variable DYNET_CPU: LLVM's name for it, how many float32s a vector
+# register holds, and the features that a CPU of this kind must have.
 _AVX2 = frozenset("abm avx avx2 bmi1 bmi2 f16c fma movbe".split())
 _AVX512 = _AVX2 | frozenset("avx512bw avx512cd avx512dq avx512f avx512vl".split())
 _KINDS = {
@@ -124,7 +124,7 @@ def general(kind: str, machine: str) -> CpuTarget:
 
 
 def general_kinds() -> list[CpuTarget]:
-    """Return the general kinds of CPU for which the package may have code and that this CPU belongs to, best first."""
+    """Return the general kinds that this CPU belongs to and for which the package may have code, the best first."""
     machine, _, features = read_cpu()
     return [target for target, needed in _shipped(machine) if needed <= features]
 

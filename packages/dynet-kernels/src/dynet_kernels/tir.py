@@ -53,7 +53,7 @@ def function(name, parameters, body, private=False):
 
 
 def emitted(name, body, private=False):
-    """Build a TIR function like `function`. Its parameters have the names of the parameters of `body`."""
+    """Build a TIR function as `function` does, but take the names of its parameters from those of `body`."""
     return function(name, list(inspect.signature(body).parameters), body, private)
 
 
@@ -62,7 +62,7 @@ def buffer_at(address, dtype):
 
 
 def quotient(number, divisor):
-    """Emit number // divisor for a number >= 0 and a divisor > 0. A divisor known now may be a plain int."""
+    """Emit number // divisor for a number >= 0 and a divisor > 0. A constant divisor may be a Python int."""
     if isinstance(divisor, int):
         if divisor & (divisor - 1) == 0:
             return T.shift_right(number, int64(divisor.bit_length() - 1))
@@ -74,7 +74,7 @@ def quotient(number, divisor):
 
 
 def remainder(number, divisor):
-    """Emit number % divisor for a number >= 0 and a divisor > 0. A divisor known now may be a plain int."""
+    """Emit number % divisor for a number >= 0 and a divisor > 0. A constant divisor may be a Python int."""
     if isinstance(divisor, int):
         if divisor & (divisor - 1) == 0:
             return T.bitwise_and(number, int64(divisor - 1))
@@ -125,22 +125,23 @@ def store(buffer, start, value, mask=None):
 
 
 def prefetch(buffer, start, size):
-    """Emit a prefetch of `size` floats, which will be read soon, into the L2 cache."""
+    """Emit a prefetch into the L2 cache: of `size` floats that will be read soon, from index `start` of a buffer on."""
     with T.serial(int64(0), quotient(size + int64(CACHE_LINE - 1), CACHE_LINE)) as line:
         prefetch_line(buffer, start + line * int64(CACHE_LINE))
 
 
 def prefetch_line(buffer, place):
-    """Emit a prefetch of the cache line that holds the float at `place`, into the L2 cache."""
-    how = [tirx.const(number, "int32") for number in (0, 2, 1)]  # for a read; into the L2 cache; of data, not code
+    """Emit a prefetch of the cache line that holds the float with index `place` in a buffer, into the L2 cache."""
+    # LLVM's arguments mean: 0, to read; 2, keep it in the L2 cache; 1, it is data, not code.
+    how = [tirx.const(number, "int32") for number in (0, 2, 1)]
     T.evaluate(T.call_llvm_intrin("void", "llvm.prefetch.p0", T.address_of(buffer[place]), *how))
 
 
 def vector_loop(size, lanes, step):
     """Emit a loop over `size` elements in vectors of `lanes`.
 
-    `step(offset, mask)` emits the work on one vector. The mask is None for a full vector. If elements are left over at
-    the end, they are a vector with a mask.
+    `step(offset, mask)` emits the work on one vector. The mask is None for a full vector. Elements that are left over
+    at the end form a last vector, whose mask selects the lanes to use.
     """
     with T.serial(int64(0), quotient(size, lanes)) as block:
         step(let(block * int64(lanes)), None)
@@ -163,8 +164,8 @@ def unrolled_loop(size, lanes, vectors, step):
             start = let(block * int64(vectors * lanes))
             step([start] + [let(start + int64(k * lanes)) for k in range(1, vectors)], None)
         begin = let(blocks * int64(vectors * lanes))
-        # Compute how many elements are left as a remainder, because this tells LLVM an upper limit of them. The
-        # difference of `size` and `begin` would not.
+        # `size` - `begin` elements are left. Compute this number by `remainder`, which tells LLVM an upper limit of it;
+        # a subtraction would not.
         size = let(remainder(size, vectors * lanes))
     vector_loop(size, lanes, lambda offset, mask: step([let(begin + offset) if vectors > 1 else offset], mask))
 
@@ -209,14 +210,15 @@ class Instruction:
             role * stride, and has one address for each column.
         count: the number of columns that this thread works on.
         stride: the distance between the beginnings of two address lists.
-        fresh: 1 if the memory that the kernel adds to is uninitialised, so that it has to overwrite it. 0 on a GPU.
+        fresh: 1 if the memory that the kernel adds to is uninitialised, so that the kernel must overwrite it. Always 0
+            on a GPU.
         others: the number of columns that other CPU threads work on; 0 unless threads share the columns.
         columns_before: how many of these columns come before the columns of this thread.
         rows_before: which share of the rows of the result comes before the rows of this thread, in units of 1 / WHOLE;
             0 unless threads share the rows.
-        rows_after: which share of the rows comes after the rows of this thread.
+        rows_after: which share of the rows comes after the rows of this thread, in the same units.
         parameters: the integer parameters.
-        scope: the Python contexts, such as the axes of GPU threads, that are closed when the kernel is complete.
+        scope: the Python contexts, such as the axes of GPU threads, that are closed when the kernel's code is complete.
     """
 
     memory: object
@@ -243,9 +245,10 @@ class Instruction:
         return let(self.index[self.base + role * self.stride + column], "at")  # type: ignore
 
     def shared_address(self, role, column):
-        """Load the address of a column from a list that may have only one address, which all columns share.
+        """Load an address from list number `role`. The index `column` counts from the instruction's first column.
 
-        This address is in the place of the instruction's first column, even if another thread works on that column.
+        In contrast, `address` counts from the first column of this thread. But if all columns share one address, the
+        list may have it only at the instruction's first column, even if another thread works on that column.
         """
         return let(self.index[self.base - self.columns_before + role * self.stride + column], "at")  # type: ignore
 
@@ -265,7 +268,7 @@ def share_of(count, share):
 
 
 def add_or_set(instruction: Instruction, buffer, start, value, mask=None):
-    """Emit code that adds a value to memory, or overwrites the memory if the instruction is `fresh`."""
+    """Emit code that adds `value` to `buffer` from index `start` on, or overwrites it if the instruction is `fresh`."""
     lanes = mask.ty.dtype.lanes if mask is not None else value.ty.dtype.lanes
     fresh = wide(instruction.fresh != int64(0), lanes)  # type: ignore
     so_far = let(T.Select(fresh, wide(float32(0.0), lanes), load(buffer, start, lanes, mask)))
@@ -286,8 +289,8 @@ def kernel(
         may_set: whether the kernel overwrites its target instead of adding to it if `Instruction.fresh` is 1. If not,
             `fresh` is always 0.
         shared: how CPU threads share an instruction. COLUMNS: the kernel sees only the columns of its thread. ROWS: the
-            body asks for the rows of its thread by `Instruction.stretch`. EITHER: it must allow for both. None: one
-            thread runs the whole instruction.
+            body asks for the rows of its thread by `Instruction.stretch`. EITHER: threads share some instructions by
+            columns and others by rows, and the body must allow for both. None: one thread runs the whole instruction.
     """
     with ir_builder.IRBuilder() as builder:
         with T.prim_func(is_private=True, s_tir=True):

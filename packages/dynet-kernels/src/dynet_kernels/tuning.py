@@ -80,8 +80,8 @@ class ColumnGradient:
             used without panels.
         block: how many floats of W are worked on at once, so that they stay in the cache.
         many: if dy has at least this many columns for every hundred rows of W, parts of W are transposed into panels,
-            and the kernel works as it does for y = W x. More are needed if the number of columns of W is not a multiple
-            of a vector's length.
+            and the kernel works as it does for y = W x. dy needs more columns for this if the number of columns of W is
+            not a multiple of a vector's length.
         tile: the size of a tile when panels are used: (columns of dy, vectors of columns of W).
         panel: how many rows of W are transposed at once, a multiple of 16.
     """
@@ -106,8 +106,9 @@ class MatrixGradient:
 
     Args:
         tile: the size of a tile, a block of dW whose sums stay in registers: (columns of W, vectors of rows).
-        few: if dy has at most this many columns, most of the time is spent on reading and writing dW.
-        few_tile: the size of a tile in this case: narrow and tall, so that it reads long runs of memory.
+        few: if dy has at most this many columns, most of the time is spent on reading and writing dW. Then `few_tile`
+            is the size of a tile instead.
+        few_tile: see `few`. It is narrow and tall, so that dW is read in long runs of memory.
         panel: how many columns of dy are copied to contiguous memory at once; three times as many if dW is large.
     """
 
@@ -149,8 +150,8 @@ class Norm:
     """Parameters of the kernel that computes the norm of gradients; see `families.norm`.
 
     Args:
-        stretches: a column of numbers is cut into this many parts, which are read at the same time. Two are faster than
-            one if memory is slow.
+        stretches: a column of numbers is cut into this many parts, which are read at the same time. If memory is slow,
+            two parts are faster than one.
         vectors: how many vectors are read at once from each part. Each has its own partial sum.
     """
 
@@ -233,7 +234,7 @@ _chosen_cuda: ContextVar[Cuda | None] = ContextVar("chosen_cuda", default=None)
 
 
 def registers(lanes: int) -> int:
-    """Return how many vector registers every CPU has whose registers hold `lanes` floats each. Some CPUs have more."""
+    """Return the least number of vector registers of a CPU whose vector registers hold `lanes` floats each."""
     return 32 if lanes == 16 else 16
 
 
@@ -290,7 +291,7 @@ def to_json(family: Family) -> dict:
 
 
 def from_json(name: str, values: object) -> Family:
-    """Return the parameters of the family `name`, given what was read from JSON.
+    """Return the parameters of the family `name`. `values` is what was read from JSON.
 
     Raises:
         ValueError: there is no such family or parameter, or a value is out of range.

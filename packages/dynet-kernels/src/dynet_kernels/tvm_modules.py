@@ -1,8 +1,8 @@
 """The modules of TVM. No other file of this library imports them, so a new TVM with other names changes only this one.
 
 Each is imported when one of its attributes is first used, because importing TVM takes a second. A program whose kernels
-are all in the cache never does it, although it imports the files that define kernels, which also contain the code that
-emits them.
+are all in the cache never imports TVM's compiler. It does import the files that define kernels, and these contain the
+code that emits the kernels by means of the compiler, but it does not run that code.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ class _Module:
         return found
 
 
-# The compiler
+# The modules of the compiler
 tvm: Any = _Module("tvm")
 ir: Any = _Module("tvm.ir")
 tirx: Any = _Module("tvm.tirx")
 ir_builder: Any = _Module("tvm.script.ir_builder")
 T: Any = _Module("tvm.tirx.script.builder")
-# What runs compiled code
+# The modules that load and run compiled code
 tvm_ffi: Any = _Module("tvm_ffi")
 tvm_ffi_orcjit: Any = _Module("tvm_ffi_orcjit")
 

@@ -5,7 +5,8 @@
 - Clear: memory[start_c + i] = 0 for each i < size_c and each column c of the instruction. For each column, address list
   0 holds the address start_c, and list 1 the size of the range in floats. There are no parameters.
 
-The emitters assume nothing about alignment or size.
+The emitters assume nothing about alignment or size. Terms such as instruction, column and address list: see
+`families/__init__.py`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,8 @@ A singular matrix has a pivot of 0, and its inverse has elements that are infini
 The emitters assume that every `group` neighbouring columns of the instruction belong to one matrix: `group` is `order`
 if they are the matrix's columns, and 1 if each is a whole matrix. Only the addresses of the first of them are read.
 
-Parameters: order, the numbers of the address lists of the matrix and of the scratch memory, and group.
+Parameters: order, the numbers of the address lists of the matrix and of the scratch memory, and group. Terms such as
+instruction, column and address list: see `families/__init__.py`.
 """
 
 from __future__ import annotations
@@ -47,9 +48,11 @@ class Invert(Adds, Alone):
                 """Emit step k of the elimination for all columns of the matrix, COLUMNS of them at a time.
 
                 From each column, subtract f times column k. f = factor * (element k of the column) makes element k
-                zero. Then f is stored in the place of element k.
+                zero. Then f is stored in the place of element k. Column k itself becomes meaningless by this; the
+                caller overwrites it afterwards.
 
                 Args:
+                    matrix: the address of the matrix.
                     saved: the address of a copy of column k.
                     factor: 1 / pivot.
                 """
@@ -192,10 +195,10 @@ def _exchange(memory, one, other):
 
 
 def _note_pivot(memory, order, matrix, work, k, row):
-    """Store pivot k, and the number of the row that it is in, in the scratch memory `work`; return the pivot.
+    """Return pivot k, the element of column k in row `row`. Store it and `row` in the scratch memory at `work`.
 
-    What is stored as the pivot is negated if row k and `row` will be exchanged, since this changes the sign of the
-    determinant. It is 0 if the pivot of the step before is 0: then the matrix is singular, and its elements are
+    The stored pivot is negated if row k and `row` will be exchanged, since this changes the sign of the determinant.
+    The stored pivot is 0 if the pivot of the step before is 0: then the matrix is singular, and its elements are
     infinite or NaN by now.
     """
     pivot = load(memory, let(matrix + k * order + row), 1)

@@ -9,7 +9,7 @@ overflow, and sums of millions of terms stay precise.
 The emitters assume that `total` has an initial value, and that its address is even, which makes it a multiple of 8
 bytes. The CPU kernel also assumes that it runs in one thread.
 
-Parameters: (size,).
+Parameters: (size,). Terms such as instruction, column and address list: see `families/__init__.py`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ from .threads import Sums, share_of
 
 
 class GradientNorm(Adds, Alone):
-    """Adds the squares of all elements of all columns (address list 0) to one float64 (the first of address list 1)."""
+    """Adds the squares of all elements of all columns to one float64, `total`.
+
+    The columns are in address list 0. The address of `total` is the first one in list 1.
+    """
 
     parameters = ("size",)
     key = "gradient_norm"

@@ -11,7 +11,8 @@ target is y or dx, the source x or dy.
 
 The emitters assume that target and source are the same array or do not overlap.
 
-Parameters: the numbers of the address lists of target and source, size and width.
+Parameters: the numbers of the address lists of target and source, size and width. Terms such as instruction, column and
+address list: see `families/__init__.py`.
 """
 
 from __future__ import annotations
@@ -75,10 +76,11 @@ def _run(kernel, instruction, number, offset, lanes, mask=None, add=None):
     """Emit the cumulative sums along i for `lanes` neighbouring w, from w = `offset` on, as the lanes of one vector.
 
     Args:
+        kernel: the `Scan` that is emitted.
         number: which column of the instruction to work on.
         mask: selects the lanes that are used; None means all.
         add: add(memory, at, value) emits an atomic addition, for targets that other threads may add to as well. None:
-            emit an ordinary one.
+            emit an ordinary addition.
     """
     target_role, source_role, size, width = instruction.parameters
     memory = instruction.memory

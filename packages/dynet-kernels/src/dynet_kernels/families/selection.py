@@ -9,8 +9,9 @@ Shapes: x, `found` and `source` have `size` elements. y and `places` have `numbe
 `size` for the other kernels. Indices are int32, whose bits are stored in the float32 memory. Elements are compared by
 integer keys (`_key`), so that NaN has a place in the order.
 
-The emitters assume that `number` is at most `size`, and that all indices in `places` are within `target`. Parameters
-are sizes and the numbers of address lists.
+The emitters assume that `number` is at most `size`, and that all indices that Scatter reads are within its target.
+Parameters are sizes and the numbers of address lists. Terms such as column and address list: see
+`families/__init__.py`.
 """
 
 from __future__ import annotations
@@ -30,9 +31,10 @@ LOWEST = -(1 << 31)
 
 @dataclass(frozen=True)
 class LargestInOrder(Adds, ByColumns):
-    """Finds the `number` largest elements of each column, in the order that they have there, and their indices.
+    """Finds the `number` largest elements of each column, in the order in which the column has them, and their indices.
 
-    A binary search finds the smallest key among them, from its highest bit to its lowest.
+    A binary search finds the smallest of these elements: it determines the bits of this element's key (`_key`), from
+    the highest to the lowest.
     """
 
     parameters = ("size", "number", "y", "x", "places")
@@ -84,7 +86,10 @@ class LargestInOrder(Adds, ByColumns):
         return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
 
     def cuda(self):
-        """Emit a CUDA kernel with one block per column. Its threads count keys together; one writes the results."""
+        """Emit a CUDA kernel with one block per column.
+
+        The threads of a block count keys together. The first of them writes the results.
+        """
 
         def body(instruction):
             size, number, y_role, x_role, places_role = instruction.parameters
@@ -143,7 +148,10 @@ class FallingOrder(Adds, ByColumns):
         return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
 
     def cuda(self):
-        """Emit a CUDA kernel with one thread per element of each column, which finds its place in the sorted column."""
+        """Emit a CUDA kernel with one thread per element of each column.
+
+        The thread finds the place of its element in the sorted column.
+        """
 
         def body(instruction):
             size = instruction.parameters[0]
@@ -207,14 +215,15 @@ def _key(x):
 
 
 def _halve(found, step, count_from, number):
-    """Emit one step of the binary search for the key of the element that is number `number` in falling order.
+    """Emit one step of the binary search for the smallest key among those of the `number` largest elements.
 
     If at least `number` keys are >= found + step, then add `step` to `found`. Halve `step` in any case. Return how many
     keys are >= the sum that was tried.
 
     Args:
-        found: a variable with the best limit so far: at least `number` keys are >= it. The search begins at LOWEST.
-        step: a variable with a power of two.
+        found: a variable with the highest limit found so far such that at least `number` keys are >= this limit. The
+            search begins at LOWEST.
+        step: a variable with the power of two to try in this step.
         count_from: count_from(limit) emits code that counts the keys >= limit.
     """
     candidate = let(found.get() + step.get())
@@ -226,9 +235,9 @@ def _halve(found, step, count_from, number):
 
 
 def _put_in_order(memory, size, number, threshold, spare, y, x, places):
-    """Store the elements of x whose key is above `threshold`, and the first `spare` ones whose key equals it.
+    """Store the elements of x whose key is above `threshold`, and the first `spare` elements whose key equals it.
 
-    They are stored in y in the order in which x has them, and their indices in `places`.
+    They are stored in y in the order in which x has them, and their indices in `places`. There are `number` of them.
     """
     filled, equals = tir.IntVariable(int64(0)), tir.IntVariable(spare)
     with T.serial(int64(0), size) as place:

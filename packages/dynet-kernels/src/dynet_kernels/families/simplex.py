@@ -4,14 +4,15 @@
 - constrained_softmax, with upper bounds u: y_i = min(u_i, exp(x_i) / s), where s makes the sum of y equal 1. If the sum
   of u is less than 1, then y = u.
 
-Both need a threshold: sparsemax needs t, and constrained_softmax needs log(s), because y_i = u_i for the elements with
-x_i - log(u_i) above it. An iteration finds it. Each round moves the threshold in the same direction, and thereby some
-elements to its other side. The iteration ends when a round moves none, so there are at most as many rounds as elements.
-A handful is usual.
+Both need a threshold. For sparsemax it is t. For constrained_softmax it is log(s): the elements with x_i - log(u_i)
+above it have y_i = u_i. An iteration finds the threshold. Each round moves it, always in the same direction, so that
+some elements get to its other side. The iteration ends when no element did. So there are at most as many rounds as
+elements; usually there are a handful.
 
 The emitters assume that y, x and u do not overlap, and that a column has at least one element.
 
-Parameters: (size,). Address lists: 0 holds the addresses of y, 2 those of x, and 4 those of u.
+Parameters: (size,). Address lists: 0 holds the addresses of y, 2 those of x, and 4 those of u. Terms such as column and
+address list: see `families/__init__.py`.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from ..tvm_modules import T
 from .threads import thread_each
 
 THREADS = 64  # threads per CUDA block; few, because each thread works on a whole column
-# The first threshold of constrained softmax: x - log(u) is below it for every u > 0, and above it for u = 0, because it
-# is infinite there.
+# The first threshold of constrained softmax: x - log(u) is below it for every u > 0, and above it for u = 0, because
+# -log(0) is infinite.
 LARGEST = 3.4e38
 
 
@@ -128,9 +129,9 @@ def _rounds(side, move):
     """Emit the loop that finds a threshold.
 
     Args:
-        side: side() emits the code that finds how many elements are on one side of the threshold, and a sum over them.
-            The loop ends when the number is the same as in the round before.
-        move: move(number, sum) emits the code that moves the threshold otherwise.
+        side: side() emits code and returns two results of it: how many elements are on one side of the threshold, and a
+            sum over these elements. The loop ends when their number is the same as in the round before.
+        move: if the number has changed, move(number, sum) emits the code that moves the threshold.
     """
     going, previous = tir.IntVariable(int64(1)), tir.Accumulator(1, float32(-1.0))
     with T.While(going.get() > int64(0)):
@@ -226,4 +227,5 @@ def _constrained_softmax(column):
     )
 
 
+# For each function: how many of the arrays y, x and u it has, and what emits its code for a `_Column`.
 EMITTERS = {"sparsemax": (2, _sparsemax), "constrained_softmax": (3, _constrained_softmax)}

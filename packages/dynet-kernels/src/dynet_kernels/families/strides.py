@@ -11,7 +11,8 @@ Loops that are not needed have the extent 1. Loop 0 is the innermost one. The CP
 strides of loop 0 are 1, so callers should choose such a loop as loop 0 if there is one.
 
 Parameters: the numbers of the address lists of target and source, then the four extents, the four target strides and
-the four source strides, each innermost first.
+the four source strides, each innermost first. Terms such as instruction, column and address list: see
+`families/__init__.py`.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ class Strides(ByColumns):
     def covers(self, parameters):
         """Return what the kernel may overwrite instead of adding to it: see `kernels.Covered`.
 
-        With `accumulate`, this is the whole target of a column if the loops leave no gaps in it. In all other cases it
-        is None. Without `accumulate` the kernel overwrites its target anyway.
+        With `accumulate`, return the whole target of a column, or None if the loops leave gaps in it, which would stay
+        uninitialised. Without `accumulate`, return None, because the kernel overwrites its target anyway.
         """
         target, source, *numbers = parameters
         size, same = 1, True
@@ -115,7 +116,7 @@ class Strides(ByColumns):
                     copy(instruction.address(target_role, column), instruction.address(source_role, column))
 
             def into_one():
-                """Add each column to its target, if a column fits into one vector register.
+                """Emit the additions of columns that fit into one vector register.
 
                 Neighbouring columns mostly have the same target. It stays in a register until a column with another
                 target comes.
@@ -144,8 +145,8 @@ class Strides(ByColumns):
                 adds = T.And(instruction.fresh == int64(0), last > int64(0))
                 tir.choose(T.And(T.And(short, adds), same), into_one, lambda: each(inner))
 
-            # Most copies need only the innermost loop. The other three loops are left out then: although they have one
-            # turn each, they would take longer than a short copy itself.
+            # Most copies need only the innermost loop. Then the other three loops, which would have one turn each, are
+            # left out, because they would take longer than a short copy itself.
             tir.choose(extents[1] * extents[2] * extents[3] == int64(1), stretches, lambda: each(outer))
 
         return tir.kernel(body, self.parameters, may_set=True, shared=tir.COLUMNS)

@@ -6,7 +6,7 @@ address of y, list X that of x_i, and list FACTOR that of the number n.
 The emitters assume that the columns of one sum, which have the same address in list Y, are neighbours. Together they
 are called a *run*. The kernel overwrites y.
 
-Parameters: (size,).
+Parameters: (size,). Terms such as instruction, column and address list: see `families/__init__.py`.
 """
 
 from __future__ import annotations
@@ -21,13 +21,16 @@ from .products.panels import row_tiles
 from .threads import thread_each
 
 Y, X, FACTOR = 0, 2, 4  # the numbers of the address lists
-VECTORS = 4  # how many vector registers of y are summed at the same time
+VECTORS = 4  # how many vectors of y are computed at the same time, with their sums in registers
 MANY = 16  # in a sum of at least this many arrays, prefetch what is read next
 
 
 @dataclass(frozen=True)
 class Sum(Adds, ByRows):
-    """Sets y to the sum of the x of all columns in a run; if `scaled`, times the factor of the run's first column."""
+    """Sets y to the sum of the arrays x of all columns in a run.
+
+    If `scaled`, the sum is multiplied by the factor of the run's first column.
+    """
 
     scaled: bool
     parameters = ("size",)

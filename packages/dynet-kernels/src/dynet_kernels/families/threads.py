@@ -2,8 +2,9 @@
 
 There are three ways: one thread per element (`thread_each`); one block of threads per column, whose elements the
 threads share (`share_of`); or one block per rectangle of a matrix product (`block_of_products`). `Sums` adds up numbers
-of several threads. All functions emit TIR. The argument `instruction` is the `tir.Instruction` of the kernel that is
-being built; TIR expressions such as its `count` are known only when the kernel runs.
+of several threads. All functions emit TIR, TVM's intermediate code. The argument `instruction` is the `tir.Instruction`
+of the kernel that is being built; TIR expressions such as its `count` are known only when the kernel runs. An
+instruction is one call of a kernel, and a column is one unit of its work.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def block_of_products(instruction, group, extents, height, width):
 def share_of(lane, threads, size):
     """Loop over this thread's share of the numbers below `size`: lane, lane + threads, lane + 2 * threads and so on.
 
-    The body of the `with` statement emits the work on one number, which is what this yields.
+    This yields the number, and the body of the `with` statement emits the work on it.
 
     Args:
         lane: the number of this thread among those that share the work.
@@ -83,7 +84,7 @@ def settled(value):
 
 
 def wait():
-    """Emit a barrier: each thread waits for all threads of its block. Must not be in an `if`, as all must reach it."""
+    """Emit a barrier, at which each thread waits for all threads of its block. It must not be in an emitted `if`."""
     T.evaluate(T.tvm_storage_sync("shared"))
 
 
@@ -109,7 +110,7 @@ class Sums:
         self.shared = T.alloc_buffer((self.warps,), dtype, scope="shared")
 
     def of_warp(self, value, combine):
-        """Combine the `value` of all threads of this warp; each of them gets the result. Must not be in an `if`."""
+        """Combine the `value` of all threads of a warp. Each gets the result. Must not be in an emitted `if`."""
         everybody = tirx.const(0xFFFFFFFF, "uint32")
         total = tir.Accumulator(1, value, self.dtype)
         width = WARP // 2
@@ -121,14 +122,14 @@ class Sums:
         return let(total.get())
 
     def of_block(self, value, combine):
-        """Combine the `value` of all threads of the block; each of them gets the result. Must not be in an `if`."""
+        """Combine the `value` of all threads of a block. Each gets the result. Must not be in an emitted `if`."""
         return self.of_warps(int64(0), int64(self.warps), value, combine)
 
     def of_warps(self, first, count, value, combine):
-        """Combine the `value` of all threads in the warps first to first + count - 1, and return the result.
+        """Combine the `value` of all threads in `count` warps of the block, from warp `first` on. Return the result.
 
-        `first` and `count` may differ between the warps of a block. Must not be in an `if`, because all threads of the
-        block must reach the barriers.
+        `first` and `count` may differ between the warps of a block. Must not be in an emitted `if`, because all threads
+        of the block must reach the barriers.
         """
         value = self.of_warp(value, combine)
         with tir.when(self.lane == int64(0)):

@@ -7,7 +7,8 @@ side by side. Each column of an instruction is one product.
 
 The emitters assume that `step` is 1 or -1, and that b has all elements that the formula reads.
 
-Parameters: the numbers of the address lists of y, a and b, then size, offset and step.
+Parameters: the numbers of the address lists of y, a and b, then size, offset and step. Terms such as instruction,
+column and address list: see `families/__init__.py`.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ class Toeplitz(Adds, ByColumns):
     def cpu(self, lanes):
         """Emit a CPU kernel.
 
-        It handles several elements of `a` at a time, each one vector length further on than the one before. They need
-        almost the same vectors of b, which are loaded only once in this way.
+        It handles several elements of `a` at a time, each of them one vector length behind the one before. They need
+        almost the same vectors of b, so most of these vectors are loaded only once for all of them.
         """
 
         def body(instruction):
@@ -52,7 +53,7 @@ class Toeplitz(Adds, ByColumns):
             memory = instruction.memory
 
             def tile(y, a, b, block):
-                """Emit the computation of OUTPUTS neighbouring vectors of y: group number `block` of that many."""
+                """Emit the computation of OUTPUTS neighbouring vectors of y, from vector `block` * OUTPUTS on."""
                 first = let(block * int64(OUTPUTS * lanes))
                 sums = [
                     tir.Accumulator(lanes, load(memory, let(y + first + int64(k * lanes)), lanes))
@@ -64,8 +65,8 @@ class Toeplitz(Adds, ByColumns):
                 def together(start, forwards):
                     """Add the terms of INPUTS elements of `a`: a[start], a[start + lanes] and so on.
 
-                    Each of them needs OUTPUTS vectors of b. If `forwards` (`step` is 1), they begin one vector later
-                    in b than those of the element before it; if not, one vector earlier.
+                    Each element needs OUTPUTS vectors of b. If `forwards` (`step` is 1), its vectors begin one vector
+                    later in b than those of the element before; if not, one vector earlier.
                     """
                     factors = [
                         tir.wide(load(memory, let(a + start + int64(q * lanes)), 1), lanes) for q in range(INPUTS)

@@ -15,7 +15,8 @@ of the image, which may be in the padding outside of it. Each column of an instr
 - LargestInWindow: y[r, c, k] = the maximum over i and j of these elements, without the padding, and places[r, c, k] =
   the offset of the largest element from the beginning of the image.
 
-The emitters assume that the window lies over at least one element of the image at every position.
+The emitters assume that the window lies over at least one element of the image at every position. Terms such as
+instruction and column: see `families/__init__.py`.
 """
 
 from __future__ import annotations
@@ -104,10 +105,11 @@ class Windows(Adds, ByColumns):
                 Args:
                     seen: where the copies begin in the matrix of windows.
                     image: where the element's channel of the image begins.
-                    row: the row of the image under the element at position row 0. May be negative.
-                    left: the column of the image under the element. May be outside of the image.
-                    first, end: at position rows [first, end), the element lies over a row of the image. At the others
-                        it lies over padding, so that the copies are 0.
+                    row: the row of the image under the window element if the window is in row 0 of its positions. May
+                        be negative.
+                    left: the column of the image under the window element. May be outside of the image.
+                    first, end: if the window is in one of the rows [first, end) of its positions, the window element
+                        lies over a row of the image. In other rows it lies over padding, so that the copies are 0.
                 """
 
                 def inside():
@@ -190,7 +192,10 @@ class Windows(Adds, ByColumns):
 
 @dataclass(frozen=True)
 class LargestInWindow(Adds, ByColumns):
-    """Finds the largest image element under the window at each position, and its offset in the image as an int32."""
+    """Finds the largest element of each channel under the window at each position, and its offset in the image.
+
+    Offsets are int32, whose bits are stored in the float32 memory.
+    """
 
     parameters = ("y", "image", "places", *WINDOW)
     key = "largest_in_window"
@@ -230,9 +235,9 @@ class LargestInWindow(Adds, ByColumns):
 
 
 def _geometry(parameters):
-    """Return an object that has the parameters as attributes, and two more.
+    """Return an object that has the parameters named in WINDOW as attributes, and two more.
 
-    `places` is how many positions the window has, and `plane` how many floats one channel of the image has.
+    Its `places` is how many positions the window has, and its `plane` is how many floats one channel of the image has.
     """
     g = SimpleNamespace(**dict(zip(WINDOW, parameters, strict=True)))
     g.places = let(g.result_height * g.result_width)
@@ -260,6 +265,7 @@ def _largest_at(memory, g, y, image, places, channel, row, place):
     Of equal numbers the first one is taken. NaN counts as larger than any number.
 
     Args:
+        g: what `_geometry` returned.
         y, image, places: the addresses of these arrays.
         row, place: the row and column of the result, which are also the position (r, c) of the window.
     """

@@ -31,9 +31,9 @@ LOG_2 = (0.693359375, -2.12194440e-4)
 
 
 def halved(x):
-    """Split exp(x) into 2^n * (1 + p), and return the int32 n and p.
+    """Split exp(x) into 2^n * (1 + p). Return n, as an int32, and p, as a float32.
 
-    p is expm1(rest) with rest = x - n log(2), whose magnitude is at most log(2) / 2.
+    p is expm1(rest) with rest = x - n log(2). The magnitude of this rest is at most log(2) / 2.
     """
     n = let(T.floor(fma(x, number(LOG2_E, x), number(0.5, x))))
     rest = fma(n, number(-LOG_2[0], x), x)
@@ -46,7 +46,7 @@ def expm1(x):
     n, p = halved(let(clamp(x, -30.0, 89.0)))
     half = register(power_of_two(n - number(1, n, "int32")))  # 2^(n - 1), since n may be 128, and 2^128 overflows
     value = register(fma(half, p, half - number(0.5, x)) * number(2.0, x))
-    # For a small |x|, return p itself, because p / 2 loses bits if it is denormal.
+    # For a small |x|, n is 0 and the result is p. Return p itself, because p / 2 loses bits if it is denormal.
     size = register(absolute(x))
     return with_sign(select(size < number(0.25, x), absolute(p), absolute(value)), x)
 
@@ -71,7 +71,7 @@ def logistic(x):
 
 
 def negative_size(x):
-    """Return -|x|, by setting the sign bit."""
+    """Return -|x|, which is x with the sign bit set."""
     return from_bits(T.bitwise_or(bits_of(x), number(-(1 << 31), x, "int32")))
 
 

@@ -15,10 +15,10 @@ ROOT = (4.6163213253e-1, 1.2438149843e-8)
 
 
 def _split(x):
-    """Return z, which is 1 - x if x < 0, else x; and the fractional part of |x|.
+    """Return two numbers: z, which is 1 - x if x < 0, else x; and the fractional part of |x|.
 
-    Reflection formulas compute the functions at x < 0 from these two: from the function's value at 1 - x, which is
-    positive, and a periodic function of x.
+    For x < 0, lgamma and digamma are computed by reflection: from their values at z, which is positive, and a periodic
+    function of x, for which the fractional part is enough.
     """
     size = register(absolute(x))
     argument = select(x < number(0.0, x), number(1.0, x) - x, x)
@@ -41,7 +41,7 @@ def _near(z, numerator, denominator):
 def lgamma(x):
     """Return log |gamma(x)|.
 
-    It is a rational function times (x - 1) (x - 2) on [1, 3), and Stirling's series above. On [0, 1) it is
+    It is a rational function times (x - 1) (x - 2) on [1, 3), and Stirling's series from 3 on. On [0, 1) it is
     lgamma(x + 1) - log(x), and below 0 it follows from lgamma(1 - x) by reflection.
     """
     z, part = _split(x)
@@ -72,7 +72,7 @@ def lgamma(x):
 
 
 def digamma(x):
-    """Return the derivative of lgamma(x). The four ranges of x that are computed in different ways are as in `lgamma`.
+    """Return the derivative of lgamma(x). It is computed in four different ways, for the same ranges of x as `lgamma`.
 
     On [1, 3), one factor of the formula is x minus the root of digamma, so that results near 0 are precise.
     """
@@ -90,7 +90,8 @@ def digamma(x):
     series = polynomial(square, (3.2323224409e-3, -8.2863811678e-3, 8.3332408829e-2))
     far = register(log(z) - number(0.5, x) * inverse - square * series)
     value = select(z < three, near, far)
-    # Below 0, the result is digamma(1 - x) + pi * cot(pi * r), where pi * cot(pi * r) is 1 / r - r * rest.
+    # Below 0, the result is digamma(1 - x) + pi * cot(pi * r), where r is |x| minus the nearest whole number. `rest`
+    # approximates a function of r with which pi * cot(pi * r) = 1 / r - r * rest.
     r = select(part > number(0.5, x), part - one, part)
     rest = polynomial(
         register(r * r),

@@ -35,7 +35,7 @@ def tanh(x):
 
 
 def quarter_exp(x):
-    """Return exp(|x|) / 4 and expm1(|x|) / 4. Because of the division by 4, neither overflows if sinh(x) is finite."""
+    """Return exp(|x|) / 4 and expm1(|x|) / 4. Thanks to the division by 4, neither overflows if sinh(x) is finite."""
     n, p = halved(let(clamp(absolute(x), 0.0, 89.5)))
     scale = register(power_of_two(n - number(2, n, "int32")))
     product = register(scale * p)
@@ -72,8 +72,9 @@ def acosh(x):
 def _log1p_unless_large(x, above):
     """Return log1p(above), or log(2 x) where x > LARGE.
 
-    asinh(x) and acosh(x) are log1p(above) for a function `above` of x that contains x * x. It is computed from x
-    limited to LARGE, so that x * x does not overflow. For a larger x, log(2 x) is precise.
+    asinh and acosh call this: their value at x is log1p(above), where `above` is a function of x that contains x * x.
+    The caller computes it from x limited to LARGE, so that x * x does not overflow. For a larger x, both functions are
+    log(2 x), up to rounding.
     """
     large = number(LARGE, x)
     value = register(log1p(select(x > large, x, above)))

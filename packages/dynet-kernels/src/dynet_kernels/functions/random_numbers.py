@@ -1,7 +1,7 @@
 """Pseudo-random numbers, each of which is a hash of two keys and the position of an element.
 
 Such a counter-based generator has no state: elements can be drawn in any order, on any thread, and again with the same
-result. Keys are float32 vectors whose bits are hashed, whatever number they are; positions are int32 vectors.
+result. Keys are float32 vectors; their bits are hashed, so any numbers will do. Positions are int32 vectors.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def _low(h):
 
 
 def _mixed(h):
-    """Mix 32 bits: return a hash of h, of which each bit depends on every bit of h."""
+    """Return a hash of h, which holds 32 bits. The hash has 32 bits, too, and each depends on every bit of h."""
     h = _low(T.bitwise_xor(h, T.shift_right(h, _const(16, h))) * _const(0x85EBCA6B, h))
     h = _low(T.bitwise_xor(h, T.shift_right(h, _const(13, h))) * _const(0xC2B2AE35, h))
     return register(T.bitwise_xor(h, T.shift_right(h, _const(16, h))), "uint64")

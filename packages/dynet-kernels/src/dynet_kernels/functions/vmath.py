@@ -30,7 +30,7 @@ AVX512 = 16  # float32s in a vector register of AVX-512; no other target has as 
 
 
 def register(value, dtype="float32"):
-    """Store a value in a register and return it as loaded from there.
+    """Emit a store of `value` into a register, and return an expression that loads it from there.
 
     TVM's simplifier would take minutes for long trees of selections. It does not look behind a load.
     """
@@ -38,7 +38,10 @@ def register(value, dtype="float32"):
 
 
 def select(condition, x, y):
-    """Return x where the condition holds, else y. All are put in registers, so that nested selections compile fast."""
+    """Return x where the condition holds, else y.
+
+    x, y and the result are put in registers (`register`), so that nested selections compile fast.
+    """
     return register(T.Select(condition, register(x), register(y)))
 
 
@@ -201,14 +204,15 @@ def power_of_two(n):
 
 
 def scaled(value, whole):
-    """Return value * 2^whole, also if this is denormal or infinite. `whole` is a float32 that is a whole number."""
+    """Return value * 2^whole, even if the result is denormal or infinite. `whole` is a whole number, as a float32."""
     if lanes_of(value) == AVX512:
         everywhere, as_usual = tirx.const(-1, "int16"), tirx.const(4, "int32")
         name = "llvm.x86.avx512.mask.scalef.ps.512"
         return T.call_llvm_pure_intrin("float32x16", name, value, whole, value, everywhere, as_usual)
     exponent = let(T.Cast(as_type("int32", whole), whole))
     half = let(T.shift_right(exponent, number(1, exponent, "int32")))
-    return value * power_of_two(half) * power_of_two(exponent - half)  # two factors, as 2^whole may be no float32
+    # Multiply by two powers of two, because 2^whole itself may be too large or too small for a float32.
+    return value * power_of_two(half) * power_of_two(exponent - half)
 
 
 def exp(x):
@@ -273,13 +277,16 @@ def horizontal(combine, x):
 def horizontal_sums(vectors) -> dict:
     """Return the sum over the lanes of each vector in a list, as a dict.
 
-    For 2, 4 or 8 vectors, all sums are computed together, and the dict has one vector with them, under the key 0.
-    Otherwise the dict has one number for each vector, under the vector's place in the list.
+    For 2, 4 or 8 vectors, if they have at least that many lanes, all sums are computed together. Then the dict has one
+    vector, under the key 0, and its lane n is the sum of vector n of the list. Otherwise the dict has one number for
+    each vector, under the vector's place in the list.
     """
     lanes, share = lanes_of(vectors[0]), lanes_of(vectors[0])
     if len(vectors) not in (2, 4, 8) or len(vectors) > lanes:
         return {place: horizontal(add, vector) for place, vector in enumerate(vectors)}
-    while len(vectors) > 1:  # two vectors become one, in which each sum is spread over half as many lanes
+    # Each turn makes one vector of every two. Half of its lanes are for the sums of the first of them, half for the
+    # sums of the second.
+    while len(vectors) > 1:
         share //= 2
         vectors = [_folded(pair, share, 2 * lanes) for pair in zip(vectors[::2], vectors[1::2])]
     (whole,) = vectors
@@ -290,10 +297,10 @@ def horizontal_sums(vectors) -> dict:
 
 
 def _folded(vectors, share, lanes):
-    """Divide the lanes into groups of `share`, add each second group to the one before it, and return the sums.
+    """Divide the lanes into groups of `share` lanes, add groups 1, 3, ... to groups 0, 2, ..., and return the sums.
 
     Args:
-        vectors: one vector, or two that are taken as one of twice the length.
+        vectors: a list of one vector, or of two, which are taken as one vector of twice the length.
         lanes: how many lanes they have together.
     """
     first = [place + k for place in range(0, lanes, 2 * share) for k in range(share)]
@@ -302,7 +309,7 @@ def _folded(vectors, share, lanes):
 
 
 def transposed(vectors):
-    """Transpose a square of numbers: given n vectors of n lanes, return n vectors. Vector k has lane k of each."""
+    """Transpose a square of numbers, given as n vectors of n lanes. Return n vectors: vector k has lane k of each."""
     vectors, lanes = list(vectors), lanes_of(vectors[0]) if len(vectors) > 1 else 1
     move = lanes // 2
     while move:  # exchange the squares of move x move numbers on both sides of the diagonal

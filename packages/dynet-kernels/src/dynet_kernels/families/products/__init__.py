@@ -13,7 +13,8 @@ their gradients, and last `group`: how many neighbouring columns of the instruct
 them. Product has one more parameter before `group`: the number of the address list of start.
 
 A tile is a small part of the result whose sums stay in registers. A panel is a part of a matrix that is copied to
-contiguous memory. `tuning.py` has the sizes of both.
+contiguous memory. `tuning.py` has the sizes of both. Terms such as instruction, column and address list: see
+`families/__init__.py`.
 """
 
 from .column_gradient import ColumnGradient

@@ -4,7 +4,8 @@ W has the shape (rows, inner) and is stored column by column; ' means the transp
 has `rows`. j is the number of a column of an instruction.
 
 The emitters assume that dx does not overlap with W and dy. Several columns j may have the same dx[j], except in an
-instruction that is fresh (each dx[j] is uninitialised and overwritten).
+instruction that is fresh (each dx[j] is uninitialised and overwritten). Terms: see `families/__init__.py`, and for tile
+and panel `families/products/__init__.py`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from .shared import tiled_product, with_matrix
 # `one_matrix` uses these figures to estimate which of two ways to compute dx is faster.
 ACROSS = 6  # adding up the n lanes of a vector takes as long as adding the terms of this many times n rows of W
 READ_AGAIN = 1 << 17  # a matrix of up to this many floats stays in the cache, so it can be read again quickly
-AS_IF = 96  # a larger matrix counts as if it had at most this many rows, because it is slow to read again
+AS_IF = 96  # larger matrices are slow to read again; the estimate assumes at most this many rows for them
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,9 @@ class ColumnGradient(ByRows):
             begin, stop = instruction.stretch(inner, lanes)
 
             def tile(w, columns, k, width, first_row, height):
-                """Add to `width` elements of dx[j], from k on, for all j in `columns`.
+                """Emit the addition of terms to `width` elements of dx[j], from element k on, for all j in `columns`.
 
-                The terms that are added are those of `height` rows of W, from `first_row` on. `w` is the address of W.
+                The terms are those of `height` rows of W, from row `first_row` on. `w` is the address of W.
                 """
                 dy = [let(instruction.address(dy_role, j) + first_row) for j in columns]
                 dx = [instruction.address(dx_role, j) for j in columns]
@@ -142,7 +143,7 @@ class ColumnGradient(ByRows):
                 w = instruction.shared_address(w_role, first)
                 # Estimate which way is faster. In place, the lanes of each sum must be added up in the end, and the
                 # matrix is read again for every few columns j. With panels, W is transposed first, and lanes beyond
-                # `inner` are wasted. The estimate counts the columns of all threads, so that they choose the same way.
+                # `inner` are wasted. Each thread counts the columns of all threads, so that all choose the same way.
                 columns, vectors = let(end - first + instruction.others), quotient(inner + int64(lanes - 1), lanes)
                 filled = let(T.max(vectors * int64(lanes), int64(lanes + lanes // 2)))
                 summed = let(T.Select(rows * inner > int64(READ_AGAIN), T.min(rows, int64(AS_IF)), rows))

@@ -6,7 +6,8 @@ j, which is an x[j] with its dy[j], and a column of dW.
 
 The emitters assume that dW does not overlap with x and dy, and that different matrices do not overlap. The x[j] and
 dy[j] were written by many instructions, so they are no longer in the nearest cache. Therefore the CPU kernel prefetches
-those that it needs next while it works, a cache line at a time.
+those that it needs next while it works, a cache line at a time. Terms: see `families/__init__.py`, and for tile and
+panel `families/products/__init__.py`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from .shared import tiled_product, with_matrix
 
 MOST_COLUMNS = 16  # a tile of dW has at most this many columns of dW, even if it has few rows
 TOGETHER = 150_000  # how many floats of dW are worked on together, so that they stay in the L2 cache
-LARGE = 1 << 18  # a dW with more floats than this is large: it does not fit into the L2 cache
+LARGE = 1 << 18  # a dW with more floats than this is called large: it does not fit into the L2 cache
 LONGER = 3  # for a large dW, a panel holds this many times as many dy[j], so that dW is read and written less often
 
 
@@ -59,12 +60,13 @@ class MatrixGradient(Adds, ByRows):
             def add(dw, k, width, row, vectors, mask, start, length, panel, bring=None, spread=False):
                 """Add dy[j] x[j]' to a tile of dW, for `length` columns j from `start` on.
 
-                The tile has `width` columns of dW, from k on, and `vectors` vectors of rows, from `row` on. If dW is
-                large, its next rows are prefetched: all at once, or with `spread` one cache line for each j.
+                The tile has `width` columns of dW, from k on, and `vectors` vectors of rows, from `row` on.
 
                 Args:
                     panel: a panel whose row n holds dy[start + n].
                     bring: bring(n) prefetches something while dy[start + n] x[start + n]' is added. None: nothing.
+                    spread: whether to prefetch the next rows of dW one cache line at a time, along with the additions.
+                        If not, they are prefetched all at once, and only if dW is large.
                 """
 
                 def at(c, v):
@@ -138,8 +140,8 @@ class MatrixGradient(Adds, ByRows):
                 def some_columns(stretch, height, start, length):
                     """Add dy[j] x[j]' to rows of dW, for `length` columns j from `start` on.
 
-                    They are `height` rows, from row `stretch` on. While a tile of dW is computed, one cache line of
-                    x[j] or dy[j] is prefetched for each of the columns j that come next.
+                    The rows are `height` rows of dW, from row `stretch` on. While a tile of dW is computed, one cache
+                    line of x[j] or dy[j] is prefetched for each of the columns j that come next.
                     """
                     more = tir.IntVariable(end - start - length).get() > int64(0)
                     later = let(T.min(start + length, end - length))
@@ -149,9 +151,10 @@ class MatrixGradient(Adds, ByRows):
                     tiles_of_rows = let(quotient(inner, width))
 
                     def line_of(tile):
-                        """Return the cache line that is prefetched during tile number `tile`, for each of the next j.
+                        """Return which cache line of x[j] or dy[j] is prefetched while tile number `tile` is computed.
 
-                        The result is (number of the address list of x or dy, offset in x[j] or dy[j]).
+                        The result is (number of the address list of x or dy, offset in x[j] or dy[j]). It is the same
+                        for each of the columns j that come next.
                         """
                         of_x = tile < lines_of_x
                         of_dy = T.min(tile - lines_of_x, lines_of_dy - int64(1)) * int64(CACHE_LINE)
@@ -165,7 +168,8 @@ class MatrixGradient(Adds, ByRows):
                             memory, length, lambda j: instruction.address(dy_role, start + j) + row, vectors, mask
                         )
                         tiles_before = let(quotient(row - stretch, tall * lanes) * tiles_of_rows)
-                        # A tile of fewer rows has more columns of dW, so that it has as many independent sums.
+                        # If a tile has fewer rows than others, it gets more columns of dW, so that it has as many
+                        # independent sums.
                         wide = max(min(width * tall // vectors, MOST_COLUMNS), 1)
                         widths = sorted({wide, max(wide // 2, 1), min(wide, 2), 1}, reverse=True)
 

@@ -6,7 +6,8 @@
 - Chunk: as many columns of the other factor as fit into the L2 cache.
 
 The argument `emit` of a loop is a function that emits its body. A range [first, end) does not include `end`. A vector
-holds `lanes` floats, which belong to neighbouring rows. If fewer rows are left, a mask selects the lanes to use.
+holds `lanes` floats, which belong to neighbouring rows. If fewer rows are left, a mask selects the lanes to use. Terms
+such as instruction and address list: see `families/__init__.py`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def tiles(first, end, sizes, emit):
 
 
 def halves(size):
-    """Return the list of `size`, half of it (rounded up), half of that and so on down to 1."""
+    """Return [size, half of it (rounded up), half of this number (rounded up), and so on down to 1]."""
     sizes = [size]
     while sizes[-1] > 1:
         sizes.append((sizes[-1] + 1) // 2)
@@ -46,7 +47,8 @@ def row_tiles(first, end, lanes, vectors, emit, taller=False):
     Args:
         emit: emit(start, vectors, mask) emits the work on one tile. If the last rows do not fill a vector, they are a
             tile of one vector with a mask. The mask of all other tiles is None.
-        taller: whether the last of the large tiles has one vector more if just one full vector would be left over.
+        taller: if one full vector would be left over, whether to add it to the last of the tiles of `vectors` vectors,
+            instead of making a tile of it.
     """
     rows = let(end - first)
     whole = let(quotient(rows, lanes))
@@ -72,7 +74,8 @@ def row_tiles(first, end, lanes, vectors, emit, taller=False):
 def joined_row_tiles(first, end, lanes, vectors, emit):
     """Divide rows into tiles like `row_tiles`, but join a last vector with a mask to full vectors before it, if any.
 
-    A tile of only this vector would take as long as one of several vectors. So it is the last vector of a larger tile.
+    A tile of only the vector with the mask would take as long as a tile of several vectors. So this vector becomes the
+    last one of a larger tile.
     """
     rows = let(end - first)
     whole = let(quotient(rows, lanes))
@@ -147,7 +150,7 @@ def blocks(count, size, emit):
 
 
 def even_blocks(count, size, emit):
-    """Divide a range into as many blocks as `blocks` does, but make their lengths nearly the same."""
+    """Emit a loop like `blocks` with as many blocks, but make the lengths of the blocks nearly the same."""
     number = let(quotient(count + size - int64(1), size))
     blocks(count, let(tir.IntVariable(quotient(count + number - int64(1), T.max(number, int64(1)))).get()), emit)
 
@@ -182,10 +185,10 @@ def groups(instruction, group, emit):
 class Sums:
     """Emits target[j] = start[j] + M source[j] for a CPU, for columns j of an instruction.
 
-    M is a matrix or its transpose. Only the rows [first_row, end_row) of the target are computed. Each argument that
-    ends in `_role` is the number of an address list. A `start_role` of -1 means that start[j] is 0. If `shared`,
-    several columns may have the same target. Then `start_role` must be -1 or that of the target itself, so that the
-    products are added to the target.
+    M is a matrix or its transpose. Only the rows [first_row, end_row) of the target are computed. Each argument whose
+    name ends in `_role`, here and in the methods, is the number of an address list. A `start_role` of -1 means that
+    start[j] is 0. If `shared`, several columns may have the same target. Then `start_role` must be -1 or equal
+    `target_role`, so that the products are added to the target.
     """
 
     def __init__(self, instruction, lanes, source_role, target_role, first_row, end_row, shared=False):
@@ -194,7 +197,7 @@ class Sums:
         self.source_role, self.target_role, self.shared = source_role, target_role, shared
 
     def tile(self, vector_of, columns, row, vectors, mask, first, length, start_role, bring=None):
-        """Emit the terms of `length` columns of M, from column `first` on, for one tile of the target.
+        """Add up the terms of `length` columns of M, from column `first` on, for one tile of the target.
 
         The tile consists of the columns `columns` of the instruction, and of `vectors` vectors of rows from `row` on.
 
@@ -239,16 +242,17 @@ class Sums:
         """Compute the target for the columns [first, end) of the instruction by tiles, from panels of M.
 
         Args:
-            fill: fill(panel, row, vectors, mask, k, length) copies columns k to k + length - 1 of M to the panel: of
-                each, `vectors` vectors of rows from `row` on.
-            bring: prefetches the next panel. bring(row, vectors, k, part) returns a function that is called with each
-                number below `length`, and prefetches a cache line of vector `part` of that panel.
+            fill: fill(panel, row, vectors, mask, k, length) copies a part of M to the panel: columns k to
+                k + length - 1, and of each column `vectors` vectors of rows from `row` on.
+            bring: prefetches the part of M that is copied to the panel next. bring(row, vectors, k, part) returns a
+                function. It is called with each number below `length`, and each time prefetches one cache line, for
+                vector number `part` of the panel.
             tile: (columns, vectors of rows) of the largest tile.
             height: how many columns of M a panel has at most.
             depth: how many columns M has.
-            row_first: whether all panels of the same rows come one after the other, so that these rows of the targets
-                stay in the cache. Otherwise all panels of the same columns of M do, so that the elements of the sources
-                that they need stay in the cache.
+            row_first: if true, all panels with the same rows of M come one after the other, so that these rows of the
+                targets stay in the cache. If false, all panels with the same columns of M come one after the other, so
+                that the elements of the sources that they need stay in the cache.
         """
         width, tall = tile
         panel = Panel(self.lanes, tall, height)

@@ -3,7 +3,8 @@
 W has the shape (rows, inner) and is stored column by column; x[j] has `inner` floats, y[j] and start[j] have `rows`. j
 is the number of a column of an instruction.
 
-The emitters assume that no y[j] overlaps with another y[j], with W or with x. start[j] may be y[j] itself.
+The emitters assume that no y[j] overlaps with another y[j], with W or with x. start[j] may be y[j] itself. Terms: see
+`families/__init__.py`, and for tile and panel `families/products/__init__.py`.
 """
 
 from __future__ import annotations
@@ -112,8 +113,8 @@ class Product(Adds, ByRows):
                 many = end - first >= int64(sizes.many)
                 far = T.And(many, rows >= int64(sizes.far))
                 large = T.And(end - first > int64(sizes.tiles[0][0]), rows * inner >= int64(sizes.large))
-                # If the columns of W are not whole vectors, vectors straddle two cache lines. If W does not fit into
-                # the L1 cache, each of these vectors costs two reads.
+                # If the columns of W are not whole vectors, vectors straddle two cache lines. If also W does not fit
+                # into the L1 cache, each of these vectors costs two reads, so that panels pay.
                 again = T.And(T.And(many, end - first > rows), rows * inner >= int64(FITS))
                 straddles = T.And(remainder(rows, lanes) != int64(0), again)
                 pays = T.And(inner > int64(0), T.Or(T.Or(far, large), straddles))

@@ -1,4 +1,7 @@
-"""Code that all matrix products and their gradients share: which address lists they read, and their CUDA kernel."""
+"""Code that all matrix products and their gradients share: which address lists they read, and their CUDA kernel.
+
+Terms such as instruction, column and address list: see `families/__init__.py`.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ def with_matrix(matrix: int, group: int, *columns: int) -> Lists:
     Args:
         matrix: the number of the address list of the matrix. If `group` is 0, all columns share one matrix, so only the
             first address of this list is read.
-        columns: the numbers of the other address lists.
+        columns: the numbers of the other address lists, which are read or written for every column.
     """
     return (columns, (matrix,)) if group == 0 else ((*columns, matrix), ())
 

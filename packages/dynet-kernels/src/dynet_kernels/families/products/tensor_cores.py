@@ -1,11 +1,12 @@
 """Matrix products on the tensor cores of a GPU, with factors rounded to TF32 (10 bits of mantissa).
 
 For each matrix of an instruction, the kernel computes sums over k of left(i, k) * right(k, j). A block of four warps
-computes 64 x 32 results. Each warp, which is 32 threads, computes 32 x 16 of them, as four products of 16 x 8. Its
-threads hold the results of such a product: thread 4 g + t has the elements (g, 2 t), (g, 2 t + 1), (g + 8, 2 t) and
-(g + 8, 2 t + 1).
+computes 64 x 32 results. Each warp, which is 32 threads, computes 32 x 16 of them, as four products of 16 x 8. The
+threads of the warp divide the results of a product of 16 x 8 among them: thread 4 g + t, with g < 8 and t < 4, has the
+elements (g, 2 t), (g, 2 t + 1), (g + 8, 2 t) and (g + 8, 2 t + 1).
 
-The emitter assumes a GPU with TF32, which means compute capability 8.0 or higher.
+The emitter assumes a GPU with TF32, which means compute capability 8.0 or higher. An instruction is one call of the
+kernel, and has several matrices if its columns do not all share one; see `families/products/__init__.py`.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ __device__ __forceinline__ int multiply_tf32(float* d, float a0, float a1, float
 
 
 def product(instruction, group, extents, left, right, write):
-    """Emit a product on tensor cores, with factors rounded to TF32; see `tiled_product` for the arguments."""
+    """Emit a product on tensor cores, with factors rounded to TF32. The arguments are as in `shared.tiled_product`."""
     found = block_of_products(instruction, group, extents, ROWS, COLUMNS)
     (rows, columns, inner), first, first_row, first_column = found
     thread = instruction.thread("threadIdx.x", WARPS * WARP)

@@ -2,7 +2,7 @@
 
 A column is a list of numbers that is one unit of work, such as a batch element. `rule.py` defines rules; `columns.py`
 emits their code. `across.py` emits it for columns whose elements are interleaved in memory, and `update.py` for the
-updates of trainers.
+updates of trainers. Terms such as instruction and address list: see `families/__init__.py`.
 """
 
 from .across import Across

@@ -11,7 +11,7 @@ A vector register holds element i of several neighbouring columns, so a reductio
 The emitters assume that outputs do not overlap with inputs, except that without reductions they may be the same memory.
 Gradients are always added to their targets, which must therefore be initialised.
 
-Parameters: (size, width).
+Parameters: (size, width). Terms such as instruction and address list: see `families/__init__.py`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Across(ByColumns):
 
     @property
     def key(self) -> str:
-        """Text that identifies this kernel in the cache of compiled kernels."""
+        """A text that differs for kernels with different code. Compiled code is cached under a key that contains it."""
         return f"across({self.rule.key})"
 
     def covers(self, parameters: tuple[int, ...]) -> tuple[int, int, int | None] | None:
@@ -50,7 +50,7 @@ class Across(ByColumns):
         return None
 
     def targets(self, parameters: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
-        """Return the address lists to which the kernel writes, each with a number of floats: see `kernels.Targets`."""
+        """Return pairs (address list, how many floats the kernel writes there for a column): see `kernels.Targets`."""
         size, width = parameters
         return tuple((role, of * width) for role, of in self.rule.targets((size,)))
 

@@ -12,7 +12,7 @@ view number v (`Rule.views`), and list 2 v + 1 those of its gradient.
 
 The emitters assume that outputs do not overlap with inputs, except that without reductions they may be the same memory.
 
-Parameters: (size,).
+Parameters: (size,). Terms such as instruction, column and address list: see `families/__init__.py`.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def _weight(formulas):
 
 
 def _at_once(formulas, lanes):
-    """Return how many vectors to work on at once: 1 for long formulas, where more gain little and compile slowly."""
+    """Return how many vectors to work on at once. For long formulas it is 1: more would hardly be faster to run."""
     sizes = tuning.cpu(lanes).columns
     return sizes.vectors if _weight(formulas) <= sizes.heaviest else 1
 
@@ -209,7 +209,8 @@ def _reduce_vectors(column, reduction, size, lanes):
 def cuda(rule):
     """Emit a CUDA kernel with one thread per element.
 
-    If the rule has reductions, it has one block of threads per column instead, or one warp if columns are small.
+    If the rule has reductions, the kernel has one block of threads per column instead, or one warp per column if the
+    columns are small.
     """
 
     def body(instruction):

@@ -3,7 +3,8 @@
 A rule has *views*, which are the named arrays that it works on, such as x and y; dx and dy are their gradients. It has
 *outputs*: a formula for each array that it writes, its target. Sums and extremes over the column are taken out of the
 formulas and become *reductions*. A formula is a tree of symbols (`formula.py`). `columns.py` states what the kernels
-compute, in formulas with shapes, and emits their code.
+compute, in formulas with shapes, and emits their code. Terms such as column and address list: see
+`families/__init__.py`.
 """
 
 from __future__ import annotations
@@ -104,8 +105,9 @@ class Rule(ByColumns):
             added to its target; any other output overwrites it. See `accumulate` and `sets` for exceptions.
         numbers: the views that have one number per column, instead of `size` elements.
         accumulate: outputs that are not gradients but are added to their targets, too.
-        constants: the views that have one number per column, which in an `Across` all interleaved columns share.
-        sets: gradients that overwrite their targets, too.
+        constants: views that have one number per column, like `numbers`. In an `Across`, all interleaved columns share
+            this number.
+        sets: gradients that overwrite their targets instead of being added to them.
     """
 
     parameters = ("size",)
@@ -135,7 +137,7 @@ class Rule(ByColumns):
 
     @property
     def key(self) -> str:
-        """Text that identifies this rule in the cache of compiled kernels."""
+        """A text that differs for rules with different code. Compiled code is cached under a key that contains it."""
         outputs = [f"{name}={formula.key}" for name, formula in self.outputs.items()]
         reductions = [f"{name}={reduction.key}" for name, reduction in self.reductions.items()]
         numbers = sorted(self.numbers), sorted(self.accumulate), *self.constants
@@ -169,7 +171,7 @@ class Rule(ByColumns):
         return self.role_of(name), 1 if name in self.numbers else parameters[0], copied
 
     def targets(self, parameters: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
-        """Return each address list to which the rule writes, with its floats per column: see `kernels.Targets`."""
+        """Return pairs (address list, how many floats the rule writes there for a column): see `kernels.Targets`."""
         return tuple((self.role_of(name), 1 if name in self.numbers else parameters[0]) for name in self.outputs)
 
     def lists(self, parameters: tuple[int, ...]) -> Lists:

@@ -4,14 +4,14 @@ A column of an instruction is a parameter or one row of a lookup table. For each
 
     p[i], s[i], ... = formulas of p[i], g[i], s[i], ..., n, ...    and    g[i] = 0
 
-p is the parameter and g its gradient. s stands for the *states*: tensors of the same size that the trainer keeps for
-each parameter, such as its momentum. n stands for hyper-parameters, which are single numbers. Address list 2 v holds
-the addresses of array number v, in the order p, g, states, hyper-parameters.
+p is the parameter and g its gradient, which rules made by `update_rule` set to 0. s stands for the *states*: tensors of
+the same size that the trainer keeps for each parameter, such as its momentum. n stands for hyper-parameters, which are
+single numbers. Address list 2 v holds the addresses of array number v, in the order p, g, states, hyper-parameters.
 
 The CPU emitter assumes that formulas have no reductions, so that threads can share the elements in any way. The kernels
 are limited by memory bandwidth, so they read and write a few cache lines of each tensor at a time.
 
-Parameters: (size,).
+Parameters: (size,). Terms such as instruction, column and address list: see `families/__init__.py`.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def update_rule(states: tuple[str, ...], numbers: tuple[str, ...], **formulas: C
     """Return the rule that updates a parameter `p` and its states by formulas, and sets its gradient `g` to zero.
 
     Args:
-        states: the names of the tensors that the trainer keeps for each parameter, in the order of its table.
+        states: the names of the tensors that the trainer keeps for each parameter, in the order in which it keeps them.
         numbers: the names of the hyper-parameters, in the order in which the trainer passes them.
         formulas: functions that compute the new `p` and the new states, by name. Their arguments are named `p`, `g`, or
             like states or hyper-parameters, and get the old values.

@@ -26,7 +26,7 @@ def _signature(name: str, dims, step: int) -> Signature:
     """Return the signature (shape and kernels) of a node that computes the circular product z of two vectors.
 
     z_k = sum over i of u_i v_((k + step i) mod d), where u, v and z have d elements. In the node's memory, z is
-    followed by two copies of v in a row. Kernels read v from there, and so need not compute indices mod d. For the same
+    followed by two copies of v in a row, so that kernels that read them need not compute indices mod d. For the same
     reason, the backward pass makes two copies of the gradient of z in a row.
 
     Args:

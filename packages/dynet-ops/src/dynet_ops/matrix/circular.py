@@ -1,4 +1,7 @@
-"""Circular convolution and correlation of vectors."""
+"""Circular convolution and correlation of vectors.
+
+A `Signature` says how a node of the graph is computed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Contractions of three-dimensional tensors with vectors."""
+"""Contractions of three-dimensional tensors with vectors.
+
+A `Signature` says how a node of the graph is computed.
+"""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from ..kinds import by_plain_dims, op
 from ..layouts import is_matrix, matched
 from .products import as_matrix, gradient_of, value_of
 
-WORK = 3  # to invert a matrix with n rows, the kernel needs WORK * n floats of scratch memory
+WORK = 3  # the kernel `invert` needs WORK * n floats of scratch memory for a matrix with n rows
 
 KERNELS.add("invert", Invert())
 KERNELS.add(

@@ -86,8 +86,9 @@ def product_steps(
         start: the role (see `value_of`) of what the product is added to; NOTHING for y = W x.
         width: how many neighbouring columns of x share one matrix W. If W is a parameter, all columns share it, and
             `width` is not used.
-        operands: W and x, as numbers of the node's operands. They are the operands that get gradients.
-        shape: (rows, columns) of the matrix as which W is multiplied, if they differ from those of `matrix`.
+        operands: the numbers of W and x among the node's operands. The steps add to the gradients of these operands.
+        shape: the (rows, columns) of W; by default those of `matrix`. This is for a tensor that is multiplied as if it
+            were a matrix.
 
     Returns:
         (forward step, list of backward steps, list of deferred steps). A deferred step runs once at the end of the

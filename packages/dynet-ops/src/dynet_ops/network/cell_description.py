@@ -21,9 +21,9 @@ PREVIOUS = "_prev"  # formulas read h of the previous time step under the name "
 
 @dataclass(frozen=True)
 class Product:
-    """A matrix product in a time step: `y` += `weight` `x`; if `start` is given, `y` = `start` + `weight` `x` instead.
+    """A matrix product in a time step: y += W x, or y = start + W x if `start` is given.
 
-    All fields are names of views.
+    All fields are names of views. `weight` is the view of W.
     """
 
     weight: str
@@ -38,8 +38,8 @@ class Weight:
 
     Args:
         gates: how many gates the parameter contributes to. For each, it has as many rows as h has elements.
-        columns: what the parameter multiplies. This determines how many columns it has: "h" for a vector of the size of
-            h; the name of the input; or "" for a bias, which is a vector and multiplies nothing.
+        columns: what the parameter multiplies: "h" for a vector of the size of h; the name of the input for the input;
+            "" for a bias, which multiplies nothing.
     """
 
     gates: int
@@ -68,8 +68,8 @@ class Cell:
         following: the instructions of a time step that has a previous state, in order.
         first: the instructions of the first step of a sequence, where there is no previous state, in order.
         first_weights: the recurrent parameters that `first` uses.
-        carries: whether an elementwise formula, not only a matrix product, reads the last value of the previous state.
-            The new state then has as many trailing dimensions of size 1 as that value.
+        carries: whether an elementwise formula, not only a matrix product, reads the value that comes last in the
+            previous state. The new state then has as many trailing dimensions of size 1 as this value.
         reference: a time step in numpy, for tests: a function of the input, the previous state and the parameters. It
             returns the new state, as one array or a tuple of several.
     """

@@ -229,8 +229,8 @@ class _Plan:
 
         Args:
             cell: the cell. Its `state`, `scratch` and `gates` are already set.
-            first: whether this is the first step of a sequence. The previous state is then 0, so all products and terms
-                that it makes 0 are left out.
+            first: whether this is the first step of a sequence. The previous state is then 0. Products and terms that
+                are 0 for this reason are left out.
         """
         zeros = tuple(value + PREVIOUS for value in cell.state) if first else ()
         defined = {name: found for name, x in self.defined.items() if (found := with_zeros(x, zeros)) is not None}

@@ -92,7 +92,7 @@ def part_signature(
         batch: the batch size of the result.
         views: the memory that the instructions read and write, by name. First come the views that the rules use, in
             the order in which the rules list them.
-        weights: the Dims of the matrices that the products multiply by, by the names of their views.
+        weights: the shapes of the matrices that the products multiply by, by the names of their views.
         steps: the instructions in order: matrix products, and names of rules (elementwise kernels).
         each: whether the kernels run once for each of a variable number of operands, such as a tree node's children.
         facts: other fields of `Signature`.
@@ -158,8 +158,8 @@ def projection_part(batch: int, x: View | None, *dims: Dim) -> Signature:
 
     Args:
         batch: the batch size of the result.
-        x: the view (place in memory) of the input; None if there is no input. If its source is EACH, the record is a
-            sequence, and the projection computes the gates for the inputs of all time steps.
+        x: the view (place in memory) of the input; None if there is no input. If its source is EACH, the inputs are a
+            variable number of operands, such as those of a sequence, and the projection computes the gates of them all.
         dims: the shapes of b, W, b, W, ... These are the first operands of the record.
     """
     pairs = [(k, dims[k], dims[k + 1]) for k in range(0, len(dims), 2)]
@@ -209,8 +209,8 @@ def input_view(x: Dim, batch: int, source: int) -> View:
 
     Args:
         x: the shape of the input.
-        batch: the batch size of the record, which is the number of columns.
-        source: the number of the operand; EACH for the inputs of a sequence, whose number varies.
+        batch: the batch size of the record, which is the number of columns for each input.
+        source: the number of the operand; EACH for a sequence, whose inputs are a variable number of operands.
     """
     return View(source, stride=x.size if x.batch > 1 else 0, period=batch if source == EACH or x.batch > 1 else 0)
 

@@ -19,12 +19,12 @@ Equations = dict[str, Symbol]
 
 
 def symbols(*names: str) -> list[Symbol]:
-    """Return a symbol for each of `names`: an input, that is a variable, which formulas can contain."""
+    """Return a symbol for each of `names`. Each symbol is an input, which formulas use as a variable."""
     return [Symbol("input", name) for name in names]
 
 
 def rules(equations: Mapping[str, Symbol], gates: Iterable[str] = ()) -> tuple[dict[str, Formula], dict[str, Formula]]:
-    """Derive a forward and a backward kernel from equations. Return the formulas of each as a dict.
+    """Derive a forward and a backward kernel from equations. Return two dicts, with the formulas of each.
 
     The forward kernel computes the values that the equations define, and the activations of gates. The backward kernel
     computes the gradients of all inputs from the gradients of these values. The keys of the dicts are the names of what
@@ -86,8 +86,8 @@ class Stored:
     def _slope(self, gate: str, activation: Symbol) -> Symbol:
         """Return a formula for the gradient of a gate, derived from the formula of its activation.
 
-        The result has up to two inputs: "value" stands for the value of the activation, and "d" + `gate` for the
-        gradient of the activation. If it also has the input `gate`, the value alone is not enough.
+        In the result, the input "value" stands for the value of the activation, and the input "d" + `gate` for the
+        gradient of the activation. If the result has the input `gate`, too, the gate must not be overwritten.
         """
         chain = Chain(self.simplifier, {gate})
         ((_, slope),) = chain.gradients(activation, self._input("d" + gate), self._input("value"))
@@ -110,9 +110,9 @@ class Stored:
 
         Args:
             names: the names of the values and activations that the corresponding forward kernel computes.
-            shared: those gates in `names` whose activations later forward kernels read, too. Their backward kernels run
-                before this one, and add what they contribute to an activation's gradient to "d" + gate. So this kernel
-                reads "d" + gate as a part of the activation's gradient.
+            shared: those gates in `names` whose activations later forward kernels read, too. The backward kernels of
+                these later kernels run before this one. They have added their terms of the activation's gradient to
+                "d" + gate, so the formulas read it.
         """
         terms = {name: [self._input("d" + name)] for name in names if name in self.equations or name in shared}
         found: dict[str, list[Symbol]] = {}
@@ -173,7 +173,7 @@ def substituted(symbol: Symbol, values: Mapping[str, Symbol]) -> Symbol:
 
 
 def with_zeros(symbol: Symbol, zeros: Iterable[str]) -> Symbol | None:
-    """Return the formula `symbol` without the terms that are 0 if the inputs `zeros` are 0; None if all of it is 0."""
+    """Return `symbol` without the terms that are 0 if the inputs with the names `zeros` are 0; None if all of it is."""
     if symbol.function == "constant":
         return symbol if symbol.arguments[0] else None
     if symbol.function == "input":

@@ -82,8 +82,8 @@ child = _rule("child", CHILD, _child, "f", accumulate=("c_kept",))
 def _state(hidden: int, batch: int, gates: int) -> dict[str, View]:
     """Return the views (places in memory) of the state h and c of a tree node, and of its gates i, o and g, by name.
 
-    They are for the part that computes the state, in whose memory h and c are. The gates are in the memory of the
-    projection.
+    The views are for the part that computes the state: h and c are in its own memory, and the gates are in the memory
+    of the projection.
 
     Args:
         hidden: the size of h and of c.

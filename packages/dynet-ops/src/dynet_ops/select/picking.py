@@ -1,4 +1,8 @@
-"""Operations that pick elements, rows, columns or batch elements by their indices."""
+"""Operations that pick elements, rows, columns or batch elements by their indices.
+
+A `Signature` says how nodes of the graph are computed. Nodes with one signature can run as one batch, so indices that
+may differ between them are stored in the nodes.
+"""
 
 from __future__ import annotations
 

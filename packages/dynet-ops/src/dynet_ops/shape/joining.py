@@ -1,4 +1,7 @@
-"""Operations that concatenate expressions along a dimension, or join them into a batch."""
+"""Operations that concatenate expressions along a dimension, or join them into a batch.
+
+A `Signature` says how a node of the graph is computed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Contractions of three-dimensional tensors with vectors."""
+"""Contractions of three-dimensional tensors with vectors.
+
+A `Signature` says how a node of the graph is computed.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +23,9 @@ from .products import NOTHING, affine_transform, gradient_of, is_shared, matmul,
 
 
 def _signature(name: str, dims: Sequence[Dim]) -> Signature:
-    """Return the signature (shape and kernels) of a node for z_ij = b_ij + sum over k of x_ijk y_k. b is optional.
+    """Return the signature (shape and kernels) of a node that computes z_ij = b_ij + sum over k of x_ijk y_k.
 
-    To the kernels, the tensor x is a matrix with a row for each (i, j) and a column for each k.
+    The bias b is optional. To the kernels, the tensor x is a matrix with a row for each (i, j) and a column for each k.
 
     Args:
         name: the name of the op, for messages.
@@ -131,9 +134,9 @@ def contract3d_1d_1d_bias(x: Expression, y: Expression, z: Expression, b: Expres
 
 
 def _twice(name: str, x: Expression, y: Expression, z: Expression, bias: list[Expression]) -> Expression:
-    """Add a node for the matrix m_ij = sum over k of x_ijk y_k to the graph, and one for m z + bias. Return the latter.
+    """Return m z + bias, where m is the matrix m_ij = sum over k of x_ijk y_k. Both are nodes added to the graph.
 
-    All shapes are checked first, so that an error leaves no node behind.
+    All shapes are checked before the first node is added, so that an error leaves no node behind.
 
     Args:
         name: the name of the op, for messages.

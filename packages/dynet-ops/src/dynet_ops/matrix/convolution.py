@@ -1,10 +1,13 @@
 """Convolutions of images and sentences.
 
-An image has dimensions (height, width, channels). A convolution of images copies the window at each position into a row
-of a matrix, and multiplies this matrix by the filters, each of which is a column.
+An image has dimensions (height, width, channels). A filter moves over the image; the part of the image under it is a
+*window*. For each position, the window is copied into a row of a matrix. The convolution is the product of this matrix
+and a matrix that has a column for each filter.
 
-A `Signature` describes a node to the planner: its shape, the memory that its kernels read and write for each column
-(*views*), and the kernels (*steps*). `value_of` and `gradient_of` give the numbers by which steps refer to a view.
+A `Signature` describes a node to the planner, the compiled code that puts nodes into batches: the node's shape, the
+memory that its kernels read and write (*views*), and the kernels (*steps*). A *column* is the unit of work of a kernel;
+a view says where in memory each column starts. `value_of` and `gradient_of` give the numbers by which steps refer to a
+view.
 """
 
 from __future__ import annotations
@@ -47,8 +50,12 @@ KERNELS.add("conv2d.db", Rule(_VIEWS, {"db": lambda dy: f.sum(dy)}, numbers=("b"
 def _windows_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
     """Return the signature (shape and kernels) of a node that copies the windows of an image into a matrix.
 
-    The matrix has a row for each window position and a column for each element of a filter. `window` has the numbers
-    that `window_numbers` returns.
+    The matrix has a row for each window position and a column for each element of a filter. If each window is a single
+    pixel and none is left out, the matrix is the image in another shape, and nothing is copied.
+
+    Args:
+        dim: the shape of the image.
+        window: the numbers that `window_numbers` returns.
     """
     height, width, channels, window_height, window_width, *steps, _, _, rows, columns = window
     result = Dim.of((rows * columns, window_height * window_width * channels), dim.batch)
@@ -69,12 +76,12 @@ def _windows_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
 def _conv2d_signature(name: str, places: tuple[int, int], windows: Dim, *dims: Dim) -> Signature:
     """Return the signature (shape and kernels) of a node that multiplies a matrix of windows by filters.
 
-    It adds a bias if there is one. A column (unit of work) of its kernels is a channel of the result, one for each
-    filter and batch element.
+    It adds a bias if there is one. Each column (unit of work) of its kernels is one channel of one result image, so
+    there is a column for each filter and batch element.
 
     Args:
         name: the name of the op.
-        places: the numbers of window positions, vertically and horizontally.
+        places: (number of window positions down, number across), which is also the size of the result image.
         windows: the shape of the matrix of windows.
         dims: the shapes of the filters and, if there is one, of the bias.
     """
@@ -141,8 +148,8 @@ def conv2d(x: Expression, f: Expression, stride: Indices, is_valid: bool = True)
     Args:
         x: images of dimensions (height, width, channels); a matrix has one channel.
         f: filters of dimensions (height, width, channels, filters).
-        stride: s0 and s1, the steps of a filter in rows and columns.
-        is_valid: whether filters stay within the image. Otherwise it is padded with zeros.
+        stride: s0 and s1, by how many rows and columns a filter moves from one position to the next.
+        is_valid: whether filters stay within the image. Otherwise the image is padded with zeros.
 
     Returns:
         Images with a channel for each filter.
@@ -162,8 +169,8 @@ def conv2d_bias(x: Expression, f: Expression, b: Expression, stride: Indices, is
         x: images of dimensions (height, width, channels); a matrix has one channel.
         f: filters of dimensions (height, width, channels, filters).
         b: a bias for each filter, of dimensions (filters,).
-        stride: the steps of a filter in rows and columns.
-        is_valid: whether filters stay within the image. Otherwise it is padded with zeros, as in `conv2d`.
+        stride: by how many rows and columns a filter moves from one position to the next.
+        is_valid: whether filters stay within the image. Otherwise the image is padded with zeros, as in `conv2d`.
 
     >>> x, f = inputTensor(np.arange(9).reshape(3, 3, 1)), inputTensor(np.ones((2, 2, 1, 1)))
     >>> conv2d_bias(x, f, inputVector([100]), [2, 2], is_valid=False).npvalue()[:, :, 0]
@@ -218,8 +225,8 @@ conv2d_bias = register(
 def _filter1d_signature(x: Dim, y: Dim) -> Signature:
     """Return the signature (shape and kernels) of a node that convolves a matrix of shape x with filters of shape y.
 
-    The columns of x under a filter are contiguous in memory. So each position is a matrix-vector product that reads x
-    in place, without a copy of the windows.
+    The columns of the matrix under a filter are contiguous in memory. So the result for each position is a product of
+    the filters and a vector, which kernels read in place. The windows are not copied.
     """
     rows, columns = x.rows, x.columns
     y_dims = of_rank(y.dims, 3)
@@ -249,7 +256,7 @@ def _filter1d_signature(x: Dim, y: Dim) -> Signature:
             Step("clear", (filters,)),
             Step("product.dx", (inner, filters, value_of(y_at), value_of(z), value_of(x_at), group)),
         ],
-        backward=[  # windows overlap in x: compute their gradients in scratch memory, then add each of them to dx
+        backward=[  # windows overlap in x: compute each window's gradient in scratch memory, then add it to dx
             Step(
                 "product",
                 (inner, filters, value_of(y_at), gradient_of(z), gradient_of(change), NOTHING, group),
@@ -289,12 +296,12 @@ def _filter1d_reference(x, y):
 def filter1d_narrow(x: Expression, y: Expression) -> Expression:
     """The one-dimensional convolution of a sequence of columns with filters, z_fj = sum over i, k of x_i(j + k) y_ikf.
 
-    Filters move along the columns and stay within x. For n columns and filters of width w, the result has n - w + 1
-    columns.
+    Filters move from column to column and stay within x. The result has a row for each filter and a column for each of
+    the n - w + 1 positions, where n is the number of columns of x and w is the width of the filters.
 
     Args:
         x: a matrix of dimensions (rows, n).
-        y: filters of dimensions (rows, w, filters) or (rows, w).
+        y: filters of dimensions (rows, w, filters), or one filter of dimensions (rows, w).
 
     >>> x, y = inputTensor([[1, 2, 3], [4, 5, 6]]), inputTensor([[1, 1], [0, 10]])
     >>> filter1d_narrow(x, y).npvalue()

@@ -19,7 +19,7 @@ from ..operands import checked_expression
 
 
 def _places(size: int, window: int, stride: int, is_valid: bool) -> tuple[int, int]:
-    """Return how many positions a window has along one dimension of an image, and how many zeros precede the image.
+    """Return how many positions a window has along one dimension of an image, and how much padding precedes the image.
 
     Args:
         size: the size of the image along this dimension.
@@ -39,13 +39,14 @@ def window_numbers(
 ) -> tuple[int, ...]:
     """Return the numbers that tell a kernel how a window moves over an image.
 
-    They are the sizes of image and window, the strides, the padding above and on the left, and the numbers of window
-    positions, as in `dynet_kernels.families.windows.WINDOW`.
+    They are, in the order of `dynet_kernels.families.windows.WINDOW`: the sizes of the image and of the window, the
+    strides, how much padding is above and left of the image, and how many positions the window has down and across.
 
     Args:
         name: the name of the op, for messages.
         dim: the shape of the image.
-        window, stride: height and width of the window, and its steps in these directions.
+        window: the height and width of the window.
+        stride: by how many rows and columns the window moves from one position to the next.
         is_valid: whether windows stay within the image. Otherwise the image is padded.
     """
     height, width, channels = (*dim.dims, 1, 1)[:3]
@@ -68,7 +69,11 @@ def image_dim(name: str, x: Expression) -> Dim:
 
 
 def padded(x, window, stride, is_valid, value):
-    """Return the image x, padded with `value`, and the number of window positions in each dimension, for tests."""
+    """Return the image `x`, padded with `value`, and the numbers of window positions down and across.
+
+    This is for the numpy versions of the ops, with which tests compare them. `window` and `stride` each have a number
+    for rows and one for columns; if there are more numbers, they are not used.
+    """
     x = x.reshape(*x.shape, *[1] * (3 - x.ndim))
     places, widths = [], [(0, 0)] * 3
     for d in range(2):

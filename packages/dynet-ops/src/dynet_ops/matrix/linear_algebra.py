@@ -1,8 +1,9 @@
 """Inverses and determinants of matrices, and the trace of a product.
 
-In this file, a *view* is a stretch of memory that kernels read or write: the node's value, an operand, or memory that
-the node has in addition. `value_of` and `gradient_of` give the numbers by which kernels refer to a view's values and
-gradients.
+A `Signature` says how a node of the graph is computed. In this file, a *view* is a part of memory that kernels read or
+write: the node's value, an operand, or scratch memory that follows the node's value. `value_of` and `gradient_of` give
+the numbers by which kernels refer to a view's values and gradients. The *pivots* of a matrix are numbers that the
+kernel `invert` computes besides the inverse. Their product is the determinant.
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ from ..kinds import by_plain_dims, op
 from ..layouts import is_matrix, matched
 from .products import as_matrix, gradient_of, value_of
 
-WORK = 3  # to invert a matrix with n rows, the kernel needs WORK * n floats of scratch memory
+WORK = 3  # the kernel `invert` needs WORK * n floats of scratch memory for a matrix with n rows
 
 KERNELS.add("invert", Invert())
 KERNELS.add(
-    "inverse.negate",  # changes the sign of dt: rules add a gradient to its target, so dt becomes dt + (-2 dt)
+    "inverse.negate",  # changes the sign of dt: the kernel adds the formula's result to dt, which makes dt + (-2 dt)
     Rule(("y", "x", "t", "work"), {"dt": lambda dt: -2 * dt}),
 )
 
 
 def _log_of_product(pivots):
-    """Return the formula of log(product of the pivots): NaN if the product is negative, -inf if a pivot is 0."""
+    """Return the formula of log(product of the pivots): NaN if the product is negative, -inf if any pivot is 0."""
     logarithms, negative = f.sum(f.log(f.absolute(pivots))), f.sum(f.where(pivots < 0, 1, 0))
     counted = f.where(f.equal(logarithms, float("-inf")), 0, negative)
     is_odd = f.equal(counted - 2 * f.floor(counted / 2), 1)
@@ -57,10 +58,10 @@ def _order(name: str, dim: Dim) -> int:
 
 
 def invertible(arrays: np.ndarray) -> np.ndarray:
-    """Return matrices that test inversion well, made from the random square matrices `arrays`.
+    """Return matrices with which tests can test inversion, made from the random square matrices `arrays`.
 
-    They are well-conditioned and have a positive determinant. Their large elements are on the diagonal from top right
-    to bottom left, so that the elimination has to exchange rows. A third axis of `arrays`, if any, is the batch.
+    The results are well-conditioned and have a positive determinant. Their large elements are on the diagonal from top
+    right to bottom left, so that the elimination has to exchange rows. A third axis of `arrays`, if any, is the batch.
     """
     order = len(arrays)
     matrices = arrays.reshape(order, order, -1) + 1.5 * np.sqrt(order) * np.eye(order)[..., None]
@@ -74,8 +75,9 @@ def invertible(arrays: np.ndarray) -> np.ndarray:
 def _inverse_signature(dim: Dim) -> Signature:
     """Return the signature (shape and kernels) of a node that inverts a matrix of the shape `dim`.
 
-    The unit of work of its kernels is one column of a matrix. After its value, the node has scratch memory: a matrix
-    for the backward pass, and what the kernel `invert` needs.
+    The unit of work of its kernels is one column of a matrix. In memory, the node's value is followed by a matrix t, in
+    whose gradient dt the backward pass stores an intermediate result, and by the scratch memory that the kernel
+    `invert` needs.
     """
     n, batch = _order("inverse", dim), dim.batch
     y, x, change = range(3)
@@ -94,7 +96,7 @@ def _inverse_signature(dim: Dim) -> Signature:
             copy_step("copy", value_of(y), value_of(x), n),
             Step("invert", (n, value_of(y), value_of(3), n)),
         ],
-        backward=[  # dx -= (y' dy) y', with y transposed as y', in three steps: t += y' dy, t = -t, dx += t y'
+        backward=[  # dx -= (y' dy) y', where y' is y transposed. Three steps: dt += y' dy, dt = -dt, dx += dt y'
             Step("product.dx", (n, n, value_of(y), gradient_of(change), gradient_of(y), n), gradient_of=0),
             Step("inverse.negate", (n,), gradient_of=0),
             Step("product.dW", (n, n, gradient_of(x), value_of(y), gradient_of(change), n), gradient_of=0),
@@ -134,8 +136,8 @@ def inverse(x: Expression) -> Expression:
 def _logdet_signature(dim: Dim) -> Signature:
     """Return the signature (shape and kernels) of a node that computes the logarithm of the determinant of a matrix.
 
-    After its value, the node stores the transposed inverse of the matrix, which is the gradient of the logarithm, and
-    scratch memory for inverting.
+    In memory, the node's value is followed by the transposed inverse of the matrix, which is the gradient of the
+    logarithm, and by the scratch memory that the kernel `invert` needs.
     """
     n, batch = _order("logdet", dim), dim.batch
     y, x, inverse, pivots = range(4)
@@ -179,7 +181,7 @@ def logdet(x: Expression) -> Expression:
 
 
 def trace_of_product(x: Expression, y: Expression) -> Expression:
-    """The trace of the product of x and the transposed y, z = sum over i, j of x_ij y_ij.
+    """The trace of the matrix product of x and transposed y, which is the number z = sum over i, j of x_ij y_ij.
 
     Args:
         x, y: matrices of the same dimensions.

@@ -1,7 +1,8 @@
 """Max pooling of images.
 
-An image has dimensions (height, width, channels). A `Signature` describes a node to the planner: its shape, the memory
-that its kernels read and write for each column (*views*), and the kernels (*steps*).
+An image has dimensions (height, width, channels). A `Signature` describes a node to the planner, the compiled code that
+puts nodes into batches: the node's shape, the memory that its kernels read and write (*views*), and the kernels
+(*steps*).
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ KERNELS.add("largest_in_window", LargestInWindow())
 def _maxpooling_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
     """Return the signature (shape and kernels) of a node that finds the largest element of each window of an image.
 
-    After its value, the node stores the indices of these elements, which the backward pass needs. `dim` is the shape of
-    the image, and `window` the numbers that `_window` returns.
+    In memory, the node's value is followed by the indices of these elements in the image, which the backward pass
+    needs. `dim` is the shape of the image. `window` has the numbers that `window_numbers` returns.
     """
     result = Dim.of((*window[-2:], *dim.dims[2:]), dim.batch)
     return Signature(
@@ -52,7 +53,7 @@ def _maxpooling_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
 
 
 def maxpooling2d(x: Expression, ksize: Indices, stride: Indices, is_valid: bool = True) -> Expression:
-    """The largest element under a window that moves over images, for each of its positions (max pooling).
+    """Max pooling: the largest element under a window, for each position of the window on an image and each channel.
 
     The window has the same positions as the filters of `conv2d`. With is_valid=False, it may reach into padding, which
     is never the largest element. Of equal elements, the first gets the gradient.
@@ -60,7 +61,7 @@ def maxpooling2d(x: Expression, ksize: Indices, stride: Indices, is_valid: bool 
     Args:
         x: images of dimensions (height, width, channels) or (height, width).
         ksize: the height and width of the window.
-        stride: the steps of the window in rows and columns.
+        stride: by how many rows and columns the window moves from one position to the next.
         is_valid: whether the window stays within the image. Otherwise it may reach beyond the border.
 
     >>> maxpooling2d(inputTensor([[1, 2, 3], [4, 5, 6], [7, 8, 9]]), [2, 2], [1, 1]).npvalue()

@@ -1,9 +1,12 @@
 """Matrix products: the operator `*`, `matmul` and `affine_transform`.
 
-A `Signature` describes a node to the planner. It lists *views*, the memory that kernels read or write for each column
-(such as the node's value, or an operand), and *steps*, the kernels that run. A step refers to the values of view k by
-the *role* 2 k and to their gradient by the role 2 k + 1. A `Dim` is a shape: dimensions and batch size. Each parameter
-has a separate `Dim` object; all other values of equal shape share one.
+A `Signature` describes a node to the planner, the compiled code that puts nodes into batches. It lists *steps*, the
+kernels that run, and *views*, the memory that they read or write, such as the node's value or an operand. A *column* is
+the unit of work of a kernel, here a column of the result; a view says where in memory each column starts. A step refers
+to the values of view number k by the *role* 2 k, and to their gradient by the role 2 k + 1.
+
+A `Dim` is a shape: dimensions and batch size. Each parameter has a separate `Dim` object; all other values of equal
+shape share one.
 """
 
 from __future__ import annotations
@@ -23,16 +26,17 @@ from ..kinds import op
 from ..layouts import as_last, column_view, is_matrix, of_rank, shortest
 from ..operands import listed
 
-# Values of the product kernels' parameters. Y is the role of view 0, the result. NOTHING, as the role of what a product
-# is added to, means that it is added to nothing. SHARED, as the number of neighbouring columns that share one matrix,
-# means all columns.
+# Values for parameters of the product kernels:
+# - Y: the role of view 0, the result.
+# - NOTHING: in place of the role of what a product is added to. The product is then added to nothing.
+# - SHARED: in place of the number of neighbouring columns that share one matrix. All columns then share it.
 Y, NOTHING, SHARED = 0, -1, 0
 
 
 def value_of(view: int) -> int:
     """Return the *role* of the values of a view: the number by which a kernel's parameters refer to them.
 
-    `view` is the number of the view in the list of its signature.
+    `view` is the number of the view in the signature's list of views.
     """
     return 2 * view
 
@@ -40,7 +44,7 @@ def value_of(view: int) -> int:
 def gradient_of(view: int) -> int:
     """Return the *role* of the gradient of a view: the number by which a kernel's parameters refer to it.
 
-    `view` is the number of the view in the list of its signature.
+    `view` is the number of the view in the signature's list of views.
     """
     return 2 * view + 1
 
@@ -48,8 +52,8 @@ def gradient_of(view: int) -> int:
 def is_shared(matrix: Dim) -> bool:
     """Return whether `matrix` is the Dim of a parameter.
 
-    No other value has this Dim object. So all nodes with it multiply by the same matrix, and the gradient of the matrix
-    can be computed for all of them together, at the end of the backward pass.
+    If so, no other value has this Dim object. All nodes that multiply by a matrix with this Dim then multiply by the
+    same matrix. So its gradient can be computed for all of these nodes together, at the end of the backward pass.
     """
     return matrix.plain is not matrix
 
@@ -78,16 +82,17 @@ def product_steps(
 
     Args:
         matrix: the Dim (shape object) of W.
-        w, x, y: the numbers of the views of W, x and y, in the list of the node's signature.
-        start: the role of what the product is added to, which `value_of` returns; NOTHING for y = W x.
-        width: how many neighbouring columns of x share one matrix. If W is a parameter, all columns share it, and
+        w, x, y: the numbers of the views of W, x and y in the signature's list of views.
+        start: the role (see `value_of`) of what the product is added to; NOTHING for y = W x.
+        width: how many neighbouring columns of x share one matrix W. If W is a parameter, all columns share it, and
             `width` is not used.
-        operands: the numbers of the operands W and x among the node's operands. They get the gradients.
-        shape: how many rows and columns W has, if it is a tensor that is multiplied as a matrix of another shape.
+        operands: the numbers of W and x among the node's operands. The steps add to the gradients of these operands.
+        shape: the (rows, columns) of W; by default those of `matrix`. This is for a tensor that is multiplied as if it
+            were a matrix.
 
     Returns:
-        (forward step, backward steps, deferred steps). Deferred steps run at the end of the backward pass, for all
-        nodes together: the gradient of a parameter W then is one product.
+        (forward step, list of backward steps, list of deferred steps). A deferred step runs once at the end of the
+        backward pass, for all nodes together. The step for the gradient of W is deferred if W is a parameter.
     """
     rows, inner = shape or (matrix.rows, matrix.columns)
     group = SHARED if is_shared(matrix) else width
@@ -198,7 +203,7 @@ def matmul_signature(a: Dim, b: Dim) -> Signature:
     ],
 )
 def matmul(a: Expression, b: Expression) -> Expression:
-    """The product of a matrix and a vector or matrix, y = a b; the same as a * b of matrices.
+    """The product of a matrix and a vector or matrix, y = a b. For these operands, it is the same as `a * b`.
 
     Args:
         a: a matrix of dimensions (m, n).

@@ -1,9 +1,11 @@
-"""Turn the equations of a recurrent cell into a `Cell`, which lists the kernels of a time step and their gradients.
+"""Turn the equations of a recurrent cell into a `Cell`, which lists the kernels that compute a time step.
 
-The function that contains the equations is called once. Its arguments are *symbols*, which stand for values. Operators
-on symbols return new symbols, so that the results are the formulas of the new state. Further terms:
+The equations are given as a Python function, which is called once. Its arguments are *symbols*, which stand for values.
+Operators on symbols return new symbols, so the function returns the formulas of the new state. From these, the formulas
+of the gradients are derived, too. Further terms:
 
-- A *gate* is a vector b + W @ x + U @ h, a bias plus matrix products, or some of the rows of such a vector.
+- A *gate* is a vector b + W @ x + U @ h, a bias plus matrix products, or some of the rows of such a vector. Its
+  *activation* is an elementwise function of it, such as logistic(gate), whose value overwrites it in memory.
 - A *rule* is an elementwise kernel that is stated as formulas. It computes the new state, or vectors that further
   matrix products need, from the gates and the previous state.
 - An *instruction* of a time step is a matrix product (`Product`) or the name of a rule.
@@ -25,18 +27,19 @@ from .equations import Stored, substituted, symbols, with_zeros
 
 
 def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[str]) -> Cell:
-    """Return the recurrent cell whose equations `function` contains.
+    """Return the recurrent cell that is defined by the equations in `function`.
 
     `function` is called once, with symbols for the input x, the previous state and the parameters of the cell. It may
     use parameters only in sums such as b + W @ x + U @ h. Each sum has one bias, one product with x, and any number of
-    other products. Its value is a gate; `split(sum, n)` divides its rows into n gates. All other operations are
-    elementwise.
+    other products. Its value is one gate, unless `split(sum, n)` divides its rows into n gates. All other operations
+    are elementwise.
 
     Args:
         name: the beginning of the names of the cell's kernels.
         function: its arguments are the input, the values of the state and the parameters, in this order. It returns the
             new state as one value, or as a tuple in the order of `state`.
-        state: the names of the values of the state, such as h and c. The arguments of `function` have the same names.
+        state: the names of the values of the state, such as h and c. They must also be the names of the arguments of
+            `function` that stand for these values.
 
     Raises:
         TypeError: the arguments, the result or the equations of `function` do not have this form.
@@ -78,14 +81,20 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
 
 
 class _Input:
-    """Stands for the input x while the equations run. It has no operators; only `W @ x` with a `_Weight` works."""
+    """Stands for the input x in the call of the function with the equations.
+
+    It has no operators. The only expression with it that works is `W @ x`, where W is a `_Weight`.
+    """
 
 
 _INPUT = _Input()
 
 
 class _Weight:
-    """Stands for a parameter while the equations run. `W @ x` and `b + W @ x` make a `Sum`; other operators raise."""
+    """Stands for a parameter in the call of the function with the equations.
+
+    `W @ x` and `b + W @ x` return a `Sum`. Other operators raise a TypeError.
+    """
 
     def __init__(self, name: str):
         self.name = name
@@ -115,13 +124,13 @@ _numbers = itertools.count()
 
 
 class Sum(Symbol):
-    """A sum of a bias and matrix products, b + W @ x + U @ h. Formulas that contain it read its value as an input.
+    """A sum of a bias and matrix products, b + W @ x + U @ h. In formulas, it is an input (a variable).
 
     Args:
         bias: the name of the bias; "" if none has been added yet.
-        inputs: the names of the matrices that multiply the cell's input x.
+        inputs: the names of the matrices that multiply the cell's input x. A complete sum has one.
         products: the other matrix products, each as (name of the matrix, formula of the vector that it multiplies).
-        parts: how many gates the rows are divided into.
+        parts: into how many gates the rows are divided. The attribute `parts` is a list with a symbol for each gate.
     """
 
     __slots__ = ("bias", "inputs", "parts", "products")
@@ -153,7 +162,7 @@ class Sum(Symbol):
 
 
 class _Part(Symbol):
-    """One of the gates into which `split` divides the rows of a `Sum`. Formulas read it as an input."""
+    """One of the gates into which `split` divides the rows of a `Sum`. In formulas, it is an input (a variable)."""
 
     __slots__ = ("of",)
 
@@ -162,13 +171,21 @@ class _Part(Symbol):
         self.of = of
 
 
-def split(of: Any, parts: int) -> list[Any]:
-    """Divide the rows of the `Sum` `of` into `parts` gates of equal size, and return these, the top one first."""
-    return Sum(of.bias, of.inputs, of.products, parts).parts
+def split(vector: Any, parts: int) -> list[Any]:
+    """Divide a vector b + W @ x + U @ h into gates of equal size, and return them, the one with the top rows first.
+
+    Args:
+        vector: the vector, a `Sum`.
+        parts: the number of gates.
+    """
+    return Sum(vector.bias, vector.inputs, vector.products, parts).parts
 
 
 def _sums_beneath(symbols) -> list[Sum]:
-    """Return every `Sum` that some formulas contain, also those inside of vectors that such a sum multiplies."""
+    """Return every `Sum` in the formulas `symbols`.
+
+    In a product U @ v of a `Sum`, the vector v is a formula, too, and may contain further sums. They are included.
+    """
     found: dict[int, Sum] = {}
     waiting = list(symbols)
     while waiting:
@@ -187,7 +204,7 @@ class _Plan:
         name: the beginning of the names of the cell's kernels.
         equations: the formula of each value of the new state, by its name.
         sums: all sums of products that occur in the equations.
-        gates: for the name of each gate's symbol, the name of the gate in kernels, such as {"gate 7": "a0"}.
+        gates: for the name of each gate's symbol, the gate's name in kernels, such as {"gate 7": "a0"}.
     """
 
     def __init__(self, name: str, equations: dict[str, Symbol], sums: list[Sum], gates: dict[str, str]):
@@ -199,7 +216,7 @@ class _Plan:
         states = {repr(symbol): value for value, symbol in self.equations.items()}
         others = [text for text in computed if text not in states]
         self.scratch = tuple(f"s{number}" for number in range(len(others)))
-        # The name of each value that kernels store, by the text of its formula.
+        # For each value that kernels store: its name, by the text of its formula.
         self.stored = {**states, **dict(zip(others, self.scratch))}
         self.defined = {**self.equations, **{self.stored[text]: computed[text] for text in others}}
 
@@ -211,9 +228,9 @@ class _Plan:
         """Add the rules of one time step to the table of kernels, and return all instructions of the step in order.
 
         Args:
-            cell: the cell, whose names of values and gates are already set.
-            first: whether this is the first step of a sequence. The previous state is then 0, so all products and terms
-                that it makes 0 are left out.
+            cell: the cell. Its `state`, `scratch` and `gates` are already set.
+            first: whether this is the first step of a sequence. The previous state is then 0. Products and terms that
+                are 0 for this reason are left out.
         """
         zeros = tuple(value + PREVIOUS for value in cell.state) if first else ()
         defined = {name: found for name, x in self.defined.items() if (found := with_zeros(x, zeros)) is not None}
@@ -250,9 +267,9 @@ class _Plan:
             forward = stored.forward(now | gates)
             backward = stored.backward(now | gates, gates & shared)
             backward |= {"d" + gate: Formula((), as_symbol(0.0)) for gate in unread if not later}
-            # In the backward pass, later rules run before this one, and have already written gradients of the gates
-            # that they share with it. This rule adds to them. If it computes the activation of such a gate, its formula
-            # contains the gradient so far, so it overwrites instead.
+            # `shared` are the gates that this rule and later rules read. In the backward pass, the later rules run
+            # first and write the gradients of these gates, and this rule adds to them. But if this rule computes the
+            # activation of such a gate, its formula contains the gradient so far, so it overwrites the gradient.
             sets = tuple("d" + gate for gate in cell.gates if gate not in shared or gate in gates)
             steps.append(self._rule(cell, now, forward, backward, sets, first))
         return steps

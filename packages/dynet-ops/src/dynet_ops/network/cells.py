@@ -1,9 +1,11 @@
-"""Records of recurrent cells, such as an LSTM: what the planner and the kernels need to know to compute time steps.
+"""Signatures of recurrent cells, such as an LSTM: they say how time steps are computed.
 
-A *record* is an entry of the graph. Here it holds one time step, or a whole sequence of them, and has several *parts*,
-each of which is a node. A `Signature` describes a record or a part to the planner: its shape, the memory that its
-kernels read and write (*views*, `View`), and these kernels. A *gate* is a vector such as b + W x + U h, from which the
-cell computes its new state. A *rule* is a kernel that is stated as formulas.
+A *record* is one call of an op, as the graph stores it. Here it is one time step, or a whole sequence of them. It has
+several *parts*, each of which is a node of the graph. A `Signature` describes a record or a part to the planner, the
+compiled code that puts nodes into batches: its shape, the memory that its kernels read and write (*views*, `View`), and
+these kernels. A *gate* is a vector such as b + W x + U h, from which the cell computes its new state. A *rule* is an
+elementwise kernel that is stated as formulas. An *instruction* of a time step is a matrix product (`Product`) or the
+name of a rule.
 
 The first part of a record is the *projection*, b + W x for each gate. It depends on the inputs only, not on the
 previous step. So the projections of all steps and sequences run as one matrix product. Each other part is one time
@@ -33,14 +35,17 @@ from .cell_description import Cell, Product
 Previous = int | tuple[tuple[int, int], ...]
 """Where a record finds the previous state.
 
-- an int: one operand, a node of the same cell, has all values of the state; the int is their batch size;
-- a tuple: each value of the state has its own operand; the tuple has (batch size, offset in floats) for each;
-- the tuple (): nowhere, because this is the start of a sequence.
+- An int: in one operand, which is a time step of the same cell and holds all values of the state. The int is their
+  batch size.
+- A tuple: each value of the state, such as h or c, is in an operand of its own. For each, the tuple has (batch size,
+  number of floats between the start of the operand and the value).
+- The empty tuple: there is no previous state, because this is the start of a sequence.
 """
 GRADIENT_OF = {SELF: ANY_OPERAND, FIRST: ANY_OPERAND, BEFORE: BEFORE_OPERAND, EACH: EACH_OPERAND}
-"""The field `gradient_of` of a `Step` that adds to a view's gradient, by the `source` of the view.
+"""For the `source` of a view (where its memory is): the `gradient_of` of a `Step` that adds to the view's gradient.
 
-Sources that are missing here are numbers of operands. For these, `gradient_of` is the same number.
+`gradient_of` tells the planner to run the step only if the gradient of a certain operand, or of any, is wanted. A
+`source` that is missing here is the number of an operand, and `gradient_of` is then the same number.
 """
 
 
@@ -51,15 +56,16 @@ def add_rule(
     backward: Mapping[str, Callable | Formula] | None,
     **facts: tuple[str, ...],
 ) -> str:
-    """Add the kernels of a rule for the forward and, if there is one, the backward pass. Return the first one's name.
+    """Add a rule (a kernel stated as formulas) to the table of kernels, with its backward kernel if it has one.
 
-    A rule is a kernel that is stated as formulas.
+    Return `kernel`.
 
     Args:
         kernel: the name of the forward kernel. The backward kernel's name is this and ".backward".
-        views: the names of the values that the formulas read and write. A part of a record that runs the rule has the
-            views (memory) of these values first, in the same order.
-        forward, backward: the formulas of the kernels, by the names of the values that they compute.
+        views: the names of the values that the formulas read and write. The signature of a part that runs the rule must
+            list the views (memory) of these values first, in the same order.
+        forward, backward: the formulas of the kernels, by the names of the values that they compute. If `backward` is
+            None, there is no backward kernel.
         facts: other arguments of `Rule`, for the forward kernel.
     """
     KERNELS.add(kernel, Rule(views, forward, **facts))
@@ -78,16 +84,15 @@ def part_signature(
     each: bool = False,
     **facts,
 ) -> Signature:
-    """Return the signature (shape and kernels) of a part of a record that runs some instructions of a cell.
-
-    A record is an entry of the graph with several nodes, its parts.
+    """Return the signature (shape and kernels) of a part of a record: one node, which runs some instructions of a cell.
 
     Args:
         name: the name of the op, for messages.
-        hidden: the size of the state.
+        hidden: the number of elements of h, and of every other value of the state.
         batch: the batch size of the result.
-        views: the memory that the instructions read and write, by name. Rules use the first ones, in order.
-        weights: the Dims of the matrices of products, by the names of their views.
+        views: the memory that the instructions read and write, by name. First come the views that the rules use, in
+            the order in which the rules list them.
+        weights: the shapes of the matrices that the products multiply by, by the names of their views.
         steps: the instructions in order: matrix products, and names of rules (elementwise kernels).
         each: whether the kernels run once for each of a variable number of operands, such as a tree node's children.
         facts: other fields of `Signature`.
@@ -148,18 +153,20 @@ def columns_per_matrix(matrix: Dim, batch: int) -> int:
 def projection_part(batch: int, x: View | None, *dims: Dim) -> Signature:
     """Return the signature (shape and kernels) of the projection: the part of a record that computes b + W x.
 
-    A record is an entry of the graph with several nodes. The projection is the first of them and computes all gates.
-    For each batch element, the gates are stored one after the other. If there is no input x, they are the biases alone.
+    The projection is the first part of the record. It computes b + W x for all gates, and stores them one after the
+    other for each batch element. Without an input x, the gates are the biases alone.
 
     Args:
         batch: the batch size of the result.
-        x: the view (place in memory) of the input; None if there is no input.
+        x: the view (place in memory) of the input; None if there is no input. If its source is EACH, the inputs are a
+            variable number of operands, such as those of a sequence, and the projection computes the gates of them all.
         dims: the shapes of b, W, b, W, ... These are the first operands of the record.
     """
     pairs = [(k, dims[k], dims[k + 1]) for k in range(0, len(dims), 2)]
     gates = sum(matrix.rows for _, _, matrix in pairs)
     each = x is not None and x.source == EACH
-    inputs = 3 * len(pairs)  # the number of the input's view: before it are (result, bias, matrix) of each pair
+    # The number of the input's view. It is the last view: before it, each pair has three (gates, bias, matrix).
+    inputs = 3 * len(pairs)
     views, forward, backward, deferred = [], [], [], []
     offset = 0
     for k, bias, matrix in pairs:
@@ -202,8 +209,8 @@ def input_view(x: Dim, batch: int, source: int) -> View:
 
     Args:
         x: the shape of the input.
-        batch: the batch size of the record, which is the number of columns.
-        source: the number of the operand; EACH for the inputs of a sequence, whose number varies.
+        batch: the batch size of the record, which is the number of columns for each input.
+        source: the number of the operand; EACH for a sequence, whose inputs are a variable number of operands.
     """
     return View(source, stride=x.size if x.batch > 1 else 0, period=batch if source == EACH or x.batch > 1 else 0)
 
@@ -212,14 +219,14 @@ def input_view(x: Dim, batch: int, source: int) -> View:
 def step_part(cell: Cell, hidden: int, batch: int, previous: Previous | None, pairs: int, *weights: Dim) -> Signature:
     """Return the signature (shape and kernels) of the part of a record that is one time step of a cell.
 
-    A record is an entry of the graph with several nodes, its parts: a projection, then one or more time steps. The
-    operands of the record are pairs (b, W) for the projection, the recurrent parameters, the previous state and the
-    inputs.
+    The parts of the record are a projection, then one or more time steps. Its operands are pairs (b, W) for the
+    projection, the recurrent parameters, the previous state and the inputs, in this order.
 
     Args:
-        hidden: the size of the state.
+        hidden: the number of elements of h, and of every other value of the state.
         batch: the batch size of the record.
-        previous: where the previous state is; None if it is the previous part of the same record.
+        previous: where the previous state is (see `Previous`). None: in the part before this one, because that is the
+            previous time step.
         pairs: the number of pairs (b, W) of a bias and a matrix that multiplies the input.
         weights: the shapes of the recurrent parameters.
     """
@@ -254,9 +261,10 @@ def step_part(cell: Cell, hidden: int, batch: int, previous: Previous | None, pa
 
 
 def state_operands(previous: Previous | None) -> int:
-    """Return how many operands of a record (an entry of the graph) hold the previous state.
+    """Return how many operands of a record hold the previous state.
 
-    `previous` says where this state is. None means: in the record itself, which has the previous time step, too.
+    `previous` says where this state is (see `Previous`). If it is None, the state is in another part of the same
+    record, and no operand holds it.
     """
     if previous is None:
         return 0
@@ -267,15 +275,15 @@ def state_operands(previous: Previous | None) -> int:
 def sequence_signature(
     cell: Cell, hidden: int, batch: int, previous: Previous, x: Dim, pairs: int, *dims: Dim
 ) -> Signature:
-    """Return the signature (shape and kernels) of a record, an entry of the graph, that applies a cell to a sequence.
+    """Return the signature (shape and kernels) of a record that applies a cell to a sequence of one or more inputs.
 
-    Its first node is the projection of all inputs; then there is a node for each time step. The operands are, in this
-    order, pairs (b, W) for the projection, the recurrent weights, the previous state, and the inputs.
+    The first node of the record is the projection of all inputs; then there is a node for each time step. The operands
+    are, in this order, pairs (b, W) for the projection, the recurrent weights, the previous state, and the inputs.
 
     Args:
-        hidden: the size of the state.
+        hidden: the number of elements of h, and of every other value of the state.
         batch: the batch size of the record.
-        previous: where the state before the first step is.
+        previous: where the state before the first step is (see `Previous`).
         x: the shape of each input.
         pairs: the number of pairs (b, W) of a bias and a matrix that multiplies the input.
         dims: the shapes of the parameters: b, W, b, W, ..., then the recurrent weights.
@@ -308,8 +316,8 @@ def record_step(
     Args:
         name: the name of the op, for messages.
         x: the input.
-        previous: the values of the previous state.
-        inputs: the parameters that are applied to the input: bias, matrix, bias, matrix, ...
+        previous: the values of the previous state, such as h and c.
+        inputs: the parameters of the projection, which is applied to the input: bias, matrix, bias, matrix, ...
         weights: the recurrent parameters.
 
     Raises:

@@ -1,8 +1,9 @@
 """Derive the kernels of the forward and the backward pass from elementwise equations between vectors.
 
 A *rule* is an elementwise kernel that is stated as formulas, one for each value that it computes. A *symbol* is a
-formula, or a part of one, as a tree. A *gate* is an input z whose memory is used twice: the forward kernel overwrites
-it with its *activation*, such as logistic(z). The backward kernel reads the activation, and computes the gradient of z.
+formula, or a part of one, as a tree. An *input* is a symbol that is a variable: kernels read its value from memory. A
+*gate* is an input z whose memory is used twice: the forward kernel overwrites it with its *activation*, such as
+logistic(z). The backward kernel reads the activation, and computes the gradient of z.
 """
 
 from __future__ import annotations
@@ -14,20 +15,20 @@ from dynet_kernels.formula import Formula, Symbol, as_symbol, beneath, inputs_of
 from dynet_kernels.simplification import Simplifier
 
 Equations = dict[str, Symbol]
-"""Equations, as a dict from the name of each value that they define to its formula."""
+"""Some equations: for the name of each value that they define, its formula."""
 
 
 def symbols(*names: str) -> list[Symbol]:
-    """Return a symbol for each of these names: an input (variable) that formulas can contain."""
+    """Return a symbol for each of `names`. Each symbol is an input, which formulas use as a variable."""
     return [Symbol("input", name) for name in names]
 
 
 def rules(equations: Mapping[str, Symbol], gates: Iterable[str] = ()) -> tuple[dict[str, Formula], dict[str, Formula]]:
-    """Return (forward, backward): the formulas of the forward kernel and of the backward kernel of some equations.
+    """Derive a forward and a backward kernel from equations. Return two dicts, with the formulas of each.
 
     The forward kernel computes the values that the equations define, and the activations of gates. The backward kernel
-    computes the gradients of all inputs from the gradients of these values. Both dicts have the formulas by the names
-    of what they compute; the gradient of x is called "dx".
+    computes the gradients of all inputs from the gradients of these values. The keys of the dicts are the names of what
+    the formulas compute. The gradient of x is called "dx", and the activation of a gate has the name of the gate.
 
     Args:
         equations: the formula of each value, by name.
@@ -41,7 +42,8 @@ def rules(equations: Mapping[str, Symbol], gates: Iterable[str] = ()) -> tuple[d
 class Stored:
     """The values that forward kernels store: those that equations define, and the activations of gates.
 
-    `order` lists them as pairs (name, formula). A formula comes after all formulas of the list that it contains.
+    `order` lists them as pairs (name, formula). A formula comes after all formulas of the list that it contains. The
+    name of an activation is the name of its gate, because it is stored in the gate's memory.
 
     Args:
         equations: the formula of each value, by name.
@@ -63,8 +65,9 @@ class Stored:
     def _activation(self, gate: str, every: list[Symbol]) -> Symbol:
         """Return the activation of a gate, such as logistic(gate): a formula whose value can overwrite the gate.
 
-        It is the largest formula that contains no other input, whose derivative can be computed from its own value (as
-        with logistic and tanh), and outside of which nothing reads the gate. If there is none, return the gate itself.
+        It is the largest formula within an equation that meets three conditions. It contains no input but the gate. Its
+        derivative can be computed from its own value, as with logistic and tanh. Nothing outside of it reads the gate.
+        If there is no such formula, return the symbol of the gate itself.
 
         Args:
             gate: the name of the gate.
@@ -81,31 +84,35 @@ class Stored:
                 found = node
 
     def _slope(self, gate: str, activation: Symbol) -> Symbol:
-        """Return the formula for the gradient of a gate, given its activation and the gradient of the activation.
+        """Return a formula for the gradient of a gate, derived from the formula of its activation.
 
-        In the formula, the input "value" is the value of the activation. The input "d" + gate is the gradient of the
-        activation: it is in the memory that then gets the gradient of the gate.
+        In the result, the input "value" stands for the value of the activation, and the input "d" + `gate` for the
+        gradient of the activation. If the result has the input `gate`, too, the gate must not be overwritten.
         """
         chain = Chain(self.simplifier, {gate})
         ((_, slope),) = chain.gradients(activation, self._input("d" + gate), self._input("value"))
         return slope
 
     def forward(self, names: Collection[str]) -> dict[str, Formula]:
-        """Return the formulas of the forward kernel that computes the values and activations `names`, by these names.
+        """Return the formulas of a forward kernel that computes the values and activations with the names `names`.
 
-        The formulas read all other stored values from memory instead of computing them again.
+        The result is a dict with these names as keys. The formulas read all other stored values from memory instead of
+        computing them again.
         """
         inner = {id(symbol) for name, symbol in self.order if name in names}
         found = {name: self._reading(symbol, inner) for name, symbol in self.order if name in names}
         return {name: Formula(inputs_of(symbol), symbol) for name, symbol in found.items()}
 
     def backward(self, names: Collection[str], shared: Collection[str] = ()) -> dict[str, Formula]:
-        """Return the formulas of the gradients that one backward kernel computes, by name: the gradient of x is "dx".
+        """Return the formulas of one backward kernel, by the names of the gradients that they compute.
+
+        The gradient of x is called "dx".
 
         Args:
-            names: the values and activations that the forward kernel computes.
-            shared: the gates in `names` whose activations are read by later forward kernels, too. The backward kernels
-                of these run before this one. So "d" + gate already holds their part of the activation's gradient.
+            names: the names of the values and activations that the corresponding forward kernel computes.
+            shared: those gates in `names` whose activations later forward kernels read, too. The backward kernels of
+                these later kernels run before this one. They have added their terms of the activation's gradient to
+                "d" + gate, so the formulas read it.
         """
         terms = {name: [self._input("d" + name)] for name in names if name in self.equations or name in shared}
         found: dict[str, list[Symbol]] = {}
@@ -128,7 +135,7 @@ class Stored:
         return {name: Formula(inputs_of(symbol), symbol) for name, symbol in symbols.items()}
 
     def reads(self, names: Iterable[str]) -> set[str]:
-        """Return the names of the inputs, gates and other values that the equations of the values `names` read."""
+        """Return the names of all that the equations of the values `names` read: inputs, gates and stored values."""
         symbols = [self.equations[name] for name in names]
         return {read for symbol in symbols for read in inputs_of(self._reading(symbol, {id(symbol)}))}
 
@@ -136,9 +143,10 @@ class Stored:
         return self.simplifier(Symbol("input", name))
 
     def _reading(self, symbol: Symbol, inner: Collection[int]) -> Symbol:
-        """Return `symbol` with each part that is a stored value replaced by an input, which reads it from memory.
+        """Return the formula `symbol` with each part that is a stored value replaced by an input.
 
-        Parts whose `id` is in `inner` are not replaced, because the kernel itself computes them.
+        A kernel with this formula reads the stored values from memory. Parts whose `id` is in `inner` are not replaced,
+        because the kernel itself computes them.
         """
         if id(symbol) not in inner and id(symbol) in self.names:
             return self._input(self.names[id(symbol)])
@@ -148,7 +156,7 @@ class Stored:
 
 
 def _all_beneath(symbols: Iterable[Symbol]) -> Iterable[Symbol]:
-    """Return all symbols that some formulas consist of, each once. The arguments of a function come before it."""
+    """Return all symbols in the formulas `symbols`, each once. A function comes after its arguments."""
     found: dict[int, Symbol] = {}
     for symbol in symbols:
         found |= {key: one for key, one in beneath(symbol).items() if key not in found}
@@ -156,7 +164,7 @@ def _all_beneath(symbols: Iterable[Symbol]) -> Iterable[Symbol]:
 
 
 def substituted(symbol: Symbol, values: Mapping[str, Symbol]) -> Symbol:
-    """Return the formula `symbol` with the symbol `values[name]` in place of each input whose name is a key there."""
+    """Return the formula `symbol` with each input whose name is in `values` replaced by the symbol `values[name]`."""
     if symbol.function == "constant":
         return symbol
     if symbol.function == "input":
@@ -165,7 +173,7 @@ def substituted(symbol: Symbol, values: Mapping[str, Symbol]) -> Symbol:
 
 
 def with_zeros(symbol: Symbol, zeros: Iterable[str]) -> Symbol | None:
-    """Return `symbol` without the terms that are 0 if the inputs named in `zeros` are 0; None if all of it is 0."""
+    """Return `symbol` without the terms that are 0 if the inputs with the names `zeros` are 0; None if all of it is."""
     if symbol.function == "constant":
         return symbol if symbol.arguments[0] else None
     if symbol.function == "input":

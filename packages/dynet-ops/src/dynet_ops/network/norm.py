@@ -27,10 +27,10 @@ _VIEWS = ("y", "x", "g", "b")
 
 
 def _normal(x):
-    """Return four formulas of the vector x (one batch element), from which the value and gradients are composed.
+    """Return four formulas of the vector x (one batch element), from which `layer_norm` and its gradients are composed.
 
-    They are x normalised to mean 0 and standard deviation 1; the sum of the squared differences from the mean; the
-    standard deviation; and the number of elements.
+    The first is x normalised to mean 0 and standard deviation 1. The others compute one number each: the sum of the
+    squared differences from the mean, the standard deviation, and the number of elements.
     """
     count = f.sum(1.0)
     spread = x - f.sum(x) / count
@@ -97,8 +97,8 @@ def layer_norm(x: Expression, g: Expression, b: Expression) -> Expression:
 
     Args:
         x: any expression.
-        g: the scale. It usually has the dimensions of x; others are broadcast as by `cmult`.
-        b: the shift. It usually has the dimensions of x; others are broadcast as by `+`.
+        g: the scale. It usually has the dimensions of x. Other dimensions are broadcast as by `cmult`.
+        b: the shift. It usually has the dimensions of x. Other dimensions are broadcast as by `+`.
 
     Source: Ba, Kiros and Hinton, "Layer normalization", 2016.
 
@@ -114,7 +114,7 @@ def layer_norm(x: Expression, g: Expression, b: Expression) -> Expression:
 
 
 def _broadcast_layer_norm(x: Expression, g: Expression, b: Expression) -> Expression:
-    broadcast("layer_norm", [x.type, g.type, b.type])  # checks the shapes, so that the error names layer_norm
+    broadcast("layer_norm", [x.type, g.type, b.type])  # only to check the shapes: its error names layer_norm
     normal = _layer_norm((x, ones(x.type.dims), zeros(x.type.dims)))
     return add(cmult(g, normal), b)
 
@@ -177,7 +177,7 @@ def weight_norm(w: Expression, g: Expression) -> Expression:
 
     Args:
         w: the weights. |w| is their Euclidean norm over all dimensions.
-        g: a single number.
+        g: the norm of the result: an expression with a single number.
 
     Source: Salimans and Kingma, "Weight normalization", 2016.
 

@@ -28,12 +28,12 @@ def cell(state: Sequence[str], *, reference: Callable[..., Any]) -> Callable[[Fu
     """Return a decorator that turns a function with the equations of a recurrent step into an op.
 
     The arguments of the function are the input, the previous state and the weights. It returns the new state.
-    `cell_of_equations` describes what the equations may contain. The op has the same arguments. It computes the whole
-    new state, but returns an expression for the first value only, such as h.
+    `cell_of_equations` says what the equations may contain. The op has the same arguments. It computes the whole new
+    state, but returns an expression for its first value only, such as h.
 
     Args:
         state: the names of the values of the state, such as h and c.
-        reference: the same function in numpy, on vectors, with which tests compare the op.
+        reference: the same function in numpy, for inputs that are vectors. Tests compare the op with it.
     """
 
     def decorate(function: Function) -> Function:

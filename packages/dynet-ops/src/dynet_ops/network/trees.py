@@ -1,13 +1,14 @@
-"""The cells of TreeLSTMs, which compute the state (h, c) of a tree's node from its input and its children's states.
+"""The cells of TreeLSTMs, which compute the state (h, c) of a tree node from its input and its children's states.
 
-The state is computed from *gates*: vectors i, o, g, and f for each child, which are sums of a bias, W x, and products
-of other matrices with the children's h. Each node of the tree is one *record*, an entry of the graph that has several
-*parts*. The first part is the *projection*, b + W x for each gate. It depends on the input only, so the projections of
-all tree nodes run as one batch. The other parts read the children and compute the state. Tree nodes of the same height
-run as one batch, even if they have different numbers of children.
+The state is computed from *gates*, which are sums of a bias, W x, and products of other matrices with the children's h.
+The gates are vectors: i, o and g, and f once for each child. Each tree node is one *record*, an entry of the graph. It
+has several *parts*, each of which is a node of the graph. The first part is the *projection*, b + W x for each gate. It
+depends on the input only, so the projections of all tree nodes run as one batch. The other parts read the children and
+compute the state. Tree nodes of the same height run as one batch. This is true even if they have different numbers of
+children, except for one part: the products of N-ary TreeLSTMs run as one batch for each number of children.
 
-A `Signature` describes a record or a part to the planner: its shape, the memory that its kernels read and write
-(*views*), and these kernels.
+A `Signature` describes a record or a part to the planner, the compiled code that puts nodes into batches: its shape,
+the memory that its kernels read and write (*views*), and these kernels.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from .equations import Equations, rules, symbols
 
 # The operands of a record are b, W, the input x, the recurrent weights (the matrices for the children), and the
 # children's states. Without an input, b is given a second time in its place, and the kernels do not read it there.
-INPUT = 2  # the number of the operand that is the input
+INPUT = 2  # which operand is the input, counted from 0
 FIXED = 3  # the number of operands before the recurrent weights
 
 
@@ -47,8 +48,10 @@ def _rule(name: str, views: tuple[str, ...], equations: Callable[..., Equations]
     Args:
         name: the name of the forward kernel, without "tree_lstm." at its beginning.
         views: the names of the values that the kernels read and write, in the order of the signature's views.
-        equations: a function of values with some of these names. It returns a dict with the formula of each new value.
-        gates: one letter for each gate that the forward kernel overwrites with its activation, such as logistic(i).
+        equations: a function whose arguments have some of these names. It returns the formulas of the new values, by
+            their names.
+        gates: the names of the gates that the forward kernel overwrites with their activations, such as logistic(i).
+            Each name is one letter, as in "iog".
         facts: other arguments of `Rule`, for the forward kernel.
     """
     names = inspect.signature(equations).parameters.keys() & {*views}
@@ -77,21 +80,22 @@ child = _rule("child", CHILD, _child, "f", accumulate=("c_kept",))
 
 
 def _state(hidden: int, batch: int, gates: int) -> dict[str, View]:
-    """Return the views (places in memory) of the state h and c of a tree's node, and of its gates i, o and g.
+    """Return the views (places in memory) of the state h and c of a tree node, and of its gates i, o and g, by name.
 
-    The state is in the memory of the part itself; the gates are in the memory of the projection.
+    The views are for the part that computes the state: h and c are in its own memory, and the gates are in the memory
+    of the projection.
 
     Args:
         hidden: the size of h and of c.
-        batch: the batch size.
-        gates: how many gates the projection has in all.
+        batch: the batch size of the tree node.
+        gates: how many gates the projection computes in all, including those that are called f.
     """
     views = {name: View(SELF, k * hidden * batch, hidden) for k, name in enumerate("hc")}
     return views | {name: View(FIRST, k * hidden, gates * hidden) for k, name in enumerate("iog")}
 
 
 def _child_states(hidden: int, batch: int, child_batch: int) -> dict[str, View]:
-    """Return the views (places in memory) of h and of c of each child.
+    """Return two views (places in memory) by name: "h_child" is h of each child, and "c_child" is c of each child.
 
     Args:
         hidden: the size of h and of c.
@@ -116,13 +120,12 @@ def _leaf_part(hidden: int, batch: int, gates: int) -> Signature:
 def child_sum_signature(batch: int, x: Dim | None, child_batch: int, b: Dim, W: Dim, U: Dim, Uf: Dim) -> Signature:
     """Return the signature (shape and kernels) of a record that computes one tree node of a child-sum TreeLSTM.
 
-    A record is an entry of the graph with several graph nodes, its parts.
-
     Args:
-        batch: the batch size of the node.
-        x: the shape of the input; None if the node has no input.
-        child_batch: the batch size of the children; 0 if the node is a leaf.
-        b, W, U, Uf: the shapes of the parameters. U multiplies the sum of the children's h, and Uf each child's h.
+        batch: the batch size of the tree node.
+        x: the shape of the input; None if the tree node has no input.
+        child_batch: the batch size of the children; 0 if the tree node is a leaf.
+        b, W, U, Uf: the shapes of the parameters. b + W x is the projection. U multiplies the sum of the children's h,
+            for i, o and g. Uf multiplies each child's h, for that child's f.
     """
     hidden = Uf.rows
     parts = [_projection(batch, x, b, W)]
@@ -172,13 +175,11 @@ def _summing_part(batch: int, U: Dim) -> Signature:
 def nary_signature(batch: int, x: Dim | None, child_batch: int, children: int, b: Dim, W: Dim, *U: Dim) -> Signature:
     """Return the signature (shape and kernels) of a record that computes one tree node of an N-ary TreeLSTM.
 
-    A record is an entry of the graph with several graph nodes, its parts.
-
     Args:
-        batch: the batch size of the node.
-        x: the shape of the input; None if the node has no input.
-        child_batch: the batch size of the children; 0 if the node is a leaf.
-        children: how many children the node has, at most N.
+        batch: the batch size of the tree node.
+        x: the shape of the input; None if the tree node has no input.
+        child_batch: the batch size of the children; 0 if the tree node is a leaf.
+        children: how many children the tree node has, at most N.
         b, W: the shapes of the parameters that are applied to the input.
         U: the shapes of N recurrent matrices, one for each possible child.
     """
@@ -232,9 +233,9 @@ def _joining_part(hidden: int, batch: int, gates: int) -> Signature:
 
 @functools.cache
 def widened_signature(hidden: int, batch: int) -> Signature:
-    """Return the signature (shape and kernels) of a graph node that repeats a child's state (h, c) along a batch.
+    """Return the signature (shape and kernels) of a graph node that holds `batch` copies of a child's state (h, c).
 
-    It is needed if this child has batch size 1 and another child of the same tree node has a larger batch.
+    It is needed if this child has batch size 1 and another child of the same tree node has batch size `batch`.
 
     Args:
         hidden: the size of h and of c.

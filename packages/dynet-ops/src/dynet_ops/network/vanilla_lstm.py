@@ -1,7 +1,8 @@
-"""The gates of an LSTM step, computed by one op.
+"""Operations that compute the gates of an LSTM step.
 
 If the output of a step has h elements, the gates are one vector of size 4 h: the input gate i, the forget gate f, the
-output gate o and the candidate g, in this order. `vanilla_lstm_state` computes the new state from them.
+output gate o and the candidate g, in this order. The operations in `vanilla_lstm_state.py` compute the new state from
+them. A `Signature` says how a node of the graph is computed.
 
 Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997.
 """
@@ -44,17 +45,17 @@ def _activations(zi: Symbol, zf: Symbol, zo: Symbol, zg: Symbol) -> Equations:
 _forward, _backward = rules(_activations(*symbols(*_SUMS)))
 KERNELS.add("vanilla_lstm_gates", Rule(_GATES + _SUMS, _forward))
 KERNELS.add("vanilla_lstm_gates.backward", Rule(_GATES + _SUMS, _backward))
-_B, _WX, _WH, _H, _X = range(5)  # the order of the operands of a node; _X is the first of one or more inputs
+_B, _WX, _WH, _H, _X = range(5)  # the numbers of a node's operands; from _X on, they are one or more inputs
 
 
 def _gates_signature(*dims: Dim) -> Signature:
     """Return the signature (shape and kernels) of a node that computes the gates of an LSTM step.
 
-    After the gates in memory, the node stores the sums b + Wx x + Wh h from which it computes them.
+    The memory of the node holds the gates, and after them the sums b + Wx x + Wh h from which it computes the gates.
 
     Args:
-        dims: the shapes of b, Wx, Wh, the previous output h, and one or more inputs. If there are several, they are
-            multiplied by consecutive columns of Wx, as if they were concatenated.
+        dims: the shapes of b, Wx, Wh, the previous output h, and one or more inputs. Several inputs are treated as if
+            they were concatenated: the first columns of Wx multiply the first input, the next columns the second one.
     """
     name = "vanilla_lstm_gates"
     b, Wx, Wh, h, *xs = dims
@@ -144,7 +145,7 @@ def _record(
         h: the previous output.
         weights: b, Wx and Wh.
         weightnoise_std: the standard deviation of the noise that is added to the weights; 0 for none.
-        masks: the dropout masks of all inputs together and of h; () for no dropout.
+        masks: two dropout masks, one for the concatenation of all inputs and one for h; () for no dropout.
     """
     graph_of(name, (*xs, h, *weights, *masks))
     deviation = checked_real(name, "weightnoise_std", weightnoise_std)
@@ -172,7 +173,7 @@ def vanilla_lstm_gates_concat(
     b: Expression,
     weightnoise_std: Number = 0.0,
 ) -> Expression:
-    """The gates of an LSTM step whose input is the concatenation of several expressions, which are read in place.
+    """The gates of an LSTM step with several inputs. They are treated as if concatenated, but are not copied.
 
     Args:
         x_t: the inputs: a list of vectors, whose sizes may differ.
@@ -219,12 +220,12 @@ def vanilla_lstm_gates_dropout_concat(
     dropout_mask_h: Expression,
     weightnoise_std: Number = 0.0,
 ) -> Expression:
-    """The same as `vanilla_lstm_gates_concat`, with the inputs and h_tm1 multiplied by dropout masks first.
+    """The same as `vanilla_lstm_gates_concat`, but the inputs and `h_tm1` are first multiplied by dropout masks.
 
     Args:
         x_t, h_tm1, Wx, Wh, b, weightnoise_std: as for `vanilla_lstm_gates_concat`.
         dropout_mask_x: a vector of the size of all inputs together, which multiplies their concatenation.
-        dropout_mask_h: a vector of the size of h_tm1, which multiplies it.
+        dropout_mask_h: a vector of the size of `h_tm1`, which multiplies it.
 
     >>> one, h, b = inputVector([0]), inputVector([0]), inputVector([0, -1, 0, 0])
     >>> Wx, Wh = zeros((4, 2)), zeros((4, 1))
@@ -246,7 +247,7 @@ def vanilla_lstm_gates_dropout(
     dropout_mask_h: Expression,
     weightnoise_std: Number = 0.0,
 ) -> Expression:
-    """The same as `vanilla_lstm_gates`, with x_t and h_tm1 multiplied by dropout masks of their sizes first.
+    """The same as `vanilla_lstm_gates`, but `x_t` and `h_tm1` are first multiplied by dropout masks of equal size.
 
     Source: Gal and Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks", 2016.
 
@@ -269,7 +270,7 @@ def _gates_reference(x, h, Wx, Wh, b, mask_x=1.0, mask_h=1.0):
 
 
 def _shapes(inputs: int, hidden: int, batches: Sequence[int], masks: Sequence[int] = ()):
-    """Return a list with (dims, batch size) of x_t, h_tm1, Wx, Wh, b and the masks, for a test call.
+    """Return a list with (dims, batch size) of x_t, h_tm1, Wx, Wh, b and the masks, if any, for a test call.
 
     Args:
         inputs: the size of x_t.
@@ -284,13 +285,15 @@ def _shapes(inputs: int, hidden: int, batches: Sequence[int], masks: Sequence[in
 
 
 def _from_list(name: str, others: int, record):
-    """Return a function of one list with all operands, the inputs first. It calls `record(inputs, *other_operands)`.
+    """Return a function whose argument is one list: the inputs, then the other operands of an op with several inputs.
 
-    The tests call an op with several inputs in this form, which is why the table of ops gets such a function.
+    It calls `record(inputs, *other_operands)`. It is registered in place of the op itself, because the tests pass all
+    operands as one list.
 
     Args:
         name: the name of the returned function.
         others: how many operands at the end of the list are not inputs.
+        record: the op. Its first argument is the list of inputs.
     """
 
     def from_list(operands):

@@ -1,4 +1,8 @@
-"""Operations that compute the cell state and the output of an LSTM step from the gates that `vanilla_lstm` computes."""
+"""Operations that compute the cell state c and the output h of an LSTM step from its gates.
+
+The operations in `vanilla_lstm.py` compute the gates. They are one vector: the input gate i, the forget gate f, the
+output gate o and the candidate g, in this order.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +29,11 @@ _CELL, _OUTPUT = ("y", "c", "i", "f", "g"), ("y", "c", "o")
 
 
 def _add_kernels(name: str, views: tuple[str, ...], equation: Callable[..., Symbol]) -> None:
-    """Add three kernels: one computes y by an equation, one the gradient of c, and one the gradients of the gates.
+    """Add three kernels to the table: for the result y, for the gradient of c, and for the gradients of the gates.
 
     Args:
-        name: the name of the first kernel. The other two have this name with ".dc" and ".dgates" at the end.
-        views: the names of the values that the kernels use: y, c and the gates.
+        name: the name of the kernel for y. The other two have this name with ".dc" and ".dgates" at the end.
+        views: the names of the values that the kernels use: y, c and some of the gates.
         equation: returns the formula of y. Its arguments are c and the gates, in the order of `views`.
     """
     forward, backward = rules({"y": equation(*symbols(*views[1:]))})
@@ -43,7 +47,7 @@ _add_kernels("vanilla_lstm_h", _OUTPUT, lambda c, o: o * f.tanh(c))
 
 
 def _cell_and_gates_op(name: str, parts: Sequence[int]):
-    """Return a function (c, gates) that adds a node to the graph: an op that reads the cell state c and some gates.
+    """Return an op: a function of the cell state c and the vector of all gates, which adds a node to the graph.
 
     Args:
         name: the name of the op, and of the kernels that `_add_kernels` has added for it.

@@ -13,11 +13,11 @@ from .selection import select_regularly
 
 
 def item(x: Expression, key) -> Expression:
-    """Return `x[key]`, where `key` is an index or a slice, or a tuple with one of these for each dimension.
+    """Return `x[key]`, where `key` is an index or a slice, or a tuple of them for the first dimensions of x.
 
     An index picks one element along its dimension, and the result lacks this dimension. A slice keeps its dimension.
     Negative indices count from the end. Slices are cut off at the end of the dimension, as in Python; their steps must
-    be positive. After an index or slice for each dimension, one more slice selects from the batch.
+    be positive. If the tuple has an index or slice for every dimension, one more slice may follow, for the batch.
 
     >>> x = inputVector([1, 2, 3, 4])
     >>> x[-1].value(), x[1:3].value(), x[::2].value()
@@ -40,7 +40,7 @@ def _part(x: Expression, key) -> Expression:
         try:
             start, stop, _ = key.indices(size)
         except TypeError:
-            start = stop = 0  # the ends are not ints: skip the next line; the code below converts them or raises
+            start = stop = 0  # an end is not an int: skip the next `if`; `_range_of` converts the ends or raises
         if start < stop:
             return x if stop - start == size else pickrange(x, start, stop)
     keys = key if isinstance(key, tuple) else (key,)
@@ -76,9 +76,9 @@ def _index_of(x: Expression, number: int, index) -> int:
 
 
 def _range_of(x: Expression, d: int, part: slice) -> tuple[int, int, int]:
-    """Return (start, stop, step) of the slice `part` of dimension d of x. Negative ends become indices from 0.
+    """Return the slice `part` of dimension d of x as (start, stop, step). Negative ends are made to count from 0.
 
-    If d is the number of dimensions, the slice is one of the batch.
+    If d is the number of dimensions of x, `part` is a slice of the batch.
 
     Raises:
         ArgumentError: the step is not positive.
@@ -91,7 +91,7 @@ def _range_of(x: Expression, d: int, part: slice) -> tuple[int, int, int]:
         raise ArgumentError(f"x[...]: the step of {part} must be at least 1")
     try:
         start, stop, _ = part.indices(size)
-    except TypeError:  # the ends are not ints: convert them, or raise an error that names them
+    except TypeError:  # an end is not an int: convert the ends, or raise an error that names the wrong one
         ends = [None if end is None else whole("x[...]", "an end of a slice", end) for end in (part.start, part.stop)]
         start, stop, _ = slice(*ends).indices(size)
     if start >= stop:

@@ -1,4 +1,8 @@
-"""Operations that pick elements, rows, columns or batch elements by their indices."""
+"""Operations that pick elements, rows, columns or batch elements by their indices.
+
+A `Signature` says how nodes of the graph are computed. Nodes with one signature can run as one batch, so indices that
+may differ between them are stored in the nodes.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +31,7 @@ def _pick_signature(dim: Dim, d: int, length: int) -> Signature:
     """Return the signature (shape and kernels) of nodes that pick `length` neighbouring elements along dimension d.
 
     Each node stores the index of the first element, so nodes with different indices can run as one batch. If `length`
-    is 0, they pick one element, and the result does not have the dimension.
+    is 0, each node picks one element, and its result does not have dimension d.
     """
     before, after = before_and_after(dim, d)
     kept = (length,) if length else ()
@@ -44,8 +48,8 @@ def pick(e: Expression, index: Index | Indices = 0, dim: Index = 0) -> Expressio
 
     Args:
         e: any expression.
-        index: one index for all batch elements, or a list of indices as in `pick_batch`.
-        dim: the number of the dimension, from 0.
+        index: one index for all batch elements, or a list with an index for each, as in `pick_batch`.
+        dim: the number of the dimension, counted from 0.
 
     Raises:
         OutOfRangeError: the dimension or index does not exist. Negative indices are allowed only in `e[...]`.
@@ -153,7 +157,7 @@ def _pick_batch_elems_signature(dim: Dim, count: int) -> Signature:
 
 
 def pick_batch_elems(x: Expression, vs: Iterable[Index]) -> Expression:
-    """A batch of the batch elements number vs[0], vs[1], ... of x, counted from 0. Numbers may repeat.
+    """A batch that consists of batch elements number vs[0], vs[1], ... of x, counted from 0. Numbers may repeat.
 
     >>> pick_batch_elems(inputTensor([[1, 2, 3]], batched=True), [2, 0]).npvalue()
     array([[3., 1.]], dtype=float32)
@@ -235,9 +239,9 @@ def _pick_batch_signature(dim: Dim, d: int) -> Signature:
 
 
 def pick_batch(e: Expression, indices: Iterable[Index], dim: Index = 0) -> Expression:
-    """From each batch element i, the element (row, column, ...) number indices[i] along dimension `dim`.
+    """From each batch element i of `e`, the element (row, column, ...) number indices[i] along dimension `dim`.
 
-    The result does not have this dimension. If e has batch size 1, all indices pick from its only batch element.
+    The result does not have this dimension. If `e` has batch size 1, all indices pick from its only batch element.
 
     >>> pick_batch(inputTensor([[1, 2], [3, 4]], batched=True), [0, 1]).npvalue()
     array([[1., 4.]], dtype=float32)

@@ -1,4 +1,8 @@
-"""Operations that select rows, columns, strided parts, or the largest elements along a dimension."""
+"""Operations that select rows, columns, regularly spaced elements, or the largest elements along a dimension.
+
+A `Signature` says how nodes of the graph are computed. Nodes with one signature can run as one batch, so indices that
+may differ between them are stored in the nodes. A `Dim` is a shape: dimensions and batch size.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +37,7 @@ KERNELS.add("scatter", Scatter())
 def _select_signature(dim: Dim, d: int, count: int) -> Signature:
     """Return the signature (shape and kernels) of nodes that select `count` rows (d = 0) or columns (d = 1).
 
-    Each node stores the numbers of the rows or columns that it selects.
+    `dim` is the shape of the operand. Each node stores the numbers of the rows or columns that it selects.
     """
     result = Dim.of((*dim.dims[:d], count, *dim.dims[d + 1 :]), dim.batch)
     rows, columns = dim.rows, dim.columns
@@ -62,8 +66,8 @@ def select_rows(x: Expression, rs: Iterable[Index]) -> Expression:
     """Rows number rs[0], rs[1], ... of a matrix, y_ij = x_(rs_i)j. Numbers may repeat.
 
     Args:
-        x: a vector, matrix or tensor.
-        rs: numbers of rows, from 0.
+        x: a vector, matrix or tensor. Its rows are along the first dimension.
+        rs: numbers of rows, counted from 0.
 
     >>> select_rows(inputTensor([[1, 2], [3, 4], [5, 6]]), [2, 0]).npvalue()
     array([[5., 6.],
@@ -77,7 +81,7 @@ def select_cols(x: Expression, cs: Iterable[Index]) -> Expression:
 
     Args:
         x: a matrix.
-        cs: numbers of columns, from 0.
+        cs: numbers of columns, counted from 0.
 
     >>> select_cols(inputTensor([[1, 2, 3], [4, 5, 6]]), [2, 0]).npvalue()
     array([[3., 1.],
@@ -113,13 +117,14 @@ select_cols = register(
 
 
 def _strided_loops(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
-    """Plan a copy of regularly spaced elements of an operand: counts[d] along dimension d, which are steps[d] apart.
+    """Plan a copy of regularly spaced elements of an operand of shape `dim`.
 
-    The last entries of `counts` and `steps` are for the batch.
+    Along each dimension d, it copies counts[d] elements. Each of them is steps[d] places behind the one before. The
+    last entries of `counts` and `steps` are for the batch.
 
     Returns:
         The shape of the result, and the loops of the copy, innermost first. Each is (number of passes, stride in the
-        result, stride in the operand).
+        result, stride in the operand). A stride is the number of floats from one element to the next.
     """
     result = Dim.of(counts[:-1], counts[-1])
     apart = [stride * step for stride, step in zip(strides_of(dim, dim), steps)]
@@ -128,25 +133,25 @@ def _strided_loops(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]) ->
 
 @functools.cache
 def _strided_signature(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]) -> Signature | None:
-    """Return the signature (shape and kernels) of nodes that copy regularly spaced elements.
+    """Return the signature (shape and kernels) of nodes that copy regularly spaced elements of their operand.
 
-    They copy counts[d] elements, which are steps[d] apart, along each dimension d. The batch counts as the last
-    dimension. Each node stores how many floats of the operand come before the first element. Return None if the copy
-    needs more nested loops than the copy kernel has.
+    The arguments are those of `_strided_loops`. Each node stores how many floats of the operand come before the first
+    element. Return None if the copy needs more nested loops than the copy kernel has.
     """
     result, loops = _strided_loops(dim, counts, steps)
     return None if len(joined(loops)) > LOOPS else copy_of(result, loops, index_scale=1)
 
 
 def _limits(name: str, what: str, given, dim: Dim, default: Sequence[int], smallest: int) -> list[int]:
-    """Check a list of ints, and extend it to one int for each dimension and, at the end, one for the batch.
+    """Check a list that a user passed, and extend it to an int for each dimension and, at the end, one for the batch.
 
     Args:
         name: the name of the op, for messages.
-        what: the name of the argument, for messages.
-        given: the argument. Numbers that are missing at its end are taken from `default`.
+        what: the name of the op's argument, for messages.
+        given: what the user passed as this argument: a list of ints, which may be too short.
         dim: the shape of the operand.
-        smallest: the smallest number that is allowed.
+        default: a list of full length. The numbers that `given` lacks at its end are taken from it.
+        smallest: the smallest number that is allowed in `given`.
     """
     sizes = (*dim.dims, dim.batch)
     if not is_list(given):
@@ -169,15 +174,15 @@ def strided_select(
     range_from: Indices = (),
     range_to: Indices = (),
 ) -> Expression:
-    """Regularly spaced elements, in numpy's notation x[from[0]:to[0]:strides[0], from[1]:to[1]:strides[1], ...].
+    """Regularly spaced elements of x: along each dimension d, range_from[d]:range_to[d]:strides[d] as a Python slice.
 
-    Each list has a number for each dimension and, at the end, one for the batch. A list may also be shorter.
+    Each of the three lists has a number for each dimension and, at the end, one for the batch. Lists may be shorter.
 
     Args:
         x: any expression.
         strides: the step along each dimension; 1 where left out.
         range_from: the first index along each dimension; 0 where left out.
-        range_to: the index after the last along each dimension; the size of the dimension where left out.
+        range_to: the end along each dimension, an index that is not included; the size of the dimension where left out.
 
     Raises:
         OutOfRangeError: a range is empty or outside its dimension.
@@ -202,10 +207,12 @@ def strided_select(
 
 
 def select_regularly(graph: PinnedGraph, x: Expression, ranges: Sequence[tuple[int, int, int]]) -> Expression:
-    """Select a range of each dimension of x, by nodes that are added to `graph`. Return x itself if that is all of x.
+    """Return the elements of x in a range of each dimension. If that is all of x, return x itself.
 
     Args:
-        ranges: (start, stop, step) for each dimension and, last, for the batch. Those left out at the end select all.
+        graph: the graph of x. The nodes that select the elements are added to it.
+        ranges: (start, stop, step) for each dimension and, last, for the batch. The list may be shorter: of the other
+            dimensions and the batch, all is selected.
     """
     dim = x.type.plain
     sizes = (*dim.dims, dim.batch)
@@ -215,7 +222,7 @@ def select_regularly(graph: PinnedGraph, x: Expression, ranges: Sequence[tuple[i
         return x
     signature = _strided_signature(dim, counts, tuple(step for _, _, step in ranges))
     if signature is None:
-        for number, limits in enumerate(ranges):  # one copy cannot do it: copy once for each dimension
+        for number, limits in enumerate(ranges):  # too many loops for one copy: copy once per dimension
             before = [(0, size, 1) for size in x.type.dims[:number]]
             x = select_regularly(graph, x, [*before, limits])
         return x
@@ -254,7 +261,8 @@ strided_select = register(
 def _largest_signature(dim: Dim, k: int) -> Signature:
     """Return the signature (shape and kernels) of a node that finds the k largest elements of each column.
 
-    After its value, the node stores the indices of these elements, which the backward pass needs.
+    The columns are along the first dimension of `dim`, the shape of the operand. In memory, the node's value is
+    followed by the indices of these elements within their columns, which the backward pass needs.
     """
     columns = dim.columns * dim.batch
     return Signature(
@@ -275,7 +283,7 @@ def kmax_pooling(x: Expression, k: Index, d: Index = 1) -> Expression:
     Args:
         x: any expression.
         k: the number of elements to take, at most the size of the dimension.
-        d: the number of the dimension, from 0.
+        d: the number of the dimension, counted from 0.
 
     Source: Kalchbrenner, Grefenstette and Blunsom, "A Convolutional Neural Network for Modelling Sentences", 2014.
 

@@ -23,7 +23,7 @@ def _scaled(dim: Dim) -> Signature:
 
 
 def scale_gradient(x: Expression, lambd: Number = 1.0) -> Expression:
-    """The value of x, unchanged. The gradient of x is lambd times the gradient of the result.
+    """The value of x, unchanged. The gradient of x is `lambd` times the gradient of the result.
 
     >>> x = inputVector([1, 2])
     >>> sum_elems(scale_gradient(x, 3.0)).backward(full=True)

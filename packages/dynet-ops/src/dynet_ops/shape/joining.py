@@ -1,4 +1,7 @@
-"""Operations that concatenate expressions along a dimension, or join them into a batch."""
+"""Operations that concatenate expressions along a dimension, or join them into a batch.
+
+A `Signature` says how a node of the graph is computed.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ def concatenate_signature(d: int, name: str, *dims: Dim) -> Signature:
     """Return the signature (shape and kernels) of a node that concatenates operands along dimension d.
 
     Args:
-        d: the number of the dimension, from 0.
+        d: the number of the dimension, counted from 0.
         name: the name of the op, for messages.
         dims: the shapes of the operands.
 
@@ -62,7 +65,7 @@ def _along(d: int, name: str = "concatenate") -> Callable:
 
 
 concatenations = [_along(d) for d in range(7)]
-"""For each dimension d, a function that returns the signature of a concatenation along d from the operands' shapes."""
+"""For each dimension d: a function of the operands' shapes that returns the signature of a concatenation along d."""
 _concatenate = [
     many_operands("concatenate", signature_of, functools.partial(listed, "concatenate"))
     for signature_of in concatenations
@@ -76,14 +79,14 @@ def _along_any(along_first: Callable, xs: Sequence[Expression], *given: int) -> 
         raise ArgumentTypeError("concatenate: d must be an int; the expressions are one list, concatenate([...])")
     d = checked_index("concatenate", *given)
     if d == 0:
-        return concatenate(xs)  # compiled code handles calls without `d`, and is faster than the code below
+        return concatenate(xs)  # a call without `d` runs compiled code, which is faster than the code below
     if not 0 <= d < len(_concatenate):
         raise OutOfRangeError(f"concatenate: there is no dimension {d}")
     return _concatenate[d](xs)
 
 
 def concatenate(xs: Iterable[Expression], d: Index = 0) -> Expression:
-    """Concatenate expressions along dimension d. Their sizes in all other dimensions must be equal.
+    """Concatenate the expressions `xs` along dimension d. Their sizes in all other dimensions must be equal.
 
     The result has as many dimensions as the first expression, but at least d + 1.
 
@@ -160,7 +163,7 @@ def _to_batch_signature(dims: Sequence[Dim]) -> Signature:
 
 
 def concatenate_to_batch(xs: Iterable[Expression]) -> Expression:
-    """Join expressions of the same dimensions into one batch, which has the batch elements of all, in their order.
+    """Join expressions of the same dimensions into one batch. It has all their batch elements, in the order of `xs`.
 
     >>> concatenate_to_batch([inputVector([1, 2]), inputVector([3, 4])]).dim()
     ((2,), 2)

@@ -1,8 +1,9 @@
 """Reshape or transpose expressions, or block their gradients.
 
 If the order of the numbers in memory stays the same, the result shares the memory of the operand (an *alias*). If not,
-it is a copy, which a kernel makes in nested loops. A `Signature` describes such a node to the planner. A `Dim` is a
-shape: dimensions and batch size. Values are stored column by column.
+it is a copy, which a kernel makes in nested loops. A `Signature` says how a node of the graph is computed. A `Dim` is a
+shape: dimensions and batch size. Values are stored column by column. A *stride* is the number of floats in memory from
+one element to the next along a dimension.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def reshape(x: Expression, d: Dims, batch_size: Index = 1) -> Expression:
 
     Args:
         d: the new dimensions.
-        batch_size: the new batch size. If it is 1, and d has as many elements as one batch element of x, the result
+        batch_size: the new batch size. If it is 1, and `d` has as many elements as one batch element of x, the result
             keeps the batch size of x.
 
     >>> reshape(inputVector([1, 2, 3, 4]), (2, 2)).npvalue()
@@ -86,7 +87,7 @@ def _transposed(dim: Dim, order: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
 def _transpose_steps(dim: Dim, order: tuple[int, ...]) -> list[tuple[int, ...]]:
     """Return the orders by which to transpose, one copy after the other, so that the last result has the order `order`.
 
-    If one copy can do it, the list has `order` alone. Otherwise the copy kernel has too few loops, so that each copy
+    If one copy needs no more nested loops than the copy kernel has, the list has `order` alone. Otherwise, each copy
     but the last moves one dimension to its place.
     """
     if len(joined(_transposed(dim, order)[1])) <= LOOPS:
@@ -163,7 +164,9 @@ transpose = register(
 
 
 def along(name: str, of_columns: Callable, x: Expression, d: int) -> Expression:
-    """Apply an op that can only work along dimension 0 to dimension d: transpose x, apply the op, transpose back.
+    """Apply an op along dimension d of x, although the op can only work along dimension 0.
+
+    To do so, make d the first dimension by transposing x, apply the op, and transpose the result back.
 
     Args:
         name: the name of the op, for messages.
@@ -187,7 +190,7 @@ def _nobackprop_signature(dim: Dim) -> Signature:
     samples=[Sample([((3,), 1)]), Sample([((17, 2), 3)]), Sample([((1,), 1)]), Sample([((5,), 2)])],
 )
 def nobackprop(x: Expression) -> Expression:
-    """The value of x, unchanged. x gets no gradient from the result.
+    """The value of x, unchanged. The result passes no gradient on to x.
 
     >>> nobackprop(inputVector([1, 2])).value()
     [1.0, 2.0]

@@ -51,7 +51,7 @@ class LayersBuilder(Hinted):
     """
 
     _collection: str
-    _listed: int | None = None  # `get_parameters` lists only this many parameters of each layer, the first; None: all
+    _listed: int | None = None  # `get_parameters` lists only the first so many parameters of a layer; None: all of them
     _rates: tuple[float, ...] = ()  # the dropout rates; the subclass decides what each of them applies to
     _spec: tuple[Any, ...] = ()
     _run: Any = None  # the `Run` object of the states from the last call of `initial_state`; None before the first

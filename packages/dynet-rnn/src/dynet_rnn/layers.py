@@ -89,7 +89,7 @@ class Layers:
         return Dim.of(of_rank((self.hidden,), rank), batch)
 
     def form(self, previous: tuple[Previous, ...], ranks: tuple[int, ...]) -> Form:
-        """Return the `Form` whose attributes are `previous` and `ranks`. Later calls with them return the same one."""
+        """Return the `Form` with these `previous` and `ranks`. Equal arguments always give the same object."""
         found = self.forms.get((previous, ranks))
         if found is None:
             found = self.forms[previous, ranks] = Form(self, previous, ranks)
@@ -181,7 +181,7 @@ def check_vector(what: str, x: Dim, taker: str, size: int) -> None:
 
 
 def common_batch(x: Dim, previous: Previous) -> int:
-    """Return the batch size of the state after a step. It is the larger one of those of the input and the state before.
+    """Return the batch size of the state after a step: that of the input or of the state before, whichever is larger.
 
     Args:
         x: the Dim of the input.

@@ -162,7 +162,7 @@ class RNNState(Hinted):
         output: Expression | None,
         vectors: Sequence[tuple[Expression, ...]] | None = None,
     ) -> RNNState:
-        """Return a state with these attributes: `_run`, `_prev`, `_form` and so on are set to the arguments."""
+        """Return a new state. Its attributes `_run`, `_prev`, `_form` and so on are the arguments of these names."""
         state = cls()
         state._run, state._prev, state._form = run, prev, form
         state._places, state._output, state._vectors = places, output, vectors  # type: ignore[assignment]

@@ -54,12 +54,13 @@ class Run:
         return self._graph.as_of(self.version)
 
     def with_nodes(self, places: Sequence[int]) -> PinnedGraph:
-        """Return the graph, as `graph` does. Raise StaleExpressionError also if it has lost the nodes `places`.
-
-        `cg_revert` removes nodes in this way.
+        """Return the graph, as `graph` does, and check that `cg_revert` has not removed certain nodes.
 
         Args:
-            places: the numbers of the nodes.
+            places: the numbers of these nodes.
+
+        Raises:
+            StaleExpressionError: the graph no longer has all of them.
         """
         return self._graph.as_of(self.version, places)
 

@@ -206,7 +206,7 @@ class Trainer(Options, Resumable, OtherNames):
         self._table = Table(self._collection, self.rule)
 
     def status(self) -> None:
-        """Write to stderr the learning rate, and how many updates, and updates with clipping, followed the last call."""
+        """Write the learning rate to stderr, and the numbers of updates and of clipped updates since the last call."""
         text = f"[lr={self._rate:g} clips={self._recent_clips} updates={self._recent_updates}] "
         print(text, end="", file=sys.stderr, flush=True)
         self._recent_clips = self._recent_updates = 0

@@ -137,7 +137,7 @@ class Trainer(Options, Resumable, OtherNames):
         table.run([self._collection._weight_decay], dense=1)
 
     def _scale(self, squared: float, s: Number) -> float:
-        """Return the factor by which this update multiplies the gradients: s, or less in order to clip them.
+        """Return the factor by which this update multiplies the gradients: `s`, or less if they must be clipped.
 
         `squared` is the squared norm of the gradients. If it is not finite, set the gradients to zero and raise
         GradientError.

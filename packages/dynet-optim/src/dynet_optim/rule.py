@@ -39,8 +39,9 @@ class Update(Rule):
         name: the name of the rule. Its kernel is called `update.` and this name.
         states: the names of the tensors that the rule keeps for each parameter. They have its shape and start at zero.
         numbers: the names of the scalars that `Trainer._numbers` returns, in the order in which it returns them.
-        formulas: functions that return new values: one called `p`, and one for each state, called like it. The names
-            of a function's arguments say what it reads: the old `p`, old states, the gradient `g`, or `numbers`.
+        formulas: functions that return new values. The keyword is `p` or the name of a state, whose new value it is.
+            The names of a function's arguments say what it reads: the old `p`, old states, the gradient `g`, or some of
+            `numbers`.
     """
 
     def __init__(self, name: str, states: tuple[str, ...], numbers: tuple[str, ...], **formulas: Callable):

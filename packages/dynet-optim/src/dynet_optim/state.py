@@ -38,7 +38,7 @@ class Resumable:
         raise NotImplementedError
 
     def __getstate__(self) -> tuple[dict[str, Any], list[list[np.ndarray]]]:
-        """Return what pickle stores: the trainer's attributes, and copies of the states that it keeps, by parameter."""
+        """Return what pickle stores: the trainer's attributes, and for each parameter, copies of its states."""
         settings = {name: value for name, value in vars(self).items() if name not in NOT_PICKLED}
         return settings, [[kept.array.copy() for kept in states] for states in self._table.prepared().states_in_order()]
 
@@ -171,7 +171,7 @@ def _states(table: Table) -> list[tuple[StoredTensor, Block]]:
 
 
 def as_three(numbers: Sequence[float]) -> np.ndarray:
-    """Return a float32 array with three numbers for each of `numbers`. The three add up to it almost exactly."""
+    """Return a float32 array that has three numbers for each one in `numbers`. The three add up to that number."""
     parts = []
     for number in numbers:
         for _ in range(3):

@@ -137,7 +137,7 @@ class Table:
         return direct[0] if direct else float(self.sum_block.array.view(np.float64)[0])
 
     def first_not_finite(self, dense: int) -> str:
-        """Return the name of the first parameter whose gradient is not finite. There must be one."""
+        """Return the name of the first parameter whose gradient is not finite. `dense` is as for `squared_norm`."""
         everything = [*self.parameters, *self.lookups]
         bad = (k for k in range(self.count) if not math.isfinite(self.squared_norm(dense, k, k + 1)))
         return everything[next(bad)].name()
@@ -156,7 +156,7 @@ class Table:
         self._run(self.rule, dense)
 
     def clear(self, dense: int) -> None:
-        """Set the gradients of all trained parameters to zero."""
+        """Set the gradients of all trained parameters to zero. `dense` is as for `run`."""
         self._run(CLEAR, dense)
 
     def _run(self, rule: Rule, dense: int) -> None:

@@ -51,7 +51,7 @@ class LayersBuilder(Hinted):
     """
 
     _collection: str
-    _listed: int | None = None  # `get_parameters` lists only the first so many parameters of a layer; None: all of them
+    _listed: int | None = None  # how many parameters of a layer `get_parameters` lists, from the first on; None: all
     _rates: tuple[float, ...] = ()  # the dropout rates; the subclass decides what each of them applies to
     _spec: tuple[Any, ...] = ()
     _run: Any = None  # the `Run` object of the states from the last call of `initial_state`; None before the first
@@ -164,8 +164,8 @@ class _RNNBuilder(LayersBuilder):
         """Return the state before the first input of a sequence.
 
         Args:
-            vecs: the initial vectors of size hidden_dim, in the order of `RNNState.set_s`: h of each layer; for an
-                LSTM, c of each layer and then h of each layer. None means zeros.
+            vecs: the initial vectors of size hidden_dim, in the order of `RNNState.set_s`: h of each layer, or for an
+                LSTM, first c of each layer and then h of each layer. None means zeros.
             update: False treats the parameters as constants: they get no gradient from this sequence.
 
         Raises:

@@ -351,7 +351,7 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
 
         Args:
             x: a vector (rep_dim,).
-            classid: the number of the cluster. They are numbered from 0, in the order of their first lines in the file.
+            classid: the number of the cluster. The first cluster in the file is number 0, the next new one 1, etc.
             update: False treats the parameters as constants: they get no gradient.
         """
         return self._subclass("subclass_logits", x, classid, update)

@@ -320,7 +320,7 @@ class RNNState(Hinted):
         return self.vectors(0)
 
     def s(self) -> tuple[Expression, ...]:
-        """Return all vectors of the state: h of each layer; for an LSTM, c of each layer and then h of each layer."""
+        """Return all vectors of the state: h of each layer, or for an LSTM, c of all layers and then h of all."""
         values = range(len(self._run.layers.cell.state))
         return tuple([vector for value in reversed(values) for vector in self.vectors(value)])
 
@@ -347,8 +347,8 @@ class RNNState(Hinted):
         """Return a copy of this state in which the vectors are replaced.
 
         Args:
-            es: the new vectors of size hidden_dim, in the order of `s`: h of each layer; for an LSTM, c of each layer
-                and then h of each layer. If only c of each layer is given, h stays as it is.
+            es: the new vectors of size hidden_dim, in the order of `s`: h of each layer, or for an LSTM, first c of
+                each layer and then h of each layer. If only c of each layer is given, h stays as it is.
         """
         return self.with_vectors("set_s", es)
 

@@ -19,7 +19,7 @@ def is_installed(module: str) -> bool:
 
 
 def is_clearing() -> bool:
-    """Return whether this process was started by `python -m dynet --clear-cache`, and now imports `dynet` for it."""
+    """Return whether this is `python -m dynet --clear-cache`, which imports `dynet` before it runs the command."""
     if (
         sys.argv[:1] != ["-m"] or "--clear-cache" not in sys.argv
     ):  # while Python still looks for the module to run, sys.argv[0] is "-m"
@@ -113,10 +113,10 @@ def _add_owner(found: dict[str, str], distribution: metadata.Distribution) -> No
 
 
 def extra_with(name: str) -> str | None:
-    """Guess from its ending which extra of dynet-core has a name that `dynet` lacks: "rnn", "optim" or "ops".
+    """Guess which extra of dynet-core, "rnn", "optim" or "ops", defines `name`, which `dynet` lacks.
 
-    An extra is an optional part, as in `pip install "dynet-core[rnn]"`. Return None if that extra is installed, or if
-    the name is private.
+    The ending of the name decides. An extra is an optional part, as in `pip install "dynet-core[rnn]"`. Return None if
+    that extra is installed, or if the name is private.
     """
     if name.startswith("_"):
         return None

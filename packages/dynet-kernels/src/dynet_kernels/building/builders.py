@@ -69,7 +69,7 @@ class Builder:
         return self._process.stdin
 
     def emit(self, part: Any, lock: Path | None) -> str:
-        """Have the process emit the code of a part. A call of `build` compiles it. Return the key of the code.
+        """Have the process emit the code of a part, and return the key of the code. `build` then compiles this code.
 
         Args:
             part: what to compile, such as a `parts.Shard`. It is sent to the process as a pickle.
@@ -144,7 +144,7 @@ class LocalBuilder:
         self._emitted: Any = None
 
     def emit(self, part: Any, lock: Path | None) -> str:
-        """Emit the code of a part. A call of `build` compiles it. Return the key of the code."""
+        """Emit the code of a part, and return the key of the code. `build` then compiles this code."""
         self._emitted = emit(part)
         return self._emitted.key
 

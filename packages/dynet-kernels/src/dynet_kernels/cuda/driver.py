@@ -89,7 +89,7 @@ def call(name: str, *arguments) -> None:
 
 
 def _whole(name: str, *arguments) -> int:
-    """Call a function of the driver that stores an int at its first argument; return this int."""
+    """Call a function of the driver that stores an int where its first argument points; return this int."""
     found = ctypes.c_int()
     call(name, ctypes.byref(found), *arguments)
     return found.value

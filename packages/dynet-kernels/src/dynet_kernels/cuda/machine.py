@@ -31,7 +31,7 @@ FORWARD_PLAN = ("plan",)
 BACKWARD_PLAN = ("backward_plan", "backward_loss", "backward_everything", "backward_start")
 MOST_COPIES = 16  # how many plans' address lists stay on the GPU: forward and backward plans of a few threads
 LAUNCH_SHARD = "launch_shard"  # the name of the compiled function that launches the kernels of a shard
-MOST_PARAMETERS = 60  # how many arguments a kernel may have beside the four that `codegen.py` lists
+MOST_PARAMETERS = 60  # how many arguments a kernel may have beside the four that every kernel has; see `codegen.py`
 
 
 class Context(ctypes.Structure):

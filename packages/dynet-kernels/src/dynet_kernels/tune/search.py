@@ -1,6 +1,6 @@
 """Searches for the fastest tuning parameters of a family of kernels: changes one at a time, and keeps what is faster.
 
-A family is a group of kernels with the same tuning parameters; `tuning.py` describes them. A *candidate* is the
+A family is a group of kernels with the same tuning parameters, which `tuning.py` describes. A *candidate* is the
 family's kernels, compiled with some parameters. A *workload* is a computation that is timed. A *tile* is a block of
 results whose sums stay in vector registers; a *panel* is a part of a matrix that is copied to contiguous memory.
 """
@@ -183,7 +183,7 @@ AXES: dict[str, tuple[Axis, ...]] = {
 
 
 class WrongResult(RuntimeError):
-    """Raised if kernels compute other results than numpy although their parameters are those the search starts from."""
+    """Raised if kernels do not compute what numpy does, even with the parameters from which the search starts."""
 
 
 class Search:
@@ -259,7 +259,10 @@ class Search:
         return candidate if mean < GAIN and largest <= LOSS else best
 
     def figures(self, parameters: tuning.Cpu) -> dict[str, float]:
-        """Return how many times as fast as with default parameters each workload is with `parameters`, by its label."""
+        """Return for each workload, by its label: its speed with `parameters`, divided by that with default parameters.
+
+        Speed is work per second; see `Workload`.
+        """
         pair = [
             self._compiled(self.study.kernels, each, self.target)
             for each in (tuning.defaults(self.target.lanes), parameters)

@@ -68,7 +68,7 @@ class Workload:
             array[...] = start
 
     def tape(self, opcode: int, rows: int) -> np.ndarray:
-        """Return a tape of `rows` instructions that all call the kernel. They name it by the number `opcode`."""
+        """Return a tape of `rows` instructions, each of which calls the kernel. `opcode` is the kernel's number."""
         row = np.zeros(len(at.INSTRUCTION), np.int64)
         row[[at.INSTRUCTION.opcode, at.INSTRUCTION.base, at.INSTRUCTION.count, at.INSTRUCTION.parameters]] = (
             opcode,

@@ -1,4 +1,4 @@
-"""Connects the processes of a parallel program by MPI, and ends all of them if one fails. They are called ranks.
+"""Connects the processes of a parallel program, called ranks, by MPI. Ends all of them if one fails.
 
 MPI (Message Passing Interface) has several implementations, such as MPICH and Open MPI. Each has a *launcher*, such as
 `mpiexec`, which starts the processes.

@@ -17,12 +17,24 @@ from .settings import FRACTION, POSITIVE, either, float32
 
 
 def mean(m, g, scale, beta_1):
-    """Return the formula for the new moving average of gradients. `m` is the old one; `scale` multiplies gradients."""
+    """Return the formula for the new moving average of gradients.
+
+    Args:
+        m: the old average.
+        g, scale: the gradient, and the factor by which this update multiplies it.
+        beta_1: the weight of the old average, in [0, 1).
+    """
     return m * beta_1 + g * scale * (1 - beta_1)
 
 
 def variance(v, g, scale, beta_2):
-    """Return the formula for the new moving average of squared gradients. `v` is the old one; see also `mean`."""
+    """Return the formula for the new moving average of squared gradients.
+
+    Args:
+        v: the old average.
+        g, scale: the gradient, and the factor by which this update multiplies it.
+        beta_2: the weight of the old average, in [0, 1).
+    """
     return v * beta_2 + (g * scale) * (g * scale) * (1 - beta_2)
 
 
@@ -51,7 +63,7 @@ def _adam(
 
 @register(_adam, {"alpha": 0.1, "beta_1": 0.5, "beta_2": 0.75, "eps": 1e-2}, {"beta_1": 0, "beta_2": 0})
 class AdamTrainer(Trainer):
-    r"""Adam. Its steps depend on moving averages of the gradient and of its square, corrected for their start at zero.
+    r"""Adam. Its steps depend on moving averages of the gradient and its square, which are corrected for starting at 0.
 
     .. math::
 
@@ -113,7 +125,8 @@ class AdamTrainer(Trainer):
         self._eps = self._checked("eps", eps, POSITIVE)
 
     def _numbers(self, scale: float) -> tuple[float, ...]:
-        # The betas are rounded to float32, as kernels do: 1 - float32(0.999) differs from 0.001 in the fifth digit.
+        # The betas were rounded to float32, because kernels read float32. Otherwise 1 - beta here would differ from
+        # 1 - beta there: for 0.999, in the fifth digit.
         number = self._updates + 1
         rate = self._rate * sqrt(1 - self._beta_2**number) / (1 - self._beta_1**number)
         return rate, scale, self._beta_1, self._beta_2, self._eps

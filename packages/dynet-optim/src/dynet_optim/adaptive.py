@@ -15,7 +15,13 @@ from .settings import FRACTION, POSITIVE, either
 
 
 def mean_square(h, g, scale, rho):
-    """Return the formula for the new moving average of squared gradients. `h` is the old one; `rho` is its weight."""
+    """Return the formula for the new moving average of squared gradients.
+
+    Args:
+        h: the old average.
+        g, scale: the gradient, and the factor by which this update multiplies it.
+        rho: the weight of the old average, in [0, 1).
+    """
     return h * rho + (g * scale) * (g * scale) * (1 - rho)
 
 
@@ -154,7 +160,7 @@ class AdadeltaTrainer(Trainer):
 
 @register(_rmsprop, {"e0": 0.1, "eps": 0.1, "rho": 0})
 class RMSPropTrainer(Trainer):
-    r"""RMSProp: Adagrad with a moving average of squared gradients in place of their sum.
+    r"""RMSProp. It divides the step of each element by the root of a moving average of its squared gradients.
 
     .. math::
 
@@ -165,7 +171,7 @@ class RMSPropTrainer(Trainer):
         m: the collection to train.
         e0, learning_rate: the learning rate :math:`\eta` (default 0.001).
         eps: added to the squares, so that the divisor is not zero.
-        rho: the decay of the average, in [0, 1).
+        rho: the decay of the average h, in [0, 1).
         edecay: how fast `update_epoch` lowers the rate: after n epochs it is (initial rate) / (1 + edecay * n).
 
     Raises:

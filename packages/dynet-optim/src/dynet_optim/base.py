@@ -32,7 +32,7 @@ class Trainer(Options, Resumable, OtherNames):
     gradients, which clipping uses. Updates are computed in float32, the norm in float64.
 
     If the collection has a weight decay, every update ends by multiplying all parameters by 1 - decay. This changes all
-    rows of lookup parameters, whether they were used or not, so it takes long if there are many.
+    rows of lookup parameters, even those that were not used, so it takes long if there are many rows.
     """
 
     rule: Update
@@ -58,7 +58,7 @@ class Trainer(Options, Resumable, OtherNames):
         return f"<{self._who} of {self._collection.name()}: {held}; {rate}, {updates}>"
 
     def _numbers(self, scale: float) -> tuple[float, ...]:
-        """Return the scalars that `rule` reads in this update, in the order in which it names them.
+        """Return the scalars that the rule reads in this update, in the order of the argument `numbers` of `Update`.
 
         This update multiplies the gradients by `scale`. So one of the scalars must be `scale` or have it as a factor.
         """
@@ -68,18 +68,18 @@ class Trainer(Options, Resumable, OtherNames):
         """Change all parameters by their gradients, and set the gradients to zero.
 
         If the norm of all gradients, times |s|, exceeds the clipping threshold, the gradients are scaled down so that
-        it equals the threshold. With sparse updates (the default), only those rows of lookup parameters are changed
-        that were used since the last update.
+        this product equals the threshold. With sparse updates (the default), a lookup parameter changes only in the
+        rows that were used since the last update.
 
-        If there are no gradients, because no call of `backward` has reached a parameter of the collection, this warns
-        once.
+        If there are no gradients, because no call of `backward` has reached a parameter of the collection, a warning
+        is given, but only the first time.
 
         Args:
             s: a factor by which the gradients are multiplied.
 
         Raises:
-            GradientError: a gradient is infinite or NaN. The parameters and the trainer have not changed, and all
-                gradients are zero, so that training can go on with the next example.
+            GradientError: a gradient is infinite or NaN. The parameters and the trainer have not changed, but all
+                gradients have been set to zero, so that training can go on with the next example.
         """
         table = self._table
         if table.version != PARAMETER_ROWS.version:
@@ -127,8 +127,9 @@ class Trainer(Options, Resumable, OtherNames):
     def _shrink(self, chosen: list[int] | None) -> None:
         """Apply weight decay once: multiply parameters by 1 - decay.
 
-        `chosen` has the indices of these parameters in a list of all, in which lookup parameters come last. None means
-        all parameters that are trained.
+        Args:
+            chosen: the indices of the parameters to multiply. All parameters of the collection are counted, lookup
+                parameters last. None means all parameters that are trained.
         """
         self._shrinking = self._shrinking or Table(self._collection, SHRINK)
         table = self._shrinking.prepared()
@@ -136,7 +137,7 @@ class Trainer(Options, Resumable, OtherNames):
         table.run([self._collection._weight_decay], dense=1)
 
     def _scale(self, squared: float, s: Number) -> float:
-        """Return the factor by which this update multiplies the gradients: s, or less in order to clip them.
+        """Return the factor by which this update multiplies the gradients: `s`, or less if they must be clipped.
 
         `squared` is the squared norm of the gradients. If it is not finite, set the gradients to zero and raise
         GradientError.
@@ -205,7 +206,7 @@ class Trainer(Options, Resumable, OtherNames):
         self._table = Table(self._collection, self.rule)
 
     def status(self) -> None:
-        """Write to stderr the learning rate, and the numbers of updates and of clipped ones since the last call."""
+        """Write the learning rate to stderr, and the numbers of updates and of clipped updates since the last call."""
         text = f"[lr={self._rate:g} clips={self._recent_clips} updates={self._recent_updates}] "
         print(text, end="", file=sys.stderr, flush=True)
         self._recent_clips = self._recent_updates = 0

@@ -1,7 +1,7 @@
 """Finds out why an update has no gradients, for a warning: does the last loss depend on the trainer's parameters?
 
 The last loss is the expression whose `backward` was called last. The table PARAMETER_ROWS has one or more rows for each
-parameter. In a graph, parameters are given by the numbers of these rows.
+parameter. A graph refers to a parameter by the number of one of these rows.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ def is_reached(collection: ParameterCollection) -> bool:
 
 
 def others(collection: ParameterCollection) -> str:
-    """Return the end of the warning: which trained parameters of other collections the graph of the last loss uses.
+    """Return a sentence for the end of the warning, if the graph of the last loss uses parameters of other collections.
 
-    Return "" if it uses none, or if the graph is gone.
+    The sentence names those that are trained. Return "" if there are none, or if the graph is gone.
     """
     if not is_loss_known():
         return ""

@@ -37,7 +37,7 @@ class Options:
 
     @property
     def learning_rate(self) -> float:
-        """The current learning rate. If it is set, later calls of `update_epoch` continue from the new value."""
+        """The current learning rate. If a program sets it, later calls of `update_epoch` start from the new value."""
         return self._rate
 
     @learning_rate.setter
@@ -53,7 +53,7 @@ class Options:
         return 1 + self._edecay * self._epoch
 
     def _scheduled_rate(self) -> float:
-        """Return the learning rate without the decay by epochs. `CyclicalSGDTrainer` overrides this."""
+        """Return what the learning rate would be if `edecay` were 0. `CyclicalSGDTrainer` overrides this."""
         return self._rate0
 
     def update_epoch(self, r: Number = 1.0) -> None:
@@ -78,7 +78,7 @@ class Options:
     def set_sparse_updates(self, su: bool) -> None:
         """Set whether updates skip the rows of lookup parameters that were not used since the last update.
 
-        With True, the default, the time for an update grows with the number of used rows only. With False, trainers
-        that remember earlier gradients (all except SGD without momentum) also change the other rows.
+        With True, the default, the time for an update depends on the number of used rows, not of all rows. With False,
+        trainers that remember earlier gradients (all except SGD without momentum) also change the other rows.
         """
         self._dense = int(not checked_flag("set_sparse_updates", "su", su))

@@ -8,7 +8,10 @@ RATE = "trainer.learning_rate"
 
 
 class OtherNames(Hinted):
-    """A base class of `Trainer`. Reading an attribute of other libraries raises an AttributeError with a hint."""
+    """A base class of `Trainer`, with hints for attributes that only the optimizers of other libraries have.
+
+    Reading one raises an AttributeError that says what to use instead.
+    """
 
 
 give_hints(

@@ -1,4 +1,4 @@
-"""TRAINERS, a table of all trainers. From it, tests are generated that compare each with its equations in numpy."""
+"""TRAINERS, a table of all trainers. Generated tests compare each trainer in it with the same equations in numpy."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Registered:
         reference: the trainer's equations in numpy. `reference(p, g, states, rate, t, **settings)` does update number t
             with the gradient g and the learning rate `rate`. It changes the parameter p and the list of `states`, all
             float64 arrays, in place.
-        settings: dicts of arguments to test the trainer with. `reference` gets the same arguments, except for the
-            learning rate, which is its argument `rate`.
+        settings: dicts of arguments; the trainer is tested with each of them. `reference` gets the same arguments,
+            except for the learning rate, which it gets as `rate`.
     """
 
     kind: type[Trainer]
@@ -42,7 +42,7 @@ def register(reference: Reference, *settings: dict[str, Any]) -> Callable[[Kind]
 
     Args:
         reference: the trainer's equations in numpy; see `Registered`.
-        settings: dicts of arguments to test the trainer with, in addition to the default arguments.
+        settings: dicts of arguments. The trainer is tested with each of them, and with the default arguments.
     """
 
     def decorate(kind: Kind) -> Kind:
@@ -53,5 +53,5 @@ def register(reference: Reference, *settings: dict[str, Any]) -> Callable[[Kind]
 
 
 def rounded(number: float) -> float:
-    """Return a number rounded to float32, as kernels read it, so that a reference computes with the same number."""
+    """Return a number rounded to float32. Kernels read it so, and a reference must compute with the same number."""
     return float(np.float32(number))

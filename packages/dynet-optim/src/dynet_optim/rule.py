@@ -1,8 +1,8 @@
 """Update rules of trainers. A rule is stated as formulas, from which its kernel is compiled.
 
 For each parameter, a rule may keep *states*: tensors of the parameter's shape, such as a moving average of gradients.
-It also reads a few scalars in each update, such as the learning rate: its *numbers*. In compiled code, each kernel has
-a number, its *opcode*.
+It also reads a few scalars in each update, such as the learning rate: its *numbers*. Compiled code refers to a kernel
+by an integer, its *opcode*.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NORM = KERNELS.add("gradient_norm", GradientNorm())  # the opcode of the kernel 
 
 @dataclass(frozen=True)
 class Rule:
-    """What `Table`, which updates all parameters of a trainer, needs to know about an update rule.
+    """What `Table`, the class that updates all parameters of a trainer, needs to know about an update rule.
 
     Attributes:
         opcode: the opcode of the rule's kernel.
@@ -33,14 +33,15 @@ class Rule:
 
 
 class Update(Rule):
-    """An update rule, made of formulas for the new value of a parameter `p` and of the rule's states.
+    """An update rule that is stated as formulas: one for the new value of a parameter `p`, and one for each state.
 
     Args:
         name: the name of the rule. Its kernel is called `update.` and this name.
         states: the names of the tensors that the rule keeps for each parameter. They have its shape and start at zero.
-        numbers: the names of the scalars that `Trainer._numbers` returns, in that order.
-        formulas: a function for `p` and one for each state, by name, which return the new values. The names of their
-            arguments say what they read: the old `p`, old states, the gradient `g`, and numbers.
+        numbers: the names of the scalars that `Trainer._numbers` returns, in the order in which it returns them.
+        formulas: functions that return new values. The keyword is `p` or the name of a state, whose new value it is.
+            The names of a function's arguments say what it reads: the old `p`, old states, the gradient `g`, or some of
+            `numbers`.
     """
 
     def __init__(self, name: str, states: tuple[str, ...], numbers: tuple[str, ...], **formulas: Callable):
@@ -48,7 +49,7 @@ class Update(Rule):
         super().__init__(opcode, len(states), len(numbers))
 
 
-CLEAR = Update("clear", (), ())  # only sets the gradients to zero, which the rules of trainers do, too
+CLEAR = Update("clear", (), ())  # only sets the gradients to zero; a trainer's own rule also does it after changing `p`
 SHRINK = Rule(
     KERNELS.add(
         "update.shrink",

@@ -13,7 +13,10 @@ from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError
 
 
 class Range(NamedTuple):
-    """The allowed values of a hyper-parameter: `words` describes them in error messages, `holds` tests a value."""
+    """The allowed values of a hyper-parameter.
+
+    `words` describes them in error messages. `holds` returns whether a value is one of them.
+    """
 
     words: str
     holds: Callable[[float], bool]
@@ -49,9 +52,17 @@ def checked(name: str, value: Any, range: Range) -> float:
 
 
 def places(name: str, given: Iterable[Index], among: Sequence[object]) -> list[int]:
-    """Return the indices `given` as a list of ints; raise if one of them is not an index of the sequence `among`.
+    """Return the indices in `given` as a list of ints.
 
-    The error message begins with `name`.
+    Args:
+        name: the words with which an error message begins.
+        given: the indices to check.
+        among: the sequence that they are indices of.
+
+    Raises:
+        ArgumentTypeError: `given` is not iterable, or has something that is not a number.
+        ArgumentError: an index has a fraction, or is infinite or NaN.
+        OutOfRangeError: an index is negative or too large.
     """
     try:
         listed = list(given)

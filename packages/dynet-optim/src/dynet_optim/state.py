@@ -29,7 +29,7 @@ Path = str | os.PathLike[str]
 
 
 class Resumable:
-    """The base class of `Trainer` that has its methods for saving, pickling and copying."""
+    """A base class of `Trainer`, with its methods for saving, pickling and copying."""
 
     _table: Table
 
@@ -38,7 +38,7 @@ class Resumable:
         raise NotImplementedError
 
     def __getstate__(self) -> tuple[dict[str, Any], list[list[np.ndarray]]]:
-        """Return what pickle stores: the trainer's attributes, and for each parameter copies of the states it keeps."""
+        """Return what pickle stores: the trainer's attributes, and for each parameter, copies of its states."""
         settings = {name: value for name, value in vars(self).items() if name not in NOT_PICKLED}
         return settings, [[kept.array.copy() for kept in states] for states in self._table.prepared().states_in_order()]
 
@@ -104,7 +104,7 @@ def write(fname: Path, name: str, numbers: Mapping[str, float], table: Table) ->
         fname: the file.
         name: the name of the trainer's class.
         numbers: the trainer's own numbers by name, such as the learning rate.
-        table: the trainer's table, whose `kept` has its states for each parameter.
+        table: the trainer's table. Its attribute `kept` has the states of each parameter.
     """
     model_files.save(as_tensors(name, numbers, table), fname)
 
@@ -127,7 +127,7 @@ def read(fname: Path, name: str, numbers: Mapping[str, float], table: Table) -> 
         fname: the file.
         name: the name of the trainer's class.
         numbers: the trainer's own numbers by name, as they are now.
-        table: the trainer's table.
+        table: the trainer's table, which must have the same parameters as the trainer that was saved.
 
     Returns:
         The trainer's own numbers in the file, with the same names and types as in `numbers`.
@@ -138,9 +138,9 @@ def read(fname: Path, name: str, numbers: Mapping[str, float], table: Table) -> 
 def load(
     stored: Sequence[StoredTensor], fname: Path, name: str, numbers: Mapping[str, float], table: Table
 ) -> dict[str, float]:
-    """Do what `read` does, but with tensors that were read from a file before.
+    """Do what `read` does, but take the tensors from `stored`, which the caller has read from a file.
 
-    `stored` has the tensors as `as_tensors` made them. `fname` is only for error messages.
+    They are the tensors that `as_tensors` returned when the file was written. `fname` is only for error messages.
     """
     states = _states(table)
     tensors = {tensor.name: tensor for tensor in stored}
@@ -161,7 +161,7 @@ def load(
 
 
 def _states(table: Table) -> list[tuple[StoredTensor, Block]]:
-    """Return all states of the trainer. Each is a pair: a tensor to store in a file, and the block of its memory."""
+    """Return all states of the trainer, each as a pair: a tensor to store in a file, and the state's memory."""
     return [
         # Names of parameters may repeat, so the index is part of the tensor's name.
         (StoredTensor(p._lookup, f"{p.name()}.{place}.{number}", p.type.dims, block.array, None), block)
@@ -171,7 +171,7 @@ def _states(table: Table) -> list[tuple[StoredTensor, Block]]:
 
 
 def as_three(numbers: Sequence[float]) -> np.ndarray:
-    """Return an array in which each of `numbers` is split into three float32 numbers, which add up to it."""
+    """Return a float32 array that has three numbers for each one in `numbers`. The three add up to that number."""
     parts = []
     for number in numbers:
         for _ in range(3):

@@ -7,7 +7,8 @@ call does both.
 A rule is how the trainer computes new values of parameters. For each parameter it keeps *states*: tensors of the same
 shape, such as a moving average of gradients. It reads a few *numbers*, such as the learning rate. The argument `dense`
 of many functions is 1 to read or change all rows of lookup parameters, and 0 for only those rows that were used since
-the last update.
+the last update. PARAMETER_ROWS is the table of all parameters of the program, with the addresses of their values and
+gradients. Its `version` changes when parameters are made, removed, frozen or unfrozen.
 """
 
 from __future__ import annotations
@@ -61,8 +62,10 @@ class Table:
         self.threads = np.zeros((at.MOST_THREADS, at.THREAD_ROW), np.int64)
         self.slots[CONTEXT.code] = library.code_address()
         self.slots[CONTEXT.sharing], self.slots[CONTEXT.threads] = sharing.address(), self.threads.ctypes.data
-        self.sum_block = block(4)  # two float64: the sum of squared gradients, and the limit for `run_if_below`
-        self.sum = self.sum_block.direct().cast("B").cast("d")  # the same two numbers for Python; empty for a GPU
+        # The memory of 4 floats, that is, of two float64: the sum of squared gradients, and the limit below which
+        # `run_if_below` updates. `sum` gives Python these two numbers; it is empty if they are on a GPU.
+        self.sum_block = block(4)
+        self.sum = self.sum_block.direct().cast("B").cast("d")
         self._grow_index(1 << 10)
 
     def _grow_index(self, size: int) -> None:
@@ -71,7 +74,7 @@ class Table:
         self.slots[CONTEXT.index_end] = size
 
     def prepared(self) -> Table:
-        """Return this table. First fill it anew if parameters were added, removed, frozen or unfrozen since then."""
+        """Return this table, filled anew if parameters were added, removed, frozen or unfrozen since the last time."""
         if self.version != PARAMETER_ROWS.version:
             self._prepare()
         return self
@@ -101,23 +104,25 @@ class Table:
         self.version = version  # set last: if an allocation above fails or is interrupted, the next call starts again
 
     def states_in_order(self) -> list[list[Block]]:
-        """Return a list of the states that the rule keeps, for each parameter and then for each lookup parameter."""
+        """Return the states that the rule keeps: a list for each parameter, and then for each lookup parameter."""
         return [self.kept[parameter._storage] for parameter in [*self.parameters, *self.lookups]]
 
     def choose(self, places: list[int]) -> None:
-        """Restrict updates to the parameters with these indices, in a list of all with lookup parameters at the end."""
+        """Restrict updates to the parameters with the indices `places`. All are counted, lookup parameters last."""
         self.rows[:, at.UPDATE.chosen] = 0
         self.rows[places, at.UPDATE.chosen] = 1
 
     def choose_all(self) -> None:
-        """Let updates change all parameters again, after `choose` has restricted them to some."""
+        """Let updates change all parameters that are trained. This ends the restriction that `choose` has made."""
         self.rows[:, at.UPDATE.chosen] = 1
 
     def squared_norm(self, dense: int, first: int = 0, last: int | None = None) -> float:
-        """Return the sum of the squared gradients of the trained parameters with indices from `first` to `last` - 1.
+        """Return the sum of the squared gradients of trained parameters.
 
-        The indices count all parameters, lookup parameters last. `dense` is 1 to read all rows of lookup parameters, 0
-        for only the rows that were used.
+        Args:
+            dense: 1 to read all rows of lookup parameters, 0 for only the rows that were used.
+            first, last: add up the gradients of the parameters with indices from `first` to `last` - 1, if they are
+                trained. All parameters are counted, lookup parameters last. None means the end.
         """
         last = self.count if last is None else last
         direct = self.sum
@@ -132,7 +137,7 @@ class Table:
         return direct[0] if direct else float(self.sum_block.array.view(np.float64)[0])
 
     def first_not_finite(self, dense: int) -> str:
-        """Return the name of the first parameter whose gradient is not finite."""
+        """Return the name of the first parameter whose gradient is not finite. `dense` is as for `squared_norm`."""
         everything = [*self.parameters, *self.lookups]
         bad = (k for k in range(self.count) if not math.isfinite(self.squared_norm(dense, k, k + 1)))
         return everything[next(bad)].name()
@@ -151,7 +156,7 @@ class Table:
         self._run(self.rule, dense)
 
     def clear(self, dense: int) -> None:
-        """Set the gradients of all trained parameters to zero."""
+        """Set the gradients of all trained parameters to zero. `dense` is as for `run`."""
         self._run(CLEAR, dense)
 
     def _run(self, rule: Rule, dense: int) -> None:
@@ -163,7 +168,7 @@ class Table:
             self._run(rule, dense)
 
     def run_if_below(self, threshold: float, numbers: Sequence[float], dense: int) -> float | None:
-        """Compute the norm of the gradients, and apply the rule in the same call if nothing needs to be clipped.
+        """Compute the norm of the gradients, and if nothing needs to be clipped, apply the rule in the same call.
 
         Args:
             threshold: the clipping threshold; 0 means that gradients are never clipped.
@@ -171,8 +176,8 @@ class Table:
             dense: 1 to update all rows of lookup parameters, 0 for only the rows that were used.
 
         Returns:
-            The sum of the squared gradients. None if no parameter was changed, because gradients must be clipped or
-            because one call cannot do both here: the caller then has to call `squared_norm` and `run`.
+            The sum of the squared gradients if the rule was applied. Else None: gradients must be clipped, or one call
+            cannot do both here. Then no parameter was changed, and the caller has to call `squared_norm` and `run`.
         """
         together, totals = self.machine.norm_and_update, self.sum
         if together is None or not totals:
@@ -189,10 +194,10 @@ class Table:
         return totals[0] if self.slots[STATUS] == READY else None
 
     def _make_room(self) -> None:
-        """Do what is needed after a compiled call that has failed: enlarge the buffer in which it lists addresses.
+        """Enlarge the buffer in which compiled code lists addresses, after a call that failed because it was too small.
 
         Raises:
-            NoCodeError: the call has not failed for lack of room, but because a kernel's machine code is not loaded.
+            NoCodeError: the call failed for another reason: a kernel's machine code is not loaded.
         """
         if self.slots[STATUS] == at.NO_CODE:
             self.version = -1  # makes the next update load the kernels again

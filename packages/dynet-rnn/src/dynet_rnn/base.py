@@ -52,10 +52,10 @@ class LayersBuilder(Hinted):
     """
 
     _collection: str
-    _listed: int | None = None  # how many parameters of a layer, from the first on, `get_parameters` lists; None: all
+    _listed: int | None = None  # how many parameters of a layer `get_parameters` lists, from the first on; None: all
     _rates: tuple[float, ...] = ()  # the dropout rates; the subclass decides what each of them applies to
     _spec: tuple[Any, ...] = ()
-    _run: Any = None  # a `Run` object, which the states from the last call of `initial_state` share; else None
+    _run: Any = None  # the `Run` object of the states from the last call of `initial_state`; None before the first
 
     def __init__(self, layers: Index, input_dim: Index, hidden_dim: Index, model: ParameterCollection):
         name = self.whoami()
@@ -144,9 +144,9 @@ give_hints(
 class _RNNBuilder(LayersBuilder):
     """Base of the builders of networks that read sequences.
 
-    A subclass sets `_cell`, which holds the equations for one step of a layer and the names of its parameters. If a
-    layer has more parameters than the cell, or has them in another order, the subclass also sets `_names`: the names
-    of all parameters of a layer.
+    A subclass sets `_cell`, which holds the equations for one step of a layer, and the shapes of the parameters in
+    them by name. If a layer has more parameters than these, or has them in another order, the subclass also sets
+    `_names`: the names of all parameters of a layer.
     """
 
     _cell: Cell
@@ -154,9 +154,10 @@ class _RNNBuilder(LayersBuilder):
 
     def __init__(self, layers: Index, input_dim: Index, hidden_dim: Index, model: ParameterCollection):
         super().__init__(layers, input_dim, hidden_dim, model)
-        self._known: dict[bool, tuple[list[list[Expression]], Layers]] = {}  # results of `_loaded` by its argument
+        self._known: dict[bool, tuple[list[list[Expression]], Layers]] = {}  # `update` -> result of `_loaded`
         self._run: Run | None = None
-        self._start: RNNState | None = None  # the initial state, which the sequences of a graph share if dropout is off
+        # The initial state, if all sequences of a graph can share one, as without dropout. None: make a new one.
+        self._start: RNNState | None = None
 
     # Initial states
 
@@ -164,8 +165,8 @@ class _RNNBuilder(LayersBuilder):
         """Return the state before the first input of a sequence.
 
         Args:
-            vecs: the initial vectors of size hidden_dim, in the order of `RNNState.set_s`: h of each layer; for an
-                LSTM, c of each layer and then h of each layer. None means zeros.
+            vecs: the initial vectors of size hidden_dim, in the order of `RNNState.set_s`: h of each layer, or for an
+                LSTM, first c of each layer and then h of each layer. None means zeros.
             update: False treats the parameters as constants: they get no gradient from this sequence.
 
         Raises:
@@ -216,7 +217,7 @@ class _RNNBuilder(LayersBuilder):
     # Dropout rates, and steps with dropout
 
     def _is_plain(self) -> bool:
-        """Return whether a step consists of the cells of the layers only, because all dropout rates are 0."""
+        """Return whether a step computes only the cell of each layer. Here: whether all dropout rates are 0."""
         return not any(self._rates)
 
     def set_dropout(self, f: Number) -> None:
@@ -237,9 +238,11 @@ class _RNNBuilder(LayersBuilder):
             self._run.plain, self._run.masks = self._is_plain(), None
 
     def advance(self, state: RNNState, x: Expression) -> RNNState:
-        """Read the input x with dropout, and return the state after it.
+        """Read the input x, with dropout, and return the new state.
 
-        `RNNState.add_input` calls this, after it has checked x, if `_is_plain` returns False.
+        Args:
+            state: the state before this step.
+            x: the input. `RNNState.add_input`, which calls this method if `_is_plain` returns False, has checked it.
         """
         run, values = state._run, len(self._cell.state)
         places, batches = [], []
@@ -262,8 +265,14 @@ class _RNNBuilder(LayersBuilder):
     def _drop_state(self, state: RNNState, k: int, before: list[Any]) -> list[Any]:
         """Return the previous state of layer k after dropout. Here it is unchanged; subclasses override this.
 
-        `before` and the result say where each value of the state, such as h or c, is: ((batch size, offset), node
-        number). The value starts `offset` floats after the start of the node's memory.
+        Args:
+            state: the previous state of all layers.
+            k: the number of the layer.
+            before: where the previous state of the layer is: ((batch size, offset), node number) for each of its
+                values, such as h and c. The value starts `offset` floats after the start of the node's memory.
+
+        Returns:
+            Where the values after dropout are, in the same form as `before`.
         """
         return before
 

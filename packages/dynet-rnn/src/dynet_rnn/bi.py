@@ -112,7 +112,7 @@ class BiRNNBuilder:
         return [builder for pair in self.builder_layers for builder in pair]
 
     def transduce(self, es: Iterable[Expression]) -> list[Expression]:
-        """Read a sequence. Return an output for each input: the two outputs of the last layer for it, concatenated."""
+        """Read a sequence. For each input, return the outputs of the last layer's two networks, concatenated."""
         return self._outputs(list(es), self.builder_layers)
 
     def _outputs(self, es: list[Expression], layers: Sequence[tuple[_RNNBuilder, _RNNBuilder]]) -> list[Expression]:

@@ -10,7 +10,12 @@ from dynet_core.errors import ArgumentError, ArgumentTypeError
 
 
 def checked_numbers(word_dict: Mapping[str, int]) -> dict[str, int]:
-    """Return a dict from words to their numbers as ints. Raise unless the numbers are 0, 1, 2, ... without gaps."""
+    """Return `word_dict` with the numbers as ints.
+
+    Raises:
+        ArgumentTypeError: `word_dict` is not a mapping, or is empty.
+        ArgumentError: the numbers are not 0, 1, 2, ... without gaps.
+    """
     name = "ClassFactoredSoftmaxBuilder"
     if not isinstance(word_dict, Mapping) or not word_dict:
         raise ArgumentTypeError(f"{name}: word_dict must map words to their numbers, got {word_dict!r:.60}")
@@ -21,15 +26,17 @@ def checked_numbers(word_dict: Mapping[str, int]) -> dict[str, int]:
 
 
 def read_clusters(cluster_file: str | os.PathLike[str], word_dict: Mapping[str, int]) -> list[list[int]]:
-    """Read a file of lines `cluster word`, and return a list of word numbers for each cluster.
+    """Read a file of lines `cluster word`, and return for each cluster the list of its words' numbers.
 
     The clusters are in the order of their first lines in the file.
 
     Args:
+        cluster_file: the path of the file.
         word_dict: the number of each word.
 
     Raises:
-        ArgumentError: the file has a word twice, or the file and `word_dict` do not have the same words.
+        ArgumentError: a line is not of this form, or the file has a word twice, or the file and `word_dict` do not have
+            the same words.
     """
     name, path = "ClassFactoredSoftmaxBuilder", os.fspath(cluster_file)
     clusters: dict[str, list[int]] = {}

@@ -32,8 +32,9 @@ class CoupledLSTMBuilder(Variational):
         hidden_dim: the size of h, the output of a layer, and of c, its memory.
         model: the collection that gets the parameters: for each layer
             :math:`W_{ix}, W_{ih}, W_{ic}, b_i, W_{ox}, W_{oh}, W_{oc}, b_o, W_{cx}, W_{ch}, b_c`.
-        ln_lstm, forget_bias: accepted because the `spec` of a `VanillaLSTMBuilder` has them. This network has neither,
-            so they must have their default values.
+        ln_lstm, forget_bias: accepted because the `spec` of a `VanillaLSTMBuilder` has them, and DyNet 2 calls that
+            class `LSTMBuilder`. This network has neither layer normalisation nor a forget bias, so they must have
+            their default values.
 
     Raises:
         ArgumentError: ln_lstm or forget_bias does not have its default value.

@@ -28,7 +28,7 @@ class Variational(_RNNBuilder):
     Source: Gal and Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks", 2016.
     """
 
-    _rates = (0.0, 0.0)  # for the input x and for h; a subclass may have a third rate, for c
+    _rates = (0.0, 0.0)  # the rates for the input x and for h; a subclass may have a third rate, for c
 
     def set_dropouts(self, d: Number, d_r: Number) -> None:
         """Set one dropout rate for inputs and another one for previous states.
@@ -54,10 +54,14 @@ class Variational(_RNNBuilder):
             self._draw_masks(self._run, batch)
 
     def _draw_masks(self, run: Run, batch: int) -> list[list[Expression | None]]:
-        """Draw the masks of a sequence with this batch size. Keep them in `run.masks`, and return them.
+        """Draw the masks of a sequence, keep them in `run.masks`, and return them.
 
         For each layer there is a mask for the input, then one for h, and in some networks one for c. A mask is None if
         its dropout rate is 0.
+
+        Args:
+            run: what the states of the sequence have in common.
+            batch: the batch size of the masks.
         """
         layers, size, hidden, *_ = self._spec
         run.masks = [
@@ -73,9 +77,10 @@ class Variational(_RNNBuilder):
         return _masked(x, (run.masks or self._draw_masks(run, x.type.batch))[k][0])
 
     def _drop_h(self, run: Run, k: int, h: Expression) -> Expression:
-        """Return h, the previous output of layer k, after dropout. Only for steps with layer normalisation.
+        """Return h, the previous output of layer k, after dropout.
 
-        Such a step consists of several operations on expressions. In all other steps, `_drop_state` applies dropout.
+        Only networks with layer normalisation use this, because they compute a step by operations on expressions. In
+        all other networks, `_drop_state` applies dropout.
         """
         return _masked(h, run.masks[k][1])
 

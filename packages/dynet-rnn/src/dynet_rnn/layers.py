@@ -30,9 +30,10 @@ class Layers:
 
     Attributes:
         cell: the equations of one step of a layer.
-        inputs: for each layer, the parameters that are applied to the input x, b + W x for each gate: b, W, b, W, ...
+        inputs: for each layer, the parameters that are applied to the input x: b, W, b, W, ... Each pair gives b + W x
+            for one gate, or for several, one below the other.
         weights: for each layer, the parameters that are applied to the previous state.
-        hidden: the size of h.
+        hidden: the size of h, the output of a layer.
         forms: the results of `form` so far, by its arguments.
     """
 
@@ -57,8 +58,9 @@ class Layers:
         The head is the record without the nodes of the previous state and of the input, which follow it.
 
         Args:
+            k: the number of the layer.
             x: the Dim of the input.
-            previous: where the step finds the previous state, and its batch size (see `Form`).
+            previous: the batch size of the previous state, and where it is in memory: an entry of `Form.previous`.
         """
         inputs, weights = self.inputs[k], self.weights[k]
         batch = common_batch(x, previous)
@@ -77,7 +79,7 @@ class Layers:
         Args:
             state: ((batch size, offset in floats), node number) for each value of the previous state, such as h and c.
                 The value starts at this offset in the memory of the node.
-            rank: how many dimensions h gets, by trailing dimensions of size 1.
+            rank: how many dimensions the new h has. All but the first have size 1.
         """
         head, batch = self.step(k, x.type, tuple([shape for shape, _ in state]))
         return graph.add(self.vector(batch, rank), 2, head, (*[place for _, place in state], x.at))
@@ -87,7 +89,7 @@ class Layers:
         return Dim.of(of_rank((self.hidden,), rank), batch)
 
     def form(self, previous: tuple[Previous, ...], ranks: tuple[int, ...]) -> Form:
-        """Return the `Form` with the attributes `previous` and `ranks`. It is made by the first call with them."""
+        """Return the `Form` with these `previous` and `ranks`. Equal arguments always give the same object."""
         found = self.forms.get((previous, ranks))
         if found is None:
             found = self.forms[previous, ranks] = Form(self, previous, ranks)
@@ -99,10 +101,10 @@ class Form:
 
     Attributes:
         layers: the parameters of the network.
-        previous: for each layer, the batch size of the state, and where it is in memory. An int: the batch size; the
-            state is the result of a step, so one node holds all of its values. A tuple: the state was set by vectors,
-            so each value, such as h or c, has its own node; there is (batch size, offset in floats within the node)
-            for each. The tuple is empty at the start of a sequence, where there is no state.
+        previous: for each layer, the batch size of the state, and where it is in memory. An int is the batch size of a
+            state that a step has computed: one node holds all of its values. A tuple means that the state was set to
+            given vectors: each value, such as h or c, has its own node, and the tuple has (batch size, offset in
+            floats within the node) for each value. It is empty at the start of a sequence, where there is no state.
         ranks: the number of dimensions of h in each layer: 1, or more if the initial vectors had trailing 1s, such as
             (m, 1). The results keep them, as in DyNet.
         dims: the Dim of h in each layer if the state is the result of a step; else empty.
@@ -127,7 +129,7 @@ class Form:
         self.sequences: dict[Dim, tuple[Any, ...]] = {}
 
     def steps(self, x: Dim) -> tuple[tuple[int, ...], tuple[tuple[int, tuple[int, ...]], ...], Form]:
-        """Return how to record a step for an input with this Dim. Raise ShapeError if the input does not fit.
+        """Return how to record a step whose input has the Dim x. Raise ShapeError if this Dim does not fit.
 
         Returns:
             (head of the first layer, (layer, head) for each layer above it, form of the next state). A head is the
@@ -140,7 +142,7 @@ class Form:
         return found
 
     def sequence(self, x: Dim) -> tuple[tuple[tuple[int, int, int, tuple[int, ...]], ...], Form]:
-        """Return how to record a whole sequence of inputs with this Dim, as one record for each layer.
+        """Return how to record a whole sequence of inputs, which all have the Dim x, as one record for each layer.
 
         Returns:
             (an entry for each layer, form of the state after a step). An entry is (layer, number of the signature,
@@ -165,7 +167,7 @@ class Form:
 
 
 def check_vector(what: str, x: Dim, taker: str, size: int) -> None:
-    """Raise ShapeError if x is not the Dim of a vector of this size. Trailing 1s are allowed.
+    """Raise ShapeError if x is not the Dim of a vector of this size. Trailing dimensions of size 1 are allowed.
 
     Args:
         what: words for the vector in the error message, such as "add_input: the input".
@@ -179,12 +181,14 @@ def check_vector(what: str, x: Dim, taker: str, size: int) -> None:
 
 
 def common_batch(x: Dim, previous: Previous) -> int:
-    """Return the batch size of the state after a step, given the Dim x of the input.
+    """Return the batch size of the state after a step: that of the input or of the state before, whichever is larger.
 
-    The batch sizes of the input and of `previous`, the state before (see `Form`), must be equal, or one must be 1.
+    Args:
+        x: the Dim of the input.
+        previous: the batch size of the state before, and where it is in memory: an entry of `Form.previous`.
 
     Raises:
-        ShapeError: the batch sizes do not fit.
+        ShapeError: the batch sizes differ, and neither is 1.
     """
     sizes = [previous] if isinstance(previous, int) else [size for size, _ in previous]
     batch = max([x.batch, *sizes])

@@ -54,7 +54,7 @@ def _normalised(x, h, c, Wx, Wh, b, gh, bh, gx, bx, gc, bc):
     def norm(v, g, b):
         return g * (v - v.mean(0)) / v.std(0) + b
 
-    recurring = norm(Wh @ h, gh, bh) if h.any() else 0  # the first step, with h = 0, has no such term
+    recurring = norm(Wh @ h, gh, bh) if h.any() else 0  # left out in the first step, where h is 0
     return _step_from_gates(b + norm(Wx @ x, gx, bx) + recurring, c, 1.0, lambda c: norm(c, gc, bc))
 
 
@@ -83,10 +83,10 @@ class VanillaLSTMBuilder(Variational):
         input_dim: the size of an input.
         hidden_dim: the size of h, the output of a layer, and of c, its memory.
         model: the collection that gets the parameters: for each layer :math:`W_x` (4 hidden_dim, input size),
-            :math:`W_h` (4 hidden_dim, hidden_dim) and :math:`b`. The rows are first those of i, then of f, o and
-            :math:`\tilde c`.
-        ln_lstm: whether to apply layer normalisation to :math:`W_x x`, :math:`W_h h` and c. It has six parameters
-            in each layer. They belong to `model` itself, as in DyNet, and `get_parameters` does not list them.
+            :math:`W_h` (4 hidden_dim, hidden_dim) and :math:`b` (4 hidden_dim). The first hidden_dim rows of each are
+            for i, the next for f, then for o and :math:`\tilde c`.
+        ln_lstm: whether to apply layer normalisation to :math:`W_x x`, :math:`W_h h` and c. This adds six parameters
+            to each layer. They belong to `model` itself, as in DyNet, and `get_parameters` does not list them.
         forget_bias: the number that is added to :math:`b_f`, which is 1 in the formula.
 
     Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997; forget gate: Gers et al., 2000.
@@ -111,7 +111,7 @@ class VanillaLSTMBuilder(Variational):
     ):
         self._norms_in = model if ln_lstm else None
         self._forget_bias = float(forget_bias)
-        # Maps `update` to the last result of `_loaded`, followed by the version of the graph in which it is valid.
+        # `update` -> the last result of `_loaded` for it, and the version of the graph in which this result is valid.
         self._computed: dict[bool, tuple[Any, ...]] = {}
         super().__init__(layers, input_dim, hidden_dim, model)
         self._spec = (*self._spec, bool(ln_lstm), self._forget_bias)
@@ -128,9 +128,9 @@ class VanillaLSTMBuilder(Variational):
 
     @property
     def _outside(self) -> list[Parameters]:
-        """The parameters of layer normalisation, which are outside the builder's own collection, as in DyNet.
+        """The parameters of layer normalisation. As in DyNet, they are not in the builder's own collection.
 
-        When a builder is saved, they are stored in addition to that collection.
+        The functions that save and load a builder read this property, so that files hold these parameters, too.
         """
         own = self.param_collection().name()
         return [p for layer in self._parameters for p in layer if not p.name().startswith(own)]
@@ -146,9 +146,9 @@ class VanillaLSTMBuilder(Variational):
         return self._computed[update][:2]
 
     def _is_computed(self) -> bool:
-        """Return whether the cell reads expressions that are computed from the parameters, once per graph.
+        """Return whether the cell reads weights that are computed from the parameters, such as b plus a forget bias.
 
-        If this is False, the cell reads the parameters themselves.
+        They are computed once per graph. If this is False, the cell reads the parameters themselves.
         """
         return self._forget_bias != 1 and self._norms_in is None
 
@@ -156,9 +156,12 @@ class VanillaLSTMBuilder(Variational):
         return [p.expr(update) for p in layer]
 
     def _shifted(self, found: list[list[Expression]]) -> list[list[Expression]]:
-        """Return the parameters of each layer as the cell reads them. They give the network its forget bias.
+        """Return the parameters of each layer as the cell reads them: with a `b` that includes the forget bias.
 
-        The cell itself adds 1 to the forget gate. If the forget bias is not 1, the difference is added to b here.
+        The cell itself adds 1 to the forget gate, so only the difference between the forget bias and 1 is added here.
+
+        Args:
+            found: the parameters of each layer, as expressions.
         """
         if self._forget_bias == 1:
             return found
@@ -170,7 +173,7 @@ class VanillaLSTMBuilder(Variational):
         return self._norms_in is None and super()._is_plain()
 
     def advance(self, state: RNNState, x: Expression) -> RNNState:
-        """Read the input x with dropout and layer normalisation, as far as they are on. Return the state after it."""
+        """Read the input x, with dropout and layer normalisation if they are on, and return the new state."""
         if self._norms_in is None:
             return super().advance(state, x)
         run = state._run
@@ -250,7 +253,7 @@ class SparseLSTMBuilder(VanillaLSTMBuilder):
     def set_sparsity(self, sparsity: Number) -> None:
         """Prune the weights of smallest magnitude among the weights of all layers.
 
-        Weights that are pruned already stay pruned, unless the share is lowered.
+        A weight that was pruned before stays pruned, unless this call lowers the share.
 
         Args:
             sparsity: the share of all weights that are pruned after this call, in [0, 1].

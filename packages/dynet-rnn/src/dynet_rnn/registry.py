@@ -23,8 +23,8 @@ class Registered:
         kind: the builder class.
         arguments: the arguments to make a builder with, other than the sizes and the collection.
         step: a numpy function for one step of one layer. `step(x, *state, *parameters)` returns the new state: one
-            float64 array, or a tuple of several. At the start of a sequence, `state` is 0. `parameters` has all
-            parameters of the layer, in the order in which the builder creates them.
+            float64 array, or a tuple of several. At the start of a sequence, the arrays in `state` are 0. `parameters`
+            has all parameters of the layer, in the order in which the builder creates them.
     """
 
     kind: type[_RNNBuilder]
@@ -33,15 +33,15 @@ class Registered:
 
 
 BUILDERS: dict[str, Registered] = {}
-"""The registered builders. A key is the name of the class, followed by the arguments if there are any."""
+"""The registered builders. A key is the class's name and the arguments, such as "VanillaLSTMBuilder, ln_lstm=True"."""
 
 
 def register(*others: tuple[dict[str, Any], Step], step: Step | None = None) -> Callable[[Kind], Kind]:
     """Return a decorator that adds a builder class to `BUILDERS`, from which its tests are generated.
 
     Args:
-        others: pairs (arguments, step) to test in addition to the default arguments; see `Registered`.
-        step: the numpy step for the default arguments. None means `cell_step` of the class.
+        others: pairs (arguments, step), see `Registered`. The tests use these arguments as well as the default ones.
+        step: the numpy function for the default arguments. None means the one that `cell_step` returns for the class.
     """
 
     def decorate(kind: Kind) -> Kind:
@@ -54,9 +54,9 @@ def register(*others: tuple[dict[str, Any], Step], step: Step | None = None) -> 
 
 
 def cell_step(kind: type[_RNNBuilder]) -> Step:
-    """Return a numpy function for one step of one layer: `Cell.reference`, with the arguments of `Registered.step`.
+    """Return a numpy function that computes one step of one layer and has the arguments of `Registered.step`.
 
-    These include all parameters of the layer. The cell may use only some of them.
+    It calls `Cell.reference`, which the cell brings along, with those of the layer's parameters that the cell uses.
     """
     cell, names = kind._cell, kind._names or tuple(kind._cell.parameters)
     reference = cell.reference

@@ -127,7 +127,13 @@ class SoftmaxBuilder(ABC):
     def _begin(self, rep_dim: Index, model: ParameterCollection, collection: str) -> int:
         """Do what all constructors begin with: check `rep_dim` and `model`, and add a collection to the model.
 
-        `rep_dim` is the size of the vector x; return it as an int. `collection` is the name of the new collection.
+        Args:
+            rep_dim: the size of the vector x.
+            model: the collection that gets the new collection.
+            collection: the name of the new collection, which the parameters will be added to.
+
+        Returns:
+            `rep_dim` as an int.
         """
         name = self.whoami()
         size = checked_size(name, "rep_dim", rep_dim)
@@ -137,7 +143,7 @@ class SoftmaxBuilder(ABC):
         return size
 
     def _add(self, rows: int, size: int, bias: bool) -> list[Parameters]:
-        """Create a weight matrix (rows, size), with a row for each class. If `bias` is true, also create a bias."""
+        """Create a weight matrix of shape (rows, size), with a row for each class, and, if `bias` is true, a bias."""
         weights = self._model.add_parameters((rows, size))
         return [weights, self._model.add_parameters((rows,), init=ConstInitializer(0.0))] if bias else [weights]
 
@@ -345,7 +351,7 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
 
         Args:
             x: a vector (rep_dim,).
-            classid: the number of the cluster. Clusters are numbered in the order of their first lines in the file.
+            classid: the number of the cluster. The first cluster in the file is number 0, the next new one 1, etc.
             update: False treats the parameters as constants: they get no gradient.
         """
         return self._subclass("subclass_logits", x, classid, update)

@@ -10,7 +10,9 @@ from .state import RNNState
 
 
 class StackedRNNState:
-    """The states of several recurrent networks. The first reads the inputs, each other the outputs of the one before.
+    """The states of several recurrent networks that are stacked: each reads the outputs of the one before.
+
+    The first network reads the inputs.
 
     Args:
         states: a state for each network, first network first.
@@ -25,7 +27,7 @@ class StackedRNNState:
         return f"<{len(self.states)} states, one on top of the other: {', '.join(map(repr, self.states))}>"
 
     def add_input(self, x: Expression) -> StackedRNNState:
-        """Have the first network read x, and each other network the output of the one before. Return the new state."""
+        """Read one more input, x, and return the state after it. Only the first network reads x itself."""
         states = []
         for state in self.states:
             states.append(state.add_input(x))

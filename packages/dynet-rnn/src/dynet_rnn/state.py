@@ -2,8 +2,8 @@
 
 Each layer applies a *cell*, the equations for one step. The state of a cell has one or two *values*, which are vectors:
 h, the output, and for an LSTM also c, the memory. For each input that a layer reads, one node of the graph holds the
-new state of the layer: h and then c. The number of this node is called its place. `layers.py` explains *records*, the
-operations that the graph stores, and `Form`, the shapes of a state.
+new state of the layer: h and then c. The number of this node is called the place of the state. `layers.py` explains
+*records*, the operations that the graph stores, and `Form`, the shapes of a state.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from .layers import START, Form, Layers
 
 @functools.cache
 def place_in(dim: Dim, offset: int) -> Signature:
-    """Return the signature of a node whose value is a part of its operand's value, with the shape `dim`.
+    """Return the signature of a node that has one operand, and whose value is a part of the operand's value.
 
-    A signature says what a node computes, and for which shapes. Here nothing is copied: the node uses the operand's
-    memory, from `offset` floats after its start.
+    The node's value has the shape `dim`. It starts `offset` floats after the start of the operand's value, and is not
+    copied. (A signature says what a node computes, and for which shapes.)
     """
     return alias(dim, offset=offset)
 
@@ -62,23 +62,23 @@ class Builder(Protocol):
         ...
 
     def advance(self, state: RNNState, x: Expression) -> RNNState:
-        """Read the input x with dropout and layer normalisation, as far as they are on. Return the state after it."""
+        """Read the input x, with dropout and layer normalisation if they are on, and return the state after `state`."""
         ...
 
 
 class Run:
-    """What all states share that come from one call of a builder's `initial_state`.
+    """What all states that stem from one call of a builder's `initial_state` have in common.
 
     Attributes:
         builder: the builder that made the states.
         graph: the graph that has the nodes of the states.
-        version: the version of the graph when the states were made. From it, `PinnedGraph.as_of` finds out whether the
-            graph still has their nodes.
+        version: the version of the graph when `initial_state` was called. From it, `PinnedGraph.as_of` finds out whether the
+            graph still has the nodes of the states.
         layers: the parameters of the layers in the order in which the cell reads them.
         expressions: the parameters of each layer as expressions, in the builder's order.
-        plain: whether a step consists of the cell of each layer only, without dropout and layer normalisation.
-        masks: for dropout with the same masks (random factors) at all steps: the masks of each layer; None until they
-            are drawn.
+        plain: whether a step computes only the cell of each layer, without dropout and layer normalisation.
+        masks: the masks of each layer, in networks whose dropout uses the same masks at all steps. A mask is a vector
+            of random factors. None means that they have not been drawn, or that the network draws new ones each step.
     """
 
     __slots__ = ("builder", "expressions", "graph", "layers", "masks", "plain", "version")
@@ -118,9 +118,9 @@ class RNNState(Hinted):
     """
 
     # `_form` has the shapes of the state. After an input, `_places` has for each layer the number of the node that
-    # holds all values of the layer's state. `_vectors` has a tuple for each value (h, then c): the value of each layer
-    # as an expression. A state that was set by expressions has only `_vectors`. After an input, `_vectors` is None
-    # until the method `vectors` is called.
+    # holds all values of the layer's state. `_vectors` has a tuple for each value (h, then c): this value of each
+    # layer, as an expression. In a state that was set to given expressions, `_places` is None. After an input,
+    # `_vectors` is None until the method `vectors` is called.
     __slots__ = ("_form", "_output", "_places", "_prev", "_run", "_vectors")
 
     _form: Form
@@ -144,7 +144,10 @@ class RNNState(Hinted):
 
     @classmethod
     def of(cls, run: Run, prev: RNNState | None, vectors: list[tuple[Expression, ...]]) -> RNNState:
-        """Return a state after `prev` with these `vectors`: for each value (h, then c), a tuple with one per layer."""
+        """Return a state that follows `prev` and consists of the given `vectors`.
+
+        `vectors` has a tuple for h, and for an LSTM another one for c. Each has a vector for each layer.
+        """
         shapes = tuple([tuple([(e.type.batch, 0) for e in layer]) for layer in zip(*vectors)])
         ranks = tuple([len(e.type.dims) if run.layers.cell.carries else 1 for e in vectors[-1]])
         form = run.layers.form(shapes, ranks)
@@ -160,7 +163,7 @@ class RNNState(Hinted):
         output: Expression | None,
         vectors: Sequence[tuple[Expression, ...]] | None = None,
     ) -> RNNState:
-        """Return a state whose attributes `_run`, `_prev`, `_form` and so on are set to the arguments."""
+        """Return a new state. Its attributes `_run`, `_prev`, `_form` and so on are the arguments of these names."""
         state = cls()
         state._run, state._prev, state._form = run, prev, form
         state._places, state._output, state._vectors = places, output, vectors  # type: ignore[assignment]
@@ -175,7 +178,7 @@ class RNNState(Hinted):
             x: a vector of size input_dim. The batch sizes of x and of the state must be equal, or one must be 1.
 
         Raises:
-            ShapeError: x has another size, or its batch size does not fit.
+            ShapeError: x is not of size input_dim, or its batch size does not fit.
         """
         run, places = self._run, self._places
         try:
@@ -248,22 +251,22 @@ class RNNState(Hinted):
             found = sequence(following.top, (signature, size + count, *given, *states), found, dim, run.version)
             if found is None:
                 graph_of("transduce", xs)
-                if layer:  # layer 0 could be recorded, so the graph has been renewed since then
+                if layer:  # layer 0 was recorded, so `renew_cg` must have been called since
                     raise StaleExpressionError(is_gone(run.version))
                 return None
             dim = following.top
         return found
 
     def operands(self, layer: int) -> tuple[int, ...]:
-        """Return the numbers of the nodes that hold this layer's state: one for all values, or one for each value."""
+        """Return the numbers of the nodes that hold this layer's state: one node for all values, or one for each."""
         if self._places is not None:
             return (self._places[layer],)
         return tuple([vectors[layer].at for vectors in self._vectors if vectors])
 
     def _add_unusual(self, x: Expression) -> RNNState:
-        """Do the work of `add_input` in all cases but the usual one, for which `add_input` has fast code.
+        """Do the work of `add_input` in the cases that its fast code does not cover.
 
-        Such cases are new shapes, a parameter as input, a state that was set by expressions, dropout and errors.
+        These are new shapes, a parameter as input, a state that was set to given expressions, dropout and errors.
         """
         run = self._run
         graph = graph_of("add_input", (x,))
@@ -284,7 +287,7 @@ class RNNState(Hinted):
         return RNNState.made(run, self, form, places, x)
 
     def is_plain(self) -> bool:
-        """Return whether a step consists of the cell of each layer only, without dropout and layer normalisation."""
+        """Return whether a step computes only the cell of each layer, without dropout and layer normalisation."""
         return self._run.plain
 
     # What is in the state
@@ -318,7 +321,7 @@ class RNNState(Hinted):
         return self.vectors(0)
 
     def s(self) -> tuple[Expression, ...]:
-        """Return all vectors of the state: h of each layer; for an LSTM, c of each layer and then h of each layer."""
+        """Return all vectors of the state: h of each layer, or for an LSTM, c of all layers and then h of all."""
         values = range(len(self._run.layers.cell.state))
         return tuple([vector for value in reversed(values) for vector in self.vectors(value)])
 
@@ -345,13 +348,13 @@ class RNNState(Hinted):
         """Return a copy of this state in which the vectors are replaced.
 
         Args:
-            es: the new vectors of size hidden_dim, in the order of `s`: h of each layer; for an LSTM, c of each layer
-                and then h of each layer. If only c of each layer is given, h stays as it is.
+            es: the new vectors of size hidden_dim, in the order of `s`: h of each layer, or for an LSTM, first c of
+                each layer and then h of each layer. If only c of each layer is given, h stays as it is.
         """
         return self.with_vectors("set_s", es)
 
     def with_vectors(self, name: str, es: Sequence[Expression] | None) -> RNNState:
-        """Do what `set_s` does, for the method `name`, which error messages mention."""
+        """Do what `set_s` does. `name` is the name of the method that error messages mention."""
         count, values = len(self._run.layers), len(self._run.layers.cell.state)
         given = self._checked(name, es, (count, count * values))
         if len(given) < count * values:
@@ -373,8 +376,8 @@ class RNNState(Hinted):
     def _with(self, given: list[tuple[Expression, ...]]) -> RNNState:
         """Return a copy of this state with new vectors.
 
-        `given` has an entry for h and perhaps one for c: the new vectors of all layers, or () to keep the old vectors.
-        Where there are no old vectors, as before the first input, zeros are used.
+        `given` has an entry for h, and may have one for c: the new vectors of all layers, or () to keep the old ones.
+        If there are no old ones, as before the first input, zeros are used instead.
         """
         layers = self._run.layers
         batch = next(vectors for vectors in given if vectors)[0].type.batch

@@ -1,8 +1,9 @@
 """Networks over trees: TreeLSTMs, which compute the state of a tree node from its input and its children's states.
 
 The state of a tree node has two vectors in each layer: h, the output, and c, the memory. For each tree node, a layer
-adds one node to the computation graph, which holds h and then c. The number of this graph node is called its place. A
-*signature* says what a graph node computes, and for which shapes.
+adds one *record* to the computation graph. A record is one or more graph nodes that are added together. The last of
+them holds h and then c; its number is called the place of the state. A *signature* says what a record computes, and
+for which shapes.
 """
 
 from __future__ import annotations
@@ -29,10 +30,13 @@ from .state import place_in
 
 
 class Run:
-    """What all states share that come from one call of a builder's `initial_state`.
+    """What all states that stem from one call of a builder's `initial_state` have in common.
 
-    `expressions` has the parameters of each layer as expressions, with the bias b first. `version` is the graph's
-    version when the states were made. From it, `PinnedGraph.as_of` finds out whether the graph still has their nodes.
+    Attributes:
+        builder: the builder that made the states.
+        expressions: the parameters of each layer as expressions, with the bias b first.
+        version: the version of the graph when `initial_state` was called. From it, `PinnedGraph.as_of` finds out whether the
+            graph still has the nodes of the states.
     """
 
     builder: _TreeBuilder
@@ -42,15 +46,23 @@ class Run:
     def __init__(self, builder: _TreeBuilder, graph: Graph, found: list[list[Expression]]):
         self.builder, self.expressions = builder, found
         self._graph, self.version = graph, graph.version()
-        self.nothing: int | None = None  # place of the zeros that are the state of absent children; None: not made yet
+        # The place of the zeros that absent children have as their state. None: these zeros have not been made yet.
+        self.nothing: int | None = None
 
     @property
     def graph(self) -> PinnedGraph:
-        """The graph, for adding nodes to it. Raises StaleExpressionError if it has been renewed."""
+        """The graph, to which nodes can be added. Raises StaleExpressionError if `renew_cg` has emptied it."""
         return PinnedGraph.as_of(self._graph, self.version)
 
     def with_nodes(self, places: Sequence[int]) -> PinnedGraph:
-        """Return `graph`. Raise StaleExpressionError also if `cg_revert` has removed the nodes numbered `places`."""
+        """Return the graph, as `graph` does, and check that `cg_revert` has not removed certain nodes.
+
+        Args:
+            places: the numbers of these nodes.
+
+        Raises:
+            StaleExpressionError: the graph no longer has all of them.
+        """
         return PinnedGraph.as_of(self._graph, self.version, places)
 
     def absent(self) -> int:
@@ -86,12 +98,12 @@ class TreeState:
         Args:
             x: a vector of size input_dim; None for a node without an input.
             children: the states of the children, which come from the same builder. `NaryTreeLSTMBuilder` limits their
-                number, and takes None for a child that is absent. Without this argument, this state is the only child;
-                if it is the initial state, the node has no children.
+                number, and takes None for a child that is absent. If this argument is left out, the node has this
+                state as its only child, or no children if this state is the initial one.
 
         Raises:
             ArgumentError: there are too many children, or one is the initial state.
-            ShapeError: x has another size, or batch sizes differ and neither is 1.
+            ShapeError: x is not of size input_dim, or two batch sizes differ and neither is 1.
         """
         run = self._run
         given = ((self,) if self._places else ()) if children is None else tuple(children)
@@ -111,7 +123,8 @@ class TreeState:
                 their index.
 
         Raises:
-            ArgumentError: a head is neither -1 nor the index of a node, or a node is its own ancestor.
+            ArgumentError: a head is neither -1 nor the index of a node, a node is its own ancestor, or there are not
+                as many heads as inputs.
         """
         xs = list(xs)
         order, children = _bottom_up(heads, len(xs))
@@ -121,7 +134,7 @@ class TreeState:
         return found
 
     def transduce(self, xs: Iterable[Expression | None], heads: Iterable[Index]) -> list[Expression]:
-        """Return h of the last layer for all nodes of one or several trees. The arguments are as in `add_inputs`."""
+        """Return h of the last layer for each node of one or several trees. The arguments are as in `add_inputs`."""
         return [state.output() for state in self.add_inputs(xs, heads)]
 
     def output(self) -> Expression:
@@ -198,20 +211,24 @@ def _record(run: Run, x: Expression | None, children: tuple[TreeState | None, ..
 
 
 def _widened(run: Run, child: TreeState | None, layer: int, batch: int) -> int:
-    """Return the number of a new graph node that holds `batch` copies of a child's state in one layer.
+    """Return the number of a new graph node that holds `batch` copies of the state of a child in one layer.
 
-    The batch size of the child's state is 1. If `child` is None, its state is zero.
+    Args:
+        run: what the states have in common.
+        child: the state of the child, of batch size 1. None means an absent child, whose state is zero.
+        layer: the number of the layer.
+        batch: the batch size of the new node.
     """
     place = run.absent() if child is None else child._places[layer]
     return append(run.graph, widened_signature(run.builder._spec[2], batch), [place]).at
 
 
 def _bottom_up(heads: Iterable[Index], count: int) -> tuple[list[int], list[list[int]]]:
-    """Return the numbers of all tree nodes, children before parents, and a list of the children of each node.
+    """Return the indices of all tree nodes, children before parents, and a list of the children of each node.
 
     Args:
-        heads: for each node, the number of its parent; -1 for a root.
-        count: the number of nodes.
+        heads: for each node, the index of its parent; -1 for a root.
+        count: how many nodes there are.
     """
     numbers = [whole("add_inputs", "a head, the number of a node or -1,", head) for head in heads]
     if len(numbers) != count:
@@ -262,16 +279,16 @@ class _TreeBuilder(LayersBuilder):
         return [b, *weights]
 
     def check_count(self, children: int) -> None:
-        """Raise ArgumentError if a node may not have this number of children. Here all numbers are allowed."""
+        """Raise ArgumentError if a node may not have so many children. Here any number is allowed."""
 
     def signature(self, batch: int, x: Dim | None, child_batch: int, children: int, dims: list[Dim]) -> Signature:
-        """Return the signature of the graph node that one layer adds for a tree node.
+        """Return the signature of the record that one layer adds to the graph for a tree node.
 
         Args:
-            batch: the batch size of the node's state.
-            x: the shape of the input; None if there is no input.
+            batch: the batch size of the tree node's state.
+            x: the shape of the layer's input; None if there is no input.
             child_batch: the batch size of the children's states; 0 for a leaf.
-            children: the number of children.
+            children: how many children the tree node has.
             dims: the shapes of the layer's parameters, with the bias first.
         """
         raise NotImplementedError
@@ -316,7 +333,7 @@ class ChildSumTreeLSTMBuilder(_TreeBuilder):
         return self._add((4 * m, n), (3 * m, m), (m, m), (4 * m,))
 
     def signature(self, batch: int, x: Dim | None, child_batch: int, children: int, dims: list[Dim]) -> Signature:
-        """Return the signature of the graph node for a tree node. The arguments are as in `_TreeBuilder.signature`."""
+        """Return the signature of the record for a tree node. The arguments are as in `_TreeBuilder.signature`."""
         return child_sum_signature(batch, x, child_batch, *dims)
 
 
@@ -374,5 +391,5 @@ class NaryTreeLSTMBuilder(_TreeBuilder):
             raise ArgumentError(f"add_input: {children} children, but the network has weights for {self._most}")
 
     def signature(self, batch: int, x: Dim | None, child_batch: int, children: int, dims: list[Dim]) -> Signature:
-        """Return the signature of the graph node for a tree node. The arguments are as in `_TreeBuilder.signature`."""
+        """Return the signature of the record for a tree node. The arguments are as in `_TreeBuilder.signature`."""
         return nary_signature(batch, x, child_batch, children, *dims)

@@ -1,7 +1,7 @@
 """``python -m dynet`` describes the installation, for bug reports; ``--clear-cache`` removes compiled kernels.
 
-It prints one line for each subject, such as the CPU. If it cannot find something out, the line says why. No kernels are
-compiled.
+The description has one line for each subject, such as the CPU. If something cannot be found out, its line says why. No
+kernels are compiled.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def compile_target() -> str:
 
 
 def recorder() -> str:
-    """Return which code adds operations to graphs, compiled code or Python, and why."""
+    """Return whether compiled code or Python adds operations to graphs, and why."""
     name = "dynet_core.recorder"
     return importlib.import_module(name).DESCRIPTION if _installation.is_installed(name) else "python"
 

@@ -19,7 +19,7 @@ def is_installed(module: str) -> bool:
 
 
 def is_clearing() -> bool:
-    """Return whether this process was started by `python -m dynet --clear-cache`, and now imports `dynet` for it."""
+    """Return whether this is `python -m dynet --clear-cache`, which imports `dynet` before it runs the command."""
     if (
         sys.argv[:1] != ["-m"] or "--clear-cache" not in sys.argv
     ):  # while Python still looks for the module to run, sys.argv[0] is "-m"
@@ -83,9 +83,9 @@ def owners() -> dict[str, str]:
 
 
 def _is_foreign(folder: Path, name: str) -> bool:
-    """Return whether the file or directory `name` is a module `dynet` or `_dynet` that is not of this library.
+    """Return whether the file or directory `name` in `folder` is another library's module `dynet` or `_dynet`.
 
-    This library's `dynet` is told by its file `_installation.py`.
+    A directory `dynet` with a file `_installation.py` is this library's.
     """
     if name == "dynet":
         return (folder / name / "__init__.py").exists() and not (folder / name / Path(__file__).name).exists()
@@ -99,7 +99,7 @@ def _module(name: str) -> str:
 
 
 def _add_owner(found: dict[str, str], distribution: metadata.Distribution) -> None:
-    """Add the name and version of a distribution to `found`, if it is not of this library and has these modules."""
+    """Add the name and version of a distribution to `found`, if it is another library's and has one of MODULES."""
     if not (distribution.read_text("METADATA") or distribution.read_text("PKG-INFO")):
         return  # an incomplete uninstallation has left a directory without metadata
     name = distribution.metadata["Name"]
@@ -113,10 +113,10 @@ def _add_owner(found: dict[str, str], distribution: metadata.Distribution) -> No
 
 
 def extra_with(name: str) -> str | None:
-    """Guess which extra of dynet-core ("rnn", "optim" or "ops") has a name that `dynet` lacks, from the name's ending.
+    """Guess which extra of dynet-core, "rnn", "optim" or "ops", defines `name`, which `dynet` lacks.
 
-    An extra is an optional part, as in `pip install "dynet-core[rnn]"`. Return None if it is installed, or if the name
-    is private.
+    The ending of the name decides. An extra is an optional part, as in `pip install "dynet-core[rnn]"`. Return None if
+    that extra is installed, or if the name is private.
     """
     if name.startswith("_"):
         return None

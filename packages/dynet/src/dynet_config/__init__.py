@@ -1,6 +1,7 @@
 """Settings that a program makes before `import dynet`, instead of by `--dynet-...` flags on the command line.
 
-If a program makes a setting here that the original DyNet has, too, these flags are not read.
+If a program uses this module to make a setting that the original DyNet also has, `import dynet` does not read these
+flags.
 
 >>> import dynet_config
 >>> dynet_config.set(random_seed=42)
@@ -22,8 +23,8 @@ DEFAULTS: dict[str, object] = {
 }  # fmt: skip
 """The settings of the original DyNet, and their defaults."""
 _CALLED = {setting: name for name, setting in _config.CONFIG.items()}  # argument of `set` -> key in the result of `get`
-_wanted: dict[str, object] = {}  # all settings that the program has made here
-_decides = False  # whether one of them is a setting of the original DyNet, so that `import dynet` does not read flags
+_wanted: dict[str, object] = {}  # all settings that the program has made by this module
+_decides = False  # whether one of these is a setting of the original DyNet: then `import dynet` does not read flags
 
 
 def set(
@@ -97,9 +98,10 @@ def _apply(given: dict[str, object], called: str) -> None:
 
 
 def get() -> dict[str, object] | None:
-    """Return the settings that the original DyNet has, made here or defaults, as a dict for `DynetParams.from_config`.
+    """Return a dict for `DynetParams.from_config`, with all settings that the original DyNet also has.
 
-    Return None if the program has made none of them here.
+    A setting has the value that the program gave it by this module, or else its default. Return None if the program has
+    made none of these settings by this module.
     """
     if not _decides:
         return None

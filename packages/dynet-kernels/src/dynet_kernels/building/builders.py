@@ -1,8 +1,9 @@
 """Starts processes that compile parts of the library's machine code, so that this process need not import TVM.
 
-A part is a group of kernels or the planner; see `parts.py`. To *emit* a part is to generate its code in TVM's
-intermediate language, which takes much less time than to compile this code. The key of the code is a text from which
-one can tell whether the cache already has the compiled code. The program of these processes is in `worker.py`.
+A part is a group of kernels, or the planner, which turns graphs into lists of kernel calls; see `parts.py`. To *emit* a
+part is to generate its code in TVM's intermediate language, which takes much less time than to compile this code. The
+key of the code is a text from which one can tell whether the cache already has the compiled code. The program of these
+processes is in `worker.py`.
 """
 
 from __future__ import annotations
@@ -46,7 +47,11 @@ class BuildError(RuntimeError):
 
 
 class Builder:
-    """A child process that compiles parts, one after the other. It works in a new folder in the directory `site`."""
+    """A child process that compiles parts, one after the other.
+
+    Args:
+        site: the directory in which the process makes a folder to work in.
+    """
 
     def __init__(self, site: Path):
         self._said = tempfile.TemporaryFile()  # gets what the process writes to stderr
@@ -64,12 +69,12 @@ class Builder:
         return self._process.stdin
 
     def emit(self, part: Any, lock: Path | None) -> str:
-        """Have the process emit the code of a part. A call of `build` compiles it. Return the key of the code.
+        """Have the process emit the code of a part, and return the key of the code. `build` then compiles this code.
 
         Args:
             part: what to compile, such as a `parts.Shard`. It is sent to the process as a pickle.
-            lock: a lock file of the cache that this process holds; None if it holds none. If this process is killed,
-                the child process removes the file.
+            lock: the lock file that the calling process has made in the cache; None if it has made none. If the calling
+                process is killed, the child process removes this file.
 
         Raises:
             BuildError: emitting fails, or the process ends.
@@ -110,9 +115,9 @@ class Builder:
         self._process.terminate()
 
     def end(self) -> bool:
-        """Wait until the process has ended after `tell_to_end`; kill it if that takes too long.
+        """Wait until the process has ended, after `tell_to_end`. Kill it if that takes longer than PATIENCE.
 
-        Return whether it has ended by itself. Then it has removed its folder; a killed process leaves its folder.
+        Return whether it has ended by itself. In this case it has removed its folder; a killed process leaves it there.
         """
         try:
             self._process.wait(PATIENCE)
@@ -132,14 +137,14 @@ class Builder:
 
 
 class LocalBuilder:
-    """Does the same as a `Builder`, but in this process. Used if the path of the Python executable is unknown."""
+    """Does the work of a `Builder` in the calling process. Used if the path of the Python executable is unknown."""
 
     def __init__(self, site: Path):
         self._site = site
         self._emitted: Any = None
 
     def emit(self, part: Any, lock: Path | None) -> str:
-        """Emit the code of a part. A call of `build` compiles it. Return the key of the code."""
+        """Emit the code of a part, and return the key of the code. `build` then compiles this code."""
         self._emitted = emit(part)
         return self._emitted.key
 
@@ -151,7 +156,11 @@ class LocalBuilder:
 
 
 class Builders:
-    """Starts builders and lends them to threads. The builders work in folders in the directory `site`."""
+    """Starts builders, objects that compile parts in child processes, and lends them to threads.
+
+    Args:
+        site: the directory in which each child process makes a folder to work in.
+    """
 
     def __init__(self, site: Path):
         self.site = site

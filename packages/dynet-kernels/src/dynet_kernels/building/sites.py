@@ -33,7 +33,7 @@ class Site:
         self._descriptor: int | None = None
 
     def folder(self) -> Path:
-        """Return the folder. Create and lock it if it does not exist."""
+        """Return the path of the folder. Create and lock the folder if it does not exist."""
         with self._lock:
             while self._folder is None or not self._folder.exists():
                 self._forget()
@@ -46,8 +46,9 @@ class Site:
     def remove(self, for_good: bool = False) -> None:
         """Remove the folder.
 
-        If `for_good`, the process is about to end, and no folder must be created any more: a thread that then calls
-        `folder` waits forever.
+        Args:
+            for_good: whether the process is about to end, so that no folder must be created any more. If true, a thread
+                that calls `folder` later waits forever.
         """
         self._lock.acquire()
         for _ in range(100):  # try again, as another thread may be writing to the folder
@@ -102,7 +103,7 @@ def _prune(path: Path) -> bool:
 
 
 def _locked(path: Path) -> int | None:
-    """Lock a folder. Return the file descriptor that holds the lock, or None if the system has no locks.
+    """Lock a folder. Return the file descriptor that holds the lock, or None if the system cannot lock folders.
 
     Raises:
         BlockingIOError: another process holds the lock.

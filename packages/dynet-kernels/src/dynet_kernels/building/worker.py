@@ -1,11 +1,12 @@
 """The program of a process that compiles parts of the library's machine code for another process, its parent.
 
-A part is a group of kernels or the planner; see `parts.py`. A request comes on stdin. It has two strings of bytes, each
-preceded by its length: the name of a lock file, and a pickle. If the pickle is a part, the process *emits* it: it
-generates the part's code in TVM's intermediate language. The answer is the key of this code, by which the cache can
-tell whether it has the compiled code. If the second string is empty, the process compiles the code that it emitted
-last. The answer is the contents of the compiled file. Answers go to stdout, preceded by their length. The process ends
-when the parent closes stdin or dies. It then removes the lock file, which would make other processes wait.
+A part is a group of kernels, or the planner, which turns graphs into lists of kernel calls; see `parts.py`. A request
+comes on stdin. It has two strings of bytes, each preceded by its length: the name of a lock file, and a pickled part,
+or nothing. Given a part, the process *emits* it: it generates the part's code in TVM's intermediate language. The
+answer is the key of this code, by which the cache can tell whether it has the compiled code. If the second string is
+empty, the process compiles the code that it emitted last. The answer is the contents of the compiled file. Answers go
+to stdout, preceded by their length. The process ends when the parent closes stdin or dies. It then removes the lock
+file, for which other processes would otherwise wait.
 
 TVM is imported when the first part needs it. It releases Python's global lock while it compiles, so that other threads
 can listen to the parent and to signals meanwhile, and end the process at any time.
@@ -48,7 +49,7 @@ def receive(file: BinaryIO) -> bytes | None:
 
 
 class Worker:
-    """The state of this process, and its threads: one compiles, and others listen to the parent and to signals."""
+    """The state of this process, and its threads: one compiles, the others wait for requests and for signals."""
 
     def __init__(self, site: Site):
         self.site = site
@@ -76,9 +77,13 @@ class Worker:
         self.end()
 
     def answer(self, asked: bytes) -> bytes:
-        """Do what the request `asked` says: a pickled part, or b"" to compile. Return the answer as a pickle.
+        """Do what the parent asks for, and return the answer as a pickle.
 
-        The answer is (True, key of the emitted code or contents of the compiled file), or (False, text of the error).
+        Args:
+            asked: a pickled part to emit, or b"" to compile what was emitted last.
+
+        Returns:
+            The pickle of (True, key of the emitted code or contents of the compiled file) or (False, text of an error).
         """
         try:
             if asked:
@@ -94,9 +99,9 @@ class Worker:
 
 
 def emit(part: Any) -> Any:
-    """Emit the code of a part. Return it as an object that has the attribute `key` and the method `build`.
+    """Emit the code of a part. Return an object that has the attribute `key`, and a method `build` to compile the code.
 
-    A part without a method `emit` has both itself, so return the part.
+    A part without a method `emit` has these two itself, so return the part.
     """
     return part.emit() if hasattr(part, "emit") else part
 

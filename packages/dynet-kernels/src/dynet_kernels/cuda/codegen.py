@@ -1,13 +1,13 @@
 """Emits CUDA C from kernels, and the function on the host (the CPU) that launches them. Imports TVM.
 
-Kernels are compiled in groups, called shards. Each has a place in its shard, and a symbol, its name in the generated
-code. The tape is the list of instructions to run; each names a kernel by its opcode, a number.
+Kernels are compiled in groups, called shards. A kernel has a place in its shard, and a symbol, its name in the
+generated code. The tape is the list of instructions to run; each instruction names a kernel by its opcode, a number.
 
 A kernel is first emitted as a function in TIR, TVM's intermediate language. Its arguments have eight bytes each: the
-start of memory, the buffer `index` of all address lists, `base` (where the lists of the instruction start in it),
-`count` (on how many columns to work), and the kernel's parameters. The function also states how many blocks and threads
-it needs, as expressions of its arguments. The CUDA function takes the same arguments. The host function reads them from
-the tape, and computes from them the numbers of blocks and threads.
+start of memory, the buffer `index` of all address lists (which say where operands are), `base` (where the lists of the
+instruction start in this buffer), `count` (on how many columns to work), and the kernel's parameters. The function also
+states how many blocks and threads it needs, as expressions of its arguments. The CUDA function takes the same
+arguments. The host function reads them from the tape, and computes from them the numbers of blocks and threads.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ AXES = ("blockIdx.x", "blockIdx.y", "blockIdx.z", "threadIdx.x", "threadIdx.y", 
 
 
 def pairs(kernels) -> list:
-    """Return (place, (symbol, kernel)) for each kernel of a shard, given (name, kernel) by place."""
+    """Return (place, (symbol, kernel)) for each kernel of a shard. `kernels` has (name, kernel) by place."""
     return [(place, (machine.symbol_of(name), kernel)) for place, (name, kernel) in kernels.items()]
 
 
 def device_source(pairs) -> str:
-    """Return the CUDA C of the kernels of a shard, which are given as the function `pairs` returns them."""
+    """Return the CUDA C of the kernels of a shard. The argument is a result of the function `pairs`."""
     device, host = tvm.target.Target({"kind": "cuda", "arch": "sm_70"}), tvm.target.Target({"kind": "llvm"})
     functions = {symbol: kernel.cuda().with_attr("target", device) for _, (symbol, kernel) in pairs}
     # Add a host function that calls all kernels, because TVM leaves out functions that are never called.
@@ -65,9 +65,10 @@ def device_source(pairs) -> str:
 
 
 def extents(function) -> dict[str, object]:
-    """Return how many blocks or threads a kernel's TIR function needs, as expressions of its arguments.
+    """Return how many blocks and threads a kernel's TIR function needs, as expressions of its arguments.
 
-    The result is a dict by axis: "blockIdx.x" for blocks, "threadIdx.x" for threads, and so on.
+    The result has one expression for each axis that the function uses: "blockIdx.x" for blocks, "threadIdx.x" for
+    threads, and so on.
     """
     values, found = {}, {}
 
@@ -95,14 +96,14 @@ class Launch(Struct):
 def launch_module(pairs, name: str):
     """Return a module with the host function `name(context, device)`, which launches the instructions of a shard.
 
-    The function begins with the tape's instruction number `context.row`, whose kernel is in the shard. It stops if an
-    instruction belongs to another shard, the tape ends, or the driver refuses a launch. It stores in `context.row` the
-    number of the instruction at which it stopped. `context` and `device` are addresses of the integers that are listed
-    in `layout.CONTEXT` and `layout.LAUNCH`.
+    The function begins with the tape's instruction number `context.row`, whose kernel is in the shard. It stops where
+    an instruction belongs to another shard, where the tape ends, or where the driver refuses a launch. It stores in
+    `context.row` the number of the instruction at which it stopped. `context` is the address of the integers that
+    `layout.CONTEXT` names, and `device` is the address of those that `layout.LAUNCH` names.
 
     Args:
         pairs: the kernels of the shard, as the function `pairs` returns them.
-        name: the name of the function.
+        name: the name of the host function.
     """
 
     def body(context, device):

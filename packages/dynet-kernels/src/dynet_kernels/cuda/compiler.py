@@ -1,7 +1,7 @@
 """Compiles CUDA C to a cubin, machine code for one kind of GPU.
 
-It calls nvcc of the CUDA toolkit or, if there is none, the library nvrtc, which `pip install 'dynet-kernels[cuda]'`
-installs.
+It calls nvcc, the compiler of the CUDA toolkit. If there is none, it calls the library nvrtc, which `pip install
+'dynet-kernels[cuda]'` installs.
 """
 
 from __future__ import annotations

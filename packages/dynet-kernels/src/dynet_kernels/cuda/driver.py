@@ -12,11 +12,13 @@ import numpy as np
 
 LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 COMPUTE_MAJOR, COMPUTE_MINOR = 75, 76  # values of the driver's enum CUdevice_attribute, for the compute capability
-NO_DEVICE = 100  # values of the driver's enum CUresult, the status that its functions return
+# Values of the driver's enum CUresult, the status that its functions return.
+NO_DEVICE = 100
 OUT_OF_MEMORY = 2
 
 u32, u64, size_t, handle, text = ctypes.c_uint, ctypes.c_uint64, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_char_p
 out = ctypes.POINTER
+# The driver's functions that this module calls, with the types of their arguments. `out` means a pointer to a result.
 SIGNATURES = {
     "cuInit": (u32,),
     "cuDeviceGetCount": (out(ctypes.c_int),),
@@ -55,7 +57,7 @@ class NoDriverError(CudaError):
 
 @functools.cache
 def _library() -> ctypes.CDLL:
-    """Load the driver's library, once. Other libraries can find its symbols: compiled code calls `cuLaunchKernel`."""
+    """Load the driver's library, once, in such a way that compiled code finds its function `cuLaunchKernel`."""
     try:
         library = ctypes.CDLL(LIBRARY, mode=ctypes.RTLD_GLOBAL)
     except OSError as problem:
@@ -87,7 +89,7 @@ def call(name: str, *arguments) -> None:
 
 
 def _whole(name: str, *arguments) -> int:
-    """Call a function of the driver that stores an int at its first argument; return this int."""
+    """Call a function of the driver that stores an int where its first argument points; return this int."""
     found = ctypes.c_int()
     call(name, ctypes.byref(found), *arguments)
     return found.value
@@ -110,7 +112,7 @@ def gpu_count() -> int:
 
 
 class Gpu:
-    """One GPU: its memory, and modules of kernels. It does all copies and kernels in the order of their requests.
+    """One GPU: its memory, and the compiled kernels on it. It copies and computes in the order of the requests.
 
     Args:
         number: the number of the GPU, as the driver counts them from 0.

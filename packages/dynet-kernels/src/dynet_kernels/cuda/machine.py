@@ -1,12 +1,13 @@
 """Runs graphs on a GPU. `Machine` has the same functions as `library.Library`, which runs them on a CPU.
 
-The planner is the same as on a CPU, and runs there. It turns a graph into a tape, a list of instructions, which the
-host then launches one by one as CUDA kernels. Planner and machine share an array of integers, the context, which
-`layout.CONTEXT` names.
+The planner is compiled code that turns a graph into a *tape*, a list of instructions. It is the same as for a CPU, and
+runs on the CPU, here called the host. The host then launches the instructions one by one as CUDA kernels. Planner and
+machine share an array of integers, the *context*; `layout.CONTEXT` has their names. An instruction names a kernel by
+its *opcode*, a number.
 
 Values and gradients are in GPU memory. What the planner reads and writes stays in host memory: the records (stored
 operations) of the graph, tables, and the address lists, which say where each operand of an instruction is. The address
-lists are copied to the GPU before a tape is run. Kernels are compiled in groups, called shards.
+lists are copied to the GPU before a tape is run. Kernels are compiled in groups, called *shards*.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ FORWARD_PLAN = ("plan",)
 BACKWARD_PLAN = ("backward_plan", "backward_loss", "backward_everything", "backward_start")
 MOST_COPIES = 16  # how many plans' address lists stay on the GPU: forward and backward plans of a few threads
 LAUNCH_SHARD = "launch_shard"  # the name of the compiled function that launches the kernels of a shard
-MOST_PARAMETERS = 60  # how many arguments a kernel may have beside memory, index, base and count
+MOST_PARAMETERS = 60  # how many arguments a kernel may have beside the four that every kernel has; see `codegen.py`
 
 
 class Context(ctypes.Structure):
@@ -47,7 +48,7 @@ class Launch(ctypes.Structure):
 
 @functools.cache
 def _sources() -> str:
-    """Return a hash of the source files in this folder. Code for GPUs is compiled again if one has changed."""
+    """Return a hash of the source files in this folder. If one of them changes, code for GPUs is compiled again."""
     return library.digest_of(sorted(Path(__file__).parent.glob("*.py")))
 
 
@@ -57,7 +58,10 @@ def symbol_of(name: str) -> str:
 
 
 def _key_of(part: Source | Launcher) -> str:
-    """Return a text that is different if the CUDA C of a shard, or its numbers of blocks and threads, may differ."""
+    """Return a text for the cache key of `part`.
+
+    The text changes whenever the CUDA C of the shard, or the numbers of blocks and threads of its kernels, may change.
+    """
     tuned, shard = records.for_cuda(part.arch).key, library.Shard(part.kernels)
     return f"{tuned}, tf32={part.tf32}\n{_sources()}\n{shard.key}"
 
@@ -80,7 +84,7 @@ class Source:
 
     @property
     def name(self) -> str:
-        """The part's name in error messages: the names of its kernels."""
+        """The name of this part of the machine code in error messages: the names of its shard's kernels."""
         return library.Shard(self.kernels).name
 
     @property
@@ -104,7 +108,7 @@ class Launcher:
 
     @property
     def name(self) -> str:
-        """The part's name in error messages: the names of the kernels."""
+        """The name of this part of the machine code in error messages: the names of its shard's kernels."""
         return library.Shard(self.kernels).name
 
     @property
@@ -148,8 +152,8 @@ class Machine:
         tf32: whether matrix products round their factors to TF32, so that tensor cores can compute them.
     """
 
-    # On a CPU, this is one call that computes the norm of the gradients and then updates the parameters. On a GPU it
-    # must be two, because the host has to read the norm before the update.
+    # On a CPU, this function computes the norm of the gradients and then updates the parameters. On a GPU there is no
+    # such function, because the host has to read the norm before the update.
     norm_and_update = None
 
     is_watched = False  # whether other code, such as a profiler, has replaced functions of this object by its own
@@ -169,7 +173,7 @@ class Machine:
         self._launch = Launch()
         self._launch.arguments, self._launch.pointers = start, ctypes.addressof(self._pointers)
         self._launch_at = ctypes.addressof(self._launch)
-        # By (id of the context, whether it is for the forward pass), from the least to the most recently used.
+        # Copies of address lists, by (id of the context, whether it is the forward pass); the last used is at the end.
         self._copies: dict[tuple[int, ...], Copy] = {}
         self._numbers = itertools.count(1)
         self.load_used()
@@ -202,9 +206,13 @@ class Machine:
         self._launch.functions = ctypes.addressof(self._functions)
 
     def plan_forward(self, context: int, begin: int, end: int, inputs: int, inputs_begin: int, inputs_end: int) -> None:
-        """Plan the new records of the graph, which are integers `begin` to `end` - 1 of all. Upload their input values.
+        """Plan the new records of the graph, and copy their input values to the GPU.
 
-        These are the floats from `inputs_begin` to `inputs_end` - 1 of the buffer at the address `inputs`.
+        Args:
+            context: the address of the context.
+            begin, end: the new records are the integers `begin` to `end` - 1 of all integers of the records.
+            inputs: the address of the input buffer.
+            inputs_begin, inputs_end: the input values are the floats `inputs_begin` to `inputs_end` - 1 of this buffer.
         """
         tape = Context.from_address(context)
         start, first = tape.arena_top, inputs + 4 * inputs_begin
@@ -221,7 +229,8 @@ class Machine:
     def plan_backward(self, context: int, *arguments: int) -> None:
         """Plan the backward pass. `never_fresh` tells the planner that kernels can only add to gradients.
 
-        On a GPU, kernels add atomically, and cannot overwrite an uninitialised gradient instead.
+        On a CPU, the first kernel that computes a gradient can overwrite its uninitialised memory. On a GPU it cannot,
+        because kernels add atomically.
         """
         Context.from_address(context).never_fresh = 1
         self._plans["backward"](context, *arguments)
@@ -289,9 +298,9 @@ class Machine:
         return copy.address
 
     def _plan_of(self, tape: Context) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
-        """Return the key of the tape's copy in `_copies`, and the numbers that identify its plan.
+        """Return the key in `_copies` of the copy of this tape's address lists, and the numbers that identify its plan.
 
-        If no numbers identify the plan, return None for them: its address lists must then be copied every time.
+        If no numbers identify the plan, return None in their place: then the address lists must be copied every time.
         """
         if tape.index == tape.forward_index:
             plan = FORWARD_PLAN

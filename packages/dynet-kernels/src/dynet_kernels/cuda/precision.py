@@ -1,7 +1,8 @@
 """The setting whether matrix products on a GPU round their factors to TF32, so that tensor cores can compute them.
 
 TF32 is a format for numbers with ten bits of mantissa. With it, results differ by about a thousandth from results in
-float32. So this setting is not in `tuning.py`, whose settings do not change what is computed. Needs no TVM.
+float32. So this setting is not in `tuning.py`, whose settings do not change what is computed. This module does not
+import TVM.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _tf32: ContextVar[bool] = ContextVar("tf32", default=False)
 
 
 def tf32() -> bool:
-    """Return whether matrix products are to be emitted with TF32, as `using_tf32` has set it. The default is False."""
+    """Return whether the kernels that are emitted now use TF32 for matrix products. `using_tf32` sets this."""
     return _tf32.get()
 
 

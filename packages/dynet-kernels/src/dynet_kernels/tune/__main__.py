@@ -44,7 +44,10 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
 
 
 def pin(core: int | None) -> None:
-    """Make this process run on one core only, by default the last that it may use. Do nothing if Python cannot."""
+    """Make this process run on one core only. None means the last core that it may use.
+
+    Do nothing on systems where Python cannot choose cores.
+    """
     if hasattr(os, "sched_setaffinity"):
         allowed = os.sched_getaffinity(0)
         if core is not None and core not in allowed:

@@ -1,8 +1,8 @@
 """Searches for the fastest tuning parameters of a family of kernels: changes one at a time, and keeps what is faster.
 
-A *candidate* is the family's kernels, compiled with some parameters. A *workload* is a computation that is timed. A
-*tile* is a block of results whose sums stay in vector registers; a *panel* is a part of a matrix that is copied to
-contiguous memory. `tuning.py` describes the parameters of each family.
+A family is a group of kernels with the same tuning parameters, which `tuning.py` describes. A *candidate* is the
+family's kernels, compiled with some parameters. A *workload* is a computation that is timed. A *tile* is a block of
+results whose sums stay in vector registers; a *panel* is a part of a matrix that is copied to contiguous memory.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Axis:
 
     Args:
         name: the name to show to the user.
-        variants: `variants(best, registers)` yields the family's parameters to try: `best`, the best so far, with a
-            change. `registers` is the number of vector registers of the CPU.
+        variants: `variants(best, registers)` yields the family's parameters to try. `best` has the best parameters so
+            far; each result differs from it in what this axis changes. The CPU has `registers` vector registers.
         touches: returns whether the time of a workload can depend on what this axis changes.
     """
 
@@ -60,8 +60,11 @@ def _valid(family: tuning.Family, **changes: object) -> Iterator[tuning.Family]:
 def register_tiles(registers: int, widths: range) -> list[tuning.Tile]:
     """Return the sizes of tiles, as (columns, vectors of rows), that use at least 5/8 of a CPU's vector registers.
 
-    A tile needs `columns * vectors` registers for its sums, and `vectors` for the rows that it reads. These must not be
-    more than there are. `widths` has the numbers of columns to try.
+    A tile needs `columns * vectors` registers for its sums, and `vectors` more for the rows that it reads.
+
+    Args:
+        registers: how many vector registers the CPU has. A tile must not need more.
+        widths: the numbers of columns to try.
     """
     return [
         (width, vectors)
@@ -180,7 +183,7 @@ AXES: dict[str, tuple[Axis, ...]] = {
 
 
 class WrongResult(RuntimeError):
-    """Raised if kernels compute something else than numpy with the very parameters from which the search starts."""
+    """Raised if kernels do not compute what numpy does, even with the parameters from which the search starts."""
 
 
 class Search:
@@ -256,7 +259,10 @@ class Search:
         return candidate if mean < GAIN and largest <= LOSS else best
 
     def figures(self, parameters: tuning.Cpu) -> dict[str, float]:
-        """Return the speed with `parameters` divided by the speed with default parameters, by label of the workload."""
+        """Return for each workload, by its label: its speed with `parameters`, divided by that with default parameters.
+
+        Speed is work per second; see `Workload`.
+        """
         pair = [
             self._compiled(self.study.kernels, each, self.target)
             for each in (tuning.defaults(self.target.lanes), parameters)

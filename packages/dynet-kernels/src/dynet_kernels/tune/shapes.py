@@ -1,7 +1,8 @@
 """What the tuner times: for each family of kernels, computations with sizes that are typical for programs.
 
-Such a computation is called a *workload*. It also has the results that numpy computes, so that wrong kernels are found.
-A kernel works on *columns*, runs of numbers, such as the columns of x in y = W x.
+A family is a group of kernels with the same tuning parameters; see `tuning.py`. A computation to time is called a
+*workload*. It also has the results that numpy computes, so that wrong kernels are found. A kernel works on *columns*,
+runs of numbers, such as the columns of x in y = W x.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from .timing import Workload
 
 @dataclass(frozen=True)
 class Study:
-    """The kernels of a family by name, and a function that makes the workloads by which they are timed."""
+    """The kernels of a family by name, and a function that makes the workloads with which the kernels are timed."""
 
     kernels: dict[str, Kernel]
     workloads: Callable[[], list[Workload]]
@@ -32,10 +33,10 @@ def _random(*shape: int) -> np.ndarray:
 
 
 def _matrices(rows: int, inner: int, columns: int, matrices: int = 1):
-    """Return three arrays of random numbers, each stored column by column.
+    """Return W, x and y of products y = W x, as arrays of random numbers that are stored column by column.
 
-    These are `matrices` matrices of size `rows` x `inner`; `columns` columns of `inner` numbers; and `columns` columns
-    of `rows` numbers.
+    W stands for `matrices` matrices of `rows` rows and `inner` columns. x has `columns` columns of `inner` numbers, and
+    y has `columns` columns of `rows` numbers. For gradients, the arrays are W, dx and dy, or dW, x and dy.
     """
     rng = np.random.default_rng(1)
     shapes = (matrices, inner, rows), (columns, inner), (columns, rows)
@@ -51,11 +52,12 @@ SHAPES = (
     (512, 512, 1), (200, 100, 1), (512, 512, 4), (256, 256, 8), (1024, 256, 16), (512, 512, 24), (512, 512, 48),
     (100, 64, 32), (400, 200, 64), (512, 512, 512),
 )  # fmt: skip
-# Like the late steps of a recurrent network over a minibatch, when only a few sequences have not ended yet.
+# Sizes as in the late steps of a recurrent network, when only a few sequences of the minibatch have not ended yet.
 STEPS = (512, 128, 3), (512, 128, 5), (512, 128, 7)
-# Few columns. In the first two, the columns of the matrix begin 4096 bytes apart, a distance at which caches are slow.
+# Sizes with few columns. In the first two, the columns of the matrix begin 4096 bytes apart, at which caches are slow.
 FEW = (1024, 256, 1), (1024, 256, 4), (128, 64, 2)
-SMALL = (16, 16, 512, 32)  # 32 small matrices, each with 16 of the 512 columns
+# As in SHAPES, and the number of matrices: 32 small matrices, each of which multiplies 16 of the 512 columns.
+SMALL = (16, 16, 512, 32)
 
 
 def product(rows: int, inner: int, columns: int, matrices: int = 1) -> Workload:
@@ -116,7 +118,10 @@ COLUMNS = {
 
 
 def _expected(name: str, v: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return what the kernel `name` of COLUMNS should write, computed by numpy. `v` has its operands, as float64."""
+    """Return what the kernel `name` of COLUMNS should write, computed by numpy.
+
+    `v` has the kernel's operands and gradients as float64, by name. The result is by name, too.
+    """
     x = v["x"] if "x" in v else v["a"]
     if name == "softmax":
         e = np.exp(x - x.max(1, keepdims=True))

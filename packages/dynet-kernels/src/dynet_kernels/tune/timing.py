@@ -19,8 +19,8 @@ from ..kernels import RUN_SHARD, Kernel
 from ..layout import CONTEXT
 from ..target import CpuTarget
 
-ROW_SECONDS = 1e-3  # in one measurement, an instruction is repeated for about this time
-TOLERANCE = 2e-4  # the allowed error of a number, relative to this number or to the largest of the result
+ROW_SECONDS = 1e-3  # in one measurement, an instruction is repeated for about so many seconds
+TOLERANCE = 2e-4  # a number may be wrong by this times the sum of the number and the largest number of the result
 
 
 class Workload:
@@ -29,7 +29,7 @@ class Workload:
     For each operand, the kernel has an *address list*: the address of the operand for every column.
 
     Args:
-        label: the sizes, as a text for people.
+        label: the sizes, as a text for people. No other workload of the family has the same.
         kernel: the name of the kernel within its family.
         arrays: for each address list, an array of shape (columns, floats). Row c has the operand for column c.
         parameters: the integer parameters of the instruction, which the kernel reads.
@@ -68,7 +68,7 @@ class Workload:
             array[...] = start
 
     def tape(self, opcode: int, rows: int) -> np.ndarray:
-        """Return a tape that calls the kernel `rows` times. `opcode` is the number by which it names the kernel."""
+        """Return a tape of `rows` instructions, each of which calls the kernel. `opcode` is the kernel's number."""
         row = np.zeros(len(at.INSTRUCTION), np.int64)
         row[[at.INSTRUCTION.opcode, at.INSTRUCTION.base, at.INSTRUCTION.count, at.INSTRUCTION.parameters]] = (
             opcode,
@@ -80,7 +80,7 @@ class Workload:
 
 
 def _on_cache_line(array: np.ndarray) -> np.ndarray:
-    """Return a copy that begins at the start of a cache line."""
+    """Return a copy of `array` that begins at the start of a cache line, as the values of nodes do in programs."""
     line = 4 * at.CACHE_LINE
     room = np.empty(array.nbytes + line, np.uint8)
     skip = -room.ctypes.data % line
@@ -153,8 +153,9 @@ def ratio(
 ) -> tuple[float, float]:
     """Divide the time of a candidate by the time of the best one so far, for each workload.
 
-    The two run in turns, so that other programs on the machine slow down both. The least time in `rounds` rounds
-    counts. If the geometric mean of the ratios is more than `hopeless` after three rounds, stop early.
+    The two run in turns, so that other programs on the machine slow down both. What counts is the least time that each
+    took in `rounds` rounds. If the geometric mean of the ratios is more than `hopeless` after at least three rounds,
+    stop early.
 
     Returns:
         The geometric mean of the ratios, and the largest ratio.
@@ -176,7 +177,7 @@ def ratio(
 
 
 def speeds(candidates: Sequence[Candidate], workloads: Sequence[Workload], rounds: int = 15) -> dict[str, list[float]]:
-    """Return a list with the speed of each candidate in its fastest round, for each workload by its label.
+    """Return a dict from the label of each workload to a list with the speed of each candidate in its fastest round.
 
     Speed is work per second (see `Workload`). The candidates run in turns, so that other programs slow down all.
     """

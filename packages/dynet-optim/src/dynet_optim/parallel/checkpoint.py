@@ -21,7 +21,7 @@ from dynet_core.parameter import ParameterCollection
 from .. import state
 from ..base import Trainer
 
-PARAMETERS, DIGEST, RANKS, POSITION = "/parameters", "/digest", "/ranks", "/position"  # how names of tensors begin
+PARAMETERS, DIGEST, RANKS, POSITION = "/parameters", "/digest", "/ranks", "/position"  # the beginnings of tensor names
 MOST = 2**53  # a Python float holds whole numbers up to this exactly
 Noise = tuple[int, int, int]
 """The state of the random generator for dropout: (seed, count of numbers drawn, count of processes forked)."""
@@ -40,7 +40,7 @@ def write(
         fname: the file.
         collection: the model.
         trainer: its trainer.
-        position: where in the data training is, as whole numbers by name, such as {"epoch": 3}.
+        position: how far training has got in the data, as whole numbers by name, such as {"epoch": 3}.
         noises: for each rank, the state of its random generator for dropout.
     """
     parameters = [StoredTensor(t.lookup, PARAMETERS + t.name, t.dims, t.values, None) for t in collection._tensors()]
@@ -67,12 +67,18 @@ def _numbers(name: str, numbers: Sequence[int]) -> StoredTensor:
 
 
 def read(fname: state.Path, collection: ParameterCollection, trainer: Trainer) -> tuple[dict[str, int], list[Noise]]:
-    """Load a checkpoint into a model and its trainer. If the file does not fit them, raise FileFormatError.
+    """Load a checkpoint into a model and its trainer.
 
-    In this case nothing has changed.
+    Args:
+        fname: the file.
+        collection: the model.
+        trainer: its trainer.
 
     Returns:
         The position in the data, and for each rank the state of its random generator for dropout.
+
+    Raises:
+        FileFormatError: the file is damaged, or does not fit the model and the trainer; nothing has changed.
     """
     stored = model_files.load_all(fname)
     if not stored or stored[0].name != DIGEST:

@@ -1,4 +1,4 @@
-"""Connects the processes of a parallel program, which are called ranks, by MPI. Ends all of them if one fails.
+"""Connects the processes of a parallel program, called ranks, by MPI. Ends all of them if one fails.
 
 MPI (Message Passing Interface) has several implementations, such as MPICH and Open MPI. Each has a *launcher*, such as
 `mpiexec`, which starts the processes.
@@ -72,14 +72,17 @@ def mpi() -> Any:
 
 
 def number_started(environment: Mapping[str, str]) -> int:
-    """Return how many processes the launcher has started, from environment variables; 1 if there is no launcher."""
+    """Return how many processes the launcher has started; 1 if there is no launcher.
+
+    `environment` has the environment variables, some of which the launcher has set.
+    """
     found = [environment.get(name, "") for name in STARTED]
     return max((int(text) for text in found if text.isdecimal()), default=1)
 
 
 @contextlib.contextmanager
 def _impatience(started: int) -> Iterator[None]:
-    """For a `with` block that connects with the `started` processes: end this process if that takes too long.
+    """For a `with` block that connects with the `started` processes: end this process if the block takes too long.
 
     MPI waits for the other processes without end, even if one has ended: MPICH's mpiexec does not report a process that
     ends before it has connected. Python code cannot run while MPI waits. The timer of `faulthandler` can, because it is
@@ -133,7 +136,7 @@ def end_all(reason: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-# Do this when the module is imported, since a rank may fail before it makes a `DataParallel`. Child processes of a rank
-# do not do it: they have inherited PROCESS with the rank's id.
+# Call this when the module is imported, since a rank may fail before it makes a `DataParallel`. Child processes of a
+# rank do not call it: they have inherited the variable PROCESS, which has the rank's id.
 if number_started(os.environ) > 1 and os.environ.setdefault(PROCESS, str(os.getpid())) == str(os.getpid()):
     end_all_on_exceptions()

@@ -39,7 +39,7 @@ SCALE = Rule(
     numbers=1,
 )
 """The rule that multiplies all gradients by a number. It does not change the parameters."""
-COUNT = itertools.count()  # numbers the DataParallels of this process, so that ranks can check that they use the same
+COUNT = itertools.count()  # gives each DataParallel of this process a number; ranks check that they use the same one
 MOST_EXAMPLES = 1 << 40  # the argument `examples` must be less, so that the sum over all ranks fits 64 bits
 
 
@@ -66,7 +66,7 @@ class DataParallel:
     Args:
         trainer: the trainer, which on each rank has all parameters and updates them all.
         average: weight the gradients of the ranks by their numbers of examples, for losses that are means.
-        compare_every: call `compare` after every so many updates; 0 means never.
+        compare_every: after how many updates to call `compare` each time; 0 means never.
 
     Raises:
         ParallelError: the ranks do not have the same model, or several processes cannot find each other.
@@ -99,9 +99,10 @@ class DataParallel:
         self._updates = 0
         if self._comm:
             self._number = next(COUNT)
-            # `_meet` computes `_model`, facts that must be the same on all ranks, `_digest`, their hash, and `_shapes`,
-            # a hash of the parameters' shapes. `_version` is the version of PARAMETER_ROWS at that time; -1: not yet.
-            # `_spread_shapes` is what `_shapes` was when parameters were last copied to all ranks.
+            # `_meet` sets the first four. `_model`: facts that must be the same on all ranks. `_digest`: the hash of
+            # these facts. `_shapes`: a hash of the parameters' shapes. `_version`: the version of PARAMETER_ROWS, the
+            # table of all parameters, when it set them; -1: not yet. `_spread` sets `_spread_shapes`: what `_shapes`
+            # was when parameters were last copied from rank 0 to all ranks.
             self._version = -1
             self._model: Facts = ()
             self._digest = self._shapes = self._spread_shapes = 0
@@ -247,12 +248,12 @@ class DataParallel:
                     )
 
     def save(self, fname: Path, position: Mapping[str, int] | None = None) -> None:
-        """Write a checkpoint: parameters, the trainer's state, and where in the data training is. Rank 0 writes it.
+        """Write a checkpoint: parameters, the trainer's state, and how far training has got. Rank 0 writes it.
 
         Args:
             fname: the file to write or replace. An older file is replaced only when everything is written. The format
                 is safetensors if the name ends in `.safetensors`, else text.
-            position: where in the data training is, as whole numbers by name: {"epoch": 3, "minibatch": 120}.
+            position: how far training has got in the data, as whole numbers by name: {"epoch": 3, "minibatch": 120}.
 
         Raises:
             ArgumentError: a position is not a whole number; raised on all ranks.
@@ -368,7 +369,7 @@ class DataParallel:
         self._spread_shapes = self._shapes
 
     def _spread_randomness(self) -> None:
-        """Copy the random generator for initial values from rank 0 to all ranks. Give each rank its seed for dropout.
+        """Copy the random generator for initial values from rank 0 to all ranks. Give each its own seed for dropout.
 
         So parameters that are made later have the same initial values on all ranks, but dropout differs.
         """

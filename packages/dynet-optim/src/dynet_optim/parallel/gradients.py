@@ -1,4 +1,4 @@
-"""Adds up the gradients of all ranks (the processes of a parallel program), by one sum of one buffer.
+"""Adds up the gradients of all ranks (the processes of a parallel program), by adding up one buffer of each rank.
 
 The buffer has the whole gradients of ordinary parameters, which are called dense here. Of lookup parameters, it has the
 rows that any rank has used. To find these, the ranks first exchange the numbers of the rows that they have used.
@@ -24,9 +24,9 @@ Rows = npt.NDArray[np.int64]
 class Gradients:
     """The gradients of the trained parameters in a trainer's `Table`.
 
-    The rows of all lookup parameters are numbered one after the other. After the last row of each lookup parameter
-    there is one more number, which stands for all of its rows. `Storage.touched` of a lookup parameter is an array that
-    lists the rows with a gradient.
+    The rows of all lookup parameters are numbered, one lookup parameter after the other. Each has one number more than
+    it has rows: the last one stands for all of its rows. `Storage.touched` of a lookup parameter is an array that lists
+    the rows with a gradient.
     """
 
     def __init__(self, table: Table, comm: Any):
@@ -35,7 +35,7 @@ class Gradients:
         trained = [p._storage for p in (*table.parameters, *table.lookups) if PARAMETER_ROWS.needs(p._storage.row)]
         self.dense = [storage for storage in trained if storage.touched is None]
         self.tables = [(storage, storage.touched) for storage in trained if storage.touched is not None]
-        # The number of the first row of each lookup parameter, and the end of the numbers.
+        # The number of the first row of each lookup parameter, and then how many numbers there are in all.
         self.firsts = np.cumsum([0, *(storage.rows + 1 for storage, _ in self.tables)])
         self.buffer = np.empty(sum(storage.gradient.floats for storage in self.dense), np.float32)
         self.sent = 0
@@ -93,9 +93,10 @@ class Gradients:
             begin = end
 
     def _used_by_all(self, own: Rows, counts: Rows) -> Iterator[tuple[Storage, Rows]]:
-        """Yield each lookup parameter with the indices of those of its rows that any rank has used.
+        """Yield each lookup parameter of which any rank has used rows, with the indices of all these rows.
 
-        Also mark these rows as used on this rank, so that its next update changes them.
+        Also mark these rows as used on this rank, so that its next update changes them. The arguments are as in
+        `add_up`.
         """
         if not counts.any():
             return
@@ -117,7 +118,7 @@ class Gradients:
 
 
 def _block(buffer: Any, begin: int, storage: Storage, rows: Rows) -> tuple[Any, int]:
-    """Return the part of the buffer from `begin` on for these rows of a lookup parameter, and the part's end."""
+    """Return the part of `buffer` that has these rows of a lookup parameter, and its end. It starts at `begin`."""
     width = storage.gradient.floats // storage.rows
     end = begin + width * len(rows)
     return buffer[begin:end].reshape(len(rows), width), end

@@ -1,7 +1,8 @@
 """Checks that all ranks (the processes of a parallel program) are about to do the same, before they exchange data.
 
-Each rank sends a *header* to all others: what it is about to do, how many updates it has done, and hashes of its model
-and options. If the headers differ, all ranks raise an error. Without this check, ranks might wait for others forever.
+Each rank sends a *header* to all others: integers that say what it is about to do and how many updates it has done, and
+hashes of its model and options. If these differ, all ranks raise an error. Without this check, ranks might wait for
+others forever. *Facts* are the pairs (name, value) from which the hashes are computed.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from .communicator import end_all, end_all_on_exceptions, world
 
 ACTIONS = ("start", "update", "total", "compare", "save", "populate", "end")
 ACTION, UPDATES, MODEL, OPTIONS, EXAMPLES, TOUCHED = range(6)  # the indices of the integers in a header
-FIELDS = 6
+FIELDS = 6  # how many integers a header has
 Facts = Sequence[tuple[str, object]]
 """Pairs (name, value) that describe a model or options, and must be the same on all ranks."""
 
@@ -33,21 +34,21 @@ Facts = Sequence[tuple[str, object]]
 class Meeting:
     """The connection of this rank with the others, by which all ranks exchange headers and compare them.
 
-    A header has six integers, one for each argument of `meet`. Their indices are ACTION, UPDATES, MODEL (a hash),
-    OPTIONS (a hash), EXAMPLES and TOUCHED. The first four integers must be the same on all ranks.
+    A header has six integers, which `meet` makes from its arguments. Their indices are ACTION (an index in ACTIONS),
+    UPDATES, MODEL (a hash), OPTIONS (a hash), EXAMPLES and TOUCHED. The first four must be the same on all ranks.
     """
 
     def __init__(self, comm: Any):
         self.comm = comm
         self.headers = np.zeros((comm.size, FIELDS), np.int64)  # the headers of all ranks at the last call of `meet`
-        self.updates = 0  # how many updates this rank had done then
+        self.updates = 0  # how many updates this rank had done at the last call of `meet`
         self.over = ""
-        """The error message if a rank has ended, so that the others cannot exchange anything any more; else ""."""
+        """An error message, if a rank has ended and so the others can exchange nothing any more; else ""."""
         self.process = os.getpid()  # a forked child, which has another id, is no rank: `_end` does nothing there
         atexit.register(self._end)
 
     def _end(self) -> None:
-        """Tell the other ranks that this one ends. A rank that goes on then raises an error instead of waiting."""
+        """Tell the other ranks that this one ends. Those that go on then raise an error instead of waiting for it."""
         if self.over or os.getpid() != self.process:
             return
         with contextlib.suppress(Exception):
@@ -84,12 +85,12 @@ class Meeting:
 
         Args:
             action: what this rank is about to do, one of ACTIONS.
-            updates: how many updates it has done.
-            model: facts about its model. Only error messages use them; `model_digest` is compared.
+            updates: how many updates this rank has done.
+            model: facts about its model. Only error messages use them; what is compared is `model_digest`.
             options: facts about its options. Their hash is compared.
-            examples: the number of its examples. Ranks may differ in this.
-            touched: the number of rows of lookup parameters that it has used. Ranks may differ in this.
-            model_digest: the hash of `model`, which the caller computes only when the model has changed.
+            examples: how many examples it has. Ranks may differ in this.
+            touched: how many rows of lookup parameters it has used. Ranks may differ in this.
+            model_digest: the hash of `model`. The caller computes it, and keeps it as long as the model is the same.
 
         Raises:
             ParallelError: the ranks are not about to do the same, or one has ended.
@@ -136,7 +137,7 @@ class Meeting:
             different = np.flatnonzero(headers[:, field] != own[field])
             if (headers[:, field] != headers[0, field]).any():
                 everyone = self.comm.allgather(list(facts))
-                # The message compares this rank with the first one that has other facts.
+                # The message compares this rank with the first rank whose facts differ.
                 other = int(different[0])
                 raise ParallelError(f"{who} has {what} than rank {other}: {difference(facts, everyone[other], other)}")
 
@@ -146,7 +147,7 @@ def _updates(number: int) -> str:
 
 
 def difference(own: Facts, others: Facts, rank: int) -> str:
-    """Return words for the first difference between `own`, this rank's facts, and `others`, the facts of `rank`."""
+    """Return words for the first difference between `own`, the facts of this rank, and `others`, those of `rank`."""
     for (name, value), (others_name, others_value) in zip(own, others):
         if name != others_name:
             return f"where this has {name}, rank {rank} has {others_name}"

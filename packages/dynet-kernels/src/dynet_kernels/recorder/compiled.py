@@ -31,11 +31,11 @@ class Recorder:
 
     @property
     def key(self) -> str:
-        """Text for the cache key. It contains a digest of the source files in this folder."""
+        """Text that goes into the key of the cache. It contains a digest of the source files in this folder."""
         return f"recorder {_sources()}"
 
     def for_target(self, target: CpuTarget) -> Recorder:
-        """Return the recorder for another CPU."""
+        """Return the recorder that is compiled for `target`, another CPU."""
         return Recorder(target)
 
     def build(self, path: Path) -> None:
@@ -54,9 +54,10 @@ def _sources() -> str:
 
 
 def _load(content: bytes):
-    """Load the contents of a file that `Recorder.build` wrote. Return the module and the names of its functions.
+    """Load the contents of a file that `Recorder.build` wrote. Return the TVM module and the names of its functions.
 
-    The names are in the order in which the module's function `addresses` lists the addresses of the functions.
+    The module has a function `addresses`, which writes the addresses of the functions to a list, in the order of these
+    names.
     """
     sizes = HEAD.unpack_from(content)
     if len(content) != HEAD.size + sum(sizes):

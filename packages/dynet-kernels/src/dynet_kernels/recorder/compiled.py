@@ -31,7 +31,7 @@ class Recorder:
 
     @property
     def key(self) -> str:
-        """Text that goes into the key of the cache. It contains a digest of the source files in this folder."""
+        """Text that becomes a part of the cache key. It contains a digest of the source files in this folder."""
         return f"recorder {_sources()}"
 
     def for_target(self, target: CpuTarget) -> Recorder:

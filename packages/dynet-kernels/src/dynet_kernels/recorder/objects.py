@@ -139,7 +139,7 @@ class Outcome:
         self.done.set(int64(1))
 
     def give_known(self, object_at):
-        """Emit code that makes an object which exists already the result, and adds a reference to it for the caller."""
+        """Emit code that gives an existing object as the result. The code adds a reference to it for the caller."""
         T.evaluate(T.call_extern("int32", "Py_IncRef", object_at))
         self.give(object_at)
 
@@ -147,7 +147,7 @@ class Outcome:
         return when(self.done.get() == int64(0))
 
     def otherwise(self, function, arguments, count, keywords):
-        """Emit code for calls without a result so far: it calls a Python function, whose result becomes the outcome.
+        """Emit the fallback: if the fast path has no result, call a Python function and take its result.
 
         The arguments are those of CPython's `PyObject_Vectorcall`; `function` is the address of the Python function.
         """
@@ -184,7 +184,7 @@ class Call:
         return let(self._words[int64(place)])
 
     def otherwise(self, outcome):
-        """Emit code for calls without a result so far: it calls the recording function's `slow`, a Python function.
+        """Emit the fallback: if the fast path has no result, call the recording function's `slow`, a Python function.
 
         Keyword arguments that are in order are passed as positional ones.
         """

@@ -23,7 +23,7 @@ class Recorder:
     """The machine code of the recorder as one item of the kernel cache, with the interface `parts.Part`.
 
     Args:
-        target: the CPU for which it is compiled; by default the one that runs this.
+        target: the CPU for which it is compiled; by default the CPU that runs this program.
     """
 
     target: CpuTarget = field(default_factory=host_cpu)

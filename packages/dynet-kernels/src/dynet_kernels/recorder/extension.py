@@ -72,8 +72,8 @@ def _body(name: str, function: CFunction):
 
 TP_FREE = 74  # an argument of PyType_GetSlot: the number of the slot `tp_free` (Py_tp_free in CPython's headers)
 
-# LLVM IR of a function that frees the memory of an expression: of each that stands for a parameter, and of any other if
-# enough freed expressions are kept for reuse already.
+# LLVM IR of a function that frees the memory of an expression. Compiled code calls it for each expression that stands
+# for a parameter; and for any other one if enough freed expressions are kept for reuse already.
 FREE_OBJECT = f"""
 declare i64 @PyType_GetSlot(i64, i32)
 declare void @Py_DecRef(i64)

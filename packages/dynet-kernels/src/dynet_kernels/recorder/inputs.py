@@ -5,8 +5,8 @@ count; all random numbers of the node are computed from it. The int32 before it 
 random key plus 1, or 0 if there is none. So all random keys of a graph form a linked list. They have nothing to do with
 the keys in the tables of recording functions.
 
-Other terms: see `recorder/__init__.py`. Arguments called `fine` are variables of the emitted code
-(`IntVariable`): 1 until something fails, and then 0.
+Other terms: see `recorder/__init__.py`. Arguments called `fine` are variables of the emitted code (`IntVariable`): they
+are 1 until something fails, and then 0.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ def extern(name, *arguments):
     """Emit a call of a C function that returns 64 bits, and return its result.
 
     Args:
-        name: a function of CPython's C interface, or one of `functions.FUNCTIONS`.
+        name: the name of a function of CPython's C interface, or one of the names in `functions.FUNCTIONS`.
     """
     return let(T.call_extern("int64", name, *map(int64, arguments)))
 

@@ -161,7 +161,7 @@ def read_value(shared, graph, size, x, flag, made, outcome):
         size: the number of elements of the value.
         x: the expression of the node.
         flag: not used.
-        made: the address of a new list of this length, or NULL to return the only element as a float.
+        made: the address of a new list of length `size`, or NULL to return the only element as a float.
     """
     numbers = tir.buffer_at(value_at(graph, x) * int64(4), "float32")
     with when(made == int64(NULL)):

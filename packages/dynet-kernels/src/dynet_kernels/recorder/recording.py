@@ -43,9 +43,9 @@ class Recording:
     """A new record of this thread's graph: `with Recording(shared, outcome, graph, length) as new`.
 
     The emitted code first makes room for the record, and takes the expression `new.node` for its last node. Then the
-    code of the `with` block runs. The block must store the integers of the record, and then either
-    complete it by `new.finish`, or drop it by a call of `give_back` with `new.node`. If there is no memory, the code of
-    the block is skipped, and the outcome is an exception.
+    code of the `with` block runs. The block must store the integers of the record, and then either complete it by
+    `new.finish`, or drop it by a call of `give_back` with `new.node`. If there is no memory, the code of the block is
+    skipped, and the outcome is an exception.
 
     Args:
         length: the number of integers of the record.

@@ -65,8 +65,8 @@ def symbol_of(name):
 def run_function(kernels):
     """Emit run(context), a loop over the tape with one switch over `kernels`.
 
-    It never runs. It is compiled with CUDA kernels, because TVM leaves out kernels that nothing calls. `kernels` are
-    pairs of a number and a pair (symbol, kernel).
+    This function is never called. It is compiled together with CUDA kernels, because TVM leaves out kernels that no
+    function calls. `kernels` are pairs of a number and a pair (symbol, kernel).
     """
 
     def body(context):

@@ -35,9 +35,9 @@ def commit(shared, function, call, outcome):
     returns the expression of the last of the nodes, which has the shape `dim`. It returns None if the graph has another
     version than `version`, or if an item is neither an int nor an expression that fits the graph.
 
-    Unlike the fast paths of ops, `commit` also appends to a graph whose `open` is WATCHED. With the options
-    `immediate_compute` and `check_validity`, `renew_cg` sets `open` so, because Python then has to see each new node.
-    Only Python code calls `commit`, so it does.
+    Unlike the fast paths of ops, `commit` also appends to a graph whose `open` is WATCHED. `renew_cg` sets `open` to
+    WATCHED for its options `immediate_compute` and `check_validity`, with which Python has to see each new node. Python
+    sees the nodes that `commit` adds, because only Python code calls `commit`.
     """
     dim, nodes_at, head_at, operands_at = (call[place] for place in range(4))
     graph_at = thread_graph(shared)

@@ -15,6 +15,7 @@ OBJECT = ("references", "type")
 LIST = (*OBJECT, "size", "items")
 TUPLE = (*OBJECT, "size")  # these words are followed by the addresses of the tuple's items
 SLICE = (*OBJECT, "start", "stop", "step")
+# The structure Py_buffer. `dims_and_flag` is two int32: a flag, then the number of dimensions in the upper half.
 BUFFER = ("begin", "object", "length", "item", "dims_and_flag", "format", "shape", "strides", "suboffsets", "internal")
 
 # An expression. For a node, `at` is its number in the graph and `version` the version of this graph. For a parameter,
@@ -37,7 +38,7 @@ FUNCTION = (*OBJECT, "vectorcall", "slow", "table", "mask", "used", "key", "para
 # the function, such as the bound of an index.
 ROW = ("signature", "result", "limit")
 
-MOST_ARGUMENTS = 6  # the most arguments of a compiled function that runs a pass
+MOST_ARGUMENTS = 6  # the compiled functions that run a pass have at most this many arguments
 
 # The graph of a thread. `version` changes when nodes are removed. `open` is equal to `version` if fast paths may append
 # records, else it is WATCHED. `nodes` is the number of nodes. `records` is the address of the buffer of records: it has
@@ -61,7 +62,7 @@ GRAPH = (
     "unusual",  # 1 if Python has to carry out the next `renew_cg`, because there is more to do than remove the records
     "watched",  # 1 if only Python may discard computed values, because it keeps track of them for checkpoints or checks
     # What compiled code needs to run passes without Python; valid while `prepared` equals the shared word `generation`.
-    # In order: the addresses of the planner's context and of its table of nodes; the address where values begin, which
+    # After it: the addresses of the planner's context and of its table of nodes; the address where values begin, which
     # counts floats; how many integers of records the planner has room for; the TVM handles of the two compiled passes.
     "prepared", "context", "node_rows", "values_begin", "most", "forward", "backward",
     # Memory for the arguments of a pass. Each argument takes two words: its TVM type and its value.
@@ -96,9 +97,9 @@ SHARED = (
 # and a number; the input values, each a word with the bits of a float32; and for each random key its offset among these
 # input values.
 TEMPLATE = ("length", "nodes", "inputs", "keys")
-# Kinds of integers in a template. LITERAL: the integer is the number. OPERAND: it is the operand number of the k-th
-# expression among the call's arguments. NODE: it is the number of the k-th node that the template adds. INPUT: it is
-# the offset of the k-th input value that the template adds. For the last three, k is the number in the template.
+# The kinds: what the number k of a pair says about the integer to append. LITERAL: the integer is k. OPERAND: it is the
+# operand number of expression k among the call's arguments. NODE: it is the number of node k of those that the template
+# adds. INPUT: it is the offset of input value k of those that the template adds. k counts from 0.
 LITERAL, OPERAND, NODE, INPUT = range(4)
 TEMPLATE_KEY = 14  # how many words the key of a template has; it describes the arguments of a call
 

@@ -5,12 +5,14 @@ gradients. All data is in flat buffers of int64. Addresses of values and gradien
 count bytes. The terms:
 
 - A *record* is one operation of the graph, as integers: `signature, operands..., attributes...`. Attributes are further
-  integers, such as an index. In a *variadic* record the number of operands comes before the operands. A graph is the
-  list of its records.
+  integers, such as an index. In a *variadic* record the number of operands comes between the signature and the
+  operands. A graph is the list of its records.
 - A *node* is one value that a record computes. Nodes are numbered in the order of the records. An operand is a node's
   number, or -1 - p for the parameter in row p of the parameter table.
 - A record may compute several nodes, its *parts*. They have consecutive numbers and share the record's operands. Each
   has its own signature and runs after the part before it.
+- An *alias* is a node whose value is a part of its operand's value, in the same memory. So nothing computes it.
+- A *trained* parameter is one whose gradient is wanted, because it is not frozen.
 - A *signature* describes nodes that can run in one batch. It is a section of the buffer `table`: the integers of
   SIGNATURE, then its views and steps.
 - A *column* is the unit of work of a kernel, such as one batch element. A *view* says where each column of an operand
@@ -22,7 +24,8 @@ count bytes. The terms:
   *address lists*, which are in the buffer `index`: for each view one list for values and one for gradients, with one
   address for each column.
 - The *depth* of a node says when it runs: after all nodes of smaller depth. Nodes of one signature and depth are a
-  *group*: they share instructions. Signatures have *stages*, which run one after the other (see `plan/stages.py`).
+  *group*: they share instructions. Each signature belongs to a *stage*; stages run one after the other (see
+  `plan/stages.py`).
 - A *shard* is a few kernels that are compiled together.
 """
 
@@ -32,7 +35,7 @@ from collections.abc import Iterator
 
 
 class Structure:
-    """Names for adjacent integers in memory. Each name is an attribute: the offset of its integer from the first one.
+    """Names for adjacent integers in memory. Each name is an attribute: the place of its integer, counted from 0.
 
     >>> point = Structure("x", "y")
     >>> point.y, point["y"], len(point)
@@ -73,7 +76,7 @@ class Structure:
 
 SHARES = ("others", "columns_before", "rows_before", "rows_after")
 # The integers that are needed to run the instructions of a tape. CONTEXT begins with them. If threads share a tape,
-# each thread runs it with its own copy of them.
+# each thread runs it with its own copy of them. `table`, `index` and `tape` are addresses: see BUFFERS.
 RUNNING = (
     "table", "index", "tape",
     "origin",  # the address in bytes of float number 0: always 0, except while a forward pass is planned for a GPU
@@ -83,9 +86,9 @@ RUNNING = (
     # `rows_before` and `rows_after` say which fraction of the rows comes before and after this thread's rows, in units
     # of 1 / WHOLE.
     *SHARES,
-    "code",  # the address of a list with the handle of each shard's function; 0 for a shard that is not loaded
-    # The argument and the result of a call by TVM's calling convention, in which each is a type and a value. The only
-    # argument is the address of these RUNNING integers.
+    "code",  # the address of a list, which has for each shard the handle of its function, or 0 if it is not loaded
+    # Memory for the argument and the result of a call. By TVM's calling convention, each is a type and a value. The
+    # only argument is the address of these RUNNING integers.
     "address_type", "address", "result_type", "result",
 )  # fmt: skip
 WHOLE = 1 << 16
@@ -95,14 +98,14 @@ INT_ARGUMENT = 1  # the value of `address_type`: TVM's type code for an integer
 # The *context* is the structure through which Python and compiled code share data. After the integers of RUNNING it has
 # the addresses of these buffers of int64, and then the integers of SCALARS.
 BUFFERS = (
-    # Written by Python: the signatures (in the context of a trainer, its UPDATE rows), and a PARAMETER row for each
-    # parameter.
+    # Written by Python. `table` has the signatures; in the context of a trainer, it has the trainer's UPDATE rows.
+    # `parameters` has a PARAMETER row for each parameter.
     "table", "parameters",
     "new_records",  # the graph's records as Python writes them, with the offsets of input values in the input buffer
     "records",  # the planner's copy of the records, with the addresses of input values instead of their offsets
-    "kept_records",  # the `new_records` of the forward plan that is kept, to compare those of the next graph with them
+    "kept_records",  # a copy of the `new_records` of the kept plan (see SCALARS), to compare the next graph's with them
     "nodes",  # a NODE structure for each node of the graph
-    "aliases",  # the numbers of the new nodes that get no memory, because their value is a part of another node's value
+    "aliases",  # the numbers of the new nodes that are aliases
     # For each node that gets instructions in this plan: its number, the number of its signature, and its depth.
     "planned", "numbers", "depths",
     "by_signature", "by_depth",  # the nodes in `planned`, sorted by signature; and sorted by depth, then by signature
@@ -111,7 +114,9 @@ BUFFERS = (
     # stage (see `plan/stages.py`).
     "predecessors", "stages",
     "stage_begins",  # for each stage: how many depths all earlier stages have together
-    "index", "tape",  # the address lists and instructions of the pass that is planned and run now: two of the next four
+    # The address lists and the instructions of the pass that is planned and run now. These addresses are copies of two
+    # of the next four.
+    "index", "tape",
     "forward_index", "forward_tape", "backward_index", "backward_tape",
     "sharing",  # a SHARING structure: how many threads share work, and how much work is worth sharing
     "threads",  # for each thread that helps to run this tape: its own RUNNING integers and one INSTRUCTION
@@ -126,30 +131,33 @@ SCALARS = (
     "tape_end",  # how many instructions `tape` has room for
     "forward_index_end", "forward_tape_end", "backward_index_end", "backward_tape_end",
     # The kept plan: the last forward plan that began with a graph's first record. A graph with the same records uses it
-    # again. `kept_end` is how many record integers it has (-1: no plan is kept), `kept_inputs` how many input floats,
-    # `kept_start` what `arena_top` was before it. The others are copies of `arena_top` and so on after it.
+    # again. `kept_end` is how many integers its records have (-1: no plan is kept), `kept_inputs` how many input values
+    # it has, `kept_start` what `arena_top` was before the plan was made. The others are copies of `arena_top`,
+    # `tape_count` and so on from the time when the plan was complete.
     "kept_end", "kept_inputs", "kept_start", "kept_arena_top", "kept_tape_count", "kept_index_top",
     "kept_shared_work", "kept_node_count", "kept_one_numbering",
-    "plan",  # how many forward plans were made. While it is unchanged, so are the address lists of the forward pass
+    "plan",  # how many forward plans were made; while this is unchanged, so are the address lists of the forward pass
     "node_count",  # the number of nodes in the graph
     "deepest",  # how many different depths nodes can have: all depths are less than this
-    "one_numbering",  # 1 if one plan found the depths of all nodes of the graph, so that they can be compared
+    # 1 if a single plan found the depths of all nodes of the graph, and no node is APART: the backward pass can
+    # then use these depths.
+    "one_numbering",
     # How many times the planner has begun to number signatures, and how many have got a number since the last time.
     "numbering", "numbered",
     "planned_count",  # the number of nodes in `planned`
-    # The lists `by_signature` and `by_depth`: the value of `plan` when the forward plan of a whole graph sorted them
-    # (-1: the backward plan must sort them anew), and how many nodes they have.
+    # `ordered` is the value of `plan` when the forward plan of a whole graph sorted the lists `by_signature` and
+    # `by_depth`; -1 if the backward plan must sort them anew. `ordered_count` is how many nodes these lists have.
     "ordered", "ordered_count",
     "touches_lookups",  # not 0 if the loss depends on rows of lookup tables, which each backward plan has to list
     "flags_used",  # 1 if nodes may still have flags that an earlier backward plan has set
-    # The last backward plan, which may also be used again: the value of `plan` at that time (-1: no backward plan is
-    # kept), the number of the loss node, 1 if it computes the gradients of all nodes, and `gradient_start`. The others
-    # are copies of `tape_count`, `index_top` and `shared_work` after it.
+    # The last backward plan, which may also be used again. What it was made for: `plan` (-1: no backward plan is kept),
+    # the number of the loss node, 1 if it computes the gradients of all nodes, and `gradient_start`. The others are
+    # copies of `tape_count`, `index_top` and `shared_work` from the time when the plan was complete.
     "backward_plan", "backward_loss", "backward_everything", "backward_start", "backward_tape_count",
     "backward_index_top", "backward_shared_work",
     "copies",  # an id of this context, under which the GPU code keeps copies of its address lists; 0: it has no id yet
-    # The result of planning or running. If it is TOO_SMALL: how many floats, integers of `index` and instructions of
-    # `tape` are needed.
+    # `status` is the result of planning or running a pass. If it is TOO_SMALL, the others say how many floats, integers
+    # of `index` and instructions of `tape` are needed.
     "status", "needed_floats", "needed_index", "needed_tape",
 )  # fmt: skip
 CONTEXT = Structure(*dict.fromkeys(RUNNING + BUFFERS + SCALARS))
@@ -159,20 +167,21 @@ CONTEXT = Structure(*dict.fromkeys(RUNNING + BUFFERS + SCALARS))
 # instruction number `row` is not loaded.
 READY, TOO_SMALL, NOT_BELOW, NO_CODE = range(4)
 
-# A parameter. `value` and `gradient` are addresses in floats; `needs_gradient` is 1 if the gradient is wanted. A lookup
+# A parameter. `value` and `gradient` are addresses that count floats; `needs_gradient` is 1 if it is trained. A lookup
 # table has `rows` rows of `width` floats. Its *touched* rows are those to which gradients were added since the last
-# update; `touched` is the address of a list of them, and 0 for other parameters. The list has first the number of
+# update. `touched` is the address of a list of them; for other parameters it is 0. The list has first the number of
 # touched rows, then their numbers in the next `rows` integers, then for each row 1 if it is touched, and last 1 if all
 # rows count as touched.
 PARAMETER = Structure("value", "gradient", "needs_gradient", "touched", "width", "rows")
 
-# One row of a trainer's table. `parameter` is the parameter's row in `parameters`, `chosen` is 1 if updates change it,
-# `floats` is its size. `column` is how many floats form one column; the planner writes it, for the kernel to read. Then
-# follow the addresses of the tensors that the trainer keeps for this parameter, such as its momentum.
+# One row of a trainer's table. `parameter` is the parameter's row in `parameters`, `chosen` is 1 if the next update is
+# to change it, `floats` is its size. `column` is how many floats form one column; the planner writes this number, and
+# the kernel reads it. Then follow the addresses of the tensors that the trainer keeps for this parameter, such as its
+# momentum.
 UPDATE = Structure("parameter", "chosen", "floats", "column")
 
 NODE = Structure(
-    "signature",  # the offset of the node's signature in `table`
+    "signature",  # the offset in `table` of the node's signature
     "operands",  # the offset in `records` of the first operand of the node's record
     "first_part",  # the number of the first node of the same record
     "depth",  # the node's depth, counted within its stage
@@ -194,7 +203,7 @@ WORDS = MOST_NUMBERED // 64  # the int64 words that each signature has in `prede
 # `count` their number. The other two are sets of address lists as bits: 2 * k for the values of view k, 2 * k + 1 for
 # its gradients. `lists` has those that the steps read for all columns, `first_lists` those that they read for the first
 # column only. `lists` is ALL_LISTS, all bits, if a kernel does not say which lists it reads, or if it reads a list with
-# the number MOST_LISTS or more.
+# the number MOST_LISTS or more, which has no bit.
 STEPS = Structure("begin", "count", "lists", "first_lists")
 MOST_LISTS, ALL_LISTS = 62, -1
 # Deferred steps belong to the backward pass. They run at its end, once for all nodes of a signature.
@@ -211,7 +220,7 @@ SIGNATURE = Structure(
     "operands", "variadic",  # the number of operands; if `variadic` is 1, of those with their own views
     # The number of attributes, and how many of them, counted from the first, are offsets of input values.
     "attributes", "constants",
-    # An alias starts `alias_offset` floats after its operand, plus `alias_scale` times its first attribute.
+    # Where an alias starts: in its operand's value, after alias_offset + alias_scale * (its first attribute) floats.
     "alias_scale", "alias_offset",
     "passes",  # 1 if operands can get a gradient from the node
     # Which operands must be computed before the node: `waits_count` of them, from number `waits_from` on. If
@@ -238,10 +247,10 @@ TO_THE_END = -1  # a value of `waits_count`: the node waits for all operands fro
 VIEW = Structure(
     "source", "offset", "stride", "period", "outer", "index", "index_step", "scale",
 )  # fmt: skip
-# `source` is the number of an operand, whose address is then the `base`, or one of these. SELF: the base is the address
-# of the node itself. NOWHERE: 0. EACH: the address of operand number c // period of those that share this view. BEFORE:
-# the address of the part before this one. FIRST: the address of the record's first part, plus `scale` floats for each
-# part between it and this one.
+# `source` is the number of an operand, whose address is then the base, or one of these. SELF: the base is the address
+# of the node itself. NOWHERE: it is 0. EACH: it is the address of operand number c // period of those that share this
+# view. BEFORE: it is the address of the part before this one. FIRST: it is the address of the record's first part, plus
+# `scale` floats for each part between the first one and this one.
 SELF, NOWHERE, EACH, BEFORE, FIRST = -1, -2, -3, -4, -5
 NO_INDEX = -1
 
@@ -249,8 +258,8 @@ STEP = Structure(
     "opcode",
     "gradient_of",  # the number of the operand whose gradient the step adds to, or a negative value such as NO_OPERAND
     "parameters",  # the offset of the kernel's parameters in `table`
-    # If the step can overwrite that gradient instead of adding to it: how many floats it writes, from the first one on
-    # and each once. 0 if it can only add.
+    # 0 if the step can only add to the operand's gradient. If it can also overwrite it: how many floats of it the step
+    # writes, from the first one on and each once.
     "covers",
     "shared",  # how threads may share the step: BY_COLUMNS or another of the values below
     "work",  # about how many picoseconds one thread takes for a column; 0 if threads cannot share the step
@@ -258,8 +267,8 @@ STEP = Structure(
 )  # fmt: skip
 # Values of `shared`. ALONE: one thread runs the step. BY_COLUMNS: each thread works on some of the columns. BY_ROWS:
 # each thread computes some rows of the result. IF_DISTINCT: by columns if no two nodes of the group add to the same
-# gradient, else alone. EITHER: by columns if there are many, else by rows. EITHER_IF_DISTINCT: by columns if there are
-# many and no two nodes of the group add to the same gradient, else by rows.
+# gradient, else alone. EITHER: by columns if there are many columns, else by rows. EITHER_IF_DISTINCT: by columns if
+# there are many columns and no two nodes of the group add to the same gradient, else by rows.
 ALONE, BY_COLUMNS, BY_ROWS, IF_DISTINCT, EITHER, EITHER_IF_DISTINCT = range(6)
 # Values of `gradient_of` that are not the number of an operand. NO_OPERAND: the step always runs. ANY_OPERAND: it runs
 # if the node needs a gradient, because then some operand does. EACH_OPERAND: it runs if one of the operands that share
@@ -288,10 +297,10 @@ THREAD_ROW, THREAD_INSTRUCTION = 32, 16
 # memory. The code writes `failure`: 0, or the error of the CUDA driver.
 LAUNCH = Structure("functions", "arguments", "pointers", "index", "failure")
 
-# The first TABLE_HEAD integers of `table` are free for parameters of instructions that the planner adds itself. From
-# SEED_FILL on they are (start, size, number) for the FILL instruction that sets the gradient of the loss to 1.
+# The first TABLE_HEAD integers of `table` are reserved for parameters of instructions that the planner adds itself.
+# From SEED_FILL on they are (start, size, number) for the FILL instruction that sets the gradient of the loss to 1.
 SEED_FILL, TABLE_HEAD = 0, 8
-FILL, CLEAR = 0, 1  # opcodes of kernels that no signature has as a step: the planner adds such instructions itself
+FILL, CLEAR = 0, 1  # opcodes of the kernels for instructions that the planner adds itself; no step has these opcodes
 
 CACHE_LINE = 16  # floats in a cache line; the memory of every node starts at a cache line
 

@@ -1,13 +1,13 @@
 """The tape machine: emits the compiled functions that plan graphs and run their instructions.
 
-The planner writes a *tape*, a list of instructions. Each names a kernel by its *opcode*. The machine loops over the
-tape and switches on the opcode. On a CPU it is several modules that are compiled separately: one has the planner and
-the loop, the others are *shards*: a few kernels, and a function that switches between them. The loop calls the function
-of a shard by its handle, which `library` writes into a list when it loads the shard.
+The planner writes a *tape*, a list of instructions. Each names a kernel by its number, the *opcode*. The machine loops
+over the tape and switches on the opcode. On a CPU it consists of several modules that are compiled separately. One has
+the planner and the loop. Each of the others is a *shard*: a few kernels, and a function that switches between them. The
+loop calls the function of a shard by its handle, which `library` writes into a list when it loads the shard.
 
 The functions here emit TIR, TVM's intermediate code; their arguments are mostly TIR expressions. A *context* is a
-structure with the addresses and numbers that planner and machine share. The first of them, named in `layout.RUNNING`,
-are all that running a tape needs, so that each thread can have its own copy of these.
+structure with the addresses and numbers that planner and machine share. It begins with the integers that are named in
+`layout.RUNNING`. These are all that running a tape needs, so each thread can have its own copy of them.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def symbol_of(name):
 def run_function(kernels):
     """Emit run(context), a loop over the tape with one switch over `kernels`.
 
-    It is only compiled to get the CUDA source of kernels: TVM leaves out kernels that nothing calls. `kernels` are
-    pairs of an opcode and a pair (symbol, kernel).
+    This function is never called. It is compiled together with CUDA kernels, because TVM leaves out kernels that no
+    function calls. `kernels` are pairs of a number and a pair (symbol, kernel).
     """
 
     def body(context):
@@ -107,13 +107,13 @@ def dispatch(running: Running, number, code, kernels, shares):
     """Emit a switch on `code`, which calls one of `kernels` for an instruction.
 
     Args:
-        running: the buffers, and where to note the instruction if no kernel has this code.
+        running: has the buffers. Its integer `row` is set to `number` if there is no kernel for `code`.
         number: the number of the instruction on the tape.
         code: tells which kernel to call: its opcode, or its place in the shard.
         kernels: pairs of a value of `code` and (symbol, kernel, names). Each kernel takes memory and index, then the
             arguments with these names, then its parameters.
-        shares: values for the names in `layout.SHARES`: which part of the instruction this thread runs. All other names
-            are integers of the instruction.
+        shares: values for the names in `layout.SHARES`, which say what part of the instruction this thread runs. All
+            other names are integers of the instruction.
     """
     instruction = running.tape[number]
     parameters = instruction.parameters
@@ -138,12 +138,12 @@ def dispatch(running: Running, number, code, kernels, shares):
 def shard_module(kernels: dict[int, tuple[str, Kernel]], lanes: int) -> Any:
     """Emit the module of one shard: its kernels, and a function that runs instructions.
 
-    The function begins with instruction `row` of the context, whose kernel is in this shard. It returns at the end of
-    the tape, or at the first instruction whose kernel is in another shard. The code does not depend on the number of
-    the shard.
+    The function begins with the instruction whose number is in `row` of the context; its kernel is in this shard. It
+    returns at the end of the tape, or at the first instruction whose kernel is in another shard. The code does not
+    depend on the number of the shard.
 
     Args:
-        kernels: place in the shard -> (name, kernel).
+        kernels: a dict from the place of a kernel in the shard to its (name, kernel).
         lanes: how many floats a vector register of the CPU holds.
     """
     functions, numbered = {}, []
@@ -208,8 +208,9 @@ def planner_module() -> Any:
 def run_rows(running):
     """Emit the loop that runs instructions from number `row` on until the end of the tape.
 
-    It calls the shard with the kernel of the present instruction. The shard runs all instructions that it can, and
-    moves `row` to the next one.
+    In each turn, it calls the function of the shard that has the kernel of instruction `row`. This function runs
+    instructions until it meets one whose kernel is in another shard, and sets `row` to the number of that one. If the
+    shard is not loaded, the loop ends with an error.
 
     Args:
         running: the address of the integers of `layout.RUNNING`.
@@ -229,15 +230,16 @@ def run_rows(running):
 
 
 def if_ready(address):
-    """Return a `with` block whose code runs only if planning has succeeded. `address` is the address of the context."""
+    """Return a context manager: its `with` block runs only if planning has succeeded for the context at `address`."""
     return when(Context(Words(address)).status == at.READY)
 
 
 def norm_and_update(planners):
     """Emit norm_and_update, which sums all squared gradients and runs the trainer's update if the sum is below a limit.
 
-    Its argument `totals` is an address, in floats, of two float64 numbers: the sum, which it writes, and the limit. The
-    other arguments are those of `plan_gradient_norm` and `plan_update`.
+    Its argument `totals` is the address, which counts float32s, of two float64 numbers: the sum, which it writes, and
+    the limit. `norm` is the opcode of the kernel for `plan_gradient_norm`, and `opcode` that of the kernel for
+    `plan_update`. The other arguments are as for these two functions.
 
     Args:
         planners: the symbols of the functions that plan a pass, by the name of the pass.
@@ -264,7 +266,7 @@ def norm_and_update(planners):
 
 
 def run(address):
-    """Emit code that runs the tape of the context at `address`, on all threads if they have enough work to share."""
+    """Emit code that runs the tape of the context at `address`, on all threads if there is enough work to share."""
     context = Context(Words(address))
     sharing = Sharing(Words(context.sharing))
     shares = all_of(sharing.threads > 1, context.shared_work >= sharing.least_pass)
@@ -280,9 +282,9 @@ def run(address):
 def run_together(address):
     """Emit code that runs the tape on all threads at once. They wait for each other after every *stretch*.
 
-    A stretch is either one instruction that the threads share, or all adjacent instructions that they do not share. The
-    latter are run by the first thread while the others wait. Each thread finds out by itself where the stretches are.
-    `address` is the address of the context.
+    A stretch is either one instruction that the threads share, or a series of adjacent instructions that they do not
+    share. The first thread runs such a series while the others wait. Each thread finds out by itself where stretches
+    begin and end. `address` is the address of the context.
     """
     context = Context(Words(address))
     threads = Sharing(Words(context.sharing)).threads
@@ -311,7 +313,8 @@ def run_stretch(context: Context, instruction: Instruction, first, end, part, th
         context: the context that all threads share.
         instruction: the first instruction of the stretch. If threads share it, this thread runs only its part of it.
         first, end: the stretch is the instructions number `first` to `end` - 1.
-        part, threads: the number of this thread, counted from 0, and how many threads there are.
+        part: the number of this thread, counted from 0.
+        threads: how many threads there are.
     """
     address = let(context.threads + part * int64(8 * at.THREAD_ROW))
     own, words = Context(Words(address)), Words(address)
@@ -339,15 +342,15 @@ def run_stretch(context: Context, instruction: Instruction, first, end, part, th
 
 
 def pragma(name):
-    """Return a `with` block to whose code the pragma `name` of TVM's CPU code generator applies."""
+    """Return a context manager: TVM's CPU code generator applies the pragma `name` to the code of its `with` block."""
     return T.attr(int64(0), f"pragma_{name}", tirx.const(1, "int32"))
 
 
 def call_packed(name, running):
-    """Emit a call of function `name` of this module by TVM's calling convention. Return its status: 0 on success.
+    """Emit a call of the function `name` in the same TVM module. Return its status: 0 on success.
 
     The only argument of the function is `running`, the address of the integers of `layout.RUNNING`. These include the
-    memory in which TVM passes the argument and the result.
+    memory in which TVM's calling convention passes the argument and the result.
     """
     return _called(f"__tvm_ffi_{name}", T.reinterpret(POINTER, int64(0)), running)
 
@@ -365,7 +368,7 @@ def _called(symbol, first, running):
 
 
 def failed(result):
-    """Return a `with` block whose code runs only if a call has failed: if `result`, its status, is not 0."""
+    """Return a context manager: its `with` block runs only if a call has failed: if its status, `result`, is not 0."""
     return when(result != tirx.const(0, "int32"))
 
 

@@ -72,8 +72,8 @@ class Run:
     Attributes:
         builder: the builder that made the states.
         graph: the graph that has the nodes of the states.
-        version: the version of the graph when `initial_state` was called. From it, `PinnedGraph.as_of` finds out whether the
-            graph still has the nodes of the states.
+        version: the version of the graph when `initial_state` was called. From it, `PinnedGraph.as_of` finds out
+            whether the graph still has the nodes of the states.
         layers: the parameters of the layers in the order in which the cell reads them.
         expressions: the parameters of each layer as expressions, in the builder's order.
         plain: whether a step computes only the cell of each layer, without dropout and layer normalisation.

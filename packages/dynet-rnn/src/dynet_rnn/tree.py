@@ -35,8 +35,8 @@ class Run:
     Attributes:
         builder: the builder that made the states.
         expressions: the parameters of each layer as expressions, with the bias b first.
-        version: the version of the graph when `initial_state` was called. From it, `PinnedGraph.as_of` finds out whether the
-            graph still has the nodes of the states.
+        version: the version of the graph when `initial_state` was called. From it, `PinnedGraph.as_of` finds out
+            whether the graph still has the nodes of the states.
     """
 
     builder: _TreeBuilder

@@ -1,10 +1,10 @@
 """The planner: turns the nodes of a graph into a tape, a list of instructions. TVM compiles it, like the kernels.
 
-It is written as Python functions that emit TIR, TVM's intermediate code: to read or set an attribute of a structure
-emits a load or a store, `with when(...)` a condition, `with each(...)` a loop. Docstrings say what the emitted code
-does. Numbers such as `count`, and conditions, are mostly TIR expressions: only the compiled planner knows their values.
-No part of the planner knows an op: it follows the views and steps that a signature lists. `layout` defines all
-integers, and terms such as record, signature and view.
+It is written as Python functions that emit TIR, TVM's intermediate code. To read or set an attribute of a structure
+emits a load or a store, `with when(...)` emits a condition, `with each(...)` a loop. Docstrings say what the emitted
+code does. Numbers such as `count`, and conditions, are mostly TIR expressions: only the compiled planner knows their
+values. The planner contains nothing about single ops: it follows the views and steps that a signature lists. The module
+`layout` defines all integers, and terms such as record, signature and view.
 
 The modules, each after those that it uses:
 

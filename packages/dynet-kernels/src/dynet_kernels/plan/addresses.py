@@ -25,12 +25,12 @@ from .structs import Steps, View
 
 @dataclass
 class Side:
-    """One of the two address lists of a view: that of values or that of gradients.
+    """One of the two address lists of a view: the list for values or the list for gradients.
 
     Args:
-        field: "value" or "gradient": the attribute of a node or parameter with the address to write.
+        field: "value" or "gradient": the attribute of a node or parameter that has the address to write to the list.
         bit: the bit for this list in the result of `bits_of_view`: 1 for values, 2 for gradients.
-        start: where the list starts in `index`, counted from the view's list of values, which comes first.
+        start: where the list starts in `index`, counted from the start of the view's first list, the one for values.
     """
 
     field: str
@@ -44,12 +44,12 @@ def sides(count, with_gradients: bool) -> list[Side]:
 
 
 def write_block(group: Group, count, steps: Steps, with_gradients: bool) -> None:
-    """Write the address lists that `steps` read, for all nodes of a group, and reserve room for the others.
+    """Write the address lists that `steps` read, for all nodes of a group, and reserve room for all other lists.
 
     Args:
         group: the nodes.
         count: the number of columns of all these nodes together.
-        steps: steps of the group's signature.
+        steps: the steps of the group's signature in one direction.
         with_gradients: whether to write lists of gradients; else only lists of values.
     """
     signature, context = group.signature, group.plan.context
@@ -71,8 +71,9 @@ def write_block(group: Group, count, steps: Steps, with_gradients: bool) -> None
 def bits_of_view(bits, number):
     """Return the two bits of `bits` for the lists of view `number`: 1 for its values, 2 for its gradients.
 
-    `bits` is a set of address lists as in `layout.STEPS`. It has only MOST_LISTS bits, so all later views use its last
-    two. That is no error: if a step reads a list of a later view, `bits` is ALL_LISTS, in which all bits are set.
+    `bits` is a set of address lists as in `layout.STEPS`. It has a bit for each of the first MOST_LISTS lists. For a
+    view with later lists, the result is the last two of these bits. This is no error: if a step reads one of the later
+    lists, `bits` is ALL_LISTS, in which all bits are set.
     """
     return let((bits >> T.min(2 * number, int64(at.MOST_LISTS - 2))) & 3)
 
@@ -85,7 +86,7 @@ class Lists:
         view: a view of the group's signature.
         start: where in `index` the view's first list starts.
         count: the number of entries in each list.
-        written: the lists that may be written: values, or values and gradients.
+        written: the lists that may be written: the one for values, or both.
     """
 
     def __init__(self, group: Group, view: View, start, count, written: Sequence[Side]):
@@ -95,9 +96,10 @@ class Lists:
 
     @property
     def is_plain(self):
-        """Whether the lists are plain: the first column of a node starts `offset` floats after a node or parameter.
+        """Whether the lists are plain: the first column of each node is `offset` floats behind a single address.
 
-        They are not plain if the view's source is EACH or NOWHERE, or if the view adds an attribute of the record.
+        This is the address of an operand, of the node itself, of the part before it, or of its memory in the record's
+        first part. The lists are not plain if the view's source is EACH or NOWHERE, or if the view adds an attribute.
         """
         source = self.source
         known = any_of(source >= at.SELF, source == at.BEFORE, source == at.FIRST)
@@ -107,8 +109,8 @@ class Lists:
         """Write the lists if they are plain (see `is_plain`) and each node of the group has one column.
 
         Args:
-            whole: the lists of which kernels read all entries, as a sum of their `Side.bit`.
-            first: the lists of which kernels read only the first entry, as such a sum, too.
+            whole: the lists of which kernels read all entries, as the sum of their bits (`Side.bit`).
+            first: the lists of which kernels read only the first entry, also as the sum of their bits.
         """
         for side in self.sides:
             count = pick((whole & side.bit) != 0, self.group.count, lambda: pick((first & side.bit) != 0, 1, 0))  # noqa: B023
@@ -133,16 +135,17 @@ class Lists:
         return self.group.plan.address(node.record.operand(self.source), field)
 
     def _of_first_part(self, node: Node, field: str):
-        """Return where the memory in the record's first part begins that belongs to `node`, a later part of the record.
+        """Return the address of the floats in the record's first part that belong to `node`, one of the later parts.
 
-        Each later part has `scale` floats there, in the order of the parts.
+        The value of the first part, and its gradient, have `scale` floats for each later part, in the order of the
+        parts.
         """
         first = node.first_part
         share = (node.number - first - 1) * self.view.scale
         return share + getattr(self.group.plan.node(first), field)
 
     def write_all(self) -> None:
-        """Write both lists completely, for any view: all columns of all nodes of the group."""
+        """Write the lists completely, for any view: the addresses of all columns of all nodes of the group."""
         begin = Variable(0)
         with self.group.each_node() as (_, node):
             with branch(self.source == at.EACH) as (shared, otherwise):

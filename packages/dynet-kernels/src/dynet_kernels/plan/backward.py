@@ -1,7 +1,8 @@
 """Plans the backward pass: writes the instructions that compute gradients to the tape, from the loss backwards.
 
 The functions here emit the code that does this. A *group* is the nodes of one signature and depth; they share
-instructions. An *alias* is a node whose value is a part of its operand's value. Other terms are explained in `layout`.
+instructions. An *alias* is a node whose value is a part of its operand's value. A *trained* parameter is one that is
+not frozen, so that its gradient is wanted. Other terms are explained in `layout`.
 """
 
 from __future__ import annotations
@@ -21,14 +22,15 @@ KEPT = ("tape_count", "index_top", "shared_work")
 
 
 def plan_backward(context, loss, size, everything) -> None:
-    """Plan the backward pass from node `loss`. It adds to the gradients of all trained parameters the node depends on.
+    """Plan the backward pass from node `loss`.
 
-    The last backward plan is used again if the forward plan and the arguments are the same, and if the pass adds to no
-    lookup table. (If it does, the rows to which it adds must be noted in each plan.)
+    The pass adds to the gradients of all trained parameters on which this node depends. The last backward plan is used
+    again if the forward plan and the arguments are the same, and if the pass adds to no lookup table. If it adds to
+    one, the pass must be planned anew each time, to note the rows to which it adds.
 
     Args:
         context: the address of the planner's context.
-        loss: the number of a node.
+        loss: the number of the node from which the pass starts.
         size: how many floats the value of this node has.
         everything: 1 to compute the gradients of all nodes, even of those that depend on no trained parameter, and to
             give aliases their own gradients; else 0.
@@ -93,18 +95,18 @@ def find_depths_again(gradients: Gradients) -> None:
 
 
 def has_steps(gradients: Gradients, node: Node):
-    """Whether the backward pass has instructions for a node, which are those of its signature.
+    """Whether the backward pass runs the backward steps of a node's signature for this node.
 
-    It has none for inputs, and none for aliases without their own gradients.
+    It runs none for inputs, and none for aliases without their own gradients.
     """
     return all_of(node.signature.kind != at.INPUT, gradients.has_own(node))
 
 
 def find_planned(gradients: Gradients) -> None:
-    """Set the flags of all nodes on which the loss depends, and list in `planned` those whose backward steps will run.
+    """Set the flags of all nodes on which the loss depends. In `planned`, list those whose backward steps will run.
 
-    The list begins with the last node. Also compute how much room address lists and instructions need at most:
-    `needed_index` and `needed_tape` of the context.
+    The list is in descending order of the nodes' numbers. Also compute how much room address lists and instructions
+    need at most: `needed_index` and `needed_tape` of the context.
     """
     plan, context, loss = gradients.plan, gradients.context, gradients.loss
     with when(context.flags_used != 0), each(context.node_count) as number:
@@ -128,9 +130,9 @@ def find_planned(gradients: Gradients) -> None:
 
 
 def reach_operands(gradients: Gradients, node: Node) -> None:
-    """Set the flags of a node's operands: REACHED for all, DIFFERENTIATED if they need a gradient from the node.
+    """Set flags of a node's operands: REACHED for all, DIFFERENTIATED for those that need a gradient from the node.
 
-    An operand that was REACHED before is also marked as USED_TWICE. For a later part of a record, the part before it
+    An operand that had the flag REACHED before also gets USED_TWICE. For a later part of a record, the part before it
     counts as an operand.
     """
     plan = gradients.plan
@@ -150,9 +152,9 @@ def reach_operands(gradients: Gradients, node: Node) -> None:
 
 
 def note_touched_rows(plan: Plan, loss) -> None:
-    """Note to which rows of lookup tables the pass will add gradients, in the lists of touched rows.
+    """Find the rows of lookup tables that will get gradients from the pass, and note them in lists of touched rows.
 
-    Each lookup table has such a list, from which the trainer knows which rows to update; see `layout.PARAMETER`.
+    Each lookup table has such a list. It tells the trainer which rows to update; see `layout.PARAMETER`.
     """
     touches = Variable(0)
     with each(loss + 1) as number:
@@ -206,8 +208,8 @@ def add_all_steps(gradients: Gradients, size) -> None:
             gradients.place(node.number)
         with when(group.signature.backward.count != 0):
             add_backward_steps(gradients, group)
-    # Deferred steps, such as those for gradients of matrices, get one instruction for all nodes of a signature, of
-    # whatever depth.
+    # A deferred step, such as the one for the gradient of a matrix, gets one instruction for all nodes of its
+    # signature, whatever their depths are.
     with each_group(plan, plan.by_signature, count, has_same_signature) as group:
         with when(group.signature.deferred.count != 0):
             add_steps(group, group.signature.deferred, True, everything)
@@ -223,9 +225,10 @@ def has_same_signature(node: Node, other: Node):
 
 
 def finish(gradients: Gradients) -> None:
-    """Note the finished plan in the context, so that it can be used again, unless it adds to lookup tables.
+    """Keep the finished plan, so that it can be used again, unless the pass adds to lookup tables.
 
-    If there is too little memory for gradients, set `status` to TOO_SMALL instead, and note how much is needed.
+    To do so, note in the context what the plan was made for, and how long its lists are. If there is too little memory
+    for gradients, do not keep it, but set `status` to TOO_SMALL, and `needed_floats` to the number of floats needed.
     """
     context = gradients.context
     with branch(context.gradient_top > context.gradient_end) as (too_small, otherwise):

@@ -39,7 +39,7 @@ def each(count) -> Iterator[Any]:
 
 @contextmanager
 def forever() -> Iterator[None]:
-    """Emit a loop with the code of the `with` block as its body, which must end the loop with a `stop_unless`."""
+    """Emit an endless loop with the code of the `with` block as its body. Only `stop_unless` in the body ends it."""
     with T.While(tirx.const(True, "bool")):
         yield
 
@@ -64,7 +64,8 @@ def branch(condition) -> Iterator[tuple]:
 def pick(condition, then, otherwise) -> Any:
     """Emit code that selects one of two integers: `then` if the condition holds, else `otherwise`. Return the result.
 
-    Each may also be a function that emits code and returns the integer. This code runs only if the integer is selected.
+    `then` and `otherwise` may also be functions that emit code and return the integer. The code of a function runs only
+    if its integer is selected.
     """
     if not isinstance(then, FunctionType) and not isinstance(otherwise, FunctionType):
         return let(T.if_then_else(condition, int64(then), int64(otherwise)))

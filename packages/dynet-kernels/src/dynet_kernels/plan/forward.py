@@ -2,7 +2,8 @@
 
 The functions here emit the code that does this. Nodes of one signature and depth form a *group*: they share
 instructions. A *record* is one operation of the graph as integers, and adds one node or several. An *alias* is a node
-whose value is a part of its operand's value. Other terms are explained in `layout`.
+whose value is a part of its operand's value. An *input* is a node whose value the program has given. Other terms are
+explained in `layout`.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ KEPT = ("arena_top", "node_count", "one_numbering", "tape_count", "index_top", "
 
 
 def plan_forward(context, begin, end, inputs_at, inputs_begin, inputs_end) -> None:
-    """Plan the forward pass of the *new* records, which are not computed yet, and copy their input values.
+    """Plan the forward pass of the *new* records, which are not computed yet.
 
-    The last plan of a whole graph is kept. It is used again if the new records are a whole graph and are the same as in
-    that plan; the input values may differ.
+    Also copy their input values to the memory for values. The last plan of a whole graph is kept. It is used again if
+    the new records are a whole graph and are the same as in that plan; the input values may differ.
 
     Args:
         context: the address of the planner's context.
-        begin, end: the new records are the integers number `begin` to `end` - 1 of the buffer `new_records`.
+        begin, end: the new records are the integers `begin` to `end` - 1 of the buffer `new_records`.
         inputs_at: the address of the graph's input buffer, which has the numbers that the program gave the graph.
         inputs_begin, inputs_end: the new input values are the floats `inputs_begin` to `inputs_end` - 1 of this buffer.
     """
@@ -71,10 +72,10 @@ class Inputs:
 
 
 def is_kept(plan: Plan, begin, end, input_count):
-    """Whether the kept plan can be used again for the new records, which are integers number `begin` to `end` - 1.
+    """Whether the kept plan can be used again for the new records: the integers `begin` to `end` - 1 of `new_records`.
 
-    It can if they are a whole graph, equal the records of the plan, and have as many input values (`input_count`), and
-    if their values will start at the same address.
+    It can if these are a whole graph and equal the records of the kept plan, if there are as many input values
+    (`input_count`), and if the free memory for values starts at the same address.
     """
     context, same = plan.context, Variable(0)
     like_before = all_of(
@@ -136,7 +137,7 @@ def plan_anew(plan: Plan, inputs: Inputs, begin, end) -> None:
 def forget_nodes(plan: Plan, begin) -> None:
     """Remove all nodes whose records begin at integer `begin` or later from the buffer `nodes`.
 
-    These records were removed from the graph by `cg_revert`, or are planned again now.
+    These records are not in the graph any more, because `cg_revert` has removed them, or they are planned again now.
     """
     count = Variable(pick(begin == 0, 0, plan.context.node_count))
     with forever():
@@ -160,7 +161,8 @@ class Needed:
 def add_nodes(plan: Plan, inputs: Inputs, begin, end) -> tuple[Needed, Variable]:
     """Append a row to the buffer `nodes` for each node of the new records. List the aliases among them in `aliases`.
 
-    In the records, replace each offset of input values by the address to which they will be copied.
+    In the planner's copy of the records, `records`, replace each offset in the input buffer by the address to which the
+    input values there will be copied.
 
     Returns:
         The memory that the nodes need, and the number of aliases.
@@ -191,7 +193,8 @@ def add_nodes(plan: Plan, inputs: Inputs, begin, end) -> tuple[Needed, Variable]
 def note_operands(plan: Plan, node: Node, earliest) -> None:
     """Note which signatures must run before the signature of a node, and whether the node needs a gradient.
 
-    A node needs a gradient if one of its operands does, and if its signature passes gradients on to operands.
+    A node needs a gradient if its signature passes gradients on, and if one of its operands, or the part before it in
+    its record, needs a gradient.
 
     Args:
         earliest: the number of the first new node. Nodes before it are computed already, so nothing is noted for them.
@@ -211,9 +214,9 @@ def add_node(plan: Plan, node: Node, attributes, needed: Needed, aliases: Variab
     """Add the memory that a node needs to `needed`. If it is an input, set its address. If it is an alias, list it.
 
     Args:
-        attributes: the offset in `records` of the first attribute of its record. For an input, this attribute is the
-            address of the value.
-        aliases: how many aliases are listed so far.
+        attributes: the offset in `records` of the first attribute of the node's record. For an input, this attribute is
+            the address of the value.
+        aliases: how many aliases are listed so far; increased by 1 for an alias.
     """
     signature = node.signature
     kind = signature.kind
@@ -237,7 +240,7 @@ def is_computed(node: Node):
 
 
 def place_values(plan: Plan, start) -> None:
-    """Assign memory to values, from address `start` on. They are in the order in which nodes run, group by group."""
+    """Assign memory to the values of nodes, from address `start` on, in the order in which the nodes are computed."""
     top = Variable(start)
     with each(plan.context.planned_count) as k:
         node = plan.node(plan.by_depth[k])
@@ -246,20 +249,20 @@ def place_values(plan: Plan, start) -> None:
 
 
 def place_aliases(plan: Plan, count) -> None:
-    """Set the addresses of the first `count` nodes in `aliases`. Their values are parts of their operands' values."""
+    """Set the addresses of the first `count` nodes in `aliases`, whose values are parts of their operands' values."""
     with each(count) as k:
         node = plan.node(plan.aliases[k])
         node.value = plan.address(node.record.operand(0), "value") + node.alias_offset
 
 
 def add_all_steps(plan: Plan) -> None:
-    """Write all instructions of the pass to the tape: those for one group of nodes after those for another."""
+    """Write all instructions of the pass to the tape, for one group of nodes after the other."""
     with each_group(plan, plan.by_depth, plan.context.planned_count, Node.runs_with) as group:
         add_steps(group, group.signature.forward)
 
 
 def keep(plan: Plan, inputs: Inputs, end) -> None:
-    """Keep this plan of a whole graph, to use it again for a graph with the same records. They have `end` integers."""
+    """Keep this plan of a whole graph, whose records have `end` integers, to use it again for equal records."""
     context = plan.context
     with each(end) as place:
         plan.kept_records[place] = plan.new_records[place]

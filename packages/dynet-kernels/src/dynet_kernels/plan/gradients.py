@@ -1,12 +1,12 @@
 """Assigns memory to each gradient when the first step (kernel call) of the backward pass that adds to it is planned.
 
-There are three ways. If this step writes all of the gradient, the memory stays uninitialised and the step overwrites
+There are three ways. If this step can write all of the gradient, the memory stays uninitialised and the step overwrites
 it; the step is then called *fresh*. If the step would only copy a node's gradient to an operand that nothing else uses,
-the operand's gradient becomes an alias of the node's, at the same address, and the step is left out. Otherwise the
-memory is cleared before the step.
+the operand's gradient gets the same address as the node's gradient, and the step is left out. Otherwise the memory is
+cleared before the step.
 
 The functions here emit the code that does this. A *group* is the nodes of one signature and depth; they share
-instructions. Other terms are explained in `layout`.
+instructions. An *alias* is a node whose value is a part of its operand's value. Other terms are explained in `layout`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class Gradients:
 
     Args:
         loss: the number of the node from which the pass starts.
-        everything: 1 if all nodes get their own gradients, even aliases and nodes that depend on no parameter; else 0.
+        everything: 1 if all nodes get their own gradients, even aliases and nodes that depend on no trained parameter;
+            else 0.
     """
 
     def __init__(self, plan: Plan, loss, everything):
@@ -47,10 +48,10 @@ class Gradients:
         node.flags = (node.flags & ~at.MET) | at.HAS_GRADIENT
 
     def place(self, operand) -> None:
-        """Set the address of an operand's gradient, and assign memory to it if it has none yet. Skip parameters.
+        """Set the address of an operand's gradient, and assign memory to it if it has none yet.
 
-        The gradient of an alias is a part of its operand's gradient. So for an alias, follow its operands to the first
-        one that has its own gradient, and assign memory to that.
+        Do nothing for a parameter. The gradient of an alias is a part of its operand's gradient. So for an alias, go on
+        to its operand, and so on, up to a node that has its own gradient, and assign memory to this gradient.
         """
         with when(operand >= 0):
             owner, offset = Variable(operand), Variable(0)
@@ -82,7 +83,7 @@ class Gradients:
 
     @contextmanager
     def cleared(self) -> Iterator[None]:
-        """Add an instruction to the tape that clears all memory which the code of the `with` block assigns."""
+        """Add an instruction to the tape that clears all the memory for gradients assigned within the `with` block."""
         begin = self.context.gradient_top
         yield
         end = self.context.gradient_top
@@ -95,7 +96,7 @@ class Readiness:
 
     `fresh`: the step must overwrite the gradients it adds to, which are uninitialised. `distinct`: it is known that the
     step adds to a different gradient for each node of the group. `aliased`: the step has nothing to do, because the
-    operands' gradients are aliases of the nodes' gradients.
+    operands' gradients have the same addresses as the nodes' gradients.
     """
 
     def __init__(self):
@@ -103,7 +104,7 @@ class Readiness:
 
 
 def make_ready(gradients: Gradients, group: Group) -> Readiness:
-    """Assign memory to all gradients to which a group's backward steps add. Clear it unless a step overwrites it.
+    """Assign memory to all gradients to which a group's backward steps add. The module docstring explains how.
 
     Returns:
         What the caller must know about each step when it writes the instructions.
@@ -137,7 +138,10 @@ class Targets:
 
     @contextmanager
     def each_target(self) -> Iterator[tuple]:
-        """Loop over pairs of a node of the group and a target: one operand of the node, or each that shares EACH."""
+        """Loop over the nodes of the group and, for each, over its targets. Yield pairs of a node and a target.
+
+        A node has one target, the operand number `operand`; or if this is negative, all operands that share EACH.
+        """
         with self.group.each_node() as (_, node):
             record = node.record
             first = pick(self.operand >= 0, self.operand, lambda: record.each_start)
@@ -178,9 +182,10 @@ class Targets:
         )
 
     def allocate_if_overwritten(self):
-        """If the step is the first to add to each target and can overwrite all of it, assign memory to the targets.
+        """If the step can overwrite all targets, assign memory to their gradients. Return 1 if so, else 0.
 
-        The memory is not cleared. Return 1 if it was assigned, else 0.
+        It can if it is the first step to add to each of these gradients, if it writes all of it, and if the targets are
+        all different. The memory is not cleared.
         """
         fresh = Variable(0)
         with when(self.can_overwrite):
@@ -198,10 +203,10 @@ class Targets:
     def are_distinct(self, fresh):
         """Return 1 if it is known that the step adds to a different gradient for each node of the group, else 0.
 
-        This is only examined if it decides how threads share the step, and if the step takes long enough to share it.
+        This is found out only if it decides how threads share the step, and if the step takes long enough to be shared.
 
         Args:
-            fresh: 1 if the step overwrites all targets; they are known to be different then.
+            fresh: what `allocate_if_overwritten` returned. If it is 1, the targets are known to be different.
         """
         distinct, step, signature = Variable(fresh), self.step, self.group.signature
         shared = step.shared
@@ -217,11 +222,11 @@ class Targets:
     def _mark(self, flags: int, size=None):
         """Set the flag MET of suitable targets. Return 1 if all are suitable, else 0. The caller must clear the flag.
 
-        A target is suitable if it is a node with its own gradient and has none of `flags` yet. With MET among these, a
-        target that occurs twice is unsuitable the second time.
+        A target is suitable if it is a node with its own gradient and has none of the flags in `flags`. If MET is one
+        of these, a target that occurs twice is unsuitable the second time.
 
         Args:
-            flags: the flags that suitable targets do not have.
+            flags: the flags that suitable targets do not have, as a sum.
             size: the number of floats that suitable targets have. None: any number.
         """
         all_fit = Variable(1)

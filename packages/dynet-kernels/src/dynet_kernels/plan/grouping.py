@@ -1,7 +1,7 @@
 """Finds groups: nodes of one signature and depth, which one instruction computes together.
 
 Nodes are sorted by depth and then by signature, so the nodes of a group are adjacent in this order. The functions here
-emit the code that does this.
+emit the code that does this. `layout` explains terms such as depth and signature.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from .structs import Words
 
 
 def put_in_order(plan: Plan) -> None:
-    """Sort the nodes in `planned`. The buffer `by_signature` gets their numbers sorted by signature.
+    """Sort the numbers of the nodes in `planned` in two ways, and write them to two buffers.
 
-    The buffer `by_depth` gets them sorted by depth, and those of equal depth by signature.
+    In `by_signature` they are sorted by signature. In `by_depth` they are sorted by depth, and those of equal depth by
+    signature.
     """
     context = plan.context
     count = context.planned_count
@@ -35,7 +36,7 @@ def count_sort(plan: Plan, count, source: Callable, target: Words, key_of: Words
         count: how many numbers there are.
         source: a function from k to the k-th of the numbers.
         key_of: the keys: `key_of[number]` is the key of a number.
-        keys: a bound: all keys are at least 0 and less than this.
+        keys: an upper limit: all keys are at least 0 and less than this.
     """
     counters = plan.counters
     with each(keys + 1) as key:
@@ -53,11 +54,11 @@ def count_sort(plan: Plan, count, source: Callable, target: Words, key_of: Words
 
 
 class Group:
-    """A group of nodes, which all have the same signature. `group[k]` is the k-th of them.
+    """A group of nodes, which all have the same signature. `group[k]` is its node number k, counted from 0.
 
     Args:
         order: a sorted list of the numbers of nodes, in which the nodes of a group are adjacent.
-        begin, count: the group is `count` nodes of this list, from place `begin` on.
+        begin, count: the group consists of `count` nodes of this list, from place `begin` on.
     """
 
     def __init__(self, plan: Plan, order: Words, begin, count):

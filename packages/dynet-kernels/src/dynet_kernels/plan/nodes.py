@@ -22,7 +22,7 @@ from .structs import Context, Parameter, Rows, Sharing, Signature, Struct, Words
 class Plan:
     """The planner's context at `address`, and its buffers: each name in `layout.BUFFERS` is an attribute.
 
-    `limits` says how much work threads share.
+    `limits` has the integers of `layout.SHARING`: how many threads there are, and how much work is worth sharing.
     """
 
     def __init__(self, address):
@@ -48,9 +48,10 @@ class Plan:
         return Signature(self.table, place)
 
     def address(self, operand, field: str):
-        """Return the address of an operand's value or gradient. An operand below 0 is a parameter, else it is a node.
+        """Return the address of an operand's value or gradient.
 
         Args:
+            operand: the number of a node, or -1 - row for the parameter in this row of the parameter table.
             field: "value" or "gradient".
         """
         return pick(
@@ -60,10 +61,11 @@ class Plan:
         )
 
     def needs_gradient(self, operand, everything=0):
-        """Return 1 if an operand needs a gradient, else 0. Trained parameters, and nodes that depend on one, do.
+        """Return 1 if an operand needs a gradient, else 0. Trained parameters, and nodes that depend on one, need it.
 
         Args:
-            everything: 1 if all nodes need a gradient, even those that depend on no trained parameter.
+            operand: as in `address`.
+            everything: 1 if all nodes need a gradient, even those that depend on no trained parameter; else 0.
         """
         return pick(
             operand < 0,
@@ -73,7 +75,7 @@ class Plan:
 
 
 def parameter_row(operand):
-    """Return the row of a parameter in the parameter table. As an operand, it is the number -1 - row."""
+    """Return a parameter's row in the parameter table, given its number as an operand, which is -1 - row."""
     return -1 - operand
 
 
@@ -95,18 +97,19 @@ class Record:
     def whole(self) -> Signature:
         """The signature of the whole record, not of a part. The record must be variadic.
 
-        It then begins with the offset of this signature and the number of operands, so the former is at `start` - 2.
+        The first operand of a variadic record is at `start`. Before it comes the number of operands, and before that
+        the offset of the signature, at `start` - 2.
         """
         return self.plan.signature(self.plan.records[self.start - 2])
 
     @property
     def each_count(self):
-        """How many operands share the view EACH: those without their own views. The record must be variadic."""
+        """How many operands have no own views and so share the view EACH. The record must be variadic."""
         return let(self.plan.records[self.start - 1] - self.whole.operands)
 
     @property
     def each_start(self):
-        """The number of the first operand that shares the view EACH; operands before it have their own views."""
+        """The number of the first operand that shares the view EACH. The operands before it have their own views."""
         return self.whole.operands
 
     @property
@@ -125,7 +128,7 @@ class Record:
 
     @property
     def part_count(self):
-        """How many nodes the record has. `self.signature` must be that for the whole record, not for a part."""
+        """How many nodes the record has. `self.signature` must be the signature of the whole record, not of a part."""
         whole = self.signature
         known = whole.part_count
         return pick(
@@ -196,7 +199,7 @@ class Node(Struct):
 
     @property
     def depth_of_all(self):
-        """The depth of the node counted over all stages. (The integer `depth` is counted within the node's stage.)"""
+        """The node's depth among all nodes. (Its integer `depth` is its depth among the nodes of its stage.)"""
         return let(self.depth + self.plan.stage_begins[self.stage])
 
     @property
@@ -212,7 +215,7 @@ class Node(Struct):
 
     @property
     def columns(self):
-        """How many columns the node has, and so how many entries it takes in each address list."""
+        """How many columns the node has. Each address list has one entry for each of them."""
         signature = self.signature
         return self.record.with_each(signature.columns, signature.columns_each)
 
@@ -237,7 +240,7 @@ class Node(Struct):
         return let(T.shift_right(self.flags, int64(at.NEEDS_GRADIENT.bit_length() - 1)))
 
     def has(self, flag: int):
-        """Whether at least one of the given flags is set."""
+        """Whether at least one of the flags in `flag`, a sum of flags, is set."""
         return (self.flags & flag) != 0
 
     def set_flag(self, flag: int) -> None:

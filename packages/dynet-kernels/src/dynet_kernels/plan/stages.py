@@ -7,8 +7,8 @@ as those of a recurrent network, have the same stage. Within a stage, the depth 
 path to it. So all nodes of the output layer of a recurrent network, one for each time step, have the same depth, and
 the matrix of this layer is read once.
 
-In each plan, the signatures that occur get numbers, by which they index lists. The functions here emit the code that
-does all this.
+In each plan, the signatures that occur get numbers from 0 on, which are indices into lists such as `stages`. The
+functions here emit the code that does all this. Other terms are explained in `layout`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from .structs import Signature
 
 
 def start_numbering(plan: Plan) -> None:
-    """Begin to number signatures from 0. The numbers that they have from earlier plans become invalid."""
+    """Begin to number signatures from 0. The numbers that signatures got in earlier plans become invalid."""
     plan.context.fill(numbering=plan.context.numbering + 1, numbered=0)
 
 
 def number_signature(plan: Plan, signature: Signature) -> None:
-    """Give a signature the next number, unless it has got one since `start_numbering`."""
+    """Give a signature the next number, unless it has got one since the last call of `start_numbering`."""
     context = plan.context
     numbering = context.numbering
     with when(signature.numbering != numbering):
@@ -51,11 +51,14 @@ def goes_before(plan: Plan, earlier, later) -> None:
 
 
 def note_edges(plan: Plan, node: Node, earliest, visit: Callable = lambda operand: None) -> None:
-    """Note that a node's signature depends on the signatures of the operands, and of the part before the node if any.
+    """Note that a node's signature depends on the signatures of the nodes that must be computed before this node.
+
+    These are operands and, for a later part of a record, the part before it.
 
     Args:
-        earliest: the number of a node. Operands with lower numbers, and parameters, are left out.
-        visit: called as visit(operand), emits more code for each operand that must be computed before the node.
+        earliest: operands with lower numbers than this are computed already, or are parameters. They are left out.
+        visit: called as visit(operand) to emit more code. This code runs for each operand that must be computed before
+            the node, even if it is left out.
     """
     signature = node.signature
     number_signature(plan, signature)
@@ -71,8 +74,8 @@ def note_edges(plan: Plan, node: Node, earliest, visit: Callable = lambda operan
 def find_stages(plan: Plan) -> None:
     """Compute the stage of each signature: how many signatures it depends on, directly or indirectly, itself included.
 
-    The buffer `predecessors` is a matrix of bits: row by row, on which signatures each signature depends directly. Its
-    transitive closure is computed in place.
+    Before the call, the buffer `predecessors` is a matrix of bits: each row says on which signatures one signature
+    depends directly. Its transitive closure is computed in place, so that the rows also have indirect dependencies.
     """
     count, predecessors = plan.context.numbered, plan.predecessors
     words = let((count + 63) >> 6)
@@ -94,12 +97,13 @@ def find_stages(plan: Plan) -> None:
 def find_depths(plan: Plan, first, last, has_instructions: Callable) -> None:
     """Compute the stages and depths of nodes, for all of which `note_edges` has been called.
 
-    List those that have instructions in `planned`, with the numbers of their signatures in `numbers` and their depths
-    in `depths`. A node without instructions gets the largest depth of its operands in the same stage.
+    The nodes that have instructions are listed in `planned`, with the numbers of their signatures in `numbers` and
+    their depths in `depths`. A node without instructions gets the largest depth that its operands in the same stage
+    have, or 0.
 
     Args:
         first, last: the nodes are number `first` to `last` - 1.
-        has_instructions: called as has_instructions(node), emits the condition that the pass computes the node.
+        has_instructions: called as has_instructions(node), emits the condition that the pass has instructions for it.
     """
     context = plan.context
     find_stages(plan)

@@ -17,7 +17,7 @@ from .flow import pick
 class Words:
     """The int64 integers in memory from an address on. `words[place]` emits a load, `words[place] = value` a store.
 
-    What a load has returned keeps its value if a later store changes the memory.
+    The result of `words[place]` is a TIR variable, which keeps its value even if a later store changes the memory.
     """
 
     def __init__(self, address):

@@ -17,17 +17,18 @@ from .grouping import Group
 from .nodes import Plan
 from .structs import Context, Instruction, Rows, Step, Steps
 
-# If threads can share a matrix product by rows of the result or by columns, they share it by columns if each thread
-# gets at least this many. A thread then finds the columns that it reads in its cache, because it has written them.
+# If threads can share a matrix product either by rows of the result or by columns, they share it by columns if each
+# thread gets at least this many columns. A thread then finds the columns that it reads in its cache, because it has
+# written them.
 COLUMNS_EACH = 16
-CLEAR_WORK = 100  # how many picoseconds it takes to set one number to 0: an estimate
+CLEAR_WORK = 100  # an estimate of how many picoseconds one thread takes to set one number to 0
 
 
 def use_tape(context: Context, direction: str) -> None:
-    """Select the tape and the buffer for address lists that are planned and run from now on.
+    """Select the tape, and the buffer for address lists, that planning and running use from now on.
 
     Args:
-        direction: "forward" or "backward", which have their own tapes and buffers.
+        direction: "forward" or "backward", each of which has its own tape and buffer.
     """
     for name in ("index", "tape", "index_end", "tape_end"):
         setattr(context, name, getattr(context, f"{direction}_{name}"))
@@ -47,7 +48,8 @@ def add_instruction(plan: Plan, opcode, base, count, parameters=0, fresh=0, shar
         parameters: where in the buffer `table` the kernel's parameters are.
         fresh: 1 if the kernel must overwrite uninitialised memory instead of adding to it.
         shared: ALONE, BY_COLUMNS or BY_ROWS: how threads share the instruction; or a function that emits this number.
-        work: the time that it takes one thread, in picoseconds. If this is too short, threads do not share it.
+        work: how long one thread takes for the instruction, in picoseconds. If this is too short to be worth sharing,
+            threads do not share it, whatever `shared` says.
     """
     context = plan.context
     way = pick(work >= plan.limits.least_instruction, shared, at.ALONE)
@@ -63,7 +65,7 @@ def add_fill(plan: Plan, parameters: int, start, size, number) -> None:
     """Append an instruction that sets `size` floats from address `start` on to `number`.
 
     Args:
-        parameters: where in the buffer `table` to store start, size and number, from which the instruction reads them.
+        parameters: where in the buffer `table` to store `start`, `size` and `number`. The instruction reads them there.
     """
     for place, value in enumerate((start, size, number)):
         plan.table[parameters + place] = value
@@ -119,7 +121,8 @@ def add_steps(
         with_gradients: whether address lists of gradients are written, too.
         everything: 1 if all nodes need gradients, even those that depend on no trained parameter; else 0.
         fresh: the set of steps that must overwrite the gradient they add to, because it is uninitialised.
-        distinct: the set of steps known to add to a different gradient for each node of the group.
+        distinct: the set of steps known to add to a different gradient for each node of the group. Threads can share
+            these by columns.
         left_out: the set of steps that have nothing to do. They get no instruction.
     """
     plan = group.plan
@@ -154,7 +157,10 @@ def group_columns(group: Group):
 
 
 def is_wanted(group: Group, step: Step, everything):
-    """Whether a step has to run. A step that computes gradients of operands runs if one of these operands needs it.
+    """Whether a step has to run.
+
+    A step that adds to gradients of operands has to run if one of these operands, in any node of the group, needs a
+    gradient. All other steps always run.
 
     Args:
         everything: 1 if all nodes need gradients. Even then, parameters need them only if they are trained.
@@ -189,7 +195,8 @@ def _is_needed(group: Group, operand, everything):
 def way_to_share(plan: Plan, step: Step, distinct, count):
     """Return how threads share the instruction for a step: ALONE, BY_COLUMNS or BY_ROWS.
 
-    The step's own `shared` may also be a value such as EITHER, which leaves the choice to this function; see `layout`.
+    The integer `shared` of the step is one of these, or a value such as EITHER, which leaves the choice to this
+    function; see `layout.STEP`.
 
     Args:
         distinct: 1 if the step is known to add to a different gradient for each node of the group, else 0.

@@ -1,10 +1,12 @@
 """Plans the passes of trainers: one sums the squares of all gradients, one runs the update.
 
 A trainer's table has a row for each parameter (`layout.UPDATE`), and each parameter gets one instruction. A *column* is
-what a kernel works on at a time. A parameter that is no lookup table is one column. Of a lookup table, each *touched*
-row, one to which gradients were added since the last update, is a column. So rows that are not touched cost nothing.
+what a kernel works on at a time. A parameter that is no lookup table is one column. A lookup table has one column for
+each *touched* row: each row to which gradients were added since the last update. So rows that are not touched cost
+nothing.
 
-A trainer has its own context, in which `table` is this table. The functions here emit the code that does all this.
+A trainer has its own context, in which `table` is the trainer's table. The functions here emit the code that does all
+this. Other terms are explained in `layout`.
 """
 
 from __future__ import annotations
@@ -16,22 +18,23 @@ from .nodes import Plan
 from .structs import Update, Words
 from .tape import add_instruction, start_tape
 
-# How many picoseconds an update takes for one number of one tensor, which it reads and writes. An estimate.
+# An estimate of how many picoseconds one thread takes in an update to read and write one number of one tensor.
 UPDATE_WORK = 500
 
 
 def plan_gradient_norm(context, opcode, first, last, states, dense, total_at) -> None:
     """Plan the pass that sums the squared gradients of some parameters of a trainer.
 
-    An instruction has one view. Its first address list has the gradients, its second list begins with the total.
+    Each instruction has one view, and so two address lists. The first list has the addresses of the gradients. The
+    second one begins with the address of the total.
 
     Args:
         context: the address of the trainer's context.
-        opcode: the number of the kernel that adds the squares of a column to a total.
+        opcode: the number of the kernel that adds the squares of the numbers in a column to a total.
         first, last: the parameters are in rows `first` to `last` - 1 of the trainer's table.
         states: the number of tensors that the trainer keeps for each parameter, such as its momentum.
         dense: 1 to take all rows of lookup tables, 0 for the touched ones only.
-        total_at: the address, in floats, of the float64 number to which the squares are added.
+        total_at: the address, which counts floats, of the total, a float64 number.
     """
     plan = Plan(context)
     start_tape(plan.context)
@@ -46,10 +49,11 @@ def plan_gradient_norm(context, opcode, first, last, states, dense, total_at) ->
 
 
 def plan_update(context, opcode, count, states, numbers, numbers_at, dense) -> None:
-    """Plan the pass that runs an update rule on all parameters of a trainer that are trained and chosen.
+    """Plan the pass that runs an update rule on those parameters of a trainer that are not frozen and are `chosen`.
 
-    An instruction has a view for the parameter's values, one for its gradient, then one for each tensor that the
-    trainer keeps for it, and one for each number of the rule. Only the first list of each view is used.
+    (See `layout.UPDATE` for `chosen`.) Each instruction has a view for the parameter's values, one for its gradient,
+    then one for each tensor that the trainer keeps for it, and one for each number that the rule reads. Of the two
+    address lists of each view, only the first is used.
 
     Args:
         context: the address of the trainer's context.
@@ -57,7 +61,7 @@ def plan_update(context, opcode, count, states, numbers, numbers_at, dense) -> N
         count: the number of rows of the trainer's table.
         states: the number of tensors that the trainer keeps for each parameter, such as its momentum.
         numbers: how many numbers, such as the learning rate, the rule reads.
-        numbers_at: the address of these numbers, in floats.
+        numbers_at: the address of these numbers, which counts floats.
         dense: 1 to update all rows of lookup tables, 0 for the touched ones only.
     """
     plan = Plan(context)
@@ -86,7 +90,7 @@ def check_room(plan: Plan, rows, states, dense, views) -> None:
     """Set `status` to TOO_SMALL if the buffer `index` has no room for the address lists.
 
     Args:
-        rows: how many rows of the trainer's table are used, from the first on.
+        rows: how many rows of the trainer's table the pass uses, from the first on.
         states, dense: as in `Updated`.
         views: how many views each instruction has. Each view has two lists.
     """
@@ -101,13 +105,14 @@ def check_room(plan: Plan, rows, states, dense, views) -> None:
 class Updated:
     """A parameter of a trainer, and the columns that the pass works on.
 
-    `whole` is not 0 if the parameter is one column. Otherwise it is a lookup table, of which the touched rows are
-    columns. `columns` is the number of columns.
+    `whole` is not 0 if all of the parameter is one column. Otherwise the parameter is a lookup table, and each touched
+    row is a column. `columns` is the number of columns.
 
     Args:
         number: the parameter's row in the trainer's table.
         states: the number of tensors that the trainer keeps for each parameter.
-        dense: 1 if the pass works on all rows of lookup tables, 0 if only on the touched ones.
+        dense: 1 if the pass works on all rows of lookup tables, so that a table is one column; 0 if only on touched
+            rows.
     """
 
     def __init__(self, plan: Plan, number, states, dense):
@@ -123,7 +128,7 @@ class Updated:
         return self.plan.table[self.row.start + len(at.UPDATE) + number]
 
     def write_columns(self, list_at, start) -> None:
-        """Write one address list: where the columns of a tensor of the parameter's shape start.
+        """Write one address list: where each column starts in a tensor that has the parameter's shape.
 
         Args:
             list_at: where in the buffer `index` to write the list.
@@ -146,7 +151,7 @@ class Updated:
         Args:
             opcode: the number of the kernel.
             list_end: where the instruction's address lists end in the buffer `index`.
-            work_each: how many picoseconds the kernel takes for each number of the parameter; 0 if threads cannot share
+            work_each: how many picoseconds one thread takes for each number of the parameter; 0 if threads cannot share
                 the instruction.
         """
         context, row = self.plan.context, self.row

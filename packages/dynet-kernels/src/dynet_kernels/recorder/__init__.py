@@ -1,10 +1,10 @@
 """The compiled recorder: machine code that CPython calls like C functions, and that appends operations to the graph.
 
-`words` names the data that this code shares with Python, and `compiled` loads the code. The other modules here run only
-when it is compiled. Their functions are *emitters*: each call emits a piece of TIR, TVM's intermediate code. Parameters
-such as `graph` or `x` stand for values that the compiled code will have. Terms:
+The module `words` names the data that this code shares with Python, and `compiled` loads the code. The other modules
+here run only when it is compiled. Their functions are *emitters*: each call emits a piece of TIR, TVM's intermediate
+code. Parameters such as `graph` or `x` stand for values that the compiled code will have. Terms:
 
-- A *graph* belongs to a thread. It is a list of records and a buffer of input values.
+- Each thread has one *graph*: a list of records and a buffer of input values.
 - A *record* is one operation as integers: a signature (which says what to compute), operands, attributes. It adds one
   *node* to the graph, or several. See `layout`.
 - An *expression* is the Python object for a node or a parameter. A *Dim* is a shape.
@@ -14,7 +14,9 @@ such as `graph` or `x` stand for values that the compiled code will have. Terms:
 - The *fast path* is the compiled code of a recording function. It handles calls with known keys. For all other calls it
   calls the function's `slow`, which is a Python function.
 - *Inputs* are numbers from the program, which are kept as floats in the input buffer of the graph.
-- The *version* of a graph changes when nodes are removed. An expression has the version of its graph.
+- The *version* of a graph is a number that changes when nodes are removed. An expression has the version that its graph
+  had when it was made. So compiled code notices expressions whose nodes were removed.
 - A *pass* computes the values (forward) or gradients (backward) of a graph.
-- A *word* is 64 bits. All structures consist of words; `words` names them. The *shared words* exist once per process.
+- A *word* is 64 bits. All structures consist of words; the module `words` names them. The *shared words*
+  (`words.SHARED`) exist once per process, and all threads use them.
 """

@@ -1,6 +1,7 @@
 """Emits code that copies numpy arrays to the graph's input buffer, as float32 and in column-major order.
 
-It reads an array by Python's buffer protocol: CPython fills in a C structure, the Py_buffer, that describes its memory.
+The emitted code reads an array by Python's buffer protocol: CPython fills in a C structure, the Py_buffer, which
+describes the array's memory. Terms: see `recorder/__init__.py`.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ class Array:
     """A numpy array, described by a Py_buffer that CPython has filled in.
 
     `dims` is its number of dimensions, `count` its number of elements. `count` is 0 if the emitted code cannot read
-    the array: if its type is none of FORMATS, or if it has no dimension or more than MOST_DIMS.
+    the array: if the type of its elements is not in FORMATS, or if it has no dimensions or more than MOST_DIMS.
 
     Args:
-        view: the memory of the Py_buffer, as words.
+        view: the memory of the Py_buffer, as a TIR buffer of 64-bit words.
     """
 
     def __init__(self, view):
@@ -37,7 +38,8 @@ class Array:
 
         self.begin, self.dims = let(field("begin")), let(T.shift_right(field("dims_and_flag"), int64(32)))
         self.shape, self.strides = words_at(let(field("shape"))), words_at(let(field("strides")))
-        # The first two bytes of the format string. For a known type they are a letter and the 0 that ends the string.
+        # The first two bytes of the format string, which names the type of the elements. For a type in FORMATS they are
+        # its letter and the 0 that ends the string.
         letters = let(T.Cast("int64", tir.buffer_at(let(field("format")), "int16")[int64(0)]))
         self.types = {dtype: let(letters == int64(ord(letter))) for dtype, letter in FORMATS.items()}
         self.known = T.And(self.dims > int64(0), self.dims <= int64(words.MOST_DIMS))
@@ -48,11 +50,14 @@ class Array:
                 self.count.set(self.count.get() * self.shape[place])
 
     def size(self, place):
-        """Emit the size of dimension `place`, or 0 if the array has fewer dimensions."""
+        """Return the size of dimension number `place`, counted from 0; 0 if the array has fewer dimensions."""
         return let(T.if_then_else(place < self.dims, self.shape[T.min(place, self.dims - int64(1))], int64(0)))
 
     def store(self, inputs, start):
-        """Emit loops that copy the elements to `inputs` from offset `start` on, as float32 in column-major order."""
+        """Emit loops that copy the elements to the buffer `inputs`, from offset `start` on.
+
+        There they are float32 in column-major order.
+        """
         rows = let(self.shape[int64(0)])
         step, columns = let(self.strides[int64(0)]), let(T.floordiv(self.count.get(), rows))
         for dtype, is_it in self.types.items():
@@ -70,9 +75,10 @@ class Array:
 
 @contextmanager
 def opened(shared, object_at):
-    """Yield an Array; the code of the `with` block runs only if the object is a numpy array that it can read.
+    """Emit code that gets the Py_buffer of a numpy array and releases it at the end. Yield the array as an `Array`.
 
-    Objects of subclasses of `numpy.ndarray` are left to Python.
+    The code of the `with` block runs only if the object is a `numpy.ndarray` that this code can read; see `Array`. It
+    does not run for objects of subclasses of `numpy.ndarray`, which Python has to handle.
 
     Args:
         object_at: the address of the object.
@@ -95,7 +101,7 @@ def opened(shared, object_at):
 def record_array(shared, graph, version, function, array_at, outcome):
     """Emit the fast path of an op that takes an array and adds an input node with its values to the graph.
 
-    The key in the table of the recording function is the number of dimensions and their sizes.
+    The key that is looked up in the op's table is the array's number of dimensions and their sizes.
     """
     with opened(shared, array_at) as array:
         sizes = [array.size(int64(place)) for place in range(words.MOST_DIMS)]

@@ -23,7 +23,7 @@ class Recorder:
     """The machine code of the recorder as one item of the kernel cache, with the interface `parts.Part`.
 
     Args:
-        target: the CPU for which it is compiled; by default the one that runs this.
+        target: the CPU for which it is compiled; by default the CPU that runs this program.
     """
 
     target: CpuTarget = field(default_factory=host_cpu)
@@ -31,11 +31,11 @@ class Recorder:
 
     @property
     def key(self) -> str:
-        """Text for the cache key. It contains a digest of the source files in this folder."""
+        """Text that becomes a part of the cache key. It contains a digest of the source files in this folder."""
         return f"recorder {_sources()}"
 
     def for_target(self, target: CpuTarget) -> Recorder:
-        """Return the recorder for another CPU."""
+        """Return the recorder that is compiled for `target`, another CPU."""
         return Recorder(target)
 
     def build(self, path: Path) -> None:
@@ -54,9 +54,10 @@ def _sources() -> str:
 
 
 def _load(content: bytes):
-    """Load the contents of a file that `Recorder.build` wrote. Return the module and the names of its functions.
+    """Load the contents of a file that `Recorder.build` wrote. Return the TVM module and the names of its functions.
 
-    The names are in the order in which the module's function `addresses` lists the addresses of the functions.
+    The module has a function `addresses`, which writes the addresses of the functions to a list, in the order of these
+    names.
     """
     sizes = HEAD.unpack_from(content)
     if len(content) != HEAD.size + sum(sizes):

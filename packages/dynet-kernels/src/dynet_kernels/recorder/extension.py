@@ -26,7 +26,7 @@ class CFunction:
         parameters: the names. All parameters are int64, also those that are addresses.
         emit: emits the body. It is called as emit(address of the shared words, *parameters, address for the result).
         gathered: whether the trampoline stores the parameters in an array. The body then gets the address of this array
-            instead of the parameters.
+            instead of the parameters, and can pass it on to a Python function as the array of its arguments.
     """
 
     parameters: Sequence[str]
@@ -35,7 +35,9 @@ class CFunction:
 
 
 def write_objects(functions: dict[str, CFunction], folder: Path, target) -> list[bytes]:
-    """Compile C functions and return the contents of two object files: the bodies and the trampolines. Imports TVM.
+    """Compile C functions. Return the contents of two object files: one has their bodies, the other their trampolines.
+
+    It imports TVM.
 
     Args:
         functions: the functions by their names.
@@ -59,8 +61,8 @@ def _body(name: str, function: CFunction):
     with ir_builder.IRBuilder() as builder:
         with T.prim_func(s_tir=True):
             T.func_name(f"body_{name}")
-            # With a `calling_conv` other than 0, TVM keeps the parameters of the function as they are. By default it
-            # would replace them by one array.
+            # With a `calling_conv` other than 0, TVM keeps the parameters of the function as they are. With 0, the
+            # default, it would replace them by one array.
             T.func_attr({"calling_conv": 1, "global_symbol": f"body_{name}"})
             T.func_ret(ir.PrimType("int32"))
             function.emit(*[T.arg(parameter, T.int64()) for parameter in ("shared", *given, "out")])
@@ -70,8 +72,8 @@ def _body(name: str, function: CFunction):
 
 TP_FREE = 74  # an argument of PyType_GetSlot: the number of the slot `tp_free` (Py_tp_free in CPython's headers)
 
-# LLVM IR of a function that frees the memory of an expression. It is called for parameters. For other expressions it is
-# called only if enough freed ones are kept for reuse already.
+# LLVM IR of a function that frees the memory of an expression. Compiled code calls it for each expression that stands
+# for a parameter; and for any other one if enough freed expressions are kept for reuse already.
 FREE_OBJECT = f"""
 declare i64 @PyType_GetSlot(i64, i32)
 declare void @Py_DecRef(i64)
@@ -86,8 +88,8 @@ define i64 @dynet_free_object(i64 %object) {{
   ret i64 0
 }}"""
 
-# LLVM IR of a function that calls a TVM function with `count` arguments. It releases Python's global lock (the GIL) in
-# the meantime, and returns 0 if the call has succeeded.
+# LLVM IR of a function that calls a TVM function with `count` arguments. It releases Python's global lock (the GIL)
+# during the call, and returns 0 if the call has succeeded.
 CALL = """
 declare i64 @PyEval_SaveThread()
 declare void @PyEval_RestoreThread(i64)
@@ -116,7 +118,8 @@ def _trampolines(functions: dict[str, CFunction], target) -> str:
         [
             *text,
             "define i32 @__tvm_ffi_addresses(ptr %self, ptr %arguments, i32 %count, ptr %result) {",
-            # Each argument is 16 bytes: 8 for its type, then 8 for its value. So the values are at offsets 8 and 24.
+            # TVM passes each argument in 16 bytes: 8 for its type, then 8 for its value. So the values of the two
+            # arguments are at offsets 8 and 24.
             "  %first = getelementptr i8, ptr %arguments, i64 8",
             "  %table = load ptr, ptr %first",
             "  %second = getelementptr i8, ptr %arguments, i64 24",

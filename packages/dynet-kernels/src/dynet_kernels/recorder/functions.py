@@ -1,7 +1,7 @@
-"""Lists all functions of the compiled recorder: FUNCTIONS is a dict from a name to what makes the function.
+"""Lists all functions of the compiled recorder: FUNCTIONS is a dict from their names to `CFunction` objects.
 
-By these names, Python code finds the addresses of the compiled functions. Functions whose names begin with `dynet_` are
-also called by other compiled functions.
+A `CFunction` says how to compile a function. By its name, Python code finds the address of the compiled function.
+Functions whose names begin with `dynet_` are also called by other compiled functions.
 """
 
 from __future__ import annotations

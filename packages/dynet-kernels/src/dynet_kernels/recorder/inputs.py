@@ -4,6 +4,9 @@ The buffer also holds the *random keys* of nodes that draw random numbers. A ran
 count; all random numbers of the node are computed from it. The int32 before it is a *link*: the offset of the previous
 random key plus 1, or 0 if there is none. So all random keys of a graph form a linked list. They have nothing to do with
 the keys in the tables of recording functions.
+
+Other terms: see `recorder/__init__.py`. Arguments called `fine` are variables of the emitted code (`IntVariable`): they
+are 1 until something fails, and then 0.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from .tables import find
 
 
 def begin_input(recording):
-    """Return where the floats of a new record go: an offset in the input buffer, and this buffer.
+    """Return where the input values of a new record are to be written: an offset in the input buffer, and this buffer.
 
     Args:
         recording: the `Recording` of the record.
@@ -31,8 +34,8 @@ def begin_input(recording):
 def take_inputs(shared_at, graph_at, floats_at, count, out):
     """Emit the C function that appends `count` floats, from address `floats_at` on, to a graph's input buffer.
 
-    The function returns the offset of the first one in the buffer. If there is no memory, it sets a MemoryError and
-    returns -1.
+    The function returns the offset of the first of them in the buffer. If there is no memory for a larger buffer, it
+    sets a MemoryError and returns -1.
     """
     graph, result = Graph(graph_at), words_at(out)
     fine = IntVariable(int64(1))
@@ -54,7 +57,7 @@ def store_number(inputs, place, object_at, fine):
     Args:
         inputs, place: the buffer, and the offset in it.
         object_at: the address of the number, an object for which `is_number` holds.
-        fine: a variable of the emitted code, which is set to 0 if the number is an int that is too large for a float.
+        fine: set to 0 if the number is an int that is too large for a float.
     """
     number = let(T.call_extern("float64", "PyFloat_AsDouble", object_at))
     T.buffer_store(inputs, T.Cast("float32", number), [place])
@@ -66,7 +69,7 @@ def store_number(inputs, place, object_at, fine):
 
 @taking(1)
 def take(shared, function, call, outcome):
-    """Emit take(numbers), which appends a tuple of numbers to the input buffer and returns where they begin there."""
+    """Emit take(numbers), which appends a tuple of numbers to the input buffer and returns the offset of the first."""
     take_numbers(shared, call[0], outcome, int64(0))
 
 
@@ -80,7 +83,9 @@ def take_keyed(shared, function, call, outcome):
 
 
 def take_numbers(shared, numbers_at, outcome, before):
-    """Emit code that appends a tuple of numbers to the input buffer. Its outcome is the offset there.
+    """Emit code that appends a tuple of numbers to the input buffer. The outcome is an int: where they begin there.
+
+    If an item is not a number, or is too large, the code appends nothing, and leaves the call to Python.
 
     Args:
         numbers_at: the address of the tuple.
@@ -112,9 +117,9 @@ def take_numbers(shared, numbers_at, outcome, before):
 
 
 def put_key(shared, graph, start):
-    """Emit code that writes a new random key at offset `start` of the input buffer, and before it the link.
+    """Emit code that writes a new random key at offset `start` of the input buffer, and its link just before it.
 
-    The link refers to the graph's newest random key so far.
+    The link leads to the random key that was the graph's newest until now.
     """
     raw = tir.buffer_at(graph.inputs, "int32")
     T.buffer_store(raw, T.Cast("int32", graph.newest_key), [start - int64(1)])
@@ -129,9 +134,12 @@ def draw_key(shared, raw, start):
 
 
 def key_before(graph, key):
-    """Emit a load of the link before the random key `key`: it refers to the previous random key of the graph.
+    """Emit a load of the link of a random key, and return it: the offset of the previous random key plus 1.
 
-    Both are offsets in the input buffer plus 1, as in `newest_key`. The result is 0 if there is no previous key.
+    It is 0 if the graph has no previous random key.
+
+    Args:
+        key: the offset of the random key in the input buffer plus 1, like `newest_key` of the graph.
     """
     return let(T.Cast("int64", tir.buffer_at(graph.inputs, "int32")[key - int64(2)]))
 
@@ -148,7 +156,7 @@ def renew_keys(shared_at, graph_at, out):
 
 
 def draw(shared_at, out):
-    """Emit the C function that takes the next random key, for numbers that no node draws, and returns its count."""
+    """Emit the C function draw(), which returns the count of a new random key, for numbers drawn outside of graphs."""
     shared = Shared(shared_at)
     T.buffer_store(words_at(out), shared.drawn, [int64(0)])
     shared.drawn = shared.drawn + int64(1)
@@ -164,14 +172,13 @@ def write_inputs(shared_at, graph_at, start, floats_at, count, out):
 
 
 def keep_or_give_back(shared, new, start, count, row, fine):
-    """Emit the end of recording an input: finish the record, or drop it if a number could not be stored.
+    """Emit the last code for the record of an input node: finish the record, or drop it if a number was too large.
 
     Args:
         new: the `Recording` of the record.
         start, count: the input is `count` floats from offset `start` of the input buffer on.
-        row: the row of the function's table, with signature and Dim.
-        fine: a variable of the emitted code that is 1 if all numbers are stored. If it is 0, the caller's record is
-            dropped.
+            row: the row of the recording function's table, with the signature and the Dim of the new node.
+        fine: 1 if all numbers are stored, 0 to drop the record.
     """
     with when(fine.get() != int64(0)):
         new.graph.inputs_length = start + count
@@ -194,7 +201,7 @@ def record_scalar(shared, graph, version, function, number_at, outcome):
 def record_vector(shared, graph, version, function, list_at, outcome):
     """Emit the fast path of an op that takes a list of numbers and adds an input node with these values to the graph.
 
-    The key in the table of the recording function is the length of the list.
+    The key that is looked up in the op's table is the length of the list.
     """
     with when(Object(list_at).type == shared.list):
         size, items, fine = let(List(list_at).size), words_at(List(list_at).items), IntVariable(int64(1))

@@ -2,7 +2,7 @@
 
 A buffer that is too small is replaced by a larger one. The old one is *outgrown*: it is freed only when the graph is
 renewed (emptied by `renew_cg`), because a pass, which computes the graph, may still be reading it. The outgrown buffers
-of a graph form a linked list.
+of a graph form a linked list. Other terms: see `recorder/__init__.py`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from .objects import NULL, extern, taking
 from .recording import thread_graph
 from .structures import Graph, Shared, words_at
 
-# Each buffer has this many bytes before its start. If the buffer is outgrown, their first 8 bytes are the link: the
-# address of the next outgrown buffer.
+# This many bytes are reserved before the start of each buffer. When the buffer is outgrown, the first 8 of them are the
+# link of the linked list: the address of the next outgrown buffer.
 LINK = 64
 
 
 def outgrow(graph, buffer_at):
-    """Emit code that adds a buffer to the list of outgrown ones, which are freed when the graph is next renewed."""
+    """Emit code that adds a buffer to the graph's outgrown ones, which are freed when the graph is next renewed."""
     T.buffer_store(words_at(buffer_at - int64(LINK)), graph.outgrown, [int64(0)])
     graph.outgrown = buffer_at
 
@@ -38,8 +38,9 @@ def more_room(buffer, length, room, size):
     def emit(shared_at, graph_at, count, out):
         """Emit the C function that replaces one of a graph's buffers by one that is at least twice as large.
 
-        The new buffer has room for `count` more integers or floats. The function returns 1. If there is no memory, it
-        sets a MemoryError and returns 0.
+        The new buffer has room for at least `count` more integers or floats. The function returns 1. If there is no
+        memory, it sets a MemoryError and returns 0. `buffer`, `length` and `room` are the words of GRAPH for this
+        buffer, and `size` is how many bytes an integer or float takes.
         """
         graph, result = Graph(graph_at), words_at(out)
         wanted = let(getattr(graph, room) * int64(2) + count)
@@ -61,13 +62,15 @@ def more_room(buffer, length, room, size):
 
 
 SHRINK_FROM, SHRINK_TO = 1 << 20, 8
-"""A buffer for more than SHRINK_FROM integers or floats is given up if the graph used less than 1 / SHRINK_TO of it."""
+"""When a graph is renewed, it gives up a buffer for more than SHRINK_FROM integers or floats if it used less than
+1 / SHRINK_TO of it."""
 
 
 def renew_words(shared, graph):
     """Emit code that renews a graph: removes all records and inputs, and gives the graph a new version.
 
-    It also frees outgrown buffers. If a present buffer is much larger than the graph needed, it is now outgrown.
+    It also frees the outgrown buffers. Then it gives up each present buffer that is much larger than the graph needed:
+    this buffer becomes an outgrown one, and the next record will allocate a smaller one.
     """
     version = let(shared.newest + int64(1))
     shared.newest = version
@@ -106,7 +109,10 @@ def renew(shared_at, graph_at, out):
 
 @taking(0)
 def renew_quickly(shared, function, call, outcome):
-    """Emit the fast path of renew_cg(), for graphs after which Python has nothing to clean up: `unusual` is 0."""
+    """Emit the fast path of renew_cg(), which serves only graphs for which Python has nothing to clean up.
+
+    For all others, Python has set the word `unusual` to 1.
+    """
     graph_at = thread_graph(shared)
     with when(graph_at != int64(NULL)):
         graph = Graph(graph_at)
@@ -116,7 +122,7 @@ def renew_quickly(shared, function, call, outcome):
 
 
 def cut(shared_at, graph_at, nodes, length, inputs_length, out):
-    """Emit the C function by which `cg_revert` removes the newest records. It returns the graph's new version.
+    """Emit the C function cut(), by which `cg_revert` removes the newest records. It returns the graph's new version.
 
     Args:
         nodes, length, inputs_length: how many nodes, integers of records and input values to keep.

@@ -1,8 +1,8 @@
 """Emits the parts of compiled functions that deal with CPython: type checks, arguments, results, fallbacks.
 
 Names that end in `_at` are addresses of Python objects. `shared` is the structure of the shared words, which has the
-addresses of known types. A function has a *fast path*, which is compiled code. For calls that the fast path cannot
-handle, it calls a Python function.
+addresses of Python types that the code must recognise. A compiled function has a *fast path*. For calls that the fast
+path cannot handle, it calls a Python function. Other terms: see `recorder/__init__.py`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def extern(name, *arguments):
     """Emit a call of a C function that returns 64 bits, and return its result.
 
     Args:
-        name: a function of CPython's C interface, or one of `functions.FUNCTIONS`.
+        name: the name of a function of CPython's C interface, or one of the names in `functions.FUNCTIONS`.
     """
     return let(T.call_extern("int64", name, *map(int64, arguments)))
 
@@ -51,14 +51,17 @@ def either(*conditions):
 def is_expression(shared, object_at):
     """Emit a check that an object is the expression of a node, or a parameter that is not a lookup table.
 
-    An op on a whole lookup table is left to Python, which has to note that the graph uses the table.
+    An op on a whole lookup table is left to Python, which has to note that the graph uses all of the table.
     """
     kind = Object(object_at).type
     return either(kind == shared.expression, kind == shared.parameters, kind == shared.constant)
 
 
 def fits(expression, version):
-    """Emit a check that an expression is a node of the graph with this version, or a parameter, valid in any graph."""
+    """Emit a check that an expression may be an operand in the graph with this version.
+
+    It may if it is a node of this graph, or a parameter, which is valid in any graph.
+    """
     return either(expression.version == version, expression.version == int64(words.ANY_GRAPH))
 
 
@@ -95,10 +98,12 @@ def items_of(shared, sequence_at):
 
 
 class Int:
-    """Emits a load of the value of an integer object, as `value`. `fits` is 1 if it fits into an int64, else 0.
+    """The value of an integer object, read by emitted code: `value` is an int64.
+
+    `fits` is a variable of the emitted code: 1 if the value fits into an int64, else 0.
 
     Args:
-        object_at: the address of a Python int. If `shared` is given, it may also be an integer of numpy.
+        object_at: the address of a Python int. If `shared` is given, the object may also be an integer of numpy.
     """
 
     def __init__(self, object_at, shared=None):
@@ -119,9 +124,10 @@ class Int:
 
 
 class Outcome:
-    """The outcome of a fast path. `done` is 1 once it has a result, which is then stored at the address `out`.
+    """The outcome of a fast path: whether it has a result, and which.
 
-    The result is an object, or NULL if an exception is set. If `done` stays 0, a Python function is called instead.
+    The result, stored at the address `out`, is an object, or NULL if an exception is set. The variable `done` of the
+    emitted code is 1 once there is a result. If it stays 0, the compiled function calls a Python function instead.
     """
 
     def __init__(self, out):
@@ -133,7 +139,7 @@ class Outcome:
         self.done.set(int64(1))
 
     def give_known(self, object_at):
-        """Emit code that returns an object which exists already, with a new reference to it, as the result."""
+        """Emit code that gives an existing object as the result. The code adds a reference to it for the caller."""
         T.evaluate(T.call_extern("int32", "Py_IncRef", object_at))
         self.give(object_at)
 
@@ -141,9 +147,9 @@ class Outcome:
         return when(self.done.get() == int64(0))
 
     def otherwise(self, function, arguments, count, keywords):
-        """Emit a call of a Python function, whose result becomes the outcome, unless the fast path has a result.
+        """Emit the fallback: if the fast path has no result, call a Python function and take its result.
 
-        The arguments are those of CPython's `PyObject_Vectorcall`.
+        The arguments are those of CPython's `PyObject_Vectorcall`; `function` is the address of the Python function.
         """
         with self.undone():
             self.give(extern("PyObject_Vectorcall", function, arguments, count, keywords))
@@ -152,13 +158,13 @@ class Outcome:
 class Call:
     """The arguments of a call by CPython's vectorcall. `call[k]` is the address of argument k.
 
-    Keyword arguments are treated as positional ones if they are *in order*: if they are the parameters that follow the
-    positional arguments.
+    Keyword arguments are treated as positional ones if they are *in order*: if their names are the names of the
+    parameters that follow the positional arguments, in the same order.
 
     Args:
         function: the recording function that is called.
-        arguments, count, keywords: what CPython passes: the address of an array of the arguments, the number of
-            positional ones (with a flag), and the address of a tuple with the names of the others, or NULL.
+        arguments, count, keywords: what CPython passes: the address of an array of the arguments; the number of
+            positional ones, plus a flag (see COUNT); and the address of a tuple with the names of the others, or NULL.
     """
 
     def __init__(self, function, arguments, count, keywords):
@@ -168,7 +174,7 @@ class Call:
             self._count.set(extern("dynet_count_in_order", function.address, self._count.get(), keywords))
 
     def count(self):
-        """Emit the number of arguments. It is -1 if there are keyword arguments that are not in order."""
+        """Return the number of all arguments, or -1 if there are keyword arguments that are not in order."""
         return self._count.get()
 
     def has(self, count):
@@ -178,7 +184,7 @@ class Call:
         return let(self._words[int64(place)])
 
     def otherwise(self, outcome):
-        """Emit a call of the recording function's `slow`, a Python function, if the fast path has no result.
+        """Emit the fallback: if the fast path has no result, call the recording function's `slow`, a Python function.
 
         Keyword arguments that are in order are passed as positional ones.
         """
@@ -194,12 +200,13 @@ CALLED = ("function", "arguments", "count", "keywords")
 
 
 def taking(*counts):
-    """Decorator: make a CFunction from emit(shared, function, call, outcome), which emits a fast path.
+    """Decorator: make a CFunction from an emitter of a fast path, `emit(shared, function, call, outcome)`.
 
     If the fast path has no result, the C function calls the recording function's `slow`.
 
     Args:
-        counts: the numbers of arguments for which the fast path runs. If none is given, it runs for any number.
+        counts: the fast path runs for calls with one of these numbers of arguments. If none is given, it runs for calls
+            with any number.
     """
 
     def decorate(emit):
@@ -219,7 +226,7 @@ def called(operands, record):
     """Return the CFunction of a recording function that takes `operands` arguments.
 
     Args:
-        record: called as record(shared, function, address of each argument, outcome), emits the fast path.
+        record: emits the fast path; called as record(shared, function, address of each argument, outcome).
     """
 
     @taking(operands)

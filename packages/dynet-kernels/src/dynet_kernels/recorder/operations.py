@@ -1,13 +1,14 @@
 """Emits the fast paths of ops: compiled code that appends operations to the graph. Python functions do the rest.
 
-Each fast path checks its operands, looks up their *key*, mostly the operands' Dims (shapes), in the table of the
-recording function (the op), and writes a record: the signature in the row that it has found, the operands, the
-attributes (further integers, such as an index). If a check fails or the key is not in the table, the fast path does
-nothing, and a Python function is called instead.
+An op with a fast path is a *recording function*: a callable object with a table. The fast path checks the operands of a
+call and looks up their *key*, which is mostly their Dims (shapes), in this table. The row that it finds has the
+signature, which says what to compute. Then the fast path writes a record: the signature, the operands, the attributes
+(further integers, such as an index). If a check fails or the key is not in the table, the fast path does nothing, and a
+Python function is called instead. A row also has a number called `limit`, whose meaning depends on the op.
 
 Arguments of the emitters: `shared`, the shared words; `graph` and `version`, which `with_graph` supplies; `function`,
-the recording function; the addresses of the op's arguments, such as `x_at`; and `outcome`, which takes the result. A
-row has a number called `limit`, whose meaning depends on the op.
+the recording function; the addresses of the op's arguments, such as `x_at`; and `outcome`, which takes the result.
+Other terms: see `recorder/__init__.py`.
 """
 
 from __future__ import annotations
@@ -76,7 +77,10 @@ def record_number(shared, graph, version, function, x_at, number_at, outcome, si
 
 
 def index_in(row, index, from_end):
-    """Emit a check that an index is below the row's `limit`, and at least 0, or at least -limit with `from_end`."""
+    """Emit a check that an index is valid: at least 0 and less than the row's `limit`.
+
+    If `from_end` is true, the index may also be negative, from -limit on.
+    """
     return T.And(index >= (-row.limit if from_end else int64(0)), index < row.limit)
 
 
@@ -144,7 +148,8 @@ def record_stretch(shared, graph, version, function, x_at, start_at, stop_at, ou
     first dimension.
 
     Args:
-        shorter: whether Python handles slices that take everything, because they record nothing.
+        shorter: whether the slice must be shorter than the first dimension. If it has the same length, the result is
+            the expression itself, and the call is left to Python.
     """
     x = Expression(x_at)
     known = both(is_expression(shared, x_at), is_int(shared, start_at), is_int(shared, stop_at), fits(x, version))
@@ -157,7 +162,7 @@ def record_stretch(shared, graph, version, function, x_at, start_at, stop_at, ou
         ):
             length = let(stop.value - start.value)
             with find(function, let(x.dim), length) as row:
-                # x[0:limit] is x itself, so it is left to Python.
+                # With `shorter`, x[0:limit] is left to Python, because it is x itself and needs no record.
                 least = length < row.limit if shorter else stop.value <= row.limit
                 with when(T.And(stop.value <= row.limit, least)):
                     with Recording(shared, outcome, graph, 3) as new:
@@ -169,7 +174,7 @@ def record_list(shared, graph, version, function, list_at, outcome):
     """Emit the fast path of an op on a list of expressions.
 
     The key is their number and their Dims. If there are more than MOST_KEYED expressions, they must all have the same
-    Dim. The key is then minus their number, and this Dim.
+    Dim, and the key is their number with a minus sign, and this Dim.
     """
     with when(is_sequence(shared, list_at)):
         size, items = let(List(list_at).size), words_at(items_of(shared, list_at))
@@ -214,7 +219,7 @@ def record_list(shared, graph, version, function, list_at, outcome):
 def operator(name):
     """Return the CFunction of an operator of `Expression`.
 
-    It has fast paths for two expressions, and for an expression and a number.
+    It has fast paths for two expressions, and for an expression and a number. All other operands are left to Python.
 
     Args:
         name: the operator, one of `words.OPERATORS`, such as "add".
@@ -253,7 +258,8 @@ def negative(shared_at, arguments, out):
 def subscript(shared_at, arguments, out):
     """Emit the C function of the operator `x[key]` of `Expression`.
 
-    It has fast paths for a key that is an int, and for a slice of two ints.
+    It has fast paths for an int, as in x[2], and for a slice of two ints, as in x[1:3]. All other keys are left to
+    Python.
     """
     shared, outcome = Shared(shared_at), Outcome(out)
     call = words_at(arguments)

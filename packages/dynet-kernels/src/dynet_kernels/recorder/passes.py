@@ -1,9 +1,9 @@
 """Emits code that runs forward and backward passes, and reads values, without Python.
 
 A forward pass computes values, a backward pass gradients. The code here works while a graph is *prepared*: Python has
-written the addresses that it needs into the graph's words, and they are still valid. The graph stops being prepared
+written the addresses that a pass needs into the graph's words, and they are still valid. The graph stops being prepared
 when a buffer is replaced, and when the shared word `generation` changes, because a signature is added or a parameter
-changes. Then Python methods do the work.
+changes. Then Python methods do the work, and they prepare the graph again. Other terms: see `recorder/__init__.py`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def is_prepared(shared, graph):
 
 
 def call_planner(graph, function, *numbers):
-    """Emit a call of the planner's function that plans and runs a pass. Return the condition that it succeeded.
+    """Emit a call of the planner's function that plans and runs a pass. Return the condition that the call succeeded.
 
     Args:
         function: "forward" or "backward": the word of `graph` with the handle of the function.
@@ -43,7 +43,8 @@ def call_planner(graph, function, *numbers):
 def compute(shared_at, graph_at, out):
     """Emit the C function that computes the values of all new nodes of a graph.
 
-    It returns 1 if all values are computed, and 0 if Python has to compute them.
+    A node is new if no forward pass has computed its value. The function returns 1 if all values are computed, and 0 if
+    Python has to compute them.
     """
     shared, graph, result = Shared(shared_at), Graph(graph_at), words_at(out)
     T.buffer_store(result, int64(0), [int64(0)])
@@ -65,7 +66,7 @@ def compute(shared_at, graph_at, out):
 
 
 def value_at(graph, x):
-    """Emit a load of the address of a computed node's value. It counts floats.
+    """Emit a load of the address of a computed node's value, and return this address, which counts floats.
 
     Args:
         x: the expression of the node.
@@ -76,7 +77,7 @@ def value_at(graph, x):
 def forget_values(shared, graph):
     """Emit code that marks all values as not computed, and gives new random keys to nodes that draw random numbers.
 
-    Return a variable of the emitted code. It is 1 if that was done, and 0 if it is left to Python.
+    Return a variable of the emitted code. It is 1 if the code has done so, and 0 if Python has to do it.
     """
     usual = IntVariable(int64(0))
     with when(T.And(is_prepared(shared, graph), graph.watched == int64(0))):
@@ -92,16 +93,17 @@ def forget_values(shared, graph):
 def of_node(emit, makes_list: bool | str = False, recalculates=True):
     """Return the CFunction of a method of expressions, such as `value`, which needs the values of all nodes.
 
-    Its fast path computes the nodes that have no value yet, then runs the code from `emit`. The method has one optional
-    argument, a flag. Its table has a row for each Dim that the fast path handles.
+    The method is a recording function, although it records nothing: its table has a row for each Dim (shape) of an
+    expression that the fast path can handle. The fast path computes the nodes that have no value yet, then runs the
+    code from `emit`. The method has one optional argument, a bool called the flag.
 
     Args:
         emit: emits what the method does after the forward pass. It is called as emit(shared, graph, the row's limit,
-            node, flag, new list or NULL, outcome).
+            expression, flag, new list or NULL, outcome).
         makes_list: whether the method's result is a list. True: only if the expression has more than one element (the
             row's `limit` is their number). "always": in every case. The list is made before the forward pass, because
-            making it may run the garbage collector and so any Python code, which could renew the graph.
-        recalculates: whether a true flag means that all values are to be computed again.
+            making it may run the garbage collector and so any Python code, which could empty the graph.
+        recalculates: whether the flag True means that all values are to be computed again.
     """
 
     @with_graph
@@ -116,8 +118,8 @@ def of_node(emit, makes_list: bool | str = False, recalculates=True):
                         with when(made.get() == int64(NULL)):
                             outcome.give(int64(NULL))
                         with when(made.get() != int64(NULL)):
-                            # Hide the list from the garbage collector: other threads run during the pass, and could
-                            # find the list, which has no items yet, by `gc.get_objects`.
+                            # Hide the list from the garbage collector. Other threads run during the pass. By
+                            # `gc.get_objects` they could find the list, whose items are still NULL.
                             T.evaluate(T.call_extern("int32", "PyObject_GC_UnTrack", made.get()))
                 with when(both(outcome.done.get() == int64(0), graph.open == version)):
                     fine = IntVariable(int64(1))
@@ -153,13 +155,13 @@ def float_object(value):
 
 
 def read_value(shared, graph, size, x, flag, made, outcome):
-    """Emit code that returns the value of a node: as a float, or in a list.
+    """Emit code that makes the value of a node the outcome: as a float, or as a list of floats.
 
     Args:
         size: the number of elements of the value.
         x: the expression of the node.
         flag: not used.
-        made: the address of a new list of this length, or NULL to return the only element as a float.
+        made: the address of a new list of length `size`, or NULL to return the only element as a float.
     """
     numbers = tir.buffer_at(value_at(graph, x) * int64(4), "float32")
     with when(made == int64(NULL)):
@@ -188,12 +190,13 @@ def read_address(shared, graph, known, x, flag, made, outcome):
 
 
 def differentiate(shared, graph, known, x, full, made, outcome):
-    """Emit the backward pass from a node with one element.
+    """Emit code that runs the backward pass from a node with one element.
 
     Args:
         known, made: not used.
         x: the expression of the node.
-        full: 1 to compute the gradients of all nodes, 0 for only those of nodes that depend on a parameter.
+        full: the flag. 1: compute the gradients of all nodes. 0: only those of nodes that depend on a parameter which
+            is not frozen.
     """
     place = let(x.at)
     shared.passes = shared.passes + int64(1)

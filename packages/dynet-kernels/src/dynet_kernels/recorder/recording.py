@@ -1,8 +1,8 @@
 """Emits the code that appends one record (an operation, as integers) to the graph of the calling thread.
 
 Everything is checked before the record counts as a part of the graph, and nothing interrupts a compiled function. So a
-graph never has a part of a record. An expression is the Python object for a node. The one for the new node comes from a
-linked list of freed expressions, if there are any.
+graph never has an incomplete record. An expression is the Python object for a node. For a new node it is taken from a
+linked list of freed expressions; only if this list is empty, it is allocated. Other terms: see `recorder/__init__.py`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def thread_graph(shared):
 def with_graph(emit: Callable) -> Callable:
     """Decorator of an emitter: the code of `emit` runs only if this thread has a graph that fast paths may append to.
 
-    The decorated function is called without the graph; `emit` gets the graph and its version as further arguments,
-    after `shared`, the shared words.
+    The decorated function is called without the graph, as f(shared, *arguments), where `shared` is the shared words. It
+    calls emit(shared, graph, version of the graph, *arguments).
     """
 
     def emitted(shared, *arguments):
@@ -43,8 +43,9 @@ class Recording:
     """A new record of this thread's graph: `with Recording(shared, outcome, graph, length) as new`.
 
     The emitted code first makes room for the record, and takes the expression `new.node` for its last node. Then the
-    code of the block runs. It writes the integers of the record, and calls `new.finish` or gives the expression back.
-    If there is no memory, this code is skipped, and the outcome is an exception.
+    code of the `with` block runs. The block must store the integers of the record, and then either complete it by
+    `new.finish`, or drop it by a call of `give_back` with `new.node`. If there is no memory, the code of the block is
+    skipped, and the outcome is an exception.
 
     Args:
         length: the number of integers of the record.
@@ -110,9 +111,9 @@ def become_node(expression_at, at, version, dim):
 
 
 def take_expression(shared, taken):
-    """Emit code that takes an unused expression, a freed one or else a new one.
+    """Emit code that takes an expression for a new node: a freed one, or if there is none, a newly allocated one.
 
-    It sets the variable `taken` to the address of the expression; NULL if there is no memory.
+    The code sets the variable `taken` to the address of the expression; to NULL if there is no memory.
     """
     taken.set(shared.free)
     none_free = taken.get() == int64(NULL)
@@ -129,7 +130,7 @@ def shorten_chain(shared, expression_at):
 
 
 def give_back(shared, expression_at):
-    """Emit code that adds an expression that nothing uses to the linked list of freed ones."""
+    """Emit code that adds an expression to the linked list of freed ones. Nothing may refer to it any more."""
     Expression(expression_at).at = shared.free
     shared.free = expression_at
     shared.free_count = shared.free_count + int64(1)

@@ -1,7 +1,7 @@
 """Emits the functions by which Python code appends records to the graph, and makes expressions for nodes.
 
 A record is one operation as integers. If arguments are invalid, these functions append nothing and call Python
-functions, which return None or raise an error.
+functions, which return None or raise an error. Other terms: see `recorder/__init__.py`.
 """
 
 from __future__ import annotations
@@ -28,13 +28,16 @@ from .structures import Expression, Graph, List, Object, Tuple, words_at
 
 @taking(5)
 def commit(shared, function, call, outcome):
-    """Emit commit(dim, nodes, head, operands, version), which appends a record of `nodes` nodes to the graph.
+    """Emit commit(dim, nodes, head, operands, version), which appends a record to this thread's graph.
 
-    The record is the integers of the tuple `head`, then those of the list or tuple `operands`. For an expression among
-    these, its number as an operand is written. commit returns the expression of the record's last node, with the shape
-    `dim`. It returns None if the version of the graph is not `version` any more, or if an item is neither an int nor an
-    expression that fits the graph. Unlike the fast paths of ops, it also appends to graphs that have a `Watch`, which
-    has to see each record.
+    The record adds `nodes` nodes to the graph. It is the integers of the tuple `head`, which begin with the signature,
+    then those of the list or tuple `operands`. An expression among them is written as its operand number. `commit`
+    returns the expression of the last of the nodes, which has the shape `dim`. It returns None if the graph has another
+    version than `version`, or if an item is neither an int nor an expression that fits the graph.
+
+    Unlike the fast paths of ops, `commit` also appends to a graph whose `open` is WATCHED. `renew_cg` sets `open` to
+    WATCHED for its options `immediate_compute` and `check_validity`, with which Python has to see each new node. Python
+    sees the nodes that `commit` adds, because only Python code calls `commit`.
     """
     dim, nodes_at, head_at, operands_at = (call[place] for place in range(4))
     graph_at = thread_graph(shared)
@@ -74,7 +77,7 @@ def commit(shared, function, call, outcome):
                         new.write(begin + place, number.get())
                 with when(fine.get() != int64(0)):
                     new.finish(dim)
-                with when(fine.get() == int64(0)):  # drop the record, because an int does not fit into 64 bits
+                with when(fine.get() == int64(0)):  # an int does not fit into 64 bits: drop the record
                     give_back(shared, new.node)
 
 
@@ -82,11 +85,11 @@ def commit(shared, function, call, outcome):
 def sequence(shared, function, call, outcome):
     """Emit sequence(result, head, xs, dim, version), which appends one record for a whole sequence `xs` of nodes.
 
-    For example, it records a layer of a recurrent network. The record is the integers of the tuple `head`, then the
-    numbers of the nodes in the list `xs`, which must all have the shape `dim`. The record adds one node to the graph,
-    and then one more for each item of `xs`. sequence returns a list of the expressions of these further nodes, which
-    have the shape `result`. It returns None if the version of the graph is not `version` any more, or if an item of
-    `xs` is not a node of the graph with the shape `dim`.
+    For example, it records a layer of a recurrent network. The record is the integers of the tuple `head`, which begin
+    with the signature, then the numbers of the nodes in the list `xs`, which must all have the shape `dim`. The record
+    adds one node to the graph, and then one more for each item of `xs`. `sequence` returns a list of the expressions of
+    these further nodes, which have the shape `result`. It returns None if the graph has another version than `version`,
+    or if an item of `xs` is not a node of the graph with the shape `dim`.
     """
     result, head_at, list_at, dim, version_at = (call[place] for place in range(5))
     graph_at = thread_graph(shared)
@@ -148,9 +151,9 @@ def add_sequence(shared, graph, outcome, result, head_at, list_at, dim, wanted, 
 
 
 def fail(outcome, object_at):
-    """Emit the end of a call that fails: its outcome is the exception that has been set.
+    """Emit code that ends a call with the exception that has been set.
 
-    The code also releases a reference to the object at `object_at`, which was made for the result.
+    The code also releases the object at `object_at`, which would have been the result.
     """
     outcome.give(int64(NULL))
     T.evaluate(T.call_extern("int32", "Py_DecRef", object_at))

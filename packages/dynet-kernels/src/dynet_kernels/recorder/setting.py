@@ -1,4 +1,7 @@
-"""Emits the fast path of `x.set(values)`, which replaces the values of an input node."""
+"""Emits the fast path of `x.set(values)`, which replaces the values of an input node.
+
+Terms: see `recorder/__init__.py`.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,9 @@ from .tables import find
 def set_values(shared, graph, version, function, x_at, values_at, outcome):
     """Emit the fast path of set(x, values), where `values` is a number, a list of numbers or an array.
 
-    It runs only if all of the graph has been planned, because it finds the input's record by the planner's table of
-    nodes. The key in the table of the recording function is the Dim of the input. The row has the signature of inputs
-    with this Dim, and its `limit` is their number of elements.
+    It runs only if all of the graph has been planned, because it finds the record of the input `x` by the planner's
+    table of nodes. The key that is looked up in the table of `set` is the Dim (shape) of `x`. The row has the signature
+    of input nodes with this Dim, and its `limit` is their number of elements.
     """
     x = Expression(x_at)
     with when(both(Object(x_at).type == shared.expression, x.version == version, graph.planned == graph.length)):
@@ -47,7 +50,7 @@ def _store(shared, values_at, count, inputs, start):
         inputs, start: the input buffer, and the offset there.
 
     Returns:
-        A variable of the emitted code: 1 if the numbers are stored, 0 if `values` is left to Python.
+        A variable of the emitted code (`IntVariable`): 1 if the numbers are stored, 0 if Python has to do it.
     """
     stored = IntVariable(int64(0))
     with when(count == int64(1)):
@@ -72,7 +75,7 @@ def _store(shared, values_at, count, inputs, start):
 def _is_float(shared, object_at):
     """Emit a check that an object is a number, and not an int that is too large for a float.
 
-    Return a variable of the emitted code, which is 1 if so, else 0.
+    Return a variable of the emitted code (`IntVariable`): 1 if the check succeeds, else 0.
     """
     fine = IntVariable(int64(0))
     with when(is_number(shared, object_at)):

@@ -1,6 +1,6 @@
 """Structures in memory, for functions that emit code: to read an attribute emits a load, to set it emits a store.
 
-Each attribute is a word of 64 bits. `words` lists the names of those of each structure.
+Each attribute is a word of 64 bits. The module `words` lists the names of each structure's attributes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from . import words
 
 
 def words_at(address):
-    """Return the memory from an address on as a TIR buffer of 64-bit words."""
+    """Return the memory from `address` on, which counts bytes, as a TIR buffer of 64-bit words."""
     return tir.buffer_at(address, "int64")
 
 

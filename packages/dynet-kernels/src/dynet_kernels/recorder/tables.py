@@ -2,7 +2,7 @@
 
 A row is a key of a few words, such as the Dims (shapes) of the operands, and then the words of `words.ROW`. The first
 word of a key is never 0; a row with 0 there is free. Rows are never removed. The tables use open addressing: if the row
-at a key's hash has another key, the next rows are tried.
+at a key's hash has another key, the next rows are tried. Other terms: see `recorder/__init__.py`.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ def mixed(value, number):
 class Found:
     """Looks up a key in the table of a recording function: `with Found(...) as row`.
 
-    The code of the block runs only if the table has a row with this key.
+    The code of the `with` block runs only if the table has a row with this key.
 
     Args:
         function: the recording function.
         key: the number of words of a key.
         first: the first word of the key.
-        same: emits the comparison of the other words: same(row, known) sets the variable `known` to 0 if those of the
-            row differ. None: there are no other words.
+        same: emits the comparison of the other words of the key with those of a row. It is called as same(row, known),
+            and its code sets the variable `known` to 0 if they differ. None: the key has only one word.
         value: the hash of the key.
     """
 
@@ -75,9 +75,13 @@ class Found:
 
 
 def find(function, *key):
-    """Look up a key, whose words are the further arguments, in the table of a function: `with find(...) as row`.
+    """Look up a key in the table of a recording function: `with find(function, *key) as row`.
 
-    The code of the block runs only if the table has a row with this key.
+    The code of the `with` block runs only if the table has a row with this key.
+
+    Args:
+        function: the recording function.
+        key: the words of the key.
     """
     value = int64(0)
     for number in key:
@@ -123,9 +127,9 @@ def enter(shared_at, function_at, row_at, out):
 
 
 def put_row(table, mask, key, width, source, begin, new):
-    """Emit code that writes a row to a table: over the row with the same key, or else to a free one.
+    """Emit code that writes a row to a table: over the row with the same key, or if there is none, to a free row.
 
-    The first word of the key is written last, because the row counts as taken from then on.
+    The first word of the key is written last, because the row counts as taken as soon as this word is not 0.
 
     Args:
         table, mask: the table, and its number of rows minus 1.
@@ -136,7 +140,7 @@ def put_row(table, mask, key, width, source, begin, new):
     value = IntVariable(int64(0))
     with T.serial(int64(0), key) as place:
         number = let(source[begin + place])
-        # The key of a list may end in unused words, which are 0. They do not count for the hash.
+        # The key for a call with a list of operands may end in unused words, which are 0. The hash leaves them out.
         with when(T.Or(number != int64(0), place == int64(0))):
             value.set(mixed(value.get(), number))
     row, going = IntVariable(T.bitwise_and(value.get(), mask)), IntVariable(int64(1))

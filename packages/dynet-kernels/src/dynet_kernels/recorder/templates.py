@@ -4,7 +4,7 @@ Templates serve ops that are Python functions, which append records (operations 
 a call has all that its records depend on: the Dim (shape) of each expression among the arguments, the value of each
 number, flag or None, and the length and items of each list or tuple. A call with other kinds of arguments has no key.
 If the op's table has a template for the key, the records of the template are appended, with the operands of this call
-and with new nodes and inputs.
+and with new nodes and inputs. Other terms: see `recorder/__init__.py`.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from .recording import Recording, with_graph
 from .structures import Expression, List, Object, Template, words_at, words_on_stack
 from .tables import Found, mixed
 
-# The lowest two bits of a word of a key say what it is: an int, the address of a constant such as None, or the length
-# of a list. An expression's word is the address of its Dim, whose lowest two bits are 0.
+# The lowest two bits of a word of a key say what the word is: an int, the address of a constant such as None, or the
+# length of a list. The word for an expression is the address of its Dim, in which the lowest two bits are 0.
 INT, CONSTANT, SIZE = 1, 2, 3
 # A float is two words: this one, then its bits. No other word is equal to this one: it would be the constant at address
 # 4, where no object is.
 FLOAT = 6
-LARGEST = 1 << 60  # ints from here on have no key, because a word has only 62 bits for an int
+LARGEST = 1 << 60  # a call with an int this large or larger has no key, because a word has only 62 bits for an int
 
 
 class Key:
     """The key of a call, computed by emitted code.
 
-    `words` are the words of the key: first how many are used, this one included, then those of the arguments; unused
-    ones are 0. `nodes` are the operand numbers of the expressions among the arguments, in order. `fine` is 0 if the
-    call has no key.
+    `words` are the words of the key: the first says how many are used, itself included; then follow those for the
+    arguments; unused words are 0. `nodes` are the operand numbers of the expressions among the arguments, in order.
+    `fine` is a variable of the emitted code: 0 if the call has no key, else 1.
     """
 
     def __init__(self, shared, version, call):
@@ -60,7 +60,7 @@ class Key:
                 size = let(List(argument).size)
                 self._add(size * int64(4) + int64(SIZE))
                 items_at.set(items_of(shared, argument))
-                items.set(T.min(size, int64(words.TEMPLATE_KEY)))  # a list with more items has no key anyway
+                items.set(T.min(size, int64(words.TEMPLATE_KEY)))  # a call with a longer list has no key anyway
             with T.serial(int64(0), let(items.get())) as number:
                 self._add_item(shared, version, let(words_at(let(items_at.get()))[number]))
         T.buffer_store(self.words, self.size.get(), [int64(0)])
@@ -84,7 +84,7 @@ class Key:
                 T.buffer_store(self.nodes, x.at, [self.expressions.get()])
                 self.expressions.set(self.expressions.get() + int64(1))
         with when(is_index(shared, item)):
-            with when(kind != shared.int):  # add the type to the key, because an op may refuse numpy's integers
+            with when(kind != shared.int):  # add the type of a numpy integer to the key, because an op may refuse it
                 self._add(kind + int64(CONSTANT))
             number = Int(item, shared)
             inside = T.And(number.value < int64(LARGEST), number.value > int64(-LARGEST))
@@ -104,7 +104,7 @@ class Key:
     def found(self, function):
         """Look up the key in the table of a recording function: `with key.found(function) as row`.
 
-        The code of the block runs only if the table has a row with this key.
+        The code of the `with` block runs only if the table has a row with this key.
         """
         value = IntVariable(int64(0))
         with T.serial(int64(0), int64(words.TEMPLATE_KEY)) as place:
@@ -153,9 +153,10 @@ def template(shared, graph, version, function, call, outcome):
 @taking()
 @with_graph
 def key(shared, graph, version, function, call, outcome):
-    """Emit key(*arguments), which returns the key of a call of any op with these arguments, as a bytes object.
+    """Emit key(*arguments), which returns the key of a call with these arguments, as a bytes object.
 
-    If the call has no key, it calls a Python function, which returns None.
+    The key does not depend on the op that is called. If there is no key, the compiled function calls a Python function,
+    which returns None.
     """
     found = Key(shared, version, call)
     with when(found.fine.get() != int64(0)):

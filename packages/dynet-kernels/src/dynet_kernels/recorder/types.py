@@ -34,7 +34,7 @@ def free(shared_at, x_at, out):
 def new(shared_at, kind, arguments, keywords, out):
     """Emit tp_new of `Expression`, which makes an object of a subclass, and raises an error for `Expression` itself.
 
-    The new object stands for no parameter until `become` is called.
+    Subclasses are the classes of parameters. The new object stands for no parameter until `become` is called.
     """
     shared, outcome = Shared(shared_at), Outcome(out)
     with when(kind != shared.expression):
@@ -67,9 +67,10 @@ def become(shared_at, x_at, at, version, dim, out):
 
 
 def bind(shared_at, function_at, object_at, kind, out):
-    """Emit tp_descr_get of recording functions, by which they work as methods if they are class attributes.
+    """Emit tp_descr_get of recording functions, which makes a recording function work as a method of a class.
 
-    For an instance of the class it returns a bound method, for the class itself the recording function.
+    CPython calls it when the attribute is read. For an instance of the class it returns a bound method, for the class
+    itself the recording function.
     """
     shared, outcome = Shared(shared_at), Outcome(out)
     with when(T.Or(object_at == int64(NULL), object_at == shared.none)):

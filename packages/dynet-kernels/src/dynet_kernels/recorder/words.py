@@ -1,9 +1,11 @@
 """Names of the words in the structures that compiled functions share with CPython and with Python code. Needs no TVM.
 
-A word is 8 bytes. Each tuple of names describes one structure: the k-th name is the word at offset 8 * k, for k from 0.
+A word is 8 bytes. Each tuple of names describes one structure: the k-th name, for k from 0, is that of the word 8 * k
+bytes after the beginning of the structure.
 
 The compiled recorder appends *records*, operations as integers, to the *graph* of a thread. Its *recording functions*
-are the ops. An *expression* is the Python object for a node of the graph or for a parameter; a *Dim* is a shape.
+are the ops. An *expression* is the Python object for a node of the graph or for a parameter; a *Dim* is a shape. Other
+terms: see `recorder/__init__.py`.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ OBJECT = ("references", "type")
 LIST = (*OBJECT, "size", "items")
 TUPLE = (*OBJECT, "size")  # these words are followed by the addresses of the tuple's items
 SLICE = (*OBJECT, "start", "stop", "step")
+# The structure Py_buffer. `dims_and_flag` is two int32: a flag, then the number of dimensions in the upper half.
 BUFFER = ("begin", "object", "length", "item", "dims_and_flag", "format", "shape", "strides", "suboffsets", "internal")
 
 # An expression. For a node, `at` is its number in the graph and `version` the version of this graph. For a parameter,
@@ -22,7 +25,7 @@ BUFFER = ("begin", "object", "length", "item", "dims_and_flag", "format", "shape
 EXPRESSION = (*OBJECT, "at", "version", "dim")
 ANY_GRAPH = 0  # the `version` of a parameter's expression, which is valid in every graph
 NO_NODE = -1  # the `version` of an expression that stands for neither a node nor a parameter yet
-WATCHED = -2  # the value of `open` of a graph to which only Python code may append, because it must see each record
+WATCHED = -2  # the value of `open` of a graph to which no fast path may append, because Python must see each record
 
 # A recording function: a callable object that appends an op to the graph. `vectorcall` is the address of its compiled
 # code, `slow` that of the Python function for calls that compiled code cannot handle. `table` is the address of a hash
@@ -35,19 +38,20 @@ FUNCTION = (*OBJECT, "vectorcall", "slow", "table", "mask", "used", "key", "para
 # the function, such as the bound of an index.
 ROW = ("signature", "result", "limit")
 
-MOST_ARGUMENTS = 6  # the most arguments of a compiled function that runs a pass
+MOST_ARGUMENTS = 6  # the compiled functions that run a pass have at most this many arguments
 
-# The graph of a thread. `version` changes when nodes are removed. `open` is equal to `version`, or WATCHED. `nodes` is
-# the number of nodes. `records` is the address of the buffer of records: it has `length` integers, and room for `room`.
-# `inputs` is the address of the buffer of input values: it has `inputs_length` floats, and room for `inputs_room`.
-# `outgrown` is a linked list of earlier buffers that were too small. They are freed only when `renew_cg` empties the
-# graph: while a pass reads a buffer, a finalizer may append a record, so that the buffer is replaced.
+# The graph of a thread. `version` changes when nodes are removed. `open` is equal to `version` if fast paths may append
+# records, else it is WATCHED. `nodes` is the number of nodes. `records` is the address of the buffer of records: it has
+# `length` integers, and room for `room`. `inputs` is the address of the buffer of input values: it has `inputs_length`
+# floats, and room for `inputs_room`. `outgrown` is a linked list of earlier buffers that were too small. They are freed
+# only when `renew_cg` empties the graph: while a pass reads a buffer, a finalizer may append a record, so that the
+# buffer is replaced.
 GRAPH = (
     "open", "version",
     "length", "nodes", "inputs_length",  # these are adjacent, so that one copy reads all three at the same moment
     "records", "room", "inputs", "inputs_room", "outgrown",
-    # How many integers of records and how many input values the forward passes so far have computed. Always written
-    # together.
+    # How much of the graph the forward passes so far have computed: how many integers of its records, and how many of
+    # its input values. Always written together.
     "done", "inputs_done",
     "planned",  # how many integers of records the planner has turned into rows of its table of nodes
     "newest_key",  # where the newest random key (see KEY) is: its offset in the input buffer plus 1, or 0 for none
@@ -55,11 +59,11 @@ GRAPH = (
     # the gradients of all nodes. Always written together.
     "differentiated", "differentiated_fully",
     "object",  # the address of the Python object `Graph`
-    "unusual",  # 1 if Python has to carry out the next `renew_cg`, because there is more to clean up
-    "watched",  # 1 if only Python may discard computed values
-    # What compiled code needs to run passes without Python. It is valid while `prepared` equals the shared word
-    # `generation`: the addresses of the planner's context and of its table of nodes, the address where values begin, in
-    # floats, how many integers of records the planner has room for, and the TVM handles of the two compiled passes.
+    "unusual",  # 1 if Python has to carry out the next `renew_cg`, because there is more to do than remove the records
+    "watched",  # 1 if only Python may discard computed values, because it keeps track of them for checkpoints or checks
+    # What compiled code needs to run passes without Python; valid while `prepared` equals the shared word `generation`.
+    # After it: the addresses of the planner's context and of its table of nodes; the address where values begin, which
+    # counts floats; how many integers of records the planner has room for; the TVM handles of the two compiled passes.
     "prepared", "context", "node_rows", "values_begin", "most", "forward", "backward",
     # Memory for the arguments of a pass. Each argument takes two words: its TVM type and its value.
     *(f"argument_{place}" for place in range(2 * MOST_ARGUMENTS)),
@@ -72,8 +76,8 @@ OPERATOR = ("pair", "right", "left", "slow")
 # The shared words, which exist once per process.
 SHARED = (
     "thread_graph",  # the key of the thread-local storage in which each thread keeps the address of its graph's words
-    "newest",  # the newest graph version of all threads. The next version is this number plus 1
-    "generation",  # this number changes when signatures or parameters change, and graphs must be prepared again
+    "newest",  # the newest graph version of all threads; the next one is this number plus 1
+    "generation",  # Python changes this number when signatures or parameters change: graphs must be prepared again
     "seed", "drawn",  # the seed for random keys (see KEY), and how many of them have been drawn
     "passes",  # the number of backward passes so far, in all graphs
     # Freed expressions that are kept for reuse: a linked list of them, how many it has, and how many it may have.
@@ -90,11 +94,12 @@ SHARED = (
 
 # A template is a copy of the records that a call of an op appended, to append them again. These words say how many
 # integers of records, nodes, input values and random keys it has. Then follow the integers, each as a pair of a kind
-# and a number; the input values, each a float in a word; and for each random key its offset among these input values.
+# and a number; the input values, each a word with the bits of a float32; and for each random key its offset among these
+# input values.
 TEMPLATE = ("length", "nodes", "inputs", "keys")
-# Kinds of integers in a template. LITERAL: the integer is the number. OPERAND: it is the operand number of the k-th
-# expression among the call's arguments. NODE: it is the number of the k-th node that the template adds. INPUT: it is
-# the offset of the k-th input value that the template adds. For the last three, k is the number in the template.
+# The kinds: what the number k of a pair says about the integer to append. LITERAL: the integer is k. OPERAND: it is the
+# operand number of expression k among the call's arguments. NODE: it is the number of node k of those that the template
+# adds. INPUT: it is the offset of input value k of those that the template adds. k counts from 0.
 LITERAL, OPERAND, NODE, INPUT = range(4)
 TEMPLATE_KEY = 14  # how many words the key of a template has; it describes the arguments of a call
 
@@ -106,10 +111,10 @@ MOST_DIMS = 4  # arrays with more dimensions are left to Python
 # How many words the key of a call with an array has: the number of dimensions, and their sizes (0 for those it lacks).
 ARRAY_KEY = MOST_DIMS + 1
 
-# In the key of a call with a list of at most this many operands, each has its Dim. In longer lists, the operands must
-# all have the same Dim.
+# The key of a call with a list of at most this many operands has the Dim of each operand. The operands of a longer list
+# must all have the same Dim, and the key has it once.
 MOST_KEYED = 8
-# How many words the key of a call with a list has: the length of the list (negative if it is more than MOST_KEYED), and
-# the Dims (for longer lists only one). Unused words are 0.
+# How many words this key has: the length of the list (with a minus sign if it is more than MOST_KEYED), and the Dims.
+# Unused words are 0.
 LIST_KEY = MOST_KEYED + 1
-FIRST_ROWS = 8  # how many rows a new table has
+FIRST_ROWS = 8  # how many rows the table of a new recording function has

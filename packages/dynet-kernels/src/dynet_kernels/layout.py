@@ -79,7 +79,9 @@ SHARES = ("others", "columns_before", "rows_before", "rows_after")
 # each thread runs it with its own copy of them. `table`, `index` and `tape` are addresses: see BUFFERS.
 RUNNING = (
     "table", "index", "tape",
-    "origin",  # the address in bytes of float number 0: always 0, except while a forward pass is planned for a GPU
+    # The address of a float, times 4, plus `origin` is its address in bytes. `origin` is 0, except while a forward pass
+    # is planned for a GPU: then it makes the planner copy the inputs onto themselves (see `cuda/machine.py`).
+    "origin",
     "row", "tape_count",  # the number of the instruction to run next, and how many instructions the tape has
     # The part of an instruction that this thread runs. If threads share it by columns: `others` is how many columns the
     # other threads run, `columns_before` how many of these come before this thread's columns. If they share it by rows:

@@ -244,9 +244,10 @@ class Targets:
         return all_fit.value
 
     def allocate_cleared(self) -> None:
-        """Assign memory to the gradients of targets that have none yet, and clear it.
+        """Assign memory to the gradients that the step adds to and that have none yet, and clear it.
 
-        If `operand` is negative, do this for all gradients to which any step of these nodes may add.
+        If `self.operand` is negative (a value such as EACH_OPERAND), the step adds to the gradients of several
+        operands. Then do this for the gradients of all operands of the group's nodes.
         """
         with self.gradients.cleared(), branch(self.operand >= 0) as (one, others):
             with one, self.each_target() as (_, operand):

@@ -60,7 +60,9 @@ GRAPH = (
     "differentiated", "differentiated_fully",
     "object",  # the address of the Python object `Graph`
     "unusual",  # 1 if Python has to carry out the next `renew_cg`, because there is more to do than remove the records
-    "watched",  # 1 if only Python may discard computed values, because it keeps track of them for checkpoints or checks
+    # 1 if only Python may discard values so that they are computed again. This is so if the graph has checkpoints,
+    # checks its values for infinities and NaN, or computes each node when it is recorded.
+    "watched",
     # What compiled code needs to run passes without Python; valid while `prepared` equals the shared word `generation`.
     # After it: the addresses of the planner's context and of its table of nodes; the address where values begin, which
     # counts floats; how many integers of records the planner has room for; the TVM handles of the two compiled passes.

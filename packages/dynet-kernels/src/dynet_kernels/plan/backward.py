@@ -194,8 +194,8 @@ def add_all_steps(gradients: Gradients, size) -> None:
     """Write all instructions of the pass to the tape.
 
     The first ones clear the gradient of the loss and set it to 1. Then follow the backward steps, one group of nodes
-    after the other, from the loss backwards. Last come the deferred steps, such as those for gradients of matrices, which
-    run once for all nodes of a signature, whatever their depths.
+    after the other, from the loss backwards. Last come the deferred steps, such as those for gradients of matrices,
+    which run once for all nodes of a signature, whatever their depths.
     """
     plan, context, everything = gradients.plan, gradients.context, gradients.everything
     context.gradient_top = context.gradient_start

@@ -51,7 +51,7 @@ def enter(description: Description) -> int:
     row += [part.at for part in description.parts]
     try:
         packed = array.array("q", row + parameters)
-    except OverflowError:  # it comes before any of the numbers is in TABLE, which all threads share
+    except OverflowError:  # it is raised before any of the numbers is in TABLE, which all threads share
         raise ShapeError(
             f"{description.name or 'op'}: sizes or strides are too large for {description.dim!r}"
         ) from None

@@ -193,7 +193,7 @@ class Engine:
         self.slots[CONTEXT.arena_end] = chunk.address + chunk.floats
 
     def arena_mark(self) -> tuple[int, int]:
-        """Return how much memory values take now: the number of chunks (blocks), and the floats used in the newest.
+        """Return how much memory values take now: the number of chunks, and the floats used in the newest chunk.
 
         Given this mark, `return_to` later frees the memory that values have taken in the meantime.
         """
@@ -304,10 +304,8 @@ class Engine:
         """
         slots = self.slots
         if slots[STATUS] == NO_CODE:
-            self.shards, self.parameters_version = (
-                0,
-                -1,
-            )  # so that the next pass finds both out of date, and loads the kernels again
+            # The next pass finds that both are out of date, and loads the kernels again.
+            self.shards, self.parameters_version = 0, -1
             self._plan_anew()
             raise KERNELS.no_code(int(self.buffers[f"{direction}_tape"][slots[CONTEXT.row] * len(at.INSTRUCTION)]))
         with self.change():

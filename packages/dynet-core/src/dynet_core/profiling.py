@@ -30,7 +30,7 @@ from .recorder import next_generation
 
 LONGEST_TRACE = 200_000  # the most events that a trace has
 TRACE_FILE = "dynet-trace.json"
-CALLS = 5  # to measure the overhead of a call, so many calls that run nothing are timed; the shortest counts
+CALLS = 5  # to measure the overhead of a call, this many calls that run nothing are timed; the shortest counts
 
 
 @dataclass

@@ -22,9 +22,9 @@ from .expression import Expression
 from .graph import Graph, current
 from .nodes import bounds_of
 
-MOST = 1 << 12  # for each op, calls with this many keys are observed; calls with other keys always run in Python
+MOST = 1 << 12  # for each op, calls with the first 4096 keys are observed; calls with later keys always run in Python
 MOST_INPUTS = 64  # the most input values that a template may have
-MOST_CALLS = 8  # if this many calls with a key have not led to a template, its later calls are not observed
+MOST_CALLS = 8  # if this many calls with a key have not led to a template, later calls with it are not observed
 
 
 def with_templates(op: Callable) -> Any:

@@ -54,7 +54,7 @@ class PastVersions:
         return version in self._versions
 
     def count(self, version: int) -> int:
-        """Return how many nodes of the graph at this version still exist; 0 if no `cg_revert` ended it."""
+        """Return how many nodes of the graph at this version still exist; 0 if no `cg_revert` ended this version."""
         if version not in self._versions:
             return 0
         lasts, counts = self._rows

@@ -23,7 +23,9 @@ from .parameter.base import Trained
 
 
 class ComputationGraph(Graph):
-    """The computation graph of a thread, as `dy.cg()` returns it. The base class has the library's internal methods.
+    """The computation graph of a thread, with the methods for users. `dy.cg()` returns it.
+
+    The methods of the base class `Graph` are for the library itself.
 
     Many methods take the number of an expression as `index`. The `repr` of an expression shows its number:
     `expression 2/1: (3,)` is number 2 of the graph with version 1, and has the shape (3,).
@@ -118,7 +120,7 @@ class ComputationGraph(Graph):
         return self._expression("inc_forward_vec", index).vec_value()
 
     def backward(self, index: int, full: bool = False) -> None:
-        """Differentiate an expression with respect to every parameter, and add the results to the gradients.
+        """Differentiate an expression with respect to all parameters, and add the results to the parameters' gradients.
 
         Args:
             index: the number of the expression, whose value must be a single number.
@@ -206,7 +208,7 @@ def cg_version() -> int:
 def cg_checkpoint() -> None:
     """Set a checkpoint: `cg_revert` removes the nodes that are recorded after it. Checkpoints can be nested.
 
-    The nodes that were recorded before are computed now, unless they have been computed already.
+    All nodes recorded so far are computed now, unless they have been computed already.
 
     >>> dy.renew_cg()._version > 0
     True

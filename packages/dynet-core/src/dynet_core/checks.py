@@ -72,8 +72,8 @@ def checked_indices(name: str, indices, size: int, of: object) -> list[int]:
         name: the public function that was called, for error messages.
         indices: what the user passed.
         size: the number of elements that the indices can select from.
-        of: what the indices select from, for error messages. A str is shown as it is. A `Dim` is the shape of an
-            op's operand x, and is shown as "x" and the shape.
+        of: what the indices select from, for error messages. This is either a str, which is shown as it is, or the
+            `Dim` (shape) of an op's operand x, which is shown as "x" and the shape.
 
     Raises:
         ArgumentTypeError: `indices` is not a sequence of numbers.

@@ -101,8 +101,8 @@ class DynetParams:
         self.devices: str = ""
         # The class that `LSTMBuilder` makes: "coupled" or "vanilla", or "" if the user has not chosen.
         self.lstm_builder: str = os.environ.get("DYNET_LSTM_BUILDER", "")
-        # Name in a file -> class or function of the user that `load` may use to make objects, or None if only its name
-        # was given. `load` refuses the user's other classes and functions.
+        # Name in a file -> class or function of the user that `load` may use to make objects, or None if the user
+        # gave only its name. `load` refuses the user's other classes and functions.
         self.allow: dict[str, Any] = _allowed_by_environment()
 
     def from_args(self, shared_parameters: bool | None = None) -> None:

@@ -83,8 +83,9 @@ class Description:
         operands: the number of operands; if `variadic`, the number of leading operands with views of their own.
         variadic: whether the number of operands differs from record to record, so that each record stores it.
         attributes: the number of attributes, which are integers that a record stores after its operands.
-        constants: how many attributes, the first ones, are positions in the graph's buffer of input values.
-        kind: COMPUTED if steps compute the value; INPUT if the program gives it; ALIAS if it is a part of the operand's
+        constants: how many of the attributes, counted from the first one, are positions in the graph's buffer of input
+            values.
+        kind: COMPUTED if steps compute the value; INPUT if the user provides it; ALIAS if it is a part of the operand's
             value, in the same memory; APART for an alias whose gradient is always in separate memory.
         size: the number of floats that the node takes in memory; by default `dim.total`.
         size_each: the number of floats that the node takes in addition for each EACH operand.

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from dynet_kernels.cuda.driver import Gpu
     from dynet_kernels.cuda.machine import Machine
 
-# Reentrant: while a thread holds it, the garbage collector may run a finalizer in this thread, which takes it, too.
+# Reentrant: while a thread holds the lock, the garbage collector may run a finalizer in the same thread, and the
+# finalizer takes the lock again.
 _lock = threading.RLock()
 _machines: dict[tuple[int, bool] | None, library.Library | Machine] = {}
 _gpus: dict[int, Gpu] = {}

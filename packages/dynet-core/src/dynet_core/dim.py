@@ -22,7 +22,8 @@ from .refusals import Refusals
 
 MAX_DIMS = 7
 MAX_TOTAL = 1 << 40  # the most numbers that one expression may hold: 2^40
-# Reentrant: while a thread holds it, the garbage collector may run a finalizer in this thread, which takes it, too.
+# Reentrant: while a thread holds the lock, the garbage collector may run a finalizer in the same thread, and the
+# finalizer takes the lock again.
 _lock = threading.RLock()
 GIVEN_BACK: deque[Dim] = deque()
 """Dims made by `own` that no parameter and no graph uses any more, so that `own` can return them again. Finalizers add

@@ -45,7 +45,9 @@ def boxes(
     expression_names: Mapping[Expression, str] | None = None,
     lookup_names: Mapping | None = None,
 ) -> list[Box]:
-    """Return a box for each operation in a graph, and for each parameter that one uses. Operands come first.
+    """Return a box for each operation in a graph, and for each parameter that an operation uses.
+
+    The boxes of an operation's operands come before the operation's own box.
 
     An operation is the call of an op. It has one box even if it adds several nodes to the graph.
 

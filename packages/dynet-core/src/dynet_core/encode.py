@@ -20,7 +20,7 @@ from .description import Description, Step, View
 from .errors import ShapeError
 from .recorder import next_generation
 
-TABLE: list[int] = [0] * at.TABLE_HEAD  # some integers for the planner's own use, then those of all descriptions
+TABLE: list[int] = [0] * at.TABLE_HEAD  # some integers for the planner's own use, then the integers of all descriptions
 _lock = threading.RLock()
 MOST_CHECKED = 1 << 12  # if a view has more columns than this, their addresses are not checked one by one, to save time
 
@@ -51,7 +51,7 @@ def enter(description: Description) -> int:
     row += [part.at for part in description.parts]
     try:
         packed = array.array("q", row + parameters)
-    except OverflowError:  # raised here, before any of the numbers is in TABLE, which all threads share
+    except OverflowError:  # it is raised before any of the numbers is in TABLE, which all threads share
         raise ShapeError(
             f"{description.name or 'op'}: sizes or strides are too large for {description.dim!r}"
         ) from None
@@ -128,8 +128,8 @@ def _step(description: Description, step: Step, parameters_at: int, deferred: bo
 def _extend(row: array.array, addresses: Sequence[int]) -> int:
     """Append the integers of a description to TABLE and return the index of the first one.
 
-    A signal handler or a finalizer may append to TABLE after this function has read its length. Then the integers are
-    not where they were to be, and their indices are wrong. So the loop appends another copy; the first stays unused.
+    A signal handler or a finalizer may append to TABLE after this function has read its length. Then the description
+    begins later than expected, and its indices are wrong. So the loop appends another copy; the first stays unused.
 
     Args:
         row: the integers of the description.

@@ -3,7 +3,7 @@
 Terms of this module:
 
 - *Records* are the integers that store the graph: for each call of an op its signature, operands and attributes. A
-  signature (an entry in TABLE) says how to compute a kind of node.
+  signature (an entry in the list TABLE) says how to compute a kind of node.
 - To *plan* is to turn records into a *tape*, a list of kernel calls. To run is to execute the tape.
 - The *arena* is the memory for the values of nodes, a list of blocks called *chunks*.
 - The *context* is an array of integers through which Python and compiled code share addresses of buffers, counters
@@ -69,7 +69,7 @@ class Engine:
     """Plans and runs the graph of one thread. Values are in the arena (`chunks`), gradients in one other block."""
 
     changing: bool  # True while buffers are being replaced, and afterwards if an interrupt left them half replaced
-    large: bool  # whether `tidy` must be called, to free memory, before the next graph
+    large: bool  # whether `renew_cg` must call `tidy`: buffers are large, or `kept` or `whole` is not empty
     used: int  # how many floats the largest of the recent graphs needed for values; older graphs count less and less
     room: int  # the number of integers of records that the buffers of PER_RECORD have room for
     shards: int
@@ -140,10 +140,11 @@ class Engine:
         return new
 
     def use_whole(self, touched: IntArray, row: int) -> None:
-        """Note that the graph uses a whole lookup parameter as one tensor, so that all its rows get a gradient.
+        """Remember that the graph uses a whole lookup parameter as one tensor, so that all its rows get a gradient.
 
         Args:
-            touched: the array that lists which of its rows have a gradient. `backward` notes there that all have.
+            touched: the array that lists which of the parameter's rows have a gradient. `backward` sets its last
+                element to 1, which means all rows.
             row: the number of the lookup parameter's entry in the table PARAMETER_ROWS.
         """
         if not any(known is touched for known, _ in self.whole):
@@ -192,9 +193,9 @@ class Engine:
         self.slots[CONTEXT.arena_end] = chunk.address + chunk.floats
 
     def arena_mark(self) -> tuple[int, int]:
-        """Return how much memory values take now: the number of chunks (blocks), and the floats used in the last one.
+        """Return how much memory values take now: the number of chunks, and the floats used in the newest chunk.
 
-        Later, `return_to` can free the memory that has been taken since.
+        Given this mark, `return_to` later frees the memory that values have taken in the meantime.
         """
         return len(self.chunks), self.slots[ARENA_TOP] - self.numbers_at
 
@@ -215,7 +216,10 @@ class Engine:
         self.trained_again = PARAMETER_ROWS.trained_again
 
     def tidy(self) -> None:
-        """Free memory and references that only the last graph needed. `renew_cg` calls this if `large` is set."""
+        """Free memory that no recent graph has needed, and drop the references kept for the last graph.
+
+        `renew_cg` calls this if `large` is set: the buffers are large, or there are such references.
+        """
         with self.change():
             self._fit_memory()
             self.kept.clear()
@@ -225,8 +229,8 @@ class Engine:
     def _fit_memory(self) -> None:
         """Free memory that no recent graph has needed.
 
-        Memory that the last graph did not need is kept if other recent graphs needed it. For example, minibatches of
-        long and short sentences alternate, and the system takes 50 to 1000 us per MB to give freed memory back.
+        Memory that the last graph did not need is kept if other recent graphs needed it. Otherwise, if minibatches of
+        long and short sentences alternate, each long one would allocate memory again, at 50 to 1000 us per MB.
         """
         chunks = self.chunks
         used = sum(chunk.floats for chunk in chunks[:-1]) + self.slots[ARENA_TOP] - self.numbers_at
@@ -264,7 +268,7 @@ class Engine:
         end, shards = len(TABLE), len(KERNELS.used)
         if self.shards != shards:
             self.machine = compiled()
-            self.shards = shards  # set after `compiled`, so that the next call tries again if it fails
+            self.shards = shards  # not set if `compiled` fails, so that the next call tries again
         with self.change():
             if self.table_written != end:
                 if end > len(self.buffers["table"]):
@@ -283,7 +287,10 @@ class Engine:
                 self._grow_records(2 * room)
 
     def _plan_anew(self) -> None:
-        """Discard the last plans. Otherwise, the next passes might use them, but their buffers have been replaced."""
+        """Discard the plans of the last passes, because the buffers, parameters or kernels they refer to have changed.
+
+        Otherwise, the next passes might use these plans again.
+        """
         self.slots[CONTEXT.kept_end] = self.slots[CONTEXT.backward_plan] = -1
 
     def _make_room(self, direction: str) -> None:
@@ -297,7 +304,8 @@ class Engine:
         """
         slots = self.slots
         if slots[STATUS] == NO_CODE:
-            self.shards, self.parameters_version = 0, -1  # out of date, so that the next pass loads the kernels again
+            # The next pass finds that both are out of date, and loads the kernels again.
+            self.shards, self.parameters_version = 0, -1
             self._plan_anew()
             raise KERNELS.no_code(int(self.buffers[f"{direction}_tape"][slots[CONTEXT.row] * len(at.INSTRUCTION)]))
         with self.change():
@@ -349,8 +357,8 @@ class Engine:
     def _publish(self, now: int) -> None:
         """Tell compiled code that it may run later passes in this engine's buffers itself, without calling Python.
 
-        It may do so until a buffer is replaced, or a signature or parameter changes. In the second case, `generation()`
-        returns another number than `now`, the number that it returned when this pass began.
+        It may do so until a buffer is replaced, or a signature or parameter changes. After a change of a signature or
+        parameter, `generation()` no longer returns `now`, the number that it returned when this pass began.
         """
         if self.recorded.is_prepared(now):
             return
@@ -370,8 +378,9 @@ class Engine:
         With `everything`, also compute the gradients of nodes that depend on no parameter.
 
         Returns:
-            True if this was done. False if a parameter has been unfrozen since the graph was planned: then the plan has
-            no place for its gradient, and the caller must compute the graph again and retry.
+            True if the gradients have been added. False if a parameter has been unfrozen since the graph was planned:
+            then the plan has no place for the parameter's gradient, and the caller must compute the graph again and
+            retry.
         """
         if self.trained_again != PARAMETER_ROWS.trained_again:
             return False

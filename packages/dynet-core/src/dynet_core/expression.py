@@ -235,13 +235,15 @@ class Operations(Refusals):
 
 
 def _quick(kind: str, name: str, numbers: Callable[[Dim], int]) -> None:
-    """Replace a method of `Operations` by a compiled function, which calls the Python method for new shapes.
+    """Replace a method of `Operations` by a compiled function.
+
+    When the compiled function meets a new shape, it calls the Python method instead.
 
     Args:
         kind: the name of the compiled function; see `recorder.function`.
         name: the name of the method.
-        numbers: returns, for a Dim (shape), the number that the compiled function needs for expressions of this shape,
-            such as how many numbers the value has. 0 means that only the Python method handles this shape.
+        numbers: a function that returns, for a Dim (shape), the number that the compiled function needs for expressions
+            of this shape, such as the value's number of elements. 0 means that only the Python method handles it.
     """
     documented = getattr(Operations, name)
 

@@ -28,8 +28,8 @@ class GpuTensor(Tensor):
     """A tensor on a GPU. numpy gets a copy of it on the host; DLPack gives other libraries its memory, not a copy.
 
     Args:
-        block: the memory with the values, column-major, the batch last. The values are float32, or else int64, each of
-            which takes the room of two floats.
+        block: the memory with the values, column-major, the batch last. The values are float32 or int64. An
+            int64 takes the room of two floats.
         shape: the shape of the values; a batch larger than 1 is the last axis.
         dims: the number of axes that are dimensions, without the batch.
         integers: whether the values are int64.
@@ -69,8 +69,8 @@ class GpuTensor(Tensor):
             tape.add("falling_order", (num, 0, 1, 2, 3), lists)
             found = ordered
         values = GpuBlock(self._block.gpu, columns * num)
-        # The kernels make indices of 32 bits, in the room of one float each. The result has indices of 64 bits: copy
-        # each to the lower half of one. The upper halves stay 0.
+        # The kernels make indices of 32 bits, in the room of one float each. The result has indices of 64 bits: each
+        # 32-bit index is copied to the lower half of a 64-bit index, whose upper half stays 0.
         indices = GpuBlock(self._block.gpu, 2 * columns * num, zero=True)
         back = [(num, inner, 1), (inner, 1, num), (outer, inner * num, inner * num)]
         tape.copy(values, found[0], back)
@@ -138,7 +138,8 @@ class Tape:
     def copy(self, target: GpuBlock, source: GpuBlock, loops: Layout) -> None:
         """Append a kernel call that copies numbers from one block to another in up to four nested loops.
 
-        `loops` has a tuple for each loop, see `Layout`. Its strides count floats.
+        `loops` has a tuple (count, target stride, source stride) for each loop, the innermost first. The strides count
+        floats.
         """
         loops = [*loops, *[(1, 0, 0)] * (4 - len(loops))]
         lists = [np.array([block.address]) for block in (target, source)]

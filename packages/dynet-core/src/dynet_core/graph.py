@@ -102,7 +102,10 @@ class Graph:
         return self.watch is not None and x.at < self.watch.past_versions.count(version)
 
     def check_thread(self) -> None:
-        """Raise StaleExpressionError if this is another thread's graph: no lock protects its buffers."""
+        """Raise StaleExpressionError if this is another thread's graph.
+
+        Only one thread may use a graph, because no lock protects its buffers.
+        """
         if current() is not self:
             raise StaleExpressionError(OTHER_THREAD if self.ended is None else is_gone(self.ended))
 
@@ -147,7 +150,7 @@ class Graph:
             self.engine.restart()
 
     def number(self, place: int) -> float:
-        """Return the first number of the value of node `place`. Compute the value if that was not done yet."""
+        """Return the first number of the value of node `place`. Compute the value if necessary."""
         if self.records.computed[0] < self.records.length or self.engine.changing:
             self._compute_new()
         engine = self.engine
@@ -158,7 +161,7 @@ class Graph:
         return float(floats_at(address, 1)[0])  # the value is in another block of memory, or on a GPU
 
     def values(self, place: int, count: int) -> Array:
-        """Return the first `count` numbers of the value of node `place`. Compute the value if that was not done yet.
+        """Return the first `count` numbers of the value of node `place`. Compute the value if necessary.
 
         On the CPU the result is a view of the memory, valid until the next node is computed.
         """
@@ -217,7 +220,7 @@ class Graph:
     # Methods for input values
 
     def replace_input(self, place: int, values: Array) -> None:
-        """Replace the values of input node `place`. If the old ones were used, forget all values computed so far."""
+        """Replace the values of input node `place`. If the old ones were used, forget all computed values."""
         start = self.start_of(place)
         assert start is not None
         if start < self.records.computed[1]:
@@ -276,7 +279,7 @@ def is_taken_back(version: int) -> str:
 
 
 def is_gone(version: int) -> str:
-    """Return the error message for a node of a graph that `renew_cg` has replaced."""
+    """Return the error message for a node of a graph that `renew_cg` has replaced, or whose thread has ended."""
     return (
         f"this expression belongs to graph {version}, which renew_cg has replaced, "
         f"or another thread's graph, which has ended; the current graph is {current()._version}. "

@@ -63,7 +63,7 @@ class HostBlock:
         self.array[:] = values
 
     def packer(self) -> Callable[..., None]:
-        """Return a function that takes as many floats as the block holds, as arguments, and stores them there."""
+        """Return a function whose arguments are as many floats as the block holds. It stores them in the block."""
         return functools.partial(struct.Struct(f"={self.floats}f").pack_into, self._direct, 0)
 
     @contextmanager
@@ -107,7 +107,7 @@ class GpuBlock:
         self.gpu.upload(4 * self.address, np.ascontiguousarray(np.broadcast_to(values, self.floats), np.float32))
 
     def packer(self) -> Callable[..., None]:
-        """Return a function that takes as many floats as the block holds, as arguments, and stores them there."""
+        """Return a function whose arguments are as many floats as the block holds. It stores them in the block."""
         pack_into = struct.Struct(f"={self.floats}f").pack_into
 
         def pack(*numbers: float) -> None:

@@ -39,7 +39,7 @@ def bounds_of(records: list[int], place: int) -> tuple[int, int, int]:
 class Node:
     """A decoded record (a call of an op). Most records are one node of the graph, some are several.
 
-    For example, the steps of a recurrent network can be one record.
+    For example, all nodes of a recurrent network can be one record.
 
     Args:
         all: the numbers of all nodes of the record.

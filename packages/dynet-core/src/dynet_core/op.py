@@ -35,14 +35,14 @@ class Op:
 
     Args:
         name: the name of the function that users call.
-        record: this function. It appends one or more nodes to the graph.
+        record: the function itself. It appends one or more nodes to the graph.
         reference: a function that computes the op in float64 by numpy. It gets one batch element of each operand.
         samples: the arguments with which tests call the op.
         domain: the range from which tests draw the operands' values.
         whole_batch: whether `reference` takes whole batches, with the batch as the last axis.
         differentiable: whether the operands get gradients.
         differentiated_as: for an op whose gradient by design is not the derivative of `reference`: a function whose
-            derivative it is.
+            derivative the gradient is.
         tolerance: the largest error that tests accept, relative to the largest magnitude of the correct values.
         tolerance_reason: why `tolerance` is larger than the default.
         random: whether the op draws random numbers.
@@ -73,8 +73,8 @@ OPS: dict[str, Op] = {}
 def check_is_free(function: Callable) -> None:
     """Check that a function can become an op: no op made from a different function may have its name.
 
-    A function with the same module and qualified name is not different, but a new definition, as when a notebook cell
-    is run twice. It may replace the old one. Nodes recorded with the old definition stay as they are.
+    If the old op's function has the same module and qualified name, `function` counts as a new definition of it, as
+    when a notebook cell is run twice. It may replace the old one. Nodes recorded with the old one stay as they are.
 
     Raises:
         ArgumentError: another op has this name.
@@ -90,11 +90,11 @@ def register(function: Function, *, repeats: bool = True, **facts: Any) -> Funct
     """Add an op to OPS under the name of `function`, and return the function that users are to call.
 
     Args:
-        function: records a call of the op: it appends nodes to the graph.
+        function: the function that records a call of the op, which means that it appends nodes to the graph.
         repeats: whether programs often repeat calls that append nodes of the same kind. The returned function then
             observes what repeated calls append, and later appends it without calling `function`; see the module
             `templates`.
-        facts: the other fields of the op's `Op`.
+        facts: the fields of `Op` other than `name` and `record`.
     """
     name = function.__name__
     check_is_free(function)

@@ -26,7 +26,7 @@ class Rows:
         self.rows: list[tuple[int, ...]] = []
         self.names: dict[int, str] = {}  # number of a row -> name of the parameter, for messages
         self.buffer = np.zeros(64 * len(at.PARAMETER), np.int64)
-        self.lock = threading.RLock()  # reentrant: its holder may run a finalizer that takes it, too
+        self.lock = threading.RLock()  # reentrant: a thread that holds it may run a finalizer, which takes it again
         self.version = 0
         # How many times parameters have been unfrozen. A graph that was planned before has no place for the gradient of
         # the unfrozen parameter. So the engine remembers this number, and computes the graph again if it has changed.
@@ -56,7 +56,9 @@ class Rows:
             name: the name of the parameter, for messages.
             touched: for a lookup parameter, the address of the list that says which of its rows have a gradient.
             width: for a lookup parameter, the number of floats in one of its rows.
-            rows: for a lookup parameter, how many rows it has. For others, these three are 0.
+            rows: for a lookup parameter, how many rows it has.
+
+        `touched`, `width` and `rows` are 0 for other parameters.
         """
         next_generation()
         with self.lock:
@@ -85,7 +87,7 @@ class Rows:
     def set_needs(self, number: int, needs: bool, gradient: int) -> None:
         """Set whether backward passes are to compute the gradient of the parameter in row `number`.
 
-        If so, they add it to the numbers from the address `gradient` on.
+        If `needs` is True, they add it to the numbers that are stored from the address `gradient` on.
         """
         with self.lock:
             next_generation()

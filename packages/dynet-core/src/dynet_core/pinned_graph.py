@@ -67,7 +67,7 @@ class PinnedGraph:
             dim: the shape of the last node.
             nodes: the number of nodes.
             head: the first integers of the record, which begin with the index of its signature.
-            integers: the others: operands, then attributes. The caller has checked the operands.
+            integers: the record's further integers: operands, then attributes. The caller has checked the operands.
         """
         node = commit(dim, nodes, head, integers, self.version)
         if node is None:
@@ -101,5 +101,5 @@ class PinnedGraph:
 
 
 def pinned() -> PinnedGraph:
-    """Return a PinnedGraph of this thread's graph, to which records are appended while its version stays the same."""
+    """Return a PinnedGraph of this thread's graph. Records can be appended to it until the graph's version changes."""
     return PinnedGraph(current())

@@ -49,7 +49,8 @@ class Group:
         """Return a line of text: the op, the shape, the number of nodes, and where in memory the first node is.
 
         Args:
-            addresses: for each node of the graph, the address of its value, or else of its gradient.
+            addresses: for each node of the graph, the address to show: of its value for the forward pass, of its
+                gradient for the backward pass.
             start: the address that is subtracted, so that the text counts floats from there.
         """
         name = self.signature.name or self.signature.kernel or "part of a record"
@@ -124,7 +125,7 @@ class Tape:
 
 
 def plan_text(loss: Expression | None = None) -> str:
-    """Return the text that `show_plan` prints. `loss` is as there."""
+    """Return the text that `show_plan` prints. `loss` is as for `show_plan`."""
     graph = current()
     if loss is not None and loss.version != graph.records.version:
         raise StaleExpressionError("show_plan: the expression belongs to another graph; record it after renew_cg()")
@@ -215,7 +216,7 @@ def _gradient_line(planned: Planned, group: Group, step: Step, tape: Tape, param
 
 
 def _is_alias(planned: Planned, group: Group, step: Step) -> bool:
-    """Return whether the gradient to which `step` adds is in the same memory as that of the group's first node."""
+    """Return whether the gradient to which `step` adds shares the memory of the gradient of the group's first node."""
     number = group.nodes[0]
     place = int(planned.nodes["operands"][number]) + max(step.gradient_of, 0)
     operand = int(planned.engine.buffers["records"][place])

@@ -27,8 +27,8 @@ class PlanningEngine(Engine):
         end, _, inputs_end = records.ends()
         if loss is None:
             self._prepare(0, end)
-            # The planner notes in a list of each lookup parameter which of its rows get a gradient. Here no gradient is
-            # computed, so give the planner a copy of the table of parameters without the addresses of these lists.
+            # Each lookup parameter has a list in which the planner marks the rows that get a gradient. Here no gradient
+            # is computed, so give the planner a copy of the table of parameters without the addresses of these lists.
             self.rows = PARAMETER_ROWS.buffer.copy()
             self.rows.reshape(-1, len(at.PARAMETER))[:, at.PARAMETER.touched] = 0
             slots[CONTEXT.parameters] = self.rows.ctypes.data

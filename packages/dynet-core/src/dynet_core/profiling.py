@@ -30,7 +30,7 @@ from .recorder import next_generation
 
 LONGEST_TRACE = 200_000  # the most events that a trace has
 TRACE_FILE = "dynet-trace.json"
-CALLS = 5  # how often the overhead of a call is measured by a call that runs nothing; the shortest time counts
+CALLS = 5  # to measure the overhead of a call, this many calls that run nothing are timed; the shortest counts
 
 
 @dataclass
@@ -90,7 +90,7 @@ class Profile:
         Profile._running = None
 
     def _set_watched(self, watched: bool) -> None:
-        """Set whether Python must start all passes, which it times. Otherwise compiled code may start them, too."""
+        """Set whether Python must start all passes, to time them. Otherwise compiled code may start them, too."""
         self._machine.is_watched = watched
         next_generation()
 
@@ -126,7 +126,7 @@ class Profile:
         tape_at, count = int(slots[CONTEXT.tape]), int(slots[CONTEXT.tape_count])
         tape = integers_at(tape_at, count * len(at.INSTRUCTION)).reshape(count, len(at.INSTRUCTION))
         slots[CONTEXT.tape_count] = 0
-        overhead = min(self._seconds_of(run, context) for _ in range(CALLS))  # of calls that run nothing
+        overhead = min(self._seconds_of(run, context) for _ in range(CALLS))  # `tape_count` is 0: nothing runs
         slots[CONTEXT.tape_count] = 1
         for number in range(count):
             slots[CONTEXT.tape] = tape_at + number * len(at.INSTRUCTION) * 8

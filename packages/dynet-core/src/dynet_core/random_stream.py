@@ -211,7 +211,7 @@ def _float32(name: str, value: Number) -> np.float32:
 
 
 def _fractions(words: np.ndarray) -> np.ndarray:
-    """Convert 32-bit words to float32 numbers in [0, 1). If one would round to 1, it becomes LARGEST_BELOW_ONE."""
+    """Convert 32-bit words to float32 numbers in [0, 1). A number that would round to 1 becomes LARGEST_BELOW_ONE."""
     return np.minimum(words.astype(np.float32) * np.float32(2.0**-32), LARGEST_BELOW_ONE)
 
 

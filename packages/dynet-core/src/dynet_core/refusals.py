@@ -77,7 +77,7 @@ class Refusals(Hints):
         )
         return True
 
-    # Methods that use an object as a number
+    # Methods that Python calls to use an object as a number: conversions, formatting and comparisons
 
     def _number(self) -> str:
         """Return the call that gets this expression's value, such as ".npvalue()", as text for an error message."""
@@ -135,7 +135,8 @@ class Refusals(Hints):
     def __ge__(self, other: object) -> bool:
         self._refuse_comparison(other)
 
-    # An expression equals only itself. So do objects by default, but Python finds methods faster here than in `object`.
+    # An expression equals only itself. The methods of `object` would do the same, but Python finds methods faster in
+    # this class.
 
     def __eq__(self, other: object) -> bool:
         return self is other if isinstance(other, Refusals) else NotImplemented
@@ -149,7 +150,7 @@ class Refusals(Hints):
     else:
         __hash__ = object.__hash__
 
-    # Methods that change or copy an object
+    # Methods that Python calls to change or copy an object
 
     def __setitem__(self, key: object, value: object) -> None:
         raise ArgumentTypeError(f"{self!r} cannot be changed in place: {self._change}")
@@ -191,7 +192,9 @@ class Refusals(Hints):
         )
 
     def __array_function__(self, function: Any, types: Any, arguments: Any, named: Any) -> Any:
-        """Do what numpy's other functions do: raise an error for an expression, but for a parameter use its values.
+        """Handle a call of a numpy function that is not elementwise, such as `numpy.argmax`.
+
+        For an expression, raise an error. For a parameter, call the function with the parameter's values.
 
         Without this method, numpy would treat an expression as an array of one object: `numpy.argmax` would return 0.
         """

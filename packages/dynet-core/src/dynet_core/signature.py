@@ -1,4 +1,4 @@
-"""Signatures. A signature says how one kind of node is computed. Nodes that share one can be computed in one batch.
+"""Signatures. A signature says how one kind of node is computed. Nodes with the same one can be computed in one batch.
 
 A signature has *steps*, which are kernel calls, and *views*, which say where in memory the kernels read and write. The
 planner, compiled code that orders and batches the nodes of a graph, reads signatures from the list TABLE.

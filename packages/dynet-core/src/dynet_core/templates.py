@@ -22,9 +22,9 @@ from .expression import Expression
 from .graph import Graph, current
 from .nodes import bounds_of
 
-MOST = 1 << 12  # calls of one op are observed for so many keys, the first ones; calls with others run in Python
+MOST = 1 << 12  # for each op, calls with the first 4096 keys are observed; calls with later keys always run in Python
 MOST_INPUTS = 64  # the most input values that a template may have
-MOST_CALLS = 8  # if so many calls with one key have not led to a template, later calls with it are not observed
+MOST_CALLS = 8  # if this many calls with a key have not led to a template, later calls with it are not observed
 
 
 def with_templates(op: Callable) -> Any:
@@ -68,7 +68,7 @@ class _Learner:
     def end(self, begun: tuple[bytes, Graph, tuple], arguments: Sequence, result: Any) -> None:
         """Compare what the op has just recorded with what its last call with the same key recorded.
 
-        If the two are equal, give them to compiled code as a template.
+        If the two are equal, give compiled code a template made from them.
 
         Args:
             begun: what `begin` has returned.
@@ -96,7 +96,7 @@ def _state(graph: Graph) -> tuple:
 
 
 def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> list[int] | None:
-    """Return what an op has recorded as a template: integers from which compiled code can record the same again.
+    """Return a template of what an op has recorded: integers from which compiled code can record the same again.
 
     Return None if a template could not replace the op. For example, the records may depend on more than the arguments,
     because they use other nodes or earlier input values; or the op may have done more than record nodes.
@@ -137,9 +137,9 @@ def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> l
         return None
     bits = array.array("i", graph.records.floats(first_input, inputs - first_input).tobytes())
     keys = [start - first_input for start in reversed(graph.records.keys(first_input))]
-    # A random node, such as dropout, computes its random numbers from a key of another kind, which is among its input
-    # values. These keys are different in each call, so they are set to zero here. When compiled code records the nodes
-    # again, it writes a new key in this place, and in front of it the position of the graph's previous key.
+    # A random node, such as dropout, computes its random numbers from a random key (not the key of a call), which is
+    # among its input values. Random keys are different in each call, so they are set to zero here. When compiled code
+    # records the nodes again, it writes a new key there, and in front of it the position of the graph's previous key.
     for key in keys:
         bits[key - 1 : key + len(KEY)] = array.array("i", [0] * (1 + len(KEY)))
     head = len(integers), nodes - first_node, len(bits), len(keys)

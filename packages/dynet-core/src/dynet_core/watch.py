@@ -1,4 +1,6 @@
-"""`Watch`: an object that a graph has if it has checkpoints, checks its values, or computes each node when recorded.
+"""`Watch`: an object that a graph has if it has checkpoints, checks its values, or computes nodes at once.
+
+With the option `immediate_compute` of `renew_cg`, each node is computed as soon as it is recorded.
 
 The *records* of a graph are the integers that store its nodes.
 """
@@ -44,7 +46,7 @@ class PastVersions:
 
     def __init__(self):
         self._versions: set[int] = set()
-        # Two parallel lists, both in ascending order: versions, and how many nodes that were recorded under each still
+        # Two parallel lists, both in ascending order: versions, and how many nodes of the graph at each version still
         # exist. Consecutive versions with the same count share one entry, with the last of these versions.
         self._rows: tuple[list[int], list[int]] = [], []
 
@@ -52,14 +54,14 @@ class PastVersions:
         return version in self._versions
 
     def count(self, version: int) -> int:
-        """Return how many nodes of the graph at this version still exist; 0 if the graph never had this version."""
+        """Return how many nodes of the graph at this version still exist; 0 if no `cg_revert` ended this version."""
         if version not in self._versions:
             return 0
         lasts, counts = self._rows
         return counts[bisect_left(lasts, version)]
 
     def cut(self, version: int, nodes: int) -> None:
-        """Note that `cg_revert` removes all but the first `nodes` nodes from the graph, whose version is `version`."""
+        """Remember that `cg_revert` ends the graph's version `version`, and removes all but the first `nodes` nodes."""
         lasts, counts = self._rows
         kept = bisect_left(counts, nodes)
         self._rows = [*lasts[:kept], version], [*counts[:kept], nodes]
@@ -87,13 +89,13 @@ class Watch:
     checked_records: int = 0
 
     def forget_arenas(self) -> None:
-        """Note that all values were discarded: they must be checked again, and the checkpoints' `arena` is invalid."""
+        """Set the checkpoints' `arena` to None, and let all values be checked again: they are being discarded."""
         for checkpoint in self.checkpoints:
             checkpoint.arena = None
         self.checked = self.checked_records = 0
 
     def check_values(self, recorded: Records, values_of: Callable[[int, int], Array]) -> None:
-        """Check the values that have been computed since the last call for infinities and NaN.
+        """Look for infinities and NaN in the values that have been computed since the last call.
 
         Args:
             recorded: the records of the graph.

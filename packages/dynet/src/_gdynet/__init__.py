@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import _dynet_names
 from _dynet_names import *
 
-if TYPE_CHECKING:  # type checkers cannot evaluate the `__all__` below, and `import *` leaves this name out for them
+# Type checkers cannot evaluate the `__all__` below. Without it, `import *` leaves out names that begin with an
+# underscore, so they need this import of `_RNNBuilder`.
+if TYPE_CHECKING:
     from dynet_rnn import _RNNBuilder as _RNNBuilder
 else:
     __all__ = [*_dynet_names.__all__]

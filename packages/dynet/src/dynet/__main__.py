@@ -143,7 +143,7 @@ def described(find: Callable[[], str]) -> str:
 
 
 def without_dynet_flags(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments without `import dynet`'s own flags, such as `--dynet-seed 3`, which it has read already."""
+    """Return the arguments without flags such as `--dynet-seed 3`, which `import dynet` has read already."""
     rest, arguments = [], list(arguments)
     while arguments:
         argument = arguments.pop(0)

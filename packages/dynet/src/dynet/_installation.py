@@ -29,7 +29,7 @@ def is_clearing() -> bool:
 
 
 def version_of(distribution: str) -> str | None:
-    """Return the version of an installed distribution: a package, by the name under which pip knows it.
+    """Return the version of the package that pip knows by the name `distribution`.
 
     Return None if pip has not installed it, even if it can be imported from a source tree.
     """

@@ -1,6 +1,6 @@
 """What the error message for a missing name such as `dy.relu` or `dy.Adam` suggests to use instead.
 
-There are hints for names of other libraries, and for misspelled names.
+There are hints for names that other libraries use, and for misspelled names.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dynet import _installation
 
 PARTS: dict[str, str] = {
-    # Names of other libraries for trainers
+    # Names that other libraries use for trainers
     "AMSGrad": "dy.AmsgradTrainer",
     "Adadelta": "dy.AdadeltaTrainer",
     "Adagrad": "dy.AdagradTrainer",
@@ -28,7 +28,7 @@ PARTS: dict[str, str] = {
     "clip_grad_norm_": "trainer.set_clip_threshold(...)",
     "optim": "dy.AdamTrainer and the other trainers",
     "optimizers": "dy.AdamTrainer and the other trainers",
-    # Names of other libraries for networks
+    # Names that other libraries use for networks
     "BiLSTM": "dy.BiRNNBuilder",
     "Bidirectional": "dy.BiRNNBuilder",
     "GRU": "dy.GRUBuilder",
@@ -40,7 +40,7 @@ PARTS: dict[str, str] = {
     "RNNCell": "dy.SimpleRNNBuilder",
     "SimpleRNN": "dy.SimpleRNNBuilder",
     "TreeLSTM": "dy.ChildSumTreeLSTMBuilder or dy.NaryTreeLSTMBuilder",
-    # Names of other libraries for parameters and collections of them
+    # Names that other libraries use for parameters and collections of them
     "Dense": "dy.affine_transform([b, W, x]), where W and b come from model.add_parameters",
     "Embedding": "model.add_lookup_parameters((rows, dim)), of which E[i] is a row",
     "Linear": "dy.affine_transform([b, W, x]), where W and b come from model.add_parameters",
@@ -54,7 +54,7 @@ PARTS: dict[str, str] = {
     "orthogonal": "dy.SaxeInitializer",
     "parameters": "dy.parameter or model.parameters_list()",
     "xavier_uniform_": "dy.GlorotInitializer",
-    # Names of other libraries for graphs, values and functions
+    # Names that other libraries use for graphs, values and functions
     "allclose": "numpy.allclose(x.npvalue(), y.npvalue())",
     "arange": "dy.inputVector(range(n))",
     "argmin": "dy.argmax(-x, gradient_mode)",

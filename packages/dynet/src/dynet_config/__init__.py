@@ -1,7 +1,7 @@
 """Settings that a program makes before `import dynet`, instead of by `--dynet-...` flags on the command line.
 
-If a program uses this module to make a setting that the original DyNet also has, `import dynet` does not read these
-flags.
+If a program uses this module to make a setting that the original DyNet also has, `import dynet` does not read the
+`--dynet-...` flags.
 
 >>> import dynet_config
 >>> dynet_config.set(random_seed=42)

@@ -46,7 +46,7 @@ def save(basename: Path, objects: Iterable[Any]) -> None:
             object again.
 
     Raises:
-        ArgumentTypeError: one of `objects` is none of these, or a spec cannot be pickled. Nothing has been written.
+        ArgumentTypeError: `objects` contains something else, or a spec cannot be pickled. Nothing has been written.
         ArgumentError: a file cannot store the name of a parameter.
         OSError: the files cannot be written. The old files are unchanged.
 
@@ -67,8 +67,8 @@ def save(basename: Path, objects: Iterable[Any]) -> None:
 def load(basename: Path, params: Collection, *, allow: Allow = ()) -> list[Any]:
     """Load the objects that `save`, or the original DyNet, has saved, and add their parameters to a collection.
 
-    Loading imports nothing. A file can make it call one method, `from_spec`, and only of the library's builders and of
-    classes in modules that are already imported. Without `allow`, specs may contain plain data of Python and numpy:
+    Loading imports nothing. Without `allow`, a file can make it call one method, `from_spec`, and only of the library's
+    builders and of classes in modules that are already imported. Specs may then contain plain data of Python and numpy:
     numbers, strings, bytes, lists, tuples, sets, dicts (also OrderedDict, Counter and defaultdict), deques, ranges,
     slices, numpy's arrays and numbers. They may also contain operations of the library, and the objects in which
     argparse and optparse return a program's options.

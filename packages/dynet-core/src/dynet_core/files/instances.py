@@ -74,7 +74,7 @@ def set_state(target: Any, state: Any, limits: Limits) -> None:
         limits: counts the cost of making objects.
 
     Raises:
-        ValueError: `state` has another form, or names a slot that the class does not have, or it has attributes and
+        ValueError: `state` has another form, or names a slot that the class does not have, or has attributes although
             objects of the class have no `__dict__`.
     """
     attributes, slots = state if type(state) is tuple and len(state) == 2 else (state, None)

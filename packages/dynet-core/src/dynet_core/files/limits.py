@@ -40,7 +40,7 @@ class Limits:
         self._hashes: dict[int, tuple[Any, Counter]] = {}  # a container, and how many of its keys have each hash
 
     def copy(self, count: int) -> None:
-        """Note that `count` more items or bytes are copied.
+        """Add `count` to the number of items or bytes that have been copied.
 
         Raises:
             ValueError: more has been copied than is allowed for a file of this size.
@@ -92,7 +92,7 @@ class Limits:
 
         A path leads from the value through nested containers to one item. Functions such as `repr` follow all paths,
         so a shared container counts once for each path to it. The attributes that `state` has remembered are checked
-        in the same way. At the end, they and the counts of hashes are forgotten.
+        in the same way. At the end, the remembered attributes and the counts of hashes are dropped.
 
         Args:
             value: the value of one pickle.

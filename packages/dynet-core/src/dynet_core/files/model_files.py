@@ -22,7 +22,7 @@ def save(tensors: Sequence[StoredTensor], path: Path, append: bool = False) -> N
     """Write parameters to a file. An old file is replaced in one step, after everything has been written.
 
     Args:
-        append: keep the parameters that are already in the file, and add these.
+        append: keep the parameters that are already in the file, and add `tensors`.
 
     Raises:
         ArgumentError: the file's format cannot store the name of a parameter.
@@ -71,7 +71,7 @@ def opened(path: Path, named: Path | None = None, name: str = "load") -> Reader:
     except FileNotFoundError as error:
         raise MissingFileError(error.errno, error.strerror, error.filename) from None
     except FileFormatError as error:
-        raise FileFormatError(str(error)) from None  # a new error: its traceback is shorter
+        raise FileFormatError(str(error)) from None  # the traceback of a new error is shorter
 
 
 def load_all(path: Path) -> list[StoredTensor]:

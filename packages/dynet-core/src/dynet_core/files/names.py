@@ -25,9 +25,9 @@ from .limits import Limits, is_a
 from .plain_data import MAKERS
 
 OURS = ("dynet", "_dynet", "dynet_rnn")  # this library's modules that define builders; some may not be imported
-THEIRS = ("_dynet", "_gdynet", "dynet")  # the modules that files, also DyNet's, name for builders and operations
+THEIRS = ("_dynet", "_gdynet", "dynet")  # modules that files, including the original DyNet's, name for these
 OPS = "dynet_ops"  # this library's module that defines operations
-NAMESPACES = ("argparse.Namespace", "optparse.Values")  # allowed to all files: their objects only hold attributes
+NAMESPACES = ("argparse.Namespace", "optparse.Values")  # every file may name them: their objects only hold attributes
 NOT_ALLOWED = "is not allowed"
 
 Allow = Mapping[str, Any] | Iterable[Any]
@@ -37,13 +37,13 @@ have in files to the classes and functions."""
 
 @dataclass(frozen=True)
 class Function:
-    """The replacement of a function that pickles name but that is never called, such as numpy's `_reconstruct`.
+    """What is used instead of a function that pickles name, such as numpy's `_reconstruct`. That one is never called.
 
     Args:
         make: is called as make(arguments, limits) with the arguments that the pickle has for the function. It makes the
             object and returns it.
         complete: is called as complete(made, state, limits) with the object and the state that the pickle has for it.
-            It sets this state. None if pickles have no state for the object.
+            It sets the object's state. None if pickles have no state for such objects.
     """
 
     make: Callable[[Any, Limits], Any]
@@ -155,7 +155,7 @@ class Names:
         """Set the attributes or contents of `target`, an object made by `call`, to `state`.
 
         Raises:
-            ValueError: this has been done before, or such objects have no state.
+            ValueError: the state of `target` has been set before, or the pickle may not set one.
         """
         if type(target) is Refused:
             return
@@ -258,7 +258,10 @@ def explanation(refused: Mapping[str, str]) -> str:
 
 
 def ours(name: str) -> Any:
-    """Return the builder, operation or other object that the library's imported modules have under a name, or None."""
+    """Return what the library's imported modules have under a name: a builder, an operation or another object.
+
+    Return None if they have nothing under this name.
+    """
     modules = [sys.modules[module] for module in (*OURS, OPS) if module in sys.modules]
     return next((vars(module)[name] for module in modules if name in vars(module)), None)
 

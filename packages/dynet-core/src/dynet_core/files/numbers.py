@@ -38,7 +38,8 @@ def _digits(count: int, width: int) -> np.ndarray:
 
 FOUR_DIGITS = _digits(10_000, 4)
 TWO_DIGITS = _digits(100, 2)
-# The characters of one number. `high` and `low` have four digits each, `exponent` has two.
+# The characters of one number. `first` is the digit before the point. After the point come four digits in `high` and
+# four in `low`. `exponent` has two digits.
 CELL = np.dtype(
     {
         "names": ["sign", "first", "point", "high", "low", "e", "exponent_sign", "exponent", "space"],

@@ -46,7 +46,7 @@ def save(basename: Path, objects: Iterable[Any]) -> None:
             object again.
 
     Raises:
-        ArgumentTypeError: an object is none of these, or a spec cannot be pickled. Nothing has been written.
+        ArgumentTypeError: `objects` contains something else, or a spec cannot be pickled. Nothing has been written.
         ArgumentError: a file cannot store the name of a parameter.
         OSError: the files cannot be written. The old files are unchanged.
 
@@ -67,11 +67,11 @@ def save(basename: Path, objects: Iterable[Any]) -> None:
 def load(basename: Path, params: Collection, *, allow: Allow = ()) -> list[Any]:
     """Load the objects that `save`, or the original DyNet, has saved, and add their parameters to a collection.
 
-    Loading imports nothing. The only functions that it calls because a file names them are the `from_spec` of the
-    library's builders and of classes in modules that are already imported. Without `allow`, specs may contain plain
-    data of Python and numpy: numbers, strings, bytes, lists, tuples, sets, dicts (also OrderedDict, Counter and
-    defaultdict), deques, ranges, slices, numpy's arrays and numbers. They may also contain operations of the library,
-    and the objects in which argparse and optparse return a program's options.
+    Loading imports nothing. Without `allow`, a file can make it call one method, `from_spec`, and only of the library's
+    builders and of classes in modules that are already imported. Specs may then contain plain data of Python and numpy:
+    numbers, strings, bytes, lists, tuples, sets, dicts (also OrderedDict, Counter and defaultdict), deques, ranges,
+    slices, numpy's arrays and numbers. They may also contain operations of the library, and the objects in which
+    argparse and optparse return a program's options.
 
     `allow` permits objects of other classes. `object.__new__` makes them, and then their attributes and slots are set;
     `__init__` is not run. You can also allow named tuples, enumerations (except combined flags), classes derived from
@@ -95,7 +95,7 @@ def load(basename: Path, params: Collection, *, allow: Allow = ()) -> list[Any]:
 
     Raises:
         FileFormatError: a file is damaged, the two files do not fit each other, or they contain objects of a class that
-            is not allowed; the message names it. Nothing has been added to `params`.
+            is not allowed; the message names the class. Nothing has been added to `params`.
         OSError: a file cannot be read.
 
     For a parser whose spec contains a vocabulary::
@@ -209,10 +209,10 @@ def _ready_name(target: str, content: bytes) -> str:
 
 
 def _data_for(data: str, content: bytes) -> str:
-    """Return the path at which the `.data` file is that belongs to a `.meta` file.
+    """Return the path of the `.data` file that belongs to a `.meta` file.
 
-    This is `data` itself, unless the last save was interrupted before it renamed its `.data` file. Then it is the
-    temporary path of this file.
+    This is `data`, unless the last save was interrupted after it wrote both files and before it renamed the `.data`
+    file. Then the `.data` file still has its temporary path, and this path is returned.
 
     Args:
         data: the final path of the `.data` file.
@@ -300,7 +300,7 @@ class _Entries:
         Files that the original DyNet wrote do not contain them. So if the next entries do not fit, the result is [].
 
         Args:
-            expected: these parameters of the builder.
+            expected: the parameters that the builder uses and that are not in its collection.
         """
         following = self.reader.entries[self.next : self.next + len(expected)]
         same = [(entry.lookup, entry.dims) for entry in following] == [(lookup, dims) for lookup, dims, _ in expected]

@@ -123,7 +123,7 @@ def _into_below(put: Callable[[PickleReader, Any, list], None], count: int = 0) 
     """Return the function for an opcode that moves values from the stack into the container below them on the stack.
 
     Args:
-        put: called as put(reader, container, values), adds the values to the container.
+        put: is called as put(reader, container, values). It adds the values to the container.
         count: how many values to move; 0 moves all since the last mark.
     """
 

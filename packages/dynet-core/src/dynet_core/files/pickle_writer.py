@@ -1,4 +1,7 @@
-"""Write pickles that the original DyNet can read: they name this library's classes and operations as DyNet does."""
+"""Write pickles that the original DyNet can read.
+
+In these pickles, this library's classes and operations have the names that they have in DyNet.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ class _Pickler(_PythonPickler):
 
     @classmethod
     def dumps(cls, value: Any) -> tuple[bytes, dict[str, type]]:
-        """Do the work of the function `dumps`."""
+        """Pickle a value once, with a new pickler, and return what the function `dumps` of this module returns."""
         stream = io.BytesIO()
         pickler = cls(stream, protocol=4)
         pickler.makers = {}

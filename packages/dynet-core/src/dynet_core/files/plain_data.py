@@ -114,7 +114,7 @@ def _tuple(cls: type, arguments: tuple, limits: Limits) -> Any:
 def _same(base: type) -> Maker:
     """Return a maker for `base` (str, int or float) and derived classes.
 
-    The maker's `arguments` must be one object of class `base`. The new object gets its value.
+    The maker's `arguments` must be one object of class `base`. The new object has the same value.
     """
 
     def make(cls: type, arguments: tuple, limits: Limits) -> Any:
@@ -160,7 +160,7 @@ def encoded(arguments: tuple, limits: Limits) -> bytes:
 
 
 def _of_whole_numbers(base: type) -> Maker:
-    """Return a maker for `base` (range or slice). Its `arguments` must be three, each an int or None."""
+    """Return a maker for `base` (range or slice). The maker's `arguments` must be three, each an int or None."""
     whole = (int, type(None))
     return lambda cls, arguments, limits: base(*checked(arguments, whole, whole, whole, least=3))
 

@@ -19,7 +19,7 @@ def replacing(
     """Return a context manager that opens a new file, and renames it to `path` if the `with` block raises no error.
 
     Until it is renamed, readers find the whole old file at `path`, even after a crash. If `path` exists and is not a
-    regular file but, for example, a pipe or a terminal, it is opened itself and written directly.
+    regular file but, for example, a pipe or a terminal, there is no new file: what is at `path` is opened and written.
 
     Args:
         path: the file. A symbolic link is followed.
@@ -84,7 +84,7 @@ def new_file_beside(target: str, mode: int | None = None) -> str:
 
 
 def sync_folder(target: str) -> None:
-    """Make the folder that contains the file `target` write its list of files to disk.
+    """Have the folder of the file `target` written to disk: its list of files, not their contents.
 
     After that, the file's new name survives a power failure. Do nothing on systems that do not support this.
     """

@@ -172,9 +172,9 @@ class Reader:
     def matching(self, key: str, expected: Expected) -> list[Entry]:
         """Return the entries of the collection `key`, one for each parameter in `expected`, in the same order.
 
-        Entries and parameters are matched by their order, not by name: the first entry belongs to the first expected
-        parameter, and so on. In the file, lookup parameters may be between the others; in `expected` and in the result,
-        they come after all others.
+        Entries and parameters are matched by their order, not by name: the first entry of a lookup parameter belongs to
+        the first expected lookup parameter, and so on; the other entries likewise. In the file, lookup parameters may
+        be between the others. In `expected` and in the result, they come after all others.
 
         Args:
             key: the name of the collection in the file; "" matches all entries of the file.

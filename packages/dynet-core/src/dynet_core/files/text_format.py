@@ -140,7 +140,7 @@ class TextReader(Reader):
         Args:
             entry: the entry; its `position` is where its numbers begin.
             size: how many bytes its numbers take, as its first line says. If neither another entry nor the end of the
-                file follows there, `size` is wrong, and the end is found by reading lines.
+                file follows these bytes, `size` is wrong, and the end of the entry is found by reading its lines.
         """
         end = entry.position + size
         self.file.seek(end - 1)

@@ -302,7 +302,11 @@ def symmetric_uniform(scale: Number, dim: tuple[int, ...]) -> Array:
 
 
 def side_of_square(initializer: PyInitializer, dim: tuple[int, ...]) -> int:
-    """Return the number of rows of a square matrix. Raise InitializerError if `dim` is no square matrix's shape."""
+    """Check that `dim` is the shape of a square matrix, and return its number of rows.
+
+    Raises:
+        InitializerError: `dim` is another shape. The message begins with the name of the initializer's class.
+    """
     if len(dim) != 2 or dim[0] != dim[1]:
         raise error(initializer, f"the parameter must be a square matrix but it is {dim}")
     return dim[0]

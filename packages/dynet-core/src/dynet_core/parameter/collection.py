@@ -179,11 +179,14 @@ class ParameterCollection(Hinted):
     # Contents and settings
 
     def parameters_list(self) -> list[Parameters]:
-        """Return all parameters but lookup parameters, also those of subcollections, in the order they were added."""
+        """Return the parameters that are not lookup parameters, in the order in which they were added.
+
+        Parameters of subcollections are included.
+        """
         return list(self._parameters)
 
     def lookup_parameters_list(self) -> list[LookupParameters]:
-        """Return all lookup parameters, also those of subcollections, in the order in which they were added."""
+        """Return all lookup parameters, in the order in which they were added. Subcollections are included."""
         return list(self._lookups)
 
     def _everything(self) -> list[Trained]:
@@ -245,7 +248,7 @@ class ParameterCollection(Hinted):
         Args:
             fname: the file. An old file is replaced in one step, after everything has been written.
             name: the name of this collection in the file, such as `/encoder`; by default its own name.
-            append: keep the parameters that are already in the file, and add these.
+            append: keep the parameters that are already in the file, and add the collection's.
             components: parameters, builders and similar objects to save instead of the whole collection; `load` returns
                 them. They may also be passed as `name`.
 
@@ -338,7 +341,7 @@ class ParameterCollection(Hinted):
         return [p._tensor(prefix + p._name[cut:] if prefix else "") for p in self._everything()]
 
     def _add_loaded(self, tensor: StoredTensor) -> Any:
-        self._unique(self._names, "")  # as in DyNet, a loaded parameter uses up one of the numbers for names
+        self._unique(self._names, "")  # as in DyNet, loading uses up a number for names such as `_0`
         kind = LookupParameters if tensor.lookup else Parameters
         parameter = kind(tensor.name, tensor.dims, tensor.values, self)
         parameter._storage.set_gradient(tensor.gradient)

@@ -51,7 +51,7 @@ class Parameters(Trained):
     load_array = set_value
 
     def get_index(self) -> int:
-        """Return the index of this parameter in `parameters_list()` of its collection."""
+        """Return the index of this parameter in `parameters_list()` of its collection; 0 if it has no collection."""
         return self.collection.parameters_list().index(self) if self.collection else 0
 
     def _view(self) -> Array:

@@ -1,9 +1,9 @@
 """Lookup parameters: tables of rows, such as word embeddings.
 
 A lookup of rows appends ("records") a node to the graph. The node's signature says how to compute it. A recording
-function, which is compiled code, does so for the lookup parameters that it knows. For a lookup parameter that the
-recording function does not know yet, it calls the Python methods here. These record the node, and make the lookup
-parameter known to the recording function by its method `enter`. In the texts below, a table is a lookup parameter.
+function, which is compiled code, records nodes for the lookup parameters that it knows. For a lookup parameter that it
+does not know yet, it calls the Python methods here. These record the node, and call the recording function's method
+`enter`, so that it knows the lookup parameter from then on. In the texts below, a table is a lookup parameter.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ class LookupParameters(Trained):
     """A table of rows, which are vectors or tensors. `E[i]` is row i as an expression.
 
     `ParameterCollection.add_lookup_parameters` makes it. Only the rows that a graph uses get gradients. The whole
-    table is an expression, too. Its last dimension is the number of rows, as `dim()`, `npvalue()` and `T` show. If it
-    is an operand, all rows get gradients.
+    table is an expression, too. Its last dimension is the number of rows, as `dim()`, `npvalue()` and `T` show. If the
+    whole table is an operand, all rows get gradients.
 
     `shape` and `as_array()` put the rows first: (rows, *dims). So do `numpy.asarray(E)` and DLPack, which do not copy:
     the result has the table's memory, and changes with the table. On a GPU, numpy gets a copy.
@@ -102,8 +102,8 @@ class LookupParameters(Trained):
     def at(self) -> int:  # type: ignore[override]
         """The number by which the record of an op refers to the whole table as an operand.
 
-        Reading this property also tells the engine of the current graph that it uses the whole table, so that all rows
-        get gradients.
+        Reading this property also tells the engine that the current graph uses the whole table, so that all rows get
+        gradients.
         """
         storage = self._storage
         row = storage.whole_row(self._updated)
@@ -150,7 +150,7 @@ class LookupParameters(Trained):
     _looked_up_batch = batch
 
     def _rows(self, operand: Expression, indices: list[int], functions: Iterable[Any]) -> Expression:
-        """Record a node for several rows, and let compiled code record further nodes for as many rows of this table.
+        """Record a node for several rows, and let compiled code record further ones for the same number of rows.
 
         Args:
             operand: the expression whose rows these are: the table itself, or with update=False its `Constant`.
@@ -262,7 +262,7 @@ class LookupParameters(Trained):
     load_array = init_from_array
 
     def get_index(self) -> int:
-        """Return the index of this table in `lookup_parameters_list()` of its collection."""
+        """Return the index of this table in `lookup_parameters_list()` of its collection; 0 if it has no collection."""
         return self.collection.lookup_parameters_list().index(self) if self.collection else 0
 
     def _view(self) -> Array:
@@ -272,7 +272,7 @@ class LookupParameters(Trained):
 ROW_FUNCTIONS = [function("lookup", LookupParameters.lookup)]
 BATCH_FUNCTIONS = [function("lookup_indices", LookupParameters.batch)]
 """The recording functions that look up one row and several rows. Ops that call `lookup` or `batch` add their recording
-functions to these lists. So when one of the functions first uses a table, it is made known to all of them."""
+functions to these lists. So when one of these functions first uses a table, the table is made known to all of them."""
 
 
 def _fixed_row_slowly(table: Constant, index: Index) -> Expression:

@@ -46,14 +46,14 @@ class Identity:
 class Retired(Identity):
     """The rows of PARAMETER_ROWS and the Dims of a deleted parameter.
 
-    Graphs that may still use them keep this object alive. When it is deleted, other parameters may get its rows and
-    Dims.
+    Graphs that may still use the rows and Dims keep this object alive. When it is deleted, other parameters may get
+    them.
     """
 
     __slots__ = ()
 
-    # The default arguments keep these objects alive: when Python shuts down, it may clear the names in modules before
-    # it runs finalizers.
+    # Both lists are default arguments, which keeps them alive: when Python shuts down, it may clear the names in
+    # modules before it runs finalizers.
     def __del__(self, rows=PARAMETER_ROWS.given_back, dims=GIVEN_BACK):
         rows.extend(self.rows)
         dims.extend(self.dims)

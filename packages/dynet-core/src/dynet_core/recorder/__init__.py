@@ -5,8 +5,8 @@ signature, which says what is computed, then its operands. Numbers that the user
 A recording function appends a record and returns an `Expression`, which refers to the last node of this record. In the
 compiled recorder, each recording function has a table that maps keys to signatures. A key is what the signature depends
 on: usually the Dims (shapes) of the operands. A random node is one that draws random numbers, such as dropout. All its
-random numbers follow from its random key, two integers in the input buffer, which has nothing to do with the keys of
-tables. Each graph has a version, which changes when nodes are removed, so that expressions of removed nodes are
+random numbers follow from its random key: two integers in the input buffer. Random keys have nothing to do with the
+keys of tables. Each graph has a version, which changes when nodes are removed, so that expressions of removed nodes are
 noticed. A pass is the computation of the values (forward) or gradients (backward) of a graph.
 
 There are two recorders with one interface: `compiled`, machine code made by TVM, and `plain`, in Python. The plain one
@@ -19,15 +19,15 @@ relies on, or if its machine code cannot be made or loaded. Both have:
 - `Records`: the records of one thread's graph. `Records.adopt` makes the calling thread append to them.
 - `commit(dim, nodes, head, operands, version)`: append a record; `sequence`: append a record whose operands are a list.
 - `take`: append numbers to the input buffer; `take_keyed`: append a new random key, and then numbers.
-- `handle(at, dim)`: return an expression for a node.
+- `handle(at, dim)`: return an expression for node number `at`.
 - `noise`, `set_noise` and `draw`: read, set and advance the source of random keys.
 - `function(kind, slow)`: return a recording function. If its table has the key of a call, it appends the record itself.
   Otherwise it calls `slow`, which records in Python, and adds the key to the table by the method `enter`.
 - `describe(record, documented)`: give a recording function the name, docstring and parameters of a Python function.
 - `with_templates(op, learn)`: return a function that appends the records of `op` from a template (a copy of what an
-  earlier call has recorded) if it has one for this call. `key(*arguments)` returns by what key it finds templates.
+  earlier call has recorded) if it has one for this call. `key(*arguments)` returns the key of a call's template.
 - `operator`, `negative`, `subscript`: set the operators of `Expression`.
-- `know_parameters`: tell the recorder which classes are parameters; `become(x, at, dim)`: make an object a parameter.
+- `know_parameters`: tell the recorder which classes are parameters; `become(x, at, dim)`: make `x` a parameter.
 - `next_generation`: tell graphs that signatures or parameters change, so that the next pass starts from Python.
   `generation` returns a number that each such call changes; in the plain recorder, it is always 0.
 - `note_pass`: add 1 to the number of backward passes; `passes`: return this number.

@@ -1,6 +1,6 @@
 """Check that this Python stores objects in memory as the compiled recorder expects.
 
-The recorder reads some fields of objects, such as the items of a list, directly from memory.
+The compiled recorder reads some fields of objects, such as the items of a list, directly from memory.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class _Probe:
 def _comparisons():
     """Compare the memory of objects with what they are known to contain.
 
-    Yield what is compared, such as "lists", and whether the memory is as expected.
+    Yield a pair for each comparison: what is compared, such as "lists", and whether the memory is as expected.
     """
     probe = _Probe()
     known = [probe, 1.5, 7, [1], (1,), slice(1, 2), None]

@@ -122,7 +122,7 @@ def describe(record: Any, documented: Callable, around: Callable | None = None, 
     Args:
         record: the recording function, which is returned.
         documented: the function whose name, docstring and parameters to use.
-        around: if given, called as `around(slow, *arguments)` where the slow function would be called.
+        around: if given, called instead of the slow function, as `around(slow, *arguments)`.
         learner: observes the calls that go to the slow function.
     """
     fallback = _documented[id(record)]
@@ -147,7 +147,7 @@ def with_templates(op: Callable, learn: Callable) -> Any:
 
     Args:
         op: a Python function; or a recording function, which then uses templates for keys not in its own table.
-        learn: called once, as `learn(enter)`. Returns the `Learner` that observes the calls for which there is no
+        learn: called once, as `learn(enter)`. It returns the `Learner` that observes the calls for which there is no
             template. When the `Learner` has made a template, it calls `enter(key, template, Dim of the last node)`.
     """
     last, slow = None, op

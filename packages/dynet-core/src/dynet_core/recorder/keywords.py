@@ -1,6 +1,6 @@
 """Wrap functions that take positional arguments only, so that they also accept keyword arguments.
 
-The functions are those that append nodes to the graph, also called recording.
+These functions append nodes to the graph, which is also called recording.
 """
 
 from __future__ import annotations

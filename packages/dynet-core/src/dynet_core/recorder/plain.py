@@ -1,6 +1,6 @@
-"""The recorder in Python, short and simple. It is used where the compiled recorder cannot be.
+"""The recorder in Python, short and simple. It is used where the compiled recorder cannot be used.
 
-Its functions and classes have the interface of the compiled recorder, so some of them have nothing to do here. A graph
+Its functions and classes have the interface of the compiled recorder, and some of them do nothing here. A graph
 consists of records: integers that describe nodes (values to compute). Numbers that the user passes in are in an input
 buffer. A random node, such as dropout, has a key among its inputs, which determines the random numbers that it draws. A
 graph has a version, which changes when nodes are removed, so that expressions of removed nodes are noticed.
@@ -86,8 +86,8 @@ class Records:
         """Remove all records and input values, and give the graph a new version."""
         self._flat = array.array("q")
         self._floats = array.array("f")
-        # An entry for each record: its integers, and how many integers and nodes the graph has up to its end. An entry
-        # is appended in one step, so even an interrupt cannot leave half a record.
+        # One entry for the empty graph, then one for each record: the record's integers, and how many integers and
+        # nodes the graph has up to its end. An entry is appended in one step, so an interrupt cannot leave half of one.
         self._entries: list[tuple[tuple[int, ...], int, int]] = [((), 0, 0)]
         self.computed, self.differentiated = (0, 0), (-1, False)
         self.key_places: list[int] = []
@@ -108,7 +108,7 @@ class Records:
         self.key_places = [place for place in self.key_places if place < inputs_length]
 
     def end(self) -> None:
-        """Change the version because the graph's thread has ended. Its expressions cannot be used any more."""
+        """Change the version because the graph's thread has ended. The graph's expressions cannot be used any more."""
         self.version = next(_versions)
 
     def watch(self) -> None:
@@ -172,7 +172,7 @@ class Records:
         return np.array(self._floats[start : start + count])
 
     def keys(self, begin: int) -> list[int]:
-        """Return where the random nodes' keys are: their offsets in the input buffer, from `begin` on, newest first."""
+        """Return the offsets of random nodes' keys in the input buffer, newest first. Omit those below `begin`."""
         return [place for place in reversed(self.key_places) if place >= begin]
 
     def renew_keys(self) -> None:
@@ -198,7 +198,7 @@ def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: 
         dim: the Dim (shape) of the last node.
         nodes: how many nodes the record has.
         head: the integers with which the record begins.
-        operands: what follows: ints, which are appended as they are, and expressions, whose numbers are appended.
+        operands: what follows: ints, which are appended as they are, and expressions, whose `at` is appended.
         version: the version that the graph should have.
 
     Returns:
@@ -231,7 +231,7 @@ def handle(at: int, dim) -> Any:
 def sequence(result, head: tuple[int, ...], xs: list, dim, version: int) -> list | None:
     """Append one record for a whole list of operands, such as the inputs of an RNN at all time steps.
 
-    The record has one node for all of them, and then one node for each.
+    The record has 1 + len(xs) nodes: first one node for the whole list, then one for each operand.
 
     Args:
         result: the Dim (shape) of each node that belongs to one operand.
@@ -316,7 +316,7 @@ def describe(record: Any, documented: Callable, around: Callable | None = None) 
     Args:
         record: a recording function, which is a copy of a slow function.
         documented: the function whose name, docstring and parameters to use.
-        around: if given, called as `around(slow, *arguments)` where the slow function would be called.
+        around: if given, called instead of the slow function, as `around(slow, *arguments)`.
     """
     slow = record
     while hasattr(slow, "enter"):  # call the slow function itself, so that the user's tracebacks are shorter

@@ -117,10 +117,10 @@ def _ended(address: int, get=api.PyThread_tss_get, set=api.PyThread_tss_set, key
 
 
 def _release(words: NamedWords, let_go=api.Py_DecRef, Address=c_void_p) -> None:
-    """Release the reference to the `Graph` object that `Records.adopt` has stored in the memory of its graph.
+    """Release the reference to a `Graph` object that `Records.adopt` has made.
 
     Args:
-        words: this memory.
+        words: the memory of this graph; it has the object's address.
     """
     graph, words["object"] = words["object"], 0
     if graph:
@@ -128,7 +128,7 @@ def _release(words: NamedWords, let_go=api.Py_DecRef, Address=c_void_p) -> None:
 
 
 class Records:
-    """The records and input values of one thread's graph, and how many of them there are and have been computed.
+    """The records and input values of one thread's graph, how many there are, and how many have been computed.
 
     They are in memory that compiled code reads and writes. Compiled code has fast paths that record and compute nodes
     without Python. Some methods here switch a fast path off: then compiled code calls Python functions instead.
@@ -164,8 +164,8 @@ class Records:
         """
         _cut(self._words.address, nodes, length, inputs_length)
 
-    # The default arguments keep these objects alive: when Python shuts down, it may clear the names in modules before
-    # it runs finalizers.
+    # All that this method uses is in default arguments, which keeps it alive: when Python shuts down, it may clear the
+    # names in modules before it runs finalizers.
     def end(
         self,
         finalizing: Any = sys.is_finalizing,
@@ -174,7 +174,7 @@ class Records:
         unused: Any = _free_words,
         release: Any = _release,
     ) -> None:
-        """Remove all records because their thread has ended. Its expressions cannot be used any more."""
+        """Remove all records because their thread has ended. The thread's expressions cannot be used any more."""
         if not finalizing() and self._words is not nobody:
             mine, self._words, self._view = self._words, nobody, nobody.view
             release(mine)
@@ -182,7 +182,7 @@ class Records:
                 unused.append(mine)
 
     def watch(self) -> None:
-        """Let Python functions record all nodes until `renew`, so that Python can compute each as it is recorded."""
+        """Let Python functions record all nodes until `renew`, so that Python can compute each at once."""
         self._words["open"] = WATCHED
 
     @property
@@ -229,8 +229,8 @@ class Records:
     def differentiated(self) -> tuple[int, bool]:
         """The number of the node from which the last backward pass started, -1 if there was none; and a bool.
 
-        The bool says whether the pass computed the gradients of all nodes that the node depends on. If it is False, the
-        pass computed only those of nodes that depend on a parameter.
+        The bool says whether the pass computed the gradients of all nodes that this node depends on. If it is False,
+        the pass computed only the gradients of nodes that depend on a parameter.
         """
         place, fully = self._words.together(_DIFFERENTIATED)
         return place, bool(fully)
@@ -240,7 +240,7 @@ class Records:
         self._words.set_together(_DIFFERENTIATED, *what)
 
     def watch_values(self) -> None:
-        """Let Python functions do the next `renew_cg`, and discard values that are to be computed again.
+        """Leave the next `renew_cg`, and every removal of values that are to be computed again, to Python functions.
 
         These functions also update the graph's `Watch` (see the module `watch`), which compiled code does not know. A
         graph has one if it has checkpoints, checks its values for infinities and NaN, or computes each node when it is
@@ -298,7 +298,7 @@ class Records:
         return np.frombuffer(memory, np.float32)  # type: ignore[call-overload]
 
     def keys(self, begin: int) -> list[int]:
-        """Return where the random nodes' keys are: their offsets in the input buffer, from `begin` on, newest first."""
+        """Return the offsets of random nodes' keys in the input buffer, newest first. Omit those below `begin`."""
         places, key = [], self._words["newest_key"]
         while key > begin:
             places.append(key - 1)

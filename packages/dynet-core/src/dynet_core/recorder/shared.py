@@ -31,8 +31,8 @@ def whole_setting(name: str, default: int) -> int:
 
 _forever: list = []  # objects to keep alive, because compiled code or CPython knows their addresses
 MOST_FREE = whole_setting("DYNET_EXPRESSION_CHAIN", 1 << 14)
-"""The most deleted expressions whose memory is kept to be used again. With 0, memory is freed at once; set this when a
-tool looks for errors in the use of memory."""
+"""For how many deleted expressions, at most, the memory is kept, so that new expressions can use it. With 0, memory is
+freed at once. Set this to 0 when a tool looks for errors in the use of memory."""
 
 
 def immortal(x: Any) -> Any:
@@ -62,7 +62,7 @@ class NamedWords:
         """Read several adjacent words at once and return them, so that no signal handler changes some in between.
 
         Args:
-            places: from which word to which; 0 is the first word.
+            places: a slice of the words' numbers; the first word has number 0.
         """
         return self.view[places].tolist()
 
@@ -70,7 +70,7 @@ class NamedWords:
         """Write `values` to several adjacent words at once, so that no signal handler sees only some of them written.
 
         Args:
-            places: from which word to which; 0 is the first word.
+            places: a slice of the words' numbers; the first word has number 0.
         """
         self.view[places] = array.array("q", values)
 

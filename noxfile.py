@@ -94,9 +94,7 @@ def plain(session):
 
 def run_all_tests(session, **environment):
     session.install("-r", "requirements.txt", *group("test", "examples"))
-    together = () if session.posargs else ("--numprocesses=auto", "--dist=loadfile")
-    chosen = ("--ignore=tests/parity", "-m", "not cuda and not mpi", *together, *session.posargs)
-    session.run("pytest", *chosen, env=environment)
+    session.run("pytest", "--ignore=tests/parity", "-m", "not cuda and not mpi", *session.posargs, env=environment)
 
 
 @nox.session(python=PYTHONS, download_python="never")

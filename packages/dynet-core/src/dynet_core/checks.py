@@ -46,7 +46,7 @@ def whole(name: str, what: str, value) -> int:
 
 
 def checked_index(name: str, index) -> int:
-    """Convert an index that a user passed to an int. If it is not a whole number, raise an error as `whole` does."""
+    """Return a user's index as an int. If it is not a whole number, raise an error as `whole` does."""
     return whole(name, "an index", index)
 
 

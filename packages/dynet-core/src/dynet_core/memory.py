@@ -1,7 +1,9 @@
 """Blocks of float32 memory, on the host or on a GPU. Addresses count floats: they are addresses in bytes divided by 4.
 
-The rest of the library uses memory mainly through `block`, `floats_at` and the members of a block: `address` and
-`floats` (its size), `array` and `direct` to read it, `write`, `packer` and `edit` to change it.
+`block` allocates a block on the device in use. `floats_at` returns the floats at an address as an array. A block has an
+`address` and a size, `floats`. To read it, use `array`, or `direct`, which copies nothing but is empty for a block on a
+GPU. To change it, use `write` (all numbers, from an array), `packer` (all numbers, given as arguments) or `edit` (in
+place, in a `with` block).
 """
 
 from __future__ import annotations

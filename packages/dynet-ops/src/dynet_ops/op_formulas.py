@@ -119,7 +119,8 @@ def check_names(name: str, formulas: dict[str, Callable], *allowed: str) -> None
 
     Args:
         name: the name of the op, for the message.
-        formulas: what the message calls a formula, such as "the gradient of x" -> a function whose body it is.
+        formulas: functions whose bodies are formulas. Each key is what the message calls the formula, such as "the
+            gradient of x".
     """
     for what, formula in formulas.items():
         for asked in inspect.signature(formula).parameters:

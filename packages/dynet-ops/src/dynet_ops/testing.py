@@ -167,7 +167,10 @@ _expected: dict[tuple, list[np.ndarray]] = {}  # a cache of expected gradients, 
 
 
 def expected_gradients(op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarray) -> list[np.ndarray]:
-    """Return the gradient of each operand, by central differences of the reference. The loss is as in `functional`."""
+    """Return the gradient of a loss with respect to each operand, by central differences of the reference.
+
+    The loss is the sum of all elements of the result, each times its element of `weights`.
+    """
     if not op.differentiable:
         return [np.zeros(array.shape) for array in arrays]
     key = op.reference, repr(sample), weights.tobytes(), *[array.tobytes() for array in arrays]
@@ -179,7 +182,7 @@ def expected_gradients(op: Op, sample: Sample, arrays: Sequence[np.ndarray], wei
 def _differences(
     op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarray, places: Sequence[int]
 ) -> np.ndarray:
-    """Return the gradient of an operand by central differences. The loss is as in `functional`.
+    """Return the gradient of a loss, as in `expected_gradients`, with respect to one operand.
 
     `places` has the numbers of all operands that are this same expression. They change together.
     """

@@ -87,12 +87,13 @@ class Limits:
             raise ValueError(f"more than {MOST_ALIKE} keys have the same hash")
         return value
 
-    def ways(self, value: Any, without: type) -> None:
-        """Check a value that has been read. Raise ValueError if there are too many paths through it or too long ones.
+    def check_paths(self, value: Any, without: type) -> None:
+        """Check a value that has been read. Raise ValueError if it has too many paths, or paths that are too long.
 
         A path leads from the value through nested containers to one item. Functions such as `repr` follow all paths,
-        so a shared container counts once for each path to it. The attributes that `state` has remembered are checked
-        in the same way. At the end, the remembered attributes and the counts of hashes are dropped.
+        so a shared container counts once for each path to it. The attributes that the pickle gives to objects, which
+        the method `state` has collected, are checked in the same way. Afterwards they are forgotten, and so are the
+        counts of hashes, so that the next pickle starts afresh.
 
         Args:
             value: the value of one pickle.

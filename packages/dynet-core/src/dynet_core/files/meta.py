@@ -97,7 +97,7 @@ def _value(stream: BinaryIO, names: Names) -> Any:
     """
     try:
         found = PickleReader(names).read(stream)
-        names.limits.ways(found, without=Function)
+        names.limits.check_paths(found, without=Function)
         if names.refused:
             raise ValueError("it is refused")
     except BaseException:

@@ -204,7 +204,8 @@ class DataParallel:
         rows = self._gradients.touched()
         headers = self._meet("update", s, count, len(rows))
         if self._shapes != self._spread_shapes:
-            self._spread()  # each rank has initialised newly added parameters for itself
+            # Each rank has initialised new parameters itself, so their values may differ. Copy those of rank 0.
+            self._spread()
         if self._scaling:
             everyone = int(headers[:, EXAMPLES].sum())
             if not everyone:

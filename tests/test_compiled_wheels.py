@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from dynet_kernels.seal import sealed
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ROOT / "packages"
 GIVEN = os.environ.get("DYNET_COMPILED_WHEELS")
@@ -49,6 +51,27 @@ def test_a_wheel_has_code_for_its_machine_alone(architecture):
     assert {int.from_bytes(head[18:20], "little") for head in code} == {MACHINES[architecture]}
     assert "Root-Is-Purelib: false" in described
     assert f"Tag: py3-none-manylinux_2_28_{architecture}" in described
+
+
+@pytest.mark.parametrize(
+    ("architecture", "name", "content", "said"),
+    [
+        ("sparc", None, b"", "DYNET_ARCHITECTURE is 'sparc', not one of x86_64, aarch64"),
+        ("x86_64", None, b"", "has no compiled kernels"),
+        ("x86_64", "junk.o", b"junk", "is no file of compiled kernels, or it is damaged"),
+        ("x86_64", "readme.txt", b"", "is no file of compiled kernels, or it is damaged"),
+        ("x86_64", "key.o", sealed("key", b"\x7fELF".ljust(18, b"\0") + b"\xb7\0"), "is not for x86_64"),
+    ],
+)
+def test_other_files_do_not_get_into_a_wheel(architecture, name, content, said, tmp_path):
+    folder = tmp_path / "compiled"
+    folder.mkdir()
+    if name:
+        (folder / name).write_bytes(content)
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", f"--wheel-dir={tmp_path}", PACKAGES / "dynet-kernels"]
+    environment = {**os.environ, "DYNET_COMPILED": str(folder), "DYNET_ARCHITECTURE": architecture}
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=environment)
+    assert done.returncode and said in done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")

@@ -6,25 +6,36 @@ their kernels.
 """
 
 import os
+import runpy
 from pathlib import Path
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-ARCHITECTURES = ("x86_64", "aarch64")
+MACHINES = {"x86_64": 62, "aarch64": 183}  # the number of the machine in the header of an object file
+SEAL = Path(__file__).parent / "src" / "dynet_kernels" / "seal.py"
 
 
 class CompiledKernels(BuildHookInterface):
     def initialize(self, version, build_data):
-        folder, architecture = (os.environ.get(name) for name in ("DYNET_COMPILED", "DYNET_ARCHITECTURE"))
-        if not folder and not architecture:
+        given, architecture = (os.environ.get(name) for name in ("DYNET_COMPILED", "DYNET_ARCHITECTURE"))
+        if version == "editable" or (not given and not architecture):
             return
-        if architecture not in ARCHITECTURES:
-            raise ValueError(f"DYNET_ARCHITECTURE is {architecture!r}, not one of {', '.join(ARCHITECTURES)}")
-        files = sorted(Path(folder or "").glob("*.o")) if folder else []
+        if architecture not in MACHINES:
+            raise ValueError(f"DYNET_ARCHITECTURE is {architecture!r}, not one of {', '.join(MACHINES)}")
+        if not given:
+            raise ValueError("DYNET_ARCHITECTURE is set, but DYNET_COMPILED does not name a folder")
+        files = sorted(Path(given).resolve().iterdir())
         if not files:
-            raise ValueError(f"DYNET_COMPILED is {folder!r}, which has no compiled kernels")
+            raise ValueError(f"DYNET_COMPILED is {given!r}, and {Path(given).resolve()} has no compiled kernels")
+        unsealed = runpy.run_path(str(SEAL))["unsealed"]
+        for file in files:
+            code = unsealed(file.stem, file.read_bytes()) if file.suffix == ".o" else None
+            if code is None:
+                raise ValueError(f"{file} is no file of compiled kernels, or it is damaged: build into an empty folder")
+            # The recorder is not an object file itself, but two of them behind a head.
+            if code[:4] == b"\x7fELF" and int.from_bytes(code[18:20], "little") != MACHINES[architecture]:
+                raise ValueError(f"{file} is not for {architecture}")
+            build_data["force_include"][str(file)] = f"dynet_kernels/compiled/{file.name}"
         build_data["pure_python"] = False
         # The oldest system for which there are wheels of apache-tvm, which this package requires.
         build_data["tag"] = f"py3-none-manylinux_2_28_{architecture}"
-        for file in files:
-            build_data["force_include"][str(file)] = f"dynet_kernels/compiled/{file.name}"

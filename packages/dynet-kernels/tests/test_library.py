@@ -59,6 +59,13 @@ def test_nothing_is_added_to_a_closed_shard():
     assert [opcode for opcode, _, _ in kernels.numbered()] == [0, SHARD, 2 * SHARD, 2 * SHARD + 1]
 
 
+def test_a_kernel_can_be_alone():
+    kernels = filled("a")
+    assert kernels.add_alone("a.dx", Fill()) == SHARD
+    assert kernels.add("a.dy", Fill()) == 2 * SHARD
+    assert kernels.add_alone("a.dx", Fill()) == SHARD
+
+
 def test_there_are_as_many_shards_as_have_room_in_the_table(monkeypatch):
     monkeypatch.setattr("dynet_kernels.kernels.MOST_SHARDS", 2)
     kernels = filled("a", "b", "b.dx")

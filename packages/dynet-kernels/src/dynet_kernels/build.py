@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import cache, library, shipped_code
+from . import cache, library, records, shipped_code
 from .parts import Part, Planner, Shard, key_of
 from .recorder.compiled import Recorder
 from .table import KERNELS
@@ -34,18 +34,27 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--for",
         nargs="+",
+        action="extend",
         choices=NAMED,
         default=[],
         metavar="KIND",
         dest="kinds",
         help=f"compile for all CPUs of these kinds instead, on any machine: {', '.join(NAMED)}",
     )
-    parser.add_argument("--into", type=Path, metavar="FOLDER", help="write files for a wheel of dynet-kernels")
+    parser.add_argument(
+        "--into", type=Path, metavar="FOLDER", help="also write files for a wheel of dynet-kernels into an empty folder"
+    )
     chosen = parser.parse_args(given)
-    if chosen.into and not chosen.into.is_dir():
-        parser.error(f"--into: {chosen.into} is not a directory")
-    if chosen.into and not chosen.kinds:
-        parser.error("--into: name the kinds of CPU with --for, since a wheel is for many machines")
+    chosen.kinds = list(dict.fromkeys(chosen.kinds))
+    if chosen.into:
+        if not chosen.kinds:
+            parser.error("--into: name the kinds of CPU with --for, since a wheel is for many machines")
+        if not chosen.into.is_dir():
+            parser.error(f"--into: {chosen.into} is not a directory")
+        if not os.access(chosen.into, os.W_OK | os.X_OK):
+            parser.error(f"--into: {chosen.into} cannot be written to")
+        if any(chosen.into.iterdir()):
+            parser.error(f"--into: {chosen.into} is not empty; a wheel must not hold files of other builds")
     return chosen
 
 
@@ -72,20 +81,38 @@ def parts_for(target: CpuTarget) -> list[Part]:
     return [Planner(target), Recorder(target), *shards]
 
 
+def build(target: CpuTarget, into: Path | None) -> None:
+    """Compile all parts for a CPU, store them in the cache, and, if `into` is a folder, also there.
+
+    Raises:
+        CacheError: a part cannot be compiled, or the cache does not keep it.
+        OSError: a file cannot be written.
+        ValueError: the environment names records that do not exist.
+    """
+    parts = parts_for(target)
+    built = library.modules(parts, load=bytes, general=False)
+    for part, code in zip(parts, built):
+        if into:
+            shipped_code.write(into, key_of(part, with_versions=False), code)
+        elif cache.stored(key_of(part)) is None:
+            raise cache.CacheError(f"{cache.cache_directory()} does not keep what was compiled: is there no room?")
+    size = sum(map(len, built)) / 2**20
+    print(f"{target.identity}: {len(parts)} modules, {size:.1f} MiB, in {into or cache.cache_directory()}")
+
+
 def main(given: Sequence[str] | None = None) -> None:
     chosen = arguments(given)
-    import_packages()
-    for target in [NAMED[kind] for kind in chosen.kinds] or [host_cpu()]:
-        parts = parts_for(target)
-        try:
-            built = library.modules(parts, load=bytes, general=False)
-        except cache.CacheError as problem:
-            sys.exit(f"python -m dynet_kernels.build: {problem}")
-        if chosen.into:
-            for part, code in zip(parts, built):
-                shipped_code.write(chosen.into, key_of(part, with_versions=False), code)
-        size = sum(map(len, built)) / 2**20
-        print(f"{target.identity}: {len(parts)} modules, {size:.1f} MiB, in {chosen.into or cache.cache_directory()}")
+    if chosen.into:
+        # A wheel must not depend on what this user has tuned, or on the environment.
+        os.environ["DYNET_RECORDS"] = str(records.SHIPPED)
+    try:
+        import_packages()
+        for target in [NAMED[kind] for kind in chosen.kinds] or [host_cpu()]:
+            build(target, chosen.into)
+    except (cache.CacheError, OSError, ValueError) as problem:
+        sys.exit(f"python -m dynet_kernels.build: {problem}")
+    except KeyboardInterrupt:
+        sys.exit("python -m dynet_kernels.build: interrupted; the next call goes on from here")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import hashlib
 import importlib.util
 import operator
 import os
@@ -30,6 +29,7 @@ from typing import Any
 
 from .building import sites
 from .cache_directory import CacheError, cache_directory, danger, temporary_instead, warn
+from .seal import sealed, unsealed
 from .tvm_modules import load_ffi, tvm_ffi_orcjit
 
 try:
@@ -40,13 +40,11 @@ except ImportError:  # Windows has no fcntl. Without locks, processes may compil
 STORED = (".o", ".key")  # suffixes of object files, and of files that map a key to a second key
 UNFINISHED = (".lock", ".new")  # suffixes of lock files, and of files that are being written
 DAY = 24 * 3600.0
-KEEP = 512  # for each suffix, the KEEP files that were used last are kept for KEEP_DAYS, and all others for a day
-KEEP_DAYS = 30
+KEEP = 512  # of each suffix, this many last used files are kept; all others are kept for a day
 ABANDONED = sites.ABANDONED
 PATIENCE = 120.0  # seconds to wait for another process that compiles the same kernels
 ROOM = 64 << 20  # free bytes that a disk must have for kernels to be compiled there
 _linking = threading.Lock()
-_DIGEST_SIZE = hashlib.sha256().digest_size
 _RUNTIME_FILE = {"darwin": "libtvm_runtime.dylib", "win32": "tvm_runtime.dll"}.get(sys.platform, "libtvm_runtime.so")
 
 
@@ -163,9 +161,9 @@ def load_runtime() -> None:
 def prune(directory: Path, keep: str) -> None:
     """Remove old files from the cache directory, and files that killed processes left behind.
 
-    A file is old if it was not used for KEEP_DAYS, or if KEEP files with its suffix were used after it. The files of
-    the key `keep` stay. Files used within the last day stay, too: the stored time of use is updated at most once a day,
-    so it does not tell which of them was used last. Running processes do not need a file once they have loaded it.
+    A file is old if KEEP files with its suffix were used after it. The files of the key `keep` stay. Files used within
+    the last day stay, too: the stored time of use is updated at most once a day, so it does not tell which of them was
+    used last. Running processes do not need a file once they have loaded it.
     """
     now = time.time()
     stored: dict[str, list[tuple[float, Path]]] = {suffix: [] for suffix in STORED}
@@ -179,8 +177,7 @@ def prune(directory: Path, keep: str) -> None:
                 old.append((age, path))
     for files in stored.values():
         files.sort()
-        young = [pair for pair in files if pair[0] < KEEP_DAYS * DAY]
-        old += files[len(young) :] + [pair for pair in young[KEEP - 1 :] if pair[0] > DAY]
+        old += [pair for pair in files[KEEP - 1 :] if pair[0] > DAY]
     for _, path in old:
         with suppress(OSError):
             path.unlink()
@@ -317,23 +314,6 @@ def _write(path: Path, content: bytes) -> None:
     except BaseException:
         os.unlink(unfinished)
         raise
-
-
-def sealed(key: str, content: bytes) -> bytes:
-    """Return what to write to a cache file: `content`, and a digest that `unsealed` checks."""
-    return content + _digest(key, content)
-
-
-def unsealed(key: str, stored: bytes) -> bytes | None:
-    """Return the content of a cache file, given all that it holds. None if it is damaged, or belongs to another key."""
-    content = stored[:-_DIGEST_SIZE]
-    return content if stored[-_DIGEST_SIZE:] == _digest(key, content) else None
-
-
-def _digest(key: str, content: bytes) -> bytes:
-    digest = hashlib.sha256(f"{len(key)} {key} ".encode())
-    digest.update(content)
-    return digest.digest()
 
 
 @contextmanager

@@ -33,7 +33,7 @@ def cache_directory() -> Path:
         CacheError: DYNET_CACHE_DIR is not a directory, belongs to another user, or can be written to by others.
     """
     chosen = os.environ.get("DYNET_CACHE_DIR")
-    directory = Path(os.path.expanduser(chosen or platformdirs.user_cache_dir("dynet", appauthor=False)))
+    directory = _wanted()
     try:
         if not chosen and not directory.is_absolute():  # for a user without a home directory, expanduser leaves the "~"
             raise CacheError("this user has no home directory")
@@ -44,6 +44,17 @@ def cache_directory() -> Path:
         return temporary_instead(str(problem))
     except OSError as problem:
         return temporary_instead(f"{directory} cannot be made ({problem.strerror})")
+
+
+def exists() -> bool:
+    """Return whether there is a cache directory. Unlike `cache_directory`, this creates none and does not warn."""
+    return _wanted().is_dir()
+
+
+def _wanted() -> Path:
+    """Return the directory that the environment or the system names. It may not exist."""
+    chosen = os.environ.get("DYNET_CACHE_DIR")
+    return Path(os.path.expanduser(chosen or platformdirs.user_cache_dir("dynet", appauthor=False)))
 
 
 def private_directory(directory: Path) -> Path:

@@ -179,6 +179,13 @@ class Kernels:
         self._shards[shard].append(name)
         return self._opcodes[name]
 
+    def add_alone(self, name: str, kernel: Kernel) -> int:
+        """Add a kernel that is compiled by itself, whatever other names begin like its own. Return its opcode."""
+        self._open.pop(name.partition(".")[0], None)
+        opcode = self.add(name, kernel)
+        self.close(opcode // SHARD)
+        return opcode
+
     def use(self, opcode: int) -> int:
         """Note that a kernel, given by its opcode, is in use, so that its shard will be loaded. Return the opcode."""
         self.used.add(opcode // SHARD)

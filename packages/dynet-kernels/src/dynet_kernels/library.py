@@ -8,6 +8,7 @@ parts at the same time; an object of the class `Builder` represents one of these
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import sys
 import threading
@@ -18,7 +19,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from . import cache, layout, records, sharing, shipped_code
+from . import cache, cache_directory, layout, records, sharing, shipped_code
 from .building.builders import Builder, BuildError, Builders, LocalBuilder
 from .kernels import RUN_SHARD, Kernels
 from .parts import Part, Planner, Shard, key_of, key_of_code, target_of
@@ -175,15 +176,21 @@ def stored(part: Part, load: Callable[[bytes], Any] = cache.load_object) -> Any:
     Prefer code that was compiled for exactly this CPU, then code for the best general kind that this CPU belongs to,
     such as x86-64-v4 or x86-64-v3.
     """
-    module = cache.load_stored(key_of(part), load)
+    code = stored_code(part)
+    return None if code is None else load(code)
+
+
+def stored_code(part: Part) -> bytes | None:
+    """Return the machine code that `stored` loads."""
+    in_cache = cache.stored if cache_directory.exists() else lambda key: None  # where there is none, make none for this
+    code = in_cache(key_of(part))
     for_target = getattr(part, "for_target", None)
-    if module is not None or for_target is None:
-        return module
-    for target in general_targets():
-        general = for_target(target)
-        code = cache.stored(key_of(general)) or shipped_code.find(key_of(general, with_versions=False))
+    if code is not None or for_target is None:
+        return code
+    for general in map(for_target, general_targets()):
+        code = in_cache(key_of(general)) or shipped_code.find(key_of(general, with_versions=False))
         if code is not None:
-            return load(code)
+            return code
     return None
 
 
@@ -193,8 +200,12 @@ def general_targets() -> list[CpuTarget]:
     The list is empty if DYNET_CPU is `native`, or if kernels have been tuned for this CPU. If DYNET_CPU names a general
     kind, the list has only this kind.
     """
-    host = host_cpu()
-    if os.environ.get("DYNET_CPU") == NATIVE or (host.kind == NATIVE and records.are_tuned_for(host)):
+    return _general_targets(host_cpu(), *(os.environ.get(name, "") for name in ("DYNET_CPU", "DYNET_RECORDS")))
+
+
+@functools.lru_cache(maxsize=16)
+def _general_targets(host: CpuTarget, kind: str, _: str) -> list[CpuTarget]:
+    if kind == NATIVE or (host.kind == NATIVE and records.are_tuned_for(host)):
         return []
     return general_kinds() if host.kind == NATIVE else [host]
 

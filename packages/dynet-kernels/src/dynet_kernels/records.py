@@ -22,7 +22,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from . import cache, tuning
+from . import cache, cache_directory, tuning
 from .target import CpuTarget, host_cpu
 
 SHIPPED = Path(__file__).parent / "shipped_records"
@@ -128,6 +128,7 @@ def write(path: Path, records: Iterable[Record]) -> None:
         with suppress(FileNotFoundError):
             unfinished.unlink()
     _for_cpu.cache_clear()
+    _are_tuned_for.cache_clear()
     _for_cuda.cache_clear()
 
 
@@ -174,7 +175,8 @@ def known(setting: str) -> list[list[Record]]:
     """
     if setting == "off":
         return []
-    places = [Path(setting)] if setting else [user_file(), SHIPPED]
+    own = [user_file()] if cache_directory.exists() else []
+    places = [Path(setting)] if setting else [*own, SHIPPED]
     if setting and not places[0].is_dir():
         raise ValueError(f"DYNET_RECORDS is {setting!r}: use off, the name of a directory, or leave it unset.")
     found = []
@@ -249,8 +251,12 @@ def _for_cuda(capability: str, setting: str) -> tuning.Cuda:
 
 def are_tuned_for(target: CpuTarget) -> bool:
     """Return whether there are records that were measured on exactly the CPU `target`, and are for it alone."""
-    lists = known(os.environ.get("DYNET_RECORDS", ""))
-    return any(record.cpu == target.identity for records in lists for record in records)
+    return _are_tuned_for(target, os.environ.get("DYNET_RECORDS", ""))
+
+
+@functools.lru_cache(maxsize=16)
+def _are_tuned_for(target: CpuTarget, setting: str) -> bool:
+    return any(record.cpu == target.identity for records in known(setting) for record in records)
 
 
 def for_host() -> tuning.Cpu:

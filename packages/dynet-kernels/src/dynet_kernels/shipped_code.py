@@ -7,9 +7,10 @@ works with any version that is installed.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from . import cache
+from . import cache, seal
 
 FOLDER = Path(__file__).parent / "compiled"
 
@@ -21,12 +22,18 @@ def find(key: str) -> bytes | None:
         content = path.read_bytes()
     except OSError:
         return None
-    code = cache.unsealed(key, content)
+    code = seal.unsealed(key, content)
     if code is None:
         cache.warn(f"dynet: {path} is damaged and not used; kernels are compiled instead. Install dynet-kernels again.")
     return code
 
 
 def write(folder: Path, key: str, content: bytes) -> None:
-    """Store `content`, an object file, under a key in a folder, in the form that `find` reads."""
-    (folder / f"{key}.o").write_bytes(cache.sealed(key, content))
+    """Store an object file in a folder under a key: the whole file or nothing."""
+    path = folder / f"{key}.o"
+    unfinished = path.with_suffix(".new")
+    try:
+        unfinished.write_bytes(seal.sealed(key, content))
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)

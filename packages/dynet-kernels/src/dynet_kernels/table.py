@@ -5,7 +5,7 @@ from __future__ import annotations
 from .families.fill import Clear, Fill
 from .families.products import ColumnGradient, MatrixGradient, Product
 from .families.strides import Strides
-from .kernels import SHARD, Kernels
+from .kernels import Kernels
 
 KERNELS = Kernels()
 # The next two kernels get the opcodes (numbers) 0 and 1, `layout.FILL` and `layout.CLEAR`. The planner itself adds
@@ -15,5 +15,4 @@ KERNELS.add("fill.stretches", Clear())
 KERNELS.add("copy", Strides(accumulate=False))
 KERNELS.add("accumulate", Strides(accumulate=True))
 for _name, _kernel in {"product": Product(), "product.dx": ColumnGradient(), "product.dW": MatrixGradient()}.items():
-    # Matrix products take longest to compile, so each is a shard, a group of kernels compiled together, by itself.
-    KERNELS.close(KERNELS.add(_name, _kernel) // SHARD)
+    KERNELS.add_alone(_name, _kernel)  # matrix products take longest to compile

@@ -130,7 +130,7 @@ def general_kinds() -> list[CpuTarget]:
 
 
 def _shipped(machine: str) -> list[tuple[CpuTarget, frozenset[str]]]:
-    kinds = ["avx512", "avx2"] if machine.startswith("x86_64") else ["generic"]
+    kinds = ["avx512", "avx2", "generic"] if machine.startswith("x86_64") else ["generic"]
     return [(general(kind, machine), _KINDS[kind][2]) for kind in kinds]
 
 

@@ -45,13 +45,13 @@ class Update(Rule):
     """
 
     def __init__(self, name: str, states: tuple[str, ...], numbers: tuple[str, ...], **formulas: Callable):
-        opcode = KERNELS.add(f"update.{name}", update_rule(states, numbers, **formulas))
+        opcode = KERNELS.add_alone(f"update.{name}", update_rule(states, numbers, **formulas))
         super().__init__(opcode, len(states), len(numbers))
 
 
 CLEAR = Update("clear", (), ())  # only sets the gradients to zero; a trainer's own rule also does it after changing `p`
 SHRINK = Rule(
-    KERNELS.add(
+    KERNELS.add_alone(
         "update.shrink",
         UpdateRule(("p", "g", "decay"), {"p": lambda p, decay: p - p * decay}, numbers=("decay",)),
     ),

@@ -19,6 +19,10 @@ from dynet import _installation
 from dynet_core.config import FLAGS
 from dynet_kernels import cache, library, sharing, shipped_code, target
 from dynet_kernels.cuda import compiler, driver
+from dynet_kernels.kernels import SHARD
+from dynet_kernels.layout import FILL
+from dynet_kernels.parts import Planner, Shard, key_of
+from dynet_kernels.table import KERNELS
 
 REQUIRED = ("numpy", "apache-tvm", "apache-tvm-ffi", "apache-tvm-ffi-orcjit")
 
@@ -79,11 +83,17 @@ def kernel_cache() -> str:
 
 def shipped() -> str:
     """Return the number and total size of the files of machine code that the installed package contains."""
-    sizes = [path.stat().st_size for path in shipped_code.FOLDER.glob("*.o")]
-    if not sizes:
+    if not shipped_code.FOLDER.exists():
         return "none: kernels are compiled when they are first used"
-    kinds = [found.kind for found in library.general_targets()]
-    return f"{len(sizes)} files, {sum(sizes) / 2**20:.1f} MiB; used here: {' or '.join(kinds) or 'none'}"
+    sizes = [path.stat().st_size for path in shipped_code.FOLDER.iterdir()]
+    # The parts that every program needs stand for all.
+    first = [Planner(), Shard(KERNELS.shard(FILL // SHARD))]
+    kinds = [
+        target.kind
+        for target in library.general_targets()
+        if all(shipped_code.find(key_of(part.for_target(target), with_versions=False)) for part in first)
+    ]
+    return f"{len(sizes)} files, {sum(sizes) / 2**20:.1f} MiB; used here: {kinds[0] if kinds else 'none'}"
 
 
 def gpus() -> str:

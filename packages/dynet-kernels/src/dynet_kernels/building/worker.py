@@ -111,6 +111,8 @@ def main(site: str) -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a compiler prints to stdout goes to stderr, as answers use stdout
     worker = Worker(Site(Path(site)))
+    # TVM leaves a small object file in the directory for temporary files. The folder is removed at the end.
+    os.environ["TMPDIR"] = str(worker.site.folder())
     watchers = [threading.Thread(target=worker.listen, daemon=True)]
     if hasattr(signal, "sigwait"):
         signals = {signal.SIGTERM, signal.SIGHUP}

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..machine import compile_cpu
 from ..tvm_modules import T, ir, ir_builder, tirx, tvm
 
 
@@ -44,8 +45,6 @@ def write_objects(functions: dict[str, CFunction], folder: Path, target) -> list
         folder: a folder for temporary files.
         target: the TVM target that describes the CPU.
     """
-
-    from ..machine import compile_cpu
 
     module = ir.IRModule({ir.GlobalVar(f"body_{name}"): _body(name, function) for name, function in functions.items()})
     bodies, text, trampolines = (folder / name for name in ("bodies.o", "trampolines.ll", "trampolines.o"))

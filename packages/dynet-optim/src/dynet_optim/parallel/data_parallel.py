@@ -32,7 +32,7 @@ from .meeting import EXAMPLES, TOUCHED, Facts, digest, digests_of, meeting
 Example = TypeVar("Example")
 Result = TypeVar("Result")
 SCALE = Rule(
-    KERNELS.add(
+    KERNELS.add_alone(
         "update.scale", UpdateRule(("p", "g", "factor"), {"g": lambda g, factor: g * factor}, numbers=("factor",))
     ),
     states=0,

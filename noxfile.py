@@ -257,7 +257,7 @@ def compiled_wheels(session):
     folder = ROOT / "dist" / "compiled"
     shutil.rmtree(folder, ignore_errors=True)
     for architecture, kinds in COMPILED.items():
-        built = Path(session.create_tmp()) / architecture
+        built = Path(session.create_tmp()).resolve() / architecture
         shutil.rmtree(built, ignore_errors=True)
         built.mkdir()
         session.run("python", "-m", "dynet_kernels.build", "--for", *kinds, "--into", str(built))

@@ -24,9 +24,10 @@ class CompiledKernels(BuildHookInterface):
             raise ValueError(f"DYNET_ARCHITECTURE is {architecture!r}, not one of {', '.join(MACHINES)}")
         if not given:
             raise ValueError("DYNET_ARCHITECTURE is set, but DYNET_COMPILED does not name a folder")
-        files = sorted(Path(given).resolve().iterdir())
+        folder = Path(given).resolve()
+        files = sorted(folder.iterdir()) if folder.is_dir() else []
         if not files:
-            raise ValueError(f"DYNET_COMPILED is {given!r}, and {Path(given).resolve()} has no compiled kernels")
+            raise ValueError(f"DYNET_COMPILED is {given!r}, but {folder} has no compiled kernels")
         unsealed = runpy.run_path(str(SEAL))["unsealed"]
         for file in files:
             code = unsealed(file.stem, file.read_bytes()) if file.suffix == ".o" else None

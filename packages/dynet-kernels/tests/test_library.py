@@ -105,13 +105,13 @@ first = machine.run
 kernels.add("unused", Fill())
 kernels.add("other", Scan(True))
 machine.load_used()
-assert machine._loaded.keys() == {0}
+assert machine._loaded == {0}
 kernels.opcode("other")
 machine.load_used()
-assert machine._loaded.keys() == {0, 2}
+assert machine._loaded == {0, 2}
 kernels.use(kernels.add("other.more", Fill()))
 machine.load_used()
-assert machine.run is first and machine._loaded.keys() == {0, 2, 3}
+assert machine.run is first and machine._loaded == {0, 2, 3}
 """
 
 
@@ -120,6 +120,31 @@ def test_parts_are_compiled_when_used_and_kept_each_for_itself(tmp_path):
     assert errors == MESSAGE
     assert len(list(tmp_path.glob("*.o"))) == 4  # three shards and the planner
     assert run(LATE, tmp_path) == ("", "")
+
+
+GONE = """
+import gc
+import tvm_ffi
+from missing_code import Context
+from dynet_kernels import layout as at, library
+from dynet_kernels.families.fill import Fill
+from dynet_kernels.kernels import Kernels
+kernels = Kernels()
+kernels.use(kernels.add("fill", Fill()))
+machine = library.Library(kernels)
+for _ in range(20):
+    library.Library(kernels)
+    gc.collect()
+    others = [tvm_ffi.convert(len) for _ in range(200)]  # in the memory of what has been freed
+    context = Context([0, 0])
+    assert context.run(machine) == (at.READY, 2)
+    assert context.memory.tolist() == [1, 1]
+"""
+
+
+def test_code_stays_when_a_library_is_dropped(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent) + os.pathsep + os.environ.get("PYTHONPATH", ""))
+    run(GONE, tmp_path)
 
 
 CHANGED = """

@@ -32,6 +32,8 @@ PHASES = ("forward", "backward", "gradient_norm", "update")
 FUNCTIONS = (*PHASES, *(f"plan_{name}" for name in PHASES), "run", "norm_and_update")
 
 _code = (ctypes.c_int64 * layout.MOST_SHARDS)()
+# All functions whose handles have been in `_code`. They are never freed, since `_code` outlives each `Library`.
+_functions: list[Any] = []
 
 
 def code_address() -> int:
@@ -65,8 +67,7 @@ class Library:
 
     def __init__(self, kernels: Kernels):
         self._kernels = kernels
-        # The function of each loaded shard, by the shard's number; kept alive here because `_code` has only its handle.
-        self._loaded: dict[int, Any] = {}
+        self._loaded: set[int] = set()  # the numbers of the shards that are loaded
         self._has_planner = False
         self.load_used()
 
@@ -75,7 +76,7 @@ class Library:
 
     def load_used(self) -> None:
         """Load each shard in `Kernels.used` that is not loaded yet. Compile what the cache does not have."""
-        numbers = sorted(self._kernels.used - self._loaded.keys())
+        numbers = sorted(self._kernels.used - self._loaded)
         for number in numbers:
             self._kernels.close(number)
         planners = [] if self._has_planner else [Planner()]
@@ -83,8 +84,9 @@ class Library:
         loaded = modules([*planners, *shards])  # the planner takes longest to compile, so begin with it
         for number, module in zip(numbers, loaded[len(planners) :]):
             run = module.get_function(RUN_SHARD)
-            self._loaded[number] = run
+            _functions.append(run)
             _code[number] = run.__chandle__()
+            self._loaded.add(number)
         for module in loaded[: len(planners)]:
             for name in FUNCTIONS:
                 setattr(self, name, module.get_function(name))

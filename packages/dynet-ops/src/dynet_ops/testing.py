@@ -167,10 +167,7 @@ _expected: dict[tuple, list[np.ndarray]] = {}  # a cache of expected gradients, 
 
 
 def expected_gradients(op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarray) -> list[np.ndarray]:
-    """Return the gradient of a loss with respect to each operand, by central differences of the reference.
-
-    The loss is the sum of all elements of the result, each times its element of `weights`.
-    """
+    """Return by central differences the gradients of the sum of all results, each times its element of `weights`."""
     if not op.differentiable:
         return [np.zeros(array.shape) for array in arrays]
     key = op.reference, repr(sample), weights.tobytes(), *[array.tobytes() for array in arrays]

@@ -46,10 +46,6 @@ USE = """
     print("tvm" in sys.modules)
 """
 
-needs_general = pytest.mark.skipif(
-    not target.general_kinds(), reason="this CPU is of no kind that packages bring code for"
-)
-
 
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory):

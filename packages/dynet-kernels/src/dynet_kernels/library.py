@@ -19,7 +19,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from . import cache, cache_directory, layout, records, sharing, shipped_code
+from . import cache, layout, records, sharing, shipped_code
 from .building.builders import Builder, BuildError, Builders, LocalBuilder
 from .kernels import RUN_SHARD, Kernels
 from .parts import Part, Planner, Shard, key_of, key_of_code, target_of
@@ -184,7 +184,7 @@ def stored(part: Part, load: Callable[[bytes], Any] = cache.load_object) -> Any:
 
 def stored_code(part: Part) -> bytes | None:
     """Return the machine code that `stored` loads."""
-    in_cache = cache.stored if cache_directory.exists() else lambda key: None  # where there is none, make none for this
+    in_cache = cache.stored if shipped_code.look_in_cache() else lambda key: None
     code = in_cache(key_of(part))
     for_target = getattr(part, "for_target", None)
     if code is not None or for_target is None:

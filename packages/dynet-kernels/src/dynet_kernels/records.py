@@ -22,7 +22,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from . import cache, cache_directory, tuning
+from . import cache, shipped_code, tuning
 from .target import CpuTarget, host_cpu
 
 SHIPPED = Path(__file__).parent / "shipped_records"
@@ -175,7 +175,7 @@ def known(setting: str) -> list[list[Record]]:
     """
     if setting == "off":
         return []
-    own = [user_file()] if cache_directory.exists() else []
+    own = [user_file()] if shipped_code.look_in_cache() else []
     places = [Path(setting)] if setting else [*own, SHIPPED]
     if setting and not places[0].is_dir():
         raise ValueError(f"DYNET_RECORDS is {setting!r}: use off, the name of a directory, or leave it unset.")

@@ -10,9 +10,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from . import cache, seal
+from . import cache, cache_directory, seal
 
 FOLDER = Path(__file__).parent / "compiled"
+
+
+def look_in_cache() -> bool:
+    """Return whether to look for files in the cache, too. Where code is shipped, do not create a cache for that."""
+    return cache_directory.exists() or not FOLDER.exists()
 
 
 def find(key: str) -> bytes | None:

@@ -49,7 +49,7 @@ FUNCTIONS = {
     "stretch": called(3, record_stretch),
     "scalar": called(1, record_scalar),
     "vector": called(1, record_vector),
-    "array": called(1, record_array),
+    "array": record_array,
     "set": called(2, set_values),
     "template": template,
     "key": key,

@@ -16,6 +16,7 @@ from __future__ import annotations
 from ..tir import IntVariable, float32, int64, let, when
 from ..tvm_modules import T
 from . import words
+from .arrays import INTEGERS, opened
 from .extension import CFunction
 from .inputs import begin_input, store_number
 from .objects import (
@@ -109,35 +110,47 @@ def record_index(of_lookup=False, from_end=False):
 
 def record_indices(of_lookup=False):
     @with_graph
-    def emit(shared, graph, version, function, x_at, list_at, outcome):
-        """Emit the fast path of an op on an expression (or, with `of_lookup`, a lookup table) and a list of indices.
+    def emit(shared, graph, version, function, x_at, indices_at, outcome):
+        """Emit the fast path of an op on an expression (or, with `of_lookup`, a lookup table) and several indices.
 
-        The indices become attributes. They must be at least 0 and below the row's `limit`. The key is the Dim of the
-        operand and the number of indices.
+        These are a list, a tuple or an array of integers. They become attributes. They must be at least 0 and below the
+        row's `limit`. The key is the Dim of the operand and the number of indices.
         """
         x = Expression(x_at)
         fine = Object(x_at).type == shared.lookup if of_lookup else is_expression(shared, x_at)
-        with when(both(fine, is_sequence(shared, list_at), fits(x, version))):
-            size, items = let(List(list_at).size), words_at(items_of(shared, list_at))
+
+        def record(size, index_at):
             with find(function, let(x.dim), size) as row:
                 with Recording(shared, outcome, graph, size + int64(2)) as new:
                     good = IntVariable(int64(1))
                     with T.serial(int64(0), size) as place:
-                        item = let(items[place])
-                        with when(not_(is_index(shared, item))):
+                        index = index_at(place)
+                        with when(not_(index_in(row, index, False))):
                             good.set(int64(0))
-                        with when(good.get() != int64(0)):
-                            index = Int(item, shared)
-                            inside = T.And(index.fits.get() != int64(0), index_in(row, index.value, False))
-                            with when(not_(inside)):
-                                good.set(int64(0))
-                            new.write(place + int64(2), index.value)
+                        new.write(place + int64(2), index)
                     with when(good.get() != int64(0)):
                         new.finish(row.result, [row.signature, x.at])
                     with when(good.get() == int64(0)):
                         give_back(shared, new.node)
 
+        with when(both(fine, fits(x, version))):
+            with when(is_sequence(shared, indices_at)):
+                items = words_at(items_of(shared, indices_at))
+                record(let(List(indices_at).size), lambda place: _index_of(shared, let(items[place])))
+            with opened(shared, indices_at, INTEGERS) as array, when(array.dims == int64(1)):
+                record(let(array.count.get()), array.integer)
+
     return emit
+
+
+def _index_of(shared, item_at):
+    """Emit code that reads an item of a list of indices, and return its value; -1 if it is no integer or too large."""
+    index = IntVariable(int64(-1))
+    with when(is_index(shared, item_at)):
+        number = Int(item_at, shared)
+        with when(number.fits.get() != int64(0)):
+            index.set(number.value)
+    return let(index.get())
 
 
 @with_graph

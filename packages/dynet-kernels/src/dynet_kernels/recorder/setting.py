@@ -67,8 +67,8 @@ def _store(shared, values_at, count, inputs, start):
             store_number(inputs, start + place, let(items[place]), stored)
     with opened(shared, values_at) as array:
         with when(both(array.dims == int64(1), array.count.get() == count)):
-            array.store(inputs, start)
             stored.set(int64(1))
+            array.store(inputs, start, stored)
     return stored
 
 

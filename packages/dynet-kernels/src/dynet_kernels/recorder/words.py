@@ -110,8 +110,10 @@ TEMPLATE_KEY = 14  # how many words the key of a template has; it describes the 
 KEY = ("seed", "count")
 
 MOST_DIMS = 4  # arrays with more dimensions are left to Python
-# How many words the key of a call with an array has: the number of dimensions, and their sizes (0 for those it lacks).
+# How many words the key of a call with an array or nested list has: the number of dimensions, and their sizes (0 for
+# those it lacks). If the last dimension is the batch, BATCHED is added to the number of dimensions.
 ARRAY_KEY = MOST_DIMS + 1
+BATCHED = 8
 
 # The key of a call with a list of at most this many operands has the Dim of each operand. The operands of a longer list
 # must all have the same Dim, and the key has it once.

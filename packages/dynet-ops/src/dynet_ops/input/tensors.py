@@ -18,7 +18,7 @@ from dynet_core.expression import Expression
 from dynet_core.parameter import const_parameter as const_parameter
 from dynet_core.parameter import parameter as parameter
 from dynet_core.recorder import describe, function
-from dynet_kernels.recorder.words import MOST_DIMS
+from dynet_kernels.recorder.words import BATCHED, MOST_DIMS
 
 from .arrays import NUMBERS, add_input, checked_size, filled, flat, input_signature, real_array, register_input, stored
 
@@ -52,8 +52,9 @@ def inputTensor(arr: Numbers, batched: bool = False, device: str = "", reusable_
     batched = batched is True or checked_flag("inputTensor", "batched", batched)
     dims, batch = (shape[:-1] or (1,), shape[-1]) if batched else (shape, 1)
     dim = Dim.of(checked_dims("inputTensor", dims), batch)
-    if not batched and 1 <= array.ndim <= MOST_DIMS:
-        _tensor.enter((array.ndim, *shape, *[0] * (MOST_DIMS - array.ndim)), input_signature(dim).at, dim)
+    if 1 <= array.ndim <= MOST_DIMS:
+        sizes = *shape, *[0] * (MOST_DIMS - array.ndim)
+        _tensor.enter((array.ndim + BATCHED * batched, *sizes), input_signature(dim).at, dim)
     return add_input(array, dim)
 
 

@@ -1,0 +1,158 @@
+"""Nested lists and arrays, of numbers and of indices: compiled code reads them from the second call on."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from op_checks import python_calls
+
+import dynet_ops as dy
+from dynet_core import ParameterCollection, recorder
+from dynet_core.errors import ArgumentError, DynetError, OutOfRangeError
+from dynet_core.graph import current
+
+compiled = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the plain recorder has no compiled code")
+ROWS = [[1, 2.5, -3], [4.0, 5, 1e300]]
+LISTS = {"rows": ROWS, "tuples": ((1, 2), [3, 4], (5, 6)), "column": [[1], [2]], "flat": [1, 2.5], "one": [[7]]}
+
+
+@pytest.mark.parametrize("batched", [False, True])
+@pytest.mark.parametrize("values", LISTS.values(), ids=LISTS)
+def test_a_tensor_has_the_values_of_its_list(values, batched):
+    with np.errstate(over="ignore"):
+        expected = np.float32(np.array(values))
+    for _ in range(3):
+        x = dy.inputTensor(values, batched=batched)
+        assert x.dim() == ((expected.shape, 1) if not batched else (expected.shape[:-1] or (1,), expected.shape[-1]))
+        np.testing.assert_array_equal(x.npvalue().reshape(expected.shape), expected)
+
+
+@compiled
+@pytest.mark.parametrize("values", [*LISTS.values(), np.ones((2, 3, 2))], ids=[*LISTS, "array"])
+def test_the_second_tensor_of_a_shape_needs_no_python(values):
+    for arguments in ((), (False,), (True,)):
+        dy.inputTensor(values, *arguments)
+        assert python_calls(dy.inputTensor, values, *arguments) == []
+    assert python_calls(dy.inputTensor, values, batched=True) == []
+
+
+numbers = st.one_of(st.integers(-(2**24), 2**24), st.floats(width=32, allow_nan=False))
+
+
+@given(st.integers(1, 5).flatmap(lambda size: st.lists(st.lists(numbers, min_size=size, max_size=size), min_size=1)))
+def test_random_lists(rows):
+    for _ in range(2):
+        for batched in (False, True):
+            value = dy.inputTensor(rows, batched).npvalue()
+            np.testing.assert_array_equal(value.reshape(len(rows), -1), np.float32(np.array(rows)))
+
+
+WRONG = {
+    "uneven": [[1, 2, 3], [1, 2]],
+    "a missing row": [[1, 2, 3], 4],
+    "a nested item": [[1, 2, 3], [1, 2, [3]]],
+    "None": [[1, 2, 3], [1, None, 3]],
+    "a string": [[1, 2, 3], ["1", 2, 3]],
+    "a complex number": [[1, 2, 3], [1, 2j, 3]],
+    "a large int": [[1, 2, 3], [1, 10**400, 3]],
+}
+
+
+@pytest.mark.parametrize("values", WRONG.values(), ids=WRONG)
+def test_a_wrong_list_of_a_known_shape_is_refused_and_records_nothing(values):
+    with pytest.raises(DynetError) as first:
+        dy.inputTensor(values)
+    dy.inputTensor(ROWS)
+    before = current().records.ends()
+    with pytest.raises(type(first.value)) as second:
+        dy.inputTensor(values)
+    assert str(second.value) == str(first.value)
+    assert current().records.ends() == before
+    np.testing.assert_array_equal(dy.inputTensor([[1, 2, 3], [4, 5, 6]]).npvalue(), [[1, 2, 3], [4, 5, 6]])
+
+
+@pytest.mark.parametrize("values", [[[True, False]], [[np.int64(1), np.float32(2)]], [[np.bool_(True), 2]]])
+def test_other_numbers_in_lists(values):
+    for _ in range(3):
+        np.testing.assert_array_equal(dy.inputTensor(values).npvalue(), np.float32(np.array(values)))
+
+
+def test_the_flag_of_a_tensor_is_no_device_of_a_vector():
+    dy.inputTensor(np.ones(3), True)
+    dy.inputVector(np.ones(3))
+    with pytest.raises(DynetError, match="device"):
+        dy.inputVector(np.ones(3), True)
+
+
+# Arrays of indices
+
+
+@pytest.fixture
+def table():
+    return ParameterCollection().lookup_parameters_from_numpy(np.arange(12.0).reshape(6, 2))
+
+
+@pytest.fixture
+def columns():
+    return dy.inputTensor(np.arange(18.0).reshape(6, 3), batched=True)
+
+
+ARRAYS = {
+    "int64": np.array([5, 0, 2]),
+    "int32": np.array([5, 0, 2], np.int32),
+    "every other": np.array([5, 9, 0, 9, 2, 9])[::2],
+    "backwards": np.array([2, 0, 5])[::-1],
+    "read-only": np.broadcast_to(np.array(3), (3,)),
+}
+OTHERS = {
+    "uint8": np.array([5, 0, 2], np.uint8),
+    "big-endian": np.array([5, 0, 2], ">i8"),
+    "subclass": np.array([5, 0, 2]).view(np.recarray),
+}
+
+
+@pytest.mark.parametrize("indices", [*ARRAYS.values(), *OTHERS.values()], ids=[*ARRAYS, *OTHERS])
+def test_arrays_of_indices_pick_what_lists_pick(table, columns, indices):
+    for _ in range(3):
+        for call, x in calls(table, columns):
+            np.testing.assert_array_equal(call(x, indices).npvalue(), call(x, indices.tolist()).npvalue())
+
+
+def calls(table, columns):
+    return (
+        (dy.lookup_batch, table),
+        (type(table).batch, table),
+        (dy.pick_batch, columns),
+        (dy.pickneglogsoftmax_batch, columns),
+    )
+
+
+@compiled
+@pytest.mark.parametrize("indices", ARRAYS.values(), ids=ARRAYS)
+def test_the_second_array_of_indices_needs_no_python(table, columns, indices):
+    for call, x in calls(table, columns):
+        call(x, indices)
+        assert python_calls(call, x, indices) == []
+
+
+@pytest.mark.parametrize(("index", "error"), [(6, OutOfRangeError), (-1, OutOfRangeError), (1 << 40, OutOfRangeError)])
+def test_an_array_with_a_wrong_index_is_refused_and_records_nothing(table, columns, index, error):
+    for call, x in calls(table, columns):
+        call(x, np.array([0, 1, 2]))
+        before = current().records.ends()
+        with pytest.raises(error, match=str(index)):
+            call(x, np.array([0, index, 2]))
+        assert current().records.ends() == before
+
+
+def test_arrays_that_are_no_list_of_indices_are_refused(table):
+    dy.lookup_batch(table, np.array([0, 1]))
+    for indices in (np.array(1), np.array([[0, 1]]), np.array([[0], [1]]), np.array([0.5, 1.0]), np.array([], int)):
+        with pytest.raises(DynetError, match="ind"):
+            dy.lookup_batch(table, indices)
+
+
+def test_an_empty_view_of_known_length(table):
+    dy.lookup_batch(table, [0])
+    with pytest.raises(ArgumentError, match="no indices"):
+        dy.lookup_batch(table, np.array([0])[:0])

@@ -215,6 +215,18 @@ def test_an_update_without_a_gradient_is_warned_of_once():
     assert p.as_array() == 1 and (E.as_array() == 1).all()
 
 
+def test_an_update_before_any_backward_of_the_process_is_warned_of():
+    program = """
+import dynet as dy
+model = dy.Model()
+p = model.parameters_from_numpy([1.0])
+trainer = dy.AdamTrainer(model)
+(p * 2.0).value()
+trainer.update()
+"""
+    assert run(program).count("DynetWarning: AdamTrainer.update: since the last update, no backward") == 1
+
+
 @pytest.mark.parametrize("frozen", [False, True])
 def test_gradients_that_are_zero_are_no_reason_to_warn(frozen):
     model = dy.Model()

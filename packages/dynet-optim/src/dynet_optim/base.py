@@ -48,7 +48,7 @@ class Trainer(Options, Resumable, OtherNames):
 
     def _begin(self) -> None:
         """Create the attributes that are not pickled with the trainer."""
-        self._passes = -1  # how many backward passes had run when the last update ended; -1 before the first update
+        self._passes = 0  # how many backward passes had run when the last update ended; 0 before the first update
         self._table = Table(self._collection, self.rule)
         self._shrinking: Table | None = None  # the table for weight decay, made when it is first needed
 

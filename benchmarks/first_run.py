@@ -3,9 +3,10 @@
     python benchmarks/first_run.py
     python benchmarks/first_run.py /path/to/old/tree --rounds 3
 
-A run is a process of its own with an empty cache directory; a second one finds what it has left. With another source
-tree the two take turns; both run this tree's programs. A figure is the median over the rounds: CPU seconds of the
-first run, its wall time, CPU seconds of the second, and how many files the cache then has.
+A run is a process of its own with an empty cache directory; a second one finds what it has left. "own op" is a
+program with an op that the user has defined; the same program without this op has run before. With another source tree
+the two take turns; both run this tree's programs. A figure is the median over the rounds: CPU seconds of the first run,
+its wall time, CPU seconds of the second, and how many files the cache then has.
 """
 
 from __future__ import annotations
@@ -25,13 +26,32 @@ from competitors import cpu_model
 
 NEW = Path(__file__).resolve().parents[1]
 TANH = "import dynet as dy; dy.tanh(dy.scalarInput(1.0)).value()"
+WITHOUT_OP = """
+import dynet as dy
+from dynet_kernels import formula as f
+from dynet_ops.kinds import elementwise
+m = dy.ParameterCollection()
+W, x = m.add_parameters((20, 20)), m.add_parameters(20)
+act = dy.tanh
+"""
+OWN_OP = """
+@elementwise(reference=None)
+def act(x: dy.Expression) -> dy.Expression:
+    return x * f.logistic(1.702 * x)
+"""
+TRAINED = """
+dy.squared_norm(act(dy.logistic(W * x))).backward()
+dy.SimpleSGDTrainer(m).update()
+"""
+BEFORE = {"own op": ["-c", WITHOUT_OP + TRAINED]}
+"""Programs that run before the first run of others, in the same cache, and are not measured."""
 TAGGER = [str(NEW / "examples" / "tagger" / "train.py"), "--epochs", "1", "--limit", "50"]
 
 
 def programs() -> dict[str, list[str]]:
     """The arguments to Python, by name."""
     (readme,) = re.findall(r"```python\n(.*?)```", (NEW / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    found = {"tanh": ["-c", TANH], "README": ["-c", readme]}
+    found = {"tanh": ["-c", TANH], "README": ["-c", readme], "own op": ["-c", WITHOUT_OP + OWN_OP + TRAINED]}
     if importlib.util.find_spec("tqdm") and importlib.util.find_spec("conllu"):  # the group `examples` is installed
         found["tagger"] = TAGGER
     return found
@@ -53,10 +73,12 @@ def seconds_of(tree: Path, program: list[str], cache: Path, folder: Path) -> tup
     return used.ru_utime + used.ru_stime, time.perf_counter() - began
 
 
-def measure(tree: Path, program: list[str]) -> tuple[float, float, float, int]:
+def measure(tree: Path, program: list[str], before: list[str] | None = None) -> tuple[float, float, float, int]:
     with tempfile.TemporaryDirectory() as name:
         cache, folder = Path(name) / "cache", Path(name) / "empty"
         folder.mkdir()
+        if before:
+            seconds_of(tree, before, cache, folder)
         cold, wall = seconds_of(tree, program, cache, folder)
         warm, _ = seconds_of(tree, program, cache, folder)
         return cold, wall, warm, len(list(cache.glob("*.o")))
@@ -78,7 +100,8 @@ def main() -> None:
     print(f"{'program':10}{'tree':6}{'first, CPU':>12}{'wall':>8}{'second, CPU':>13}{'files':>7}", flush=True)
     for name in options.programs:
         rounds = [
-            {tree: measure(root, programs()[name]) for tree, root in trees.items()} for _ in range(options.rounds)
+            {tree: measure(root, programs()[name], BEFORE.get(name)) for tree, root in trees.items()}
+            for _ in range(options.rounds)
         ]
         for tree in trees:
             cold, wall, warm, files = map(statistics.median, zip(*(each[tree] for each in rounds)))

@@ -36,6 +36,18 @@ OPS = {
     "E[numpy.int64]": "E[five]",
     "scalarInput(1.5)": "dy.scalarInput(1.5)",
     "inputVector of 3": "dy.inputVector(numbers)",
+    "inputTensor of an array": "dy.inputTensor(matrix)",
+    "inputTensor of a list": "dy.inputTensor(rows)",
+    "zeros(100)": "dy.zeros(100)",
+    "ones((1, 20))": "dy.ones((1, 20))",
+    "reshape of a batch": "dy.reshape(columns, (2, 5), 8)",
+    "sum_dim": "dy.sum_dim(columns, [0])",
+    "mean_dim": "dy.mean_dim(columns, [0], False)",
+    "lookup_batch of a list": "dy.lookup_batch(E, indices)",
+    "lookup_batch of an array": "dy.lookup_batch(E, array)",
+    "pick_batch of a list": "dy.pick_batch(columns, indices)",
+    "pick_batch of an array": "dy.pick_batch(columns, array)",
+    "pickneglogsoftmax_batch": "dy.pickneglogsoftmax_batch(columns, indices)",
     "lstm add_input(x)": "state = state.add_input(x)",
     "renew_cg()": "dy.renew_cg()",
     "value() of a scalar": "s.value()",
@@ -50,6 +62,7 @@ x = dy.inputVector(vector)
 y = W * x + b
 s = dy.sum_elems(y)
 t = dy.tanh(x)
+columns = dy.lookup_batch(E, indices)
 s.value(), t.value()
 state = lstm.initial_state().add_input(x)
 """
@@ -70,6 +83,10 @@ def make(dy, minibatch, seed, statement):
         "vector": [0.1 * number for number in range(SIZE)],
         "numbers": [0.1, 0.2, 0.3],
         "five": numpy.int64(5),
+        "matrix": numpy.linspace(0.0, 1.0, SIZE * SIZE).reshape(SIZE, SIZE),
+        "rows": numpy.linspace(0.0, 1.0, SIZE * SIZE).reshape(SIZE, SIZE).tolist(),
+        "indices": list(range(8)),
+        "array": numpy.arange(8),
     }
     chain = Chain(statement, known)
     return Steps(chain, chain, chain, parameters=parameters)

@@ -51,7 +51,7 @@ USE = """
 def shipped(tmp_path_factory):
     """A folder with the code of a planner and two shards for a general kind of CPU."""
     folder = tmp_path_factory.mktemp("shipped")
-    cached = {"DYNET_CACHE_DIR": str(tmp_path_factory.mktemp("cache")), "DYNET_CPU": ""}
+    cached = {"DYNET_CACHE_DIR": str(tmp_path_factory.mktemp("cache")), "DYNET_CPU": "", "DYNET_RECORDS": ""}
     run(KERNELS_OF_PROGRAM, BUILD, arguments=[folder], environment=cached)
     return folder
 
@@ -59,7 +59,7 @@ def shipped(tmp_path_factory):
 def use(folder, cache_directory, **environment):
     """Load the shards: whether TVM was imported, how many files of code were compiled, and what was said."""
     search = os.pathsep.join([str(Path(cache.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    known = {"PYTHONPATH": search, "DYNET_CACHE_DIR": str(cache_directory), "DYNET_CPU": ""}
+    known = {"PYTHONPATH": search, "DYNET_CACHE_DIR": str(cache_directory), "DYNET_CPU": "", "DYNET_RECORDS": ""}
     program = "\n".join(line[4:] for line in (KERNELS_OF_PROGRAM + USE).splitlines())
     done = subprocess.run(
         [sys.executable, "-c", program, str(folder)],
@@ -116,7 +116,7 @@ def test_kernels_tuned_for_this_cpu_are_compiled(shipped, tmp_path, monkeypatch)
 def test_code_for_a_general_kind_is_found_in_the_cache_too(tmp_path):
     """As an image of a container has it, made by `python -m dynet_kernels.build --for KIND`."""
     cached = tmp_path / "cache"
-    run(KERNELS_OF_PROGRAM, BUILD, environment={"DYNET_CACHE_DIR": str(cached), "DYNET_CPU": ""})
+    run(KERNELS_OF_PROGRAM, BUILD, environment={"DYNET_CACHE_DIR": str(cached), "DYNET_CPU": "", "DYNET_RECORDS": ""})
     assert use(tmp_path, cached) == (3, "")
 
 

@@ -40,13 +40,17 @@ def on(number: int | None, work: Callable):
 
 
 def value_and_gradients(op: Op, sample: Sample, leaf) -> list[np.ndarray]:
-    """A node's value, and the gradients of its operands, which are inputs or parameters."""
+    """The values of two nodes, and the gradients of their operands, which are inputs or parameters.
+
+    Both nodes have the same operands, so that threads of a GPU add to one gradient at the same time.
+    """
     dy.renew_cg()
     leaves = [leaf(array) for array in testing.draw(op, sample)]
-    result = testing.record(op, sample, [one.expression for one in leaves])
-    value = testing.value_of(result)
-    testing.functional(result, testing.weights_for(result)).backward(full=leaf is testing.Input)
-    return [value, *[one.gradient() for one in leaves]]
+    results = [testing.record(op, sample, [one.expression for one in leaves]) for _ in range(2)]
+    values = np.stack([testing.value_of(result) for result in results])
+    loss = dy.esum([testing.functional(result, testing.weights_for(result)) for result in results])
+    loss.backward(full=leaf is testing.Input)
+    return [values, *[one.gradient() for one in leaves]]
 
 
 def assert_near(what: str, actual: np.ndarray, expected: np.ndarray, allowed: float) -> None:

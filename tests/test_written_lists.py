@@ -1,0 +1,85 @@
+"""Kernels write to the address lists that they declare. Threads share the work by these declarations.
+
+The test reads the code that a kernel emits: it follows each address from the list that it was loaded from to the stores
+that it is used in.
+"""
+
+import re
+from collections import defaultdict
+
+import pytest
+
+import dynet  # noqa: F401  # adds the kernels of all ops
+from dynet_kernels import tir
+from dynet_kernels.table import KERNELS
+
+FIRST = 1000  # the number that stands for the list of a kernel's first parameter: no fixed list has so high a number
+NAME = re.compile(r"\b[A-Za-z_]\w*\b")
+CHOSEN = 9999  # stands for a list that the kernel chooses from several, which it may only read
+SILENT = {"fill.stretches", "sum", "scaled_sum"}
+"""Kernels that declare nothing. They write to list 0, and their columns are never divided between threads."""
+WITHOUT_LISTS = {"fill", "gradient_norm"}
+"""Kernels that write to addresses that are parameters."""
+
+
+def declared(kernel) -> set[int]:
+    """The lists that a kernel declares to write."""
+    targets = kernel.targets(tuple(range(FIRST, FIRST + len(kernel.parameters))))
+    if targets is not None:
+        return {list_number for list_number, _ in targets}
+    return {FIRST + kernel.parameters.index(name) for name in kernel.written}
+
+
+def emitted(kernel, target: str, monkeypatch) -> str:
+    """The code of a kernel, in which a variable that holds an address has the number of its list in its name."""
+
+    numbers = {name: FIRST + place for place, name in enumerate(kernel.parameters)}
+
+    def named(plain):
+        def address(instruction, role, column):
+            name = getattr(role, "name", None)
+            number = int(role) if name is None else numbers.get(name, CHOSEN)
+            return tir.let(plain(instruction, role, column), f"list{number}")
+
+        return address
+
+    for name in ("address", "shared_address"):
+        monkeypatch.setattr(tir.Instruction, name, named(getattr(tir.Instruction, name)))
+    return str(kernel.cpu(16) if target == "cpu" else kernel.cuda())
+
+
+def written(code: str) -> set[int]:
+    """The lists that emitted code writes to."""
+    (memory,) = re.findall(r"(\w+) = T\.decl_buffer\(\(T\.int64\(\d+\),\), data=memory\)", code)
+    stores = [
+        re.compile(rf"^{memory}\[(.*?)\] = "),
+        re.compile(rf"^T\.masked_store\({memory}, .*?, T\.Ramp\((.*?), T\.int64\(1\)"),
+        re.compile(rf"atomic.*T\.address_of\({memory}\[(.*?)\]\)"),
+    ]
+    known: defaultdict[str, set[int]] = defaultdict(set)  # variable -> the lists that its value was computed from
+    found: set[int] = set()
+
+    def sources(expression: str) -> set[int]:
+        named = [known[name] for name in NAME.findall(expression)]
+        return {int(number) for number in re.findall(r"\blist(\d+)", expression)}.union(*named)
+
+    for line in map(str.strip, code.splitlines()):
+        for store in stores:
+            if match := store.search(line):
+                found |= sources(match[1])
+        if f"{memory}[" in line:
+            continue  # what is loaded from the memory of numbers is no address
+        if match := re.match(r"(\w+): T\.let\[T\.int64\] = (.*)", line):
+            known[match[1]] = sources(match[2])
+        elif match := re.match(r"(\w+)\[T\.int64\(0\)\] = (.*)", line):  # a variable that changes
+            known[match[1]] |= sources(match[2])
+    return found
+
+
+@pytest.mark.parametrize("target", ["cpu", "cuda"])
+@pytest.mark.parametrize("name", [name for name, _ in KERNELS.items()])
+def test_a_kernel_writes_what_it_declares(name, target, monkeypatch):
+    found = written(emitted(KERNELS[name], target, monkeypatch))
+    assert bool(found) == (name not in WITHOUT_LISTS)
+    if name not in SILENT:
+        assert found == declared(KERNELS[name])

@@ -116,15 +116,18 @@ def package(session, package):
 @nox.session
 def coverage(session):
     """Measure which lines of the packages the tests execute, also in child processes. Fail below 95 %."""
-    requirements = group("test", "examples", "coverage")
+    requirements = group("test", "examples", "coverage", "mpi")
     session.install("-r", "requirements.txt", "-e", "packages/dynet-kernels[cuda]", *requirements)
-    # With an empty cache, the code that emits kernels runs, too.
-    session.env["DYNET_CACHE_DIR"] = session.create_tmp()
+    # With an empty cache, the code that emits kernels runs, too. Some tests run programs in other directories.
+    session.env["DYNET_CACHE_DIR"] = str(Path(session.create_tmp()).resolve() / "cache")
     # "sysmon" is the faster way to count lines. Python has it from 3.12 on.
     session.env["COVERAGE_CORE"] = "sysmon" if sys.version_info >= (3, 12) else "ctrace"
     session.run("coverage", "erase")
-    chosen = session.posargs or ["--ignore=tests/parity", "--ignore=tests/stress"]
-    session.run("coverage", "run", "-m", "pytest", *chosen)
+    # This test fails because `coverage` itself calls what the test watches for.
+    without = "--deselect=packages/dynet-core/tests/test_hostile_pickles.py::test_nothing_is_called"
+    parts = [["--ignore=tests/parity", "--ignore=tests/stress", "-m", "not cuda", without], ["tests/cuda"]]
+    for part in [session.posargs] if session.posargs else parts:
+        session.run("coverage", "run", "-m", "pytest", *part)
     session.run("coverage", "combine")
     session.run("coverage", "report", "--skip-covered", "--fail-under=95")
 

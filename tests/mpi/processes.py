@@ -49,8 +49,10 @@ def in_fork(function, *arguments) -> None:
 def finalize_at_the_end() -> None:
     from mpi4py import MPI
 
-    made().total(1)
+    trainer = made()
+    trainer.total(1)
     MPI.Finalize()
+    print("rank", trainer.rank, "of", trainer.size, flush=True)
 
 
 def finalize_too_early() -> None:

@@ -9,7 +9,7 @@ BEFORE = "MPI.Finalize() was called before"
 @pytest.mark.parametrize(
     ("program", "said"),
     [
-        ("finalize_at_the_end", []),
+        ("finalize_at_the_end", ["rank"]),
         ("finalize_too_early", [AFTER_ALL, AFTER_ALL]),
         ("finalize_before", [BEFORE]),
         ("not_initialized", ["mpi4py.rc.initialize is False; call MPI.Init() before"]),

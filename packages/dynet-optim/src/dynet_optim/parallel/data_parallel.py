@@ -84,6 +84,8 @@ class DataParallel:
             raise ArgumentError(f"DataParallel: compare_every is {compare_every}; it must not be negative")
         self._meeting: Any = meeting()
         self._comm: Any = self._meeting and self._meeting.comm
+        # Kept here, because MPI does not say them any more when it is finalized.
+        self._rank, self._size = (self._comm.rank, self._comm.size) if self._comm else (0, 1)
         self._updates = 0
         if self._comm:
             self._number = next(COUNT)
@@ -130,12 +132,12 @@ class DataParallel:
     @property
     def rank(self) -> int:
         """The number of this process, from 0 to `size` - 1."""
-        return self._comm.rank if self._comm else 0
+        return self._rank
 
     @property
     def size(self) -> int:
         """The number of processes."""
-        return self._comm.size if self._comm else 1
+        return self._size
 
     @property
     def learning_rate(self) -> float:

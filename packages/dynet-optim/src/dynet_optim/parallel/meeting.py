@@ -44,7 +44,7 @@ class Meeting:
     """
 
     def __init__(self, comm: Any):
-        self.comm = comm
+        self.comm, self.rank = comm, comm.rank
         self.headers = np.zeros((comm.size, FIELDS), np.int64)  # the headers of all ranks at the last call of `meet`
         self.updates = 0  # how many updates this rank has done, by the trainer that was used last
         self.over = ""
@@ -65,7 +65,7 @@ class Meeting:
         try:
             with contextlib.suppress(ParallelError):
                 self.meet("end", self.updates)
-            self.over = self.over or f"DataParallel: rank {self.comm.rank} has ended"
+            self.over = self.over or f"DataParallel: rank {self.rank} has ended"
         finally:
             self._exchanging.release()
 
@@ -82,7 +82,7 @@ class Meeting:
         self._check_process()
         if not self._exchanging.acquire(blocking=False):
             self._refused = ParallelError(
-                f"DataParallel: rank {self.comm.rank} is in the middle of an exchange, in another thread or before a "
+                f"DataParallel: rank {self.rank} is in the middle of an exchange, in another thread or before a "
                 "signal handler was called. Only one thread at a time may exchange, and all ranks in the same order"
             )
             raise self._refused
@@ -101,7 +101,7 @@ class Meeting:
         """Raise a ParallelError if this process is a forked child of the rank, or MPI is finalized."""
         if os.getpid() != self.process:
             raise ParallelError(
-                f"DataParallel: this process was forked from rank {self.comm.rank} and is no rank, so it cannot "
+                f"DataParallel: this process was forked from rank {self.rank} and is no rank, so it cannot "
                 "exchange anything with others. Return its results to the rank, as multiprocessing.Pool does; to train "
                 "alone, use the trainer itself"
             )
@@ -161,7 +161,7 @@ class Meeting:
         """
         if action == "end":
             return
-        headers, rank = self.headers, self.comm.rank
+        headers, rank = self.headers, self.rank
         who = f"DataParallel.{action}: rank {rank}" if action != "start" else f"DataParallel: rank {rank}"
         ended = np.flatnonzero(headers[:, ACTION] == ACTIONS.index("end"))
         if len(ended):

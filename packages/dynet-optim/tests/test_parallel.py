@@ -116,6 +116,7 @@ def test_wrong_arguments(arguments, error, message):
     [
         ({"s": "x"}, ArgumentTypeError, "DataParallel.update: s must be a number"),
         ({"s": np.inf}, ArgumentError, "s must be a finite number"),
+        ({"s": 3e37, "examples": 1}, ArgumentError, r"learning rate 100.0 times s, 3e\+37, is too large"),
         ({"examples": 1.5}, ArgumentError, "whole number"),
         ({"examples": -1}, ArgumentError, "examples is -1"),
         ({}, ArgumentError, "needs the number of this rank's examples"),
@@ -125,7 +126,7 @@ def test_wrong_arguments_of_update_change_nothing(arguments, error, message):
     model = Model()
     model.draw_gradients()
     before, gradients = model.values(), model.gradients()
-    parallel = DataParallel(SimpleSGDTrainer(model.collection), average=True)
+    parallel = DataParallel(SimpleSGDTrainer(model.collection, 100.0), average=True)
     with pytest.raises(error, match=message):
         parallel.update(**arguments)
     for known, found in zip([*before, *gradients], [*model.values(), *model.gradients()]):

@@ -201,12 +201,12 @@ class DataParallel:
         factor = checked("DataParallel.update: s", s, FINITE)
         count = self._checked_examples(examples)
         trainer = self.trainer
+        # The trainer would find this only after the exchange, when each rank's gradients are replaced by the sums.
+        if not all(abs(number) < TOO_LARGE for number in trainer._numbers(factor)):
+            raise ArgumentError(
+                f"DataParallel.update: learning rate {trainer.learning_rate} times s, {factor}, is too large"
+            )
         if self._comm:
-            # The trainer would find this after the exchange, when each rank's gradients are replaced by the sums.
-            if not all(abs(number) < TOO_LARGE for number in trainer._numbers(factor)):
-                raise ArgumentError(
-                    f"DataParallel.update: learning rate {trainer.learning_rate} times s, {factor}, is too large"
-                )
             with self._meeting.exchange():
                 self._add_up(factor, count)
         trainer.update() if factor == 1.0 else trainer.update(factor)

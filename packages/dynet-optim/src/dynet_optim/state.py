@@ -219,10 +219,12 @@ def _as_sum(number: float) -> list[float]:
 
 
 def _as_bits(number: float) -> list[float]:
+    """Return the 64 bits of a float64 as three whole numbers, the lowest bits first; see `as_three`."""
     (bits,) = struct.unpack("<Q", struct.pack("<d", number))
     return [PART + (bits >> place * PART_BITS) % PART for place in range(3)]
 
 
 def _from_bits(parts: Sequence[float]) -> float:
+    """Return the number from which `_as_bits` made `parts`."""
     bits = sum((int(part) - PART) << place * PART_BITS for place, part in enumerate(parts))
     return struct.unpack("<d", struct.pack("<Q", bits % 2**64))[0]

@@ -240,6 +240,7 @@ class DataParallel:
         self._gradients.add_up(rows, headers[:, TOUCHED].copy())
 
     def _note_known(self) -> None:
+        """Remember that all present parameters have the same values on all ranks."""
         self._known_shapes, self._known = self._shapes, {parameter._storage for parameter in self._everything()}
 
     def _checked_examples(self, examples: int | None) -> int:

@@ -216,6 +216,7 @@ def parameters_added_later_with_other_values(rank, folder):
     np.testing.assert_array_equal(w.as_array(), 1 - 0.25 * trainer.size)
     dy.reset_random_seed(3)  # the way out
     collection.add_parameters(3)
+    gradient(w)
     trainer.update()
     trainer.compare()
 

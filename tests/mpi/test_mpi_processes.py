@@ -13,9 +13,9 @@ BEFORE = "MPI.Finalize() was called before"
         ("finalize_too_early", [AFTER_ALL, AFTER_ALL]),
         ("finalize_before", [BEFORE]),
         ("not_initialized", ["mpi4py.rc.initialize is False; call MPI.Init() before"]),
-        ("fork", ["child: DataParallel: this process, ", "was forked from", "was forked from", "2.0"]),
-        ("spawn", ["child: DataParallel: this process, ", "2.0"]),
-        ("subprocesses", ["child: DataParallel: this process, ", "2.0"]),
+        ("fork", ["is a child of process", "was forked from", "was forked from", "2.0"]),
+        ("spawn", ["is a child of process", "2.0"]),
+        ("subprocesses", ["is a child of process", "2.0"]),
     ],
 )
 def test_programs_that_end_well(run, program, said):

@@ -84,8 +84,7 @@ class DataParallel:
             raise ArgumentError(f"DataParallel: compare_every is {compare_every}; it must not be negative")
         self._meeting: Any = meeting()
         self._comm: Any = self._meeting and self._meeting.comm
-        # Kept here, because MPI does not say them any more when it is finalized.
-        self._rank, self._size = (self._comm.rank, self._comm.size) if self._comm else (0, 1)
+        self._rank, self._size = (self._meeting.rank, self._meeting.size) if self._comm else (0, 1)
         self._updates = 0
         if self._comm:
             self._number = next(COUNT)

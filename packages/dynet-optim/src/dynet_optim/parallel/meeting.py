@@ -44,7 +44,7 @@ class Meeting:
     """
 
     def __init__(self, comm: Any):
-        self.comm, self.rank = comm, comm.rank
+        self.comm, self.rank, self.size = comm, comm.rank, comm.size  # MPI says the last two only until it is finalized
         self.headers = np.zeros((comm.size, FIELDS), np.int64)  # the headers of all ranks at the last call of `meet`
         self.updates = 0  # how many updates this rank has done, by the trainer that was used last
         self.over = ""

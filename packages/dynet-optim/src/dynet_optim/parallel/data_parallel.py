@@ -84,9 +84,10 @@ class DataParallel:
             raise ArgumentError(f"DataParallel: compare_every is {compare_every}; it must not be negative")
         self._meeting: Any = meeting()
         self._comm: Any = self._meeting and self._meeting.comm
-        self._rank, self._size = (self._meeting.rank, self._meeting.size) if self._comm else (0, 1)
+        self._rank: int = self._meeting.rank if self._meeting else 0
+        self._size: int = self._meeting.size if self._meeting else 1
         self._updates = 0
-        if self._comm:
+        if self._meeting:
             self._number = next(COUNT)
             # `_meet` sets the first four. `_model`: facts that must be the same on all ranks. `_digest`: the hash of
             # these facts. `_shapes`: a hash of the parameters' shapes. `_version`: the version of PARAMETER_ROWS, the

@@ -5,54 +5,15 @@ Each scene is a function of this rank's number; all run one after another in one
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
-import re
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from scene_tools import RANK, SCENES, gradient, model, other, raises, scene
 
 import dynet as dy
-
-SCENES: list[Callable[[int, Path], None]] = []
-RANK = int(os.environ["PMI_RANK"])
-
-
-def scene(function: Callable[[int, Path], None]) -> Callable[[int, Path], None]:
-    SCENES.append(function)
-    return function
-
-
-@contextlib.contextmanager
-def raises(kind: type[Exception], message: str) -> Iterator[None]:
-    """Check that the block raises an error of this kind, with a message in which this regular expression is found."""
-    try:
-        yield
-    except kind as error:
-        assert type(error) is kind, error
-        assert re.search(message, str(error)), str(error)
-    else:
-        raise AssertionError(f"no {kind.__name__}")
-
-
-def model(shape: tuple[int, ...] = (2,), frozen: bool = False) -> tuple[dy.ParameterCollection, dy.Parameters]:
-    collection = dy.ParameterCollection()
-    w = collection.add_parameters(shape, init=1.0)
-    w.set_updated(not frozen)
-    return collection, w
-
-
-def gradient(w: dy.Parameters, size: float = 1.0) -> None:
-    dy.renew_cg()
-    (size * dy.sum_elems(w)).backward()
-
-
-def other(mine: object, others: object) -> object:
-    """The first for all ranks but number 1, which has the second."""
-    return others if RANK == 1 else mine
 
 
 @scene
@@ -214,27 +175,49 @@ def means(rank, folder):
 
 @scene
 def parameters_of_rank_0(rank, folder):
-    """All get them at the start, and those of parameters that are added later, however they were initialised."""
+    """All get them at the start, however they were initialised."""
     collection, w = model()
     w.set_value(np.full(2, float(rank)))
     if rank == 1:
         dy.reset_random_seed(99)
     trainer = dy.DataParallel(dy.SimpleSGDTrainer(collection))
     np.testing.assert_array_equal(w.as_array(), 0)
-    collection.add_parameters((3, 3))
-    added = collection.add_parameters(3, init=float(rank))
-    trainer.total(1)  # an exchange of another kind comes first
-    gradient(w)
-    trainer.update()
-    np.testing.assert_array_equal(added.as_array(), 0)
+    collection.add_parameters((3, 3))  # the random numbers for it are those of rank 0, too
     trainer.compare()
 
 
 @scene
 def parameters_added_later_are_initialised_alike(rank, folder):
     collection, w = model()
-    trainer = dy.DataParallel(dy.SimpleSGDTrainer(collection))
+    trainer = dy.DataParallel(dy.SimpleSGDTrainer(collection, 0.25))
     collection.add_parameters((3, 3))
+    trainer.compare()
+    gradient(w)
+    trainer.update()
+    np.testing.assert_array_equal(w.as_array(), 1 - 0.25 * trainer.size)
+
+
+@scene
+def parameters_added_later_with_other_values(rank, folder):
+    """Their gradients would be wrong. Nothing has changed, so the update can be done when the values are the same."""
+    collection, w = model()
+    trainer = dy.DataParallel(dy.SimpleSGDTrainer(collection, 0.25))
+    collection.add_parameters((3, 3), init=1.0)
+    if rank == 1:
+        dy.ParameterCollection().add_parameters(50)  # draws random numbers
+    added = collection.add_parameters(3)
+    trainer.total(1)  # an exchange of another kind comes first
+    gradient(w)
+    for _ in "ab":
+        with raises(dy.ParallelError, "update: /_2, which was added later, has other initial values on rank 1 than on"):
+            trainer.update()
+    added.set_value(np.ones(3))
+    trainer.update()
+    np.testing.assert_array_equal(w.as_array(), 1 - 0.25 * trainer.size)
+    dy.reset_random_seed(3)  # the way out
+    collection.add_parameters(3)
+    gradient(w)
+    trainer.update()
     trainer.compare()
 
 
@@ -252,6 +235,10 @@ def dropout(rank, folder):
     masks = np.empty((trainer.size, 64), np.float32)
     trainer._comm.Allgather(drawn(), masks)
     assert len(np.unique(masks, axis=0)) == trainer.size
+    again = np.empty_like(masks)
+    dy.reset_random_seed(5)
+    trainer._comm.Allgather(drawn(), again)
+    np.testing.assert_array_equal(again, masks)  # also if the seed is set after `DataParallel` is made
     for _ in range(rank):
         drawn()
     trainer.save(folder / "dropout")
@@ -290,6 +277,36 @@ def wrong_arguments_of_one_rank(rank, folder):
                 trainer.update(wrong)
     gradient(w)
     trainer.update()
+
+
+@scene
+def a_factor_that_is_too_large(rank, folder):
+    """It is found before anything is exchanged, too."""
+    collection, w = model()
+    trainer = dy.DataParallel(dy.SimpleSGDTrainer(collection, 100.0))
+    trainer.set_clip_threshold(0)
+    gradient(w)
+    with raises(dy.ArgumentError, "DataParallel.update: learning rate 100.0 times s, 3e.37, is too large"):
+        trainer.update(3e37)
+    trainer.update(0.25)
+    np.testing.assert_array_equal(w.as_array(), 1 - 25 * trainer.size)
+
+
+@scene
+def gradients_that_are_zero(rank, folder):
+    """No rank warns if one of them had a backward pass; warnings are errors here."""
+    collection, w = model()
+    trainer = dy.DataParallel(dy.SimpleSGDTrainer(collection, 0.25))
+    for _ in range(2):
+        if rank == 1:
+            dy.renew_cg()
+            dy.rectify(dy.sum_elems(w) - 9).backward()
+        trainer.update()
+    with raises(dy.DynetWarning, "no backward"):
+        trainer.update()
+    gradient(w)
+    trainer.update()
+    np.testing.assert_array_equal(w.as_array(), 1 - 0.25 * trainer.size)
 
 
 @scene
@@ -343,11 +360,15 @@ def errors_that_cannot_be_sent(rank, folder):
 @scene
 def one_that_ends(rank, folder):
     """The last scene: the others are told so each time that they go on, and do not wait for it."""
-    trainer = dy.DataParallel(dy.SimpleSGDTrainer(model()[0]))
+    collection, w = model()
+    trainer = dy.DataParallel(dy.SimpleSGDTrainer(collection))
+    for _ in "ab":
+        gradient(w)
+        trainer.update()
     if rank == 1:
         return
     for _ in "ab":
-        with raises(dy.ParallelError, "has done 0 updates and goes on, but rank 1 has ended after 0"):
+        with raises(dy.ParallelError, "has done 2 updates and goes on, but rank 1 has ended after 2"):
             trainer.update()
 
 

@@ -140,6 +140,30 @@ def test_numbers_are_kept_exactly(rate, tmp_path):
     assert other.trainer.learning_rate == rate
 
 
+@pytest.mark.parametrize(
+    "number",
+    [np.inf, 1e40, 3.5e38, 1.7e308, 1e-50, 5e-324, 1e-33, 0.1, 2.0**53, -1.0, -1e-40, -0.1, 0.0, 4194304.0, 12582912.5],
+)
+def test_every_number_is_read_as_it_was_written(number):
+    values = state.as_three([number, number])
+    assert values.dtype == np.float32
+    assert np.isfinite(values).all()
+    assert state.from_three(values) == [number, number]
+
+
+@pytest.mark.parametrize("threshold", [np.inf, 1e40, 1e-50])
+def test_a_trainer_with_odd_settings_is_kept(threshold, tmp_path):
+    training = Training("AdamTrainer", edecay=0.5)
+    training.trainer.set_clip_threshold(threshold)
+    training.trainer.update_epoch(19)
+    training.trainer.learning_rate = 3e38  # the rate at epoch 0 is too large for a float32
+    training.trainer.update_epoch(-20)
+    training.trainer.save(tmp_path / "trainer")
+    other = Training("AdamTrainer", edecay=0.5)
+    other.trainer.populate(tmp_path / "trainer")
+    assert other.trainer._in_files() == training.trainer._in_files()
+
+
 def test_the_state_of_another_trainer_is_refused(tmp_path):
     file = tmp_path / "trainer"
     adam, momentum = Training("AdamTrainer"), Training("MomentumSGDTrainer")

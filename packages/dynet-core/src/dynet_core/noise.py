@@ -12,12 +12,29 @@ import struct
 
 from . import recorder
 
+_rank = 0  # this process's number among those that train one model together; 0 if it trains alone
 _forks = 0  # how many child processes have been forked since `reset`; each child gets a seed that depends on it
 
 
 def reset(seed: int) -> None:
-    """Set the seed. The next key is the first one of this seed's sequence."""
-    set_state(seed, 0, 0)
+    """Set the seed. The next key is the first one of this seed's sequence.
+
+    If several processes train one model, the seed becomes `seed_of_rank(seed, rank)`, so that each draws other numbers.
+    """
+    set_state(seed_of_rank(seed, _rank), 0, 0)
+
+
+def set_rank(rank: int) -> None:
+    """Tell `reset` this process's number among those that train one model together. The present seed stays."""
+    global _rank
+    _rank = rank
+
+
+def seed_of_rank(seed: int, rank: int) -> int:
+    """Return the seed of process number `rank`, computed from `seed`, which is the seed of process 0."""
+    if rank == 0:
+        return seed
+    return int.from_bytes(hashlib.blake2b(f"{seed} {rank}".encode(), digest_size=4).digest(), "little")
 
 
 def state() -> tuple[int, int, int]:

@@ -7,7 +7,11 @@ from .checks import whole
 
 
 def reset_random_seed(seed: int) -> None:
-    """Set the seed of all random numbers: initial values, dropout and noise."""
+    """Set the seed of all random numbers: initial values, dropout and noise.
+
+    Processes that train one model together (`DataParallel`) all give the same seed. They then draw the same initial
+    values, but each draws its own numbers for dropout and noise.
+    """
     seed = whole("reset_random_seed", "the seed", seed)
     random_stream.reset_random_seed(seed)
     noise.reset(seed)

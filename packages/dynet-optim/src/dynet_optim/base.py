@@ -49,6 +49,7 @@ class Trainer(Options, Resumable, OtherNames):
     def _begin(self) -> None:
         """Create the attributes that are not pickled with the trainer."""
         self._passes = 0  # how many backward passes had run when the last update ended; 0 before the first update
+        self._backward_elsewhere = False  # whether another process of a DataParallel had gradients for this update
         self._table = Table(self._collection, self.rule)
         self._shrinking: Table | None = None  # the table for weight decay, made when it is first needed
 
@@ -167,10 +168,7 @@ class Trainer(Options, Resumable, OtherNames):
 
         Do not warn if a backward pass has computed gradients and all are 0, which can happen with a hinge loss.
         """
-        if self._warned:
-            return
-        reached = self._has_trained or missing_gradients.is_reached(self._collection)
-        if self._passes == passes() or not reached:
+        if not (self._warned or self._backward_elsewhere or self._has_backward()):
             self._warned = True
             in_parallel = sys._getframe(3).f_globals["__name__"].startswith("dynet_optim.")
             warnings.warn(
@@ -179,6 +177,10 @@ class Trainer(Options, Resumable, OtherNames):
                 DynetWarning,
                 stacklevel=4 + in_parallel,
             )
+
+    def _has_backward(self) -> bool:
+        """Return whether a backward pass has reached the collection since the last update, as far as is known."""
+        return self._passes != passes() and (self._has_trained or missing_gradients.is_reached(self._collection))
 
     def _apply(self, scale: float) -> None:
         try:

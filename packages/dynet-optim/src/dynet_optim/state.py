@@ -3,12 +3,14 @@
 A trainer keeps *states* for each parameter: tensors of its shape, such as a moving average of gradients. A saved
 trainer is a file in the format of a model file (see `dynet_core.files`). It has a tensor for each state, and one tensor
 with the trainer's own numbers, such as the learning rate, and the state of the random generator of dropout. Tensors are
-float32, so each of these numbers is stored as three float32 numbers that add up to it.
+float32, so each of these numbers is stored as three float32 numbers; see `as_three`.
 """
 
 from __future__ import annotations
 
+import math
 import os
+import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,10 +22,16 @@ from dynet_core.files import model_files
 from dynet_core.files.tensors import StoredTensor
 from dynet_core.memory import Block
 
+from .settings import float32
 from .table import Table
 
-NOT_PICKLED = ("_passes", "_table", "_shrinking")  # attributes of `Trainer` that are not pickled: `_begin` creates them
+# The attributes of `Trainer` that are not pickled. `_begin` creates them.
+NOT_PICKLED = ("_passes", "_backward_elsewhere", "_table", "_shrinking")
 IN_FILES = ("_rate", "_rate0", "_epoch", "_threshold", "_dense", "_updates")  # the trainer's own numbers
+
+# How `as_three` stores a number that is no sum of three float32 numbers: its 64 bits, PART_BITS in each of them.
+PART_BITS = 22
+PART = 1 << PART_BITS
 
 Path = str | os.PathLike[str]
 
@@ -150,9 +158,11 @@ def load(
         raise FileFormatError(f"{fname} is not the state of this {name}: its parameters differ")
     if own.dims != (3 * (len(numbers) + 4),) or not np.isfinite(own.values).all():
         raise FileFormatError(f"{fname}: {own.name} is damaged")
-    *found, high, low, drawn, forks = own.values.reshape(-1, 3).sum(axis=1, dtype=np.float64).tolist()
+    *found, high, low, drawn, forks = from_three(own.values)
     whole = [n for given, n in zip(numbers.values(), found) if isinstance(given, int)]
-    if min(found) < 0 or not all(0 <= n < 2**53 and n == int(n) for n in (*whole, high, low, drawn, forks)):
+    if not all(map(_is_possible, numbers, found)) or not all(
+        0 <= n < 2**53 and n == int(n) for n in (*whole, high, low, drawn, forks)
+    ):
         raise FileFormatError(f"{fname}: {own.name} is damaged")
     for state, block in states:
         block.write(tensors[state.name].values)
@@ -170,12 +180,51 @@ def _states(table: Table) -> list[tuple[StoredTensor, Block]]:
     ]
 
 
+def _is_possible(name: str, number: float) -> bool:
+    """Return whether a trainer's own number may have this value. `name` is one of IN_FILES."""
+    if name == "_epoch":
+        return math.isfinite(number)  # `update_epoch(-1)` may count back
+    return number >= 0 and (name == "_threshold" or number < math.inf)
+
+
 def as_three(numbers: Sequence[float]) -> np.ndarray:
-    """Return a float32 array that has three numbers for each one in `numbers`. The three add up to that number."""
-    parts = []
+    """Return a float32 array that has three numbers for each one in `numbers`, from which `from_three` computes it.
+
+    The three add up to that number. If no three do, because it is infinite, too large or too near to 0, they are its 64
+    bits instead: 22 bits in each, as a whole number from PART to 2 * PART - 1. The two cases cannot be confused: in a
+    sum, the second number is much smaller than the first.
+    """
+    parts: list[float] = []
     for number in numbers:
-        for _ in range(3):
-            part = np.float32(number)
-            parts.append(part)
-            number -= float(part)
+        parts += _as_sum(number) or _as_bits(number)
     return np.array(parts, np.float32)
+
+
+def from_three(values: np.ndarray) -> list[float]:
+    """Return the numbers from which `as_three` made an array."""
+    return [
+        _from_bits(three) if all(PART <= part < 2 * PART for part in three) else math.fsum(three)
+        for three in values.reshape(-1, 3).tolist()
+    ]
+
+
+def _as_sum(number: float) -> list[float]:
+    """Return three float32 numbers that add up to a number, [] if there are none."""
+    parts, rest = [], float(number)
+    for _ in range(3):
+        part = float32(rest)
+        parts.append(part)
+        rest -= part
+    return [] if rest else parts  # the rest is NaN if the number is infinite or too large for a float32
+
+
+def _as_bits(number: float) -> list[float]:
+    """Return the 64 bits of a float64 as three whole numbers, the lowest bits first; see `as_three`."""
+    (bits,) = struct.unpack("<Q", struct.pack("<d", number))
+    return [PART + (bits >> place * PART_BITS) % PART for place in range(3)]
+
+
+def _from_bits(parts: Sequence[float]) -> float:
+    """Return the number from which `_as_bits` made `parts`."""
+    bits = sum((int(part) - PART) << place * PART_BITS for place, part in enumerate(parts))
+    return struct.unpack("<d", struct.pack("<Q", bits % 2**64))[0]

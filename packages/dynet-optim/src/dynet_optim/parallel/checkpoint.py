@@ -1,7 +1,7 @@
 """Checkpoints of `DataParallel`: the parameters, the trainer's state and the position in the data, in one file.
 
 A file is a list of tensors, in this order: a hash of the rest; the parameters; the states of the random generators; the
-numbers of the position; and the trainer's state. Whole numbers are stored as `state.as_three` does: as three float32
+numbers of the position; and the trainer's state. Each whole number is stored as `state.as_three` does: as three float32
 numbers that add up to it.
 """
 

@@ -10,9 +10,11 @@ import contextlib
 import faulthandler
 import functools
 import importlib
+import math
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping
@@ -26,7 +28,7 @@ STARTED = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STE
 PROCESS = "DYNET_MPI_PROCESS"
 """The environment variable in which a rank, a process that MPI has started, stores its process id.
 
-Child processes of the rank inherit the variable. It differs from their own id, so they know that they are no ranks.
+Child processes inherit the variable. It differs from their own id, so they know that they are no ranks.
 """
 PATIENCE = "DYNET_MPI_SECONDS"
 """The environment variable that says how many seconds a process waits for the others to connect; 0 means forever."""
@@ -42,28 +44,67 @@ def world() -> Any:
     """Return an MPI communicator of all processes; None if the program has only this process.
 
     Raises:
-        ParallelError: a launcher has started several processes, but they cannot find each other.
+        ParallelError: a launcher has started several processes, but they cannot find each other, or this process is a
+            child of one of them.
     """
     started = number_started(os.environ)
-    try:
-        with _impatience(started):
-            MPI = mpi()
-    except (ImportError, RuntimeError) as problem:  # mpi4py raises RuntimeError if it finds no MPI
-        if started > 1:
-            reason = str(problem).split("\n")[0]
-            raise ParallelError(
-                f"DataParallel: {started} processes were started, but mpi4py cannot be used ({reason}); "
-                'pip install "dynet-optim[mpi]" brings it'
-            ) from None
-        return None
-    comm = MPI.COMM_WORLD
-    if comm.size == 1 and started > 1:
-        library = MPI.Get_library_version().split("\n")[0].strip("\0 ")
+    if is_child():
+        if started == 1:
+            return None
         raise ParallelError(
-            f"DataParallel: {started} processes were started, but each finds itself alone: mpi4py uses {library}, "
-            "and the launcher belongs to another MPI. Start the program by the mpiexec of that one"
+            f"DataParallel: this process, {os.getpid()}, is a child of process {os.environ[PROCESS]}, which the "
+            "launcher has started, and is no rank. Only ranks can train together: use the trainer itself here. If the "
+            f"child is a program that trains alone, start it without {PROCESS} and the launcher's variables, such as "
+            "PMI_SIZE, in its environment"
         )
-    return comm.Dup() if comm.size > 1 else None
+    with _impatience(started):
+        try:
+            MPI = mpi()
+        except (ImportError, RuntimeError) as problem:  # mpi4py raises RuntimeError if it finds no MPI
+            if started > 1:
+                raise ParallelError(_why_no_mpi(started, problem)) from None
+            return None
+        if not MPI.Is_initialized() or MPI.Is_finalized():
+            if started > 1:
+                raise ParallelError(
+                    "DataParallel: MPI.Finalize() was called before; call it after training, or not at all"
+                    if MPI.Is_finalized()
+                    else "DataParallel: MPI is not initialized, because mpi4py.rc.initialize is False; call MPI.Init() "
+                    "before"
+                )
+            return None
+        comm = MPI.COMM_WORLD
+        if comm.size == 1 and started > 1:
+            library = MPI.Get_library_version().split("\n")[0].strip("\0 ")
+            raise ParallelError(
+                f"DataParallel: {started} processes were started, but each finds itself alone: mpi4py uses {library}, "
+                "and the launcher belongs to another MPI. Start the program by the mpiexec of that one"
+            )
+        return comm.Dup() if comm.size > 1 else None
+
+
+def _why_no_mpi(started: int, problem: Exception) -> str:
+    """Return an error message: `started` processes were started, but the import of mpi4py has raised `problem`."""
+    reason = str(problem).split("\n")[0]
+    if isinstance(problem, ModuleNotFoundError):
+        cure = 'pip install "dynet-optim[mpi]" brings it'
+    else:
+        cure = (
+            "it finds no MPI library. pip install mpich brings one; where there is one already, the environment "
+            "variable MPI4PY_LIBMPI can name its file"
+        )
+    return f"DataParallel: {started} processes were started, but mpi4py cannot be used ({reason}); {cure}"
+
+
+def is_child() -> bool:
+    """Return whether this process is a child of a rank."""
+    return os.environ.get(PROCESS, str(os.getpid())) != str(os.getpid())
+
+
+def is_finalized() -> bool:
+    """Return whether MPI has been finalized, so that no rank can exchange anything any more."""
+    MPI: Any = sys.modules.get("mpi4py.MPI")
+    return MPI is not None and MPI.Is_finalized()
 
 
 def mpi() -> Any:
@@ -84,27 +125,46 @@ def number_started(environment: Mapping[str, str]) -> int:
 def _impatience(started: int) -> Iterator[None]:
     """For a `with` block that connects with the `started` processes: end this process if the block takes too long.
 
+    If it is alone, do nothing, because the program may use the same timer.
+
     MPI waits for the other processes without end, even if one has ended: MPICH's mpiexec does not report a process that
     ends before it has connected. Python code cannot run while MPI waits. The timer of `faulthandler` can, because it is
     written in C.
     """
-    seconds = os.environ.get(PATIENCE, "600")
-    if started > 1 and "mpi4py.MPI" not in sys.modules and seconds.isdecimal() and int(seconds):
-        with contextlib.suppress(Exception):  # `faulthandler` fails if stderr is not a real file
-            faulthandler.dump_traceback_later(int(seconds), exit=True)
+    seconds = _patience() if started > 1 else 0.0
+    if not seconds:
+        yield
+        return
+    with contextlib.suppress(Exception):  # `faulthandler` fails if stderr is not a real file
+        faulthandler.dump_traceback_later(seconds, exit=True)
     try:
         yield
     finally:
         faulthandler.cancel_dump_traceback_later()
 
 
+def _patience() -> float:
+    """Return the number of seconds in the environment variable PATIENCE, 600 if there is none."""
+    text = os.environ.get(PATIENCE, "600")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < math.inf:
+        raise ParallelError(
+            f"DataParallel: the environment variable {PATIENCE} is {text!r}; it must be a number of seconds, 0 to wait "
+            "forever"
+        )
+    return seconds
+
+
 @functools.cache
 def end_all_on_exceptions() -> None:
     """Make an uncaught exception in this process end the processes of all ranks, after its traceback is printed.
 
-    Otherwise the other ranks would wait for this one forever.
+    Otherwise the other ranks would wait for this one forever. The exception may be raised in any thread.
     """
-    earlier, process = sys.excepthook, os.getpid()
+    earlier, earlier_in_thread, process = sys.excepthook, threading.excepthook, os.getpid()
 
     def hook(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:
         if os.getpid() != process:
@@ -116,7 +176,14 @@ def end_all_on_exceptions() -> None:
         finally:
             end_all("this exception")
 
-    sys.excepthook = hook
+    def hook_in_thread(args: threading.ExceptHookArgs) -> None:
+        try:
+            earlier_in_thread(args)
+        finally:
+            if os.getpid() == process and args.exc_type is not SystemExit:  # SystemExit only ends the thread
+                end_all("this exception")
+
+    sys.excepthook, threading.excepthook = hook, hook_in_thread
 
 
 def end_all(reason: str) -> None:
@@ -136,7 +203,9 @@ def end_all(reason: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-# Call this when the module is imported, since a rank may fail before it makes a `DataParallel`. Child processes of a
-# rank do not call it: they have inherited the variable PROCESS, which has the rank's id.
-if number_started(os.environ) > 1 and os.environ.setdefault(PROCESS, str(os.getpid())) == str(os.getpid()):
-    end_all_on_exceptions()
+# This is done when the module is imported, since a rank may fail before it makes a `DataParallel`. Child processes of a
+# rank do not do it: they have inherited the variable PROCESS, which has the rank's id.
+if number_started(os.environ) > 1:
+    os.environ.setdefault(PROCESS, str(os.getpid()))
+    if not is_child():
+        end_all_on_exceptions()

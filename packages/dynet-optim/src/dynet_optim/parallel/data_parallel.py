@@ -2,45 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import math
-import pickle
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
-from dynet_core import noise, random_stream
+from dynet_core import noise
 from dynet_core.annotations import Number
 from dynet_core.checks import checked_flag, whole
 from dynet_core.errors import ArgumentError, ArgumentTypeError, ParallelError
 from dynet_core.parameter import ParameterCollection
+from dynet_core.parameter.storage import Storage
 from dynet_core.parameter_rows import PARAMETER_ROWS
-from dynet_kernels.families.rules import UpdateRule
-from dynet_kernels.table import KERNELS
 
 from ..base import Trainer
-from ..rule import Rule
 from ..settings import FINITE, checked, plain_number
 from ..state import Path
 from ..table import Table
 from . import checkpoint
-from .gradients import Gradients
-from .meeting import EXAMPLES, TOUCHED, Facts, digest, digests_of, meeting
+from .gradients import SCALE, Gradients
+from .meeting import BACKWARD, EXAMPLES, TOUCHED, Facts, digest, meeting, sendable
+from .values import check_new, first_difference, spread, spread_randomness
 
 Example = TypeVar("Example")
 Result = TypeVar("Result")
-SCALE = Rule(
-    KERNELS.add_alone(
-        "update.scale", UpdateRule(("p", "g", "factor"), {"g": lambda g, factor: g * factor}, numbers=("factor",))
-    ),
-    states=0,
-    numbers=1,
-)
-"""The rule that multiplies all gradients by a number. It does not change the parameters."""
 COUNT = itertools.count()  # gives each DataParallel of this process a number; ranks check that they use the same one
 MOST_EXAMPLES = 1 << 40  # the argument `examples` must be less, so that the sum over all ranks fits 64 bits
+TOO_LARGE = float(2**128 - 2**103)  # numbers of at least this size are infinite in float32
 
 
 class DataParallel:
@@ -55,9 +45,10 @@ class DataParallel:
     minibatch train as one process with the whole minibatch, up to rounding. Clipping uses the norm of the sum. Results
     are the same in each run with the same number of ranks.
 
-    At the start, the parameters and the state of the trainer are copied from rank 0 to all ranks. Each rank draws other
-    random numbers for dropout; the seeds for them are made from the seed of rank 0. An exception in one rank ends all
-    of them. A program that is not started by MPI has one rank, and `update` does what the trainer's `update` does.
+    At the start, the parameters and the state of the trainer are copied from rank 0 to all ranks. Parameters that are
+    added later must have the same initial values on all ranks. Each rank draws other random numbers for dropout; the
+    seeds for them are made from the seed of rank 0. An exception in one rank ends all of them. A program that is not
+    started by MPI has one rank, and `update` does what the trainer's `update` does.
 
     All ranks must call `update`, `total`, `compare`, `save` and `populate` in the same order. A rank without examples
     calls `update` without `backward`. All other methods and attributes are the trainer's; set its options to the same
@@ -69,7 +60,8 @@ class DataParallel:
         compare_every: after how many updates to call `compare` each time; 0 means never.
 
     Raises:
-        ParallelError: the ranks do not have the same model, or several processes cannot find each other.
+        ParallelError: the ranks do not have the same model, or several processes cannot find each other, or this
+            process is a child of a rank.
 
     >>> import dynet as dy
     >>> m = dy.ParameterCollection()
@@ -85,32 +77,31 @@ class DataParallel:
     def __init__(self, trainer: Trainer, *, average: bool = False, compare_every: int = 0):
         if not isinstance(trainer, Trainer):
             raise ArgumentTypeError(f"DataParallel: expected a trainer, got {type(trainer).__name__}")
-        self.trainer = trainer
+        self._trainer = trainer
         self._average = checked_flag("DataParallel", "average", average)
         self._every = whole("DataParallel", "compare_every", compare_every)
         if self._every < 0:
             raise ArgumentError(f"DataParallel: compare_every is {compare_every}; it must not be negative")
         self._meeting: Any = meeting()
         self._comm: Any = self._meeting and self._meeting.comm
-        self.rank: int = self._comm.rank if self._comm else 0
-        """The number of this process, from 0 to `size` - 1."""
-        self.size: int = self._comm.size if self._comm else 1
-        """The number of processes."""
+        self._rank: int = self._meeting.rank if self._meeting else 0
+        self._size: int = self._meeting.size if self._meeting else 1
         self._updates = 0
-        if self._comm:
+        if self._meeting:
             self._number = next(COUNT)
             # `_meet` sets the first four. `_model`: facts that must be the same on all ranks. `_digest`: the hash of
             # these facts. `_shapes`: a hash of the parameters' shapes. `_version`: the version of PARAMETER_ROWS, the
-            # table of all parameters, when it set them; -1: not yet. `_spread` sets `_spread_shapes`: what `_shapes`
-            # was when parameters were last copied from rank 0 to all ranks.
+            # table of all parameters, when it set them; -1: not yet. `_known`: the parameters whose values were copied
+            # from rank 0 to all ranks or compared between them. `_known_shapes`: what `_shapes` was then.
             self._version = -1
             self._model: Facts = ()
-            self._digest = self._shapes = self._spread_shapes = 0
+            self._digest = self._shapes = self._known_shapes = 0
+            self._known: set[Storage] = set()
             self._scaling = Table(trainer._collection, SCALE) if self._average else None
             with self._meeting.exchange():
                 self._meet("start")
                 self._spread()
-                self._spread_randomness()
+                spread_randomness(self._comm)
                 self._gradients = Gradients(trainer._table, self._comm)
 
     def __getattr__(self, name: str) -> Any:
@@ -119,9 +110,34 @@ class DataParallel:
             raise AttributeError(
                 "DataParallel has no attribute 'update_subset': use set_updated(False) of the others, update()"
             )
-        if name.startswith("_") or name == "trainer":
+        if name.startswith("_"):
             raise AttributeError(f"DataParallel has no attribute {name!r}")
-        return getattr(self.trainer, name)
+        return getattr(self._trainer, name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Set an attribute of the trainer, if this class does not define it. Refuse attributes that nobody reads."""
+        if name.startswith("_") or hasattr(type(self), name):
+            super().__setattr__(name, value)
+        elif hasattr(self._trainer, name) or type(self) is DataParallel:
+            getattr(self._trainer, name)  # if there is no such attribute, this raises the error, which may have a hint
+            setattr(self._trainer, name, value)
+        else:
+            super().__setattr__(name, value)  # an attribute of a subclass
+
+    @property
+    def trainer(self) -> Trainer:
+        """The trainer."""
+        return self._trainer
+
+    @property
+    def rank(self) -> int:
+        """The number of this process, from 0 to `size` - 1."""
+        return self._rank
+
+    @property
+    def size(self) -> int:
+        """The number of processes."""
+        return self._size
 
     @property
     def learning_rate(self) -> float:
@@ -177,17 +193,26 @@ class DataParallel:
             examples: the number of examples over which this rank's loss is a mean. It is needed with `average`.
 
         Raises:
-            ParallelError: the ranks are not about to do the same; the message says how. Nothing has changed.
+            ParallelError: the ranks are not about to do the same, or have other initial values of a new parameter; the
+                message says how. Nothing has changed.
+            ArgumentError: the learning rate times `s` is too large. Nothing has changed.
             GradientError: the sum is infinite or NaN, on all ranks. No parameter has changed.
         """
         factor = checked("DataParallel.update: s", s, FINITE)
         count = self._checked_examples(examples)
         trainer = self.trainer
+        # The trainer would find this only after the exchange, when each rank's gradients are replaced by the sums.
+        if not all(abs(number) < TOO_LARGE for number in trainer._numbers(factor)):
+            raise ArgumentError(
+                f"DataParallel.update: learning rate {trainer.learning_rate} times s, {factor}, is too large"
+            )
         if self._comm:
             with self._meeting.exchange():
                 self._add_up(factor, count)
         trainer.update() if factor == 1.0 else trainer.update(factor)
         self._updates += 1
+        if self._comm:
+            self._meeting.updates = self._updates
         if self._every and self._updates % self._every == 0:
             self.compare()
 
@@ -202,16 +227,21 @@ class DataParallel:
         if self._gradients.version != version:
             self._gradients = Gradients(trainer._table, self._comm)
         rows = self._gradients.touched()
-        headers = self._meet("update", s, count, len(rows))
-        if self._shapes != self._spread_shapes:
-            # Each rank has initialised new parameters itself, so their values may differ. Copy those of rank 0.
-            self._spread()
+        headers = self._meet("update", s, count, len(rows), trainer._has_backward())
+        if self._shapes != self._known_shapes:
+            check_new(self._comm, [p for p in self._everything() if p._storage not in self._known])
+            self._note_known()
+        trainer._backward_elsewhere = bool(headers[:, BACKWARD].any())
         if self._scaling:
             everyone = int(headers[:, EXAMPLES].sum())
             if not everyone:
                 raise ParallelError("DataParallel.update: with average=True, some rank must have examples")
             self._scaling.prepared().run([count / everyone], trainer._dense)
         self._gradients.add_up(rows, headers[:, TOUCHED].copy())
+
+    def _note_known(self) -> None:
+        """Remember that all present parameters have the same values on all ranks."""
+        self._known_shapes, self._known = self._shapes, {parameter._storage for parameter in self._everything()}
 
     def _checked_examples(self, examples: int | None) -> int:
         if examples is None:
@@ -229,24 +259,23 @@ class DataParallel:
     def compare(self) -> None:
         """Check that the values of all parameters are the same on all ranks, to the last bit.
 
+        The state of the trainer is not compared.
+
         Raises:
             ParallelError: they are not; the message names the first parameter that differs.
         """
         if not self._comm:
             return
-        everything = self._collection._everything()
         with self._meeting.exchange():
             self._meet("compare")
-            own = digests_of([p._storage.values.array for p in everything])
-            of_first = self._comm.bcast(own)
-            differs = self._comm.allgather(int(np.argmax(own != of_first)) if (own != of_first).any() else -1)
-            for rank, place in enumerate(differs):
-                if place >= 0:
-                    raise ParallelError(
-                        f"DataParallel: after {self._updates} updates, rank {rank} has other values of "
-                        f"{everything[place].name()} than rank 0. Values may be set on all ranks alike only; "
-                        "and processors of different kinds round differently"
-                    )
+            different = first_difference(self._comm, self._everything())
+            if different:
+                rank, parameter = different
+                raise ParallelError(
+                    f"DataParallel: after {self._updates} updates, rank {rank} has other values of {parameter.name()} "
+                    "than rank 0. Values may be set on all ranks alike only; and processors of different kinds round "
+                    "differently"
+                )
 
     def save(self, fname: Path, position: Mapping[str, int] | None = None) -> None:
         """Write a checkpoint: parameters, the trainer's state, and how far training has got. Rank 0 writes it.
@@ -294,7 +323,7 @@ class DataParallel:
             noise.set_state(*noises[self.rank])
         else:
             seed, drawn, forks = noises[0]
-            noise.set_state(self._own_seed(seed), drawn, forks)
+            noise.set_state(noise.seed_of_rank(seed, self.rank), drawn, forks)
         return position
 
     @property
@@ -320,12 +349,12 @@ class DataParallel:
                     result = work(noises)
                 except Exception as raised:
                     problem = raised
-            result, told = self._comm.bcast((result, problem and _sendable(problem)))
+            result, told = self._comm.bcast((result, problem and sendable(problem)))
         if problem or told:
             raise problem or told
         return result
 
-    def _meet(self, action: str, s: float = 1.0, examples: int = 0, touched: int = 0) -> Any:
+    def _meet(self, action: str, s: float = 1.0, examples: int = 0, touched: int = 0, backward: bool = False) -> Any:
         trainer = self.trainer
         if self._version != PARAMETER_ROWS.version:
             self._version = PARAMETER_ROWS.version
@@ -348,50 +377,19 @@ class DataParallel:
             ("sparse updates", not trainer._dense),
             *settings,
         ]
-        return self._meeting.meet(action, self._updates, self._model, options, examples, touched, self._digest)
+        return self._meeting.meet(
+            action, self._updates, self._model, options, examples, touched, self._digest, backward
+        )
 
     def _everything(self) -> list[Any]:
         return self._collection._everything()
 
     def _spread(self) -> None:
         """Copy the values of all parameters and the state of the trainer from rank 0 to all ranks."""
-        trainer, comm = self.trainer, self._comm
+        trainer = self.trainer
         table = trainer._table.prepared()
         blocks = [p._storage.values for p in self._everything()]
         blocks += [block for states in table.states_in_order() for block in states]
-        packed = np.concatenate([np.empty(0, np.float32), *(block.array for block in blocks)])
-        comm.Bcast(packed)
-        if self.rank:
-            begin = 0
-            for block in blocks:
-                block.write(packed[begin : begin + block.floats])
-                begin += block.floats
-        vars(trainer).update(comm.bcast(trainer._in_files()))
-        self._spread_shapes = self._shapes
-
-    def _spread_randomness(self) -> None:
-        """Copy the random generator for initial values from rank 0 to all ranks. Give each its own seed for dropout.
-
-        So parameters that are made later have the same initial values on all ranks, but dropout differs.
-        """
-        stream, (seed, drawn, forks) = self._comm.bcast((random_stream.stream(), noise.state()))
-        if self.rank:
-            random_stream.continue_with(stream)
-            # If the seed is right already, an earlier DataParallel has set it. Setting it again could repeat numbers.
-            if noise.state()[0] != self._own_seed(seed):
-                noise.set_state(self._own_seed(seed), drawn, forks)
-
-    def _own_seed(self, seed: int) -> int:
-        """Return this rank's seed for dropout, computed from `seed`, which is the seed of rank 0."""
-        if self.rank == 0:
-            return seed
-        return int.from_bytes(hashlib.blake2b(f"{seed} {self.rank}".encode(), digest_size=4).digest(), "little")
-
-
-def _sendable(problem: Exception) -> Exception:
-    """Return `problem` if it can be pickled and sent to other processes, else a ParallelError with its message."""
-    try:
-        pickle.loads(pickle.dumps(problem))
-    except Exception:
-        return ParallelError(f"DataParallel: rank 0 has raised {type(problem).__name__}: {problem}")
-    return problem
+        spread(self._comm, blocks)
+        vars(trainer).update(self._comm.bcast(trainer._in_files()))
+        self._note_known()

@@ -12,7 +12,9 @@ import contextlib
 import functools
 import hashlib
 import os
+import pickle
 import sys
+import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -22,39 +24,50 @@ import numpy.typing as npt
 
 from dynet_core.errors import ParallelError
 
-from .communicator import end_all, end_all_on_exceptions, world
+from .communicator import PROCESS, end_all, end_all_on_exceptions, is_finalized, world
 
 ACTIONS = ("start", "update", "total", "compare", "save", "populate", "end")
-ACTION, UPDATES, MODEL, OPTIONS, EXAMPLES, TOUCHED = range(6)  # the indices of the integers in a header
-FIELDS = 6  # how many integers a header has
+ACTION, UPDATES, MODEL, OPTIONS, EXAMPLES, TOUCHED, BACKWARD = range(7)  # the indices of the integers in a header
+FIELDS = 7  # how many integers a header has
 Facts = Sequence[tuple[str, object]]
 """Pairs (name, value) that describe a model or options, and must be the same on all ranks."""
+LAST_WAIT = 5
+"""How many seconds a process that ends waits for a thread that is in the middle of an exchange."""
 
 
 class Meeting:
     """The connection of this rank with the others, by which all ranks exchange headers and compare them.
 
-    A header has six integers, which `meet` makes from its arguments. Their indices are ACTION (an index in ACTIONS),
-    UPDATES, MODEL (a hash), OPTIONS (a hash), EXAMPLES and TOUCHED. The first four must be the same on all ranks.
+    A header has seven integers, which `meet` makes from its arguments. Their indices are ACTION (an index in ACTIONS),
+    UPDATES, MODEL (a hash), OPTIONS (a hash), EXAMPLES, TOUCHED and BACKWARD. The first four must be the same on all
+    ranks.
     """
 
     def __init__(self, comm: Any):
-        self.comm = comm
+        self.comm, self.rank, self.size = comm, comm.rank, comm.size  # MPI says the last two only until it is finalized
         self.headers = np.zeros((comm.size, FIELDS), np.int64)  # the headers of all ranks at the last call of `meet`
-        self.updates = 0  # how many updates this rank had done at the last call of `meet`
+        self.updates = 0  # how many updates this rank has done, by the trainer that was used last
         self.over = ""
         """An error message, if a rank has ended and so the others can exchange nothing any more; else ""."""
-        self.process = os.getpid()  # a forked child, which has another id, is no rank: `_end` does nothing there
+        self.process = os.getpid()  # a forked child, which has another id, is no rank
+        self._exchanging = threading.Lock()  # locked while a thread is in an exchange
+        self._refused: ParallelError | None = None  # the last error of a thread that found it locked
         atexit.register(self._end)
 
     def _end(self) -> None:
         """Tell the other ranks that this one ends. Those that go on then raise an error instead of waiting for it."""
-        if self.over or os.getpid() != self.process:
+        if self.over or os.getpid() != self.process or is_finalized():
             return
         with contextlib.suppress(Exception):
             sys.stdout.flush()
-        with contextlib.suppress(ParallelError):
-            self.meet("end", self.updates)
+        if not self._exchanging.acquire(timeout=LAST_WAIT):
+            return
+        try:
+            with contextlib.suppress(ParallelError):
+                self.meet("end", self.updates)
+            self.over = self.over or f"DataParallel: rank {self.rank} has ended"
+        finally:
+            self._exchanging.release()
 
     @contextlib.contextmanager
     def exchange(self) -> Iterator[None]:
@@ -62,14 +75,38 @@ class Meeting:
 
         An exception in the block ends the processes of all ranks, because the other ranks would wait for this one
         forever. Only a ParallelError is passed on: all ranks raise it, so none of them waits.
+
+        Raises:
+            ParallelError: this process or thread must not exchange anything now.
         """
+        self._check_process()
+        if not self._exchanging.acquire(blocking=False):
+            self._refused = ParallelError(
+                f"DataParallel: rank {self.rank} is in the middle of an exchange, in another thread or before a "
+                "signal handler was called. Only one thread at a time may exchange, and all ranks in the same order"
+            )
+            raise self._refused
         try:
             yield
-        except ParallelError:
-            raise
-        except BaseException:
+        except BaseException as problem:
+            # A signal handler that has interrupted this exchange may raise `_refused`: only this rank has that error.
+            if isinstance(problem, ParallelError) and problem is not self._refused:
+                raise
             traceback.print_exc()
             end_all("this exception in the middle of an exchange")
+        finally:
+            self._exchanging.release()
+
+    def _check_process(self) -> None:
+        """Raise a ParallelError if this process is a forked child of the rank, or MPI is finalized."""
+        if os.getpid() != self.process:
+            raise ParallelError(
+                f"DataParallel: this process was forked from rank {self.rank} and is no rank, so it cannot "
+                "exchange anything with others. Return its results to the rank, as multiprocessing.Pool does; to train "
+                "alone, use the trainer itself"
+            )
+        if is_finalized():
+            raise ParallelError("DataParallel: MPI.Finalize() was called; call it after all uses of DataParallel")
 
     def meet(
         self,
@@ -80,6 +117,7 @@ class Meeting:
         examples: int = 0,
         touched: int = 0,
         model_digest: int = 0,
+        backward: bool = False,
     ) -> npt.NDArray[np.int64]:
         """Wait for all ranks, compare what they are about to do, and return their headers, one row for each rank.
 
@@ -91,6 +129,7 @@ class Meeting:
             examples: how many examples it has. Ranks may differ in this.
             touched: how many rows of lookup parameters it has used. Ranks may differ in this.
             model_digest: the hash of `model`. The caller computes it, and keeps it as long as the model is the same.
+            backward: whether it has had a backward pass since its last update. Ranks may differ in this.
 
         Raises:
             ParallelError: the ranks are not about to do the same, or one has ended.
@@ -99,7 +138,15 @@ class Meeting:
             raise ParallelError(self.over)
         self.updates = updates
         own = np.array(
-            [ACTIONS.index(action), updates, model_digest, digest(options) if options else 0, examples, touched],
+            [
+                ACTIONS.index(action),
+                updates,
+                model_digest,
+                digest(options) if options else 0,
+                examples,
+                touched,
+                backward,
+            ],
             np.int64,
         )
         self.comm.Allgather(own, self.headers)
@@ -114,7 +161,7 @@ class Meeting:
         """
         if action == "end":
             return
-        headers, rank = self.headers, self.comm.rank
+        headers, rank = self.headers, self.rank
         who = f"DataParallel.{action}: rank {rank}" if action != "start" else f"DataParallel: rank {rank}"
         ended = np.flatnonzero(headers[:, ACTION] == ACTIONS.index("end"))
         if len(ended):
@@ -165,6 +212,7 @@ def meeting() -> Meeting | None:
     if comm is None:
         return None
     end_all_on_exceptions()
+    os.environ.setdefault(PROCESS, str(os.getpid()))  # for child processes, if the launcher is an unknown one
     return Meeting(comm)
 
 
@@ -173,7 +221,10 @@ def digest(*facts: object) -> int:
     return int.from_bytes(hashlib.blake2b(repr(facts).encode(), digest_size=8).digest(), "little") >> 1
 
 
-def digests_of(arrays: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.int64]:
-    """Return a 64-bit hash of the contents of each array."""
-    digests = [hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=8).digest() for array in arrays]
-    return np.frombuffer(b"".join(digests), np.int64)
+def sendable(problem: Exception) -> Exception:
+    """Return `problem` if it can be pickled and sent to other processes, else a ParallelError with its message."""
+    try:
+        pickle.loads(pickle.dumps(problem))
+    except Exception:
+        return ParallelError(f"DataParallel: rank 0 has raised {type(problem).__name__}: {problem}")
+    return problem

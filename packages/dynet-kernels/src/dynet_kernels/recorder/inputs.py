@@ -177,7 +177,7 @@ def keep_or_give_back(shared, new, start, count, row, fine):
     Args:
         new: the `Recording` of the record.
         start, count: the input is `count` floats from offset `start` of the input buffer on.
-            row: the row of the recording function's table, with the signature and the Dim of the new node.
+        row: the row of the recording function's table, with the signature and the Dim of the new node.
         fine: 1 if all numbers are stored, 0 to drop the record.
     """
     with when(fine.get() != int64(0)):

@@ -1,6 +1,25 @@
-"""Makes the helpers of this folder importable."""
+"""Makes the helpers of this folder importable, and adds the option --op."""
 
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parent))
+
+
+def pytest_addoption(parser):
+    explained = "run test_table.py for this op only; to collect its tests for all ops takes seconds"
+    parser.addoption("--op", metavar="NAME", help=explained)
+
+
+def pytest_configure(config):
+    name = config.getoption("--op", default=None)
+    if name is None:
+        return
+    import tested_ops
+
+    try:
+        tested_ops.only(name)
+    except ValueError as problem:
+        raise pytest.UsageError(f"--op: {problem}") from None

@@ -3,11 +3,15 @@
     python benchmarks/threads.py --rounds 15
 
 A round runs every task once with one thread and once with more; time is wall time, a figure the median over the rounds.
+The tasks "whole ..." are training steps of `tasks/` with everything that belongs to them, also the recording of graphs,
+which one thread does. Both numbers of threads train on the same minibatches, each a model of its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
+import importlib
 import random
 import statistics
 import time
@@ -21,6 +25,14 @@ from dynet_kernels import sharing
 Task = Callable[[], float]
 """Does some work; the seconds it took."""
 SMALL = 200  # graphs of a few nodes that are timed together
+WHOLE = {
+    "tagger": "tagger",
+    "treelstm 128": "treelstm",
+    "treelstm 256": "treelstm",
+    "parser, blind": "parser",
+    "rnnlm": "rnnlm",
+}
+"""The rows of `tasks/` of which whole steps are timed, and their files."""
 
 
 def training(model: dy.ParameterCollection, loss: Callable[[], dy.Expression], update: bool = True) -> Task:
@@ -155,18 +167,34 @@ def small() -> Task:
     return step
 
 
+def whole(row: str, sentences: int = 64) -> Task:
+    """Whole training steps: recording, both passes and Adam."""
+    module = importlib.import_module(f"tasks.{WHOLE[row]}")
+    (options,) = [options for name, _, options in module.ROWS if name == row]
+    train = module.make(dy, sentences, seed=1, **options).train
+
+    def step() -> float:
+        began = time.perf_counter()
+        train()
+        return time.perf_counter() - began
+
+    return step
+
+
 TASKS: dict[str, Callable[[], Task]] = {
-    task.__name__: task for task in (rnnlm, mlp, tagger, treelstm, adam, xor, small)
+    **{task.__name__: task for task in (rnnlm, mlp, tagger, treelstm, adam, xor, small)},
+    **{f"whole {row}": functools.partial(whole, row) for row in WHOLE},
 }
 
 
-def compare(task: Task, threads: int, rounds: int) -> tuple[float, float]:
+def compare(make: Callable[[], Task], threads: int, rounds: int) -> tuple[float, float]:
     """The median seconds of a task with one thread and with several, by turns."""
+    tasks = {count: make() for count in (1, threads)}
     spent: dict[int, list[float]] = {1: [], threads: []}
     for number in range(rounds + 2):
         for count in (1, threads) if number % 2 else (threads, 1):
             sharing.use(count)
-            seconds = task()
+            seconds = tasks[count]()
             if number > 1:  # the first rounds only warm up
                 spent[count].append(seconds)
     return statistics.median(spent[1]), statistics.median(spent[threads])
@@ -183,7 +211,7 @@ def main() -> None:
     sharing.use(arguments.threads)  # before the first pass: threads are made then
     print(f"| task | 1 thread, ms | {arguments.threads} threads, ms | ratio |\n|---|---|---|---|")
     for name in arguments.tasks:
-        alone, together = compare(TASKS[name](), arguments.threads, arguments.rounds)
+        alone, together = compare(TASKS[name], arguments.threads, arguments.rounds)
         print(f"| {name} | {1e3 * alone:.2f} | {1e3 * together:.2f} | {alone / together:.2f} |", flush=True)
 
 

@@ -1,0 +1,29 @@
+"""The operations of matrix products are counted right, and every part of a floor is measured."""
+
+import pytest
+
+import dynet as dy
+import floor
+from competitors import Row, rows_of
+
+
+def test_operations_of_a_graph():
+    m = dy.ParameterCollection()
+    W, V = m.add_parameters((5, 3)), m.add_parameters((2, 5))
+    dy.renew_cg()
+    xs = [dy.inputVector([1.0, 2.0, 3.0]) for _ in range(4)]
+    loss = dy.esum([dy.sum_elems(V * dy.tanh(W * x)) for x in xs])
+    # Each product forwards, for its matrix and, but for the inputs, for its operand.
+    assert floor.operations_of(loss) == 4 * 2 * (5 * 3 * 2 + 2 * 5 * 3)
+
+
+def test_a_sentence_needs_about_as_much_whatever_the_minibatch():
+    one, ten = (floor.work_of(Row("tagger", "tagger", size)) for size in (1, 10))
+    assert one.operations == pytest.approx(ten.operations, rel=0.5)
+    assert one.bytes == pytest.approx(10 * ten.bytes)
+    assert one.weights == ten.weights > 0
+
+
+def test_all_parts_of_a_row_are_measured():
+    row = next(row for row in rows_of(["xor"]) if row.minibatch == 1)
+    assert min(floor.floor_of(row, rounds=1, seconds=0.02)) > 0

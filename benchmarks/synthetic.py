@@ -56,6 +56,21 @@ def arc_hybrid_transitions(length: int, rng: random.Random) -> list[int]:
     return transitions
 
 
+def projective_heads(length: int, rng: random.Random) -> list[int]:
+    """Return a random projective tree over words 1 .. length: the head of each word, 0 for the tree's root."""
+    heads = [0] * length
+    stack: list[int] = []
+    following = 1
+    for transition in arc_hybrid_transitions(length, rng):
+        if transition == SHIFT:
+            stack.append(following)
+            following += 1
+        else:
+            word = stack.pop()
+            heads[word - 1] = following if transition == LEFT else stack[-1]
+    return heads
+
+
 def minibatches(pool: list[Item], size: int, rng: random.Random) -> Iterator[list[Item]]:
     """Minibatches without end, the pool in a new order at each pass."""
     pool = list(pool)

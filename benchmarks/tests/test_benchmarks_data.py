@@ -52,6 +52,23 @@ def test_transitions_leave_one_word():
         assert (stacked, waiting) == (1, 0)
 
 
+def test_heads_are_a_projective_tree():
+    rng = random.Random(1)
+    for length in range(1, 30):
+        heads = [0, *synthetic.projective_heads(length, rng)]
+        assert heads[1:].count(0) == 1
+        for word in range(1, length + 1):
+            path = [word]
+            while path[-1]:
+                path.append(heads[path[-1]])
+                assert len(path) <= length + 1  # no cycle
+            # Every word between a word and its head is below that head.
+            for between in range(min(word, heads[word]) + 1, max(word, heads[word])):
+                while between not in (0, heads[word]):
+                    between = heads[between]
+                assert between == heads[word]
+
+
 def test_minibatches_cover_the_pool():
     batches = synthetic.minibatches(list(range(12)), 4, random.Random(1))
     for _ in range(2):

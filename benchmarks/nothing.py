@@ -21,6 +21,7 @@ FUNCTIONS = (
     "affine_transform",
     "cmult",
     "concatenate",
+    "concatenate_cols",
     "esum",
     "inputTensor",
     "inputVector",
@@ -28,13 +29,16 @@ FUNCTIONS = (
     "lookup_batch",
     "pickneglogsoftmax",
     "pickneglogsoftmax_batch",
+    "rectify",
     "renew_cg",
     "reset_random_seed",
+    "reshape",
     "scalarInput",
     "squared_distance",
     "sum_batches",
     "sum_elems",
     "tanh",
+    "transpose",
 )
 """What the tasks call. A `__getattr__` instead would make every look-up slow."""
 METHODS = (

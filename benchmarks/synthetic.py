@@ -56,6 +56,40 @@ def arc_hybrid_transitions(length: int, rng: random.Random) -> list[int]:
     return transitions
 
 
+def projective_heads(length: int, rng: random.Random) -> list[int]:
+    """Return a random projective tree over words 1 .. length: the head of each word, 0 for the tree's root."""
+    heads = [0] * length
+    stack: list[int] = []
+    following = 1
+    for transition in arc_hybrid_transitions(length, rng):
+        if transition == SHIFT:
+            stack.append(following)
+            following += 1
+        else:
+            word = stack.pop()
+            heads[word - 1] = following if transition == LEFT else stack[-1]
+    return heads
+
+
+def lattice(words: list[int], rng: random.Random, extra: Callable[[random.Random], int]) -> list[tuple[int, list[int]]]:
+    """Return a random lattice: a list of words, each with the positions in this list of its predecessors.
+
+    The sentence's word k spans k .. k + 1. At about half of all k begins another word, drawn by `extra`, which spans 2
+    to 4 words of the sentence. A word's predecessors are all words that end where it begins; they come earlier in the
+    list, because words are in the order in which they begin.
+    """
+    ending: list[list[int]] = [[] for _ in range(len(words) + 1)]
+    nodes: list[tuple[int, list[int]]] = []
+    for start, word in enumerate(words):
+        ends = [(word, start + 1)]
+        if rng.random() < 0.5 and start + 2 <= len(words):
+            ends.append((extra(rng), rng.randint(start + 2, min(start + 4, len(words)))))
+        for hypothesis, end in ends:
+            ending[end].append(len(nodes))
+            nodes.append((hypothesis, list(ending[start])))
+    return nodes
+
+
 def minibatches(pool: list[Item], size: int, rng: random.Random) -> Iterator[list[Item]]:
     """Minibatches without end, the pool in a new order at each pass."""
     pool = list(pool)

@@ -52,6 +52,39 @@ def test_transitions_leave_one_word():
         assert (stacked, waiting) == (1, 0)
 
 
+def test_heads_are_a_projective_tree():
+    rng = random.Random(1)
+    for length in range(1, 30):
+        heads = [0, *synthetic.projective_heads(length, rng)]
+        assert heads[1:].count(0) == 1
+        for word in range(1, length + 1):
+            path = [word]
+            while path[-1]:
+                path.append(heads[path[-1]])
+                assert len(path) <= length + 1  # no cycle
+            # Every word between a word and its head is below that head.
+            for between in range(min(word, heads[word]) + 1, max(word, heads[word])):
+                while between not in (0, heads[word]):
+                    between = heads[between]
+                assert between == heads[word]
+
+
+def test_lattice_has_the_sentence_and_other_paths():
+    rng = random.Random(1)
+    counts, degrees = [], []
+    for length in range(1, 61):
+        nodes = synthetic.lattice(list(range(length)), rng, lambda rng: 1000 + rng.randrange(100))
+        own = [place for place, (word, _) in enumerate(nodes) if word < 1000]
+        assert [nodes[place][0] for place in own] == list(range(length))
+        for place, (_, before) in enumerate(nodes):
+            assert len(set(before)) == len(before) and all(other < place for other in before)
+        assert nodes[0][1] == [] and all(own[k] in nodes[own[k + 1]][1] for k in range(length - 1))
+        counts.append(len(nodes) / length)
+        degrees += [len(before) for _, before in nodes]
+    assert 1.4 < statistics.mean(counts) < 1.55
+    assert max(degrees) >= 3 and 1.3 < statistics.mean(degrees) < 1.6
+
+
 def test_minibatches_cover_the_pool():
     batches = synthetic.minibatches(list(range(12)), 4, random.Random(1))
     for _ in range(2):

@@ -20,7 +20,9 @@ FUNCTIONS = (
     "VanillaLSTMBuilder",
     "affine_transform",
     "cmult",
+    "colwise_add",
     "concatenate",
+    "concatenate_cols",
     "esum",
     "inputTensor",
     "inputVector",
@@ -31,10 +33,12 @@ FUNCTIONS = (
     "renew_cg",
     "reset_random_seed",
     "scalarInput",
+    "softmax",
     "squared_distance",
     "sum_batches",
     "sum_elems",
     "tanh",
+    "transpose",
 )
 """What the tasks call. A `__getattr__` instead would make every look-up slow."""
 METHODS = (
@@ -42,6 +46,7 @@ METHODS = (
     "add_lookup_parameters",
     "add_parameters",
     "backward",
+    "h",
     "initial_state",
     "npvalue",
     "output",

@@ -52,16 +52,16 @@ class Translator:
         rows = torch.from_numpy(rows.clip(min=0))
         return (F.embedding(rows, states), F.embedding(rows, keys), mask), torch.tanh(c), c
 
-    def gates_of(self, places):
-        """What target words add to the gates of the step after them."""
-        return F.linear(self.targets(places), self.from_word, self.b)
+    def gates_of(self, vectors):
+        """What target words, by their vectors, add to the gates of the step after them."""
+        return F.linear(vectors, self.from_word, self.b)
 
     def step(self, memory, h, c, gates):
         """The next h and c, and the context they come from."""
         states, keys, mask = memory
         energies = torch.tanh(keys + F.linear(h, self.query).unsqueeze(1)) @ self.energy[0]
         weights = torch.softmax(energies if mask is None else energies + mask, 1)
-        context = torch.bmm(weights.unsqueeze(1), states).squeeze(1)
+        context = (weights.unsqueeze(1) @ states).squeeze(1)
         gates = torch.addmm(gates, torch.cat([context, h], 1), self.from_context_and_h.T)
         sigmoids, candidate = gates.split([3 * HIDDEN, HIDDEN], 1)
         i, f, o = torch.sigmoid(sigmoids).chunk(3, 1)
@@ -82,8 +82,9 @@ def make(initial, minibatch, seed):
         words = np.concatenate(translations)
         previous = np.roll(padded.spread(words, padded.forward, END), 1, axis=0)
         previous[0] = END
+        vectors = translator.targets(translator.targets.use(previous))
         outputs = []
-        for gates in translator.gates_of(translator.targets.use(previous)):
+        for gates in translator.gates_of(vectors):
             h, c, context = translator.step(memory, h, c, gates)
             outputs.append((h, context))
         h, context = (torch.cat(parts).index_select(0, torch.from_numpy(padded.forward)) for parts in zip(*outputs))

@@ -6,6 +6,7 @@ negative log-probability. `build` searches, too, and returns this number as an i
 """
 
 import random
+from operator import itemgetter
 
 import numpy as np
 
@@ -17,6 +18,7 @@ ROWS = [("beam_search", (1,), {})]
 STEPS = {1: 24}
 """Sentences of a turn: the same for all competitors, since their lengths differ."""
 BEAM = 5
+total_of = itemgetter(0)
 
 
 def examples(minibatch, seed):
@@ -36,29 +38,29 @@ def make(dy, minibatch, seed):
     batches = examples(minibatch, seed)
 
     def search(sentence):
-        """The best log-probability of a translation, among those that end and those that are cut off."""
+        """The best translation and its log-probability, among those that end and those that are cut off."""
         memory, state = translator.read(sentence)
-        beam = [(0.0, END, state)]  # log-probability, last word, the writer's state before it
+        beam = [(0.0, [END], state)]  # log-probability, words so far, the writer's state before the last of them
         finished = []
         for _ in range(longest(sentence)):
-            steps = [translator.step(memory, state, word) for _, word, state in beam]
+            steps = [translator.step(memory, state, words[-1]) for _, words, state in beam]
             logs = dy.concatenate_cols([dy.log_softmax(scores) for _, scores in steps]).npvalue()
             totals = logs.T.reshape(-1, TARGETS) + np.array([[total] for total, _, _ in beam])
-            beam = []
+            continued = []
             for place in np.argpartition(totals, -BEAM, axis=None)[-BEAM:]:
                 number, word = divmod(int(place), TARGETS)
-                if word == END:
-                    finished.append(totals[number, word])
-                else:
-                    beam.append((totals[number, word], word, steps[number][0]))
-            going = [total for total, _, _ in beam]
-            if not going or (finished and max(finished) >= max(going)):
+                hypothesis = totals[number, word], [*beam[number][1], word], steps[number][0]
+                (finished if word == END else continued).append(hypothesis)
+            beam = continued
+            if not beam or (finished and max(map(total_of, finished)) >= max(map(total_of, beam))):
                 break
-        return float(max(finished + going))
+        total, words, _ = max(finished + beam, key=total_of)
+        return words[1:], float(total)
 
     def run():
         dy.renew_cg()
         (sentence,) = next(batches)
-        return -search(sentence)
+        _, total = search(sentence)
+        return -total
 
     return Steps(run, run, lambda: dy.scalarInput(run()), parameters=parameters)

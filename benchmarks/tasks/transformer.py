@@ -1,8 +1,8 @@
 """A tagger with a small transformer encoder: 2 layers of 128, 4 heads, feed-forward layers of 256, 9 tags.
 
-A sentence is a matrix with a column for each word. Two things treat these columns as a minibatch, because DyNet's
-ops for vectors do the same for each element of a minibatch: layer normalisation and the losses. Layers are
-normalised after the residual connections, as in Vaswani et al. (2017); positions are learnt.
+A sentence is a matrix with a column for each word. For layer normalisation and for the losses it is reshaped to a
+minibatch of its words: `dy.layer_norm` normalises a matrix as a whole, but each element of a minibatch by itself.
+Normalisation follows the residual connections, as in Vaswani et al. (2017); position vectors are learnt.
 """
 
 import math
@@ -72,6 +72,8 @@ class Layer:
 
 
 class Affine:
+    """W x + b; to a matrix x, b is added column by column."""
+
     def __init__(self, dy, parameters, inputs, outputs):
         self.dy = dy
         self.W, self.b = parameters.add_parameters((outputs, inputs)), parameters.add_parameters(outputs)
@@ -81,7 +83,7 @@ class Affine:
 
 
 class LayerNorm:
-    """`dy.layer_norm` of each column; it normalises all that an element of a minibatch has."""
+    """Normalises each column of a matrix, then scales and shifts it."""
 
     def __init__(self, dy, parameters):
         self.dy = dy

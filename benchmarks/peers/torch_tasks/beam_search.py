@@ -16,26 +16,28 @@ def make(initial, minibatch, seed):
 
     def search(sentence):
         memory, h, c = translator.read([sentence])
-        words, totals, finished = torch.tensor([END]), torch.zeros(1), []
+        words, totals, finished = torch.tensor([[END]]), torch.zeros(1), []
         for _ in range(longest(sentence)):
-            gates = translator.gates_of(F.embedding(words, translator.targets.table))
+            gates = translator.gates_of(F.embedding(words[:, -1], translator.targets.table))
             h, c, context = translator.step(memory, h, c, gates)
             logs = torch.log_softmax(translator.scores(h, context), 1)
             totals, places = (logs + totals.unsqueeze(1)).flatten().topk(BEAM)
-            words = places % TARGETS
-            ends = words == END
+            numbers, last = places // TARGETS, places % TARGETS
+            words = torch.cat([words.index_select(0, numbers), last.unsqueeze(1)], 1)
+            ends = last == END
             if ends.any():
-                finished += totals[ends].tolist()
-                totals, places, words = (part[~ends] for part in (totals, places, words))
-            if not len(words) or (finished and max(finished) >= totals[0].item()):
+                finished += zip(totals[ends].tolist(), words[ends].tolist())
+                totals, numbers, words = (part[~ends] for part in (totals, numbers, words))
+            if not len(totals) or (finished and max(finished)[0] >= totals[0].item()):
                 break
-            numbers = places // TARGETS
             h, c = h.index_select(0, numbers), c.index_select(0, numbers)
-        return max(finished + totals.tolist())
+        total, words = max([*finished, *zip(totals.tolist(), words.tolist())])
+        return words[1:], total
 
     @torch.inference_mode()
     def run():
         (sentence,) = next(batches)
-        return -search(sentence)
+        _, total = search(sentence)
+        return -total
 
     return Steps(run, run)

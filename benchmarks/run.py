@@ -111,7 +111,11 @@ def read_options() -> argparse.Namespace:
     add("--tasks", nargs="+", choices=TASKS, default=TASKS, metavar="TASK", help=", ".join(TASKS))
     add("--peers", nargs="*", choices=list(PYTHONS), metavar="PEER", help="of dynet, torch, jax (default: all)")
     add("--rounds", type=int, default=3, help="rounds to take the median of (default: 3)")
-    add("--seconds", type=float, help="CPU time of one turn (default: 1, quick: 0.2); not of rnnlm")
+    add(
+        "--seconds",
+        type=float,
+        help="CPU time of one turn (default: 1, quick: 0.2); not of rnnlm, seq2seq, beam_search",
+    )
     add("--inference", action="store_true", help="build and run forwards only, and read the loss")
     add("--draw", metavar="FILE.svg", type=Path, help="draw the table too")
     add("--record", action="store_true", help="keep the ratios to DyNet, for --quick")

@@ -12,7 +12,7 @@ from competitors import TASKS, rows_of
 from tasks import single_ops, small_graphs
 from worker import made
 
-ROWS = [row for row in rows_of((*TASKS, "small_graphs")) if row.name != recording.READS]
+ROWS = [row for row in rows_of((*TASKS, "small_graphs")) if row.name not in recording.READS]
 
 
 def steps_of(library, row):

@@ -18,7 +18,7 @@ from pathlib import Path
 from worker import has_task
 
 HERE = Path(__file__).resolve().parent
-TASKS = ("small", "xor", "tagger", "tagger_char", "crf", "treelstm", "parser", "rnnlm")
+TASKS = ("small", "xor", "tagger", "tagger_char", "crf", "treelstm", "treelstm_builder", "parser", "rnnlm")
 SEED = 1
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 ONE_THREAD["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"

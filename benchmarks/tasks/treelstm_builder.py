@@ -6,9 +6,8 @@ trees and the five classes are those of `treelstm`.
 """
 
 from synthetic import VOCABULARY
+from tasks.treelstm import CLASSES, examples
 from training import training_steps
-
-from .treelstm import CLASSES, examples
 
 ROWS = [("treelstm_builder", (1, 10, 64), {})]
 SIZE = 128

@@ -127,6 +127,8 @@ def read_options() -> argparse.Namespace:
         parser.error("--quick measures too briefly for --record")
     if options.inference and (options.quick or options.record):
         parser.error("what is recorded is training: --inference goes with neither --quick nor --record")
+    if options.inference and (options.phases or options.memory):
+        parser.error("--phases and --memory measure training: --inference goes with neither")
     options.seconds = options.seconds or (0.2 if options.quick else 1.0)
     if options.peers is None:
         options.peers = ["dynet"] if options.quick else list(PYTHONS)

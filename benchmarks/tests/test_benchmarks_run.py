@@ -107,5 +107,5 @@ def test_a_competitor_that_fails_is_named(tmp_path):
     broken.chmod(0o755)
     result = run("--tasks", "small", "--seconds", "0.01", DYNET_REFERENCE_PYTHON=str(broken))
     assert result.returncode == 0, result.stderr
-    assert "small at 1, DyNet autobatch: no such library" in result.stderr
+    assert "small at 1, DyNet autobatch: no such library, exit code 3\n" in result.stderr
     assert result.stdout.splitlines()[-1].split()[:4] == ["small", "1", "-", "-"]

@@ -23,7 +23,9 @@ TASKS = (
     "xor",
     "tagger",
     "tagger_char",
+    "crf",
     "treelstm",
+    "treelstm_builder",
     "lattice",
     "graphnet",
     "parser",
@@ -158,7 +160,8 @@ class Worker:
             return json.loads(line)
         code = self.process.wait()
         self.errors.seek(0)
-        self.failure = (self.errors.read().strip().splitlines() or [f"exit code {code}"])[-1]
+        last = self.errors.read().strip().splitlines()[-1:]
+        self.failure = ", ".join([*last, f"exit code {code}"])  # a killed process has said nothing of it
         return {}
 
     def end(self) -> None:

@@ -21,16 +21,25 @@ def record(ratios: Mapping[str, float | None], path: Path, cpu: str) -> None:
 
 
 def load(path: Path, cpu: str) -> dict[str, float]:
-    """The ratios on a CPU by row; where none were recorded on it, the least that any other reached."""
+    """Return the ratios on a CPU by row. A row that was not recorded on it has the least ratio of the other CPUs."""
     if not path.exists():
         print(f"{path.name} does not exist, so no ratio can have fallen; --record writes it", file=sys.stderr)
         return {}
     cpus = json.loads(path.read_text())
-    if cpu in cpus:
-        return cpus[cpu]
-    print(f"the recorded ratios are of {'; '.join(cpus)}: the least of each row counts for {cpu}", file=sys.stderr)
-    rows = {name for ratios in cpus.values() for name in ratios}
-    return {name: min(ratios[name] for ratios in cpus.values() if name in ratios) for name in rows}
+    least = {}
+    for ratios in cpus.values():
+        for name, ratio in ratios.items():
+            least[name] = min(ratio, least.get(name, ratio))
+    own = cpus.get(cpu, {})
+    if missing := "; ".join(name for name in least if name not in own):
+        rows = f"these rows: {missing}" if own else "all rows"
+        print(f"not recorded on {cpu}, so the least ratio of the other CPUs counts for {rows}", file=sys.stderr)
+    return least | own
+
+
+def unrecorded(ratios: Mapping[str, float | None], recorded: Mapping[str, float]) -> list[str]:
+    """Return the rows that nothing can be held against, because no ratio of them was ever recorded."""
+    return [name for name in ratios if name not in recorded]
 
 
 def check(
@@ -43,7 +52,7 @@ def check(
     """
     fallen = []
     for name, ratio in ratios.items():
-        if name not in recorded:
+        if name not in recorded:  # `unrecorded` names it
             continue
         least = (1 - FALL) * recorded[name]
         attempts = 0

@@ -94,14 +94,17 @@ def timed(row: Row, competitors: list[Competitor], rounds: int, seconds: float, 
 
 
 def guard_results(results: list[Result], competitors: list[Competitor], options: argparse.Namespace) -> None:
-    """Fail where this project has fallen behind what is recorded."""
+    """Name the rows that were never recorded, and fail where this project has fallen behind what is recorded."""
     rows = {str(result.row): result.row for result in results}
 
     def measure_again(name: str) -> float | None:
         return timed(rows[name], competitors, 7, 2.5 * options.seconds).ratio("DyNet")
 
     ratios = {str(result.row): result.ratio("DyNet") for result in results}
-    if fallen := guard.check(ratios, guard.load(options.recorded, cpu_model()), measure_again):
+    recorded = guard.load(options.recorded, cpu_model())
+    if names := guard.unrecorded(ratios, recorded):
+        print(f"no ratio recorded, so not guarded (--record records it): {'; '.join(names)}", file=sys.stderr)
+    if fallen := guard.check(ratios, recorded, measure_again):
         sys.exit("\n".join(fallen))
 
 
@@ -128,6 +131,8 @@ def read_options() -> argparse.Namespace:
         parser.error("--quick measures too briefly for --record")
     if options.inference and (options.quick or options.record):
         parser.error("what is recorded is training: --inference goes with neither --quick nor --record")
+    if options.inference and (options.phases or options.memory):
+        parser.error("--phases and --memory measure training: --inference goes with neither")
     options.seconds = options.seconds or (0.2 if options.quick else 1.0)
     if options.peers is None:
         options.peers = ["dynet"] if options.quick else list(PYTHONS)

@@ -47,13 +47,16 @@ def test_records_are_kept(tmp_path, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_a_cpu_without_records_is_held_to_the_least_of_the_others(tmp_path, capsys):
+def test_what_a_cpu_lacks_is_held_to_the_least_of_the_others(tmp_path, capsys):
     path = tmp_path / "recorded.json"
-    guard.record({"a at 1": 1.5, "b at 1": 2.0}, path, "this CPU")
+    guard.record({"a at 1": 1.5, "b, c at 1": 2.0}, path, "this CPU")
     guard.record({"a at 1": 1.0}, path, "that CPU")
-    assert guard.load(path, "this CPU") == {"a at 1": 1.5, "b at 1": 2.0}
-    assert guard.load(path, "a third") == {"a at 1": 1.0, "b at 1": 2.0}
-    assert "of this CPU; that CPU: the least of each row counts for a third" in capsys.readouterr().err
+    assert guard.load(path, "this CPU") == {"a at 1": 1.5, "b, c at 1": 2.0}
+    assert capsys.readouterr().err == ""
+    assert guard.load(path, "that CPU") == guard.load(path, "a third") == {"a at 1": 1.0, "b, c at 1": 2.0}
+    first, second = capsys.readouterr().err.splitlines()
+    assert "on that CPU" in first and first.endswith("for these rows: b, c at 1")
+    assert "on a third" in second and second.endswith("for all rows")
 
 
 FAKE = """#!{python}
@@ -65,15 +68,27 @@ for line in sys.stdin:
 """
 
 
-@pytest.mark.parametrize("recorded, code", [(0.01, 0), (1e6, 1)])
-def test_the_command_fails_where_a_ratio_fell(tmp_path, monkeypatch, recorded, code):
+def quick(tmp_path, monkeypatch, recorded):
+    """The result of `run.py --quick` for the row "small at 1", with a fake DyNet and these recorded ratios."""
     fake, path = tmp_path / "python", tmp_path / "recorded.json"
     fake.write_text(FAKE.format(python=sys.executable))
     fake.chmod(0o755)
     monkeypatch.setenv("DYNET_REFERENCE_PYTHON", str(fake))
-    path.write_text(json.dumps({"a CPU": {"small at 1": recorded}}))
+    path.write_text(json.dumps({"a CPU": recorded}))
     options = ["--tasks", "small", "--seconds", "0.01", "--rounds", "1", "--quick", "--recorded", str(path)]
     command = [sys.executable, str(BENCHMARKS / "run.py"), *options]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("recorded, code", [(0.01, 0), (1e6, 1)])
+def test_the_command_fails_where_a_ratio_fell(tmp_path, monkeypatch, recorded, code):
+    result = quick(tmp_path, monkeypatch, {"small at 1": recorded})
     assert result.returncode == code, result.stderr
     assert ("small at 1: the ratio to DyNet is" in result.stderr) == bool(code)
+    assert "not guarded" not in result.stderr
+
+
+def test_rows_that_were_never_recorded_are_named(tmp_path, monkeypatch):
+    result = quick(tmp_path, monkeypatch, {"xor at 1": 1e6})
+    assert result.returncode == 0, result.stderr
+    assert "not guarded (--record records it): small at 1\n" in result.stderr

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+import dynet as dy
 from competitors import OURS, TASKS, core, measure, rows_of
 from phases import PARTS
 from tasks import rnnlm
+from worker import made
 
 BENCHMARKS = Path(__file__).resolve().parents[1]
 ROWS = {row.name: row for row in reversed(rows_of(TASKS))}  # each with its smallest minibatch
@@ -42,6 +44,14 @@ def test_worker_only_infers_or_builds():
     ))  # fmt: skip
     assert inferred[0] == trained[0] and built[0] is None
     assert inferred[1]["sentences"] == built[1]["sentences"] == 5
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=str)
+def test_inference_has_the_loss_of_training(row):
+    order = {"kind": "dynet", "task": row.task, "row": row.name, "minibatch": row.minibatch, "seed": 1}
+    inferred, trained = made(dy, order), made(dy, order)
+    assert inferred.infer() == pytest.approx(trained.train(), rel=1e-6)
+    assert inferred.infer() > 0  # of another minibatch
 
 
 def test_phases_add_up():
@@ -76,11 +86,26 @@ def test_table_without_a_reference():
     assert [row.split()[:2] for row in rows] == [["xor", "1"], ["xor", "64"]]
 
 
+def test_table_of_inference():
+    result = run("--inference", "--tasks", "xor", "--rounds", "1", "--seconds", "0.01")
+    assert result.returncode == 0, result.stderr
+    title, _, *rows = result.stdout.splitlines()
+    assert "; infer; " in title
+    assert [row.split()[:2] for row in rows] == [["xor", "1"], ["xor", "64"]]
+    assert all(float(row.split()[2].replace(",", "")) > 0 for row in rows)
+
+
+@pytest.mark.parametrize("other", ["--quick", "--record", "--phases", "--memory"])
+def test_inference_goes_with_no_option_that_measures_training(other):
+    result = run("--inference", other)
+    assert result.returncode == 2 and other in result.stderr
+
+
 def test_a_competitor_that_fails_is_named(tmp_path):
     broken = tmp_path / "python"
     broken.write_text("#!/bin/sh\necho no such library >&2\nexit 3\n")
     broken.chmod(0o755)
     result = run("--tasks", "small", "--seconds", "0.01", DYNET_REFERENCE_PYTHON=str(broken))
     assert result.returncode == 0, result.stderr
-    assert "small at 1, DyNet autobatch: no such library" in result.stderr
+    assert "small at 1, DyNet autobatch: no such library, exit code 3\n" in result.stderr
     assert result.stdout.splitlines()[-1].split()[:4] == ["small", "1", "-", "-"]

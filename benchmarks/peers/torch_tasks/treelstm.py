@@ -54,6 +54,35 @@ def levels_of(batch) -> list[list[Node]]:
     return levels
 
 
+def states_of(levels, read_leaves, join) -> list[tuple[torch.Tensor, ...]]:
+    """Compute the states of all nodes, level by level.
+
+    A state is one matrix or several, with a row for each node. `read_leaves` gets the lowest level. `join` gets another
+    level, and for each matrix of the states the parts that together have a row for each part of the level's nodes.
+    """
+    taken = {number: [] for number in [*range(len(levels)), ROOT]}
+    states = []
+    for number, level in enumerate(levels):
+        states.append(join(level, *zip(*taken[number])) if number else read_leaves(level))
+        groups = {taker: len(list(nodes)) for taker, nodes in groupby(level, lambda node: node.taken_by)}
+        for taker, *parts in zip(groups, *(matrix.split(list(groups.values())) for matrix in states[-1])):
+            taken[taker].append(parts)
+    return states
+
+
+def places_of(level) -> torch.Tensor:
+    """The places of the parts of the nodes of a level among all that the level takes."""
+    return torch.tensor([part.place for node in level for part in node.parts])
+
+
+def words_of(level) -> np.ndarray:
+    return np.array([node.parts[0] for node in level])
+
+
+def labels_of(levels) -> torch.Tensor:
+    return torch.tensor([node.label for level in levels for node in level])
+
+
 def make(initial, minibatch, seed, size):
     words = Lookup(initial.lookup(VOCABULARY, size))
     gates = [(initial.parameter(size, size), initial.parameter(size)) for _ in "iou"]
@@ -64,14 +93,13 @@ def make(initial, minibatch, seed, size):
     classes = weight(initial.parameter(CLASSES, size))
 
     def read_leaves(level):
-        numbers = np.array([node.parts[0] for node in level])
-        io, u = F.linear(words(words.use(numbers)), leaf_W, leaf_b).split([2 * size, size], 1)
+        io, u = F.linear(words(words.use(words_of(level))), leaf_W, leaf_b).split([2 * size, size], 1)
         i, o = torch.sigmoid(io).chunk(2, 1)
         c = i * torch.tanh(u)
         return o * torch.tanh(c), c
 
     def join(level, hs, cs):
-        places = torch.tensor([part.place for node in level for part in node.parts])
+        places = places_of(level)
         h = torch.cat(hs).index_select(0, places).view(-1, 2 * size)
         c = torch.cat(cs).index_select(0, places).view(-1, 2, size)
         iolr, u = F.linear(h, join_W, join_b).split([4 * size, size], 1)
@@ -81,17 +109,8 @@ def make(initial, minibatch, seed, size):
 
     def loss_of(batch):
         levels = levels_of(batch)
-        taken = {number: ([], []) for number in [*range(len(levels)), ROOT]}
-        states = []
-        for number, level in enumerate(levels):
-            h, c = join(level, *taken[number]) if number else read_leaves(level)
-            states.append(h)
-            groups = {taker: len(list(nodes)) for taker, nodes in groupby(level, lambda node: node.taken_by)}
-            for kind, state in enumerate((h, c)):
-                for taker, part in zip(groups, state.split(list(groups.values()))):
-                    taken[taker][kind].append(part)
-        labels = torch.tensor([node.label for level in levels for node in level])
-        return F.cross_entropy(F.linear(torch.cat(states), classes), labels, reduction="sum")
+        h = torch.cat([h for h, _ in states_of(levels, read_leaves, join)])
+        return F.cross_entropy(F.linear(h, classes), labels_of(levels), reduction="sum")
 
     parameters = [leaf_W, leaf_b, join_W, join_b, classes]
     return training_steps(parameters, [words], examples(minibatch, seed), loss_of)

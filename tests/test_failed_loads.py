@@ -115,9 +115,12 @@ in_children()
 """
 
 
+NATIVE = {**os.environ, "DYNET_CPU": "native"}  # kernels are compiled even if the package brings compiled ones
+
+
 def run(program, **environment):
     command = [sys.executable, "-W", "error", "-c", program]
-    return subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=500)
+    return subprocess.run(command, env={**NATIVE, **environment}, capture_output=True, text=True, timeout=500)
 
 
 @posix_only
@@ -180,7 +183,7 @@ def started(directory):
     """A program that is compiling the kernels of `later`, in a process group of its own."""
     command = [sys.executable, "-W", "error", "-c", USES + INTERRUPTED]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    environment = {**os.environ, "DYNET_CACHE_DIR": str(directory)}
+    environment = {**NATIVE, "DYNET_CACHE_DIR": str(directory)}
     process = subprocess.Popen(command, env=environment, start_new_session=True, **pipes)
     assert process.stdout.readline() == "warm\n", process.communicate()
     while not (line := process.stderr.readline()).startswith("dynet: compiling kernels"):

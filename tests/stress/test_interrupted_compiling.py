@@ -45,6 +45,7 @@ def started(places, program=PROGRAM):
     """A program, with a session of its own, that has just begun to compile."""
     cache, temporary = places
     environment = {**os.environ, "DYNET_CACHE_DIR": str(cache), "TMPDIR": str(temporary)}
+    environment["DYNET_CPU"] = "native"  # kernels are compiled even if the package brings compiled ones
     process = subprocess.Popen(
         [sys.executable, "-W", "error", "-c", program],
         env=environment,

@@ -149,8 +149,9 @@ def train_with(name: str) -> list[np.ndarray]:
 
 
 TASKS = {
-    "tagger": {}, "tagger_char": {}, "treelstm": {"size": 128}, "parser": {"read": True}, "rnnlm": {}, "small": {},
-    "xor": {},
+    "tagger": {}, "tagger_char": {}, "crf": {}, "treelstm": {"size": 128}, "treelstm_builder": {}, "lattice": {},
+    "graphnet": {}, "parser": {"read": True}, "biaffine": {}, "rnnlm": {}, "seq2seq": {}, "transformer": {},
+    "small": {}, "xor": {},
 }  # fmt: skip
 
 

@@ -1,11 +1,13 @@
 """What `import dynet` says about an installation that does not fit together."""
 
+import subprocess
+import sys
 import warnings
 
 import pytest
 
 import dynet
-from dynet import _installation
+from dynet import _installation, _other_names
 
 HERE = dynet.__version__
 
@@ -111,20 +113,37 @@ def test_files_of_no_distribution_do_no_harm(tmp_path, monkeypatch):
 )
 def test_missing_name_says_which_extra_may_bring_it(installed, name, extra):
     installed({}, modules=["dynet_core"])
-    with pytest.raises(AttributeError, match="module 'dynet' has no attribute") as raised:
-        dynet.__getattr__(name)
-    assert (f"dynet-core[{extra}]=={HERE}" in str(raised.value)) == (extra is not None)
+    assert not _installation.is_complete()
+    message = _other_names.message(name, [], HERE)
+    assert message.startswith(f"module 'dynet' has no attribute {name!r}")
+    assert (f"dynet-core[{extra}]=={HERE}" in message) == (extra is not None)
 
 
 def test_unknown_name_gives_no_hint_where_everything_is_installed(installed):
     installed({}, modules=["dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim"])
-    with pytest.raises(AttributeError, match="module 'dynet' has no attribute 'NoSuchBuilder'$"):
-        dynet.__getattr__("NoSuchBuilder")
+    assert _installation.is_complete()
+    assert _other_names.message("NoSuchBuilder", [], HERE) == "module 'dynet' has no attribute 'NoSuchBuilder'"
+
+
+WITHOUT_RNN = """
+from importlib import util
+find = util.find_spec
+util.find_spec = lambda name, *package: None if name == "dynet_rnn" else find(name, *package)
+import dynet as dy
+dy.NoSuchBuilder
+"""
+
+
+def test_a_program_without_an_extra_is_told_of_it():
+    done = subprocess.run([sys.executable, "-c", WITHOUT_RNN], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f'dynet-rnn is not installed and may have it: pip install "dynet-core[rnn]=={HERE}"' in done.stderr
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_have_cuda_is_whether_there_is_a_driver(there, monkeypatch):
-    monkeypatch.setattr(dynet.dynet_core.device, "has_driver", lambda: there)
-    namespace = {}
-    exec("from dynet import *", namespace)
-    assert dynet.HAVE_CUDA is namespace["HAVE_CUDA"] is there
+def test_have_cuda_is_whether_there_is_a_driver(there):
+    program = (
+        f"import dynet_core; dynet_core.device.has_driver = lambda: {there}; from dynet import *; print(HAVE_CUDA)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == (f"{there}\n", "")

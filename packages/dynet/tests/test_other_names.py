@@ -1,6 +1,9 @@
 """What `dy.relu` and its like say: names of other frameworks, and misspelled ones."""
 
 import re
+import subprocess
+import sys
+import types
 
 import pytest
 
@@ -9,31 +12,73 @@ from dynet import _other_names
 from dynet._other_names import PARTS
 from dynet_ops.other_names import OPERATIONS
 
+OTHERS = {
+    "relu": "dy.rectify",
+    "sigmoid": "dy.logistic",
+    "concat": "dy.concatenate",
+    "mean": "dy.mean_elems, dy.mean_dim or dy.average",
+    "sum": "dy.sum_elems, dy.sum_dim or dy.esum",
+    "stack": "dy.concatenate_cols or dy.concatenate_to_batch",
+    "mm": "dy.matmul",
+    "Adam": "dy.AdamTrainer",
+    "Linear": "dy.affine_transform([b, W, x]), where W and b come from model.add_parameters",
+}
+USES = {
+    "a call": lambda x: x(1, other=2),
+    "a subscript": lambda x: x[0],
+    "a member": lambda x: x.functional,
+    "a loop": list,
+    "a base class": lambda x: type("Own", types.resolve_bases((x,)), {}),
+    "isinstance": lambda x: isinstance(1, x),
+    "issubclass": lambda x: issubclass(int, x),
+}
 
-@pytest.mark.parametrize(
-    ("name", "use"),
-    [
-        ("relu", "dy.rectify"),
-        ("sigmoid", "dy.logistic"),
-        ("concat", "dy.concatenate"),
-        ("mean", "dy.mean_elems, dy.mean_dim or dy.average"),
-        ("sum", "dy.sum_elems, dy.sum_dim or dy.esum"),
-        ("stack", "dy.concatenate_cols or dy.concatenate_to_batch"),
-        ("mm", "dy.matmul"),
-        ("Adam", "dy.AdamTrainer"),
-        ("Linear", "dy.affine_transform([b, W, x]), where W and b come from model.add_parameters"),
-        # by their spelling
-        ("tahn", "dy.tanh"),
-        ("adamtrainer", "dy.AdamTrainer"),
-        ("ParameterCollections", "dy.ParameterCollection"),
-        ("logSoftmax", "dy.log_softmax"),
-        ("renewCG", "dy.renew_cg"),
-    ],
-)
-def test_a_name_that_does_not_exist(name, use):
-    with pytest.raises(AttributeError) as raised:
+
+@pytest.mark.parametrize(("name", "use"), OTHERS.items())
+def test_a_name_of_another_library(name, use):
+    for used in USES.values():
+        with pytest.raises(AttributeError) as raised:
+            used(getattr(dy, name))
+        assert str(raised.value) == f"module 'dynet' has no attribute {name!r}: use {use}"
+    assert repr(getattr(dy, name)) == f"<no attribute of dynet: use {use}>"
+
+
+def test_names_of_other_libraries_are_not_public():
+    names = {*OPERATIONS, *PARTS}
+    assert not names & {*dir(dy)} and not names & {*dy.__all__}
+    assert not [name for name in ("__wrapped__", "__file__", "__len__") if hasattr(dy.relu, name)]
+
+
+def test_a_program_may_have_such_a_name(monkeypatch):
+    monkeypatch.setattr(dy, "gelu", lambda x: 7)
+    assert dy.gelu(1) == 7
+
+
+MISSPELT = {
+    "tahn": "dy.tanh",
+    "adamtrainer": "dy.AdamTrainer",
+    "ParameterCollections": "dy.ParameterCollection",
+    "logSoftmax": "dy.log_softmax",
+    "renewCG": "dy.renew_cg",
+}
+
+
+@pytest.mark.parametrize(("name", "use"), MISSPELT.items())
+def test_a_misspelt_name(name, use):
+    """Where all packages are installed, Python suggests the right name; else the message does."""
+    with pytest.raises(AttributeError, match=f"^module 'dynet' has no attribute '{name}'$"):
         getattr(dy, name)
-    assert str(raised.value) == f"module 'dynet' has no attribute {name!r}: use {use}"
+    assert _other_names.hint(name, dy.__all__) == f": use {use}"
+    done = subprocess.run([sys.executable, "-c", f"import dynet as dy; dy.{name}"], capture_output=True, text=True)
+    suggested = (
+        "tan" if name == "tahn" else use.removeprefix("dy.")
+    )  # to Python, a missing letter is nearer than a swap
+    assert f"Did you mean: '{suggested}'?" in done.stderr
+
+
+def test_names_are_read_as_quickly_as_those_of_other_modules():
+    """CPython reads the names of a module with a function `__getattr__` slowly."""
+    assert "__getattr__" not in vars(dy)
 
 
 @pytest.mark.parametrize("name", ["NoSuchBuilder", "qqq", "__wrapped__", "_repr_html_"])

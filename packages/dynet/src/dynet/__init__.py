@@ -34,15 +34,13 @@ if TYPE_CHECKING:  # type checkers cannot evaluate the `__all__` below, and woul
 else:
     __all__ = ["HAVE_CUDA", "dynet_config", *_dynet_names.__all__]
 
-    def __getattr__(name: str):
-        if name == "HAVE_CUDA":
-            return dynet_core.device.has_driver()
-        message = f"module 'dynet' has no attribute {name!r}" + _other_names.hint(name, __all__)
-        extra = _installation.extra_with(name)
-        if extra:
-            command = f'pip install "dynet-core[{extra}]=={__version__}"'
-            message += f"; dynet-{extra} is not installed and may have it: {command}"
-        raise AttributeError(message)
+    HAVE_CUDA = dynet_core.device.has_driver()
+    globals().update({name: it for name, it in _other_names.stand_ins(__all__).items() if name not in globals()})
+
+    if not _installation.is_complete():
+
+        def __getattr__(name: str):  # only here, because it makes reading all other names slower
+            raise AttributeError(_other_names.message(name, __all__, __version__))
 
     def __dir__() -> list[str]:
         """Return the public names and names such as `__version__`, but not imported submodules."""

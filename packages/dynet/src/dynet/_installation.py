@@ -112,6 +112,11 @@ def _add_owner(found: dict[str, str], distribution: metadata.Distribution) -> No
         found[name] = distribution.version
 
 
+def is_complete() -> bool:
+    """Return whether all optional packages of this library are installed."""
+    return all(is_installed(f"dynet_{extra}") for extra in ("ops", "rnn", "optim"))
+
+
 def extra_with(name: str) -> str | None:
     """Guess which extra of dynet-core, "rnn", "optim" or "ops", defines `name`, which `dynet` lacks.
 

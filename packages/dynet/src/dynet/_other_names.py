@@ -1,11 +1,13 @@
 """What the error message for a missing name such as `dy.relu` or `dy.Adam` suggests to use instead.
 
-There are hints for names that other libraries use, and for misspelled names.
+There are hints for names that other libraries use, and, where a package of this library is not installed, for
+misspelled names. Elsewhere Python itself suggests the right name for those.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any, NoReturn
 
 from dynet import _installation
 
@@ -113,6 +115,59 @@ PARTS: dict[str, str] = {
 """Maps a name of another library to what to use here. Names of operations are in `dynet_ops.other_names` instead."""
 
 
+class StandIn:
+    """Stands in `dynet` for a name that only other libraries have. Any use raises an AttributeError with a hint.
+
+    A function `__getattr__` of the module would raise the error earlier, when the name is read. But CPython reads every
+    name of a module with such a function 20 ns more slowly, and to record an operation takes no longer than that. So
+    `hasattr(dy, "relu")` is true; `dir(dy)` and `dy.__all__` do not have these names.
+
+    Args:
+        name: the name.
+        use: what to use instead.
+    """
+
+    def __init__(self, name: str, use: str):
+        self._name, self._use = name, use
+
+    def _refuse(self, *arguments: Any, **named: Any) -> NoReturn:
+        raise AttributeError(f"module 'dynet' has no attribute {self._name!r}: use {self._use}")
+
+    # Calls, subscripts, loops, base classes and `isinstance`
+    __call__ = __getitem__ = __iter__ = __mro_entries__ = __instancecheck__ = __subclasscheck__ = _refuse
+
+    def __getattr__(self, attribute: str) -> NoReturn:
+        if attribute.startswith("__"):  # tools ask any object for these
+            raise AttributeError(attribute)
+        self._refuse()
+
+    def __repr__(self) -> str:
+        return f"<no attribute of dynet: use {self._use}>"
+
+
+def stand_ins(public: Iterable[str]) -> dict[str, StandIn]:
+    """Return an object for each name of another library that has a hint. `public` has the names that exist."""
+    known = set(public)
+    uses = {name: use_for(name, known) for name in {*PARTS, *_operations()} - known}
+    return {name: StandIn(name, use) for name, use in uses.items() if use}
+
+
+def use_for(name: str, known: set[str]) -> str:
+    """Return what to use for a name of another library; "" if nothing is known. `known` are the names that exist."""
+    return PARTS.get(name) or _alternatives(
+        [f"dy.{each}" for each in _operations().get(name, "").split() if each in known]
+    )
+
+
+def _operations() -> dict[str, str]:
+    """Return the names of operations in other libraries, and what they are called here; {} without dynet-ops."""
+    if not _installation.is_installed("dynet_ops"):
+        return {}
+    from dynet_ops.other_names import OPERATIONS
+
+    return OPERATIONS
+
+
 def hint(name: str, public: Iterable[str]) -> str:
     """Return the end of the error message for a missing name: what to use instead; "" if nothing is known.
 
@@ -121,11 +176,7 @@ def hint(name: str, public: Iterable[str]) -> str:
         public: the names that exist.
     """
     known = set(public)
-    use = PARTS.get(name, "")
-    if not use and _installation.is_installed("dynet_ops"):
-        from dynet_ops.other_names import OPERATIONS
-
-        use = _alternatives([f"dy.{each}" for each in OPERATIONS.get(name, "").split() if each in known])
+    use = use_for(name, known)
     if not use and not name.startswith("_"):
         # This import is not at the top because `dynet` checks the installation before it imports other packages.
         from dynet_core.hints import nearest
@@ -133,6 +184,19 @@ def hint(name: str, public: Iterable[str]) -> str:
         found = nearest(name, known)
         use = f"dy.{found}" if found else ""
     return f": use {use}" if use else ""
+
+
+def message(name: str, public: Iterable[str], version: str) -> str:
+    """Return the error message for a missing name, with a hint, and with the package that may have it.
+
+    Args:
+        name, public: as for `hint`.
+        version: the version of this library.
+    """
+    extra = _installation.extra_with(name)
+    command = f'pip install "dynet-core[{extra}]=={version}"'
+    package = f"; dynet-{extra} is not installed and may have it: {command}" if extra else ""
+    return f"module 'dynet' has no attribute {name!r}{hint(name, public)}{package}"
 
 
 def _alternatives(names: list[str]) -> str:

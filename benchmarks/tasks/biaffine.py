@@ -16,13 +16,12 @@ ROWS = [
     ("biaffine, any lengths", (10, 64), {"by_length": False}),
 ]
 EMBEDDING, HIDDEN, MLP = 128, 128, 128
-ROOT = VOCABULARY
 
 
 def examples(minibatch, seed, by_length=True):
     """Return minibatches of pairs: ROOT and the words, and the position of each word's head."""
-    rng = random.Random(seed)
-    pool = [([ROOT, *sentence], projective_heads(len(sentence), rng)) for sentence in sentences(rng)]
+    rng, root = random.Random(seed), VOCABULARY
+    pool = [([root, *sentence], projective_heads(len(sentence), rng)) for sentence in sentences(rng)]
     if by_length:
         return minibatches_by_length(pool, minibatch, rng, lambda example: len(example[0]))
     return minibatches(pool, minibatch, rng)

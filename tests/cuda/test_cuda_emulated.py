@@ -50,8 +50,9 @@ def test_every_example_is_there():
 @pytest.mark.parametrize("name", gpu_checks.TASKS)
 def test_task(name, monkeypatch):
     """With fewer words: the emulation takes minutes for a softmax over ten thousand."""
-    task = importlib.import_module(f"tasks.{name}")
-    monkeypatch.setattr(task, "VOCABULARY", WORDS, raising=False)
     few = functools.partial(synthetic.sentences, count=20, vocabulary=WORDS)
-    monkeypatch.setattr(task, "sentences", few, raising=False)
+    for module in (f"tasks.{name}", "tasks.treelstm"):  # treelstm_builder has the other's examples
+        task = importlib.import_module(module)
+        monkeypatch.setattr(task, "VOCABULARY", WORDS, raising=False)
+        monkeypatch.setattr(task, "sentences", few, raising=False)
     gpu_checks.check_losses(lambda: gpu_checks.train_task(name))

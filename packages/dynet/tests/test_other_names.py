@@ -40,6 +40,8 @@ def test_a_name_of_another_library(name, use):
         with pytest.raises(AttributeError) as raised:
             used(getattr(dy, name))
         assert str(raised.value) == f"module 'dynet' has no attribute {name!r}: use {use}"
+    with pytest.raises(AttributeError):
+        getattr(dy, name).functional = 1
     assert repr(getattr(dy, name)) == f"<no attribute of dynet: use {use}>"
 
 

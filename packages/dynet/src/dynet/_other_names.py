@@ -127,6 +127,8 @@ class StandIn:
         use: what to use instead.
     """
 
+    __slots__ = ("_name", "_use")
+
     def __init__(self, name: str, use: str):
         self._name, self._use = name, use
 

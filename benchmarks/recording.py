@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from competitors import (
+    READS,
     TASKS,
     Competitor,
     Row,
@@ -31,8 +32,6 @@ from competitors import (
     with_little_memory,
 )
 
-READS = ("parser, scores read", "beam_search")
-"""Rows that read values while they build, and so compute."""
 Times = Sequence["float | None"]
 """One of each competitor, this project the last."""
 

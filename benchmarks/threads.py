@@ -4,7 +4,7 @@
 
 A round runs every task once with one thread and once with more; time is wall time, a figure the median over the rounds.
 The tasks "whole ..." are training steps of `tasks/` with everything that belongs to them, also the recording of graphs,
-which one thread does. Both numbers of threads train on the same minibatches, each a model of its own.
+which one thread does. Each number of threads trains a model of its own, on the same minibatches.
 """
 
 from __future__ import annotations

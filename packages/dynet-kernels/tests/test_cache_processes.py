@@ -84,7 +84,7 @@ def test_a_process_killed_while_it_builds_leaves_the_way_free(directory, object_
     assert not (directory / "key.o").exists()
     began = time.monotonic()
     assert use(load_or_build("key", build)) == 41
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30  # the process that was killed would have taken 60
     assert names(directory) == ["key.o"]
 
 
@@ -127,7 +127,7 @@ def test_a_child_that_keeps_the_lock_is_not_waited_for(directory, object_file, t
             build(path)
             if os.fork() == 0:
                 os.closerange(0, 3)
-                time.sleep(20)
+                time.sleep(60)
                 os._exit(0)
         print(use(load_or_build("key", build_and_fork)))
     """
@@ -135,6 +135,6 @@ def test_a_child_that_keeps_the_lock_is_not_waited_for(directory, object_file, t
     wait_for(log.exists)
     began = time.monotonic()
     assert use(load_or_build("key", build)) == 41
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     assert build.calls == 0
     assert first.communicate(timeout=60)[0] == "41\n"

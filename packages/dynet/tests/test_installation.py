@@ -130,12 +130,13 @@ from importlib import util
 find = util.find_spec
 util.find_spec = lambda name, *package: None if name == "dynet_rnn" else find(name, *package)
 import dynet as dy
-dy.NoSuchBuilder
+dy.NAME
 """
 
 
-def test_a_program_without_an_extra_is_told_of_it():
-    done = subprocess.run([sys.executable, "-c", WITHOUT_RNN], capture_output=True, text=True)
+@pytest.mark.parametrize("name", ["NoSuchBuilder", "RNNBuilder"])
+def test_a_program_without_an_extra_is_told_of_it(name):
+    done = subprocess.run([sys.executable, "-c", WITHOUT_RNN.replace("NAME", name)], capture_output=True, text=True)
     assert done.returncode == 1
     assert f'dynet-rnn is not installed and may have it: pip install "dynet-core[rnn]=={HERE}"' in done.stderr
 

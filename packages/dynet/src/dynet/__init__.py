@@ -35,9 +35,10 @@ else:
     __all__ = ["HAVE_CUDA", "dynet_config", *_dynet_names.__all__]
 
     HAVE_CUDA = dynet_core.device.has_driver()
-    globals().update({name: it for name, it in _other_names.stand_ins(__all__).items() if name not in globals()})
 
-    if not _installation.is_complete():
+    if _installation.is_complete():
+        globals().update({name: it for name, it in _other_names.stand_ins(__all__).items() if name not in globals()})
+    else:
 
         def __getattr__(name: str):  # only here, because it makes reading all other names slower
             raise AttributeError(_other_names.message(name, __all__, __version__))

@@ -110,6 +110,7 @@ def emit(part: Any) -> Any:
 def main(site: str) -> None:
     """Compile what the parent asks for on stdin, in a folder of the directory `site`."""
     # Importing TVM makes many objects that stay. To look for garbage among them takes a fifth of the import's time.
+    # Emitting code makes more of them. The process ends when all parts are compiled.
     gc.disable()
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a compiler prints to stdout goes to stderr, as answers use stdout

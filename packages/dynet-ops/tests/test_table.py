@@ -94,7 +94,7 @@ def test_a_minibatch_is_its_elements(op, sample):
 
 
 def documented():
-    """The functions of this package; with --op, the op alone, which may also stand for an operator without a name."""
+    """The functions of this package; with --op, the function of that op, if it is public."""
     names = dy.__all__ if len(TESTED) == len(OPS) else [name for name in dy.__all__ if name in TESTED]
     return [name for name in names if inspect.isroutine(getattr(dy, name))]
 

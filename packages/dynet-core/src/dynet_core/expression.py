@@ -6,6 +6,8 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from . import device, recorder
 from .annotations import Array, Key, Number, Numbers
 from .checks import checked_flag
@@ -18,6 +20,7 @@ from .refusals import Refusals
 from .tensor import Tensor
 from .types import NodeGraph
 
+FLOAT32 = np.dtype(np.float32)
 GRAPH_OF_NODE: list[Callable[[Operations], NodeGraph]] = []
 """Holds one function, which returns the graph of a node. The module `graph` appends it here, because it imports this
 module and so cannot be imported here."""
@@ -108,6 +111,10 @@ class Operations(Refusals):
             self._graph()._compute(recalculate)
         return floats_at(self._address(), self.type.total)
 
+    def _bytes(self, recalculate: bool = False) -> bytearray:
+        """Return a copy of the value, column-major. The value is computed if necessary."""
+        return bytearray(self._stored(recalculate))
+
     def _address(self, recalculate: bool = False) -> int:
         """Return the address of the value in memory, divided by 4 to count floats. Compute the value if necessary.
 
@@ -136,7 +143,7 @@ class Operations(Refusals):
         array([[1., 2.],
                [3., 4.]], dtype=float32)
         """
-        return self._stored(recalculate).reshape(self.type.shape, order="F").copy(order="F")
+        return np.ndarray(self.type.shape, FLOAT32, self._bytes(recalculate), order="F")
 
     def tensor_value(self, recalculate: bool = False) -> Tensor:
         """Return a copy of the value as a `Tensor`, which has methods such as `argmax`.
@@ -266,6 +273,7 @@ def _quick(kind: str, name: str, numbers: Callable[[Dim], int]) -> None:
 _quick("value", "value", lambda dim: dim.total if len(dim.dims) <= 1 else 0)
 _quick("value", "scalar_value", lambda dim: int(dim.total == 1))
 _quick("list", "vec_value", lambda dim: dim.total)
+_quick("bytes", "_bytes", lambda dim: dim.total)
 _quick("nothing", "forward", lambda dim: 1)
 _quick("address", "_address", lambda dim: 1)
 _quick("differentiate", "backward", lambda dim: int(dim.total == 1))

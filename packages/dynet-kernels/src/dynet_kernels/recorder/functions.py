@@ -24,7 +24,7 @@ from .operations import (
     record_two,
     subscript,
 )  # fmt: skip
-from .passes import compute, differentiate, of_node, read_address, read_nothing, read_value
+from .passes import compute, differentiate, of_node, read_address, read_bytes, read_nothing, read_value
 from .records import commit, handle, sequence
 from .setting import set_values
 from .tables import enter
@@ -36,6 +36,7 @@ FUNCTIONS = {
     "list": of_node(read_value, makes_list="always"),
     "nothing": of_node(read_nothing),
     "address": of_node(read_address),
+    "bytes": of_node(read_bytes),
     "differentiate": of_node(differentiate, recalculates=False),
     "renew_quickly": renew_quickly,
     "one": called(1, record_one),

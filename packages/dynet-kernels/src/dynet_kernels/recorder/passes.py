@@ -126,7 +126,8 @@ def of_node(emit, makes_list: bool | str = False, recalculates=True):
                     if recalculates:
                         with when(flag != int64(0)):
                             fine.set(forget_values(shared, graph).get())
-                    with when(fine.get() != int64(0)):
+                    all_computed = both(is_prepared(shared, graph), graph.length == graph.done)
+                    with when(T.And(fine.get() != int64(0), T.Not(all_computed))):
                         fine.set(extern("dynet_compute", graph.address))
                     with when(fine.get() != int64(0)):
                         emit(shared, graph, known, x, flag, made.get(), outcome)
@@ -187,6 +188,12 @@ def read_nothing(shared, graph, known, x, flag, made, outcome):
 
 def read_address(shared, graph, known, x, flag, made, outcome):
     outcome.give(extern("PyLong_FromSsize_t", value_at(graph, x)))
+
+
+def read_bytes(shared, graph, size, x, flag, made, outcome):
+    """Emit code that makes a copy of a node's value the outcome: a bytearray with `size` floats."""
+    begin, count = value_at(graph, x) * int64(4), size * int64(4)
+    outcome.give(extern("PyByteArray_FromStringAndSize", begin, count))
 
 
 def differentiate(shared, graph, known, x, full, made, outcome):

@@ -16,6 +16,7 @@ Item = TypeVar("Item")
 VOCABULARY = 10_000
 POOL = 2_000
 SHIFT, LEFT, RIGHT = range(3)
+GOLDEN_RATIO = (1 + 5**0.5) / 2
 
 
 def sentence_length(rng: random.Random) -> int:
@@ -104,13 +105,17 @@ def minibatches_by_length(
 ) -> Iterator[list[Item]]:
     """The same, where a minibatch holds examples of about one length, the longest first.
 
-    So do practitioners, because little is padded then.
+    So do practitioners, because little is padded then. They shuffle minibatches. Here short and long ones take turns,
+    so that a few of them together are like all: otherwise a brief measurement depends on which ones it meets, and
+    competitors, which get through different numbers of minibatches, meet different ones.
     """
     pool = list(pool)
     while True:
         rng.shuffle(pool)
         pool.sort(key=length, reverse=True)
-        starts = list(range(0, len(pool) - size + 1, size))
-        rng.shuffle(starts)
-        for start in starts:
-            yield pool[start : start + size]
+        count = len(pool) // size
+        # In this order, neighbours are far apart, and few in a row are spread evenly (three-distance theorem).
+        spread = sorted(range(count), key=lambda number: number * GOLDEN_RATIO % 1)
+        first = rng.randrange(count)
+        for number in spread[first:] + spread[:first]:
+            yield pool[number * size : (number + 1) * size]

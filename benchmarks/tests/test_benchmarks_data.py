@@ -97,3 +97,12 @@ def test_minibatches_by_length_start_with_the_longest():
     seen = [next(batches) for _ in range(4)]
     assert all(len(batch[0]) == max(map(len, batch)) for batch in seen)
     assert sorted(map(tuple, sum(seen, []))) == sorted(map(tuple, pool))
+
+
+def test_few_minibatches_by_length_are_like_all():
+    pool = synthetic.sentences(random.Random(1))
+    batches = synthetic.minibatches_by_length(pool, 64, random.Random(1))
+    lengths = [statistics.mean(map(len, next(batches))) for _ in range(300)]
+    of_ten = [statistics.mean(lengths[start : start + 10]) for start in range(290)]
+    assert statistics.stdev(lengths) > 7
+    assert statistics.stdev(of_ten) < 1.3  # in a random order it would be about 2

@@ -96,8 +96,9 @@ def kernel(case: str):
 
     if case not in PRODUCTS | SKINNY:
         return None
-    target = host_cpu()
-    candidate = timing.compiled(shapes.STUDIES["product"].kernels, records.for_cpu(target), target)
+    parameters = records.for_host()
+    timer = timing.CpuTimer(host_cpu(), parameters)
+    candidate = timer.compiled(shapes.STUDIES["product"].kernels, "product", parameters.product)
     workload = shapes.product(*(PRODUCTS | SKINNY)[case])
     if not candidate.is_right(workload):
         raise SystemExit(f"{case} is computed wrongly")

@@ -11,7 +11,9 @@ from dynet_kernels.tune import timing
 
 @pytest.fixture(scope="module")
 def compiled():
-    return timing.compiled({"falling_order": FallingOrder()}, records.for_host(), host_cpu())
+    parameters = records.for_host()
+    timer = timing.CpuTimer(host_cpu(), parameters)
+    return timer.compiled({"falling_order": FallingOrder()}, "columns", parameters.columns)
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 40])

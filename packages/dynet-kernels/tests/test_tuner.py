@@ -11,19 +11,26 @@ import pytest
 
 import dynet_kernels
 from dynet_kernels import records, tuning
+from dynet_kernels.cuda import compiler, driver
 from dynet_kernels.records import Record
 from dynet_kernels.target import CpuTarget, host_cpu
 from dynet_kernels.tune import __main__ as command
 from dynet_kernels.tune import search, shapes, timing
 
+DEFAULT = tuning.Update()
 TINY = shapes.Study(shapes.STUDIES["update"].kernels, lambda: [shapes.update(2, 100)])
+
+
+def on_cpu(timer=timing.CpuTimer):
+    cpu = host_cpu()
+    return timer(cpu, tuning.defaults(cpu.lanes))
 
 
 def faster_by_the_number(monkeypatch, numbers, largest=1.0):
     """Let candidates take as long as a table says, by the vectors that they work on."""
 
     def ratio(candidate, best, workloads, rounds=7):
-        share = numbers[candidate.parameters.update.vectors] / numbers[best.parameters.update.vectors]
+        share = numbers[candidate.parameters.vectors] / numbers[best.parameters.vectors]
         return share, 1.0 if rounds < 15 else largest
 
     monkeypatch.setattr(timing, "ratio", ratio)
@@ -31,49 +38,44 @@ def faster_by_the_number(monkeypatch, numbers, largest=1.0):
 
 def test_the_fastest_candidate_is_chosen(monkeypatch):
     faster_by_the_number(monkeypatch, {1: 1.5, 2: 1.0, 3: 0.8, 4: 0.9})
-    cpu = host_cpu()
-    hunt = search.Search("update", cpu, tuning.defaults(cpu.lanes), TINY)
+    hunt = search.Search("update", on_cpu(), DEFAULT, TINY)
     said = []
-    best, complete = hunt.run(1000, said.append)
-    assert best.update == tuning.Update(3) and complete
-    assert best == tuning.with_family(tuning.defaults(cpu.lanes), "update", tuning.Update(3))
+    assert hunt.run(1000, said.append) == (tuning.Update(3), True)
     assert (hunt.tried, hunt.refused, hunt.steps(), len(said)) == (3, 0, 3, 3)
 
 
 def test_what_is_slower_for_one_shape_is_not_chosen(monkeypatch):
     faster_by_the_number(monkeypatch, {1: 0.5, 2: 1.0, 3: 0.5, 4: 0.5}, largest=1.2)
-    cpu = host_cpu()
-    hunt = search.Search("update", cpu, tuning.defaults(cpu.lanes), TINY)
-    assert hunt.run(1000) == (tuning.defaults(cpu.lanes), True)
+    assert search.Search("update", on_cpu(), DEFAULT, TINY).run(1000) == (DEFAULT, True)
 
 
-def wrong(kernels, parameters, target):
-    """Computes one number wrongly, unless the parameters are the default ones."""
-    candidate = timing.compiled(kernels, parameters, target)
-    if parameters == tuning.defaults(target.lanes):
+class WrongTimer(timing.CpuTimer):
+    """Compiles candidates that compute one number wrongly, unless their parameters are the default ones."""
+
+    def compiled(self, kernels, family, values):
+        candidate = super().compiled(kernels, family, values)
+        if values == self.default(family):
+            return candidate
+        right = candidate.once
+
+        def once(workload, rows=1):
+            seconds = right(workload, rows)
+            workload.arrays[4][1, 99] += 0.01
+            return seconds
+
+        candidate.once = once
         return candidate
-    right = candidate.once
-
-    def once(workload, rows=1):
-        seconds = right(workload, rows)
-        workload.arrays[4][1, 99] += 0.01
-        return seconds
-
-    candidate.once = once
-    return candidate
 
 
 def test_what_computes_wrongly_is_refused_however_fast(monkeypatch):
     faster_by_the_number(monkeypatch, {1: 0.1, 2: 1.0, 3: 0.1, 4: 0.1})
-    cpu = host_cpu()
-    hunt = search.Search("update", cpu, tuning.defaults(cpu.lanes), TINY, wrong)
-    assert hunt.run(1000) == (tuning.defaults(cpu.lanes), True)
+    hunt = search.Search("update", on_cpu(WrongTimer), DEFAULT, TINY)
+    assert hunt.run(1000) == (DEFAULT, True)
     assert (hunt.tried, hunt.refused) == (3, 3)
 
 
 def test_a_kernel_may_write_its_results_only():
-    cpu = host_cpu()
-    candidate = timing.compiled(TINY.kernels, tuning.defaults(cpu.lanes), cpu)
+    candidate = on_cpu().compiled(TINY.kernels, "update", DEFAULT)
     (workload,) = TINY.workloads()
     assert candidate.is_right(workload)
     del workload.expected[0]
@@ -81,16 +83,13 @@ def test_a_kernel_may_write_its_results_only():
 
 
 def test_nothing_is_tuned_if_the_defaults_are_wrong():
-    cpu = host_cpu()
-    start = tuning.with_family(tuning.defaults(cpu.lanes), "update", tuning.Update(4))
     with pytest.raises(search.WrongResult, match="update: kernels compute something wrong for 2x100"):
-        search.Search("update", cpu, start, TINY, wrong).run(1000)
+        search.Search("update", on_cpu(WrongTimer), tuning.Update(4), TINY).run(1000)
 
 
 def test_the_search_ends_when_its_time_is_up():
-    cpu = host_cpu()
-    hunt = search.Search("update", cpu, tuning.defaults(cpu.lanes), TINY)
-    assert hunt.run(0) == (tuning.defaults(cpu.lanes), False)
+    hunt = search.Search("update", on_cpu(), DEFAULT, TINY)
+    assert hunt.run(0) == (DEFAULT, False)
     assert hunt.tried == 0
 
 
@@ -104,13 +103,39 @@ def workloads_of(family):
 def test_there_is_something_to_search(family, kind):
     lanes, registers = records.KINDS[kind]
     target = CpuTarget("aarch64-linux" if kind == "neon" else "x86_64-linux", "", lanes)
-    hunt = search.Search(family, target, tuning.defaults(lanes))
-    assert hunt.registers == registers
-    first = getattr(hunt.start, family)
+    timer = timing.CpuTimer(target, tuning.defaults(lanes))
+    assert timer.registers == registers
+    check_axes(family, timer)
+
+
+def check_axes(family, timer):
+    first = timer.default(family)
     for axis in search.AXES[family]:
-        variants = list(axis.variants(first, registers))
+        variants = list(axis.variants(first, timer.registers))
         assert variants and first not in variants and len(set(variants)) == len(variants), axis.name
         assert any(axis.touches(workload) for workload in workloads_of(family)), axis.name
+
+
+def no_gpu(number=0):
+    raise driver.NoDriverError("the NVIDIA driver is missing")
+
+
+def no_compiler():
+    raise compiler.NoCompilerError
+
+
+@pytest.mark.parametrize("missing, complaint", [("driver", "NVIDIA driver is missing"), ("compiler", "neither nvcc")])
+def test_kernels_for_gpus_are_tuned_only_if_there_are_a_gpu_and_a_compiler(missing, complaint, monkeypatch):
+    monkeypatch.setattr(compiler, "name", (lambda: "nvcc") if missing == "driver" else no_compiler)
+    monkeypatch.setattr(command, "Gpu", no_gpu if missing == "driver" else lambda number: "a GPU")
+    assert command.gpu(command.arguments([])) is None
+    with pytest.raises(SystemExit, match=f"cannot tune kernels for a GPU: .*{complaint}"):
+        command.gpu(command.arguments(["--families", "product", "cuda"]))
+
+
+def test_other_families_need_no_gpu(monkeypatch):
+    monkeypatch.setattr(compiler, "name", no_compiler)
+    assert command.gpu(command.arguments(["--families", "product"])) is None
 
 
 @pytest.fixture

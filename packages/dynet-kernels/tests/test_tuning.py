@@ -279,10 +279,8 @@ CASES = [(family, parameters) for family, choices in ODD.items() for parameters 
 @pytest.mark.parametrize("family, parameters", CASES)
 def test_any_parameters_give_the_same_results(family, parameters):
     cpu = host_cpu()
-    chosen = tuning.defaults(cpu.lanes)
-    if parameters:
-        chosen = tuning.with_family(chosen, family, parameters)
-    candidate = timing.compiled(shapes.STUDIES[family].kernels, chosen, cpu)
+    timer = timing.CpuTimer(cpu, tuning.defaults(cpu.lanes))
+    candidate = timer.compiled(shapes.STUDIES[family].kernels, family, parameters or timer.default(family))
     assert [workload.label for workload in SMALL[family]() if not candidate.is_right(workload)] == []
 
 
@@ -296,7 +294,8 @@ def test_results_that_do_not_depend_on_the_order_of_sums_are_the_same_to_the_las
     )
     for family in ("product", "matrix_gradient", "columns", "update"):
         both = [
-            timing.compiled(shapes.STUDIES[family].kernels, each, cpu) for each in (tuning.defaults(cpu.lanes), chosen)
+            timing.CpuTimer(cpu, each).compiled(shapes.STUDIES[family].kernels, family, getattr(each, family))
+            for each in (tuning.defaults(cpu.lanes), chosen)
         ]
         for workload in SMALL[family]():
             results = []

@@ -1,6 +1,7 @@
-"""The command `python -m dynet_kernels.tune`: find the tuning parameters with which kernels are fastest on this CPU.
+"""The command `python -m dynet_kernels.tune`: find the tuning parameters with which kernels are fastest here.
 
-A *family* is a group of kernels that share tuning parameters, such as tile sizes; see `tuning.py`.
+A *family* is a group of kernels that share tuning parameters, such as tile sizes; see `tuning.py`. The family `cuda`
+has all kernels for GPUs. It is searched if there are a GPU and a compiler for it.
 """
 
 from __future__ import annotations
@@ -12,25 +13,31 @@ import os
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from .. import records, tuning
-from ..target import host_cpu
+from ..cuda import compiler
+from ..cuda.driver import CudaError, Gpu
+from ..target import CpuTarget, host_cpu
 from .search import Search
+from .timing import CpuTimer, Timer
 
 # How the time for the search is shared among families of kernels, in the order in which they are searched.
-SHARES = {"norm": 1, "update": 1, "columns": 2, "column_gradient": 3, "matrix_gradient": 3, "product": 6}
+SHARES = {"norm": 1, "update": 1, "columns": 2, "column_gradient": 3, "matrix_gradient": 3, "product": 6, "cuda": 8}
 TVM = ("apache-tvm", "apache-tvm-ffi")  # packages whose versions are written into the results
 
 
 def arguments(given: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m dynet_kernels.tune",
-        description="Find the parameters with which kernels are fastest on this CPU (DYNET_CPU asks for a lesser one). "
-        "What is found is kept in your cache directory, and used from the next program on.",
+        description="Find the parameters with which kernels are fastest on this CPU (DYNET_CPU asks for a lesser one) "
+        "and on the GPU, if there is one. What is found is kept in your cache directory, and used from then on.",
     )
-    parser.add_argument("--families", nargs="+", choices=tuning.CPU_FAMILIES, default=list(tuning.CPU_FAMILIES))
+    choices = list(tuning.FAMILIES)
+    parser.add_argument("--families", nargs="+", choices=choices, help="default: all; cuda only if there is a GPU")
     parser.add_argument("--seconds", type=float, default=420, help="time for all families (default: %(default)s)")
+    parser.add_argument("--gpu", type=int, default=0, help="the number of the GPU (default: %(default)s)")
     parser.add_argument("--output", type=Path, help="write the records to this file, not into the cache directory")
     parser.add_argument("--for-kind", action="store_true", help="records for all CPUs of this kind")
     parser.add_argument("--dry-run", action="store_true", help="search, print what is found, and write nothing")
@@ -87,37 +94,64 @@ class Progress:
             self.bar.close()
 
 
+def gpu(chosen: argparse.Namespace) -> Gpu | None:
+    """Return the GPU for which to tune; None if no families were named and there is no GPU, or no compiler for it.
+
+    Raises:
+        SystemExit: the family `cuda` was named, and there is no such GPU, or no compiler for it.
+    """
+    if chosen.families and "cuda" not in chosen.families:
+        return None
+    try:
+        compiler.name()
+        return Gpu(chosen.gpu)
+    except CudaError as problem:
+        if chosen.families:
+            raise SystemExit(f"cannot tune kernels for a GPU: {problem}") from None
+        return None
+
+
+def record_for(family: str, device: CpuTarget | Gpu, for_kind: bool = False) -> records.Record:
+    """Return a record of this family for a device, with the parameters in use and without figures."""
+    if isinstance(device, Gpu):
+        values, kind, cpu = records.for_cuda(device.arch), device.arch, ""
+        measured = f"{device.name}; least times, by turns with the default parameters"
+    else:
+        values, kind = getattr(records.for_cpu(device), family), records.kind_of(device)
+        cpu = "" if for_kind else device.identity
+        measured = f"one core of a {_model()}; least times, by turns with the default parameters"
+    versions = {name: importlib.metadata.version(name) for name in TVM}
+    date = datetime.date.today().isoformat()
+    return records.Record(family, kind, values, cpu, measured=measured, versions=versions, date=date)
+
+
 def main(given: list[str] | None = None) -> None:
     chosen = arguments(given)
     pin(chosen.core)
-    target = host_cpu()
-    kind = records.kind_of(target)
+    target, card = host_cpu(), gpu(chosen)
     path = None if chosen.dry_run else chosen.output or records.user_file()
-    parameters = records.for_cpu(target)
-    searches = {family: Search(family, target, parameters) for family in SHARES if family in chosen.families}
+    families = [family for family in SHARES if family in (chosen.families or SHARES) and (card or family != "cuda")]
+    device: dict[str, CpuTarget | Gpu] = {family: target for family in families}
+    timer: dict[str, Timer] = {family: CpuTimer(target, records.for_cpu(target)) for family in families}
+    if card:
+        from .gpu_timing import GpuTimer
+
+        device["cuda"], timer["cuda"] = card, GpuTimer(card)
+    before = {family: record_for(family, device[family], chosen.for_kind) for family in families}
+    searches = {family: Search(family, timer[family], before[family].parameters) for family in families}
     progress = Progress(sum(search.steps() for search in searches.values()))
     end, shares = time.monotonic() + chosen.seconds, sum(SHARES[family] for family in searches)
     try:
         for family, search in searches.items():
             seconds = (end - time.monotonic()) * SHARES[family] / shares  # the next families get time that is left over
             shares -= SHARES[family]
-            parameters, complete = search.run(seconds, progress)
-            values, figures = getattr(parameters, family), search.figures(parameters)
-            found = records.Record(
-                family,
-                kind,
-                values,
-                cpu="" if chosen.for_kind else target.identity,
-                figure=figures,
-                measured=f"one core of a {_model()}; least times, by turns with the default parameters",
-                versions={name: importlib.metadata.version(name) for name in TVM},
-                date=datetime.date.today().isoformat(),
-            )
+            values, complete = search.run(seconds, progress)
+            found = replace(before[family], parameters=values, figure=search.figures(values))
             if path:  # written after each family, so that an interrupted run keeps its results
                 records.write(path, records.merged(records.read(path) if path.exists() else [], [found]))
             tried = f"{search.tried} tried" + (f", {search.refused} refused" if search.refused else "")
             progress.line(f"{family}: {values} ({tried}{'' if complete else ', time ran out'})")
-            progress.line("  " + ", ".join(f"{label}: {figure}" for label, figure in figures.items()))
+            progress.line("  " + ", ".join(f"{label}: {figure}" for label, figure in found.figure.items()))
     finally:
         progress.close()
     if path:

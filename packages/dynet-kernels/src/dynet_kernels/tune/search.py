@@ -11,12 +11,10 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from .. import records, tuning
-from ..kernels import Kernel
-from ..target import CpuTarget
+from .. import tuning
 from . import timing
-from .shapes import STUDIES, Study
-from .timing import Candidate, Workload
+from .shapes import ELEMENTWISE, REDUCTIONS, STUDIES, Study
+from .timing import Candidate, Timer, Workload
 
 # A candidate replaces the best one so far if, on average, it takes less than GAIN times the time of the best one, and
 # for no workload more than LOSS times the time. Smaller gains may be errors of measurement.
@@ -179,6 +177,11 @@ AXES: dict[str, tuple[Axis, ...]] = {
     ),
     "norm": (Axis("stretches and vectors", _norm_at_once),),
     "update": (Axis("vectors", _values("vectors", 1, 2, 3, 4)),),
+    "cuda": (
+        Axis("tile", _values("tile", 4, 16, 32), lambda w: w.kernel.startswith("product")),
+        Axis("threads", _values("threads", 32, 64, 256, 512, 1024), lambda w: w.kernel in REDUCTIONS),
+        Axis("block", _values("block", 64, 128, 512, 1024), lambda w: w.kernel in ELEMENTWISE),
+    ),
 }
 
 
@@ -191,32 +194,24 @@ class Search:
 
     Args:
         family: a key of AXES.
-        target: the CPU.
-        start: the parameters from which to start. Only those of `family` are changed.
+        timer: the device.
+        start: the parameters of the family from which to start.
         study: the kernels and workloads to time; None for the ones in `shapes.STUDIES`.
-        compiled: the function that compiles kernels, given the kernels, parameters and a CPU. Tests pass another.
     """
 
-    def __init__(
-        self,
-        family: str,
-        target: CpuTarget,
-        start: tuning.Cpu,
-        study: Study | None = None,
-        compiled: Callable[[dict[str, Kernel], tuning.Cpu, CpuTarget], Candidate] = timing.compiled,
-    ):
-        self.family, self.target, self.start = family, target, start
+    def __init__(self, family: str, timer: Timer, start: tuning.Family, study: Study | None = None):
+        self.family, self.timer, self.start = family, timer, start
         self.study = study or STUDIES[family]
-        self._compiled = compiled
         self.tried, self.refused = 0, 0
-        self.registers = records.KINDS[records.kind_of(target)][1]
+
+    def _compiled(self, values: tuning.Family) -> Candidate:
+        return self.timer.compiled(self.study.kernels, self.family, values)
 
     def steps(self) -> int:
         """Return about how many candidates `run` will try if it has enough time."""
-        first = getattr(self.start, self.family)
-        return sum(len(list(axis.variants(first, self.registers))) for axis in AXES[self.family])
+        return sum(len(list(axis.variants(self.start, self.timer.registers))) for axis in AXES[self.family])
 
-    def run(self, seconds: float, report: Callable[[str], None] = lambda text: None) -> tuple[tuning.Cpu, bool]:
+    def run(self, seconds: float, report: Callable[[str], None] = lambda text: None) -> tuple[tuning.Family, bool]:
         """Search for the fastest parameters.
 
         Args:
@@ -231,13 +226,13 @@ class Search:
         """
         end = time.monotonic() + seconds
         workloads = self.study.workloads()
-        best = self._compiled(self.study.kernels, self.start, self.target)
+        best = self._compiled(self.start)
         wrong = [workload.label for workload in workloads if not best.is_right(workload)]
         if wrong:
             raise WrongResult(f"{self.family}: kernels compute something wrong for {', '.join(wrong)}")
         for axis in AXES[self.family]:
             touched = [workload for workload in workloads if axis.touches(workload)]
-            for variant in axis.variants(getattr(best.parameters, self.family), self.registers):
+            for variant in axis.variants(best.parameters, self.timer.registers):
                 if time.monotonic() > end:
                     return best.parameters, False
                 best = self._better(best, variant, workloads, touched)
@@ -245,8 +240,7 @@ class Search:
         return best.parameters, True
 
     def _better(self, best: Candidate, variant: tuning.Family, workloads: list, touched: list) -> Candidate:
-        parameters = tuning.with_family(best.parameters, self.family, variant)
-        candidate = self._compiled(self.study.kernels, parameters, self.target)
+        candidate = self._compiled(variant)
         self.tried += 1
         if not all(candidate.is_right(workload) for workload in workloads):
             self.refused += 1
@@ -258,14 +252,11 @@ class Search:
         _, largest = timing.ratio(candidate, best, workloads, 15)
         return candidate if mean < GAIN and largest <= LOSS else best
 
-    def figures(self, parameters: tuning.Cpu) -> dict[str, float]:
-        """Return for each workload, by its label: its speed with `parameters`, divided by that with default parameters.
+    def figures(self, values: tuning.Family) -> dict[str, float]:
+        """Return for each workload, by its label: its speed with `values`, divided by that with default parameters.
 
         Speed is work per second; see `Workload`.
         """
-        pair = [
-            self._compiled(self.study.kernels, each, self.target)
-            for each in (tuning.defaults(self.target.lanes), parameters)
-        ]
+        pair = [self._compiled(self.timer.default(self.family)), self._compiled(values)]
         found = timing.speeds(pair, self.study.workloads())
         return {label: round(tuned / default, 2) for label, (default, tuned) in found.items()}

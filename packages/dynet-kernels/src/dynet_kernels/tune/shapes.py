@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import formula as f
+from .. import tuning
 from ..families.norm import GradientNorm
 from ..families.products import ColumnGradient, MatrixGradient, Product
 from ..families.rules import Rule, update_rule
@@ -197,3 +198,23 @@ STUDIES = {
     "norm": Study({"norm": GradientNorm()}, lambda: [norm(64, 100), norm(1, 16384), norm(1, 1 << 20)]),
     "update": Study({"update": UPDATE}, lambda: [update(64, 100), update(1, 16384), update(1, 1 << 20)]),
 }
+
+# The kernels of all families, for GPUs, where one family has the parameters of all kernels.
+REDUCTIONS = ("softmax", "layer_norm", "layer_norm.dx", "norm")
+ELEMENTWISE = ("add", "multiply.d", "tanh", "tanh.dx", "update")
+
+
+def _of_all_families() -> list[Workload]:
+    made = []
+    for study in (STUDIES[family] for family in tuning.CPU_FAMILIES):
+        for workload in study.workloads():
+            if not workload.label.startswith(workload.kernel):
+                workload.label = f"{workload.kernel} {workload.label}"
+            made.append(workload)
+    return made
+
+
+STUDIES["cuda"] = Study(
+    {name: kernel for family in tuning.CPU_FAMILIES for name, kernel in STUDIES[family].kernels.items()},
+    _of_all_families,
+)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from .. import layout as at
-from .. import machine, tuning
+from .. import machine, records, tuning
 from ..kernels import RUN_SHARD, Kernel
 from ..layout import CONTEXT
 from ..target import CpuTarget
@@ -55,12 +55,33 @@ class Workload:
         self.start = [np.ascontiguousarray(array, np.float32) for array in arrays]
         self.arrays = [_on_cache_line(array) for array in self.start]
         self.columns = max(len(array) for array in self.arrays)
-        addresses = []
-        for number, array in enumerate(self.arrays):
-            first, step = array.ctypes.data // 4, array.strides[0] // 4
-            addresses += [first + step * (0 if number in shared else column) for column in range(self.columns)]
-        self.index = np.array(addresses, np.int64)
+        self.shared = frozenset(shared)
+        self.index = self.index_of([array.ctypes.data for array in self.arrays])
         self.table = np.array(parameters, np.int64)
+
+    def index_of(self, addresses: Sequence[int]) -> np.ndarray:
+        """Return all address lists, one after another, if the arrays begin at these addresses. Addresses count bytes.
+
+        The addresses in the lists count floats.
+        """
+        index = []
+        for number, (address, array) in enumerate(zip(addresses, self.arrays, strict=True)):
+            step = 0 if number in self.shared else array.strides[0] // 4
+            index += [address // 4 + step * column for column in range(self.columns)]
+        return np.array(index, np.int64)
+
+    def has_results(self, arrays: Sequence[np.ndarray]) -> bool:
+        """Return whether `arrays` hold what numpy computed where the kernel writes, and are unchanged elsewhere."""
+        for number, (array, start) in enumerate(zip(arrays, self.start, strict=True)):
+            if number not in self.expected:
+                if not np.array_equal(array, start):
+                    return False
+                continue
+            expected = self.expected[number]
+            got = array.view(np.float64) if number in self.doubles else array
+            if not np.allclose(got, expected, rtol=TOLERANCE, atol=TOLERANCE * np.abs(expected).max()):
+                return False
+        return True
 
     def reset(self) -> None:
         """Restore the arrays to what they held before a kernel ran."""
@@ -89,23 +110,58 @@ def _on_cache_line(array: np.ndarray) -> np.ndarray:
     return copy
 
 
-@dataclass
-class Candidate:
+class Candidate(ABC):
     """The kernels of a family, compiled with some tuning parameters.
 
     Args:
-        parameters: the tuning parameters, including those of other families.
-        run: the compiled function that runs a tape. Its argument is the address of the integers that `layout.CONTEXT`
-            names, which tell it where the tape is.
+        parameters: the tuning parameters of the family.
         opcodes: the number by which instructions name a kernel, by the name of the kernel.
     """
 
-    parameters: tuning.Cpu
-    run: Callable[[int], None]
-    opcodes: dict[str, int]
+    def __init__(self, parameters: tuning.Family, opcodes: dict[str, int]):
+        self.parameters, self.opcodes = parameters, opcodes
+
+    @abstractmethod
+    def once(self, workload: Workload, rows: int = 1) -> float:
+        """Run a workload `rows` times. Return how many seconds the device has worked for it."""
+
+    @abstractmethod
+    def reset(self, workload: Workload) -> None:
+        """Restore the arrays of a workload to what they held before a kernel ran."""
+
+    @abstractmethod
+    def arrays(self, workload: Workload) -> Sequence[np.ndarray]:
+        """Return what the arrays of a workload hold now."""
+
+    def is_right(self, workload: Workload) -> bool:
+        """Run a workload. Return whether the kernel has written what numpy computed, and changed no other array."""
+        self.reset(workload)
+        self.once(workload)
+        return workload.has_results(self.arrays(workload))
+
+
+class Timer(ABC):
+    """A device on which candidates are compiled and timed. A CPU has `registers` vector registers, a GPU none."""
+
+    registers: int
+
+    @abstractmethod
+    def default(self, family: str) -> tuning.Family:
+        """Return the parameters of a family for a device without tuning records."""
+
+    @abstractmethod
+    def compiled(self, kernels: dict[str, Kernel], family: str, values: tuning.Family) -> Candidate:
+        """Compile kernels with these parameters of the family, in this process and without the cache."""
+
+
+class OnCpu(Candidate):
+    """A candidate for the CPU. `run` is its compiled function that runs a tape; it is given the context's address."""
+
+    def __init__(self, parameters: tuning.Family, opcodes: dict[str, int], run: Callable[[int], None]):
+        super().__init__(parameters, opcodes)
+        self.run = run
 
     def once(self, workload: Workload, rows: int = 1) -> float:
-        """Run a workload `rows` times. Return how many seconds of CPU time this thread has used for it."""
         tape = workload.tape(self.opcodes[workload.kernel], rows)
         slots = np.zeros(len(CONTEXT), np.int64)
         slots[CONTEXT.tape], slots[CONTEXT.tape_count] = tape.ctypes.data, rows
@@ -115,34 +171,34 @@ class Candidate:
         self.run(address)
         return (time.thread_time_ns() - began) / 1e9
 
-    def is_right(self, workload: Workload) -> bool:
-        """Run a workload. Return whether the kernel has written what numpy computed, and changed no other array."""
+    def reset(self, workload: Workload) -> None:
         workload.reset()
-        self.once(workload)
-        for number, (array, start) in enumerate(zip(workload.arrays, workload.start, strict=True)):
-            if number not in workload.expected:
-                if not np.array_equal(array, start):
-                    return False
-                continue
-            expected = workload.expected[number]
-            got = array.view(np.float64) if number in workload.doubles else array
-            if not np.allclose(got, expected, rtol=TOLERANCE, atol=TOLERANCE * np.abs(expected).max()):
-                return False
-        return True
+
+    def arrays(self, workload: Workload) -> Sequence[np.ndarray]:
+        return workload.arrays
 
 
-def compiled(kernels: dict[str, Kernel], parameters: tuning.Cpu, target: CpuTarget) -> Candidate:
-    """Compile kernels with these tuning parameters, in this process and without the cache of compiled code."""
-    opcodes = {name: number for number, name in enumerate(kernels)}
-    with tuning.using(parameters):
-        module = machine.shard_module({opcodes[name]: (name, k) for name, k in kernels.items()}, target.lanes)
-    return Candidate(parameters, machine.compile_cpu(module, target.tvm_target())[RUN_SHARD], opcodes)
+class CpuTimer(Timer):
+    """A CPU, and the tuning parameters of all families with which to compile for it."""
+
+    def __init__(self, target: CpuTarget, parameters: tuning.Cpu):
+        self.target, self.parameters = target, parameters
+        self.registers = records.KINDS[records.kind_of(target)][1]
+
+    def default(self, family: str) -> tuning.Family:
+        return getattr(tuning.defaults(self.target.lanes), family)
+
+    def compiled(self, kernels: dict[str, Kernel], family: str, values: tuning.Family) -> Candidate:
+        opcodes = {name: number for number, name in enumerate(kernels)}
+        with tuning.using(tuning.with_family(self.parameters, family, values)):
+            module = machine.shard_module({opcodes[name]: (name, k) for name, k in kernels.items()}, self.target.lanes)
+        return OnCpu(values, opcodes, machine.compile_cpu(module, self.target.tvm_target())[RUN_SHARD])
 
 
 def rows_for(candidate: Candidate, workload: Workload, seconds: float = ROW_SECONDS) -> int:
     """Return how often to repeat a workload in one measurement, so that the measurement takes about `seconds`."""
     rows = 1
-    workload.reset()
+    candidate.reset(workload)
     while (spent := candidate.once(workload, rows)) < seconds / 4 and rows < 1 << 16:
         rows *= 4
     return max(1, min(1 << 16, round(rows * seconds / max(spent, 1e-9))))

@@ -1,0 +1,98 @@
+"""Compiles kernels for a GPU with given tuning parameters, and times them there, by the GPU's own clock."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+
+import numpy as np
+
+from .. import tuning
+from ..cuda import codegen, compiler, driver
+from ..cuda.machine import LAUNCH_SHARD, MOST_PARAMETERS, Context, Launch, symbol_of
+from ..kernels import Kernel
+from ..machine import compile_cpu
+from ..target import host_cpu
+from .timing import Candidate, Timer, Workload
+
+
+class OnGpu(Candidate):
+    """A candidate for a GPU.
+
+    Args:
+        timer: the GPU, and the copies of the workloads there.
+        launch: the compiled function that launches a tape's kernels; see `codegen.launch_module`.
+        handles: for each opcode, the driver's handle of the kernel.
+    """
+
+    def __init__(self, parameters: tuning.Family, opcodes: dict[str, int], timer: GpuTimer, launch, handles: list[int]):
+        super().__init__(parameters, opcodes)
+        self._timer, self._launch = timer, launch
+        count = 4 + MOST_PARAMETERS
+        self._arguments = (ctypes.c_int64 * count)()
+        start = ctypes.addressof(self._arguments)
+        self._pointers = (ctypes.c_void_p * count)(*range(start, start + 8 * count, 8))
+        self._functions = (ctypes.c_int64 * len(handles))(*handles)
+        self._device = Launch(ctypes.addressof(self._functions), start, ctypes.addressof(self._pointers))
+
+    def once(self, workload: Workload, rows: int = 1) -> float:
+        timer, tape = self._timer, workload.tape(self.opcodes[workload.kernel], rows)
+        context = Context(tape=tape.ctypes.data, tape_count=rows, table=workload.table.ctypes.data)
+        self._device.index = timer.copy(workload).index
+        timer.watch.start()
+        self._launch(ctypes.addressof(context), ctypes.addressof(self._device))
+        seconds = timer.watch.stop()
+        if self._device.failure:
+            status, self._device.failure = self._device.failure, 0
+            raise driver.CudaError(f"kernel {workload.kernel} cannot be launched: {driver.explain(status)} ({status})")
+        return seconds
+
+    def reset(self, workload: Workload) -> None:
+        for address, array in zip(self._timer.copy(workload).arrays, workload.start, strict=True):
+            self._timer.gpu.upload(address, array)
+
+    def arrays(self, workload: Workload) -> Sequence[np.ndarray]:
+        found = [np.empty_like(array) for array in workload.start]
+        for address, array in zip(self._timer.copy(workload).arrays, found, strict=True):
+            self._timer.gpu.download(address, array)
+        return found
+
+
+class Copy:
+    """The GPU addresses of a workload's arrays and of its address lists. They are not freed before the process ends."""
+
+    def __init__(self, gpu: driver.Gpu, workload: Workload):
+        self.arrays = [gpu.allocate(array.nbytes) for array in workload.start]
+        lists = workload.index_of(self.arrays)
+        self.index = gpu.allocate(lists.nbytes)
+        gpu.upload(self.index, lists)
+
+
+class GpuTimer(Timer):
+    """A GPU."""
+
+    registers = 0
+
+    def __init__(self, gpu: driver.Gpu):
+        self.gpu, self.watch = gpu, driver.Stopwatch(gpu)
+        self._copies: dict[str, Copy] = {}
+
+    def copy(self, workload: Workload) -> Copy:
+        """Return the copy of the workload with this label. The first call allocates its memory."""
+        if workload.label not in self._copies:
+            self._copies[workload.label] = Copy(self.gpu, workload)
+        return self._copies[workload.label]
+
+    def default(self, family: str) -> tuning.Family:
+        return tuning.Cuda()
+
+    def compiled(self, kernels: dict[str, Kernel], family: str, values: tuning.Family) -> Candidate:
+        assert isinstance(values, tuning.Cuda)
+        opcodes = {name: number for number, name in enumerate(kernels)}
+        pairs = codegen.pairs({opcodes[name]: (name, kernel) for name, kernel in kernels.items()})
+        with tuning.using(values):
+            source, module = codegen.device_source(pairs), codegen.launch_module(pairs, LAUNCH_SHARD)
+        loaded = self.gpu.load(compiler.compile(source, self.gpu.arch))
+        launch = compile_cpu(module, host_cpu().tvm_target())[LAUNCH_SHARD]
+        handles = [loaded.function(symbol_of(name)) for name in kernels]
+        return OnGpu(values, opcodes, self, launch, handles)

@@ -24,9 +24,15 @@ class Steps:
     parameters: Any = None  # DyNet 2.1's trainers do not keep their parameters alive
 
 
-def training_steps(dy, parameters, batches: Iterator[list], loss_of: Callable) -> Steps:
+CLIP = 5.0
+"""DyNet's trainers scale all gradients down to this norm if theirs is larger."""
+
+
+def training_steps(dy, parameters, batches: Iterator[list], loss_of: Callable, clip: bool = True) -> Steps:
     """Steps with Adam. `loss_of` builds the loss of a minibatch as one scalar expression."""
     trainer = dy.AdamTrainer(parameters)
+    if not clip:
+        trainer.set_clip_threshold(0)
 
     def build():
         dy.renew_cg()

@@ -8,6 +8,9 @@ from training import training_steps
 ROWS = [
     ("tagger", (1, 10, 64), {"by_length": True}),
     ("tagger, any lengths", (10, 64), {"by_length": False}),
+    # In the other rows, DyNet and this project clip gradients, as DyNet's trainers do, and the peers do not.
+    ("tagger, all clip", (10,), {"clip": True}),
+    ("tagger, none clip", (10,), {"clip": False}),
 ]
 EMBEDDING, HIDDEN, MLP, TAGS = 128, 50, 32, 9
 
@@ -18,7 +21,7 @@ def examples(minibatch, seed, by_length=True):
     return (minibatches_by_length if by_length else minibatches)(pool, minibatch, rng)
 
 
-def make(dy, minibatch, seed, by_length=True):
+def make(dy, minibatch, seed, by_length=True, clip=True):
     dy.reset_random_seed(seed)
     parameters = dy.ParameterCollection()
     words = parameters.add_lookup_parameters((VOCABULARY, EMBEDDING))
@@ -39,4 +42,4 @@ def make(dy, minibatch, seed, by_length=True):
     def loss_of(batch):
         return dy.esum([loss for sentence in batch for loss in losses_of(sentence)])
 
-    return training_steps(dy, parameters, batches, loss_of)
+    return training_steps(dy, parameters, batches, loss_of, clip)

@@ -10,7 +10,7 @@ from tasks.tagger import EMBEDDING, HIDDEN, MLP, TAGS, examples
 from .training import cross_entropy, lstm, rounded, run_lstm, training_steps, used_rows
 
 
-def make(initial, minibatch, seed, by_length=True):
+def make(initial, minibatch, seed, by_length=True, clip=False):
     lookups = {"words": initial.lookup(VOCABULARY, EMBEDDING)}
     dense = {
         "forward": lstm(initial, EMBEDDING, HIDDEN),
@@ -36,7 +36,10 @@ def make(initial, minibatch, seed, by_length=True):
         hidden = jnp.tanh(read @ dense["H"].T)
         return cross_entropy(hidden @ dense["O"].T, batch["tags"], batch["counts"])
 
-    return training_steps(dense, lookups, lambda: examples(minibatch, seed, by_length), minibatch, arrays_of, loss_of)
+    def batches():
+        return examples(minibatch, seed, by_length)
+
+    return training_steps(dense, lookups, batches, minibatch, arrays_of, loss_of, clip)
 
 
 def both_orders(padded: Padded, places: np.ndarray) -> dict[str, np.ndarray]:

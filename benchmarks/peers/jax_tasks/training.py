@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from training import Steps
+from training import CLIP, Steps
 
 RATE, BETA_1, BETA_2, EPSILON = 0.001, 0.9, 0.999, 1e-8
 AHEAD = 20_000
@@ -66,6 +66,7 @@ def training_steps(
     minibatch: int,
     arrays_of: Callable[[list], dict],
     loss_of: Callable,
+    clip: bool = False,
 ) -> Steps:
     """Steps with Adam.
 
@@ -80,6 +81,9 @@ def training_steps(
         used = batch["used"]
         rows = take(tables, used)
         loss, gradients = jax.value_and_grad(loss_of, (0, 1))(dense, rows, batch)
+        if clip:
+            norm = jnp.sqrt(sum(jnp.vdot(gradient, gradient) for gradient in jax.tree.leaves(gradients)))
+            gradients = jax.tree.map(lambda gradient: gradient * jnp.minimum(1, CLIP / norm), gradients)
         dense, means, squares = adam(dense, means, squares, gradients[0], count)
         changed = adam(rows, take(table_means, used), take(table_squares, used), gradients[1], count)
         put = [

@@ -11,7 +11,7 @@ from tasks.tagger import EMBEDDING, HIDDEN, MLP, TAGS, examples
 from .training import BothWays, Lookup, training_steps, weight
 
 
-def make(initial, minibatch, seed, by_length=True):
+def make(initial, minibatch, seed, by_length=True, clip=False):
     words = Lookup(initial.lookup(VOCABULARY, EMBEDDING))
     reader = BothWays(initial, EMBEDDING, HIDDEN)
     H, O = weight(initial.parameter(MLP, 2 * HIDDEN)), weight(initial.parameter(TAGS, MLP))  # noqa: E741
@@ -24,4 +24,5 @@ def make(initial, minibatch, seed, by_length=True):
         hidden = torch.tanh(F.linear(reader.at_items(*read, padded), H))
         return F.cross_entropy(F.linear(hidden, O), torch.from_numpy(tags.copy()), reduction="sum")
 
-    return training_steps([*reader.parameters(), H, O], [words], examples(minibatch, seed, by_length), loss_of)
+    parameters, batches = [*reader.parameters(), H, O], examples(minibatch, seed, by_length)
+    return training_steps(parameters, [words], batches, loss_of, clip)

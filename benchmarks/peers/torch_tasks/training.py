@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from peers.padding import Padded
-from training import Steps
+from training import CLIP, Steps
 
 torch.set_num_threads(1)
 RATE, BETA_1, BETA_2, EPSILON = 0.001, 0.9, 0.999, 1e-8
@@ -94,7 +94,11 @@ class BothWays:
 
 
 def training_steps(
-    parameters: list[nn.Parameter], lookups: list[Lookup], batches: Iterator[list], loss_of: Callable[[list], Tensor]
+    parameters: list[nn.Parameter],
+    lookups: list[Lookup],
+    batches: Iterator[list],
+    loss_of: Callable[[list], Tensor],
+    clip: bool = False,
 ) -> Steps:
     """Steps with Adam, fused for dense parameters."""
     trainer = torch.optim.Adam(parameters, RATE, (BETA_1, BETA_2), EPSILON, fused=True)
@@ -112,6 +116,8 @@ def training_steps(
         trainer.zero_grad()
         loss = loss_of(next(batches))
         loss.backward()
+        if clip:
+            nn.utils.clip_grad_norm_([*parameters, *(lookup.rows for lookup in lookups)], CLIP, foreach=True)
         trainer.step()
         update_lookups()
         return loss.item()

@@ -126,6 +126,7 @@ def training_steps(
         return infer_step(state[0], state[3], tree_map(mx.array, arrays_of(next(batches)))).item()
 
     def prepare(work: str) -> None:
+        """Run a step of each shape, which traces it and makes MLX compile its kernels."""
         for arrays in different_shapes(map(arrays_of, itertools.islice(examples(), AHEAD // minibatch))):
             batch = tree_map(mx.array, arrays)
             if work == "train":

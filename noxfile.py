@@ -180,11 +180,11 @@ def programs(session):
 
 @nox.session
 def bench(session):
-    """Compare the speed with the original DyNet, torch and JAX; with --quick, only with the original DyNet."""
+    """Compare the speed with the original DyNet, torch, JAX and MLX; with --quick, only with the original DyNet."""
     session.install("-r", "requirements.txt", *group("bench"))
-    peers = {"DYNET_REFERENCE_PYTHON": "reference", "TORCH_PYTHON": "torch", "JAX_PYTHON": "jax"}
-    if "--quick" in session.posargs:
-        peers = {"DYNET_REFERENCE_PYTHON": "reference"}
+    peers = {"DYNET_REFERENCE_PYTHON": "reference"}
+    if "--quick" not in session.posargs:
+        peers |= {"TORCH_PYTHON": "torch", "JAX_PYTHON": "jax", "MLX_PYTHON": "mlx"}
     for variable, name in peers.items():
         session.env[variable] = os.environ.get(variable) or python_with(session, name)
     session.run("python", "benchmarks/run.py", *session.posargs)

@@ -43,7 +43,12 @@ ONE_THREAD["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_paralleli
 REFERENCE_MEMORY = "4096"
 LITTLE_MEMORY = "4"
 """Megabytes for real DyNet, which cannot grow its memory while it batches."""
-PYTHONS = {"dynet": "DYNET_REFERENCE_PYTHON", "torch": "TORCH_PYTHON", "jax": "JAX_PYTHON"}
+PYTHONS = {
+    "dynet": "DYNET_REFERENCE_PYTHON",
+    "torch": "TORCH_PYTHON",
+    "jax": "JAX_PYTHON",
+    "mlx": "MLX_PYTHON",
+}
 """The variables that name the interpreters of peers."""
 
 
@@ -98,7 +103,7 @@ def find_competitors(kinds: Iterable[str] = tuple(PYTHONS)) -> list[Competitor]:
             found.append(Competitor("DyNet", command, kind, memory))
             found.append(Competitor("DyNet autobatch", command, kind, [*memory, "--dynet-autobatch", "1"]))
         else:
-            found.append(Competitor({"jax": "JAX"}.get(kind, kind), command, kind))
+            found.append(Competitor({"jax": "JAX", "mlx": "MLX"}.get(kind, kind), command, kind))
     return [*found, OURS]
 
 

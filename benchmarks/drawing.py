@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from run import Result
 
-COLOURS = {"DyNet": "#5b8db8", "DyNet autobatch": "#1f4e79", "torch": "#e07b39", "JAX": "#6a9f58"}
-MARKS = {"DyNet": "o", "DyNet autobatch": "s", "torch": "^", "JAX": "D"}
+COLOURS = {"DyNet": "#5b8db8", "DyNet autobatch": "#1f4e79", "torch": "#e07b39", "JAX": "#6a9f58", "MLX": "#b8860b"}
+MARKS = {"DyNet": "o", "DyNet autobatch": "s", "torch": "^", "JAX": "D", "MLX": "v"}
 BAR = "#d9d2e9"
 
 

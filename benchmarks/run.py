@@ -1,10 +1,10 @@
-"""Times every task under real DyNet, torch, JAX and this project, one core, CPU time, and prints one table.
+"""Times every task under real DyNet, torch, JAX, MLX and this project, one core, CPU time, and prints one table.
 
     DYNET_REFERENCE_PYTHON=/path/to/python-with-dyNET38 python benchmarks/run.py --tasks tagger xor --rounds 3
 
-TORCH_PYTHON and JAX_PYTHON name interpreters that have these. Each competitor is a process of its own that stays for
-all rounds of a row; rounds are interleaved (A B C A B C), so that a change of the machine's speed meets all alike. A
-figure is the median over the rounds. What JAX takes to compile is not counted.
+TORCH_PYTHON, JAX_PYTHON and MLX_PYTHON name interpreters that have these. Each competitor is a process of its own that
+stays for all rounds of a row; rounds are interleaved (A B C A B C), so that a change of the machine's speed meets all
+alike. A figure is the median over the rounds. What JAX and MLX take to compile is not counted.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--tasks", nargs="+", choices=TASKS, default=TASKS, metavar="TASK", help=", ".join(TASKS))
-    add("--peers", nargs="*", choices=list(PYTHONS), metavar="PEER", help="of dynet, torch, jax (default: all)")
+    add("--peers", nargs="*", choices=list(PYTHONS), metavar="PEER", help="of dynet, torch, jax, mlx (default: all)")
     add("--rounds", type=int, default=3, help="rounds to take the median of (default: 3)")
     add(
         "--seconds",

@@ -96,9 +96,7 @@ def kernel(case: str):
 
     if case not in PRODUCTS | SKINNY:
         return None
-    parameters = records.for_host()
-    timer = timing.CpuTimer(host_cpu(), parameters)
-    candidate = timer.compiled(shapes.STUDIES["product"].kernels, "product", parameters.product)
+    candidate = timing.CpuTimer(host_cpu(), records.for_host()).compiled(shapes.STUDIES["product"].kernels)
     workload = shapes.product(*(PRODUCTS | SKINNY)[case])
     if not candidate.is_right(workload):
         raise SystemExit(f"{case} is computed wrongly")

@@ -22,7 +22,14 @@ from pathlib import Path
 
 from phases import Split
 
-MODULES = {"dynet": "tasks", "nothing": "tasks", "torch": "peers.torch_tasks", "jax": "peers.jax_tasks"}
+MODULES = {
+    "dynet": "tasks",
+    "nothing": "tasks",
+    "torch": "peers.torch_tasks",
+    "jax": "peers.jax_tasks",
+    "mlx": "peers.mlx_tasks",
+}
+LIBRARIES = {"mlx": "mlx.core"}  # importing `mlx` alone would load nothing
 
 
 def main() -> None:
@@ -31,7 +38,7 @@ def main() -> None:
     os.dup2(2, 1)  # what a library prints must not mix with the answers
     if "core" in order and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {order["core"]})
-    library = importlib.import_module(order["kind"])
+    library = importlib.import_module(LIBRARIES.get(order["kind"], order["kind"]))
     imported = Memory()
 
     steps = made(library, order)

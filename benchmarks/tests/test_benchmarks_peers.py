@@ -18,7 +18,7 @@ from worker import has_task, made
 BENCHMARKS = Path(__file__).resolve().parents[1]
 CASES = [
     (kind, row)
-    for kind in ("torch", "jax")
+    for kind in ("torch", "jax", "mlx")
     for row in rows_of(TASKS)
     if has_task(kind, row.task) and row.task != "small"
 ]

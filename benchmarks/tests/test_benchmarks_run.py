@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import dynet as dy
-from competitors import OURS, TASKS, core, measure, rows_of
+from competitors import OURS, PYTHONS, TASKS, core, measure, rows_of
 from phases import PARTS
 from tasks import rnnlm
 from worker import made
@@ -72,7 +72,7 @@ def test_turns_of_a_row_take_so_many_steps_if_it_says_so():
 
 def run(*arguments, **environment):
     command = [sys.executable, str(BENCHMARKS / "run.py"), *arguments]
-    peers = dict.fromkeys(("DYNET_REFERENCE_PYTHON", "TORCH_PYTHON", "JAX_PYTHON"), "")
+    peers = dict.fromkeys(PYTHONS.values(), "")
     environment = {**os.environ, **peers, **environment}
     return subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
 

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from competitors import PYTHONS
+
 BENCHMARKS = Path(__file__).resolve().parents[1]
 TWENTY = ["20 tanh of 1, read", "20 tanh of 128, read"]
 
 
 def lines_of(script, *arguments):
-    peers = dict.fromkeys(("DYNET_REFERENCE_PYTHON", "TORCH_PYTHON", "JAX_PYTHON"), "")
+    peers = dict.fromkeys(PYTHONS.values(), "")
     command = [sys.executable, str(BENCHMARKS / script), *arguments]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, **peers})
     assert result.returncode == 0, result.stderr

@@ -11,9 +11,7 @@ from dynet_kernels.tune import timing
 
 @pytest.fixture(scope="module")
 def compiled():
-    parameters = records.for_host()
-    timer = timing.CpuTimer(host_cpu(), parameters)
-    return timer.compiled({"falling_order": FallingOrder()}, "columns", parameters.columns)
+    return timing.CpuTimer(host_cpu(), records.for_host()).compiled({"falling_order": FallingOrder()})
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 40])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .. import tuning
+from .. import records, tuning
 from ..cuda import codegen, compiler, driver
 from ..cuda.machine import LAUNCH_SHARD, MOST_PARAMETERS, Context, Launch, symbol_of
 from ..kernels import Kernel
@@ -86,7 +86,8 @@ class GpuTimer(Timer):
     def default(self, family: str) -> tuning.Family:
         return tuning.Cuda()
 
-    def compiled(self, kernels: dict[str, Kernel], family: str, values: tuning.Family) -> Candidate:
+    def compiled(self, kernels: dict[str, Kernel], family: str = "", values: tuning.Family | None = None) -> Candidate:
+        values = values or records.for_cuda(self.gpu.arch)
         assert isinstance(values, tuning.Cuda)
         opcodes = {name: number for number, name in enumerate(kernels)}
         pairs = codegen.pairs({opcodes[name]: (name, kernel) for name, kernel in kernels.items()})

@@ -114,11 +114,11 @@ class Candidate(ABC):
     """The kernels of a family, compiled with some tuning parameters.
 
     Args:
-        parameters: the tuning parameters of the family.
+        parameters: the tuning parameters of the family that is tuned.
         opcodes: the number by which instructions name a kernel, by the name of the kernel.
     """
 
-    def __init__(self, parameters: tuning.Family, opcodes: dict[str, int]):
+    def __init__(self, parameters: tuning.Family | None, opcodes: dict[str, int]):
         self.parameters, self.opcodes = parameters, opcodes
 
     @abstractmethod
@@ -150,14 +150,19 @@ class Timer(ABC):
         """Return the parameters of a family for a device without tuning records."""
 
     @abstractmethod
-    def compiled(self, kernels: dict[str, Kernel], family: str, values: tuning.Family) -> Candidate:
-        """Compile kernels with these parameters of the family, in this process and without the cache."""
+    def compiled(self, kernels: dict[str, Kernel], family: str = "", values: tuning.Family | None = None) -> Candidate:
+        """Compile kernels in this process, without the cache of compiled code.
+
+        Args:
+            kernels: the kernels by name.
+            family, values: a family, and its parameters, to use instead of those of this object.
+        """
 
 
 class OnCpu(Candidate):
     """A candidate for the CPU. `run` is its compiled function that runs a tape; it is given the context's address."""
 
-    def __init__(self, parameters: tuning.Family, opcodes: dict[str, int], run: Callable[[int], None]):
+    def __init__(self, parameters: tuning.Family | None, opcodes: dict[str, int], run: Callable[[int], None]):
         super().__init__(parameters, opcodes)
         self.run = run
 
@@ -188,9 +193,10 @@ class CpuTimer(Timer):
     def default(self, family: str) -> tuning.Family:
         return getattr(tuning.defaults(self.target.lanes), family)
 
-    def compiled(self, kernels: dict[str, Kernel], family: str, values: tuning.Family) -> Candidate:
+    def compiled(self, kernels: dict[str, Kernel], family: str = "", values: tuning.Family | None = None) -> Candidate:
         opcodes = {name: number for number, name in enumerate(kernels)}
-        with tuning.using(tuning.with_family(self.parameters, family, values)):
+        parameters = tuning.with_family(self.parameters, family, values) if values else self.parameters
+        with tuning.using(parameters):
             module = machine.shard_module({opcodes[name]: (name, k) for name, k in kernels.items()}, self.target.lanes)
         return OnCpu(values, opcodes, machine.compile_cpu(module, self.target.tvm_target())[RUN_SHARD])
 

@@ -226,31 +226,34 @@ class Search:
         """
         end = time.monotonic() + seconds
         workloads = self.study.workloads()
-        best = self._compiled(self.start)
+        values, best = self.start, self._compiled(self.start)
         wrong = [workload.label for workload in workloads if not best.is_right(workload)]
         if wrong:
             raise WrongResult(f"{self.family}: kernels compute something wrong for {', '.join(wrong)}")
         for axis in AXES[self.family]:
             touched = [workload for workload in workloads if axis.touches(workload)]
-            for variant in axis.variants(best.parameters, self.timer.registers):
+            for variant in axis.variants(values, self.timer.registers):
                 if time.monotonic() > end:
-                    return best.parameters, False
-                best = self._better(best, variant, workloads, touched)
+                    return values, False
+                faster = self._if_better(best, variant, workloads, touched)
+                if faster:
+                    values, best = variant, faster
                 report(f"{self.family}: {axis.name}")
-        return best.parameters, True
+        return values, True
 
-    def _better(self, best: Candidate, variant: tuning.Family, workloads: list, touched: list) -> Candidate:
+    def _if_better(self, best: Candidate, variant: tuning.Family, workloads: list, touched: list) -> Candidate | None:
+        """Compile and time a variant. Return the candidate if it is right, and faster than the best one, else None."""
         candidate = self._compiled(variant)
         self.tried += 1
         if not all(candidate.is_right(workload) for workload in workloads):
             self.refused += 1
-            return best
+            return None
         mean, _ = timing.ratio(candidate, best, touched)
         if mean >= GAIN:
-            return best
+            return None
         mean, _ = timing.ratio(candidate, best, touched, 21)  # confirm the gain by a longer measurement
         _, largest = timing.ratio(candidate, best, workloads, 15)
-        return candidate if mean < GAIN and largest <= LOSS else best
+        return candidate if mean < GAIN and largest <= LOSS else None
 
     def figures(self, values: tuning.Family) -> dict[str, float]:
         """Return for each workload, by its label: its speed with `values`, divided by that with default parameters.

@@ -2,8 +2,8 @@
 
 `python tests/stress/renewed.py renew_cg tanh 1` records a node of a shape that has not been seen before, and has a
 handler call `renew_cg` at the n-th line of the library, for each n; with 10 for each tenth. What was being recorded
-must have its right value, or an exception of the library's own be raised. Each trial has a process of its own; those
-that die are counted.
+must have its right value, or an exception of the library's own be raised, and so must what the handler has recorded in
+the new graph. Each trial has a process of its own; those that die are counted.
 """
 
 import itertools
@@ -22,12 +22,26 @@ PACKAGES = "dynet_core", "dynet_ops", "dynet_rnn"
 LIBRARY = tuple(os.path.dirname(sys.modules[name].__file__) + os.sep for name in PACKAGES)
 
 
+recorded_by_handlers: list = []
+
+
 def begin_anew() -> None:
     dy.renew_cg()
+    recorded_by_handlers.append(dy.inputVector([1.0, 2.0]) * 2.0)
 
 
 def take_back() -> None:
     dy.cg_revert()
+
+
+def computed(y):
+    y.npvalue()
+    return y
+
+
+def differentiated(y):
+    dy.sum_elems(y).backward()
+    return y
 
 
 HANDLERS = {"renew_cg": begin_anew, "cg_revert": take_back}
@@ -47,6 +61,8 @@ PROGRAMS = {
     "lookup": lambda x: dy.lookup(TABLE, 3, update=False),
     "lookup_batch": lambda x: dy.lookup_batch(TABLE, [1, 2]),
     "add_input": lambda x: LSTM.initial_state().add_input(TABLE[1]).output(),
+    "value": lambda x: computed(dy.tanh(x)),
+    "backward": lambda x: differentiated(dy.tanh(x)),
     "transduce": lambda x: LSTM.initial_state().transduce([TABLE[1], TABLE[2]])[-1],
 }
 
@@ -84,14 +100,21 @@ def attempt(name: str, program, line: int) -> bool:
         got = None
     finally:
         sys.settrace(None)
-    try:
-        value = None if got is None else got.npvalue()
-    except dy.DynetError:
-        value = None
+    value = value_of(got)
+    for y in recorded_by_handlers:
+        assert value_of(y) is None or np.allclose(value_of(y), [2.0, 4.0]), value_of(y)
     dy.renew_cg()
     wanted = program(dy.inputVector(values)).npvalue()
     assert value is None or np.allclose(value, wanted), (value, wanted)
     return handler.left <= 0
+
+
+def value_of(y):
+    """Return the value of an expression; None if it is stale, or not an expression."""
+    try:
+        return None if y is None else y.npvalue()
+    except dy.DynetError:
+        return None
 
 
 def main(name: str, which: str, step: str) -> None:
@@ -111,6 +134,8 @@ def main(name: str, which: str, step: str) -> None:
         counts["trials"] += 1
         counts["wrong"] += status == 2
         counts["deaths"] += status not in (0, 2)
+        if status not in (0, 2):
+            print(f"{name} at line {line} of {which}: died with status {status}", file=sys.stderr)
     print(*(f"{key}={count}" for key, count in counts.items()))
 
 

@@ -10,7 +10,7 @@ import pytest
 STEP = "1" if os.environ.get("DYNET_STRESS") == "all" else "31"  # between the lines that are tried
 PROGRAMS = (
     "tanh", "add", "number", "esum", "concatenate", "average", "pick", "pickneglogsoftmax", "slice", "reshape",
-    "softmax", "inputVector", "lookup", "lookup_batch", "add_input", "transduce",
+    "softmax", "inputVector", "lookup", "lookup_batch", "add_input", "value", "backward", "transduce",
 )  # fmt: skip
 
 

@@ -27,7 +27,7 @@ from dynet_kernels.table import KERNELS
 
 from .device import compiled
 from .encode import TABLE
-from .errors import OutOfMemoryError
+from .errors import OutOfMemoryError, StaleExpressionError
 from .memory import Block, block
 from .parameter_rows import PARAMETER_ROWS
 from .recorder import Records, generation, note_pass
@@ -51,6 +51,10 @@ KEPT_FLOATS = 1 << 24  # memory for values of up to this size (64 MB) is always 
 FORGETTING = 32  # each call of `_fit_memory` lowers `Engine.used`, the memory that recent graphs needed, by 1/32
 ROOMY = 4  # memory is freed if there is more than this many times `Engine.used`
 FIRST_FLOATS = 1 << 16  # the number of floats in the first block of memory for values
+RENEWED_BESIDE = (
+    "while this graph was computed, a signal handler or a finalizer called renew_cg or cg_revert; "
+    "the expressions of the old graph cannot be used any more"
+)
 ARENA_TOP, STATUS, NEW_RECORDS = CONTEXT.arena_top, CONTEXT.status, CONTEXT.new_records
 _engines: list[weakref.ref[Engine]] = []
 
@@ -324,16 +328,23 @@ class Engine:
                 else:
                     self._new_chunk(floats)
 
-    def forward(self, begin: int, inputs_begin: int) -> tuple[int, int]:
+    def forward(self, version: int, begin: int, inputs_begin: int) -> tuple[int, int]:
         """Plan and run the records that have not been computed yet.
 
+        A signal handler or a finalizer may run at any line here, and call `renew_cg`. Then the records that this method
+        is about to compute are gone. So it compares versions on the same line on which it calls compiled code.
+
         Args:
+            version: the version of the graph to compute.
             begin: the index of the first integer of these records.
             inputs_begin: the index of their first input value, in the graph's buffer of input values.
 
         Returns:
             How many integers of records, and how many input values, have been used up so far. These two counts are the
             arguments for the next call.
+
+        Raises:
+            StaleExpressionError: the graph has another version.
         """
         records, now = self.recorded, generation()
         end, _, inputs_end = records.ends()
@@ -343,10 +354,13 @@ class Engine:
         slots[NEW_RECORDS] = records.address()
         if not begin:
             slots[ARENA_TOP] = self.numbers_at
-        self.machine.forward(self.context_at, begin, end, records.inputs_address(), inputs_begin, inputs_end)
+        context, inputs, run = self.context_at, records.inputs_address(), self.machine.forward
+        ran = records.version == version and [run(context, begin, end, inputs, inputs_begin, inputs_end)]
+        if not ran:
+            raise StaleExpressionError(RENEWED_BESIDE)
         if slots[STATUS] != READY:
             self._make_room("forward")
-            return self.forward(begin, inputs_begin)
+            return self.forward(version, begin, inputs_begin)
         if self.large:
             records.mark_unusual()
         quick = isinstance(self.machine, library.Library) and not self.machine.is_watched
@@ -372,10 +386,11 @@ class Engine:
             most=self.room,
         )
 
-    def backward(self, loss: int, size: int, everything: bool) -> bool:
+    def backward(self, version: int, loss: int, size: int, everything: bool) -> bool:
         """Add the gradient of node `loss`, whose value has `size` numbers, to every parameter it depends on.
 
-        With `everything`, also compute the gradients of nodes that depend on no parameter.
+        With `everything`, also compute the gradients of nodes that depend on no parameter. `version` is as for
+        `forward`.
 
         Returns:
             True if the gradients have been added. False if a parameter has been unfrozen since the graph was planned:
@@ -388,8 +403,11 @@ class Engine:
         for touched, row in self.whole:
             if PARAMETER_ROWS.needs(row):
                 touched[-1] = 1
-        self.machine.backward(self.context_at, loss, size, 1 if everything else 0)
+        context, full, run = self.context_at, 1 if everything else 0, self.machine and self.machine.backward
+        ran = self.recorded.version == version and [run(context, loss, size, full)]
+        if not ran:
+            raise StaleExpressionError(RENEWED_BESIDE)
         if self.slots[STATUS] == READY:
             return True
         self._make_room("backward")
-        return self.backward(loss, size, everything)
+        return self.backward(version, loss, size, everything)

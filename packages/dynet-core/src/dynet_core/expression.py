@@ -227,7 +227,9 @@ class Operations(Refusals):
         if self.version == ANY_GRAPH:
             self._add_to_gradient()
         else:
-            self._graph()._differentiate(self.at, 1, full is not False and checked_flag("backward", "full", full))
+            everything = full is not False and checked_flag("backward", "full", full)
+            version = self._graph().records.version
+            self._graph()._differentiate(version, self.at, 1, everything)  # the graph has this node and this version
 
     def _refuse_stale(self) -> None:
         """Raise StaleExpressionError if the graph no longer has this node.
@@ -259,8 +261,12 @@ def _quick(kind: str, name: str, numbers: Callable[[Dim], int]) -> None:
     def call_slowly(self: Operations, *arguments):
         try:
             result = documented(self, *arguments)
+            self._refuse_stale()  # a signal handler may have called `renew_cg` in between
         except StaleExpressionError as problem:
             raise StaleExpressionError(str(problem)) from None  # a new exception, for a shorter traceback
+        except IndexError:
+            self._refuse_stale()  # a signal handler may have called `renew_cg`, so that there is no such node now
+            raise
         if self.version != ANY_GRAPH and self.type not in known and (number := numbers(self.type)):
             method.enter((self.type,), 0, self.type, number)
             known.add(self.type)

@@ -121,9 +121,11 @@ class Graph:
 
     def _compute_new(self) -> None:
         """Compute the nodes that have not been computed yet. Unlike `_compute`, do not check the thread."""
+        records, version = self.records, self.records.version
         if self.engine.changing:  # an interrupt came while buffers were being replaced, so they cannot be used
             self._replace_engine()
-        self.records.computed = self.engine.forward(*self.records.computed)
+        ends = self.engine.forward(version, *records.computed)
+        records.note_computed(version, ends)
         if self.watch is not None and self.watch.check:
             self.watch.check_values(self.records, self.values)
 
@@ -176,21 +178,23 @@ class Graph:
             self._compute_new()
         return self.engine.nodes[place * len(at.NODE) + at.NODE.value]
 
-    def _differentiate(self, place: int, size: int, everything: bool) -> None:
+    def _differentiate(self, version: int, place: int, size: int, everything: bool) -> None:
         """Run the backward pass from a node: add its derivatives to the gradients of the parameters it depends on.
 
         Args:
+            version: the version in which the graph has the node.
             place: the number of the node.
             size: how many numbers its value has.
             everything: whether to compute also the gradients of nodes that depend on no parameter.
         """
-        if self.records.computed[0] < self.records.length or self.engine.changing:
+        records = self.records
+        if records.computed[0] < records.length or self.engine.changing:
             self._compute_new()
-        if not self.engine.backward(place, size, everything):
+        if not self.engine.backward(version, place, size, everything):
             self.forget_values()
             self._compute_new()
-            self.engine.backward(place, size, everything)
-        self.records.differentiated = place, everything
+            self.engine.backward(version, place, size, everything)
+        records.note_differentiated(version, place, everything)
 
     def gradients(self, place: int, count: int) -> Array:
         """Return the gradient of node `place`, which has `count` numbers.

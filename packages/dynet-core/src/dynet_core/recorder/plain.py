@@ -12,6 +12,7 @@ leaves some calls to its slow function, which is in Python. Here it is a copy of
 from __future__ import annotations
 
 import array
+import bisect
 import functools
 import itertools
 import threading
@@ -70,13 +71,90 @@ def know_parameters(parameters: type, constant: type, lookup: type) -> None:
     """Do nothing: only the compiled recorder needs to know which classes are parameters."""
 
 
-class Records:
-    """The records and input values of one thread's graph."""
+class Contents:
+    """What a graph holds as long as it has one version. `renew` and `cut` replace the whole object, in one step.
 
-    __slots__ = ("_entries", "_flat", "_floats", "computed", "differentiated", "key_places", "version")
+    So code that is interrupted by `renew_cg` goes on with an old object, which nothing else uses any more.
+
+    Attributes:
+        version: the graph's version.
+        entries: by number, one for the empty graph, then one for each record: the record's integers, and how many
+            integers and nodes the graph has up to its end.
+        pieces: by number, an empty one, then the input values: where they start, a float32 array, and whether they
+            begin with the key of a random node. (The key is the second number; the first is not used.)
+        computed, differentiated: see `Records`.
+    """
+
+    __slots__ = ("computed", "differentiated", "entries", "pieces", "version")
 
     def __init__(self):
-        self.renew()
+        self.version = next(_versions)
+        self.entries: dict[int, tuple[tuple[int, ...], int, int]] = {0: ((), 0, 0)}
+        self.pieces: dict[int, tuple[int, np.ndarray, bool]] = {0: (0, np.empty(0, np.float32), False)}
+        self.computed, self.differentiated = (0, 0), (-1, False)
+
+    def floats_end(self) -> int:
+        """Return how many input values there are."""
+        start, values, _ = self.pieces[len(self.pieces) - 1]
+        return start + values.size
+
+    def add_piece(self, values: np.ndarray, keyed: bool) -> int:
+        """Append a float32 array, column by column, to the input values. Return where it starts."""
+        values = np.array(values.ravel(order="F"), np.float32)
+        while True:
+            number, start = len(self.pieces), self.floats_end()
+            piece = start, values, keyed
+            if self.pieces.setdefault(number, piece) is piece:  # otherwise a signal handler has added another one
+                return start
+
+
+class Records:
+    """The records and input values of one thread's graph.
+
+    An interrupt at any moment leaves each record whole or absent, because a step of Python that cannot be interrupted
+    appends it: `dict.setdefault`, with the next number as the key.
+    """
+
+    __slots__ = ("_buffers", "_contents")
+
+    def __init__(self):
+        self._contents = Contents()
+        # Buffers that compiled code reads. Smaller ones stay in the lists, because a pass may still use them.
+        self._buffers: dict[str, list[np.ndarray]] = {"q": [np.empty(64, np.int64)], "f": [np.empty(64, np.float32)]}
+
+    @property
+    def version(self) -> int:
+        return self._contents.version
+
+    @property
+    def computed(self) -> tuple[int, int]:
+        """How many integers of records, and how many input values, the computed values are for."""
+        return self._contents.computed
+
+    @computed.setter
+    def computed(self, ends: tuple[int, int]) -> None:
+        self._contents.computed = ends
+
+    @property
+    def differentiated(self) -> tuple[int, bool]:
+        """From which node the last backward pass began (-1: there was none), and if it was for all nodes."""
+        return self._contents.differentiated
+
+    @differentiated.setter
+    def differentiated(self, last: tuple[int, bool]) -> None:
+        self._contents.differentiated = last
+
+    def note_computed(self, version: int, ends: tuple[int, int]) -> None:
+        """Set `computed`, unless the graph has another version by now: a signal handler may have called `renew_cg`."""
+        contents = self._contents
+        if contents.version == version:
+            contents.computed = ends
+
+    def note_differentiated(self, version: int, place: int, fully: bool) -> None:
+        """Set `differentiated`, unless the graph has another version by now."""
+        contents = self._contents
+        if contents.version == version:
+            contents.differentiated = place, fully
 
     def adopt(self, graph: Any) -> None:
         """Let the calling thread append to these records from now on. `graph` is not used here."""
@@ -84,14 +162,7 @@ class Records:
 
     def renew(self) -> None:
         """Remove all records and input values, and give the graph a new version."""
-        self._flat = array.array("q")
-        self._floats = array.array("f")
-        # One entry for the empty graph, then one for each record: the record's integers, and how many integers and
-        # nodes the graph has up to its end. An entry is appended in one step, so an interrupt cannot leave half of one.
-        self._entries: list[tuple[tuple[int, ...], int, int]] = [((), 0, 0)]
-        self.computed, self.differentiated = (0, 0), (-1, False)
-        self.key_places: list[int] = []
-        self.version = next(_versions)
+        self._contents = Contents()
 
     def cut(self, nodes: int, length: int, inputs_length: int) -> None:
         """Remove the newest records and give the graph a new version.
@@ -101,26 +172,27 @@ class Records:
             length: how many integers of the records to keep.
             inputs_length: how many input values to keep.
         """
-        self.version = next(_versions)
-        self._flat = array.array("q")
-        self._entries = [entry for entry in self._entries if entry[1] <= length]
-        del self._floats[inputs_length:]
-        self.key_places = [place for place in self.key_places if place < inputs_length]
+        old, new = self._contents, Contents()
+        new.entries = {number: entry for number, entry in [*old.entries.items()] if entry[1] <= length}
+        new.pieces = {
+            number: piece for number, piece in [*old.pieces.items()] if number == 0 or piece[0] < inputs_length
+        }
+        new.computed, new.differentiated = old.computed, old.differentiated
+        self._contents = new
 
-    def end(self) -> None:
-        """Change the version because the graph's thread has ended. The graph's expressions cannot be used any more."""
-        self.version = next(_versions)
+    end = renew
+    """Change the version because the graph's thread has ended. The graph's expressions cannot be used any more."""
 
     def watch(self) -> None:
         """Do nothing. In the compiled recorder, this method makes Python record all nodes; here Python always does."""
 
     def ends(self) -> tuple[int, int, int]:
         """Return three counts, taken at the same moment: of the integers in all records, nodes, and input values."""
+        contents = self._contents
         while True:  # try again if a signal handler has appended a record in between
-            entry = self._entries[-1]
-            count = len(self._floats)
-            if entry is self._entries[-1]:
-                return entry[1], entry[2], count
+            number, count = len(contents.entries), contents.floats_end()
+            if number == len(contents.entries):
+                return (*contents.entries[number - 1][1:], count)
 
     def mark_unusual(self) -> None:
         """Do nothing. In the compiled recorder, this makes Python do the next `renew_cg`; here Python always does."""
@@ -140,55 +212,74 @@ class Records:
     @property
     def nodes(self) -> int:
         """How many nodes there are."""
-        return self._entries[-1][2]
+        return self.ends()[1]
 
     @property
     def length(self) -> int:
         """How many integers all records have together."""
-        return self._entries[-1][1]
+        return self.ends()[0]
 
     @property
     def inputs_length(self) -> int:
         """How many numbers the input buffer has."""
-        return len(self._floats)
+        return self._contents.floats_end()
 
     def address(self) -> int:
         """Return the address of the integers of the records, valid until the next record is appended."""
-        if len(self._flat) != self.length:
-            self._flat = array.array("q", itertools.chain.from_iterable([entry[0] for entry in self._entries]))
-        return self._flat.buffer_info()[0]
+        return self._in_buffer("q", array.array("q", self._integers()))
+
+    def _integers(self) -> list[int]:
+        return [*itertools.chain.from_iterable([entry[0] for entry in [*self._contents.entries.values()]])]
 
     def inputs_address(self) -> int:
         """Return the address of the input buffer, valid until the next input value is appended."""
-        return self._floats.buffer_info()[0]
+        return self._in_buffer("f", self._all_floats())
+
+    def _all_floats(self) -> np.ndarray:
+        return np.concatenate([piece[1] for piece in [*self._contents.pieces.values()]])
+
+    def _in_buffer(self, kind: str, numbers: Any) -> int:
+        """Copy numbers to the buffer of this kind, which is replaced by a larger one if it is too small."""
+        buffers = self._buffers[kind]
+        if buffers[-1].size < len(numbers):
+            buffers.append(np.empty(2 * len(numbers), kind))
+        buffer = buffers[-1]
+        buffer[: len(numbers)] = numbers
+        return buffer.ctypes.data
 
     def integers(self, begin: int = 0, end: int | None = None) -> list[int]:
         """Return a copy of the records' integers `begin` to `end` - 1. If `end` is None, copy all from `begin` on."""
-        self.address()
-        return self._flat[begin:end].tolist()
+        return self._integers()[begin:end]
 
     def floats(self, start: int, count: int) -> np.ndarray:
         """Return a copy of `count` input values from `start` on."""
-        return np.array(self._floats[start : start + count])
+        return self._all_floats()[start : start + count]
 
     def keys(self, begin: int) -> list[int]:
         """Return the offsets of random nodes' keys in the input buffer, newest first. Omit those below `begin`."""
-        return [place for place in reversed(self.key_places) if place >= begin]
+        pieces = [*self._contents.pieces.values()]
+        return [start + 1 for start, _, keyed in reversed(pieces) if keyed and start + 1 >= begin]
 
     def renew_keys(self) -> None:
         """Draw new keys for all random nodes, so that they draw other random numbers when they are computed again."""
-        for place in reversed(self.key_places):
+        for place in self.keys(0):
             self.write(place, _key())
 
     def write(self, start: int, values: np.ndarray) -> None:
-        """Overwrite the input values from offset `start` on with a float32 array, column by column."""
-        self._floats[start : start + values.size] = array.array("f", values.tobytes(order="F"))
+        """Overwrite the input values from offset `start` on with a float32 array, column by column.
+
+        The values that are overwritten were appended by one call of `take` or `take_keyed`.
+        """
+        pieces = self._contents.pieces
+        number = bisect.bisect_right([piece[0] for piece in [*pieces.values()]], start) - 1
+        first, old, keyed = pieces[number]
+        changed = old.copy()
+        changed[start - first : start - first + values.size] = values.ravel(order="F")
+        pieces[number] = first, changed, keyed
 
     def take(self, values: np.ndarray) -> int:
         """Append a float32 array, column by column, to the input buffer. Return its offset there."""
-        start = len(self._floats)
-        self._floats = self._floats + array.array("f", values.tobytes(order="F"))
-        return start
+        return self._contents.add_piece(values, False)
 
 
 def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: int) -> Any:
@@ -205,27 +296,36 @@ def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: 
         The expression; None if the graph has another version, or an operand is neither a node of it nor a parameter.
     """
     records = getattr(_thread, "records", None)
-    if records is None or records.version != version:
+    contents = None if records is None else records._contents
+    if contents is None or contents.version != version:
         return None
     integers = list(head)
     for x in operands:
         if isinstance(x, int):
             integers.append(x)
-        elif isinstance(x, _expression) and x.version in (ANY_GRAPH, records.version):
+        elif isinstance(x, _expression) and x.version in (ANY_GRAPH, version):
             integers.append(x.at)
         else:
             return None
-    _, length, count = records._entries[-1]
-    node = handle(count + nodes - 1, dim)
-    records._entries.append((tuple(integers), length + len(integers), count + nodes))
+    entries = contents.entries
+    while True:
+        number = len(entries)
+        _, length, count = entries[number - 1]
+        node = _node(count + nodes - 1, version, dim)
+        entry = tuple(integers), length + len(integers), count + nodes
+        if entries.setdefault(number, entry) is entry:  # otherwise a signal handler has appended another record
+            return node
+
+
+def _node(at: int, version: int, dim) -> Any:
+    node = object.__new__(_expression)
+    node._at, node._version, node._type = at, version, dim
     return node
 
 
 def handle(at: int, dim) -> Any:
     """Return an expression for node number `at` of this thread's graph. `dim` is the Dim (shape) of the node."""
-    node = object.__new__(_expression)
-    node._at, node._version, node._type = at, _thread.records.version, dim
-    return node
+    return _node(at, _thread.records.version, dim)
 
 
 def sequence(result, head: tuple[int, ...], xs: list, dim, version: int) -> list | None:
@@ -247,7 +347,7 @@ def sequence(result, head: tuple[int, ...], xs: list, dim, version: int) -> list
     if any(type(x) is not _expression or x.version != version or x.type is not dim for x in xs):
         return None
     last = commit(result, 1 + len(xs), head, xs, version)
-    return None if last is None else [handle(last.at + 1 + k - len(xs), result) for k in range(len(xs))]
+    return None if last is None else [_node(last.at + 1 + k - len(xs), version, result) for k in range(len(xs))]
 
 
 def take(numbers: Sequence[float]) -> int:
@@ -262,11 +362,8 @@ def _floats(numbers: Sequence[float]) -> np.ndarray:
 
 def take_keyed(numbers: Sequence[float]) -> int:
     """Append a new key for a random node, and then `numbers`, to the input buffer. Return the offset of the key."""
-    records, floats = _thread.records, _floats(numbers)
     link = np.zeros(1, np.float32)  # where the compiled recorder stores the offset of the previous key; not used here
-    start = records.take(np.concatenate([link, _key(), floats])) + 1
-    records.key_places.append(start)
-    return start
+    return _thread.records._contents.add_piece(np.concatenate([link, _key(), _floats(numbers)]), True) + 1
 
 
 _noise = 0, itertools.count()

@@ -12,6 +12,7 @@ Each has a slow function here, in Python, which it calls where it cannot do its 
 
 from __future__ import annotations
 
+import array
 import ctypes
 import itertools
 import sys
@@ -238,6 +239,18 @@ class Records:
     @differentiated.setter
     def differentiated(self, what: tuple[int, bool]) -> None:
         self._words.set_together(_DIFFERENTIATED, *what)
+
+    def note_computed(self, version: int, ends: tuple[int, int]) -> None:
+        """Set `computed`, unless the graph has another version by now: a signal handler may have called `renew_cg`."""
+        view, numbers = self._view, array.array("q", ends)
+        if view[_VERSION] == version: view[_COMPUTED] = numbers  # fmt: skip  # noqa: E701  # no handler can run here
+        if view[_VERSION] == version and ends[0]:
+            self._words["planned"] = ends[0]
+
+    def note_differentiated(self, version: int, place: int, fully: bool) -> None:
+        """Set `differentiated`, unless the graph has another version by now."""
+        view, numbers = self._view, array.array("q", (place, fully))
+        if view[_VERSION] == version: view[_DIFFERENTIATED] = numbers  # fmt: skip  # noqa: E701
 
     def watch_values(self) -> None:
         """Leave the next `renew_cg`, and every removal of values that are to be computed again, to Python functions.

@@ -192,7 +192,7 @@ def bench(session):
 
 @nox.session
 def tune(session):
-    """Find the fastest parameters of kernels for this CPU, and keep them in the cache directory."""
+    """Find the fastest parameters of kernels for this CPU and its GPU, and keep them in the cache directory."""
     session.install("-e", "packages/dynet-kernels[tune]")
     session.run("python", "-m", "dynet_kernels.tune", *session.posargs)
 

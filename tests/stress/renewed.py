@@ -32,6 +32,11 @@ def begin_anew() -> None:
     recorded_by_handlers.append(dy.inputVector([1.0, 2.0]) * 2.0)
 
 
+def begin_anew_and_compute() -> None:
+    begin_anew()
+    recorded_by_handlers[-1].value()
+
+
 def take_back() -> None:
     dy.cg_revert()
 
@@ -46,7 +51,15 @@ def differentiated(y):
     return y
 
 
-HANDLERS = {"renew_cg": begin_anew, "cg_revert": take_back}
+def taken_back(x):
+    y = computed(dy.tanh(x))
+    dy.cg_checkpoint()
+    computed(dy.tanh(y))
+    dy.cg_revert()
+    return y
+
+
+HANDLERS = {"renew_cg": begin_anew, "compute": begin_anew_and_compute, "cg_revert": take_back}
 PROGRAMS = {
     "tanh": dy.tanh,
     "add": lambda x: x + x,
@@ -65,6 +78,7 @@ PROGRAMS = {
     "add_input": lambda x: LSTM.initial_state().add_input(TABLE[1]).output(),
     "value": lambda x: computed(dy.tanh(x)),
     "backward": lambda x: differentiated(dy.tanh(x)),
+    "revert": taken_back,
     "transduce": lambda x: LSTM.initial_state().transduce([TABLE[1], TABLE[2]])[-1],
 }
 
@@ -104,6 +118,7 @@ def attempt(name: str, program, line: int) -> bool:
         sys.settrace(None)
     value = value_of(got)
     for y in recorded_by_handlers:
+        value_of(dy.inputVector([3.0]) * 3.0)  # another node of this graph is computed before y is read
         assert value_of(y) is None or np.allclose(value_of(y), [2.0, 4.0]), value_of(y)
     dy.renew_cg()
     wanted = program(dy.inputVector(values)).npvalue()

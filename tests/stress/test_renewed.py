@@ -10,13 +10,18 @@ import pytest
 STEP = "1" if os.environ.get("DYNET_STRESS") == "all" else "31"  # between the lines that are tried
 PROGRAMS = (
     "tanh", "add", "number", "esum", "concatenate", "average", "pick", "pickneglogsoftmax", "slice", "reshape",
-    "softmax", "inputVector", "lookup", "lookup_batch", "add_input", "value", "backward", "transduce",
+    "softmax", "inputVector", "lookup", "lookup_batch", "add_input", "value", "backward", "revert", "transduce",
 )  # fmt: skip
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.parametrize("handler", ["renew_cg", "cg_revert"])
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize(
+    "handler, program",
+    [
+        *[(handler, program) for handler in ("renew_cg", "cg_revert") for program in PROGRAMS],
+        *[("compute", program) for program in ("add", "value", "backward", "revert")],
+    ],
+)
 def test_what_was_being_recorded_is_right_or_refused(handler, program):
     command = [sys.executable, "-W", "error", str(Path(__file__).with_name("renewed.py")), handler, program, STEP]
     done = subprocess.run(command, capture_output=True, text=True, timeout=1800)

@@ -6,7 +6,8 @@ for infinities and NaN. A graph that uses checkpoints or one of these options ha
 
 from __future__ import annotations
 
-from .errors import ArgumentError
+from .engine import RENEWED_BESIDE
+from .errors import ArgumentError, StaleExpressionError
 from .graph import UNDIFFERENTIATED, Graph
 from .watch import Checkpoint, Watch
 
@@ -46,16 +47,19 @@ def revert(graph: Graph) -> None:
         ArgumentError: there is no checkpoint.
     """
     graph.check_thread()
+    records, version = graph.records, graph.records.version
     watch, engine = watch_of(graph), graph.engine
     if not watch.checkpoints:
         raise ArgumentError(f"cg_revert: graph {graph.version()} has no checkpoint to go back to")
     last = watch.checkpoints[-1]
-    graph.records.computed = min(graph.records.computed, (last.records, last.inputs))
-    graph.records.differentiated = UNDIFFERENTIATED
+    records.note_computed(version, min(records.computed, (last.records, last.inputs)))
+    records.note_differentiated(version, *UNDIFFERENTIATED)
     watch.checked = min(watch.checked, last.nodes)
     watch.checked_records = min(watch.checked_records, last.records)
-    watch.past_versions.cut(graph.records.version, last.nodes)
-    graph.records.cut(last.nodes, last.records, last.inputs)
+    watch.past_versions.cut(version, last.nodes)
+    after = records.cut(version, last.nodes, last.records, last.inputs)
+    if not after:
+        raise StaleExpressionError(f"cg_revert: {RENEWED_BESIDE}")
     watch.checkpoints.pop()
     if last.arena is not None and not engine.changing:
-        engine.return_to(last.arena)
+        engine.return_to(after, last.arena)

@@ -99,6 +99,7 @@ class Engine:
         _engines[:] = [reference for reference in _engines if reference() is not None]
         _engines.append(weakref.ref(self))
         self.changing = False
+        self.changes = 0  # how many times buffers have been replaced
         self.machine: Any = None  # the compiled code, loaded when first needed
         self.shards = 0
         self.context = np.zeros(len(CONTEXT), np.int64)
@@ -132,6 +133,7 @@ class Engine:
         If an exception ends the block, the mark stays, and the graph will take a new engine.
         """
         self.recorded.mark_unusual()
+        self.changes += 1
         self.recorded.unprepare()
         self.changing = True
         yield
@@ -203,14 +205,23 @@ class Engine:
         """
         return len(self.chunks), self.slots[ARENA_TOP] - self.numbers_at
 
-    def return_to(self, mark: tuple[int, int]) -> None:
-        """Free the memory for values that has been taken since `arena_mark` returned `mark`."""
+    def return_to(self, version: int, mark: tuple[int, int]) -> None:
+        """Free the memory for values that has been taken since `arena_mark` returned `mark`.
+
+        Do nothing if the graph has another version than `version`, because a signal handler has called `renew_cg`.
+        """
         count, used = mark
         if len(self.chunks) > count:
             with self.change():
-                self._use(self.chunks[count - 1])
-                del self.chunks[count:]
-        self.slots[ARENA_TOP] = self.numbers_at + used
+                if self.recorded.version == version:
+                    self._use(self.chunks[count - 1])
+                    del self.chunks[count:]
+        self._set_arena_top(version, self.numbers_at + used)
+
+    def _set_arena_top(self, version: int, top: int) -> None:
+        """Let the next values begin at address `top`, unless the graph has another version than `version`."""
+        slots, records = self.slots, self.recorded
+        slots[ARENA_TOP] = top if records.version == version else slots[ARENA_TOP]
 
     def restart(self) -> None:
         """Prepare for computing the whole graph again. The new values will overwrite the present ones in memory."""
@@ -353,7 +364,8 @@ class Engine:
         slots = self.slots
         slots[NEW_RECORDS] = records.address()
         if not begin:
-            slots[ARENA_TOP] = self.numbers_at
+            self._set_arena_top(version, self.numbers_at)
+        changes = self.changes
         context, inputs, run = self.context_at, records.inputs_address(), self.machine.forward
         ran = records.version == version and [run(context, begin, end, inputs, inputs_begin, inputs_end)]
         if not ran:
@@ -365,10 +377,10 @@ class Engine:
             records.mark_unusual()
         quick = isinstance(self.machine, library.Library) and not self.machine.is_watched
         if quick and not self.whole and self.trained_again == PARAMETER_ROWS.trained_again:
-            self._publish(now)
+            self._publish(now, changes)
         return end, inputs_end
 
-    def _publish(self, now: int) -> None:
+    def _publish(self, now: int, changes: int) -> None:
         """Tell compiled code that it may run later passes in this engine's buffers itself, without calling Python.
 
         It may do so until a buffer is replaced, or a signature or parameter changes. After a change of a signature or
@@ -378,6 +390,8 @@ class Engine:
             return
         self.recorded.prepare(
             now,
+            self,
+            changes,
             self.machine.forward,
             self.machine.backward,
             context=self.context_at,

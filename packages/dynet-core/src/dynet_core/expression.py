@@ -103,13 +103,19 @@ class Operations(Refusals):
         return GRAPH_OF_NODE[0](self)
 
     def _stored(self, recalculate: bool) -> Array:
-        """Return the value as a flat array, column-major. On the CPU it is a view of the memory, not a copy.
+        """Return a copy of the value as a flat array, column-major. The value is computed if necessary.
 
-        The value is computed if necessary. With `recalculate`, the whole graph is computed again first.
+        With `recalculate`, the whole graph is computed again first.
         """
+        graph = self._graph()
         if recalculate is not False:
-            self._graph()._compute(recalculate)
-        return floats_at(self._address(), self.type.total)
+            graph._compute(recalculate)
+        address = self._address()
+        held = graph.memory()  # a signal handler may call `renew_cg`, which frees memory, at any line
+        self._refuse_stale()
+        copy = floats_at(address, self.type.total).copy()
+        del held
+        return copy
 
     def _bytes(self, recalculate: bool = False) -> bytearray:
         """Return a copy of the value, column-major. The value is computed if necessary."""
@@ -136,7 +142,8 @@ class Operations(Refusals):
     def npvalue(self, recalculate: bool = False) -> Array:
         """Return the value as a numpy array of the shape `self.shape`. A batch larger than 1 is the last axis.
 
-        `recalculate` is as for `forward`.
+        The array is a copy. Its memory is a bytearray, so numpy does not resize it in place. `recalculate` is as for
+        `forward`.
 
         >>> import dynet as dy
         >>> dy.inputTensor([[1, 2], [3, 4]]).npvalue()
@@ -203,7 +210,9 @@ class Operations(Refusals):
                 of another node, so that only the gradient of the whole was computed.
         """
         stored = self._graph().gradients(self.at, self.type.total)
-        return stored.reshape(self.type.shape, order="F").copy(order="F")
+        copy = stored.reshape(self.type.shape, order="F").copy(order="F")
+        self._refuse_stale()  # a signal handler may have called `renew_cg` in between
+        return copy
 
     def backward(self, full: bool = False) -> None:
         """Differentiate this expression, a single number, and add the derivatives to the parameters' gradients.
@@ -260,8 +269,13 @@ def _quick(kind: str, name: str, numbers: Callable[[Dim], int]) -> None:
 
     def call_slowly(self: Operations, *arguments):
         try:
-            result = documented(self, *arguments)
-            self._refuse_stale()  # a signal handler may have called `renew_cg` in between
+            try:
+                result = documented(self, *arguments)
+            except StaleExpressionError:  # a signal handler may have called `cg_revert`, which has left this node
+                self._refuse_stale()
+                result = documented(self, *arguments)
+            if result is not None:
+                self._refuse_stale()  # a signal handler may have called `renew_cg` since the value was read
         except StaleExpressionError as problem:
             raise StaleExpressionError(str(problem)) from None  # a new exception, for a shorter traceback
         except IndexError:

@@ -24,7 +24,7 @@ from .encode import TABLE
 from .engine import Engine
 from .errors import GradientError, StaleExpressionError
 from .expression import GRAPH_OF_NODE, Expression, Operations
-from .memory import floats_at
+from .memory import Block, floats_at
 from .nodes import InputIndex, nodes_of
 from .recorder import ANY_GRAPH, NO_NODE
 from .watch import Watch
@@ -177,6 +177,10 @@ class Graph:
         if self.records.computed[0] < self.records.length or self.engine.changing:
             self._compute_new()
         return self.engine.nodes[place * len(at.NODE) + at.NODE.value]
+
+    def memory(self) -> list[Block]:
+        """Return the blocks of memory that hold values now. They are not freed as long as the result exists."""
+        return [*self.engine.chunks]
 
     def _differentiate(self, version: int, place: int, size: int, everything: bool) -> None:
         """Run the backward pass from a node: add its derivatives to the gradients of the parameters it depends on.

@@ -164,21 +164,28 @@ class Records:
         """Remove all records and input values, and give the graph a new version."""
         self._contents = Contents()
 
-    def cut(self, nodes: int, length: int, inputs_length: int) -> None:
+    def cut(self, version: int, nodes: int, length: int, inputs_length: int) -> int:
         """Remove the newest records and give the graph a new version.
 
         Args:
+            version: the version that the graph should have.
             nodes: how many nodes to keep.
             length: how many integers of the records to keep.
             inputs_length: how many input values to keep.
+
+        Returns:
+            The new version. 0 if the graph has another version than `version`; then nothing is removed.
         """
         old, new = self._contents, Contents()
-        new.entries = {number: entry for number, entry in [*old.entries.items()] if entry[1] <= length}
-        new.pieces = {
-            number: piece for number, piece in [*old.pieces.items()] if number == 0 or piece[0] < inputs_length
-        }
+        if old.version != version:
+            return 0
+        # `list` copies the values in one step: no finalizer can add to the dictionaries in between.
+        entries, pieces = list(old.entries.values()), list(old.pieces.values())
+        new.entries = dict(enumerate([entry for entry in entries if entry[1] <= length]))
+        new.pieces = dict(enumerate([pieces[0], *[piece for piece in pieces[1:] if piece[0] < inputs_length]]))
         new.computed, new.differentiated = old.computed, old.differentiated
-        self._contents = new
+        if self._contents is old: self._contents = new  # fmt: skip  # noqa: E701  # no handler can run here
+        return new.version if self._contents is new else 0
 
     end = renew
     """Change the version because the graph's thread has ended. The graph's expressions cannot be used any more."""
@@ -197,7 +204,9 @@ class Records:
     def mark_unusual(self) -> None:
         """Do nothing. In the compiled recorder, this makes Python do the next `renew_cg`; here Python always does."""
 
-    def prepare(self, generation: int, forward: Any, backward: Any, **addresses: int) -> None:
+    def prepare(
+        self, generation: int, engine: Any, changes: int, forward: Any, backward: Any, **addresses: int
+    ) -> None:
         """Do nothing. In the compiled recorder, this lets compiled code start passes; here Python always starts them.
 
         A pass is the computation of the values or gradients of a graph.
@@ -229,14 +238,14 @@ class Records:
         return self._in_buffer("q", array.array("q", self._integers()))
 
     def _integers(self) -> list[int]:
-        return [*itertools.chain.from_iterable([entry[0] for entry in [*self._contents.entries.values()]])]
+        return [*itertools.chain.from_iterable([entry[0] for entry in list(self._contents.entries.values())])]
 
     def inputs_address(self) -> int:
         """Return the address of the input buffer, valid until the next input value is appended."""
         return self._in_buffer("f", self._all_floats())
 
     def _all_floats(self) -> np.ndarray:
-        return np.concatenate([piece[1] for piece in [*self._contents.pieces.values()]])
+        return np.concatenate([piece[1] for piece in list(self._contents.pieces.values())])
 
     def _in_buffer(self, kind: str, numbers: Any) -> int:
         """Copy numbers to the buffer of this kind, which is replaced by a larger one if it is too small."""
@@ -257,7 +266,7 @@ class Records:
 
     def keys(self, begin: int) -> list[int]:
         """Return the offsets of random nodes' keys in the input buffer, newest first. Omit those below `begin`."""
-        pieces = [*self._contents.pieces.values()]
+        pieces = list(self._contents.pieces.values())
         return [start + 1 for start, _, keyed in reversed(pieces) if keyed and start + 1 >= begin]
 
     def renew_keys(self) -> None:
@@ -271,7 +280,7 @@ class Records:
         The values that are overwritten were appended by one call of `take` or `take_keyed`.
         """
         pieces = self._contents.pieces
-        number = bisect.bisect_right([piece[0] for piece in [*pieces.values()]], start) - 1
+        number = bisect.bisect_right(range(len(pieces)), start, key=lambda number: pieces[number][0]) - 1
         first, old, keyed = pieces[number]
         changed = old.copy()
         changed[start - first : start - first + values.size] = values.ravel(order="F")

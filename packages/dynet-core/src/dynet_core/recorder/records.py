@@ -30,7 +30,7 @@ from .functions import function
 from .shared import SHARED, THREAD_GRAPH, NamedWords, api, native
 
 _write_inputs = native("write_inputs", 4)
-_renew, _cut, _take_inputs = native("renew", 1), native("cut", 4), native("take_inputs", 3)
+_renew, _cut, _take_inputs = native("renew", 1), native("cut", 5), native("take_inputs", 3)
 _renew_keys, draw = native("dynet_renew_keys", 1), native("draw", 0)
 
 
@@ -98,6 +98,7 @@ def _from_to(first: str, last: str) -> slice:
 
 
 _VERSION, _LENGTH, _NODES, _INPUTS_LENGTH = map(words.GRAPH.index, ("version", "length", "nodes", "inputs_length"))
+_PREPARED = words.GRAPH.index("prepared")
 _ENDS = _from_to("length", "inputs_length")
 _COMPUTED, _DIFFERENTIATED = _from_to("done", "inputs_done"), _from_to("differentiated", "differentiated_fully")
 _no_words["version"] = _no_words["open"] = NO_NODE
@@ -155,15 +156,19 @@ class Records:
         """Remove all records and input values, and give the graph a new version."""
         _renew(self._words.address)
 
-    def cut(self, nodes: int, length: int, inputs_length: int) -> None:
+    def cut(self, version: int, nodes: int, length: int, inputs_length: int) -> int:
         """Remove the newest records and give the graph a new version.
 
         Args:
+            version: the version that the graph should have.
             nodes: how many nodes to keep.
             length: how many integers of the records to keep.
             inputs_length: how many input values to keep.
+
+        Returns:
+            The new version. 0 if the graph has another version than `version`; then nothing is removed.
         """
-        _cut(self._words.address, nodes, length, inputs_length)
+        return _cut(self._words.address, version, nodes, length, inputs_length)
 
     # All that this method uses is in default arguments, which keeps it alive: when Python shuts down, it may clear the
     # names in modules before it runs finalizers.
@@ -265,7 +270,9 @@ class Records:
         """Let a Python function do the next `renew_cg`, because more is to be cleaned up than the records."""
         self._words["unusual"] = 1
 
-    def prepare(self, generation: int, forward: Any, backward: Any, **addresses: int) -> None:
+    def prepare(
+        self, generation: int, engine: Any, changes: int, forward: Any, backward: Any, **addresses: int
+    ) -> None:
         """Let compiled code start computations of values and gradients without Python.
 
         It may do so until a signature is added, or the memory or state of a parameter changes.
@@ -273,6 +280,8 @@ class Records:
         Args:
             generation: what the function `generation` returned when `addresses` were read. When it returns another
                 number, the addresses are out of date, and compiled code does not use them.
+            engine, changes: the engine with these addresses, and its `changes` when they were read. If buffers of the
+                engine have been replaced since, by a signal handler, the addresses are not used either.
             forward: the compiled function that computes values.
             backward: the compiled function that computes gradients.
             addresses: the addresses and sizes that these two functions need, by name.
@@ -280,7 +289,7 @@ class Records:
         for name, address in addresses.items():
             self._words[name] = address
         self._words["forward"], self._words["backward"] = forward.__chandle__(), backward.__chandle__()
-        self._words["prepared"] = generation
+        self._view[_PREPARED] = generation if engine.changes == changes else -1
 
     def is_prepared(self, generation: int) -> bool:
         """Return whether `prepare` has been called with this `generation`, and `unprepare` not since then."""

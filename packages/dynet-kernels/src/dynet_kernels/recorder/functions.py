@@ -69,7 +69,7 @@ FUNCTIONS = {
     "become": CFunction(("x", "at", "version", "dim"), become),
     "bind": CFunction(("function", "object", "kind"), bind),
     "renew": CFunction(("graph",), renew),
-    "cut": CFunction(("graph", "nodes", "length", "inputs_length"), cut),
+    "cut": CFunction(("graph", "expected", "nodes", "length", "inputs_length"), cut),
     "write_inputs": CFunction(("graph", "start", "floats", "count"), write_inputs),
     "take_inputs": CFunction(("graph", "floats", "count"), take_inputs),
     "enter": CFunction(("function", "row"), enter),

@@ -121,21 +121,24 @@ def renew_quickly(shared, function, call, outcome):
             outcome.give_known(graph.object)
 
 
-def cut(shared_at, graph_at, nodes, length, inputs_length, out):
+def cut(shared_at, graph_at, expected, nodes, length, inputs_length, out):
     """Emit the C function cut(), by which `cg_revert` removes the newest records. It returns the graph's new version.
 
     Args:
+        expected: the version that the graph should have. If it has another one, the function does nothing, returns 0.
         nodes, length, inputs_length: how many nodes, integers of records and input values to keep.
     """
-    shared, graph = Shared(shared_at), Graph(graph_at)
-    version = let(shared.newest + int64(1))
-    shared.newest = version
-    graph.version = version
-    graph.open = let(T.if_then_else(graph.open == int64(words.WATCHED), int64(words.WATCHED), version))
-    graph.nodes = nodes
-    graph.length = length
-    graph.planned = T.min(graph.planned, int64(length))
-    graph.inputs_length = inputs_length
-    with T.While(graph.newest_key > int64(inputs_length)):
-        graph.newest_key = key_before(graph, graph.newest_key)
-    T.buffer_store(words_at(out), version, [int64(0)])
+    shared, graph, result = Shared(shared_at), Graph(graph_at), words_at(out)
+    T.buffer_store(result, int64(0), [int64(0)])
+    with when(graph.version == expected):
+        version = let(shared.newest + int64(1))
+        shared.newest = version
+        graph.version = version
+        graph.open = let(T.if_then_else(graph.open == int64(words.WATCHED), int64(words.WATCHED), version))
+        graph.nodes = nodes
+        graph.length = length
+        graph.planned = T.min(graph.planned, int64(length))
+        graph.inputs_length = inputs_length
+        with T.While(graph.newest_key > int64(inputs_length)):
+            graph.newest_key = key_before(graph, graph.newest_key)
+        T.buffer_store(result, version, [int64(0)])

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from .. import records, tuning
 from ..cuda import compiler
-from ..cuda.driver import CudaError, Gpu
+from ..cuda.driver import CudaError, Gpu, NoDriverError
 from ..target import CpuTarget, host_cpu
 from .search import Search
 from .timing import CpuTimer, Timer
@@ -32,7 +32,8 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m dynet_kernels.tune",
         description="Find the parameters with which kernels are fastest on this CPU (DYNET_CPU asks for a lesser one) "
-        "and on the GPU, if there is one. What is found is kept in your cache directory, and used from then on.",
+        "and on the GPU, if there is one. What is found is kept in your cache directory, and used from then on, unless "
+        "DYNET_RECORDS is set.",
     )
     choices = list(tuning.FAMILIES)
     parser.add_argument("--families", nargs="+", choices=choices, help="default: all; cuda only if there is a GPU")
@@ -103,11 +104,14 @@ def gpu(chosen: argparse.Namespace) -> Gpu | None:
     if chosen.families and "cuda" not in chosen.families:
         return None
     try:
+        card = Gpu(chosen.gpu)
         compiler.name()
-        return Gpu(chosen.gpu)
+        return card
     except CudaError as problem:
         if chosen.families:
             raise SystemExit(f"cannot tune kernels for a GPU: {problem}") from None
+        if not isinstance(problem, NoDriverError):
+            print(f"kernels for the GPU are not tuned: {problem}", file=sys.stderr)
         return None
 
 

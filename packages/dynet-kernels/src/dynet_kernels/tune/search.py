@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from .. import tuning
+from ..cuda.driver import CudaError
 from . import timing
 from .shapes import ELEMENTWISE, REDUCTIONS, STUDIES, Study
 from .timing import Candidate, Timer, Workload
@@ -243,9 +244,13 @@ class Search:
 
     def _if_better(self, best: Candidate, variant: tuning.Family, workloads: list, touched: list) -> Candidate | None:
         """Compile and time a variant. Return the candidate if it is right, and faster than the best one, else None."""
-        candidate = self._compiled(variant)
         self.tried += 1
-        if not all(candidate.is_right(workload) for workload in workloads):
+        try:
+            candidate = self._compiled(variant)
+            right = all(candidate.is_right(workload) for workload in workloads)
+        except CudaError:  # the compiler or the driver refuses it, for example because a block has too many threads
+            right = False
+        if not right:
             self.refused += 1
             return None
         mean, _ = timing.ratio(candidate, best, touched)

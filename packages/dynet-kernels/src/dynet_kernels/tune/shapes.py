@@ -199,22 +199,23 @@ STUDIES = {
     "update": Study({"update": UPDATE}, lambda: [update(64, 100), update(1, 16384), update(1, 1 << 20)]),
 }
 
-# The kernels of all families, for GPUs, where one family has the parameters of all kernels.
+# The kernels of all families, for GPUs, where one family has the parameters of all kernels. Smaller workloads than
+# these would take less time than their launch.
 REDUCTIONS = ("softmax", "layer_norm", "layer_norm.dx", "norm")
 ELEMENTWISE = ("add", "multiply.d", "tanh", "tanh.dx", "update")
+GPU_SHAPES = (512, 512, 64), (1024, 256, 640), (2048, 2048, 256)
 
 
-def _of_all_families() -> list[Workload]:
-    made = []
-    for study in (STUDIES[family] for family in tuning.CPU_FAMILIES):
-        for workload in study.workloads():
-            if not workload.label.startswith(workload.kernel):
-                workload.label = f"{workload.kernel} {workload.label}"
-            made.append(workload)
+def _for_gpu() -> list[Workload]:
+    made = [make(*shape) for shape in GPU_SHAPES for make in (product, column_gradient, matrix_gradient)]
+    made += [rule(name, 4096, size) for name in ("softmax", "layer_norm", "layer_norm.dx") for size in (50, 1000)]
+    made += [rule(name, 4096, 256) for name in ELEMENTWISE if name in COLUMNS] + [rule("add", 16, 1 << 18)]
+    made += [norm(256, 1 << 14), norm(1, 1 << 22), update(256, 1 << 14), update(1, 1 << 22)]
+    for workload in made:
+        workload.label = f"{workload.kernel} {workload.label.removeprefix(workload.kernel + ' ')}"
     return made
 
 
 STUDIES["cuda"] = Study(
-    {name: kernel for family in tuning.CPU_FAMILIES for name, kernel in STUDIES[family].kernels.items()},
-    _of_all_families,
+    {name: kernel for family in tuning.CPU_FAMILIES for name, kernel in STUDIES[family].kernels.items()}, _for_gpu
 )

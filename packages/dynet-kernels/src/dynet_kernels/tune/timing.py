@@ -123,7 +123,7 @@ class Candidate(ABC):
 
     @abstractmethod
     def once(self, workload: Workload, rows: int = 1) -> float:
-        """Run a workload `rows` times. Return how many seconds the device has worked for it."""
+        """Run a workload `rows` times. Return how many seconds it took: CPU time, or from start to end on a GPU."""
 
     @abstractmethod
     def reset(self, workload: Workload) -> None:

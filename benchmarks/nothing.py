@@ -57,6 +57,7 @@ METHODS = (
     "npvalue",
     "output",
     "scalar_value",
+    "set_clip_threshold",
     "update",
     "value",
 )

@@ -5,9 +5,13 @@ These functions append nodes to the graph, which is also called recording.
 
 from __future__ import annotations
 
+import functools
 import inspect
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
+
+_is_missing = functools.partial(operator.is_, inspect.Parameter.empty)
 
 
 class Learner(Protocol):
@@ -56,7 +60,7 @@ def with_keywords(
                     used += 1
                 else:
                     ordered.append(defaults[parameter])
-            if used == len(named) and len(ordered) >= least and all(x is not inspect.Parameter.empty for x in ordered):
+            if used == len(named) and len(ordered) >= least and not any(map(_is_missing, ordered)):
                 if in_order and tuple(named) != names[len(arguments) : len(ordered)]:
                     return in_order(*ordered)
                 arguments, named = ordered, {}

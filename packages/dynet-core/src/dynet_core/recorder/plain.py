@@ -17,6 +17,7 @@ import functools
 import itertools
 import threading
 from collections.abc import Callable, Sequence
+from operator import add, itemgetter
 from types import FunctionType
 from typing import Any
 
@@ -27,6 +28,7 @@ from dynet_kernels.recorder.words import ANY_GRAPH, NO_NODE
 from .keywords import with_keywords
 
 _versions = itertools.count(1)
+_NO_FLOATS = np.empty(0, np.float32)
 _thread = threading.local()
 
 
@@ -71,6 +73,47 @@ def know_parameters(parameters: type, constant: type, lookup: type) -> None:
     """Do nothing: only the compiled recorder needs to know which classes are parameters."""
 
 
+class Log:
+    """A list of items, each a tuple of something and its sizes, with the totals of the sizes of the first items.
+
+    An interrupt at any moment leaves each item whole or absent, because `list.append` cannot be interrupted. The place
+    of an item is found only after that, because a signal handler may have appended others just before.
+
+    Args:
+        sizes: how many sizes an item has.
+        items: the first items.
+    """
+
+    __slots__ = ("_totals", "items")
+
+    def __init__(self, sizes: int, items: list[tuple]):
+        self.items, self._totals = items, [(0,) * sizes]
+
+    def append(self, item: tuple) -> tuple[int, ...]:
+        """Append an item, a new tuple. Return the totals of all items before it."""
+        self.items.append(item)
+        place = len(self.items) - 1
+        while self.items[place] is not item:
+            place -= 1
+        return self.totals(place)
+
+    def totals(self, count: int) -> tuple[int, ...]:
+        """Return the totals of the first `count` items."""
+        known = self._totals
+        for number in range(len(known), count + 1):
+            known[number : number + 1] = [tuple(map(add, known[number - 1], self.items[number - 1][1:]))]
+        return known[count]
+
+    def count_up_to(self, size: int) -> int:
+        """Return how many of the first items have a total of at most `size`, counting their first sizes only."""
+        places = range(1, len(self.items) + 1)
+        return bisect.bisect_right(places, size, key=lambda count: self.totals(count)[0])
+
+    def whats(self) -> list:
+        """Return of each item the first element."""
+        return [*map(itemgetter(0), list(self.items))]
+
+
 class Contents:
     """What a graph holds as long as it has one version. `renew` and `cut` replace the whole object, in one step.
 
@@ -78,42 +121,31 @@ class Contents:
 
     Attributes:
         version: the graph's version.
-        entries: by number, one for the empty graph, then one for each record: the record's integers, and how many
-            integers and nodes the graph has up to its end.
-        pieces: by number, an empty one, then the input values: where they start, a float32 array, and whether they
-            begin with the key of a random node. (The key is the second number; the first is not used.)
+        records: for each record its integers, how many they are, and how many nodes it has.
+        pieces: the input values, as float32 arrays, and their sizes. With a random node's key, the array is in a
+            `Keyed`: the key is the second number, and the first is not used.
         computed, differentiated: see `Records`.
     """
 
-    __slots__ = ("computed", "differentiated", "entries", "pieces", "version")
+    __slots__ = ("computed", "differentiated", "pieces", "records", "version")
 
-    def __init__(self):
+    def __init__(self, records: Sequence[tuple] = (), pieces: Sequence[tuple] = ()):
         self.version = next(_versions)
-        self.entries: dict[int, tuple[tuple[int, ...], int, int]] = {0: ((), 0, 0)}
-        self.pieces: dict[int, tuple[int, np.ndarray, bool]] = {0: (0, np.empty(0, np.float32), False)}
+        self.records, self.pieces = Log(2, [*records]), Log(1, [*pieces])
         self.computed, self.differentiated = (0, 0), (-1, False)
 
-    def floats_end(self) -> int:
-        """Return how many input values there are."""
-        start, values, _ = self.pieces[len(self.pieces) - 1]
-        return start + values.size
-
-    def add_piece(self, values: np.ndarray, keyed: bool) -> int:
+    def add_piece(self, values: np.ndarray, kind: type = tuple) -> int:
         """Append a float32 array, column by column, to the input values. Return where it starts."""
         values = np.array(values.ravel(order="F"), np.float32)
-        while True:
-            number, start = len(self.pieces), self.floats_end()
-            piece = start, values, keyed
-            if self.pieces.setdefault(number, piece) is piece:  # otherwise a signal handler has added another one
-                return start
+        return self.pieces.append(kind((values, values.size)))[0]
+
+
+class Keyed(tuple):
+    """An item of `Contents.pieces` that begins with the key of a random node."""
 
 
 class Records:
-    """The records and input values of one thread's graph.
-
-    An interrupt at any moment leaves each record whole or absent, because a step of Python that cannot be interrupted
-    appends it: `dict.setdefault`, with the next number as the key.
-    """
+    """The records and input values of one thread's graph."""
 
     __slots__ = ("_buffers", "_contents")
 
@@ -176,13 +208,11 @@ class Records:
         Returns:
             The new version. 0 if the graph has another version than `version`; then nothing is removed.
         """
-        old, new = self._contents, Contents()
+        old = self._contents
         if old.version != version:
             return 0
-        # `list` copies the values in one step: no finalizer can add to the dictionaries in between.
-        entries, pieces = list(old.entries.values()), list(old.pieces.values())
-        new.entries = dict(enumerate([entry for entry in entries if entry[1] <= length]))
-        new.pieces = dict(enumerate([pieces[0], *[piece for piece in pieces[1:] if piece[0] < inputs_length]]))
+        records, pieces = old.records, old.pieces
+        new = Contents(records.items[: records.count_up_to(length)], pieces.items[: pieces.count_up_to(inputs_length)])
         new.computed, new.differentiated = old.computed, old.differentiated
         if self._contents is old: self._contents = new  # fmt: skip  # noqa: E701  # no handler can run here
         return new.version if self._contents is new else 0
@@ -197,9 +227,10 @@ class Records:
         """Return three counts, taken at the same moment: of the integers in all records, nodes, and input values."""
         contents = self._contents
         while True:  # try again if a signal handler has appended a record in between
-            number, count = len(contents.entries), contents.floats_end()
-            if number == len(contents.entries):
-                return (*contents.entries[number - 1][1:], count)
+            records, pieces = len(contents.records.items), len(contents.pieces.items)
+            if records == len(contents.records.items):
+                length, nodes = contents.records.totals(records)
+                return length, nodes, contents.pieces.totals(pieces)[0]
 
     def mark_unusual(self) -> None:
         """Do nothing. In the compiled recorder, this makes Python do the next `renew_cg`; here Python always does."""
@@ -231,21 +262,21 @@ class Records:
     @property
     def inputs_length(self) -> int:
         """How many numbers the input buffer has."""
-        return self._contents.floats_end()
+        return self.ends()[2]
 
     def address(self) -> int:
         """Return the address of the integers of the records, valid until the next record is appended."""
         return self._in_buffer("q", array.array("q", self._integers()))
 
     def _integers(self) -> list[int]:
-        return [*itertools.chain.from_iterable([entry[0] for entry in list(self._contents.entries.values())])]
+        return [*itertools.chain.from_iterable(self._contents.records.whats())]
 
     def inputs_address(self) -> int:
         """Return the address of the input buffer, valid until the next input value is appended."""
         return self._in_buffer("f", self._all_floats())
 
     def _all_floats(self) -> np.ndarray:
-        return np.concatenate([piece[1] for piece in list(self._contents.pieces.values())])
+        return np.concatenate([_NO_FLOATS, *self._contents.pieces.whats()])
 
     def _in_buffer(self, kind: str, numbers: Any) -> int:
         """Copy numbers to the buffer of this kind, which is replaced by a larger one if it is too small."""
@@ -266,8 +297,10 @@ class Records:
 
     def keys(self, begin: int) -> list[int]:
         """Return the offsets of random nodes' keys in the input buffer, newest first. Omit those below `begin`."""
-        pieces = list(self._contents.pieces.values())
-        return [start + 1 for start, _, keyed in reversed(pieces) if keyed and start + 1 >= begin]
+        pieces = self._contents.pieces
+        keyed = [number for number, piece in enumerate(list(pieces.items)) if isinstance(piece, Keyed)]
+        places = [pieces.totals(number)[0] + 1 for number in reversed(keyed)]
+        return [place for place in places if place >= begin]
 
     def renew_keys(self) -> None:
         """Draw new keys for all random nodes, so that they draw other random numbers when they are computed again."""
@@ -280,15 +313,15 @@ class Records:
         The values that are overwritten were appended by one call of `take` or `take_keyed`.
         """
         pieces = self._contents.pieces
-        number = bisect.bisect_right(range(len(pieces)), start, key=lambda number: pieces[number][0]) - 1
-        first, old, keyed = pieces[number]
-        changed = old.copy()
+        number = pieces.count_up_to(start)
+        item, first = pieces.items[number], pieces.totals(number)[0]
+        changed = item[0].copy()
         changed[start - first : start - first + values.size] = values.ravel(order="F")
-        pieces[number] = first, changed, keyed
+        pieces.items[number] = type(item)((changed, changed.size))
 
     def take(self, values: np.ndarray) -> int:
         """Append a float32 array, column by column, to the input buffer. Return its offset there."""
-        return self._contents.add_piece(values, False)
+        return self._contents.add_piece(values)
 
 
 def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: int) -> Any:
@@ -316,14 +349,8 @@ def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: 
             integers.append(x.at)
         else:
             return None
-    entries = contents.entries
-    while True:
-        number = len(entries)
-        _, length, count = entries[number - 1]
-        node = _node(count + nodes - 1, version, dim)
-        entry = tuple(integers), length + len(integers), count + nodes
-        if entries.setdefault(number, entry) is entry:  # otherwise a signal handler has appended another record
-            return node
+    _, before = contents.records.append((tuple(integers), len(integers), nodes))
+    return _node(before + nodes - 1, version, dim)
 
 
 def _node(at: int, version: int, dim) -> Any:
@@ -353,8 +380,9 @@ def sequence(result, head: tuple[int, ...], xs: list, dim, version: int) -> list
         The expressions of all nodes but the first; None if the graph has another version, or an operand is not a node
         of it or has another Dim.
     """
-    if any(type(x) is not _expression or x.version != version or x.type is not dim for x in xs):
-        return None
+    for x in xs:
+        if type(x) is not _expression or x.version != version or x.type is not dim:
+            return None
     last = commit(result, 1 + len(xs), head, xs, version)
     return None if last is None else [_node(last.at + 1 + k - len(xs), version, result) for k in range(len(xs))]
 
@@ -372,7 +400,7 @@ def _floats(numbers: Sequence[float]) -> np.ndarray:
 def take_keyed(numbers: Sequence[float]) -> int:
     """Append a new key for a random node, and then `numbers`, to the input buffer. Return the offset of the key."""
     link = np.zeros(1, np.float32)  # where the compiled recorder stores the offset of the previous key; not used here
-    return _thread.records._contents.add_piece(np.concatenate([link, _key(), _floats(numbers)]), True) + 1
+    return _thread.records._contents.add_piece(np.concatenate([link, _key(), _floats(numbers)]), Keyed) + 1
 
 
 _noise = 0, itertools.count()

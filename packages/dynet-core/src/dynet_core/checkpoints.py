@@ -6,7 +6,7 @@ for infinities and NaN. A graph that uses checkpoints or one of these options ha
 
 from __future__ import annotations
 
-from .engine import RENEWED_BESIDE
+from .engines import RENEWED_BESIDE
 from .errors import ArgumentError, StaleExpressionError
 from .graph import UNDIFFERENTIATED, Graph
 from .watch import Checkpoint, Watch

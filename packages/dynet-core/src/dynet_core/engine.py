@@ -12,7 +12,6 @@ Terms of this module:
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -27,6 +26,7 @@ from dynet_kernels.table import KERNELS
 
 from .device import compiled
 from .encode import TABLE
+from .engines import RENEWED_BESIDE, note_engine
 from .errors import OutOfMemoryError, StaleExpressionError
 from .memory import Block, block
 from .parameter_rows import PARAMETER_ROWS
@@ -34,39 +34,14 @@ from .recorder import Records, generation, note_pass
 
 READY, NO_CODE = at.READY, at.NO_CODE
 IntArray: TypeAlias = npt.NDArray[np.int64]
-PER_RECORD = {
-    "records": 1,
-    "kept_records": 1,
-    "nodes": len(at.NODE),
-    "aliases": 1,
-    "planned": 1,
-    "numbers": 1,
-    "depths": 1,
-    "by_signature": 1,
-    "by_depth": 1,
-    "counters": 1,
-}
-"""The buffers that grow with the records: name -> integers in the buffer per integer of the records."""
+# The buffers that grow with the records: name -> integers in the buffer per integer of the records.
+_ONE = "records kept_records aliases planned numbers depths by_signature by_depth counters"
+PER_RECORD = {**dict.fromkeys(_ONE.split(), 1), "nodes": len(at.NODE)}
 KEPT_FLOATS = 1 << 24  # memory for values of up to this size (64 MB) is always kept from one graph to the next
 FORGETTING = 32  # each call of `_fit_memory` lowers `Engine.used`, the memory that recent graphs needed, by 1/32
 ROOMY = 4  # memory is freed if there is more than this many times `Engine.used`
 FIRST_FLOATS = 1 << 16  # the number of floats in the first block of memory for values
-RENEWED_BESIDE = (
-    "while this graph was computed, a signal handler or a finalizer called renew_cg or cg_revert; "
-    "the expressions of the old graph cannot be used any more"
-)
 ARENA_TOP, STATUS, NEW_RECORDS = CONTEXT.arena_top, CONTEXT.status, CONTEXT.new_records
-_engines: list[weakref.ref[Engine]] = []
-
-
-def keep_for_graphs(memory, engines=_engines) -> None:
-    """Keep `memory`, of a deleted parameter, until every graph that may still use it has been renewed."""
-    for reference in tuple(engines):
-        engine = reference()
-        if engine is not None and engine.recorded.length:
-            engine.kept.append(memory)
-            engine.large = True
-            engine.recorded.mark_unusual()
 
 
 class Engine:
@@ -96,8 +71,7 @@ class Engine:
         # For each lookup parameter that the graph uses as one tensor: the array that lists which of its rows have a
         # gradient, and the number of its entry in the table PARAMETER_ROWS.
         self.whole: list[tuple[IntArray, int]] = []
-        _engines[:] = [reference for reference in _engines if reference() is not None]
-        _engines.append(weakref.ref(self))
+        note_engine(self)
         self.changing = False
         self.changes = 0  # how many times buffers have been replaced
         self.machine: Any = None  # the compiled code, loaded when first needed
@@ -366,10 +340,7 @@ class Engine:
         if not begin:
             self._set_arena_top(version, self.numbers_at)
         changes = self.changes
-        context, inputs, run = self.context_at, records.inputs_address(), self.machine.forward
-        ran = records.version == version and [run(context, begin, end, inputs, inputs_begin, inputs_end)]
-        if not ran:
-            raise StaleExpressionError(RENEWED_BESIDE)
+        self._run(version, "forward", begin, end, records.inputs_address(), inputs_begin, inputs_end)
         if slots[STATUS] != READY:
             self._make_room("forward")
             return self.forward(version, begin, inputs_begin)
@@ -380,6 +351,13 @@ class Engine:
             self._publish(now, changes)
         return end, inputs_end
 
+    def _run(self, version: int, phase: str, *numbers: int) -> None:
+        """Call the compiled code of a pass, "forward" or "backward", if the graph still has this version."""
+        run, records = getattr(self.machine, phase, None), self.recorded
+        ran = records.version == version and [run(self.context_at, *numbers)]  # type: ignore[misc]
+        if not ran:
+            raise StaleExpressionError(RENEWED_BESIDE)
+
     def _publish(self, now: int, changes: int) -> None:
         """Tell compiled code that it may run later passes in this engine's buffers itself, without calling Python.
 
@@ -388,17 +366,13 @@ class Engine:
         """
         if self.recorded.is_prepared(now):
             return
-        self.recorded.prepare(
-            now,
-            self,
-            changes,
-            self.machine.forward,
-            self.machine.backward,
-            context=self.context_at,
-            node_rows=self.buffers["nodes"].ctypes.data,
-            values_begin=self.numbers_at,
-            most=self.room,
-        )
+        addresses = {
+            "context": self.context_at,
+            "node_rows": self.buffers["nodes"].ctypes.data,
+            "values_begin": self.numbers_at,
+            "most": self.room,
+        }
+        self.recorded.prepare(now, self, changes, self.machine.forward, self.machine.backward, **addresses)
 
     def backward(self, version: int, loss: int, size: int, everything: bool) -> bool:
         """Add the gradient of node `loss`, whose value has `size` numbers, to every parameter it depends on.
@@ -417,10 +391,7 @@ class Engine:
         for touched, row in self.whole:
             if PARAMETER_ROWS.needs(row):
                 touched[-1] = 1
-        context, full, run = self.context_at, 1 if everything else 0, self.machine and self.machine.backward
-        ran = self.recorded.version == version and [run(context, loss, size, full)]
-        if not ran:
-            raise StaleExpressionError(RENEWED_BESIDE)
+        self._run(version, "backward", loss, size, 1 if everything else 0)
         if self.slots[STATUS] == READY:
             return True
         self._make_room("backward")

@@ -12,7 +12,7 @@ import numpy as np
 from .. import config
 from ..annotations import Array
 from ..dim import GIVEN_BACK, Dim
-from ..engine import keep_for_graphs
+from ..engines import keep_for_graphs
 from ..memory import Block, block
 from ..parameter_rows import PARAMETER_ROWS
 

@@ -11,13 +11,8 @@ leaves some calls to its slow function, which is in Python. Here it is a copy of
 
 from __future__ import annotations
 
-import array
-import bisect
 import functools
-import itertools
-import threading
 from collections.abc import Callable, Sequence
-from operator import add, itemgetter
 from types import FunctionType
 from typing import Any
 
@@ -26,10 +21,11 @@ import numpy as np
 from dynet_kernels.recorder.words import ANY_GRAPH, NO_NODE
 
 from .keywords import with_keywords
-
-_versions = itertools.count(1)
-_NO_FLOATS = np.empty(0, np.float32)
-_thread = threading.local()
+from .plain_records import THREAD, Keyed, new_key
+from .plain_records import Records as Records
+from .plain_records import draw as draw
+from .plain_records import noise as noise
+from .plain_records import set_noise as set_noise
 
 
 def expression_type(operations: type) -> type:
@@ -73,257 +69,6 @@ def know_parameters(parameters: type, constant: type, lookup: type) -> None:
     """Do nothing: only the compiled recorder needs to know which classes are parameters."""
 
 
-class Log:
-    """A list of items, each a tuple of something and its sizes, with the totals of the sizes of the first items.
-
-    An interrupt at any moment leaves each item whole or absent, because `list.append` cannot be interrupted. The place
-    of an item is found only after that, because a signal handler may have appended others just before.
-
-    Args:
-        sizes: how many sizes an item has.
-        items: the first items.
-    """
-
-    __slots__ = ("_totals", "items")
-
-    def __init__(self, sizes: int, items: list[tuple]):
-        self.items, self._totals = items, [(0,) * sizes]
-
-    def append(self, item: tuple) -> tuple[int, ...]:
-        """Append an item, a new tuple. Return the totals of all items before it."""
-        self.items.append(item)
-        place = len(self.items) - 1
-        while self.items[place] is not item:
-            place -= 1
-        return self.totals(place)
-
-    def totals(self, count: int) -> tuple[int, ...]:
-        """Return the totals of the first `count` items."""
-        known = self._totals
-        for number in range(len(known), count + 1):
-            known[number : number + 1] = [tuple(map(add, known[number - 1], self.items[number - 1][1:]))]
-        return known[count]
-
-    def count_up_to(self, size: int) -> int:
-        """Return how many of the first items have a total of at most `size`, counting their first sizes only."""
-        places = range(1, len(self.items) + 1)
-        return bisect.bisect_right(places, size, key=lambda count: self.totals(count)[0])
-
-    def whats(self) -> list:
-        """Return of each item the first element."""
-        return [*map(itemgetter(0), list(self.items))]
-
-
-class Contents:
-    """What a graph holds as long as it has one version. `renew` and `cut` replace the whole object, in one step.
-
-    So code that is interrupted by `renew_cg` goes on with an old object, which nothing else uses any more.
-
-    Attributes:
-        version: the graph's version.
-        records: for each record its integers, how many they are, and how many nodes it has.
-        pieces: the input values, as float32 arrays, and their sizes. With a random node's key, the array is in a
-            `Keyed`: the key is the second number, and the first is not used.
-        computed, differentiated: see `Records`.
-    """
-
-    __slots__ = ("computed", "differentiated", "pieces", "records", "version")
-
-    def __init__(self, records: Sequence[tuple] = (), pieces: Sequence[tuple] = ()):
-        self.version = next(_versions)
-        self.records, self.pieces = Log(2, [*records]), Log(1, [*pieces])
-        self.computed, self.differentiated = (0, 0), (-1, False)
-
-    def add_piece(self, values: np.ndarray, kind: type = tuple) -> int:
-        """Append a float32 array, column by column, to the input values. Return where it starts."""
-        values = np.array(values.ravel(order="F"), np.float32)
-        return self.pieces.append(kind((values, values.size)))[0]
-
-
-class Keyed(tuple):
-    """An item of `Contents.pieces` that begins with the key of a random node."""
-
-
-class Records:
-    """The records and input values of one thread's graph."""
-
-    __slots__ = ("_buffers", "_contents")
-
-    def __init__(self):
-        self._contents = Contents()
-        # Buffers that compiled code reads. Smaller ones stay in the lists, because a pass may still use them.
-        self._buffers: dict[str, list[np.ndarray]] = {"q": [np.empty(64, np.int64)], "f": [np.empty(64, np.float32)]}
-
-    @property
-    def version(self) -> int:
-        return self._contents.version
-
-    @property
-    def computed(self) -> tuple[int, int]:
-        """How many integers of records, and how many input values, the computed values are for."""
-        return self._contents.computed
-
-    @computed.setter
-    def computed(self, ends: tuple[int, int]) -> None:
-        self._contents.computed = ends
-
-    @property
-    def differentiated(self) -> tuple[int, bool]:
-        """From which node the last backward pass began (-1: there was none), and if it was for all nodes."""
-        return self._contents.differentiated
-
-    @differentiated.setter
-    def differentiated(self, last: tuple[int, bool]) -> None:
-        self._contents.differentiated = last
-
-    def note_computed(self, version: int, ends: tuple[int, int]) -> None:
-        """Set `computed`, unless the graph has another version by now: a signal handler may have called `renew_cg`."""
-        contents = self._contents
-        if contents.version == version:
-            contents.computed = ends
-
-    def note_differentiated(self, version: int, place: int, fully: bool) -> None:
-        """Set `differentiated`, unless the graph has another version by now."""
-        contents = self._contents
-        if contents.version == version:
-            contents.differentiated = place, fully
-
-    def adopt(self, graph: Any) -> None:
-        """Let the calling thread append to these records from now on. `graph` is not used here."""
-        _thread.records = self
-
-    def renew(self) -> None:
-        """Remove all records and input values, and give the graph a new version."""
-        self._contents = Contents()
-
-    def cut(self, version: int, nodes: int, length: int, inputs_length: int) -> int:
-        """Remove the newest records and give the graph a new version.
-
-        Args:
-            version: the version that the graph should have.
-            nodes: how many nodes to keep.
-            length: how many integers of the records to keep.
-            inputs_length: how many input values to keep.
-
-        Returns:
-            The new version. 0 if the graph has another version than `version`; then nothing is removed.
-        """
-        old = self._contents
-        if old.version != version:
-            return 0
-        records, pieces = old.records, old.pieces
-        new = Contents(records.items[: records.count_up_to(length)], pieces.items[: pieces.count_up_to(inputs_length)])
-        new.computed, new.differentiated = old.computed, old.differentiated
-        if self._contents is old: self._contents = new  # fmt: skip  # noqa: E701  # no handler can run here
-        return new.version if self._contents is new else 0
-
-    end = renew
-    """Change the version because the graph's thread has ended. The graph's expressions cannot be used any more."""
-
-    def watch(self) -> None:
-        """Do nothing. In the compiled recorder, this method makes Python record all nodes; here Python always does."""
-
-    def ends(self) -> tuple[int, int, int]:
-        """Return three counts, taken at the same moment: of the integers in all records, nodes, and input values."""
-        contents = self._contents
-        while True:  # try again if a signal handler has appended a record in between
-            records, pieces = len(contents.records.items), len(contents.pieces.items)
-            if records == len(contents.records.items):
-                length, nodes = contents.records.totals(records)
-                return length, nodes, contents.pieces.totals(pieces)[0]
-
-    def mark_unusual(self) -> None:
-        """Do nothing. In the compiled recorder, this makes Python do the next `renew_cg`; here Python always does."""
-
-    def prepare(
-        self, generation: int, engine: Any, changes: int, forward: Any, backward: Any, **addresses: int
-    ) -> None:
-        """Do nothing. In the compiled recorder, this lets compiled code start passes; here Python always starts them.
-
-        A pass is the computation of the values or gradients of a graph.
-        """
-
-    def is_prepared(self, generation: int) -> bool:
-        """Return True, because here `prepare` has nothing to do and need not be called."""
-        return True
-
-    unprepare = watch_values = mark_unusual
-
-    @property
-    def nodes(self) -> int:
-        """How many nodes there are."""
-        return self.ends()[1]
-
-    @property
-    def length(self) -> int:
-        """How many integers all records have together."""
-        return self.ends()[0]
-
-    @property
-    def inputs_length(self) -> int:
-        """How many numbers the input buffer has."""
-        return self.ends()[2]
-
-    def address(self) -> int:
-        """Return the address of the integers of the records, valid until the next record is appended."""
-        return self._in_buffer("q", array.array("q", self._integers()))
-
-    def _integers(self) -> list[int]:
-        return [*itertools.chain.from_iterable(self._contents.records.whats())]
-
-    def inputs_address(self) -> int:
-        """Return the address of the input buffer, valid until the next input value is appended."""
-        return self._in_buffer("f", self._all_floats())
-
-    def _all_floats(self) -> np.ndarray:
-        return np.concatenate([_NO_FLOATS, *self._contents.pieces.whats()])
-
-    def _in_buffer(self, kind: str, numbers: Any) -> int:
-        """Copy numbers to the buffer of this kind, which is replaced by a larger one if it is too small."""
-        buffers = self._buffers[kind]
-        if buffers[-1].size < len(numbers):
-            buffers.append(np.empty(2 * len(numbers), kind))
-        buffer = buffers[-1]
-        buffer[: len(numbers)] = numbers
-        return buffer.ctypes.data
-
-    def integers(self, begin: int = 0, end: int | None = None) -> list[int]:
-        """Return a copy of the records' integers `begin` to `end` - 1. If `end` is None, copy all from `begin` on."""
-        return self._integers()[begin:end]
-
-    def floats(self, start: int, count: int) -> np.ndarray:
-        """Return a copy of `count` input values from `start` on."""
-        return self._all_floats()[start : start + count]
-
-    def keys(self, begin: int) -> list[int]:
-        """Return the offsets of random nodes' keys in the input buffer, newest first. Omit those below `begin`."""
-        pieces = self._contents.pieces
-        keyed = [number for number, piece in enumerate(list(pieces.items)) if isinstance(piece, Keyed)]
-        places = [pieces.totals(number)[0] + 1 for number in reversed(keyed)]
-        return [place for place in places if place >= begin]
-
-    def renew_keys(self) -> None:
-        """Draw new keys for all random nodes, so that they draw other random numbers when they are computed again."""
-        for place in self.keys(0):
-            self.write(place, _key())
-
-    def write(self, start: int, values: np.ndarray) -> None:
-        """Overwrite the input values from offset `start` on with a float32 array, column by column.
-
-        The values that are overwritten were appended by one call of `take` or `take_keyed`.
-        """
-        pieces = self._contents.pieces
-        number = pieces.count_up_to(start)
-        item, first = pieces.items[number], pieces.totals(number)[0]
-        changed = item[0].copy()
-        changed[start - first : start - first + values.size] = values.ravel(order="F")
-        pieces.items[number] = type(item)((changed, changed.size))
-
-    def take(self, values: np.ndarray) -> int:
-        """Append a float32 array, column by column, to the input buffer. Return its offset there."""
-        return self._contents.add_piece(values)
-
-
 def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: int) -> Any:
     """Append a record to this thread's graph and return the expression of its last node.
 
@@ -337,7 +82,7 @@ def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: 
     Returns:
         The expression; None if the graph has another version, or an operand is neither a node of it nor a parameter.
     """
-    records = getattr(_thread, "records", None)
+    records = getattr(THREAD, "records", None)
     contents = None if records is None else records._contents
     if contents is None or contents.version != version:
         return None
@@ -361,7 +106,7 @@ def _node(at: int, version: int, dim) -> Any:
 
 def handle(at: int, dim) -> Any:
     """Return an expression for node number `at` of this thread's graph. `dim` is the Dim (shape) of the node."""
-    return _node(at, _thread.records.version, dim)
+    return _node(at, THREAD.records.version, dim)
 
 
 def sequence(result, head: tuple[int, ...], xs: list, dim, version: int) -> list | None:
@@ -389,7 +134,7 @@ def sequence(result, head: tuple[int, ...], xs: list, dim, version: int) -> list
 
 def take(numbers: Sequence[float]) -> int:
     """Append numbers to the input buffer of this thread's graph. Return their offset there."""
-    return _thread.records.take(_floats(numbers))
+    return THREAD.records.take(_floats(numbers))
 
 
 def _floats(numbers: Sequence[float]) -> np.ndarray:
@@ -400,33 +145,7 @@ def _floats(numbers: Sequence[float]) -> np.ndarray:
 def take_keyed(numbers: Sequence[float]) -> int:
     """Append a new key for a random node, and then `numbers`, to the input buffer. Return the offset of the key."""
     link = np.zeros(1, np.float32)  # where the compiled recorder stores the offset of the previous key; not used here
-    return _thread.records._contents.add_piece(np.concatenate([link, _key(), _floats(numbers)]), Keyed) + 1
-
-
-_noise = 0, itertools.count()
-
-
-def _key() -> np.ndarray:
-    seed, counter = _noise
-    return np.array([seed, next(counter) & 0xFFFFFFFF], np.uint32).view(np.float32)
-
-
-def noise() -> tuple[int, int]:
-    """Return the seed from which the keys of random nodes are made, and how many keys have been drawn from it."""
-    seed, drawn = _noise[0], draw()
-    set_noise(seed, drawn)
-    return seed, drawn
-
-
-def set_noise(seed: int, drawn: int) -> None:
-    """Set the seed from which the keys of random nodes are made. Go on as if `drawn` keys had been drawn from it."""
-    global _noise
-    _noise = seed, itertools.count(drawn)
-
-
-def draw() -> int:
-    """Draw a key that no node uses, and return its number: how many keys were drawn before it."""
-    return next(_noise[1])
+    return THREAD.records._contents.add_piece(np.concatenate([link, new_key(), _floats(numbers)]), Keyed) + 1
 
 
 def function(kind: str, slow: Any) -> Any:

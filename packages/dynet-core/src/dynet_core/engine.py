@@ -47,6 +47,7 @@ ARENA_TOP, STATUS, NEW_RECORDS = CONTEXT.arena_top, CONTEXT.status, CONTEXT.new_
 class Engine:
     """Plans and runs the graph of one thread. Values are in the arena (`chunks`), gradients in one other block."""
 
+    changes: int  # how many times buffers have been replaced
     changing: bool  # True while buffers are being replaced, and afterwards if an interrupt left them half replaced
     large: bool  # whether `renew_cg` must call `tidy`: buffers are large, or `kept` or `whole` is not empty
     used: int  # how many floats the largest of the recent graphs needed for values; older graphs count less and less
@@ -73,7 +74,7 @@ class Engine:
         self.whole: list[tuple[IntArray, int]] = []
         note_engine(self)
         self.changing = False
-        self.changes = 0  # how many times buffers have been replaced
+        self.changes = 0
         self.machine: Any = None  # the compiled code, loaded when first needed
         self.shards = 0
         self.context = np.zeros(len(CONTEXT), np.int64)

@@ -111,7 +111,7 @@ class Operations(Refusals):
         if recalculate is not False:
             graph._compute(recalculate)
         address = self._address()
-        held = graph.memory()  # a signal handler may call `renew_cg`, which frees memory, at any line
+        held = graph._memory()  # a signal handler may call `renew_cg`, which frees memory, at any line
         self._refuse_stale()
         copy = floats_at(address, self.type.total).copy()
         del held

@@ -178,7 +178,7 @@ class Graph:
             self._compute_new()
         return self.engine.nodes[place * len(at.NODE) + at.NODE.value]
 
-    def memory(self) -> list[Block]:
+    def _memory(self) -> list[Block]:
         """Return the blocks of memory that hold values now. They are not freed as long as the result exists."""
         return [*self.engine.chunks]
 

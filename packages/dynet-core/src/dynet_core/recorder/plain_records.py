@@ -262,6 +262,8 @@ class Records:
 
         The values that are overwritten were appended by one call of `take` or `take_keyed`.
         """
+        if not values.size:
+            return
         pieces = self._contents.pieces
         number = pieces.count_up_to(start)
         item, first = pieces.items[number], pieces.totals(number)[0]

@@ -60,7 +60,7 @@ def run():
         )
         try:
             if interrupt:
-                while not interrupt():
+                while process.poll() is None and not interrupt():
                     time.sleep(0.05)
                 process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=PATIENCE)

@@ -2,7 +2,8 @@
 
     mpiexec -n 2 python faults.py exception "in backward" 1 checkpoint
 
-The arguments are the fault, the moment, the rank that fails, and the file of checkpoints.
+The arguments are the fault, the moment, the rank that fails, and the file of checkpoints. The file's name with
+".moment" is a file of the time at which it fails.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 import dynet as dy
 from dynet_core.files import model_files
@@ -36,7 +38,7 @@ def reach(moment: str) -> None:
     late_enough = done >= 3 or MOMENTS.index(moment) < 3
     if moment != MOMENT or own_rank() != RANK or not late_enough:
         return
-    print(time.time(), flush=True)
+    Path(f"{FILE}.moment").write_text(str(time.time()))
     if FAULT == "exception":
         raise ValueError(f"failed {moment}")
     if FAULT == "kill":

@@ -1,10 +1,14 @@
 """The made-up data are what the benchmark says they are."""
 
+import itertools
 import random
 import statistics
 from collections import Counter
 
+import numpy as np
+
 import synthetic
+from peers.shapes import different_shapes, rounded, shapes_of
 
 
 def test_lengths():
@@ -106,3 +110,14 @@ def test_few_minibatches_by_length_are_like_all():
     of_ten = [statistics.mean(lengths[start : start + 10]) for start in range(290)]
     assert statistics.stdev(lengths) > 7
     assert statistics.stdev(of_ten) < 1.3  # in a random order it would be about 2
+
+
+def test_peers_compile_for_each_combination_of_shapes_once():
+    def batches():
+        for number in itertools.count():
+            yield {"used": {"words": np.zeros(rounded(1 + number % 6))}, "counts": np.zeros((2, number % 3))}
+
+    found = list(different_shapes(batches(), 64))
+    assert [shapes_of(batch) for batch in found] == [
+        (((4,),), (2, 0)), (((4,),), (2, 1)), (((4,),), (2, 2)), (((8,),), (2, 1)), (((8,),), (2, 2)),
+    ]  # fmt: skip

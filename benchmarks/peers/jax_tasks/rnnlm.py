@@ -3,10 +3,11 @@
 import numpy as np
 
 from peers.padding import Padded
+from peers.shapes import rounded
 from synthetic import VOCABULARY
 from tasks.rnnlm import EMBEDDING, END, HIDDEN, examples
 
-from .training import cross_entropy, lstm, rounded, run_lstm, training_steps, used_rows
+from .training import cross_entropy, lstm, run_lstm, training_steps, used_rows
 
 
 def make(initial, minibatch, seed):

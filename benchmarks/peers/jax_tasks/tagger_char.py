@@ -4,10 +4,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from peers.padding import Padded
+from peers.shapes import rounded
 from tasks.tagger_char import CHAR_EMBEDDING, CHARACTERS, EMBEDDING, FREQUENT, HIDDEN, MLP, TAGS, examples
 
 from .tagger import both_orders, read_both_ways
-from .training import cross_entropy, lstm, rounded, run_lstm, training_steps, used_rows
+from .training import cross_entropy, lstm, run_lstm, training_steps, used_rows
 
 LONGEST_WORD = 9
 BUCKET = 8  # of sentences: every length comes with several numbers of rare words

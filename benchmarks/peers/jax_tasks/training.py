@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from peers.shapes import different_shapes
 from training import CLIP, Steps
 
 RATE, BETA_1, BETA_2, EPSILON = 0.001, 0.9, 0.999, 1e-8
-AHEAD = 20_000
-"""Sentences that are looked at for shapes to compile: ten times the pool, as a minibatch's shape depends on chance."""
-
-
-def rounded(length: int, bucket: int = 4) -> int:
-    """The length for which a step is compiled that is to take this one."""
-    return -(-length // bucket) * bucket
 
 
 def used_rows(numbers: np.ndarray, size: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -113,23 +106,13 @@ def training_steps(
         return float(infer_step(state[0], state[3], arrays_of(next(batches))))
 
     def prepare(work: str) -> None:
-        for arrays in different_shapes(map(arrays_of, itertools.islice(examples(), AHEAD // minibatch))):
+        for arrays in different_shapes(map(arrays_of, examples()), minibatch):
             if work == "train":
                 train_step(jax.tree.map(jnp.copy, state), arrays)
             else:
                 infer_step(state[0], state[3], arrays)
 
     return Steps(train, infer, prepare=prepare)
-
-
-def different_shapes(everything: Iterator[dict]) -> Iterator[dict]:
-    """One dictionary of arrays for each combination of shapes."""
-    seen = set()
-    for arrays in everything:
-        shapes = tuple(array.shape for array in jax.tree.leaves(arrays))
-        if shapes not in seen:
-            seen.add(shapes)
-            yield arrays
 
 
 def take(tables: dict, used: dict) -> dict:

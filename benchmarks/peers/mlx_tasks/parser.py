@@ -8,11 +8,12 @@ import numpy as np
 
 from peers.padding import Padded
 from peers.parses import WORDS, parses
+from peers.shapes import rounded
 from synthetic import VOCABULARY
 from tasks.parser import EMBEDDING, HIDDEN, MLP, TRANSITIONS, examples
 
 from .tagger import both_orders, read_both_ways
-from .training import cross_entropy, lstms, product, rounded, training_steps, used_rows
+from .training import cross_entropy, lstms, product, training_steps, used_rows
 
 
 def make(initial, minibatch, seed, read, by_length=True):

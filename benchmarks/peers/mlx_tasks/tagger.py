@@ -4,10 +4,11 @@ import mlx.core as mx
 import numpy as np
 
 from peers.padding import Padded
+from peers.shapes import rounded
 from synthetic import VOCABULARY
 from tasks.tagger import EMBEDDING, HIDDEN, MLP, TAGS, examples
 
-from .training import cross_entropy, lstms, product, rounded, run_lstms, training_steps, used_rows
+from .training import cross_entropy, lstms, product, run_lstms, training_steps, used_rows
 
 
 def make(initial, minibatch, seed, by_length=True, clip=False):

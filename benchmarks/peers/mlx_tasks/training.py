@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 
 import mlx.core as mx
 import numpy as np
 from mlx.utils import tree_flatten, tree_map
 
+from peers.shapes import different_shapes
 from training import CLIP, Steps
 
 RATE, BETA_1, BETA_2, EPSILON = 0.001, 0.9, 0.999, 1e-8
-AHEAD = 20_000
-"""The number of sentences that are searched for shapes to compile: ten times the pool, as shapes depend on chance."""
-
-
-def rounded(length: int, bucket: int = 4) -> int:
-    """Round a length up, so that few shapes are compiled."""
-    return -(-length // bucket) * bucket
 
 
 def used_rows(numbers: np.ndarray, size: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -131,7 +124,7 @@ def training_steps(
 
     def prepare(work: str) -> None:
         """Run a step of each shape, which traces it and makes MLX compile its kernels."""
-        for arrays in different_shapes(map(arrays_of, itertools.islice(examples(), AHEAD // minibatch))):
+        for arrays in different_shapes(map(arrays_of, examples()), minibatch):
             batch = tree_map(mx.array, arrays)
             if work == "train":
                 mx.eval(train_step(state, batch, mx.ones(2)))
@@ -144,16 +137,6 @@ def training_steps(
 def three(values):
     """Return values, and zeros for their means and squares."""
     return values, tree_map(mx.zeros_like, values), tree_map(mx.zeros_like, values)
-
-
-def different_shapes(everything: Iterator[dict]) -> Iterator[dict]:
-    """Yield one dictionary of arrays for each combination of shapes."""
-    seen = set()
-    for arrays in everything:
-        shapes = tuple(array.shape for _, array in tree_flatten(arrays))
-        if shapes not in seen:
-            seen.add(shapes)
-            yield arrays
 
 
 def take(tables: dict, used: dict) -> dict:

@@ -1,0 +1,32 @@
+"""Shapes of minibatches, for peers that compile a training step for each combination of shapes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+AHEAD = 20_000
+"""How many sentences are searched for shapes: ten times the pool, because shapes of minibatches depend on chance."""
+
+
+def rounded(length: int, bucket: int = 4) -> int:
+    """Round a length up to a multiple of `bucket`, so that there are few shapes."""
+    return -(-length // bucket) * bucket
+
+
+def different_shapes(batches: Iterator[dict], minibatch: int) -> Iterator[dict]:
+    """Yield one minibatch for each combination of shapes in the next AHEAD sentences.
+
+    A minibatch is a dictionary of arrays and of such dictionaries.
+    """
+    seen = set()
+    for batch in itertools.islice(batches, AHEAD // minibatch):
+        shapes = shapes_of(batch)
+        if shapes not in seen:
+            seen.add(shapes)
+            yield batch
+
+
+def shapes_of(batch: dict) -> tuple:
+    """Return the shapes of a minibatch's arrays, in the order of the dictionary."""
+    return tuple(shapes_of(value) if isinstance(value, dict) else value.shape for value in batch.values())

@@ -94,6 +94,29 @@ def test_a_forked_child_goes_on_and_ends():
     assert run(FORK) == ["done"]
 
 
+FORK_ASLEEP = """
+with sharing.using(2, 0, 0):
+    train(dy.GRUBuilder, dy.AdamTrainer)
+    for _ in range(10):
+        time.sleep(0.05)  # the other thread sleeps after about five milliseconds without work
+        child = os.fork()
+        if not child:
+            sys.exit(7)
+        begin = time.monotonic()
+        while (ended := os.waitpid(child, os.WNOHANG))[0] == 0 and time.monotonic() < begin + 20:
+            time.sleep(0.01)
+        if not ended[0]:
+            os.kill(child, 9)
+        assert ended[0] and os.waitstatus_to_exitcode(ended[1]) == 7, ended
+print("done")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_child_ends_that_was_forked_while_helpers_slept():
+    assert run(FORK_ASLEEP) == ["done"]
+
+
 THREADS = """
 with sharing.using(2, 0, 0):
     model = dy.ParameterCollection()

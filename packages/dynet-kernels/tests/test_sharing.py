@@ -72,7 +72,7 @@ def test_a_number_for_the_length_of_a_block():
     before = sharing._table[:]
     with sharing.using(5, 1, 2):
         assert sharing.threads() == 5
-        assert sharing._table[1:] == [1, 2]
+        assert sharing._table[1:3] == [1, 2]
     assert sharing._table[:] == before
 
 

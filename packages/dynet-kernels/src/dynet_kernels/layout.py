@@ -287,8 +287,9 @@ INSTRUCTION = Structure(
 )
 
 # `threads` is how many threads share work. They share an instruction that takes one thread at least `least_instruction`
-# picoseconds, and a pass whose shared instructions take at least `least_pass` picoseconds together.
-SHARING = Structure("threads", "least_instruction", "least_pass")
+# picoseconds, and a pass whose shared instructions take at least `least_pass` picoseconds together. `used` is 1 after
+# they have shared a pass.
+SHARING = Structure("threads", "least_instruction", "least_pass", "used")
 MOST_THREADS = 64
 # The buffer `threads` has THREAD_ROW integers for each thread: from offset 0 on the RUNNING integers, from offset
 # THREAD_INSTRUCTION on one INSTRUCTION.

@@ -271,8 +271,10 @@ def run(address):
     sharing = Sharing(Words(context.sharing))
     shares = all_of(sharing.threads > 1, context.shared_work >= sharing.least_pass)
     with branch(shares) as (together, alone):
-        with together, failed(call_packed("run_together", address)):
-            context.status = at.NO_CODE
+        with together:
+            sharing.used = 1
+            with failed(call_packed("run_together", address)):
+                context.status = at.NO_CODE
         with alone:
             context.row = 0
             with failed(call_packed("run_rows", address)):

@@ -11,7 +11,7 @@ import ctypes
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -26,8 +26,14 @@ PASS = 100_000_000
 MOST = 8  # the most threads that are used by default
 TURNS = 10_000  # how often a thread without work checks for more before it sleeps
 
-_initial = at.SHARING.filled(threads=1, least_instruction=INSTRUCTION, least_pass=PASS)
+_initial = at.SHARING.filled(threads=1, least_instruction=INSTRUCTION, least_pass=PASS, used=0)
 _table, _one = ((ctypes.c_int64 * len(at.SHARING))(*_initial) for _ in range(2))
+_SETTINGS = slice(0, at.SHARING.used)  # those integers of `_table` that `use` sets
+
+run_together: Callable[[int], None] | None = None
+"""The compiled function that runs the tape of a context on all threads, once it is loaded."""
+_no_tape = (ctypes.c_int64 * len(at.CONTEXT))()  # a context whose tape has no instructions
+_no_tape[at.CONTEXT.sharing] = ctypes.addressof(_table)
 
 
 def address() -> int:
@@ -63,7 +69,7 @@ def use(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> None
     for name, value in (("NUM_THREADS", threads), ("BIND_THREADS", 0), ("THREAD_POOL_SPIN_COUNT", TURNS)):
         if threads > 1 and (name == "NUM_THREADS" or f"TVM_{name}" not in os.environ):
             os.putenv(f"TVM_{name}", str(value))
-    _table[:] = threads, instruction, whole
+    _table[_SETTINGS] = threads, instruction, whole
 
 
 @contextmanager
@@ -73,12 +79,12 @@ def using(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> It
     For tests and measurements only. If a graph was planned before the block, and its list of instructions is used again
     in the block, the graph keeps the old settings.
     """
-    before = _table[:]
+    before = _table[_SETTINGS]
     use(threads, instruction, whole)
     try:
         yield
     finally:
-        _table[:] = before
+        _table[_SETTINGS] = before
 
 
 def available() -> int:
@@ -117,11 +123,21 @@ def _quota(path: str = "/sys/fs/cgroup/cpu.max") -> int:
     return MOST
 
 
+def _wake_helpers() -> None:
+    """Before a fork, wake the threads that have shared passes. They then look for work for a while before they sleep.
+
+    When a child exits, TVM ends the threads that its parent had, and waits forever for one that slept during the fork.
+    """
+    is_main = threading.current_thread() is threading.main_thread()  # TVM does this in the thread that shared passes
+    if is_main and run_together is not None and _table[at.SHARING.used]:
+        run_together(ctypes.addressof(_no_tape))
+
+
 def _go_on_alone() -> None:
     """In a forked child, use one thread: the worker threads of its parent do not exist there."""
-    _table[at.SHARING.threads] = 1
+    _table[at.SHARING.threads], _table[at.SHARING.used] = 1, 0
 
 
 use(available())
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_go_on_alone)
+    os.register_at_fork(before=_wake_helpers, after_in_child=_go_on_alone)

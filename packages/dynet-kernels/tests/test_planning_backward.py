@@ -106,6 +106,26 @@ def test_nodes_of_a_group_with_the_same_operand(planner):
     assert two.fresh == 0 and graph.parameter_gradient(0) == [2] * SIZE
 
 
+def test_a_group_of_which_one_operand_has_a_gradient(planner):
+    """The step adds to both operands, and the other one's gradient is cleared before."""
+    table = Table()
+    start, same, later, total = (getattr(table, name)(**WHOLE) for name in ("same", "same", "same", "sum"))
+    graph = Planned(table, planner)
+    xs = [graph.record(start, trained(graph, row)) for row in range(2)]
+    one, other = (graph.record(same, x) for x in xs)
+    loss = graph.record(total, graph.record(total, one, other), graph.record(later, xs[1]))
+    graph.forward(run=True)
+    graph.backward(loss, run=True)
+    (row,) = [
+        row
+        for row in graph.tape("backward")
+        if row.count == 2 and row.lists[gradient_of(1)] == [graph.node(x, "gradient") for x in xs]
+    ]
+    assert not row.fresh
+    assert graph.parameter_gradient(0) == [1] * SIZE and graph.parameter_gradient(1) == [2] * SIZE
+    assert len({graph.node(node, "gradient") for node in range(loss + 1)}) == loss + 1
+
+
 @pytest.mark.parametrize("distinct", [True, False])
 def test_threads_share_what_is_distinct(planner, distinct):
     table = Table()

@@ -45,7 +45,7 @@ class Gradients:
         top = self.context.gradient_top
         node.gradient = top
         self.context.gradient_top = top + node.room
-        node.flags = (node.flags & ~at.MET) | at.HAS_GRADIENT
+        node.set_flag(at.HAS_GRADIENT)
 
     def place(self, operand) -> None:
         """Set the address of an operand's gradient, and assign memory to it if it has none yet.
@@ -189,16 +189,31 @@ class Targets:
         """
         fresh = Variable(0)
         with when(self.can_overwrite):
-            fresh.value = self._mark(at.MET | at.HAS_GRADIENT, self.covers)
-            with self.each_target() as (_, operand), when(operand >= 0):
-                target = self.plan.node(operand)
-                with when(target.has(at.MET)):
-                    with branch(fresh.value != 0) as (all_fresh, otherwise):
-                        with all_fresh:
-                            self.gradients.allocate(target)
-                        with otherwise:
-                            target.clear_flag(at.MET)
+            begin = self.gradients.context.gradient_top
+            fresh.value = 1
+            with self.each_target() as (_, operand):
+                fresh.value &= pick(operand >= 0, lambda: self._allocate_if_overwritten(operand), 0)
+            with when(fresh.value == 0):
+                self._take_back(begin)
         return fresh.value
+
+    def _allocate_if_overwritten(self, operand):
+        """Assign memory to this operand's gradient if it has none yet and the step writes all of it. Return 1 if so."""
+        target = self.plan.node(operand)
+        fits = yes(
+            all_of(T.Not(target.has(at.HAS_GRADIENT)), self.gradients.has_own(target), target.size == self.covers)
+        )
+        with when(fits != 0):
+            self.gradients.allocate(target)
+        return fits
+
+    def _take_back(self, begin) -> None:
+        """Take back all memory from address `begin` on that was assigned to targets of the step."""
+        with self.each_target() as (_, operand), when(operand >= 0):
+            target = self.plan.node(operand)
+            with when(all_of(target.has(at.HAS_GRADIENT), target.gradient >= begin)):
+                target.clear_flag(at.HAS_GRADIENT)
+        self.gradients.context.gradient_top = begin
 
     def are_distinct(self, fresh):
         """Return 1 if it is known that the step adds to a different gradient for each node of the group, else 0.
@@ -214,30 +229,22 @@ class Targets:
         with when(all_of(fresh == 0, matters)):
             columns = T.max(signature.columns, signature.columns_each)
             with when(self.group.count * columns * step.work >= self.plan.limits.least_instruction):
-                distinct.value = self._mark(at.MET)
+                distinct.value = self._mark()
                 with self.each_target() as (_, operand), when(operand >= 0):
                     self.plan.node(operand).clear_flag(at.MET)
         return distinct.value
 
-    def _mark(self, flags: int, size=None):
-        """Set the flag MET of suitable targets. Return 1 if all are suitable, else 0. The caller must clear the flag.
+    def _mark(self):
+        """Set the flag MET of all targets. Return 1 if they are different nodes with their own gradients, else 0.
 
-        A target is suitable if it is a node with its own gradient and has none of the flags in `flags`. If MET is one
-        of these, a target that occurs twice is unsuitable the second time.
-
-        Args:
-            flags: the flags that suitable targets do not have, as a sum.
-            size: the number of floats that suitable targets have. None: any number.
+        The caller must clear the flag.
         """
         all_fit = Variable(1)
         with self.each_target() as (_, operand):
             fits = Variable(0)
             with when(operand >= 0):
                 target = self.plan.node(operand)
-                conditions = [T.Not(target.has(flags)), self.gradients.has_own(target)]
-                if size is not None:
-                    conditions.append(target.size == size)
-                with when(all_of(*conditions)):
+                with when(all_of(T.Not(target.has(at.MET)), self.gradients.has_own(target))):
                     target.set_flag(at.MET)
                     fits.value = 1
             all_fit.value &= fits.value

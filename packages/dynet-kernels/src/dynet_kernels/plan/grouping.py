@@ -6,7 +6,7 @@ emit the code that does this. `layout` explains terms such as depth and signatur
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from .flow import Variable, each, forever, stop_unless
@@ -18,39 +18,39 @@ def put_in_order(plan: Plan) -> None:
     """Sort the numbers of the nodes in `planned` in two ways, and write them to two buffers.
 
     In `by_signature` they are sorted by signature. In `by_depth` they are sorted by depth, and those of equal depth by
-    signature.
+    signature. Afterwards `planned` is sorted like `by_depth`.
     """
     context = plan.context
     count = context.planned_count
-    count_sort(plan, count, lambda k: k, plan.by_signature, plan.numbers, context.numbered)
-    count_sort(plan, count, lambda k: plan.by_signature[k], plan.by_depth, plan.depths, context.deepest)
-    for places in (plan.by_signature, plan.by_depth):
-        with each(count) as k:
-            places[k] = plan.planned[places[k]]
+    # Until the end, `by_depth` holds the depths of the nodes in `by_signature`.
+    both = [(plan.planned, plan.by_signature), (plan.depths, plan.by_depth)]
+    move_in_order(count, plan.numbers, context.numbered, plan.counters, both)
+    move_in_order(count, plan.by_depth, context.deepest, plan.counters, [(plan.by_signature, plan.planned)])
+    with each(count) as k:
+        plan.by_depth[k] = plan.planned[k]
 
 
-def count_sort(plan: Plan, count, source: Callable, target: Words, key_of: Words, keys) -> None:
-    """Sort numbers by their keys, with a stable counting sort, and write them to `target`.
+def move_in_order(count, keys: Words, key_count, counters: Words, lists: Sequence[tuple[Words, Words]]) -> None:
+    """Copy lists to other lists, in the order of keys: a stable counting sort.
 
     Args:
-        count: how many numbers there are.
-        source: a function from k to the k-th of the numbers.
-        key_of: the keys: `key_of[number]` is the key of a number.
-        keys: an upper limit: all keys are at least 0 and less than this.
+        count: how long the lists are.
+        keys: the keys: `keys[k]`, which is at least 0 and less than `key_count`, belongs to entry k of each list.
+        counters: memory for `key_count` + 1 integers.
+        lists: pairs of a list and the memory to which it is copied.
     """
-    counters = plan.counters
-    with each(keys + 1) as key:
+    with each(key_count + 1) as key:
         counters[key] = 0
     with each(count) as k:
-        key = key_of[source(k)]
-        counters[key + 1] += 1
-    with each(keys) as key:
+        counters[keys[k] + 1] += 1
+    with each(key_count) as key:
         counters[key + 1] += counters[key]
     with each(count) as k:
-        number = source(k)
-        key = key_of[number]
-        target[counters[key]] = number
-        counters[key] += 1
+        key = keys[k]
+        place = counters[key]
+        counters[key] = place + 1
+        for source, target in lists:
+            target[place] = source[k]
 
 
 class Group:

@@ -250,8 +250,11 @@ class Node(Struct):
         self.flags = self.flags & ~flag
 
     def runs_with(self, other: Node):
-        """Whether this node and another have the same signature and depth, so that one instruction computes both."""
-        return all_of(self.signature_at == other.signature_at, self.depth_of_all == other.depth_of_all)
+        """Whether this node and another have the same signature and depth, so that one instruction computes both.
+
+        Nodes of one signature are in one stage, so it is enough to compare their depths in it.
+        """
+        return all_of(self.signature_at == other.signature_at, self.depth == other.depth)
 
 
 def whole_lines(floats):

@@ -158,7 +158,8 @@ TASKS = {
 def train_task(name: str) -> list[float]:
     """The loss of the first minibatch of a task of the benchmark, and how large its parameters are after an update.
 
-    By plain SGD: where a gradient is 0 but for rounding, Adam would make a whole step of the rounding error.
+    The update is plain SGD. Some gradients are only rounding errors. Adam scales each gradient by its size, so it would
+    make a full step of them.
     """
     work = importlib.import_module(f"tasks.{name}").make(dy, 1, seed=1, **TASKS[name])
     model = work.parameters or dy.ParameterCollection()

@@ -95,6 +95,12 @@ def test_a_forked_child_goes_on_and_ends():
 
 
 FORK_ASLEEP = """
+def work():
+    while not done:
+        pass
+
+done = not busy
+threading.Thread(target=work, daemon=True).start()
 with sharing.using(2, 0, 0):
     train(dy.GRUBuilder, dy.AdamTrainer)
     for _ in range(10):
@@ -107,14 +113,39 @@ with sharing.using(2, 0, 0):
             time.sleep(0.01)
         if not ended[0]:
             os.kill(child, 9)
-        assert ended[0] and os.waitstatus_to_exitcode(ended[1]) == 7, ended
+        if not ended[0] or os.waitstatus_to_exitcode(ended[1]) != 7:
+            print(ended)
+done = True
 print("done")
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
-def test_a_child_ends_that_was_forked_while_helpers_slept():
-    assert run(FORK_ASLEEP) == ["done"]
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_child_ends_that_was_forked_while_helpers_slept(busy):
+    """Also while another thread of Python is busy."""
+    assert run(FORK_ASLEEP, f"busy = {busy}\n") == ["done"]
+
+
+FORK_MORE = """
+with sharing.using(2, 0, 0):
+    expected = train(dy.GRUBuilder, dy.AdamTrainer)
+    child = os.fork()
+    if not child:
+        sharing.use(2, 0, 0)
+        with sharing.using(2, 0, 0):
+            assert sharing.threads() == 1
+            assert train(dy.GRUBuilder, dy.AdamTrainer) == expected
+        assert sharing.threads() == 1
+        os._exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+print("done")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_child_cannot_ask_for_threads_that_it_does_not_have():
+    assert run(FORK_MORE) == ["done"]
 
 
 THREADS = """
@@ -175,3 +206,34 @@ def test_the_environment_and_the_command_line_have_their_say():
     assert run(asked + "print(sharing.threads())", OMP_NUM_THREADS="1") == ["3"]
     before = "import dynet_config\ndynet_config.set(threads=2)\n"
     assert run("print(sharing.threads())", before, OMP_NUM_THREADS="1") == ["2"]
+
+
+TRAINER = """
+from dynet_kernels import layout
+model = dy.ParameterCollection()
+W = model.add_parameters((50, 50))
+trainer = dy.AdamTrainer(model)
+found = []
+
+def update():
+    dy.renew_cg()
+    dy.squared_norm(W * dy.inputVector([1.0] * 50)).backward()
+    trainer.update()
+    right = trainer._table.slots[layout.CONTEXT.sharing] == sharing.address()
+    found.append((right, len(os.listdir("/proc/self/task"))))
+
+with sharing.using(2, 0, 0):
+    update()
+    thread = threading.Thread(target=update)
+    thread.start()
+    thread.join()
+    update()
+assert [right for right, _ in found] == [True] * 3
+assert found[1][1] == found[0][1] + 1, found  # that thread itself, and none that helps it
+print("done")
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="reads /proc")
+def test_a_trainer_that_another_thread_uses_shares_nothing_there():
+    assert run(TRAINER) == ["done"]

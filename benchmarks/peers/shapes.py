@@ -6,7 +6,8 @@ import itertools
 from collections.abc import Iterator
 
 AHEAD = 20_000
-"""How many sentences are searched for shapes: ten times the pool, because shapes of minibatches depend on chance."""
+"""How many sentences `different_shapes` looks at. It is ten times the number of sentences in the data, because chance
+decides which of them form a minibatch."""
 
 
 def rounded(length: int, bucket: int = 4) -> int:
@@ -17,7 +18,7 @@ def rounded(length: int, bucket: int = 4) -> int:
 def different_shapes(batches: Iterator[dict], minibatch: int) -> Iterator[dict]:
     """Yield one minibatch for each combination of shapes in the next AHEAD sentences.
 
-    A minibatch is a dictionary of arrays and of such dictionaries.
+    A minibatch is a dictionary. Its values are arrays or further dictionaries.
     """
     seen = set()
     for batch in itertools.islice(batches, AHEAD // minibatch):

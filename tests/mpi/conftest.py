@@ -60,7 +60,8 @@ def run():
         )
         try:
             if interrupt:
-                while process.poll() is None and not interrupt():
+                end = time.monotonic() + PATIENCE
+                while process.poll() is None and time.monotonic() < end and not interrupt():
                     time.sleep(0.05)
                 process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=PATIENCE)

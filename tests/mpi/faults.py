@@ -2,8 +2,8 @@
 
     mpiexec -n 2 python faults.py exception "in backward" 1 checkpoint
 
-The arguments are the fault, the moment, the rank that fails, and the file of checkpoints. The file's name with
-".moment" is a file of the time at which it fails.
+The arguments are the fault, the moment, the rank that fails, and the file of checkpoints. When the rank fails, it
+writes the time to a second file, whose name also ends with ".moment".
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ def reach(moment: str) -> None:
     late_enough = done >= 3 or MOMENTS.index(moment) < 3
     if moment != MOMENT or own_rank() != RANK or not late_enough:
         return
-    Path(f"{FILE}.moment").write_text(str(time.time()))
+    reached = Path(f"{FILE}.moment")
+    if not reached.exists():
+        reached.write_text(str(time.time()))
     if FAULT == "exception":
         raise ValueError(f"failed {moment}")
     if FAULT == "kill":

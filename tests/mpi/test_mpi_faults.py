@@ -15,7 +15,7 @@ LONGEST = 10
 
 
 def moment_reached(file):
-    """Return when the fault of `faults.py` began, in seconds, or nothing before."""
+    """Return the time at which `faults.py` failed, as text, or nothing if it has not failed yet."""
     reached = file.with_name(f"{file.name}.moment")
     return reached.exists() and reached.read_text()
 

@@ -25,7 +25,7 @@ DIFFERENCES = [
     ("fold_rows", r".*x2", BATCHED),
     ("fold_rows 1", r".*x2", BATCHED),
     ("fold_rows 4", r".*x2", BATCHED),
-    # DyNet reads beyond x's dimensions: dimension 3 fails or not by what stands there.
+    # Whether DyNet fails at dimension 3 depends on what is in memory there.
     ("hinge_dim", r"hinge_dim [23] .*", "`hinge_dim` along a dimension that x lacks"),
     ("cdiv", r"cdiv \([14],\)(x2)?, \([14], [24](, 1)?\)(x2)?", "broadcasting on the left"),
     ("constrained_softmax", r".*x2", BATCHED),

@@ -107,7 +107,7 @@ def test_nodes_of_a_group_with_the_same_operand(planner):
 
 
 def test_a_group_of_which_one_operand_has_a_gradient(planner):
-    """The step adds to both operands, and the other one's gradient is cleared before."""
+    """One operand already has a gradient, so the step adds to both. The other operand's gradient is cleared first."""
     table = Table()
     start, same, later, total = (getattr(table, name)(**WHOLE) for name in ("same", "same", "same", "sum"))
     graph = Planned(table, planner)
@@ -124,6 +124,7 @@ def test_a_group_of_which_one_operand_has_a_gradient(planner):
     assert not row.fresh
     assert graph.parameter_gradient(0) == [1] * SIZE and graph.parameter_gradient(1) == [2] * SIZE
     assert len({graph.node(node, "gradient") for node in range(loss + 1)}) == loss + 1
+    assert graph["gradient_top"] - graph["gradient_start"] == (loss + 1) * LINE
 
 
 @pytest.mark.parametrize("distinct", [True, False])

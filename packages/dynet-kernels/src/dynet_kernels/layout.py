@@ -108,7 +108,8 @@ BUFFERS = (
     "kept_records",  # a copy of the `new_records` of the kept plan (see SCALARS), to compare the next graph's with them
     "nodes",  # a NODE structure for each node of the graph
     "aliases",  # the numbers of the new nodes that are aliases
-    # For each node that gets instructions in this plan: its number, the number of its signature, and its depth.
+    # For each node that gets instructions in this plan: its number, the number of its signature, and its depth. Entry k
+    # of all three belongs to one node, until `put_in_order` sorts `planned`.
     "planned", "numbers", "depths",
     "by_signature", "by_depth",  # the nodes in `planned`, sorted by signature; and sorted by depth, then by signature
     "counters",  # scratch memory for sorting
@@ -287,8 +288,8 @@ INSTRUCTION = Structure(
 )
 
 # `threads` is how many threads share work. They share an instruction that takes one thread at least `least_instruction`
-# picoseconds, and a pass whose shared instructions take at least `least_pass` picoseconds together. `used` is 1 after
-# they have shared a pass.
+# picoseconds, and a pass whose shared instructions take at least `least_pass` picoseconds together. `used` is 1 once
+# threads have shared a pass.
 SHARING = Structure("threads", "least_instruction", "least_pass", "used")
 MOST_THREADS = 64
 # The buffer `threads` has THREAD_ROW integers for each thread: from offset 0 on the RUNNING integers, from offset

@@ -29,7 +29,7 @@ from .target import NATIVE, CpuTarget, general_kinds, host_cpu
 
 # The functions of the planner that plan and run. Each has a counterpart, such as `plan_forward`, that only plans.
 PHASES = ("forward", "backward", "gradient_norm", "update")
-FUNCTIONS = (*PHASES, *(f"plan_{name}" for name in PHASES), "run", "run_together", "norm_and_update")
+FUNCTIONS = (*PHASES, *(f"plan_{name}" for name in PHASES), "run", "norm_and_update")
 
 _code = (ctypes.c_int64 * layout.MOST_SHARDS)()
 # All functions whose handles have been in `_code`. They are never freed, since `_code` outlives each `Library`.
@@ -58,7 +58,6 @@ class Library:
     # `gradient_norm` and `update` in one call. None while a profile times each of them by itself.
     norm_and_update: Callable[..., None] | None
     run: Callable[..., None]
-    run_together: Callable[..., None]  # runs a tape on all threads
     plan_forward: Callable[..., None]
     plan_backward: Callable[..., None]
     plan_gradient_norm: Callable[..., None]
@@ -91,7 +90,8 @@ class Library:
         for module in loaded[: len(planners)]:
             for name in FUNCTIONS:
                 setattr(self, name, module.get_function(name))
-            sharing.run_together = self.run_together
+            sharing.wake = module.get_function("run_together")
+            sharing.wake.release_gil = False
             self._has_planner = True  # set last, so that after an interrupt the planner is loaded again
 
 

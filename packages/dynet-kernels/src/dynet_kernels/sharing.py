@@ -11,9 +11,11 @@ import ctypes
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from . import layout as at
 
@@ -24,16 +26,20 @@ INSTRUCTION = 5_000_000
 # Less would not pay, because waking threads may take long.
 PASS = 100_000_000
 MOST = 8  # the most threads that are used by default
-TURNS = 10_000  # how often a thread without work checks for more before it sleeps
+TURNS = 10_000  # how often a thread without work checks for more before it sleeps; this takes some milliseconds
+AWAKE = 0.001  # seconds for which threads are surely awake after they were woken
+WAKINGS = 5  # how often to try to wake them in less time than this
 
 _initial = at.SHARING.filled(threads=1, least_instruction=INSTRUCTION, least_pass=PASS, used=0)
 _table, _one = ((ctypes.c_int64 * len(at.SHARING))(*_initial) for _ in range(2))
 _SETTINGS = slice(0, at.SHARING.used)  # those integers of `_table` that `use` sets
 
-run_together: Callable[[int], None] | None = None
-"""The compiled function that runs the tape of a context on all threads, once it is loaded."""
+wake: Any = None
+"""The compiled function that runs a tape on all threads. It keeps the GIL. None until the planner is loaded."""
 _no_tape = (ctypes.c_int64 * len(at.CONTEXT))()  # a context whose tape has no instructions
 _no_tape[at.CONTEXT.sharing] = ctypes.addressof(_table)
+_process = os.getpid()  # the process that has the threads that have shared passes
+_helpers_lost = False  # whether this process was forked from one whose threads had shared passes
 
 
 def address() -> int:
@@ -54,7 +60,7 @@ def use(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> None
     """Set how many threads share work, and how much work is worth sharing.
 
     The results of graphs do not depend on these settings. Once the main thread has shared a pass, it can use fewer
-    threads than it did then, but not more.
+    threads than it did then, but not more. A child that was forked afterwards always uses one.
 
     Args:
         threads: the number of threads.
@@ -69,7 +75,11 @@ def use(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> None
     for name, value in (("NUM_THREADS", threads), ("BIND_THREADS", 0), ("THREAD_POOL_SPIN_COUNT", TURNS)):
         if threads > 1 and (name == "NUM_THREADS" or f"TVM_{name}" not in os.environ):
             os.putenv(f"TVM_{name}", str(value))
-    _table[_SETTINGS] = threads, instruction, whole
+    _set(threads, instruction, whole)
+
+
+def _set(threads: int, instruction: int, whole: int) -> None:
+    _table[_SETTINGS] = 1 if _helpers_lost else threads, instruction, whole
 
 
 @contextmanager
@@ -84,7 +94,7 @@ def using(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> It
     try:
         yield
     finally:
-        _table[_SETTINGS] = before
+        _set(*before)
 
 
 def available() -> int:
@@ -124,17 +134,26 @@ def _quota(path: str = "/sys/fs/cgroup/cpu.max") -> int:
 
 
 def _wake_helpers() -> None:
-    """Before a fork, wake the threads that have shared passes. They then look for work for a while before they sleep.
+    """Wake the helping threads before a fork, so that the child can end.
 
-    When a child exits, TVM ends the threads that its parent had, and waits forever for one that slept during the fork.
+    The child does not have these threads, but TVM still has data about them. When the child exits, TVM waits for each
+    thread that slept during the fork, which never ends. After waking, a thread looks for work for a few milliseconds
+    before it sleeps again.
     """
-    is_main = threading.current_thread() is threading.main_thread()  # TVM does this in the thread that shared passes
-    if is_main and run_together is not None and _table[at.SHARING.used]:
-        run_together(ctypes.addressof(_no_tape))
+    is_main = threading.get_ident() == threading.main_thread().ident  # only the main thread has helping threads
+    if not (is_main and wake is not None and _table[at.SHARING.used] and os.getpid() == _process):
+        return
+    for _ in range(WAKINGS):
+        begin = time.perf_counter()
+        wake(ctypes.addressof(_no_tape))
+        if time.perf_counter() - begin < AWAKE:
+            break
 
 
 def _go_on_alone() -> None:
-    """In a forked child, use one thread: the worker threads of its parent do not exist there."""
+    """In a forked child, use one thread: the helping threads of its parent do not exist there."""
+    global _process, _helpers_lost
+    _process, _helpers_lost = os.getpid(), _helpers_lost or bool(_table[at.SHARING.used])
     _table[at.SHARING.threads], _table[at.SHARING.used] = 1, 0
 
 

@@ -14,6 +14,7 @@ gradients. Its `version` changes when parameters are made, removed, frozen or un
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -61,7 +62,8 @@ class Table:
         self.slots[CONTEXT.address_type], self.slots[CONTEXT.address] = at.INT_ARGUMENT, self.context_at
         self.threads = np.zeros((at.MOST_THREADS, at.THREAD_ROW), np.int64)
         self.slots[CONTEXT.code] = library.code_address()
-        self.slots[CONTEXT.sharing], self.slots[CONTEXT.threads] = sharing.address(), self.threads.ctypes.data
+        self.slots[CONTEXT.threads] = self.threads.ctypes.data
+        self._use_in_thread(threading.get_ident())
         # The memory of 4 floats, that is, of two float64: the sum of squared gradients, and the limit below which
         # `run_if_below` updates. `sum` gives Python these two numbers; it is empty if they are on a GPU.
         self.sum_block = block(4)
@@ -73,8 +75,15 @@ class Table:
         self.slots[CONTEXT.index] = self.index.ctypes.data
         self.slots[CONTEXT.index_end] = size
 
+    def _use_in_thread(self, thread: int) -> None:
+        """Note in which Python thread the table is used. Only in the main thread do several threads share updates."""
+        self.thread = thread
+        self.slots[CONTEXT.sharing] = sharing.address()
+
     def prepared(self) -> Table:
         """Return this table, filled anew if parameters were added, removed, frozen or unfrozen since the last time."""
+        if self.thread != (thread := threading.get_ident()):
+            self._use_in_thread(thread)
         if self.version != PARAMETER_ROWS.version:
             self._prepare()
         return self

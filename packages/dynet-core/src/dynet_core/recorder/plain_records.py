@@ -287,7 +287,9 @@ def new_key() -> np.ndarray:
 def noise() -> tuple[int, int]:
     """Return the seed from which the keys of random nodes are made, and how many keys have been drawn from it."""
     seed, counter = _noise
-    return seed, int(repr(counter)[len("count(") : -1])  # without drawing, because a handler could draw meanwhile
+    # The text of the counter is `count(5)`. To call `next` would draw a key, and a signal handler might draw another
+    # one before the count is set back.
+    return seed, int(repr(counter)[len("count(") : -1])
 
 
 def set_noise(seed: int, drawn: int) -> None:

@@ -185,20 +185,24 @@ class Targets:
         """If the step can overwrite all targets, assign memory to their gradients. Return 1 if so, else 0.
 
         It can if it is the first step to add to each of these gradients, if it writes all of it, and if the targets are
-        all different. The memory is not cleared.
+        all different. The memory is not cleared. It is assigned while the targets are checked, and taken back if one of
+        them does not fit.
         """
         fresh = Variable(0)
         with when(self.can_overwrite):
             begin = self.gradients.context.gradient_top
             fresh.value = 1
             with self.each_target() as (_, operand):
-                fresh.value &= pick(operand >= 0, lambda: self._allocate_if_overwritten(operand), 0)
-            with when(fresh.value == 0):
+                fresh.value &= pick(operand >= 0, lambda: self._allocate_one(operand), 0)
+            with when(all_of(fresh.value == 0, self.gradients.context.gradient_top != begin)):
                 self._take_back(begin)
         return fresh.value
 
-    def _allocate_if_overwritten(self, operand):
-        """Assign memory to this operand's gradient if it has none yet and the step writes all of it. Return 1 if so."""
+    def _allocate_one(self, operand):
+        """Assign memory to this operand's gradient if the step can overwrite it. Return 1 if so, else 0.
+
+        It can if the gradient is the operand's own, has no memory yet, and is as large as what the step writes.
+        """
         target = self.plan.node(operand)
         fits = yes(
             all_of(T.Not(target.has(at.HAS_GRADIENT)), self.gradients.has_own(target), target.size == self.covers)
@@ -208,7 +212,7 @@ class Targets:
         return fits
 
     def _take_back(self, begin) -> None:
-        """Take back all memory from address `begin` on that was assigned to targets of the step."""
+        """Undo the assignments of memory from address `begin` on to targets of the step."""
         with self.each_target() as (_, operand), when(operand >= 0):
             target = self.plan.node(operand)
             with when(all_of(target.has(at.HAS_GRADIENT), target.gradient >= begin)):

@@ -22,16 +22,16 @@ def put_in_order(plan: Plan) -> None:
     """
     context = plan.context
     count = context.planned_count
-    # Until the end, `by_depth` holds the depths of the nodes in `by_signature`.
-    both = [(plan.planned, plan.by_signature), (plan.depths, plan.by_depth)]
-    move_in_order(count, plan.numbers, context.numbered, plan.counters, both)
+    # Until the last loop, entry k of `by_depth` is the depth of node `by_signature[k]`.
+    nodes_and_depths = [(plan.planned, plan.by_signature), (plan.depths, plan.by_depth)]
+    move_in_order(count, plan.numbers, context.numbered, plan.counters, nodes_and_depths)
     move_in_order(count, plan.by_depth, context.deepest, plan.counters, [(plan.by_signature, plan.planned)])
     with each(count) as k:
         plan.by_depth[k] = plan.planned[k]
 
 
 def move_in_order(count, keys: Words, key_count, counters: Words, lists: Sequence[tuple[Words, Words]]) -> None:
-    """Copy lists to other lists, in the order of keys: a stable counting sort.
+    """Sort lists by keys, and write the sorted lists to other memory. This is a stable counting sort.
 
     Args:
         count: how long the lists are.

@@ -252,7 +252,7 @@ class Node(Struct):
     def runs_with(self, other: Node):
         """Whether this node and another have the same signature and depth, so that one instruction computes both.
 
-        Nodes of one signature are in one stage, so it is enough to compare their depths in it.
+        Nodes of one signature are in one stage, so it is enough to compare their depths within that stage.
         """
         return all_of(self.signature_at == other.signature_at, self.depth == other.depth)
 

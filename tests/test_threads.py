@@ -99,32 +99,38 @@ def work():
     while not done:
         pass
 
-done = not busy
+done, ended = not busy, 0
 threading.Thread(target=work, daemon=True).start()
 with sharing.using(2, 0, 0):
     train(dy.GRUBuilder, dy.AdamTrainer)
-    for _ in range(10):
+    for _ in range(5):
         time.sleep(0.05)  # the other thread sleeps after about five milliseconds without work
         child = os.fork()
         if not child:
             sys.exit(7)
         begin = time.monotonic()
-        while (ended := os.waitpid(child, os.WNOHANG))[0] == 0 and time.monotonic() < begin + 20:
+        while (status := os.waitpid(child, os.WNOHANG))[0] == 0 and time.monotonic() < begin + 10:
             time.sleep(0.01)
-        if not ended[0]:
+        if status[0]:
+            assert os.waitstatus_to_exitcode(status[1]) == 7
+            ended += 1
+        else:
             os.kill(child, 9)
-        if not ended[0] or os.waitstatus_to_exitcode(ended[1]) != 7:
-            print(ended)
+            os.waitpid(child, 0)
 done = True
-print("done")
+print(ended)
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 @pytest.mark.parametrize("busy", [False, True])
-def test_a_child_ends_that_was_forked_while_helpers_slept(busy):
-    """Also while another thread of Python is busy."""
-    assert run(FORK_ASLEEP, f"busy = {busy}\n") == ["done"]
+def test_children_end_that_were_forked_while_helpers_slept(busy):
+    """Also while another thread of Python is busy.
+
+    Most of them: on a busy machine, a helper may sleep again before the fork. Without the call that wakes it, all hang.
+    """
+    (ended,) = run(FORK_ASLEEP, f"busy = {busy}\n")
+    assert int(ended) >= 3
 
 
 FORK_MORE = """

@@ -14,10 +14,11 @@ from .watch import Checkpoint, Watch
 
 def watch_of(graph: Graph) -> Watch:
     """Return the `Watch` of a graph, the object that has its checkpoints. Create it if the graph has none yet."""
-    if graph.watch is None:
+    watch = graph.watch  # read once, because a signal handler may call renew_cg, which sets it to None
+    if watch is None:
         graph.records.watch_values()
-        graph.watch = Watch()
-    return graph.watch
+        watch = graph.watch = Watch()
+    return watch
 
 
 def watch_from_the_start(graph: Graph, immediate: bool, check: bool) -> None:

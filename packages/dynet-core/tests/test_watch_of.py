@@ -1,0 +1,26 @@
+"""A graph's `Watch` is found, whatever a signal handler does meanwhile."""
+
+import sys
+
+from dynet_core import checkpoints
+from dynet_core.graph import current
+from dynet_core.watch import Watch
+
+
+def test_a_handler_renews_the_graph_while_its_watch_is_made():
+    graph = current()
+    graph.renew()
+
+    def forget(frame, event, _):
+        if frame.f_code is checkpoints.watch_of.__code__ and event == "line":
+            graph.watch = None  # as `renew_cg` does
+        return forget
+
+    before = sys.gettrace()
+    sys.settrace(forget)
+    try:
+        watch = checkpoints.watch_of(graph)
+    finally:
+        sys.settrace(before)
+        graph.renew()
+    assert isinstance(watch, Watch)

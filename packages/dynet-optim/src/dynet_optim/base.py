@@ -6,10 +6,12 @@ import math
 import sys
 import warnings
 from collections.abc import Iterable
+from threading import get_ident
 
 from dynet_core.annotations import Index, Number
 from dynet_core.errors import ArgumentError, ArgumentTypeError, DynetWarning, GradientError
 from dynet_core.parameter import ParameterCollection, summary
+from dynet_core.parameter_rows import PARAMETER_ROWS
 from dynet_core.recorder import passes
 
 from . import missing_gradients
@@ -81,7 +83,9 @@ class Trainer(Options, Resumable, OtherNames):
             GradientError: a gradient is infinite or NaN. The parameters and the trainer have not changed, but all
                 gradients have been set to zero, so that training can go on with the next example.
         """
-        table = self._table.prepared()
+        table = self._table
+        if table.version != PARAMETER_ROWS.version or table.thread != get_ident():
+            table.prepared()
         squared = table.run_if_below(self._threshold, self._numbers(ONE), self._dense) if s is ONE else None
         if squared is None:
             self._apply(self._scale(table.squared_norm(self._dense), s))

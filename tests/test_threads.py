@@ -122,7 +122,7 @@ print(ended)
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("busy", [False, True])
 def test_children_end_that_were_forked_while_helpers_slept(busy):
     """Also while another thread of Python is busy.
@@ -149,7 +149,7 @@ print("done")
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_child_cannot_ask_for_threads_that_it_does_not_have():
     assert run(FORK_MORE) == ["done"]
 

@@ -254,6 +254,7 @@ SMALL = {
     "product": lambda: [
         *(shapes.product(*shape) for shape in ((1, 1, 1), (37, 19, 5), (130, 9, 29), (64, 0, 3), (257, 40, 8))),
         shapes.product(33, 17, 12, 4),
+        *(shapes.product(128, 70, columns) for columns in (19, 64)),  # columns that crowd into few sets of the cache
         shapes.product(40, 320, 100),  # columns that begin anywhere in a line of the cache
         shapes.product(1100, 500, 20),  # more than stays in a cache
         *(shapes.product(560 + rows, 3, 100) for rows in BESIDE_VECTORS),
@@ -268,6 +269,7 @@ SMALL = {
         *(shapes.matrix_gradient(*shape) for shape in ((1, 1, 1), (37, 19, 5), (130, 9, 29), (8, 33, 8))),
         shapes.matrix_gradient(64, 21, 110),  # one vector more than whole tiles; columns for several panels
         *(shapes.matrix_gradient(1100, 250, columns) for columns in (12, 150)),  # more than stays in a cache
+        *(shapes.matrix_gradient(70, inner, 300) for inner in (255, 519)),  # elements for several panels, and a rest
     ],
     "columns": lambda: [shapes.rule(name, 3, size) for name in shapes.COLUMNS for size in SIZES[1:]],
     "norm": lambda: [shapes.norm(3, size) for size in (*SIZES, 5000)],

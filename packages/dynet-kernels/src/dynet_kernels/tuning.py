@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 
 Tile = tuple[int, int]
 ON_STACK = 1 << 16  # the most floats that a panel may have, because it is on the stack
+WIDE = 256  # how many elements of each x[j] the gradient of a matrix copies to contiguous memory at once
 
 
 def _between(family: object, **limits: tuple[int, int]) -> None:
@@ -57,6 +58,8 @@ class Product:
         far: see `many`.
         large: panels are also used if W has at least this many floats and x has more columns than the widest tile. W is
             then read only once.
+        crowded: panels are also used if rows of W * columns of x are at least this many, and x has at least 20 columns,
+            where the columns of W are a multiple of 256 bytes apart. They crowd into few sets of the L1 cache then.
     """
 
     tiles: tuple[Tile, ...] = ((4, 3), (2, 4), (1, 8))
@@ -64,11 +67,12 @@ class Product:
     many: int = 24
     far: int = 128
     large: int = 1 << 19
+    crowded: int = 1 << 13
 
     def __post_init__(self):
         _tiles(self, "tiles")
         _between(self, panel=(8, ON_STACK // (16 * self.tiles[0][1])), many=(1, 1 << 20), far=(1, 1 << 20))
-        _between(self, large=(1 << 10, 1 << 40))
+        _between(self, large=(1 << 10, 1 << 40), crowded=(1 << 10, 1 << 40))
 
 
 @dataclass(frozen=True)
@@ -109,18 +113,18 @@ class MatrixGradient:
         few: if dy has at most this many columns, most of the time is spent on reading and writing dW. Then `few_tile`
             is the size of a tile instead.
         few_tile: see `few`. It is narrow and tall, so that dW is read in long runs of memory.
-        panel: how many columns of dy are copied to contiguous memory at once; three times as many if dW is large.
+        panel: how many columns of dy and x are copied to contiguous memory at once.
     """
 
     tile: Tile = (4, 3)
     few: int = 4
     few_tile: Tile = (1, 8)
-    panel: int = 48
+    panel: int = 128
 
     def __post_init__(self):
         for name in ("tile", "few_tile"):
             object.__setattr__(self, name, _tile(name, getattr(self, name), 48))
-        _between(self, panel=(8, ON_STACK // (64 * self.tile[1])), few=(1, 32))
+        _between(self, panel=(8, min(ON_STACK // (64 * self.tile[1]), ON_STACK // (WIDE + 16))), few=(1, 32))
 
 
 @dataclass(frozen=True)

@@ -156,6 +156,7 @@ AXES: dict[str, tuple[Axis, ...]] = {
         Axis("panel", _values("panel", 64, 96, 128, 192, 256, 384), lambda w: w.columns >= 16),
         Axis("columns for a panel", _values("many", 8, 12, 16, 24, 32, 48, 96), lambda w: 8 <= w.columns <= 64),
         Axis("rows for a panel", _values("far", 64, 128, 256, 512), lambda w: 16 <= w.columns),
+        Axis("work for a panel", _values("crowded", 1 << 12, 1 << 13, 1 << 14, 1 << 40), lambda w: 16 <= w.columns),
     ),
     "column_gradient": (
         Axis("tile of many columns", _gradient_tile, _several),
@@ -170,7 +171,7 @@ AXES: dict[str, tuple[Axis, ...]] = {
         Axis("tile of many columns", _matrix_tile, lambda w: w.columns > 8),
         Axis("tile of few columns", _few_tile, lambda w: w.columns <= 2),
         Axis("columns that are few", _values("few", 1, 2, 4, 8, 12), lambda w: w.columns <= 16),
-        Axis("panel", _values("panel", 24, 32, 48, 64, 96, 128), lambda w: w.columns >= 32),
+        Axis("panel", _values("panel", 32, 48, 64, 96, 128, 192, 240), lambda w: w.columns >= 32),
     ),
     "columns": (
         Axis("vectors and chains", _columns_at_once),

@@ -27,7 +27,6 @@ from .shared import tiled_product, with_matrix
 MOST_COLUMNS = 16  # a tile of dW has at most this many columns of dW, even if it has few rows
 TOGETHER = 150_000  # how many floats of dW are worked on together, so that they stay in the L2 cache
 LARGE = 1 << 18  # a dW with more floats than this is called large: it does not fit into the L2 cache
-LONGER = 3  # for a large dW, a panel holds this many times as many dy[j], so that dW is read and written less often
 
 
 @dataclass(frozen=True)
@@ -57,14 +56,15 @@ class MatrixGradient(Adds, ByRows):
                     end - first <= int64(sizes.few), lambda: of_few(dw, first, end), lambda: of_many(dw, first, end)
                 )
 
-            def add(dw, k, width, row, vectors, mask, start, length, panel, bring=None, spread=False):
+            def add(dw, k, width, row, vectors, mask, start, length, panel, xs=None, spread=False):
                 """Add dy[j] x[j]' to a tile of dW, for `length` columns j from `start` on.
 
                 The tile has `width` columns of dW, from k on, and `vectors` vectors of rows, from `row` on.
 
                 Args:
                     panel: a panel whose row n holds dy[start + n].
-                    bring: bring(n) prefetches something while dy[start + n] x[start + n]' is added. None: nothing.
+                    xs: xs(n) returns a buffer, and where element k of x[start + n] is in it. None: read the x[j] where
+                        they are stored.
                     spread: whether to prefetch the next rows of dW one cache line at a time, along with the additions.
                         If not, they are prefetched all at once, and only if dW is large.
                 """
@@ -78,12 +78,10 @@ class MatrixGradient(Adds, ByRows):
                 ]
 
                 def step(number):
-                    if bring:
-                        bring(number)
-                    x = let(instruction.address(x_role, start + number) + k)
+                    buffer, x = xs(number) if xs else (memory, let(instruction.address(x_role, start + number) + k))
                     vector = [panel.vector(number, v) for v in range(vectors)]
                     for c in range(width):
-                        scalar = let(tir.wide(memory[x + int64(c)], lanes))
+                        scalar = let(tir.wide(buffer[x + int64(c)], lanes))
                         for v in range(vectors):
                             sums[c][v].set(vmath.fma(vector[v], scalar, sums[c][v].get()))
 
@@ -130,38 +128,56 @@ class MatrixGradient(Adds, ByRows):
                 row_tiles(first_row, end_row, lanes, tall, some_rows)
 
             def of_many(dw, first, end):
-                """Add dy[j] x[j]' to dW for many columns j in [first, end). Panels hold some of the dy[j] at a time."""
+                """Add dy[j] x[j]' to dW for many columns j in [first, end). Panels hold some dy[j] and x[j] at a time.
+
+                Each row of a tile of dW needs the same elements of the x[j] again. The x[j] themselves are often so far
+                apart that only few of these elements fit into the L1 cache at the same time.
+                """
                 width, tall = sizes.tile
                 taller = (width * tall // (tall + 1) + 1) * (tall + 1) < tuning.registers(lanes)
-                panel = Panel(lanes, tall + taller, sizes.panel * LONGER)
-                longer = T.Select(rows * inner > int64(LARGE), int64(LONGER), int64(1))
-                most = let(tir.IntVariable(int64(sizes.panel) * longer).get())
+                panel = Panel(lanes, tall + taller, sizes.panel)
+                x_panel = Panel(lanes, (tuning.WIDE + CACHE_LINE) // lanes, sizes.panel)
 
                 def some_columns(stretch, height, start, length):
                     """Add dy[j] x[j]' to rows of dW, for `length` columns j from `start` on.
 
-                    The rows are `height` rows of dW, from row `stretch` on. While a tile of dW is computed, one cache
-                    line of x[j] or dy[j] is prefetched for each of the columns j that come next.
+                    The rows are `height` rows of dW, from row `stretch` on.
                     """
-                    more = tir.IntVariable(end - start - length).get() > int64(0)
-                    later = let(T.min(start + length, end - length))
+                    blocks(inner, tuning.WIDE, lambda k, size: some_elements(stretch, height, start, length, k, size))
+
+                def some_elements(stretch, height, start, length, first_k, size):
+                    """Do the same for `size` columns of dW, from `first_k` on.
+
+                    Meanwhile, what is needed of the columns j that come next is prefetched: before each tile of dW, one
+                    cache line of the x[j] or dy[j] of a few of them. A core can wait for only few lines at a time.
+                    """
+                    x_panel.fill_parts(memory, length, lambda n: instruction.address(x_role, start + n) + first_k, size)
                     lines_of_x, lines_of_dy = (
-                        let(quotient(size + int64(CACHE_LINE - 1), CACHE_LINE)) for size in (inner, height)
+                        let(quotient(floats + int64(CACHE_LINE - 1), CACHE_LINE)) for floats in (size, height)
                     )
-                    tiles_of_rows = let(quotient(inner, width))
+                    lines = let(lines_of_x + lines_of_dy)
+                    tiles_of_rows = let(quotient(size, width))
+                    tiles_a_line = let(T.max(quotient(tiles_of_rows * quotient(height, tall * lanes), lines), int64(1)))
+                    columns_a_tile = let(quotient(length + tiles_a_line - int64(1), tiles_a_line))
+                    next_columns = let(T.min(start + length, end - length))
 
-                    def line_of(tile):
-                        """Return which cache line of x[j] or dy[j] is prefetched while tile number `tile` is computed.
-
-                        The result is (number of the address list of x or dy, offset in x[j] or dy[j]). It is the same
-                        for each of the columns j that come next.
-                        """
-                        of_x = tile < lines_of_x
-                        of_dy = T.min(tile - lines_of_x, lines_of_dy - int64(1)) * int64(CACHE_LINE)
-                        return (
-                            let(T.Select(of_x, x_role, dy_role)),
-                            let(T.Select(of_x, tile * int64(CACHE_LINE), stretch + of_dy)),
+                    def bring(tile):
+                        """Prefetch a cache line of some of the columns j that come next, before tile number `tile`."""
+                        line = let(quotient(tile, tiles_a_line))
+                        of_dy = line - lines_of_x
+                        role = let(T.Select(of_dy < int64(0), x_role, dy_role))
+                        place = let(
+                            T.Select(
+                                of_dy < int64(0),
+                                first_k + line * int64(CACHE_LINE),
+                                stretch + of_dy * int64(CACHE_LINE),
+                            )
                         )
+                        done = let(remainder(tile, tiles_a_line) * columns_a_tile)
+                        column = let(next_columns + done)
+                        with tir.when(T.And(line < lines, end - start > length)):
+                            with T.serial(int64(0), T.min(columns_a_tile, length - done)) as number:
+                                tir.prefetch_line(memory, instruction.address(role, column + number) + place)
 
                     def some_rows(row, vectors, mask):
                         panel.fill(
@@ -174,26 +190,19 @@ class MatrixGradient(Adds, ByRows):
                         widths = sorted({wide, max(wide // 2, 1), min(wide, 2), 1}, reverse=True)
 
                         def tile(k, width):
-                            def alone():
-                                add(dw, k, width, row, vectors, mask, start, length, panel)
+                            def xs(number):
+                                return x_panel.buffer, let(number * int64(x_panel.width) + (k - first_k))
 
-                            def with_line(spread):
-                                role, place = line_of(let(tiles_before + quotient(k, wide)))
-
-                                def bring(number):
-                                    tir.prefetch_line(memory, instruction.address(role, later + number) + place)
-
-                                add(dw, k, width, row, vectors, mask, start, length, panel, bring, spread)
-
-                            def of_small():
-                                tir.choose(more, lambda: with_line(False), alone)
+                            def sums(spread):
+                                add(dw, k, width, row, vectors, mask, start, length, panel, xs, spread)
 
                             if width == wide:
-                                tir.choose(rows * inner > int64(LARGE), lambda: with_line(True), of_small)
+                                bring(let(tiles_before + quotient(k - first_k, wide)))
+                                tir.choose(rows * inner > int64(LARGE), lambda: sums(True), lambda: sums(False))
                             else:
-                                alone()
+                                sums(False)
 
-                        tiles(int64(0), inner, widths, tile)
+                        tiles(first_k, let(first_k + size), widths, tile)
 
                     row_tiles(stretch, let(stretch + height), lanes, tall, some_rows, taller)
 
@@ -201,7 +210,7 @@ class MatrixGradient(Adds, ByRows):
                     stretch = let(first_row + offset)
                     even_blocks(
                         end - first,
-                        most,
+                        int64(sizes.panel),
                         lambda number, length: some_columns(stretch, height, let(first + number), length),
                     )
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from ... import tir
 from ...functions import vmath
+from ...layout import CACHE_LINE
 from ...tir import int64, let, load, quotient, remainder, store
 from ...tvm_modules import T
 
@@ -116,6 +117,28 @@ class Panel:
             for v in range(vectors):
                 value = load(memory, let(at + int64(v * self.lanes)), self.lanes, mask if v == vectors - 1 else None)
                 store(self.buffer, let(number * int64(self.width) + int64(v * self.lanes)), value)
+
+    def fill_parts(self, memory, count, source, length):
+        """Fill rows 0 to count - 1 of the panel partly: copy `length` floats from address source(n) to row n.
+
+        A whole cache line is copied at once, since sources may be so far apart that a line does not stay in the cache.
+        """
+
+        def copy(place, vectors, mask=None):
+            with T.serial(int64(0), count) as number:
+                at, to = let(source(number) + place), let(number * int64(self.width) + place)
+                for v in range(vectors):
+                    value = load(memory, at + int64(v * self.lanes), self.lanes, mask)
+                    store(self.buffer, to + int64(v * self.lanes), value)
+
+        line = max(CACHE_LINE // self.lanes, 1)
+        whole = let(quotient(length, self.lanes))
+        tiles(int64(0), whole, [line, 1], lambda v, vectors: copy(let(v * int64(self.lanes)), vectors))
+        if self.lanes > 1:
+            place = let(whole * int64(self.lanes))
+            rest = let(length - place)
+            with tir.when(rest > int64(0)):
+                copy(place, 1, tir.first_lanes(rest, self.lanes))
 
     def fill_transposed(self, memory, count, source, vectors):
         """Fill rows 0 to count - 1 of the panel with a transpose: element k of row n comes from address source(k) + n.

@@ -19,6 +19,8 @@ from .panels import Sums, blocks, by_chunks, groups, row_tiles
 from .shared import tiled_product, with_matrix
 
 FITS = 12_000  # a matrix of fewer floats than this stays in the L1 cache together with the x and y in use
+APART = 64  # if the columns of W are a multiple of this many floats apart, they crowd into few sets of the L1 cache
+CROWD = 20  # for fewer columns x[j] than this, panels do not pay in this case
 ENOUGH = 6  # in tiles of at least this many columns, arithmetic takes so long that prefetches cost no time
 
 
@@ -117,7 +119,9 @@ class Product(Adds, ByRows):
                 # into the L1 cache, each of these vectors costs two reads, so that panels pay.
                 again = T.And(T.And(many, end - first > rows), rows * inner >= int64(FITS))
                 straddles = T.And(remainder(rows, lanes) != int64(0), again)
-                pays = T.And(inner > int64(0), T.Or(T.Or(far, large), straddles))
+                enough = T.And(end - first >= int64(CROWD), (end - first) * rows >= int64(sizes.crowded))
+                crowded = T.And(remainder(rows, APART) == int64(0), enough)
+                pays = T.And(inner > int64(0), T.Or(T.Or(far, large), T.Or(straddles, crowded)))
                 tir.choose(pays, lambda: by_chunks(with_panels, w, first, end), lambda: in_place(w, first, end))
 
             groups(instruction, group, one_matrix)

@@ -101,14 +101,17 @@ def test_records_survive_a_file(tmp_path):
     assert records.read(path) == [one, update("neon", 4), update("neon", 2, "mine")]
 
 
+NOT_MEASURED = {"avx512": ["matrix_gradient"], "avx2": [], "neon": list(tuning.CPU_FAMILIES), "sm_90": ["cuda"]}
+"""The families that docs/tuning.md says are not measured. That of AVX-512 was, before the kernel changed."""
+
+
 def test_shipped_records_can_be_read():
     found = {path.stem: records.read(path) for path in records.SHIPPED.glob("*.json")}
     assert set(found) == {"avx512", "avx2", "neon", "sm_90"}
     for kind, list_of in found.items():
         assert {record.target for record in list_of} == {kind}
         assert [record.family for record in list_of] == (["cuda"] if kind == "sm_90" else list(tuning.CPU_FAMILIES))
-        measured = {record.measured == "not measured" for record in list_of}
-        assert measured == {kind in ("neon", "sm_90")}
+        assert [record.family for record in list_of if record.measured == "not measured"] == NOT_MEASURED[kind]
         assert all(bool(record.figure) != (record.measured == "not measured") for record in list_of)
 
 

@@ -32,7 +32,7 @@ from .memory import Block, block
 from .parameter_rows import PARAMETER_ROWS
 from .recorder import Records, generation, note_pass
 
-READY, NO_CODE = at.READY, at.NO_CODE
+READY, NO_CODE, NO_HELPERS = at.READY, at.NO_CODE, at.NO_HELPERS
 IntArray: TypeAlias = npt.NDArray[np.int64]
 # The buffers that grow with the records: name -> integers in the buffer per integer of the records.
 _ONE = "records kept_records aliases planned numbers depths by_signature by_depth counters"
@@ -284,7 +284,7 @@ class Engine:
         self.slots[CONTEXT.kept_end] = self.slots[CONTEXT.backward_plan] = -1
 
     def _make_room(self, direction: str) -> None:
-        """Enlarge the buffers that were too small for a pass, so that the caller can start the pass again.
+        """Enlarge the buffers that were too small for a pass, or start threads, so that the caller can start it again.
 
         Args:
             direction: the pass that stopped for lack of room, "forward" or "backward".
@@ -293,6 +293,9 @@ class Engine:
             NoCodeError: the pass stopped because a kernel has no machine code.
         """
         slots = self.slots
+        if slots[STATUS] == NO_HELPERS:
+            sharing.start_helpers()
+            return
         if slots[STATUS] == NO_CODE:
             # The next pass finds that both are out of date, and loads the kernels again.
             self.shards, self.parameters_version = 0, -1

@@ -167,8 +167,8 @@ CONTEXT = Structure(*dict.fromkeys(RUNNING + BUFFERS + SCALARS))
 
 # Values of `status`. READY: no error. TOO_SMALL: a buffer is too small for the plan. NOT_BELOW: `norm_and_update` has
 # not updated the parameters, because the sum of squared gradients is not below the limit. NO_CODE: the kernel of
-# instruction number `row` is not loaded.
-READY, TOO_SMALL, NOT_BELOW, NO_CODE = range(4)
+# instruction number `row` is not loaded. NO_HELPERS: nothing was planned, because Python has to start threads first.
+READY, TOO_SMALL, NOT_BELOW, NO_CODE, NO_HELPERS = range(5)
 
 # A parameter. `value` and `gradient` are addresses that count floats; `needs_gradient` is 1 if it is trained. A lookup
 # table has `rows` rows of `width` floats. Its *touched* rows are those to which gradients were added since the last
@@ -287,10 +287,22 @@ INSTRUCTION = Structure(
     "shared",  # ALONE, BY_COLUMNS or BY_ROWS: how threads share the instruction
 )
 
-# `threads` is how many threads share work. They share an instruction that takes one thread at least `least_instruction`
-# picoseconds, and a pass whose shared instructions take at least `least_pass` picoseconds together. `used` is 1 once
-# threads have shared a pass.
-SHARING = Structure("threads", "least_instruction", "least_pass", "used")
+# `threads` is how many threads may share work. They share an instruction that takes one thread at least
+# `least_instruction` picoseconds, and a pass whose shared instructions take at least `least_pass` picoseconds
+# together.
+# The rest is for the helpers, the threads that help Python's main thread; see `team.py`. `helpers` is how many there
+# are. `wanted` is 1 if a pass found fewer than it could use. `rows` is the address of their rows, of HELPER_ROW
+# integers each, which begin with those of HELPER. Row 0 is not used. Of the last pass that they shared: `turn` is its
+# number, `parts` how many threads shared it, `context` its CONTEXT. `group` and `counters` are two addresses for TVM's
+# barrier.
+SHARING = Structure(
+    "threads", "least_instruction", "least_pass", "helpers", "wanted", "rows", "turn", "parts", "context", "group",
+    "counters",
+)  # fmt: skip
+# A helper: the lock that wakes it, and the numbers of the last passes for which it was woken and which it has finished.
+HELPER = Structure("lock", "woken", "finished")
+# Rows of two cache lines, so that threads do not wait for each other's writes.
+HELPER_ROW = 16
 MOST_THREADS = 64
 # The buffer `threads` has THREAD_ROW integers for each thread: from offset 0 on the RUNNING integers, from offset
 # THREAD_INSTRUCTION on one INSTRUCTION.

@@ -90,8 +90,7 @@ class Library:
         for module in loaded[: len(planners)]:
             for name in FUNCTIONS:
                 setattr(self, name, module.get_function(name))
-            sharing.wake = module.get_function("run_together")
-            sharing.wake.release_gil = False
+            sharing.help_others = module.get_function("help")
             self._has_planner = True  # set last, so that after an interrupt the planner is loaded again
 
 

@@ -2,8 +2,9 @@
 
 The planner writes a *tape*, a list of instructions. Each names a kernel by its number, the *opcode*. The machine loops
 over the tape and switches on the opcode. On a CPU it consists of several modules that are compiled separately. One has
-the planner and the loop. Each of the others is a *shard*: a few kernels, and a function that switches between them. The
-loop calls the function of a shard by its handle, which `library` writes into a list when it loads the shard.
+the planner and the loop (`passes.py`). Each of the others is a *shard*: a few kernels, and a function that switches
+between them. The loop calls the function of a shard by its handle, which `library` writes into a list when it loads the
+shard.
 
 The functions here emit TIR, TVM's intermediate code; their arguments are mostly TIR expressions. A *context* is a
 structure with the addresses and numbers that planner and machine share. It begins with the integers that are named in
@@ -19,8 +20,8 @@ from typing import Any
 from . import layout as at
 from . import tir
 from .kernels import RUN_SHARD, SHARD, Kernel
-from .plan.flow import Variable, all_of, any_of, branch, forever, pick, stop_unless, when
-from .plan.structs import Context, Instruction, Rows, Sharing, Words
+from .plan.flow import Variable, all_of, forever, stop_unless, when
+from .plan.structs import Context, Instruction, Rows, Words
 from .tir import function, int64, let
 from .tvm_modules import T, ir, tirx, tvm
 
@@ -168,184 +169,6 @@ def shard_module(kernels: dict[int, tuple[str, Kernel]], lanes: int) -> Any:
 
     functions[ir.GlobalVar(RUN_SHARD)] = function(RUN_SHARD, ["context"], body)
     return ir.IRModule(functions)
-
-
-def planner_module() -> Any:
-    """Emit the module with the planners and the loop over the tape, which calls shards.
-
-    For each pass, such as `forward`, there is a function `plan_forward` that only plans, and a function `forward` that
-    plans and then runs the tape, unless a buffer was too small for the plan.
-    """
-    # Not imported at the top, because the cache key of a shard covers all modules imported there, and shards do not
-    # depend on the planners.
-    from .plan import planners
-
-    functions = {
-        ir.GlobalVar("run"): function("run", ["context"], run),
-        ir.GlobalVar("run_together"): function("run_together", ["context"], run_together),
-        ir.GlobalVar("run_rows"): function("run_rows", ["running"], run_rows),
-    }
-    symbols = {}
-    for direction, planner in planners().items():
-        symbol = symbols[direction] = ir.GlobalVar(f"do_plan_{direction}")
-        functions[symbol] = planner
-        parameters = [p.name for p in planner.params]
-
-        def plan_only(*arguments, symbol=symbol):
-            call(symbol, *arguments)
-
-        def plan_and_run(*arguments, symbol=symbol):
-            call(symbol, *arguments)
-            with if_ready(arguments[0]):
-                run(arguments[0])
-
-        functions[ir.GlobalVar(f"plan_{direction}")] = function(f"plan_{direction}", parameters, plan_only)
-        functions[ir.GlobalVar(direction)] = function(direction, parameters, plan_and_run)
-    functions[ir.GlobalVar("norm_and_update")] = norm_and_update(symbols)
-    return ir.IRModule(functions)
-
-
-def run_rows(running):
-    """Emit the loop that runs instructions from number `row` on until the end of the tape.
-
-    In each turn, it calls the function of the shard that has the kernel of instruction `row`. This function runs
-    instructions until it meets one whose kernel is in another shard, and sets `row` to the number of that one. If the
-    shard is not loaded, the loop ends with an error.
-
-    Args:
-        running: the address of the integers of `layout.RUNNING`.
-    """
-    context = Context(Words(running))
-    tape, code = tape_of(context), Words(context.code)
-    with forever():
-        stop_unless(context.row < context.tape_count)
-        shard = let(T.floordiv(tape[context.row].opcode, int64(SHARD)))
-        with when(any_of(shard < 0, shard >= at.MOST_SHARDS)):
-            refuse()
-        handle = code[shard]
-        with when(handle == 0):
-            refuse()
-        with failed(call_handle(handle, running)):
-            refuse()
-
-
-def if_ready(address):
-    """Return a context manager: its `with` block runs only if planning has succeeded for the context at `address`."""
-    return when(Context(Words(address)).status == at.READY)
-
-
-def norm_and_update(planners):
-    """Emit norm_and_update, which sums all squared gradients and runs the trainer's update if the sum is below a limit.
-
-    Its argument `totals` is the address, which counts float32s, of two float64 numbers: the sum, which it writes, and
-    the limit. `norm` is the opcode of the kernel for `plan_gradient_norm`, and `opcode` that of the kernel for
-    `plan_update`. The other arguments are as for these two functions.
-
-    Args:
-        planners: the symbols of the functions that plan a pass, by the name of the pass.
-    """
-    names = ("context", "norm", "opcode", "count", "states", "numbers", "numbers_at", "dense", "totals")
-
-    def body(context, norm, opcode, count, states, numbers, numbers_at, dense, totals):
-        sums = tir.buffer_at(totals * int64(4), "float64")
-
-        def planned(phase, *arguments):
-            call(planners[phase], context, *arguments)
-            return if_ready(context)
-
-        T.buffer_store(sums, tirx.const(0.0, "float64"), [int64(0)])
-        with planned("gradient_norm", norm, int64(0), count, states, dense, totals):
-            run(context)
-            with if_ready(context), branch(sums[int64(0)] < sums[int64(1)]) as (below, otherwise):
-                with below, planned("update", opcode, count, states, numbers, numbers_at, dense):
-                    run(context)
-                with otherwise:
-                    Context(Words(context)).status = at.NOT_BELOW
-
-    return function("norm_and_update", names, body)
-
-
-def run(address):
-    """Emit code that runs the tape of the context at `address`, on all threads if there is enough work to share."""
-    context = Context(Words(address))
-    sharing = Sharing(Words(context.sharing))
-    shares = all_of(sharing.threads > 1, context.shared_work >= sharing.least_pass)
-    with branch(shares) as (together, alone):
-        with together:
-            sharing.used = 1
-            with failed(call_packed("run_together", address)):
-                context.status = at.NO_CODE
-        with alone:
-            context.row = 0
-            with failed(call_packed("run_rows", address)):
-                context.status = at.NO_CODE
-
-
-def run_together(address):
-    """Emit code that runs the tape on all threads at once. They wait for each other after every *stretch*.
-
-    A stretch is either one instruction that the threads share, or a series of adjacent instructions that they do not
-    share. The first thread runs such a series while the others wait. Each thread finds out by itself where stretches
-    begin and end. `address` is the address of the context.
-    """
-    context = Context(Words(address))
-    threads = Sharing(Words(context.sharing)).threads
-    with pragma("parallel_launch_point"):
-        tape, count, row = tape_of(context), context.tape_count, Variable(0)
-        with forever():
-            stop_unless(row.value < count)
-            first = row.value
-            way = tape[first].shared
-            row.value = first + 1
-            with when(way == at.ALONE), forever():
-                stop_unless(row.value < count)
-                stop_unless(tape[row.value].shared == at.ALONE)
-                row.value += 1
-            end = row.value
-            with pragma("parallel_barrier_when_finish"), pragma("parallel_stride_pattern"):
-                with T.parallel(int64(0), threads) as part:
-                    with when(any_of(way != at.ALONE, part == 0)):
-                        run_stretch(context, tape[first], first, end, part, threads)
-
-
-def run_stretch(context: Context, instruction: Instruction, first, end, part, threads):
-    """Emit code that runs a stretch (see `run_together`) on one thread, with its own copy of the RUNNING integers.
-
-    Args:
-        context: the context that all threads share.
-        instruction: the first instruction of the stretch. If threads share it, this thread runs only its part of it.
-        first, end: the stretch is the instructions number `first` to `end` - 1.
-        part: the number of this thread, counted from 0.
-        threads: how many threads there are.
-    """
-    address = let(context.threads + part * int64(8 * at.THREAD_ROW))
-    own, words = Context(Words(address)), Words(address)
-    begin, stop = (let(T.floordiv(number * int64(at.WHOLE), threads)) for number in (part, part + int64(1)))
-    way = instruction.shared
-    by_rows, by_columns = let(way == at.BY_ROWS), let(way == at.BY_COLUMNS)
-    for name in at.RUNNING:
-        setattr(own, name, getattr(context, name))
-    own.fill(row=first, tape_count=end, others=0, columns_before=0, address=address)
-    own.rows_before = pick(by_rows, begin, 0)
-    own.rows_after = pick(by_rows, at.WHOLE - stop, 0)
-    with when(by_columns):
-        copy = Instruction(words, at.THREAD_INSTRUCTION)
-        for name in at.INSTRUCTION:
-            setattr(copy, name, getattr(instruction, name))
-        count, base = instruction.count, instruction.base
-        before = let(tir.share_of(count, begin))
-        mine = let(tir.share_of(count, stop) - before)
-        copy.fill(base=base + before, count=mine)
-        own.fill(tape=address + 8 * at.THREAD_INSTRUCTION, row=0, tape_count=1)
-        own.fill(others=count - mine, columns_before=before)
-    with failed(call_packed("run_rows", address)):
-        context.row = pick(by_columns, first, lambda: own.row)
-        context.status = at.NO_CODE
-
-
-def pragma(name):
-    """Return a context manager: TVM's CPU code generator applies the pragma `name` to the code of its `with` block."""
-    return T.attr(int64(0), f"pragma_{name}", tirx.const(1, "int32"))
 
 
 def call_packed(name, running):

@@ -23,7 +23,7 @@ from .kernels import Kernel
 from .target import CpuTarget, host_cpu
 from .tvm_modules import tvm_ffi
 
-MACHINE, TARGET = (os.path.join(sources.HERE, name) for name in ("machine.py", "target.py"))
+MACHINE, PASSES, TARGET = (os.path.join(sources.HERE, name) for name in ("machine.py", "passes.py", "target.py"))
 
 
 class Part(Protocol):
@@ -152,9 +152,9 @@ class Planner:
 
     def emit(self) -> Emitted:
         """Emit the code of the planner, without compiling it. Imports TVM."""
-        from . import machine
+        from . import passes
 
-        return Emitted(machine.planner_module(), self.target)
+        return Emitted(passes.planner_module(), self.target)
 
     def build(self, path: Path) -> None:
         """Emit and compile the planner, and write the object file to `path`. Imports TVM."""
@@ -179,7 +179,7 @@ def _(part: Shard) -> str:
 
 @sources_of.register
 def _(part: Planner) -> str:
-    return sources.digest({MACHINE, TARGET}, nested=True)
+    return sources.digest({PASSES, TARGET}, nested=True)
 
 
 def _files_of_kernels(kernels: dict[int, tuple[str, Kernel]]) -> set[str]:

@@ -1,17 +1,17 @@
-"""Sets how many CPU threads share a pass, and how much work is worth sharing. Needs no TVM.
+"""Sets how many CPU threads share a pass, and how much work is worth sharing. Starts these threads. Needs no TVM.
 
 A pass computes a graph once, forward or backward, by a list of instructions (calls of kernels). Compiled code reads the
-settings made here from a few integers whose address it knows. The threads belong to TVM's runtime. It reads its own
-settings from environment variables when a Python thread first shares a pass, so `use` sets these before.
+settings made here from a few integers whose address it knows; see `team.py`. Threads that help are started when a pass
+first has enough work for them, and live as long as the process.
 """
 
 from __future__ import annotations
 
+import _thread
 import ctypes
 import os
 import re
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,27 +26,24 @@ INSTRUCTION = 5_000_000
 # Less would not pay, because waking threads may take long.
 PASS = 100_000_000
 MOST = 8  # the most threads that are used by default
-TURNS = 10_000  # how often a thread without work checks for more before it sleeps; this takes some milliseconds
-AWAKE = 0.001  # seconds for which threads are surely awake after they were woken
-WAKINGS = 5  # how often to try to wake them in less time than this
 
-_initial = at.SHARING.filled(threads=1, least_instruction=INSTRUCTION, least_pass=PASS, used=0)
-_table, _one = ((ctypes.c_int64 * len(at.SHARING))(*_initial) for _ in range(2))
-_SETTINGS = slice(0, at.SHARING.used)  # those integers of `_table` that `use` sets
+_table, _one = ((ctypes.c_int64 * len(at.SHARING))(1, INSTRUCTION, PASS) for _ in range(2))
+_SETTINGS = slice(0, at.SHARING.helpers)  # those integers of `_table` that `use` sets
+_rows = (ctypes.c_int64 * (at.MOST_THREADS * at.HELPER_ROW))()
+_group = (ctypes.c_int64 * 2)()
+_counters = (ctypes.c_int64 * (8 * at.MOST_THREADS))()
+_table[at.SHARING.rows] = ctypes.addressof(_rows)
+_table[at.SHARING.group] = ctypes.addressof(_group)
+_table[at.SHARING.counters] = ctypes.addressof(_counters)
 
-wake: Any = None
-"""The compiled function that runs a tape on all threads. It keeps the GIL. None until the planner is loaded."""
-_no_tape = (ctypes.c_int64 * len(at.CONTEXT))()  # a context whose tape has no instructions
-_no_tape[at.CONTEXT.sharing] = ctypes.addressof(_table)
-_process = os.getpid()  # the process that has the threads that have shared passes
-_helpers_lost = False  # whether this process was forked from one whose threads had shared passes
+help_others: Any = None
+"""The compiled function that a helping thread calls. It never returns. None until the planner is loaded."""
 
 
 def address() -> int:
     """Return the address of the settings for graphs that the calling Python thread computes.
 
-    Only the main thread gets settings with several threads, all others get settings with one: TVM creates worker
-    threads for each Python thread that shares its work, and never ends them.
+    Only the main thread gets settings with several threads, all others get settings with one: helpers serve one thread.
     """
     return ctypes.addressof(_table if threading.current_thread() is threading.main_thread() else _one)
 
@@ -59,8 +56,7 @@ def threads() -> int:
 def use(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> None:
     """Set how many threads share work, and how much work is worth sharing.
 
-    The results of graphs do not depend on these settings. Once the main thread has shared a pass, it can use fewer
-    threads than it did then, but not more. A child that was forked afterwards always uses one.
+    The results of graphs do not depend on these settings.
 
     Args:
         threads: the number of threads.
@@ -72,14 +68,7 @@ def use(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> None
     """
     if not 1 <= threads <= at.MOST_THREADS:
         raise ValueError(f"{threads} threads were asked for; 1 to {at.MOST_THREADS} can be used")
-    for name, value in (("NUM_THREADS", threads), ("BIND_THREADS", 0), ("THREAD_POOL_SPIN_COUNT", TURNS)):
-        if threads > 1 and (name == "NUM_THREADS" or f"TVM_{name}" not in os.environ):
-            os.putenv(f"TVM_{name}", str(value))
-    _set(threads, instruction, whole)
-
-
-def _set(threads: int, instruction: int, whole: int) -> None:
-    _table[_SETTINGS] = 1 if _helpers_lost else threads, instruction, whole
+    _table[_SETTINGS] = threads, instruction, whole
 
 
 @contextmanager
@@ -94,7 +83,7 @@ def using(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> It
     try:
         yield
     finally:
-        _set(*before)
+        _table[_SETTINGS] = before
 
 
 def available() -> int:
@@ -133,30 +122,46 @@ def _quota(path: str = "/sys/fs/cgroup/cpu.max") -> int:
     return MOST
 
 
-def _wake_helpers() -> None:
-    """Wake the helping threads before a fork, so that the child can end.
-
-    The child does not have these threads, but TVM still has data about them. When the child exits, TVM waits for each
-    thread that slept during the fork, which never ends. After waking, a thread looks for work for a few milliseconds
-    before it sleeps again.
-    """
-    is_main = threading.get_ident() == threading.main_thread().ident  # only the main thread has helping threads
-    if not (is_main and wake is not None and _table[at.SHARING.used] and os.getpid() == _process):
-        return
-    for _ in range(WAKINGS):
-        begin = time.perf_counter()
-        wake(ctypes.addressof(_no_tape))
-        if time.perf_counter() - begin < AWAKE:
+def start_helpers() -> None:
+    """Start as many threads as passes could use, if there are fewer. If the system has no more threads, use fewer."""
+    _table[at.SHARING.wanted] = 0
+    for used in (_table, _rows, _group, _counters, help_others):
+        _keep(used)
+    while (part := _table[at.SHARING.helpers] + 1) < _table[at.SHARING.threads]:
+        lock = _new_lock()
+        try:
+            _thread.start_new_thread(help_others, (ctypes.addressof(_table), part, lock))
+        except RuntimeError:
+            _table[at.SHARING.threads] = part
             break
+        # An interrupt before this line leaves a thread that waits for its lock forever, which does no harm.
+        _rows[part * at.HELPER_ROW + at.HELPER.lock], _table[at.SHARING.helpers] = lock, part
+
+
+def _keep(used: object) -> None:
+    """Keep an object for as long as the process lives: helpers may still use it when Python frees everything."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(used))
+
+
+def _new_lock() -> int:
+    """Return the address of a new lock of Python's C API, which is locked."""
+    api = ctypes.pythonapi
+    api.PyThread_allocate_lock.restype = ctypes.c_void_p
+    api.PyThread_acquire_lock.argtypes = [ctypes.c_void_p, ctypes.c_int]
+    lock = api.PyThread_allocate_lock()
+    if not lock:
+        raise MemoryError
+    api.PyThread_acquire_lock(lock, 1)
+    return lock
 
 
 def _go_on_alone() -> None:
-    """In a forked child, use one thread: the helping threads of its parent do not exist there."""
-    global _process, _helpers_lost
-    _process, _helpers_lost = os.getpid(), _helpers_lost or bool(_table[at.SHARING.used])
-    _table[at.SHARING.threads], _table[at.SHARING.used] = 1, 0
+    """In a forked child, use one thread, and forget the helpers of its parent, which do not exist there."""
+    _table[at.SHARING.threads] = 1
+    _table[at.SHARING.helpers] = _table[at.SHARING.wanted] = 0
+    ctypes.memset(_rows, 0, ctypes.sizeof(_rows))
 
 
 use(available())
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_wake_helpers, after_in_child=_go_on_alone)
+    os.register_at_fork(after_in_child=_go_on_alone)

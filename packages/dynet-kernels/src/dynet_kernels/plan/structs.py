@@ -89,6 +89,10 @@ class Sharing(Struct):
     layout = at.SHARING
 
 
+class Helper(Struct):
+    layout = at.HELPER
+
+
 class Rows:
     """An array of adjacent structures: `rows[number]` is one of them.
 

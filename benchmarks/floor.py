@@ -10,6 +10,9 @@ The floor of a step is the time that nothing of ours can save:
   which numpy adds arrays of that size;
 - and `program`: the task's own Python, which is its program under `nothing.py`.
 
+`BLAS` is what numpy's BLAS takes for the products themselves: each one that this project computes, with its sizes, from
+contiguous arrays that have just been used. With it in place of `products`, `times BLAS` takes the place of `times`.
+
 The rest of a step is planning, everything elementwise, reading and writing of values, and products at less than the
 peak. Rows of lookup tables are not counted. Rows that read values while they build are left out. Figures are
 microseconds a sentence, medians over the rounds; `times` is this project's time over the floor's.
@@ -22,6 +25,7 @@ import importlib
 import os
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -33,15 +37,25 @@ STEPS = 16
 """Minibatches over which the operations of products are averaged."""
 LARGE = 768
 LEAST = 0.05  # seconds for which a rate is measured
+TRIES = 5  # how often BLAS computes each product; the least time counts
+
+
+Sizes = tuple[str, int, int, int]
+"""A matrix product: "y", "dx" or "dW", the rows and columns of W, and the number of columns of x."""
 
 
 @dataclass
 class Work:
-    """What a sentence needs: operations of matrix products, and bytes of weights that are read and written."""
+    """What a sentence needs: how many matrix products of each size, and bytes of weights that are read and written."""
 
-    operations: float
+    products: dict[Sizes, float]
     bytes: float
     weights: int
+
+    @property
+    def operations(self) -> float:
+        """Multiplications and additions in all products."""
+        return sum(2.0 * rows * inner * columns * many for (_, rows, inner, columns), many in self.products.items())
 
 
 def work_of(row: Row) -> Work:
@@ -51,14 +65,16 @@ def work_of(row: Row) -> Work:
     module = importlib.import_module(f"tasks.{row.task}")
     options = next(options for name, _, options in module.ROWS if name == row.name)
     steps = module.make(dy, row.minibatch, SEED, **options)
-    counts = [operations_of(steps.build()) for _ in range(STEPS)]
+    found: Counter[Sizes] = Counter()
+    for _ in range(STEPS):
+        found.update(products_of(steps.build()))
     weights = sum(parameter.npvalue().size for parameter in steps.parameters.parameters_list())
     size = 4.0 * READS_AND_WRITES * weights
-    return Work(statistics.mean(counts) / row.minibatch, size / row.minibatch, weights)
+    return Work({sizes: many / STEPS / row.minibatch for sizes, many in found.items()}, size / row.minibatch, weights)
 
 
-def operations_of(loss) -> float:
-    """Multiplications and additions in the matrix products of a graph, forwards and backwards."""
+def products_of(loss) -> Counter[Sizes]:
+    """Count the matrix products of a graph by their sizes, forwards and backwards."""
     from dynet_core.encode import TABLE
     from dynet_core.graph import current
     from dynet_core.plan_text import Planned
@@ -66,20 +82,37 @@ def operations_of(loss) -> float:
     from dynet_kernels.families.products import ColumnGradient, MatrixGradient, Product
     from dynet_kernels.table import KERNELS
 
-    products = {
-        opcode
-        for opcode, _, kernel in KERNELS.numbered()
-        if isinstance(kernel, (Product, ColumnGradient, MatrixGradient))
-    }
+    kinds = {Product: "y", ColumnGradient: "dx", MatrixGradient: "dW"}
+    products = {opcode: kinds[type(kernel)] for opcode, _, kernel in KERNELS.numbered() if type(kernel) in kinds}
     planned = Planned(current())
     planned.backward_from(loss.at, 1)
-    total = 0.0
+    found: Counter[Sizes] = Counter()
     for instruction in [*planned.forward, *planned.backward]:
-        if instruction[at.INSTRUCTION.opcode] in products:
+        if kind := products.get(instruction[at.INSTRUCTION.opcode]):
             first = instruction[at.INSTRUCTION.parameters]
             rows, inner = TABLE[first : first + 2]
-            total += 2.0 * rows * inner * instruction[at.INSTRUCTION.count]
-    return total
+            found[kind, int(rows), int(inner), int(instruction[at.INSTRUCTION.count])] += 1
+    return found
+
+
+def blas_seconds(products: dict[Sizes, float]) -> float:
+    """Return what numpy's BLAS takes for these products."""
+    import numpy as np
+
+    def seconds(kind: str, rows: int, inner: int, columns: int) -> float:
+        # Arrays in C's order are the transposes of the ones that are meant, which are stored column by column.
+        W, x, y = (np.ones(shape, np.float32) for shape in ((inner, rows), (columns, inner), (columns, rows)))
+        pairs = {"y": (x, W, y), "dx": (y, W.T, x), "dW": (x.T, y, W)}
+        first, second, out = pairs[kind]
+        np.dot(first, second, out=out)
+        least = float("inf")
+        for _ in range(TRIES):
+            start = time.perf_counter()
+            np.dot(first, second, out=out)
+            least = min(least, time.perf_counter() - start)
+        return least
+
+    return sum(many * seconds(*sizes) for sizes, many in products.items())
 
 
 def operations_a_second() -> float:
@@ -128,23 +161,33 @@ def main() -> None:
         os.sched_setaffinity(0, {core()})
     rate = operations_a_second()
     print(f"{cpu_model()}, one core, CPU time; microseconds a sentence; products at {rate / 1e9:.0f} GFLOP/s")
-    columns = ("products", "memory", "program", "floor", "here", "times")
-    print(f"{'task':28} " + " ".join(f"{column:>9}" for column in columns))
+    columns = ("products", "BLAS", "memory", "program", "floor", "here", "times", "times BLAS")
+    print(f"{'task':28} " + " ".join(f"{column:>10}" for column in columns))
     for row in rows_of(options.tasks):
         if row.name in READS:
             continue
         found = floor_of(row, options.rounds, options.seconds)
         if found:
-            *times, here = found
-            floor = max(times[0], times[1]) + times[2]
-            cells = " ".join(f"{1e6 * cell:>9,.1f}" for cell in (*times, floor, here))
-            print(f"{str(row):28} {cells} {here / floor:>9.2f}", flush=True)
+            products, blas, memory, program, here = found
+            floor, by_blas = (max(each, memory) + program for each in (products, blas))
+            cells = " ".join(f"{1e6 * cell:>10,.1f}" for cell in (products, blas, memory, program, floor, here))
+            print(f"{str(row):28} {cells} {here / floor:>10.2f} {here / by_blas:>10.2f}", flush=True)
 
 
-def floor_of(row: Row, rounds: int, seconds: float) -> tuple[float, float, float, float] | None:
-    """Seconds a sentence: products, memory, the program, and the step; None if the row cannot be measured."""
+def floor_of(row: Row, rounds: int, seconds: float) -> tuple[float, ...] | None:
+    """Seconds a sentence: products, the same by BLAS, memory, the program, and the step.
+
+    None if the row cannot be measured.
+    """
     work = work_of(row)
-    rates = [(operations_a_second(), bytes_a_second(work.weights)) for _ in range(rounds)]
+    rates = [
+        (
+            work.operations / operations_a_second(),
+            blas_seconds(work.products),
+            work.bytes / bytes_a_second(work.weights),
+        )
+        for _ in range(rounds)
+    ]
     program = replace(OURS, name="program", kind="nothing")
     (ours,) = measure(row, [OURS], rounds, seconds)
     (alone,) = measure(row, [program], rounds, seconds / 2, ["build"])
@@ -152,8 +195,7 @@ def floor_of(row: Row, rounds: int, seconds: float) -> tuple[float, float, float
     here, own = ours.speed(), alone.speed()
     if not here or not own:
         return None
-    operations, size = (statistics.median(rate) for rate in zip(*rates))
-    return work.operations / operations, work.bytes / size, 1 / own, 1 / here
+    return *(statistics.median(times) for times in zip(*rates)), 1 / own, 1 / here
 
 
 if __name__ == "__main__":

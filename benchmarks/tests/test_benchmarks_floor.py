@@ -14,7 +14,10 @@ def test_operations_of_a_graph():
     xs = [dy.inputVector([1.0, 2.0, 3.0]) for _ in range(4)]
     loss = dy.esum([dy.sum_elems(V * dy.tanh(W * x)) for x in xs])
     # Each product forwards, for its matrix and, but for the inputs, for its operand.
-    assert floor.operations_of(loss) == 4 * 2 * (5 * 3 * 2 + 2 * 5 * 3)
+    found = floor.products_of(loss)
+    assert found == {(kind, 5, 3, 4): 1 for kind in ("y", "dW")} | {(kind, 2, 5, 4): 1 for kind in ("y", "dx", "dW")}
+    assert floor.Work(found, 0, 0).operations == 4 * 2 * (5 * 3 * 2 + 2 * 5 * 3)
+    assert floor.blas_seconds(found) > 0
 
 
 def test_a_sentence_needs_about_as_much_whatever_the_minibatch():

@@ -303,6 +303,7 @@ SHARING = Structure(
 HELPER = Structure("lock", "woken", "finished")
 # Rows of two cache lines, so that threads do not wait for each other's writes.
 HELPER_ROW = 16
+COUNTER = 8  # a counter of TVM's barrier is an int32 at the start of a cache line: of each eighth int64
 MOST_THREADS = 64
 # The buffer `threads` has THREAD_ROW integers for each thread: from offset 0 on the RUNNING integers, from offset
 # THREAD_INSTRUCTION on one INSTRUCTION.

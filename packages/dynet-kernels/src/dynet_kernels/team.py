@@ -22,7 +22,6 @@ from .tvm_modules import T, ir
 TURNS = 10_000  # how often a helper looks for another pass before it sleeps; this takes some milliseconds
 YIELD = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
 RUN_PART = ir.GlobalVar("run_part")
-COUNTER = 8  # a counter of TVM's barrier is an int32 at the start of a cache line, so of each eighth int64
 
 
 def functions():
@@ -74,7 +73,7 @@ def run_together(address):
         stop_unless(helper.woken != helper.finished)
         give_way()
     with T.serial(int64(0), parts) as part:
-        counters[part * COUNTER] = 0
+        counters[part * at.COUNTER] = 0
     group[0] = sharing.counters
     group[1] = parts
     sharing.fill(context=address, parts=parts, turn=turn)

@@ -116,6 +116,7 @@ with sharing.using(2, 0, 0):
             time.sleep(0.01)
         if not status[0]:
             os.kill(child, 9)
+            status = os.waitpid(child, 0)
         assert os.waitstatus_to_exitcode(status[1]) == 7
     train(dy.GRUBuilder, dy.AdamTrainer)
 done = True
@@ -138,7 +139,7 @@ with sharing.using(3, 0, 0):
         assert sharing.threads() == 1
         with sharing.using(2, 0, 0):
             assert train(dy.GRUBuilder, dy.AdamTrainer) == expected
-            assert len(os.listdir("/proc/self/task")) == 2
+            assert len(os.listdir("/proc/self/task")) == 2  # the threads of BLAS are the parent's
         sys.exit(7)
     assert train(dy.GRUBuilder, dy.AdamTrainer) == expected
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
@@ -172,6 +173,91 @@ print("done")
 
 def test_the_number_of_threads_may_change_from_pass_to_pass():
     assert run(CHANGES) == ["done"]
+
+
+COMPUTES_WHILE_STARTING = """
+import _thread
+real = _thread.start_new_thread
+
+def start(*arguments):
+    _thread.start_new_thread = real
+    found.append(train(dy.GRUBuilder, dy.AdamTrainer))  # as a signal handler may
+    return real(*arguments)
+
+found, before = [train(dy.GRUBuilder, dy.AdamTrainer)], len(os.listdir("/proc/self/task"))
+_thread.start_new_thread = start
+sharing.use(4, 0, 0)
+try:
+    train(dy.GRUBuilder, dy.AdamTrainer)
+    sys.exit("the handler has renewed the graph, and the program did not notice")
+except dy.StaleExpressionError:
+    pass
+found += [train(dy.GRUBuilder, dy.AdamTrainer), train(dy.GRUBuilder, dy.AdamTrainer)]
+assert _thread.start_new_thread is real
+assert len(set(found)) == 1 and len(found) == 4
+assert len(os.listdir("/proc/self/task")) == before + 3
+print("done")
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="reads /proc")
+def test_a_handler_that_computes_while_threads_start():
+    assert run(COMPUTES_WHILE_STARTING, DYNET_NUM_THREADS="1") == ["done"]
+
+
+TWICE = """
+expected, before = train(dy.GRUBuilder, dy.AdamTrainer), len(os.listdir("/proc/self/task"))
+sharing.use(3, 0, 0)
+for _ in range(3):
+    assert train(dy.GRUBuilder, dy.AdamTrainer) == expected
+assert len(os.listdir("/proc/self/task")) == before + 2
+print("done")
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="reads /proc")
+@pytest.mark.parametrize("keeps_gil", ["0", "1"])
+def test_threads_start_when_they_are_wanted(keeps_gil):
+    """Also where an environment variable of TVM asks that compiled functions keep Python's GIL."""
+    assert run(TWICE, DYNET_NUM_THREADS="1", TVM_FFI_RELEASE_GIL_BY_DEFAULT=keeps_gil) == ["done"]
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="reads /proc")
+def test_small_stacks_of_threads():
+    small = "import threading\nthreading.stack_size(1 << 16)\n"
+    assert run(TWICE + "assert threading.stack_size() == 1 << 16", small, DYNET_NUM_THREADS="1") == ["done"]
+
+
+PROFILE = """
+with sharing.using(3, 0, 0):
+    expected = train(dy.GRUBuilder, dy.AdamTrainer)
+    for _ in range(5):
+        with dy.profile() as times:
+            assert train(dy.GRUBuilder, dy.AdamTrainer) == expected
+print(sorted(times.phases)[0])
+"""
+
+
+def test_a_profile_of_threads():
+    assert run(PROFILE) == ["backward:", "plan"]
+
+
+DRAWS = """
+sharing.use(threads, 0, 0)
+dy.reset_random_seed(3)
+values = []
+for _ in range(4):
+    dy.renew_cg()
+    x = dy.dropout(dy.inputTensor(np.ones((30, 9), np.float32), batched=True), 0.5)
+    y = dy.sum_batches(dy.squared_norm(x * 2.0))
+    values += [y.value(), y.value(recalculate=True), y.value(True)]
+print(*values)
+"""
+
+
+def test_threads_draw_the_same_numbers():
+    found = [run(DRAWS, f"threads = {threads}\n", DYNET_NUM_THREADS="1") for threads in (1, 2, 4)]
+    assert found[0] == found[1] == found[2] and len(set(found[0])) > 6
 
 
 NO_THREADS = """

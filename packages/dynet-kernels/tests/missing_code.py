@@ -53,6 +53,18 @@ def check(machine, opcode, threads):
         assert Context([0, 0], work=1 << 40).run(machine)[0] == at.READY
 
 
+def check_empty(machine):
+    """A pass without instructions leaves no thread behind that would run those of the next one."""
+    with sharing.using(4, 0, 0):
+        for _ in range(2000):
+            context = Context([0, 0, 0], work=1 << 40)
+            context.slots[CONTEXT.tape_count] = 0
+            assert context.run(machine)[0] == at.READY
+            context.slots[CONTEXT.tape_count] = 3
+            assert context.run(machine)[0] == at.READY
+            assert context.memory.tolist() == [1, 1, 1]
+
+
 def main():
     kernels = Kernels()
     kernels.use(kernels.add("fill", Fill()))
@@ -64,6 +76,7 @@ def main():
     for opcode in (1, SHARD - 1, SHARD, 7 * SHARD + 3, last - 1, last, 1 << 40, -1):
         for threads in (1, 2):
             check(machine, opcode, threads)
+    check_empty(machine)
     print("refused")
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from dynet_kernels import layout as at
+from dynet_kernels import sharing
 from dynet_kernels.layout import CONTEXT
 from dynet_kernels.library import PHASES
 from dynet_kernels.table import KERNELS
@@ -110,6 +111,7 @@ class Profile:
                 self._note(f"{phase}: plan", "phase", start, planned - start)
                 if integers_at(context, len(CONTEXT))[CONTEXT.status] == at.READY:
                     self._run(context)
+                    sharing.start_wanted()
                     end = time.perf_counter()
                     self._note(f"{phase}: run", "phase", planned, end - planned)
                 self._inside += time.perf_counter() - start

@@ -150,7 +150,7 @@ def linker() -> Any:
 
 @functools.cache
 def load_runtime() -> None:
-    """Load TVM's small runtime library, in 1 ms. Without it, kernels that run on several threads crash."""
+    """Load TVM's small runtime library, in 1 ms. The planner calls it where threads share a pass."""
     spec = importlib.util.find_spec("tvm")  # finds the package without importing it
     if spec is None or spec.origin is None:
         raise ImportError("dynet-kernels needs the package apache-tvm, which is not installed")

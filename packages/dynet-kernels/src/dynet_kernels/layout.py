@@ -121,7 +121,7 @@ BUFFERS = (
     # of the next four.
     "index", "tape",
     "forward_index", "forward_tape", "backward_index", "backward_tape",
-    "sharing",  # a SHARING structure: how many threads share work, and how much work is worth sharing
+    "sharing",  # a SHARING structure: how many threads share work, how much work is worth sharing, and helping threads
     "threads",  # for each thread that helps to run this tape: its own RUNNING integers and one INSTRUCTION
 )  # fmt: skip
 SCALARS = (
@@ -299,8 +299,9 @@ SHARING = Structure(
     "threads", "least_instruction", "least_pass", "helpers", "wanted", "rows", "turn", "parts", "context", "group",
     "counters",
 )  # fmt: skip
-# A helper: the lock that wakes it, and the numbers of the last passes for which it was woken and which it has finished.
-HELPER = Structure("lock", "woken", "finished")
+# A helper: the lock that wakes it, the same lock once the helper waits for it, and the numbers of the last passes for
+# which it was woken and which it has finished.
+HELPER = Structure("lock", "arrived", "woken", "finished")
 # Rows of two cache lines, so that threads do not wait for each other's writes.
 HELPER_ROW = 16
 COUNTER = 8  # a counter of TVM's barrier is an int32 at the start of a cache line: of each eighth int64

@@ -91,6 +91,7 @@ class Library:
             for name in FUNCTIONS:
                 setattr(self, name, module.get_function(name))
             sharing.help_others = module.get_function("help")
+            sharing.help_others.release_gil = True  # whatever TVM's environment variables say
             self._has_planner = True  # set last, so that after an interrupt the planner is loaded again
 
 

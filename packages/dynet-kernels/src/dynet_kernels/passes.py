@@ -23,7 +23,9 @@ def planner_module() -> Any:
     """Emit the module with the planners and the loop over the tape, which calls shards.
 
     For each pass, such as `forward`, there is a function `plan_forward` that only plans, and a function `forward` that
-    plans and then runs the tape, unless a buffer was too small for the plan.
+    plans and then runs the tape, unless a buffer was too small for the plan. If Python has to start helping threads
+    first, `forward` does nothing but set the status NO_HELPERS. Other passes do not: if a signal handler then computed,
+    the new status would hide that they have not run.
     """
     functions = {
         ir.GlobalVar("run"): function("run", ["context"], run),
@@ -40,14 +42,17 @@ def planner_module() -> Any:
             call(symbol, *arguments)
 
         def plan_and_run(*arguments, symbol=symbol):
-            context = Context(Words(arguments[0]))
-            with team.unless_wanted(context):
-                call(symbol, *arguments)
-                with if_ready(arguments[0]):
-                    run(arguments[0])
+            call(symbol, *arguments)
+            with if_ready(arguments[0]):
+                run(arguments[0])
+
+        def with_helpers(*arguments, plan_and_run=plan_and_run):
+            with team.unless_wanted(Context(Words(arguments[0]))):
+                plan_and_run(*arguments)
 
         functions[ir.GlobalVar(f"plan_{direction}")] = function(f"plan_{direction}", parameters, plan_only)
-        functions[ir.GlobalVar(direction)] = function(direction, parameters, plan_and_run)
+        body = with_helpers if direction == "forward" else plan_and_run
+        functions[ir.GlobalVar(direction)] = function(direction, parameters, body)
     functions[ir.GlobalVar("norm_and_update")] = norm_and_update(symbols)
     return ir.IRModule(functions)
 
@@ -101,14 +106,13 @@ def norm_and_update(planners):
             return if_ready(context)
 
         T.buffer_store(sums, tirx.const(0.0, "float64"), [int64(0)])
-        with team.unless_wanted(Context(Words(context))):
-            with planned("gradient_norm", norm, int64(0), count, states, dense, totals):
-                run(context)
-                with if_ready(context), branch(sums[int64(0)] < sums[int64(1)]) as (below, otherwise):
-                    with below, planned("update", opcode, count, states, numbers, numbers_at, dense):
-                        run(context)
-                    with otherwise:
-                        Context(Words(context)).status = at.NOT_BELOW
+        with planned("gradient_norm", norm, int64(0), count, states, dense, totals):
+            run(context)
+            with if_ready(context), branch(sums[int64(0)] < sums[int64(1)]) as (below, otherwise):
+                with below, planned("update", opcode, count, states, numbers, numbers_at, dense):
+                    run(context)
+                with otherwise:
+                    Context(Words(context)).status = at.NOT_BELOW
 
     return function("norm_and_update", names, body)
 

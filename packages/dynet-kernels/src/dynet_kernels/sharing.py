@@ -26,6 +26,7 @@ INSTRUCTION = 5_000_000
 # Less would not pay, because waking threads may take long.
 PASS = 100_000_000
 MOST = 8  # the most threads that are used by default
+STACK = 1 << 20  # bytes of a helper's stack, at least: kernels have buffers of up to 256 kB there
 
 _table, _one = ((ctypes.c_int64 * len(at.SHARING))(1, INSTRUCTION, PASS) for _ in range(2))
 _SETTINGS = slice(0, at.SHARING.helpers)  # those integers of `_table` that `use` sets
@@ -35,6 +36,8 @@ _counters = (ctypes.c_int64 * (at.MOST_THREADS * at.COUNTER))()
 _table[at.SHARING.rows] = ctypes.addressof(_rows)
 _table[at.SHARING.group] = ctypes.addressof(_group)
 _table[at.SHARING.counters] = ctypes.addressof(_counters)
+
+_starting = False  # whether `start_helpers` is running
 
 help_others: Any = None
 """The compiled function that a helping thread calls. It never returns. None until the planner is loaded."""
@@ -75,11 +78,13 @@ def use(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> None
 def using(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> Iterator[None]:
     """Call `use` with these settings for the length of a `with` block, and restore the old ones after it.
 
-    For tests and measurements only. If a graph was planned before the block, and its list of instructions is used again
-    in the block, the graph keeps the old settings.
+    For tests and measurements only: helpers are started at once, if the planner is loaded. If a graph was planned
+    before the block, and its list of instructions is used again in the block, the graph keeps the old settings.
     """
     before = _table[_SETTINGS]
     use(threads, instruction, whole)
+    if help_others is not None:
+        start_helpers()
     try:
         yield
     finally:
@@ -124,18 +129,35 @@ def _quota(path: str = "/sys/fs/cgroup/cpu.max") -> int:
 
 def start_helpers() -> None:
     """Start as many threads as passes could use, if there are fewer. If the system has no more threads, use fewer."""
+    global _starting
     _table[at.SHARING.wanted] = 0
-    for used in (_table, _rows, _group, _counters, help_others):
-        _keep(used)
-    while (part := _table[at.SHARING.helpers] + 1) < _table[at.SHARING.threads]:
-        lock = _new_lock()
-        try:
+    if _starting:  # a signal handler computes while this function runs
+        return
+    stack = _thread.stack_size()  # 0: the system's default
+    is_small = 0 < stack < STACK
+    _starting = True
+    try:
+        for used in (_table, _rows, _group, _counters, help_others):
+            _keep(used)
+        if is_small:
+            _thread.stack_size(STACK)
+        while (part := _table[at.SHARING.helpers] + 1) < _table[at.SHARING.threads]:
+            lock = _new_lock()
             _thread.start_new_thread(help_others, (ctypes.addressof(_table), part, lock))
-        except RuntimeError:
-            _table[at.SHARING.threads] = part
-            break
-        # An interrupt before this line leaves a thread that waits for its lock forever, which does no harm.
-        _rows[part * at.HELPER_ROW + at.HELPER.lock], _table[at.SHARING.helpers] = lock, part
+            # An interrupt before this line leaves a thread that waits for its lock forever, which does no harm.
+            _rows[part * at.HELPER_ROW + at.HELPER.lock], _table[at.SHARING.helpers] = lock, part
+    except (RuntimeError, MemoryError):
+        _table[at.SHARING.threads] = _table[at.SHARING.helpers] + 1
+    finally:
+        if is_small:
+            _thread.stack_size(stack)
+        _starting = False
+
+
+def start_wanted() -> None:
+    """Start helpers if a pass found fewer than it could use."""
+    if _table[at.SHARING.wanted]:
+        start_helpers()
 
 
 def _keep(used: object) -> None:

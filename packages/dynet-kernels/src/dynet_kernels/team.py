@@ -47,14 +47,30 @@ def unless_wanted(context: Context):
 def is_worth_it(context: Context):
     """Emit code that decides whether threads share the pass that was planned. Return the condition that they do.
 
-    If more of them could share it than there are, the pass is not delayed, but the next one will find them.
+    If more of them could share it than there are, it does not wait for them, but a later pass will find them.
     """
     sharing = Sharing(Words(context.sharing))
-    threads, ready = sharing.threads, let(sharing.helpers + 1)
-    enough = let(all_of(threads > 1, context.shared_work >= sharing.least_pass))
-    with when(all_of(enough, ready < threads)):
+    threads = sharing.threads
+    enough = let(all_of(threads > 1, context.tape_count > 0, context.shared_work >= sharing.least_pass))
+    with when(all_of(enough, sharing.helpers + 1 < threads)):
         sharing.wanted = 1
-    return all_of(enough, ready > 1)
+    with when(enough):
+        sharing.parts = ready_of(sharing)
+    return all_of(enough, sharing.parts > 1)
+
+
+def ready_of(sharing: Sharing):
+    """Return how many threads are ready to share a pass, the main thread included, but at most `threads`.
+
+    A helper that was started is ready when it has entered compiled code. Before that, it waits for Python's GIL.
+    """
+    ready, most = Variable(1), let(T.min(sharing.threads, sharing.helpers + 1))
+    with forever():
+        stop_unless(ready.value < most)
+        helper = row_of(sharing, ready.value)
+        stop_unless(helper.arrived == helper.lock)
+        ready.value += 1
+    return ready.value
 
 
 def row_of(sharing: Sharing, part) -> Helper:
@@ -63,9 +79,12 @@ def row_of(sharing: Sharing, part) -> Helper:
 
 
 def run_together(address):
-    """Emit what the main thread does to run the tape of the context at `address` together with helpers."""
+    """Emit what the main thread does to run the tape of the context at `address` together with helpers.
+
+    The tape is not empty: only the barrier after each stretch makes the main thread wait for helpers.
+    """
     sharing = Sharing(Words(Context(Words(address)).sharing))
-    parts, turn = let(T.min(sharing.threads, sharing.helpers + 1)), let(sharing.turn + 1)
+    parts, turn = sharing.parts, let(sharing.turn + 1)
     group, counters = Words(sharing.group), Words(sharing.counters)
     with T.serial(int64(1), sharing.helpers + 1) as part, forever():
         # A helper may still be leaving the barrier at the end of an earlier pass, where it reads the counters.
@@ -76,7 +95,7 @@ def run_together(address):
         counters[part * at.COUNTER] = 0
     group[0] = sharing.counters
     group[1] = parts
-    sharing.fill(context=address, parts=parts, turn=turn)
+    sharing.fill(context=address, turn=turn)
     with T.serial(int64(1), parts) as part:
         helper = row_of(sharing, part)
         helper.woken = turn
@@ -93,6 +112,7 @@ def help_others(address, part, lock):
     """
     sharing = Sharing(Words(address))
     helper = row_of(sharing, part)
+    helper.arrived = lock
     with forever():
         # Sleeping and waking take long, so look for the next pass for a while before that.
         turns = Variable(TURNS)
@@ -135,7 +155,7 @@ def run_part(address, part, parts):
 
 
 def run_stretch(context: Context, instruction: Instruction, first, end, part, threads):
-    """Emit code that runs a stretch (see `run_together`) on one thread, with its own copy of the RUNNING integers.
+    """Emit code that runs a stretch (see `run_part`) on one thread, with its own copy of the RUNNING integers.
 
     Args:
         context: the context that all threads share.

@@ -203,14 +203,11 @@ class Table:
         return totals[0] if self.slots[STATUS] == READY else None
 
     def _make_room(self) -> None:
-        """Enlarge the buffer in which compiled code lists addresses, or start threads, after a call that asked for it.
+        """Enlarge the buffer in which compiled code lists addresses, after a call that failed because it was too small.
 
         Raises:
             NoCodeError: the call failed for another reason: a kernel's machine code is not loaded.
         """
-        if self.slots[STATUS] == at.NO_HELPERS:
-            sharing.start_helpers()
-            return
         if self.slots[STATUS] == at.NO_CODE:
             self.version = -1  # makes the next update load the kernels again
             raise KERNELS.no_code(int(self.tape[self.slots[CONTEXT.row], at.INSTRUCTION.opcode]))

@@ -81,10 +81,13 @@ def forget_values(shared, graph):
     """
     usual = IntVariable(int64(0))
     with when(T.And(is_prepared(shared, graph), graph.watched == int64(0))):
+        # If Python has to start helping threads before the next pass, it gives the new keys, too.
+        settings = words_at(words_at(graph.context)[int64(CONTEXT.sharing)])
+        usual.set(int64(1) - settings[int64(at.SHARING.wanted)])
+    with when(usual.get() != int64(0)):
         for name in ("done", "inputs_done", "differentiated_fully"):
             setattr(graph, name, 0)
         graph.differentiated = -1
-        usual.set(int64(1))
         with when(graph.newest_key != int64(0)):
             T.evaluate(T.call_extern("int64", "dynet_renew_keys", graph.address))
     return usual

@@ -133,7 +133,7 @@ class Panel:
 
         line = max(CACHE_LINE // self.lanes, 1)
         whole = let(quotient(length, self.lanes))
-        tiles(int64(0), whole, [line, 1], lambda v, vectors: copy(let(v * int64(self.lanes)), vectors))
+        tiles(int64(0), whole, dict.fromkeys([line, 1]), lambda v, vectors: copy(let(v * int64(self.lanes)), vectors))
         if self.lanes > 1:
             place = let(whole * int64(self.lanes))
             rest = let(length - place)

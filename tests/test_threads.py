@@ -176,16 +176,15 @@ def test_the_number_of_threads_may_change_from_pass_to_pass():
 
 
 COMPUTES_WHILE_STARTING = """
-import _thread
-real = _thread.start_new_thread
+real = sharing._start_thread
 
 def start(*arguments):
-    _thread.start_new_thread = real
+    sharing._start_thread = real
     found.append(train(dy.GRUBuilder, dy.AdamTrainer))  # as a signal handler may
     return real(*arguments)
 
 found, before = [train(dy.GRUBuilder, dy.AdamTrainer)], len(os.listdir("/proc/self/task"))
-_thread.start_new_thread = start
+sharing._start_thread = start
 sharing.use(4, 0, 0)
 try:
     train(dy.GRUBuilder, dy.AdamTrainer)
@@ -193,7 +192,7 @@ try:
 except dy.StaleExpressionError:
     pass
 found += [train(dy.GRUBuilder, dy.AdamTrainer), train(dy.GRUBuilder, dy.AdamTrainer)]
-assert _thread.start_new_thread is real
+assert sharing._start_thread is real
 assert len(set(found)) == 1 and len(found) == 4
 assert len(os.listdir("/proc/self/task")) == before + 3
 print("done")
@@ -226,6 +225,69 @@ def test_threads_start_when_they_are_wanted(keeps_gil):
 def test_small_stacks_of_threads():
     small = "import threading\nthreading.stack_size(1 << 16)\n"
     assert run(TWICE + "assert threading.stack_size() == 1 << 16", small, DYNET_NUM_THREADS="1") == ["done"]
+
+
+SIGNALS = """
+import signal
+with sharing.using(3, 0, 0):
+    train(dy.GRUBuilder, dy.AdamTrainer)
+    for task in os.listdir("/proc/self/task"):
+        with open(f"/proc/self/task/{task}/status") as status:
+            (blocked,) = (line.split()[1] for line in status if line.startswith("SigBlk:"))
+        print(int(blocked, 16) >> signal.SIGTERM - 1 & 1)
+assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="reads /proc")
+def test_helpers_do_not_take_the_signals_of_a_program():
+    alone = run(SIGNALS.replace("using(3", "using(1"), DYNET_NUM_THREADS="1")
+    assert sorted(run(SIGNALS, DYNET_NUM_THREADS="1")) == sorted([*alone, "1", "1"])
+
+
+OTHER_THREADS = """
+expected = train(dy.GRUBuilder, dy.AdamTrainer)
+assert sharing._start_thread is None
+sharing.use(3, 0, 0)
+assert train(dy.GRUBuilder, dy.AdamTrainer) == expected
+assert train(dy.GRUBuilder, dy.AdamTrainer) == expected
+assert sharing.threads() == 1
+print("done")
+"""
+
+
+def test_a_library_that_replaces_threads():
+    """As gevent does: what it starts would never let others run."""
+    begin = "import _thread\n_thread.start_new_thread = lambda *arguments: exit(3)\n"
+    assert run(OTHER_THREADS, begin, DYNET_NUM_THREADS="1") == ["done"]
+
+
+FORK_WHILE_LOCKED = """
+from dynet_core import device
+
+def hold():
+    with device._lock:
+        held.set()
+        done.wait()
+
+held, done = threading.Event(), threading.Event()
+thread = threading.Thread(target=hold)
+thread.start()
+held.wait()
+child = os.fork()
+if not child:
+    train(dy.GRUBuilder, dy.AdamTrainer)
+    os._exit(7)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+done.set()
+thread.join()
+print("done")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_while_another_thread_loads_kernels():
+    assert run(FORK_WHILE_LOCKED) == ["done"]
 
 
 PROFILE = """
@@ -261,8 +323,7 @@ def test_threads_draw_the_same_numbers():
 
 
 NO_THREADS = """
-import _thread
-starts, real = [], _thread.start_new_thread
+starts, real = [], sharing._start_thread
 
 def start(*arguments):
     starts.append(arguments)
@@ -271,7 +332,7 @@ def start(*arguments):
     return real(*arguments)
 
 expected = train(dy.GRUBuilder, dy.AdamTrainer)
-_thread.start_new_thread = start
+sharing._start_thread = start
 sharing.use(4, 0, 0)
 assert train(dy.GRUBuilder, dy.AdamTrainer) == expected
 assert (len(starts), sharing.threads()) == (allowed + 1, allowed + 1)
@@ -285,16 +346,15 @@ def test_a_system_without_threads(allowed):
 
 
 INTERRUPTED = """
-import _thread
-real = _thread.start_new_thread
+real = sharing._start_thread
 
 def start(*arguments):
-    _thread.start_new_thread = real
+    sharing._start_thread = real
     real(*arguments)
     raise KeyboardInterrupt
 
 expected = train(dy.GRUBuilder, dy.AdamTrainer)
-_thread.start_new_thread = start
+sharing._start_thread = start
 sharing.use(3, 0, 0)
 try:
     train(dy.GRUBuilder, dy.AdamTrainer)

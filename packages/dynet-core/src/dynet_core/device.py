@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,16 @@ _gpu: Gpu | None = None
 _tf32 = False
 _in_use: list[Callable[[], str]] = []
 _changed: list[Callable[[], None]] = []
+
+
+def _renew_lock() -> None:
+    """In a forked child, replace the lock: a thread of the parent may hold it, which does not exist in the child."""
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def refuse_while(reason: Callable[[], str]) -> None:

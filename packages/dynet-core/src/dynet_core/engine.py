@@ -283,20 +283,21 @@ class Engine:
         """
         self.slots[CONTEXT.kept_end] = self.slots[CONTEXT.backward_plan] = -1
 
-    def _make_room(self, direction: str) -> None:
+    def _make_room(self, direction: str, status: int) -> None:
         """Enlarge the buffers that were too small for a pass, or start threads, so that the caller can start it again.
 
         Args:
             direction: the pass that stopped for lack of room, "forward" or "backward".
+            status: why it stopped.
 
         Raises:
             NoCodeError: the pass stopped because a kernel has no machine code.
         """
         slots = self.slots
-        if slots[STATUS] == NO_HELPERS:
+        if status == NO_HELPERS:
             sharing.start_helpers()
             return
-        if slots[STATUS] == NO_CODE:
+        if status == NO_CODE:
             # The next pass finds that both are out of date, and loads the kernels again.
             self.shards, self.parameters_version = 0, -1
             self._plan_anew()
@@ -344,9 +345,9 @@ class Engine:
         if not begin:
             self._set_arena_top(version, self.numbers_at)
         changes = self.changes
-        self._run(version, "forward", begin, end, records.inputs_address(), inputs_begin, inputs_end)
-        if slots[STATUS] != READY:
-            self._make_room("forward")
+        status = self._run(version, "forward", begin, end, records.inputs_address(), inputs_begin, inputs_end)
+        if status != READY:
+            self._make_room("forward", status)
             return self.forward(version, begin, inputs_begin)
         if self.large:
             records.mark_unusual()
@@ -355,12 +356,16 @@ class Engine:
             self._publish(now, changes)
         return end, inputs_end
 
-    def _run(self, version: int, phase: str, *numbers: int) -> None:
-        """Call the compiled code of a pass, "forward" or "backward", if the graph still has this version."""
+    def _run(self, version: int, phase: str, *numbers: int) -> int:
+        """Call the compiled code of a pass, "forward" or "backward", if the graph still has this version.
+
+        Return the status of the pass. A signal handler that computes may have changed the one in the context.
+        """
         run, records = getattr(self.machine, phase, None), self.recorded
         ran = records.version == version and [run(self.context_at, *numbers)]  # type: ignore[misc]
         if not ran:
             raise StaleExpressionError(RENEWED_BESIDE)
+        return ran[0]
 
     def _publish(self, now: int, changes: int) -> None:
         """Tell compiled code that it may run later passes in this engine's buffers itself, without calling Python.
@@ -395,8 +400,8 @@ class Engine:
         for touched, row in self.whole:
             if PARAMETER_ROWS.needs(row):
                 touched[-1] = 1
-        self._run(version, "backward", loss, size, 1 if everything else 0)
-        if self.slots[STATUS] == READY:
+        status = self._run(version, "backward", loss, size, 1 if everything else 0)
+        if status == READY:
             return True
-        self._make_room("backward")
+        self._make_room("backward", status)
         return self.backward(version, loss, size, everything)

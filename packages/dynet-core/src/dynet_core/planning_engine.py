@@ -9,7 +9,7 @@ from __future__ import annotations
 from dynet_kernels import layout as at
 from dynet_kernels.layout import CONTEXT
 
-from .engine import ARENA_TOP, NEW_RECORDS, READY, STATUS, Engine
+from .engine import ARENA_TOP, NEW_RECORDS, READY, Engine
 from .parameter_rows import PARAMETER_ROWS
 
 
@@ -33,9 +33,9 @@ class PlanningEngine(Engine):
             self.rows.reshape(-1, len(at.PARAMETER))[:, at.PARAMETER.touched] = 0
             slots[CONTEXT.parameters] = self.rows.ctypes.data
             slots[NEW_RECORDS], slots[ARENA_TOP] = records.address(), self.numbers_at
-            self.machine.plan_forward(self.context_at, 0, end, records.inputs_address(), 0, inputs_end)
+            status = self.machine.plan_forward(self.context_at, 0, end, records.inputs_address(), 0, inputs_end)
         else:
-            self.machine.plan_backward(self.context_at, loss, size, 0)
-        if slots[STATUS] != READY:
-            self._make_room("forward" if loss is None else "backward")
+            status = self.machine.plan_backward(self.context_at, loss, size, 0)
+        if status != READY:
+            self._make_room("forward" if loss is None else "backward", status)
             self.plan(loss, size)

@@ -103,18 +103,20 @@ class Profile:
             plan: the compiled function that plans it.
         """
 
-        def call(context: int, *arguments) -> None:
+        def call(context: int, *arguments) -> int:
             with self._lock:
                 start = time.perf_counter()
-                plan(context, *arguments)
+                status = plan(context, *arguments)
                 planned = time.perf_counter()
                 self._note(f"{phase}: plan", "phase", start, planned - start)
-                if integers_at(context, len(CONTEXT))[CONTEXT.status] == at.READY:
+                if status == at.READY:
                     self._run(context)
+                    status = int(integers_at(context, len(CONTEXT))[CONTEXT.status])
                     sharing.start_wanted()
                     end = time.perf_counter()
                     self._note(f"{phase}: run", "phase", planned, end - planned)
                 self._inside += time.perf_counter() - start
+            return status
 
         return call
 

@@ -51,17 +51,17 @@ class Library:
         kernels: the table of all kernels.
     """
 
-    forward: Callable[..., None]
-    backward: Callable[..., None]
-    gradient_norm: Callable[..., None]
-    update: Callable[..., None]
+    forward: Callable[..., int]
+    backward: Callable[..., int]
+    gradient_norm: Callable[..., int]
+    update: Callable[..., int]
     # `gradient_norm` and `update` in one call. None while a profile times each of them by itself.
-    norm_and_update: Callable[..., None] | None
+    norm_and_update: Callable[..., int] | None
     run: Callable[..., None]
-    plan_forward: Callable[..., None]
-    plan_backward: Callable[..., None]
-    plan_gradient_norm: Callable[..., None]
-    plan_update: Callable[..., None]
+    plan_forward: Callable[..., int]
+    plan_backward: Callable[..., int]
+    plan_gradient_norm: Callable[..., int]
+    plan_update: Callable[..., int]
 
     is_watched = False  # True while a profile, which times passes, has replaced the functions above by its own
 

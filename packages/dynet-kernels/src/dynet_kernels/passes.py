@@ -24,8 +24,8 @@ def planner_module() -> Any:
 
     For each pass, such as `forward`, there is a function `plan_forward` that only plans, and a function `forward` that
     plans and then runs the tape, unless a buffer was too small for the plan. If Python has to start helping threads
-    first, `forward` does nothing but set the status NO_HELPERS. Other passes do not: if a signal handler then computed,
-    the new status would hide that they have not run.
+    first, `forward` does nothing but set the status NO_HELPERS. All these functions return the status: a signal handler
+    that computes may change the one in the context before Python reads it.
     """
     functions = {
         ir.GlobalVar("run"): function("run", ["context"], run),
@@ -40,19 +40,24 @@ def planner_module() -> Any:
 
         def plan_only(*arguments, symbol=symbol):
             call(symbol, *arguments)
+            return status_of(arguments[0])
 
         def plan_and_run(*arguments, symbol=symbol):
             call(symbol, *arguments)
             with if_ready(arguments[0]):
                 run(arguments[0])
+            return status_of(arguments[0])
 
         def with_helpers(*arguments, plan_and_run=plan_and_run):
             with team.unless_wanted(Context(Words(arguments[0]))):
                 plan_and_run(*arguments)
+            return status_of(arguments[0])
 
-        functions[ir.GlobalVar(f"plan_{direction}")] = function(f"plan_{direction}", parameters, plan_only)
+        functions[ir.GlobalVar(f"plan_{direction}")] = function(
+            f"plan_{direction}", parameters, plan_only, has_result=True
+        )
         body = with_helpers if direction == "forward" else plan_and_run
-        functions[ir.GlobalVar(direction)] = function(direction, parameters, body)
+        functions[ir.GlobalVar(direction)] = function(direction, parameters, body, has_result=True)
     functions[ir.GlobalVar("norm_and_update")] = norm_and_update(symbols)
     return ir.IRModule(functions)
 
@@ -81,9 +86,14 @@ def run_rows(running):
             refuse()
 
 
+def status_of(address):
+    """Emit a load of the status of the context at `address`."""
+    return Context(Words(address)).status
+
+
 def if_ready(address):
     """Return a context manager: its `with` block runs only if planning has succeeded for the context at `address`."""
-    return when(Context(Words(address)).status == at.READY)
+    return when(status_of(address) == at.READY)
 
 
 def norm_and_update(planners):
@@ -113,8 +123,9 @@ def norm_and_update(planners):
                     run(context)
                 with otherwise:
                     Context(Words(context)).status = at.NOT_BELOW
+        return status_of(context)
 
-    return function("norm_and_update", names, body)
+    return function("norm_and_update", names, body, has_result=True)
 
 
 def run(address):

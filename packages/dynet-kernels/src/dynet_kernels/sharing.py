@@ -11,10 +11,12 @@ import _thread
 import ctypes
 import os
 import re
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import BuiltinFunctionType
 from typing import Any
 
 from . import layout as at
@@ -38,6 +40,9 @@ _table[at.SHARING.group] = ctypes.addressof(_group)
 _table[at.SHARING.counters] = ctypes.addressof(_counters)
 
 _starting = False  # whether `start_helpers` is running
+_start_thread: Any = _thread.start_new_thread
+if not isinstance(_start_thread, BuiltinFunctionType):
+    _start_thread = None  # a library such as gevent has replaced it: its "threads" would stop all others
 
 help_others: Any = None
 """The compiled function that a helping thread calls. It never returns. None until the planner is loaded."""
@@ -133,25 +138,44 @@ def start_helpers() -> None:
     _table[at.SHARING.wanted] = 0
     if _starting:  # a signal handler computes while this function runs
         return
+    if _start_thread is None:
+        _table[at.SHARING.threads] = 1
+        return
     stack = _thread.stack_size()  # 0: the system's default
     is_small = 0 < stack < STACK
     _starting = True
     try:
-        for used in (_table, _rows, _group, _counters, help_others):
-            _keep(used)
-        if is_small:
-            _thread.stack_size(STACK)
-        while (part := _table[at.SHARING.helpers] + 1) < _table[at.SHARING.threads]:
-            lock = _new_lock()
-            _thread.start_new_thread(help_others, (ctypes.addressof(_table), part, lock))
-            # An interrupt before this line leaves a thread that waits for its lock forever, which does no harm.
-            _rows[part * at.HELPER_ROW + at.HELPER.lock], _table[at.SHARING.helpers] = lock, part
-    except (RuntimeError, MemoryError):
-        _table[at.SHARING.threads] = _table[at.SHARING.helpers] + 1
+        with _signals_blocked():
+            for used in (_table, _rows, _group, _counters, help_others):
+                _keep(used)
+            if is_small:
+                _thread.stack_size(STACK)
+            while (part := _table[at.SHARING.helpers] + 1) < _table[at.SHARING.threads]:
+                lock = _new_lock()
+                try:
+                    _start_thread(help_others, (ctypes.addressof(_table), part, lock))
+                except (RuntimeError, MemoryError):
+                    _table[at.SHARING.threads] = part
+                    break
+                # An interrupt before this line leaves a thread that waits for its lock forever, which does no harm.
+                _rows[part * at.HELPER_ROW + at.HELPER.lock], _table[at.SHARING.helpers] = lock, part
     finally:
         if is_small:
             _thread.stack_size(stack)
         _starting = False
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Block signals of this thread and those it starts, so that a helper does not take signals of a program."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def start_wanted() -> None:

@@ -43,12 +43,19 @@ def pointer(address, dtype):
     return let(T.reinterpret(ir.PointerType(ir.PrimType(dtype)), address), "pointer")
 
 
-def function(name, parameters, body, private=False):
-    """Build a TIR function that has int64 parameters. `body(*parameters)` emits its code."""
+def function(name, parameters, body, private=False, has_result=False):
+    """Build a TIR function that has int64 parameters. `body(*parameters)` emits its code.
+
+    If `has_result`, the function returns an int64: the expression that `body` returns.
+    """
     with ir_builder.IRBuilder() as builder:
         with T.prim_func(s_tir=True, is_private=private):
             T.func_name(name)
-            body(*[T.arg(parameter, T.int64()) for parameter in parameters])
+            if has_result:
+                T.func_ret(ir.PrimType("int64"))
+            result = body(*[T.arg(parameter, T.int64()) for parameter in parameters])
+            if has_result:
+                T.Return(result)
     return builder.get()
 
 

@@ -139,9 +139,10 @@ class Table:
             direct[0] = 0.0
         else:
             self.sum_block.write(0)
-        self.machine.gradient_norm(self.context_at, NORM, first, last, self.states, dense, self.sum_block.address)
-        if self.slots[STATUS] != READY:
-            self._make_room()
+        sums = self.sum_block.address
+        status = self.machine.gradient_norm(self.context_at, NORM, first, last, self.states, dense, sums)
+        if status != READY:
+            self._make_room(status)
             return self.squared_norm(dense, first, last)
         return direct[0] if direct else float(self.sum_block.array.view(np.float64)[0])
 
@@ -169,11 +170,11 @@ class Table:
         self._run(CLEAR, dense)
 
     def _run(self, rule: Rule, dense: int) -> None:
-        self.machine.update(
+        status = self.machine.update(
             self.context_at, rule.opcode, self.count, self.states, rule.numbers, self.numbers.address, dense
         )
-        if self.slots[STATUS] != READY:
-            self._make_room()
+        if status != READY:
+            self._make_room(status)
             self._run(rule, dense)
 
     def run_if_below(self, threshold: float, numbers: Sequence[float], dense: int) -> float | None:
@@ -196,19 +197,19 @@ class Table:
         except OverflowError:
             return None
         totals[1] = NEARLY_ONE * threshold * threshold if threshold else math.inf
-        together(
+        status = together(
             self.context_at, NORM, self.rule.opcode, self.count, self.states, self.rule.numbers,
             self.numbers.address, dense, self.sum_block.address,
         )  # fmt: skip
-        return totals[0] if self.slots[STATUS] == READY else None
+        return totals[0] if status == READY else None
 
-    def _make_room(self) -> None:
+    def _make_room(self, status: int) -> None:
         """Enlarge the buffer in which compiled code lists addresses, after a call that failed because it was too small.
 
         Raises:
             NoCodeError: the call failed for another reason: a kernel's machine code is not loaded.
         """
-        if self.slots[STATUS] == at.NO_CODE:
+        if status == at.NO_CODE:
             self.version = -1  # makes the next update load the kernels again
             raise KERNELS.no_code(int(self.tape[self.slots[CONTEXT.row], at.INSTRUCTION.opcode]))
         self._grow_index(2 * self.slots[CONTEXT.needed_index])

@@ -205,7 +205,7 @@ class Machine:
         self._functions = (ctypes.c_int64 * size)(*self._functions)
         self._launch.functions = ctypes.addressof(self._functions)
 
-    def plan_forward(self, context: int, begin: int, end: int, inputs: int, inputs_begin: int, inputs_end: int) -> None:
+    def plan_forward(self, context: int, begin: int, end: int, inputs: int, inputs_begin: int, inputs_end: int) -> int:
         """Plan the new records of the graph, and copy their input values to the GPU.
 
         Args:
@@ -220,50 +220,48 @@ class Machine:
         # memory instead, by the upload below. So choose `origin` so that the planner copies the inputs onto themselves.
         tape.origin = first - 4 * start
         try:
-            self._plans["forward"](context, begin, end, inputs, inputs_begin, inputs_end)
+            status = self._plans["forward"](context, begin, end, inputs, inputs_begin, inputs_end)
         finally:
             tape.origin = 0
-        if tape.status == at.READY:
+        if status == at.READY:
             self.gpu.upload_from(4 * start, first, 4 * (inputs_end - inputs_begin))
+        return status
 
-    def plan_backward(self, context: int, *arguments: int) -> None:
+    def plan_backward(self, context: int, *arguments: int) -> int:
         """Plan the backward pass. `never_fresh` tells the planner that kernels can only add to gradients.
 
         On a CPU, the first kernel that computes a gradient can overwrite its uninitialised memory. On a GPU it cannot,
         because kernels add atomically.
         """
         Context.from_address(context).never_fresh = 1
-        self._plans["backward"](context, *arguments)
+        return self._plans["backward"](context, *arguments)
 
-    def plan_gradient_norm(self, context: int, *arguments: int) -> None:
-        self._plans["gradient_norm"](context, *arguments)
+    def plan_gradient_norm(self, context: int, *arguments: int) -> int:
+        return self._plans["gradient_norm"](context, *arguments)
 
-    def plan_update(self, context: int, *arguments: int) -> None:
-        self._plans["update"](context, *arguments)
+    def plan_update(self, context: int, *arguments: int) -> int:
+        return self._plans["update"](context, *arguments)
 
-    def forward(self, context: int, *arguments: int) -> None:
-        self.plan_forward(context, *arguments)
-        self._run_if_ready(context)
+    def forward(self, context: int, *arguments: int) -> int:
+        return self._run_if_ready(context, self.plan_forward(context, *arguments))
 
-    def backward(self, context: int, *arguments: int) -> None:
-        self.plan_backward(context, *arguments)
-        self._run_if_ready(context)
+    def backward(self, context: int, *arguments: int) -> int:
+        return self._run_if_ready(context, self.plan_backward(context, *arguments))
 
-    def gradient_norm(self, context: int, *arguments: int) -> None:
-        self.plan_gradient_norm(context, *arguments)
-        self._run_if_ready(context)
+    def gradient_norm(self, context: int, *arguments: int) -> int:
+        return self._run_if_ready(context, self.plan_gradient_norm(context, *arguments))
 
-    def update(self, context: int, *arguments: int) -> None:
-        self.plan_update(context, *arguments)
-        self._run_if_ready(context)
+    def update(self, context: int, *arguments: int) -> int:
+        return self._run_if_ready(context, self.plan_update(context, *arguments))
 
     def synchronize(self) -> None:
         """Wait until the GPU has done all work that was requested."""
         self.gpu.synchronize()
 
-    def _run_if_ready(self, context: int) -> None:
-        if Context.from_address(context).status == at.READY:
+    def _run_if_ready(self, context: int, status: int) -> int:
+        if status == at.READY:
             self.run(context)
+        return status
 
     def run(self, context: int) -> None:
         """Launch the kernels of all instructions of the tape, without waiting until the GPU has run them."""

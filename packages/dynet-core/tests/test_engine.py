@@ -1,0 +1,31 @@
+"""A pass that did not run is never taken for one that did."""
+
+import numpy as np
+
+import dynet as dy
+from dynet_core.engine import STATUS, Engine
+from dynet_kernels import layout as at
+
+
+def test_a_signal_handler_computes_before_the_status_of_a_pass_is_read(monkeypatch):
+    """The handler's own pass leaves its status in the context."""
+    run, found, size = Engine._run, [], 700
+
+    def run_and_handle(self, *arguments):
+        found.append(run(self, *arguments))
+        self.slots[STATUS] = at.READY
+        return found[-1]
+
+    def gradient():
+        W = dy.ParameterCollection().parameters_from_numpy(np.full((size, size), 0.01, np.float32))
+        dy.renew_cg()
+        x = dy.inputTensor(np.ones((size, 900), np.float32), batched=True)
+        for _ in range(3):
+            x = dy.tanh(W * x)
+        dy.sum_batches(dy.squared_norm(x)).backward()
+        return W.grad_as_array()
+
+    monkeypatch.setattr(Engine, "_run", run_and_handle)
+    first = gradient()
+    assert at.TOO_SMALL in found
+    assert first.any() and (first == gradient()).all()

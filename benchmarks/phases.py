@@ -8,7 +8,6 @@ all ops that it records; `rest` is what `value`, `backward` and `update` do arou
 
 from __future__ import annotations
 
-import ctypes
 import statistics
 import time
 from collections.abc import Callable
@@ -39,23 +38,21 @@ class Split:
 
     def timed(self, plan: Callable, part: str) -> Callable:
         """What plans and runs a phase, with a clock in between."""
-        from dynet_kernels.layout import CONTEXT, READY
+        from dynet_kernels.layout import READY
 
         times, run, reading = self.times, self.machine.run, self.reading
-        status_at: dict[int, ctypes.c_int64] = {}
 
-        def call(context: int, *arguments) -> None:
-            if context not in status_at:
-                status_at[context] = ctypes.c_int64.from_address(context + 8 * CONTEXT.status)
+        def call(context: int, *arguments) -> int:
             start = clock()
-            plan(context, *arguments)
+            status = plan(context, *arguments)
             planned = clock()
             times["plan"] += planned - start - reading
-            if status_at[context].value == READY:
+            if status == READY:
                 run(context)
                 times[part] += clock() - planned - reading
                 self.readings += 1
             self.readings += 2
+            return status
 
         return call
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 import dynet as dy
-from dynet_core.engine import STATUS, Engine
+from dynet_core.engine import Engine
 from dynet_kernels import layout as at
 
 
@@ -13,7 +13,7 @@ def test_a_signal_handler_computes_before_the_status_of_a_pass_is_read(monkeypat
 
     def run_and_handle(self, *arguments):
         found.append(run(self, *arguments))
-        self.slots[STATUS] = at.READY
+        self.slots[at.CONTEXT.status] = at.READY
         return found[-1]
 
     def gradient():

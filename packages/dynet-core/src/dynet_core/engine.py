@@ -41,7 +41,7 @@ KEPT_FLOATS = 1 << 24  # memory for values of up to this size (64 MB) is always 
 FORGETTING = 32  # each call of `_fit_memory` lowers `Engine.used`, the memory that recent graphs needed, by 1/32
 ROOMY = 4  # memory is freed if there is more than this many times `Engine.used`
 FIRST_FLOATS = 1 << 16  # the number of floats in the first block of memory for values
-ARENA_TOP, STATUS, NEW_RECORDS = CONTEXT.arena_top, CONTEXT.status, CONTEXT.new_records
+ARENA_TOP, NEW_RECORDS = CONTEXT.arena_top, CONTEXT.new_records
 
 
 class Engine:
@@ -287,16 +287,14 @@ class Engine:
         """Enlarge the buffers that were too small for a pass, or start threads, so that the caller can start it again.
 
         Args:
-            direction: the pass that stopped for lack of room, "forward" or "backward".
-            status: why it stopped.
+            direction, status: the pass that stopped, "forward" or "backward", and why it stopped.
 
         Raises:
             NoCodeError: the pass stopped because a kernel has no machine code.
         """
         slots = self.slots
         if status == NO_HELPERS:
-            sharing.start_helpers()
-            return
+            return sharing.start_helpers()
         if status == NO_CODE:
             # The next pass finds that both are out of date, and loads the kernels again.
             self.shards, self.parameters_version = 0, -1
@@ -340,8 +338,7 @@ class Engine:
         end, _, inputs_end = records.ends()
         if end >= self.room or self.table_written != len(TABLE) or self.parameters_version != PARAMETER_ROWS.version:
             self._prepare(begin, end)
-        slots = self.slots
-        slots[NEW_RECORDS] = records.address()
+        self.slots[NEW_RECORDS] = records.address()
         if not begin:
             self._set_arena_top(version, self.numbers_at)
         changes = self.changes
@@ -357,10 +354,7 @@ class Engine:
         return end, inputs_end
 
     def _run(self, version: int, phase: str, *numbers: int) -> int:
-        """Call the compiled code of a pass, "forward" or "backward", if the graph still has this version.
-
-        Return the status of the pass. A signal handler that computes may have changed the one in the context.
-        """
+        """Call the compiled code of a pass if the graph still has this version. Return the pass's own status."""
         run, records = getattr(self.machine, phase, None), self.recorded
         ran = records.version == version and [run(self.context_at, *numbers)]  # type: ignore[misc]
         if not ran:
@@ -400,8 +394,7 @@ class Engine:
         for touched, row in self.whole:
             if PARAMETER_ROWS.needs(row):
                 touched[-1] = 1
-        status = self._run(version, "backward", loss, size, 1 if everything else 0)
-        if status == READY:
+        if (status := self._run(version, "backward", loss, size, 1 if everything else 0)) == READY:
             return True
         self._make_room("backward", status)
         return self.backward(version, loss, size, everything)

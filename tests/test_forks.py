@@ -84,10 +84,11 @@ def test_a_child_can_have_threads_of_its_own():
 
 
 FORK_WHILE_LOCKED = """
-from dynet_core import device
+from dynet_core import device, dim, encode, parameter_rows, random_stream
+from dynet_kernels import cache
 
 def hold():
-    with device._lock:
+    with LOCK:
         held.set()
         done.wait()
 
@@ -97,6 +98,7 @@ thread.start()
 held.wait()
 child = os.fork()
 if not child:
+    dy.ParameterCollection().add_parameters(3)
     train(dy.GRUBuilder, dy.AdamTrainer)
     os._exit(7)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
@@ -106,6 +108,11 @@ print("done")
 """
 
 
+LOCKS = ["device._lock", "dim._lock", "encode._lock", "parameter_rows.PARAMETER_ROWS.lock"]
+LOCKS += ["random_stream._current._lock", "cache._linking"]
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_fork_while_another_thread_loads_kernels():
-    assert run(FORK_WHILE_LOCKED) == ["done"]
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_fork_while_another_thread_holds_a_lock(lock):
+    assert run(FORK_WHILE_LOCKED.replace("LOCK", lock)) == ["done"]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dynet_kernels import library
+from dynet_kernels.locks import new_lock
 from dynet_kernels.table import KERNELS
 
 from .errors import ArgumentError, ArgumentTypeError, DeviceError
@@ -17,25 +16,13 @@ if TYPE_CHECKING:
     from dynet_kernels.cuda.driver import Gpu
     from dynet_kernels.cuda.machine import Machine
 
-# Reentrant: while a thread holds the lock, the garbage collector may run a finalizer in the same thread, and the
-# finalizer takes the lock again.
-_lock = threading.RLock()
+_lock = new_lock()
 _machines: dict[tuple[int, bool] | None, library.Library | Machine] = {}
 _gpus: dict[int, Gpu] = {}
 _gpu: Gpu | None = None
 _tf32 = False
 _in_use: list[Callable[[], str]] = []
 _changed: list[Callable[[], None]] = []
-
-
-def _renew_lock() -> None:
-    """In a forked child, replace the lock: a thread of the parent may hold it, which does not exist in the child."""
-    global _lock
-    _lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def refuse_while(reason: Callable[[], str]) -> None:

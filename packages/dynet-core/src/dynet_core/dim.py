@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import heapq
 import math
-import threading
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+from dynet_kernels.locks import new_lock
 
 from .annotations import Dims, Index
 from .checks import whole
@@ -22,9 +23,7 @@ from .refusals import Refusals
 
 MAX_DIMS = 7
 MAX_TOTAL = 1 << 40  # the most numbers that one expression may hold: 2^40
-# Reentrant: while a thread holds the lock, the garbage collector may run a finalizer in the same thread, and the
-# finalizer takes the lock again.
-_lock = threading.RLock()
+_lock = new_lock()
 GIVEN_BACK: deque[Dim] = deque()
 """Dims made by `own` that no parameter and no graph uses any more, so that `own` can return them again. Finalizers add
 them here without taking the lock, because they may run while it is held."""

@@ -9,11 +9,11 @@ each *column*, the unit of work. A step names the memory by a number, its *role*
 from __future__ import annotations
 
 import array
-import threading
 from collections.abc import Sequence
 
 from dynet_kernels import layout as at
 from dynet_kernels.kernels import Alone, ByRows
+from dynet_kernels.locks import new_lock
 from dynet_kernels.table import KERNELS
 
 from .description import Description, Step, View
@@ -21,7 +21,7 @@ from .errors import ShapeError
 from .recorder import next_generation
 
 TABLE: list[int] = [0] * at.TABLE_HEAD  # some integers for the planner's own use, then the integers of all descriptions
-_lock = threading.RLock()
+_lock = new_lock()
 MOST_CHECKED = 1 << 12  # if a view has more columns than this, their addresses are not checked one by one, to save time
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import heapq
-import threading
 from collections import deque
 
 import numpy as np
 
 from dynet_kernels import layout as at
+from dynet_kernels.locks import new_lock
 
 from .device import refuse_while
 from .recorder import next_generation
@@ -26,7 +26,7 @@ class Rows:
         self.rows: list[tuple[int, ...]] = []
         self.names: dict[int, str] = {}  # number of a row -> name of the parameter, for messages
         self.buffer = np.zeros(64 * len(at.PARAMETER), np.int64)
-        self.lock = threading.RLock()  # reentrant: a thread that holds it may run a finalizer, which takes it again
+        self.lock = new_lock()
         self.version = 0
         # How many times parameters have been unfrozen. A graph that was planned before has no place for the gradient of
         # the unfrozen parameter. So the engine remembers this number, and computes the graph again if it has changed.

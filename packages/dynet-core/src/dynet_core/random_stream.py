@@ -9,11 +9,12 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-import threading
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from dynet_kernels.locks import new_lock
 
 from .annotations import Array, Number
 from .checks import whole
@@ -54,7 +55,7 @@ class InitialStream:
             raise ValueError(f"the random seed must be between 0 and {LARGEST_SEED} but got {seed}")
         self._engine = np.random.RandomState(self.seed)
         self._unread = np.empty(0, np.uint32)
-        self._lock = threading.Lock()
+        self._lock = new_lock()
 
     def __getstate__(self) -> tuple[int, dict[str, Any], np.ndarray]:
         """Return the state for `copy` and `pickle`, so that a copy continues where this stream is."""
@@ -65,7 +66,7 @@ class InitialStream:
         self.seed, place, self._unread = state
         self._engine = np.random.RandomState()
         self._engine.set_state(place)
-        self._lock = threading.Lock()
+        self._lock = new_lock()
 
     def uniform(self, low: Number, high: Number, count: int) -> Array:
         """Return `count` numbers distributed uniformly over [low, high].

@@ -20,7 +20,6 @@ import shutil
 import stat
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -29,6 +28,7 @@ from typing import Any
 
 from .building import sites
 from .cache_directory import CacheError, cache_directory, danger, temporary_instead, warn
+from .locks import new_lock
 from .seal import sealed, unsealed
 from .tvm_modules import load_ffi, tvm_ffi_orcjit
 
@@ -44,7 +44,7 @@ KEEP = 512  # of each suffix, this many last used files are kept; all others are
 ABANDONED = sites.ABANDONED
 PATIENCE = 120.0  # seconds to wait for another process that compiles the same kernels
 ROOM = 64 << 20  # free bytes that a disk must have for kernels to be compiled there
-_linking = threading.Lock()
+_linking = new_lock()
 _RUNTIME_FILE = {"darwin": "libtvm_runtime.dylib", "win32": "tvm_runtime.dll"}.get(sys.platform, "libtvm_runtime.so")
 
 

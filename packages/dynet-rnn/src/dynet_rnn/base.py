@@ -18,7 +18,6 @@ from dynet_core.hints import Hinted, give_hints
 from dynet_core.initializer import ConstInitializer
 from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_core.parameter.summary import holdings
-from dynet_core.pinned_graph import PinnedGraph
 from dynet_core.wording import counted, printable
 from dynet_ops.input.inputs import inputVector
 from dynet_ops.network.cell_description import Cell
@@ -26,7 +25,8 @@ from dynet_ops.operands import checked_size
 from dynet_ops.random.dropouts import checked_probability
 
 from .layers import Layers
-from .state import RNNState, Run
+from .run import Run
+from .state import RNNState
 
 
 def described(name: str, spec: Sequence, model: ParameterCollection, rates: Iterable[float] = ()) -> str:
@@ -81,6 +81,11 @@ class LayersBuilder(Hinted):
         """
         zero = ConstInitializer(0.0)
         return [self._model.add_parameters(dim, init=zero if len(dim) == 1 else None) for dim in dims]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the attributes for `copy` and `pickle`, without what belongs to a graph: a copy makes its own."""
+        empty = {"_run": None, "_start": None, "_known": {}, "_computed": {}}
+        return {**self.__dict__, **{name: value for name, value in empty.items() if name in self.__dict__}}
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> Self:
@@ -252,7 +257,7 @@ class _RNNBuilder(LayersBuilder):
                 operands = operands * values
                 previous = tuple([(previous, value * run.layers.hidden * previous) for value in range(values)])
             before = self._drop_state(state, k, list(zip(previous, operands)))
-            x = run.layers.record(PinnedGraph.as_of(run.graph, run.version), k, x, before, state._form.ranks[k])
+            x = run.layers.record(state.pinned(), k, x, before, state._form.ranks[k])
             places.append(x.at)
             batches.append(x.type.batch)
         form = run.layers.form(tuple(batches), state._form.ranks)

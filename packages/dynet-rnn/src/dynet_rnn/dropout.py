@@ -16,7 +16,8 @@ from dynet_ops.input.constants import ones
 from dynet_ops.random.dropouts import checked_probability, dropout
 
 from .base import _RNNBuilder
-from .state import RNNState, Run
+from .run import Run
+from .state import RNNState
 
 
 class Variational(_RNNBuilder):
@@ -74,7 +75,7 @@ class Variational(_RNNBuilder):
         return run.masks
 
     def _drop_input(self, run: Run, k: int, x: Expression) -> Expression:
-        return _masked(x, (run.masks or self._draw_masks(run, x.type.batch))[k][0])
+        return _masked(x, (run.drawn_masks() or self._draw_masks(run, x.type.batch))[k][0])
 
     def _drop_h(self, run: Run, k: int, h: Expression) -> Expression:
         """Return h, the previous output of layer k, after dropout.

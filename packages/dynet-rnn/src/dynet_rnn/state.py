@@ -16,7 +16,7 @@ from dynet_core.annotations import Number
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
-from dynet_core.graph import OTHER_THREAD, Graph, is_gone
+from dynet_core.graph import OTHER_THREAD, is_gone
 from dynet_core.hints import Hinted, give_hints
 from dynet_core.parameter import ParameterCollection
 from dynet_core.pinned_graph import PinnedGraph
@@ -25,7 +25,8 @@ from dynet_core.recorder import ANY_GRAPH, commit, sequence
 from dynet_core.signature import Signature, alias
 from dynet_ops.input.constants import zeros
 
-from .layers import START, Form, Layers
+from .layers import START, Form
+from .run import Run
 
 
 @functools.cache
@@ -64,45 +65,6 @@ class Builder(Protocol):
     def advance(self, state: RNNState, x: Expression) -> RNNState:
         """Read the input x, with dropout and layer normalisation if they are on, and return the state after `state`."""
         ...
-
-
-class Run:
-    """What all states that stem from one call of a builder's `initial_state` have in common.
-
-    Attributes:
-        builder: the builder that made the states.
-        graph: the graph that has the nodes of the states.
-        version: the version of the graph when `initial_state` was called. From it, `PinnedGraph.as_of` finds out
-            whether the graph still has the nodes of the states.
-        layers: the parameters of the layers in the order in which the cell reads them.
-        expressions: the parameters of each layer as expressions, in the builder's order.
-        plain: whether a step computes only the cell of each layer, without dropout and layer normalisation.
-        masks: the masks of each layer, in networks whose dropout uses the same masks at all steps. A mask is a vector
-            of random factors. None means that they have not been drawn, or that the network draws new ones each step.
-    """
-
-    __slots__ = ("builder", "expressions", "graph", "layers", "masks", "plain", "version")
-
-    builder: Builder
-    expressions: list[list[Expression]]
-    graph: Graph
-    layers: Layers
-    masks: list[list[Expression | None]] | None
-    plain: bool
-    version: int
-
-    def __init__(
-        self,
-        builder: Builder,
-        graph: Graph,
-        layers: Layers,
-        expressions: list[list[Expression]],
-        plain: bool,
-    ):
-        self.builder, self.layers, self.plain = builder, layers, plain
-        self.graph, self.version = graph, graph.version()
-        self.expressions = expressions
-        self.masks = None
 
 
 class RNNState(Hinted):
@@ -270,7 +232,7 @@ class RNNState(Hinted):
         """
         run = self._run
         graph = graph_of("add_input", (x,))
-        if PinnedGraph.as_of(run.graph, run.version, self._places or ()).graph is not graph.graph:
+        if self.pinned().graph is not graph.graph:
             raise StaleExpressionError(
                 f"add_input: the input and the state belong to the graphs of two threads; {OTHER_THREAD}"
             )
@@ -285,6 +247,13 @@ class RNNState(Hinted):
             x = graph.add(form.top, 2, head, (*operands, x.at))  # type: ignore[arg-type]  # after an input, `top` is not None
             places = (*places, x.at)
         return RNNState.made(run, self, form, places, x)
+
+    def pinned(self) -> PinnedGraph:
+        """Return the graph, to which nodes can be added. Raise StaleExpressionError if nodes of the state are gone."""
+        if self._places is None:
+            vectors = [x for vectors in self._vectors or () for x in vectors or ()]
+            return self._run.pinned(self._run.version, (), vectors)
+        return self._run.pinned(self._output.version, self._places, ())  # type: ignore[union-attr]
 
     def is_plain(self) -> bool:
         """Return whether a step computes only the cell of each layer, without dropout and layer normalisation."""
@@ -305,8 +274,8 @@ class RNNState(Hinted):
         if known is None:
             known = self._vectors = [None] * len(self._run.layers.cell.state)  # type: ignore
         found = known[value]
-        if found is None:
-            graph, form = PinnedGraph.as_of(self._run.graph, self._run.version, self._places or ()), self._form
+        if found is None or (self._places is not None and not all(map(self._run.graph.holds, found))):
+            graph, form = self.pinned(), self._form
             found = tuple(
                 [
                     append(graph, place_in(dim, value * dim.total), [place]) if value else graph.node(place, dim)

@@ -35,8 +35,7 @@ class Run:
     Attributes:
         builder: the builder that made the states.
         expressions: the parameters of each layer as expressions, with the bias b first.
-        version: the version of the graph when `initial_state` was called. From it, `PinnedGraph.as_of` finds out
-            whether the graph still has the nodes of the states.
+        version: the version of the graph when `initial_state` was called.
     """
 
     builder: _TreeBuilder
@@ -46,30 +45,26 @@ class Run:
     def __init__(self, builder: _TreeBuilder, graph: Graph, found: list[list[Expression]]):
         self.builder, self.expressions = builder, found
         self._graph, self.version = graph, graph.version()
-        # The place of the zeros that absent children have as their state. None: these zeros have not been made yet.
-        self.nothing: int | None = None
+        # The zeros that absent children have as their state; None if they have not been made yet.
+        self._nothing: Expression | None = None
 
-    @property
-    def graph(self) -> PinnedGraph:
-        """The graph, to which nodes can be added. Raises StaleExpressionError if `renew_cg` has emptied it."""
-        return PinnedGraph.as_of(self._graph, self.version)
-
-    def with_nodes(self, places: Sequence[int]) -> PinnedGraph:
-        """Return the graph, as `graph` does, and check that `cg_revert` has not removed certain nodes.
+    def pinned(self, version: int | None = None, places: Sequence[int] = ()) -> PinnedGraph:
+        """Return the graph, to which nodes can be added, after checking that it still has certain nodes.
 
         Args:
+            version: the version of the graph when these nodes were recorded; None for that of `initial_state`.
             places: the numbers of these nodes.
 
         Raises:
-            StaleExpressionError: the graph no longer has all of them.
+            StaleExpressionError: `renew_cg` or `cg_revert` has removed one of them.
         """
-        return PinnedGraph.as_of(self._graph, self.version, places)
+        return PinnedGraph.as_of(self._graph, self.version if version is None else version, places)
 
     def absent(self) -> int:
-        """Return the number of a graph node of zeros, the state of an absent child. The first call adds this node."""
-        if self.nothing is None:
-            self.nothing = zeros((2 * self.builder._spec[2],)).at
-        return self.nothing
+        """Return the number of a graph node of zeros, the state of an absent child. Add this node if there is none."""
+        if self._nothing is None or not self._graph.holds(self._nothing):
+            self._nothing = zeros((2 * self.builder._spec[2],))
+        return self._nothing.at
 
 
 class TreeState:
@@ -85,12 +80,17 @@ class TreeState:
     ((3,), 1)
     """
 
-    __slots__ = ("_batch", "_children", "_places", "_run")
+    __slots__ = ("_batch", "_children", "_places", "_run", "_version")
 
     def __init__(
         self, run: Run, places: tuple[int, ...] = (), batch: int = 1, children: tuple[TreeState | None, ...] = ()
     ):
         self._run, self._places, self._batch, self._children = run, places, batch, children
+        self._version = run._graph.version() if places else run.version
+
+    def pinned(self) -> PinnedGraph:
+        """Return the graph, to which nodes can be added. Raise StaleExpressionError if nodes of the state are gone."""
+        return self._run.pinned(self._version, self._places)
 
     def add_input(self, x: Expression | None = None, children: Sequence[TreeState | None] | None = None) -> TreeState:
         """Return the state of a node, from its input and the states of its children.
@@ -107,7 +107,7 @@ class TreeState:
         """
         run = self._run
         given = ((self,) if self._places else ()) if children is None else tuple(children)
-        graph = run.graph
+        graph = self.pinned()
         if x is not None and graph_of("add_input", (x,)).graph is not graph.graph or graph.graph is not current():
             raise StaleExpressionError("add_input: the input and the state belong to different threads' graphs")
         for number, one in enumerate(given):
@@ -146,13 +146,13 @@ class TreeState:
 
     def h(self) -> tuple[Expression, ...]:
         """Return h of each layer, first layer first; () for the initial state."""
-        graph, dim = self._run.with_nodes(self._places), self._dim()
+        graph, dim = self.pinned(), self._dim()
         return tuple([graph.node(place, dim) for place in self._places])
 
     def s(self) -> tuple[Expression, ...]:
         """Return all vectors of the state: c of each layer, then h of each layer; () for the initial state."""
         dim = self._dim()
-        c = [append(self._run.with_nodes(self._places), place_in(dim, dim.total), [place]) for place in self._places]
+        c = [append(self.pinned(), place_in(dim, dim.total), [place]) for place in self._places]
         return (*c, *self.h())
 
     def children(self) -> tuple[TreeState | None, ...]:
@@ -175,15 +175,14 @@ def _check_child(run: Run, number: int, child: object) -> None:
         raise ArgumentTypeError(f"add_input: child {number} must be a TreeState, not {type(child).__name__}")
     if child._run.builder is not builder:
         raise ArgumentError(f"add_input: child {number} is a state of another {child._run.builder.whoami()}")
-    if child._run.graph.graph is not run.graph.graph:
+    if child.pinned().graph is not run.pinned().graph:
         raise StaleExpressionError(f"add_input: child {number} belongs to another thread's graph")
-    run.with_nodes(child._places)
     if not child._places:
         raise ArgumentError(f"add_input: child {number} is the initial state, which is no node")
 
 
 def _record(run: Run, x: Expression | None, children: tuple[TreeState | None, ...]) -> TreeState:
-    builder, graph = run.builder, run.graph
+    builder, graph = run.builder, run.pinned()
     _, size, hidden, *_ = builder._spec
     if x is not None:
         check_vector("add_input: the input", x.type, "the network", size)
@@ -220,7 +219,7 @@ def _widened(run: Run, child: TreeState | None, layer: int, batch: int) -> int:
         batch: the batch size of the new node.
     """
     place = run.absent() if child is None else child._places[layer]
-    return append(run.graph, widened_signature(run.builder._spec[2], batch), [place]).at
+    return append(run.pinned(), widened_signature(run.builder._spec[2], batch), [place]).at
 
 
 def _bottom_up(heads: Iterable[Index], count: int) -> tuple[list[int], list[list[int]]]:

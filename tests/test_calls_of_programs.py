@@ -245,3 +245,104 @@ def test_lists_of_arrays_without_dimensions_are_batches():
     assert dy.inputTensor([np.array(1.0)], batched=True).dim() == ((1,), 1)
     with pytest.raises(dy.ShapeError, match="differ in shape"):
         dy.inputTensor([np.array(1.0), np.array([2.0])], batched=True)
+
+
+# What programs for other libraries, and older ones, pass
+
+
+def test_strides_and_windows_with_entries_for_channels_and_the_batch():
+    """A library of classifiers and taggers gives (1, 1, 1, 1) and [1, length, 1]."""
+    x, f, b = dy.inputTensor(np.ones((1, 4, 3))), dy.ones((1, 2, 3, 5)), dy.ones(5)
+    assert dy.conv2d_bias(x, f, b, (1, 1, 1, 1), is_valid=False).dim() == ((1, 4, 5), 1)
+    assert dy.conv2d(x, f, [1, 2, 1], is_valid=True).value().tolist() == dy.conv2d(x, f, [1, 2]).value().tolist()
+    assert dy.maxpooling2d(x, [1, 4, 1], (1, 1, 1, 1)).dim() == ((1, 1, 3), 1)
+    for bad in ((1,), (1, 1, 2), (1, 1, 1, 0)):
+        with pytest.raises(dy.ArgumentError, match="maxpooling2d: stride must be"):
+            dy.maxpooling2d(x, (1, 1), bad)
+
+
+@pytest.mark.parametrize("shape, dims", [((8,), (1, 1, 8)), ((4,), (4, 1)), ((4,), (1, 4)), ((2, 3), (2, 1, 3)),
+                                         ((4, 1), (4,)), ((1, 4), (4,)), ((), (1,))])  # fmt: skip
+def test_initial_values_whose_shape_differs_in_ones(shape, dims):
+    """A mask of a translator's self-attention."""
+    array = np.arange(float(np.prod(shape))).reshape(shape)
+    for init in (array, dy.NumpyInitializer(array)):
+        p = dy.Model().add_parameters(dims, init=init)
+        assert p.shape() == dims and p.as_array().ravel().tolist() == array.ravel().tolist()
+
+
+def test_initial_values_of_a_table_count_rows_first():
+    found = dy.Model().add_lookup_parameters((4, 3), init=np.arange(12.0).reshape(4, 1, 3))
+    assert found.as_array().tolist() == np.arange(12.0).reshape(4, 3).tolist()
+    for shape in ((1, 4), (4,)):
+        with pytest.raises(dy.InitializerError):
+            dy.Model().add_lookup_parameters((1, 4, 3), init=np.ones((*shape, 3)).T)
+    with pytest.raises(dy.InitializerError):
+        dy.Model().add_lookup_parameters((1, 4), init=np.ones((4, 1)))
+
+
+def test_a_placeholder_that_is_replaced_later():
+    """Layers of a library set `self.W = dy.Expression()` before the first graph."""
+    x = dy.Expression()
+    with pytest.raises(dy.ArgumentTypeError, match="unfinished Expression"):
+        dy.tanh(x)
+
+
+def test_rows_of_a_table_one_by_one():
+    E, x = table(), vector(3)
+    assert [row.value() for row in E] == E.as_array().tolist()
+    assert [row.value() for row in reversed(E)] == E.as_array().tolist()[::-1]
+    assert [number.value() for number in x] == [0.0, 1.0, 2.0]
+    assert [row.value() for row in dy.inputTensor([[1, 2], [3, 4]])] == [[1.0, 2.0], [3.0, 4.0]]
+    dy.sum_elems(dy.esum(list(E)[1:3])).backward()
+    assert E.grad_as_array().tolist() == [[0.0] * 3, [1.0] * 3, [1.0] * 3, [0.0] * 3]
+
+
+def test_products_by_numpy():
+    """A recursive network writes `np.dot(W, l + r)`."""
+    m = dy.Model()
+    W, v = m.parameters_from_numpy([[1.0, 2.0], [3.0, 4.0]]), m.parameters_from_numpy([5.0, 6.0])
+    x = vector(2)
+    assert np.dot(W, x).value() == (W * x).value()
+    assert np.dot(x, 2.0).value() == [0.0, 2.0]
+    dy.sum_elems(np.dot(W, v)).backward()
+    assert v.grad_as_array().tolist() == [4.0, 6.0]
+    with pytest.raises(dy.ArgumentTypeError, match="numpy.dot takes numbers"):
+        np.dot(np.ones((2, 2)), x)
+
+
+def test_a_lookup_without_saying_whether_to_update():
+    """The base class of a library's layers has update=None."""
+    E = table()
+    dy.sum_elems(dy.lookup(E, 1, update=None) + dy.sum_batches(dy.lookup_batch(E, [1, 2], update=None))).backward()
+    assert not E.grad_as_array().any()
+
+
+class Layer:
+    """A layer of a parser's, whose spec names the kinds of its parameters."""
+
+    def __init__(self, model, kinds):
+        self.spec = kinds
+        self.collection = model.add_subcollection("layer")
+        self.W = self.collection.add_parameters((2, 2))
+
+    def param_collection(self):
+        return self.collection
+
+    @staticmethod
+    def from_spec(spec, model):
+        return Layer(model, spec)
+
+
+def test_a_spec_that_names_classes_of_the_library(tmp_path):
+    kinds = [
+        (dy.Parameters, (2, None)),
+        dy.LookupParameters,
+        dy.AdamTrainer,
+        dy.GlorotInitializer,
+        dy.GRUBuilder,
+        dy.tanh,
+    ]
+    dy.save(str(tmp_path / "model"), [Layer(dy.Model(), kinds)])
+    (found,) = dy.load(str(tmp_path / "model"), dy.Model())
+    assert found.spec == kinds

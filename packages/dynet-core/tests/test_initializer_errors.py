@@ -78,7 +78,7 @@ def test_refused_types(make, message):
     [
         (NumpyInitializer(np.zeros((3, 4))), (4, 3), r"array is \(3, 4\), the parameter is \(4, 3\)"),
         (NumpyInitializer(np.zeros(12)), (4, 3), r"array is \(12,\), the parameter is \(4, 3\)"),
-        (NumpyInitializer(5), (1,), r"array is \(\), the parameter is \(1,\)"),
+        (NumpyInitializer(np.zeros((1, 4, 3))), (3, 4), r"array is \(1, 4, 3\), the parameter is \(3, 4\)"),
         (IdentityInitializer(), (3, 4), r"must be a square matrix but it is \(3, 4\)"),
         (IdentityInitializer(), (3,), "must be a square matrix"),
         (IdentityInitializer(), (3, 3, 3), "must be a square matrix"),

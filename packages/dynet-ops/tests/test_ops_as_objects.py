@@ -7,7 +7,7 @@ import weakref
 import pytest
 
 import dynet_ops as dy
-from dynet_core import recorder, renew_cg
+from dynet_core import ArgumentTypeError, recorder, renew_cg
 from dynet_core.expression import Expression
 from dynet_core.op import OPS
 from dynet_core.recorder import FUNCTION_TYPE
@@ -68,10 +68,25 @@ def test_elements_come_from_either_end():
 def test_no_expression_is_made_by_its_class():
     renew_cg()
     x = dy.inputVector([1.0, 2.0])
-    for make in (Expression, type(x), lambda: Expression.__new__(Expression), lambda: Expression(0), lambda: type(x)()):
+    for make in (lambda: Expression(0), lambda: type(x)(x), lambda: Expression.__new__(Expression, at=1)):
         with pytest.raises(TypeError, match="an expression is made by an operation, such as dy.inputVector"):
             make()
     assert (x + x).value() == [2.0, 4.0]
+
+
+def test_without_arguments_its_class_makes_a_placeholder():
+    """Programs assign one, and replace it later."""
+    renew_cg()
+    x = dy.inputVector([1.0, 2.0])
+    for e in (Expression(), Expression.__new__(Expression)):
+        assert repr(e) == "unfinished Expression"
+        for use in (lambda e: e + x, lambda e: x + e, dy.tanh, lambda e: dy.esum([x, e]), lambda e: e[0]):
+            with pytest.raises((ArgumentTypeError, AttributeError)):
+                use(e)
+    del e
+    many = [Expression() for _ in range(1000)]
+    del many
+    assert [(x + x).value() for _ in range(1000)] == [[2.0, 4.0]] * 1000
 
 
 @pytest.mark.parametrize("name", ["at", "version", "type", "mine", "value"])

@@ -233,6 +233,9 @@ def test_several_parameters_at_once_as_in_dynet():
     loss.backward()
     assert loss.value() == 10
     assert [p.grad_as_array().sum() for p in (W, b, c, table)] == [0, 0, 1, 0]
+    assert dy.const_parameter(table[0] * 2.0).value() == 8
+    dy.const_parameter(table[0]).backward()
+    assert table.grad_as_array() == 0
     for bad in (None, 3, "W", [W, None]):
         with pytest.raises(ArgumentTypeError, match="^parameter: expected Parameters"):
             dy.parameter(W, b, bad)

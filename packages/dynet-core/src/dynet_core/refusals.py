@@ -194,10 +194,13 @@ class Refusals(Hints):
     def __array_function__(self, function: Any, types: Any, arguments: Any, named: Any) -> Any:
         """Handle a call of a numpy function that is not elementwise, such as `numpy.argmax`.
 
-        For an expression, raise an error. For a parameter, call the function with the parameter's values.
+        `numpy.dot` of expressions records their product. Of other functions, an expression raises an error. For a
+        parameter, call the function with the parameter's values.
 
         Without this method, numpy would treat an expression as an array of one object: `numpy.argmax` would return 0.
         """
+        if function is np.dot and not named and all(isinstance(x, (Refusals, int, float)) for x in arguments):
+            return operator.mul(*arguments)
         if any(isinstance(x, Refusals) and not x._gives_numbers for x in (*arguments, *named.values())):
             raise ArgumentTypeError(self._is_no_array(function.__name__, ".npvalue()"))
         arguments = [np.asarray(x) if isinstance(x, Refusals) else x for x in arguments]

@@ -77,9 +77,12 @@ def is_list(value) -> bool:
 
 
 def checked_pair(name: str, what: str, values) -> tuple[int, int]:
-    """Return the argument `what` as two sizes, for rows and columns; raise an error if it is anything else."""
+    """Return the argument `what` as two sizes, for rows and columns; raise an error if it is anything else.
+
+    Further sizes that are 1, as programs for other libraries give for channels and the batch, are left out.
+    """
     if not is_list(values):
         raise ArgumentTypeError(f"{name}: {what} must be two ints, not {values!r:.60}")
-    if len(values) != 2:
+    if len(values) < 2 or any(checked_size(name, what, value) != 1 for value in values[2:]):
         raise ArgumentError(f"{name}: {what} must be two ints, got {len(values)}: {values!r:.60}")
     return checked_size(name, what, values[0]), checked_size(name, what, values[1])

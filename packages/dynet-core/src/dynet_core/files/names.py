@@ -24,7 +24,7 @@ from . import instances, numpy_data, plain_data
 from .limits import Limits, is_a
 from .plain_data import MAKERS
 
-OURS = ("dynet", "_dynet", "dynet_rnn")  # this library's modules that define builders; some may not be imported
+OURS = ("dynet", "_dynet", "dynet_rnn", "dynet_optim", "dynet_core")  # this library's modules; some may not be imported
 THEIRS = ("_dynet", "_gdynet", "dynet")  # modules that files, including the original DyNet's, name for these
 OPS = "dynet_ops"  # this library's module that defines operations
 NAMESPACES = ("argparse.Namespace", "optparse.Values")  # every file may name them: their objects only hold attributes
@@ -114,9 +114,9 @@ class Names:
             return PLAIN[full]
         if module in THEIRS:
             found = ours(name)
-            if is_builder(found) or is_op(found):
+            if is_a(found, type) or is_op(found):
                 return found
-            return self._refuse(full, "is neither a builder nor an operation of this library")
+            return self._refuse(full, "is neither a class nor an operation of this library")
         found = self._allow.get(full)
         if found is None:
             found = _imported(module, name)

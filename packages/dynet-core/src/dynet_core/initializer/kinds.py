@@ -259,7 +259,7 @@ class NumpyInitializer(PyInitializer):
     """Copies the values of an array. For a lookup parameter, the first dimension of the array counts the rows.
 
     Args:
-        array: real numbers, in an array or in lists, with the parameter's shape.
+        array: real numbers, in an array or in lists, with the parameter's shape. Dimensions of size 1 do not count.
 
     Raises:
         InitializerError: `array` is not an array of real numbers, a value is too large for float32, or the parameter
@@ -283,14 +283,20 @@ class NumpyInitializer(PyInitializer):
         """Return a copy of the array, in the memory order of the parameter.
 
         Args:
-            dim: the parameter's shape. It must be the shape of the array.
+            dim: the parameter's shape. It must be the shape of the array, apart from dimensions of size 1.
             lookup: whether this is a lookup parameter.
         """
         dim = checked_dim(self, dim)
-        if self.array.shape != dim:
-            raise error(self, f"array is {self.array.shape}, the parameter is {dim}")
-        stored = np.array(np.moveaxis(self.array, 0, -1) if lookup else self.array, order="F")
+        array = self.array
+        if _without_ones(array.shape) != _without_ones(dim) or (lookup and array.shape[:1] != dim[:1]):
+            raise error(self, f"array is {array.shape}, the parameter is {dim}")
+        array = array.reshape(dim)
+        stored = np.array(np.moveaxis(array, 0, -1) if lookup else array, order="F")
         return np.moveaxis(stored, -1, 0) if lookup else stored
+
+
+def _without_ones(shape: tuple[int, ...]) -> list[int]:
+    return [size for size in shape if size != 1]
 
 
 def symmetric_uniform(scale: Number, dim: tuple[int, ...]) -> Array:

@@ -10,8 +10,9 @@ from typing import Any, TypeVar, overload
 from ..checks import checked_flag
 from ..errors import ArgumentTypeError
 from ..expression import Expression
-from ..record import PARAMETERS
+from ..record import PARAMETERS, one_operand
 from ..recorder import know_parameters
+from ..signature import apart
 from ..signature import copy_step as copy_step
 from .base import Constant, Trained
 from .collection import Model, ParameterCollection
@@ -68,11 +69,11 @@ def _expressions(p: Any, update: bool = True) -> Any:
 
 
 @overload
-def const_parameter(p: Trained) -> Expression: ...
+def const_parameter(p: Expression) -> Expression: ...
 @overload
-def const_parameter(p: Trained, second: Trained, /, *more: Trained) -> list[Expression]: ...
-def const_parameter(p: Trained, *more: Trained) -> Any:
-    """Return a parameter or a whole lookup table as an expression without a gradient.
+def const_parameter(p: Expression, second: Expression, /, *more: Expression) -> list[Expression]: ...
+def const_parameter(p: Expression, *more: Expression) -> Any:
+    """Return a parameter, a whole lookup table or another expression as an expression without a gradient.
 
     If there are several arguments, return a list with one expression for each.
 
@@ -80,8 +81,14 @@ def const_parameter(p: Trained, *more: Trained) -> Any:
     >>> dy.const_parameter(W).value()
     [1.0, 2.0]
     """
-    found = [_checked("const_parameter", each).expr(False) for each in (p, *more)]
+    found = [
+        _without_gradient(each) if type(each) is Expression else _checked("const_parameter", each).expr(False)
+        for each in (p, *more)
+    ]
     return found if more else found[0]
+
+
+_without_gradient = one_operand("const_parameter", apart)
 
 
 def _checked(name: str, p: object) -> Trained:

@@ -169,7 +169,7 @@ class LookupParameters(Trained):
         """
         if not self.type.total:
             graph_of(name, (self,))
-        return update is True or checked_flag(name, "update", update)
+        return update is True or (update is not None and checked_flag(name, "update", update))
 
     @property
     def shape(self) -> Shape:

@@ -35,7 +35,7 @@ def expression_type(operations: type) -> type:
         __slots__ = ("_at", "_type", "_version")
 
         def __new__(cls, *arguments, **named):
-            if cls is Expression:
+            if cls is Expression and (arguments or named):
                 raise TypeError(REFUSAL)
             made = object.__new__(cls)
             made._at, made._version = 0, NO_NODE

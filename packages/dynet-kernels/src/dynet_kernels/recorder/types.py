@@ -32,17 +32,23 @@ def free(shared_at, x_at, out):
 
 
 def new(shared_at, kind, arguments, keywords, out):
-    """Emit tp_new of `Expression`, which makes an object of a subclass, and raises an error for `Expression` itself.
+    """Emit tp_new of `Expression`, which makes an object of a subclass, or of `Expression` itself without arguments.
 
-    Subclasses are the classes of parameters. The new object stands for no parameter until `become` is called.
+    Subclasses are the classes of parameters. The new object stands for no parameter until `become` is called. An
+    object of `Expression` never stands for a node: operations make those. With arguments, raise an error.
     """
     shared, outcome = Shared(shared_at), Outcome(out)
-    with when(kind != shared.expression):
+    with when(T.Or(kind != shared.expression, takes_nothing(arguments, keywords))):
         made = extern("PyType_GenericAlloc", kind, int64(0))
         outcome.give(made)
         with when(made != int64(NULL)):
             Expression(made).version = words.NO_NODE
     outcome.otherwise(shared.refuse_new, out, int64(0), int64(NULL))
+
+
+def takes_nothing(arguments, keywords):
+    """Whether a class was called without arguments: `arguments` is a tuple, `keywords` a dict or NULL."""
+    return T.And(keywords == int64(NULL), extern("PyTuple_Size", arguments) == int64(0))
 
 
 def visit_nothing(shared_at, object_at, visit, given, out):

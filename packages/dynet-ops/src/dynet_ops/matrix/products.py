@@ -129,9 +129,11 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
     for w, x in pairs:
         (rows, inner), (height, width) = as_matrix(name, dims[w]), as_matrix(name, dims[x])
         if inner != height:
+            more = f"; operands are {described(dims)}" if len(dims) > 2 else ""
+            if dims[w].dims == dims[x].dims:
+                more += "; dy.cmult(x, y) multiplies element by element"
             raise ShapeError(
-                f"{name}: {dims[w]!r} times {dims[x]!r}: inner dimensions differ, {inner} != {height}"
-                + (f"; operands are {described(dims)}" if len(dims) > 2 else "")
+                f"{name}: {dims[w]!r} times {dims[x]!r}: inner dimensions differ, {inner} != {height}{more}"
             )
         shapes.append((rows, width))
     rows, width = shapes[0]

@@ -103,12 +103,12 @@ def _range_of(x: Expression, d: int, part: slice) -> tuple[int, int, int]:
 
 def _elements(x: Expression):
     """Return an iterator over x[0], x[1], ..., so that `for element in x` works."""
-    return (item(x, index) for index in range(x.type.rows))
+    return (x[index] for index in range(len(x)))
 
 
 def _elements_from_the_end(x: Expression):
     """Return an iterator over x[-1], x[-2], ..., x[0], for `reversed(x)`."""
-    return (item(x, index) for index in reversed(range(x.type.rows)))
+    return (x[index] for index in reversed(range(len(x))))
 
 
 subscript(pick, pickrange, item)

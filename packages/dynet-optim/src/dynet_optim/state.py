@@ -154,7 +154,10 @@ def load(
     tensors = {tensor.name: tensor for tensor in stored}
     own = tensors.pop(f"/{name}", None)
     expected = {state.name: (state.lookup, state.dims) for state, _ in states}
-    if own is None or {name: (tensor.lookup, tensor.dims) for name, tensor in tensors.items()} != expected:
+    if own is None:
+        held = ", ".join(list(tensors)[:3]) or "nothing"
+        raise FileFormatError(f"{fname} is not the state of a {name}: it holds {held}, and no /{name}")
+    if {name: (tensor.lookup, tensor.dims) for name, tensor in tensors.items()} != expected:
         raise FileFormatError(f"{fname} is not the state of this {name}: its parameters differ")
     if own.dims != (3 * (len(numbers) + 4),) or not np.isfinite(own.values).all():
         raise FileFormatError(f"{fname}: {own.name} is damaged")

@@ -58,3 +58,18 @@ def test_outputs_share_their_reductions():
     rule = Rule(("y", "a", "b"), {"da": lambda b, dy: b * f.sum(dy * dy), "db": lambda dy: f.sum(dy * dy)})
     assert len(rule.reductions) == 1
     assert [one.names for one in rule.outputs.values()] == [("b", "sum_0"), ("sum_0",)]
+
+
+def test_reductions_that_do_not_need_each_other_run_together():
+    def deviation(x):
+        mean = f.sum(x) / f.sum(2.0)
+        return f.sum((x - mean) * (x - mean)) + f.max(x) + f.sum(x * f.first(x))
+
+    rule = Rule(("y", "x"), {"y": deviation}, numbers=("y",))
+    assert rule.multiples == {"sum_1": 2.0}
+    assert [[*one] for one in rule.passes] == [["sum_0", "max_3", "sum_4"], ["sum_2"]]
+
+
+def test_only_an_input_has_a_first_element():
+    with pytest.raises(TypeError, match="first: .* is no input"):
+        Rule(("y", "x"), {"y": lambda x: f.first(x + 1)})

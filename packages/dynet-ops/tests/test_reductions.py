@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import dynet_ops as dy
@@ -40,6 +40,73 @@ def test_layer_norm_of_equal_numbers_is_the_shift(size):
     assert y == pytest.approx(b, abs=0)
     assert dx == pytest.approx(np.zeros(size), abs=0) and dg == pytest.approx(np.zeros(size), abs=0)
     assert db == pytest.approx(np.ones(size), abs=0)
+
+
+NORMAL = st.floats(1.1754943508222875e-38, 3.4028234663852886e38, width=32)
+CONSTANTS = st.one_of(NORMAL, NORMAL.map(lambda one: -one), st.floats(-4, 4, width=32))
+SIZES = st.one_of(st.integers(3, 40), st.integers(3, 1000))
+
+
+@settings(deadline=None, max_examples=150)
+@given(CONSTANTS, SIZES, st.integers(1, 3))
+@example(0.1, 7, 1)
+@example(1e30, 1000, 2)
+@example(3e38, 3, 1)
+@example(1.2e-38, 999, 2)
+def test_layer_norm_of_any_equal_numbers_is_the_shift(constant, size, batch):
+    """The float32 mean of equal numbers is not always that number, but layer_norm tells that they are equal."""
+    renew_cg()
+    x = dy.inputTensor(np.full((size, batch), constant, np.float32), batched=True)
+    g, b = dy.inputVector(np.linspace(-2, 3, size)), dy.inputVector(np.arange(size))
+    y = dy.layer_norm(x, g, b)
+    dy.sum_batches(dy.dot_product(y, dy.inputVector(np.linspace(1, -1, size)))).backward(full=True)
+    assert value_of(y).tolist() == np.broadcast_to(np.arange(size)[:, None], (size, batch)).tolist()
+    assert not x.gradient().any() and not g.gradient().any()
+    assert b.gradient() == pytest.approx(batch * np.linspace(1, -1, size), rel=1e-5, abs=1e-6)
+
+
+@settings(deadline=None, max_examples=150)
+@given(CONSTANTS, SIZES, st.integers(1, 11), st.sampled_from(["first", "second", "both", "batch", "elements"]))
+@example(0.1, 7, 1, "elements")
+@example(1e30, 1000, 2, "first")
+@example(3e38, 3, 9, "second")
+@example(1.2e-38, 999, 2, "batch")
+def test_the_deviation_of_any_equal_numbers_is_zero(constant, size, others, along):
+    """Also its gradient, along any dimensions and over a batch. The numbers beside them are equal to others."""
+    x = np.full((size, others), constant, np.float32)
+    if along in ("first", "second", "batch"):
+        x *= np.linspace(1, 0.25, others, dtype=np.float32)
+    renew_cg()
+    x = dy.inputTensor(x if along == "first" else x.T, batched=along == "batch")
+    y = {
+        "first": lambda: dy.std_dim(x, [0]),
+        "second": lambda: dy.std_dim(x, [1]),
+        "both": lambda: dy.std_dim(x, [0, 1]),
+        "batch": lambda: dy.std_batches(x),
+        "elements": lambda: dy.std_elems(x),
+    }[along]()
+    dy.sum_elems(y).backward(full=True)
+    assert not value_of(y).any() and not x.gradient().any()
+
+
+@pytest.mark.parametrize("size", [2, 7, 100])
+def test_numbers_that_hardly_differ_are_not_equal(size):
+    x = np.full(size, 1024.0, np.float32)
+    x[-1] += 2
+    expected = x.astype(float)
+    y, dx = with_gradient(dy.std_elems, x)
+    assert y == pytest.approx(expected.std(), rel=1e-5)
+    normal = (expected - expected.mean()) / expected.std()
+    assert dx == pytest.approx(normal / size, abs=1e-3 / size)  # the mean is rounded to 1e-4
+    y, *_ = with_gradient(dy.layer_norm, x, np.ones(size), np.zeros(size))
+    assert y == pytest.approx(normal, abs=1e-3)
+
+
+@pytest.mark.parametrize("op", [dy.std_elems, lambda x: dy.layer_norm(x, dy.ones(20), dy.zeros(20))])
+@pytest.mark.parametrize("first", [np.nan, 1.0])
+def test_deviations_of_nan_are_nan(op, first):
+    y, _ = with_gradient(op, np.array([first] + [np.nan] * 19))
+    assert np.isnan(y).all()
 
 
 def test_the_deviation_of_masked_elements_is_that_of_the_others():

@@ -67,9 +67,9 @@ both computed again."""
 STEPS = ("floor", "ceil", "round", "uniform", "normal")
 """Functions whose gradient is 0 wherever it exists: step functions, and functions that return random numbers."""
 
-UNKNOWN = ("digamma", "max", "min")
+UNKNOWN = ("digamma", "max", "min", "first")
 """Functions that `gradients` refuses. There is no formula for the gradient of digamma. For max and min, the op has to
-decide how equal elements share the gradient."""
+decide how equal elements share the gradient. For first, no op needs one."""
 
 
 def gradients(

@@ -29,12 +29,13 @@ class Evaluation:
         roots: the symbols with which it will be called. Symbols that are used more than once in their trees are
             computed into a register.
         value_of: value_of(name) emits the load of an input.
+        first_of: first_of(name) emits the load of an input's first element in the column, in each lane.
         position_of: position_of() emits an int32 vector: the index in the column of each element that is computed.
         lanes: how many elements of the column are computed at once, as a vector.
     """
 
-    def __init__(self, roots: list[Symbol], value_of: Callable, position_of: Callable, lanes: int):
-        self.value_of, self.position_of, self.lanes = value_of, position_of, lanes
+    def __init__(self, roots: list[Symbol], value_of: Callable, first_of: Callable, position_of: Callable, lanes: int):
+        self.value_of, self.first_of, self.position_of, self.lanes = value_of, first_of, position_of, lanes
         self.uses, self.known = use_counts(roots), {}
 
     def __call__(self, symbol: Symbol):
@@ -45,6 +46,8 @@ class Evaluation:
     def _emit(self, symbol):
         if symbol.function == "input":
             return self.value_of(symbol.arguments[0])
+        if symbol.function == "first":
+            return self.first_of(symbol.arguments[0].arguments[0])
         if symbol.function == "constant":
             return wide(tirx.const(symbol.arguments[0], "float32"), self.lanes)
         if symbol.function == "position":

@@ -214,6 +214,16 @@ REDUCTIONS = ("sum", "max", "min")
 """Functions that combine all values of a column into one number."""
 
 
+def first(x: Value) -> Value:
+    """Return the first element of a column: of an input, not of a formula."""
+    if not (isinstance(x, Symbol) and x.function == "input"):
+        raise TypeError(f"first: {x!r:.60} is no input")
+    return apply("first", x)
+
+
+FUNCTIONS.add("first")
+
+
 def greater(x: Any, y: Any) -> Any:
     """Return the condition x > y, for use in `where`."""
     return less(y, x)
@@ -295,7 +305,7 @@ def is_number(symbol: Symbol, numbers: Collection[str] = ()) -> bool:
     """
     if symbol.function == "input":
         return symbol.arguments[0] in numbers
-    if symbol.function in ("constant", *REDUCTIONS):
+    if symbol.function in ("constant", "first", *REDUCTIONS):
         return True
     return bool(symbol.arguments) and all(is_number(argument, numbers) for argument in symbol.arguments)
 

@@ -45,6 +45,11 @@ def select(condition, x, y):
     return register(T.Select(condition, register(x), register(y)))
 
 
+def lane(x, number):
+    """Return a lane of the vector x, by its number."""
+    return tirx.Shuffle([x], [tirx.const(number, "int32")]) if lanes_of(x) > 1 else x
+
+
 def bits_of(x):
     return T.reinterpret(as_type("int32", x), x)
 

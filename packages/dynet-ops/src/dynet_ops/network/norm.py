@@ -22,6 +22,7 @@ from ..input.constants import ones, zeros
 from ..kinds import by_plain_dims, op
 from ..layouts import broadcast, lined_up, matched
 from ..op_formulas import add_rules
+from ..reduce.dims import differences
 
 _VIEWS = ("y", "x", "g", "b")
 
@@ -29,39 +30,39 @@ _VIEWS = ("y", "x", "g", "b")
 def _normal(x):
     """Return four formulas of the vector x (one batch element), from which `layer_norm` and its gradients are composed.
 
-    The first is x normalised to mean 0 and standard deviation 1. The others compute one number each: the sum of the
-    squared differences from the mean, the standard deviation, and the number of elements.
+    The first is x normalised to mean 0 and standard deviation 1. The others compute one number each: 0 if there is no
+    such x, because all elements are equal, or differ too little; the standard deviation; and the number of elements.
     """
     count = f.sum(1.0)
     spread = x - f.sum(x) / count
     squares = f.sum(spread * spread)
     deviation = f.sqrt(squares / count)
-    return spread / deviation, squares, deviation, count
+    return spread / deviation, f.minimum(squares, differences(x)), deviation, count
 
 
-def _unless_equal(squares, value):
+def _unless_equal(apart, value):
     """Return a formula that is 0 if all elements are equal, and otherwise `value`.
 
-    `squares` is the sum of squared differences from the mean. It is 0 if all elements are equal. `value` is then NaN,
-    because it contains a division by the standard deviation, which is 0.
+    `apart` is 0 if all elements are equal, and also if they differ so little that the standard deviation is 0. `value`
+    contains a division by it.
     """
-    return f.where(f.equal(squares, 0), 0, value)
+    return f.where(f.equal(apart, 0), 0, value)
 
 
 def _layer_norm_value(x, g, b):
-    normal, squares, _, _ = _normal(x)
-    return _unless_equal(squares, g * normal) + b
+    normal, apart, _, _ = _normal(x)
+    return _unless_equal(apart, g * normal) + b
 
 
 def _layer_norm_dx(x, g, dy):
-    normal, squares, deviation, count = _normal(x)
+    normal, apart, deviation, count = _normal(x)
     steepness, along = f.sum(dy * g), f.sum(dy * g * normal)
-    return _unless_equal(squares, (dy * g - steepness / count - normal * along / count) / deviation)
+    return _unless_equal(apart, (dy * g - steepness / count - normal * along / count) / deviation)
 
 
 def _layer_norm_dg(x, dy):
-    normal, squares, _, _ = _normal(x)
-    return _unless_equal(squares, dy * normal)
+    normal, apart, _, _ = _normal(x)
+    return _unless_equal(apart, dy * normal)
 
 
 KERNELS.add("layer_norm", Rule(_VIEWS, {"y": _layer_norm_value}))

@@ -92,6 +92,15 @@ def mean_batches(x: Expression) -> Expression:
     return mean_along.over_batch("mean_batches", x)
 
 
+def differences(x):
+    """Return a formula that is 0 if all elements of a column x are equal, or if squares of differences underflow.
+
+    Deviations from the mean do not tell this. It is rounded, so those of equal elements may be noise instead of 0,
+    and a division by the standard deviation would make the noise as large as 1.
+    """
+    return f.sum((x - f.first(x)) * (x - f.first(x)))
+
+
 def _if_finite(x):
     """Return x, but 0 where x is infinite or NaN.
 

@@ -14,7 +14,7 @@ from ..axes import BATCH, DIMENSIONS, ELEMENTS, Along
 from ..kinds import columnwise
 from ..operands import checked_count
 from .columns import sum_elems
-from .dims import N_SAMPLES, mean_along, share
+from .dims import N_SAMPLES, differences, mean_along, share
 
 SMALL = (2, 3, 4)  # each of these orders has its own kernel, which multiplies instead of computing a general power
 LARGEST_ORDER = 1 << 24  # float32 cannot represent all whole numbers above this
@@ -112,7 +112,7 @@ def _deviation(x, n):
     gradients={
         # The gradient is stated, because automatic derivation would divide by 0 if all elements are equal. It would
         # also compute terms with the derivative of the mean, although these add up to 0.
-        "x": lambda x, y, dy, share: f.where(f.equal(y, 0), 0, dy * share / y) * (x - f.sum(x) * share)
+        "x": lambda x, y, dy, share: f.where(f.equal(y, 0), 0, dy * share / y * (x - f.sum(x) * share))
     },
     reference=_deviation,
 )
@@ -123,7 +123,8 @@ def std(x: Expression, share: Number, absent: Number):
     these adds (0 - mean)^2 to the sum of squares. The term absent * mean^2 takes this away again.
     """
     mean = f.sum(x) * share
-    return f.sqrt((f.sum((x - mean) * (x - mean)) + absent * mean * mean) * share)
+    root = f.sqrt((f.sum((x - mean) * (x - mean)) + absent * mean * mean) * share)
+    return f.where(f.equal(differences(x) + f.absolute(absent), 0), 0, root)
 
 
 _std = Along(std, constants=lambda n, count: (1 / n, n - count))

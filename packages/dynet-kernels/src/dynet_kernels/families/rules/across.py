@@ -24,7 +24,7 @@ from ...kernels import ByColumns, Lists
 from ...tir import int64, let, load, store, vector_loop
 from ...tvm_modules import T
 from ..threads import add_atomically, thread_each
-from .columns import COMBINE
+from .columns import Totals, multiples
 from .rule import Rule
 
 
@@ -125,10 +125,13 @@ class Columns:
                 loaded[name] = load(self.memory, let(self.addresses[name] + row * self.width), self.lanes, self.mask)
             return loaded[name]
 
+        def first_of(name):
+            return load(self.memory, self.addresses[name], self.lanes, self.mask)
+
         def position_of():
             return tir.wide(T.Cast("int32", row), self.lanes)
 
-        evaluation = Evaluation([f.result for f in formulas], value_of, position_of, self.lanes)
+        evaluation = Evaluation([f.result for f in formulas], value_of, first_of, position_of, self.lanes)
         return [let(evaluation(formula.result)) for formula in formulas]
 
     def write(self, outputs, row, add=None):
@@ -153,15 +156,16 @@ class Columns:
             size: how many elements each column has.
             add: as in `write`.
         """
-        for name, reduction in self.rule.reductions.items():
-            combine, identity = COMBINE[reduction.combine]
-            total = tir.Accumulator(self.lanes, tir.wide(tir.float32(identity), self.lanes))
+        self.reduced |= {name: tir.wide(value, self.lanes) for name, value in multiples(self.rule, size).items()}
+        for reductions in self.rule.passes:
+            totals = Totals(reductions, self.lanes)
             with T.serial(int64(0), size) as row:
-                (value,) = self.evaluate([reduction.formula], row)
-                if reduction.keep:
-                    store(self.memory, let(self.addresses[reduction.keep] + row * self.width), value, self.mask)
-                total.set(combine(let(total.get()), value))
-            self.reduced[name] = let(total.get())
+                values = self.evaluate([reduction.formula for reduction in reductions.values()], row)
+                for reduction, value in zip(reductions.values(), values, strict=True):
+                    if reduction.keep:
+                        store(self.memory, let(self.addresses[reduction.keep] + row * self.width), value, self.mask)
+                totals.take(values)
+            self.reduced |= totals.results()
         vectors = {name: formula for name, formula in self.rule.outputs.items() if name not in self.rule.numbers}
         numbers = {name: formula for name, formula in self.rule.outputs.items() if name in self.rule.numbers}
         if vectors:

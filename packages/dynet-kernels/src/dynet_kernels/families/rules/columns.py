@@ -3,7 +3,7 @@
 For each column of an instruction, a rule computes these formulas. x, y and z are arrays of `size` contiguous floats, or
 single numbers:
 
-    r = sum, maximum or minimum over i < size of g(x[i], ...)    its reductions, in order
+    r = sum, maximum or minimum over i < size of g(x[i], ...)    its reductions, in groups (`Rule.passes`)
     y[i] = f(x[i], ..., r, ...)                                  its outputs, for each i < size
     z = h(r, ...)                                                its outputs that are one number per column (`numbers`)
 
@@ -51,6 +51,7 @@ class Column:
         An input of the formulas is loaded when it is first needed. `loaded` is a dict of the inputs that are in
         registers already, by name. Inputs that are loaded here are added to it.
         """
+        one_vector = loaded is not None
         loaded = {} if loaded is None else loaded
 
         def value_of(name):
@@ -60,17 +61,23 @@ class Column:
                 loaded[name] = load(self.memory, self.addresses[name] + offset, lanes, mask)
             return loaded[name]
 
+        def first_of(name):
+            if one_vector:  # its load may have a mask without any lane
+                return tir.wide(vmath.lane(value_of(name), 0), lanes)
+            return tir.wide(load(self.memory, self.addresses[name], 1), lanes)
+
         def position_of():
             start = T.Cast("int32", offset)
             return T.Ramp(start, tirx.const(1, "int32"), lanes) if lanes > 1 else start
 
-        evaluation = Evaluation([f.result for f in formulas], value_of, position_of, lanes)
+        evaluation = Evaluation([f.result for f in formulas], value_of, first_of, position_of, lanes)
         return [let(evaluation(formula.result)) for formula in formulas]
 
-    def keep(self, reduction, value, offset, mask=None):
-        """Store `value`, a vector that goes into a reduction, if a later formula reads it again (`Reduction.keep`)."""
-        if reduction.keep:
-            store(self.memory, let(self.addresses[reduction.keep] + offset), value, mask)
+    def keep(self, reductions, values, offset, mask=None):
+        """Store those of `values`, which go into reductions, that a later formula reads again (`Reduction.keep`)."""
+        for reduction, value in zip(reductions.values(), values, strict=True):
+            if reduction.keep:
+                store(self.memory, let(self.addresses[reduction.keep] + offset), value, mask)
 
     def write(self, outputs, offsets, lanes, mask=None, add=None, loaded=None):
         """Evaluate the outputs for the vectors at several offsets; then store them or add them to their targets.
@@ -91,6 +98,37 @@ class Column:
                     add(self.memory, at, value)
                 else:
                     tir.add_or_set(self.instruction, self.memory, at, value, mask)
+
+
+class Totals:
+    """What reductions that run together come to, each a vector of `lanes` numbers, which a loop changes.
+
+    Args:
+        reductions: one of the groups of `Rule.passes`.
+        lanes: how many elements are combined at once.
+    """
+
+    def __init__(self, reductions, lanes):
+        self.combine = {name: COMBINE[one.combine][0] for name, one in reductions.items()}
+        self.starts = [tir.wide(tir.float32(COMBINE[one.combine][1]), lanes) for one in reductions.values()]
+        self.totals = [tir.Accumulator(lanes, start) for start in self.starts]
+
+    def take(self, values, mask=None):
+        """Combine each total with its value. `mask` selects the lanes that count; None means all."""
+        for combine, start, total, value in zip(self.combine.values(), self.starts, self.totals, values, strict=True):
+            if mask is not None:
+                value = let(T.Select(mask, value, start))
+            total.set(combine(let(total.get()), value))
+
+    def results(self, of=lambda combine, total: total):
+        """Return what each reduction comes to, by name. `of` emits how the lanes or threads of one are combined."""
+        pairs = zip(self.combine.items(), self.totals, strict=True)
+        return {name: of(combine, let(total.get())) for (name, combine), total in pairs}
+
+
+def multiples(rule, size):
+    """Return the sums of constants over a column of `size` elements, by name."""
+    return {name: let(T.Cast("float32", size) * tir.float32(constant)) for name, constant in rule.multiples.items()}
 
 
 # The functions that take about one machine instruction each.
@@ -137,7 +175,7 @@ def cpu(rule, lanes):
                 mask = tir.first_lanes(size, lanes) if lanes > 1 else None
                 tir.choose(
                     size <= int64(lanes),
-                    lambda: each(_in_one_vector, lanes, mask),
+                    lambda: each(_in_one_vector, size, lanes, mask),
                     lambda: each(_in_vectors, size, lanes),
                 )
             else:
@@ -146,7 +184,7 @@ def cpu(rule, lanes):
         # For columns of lanes / 4 floats, as in small matrices, use vectors of this length. Full vectors with masks
         # would reach into the next columns in memory, which makes them slow.
         if few >= 4:
-            tir.choose(size == int64(few), lambda: each(_in_one_vector, few, None), any_size)
+            tir.choose(size == int64(few), lambda: each(_in_one_vector, size, few, None), any_size)
         else:
             any_size()
 
@@ -156,8 +194,9 @@ def cpu(rule, lanes):
 def _in_vectors(column, size, lanes):
     """Emit the reductions and outputs of a column of any size, as loops over its vectors."""
     rule = column.rule
-    for name, reduction in rule.reductions.items():
-        column.reduced[name] = _reduce_vectors(column, reduction, size, lanes)
+    column.reduced |= multiples(rule, size)
+    for reductions in rule.passes:
+        column.reduced |= _reduce_vectors(column, reductions, size, lanes)
     if outputs := _outputs(rule, numbers=False):
         vectors = _at_once(outputs.values(), lanes)
         unrolled_loop(size, lanes, vectors, lambda offsets, mask: column.write(outputs, offsets, lanes, mask))
@@ -165,45 +204,43 @@ def _in_vectors(column, size, lanes):
         column.write(numbers, [int64(0)], 1)
 
 
-def _in_one_vector(column, lanes, mask):
+def _in_one_vector(column, size, lanes, mask):
     """Emit the reductions and outputs of a column that fits into one vector, without loops."""
     rule, loaded = column.rule, {}
-    for name, reduction in rule.reductions.items():
-        combine, identity = COMBINE[reduction.combine]
-        (value,) = column.evaluate([reduction.formula], int64(0), lanes, mask, loaded)
-        column.keep(reduction, value, int64(0), mask)
-        if reduction.keep:
-            loaded[reduction.keep] = value
-        if mask is not None:
-            value = let(T.Select(mask, value, tir.wide(tir.float32(identity), lanes)))
-        column.reduced[name] = vmath.horizontal(combine, value)
+    column.reduced |= multiples(rule, size)
+    for reductions in rule.passes:
+        totals = Totals(reductions, lanes)
+        values = column.evaluate(
+            [reduction.formula for reduction in reductions.values()], int64(0), lanes, mask, loaded
+        )
+        column.keep(reductions, values, int64(0), mask)
+        loaded |= {one.keep: value for one, value in zip(reductions.values(), values, strict=True) if one.keep}
+        totals.take(values, mask)
+        column.reduced |= totals.results(vmath.horizontal)
     if outputs := _outputs(rule, numbers=False):
         column.write(outputs, [int64(0)], lanes, mask, loaded=loaded)
     if numbers := _outputs(rule, numbers=True):
         column.write(numbers, [int64(0)], 1)
 
 
-def _reduce_vectors(column, reduction, size, lanes):
-    """Emit a loop that reduces a column of any size, vector by vector; return the resulting number."""
-    combine, identity = COMBINE[reduction.combine]
-    start = tir.wide(tir.float32(identity), lanes)
-    vectors = _at_once([reduction.formula], lanes)
+def _reduce_vectors(column, reductions, size, lanes):
+    """Emit a loop that reduces a column of any size, vector by vector; return the resulting numbers by name."""
+    formulas = [reduction.formula for reduction in reductions.values()]
+    vectors = _at_once(formulas, lanes)
     chains = min(vectors, tuning.cpu(lanes).columns.chains)
-    totals = [tir.Accumulator(lanes, start) for _ in range(chains)]
+    totals = [Totals(reductions, lanes) for _ in range(chains)]
 
     def step(offsets, mask):
-        values = [column.evaluate([reduction.formula], offset, lanes, mask)[0] for offset in offsets]
-        for number, (offset, value) in enumerate(zip(offsets, values, strict=True)):
-            column.keep(reduction, value, offset, mask)
-            if mask is not None:
-                value = let(T.Select(mask, value, start))
-            total = totals[number % chains]
-            total.set(combine(let(total.get()), value))
+        values = [column.evaluate(formulas, offset, lanes, mask) for offset in offsets]
+        for number, (offset, those) in enumerate(zip(offsets, values, strict=True)):
+            column.keep(reductions, those, offset, mask)
+            totals[number % chains].take(those, mask)
 
     unrolled_loop(size, lanes, vectors, step)
-    for other in totals[1:]:
-        totals[0].set(combine(let(totals[0].get()), let(other.get())))
-    return vmath.horizontal(combine, let(totals[0].get()))
+    whole, *others = totals
+    for other in others:
+        whole.take(other.results().values())
+    return whole.results(vmath.horizontal)
 
 
 def cuda(rule):
@@ -254,14 +291,14 @@ def _reduce_with_threads(rule, instruction, size, vectors, numbers):
     there = let(number < instruction.count)
     size = settled(T.Select(there, size, int64(0)))
     column = Column(rule, instruction, settled(T.Select(there, number, int64(0))))
-    for name, reduction in rule.reductions.items():
-        combine, identity = COMBINE[reduction.combine]
-        total = tir.Accumulator(1, tir.float32(identity))
+    column.reduced |= multiples(rule, size)
+    for reductions in rule.passes:
+        totals = Totals(reductions, 1)
         with share_of(lane, sharing, size) as place:
-            (value,) = column.evaluate([reduction.formula], place, 1)
-            column.keep(reduction, value, place)
-            total.set(combine(let(total.get()), value))
-        column.reduced[name] = sums.of_warps(first, together, let(total.get()), combine)
+            values = column.evaluate([reduction.formula for reduction in reductions.values()], place, 1)
+            column.keep(reductions, values, place)
+            totals.take(values)
+        column.reduced |= totals.results(lambda combine, total: sums.of_warps(first, together, total, combine))
     if numbers:
         with tir.when(T.And(there, lane == int64(0))):
             column.write(numbers, [int64(0)], 1, add=add_atomically)

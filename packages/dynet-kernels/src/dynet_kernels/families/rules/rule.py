@@ -150,6 +150,29 @@ class Rule(ByColumns):
         return 2 * self.views.index(name.removeprefix("d")) + 1
 
     @property
+    def multiples(self) -> dict[str, float]:
+        """The sums of a constant, by name. Each is this constant times the size of the column."""
+        sums = {name: one.formula.result for name, one in self.reductions.items() if one.combine == "sum"}
+        return {name: of.arguments[0] for name, of in sums.items() if of.function == "constant"}
+
+    @property
+    def passes(self) -> list[dict[str, Reduction]]:
+        """The other reductions by name, in groups. Those of a group run together, in one loop over the column.
+
+        They read results of earlier groups only.
+        """
+        found: list[dict[str, Reduction]] = []
+        places: dict[str, int] = {}
+        for name, reduction in self.reductions.items():
+            if name in self.multiples:
+                continue
+            places[name] = max((places[read] + 1 for read in reduction.formula.names if read in places), default=0)
+            if places[name] == len(found):
+                found.append({})
+            found[places[name]][name] = reduction
+        return found
+
+    @property
     def reads(self) -> set[str]:
         """The names of the views and gradients that the formulas read."""
         formulas = [*self.outputs.values(), *(reduction.formula for reduction in self.reductions.values())]

@@ -14,6 +14,7 @@ from dynet_core.graph import current
 from dynet_core.op import OPS
 from dynet_core.recorder import FUNCTION_TYPE
 from dynet_kernels import formula as f
+from dynet_kernels.recorder.words import MOST_KEYED
 from dynet_ops.kinds import columnwise, elementwise
 from dynet_ops.testing import draw, record
 
@@ -63,7 +64,7 @@ def test_every_op_of_the_table(op, sample):
         assert python_calls(op.record, *in_order) == []
         assert called == [] or "by_place" in called[0]  # which puts arguments in order
     else:
-        assert called
+        assert called or len(operands) > MOST_KEYED  # lists longer than keys of templates may still be known by length
 
 
 def by_place(function, given, named):

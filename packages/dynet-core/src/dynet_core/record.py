@@ -154,7 +154,6 @@ def many_operands(
     signature_of: SignatureOf,
     as_list: Callable[[Any], Sequence[Expression]] = lambda xs: xs,
     otherwise: Callable | None = None,
-    variadic: bool = False,
 ) -> Callable[[Sequence[Expression]], Expression]:
     """Return the recording function of an op that takes its operands as a list.
 
@@ -164,7 +163,6 @@ def many_operands(
         as_list: turns the argument that the user passed into a list or tuple of expressions.
         otherwise: called first if the operands have new shapes. It records the op and returns the expression, or
             returns None if `signature_of` is to be used.
-        variadic: whether the record stores the number of its operands, because the signature does not fix it.
     """
     known: dict[tuple[Dim, ...], Signature] = {}
 
@@ -178,10 +176,10 @@ def many_operands(
             if otherwise and (result := otherwise(operands)) is not None:
                 return result
             signature = _named(name, signature_of(*key))
-            record.enter(key, signature.at, signature.dim, int(variadic))
+            record.enter(key, signature.at, signature.dim, int(signature.variadic))
             known[key] = signature
         places = [x.at for x in operands]
-        return graph.append(signature, [len(places), *places] if variadic else places)
+        return graph.append(signature, [len(places), *places] if signature.variadic else places)
 
     record = recorder.function("many", record_slowly)
     return record

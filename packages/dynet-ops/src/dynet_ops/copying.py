@@ -18,7 +18,7 @@ from dynet_core.expression import Expression
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels.families.rules import Rule
-from dynet_kernels.layout import SELF
+from dynet_kernels.layout import EACH, EACH_OPERAND, SELF
 from dynet_kernels.table import KERNELS
 
 from .layouts import of_rank, strides_of
@@ -108,6 +108,26 @@ def copies(result: Dim, parts: Sequence[tuple[View, View, Sequence[Loop]]], **fa
         )
     return Signature(result, operands=len({source.source for _, source, _ in parts}), views=views,
                      forward=forward, backward=backward, **facts)  # fmt: skip
+
+
+def copies_of_each(result: Dim, stride: int, loops: Sequence[Loop]) -> Signature:
+    """Return the signature (shape and kernels) of a node that consists of one copy of each operand, all of one shape.
+
+    All operands share one view and one step, so the signature is as small for many operands as for few.
+
+    Args:
+        result: the shape of the node's value.
+        stride: how many floats behind the copy of one operand the copy of the next one starts.
+        loops: the loops that copy one operand. They overwrite each number once.
+    """
+    loops = collapsed(loops)
+    return Signature(
+        result,
+        variadic=True,
+        views=[View(SELF, stride=stride), View(EACH, period=1)],
+        forward=[Step("copy", copy_parameters(0, 2, loops))],
+        backward=[Step("accumulate", copy_parameters(3, 1, loops, backward=True), gradient_of=EACH_OPERAND)],
+    )
 
 
 def copy_of(result: Dim, loops: Sequence[Loop], *, index_scale: int | None = None, offset: int = 0) -> Signature:

@@ -90,7 +90,6 @@ _esum = many_operands(
     lambda *dims: _equal_sum_signature(dims[0].plain, False),
     functools.partial(listed, "esum"),
     lambda xs: None if _have_one_shape(xs) else _broadcast_sum(xs),
-    variadic=True,
 )
 
 

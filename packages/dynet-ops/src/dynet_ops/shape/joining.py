@@ -22,10 +22,21 @@ from dynet_core.recorder import describe
 from dynet_core.signature import Signature, View
 from dynet_kernels.layout import SELF
 
-from ..copying import copies
+from ..copying import copies, copies_of_each
 from ..kinds import by_plain_dims
 from ..layouts import as_first, of_rank
 from ..operands import listed
+
+FEW = 16
+"""In a list of more operands than this, which all have one shape, the operands share a view and a step (kernel call).
+
+So the signature of a list is as small for hundreds of operands as for few. Otherwise each operand has a step of its
+own. The planner then leaves out those steps whose operands need no gradient.
+"""
+
+
+def _share_a_step(dims: Sequence[Dim]) -> bool:
+    return len(dims) > FEW and len(set(dims)) == 1
 
 
 def concatenate_signature(d: int, name: str, *dims: Dim) -> Signature:
@@ -39,16 +50,21 @@ def concatenate_signature(d: int, name: str, *dims: Dim) -> Signature:
     Raises:
         ShapeError: the operands differ in another dimension than d.
     """
-    padded = [of_rank(dim.dims, max(d + 1, as_first(dims))) for dim in dims]
-    first = padded[0]
-    if any(sizes[:d] + sizes[d + 1 :] != first[:d] + first[d + 1 :] for sizes in padded):
+    rank = max(d + 1, as_first(dims))
+    padded = {dim: of_rank(dim.dims, rank) for dim in set(dims)}
+    first = padded[dims[0]]
+    if any(sizes[:d] + sizes[d + 1 :] != first[:d] + first[d + 1 :] for sizes in padded.values()):
         raise ShapeError(f"{name}: dimensions other than {d} differ: operands are {described(dims)}")
     batch = common_batch(name, dims)
-    length = sum(sizes[d] for sizes in padded)
+    length = sum([padded[dim][d] for dim in dims])
     result = Dim.of((*first[:d], length, *first[d + 1 :]), batch)
     before, after = math.prod(first[:d]), math.prod(first[d + 1 :])
+    if _share_a_step(dims):
+        run = before * first[d]
+        return copies_of_each(result, run, [(run, 1, 1), (after * batch, before * length, run)])
     parts, start = [], 0
-    for place, (dim, sizes) in enumerate(zip(dims, padded)):
+    for place, dim in enumerate(dims):
+        sizes = padded[dim]
         run = before * sizes[d]
         loops = [
             (run, 1, 1),
@@ -136,6 +152,8 @@ concatenate = register(
         Sample([((3,), 1), ((5, 1, 1), 2), ((1, 1), 1)], as_list=True),
         Sample([((3, 1), 2), ((5,), 1)], as_list=True),
         Sample([((3,), 1), ((3,), 2)], {"d": 2}, as_list=True),
+        Sample([((3,), 1)] * (FEW + 1), as_list=True),
+        Sample([((2, 3), 2)] * (FEW + 2), as_list=True),
     ],
 )
 concatenate_cols = register(
@@ -147,14 +165,19 @@ concatenate_cols = register(
         Sample([((1,), 1)], as_list=True),
         Sample([((17, 2), 3), ((17, 1), 3)], as_list=True),
         Sample([((3,), 1), ((3, 1, 1), 2), ((3, 2, 1), 1)], as_list=True),
+        Sample([((3,), 1)] * (FEW + 1), as_list=True),
+        Sample([((3, 2), 2)] * (FEW + 1), as_list=True),
     ],
 )
 
 
 def _to_batch_signature(dims: Sequence[Dim]) -> Signature:
-    if any(dim.dims != dims[0].dims for dim in dims):
+    first = dims[0]
+    if any(dim.dims != first.dims for dim in dims):
         raise ShapeError(f"concatenate_to_batch: dimensions differ: operands are {described(dims)}")
-    result = Dim.of(dims[0].dims, sum(dim.batch for dim in dims))
+    result = Dim.of(first.dims, sum([dim.batch for dim in dims]))
+    if _share_a_step(dims):
+        return copies_of_each(result, first.total, [(first.total, 1, 1)])
     parts, start = [], 0
     for place, dim in enumerate(dims):
         parts.append((View(SELF, offset=start), View(place), [(dim.total, 1, 1)]))
@@ -190,6 +213,7 @@ concatenate_to_batch = register(
         Sample([((3, 2), 2), ((3, 2), 1), ((3, 2), 3)], as_list=True),
         Sample([((1,), 1)], as_list=True),
         Sample([((17,), 2), ((17,), 2)], as_list=True),
+        Sample([((3, 2), 2)] * (FEW + 1), as_list=True),
     ],
 )
 

@@ -165,7 +165,7 @@ ROWS = {
         "tests/test_graph_modes: an_input_that_was_taken_back_cannot_be_set"
     ),
     "an expression that `cg_revert` took back": "tests/test_graph_modes: a_revert_takes_back_what_was_recorded",
-    "`dy.Expression()`": "dynet-ops/test_ops_as_objects: no_expression_is_made_by_its_class",
+    "`dy.Expression()`": "dynet-ops/test_ops_as_objects: without_arguments_its_class_makes_a_placeholder",
     "attributes of ops, as in `dy.tanh.mine = 1`": "dynet-ops/test_ops_as_objects: an_op_takes_no_attributes",
     "a name with white space or `#` in a text file": (
         "dynet-core/test_text_format: names_that_the_format_cannot_hold_are_refused"

@@ -1,6 +1,7 @@
 """Ops and expressions as Python sees them: functions and objects that nobody changes."""
 
 import pickle
+import sys
 import typing
 import weakref
 
@@ -9,6 +10,7 @@ import pytest
 import dynet_ops as dy
 from dynet_core import ArgumentTypeError, recorder, renew_cg
 from dynet_core.expression import Expression
+from dynet_core.files.names import ours
 from dynet_core.op import OPS
 from dynet_core.recorder import FUNCTION_TYPE
 
@@ -74,6 +76,14 @@ def test_no_expression_is_made_by_its_class():
     assert (x + x).value() == [2.0, 4.0]
 
 
+def test_files_find_every_operation_by_its_name(monkeypatch):
+    """Also where only this package is imported, and others have modules of the same names."""
+    for module in ("dynet", "_dynet"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    names = [name for name in dy.__all__ if ours(name) is not getattr(dy, name)]
+    assert names == []
+
+
 def test_without_arguments_its_class_makes_a_placeholder():
     """Programs assign one, and replace it later."""
     renew_cg()
@@ -82,6 +92,9 @@ def test_without_arguments_its_class_makes_a_placeholder():
         assert repr(e) == "unfinished Expression"
         for use in (lambda e: e + x, lambda e: x + e, dy.tanh, lambda e: dy.esum([x, e]), lambda e: e[0]):
             with pytest.raises((ArgumentTypeError, AttributeError)):
+                use(e)
+        for use in (lambda e: e.forward(), lambda e: e.gradient()):
+            with pytest.raises(ArgumentTypeError, match="an unfinished Expression stands for no node"):
                 use(e)
     del e
     many = [Expression() for _ in range(1000)]

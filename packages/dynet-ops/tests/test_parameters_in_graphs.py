@@ -235,7 +235,9 @@ def test_several_parameters_at_once_as_in_dynet():
     assert [p.grad_as_array().sum() for p in (W, b, c, table)] == [0, 0, 1, 0]
     assert dy.const_parameter(table[0] * 2.0).value() == 8
     dy.const_parameter(table[0]).backward()
+    dy.parameter(table[0], False).backward()
     assert table.grad_as_array() == 0
+    assert dy.const_parameter(dy.const_parameter(b)).value() == dy.parameter(b.expr(False), False).value() == 2
     for bad in (None, 3, "W", [W, None]):
         with pytest.raises(ArgumentTypeError, match="^parameter: expected Parameters"):
             dy.parameter(W, b, bad)
@@ -245,8 +247,9 @@ def test_several_parameters_at_once_as_in_dynet():
             dy.parameter(bad)
     with pytest.raises(ArgumentTypeError, match="^parameter: update must be True or False, not None"):
         dy.parameter(W, None)
-    with pytest.raises(ArgumentTypeError, match="^parameter: expected Parameters"):
-        dy.parameter(dy.tanh(W), update=False)
+    before = W.grad_as_array()
+    dy.parameter(dy.tanh(W), update=False).backward()
+    assert W.grad_as_array() == before
 
 
 def test_lists_of_parameters_and_expressions_as_in_dynet():

@@ -170,14 +170,14 @@ def test_the_state_of_another_trainer_is_refused(tmp_path):
     adam.steps(0, 3)
     adam.trainer.save(file)
     before = momentum.values()
-    with pytest.raises(FileFormatError, match="holds /AdamTrainer, .*and no /MomentumSGDTrainer"):
+    with pytest.raises(FileFormatError, match="holds no state of MomentumSGDTrainer: it has /AdamTrainer, "):
         momentum.trainer.populate(file)
     other = Training("AdamTrainer")
     other.model.add_parameters(2)
     with pytest.raises(FileFormatError, match="its parameters differ"):
         other.trainer.populate(file)
     adam.model.save(file)
-    with pytest.raises(FileFormatError, match="no /AdamTrainer"):
+    with pytest.raises(FileFormatError, match="holds no state of AdamTrainer: it has "):
         adam.trainer.populate(file)
     assert momentum.values() == before
 

@@ -5,7 +5,7 @@ from networks import HIDDEN, INPUT
 
 import dynet_core
 import dynet_rnn as rnn
-from dynet_core import ArgumentError, ParameterCollection
+from dynet_core import ArgumentError, ArgumentTypeError, ParameterCollection
 
 SHORT, LONG = (1, INPUT, HIDDEN), (1, INPUT, HIDDEN, False, 1.0)
 SPECS = {
@@ -61,3 +61,10 @@ def test_what_coupled_gates_do_not_have_is_refused_by_name(kind, rest, message, 
         with pytest.raises(ArgumentError, match=f"{kind.__name__}: .*{message}.*VanillaLSTMBuilder"):
             make(model)
         assert model.parameter_count() == 0
+
+
+def test_a_file_makes_no_builders_of_classes_that_are_none():
+    """A file may name any class of the library in the place of the class of a network's builders."""
+    for kind in (ArgumentError, dict, ParameterCollection):
+        with pytest.raises(ArgumentTypeError, match=f"BiRNNBuilder: {kind.__name__} is no class of builders"):
+            rnn.BiRNNBuilder.from_spec((1, INPUT, 4, kind, None), ParameterCollection())

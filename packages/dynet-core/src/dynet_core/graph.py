@@ -22,7 +22,7 @@ from .checks import checked_flag
 from .dim import Dim
 from .encode import TABLE
 from .engine import Engine
-from .errors import GradientError, StaleExpressionError
+from .errors import ArgumentTypeError, GradientError, StaleExpressionError
 from .expression import GRAPH_OF_NODE, Expression, Operations
 from .memory import Block, floats_at
 from .nodes import InputIndex, nodes_of
@@ -100,6 +100,10 @@ class Graph:
         if version in (self.records.version, ANY_GRAPH):
             return True
         return self.watch is not None and x.at < self.watch.past_versions.count(version)
+
+    def _had_version(self, version: int) -> bool:
+        """Return whether this is the graph's version, or was before a `cg_revert`. Its nodes may be there."""
+        return version == self.records.version or (self.watch is not None and version in self.watch.past_versions)
 
     def check_thread(self) -> None:
         """Raise StaleExpressionError if this is another thread's graph.
@@ -272,7 +276,13 @@ _graphs: list[weakref.ref[Graph]] = []  # the graphs of all threads
 
 
 def refuse(x: Operations) -> NoReturn:
-    """Raise StaleExpressionError for an expression that is not in this thread's graph. The message says why."""
+    """Raise StaleExpressionError for an expression that is not in this thread's graph. The message says why.
+
+    Raises:
+        ArgumentTypeError: the expression never stood for a node.
+    """
+    if x.version == NO_NODE:
+        raise ArgumentTypeError(f"an unfinished {type(x).__name__} stands for no node, as results of operations do")
     graph = current()
     if graph.watch is not None and x.version in graph.watch.past_versions:
         raise StaleExpressionError(is_taken_back(x.version))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 import warnings
 from collections.abc import Callable
+from numbers import Real
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -199,7 +200,7 @@ class Refusals(Hints):
 
         Without this method, numpy would treat an expression as an array of one object: `numpy.argmax` would return 0.
         """
-        if function is np.dot and not named and all(isinstance(x, (Refusals, int, float)) for x in arguments):
+        if function is np.dot and not named and all(isinstance(x, (Refusals, Real)) for x in arguments):
             return operator.mul(*arguments)
         if any(isinstance(x, Refusals) and not x._gives_numbers for x in (*arguments, *named.values())):
             raise ArgumentTypeError(self._is_no_array(function.__name__, ".npvalue()"))

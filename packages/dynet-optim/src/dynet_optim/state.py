@@ -155,8 +155,8 @@ def load(
     own = tensors.pop(f"/{name}", None)
     expected = {state.name: (state.lookup, state.dims) for state, _ in states}
     if own is None:
-        held = ", ".join(list(tensors)[:3]) or "nothing"
-        raise FileFormatError(f"{fname} is not the state of a {name}: it holds {held}, and no /{name}")
+        held = ", ".join([*list(tensors)[:3], *["..."] * (len(tensors) > 3)]) or "nothing"
+        raise FileFormatError(f"{fname} holds no state of {name}: it has {held}")
     if {name: (tensor.lookup, tensor.dims) for name, tensor in tensors.items()} != expected:
         raise FileFormatError(f"{fname} is not the state of this {name}: its parameters differ")
     if own.dims != (3 * (len(numbers) + 4),) or not np.isfinite(own.values).all():

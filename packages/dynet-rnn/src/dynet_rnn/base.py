@@ -129,7 +129,7 @@ class LayersBuilder(Hinted):
         Raises:
             ArgumentError: `initial_state` has not been called in the current graph. (ArgumentError is a ValueError.)
         """
-        if self._run is None or self._run.version != current().version():
+        if self._run is None or not self._run.is_current():
             raise ArgumentError(f"get_parameter_expressions: call initial_state of this {self.whoami()} first")
         return [layer[: self._listed] for layer in self._run.expressions]
 
@@ -240,7 +240,8 @@ class _RNNBuilder(LayersBuilder):
     def _set_rates(self, rates: tuple[float, ...]) -> None:
         self._rates, self._start = rates, None
         if self._run is not None:
-            self._run.plain, self._run.masks = self._is_plain(), None
+            self._run.plain = self._is_plain()
+            self._run.masks_drawn.clear()
 
     def advance(self, state: RNNState, x: Expression) -> RNNState:
         """Read the input x, with dropout, and return the new state.
@@ -249,7 +250,7 @@ class _RNNBuilder(LayersBuilder):
             state: the state before this step.
             x: the input. `RNNState.add_input`, which calls this method if `_is_plain` returns False, has checked it.
         """
-        run, values = state._run, len(self._cell.state)
+        run, graph, values = state._run, state.pinned(), len(self._cell.state)
         places, batches = [], []
         for k, previous in enumerate(state._form.previous):
             x, operands = self._drop_input(run, k, x), state.operands(k)
@@ -257,7 +258,7 @@ class _RNNBuilder(LayersBuilder):
                 operands = operands * values
                 previous = tuple([(previous, value * run.layers.hidden * previous) for value in range(values)])
             before = self._drop_state(state, k, list(zip(previous, operands)))
-            x = run.layers.record(state.pinned(), k, x, before, state._form.ranks[k])
+            x = run.layers.record(graph, k, x, before, state._form.ranks[k])
             places.append(x.at)
             batches.append(x.type.batch)
         form = run.layers.form(tuple(batches), state._form.ranks)

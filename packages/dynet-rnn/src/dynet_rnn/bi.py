@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from dynet_core.annotations import Index, Number
-from dynet_core.errors import ArgumentError
+from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
 from dynet_core.parameter import ParameterCollection
 from dynet_ops.operands import checked_size
@@ -84,6 +84,8 @@ class BiRNNBuilder:
             model: the collection that gets the parameters of new builders.
         """
         layers, input_dim, hidden_dim, factory, pairs = spec
+        if isinstance(factory, type) and not hasattr(factory, "initial_state"):  # a file may name any class of ours
+            raise ArgumentTypeError(f"BiRNNBuilder: {factory.__name__} is no class of builders")
         return cls(layers, input_dim, hidden_dim, model, factory, pairs)
 
     def whoami(self) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 from dynet_core.annotations import Index, Number
 from dynet_core.dim import checked_batch
 from dynet_core.expression import Expression
-from dynet_core.graph import current
 from dynet_ops.elementwise.arithmetic import cmult
 from dynet_ops.input.constants import ones
 from dynet_ops.random.dropouts import checked_probability, dropout
@@ -51,11 +50,11 @@ class Variational(_RNNBuilder):
             batch_size: the batch size of the masks. With 1, all batch elements share a mask.
         """
         batch = checked_batch("set_dropout_masks", batch_size)
-        if self._run is not None and self._run.version == current().version():
+        if self._run is not None and self._run.is_current():
             self._draw_masks(self._run, batch)
 
     def _draw_masks(self, run: Run, batch: int) -> list[list[Expression | None]]:
-        """Draw the masks of a sequence, keep them in `run.masks`, and return them.
+        """Draw the masks of a sequence, make them `run.masks`, and return them.
 
         For each layer there is a mask for the input, then one for h, and in some networks one for c. A mask is None if
         its dropout rate is 0.
@@ -65,17 +64,18 @@ class Variational(_RNNBuilder):
             batch: the batch size of the masks.
         """
         layers, size, hidden, *_ = self._spec
-        run.masks = [
+        masks = [
             [
                 dropout(ones((size if k == value == 0 else hidden,), batch), rate) if rate else None
                 for value, rate in enumerate(self._rates)
             ]
             for k in range(layers)
         ]
-        return run.masks
+        run.masks_drawn.append(masks)
+        return masks
 
     def _drop_input(self, run: Run, k: int, x: Expression) -> Expression:
-        return _masked(x, (run.drawn_masks() or self._draw_masks(run, x.type.batch))[k][0])
+        return _masked(x, (run.masks or self._draw_masks(run, x.type.batch))[k][0])
 
     def _drop_h(self, run: Run, k: int, h: Expression) -> Expression:
         """Return h, the previous output of layer k, after dropout.

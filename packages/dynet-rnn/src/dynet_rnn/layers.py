@@ -18,6 +18,7 @@ from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
 from dynet_core.pinned_graph import PinnedGraph
+from dynet_core.recorder import ANY_GRAPH
 from dynet_ops.layouts import of_rank
 from dynet_ops.network.cell_description import Cell
 from dynet_ops.network.cells import Previous, sequence_signature
@@ -34,6 +35,7 @@ class Layers:
             for one gate, or for several, one below the other.
         weights: for each layer, the parameters that are applied to the previous state.
         hidden: the size of h, the output of a layer.
+        computed: those of `inputs` and `weights` that are no parameters, but nodes that compute them.
         forms: the results of `form` so far, by its arguments.
     """
 
@@ -42,6 +44,7 @@ class Layers:
         self.inputs: list[list[Expression]] = inputs
         self.weights: list[list[Expression]] = weights
         self.hidden: int = sum(len(bias) for bias in inputs[0][::2]) // len(cell.gates)
+        self.computed: list[Expression] = [x for layer in (*inputs, *weights) for x in layer if x.version != ANY_GRAPH]
         self.forms: dict[tuple[tuple[Previous, ...], tuple[int, ...]], Form] = {}
 
     def __len__(self) -> int:

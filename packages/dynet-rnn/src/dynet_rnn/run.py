@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dynet_core.expression import Expression
-from dynet_core.graph import Graph, refuse
+from dynet_core.graph import Graph, current, refuse
 from dynet_core.pinned_graph import PinnedGraph
 
 from .layers import Layers
@@ -22,17 +22,16 @@ class Run:
         layers: the parameters of the layers in the order in which the cell reads them.
         expressions: the parameters of each layer as expressions, in the builder's order.
         plain: whether a step computes only the cell of each layer, without dropout and layer normalisation.
-        masks: the masks of each layer, in networks whose dropout uses the same masks at all steps. A mask is a vector
-            of random factors. None means that they have not been drawn, or that the network draws new ones each step.
+        masks_drawn: all that `masks` has been, the newest last.
     """
 
-    __slots__ = ("builder", "expressions", "graph", "layers", "masks", "plain", "version")
+    __slots__ = ("builder", "expressions", "graph", "layers", "masks_drawn", "plain", "version")
 
     builder: Any  # a `state.Builder`
     expressions: list[list[Expression]]
     graph: Graph
     layers: Layers
-    masks: list[list[Expression | None]] | None
+    masks_drawn: list[list[list[Expression | None]]]
     plain: bool
     version: int
 
@@ -47,7 +46,7 @@ class Run:
         self.builder, self.layers, self.plain = builder, layers, plain
         self.graph, self.version = graph, graph.version()
         self.expressions = expressions
-        self.masks = None
+        self.masks_drawn = []
 
     def pinned(self, version: int, places: Sequence[int], vectors: Iterable[Expression]) -> PinnedGraph:
         """Return the graph, to which nodes can be added, after checking that it still has all nodes of a state.
@@ -62,12 +61,25 @@ class Run:
         """
         graph = PinnedGraph.as_of(self.graph, version, places)
         if self.graph.watch is not None:
-            for x in (*vectors, *[x for layer in (*self.layers.inputs, *self.layers.weights) for x in layer]):
+            for x in (*vectors, *self.layers.computed):
                 if not self.graph.holds(x):
                     refuse(x)
         return graph
 
-    def drawn_masks(self) -> list[list[Expression | None]] | None:
-        """Return `masks`; None if there are none, or if `cg_revert` has removed them."""
-        held = all(mask is None or self.graph.holds(mask) for layer in self.masks or () for mask in layer)
-        return self.masks if held else None
+    def is_current(self) -> bool:
+        """Return whether the graph is this thread's, and has not been renewed since `initial_state`."""
+        return self.graph is current() and self.graph._had_version(self.version)
+
+    @property
+    def masks(self) -> list[list[Expression | None]] | None:
+        """The masks of each layer, in networks whose dropout uses the same masks at all steps.
+
+        A mask is a vector of random factors. These are the masks that were drawn last, without those that `cg_revert`
+        has removed. None means that there are none, or that the network draws new ones each step.
+        """
+        drawn, holds = self.masks_drawn, self.graph.holds
+        while drawn and not (
+            self.graph.watch is None or all(mask is None or holds(mask) for layer in drawn[-1] for mask in layer)
+        ):
+            drawn.pop()
+        return drawn[-1] if drawn else None

@@ -274,11 +274,13 @@ class RNNState(Hinted):
         if known is None:
             known = self._vectors = [None] * len(self._run.layers.cell.state)  # type: ignore
         found = known[value]
-        if found is None or (self._places is not None and not all(map(self._run.graph.holds, found))):
-            graph, form = self.pinned(), self._form
+        graph = self._run.graph
+        may_be_gone = graph.watch is not None and self._places is not None
+        if found is None or (may_be_gone and not all(map(graph.holds, found))):
+            pinned, form = self.pinned(), self._form
             found = tuple(
                 [
-                    append(graph, place_in(dim, value * dim.total), [place]) if value else graph.node(place, dim)
+                    append(pinned, place_in(dim, value * dim.total), [place]) if value else pinned.node(place, dim)
                     for place, dim in zip(self._places, form.dims)  # type: ignore[arg-type]
                 ]
             )

@@ -60,6 +60,10 @@ class Run:
         """
         return PinnedGraph.as_of(self._graph, self.version if version is None else version, places)
 
+    def is_current(self) -> bool:
+        """Return whether the graph is this thread's, and has not been renewed since `initial_state`."""
+        return self._graph is current() and self._graph._had_version(self.version)
+
     def absent(self) -> int:
         """Return the number of a graph node of zeros, the state of an absent child. Add this node if there is none."""
         if self._nothing is None or not self._graph.holds(self._nothing):

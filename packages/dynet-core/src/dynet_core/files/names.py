@@ -1,7 +1,7 @@
 """Find what the names in a `.meta` file refer to, and refuse those that the user does not allow.
 
 A pickle names classes and functions, which Python's own reader would call to make objects. A `.meta` file may name
-plain data types of Python and numpy, builders and operations of this library, and classes that the user allows. They
+plain data types of Python and numpy, classes and operations of this library, and classes that the user allows. They
 are looked up in tables and in modules that are already imported. Nothing is imported, and nothing found by a name is
 called: the modules `plain_data`, `numpy_data` and `instances` make the objects instead.
 """
@@ -258,12 +258,12 @@ def explanation(refused: Mapping[str, str]) -> str:
 
 
 def ours(name: str) -> Any:
-    """Return what the library's imported modules have under a name: a builder, an operation or another object.
+    """Return what the library's imported modules have under a name: a class, an operation or another object.
 
-    Return None if they have nothing under this name.
+    Return None if they have nothing under this name, or only modules of theirs.
     """
-    modules = [sys.modules[module] for module in (*OURS, OPS) if module in sys.modules]
-    return next((vars(module)[name] for module in modules if name in vars(module)), None)
+    found = [vars(sys.modules[module]).get(name) for module in (*OURS, OPS) if module in sys.modules]
+    return next((one for one in found if one is not None and not is_a(one, types.ModuleType)), None)
 
 
 def is_op(found: Any) -> bool:

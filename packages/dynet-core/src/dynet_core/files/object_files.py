@@ -70,8 +70,8 @@ def load(basename: Path, params: Collection, *, allow: Allow = ()) -> list[Any]:
     Loading imports nothing. Without `allow`, a file can make it call one method, `from_spec`, and only of the library's
     builders and of classes in modules that are already imported. Specs may then contain plain data of Python and numpy:
     numbers, strings, bytes, lists, tuples, sets, dicts (also OrderedDict, Counter and defaultdict), deques, ranges,
-    slices, numpy's arrays and numbers. They may also contain operations of the library, and the objects in which
-    argparse and optparse return a program's options.
+    slices, numpy's arrays and numbers. They may also name classes and operations of the library, and contain the
+    objects in which argparse and optparse return a program's options.
 
     `allow` permits objects of other classes. `object.__new__` makes them, and then their attributes and slots are set;
     `__init__` is not run. You can also allow named tuples, enumerations (except combined flags), classes derived from

@@ -259,7 +259,8 @@ class NumpyInitializer(PyInitializer):
     """Copies the values of an array. For a lookup parameter, the first dimension of the array counts the rows.
 
     Args:
-        array: real numbers, in an array or in lists, with the parameter's shape. Dimensions of size 1 do not count.
+        array: real numbers, in an array or in lists, with the parameter's shape. Dimensions of size 1 do not count,
+            but for the rows of a lookup parameter.
 
     Raises:
         InitializerError: `array` is not an array of real numbers, a value is too large for float32, or the parameter

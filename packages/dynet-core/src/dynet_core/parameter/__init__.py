@@ -42,7 +42,7 @@ def parameter(p: Expression | list[Any] | tuple[Any, ...], update: Any = True, *
 
     Parameters are expressions already, so this function is needed only for update=False. (In DyNet 1 it was always
     needed.) `parameter(W, b)` returns a tuple of expressions, as in DyNet 2.1. `parameter([W, b])` returns a list, and
-    `parameter((W, b))` a tuple. An expression that is not a parameter is returned as it is.
+    `parameter((W, b))` a tuple. An expression that is not a parameter is returned as it is, if update is True.
 
     >>> W = dy.Model().parameters_from_numpy([1, 2])
     >>> dy.parameter(W).value()
@@ -58,10 +58,8 @@ def parameter(p: Expression | list[Any] | tuple[Any, ...], update: Any = True, *
 
 
 def _expressions(p: Any, update: bool = True) -> Any:
-    if isinstance(p, Trained):
-        return p.expr(update)
-    if isinstance(p, Expression) and update:
-        return p
+    if isinstance(p, Expression):
+        return p if update else _fixed("parameter", p)
     if isinstance(p, (list, tuple)):
         found = [_expressions(each, update) for each in p]
         return found if isinstance(p, list) else tuple(found)
@@ -81,11 +79,15 @@ def const_parameter(p: Expression, *more: Expression) -> Any:
     >>> dy.const_parameter(W).value()
     [1.0, 2.0]
     """
-    found = [
-        _without_gradient(each) if type(each) is Expression else _checked("const_parameter", each).expr(False)
-        for each in (p, *more)
-    ]
+    found = [_fixed("const_parameter", each) for each in (p, *more)]
     return found if more else found[0]
+
+
+def _fixed(name: str, p: Any) -> Expression:
+    """Return what is given to the function `name` as an expression without a gradient."""
+    if isinstance(p, Expression) and not isinstance(p, Trained):
+        return p if isinstance(p, Constant) else _without_gradient(p)
+    return _checked(name, p).expr(False)
 
 
 _without_gradient = one_operand("const_parameter", apart)
@@ -94,4 +96,4 @@ _without_gradient = one_operand("const_parameter", apart)
 def _checked(name: str, p: object) -> Trained:
     if isinstance(p, Trained):
         return p
-    raise ArgumentTypeError(f"{name}: expected Parameters or LookupParameters, got {type(p).__name__}")
+    raise ArgumentTypeError(f"{name}: expected Parameters, LookupParameters or an expression, got {type(p).__name__}")

@@ -26,7 +26,7 @@ INTERNAL = {
         "input_index", "invalidate", "node", "node_count", "number", "records", "replace_input", "start_of",
         "values", "watch",
     },
-    "RNNState": {"is_plain", "made", "of", "operands", "read", "start", "vectors", "with_vectors"},
+    "RNNState": {"is_plain", "made", "of", "operands", "pinned", "read", "start", "vectors", "with_vectors"},
     "VanillaLSTMBuilder": {"advance"},
     "NaryTreeLSTMBuilder": {"check_count", "signature", "takes_gaps"},
     "AdamTrainer": {"rule"},

@@ -41,7 +41,7 @@ WRONG += [
     (lambda: dy.inputTensor([[1.0]], batched=None), ArgumentTypeError, "inputTensor", "batched", "None"),
     (lambda: dy.sparse_inputTensor([[0]], [1.0], (2,), 7), ArgumentTypeError, "sparse_inputTensor", "batched", "7"),
     (lambda: dy.lookup(table(), 0, update="no"), ArgumentTypeError, "lookup", "update", "'no'"),
-    (lambda: dy.lookup_batch(table(), [0], update=None), ArgumentTypeError, "lookup", "update", "None"),
+    (lambda: dy.lookup_batch(table(), [0], update="no"), ArgumentTypeError, "lookup", "update", "no"),
     (lambda: table().set_updated("no"), ArgumentTypeError, "set_updated", "'no'"),
     (lambda: vector(1).value(recalculate="no"), ArgumentTypeError, "recalculate", "'no'"),
     (lambda: vector(1).npvalue(recalculate=None), ArgumentTypeError, "recalculate", "None"),

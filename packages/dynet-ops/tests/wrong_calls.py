@@ -317,7 +317,7 @@ WRONG = [
     (lambda: dy.inputTensorTranspose("abc", (3,)), ArgumentTypeError, "inputTensorTranspose", "abc"),
     (lambda: dy.inputTensorTranspose([1, 2], batch_size=0), ArgumentError, "inputTensorTranspose", "batch_size"),
     (lambda: dy.const_parameter(None), ArgumentTypeError, "const_parameter", "None"),
-    (lambda: dy.const_parameter(vector()), ArgumentTypeError, "const_parameter"),
+    (lambda: dy.const_parameter([vector()]), ArgumentTypeError, "const_parameter", "list"),
     (lambda: dy.to_device(vector(), "GPU:0"), DeviceError, "to_device", "'GPU:0'", "'CPU'"),
     (lambda: dy.to_device(vector(), None), ArgumentTypeError, "to_device", "NoneType"),
     (lambda: dy.to_device(None, "CPU"), ArgumentTypeError, "to_device", "None"),

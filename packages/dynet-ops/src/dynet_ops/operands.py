@@ -7,6 +7,7 @@ In all of these functions, `name` is the name of the op, and `what` the name of 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,6 @@ def checked_pair(name: str, what: str, values) -> tuple[int, int]:
     """
     if not is_list(values):
         raise ArgumentTypeError(f"{name}: {what} must be two ints, not {values!r:.60}")
-    if len(values) < 2 or any(checked_size(name, what, value) != 1 for value in values[2:]):
+    if len(values) < 2 or not all(isinstance(value, Real) and value == 1 for value in values[2:]):
         raise ArgumentError(f"{name}: {what} must be two ints, got {len(values)}: {values!r:.60}")
     return checked_size(name, what, values[0]), checked_size(name, what, values[1])

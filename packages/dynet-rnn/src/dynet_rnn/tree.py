@@ -92,7 +92,7 @@ class TreeState:
         self._run, self._places, self._batch, self._children = run, places, batch, children
         self._version = run._graph.version() if places else run.version
 
-    def pinned(self) -> PinnedGraph:
+    def _pinned(self) -> PinnedGraph:
         """Return the graph, to which nodes can be added. Raise StaleExpressionError if nodes of the state are gone."""
         return self._run.pinned(self._version, self._places)
 
@@ -111,7 +111,7 @@ class TreeState:
         """
         run = self._run
         given = ((self,) if self._places else ()) if children is None else tuple(children)
-        graph = self.pinned()
+        graph = self._pinned()
         if x is not None and graph_of("add_input", (x,)).graph is not graph.graph or graph.graph is not current():
             raise StaleExpressionError("add_input: the input and the state belong to different threads' graphs")
         for number, one in enumerate(given):
@@ -150,13 +150,13 @@ class TreeState:
 
     def h(self) -> tuple[Expression, ...]:
         """Return h of each layer, first layer first; () for the initial state."""
-        graph, dim = self.pinned(), self._dim()
+        graph, dim = self._pinned(), self._dim()
         return tuple([graph.node(place, dim) for place in self._places])
 
     def s(self) -> tuple[Expression, ...]:
         """Return all vectors of the state: c of each layer, then h of each layer; () for the initial state."""
         dim = self._dim()
-        c = [append(self.pinned(), place_in(dim, dim.total), [place]) for place in self._places]
+        c = [append(self._pinned(), place_in(dim, dim.total), [place]) for place in self._places]
         return (*c, *self.h())
 
     def children(self) -> tuple[TreeState | None, ...]:
@@ -179,7 +179,7 @@ def _check_child(run: Run, number: int, child: object) -> None:
         raise ArgumentTypeError(f"add_input: child {number} must be a TreeState, not {type(child).__name__}")
     if child._run.builder is not builder:
         raise ArgumentError(f"add_input: child {number} is a state of another {child._run.builder.whoami()}")
-    if child.pinned().graph is not run.pinned().graph:
+    if child._pinned().graph is not run.pinned().graph:
         raise StaleExpressionError(f"add_input: child {number} belongs to another thread's graph")
     if not child._places:
         raise ArgumentError(f"add_input: child {number} is the initial state, which is no node")

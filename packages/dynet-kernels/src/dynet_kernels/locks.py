@@ -10,7 +10,7 @@ import os
 import threading
 import weakref
 
-_made: weakref.WeakSet[threading.RLock] = weakref.WeakSet()  # type: ignore[type-arg]  # no type but in annotations
+_made: weakref.WeakSet[threading.RLock] = weakref.WeakSet()  # type: ignore[type-arg]  # RLock is a class only to type checkers
 
 
 def new_lock() -> threading.RLock:

@@ -22,7 +22,7 @@ class Run:
         layers: the parameters of the layers in the order in which the cell reads them.
         expressions: the parameters of each layer as expressions, in the builder's order.
         plain: whether a step computes only the cell of each layer, without dropout and layer normalisation.
-        masks_drawn: all that `masks` has been, the newest last.
+        masks_drawn: all masks that have been drawn, the newest last; see `masks`.
     """
 
     __slots__ = ("builder", "expressions", "graph", "layers", "masks_drawn", "plain", "version")
@@ -77,9 +77,8 @@ class Run:
         A mask is a vector of random factors. These are the masks that were drawn last, without those that `cg_revert`
         has removed. None means that there are none, or that the network draws new ones each step.
         """
-        drawn, holds = self.masks_drawn, self.graph.holds
-        while drawn and not (
-            self.graph.watch is None or all(mask is None or holds(mask) for layer in drawn[-1] for mask in layer)
-        ):
-            drawn.pop()
-        return drawn[-1] if drawn else None
+        graph = self.graph
+        for masks in reversed(self.masks_drawn):
+            if graph.watch is None or all(mask is None or graph.holds(mask) for layer in masks for mask in layer):
+                return masks
+        return None

@@ -116,6 +116,32 @@ def test_the_deviation_of_masked_elements_is_that_of_the_others():
     assert dx[:3] == pytest.approx((some - some.mean()) / (3 * some.std()), rel=1e-5)
 
 
+@settings(deadline=None, max_examples=100)
+@given(st.floats(-(2**50), 2**50, width=32), st.integers(1, 40), st.integers(0, 9), st.booleans())
+@example(0.1, 3, 2, False)
+@example(123.456, 7, 1, True)
+def test_the_deviation_of_equal_masked_elements_is_as_good_as_zero(constant, count, padding, strided):
+    """The padding takes no part in it, and gets no gradient. Without padding, the deviation is exactly 0."""
+    x = np.zeros((count + padding, 2), np.float32)
+    x[:count] = constant
+    renew_cg()
+    x = dy.inputTensor(x.T if strided else x)
+    y = dy.std_dim(x, [1 if strided else 0], False, n=count)
+    dy.sum_elems(y).backward(full=True)
+    dx = x.gradient().T if strided else x.gradient()
+    rounding = 1.2e-7 * count * abs(constant) if padding else 0
+    assert (value_of(y) <= rounding).all()
+    assert not dx[count:].any() and (abs(dx) <= 1).all()
+
+
+def test_the_deviation_of_masked_elements_counts_zeros_that_are_no_padding():
+    x = np.array([1.0, 0.0, 4.0, 0.0, 0.0, 0.0], np.float32)
+    y, dx = with_gradient(lambda x: dy.std_dim(x, [0], False, n=4), x)
+    some = x[:4]
+    assert y == pytest.approx(some.std(), rel=1e-6)
+    assert dx[:4] == pytest.approx((some - some.mean()) / (4 * some.std()), rel=1e-5)
+
+
 def test_any_dimensions_of_any_tensor():
     """Every choice of dimensions of a tensor in a batch, against numpy."""
     array = np.random.default_rng(0).uniform(-1, 1, (2, 3, 2, 2, 3)).astype(np.float32)

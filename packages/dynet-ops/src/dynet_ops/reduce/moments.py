@@ -108,26 +108,48 @@ def _deviation(x, n):
     return np.sqrt(((x - x.sum() / n) ** 2).sum() / n + (n - len(x)) / n * (x.sum() / n) ** 2)
 
 
+# The gradients of both formulas are stated, because automatic derivation would divide by 0 if all elements are equal.
+# It would also compute terms with the derivative of the mean, although these add up to 0.
+
+
 @columnwise(
-    gradients={
-        # The gradient is stated, because automatic derivation would divide by 0 if all elements are equal. It would
-        # also compute terms with the derivative of the mean, although these add up to 0.
-        "x": lambda x, y, dy, share: f.where(f.equal(y, 0), 0, dy * share / y * (x - f.sum(x) * share))
-    },
+    gradients={"x": lambda x, y, dy, share: f.where(f.equal(y, 0), 0, dy * share / y * (x - f.sum(x) * share))},
     reference=_deviation,
 )
-def std(x: Expression, share: Number, absent: Number):
+def std(x: Expression, share: Number):
+    """Return the formula for the standard deviation of a column x of n elements. `share` is 1 / n."""
+    mean = f.sum(x) * share
+    root = f.sqrt(f.sum((x - mean) * (x - mean)) * share)
+    return f.where(f.equal(differences(x), 0), 0, root)
+
+
+def _zeros(x, absent):
+    """Return the formula for how many of the n elements that count are 0. All other zeros are padding."""
+    return f.maximum(f.sum(f.where(f.equal(x, 0), 1, 0)) + absent, 0)
+
+
+def _padded_gradient(x, y, dy, share, absent):
+    """Return the formula for dx. If no zero counts, all zeros are padding, and their dx is 0."""
+    is_padding = f.equal(f.absolute(x) + _zeros(x, absent), 0)
+    return f.where(f.equal(y, 0), 0, f.where(is_padding, 0, dy * share / y * (x - f.sum(x) * share)))
+
+
+@columnwise(gradients={"x": _padded_gradient}, reference=_deviation)
+def padded_std(x: Expression, share: Number, absent: Number):
     """Return the formula for the standard deviation of n elements of a column x. All its other elements must be 0.
 
-    `share` is 1 / n. `absent` is n minus the number of all elements: -2 if two elements are padding with zeros. Each of
-    these adds (0 - mean)^2 to the sum of squares. The term absent * mean^2 takes this away again.
+    `share` is 1 / n. `absent` is n minus the number of all elements: -2 if two elements are padding with zeros. Zeros
+    are counted. If the squares of all zeros were added, and those of the padding subtracted again, rounding would leave
+    noise, or a negative sum.
     """
     mean = f.sum(x) * share
-    root = f.sqrt((f.sum((x - mean) * (x - mean)) + absent * mean * mean) * share)
+    squares = f.sum(f.where(f.equal(x, 0), 0, (x - mean) * (x - mean)))
+    root = f.sqrt((squares + _zeros(x, absent) * mean * mean) * share)
     return f.where(f.equal(differences(x) + f.absolute(absent), 0), 0, root)
 
 
-_std = Along(std, constants=lambda n, count: (1 / n, n - count))
+_std = Along(std, constants=share)
+_padded_std = Along(padded_std, constants=lambda n, count: (1 / n, n - count))
 
 
 @_std.op(DIMENSIONS, [*DIMENSIONS.samples, *N_SAMPLES])
@@ -148,7 +170,8 @@ def std_dim(x: Expression, d: Dims = (0,), b: bool = False, n: Index = 0) -> Exp
     >>> std_dim(inputVector([1, 3, 0, 0]), [0], False, n=2).value()
     1.0
     """
-    return _std.dimensions("std_dim", x, d, b, n)
+    along = _std if isinstance(n, int) and n == 0 else _padded_std
+    return along.dimensions("std_dim", x, d, b, n)
 
 
 @_std.op(ELEMENTS)

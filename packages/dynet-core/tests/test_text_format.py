@@ -60,6 +60,21 @@ def test_infinities_as_dynet_writes_them_are_read(tmp_path):
     np.testing.assert_array_equal(value, [[1, np.nan], [np.inf, 4]])
 
 
+def test_a_table_of_numbers_may_have_one_dimension_as_dynet_writes_it(tmp_path):
+    file = tmp_path / "model"
+    file.write_text("#LookupParameter# /_0 {3} 49 ZERO_GRAD\n+1.00000000e+00 +2.00000000e+00 +3.00000000e+00 \n")
+    model = ParameterCollection()
+    table = model.add_lookup_parameters((3,))
+    model.populate(file)
+    assert table.as_array().tolist() == [[1], [2], [3]]
+    again = ParameterCollection()
+    assert again.load_lookup_param(file, "/_0").as_array().tolist() == [[1], [2], [3]]
+    with pytest.raises(FileFormatError, match=r"\(3, 1\) in the file, \(3, 2\) in the model"):
+        other = ParameterCollection()
+        other.add_lookup_parameters((3, 2))
+        other.populate(file)
+
+
 @pytest.mark.parametrize(
     "old, new",
     [

@@ -129,6 +129,8 @@ class TextReader(Reader):
         except UnicodeDecodeError:
             raise self._error(start, f"{_shown(found['name'])} is no name") from None
         lookup, frozen = found["kind"] == b"LookupParameter", found["frozen"] is not None
+        if lookup and len(dims) == 1:  # DyNet writes this for rows of one number without dimensions; ours have one
+            dims = (1, *dims)
         return Entry(lookup, name, dims, gradient, self.file.tell(), frozen), size
 
     def _error(self, position: int, reason: str) -> FileFormatError:

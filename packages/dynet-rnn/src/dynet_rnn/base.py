@@ -25,7 +25,7 @@ from dynet_ops.operands import checked_size
 from dynet_ops.random.dropouts import checked_probability
 
 from .layers import Layers
-from .run import Run
+from .run import SequenceRun
 from .state import RNNState
 
 
@@ -55,7 +55,7 @@ class LayersBuilder(Hinted):
     _listed: int | None = None  # how many parameters of a layer `get_parameters` lists, from the first on; None: all
     _rates: tuple[float, ...] = ()  # the dropout rates; the subclass decides what each of them applies to
     _spec: tuple[Any, ...] = ()
-    _run: Any = None  # the `Run` object of the states from the last call of `initial_state`; None before the first
+    _run: Any = None  # the `Run` of the states from the last call of `initial_state`; None before the first
 
     def __init__(self, layers: Index, input_dim: Index, hidden_dim: Index, model: ParameterCollection):
         name = self.whoami()
@@ -160,7 +160,7 @@ class _RNNBuilder(LayersBuilder):
     def __init__(self, layers: Index, input_dim: Index, hidden_dim: Index, model: ParameterCollection):
         super().__init__(layers, input_dim, hidden_dim, model)
         self._known: dict[bool, tuple[list[list[Expression]], Layers]] = {}  # `update` -> result of `_loaded`
-        self._run: Run | None = None
+        self._run: SequenceRun | None = None
         # The initial state, if all sequences of a graph can share one, as without dropout. None: make a new one.
         self._start: RNNState | None = None
 
@@ -183,7 +183,7 @@ class _RNNBuilder(LayersBuilder):
             self._run = state._run
         else:
             found, layers = self._known.get(update) or self._loaded(update)
-            run = self._run = Run(self, graph, layers, found, self._is_plain())
+            run = self._run = SequenceRun(self, graph, layers, found, self._is_plain())
             state = RNNState.start(run)
             if run.plain and update is True and True in self._known:
                 self._start = state
@@ -264,7 +264,7 @@ class _RNNBuilder(LayersBuilder):
         form = run.layers.form(tuple(batches), state._form.ranks)
         return RNNState.made(run, state, form, tuple(places), self._drop_output(x))
 
-    def _drop_input(self, run: Run, k: int, x: Expression) -> Expression:
+    def _drop_input(self, run: SequenceRun, k: int, x: Expression) -> Expression:
         """Return x, the input of layer k, after dropout. Here it is unchanged; subclasses override this."""
         return x
 

@@ -15,7 +15,7 @@ from dynet_ops.input.constants import ones
 from dynet_ops.random.dropouts import checked_probability, dropout
 
 from .base import _RNNBuilder
-from .run import Run
+from .run import SequenceRun
 from .state import RNNState
 
 
@@ -53,7 +53,7 @@ class Variational(_RNNBuilder):
         if self._run is not None and self._run.is_current():
             self._draw_masks(self._run, batch)
 
-    def _draw_masks(self, run: Run, batch: int) -> list[list[Expression | None]]:
+    def _draw_masks(self, run: SequenceRun, batch: int) -> list[list[Expression | None]]:
         """Draw the masks of a sequence, make them `run.masks`, and return them.
 
         For each layer there is a mask for the input, then one for h, and in some networks one for c. A mask is None if
@@ -74,10 +74,10 @@ class Variational(_RNNBuilder):
         run.masks_drawn.append(masks)
         return masks
 
-    def _drop_input(self, run: Run, k: int, x: Expression) -> Expression:
+    def _drop_input(self, run: SequenceRun, k: int, x: Expression) -> Expression:
         return _masked(x, (run.masks or self._draw_masks(run, x.type.batch))[k][0])
 
-    def _drop_h(self, run: Run, k: int, h: Expression) -> Expression:
+    def _drop_h(self, run: SequenceRun, k: int, h: Expression) -> Expression:
         """Return h, the previous output of layer k, after dropout.
 
         Only networks with layer normalisation use this, because they compute a step by operations on expressions. In
@@ -108,7 +108,7 @@ class Vertical(_RNNBuilder):
 
     _rates = (0.0,)  # one rate, for inputs and for the output of the last layer
 
-    def _drop_input(self, run: Run, k: int, x: Expression) -> Expression:
+    def _drop_input(self, run: SequenceRun, k: int, x: Expression) -> Expression:
         return dropout(x, self._rates[0])
 
     def _drop_output(self, h: Expression) -> Expression:

@@ -1,4 +1,4 @@
-"""`Run`: what all states that stem from one call of a builder's `initial_state` have in common."""
+"""What all states that stem from one call of a builder's `initial_state` have in common."""
 
 from __future__ import annotations
 
@@ -17,35 +17,45 @@ class Run:
 
     Attributes:
         builder: the builder that made the states.
+        expressions: the parameters of each layer as expressions, in the order in which the builder reads them.
         graph: the graph that has the nodes of the states.
         version: the version of the graph when `initial_state` was called.
+    """
+
+    __slots__ = ("builder", "expressions", "graph", "version")
+
+    builder: Any
+    expressions: list[list[Expression]]
+    graph: Graph
+    version: int
+
+    def __init__(self, builder: Any, graph: Graph, expressions: list[list[Expression]]):
+        self.builder, self.expressions = builder, expressions
+        self.graph, self.version = graph, graph.version()
+
+    def is_current(self) -> bool:
+        """Return whether the graph is this thread's, and has not been renewed since `initial_state`."""
+        return self.graph is current() and self.graph._had_version(self.version)
+
+
+class SequenceRun(Run):
+    """What all states of a recurrent network that stem from one call of `initial_state` have in common.
+
+    Attributes:
         layers: the parameters of the layers in the order in which the cell reads them.
-        expressions: the parameters of each layer as expressions, in the builder's order.
         plain: whether a step computes only the cell of each layer, without dropout and layer normalisation.
         masks_drawn: all masks that have been drawn, the newest last; see `masks`.
     """
 
-    __slots__ = ("builder", "expressions", "graph", "layers", "masks_drawn", "plain", "version")
+    __slots__ = ("layers", "masks_drawn", "plain")
 
-    builder: Any  # a `state.Builder`
-    expressions: list[list[Expression]]
-    graph: Graph
     layers: Layers
     masks_drawn: list[list[list[Expression | None]]]
     plain: bool
-    version: int
 
-    def __init__(
-        self,
-        builder: Any,
-        graph: Graph,
-        layers: Layers,
-        expressions: list[list[Expression]],
-        plain: bool,
-    ):
-        self.builder, self.layers, self.plain = builder, layers, plain
-        self.graph, self.version = graph, graph.version()
-        self.expressions = expressions
+    def __init__(self, builder: Any, graph: Graph, layers: Layers, expressions: list[list[Expression]], plain: bool):
+        super().__init__(builder, graph, expressions)
+        self.layers, self.plain = layers, plain
         self.masks_drawn = []
 
     def pinned(self, version: int, places: Sequence[int], vectors: Iterable[Expression]) -> PinnedGraph:
@@ -65,10 +75,6 @@ class Run:
                 if not self.graph.holds(x):
                     refuse(x)
         return graph
-
-    def is_current(self) -> bool:
-        """Return whether the graph is this thread's, and has not been renewed since `initial_state`."""
-        return self.graph is current() and self.graph._had_version(self.version)
 
     @property
     def masks(self) -> list[list[Expression | None]] | None:

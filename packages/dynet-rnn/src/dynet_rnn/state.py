@@ -26,7 +26,7 @@ from dynet_core.signature import Signature, alias
 from dynet_ops.input.constants import zeros
 
 from .layers import START, Form
-from .run import Run
+from .run import SequenceRun
 
 
 @functools.cache
@@ -89,7 +89,7 @@ class RNNState(Hinted):
     _output: Expression | None
     _places: tuple[int, ...] | None
     _prev: RNNState | None
-    _run: Run
+    _run: SequenceRun
     _vectors: list[tuple[Expression, ...] | None] | None
 
     def __repr__(self) -> str:
@@ -98,14 +98,14 @@ class RNNState(Hinted):
         return f"<state of {builder.whoami()} {builder.param_collection().name()} in graph {version}: {where}>"
 
     @classmethod
-    def start(cls, run: Run) -> RNNState:
+    def start(cls, run: SequenceRun) -> RNNState:
         """Return the state before the first input of a sequence."""
         layers = run.layers
         form = layers.form((START,) * len(layers), (1,) * len(layers))
         return cls.made(run, None, form, None, None, [()] * len(layers.cell.state))
 
     @classmethod
-    def of(cls, run: Run, prev: RNNState | None, vectors: list[tuple[Expression, ...]]) -> RNNState:
+    def of(cls, run: SequenceRun, prev: RNNState | None, vectors: list[tuple[Expression, ...]]) -> RNNState:
         """Return a state that follows `prev` and consists of the given `vectors`.
 
         `vectors` has a tuple for h, and for an LSTM another one for c. Each has a vector for each layer.
@@ -118,7 +118,7 @@ class RNNState(Hinted):
     @classmethod
     def made(
         cls,
-        run: Run,
+        run: SequenceRun,
         prev: RNNState | None,
         form: Form,
         places: tuple[int, ...] | None,

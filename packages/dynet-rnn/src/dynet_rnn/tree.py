@@ -26,25 +26,17 @@ from dynet_ops.operands import checked_size
 
 from .base import LayersBuilder
 from .layers import check_vector
+from .run import Run
 from .state import place_in
 
 
-class Run:
-    """What all states that stem from one call of a builder's `initial_state` have in common.
+class TreeRun(Run):
+    """What all states of a network over trees that stem from one call of `initial_state` have in common."""
 
-    Attributes:
-        builder: the builder that made the states.
-        expressions: the parameters of each layer as expressions, with the bias b first.
-        version: the version of the graph when `initial_state` was called.
-    """
+    __slots__ = ("_nothing",)
 
-    builder: _TreeBuilder
-    expressions: list[list[Expression]]
-    version: int
-
-    def __init__(self, builder: _TreeBuilder, graph: Graph, found: list[list[Expression]]):
-        self.builder, self.expressions = builder, found
-        self._graph, self.version = graph, graph.version()
+    def __init__(self, builder: _TreeBuilder, graph: Graph, expressions: list[list[Expression]]):
+        super().__init__(builder, graph, expressions)
         # The zeros that absent children have as their state; None if they have not been made yet.
         self._nothing: Expression | None = None
 
@@ -58,15 +50,11 @@ class Run:
         Raises:
             StaleExpressionError: `renew_cg` or `cg_revert` has removed one of them.
         """
-        return PinnedGraph.as_of(self._graph, self.version if version is None else version, places)
-
-    def is_current(self) -> bool:
-        """Return whether the graph is this thread's, and has not been renewed since `initial_state`."""
-        return self._graph is current() and self._graph._had_version(self.version)
+        return PinnedGraph.as_of(self.graph, self.version if version is None else version, places)
 
     def absent(self) -> int:
         """Return the number of a graph node of zeros, the state of an absent child. Add this node if there is none."""
-        if self._nothing is None or not self._graph.holds(self._nothing):
+        if self._nothing is None or not self.graph.holds(self._nothing):
             self._nothing = zeros((2 * self.builder._spec[2],))
         return self._nothing.at
 
@@ -87,10 +75,10 @@ class TreeState:
     __slots__ = ("_batch", "_children", "_places", "_run", "_version")
 
     def __init__(
-        self, run: Run, places: tuple[int, ...] = (), batch: int = 1, children: tuple[TreeState | None, ...] = ()
+        self, run: TreeRun, places: tuple[int, ...] = (), batch: int = 1, children: tuple[TreeState | None, ...] = ()
     ):
         self._run, self._places, self._batch, self._children = run, places, batch, children
-        self._version = run._graph.version() if places else run.version
+        self._version = run.graph.version() if places else run.version
 
     def _pinned(self) -> PinnedGraph:
         """Return the graph, to which nodes can be added. Raise StaleExpressionError if nodes of the state are gone."""
@@ -171,7 +159,7 @@ class TreeState:
         return Dim.of((self._run.builder._spec[2],), self._batch)
 
 
-def _check_child(run: Run, number: int, child: object) -> None:
+def _check_child(run: TreeRun, number: int, child: object) -> None:
     builder = run.builder
     if child is None and builder.takes_gaps:
         return
@@ -185,7 +173,7 @@ def _check_child(run: Run, number: int, child: object) -> None:
         raise ArgumentError(f"add_input: child {number} is the initial state, which is no node")
 
 
-def _record(run: Run, x: Expression | None, children: tuple[TreeState | None, ...]) -> TreeState:
+def _record(run: TreeRun, x: Expression | None, children: tuple[TreeState | None, ...]) -> TreeState:
     builder, graph = run.builder, run.pinned()
     _, size, hidden, *_ = builder._spec
     if x is not None:
@@ -213,7 +201,7 @@ def _record(run: Run, x: Expression | None, children: tuple[TreeState | None, ..
     return TreeState(run, tuple(places), batch, children)
 
 
-def _widened(run: Run, child: TreeState | None, layer: int, batch: int) -> int:
+def _widened(run: TreeRun, child: TreeState | None, layer: int, batch: int) -> int:
     """Return the number of a new graph node that holds `batch` copies of the state of a child in one layer.
 
     Args:
@@ -265,7 +253,7 @@ class _TreeBuilder(LayersBuilder):
             update: False treats the parameters as constants: they get no gradient from these trees.
         """
         found = [[p.expr(update) for p in layer] for layer in self._parameters]
-        self._run = Run(self, current(), [self._operands(layer) for layer in found])
+        self._run = TreeRun(self, current(), [self._operands(layer) for layer in found])
         return TreeState(self._run)
 
     def get_parameter_expressions(self) -> list[list[Expression]]:

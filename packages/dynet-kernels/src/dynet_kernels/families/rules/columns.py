@@ -134,6 +134,8 @@ def multiples(rule, size):
 # The functions that take about one machine instruction each.
 LIGHT = frozenset("add subtract multiply divide negative less less_equal equal where maximum minimum absolute".split())
 
+FEW = 4  # columns of so many floats have a vector of this length
+
 
 def _outputs(rule, numbers: bool):
     """Return the outputs that are one number per column if `numbers`, else those that have `size` elements."""
@@ -159,7 +161,6 @@ def _at_once(formulas, lanes):
 
 def cpu(rule, lanes):
     """Emit a CPU kernel that works on one column after the other, a few vectors of elements at a time."""
-    few = lanes // 4
 
     def body(instruction):
         (size,) = instruction.parameters
@@ -181,10 +182,10 @@ def cpu(rule, lanes):
             else:
                 each(_in_vectors, size, lanes)
 
-        # For columns of lanes / 4 floats, as in small matrices, use vectors of this length. Full vectors with masks
-        # would reach into the next columns in memory, which makes them slow.
-        if few >= 4:
-            tir.choose(size == int64(few), lambda: each(_in_one_vector, size, few, None), any_size)
+        # Columns of a few floats, as in small matrices, have vectors of this length. Full vectors with masks would
+        # reach into the next columns in memory, which makes them slow.
+        if lanes > FEW:
+            tir.choose(size == int64(FEW), lambda: each(_in_one_vector, size, FEW, None), any_size)
         else:
             any_size()
 

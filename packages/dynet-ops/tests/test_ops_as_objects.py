@@ -5,6 +5,7 @@ import sys
 import typing
 import weakref
 
+import numpy as np
 import pytest
 
 import dynet_ops as dy
@@ -90,16 +91,51 @@ def test_without_arguments_its_class_makes_a_placeholder():
     x = dy.inputVector([1.0, 2.0])
     for e in (Expression(), Expression.__new__(Expression)):
         assert repr(e) == "unfinished Expression"
-        for use in (lambda e: e + x, lambda e: x + e, dy.tanh, lambda e: dy.esum([x, e]), lambda e: e[0]):
-            with pytest.raises((ArgumentTypeError, AttributeError)):
-                use(e)
-        for use in (lambda e: e.forward(), lambda e: e.gradient()):
-            with pytest.raises(ArgumentTypeError, match="an unfinished Expression stands for no node"):
-                use(e)
+        assert isinstance(e, Expression) and e == e and e != x and {e: 1}[e] == 1
     del e
     many = [Expression() for _ in range(1000)]
     del many
     assert [(x + x).value() for _ in range(1000)] == [[2.0, 4.0]] * 1000
+
+
+PLACEHOLDER = Expression()
+USES_OF_A_PLACEHOLDER = {
+    **{
+        name: getattr(PLACEHOLDER, name)
+        for name in ("value", "npvalue", "scalar_value", "vec_value", "tensor_value", "forward", "backward", "gradient",
+                     "dim", "__len__", "__float__", "__int__", "__index__", "__round__", "__abs__", "__neg__")
+    },
+    **{name: lambda name=name: getattr(PLACEHOLDER, name) for name in ("shape", "T", "type")},
+    "set": lambda: PLACEHOLDER.set([1.0]),
+    "list": lambda: list(PLACEHOLDER),
+    "[0]": lambda: PLACEHOLDER[0],
+    "[0:1]": lambda: PLACEHOLDER[0:1],
+    "<": lambda: PLACEHOLDER < 1,
+    "%": lambda: PLACEHOLDER % 2,
+    "format": lambda: f"{PLACEHOLDER:.2f}",
+    "numpy.log": lambda: np.log(PLACEHOLDER),
+    "numpy.float32 *": lambda: np.float32(2) * PLACEHOLDER,
+    **{
+        f"operand of {name}": function
+        for name, function in {
+            "x + e": lambda: dy.inputVector([1.0]) + PLACEHOLDER,
+            "e + x": lambda: PLACEHOLDER + dy.inputVector([1.0]),
+            "e * 2": lambda: PLACEHOLDER * 2,
+            "tanh": lambda: dy.tanh(PLACEHOLDER),
+            "esum": lambda: dy.esum([dy.inputVector([1.0]), PLACEHOLDER]),
+            "pick": lambda: dy.pick(PLACEHOLDER, 0),
+            "dropout": lambda: dy.dropout(PLACEHOLDER, 0.5),
+        }.items()
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("use", USES_OF_A_PLACEHOLDER)
+def test_a_placeholder_says_what_it_is(use):
+    renew_cg()
+    with pytest.raises(ArgumentTypeError, match="an unfinished Expression stands for no node, .*: replace it"):
+        USES_OF_A_PLACEHOLDER[use]()
+    assert not hasattr(PLACEHOLDER, "no_such_name")
 
 
 @pytest.mark.parametrize("name", ["at", "version", "type", "mine", "value"])

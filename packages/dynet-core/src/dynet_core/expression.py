@@ -12,7 +12,7 @@ from . import device, recorder
 from .annotations import Array, Key, Number, Numbers
 from .checks import checked_flag
 from .dim import Dim
-from .errors import ShapeError, StaleExpressionError
+from .errors import ArgumentTypeError, ShapeError, StaleExpressionError
 from .gpu_tensor import GpuTensor
 from .memory import copy_on_gpu, floats_at
 from .recorder import ANY_GRAPH, NO_NODE
@@ -306,3 +306,29 @@ if TYPE_CHECKING:
         __slots__ = ()
 else:
     Expression = recorder.expression_type(Operations)
+
+
+class Unfinished(Expression):
+    """The class of the placeholders that the call `Expression()` makes, as DyNet does. They stand for no node.
+
+    They have no `type`, so reading it raises an error. All methods that need a node read it, or the graph.
+    """
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "type":
+            raise ArgumentTypeError(has_no_node(self))
+        return self.__getattribute__(name)  # raises the usual AttributeError again
+
+
+Unfinished.__name__ = Unfinished.__qualname__ = "Expression"  # error messages show this name
+recorder.know_unfinished(Unfinished)
+
+
+def has_no_node(x: Operations) -> str:
+    """Return the error message for using `x`, which stands for neither a node nor a parameter."""
+    return (
+        f"an unfinished {type(x).__name__} stands for no node, so it has no value and no shape: "
+        "replace it by the result of an operation, such as dy.inputVector"
+    )

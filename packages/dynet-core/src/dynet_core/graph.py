@@ -23,7 +23,7 @@ from .dim import Dim
 from .encode import TABLE
 from .engine import Engine
 from .errors import ArgumentTypeError, GradientError, StaleExpressionError
-from .expression import GRAPH_OF_NODE, Expression, Operations
+from .expression import GRAPH_OF_NODE, Expression, Operations, has_no_node
 from .memory import Block, floats_at
 from .nodes import InputIndex, nodes_of
 from .recorder import ANY_GRAPH, NO_NODE
@@ -282,7 +282,7 @@ def refuse(x: Operations) -> NoReturn:
         ArgumentTypeError: the expression never stood for a node.
     """
     if x.version == NO_NODE:
-        raise ArgumentTypeError(f"an unfinished {type(x).__name__} stands for no node, as results of operations do")
+        raise ArgumentTypeError(has_no_node(x))
     graph = current()
     if graph.watch is not None and x.version in graph.watch.past_versions:
         raise StaleExpressionError(is_taken_back(x.version))

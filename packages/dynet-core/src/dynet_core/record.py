@@ -20,7 +20,7 @@ import numpy as np
 from . import recorder
 from .dim import Dim
 from .errors import ArgumentTypeError, ShapeError, StaleExpressionError
-from .expression import Expression
+from .expression import Expression, Unfinished, has_no_node
 from .graph import current, refuse
 from .pinned_graph import PinnedGraph
 from .recorder import ANY_GRAPH, NO_NODE
@@ -46,7 +46,7 @@ def graph_of(name: str, operands: Sequence[Expression]) -> PinnedGraph:
     graph = pinned_graph.graph
     for operand in operands:
         kind = type(operand)
-        if kind is not Expression and not issubclass(kind, tuple(PARAMETERS)):
+        if kind is not Expression and not issubclass(kind, (Unfinished, *PARAMETERS)):
             raise ArgumentTypeError(
                 f"{name}: expected an Expression, got {type(operand).__name__} {operand!r:.60}{made_of(operand)}"
             )
@@ -54,7 +54,7 @@ def graph_of(name: str, operands: Sequence[Expression]) -> PinnedGraph:
             if not operand.type.total:
                 raise ShapeError(f"{name}: {operand!r} has size 0, and no graph can use it")
         elif operand.version == NO_NODE:
-            raise ArgumentTypeError(f"{name}: expected an Expression, got an unfinished {type(operand).__name__}")
+            raise ArgumentTypeError(f"{name}: {has_no_node(operand)}")
         elif not graph.holds(operand):
             try:
                 refuse(operand)

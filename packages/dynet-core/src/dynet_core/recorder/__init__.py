@@ -27,6 +27,7 @@ relies on, or if its machine code cannot be made or loaded. Both have:
 - `with_templates(op, learn)`: return a function that appends the records of `op` from a template (a copy of what an
   earlier call has recorded) if it has one for this call. `key(*arguments)` returns the key of a call's template.
 - `operator`, `negative`, `subscript`: set the operators of `Expression`.
+- `know_unfinished`: tell the recorder which subclass of `Expression` has the objects that `Expression()` makes.
 - `know_parameters`: tell the recorder which classes are parameters; `become(x, at, dim)`: make `x` a parameter.
 - `next_generation`: tell graphs that signatures or parameters change, so that the next pass starts from Python.
   `generation` returns a number that each such call changes; in the plain recorder, it is always 0.
@@ -95,6 +96,7 @@ generation = _recorder.generation
 handle = _recorder.handle
 key = _recorder.key
 know_parameters = _recorder.know_parameters
+know_unfinished = _recorder.know_unfinished
 negative = _recorder.negative
 next_generation = _recorder.next_generation
 noise = _recorder.noise
@@ -110,7 +112,7 @@ with_templates = _recorder.with_templates
 
 __all__ = [
     "ANY_GRAPH", "DESCRIPTION", "FUNCTION_TYPE", "NO_NODE", "Records", "become", "commit", "describe", "draw",
-    "expression_type", "function", "generation", "handle", "key", "know_parameters", "negative",
-    "next_generation", "noise", "note_pass", "operator", "passes", "sequence", "set_noise",
+    "expression_type", "function", "generation", "handle", "key", "know_parameters", "know_unfinished",
+    "negative", "next_generation", "noise", "note_pass", "operator", "passes", "sequence", "set_noise",
     "subscript", "take", "take_keyed", "with_templates",
 ]  # fmt: skip

@@ -20,10 +20,10 @@ from .records import (
     take,
     take_keyed,
 )  # fmt: skip
-from .types import become, expression_type, know_parameters
+from .types import become, expression_type, know_parameters, know_unfinished
 
 __all__ = [
     "FunctionType", "Records", "become", "commit", "describe", "draw", "expression_type", "function", "generation",
-    "handle", "key", "know_parameters", "negative", "next_generation", "noise", "note_pass", "operator", "passes",
-    "sequence", "set_noise", "subscript", "take", "take_keyed", "with_templates",
+    "handle", "key", "know_parameters", "know_unfinished", "negative", "next_generation", "noise", "note_pass",
+    "operator", "passes", "sequence", "set_noise", "subscript", "take", "take_keyed", "with_templates",
 ]  # fmt: skip

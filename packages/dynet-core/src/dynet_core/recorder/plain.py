@@ -37,7 +37,7 @@ def expression_type(operations: type) -> type:
         def __new__(cls, *arguments, **named):
             if cls is Expression and (arguments or named):
                 raise TypeError(REFUSAL)
-            made = object.__new__(cls)
+            made = object.__new__(_unfinished if cls is Expression else cls)
             made._at, made._version = 0, NO_NODE
             return made
 
@@ -53,6 +53,13 @@ def expression_type(operations: type) -> type:
 
 REFUSAL = "an expression is made by an operation, such as dy.inputVector, not by its class"
 _expression: Any = None
+_unfinished: Any = None  # the subclass whose objects the call `Expression()` makes
+
+
+def know_unfinished(unfinished: type) -> None:
+    """Set the subclass of `Expression` whose objects the call `Expression()` makes."""
+    global _unfinished
+    _unfinished = unfinished
 
 
 def become(x, at: int, dim) -> None:

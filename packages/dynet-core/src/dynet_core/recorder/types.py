@@ -98,6 +98,11 @@ def expression_type(operations: type) -> Any:
     return made
 
 
+def know_unfinished(unfinished: type) -> None:
+    """Tell compiled code the subclass of `Expression` whose objects the call `Expression()` makes."""
+    SHARED["unfinished"] = id(immortal(unfinished))
+
+
 def know_parameters(parameters: type, constant: type, lookup: type) -> None:
     """Tell compiled code which Python classes are parameters. These classes are never freed from then on."""
     SHARED["parameters"], SHARED["constant"], SHARED["lookup"] = map(id, map(immortal, (parameters, constant, lookup)))

@@ -8,7 +8,7 @@ callable object that appends an op to the graph.
 from __future__ import annotations
 
 from .. import tir
-from ..tir import int64, when
+from ..tir import int64, let, when
 from ..tvm_modules import T
 from . import words
 from .objects import NULL, Outcome, extern
@@ -34,12 +34,14 @@ def free(shared_at, x_at, out):
 def new(shared_at, kind, arguments, keywords, out):
     """Emit tp_new of `Expression`, which makes an object of a subclass, or of `Expression` itself without arguments.
 
-    Subclasses are the classes of parameters. The new object stands for no parameter until `become` is called. An
-    object of `Expression` never stands for a node: operations make those. With arguments, raise an error.
+    Subclasses are the classes of parameters. The new object stands for no parameter until `become` is called.
+    `Expression` without arguments makes an object of its subclass `shared.unfinished`, which never stands for a node:
+    operations make those. With arguments, raise an error.
     """
     shared, outcome = Shared(shared_at), Outcome(out)
     with when(T.Or(kind != shared.expression, takes_nothing(arguments, keywords))):
-        made = extern("PyType_GenericAlloc", kind, int64(0))
+        made_kind = let(T.if_then_else(kind == shared.expression, shared.unfinished, kind))
+        made = extern("PyType_GenericAlloc", made_kind, int64(0))
         outcome.give(made)
         with when(made != int64(NULL)):
             Expression(made).version = words.NO_NODE

@@ -85,7 +85,7 @@ SHARED = (
     # Freed expressions that are kept for reuse: a linked list of them, how many it has, and how many it may have.
     "free", "free_count", "free_most",
     # The addresses of Python types and other objects that compiled code has to recognise.
-    "expression", "parameters", "constant", "lookup", "list", "tuple", "float", "int", "slice",
+    "expression", "unfinished", "parameters", "constant", "lookup", "list", "tuple", "float", "int", "slice",
     "int64", "int32", "float64", "float32", "array",
     "none", "true", "false",
     "not_implemented",

@@ -165,10 +165,48 @@ def test_conditions_and_equality_are_those_of_objects():
     x, y = dy.inputVector([0.0]), dy.inputVector([0.0])
     assert x == x and x != y
     assert len({x, y}) == 2
-    assert [x == np.float32(0), np.zeros(1) == x, x != np.float64(0)] == [False, False, True]
     with pytest.warns(DynetWarning, match=r"always true.*\.value\(\).*is not None") as warned:
         assert bool(x)
     assert warned[0].filename == __file__
+
+
+class EqualsAnything:
+    def __eq__(self, other):
+        return True
+
+
+ITSELF: list = []
+ITSELF.append(ITSELF)
+COMPARED = [0.5, True, Fraction(1, 4), np.float32(0.5), [0.5, 1], ([0.5],), np.array([0.5, 1]), np.array(1)]
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize("other", COMPARED, ids=repr)
+def test_equality_with_numbers_is_warned_of(other, swapped):
+    x = dy.inputVector([0.5, 1.0])
+    for compare, sign, expected in ((operator.eq, "==", False), (operator.ne, "!=", True)):
+        plain = other if np.ndim(other) or not hasattr(other, "item") else other.item()
+        said = f"an expression equals no {type(plain).__name__}, whatever its value: write e.npvalue() {sign} {plain!r}"
+        with pytest.warns(DynetWarning, match=re.escape(said)) as warned:
+            assert (compare(other, x) if swapped else compare(x, other)) is expected
+        assert (warned[0].filename, len(warned)) == (__file__, 1)
+
+
+def test_equality_with_one_number_names_its_value():
+    p = Model().add_parameters(1)
+    for x in (dy.scalarInput(0.5), p):
+        with pytest.warns(DynetWarning, match=r"write e\.value\(\) == 0\.5$") as warned:
+            assert (x == 0.5) is False
+        assert (warned[0].filename, len(warned)) == (__file__, 1)
+
+
+@pytest.mark.parametrize("other", [None, "text", (), [], {}, object(), np.array(["a"]), ITSELF], ids=repr)
+def test_equality_with_anything_else_is_that_of_objects_without_a_word(other):
+    x, y = dy.inputVector([0.5]), dy.inputVector([0.5])
+    assert [x == other, other == x, x != other, other != x] == [False, False, True, True]
+    assert x in [other, x] and x not in [other, y] and [other, y, x].index(x) == 2
+    assert {x: 1, y: 2, "text": 3}[x] == 1 and (x, y) == (x, y) and [x, other] != [y, other]
+    assert x == unittest.mock.ANY and unittest.mock.ANY == x and x == EqualsAnything()
 
 
 def test_a_condition_is_warned_of_once_a_line():
@@ -303,7 +341,7 @@ def test_an_expression_is_no_number(use):
 
 def test_expressions_equal_themselves():
     x, y, anything = dy.inputVector([1.0]), dy.inputVector([1.0]), unittest.mock.ANY
-    assert x == x and x != y and not x == y and not x != x and x != 1 and x != None  # noqa: E711
+    assert x == x and x != y and not x == y and not x != x and x != "1" and x != None  # noqa: E711
     assert x == anything and anything == x and hash(x) != hash(y) and {x: 1}[x] == 1
     assert [x, y].index(y) == 1
 

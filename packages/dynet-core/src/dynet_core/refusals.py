@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator
 import warnings
 from collections.abc import Callable
-from numbers import Real
+from numbers import Number, Real
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -30,6 +30,7 @@ OPERATORS: dict[np.ufunc, tuple[Callable[..., Any], str]] = {
 """numpy's function for an operator -> (Python's function for it, the method of an expression on the right that computes
 it if the left operand is a number or an array)."""
 OPERATIONS: dict[str, str] = {}  # name of a numpy function -> what to use for expressions; dynet_ops adds the entries
+MOST_NESTED = 8  # lists that are nested more deeply are not looked into, because a list may contain itself
 NUMBERS = {np.float32, np.float64, np.int32, np.int64}  # the most frequent types of numpy numbers
 COMPARISONS = (np.less, np.less_equal, np.greater, np.greater_equal)
 ROUNDINGS = {"__round__": "round", "__floor__": "floor", "__ceil__": "ceil"}
@@ -136,14 +137,34 @@ class Refusals(Hints):
     def __ge__(self, other: object) -> bool:
         self._refuse_comparison(other)
 
-    # An expression equals only itself. The methods of `object` would do the same, but Python finds methods faster in
-    # this class.
+    # An expression equals only itself, as in DyNet: programs keep expressions in lists and dicts. So whoever compares
+    # one with numbers gets a warning. Objects of other classes may define what equals them, as mock.ANY does.
 
     def __eq__(self, other: object) -> bool:
-        return self is other if isinstance(other, Refusals) else NotImplemented
+        if isinstance(other, Refusals):
+            return self is other
+        if _are_numbers(other):
+            self._warn_of_equality("==", other)
+            return False
+        return NotImplemented
 
     def __ne__(self, other: object) -> bool:
-        return self is not other if isinstance(other, Refusals) else NotImplemented
+        if isinstance(other, Refusals):
+            return self is not other
+        if _are_numbers(other):
+            self._warn_of_equality("!=", other)
+            return True
+        return NotImplemented
+
+    def _warn_of_equality(self, sign: str, other: object) -> None:
+        if isinstance(other, (np.generic, np.ndarray)) and not other.ndim:
+            other = other.item()  # numpy passes its numbers as arrays of shape ()
+        warnings.warn(
+            f"an expression equals no {type(other).__name__}, whatever its value: "
+            f"write e{self._number()} {sign} {other!r:.40}",
+            DynetWarning,
+            stacklevel=3,
+        )
 
     if TYPE_CHECKING:
 
@@ -180,6 +201,9 @@ class Refusals(Hints):
                     return operate(*inputs)
                 return getattr(inputs[1], reflected)(left)
             if function in (np.equal, np.not_equal):
+                other = next((x for x in inputs if x is not self), self)
+                if _are_numbers(other):
+                    self._warn_of_equality("==" if function is np.equal else "!=", other)
                 return (inputs[0] is inputs[1]) == (function is np.equal)
             if function in COMPARISONS:
                 self._refuse_comparison(next(x for x in inputs if x is not self))
@@ -226,6 +250,14 @@ class Refusals(Hints):
         found = np.empty((), object)
         found[()] = self
         return found
+
+
+def _are_numbers(value: object) -> bool:
+    """Return whether `value` is a number, a numpy array of numbers, or a list or tuple whose first item is one."""
+    for _ in range(MOST_NESTED):
+        if isinstance(value, (list, tuple)) and value:
+            value = value[0]
+    return isinstance(value, (Number, np.bool_)) or (isinstance(value, np.ndarray) and value.dtype.kind in "biufc")
 
 
 def _refuse_index(self: Refusals) -> NoReturn:

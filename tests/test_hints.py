@@ -1,6 +1,7 @@
 """What objects say of members that are called otherwise elsewhere, and what they say of themselves."""
 
 import copy
+import inspect
 import pickle
 import re
 import subprocess
@@ -12,6 +13,8 @@ import pytest
 
 import dynet as dy
 from dynet_core.hints import Hint, nearest
+from dynet_core.keyword_hints import OTHER_NAMES
+from dynet_core.op import OPS
 
 PACKAGES = ("dynet", "dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim")
 MODEL = dy.ParameterCollection()
@@ -113,6 +116,77 @@ def test_python_says_which_member_is_meant(line, meant):
 def test_the_nearest_name_is_one_that_is_meant(name, found):
     known = ["softmax", "tanh", "renew_cg", "concatenate", "log", "elu", "average", "sin", "sqrt", "conv2d"]
     assert nearest(name, known) == found
+
+
+# Keyword arguments that are called otherwise elsewhere
+
+KEYWORDS = [
+    (dy.AdamTrainer, "lr", "learning_rate"),
+    (dy.AdamTrainer, "e0", "learning_rate"),
+    (dy.AdamTrainer, "beta1", "beta_1"),
+    (dy.AdamTrainer, "betas", "beta_1 and beta_2"),
+    (dy.AmsgradTrainer, "epsilon", "eps"),
+    (dy.AdamTrainer, "weight_decay", "set_weight_decay(decay) of the collection"),
+    (dy.SimpleSGDTrainer, "alpha", "learning_rate"),
+    (dy.SimpleSGDTrainer, "params", "m"),
+    (dy.SimpleSGDTrainer, "momentum", "dy.MomentumSGDTrainer"),
+    (dy.MomentumSGDTrainer, "momentum", "mom"),
+    (dy.RMSPropTrainer, "clipnorm", "set_clip_threshold(threshold) of the trainer"),
+    (dy.CyclicalSGDTrainer, "lr", "learning_rate_min and learning_rate_max"),
+    (dy.AdadeltaTrainer, "learning_rate", "trainer.learning_rate, a factor that is 1 at first"),
+    (MODEL.add_parameters, "dims", "dim"),
+    (MODEL.add_parameters, "shape", "dim"),
+    (MODEL.add_parameters, "initializer", "init"),
+    (MODEL.add_parameters, "trainable", "p.set_updated(False) of the parameter p"),
+    (MODEL.add_lookup_parameters, "shape", "dim"),
+    (MODEL.add_lookup_parameters, "vocab_size", "dim=(rows, size of a row)"),
+    (dy.VanillaLSTMBuilder, "num_layers", "layers"),
+    (dy.SimpleRNNBuilder, "hidden_size", "hidden_dim"),
+    (dy.GRUBuilder, "dropout", "set_dropout(rate) of the builder"),
+    (dy.CoupledLSTMBuilder, "ln", "ln_lstm"),
+    (dy.SparseLSTMBuilder, "bidirectional", "dy.BiRNNBuilder"),
+    (dy.BiRNNBuilder, "layers", "num_layers"),
+    (dy.BiRNNBuilder, "rnn_builder", "rnn_builder_factory"),
+    (dy.ChildSumTreeLSTMBuilder, "pc", "model"),
+    (dy.StandardSoftmaxBuilder, "model", "pc"),
+    (dy.NormalInitializer, "std", "var, the square of it"),
+    (dy.UniformInitializer, "low", "scale: the range is from -scale to scale"),
+    (dy.ConstInitializer, "value", "c"),
+    (dy.softmax, "axis", "d"),
+    (dy.reshape, "shape", "d"),
+    (dy.dropout, "rate", "p"),
+    (dy.pick, "idx", "index"),
+    (dy.concatenate, "axis", "d"),
+    (dy.tanh, "inplace", None),
+]
+
+
+@pytest.mark.parametrize(
+    ("function", "given", "use"), KEYWORDS, ids=[f"{function.__name__} {given}" for function, given, _ in KEYWORDS]
+)
+def test_keywords_that_are_called_otherwise_elsewhere(function, given, use):
+    names = list(inspect.signature(function).parameters)
+    end = f"use {use}" if use else f"the arguments are {', '.join(names)}"
+    for arguments in ((), (MODEL,), (MODEL, 1)):
+        with pytest.raises(TypeError) as caught:
+            function(*arguments, **{given: 1})
+        assert str(caught.value) == f"{function.__name__}(): got an unexpected keyword argument {given!r}: {end}"
+
+
+def test_other_names_of_keywords_lead_to_arguments():
+    functions = [op.record for op in OPS.values()] + [function for function, *_ in KEYWORDS]
+    known = {name for each in functions for name in inspect.signature(each).parameters}
+    assert {name for names in OTHER_NAMES.values() for name in names.split()} <= known
+
+
+def test_classes_of_users_may_have_other_keywords():
+    class Trainer(dy.AdamTrainer):
+        def __init__(self, m, lr):
+            super().__init__(m, learning_rate=lr)
+
+    assert Trainer(MODEL, lr=0.5).learning_rate == 0.5
+    with pytest.raises(TypeError, match="unexpected keyword argument 'rate'$"):
+        Trainer(MODEL, rate=0.5)
 
 
 # What to use for functions that are missing is right

@@ -31,3 +31,17 @@ give_hints(
     },
 )
 give_hints(OtherNames, {"lr": RATE}, FirmHint)
+KEYWORDS: dict[str, str] = {
+    "betas": "beta_1 and beta_2",
+    "weight_decay": "set_weight_decay(decay) of the collection",
+    **dict.fromkeys(("clip", "clipnorm", "clip_threshold", "max_norm"), "set_clip_threshold(threshold) of the trainer"),
+    **dict.fromkeys(("lr_decay", "decay_rate"), "edecay, or trainer.learning_rate"),
+}
+"""Arguments of optimizers elsewhere that no trainer has under any name, and what to use instead."""
+RATES = ("lr", "rate", "eta", "alpha", "e0", "learning_rate")
+OF_ONE_TRAINER: dict[str, dict[str, str]] = {
+    "SimpleSGDTrainer": {"momentum": "dy.MomentumSGDTrainer"},
+    "CyclicalSGDTrainer": dict.fromkeys(RATES, "learning_rate_min and learning_rate_max"),
+    "AdadeltaTrainer": dict.fromkeys(RATES, "trainer.learning_rate, a factor that is 1 at first"),
+}
+"""The name of a trainer -> arguments that this trainer does not have under any name, and what to use instead."""

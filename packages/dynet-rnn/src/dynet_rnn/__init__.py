@@ -1,11 +1,14 @@
 """DyNet's builders of recurrent networks, of networks over trees, and of softmax layers."""
 
+from dynet_core.keyword_hints import give_keyword_hints
+
 from .base import _RNNBuilder
 from .bi import BiRNNBuilder
 from .coupled_lstm import CoupledLSTMBuilder, FastLSTMBuilder
 from .gru import GRUBuilder
 from .lstm import CompactVanillaLSTMBuilder, SparseLSTMBuilder, VanillaLSTMBuilder
 from .lstm_builder import LSTMBuilder
+from .other_names import KEYWORDS
 from .simple import SimpleRNNBuilder
 from .softmax import ClassFactoredSoftmaxBuilder, SoftmaxBuilder, StandardSoftmaxBuilder
 from .stacked import StackedRNNState
@@ -18,3 +21,10 @@ __all__ = [
     "SimpleRNNBuilder", "SoftmaxBuilder", "SparseLSTMBuilder", "StackedRNNState", "StandardSoftmaxBuilder",
     "TreeState", "VanillaLSTMBuilder", "_RNNBuilder",
 ]  # fmt: skip
+
+for _kind in (
+    SimpleRNNBuilder, GRUBuilder, VanillaLSTMBuilder, SparseLSTMBuilder, CompactVanillaLSTMBuilder, CoupledLSTMBuilder,
+    FastLSTMBuilder, BiRNNBuilder, ChildSumTreeLSTMBuilder, NaryTreeLSTMBuilder, StandardSoftmaxBuilder,
+    ClassFactoredSoftmaxBuilder,
+):  # fmt: skip
+    give_keyword_hints(_kind, KEYWORDS)

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
 
 from ..errors import ArgumentError
+from ..keyword_hints import unknown_keyword
 
 Method = TypeVar("Method", bound=Callable[..., Any])
+
+USES = {
+    **dict.fromkeys(("trainable", "requires_grad", "update", "frozen"), "p.set_updated(False) of the parameter p"),
+    **dict.fromkeys(("vocab", "vocab_size", "num_embeddings", "rows"), "dim=(rows, size of a row)"),
+    **dict.fromkeys(("rep_dim", "embedding_dim", "cols"), "dim, which has all sizes"),
+    "dtype": "nothing: all numbers are float32",
+}
 
 
 def _is_whole(value: object) -> bool:
@@ -24,17 +33,22 @@ def one_dim_argument(method: Method) -> Method:
 
     In a call such as `add_parameters(4, 3)`, 3 is most likely meant as a second dimension. So the decorated method
     raises ArgumentError if both arguments are whole numbers, passed by position, and the second is at least 2. Smaller
-    numbers are usual as initial values.
+    numbers are usual as initial values. For keyword arguments that the method does not have, it raises a TypeError that
+    says what to use.
     """
+    known = list(inspect.signature(method).parameters)[1:]
 
     @functools.wraps(method)
-    def checked(self: Any, dim: Any, *positional: Any, **named: Any) -> Any:
-        init: Any = positional[0] if positional else None
-        if _is_whole(dim) and _is_whole(init) and init >= 2:
-            raise ArgumentError(
-                f"{method.__name__}: dimensions are one argument: write (({dim}, {init})) for {dim} times {init}, "
-                f"or ({dim}, init={init}) for {dim} numbers that are all {init}"
-            )
-        return method(self, dim, *positional, **named)
+    def checked(self: Any, *positional: Any, **named: Any) -> Any:
+        if len(positional) > 1:
+            dim, init, *_ = positional
+            if _is_whole(dim) and _is_whole(init) and init >= 2:
+                raise ArgumentError(
+                    f"{method.__name__}: dimensions are one argument: write (({dim}, {init})) for {dim} times {init}, "
+                    f"or ({dim}, init={init}) for {dim} numbers that are all {init}"
+                )
+        if named and (problem := unknown_keyword(method.__name__, named, known, USES)):
+            raise TypeError(problem)
+        return method(self, *positional, **named)
 
     return checked  # type: ignore[return-value]

@@ -11,6 +11,8 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from ..keyword_hints import unknown_keyword
+
 _is_missing = functools.partial(operator.is_, inspect.Parameter.empty)
 
 
@@ -68,6 +70,8 @@ def with_keywords(
             try:
                 signature.bind(*arguments, **named)
             except TypeError as problem:
+                if unknown := unknown_keyword(name, named, names):
+                    raise TypeError(unknown) from None
                 one_by_one = takes_list and len(arguments) > 1 and not isinstance(arguments[0], (list, tuple))
                 hint = f"; the expressions are one list, {name}([...])" if one_by_one else ""
                 raise TypeError(f"{name}(): {problem}{hint}") from None

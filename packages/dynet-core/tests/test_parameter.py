@@ -11,7 +11,9 @@ import pytest
 from dynet_core import (
     ArgumentError,
     ArgumentTypeError,
+    InitializerError,
     Model,
+    NumpyInitializer,
     OutOfRangeError,
     ParameterCollection,
     ShapeError,
@@ -199,6 +201,38 @@ def test_values_that_are_refused(values, error):
         table.init_from_array(values)
     assert p.as_array().tolist() == X.tolist()
     assert table.as_array().tolist() == T.tolist()
+
+
+@pytest.mark.parametrize("ragged", [[[1, 2, 3], [4, 5]], [1, [2]], [[1], 2], ([1, 2], (3,)), [np.ones(2), np.ones(3)]])
+def test_rows_of_different_lengths_are_named(ragged):
+    model = Model()
+    p, table = model.parameters_from_numpy(X), model.lookup_parameters_from_numpy(T)
+    for name, call in (
+        ("set_value", p.set_value),
+        ("init_from_array", table.init_from_array),
+        ("init_row", lambda rows: table.init_row(0, rows)),
+    ):
+        with pytest.raises(ArgumentTypeError, match=f"^{name}: the rows of the list differ in length$"):
+            call(ragged)
+    for name, call in (
+        ("init", lambda rows: model.add_parameters((2, 3), init=rows)),
+        ("init", lambda rows: model.add_lookup_parameters((2, 3), init=rows)),
+        ("parameters_from_numpy", model.parameters_from_numpy),
+        ("lookup_parameters_from_numpy", model.lookup_parameters_from_numpy),
+        ("NumpyInitializer", NumpyInitializer),
+    ):
+        with pytest.raises(InitializerError, match=f"^{name}: the rows of array differ in length$"):
+            call(ragged)
+    assert len(model.parameters_list()) == len(model.lookup_parameters_list()) == 1
+
+
+def test_what_is_no_number_is_shown():
+    p = Model().parameters_from_numpy(X)
+    for values in ("a", [1, None], {1: 2}, [3j]):
+        with pytest.raises(ArgumentTypeError) as caught:
+            p.set_value(values)
+        kind = type(values).__name__
+        assert str(caught.value) == f"set_value: expected an array of real numbers, got {kind} {values!r}"
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, "2", None, [1.0, 2.0]])

@@ -54,6 +54,15 @@ WRONG += [
     (lambda: dy.random_bernoulli(3, True), ArgumentTypeError, "random_bernoulli", "True"),
     (lambda: dy.elu(vector(), True), ArgumentTypeError, "elu", "True"),
     (lambda: dy.scale_gradient(vector(), np.True_), ArgumentTypeError, "scale_gradient", "True"),
+    # lists of lists, some of which differ in length
+    (lambda: dy.hinge(vector(), [[1, 2], [0]]), ArgumentTypeError, "hinge: ", "[[1, 2], [0]]"),
+    (lambda: dy.hinge(vector(3, 2), [1, [2]]), ArgumentTypeError, "hinge: ", "[2]"),
+    (lambda: dy.hinge_dim(matrix(), [[1, 2, [0]]]), ArgumentTypeError, "hinge_dim: ", "[0]"),
+    (lambda: dy.pickneglogsoftmax(vector(), [[1, 2], [0]]), ArgumentTypeError, "pickneglogsoftmax: ", "[1, 2]"),
+    (lambda: dy.pickneglogsoftmax(vector(3, 2), [1, [2]]), ArgumentTypeError, "pickneglogsoftmax: ", "[2]"),
+    (lambda: dy.poisson_loss(vector(1), [[1, 2], [0]]), ArgumentTypeError, "poisson_loss: ", "[1, 2]"),
+    (lambda: dy.inputTensor([[1, 2], [3]]), ShapeError, "inputTensor: the rows of the list differ in length"),
+    (lambda: dy.inputVector([1, [2]]), ArgumentTypeError, "inputVector: the rows of the list differ in length"),
     # the op that was called is named, not the one that does the work
     (lambda: dy.zeros(0), ArgumentError, "zeros: ", "0"),
     (lambda: dy.ones((2, 0)), ArgumentError, "ones: ", "0"),

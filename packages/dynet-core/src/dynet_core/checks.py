@@ -14,6 +14,8 @@ import numpy as np
 from .errors import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeError
 from .refusals import Refusals
 
+UNEVEN = "the rows of the list differ in length"
+
 
 def whole(name: str, what: str, value) -> int:
     """Convert a whole number that a user passed to an int.
@@ -142,15 +144,24 @@ def checked_number(name: str, value) -> float:
 
 
 def real_array(name: str, values) -> np.ndarray:
-    """Convert numbers that a user passed to a float32 array. Raise ArgumentTypeError if they are not real numbers."""
+    """Convert numbers that a user passed to a float32 array.
+
+    Raises:
+        ArgumentTypeError: they are not real numbers, or the rows of nested lists differ in length.
+    """
     try:
         array = np.asarray(values)
-        if array.dtype.kind not in "fiub":
-            raise TypeError
-        with np.errstate(over="ignore"):
-            return array.astype(np.float32)
-    except (TypeError, ValueError):
-        raise ArgumentTypeError(f"{name}: expected an array of real numbers, got {type(values).__name__}") from None
+    except (TypeError, ValueError) as problem:
+        uneven = isinstance(problem, ValueError) and isinstance(values, (list, tuple))
+        raise ArgumentTypeError(f"{name}: {UNEVEN if uneven else _not_real(values)}") from None
+    if array.dtype.kind not in "fiub":
+        raise ArgumentTypeError(f"{name}: {_not_real(values)}")
+    with np.errstate(over="ignore"):
+        return array.astype(np.float32)
+
+
+def _not_real(values) -> str:
+    return f"expected an array of real numbers, got {type(values).__name__} {values!r:.60}"
 
 
 def checked_array(name: str, values, dims: tuple[int, ...]) -> np.ndarray:

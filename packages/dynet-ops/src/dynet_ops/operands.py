@@ -72,6 +72,18 @@ def checked_size(name: str, what: str, value) -> int:
     return size
 
 
+def nesting(value) -> int:
+    """Return how many dimensions an argument has: 0 for a number, 1 for a list of numbers.
+
+    Of nested lists only the first items are looked at, so their rows may differ in length.
+    """
+    if isinstance(value, np.ndarray):
+        return value.ndim
+    if not isinstance(value, (list, tuple)):
+        return 0
+    return 1 + (nesting(value[0]) if value else 0)
+
+
 def is_list(value) -> bool:
     """Return whether an argument is a list, a tuple or a numpy array of at least one dimension."""
     return isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim > 0)

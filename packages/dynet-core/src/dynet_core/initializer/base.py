@@ -110,8 +110,12 @@ def beyond_float32(number: Any) -> bool:
         return True
 
 
-def real_array(data: object) -> Array:
+def real_array(data: object, name: str = "NumpyInitializer") -> Array:
     """Return a copy of `data`, the argument of `NumpyInitializer` (an array or nested lists), as a float32 array.
+
+    Args:
+        data: what the user passed.
+        name: what the user called, for error messages.
 
     Raises:
         InitializerError: the data are not real numbers, or a number is too large for float32.
@@ -119,11 +123,11 @@ def real_array(data: object) -> Array:
     try:
         array = np.asarray(data)
     except ValueError:
-        raise InitializerError("NumpyInitializer: the rows of array differ in length") from None
+        raise InitializerError(f"{name}: the rows of array differ in length") from None
     if array.dtype.kind not in "biuf":
-        raise InitializerError(f"NumpyInitializer: array must hold real numbers but holds {array.dtype}")
+        raise InitializerError(f"{name}: array must hold real numbers but holds {array.dtype}")
     with np.errstate(over="ignore"):
         copy = array.astype(np.float32)
     if np.any(np.isinf(copy) & np.isfinite(array)):
-        raise InitializerError("NumpyInitializer: array holds values that float32 cannot hold")
+        raise InitializerError(f"{name}: array holds values that float32 cannot hold")
     return copy

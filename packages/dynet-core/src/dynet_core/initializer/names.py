@@ -72,7 +72,7 @@ def initializer_from(
     if isinstance(init, PyInitializer):
         return init
     if isinstance(init, (np.ndarray, list, tuple)):
-        return NumpyInitializer(real_array(init))
+        return NumpyInitializer(real_array(init, "init"))
     if isinstance(init, str):
         return _named(init, tuple(dim), lookup, scale, mean, std)
     if isinstance(init, (Real, np.bool_)):

@@ -19,6 +19,7 @@ from ..files.names import Allow
 from ..files.tensors import StoredTensor
 from ..hints import Hinted, give_hints
 from ..initializer import NumpyInitializer, PyInitializer, initializer_from
+from ..initializer.base import real_array
 from ..wording import printable
 from . import summary
 from .base import Trained, checked_name
@@ -141,11 +142,13 @@ class ParameterCollection(Hinted):
 
     def parameters_from_numpy(self, array: Numbers, name: str = "", device: str = "") -> Parameters:
         """Add a parameter with the shape and values of an array."""
-        return self.add_parameters(np.shape(array), init=NumpyInitializer(array), name=name, device=device)
+        values = real_array(array, "parameters_from_numpy")
+        return self.add_parameters(values.shape, init=NumpyInitializer(values), name=name, device=device)
 
     def lookup_parameters_from_numpy(self, array: Numbers, name: str = "", device: str = "") -> LookupParameters:
         """Add a lookup table with the shape and values of an array, whose first dimension counts the rows."""
-        return self.add_lookup_parameters(np.shape(array), init=NumpyInitializer(array), name=name, device=device)
+        values = real_array(array, "lookup_parameters_from_numpy")
+        return self.add_lookup_parameters(values.shape, init=NumpyInitializer(values), name=name, device=device)
 
     def add_subcollection(self, name: str | None = None) -> ParameterCollection:
         """Return a new collection inside this one.

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, MappingView
 
 import numpy as np
 
+from dynet_core.checks import UNEVEN
 from dynet_core.dim import Dim
 from dynet_core.errors import (
     ArgumentError,
@@ -96,7 +97,7 @@ def real_array(name: str, values, uneven: type[DynetError] = ArgumentTypeError) 
     except DynetError:
         raise  # an expression in the list has raised this error, and its message says what is wrong
     except ValueError:
-        raise uneven(f"{name}: the rows of the list differ in length") from None
+        raise uneven(f"{name}: {UNEVEN}") from None
     # If an int in a list has more than 64 bits, numpy makes an array of objects. It is converted here.
     if array.dtype == object and all(type(value) in (int, float) for value in array.flat):
         with contextlib.suppress(OverflowError):

@@ -24,6 +24,7 @@ from ..copying import repeat
 from ..kinds import BROADCAST, TWO, columnwise
 from ..layouts import broadcast, column_layout, lined_up, longest, matched
 from ..op_formulas import add_rules
+from ..operands import nesting
 from ..with_number import LARGEST
 
 SMALLEST = 1.17549435e-38  # the smallest normal float32
@@ -268,7 +269,7 @@ def poisson_loss(x: Expression, y: Numbers) -> Expression:
     >>> poisson_loss(scalarInput(0), 2).value()
     1.6931471824645996
     """
-    several = isinstance(y, (list, tuple, np.ndarray)) and np.ndim(y) > 0
+    several = nesting(y) > 0
     counts = [checked_real("poisson_loss", "y", count) for count in (y if several else (y,))]  # type: ignore
     if not counts:
         raise ArgumentError("poisson_loss: no counts: y is empty")

@@ -21,7 +21,7 @@ from dynet_kernels.families.rules import Rule
 from dynet_kernels.layout import SELF
 from dynet_kernels.table import KERNELS
 
-from ..operands import checked_dimension, checked_expression, is_list
+from ..operands import checked_dimension, checked_expression, nesting
 from ..shape.layout import transpose
 from .distances import checked_real
 
@@ -119,7 +119,7 @@ def hinge(x: Expression, v: Index | Indices, m: Number = 1.0) -> Expression:
     3.5
     """
     dim = _scores("hinge", x)
-    if isinstance(v, (list, tuple, np.ndarray)) and np.ndim(v) == 1:  # type: ignore[arg-type]
+    if nesting(v) == 1:
         return _each("hinge", x, dim, v, m)
     choices = checked_indices("hinge", [checked_index("hinge", v)], dim.size, dim)
     return _record("hinge", x, Dim.of((1,), dim.batch), dim.size, dim.batch, choices, m)
@@ -162,7 +162,7 @@ def hinge_dim(x: Expression, v: Indices | Sequence[Indices], d: Index = 0, m: Nu
     rows = checked_dimension("hinge_dim", d, dim) == 1
     size, columns = (dim.columns, dim.rows) if rows else (dim.rows, dim.columns)
     margin = checked_real("hinge_dim", "m", m)
-    lists: Any = v if is_list(v) and len(v) and np.ndim(v[0]) == 1 else [v]  # type: ignore[arg-type]
+    lists: Any = v if nesting(v) == 2 else [v]
     if len(lists) not in (1, dim.batch):
         raise ShapeError(f"hinge_dim: {len(lists)} lists of indices for a batch of {dim.batch}")
     choices = []

@@ -25,7 +25,7 @@ from ..axes import add_across, before_along_after, column_signature
 from ..copying import repeat
 from ..input.tensors import inputTensor
 from ..kinds import columnwise
-from ..operands import checked_dimension, checked_expression
+from ..operands import checked_dimension, checked_expression, nesting
 from ..with_number import LARGEST
 
 
@@ -193,7 +193,7 @@ def pickneglogsoftmax(x: Expression, v: Index) -> Expression:
     dim = x.type
     signature = _signature(dim.plain, False)
     _picked.enter((dim,), signature.at, signature.dim, dim.size)
-    if isinstance(v, (list, tuple, np.ndarray)) and np.ndim(v) == 1:
+    if nesting(v) == 1:
         return _pick_each("pickneglogsoftmax", x, v)
     v = checked_index("pickneglogsoftmax", v)
     if not 0 <= v < dim.size:

@@ -24,7 +24,13 @@ OBJECTS = {
     "model": MODEL,
     "network": LSTM,
     "state": LSTM.initial_state(),
+    "two ways": dy.BiRNNBuilder(1, 2, 4, MODEL, dy.GRUBuilder),
+    "gru": dy.GRUBuilder(1, 2, 3, MODEL),
+    "tree": dy.ChildSumTreeLSTMBuilder(1, 2, 3, MODEL),
+    "binary tree": dy.NaryTreeLSTMBuilder(1, 2, 3, MODEL),
 }
+EACH = "of each builder in each pair of b.builder_layers"
+NO_RATE = "this network has no dropout rate"
 USES = [
     ("trainer", "step", "trainer.update()"),
     ("trainer", "zero_grad", "nothing: trainer.update() leaves no gradients"),
@@ -37,6 +43,25 @@ USES = [
     ("model", "eval", "disable_dropout of networks, and no dy.dropout"),
     ("network", "forward", "b.initial_state().transduce(xs)"),
     ("network", "eval", "b.disable_dropout()"),
+    ("network", "hidden_dim", "b.spec"),
+    ("gru", "set_dropouts", "b.set_dropout(rate)"),
+    ("gru", "set_dropout_masks", "nothing: each input has masks of its own here"),
+    ("two ways", "initial_state", "b.transduce(xs), or b.add_inputs(xs) for states: each begins with new states"),
+    ("two ways", "add_input", "b.add_inputs(xs) with the whole sequence: one network begins with its last input"),
+    ("two ways", "forward", "b.transduce(xs)"),
+    ("two ways", "train", "b.set_dropout(rate)"),
+    ("two ways", "eval", "b.disable_dropout()"),
+    ("two ways", "parameters", "b.param_collection().parameters_list()"),
+    ("two ways", "state_dict", "b.param_collection().save(path)"),
+    ("two ways", "set_dropouts", f"b.set_dropout(rate), or set_dropouts(d, d_r) {EACH}"),
+    ("two ways", "get_parameters", f"get_parameters() {EACH}, or b.param_collection().parameters_list()"),
+    ("tree", "transduce", "b.initial_state().transduce(xs, heads)"),
+    ("tree", "add_input", "b.initial_state().add_input(x, children)"),
+    ("tree", "set_dropout", f"dy.dropout of the inputs and outputs: {NO_RATE}"),
+    ("tree", "train", f"dy.dropout of the inputs and outputs: {NO_RATE}"),
+    ("tree", "eval", f"no dy.dropout: {NO_RATE}"),
+    ("binary tree", "disable_dropout", f"no dy.dropout: {NO_RATE}"),
+    ("binary tree", "parameters", "b.get_parameters() or b.param_collection()"),
     ("state", "hidden", "state.h(), or state.output() for the last layer"),
 ]
 
@@ -54,8 +79,12 @@ def test_members_that_are_called_otherwise_elsewhere(what, name, use):
 @pytest.mark.parametrize("what", OBJECTS)
 def test_hints_are_for_what_is_not_there_and_name_what_is(what):
     x = OBJECTS[what]
-    hints = {name: hint for kind in type(x).__mro__ for name, hint in vars(kind).items() if isinstance(hint, Hint)}
+    hints = {
+        name: hint for kind in reversed(type(x).__mro__) for name, hint in vars(kind).items() if isinstance(hint, Hint)
+    }
     owners = {"trainer": dy.AdamTrainer, "model": dy.ParameterCollection, "b": dy.VanillaLSTMBuilder}
+    if what not in ("trainer", "model", "state"):
+        owners["b"] = x
     owners |= {"dy": dy, "loss": dy.Expression, "p": dy.Parameters, "state": type(OBJECTS["state"])}
     assert hints
     for name, hint in hints.items():

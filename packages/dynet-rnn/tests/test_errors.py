@@ -18,6 +18,10 @@ def network(layers=2):
     return rnn.VanillaLSTMBuilder(layers, 2, 3, MODEL)
 
 
+def both():
+    return rnn.BiRNNBuilder(1, 2, 4, MODEL, rnn.GRUBuilder)
+
+
 def state(layers=2, batch=1):
     return network(layers).initial_state().add_input(vector(batch=batch))
 
@@ -68,6 +72,25 @@ WRONG = [
         "5",
     ),
     (lambda: rnn.BiRNNBuilder(0, 2, 4, MODEL, rnn.VanillaLSTMBuilder), ArgumentError, "BiRNNBuilder", "0"),
+    (
+        lambda: rnn.BiRNNBuilder(1, 2, 4, MODEL, network()),
+        ArgumentTypeError,
+        "BiRNNBuilder: rnn_builder_factory must be a class of builders",
+        "<VanillaLSTMBuilder /vanilla-lstm-builder",
+        "give the class, VanillaLSTMBuilder",
+    ),
+    (lambda: rnn.BiRNNBuilder(1, 2, 4, MODEL, "lstm"), ArgumentTypeError, "rnn_builder_factory", "not 'lstm'"),
+    (lambda: rnn.BiRNNBuilder(1, 2, 4, MODEL, dict), ArgumentTypeError, "dict is no class of builders"),
+    (lambda: rnn.BiRNNBuilder(1, 2, 4, MODEL, rnn.BiRNNBuilder), ArgumentTypeError, "BiRNNBuilder is no class"),
+    (lambda: rnn.BiRNNBuilder(1, 2, 4, MODEL, lambda *_: None), ArgumentTypeError, "return a builder", "not None"),
+    (lambda: rnn.BiRNNBuilder(1, 2, 4, None, rnn.GRUBuilder), ArgumentTypeError, "BiRNNBuilder: model", "NoneType"),
+    (lambda: rnn.BiRNNBuilder(1, 2, 4, MODEL, None), ArgumentError, "rnn_builder_factory", "builder_layers"),
+    (lambda: rnn.BiRNNBuilder(1, 2, 4, MODEL, None, 7), ArgumentTypeError, "BiRNNBuilder: builder_layers", "int 7"),
+    (lambda: rnn.BiRNNBuilder(1, 2, 4, MODEL, None, [network()]), ArgumentTypeError, "pairs", "<VanillaLSTM"),
+    (lambda: rnn.BiRNNBuilder(1, 2, 4, MODEL, None, [(dict, dict)]), ArgumentTypeError, "pairs", "'dict'"),
+    (lambda: both().transduce(None), ArgumentTypeError, "transduce: expected a list", "None"),
+    (lambda: both().add_inputs(7), ArgumentTypeError, "add_inputs: expected a list", "int 7"),
+    (lambda: both().transduce(int(x) for x in [vector(1)]), ArgumentTypeError, "a number is needed"),
     # dropout
     (lambda: network().set_dropout(1.0), ArgumentError, "set_dropout", "[0, 1)", "1.0"),
     (lambda: network().set_dropouts(0.1, -0.1), ArgumentError, "set_dropouts", "-0.1"),

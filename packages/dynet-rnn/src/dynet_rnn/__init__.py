@@ -1,14 +1,16 @@
 """DyNet's builders of recurrent networks, of networks over trees, and of softmax layers."""
 
+from dynet_core.hints import give_hints
 from dynet_core.keyword_hints import give_keyword_hints
 
 from .base import _RNNBuilder
 from .bi import BiRNNBuilder
 from .coupled_lstm import CoupledLSTMBuilder, FastLSTMBuilder
+from .dropout import Vertical
 from .gru import GRUBuilder
 from .lstm import CompactVanillaLSTMBuilder, SparseLSTMBuilder, VanillaLSTMBuilder
 from .lstm_builder import LSTMBuilder
-from .other_names import KEYWORDS
+from .other_names import KEYWORDS, OF_TREES, OF_VERTICAL
 from .simple import SimpleRNNBuilder
 from .softmax import ClassFactoredSoftmaxBuilder, SoftmaxBuilder, StandardSoftmaxBuilder
 from .stacked import StackedRNNState
@@ -28,3 +30,6 @@ for _kind in (
     ClassFactoredSoftmaxBuilder,
 ):  # fmt: skip
     give_keyword_hints(_kind, KEYWORDS)
+give_hints(Vertical, OF_VERTICAL)
+for _kind in (ChildSumTreeLSTMBuilder, NaryTreeLSTMBuilder):
+    give_hints(_kind, OF_TREES)

@@ -25,6 +25,7 @@ from dynet_ops.operands import checked_size
 from dynet_ops.random.dropouts import checked_probability
 
 from .layers import Layers
+from .other_names import OF_ALL, OF_SEQUENCES
 from .run import SequenceRun
 from .state import RNNState
 
@@ -134,16 +135,7 @@ class LayersBuilder(Hinted):
         return [layer[: self._listed] for layer in self._run.expressions]
 
 
-give_hints(
-    LayersBuilder,
-    {
-        "parameters": "b.get_parameters() or b.param_collection()",
-        "state_dict": "b.param_collection().save(path)",
-        "load_state_dict": "b.param_collection().populate(path)",
-        "train": "b.set_dropout(rate)",
-        "eval": "b.disable_dropout()",
-    },
-)
+give_hints(LayersBuilder, OF_ALL)
 
 
 class _RNNBuilder(LayersBuilder):
@@ -287,13 +279,4 @@ class _RNNBuilder(LayersBuilder):
         return h
 
 
-_STATE = "b.initial_state()"
-give_hints(
-    _RNNBuilder,
-    {
-        **dict.fromkeys(("forward", "transduce", "call"), f"{_STATE}.transduce(xs)"),
-        "add_input": f"{_STATE}.add_input(x)",
-        "add_inputs": f"{_STATE}.add_inputs(xs)",
-        **dict.fromkeys(("new_graph", "start_new_sequence", "init_hidden", "zero_state"), _STATE),
-    },
-)
+give_hints(_RNNBuilder, OF_SEQUENCES)

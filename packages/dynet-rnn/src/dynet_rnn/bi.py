@@ -8,15 +8,17 @@ from typing import Any
 from dynet_core.annotations import Index, Number
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
+from dynet_core.hints import Hinted, give_hints
 from dynet_core.parameter import ParameterCollection
 from dynet_ops.operands import checked_size
 from dynet_ops.shape.joining import concatenate
 
 from .base import _RNNBuilder, described
+from .other_names import OF_BOTH_DIRECTIONS
 from .state import RNNState
 
 
-class BiRNNBuilder:
+class BiRNNBuilder(Hinted):
     """A bidirectional network. Each layer is a pair of networks: one reads the sequence forwards, one backwards.
 
     The outputs of the two networks are concatenated. The next layer reads the results.
@@ -33,6 +35,8 @@ class BiRNNBuilder:
 
     Raises:
         ArgumentError: hidden_dim is odd, num_layers is 0, or neither a factory nor existing builders are given.
+        ArgumentTypeError: the factory is neither a class of builders nor a function that makes builders, an existing
+            builder is none, or `model` is no collection.
 
     Source: Schuster and Paliwal, "Bidirectional recurrent neural networks", 1997.
 
@@ -55,7 +59,9 @@ class BiRNNBuilder:
         self.builder_layers: list[tuple[_RNNBuilder, _RNNBuilder]]
         if builder_layers is not None:
             self.spec = num_layers, input_dim, hidden_dim, rnn_builder_factory, builder_layers
-            self.builder_layers = [(forward, backward) for forward, backward in builder_layers]
+            self.builder_layers = [
+                _checked_pair(pair) for pair in _checked_list("BiRNNBuilder: builder_layers", builder_layers)
+            ]
             return
         num_layers = checked_size("BiRNNBuilder", "num_layers", num_layers)
         input_dim = checked_size("BiRNNBuilder", "input_dim", input_dim)
@@ -65,12 +71,15 @@ class BiRNNBuilder:
             raise ArgumentError(f"BiRNNBuilder: hidden_dim must be even, got {hidden_dim}")
         if rnn_builder_factory is None:
             raise ArgumentError("BiRNNBuilder: either rnn_builder_factory or builder_layers is needed")
+        _check_factory(rnn_builder_factory)
+        if not isinstance(model, ParameterCollection):
+            raise ArgumentTypeError(f"BiRNNBuilder: model must be a ParameterCollection, not {type(model).__name__}")
         self.model = model.add_subcollection("birnn")
         sizes = [input_dim, *[hidden_dim] * (num_layers - 1)]
         self.builder_layers = [
             (
-                rnn_builder_factory(1, size, hidden_dim // 2, self.model),
-                rnn_builder_factory(1, size, hidden_dim // 2, self.model),
+                _checked_builder(rnn_builder_factory(1, size, hidden_dim // 2, self.model)),
+                _checked_builder(rnn_builder_factory(1, size, hidden_dim // 2, self.model)),
             )
             for size in sizes
         ]
@@ -84,8 +93,8 @@ class BiRNNBuilder:
             model: the collection that gets the parameters of new builders.
         """
         layers, input_dim, hidden_dim, factory, pairs = spec
-        if isinstance(factory, type) and not hasattr(factory, "initial_state"):  # a file may name any class of ours
-            raise ArgumentTypeError(f"BiRNNBuilder: {factory.__name__} is no class of builders")
+        if factory is not None:  # a file may name any class of ours
+            _check_factory(factory)
         return cls(layers, input_dim, hidden_dim, model, factory, pairs)
 
     def whoami(self) -> str:
@@ -115,7 +124,7 @@ class BiRNNBuilder:
 
     def transduce(self, es: Iterable[Expression]) -> list[Expression]:
         """Read a sequence. For each input, return the outputs of the last layer's two networks, concatenated."""
-        return self._outputs(list(es), self.builder_layers)
+        return self._outputs(_checked_list("transduce", es), self.builder_layers)
 
     def _outputs(self, es: list[Expression], layers: Sequence[tuple[_RNNBuilder, _RNNBuilder]]) -> list[Expression]:
         for forward, backward in layers:
@@ -129,8 +138,51 @@ class BiRNNBuilder:
 
         The forward network has read the sequence from its start to this input, the backward network from its end.
         """
-        es = self._outputs(list(es), self.builder_layers[:-1])
+        es = self._outputs(_checked_list("add_inputs", es), self.builder_layers[:-1])
         forward, backward = self.builder_layers[-1]
         fs = forward.initial_state().add_inputs(es)
         bs = backward.initial_state().add_inputs(es[::-1])
         return list(zip(fs, reversed(bs)))
+
+
+give_hints(BiRNNBuilder, OF_BOTH_DIRECTIONS)
+
+
+def _check_factory(factory: Any) -> None:
+    """Raise ArgumentTypeError unless `factory` is a class of builders or a function."""
+    if isinstance(factory, type) and not hasattr(factory, "initial_state"):
+        raise ArgumentTypeError(
+            f"BiRNNBuilder: {factory.__name__} is no class of builders of one direction, such as VanillaLSTMBuilder"
+        )
+    if not callable(factory):
+        use = f": give the class, {type(factory).__name__}" if hasattr(factory, "initial_state") else ""
+        raise ArgumentTypeError(
+            "BiRNNBuilder: rnn_builder_factory must be a class of builders, such as VanillaLSTMBuilder, or a function "
+            f"that makes builders, not {factory!r:.80}{use}"
+        )
+
+
+def _checked_builder(made: Any) -> Any:
+    """Return what a factory has made. Raise ArgumentTypeError if it is no builder."""
+    if isinstance(made, type) or not hasattr(made, "initial_state"):
+        raise ArgumentTypeError(f"BiRNNBuilder: rnn_builder_factory must return a builder, not {made!r:.80}")
+    return made
+
+
+def _checked_pair(pair: Any) -> tuple[Any, Any]:
+    """Return an item of `builder_layers`. Raise ArgumentTypeError if it is no pair of builders."""
+    items = tuple(pair) if isinstance(pair, (tuple, list)) else ()
+    if len(items) != 2 or any(isinstance(item, type) or not hasattr(item, "initial_state") for item in items):
+        raise ArgumentTypeError(
+            f"BiRNNBuilder: builder_layers must be pairs of builders, (forward, backward), not {pair!r:.80}"
+        )
+    return items
+
+
+def _checked_list(name: str, items: Any) -> list[Any]:
+    """Return an argument as a list. Raise ArgumentTypeError if it cannot be iterated over."""
+    try:
+        iterator = iter(items)
+    except TypeError:
+        raise ArgumentTypeError(f"{name}: expected a list, got {type(items).__name__} {items!r:.60}") from None
+    return list(iterator)  # outside of the `try`, because a generator may raise a TypeError of the user's

@@ -57,6 +57,7 @@ class LayersBuilder(Hinted):
     _rates: tuple[float, ...] = ()  # the dropout rates; the subclass decides what each of them applies to
     _spec: tuple[Any, ...] = ()
     _run: Any = None  # the `Run` of the states from the last call of `initial_state`; None before the first
+    _known: dict[bool, Any]  # what `_RNNBuilder` keeps for later calls of `initial_state`
 
     def __init__(self, layers: Index, input_dim: Index, hidden_dim: Index, model: ParameterCollection):
         name = self.whoami()
@@ -64,7 +65,7 @@ class LayersBuilder(Hinted):
         hidden = checked_size(name, "hidden_dim", hidden_dim)
         if not isinstance(model, ParameterCollection):
             raise ArgumentTypeError(f"{name}: model must be a ParameterCollection, not {type(model).__name__}")
-        self._spec = (layers, size, hidden)
+        self._spec, self._known = (layers, size, hidden), {}
         self._model = model.add_subcollection(self._collection)
         self._parameters = [self._add_layer(hidden if k else size, hidden) for k in range(layers)]
 
@@ -148,13 +149,10 @@ class _RNNBuilder(LayersBuilder):
 
     _cell: Cell
     _names: tuple[str, ...] = ()
-
-    def __init__(self, layers: Index, input_dim: Index, hidden_dim: Index, model: ParameterCollection):
-        super().__init__(layers, input_dim, hidden_dim, model)
-        self._known: dict[bool, tuple[list[list[Expression]], Layers]] = {}  # `update` -> result of `_loaded`
-        self._run: SequenceRun | None = None
-        # The initial state, if all sequences of a graph can share one, as without dropout. None: make a new one.
-        self._start: RNNState | None = None
+    _known: dict[bool, tuple[list[list[Expression]], Layers]]  # `update` -> result of `_loaded`
+    _run: SequenceRun | None = None
+    # The initial state, if all sequences of a graph can share one, as without dropout. None: make a new one.
+    _start: RNNState | None = None
 
     # Initial states
 

@@ -1,6 +1,7 @@
 """Ops of users: mistakes in them are named."""
 
 import inspect
+import math
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from dynet_ops.axes import BATCH, DIMENSIONS, Along
 from dynet_ops.kinds import columnwise, elementwise
 from dynet_ops.loss.probability import column_softmax
 from dynet_ops.testing import check_op
+
+AFTER = "after `from dynet_kernels import formula as f`"
 
 
 @pytest.mark.parametrize(
@@ -110,12 +113,62 @@ def test_a_formula_that_asks_for_what_is_not_there_is_refused(facts, message):
         (lambda x: f.exp(x, x), "exp takes 1 argument, got 2"),
         (lambda x: f.where(x > 0, x), "where takes 3 arguments, got 2"),
         (lambda x: f.maximum(x), "maximum takes 2 arguments, got 1"),
+        (lambda x: np.exp(x), rf"numpy\.exp takes numbers, not the symbol input\('x'\), .*: write f\.exp, {AFTER}$"),
+        (lambda x: x * np.arctan(x * 2), rf"numpy\.arctan takes numbers, .*: write f\.atan, {AFTER}$"),
+        (lambda x: np.maximum(x, 0), rf"numpy\.maximum takes numbers, .*: write f\.maximum, {AFTER}$"),
+        (lambda x: np.where(x > 0, x, 0), rf"numpy\.where takes numbers, .*: write f\.where, {AFTER}$"),
+        (lambda x: np.sum(x), rf"numpy\.sum takes numbers, .*: write f\.sum, {AFTER}$"),
+        (lambda x: np.add.reduce(x), rf"numpy\.add\.reduce takes numbers, .*: write f\.sum, {AFTER}$"),
+        (
+            lambda x: np.mean(x),
+            r"numpy\.mean takes numbers, .*: a formula has only .* functions of dynet_kernels\.formula$",
+        ),
+        (lambda x: math.exp(x), rf"a function such as math\.exp takes numbers, .*: write f\.exp, {AFTER}$"),
+        (lambda x: x * round(x), rf"round takes numbers, .*: write f\.round, {AFTER}$"),
+        (lambda x: dy.tanh(x), rf"tanh: expected an Expression, got Symbol input\('x'\); write f\.tanh, {AFTER}$"),
+        (lambda x: dy.abs(x), rf"abs: expected an Expression, got Symbol .*; write f\.absolute, {AFTER}$"),
+        (lambda x: dy.cmult(x, x), r"cmult: expected an Expression, got Symbol .*; a formula has only numbers, .*"),
+        (
+            lambda x: dy.scalarInput(2.0) * x,
+            r"\*: expected an Expression or a number, got Symbol .*; a formula has only",
+        ),
+        (lambda x: x * dy.scalarInput(2.0), "a formula consists of numbers and .*, not of Expression expression "),
+        (lambda x: x * np.ones(2), r"a formula consists of numbers and .*, not of ndarray array\(\[1\., 1\.\]\)"),
+        (lambda x: np.ones(2) * x, r"a formula consists of numbers and .*, not of ndarray array\(\[1\., 1\.\]\)"),
+        (lambda x: x * "2a", "a formula consists of numbers and .*, not of str '2a'"),
+        (lambda x: [x], "a formula consists of numbers and .*, not of list "),
     ],
 )
 def test_a_formula_that_cannot_be_compiled_is_refused(formula, message):
     with pytest.raises(TypeError, match=message):
         own_op(formula)
     assert "unheard_of" not in OPS
+
+
+def test_methods_of_arrays_are_refused_in_formulas():
+    for name, formula in (("exp", lambda x: x.exp()), ("sum", lambda x: x.sum())):
+        with pytest.raises(AttributeError, match=rf"^a symbol has no method '{name}': write f\.{name}, {AFTER}$"):
+            own_op(formula)
+    with pytest.raises(AttributeError, match="'Symbol' object has no attribute 'T'"):
+        own_op(lambda x: x.T)
+
+
+def test_formulas_take_numbers_and_operators_of_numpy():
+    formulas = [
+        (lambda x: np.float32(2) * x, 6.0),
+        (lambda x: np.float64(1) - x / np.float32(2), -0.5),
+        (lambda x: np.int64(2) ** x, 8.0),
+        (lambda x: x * np.array(2.0), 6.0),
+        (lambda x: np.square(x) + np.multiply(x, 2), 15.0),
+        (lambda x: abs(-x) + np.abs(x), 6.0),
+        (lambda x: f.where(np.float32(0) < x, 1 / x * 3, 0), 1.0),
+        (lambda x: np.sum([x, x, 1]), 7.0),
+    ]
+    for formula, value in formulas:
+        try:
+            assert own_op(formula)(dy.scalarInput(3.0)).value() == pytest.approx(value)
+        finally:
+            OPS.pop("unheard_of", None)
 
 
 def test_annotations_may_be_texts():

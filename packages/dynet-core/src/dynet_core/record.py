@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from dynet_kernels import formula
+
 from . import recorder
 from .dim import Dim
 from .errors import ArgumentTypeError, ShapeError, StaleExpressionError
@@ -48,7 +50,7 @@ def graph_of(name: str, operands: Sequence[Expression]) -> PinnedGraph:
         kind = type(operand)
         if kind is not Expression and not issubclass(kind, (Unfinished, *PARAMETERS)):
             raise ArgumentTypeError(
-                f"{name}: expected an Expression, got {type(operand).__name__} {operand!r:.60}{made_of(operand)}"
+                f"{name}: expected an Expression, got {type(operand).__name__} {operand!r:.60}{made_of(operand, name)}"
             )
         if operand.version == ANY_GRAPH:
             if not operand.type.total:
@@ -63,10 +65,17 @@ def graph_of(name: str, operands: Sequence[Expression]) -> PinnedGraph:
     return pinned_graph
 
 
-def made_of(value: Any) -> str:
-    """Return a text for an error message that says how to make an expression from `value`; "" if there is no way."""
+def made_of(value: Any, name: str = "") -> str:
+    """Return a text for an error message that says how to make an expression from `value`; "" if there is no way.
+
+    Args:
+        value: what was given to an op instead of an expression.
+        name: the name of the op. If `value` is a symbol of a formula, the text says what to use there.
+    """
     if isinstance(value, np.ndarray) or (isinstance(value, list) and value and isinstance(value[0], (int, float))):
         return "; dy.inputTensor(...) makes one of an array"
+    if isinstance(value, formula.Symbol):
+        return f"; {formula.written(name)}"
     return "; dy.scalarInput(...) makes one of a number" if isinstance(value, (int, float, np.number)) else ""
 
 

@@ -14,6 +14,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, overload
 
+from .numpy_names import OPERATORS, OTHER_NAMES
+
 Operand = "Symbol | float | int"
 
 
@@ -55,6 +57,9 @@ class Symbol:
     def __neg__(self):
         return apply("negative", self)
 
+    def __abs__(self):
+        return apply("absolute", self)
+
     def __pow__(self, other):
         """Return this symbol to the power of `other`. The powers 1 to 4 become products, which are faster."""
         if isinstance(other, int) and 0 < other <= 4:
@@ -90,10 +95,66 @@ class Symbol:
             "For `x if x > 0 else y`, `max` and the like write where(x > 0, x, y), maximum(x, y), minimum(x, y)"
         )
 
+    def __getattr__(self, name: str):
+        if name in FUNCTIONS:
+            raise AttributeError(f"a symbol has no method {name!r}: {written(name)}")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def _refuse(self, what: str, name: str):
+        raise TypeError(f"{what} takes numbers, not the symbol {self!r:.60}, which stands for all: {written(name)}")
+
+    def __float__(self):
+        self._refuse("a function such as math.exp", "exp")
+
+    __int__ = __index__ = __complex__ = __float__
+
+    def __round__(self, digits=None):
+        self._refuse("round", "round")
+
+    def __array_ufunc__(self, function, method, *inputs, **named):
+        """Do what numpy's operators and functions of elements do with a symbol.
+
+        Operators, as in `numpy.float32(2) * x`, make a symbol. Other functions, as in `numpy.exp(x)`, raise an error.
+        """
+        name = function.__name__
+        if method == "__call__" and not named and name in OPERATORS:
+            return OPERATORS[name](*[x if isinstance(x, Symbol) else float(as_symbol(x).arguments[0]) for x in inputs])
+        name = name if method == "__call__" else f"{name}.{method}"
+        self._refuse(f"numpy.{name}", name)
+
+    def __array_function__(self, function, types, arguments, named):
+        """Refuse numpy's other functions, such as `numpy.where` and `numpy.sum`."""
+        name = function.__name__
+        self._refuse(f"numpy.{name}", name)
+
 
 def as_symbol(value) -> Symbol:
-    """Return `value` itself if it is a symbol. If it is a number, return a constant symbol."""
-    return value if isinstance(value, Symbol) else Symbol("constant", float(value))
+    """Return `value` itself if it is a symbol. If it is a number, return a constant symbol.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if isinstance(value, Symbol):
+        return value
+    try:
+        return Symbol("constant", float(value))
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"a formula consists of numbers and of the function's arguments, not of {type(value).__name__} "
+            f"{value!r:.60}: what is an expression or an array is an argument of the function"
+        ) from None
+
+
+def written(name: str) -> str:
+    """Return how to write a function of numpy or an op in a formula, for errors, or how to find one.
+
+    Args:
+        name: the name of the function or op.
+    """
+    name = OTHER_NAMES.get(name, name)
+    if name in FUNCTIONS and name not in SIGNS:
+        return f"write f.{name}, after `from dynet_kernels import formula as f`"
+    return "a formula has only numbers, the function's arguments and functions of dynet_kernels.formula"
 
 
 CONDITIONS = ("less", "less_equal", "equal")
@@ -117,7 +178,8 @@ def apply(function: str, *arguments) -> Symbol:
     return Symbol(function, *symbols)
 
 
-FUNCTIONS = {"add", "subtract", "multiply", "divide", "negative"}
+SIGNS = ("add", "subtract", "multiply", "divide", "negative")  # functions that are written as operators
+FUNCTIONS = set(SIGNS)
 """The names of all functions. `_function` adds those that are defined below."""
 
 

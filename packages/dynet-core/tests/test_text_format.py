@@ -114,6 +114,31 @@ def test_a_damaged_file_changes_nothing(old, new, tmp_path):
     assert arrays(model) == before
 
 
+@pytest.mark.parametrize("length", range(len(TWO) - 2))
+def test_a_file_that_ends_too_soon_says_where(length, tmp_path):
+    with pytest.raises(FileFormatError) as caught:
+        populated(tmp_path, TWO[:length])
+    message, entry = str(caught.value), "#Lookup" if length > TWO.index("#Look") else "#Parameter"
+    assert message.startswith(str(tmp_path / "model"))
+    if length == 0 or TWO.index("#Look") - 2 <= length <= TWO.index("#Look"):
+        assert "lookup parameter /_1 (3, 2) is in the model only" in message  # whole entries, but too few
+        return
+    start = TWO.index(entry)
+    end_of_head = TWO.index("\n", start)
+    if f", byte {start}: " in message:
+        head = "the file ends in the first line of an entry: expected '#Parameter# NAME {DIMS} BYTES ...', found b'#"
+        values = f"values of /_{int(start > 0)} are announced, and the file ends at byte {length}"
+        assert head in message or values in message
+        assert length < end_of_head + 16 and (head not in message or length < end_of_head)
+    else:
+        count, name = (6, "/_1") if start else (4, "/_0")
+        whole, line = TWO[end_of_head + 1 : length].count("e+00"), "values"
+        if start and whole >= 6:
+            whole, line = whole - 6, "numbers of the gradient"
+        expected = f", byte {length}: the file ends after {whole} of the {count} {line} of {name}"
+        assert message.endswith(expected)
+
+
 def test_a_name_that_is_not_utf8_is_refused(tmp_path):
     with pytest.raises(FileFormatError, match="is no name"):
         populated(tmp_path, TWO.encode().replace(b"/_0", b"/\xff"))

@@ -119,9 +119,14 @@ def read(line: bytes, count: int, where: str) -> np.ndarray:
         if all(_read_block(cells[block], values[block]) for block in blocks):
             return values
     words = line.split()
-    if not ended and words and not LAST_WORD.fullmatch(words[-1]):
+    if not ended and not is_whole(words):
         raise FileFormatError(f"{where}: the file ends in the middle of a number")
     return _read_words(words, count, where)
+
+
+def is_whole(words: list[bytes]) -> bool:
+    """Return whether the last word of a line is a whole number. If the file ends there, it may be a part of one."""
+    return not words or LAST_WORD.fullmatch(words[-1]) is not None
 
 
 def _read_block(cells: np.ndarray, values: np.ndarray) -> bool:

@@ -27,6 +27,9 @@ HEAD = re.compile(
     rb"\{(?P<dims>[0-9]{1,18}(?:,[0-9]{1,18})*)\} (?P<bytes>[0-9]{1,20})"
     rb"(?: (?P<gradient>ZERO_GRAD|FULL_GRAD)(?P<frozen> FROZEN)?)? ?\r?\n?"
 )
+KINDS = (b"#Parameter# ", b"#LookupParameter# ")  # how the first line of an entry begins
+CUT = "the file ends in the first line of an entry"
+EXPECTED = "'#Parameter# NAME {DIMS} BYTES ...'"
 LONGEST_HEAD = 1 << 16  # the most bytes that the first line of an entry may have
 
 
@@ -109,9 +112,12 @@ class TextReader(Reader):
             The entry, and how many bytes its other lines take.
         """
         found = HEAD.fullmatch(line)
+        cut = not line.endswith(b"\n") and any(kind.startswith(line) or line.startswith(kind) for kind in KINDS)
+        if found is None and cut:
+            raise self._error(start, f"{CUT}: expected {EXPECTED}, found {_shown(line)}")
         if found is None:
             problem = "this is no file of parameters: " if not start else ""
-            raise self._error(start, f"{problem}expected '#Parameter# NAME {{DIMS}} BYTES ...', found {_shown(line)}")
+            raise self._error(start, f"{problem}expected {EXPECTED}, found {_shown(line)}")
         dims = tuple(map(int, found["dims"].split(b",")))
         size, count = int(found["bytes"]), math.prod(dims)
         if len(dims) > MAX_DIMS or extent(dims) > MAX_TOTAL:
@@ -119,15 +125,17 @@ class TextReader(Reader):
         once = numbers.WIDTH * count + 1
         gradient = found["gradient"] == b"FULL_GRAD" if found["gradient"] else size == 2 * once
         if size != once * (1 + gradient):
+            if cut and any(str(whole).startswith(str(size)) for whole in (once, 2 * once)):
+                raise self._error(start, f"{CUT}: expected {EXPECTED}, found {_shown(line)}")
             raise self._error(start, f"{count} values do not take {size} bytes")
         # Check that the rest of the file is long enough for `count` values: each takes at least one byte, and a space
         # follows each but the last.
-        if 2 * count - 1 > self.size - self.file.tell():
-            raise self._error(start, f"{count} values are announced, and the file ends before")
         try:
             name = found["name"].decode()
         except UnicodeDecodeError:
             raise self._error(start, f"{_shown(found['name'])} is no name") from None
+        if 2 * count - 1 > self.size - self.file.tell():
+            raise self._error(start, f"{count} values of {name} are announced, and the file ends at byte {self.size}")
         lookup, frozen = found["kind"] == b"LookupParameter", found["frozen"] is not None
         if lookup and len(dims) == 1:  # DyNet writes this for rows of one number without dimensions; ours have one
             dims = (1, *dims)
@@ -150,8 +158,23 @@ class TextReader(Reader):
             self.file.seek(end)
             return
         self.file.seek(entry.position)
-        for _ in range(1 + entry.gradient):
-            self.file.readline()
+        lines = [self.file.readline() for _ in range(1 + entry.gradient)]
+        if end > self.size and not lines[-1].endswith(b"\n"):
+            self._check_last(entry, lines)
+
+    def _check_last(self, entry: Entry, lines: list[bytes]) -> None:
+        """Raise FileFormatError if the file ends within the numbers of an entry.
+
+        Args:
+            entry: the last entry of the file.
+            lines: its numbers: a line of values, and a line of the gradient if the file has one.
+        """
+        for what, line in zip(("values", "numbers of the gradient"), lines):
+            words = line.split()
+            whole = len(words) - (not line.endswith(b"\n") and not numbers.is_whole(words))
+            if whole < entry.count:
+                after = f"after {whole} of the {entry.count} {what} of {entry.name}"
+                raise self._error(self.size, f"the file ends {after}")
 
     def read(self, entry: Entry) -> StoredTensor:
         """Read and return the parameter that `entry` describes."""

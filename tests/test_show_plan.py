@@ -112,3 +112,26 @@ def test_an_expression_of_another_graph_is_refused():
     dy.inputVector([1, 2])
     with pytest.raises(dy.StaleExpressionError, match="show_plan"):
         dy.show_plan(x)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        (lambda: 5, dy.ArgumentTypeError, r"show_plan: expected an Expression, got int 5; dy\.scalarInput"),
+        (lambda: "loss", dy.ArgumentTypeError, "show_plan: expected an Expression, got str 'loss'"),
+        (lambda: [dy.scalarInput(1)], dy.ArgumentTypeError, r"show_plan: expected an Expression, got list \[expr"),
+        (lambda: dy.cg(), dy.ArgumentTypeError, "show_plan: expected an Expression, got ComputationGraph <graph "),
+        (lambda: dy.Expression(), dy.ArgumentTypeError, "show_plan: an unfinished Expression stands for no node"),
+        (lambda: dy.inputVector([1, 2]), dy.ShapeError, r"show_plan: the expression is \(2,\), not .*; sum_elems"),
+        (lambda: dy.inputTensor([[1, 2]], batched=True), dy.ShapeError, r"show_plan: .*\(1,\) x 2, not .* sum_batches"),
+        (lambda: dy.Model().add_parameters(1), dy.ArgumentError, r"show_plan: Parameter /_0 \(1,\) is a parameter"),
+    ],
+)
+@pytest.mark.parametrize("empty", [False, True])
+def test_what_is_no_loss_is_refused(capsys, wrong, error, message, empty):
+    dy.renew_cg()
+    if not empty:
+        dy.tanh(dy.scalarInput(1.0))
+    with pytest.raises(error, match=message):
+        dy.show_plan(wrong())
+    assert capsys.readouterr().out == ""

@@ -20,10 +20,12 @@ from dynet_kernels.table import KERNELS
 
 from .draw import described
 from .encode import TABLE
-from .errors import StaleExpressionError
+from .errors import ArgumentError, ShapeError
 from .expression import Expression
 from .graph import Graph, current
 from .planning_engine import PlanningEngine
+from .record import graph_of
+from .recorder import ANY_GRAPH
 from .signature import SIGNATURES, Signature, Step
 
 Rows = npt.NDArray[np.int64]
@@ -127,8 +129,15 @@ class Tape:
 def plan_text(loss: Expression | None = None) -> str:
     """Return the text that `show_plan` prints. `loss` is as for `show_plan`."""
     graph = current()
-    if loss is not None and loss.version != graph.records.version:
-        raise StaleExpressionError("show_plan: the expression belongs to another graph; record it after renew_cg()")
+    if loss is not None:
+        graph_of("show_plan", (loss,))
+        if loss.version == ANY_GRAPH:
+            raise ArgumentError(f"show_plan: {loss!r} is a parameter, from which no backward pass can be planned")
+        if loss.type.total != 1:
+            raise ShapeError(
+                f"show_plan: the expression is {loss.type!r}, not a single number from which a backward pass starts; "
+                "sum_elems and sum_batches make one of it, and show_plan() plans the last node"
+            )
     if not graph.records.length:
         return "The graph is empty."
     planned = Planned(graph)
@@ -272,6 +281,9 @@ def show_plan(loss: Expression | None = None) -> None:
 
     Raises:
         StaleExpressionError: `loss` belongs to another graph.
+        ShapeError: `loss` is not a single number.
+        ArgumentError: `loss` is a parameter.
+        ArgumentTypeError: `loss` is not an expression.
 
     >>> _ = dy.renew_cg()
     >>> x, y = dy.inputVector([1, 2]), dy.inputVector([3, 4])

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import dynet as dy
+from dynet_core import recorder
 from dynet_core.hints import Hint, nearest
 from dynet_core.keyword_hints import OTHER_NAMES
 from dynet_core.op import OPS
@@ -194,6 +195,8 @@ KEYWORDS = [
     ("function", "given", "use"), KEYWORDS, ids=[f"{function.__name__} {given}" for function, given, _ in KEYWORDS]
 )
 def test_keywords_that_are_called_otherwise_elsewhere(function, given, use):
+    if recorder.DESCRIPTION != "compiled" and inspect.isfunction(function) and not hasattr(function, "enter"):
+        pytest.skip("the plain recorder leaves operations with templates as they are")
     names = list(inspect.signature(function).parameters)
     end = f"use {use}" if use else f"the arguments are {', '.join(names)}"
     for arguments in ((), (MODEL,), (MODEL, 1)):

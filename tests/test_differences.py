@@ -61,6 +61,12 @@ ROWS = {
     "`Tensor.topk`": "dynet-core/test_tensor: topk_is_a_sorted_part",
     "`value()` of numbers": "dynet-ops/test_graph: shapes_of_values",
     "a second `backward()` on the same graph": "dynet-rnn/test_second_pass: a_second_pass_adds_the_same",
+    "`backward()` of a graph after `update()`, `set_value` and the like": (
+        "dynet-core/test_outdated: after_a_change_the_gradient_is_that_of_a_new_graph"
+    ),
+    "a parameter that changes while a graph is there": (
+        "dynet-core/test_outdated: what_is_recorded_after_a_change_has_the_new_values"
+    ),
     "`dynet_config.set(...)` of what DyNet knows, before `import dynet`": (
         "dynet/test_dynet_config: a_setting_that_dynet_knows_decides_alone"
     ),

@@ -217,8 +217,8 @@ class Operations(Refusals):
     def backward(self, full: bool = False) -> None:
         """Differentiate this expression, a single number, and add the derivatives to the parameters' gradients.
 
-        `backward` can be called several times on one graph, on this expression or on others. Later calls use the
-        values that the forward pass has computed, even if a parameter has changed since.
+        `backward` can be called several times on one graph, on this expression or on others. If a parameter has changed
+        since values of the graph were computed, as by an update, they are computed again, with a warning.
 
         Args:
             full: whether to compute the gradients of all nodes, also of those that depend on no parameter, so that

@@ -9,6 +9,7 @@ version; one whose version is no longer valid is *stale*, and using it is an err
 from __future__ import annotations
 
 import threading
+import warnings
 import weakref
 from typing import ClassVar, NoReturn
 
@@ -22,10 +23,11 @@ from .checks import checked_flag
 from .dim import Dim
 from .encode import TABLE
 from .engine import Engine
-from .errors import ArgumentTypeError, GradientError, StaleExpressionError
+from .errors import ArgumentTypeError, DynetWarning, GradientError, StaleExpressionError
 from .expression import GRAPH_OF_NODE, Expression, Operations, has_no_node
 from .memory import Block, floats_at
 from .nodes import InputIndex, nodes_of
+from .outdated import Outdated
 from .recorder import ANY_GRAPH, NO_NODE
 from .watch import Watch
 from .wording import counted
@@ -52,6 +54,7 @@ class Graph:
         "engine",
         "records",
         "input_index",
+        "outdated",
         "watch",
     )
 
@@ -62,12 +65,13 @@ class Graph:
     engine: Engine
     records: recorder.Records
     input_index: InputIndex
+    outdated: Outdated
     watch: Watch | None
 
     def __init__(self) -> None:
         self.ended = None
         self.records, self.input_index, self.watch = recorder.Records(), InputIndex(NO_NODE), None
-        self.engine = Engine(self.records)
+        self.engine, self.outdated = Engine(self.records), Outdated(self.records)
 
     def __repr__(self) -> str:
         if self.ended is not None:
@@ -128,6 +132,7 @@ class Graph:
         records, version = self.records, self.records.version
         if self.engine.changing:  # an interrupt came while buffers were being replaced, so they cannot be used
             self._replace_engine()
+        self.outdated.note()
         ends = self.engine.forward(version, *records.computed)
         records.note_computed(version, ends)
         if self.watch is not None and self.watch.check:
@@ -189,6 +194,8 @@ class Graph:
     def _differentiate(self, version: int, place: int, size: int, everything: bool) -> None:
         """Run the backward pass from a node: add its derivatives to the gradients of the parameters it depends on.
 
+        If the node may depend on values that were computed before parameters changed, compute all values again.
+
         Args:
             version: the version in which the graph has the node.
             place: the number of the node.
@@ -196,6 +203,14 @@ class Graph:
             everything: whether to compute also the gradients of nodes that depend on no parameter.
         """
         records = self.records
+        if self.outdated.reached(place, self.engine):
+            warnings.warn(
+                "backward: parameters have changed since values of this graph were computed; they are computed again "
+                "from the present parameters. Call renew_cg() after update()",
+                DynetWarning,
+                stacklevel=5,
+            )
+            self.forget_values()
         if records.computed[0] < records.length or self.engine.changing:
             self._compute_new()
         if not self.engine.backward(version, place, size, everything):

@@ -175,12 +175,12 @@ class Trained(Expression):
 
     def zero(self) -> None:
         """Set all values to zero."""
-        self._storage.values.write(0)
+        self._storage.set_values(0)
 
     def scale(self, s: Number) -> None:
         """Multiply all values by a number."""
         factor = checked_number("scale", s)
-        with self._storage.values.edit() as values:
+        with self._storage.edit_values() as values:
             values *= factor
 
     def scale_gradient(self, s: Number) -> None:
@@ -194,7 +194,7 @@ class Trained(Expression):
         low, high = checked_number("clip_inplace", left), checked_number("clip_inplace", right)
         if low > high:
             raise ArgumentError(f"clip_inplace: left is {low}, right is {high}")
-        with self._storage.values.edit() as values:
+        with self._storage.edit_values() as values:
             np.clip(values, low, high, out=values)
 
     def is_updated(self) -> bool:
@@ -266,7 +266,7 @@ class Trained(Expression):
 
         Freeze the parameter if it was frozen when it was saved.
         """
-        self._storage.values.write(tensor.values)
+        self._storage.set_values(tensor.values)
         self._storage.set_gradient(tensor.gradient)
         if tensor.frozen:
             self.set_updated(False)

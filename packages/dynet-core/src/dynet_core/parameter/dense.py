@@ -46,7 +46,7 @@ class Parameters(Trained):
 
     def set_value(self, arr: Numbers) -> None:
         """Replace the values by those of an array of the same shape."""
-        self._storage.values.write(checked_array("set_value", arr, self.type.dims).ravel(order="F"))
+        self._storage.set_values(checked_array("set_value", arr, self.type.dims).ravel(order="F"))
 
     load_array = set_value
 

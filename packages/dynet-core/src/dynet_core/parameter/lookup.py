@@ -241,7 +241,7 @@ class LookupParameters(Trained):
         if values.shape == (self._row_dim.size,):
             values = values.reshape(dims, order="F")
         values = checked_array("init_row", values, dims)
-        with self._storage.values.edit() as stored:
+        with self._storage.edit_values() as stored:
             self._table(stored)[place] = values
 
     def init_from_array(self, arr: Numbers) -> None:
@@ -255,7 +255,7 @@ class LookupParameters(Trained):
             values = values[:, np.newaxis]
         if values.shape != self.shape:
             raise ShapeError(f"init_from_array: the array is {values.shape}, the parameter is {self.shape}")
-        with self._storage.values.edit() as stored:
+        with self._storage.edit_values() as stored:
             self._table(stored)[:] = values
 
     set_value = init_from_array

@@ -7,14 +7,18 @@ too, such as one word embedding per row; the texts here say which table they mea
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 
 from .. import config
-from ..annotations import Array
+from ..annotations import Array, Numbers
 from ..dim import GIVEN_BACK, Dim
 from ..engines import keep_for_graphs
 from ..memory import Block, block
 from ..parameter_rows import PARAMETER_ROWS
+from ..recorder import note_change
 
 
 class Identity:
@@ -147,6 +151,18 @@ class Storage:
             if row is not None:
                 wanted = needs and self.values.floats > 0
                 PARAMETER_ROWS.set_needs(row, wanted, self._gradient_at(wanted))
+
+    def set_values(self, values: Numbers) -> None:
+        """Set all values to those of a flat array, or to one number."""
+        note_change()
+        self.values.write(values)
+
+    @contextmanager
+    def edit_values(self) -> Iterator[Array]:
+        """Return a context manager whose `with` block gets the values as a flat array and may change them in place."""
+        note_change()
+        with self.values.edit() as values:
+            yield values
 
     def gradient_or_none(self) -> Array | None:
         """Return the gradient as a flat array, or None if it is zero everywhere."""

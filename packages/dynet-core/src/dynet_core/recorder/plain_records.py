@@ -74,15 +74,15 @@ class Contents:
         records: for each record its integers, how many they are, and how many nodes it has.
         pieces: the input values, as float32 arrays, and their sizes. With a random node's key, the array is in a
             `Keyed`: the key is the second number, and the first is not used.
-        computed, differentiated: see `Records`.
+        computed, differentiated, seen: see `Records`.
     """
 
-    __slots__ = ("computed", "differentiated", "pieces", "records", "version")
+    __slots__ = ("computed", "differentiated", "pieces", "records", "seen", "version")
 
     def __init__(self, records: Sequence[tuple] = (), pieces: Sequence[tuple] = ()):
         self.version = next(_versions)
         self.records, self.pieces = Log(2, [*records]), Log(1, [*pieces])
-        self.computed, self.differentiated = (0, 0), (-1, False)
+        self.computed, self.differentiated, self.seen = (0, 0), (-1, False), 0
 
     def add_piece(self, values: np.ndarray, kind: type = tuple) -> int:
         """Append a float32 array, column by column, to the input values. Return where it starts."""
@@ -126,6 +126,15 @@ class Records:
     def differentiated(self, last: tuple[int, bool]) -> None:
         self._contents.differentiated = last
 
+    @property
+    def seen(self) -> int:
+        """What `changes` returned when the computation of the graph began; MIXED if some nodes were computed later."""
+        return self._contents.seen
+
+    @seen.setter
+    def seen(self, changes: int) -> None:
+        self._contents.seen = changes
+
     def note_computed(self, version: int, ends: tuple[int, int]) -> None:
         """Set `computed`, unless the graph has another version by now: a signal handler may have called `renew_cg`."""
         contents = self._contents
@@ -163,7 +172,7 @@ class Records:
             return 0
         records, pieces = old.records, old.pieces
         new = Contents(records.items[: records.count_up_to(length)], pieces.items[: pieces.count_up_to(inputs_length)])
-        new.computed, new.differentiated = old.computed, old.differentiated
+        new.computed, new.differentiated, new.seen = old.computed, old.differentiated, old.seen
         if self._contents is old: self._contents = new  # fmt: skip  # noqa: E701  # no handler can run here
         return new.version if self._contents is new else 0
 

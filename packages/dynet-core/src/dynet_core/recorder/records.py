@@ -245,6 +245,15 @@ class Records:
     def differentiated(self, what: tuple[int, bool]) -> None:
         self._words.set_together(_DIFFERENTIATED, *what)
 
+    @property
+    def seen(self) -> int:
+        """What `changes` returned when the computation of the graph began; MIXED if some nodes were computed later."""
+        return self._words["seen"]
+
+    @seen.setter
+    def seen(self, changes: int) -> None:
+        self._words["seen"] = changes
+
     def note_computed(self, version: int, ends: tuple[int, int]) -> None:
         """Set `computed`, unless the graph has another version by now: a signal handler may have called `renew_cg`."""
         view, numbers = self._view, array.array("q", ends)
@@ -377,6 +386,16 @@ _NOISE = slice(words.SHARED.index("seed"), words.SHARED.index("drawn") + 1)
 def passes(place: int = words.SHARED.index("passes")) -> int:
     """Return how many backward passes there have been, of all graphs together."""
     return SHARED.view[place]
+
+
+def changes(place: int = words.SHARED.index("changes")) -> int:
+    """Return how many times values of parameters have changed, by updates or in other ways."""
+    return SHARED.view[place]
+
+
+def note_change() -> None:
+    """Add 1 to the number that `changes` returns."""
+    SHARED["changes"] = SHARED["changes"] + 1
 
 
 def note_pass() -> None:

@@ -52,7 +52,9 @@ def compute(shared_at, graph_at, out):
         length, inputs_length = let(graph.length), let(graph.inputs_length)
         with when(length == graph.done):
             T.buffer_store(result, int64(1), [int64(0)])
-        with when(T.And(length != graph.done, length + int64(2) < graph.most)):
+        with when(graph.done == int64(0)):
+            graph.seen = shared.changes
+        with when(both(length != graph.done, length + int64(2) < graph.most, graph.seen == shared.changes)):
             context = words_at(graph.context)
             T.buffer_store(context, graph.records, [int64(CONTEXT.new_records)])
             with when(graph.done == int64(0)):
@@ -202,6 +204,8 @@ def read_bytes(shared, graph, size, x, flag, made, outcome):
 def differentiate(shared, graph, known, x, full, made, outcome):
     """Emit code that runs the backward pass from a node with one element.
 
+    If parameters have changed since the values of the graph were computed, this is left to Python.
+
     Args:
         known, made: not used.
         x: the expression of the node.
@@ -209,8 +213,9 @@ def differentiate(shared, graph, known, x, full, made, outcome):
             is not frozen.
     """
     place = let(x.at)
-    shared.passes = shared.passes + int64(1)
-    with when(call_planner(graph, "backward", place, int64(1), full)):
-        graph.differentiated = place
-        graph.differentiated_fully = full
-        outcome.give_known(shared.none)
+    with when(graph.seen == shared.changes):
+        shared.passes = shared.passes + int64(1)
+        with when(call_planner(graph, "backward", place, int64(1), full)):
+            graph.differentiated = place
+            graph.differentiated_fully = full
+            outcome.give_known(shared.none)

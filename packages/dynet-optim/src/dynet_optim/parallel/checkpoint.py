@@ -97,7 +97,7 @@ def read(fname: state.Path, collection: ParameterCollection, trainer: Trainer) -
         (places[place.name.removeprefix(f"{POSITION}/")],) = _read(place)
     numbers = state.load(rest, fname, type(trainer).__name__, trainer._in_files(), trainer._table.prepared())
     for parameter, t in zip(collection._everything(), parameters):
-        parameter._storage.values.write(t.values)
+        parameter._storage.set_values(t.values)
     vars(trainer).update(numbers)
     return places, noises
 

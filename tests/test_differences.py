@@ -61,11 +61,19 @@ ROWS = {
     "`Tensor.topk`": "dynet-core/test_tensor: topk_is_a_sorted_part",
     "`value()` of numbers": "dynet-ops/test_graph: shapes_of_values",
     "a second `backward()` on the same graph": "dynet-rnn/test_second_pass: a_second_pass_adds_the_same",
+    "a learning rate below 0": "dynet-optim/test_trainer_errors: settings_out_of_range",
+    "a subclass of a trainer or a collection whose `__init__` does not call `super().__init__`": (
+        "dynet-optim/test_trainer_errors: a_subclass_that_does_not_call_its_base_is_told"
+    ),
     "`backward()` of a graph after `update()`, `set_value` and the like": (
         "dynet-core/test_outdated: after_a_change_the_gradient_is_that_of_a_new_graph"
     ),
     "a parameter that changes while a graph is there": (
         "dynet-core/test_outdated: what_is_recorded_after_a_change_has_the_new_values"
+    ),
+    "`log_softmax(x, restrict=[0, 0, 1])`": "dynet-ops/test_ties_and_modes: a_restriction_is_a_set_of_indices",
+    "`pickneglogsoftmax(x, 1)` of a batch of several columns": (
+        "dynet-ops/test_ties_and_modes: one_index_serves_a_whole_batch"
     ),
     "`dynet_config.set(...)` of what DyNet knows, before `import dynet`": (
         "dynet/test_dynet_config: a_setting_that_dynet_knows_decides_alone"
@@ -163,7 +171,9 @@ ROWS = {
         "tests/test_threads: the_environment_and_the_command_line_have_their_say"
     ),
     "`--dynet-autobatch`": "dynet-core/test_config: flags_are_read_in_both_spellings",
-    "`gradient()` of a part (a row, a pick, a reshape)": "dynet-ops/test_graph: parts_without_full_are_not_guessed",
+    "`gradient()` of a part (`E[1]`, a pick, a slice, a reshape) after a plain `backward()`": (
+        "dynet-ops/test_graph: parts_without_full_are_not_guessed"
+    ),
     "`gradient()` before `backward()`": "dynet-ops/test_errors: bad_input",
     "a gradient that is infinite or NaN": "dynet-optim/test_trainer: not_finite",
     "`cg_revert` without a checkpoint": "tests/test_graph_modes: a_new_graph_has_no_checkpoint",

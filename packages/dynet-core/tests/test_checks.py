@@ -19,7 +19,8 @@ class OwnInt(int):
 @given(st.integers(-(2**24), 2**24))
 def test_every_type_of_number_that_is_whole(n):
     types = [int, OwnInt, float, np.float64, np.float32, np.longdouble, np.int32, np.int64, np.array]
-    for number in [kind(n) for kind in types] + [np.array(n, np.float32)]:
+    arrays = [np.array(n, np.float32), np.array([n]), np.array([[n]], np.float64)]
+    for number in [kind(n) for kind in types] + arrays:
         found = whole("op", "n", number)
         assert found == n and type(found) is int
 
@@ -44,8 +45,8 @@ def test_other_floats_are_refused_with_their_value(x):
 
 
 WRONG = [
-    None, "2", b"2", 2j, [2], (2,), {2}, np.array([2]), np.array([2.0]), np.array("2"), np.array(None), np.complex64(2),
-    np.datetime64("2020"), decimal.Decimal(2), fractions.Fraction(2), NotImplemented, np.ones((1, 1)),
+    None, "2", b"2", 2j, [2], (2,), {2}, np.array([2, 2]), np.array([]), np.array("2"), np.array(["2"]), np.array(None),
+    np.complex64(2), np.datetime64("2020"), decimal.Decimal(2), fractions.Fraction(2), NotImplemented, np.ones((1, 2)),
 ]  # fmt: skip
 
 

@@ -61,7 +61,7 @@ def test_set_takes_what_inputs_take(array, others):
         ([1.0], errors.ShapeError),
         ([1.0, 2.0, 3.0], errors.ShapeError),
         (np.zeros(3), errors.ShapeError),
-        (np.zeros((2, 1)), errors.ShapeError),
+        (np.zeros((1, 2)), errors.ShapeError),
         (1.0, errors.ShapeError),
         ([1.0, "2"], errors.ArgumentTypeError),
         ([1.0, None], errors.ArgumentTypeError),
@@ -181,3 +181,56 @@ def test_an_input_that_was_set_the_slow_way_is_set_the_quick_way_then():
         assert python_calls(y.value, True) == [] or k == 0
         assert y.value() == [2.0 * k] * 5
     assert called == []
+
+
+ONE = [np.array([1]), np.array([1.0], np.float32), np.where(np.array([0, 1, 0]))[0], np.array(1)]
+
+
+@pytest.mark.parametrize("one", ONE, ids=repr)
+def test_arrays_of_one_element_are_indices(one):
+    """As `npvalue()` of a number and `numpy.where` return them."""
+    table = ParameterCollection().lookup_parameters_from_numpy(np.arange(6.0).reshape(3, 2))
+    x = dy.inputVector([3.0, 4.0, 5.0])
+    batch = dy.inputTensor(np.arange(6.0).reshape(2, 3), batched=True)
+    matrix = dy.inputTensor(np.arange(6.0).reshape(3, 2))
+    pairs = [
+        (table[one], table[1]),
+        (dy.lookup(table, one), table[1]),
+        (dy.lookup_batch(table, [one, 0]), dy.lookup_batch(table, [1, 0])),
+        (dy.pick(x, one), dy.pick(x, 1)),
+        (dy.pick_range(x, one, 3), dy.pick_range(x, 1, 3)),
+        (dy.pick_batch_elem(batch, one), dy.pick_batch_elem(batch, 1)),
+        (dy.pick_batch_elems(batch, [one, 2]), dy.pick_batch_elems(batch, [1, 2])),
+        (dy.pick_batch(batch, [one, 0, 1]), dy.pick_batch(batch, [1, 0, 1])),
+        (dy.select_rows(matrix, [one, 2]), dy.select_rows(matrix, [1, 2])),
+        (dy.pickneglogsoftmax(x, one), dy.pickneglogsoftmax(x, 1)),
+    ]
+    for found, expected in pairs:
+        assert found.npvalue().tolist() == expected.npvalue().tolist()
+    table.init_row(one, [7.0, 8.0])
+    assert table.row_as_array(1).tolist() == [7, 8]
+
+
+@pytest.mark.parametrize(
+    "no_index", [np.array([1, 2]), np.array([]), np.array([1.5]), np.array(["1"]), [1, 2]], ids=repr
+)
+def test_other_arrays_are_no_index(no_index):
+    table = ParameterCollection().add_lookup_parameters((3, 2))
+    for use in (lambda: dy.lookup(table, no_index), lambda: dy.pick_range(dy.zeros(3), no_index, 3)):
+        with pytest.raises((errors.ArgumentError, errors.ArgumentTypeError)):
+            use()
+
+
+def test_a_list_of_values_of_numbers_is_a_vector():
+    scalars = [dy.scalarInput(k) for k in (1.5, 2.5, 3.5)]
+    values = [e.npvalue() for e in scalars]
+    expected = [1.5, 2.5, 3.5]
+    for values_given in (values, np.array(values), np.array(values)[:, :, None], tuple(values)):
+        assert dy.inputVector(values_given).value() == expected
+        x = dy.vecInput(3)
+        x.set(values_given)
+        assert x.value() == expected
+        assert dy.inputMatrix(values_given, (3,)).value() == expected
+    for wrong in (np.ones((1, 3)), np.ones((2, 2)), [[1, 2], [3, 4]]):
+        with pytest.raises(errors.ShapeError):
+            dy.inputVector(wrong)

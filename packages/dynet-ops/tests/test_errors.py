@@ -163,7 +163,7 @@ def test_an_error_leaves_no_half_node(call):
         ([], ShapeError),
         (1.0, ShapeError),
         ([[1.0, 2.0, 3.0]], ShapeError),
-        (np.ones((3, 1)), ShapeError),
+        (np.ones((1, 3)), ShapeError),
         (None, ArgumentTypeError),
         ("123", ArgumentTypeError),
         (["1", "2", "3"], ArgumentTypeError),

@@ -117,3 +117,14 @@ def test_a_nan_is_the_largest_as_numpy_has_it():
     y = dy.argmax(dy.inputTensor(np.transpose(columns)), "zero_gradient").npvalue()
     np.testing.assert_array_equal(y.argmax(0), np.argmax(columns, axis=1))
     np.testing.assert_array_equal(y.sum(0), 1.0)
+
+
+def test_a_restriction_is_a_set_of_indices():
+    x = dy.inputVector([1.0, 2.0, 3.0])
+    once = dy.log_softmax(x, [0, 1]).value()
+    assert dy.log_softmax(x, [0, 0, 1]).value() == once and once[2] == float("-inf")
+
+
+def test_one_index_serves_a_whole_batch():
+    x = dy.inputTensor([[1.0, 2.0, 0.0], [3.0, 5.0, 1.0]], batched=True)
+    assert dy.pickneglogsoftmax(x, 1).value() == dy.pickneglogsoftmax_batch(x, [1, 1, 1]).value()

@@ -86,3 +86,33 @@ def test_arguments_out_of_range():
     with pytest.raises(ArgumentError, match="too large"):
         trainer.update(100.0)
     assert all(np.array_equal(*pair) for pair in zip(before, model.values()))
+
+
+class Quick(AdamTrainer):
+    def __init__(self, model):
+        self.model = model
+
+
+class Words(ParameterCollection):
+    def __init__(self):
+        self.words = self.add_lookup_parameters((2, 3))
+
+
+class Late(ParameterCollection):
+    def __init__(self):
+        self.size = 3
+
+
+@pytest.mark.parametrize(
+    "use, name",
+    [
+        (lambda m: Quick(m).update(), "Quick"),
+        (lambda m: Quick(m).learning_rate, "Quick"),
+        (lambda m: Words(), "Words"),
+        (lambda m: Late().add_parameters(2), "Late"),
+        (lambda m: Late().parameters_list(), "Late"),
+    ],
+)
+def test_a_subclass_that_does_not_call_its_base_is_told(use, name):
+    with pytest.raises(AttributeError, match=rf"{name}\.__init__ has not called super\(\)\.__init__"):
+        use(ParameterCollection())

@@ -21,8 +21,8 @@ def whole(name: str, what: str, value) -> int:
     """Convert a whole number that a user passed to an int.
 
     Every function of the library accepts the same kinds of whole numbers: ints; floats without a fraction, because
-    `8 / 2` is a float; booleans (True is 1, False is 0); numpy's numbers of these three kinds; and numpy arrays of
-    shape (), which hold one such number.
+    `8 / 2` is a float; booleans (True is 1, False is 0); numpy's numbers of these three kinds; and numpy arrays that
+    hold one such number, whatever their shape, as `np.where` and `npvalue()` may return them.
 
     Args:
         name: the public function that was called, for error messages.
@@ -38,8 +38,9 @@ def whole(name: str, what: str, value) -> int:
     try:
         return operator.index(value)
     except TypeError:
-        # Convert an array of shape () to the numpy number that it holds.
-        number = value[()] if isinstance(value, np.ndarray) and not value.ndim else value
+        number = value.ravel()[0] if isinstance(value, np.ndarray) and value.size == 1 else value
+        if isinstance(number, np.integer):
+            return int(number)
     if not isinstance(number, (float, np.floating, np.bool_)):
         raise ArgumentTypeError(f"{name}: {what} must be an int, not {type(value).__name__} {value!r:.40}")
     if not float(number).is_integer():

@@ -42,6 +42,13 @@ class FirmHint(Hint):
         self.__get__(x, type(x))
 
 
+class Missing:
+    """A descriptor for an attribute that `__init__` sets. Reading it before raises an AttributeError that says so."""
+
+    def __get__(self, x: Any, owner: type) -> NoReturn:
+        raise AttributeError(f"{owner.__name__}.__init__ has not called super().__init__(...), which must come first")
+
+
 class Hinted:
     """The base of classes that have hints. It keeps hints out of the results of `dir` and of completion in editors."""
 

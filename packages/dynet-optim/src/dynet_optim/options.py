@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from dynet_core.annotations import Number
 from dynet_core.checks import checked_flag
 from dynet_core.errors import ArgumentError
+from dynet_core.hints import Missing
 
 from .settings import FINITE, NOT_NEGATIVE, Range, checked, plain_number
 
@@ -16,6 +18,9 @@ class Options:
 
     After n epochs, the learning rate is (initial rate) / (1 + edecay * n).
     """
+
+    if not TYPE_CHECKING:
+        _rate = _rate0 = _threshold = _table = Missing()
 
     def __init__(self, rate: Number, edecay: Number):
         self._edecay = self._checked("edecay", edecay, NOT_NEGATIVE)

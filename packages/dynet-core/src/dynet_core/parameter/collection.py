@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from ..errors import ArgumentError
 from ..files import model_files, object_files
 from ..files.names import Allow
 from ..files.tensors import StoredTensor
-from ..hints import Hinted, give_hints
+from ..hints import Hinted, Missing, give_hints
 from ..initializer import NumpyInitializer, PyInitializer, initializer_from
 from ..initializer.base import real_array
 from ..wording import printable
@@ -44,6 +44,9 @@ class ParameterCollection(Hinted):
     >>> [p.name() for p in (W, E, b)]
     ['/_0', '/words', '/encoder/_0']
     """
+
+    if not TYPE_CHECKING:
+        _names = _collection_names = _parameters = _lookups = Missing()
 
     def __init__(self, parent: ParameterCollection | None = None):
         self._name = "/"

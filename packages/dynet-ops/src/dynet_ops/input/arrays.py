@@ -58,7 +58,7 @@ def set_values(x: Expression, values) -> None:
         graph = graph_of_node(x)
         if x.version == ANY_GRAPH or graph.start_of(x.at) is None:
             raise ArgumentError(f"set: expected an input, got an expression of {dim!r} that is computed")
-        if array.size != dim.total or array.ndim > 1 and array.shape != dim.shape:
+        if array.size != dim.total or (array.ndim > 1 and array.shape != dim.shape and not is_column(array)):
             raise ShapeError(f"set: values of shape {array.shape} for an input of {dim!r}")
         graph.replace_input(x.at, array)
         Expression.set.enter((dim,), input_signature(dim).at, dim, dim.total)  # type: ignore[attr-defined]
@@ -126,12 +126,23 @@ def numbers(name: str, values) -> np.ndarray:
 
 
 def flat(name: str, values) -> np.ndarray:
-    """Convert an argument to a float32 array, as `real_array`; raise an error unless it has exactly one dimension."""
+    """Convert an argument to a float32 array of one dimension, as `real_array`.
+
+    Dimensions of size 1 after the first are dropped: a list of values of shape (1,), as `npvalue()` gives them, is a
+    list of numbers. If there are other dimensions, raise an error.
+    """
     array = real_array(name, values)
+    if is_column(array):
+        array = array.ravel()
     if array.ndim != 1:
         kind = ShapeError if array.ndim else ArgumentTypeError
         raise kind(f"{name}: expected a flat list of numbers, got shape {array.shape}")
     return array
+
+
+def is_column(array: np.ndarray) -> bool:
+    """Return whether an array has several dimensions, all of which but the first are of size 1."""
+    return array.ndim > 1 and array.shape[0] == array.size
 
 
 def checked_size(name: str, size: int) -> int:

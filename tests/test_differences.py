@@ -172,7 +172,7 @@ ROWS = {
     ),
     "`--dynet-autobatch`": "dynet-core/test_config: flags_are_read_in_both_spellings",
     "`gradient()` of a part (`E[1]`, a pick, a slice, a reshape) after a plain `backward()`": (
-        "dynet-ops/test_graph: parts_without_full_are_not_guessed"
+        "dynet-ops/test_graph: parts_without_full_are_told_apart_when_asked_for"
     ),
     "`gradient()` before `backward()`": "dynet-ops/test_errors: bad_input",
     "a gradient that is infinite or NaN": "dynet-optim/test_trainer: not_finite",

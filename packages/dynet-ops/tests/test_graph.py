@@ -291,14 +291,44 @@ def test_parts_have_gradients_of_their_own():
     assert x.gradient().tolist() == [23.0, 25.0, 12.0, 12.0]
 
 
-def test_parts_without_full_are_not_guessed():
-    p = Model().parameters_from_numpy([1.0, 2.0])
+def test_parts_without_full_are_told_apart_when_asked_for():
+    model = Model()
+    p = model.parameters_from_numpy([1.0, 2.0])
     x = dy.tanh(p)
-    part = dy.pick(x, 0)
-    (part * 2.0 + dy.sum_elems(x)).backward()
-    assert x.gradient().tolist() == [3.0, 1.0]
-    with pytest.raises(GradientError, match="full=True"):
-        part.gradient()
+    part, other = dy.pick(x, 0), x[0:1]
+    (part * 2.0 + other * 5.0 + dy.sum_elems(x)).backward()
+    expected = p.gradient().tolist()
+    assert x.gradient().tolist() == [8.0, 1.0]
+    assert [part.gradient().tolist(), other.gradient().tolist()] == [[2.0], [5.0]]
+    assert x.gradient().tolist() == [8.0, 1.0] and p.gradient().tolist() == expected
+
+
+def test_gradients_of_looked_up_rows_without_full():
+    """As programs do that change inputs by the signs of their gradients."""
+    model = Model()
+    table, W = model.add_lookup_parameters((4, 3)), model.add_parameters((3, 3))
+    results = []
+    for full in (True, False):
+        table.scale_gradient(0)
+        W.scale_gradient(0)
+        renew_cg()
+        x, y, z = table[1], table[1], dy.lookup(table, 2)
+        h = dy.tanh(W * x) + dy.tanh(W * y) * 2 + dy.cmult(z, W[1]) + dy.tanh(table[3])
+        loss = dy.squared_norm(h) + dy.sum_elems(h[1:3])
+        loss.backward(full)
+        parts = [e.gradient().tolist() for e in (x, y, z, h)]
+        results.append([*parts, table.grad_as_array().tolist(), W.grad_as_array().tolist()])
+    assert results[0] == results[1]
+
+
+def test_parts_after_an_update_are_refused():
+    model = Model()
+    table = model.add_lookup_parameters((4, 3))
+    x = table[1]
+    dy.squared_norm(dy.tanh(x)).backward()
+    table.scale(2)
+    with pytest.raises(GradientError, match="before update"):
+        x.gradient()
 
 
 def test_a_part_of_a_parameter_as_the_loss():

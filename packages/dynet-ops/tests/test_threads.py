@@ -29,9 +29,9 @@ def run_by(threads, function, *arguments):
     """What a function gives where so many threads share all they can."""
     with sharing.using(threads, 0, 0):
         renew_cg()
-        current().engine._plan_anew()  # a kept plan may be one of those that share nothing
+        current().engine.plan_anew()  # a kept plan may be one of those that share nothing
         result = function(*arguments)
-    current().engine._plan_anew()
+    current().engine.plan_anew()
     return result
 
 
@@ -140,7 +140,7 @@ def test_more_threads_than_a_kept_plan_has_columns():
     rng = np.random.default_rng(1)
     W = Model().parameters_from_numpy(rng.normal(size=(40, 40)).astype(np.float32))
     found = []
-    current().engine._plan_anew()
+    current().engine.plan_anew()
     for threads in (2, at.MOST_THREADS, 2):
         with sharing.using(threads, 0, 0):
             renew_cg()
@@ -150,7 +150,7 @@ def test_more_threads_than_a_kept_plan_has_columns():
             loss.backward()
             found.append((value, shared, W.grad_as_array().tobytes()))
             W.scale_gradient(0)
-    current().engine._plan_anew()
+    current().engine.plan_anew()
     assert at.BY_COLUMNS in found[0][1]
     assert found[1:] == found[:1] * 2
 
@@ -210,7 +210,7 @@ def test_columns_are_shared_only_if_they_add_to_different_operands(again, expect
 def test_small_work_is_not_shared():
     with sharing.using(2):
         renew_cg()
-        current().engine._plan_anew()
+        current().engine.plan_anew()
         dy.sum_elems(dy.tanh(dy.inputVector([1, 2]))).value()
     assert set(ways("forward")) == {at.ALONE}
     assert current().engine.slots[CONTEXT.shared_work] == 0

@@ -98,7 +98,7 @@ class Engine:
         for direction in ("forward", "backward"):
             self._grow(f"{direction}_index", 1 << 12, end=f"{direction}_index_end")
             self._grow(f"{direction}_tape", 1 << 10, end=f"{direction}_tape_end", width=len(at.INSTRUCTION))
-        self._plan_anew()
+        self.plan_anew()
         self._new_chunk(FIRST_FLOATS)
 
     @contextmanager
@@ -148,7 +148,7 @@ class Engine:
         for name, width in PER_RECORD.items():
             self._grow(name, size, width=width)
         self.room = size
-        self._plan_anew()
+        self.plan_anew()
         self.nodes = memoryview(self.buffers["nodes"])  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
 
     def _new_chunk(self, floats: int) -> None:
@@ -241,7 +241,7 @@ class Engine:
                 if len(self.buffers[name]) * 8 > KEPT_FLOATS * 4:
                     del self.buffers[name]
                     self._grow(name, 1 << 12, f"{name}_end", width)
-                    self._plan_anew()
+                    self.plan_anew()
 
     def _grow_gradients(self, floats: int) -> None:
         self.gradients = block(floats)
@@ -271,12 +271,12 @@ class Engine:
                     self.trained_again = PARAMETER_ROWS.trained_again
                 self.rows = PARAMETER_ROWS.buffer  # keeps the array alive: the planner reads it by its address
                 self.slots[CONTEXT.parameters] = self.rows.ctypes.data
-                self._plan_anew()
+                self.plan_anew()
             room = records + 2
             if room > self.room:
                 self._grow_records(2 * room)
 
-    def _plan_anew(self) -> None:
+    def plan_anew(self) -> None:
         """Discard the plans of the last passes, because the buffers, parameters or kernels they refer to have changed.
 
         Otherwise, the next passes might use these plans again.
@@ -298,7 +298,7 @@ class Engine:
         if status == NO_CODE:
             # The next pass finds that both are out of date, and loads the kernels again.
             self.shards, self.parameters_version = 0, -1
-            self._plan_anew()
+            self.plan_anew()
             raise KERNELS.no_code(int(self.buffers[f"{direction}_tape"][slots[CONTEXT.row] * len(at.INSTRUCTION)]))
         with self.change():
             for name, width in ((f"{direction}_index", 1), (f"{direction}_tape", len(at.INSTRUCTION))):

@@ -25,6 +25,7 @@ from .encode import TABLE
 from .engine import Engine
 from .errors import ArgumentTypeError, DynetWarning, GradientError, StaleExpressionError
 from .expression import GRAPH_OF_NODE, Expression, Operations, has_no_node
+from .gradients_of_parts import differentiate_parts
 from .memory import Block, floats_at
 from .nodes import InputIndex, nodes_of
 from .outdated import Outdated
@@ -222,24 +223,37 @@ class Graph:
     def gradients(self, place: int, count: int) -> Array:
         """Return the gradient of node `place`, which has `count` numbers.
 
-        It is zero if the backward pass did not reach the node.
+        It is zero if the backward pass did not reach the node. If the node is a part of another one, and only the
+        gradient of the whole was computed, the gradients of all nodes are computed now.
 
         Raises:
-            GradientError: there has been no backward pass, or the node is a part of another node and only the gradient
-                of the whole was computed.
+            GradientError: there has been no backward pass, or parameters have changed since it, so that the gradient of
+                a part cannot be computed any more.
         """
         differentiated, fully = self.records.differentiated
         if differentiated < 0 or self.engine.changing:
             raise GradientError("gradient: backward() has not been called on this graph")
-        if not fully and place != differentiated and self._is_alias(place):
+        if not fully and place != differentiated and self._is_alias(place) and not self._differentiate_parts():
             raise GradientError(
-                "gradient: this expression is a part of another one, as which it is differentiated; "
-                "backward(full=True) tells their gradients apart"
+                "gradient: this expression is a part of another one, and parameters have changed since backward(): "
+                "ask for its gradient before update(), or call backward(full=True)"
             )
         row = place * len(at.NODE)
         if place > differentiated or not self.engine.nodes[row + at.NODE.flags] & at.HAS_GRADIENT:
             return np.zeros(count, np.float32)
         return floats_at(self.engine.nodes[row + at.NODE.gradient], count)
+
+    def _differentiate_parts(self) -> bool:
+        """Compute the gradients of all nodes from which the last backward pass began. Return whether this was possible.
+
+        It is not if parameters have changed since then.
+        """
+        records, version = self.records, self.records.version
+        loss, _ = records.differentiated
+        if self.outdated.reached(loss, self.engine) or not differentiate_parts(self.engine, version, loss):
+            return False
+        records.note_differentiated(version, loss, True)
+        return True
 
     def _is_alias(self, place: int) -> bool:
         return TABLE[self.engine.nodes[place * len(at.NODE) + at.NODE.signature] + at.SIGNATURE.kind] == at.ALIAS

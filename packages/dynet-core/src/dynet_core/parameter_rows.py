@@ -25,6 +25,7 @@ class Rows:
     def __init__(self) -> None:
         self.rows: list[tuple[int, ...]] = []
         self.names: dict[int, str] = {}  # number of a row -> name of the parameter, for messages
+        self.largest = 0  # the size of the largest parameter that there has been
         self.buffer = np.zeros(64 * len(at.PARAMETER), np.int64)
         self.lock = new_lock()
         self.version = 0
@@ -43,6 +44,7 @@ class Rows:
         gradient: int,
         needs: bool,
         name: str = "",
+        floats: int = 0,
         touched: int = 0,
         width: int = 0,
         rows: int = 0,
@@ -54,6 +56,7 @@ class Rows:
             gradient: the address of its gradient.
             needs: whether backward passes are to compute the gradient.
             name: the name of the parameter, for messages.
+            floats: the size of the parameter.
             touched: for a lookup parameter, the address of the list that says which of its rows have a gradient.
             width: for a lookup parameter, the number of floats in one of its rows.
             rows: for a lookup parameter, how many rows it has.
@@ -71,7 +74,7 @@ class Rows:
             else:
                 self.rows.append(row)
                 number = len(self.rows) - 1
-            self.names[number] = name
+            self.names[number], self.largest = name, max(self.largest, floats)
             while (number + 1) * len(at.PARAMETER) > len(self.buffer):
                 self.buffer = np.concatenate([self.buffer, np.zeros_like(self.buffer)])
             self.write(number)

@@ -181,7 +181,7 @@ def apply(function: str, *arguments) -> Symbol:
 
 
 SIGNS = ("add", "subtract", "multiply", "divide", "negative")  # functions that are written as operators
-FUNCTIONS = set(SIGNS)
+FUNCTIONS: set[str] = set(SIGNS)
 """The names of all functions. `_function` adds those that are defined below."""
 
 

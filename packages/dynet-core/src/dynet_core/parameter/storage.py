@@ -94,6 +94,7 @@ class Storage:
             gradient=self.gradient.address,
             needs=count > 0,
             name=name,
+            floats=count,
             touched=self.touched.ctypes.data if self.touched is not None else 0,
             width=count // rows if rows else 0,
             rows=rows,

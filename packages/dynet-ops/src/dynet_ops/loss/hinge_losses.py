@@ -120,7 +120,7 @@ def hinge(x: Expression, v: Index | Indices, m: Number = 1.0) -> Expression:
     """
     dim = _scores("hinge", x)
     if nesting(v) == 1:
-        return _each("hinge", x, dim, v, m)
+        return _each("hinge", x, dim, v, m)  # type: ignore[arg-type]  # a list
     choices = checked_indices("hinge", [checked_index("hinge", v)], dim.size, dim)
     return _record("hinge", x, Dim.of((1,), dim.batch), dim.size, dim.batch, choices, m)
 

@@ -194,7 +194,7 @@ def pickneglogsoftmax(x: Expression, v: Index) -> Expression:
     signature = _signature(dim.plain, False)
     _picked.enter((dim,), signature.at, signature.dim, dim.size)
     if nesting(v) == 1:
-        return _pick_each("pickneglogsoftmax", x, v)
+        return _pick_each("pickneglogsoftmax", x, v)  # type: ignore[arg-type]  # a list
     v = checked_index("pickneglogsoftmax", v)
     if not 0 <= v < dim.size:
         raise OutOfRangeError(f"pickneglogsoftmax: index {v} is out of range for x, which is {dim!r}")

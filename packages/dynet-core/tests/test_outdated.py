@@ -1,6 +1,7 @@
 """Backward passes of graphs whose values were computed before parameters changed."""
 
 import gc
+import threading
 import warnings
 
 import numpy as np
@@ -168,3 +169,18 @@ def test_a_new_graph_is_not_warned_of_an_old_one():
             loss_of(p, table).backward()
             trainer.update()
             gc.collect()
+
+
+def test_changes_by_another_thread_do_not_count():
+    """As when two threads train, one model together or each its own."""
+    parameters, p, table, trainer = model()
+    loss = loss_of(p, table)
+    loss.value()
+    before = p.as_array()[0]
+    thread = threading.Thread(target=lambda: (dy.square(p).backward(), trainer.update()))
+    thread.start()
+    thread.join()
+    assert p.as_array()[0] != before
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loss.backward()

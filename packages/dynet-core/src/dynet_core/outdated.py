@@ -2,7 +2,8 @@
 
 A graph keeps its values until `renew_cg`. If an update changes parameters in between, values of nodes that depend on
 them are *outdated*. `value()` returns them as they are. A backward pass must not mix them with the present parameters:
-the result would be the gradient of no function.
+the result would be the gradient of no function. Only changes by the graph's own thread count: threads that train one
+model together do not wait for each other.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dynet_kernels import layout as at
 
 from .engine import Engine
 from .nodes import nodes_of
-from .recorder import MIXED, Records, changes
+from .recorder import MIXED, Records
 
 
 class Outdated:
@@ -31,7 +32,7 @@ class Outdated:
 
     def note(self) -> None:
         """Remember, before further nodes are computed, which of the present values are outdated."""
-        records, version, now = self._records, self._records.version, changes()
+        records, version, now = self._records, self._records.version, self._records.changes
         integers, nodes = self._counts()
         if integers:
             self._noted = version, now, integers, nodes
@@ -41,7 +42,7 @@ class Outdated:
 
     def _counts(self) -> tuple[int, int]:
         """Return how many integers of the records, and how many nodes, were computed before parameters changed."""
-        records, now = self._records, changes()
+        records, now = self._records, self._records.changes
         computed, seen = records.computed[0], records.seen
         if not computed or seen == now:
             return 0, 0

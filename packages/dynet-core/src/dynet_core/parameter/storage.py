@@ -16,9 +16,9 @@ from .. import config
 from ..annotations import Array, Numbers
 from ..dim import GIVEN_BACK, Dim
 from ..engines import keep_for_graphs
+from ..graph import current
 from ..memory import Block, block
 from ..parameter_rows import PARAMETER_ROWS
-from ..recorder import note_change
 
 
 class Identity:
@@ -155,13 +155,13 @@ class Storage:
 
     def set_values(self, values: Numbers) -> None:
         """Set all values to those of a flat array, or to one number."""
-        note_change()
+        current().records.note_change()
         self.values.write(values)
 
     @contextmanager
     def edit_values(self) -> Iterator[Array]:
         """Return a context manager whose `with` block gets the values as a flat array and may change them in place."""
-        note_change()
+        current().records.note_change()
         with self.values.edit() as values:
             yield values
 

@@ -31,7 +31,6 @@ relies on, or if its machine code cannot be made or loaded. Both have:
 - `know_parameters`: tell the recorder which classes are parameters; `become(x, at, dim)`: make `x` a parameter.
 - `next_generation`: tell graphs that signatures or parameters change, so that the next pass starts from Python.
   `generation` returns a number that each such call changes; in the plain recorder, it is always 0.
-- `note_change`: add 1 to the number of changes of parameters' values; `changes`: return this number.
 - `note_pass`: add 1 to the number of backward passes; `passes`: return this number.
 """
 
@@ -88,7 +87,6 @@ else:
 
 FUNCTION_TYPE: type = type(_recorder.commit)  # the type of recording functions: `commit` is one
 become = _recorder.become
-changes = _recorder.changes
 commit = _recorder.commit
 describe: _Describe = _recorder.describe  # the annotation lets type checkers see the described function
 draw = _recorder.draw
@@ -102,7 +100,6 @@ know_unfinished = _recorder.know_unfinished
 negative = _recorder.negative
 next_generation = _recorder.next_generation
 noise = _recorder.noise
-note_change = _recorder.note_change
 note_pass = _recorder.note_pass
 operator = _recorder.operator
 passes = _recorder.passes
@@ -114,8 +111,8 @@ take_keyed = _recorder.take_keyed
 with_templates = _recorder.with_templates
 
 __all__ = [
-    "ANY_GRAPH", "DESCRIPTION", "FUNCTION_TYPE", "MIXED", "NO_NODE", "Records", "become", "changes", "commit",
+    "ANY_GRAPH", "DESCRIPTION", "FUNCTION_TYPE", "MIXED", "NO_NODE", "Records", "become", "commit",
     "describe", "draw", "expression_type", "function", "generation", "handle", "key", "know_parameters",
-    "know_unfinished", "negative", "next_generation", "noise", "note_change", "note_pass", "operator", "passes",
+    "know_unfinished", "negative", "next_generation", "noise", "note_pass", "operator", "passes",
     "sequence", "set_noise", "subscript", "take", "take_keyed", "with_templates",
 ]  # fmt: skip

@@ -6,7 +6,6 @@ Their methods are machine code made by TVM, which CPython calls like functions w
 from .functions import FunctionType, describe, function, negative, operator, subscript, with_templates
 from .records import (
     Records,
-    changes,
     commit,
     draw,
     generation,
@@ -14,7 +13,6 @@ from .records import (
     key,
     next_generation,
     noise,
-    note_change,
     note_pass,
     passes,
     sequence,
@@ -25,8 +23,8 @@ from .records import (
 from .types import become, expression_type, know_parameters, know_unfinished
 
 __all__ = [
-    "FunctionType", "Records", "become", "changes", "commit", "describe", "draw", "expression_type", "function",
+    "FunctionType", "Records", "become", "commit", "describe", "draw", "expression_type", "function",
     "generation", "handle", "key", "know_parameters", "know_unfinished", "negative", "next_generation", "noise",
-    "note_change", "note_pass", "operator", "passes", "sequence", "set_noise", "subscript", "take", "take_keyed",
+    "note_pass", "operator", "passes", "sequence", "set_noise", "subscript", "take", "take_keyed",
     "with_templates",
 ]  # fmt: skip

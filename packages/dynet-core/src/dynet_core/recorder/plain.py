@@ -220,7 +220,7 @@ def subscript(item: Any, stretch: Any, slow: Callable) -> None:
     _expression.__getitem__ = lambda x, key: slow(x, key)
 
 
-_passes = _changes = 0
+_passes = 0
 
 
 def generation() -> int:
@@ -230,17 +230,6 @@ def generation() -> int:
 
 def next_generation() -> None:
     """Do nothing. In the compiled recorder, this changes the result of `generation`. Nothing depends on it here."""
-
-
-def changes() -> int:
-    """Return how many times values of parameters have changed, by updates or in other ways."""
-    return _changes
-
-
-def note_change() -> None:
-    """Add 1 to the number that `changes` returns."""
-    global _changes
-    _changes += 1
 
 
 def passes() -> int:

@@ -97,10 +97,11 @@ class Keyed(tuple):
 class Records:
     """The records and input values of one thread's graph."""
 
-    __slots__ = ("_buffers", "_contents")
+    __slots__ = ("_buffers", "_contents", "changes")
 
     def __init__(self):
         self._contents = Contents()
+        self.changes = 0  # how many times the thread of the graph has changed values of parameters
         # Buffers that compiled code reads. Smaller ones stay in the lists, because a pass may still use them.
         self._buffers: dict[str, list[np.ndarray]] = {"q": [np.empty(64, np.int64)], "f": [np.empty(64, np.float32)]}
 
@@ -126,9 +127,13 @@ class Records:
     def differentiated(self, last: tuple[int, bool]) -> None:
         self._contents.differentiated = last
 
+    def note_change(self) -> None:
+        """Add 1 to `changes`."""
+        self.changes += 1
+
     @property
     def seen(self) -> int:
-        """What `changes` returned when the computation of the graph began; MIXED if some nodes were computed later."""
+        """What `changes` was when the computation of the graph began; MIXED if some nodes were computed later."""
         return self._contents.seen
 
     @seen.setter

@@ -246,8 +246,17 @@ class Records:
         self._words.set_together(_DIFFERENTIATED, *what)
 
     @property
+    def changes(self) -> int:
+        """How many times the thread of the graph has changed values of parameters, by updates or in other ways."""
+        return self._words["changes"]
+
+    def note_change(self) -> None:
+        """Add 1 to `changes`."""
+        self._words["changes"] = self._words["changes"] + 1
+
+    @property
     def seen(self) -> int:
-        """What `changes` returned when the computation of the graph began; MIXED if some nodes were computed later."""
+        """What `changes` was when the computation of the graph began; MIXED if some nodes were computed later."""
         return self._words["seen"]
 
     @seen.setter
@@ -386,16 +395,6 @@ _NOISE = slice(words.SHARED.index("seed"), words.SHARED.index("drawn") + 1)
 def passes(place: int = words.SHARED.index("passes")) -> int:
     """Return how many backward passes there have been, of all graphs together."""
     return SHARED.view[place]
-
-
-def changes(place: int = words.SHARED.index("changes")) -> int:
-    """Return how many times values of parameters have changed, by updates or in other ways."""
-    return SHARED.view[place]
-
-
-def note_change() -> None:
-    """Add 1 to the number that `changes` returns."""
-    SHARED["changes"] = SHARED["changes"] + 1
 
 
 def note_pass() -> None:

@@ -59,8 +59,9 @@ GRAPH = (
     # The number of the node from which the last backward pass started (-1: there was none), and 1 if this pass computed
     # the gradients of all nodes. Always written together.
     "differentiated", "differentiated_fully",
-    # The shared word `changes` when the computation of the graph began; MIXED if parameters have changed since then,
-    # and further nodes were computed. If it is not equal to `changes`, Python has to run the passes.
+    "changes",  # how many times the thread has changed values of parameters, by updates or in other ways
+    # The word `changes` when the computation of the graph began; MIXED if parameters have changed since then, and
+    # further nodes were computed. If it is not equal to `changes`, Python has to run the passes.
     "seen",
     "object",  # the address of the Python object `Graph`
     "unusual",  # 1 if Python has to carry out the next `renew_cg`, because there is more to do than remove the records
@@ -86,7 +87,6 @@ SHARED = (
     "generation",  # Python changes this number when signatures or parameters change: graphs must be prepared again
     "seed", "drawn",  # the seed for random keys (see KEY), and how many of them have been drawn
     "passes",  # the number of backward passes so far, in all graphs
-    "changes",  # how many times values of parameters have changed, by updates or in other ways
     # Freed expressions that are kept for reuse: a linked list of them, how many it has, and how many it may have.
     "free", "free_count", "free_most",
     # The addresses of Python types and other objects that compiled code has to recognise.

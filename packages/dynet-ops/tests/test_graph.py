@@ -321,6 +321,20 @@ def test_gradients_of_looked_up_rows_without_full():
     assert results[0] == results[1]
 
 
+def test_inputs_get_no_gradient_by_asking_for_that_of_a_part():
+    p = Model().parameters_from_numpy([1.0, 2.0])
+    x, c = dy.tanh(p), dy.inputVector([3.0, 4.0])
+    part = dy.pick(x, 0)
+    loss = part * 2.0 + dy.dot_product(x, c)
+    loss.backward()
+    for _ in range(2):
+        assert not c.gradient().any() and part.gradient().tolist() == [2.0]
+    loss.backward(full=True)
+    assert c.gradient() == pytest.approx(np.tanh([1, 2])) and part.gradient().tolist() == [2.0]
+    loss.backward()
+    assert not c.gradient().any()
+
+
 def test_parts_after_an_update_are_refused():
     model = Model()
     table = model.add_lookup_parameters((4, 3))

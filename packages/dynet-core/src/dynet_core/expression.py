@@ -206,8 +206,8 @@ class Operations(Refusals):
         method returns zeros for them.
 
         Raises:
-            GradientError: `backward` has not been called, or it was called without `full=True` and this node is a part
-                of another node, so that only the gradient of the whole was computed.
+            GradientError: `backward` has not been called; or it was called without `full=True`, parameters have changed
+                since then, and this node is a part of another one, so that only the gradient of the whole is known.
         """
         stored = self._graph().gradients(self.at, self.type.total)
         copy = stored.reshape(self.type.shape, order="F").copy(order="F")

@@ -38,7 +38,8 @@ OTHER_THREAD = (
     "record and read there what belongs together, and exchange numbers, as .value() and .npvalue() give them"
 )
 thread = threading.local()  # `thread.graph` is the graph of the calling thread; `current()` creates it
-NOTHING, UNDIFFERENTIATED = (0, 0), (-1, False)
+NOTHING, UNDIFFERENTIATED = (0, 0), (-1, 0)
+PARTS = 2  # the second number of `Records.differentiated` after `_differentiate_parts`
 
 
 class Graph:
@@ -239,7 +240,10 @@ class Graph:
                 "ask for its gradient before update(), or call backward(full=True)"
             )
         row = place * len(at.NODE)
-        if place > differentiated or not self.engine.nodes[row + at.NODE.flags] & at.HAS_GRADIENT:
+        wanted, flags = at.HAS_GRADIENT, self.engine.nodes[row + at.NODE.flags]
+        if self.records.differentiated[1] == PARTS:  # others have a gradient now, but `backward()` asked for none
+            wanted |= at.NEEDS_GRADIENT
+        if place > differentiated or flags & wanted != wanted:
             return np.zeros(count, np.float32)
         return floats_at(self.engine.nodes[row + at.NODE.gradient], count)
 
@@ -252,7 +256,7 @@ class Graph:
         loss, _ = records.differentiated
         if self.outdated.reached(loss, self.engine) or not differentiate_parts(self.engine, version, loss):
             return False
-        records.note_differentiated(version, loss, True)
+        records.note_differentiated(version, loss, PARTS)
         return True
 
     def _is_alias(self, place: int) -> bool:

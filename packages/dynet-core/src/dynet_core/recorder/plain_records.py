@@ -119,12 +119,12 @@ class Records:
         self._contents.computed = ends
 
     @property
-    def differentiated(self) -> tuple[int, bool]:
-        """From which node the last backward pass began (-1: there was none), and if it was for all nodes."""
+    def differentiated(self) -> tuple[int, int]:
+        """From which node the last backward pass began (-1: there was none), and 1 if it was for all nodes, else 0."""
         return self._contents.differentiated
 
     @differentiated.setter
-    def differentiated(self, last: tuple[int, bool]) -> None:
+    def differentiated(self, last: tuple[int, int]) -> None:
         self._contents.differentiated = last
 
     def note_change(self) -> None:
@@ -146,7 +146,7 @@ class Records:
         if contents.version == version:
             contents.computed = ends
 
-    def note_differentiated(self, version: int, place: int, fully: bool) -> None:
+    def note_differentiated(self, version: int, place: int, fully: int) -> None:
         """Set `differentiated`, unless the graph has another version by now."""
         contents = self._contents
         if contents.version == version:

@@ -232,17 +232,17 @@ class Records:
             self._words["planned"] = ends[0]
 
     @property
-    def differentiated(self) -> tuple[int, bool]:
-        """The number of the node from which the last backward pass started, -1 if there was none; and a bool.
+    def differentiated(self) -> tuple[int, int]:
+        """The number of the node from which the last backward pass started, -1 if there was none; and a second number.
 
-        The bool says whether the pass computed the gradients of all nodes that this node depends on. If it is False,
-        the pass computed only the gradients of nodes that depend on a parameter.
+        This is 1 if the pass computed the gradients of all nodes that this node depends on, and 0 if it computed only
+        those of nodes that depend on a parameter. The graph sets other numbers.
         """
         place, fully = self._words.together(_DIFFERENTIATED)
-        return place, bool(fully)
+        return place, fully
 
     @differentiated.setter
-    def differentiated(self, what: tuple[int, bool]) -> None:
+    def differentiated(self, what: tuple[int, int]) -> None:
         self._words.set_together(_DIFFERENTIATED, *what)
 
     @property
@@ -270,7 +270,7 @@ class Records:
         if view[_VERSION] == version and ends[0]:
             self._words["planned"] = ends[0]
 
-    def note_differentiated(self, version: int, place: int, fully: bool) -> None:
+    def note_differentiated(self, version: int, place: int, fully: int) -> None:
         """Set `differentiated`, unless the graph has another version by now."""
         view, numbers = self._view, array.array("q", (place, fully))
         if view[_VERSION] == version: view[_DIFFERENTIATED] = numbers  # fmt: skip  # noqa: E701

@@ -82,7 +82,7 @@ class Contents:
     def __init__(self, records: Sequence[tuple] = (), pieces: Sequence[tuple] = ()):
         self.version = next(_versions)
         self.records, self.pieces = Log(2, [*records]), Log(1, [*pieces])
-        self.computed, self.differentiated, self.seen = (0, 0), (-1, False), 0
+        self.computed, self.differentiated, self.seen = (0, 0), (-1, 0), 0
 
     def add_piece(self, values: np.ndarray, kind: type = tuple) -> int:
         """Append a float32 array, column by column, to the input values. Return where it starts."""

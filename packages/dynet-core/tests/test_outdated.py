@@ -184,3 +184,96 @@ def test_changes_by_another_thread_do_not_count():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         loss.backward()
+
+
+def test_losses_of_other_parameters_are_not_computed_again():
+    """As in a program with two models, whose losses are in one graph."""
+    first, second = dy.ParameterCollection(), dy.ParameterCollection()
+    p, q = first.add_parameters(1, init=1.0), second.add_parameters(1, init=2.0)
+    table = second.add_lookup_parameters((3, 1), init=1.0)
+    trainers = [dy.SimpleSGDTrainer(m, 0.5) for m in (first, second)]
+    dy.renew_cg()
+    one, other = dy.square(dy.tanh(p)), dy.square(dy.tanh(q * table[0]))
+    part = table[1]
+    last = dy.squared_norm(dy.tanh(part))
+    one.value(), other.value(), last.value()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        one.backward()
+        trainers[0].update()
+        other.backward()
+        first.add_parameters(3)
+        last.backward()
+        assert part.gradient() == table.grad_as_array()[1]
+    trainers[1].update()
+    with pytest.warns(DynetWarning, match=CHANGED):
+        other.backward()
+
+
+def test_values_of_a_frozen_parameter_are_outdated_where_they_are_differentiated():
+    parameters, p, table, trainer = model()
+    p.set_updated(False)
+    x = dy.inputVector([0.5])
+    loss = dy.tanh(p * x)
+    loss.value()
+    p.set_value([2.0])
+    with pytest.warns(DynetWarning, match=CHANGED):
+        loss.backward(full=True)
+    assert x.gradient()[0] == pytest.approx(2 * (1 - np.tanh(1) ** 2))
+
+
+def test_long_loops_without_renew_cg():
+    """Each pass looks at new records alone."""
+    parameters, p, table, trainer = model()
+    dy.square(p).backward()
+    trainer.update()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        h = dy.nobackprop(dy.tanh(p))
+        for _ in range(50):
+            h = dy.tanh(p * dy.nobackprop(h) + table[1])
+            dy.square(h).backward()
+            trainer.update()
+        length, version = dy.cg().records.length, dy.cg().version()
+        assert dy.cg().outdated._read == (version, length) and length > 500
+        dy.square(h + p).value()
+
+
+def test_nodes_recorded_again_after_a_revert():
+    parameters, p, table, trainer = model()
+    a = dy.tanh(p)
+    a.value()
+    p.scale(1.1)
+    b = dy.square(dy.tanh(p))
+    b.value()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        b.backward()
+        dy.cg_checkpoint()
+        (b + 1).value()
+        dy.cg_revert()
+        c = dy.square(dy.tanh(p * p))
+        c.backward()
+    with pytest.warns(DynetWarning, match=CHANGED):
+        (dy.square(a) + c).backward()
+
+
+def test_many_groups_of_parameters():
+    parameters, p, table, trainer = model()
+    many = [parameters.add_parameters(1, init=1.0) for _ in range(200)]
+    h = dy.tanh(many[150])
+    h.value()
+    for q in many:
+        q.set_value([0.5])
+    with pytest.warns(DynetWarning, match=CHANGED):
+        h.backward()
+    dy.renew_cg()
+    for q in many:
+        q.set_value([0.75])
+    h = dy.tanh(many[0])
+    h.value()
+    for q in many[1:]:
+        q.set_value([0.5])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        h.backward()

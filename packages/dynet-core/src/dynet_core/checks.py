@@ -38,7 +38,7 @@ def whole(name: str, what: str, value) -> int:
     try:
         return operator.index(value)
     except TypeError:
-        number = value.ravel()[0] if isinstance(value, np.ndarray) and value.size == 1 else value
+        number = np.asarray(value).ravel()[0] if isinstance(value, np.ndarray) and value.size == 1 else value
         if isinstance(number, np.integer):
             return int(number)
     if not isinstance(number, (float, np.floating, np.bool_)):

@@ -248,7 +248,7 @@ class Engine:
         self.slots[CONTEXT.gradient_start] = self.gradients.address
         self.slots[CONTEXT.gradient_end] = self.gradients.address + floats
 
-    def _prepare(self, begin: int, records: int) -> None:
+    def prepare(self, begin: int, records: int) -> None:
         """Make the engine ready to plan: load new kernels, copy new signatures and parameters, enlarge buffers.
 
         Args:
@@ -337,7 +337,7 @@ class Engine:
         records, now = self.recorded, generation()
         end, _, inputs_end = records.ends()
         if end >= self.room or self.table_written != len(TABLE) or self.parameters_version != PARAMETER_ROWS.version:
-            self._prepare(begin, end)
+            self.prepare(begin, end)
         self.slots[NEW_RECORDS] = records.address()
         if not begin:
             self._set_arena_top(version, self.numbers_at)

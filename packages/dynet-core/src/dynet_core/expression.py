@@ -218,7 +218,7 @@ class Operations(Refusals):
         """Differentiate this expression, a single number, and add the derivatives to the parameters' gradients.
 
         `backward` can be called several times on one graph, on this expression or on others. If a parameter has changed
-        since values of the graph were computed, as by an update, they are computed again, with a warning.
+        since values that depend on it were computed, as by an update, all values are computed again, with a warning.
 
         Args:
             full: whether to compute the gradients of all nodes, also of those that depend on no parameter, so that

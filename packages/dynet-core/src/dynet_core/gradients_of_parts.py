@@ -1,7 +1,7 @@
 """Computes the gradients of parts after a backward pass that has added them up.
 
 A *part* is a node whose value is a part of another node's or a parameter's memory: a lookup, a pick, a slice. A plain
-backward pass adds the gradient of a part to the whole, where nothing tells it from those of other parts.
+backward pass adds the gradients of all parts to the gradient of the whole, and does not keep them.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ def differentiate_parts(engine: Engine, version: int, loss: int) -> bool:
         loss: the number of the node whose `backward` has been called.
 
     Returns:
-        Whether it was done. It is not if the table of parameters has changed since the last pass.
+        Whether it was done. It is not if a parameter has been unfrozen since the last pass.
     """
     if engine.parameters_version != PARAMETER_ROWS.version:
-        return False
+        engine.prepare(1, engine.recorded.length)
     unread = block(PARAMETER_ROWS.largest)
     rows, usual = engine.rows.copy(), engine.slots[CONTEXT.parameters]
     rows.reshape(-1, len(at.PARAMETER))[:, at.PARAMETER.gradient] = unread.address

@@ -196,7 +196,7 @@ class Graph:
     def _differentiate(self, version: int, place: int, size: int, everything: bool) -> None:
         """Run the backward pass from a node: add its derivatives to the gradients of the parameters it depends on.
 
-        If the node may depend on values that were computed before parameters changed, compute all values again.
+        If it would read values that were computed from earlier values of parameters, compute all values again.
 
         Args:
             version: the version in which the graph has the node.
@@ -205,7 +205,9 @@ class Graph:
             everything: whether to compute also the gradients of nodes that depend on no parameter.
         """
         records = self.records
-        if self.outdated.reached(place, self.engine):
+        if records.computed[0] < records.length or self.engine.changing:
+            self._compute_new()
+        if self.outdated.reached(place, self.engine, everything):
             warnings.warn(
                 "backward: parameters have changed since values of this graph were computed; they are computed again "
                 "from the present parameters. Call renew_cg() after update()",
@@ -213,7 +215,6 @@ class Graph:
                 stacklevel=5,
             )
             self.forget_values()
-        if records.computed[0] < records.length or self.engine.changing:
             self._compute_new()
         if not self.engine.backward(version, place, size, everything):
             self.forget_values()
@@ -236,8 +237,8 @@ class Graph:
             raise GradientError("gradient: backward() has not been called on this graph")
         if not fully and place != differentiated and self._is_alias(place) and not self._differentiate_parts():
             raise GradientError(
-                "gradient: this expression is a part of another one, and parameters have changed since backward(): "
-                "ask for its gradient before update(), or call backward(full=True)"
+                "gradient: this expression is a part of another one, and since backward(), parameters have changed, or "
+                "are trained again: ask for its gradient before that, or call backward(full=True)"
             )
         row = place * len(at.NODE)
         wanted, flags = at.HAS_GRADIENT, self.engine.nodes[row + at.NODE.flags]
@@ -254,7 +255,7 @@ class Graph:
         """
         records, version = self.records, self.records.version
         loss, _ = records.differentiated
-        if self.outdated.reached(loss, self.engine) or not differentiate_parts(self.engine, version, loss):
+        if self.outdated.reached(loss, self.engine, True) or not differentiate_parts(self.engine, version, loss):
             return False
         records.note_differentiated(version, loss, PARTS)
         return True

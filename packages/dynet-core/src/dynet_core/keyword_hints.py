@@ -1,4 +1,4 @@
-"""Error messages for keyword arguments that do not exist: that of `dy.AdamTrainer(m, lr=0.1)` names `learning_rate`."""
+"""Error messages for keyword arguments that do not exist: for `dy.AdamTrainer(m, lr=0.1)`, it names `learning_rate`."""
 
 from __future__ import annotations
 

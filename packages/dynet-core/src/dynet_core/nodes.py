@@ -68,9 +68,8 @@ def nodes_of(recorded: Records, begin: int = 0, end: int | None = None, number: 
         begin, end: decode only the records in the integers number `begin` to `end` - 1; by default all records.
         number: the number of the first node of the record at `begin`.
     """
-    records = recorded.integers()
-    place, end = begin, len(records) if end is None else end
-    while place < end:
+    records, place = recorded.integers(begin, end), 0
+    while place < len(records):
         head = records[place]
         first, after, following = bounds_of(records, place)
         kind, signature = TABLE[head + at.SIGNATURE.kind], SIGNATURES[head]

@@ -26,7 +26,7 @@ class PlanningEngine(Engine):
         records, slots = self.recorded, self.slots
         end, _, inputs_end = records.ends()
         if loss is None:
-            self._prepare(0, end)
+            self.prepare(0, end)
             # Each lookup parameter has a list in which the planner marks the rows that get a gradient. Here no gradient
             # is computed, so give the planner a copy of the table of parameters without the addresses of these lists.
             self.rows = PARAMETER_ROWS.buffer.copy()

@@ -140,7 +140,7 @@ def as_symbol(value) -> Symbol:
         return Symbol("constant", float(value))
     except (TypeError, ValueError):
         if hasattr(value, "__float__") and not hasattr(value, "__array__"):
-            raise  # the class of `value` says more, as that of a cell's parameters does
+            raise  # the class of `value` raises a better error, as the parameters of a cell do
         raise TypeError(
             f"a formula consists of numbers and of the function's arguments, not of {type(value).__name__} "
             f"{value!r:.60}: what is an expression or an array is an argument of the function"

@@ -10,7 +10,6 @@ from threading import get_ident
 
 from dynet_core.annotations import Index, Number
 from dynet_core.errors import ArgumentError, ArgumentTypeError, DynetWarning, GradientError
-from dynet_core.graph import current
 from dynet_core.parameter import ParameterCollection, summary
 from dynet_core.parameter_rows import PARAMETER_ROWS
 from dynet_core.recorder import passes
@@ -126,7 +125,8 @@ class Trainer(Options, Resumable, OtherNames):
         if self._without_gradient:
             self._warn_of_missing_gradients()
         self._passes = passes()
-        current().records.note_change()
+        table = self._table
+        table.outdated.note_change(table.identities)
 
     def _shrink(self, chosen: list[int] | None) -> None:
         """Apply weight decay once: multiply parameters by 1 - decay.

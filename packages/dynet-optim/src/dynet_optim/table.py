@@ -20,6 +20,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dynet_core.device import compiled
+from dynet_core.graph import current
 from dynet_core.memory import Block, block
 from dynet_core.parameter import LookupParameters, ParameterCollection, Parameters
 from dynet_core.parameter.storage import Storage
@@ -76,8 +77,11 @@ class Table:
         self.slots[CONTEXT.index_end] = size
 
     def _use_in_thread(self, thread: int) -> None:
-        """Note in which Python thread the table is used. Only in the main thread do several threads share updates."""
-        self.thread = thread
+        """Note in which Python thread the table is used. Only in the main thread do several threads share updates.
+
+        `outdated` belongs to the graph of this thread. It is told of each update.
+        """
+        self.thread, self.outdated = thread, current().outdated
         self.slots[CONTEXT.sharing] = sharing.address()
 
     def prepared(self) -> Table:
@@ -96,6 +100,7 @@ class Table:
         self.parameters = collection.parameters_list()
         self.lookups = collection.lookup_parameters_list()
         everything = [*self.parameters, *self.lookups]
+        self.identities = [parameter._storage.identity for parameter in everything]  # as `Outdated` takes them
         self.count = len(everything)
         self.rows = np.zeros((self.count, self.width), np.int64)
         for row, parameter in zip(self.rows, everything):

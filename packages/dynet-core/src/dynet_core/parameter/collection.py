@@ -46,7 +46,7 @@ class ParameterCollection(Hinted):
     """
 
     if not TYPE_CHECKING:
-        _names = _collection_names = _parameters = _lookups = Missing()
+        _name = _names = _collection_names = _parameters = _lookups = Missing()
 
     def __init__(self, parent: ParameterCollection | None = None):
         self._name = "/"

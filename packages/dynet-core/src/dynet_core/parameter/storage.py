@@ -77,7 +77,19 @@ class Storage:
         rows: for a lookup parameter, the number of its rows; otherwise 0.
     """
 
-    __slots__ = ("_fixed", "_scratch", "_whole", "gradient", "identity", "name", "row", "rows", "touched", "values")
+    __slots__ = (
+        "_fixed",
+        "_scratch",
+        "_whole",
+        "gradient",
+        "identities",
+        "identity",
+        "name",
+        "row",
+        "rows",
+        "touched",
+        "values",
+    )
 
     def __init__(self, name: str, values: Array, rows: int = 0):
         self.name = name
@@ -89,6 +101,7 @@ class Storage:
         self.rows = rows
         self.touched = np.zeros(2 + 2 * rows, np.int64) if rows else None
         self.identity = Identity()
+        self.identities = (self.identity,)  # as `Outdated.note_change` takes it
         self.row = self.identity.row(
             value=self.values.address,
             gradient=self.gradient.address,
@@ -155,13 +168,13 @@ class Storage:
 
     def set_values(self, values: Numbers) -> None:
         """Set all values to those of a flat array, or to one number."""
-        current().records.note_change()
+        current().outdated.note_change(self.identities)
         self.values.write(values)
 
     @contextmanager
     def edit_values(self) -> Iterator[Array]:
         """Return a context manager whose `with` block gets the values as a flat array and may change them in place."""
-        current().records.note_change()
+        current().outdated.note_change(self.identities)
         with self.values.edit() as values:
             yield values
 

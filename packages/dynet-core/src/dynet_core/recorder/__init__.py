@@ -42,7 +42,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from dynet_kernels.cache import CacheError
-from dynet_kernels.recorder.words import ANY_GRAPH, MIXED, NO_NODE
+from dynet_kernels.recorder.words import ANY_GRAPH, NO_NODE
 
 from . import cpython
 
@@ -111,7 +111,7 @@ take_keyed = _recorder.take_keyed
 with_templates = _recorder.with_templates
 
 __all__ = [
-    "ANY_GRAPH", "DESCRIPTION", "FUNCTION_TYPE", "MIXED", "NO_NODE", "Records", "become", "commit",
+    "ANY_GRAPH", "DESCRIPTION", "FUNCTION_TYPE", "NO_NODE", "Records", "become", "commit",
     "describe", "draw", "expression_type", "function", "generation", "handle", "key", "know_parameters",
     "know_unfinished", "negative", "next_generation", "noise", "note_pass", "operator", "passes",
     "sequence", "set_noise", "subscript", "take", "take_keyed", "with_templates",

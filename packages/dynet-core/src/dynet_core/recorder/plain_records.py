@@ -74,15 +74,15 @@ class Contents:
         records: for each record its integers, how many they are, and how many nodes it has.
         pieces: the input values, as float32 arrays, and their sizes. With a random node's key, the array is in a
             `Keyed`: the key is the second number, and the first is not used.
-        computed, differentiated, seen: see `Records`.
+        computed, differentiated, begun, seen: see `Records`.
     """
 
-    __slots__ = ("computed", "differentiated", "pieces", "records", "seen", "version")
+    __slots__ = ("computed", "differentiated", "pieces", "records", "begun", "seen", "version")
 
     def __init__(self, records: Sequence[tuple] = (), pieces: Sequence[tuple] = ()):
         self.version = next(_versions)
         self.records, self.pieces = Log(2, [*records]), Log(1, [*pieces])
-        self.computed, self.differentiated, self.seen = (0, 0), (-1, 0), 0
+        self.computed, self.differentiated, self.begun, self.seen = (0, 0), (-1, 0), 0, 0
 
     def add_piece(self, values: np.ndarray, kind: type = tuple) -> int:
         """Append a float32 array, column by column, to the input values. Return where it starts."""
@@ -120,24 +120,32 @@ class Records:
 
     @property
     def differentiated(self) -> tuple[int, int]:
-        """From which node the last backward pass began (-1: there was none), and 1 if it was for all nodes, else 0."""
+        """The node from which the last backward pass began, or -1; and 1 if it was for all nodes, else 0, or PARTS."""
         return self._contents.differentiated
 
     @differentiated.setter
     def differentiated(self, last: tuple[int, int]) -> None:
         self._contents.differentiated = last
 
-    def note_change(self) -> None:
-        """Add 1 to `changes`."""
+    def note_change(self) -> int:
+        """Add 1 to `changes`, and return it."""
         self.changes += 1
+        return self.changes
+
+    @property
+    def begun(self) -> int:
+        """What `changes` was when the first node of the graph was computed."""
+        return self._contents.begun
 
     @property
     def seen(self) -> int:
-        """What `changes` was when the computation of the graph began; MIXED if some nodes were computed later."""
+        """What `changes` was when the newest node was computed."""
         return self._contents.seen
 
-    @seen.setter
-    def seen(self, changes: int) -> None:
+    def note_seen(self, changes: int, first: bool) -> None:
+        """Set `seen`, and `begun` if no node has been computed yet."""
+        if first:
+            self._contents.begun = changes
         self._contents.seen = changes
 
     def note_computed(self, version: int, ends: tuple[int, int]) -> None:
@@ -177,7 +185,8 @@ class Records:
             return 0
         records, pieces = old.records, old.pieces
         new = Contents(records.items[: records.count_up_to(length)], pieces.items[: pieces.count_up_to(inputs_length)])
-        new.computed, new.differentiated, new.seen = old.computed, old.differentiated, old.seen
+        new.computed, new.differentiated = old.computed, old.differentiated
+        new.begun, new.seen = old.begun, old.seen
         if self._contents is old: self._contents = new  # fmt: skip  # noqa: E701  # no handler can run here
         return new.version if self._contents is new else 0
 

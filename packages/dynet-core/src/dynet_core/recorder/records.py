@@ -98,7 +98,7 @@ def _from_to(first: str, last: str) -> slice:
 
 
 _VERSION, _LENGTH, _NODES, _INPUTS_LENGTH = map(words.GRAPH.index, ("version", "length", "nodes", "inputs_length"))
-_PREPARED = words.GRAPH.index("prepared")
+_PREPARED, _CHANGES = words.GRAPH.index("prepared"), words.GRAPH.index("changes")
 _ENDS = _from_to("length", "inputs_length")
 _COMPUTED, _DIFFERENTIATED = _from_to("done", "inputs_done"), _from_to("differentiated", "differentiated_fully")
 _no_words["version"] = _no_words["open"] = NO_NODE
@@ -236,7 +236,7 @@ class Records:
         """The number of the node from which the last backward pass started, -1 if there was none; and a second number.
 
         This is 1 if the pass computed the gradients of all nodes that this node depends on, and 0 if it computed only
-        those of nodes that depend on a parameter. The graph sets other numbers.
+        those of nodes that depend on a parameter. `Graph` also sets PARTS.
         """
         place, fully = self._words.together(_DIFFERENTIATED)
         return place, fully
@@ -250,17 +250,26 @@ class Records:
         """How many times the thread of the graph has changed values of parameters, by updates or in other ways."""
         return self._words["changes"]
 
-    def note_change(self) -> None:
-        """Add 1 to `changes`."""
-        self._words["changes"] = self._words["changes"] + 1
+    def note_change(self) -> int:
+        """Add 1 to `changes`, and return it."""
+        view = self._view
+        view[_CHANGES] += 1
+        return view[_CHANGES]
+
+    @property
+    def begun(self) -> int:
+        """What `changes` was when the first node of the graph was computed."""
+        return self._words["begun"]
 
     @property
     def seen(self) -> int:
-        """What `changes` was when the computation of the graph began; MIXED if some nodes were computed later."""
+        """What `changes` was when the newest node was computed. If it differs, Python has to compute further ones."""
         return self._words["seen"]
 
-    @seen.setter
-    def seen(self, changes: int) -> None:
+    def note_seen(self, changes: int, first: bool) -> None:
+        """Set `seen`, and `begun` if no node has been computed yet."""
+        if first:
+            self._words["begun"] = changes
         self._words["seen"] = changes
 
     def note_computed(self, version: int, ends: tuple[int, int]) -> None:

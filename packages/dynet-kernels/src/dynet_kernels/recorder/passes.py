@@ -53,6 +53,7 @@ def compute(shared_at, graph_at, out):
         with when(length == graph.done):
             T.buffer_store(result, int64(1), [int64(0)])
         with when(graph.done == int64(0)):
+            graph.begun = graph.changes
             graph.seen = graph.changes
         with when(both(length != graph.done, length + int64(2) < graph.most, graph.seen == graph.changes)):
             context = words_at(graph.context)
@@ -213,7 +214,7 @@ def differentiate(shared, graph, known, x, full, made, outcome):
             is not frozen.
     """
     place = let(x.at)
-    with when(graph.seen == graph.changes):
+    with when(graph.begun == graph.changes):
         shared.passes = shared.passes + int64(1)
         with when(call_planner(graph, "backward", place, int64(1), full)):
             graph.differentiated = place

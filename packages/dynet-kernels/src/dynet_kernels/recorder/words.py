@@ -25,7 +25,6 @@ BUFFER = ("begin", "object", "length", "item", "dims_and_flag", "format", "shape
 EXPRESSION = (*OBJECT, "at", "version", "dim")
 ANY_GRAPH = 0  # the `version` of a parameter's expression, which is valid in every graph
 NO_NODE = -1  # the `version` of an expression that stands for neither a node nor a parameter yet
-MIXED = -1  # a value of `seen` of a graph
 WATCHED = -2  # the value of `open` of a graph to which no fast path may append, because Python must see each record
 
 # A recording function: a callable object that appends an op to the graph. `vectorcall` is the address of its compiled
@@ -57,12 +56,11 @@ GRAPH = (
     "planned",  # how many integers of records the planner has turned into rows of its table of nodes
     "newest_key",  # where the newest random key (see KEY) is: its offset in the input buffer plus 1, or 0 for none
     # The number of the node from which the last backward pass started (-1: there was none), and 1 if this pass computed
-    # the gradients of all nodes. Always written together.
+    # the gradients of all nodes, else 0 (Python writes other numbers, too). Always written together.
     "differentiated", "differentiated_fully",
     "changes",  # how many times the thread has changed values of parameters, by updates or in other ways
-    # The word `changes` when the computation of the graph began; MIXED if parameters have changed since then, and
-    # further nodes were computed. If it is not equal to `changes`, Python has to run the passes.
-    "seen",
+    "begun",  # the word `changes` when the first node of the graph was computed
+    "seen",  # the word `changes` when the newest node of the graph was computed, as far as Python knows
     "object",  # the address of the Python object `Graph`
     "unusual",  # 1 if Python has to carry out the next `renew_cg`, because there is more to do than remove the records
     # 1 if only Python may discard values so that they are computed again. This is so if the graph has checkpoints,

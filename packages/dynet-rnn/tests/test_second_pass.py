@@ -19,7 +19,7 @@ def gradients_of(setting):
 def forget_gradient_memory():
     """Plan anew, in memory that holds no numbers."""
     engine = current().engine
-    engine._plan_anew()
+    engine.plan_anew()
     if engine.gradients.floats:
         engine.gradients.write(np.nan)
 

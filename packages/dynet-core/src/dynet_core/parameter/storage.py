@@ -16,7 +16,7 @@ from .. import config
 from ..annotations import Array, Numbers
 from ..dim import GIVEN_BACK, Dim
 from ..engines import keep_for_graphs
-from ..graph import current
+from ..graph import thread
 from ..memory import Block, block
 from ..parameter_rows import PARAMETER_ROWS
 
@@ -166,15 +166,20 @@ class Storage:
                 wanted = needs and self.values.floats > 0
                 PARAMETER_ROWS.set_needs(row, wanted, self._gradient_at(wanted))
 
+    def _note_change(self) -> None:
+        """Let this thread's graph, if there is one, know that the values change."""
+        if graph := getattr(thread, "graph", None):
+            graph.outdated.note_change(self.identities)
+
     def set_values(self, values: Numbers) -> None:
         """Set all values to those of a flat array, or to one number."""
-        current().outdated.note_change(self.identities)
+        self._note_change()
         self.values.write(values)
 
     @contextmanager
     def edit_values(self) -> Iterator[Array]:
         """Return a context manager whose `with` block gets the values as a flat array and may change them in place."""
-        current().outdated.note_change(self.identities)
+        self._note_change()
         with self.values.edit() as values:
             yield values
 

@@ -120,7 +120,7 @@ def std(x: Expression, share: Number):
     """Return the formula for the standard deviation of a column x of n elements. `share` is 1 / n."""
     mean = f.sum(x) * share
     root = f.sqrt(f.sum((x - mean) * (x - mean)) * share)
-    return f.where(f.equal(differences(x), 0), 0, root)
+    return f.where(f.equal(differences(x) * share, 0), 0, root)  # of no elements, `share` is infinite, and y is NaN
 
 
 def _zeros(x, absent):

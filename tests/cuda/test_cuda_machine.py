@@ -88,3 +88,28 @@ def test_copies_of_what_has_not_been_used_for_long_are_given_back(emulated, weig
             values.append(graph(weight, X).value())
     assert len(device.compiled()._copies) <= 3
     assert len(set(values)) == 1
+
+
+def test_gradients_of_parts_and_values_of_earlier_parameters():
+    model = dy.ParameterCollection()
+    table, weight = model.lookup_parameters_from_numpy(np.eye(3)), model.parameters_from_numpy(np.ones((3, 3)))
+    dy.renew_cg()
+    x, y = table[1], table[1]
+    h = dy.tanh(weight * x) + 2 * y
+    loss = dy.squared_norm(h) + h[0]
+    loss.backward()
+    expected = [p.grad_as_array() for p in (table, weight)]
+    parts = x.gradient() + y.gradient()
+    np.testing.assert_allclose(parts, expected[0][1], rtol=1e-6)
+    for p, gradient in zip((table, weight), expected):
+        np.testing.assert_array_equal(p.grad_as_array(), gradient)
+        p.scale_gradient(0)
+    weight.scale(0.5)
+    with pytest.warns(dy.DynetWarning, match="parameters have changed"):
+        loss.backward()
+    found = weight.grad_as_array()
+    weight.scale_gradient(0)
+    dy.renew_cg()
+    h = dy.tanh(weight * table[1]) + 2 * table[1]
+    (dy.squared_norm(h) + h[0]).backward()
+    np.testing.assert_array_equal(found, weight.grad_as_array())

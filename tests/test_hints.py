@@ -196,7 +196,7 @@ KEYWORDS = [
 )
 def test_keywords_that_are_called_otherwise_elsewhere(function, given, use):
     if recorder.DESCRIPTION != "compiled" and inspect.isfunction(function) and not hasattr(function, "enter"):
-        pytest.skip("the plain recorder leaves operations with templates as they are")
+        pytest.skip("without templates, Python itself refuses the keyword, and names it")
     names = list(inspect.signature(function).parameters)
     end = f"use {use}" if use else f"the arguments are {', '.join(names)}"
     for arguments in ((), (MODEL,), (MODEL, 1)):

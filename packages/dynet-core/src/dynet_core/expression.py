@@ -309,9 +309,9 @@ else:
 
 
 class Unfinished(Expression):
-    """The class of the placeholders that the call `Expression()` makes, as DyNet does. They stand for no node.
+    """The class of the placeholders that the call `Expression()` makes, as DyNet does.
 
-    They have no `type`, so reading it raises an error. All methods that need a node read it, or the graph.
+    They refer to no node. Reading their `type` raises an error, and all methods that need a node read it, or the graph.
     """
 
     __slots__ = ()

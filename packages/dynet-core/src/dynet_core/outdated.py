@@ -41,9 +41,10 @@ class Outdated:
         self._records = records
         # Groups of parameters that have changed: the group's id -> (`Records.changes` after the change, the group).
         self._changed: dict[int, tuple[int, Sequence[Changed]]] = {}
-        # How many nodes had been computed before the last change that `note` knows, and `begun` and `seen` of then.
+        # `begun` and `seen` when `note` last found a change, and how many nodes had been computed before this change.
         self._noted = -1, -1, 0
-        # The operands of each node so far, and the version of the graph and the end of the records that they are of.
+        # The operands of each node that has been read so far. `_read` is the graph's version at that time, and how many
+        # integers of its records have been read.
         self._operands: list[tuple[int, ...]] = []
         self._read = -1, 0
 
@@ -129,5 +130,5 @@ class Outdated:
 
 
 def _has_own_value(engine: Engine, address: int) -> bool:
-    """Return whether a value is in the memory for values. That of a lookup is in the memory of the lookup parameter."""
+    """Return whether a value is in the memory for values. A lookup's value is in the lookup parameter's memory."""
     return any(chunk.address <= address < chunk.address + chunk.floats for chunk in engine.chunks)

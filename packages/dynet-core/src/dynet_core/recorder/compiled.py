@@ -3,20 +3,15 @@
 Their methods are machine code made by TVM, which CPython calls like functions written in C.
 """
 
+from .counters import generation, next_generation, noise, note_pass, passes, set_noise
 from .functions import FunctionType, describe, function, negative, operator, subscript, with_templates
 from .records import (
     Records,
     commit,
     draw,
-    generation,
     handle,
     key,
-    next_generation,
-    noise,
-    note_pass,
-    passes,
     sequence,
-    set_noise,
     take,
     take_keyed,
 )  # fmt: skip

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import array
 import ctypes
-import itertools
 import sys
 from collections.abc import Sequence
 from ctypes import c_int32, c_int64, c_void_p, py_object
@@ -27,7 +26,7 @@ from dynet_kernels.recorder import words
 from dynet_kernels.recorder.words import NO_NODE, WATCHED
 
 from .functions import function
-from .shared import SHARED, THREAD_GRAPH, NamedWords, api, native
+from .shared import THREAD_GRAPH, NamedWords, api, native
 
 _write_inputs = native("write_inputs", 4)
 _renew, _cut, _take_inputs = native("renew", 1), native("cut", 5), native("take_inputs", 3)
@@ -366,46 +365,3 @@ class Records:
     def take(self, values: np.ndarray) -> int:
         """Append an array, as float32 and column by column, to the input buffer. Return its offset there."""
         return _take_array(self._words.address, values)
-
-
-def generation(place: int = words.SHARED.index("generation")) -> int:
-    """Return a number that changes whenever a signature is added or the memory or state of a parameter changes.
-
-    As soon as it returns another number than before, what `Records.prepare` has stored is out of date.
-    """
-    return SHARED.view[place]
-
-
-def next_generation() -> None:
-    """Change the number that `generation` returns, so that the next pass starts from Python.
-
-    A pass computes the values or gradients of a graph. Called when signatures or parameters change.
-    """
-    SHARED["generation"] = next(_generations)
-
-
-_generations = itertools.count(1)
-
-
-def noise() -> tuple[int, int]:
-    """Return the seed from which the keys of random nodes are made, and how many keys have been drawn from it."""
-    seed, drawn = SHARED.together(_NOISE)
-    return seed, drawn
-
-
-def set_noise(seed: int, drawn: int) -> None:
-    """Set the seed from which the keys of random nodes are made. Go on as if `drawn` keys had been drawn from it."""
-    SHARED.set_together(_NOISE, seed, drawn)
-
-
-_NOISE = slice(words.SHARED.index("seed"), words.SHARED.index("drawn") + 1)
-
-
-def passes(place: int = words.SHARED.index("passes")) -> int:
-    """Return how many backward passes there have been, of all graphs together."""
-    return SHARED.view[place]
-
-
-def note_pass() -> None:
-    """Add 1 to the number of backward passes that `passes` returns."""
-    SHARED["passes"] = SHARED["passes"] + 1

@@ -1,0 +1,55 @@
+"""The compiled recorder's counters that exist once per process: of changes, of random keys, of backward passes.
+
+They are words that compiled code reads and writes, too. Each graph has counters of its own, in `records`.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+from dynet_kernels.recorder import words
+
+from .shared import SHARED
+
+
+def generation(place: int = words.SHARED.index("generation")) -> int:
+    """Return a number that changes whenever a signature is added or the memory or state of a parameter changes.
+
+    As soon as it returns another number than before, what `Records.prepare` has stored is out of date.
+    """
+    return SHARED.view[place]
+
+
+def next_generation() -> None:
+    """Change the number that `generation` returns, so that the next pass starts from Python.
+
+    A pass computes the values or gradients of a graph. Called when signatures or parameters change.
+    """
+    SHARED["generation"] = next(_generations)
+
+
+_generations = itertools.count(1)
+
+
+def noise() -> tuple[int, int]:
+    """Return the seed from which the keys of random nodes are made, and how many keys have been drawn from it."""
+    seed, drawn = SHARED.together(_NOISE)
+    return seed, drawn
+
+
+def set_noise(seed: int, drawn: int) -> None:
+    """Set the seed from which the keys of random nodes are made. Go on as if `drawn` keys had been drawn from it."""
+    SHARED.set_together(_NOISE, seed, drawn)
+
+
+_NOISE = slice(words.SHARED.index("seed"), words.SHARED.index("drawn") + 1)
+
+
+def passes(place: int = words.SHARED.index("passes")) -> int:
+    """Return how many backward passes there have been, of all graphs together."""
+    return SHARED.view[place]
+
+
+def note_pass() -> None:
+    """Add 1 to the number of backward passes that `passes` returns."""
+    SHARED["passes"] = SHARED["passes"] + 1

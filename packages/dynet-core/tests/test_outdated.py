@@ -277,3 +277,80 @@ def test_many_groups_of_parameters():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         h.backward()
+
+
+def test_a_trainer_in_one_thread_after_the_other():
+    """Python gives a new thread the id of one that has ended."""
+    parameters, p, table, trainer = model()
+    ids, warned = [], []
+
+    def train():
+        ids.append(threading.get_ident())
+        h = dy.tanh(p)
+        dy.square(h).backward()
+        trainer.update()
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            dy.square(h * p).backward()
+        warned.append(len(found))
+        trainer.update()
+
+    for _ in range(8):
+        thread = threading.Thread(target=train)
+        thread.start()
+        thread.join()
+    train()
+    assert warned == [1] * 9, ids
+
+
+def test_changes_by_many_trainers_and_of_many_parameters():
+    """What has changed before the graph is forgotten, but not what a living trainer still changes."""
+    parameters = dy.ParameterCollection()
+    ps = [parameters.add_subcollection().add_parameters(1, init=1.0) for _ in range(100)]
+    for _ in range(3):
+        for p in ps:
+            dy.renew_cg()
+            p.set_value([1.0])
+            dy.square(p).value()
+    assert len(dy.cg().outdated._groups) <= 64
+    models = [dy.ParameterCollection() for _ in range(100)]
+    qs = [m.add_parameters(1, init=1.0) for m in models]
+    trainers = [dy.SimpleSGDTrainer(m) for m in models]
+    dy.renew_cg()
+    dy.esum([dy.square(q) for q in qs]).backward()
+    for trainer in trainers:
+        trainer.update()
+    for _ in range(3):
+        dy.renew_cg()
+        hs = [dy.tanh(q) for q in qs]
+        dy.square(hs[3]).backward()
+        dy.square(hs[97]).backward()
+        trainers[3].update()
+        trainers[97].update()
+        with pytest.warns(DynetWarning, match=CHANGED):
+            dy.square(hs[3]).backward()
+        dy.renew_cg()
+        for p in ps:
+            p.scale(1)
+
+
+def test_changes_of_a_trainer_that_is_gone():
+    parameters, p, table, trainer = model()
+    h = dy.tanh(p)
+    dy.square(h).backward()
+    trainer.update()
+    del trainer
+    gc.collect()
+    for _ in range(100):
+        dy.ParameterCollection().add_parameters(1).set_value([1.0])
+    with pytest.warns(DynetWarning, match=CHANGED):
+        dy.square(h * p).backward()
+
+
+def test_groups_of_parameters_are_forgotten_when_others_are_added():
+    parameters, p, table, trainer = model()
+    for _ in range(200):
+        dy.renew_cg()
+        (dy.square(p) + dy.square(parameters.add_parameters(1))).backward()
+        trainer.update()
+    assert len(dy.cg().outdated._groups) < 100

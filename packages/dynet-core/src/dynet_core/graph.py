@@ -302,7 +302,7 @@ class Owner:
         self.graph, self.end = graph, graph.records.end
 
     def __del__(self):
-        self.graph.ended = self.graph.records.version
+        self.graph.ended, self.graph.outdated.thread = self.graph.records.version, 0
         self.end()
 
 

@@ -9,8 +9,12 @@ Only changes by the graph's own thread count: threads that train one model toget
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
+from threading import get_ident
 from typing import Protocol
+
+import numpy as np
 
 from dynet_kernels import layout as at
 
@@ -18,7 +22,7 @@ from .engine import Engine
 from .nodes import nodes_of
 from .recorder import Records
 
-MOST_NOTED = 64  # if more groups of parameters than this have changed, those that changed before the graph are dropped
+MOST_NOTED = 64  # if there are more groups than this, those that changed before the graph are dropped, if they can be
 
 
 class Changed(Protocol):
@@ -28,19 +32,53 @@ class Changed(Protocol):
     """The numbers of its rows in PARAMETER_ROWS, by which records refer to it."""
 
 
+class Group:
+    """Parameters that change together, and what `Records.changes` was after their last change.
+
+    Attributes:
+        parameters: the parameters.
+        address: the address of `changed`, an int64, for compiled code.
+        owner: a weak reference to the object for which compiled code notes changes there, or None.
+    """
+
+    __slots__ = ("_changed", "address", "owner", "parameters")
+
+    def __init__(self, parameters: Sequence[Changed]):
+        self.parameters = parameters
+        self._changed = np.zeros(1, np.int64)
+        self.address = self._changed.ctypes.data
+        self.owner: weakref.ref | None = None
+
+    @property
+    def changed(self) -> int:
+        """What `Records.changes` was after the last change of the parameters; 0 if there was none."""
+        return int(self._changed[0])
+
+    @changed.setter
+    def changed(self, count: int) -> None:
+        self._changed[0] = count
+
+    def is_in_use(self) -> bool:
+        """Return whether compiled code may still note changes."""
+        return self.owner is not None and self.owner() is not None
+
+
 class Outdated:
     """Knows which values of a graph are outdated.
 
     Args:
         records: the records of the graph.
+
+    Attributes:
+        thread: the id of the thread whose graph it is; 0 after this thread has ended.
     """
 
-    __slots__ = ("_changed", "_noted", "_operands", "_read", "_records")
+    __slots__ = ("_groups", "_noted", "_operands", "_read", "_records", "thread")
 
     def __init__(self, records: Records):
         self._records = records
-        # Groups of parameters that have changed: the group's id -> (`Records.changes` after the change, the group).
-        self._changed: dict[int, tuple[int, Sequence[Changed]]] = {}
+        self.thread = get_ident()
+        self._groups: dict[int, Group] = {}  # by the id of their sequences of parameters
         # `begun` and `seen` when `note` last found a change, and how many nodes had been computed before this change.
         self._noted = -1, -1, 0
         # The operands of each node that has been read so far. `_read` is the graph's version at that time, and how many
@@ -50,12 +88,28 @@ class Outdated:
 
     def note_change(self, parameters: Sequence[Changed]) -> None:
         """Remember that values of these parameters change. The caller passes the same object each time."""
-        changed = self._changed
-        if len(changed) >= MOST_NOTED:
-            for key, (count, _) in [*changed.items()]:
-                if count <= self._records.begun:
-                    changed.pop(key, None)
-        changed[id(parameters)] = self._records.note_change(), parameters
+        self.group(parameters).changed = self._records.note_change()
+
+    def group(self, parameters: Sequence[Changed]) -> Group:
+        """Return the group of these parameters. The caller passes the same object each time."""
+        groups, key = self._groups, id(parameters)
+        if key not in groups:
+            if len(groups) >= MOST_NOTED:
+                self._drop_groups()
+            groups[key] = Group(parameters)
+        return groups[key]
+
+    def changes_address(self) -> int:
+        """Return the address of the graph's count of changes, for compiled code: see `Records.changes_address`."""
+        return self._records.changes_address()
+
+    def _drop_groups(self) -> None:
+        """Forget groups that have not changed since the graph was begun, unless they are in use."""
+        records = self._records
+        begun = records.begun if records.computed[0] else records.changes
+        for key, group in [*self._groups.items()]:
+            if group.changed <= begun and not group.is_in_use():
+                self._groups.pop(key, None)
 
     def note(self) -> None:
         """Remember, before further nodes are computed, which nodes have been computed before a change."""
@@ -90,8 +144,8 @@ class Outdated:
         records = self._records
         if records.begun == records.changes or not records.computed[0]:
             return False
-        groups = [group for count, group in self._changed.values() if count > records.begun]
-        changed = {-1 - row for group in groups for parameter in group for row in parameter.rows}
+        groups = [group for group in [*self._groups.values()] if group.changed > records.begun]
+        changed = {-1 - row for group in groups for parameter in group.parameters for row in parameter.rows}
         before, operands = self._before_change(), self._operands_of_all()
         stack, met, old = [place], {place}, []
         while stack:

@@ -123,6 +123,9 @@ BUFFERS = (
     "forward_index", "forward_tape", "backward_index", "backward_tape",
     "sharing",  # a SHARING structure: how many threads share work, how much work is worth sharing, and helping threads
     "threads",  # for each thread that helps to run this tape: its own RUNNING integers and one INSTRUCTION
+    # In the context of a trainer: `changes` is one integer, which counts the updates and other changes of parameters in
+    # the thread that uses the trainer. `changed` is one integer, what this count was after the trainer's last update.
+    "changes", "changed",
 )  # fmt: skip
 SCALARS = (
     "arena_top", "arena_end",  # where the free part of the memory for values begins and ends; addresses count floats

@@ -99,6 +99,8 @@ def if_ready(address):
 def norm_and_update(planners):
     """Emit norm_and_update, which sums all squared gradients and runs the trainer's update if the sum is below a limit.
 
+    If the update has run, parameters have changed, which is counted (see `changes` in `layout.BUFFERS`).
+
     Its argument `totals` is the address, which counts float32s, of two float64 numbers: the sum, which it writes, and
     the limit. `norm` is the opcode of the kernel for `plan_gradient_norm`, and `opcode` that of the kernel for
     `plan_update`. The other arguments are as for these two functions.
@@ -121,11 +123,19 @@ def norm_and_update(planners):
             with if_ready(context), branch(sums[int64(0)] < sums[int64(1)]) as (below, otherwise):
                 with below, planned("update", opcode, count, states, numbers, numbers_at, dense):
                     run(context)
+                    note_change(Context(Words(context)))
                 with otherwise:
                     Context(Words(context)).status = at.NOT_BELOW
         return status_of(context)
 
     return function("norm_and_update", names, body, has_result=True)
+
+
+def note_change(context):
+    """Emit code that counts a change of parameters, and remembers the count as that of the trainer's last update."""
+    changes, changed = Words(context.changes), Words(context.changed)
+    changes[0] = changes[0] + int64(1)
+    changed[0] = changes[0]
 
 
 def run(address):

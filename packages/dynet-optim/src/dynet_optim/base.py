@@ -84,7 +84,7 @@ class Trainer(Options, Resumable, OtherNames):
                 gradients have been set to zero, so that training can go on with the next example.
         """
         table = self._table
-        if table.version != PARAMETER_ROWS.version or table.thread != get_ident():
+        if table.version != PARAMETER_ROWS.version or table.outdated.thread != get_ident():
             table.prepared()
         squared = table.run_if_below(self._threshold, self._numbers(ONE), self._dense) if s is ONE else None
         if squared is None:
@@ -125,8 +125,6 @@ class Trainer(Options, Resumable, OtherNames):
         if self._without_gradient:
             self._warn_of_missing_gradients()
         self._passes = passes()
-        table = self._table
-        table.outdated.note_change(table.identities)
 
     def _shrink(self, chosen: list[int] | None) -> None:
         """Apply weight decay once: multiply parameters by 1 - decay.
@@ -190,6 +188,7 @@ class Trainer(Options, Resumable, OtherNames):
             self._table.run(self._numbers(scale), self._dense)
         except OverflowError:
             raise ArgumentError(f"update: learning rate {self._rate} times {scale} is too large") from None
+        self._table.note_change()
         self._count()
 
     def _count(self) -> None:

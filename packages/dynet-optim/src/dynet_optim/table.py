@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import threading
+import weakref
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,8 +23,9 @@ import numpy as np
 from dynet_core.device import compiled
 from dynet_core.graph import current
 from dynet_core.memory import Block, block
+from dynet_core.outdated import Group, Outdated
 from dynet_core.parameter import LookupParameters, ParameterCollection, Parameters
-from dynet_core.parameter.storage import Storage
+from dynet_core.parameter.storage import Identity, Storage
 from dynet_core.parameter_rows import PARAMETER_ROWS
 from dynet_kernels import layout as at
 from dynet_kernels import library, sharing
@@ -64,7 +66,9 @@ class Table:
         self.threads = np.zeros((at.MOST_THREADS, at.THREAD_ROW), np.int64)
         self.slots[CONTEXT.code] = library.code_address()
         self.slots[CONTEXT.threads] = self.threads.ctypes.data
-        self._use_in_thread(threading.get_ident())
+        self.group: Group | None = None
+        self.identities: list[Identity] = []  # of all parameters, as `Outdated` takes them
+        self._use_in_thread()
         # The memory of 4 floats, that is, of two float64: the sum of squared gradients, and the limit below which
         # `run_if_below` updates. `sum` gives Python these two numbers; it is empty if they are on a GPU.
         self.sum_block = block(4)
@@ -76,18 +80,27 @@ class Table:
         self.slots[CONTEXT.index] = self.index.ctypes.data
         self.slots[CONTEXT.index_end] = size
 
-    def _use_in_thread(self, thread: int) -> None:
-        """Note in which Python thread the table is used. Only in the main thread do several threads share updates.
-
-        `outdated` belongs to the graph of this thread. It is told of each update.
-        """
-        self.thread, self.outdated = thread, current().outdated
+    def _use_in_thread(self) -> None:
+        """Prepare for updates in the calling thread. Only in the main thread do several threads share updates."""
+        outdated = current().outdated
+        self.slots[CONTEXT.changes] = outdated.changes_address()
+        self._note_changes_for(outdated)
         self.slots[CONTEXT.sharing] = sharing.address()
+        self.outdated = outdated  # set last: if an interrupt comes before, the next call starts again
+
+    def _note_changes_for(self, outdated: Outdated) -> None:
+        """Let compiled code note changes of the parameters for the graph of the calling thread."""
+        old, new = self.group, outdated.group(self.identities)
+        new.owner = weakref.ref(self)
+        self.slots[CONTEXT.changed] = new.address
+        self.group = new  # this reference keeps the memory alive
+        if old is not None and old is not new:
+            old.owner = None
 
     def prepared(self) -> Table:
         """Return this table, filled anew if parameters were added, removed, frozen or unfrozen since the last time."""
-        if self.thread != (thread := threading.get_ident()):
-            self._use_in_thread(thread)
+        if self.outdated.thread != threading.get_ident():
+            self._use_in_thread()
         if self.version != PARAMETER_ROWS.version:
             self._prepare()
         return self
@@ -100,7 +113,11 @@ class Table:
         self.parameters = collection.parameters_list()
         self.lookups = collection.lookup_parameters_list()
         everything = [*self.parameters, *self.lookups]
-        self.identities = [parameter._storage.identity for parameter in everything]  # as `Outdated` takes them
+        identities = [parameter._storage.identity for parameter in everything]
+        if self.identities != identities:
+            self.identities = identities
+        if self.group is None or self.group.parameters is not self.identities:
+            self._note_changes_for(self.outdated)
         self.count = len(everything)
         self.rows = np.zeros((self.count, self.width), np.int64)
         for row, parameter in zip(self.rows, everything):
@@ -207,6 +224,10 @@ class Table:
             self.numbers.address, dense, self.sum_block.address,
         )  # fmt: skip
         return totals[0] if status == READY else None
+
+    def note_change(self) -> None:
+        """Let the graph know that the parameters have changed, after a call of `run`. `run_if_below` does it itself."""
+        self.outdated.note_change(self.identities)
 
     def _make_room(self, status: int) -> None:
         """Enlarge the buffer in which compiled code lists addresses, after a call that failed because it was too small.

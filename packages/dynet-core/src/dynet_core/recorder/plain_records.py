@@ -97,11 +97,11 @@ class Keyed(tuple):
 class Records:
     """The records and input values of one thread's graph."""
 
-    __slots__ = ("_buffers", "_contents", "changes")
+    __slots__ = ("_buffers", "_changes", "_contents")
 
     def __init__(self):
         self._contents = Contents()
-        self.changes = 0  # how many times the thread of the graph has changed values of parameters
+        self._changes = np.zeros(1, np.int64)
         # Buffers that compiled code reads. Smaller ones stay in the lists, because a pass may still use them.
         self._buffers: dict[str, list[np.ndarray]] = {"q": [np.empty(64, np.int64)], "f": [np.empty(64, np.float32)]}
 
@@ -127,10 +127,19 @@ class Records:
     def differentiated(self, last: tuple[int, int]) -> None:
         self._contents.differentiated = last
 
+    @property
+    def changes(self) -> int:
+        """How many times the thread of the graph has changed values of parameters."""
+        return int(self._changes[0])
+
     def note_change(self) -> int:
         """Add 1 to `changes`, and return it."""
-        self.changes += 1
+        self._changes[0] += 1
         return self.changes
+
+    def changes_address(self) -> int:
+        """Return the address of `changes`, an int64. Compiled code counts updates there."""
+        return self._changes.ctypes.data
 
     @property
     def begun(self) -> int:

@@ -255,6 +255,10 @@ class Records:
         view[_CHANGES] += 1
         return view[_CHANGES]
 
+    def changes_address(self) -> int:
+        """Return the address of `changes`, an int64. Compiled code counts updates there."""
+        return self._words.address + 8 * _CHANGES
+
     @property
     def begun(self) -> int:
         """What `changes` was when the first node of the graph was computed."""

@@ -22,7 +22,6 @@ from .recorder import next_generation
 
 TABLE: list[int] = [0] * at.TABLE_HEAD  # some integers for the planner's own use, then the integers of all descriptions
 _lock = new_lock()
-MOST_CHECKED = 1 << 12  # if a view has more columns than this, their addresses are not checked one by one, to save time
 
 
 def enter(description: Description) -> int:
@@ -192,20 +191,31 @@ def _covered(kernel, step: Step, views: Sequence[View], columns: int, for_each: 
     if not size or not (each or operand) or view.offset or view.index != at.NO_INDEX:
         return 0
     count = view.period if each else columns
-    starts = [_start(view, c) for c in range(count)] if count <= MOST_CHECKED else []
-    return size * count if sorted(starts) == list(range(0, size * count, size)) else 0
+    length, gap, far = _runs(view, count)
+    runs, rest = divmod(count, length)
+    one_run = runs == 1 and (length == 1 or gap == size)
+    interleaved = runs > 1 and far == size and gap == size * runs
+    return size * count if rest == 0 and (one_run or interleaved) else 0
 
 
-def _start(view: View, column: int) -> int:
-    """Return where column number `column` of a view starts, in floats from the start of its operand or, for SELF, node.
+def _runs(view: View, count: int) -> tuple[int, int, int]:
+    """Describe where the first `count` columns of a view start: in runs of columns with equal gaps.
 
-    Callers have checked that the view does not use `offset` and `index`, which this function ignores.
+    The description ignores `offset` and `index`, which move all columns alike. Views have the same description if all
+    their columns start at the same places, and only then.
+
+    Returns:
+        The length of a run, in columns; the gap, how many floats after a column the next one of its run starts; and how
+        many floats after a run the next one starts. The last run may be shorter. If there is one run, the last number
+        is 0, and if it has one column, the gap is 0, too. Otherwise runs have at least two columns.
     """
-    if view.source == at.EACH:
-        return column % view.period * view.stride
-    if not view.period:
-        return column * view.stride
-    return column % view.period * view.stride + column // view.period * view.outer
+    stride, period = view.stride, view.period
+    outer = 0 if view.source == at.EACH else view.outer
+    if period == 1:
+        stride, period = outer, 0
+    if not period or period >= count or outer == stride * period:
+        return max(count, 1), stride if count > 1 else 0, 0
+    return period, stride, outer
 
 
 def _copies_gradient(kernel, step: Step, views: Sequence[View], columns: int) -> bool:
@@ -220,7 +230,7 @@ def _copies_gradient(kernel, step: Step, views: Sequence[View], columns: int) ->
     if own.source != at.SELF or source % 2 == 0 or own.offset or own.index != at.NO_INDEX:
         return False
     count = 2 * operand.period if operand.source == at.EACH else columns
-    return all(_start(own, c) == _start(operand, c) for c in range(count))
+    return _runs(own, count) == _runs(operand, count)
 
 
 def _changes_own_gradient(step: Step, views: Sequence[View]) -> bool:
@@ -277,7 +287,8 @@ def _sharing_by_columns(
 def _columns_disjoint(view: View, size: int, columns: int, for_each: bool) -> bool:
     """Return whether no two columns of a view overlap within one node.
 
-    The result may be False although they do not overlap, if this would take too long to find out.
+    The result may be False although they do not overlap, if runs of columns (see `_runs`) lie within each other in a
+    way that no op uses.
 
     Args:
         view: the view.
@@ -290,10 +301,11 @@ def _columns_disjoint(view: View, size: int, columns: int, for_each: bool) -> bo
     if for_each and view.source != at.EACH:  # the number of EACH operands, and so of columns, is not known
         inner = not view.period or view.stride * (view.period - 1) + size <= view.outer
         return view.stride >= size and inner
-    count, period = (view.period, 0) if view.source == at.EACH else (columns, view.period)
-    if count > MOST_CHECKED:
-        return not period and view.stride >= size
-    starts = sorted(
-        c * view.stride if not period else c % period * view.stride + c // period * view.outer for c in range(count)
-    )
-    return all(other - one >= size for one, other in zip(starts, starts[1:]))
+    count = view.period if view.source == at.EACH else columns
+    length, gap, far = _runs(view, count)
+    runs = -(-count // length)
+    if runs == 1:
+        return length == 1 or gap >= size
+    apart = gap >= size and far >= gap * (length - 1) + size
+    interleaved = far >= size and gap >= far * (runs - 1) + size
+    return apart or interleaved

@@ -8,6 +8,7 @@ import weakref
 import numpy as np
 import pytest
 
+import dynet as dy
 from dynet_core import (
     ArgumentError,
     ArgumentTypeError,
@@ -221,7 +222,7 @@ def test_rows_of_different_lengths_are_named(ragged):
         ("lookup_parameters_from_numpy", model.lookup_parameters_from_numpy),
         ("NumpyInitializer", NumpyInitializer),
     ):
-        with pytest.raises(InitializerError, match=f"^{name}: the rows of array differ in length$"):
+        with pytest.raises(InitializerError, match=f"^{name}: the rows of the list differ in length$"):
             call(ragged)
     assert len(model.parameters_list()) == len(model.lookup_parameters_list()) == 1
 
@@ -232,7 +233,7 @@ def test_what_is_no_number_is_shown():
         with pytest.raises(ArgumentTypeError) as caught:
             p.set_value(values)
         kind = type(values).__name__
-        assert str(caught.value) == f"set_value: expected an array of real numbers, got {kind} {values!r}"
+        assert str(caught.value) == f"set_value: expected real numbers, got {kind} {values!r}"
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, "2", None, [1.0, 2.0]])
@@ -333,3 +334,37 @@ def test_a_parameter_survives_pickling():
     assert copy.as_array().tolist() == X.tolist()
     copy.zero()
     assert p.as_array().tolist() == X.tolist()
+
+
+MASKED = np.ma.masked_greater([1.0, 9.0], 5)
+
+
+@pytest.mark.parametrize("shape", [(2,), (1, 2)])
+def test_numbers_that_an_array_masks_are_refused(shape):
+    """A mask is no part of a float32 array: its numbers would be used as if they were there."""
+    model = Model()
+    p, table = model.add_parameters(shape, init=3), model.add_lookup_parameters((1, 2), init=3)
+    masked = MASKED.reshape(shape)
+    for name, refused, call in (
+        ("set_value", ArgumentTypeError, lambda: p.set_value(masked)),
+        ("init_row", ArgumentTypeError, lambda: table.init_row(0, MASKED)),
+        ("init", InitializerError, lambda: model.add_parameters(shape, init=masked)),
+        ("parameters_from_numpy", InitializerError, lambda: model.parameters_from_numpy(masked)),
+        ("inputTensor", ArgumentTypeError, lambda: dy.inputTensor(masked)),
+        ("inputVector", ArgumentTypeError, lambda: dy.inputVector(MASKED)),
+    ):
+        with pytest.raises(refused, match=f"^{name}: the array masks some of its numbers; its method filled"):
+            call()
+    assert (p.as_array() == 3).all() and (table.as_array() == 3).all() and len(model.parameters_list()) == 1
+    p.set_value(masked.filled(0))
+    assert p.as_array().ravel().tolist() == [1, 0]
+    p.set_value(np.ma.array([4.0, 5.0]).reshape(shape))
+    assert p.as_array().ravel().tolist() == [4, 5]
+
+
+def test_numbers_from_an_iterator():
+    model = Model()
+    p = model.parameters_from_numpy(float(k) for k in range(3))
+    q = model.add_parameters(2, init=np.zeros(2))
+    q.set_value({"a": 1, "b": 2}.values())
+    assert (p.as_array().tolist(), q.as_array().tolist()) == ([0, 1, 2], [1, 2])

@@ -5,13 +5,15 @@ In all functions, `name` is the name of the public function that the user called
 
 from __future__ import annotations
 
+import contextlib
 import math
 import operator
 import os
+from collections.abc import Iterator, MappingView
 
 import numpy as np
 
-from .errors import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeError
+from .errors import ArgumentError, ArgumentTypeError, DynetError, OutOfRangeError, ShapeError
 from .refusals import Refusals
 
 UNEVEN = "the rows of the list differ in length"
@@ -144,25 +146,52 @@ def checked_number(name: str, value) -> float:
     return number
 
 
-def real_array(name: str, values) -> np.ndarray:
-    """Convert numbers that a user passed to a float32 array.
+def real_array(
+    name: str,
+    values: object,
+    *,
+    uneven: type[DynetError] = ArgumentTypeError,
+    refused: type[DynetError] = ArgumentTypeError,
+    too_large: type[DynetError] | None = None,
+) -> np.ndarray:
+    """Convert an argument to a float32 array: a number, a list, nested lists, an array or an iterator of numbers.
 
-    Raises:
-        ArgumentTypeError: they are not real numbers, or the rows of nested lists differ in length.
+    Args:
+        name: what the user called, for error messages.
+        values: the argument.
+        uneven: the type of the error if rows of nested lists differ in length.
+        refused: the type of the error if the values are not real numbers, or an array masks some of them.
+        too_large: the type of the error if float32 cannot hold a number. None: it becomes infinite.
     """
+    if isinstance(values, (Iterator, MappingView)):
+        values = list(values)  # type: ignore[arg-type]
     try:
         array = np.asarray(values)
-    except (TypeError, ValueError) as problem:
-        uneven = isinstance(problem, ValueError) and isinstance(values, (list, tuple))
-        raise ArgumentTypeError(f"{name}: {UNEVEN if uneven else _not_real(values)}") from None
+    except DynetError:
+        raise  # an expression in the list has raised this error, and its message says what is wrong
+    except ValueError as problem:
+        if isinstance(values, (list, tuple)):
+            raise uneven(f"{name}: {UNEVEN}") from None
+        raise refused(f"{name}: {_not_real(values)} ({problem})") from None
+    except TypeError:
+        raise refused(f"{name}: {_not_real(values)}") from None
+    # If an int in a list has more than 64 bits, numpy makes an array of objects. It is converted here.
+    if array.dtype == object and all(type(value) in (int, float) for value in array.flat):
+        with contextlib.suppress(OverflowError):
+            array = array.astype(np.float64)
     if array.dtype.kind not in "fiub":
-        raise ArgumentTypeError(f"{name}: {_not_real(values)}")
+        raise refused(f"{name}: {_not_real(values)}")
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise refused(f"{name}: the array masks some of its numbers; its method filled() gives them values")
     with np.errstate(over="ignore"):
-        return array.astype(np.float32)
+        rounded = array.astype(np.float32)
+    if too_large is not None and np.any(np.isinf(rounded) & np.isfinite(array)):
+        raise too_large(f"{name}: array holds values that float32 cannot hold")
+    return rounded
 
 
 def _not_real(values) -> str:
-    return f"expected an array of real numbers, got {type(values).__name__} {values!r:.60}"
+    return f"expected real numbers, got {type(values).__name__} {values!r:.60}"
 
 
 def checked_array(name: str, values, dims: tuple[int, ...]) -> np.ndarray:

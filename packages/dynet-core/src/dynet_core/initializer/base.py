@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..annotations import Array
-from ..checks import whole
+from ..checks import real_array, whole
 from ..errors import ArgumentTypeError, DynetError
 
 FLOAT32_LIMIT = 2.0**128 - 2.0**103  # this number and all larger ones become infinity when rounded to float32
@@ -110,7 +110,7 @@ def beyond_float32(number: Any) -> bool:
         return True
 
 
-def real_array(data: object, name: str = "NumpyInitializer") -> Array:
+def initial_array(data: object, name: str = "NumpyInitializer") -> Array:
     """Return a copy of `data`, the argument of `NumpyInitializer` (an array or nested lists), as a float32 array.
 
     Args:
@@ -120,14 +120,4 @@ def real_array(data: object, name: str = "NumpyInitializer") -> Array:
     Raises:
         InitializerError: the data are not real numbers, or a number is too large for float32.
     """
-    try:
-        array = np.asarray(data)
-    except ValueError:
-        raise InitializerError(f"{name}: the rows of array differ in length") from None
-    if array.dtype.kind not in "biuf":
-        raise InitializerError(f"{name}: array must hold real numbers but holds {array.dtype}")
-    with np.errstate(over="ignore"):
-        copy = array.astype(np.float32)
-    if np.any(np.isinf(copy) & np.isfinite(array)):
-        raise InitializerError(f"{name}: array holds values that float32 cannot hold")
-    return copy
+    return real_array(name, data, uneven=InitializerError, refused=InitializerError, too_large=InitializerError)

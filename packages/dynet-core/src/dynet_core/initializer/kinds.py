@@ -13,7 +13,7 @@ import numpy as np
 from ..annotations import Array, Number, Numbers
 from ..errors import ArgumentTypeError
 from ..random_stream import stream
-from .base import PyInitializer, beyond_float32, check_number, checked_dim, error, real_array
+from .base import PyInitializer, beyond_float32, check_number, checked_dim, error, initial_array
 
 
 @dataclass(frozen=True)
@@ -278,7 +278,7 @@ class NumpyInitializer(PyInitializer):
         def __init__(self, array: Numbers) -> None: ...
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "array", real_array(self.array))
+        object.__setattr__(self, "array", initial_array(self.array))
 
     def values(self, dim: Sequence[int], lookup: bool = False) -> Array:
         """Return a copy of the array, in the memory order of the parameter.

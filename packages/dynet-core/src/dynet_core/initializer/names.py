@@ -10,7 +10,7 @@ import numpy as np
 
 from ..annotations import Number
 from ..errors import ArgumentTypeError
-from .base import InitializerError, PyInitializer, real_array
+from .base import InitializerError, PyInitializer, initial_array
 from .kinds import (
     ConstInitializer,
     GlorotInitializer,
@@ -72,7 +72,7 @@ def initializer_from(
     if isinstance(init, PyInitializer):
         return init
     if isinstance(init, (np.ndarray, list, tuple)):
-        return NumpyInitializer(real_array(init, "init"))
+        return NumpyInitializer(initial_array(init, "init"))
     if isinstance(init, str):
         return _named(init, tuple(dim), lookup, scale, mean, std)
     if isinstance(init, (Real, np.bool_)):

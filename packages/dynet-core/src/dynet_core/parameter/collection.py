@@ -19,7 +19,7 @@ from ..files.names import Allow
 from ..files.tensors import StoredTensor
 from ..hints import Hinted, Missing, give_hints
 from ..initializer import NumpyInitializer, PyInitializer, initializer_from
-from ..initializer.base import real_array
+from ..initializer.base import initial_array
 from ..wording import printable
 from . import summary
 from .base import Trained, checked_name
@@ -145,12 +145,12 @@ class ParameterCollection(Hinted):
 
     def parameters_from_numpy(self, array: Numbers, name: str = "", device: str = "") -> Parameters:
         """Add a parameter with the shape and values of an array."""
-        values = real_array(array, "parameters_from_numpy")
+        values = initial_array(array, "parameters_from_numpy")
         return self.add_parameters(values.shape, init=NumpyInitializer(values), name=name, device=device)
 
     def lookup_parameters_from_numpy(self, array: Numbers, name: str = "", device: str = "") -> LookupParameters:
         """Add a lookup table with the shape and values of an array, whose first dimension counts the rows."""
-        values = real_array(array, "lookup_parameters_from_numpy")
+        values = initial_array(array, "lookup_parameters_from_numpy")
         return self.add_lookup_parameters(values.shape, init=NumpyInitializer(values), name=name, device=device)
 
     def add_subcollection(self, name: str | None = None) -> ParameterCollection:

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import array
 import contextlib
-from collections.abc import Callable, Iterator, MappingView
+from collections.abc import Callable
 
 import numpy as np
 
-from dynet_core.checks import UNEVEN
+from dynet_core.checks import real_array
 from dynet_core.dim import Dim
 from dynet_core.errors import (
     ArgumentError,
     ArgumentTypeError,
-    DynetError,
     OutOfMemoryError,
     ShapeError,
     StaleExpressionError,
@@ -77,35 +76,6 @@ def input_signature(dim: Dim) -> Signature:
     if signature is None:
         signature = _signatures[dim] = Signature(dim, attributes=1, constants=1, kind=INPUT)
     return signature
-
-
-def real_array(name: str, values, uneven: type[DynetError] = ArgumentTypeError) -> np.ndarray:
-    """Convert an argument to a float32 array: a number, a list, nested lists, an array or an iterator of numbers.
-
-    Args:
-        name: the name of the op, for error messages.
-        values: the argument.
-        uneven: the type of the error that is raised if rows of nested lists differ in length.
-
-    Raises:
-        ArgumentTypeError: the values are not real numbers of one shape.
-    """
-    if isinstance(values, (Iterator, MappingView)):
-        values = list(values)  # type: ignore[arg-type]
-    try:
-        array = np.asarray(values)
-    except DynetError:
-        raise  # an expression in the list has raised this error, and its message says what is wrong
-    except ValueError:
-        raise uneven(f"{name}: {UNEVEN}") from None
-    # If an int in a list has more than 64 bits, numpy makes an array of objects. It is converted here.
-    if array.dtype == object and all(type(value) in (int, float) for value in array.flat):
-        with contextlib.suppress(OverflowError):
-            array = array.astype(np.float64)
-    if array.dtype.kind not in "fiub":
-        raise ArgumentTypeError(f"{name}: expected real numbers, got {type(values).__name__} {values!r:.60}")
-    with np.errstate(over="ignore"):
-        return array.astype(np.float32)
 
 
 def add_input(array: np.ndarray, dim: Dim) -> Expression:

@@ -7,6 +7,7 @@ import functools
 import numpy as np
 
 from dynet_core.annotations import Dims, Index, Number, Numbers
+from dynet_core.checks import real_array
 from dynet_core.dim import Dim, checked_batch, checked_dims
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
@@ -18,7 +19,7 @@ from dynet_kernels.families.rules import Rule
 from dynet_kernels.layout import SELF
 from dynet_kernels.table import KERNELS
 
-from .arrays import real_array, register_input
+from .arrays import register_input
 
 
 def zeros(dim: Dims, batch_size: Index = 1) -> Expression:

@@ -8,14 +8,13 @@ import numpy as np
 
 from dynet_core.annotations import Dims, Index, Number, Numbers
 from dynet_core.api import ComputationGraph
-from dynet_core.checks import checked_indices, checked_number
+from dynet_core.checks import checked_indices, checked_number, real_array
 from dynet_core.device import check_device
 from dynet_core.dim import checked_batch, checked_dims
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
 from dynet_core.graph import Graph
 
-from .arrays import real_array
 from .tensors import inputTensorTranspose
 
 

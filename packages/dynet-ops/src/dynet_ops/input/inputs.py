@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from dynet_core.annotations import Dims, Index, Number, Numbers
-from dynet_core.checks import checked_index
+from dynet_core.checks import checked_index, real_array
 from dynet_core.device import check_device
 from dynet_core.dim import Dim, checked_dims
 from dynet_core.errors import (
@@ -20,7 +20,7 @@ from dynet_core.parameter import parameter as parameter
 from dynet_core.record import graph_of
 from dynet_core.recorder import describe, function
 
-from .arrays import NUMBERS, add_input, filled, flat, input_signature, numbers, real_array, register_input, stored
+from .arrays import NUMBERS, add_input, filled, flat, input_signature, numbers, register_input, stored
 
 
 def inputVector(v: Iterable[Number], device: str = "") -> Expression:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from dynet_core.annotations import Dims, Index, Indices, Number, Numbers
-from dynet_core.checks import checked_flag, checked_index, checked_indices
+from dynet_core.checks import checked_flag, checked_index, checked_indices, real_array
 from dynet_core.device import check_device
 from dynet_core.dim import Dim, checked_batch, checked_dims
 from dynet_core.errors import (
@@ -20,7 +20,7 @@ from dynet_core.parameter import parameter as parameter
 from dynet_core.recorder import describe, function
 from dynet_kernels.recorder.words import BATCHED, MOST_DIMS
 
-from .arrays import NUMBERS, add_input, checked_size, filled, flat, input_signature, real_array, register_input, stored
+from .arrays import NUMBERS, add_input, checked_size, filled, flat, input_signature, register_input, stored
 
 
 def inputTensor(arr: Numbers, batched: bool = False, device: str = "", reusable_expr: bool = False) -> Expression:

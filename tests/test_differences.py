@@ -71,6 +71,9 @@ ROWS = {
     "a parameter that changes while a graph is there": (
         "dynet-core/test_outdated: what_is_recorded_after_a_change_has_the_new_values"
     ),
+    "arrays of `numpy.ma` that mask some numbers, as values of inputs and parameters": (
+        "dynet-core/test_parameter: numbers_that_an_array_masks_are_refused"
+    ),
     "`log_softmax(x, restrict=[0, 0, 1])`": "dynet-ops/test_ties_and_modes: a_restriction_is_a_set_of_indices",
     "`pickneglogsoftmax(x, 1)` of a batch of several columns": (
         "dynet-ops/test_ties_and_modes: one_index_serves_a_whole_batch"

@@ -31,20 +31,22 @@ def _normal(x):
     """Return four formulas of the vector x (one batch element), from which `layer_norm` and its gradients are composed.
 
     The first is x normalised to mean 0 and standard deviation 1. The others compute one number each: 0 if there is no
-    such x, because all elements are equal, or differ too little; the standard deviation; and the number of elements.
+    such x, because all elements are equal, or differ too little; 1 / standard deviation; and the number of elements.
+
+    Each element is multiplied by numbers that are computed once, because a division takes as long as all the rest.
     """
     count = f.sum(1.0)
     spread = x - f.sum(x) / count
     squares = f.sum(spread * spread)
-    deviation = f.sqrt(squares / count)
-    return spread / deviation, f.minimum(squares, differences(x)), deviation, count
+    scale = 1 / f.sqrt(squares / count)
+    return spread * scale, f.minimum(squares, differences(x)), scale, count
 
 
 def _unless_equal(apart, value):
     """Return a formula that is 0 if all elements are equal, and otherwise `value`.
 
     `apart` is 0 if all elements are equal, and also if they differ so little that the standard deviation is 0. `value`
-    contains a division by it.
+    has 1 / standard deviation as a factor.
     """
     return f.where(f.equal(apart, 0), 0, value)
 
@@ -55,9 +57,9 @@ def _layer_norm_value(x, g, b):
 
 
 def _layer_norm_dx(x, g, dy):
-    normal, apart, deviation, count = _normal(x)
+    normal, apart, scale, count = _normal(x)
     steepness, along = f.sum(dy * g), f.sum(dy * g * normal)
-    return _unless_equal(apart, (dy * g - steepness / count - normal * along / count) / deviation)
+    return _unless_equal(apart, (dy * g - steepness / count - normal * (along / count)) * scale)
 
 
 def _layer_norm_dg(x, dy):

@@ -21,6 +21,11 @@ ONE = [
     dy.nobackprop,
     dy.flip_gradient,
     lambda x: dy.concatenate([dy.pickrange(x, 0, ROWS // 2), dy.strided_select(x, [1], [0], [ROWS // 2])]),
+    lambda x: dy.reshape(dy.reshape(x, (2, ROWS // 2)), (ROWS,)),
+    lambda x: dy.reshape(dy.tanh(dy.reshape(x, (1, ROWS))), (ROWS,)),
+    lambda x: dy.reshape(dy.sin(dy.reshape(x, (1,), batch_size=ROWS)), (ROWS,), batch_size=1),
+    lambda x: dy.reshape(dy.transpose(dy.reshape(x, (2, ROWS // 2))), (ROWS,)),
+    lambda x: dy.reshape(dy.transpose(dy.reshape(x, (1, 2, ROWS // 2)), [2, 0, 1]), (ROWS,)),
 ]
 TWO = [
     lambda x, y: x + y,
@@ -30,6 +35,8 @@ TWO = [
     lambda x, y: dy.average([y, x]),
     lambda x, y: x * dy.pick(y, 2),
     lambda x, y: dy.softmax(x) - y,
+    lambda x, y: dy.transpose(x) * y * dy.reshape(x, (ROWS,)),
+    lambda x, y: dy.reshape(dy.reshape(x, (ROWS // 2, 2)) + dy.reshape(y, (ROWS // 2, 2)), (ROWS,)),
 ]
 
 

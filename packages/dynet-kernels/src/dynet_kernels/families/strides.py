@@ -52,10 +52,11 @@ class Strides(ByColumns):
         """
         target, source, *numbers = parameters
         size, same = 1, True
-        for extent, stride, other in zip(numbers[:4], numbers[4:8], numbers[8:], strict=True):
-            if extent > 1 and stride != size:
+        loops = zip(numbers[4:8], numbers[:4], numbers[8:], strict=True)
+        for stride, extent, other in sorted(loop for loop in loops if loop[1] != 1):
+            if stride != size:
                 return None
-            same = same and (extent == 1 or other == stride)
+            same = same and other == stride
             size *= extent
         return (target, size, source if same else None) if self.accumulate else None
 

@@ -47,27 +47,34 @@ class Gradients:
         self.context.gradient_top = top + node.room
         node.set_flag(at.HAS_GRADIENT)
 
+    def owner(self, operand) -> tuple:
+        """Return the number of the node or parameter that has the gradient of an operand, and where it begins there.
+
+        The gradient of an alias is a part of its operand's gradient. So for an alias, go on to its operand, and so on,
+        up to a parameter or a node that has its own gradient.
+        """
+        owner, offset = Variable(operand), Variable(0)
+        with forever():
+            stop_unless(owner.value >= 0)
+            alias = self.plan.node(owner.value)
+            stop_unless(T.Not(self.has_own(alias)))
+            offset.value += alias.alias_offset
+            owner.value = alias.record.operand(0)
+        return owner.value, offset.value
+
     def place(self, operand) -> None:
         """Set the address of an operand's gradient, and assign memory to it if it has none yet.
 
-        Do nothing for a parameter. The gradient of an alias is a part of its operand's gradient. So for an alias, go on
-        to its operand, and so on, up to a node that has its own gradient, and assign memory to this gradient.
+        Do nothing for a parameter.
         """
         with when(operand >= 0):
-            owner, offset = Variable(operand), Variable(0)
-            with forever():
-                stop_unless(owner.value >= 0)
-                alias = self.plan.node(owner.value)
-                stop_unless(T.Not(self.has_own(alias)))
-                offset.value += alias.alias_offset
-                owner.value = alias.record.operand(0)
-            owner_number = owner.value
-            with when(owner_number >= 0):
-                node = self.plan.node(owner_number)
+            owner, offset = self.owner(operand)
+            with when(owner >= 0):
+                node = self.plan.node(owner)
                 with when(T.Not(node.has(at.HAS_GRADIENT))):
                     self.allocate(node)
-            with when(owner_number != operand):
-                self.plan.node(operand).gradient = self.plan.address(owner_number, "gradient") + offset.value
+            with when(owner != operand):
+                self.plan.node(operand).gradient = self.plan.address(owner, "gradient") + offset
 
     def place_operands(self, node: Node) -> None:
         """Set the addresses of all gradients to which steps of a node may add, and assign memory where there is none.
@@ -201,22 +208,28 @@ class Targets:
     def _allocate_one(self, operand):
         """Assign memory to this operand's gradient if the step can overwrite it. Return 1 if so, else 0.
 
-        It can if the gradient is the operand's own, has no memory yet, and is as large as what the step writes.
+        It can if the gradient has no memory yet, and is all that the step writes. The gradient of an alias must be all
+        of another node's gradient, as in a reshape.
         """
-        target = self.plan.node(operand)
-        fits = yes(
-            all_of(T.Not(target.has(at.HAS_GRADIENT)), self.gradients.has_own(target), target.size == self.covers)
-        )
-        with when(fits != 0):
-            self.gradients.allocate(target)
-        return fits
+        fits = Variable(0)
+        owner, offset = self.gradients.owner(operand)
+        with when(all_of(owner >= 0, offset == 0)):
+            target = self.plan.node(owner)
+            with when(all_of(T.Not(target.has(at.HAS_GRADIENT)), target.size == self.covers)):
+                self.gradients.allocate(target)
+                with when(owner != operand):
+                    self.plan.node(operand).gradient = target.gradient
+                fits.value = 1
+        return fits.value
 
     def _take_back(self, begin) -> None:
         """Undo the assignments of memory from address `begin` on to targets of the step."""
-        with self.each_target() as (_, operand), when(operand >= 0):
-            target = self.plan.node(operand)
-            with when(all_of(target.has(at.HAS_GRADIENT), target.gradient >= begin)):
-                target.clear_flag(at.HAS_GRADIENT)
+        with self.each_target() as (_, operand):
+            owner, _ = self.gradients.owner(operand)
+            with when(owner >= 0):
+                target = self.plan.node(owner)
+                with when(all_of(target.has(at.HAS_GRADIENT), target.gradient >= begin)):
+                    target.clear_flag(at.HAS_GRADIENT)
         self.gradients.context.gradient_top = begin
 
     def are_distinct(self, fresh):

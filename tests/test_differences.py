@@ -74,6 +74,9 @@ ROWS = {
     "arrays of `numpy.ma` that mask some numbers, as values of inputs and parameters": (
         "dynet-core/test_parameter: numbers_that_an_array_masks_are_refused"
     ),
+    "`gradient()` of a parameter (not `grad_as_array()`) after an update": (
+        "dynet-core/test_gradients_of_parameters: after_an_update_there_is_none"
+    ),
     "`log_softmax(x, restrict=[0, 0, 1])`": "dynet-ops/test_ties_and_modes: a_restriction_is_a_set_of_indices",
     "`pickneglogsoftmax(x, 1)` of a batch of several columns": (
         "dynet-ops/test_ties_and_modes: one_index_serves_a_whole_batch"

@@ -104,6 +104,8 @@ def test_gradients_of_parts_and_values_of_earlier_parameters():
     for p, gradient in zip((table, weight), expected):
         np.testing.assert_array_equal(p.grad_as_array(), gradient)
         p.scale_gradient(0)
+    np.testing.assert_allclose(weight.gradient(), expected[1], rtol=1e-6)
+    np.testing.assert_allclose(table.gradient(), expected[0].T, rtol=1e-6)
     weight.scale(0.5)
     with pytest.warns(dy.DynetWarning, match="parameters have changed"):
         loss.backward()

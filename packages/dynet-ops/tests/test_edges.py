@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import dynet_ops as dy
-from dynet_core import renew_cg
+from dynet_core import Model, renew_cg
 from dynet_core.op import OPS
 
 TINY = np.float32(1e-45)  # the smallest denormal
@@ -186,3 +186,65 @@ def test_what_a_restricted_softmax_leaves_out_has_no_gradient(restrict):
     p = np.where(inside, np.exp(values), 0)
     expected = np.where(inside, weights - p / p.sum() * weights[inside].sum(), 0)
     np.testing.assert_allclose(x.gradient(), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("left_out", [np.inf, -np.inf, np.nan, 3e38])
+def test_what_a_restricted_softmax_leaves_out_may_be_anything(left_out):
+    p = Model().parameters_from_numpy([left_out, 1.0, 2.0])
+    renew_cg()
+    y = dy.log_softmax(p, [1, 2])
+    loss = -dy.pick(y, 2)
+    assert loss.value() == pytest.approx(np.log1p(np.exp(-1)))
+    assert y.npvalue()[0] == -np.inf
+    loss.backward()
+    share = 1 / (1 + np.exp(1))
+    np.testing.assert_allclose(p.grad_as_array(), [0, share, -share], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        [-1e4, 1, 2],
+        [-1e9, 1, 2],
+        [-3e38, 1, 2],
+        [-np.inf, 1, 2],
+        [1e6, 1e6 + 1, 1e6 + 2],
+        [-1e6, -1e6 + 1, -1e6 - 2],
+        [3e38, 1, -3e38],
+        [1, 1, 1],
+    ],
+)
+def test_the_gradient_of_a_choice_that_is_far_below_the_best(scores):
+    """As with scores of -inf or -1e9 for what is not allowed, where the right choice is not allowed for once."""
+    x = np.float32(scores).astype(np.float64)
+    share = np.exp(x - x.max()) / np.exp(x - x.max()).sum()
+    for pick in range(3):
+        expected = share - (np.arange(3) == pick)
+        others = share - (np.arange(3) == (pick + 1) % 3)
+        p = Model().parameters_from_numpy(scores)
+        renew_cg()
+        loss = dy.pickneglogsoftmax(p, pick)
+        loss.value()
+        loss.backward()
+        np.testing.assert_allclose(p.grad_as_array(), expected, rtol=1e-5, atol=1e-6)
+        p.scale_gradient(0)
+        renew_cg()
+        batch = dy.concatenate_to_batch([p, dy.nobackprop(p), p * 1.0])
+        dy.sum_batches(dy.pickneglogsoftmax_batch(batch, [pick, 0, (pick + 1) % 3])).backward()
+        np.testing.assert_allclose(p.grad_as_array(), expected + others, rtol=1e-5, atol=1e-6)
+
+
+def test_losses_of_choices_have_gradients_of_their_own():
+    """A node of a loss also keeps what its gradient needs: that is no part of its value, of its gradient or of sums."""
+    p = Model().parameters_from_numpy(np.arange(6.0).reshape(3, 2))
+    renew_cg()
+    losses = dy.pickneglogsoftmax_batch(dy.reshape(p, (3,), batch_size=2), [0, 2])
+    weighted = dy.cmult(losses, dy.inputTensor([[1.0, -3.0]], batched=True))
+    loss = dy.sum_batches(weighted) + dy.sum_batches(dy.reshape(losses, (1, 1), batch_size=2))
+    value = losses.npvalue()
+    assert value.shape == (1, 2) and loss.value() == pytest.approx(float(value.ravel() @ [2, -2]), rel=1e-6)
+    loss.backward(full=True)
+    np.testing.assert_array_equal(losses.gradient(), [[2.0, -2.0]])
+    x = np.arange(6.0).reshape(3, 2)
+    share = np.exp(x) / np.exp(x).sum(0)
+    np.testing.assert_allclose(p.grad_as_array(), [2, -2] * (share - [[1, 0], [0, 0], [0, 1]]), rtol=1e-5)

@@ -89,6 +89,7 @@ class Description:
             value, in the same memory; APART for an alias whose gradient is always in separate memory.
         size: the number of floats that the node takes in memory; by default `dim.total`.
         size_each: the number of floats that the node takes in addition for each EACH operand.
+        hidden: how many of the `size` floats, at the end, are for the node's own steps only. They have no gradient.
         columns: the number of columns that the steps compute; if `each` is True, the number for each EACH operand.
         each: whether `columns` is to be multiplied by the number of EACH operands; None means the same as `variadic`.
         views: where the steps read and write. A step names a view by a role: 2 * k is the value of view number k,
@@ -116,6 +117,7 @@ class Description:
     kind: int = COMPUTED
     size: int | None = None
     size_each: int = 0
+    hidden: int = 0
     columns: int = 1
     each: bool | None = None
     waits: tuple[int, int] | None = None

@@ -73,6 +73,7 @@ def _head(description: Description, groups: Sequence[Sequence[Step]], steps_at: 
         kind=description.kind,
         size=description.dim.total if description.size is None else description.size,
         size_each=description.size_each,
+        hidden=description.hidden,
         columns=columns,
         columns_each=columns_each,
         operands=description.operands,

@@ -1,28 +1,44 @@
-"""Computes the gradients of parts after a backward pass that has added them up.
+"""Computes gradients that a backward pass has only added to others.
 
 A *part* is a node whose value is a part of another node's or a parameter's memory: a lookup, a pick, a slice. A plain
-backward pass adds the gradients of all parts to the gradient of the whole, and does not keep them.
+backward pass adds the gradients of all parts to the gradient of the whole, and does not keep them. In the same way, it
+adds to the gradients of parameters, where earlier passes may have added something, too.
 """
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
 from dynet_kernels import layout as at
 from dynet_kernels.layout import CONTEXT
 
+from .annotations import Array
 from .engine import Engine
-from .memory import block
+from .errors import GradientError
+from .memory import Block, block
 from .parameter_rows import PARAMETER_ROWS
+from .recorder import passes
+
+if TYPE_CHECKING:
+    from .graph import Graph
+    from .parameter.storage import Storage
+
+PARTS = 2  # the second number of `Records.differentiated` after a pass that `differentiate_apart` has run
 
 
-def differentiate_parts(engine: Engine, version: int, loss: int) -> bool:
+def differentiate_apart(engine: Engine, version: int, loss: int, places: Mapping[int, int] | None = None) -> bool:
     """Compute the gradients of all nodes, as `backward(full=True)` does, without adding any to parameters.
 
-    During this pass, the engine has a table of parameters in which all gradients are in memory that nothing reads.
+    During this pass, the engine has a table of parameters in which gradients are in other memory.
 
     Args:
         engine: the engine of the graph.
         version: the version of the graph.
         loss: the number of the node whose `backward` has been called.
+        places: row of PARAMETER_ROWS -> the address where the gradient of this parameter is to be added. Gradients of
+            other parameters go to memory that nothing reads.
 
     Returns:
         Whether it was done. It is not if a parameter has been unfrozen since the last pass.
@@ -31,7 +47,10 @@ def differentiate_parts(engine: Engine, version: int, loss: int) -> bool:
         engine.prepare(1, engine.recorded.length)
     unread = block(PARAMETER_ROWS.largest)
     rows, usual = engine.rows.copy(), engine.slots[CONTEXT.parameters]
-    rows.reshape(-1, len(at.PARAMETER))[:, at.PARAMETER.gradient] = unread.address
+    addresses = rows.reshape(-1, len(at.PARAMETER))[:, at.PARAMETER.gradient]
+    addresses[:] = unread.address
+    for row, address in (places or {}).items():
+        addresses[row] = address
     engine.plan_anew()
     engine.slots[CONTEXT.parameters] = rows.ctypes.data
     try:
@@ -39,3 +58,60 @@ def differentiate_parts(engine: Engine, version: int, loss: int) -> bool:
     finally:
         engine.slots[CONTEXT.parameters] = usual
         engine.plan_anew()
+
+
+class Shares:
+    """What the last backward pass of a graph has added to the gradients of parameters.
+
+    Args:
+        graph: the graph.
+        storages: the parameters.
+
+    Raises:
+        GradientError: parameters have changed since the pass.
+    """
+
+    def __init__(self, graph: Graph, storages: Sequence[Storage]):
+        records = graph.records
+        version, (loss, fully) = records.version, records.differentiated
+        if graph.outdated.reached(loss, graph.engine, True):
+            raise GradientError(
+                "gradient: since backward(), parameters of its loss have changed, as by an update: ask for the "
+                "gradients before that. grad_as_array() has what backward passes have added up since the last update"
+            )
+        self.blocks: dict[int, Block] = {}
+        places: dict[int, int] = {}
+        for storage in storages:
+            added = self.blocks[storage.row] = block(storage.values.floats, zero=True)
+            places |= dict.fromkeys(storage.trained_rows(), added.address)
+        if not differentiate_apart(graph.engine, version, loss, places):
+            raise GradientError("gradient: a parameter is trained again since backward(): ask for the gradient before")
+        if not fully:
+            records.note_differentiated(version, loss, PARTS)
+        self.key = version, loss, passes()
+
+
+_known = threading.local()  # `_known.shares` is the newest `Shares` of the calling thread
+
+
+def added_by_last_pass(graph: Graph, storage: Storage, storages: Sequence[Storage]) -> Array | None:
+    """Return what the last backward pass of a graph has added to the gradient of a parameter, as a flat array.
+
+    Return None if there has been no such pass, or if the graph does not use the parameter. The first call after a pass
+    computes the gradients of all `storages`, which takes longer than a backward pass.
+
+    Args:
+        graph: the graph of the calling thread.
+        storage: the parameter.
+        storages: this parameter and others for which the same will probably be asked.
+
+    Raises:
+        GradientError: parameters have changed since the pass.
+    """
+    loss, _ = graph.records.differentiated
+    if loss < 0 or graph.engine.changing or not graph.outdated.uses(storage.identity):
+        return None
+    shares: Shares | None = getattr(_known, "shares", None)
+    if shares is None or shares.key != (graph.version(), loss, passes()) or storage.row not in shares.blocks:
+        shares = _known.shares = Shares(graph, storages)
+    return shares.blocks[storage.row].array

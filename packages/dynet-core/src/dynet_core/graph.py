@@ -25,7 +25,7 @@ from .encode import TABLE
 from .engine import Engine
 from .errors import ArgumentTypeError, DynetWarning, GradientError, StaleExpressionError
 from .expression import GRAPH_OF_NODE, Expression, Operations, has_no_node
-from .gradients_of_parts import differentiate_parts
+from .gradients_of_parts import PARTS, differentiate_apart
 from .memory import Block, floats_at
 from .nodes import InputIndex, nodes_of
 from .outdated import Outdated
@@ -39,7 +39,6 @@ OTHER_THREAD = (
 )
 thread = threading.local()  # `thread.graph` is the graph of the calling thread; `current()` creates it
 NOTHING, UNDIFFERENTIATED = (0, 0), (-1, 0)
-PARTS = 2  # the second number of `Records.differentiated` after `_differentiate_parts`
 
 
 class Graph:
@@ -255,7 +254,7 @@ class Graph:
         """
         records, version = self.records, self.records.version
         loss, _ = records.differentiated
-        if self.outdated.reached(loss, self.engine, True) or not differentiate_parts(self.engine, version, loss):
+        if self.outdated.reached(loss, self.engine, True) or not differentiate_apart(self.engine, version, loss):
             return False
         records.note_differentiated(version, loss, PARTS)
         return True

@@ -169,6 +169,11 @@ class Outdated:
                     old.append(operand)
         return False
 
+    def uses(self, parameter: Changed) -> bool:
+        """Return whether an operand of the graph is this parameter."""
+        rows = {-1 - row for row in parameter.rows}
+        return any(not rows.isdisjoint(operands) for operands in self._operands_of_all())
+
     def _operands_of_all(self) -> list[tuple[int, ...]]:
         """Return the operands of each node: numbers of nodes, or -1 minus the row of a parameter."""
         records, version = self._records, self._records.version

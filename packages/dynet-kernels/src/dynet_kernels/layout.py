@@ -221,7 +221,9 @@ SIGNATURE = Structure(
     # it is out of date.
     "numbering", "number",
     "kind",  # COMPUTED or another of the values below
-    "size", "size_each",  # the number of floats of a node's value
+    # The number of floats of a node's value; and how many of them, at its end, are for its own steps only and have no
+    # gradient.
+    "size", "size_each", "hidden",
     "columns", "columns_each",  # the number of columns of a node
     "operands", "variadic",  # the number of operands; if `variadic` is 1, of those with their own views
     # The number of attributes, and how many of them, counted from the first, are offsets of input values.

@@ -17,6 +17,8 @@ from ..errors import ArgumentError, GradientError, ParameterNameError, ShapeErro
 from ..expression import Expression
 from ..files import model_files
 from ..files.tensors import StoredTensor
+from ..gradients_of_parts import added_by_last_pass
+from ..graph import thread
 from ..memory import HostBlock
 from ..recorder import become, note_pass
 from ..types import Collection
@@ -170,8 +172,24 @@ class Trained(Expression):
         return self._view().__dlpack_device__() if isinstance(block, HostBlock) else (dlpack.CUDA, block.gpu.number)
 
     def gradient(self) -> Array:
-        """Return a copy of the gradient, in the shape of `npvalue()`."""
-        return self._storage.gradient.array.reshape(self.type.shape, order="F").copy(order="F")
+        """Return the gradient that the last `backward` in the present graph has computed, in the shape of `npvalue()`.
+
+        `grad_as_array()` returns the sum of what all passes since the last update have computed. If the graph does not
+        use the parameter, or there was no `backward` since `renew_cg`, this method returns the same. The first call
+        after a pass computes the gradients of all parameters of the collection again, which takes longer than the pass.
+
+        Raises:
+            GradientError: parameters have changed since `backward`, as by an update.
+        """
+        graph = getattr(thread, "graph", None)
+        flat = graph and added_by_last_pass(graph, self._storage, self._relatives())
+        flat = self._storage.gradient.array if flat is None else flat
+        return flat.reshape(self.type.shape, order="F").copy(order="F")
+
+    def _relatives(self) -> list[Storage]:
+        """Return the storages of all parameters of the collection, this parameter's among them."""
+        others = self.collection._relatives() if self.collection else []
+        return [self._storage, *(other._storage for other in others if other is not self)]
 
     def zero(self) -> None:
         """Set all values to zero."""

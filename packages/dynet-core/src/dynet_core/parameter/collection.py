@@ -195,6 +195,13 @@ class ParameterCollection(Hinted):
         """Return all lookup parameters, in the order in which they were added. Subcollections are included."""
         return list(self._lookups)
 
+    def _relatives(self) -> list[Trained]:
+        """Return all parameters of the outermost collection to which this one belongs."""
+        outermost = self
+        while outermost._parent is not None:
+            outermost = outermost._parent
+        return outermost._everything()
+
     def _everything(self) -> list[Trained]:
         """Return all parameters in the order in which files store them: lookup parameters come after the others."""
         return [*self._parameters, *self._lookups]

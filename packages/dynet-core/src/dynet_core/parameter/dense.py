@@ -41,8 +41,8 @@ class Parameters(Trained):
         return self.npvalue()
 
     def grad_as_array(self) -> Array:
-        """Return a copy of the gradient, in the parameter's shape."""
-        return self.gradient()
+        """Return a copy of the gradient, in the parameter's shape: the sum over all passes since the last update."""
+        return self._storage.gradient.array.reshape(self.type.shape, order="F").copy(order="F")
 
     def set_value(self, arr: Numbers) -> None:
         """Replace the values by those of an array of the same shape."""

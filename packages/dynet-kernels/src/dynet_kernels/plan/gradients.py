@@ -19,7 +19,7 @@ from ..tir import let
 from ..tvm_modules import T
 from .flow import Variable, all_of, any_of, branch, each, forever, pick, stop_unless, when, yes
 from .grouping import Group
-from .nodes import Node, Plan
+from .nodes import Node, Plan, whole_lines
 from .structs import Step
 from .tape import Bits, add_clear, is_wanted
 
@@ -44,7 +44,7 @@ class Gradients:
         """Assign memory to a node's gradient: the next free part of the memory for gradients."""
         top = self.context.gradient_top
         node.gradient = top
-        self.context.gradient_top = top + node.room
+        self.context.gradient_top = top + whole_lines(node.gradient_size)
         node.set_flag(at.HAS_GRADIENT)
 
     def owner(self, operand) -> tuple:
@@ -182,7 +182,7 @@ class Targets:
             all_of(
                 T.Not(target.has(at.HAS_GRADIENT | at.USED_TWICE)),
                 target.is_whole_record,
-                target.size == self.covers,
+                target.gradient_size == self.covers,
                 target.signature.keeps_gradient != 0,
                 self.gradients.has_own(target),
             )
@@ -215,7 +215,7 @@ class Targets:
         owner, offset = self.gradients.owner(operand)
         with when(all_of(owner >= 0, offset == 0)):
             target = self.plan.node(owner)
-            with when(all_of(T.Not(target.has(at.HAS_GRADIENT)), target.size == self.covers)):
+            with when(all_of(T.Not(target.has(at.HAS_GRADIENT)), target.gradient_size == self.covers)):
                 self.gradients.allocate(target)
                 with when(owner != operand):
                     self.plan.node(operand).gradient = target.gradient

@@ -209,6 +209,11 @@ class Node(Struct):
         return self.record.with_each(signature.size, signature.size_each)
 
     @property
+    def gradient_size(self):
+        """The number of floats of the node's gradient."""
+        return let(self.size - self.signature.hidden)
+
+    @property
     def room(self):
         """How many floats of memory the node takes: `size`, rounded up to whole cache lines."""
         return whole_lines(self.size)

@@ -24,7 +24,7 @@ from dynet_kernels.table import KERNELS
 from ..axes import add_across, before_along_after, column_signature
 from ..copying import repeat
 from ..input.tensors import inputTensor
-from ..kinds import columnwise
+from ..kinds import columnwise, elementwise
 from ..operands import checked_dimension, checked_expression, nesting
 from ..with_number import LARGEST
 
@@ -107,6 +107,16 @@ def column_log_softmax(x: Expression) -> Expression:
     return x - peak - f.log(f.sum(f.exp(x - peak)))
 
 
+@elementwise(reference=lambda x, mask: np.where(mask < 0, mask, x))
+def masked(x: Expression, mask: Expression) -> Expression:
+    """Return the mask where it is negative, such as -inf, and x elsewhere. There, x may be anything, even NaN.
+
+    >>> masked(inputVector([1, 2, 3]), inputVector([0, -9, 0])).value()
+    [1.0, -9.0, 3.0]
+    """
+    return f.where(mask < 0, mask, x)
+
+
 def log_softmax(x: Expression, restrict: Iterable[Index] | None = None) -> Expression:
     """The logarithm of the softmax of each column, y_i = x_i - log sum over j of exp(x_j).
 
@@ -127,7 +137,7 @@ def log_softmax(x: Expression, restrict: Iterable[Index] | None = None) -> Expre
     indices = checked_indices("log_softmax", restrict, rows, x.type)
     mask = np.full((rows, *[1] * (len(x.type.dims) - 1)), -np.inf, np.float32)
     mask[indices] = 0
-    return column_log_softmax(x + inputTensor(mask))
+    return column_log_softmax(masked(x, inputTensor(mask)))
 
 
 log_softmax = register(
@@ -136,18 +146,25 @@ log_softmax = register(
     samples=[Sample([((7,), 2)]), Sample([((3, 4), 2)]), Sample([((1,), 1)]), Sample([((33, 2), 1)])],
 )
 
-_VIEWS, _NUMBERS = ("y", "x", "picked"), ("y", "picked")
+_NUMBERS = ("y", "picked", "peak", "total")
+_VIEWS = ("y", "x", *_NUMBERS[1:])
 
 
 def _loss(x, picked):
+    """Return the loss, and what its gradient needs: the largest score, and the logarithm of the sum of exp(x - peak).
+
+    They cannot be found from the loss again: if `picked` is far below the peak, the loss is rounded to multiples of a
+    number that is larger than `total`.
+    """
     peak = f.max(x)
-    return peak - picked + f.log(f.sum(f.exp(x - peak)))
+    total = f.log(f.sum(f.exp(x - peak)))
+    return {"y": peak - picked + total, "peak": peak, "total": total}
 
 
-KERNELS.add("pickneglogsoftmax", Rule(_VIEWS, {"y": _loss}, numbers=_NUMBERS))
+KERNELS.add("pickneglogsoftmax", Rule(_VIEWS, _loss, numbers=_NUMBERS))
 KERNELS.add(
     "pickneglogsoftmax.dx",
-    Rule(_VIEWS, {"dx": lambda x, y, picked, dy: dy * f.exp(x - picked - y)}, numbers=_NUMBERS),
+    Rule(_VIEWS, {"dx": lambda x, peak, total, dy: dy * f.exp(x - peak - total)}, numbers=_NUMBERS),
 )
 KERNELS.add("pickneglogsoftmax.dpicked", Rule(_VIEWS, {"dpicked": lambda dy: -dy}, numbers=_NUMBERS))
 
@@ -156,16 +173,20 @@ KERNELS.add("pickneglogsoftmax.dpicked", Rule(_VIEWS, {"dpicked": lambda dy: -dy
 def _signature(dim: Dim, many: bool) -> Signature:
     if dim.columns != 1:
         raise ShapeError(f"pickneglogsoftmax: expected a vector of scores, got {dim!r}")
-    size = dim.size
+    size, batch = dim.size, dim.batch
     return Signature(
-        Dim.of((1,), dim.batch),
+        Dim.of((1,), batch),
         operands=1,
-        attributes=dim.batch if many else 1,
-        columns=dim.batch,
+        size=3 * batch,
+        hidden=2 * batch,
+        attributes=batch if many else 1,
+        columns=batch,
         views=[
             View(SELF, stride=1),
             View(0, stride=size),
             View(0, stride=size, index=0, index_step=int(many), scale=1),
+            View(SELF, offset=batch, stride=1),
+            View(SELF, offset=2 * batch, stride=1),
         ],
         forward=[Step("pickneglogsoftmax", (size,))],
         backward=[

@@ -1,0 +1,161 @@
+"""`gradient()` of a parameter: what the last backward pass of the present graph has computed."""
+
+import threading
+
+import numpy as np
+import pytest
+
+import dynet as dy
+from dynet_core import GradientError
+from dynet_core.recorder import passes
+
+
+@pytest.fixture
+def model():
+    parameters = dy.ParameterCollection()
+    w = parameters.parameters_from_numpy([1.0, 2.0], name="w")
+    table = parameters.add_subcollection("sub").lookup_parameters_from_numpy(np.ones((3, 2)), name="table")
+    dy.renew_cg()
+    return parameters, w, table
+
+
+def loss_of(w, table, k):
+    return dy.squared_norm(dy.cmult(w, table[k]) * float(k + 1))
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_each_graph_has_its_gradient(model, full):
+    """As when squares of the gradients of examples are added up."""
+    parameters, w, table = model
+    total = np.zeros(2)
+    for k in range(3):
+        dy.renew_cg()
+        loss = loss_of(w, table, k)
+        loss.backward(full)
+        expected = 2 * (k + 1) ** 2 * np.array([1.0, 2.0])
+        total += expected
+        np.testing.assert_allclose(w.gradient(), expected)
+        np.testing.assert_allclose(dy.parameter(w).gradient(), expected)
+        rows = np.zeros((2, 3))
+        rows[:, k] = expected * w.as_array()
+        np.testing.assert_allclose(table.gradient(), rows)
+        np.testing.assert_allclose(w.grad_as_array(), total)
+    np.testing.assert_allclose(table.grad_as_array(), np.outer([2, 8, 18], [1, 4]))
+
+
+def test_asking_changes_no_gradient_and_computes_once(model):
+    parameters, w, table = model
+    h = dy.cmult(w, table[1])
+    loss = dy.squared_norm(h)
+    loss.backward()
+    sums = w.grad_as_array(), table.grad_as_array()
+    before = passes()
+    first = w.gradient()
+    assert passes() == before + 1
+    first[:] = 7
+    np.testing.assert_allclose(table.gradient()[:, 1], 2 * np.array([1.0, 4.0]))
+    np.testing.assert_allclose(w.gradient(), 2 * np.array([1.0, 2.0]))
+    np.testing.assert_allclose(h.gradient(), 2 * np.array([1.0, 2.0]))
+    assert passes() == before + 1
+    assert not dy.inputVector([1.0]).gradient().any()
+    for now, then in zip((w.grad_as_array(), table.grad_as_array()), sums, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+def test_another_pass_of_the_same_graph(model):
+    parameters, w, table = model
+    x, y = loss_of(w, table, 0), dy.sum_elems(w) * 3.0
+    x.backward()
+    w.gradient()
+    y.backward()
+    np.testing.assert_array_equal(w.gradient(), [3, 3])
+    y.backward()
+    np.testing.assert_array_equal(w.gradient(), [3, 3])
+    np.testing.assert_allclose(w.grad_as_array(), [2 + 6, 4 + 6])
+
+
+def test_without_a_pass_it_is_the_sum(model):
+    parameters, w, table = model
+    np.testing.assert_array_equal(w.gradient(), [0, 0])
+    loss_of(w, table, 0).backward()
+    loss_of(w, table, 0).backward()
+    dy.renew_cg()
+    np.testing.assert_array_equal(w.gradient(), [4, 8])
+    dy.sum_elems(w).value()
+    np.testing.assert_array_equal(w.gradient(), [4, 8])
+    w.scale_gradient(0)
+    np.testing.assert_array_equal(w.gradient(), [0, 0])
+
+
+def test_gradients_that_were_set_to_zero_are_there_for_the_graph(model):
+    parameters, w, table = model
+    loss_of(w, table, 0).backward()
+    w.scale_gradient(0)
+    np.testing.assert_array_equal(w.gradient(), [2, 4])
+    np.testing.assert_array_equal(w.grad_as_array(), [0, 0])
+
+
+def test_after_an_update_there_is_none(model):
+    parameters, w, table = model
+    trainer = dy.SimpleSGDTrainer(parameters)
+    loss_of(w, table, 0).backward()
+    trainer.update()
+    with pytest.raises(GradientError, match="parameters of its loss have changed, as by an update"):
+        w.gradient()
+    np.testing.assert_array_equal(w.grad_as_array(), [0, 0])
+    dy.renew_cg()
+    np.testing.assert_array_equal(w.gradient(), [0, 0])
+
+
+def test_parameters_that_a_loss_does_not_use(model):
+    parameters, w, table = model
+    other, frozen = parameters.add_parameters(2, init=1), parameters.add_parameters(2, init=1)
+    frozen.set_updated(False)
+    dy.sum_elems(dy.cmult(w, frozen)).backward()
+    dy.sum_elems(other).backward()
+    np.testing.assert_array_equal(other.gradient(), [1, 1])
+    np.testing.assert_array_equal(w.gradient(), [0, 0])
+    np.testing.assert_array_equal(frozen.gradient(), [0, 0])
+    dy.sum_elems(other).backward()
+    frozen.set_updated(True)
+    with pytest.raises(GradientError, match="trained again since backward"):
+        w.gradient()
+
+
+def test_parameters_that_the_graph_does_not_use(model):
+    """As those of another model, whose graph is gone, while the present graph's parameters have been updated."""
+    parameters, w, table = model
+    loss_of(w, table, 0).backward()
+    second = dy.ParameterCollection()
+    q, trainer = second.add_parameters(1, init=1), dy.SimpleSGDTrainer(second)
+    dy.renew_cg()
+    dy.square(q).backward()
+    np.testing.assert_array_equal(w.gradient(), [2, 4])
+    trainer.update()
+    np.testing.assert_array_equal(w.gradient(), [2, 4])
+    np.testing.assert_array_equal(table.gradient(), table.grad_as_array().T)
+
+
+def test_a_whole_table_and_its_rows(model):
+    parameters, w, table = model
+    loss = dy.sum_elems(table) + dy.dot_product(table[1], dy.inputVector([10.0, 20.0]))
+    loss.backward()
+    np.testing.assert_array_equal(table.gradient(), [[1, 11, 1], [1, 21, 1]])
+
+
+def test_each_thread_has_its_graph(model):
+    parameters, w, table = model
+    loss_of(w, table, 1).backward()
+    found = []
+
+    def work():
+        found.append(w.gradient())
+        dy.sum_elems(w).backward()
+        found.append(w.gradient())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    np.testing.assert_array_equal(found, [[8, 16], [1, 1]])
+    np.testing.assert_array_equal(w.gradient(), [8, 16])
+    np.testing.assert_array_equal(w.grad_as_array(), [9, 17])

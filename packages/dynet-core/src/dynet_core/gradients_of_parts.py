@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from dynet_kernels import layout as at
 from dynet_kernels.layout import CONTEXT
@@ -18,12 +18,9 @@ from .annotations import Array
 from .engine import Engine
 from .errors import GradientError
 from .memory import Block, block
+from .outdated import Changed, Outdated
 from .parameter_rows import PARAMETER_ROWS
-from .recorder import passes
-
-if TYPE_CHECKING:
-    from .graph import Graph
-    from .parameter.storage import Storage
+from .recorder import Records, passes
 
 PARTS = 2  # the second number of `Records.differentiated` after a pass that `differentiate_apart` has run
 
@@ -60,18 +57,38 @@ def differentiate_apart(engine: Engine, version: int, loss: int, places: Mapping
         engine.plan_anew()
 
 
+class Graph(Protocol):
+    """A graph, as far as it is needed here."""
+
+    records: Records
+    engine: Engine
+    outdated: Outdated
+
+
+class Parameter(Protocol):
+    """A parameter, as far as it is needed here."""
+
+    @property
+    def row(self) -> int: ...
+    @property
+    def values(self) -> Block: ...
+    @property
+    def identity(self) -> Changed: ...
+    def trained_rows(self) -> list[int]: ...
+
+
 class Shares:
     """What the last backward pass of a graph has added to the gradients of parameters.
 
     Args:
         graph: the graph.
-        storages: the parameters.
+        parameters: the parameters.
 
     Raises:
         GradientError: parameters have changed since the pass.
     """
 
-    def __init__(self, graph: Graph, storages: Sequence[Storage]):
+    def __init__(self, graph: Graph, parameters: Sequence[Parameter]):
         records = graph.records
         version, (loss, fully) = records.version, records.differentiated
         if graph.outdated.reached(loss, graph.engine, True):
@@ -81,9 +98,9 @@ class Shares:
             )
         self.blocks: dict[int, Block] = {}
         places: dict[int, int] = {}
-        for storage in storages:
-            added = self.blocks[storage.row] = block(storage.values.floats, zero=True)
-            places |= dict.fromkeys(storage.trained_rows(), added.address)
+        for parameter in parameters:
+            added = self.blocks[parameter.row] = block(parameter.values.floats, zero=True)
+            places |= dict.fromkeys(parameter.trained_rows(), added.address)
         if not differentiate_apart(graph.engine, version, loss, places):
             raise GradientError("gradient: a parameter is trained again since backward(): ask for the gradient before")
         if not fully:
@@ -94,24 +111,24 @@ class Shares:
 _known = threading.local()  # `_known.shares` is the newest `Shares` of the calling thread
 
 
-def added_by_last_pass(graph: Graph, storage: Storage, storages: Sequence[Storage]) -> Array | None:
+def added_by_last_pass(graph: Graph, parameter: Parameter, parameters: Sequence[Parameter]) -> Array | None:
     """Return what the last backward pass of a graph has added to the gradient of a parameter, as a flat array.
 
     Return None if there has been no such pass, or if the graph does not use the parameter. The first call after a pass
-    computes the gradients of all `storages`, which takes longer than a backward pass.
+    computes the gradients of all `parameters`, which takes longer than a backward pass.
 
     Args:
         graph: the graph of the calling thread.
-        storage: the parameter.
-        storages: this parameter and others for which the same will probably be asked.
+        parameter: the parameter.
+        parameters: this parameter and others for which the same will probably be asked.
 
     Raises:
         GradientError: parameters have changed since the pass.
     """
     loss, _ = graph.records.differentiated
-    if loss < 0 or graph.engine.changing or not graph.outdated.uses(storage.identity):
+    if loss < 0 or graph.engine.changing or not graph.outdated.uses(parameter.identity):
         return None
     shares: Shares | None = getattr(_known, "shares", None)
-    if shares is None or shares.key != (graph.version(), loss, passes()) or storage.row not in shares.blocks:
-        shares = _known.shares = Shares(graph, storages)
-    return shares.blocks[storage.row].array
+    if shares is None or shares.key != (graph.records.version, loss, passes()) or parameter.row not in shares.blocks:
+        shares = _known.shares = Shares(graph, parameters)
+    return shares.blocks[parameter.row].array

@@ -83,3 +83,16 @@ def test_both_names_of_one_thing_are_refused(trainer, old, new):
 def test_every_trainer_of_dynet_is_in_the_tables():
     assert MANUAL.keys() == IN_2_1.keys() <= {*dynet_optim.__all__}
     assert {trainer for trainer, *_ in PAIRS} == MANUAL.keys() - {"AdadeltaTrainer"}  # which has no rate in either
+
+
+def test_set_learning_rate_takes_the_keyword_of_2_1():
+    trainer = dynet_optim.AdamTrainer(ParameterCollection())
+    trainer.set_learning_rate(value=0.5)
+    assert trainer.learning_rate == 0.5
+    trainer.set_learning_rate(learning_rate=0.25)
+    assert trainer.learning_rate == 0.25
+    for wrong in ({}, {"value": 1, "learning_rate": 1}, {"values": 1}):
+        with pytest.raises(TypeError, match=r"^AdamTrainer\.set_learning_rate\(\)"):
+            trainer.set_learning_rate(**wrong)
+    with pytest.raises(TypeError, match=r"^AdamTrainer\.set_clip_threshold\(\): missing a required argument: 'thr'"):
+        trainer.set_clip_threshold()

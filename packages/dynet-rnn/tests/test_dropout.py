@@ -7,7 +7,7 @@ from test_networks import SIZES, check_gradients, outputs
 
 import dynet_ops as dy
 import dynet_rnn as rnn
-from dynet_core import renew_cg, reset_random_seed
+from dynet_core import ParameterCollection, renew_cg, reset_random_seed
 from dynet_rnn import dropout
 from dynet_rnn.dropout import Variational
 
@@ -234,3 +234,11 @@ def test_both_directions():
     assert [y.value() for y in builder.transduce(inputs)] != plain
     builder.disable_dropout()
     assert [y.value() for y in builder.transduce(inputs)] == plain
+
+
+def test_the_rate_of_states_has_two_names():
+    """DyNet 2.1's `SimpleRNNBuilder` calls it d_h, other builders d_r."""
+    for names in (("d", "d_h"), ("d", "d_r")):
+        network = rnn.SimpleRNNBuilder(1, 2, 2, ParameterCollection())
+        network.set_dropouts(**dict(zip(names, (0.25, 0.5))))
+        assert network._rates == (0.25, 0.5)

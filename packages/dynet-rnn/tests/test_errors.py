@@ -120,3 +120,14 @@ def test_nothing_is_recorded_by_a_step_that_fails():
                 read(x)
         assert current().records.length == count
     assert before.add_input(wrong[1]).output().dim() == ((3,), 1)
+
+
+def test_arguments_that_are_missing_name_the_users_class():
+    for call, message in {
+        lambda: rnn.GRUBuilder(1, 4, 5): r"GRUBuilder\(\): missing a required argument: 'model'",
+        lambda: network().set_dropout(): r"VanillaLSTMBuilder\.set_dropout\(\): missing a required argument: 'f'",
+        lambda: network().set_dropouts(): r"VanillaLSTMBuilder\.set_dropouts\(\): missing a required argument: 'd'",
+        lambda: network().set_dropouts(d=0.5, q=0.5): r".*unexpected keyword argument 'q': the arguments are d, d_r$",
+    }.items():
+        with pytest.raises(TypeError, match=f"^{message}"):
+            call()

@@ -1,13 +1,18 @@
-"""Error messages for keyword arguments that do not exist: for `dy.AdamTrainer(m, lr=0.1)`, it names `learning_rate`."""
+"""Other names of keyword arguments: those that functions accept, and those that only error messages know.
+
+For `dy.AdamTrainer(m, lr=0.1)`, the error message names `learning_rate`.
+"""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from .hints import nearest
+
+AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
 RATE = "learning_rate alpha e0"
 OTHER_NAMES: dict[str, str] = {
@@ -64,6 +69,76 @@ def unknown_keyword(
     return ""
 
 
+def also_called(**others: str) -> Callable[[AnyFunction], AnyFunction]:
+    """Return a decorator that states other names of an op's arguments: DyNet 2.1's, where the manual has its own.
+
+    `also_called(s="v")` lets calls say `s=0` for the argument v. The names count only in calls that would be wrong
+    without them, so one may also be the name of another argument.
+    """
+
+    def decorate(function: AnyFunction) -> AnyFunction:
+        function.__dict__["other_keywords"] = others
+        return function
+
+    return decorate
+
+
+def other_keywords(function: Callable) -> Mapping[str, str]:
+    """Return the other names of a function's arguments that `also_called` has stated, with their usual names."""
+    return getattr(function, "other_keywords", {})
+
+
+def with_usual_keywords(
+    signature: inspect.Signature, arguments: Sequence, named: Mapping[str, Any], others: Mapping[str, str]
+) -> tuple | None:
+    """Return all arguments of a call by position, with usual names for other ones; None if they do not fit even so."""
+    usual = {others.get(name, name): value for name, value in named.items()}
+    if usual.keys() == named.keys() or len(usual) < len(named):
+        return None
+    try:
+        bound = signature.bind(*arguments, **usual)
+    except TypeError:
+        return None
+    bound.apply_defaults()
+    return bound.args
+
+
+def method(**others: str) -> Callable[[AnyFunction], AnyFunction]:
+    """Return a decorator of a method that many classes inherit. Errors about the arguments then name the user's class.
+
+    Args:
+        others: other names of the arguments, as for `also_called`.
+    """
+
+    def decorate(function: AnyFunction) -> AnyFunction:
+        signature = inspect.signature(function)
+
+        @functools.wraps(function)
+        def checked(self: Any, *arguments: Any, **named: Any) -> Any:
+            if named and (bound := with_usual_keywords(signature, (self, *arguments), named, others)):
+                return function(*bound)
+            try:
+                return function(self, *arguments, **named)
+            except TypeError:
+                name = f"{type(self).__name__}.{function.__name__}"
+                if problem := misfit(name, signature, (self, *arguments), named):
+                    raise TypeError(problem) from None
+                raise
+
+        return checked  # type: ignore[return-value]
+
+    return decorate
+
+
+def misfit(name: str, signature: inspect.Signature, arguments: Sequence, named: Mapping[str, Any]) -> str:
+    """Return the error message for a call whose arguments do not fit the signature of a method; "" if they do."""
+    try:
+        signature.bind(*arguments, **named)
+    except TypeError as problem:
+        return unknown_keyword(name, named, list(signature.parameters)[1:]) or f"{name}(): {problem}"
+    return ""
+
+
 def give_keyword_hints(cls: type, uses: Mapping[str, str] | None = None) -> None:
     """Let the TypeError for an unknown keyword argument of a class say what to use. Wraps the method `__init__`.
 
@@ -74,12 +149,18 @@ def give_keyword_hints(cls: type, uses: Mapping[str, str] | None = None) -> None
     init: Callable[..., None] = cls.__init__  # type: ignore[misc]
     if hasattr(init, "__wrapped__"):
         return
-    known = list(inspect.signature(init).parameters)[1:]
+    signature = inspect.signature(init)
+    known = list(signature.parameters)[1:]
 
     @functools.wraps(init)
     def checked(self: Any, *arguments: Any, **named: Any) -> None:
         if named and (problem := unknown_keyword(type(self).__name__, named, known, uses)):
             raise TypeError(problem)
-        init(self, *arguments, **named)
+        try:
+            init(self, *arguments, **named)
+        except TypeError:
+            if problem := misfit(type(self).__name__, signature, (self, *arguments), named):
+                raise TypeError(problem) from None
+            raise
 
     cls.__init__ = checked  # type: ignore[misc]

@@ -9,6 +9,7 @@ from dynet_core.annotations import Number
 from dynet_core.checks import checked_flag
 from dynet_core.errors import ArgumentError
 from dynet_core.hints import Missing
+from dynet_core.keyword_hints import method
 
 from .settings import FINITE, NOT_NEGATIVE, Range, checked, plain_number
 
@@ -50,8 +51,9 @@ class Options:
         self._rate = self._checked("learning_rate", value, NOT_NEGATIVE)
         self._rate0 = self._rate * self._decay()
 
+    @method(value="learning_rate")
     def set_learning_rate(self, learning_rate: Number) -> None:
-        """Set the learning rate, as an assignment to `learning_rate` does."""
+        """Set the learning rate, as an assignment to `learning_rate` does. DyNet 2.1 calls the argument `value`."""
         self.learning_rate = learning_rate
 
     def _decay(self) -> float:
@@ -73,6 +75,7 @@ class Options:
         """Return the clipping threshold: the norm above which gradients are scaled down; 0 if they never are."""
         return self._threshold
 
+    @method()
     def set_clip_threshold(self, thr: Number) -> None:
         """Make updates scale the gradients down if their norm exceeds `thr`. 0 or less turns clipping off."""
         threshold = plain_number("set_clip_threshold: thr", thr)
@@ -80,6 +83,7 @@ class Options:
             raise ArgumentError("set_clip_threshold: thr is nan")
         self._threshold = max(threshold, 0.0)
 
+    @method()
     def set_sparse_updates(self, su: bool) -> None:
         """Set whether updates skip the rows of lookup parameters that were not used since the last update.
 

@@ -16,6 +16,7 @@ from dynet_core.expression import Expression
 from dynet_core.graph import current
 from dynet_core.hints import Hinted, give_hints
 from dynet_core.initializer import ConstInitializer
+from dynet_core.keyword_hints import method
 from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_core.parameter.summary import holdings
 from dynet_core.wording import counted, printable
@@ -215,6 +216,7 @@ class _RNNBuilder(LayersBuilder):
         """Return whether a step computes only the cell of each layer. Here: whether all dropout rates are 0."""
         return not any(self._rates)
 
+    @method()
     def set_dropout(self, f: Number) -> None:
         """Set all dropout rates of the network to `f`.
 

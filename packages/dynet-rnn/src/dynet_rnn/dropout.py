@@ -10,6 +10,7 @@ from typing import Any
 from dynet_core.annotations import Index, Number
 from dynet_core.dim import checked_batch
 from dynet_core.expression import Expression
+from dynet_core.keyword_hints import method
 from dynet_ops.elementwise.arithmetic import cmult
 from dynet_ops.input.constants import ones
 from dynet_ops.random.dropouts import checked_probability, dropout
@@ -30,12 +31,14 @@ class Variational(_RNNBuilder):
 
     _rates = (0.0, 0.0)  # the rates for the input x and for h; a subclass may have a third rate, for c
 
+    @method(d_h="d_r")
     def set_dropouts(self, d: Number, d_r: Number) -> None:
         """Set one dropout rate for inputs and another one for previous states.
 
         Args:
             d: the probability of dropping a value of the input of a layer, in [0, 1).
-            d_r: the probability of dropping a value of the previous state of a layer, in [0, 1).
+            d_r: the probability of dropping a value of the previous state of a layer, in [0, 1). `SimpleRNNBuilder` of
+                DyNet 2.1 calls it d_h.
         """
         d, d_r = checked_probability("set_dropouts", d), checked_probability("set_dropouts", d_r)
         self._set_rates((d, *[d_r] * (len(self._rates) - 1)))

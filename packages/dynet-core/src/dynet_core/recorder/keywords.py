@@ -11,7 +11,7 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from ..keyword_hints import unknown_keyword
+from ..keyword_hints import other_keywords, unknown_keyword, with_usual_keywords
 
 _is_missing = functools.partial(operator.is_, inspect.Parameter.empty)
 
@@ -47,7 +47,7 @@ def with_keywords(
     defaults = {parameter.name: parameter.default for parameter in signature.parameters.values()}
     most, least = len(defaults), list(defaults.values()).count(inspect.Parameter.empty)
 
-    names = tuple(defaults)
+    names, others = tuple(defaults), other_keywords(documented)
     first = next(iter(signature.parameters.values()), None)
     takes_list = first is not None and str(first.annotation) in ("Iterable[Expression]", "Sequence[Expression]")
 
@@ -66,6 +66,8 @@ def with_keywords(
                 if in_order and tuple(named) != names[len(arguments) : len(ordered)]:
                     return in_order(*ordered)
                 arguments, named = ordered, {}
+        if named and (bound := with_usual_keywords(signature, arguments, named, others)):
+            arguments, named = bound, {}
         if named or not least <= len(arguments) <= most:
             try:
                 signature.bind(*arguments, **named)

@@ -12,6 +12,7 @@ from dynet_core.annotations import Number, Numbers
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from dynet_core.expression import Expression
+from dynet_core.keyword_hints import also_called
 from dynet_core.op import Sample, register
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View, constant
@@ -258,6 +259,7 @@ def _poisson_signature(dim: Dim, counts: int) -> Signature:
     )
 
 
+@also_called(log_lambda="x", x="y")
 def poisson_loss(x: Expression, y: Numbers) -> Expression:
     """The negative log probability of a count under a Poisson distribution, z = exp(x) - y x + log(y!).
 
@@ -265,6 +267,8 @@ def poisson_loss(x: Expression, y: Numbers) -> Expression:
         x: the logarithm of the distribution's rate, a single number.
         y: the count, at least 0: one number for all batch elements, or a list with one for each. A count need not be
             a whole number: y! is the gamma function of y + 1.
+
+    DyNet 2.1 calls them `log_lambda` and x: `poisson_loss(log_lambda=l, x=2)` works here, too.
 
     >>> poisson_loss(scalarInput(0), 2).value()
     1.6931471824645996

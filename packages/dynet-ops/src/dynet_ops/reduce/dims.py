@@ -36,13 +36,14 @@ mean_along = Along(mean, parts=sum_elems, constants=share)
 
 
 @total.op(DIMENSIONS)
-def sum_dim(x: Expression, d: Dims = (0,), b: bool = False) -> Expression:
+def sum_dim(x: Expression, d: Dims = (0,), b: bool = False, n: Index = 0) -> Expression:
     """The sum along any dimensions, y = sum over i of x_i.
 
     Args:
         x: any expression.
         d: the dimensions to sum over, counted from 0. The result does not have them.
         b: whether to sum over the batch, too.
+        n: is ignored. `mean_dim` and others have such an argument, and DyNet 2.1 takes it here, too.
 
     >>> x = inputTensor([[1, 2], [3, 4]])
     >>> sum_dim(x, [0]).value(), sum_dim(x, [1]).value(), sum_dim(x, [0, 1]).value()

@@ -16,6 +16,7 @@ from dynet_core.checks import checked_index, checked_indices
 from dynet_core.dim import Dim
 from dynet_core.errors import OutOfRangeError, ShapeError
 from dynet_core.expression import Expression
+from dynet_core.keyword_hints import also_called
 from dynet_core.op import Sample, register
 from dynet_core.record import append, graph_of
 from dynet_core.recorder import describe, function
@@ -89,8 +90,11 @@ pick = register(
 )
 
 
+@also_called(s="v", e="u")
 def pickrange(x: Expression, v: Index, u: Index, d: Index = 0) -> Expression:
     """Elements number v, v + 1, ..., u - 1 along dimension d. For d = 0, this is x[v:u].
+
+    DyNet 2.1 calls v and u s and e, which work here, too.
 
     >>> pickrange(inputVector([1, 2, 3, 4]), 1, 3).value()
     [2.0, 3.0]
@@ -102,8 +106,11 @@ _pickrange = function("stretch", pickrange)
 pickrange = describe(_pickrange, pickrange)
 
 
+@also_called(s="v", e="u")
 def pick_range(x: Expression, v: Index, u: Index, d: Index = 0) -> Expression:
     """Elements number v, v + 1, ..., u - 1 along dimension d. This is another name of `pickrange`.
+
+    DyNet 2.1 calls v and u s and e, which work here, too.
 
     >>> pick_range(inputVector([1, 2, 3, 4]), 1, 3).value()
     [2.0, 3.0]

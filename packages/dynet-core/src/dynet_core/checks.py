@@ -10,6 +10,7 @@ import math
 import operator
 import os
 from collections.abc import Iterator, MappingView
+from typing import Any
 
 import numpy as np
 
@@ -19,12 +20,25 @@ from .refusals import Refusals
 UNEVEN = "the rows of the list differ in length"
 
 
+def single(value: Any) -> Any:
+    """Return the number that a numpy array of one number holds, whatever its shape, and any other value as it is.
+
+    `np.where` and `npvalue()` may return a number in this form. Everything that takes a number takes it.
+    """
+    return value.ravel()[0] if isinstance(value, np.ndarray) and value.size == 1 else value
+
+
+def as_list(values: Any) -> Any:
+    """Return what an iterator or a view of a dict yields as a list, and any other value as it is."""
+    return list(values) if isinstance(values, (Iterator, MappingView)) else values
+
+
 def whole(name: str, what: str, value) -> int:
     """Convert a whole number that a user passed to an int.
 
     Every function of the library accepts the same kinds of whole numbers: ints; floats without a fraction, because
     `8 / 2` is a float; booleans (True is 1, False is 0); numpy's numbers of these three kinds; and numpy arrays that
-    hold one such number, whatever their shape, as `np.where` and `npvalue()` may return them.
+    hold one such number.
 
     Args:
         name: the public function that was called, for error messages.
@@ -40,7 +54,7 @@ def whole(name: str, what: str, value) -> int:
     try:
         return operator.index(value)
     except TypeError:
-        number = np.asarray(value).ravel()[0] if isinstance(value, np.ndarray) and value.size == 1 else value
+        number = single(value)
         if isinstance(number, np.integer):
             return int(number)
     if not isinstance(number, (float, np.floating, np.bool_)):
@@ -129,16 +143,17 @@ def checked_flag(name: str, what: str, value) -> bool:
 
 
 def checked_number(name: str, value) -> float:
-    """Convert a number that a user passed to a float. Infinity and NaN are refused.
+    """Convert a number that a user passed to a float. It may be in an array. Infinity and NaN are refused.
 
     Raises:
         ArgumentTypeError: the value is not a number.
         ArgumentError: the number is infinite or NaN.
     """
     try:
-        if isinstance(value, (str, bytes)):
+        number = single(value)
+        if isinstance(number, (str, bytes)):
             raise TypeError
-        number = float(value)
+        number = float(number)
     except (TypeError, ValueError, OverflowError):
         raise ArgumentTypeError(f"{name}: expected a number, got {value!r:.40}") from None
     if not math.isfinite(number):
@@ -163,14 +178,16 @@ def real_array(
         refused: the type of the error if the values are not real numbers, or an array masks some of them.
         too_large: the type of the error if float32 cannot hold a number. None: it becomes infinite.
     """
-    if isinstance(values, (Iterator, MappingView)):
-        values = list(values)  # type: ignore[arg-type]
+    values = as_list(values)
     try:
         array = np.asarray(values)
     except DynetError:
         raise  # an expression in the list has raised this error, and its message says what is wrong
     except ValueError as problem:
         if isinstance(values, (list, tuple)):
+            numbers = [single(value) for value in values]
+            if all(np.ndim(number) == 0 for number in numbers):  # some of them were in arrays
+                return real_array(name, numbers, uneven=uneven, refused=refused, too_large=too_large)
             raise uneven(f"{name}: {UNEVEN}") from None
         raise refused(f"{name}: {_not_real(values)} ({problem})") from None
     except TypeError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from .checks import checked_index
+from .checks import checked_index, single
 from .errors import ArgumentTypeError, OutOfRangeError
 
 LARGEST = 2**32 - 1
@@ -14,9 +14,10 @@ T = TypeVar("T")
 
 def _float(who: str, value) -> float:
     try:
-        if isinstance(value, (str, bytes)):
+        number = single(value)
+        if isinstance(number, (str, bytes)):
             raise TypeError
-        return float(value)
+        return float(number)
     except (TypeError, ValueError):
         raise ArgumentTypeError(f"{who}: expected a number, got {value!r:.40}") from None
 

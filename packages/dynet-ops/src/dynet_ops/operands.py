@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from dynet_core.annotations import Index
-from dynet_core.checks import whole
+from dynet_core.checks import as_list, whole
 from dynet_core.dim import MAX_TOTAL, Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError
 from dynet_core.expression import Expression
@@ -94,6 +94,7 @@ def checked_pair(name: str, what: str, values) -> tuple[int, int]:
 
     Further sizes that are 1, as programs for other libraries give for channels and the batch, are left out.
     """
+    values = as_list(values)
     if not is_list(values):
         raise ArgumentTypeError(f"{name}: {what} must be two ints, not {values!r:.60}")
     if len(values) < 2 or not all(isinstance(value, Real) and value == 1 for value in values[2:]):

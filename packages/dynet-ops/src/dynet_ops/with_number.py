@@ -8,6 +8,7 @@ from numbers import Real
 
 import numpy as np
 
+from dynet_core.checks import single
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
@@ -80,7 +81,7 @@ def finite(name: str, argument: str, value) -> float:
 
     `name` is the name of the op and `argument` the name of its argument, for messages.
     """
-    number = None if isinstance(value, (bool, np.bool_)) else _plain(f"{name}: {argument}", value)
+    number = _plain(f"{name}: {argument}", value)
     if number is None:
         raise ArgumentTypeError(f"{name}: {argument} must be a number, got {_shown(value)}")
     if not abs(number) <= LARGEST:
@@ -89,8 +90,8 @@ def finite(name: str, argument: str, value) -> float:
 
 
 def _plain(name: str, value) -> float | None:
-    if value.__class__ is np.ndarray and value.size == 1 and value.dtype.kind in "fiub":
-        value = value.item()
+    if value.__class__ is np.ndarray:
+        value = single(value)
     if value.__class__ is not int and not isinstance(value, (Real, np.floating, np.integer, np.bool_)):
         return None
     try:

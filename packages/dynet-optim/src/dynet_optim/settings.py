@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from dynet_core.annotations import Index, Number
-from dynet_core.checks import whole
+from dynet_core.checks import single, whole
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError
 
 
@@ -32,9 +32,10 @@ UP_TO_ONE = Range("more than 0 and at most 1", lambda x: 0 < x <= 1)
 def plain_number(name: str, value: Any) -> float:
     """Return `value` as a float; raise ArgumentTypeError if it is not a number. The message begins with `name`."""
     try:
-        if isinstance(value, (str, bytes)):
+        number = single(value)
+        if isinstance(number, (str, bytes)):
             raise TypeError
-        return float(value)
+        return float(number)
     except (TypeError, ValueError):
         kind = type(value).__name__
         raise ArgumentTypeError(f"{name} must be a number, not {kind} {value!r:.40}") from None

@@ -5,14 +5,13 @@ The functions above the first class compute one step in numpy. Tests compare the
 
 from __future__ import annotations
 
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from dynet_core.annotations import Index, Number
 from dynet_core.checks import checked_number
-from dynet_core.errors import ArgumentError, ArgumentTypeError
+from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
 from dynet_core.graph import current
 from dynet_core.initializer import ConstInitializer
@@ -195,11 +194,10 @@ class VanillaLSTMBuilder(Variational):
 
 def checked_share(name: str, share: Number) -> float:
     """Return `share`, an argument of the function `name`, as a float; raise if it is not a number in [0, 1]."""
-    if isinstance(share, bool) or not isinstance(share, (Real, np.floating, np.integer)):
-        raise ArgumentTypeError(f"{name}: expected a number, not {share!r:.40}")
-    if not 0 <= share <= 1:
+    number = checked_number(name, share)
+    if not 0 <= number <= 1:
         raise ArgumentError(f"{name}: a share must be in [0, 1], got {share}")
-    return float(share)
+    return number
 
 
 @register(({"forget_bias": 0.25}, _sparse(0.25)), step=_sparse(1.0))

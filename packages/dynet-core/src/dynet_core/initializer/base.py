@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..annotations import Array
-from ..checks import real_array, whole
+from ..checks import real_array, single, whole
 from ..errors import ArgumentTypeError, DynetError
 
 FLOAT32_LIMIT = 2.0**128 - 2.0**103  # this number and all larger ones become infinity when rounded to float32
@@ -81,7 +81,7 @@ def checked_dim(initializer: PyInitializer, dim: Sequence[int]) -> tuple[int, ..
 
 
 def check_number(initializer: PyInitializer, field: str, least: float | None = None, infinite: bool = False) -> None:
-    """Check that an attribute of an initializer is a number that float32 can hold.
+    """Check that an attribute of an initializer is a number that float32 can hold, and take it out of an array.
 
     Args:
         field: the name of the attribute.
@@ -93,7 +93,8 @@ def check_number(initializer: PyInitializer, field: str, least: float | None = N
         InitializerError: the attribute is NaN, too large for float32, less than `least`, or an infinity that is not
             allowed.
     """
-    value = getattr(initializer, field)
+    value = single(getattr(initializer, field))
+    object.__setattr__(initializer, field, value)  # the initializer is frozen
     if not isinstance(value, (Real, np.bool_)):
         raise ArgumentTypeError(f"{type(initializer).__name__}: {field} must be a number but got {value!r}")
     if value != value or beyond_float32(value) or (not infinite and abs(value) == math.inf):

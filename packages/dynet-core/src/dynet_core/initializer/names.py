@@ -9,6 +9,7 @@ from typing import cast
 import numpy as np
 
 from ..annotations import Number
+from ..checks import single
 from ..errors import ArgumentTypeError
 from .base import InitializerError, PyInitializer, initial_array
 from .kinds import (
@@ -93,7 +94,8 @@ def _named(name: str, dim: tuple[int, ...], lookup: bool, scale: Number, mean: N
     if name == "identity":
         return IdentityInitializer()
     if name == "normal":
-        if not isinstance(std, Real):
+        std = single(std)
+        if not isinstance(std, (Real, np.bool_)):
             raise ArgumentTypeError(f"init='normal': std must be a number but got {std!r}")
         if std < 0:
             raise InitializerError(f"init='normal': std must be 0 or more but got {std}")

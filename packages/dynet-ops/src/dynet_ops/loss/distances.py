@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import functools
 import math
-from numbers import Real
 
 import numpy as np
 
 from dynet_core.annotations import Number, Numbers
 from dynet_core.dim import Dim
-from dynet_core.errors import ArgumentError, ArgumentTypeError, ShapeError
+from dynet_core.errors import ArgumentError, ShapeError
 from dynet_core.expression import Expression
 from dynet_core.keyword_hints import also_called
 from dynet_core.op import Sample, register
@@ -26,22 +25,9 @@ from ..kinds import BROADCAST, TWO, columnwise
 from ..layouts import broadcast, column_layout, lined_up, longest, matched
 from ..op_formulas import add_rules
 from ..operands import nesting
-from ..with_number import LARGEST
+from ..with_number import finite
 
 SMALLEST = 1.17549435e-38  # the smallest normal float32
-
-
-def checked_real(name: str, what: str, value) -> float:
-    """Return the argument `what` of the op `name` as a float; raise an error if it is not a finite number."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (Real, np.floating, np.integer)):
-        raise ArgumentTypeError(f"{name}: {what} must be a number, not {value!r:.40}")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not abs(number) <= LARGEST:
-        raise ArgumentError(f"{name}: {what} must be finite, got {value!r:.40}")
-    return number
 
 
 # ------------------------------------------------------------------------------------------------------ distances
@@ -109,7 +95,7 @@ def huber_distance(x: Expression, y: Expression, c: Number = 1.345) -> Expressio
     >>> huber_distance(inputVector([0, 0]), inputVector([1, 3]), c=1.0).value()
     3.0
     """
-    c = checked_real("huber_distance", "c", c)
+    c = finite("huber_distance", "c", c)
     if c <= 0:
         raise ArgumentError(f"huber_distance: c must be above 0, got {c}")
     graph = graph_of("huber_distance", (x, y))
@@ -201,7 +187,7 @@ def pairwise_rank_loss(x: Expression, y: Expression, m: Number = 1.0) -> Express
     >>> pairwise_rank_loss(inputVector([1, 3]), inputVector([1, 1])).value()
     [1.0, 0.0]
     """
-    m = checked_real("pairwise_rank_loss", "m", m)
+    m = finite("pairwise_rank_loss", "m", m)
     graph = graph_of("pairwise_rank_loss", (x, y))
     signature = _rank_signature(x.type.plain, y.type.plain)
     if signature is None:
@@ -274,7 +260,7 @@ def poisson_loss(x: Expression, y: Numbers) -> Expression:
     1.6931471824645996
     """
     several = nesting(y) > 0
-    counts = [checked_real("poisson_loss", "y", count) for count in (y if several else (y,))]  # type: ignore
+    counts = [finite("poisson_loss", "y", count) for count in (y if several else (y,))]  # type: ignore
     if not counts:
         raise ArgumentError("poisson_loss: no counts: y is empty")
     if min(counts) < 0:

@@ -23,7 +23,7 @@ from dynet_kernels.table import KERNELS
 
 from ..operands import checked_dimension, checked_expression, nesting
 from ..shape.layout import transpose
-from .distances import checked_real
+from ..with_number import finite
 
 _VIEWS = ("y", "x", "picked", "m")
 _NUMBERS = {"numbers": ("y", "picked"), "constants": ("m",)}
@@ -90,7 +90,7 @@ def _signature(result: Dim, size: int, columns: int, shared: bool, choices: int)
 
 
 def _record(name: str, x: Expression, result: Dim, size: int, columns: int, choices: Sequence[int], m) -> Expression:
-    margin = checked_real(name, "m", m)
+    margin = finite(name, "m", m)
     graph = graph_of(name, (x,))
     shared = x.type.total == size and columns > 1
     signature = _signature(result, size, columns, shared, len(choices))
@@ -161,7 +161,7 @@ def hinge_dim(x: Expression, v: Indices | Sequence[Indices], d: Index = 0, m: Nu
         raise ShapeError(f"hinge_dim: expected a matrix of scores, got {dim!r}")
     rows = checked_dimension("hinge_dim", d, dim) == 1
     size, columns = (dim.columns, dim.rows) if rows else (dim.rows, dim.columns)
-    margin = checked_real("hinge_dim", "m", m)
+    margin = finite("hinge_dim", "m", m)
     lists: Any = v if nesting(v) == 2 else [v]
     if len(lists) not in (1, dim.batch):
         raise ShapeError(f"hinge_dim: {len(lists)} lists of indices for a batch of {dim.batch}")

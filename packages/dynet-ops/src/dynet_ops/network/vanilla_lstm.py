@@ -27,11 +27,11 @@ from dynet_kernels.layout import ANY_OPERAND, SELF
 from dynet_kernels.table import KERNELS
 
 from ..elementwise.arithmetic import cmult
-from ..loss.distances import checked_real
 from ..matrix.products import gradient_of, is_shared, product_steps, value_of
 from ..operands import listed
 from ..random.draws import noise
 from ..select.picking import pickrange
+from ..with_number import finite
 from .equations import Equations, rules, symbols
 
 _GATES = ("i", "f", "o", "g")
@@ -148,7 +148,7 @@ def _record(
         masks: two dropout masks, one for the concatenation of all inputs and one for h; () for no dropout.
     """
     graph_of(name, (*xs, h, *weights, *masks))
-    deviation = checked_real(name, "weightnoise_std", weightnoise_std)
+    deviation = finite(name, "weightnoise_std", weightnoise_std)
     if deviation < 0:
         raise ArgumentError(f"{name}: weightnoise_std must be at least 0, got {deviation}")
     b, Wx, Wh = [weight.type for weight in weights]

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from numbers import Real
-
-import numpy as np
 
 from dynet_core.annotations import Index, Number
 from dynet_core.dim import Dim
-from dynet_core.errors import ArgumentError, ArgumentTypeError
+from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
 from dynet_core.op import Sample, register
 from dynet_core.record import append, graph_of
@@ -23,14 +20,13 @@ from dynet_kernels.layout import SELF
 from ..elementwise.arithmetic import cmult
 from ..op_formulas import add_rules
 from ..operands import checked_dimension, checked_expression
+from ..with_number import finite
 from .draws import KEY, keyed, random_bernoulli
 
 
 def checked_probability(name: str, p: Number) -> float:
     """Return p, the dropout rate, as a float; raise an error that names the op unless p is a number and 0 <= p < 1."""
-    if not isinstance(p, (Real, np.floating, np.integer)):
-        raise ArgumentTypeError(f"{name}: p must be a number, not {p!r:.40}")
-    number = float(p)
+    number = finite(name, "p", p)
     if not 0 <= number < 1:
         raise ArgumentError(f"{name}: p must be in [0, 1), got {number}")
     return number

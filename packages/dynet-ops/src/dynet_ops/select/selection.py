@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from dynet_core.annotations import Index, Indices
-from dynet_core.checks import checked_indices, whole
+from dynet_core.checks import as_list, checked_indices, whole
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeError
 from dynet_core.expression import Expression
@@ -153,7 +153,7 @@ def _limits(name: str, what: str, given, dim: Dim, default: Sequence[int], small
         default: a list of full length. The numbers that `given` lacks at its end are taken from it.
         smallest: the smallest number that is allowed in `given`.
     """
-    sizes = (*dim.dims, dim.batch)
+    sizes, given = (*dim.dims, dim.batch), as_list(given)
     if not is_list(given):
         raise ArgumentTypeError(f"{name}: {what} must be a list of ints, not {given!r:.60}")
     if len(given) > len(sizes):

@@ -1,0 +1,95 @@
+"""Everything that takes a number takes an array of one number, as `npvalue()` returns it, and True as 1."""
+
+import numpy as np
+import pytest
+
+import dynet as dy
+
+
+def vector():
+    return dy.inputVector([1, 2, 3])
+
+
+def trained(number):
+    trainer = dy.AdamTrainer(dy.Model(), number)
+    trainer.set_clip_threshold(number)
+    return trainer.learning_rate, trainer.get_clip_threshold()
+
+
+def initialized(number):
+    return dy.Model().add_parameters(3, init=dy.NormalInitializer(number, 0)).as_array()
+
+
+def made_sparse(number):
+    network = dy.SparseLSTMBuilder(1, 2, 2, dy.Model())
+    network.set_sparsity(number)
+
+
+ONE = {
+    "hinge": lambda n: dy.hinge(vector(), 1, m=n),
+    "hinge_batch": lambda n: dy.hinge_batch(vector(), [1], m=n),
+    "hinge_dim": lambda n: dy.hinge_dim(vector(), [1], m=n),
+    "pairwise_rank_loss": lambda n: dy.pairwise_rank_loss(vector(), vector(), m=n),
+    "huber_distance": lambda n: dy.huber_distance(vector(), 3 * vector(), c=n),
+    "poisson_loss": lambda n: dy.poisson_loss(dy.scalarInput(0.5), n),
+    "elu": lambda n: dy.elu(-vector(), n),
+    "constant": lambda n: dy.constant((2,), n),
+    "scale_gradient": lambda n: dy.scale_gradient(vector(), n),
+    "random_normal": lambda n: dy.random_normal((2,), n, 0),
+    "scalarInput": lambda n: dy.scalarInput(n),
+    "inputVector": lambda n: dy.inputVector([n, 2.0]),
+    "inputTensor": lambda n: dy.inputTensor([n, 2.0]),
+    "sparse_inputTensor": lambda n: dy.sparse_inputTensor([[1]], [2], (3,), defval=n),
+    "trainer": trained,
+    "NormalInitializer": initialized,
+    "FloatValue": lambda n: dy.FloatValue(n).get(),
+}
+HALF = {
+    "dropout": lambda n: dy.dropout(vector(), n).dim(),
+    "block_dropout": lambda n: dy.block_dropout(vector(), n).dim(),
+    "dropout_dim": lambda n: dy.dropout_dim(vector(), 0, n).dim(),
+    "dropout_batch": lambda n: dy.dropout_batch(vector(), n).dim(),
+    "set_dropout": lambda n: dy.GRUBuilder(1, 2, 2, dy.Model()).set_dropout(n),
+    "set_weight_decay": lambda n: dy.Model().set_weight_decay(n),
+    "set_sparsity": made_sparse,
+}
+
+
+def result(call, number):
+    value = call(number)
+    return value.npvalue() if isinstance(value, dy.Expression) else value
+
+
+@pytest.mark.parametrize("call", ONE.values(), ids=ONE)
+def test_one(call):
+    for number in (np.array(1.0), np.array([1.0], np.float32), np.array([[1]]), dy.scalarInput(1).npvalue(), True):
+        np.testing.assert_array_equal(result(call, number), result(call, 1.0))
+
+
+@pytest.mark.parametrize("call", HALF.values(), ids=HALF)
+def test_a_share(call):
+    for number in (np.array(0.5), np.array([0.5], np.float32), np.array([[0.5]])):
+        assert result(call, number) == result(call, 0.5)
+
+
+@pytest.mark.parametrize("call", [*ONE.values(), *HALF.values()], ids=[*ONE, *HALF])
+def test_words_are_no_numbers_even_in_an_array(call):
+    with pytest.raises(TypeError):
+        call(np.array(["1"]))
+
+
+def test_rows_that_differ_in_length_are_no_vector():
+    for rows in ([np.array([1.0, 2.0]), 1.0], [[1.0], 1.0], [np.array([1.0]), [1.0, 2.0]]):
+        with pytest.raises(dy.ArgumentTypeError, match="differ in length"):
+            dy.inputVector(rows)
+
+
+@pytest.mark.parametrize(
+    "kind", [iter, lambda numbers: map(int, numbers), lambda numbers: dict(enumerate(numbers)).values()]
+)
+def test_strides_are_any_list(kind):
+    x = dy.inputTensor(np.arange(12.0).reshape(4, 3))
+    expected = dy.strided_select(x, [2, 1], [1, 0], [4, 2]).npvalue()
+    assert (dy.strided_select(x, kind([2, 1]), kind([1, 0]), kind([4, 2])).npvalue() == expected).all()
+    filters = dy.ones((2, 2, 1, 1))
+    assert (dy.conv2d(x, filters, kind([2, 1])).npvalue() == dy.conv2d(x, filters, [2, 1]).npvalue()).all()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import os
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,9 @@ import numpy as np
 from dynet_core import noise
 from dynet_core.errors import FileFormatError
 from dynet_core.files import model_files
-from dynet_core.files.tensors import StoredTensor
+from dynet_core.files.tensors import EXPLAIN, Entry, StoredTensor, different
 from dynet_core.memory import Block
+from dynet_core.wording import few
 
 from .settings import float32
 from .table import Table
@@ -155,10 +156,11 @@ def load(
     own = tensors.pop(f"/{name}", None)
     expected = {state.name: (state.lookup, state.dims) for state, _ in states}
     if own is None:
-        held = ", ".join([*list(tensors)[:3], *["..."] * (len(tensors) > 3)]) or "nothing"
-        raise FileFormatError(f"{fname} holds no state of {name}: it has {held}")
+        raise FileFormatError(f"{fname} holds no state of {name}: it has {few(tensors)}")
     if {name: (tensor.lookup, tensor.dims) for name, tensor in tensors.items()} != expected:
-        raise FileFormatError(f"{fname} is not the state of this {name}: its parameters differ")
+        raise FileFormatError(
+            f"{fname} is not the state of this {name}: its parameters differ{_first_difference(tensors, states)}"
+        )
     if own.dims != (3 * (len(numbers) + 4),) or not np.isfinite(own.values).all():
         raise FileFormatError(f"{fname}: {own.name} is damaged")
     *found, high, low, drawn, forks = from_three(own.values)
@@ -181,6 +183,30 @@ def _states(table: Table) -> list[tuple[StoredTensor, Block]]:
         for place, p in enumerate([*table.parameters, *table.lookups])
         for number, block in enumerate(table.kept[p._storage])
     ]
+
+
+def _first_difference(tensors: Mapping[str, StoredTensor], states: Sequence[tuple[StoredTensor, Block]]) -> str:
+    """Return the first difference between the parameters in a file and the trainer's, for an error message."""
+    there, here = [
+        [Entry(state.lookup, state.name.rsplit(".", 2)[0], state.dims) for state in found]
+        for found in (tensors.values(), [state for state, _ in states])
+    ]
+    problems = different(there, [(state.lookup, state.dims, state.name) for state in here])
+    return f": {problems[0]}" if problems else " in their order"
+
+
+def _explanation(found: Iterable[str], expected: Iterable[str]) -> str:
+    """Explain that a file does not fit a collection because it has the state of a trainer. `EXPLAIN` has this."""
+    kinds, more = {Resumable}, {Resumable}
+    while more := {kind for above in more for kind in above.__subclasses__()}:
+        kinds |= more
+    trainers = {kind.__name__ for kind in kinds} & {name.removeprefix("/") for name in found}
+    if not trainers:
+        return ""
+    return f"The file has the state of a trainer, {few(trainers)}, which the populate of such a trainer reads"
+
+
+EXPLAIN.append(_explanation)
 
 
 def _is_possible(name: str, number: float) -> bool:

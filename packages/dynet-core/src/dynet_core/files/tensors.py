@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from functools import cached_property
 
 import numpy as np
 
 from ..errors import FileFormatError
+from ..wording import few
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ def shape_of(lookup: bool, dims: tuple[int, ...]) -> tuple[int, ...]:
 # parameter, its dimensions as files store them, its name). Lookup parameters come after all others.
 Expected = Sequence[tuple[bool, tuple[int, ...], str]]
 MOST_NAMED = 20  # the most problems that one error message lists
+MOST_COMPARED = 1000  # the most names that are compared with a wrong one
 
 EXPLAIN: list[Callable[[Iterable[str], Iterable[str]], str]] = []
 """Functions that may know why a file does not fit a model. Other packages append theirs to this list. Each function
@@ -155,7 +158,9 @@ class Reader:
         """
         entry = self._by_name.get((lookup, name))
         if entry is None:
-            raise self._misfit(f"{self.path} holds no {kind_of(lookup)} named {name!r}", self.entries, [name])
+            there = [entry.name for entry in self.entries if entry.lookup == lookup]
+            held = f": it holds {_nearest(name, there)}" * bool(there)
+            raise self._misfit(f"{self.path} holds no {kind_of(lookup)} named {name!r}{held}", self.entries, [name])
         return entry
 
     def _misfit(self, message: str, found: Iterable[Entry], expected: Iterable[str]) -> FileFormatError:
@@ -188,26 +193,42 @@ class Reader:
         lookups = [entry for entry in entries if entry.lookup]
         found, wanted = [*parameters, *lookups], sum(lookup for lookup, *_ in expected)
         names = [name for *_, name in expected]
+        if key and expected and self.entries and not found:
+            held = _nearest(key, _collections(self.entries) or [entry.name for entry in self.entries])
+            raise self._misfit(f"{self.path} holds nothing under {key}: it holds {held}", self.entries, names)
         if (len(found), len(lookups)) != (len(expected), wanted):
             there = f"holds {len(parameters)} parameters and {len(lookups)} lookup parameters"
             there = f"{there}{' under ' * bool(key)}{key}" if self.entries else "is empty: it holds no parameters"
             raise self._misfit(
                 f"{self.path} {there}, "
-                f"the collection {len(expected) - wanted} and {wanted}{_listed(_by_name(found, expected))}",
+                f"the collection {len(expected) - wanted} and {wanted}{_listed(different(found, expected))}",
                 entries,
                 names,
             )
         problems = [entry.problem(dims) for entry, (_, dims, _) in zip(found, expected)]
         if any(problems):
-            raise FileFormatError(f"{self.path} does not fit the collection{_listed(list(filter(None, problems)))}")
+            listed = _listed(list(filter(None, problems)))
+            raise self._misfit(f"{self.path} does not fit the collection{listed}", entries, names)
         return found
 
 
-def _by_name(found: Iterable[Entry], expected: Expected) -> list[str]:
+def _nearest(name: str, names: Iterable[str]) -> str:
+    """Return the names that are most like `name`, for an error message."""
+    names = list(dict.fromkeys(names))[:MOST_COMPARED]
+    return few(sorted(names, key=lambda other: -SequenceMatcher(None, name, other).ratio()))
+
+
+def _collections(entries: Iterable[Entry]) -> list[str]:
+    """Return the names of all collections that the entries of a file are in, such as /encoder/, but not /."""
+    parts = [entry.name.split("/")[1:-1] for entry in entries]
+    return ["/" + "/".join(names[:depth]) + "/" for names in parts for depth in range(1, len(names) + 1)]
+
+
+def different(found: Iterable[Entry], expected: Expected) -> list[str]:
     """Compare the entries of a file with the expected parameters, by name. Return one message for each difference."""
     there = {(entry.lookup, entry.name): entry for entry in found}
     wanted = {(lookup, name): dims for lookup, dims, name in expected}
-    different = [there[key].problem(dims) for key, dims in wanted.items() if key in there]
+    differing = [there[key].problem(dims) for key, dims in wanted.items() if key in there]
     missing = [
         f"{kind_of(lookup)} {name} {shape_of(lookup, dims)} is in the model only"
         for (lookup, name), dims in wanted.items()
@@ -218,7 +239,7 @@ def _by_name(found: Iterable[Entry], expected: Expected) -> list[str]:
         for key, entry in there.items()
         if key not in wanted
     ]
-    return [*filter(None, different), *missing, *more]
+    return [*filter(None, differing), *missing, *more]
 
 
 def _listed(problems: list[str]) -> str:

@@ -18,6 +18,7 @@ from dynet_core.expression import Expression
 from dynet_core.parameter import const_parameter as const_parameter
 from dynet_core.parameter import parameter as parameter
 from dynet_core.recorder import describe, function
+from dynet_core.wording import counted
 from dynet_kernels.recorder.words import BATCHED, MOST_DIMS
 
 from .arrays import NUMBERS, add_input, checked_size, filled, flat, input_signature, register_input, stored
@@ -134,8 +135,10 @@ def sparse_inputTensor(
         checked_indices(name, axis, size, f"dimension {k} of {sizes}")
         for k, (axis, size) in enumerate(zip(axes, sizes))
     ]
-    if any(len(axis) != numbers.size for axis in found):
-        raise ShapeError(f"{name}: {numbers.size} values for {[len(axis) for axis in found]} indices")
+    for k, axis in enumerate(found):
+        if len(axis) != numbers.size:
+            counts = f"{counted(numbers.size, 'value')}, but {len(axis)} of the indices for dimension {k}"
+            raise ShapeError(f"{name}: {counts}: each dimension needs one for each value")
     array = filled(name, sizes, other.item())
     for *place, value in zip(*found, numbers):
         array[tuple(place)] = value

@@ -47,6 +47,9 @@ ROWS = {
     "gradients of parameters with `set_updated(False)`": (
         "dynet-optim/test_trainer: parameters_not_updated_are_left_alone"
     ),
+    "lookup parameters of one dimension: `add_lookup_parameters((3,))`, `lookup_parameters_from_numpy` of a vector": (
+        "dynet-core/test_parameter: a_table_of_numbers_has_rows_of_one"
+    ),
     "random stream": "tests/parity/test_parity_initial_values: values",
     "dropout and noise in forked processes": (
         "dynet-ops/test_dropout: a_forked_child_draws_otherwise_than_its_parent_and_siblings"
@@ -54,6 +57,9 @@ ROWS = {
     "Glorot's range": "dynet-core/test_initializer: glorot_range_and_moments",
     "layer normalisation of a builder in `dy.save`": "dynet-rnn/test_saving_norms: normalisations_come_back",
     "`SaxeInitializer`": "dynet-core/test_initializer: saxe_is_orthonormal",
+    "`initial_state()` several times in one graph": "dynet-rnn/test_dropout: sequences_have_masks_of_their_own",
+    "`FastLSTMBuilder.set_dropout`": "dynet-rnn/test_dropout: one_mask_for_a_sequence",
+    "`s.set_h(hs)` of an LSTM's state that is not the newest": "dynet-rnn/test_states: states_set_by_hand",
     "`LSTMBuilder`": "dynet-rnn/test_builders: lstm_builder_is_the_manuals_and_says_so_once",
     "`Model.load`, `load_all`, `save_all`, `from_file`": "dynet-core/test_text_format: the_manuals_names",
     "infinities, NaN, denormals in files": "dynet-core/test_numbers: infinities_and_nan_come_back",
@@ -202,8 +208,8 @@ ROWS = {
         "tests/parity/test_parity_shapes: a_difference_is_listed_and_is_one"
     ),
     "dimensions where operands differ in trailing 1s": "tests/parity/test_parity_shapes: calls_agree",
-    "Adam, Amsgrad, momentum: a row that is looked up before the loss, which does not depend on it": (
-        "dynet-ops/test_parameters_in_graphs: only_rows_of_the_loss_are_noted"
+    "Adam, Amsgrad, momentum, RMSProp, Adadelta: a row that is looked up before the loss, which does not depend on it": (
+        "tests/test_rows_without_gradients: rows_outside_the_loss_do_not_change"
     ),
     "gradients of parameters with `set_updated(False)` after `backward(full=True)`": (
         "tests/test_frozen_parameters: a_frozen_parameter_gets_no_gradient"

@@ -76,6 +76,12 @@ def test_shapes():
     assert len(m.add_lookup_parameters((5, 2))) == 5
 
 
+def test_a_table_of_numbers_has_rows_of_one():
+    for table in (Model().add_lookup_parameters((3,)), Model().lookup_parameters_from_numpy(np.arange(3.0))):
+        assert table.shape() == (3, 1) and table.as_array().shape == (3, 1)
+        assert table[1].dim() == ((1,), 1) and table[1].npvalue().shape == (1,)
+
+
 @pytest.mark.parametrize(
     ("dim", "error"),
     [

@@ -30,7 +30,7 @@ def single(value: Any) -> Any:
 
 def as_list(values: Any) -> Any:
     """Return what an iterator or a view of a dict yields as a list, and any other value as it is."""
-    return list(values) if isinstance(values, (Iterator, MappingView)) else values
+    return list(values) if isinstance(values, (Iterator, MappingView)) else values  # type: ignore[arg-type]
 
 
 def whole(name: str, what: str, value) -> int:

@@ -185,6 +185,7 @@ OPS = [
         for op in (dy.sum_dim, dy.mean_dim, dy.std_dim)
         for value in (1, [1, 0])
     ],
+    Call("sum_dim", "n", 1, lambda n: dy.sum_dim(matrix(), [0], False, n)),
     Call("mean_dim", "n", 1, lambda n: dy.mean_dim(matrix(), [0], False, n)),
     Call("std_dim", "n", 5, lambda n: dy.std_dim(matrix(), [0], False, n)),
     Call("moment_dim", "d", [1, 0], lambda n: dy.moment_dim(matrix(), n, 2)),

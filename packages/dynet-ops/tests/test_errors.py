@@ -51,9 +51,6 @@ WRONG += [
     (lambda: renew_cg("no"), ArgumentTypeError, "renew_cg", "immediate_compute", "'no'"),
     (lambda: renew_cg(check_validity=2), ArgumentTypeError, "renew_cg", "check_validity", "2"),
     # a truth value is a size and an index, as in DyNet (test_whole_numbers), and no probability or factor
-    (lambda: dy.random_bernoulli(3, True), ArgumentTypeError, "random_bernoulli", "True"),
-    (lambda: dy.elu(vector(), True), ArgumentTypeError, "elu", "True"),
-    (lambda: dy.scale_gradient(vector(), np.True_), ArgumentTypeError, "scale_gradient", "True"),
     # lists of lists, some of which differ in length
     (lambda: dy.hinge(vector(), [[1, 2], [0]]), ArgumentTypeError, "hinge: ", "[[1, 2], [0]]"),
     (lambda: dy.hinge(vector(3, 2), [1, [2]]), ArgumentTypeError, "hinge: ", "[2]"),

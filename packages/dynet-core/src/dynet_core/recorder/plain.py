@@ -20,6 +20,7 @@ import numpy as np
 
 from dynet_kernels.recorder.words import ANY_GRAPH, NO_NODE
 
+from ..keyword_hints import other_keywords
 from .keywords import with_keywords
 from .plain_records import THREAD, Keyed, new_key
 from .plain_records import Records as Records
@@ -188,8 +189,13 @@ def describe(record: Any, documented: Callable, around: Callable | None = None) 
 
 
 def with_templates(op: Callable, learn: Callable) -> Callable:
-    """Return the op itself. Only the compiled recorder has templates, copies of what earlier calls have recorded."""
-    return op
+    """Return the op, with the other names of its arguments if it has any.
+
+    Only the compiled recorder has templates, copies of what earlier calls have recorded.
+    """
+    if hasattr(op, "enter") or not other_keywords(op):
+        return op
+    return functools.update_wrapper(with_keywords(op, op), op)
 
 
 def key(*arguments) -> None:

@@ -11,6 +11,7 @@ from dynet_kernels import formula as f
 
 from ..axes import BATCH, DIMENSIONS, ELEMENTS, ONE_DIMENSION, Along
 from ..kinds import columnwise
+from ..operands import checked_count
 from .columns import sum_elems
 
 
@@ -49,6 +50,7 @@ def sum_dim(x: Expression, d: Dims = (0,), b: bool = False, n: Index = 0) -> Exp
     >>> sum_dim(x, [0]).value(), sum_dim(x, [1]).value(), sum_dim(x, [0, 1]).value()
     ([4.0, 6.0], [3.0, 7.0], 10.0)
     """
+    checked_count("sum_dim", "n", n, 0)
     return total.dimensions("sum_dim", x, d, b)
 
 

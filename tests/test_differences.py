@@ -208,7 +208,7 @@ ROWS = {
         "tests/parity/test_parity_shapes: a_difference_is_listed_and_is_one"
     ),
     "dimensions where operands differ in trailing 1s": "tests/parity/test_parity_shapes: calls_agree",
-    "Adam, Amsgrad, momentum, RMSProp, Adadelta: a row that is looked up before the loss, which does not depend on it": (  # noqa: E501
+    "trainers that keep averages: a row that is looked up before the loss, which does not depend on it": (
         "tests/test_rows_without_gradients: rows_outside_the_loss_do_not_change"
     ),
     "gradients of parameters with `set_updated(False)` after `backward(full=True)`": (

@@ -16,7 +16,16 @@ from dynet_optim.registry import TRAINERS
 from dynet_rnn import _RNNBuilder
 from dynet_rnn.registry import BUILDERS
 
-PARTS = {"column_log_softmax", "column_logsumexp", "column_max", "column_min", "column_softmax", "larger", *CELLS}
+PARTS = {
+    "column_log_softmax",
+    "column_logsumexp",
+    "column_max",
+    "column_min",
+    "column_softmax",
+    "larger",
+    "masked",
+    *CELLS,
+}
 """Ops that only other ops call."""
 BASES = {"Variational", "Vertical", "LSTMBuilder"}
 """Builders without a cell of their own; `LSTMBuilder` makes one of the others."""

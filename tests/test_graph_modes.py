@@ -116,7 +116,7 @@ def test_only_inputs_can_be_set(model):
     x = dy.inputVector([1, 2])
     y = dy.tanh(x)
     for computed in (y, W, dy.parameter(W, update=False)):
-        with pytest.raises(dy.ArgumentError, match=r"^set: expected an input, got an expression of \(2,\)"):
+        with pytest.raises(dy.ArgumentError, match=r"^set: expected an input or a lookup, got an expression of \(2,\)"):
             computed.set([3, 4])
     assert (x.value(), W.value()) == ([1, 2], [1, 1])
 

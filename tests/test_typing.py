@@ -23,8 +23,8 @@ TO_DO = "Use it as programs do, in a file of tests/typing: " + ", ".join(
 INTERNAL = {
     "ComputationGraph": {
         "address", "check_thread", "ended", "engine", "forget_values", "gradients", "holds",
-        "input_index", "invalidate", "node", "node_count", "number", "outdated", "records", "replace_input", "start_of",
-        "values", "watch",
+        "index_up_to", "input_index", "invalidate", "node", "node_count", "number", "outdated", "records",
+        "replace_input", "start_of", "values", "watch",
     },
     "RNNState": {"is_plain", "made", "of", "operands", "pinned", "read", "start", "vectors", "with_vectors"},
     "VanillaLSTMBuilder": {"advance"},

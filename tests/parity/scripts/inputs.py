@@ -22,6 +22,13 @@ SETTABLE = {
     "vecInput, set": lambda: (dy.vecInput(3), [1.0, 2.5, -3.0]),
     "scalarInput, set": lambda: (dy.scalarInput(0.5), 2.0),
 }
+LOOKUPS_SET = {
+    "lookup, set": (lambda table: dy.lookup(table, 2), 0),
+    "lookup without update, set": (lambda table: dy.lookup(table, 2, False), 1),
+    "table[i], set": (lambda table: table[0], 4),
+    "lookup_batch, set": (lambda table: dy.lookup_batch(table, [3, 0]), [4, 4]),
+    "lookup_batch without update, set": (lambda table: dy.lookup_batch(table, [3, 0], False), [1, 2]),
+}
 LOOKUPS = {
     "lookup": lambda table: dy.lookup(table, 2),
     "lookup by default": lambda table: dy.lookup(table),
@@ -63,6 +70,23 @@ def looked_up(lookup, dims):
     return {**found, "gradient": np.asarray(table.grad_as_array(), dtype=float).tolist()}
 
 
+def looked_up_anew(lookup, others):
+    """What comes from a table before and after `set`, the gradients of both, and the table after two updates."""
+    model = dy.ParameterCollection()
+    table, weights = model.lookup_parameters_from_numpy(numbers((5, 3), 3)), model.parameters_from_numpy(numbers(3, 4))
+    trainer = dy.SimpleSGDTrainer(model, 0.1)
+    x, found = lookup(table), {}
+    loss = dy.sum_batches(dy.squared_norm(dy.cmult(x, weights) + weights))
+    for when in ("before", "after"):
+        found[when] = [listed(x), loss.value()]
+        loss.backward()
+        found[f"gradient {when}"] = np.asarray(table.grad_as_array(), dtype=float).ravel().tolist()
+        trainer.update()
+        found[f"updated {when}"] = np.asarray(table.as_array(), dtype=float).ravel().tolist()
+        x.set(others)
+    return found
+
+
 def constant_parameter():
     """A parameter used with and without a gradient."""
     parameter = dy.ParameterCollection().parameters_from_numpy(numbers((2, 3), 5))
@@ -101,6 +125,9 @@ def main():
         before = listed(y)
         x.set(values)
         results[name] = {"before": before, "after": np.asarray(y.npvalue(recalculate=True), dtype=float).tolist()}
+    for name, (lookup, others) in LOOKUPS_SET.items():
+        dy.renew_cg()
+        results[name] = looked_up_anew(lookup, others)
     for name, lookup in LOOKUPS.items():
         for dims in ((1,), (3,), (2, 3)):
             results[f"{name}, {dims}"] = looked_up(lookup, dims)

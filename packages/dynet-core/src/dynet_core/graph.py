@@ -27,7 +27,7 @@ from .errors import ArgumentTypeError, DynetWarning, GradientError, StaleExpress
 from .expression import GRAPH_OF_NODE, Expression, Operations, has_no_node
 from .gradients_of_parts import PARTS, differentiate_apart
 from .memory import Block, floats_at
-from .nodes import InputIndex, nodes_of
+from .nodes import InputIndex
 from .outdated import Outdated
 from .recorder import ANY_GRAPH, NO_NODE
 from .watch import Watch
@@ -273,20 +273,13 @@ class Graph:
         self.records.write(start, values)
 
     def start_of(self, place: int) -> int | None:
-        """Return where the values of input node `place` start in the input buffer. Return None for other nodes.
+        """Return where the values of input node `place` start in the input buffer. Return None for other nodes."""
+        return self.index_up_to(place).starts.get(place)
 
-        The index from nodes to positions is built here and not while recording, because few programs need it.
-        """
-        index, version = self.input_index, self.records.version
-        if index.version != version:
-            index = InputIndex(version)
-        if place not in index.starts and index.records < self.records.length:
-            starts, (length, nodes, _) = dict(index.starts), self.records.ends()
-            for node in nodes_of(self.records, index.records, length, index.nodes):
-                if node.is_input:
-                    starts[node.all[0]] = node.attributes[0]
-            index = self.input_index = InputIndex(version, length, nodes, starts)
-        return index.starts.get(place)
+    def index_up_to(self, place: int) -> InputIndex:
+        """Return an index of the nodes that `set` can change, which has node `place` if it is one of them."""
+        index = self.input_index = self.input_index.up_to(self.records, place)
+        return index
 
 
 class Owner:

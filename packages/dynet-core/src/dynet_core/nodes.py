@@ -17,6 +17,8 @@ from .encode import TABLE
 from .recorder import Records
 from .signature import SIGNATURES
 
+LOOKUPS: set[int] = set()
+"""The numbers of the signatures of lookups, which `parameter.lookup` adds. Their attributes are numbers of rows."""
 KINDS = {at.ALIAS: "part", at.APART: "part", at.INPUT: "input"}
 
 
@@ -48,6 +50,8 @@ class Node:
         dim: the shape of the nodes in `places`.
         operands: for each operand, the number of its node, or -1 minus the row of a parameter in PARAMETER_ROWS.
         attributes: the other integers of the record, such as positions of input values.
+        start: the index of the first of these among the integers of the graph.
+        signature: the number of the signature.
         is_input: whether the user's program gives the value, so that nothing is computed.
     """
 
@@ -57,6 +61,8 @@ class Node:
     dim: Dim
     operands: tuple[int, ...]
     attributes: tuple[int, ...]
+    start: int
+    signature: int
     is_input: bool
 
 
@@ -84,6 +90,8 @@ def nodes_of(recorded: Records, begin: int = 0, end: int | None = None, number: 
             signature.dim,
             tuple(records[first:after]),
             tuple(records[after:following]),
+            begin + after,
+            head,
             kind == at.INPUT,
         )
         place, number = following, every.stop
@@ -98,21 +106,44 @@ def node_at(recorded: Records, place: int) -> Node | None:
 
 
 class InputIndex:
-    """An index of a graph's input nodes: where the values of each one start in the graph's buffer of input values.
+    """An index of the nodes that `set` can change: a graph's inputs, and its lookups of rows of tables.
 
     Args:
         version: the version of the graph for which the index is valid.
         records: how many integers of the graph's records have been searched for inputs so far.
         nodes: how many nodes these records have.
-        starts: the number of each input node -> the position of its first value.
+        starts: the number of each input node -> the position of its first value in the graph's buffer of input values.
+        lookups: the number of each lookup -> the node, as it was when it was found; its attributes may have changed.
     """
 
-    __slots__ = ("nodes", "records", "starts", "version")
+    __slots__ = ("lookups", "nodes", "records", "starts", "version")
 
+    lookups: dict[int, Node]
     nodes: int
     records: int
     starts: dict[int, int]
     version: int
 
-    def __init__(self, version: int, records: int = 0, nodes: int = 0, starts: dict[int, int] | None = None):
-        self.version, self.records, self.nodes, self.starts = version, records, nodes, starts or {}
+    def __init__(self, version: int, records: int = 0, nodes: int = 0):
+        self.version, self.records, self.nodes = version, records, nodes
+        self.starts, self.lookups = {}, {}
+
+    def up_to(self, recorded: Records, place: int) -> InputIndex:
+        """Return an index for the present version of a graph that has node `place`, if the graph has it.
+
+        It is this one, or one of all nodes. It is built here and not while recording, because few programs need it.
+        """
+        version = recorded.version
+        index = self if self.version == version else InputIndex(version)
+        if place < index.nodes:
+            return index
+        length, nodes, _ = recorded.ends()
+        longer = InputIndex(version, length, nodes)
+        longer.starts.update(index.starts)
+        longer.lookups.update(index.lookups)
+        for node in nodes_of(recorded, index.records, length, index.nodes):
+            if node.is_input:
+                longer.starts[node.all[0]] = node.attributes[0]
+            elif node.signature in LOOKUPS:
+                longer.lookups[node.all[0]] = node
+        return longer

@@ -61,7 +61,7 @@ class Rows:
             width: for a lookup parameter, the number of floats in one of its rows.
             rows: for a lookup parameter, how many rows it has.
 
-        `touched`, `width` and `rows` are 0 for other parameters.
+        `touched`, `width` and `rows` are 0 for other parameters. A row for uses without a gradient has `rows` only.
         """
         next_generation()
         with self.lock:

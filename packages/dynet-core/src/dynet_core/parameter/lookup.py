@@ -14,17 +14,22 @@ from typing import Any
 
 import numpy as np
 
+from dynet_kernels import layout as at
+
 from ..annotations import Array, Index, Numbers
 from ..checks import checked_array, checked_flag, checked_indices, real_array, whole
 from ..dim import Dim
-from ..errors import OutOfRangeError, ShapeError
+from ..errors import OutOfRangeError, ShapeError, StaleExpressionError
 from ..expression import Expression
-from ..graph import current
-from ..pinned_graph import pinned
+from ..graph import current, is_gone
+from ..nodes import LOOKUPS
+from ..parameter_rows import PARAMETER_ROWS
+from ..pinned_graph import PinnedGraph, pinned
 from ..record import graph_of
 from ..recorder import become, describe, function
-from ..signature import Signature, View, alias, copy_step
+from ..signature import SIGNATURES, Signature, View, alias, copy_step
 from ..types import Collection
+from ..wording import counted
 from .base import Constant, Shape, Trained, checked_values
 from .storage import Storage
 
@@ -37,7 +42,9 @@ def _row_signature(table: Dim) -> Signature:
         table: the Dim (shape) of the whole table.
     """
     row = Dim.of(table.dims[:-1])
-    return alias(row, name="lookup", scale=row.size)
+    signature = alias(row, name="lookup", scale=row.size)
+    LOOKUPS.add(signature.at)
+    return signature
 
 
 @functools.cache
@@ -49,7 +56,7 @@ def _batch_signature(table: Dim, count: int) -> Signature:
         count: the number of rows, which is the node's batch size.
     """
     row = Dim.of(table.dims[:-1])
-    return Signature(
+    signature = Signature(
         Dim.of(row.dims, count),
         name="lookup_batch",
         operands=1,
@@ -59,6 +66,47 @@ def _batch_signature(table: Dim, count: int) -> Signature:
         forward=[copy_step("copy", 0, 2, row.size)],
         backward=[copy_step("accumulate", 3, 1, row.size, gradient_of=0)],
     )
+    LOOKUPS.add(signature.at)
+    return signature
+
+
+def set_rows(graph: PinnedGraph, place: int, rows: Index | Iterable[Index]) -> bool:
+    """Let node `place` of a graph be of other rows of its table, if it is a lookup. Return whether it is.
+
+    All values are forgotten if the old rows were used. A signal handler may compute them again at any line here. So
+    `rewrite` writes the rows only where the lookup has no value at that moment; then no value is of other rows.
+
+    Args:
+        rows: the number of a row; for a lookup of several rows, as many as it has.
+
+    Raises:
+        ShapeError: there are more rows or fewer.
+        OutOfRangeError: the table has no such row.
+    """
+    lookup, records = graph.graph.index_up_to(place).lookups.get(place), graph.graph.records
+    if lookup is None:
+        return False
+    row = -1 - lookup.operands[0]
+    name, size = PARAMETER_ROWS.names[row], PARAMETER_ROWS.rows[row][at.PARAMETER.rows]
+    if SIGNATURES[lookup.signature].kind == at.ALIAS:
+        indices = [_in_range("set", whole("set", "an index", rows), size, name)]
+    else:
+        indices = [*checked_indices("set", rows, size, name)]
+        if len(indices) != len(lookup.attributes):
+            raise ShapeError(f"set: {counted(len(indices), 'row')} for a lookup of {len(lookup.attributes)}")
+    while not records.rewrite(graph.version, lookup.start, indices):
+        if records.version != graph.version:
+            raise StaleExpressionError(is_gone(graph.version))
+        if records.computed[0] > lookup.start:
+            graph.graph.invalidate()
+    return True
+
+
+def _in_range(name: str, index: int, rows: int, table: str) -> int:
+    """Return `index`. The function `name` raises OutOfRangeError if the table of this name has no such row."""
+    if not 0 <= index < rows:
+        raise OutOfRangeError(f"{name}: row {index} is out of range for {table}, which has {rows} rows")
+    return index
 
 
 class LookupParameters(Trained):
@@ -129,8 +177,7 @@ class LookupParameters(Trained):
             functions: the recording functions to which the table is made known.
         """
         graph = pinned()
-        if not 0 <= index < self.rows:
-            raise OutOfRangeError(f"lookup: row {index} is out of range for {self._name}, which has {self.rows} rows")
+        _in_range("lookup", index, self.rows, self._name)
         signature = _row_signature(self.type)
         for record in functions:
             record.enter((operand.type,), signature.at, signature.dim, self.rows)

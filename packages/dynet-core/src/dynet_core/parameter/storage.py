@@ -134,7 +134,7 @@ class Storage:
         """
         if self._fixed is None:
             self._fixed = self.identity.row(
-                value=self.values.address, gradient=self._lost(), needs=False, name=self.name
+                value=self.values.address, gradient=self._lost(), needs=False, name=self.name, rows=self.rows
             )
         return self._fixed
 

@@ -273,6 +273,27 @@ class Records:
         """Return a copy of the records' integers `begin` to `end` - 1. If `end` is None, copy all from `begin` on."""
         return self._integers()[begin:end]
 
+    def rewrite(self, version: int, start: int, numbers: Sequence[int]) -> bool:
+        """Overwrite integers of a record from integer `start` on, if this record has not been computed.
+
+        Args:
+            version: the version that the graph should have.
+            start: the index of the first of these integers among those of all records.
+            numbers: the new integers.
+
+        Returns:
+            Whether they are written. They are not if the graph has another version, or if the record has been computed.
+        """
+        contents = self._contents
+        if contents.version != version:
+            return False
+        records = contents.records
+        place, items = records.count_up_to(start), records.items
+        (integers, *sizes), first = items[place], start - records.totals(place)[0]
+        new = ((*integers[:first], *numbers, *integers[first + len(numbers) :]), *sizes)
+        if self._contents is contents and contents.computed[0] <= start: items[place] = new  # fmt: skip  # noqa: E701  # no handler can run here
+        return items[place] is new
+
     def floats(self, start: int, count: int) -> np.ndarray:
         """Return a copy of `count` input values from `start` on."""
         return self._all_floats()[start : start + count]

@@ -97,6 +97,7 @@ def _from_to(first: str, last: str) -> slice:
 
 
 _VERSION, _LENGTH, _NODES, _INPUTS_LENGTH = map(words.GRAPH.index, ("version", "length", "nodes", "inputs_length"))
+_RECORDS, _DONE = words.GRAPH.index("records"), words.GRAPH.index("done")
 _PREPARED, _CHANGES = words.GRAPH.index("prepared"), words.GRAPH.index("changes")
 _ENDS = _from_to("length", "inputs_length")
 _COMPUTED, _DIFFERENTIATED = _from_to("done", "inputs_done"), _from_to("differentiated", "differentiated_fully")
@@ -341,6 +342,25 @@ class Records:
         """Return a copy of the records' integers `begin` to `end` - 1. If `end` is None, copy all from `begin` on."""
         count = (self.length if end is None else end) - begin
         return (c_int64 * count).from_address(self.address() + 8 * begin)[:] if count else []
+
+    def rewrite(self, version: int, start: int, numbers: Sequence[int]) -> bool:
+        """Overwrite integers of a record from integer `start` on, if this record has not been computed.
+
+        Args:
+            version: the version that the graph should have.
+            start: the index of the first of these integers among those of all records.
+            numbers: the new integers.
+
+        Returns:
+            Whether they are written. They are not if the graph has another version, if the record has been computed, or
+            if a signal handler has just had the buffer of records replaced.
+        """
+        view, every, address, written = self._view, slice(0, len(numbers)), self.address(), False
+        old = (c_int64 * len(numbers)).from_address(address + 8 * start)
+        # No handler can run on this line: it calls no function. Then a larger buffer, a new graph or a pass cannot come
+        # between the check and the store.
+        if view[_VERSION] == version and view[_RECORDS] == address and view[_DONE] <= start: old[every] = numbers; written = True  # fmt: skip  # noqa: E501, E701, E702
+        return written
 
     def floats(self, start: int, count: int) -> np.ndarray:
         """Return a view of `count` input values from `start` on, valid until the next one is appended."""

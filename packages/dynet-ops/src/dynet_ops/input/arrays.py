@@ -26,6 +26,7 @@ from dynet_core.graph import graph_of_node
 from dynet_core.op import Function, Sample, register
 from dynet_core.parameter import const_parameter as const_parameter
 from dynet_core.parameter import parameter as parameter
+from dynet_core.parameter.lookup import set_rows
 from dynet_core.pinned_graph import pinned
 from dynet_core.recorder import ANY_GRAPH, describe, function
 from dynet_core.signature import Signature
@@ -35,14 +36,18 @@ from dynet_kernels.layout import INPUT
 def set_values(x: Expression, values) -> None:
     """Replace the values of the input x by a number, a list or an array of the same size. Users call it as `x.set`.
 
+    If x is a row of a lookup table, as `E[i]`, `lookup` and `lookup_batch` give it, it becomes the row of another
+    index, and a batch of rows that of as many others. Gradients then go to these rows.
+
     All values that the graph has computed are computed again when they are next needed. Dropout and noise then draw new
     random numbers.
 
     Raises:
-        ArgumentError: the expression is not an input.
+        ArgumentError: the expression is neither an input nor a lookup.
         ShapeError: the number of values differs from the size of the input, or an array of several dimensions differs
-            from it in shape.
-        StaleExpressionError: `renew_cg` has started a new graph, or `cg_revert` has removed the input.
+            from it in shape; or the number of indices differs from that of the lookup.
+        OutOfRangeError: the table has no row of this index.
+        StaleExpressionError: `renew_cg` has started a new graph, or `cg_revert` has removed x.
 
     >>> x = scalarInput(1.0)
     >>> y = x * 2
@@ -51,18 +56,26 @@ def set_values(x: Expression, values) -> None:
     >>> x.set(3.0)
     >>> y.value()
     6.0
+    >>> E = dy.Model().lookup_parameters_from_numpy([[1, 2], [3, 4]])
+    >>> row = E[0]
+    >>> row.set(1)
+    >>> row.value()
+    [3.0, 4.0]
     """
-    dim, array = x.type, real_array("set", values)
+    dim = x.type
     try:
-        graph = graph_of_node(x)
+        pinned_graph, graph = pinned(), graph_of_node(x)
+        if x.version != ANY_GRAPH and set_rows(pinned_graph, x.at, values):
+            return
+        array, graph = real_array("set", values), graph_of_node(x)  # methods of the values may have called `renew_cg`
         if x.version == ANY_GRAPH or graph.start_of(x.at) is None:
-            raise ArgumentError(f"set: expected an input, got an expression of {dim!r} that is computed")
+            raise ArgumentError(f"set: expected an input or a lookup, got an expression of {dim!r} that is computed")
         if array.size != dim.total or (array.ndim > 1 and array.shape != dim.shape and not is_column(array)):
             raise ShapeError(f"set: values of shape {array.shape} for an input of {dim!r}")
         graph.replace_input(x.at, array)
         Expression.set.enter((dim,), input_signature(dim).at, dim, dim.total)  # type: ignore[attr-defined]
     except StaleExpressionError as error:
-        raise StaleExpressionError(f"set: input {dim!r}: {error}") from None
+        raise StaleExpressionError(f"set: expression {dim!r}: {error}") from None
 
 
 Expression.set = describe(function("set", set_values), set_values)  # type: ignore[assignment]

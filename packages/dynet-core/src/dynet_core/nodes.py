@@ -141,9 +141,14 @@ class InputIndex:
         longer = InputIndex(version, length, nodes)
         longer.starts.update(index.starts)
         longer.lookups.update(index.lookups)
-        for node in nodes_of(recorded, index.records, length, index.nodes):
-            if node.is_input:
-                longer.starts[node.all[0]] = node.attributes[0]
-            elif node.signature in LOOKUPS:
-                longer.lookups[node.all[0]] = node
+        try:
+            for node in nodes_of(recorded, index.records, length, index.nodes):
+                if node.is_input:
+                    longer.starts[node.all[0]] = node.attributes[0]
+                elif node.signature in LOOKUPS:
+                    longer.lookups[node.all[0]] = node
+        except (KeyError, IndexError):  # a signal handler has called `renew_cg`, so these were no records any more
+            if recorded.version == version:
+                raise
+            return InputIndex(version)
         return longer

@@ -3,6 +3,7 @@
 import signal
 import sys
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -292,10 +293,11 @@ class Renewing:
 
 
 def test_an_index_that_begins_a_graph(E):
-    for given in (Renewing(), [0, Renewing()]):
+    values: list[Any] = [Renewing(), [0, Renewing()]]
+    for given in values:
         dy.renew_cg()
         dy.inputVector([9, 9])
-        row = E[0] if isinstance(given, Renewing) else dy.lookup_batch(E, [0, 1])
+        row: Any = E[0] if isinstance(given, Renewing) else dy.lookup_batch(E, [0, 1])
         with pytest.raises(dy.StaleExpressionError, match="^set: .*renew_cg has replaced"):
             row.set(given)
         assert E[1].value() == [2, 3]

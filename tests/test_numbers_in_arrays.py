@@ -93,3 +93,12 @@ def test_strides_are_any_list(kind):
     assert (dy.strided_select(x, kind([2, 1]), kind([1, 0]), kind([4, 2])).npvalue() == expected).all()
     filters = dy.ones((2, 2, 1, 1))
     assert (dy.conv2d(x, filters, kind([2, 1])).npvalue() == dy.conv2d(x, filters, [2, 1]).npvalue()).all()
+
+
+@pytest.mark.parametrize("value", [np.array([1j]), np.ma.array([3.0], mask=[True])])
+def test_complex_and_masked_numbers_are_no_numbers(value):
+    p = dy.ParameterCollection().add_parameters(2, init=1)
+    for call in (lambda: p.scale(value), lambda: dy.dropout(p, value)):
+        with pytest.raises(dy.ArgumentTypeError):
+            call()
+    assert p.as_array().tolist() == [1, 1]

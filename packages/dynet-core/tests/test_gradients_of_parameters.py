@@ -74,17 +74,77 @@ def test_another_pass_of_the_same_graph(model):
     np.testing.assert_allclose(w.grad_as_array(), [2 + 6, 4 + 6])
 
 
-def test_without_a_pass_it_is_the_sum(model):
+def test_in_a_graph_that_does_not_use_it_it_is_the_sum(model):
     parameters, w, table = model
     np.testing.assert_array_equal(w.gradient(), [0, 0])
     loss_of(w, table, 0).backward()
     loss_of(w, table, 0).backward()
     dy.renew_cg()
     np.testing.assert_array_equal(w.gradient(), [4, 8])
-    dy.sum_elems(w).value()
-    np.testing.assert_array_equal(w.gradient(), [4, 8])
     w.scale_gradient(0)
     np.testing.assert_array_equal(w.gradient(), [0, 0])
+
+
+def no_pass(w):
+    loss_of(w, w.collection.lookup_parameters_list()[0], 0).value()
+
+
+def set_input(w):
+    x = dy.inputVector([1.0, 2.0])
+    dy.dot_product(w, x).backward()
+    x.set([5, 5])
+
+
+def recalculated(w):
+    loss = dy.sum_elems(w)
+    loss.backward()
+    loss.value(recalculate=True)
+
+
+def reverted(w):
+    dy.sum_elems(w).backward()
+    dy.cg_checkpoint()
+    dy.sum_elems(w * 2.0).backward()
+    dy.cg_revert()
+
+
+@pytest.mark.parametrize("program", [no_pass, set_input, recalculated, reverted], ids=lambda program: program.__name__)
+def test_without_a_pass_there_is_none(model, program):
+    parameters, w, table = model
+    dy.sum_elems(w).backward()
+    dy.renew_cg()
+    program(w)
+    before = w.grad_as_array()
+    with pytest.raises(GradientError, match="backward.. has not been called on this graph, or not since its values"):
+        w.gradient()
+    np.testing.assert_array_equal(w.grad_as_array(), before)
+
+
+def test_a_parameter_that_was_frozen_in_between(model):
+    parameters, w, table = model
+    loss_of(w, table, 0).backward()
+    w.set_updated(False)
+    np.testing.assert_array_equal(table.gradient()[:, 0], [2, 8])
+    np.testing.assert_array_equal(w.gradient(), [0, 0])
+    w.set_updated(True)
+    with pytest.raises(GradientError, match="trained again"):
+        w.gradient()
+
+
+def test_losses_with_and_without_lookups_by_turns(model):
+    """A plan with lookups is not kept, and takes the place of the one that was."""
+    parameters, w, table = model
+    for turn in (1, 0, 1, 1, 0):
+        dy.renew_cg()
+        x, row = dy.inputVector([7, 11]), table[1]
+        losses = [dy.dot_product(w, row), dy.dot_product(w, x)]
+        values = [loss.value() for loss in losses]
+        assert values == [3, 29]
+        for parameter in (w, table):
+            parameter.scale_gradient(0)
+        losses[turn].backward()
+        np.testing.assert_array_equal(w.grad_as_array(), [7, 11] if turn else [1, 1])
+        np.testing.assert_array_equal(table.grad_as_array()[1], [0, 0] if turn else [1, 2])
 
 
 def test_gradients_that_were_set_to_zero_are_there_for_the_graph(model):

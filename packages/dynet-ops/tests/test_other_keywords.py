@@ -34,3 +34,18 @@ def test_x_is_the_count_where_the_rate_is_given_otherwise():
 def test_sum_dim_takes_n_and_ignores_it():
     x = ops.inputTensor([[1, 2], [3, 4]])
     assert ops.sum_dim(x, [0], False, 3).value() == ops.sum_dim(x, [0], n=2).value() == [4.0, 6.0]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x: ops.pickrange(x, s=1), "pickrange(): missing a required argument: 'u'"),
+        (lambda x: ops.pickrange(x, s=1, v=1, u=2), "pickrange(): 's' is another name of 'v': give one of them"),
+        (lambda x: ops.pickrange(x, 1, s=3), "pickrange(): multiple values for argument 'v'"),
+        (lambda x: ops.poisson_loss(x, x=2, y=2), "poisson_loss(): 'x' is another name of 'y': give one of them"),
+    ],
+)
+def test_other_names_that_do_not_fit(call, message):
+    with pytest.raises(TypeError) as caught:
+        call(ops.inputVector([1.0, 2.0, 3.0]))
+    assert str(caught.value) == message

@@ -63,12 +63,12 @@ def test_pruned_weights_have_no_part_and_no_gradient(builder):
 @pytest.mark.parametrize("share", [-0.1, 1.5, float("nan"), float("inf")])
 def test_no_share(builder, share):
     _, before = weights_and_masks(builder)
-    with pytest.raises(ArgumentError, match=r"set_sparsity: .*\[0, 1\]"):
+    with pytest.raises(ArgumentError, match=r"set_sparsity: (.*\[0, 1\]|expected a finite number)"):
         builder.set_sparsity(share)
     assert (weights_and_masks(builder)[1] == before).all()
 
 
-@pytest.mark.parametrize("share", [None, "0.5", [0.5], True, 0.5j])
+@pytest.mark.parametrize("share", [None, "0.5", [0.5], 0.5j])
 def test_no_number(builder, share):
     with pytest.raises(ArgumentTypeError, match="set_sparsity"):
         builder.set_sparsity(share)

@@ -25,7 +25,8 @@ def single(value: Any) -> Any:
 
     `np.where` and `npvalue()` may return a number in this form. Everything that takes a number takes it.
     """
-    return value.ravel()[0] if isinstance(value, np.ndarray) and value.size == 1 else value
+    is_one = isinstance(value, np.ndarray) and value.size == 1
+    return value.ravel()[0] if is_one and value.dtype.kind != "c" and not np.ma.is_masked(value) else value
 
 
 def as_list(values: Any) -> Any:
@@ -151,7 +152,7 @@ def checked_number(name: str, value) -> float:
     """
     try:
         number = single(value)
-        if isinstance(number, (str, bytes)):
+        if isinstance(number, (str, bytes, np.ndarray)):
             raise TypeError
         number = float(number)
     except (TypeError, ValueError, OverflowError):

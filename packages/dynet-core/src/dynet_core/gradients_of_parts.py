@@ -105,7 +105,12 @@ class Shares:
             raise GradientError("gradient: a parameter is trained again since backward(): ask for the gradient before")
         if not fully:
             records.note_differentiated(version, loss, PARTS)
-        self.key = version, loss, passes()
+        self.key = key_of(graph)
+
+
+def key_of(graph: Graph) -> tuple[int, ...]:
+    """Return numbers that change when a backward pass runs, or when a parameter is made, frozen or unfrozen."""
+    return graph.records.version, graph.records.differentiated[0], passes(), PARAMETER_ROWS.version
 
 
 _known = threading.local()  # `_known.shares` is the newest `Shares` of the calling thread
@@ -114,8 +119,8 @@ _known = threading.local()  # `_known.shares` is the newest `Shares` of the call
 def added_by_last_pass(graph: Graph, parameter: Parameter, parameters: Sequence[Parameter]) -> Array | None:
     """Return what the last backward pass of a graph has added to the gradient of a parameter, as a flat array.
 
-    Return None if there has been no such pass, or if the graph does not use the parameter. The first call after a pass
-    computes the gradients of all `parameters`, which takes longer than a backward pass.
+    Return None if the graph does not use the parameter. The first call after a pass computes the gradients of all
+    `parameters`, which takes longer than a backward pass.
 
     Args:
         graph: the graph of the calling thread.
@@ -123,12 +128,17 @@ def added_by_last_pass(graph: Graph, parameter: Parameter, parameters: Sequence[
         parameters: this parameter and others for which the same will probably be asked.
 
     Raises:
-        GradientError: parameters have changed since the pass.
+        GradientError: there has been no such pass, or parameters have changed since it.
     """
-    loss, _ = graph.records.differentiated
-    if loss < 0 or graph.engine.changing or not graph.outdated.uses(parameter.identity):
+    if not graph.outdated.uses(parameter.identity):
         return None
+    loss, _ = graph.records.differentiated
+    if loss < 0 or graph.engine.changing:
+        raise GradientError(
+            "gradient: backward() has not been called on this graph, or not since its values changed: grad_as_array() "
+            "has what backward passes have added up since the last update"
+        )
     shares: Shares | None = getattr(_known, "shares", None)
-    if shares is None or shares.key != (graph.records.version, loss, passes()) or parameter.row not in shares.blocks:
+    if shares is None or shares.key != key_of(graph) or parameter.row not in shares.blocks:
         shares = _known.shares = Shares(graph, parameters)
     return shares.blocks[parameter.row].array

@@ -121,7 +121,7 @@ def method(**others: str) -> Callable[[AnyFunction], AnyFunction]:
                 return function(self, *arguments, **named)
             except TypeError:
                 name = f"{type(self).__name__}.{function.__name__}"
-                if problem := misfit(name, signature, (self, *arguments), named):
+                if problem := misfit(name, signature, (self, *arguments), named, others):
                     raise TypeError(problem) from None
                 raise
 
@@ -130,13 +130,35 @@ def method(**others: str) -> Callable[[AnyFunction], AnyFunction]:
     return decorate
 
 
-def misfit(name: str, signature: inspect.Signature, arguments: Sequence, named: Mapping[str, Any]) -> str:
-    """Return the error message for a call whose arguments do not fit the signature of a method; "" if they do."""
+def misfit(
+    name: str,
+    signature: inspect.Signature,
+    arguments: Sequence,
+    named: Mapping[str, Any],
+    others: Mapping[str, str] | None = None,
+) -> str:
+    """Return the error message for a call whose arguments do not fit the signature of a function; "" if they do.
+
+    Args:
+        name: the function, as the message names it.
+        others: other names of the arguments, with their usual names.
+    """
+    others = others or {}
     try:
         signature.bind(*arguments, **named)
+        return ""
     except TypeError as problem:
-        return unknown_keyword(name, named, list(signature.parameters)[1:]) or f"{name}(): {problem}"
-    return ""
+        text = str(problem)
+    known = [parameter for parameter in signature.parameters if parameter != "self"]
+    if unknown := unknown_keyword(name, [other for other in named if other not in others], known):
+        return unknown
+    if twice := next((other for other in named if others.get(other) in named), ""):
+        return f"{name}(): {twice!r} is another name of {others[twice]!r}: give one of them"
+    try:
+        signature.bind(*arguments, **{others.get(other, other): value for other, value in named.items()})
+    except TypeError as problem:
+        text = str(problem)
+    return f"{name}(): {text}"
 
 
 def give_keyword_hints(cls: type, uses: Mapping[str, str] | None = None) -> None:
@@ -159,7 +181,8 @@ def give_keyword_hints(cls: type, uses: Mapping[str, str] | None = None) -> None
         try:
             init(self, *arguments, **named)
         except TypeError:
-            if problem := misfit(type(self).__name__, signature, (self, *arguments), named):
+            name = type(self).__name__ if type(self).__init__ is checked else f"{cls.__name__}.__init__"
+            if problem := misfit(name, signature, (self, *arguments), named):
                 raise TypeError(problem) from None
             raise
 

@@ -73,7 +73,7 @@ class Outdated:
         thread: the id of the thread whose graph it is; 0 after this thread has ended.
     """
 
-    __slots__ = ("_groups", "_noted", "_operands", "_read", "_records", "thread")
+    __slots__ = ("_groups", "_noted", "_operands", "_read", "_records", "_rows", "thread")
 
     def __init__(self, records: Records):
         self._records = records
@@ -84,6 +84,7 @@ class Outdated:
         # The operands of each node that has been read so far. `_read` is the graph's version at that time, and how many
         # integers of its records have been read.
         self._operands: list[tuple[int, ...]] = []
+        self._rows: set[int] = set()  # -1 minus the rows of all parameters that have been met among the operands
         self._read = -1, 0
 
     def note_change(self, parameters: Sequence[Changed]) -> None:
@@ -171,17 +172,18 @@ class Outdated:
 
     def uses(self, parameter: Changed) -> bool:
         """Return whether an operand of the graph is this parameter."""
-        rows = {-1 - row for row in parameter.rows}
-        return any(not rows.isdisjoint(operands) for operands in self._operands_of_all())
+        self._operands_of_all()
+        return not self._rows.isdisjoint([-1 - row for row in parameter.rows])
 
     def _operands_of_all(self) -> list[tuple[int, ...]]:
         """Return the operands of each node: numbers of nodes, or -1 minus the row of a parameter."""
         records, version = self._records, self._records.version
         known, end = self._read
         if known != version:
-            self._operands, end = [], 0
+            self._operands, self._rows, end = [], set(), 0
         length = records.length
         for node in nodes_of(records, end, length, len(self._operands)):
+            self._rows.update([operand for operand in node.operands if operand < 0])
             for number in node.all:  # a node of a record may read those before it
                 self._operands.append((number - 1, *node.operands) if number > node.all.start else node.operands)
         self._read = version, length

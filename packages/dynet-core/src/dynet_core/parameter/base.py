@@ -175,11 +175,12 @@ class Trained(Expression):
         """Return the gradient that the last `backward` in the present graph has computed, in the shape of `npvalue()`.
 
         `grad_as_array()` returns the sum of what all passes since the last update have computed. If the graph does not
-        use the parameter, or there was no `backward` since `renew_cg`, this method returns the same. The first call
-        after a pass computes the gradients of all parameters of the collection again, which takes longer than the pass.
+        use the parameter, this method returns the same. The first call after a pass computes the gradients of all
+        parameters of the collection again, which takes longer than the pass.
 
         Raises:
-            GradientError: parameters have changed since `backward`, as by an update.
+            GradientError: there was no `backward` in this graph, or its inputs have been set since then; or parameters
+                of its loss have changed, as by an update, and no gradient has been asked for before.
         """
         graph = getattr(thread, "graph", None)
         flat = graph and added_by_last_pass(graph, self._storage, self._relatives())

@@ -89,7 +89,9 @@ def set_rows(graph: PinnedGraph, place: int, rows: Index | Iterable[Index]) -> b
     row = -1 - lookup.operands[0]
     name, size = PARAMETER_ROWS.names[row], PARAMETER_ROWS.rows[row][at.PARAMETER.rows]
     if SIGNATURES[lookup.signature].kind == at.ALIAS:
-        indices = [_in_range("set", whole("set", "an index", rows), size, name)]
+        indices = [whole("set", "an index", rows)]
+        if not 0 <= indices[0] < size:
+            raise _no_row("set", indices[0], size, name)
     else:
         indices = [*checked_indices("set", rows, size, name)]
         if len(indices) != len(lookup.attributes):
@@ -102,11 +104,9 @@ def set_rows(graph: PinnedGraph, place: int, rows: Index | Iterable[Index]) -> b
     return True
 
 
-def _in_range(name: str, index: int, rows: int, table: str) -> int:
-    """Return `index`. The function `name` raises OutOfRangeError if the table of this name has no such row."""
-    if not 0 <= index < rows:
-        raise OutOfRangeError(f"{name}: row {index} is out of range for {table}, which has {rows} rows")
-    return index
+def _no_row(name: str, index: int, rows: int, table: str) -> OutOfRangeError:
+    """Return the error of the function `name` for a row that the table of this name does not have."""
+    return OutOfRangeError(f"{name}: row {index} is out of range for {table}, which has {rows} rows")
 
 
 class LookupParameters(Trained):
@@ -177,7 +177,8 @@ class LookupParameters(Trained):
             functions: the recording functions to which the table is made known.
         """
         graph = pinned()
-        _in_range("lookup", index, self.rows, self._name)
+        if not 0 <= index < self.rows:
+            raise _no_row("lookup", index, self.rows, self._name)
         signature = _row_signature(self.type)
         for record in functions:
             record.enter((operand.type,), signature.at, signature.dim, self.rows)

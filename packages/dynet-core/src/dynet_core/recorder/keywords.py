@@ -11,7 +11,7 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from ..keyword_hints import other_keywords, unknown_keyword, with_usual_keywords
+from ..keyword_hints import misfit, other_keywords, with_usual_keywords
 
 _is_missing = functools.partial(operator.is_, inspect.Parameter.empty)
 
@@ -69,14 +69,10 @@ def with_keywords(
         if named and (bound := with_usual_keywords(signature, arguments, named, others)):
             arguments, named = bound, {}
         if named or not least <= len(arguments) <= most:
-            try:
-                signature.bind(*arguments, **named)
-            except TypeError as problem:
-                if unknown := unknown_keyword(name, named, names):
-                    raise TypeError(unknown) from None
+            if problem := misfit(name, signature, arguments, named, others):
                 one_by_one = takes_list and len(arguments) > 1 and not isinstance(arguments[0], (list, tuple))
-                hint = f"; the expressions are one list, {name}([...])" if one_by_one else ""
-                raise TypeError(f"{name}(): {problem}{hint}") from None
+                one_by_one = one_by_one and "unexpected keyword" not in problem
+                raise TypeError(problem + f"; the expressions are one list, {name}([...])" * one_by_one)
         begun = None if learner is None else learner.begin(arguments)
         if begun is None:
             return record(*arguments)

@@ -43,11 +43,15 @@ class Group:
 
     __slots__ = ("_changed", "address", "owner", "parameters")
 
+    address: int
+    owner: weakref.ref[object] | None
+    parameters: Sequence[Changed]
+
     def __init__(self, parameters: Sequence[Changed]):
         self.parameters = parameters
         self._changed = np.zeros(1, np.int64)
         self.address = self._changed.ctypes.data
-        self.owner: weakref.ref | None = None
+        self.owner = None
 
     @property
     def changed(self) -> int:
@@ -74,6 +78,8 @@ class Outdated:
     """
 
     __slots__ = ("_groups", "_noted", "_operands", "_read", "_records", "_rows", "thread")
+
+    thread: int
 
     def __init__(self, records: Records):
         self._records = records

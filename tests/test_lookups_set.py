@@ -205,7 +205,7 @@ def test_what_are_no_rows(E, wrong, kind, message):
 def test_what_depends_on_rows_is_computed(E):
     row = E[0]
     for computed in (row * 1.0, row[0], dy.pick(E, 1), E, dy.parameter(E), dy.lookup_batch(E, [0, 1])[0]):
-        with pytest.raises(dy.ArgumentError, match="^set: (expected an input or a lookup|.* is a parameter)"):
+        with pytest.raises(dy.ArgumentError, match="^set: expected an input or a lookup, got"):
             computed.set(1)
     assert (row.value(), E.as_array().tolist()) == (ROWS[0].tolist(), ROWS.tolist())
 

@@ -69,7 +69,9 @@ def set_values(x: Expression, values) -> None:
             return
         array, graph = real_array("set", values), graph_of_node(x)  # methods of the values may have called `renew_cg`
         if x.version == ANY_GRAPH:
-            raise ArgumentError(f"set: {x!r} is a parameter: set_value and init_row change its values")
+            raise ArgumentError(
+                f"set: expected an input or a lookup, got {x!r}: set_value and init_row change its values"
+            )
         if graph.start_of(x.at) is None:
             raise ArgumentError(f"set: expected an input or a lookup, got an expression of {dim!r} that is computed")
         if array.size != dim.total or (array.ndim > 1 and array.shape != dim.shape and not is_column(array)):

@@ -1,6 +1,5 @@
 """`set` of rows of lookup tables: a graph is used again for other rows."""
 
-import signal
 import sys
 import threading
 from typing import Any
@@ -345,7 +344,6 @@ def test_a_handler_that_computes_meanwhile(E, several):
     assert 5 < line < 400
 
 
-@pytest.mark.skipif(not hasattr(signal, "raise_signal"), reason="needs signals")
 def test_an_interrupt_leaves_the_old_rows_or_the_new(E):
     class Interrupt(Exception):
         pass

@@ -73,7 +73,7 @@ class Table:
         steps_at = len(at.SIGNATURE) + len(at.VIEW) * len(views)
         head = dict.fromkeys(at.SIGNATURE, 0)
         head |= {"size": SIZE, "columns": 1, "operands": 1, "passes": 1, "waits_count": at.TO_THE_END}
-        head |= {"view_count": len(views), "part_count": len(parts), "keeps_gradient": 1}
+        head |= {"view_count": len(views), "part_count": len(parts), "keeps_gradient": 1, "determined_by": at.NO_VIEW}
         for direction, steps in zip(at.DIRECTIONS, (forward, backward, deferred)):
             bounds = {"begin": steps_at, "count": len(steps), "lists": at.ALL_LISTS, "first_lists": 0}
             head |= {f"{direction}_{name}": bounds[name] for name in at.STEPS}

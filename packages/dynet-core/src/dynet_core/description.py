@@ -96,6 +96,10 @@ class Description:
             2 * k + 1 its gradient.
         forward, backward: the steps of the forward pass and of the backward pass.
         deferred: steps of the backward pass that run at its end, once for all nodes of the graph.
+        determined_by: the number of the view that alone determines the value. Columns with the same address there have
+            the same value; and all steps of the backward pass add numbers that are proportional to the column's
+            gradient. There is one column for each node or EACH operand, and view 0 is all of it. Equal columns are
+            then computed once. None: this does not hold.
         passes: whether the node passes gradients on to its operands.
         alias_scale, alias_offset: where the value of an ALIAS starts within its operand; see `signature.alias`.
         parts: if not empty, a record is several nodes with these descriptions, which are already in the table.
@@ -131,6 +135,7 @@ class Description:
     forward: Sequence[Step] = ()
     backward: Sequence[Step] = ()
     deferred: Sequence[Step] = ()
+    determined_by: int | None = None
     at: int = -1
 
     @property

@@ -30,9 +30,14 @@ def enter(description: Description) -> int:
     Raises:
         ShapeError: a size or stride does not fit into 64 bits.
     """
-    groups = (
-        [description.forward, description.backward, description.deferred] if description.dim.total else [(), (), ()]
-    )
+    groups: list[Sequence[Step]] = [
+        description.forward,
+        description.backward,
+        description.deferred,
+        _repeated(description),
+    ]
+    if not description.dim.total:
+        groups = [() for _ in groups]
     numbered = [(number, step) for number, group in enumerate(groups) for step in group]
     steps_at = len(at.SIGNATURE) + len(at.VIEW) * len(description.views)
     parts_at = steps_at + len(at.STEP) * len(numbered)
@@ -60,7 +65,9 @@ def enter(description: Description) -> int:
 def _head(description: Description, groups: Sequence[Sequence[Step]], steps_at: int, parts_at: int) -> list[int]:
     bounds = {}
     for direction, group in zip(at.DIRECTIONS, groups):
-        lists, first_lists = _lists(group)
+        # The deferred steps may read the lists that were written for the backward steps (see `plan/repeats.py`).
+        also = groups[2] if direction == "backward" and description.determined_by is not None else ()
+        lists, first_lists = _lists([*group, *also])
         steps = {"begin": steps_at, "count": len(group), "lists": lists, "first_lists": first_lists}
         bounds |= {f"{direction}_{name}": value for name, value in steps.items()}
         steps_at += len(at.STEP) * len(group)
@@ -92,7 +99,23 @@ def _head(description: Description, groups: Sequence[Sequence[Step]], steps_at: 
         view_count=len(description.views),
         **bounds,
         keeps_gradient=int(not any(_changes_own_gradient(step, description.views) for step in backward)),
+        determined_by=at.NO_VIEW if description.determined_by is None else description.determined_by,
+        once_base=0,
+        once_columns=0,
+        once_nodes=0,
+        once_search=0,
     )
+
+
+def _repeated(description: Description) -> Sequence[Step]:
+    """Return the steps with which the planner copies a column, and adds up gradients of columns, that are equal."""
+    if description.determined_by is None:
+        return ()
+    size = description.dim.total if description.size is None else description.size
+    return [
+        Step(kernel, (0, 1, size + description.size_each, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0))
+        for kernel in ("copy", "accumulate")
+    ]
 
 
 def _views(views: Sequence[View]) -> list[int]:

@@ -36,7 +36,7 @@ READY, NO_CODE, NO_HELPERS = at.READY, at.NO_CODE, at.NO_HELPERS
 IntArray: TypeAlias = npt.NDArray[np.int64]
 # The buffers that grow with the records: name -> integers in the buffer per integer of the records.
 _ONE = "records kept_records aliases planned numbers depths by_signature by_depth counters"
-PER_RECORD = {**dict.fromkeys(_ONE.split(), 1), "nodes": len(at.NODE)}
+PER_RECORD = {**dict.fromkeys(_ONE.split(), 1), "buckets": 2, "numbers_of_columns": 2, "nodes": len(at.NODE)}
 KEPT_FLOATS = 1 << 24  # memory for values of up to this size (64 MB) is always kept from one graph to the next
 FORGETTING = 32  # each call of `_fit_memory` lowers `Engine.used`, the memory that recent graphs needed, by 1/32
 ROOMY = 4  # memory is freed if there is more than this many times `Engine.used`
@@ -147,7 +147,7 @@ class Engine:
     def _grow_records(self, size: int) -> None:
         for name, width in PER_RECORD.items():
             self._grow(name, size, width=width)
-        self.room = size
+        self.room, self.slots[CONTEXT.bucket_count] = size, 2 * size
         self.plan_anew()
         self.nodes = memoryview(self.buffers["nodes"])  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
 

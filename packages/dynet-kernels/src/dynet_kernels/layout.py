@@ -113,6 +113,9 @@ BUFFERS = (
     "planned", "numbers", "depths",
     "by_signature", "by_depth",  # the nodes in `planned`, sorted by signature; and sorted by depth, then by signature
     "counters",  # scratch memory for sorting
+    # Scratch memory for the search for columns that are equal (see `plan/repeats.py`): a hash table, and for each
+    # column of a group the number of the first column that equals it, counted among such first columns.
+    "buckets", "numbers_of_columns",
     # For each signature that has a number in this plan: the set of signatures that must run before it, as bits, and its
     # stage (see `plan/stages.py`).
     "predecessors", "stages",
@@ -161,6 +164,8 @@ SCALARS = (
     # copies of `tape_count`, `index_top` and `shared_work` from the time when the plan was complete.
     "backward_plan", "backward_loss", "backward_everything", "backward_start", "backward_tape_count",
     "backward_index_top", "backward_shared_work",
+    "bucket_count",  # how many integers `buckets` has
+    "searches",  # how many times columns that are equal have been looked for
     "copies",  # an id of this context, under which the GPU code keeps copies of its address lists; 0: it has no id yet
     # `status` is the result of planning or running a pass. If it is TOO_SMALL, the others say how many floats, integers
     # of `index` and instructions of `tape` are needed.
@@ -213,7 +218,9 @@ WORDS = MOST_NUMBERED // 64  # the int64 words that each signature has in `prede
 STEPS = Structure("begin", "count", "lists", "first_lists")
 MOST_LISTS, ALL_LISTS = 62, -1
 # Deferred steps belong to the backward pass. They run at its end, once for all nodes of a signature.
-DIRECTIONS = ("forward", "backward", "deferred")
+# The *repeated* steps are two: the first copies a column of the node's value, the second adds a column of its gradient
+# to another one. The planner uses them if it computes columns once that are equal; other signatures have none.
+DIRECTIONS = ("forward", "backward", "deferred", "repeated")
 # The integers that a signature begins with; its views follow. A name that ends in `_each` is an amount to add for each
 # operand that shares the view EACH.
 SIGNATURE = Structure(
@@ -242,7 +249,13 @@ SIGNATURE = Structure(
     *(f"{direction}_{name}" for direction in DIRECTIONS for name in STEPS),
     # 1 if no backward step of a node changes the node's own gradient, so that it may be an alias of another gradient
     "keeps_gradient",
+    # The number of the view that alone determines a column (see `Description.determined_by`); NO_VIEW if there is none.
+    "determined_by",
+    # The address lists without repeated columns that a backward pass has written for nodes of this signature: where
+    # they begin in `index`, how many columns each has, for how many nodes they are, and what `searches` was then.
+    "once_base", "once_columns", "once_nodes", "once_search",
 )  # fmt: skip
+NO_VIEW = -1
 # Values of `kind`. COMPUTED: kernels compute the value. INPUT: the value is given. ALIAS: the value is a part of the
 # operand's value. Its gradient is a part of the operand's gradient, unless the alias is the loss or the gradients of
 # all nodes are computed. APART: an alias that always has its own gradient.

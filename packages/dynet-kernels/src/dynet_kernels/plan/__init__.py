@@ -15,6 +15,7 @@ The modules, each after those that it uses:
     grouping      groups: nodes that one instruction computes
     addresses     the address lists that kernels read
     tape          instructions
+    repeats       equal columns, which are computed once
     forward       the forward pass, and memory for values
     gradients     memory for gradients
     backward      the backward pass

@@ -14,9 +14,10 @@ from .flow import Variable, all_of, any_of, branch, each, when, yes
 from .gradients import Gradients, make_ready
 from .grouping import Group, each_group, each_group_backwards, put_in_order
 from .nodes import Node, Plan, parameter_row
+from .repeats import gradients_once, sums_are_known
 from .stages import add_planned, find_depths, note_edges, start_numbering
 from .structs import Context, Parameter, Words
-from .tape import add_fill, add_steps, start_tape, use_tape
+from .tape import Block, add_fill, add_steps, start_tape, use_tape, write_lists
 
 KEPT = ("tape_count", "index_top", "shared_work")
 
@@ -124,8 +125,10 @@ def find_planned(gradients: Gradients) -> None:
             reach_operands(gradients, node)
             with when(all_of(node.has(at.DIFFERENTIATED), has_steps(gradients, node))):
                 steps = signature.backward.count
-                index.value += 4 * signature.view_count * node.columns + 2 * steps
-                rows.value += 2 * steps + signature.deferred.count
+                determined = yes(signature.determined_by != at.NO_VIEW)
+                lists = let(2 * signature.view_count * node.columns)
+                index.value += 2 * (lists + steps) + determined * (lists + 2 * node.columns + 2)
+                rows.value += 2 * (steps + determined) + signature.deferred.count
                 add_planned(plan, count, node, signature.number, node.depth_of_all)
     context.fill(needed_index=index.value + 2, needed_tape=rows.value + 2, planned_count=count.value)
 
@@ -200,6 +203,7 @@ def add_all_steps(gradients: Gradients, size) -> None:
     """
     plan, context, everything = gradients.plan, gradients.context, gradients.everything
     context.gradient_top = context.gradient_start
+    search = context.searches
     loss = plan.node(gradients.loss)
     with gradients.cleared():
         gradients.allocate(loss)
@@ -214,12 +218,30 @@ def add_all_steps(gradients: Gradients, size) -> None:
     # signature, whatever their depths are.
     with each_group(plan, plan.by_signature, count, has_same_signature) as group:
         with when(group.signature.deferred.count != 0):
-            add_steps(group, group.signature.deferred, True, everything)
+            add_deferred_steps(group, everything, search)
 
 
 def add_backward_steps(gradients: Gradients, group: Group) -> None:
-    ready, steps = make_ready(gradients, group), group.signature.backward
-    add_steps(group, steps, True, gradients.everything, ready.fresh, ready.distinct, left_out=ready.aliased)
+    ready, steps, everything = make_ready(gradients, group), group.signature.backward, gradients.everything
+    block = gradients_once(group, write_lists(group, steps, with_gradients=True), everything)
+    add_steps(group, steps, block, everything, ready.fresh, ready.distinct, left_out=ready.aliased)
+
+
+def add_deferred_steps(group: Group, everything, search) -> None:
+    """Write the instructions for the deferred steps of a group.
+
+    Args:
+        everything: 1 if all nodes need gradients, even those that depend on no trained parameter; else 0.
+        search: what `searches` of the context was when the pass began.
+    """
+    signature, block = group.signature, Block(Variable(0), Variable(0))
+    with branch(sums_are_known(group, search)) as (known, otherwise):
+        with known:
+            block.base.value, block.columns.value = signature.once_base, signature.once_columns
+        with otherwise:
+            written = write_lists(group, signature.deferred, with_gradients=True)
+            block.base.value, block.columns.value = written.base, written.columns
+    add_steps(group, signature.deferred, Block(block.base.value, block.columns.value), everything)
 
 
 def has_same_signature(node: Node, other: Node):

@@ -14,9 +14,10 @@ from ..tir import let
 from .flow import Variable, all_of, any_of, branch, each, forever, pick, stop_unless, when, yes
 from .grouping import each_group, put_in_order
 from .nodes import Node, Plan, Record, whole_lines
+from .repeats import copy_values, values_once
 from .stages import find_depths, note_edges, start_numbering
 from .structs import Context, Words
-from .tape import add_steps, start_tape, use_tape
+from .tape import add_steps, start_tape, use_tape, write_lists
 
 # Integers of the new and the kept records are compared this many at a time; only after each such chunk does the loop
 # check whether they differed.
@@ -223,8 +224,10 @@ def add_node(plan: Plan, node: Node, attributes, needed: Needed, aliases: Variab
     with branch(kind == at.COMPUTED) as (computed, others):
         with computed:
             needed.floats.value += node.room
-            needed.index.value += 2 * signature.view_count * node.columns
-            needed.tape.value += signature.forward.count
+            determined = yes(signature.determined_by != at.NO_VIEW)
+            lists = let(2 * signature.view_count * node.columns)
+            needed.index.value += lists + determined * (lists + 2 * node.columns)
+            needed.tape.value += signature.forward.count + determined
         with others, branch(kind == at.INPUT) as (input_node, alias):
             with input_node:
                 node.value = plan.records[attributes]
@@ -258,7 +261,10 @@ def place_aliases(plan: Plan, count) -> None:
 def add_all_steps(plan: Plan) -> None:
     """Write all instructions of the pass to the tape, for one group of nodes after the other."""
     with each_group(plan, plan.by_depth, plan.context.planned_count, Node.runs_with) as group:
-        add_steps(group, group.signature.forward)
+        steps = group.signature.forward
+        equal, block = values_once(group, write_lists(group, steps))
+        add_steps(group, steps, block)
+        copy_values(equal)
 
 
 def keep(plan: Plan, inputs: Inputs, end) -> None:

@@ -7,6 +7,7 @@ instructions fill or clear memory. The functions here emit the code that does th
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from .. import layout as at
@@ -105,20 +106,41 @@ class NoBits(Bits):
         return int64(0)
 
 
+@dataclass
+class Block:
+    """The address lists of a group: they begin at `base` in the buffer `index`, and each is for `columns` columns."""
+
+    base: Any
+    columns: Any
+
+
+def write_lists(group: Group, steps: Steps, with_gradients: bool = False) -> Block:
+    """Write the address lists that steps of a group read.
+
+    Args:
+        steps: the steps of the group's signature in one direction.
+        with_gradients: whether address lists of gradients are written, too.
+    """
+    base = group.plan.context.index_top
+    columns = group_columns(group)
+    write_block(group, columns, steps, with_gradients)
+    return Block(base, columns)
+
+
 def add_steps(
     group: Group,
     steps: Steps,
-    with_gradients: bool = False,
+    block: Block,
     everything=0,
     fresh: Bits | None = None,
     distinct: Bits | None = None,
     left_out: Bits | None = None,
 ) -> None:
-    """Write the address lists of a group, and append an instruction for each of the steps that has to run.
+    """Append an instruction for each step of a group that has to run.
 
     Args:
         steps: the steps of the group's signature in one direction.
-        with_gradients: whether address lists of gradients are written, too.
+        block: the address lists that they read.
         everything: 1 if all nodes need gradients, even those that depend on no trained parameter; else 0.
         fresh: the set of steps that must overwrite the gradient they add to, because it is uninitialised.
         distinct: the set of steps known to add to a different gradient for each node of the group. Threads can share
@@ -126,9 +148,6 @@ def add_steps(
         left_out: the set of steps that have nothing to do. They get no instruction.
     """
     plan = group.plan
-    base = plan.context.index_top
-    columns = group_columns(group)
-    write_block(group, columns, steps, with_gradients)
     fresh, distinct, left_out = (bits or NoBits() for bits in (fresh, distinct, left_out))
     with each(steps.count) as number:
         step = steps[number]
@@ -136,12 +155,12 @@ def add_steps(
             add_instruction(
                 plan,
                 step.opcode,
-                base,
-                columns,
+                block.base,
+                block.columns,
                 step.parameters,
                 fresh[number],
-                lambda: way_to_share(plan, step, distinct[number], columns),  # noqa: B023
-                let(columns * step.work),
+                lambda: way_to_share(plan, step, distinct[number], block.columns),  # noqa: B023
+                let(block.columns * step.work),
             )
 
 

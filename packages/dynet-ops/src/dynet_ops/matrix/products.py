@@ -173,6 +173,8 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
             gradient_of=0,
         )
         (deferred if shared else backward).append(step)
+    parameters = [dims[w] for w, _ in pairs] + [dims[0]] * has_bias
+    one_product = len(pairs) == 1 and width * batch == 1 and all(map(is_shared, parameters))
     return Signature(
         result,
         operands=len(dims),
@@ -181,6 +183,7 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
         forward=forward,
         backward=backward,
         deferred=deferred,
+        determined_by=pairs[0][1] + 1 if one_product else None,
     )
 
 

@@ -201,6 +201,7 @@ def projection_part(batch: int, x: View | None, *dims: Dim) -> Signature:
         forward=forward,
         backward=backward,
         deferred=deferred,
+        determined_by=inputs if x is not None and batch == 1 and all(map(is_shared, dims)) else None,
     )
 
 

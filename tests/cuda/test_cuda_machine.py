@@ -90,6 +90,25 @@ def test_copies_of_what_has_not_been_used_for_long_are_given_back(emulated, weig
     assert len(set(values)) == 1
 
 
+def test_products_of_equal_columns():
+    model = dy.ParameterCollection()
+    draw = np.random.default_rng(2)
+    W, b, E = draw.normal(size=(60, 50)), draw.normal(size=60), draw.normal(size=(3, 50))
+    w, bias = model.parameters_from_numpy(W), model.parameters_from_numpy(b)
+    table = model.lookup_parameters_from_numpy(E)
+    words = [0, 1, 1, 2, 0, 1, 0, 1, 2, 1]
+    dy.renew_cg()
+    products = [dy.affine_transform([bias, w, table[word]]) for word in words]
+    loss = dy.esum([(k + 1) * dy.sum_elems(y) for k, y in enumerate(products)])
+    loss.backward()
+    for y, word in zip(products, words):
+        np.testing.assert_allclose(y.npvalue(), W @ E[word] + b, rtol=1e-4, atol=1e-5)
+    share = np.array([sum(k + 1 for k, word in enumerate(words) if word == row) for row in range(3)])
+    np.testing.assert_allclose(bias.grad_as_array(), np.full(60, share.sum()), rtol=1e-5)
+    np.testing.assert_allclose(w.grad_as_array(), np.tile(share @ E, (60, 1)), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(table.grad_as_array(), np.outer(share, W.sum(0)), rtol=1e-4, atol=1e-4)
+
+
 def test_gradients_of_parts_and_values_of_earlier_parameters():
     model = dy.ParameterCollection()
     table, weight = model.lookup_parameters_from_numpy(np.eye(3)), model.parameters_from_numpy(np.ones((3, 3)))

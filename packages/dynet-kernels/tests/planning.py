@@ -45,8 +45,8 @@ class Step:
         return [self.target, self.source, self.size, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0]
 
 
-def copy(target: int, source: int, size: int = SIZE) -> Step:
-    return Step(target, source, size, COPY)
+def copy(target: int, source: int, size: int = SIZE, **fields: int) -> Step:
+    return Step(target, source, size, COPY, tuple(fields.items()))
 
 
 def add(target: int, source: int, size: int = SIZE, **fields: int) -> Step:
@@ -66,6 +66,7 @@ class Table:
         forward: Sequence[Step] = (),
         backward: Sequence[Step] = (),
         deferred: Sequence[Step] = (),
+        repeated: Sequence[Step] = (),
         parts: Sequence[int] = (),
         **fields: int,
     ) -> int:
@@ -74,11 +75,11 @@ class Table:
         head = dict.fromkeys(at.SIGNATURE, 0)
         head |= {"size": SIZE, "columns": 1, "operands": 1, "passes": 1, "waits_count": at.TO_THE_END}
         head |= {"view_count": len(views), "part_count": len(parts), "keeps_gradient": 1, "determined_by": at.NO_VIEW}
-        for direction, steps in zip(at.DIRECTIONS, (forward, backward, deferred)):
+        for direction, steps in zip(at.DIRECTIONS, (forward, backward, deferred, repeated)):
             bounds = {"begin": steps_at, "count": len(steps), "lists": at.ALL_LISTS, "first_lists": 0}
             head |= {f"{direction}_{name}": bounds[name] for name in at.STEPS}
             steps_at += len(at.STEP) * len(steps)
-        steps = [*forward, *backward, *deferred]
+        steps = [*forward, *backward, *deferred, *repeated]
         after = here + steps_at
         head["parts"] = after
         self.integers += at.SIGNATURE.filled(**(head | fields))

@@ -70,6 +70,17 @@ class Step:
     gradient_of: int = at.NO_OPERAND
 
 
+def copy_step(kernel: str, target: int, source: int, size: int, gradient_of: int = at.NO_OPERAND) -> Step:
+    """Return a step that copies or adds numbers from `source` to `target`: `size` adjacent ones for each column.
+
+    Args:
+        kernel: "copy" to overwrite the target, "accumulate" to add to it.
+        target, source: roles, which say where memory is: 2 * k is the value of view number k, 2 * k + 1 its gradient.
+        gradient_of: the number of the operand whose gradient is the target; NO_OPERAND if the target is something else.
+    """
+    return Step(kernel, (target, source, size, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0), gradient_of)
+
+
 @dataclass(eq=False, slots=True)
 class Description:
     """What the planner has to know about a kind of node: its shape, the memory it uses and the steps that compute it.
@@ -142,3 +153,11 @@ class Description:
     def has_each(self) -> bool:
         """Return whether `columns` counts the columns for one EACH operand, so that the total differs between nodes."""
         return self.variadic if self.each is None else self.each
+
+    @property
+    def repeated(self) -> Sequence[Step]:
+        """Return the steps with which the planner copies a column, and adds up gradients of columns, that are equal."""
+        if self.determined_by is None:
+            return ()
+        size = (self.dim.total if self.size is None else self.size) + self.size_each
+        return copy_step("copy", 0, 1, size), copy_step("accumulate", 0, 1, size)

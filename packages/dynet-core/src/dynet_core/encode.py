@@ -30,14 +30,7 @@ def enter(description: Description) -> int:
     Raises:
         ShapeError: a size or stride does not fit into 64 bits.
     """
-    groups: list[Sequence[Step]] = [
-        description.forward,
-        description.backward,
-        description.deferred,
-        _repeated(description),
-    ]
-    if not description.dim.total:
-        groups = [() for _ in groups]
+    groups = [getattr(description, direction) if description.dim.total else () for direction in at.DIRECTIONS]
     numbered = [(number, step) for number, group in enumerate(groups) for step in group]
     steps_at = len(at.SIGNATURE) + len(at.VIEW) * len(description.views)
     parts_at = steps_at + len(at.STEP) * len(numbered)
@@ -105,17 +98,6 @@ def _head(description: Description, groups: Sequence[Sequence[Step]], steps_at: 
         once_nodes=0,
         once_search=0,
     )
-
-
-def _repeated(description: Description) -> Sequence[Step]:
-    """Return the steps with which the planner copies a column, and adds up gradients of columns, that are equal."""
-    if description.determined_by is None:
-        return ()
-    size = description.dim.total if description.size is None else description.size
-    return [
-        Step(kernel, (0, 1, size + description.size_each, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0))
-        for kernel in ("copy", "accumulate")
-    ]
 
 
 def _views(views: Sequence[View]) -> list[int]:

@@ -168,6 +168,10 @@ def _forward(planned: Planned) -> list[str]:
             row = tape.next_is(KERNELS.opcode(step.kernel), parameters)
             if row is not None:
                 group.lines.append(f"{step.kernel}: {_columns(row)}")
+        for step, parameters in _steps(group.signature, "repeated"):
+            row = tape.next_is(KERNELS.opcode(step.kernel), parameters)
+            if row is not None:
+                group.lines.append(f"{step.kernel}: {_columns(row)}, which equal others")
         groups.append(group)
     return _written(groups, planned.nodes["value"], planned.engine.numbers_at)
 
@@ -179,9 +183,12 @@ def _backward(planned: Planned) -> list[str]:
     while (line := _of_planner(planned, tape)) is not None:
         before.append("  " + line)
     for group in reversed(list(planned.groups("by_depth"))):
-        for step, parameters in _steps(group.signature, "backward"):
+        steps = list(_steps(group.signature, "backward"))
+        for step, parameters in steps:
             while (line := _of_planner(planned, tape)) is not None:
                 group.lines.append(line)
+            if step is steps[0][0]:
+                group.lines += _sums_of_equal(group, tape)
             group.lines.append(_gradient_line(planned, group, step, tape, parameters))
         groups.append(group)
     lines = before + _written(groups, planned.nodes["gradient"], start)
@@ -212,6 +219,15 @@ def _of_planner(planned: Planned, tape: Tape) -> str | None:
         return None
     begin, size = planned.engine.buffers["backward_index"][row[at.INSTRUCTION.base] :][:2].tolist()
     return f"clear {size} floats, from {begin - planned.engine.gradients.address}"
+
+
+def _sums_of_equal(group: Group, tape: Tape) -> list[str]:
+    """If the next instruction adds up the gradients of equal columns, move past it and return a line about it."""
+    for step, parameters in _steps(group.signature, "repeated"):
+        row = tape.next_is(KERNELS.opcode(step.kernel), parameters)
+        if row is not None:
+            return [f"{step.kernel}: {_columns(row)}, adds up the gradients of those that are equal"]
+    return []
 
 
 def _gradient_line(planned: Planned, group: Group, step: Step, tape: Tape, parameters: int) -> str:
@@ -247,7 +263,7 @@ def _target(group: Group, step: Step) -> str:
 def _steps(signature: Signature, direction: str) -> Iterator[tuple[Step, int]]:
     """Yield pairs: a step that a signature lists for a pass, and the index in TABLE of the step's parameters.
 
-    `direction` is "forward", "backward", or "deferred" for the steps that run at the end of the backward pass.
+    `direction` is a name in DIRECTIONS of `layout`.
     """
     begin = signature.at + TABLE[signature.at + at.SIGNATURE[f"{direction}_begin"]]
     for number, step in enumerate(getattr(signature, direction) if signature.dim.total else ()):

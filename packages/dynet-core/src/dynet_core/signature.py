@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from dynet_kernels import layout as at
 
-from .description import Description, Step, View
+from .description import Description, Step, View, copy_step
 from .dim import Dim
 from .encode import enter
 
@@ -51,17 +51,6 @@ def constant(attribute: int) -> View:
             Attributes are the integers that a node has besides its operands.
     """
     return View(at.NOWHERE, index=attribute, scale=1)
-
-
-def copy_step(kernel: str, target: int, source: int, size: int, gradient_of: int = at.NO_OPERAND) -> Step:
-    """Return a step that copies or adds numbers from `source` to `target`: `size` adjacent ones for each column.
-
-    Args:
-        kernel: "copy" to overwrite the target, "accumulate" to add to it.
-        target, source: roles, which say where memory is: 2 * k is the value of view number k, 2 * k + 1 its gradient.
-        gradient_of: the number of the operand whose gradient is the target; NO_OPERAND if the target is something else.
-    """
-    return Step(kernel, (target, source, size, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0), gradient_of)
 
 
 def alias(dim: Dim, *, name: str = "", scale: int | None = None, offset: int = 0) -> Signature:

@@ -19,6 +19,7 @@ from typing import Any
 
 from .. import layout as at
 from ..tir import int64, let
+from ..tvm_modules import T
 from .flow import Variable, all_of, any_of, branch, each, forever, pick, stop_unless, when
 from .grouping import Group
 from .nodes import whole_lines
@@ -27,6 +28,7 @@ from .tape import Block, add_clear, add_instruction, is_wanted
 
 LEAST_COLUMNS = 8  # in smaller groups, equal columns are not looked for
 LEAST_WORK = 50_000  # nor if a column takes fewer picoseconds than this
+LEAST_WORK_EACH = 300  # or fewer for each float of the column: it could be computed almost as fast as copied
 # Columns are computed once if this part of them or more is left out, else all of them are computed.
 PART = 8
 COPY, ADD = 0, 1  # the numbers of the two repeated steps of a signature
@@ -108,7 +110,8 @@ def find_equal(group: Group, block: Block, gradients=0) -> Equal:
     count = Variable(columns)
     may_pay = all_of(view != at.NO_VIEW, columns >= LEAST_COLUMNS, columns < (1 << COLUMN_BITS))
     with when(all_of(may_pay, 2 * columns <= plan.context.bucket_count)):
-        with when(signature.forward[0].work >= LEAST_WORK):
+        least = T.max(int64(LEAST_WORK), LEAST_WORK_EACH * (signature.size + signature.size_each))
+        with when(signature.forward[0].work >= least):
             equal = Equal(group, block, columns)
             different = number_columns(equal, view, gradients)
             with when(different * PART <= columns * (PART - 1)):

@@ -56,7 +56,7 @@ class MatrixGradient(Adds, ByRows):
                     end - first <= int64(sizes.few), lambda: of_few(dw, first, end), lambda: of_many(dw, first, end)
                 )
 
-            def add(dw, k, width, row, vectors, mask, start, length, panel, xs=None, spread=False):
+            def add(dw, k, width, row, vectors, mask, start, length, panel, xs=None, spread=False, bring=None):
                 """Add dy[j] x[j]' to a tile of dW, for `length` columns j from `start` on.
 
                 The tile has `width` columns of dW, from k on, and `vectors` vectors of rows, from `row` on.
@@ -67,6 +67,9 @@ class MatrixGradient(Adds, ByRows):
                         they are stored.
                     spread: whether to prefetch the next rows of dW one cache line at a time, along with the additions.
                         If not, they are prefetched all at once, and only if dW is large.
+                    bring: (brought, prefetch): prefetch(n), for n below `brought`, prefetches one cache line of what is
+                        needed next. The additions take so long that this costs nothing. It is not done for all n if
+                        there are too few columns j. None: prefetch nothing.
                 """
 
                 def at(c, v):
@@ -98,14 +101,19 @@ class MatrixGradient(Adds, ByRows):
                     with T.serial(int64(0), some) as number:
                         next_line(number)
                         step(number)
-                    with T.serial(some, length) as number:
-                        step(number)
                 else:
+                    some = int64(0)
                     with tir.when(rows * inner > int64(LARGE)):
                         for c in range(width):
                             tir.prefetch(memory, let(at(c, vectors)), int64(vectors * lanes))
-                    with T.serial(int64(0), length) as number:
+                if bring:
+                    brought, prefetch = bring
+                    before, some = some, let(T.min(some + brought, length))
+                    with T.serial(before, some) as number:
+                        prefetch(number - before)
                         step(number)
+                with T.serial(some, length) as number:
+                    step(number)
                 for c in range(width):
                     for v in range(vectors):
                         store(memory, at(c, v), sums[c][v].get(), mask)
@@ -128,11 +136,13 @@ class MatrixGradient(Adds, ByRows):
                 row_tiles(first_row, end_row, lanes, tall, some_rows)
 
             def of_many(dw, first, end):
-                """Add dy[j] x[j]' to dW for many columns j in [first, end). Panels hold some dy[j] and x[j] at a time.
+                """Add dy[j] x[j]' to dW for many columns j in [first, end). A panel holds some of the dy[j] at a time.
 
-                Each row of a tile of dW needs the same elements of the x[j] again. The x[j] themselves are often so far
-                apart that only few of these elements fit into the L1 cache at the same time.
+                If dW is large, another panel holds the x[j]: each row of tiles of dW needs the same elements of the
+                x[j] again, and the x[j] themselves are often so far apart that few of these fit into the L1 cache at
+                the same time. A small dW has so few rows of tiles that this does not pay.
                 """
+                large = let(rows * inner > int64(LARGE))
                 width, tall = sizes.tile
                 taller = (width * tall // (tall + 1) + 1) * (tall + 1) < tuning.registers(lanes)
                 panel = Panel(lanes, tall + taller, sizes.panel)
@@ -151,7 +161,10 @@ class MatrixGradient(Adds, ByRows):
                     Meanwhile, what is needed of the columns j that come next is prefetched: before each tile of dW, one
                     cache line of the x[j] or dy[j] of a few of them. A core can wait for only few lines at a time.
                     """
-                    x_panel.fill_parts(memory, length, lambda n: instruction.address(x_role, start + n) + first_k, size)
+                    with tir.when(large):
+                        x_panel.fill_parts(
+                            memory, length, lambda n: instruction.address(x_role, start + n) + first_k, size
+                        )
                     lines_of_x, lines_of_dy = (
                         let(quotient(floats + int64(CACHE_LINE - 1), CACHE_LINE)) for floats in (size, height)
                     )
@@ -162,7 +175,7 @@ class MatrixGradient(Adds, ByRows):
                     next_columns = let(T.min(start + length, end - length))
 
                     def bring(tile):
-                        """Prefetch a cache line of some of the columns j that come next, before tile number `tile`."""
+                        """Return how many columns j tile number `tile` prefetches a cache line of, and how to do so."""
                         line = let(quotient(tile, tiles_a_line))
                         of_dy = line - lines_of_x
                         role = let(T.Select(of_dy < int64(0), x_role, dy_role))
@@ -175,9 +188,13 @@ class MatrixGradient(Adds, ByRows):
                         )
                         done = let(remainder(tile, tiles_a_line) * columns_a_tile)
                         column = let(next_columns + done)
-                        with tir.when(T.And(line < lines, end - start > length)):
-                            with T.serial(int64(0), T.min(columns_a_tile, length - done)) as number:
-                                tir.prefetch_line(memory, instruction.address(role, column + number) + place)
+                        some = T.max(T.min(columns_a_tile, length - done), int64(0))
+                        needed = T.And(line < lines, end - start > length)
+
+                        def prefetch(number):
+                            tir.prefetch_line(memory, instruction.address(role, column + number) + place)
+
+                        return let(T.Select(needed, some, int64(0))), prefetch
 
                     def some_rows(row, vectors, mask):
                         panel.fill(
@@ -193,14 +210,14 @@ class MatrixGradient(Adds, ByRows):
                             def xs(number):
                                 return x_panel.buffer, let(number * int64(x_panel.width) + (k - first_k))
 
-                            def sums(spread):
-                                add(dw, k, width, row, vectors, mask, start, length, panel, xs, spread)
+                            def sums(xs=None, spread=False, bring=None):
+                                add(dw, k, width, row, vectors, mask, start, length, panel, xs, spread, bring)
 
                             if width == wide:
-                                bring(let(tiles_before + quotient(k - first_k, wide)))
-                                tir.choose(rows * inner > int64(LARGE), lambda: sums(True), lambda: sums(False))
+                                needed = bring(let(tiles_before + quotient(k - first_k, wide)))
+                                tir.choose(large, lambda: sums(xs, True, needed), lambda: sums(bring=needed))
                             else:
-                                sums(False)
+                                sums()
 
                         tiles(first_k, let(first_k + size), widths, tile)
 

@@ -119,26 +119,22 @@ class Panel:
                 store(self.buffer, let(number * int64(self.width) + int64(v * self.lanes)), value)
 
     def fill_parts(self, memory, count, source, length):
-        """Fill rows 0 to count - 1 of the panel partly: copy `length` floats from address source(n) to row n.
+        """Fill rows 0 to count - 1 of the panel partly: copy `length` floats from address source(n) to row n."""
+        whole = let(quotient(length, self.lanes) * int64(self.lanes))
+        rest = let(length - whole)
+        mask = tir.first_lanes(rest, self.lanes) if self.lanes > 1 else None
+        with T.serial(int64(0), count) as number:
+            at, to = let(source(number)), let(number * int64(self.width))
 
-        A whole cache line is copied at once, since sources may be so far apart that a line does not stay in the cache.
-        """
+            def copy(v, vectors):
+                for k in range(vectors):
+                    place = let((v + int64(k)) * int64(self.lanes))
+                    store(self.buffer, to + place, load(memory, at + place, self.lanes))
 
-        def copy(place, vectors, mask=None):
-            with T.serial(int64(0), count) as number:
-                at, to = let(source(number) + place), let(number * int64(self.width) + place)
-                for v in range(vectors):
-                    value = load(memory, at + int64(v * self.lanes), self.lanes, mask)
-                    store(self.buffer, to + int64(v * self.lanes), value)
-
-        line = max(CACHE_LINE // self.lanes, 1)
-        whole = let(quotient(length, self.lanes))
-        tiles(int64(0), whole, dict.fromkeys([line, 1]), lambda v, vectors: copy(let(v * int64(self.lanes)), vectors))
-        if self.lanes > 1:
-            place = let(whole * int64(self.lanes))
-            rest = let(length - place)
-            with tir.when(rest > int64(0)):
-                copy(place, 1, tir.first_lanes(rest, self.lanes))
+            tiles(int64(0), let(quotient(whole, self.lanes)), [4, 1], copy)
+            if self.lanes > 1:
+                with tir.when(rest > int64(0)):
+                    store(self.buffer, to + whole, load(memory, at + whole, self.lanes, mask))
 
     def fill_transposed(self, memory, count, source, vectors):
         """Fill rows 0 to count - 1 of the panel with a transpose: element k of row n comes from address source(k) + n.

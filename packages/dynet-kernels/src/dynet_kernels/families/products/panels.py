@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from ... import tir
 from ...functions import vmath
-from ...layout import CACHE_LINE
 from ...tir import int64, let, load, quotient, remainder, store
 from ...tvm_modules import T
 

@@ -222,12 +222,13 @@ def _of_planner(planned: Planned, tape: Tape) -> str | None:
 
 
 def _sums_of_equal(group: Group, tape: Tape) -> list[str]:
-    """If the next instruction adds up the gradients of equal columns, move past it and return a line about it."""
+    """If the next instructions add up the gradients of equal columns, move past them and return lines about them."""
+    lines = []
     for step, parameters in _steps(group.signature, "repeated"):
         row = tape.next_is(KERNELS.opcode(step.kernel), parameters)
         if row is not None:
-            return [f"{step.kernel}: {_columns(row)}, adds up the gradients of those that are equal"]
-    return []
+            lines.append(f"{step.kernel}: {_columns(row)}, for sums of the gradients of equal columns")
+    return lines
 
 
 def _gradient_line(planned: Planned, group: Group, step: Step, tape: Tape, parameters: int) -> str:

@@ -218,8 +218,8 @@ WORDS = MOST_NUMBERED // 64  # the int64 words that each signature has in `prede
 STEPS = Structure("begin", "count", "lists", "first_lists")
 MOST_LISTS, ALL_LISTS = 62, -1
 # Deferred steps belong to the backward pass. They run at its end, once for all nodes of a signature.
-# The *repeated* steps are two: the first copies a column of the node's value, the second adds a column of its gradient
-# to another one. The planner uses them if it computes columns once that are equal; other signatures have none.
+# The *repeated* steps are two: the first copies a column, the second adds a column to another one. The planner uses
+# them if it computes columns once that are equal. Signatures for which this cannot be have none.
 DIRECTIONS = ("forward", "backward", "deferred", "repeated")
 # The integers that a signature begins with; its views follow. A name that ends in `_each` is an amount to add for each
 # operand that shares the view EACH.

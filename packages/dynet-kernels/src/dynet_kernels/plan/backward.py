@@ -127,7 +127,7 @@ def find_planned(gradients: Gradients) -> None:
                 steps = signature.backward.count
                 determined = yes(signature.determined_by != at.NO_VIEW)
                 lists = let(2 * signature.view_count * node.columns)
-                index.value += 2 * (lists + steps) + determined * (lists + 2 * node.columns + 2)
+                index.value += 2 * (lists + steps) + determined * (lists + 2 * node.columns)
                 rows.value += 2 * (steps + determined) + signature.deferred.count
                 add_planned(plan, count, node, signature.number, node.depth_of_all)
     context.fill(needed_index=index.value + 2, needed_tape=rows.value + 2, planned_count=count.value)

@@ -14,6 +14,8 @@ kernel works on at a time. Other terms are explained in `layout`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +26,7 @@ from .flow import Variable, all_of, any_of, branch, each, forever, pick, stop_un
 from .grouping import Group
 from .nodes import whole_lines
 from .structs import Steps
-from .tape import Block, add_clear, add_instruction, is_wanted
+from .tape import Block, add_instruction, is_wanted
 
 LEAST_COLUMNS = 8  # in smaller groups, equal columns are not looked for
 LEAST_WORK = 50_000  # nor if a column takes fewer picoseconds than this
@@ -87,6 +89,15 @@ class Equal:
         context.index_top = base + 2 * self.count * signature.view_count
         return Block(base, self.count)
 
+    @contextmanager
+    def each_repeated(self) -> Iterator[tuple]:
+        """Loop over the columns that equal earlier ones. Yield how many there were before, and the column."""
+        place = Variable(0)
+        with each(self.block.columns) as column:
+            with when(self.first(self.number(column)) != column):
+                yield place.value, column
+                place.value += 1
+
     def add_step(self, kind: int, count, shared: int) -> Any:
         """Append an instruction for one of the two repeated steps. Return where its two address lists begin."""
         plan, context = self.group.plan, self.group.plan.context
@@ -122,7 +133,8 @@ def find_equal(group: Group, block: Block, gradients=0) -> Equal:
 def number_columns(equal: Equal, view, gradients):
     """Number the columns that differ, in the order of the lists. Return how many there are."""
     plan, context = equal.group.plan, equal.group.plan.context
-    buckets, bucket_count, numbers = plan.buckets, context.bucket_count, plan.numbers_of_columns
+    buckets, numbers = plan.buckets, plan.numbers_of_columns
+    bucket_count = let(2 * equal.block.columns)  # not more, so that they are in a near cache
     search = let(context.searches + 1)
     context.searches = search
     count = Variable(0)
@@ -164,17 +176,13 @@ def values_once(group: Group, block: Block) -> tuple[Equal, Block]:
 
 def copy_values(equal: Equal) -> None:
     """Append the instruction that copies the values of columns to those that equal them."""
-    index, columns = equal.group.plan.index, equal.block.columns
+    index = equal.group.plan.index
     with when(equal.found):
-        count = let(columns - equal.count)
+        count = let(equal.block.columns - equal.count)
         base = equal.add_step(COPY, count, at.BY_COLUMNS)
-        place = Variable(0)
-        with each(columns) as column:
-            first = equal.first(equal.number(column))
-            with when(first != column):
-                index[base + place.value] = equal.address(0, 0, column)
-                index[base + count + place.value] = equal.address(0, 0, first)
-                place.value += 1
+        with equal.each_repeated() as (place, column):
+            index[base + place] = equal.address(0, 0, column)
+            index[base + count + place] = equal.address(0, 0, equal.first(equal.number(column)))
 
 
 def gradients_once(group: Group, block: Block, everything) -> Block:
@@ -196,15 +204,19 @@ def gradients_once(group: Group, block: Block, everything) -> Block:
             to_operand.value |= pick(is_wanted(group, signature.backward[number], everything), 1, 0)
     equal = find_equal(group, block, to_operand.value)
     with when(equal.found):
-        count, columns, context = equal.count, block.columns, plan.context
+        count, context, index = equal.count, plan.context, plan.index
         width = whole_lines(signature.size + signature.size_each)
         sums = context.gradient_top
         context.gradient_top = sums + count * width
-        add_clear(plan, sums, let(count * width))
-        lists = equal.add_step(ADD, columns, at.ALONE)
-        with each(columns) as column:
-            plan.index[lists + column] = sums + equal.number(column) * width
-            plan.index[lists + columns + column] = equal.address(0, 1, column)
+        lists = equal.add_step(COPY, count, at.BY_COLUMNS)
+        with each(count) as number:
+            index[lists + number] = sums + number * width
+            index[lists + count + number] = equal.address(0, 1, equal.first(number))
+        others = let(block.columns - count)
+        lists = equal.add_step(ADD, others, at.ALONE)
+        with equal.each_repeated() as (place, column):
+            index[lists + place] = sums + equal.number(column) * width
+            index[lists + others + place] = equal.address(0, 1, column)
         base.value = equal.write(with_gradients=True, sums=sums, width=width).base
         signature.fill(once_base=base.value, once_columns=count, once_nodes=group.count, once_search=context.searches)
     return Block(base.value, equal.count)

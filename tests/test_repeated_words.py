@@ -153,12 +153,13 @@ def test_a_word_has_a_gradient_wherever_it_is():
 
 def test_products_have_gradients_of_their_own():
     model = dy.ParameterCollection()
-    W, E = model.add_parameters((60, 40)), model.add_lookup_parameters((2, 40))
+    W, E = model.add_parameters((HIDDEN, SIZE)), model.add_lookup_parameters((2, SIZE))
     dy.renew_cg()
     products = [W * E[k % 2] for k in range(12)]
-    dy.esum([(k + 1) * dy.sum_elems(y) for k, y in enumerate(products)]).backward()
+    loss = dy.esum([(k + 1) * dy.sum_elems(y) for k, y in enumerate(products)])
+    assert columns(loss)["product.dx"] == 2
     for k, y in enumerate(products):
-        np.testing.assert_allclose(y.gradient(), np.full(60, k + 1.0), rtol=1e-6)
+        np.testing.assert_allclose(y.gradient(), np.full(HIDDEN, k + 1.0), rtol=1e-6)
         np.testing.assert_allclose(y.npvalue(), W.as_array() @ E.as_array()[k % 2], rtol=1e-4, atol=1e-6)
 
 
@@ -176,6 +177,67 @@ def test_a_graph_that_is_computed_bit_by_bit():
     loss.backward()
     found = [p.grad_as_array() for p in (*example.model.parameters_list(), *example.model.lookup_parameters_list())]
     close((value, found), wanted)
+
+
+class Alike:
+    """Two parameter matrices and a bias, with vectors and matrices from tables, for products that only look equal."""
+
+    def __init__(self):
+        dy.reset_random_seed(4)
+        model = self.model = dy.ParameterCollection()
+        self.W, self.U = model.add_parameters((HIDDEN, SIZE)), model.add_parameters((HIDDEN, SIZE))
+        self.b = model.add_parameters(HIDDEN)
+        self.E, self.M = model.add_lookup_parameters((TABLE, SIZE)), model.add_lookup_parameters((TABLE, SIZE, 3))
+
+
+# Each takes an Alike, a word that is always the same, and another word each time.
+ALIKE = {
+    "two products": lambda a, same, k: dy.affine_transform([a.b, a.W, a.E[same], a.U, a.E[k]]),
+    "the other of two products": lambda a, same, k: dy.affine_transform([a.b, a.W, a.E[k], a.U, a.E[same]]),
+    "matrices": lambda a, same, k: a.W * (a.M[same] + k),
+    "the same matrices": lambda a, same, k: dy.affine_transform([a.b, a.W, a.M[same + k * k % 3]]) * (k + 1),
+    "a batch": lambda a, same, k: a.W * dy.lookup_batch(a.E, [same, k]),
+    "the same batch": lambda a, same, k: dy.affine_transform([a.b, a.W, dy.concatenate_to_batch([a.E[same]] * 2)]) * k,
+    "a computed matrix": lambda a, same, k: dy.tanh(a.W * (k + 1.0)) * a.E[same],
+    "a computed bias": lambda a, same, k: dy.affine_transform([a.b * (k + 1.0), a.W, a.E[same]]),
+    "a matrix that is an input": lambda a, same, k: dy.inputTensor(a.W.as_array() * (k + 1)) * a.E[same],
+}
+
+
+@pytest.mark.parametrize("alike", ALIKE.values(), ids=ALIKE)
+def test_what_differs_in_more_than_its_vector(alike):
+    example = Alike()
+    parameters = [*example.model.parameters_list(), *example.model.lookup_parameters_list()]
+
+    def found(graphs):
+        values = []
+        for graph in graphs:
+            dy.renew_cg()
+            results = [alike(example, 0, k) for k in graph]
+            loss = dy.esum([dy.sum_batches(dy.sum_elems(dy.tanh(y) * (k + 1))) for k, y in zip(graph, results)])
+            loss.backward()
+            values += [y.npvalue() for y in results]
+        gradients = [p.grad_as_array().copy() for p in parameters]
+        for p in parameters:
+            p.scale_gradient(0)
+        return values, gradients
+
+    for one, other in zip(found([range(1, 13)]), found([[k] for k in range(1, 13)]), strict=True):
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_allclose(a, b, rtol=2e-4, atol=1e-5)
+
+
+def test_batched_inputs_of_networks():
+    model = dy.ParameterCollection()
+    E, rnn = model.add_lookup_parameters((TABLE, SIZE)), dy.VanillaLSTMBuilder(1, SIZE, HIDDEN, model)
+    dy.renew_cg()
+    batches = [dy.lookup_batch(E, pair) for pair in ([0, 1], [2, 0], [1, 3])]
+    order = [0, 1, 1, 2, 0, 2, 2, 0, 1]
+    together = rnn.initial_state().transduce([batches[place] for place in order])
+    words = [[0, 2, 1], [1, 0, 3]]
+    apart = [rnn.initial_state().transduce([E[row[place]] for place in order]) for row in words]
+    for h, *alone in zip(together, *apart, strict=True):
+        np.testing.assert_allclose(h.npvalue(), np.stack([one.npvalue() for one in alone], -1), rtol=1e-4, atol=1e-6)
 
 
 def test_the_plan_says_so(capsys):

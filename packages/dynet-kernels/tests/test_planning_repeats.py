@@ -145,8 +145,8 @@ def test_kept_plans_are_used_again(planner):
 
 
 def test_room_for_lists_and_instructions(planner):
-    for name in ("index", "tape"):
-        example = Example(planner, MANY)
+    for name, rounds in (("index", 1), ("index", 2), ("tape", 1)):
+        example = Example(planner, MANY, rounds=rounds)
         for direction in ("forward", "backward"):
             graph = example.graph
             usual = graph[f"{direction}_{name}_end"]
@@ -159,6 +159,43 @@ def test_room_for_lists_and_instructions(planner):
             used = graph["index_top"] if name == "index" else graph["tape_count"]
             assert used <= needed
             graph[f"{direction}_{name}_end"] = usual
+
+
+@pytest.mark.parametrize("choices", [MANY, [*range(14), 3, 1]], ids=["many repeated", "few repeated"])
+def test_room_for_a_single_node(planner, choices):
+    """A node with a column for each operand has its steps once, and the two repeated ones besides."""
+    different, count = max(choices) + 1, len(choices)
+    table = Table()
+    node = table.add(
+        [view(at.SELF, stride=SIZE), view(at.EACH, period=1)],
+        forward=[copy(value_of(0), value_of(1), work=LEAST_WORK)],
+        backward=[add(gradient_of(1), gradient_of(0), gradient_of=at.EACH_OPERAND)],
+        repeated=[copy(0, 1), add(0, 1)],
+        operands=0,
+        variadic=1,
+        size=0,
+        size_each=SIZE,
+        columns=0,
+        columns_each=1,
+        waits_each=1,
+        determined_by=1,
+    )
+    graph = Planned(table, planner, rows=different)
+    graph["bucket_count"] = 1 << 10
+    xs = [graph.parameter(row, np.full(SIZE, row + 1, np.float32)) for row in range(different)]
+    loss = graph.record(node, *[xs[choice] for choice in choices], variadic=True)
+    for direction, plan in (("forward", graph.forward), ("backward", lambda: graph.backward(loss, size=count * SIZE))):
+        graph[f"{direction}_tape_end"] = 1
+        assert plan() == at.TOO_SMALL
+        for name, used in (("tape", "tape_count"), ("index", "index_top")):
+            graph[f"{direction}_{name}_end"] = graph[f"needed_{name}"]
+            assert plan() == at.READY
+            assert graph[used] <= graph[f"{direction}_{name}_end"]
+    graph.forward(run=True)
+    assert graph.value(loss, count * SIZE) == [choice + 1 for choice in choices for _ in range(SIZE)]
+    graph.backward(loss, size=count * SIZE, run=True)
+    gradients = [graph.parameter_gradient(row)[0] for row in range(different)]
+    assert gradients == [choices.count(row) for row in range(different)]
 
 
 @settings(max_examples=60, deadline=None)

@@ -251,8 +251,9 @@ SIGNATURE = Structure(
     "keeps_gradient",
     # The number of the view that alone determines a column (see `Description.determined_by`); NO_VIEW if there is none.
     "determined_by",
-    # The address lists without repeated columns that a backward pass has written for nodes of this signature: where
-    # they begin in `index`, how many columns each has, for how many nodes they are, and what `searches` was then.
+    # Written by the planner: the address lists without repeated columns that a backward pass has written for nodes of
+    # this signature: where they begin in `index`, how many columns each has, for how many nodes they are, and what
+    # `searches` was then.
     "once_base", "once_columns", "once_nodes", "once_search",
 )  # fmt: skip
 NO_VIEW = -1

@@ -29,21 +29,21 @@ from .structs import Steps
 from .tape import Block, add_instruction, is_wanted
 
 LEAST_COLUMNS = 8  # in smaller groups, equal columns are not looked for
-LEAST_WORK = 50_000  # nor if a column takes fewer picoseconds than this
+LEAST_WORK = 50_000  # nor if the forward steps of a column take fewer picoseconds than this
 LEAST_WORK_EACH = 300  # or fewer for each float of the column: it could be computed almost as fast as copied
-# Columns are computed once if this part of them or more is left out, else all of them are computed.
-PART = 8
+LEAST_PART = 8  # all columns are computed unless an eighth of them or more can be left out
 COPY, ADD = 0, 1  # the numbers of the two repeated steps of a signature
 COLUMN_BITS = 24  # an entry of the hash table is the number of the search, and in its last bits a column
-FACTOR = 2654435761  # near 2 ** 32 divided by the golden ratio, which spreads multiples of any number (Knuth, 6.4)
+FACTOR = 2654435761  # near 2 ** 32 divided by the golden ratio, which spreads addresses with equal gaps (Knuth, 6.4)
 
 
 @dataclass
 class Equal:
     """The equal columns of a group that were found in the block of address lists `block`.
 
-    `count` is the number of columns that differ. If it is less than the number of all columns, only these are computed,
-    and `base` is where their address lists will be. Otherwise nothing is left out.
+    Each column that equals no earlier one is the *first* of its kind. The first columns are numbered in their order,
+    and those that equal them have the same number. If so many are equal that it pays, `count` is the number of first
+    columns, which alone are computed. Otherwise `count` is the number of all columns.
     """
 
     group: Group
@@ -55,11 +55,11 @@ class Equal:
         """Whether there are enough equal columns, so that some are left out."""
         return self.count != self.block.columns
 
-    def number(self, column):
-        """Return the number of the first column that equals `column`, counted among such first columns."""
+    def number_of(self, column):
+        """Return the number that `column` shares with the columns that equal it."""
         return self.group.plan.numbers_of_columns[column]
 
-    def first(self, number):
+    def first_column(self, number):
         """Return the first of the equal columns that have this number."""
         return self.group.plan.numbers_of_columns[self.block.columns + number]
 
@@ -68,7 +68,7 @@ class Equal:
         return self.group.plan.index[self.block.base + (2 * view + side) * self.block.columns + column]
 
     def write(self, with_gradients: bool, sums=0, width=0) -> Block:
-        """Write address lists for the columns that differ.
+        """Write address lists for the first columns.
 
         Args:
             with_gradients: whether to write lists of gradients, too.
@@ -82,7 +82,7 @@ class Equal:
             for side in (0, 1) if with_gradients else (0,):
                 start = let(base + (2 * number + side) * self.count)
                 with each(self.count) as place:
-                    index[start + place] = self.address(number, side, self.first(place))
+                    index[start + place] = self.address(number, side, self.first_column(place))
                 if side:
                     with when(view.source == at.SELF), each(self.count) as place:
                         index[start + place] = sums + place * width + view.offset
@@ -94,7 +94,7 @@ class Equal:
         """Loop over the columns that equal earlier ones. Yield how many there were before, and the column."""
         place = Variable(0)
         with each(self.block.columns) as column:
-            with when(self.first(self.number(column)) != column):
+            with when(self.first_column(self.number_of(column)) != column):
                 yield place.value, column
                 place.value += 1
 
@@ -121,17 +121,23 @@ def find_equal(group: Group, block: Block, gradients=0) -> Equal:
     count = Variable(columns)
     may_pay = all_of(view != at.NO_VIEW, columns >= LEAST_COLUMNS, columns < (1 << COLUMN_BITS))
     with when(all_of(may_pay, 2 * columns <= plan.context.bucket_count)):
+        work = Variable(0)
+        with each(signature.forward.count) as number:
+            work.value += signature.forward[number].work
         least = T.max(int64(LEAST_WORK), LEAST_WORK_EACH * (signature.size + signature.size_each))
-        with when(signature.forward[0].work >= least):
-            equal = Equal(group, block, columns)
-            different = number_columns(equal, view, gradients)
-            with when(different * PART <= columns * (PART - 1)):
-                count.value = different
+        with when(work.value >= least):
+            first = number_columns(Equal(group, block, columns), view, gradients)
+            with when(first * LEAST_PART <= columns * (LEAST_PART - 1)):
+                count.value = first
     return Equal(group, block, count.value)
 
 
 def number_columns(equal: Equal, view, gradients):
-    """Number the columns that differ, in the order of the lists. Return how many there are."""
+    """Number the first columns, in the order of the lists, and those that equal them. Return how many there are.
+
+    The columns are in a hash table, by the address at the view that determines them. An entry has the number of this
+    search and a column; older entries count as empty.
+    """
     plan, context = equal.group.plan, equal.group.plan.context
     buckets, numbers = plan.buckets, plan.numbers_of_columns
     bucket_count = let(2 * equal.block.columns)  # not more, so that they are in a near cache
@@ -140,26 +146,26 @@ def number_columns(equal: Equal, view, gradients):
     count = Variable(0)
     with each(equal.block.columns) as column:
         value = equal.address(view, 0, column)
-        mixed = let((((value & int64(0x7FFFFFFF)) * int64(FACTOR)) >> 16) & int64(0xFFFFFFFF))
-        bucket, known = Variable((mixed * bucket_count) >> 32), Variable(-1)
+        mixed = let(((value & int64(0x7FFFFFFF)) * int64(FACTOR)) & int64(0xFFFFFFFF))
+        bucket, first = Variable((mixed * bucket_count) >> 32), Variable(-1)
         with forever():
             entry = buckets[bucket.value]
-            stop_unless((entry >> COLUMN_BITS) == search)  # older entries count as empty
-            other = let(entry & ((1 << COLUMN_BITS) - 1))
-            with when(equal.address(view, 0, other) == value):
-                with when(any_of(gradients == 0, equal.address(view, 1, other) == equal.address(view, 1, column))):
-                    known.value = other
-            stop_unless(known.value < 0)
+            stop_unless((entry >> COLUMN_BITS) == search)
+            earlier = let(entry & ((1 << COLUMN_BITS) - 1))
+            with when(equal.address(view, 0, earlier) == value):
+                with when(any_of(gradients == 0, equal.address(view, 1, earlier) == equal.address(view, 1, column))):
+                    first.value = earlier
+            stop_unless(first.value < 0)
             bucket.value = pick(bucket.value + 1 == bucket_count, 0, bucket.value + 1)
-        with branch(known.value < 0) as (new, old):
-            with new:
+        with branch(first.value < 0) as (is_first, equals_another):
+            with is_first:
                 number = count.value
                 buckets[bucket.value] = (search << COLUMN_BITS) + column
                 numbers[column] = number
                 numbers[equal.block.columns + number] = column
                 count.value = number + 1
-            with old:
-                numbers[column] = numbers[known.value]
+            with equals_another:
+                numbers[column] = numbers[first.value]
     return count.value
 
 
@@ -182,13 +188,14 @@ def copy_values(equal: Equal) -> None:
         base = equal.add_step(COPY, count, at.BY_COLUMNS)
         with equal.each_repeated() as (place, column):
             index[base + place] = equal.address(0, 0, column)
-            index[base + count + place] = equal.address(0, 0, equal.first(equal.number(column)))
+            index[base + count + place] = equal.address(0, 0, equal.first_column(equal.number_of(column)))
 
 
 def gradients_once(group: Group, block: Block, everything) -> Block:
     """Append the instructions that add up the gradients of equal columns, and write address lists for the sums.
 
-    The backward steps of the group then run with these lists, and so do the deferred steps if `sums_are_known`.
+    The backward steps of the group then run with these lists. So do its deferred steps if the group is all nodes of the
+    signature, which `sums_are_known` finds out later.
 
     Args:
         everything: 1 if all nodes need gradients, even those that depend on no trained parameter; else 0.
@@ -211,11 +218,11 @@ def gradients_once(group: Group, block: Block, everything) -> Block:
         lists = equal.add_step(COPY, count, at.BY_COLUMNS)
         with each(count) as number:
             index[lists + number] = sums + number * width
-            index[lists + count + number] = equal.address(0, 1, equal.first(number))
+            index[lists + count + number] = equal.address(0, 1, equal.first_column(number))
         others = let(block.columns - count)
         lists = equal.add_step(ADD, others, at.ALONE)
         with equal.each_repeated() as (place, column):
-            index[lists + place] = sums + equal.number(column) * width
+            index[lists + place] = sums + equal.number_of(column) * width
             index[lists + others + place] = equal.address(0, 1, column)
         base.value = equal.write(with_gradients=True, sums=sums, width=width).base
         signature.fill(once_base=base.value, once_columns=count, once_nodes=group.count, once_search=context.searches)

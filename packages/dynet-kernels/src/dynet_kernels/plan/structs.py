@@ -112,7 +112,7 @@ class Steps(Struct):
     """The steps (kernel calls) of a signature in one direction. `steps[number]` is one step.
 
     Args:
-        direction: "forward", "backward", or "deferred": steps that run at the end of the backward pass.
+        direction: a name in DIRECTIONS of `layout`.
     """
 
     layout = at.STEPS

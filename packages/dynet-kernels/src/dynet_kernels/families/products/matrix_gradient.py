@@ -138,11 +138,10 @@ class MatrixGradient(Adds, ByRows):
             def of_many(dw, first, end):
                 """Add dy[j] x[j]' to dW for many columns j in [first, end). A panel holds some of the dy[j] at a time.
 
-                If dW is large, another panel holds the x[j]: each row of tiles of dW needs the same elements of the
-                x[j] again, and the x[j] themselves are often so far apart that few of these fit into the L1 cache at
-                the same time. A small dW has so few rows of tiles that this does not pay.
+                Another panel holds the x[j]: each row of tiles of dW needs the same elements of the x[j] again, and the
+                x[j] themselves are often so far apart that few of these fit into the L1 cache at the same time. This
+                does not pay if dW has one or two rows of tiles.
                 """
-                large = let(rows * inner > int64(LARGE))
                 width, tall = sizes.tile
                 taller = (width * tall // (tall + 1) + 1) * (tall + 1) < tuning.registers(lanes)
                 panel = Panel(lanes, tall + taller, sizes.panel)
@@ -161,7 +160,8 @@ class MatrixGradient(Adds, ByRows):
                     Meanwhile, what is needed of the columns j that come next is prefetched: before each tile of dW, one
                     cache line of the x[j] or dy[j] of a few of them. A core can wait for only few lines at a time.
                     """
-                    with tir.when(large):
+                    copied = let(height > int64(2 * tall * lanes))
+                    with tir.when(copied):
                         x_panel.fill_parts(
                             memory, length, lambda n: instruction.address(x_role, start + n) + first_k, size
                         )
@@ -215,7 +215,7 @@ class MatrixGradient(Adds, ByRows):
 
                             if width == wide:
                                 needed = bring(let(tiles_before + quotient(k - first_k, wide)))
-                                tir.choose(large, lambda: sums(xs, True, needed), lambda: sums(bring=needed))
+                                tir.choose(copied, lambda: sums(xs, True, needed), lambda: sums(bring=needed))
                             else:
                                 sums()
 

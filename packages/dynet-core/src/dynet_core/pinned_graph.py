@@ -6,15 +6,20 @@ its attributes. A graph's *version* is a number that changes when `renew_cg` or 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from dynet_kernels import layout as at
 
 from . import recorder
-from .annotations import Array
+from .annotations import Array, Number
 from .dim import Dim
+from .encode import TABLE
 from .errors import StaleExpressionError
 from .expression import Expression
 from .graph import OTHER_THREAD, Graph, current, is_gone, is_taken_back
-from .recorder import commit, take
+from .nodes import bounds_of
+from .recorder import commit, commit_with_inputs, take, take_keyed
 from .signature import Signature
 
 
@@ -22,16 +27,20 @@ class PinnedGraph:
     """A graph together with its present version, for Python code that appends records (calls of ops) to it.
 
     While Python prepares a record, methods of the user's objects and signal handlers may run and call `renew_cg`.
-    Appending then raises StaleExpressionError, instead of adding the record to the new graph.
+    Appending then raises StaleExpressionError, instead of adding the record to the new graph. They may also compute the
+    graph after `take` has appended input values, and before a record refers to them. Such a pass is over these values,
+    and the next one begins behind them. Then appending takes the values again, for the record to refer to.
     """
 
-    __slots__ = ("graph", "version")
+    __slots__ = ("_taken", "graph", "version")
 
+    _taken: tuple[int, Callable[[Any], int], Any] | None
     graph: Graph
     version: int
 
     def __init__(self, graph: Graph):
         self.graph, self.version = graph, graph.records.version
+        self._taken = None  # the input values of the next record: where they are, and how they are taken
 
     @classmethod
     def as_of(cls, graph: Graph, version: int, places: Sequence[int] = ()) -> PinnedGraph:
@@ -69,13 +78,30 @@ class PinnedGraph:
             head: the first integers of the record, which begin with the index of its signature.
             integers: the record's further integers: operands, then attributes. The caller has checked the operands.
         """
-        node = commit(dim, nodes, head, integers, self.version)
+        if self._taken is None:
+            node = commit(dim, nodes, head, integers, self.version)
+        else:
+            node = self._commit_with_inputs(dim, nodes, head, integers)
         if node is None:
             raise StaleExpressionError(f"while an operation was recorded, its graph has become stale: {self._gone()}")
         graph = self.graph
         if graph.watch is not None and graph.watch.immediate:
             graph._compute_new()
         return node
+
+    def _commit_with_inputs(self, dim: Dim, nodes: int, head: tuple[int, ...], integers: Sequence[int]) -> Any:
+        """Append a record that refers to the input values that were taken last. Return the same as `commit`."""
+        while True:
+            start, take_again, values = self._taken  # type: ignore[misc]  # `add` calls this if there are such values
+            node = commit_with_inputs(self.graph.records, start, dim, nodes, head, integers, self.version)
+            if node is not False:
+                self._taken = None
+                return node
+            record, moved = [*head, *integers], self._take(take_again, values) - start
+            _, first, _ = bounds_of(record, 0)
+            for place in range(first, first + TABLE[head[0] + at.SIGNATURE.constants]):
+                record[place] += moved
+            integers = record[len(head) :]
 
     def _gone(self) -> str:
         return OTHER_THREAD if self.graph is not current() else is_gone(self.version)
@@ -92,12 +118,27 @@ class PinnedGraph:
         return node
 
     def take(self, values: Sequence[float]) -> int:
-        """Append numbers to the graph's buffer of input values, and return their position there."""
-        return take(tuple(values))
+        """Append numbers to the graph's buffer of input values, and return their position there.
+
+        This method and the next two are called at most once for a record, just before it is appended.
+        """
+        return self._take(take, tuple(values))
 
     def take_array(self, values: Array) -> int:
         """Append a float32 array, column-major, to the graph's buffer of input values. Return its position there."""
-        return self.graph.records.take(values)
+        return self._take(self.graph.records.take, values)
+
+    def take_keyed(self, numbers: Sequence[Number]) -> int:
+        """Append a new key for a random node, and then numbers, to the buffer of input values.
+
+        Return the position of the key.
+        """
+        return self._take(take_keyed, tuple(numbers))
+
+    def _take(self, take: Callable[[Any], int], values: Any) -> int:
+        start = take(values)
+        self._taken = start, take, values
+        return start
 
 
 def pinned() -> PinnedGraph:

@@ -18,6 +18,7 @@ relies on, or if its machine code cannot be made or loaded. Both have:
   ANY_GRAPH.
 - `Records`: the records of one thread's graph. `Records.adopt` makes the calling thread append to them.
 - `commit(dim, nodes, head, operands, version)`: append a record; `sequence`: append a record whose operands are a list.
+- `commit_with_inputs`: append a record that refers to input values, if no pass has been over these.
 - `take`: append numbers to the input buffer; `take_keyed`: append a new random key, and then numbers.
 - `handle(at, dim)`: return an expression for node number `at`.
 - `noise`, `set_noise` and `draw`: read, set and advance the source of random keys.
@@ -88,6 +89,7 @@ else:
 FUNCTION_TYPE: type = type(_recorder.commit)  # the type of recording functions: `commit` is one
 become = _recorder.become
 commit = _recorder.commit
+commit_with_inputs = _recorder.commit_with_inputs
 describe: _Describe = _recorder.describe  # the annotation lets type checkers see the described function
 draw = _recorder.draw
 expression_type = _recorder.expression_type
@@ -111,7 +113,7 @@ take_keyed = _recorder.take_keyed
 with_templates = _recorder.with_templates
 
 __all__ = [
-    "ANY_GRAPH", "DESCRIPTION", "FUNCTION_TYPE", "NO_NODE", "Records", "become", "commit",
+    "ANY_GRAPH", "DESCRIPTION", "FUNCTION_TYPE", "NO_NODE", "Records", "become", "commit", "commit_with_inputs",
     "describe", "draw", "expression_type", "function", "generation", "handle", "key", "know_parameters",
     "know_unfinished", "negative", "next_generation", "noise", "note_pass", "operator", "passes",
     "sequence", "set_noise", "subscript", "take", "take_keyed", "with_templates",

@@ -8,6 +8,7 @@ from .functions import FunctionType, describe, function, negative, operator, sub
 from .records import (
     Records,
     commit,
+    commit_with_inputs,
     draw,
     handle,
     key,
@@ -18,8 +19,8 @@ from .records import (
 from .types import become, expression_type, know_parameters, know_unfinished
 
 __all__ = [
-    "FunctionType", "Records", "become", "commit", "describe", "draw", "expression_type", "function",
-    "generation", "handle", "key", "know_parameters", "know_unfinished", "negative", "next_generation", "noise",
-    "note_pass", "operator", "passes", "sequence", "set_noise", "subscript", "take", "take_keyed",
-    "with_templates",
+    "FunctionType", "Records", "become", "commit", "commit_with_inputs",
+    "describe", "draw", "expression_type", "function", "generation", "handle", "key", "know_parameters",
+    "know_unfinished", "negative", "next_generation", "noise", "note_pass", "operator", "passes",
+    "sequence", "set_noise", "subscript", "take", "take_keyed", "with_templates",
 ]  # fmt: skip

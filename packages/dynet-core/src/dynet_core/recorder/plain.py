@@ -12,6 +12,7 @@ leaves some calls to its slow function, which is in Python. Here it is a copy of
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
@@ -77,7 +78,7 @@ def know_parameters(parameters: type, constant: type, lookup: type) -> None:
     """Do nothing: only the compiled recorder needs to know which classes are parameters."""
 
 
-def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: int) -> Any:
+def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: int, inputs: int = sys.maxsize) -> Any:
     """Append a record to this thread's graph and return the expression of its last node.
 
     Args:
@@ -86,9 +87,11 @@ def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: 
         head: the integers with which the record begins.
         operands: what follows: ints, which are appended as they are, and expressions, whose `at` is appended.
         version: the version that the graph should have.
+        inputs: if the record refers to input values, the offset of the first of them. `commit_with_inputs` passes it.
 
     Returns:
         The expression; None if the graph has another version, or an operand is neither a node of it nor a parameter.
+        False if a pass has been over the input values from `inputs` on.
     """
     records = getattr(THREAD, "records", None)
     contents = None if records is None else records._contents
@@ -102,8 +105,31 @@ def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: 
             integers.append(x.at)
         else:
             return None
-    _, before = contents.records.append((tuple(integers), len(integers), nodes))
+    item, append = (tuple(integers), len(integers), nodes), contents.records.items.append
+    is_late = contents.computed[1] > inputs or append(item)  # no handler can run between the two
+    if is_late:
+        return False
+    _, before = contents.records.before(item)
     return _node(before + nodes - 1, version, dim)
+
+
+def commit_with_inputs(
+    records: Records, start: int, dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: int
+) -> Any:
+    """Append a record that refers to input values of this thread's graph, if no pass has been over these.
+
+    A signal handler may have computed the graph since the values were appended. The next pass reads only input values
+    that are behind those of the last one.
+
+    Args:
+        records: the records of the graph.
+        start: the offset of the first of these values in the input buffer.
+        dim, nodes, head, operands, version: as for `commit`.
+
+    Returns:
+        False if a pass has been over the values, and otherwise what `commit` returns.
+    """
+    return commit(dim, nodes, head, operands, version, start)
 
 
 def _node(at: int, version: int, dim) -> Any:

@@ -42,6 +42,10 @@ class Log:
     def append(self, item: tuple) -> tuple[int, ...]:
         """Append an item, a new tuple. Return the totals of all items before it."""
         self.items.append(item)
+        return self.before(item)
+
+    def before(self, item: tuple) -> tuple[int, ...]:
+        """Return the totals of all items before this one, which has just been appended."""
         place = len(self.items) - 1
         while self.items[place] is not item:
             place -= 1

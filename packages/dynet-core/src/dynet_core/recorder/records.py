@@ -6,8 +6,8 @@ draws. A graph has a version, which changes when nodes are removed, so that expr
 All of this is in memory made of 64-bit words, which have names for Python (`NamedWords`) and addresses for compiled
 code.
 
-`commit`, `sequence`, `take`, `take_keyed` and `handle` are compiled functions; the module `plain` says what they do.
-Each has a slow function here, in Python, which it calls where it cannot do its work.
+`commit`, `sequence`, `take`, `take_keyed` and `handle` are compiled functions; the module `plain` says what they and
+`commit_with_inputs` do. Each has a slow function here, in Python, which it calls where it cannot do its work.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _from_to(first: str, last: str) -> slice:
 
 
 _VERSION, _LENGTH, _NODES, _INPUTS_LENGTH = map(words.GRAPH.index, ("version", "length", "nodes", "inputs_length"))
-_RECORDS, _DONE = words.GRAPH.index("records"), words.GRAPH.index("done")
+_RECORDS, _DONE, _INPUTS_DONE = map(words.GRAPH.index, ("records", "done", "inputs_done"))
 _PREPARED, _CHANGES = words.GRAPH.index("prepared"), words.GRAPH.index("changes")
 _ENDS = _from_to("length", "inputs_length")
 _COMPUTED, _DIFFERENTIATED = _from_to("done", "inputs_done"), _from_to("differentiated", "differentiated_fully")
@@ -127,6 +127,12 @@ def _release(words: NamedWords, let_go=api.Py_DecRef, Address=c_void_p) -> None:
     graph, words["object"] = words["object"], 0
     if graph:
         let_go(Address(graph))
+
+
+def commit_with_inputs(records: Records, start: int, *record: Any) -> Any:
+    """Append a record that refers to input values, if no pass has been over these. See the module `plain`."""
+    view = records._view
+    return view[_INPUTS_DONE] <= start and commit(*record)  # no handler can run between the two
 
 
 class Records:

@@ -19,7 +19,6 @@ from dynet_core.expression import Expression
 from dynet_core.op import Function, Sample, register
 from dynet_core.pinned_graph import PinnedGraph, pinned
 from dynet_core.record import append, graph_of
-from dynet_core.recorder import take_keyed
 from dynet_core.signature import Signature, Step, View, constant, copy_step
 from dynet_kernels import formula as f
 from dynet_kernels.families.rules import Rule
@@ -31,12 +30,11 @@ from ..with_number import finite
 
 
 def keyed(graph: PinnedGraph, *numbers: Number) -> list[int]:
-    """Make a key for a new random node, and store it and `numbers` in the input buffer of this thread's graph.
+    """Make a key for a new random node, and store it and `numbers` in the input buffer of `graph`.
 
     Return the positions of seed, count and each number in this buffer. The caller makes them attributes of the node.
-    `graph` is this thread's graph; it is not used here.
     """
-    start = take_keyed(numbers)
+    start = graph.take_keyed(numbers)
     return [*range(start, start + len(KEY) + len(numbers))]
 
 

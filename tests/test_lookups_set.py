@@ -1,11 +1,11 @@
 """`set` of rows of lookup tables: a graph is used again for other rows."""
 
-import sys
 import threading
 from typing import Any
 
 import numpy as np
 import pytest
+from at_lines import lines_of
 
 import dynet as dy
 
@@ -300,27 +300,6 @@ def test_an_index_that_begins_a_graph(E):
         with pytest.raises(dy.StaleExpressionError, match="^set: .*renew_cg has replaced"):
             row.set(given)
         assert E[1].value() == [2, 3]
-
-
-def lines_of(act, handle, line):
-    """Call `act`, and `handle` at its n-th line of the library. Return whether it has so many lines."""
-    left, before = line, sys.gettrace()
-
-    def trace(frame, event, _):
-        nonlocal left
-        if event == "line" and "dynet" in frame.f_code.co_filename and frame.f_globals["__name__"] != __name__:
-            left -= 1
-            if not left:
-                sys.settrace(None)
-                handle()
-        return trace
-
-    sys.settrace(trace)
-    try:
-        act()
-    finally:
-        sys.settrace(before)
-    return left <= 0
 
 
 @pytest.mark.parametrize("several", [False, True])

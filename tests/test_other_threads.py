@@ -42,7 +42,7 @@ class Mine:
         self.W, self.E = model.parameters_from_numpy(np.eye(2)), model.add_lookup_parameters((5, 2), init=1.0)
         self.b = model.parameters_from_numpy([1.0, 1.0])
         self.V = model.parameters_from_numpy(np.eye(2))
-        self.row = self.E[1]
+        self.row, self.picked = self.E[1], self.x[1]
         self.loss = dy.sum_elems(dy.tanh(self.W * self.x) + self.y)
         self.network = dy.VanillaLSTMBuilder(1, 2, 2, model)
         self.tree = dy.ChildSumTreeLSTMBuilder(1, 2, 2, model)
@@ -64,6 +64,7 @@ USES = {
     "backward": lambda m: m.loss.backward(),
     "gradient": lambda m: m.x.gradient(),
     "set": lambda m: m.x.set([5.0, 6.0]),
+    "set_index": lambda m: m.picked.set_index(0),
     "one operand": lambda m: dy.tanh(m.x),
     "negative": lambda m: -m.x,
     "two operands": lambda m: m.x + m.y,

@@ -72,6 +72,11 @@ def masks(n):
     return state.add_input(vector(2, 2)).output().dim()
 
 
+def of_index(x, index):
+    x.set_index(index)
+    return x
+
+
 def updated(parameters, lookups) -> list:
     m = dy.Model()
     W = [m.add_parameters(2, init=1.0) for _ in range(2)]
@@ -252,6 +257,8 @@ PARAMETERS = [
     ),
     Call("LookupParameters.lookup", "index", 1, lambda n: table().lookup(n)),
     Call("LookupParameters.__getitem__", "index", 1, lambda n: table()[n]),
+    Call("Expression.set_index", "index", 1, lambda n: of_index(vector()[0], n)),
+    Call("Expression.set_index", "index", [1, 0], lambda n: of_index(dy.pick_batch(batch(), [0, 0]), n)),
     Call("LookupParameters.batch", "i", [1, 0], lambda n: table().batch(n)),
     Call("LookupParameters.row_as_array", "row", 1, lambda n: table().row_as_array(n)),
     Call("LookupParameters.rows_as_array", "rows", [1, 0], lambda n: table().rows_as_array(n)),

@@ -1,7 +1,7 @@
 """Inputs, lookups and random tensors. Random numbers come from other generators: what agrees is their distribution."""
 
 import pytest
-from inputs import INPUTS, LOOKUPS, LOOKUPS_SET, RANDOM, SETTABLE
+from inputs import INPUTS, LOOKUPS, LOOKUPS_SET, PICKS_SET, RANDOM, SETTABLE
 
 OF_MATRICES = [f"{name}, (2, 3)" for name in LOOKUPS]
 
@@ -9,7 +9,7 @@ OF_MATRICES = [f"{name}, (2, 3)" for name in LOOKUPS]
 @pytest.mark.parametrize(
     "name",
     [
-        *[*INPUTS, *SETTABLE, *LOOKUPS_SET, "const_parameter"],
+        *[*INPUTS, *SETTABLE, *LOOKUPS_SET, *PICKS_SET, "const_parameter"],
         *[f"{name}, {dims}" for name in LOOKUPS for dims in ("(1,)", "(3,)")],
     ],
 )
@@ -37,6 +37,6 @@ def test_shape_and_distribution(name, both, assert_close):
 
 
 def test_nothing_is_forgotten(both):
-    count = len(INPUTS) + len(SETTABLE) + len(LOOKUPS_SET) + 3 * len(LOOKUPS) + 1 + len(RANDOM)
+    count = len([*INPUTS, *SETTABLE, *LOOKUPS_SET, *PICKS_SET, *RANDOM]) + 3 * len(LOOKUPS) + 1
     results = both("inputs.py")
     assert len(results.reference) == len(results.ours) == count

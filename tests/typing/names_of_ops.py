@@ -16,6 +16,8 @@ def inputs() -> list[dy.Expression]:
     counted.set([1, 2, 3])
     matrix = dy.matInput(2, 2)
     matrix.set(np.arange(4).reshape(2, 2))
+    counted[0].set_index(1)
+    dy.pick_batch(counted, [0, 1]).set_index([1, 2])
     return [
         counted,
         matrix,

@@ -29,6 +29,15 @@ LOOKUPS_SET = {
     "lookup_batch, set": (lambda table: dy.lookup_batch(table, [3, 0]), [4, 4]),
     "lookup_batch without update, set": (lambda table: dy.lookup_batch(table, [3, 0], False), [1, 2]),
 }
+PICKS_SET = {
+    "pick, set_index": (lambda x: dy.pick(x, 2), 0),
+    "pick from columns, set_index": (lambda x: dy.pick(x, 0, 1), 2),
+    "pick from a vector, set_index": (lambda x: dy.pick(dy.pick(x, 0, 1), 1), 4),
+    "x[i], set_index": (lambda x: x[-1], 1),
+    "pick from a batch, set_index": (lambda x: dy.pick(batch_of(x), 1), 3),
+    "pick_batch, set_index": (lambda x: dy.pick_batch(batch_of(x), [3, 0]), [4, 4]),
+    "pick_batch from columns, set_index": (lambda x: dy.pick_batch(batch_of(x), [0, 2], 1), [1, 2]),
+}
 LOOKUPS = {
     "lookup": lambda table: dy.lookup(table, 2),
     "lookup by default": lambda table: dy.lookup(table),
@@ -87,6 +96,28 @@ def looked_up_anew(lookup, others):
     return found
 
 
+def batch_of(x):
+    """A batch of two elements that x takes part in."""
+    return dy.cmult(x, dy.inputTensor(numbers((5, 3, 2), 6), batched=True))
+
+
+def picked_anew(pick, others):
+    """What is picked from a parameter before and after `set_index`, the gradients of both, and two updates."""
+    model = dy.ParameterCollection()
+    weights = model.parameters_from_numpy(numbers((5, 3), 7))
+    trainer = dy.SimpleSGDTrainer(model, 0.1)
+    x, found = pick(weights), {}
+    loss = dy.sum_batches(dy.squared_norm(x + 1.0))
+    for when in ("before", "after"):
+        found[when] = [listed(x), loss.value(recalculate=True)]
+        loss.backward()
+        found[f"gradient {when}"] = np.asarray(weights.grad_as_array(), dtype=float).ravel().tolist()
+        trainer.update()
+        found[f"updated {when}"] = np.asarray(weights.as_array(), dtype=float).ravel().tolist()
+        x.set_index(others)
+    return found
+
+
 def constant_parameter():
     """A parameter used with and without a gradient."""
     parameter = dy.ParameterCollection().parameters_from_numpy(numbers((2, 3), 5))
@@ -128,6 +159,9 @@ def main():
     for name, (lookup, others) in LOOKUPS_SET.items():
         dy.renew_cg()
         results[name] = looked_up_anew(lookup, others)
+    for name, (pick, others) in PICKS_SET.items():
+        dy.renew_cg()
+        results[name] = picked_anew(pick, others)
     for name, lookup in LOOKUPS.items():
         for dims in ((1,), (3,), (2, 3)):
             results[f"{name}, {dims}"] = looked_up(lookup, dims)

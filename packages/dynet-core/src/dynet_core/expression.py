@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import device, recorder
-from .annotations import Array, Key, Number, Numbers
+from .annotations import Array, Index, Key, Number, Numbers
 from .checks import checked_flag
 from .dim import Dim
 from .errors import ArgumentTypeError, ShapeError, StaleExpressionError
@@ -62,6 +62,7 @@ class Operations(Refusals):
         def __getitem__(self, key: Key) -> Expression: ...
         def __iter__(self) -> Iterator[Expression]: ...
         def set(self, values: Numbers) -> None: ...
+        def set_index(self, index: Index | Iterable[Index]) -> None: ...
         @property
         def T(self) -> Expression: ...
 

@@ -277,7 +277,7 @@ class Graph:
         return self.index_up_to(place).starts.get(place)
 
     def index_up_to(self, place: int) -> InputIndex:
-        """Return an index of the nodes that `set` can change, which has node `place` if it is one of them."""
+        """Return an index of the nodes that `set` and `set_index` can change. If `place` is one, the index has it."""
         index = self.input_index = self.input_index.up_to(self.records, place)
         return index
 

@@ -19,6 +19,9 @@ from .signature import SIGNATURES
 
 LOOKUPS: set[int] = set()
 """The numbers of the signatures of lookups, which `parameter.lookup` adds. Their attributes are numbers of rows."""
+PICKS: dict[int, tuple[int, bool]] = {}
+"""The numbers of the signatures of picks, which `dynet_ops` adds. Their attributes are indices of elements. For each it
+has how many elements there are to pick from, and whether there is an index for each batch element."""
 KINDS = {at.ALIAS: "part", at.APART: "part", at.INPUT: "input"}
 
 
@@ -106,27 +109,28 @@ def node_at(recorded: Records, place: int) -> Node | None:
 
 
 class InputIndex:
-    """An index of the nodes that `set` can change: a graph's inputs, and its lookups of rows of tables.
+    """An index of the nodes that `set` and `set_index` can change: a graph's inputs, lookups and picks.
 
     Args:
         version: the version of the graph for which the index is valid.
         records: how many integers of the graph's records have been searched for inputs so far.
         nodes: how many nodes these records have.
         starts: the number of each input node -> the position of its first value in the graph's buffer of input values.
-        lookups: the number of each lookup -> the node, as it was when it was found; its attributes may have changed.
+        selections: the number of each lookup and pick -> the node, as it was when it was found; its attributes, which
+            are indices, may have changed.
     """
 
-    __slots__ = ("lookups", "nodes", "records", "starts", "version")
+    __slots__ = ("nodes", "records", "selections", "starts", "version")
 
-    lookups: dict[int, Node]
     nodes: int
     records: int
+    selections: dict[int, Node]
     starts: dict[int, int]
     version: int
 
     def __init__(self, version: int, records: int = 0, nodes: int = 0):
         self.version, self.records, self.nodes = version, records, nodes
-        self.starts, self.lookups = {}, {}
+        self.starts, self.selections = {}, {}
 
     def up_to(self, recorded: Records, place: int) -> InputIndex:
         """Return an index for the present version of a graph that has node `place`, if the graph has it.
@@ -140,13 +144,13 @@ class InputIndex:
         length, nodes, _ = recorded.ends()
         longer = InputIndex(version, length, nodes)
         longer.starts.update(index.starts)
-        longer.lookups.update(index.lookups)
+        longer.selections.update(index.selections)
         try:
             for node in nodes_of(recorded, index.records, length, index.nodes):
                 if node.is_input:
                     longer.starts[node.all[0]] = node.attributes[0]
-                elif node.signature in LOOKUPS:
-                    longer.lookups[node.all[0]] = node
+                elif node.signature in LOOKUPS or node.signature in PICKS:
+                    longer.selections[node.all[0]] = node
         except (KeyError, IndexError):  # a signal handler has called `renew_cg`, so these were no records any more
             if recorded.version == version:
                 raise

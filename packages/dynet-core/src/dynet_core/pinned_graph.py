@@ -103,6 +103,22 @@ class PinnedGraph:
                 record[place] += moved
             integers = record[len(head) :]
 
+    def rewrite(self, start: int, integers: Sequence[int]) -> None:
+        """Overwrite integers of a record from integer `start` on. Forget all values if the old ones have been used.
+
+        A signal handler may compute the values again at any line here. So the integers are written only where the
+        record has no value at that moment. Then no value is of other integers.
+
+        Raises:
+            StaleExpressionError: the graph's version has changed.
+        """
+        records = self.graph.records
+        while not records.rewrite(self.version, start, integers):
+            if records.version != self.version:
+                raise StaleExpressionError(is_gone(self.version))
+            if records.computed[0] > start:
+                self.graph.invalidate()
+
     def _gone(self) -> str:
         return OTHER_THREAD if self.graph is not current() else is_gone(self.version)
 

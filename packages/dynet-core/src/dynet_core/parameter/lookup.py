@@ -19,9 +19,9 @@ from dynet_kernels import layout as at
 from ..annotations import Array, Index, Numbers
 from ..checks import checked_array, checked_flag, checked_indices, real_array, whole
 from ..dim import Dim
-from ..errors import OutOfRangeError, ShapeError, StaleExpressionError
+from ..errors import OutOfRangeError, ShapeError
 from ..expression import Expression
-from ..graph import current, is_gone
+from ..graph import current
 from ..nodes import LOOKUPS
 from ..parameter_rows import PARAMETER_ROWS
 from ..pinned_graph import PinnedGraph, pinned
@@ -73,8 +73,7 @@ def _batch_signature(table: Dim, count: int) -> Signature:
 def set_rows(graph: PinnedGraph, place: int, rows: Index | Iterable[Index]) -> bool:
     """Let node `place` of a graph be of other rows of its table, if it is a lookup. Return whether it is.
 
-    All values are forgotten if the old rows were used. A signal handler may compute them again at any line here. So
-    `rewrite` writes the rows only where the lookup has no value at that moment; then no value is of other rows.
+    All values are forgotten if the old rows were used.
 
     Args:
         rows: the number of a row; for a lookup of several rows, as many as it has.
@@ -82,9 +81,10 @@ def set_rows(graph: PinnedGraph, place: int, rows: Index | Iterable[Index]) -> b
     Raises:
         ShapeError: there are more rows or fewer.
         OutOfRangeError: the table has no such row.
+        StaleExpressionError: the graph's version has changed.
     """
-    lookup, records = graph.graph.index_up_to(place).lookups.get(place), graph.graph.records
-    if lookup is None:
+    lookup = graph.graph.index_up_to(place).selections.get(place)
+    if lookup is None or lookup.signature not in LOOKUPS:
         return False
     row = -1 - lookup.operands[0]
     name, size = PARAMETER_ROWS.names[row], PARAMETER_ROWS.rows[row][at.PARAMETER.rows]
@@ -96,11 +96,7 @@ def set_rows(graph: PinnedGraph, place: int, rows: Index | Iterable[Index]) -> b
         indices = [*checked_indices("set", rows, size, name)]
         if len(indices) != len(lookup.attributes):
             raise ShapeError(f"set: {counted(len(indices), 'row')} for a lookup of {len(lookup.attributes)}")
-    while not records.rewrite(graph.version, lookup.start, indices):
-        if records.version != graph.version:
-            raise StaleExpressionError(is_gone(graph.version))
-        if records.computed[0] > lookup.start:
-            graph.graph.invalidate()
+    graph.rewrite(lookup.start, indices)
     return True
 
 

@@ -14,12 +14,15 @@ import numpy as np
 from dynet_core.annotations import Index, Indices
 from dynet_core.checks import checked_index, checked_indices
 from dynet_core.dim import Dim
-from dynet_core.errors import OutOfRangeError, ShapeError
+from dynet_core.errors import ArgumentError, OutOfRangeError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
+from dynet_core.graph import graph_of_node
 from dynet_core.keyword_hints import also_called
+from dynet_core.nodes import PICKS
 from dynet_core.op import Sample, register
+from dynet_core.pinned_graph import pinned
 from dynet_core.record import append, graph_of
-from dynet_core.recorder import describe, function
+from dynet_core.recorder import ANY_GRAPH, describe, function
 from dynet_core.signature import Signature, Step, View, alias
 from dynet_kernels.layout import SELF
 
@@ -38,10 +41,14 @@ def _pick_signature(dim: Dim, d: int, length: int) -> Signature:
     kept = (length,) if length else ()
     result = Dim.of(dim.dims[:d] + kept + dim.dims[d + 1 :] or (1,), dim.batch)
     if after == 1 and dim.batch == 1:
-        return alias(result, scale=before)
-    run = before * (length or 1)
-    whole = before * dim.dims[d]
-    return copy_of(result, [(run, 1, 1), (after, run, whole), (dim.batch, run * after, dim.size)], index_scale=before)
+        signature = alias(result, scale=before)
+    else:
+        run, whole = before * (length or 1), before * dim.dims[d]
+        loops = [(run, 1, 1), (after, run, whole), (dim.batch, run * after, dim.size)]
+        signature = copy_of(result, loops, index_scale=before)
+    if not length:
+        PICKS[signature.at] = dim.dims[d], False
+    return signature
 
 
 def pick(e: Expression, index: Index | Indices = 0, dim: Index = 0) -> Expression:
@@ -231,7 +238,7 @@ def _pick_batch_signature(dim: Dim, d: int) -> Signature:
     before, after = before_and_after(dim, d)
     result = Dim.of(dim.dims[:d] + dim.dims[d + 1 :] or (1,), dim.batch)
     loops = collapsed([(before, 1, 1), (after, before, before * dim.dims[d])])
-    return Signature(
+    signature = Signature(
         result,
         operands=1,
         attributes=dim.batch,
@@ -243,6 +250,8 @@ def _pick_batch_signature(dim: Dim, d: int) -> Signature:
         forward=[Step("copy", copy_parameters(0, 2, loops))],
         backward=[Step("accumulate", copy_parameters(3, 1, loops, backward=True), gradient_of=0)],
     )
+    PICKS[signature.at] = dim.dims[d], True
+    return signature
 
 
 def pick_batch(e: Expression, indices: Iterable[Index], dim: Index = 0) -> Expression:
@@ -290,5 +299,44 @@ pick_batch = register(
     ],
 )
 
+
+def set_index(x: Expression, index: Index | Iterable[Index]) -> None:
+    """Let x be another element of what it was picked from. Users call it as a method of what `pick` or `x[i]` returns.
+
+    What `pick_batch` returns takes as many indices as before. Gradients then go to these elements.
+
+    All values that the graph has computed are computed again when they are next needed. Dropout and noise then draw new
+    random numbers.
+
+    Raises:
+        ArgumentError: the expression is no pick.
+        ShapeError: the number of indices differs from that of `pick_batch`.
+        OutOfRangeError: there is no element of this index. Negative indices are allowed only in `x[...]`.
+        StaleExpressionError: `renew_cg` has started a new graph, or `cg_revert` has removed x.
+
+    >>> x = inputVector([1, 2, 3])[0]
+    >>> y = x * 10
+    >>> y.value()
+    10.0
+    >>> x.set_index(2)
+    >>> y.value()
+    30.0
+    """
+    try:
+        graph, of_node, picked = pinned(), graph_of_node(x), None
+        if x.version != ANY_GRAPH:
+            picked = of_node.index_up_to(x.at).selections.get(x.at)
+        if picked is None or picked.signature not in PICKS:
+            raise ArgumentError(f"set_index: expected what pick, pick_batch or x[i] returns, got {x!r}")
+        size, several = PICKS[picked.signature]
+        indices = checked_indices("set_index", index if several else [index], size, "what is picked from")
+        if len(indices) != len(picked.attributes):
+            raise ShapeError(f"set_index: {len(indices)} indices for a batch of {len(picked.attributes)}")
+        graph.rewrite(picked.start, indices)
+    except StaleExpressionError as error:
+        raise StaleExpressionError(f"set_index: expression {x.type!r}: {error}") from None
+
+
+Expression.set_index = set_index  # type: ignore[method-assign]
 
 __all__ = ["pick", "pick_batch", "pick_batch_elem", "pick_batch_elems", "pick_range", "pickrange"]

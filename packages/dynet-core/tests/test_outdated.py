@@ -112,6 +112,40 @@ def test_what_does_not_depend_on_earlier_values_is_not_computed_again():
     assert gradients(parameters) == [[pytest.approx(3 * y)], [[0], [pytest.approx(y)]]]
 
 
+def test_other_rows_that_change_do_not_matter():
+    parameters, p, table, trainer = model()
+    loss = dy.square(p * table[1])
+    value = loss.value()
+    table.init_row(0, [7])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loss.backward()
+        dy.square(loss + table[0]).backward()
+        table.init_row(0, [8])
+        loss.backward()
+    table.init_row(0, [7])
+    table.init_row(1, [4])
+    with pytest.warns(DynetWarning, match=CHANGED):
+        loss.backward()
+    assert (value, loss.value()) == (4, 16)
+
+
+def test_rows_that_change_after_lookups_were_set():
+    parameters, p, table, trainer = model()
+    row = table[1]
+    loss = dy.square(p * row)
+    loss.backward()
+    row.set(0)
+    loss.value()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        table.init_row(1, [7])
+        loss.backward()
+    table.init_row(0, [3])
+    with pytest.warns(DynetWarning, match=CHANGED):
+        loss.backward()
+
+
 def test_what_is_recorded_after_a_change_has_the_new_values():
     parameters, p, table, trainer = model()
     row, before = table[1], dy.square(p)

@@ -8,7 +8,7 @@ adds to the gradients of parameters, where earlier passes may have added somethi
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from dynet_kernels import layout as at
@@ -85,17 +85,12 @@ class Shares:
         parameters: the parameters.
 
     Raises:
-        GradientError: parameters have changed since the pass.
+        GradientError: a parameter is trained again since the pass.
     """
 
     def __init__(self, graph: Graph, parameters: Sequence[Parameter]):
         records = graph.records
         version, (loss, fully) = records.version, records.differentiated
-        if graph.outdated.reached(loss, graph.engine, True):
-            raise GradientError(
-                "gradient: since backward(), parameters of its loss have changed, as by an update: ask for the "
-                "gradients before that. grad_as_array() has what backward passes have added up since the last update"
-            )
         self.blocks: dict[int, Block] = {}
         places: dict[int, int] = {}
         for parameter in parameters:
@@ -116,7 +111,9 @@ def key_of(graph: Graph) -> tuple[int, ...]:
 _known = threading.local()  # `_known.shares` is the newest `Shares` of the calling thread
 
 
-def added_by_last_pass(graph: Graph, parameter: Parameter, parameters: Sequence[Parameter]) -> Array | None:
+def added_by_last_pass(
+    graph: Graph, parameter: Parameter, parameters: Callable[[], Sequence[Parameter]]
+) -> Array | None:
     """Return what the last backward pass of a graph has added to the gradient of a parameter, as a flat array.
 
     Return None if the graph does not use the parameter. The first call after a pass computes the gradients of all
@@ -125,10 +122,12 @@ def added_by_last_pass(graph: Graph, parameter: Parameter, parameters: Sequence[
     Args:
         graph: the graph of the calling thread.
         parameter: the parameter.
-        parameters: this parameter and others for which the same will probably be asked.
+        parameters: returns this parameter and others for which the same will probably be asked. It is called if
+            gradients have to be computed.
 
     Raises:
-        GradientError: there has been no such pass, or parameters have changed since it.
+        GradientError: there has been no such pass, or parameters of its loss have changed since it, so that the
+            gradient cannot be computed any more. It is then an error also if it has been computed before.
     """
     if not graph.outdated.uses(parameter.identity):
         return None
@@ -138,7 +137,12 @@ def added_by_last_pass(graph: Graph, parameter: Parameter, parameters: Sequence[
             "gradient: backward() has not been called on this graph, or not since its values changed: grad_as_array() "
             "has what backward passes have added up since the last update"
         )
+    if graph.outdated.reached(loss, graph.engine, True):
+        raise GradientError(
+            "gradient: since backward(), parameters of its loss have changed, as by an update: ask for the "
+            "gradients before that. grad_as_array() has what backward passes have added up since the last update"
+        )
     shares: Shares | None = getattr(_known, "shares", None)
     if shares is None or shares.key != key_of(graph) or parameter.row not in shares.blocks:
-        shares = _known.shares = Shares(graph, parameters)
+        shares = _known.shares = Shares(graph, parameters())
     return shares.blocks[parameter.row].array

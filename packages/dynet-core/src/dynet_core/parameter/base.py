@@ -179,11 +179,11 @@ class Trained(Expression):
         parameters of the collection again, which takes longer than the pass.
 
         Raises:
-            GradientError: there was no `backward` in this graph, or its inputs have been set since then; or parameters
-                of its loss have changed, as by an update, and no gradient has been asked for before.
+            GradientError: there was no `backward` in this graph, or its inputs have been set since then, or parameters
+                of its loss have changed, as by an update.
         """
         graph = getattr(thread, "graph", None)
-        flat = graph and added_by_last_pass(graph, self._storage, self._relatives())
+        flat = graph and added_by_last_pass(graph, self._storage, self._relatives)
         flat = self._storage.gradient.array if flat is None else flat
         return flat.reshape(self.type.shape, order="F").copy(order="F")
 

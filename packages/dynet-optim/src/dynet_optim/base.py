@@ -114,7 +114,7 @@ class Trainer(Options, Resumable, OtherNames):
         scale = self._scale(table.squared_norm(self._dense), s)
         try:
             table.choose(chosen)
-            self._apply(scale)
+            self._apply(scale, chosen)
         finally:
             table.choose_all()
         self._end_update(chosen)
@@ -183,12 +183,12 @@ class Trainer(Options, Resumable, OtherNames):
         """Return whether a backward pass has reached the collection since the last update, as far as is known."""
         return self._passes != passes() and (self._has_trained or missing_gradients.is_reached(self._collection))
 
-    def _apply(self, scale: float) -> None:
+    def _apply(self, scale: float, chosen: list[int] | None = None) -> None:
         try:
             self._table.run(self._numbers(scale), self._dense)
         except OverflowError:
             raise ArgumentError(f"update: learning rate {self._rate} times {scale} is too large") from None
-        self._table.note_change()
+        self._table.note_change(chosen)
         self._count()
 
     def _count(self) -> None:

@@ -225,9 +225,18 @@ class Table:
         )  # fmt: skip
         return totals[0] if status == READY else None
 
-    def note_change(self) -> None:
-        """Let the graph know that the parameters have changed, after a call of `run`. `run_if_below` does it itself."""
-        self.outdated.note_change(self.identities)
+    def note_change(self, chosen: list[int] | None) -> None:
+        """Let the graph know that parameters have changed, after a call of `run`. `run_if_below` does it itself.
+
+        Args:
+            chosen: the indices of the parameters that `choose` was called with. None means all.
+        """
+        if chosen is None:
+            self.outdated.note_change(self.identities)
+        else:
+            everything = [*self.parameters, *self.lookups]
+            for place in chosen:
+                self.outdated.note_change(everything[place]._storage.identities)
 
     def _make_room(self, status: int) -> None:
         """Enlarge the buffer in which compiled code lists addresses, after a call that failed because it was too small.

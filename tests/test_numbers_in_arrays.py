@@ -78,6 +78,21 @@ def test_words_are_no_numbers_even_in_an_array(call):
         call(np.array(["1"]))
 
 
+def test_choices_of_a_hinge_loss_in_arrays():
+    x, scores = dy.inputTensor([[1, 2], [3, 1], [3.5, 2]], batched=True), dy.inputTensor([[1, 2, 3], [2, 2, 4]])
+    one, two = np.array([1]), np.array([2])
+    for hinge in (dy.hinge, dy.hinge_batch):
+        assert hinge(x, [one, two]).npvalue().tolist() == hinge(x, [1, 2]).npvalue().tolist()
+        assert hinge(vector(), [one]).value() == hinge(vector(), [1]).value()
+        with pytest.raises(dy.ArgumentTypeError, match=r"hinge.*: an index must be an int, not"):
+            hinge(x, [[1], [2]])
+    assert dy.hinge_dim(scores, [one, 0 * one], d=1).value() == [2, 4]  # as in DyNet 2.1
+    for lists in ([[1], [2]], [one, two], (one, two), np.array([[1], [2]])):  # one for each batch element
+        assert dy.hinge_dim(x, lists).npvalue().tolist() == dy.hinge(x, [1, 2]).npvalue().tolist()
+    for lists in ([[one, 0]], [[1, 0 * one]]):
+        assert dy.hinge_dim(scores, lists, d=1).value() == [2, 4]
+
+
 def test_rows_that_differ_in_length_are_no_vector():
     for rows in ([np.array([1.0, 2.0]), 1.0], [[1.0], 1.0], [np.array([1.0]), [1.0, 2.0]]):
         with pytest.raises(dy.ArgumentTypeError, match="differ in length"):

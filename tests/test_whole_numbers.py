@@ -24,6 +24,7 @@ SAME = {
     "numpy.int64": np.int64,
     "array of no dimensions": lambda n: np.array(float(n)),
     "array of an int": np.array,
+    "array of a list": lambda n: np.array([n]),
 }
 WRONG = {
     "4.7": 4.7,

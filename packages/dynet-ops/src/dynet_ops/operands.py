@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from dynet_core.annotations import Index
-from dynet_core.checks import as_list, whole
+from dynet_core.checks import as_list, single, whole
 from dynet_core.dim import MAX_TOTAL, Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError
 from dynet_core.expression import Expression
@@ -75,13 +75,14 @@ def checked_size(name: str, what: str, value) -> int:
 def nesting(value) -> int:
     """Return how many dimensions an argument has: 0 for a number, 1 for a list of numbers.
 
-    Of nested lists only the first items are looked at, so their rows may differ in length.
+    Of nested lists only the first items are looked at, so their rows may differ in length. In a list, an array of one
+    number counts as a number.
     """
     if isinstance(value, np.ndarray):
         return value.ndim
     if not isinstance(value, (list, tuple)):
         return 0
-    return 1 + (nesting(value[0]) if value else 0)
+    return 1 + (nesting(single(value[0])) if value else 0)
 
 
 def is_list(value) -> bool:

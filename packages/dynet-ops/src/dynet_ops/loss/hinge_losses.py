@@ -21,7 +21,7 @@ from dynet_kernels.families.rules import Rule
 from dynet_kernels.layout import SELF
 from dynet_kernels.table import KERNELS
 
-from ..operands import checked_dimension, checked_expression, nesting
+from ..operands import checked_dimension, checked_expression, is_list, nesting
 from ..shape.layout import transpose
 from ..with_number import finite
 
@@ -162,7 +162,9 @@ def hinge_dim(x: Expression, v: Indices | Sequence[Indices], d: Index = 0, m: Nu
     rows = checked_dimension("hinge_dim", d, dim) == 1
     size, columns = (dim.columns, dim.rows) if rows else (dim.rows, dim.columns)
     margin = finite("hinge_dim", "m", m)
-    lists: Any = v if nesting(v) == 2 else [v]
+    # In a list, an array of one number is an index, or the list of a batch element that has one column.
+    has_lists = nesting(v) == 2 or (columns == 1 and is_list(v) and any(map(is_list, v)))  # type: ignore[arg-type]
+    lists: Any = v if has_lists else [v]
     if len(lists) not in (1, dim.batch):
         raise ShapeError(f"hinge_dim: {len(lists)} lists of indices for a batch of {dim.batch}")
     choices = []

@@ -117,3 +117,35 @@ def test_complex_and_masked_numbers_are_no_numbers(value):
         with pytest.raises(dy.ArgumentTypeError):
             call()
     assert p.as_array().tolist() == [1, 1]
+
+
+MASKED = np.ma.masked_greater([1.0, 9.0], 5)
+
+
+@pytest.mark.parametrize("values", [[1.0, np.ma.masked], (np.ma.masked, 2), [np.ma.array(1.0, mask=True), 2.0]])
+def test_masked_numbers_in_lists_are_refused(values):
+    """numpy makes NaN of them, with a warning, and drops the masks of arrays in lists."""
+    model, x = dy.Model(), dy.inputVector([1, 2])
+    p, table = model.add_parameters(2, init=3), model.add_lookup_parameters((1, 2), init=3)
+    for name, refused, call in (
+        ("set_value", dy.ArgumentTypeError, lambda: p.set_value(values)),
+        ("init_row", dy.ArgumentTypeError, lambda: table.init_row(0, values)),
+        ("init", dy.InitializerError, lambda: model.add_parameters(2, init=values)),
+        ("parameters_from_numpy", dy.InitializerError, lambda: model.parameters_from_numpy(values)),
+        ("inputTensor", dy.ArgumentTypeError, lambda: dy.inputTensor(values)),
+        ("inputTensor", dy.ArgumentTypeError, lambda: dy.inputTensor([[1, 2], values])),
+        ("inputTensor", dy.ArgumentTypeError, lambda: dy.inputTensor([MASKED, MASKED])),
+        ("inputTensor", dy.ArgumentTypeError, lambda: dy.inputTensor([[np.array([1.0]), *values]])),
+        ("inputVector", dy.ArgumentTypeError, lambda: dy.inputVector(values)),
+        ("inputVector", dy.ArgumentTypeError, lambda: dy.inputVector(iter(values))),
+        ("inputMatrix", dy.ArgumentTypeError, lambda: dy.inputMatrix(values, (2, 1))),
+        ("sparse_inputTensor", dy.ArgumentTypeError, lambda: dy.sparse_inputTensor([[0, 1]], values, (3,))),
+        ("set", dy.ArgumentTypeError, lambda: x.set(values)),
+    ):
+        with pytest.raises(refused, match=f"^{name}: some of the numbers are masked"):
+            call()
+    for other in (lambda: dy.FloatVectorValue(values), lambda: dy.SimpleSGDTrainer(model, np.ma.masked)):
+        with pytest.raises(dy.ArgumentTypeError, match="masked"):
+            other()
+    assert (x.value(), p.value(), table.as_array().tolist()) == ([1, 2], [3, 3], [[3, 3]])
+    assert dy.inputTensor([np.ma.array([1.0, 2.0]), [3, 4]]).value().tolist() == [[1, 2], [3, 4]]

@@ -359,7 +359,7 @@ def test_numbers_that_an_array_masks_are_refused(shape):
         ("inputTensor", ArgumentTypeError, lambda: dy.inputTensor(masked)),
         ("inputVector", ArgumentTypeError, lambda: dy.inputVector(MASKED)),
     ):
-        with pytest.raises(refused, match=f"^{name}: the array masks some of its numbers; its method filled"):
+        with pytest.raises(refused, match=f"^{name}: some of the numbers are masked; the method filled"):
             call()
     assert (p.as_array() == 3).all() and (table.as_array() == 3).all() and len(model.parameters_list()) == 1
     p.set_value(masked.filled(0))

@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 
 from .errors import ArgumentError, ArgumentTypeError, DynetError, OutOfRangeError, ShapeError
-from .refusals import Refusals
+from .refusals import MOST_NESTED, NUMBERS, Refusals
 
+MASKED = "some of the numbers are masked; the method filled() of their array gives them values"
+PLAIN = {bool, float, int, *NUMBERS}
 UNEVEN = "the rows of the list differ in length"
 
 
@@ -27,6 +29,13 @@ def single(value: Any) -> Any:
     """
     is_one = isinstance(value, np.ndarray) and value.size == 1
     return value.ravel()[0] if is_one and value.dtype.kind != "c" and not np.ma.is_masked(value) else value
+
+
+def is_masked(values: Any, deep: int = MOST_NESTED) -> bool:
+    """Return whether an array masks some of its numbers, or a list holds such an array or a masked number."""
+    if isinstance(values, (list, tuple)):
+        return deep > 0 and not {*map(type, values)} <= PLAIN and any(is_masked(value, deep - 1) for value in values)
+    return isinstance(values, np.ma.MaskedArray) and bool(np.ma.is_masked(values))
 
 
 def as_list(values: Any) -> Any:
@@ -180,6 +189,8 @@ def real_array(
         too_large: the type of the error if float32 cannot hold a number. None: it becomes infinite.
     """
     values = as_list(values)
+    if is_masked(values):
+        raise refused(f"{name}: {MASKED}")
     try:
         array = np.asarray(values)
     except DynetError:
@@ -199,8 +210,6 @@ def real_array(
             array = array.astype(np.float64)
     if array.dtype.kind not in "fiub":
         raise refused(f"{name}: {_not_real(values)}")
-    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
-        raise refused(f"{name}: the array masks some of its numbers; its method filled() gives them values")
     with np.errstate(over="ignore"):
         rounded = array.astype(np.float32)
     if too_large is not None and np.any(np.isinf(rounded) & np.isfinite(array)):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+import numpy as np
+
 from .checks import checked_index, single
 from .errors import ArgumentTypeError, OutOfRangeError
 
@@ -15,7 +17,7 @@ T = TypeVar("T")
 def _float(who: str, value) -> float:
     try:
         number = single(value)
-        if isinstance(number, (str, bytes)):
+        if isinstance(number, (str, bytes, np.ndarray)):
             raise TypeError
         return float(number)
     except (TypeError, ValueError):

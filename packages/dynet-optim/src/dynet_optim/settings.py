@@ -7,6 +7,8 @@ import struct
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from dynet_core.annotations import Index, Number
 from dynet_core.checks import single, whole
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError
@@ -33,7 +35,7 @@ def plain_number(name: str, value: Any) -> float:
     """Return `value` as a float; raise ArgumentTypeError if it is not a number. The message begins with `name`."""
     try:
         number = single(value)
-        if isinstance(number, (str, bytes)):
+        if isinstance(number, (str, bytes, np.ndarray)):
             raise TypeError
         return float(number)
     except (TypeError, ValueError):

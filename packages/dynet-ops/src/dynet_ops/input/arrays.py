@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dynet_core.checks import real_array
+from dynet_core.checks import is_masked, real_array
 from dynet_core.dim import Dim
 from dynet_core.errors import (
     ArgumentError,
@@ -106,7 +106,7 @@ def numbers(name: str, values) -> np.ndarray:
 
     A list may hold any objects with a method `__float__` or `__index__`.
     """
-    if isinstance(values, list):
+    if isinstance(values, list) and not is_masked(values):
         with contextlib.suppress(TypeError, OverflowError):
             return np.array(array.array("f", values))
     return flat(name, values)

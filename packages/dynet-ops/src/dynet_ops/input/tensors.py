@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from dynet_core.annotations import Dims, Index, Indices, Number, Numbers
-from dynet_core.checks import checked_flag, checked_index, checked_indices, real_array
+from dynet_core.checks import checked_flag, checked_index, checked_indices, is_masked, real_array
 from dynet_core.device import check_device
 from dynet_core.dim import Dim, checked_batch, checked_dims
 from dynet_core.errors import (
@@ -42,7 +42,13 @@ def inputTensor(arr: Numbers, batched: bool = False, device: str = "", reusable_
         check_device("inputTensor", device)
     if reusable_expr is not False:
         checked_flag("inputTensor", "reusable_expr", reusable_expr)
-    if isinstance(arr, (list, tuple)) and len(arr) and all(isinstance(a, np.ndarray) for a in arr):
+    # numpy drops the masks of arrays that it stacks; `real_array` refuses them.
+    if (
+        isinstance(arr, (list, tuple))
+        and len(arr)
+        and all(isinstance(a, np.ndarray) for a in arr)
+        and not is_masked(arr)
+    ):
         shapes = [np.shape(a) for a in arr]
         if len({*shapes}) > 1:
             raise ShapeError(f"inputTensor: the arrays differ in shape: {shapes}")

@@ -94,7 +94,8 @@ def test_choices_of_a_hinge_loss_in_arrays():
 
 
 def test_rows_that_differ_in_length_are_no_vector():
-    for rows in ([np.array([1.0, 2.0]), 1.0], [[1.0], 1.0], [np.array([1.0]), [1.0, 2.0]]):
+    one = np.array([1.0])
+    for rows in ([np.array([1.0, 2.0]), 1.0], [[1.0], 1.0], [one, [1.0, 2.0]], [[one, 2.0]], [1.0, [one, 2.0]]):
         with pytest.raises(dy.ArgumentTypeError, match="differ in length"):
             dy.inputVector(rows)
 

@@ -183,8 +183,8 @@ def test_what_is_no_row(E, update, wrong, kind, message):
 @pytest.mark.parametrize(
     "wrong, kind, message",
     [
-        ([1, 3], dy.OutOfRangeError, "^set: index 3 is out of range for /words, which has 3"),
-        ([-1, 1], dy.OutOfRangeError, "^set: index -1 is out of range for /words, which has 3"),
+        ([1, 3], dy.OutOfRangeError, "^set: row 3 is out of range for /words, which has 3 rows"),
+        ([-1, 1], dy.OutOfRangeError, "^set: row -1 is out of range for /words, which has 3 rows"),
         ([1], dy.ShapeError, "^set: 1 row for a lookup of 2"),
         ([1, 2, 0], dy.ShapeError, "^set: 3 rows for a lookup of 2"),
         ([], dy.ArgumentError, "^set: no indices"),
@@ -199,6 +199,20 @@ def test_what_are_no_rows(E, wrong, kind, message):
         with pytest.raises(kind, match=message):
             rows.set(wrong)
         assert rows.npvalue().T.tolist() == ROWS[:2].tolist()
+
+
+def test_all_functions_say_the_same_of_a_row_that_is_not_there(model):
+    E = model.lookup_parameters_from_numpy([[1.0, 2.0]], name="words")
+    for name, call in {
+        "lookup": lambda: E[1],
+        "lookup_batch": lambda: dy.lookup_batch(E, [0, 1], update=False),
+        "set": lambda: dy.lookup_batch(E, [0]).set([1]),
+        "init_row": lambda: E.init_row(1, [3, 4]),
+        "row_as_array": lambda: E.row_as_array(1),
+        "rows_grad_as_array": lambda: E.rows_grad_as_array([0, 1]),
+    }.items():
+        with pytest.raises(dy.OutOfRangeError, match=f"^{name}: row 1 is out of range for /words, which has 1 row$"):
+            call()
 
 
 def test_what_depends_on_rows_is_computed(E):

@@ -16,6 +16,7 @@ import numpy as np
 
 from .errors import ArgumentError, ArgumentTypeError, DynetError, OutOfRangeError, ShapeError
 from .refusals import MOST_NESTED, NUMBERS, Refusals
+from .wording import counted
 
 MASKED = "some of the numbers are masked; the method filled() of their array gives them values"
 PLAIN = {bool, float, int, *NUMBERS}
@@ -92,7 +93,7 @@ def _are_plain(values, size: int) -> bool:
     return bool(values)
 
 
-def checked_indices(name: str, indices, size: int, of: object) -> list[int]:
+def checked_indices(name: str, indices, size: int, of: object, one: str = "index") -> list[int]:
     """Check that the indices that a user passed are from 0 to `size` - 1, and return them as a list of ints.
 
     If the user passed a list, the result may be this same list, so the caller must not change it.
@@ -103,6 +104,7 @@ def checked_indices(name: str, indices, size: int, of: object) -> list[int]:
         size: the number of elements that the indices can select from.
         of: what the indices select from, for error messages. This is either a str, which is shown as it is, or the
             `Dim` (shape) of an op's operand x, which is shown as "x" and the shape.
+        one: what an index selects, such as "row", for error messages.
 
     Raises:
         ArgumentTypeError: `indices` is not a sequence of numbers.
@@ -125,7 +127,8 @@ def checked_indices(name: str, indices, size: int, of: object) -> list[int]:
     if min(checked) < 0 or max(checked) >= size:
         wrong = next(index for index in checked if not 0 <= index < size)
         named = of if isinstance(of, str) else f"x {of!r}"
-        raise OutOfRangeError(f"{name}: index {wrong} is out of range for {named}, which has {size}")
+        has = size if one == "index" else counted(size, one)
+        raise OutOfRangeError(f"{name}: {one} {wrong} is out of range for {named}, which has {has}")
     return checked
 
 

@@ -25,11 +25,11 @@ from .encode import TABLE
 from .engine import Engine
 from .errors import ArgumentTypeError, DynetWarning, GradientError, StaleExpressionError
 from .expression import GRAPH_OF_NODE, Expression, Operations, has_no_node
-from .gradients_of_parts import PARTS, differentiate_apart
 from .memory import Block, floats_at
 from .nodes import InputIndex
 from .outdated import Outdated
 from .recorder import ANY_GRAPH, NO_NODE
+from .separate_gradients import PARTS, differentiate_apart
 from .watch import Watch
 from .wording import counted
 

@@ -17,10 +17,10 @@ from ..errors import ArgumentError, GradientError, ParameterNameError, ShapeErro
 from ..expression import Expression
 from ..files import model_files
 from ..files.tensors import StoredTensor
-from ..gradients_of_parts import added_by_last_pass
 from ..graph import thread
 from ..memory import HostBlock
 from ..recorder import become, note_pass
+from ..separate_gradients import added_by_last_pass
 from ..types import Collection
 from ..wording import printable
 from .storage import Storage

@@ -10,7 +10,7 @@ import dynet_ops as dy
 from dynet_core import renew_cg
 
 FILES = "pinned_graph.py", "plain.py", "plain_records.py", "records.py"
-sizes = itertools.count(1000)  # the compiled recorder records nodes of a new size in Python
+sizes = itertools.count(7001)  # the compiled recorder records nodes of a new size in Python
 OPS = {
     "number": (lambda x: x * 3.0, lambda x: 3 * x),
     "inputVector": (lambda x: dy.inputVector(np.arange(x.dim()[0][0])), lambda x: np.arange(len(x))),

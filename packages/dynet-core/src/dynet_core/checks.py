@@ -126,10 +126,15 @@ def checked_indices(name: str, indices, size: int, of: object, one: str = "index
         raise ArgumentError(f"{name}: no indices")
     if min(checked) < 0 or max(checked) >= size:
         wrong = next(index for index in checked if not 0 <= index < size)
-        named = of if isinstance(of, str) else f"x {of!r}"
-        has = size if one == "index" else counted(size, one)
-        raise OutOfRangeError(f"{name}: {one} {wrong} is out of range for {named}, which has {has}")
+        raise out_of_range(name, wrong, size, of, one)
     return checked
+
+
+def out_of_range(name: str, index: int, size: int, of: object, one: str = "index") -> OutOfRangeError:
+    """Return the error for an index that is negative, or is `size` or more. For arguments see `checked_indices`."""
+    named = of if isinstance(of, str) else f"x {of!r}"
+    has = size if one == "index" else counted(size, one)
+    return OutOfRangeError(f"{name}: {one} {index} is out of range for {named}, which has {has}")
 
 
 def checked_path(name: str, path) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from dynet_kernels import layout as at
 
 from ..annotations import Array, Index, Numbers
-from ..checks import checked_array, checked_flag, checked_indices, real_array, whole
+from ..checks import checked_array, checked_flag, checked_indices, out_of_range, real_array, whole
 from ..dim import Dim
 from ..errors import ShapeError
 from ..expression import Expression
@@ -89,23 +89,13 @@ def set_rows(graph: PinnedGraph, place: int, rows: Index | Iterable[Index]) -> b
     row = -1 - lookup.operands[0]
     name, size = PARAMETER_ROWS.names[row], PARAMETER_ROWS.rows[row][at.PARAMETER.rows]
     if SIGNATURES[lookup.signature].kind == at.ALIAS:
-        indices = _checked_rows("set", [rows], size, name)  # type: ignore[list-item]
+        indices = checked_indices("set", [rows], size, name, "row")  # type: ignore[list-item]
     else:
-        indices = [*_checked_rows("set", rows, size, name)]  # type: ignore[arg-type]
+        indices = [*checked_indices("set", rows, size, name, "row")]  # type: ignore[arg-type]
         if len(indices) != len(lookup.attributes):
             raise ShapeError(f"set: {counted(len(indices), 'row')} for a lookup of {len(lookup.attributes)}")
     graph.rewrite(lookup.start, indices)
     return True
-
-
-def _checked_rows(name: str, rows: Iterable[Index], count: int, table: str) -> list[int]:
-    """Return numbers of rows that the user passed to the function `name` as a list of ints.
-
-    Args:
-        count: how many rows the table has.
-        table: the name of the table.
-    """
-    return checked_indices(name, rows, count, table, "row")
 
 
 class LookupParameters(Trained):
@@ -176,7 +166,8 @@ class LookupParameters(Trained):
             functions: the recording functions to which the table is made known.
         """
         graph = pinned()
-        _checked_rows("lookup", [index], self.rows, self._name)
+        if not 0 <= index < self.rows:
+            raise out_of_range("lookup", index, self.rows, self._name, "row")
         signature = _row_signature(self.type)
         for record in functions:
             record.enter((operand.type,), signature.at, signature.dim, self.rows)
@@ -191,7 +182,7 @@ class LookupParameters(Trained):
         """
         if not self._is_trained_by("lookup_batch", update):
             return _fixed_batch(self._fixed(), i)
-        return self._rows(self, _checked_rows("lookup_batch", i, self.rows, self._name), BATCH_FUNCTIONS)
+        return self._rows(self, checked_indices("lookup_batch", i, self.rows, self._name, "row"), BATCH_FUNCTIONS)
 
     _looked_up_batch = batch
 
@@ -247,7 +238,7 @@ class LookupParameters(Trained):
             stored: the values or gradients of the whole table, as a flat array.
             row: the number of the row.
         """
-        return self._table(stored)[_checked_rows(name, [row], self.rows, self._name)[0]]
+        return self._table(stored)[checked_indices(name, [row], self.rows, self._name, "row")[0]]
 
     def as_array(self) -> Array:
         """Return a copy of all rows, of shape (rows, *dims). Use `init_row` or `set_value` to change the table."""
@@ -263,7 +254,7 @@ class LookupParameters(Trained):
 
     def rows_as_array(self, rows: Iterable[Index]) -> Array:
         """Return a copy of some rows, of shape (number of rows, *dims)."""
-        indices = _checked_rows("rows_as_array", rows, self.rows, self._name)
+        indices = checked_indices("rows_as_array", rows, self.rows, self._name, "row")
         return self._table(self._storage.values.array)[indices]
 
     def row_grad_as_array(self, row: Index) -> Array:
@@ -272,7 +263,7 @@ class LookupParameters(Trained):
 
     def rows_grad_as_array(self, rows: Iterable[Index]) -> Array:
         """Return a copy of the gradients of some rows, of shape (number of rows, *dims)."""
-        indices = _checked_rows("rows_grad_as_array", rows, self.rows, self._name)
+        indices = checked_indices("rows_grad_as_array", rows, self.rows, self._name, "row")
         return self._table(self._storage.gradient.array)[indices]
 
     def init_row(self, i: Index, row: Numbers) -> None:
@@ -282,7 +273,7 @@ class LookupParameters(Trained):
             i: the number of the row.
             row: an array of the row's dimensions, or a flat list of its values, column by column.
         """
-        place = _checked_rows("init_row", [i], self.rows, self._name)[0]
+        place = checked_indices("init_row", [i], self.rows, self._name, "row")[0]
         values, dims = real_array("init_row", row), self._row_dim.dims
         if values.shape == (self._row_dim.size,):
             values = values.reshape(dims, order="F")
@@ -328,7 +319,7 @@ def _fixed_row_slowly(table: Constant, index: Index) -> Expression:
 
 def _fixed_batch_slowly(table: Constant, i: Iterable[Index]) -> Expression:
     source: Any = table._source
-    indices = _checked_rows("lookup_batch", i, source.rows, source._name)
+    indices = checked_indices("lookup_batch", i, source.rows, source._name, "row")
     return source._rows(table, indices, FIXED_BATCH_FUNCTIONS)
 
 

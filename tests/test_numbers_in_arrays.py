@@ -1,5 +1,8 @@
 """Everything that takes a number takes an array of one number, as `npvalue()` returns it, and True as 1."""
 
+import array
+import collections
+
 import numpy as np
 import pytest
 
@@ -150,3 +153,22 @@ def test_masked_numbers_in_lists_are_refused(values):
             other()
     assert (x.value(), p.value(), table.as_array().tolist()) == ([1, 2], [3, 3], [[3, 3]])
     assert dy.inputTensor([np.ma.array([1.0, 2.0]), [3, 4]]).value().tolist() == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [range(2), range(3)],
+        [array.array("f", [1, 2]), 3.0],
+        [collections.deque([1, 2]), collections.deque([1])],
+        [memoryview(b"ab"), 1.0],
+        [np.array([1.0]), range(3)],
+    ],
+    ids=["ranges", "an array", "deques", "a view", "an array of one number"],
+)
+def test_rows_of_other_kinds_that_differ_in_length(values):
+    p = dy.ParameterCollection().add_parameters(2, init=3)
+    for call in (dy.inputTensor, dy.inputVector, p.set_value):
+        with pytest.raises(dy.DynetError, match=r"differ in length|real numbers|must be|expected|not"):
+            call(values)
+    assert p.value() == [3, 3]

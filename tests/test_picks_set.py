@@ -252,3 +252,10 @@ def test_a_handler_that_computes_meanwhile(model):
         if not more:
             break
     assert 5 < line < 400
+
+
+def test_the_index_may_have_the_name_that_dynet_gives_it():
+    x = dy.inputVector([1, 2, 3])[0]
+    for number, call in enumerate((lambda: x.set_index(0), lambda: x.set_index(i=1), lambda: x.set_index(index=2))):
+        call()
+        assert x.value() == number + 1

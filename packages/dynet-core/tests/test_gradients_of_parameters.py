@@ -7,7 +7,7 @@ import pytest
 
 import dynet as dy
 from dynet_core import GradientError
-from dynet_core.outdated import MOST_ROWS
+from dynet_core.outdated import Outdated
 from dynet_core.recorder import passes
 
 
@@ -172,56 +172,23 @@ def test_after_an_update_there_is_none(model, asked):
     np.testing.assert_array_equal(w.gradient(), [0, 0])
 
 
-@pytest.mark.parametrize("asked", [False, True])
-def test_other_rows_that_change_take_no_gradient_away(model, asked):
+def test_what_has_changed_is_looked_for_once(model, monkeypatch):
     parameters, w, table = model
-    unused = parameters.add_lookup_parameters((100, 1))
-    loss = loss_of(w, table, 0) + dy.sum_batches(dy.sum_elems(dy.lookup_batch(table, [1, 1])))
-    loss.backward()
-    if asked:
-        w.gradient()
-    table.init_row(2, [5, 6])
-    for row in range(100):
-        unused.init_row(row, [7])
-    for _ in range(2):
-        np.testing.assert_array_equal(w.gradient(), [2, 4])
-        np.testing.assert_array_equal(table.gradient(), [[2, 2, 0], [8, 2, 0]])
-    table.init_row(0, [5, 6])
-    with pytest.raises(GradientError, match="parameters of its loss have changed"):
-        w.gradient()
-
-
-@pytest.mark.parametrize(
-    "use",
-    [
-        lambda table: dy.sum_elems(table),
-        lambda table: dy.sum_elems(dy.parameter(table, update=False)),
-        lambda table: dy.sum_elems(dy.tanh(table[2])),
-        lambda table: dy.sum_elems(dy.lookup(table, 2, update=False)),
-        lambda table: dy.sum_batches(dy.sum_elems(dy.lookup_batch(table, [0, 2]))),
-        lambda table: dy.sum_batches(dy.sum_elems(dy.lookup_batch(table, [2, 0], update=False))),
-    ],
-)
-def test_a_row_that_the_loss_depends_on(model, use):
-    parameters, w, table = model
-    loss = dy.square(dy.sum_elems(w) * use(table))
-    loss.backward()
-    table.init_row(1, [5, 6])
-    table.init_row(2, [5, 6])
-    with pytest.raises(GradientError, match="parameters of its loss have changed"):
-        w.gradient()
-
-
-def test_many_rows_that_change(model):
-    """They are not counted one by one."""
-    parameters, w, _ = model
-    table = parameters.add_lookup_parameters((MOST_ROWS + 2, 2), init=1)
-    dy.dot_product(w, table[0]).backward()
-    for row in range(1, MOST_ROWS + 2):
-        np.testing.assert_array_equal(w.gradient(), [1, 1])
-        table.init_row(row, [5, 6])
-    with pytest.raises(GradientError, match="parameters of its loss have changed"):
-        w.gradient()
+    other = parameters.add_parameters(2)
+    looked, reaches = [], Outdated._reaches
+    monkeypatch.setattr(Outdated, "_reaches", lambda *arguments: looked.append(1) or reaches(*arguments))
+    loss_of(w, table, 0).backward()
+    for count in (1, 2):
+        other.set_value([1, count])
+        for _ in range(3):
+            np.testing.assert_array_equal(w.gradient(), [2, 4])
+            np.testing.assert_array_equal(table.gradient()[:, 0], [2, 8])
+        assert len(looked) == count
+    w.set_value([1, 1])
+    for _ in range(3):
+        with pytest.raises(GradientError, match="parameters of its loss have changed"):
+            w.gradient()
+    assert len(looked) == 3
 
 
 def test_the_parameters_are_listed_once_for_a_pass(model, monkeypatch):

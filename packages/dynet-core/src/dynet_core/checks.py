@@ -206,8 +206,7 @@ def real_array(
     except ValueError as problem:
         if isinstance(values, (list, tuple)):
             numbers = [single(value) for value in values]
-            if not any(isinstance(number, (list, tuple, np.ndarray)) for number in numbers):
-                # Some of them were in arrays.
+            if any(number is not value for number, value in zip(numbers, values)):  # some of them were in arrays
                 return real_array(name, numbers, uneven=uneven, refused=refused, too_large=too_large)
             raise uneven(f"{name}: {UNEVEN}") from None
         raise refused(f"{name}: {_not_real(values)} ({problem})") from None

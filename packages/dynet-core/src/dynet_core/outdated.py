@@ -19,11 +19,10 @@ import numpy as np
 from dynet_kernels import layout as at
 
 from .engine import Engine
-from .nodes import LOOKUPS, nodes_of
+from .nodes import nodes_of
 from .recorder import Records
 
 MOST_NOTED = 64  # if there are more groups than this, those that changed before the graph are dropped, if they can be
-MOST_ROWS = 1024  # if more rows of a table than this change one by one, the whole table counts as changed
 
 
 class Changed(Protocol):
@@ -40,22 +39,19 @@ class Group:
         parameters: the parameters.
         address: the address of `changed`, an int64, for compiled code.
         owner: a weak reference to the object for which compiled code notes changes there, or None.
-        rows: if single rows of a lookup parameter change: number of the row -> what `Records.changes` was after that.
     """
 
-    __slots__ = ("_changed", "address", "owner", "parameters", "rows")
+    __slots__ = ("_changed", "address", "owner", "parameters")
 
     address: int
     owner: weakref.ref[object] | None
     parameters: Sequence[Changed]
-    rows: dict[int, int]
 
     def __init__(self, parameters: Sequence[Changed]):
         self.parameters = parameters
         self._changed = np.zeros(1, np.int64)
         self.address = self._changed.ctypes.data
         self.owner = None
-        self.rows = {}
 
     @property
     def changed(self) -> int:
@@ -65,17 +61,6 @@ class Group:
     @changed.setter
     def changed(self, count: int) -> None:
         self._changed[0] = count
-
-    def note_row(self, row: int, count: int) -> None:
-        """Note that `Records.changes` was `count` after a row of the lookup parameter had changed."""
-        self.rows[row] = count
-        if len(self.rows) > MOST_ROWS:
-            self.changed = count
-            self.rows.clear()
-
-    def rows_since(self, begun: int) -> set[int]:
-        """Return which single rows have changed since `Records.changes` was `begun`."""
-        return {row for row, count in [*self.rows.items()] if count > begun}
 
     def is_in_use(self) -> bool:
         """Return whether compiled code may still note changes."""
@@ -92,7 +77,7 @@ class Outdated:
         thread: the id of the thread whose graph it is; 0 after this thread has ended.
     """
 
-    __slots__ = ("_groups", "_noted", "_operands", "_read", "_records", "_rows", "thread")
+    __slots__ = ("_answers", "_groups", "_noted", "_operands", "_read", "_records", "_rows", "thread")
 
     thread: int
 
@@ -107,14 +92,12 @@ class Outdated:
         self._operands: list[tuple[int, ...]] = []
         self._rows: set[int] = set()  # -1 minus the rows of all parameters that have been met among the operands
         self._read = -1, 0
+        # What `reached` has answered: (version, changes and so on that the answers are for, question -> answer).
+        self._answers: tuple[tuple[int, ...], dict[tuple[int, bool], bool]] = (), {}
 
     def note_change(self, parameters: Sequence[Changed]) -> None:
         """Remember that values of these parameters change. The caller passes the same object each time."""
         self.group(parameters).changed = self._records.note_change()
-
-    def note_row(self, table: Sequence[Changed], row: int) -> None:
-        """Remember that a row of a lookup parameter changes. `table` is as for `note_change`."""
-        self.group(table).note_row(row, self._records.note_change())
 
     def group(self, parameters: Sequence[Changed]) -> Group:
         """Return the group of these parameters. The caller passes the same object each time."""
@@ -134,7 +117,7 @@ class Outdated:
         records = self._records
         begun = records.begun if records.computed[0] else records.changes
         for key, group in [*self._groups.items()]:
-            if group.changed <= begun and not group.rows_since(begun) and not group.is_in_use():
+            if group.changed <= begun and not group.is_in_use():
                 self._groups.pop(key, None)
 
     def note(self) -> None:
@@ -170,7 +153,18 @@ class Outdated:
         records = self._records
         if records.begun == records.changes or not records.computed[0]:
             return False
-        changed, readers = self._changed_since_begun()
+        state = records.version, records.begun, records.changes, records.computed[0]
+        if self._answers[0] != state:
+            self._answers = state, {}
+        answers, question = self._answers[1], (place, everything)
+        if question not in answers:
+            answers[question] = self._reaches(place, engine, everything)
+        return answers[question]
+
+    def _reaches(self, place: int, engine: Engine, everything: bool) -> bool:
+        records = self._records
+        groups = [group for group in [*self._groups.values()] if group.changed > records.begun]
+        changed = {-1 - row for group in groups for parameter in group.parameters for row in parameter.rows}
         before, operands = self._before_change(), self._operands_of_all()
         stack, met, old = [place], {place}, []
         while stack:
@@ -186,36 +180,13 @@ class Outdated:
             stack += new
         met = set(old)
         while old:
-            number = old.pop()
-            if number in readers:
-                return True
-            for operand in operands[number]:
+            for operand in operands[old.pop()]:
                 if operand in changed:
                     return True
                 if operand >= 0 and operand not in met:
                     met.add(operand)
                     old.append(operand)
         return False
-
-    def _changed_since_begun(self) -> tuple[set[int], set[int]]:
-        """Return what has changed since the first node of the graph was computed.
-
-        Returns:
-            The parameters, as records refer to them, and the nodes that read a row which has changed, of a lookup
-            parameter of which not all rows have.
-        """
-        records, changed, rows, readers = self._records, set[int](), dict[int, set[int]](), set[int]()
-        for group in [*self._groups.values()]:
-            operands = [-1 - row for parameter in group.parameters for row in parameter.rows]
-            if group.changed > records.begun:
-                changed.update(operands)
-            elif since := group.rows_since(records.begun):
-                rows.update(dict.fromkeys(operands, since))
-        for node in nodes_of(records, 0, records.length) if rows else ():
-            for operand in node.operands:
-                if operand in rows and not (node.signature in LOOKUPS and rows[operand].isdisjoint(node.attributes)):
-                    readers.update(node.all)
-        return changed, readers
 
     def uses(self, parameter: Changed) -> bool:
         """Return whether an operand of the graph is this parameter."""

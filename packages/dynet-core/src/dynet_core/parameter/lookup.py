@@ -278,7 +278,7 @@ class LookupParameters(Trained):
         if values.shape == (self._row_dim.size,):
             values = values.reshape(dims, order="F")
         values = checked_array("init_row", values, dims)
-        with self._storage.edit_values(place) as stored:
+        with self._storage.edit_values() as stored:
             self._table(stored)[place] = values
 
     def init_from_array(self, arr: Numbers) -> None:

@@ -166,13 +166,10 @@ class Storage:
                 wanted = needs and self.values.floats > 0
                 PARAMETER_ROWS.set_needs(row, wanted, self._gradient_at(wanted))
 
-    def _note_change(self, row: int | None = None) -> None:
-        """Let this thread's graph, if there is one, know that the values change; of a table only `row`, if given."""
+    def _note_change(self) -> None:
+        """Let this thread's graph, if there is one, know that the values change."""
         if graph := getattr(thread, "graph", None):
-            if row is None:
-                graph.outdated.note_change(self.identities)
-            else:
-                graph.outdated.note_row(self.identities, row)
+            graph.outdated.note_change(self.identities)
 
     def set_values(self, values: Numbers) -> None:
         """Set all values to those of a flat array, or to one number."""
@@ -180,12 +177,9 @@ class Storage:
         self.values.write(values)
 
     @contextmanager
-    def edit_values(self, row: int | None = None) -> Iterator[Array]:
-        """Return a context manager whose `with` block gets the values as a flat array and may change them in place.
-
-        If `row` is given, the block changes only this row of the table.
-        """
-        self._note_change(row)
+    def edit_values(self) -> Iterator[Array]:
+        """Return a context manager whose `with` block gets the values as a flat array and may change them in place."""
+        self._note_change()
         with self.values.edit() as values:
             yield values
 

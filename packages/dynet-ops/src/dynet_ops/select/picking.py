@@ -17,7 +17,7 @@ from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, OutOfRangeError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
 from dynet_core.graph import graph_of_node
-from dynet_core.keyword_hints import also_called
+from dynet_core.keyword_hints import also_called, method
 from dynet_core.nodes import PICKS
 from dynet_core.op import Sample, register
 from dynet_core.pinned_graph import pinned
@@ -300,13 +300,14 @@ pick_batch = register(
 )
 
 
+@method(i="index")
 def set_index(x: Expression, index: Index | Iterable[Index]) -> None:
     """Let x be another element of what it was picked from. Users call it as a method of what `pick` or `x[i]` returns.
 
     What `pick_batch` returns takes as many indices as before. Gradients then go to these elements.
 
-    All values that the graph has computed are computed again when they are next needed. Dropout and noise then draw new
-    random numbers.
+    If x has a value, all values of the graph are computed again when they are next needed. Dropout and noise then draw
+    new random numbers.
 
     Raises:
         ArgumentError: the expression is no pick.

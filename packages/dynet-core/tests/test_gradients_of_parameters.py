@@ -191,6 +191,17 @@ def test_what_has_changed_is_looked_for_once(model, monkeypatch):
     assert len(looked) == 3
 
 
+def test_values_without_gradients_count_as_constants(model):
+    """As in `backward`, which reads them as they were computed."""
+    _, w, table = model
+    fixed = dy.tanh(dy.lookup(table, 1, update=False))
+    fixed.value()
+    table.init_row(1, [9, 9])
+    dy.dot_product(w, fixed).backward()
+    np.testing.assert_array_equal(w.gradient(), w.grad_as_array())
+    np.testing.assert_allclose(w.gradient(), np.tanh([1, 1]), rtol=1e-6)
+
+
 def test_the_parameters_are_listed_once_for_a_pass(model, monkeypatch):
     parameters, w, table = model
     listed = []

@@ -168,10 +168,7 @@ def _forward(planned: Planned) -> list[str]:
             row = tape.next_is(KERNELS.opcode(step.kernel), parameters)
             if row is not None:
                 group.lines.append(f"{step.kernel}: {_columns(row)}")
-        for step, parameters in _steps(group.signature, "repeated"):
-            row = tape.next_is(KERNELS.opcode(step.kernel), parameters)
-            if row is not None:
-                group.lines.append(f"{step.kernel}: {_columns(row)}, which equal others")
+        group.lines += _of_equal_columns(group, tape, "which equal others")
         groups.append(group)
     return _written(groups, planned.nodes["value"], planned.engine.numbers_at)
 
@@ -183,12 +180,10 @@ def _backward(planned: Planned) -> list[str]:
     while (line := _of_planner(planned, tape)) is not None:
         before.append("  " + line)
     for group in reversed(list(planned.groups("by_depth"))):
-        steps = list(_steps(group.signature, "backward"))
-        for step, parameters in steps:
+        for step, parameters in _steps(group.signature, "backward"):
             while (line := _of_planner(planned, tape)) is not None:
                 group.lines.append(line)
-            if step is steps[0][0]:
-                group.lines += _sums_of_equal(group, tape)
+            group.lines += _of_equal_columns(group, tape, "for sums of the gradients of equal columns")
             group.lines.append(_gradient_line(planned, group, step, tape, parameters))
         groups.append(group)
     lines = before + _written(groups, planned.nodes["gradient"], start)
@@ -221,13 +216,13 @@ def _of_planner(planned: Planned, tape: Tape) -> str | None:
     return f"clear {size} floats, from {begin - planned.engine.gradients.address}"
 
 
-def _sums_of_equal(group: Group, tape: Tape) -> list[str]:
-    """If the next instructions add up the gradients of equal columns, move past them and return lines about them."""
+def _of_equal_columns(group: Group, tape: Tape, purpose: str) -> list[str]:
+    """If the next instructions are repeated steps, for equal columns, move past them and return lines about them."""
     lines = []
     for step, parameters in _steps(group.signature, "repeated"):
         row = tape.next_is(KERNELS.opcode(step.kernel), parameters)
         if row is not None:
-            lines.append(f"{step.kernel}: {_columns(row)}, for sums of the gradients of equal columns")
+            lines.append(f"{step.kernel}: {_columns(row)}, {purpose}")
     return lines
 
 

@@ -113,8 +113,8 @@ BUFFERS = (
     "planned", "numbers", "depths",
     "by_signature", "by_depth",  # the nodes in `planned`, sorted by signature; and sorted by depth, then by signature
     "counters",  # scratch memory for sorting
-    # Scratch memory for the search for columns that are equal (see `plan/repeats.py`): a hash table, and for each
-    # column of a group the number of the first column that equals it, counted among such first columns.
+    # Scratch memory for the search for columns that are equal (see `plan/repeats.py`): a hash table; and for each
+    # column of a group the number that it shares with those that equal it, then for each such number the first column.
     "buckets", "numbers_of_columns",
     # For each signature that has a number in this plan: the set of signatures that must run before it, as bits, and its
     # stage (see `plan/stages.py`).

@@ -157,7 +157,7 @@ class MatrixGradient(Adds, ByRows):
                 def some_elements(stretch, height, start, length, first_k, size):
                     """Do the same for `size` columns of dW, from `first_k` on.
 
-                    Meanwhile, what is needed of the columns j that come next is prefetched: before each tile of dW, one
+                    Meanwhile, what is needed of the columns j that come next is prefetched: during each tile of dW, one
                     cache line of the x[j] or dy[j] of a few of them. A core can wait for only few lines at a time.
                     """
                     copied = let(height > int64(2 * tall * lanes))

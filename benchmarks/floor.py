@@ -68,7 +68,8 @@ def work_of(row: Row) -> Work:
     found: Counter[Sizes] = Counter()
     for _ in range(STEPS):
         found.update(products_of(steps.build()))
-    weights = sum(parameter.npvalue().size for parameter in steps.parameters.parameters_list())
+    parameters = steps.parameters.parameters_list() if steps.parameters else []
+    weights = sum(parameter.npvalue().size for parameter in parameters)
     size = 4.0 * READS_AND_WRITES * weights
     return Work({sizes: many / STEPS / row.minibatch for sizes, many in found.items()}, size / row.minibatch, weights)
 

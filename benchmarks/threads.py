@@ -4,7 +4,9 @@
 
 A round runs every task once with one thread and once with more; time is wall time, a figure the median over the rounds.
 The tasks "whole ..." are training steps of `tasks/` with everything that belongs to them, also the recording of graphs,
-which one thread does. Each number of threads trains a model of its own, on the same minibatches.
+which one thread does. They run a few steps in a row, the first of which is not timed: threads that had nothing to do
+while one thread had its turn sleep, and are awake in a program that trains. Each number of threads trains a model of
+its own, on the same minibatches.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from dynet_kernels import sharing
 Task = Callable[[], float]
 """Does some work; the seconds it took."""
 SMALL = 200  # graphs of a few nodes that are timed together
+STEPS = 4  # whole training steps that are timed together
 WHOLE = {
     "tagger": "tagger",
     "treelstm 128": "treelstm",
@@ -173,12 +176,14 @@ def whole(row: str, sentences: int = 64) -> Task:
     (options,) = [options for name, _, options in module.ROWS if name == row]
     train = module.make(dy, sentences, seed=1, **options).train
 
-    def step() -> float:
-        began = time.perf_counter()
+    def some_steps() -> float:
         train()
-        return time.perf_counter() - began
+        began = time.perf_counter()
+        for _ in range(STEPS):
+            train()
+        return (time.perf_counter() - began) / STEPS
 
-    return step
+    return some_steps
 
 
 TASKS: dict[str, Callable[[], Task]] = {

@@ -27,6 +27,11 @@ def test_a_sentence_needs_about_as_much_whatever_the_minibatch():
     assert one.weights == ten.weights > 0
 
 
+def test_a_task_without_parameters_has_no_weights():
+    work = floor.work_of(Row("small", "small", 1))
+    assert (work.operations, work.bytes, work.weights) == (0, 0, 0)
+
+
 def test_all_parts_of_a_row_are_measured():
     row = next(row for row in rows_of(["xor"]) if row.minibatch == 1)
     assert min(floor.floor_of(row, rounds=1, seconds=0.02)) > 0

@@ -23,7 +23,7 @@ from . import layout as at
 
 # Threads share an instruction only if one thread alone would take at least this many picoseconds for it. Less would not
 # pay, because the threads wait for each other at the end of the instruction.
-INSTRUCTION = 5_000_000
+INSTRUCTION = 2_500_000
 # Threads share a pass only if its instructions that are worth sharing take at least this many picoseconds in total.
 # Less would not pay, because waking threads may take long.
 PASS = 100_000_000

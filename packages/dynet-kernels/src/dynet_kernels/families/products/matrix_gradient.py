@@ -29,6 +29,12 @@ TOGETHER = 150_000  # how many floats of dW are worked on together, so that they
 LARGE = 1 << 18  # a dW with more floats than this is called large: it does not fit into the L2 cache
 
 
+def shared_if(shared, size, stretch):
+    """Return where this thread's part of `size` rows or columns begins and ends: `stretch` if `shared`, else all."""
+    begin, end = stretch
+    return let(T.Select(shared, begin, int64(0))), let(T.Select(shared, end, size))
+
+
 @dataclass(frozen=True)
 class MatrixGradient(Adds, ByRows):
     """Adds the sum of dy[j] x[j]' over all columns j that share the matrix to dW, which has the shape (rows, inner)."""
@@ -45,7 +51,11 @@ class MatrixGradient(Adds, ByRows):
         def body(instruction):
             rows, inner, dw_role, x_role, dy_role, group = instruction.parameters
             memory = instruction.memory
-            first_row, end_row = instruction.stretch(rows, lanes)
+            # A thread computes some rows of dW and copies all of the x[j] that it needs, as the other threads do, or it
+            # computes some columns and copies all of the dy[j]. Rows are shared in whole vectors, and so less evenly.
+            by_rows = let(rows > int64(2) * inner)
+            first_row, end_row = shared_if(by_rows, rows, instruction.stretch(rows, lanes))
+            first_column, end_column = shared_if(T.Not(by_rows), inner, instruction.stretch(inner, CACHE_LINE))
             sizes = tuning.cpu(lanes).matrix_gradient
 
             def one_matrix(first, end):
@@ -131,7 +141,7 @@ class MatrixGradient(Adds, ByRows):
                     def tile(k, width):
                         add(dw, k, width, row, vectors, mask, first, end - first, panel)
 
-                    tiles(int64(0), inner, dict.fromkeys((width, (width + 1) // 2, 1)), tile)
+                    tiles(first_column, end_column, dict.fromkeys((width, (width + 1) // 2, 1)), tile)
 
                 row_tiles(first_row, end_row, lanes, tall, some_rows)
 
@@ -152,7 +162,11 @@ class MatrixGradient(Adds, ByRows):
 
                     The rows are `height` rows of dW, from row `stretch` on.
                     """
-                    blocks(inner, tuning.WIDE, lambda k, size: some_elements(stretch, height, start, length, k, size))
+                    blocks(
+                        end_column - first_column,
+                        tuning.WIDE,
+                        lambda k, size: some_elements(stretch, height, start, length, let(first_column + k), size),
+                    )
 
                 def some_elements(stretch, height, start, length, first_k, size):
                     """Do the same for `size` columns of dW, from `first_k` on.

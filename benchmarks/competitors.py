@@ -181,14 +181,19 @@ class Worker:
         return statistics.median(turn["sentences"] / turn["seconds"] for turn in self.turns) if self.turns else None
 
 
+WARM_UP = 6
+"""How many times as long as a turn each competitor works before the first turn. This is not counted: caches warm up,
+memory grows to the size that large minibatches need, and what is done once for each shape is done for most of them."""
+
+
 def measure(
     row: Row, competitors: list[Competitor], rounds: int, seconds: float, works: Iterable[str] = ("train",)
 ) -> list[Worker]:
     """Workers, for each kind of work and competitor, after their turns, taken one after another, round by round."""
     steps = 0 if "build" in works else row.steps  # to build takes little time, whatever is built
     with at_work(row, competitors, works) as workers:
-        for worker in workers:  # caches warm up; not counted
-            worker.turn(**({"steps": steps // 3} if steps else {"seconds": seconds / 3}))
+        for worker in workers:
+            worker.turn(seconds=WARM_UP * seconds)
         for _ in range(rounds):
             take_turns(workers, **({"steps": steps} if steps else {"seconds": seconds}))
     return workers

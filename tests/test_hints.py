@@ -258,6 +258,15 @@ def test_formulas_for_missing_functions(name):
     np.testing.assert_allclose(made.npvalue(), FORMULAS[name](POSITIVE.astype(float)), rtol=1e-5)
 
 
+def test_names_of_older_versions_of_dynet():
+    with pytest.raises(AttributeError, match="use dy.concatenate_to_batch"):
+        dy.concat_to_batch([])
+    with pytest.raises(AttributeError, match="no base class: dy.save takes objects with"):
+
+        class Network(dy.Saveable):
+            pass
+
+
 # What objects say of themselves
 
 

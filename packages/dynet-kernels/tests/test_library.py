@@ -14,7 +14,7 @@ from dynet_kernels.families.fill import Fill
 from dynet_kernels.families.rules import Rule
 from dynet_kernels.kernels import SHARD, Kernels, NoCodeError
 
-MESSAGE = "dynet: compiling kernels for this CPU, once for this machine (up to a minute) ...\n"
+MESSAGE = "dynet: compiling kernels for this CPU, each once for this machine (up to a minute) ...\n"
 
 
 def filled(*names):
@@ -194,7 +194,7 @@ def test_a_terminal_shows_how_many_are_compiled(monkeypatch):
     with library.Progress("CPU", 3) as progress:
         for _ in range(3):
             progress.advance()
-    lines = [f"\rdynet: compiling kernels, {number} of 3, once for this machine" for number in (1, 2, 3, 3)]
+    lines = [f"\rdynet: compiling kernels, {number} of 3, each once for this machine" for number in (1, 2, 3, 3)]
     assert sys.stderr.getvalue() == "".join(lines) + "\n"
 
 

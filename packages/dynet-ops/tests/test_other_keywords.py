@@ -43,6 +43,8 @@ def test_sum_dim_takes_n_and_ignores_it():
         (lambda x: ops.pickrange(x, s=1, v=1, u=2), "pickrange(): 's' is another name of 'v': give one of them"),
         (lambda x: ops.pickrange(x, 1, s=3), "pickrange(): multiple values for argument 'v'"),
         (lambda x: ops.poisson_loss(x, x=2, y=2), "poisson_loss(): 'x' is another name of 'y': give one of them"),
+        (lambda x: ops.flip_gradient(x, 1.0), "flip_gradient(): takes 1 argument, x, but 2 were given"),
+        (lambda x: ops.transpose(x, [0], 3), "transpose(): takes 2 arguments, x, dims, but 3 were given"),
     ],
 )
 def test_other_names_that_do_not_fit(call, message):

@@ -96,3 +96,5 @@ def test_set_learning_rate_takes_the_keyword_of_2_1():
             trainer.set_learning_rate(**wrong)
     with pytest.raises(TypeError, match=r"^AdamTrainer\.set_clip_threshold\(\): missing a required argument: 'thr'"):
         trainer.set_clip_threshold()
+    with pytest.raises(TypeError, match=r"^AdamTrainer\.set_learning_rate\(\): takes 1 argument, .*, but 2 were given"):
+        trainer.set_learning_rate(1, 2)

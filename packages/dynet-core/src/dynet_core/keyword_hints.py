@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from .hints import nearest
+from .wording import counted
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
@@ -158,6 +159,11 @@ def misfit(
         signature.bind(*arguments, **{others.get(other, other): value for other, value in named.items()})
     except TypeError as problem:
         text = str(problem)
+    places = [one.name for one in signature.parameters.values() if one.kind is one.POSITIONAL_OR_KEYWORD]
+    if len(arguments) > len(places) and "too many" in text:
+        of_self = places[:1] == ["self"]
+        takes = f"{counted(len(places) - of_self, 'argument')}, {', '.join(places[of_self:])}"
+        text = f"takes {takes}, but {len(arguments) - of_self} were given"
     return f"{name}(): {text}"
 
 

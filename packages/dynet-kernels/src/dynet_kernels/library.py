@@ -257,7 +257,7 @@ class Progress:
             self._show()
         elif self._kind and not Progress._is_said:
             Progress._is_said = True
-            text = f"dynet: compiling kernels for this {self._kind}, once for this machine (up to a minute) ..."
+            text = f"dynet: compiling kernels for this {self._kind}, each once for this machine (up to a minute) ..."
             print(text, file=sys.stderr, flush=True)
         return self
 
@@ -273,5 +273,5 @@ class Progress:
 
     def _show(self) -> None:
         number = min(self._done + 1, self._count)
-        text = f"dynet: compiling kernels, {number} of {self._count}, once for this machine"
+        text = f"dynet: compiling kernels, {number} of {self._count}, each once for this machine"
         print(f"\r{text}", end="", file=sys.stderr, flush=True)

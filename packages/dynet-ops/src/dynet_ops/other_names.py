@@ -72,6 +72,7 @@ OPERATIONS: dict[str, str] = {
     "column_stack": "concatenate_cols",
     "concat": "concatenate",
     "concat_cols": "concatenate_cols",
+    "concat_to_batch": "concatenate_to_batch",
     "embedding": "lookup",
     "embedding_lookup": "lookup",
     "expand_dims": "reshape",

@@ -58,6 +58,7 @@ PARTS: dict[str, str] = {
     "glorot_uniform": "dy.GlorotInitializer",
     "nn": "dy.ParameterCollection for parameters, and functions such as dy.affine_transform and dy.tanh",
     "orthogonal": "dy.SaxeInitializer",
+    "Saveable": "no base class: dy.save takes objects with param_collection(), spec and from_spec()",
     "parameters": "dy.parameter or model.parameters_list()",
     "xavier_uniform_": "dy.GlorotInitializer",
     # Names that other libraries use for graphs, values and functions

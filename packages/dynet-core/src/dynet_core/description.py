@@ -113,6 +113,7 @@ class Description:
             then computed once. None: this does not hold.
         passes: whether the node passes gradients on to its operands.
         alias_scale, alias_offset: where the value of an ALIAS starts within its operand; see `signature.alias`.
+        has_gradient_of_whole: for an ALIAS, see `signature.alias`. The planner does not know of it.
         parts: if not empty, a record is several nodes with these descriptions, which are already in the table.
         repeats: whether the number of nodes of a record varies: one more than its number of EACH operands. Each part
             then describes one node, in order, and the last part also describes all further nodes.
@@ -141,6 +142,7 @@ class Description:
     repeats: bool = False
     alias_scale: int = 0
     alias_offset: int = 0
+    has_gradient_of_whole: bool = False
     passes: bool = True
     views: Sequence[View] = ()
     forward: Sequence[Step] = ()

@@ -21,7 +21,6 @@ from . import device, recorder
 from .annotations import Array
 from .checks import checked_flag
 from .dim import Dim
-from .encode import TABLE
 from .engine import Engine
 from .errors import ArgumentTypeError, DynetWarning, GradientError, StaleExpressionError
 from .expression import GRAPH_OF_NODE, Expression, Operations, has_no_node
@@ -29,7 +28,7 @@ from .memory import Block, floats_at
 from .nodes import InputIndex
 from .outdated import Outdated
 from .recorder import ANY_GRAPH, NO_NODE
-from .separate_gradients import PARTS, differentiate_apart
+from .separate_gradients import PARTS, differentiate_apart, place_of_gradient, signature_of
 from .watch import Watch
 from .wording import counted
 
@@ -234,18 +233,21 @@ class Graph:
         differentiated, fully = self.records.differentiated
         if differentiated < 0 or self.engine.changing:
             raise GradientError("gradient: backward() has not been called on this graph")
-        if not fully and place != differentiated and self._is_alias(place) and not self._differentiate_parts():
+        if place > differentiated:
+            return np.zeros(count, np.float32)
+        is_complete = fully == 1 or place == differentiated
+        place, offset = place_of_gradient(self.engine, place)
+        if not is_complete and not self._flags(place) & at.NEEDS_GRADIENT:
+            return np.zeros(count, np.float32)  # what has been computed of its gradient need not be all of it
+        is_part = signature_of(self.engine, place).kind == at.ALIAS
+        if not is_complete and is_part and fully != PARTS and not self._differentiate_parts():
             raise GradientError(
                 "gradient: this expression is a part of another one, and since backward(), parameters have changed, or "
                 "are trained again: ask for its gradient before that, or call backward(full=True)"
             )
-        row = place * len(at.NODE)
-        wanted, flags = at.HAS_GRADIENT, self.engine.nodes[row + at.NODE.flags]
-        if self.records.differentiated[1] == PARTS:  # others have a gradient now, but `backward()` asked for none
-            wanted |= at.NEEDS_GRADIENT
-        if place > differentiated or flags & wanted != wanted:
+        if not self._flags(place) & at.HAS_GRADIENT:
             return np.zeros(count, np.float32)
-        return floats_at(self.engine.nodes[row + at.NODE.gradient], count)
+        return floats_at(self.engine.nodes[place * len(at.NODE) + at.NODE.gradient] + offset, count)
 
     def _differentiate_parts(self) -> bool:
         """Compute the gradients of all nodes from which the last backward pass began. Return whether this was possible.
@@ -259,8 +261,8 @@ class Graph:
         records.note_differentiated(version, loss, PARTS)
         return True
 
-    def _is_alias(self, place: int) -> bool:
-        return TABLE[self.engine.nodes[place * len(at.NODE) + at.NODE.signature] + at.SIGNATURE.kind] == at.ALIAS
+    def _flags(self, place: int) -> int:
+        return int(self.engine.nodes[place * len(at.NODE) + at.NODE.flags])
 
     # Methods for input values
 

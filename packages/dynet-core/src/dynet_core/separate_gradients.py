@@ -21,6 +21,7 @@ from .memory import Block, block
 from .outdated import Changed, Outdated
 from .parameter_rows import PARAMETER_ROWS
 from .recorder import Records, passes
+from .signature import SIGNATURES, Signature
 
 PARTS = 2  # the second number of `Records.differentiated` after a pass that `differentiate_apart` has run
 
@@ -55,6 +56,20 @@ def differentiate_apart(engine: Engine, version: int, loss: int, places: Mapping
     finally:
         engine.slots[CONTEXT.parameters] = usual
         engine.plan_anew()
+
+
+def signature_of(engine: Engine, place: int) -> Signature:
+    """Return the signature of node `place`."""
+    return SIGNATURES[int(engine.nodes[place * len(at.NODE) + at.NODE.signature])]
+
+
+def place_of_gradient(engine: Engine, place: int) -> tuple[int, int]:
+    """Return which node's gradient has that of node `place` in it, and from which of its numbers on."""
+    signature = signature_of(engine, place)
+    if not signature.has_gradient_of_whole:
+        return place, 0
+    operands = engine.nodes[place * len(at.NODE) + at.NODE.operands]
+    return int(engine.buffers["records"][operands]), signature.alias_offset
 
 
 class Graph(Protocol):

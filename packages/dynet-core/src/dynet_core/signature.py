@@ -53,7 +53,9 @@ def constant(attribute: int) -> View:
     return View(at.NOWHERE, index=attribute, scale=1)
 
 
-def alias(dim: Dim, *, name: str = "", scale: int | None = None, offset: int = 0) -> Signature:
+def alias(
+    dim: Dim, *, name: str = "", scale: int | None = None, offset: int = 0, has_gradient_of_whole: bool = False
+) -> Signature:
     """Return the signature of a node whose value is a part of its operand's value, in the same memory, without a copy.
 
     The part starts `offset` floats after the start of the operand's value. If `scale` is given, the node has one
@@ -62,6 +64,9 @@ def alias(dim: Dim, *, name: str = "", scale: int | None = None, offset: int = 0
     In the same way, the node's gradient is a part of the operand's gradient, in the same memory. There are exceptions:
     if the node is the loss, and in `backward(full=True)`, the node's gradient has separate memory, and is added to the
     operand's gradient.
+
+    If `has_gradient_of_whole`, the gradient that users get of the node is always the part of the operand's gradient.
+    It contains what flows to the operand from elsewhere.
     """
     return Signature(
         dim,
@@ -69,6 +74,7 @@ def alias(dim: Dim, *, name: str = "", scale: int | None = None, offset: int = 0
         operands=1,
         attributes=int(scale is not None),
         kind=at.ALIAS,
+        has_gradient_of_whole=has_gradient_of_whole,
         alias_scale=scale or 0,
         alias_offset=offset,
         views=[View(at.SELF), View(0, offset=offset, index=at.NO_INDEX if scale is None else 0, scale=scale or 0)],

@@ -39,6 +39,17 @@ def place_in(dim: Dim, offset: int) -> Signature:
     return alias(dim, offset=offset)
 
 
+@functools.cache
+def value_of_state(dim: Dim, number: int) -> Signature:
+    """Return the signature of a node that is value number `number` of a state, such as 1 for the c of an LSTM's (h, c).
+
+    Its operand is a time step or a tree node, whose memory begins with the values of the state. `dim` is the shape of
+    each of them. The gradient of such a value has what comes from its readers, and also what comes from the values of
+    the same state that were computed from it.
+    """
+    return alias(dim, offset=number * dim.total, has_gradient_of_whole=True)
+
+
 class Builder(Protocol):
     """The type of the builder that `RNNState.b` returns, for type checkers."""
 
@@ -280,7 +291,7 @@ class RNNState(Hinted):
             pinned, form = self.pinned(), self._form
             found = tuple(
                 [
-                    append(pinned, place_in(dim, value * dim.total), [place]) if value else pinned.node(place, dim)
+                    append(pinned, value_of_state(dim, value), [place]) if value else pinned.node(place, dim)
                     for place, dim in zip(self._places, form.dims)  # type: ignore[arg-type]
                 ]
             )

@@ -27,7 +27,7 @@ from dynet_ops.operands import checked_size
 from .base import LayersBuilder
 from .layers import check_vector
 from .run import Run
-from .state import place_in
+from .state import value_of_state
 
 
 class TreeRun(Run):
@@ -144,7 +144,7 @@ class TreeState:
     def s(self) -> tuple[Expression, ...]:
         """Return all vectors of the state: c of each layer, then h of each layer; () for the initial state."""
         dim = self._dim()
-        c = [append(self._pinned(), place_in(dim, dim.total), [place]) for place in self._places]
+        c = [append(self._pinned(), value_of_state(dim, 1), [place]) for place in self._places]
         return (*c, *self.h())
 
     def children(self) -> tuple[TreeState | None, ...]:

@@ -265,12 +265,14 @@ class _Plan:
             shared = stored.reads(now) & stored.reads(later) & {*cell.gates}
             known |= now
             forward = stored.forward(now | gates)
-            backward = stored.backward(now | gates, gates & shared)
+            backward = stored.backward(now | gates, gates & shared, totals=cell.state)
             backward |= {"d" + gate: Formula((), as_symbol(0.0)) for gate in unread if not later}
             # `shared` are the gates that this rule and later rules read. In the backward pass, the later rules run
             # first and write the gradients of these gates, and this rule adds to them. But if this rule computes the
             # activation of such a gate, its formula contains the gradient so far, so it overwrites the gradient.
+            # It also overwrites the gradients of the values that it computes, with their totals.
             sets = tuple("d" + gate for gate in cell.gates if gate not in shared or gate in gates)
+            sets += tuple("d" + value for value in cell.state if value in now)
             steps.append(self._rule(cell, now, forward, backward, sets, first))
         return steps
 

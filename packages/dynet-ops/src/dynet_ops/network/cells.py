@@ -54,6 +54,7 @@ def add_rule(
     views: tuple[str, ...],
     forward: Mapping[str, Callable | Formula] | Callable,
     backward: Mapping[str, Callable | Formula] | None,
+    sets: tuple[str, ...] = (),
     **facts: tuple[str, ...],
 ) -> str:
     """Add a rule (a kernel stated as formulas) to the table of kernels, with its backward kernel if it has one.
@@ -66,11 +67,12 @@ def add_rule(
             list the views (memory) of these values first, in the same order.
         forward, backward: the formulas of the kernels, by the names of the values that they compute. If `backward` is
             None, there is no backward kernel.
+        sets: the gradients that the backward kernel overwrites. To all others, it adds.
         facts: other arguments of `Rule`, for the forward kernel.
     """
     KERNELS.add(kernel, Rule(views, forward, **facts))
     if backward is not None:
-        KERNELS.add(kernel + ".backward", Rule(views, backward))
+        KERNELS.add(kernel + ".backward", Rule(views, backward, sets=sets))
     return kernel
 
 

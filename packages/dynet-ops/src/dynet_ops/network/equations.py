@@ -23,7 +23,9 @@ def symbols(*names: str) -> list[Symbol]:
     return [Symbol("input", name) for name in names]
 
 
-def rules(equations: Mapping[str, Symbol], gates: Iterable[str] = ()) -> tuple[dict[str, Formula], dict[str, Formula]]:
+def rules(
+    equations: Mapping[str, Symbol], gates: Iterable[str] = (), totals: Collection[str] = ()
+) -> tuple[dict[str, Formula], dict[str, Formula]]:
     """Derive a forward and a backward kernel from equations. Return two dicts, with the formulas of each.
 
     The forward kernel computes the values that the equations define, and the activations of gates. The backward kernel
@@ -33,10 +35,11 @@ def rules(equations: Mapping[str, Symbol], gates: Iterable[str] = ()) -> tuple[d
     Args:
         equations: the formula of each value, by name.
         gates: the names of the inputs that the forward kernel may overwrite with their activations.
+        totals: as for `Stored.backward`.
     """
     stored = Stored(equations, gates)
     names = {name for name, _ in stored.order}
-    return stored.forward(names), stored.backward(names)
+    return stored.forward(names), stored.backward(names, totals=totals)
 
 
 class Stored:
@@ -103,7 +106,9 @@ class Stored:
         found = {name: self._reading(symbol, inner) for name, symbol in self.order if name in names}
         return {name: Formula(inputs_of(symbol), symbol) for name, symbol in found.items()}
 
-    def backward(self, names: Collection[str], shared: Collection[str] = ()) -> dict[str, Formula]:
+    def backward(
+        self, names: Collection[str], shared: Collection[str] = (), totals: Collection[str] = ()
+    ) -> dict[str, Formula]:
         """Return the formulas of one backward kernel, by the names of the gradients that they compute.
 
         The gradient of x is called "dx".
@@ -113,6 +118,8 @@ class Stored:
             shared: those gates in `names` whose activations later forward kernels read, too. The backward kernels of
                 these later kernels run before this one. They have added their terms of the activation's gradient to
                 "d" + gate, so the formulas read it.
+            totals: those values whose whole gradient is to be stored in "d" + value. Before, this has only the terms of
+                the value's other readers. What is missing are the terms of the other values in `names` that read it.
         """
         terms = {name: [self._input("d" + name)] for name in names if name in self.equations or name in shared}
         found: dict[str, list[Symbol]] = {}
@@ -120,6 +127,8 @@ class Stored:
             if name not in names:
                 continue
             gradient = self.simplifier.sum(terms[name])
+            if name in totals and len(terms[name]) > 1:
+                found["d" + name] = [gradient]
             if name in self.activations:
                 values = {"value": self._input(name), "d" + name: gradient}
                 found["d" + name] = [self.simplifier(substituted(self._slope(name, symbol), values))]

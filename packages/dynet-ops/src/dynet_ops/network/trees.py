@@ -55,10 +55,10 @@ def _rule(name: str, views: tuple[str, ...], equations: Callable[..., Equations]
         facts: other arguments of `Rule`, for the forward kernel.
     """
     names = inspect.signature(equations).parameters.keys() & {*views}
-    forward, backward = rules(equations(**dict(zip(names, symbols(*names)))), gates)
+    forward, backward = rules(equations(**dict(zip(names, symbols(*names)))), gates, totals="hc")
     if "fx" in views:
         backward["dfx"] = backward["df"]  # f is fx plus a product, so fx has the same gradient as f
-    return add_rule(f"tree_lstm.{name}", views, forward, backward, **facts)
+    return add_rule(f"tree_lstm.{name}", views, forward, backward, ("dh", "dc"), **facts)
 
 
 LEAF = ("h", "c", "i", "o", "g")

@@ -103,6 +103,8 @@ class Alone(AnyList):
 class ByRows(AnyList):
     """The base of kernels such as matrix products, where each thread computes some rows of the result.
 
+    A kernel may share the columns of a matrix in place of its rows, as the gradient of a matrix does.
+
     This class's `work` takes the first two parameters as the rows and columns of a matrix that is multiplied by one
     vector per column. `written` has names of parameters. Their values are the numbers of the address lists to which the
     kernel writes.

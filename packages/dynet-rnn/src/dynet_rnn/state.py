@@ -30,13 +30,12 @@ from .run import SequenceRun
 
 
 @functools.cache
-def place_in(dim: Dim, offset: int) -> Signature:
-    """Return the signature of a node that has one operand, and whose value is a part of the operand's value.
+def as_vector(dim: Dim) -> Signature:
+    """Return the signature of a node that has the shape `dim` and the value of its operand, which is not copied.
 
-    The node's value has the shape `dim`. It starts `offset` floats after the start of the operand's value, and is not
-    copied. (A signature says what a node computes, and for which shapes.)
+    A signature says what a node computes, and for which shapes.
     """
-    return alias(dim, offset=offset)
+    return alias(dim)
 
 
 @functools.cache
@@ -249,7 +248,7 @@ class RNNState(Hinted):
             )
         first, above, form = self._form.steps(x.type)  # raises ShapeError before anything is recorded
         if x.version == ANY_GRAPH or len(x.type.dims) > 1:
-            x = append(graph, place_in(Dim.of(x.type.dims[:1], x.type.batch), 0), [x.at])
+            x = append(graph, as_vector(Dim.of(x.type.dims[:1], x.type.batch)), [x.at])
         if not run.plain:
             return run.builder.advance(self, x)
         places = ()

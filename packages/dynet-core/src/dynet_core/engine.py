@@ -35,7 +35,7 @@ from .recorder import Records, generation, note_pass
 READY, NO_CODE, NO_HELPERS = at.READY, at.NO_CODE, at.NO_HELPERS
 IntArray: TypeAlias = npt.NDArray[np.int64]
 # The buffers that grow with the records: name -> integers in the buffer per integer of the records.
-_ONE = "records kept_records aliases planned numbers depths by_signature by_depth counters"
+_ONE = "records kept_records aliases lookups planned numbers depths by_signature by_depth counters"
 PER_RECORD = {**dict.fromkeys(_ONE.split(), 1), "buckets": 2, "numbers_of_columns": 2, "nodes": len(at.NODE)}
 KEPT_FLOATS = 1 << 24  # memory for values of up to this size (64 MB) is always kept from one graph to the next
 FORGETTING = 32  # each call of `_fit_memory` lowers `Engine.used`, the memory that recent graphs needed, by 1/32
@@ -92,6 +92,7 @@ class Engine:
         self._grow_records(1 << 10)
         self._grow("table", 1 << 12)
         self._grow("threads", at.MOST_THREADS, width=at.THREAD_ROW)
+        self._grow("ahead", len(CONTEXT))
         self._grow("predecessors", at.MOST_NUMBERED * at.WORDS)
         self._grow("stages", at.MOST_NUMBERED)
         self._grow("stage_begins", at.MOST_NUMBERED + 1)
@@ -369,12 +370,8 @@ class Engine:
         """
         if self.recorded.is_prepared(now):
             return
-        addresses = {
-            "context": self.context_at,
-            "node_rows": self.buffers["nodes"].ctypes.data,
-            "values_begin": self.numbers_at,
-            "most": self.room,
-        }
+        addresses = {"context": self.context_at, "node_rows": self.buffers["nodes"].ctypes.data}
+        addresses |= {"values_begin": self.numbers_at, "most": self.room}
         self.recorded.prepare(now, self, changes, self.machine.forward, self.machine.backward, **addresses)
 
     def backward(self, version: int, loss: int, size: int, everything: bool) -> bool:
@@ -390,6 +387,8 @@ class Engine:
         """
         if self.trained_again != PARAMETER_ROWS.trained_again:
             return False
+        if self.parameters_version != PARAMETER_ROWS.version:
+            self.slots[CONTEXT.backward_plan] = -1  # it may be for gradients that are not wanted any more
         note_pass()
         for touched, row in self.whole:
             if PARAMETER_ROWS.needs(row):

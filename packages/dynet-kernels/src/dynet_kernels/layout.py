@@ -108,6 +108,7 @@ BUFFERS = (
     "kept_records",  # a copy of the `new_records` of the kept plan (see SCALARS), to compare the next graph's with them
     "nodes",  # a NODE structure for each node of the graph
     "aliases",  # the numbers of the new nodes that are aliases
+    "lookups",  # the numbers of the nodes that read rows of lookup tables and get a gradient from the backward pass
     # For each node that gets instructions in this plan: its number, the number of its signature, and its depth. Entry k
     # of all three belongs to one node, until `put_in_order` sorts `planned`.
     "planned", "numbers", "depths",
@@ -126,6 +127,7 @@ BUFFERS = (
     "forward_index", "forward_tape", "backward_index", "backward_tape",
     "sharing",  # a SHARING structure: how many threads share work, how much work is worth sharing, and helping threads
     "threads",  # for each thread that helps to run this tape: its own RUNNING integers and one INSTRUCTION
+    "ahead",  # a copy of this CONTEXT, in which a helper plans the backward pass ahead (see `planning_ahead.py`)
     # In the context of a trainer: `changes` is one integer, which counts the updates and other changes of parameters in
     # the thread that uses the trainer. `changed` is one integer, what this count was after the trainer's last update.
     "changes", "changed",
@@ -157,13 +159,16 @@ SCALARS = (
     # `ordered` is the value of `plan` when the forward plan of a whole graph sorted the lists `by_signature` and
     # `by_depth`; -1 if the backward plan must sort them anew. `ordered_count` is how many nodes these lists have.
     "ordered", "ordered_count",
-    "touches_lookups",  # not 0 if the loss depends on rows of lookup tables, which each backward plan has to list
+    "lookup_count",  # the number of nodes in `lookups`
     "flags_used",  # 1 if nodes may still have flags that an earlier backward plan has set
     # The last backward plan, which may also be used again. What it was made for: `plan` (-1: no backward plan is kept),
     # the number of the loss node, 1 if it computes the gradients of all nodes, and `gradient_start`. The others are
     # copies of `tape_count`, `index_top` and `shared_work` from the time when the plan was complete.
     "backward_plan", "backward_loss", "backward_everything", "backward_start", "backward_tape_count",
     "backward_index_top", "backward_shared_work",
+    # 1 if the next backward pass is expected to start from the last node of a graph that a single plan computes,
+    # because the one before did.
+    "backward_expected",
     "bucket_count",  # how many integers `buckets` has
     "searches",  # how many times columns that are equal have been looked for
     "copies",  # an id of this context, under which the GPU code keeps copies of its address lists; 0: it has no id yet
@@ -313,11 +318,14 @@ INSTRUCTION = Structure(
 # are. `wanted` is 1 if a pass found fewer than it could use. `rows` is the address of their rows, of HELPER_ROW
 # integers each, which begin with those of HELPER. Row 0 is not used. Of the last pass that they shared: `turn` is its
 # number, `parts` how many threads shared it, `context` its CONTEXT. `group` and `counters` are two addresses for TVM's
-# barrier.
+# barrier. If `ahead` is 1, the last of these threads first plans the backward pass: then `planned` is the number of the
+# pass, and `joined` becomes the number of the first instruction that it shares; before that, `joined` is NOT_YET.
+# `meeting` is the address of a barrier for this thread and the main thread.
 SHARING = Structure(
     "threads", "least_instruction", "least_pass", "helpers", "wanted", "rows", "turn", "parts", "context", "group",
-    "counters",
+    "counters", "ahead", "planned", "joined", "meeting",
 )  # fmt: skip
+NOT_YET = 1 << 62
 # A helper: the lock that wakes it, the same lock once the helper waits for it, and the numbers of the last passes for
 # which it was woken and which it has finished.
 HELPER = Structure("lock", "arrived", "woken", "finished")

@@ -15,6 +15,7 @@ from .machine import call, call_handle, call_packed, failed, refuse, tape_of
 from .plan import planners
 from .plan.flow import any_of, branch, forever, stop_unless, when
 from .plan.structs import Context, Words
+from .planning_ahead import PLAN_BACKWARD
 from .tir import function, int64, let
 from .tvm_modules import T, ir, tirx
 
@@ -34,7 +35,8 @@ def planner_module() -> Any:
     }
     symbols = {}
     for direction, planner in planners().items():
-        symbol = symbols[direction] = ir.GlobalVar(f"do_plan_{direction}")
+        symbol = ir.GlobalVar(f"do_plan_{direction}") if direction != "backward" else PLAN_BACKWARD
+        symbols[direction] = symbol
         functions[symbol] = planner
         parameters = [p.name for p in planner.params]
 

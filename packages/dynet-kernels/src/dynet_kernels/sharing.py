@@ -35,6 +35,10 @@ _SETTINGS = slice(0, at.SHARING.helpers)  # those integers of `_table` that `use
 _rows = (ctypes.c_int64 * (at.MOST_THREADS * at.HELPER_ROW))()
 _group = (ctypes.c_int64 * 2)()
 _counters = (ctypes.c_int64 * (at.MOST_THREADS * at.COUNTER))()
+_meeting = (ctypes.c_int64 * 2)()
+_meeting_counters = (ctypes.c_int64 * (2 * at.COUNTER))()
+_meeting[:] = ctypes.addressof(_meeting_counters), 2
+_table[at.SHARING.meeting] = ctypes.addressof(_meeting)
 _table[at.SHARING.rows] = ctypes.addressof(_rows)
 _table[at.SHARING.group] = ctypes.addressof(_group)
 _table[at.SHARING.counters] = ctypes.addressof(_counters)
@@ -146,7 +150,7 @@ def start_helpers() -> None:
     _starting = True
     try:
         with _signals_blocked():
-            for used in (_table, _rows, _group, _counters, help_others):
+            for used in (_table, _rows, _group, _counters, _meeting, _meeting_counters, help_others):
                 _keep(used)
             if is_small:
                 _thread.stack_size(STACK)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 
 from . import layout as at
-from . import tir
+from . import planning_ahead, tir
 from .machine import call, call_packed, failed, tape_of
 from .plan.flow import Variable, all_of, any_of, forever, pick, stop_unless, when
 from .plan.structs import Context, Helper, Instruction, Sharing, Words
@@ -93,14 +93,19 @@ def run_together(address):
         give_way()
     with T.serial(int64(0), parts) as part:
         counters[part * at.COUNTER] = 0
+    ahead = planning_ahead.is_expected(address)
     group[0] = sharing.counters
-    group[1] = parts
-    sharing.fill(context=address, turn=turn)
+    group[1] = parts - ahead
+    with when(ahead != 0):
+        planning_ahead.start(address)
+    sharing.fill(context=address, ahead=ahead, joined=ahead * int64(at.NOT_YET), turn=turn)
     with T.serial(int64(1), parts) as part:
         helper = row_of(sharing, part)
         helper.woken = turn
         T.evaluate(T.call_extern("int32", "PyThread_release_lock", helper.lock))
     call(RUN_PART, address, int64(0), parts)
+    with when(ahead != 0):
+        planning_ahead.take_plan(address)
 
 
 def help_others(address, part, lock):
@@ -135,11 +140,18 @@ def run_part(address, part, parts):
 
     A stretch is either one instruction that the threads share, or a series of adjacent instructions that they do not
     share. The first thread runs such a series while the others wait. Each thread finds out by itself where stretches
-    begin and end. `address` is the address of the context.
+    begin and end. The last thread may first have to plan the backward pass; see `planning_ahead.py`. `address` is the
+    address of the context.
     """
     context = Context(Words(address))
-    group = Sharing(Words(context.sharing)).group
+    sharing = Sharing(Words(context.sharing))
+    group, ahead = sharing.group, sharing.ahead
     tape, count, row = tape_of(context), context.tape_count, Variable(0)
+    with when(all_of(ahead != 0, part == parts - 1)):
+        planning_ahead.plan_ahead(address)
+        row.value = sharing.joined
+        with when(row.value < count):
+            wait_for_others(part, group)
     with forever():
         stop_unless(row.value < count)
         first = row.value
@@ -150,8 +162,18 @@ def run_part(address, part, parts):
             stop_unless(tape[row.value].shared == at.ALONE)
             row.value += 1
         with when(any_of(way != at.ALONE, part == 0)):
-            run_stretch(context, tape[first], first, row.value, part, parts)
-        T.evaluate(T.call_extern("int32", "TVMBackendParallelBarrier", T.Cast("int32", part), group))
+            threads = pick(first >= sharing.joined, parts, parts - 1)
+            run_stretch(context, tape[first], first, row.value, part, threads)
+        with when(all_of(part == 0, row.value < count)):
+            planning_ahead.let_join(sharing, row.value)
+        wait_for_others(part, group)
+    with when(part == 0):
+        planning_ahead.wait_for_plan(sharing, row.value, give_way)
+
+
+def wait_for_others(part, group) -> None:
+    """Emit a barrier, at which the thread with number `part` waits until all threads of the group have arrived."""
+    T.evaluate(T.call_extern("int32", "TVMBackendParallelBarrier", T.Cast("int32", part), group))
 
 
 def run_stretch(context: Context, instruction: Instruction, first, end, part, threads):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from .. import layout as at
 from ..tir import let
 from ..tvm_modules import T
-from .flow import Variable, all_of, any_of, branch, each, when, yes
+from .flow import Variable, all_of, any_of, branch, each, pick, when, yes
 from .gradients import Gradients, make_ready
 from .grouping import Group, each_group, each_group_backwards, put_in_order
 from .nodes import Node, Plan, parameter_row
@@ -26,13 +26,14 @@ def plan_backward(context, loss, size, everything) -> None:
     """Plan the backward pass from node `loss`.
 
     The pass adds to the gradients of all trained parameters on which this node depends. The last backward plan is used
-    again if the forward plan and the arguments are the same, and if the pass adds to no lookup table. If it adds to
-    one, the pass must be planned anew each time, to note the rows to which it adds.
+    again if the forward plan and the arguments are the same. Each time, the rows of lookup tables to which the pass
+    adds are noted.
 
     Args:
         context: the address of the planner's context.
         loss: the number of the node from which the pass starts.
-        size: how many floats the value of this node has.
+        size: how many floats the value of this node has; 0 to plan the pass ahead, so that it can be planned again
+            quickly: then no rows are noted.
         everything: 1 to compute the gradients of all nodes, even of those that depend on no trained parameter, and to
             give aliases their own gradients; else 0.
     """
@@ -54,6 +55,10 @@ def plan_backward(context, loss, size, everything) -> None:
             plan.table[at.SEED_FILL + 1] = size
         with otherwise:
             plan_anew(Gradients(plan, loss, everything), size)
+    with when(all_of(context.status == at.READY, size != 0)):
+        note_touched_rows(plan)
+        from_last = all_of(loss == context.node_count - 1, everything == 0, context.one_numbering != 0)
+        context.backward_expected = yes(from_last)
 
 
 def plan_anew(gradients: Gradients, size) -> None:
@@ -69,7 +74,6 @@ def plan_anew(gradients: Gradients, size) -> None:
         with stop:
             context.fill(status=at.TOO_SMALL, needed_floats=0)
         with go_on:
-            note_touched_rows(plan, gradients.loss)
             put_planned_in_order(plan)
             add_all_steps(gradients, size)
             finish(gradients)
@@ -107,8 +111,9 @@ def has_steps(gradients: Gradients, node: Node):
 def find_planned(gradients: Gradients) -> None:
     """Set the flags of all nodes on which the loss depends. In `planned`, list those whose backward steps will run.
 
-    The list is in descending order of the nodes' numbers. Also compute how much room address lists and instructions
-    need at most: `needed_index` and `needed_tape` of the context.
+    Nodes that read rows of lookup tables and need a gradient are listed in `lookups`. Both lists are in descending
+    order of the nodes' numbers. Also compute how much room address lists and instructions need at most:
+    `needed_index` and `needed_tape` of the context.
     """
     plan, context, loss = gradients.plan, gradients.context, gradients.loss
     with when(context.flags_used != 0), each(context.node_count) as number:
@@ -117,12 +122,14 @@ def find_planned(gradients: Gradients) -> None:
     context.flags_used = 1
     start = plan.node(loss)
     start.flags = (start.flags & at.NEEDS_GRADIENT) | (at.REACHED | at.DIFFERENTIATED)
-    index, rows, count = Variable(0), Variable(1), Variable(0)
+    index, rows, count, lookups = Variable(0), Variable(1), Variable(0), Variable(0)
     with each(loss + 1) as back:
         node = plan.node(let(loss - back))
         with when(node.has(at.REACHED)):
             signature = node.signature
             reach_operands(gradients, node)
+            with when(all_of(node.has(at.DIFFERENTIATED), signature.operands == 1)):
+                list_lookup(plan, node, lookups)
             with when(all_of(node.has(at.DIFFERENTIATED), has_steps(gradients, node))):
                 steps = signature.backward.count
                 determined = yes(signature.determined_by != at.NO_VIEW)
@@ -131,6 +138,7 @@ def find_planned(gradients: Gradients) -> None:
                 rows.value += 2 * (steps + determined) + signature.deferred.count
                 add_planned(plan, count, node, signature.number, node.depth_of_all)
     context.fill(needed_index=index.value + 2, needed_tape=rows.value + 2, planned_count=count.value)
+    context.lookup_count = lookups.value
 
 
 def reach_operands(gradients: Gradients, node: Node) -> None:
@@ -155,24 +163,30 @@ def reach_operands(gradients: Gradients, node: Node) -> None:
         reach(node.part_before)
 
 
-def note_touched_rows(plan: Plan, loss) -> None:
-    """Find the rows of lookup tables that will get gradients from the pass, and note them in lists of touched rows.
+def list_lookup(plan: Plan, node: Node, count: Variable) -> None:
+    """Add a node with one operand to the list `lookups` if this operand is a lookup table.
+
+    Args:
+        count: how many nodes are listed so far; increased by 1 if the node is added.
+    """
+    operand = node.record.operand(0)
+    touched = pick(operand < 0, lambda: plan.parameter(parameter_row(operand)).touched, 0)
+    with when(touched != 0):
+        plan.lookups[count.value] = node.number
+        count.value += 1
+
+
+def note_touched_rows(plan: Plan) -> None:
+    """Note which rows of lookup tables get gradients from the pass, in the lists of touched rows.
 
     Each lookup table has such a list. It tells the trainer which rows to update; see `layout.PARAMETER`.
     """
-    touches = Variable(0)
-    with each(loss + 1) as number:
-        node = plan.node(number)
-        with when(node.has(at.DIFFERENTIATED)):
-            operand = node.record.operand(0)
-            is_lookup = all_of(node.signature.operands == 1, operand < 0)
-            with when(is_lookup):
-                parameter = plan.parameter(parameter_row(operand))
-                touched = parameter.touched
-                touches.value |= touched
-                with when(all_of(touched != 0, parameter.needs_gradient != 0)):
-                    touch_rows(node, parameter)
-    plan.context.touches_lookups = touches.value
+    count = plan.context.lookup_count
+    with each(count) as back:
+        node = plan.node(plan.lookups[count - 1 - back])
+        parameter = plan.parameter(parameter_row(node.record.operand(0)))
+        with when(parameter.needs_gradient != 0):
+            touch_rows(node, parameter)
 
 
 def touch_rows(node: Node, parameter: Parameter) -> None:
@@ -249,7 +263,7 @@ def has_same_signature(node: Node, other: Node):
 
 
 def finish(gradients: Gradients) -> None:
-    """Keep the finished plan, so that it can be used again, unless the pass adds to lookup tables.
+    """Keep the finished plan, so that it can be used again.
 
     To do so, note in the context what the plan was made for, and how long its lists are. If there is too little memory
     for gradients, do not keep it, but set `status` to TOO_SMALL, and `needed_floats` to the number of floats needed.
@@ -258,7 +272,7 @@ def finish(gradients: Gradients) -> None:
     with branch(context.gradient_top > context.gradient_end) as (too_small, otherwise):
         with too_small:
             context.fill(status=at.TOO_SMALL, needed_floats=context.gradient_top - context.gradient_start)
-        with otherwise, when(context.touches_lookups == 0):
+        with otherwise:
             context.fill(
                 backward_plan=context.plan,
                 backward_loss=gradients.loss,

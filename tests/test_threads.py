@@ -99,6 +99,28 @@ def test_graphs_of_several_threads_of_python():
     assert run(THREADS) == ["done"]
 
 
+SET = """
+sharing.use(2, 0, 0)  # the first pass finds no helpers: Python starts them before another one
+x, y = dy.scalarInput(1), dy.vecInput(2)
+x.set(1), y.set([1, 1])
+total = dy.sum_elems(x * y)
+print(total.value())
+for number in (2, 3, 4):
+    if way == "number":
+        x.set(number)
+    elif way == "list":
+        y.set([number, number])
+    else:
+        y.set(np.full(2, number, np.float32))
+    print(total.value())
+"""
+
+
+@pytest.mark.parametrize("way", ["number", "list", "array"])
+def test_new_inputs_count_before_there_are_helpers(way):
+    assert run(SET, f"way = {way!r}\n") == ["2.0", "4.0", "6.0", "8.0"]
+
+
 on_linux = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="sets which cores a process may use")
 
 

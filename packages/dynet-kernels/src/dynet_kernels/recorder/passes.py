@@ -77,23 +77,29 @@ def value_at(graph, x):
     return let(words_at(graph.node_rows)[x.at * int64(len(at.NODE)) + int64(at.NODE.value)])
 
 
-def forget_values(shared, graph):
-    """Emit code that marks all values as not computed, and gives new random keys to nodes that draw random numbers.
+def can_forget(shared, graph):
+    """Emit code that finds out whether `forget_values` may run. If it may not, Python has to forget the values.
 
-    Return a variable of the emitted code. It is 1 if the code has done so, and 0 if Python has to do it.
+    Return a variable of the emitted code: 1 if it may run, else 0.
     """
     usual = IntVariable(int64(0))
     with when(T.And(is_prepared(shared, graph), graph.watched == int64(0))):
         # If Python has to start helping threads before the next pass, it gives the new keys, too.
         settings = words_at(words_at(graph.context)[int64(CONTEXT.sharing)])
         usual.set(int64(1) - settings[int64(at.SHARING.wanted)])
-    with when(usual.get() != int64(0)):
-        for name in ("done", "inputs_done", "differentiated_fully"):
-            setattr(graph, name, 0)
-        graph.differentiated = -1
-        with when(graph.newest_key != int64(0)):
-            T.evaluate(T.call_extern("int64", "dynet_renew_keys", graph.address))
     return usual
+
+
+def forget_values(graph) -> None:
+    """Emit code that marks all values as not computed, and gives new random keys to nodes that draw random numbers.
+
+    It may run only if `can_forget` says so.
+    """
+    for name in ("done", "inputs_done", "differentiated_fully"):
+        setattr(graph, name, 0)
+    graph.differentiated = -1
+    with when(graph.newest_key != int64(0)):
+        T.evaluate(T.call_extern("int64", "dynet_renew_keys", graph.address))
 
 
 def of_node(emit, makes_list: bool | str = False, recalculates=True):
@@ -131,7 +137,9 @@ def of_node(emit, makes_list: bool | str = False, recalculates=True):
                     fine = IntVariable(int64(1))
                     if recalculates:
                         with when(flag != int64(0)):
-                            fine.set(forget_values(shared, graph).get())
+                            fine.set(can_forget(shared, graph).get())
+                            with when(fine.get() != int64(0)):
+                                forget_values(graph)
                     all_computed = both(is_prepared(shared, graph), graph.length == graph.done)
                     with when(T.And(fine.get() != int64(0), T.Not(all_computed))):
                         fine.set(extern("dynet_compute", graph.address))

@@ -12,7 +12,7 @@ from ..tvm_modules import T, tirx
 from .arrays import opened
 from .inputs import store_number
 from .objects import NULL, both, extern, is_number, items_of
-from .passes import forget_values, is_prepared
+from .passes import can_forget, forget_values
 from .recording import with_graph
 from .structures import Expression, List, Object, words_at
 from .tables import find
@@ -30,14 +30,14 @@ def set_values(shared, graph, version, function, x_at, values_at, outcome):
     with when(both(Object(x_at).type == shared.expression, x.version == version, graph.planned == graph.length)):
         with find(function, let(x.dim)) as row:
             signature, count = let(row.signature), let(row.limit)
-            with when(both(is_prepared(shared, graph), graph.watched == int64(0))):
+            with when(can_forget(shared, graph).get() != int64(0)):
                 node = words_at(graph.node_rows + x.at * int64(8 * len(at.NODE)))
                 with when(node[int64(at.NODE.signature)] == signature):
                     start = let(words_at(graph.records)[node[int64(at.NODE.operands)]])
                     stored = _store(shared, values_at, count, tir.buffer_at(graph.inputs, "float32"), start)
                     with when(stored.get() != int64(0)):
                         with when(start < graph.inputs_done):
-                            T.evaluate(forget_values(shared, graph).get())
+                            forget_values(graph)
                         outcome.give_known(shared.none)
 
 

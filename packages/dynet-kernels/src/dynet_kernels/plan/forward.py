@@ -13,7 +13,7 @@ from .. import tir
 from ..tir import let
 from .flow import Variable, all_of, any_of, branch, each, forever, pick, stop_unless, when, yes
 from .grouping import each_group, put_in_order
-from .nodes import Node, Plan, Record, whole_lines
+from .nodes import Node, Plan, whole_lines
 from .repeats import copy_values, values_once
 from .stages import find_depths, note_edges, start_numbering
 from .structs import Context, Words
@@ -174,9 +174,8 @@ def add_nodes(plan: Plan, inputs: Inputs, begin, end) -> tuple[Needed, Variable]
     rebase = let(inputs.start - inputs.begin)
     with forever():
         stop_unless(position.value < end)
-        whole = plan.signature(plan.records[position.value])
-        record = Record(plan, let(position.value + 1 + whole.variadic), whole)
-        attributes = record.attributes
+        record = plan.record(position.value)
+        whole, attributes = record.signature, record.attributes
         with each(whole.constants) as k:
             plan.records[attributes + k] += rebase
         first = number.value

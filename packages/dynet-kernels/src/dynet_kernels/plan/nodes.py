@@ -23,11 +23,12 @@ class Plan:
     """The planner's context at `address`, and its buffers: each name in `layout.BUFFERS` is an attribute.
 
     `limits` has the integers of `layout.SHARING`: how many threads there are, and how much work is worth sharing.
+    `others` are buffers to use in place of those with the same names.
     """
 
-    def __init__(self, address):
+    def __init__(self, address, **others: Words):
         self.context = context = Context(Words(address))
-        self._buffers = {name: Words(getattr(context, name)) for name in at.BUFFERS}
+        self._buffers = {name: Words(getattr(context, name)) for name in at.BUFFERS if name not in others} | others
         self._nodes, self._parameters = Rows(Node, self.nodes), Rows(Parameter, self.parameters)
         self.limits = Sharing(self.sharing)
 
@@ -46,6 +47,11 @@ class Plan:
 
     def signature(self, place) -> Signature:
         return Signature(self.table, place)
+
+    def record(self, position) -> Record:
+        """Return the record that begins at offset `position` of the buffer `records`."""
+        whole = self.signature(self.records[position])
+        return Record(self, let(position + 1 + whole.variadic), whole)
 
     def address(self, operand, field: str):
         """Return the address of an operand's value or gradient.
@@ -121,6 +127,11 @@ class Record:
     def attributes(self):
         """The offset of the record's first attribute in the buffer `records`."""
         return let(self.start + self.operand_count)
+
+    @property
+    def end(self):
+        """Where the next record begins. `self.signature` must be the signature of the whole record, not of a part."""
+        return let(self.attributes + self.signature.attributes)
 
     def with_each(self, number, number_each):
         """Return `number`, plus `number_each` for each operand that shares the view EACH."""

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from .. import layout as at
 from .. import tir
+from ..plan.flow import Variable, all_of, branch, forever, pick, stop_unless
+from ..plan.nodes import Plan
+from ..plan.structs import Words
 from ..tir import IntVariable, int64, let, when
 from ..tvm_modules import T, tirx
 from .arrays import opened
@@ -17,28 +20,68 @@ from .recording import with_graph
 from .structures import Expression, List, Object, words_at
 from .tables import find
 
+MOST_SEARCHED = 1 << 12  # a search passes at most this many records: Python keeps an index for large graphs
+
 
 @with_graph
 def set_values(shared, graph, version, function, x_at, values_at, outcome):
     """Emit the fast path of set(x, values), where `values` is a number, a list of numbers or an array.
 
-    It runs only if all of the graph has been planned, because it finds the record of the input `x` by the planner's
-    table of nodes. The key that is looked up in the table of `set` is the Dim (shape) of `x`. The row has the signature
-    of input nodes with this Dim, and its `limit` is their number of elements.
+    It runs only if all of the graph or nothing of it has been planned. The key that is looked up in the table of `set`
+    is the Dim (shape) of `x`. The row has the signature of input nodes with this Dim, and its `limit` is their number
+    of elements.
     """
     x = Expression(x_at)
-    with when(both(Object(x_at).type == shared.expression, x.version == version, graph.planned == graph.length)):
+    with when(both(Object(x_at).type == shared.expression, x.version == version)):
         with find(function, let(x.dim)) as row:
             signature, count = let(row.signature), let(row.limit)
             with when(can_forget(shared, graph).get() != int64(0)):
-                node = words_at(graph.node_rows + x.at * int64(8 * len(at.NODE)))
-                with when(node[int64(at.NODE.signature)] == signature):
-                    start = let(words_at(graph.records)[node[int64(at.NODE.operands)]])
+                start = _start_of(graph, version, let(x.at), signature)
+                with when(start >= int64(0)):
                     stored = _store(shared, values_at, count, tir.buffer_at(graph.inputs, "float32"), start)
                     with when(stored.get() != int64(0)):
                         with when(start < graph.inputs_done):
                             forget_values(graph)
                         outcome.give_known(shared.none)
+
+
+def _start_of(graph, version, place, signature):
+    """Emit code that finds the values of an input node in the input buffer.
+
+    In a graph that has been planned, the planner's table says where the record of the node is. In one that has not, the
+    records are searched, from the input on that was found last. Most programs set inputs in the order of their nodes,
+    or each one when it is made.
+
+    Args:
+        version: the version of the graph.
+        place, signature: the number of the node; and its signature, if it is an input.
+
+    Returns:
+        The offset of the first value, or -1 if it is not found: then Python has to search.
+    """
+    start = Variable(-1)
+    with branch(graph.planned == graph.length) as (planned, others):
+        with planned:
+            node = words_at(graph.node_rows + place * int64(8 * len(at.NODE)))
+            with when(node[int64(at.NODE.signature)] == signature):
+                start.value = words_at(graph.records)[node[int64(at.NODE.operands)]]
+        with others, when(graph.planned == int64(0)):
+            goes_on = let(T.And(graph.searched_version == version, graph.searched_node <= place))
+            position, number = (Variable(pick(goes_on, word, 0)) for word in (graph.searched, graph.searched_node))
+            records, turns = Words(graph.records), Variable(0)
+            plan = Plan(graph.context, records=records)
+            with forever():
+                stop_unless(all_of(number.value < place, turns.value < MOST_SEARCHED))
+                record = plan.record(position.value)
+                number.value += record.part_count
+                position.value = record.end
+                turns.value += 1
+            with when(all_of(number.value == place, records[position.value] == signature)):
+                start.value = records[position.value + 1]
+                graph.searched_version = version
+                graph.searched = position.value
+                graph.searched_node = place
+    return start.value
 
 
 def _store(shared, values_at, count, inputs, start):

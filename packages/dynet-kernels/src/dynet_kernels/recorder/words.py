@@ -54,6 +54,9 @@ GRAPH = (
     # its input values. Always written together.
     "done", "inputs_done",
     "planned",  # how many integers of records the planner has turned into rows of its table of nodes
+    # The input that `set` last found in records that are not planned yet: the version of the graph at that time, the
+    # offset of the input's record, and the number of its node. The next search goes on from there if it can.
+    "searched_version", "searched", "searched_node",
     "newest_key",  # where the newest random key (see KEY) is: its offset in the input buffer plus 1, or 0 for none
     # The number of the node from which the last backward pass started (-1: there was none), and 1 if this pass computed
     # the gradients of all nodes, else 0 (Python writes other numbers, too). Always written together.

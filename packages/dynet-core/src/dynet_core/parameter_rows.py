@@ -13,22 +13,24 @@ from dynet_kernels.locks import new_lock
 from .device import refuse_while
 from .recorder import next_generation
 
+WIDTH, GRADIENT, NEEDS = len(at.PARAMETER), at.PARAMETER.gradient, at.PARAMETER.needs_gradient
+
 
 class Rows:
     """The table of parameters, which all threads share. PARAMETER in `dynet_kernels.layout` names its columns.
 
     Each parameter has a row in it. Some have further rows: for example, one for uses in which the parameter gets no
     gradient. In the integers that store a graph, an operand that is a parameter is written as -1 minus the number of
-    its row. `version` is a number that grows with each change of the table.
+    its row. `version` is a number that grows with each change of the table, `added` one that grows with each new row.
     """
 
     def __init__(self) -> None:
         self.rows: list[tuple[int, ...]] = []
         self.names: dict[int, str] = {}  # number of a row -> name of the parameter, for messages
         self.largest = 0  # the size of the largest parameter that there has been
-        self.buffer = np.zeros(64 * len(at.PARAMETER), np.int64)
+        self.buffer = np.zeros(64 * WIDTH, np.int64)
         self.lock = new_lock()
-        self.version = 0
+        self.version = self.added = 0
         # How many times parameters have been unfrozen. A graph that was planned before has no place for the gradient of
         # the unfrozen parameter. So the engine remembers this number, and computes the graph again if it has changed.
         self.trained_again = 0
@@ -75,17 +77,14 @@ class Rows:
                 self.rows.append(row)
                 number = len(self.rows) - 1
             self.names[number], self.largest = name, max(self.largest, floats)
-            while (number + 1) * len(at.PARAMETER) > len(self.buffer):
+            while (number + 1) * WIDTH > len(self.buffer):
                 self.buffer = np.concatenate([self.buffer, np.zeros_like(self.buffer)])
-            self.write(number)
+            start = number * WIDTH
+            self.buffer[start : start + WIDTH] = row
             self.version += 1
+            self.added += 1
             next_generation()
             return number
-
-    def write(self, number: int) -> None:
-        """Copy row number `number` from `rows` into `buffer`, which compiled code reads."""
-        start = number * len(at.PARAMETER)
-        self.buffer[start : start + len(at.PARAMETER)] = self.rows[number]
 
     def set_needs(self, number: int, needs: bool, gradient: int) -> None:
         """Set whether backward passes are to compute the gradient of the parameter in row `number`.
@@ -93,17 +92,22 @@ class Rows:
         If `needs` is True, they add it to the numbers that are stored from the address `gradient` on.
         """
         with self.lock:
-            next_generation()
-            value, _, _, *rest = self.rows[number]
-            self.rows[number] = (value, gradient, int(needs), *rest)
-            self.write(number)
+            row = list(self.rows[number])
+            if row[GRADIENT] == gradient and row[NEEDS] == needs:
+                return
+            row[GRADIENT], row[NEEDS] = gradient, int(needs)
+            next_generation(freezes=True)
+            self.rows[number] = tuple(row)
+            start = number * WIDTH
+            self.buffer[start + GRADIENT] = gradient
+            self.buffer[start + NEEDS] = needs
             self.version += 1
             self.trained_again += needs
-            next_generation()
+            next_generation(freezes=True)
 
     def needs(self, number: int) -> bool:
         """Return whether backward passes are to compute the gradient of the parameter in row `number`."""
-        return bool(self.rows[number][at.PARAMETER.needs_gradient])
+        return bool(self.rows[number][NEEDS])
 
 
 PARAMETER_ROWS = Rows()

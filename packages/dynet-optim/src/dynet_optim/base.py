@@ -84,7 +84,7 @@ class Trainer(Options, Resumable, OtherNames):
                 gradients have been set to zero, so that training can go on with the next example.
         """
         table = self._table
-        if table.version != PARAMETER_ROWS.version or table.outdated.thread != get_ident():
+        if table.added != PARAMETER_ROWS.added or table.outdated.thread != get_ident():
             table.prepared()
         squared = table.run_if_below(self._threshold, self._numbers(ONE), self._dense) if s is ONE else None
         if squared is None:

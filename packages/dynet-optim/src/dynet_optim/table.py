@@ -8,7 +8,7 @@ A rule is how the trainer computes new values of parameters. For each parameter 
 shape, such as a moving average of gradients. It reads a few *numbers*, such as the learning rate. The argument `dense`
 of many functions is 1 to read or change all rows of lookup parameters, and 0 for only those rows that were used since
 the last update. PARAMETER_ROWS is the table of all parameters of the program, with the addresses of their values and
-gradients. Its `version` changes when parameters are made, removed, frozen or unfrozen.
+gradients. Its `added` changes when parameters are made. Compiled code reads there which of them are frozen.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Table:
             KERNELS.use(opcode)
         self.numbers = block(rule.numbers)
         self._pack = self.numbers.packer()
-        self.version = -1  # the version of PARAMETER_ROWS when `_prepare` filled this table; -1: it is out of date
+        self.added = -1  # PARAMETER_ROWS.added when `_prepare` filled this table; -1: it is out of date
         self.parameters: list[Parameters] = []
         self.lookups: list[LookupParameters] = []
         self.kept: dict[Storage, list[Block]] = {}  # the states that the rule keeps for each parameter
@@ -98,16 +98,16 @@ class Table:
             old.owner = None
 
     def prepared(self) -> Table:
-        """Return this table, filled anew if parameters were added, removed, frozen or unfrozen since the last time."""
+        """Return this table, filled anew if parameters were added since the last time."""
         if self.outdated.thread != threading.get_ident():
             self._use_in_thread()
-        if self.version != PARAMETER_ROWS.version:
+        if self.added != PARAMETER_ROWS.added:
             self._prepare()
         return self
 
     def _prepare(self) -> None:
         collection = self.collection
-        self.version, version = -1, PARAMETER_ROWS.version
+        self.added, added = -1, PARAMETER_ROWS.added
         self.machine = compiled()
         self.shared = PARAMETER_ROWS.buffer  # this reference keeps it alive, because compiled code reads it
         self.parameters = collection.parameters_list()
@@ -132,7 +132,7 @@ class Table:
         self.slots[CONTEXT.parameters] = self.shared.ctypes.data
         self.slots[CONTEXT.table] = self.rows.ctypes.data
         self.slots[CONTEXT.tape] = self.tape.ctypes.data
-        self.version = version  # set last: if an allocation above fails or is interrupted, the next call starts again
+        self.added = added  # set last: if an allocation above fails or is interrupted, the next call starts again
 
     def states_in_order(self) -> list[list[Block]]:
         """Return the states that the rule keeps: a list for each parameter, and then for each lookup parameter."""
@@ -245,6 +245,6 @@ class Table:
             NoCodeError: the call failed for another reason: a kernel's machine code is not loaded.
         """
         if status == at.NO_CODE:
-            self.version = -1  # makes the next update load the kernels again
+            self.added = -1  # makes the next update load the kernels again
             raise KERNELS.no_code(int(self.tape[self.slots[CONTEXT.row], at.INSTRUCTION.opcode]))
         self._grow_index(2 * self.slots[CONTEXT.needed_index])

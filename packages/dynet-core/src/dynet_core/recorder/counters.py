@@ -20,15 +20,24 @@ def generation(place: int = words.SHARED.index("generation")) -> int:
     return SHARED.view[place]
 
 
-def next_generation() -> None:
+def next_generation(freezes: bool = False) -> None:
     """Change the number that `generation` returns, so that the next pass starts from Python.
 
     A pass computes the values or gradients of a graph. Called when signatures or parameters change.
+
+    Args:
+        freezes: whether a parameter is frozen or unfrozen, and nothing else changes. Then compiled code may start the
+            next pass itself if it begins a graph.
     """
-    SHARED["generation"] = next(_generations)
+    number = next(_generations)
+    if freezes:
+        SHARED["generation"] = number
+    else:
+        SHARED.set_together(_GENERATION, number, number)
 
 
 _generations = itertools.count(1)
+_GENERATION = slice(words.SHARED.index("generation"), words.SHARED.index("settled") + 1)
 
 
 def noise() -> tuple[int, int]:

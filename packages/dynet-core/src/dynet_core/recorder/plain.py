@@ -260,7 +260,7 @@ def generation() -> int:
     return 0
 
 
-def next_generation() -> None:
+def next_generation(freezes: bool = False) -> None:
     """Do nothing. In the compiled recorder, this changes the result of `generation`. Nothing depends on it here."""
 
 

@@ -48,6 +48,10 @@ def compute(shared_at, graph_at, out):
     """
     shared, graph, result = Shared(shared_at), Graph(graph_at), words_at(out)
     T.buffer_store(result, int64(0), [int64(0)])
+    with when(both(graph.prepared < shared.generation, graph.prepared >= shared.settled, graph.done == int64(0))):
+        for plan in ("kept_end", "backward_plan"):  # plans depend on which parameters are frozen
+            T.buffer_store(words_at(graph.context), int64(-1), [int64(CONTEXT[plan])])
+        graph.prepared = shared.generation
     with when(is_prepared(shared, graph)):
         length, inputs_length = let(graph.length), let(graph.inputs_length)
         with when(length == graph.done):

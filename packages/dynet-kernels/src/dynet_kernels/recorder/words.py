@@ -85,7 +85,9 @@ OPERATOR = ("pair", "right", "left", "slow")
 SHARED = (
     "thread_graph",  # the key of the thread-local storage in which each thread keeps the address of its graph's words
     "newest",  # the newest graph version of all threads; the next one is this number plus 1
-    "generation",  # Python changes this number when signatures or parameters change: graphs must be prepared again
+    # Python increases `generation` when signatures or parameters change: graphs must be prepared again. It also sets
+    # `settled` to this number, unless a parameter is only frozen or unfrozen, which matters only to planned graphs.
+    "generation", "settled",
     "seed", "drawn",  # the seed for random keys (see KEY), and how many of them have been drawn
     "passes",  # the number of backward passes so far, in all graphs
     # Freed expressions that are kept for reuse: a linked list of them, how many it has, and how many it may have.

@@ -223,9 +223,9 @@ class DataParallel:
         the gradients, is not applied here, only compared: it must be the same on all ranks.
         """
         trainer = self.trainer
-        version = trainer._table.prepared().version
-        if self._gradients.version != version:
-            self._gradients = Gradients(trainer._table, self._comm)
+        table = trainer._table.prepared()
+        if self._gradients.version != PARAMETER_ROWS.version:
+            self._gradients = Gradients(table, self._comm)
         rows = self._gradients.touched()
         headers = self._meet("update", s, count, len(rows), trainer._has_backward())
         if self._shapes != self._known_shapes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from ..tir import Accumulator, let, vector_type, wide
 from ..tvm_modules import T, tirx
 
-SMALLEST_NORMAL = 1.17549435e-38
+SMALLEST_NORMAL, LARGEST = 1.17549435e-38, 3.4028234663852886e38
 
 
 def lanes_of(x):
@@ -149,14 +149,16 @@ def over_root(x, y, c):
     if lanes_of(x) != AVX512:
         return x / (T.sqrt(y) + c)
     y = register(y)
-    inside = register(clamp(y, SMALLEST_NORMAL, 3e38))
+    inside = register(clamp(y, SMALLEST_NORMAL, LARGEST))
     guess = register(_guessed("rsqrt14", inside))
     root = register(inside * guess)
     lacks = fma(-root, guess * number(0.5, x), number(0.5, x))
     root = register(fma(root, lacks, root))
     divisor = register(select(y == number(0.0, x), number(0.0, x), root) + c)
+    divisor = register(T.max(number(SMALLEST_NORMAL, x), divisor))  # of less, the guess would be infinite
     guess = register(_guessed("rcp14", divisor))
-    return x * register(fma(guess, fma(-divisor, guess, number(1.0, x)), guess))
+    inverse = register(fma(guess, fma(-divisor, guess, number(1.0, x)), guess))
+    return x * select(y > number(LARGEST, x), number(0.0, x), inverse)
 
 
 def _guessed(function, x):

@@ -196,6 +196,11 @@ PARAMETER = Structure("value", "gradient", "needs_gradient", "touched", "width",
 # momentum.
 UPDATE = Structure("parameter", "chosen", "floats", "column")
 
+# What `norm_and_update` needs, which runs two passes of a trainer. `totals` is the address, which counts float32s, of
+# two float64 numbers: the sum of squared gradients, which it writes, and the limit. `norm` is the opcode of the kernel
+# for `plan_gradient_norm`, `opcode` that of the kernel for `plan_update`. The others are arguments of these functions.
+BOTH = Structure("norm", "opcode", "count", "states", "numbers", "numbers_at", "dense", "totals")
+
 NODE = Structure(
     "signature",  # the offset in `table` of the node's signature
     "operands",  # the offset in `records` of the first operand of the node's record

@@ -14,7 +14,7 @@ from .kernels import SHARD
 from .machine import call, call_handle, call_packed, failed, refuse, tape_of
 from .plan import planners
 from .plan.flow import any_of, branch, forever, stop_unless, when
-from .plan.structs import Context, Words
+from .plan.structs import Both, Context, Words
 from .planning_ahead import PLAN_BACKWARD
 from .tir import function, int64, let
 from .tvm_modules import T, ir, tirx
@@ -103,16 +103,17 @@ def norm_and_update(planners):
 
     If the update has run, parameters have changed, which is counted (see `changes` in `layout.BUFFERS`).
 
-    Its argument `totals` is the address, which counts float32s, of two float64 numbers: the sum, which it writes, and
-    the limit. `norm` is the opcode of the kernel for `plan_gradient_norm`, and `opcode` that of the kernel for
-    `plan_update`. The other arguments are as for these two functions.
+    Its arguments are the address of the context, and that of the integers of `layout.BOTH`, so that a call passes few
+    numbers.
 
     Args:
         planners: the symbols of the functions that plan a pass, by the name of the pass.
     """
-    names = ("context", "norm", "opcode", "count", "states", "numbers", "numbers_at", "dense", "totals")
 
-    def body(context, norm, opcode, count, states, numbers, numbers_at, dense, totals):
+    def body(context, both):
+        norm, opcode, count, states, numbers, numbers_at, dense, totals = (
+            getattr(Both(Words(both)), name) for name in at.BOTH
+        )
         sums = tir.buffer_at(totals * int64(4), "float64")
 
         def planned(phase, *arguments):
@@ -130,7 +131,7 @@ def norm_and_update(planners):
                     Context(Words(context)).status = at.NOT_BELOW
         return status_of(context)
 
-    return function("norm_and_update", names, body, has_result=True)
+    return function("norm_and_update", ["context", "both"], body, has_result=True)
 
 
 def note_change(context):

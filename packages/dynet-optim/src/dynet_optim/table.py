@@ -73,6 +73,8 @@ class Table:
         # `run_if_below` updates. `sum` gives Python these two numbers; it is empty if they are on a GPU.
         self.sum_block = block(4)
         self.sum = self.sum_block.direct().cast("B").cast("d")
+        self.both = np.zeros(len(at.BOTH), np.int64)  # arguments of `norm_and_update`
+        self.both_at = self.both.ctypes.data
         self._grow_index(1 << 10)
 
     def _grow_index(self, size: int) -> None:
@@ -128,6 +130,11 @@ class Table:
             row[at.UPDATE.parameter], row[at.UPDATE.floats] = storage.row, floats
             row[len(at.UPDATE) :] = [state.address for state in self.kept[storage]]
         self.choose_all()
+        self.dense = 0
+        self.both[:] = at.BOTH.filled(
+            norm=NORM, opcode=self.rule.opcode, count=self.count, states=self.states, dense=self.dense,
+            numbers=self.rule.numbers, numbers_at=self.numbers.address, totals=self.sum_block.address,
+        )  # fmt: skip
         self.tape = np.zeros((self.count, len(at.INSTRUCTION)), np.int64)
         self.slots[CONTEXT.parameters] = self.shared.ctypes.data
         self.slots[CONTEXT.table] = self.rows.ctypes.data
@@ -219,10 +226,9 @@ class Table:
         except OverflowError:
             return None
         totals[1] = NEARLY_ONE * threshold * threshold if threshold else math.inf
-        status = together(
-            self.context_at, NORM, self.rule.opcode, self.count, self.states, self.rule.numbers,
-            self.numbers.address, dense, self.sum_block.address,
-        )  # fmt: skip
+        if dense != self.dense:
+            self.both[at.BOTH.dense] = self.dense = dense
+        status = together(self.context_at, self.both_at)
         return totals[0] if status == READY else None
 
     def note_change(self, chosen: list[int] | None) -> None:

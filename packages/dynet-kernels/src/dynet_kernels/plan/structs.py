@@ -73,6 +73,10 @@ class Update(Struct):
     layout = at.UPDATE
 
 
+class Both(Struct):
+    layout = at.BOTH
+
+
 class View(Struct):
     layout = at.VIEW
 

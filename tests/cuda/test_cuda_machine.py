@@ -109,6 +109,18 @@ def test_products_of_equal_columns():
     np.testing.assert_allclose(table.grad_as_array(), np.outer(share, W.sum(0)), rtol=1e-4, atol=1e-4)
 
 
+def test_separate_gradients_of_parameters():
+    """They come from a pass with other addresses than the pass before, and leave the next pass as it was."""
+    weight = dy.ParameterCollection().parameters_from_numpy(np.ones((3, 3)))
+    dy.renew_cg()
+    loss = dy.squared_norm(dy.tanh(weight * dy.inputVector([0.1, 0.2, 0.3])))
+    for times in (1, 2):
+        loss.backward()
+        total = weight.grad_as_array()
+        np.testing.assert_allclose(weight.gradient(), total / times, rtol=1e-6)
+        np.testing.assert_array_equal(weight.grad_as_array(), total)
+
+
 def test_gradients_of_parts_and_values_of_earlier_parameters():
     model = dy.ParameterCollection()
     table, weight = model.lookup_parameters_from_numpy(np.eye(3)), model.parameters_from_numpy(np.ones((3, 3)))

@@ -166,6 +166,7 @@ SCALARS = (
     # copies of `tape_count`, `index_top` and `shared_work` from the time when the plan was complete.
     "backward_plan", "backward_loss", "backward_everything", "backward_start", "backward_tape_count",
     "backward_index_top", "backward_shared_work",
+    "backward_plans",  # how many backward plans were made; while this is unchanged, so are the lists of the last one
     # 1 if the next backward pass is expected to start from the last node of a graph that a single plan computes,
     # because the one before did.
     "backward_expected",

@@ -23,7 +23,7 @@ PLAN_BACKWARD = ir.GlobalVar("do_plan_backward")
 RESULTS = (
     "flags_used", "planned_count", "ordered", "searches", "lookup_count", "gradient_top", "backward_plan",
     "backward_loss", "backward_everything", "backward_start", "backward_tape_count", "backward_index_top",
-    "backward_shared_work",
+    "backward_shared_work", "backward_plans",
 )  # fmt: skip
 
 

@@ -25,10 +25,6 @@ from ..kernels import SHARD, Kernel, Kernels
 from ..target import host_cpu
 from . import compiler, driver, precision
 
-# The integers of the context that together identify a plan, the result of the planner: if none has changed, the address
-# lists are still the same.
-FORWARD_PLAN = ("plan",)
-BACKWARD_PLAN = ("backward_plan", "backward_loss", "backward_everything", "backward_start")
 MOST_COPIES = 16  # how many plans' address lists stay on the GPU: forward and backward plans of a few threads
 LAUNCH_SHARD = "launch_shard"  # the name of the compiled function that launches the kernels of a shard
 MOST_PARAMETERS = 60  # how many arguments a kernel may have beside the four that every kernel has; see `codegen.py`
@@ -130,12 +126,12 @@ class Copy:
     Attributes:
         address: the address of the copy in GPU memory; 0 before memory is allocated.
         size: for how many addresses, of 8 bytes each, there is room.
-        plan: the numbers that identify the plan; None if the lists must be copied again.
+        plan: the number of the plan; None if the lists must be copied again.
     """
 
     address: int = 0
     size: int = 0
-    plan: tuple[int, ...] | None = None
+    plan: int | None = None
 
 
 def cubin(source: Source, code: bytes) -> bytes:
@@ -295,19 +291,19 @@ class Machine:
             self._give_back(self._copies.pop(next(iter(self._copies))))
         return copy.address
 
-    def _plan_of(self, tape: Context) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
-        """Return the key in `_copies` of the copy of this tape's address lists, and the numbers that identify its plan.
+    def _plan_of(self, tape: Context) -> tuple[tuple[int, ...], int | None]:
+        """Return the key in `_copies` of the copy of this tape's address lists, and the number of the plan.
 
-        If no numbers identify the plan, return None in their place: then the address lists must be copied every time.
+        While this number is the same, the lists are, too. It is None if the lists must be copied every time.
         """
         if tape.index == tape.forward_index:
-            plan = FORWARD_PLAN
-        elif tape.index == tape.backward_index and tape.backward_plan >= 0:
-            plan = BACKWARD_PLAN
+            plan = tape.plan
+        elif tape.index == tape.backward_index:
+            plan = tape.backward_plans
         else:
             return (0,), None
         tape.copies = tape.copies or next(self._numbers)
-        return (tape.copies, tape.index == tape.forward_index), tuple(getattr(tape, name) for name in plan)
+        return (tape.copies, tape.index == tape.forward_index), plan
 
     def _give_back(self, copy: Copy) -> None:
         """Free the GPU memory of a copy of address lists."""

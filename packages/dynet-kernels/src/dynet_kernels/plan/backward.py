@@ -65,6 +65,7 @@ def plan_anew(gradients: Gradients, size) -> None:
     """Plan the pass when the last plan cannot be used again. If a buffer is too small, set `status` to TOO_SMALL."""
     plan, context = gradients.plan, gradients.context
     context.backward_plan = -1  # from here on, the tape is no longer that of the kept plan
+    context.backward_plans = context.backward_plans + 1
     start_tape(context)
     with when(T.Not(depths_are_known(gradients))):
         find_depths_again(gradients)

@@ -33,12 +33,13 @@ def test_other_arguments_are_left_alone():
     "arguments, message",
     [
         (["--dynet-seed", "x"], "--dynet-seed takes a whole number, got 'x'"),
-        (["--dynet-seed"], "--dynet-seed takes a whole number, got None"),
+        (["--dynet-seed"], "--dynet-seed takes a whole number, nothing follows it"),
         (["--dynet-weight-decay=nan"], "--dynet-weight-decay takes a number of at least 0, less than 1, got 'nan'"),
         (["--dynet-mem", "1,,2"], "--dynet-mem takes a number of megabytes"),
+        (["--dynet-mem=-5"], "--dynet-mem takes a number of megabytes, or several separated by commas, got '-5'"),
         (["--dynet-threads", "0"], "--dynet-threads takes a whole number from 1 to 64, got '0'"),
         (["--dynet-threads=65"], "--dynet-threads takes a whole number from 1 to 64, got '65'"),
-        (["--dynet-threads"], "--dynet-threads takes a whole number from 1 to 64, got None"),
+        (["--dynet-threads"], "--dynet-threads takes a whole number from 1 to 64, nothing follows it"),
     ],
 )
 def test_malformed_value_is_an_error(arguments, message):

@@ -155,6 +155,16 @@ def test_names_that_the_format_cannot_hold_are_refused(tmp_path):
     assert model.load_param(tmp_path / "model", "/é").as_array().tolist() == parameter.as_array().tolist()
 
 
+def test_a_collection_that_was_appended_to_itself(tmp_path):
+    model = ParameterCollection()
+    model.add_parameters(2)
+    for _ in range(2):
+        model.save(tmp_path / "model", append=True)
+    message = "holds 2 parameters and 0 lookup parameters, some under the same name, as after save.append=True."
+    with pytest.raises(FileFormatError, match=message):
+        model.populate(tmp_path / "model")
+
+
 def test_collections_are_found_by_their_name(tmp_path):
     model = ParameterCollection()
     first, second = model.add_subcollection("a"), model.add_subcollection("a")

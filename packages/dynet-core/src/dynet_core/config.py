@@ -54,7 +54,10 @@ def _memory(text: str) -> int:
 
     Programs for DyNet may give four numbers: for forward passes, backward passes, parameters and scratch memory.
     """
-    return sum(_whole(part) for part in text.split(","))
+    parts = [_whole(part) for part in text.split(",")]
+    if min(parts) < 0:
+        raise ValueError
+    return sum(parts)
 
 
 FLAGS: dict[str, tuple[str, Callable[[str], Any] | None, str]] = {
@@ -142,7 +145,8 @@ class DynetParams:
             try:
                 setattr(self, attribute, read(text if text is not None else ""))
             except ValueError:
-                raise ArgumentError(f"--dynet-{flag} takes {expected}, got {text!r}") from None
+                got = "nothing follows it" if text is None else f"got {text!r}"
+                raise ArgumentError(f"--dynet-{flag} takes {expected}, {got}") from None
 
     def init(self) -> None:
         """Apply the settings to this process: choose the device, the number of threads and the random seed.

@@ -60,7 +60,7 @@ OF_PARAMETERS: dict[str, str] = {
     "cpu": "p.as_array()",
     "clone": "p.as_array(), a copy",
     "data": "p.as_array(), and p.set_value(array)",
-    "grad": "p.gradient()",
+    "grad": "p.gradient() after backward(), or p.grad_as_array()",
     "item": "p.value()",
     "numpy": "p.as_array()",
     "requires_grad": "p.is_updated(), and p.set_updated(False)",

@@ -199,6 +199,8 @@ class Reader:
         if (len(found), len(lookups)) != (len(expected), wanted):
             there = f"holds {len(parameters)} parameters and {len(lookups)} lookup parameters"
             there = f"{there}{' under ' * bool(key)}{key}" if self.entries else "is empty: it holds no parameters"
+            if len({entry.name for entry in found}) < len(found):
+                there = f"{there}, some under the same name, as after save(append=True)"
             raise self._misfit(
                 f"{self.path} {there}, "
                 f"the collection {len(expected) - wanted} and {wanted}{_listed(different(found, expected))}",

@@ -100,6 +100,9 @@ ROWS = {
     "`dump_cg`": "dynet-ops/test_graph_methods: values_and_gradients",
     "unknown `--dynet-x`": "dynet-core/test_config: unknown_flag_is_one_warning_naming_the_nearest",
     "`ClassFactoredSoftmaxBuilder.full_logits`, `full_log_distribution`": "dynet-rnn/test_softmax: distribution",
+    "`full_log_distribution` with words that have no cluster": (
+        "dynet-rnn/test_softmax_clusters: words_without_a_cluster_are_never_predicted"
+    ),
     "`set_sparsity` with less than before": "dynet-rnn/test_sparse: what_is_pruned_stays_pruned_as_the_share_rises",
     "`ChildSumTreeLSTMBuilder`, `NaryTreeLSTMBuilder`": "dynet-rnn/test_trees: values_and_gradients",
     "`floor`, `ceil`, `round`": "dynet-ops/test_ties_and_modes: the_gradient_of_a_step",
@@ -154,6 +157,13 @@ ROWS = {
     "`ClassFactoredSoftmaxBuilder`: a word or cluster out of range, no cluster file, a word that `word_dict` lacks": (
         "dynet-rnn/test_softmax: clusters_that_do_not_fit"
     ),
+    "`neg_log_softmax` of a word that has no cluster": (
+        "dynet-rnn/test_softmax_clusters: the_loss_of_a_word_without_a_cluster_is_an_error_at_the_call"
+    ),
+    "a cluster file with empty lines, or lines that end as in Windows": (
+        "dynet-rnn/test_softmax_clusters: spaces_and_tabs_separate_a_cluster_and_a_word_from_what_is_ignored"
+    ),
+    "a word that is twice in a cluster file": "dynet-rnn/test_softmax: clusters_that_do_not_fit",
     "`sample` of a batch": "dynet-rnn/test_softmax: wrong_shapes",
     "`set_sparsity` outside [0, 1]": "dynet-rnn/test_sparse: no_share",
     "`forward`, `values`, `npvalues` of an empty list": "dynet-ops/test_several: nothing_is_nothing",

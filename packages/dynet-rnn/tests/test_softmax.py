@@ -184,17 +184,18 @@ def test_wrong_shapes(layer):
 @pytest.mark.parametrize(
     ("content", "words", "reason"),
     [
-        ("x a b\n", {"a": 0}, "line 1: expected `cluster word`"),
         ("x\n", {"a": 0}, "line 1: expected `cluster word`"),
+        ("x\u00a0a\n", {"a": 0}, "line 1: expected `cluster word`"),
+        ("", {"a": 0}, "has no line `cluster word`"),
+        (" \t\n\n", {"a": 0}, "has no line `cluster word`"),
         ("x a\ny a\n", {"a": 0}, "line 2: word 'a' is there twice"),
         ("x a\nx b\n", {"a": 0}, "line 2: word_dict has no word 'b'"),
-        ("x a\n", {"a": 0, "b": 1}, "no cluster for 1 words of word_dict, as 'b'"),
         ("x a\n", {"a": 1}, "are not 0 to 0"),
         ("x a\nx b\n", {"a": 0, "b": 0}, "are not 0 to 1"),
     ],
 )
 def test_clusters_that_do_not_fit(tmp_path, content, words, reason):
-    (tmp_path / "clusters").write_text(content)
+    (tmp_path / "clusters").write_text(content, encoding="utf-8")
     model = ParameterCollection()
     with pytest.raises(ArgumentError, match=reason):
         rnn.ClassFactoredSoftmaxBuilder(SIZE, tmp_path / "clusters", words, model)
@@ -205,7 +206,7 @@ def test_constructors_refuse(tmp_path):
     model = ParameterCollection()
     with pytest.raises(OSError):
         rnn.ClassFactoredSoftmaxBuilder(SIZE, tmp_path / "none", WORDS, model)
-    for words in (None, ["a"], {}, {"a": "0"}):
+    for words in (None, ["a"], {}, {"a": "0"}, {"a": 0, 7: 1}):
         with pytest.raises(ArgumentTypeError):
             rnn.ClassFactoredSoftmaxBuilder(SIZE, tmp_path / "none", words, model)
     for arguments in ((0, 3), (3, 0), (3, -1)):

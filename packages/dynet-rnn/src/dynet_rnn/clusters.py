@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 
 from dynet_core.checks import whole
@@ -10,52 +11,59 @@ from dynet_core.errors import ArgumentError, ArgumentTypeError
 
 
 def checked_numbers(word_dict: Mapping[str, int]) -> dict[str, int]:
-    """Return `word_dict` with the numbers as ints.
+    """Return `word_dict` with words of type str and numbers of type int.
 
     Raises:
-        ArgumentTypeError: `word_dict` is not a mapping, or is empty.
+        ArgumentTypeError: `word_dict` is not a mapping, or is empty, or a word is not a str.
         ArgumentError: the numbers are not 0, 1, 2, ... without gaps.
     """
     name = "ClassFactoredSoftmaxBuilder"
     if not isinstance(word_dict, Mapping) or not word_dict:
         raise ArgumentTypeError(f"{name}: word_dict must map words to their numbers, got {word_dict!r:.60}")
-    numbers = {word: whole(name, f"the number of word {word!r}", number) for word, number in word_dict.items()}
+    for word in word_dict:
+        if not isinstance(word, str):
+            raise ArgumentTypeError(f"{name}: a word of word_dict must be a str, got {word!r:.60}")
+    numbers = {str(word): whole(name, f"the number of word {word!r}", number) for word, number in word_dict.items()}
     if sorted(numbers.values()) != list(range(len(numbers))):
         raise ArgumentError(f"{name}: the numbers of the {len(numbers)} words are not 0 to {len(numbers) - 1}")
     return numbers
 
 
-def read_clusters(cluster_file: str | os.PathLike[str], word_dict: Mapping[str, int]) -> list[list[int]]:
-    """Read a file of lines `cluster word`, and return for each cluster the list of its words' numbers.
+def read_clusters(
+    cluster_file: str | os.PathLike[str], word_dict: Mapping[str, int]
+) -> tuple[list[list[int]], list[str]]:
+    """Read a file of lines `cluster word`.
 
-    The clusters are in the order of their first lines in the file.
+    Only spaces and tabs separate fields: a word may contain a no-break space. What follows a word is ignored.
 
     Args:
         cluster_file: the path of the file.
         word_dict: the number of each word.
 
+    Returns:
+        The list of the words' numbers for each cluster, in the order of the clusters' first lines; and the words that
+        have no cluster, in the order of their numbers.
+
     Raises:
-        ArgumentError: a line is not of this form, or the file has a word twice, or the file and `word_dict` do not have
-            the same words.
+        ArgumentError: a line has no word, or one that `word_dict` lacks; or the file has a word twice, or none.
     """
     name, path = "ClassFactoredSoftmaxBuilder", os.fspath(cluster_file)
     clusters: dict[str, list[int]] = {}
     seen: set[str] = set()
-    with open(path, encoding="utf-8") as file:
+    with open(path, encoding="utf-8", newline="\n") as file:
         for line, text in enumerate(file, 1):
-            if not text.strip():
+            fields = re.findall(r"[^ \t]+", text.rstrip("\r\n"))
+            if not fields:
                 continue
-            fields = text.split()
-            if len(fields) != 2:
-                raise ArgumentError(f"{name}: {path}, line {line}: expected `cluster word`, got {text.strip()!r:.60}")
-            cluster, word = fields
+            if len(fields) < 2:
+                raise ArgumentError(f"{name}: {path}, line {line}: expected `cluster word`, got {fields[0]!r:.60}")
+            cluster, word = fields[:2]
             if word not in word_dict:
                 raise ArgumentError(f"{name}: {path}, line {line}: word_dict has no word {word!r}")
             if word in seen:
                 raise ArgumentError(f"{name}: {path}, line {line}: word {word!r} is there twice")
             seen.add(word)
             clusters.setdefault(cluster, []).append(word_dict[word])
-    missing = [word for word in word_dict if word not in seen]
-    if missing:
-        raise ArgumentError(f"{name}: {path} has no cluster for {len(missing)} words of word_dict, as {missing[0]!r}")
-    return list(clusters.values())
+    if not clusters:
+        raise ArgumentError(f"{name}: {path} has no line `cluster word`")
+    return list(clusters.values()), [word for word in sorted(word_dict, key=word_dict.__getitem__) if word not in seen]

@@ -69,7 +69,7 @@ class SoftmaxBuilder(ABC):
             update: False treats the parameters as constants: they get no gradient.
         """
         name = "neg_log_softmax"
-        return self._loss(self._checked(name, x), _checked_class(name, c, self._count), update)
+        return self._loss(self._checked(name, x), self._checked_class(name, c), update)
 
     def neg_log_softmax_batch(self, x: Expression, c: Iterable[Index], update: bool = True) -> Expression:
         """Return a batch of losses -log p(c | x), with one class for each batch element of x.
@@ -81,7 +81,7 @@ class SoftmaxBuilder(ABC):
         """
         name = "neg_log_softmax_batch"
         given = _classes(name, self._checked(name, x), c)
-        return self._losses(x, [_checked_class(name, one, self._count) for one in given], update)
+        return self._losses(x, [self._checked_class(name, one) for one in given], update)
 
     def sample(self, x: Expression) -> int:
         """Draw a class at random with the probabilities p(c | x), and return its number.
@@ -152,6 +152,10 @@ class SoftmaxBuilder(ABC):
         check_vector(f"{method}: x", x.type, self.whoami(), self._size)
         return x
 
+    def _checked_class(self, method: str, c: Index) -> int:
+        """Return the class `c` as an int, if the layer has a loss for it."""
+        return _checked_number(method, c, self._count)
+
 
 def _logits(parameters: list[Parameters], x: Expression, update: bool) -> Expression:
     weights, *bias = [p.expr(update) for p in parameters]
@@ -166,7 +170,7 @@ def _drawn(logits: Expression) -> int:
     return random.Random(noise.next_key()).choices(range(len(weights)), weights.tolist())[0]
 
 
-def _checked_class(method: str, c: Index, count: int) -> int:
+def _checked_number(method: str, c: Index, count: int) -> int:
     number = whole(method, "a class", c)
     if not 0 <= number < count:
         raise ArgumentError(f"{method}: class {number} is out of range, there are {count}")
@@ -222,6 +226,9 @@ class StandardSoftmaxBuilder(SoftmaxBuilder):
         return _logits(self._parameters, x, update)
 
 
+_NEVER = -1e4  # in place of -inf, the logarithm of 0, as 0 * -inf would be NaN in a cross entropy
+
+
 def _classes(method: str, x: Expression, c: Iterable[Index]) -> list[Index]:
     try:
         classes = list(c)
@@ -238,17 +245,21 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
     The words are the classes of the layer. The loss of a word is computed from the scores of all clusters and of the
     words in one cluster. This is faster than computing the scores of all words.
 
+    A word of `word_dict` may be in no cluster, such as `<s>`, which is never predicted. Its loss is an error, and it is
+    never sampled. Its number in `full_log_distribution` is -10000: it is finite, and its exponential is 0.
+
     Args:
         rep_dim: the size of the vector x.
-        cluster_file: a text file with a line `cluster word` for each word.
+        cluster_file: a text file with a line `cluster word` for each word that has a cluster, separated by spaces or
+            tabs. More on a line, such as a frequency, is ignored.
         word_dict: maps each word to its number. The numbers are 0, 1, 2, ... without gaps.
         pc: the collection that gets the parameters: weights and bias for the clusters, then weights and bias for the
             words of each cluster that has more than one word.
         bias: whether there are biases.
 
     Raises:
-        ArgumentError: the file has a word twice, or `word_dict` and the file do not have the same words, or the
-            numbers have gaps.
+        ArgumentError: the file has a word twice, or one that `word_dict` lacks, or no words; or the numbers have gaps;
+            or the loss of a word without a cluster is asked for.
         OSError: the file cannot be read.
 
     Source: Goodman, "Classes for fast maximum entropy training", 2001.
@@ -271,7 +282,8 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         bias: bool = True,
     ):
         numbers = checked_numbers(word_dict)
-        self._build(rep_dim, read_clusters(cluster_file, numbers), len(numbers), pc, bool(bias))
+        clusters, rest = read_clusters(cluster_file, numbers)
+        self._build(rep_dim, clusters, len(numbers), pc, bool(bias), rest)
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> ClassFactoredSoftmaxBuilder:
@@ -283,22 +295,33 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
             spec: the attribute `spec` of the other layer.
             model: the collection that gets the parameters of the new layer.
         """
-        size, clusters, count, bias = spec
+        size, clusters, count, bias, *rest = spec
         layer = cls.__new__(cls)
-        layer._build(size, clusters, count, model, bias)
+        layer._build(size, clusters, count, model, bias, rest)
         return layer
 
-    def _build(self, rep_dim, clusters: Iterable[Sequence[int]], count: int, pc, bias: bool) -> None:
+    def _build(self, rep_dim, clusters: Iterable[Sequence[int]], count: int, pc, bias: bool, rest: list[str]) -> None:
         self._clusters = [list(words) for words in clusters]
         size = self._begin(rep_dim, pc, "class-factored-softmax-builder")
-        self.spec: tuple[object, ...] = (size, self._clusters, count, bias)
+        self.spec: tuple[object, ...] = (size, self._clusters, count, bias, *rest)
         self._count = count
         self._of_clusters = self._add(len(self._clusters), size, bias)
         self._of_words = [self._add(len(words), size, bias) if len(words) > 1 else None for words in self._clusters]
         self._place = {word: (k, n) for k, words in enumerate(self._clusters) for n, word in enumerate(words)}
         listed = {word: place for place, word in enumerate(self._place)}
-        # For each word: its index in a vector that has the words of the first cluster, then of the second, and so on.
-        self._order = [listed[word] for word in range(count)]
+        # For each word: its index in a vector that has the words of the first cluster, then of the second, and so on,
+        # and at the end one number for all words without a cluster. `rest` has these in the order of their numbers.
+        self._order = [listed.get(word, len(listed)) for word in range(count)]
+        self._rest = dict(zip([word for word in range(count) if word not in listed], rest, strict=True))
+
+    def _checked_class(self, method: str, c: Index) -> int:
+        number = super()._checked_class(method, c)
+        if number in self._rest:
+            raise ArgumentError(
+                f"{method}: word {self._rest[number]!r} (number {number}) has no cluster, so it has no probability: "
+                "add a line `cluster word` for it to the cluster file, or leave it out of the words to predict"
+            )
+        return number
 
     def _loss(self, x: Expression, c: int, update: bool) -> Expression:
         cluster, number = self._place[c]
@@ -330,6 +353,8 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
             of_cluster = pickrange(of_clusters, k, k + 1)
             within = None if parameters is None else log_softmax(_logits(parameters, x, update))
             parts.append(of_cluster if within is None else within + of_cluster)
+        if self._rest:
+            parts.append(constant((1,), _NEVER, x.type.batch))
         return select_rows(concatenate(parts), self._order)
 
     def _full_logits(self, x: Expression, update: bool) -> Expression:
@@ -364,7 +389,7 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         return log_softmax(self._subclass("subclass_log_distribution", x, classid, update))
 
     def _subclass(self, method: str, x: Expression, classid: Index, update: bool) -> Expression:
-        cluster = _checked_class(method, classid, len(self._clusters))
+        cluster = _checked_number(method, classid, len(self._clusters))
         parameters = self._of_words[cluster]
         if parameters is None:
             self._checked(method, x)

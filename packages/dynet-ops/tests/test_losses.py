@@ -1,0 +1,48 @@
+"""Losses where numbers are hard: probabilities near 0 and 1."""
+
+import numpy as np
+import pytest
+
+import dynet_ops as dy
+from dynet_core import renew_cg
+
+
+def with_gradients(loss, *operands):
+    """The value of a loss of vectors, and its gradients."""
+    renew_cg()
+    xs = [dy.inputVector(operand) for operand in operands]
+    z = loss(*xs)
+    z.backward(full=True)
+    return [z.npvalue(), *[x.gradient() for x in xs]]
+
+
+def test_a_log_loss_is_precise_near_its_bounds():
+    for x in np.concatenate([10.0 ** np.arange(-30, 0), np.linspace(0.01, 0.99, 99)]).astype(np.float32):
+        exact = np.float64(x)
+        z, dx, dt = with_gradients(dy.binary_log_loss, [x], [0])
+        assert z == pytest.approx(-np.log1p(-exact), rel=3e-7)
+        assert dx == pytest.approx(1 / (1 - exact), rel=3e-7)
+        assert dt == pytest.approx(np.log1p(-exact) - np.log(exact), rel=3e-7, abs=1e-7)
+
+
+def test_a_log_loss_ignores_the_logarithm_that_has_no_weight():
+    above, below = np.nextafter(np.float32(1), np.float32(2)), np.float32(-1e-7)
+    for x, truth, loss, slope in [
+        (above, 1, -np.log(np.float64(above)), -1 / np.float64(above)),
+        (below, 0, -np.log1p(-np.float64(below)), 1 / (1 - np.float64(below))),
+        (0, 0, 0, 1),
+        (1, 1, 0, -1),
+    ]:
+        z, dx, _ = with_gradients(dy.binary_log_loss, [x], [truth])
+        assert z == pytest.approx(loss, rel=1e-6) and np.signbit(z) == (loss < 0)
+        assert dx == pytest.approx(slope, rel=1e-6)
+    for x, truth in [(above, 0), (below, 1), (np.nan, 0), (np.nan, 1), (0.5, np.nan)]:
+        assert np.isnan(with_gradients(dy.binary_log_loss, [x], [truth])[0]).all()
+
+
+def test_a_log_loss_at_its_bounds_is_finite():
+    most, steepest = -np.log(1.17549435e-38), 1 / 1.17549435e-38
+    for x, truth, slope in [(0, 1, -steepest), (1, 0, steepest)]:
+        z, dx, dt = with_gradients(dy.binary_log_loss, [x], [truth])
+        assert z == pytest.approx(most) and dx == pytest.approx(slope)
+        assert dt == pytest.approx(most if x == 0 else -most)

@@ -121,6 +121,9 @@ ROWS = {
         "dynet-ops/test_reductions: where_a_root_is_zero_its_gradient_is_zero"
     ),
     "`logsumexp_dim(x, 1)` of more rows than columns": "dynet-ops/test_table: value",
+    "hinge losses where a wrong choice has the infinite score of the right one": (
+        "dynet-ops/test_losses: hinge_losses_of_infinite_scores"
+    ),
     "gradient of `binary_log_loss` by its second operand": "dynet-ops/test_table: gradients",
     "`max_dim`, `min_dim` with equal elements": "dynet-ops/test_edges: the_first_of_equals_gets_the_gradient",
     "a stale expression as operand": "dynet-ops/test_old_graphs: no_op_takes_an_expression_of_an_old_graph",

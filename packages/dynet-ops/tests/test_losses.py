@@ -1,4 +1,4 @@
-"""Losses where numbers are hard: probabilities near 0 and 1."""
+"""Losses where numbers are hard: probabilities near 0 and 1, infinite scores."""
 
 import numpy as np
 import pytest
@@ -46,3 +46,30 @@ def test_a_log_loss_at_its_bounds_is_finite():
         z, dx, dt = with_gradients(dy.binary_log_loss, [x], [truth])
         assert z == pytest.approx(most) and dx == pytest.approx(slope)
         assert dt == pytest.approx(most if x == 0 else -most)
+
+
+@pytest.mark.parametrize("size", [3, 40])
+@pytest.mark.parametrize(
+    ("scores", "loss", "slopes"),
+    [
+        ([np.inf, 0, 1], 0, [0, 0, 0]),
+        ([-np.inf, 0, 1], np.inf, [-2, 1, 1]),
+        ([0, -np.inf, 1], 2, [-1, 0, 1]),
+        ([0, np.inf, 1], np.inf, [-2, 1, 1]),
+        ([np.inf, np.inf, 1], 1, [0, 0, 0]),
+        ([np.nan, 0, 1], np.nan, [0, 0, 0]),
+        ([np.inf, np.nan, 1], np.nan, [0, 0, 0]),
+    ],
+)
+def test_hinge_losses_of_infinite_scores(scores, loss, slopes, size):
+    x = np.array([*scores, *[-np.inf] * (size - len(scores))])
+    z, dx = with_gradients(lambda x: dy.hinge(x, 0), x)
+    assert z.tolist() == pytest.approx([loss], nan_ok=True)
+    assert dx.tolist() == [*slopes, *[0] * (size - len(scores))]
+    columns = np.stack([x, x], axis=1)
+    for several in (
+        dy.hinge_batch(dy.inputTensor(columns, batched=True), [0, 0]),
+        dy.hinge_dim(dy.inputTensor(columns), [0, 0]),
+        dy.hinge_dim(dy.inputTensor(columns.T), [0, 0], 1),
+    ):
+        assert several.npvalue().ravel().tolist() == pytest.approx([loss, loss], nan_ok=True)

@@ -38,14 +38,13 @@ def _excess(x, picked, m):
     return x - picked + m
 
 
-KERNELS.add(
-    "hinge",
-    Rule(
-        _VIEWS,
-        {"y": lambda x, picked, m: f.sum(f.maximum(_excess(x, picked, m), 0)) - f.maximum(m, 0)},
-        **_NUMBERS,
-    ),
-)
+def _loss(x, picked, m):
+    """Return the loss. Equal scores differ by 0, also if they are infinite: inf - inf would be NaN."""
+    difference = f.where(f.equal(x, picked), 0, x - picked)
+    return f.sum(f.maximum(difference + m, 0)) - f.maximum(m, 0)
+
+
+KERNELS.add("hinge", Rule(_VIEWS, {"y": _loss}, **_NUMBERS))
 KERNELS.add(
     "hinge.dx",
     Rule(

@@ -31,6 +31,19 @@ def test_the_first_of_equals_gets_the_gradient_of_emax():
         assert found == [[1.0]] + [[0.0]] * (count - 1)
 
 
+def test_one_element_is_the_largest_of_more_than_a_float32_can_count():
+    size, place = (1 << 24) + 9, (1 << 24) + 4
+    for op, extreme in (dy.max_dim, 1), (dy.min_dim, -1), (lambda x: dy.argmax(x, "zero_gradient"), 1):
+        numbers = np.zeros(size, np.float32)
+        numbers[place] = extreme
+        renew_cg()
+        x = dy.inputTensor(numbers)
+        y = op(x)
+        dy.sum_elems(y).backward(full=True)
+        marked = x.gradient() if y.dim() == ((1,), 1) else y.npvalue()
+        assert np.flatnonzero(marked).tolist() == [place]
+
+
 def test_extremes_of_nan():
     for record in (dy.bmin, dy.bmax, lambda x, y: dy.emax([x, y])):
         y = record(dy.inputVector([np.nan, 1.0, 2.0]), dy.inputVector([1.0, np.nan, 2.0])).npvalue()

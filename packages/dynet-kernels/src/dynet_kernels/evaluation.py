@@ -11,8 +11,8 @@ from collections.abc import Callable
 from . import formula
 from .formula import Symbol, use_counts
 from .functions import exponential, gamma, hyperbolic, random_numbers, trigonometry, vmath
-from .tir import Accumulator, let, vector_type, wide
-from .tvm_modules import T, tirx
+from .tir import Accumulator, let, wide
+from .tvm_modules import tirx
 
 FUNCTIONS = {
     name: function
@@ -20,6 +20,8 @@ FUNCTIONS = {
     for name, function in vars(module).items()
     if name in formula.FUNCTIONS
 }
+
+BITS_OF_SMALLEST = 1 << 23  # the bits of the smallest normal float32, as an int32
 
 
 class Evaluation:
@@ -55,7 +57,8 @@ class Evaluation:
         if symbol.function == "origin":
             return wide(tirx.const(0, "int32"), self.lanes)
         if symbol.function == "place":
-            return let(T.Cast(vector_type("float32", self.lanes), self.position_of()))
+            position = self.position_of()
+            return let(vmath.from_bits(position + vmath.number(BITS_OF_SMALLEST, position, "int32")))
         value = FUNCTIONS[symbol.function](*map(self, symbol.arguments))
         condition = symbol.function in formula.CONDITIONS  # a vector of bools, which TIR cannot bind to a variable
         if condition or self.uses.get(id(symbol), 0) <= 1:

@@ -294,7 +294,10 @@ def greater(x: Any, y: Any) -> Any:
 
 
 place = Symbol("place")
-"""The index of an element in its column, as a float32."""
+"""A float32 that is larger the larger the index of an element in its column is. Its bits are the index plus 2^23.
+
+So indices beyond 2^24 differ, too, and the float32 is finite and above 0. It is for comparisons only.
+"""
 position = Symbol("position")
 """The index of an element in its column, as an int32: the last argument of `uniform` and `normal`."""
 origin = Symbol("origin")

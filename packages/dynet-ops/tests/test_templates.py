@@ -176,16 +176,30 @@ def test_gradients_flow_through_what_a_template_has_recorded(op):
 
 
 @compiled
-def test_equal_operands_teach_nothing(op):
+def test_equal_operands_teach_only_what_equal_operands_record(op):
     op, calls = op
     renew_cg()
     x, y = dy.inputVector([1.0, 2.0]), dy.inputVector([5.0, 7.0])
-    for _ in range(3):
+    for _ in range(TIMES):
         assert op(x, x).value() == [1.5, 5.0]
-    for _ in range(5):
+    assert len(calls) == 3
+    for _ in range(TIMES):
         assert op(x, y).value() == [7.5, 17.5]
         assert op(x, x).value() == [1.5, 5.0]
-    assert len(calls) < 13
+        assert op(y, x).value() == [5.5, 15.0]
+    assert len(calls) == 5
+
+
+@compiled
+def test_the_size_of_templates_is_bounded(op, monkeypatch):
+    monkeypatch.setattr(templates, "MOST_WORDS", 20)
+    op, calls = op
+    renew_cg()
+    x, y = dy.inputVector([1.0, 2.0]), dy.inputVector([5.0, 7.0])
+    for k in range(4):
+        for _ in range(TIMES):
+            assert op(x, y, k).value() == [(1 + k) * 5, (2 + k) * 7]
+    assert [calls.count(k) for k in range(4)] == [3, 3, TIMES, TIMES]
 
 
 @compiled

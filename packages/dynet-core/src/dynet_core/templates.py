@@ -4,17 +4,21 @@ A *record* is how the graph stores the call of an op: integers for its signature
 its attributes. An op such as `softmax(x, 1)` is a Python function that makes one record or several. They depend on the
 shapes of its operands and on its other arguments (numbers, flags, lists), which together are the *key* of the call. If
 two calls with the same key make the same records and do nothing else, these records become a template. From the fourth
-call on, compiled code makes the records for calls with this key, and the Python function does not run.
+call on, compiled code makes the records for calls with this key, and the Python function does not run. A call may also
+record nothing and return one of its arguments, as `emax([x])`; then so does the template.
+
+If two operands of a call are the same node, its records do not say which of the two they refer to. A template made of
+them is for calls with the same operands equal. Later calls with different operands can replace it by one for all calls.
 """
 
 from __future__ import annotations
 
 import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from dynet_kernels import layout as at
-from dynet_kernels.recorder.words import INPUT, KEY, LITERAL, NODE, OPERAND
+from dynet_kernels.recorder.words import INPUT, ITEM_BITS, KEY, LITERAL, NODE, OPERAND, TEMPLATE
 
 from . import recorder
 from .encode import TABLE
@@ -24,6 +28,7 @@ from .nodes import bounds_of
 
 MOST = 1 << 12  # for each op, calls with the first 4096 keys are observed; calls with later keys always run in Python
 MOST_INPUTS = 64  # the most input values that a template may have
+MOST_WORDS = 1 << 20  # for each op, no more templates are made once they have this many 64-bit words together
 MOST_CALLS = 8  # if this many calls with a key have not led to a template, later calls with it are not observed
 
 
@@ -44,7 +49,7 @@ class _Learner:
     """
 
     def __init__(self, enter: Callable):
-        self._enter = enter
+        self._enter, self._words = enter, 0
         # key -> (how many calls there have been; what the last of them recorded, as a template, or None)
         self._seen: dict[bytes, tuple[int, list[int] | None]] = {}
 
@@ -60,7 +65,7 @@ class _Learner:
         calls, before = seen.get(key, (0, None))
         if calls < MOST_CALLS:
             seen[key] = calls + 1, before
-        if not 0 < calls < MOST_CALLS:
+        if not 0 < calls < MOST_CALLS or self._words > MOST_WORDS:
             return None
         graph = current()
         return key, graph, _state(graph)
@@ -80,8 +85,13 @@ class _Learner:
         template = _template(graph, state, arguments, result)
         if template is not None and before == template:
             self._enter(key, template, result.type)
-            calls = MOST_CALLS
-        self._seen[key] = calls, template or before
+            self._words += len(template)
+            if not template[_EQUAL]:
+                calls = MOST_CALLS
+        self._seen[key] = calls, None if calls == MOST_CALLS else template or before
+
+
+_EQUAL = TEMPLATE.index("equal")
 
 
 def _state(graph: Graph) -> tuple:
@@ -108,10 +118,18 @@ def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> l
         result: what the op has returned.
     """
     (same, (begin, first_node, first_input)), (now, (end, nodes, inputs)) = state, _state(graph)
-    if now != same or end == begin or type(result) is not Expression or result.at != nodes - 1:
+    if now != same or inputs - first_input > MOST_INPUTS or not isinstance(result, Expression):
         return None
-    operands = [x.at for x in _expressions(arguments)]
-    if len(set(operands)) < len(operands):
+    operands: dict[int, int] = {}
+    equal: list[int] = []
+    for number, x in _expressions(arguments):
+        if operands.setdefault(x.at, number) != number:
+            equal += [operands[x.at], number]
+    if (end, nodes, inputs) == (begin, first_node, first_input):
+        if not any(x is result for _, x in _expressions(arguments)):
+            return None
+        return [1, 0, 0, 0, len(equal) // 2, OPERAND, operands[result.at], *equal]
+    if end == begin or type(result) is not Expression or result.at != nodes - 1:
         return None
     places: list[tuple[int, int]] = []
     integers, place = graph.records.integers(begin, end), 0
@@ -124,7 +142,7 @@ def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> l
             if number >= first_node:
                 places.append((NODE, number - first_node))
             elif number in operands:
-                places.append((OPERAND, operands.index(number)))
+                places.append((OPERAND, operands[number]))
             else:
                 return None
         for number in integers[after : after + constants]:
@@ -133,8 +151,6 @@ def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> l
             places.append((INPUT, number - first_input))
         places += [(LITERAL, number) for number in integers[after + constants : following]]
         place = following
-    if inputs - first_input > MOST_INPUTS:
-        return None
     bits = array.array("i", graph.records.floats(first_input, inputs - first_input).tobytes())
     keys = [start - first_input for start in reversed(graph.records.keys(first_input))]
     # A random node, such as dropout, computes its random numbers from a random key (not the key of a call), which is
@@ -142,11 +158,16 @@ def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> l
     # records the nodes again, it writes a new key there, and in front of it the position of the graph's previous key.
     for key in keys:
         bits[key - 1 : key + len(KEY)] = array.array("i", [0] * (1 + len(KEY)))
-    head = len(integers), nodes - first_node, len(bits), len(keys)
-    return [*head, *[word for pair in places for word in pair], *bits, *keys]
+    head = len(integers), nodes - first_node, len(bits), len(keys), len(equal) // 2
+    return [*head, *[word for pair in places for word in pair], *bits, *keys, *equal]
 
 
-def _expressions(arguments: Sequence) -> list:
-    """Return all expressions that are arguments, or elements of arguments that are lists or tuples, in order."""
-    flat = [item for x in arguments for item in (x if isinstance(x, (list, tuple)) else [x])]
-    return [x for x in flat if isinstance(x, Expression)]
+def _expressions(arguments: Sequence) -> Iterator[tuple[int, Expression]]:
+    """Yield all expressions that are arguments, or items of arguments that are lists or tuples.
+
+    Each comes with the number by which a template refers to it; see `words.OPERAND`.
+    """
+    for place, x in enumerate(arguments):
+        for number, item in enumerate(x if isinstance(x, (list, tuple)) else [x]):
+            if isinstance(item, Expression):
+                yield (place << ITEM_BITS) + number, item

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from dynet_kernels.recorder import words
-from dynet_kernels.recorder.words import ARRAY_KEY, LIST_KEY, MOST_KEYED, ROW, TEMPLATE_KEY
+from dynet_kernels.recorder.words import ARRAY_KEY, LIST_KEY, MOST_KEYED, ROW, TEMPLATE
 
 from .keywords import Learner, with_keywords
 from .shared import ADDRESSES, SHARED, api, immortal, immortal_dim, native
@@ -50,7 +50,6 @@ KEYS = {
     **dict.fromkeys(("two", "stretch", "indices", "lookup_indices"), 2),
     "many": LIST_KEY,
     "array": ARRAY_KEY,
-    "template": TEMPLATE_KEY,
 }
 """How many 64-bit words a key has, by the kind of the recording function. Kinds that are not listed have one word."""
 # These three dicts have one item per recording function. The key is the function's address.
@@ -156,8 +155,10 @@ def with_templates(op: Callable, learn: Callable) -> Any:
     documented = op if last is None else _documented[id(op)]
 
     def enter(key: bytes, template: Sequence[int], result: Any) -> None:
-        integers = immortal(np.array(template, np.int64))
-        remember(record, struct.unpack(f"={TEMPLATE_KEY}q", key), integers.ctypes.data, result)
+        word, *words_of_key = struct.unpack(f"={len(key) // 8}q", key)
+        head, parts = template[: len(TEMPLATE)], template[len(TEMPLATE) :]
+        integers = immortal(np.array([*head, *words_of_key, *parts], np.int64))
+        remember(record, (word,), integers.ctypes.data, result)
 
     by_position = getattr(slow, "record", slow)  # skip the wrapper for keyword arguments: `record` gets its own
     record = describe(function("template", by_position), documented, learner=learn(enter))

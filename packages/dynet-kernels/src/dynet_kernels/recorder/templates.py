@@ -2,7 +2,8 @@
 
 Templates serve ops that are Python functions, which append records (operations as integers) to the graph. The *key* of
 a call has all that its records depend on: the Dim (shape) of each expression among the arguments, the value of each
-number, flag or None, and the length and items of each list or tuple. A call with other kinds of arguments has no key.
+number, flag or None, and the length and items of each list or tuple. Expressions with the same Dim that follow one
+another in a list take two words, however many they are. A call with other kinds of arguments has no key.
 If the op's table has a template for the key, the records of the template are appended, with the operands of this call
 and with new nodes and inputs. Other terms: see `recorder/__init__.py`.
 """
@@ -25,6 +26,7 @@ from .objects import (
     is_index,
     is_sequence,
     items_of,
+    not_,
     taking,
 )
 from .recording import Recording, with_graph
@@ -37,6 +39,9 @@ INT, CONSTANT, SIZE = 1, 2, 3
 # A float is two words: this one, then its bits. No other word is equal to this one: it would be the constant at address
 # 4, where no object is.
 FLOAT = 6
+# The word after the Dim of several expressions in a list: REPEATED times how many follow the first one, plus FLOAT. No
+# constant has this word, because the addresses of objects are multiples of 8.
+REPEATED = 8
 LARGEST = 1 << 60  # a call with an int this large or larger has no key, because a word has only 62 bits for an int
 
 
@@ -44,25 +49,31 @@ class Key:
     """The key of a call, computed by emitted code.
 
     `words` are the words of the key: the first says how many are used, itself included; then follow those for the
-    arguments; unused words are 0. `nodes` are the operand numbers of the expressions among the arguments, in order.
-    `fine` is a variable of the emitted code: 0 if the call has no key, else 1.
+    arguments. `fine` is a variable of the emitted code: 0 if the call has no key, else 1. `items` has for each argument
+    the address of its items if it is a list, else the address of the argument itself.
     """
 
     def __init__(self, shared, version, call):
-        self.words, self.nodes = (words_on_stack(words.TEMPLATE_KEY) for _ in range(2))
-        self.size, self.expressions, self.fine = IntVariable(int64(1)), IntVariable(int64(0)), IntVariable(int64(1))
-        with T.serial(int64(0), int64(words.TEMPLATE_KEY)) as place:
-            T.buffer_store(self.words, int64(0), [place])
-        with T.serial(int64(0), call.count()) as place:
+        self.words, self.items = (words_on_stack(words.TEMPLATE_KEY) for _ in range(2))
+        self.size, self.fine = IntVariable(int64(1)), IntVariable(int64(1))
+        # The Dim of the item before, if it is an expression in the same list, else 0; and how often it is repeated.
+        self._dim, self._repeated = IntVariable(int64(0)), IntVariable(int64(0))
+        # A call with more arguments than the key may have words has no key anyway.
+        with T.serial(int64(0), let(T.min(call.count(), int64(words.TEMPLATE_KEY)))) as place:
             argument = let(words_at(call.arguments)[place])
             items_at, items = IntVariable(call.arguments + place * int64(8)), IntVariable(int64(1))
             with when(is_sequence(shared, argument)):
                 size = let(List(argument).size)
                 self._add(size * int64(4) + int64(SIZE))
                 items_at.set(items_of(shared, argument))
-                items.set(T.min(size, int64(words.TEMPLATE_KEY)))  # a call with a longer list has no key anyway
-            with T.serial(int64(0), let(items.get())) as number:
-                self._add_item(shared, version, let(words_at(let(items_at.get()))[number]))
+                items.set(size)
+            T.buffer_store(self.items, items_at.get(), [place])
+            self._dim.set(int64(0))
+            number = IntVariable(int64(0))
+            with T.While(T.And(number.get() < items.get(), self.fine.get() != int64(0))):
+                self._add_item(shared, version, let(words_at(let(items_at.get()))[number.get()]))
+                number.set(number.get() + int64(1))
+            self._end_repetition()
         T.buffer_store(self.words, self.size.get(), [int64(0)])
 
     def _add(self, word):
@@ -74,15 +85,27 @@ class Key:
         with when(T.Not(fits_in)):
             self.fine.set(int64(0))
 
+    def _end_repetition(self):
+        """Emit code that adds a word for the items that have had the same Dim as the one before, if there are any."""
+        with when(self._repeated.get() != int64(0)):
+            self._add(self._repeated.get() * int64(REPEATED) + int64(FLOAT))
+            self._repeated.set(int64(0))
+
     def _add_item(self, shared, version, item):
-        known, kind = IntVariable(int64(0)), let(Object(item).type)
         x = Expression(item)
-        with when(both(is_expression(shared, item), fits(x, version))):
-            known.set(int64(1))
-            self._add(x.dim)
-            with when(self.fine.get() != int64(0)):
-                T.buffer_store(self.nodes, x.at, [self.expressions.get()])
-                self.expressions.set(self.expressions.get() + int64(1))
+        node = let(both(is_expression(shared, item), fits(x, version)))
+        dim = let(T.if_then_else(node, x.dim, int64(NULL)))
+        same = let(both(node, dim == self._dim.get()))
+        with when(same):
+            self._repeated.set(self._repeated.get() + int64(1))
+        with when(not_(same)):
+            self._end_repetition()
+            self._dim.set(dim)
+            tir.choose(node, lambda: self._add(dim), lambda: self._add_other(shared, item))
+
+    def _add_other(self, shared, item):
+        """Emit code that adds an item that is no expression."""
+        known, kind = IntVariable(int64(0)), let(Object(item).type)
         with when(is_index(shared, item)):
             with when(kind != shared.int):  # add the type of a numpy integer to the key, because an op may refuse it
                 self._add(kind + int64(CONSTANT))
@@ -101,22 +124,37 @@ class Key:
         with when(known.get() == int64(0)):
             self.fine.set(int64(0))
 
+    def operand(self, number):
+        """Emit a load of the address of an expression among the arguments.
+
+        Args:
+            number: which expression, as a template says it; see `words.OPERAND`.
+        """
+        number = let(number)
+        items = let(self.items[T.shift_right(number, int64(words.ITEM_BITS))])
+        return let(words_at(items)[T.bitwise_and(number, int64((1 << words.ITEM_BITS) - 1))])
+
+    def hashed(self):
+        """Emit the computation of a word that stands for the key in the table of a recording function."""
+        value = IntVariable(int64(0))
+        with T.serial(int64(0), let(self.size.get())) as place:
+            value.set(mixed(value.get(), self.words[place]))
+        return let(value.get() * int64(2) + int64(1))  # not 0, as a free row has
+
     def found(self, function):
         """Look up the key in the table of a recording function: `with key.found(function) as row`.
 
-        The code of the `with` block runs only if the table has a row with this key.
+        The code of the `with` block runs only if the table has a template with this key.
         """
-        value = IntVariable(int64(0))
-        with T.serial(int64(0), int64(words.TEMPLATE_KEY)) as place:
-            with when(T.Or(self.words[place] != int64(0), place == int64(0))):
-                value.set(mixed(value.get(), self.words[place]))
+        word = self.hashed()
 
         def same(row, known):
+            other = words_at(let(row.signature + int64(8 * len(words.TEMPLATE))))
             with T.serial(int64(0), let(self.size.get())) as place:
-                with when(row.key_word(place) != self.words[place]):
+                with when(other[place] != self.words[place]):
                     known.set(int64(0))
 
-        return Found(function, words.TEMPLATE_KEY, let(self.size.get()), same, let(value.get()))
+        return Found(function, 1, word, same, mixed(int64(0), word))
 
 
 @taking()
@@ -126,28 +164,54 @@ def template(shared, graph, version, function, call, outcome):
     key = Key(shared, version, call)
     with when(key.fine.get() != int64(0)):
         with key.found(function) as row:
-            known = Template(row.signature)
-            parts = words_at(let(row.signature + int64(8 * len(words.TEMPLATE))))
-            length, inputs = let(known.length), let(known.inputs)
-            with Recording(shared, outcome, graph, length, let(known.nodes), inputs) as new:
-                first_node, first_input = let(graph.nodes), let(graph.inputs_length)
-                with T.serial(int64(0), length) as place:
-                    kind, number = let(parts[place * int64(2)]), IntVariable(parts[place * int64(2) + int64(1)])
-                    with when(kind == int64(words.OPERAND)):
-                        number.set(key.nodes[number.get()])
-                    with when(kind == int64(words.NODE)):
-                        number.set(number.get() + first_node)
-                    with when(kind == int64(words.INPUT)):
-                        number.set(number.get() + first_input)
-                    new.write(place, number.get())
-                raw = tir.buffer_at(graph.inputs, "int32")
-                with T.serial(int64(0), inputs) as place:
-                    bits = let(parts[length * int64(2) + place])
-                    T.buffer_store(raw, T.Cast("int32", bits), [first_input + place])
-                with T.serial(int64(0), known.keys) as place:
-                    put_key(shared, graph, let(first_input + parts[length * int64(2) + inputs + place]))
-                graph.inputs_length = first_input + inputs
-                new.finish(row.result)
+            known, usable = Template(row.signature), IntVariable(int64(1))
+            parts = words_at(let(row.signature + (key.size.get() + int64(len(words.TEMPLATE))) * int64(8)))
+            equal = let(known.length * int64(2) + known.inputs + known.keys)
+            with T.serial(int64(0), known.equal) as place:
+                pair = [key.operand(parts[equal + place * int64(2) + int64(k)]) for k in range(2)]
+                with when(Expression(pair[0]).at != Expression(pair[1]).at):
+                    usable.set(int64(0))
+            with when(usable.get() != int64(0)):
+                with when(known.nodes == int64(0)):
+                    outcome.give_known(key.operand(parts[int64(1)]))
+                with when(known.nodes != int64(0)):
+                    append(shared, graph, outcome, row, known, parts, key)
+
+
+def append(shared, graph, outcome, row, known, parts, key):
+    """Emit code that appends the records of a template.
+
+    Args:
+        row: the row of the recording function's table.
+        known: the words of the template.
+        parts: what follows the template's key in memory, as a buffer of words.
+        key: the `Key` of the call.
+    """
+    length, inputs = let(known.length), let(known.inputs)
+    with Recording(shared, outcome, graph, length, let(known.nodes), inputs) as new:
+        first_node, first_input = let(graph.nodes), let(graph.inputs_length)
+        begin = words_on_stack(4)  # for each kind, what to add to the number
+        for kind, value in {
+            words.LITERAL: 0,
+            words.OPERAND: 0,
+            words.NODE: first_node,
+            words.INPUT: first_input,
+        }.items():
+            T.buffer_store(begin, int64(value), [int64(kind)])
+        with T.serial(int64(0), length) as place:
+            kind, number = let(parts[place * int64(2)]), let(parts[place * int64(2) + int64(1)])
+            value = IntVariable(number + begin[kind])
+            with when(kind == int64(words.OPERAND)):
+                value.set(Expression(key.operand(number)).at)
+            new.write(place, value.get())
+        raw = tir.buffer_at(graph.inputs, "int32")
+        with T.serial(int64(0), inputs) as place:
+            bits = let(parts[length * int64(2) + place])
+            T.buffer_store(raw, T.Cast("int32", bits), [first_input + place])
+        with T.serial(int64(0), known.keys) as place:
+            put_key(shared, graph, let(first_input + parts[length * int64(2) + inputs + place]))
+        graph.inputs_length = first_input + inputs
+        new.finish(row.result)
 
 
 @taking()
@@ -155,14 +219,16 @@ def template(shared, graph, version, function, call, outcome):
 def key(shared, graph, version, function, call, outcome):
     """Emit key(*arguments), which returns the key of a call with these arguments, as a bytes object.
 
-    The key does not depend on the op that is called. If there is no key, the compiled function calls a Python function,
-    which returns None.
+    The first 8 bytes are the word for the key in tables. The key does not depend on the op that is called. If there is
+    no key, the compiled function calls a Python function, which returns None.
     """
     found = Key(shared, version, call)
     with when(found.fine.get() != int64(0)):
-        made = extern("PyBytes_FromStringAndSize", NULL, int64(8 * words.TEMPLATE_KEY))
+        size = let(found.size.get())
+        made = extern("PyBytes_FromStringAndSize", NULL, (size + int64(1)) * int64(8))
         outcome.give(made)
         with when(made != int64(NULL)):
             target = words_at(extern("PyBytes_AsString", made))
-            with T.serial(int64(0), int64(words.TEMPLATE_KEY)) as place:
-                T.buffer_store(target, found.words[place], [place])
+            T.buffer_store(target, found.hashed(), [int64(0)])
+            with T.serial(int64(0), size) as place:
+                T.buffer_store(target, found.words[place], [place + int64(1)])

@@ -103,15 +103,19 @@ SHARED = (
 )  # fmt: skip
 
 # A template is a copy of the records that a call of an op appended, to append them again. These words say how many
-# integers of records, nodes, input values and random keys it has. Then follow the integers, each as a pair of a kind
-# and a number; the input values, each a word with the bits of a float32; and for each random key its offset among these
-# input values.
-TEMPLATE = ("length", "nodes", "inputs", "keys")
+# integers of records, nodes, input values, random keys and equal operands it has. Then follow the key of the call (its
+# number of words, then the others); the integers, each as a pair of a kind and a number; the input values, each a word
+# with the bits of a float32; for each random key its offset among these input values; and pairs of operands that must
+# be the same node, or else the template cannot be used. A template without nodes has one integer, of the kind OPERAND:
+# this expression is the result of the call.
+TEMPLATE = ("length", "nodes", "inputs", "keys", "equal")
 # The kinds: what the number k of a pair says about the integer to append. LITERAL: the integer is k. OPERAND: it is the
-# operand number of expression k among the call's arguments. NODE: it is the number of node k of those that the template
-# adds. INPUT: it is the offset of input value k of those that the template adds. k counts from 0.
+# operand number of an expression among the call's arguments: k is the number of the argument times 2 ** ITEM_BITS, plus
+# the number of the item if the argument is a list. NODE: it is the number of node k of those that the template adds.
+# INPUT: it is the offset of input value k of those that the template adds. All count from 0.
 LITERAL, OPERAND, NODE, INPUT = range(4)
-TEMPLATE_KEY = 14  # how many words the key of a template has; it describes the arguments of a call
+ITEM_BITS = 32
+TEMPLATE_KEY = 64  # the most words that the key of a template may have; it describes the arguments of a call
 
 # A random key: from it all random numbers of a node are computed. It is two int32 in the input buffer, in the place of
 # floats. The int32 before them is the offset of the previous random key plus 1, or 0 if there is none.

@@ -77,6 +77,38 @@ def test_other_numbers_in_lists(values):
         np.testing.assert_array_equal(dy.inputTensor(values).npvalue(), np.float32(np.array(values)))
 
 
+ONES = {"int": 7, "numpy's": np.int32(0), "list": [0, 119, 0], "tuple": (5,), "array": np.array([118, 0]), "few": [1]}
+
+
+@compiled
+@pytest.mark.parametrize("places", ONES.values(), ids=ONES)
+@pytest.mark.parametrize("size", [120, 3000])
+def test_the_second_one_hot_vector_of_a_size_needs_no_python(size, places):
+    dy.one_hot(size, np.zeros_like(places).tolist())
+    assert python_calls(dy.one_hot, size, places) == []
+    for scale in (1, 0):
+        x = dy.one_hot(np.int64(size), np.asarray(places) * scale)
+        columns = np.eye(size)[:, np.atleast_1d(places) * scale]
+        np.testing.assert_array_equal(x.npvalue().reshape(columns.shape), columns)
+
+
+def test_a_one_hot_vector_of_a_known_size_with_a_wrong_index_is_refused_and_records_nothing():
+    for size in (2, 90):
+        for _ in range(2):
+            dy.one_hot(size, 1), dy.one_hot(size, [1, 0])
+        before = current().records.ends()
+        for wrong in (size, -1, [0, size], [-1, 0], np.array([0, size]), 10**30):
+            with pytest.raises(OutOfRangeError, match="one_hot"):
+                dy.one_hot(size, wrong)
+        for wrong in ([0, 1.5], [0, None], [], "01"):
+            with pytest.raises(DynetError, match="one_hot"):
+                dy.one_hot(size, wrong)
+        assert current().records.ends() == before
+        x = dy.one_hot(size, 1)
+        x.set(np.arange(size))
+        assert x.value() == list(range(size))
+
+
 def test_the_flag_of_a_tensor_is_no_device_of_a_vector():
     dy.inputTensor(np.ones(3), True)
     dy.inputVector(np.ones(3))

@@ -47,7 +47,7 @@ FunctionType = make_type(
 )
 KEYS = {
     **dict.fromkeys(("key", "commit", "handle", "sequence", "take", "renew_quickly"), 0),
-    **dict.fromkeys(("two", "stretch", "indices", "lookup_indices"), 2),
+    **dict.fromkeys(("two", "stretch", "indices", "lookup_indices", "one_hot"), 2),
     "many": LIST_KEY,
     "array": ARRAY_KEY,
 }

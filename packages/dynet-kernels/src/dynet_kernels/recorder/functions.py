@@ -12,6 +12,7 @@ from .extension import CFunction
 from .inputs import draw, record_scalar, record_vector, renew_keys, take, take_inputs, take_keyed, write_inputs
 from .memory import cut, more_room, renew, renew_quickly
 from .objects import called, count_in_order
+from .one_hot import record_one_hot
 from .operations import (
     negative,
     operator,
@@ -51,6 +52,7 @@ FUNCTIONS = {
     "scalar": called(1, record_scalar),
     "vector": called(1, record_vector),
     "array": record_array,
+    "one_hot": called(2, record_one_hot),
     "set": called(2, set_values),
     "template": template,
     "key": key,

@@ -136,14 +136,14 @@ def record_indices(of_lookup=False):
         with when(both(fine, fits(x, version))):
             with when(is_sequence(shared, indices_at)):
                 items = words_at(items_of(shared, indices_at))
-                record(let(List(indices_at).size), lambda place: _index_of(shared, let(items[place])))
+                record(let(List(indices_at).size), lambda place: index_of(shared, let(items[place])))
             with opened(shared, indices_at, INTEGERS) as array, when(array.dims == int64(1)):
                 record(let(array.count.get()), array.integer)
 
     return emit
 
 
-def _index_of(shared, item_at):
+def index_of(shared, item_at):
     """Emit code that reads an item of a list of indices, and return its value; -1 if it is no integer or too large."""
     index = IntVariable(int64(-1))
     with when(is_index(shared, item_at)):

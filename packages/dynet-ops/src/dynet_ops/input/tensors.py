@@ -90,9 +90,14 @@ def one_hot(d: Index, idx: Index | Indices, device: str = "") -> Expression:
     (size,) = checked_dims("one_hot", (checked_index("one_hot", d),))
     places = idx if np.iterable(idx) else [idx]
     found = checked_indices("one_hot", places, size, f"a vector of {size}")
-    array = filled("one_hot", (size, len(found)), 0.0)
+    array, dim = filled("one_hot", (size, len(found)), 0.0), Dim.of((size,), len(found))
     array[found, range(len(found))] = 1
-    return add_input(array, Dim.of((size,), len(found)))
+    _one_hot.enter((size, len(found)), input_signature(dim).at, dim, size)
+    return add_input(array, dim)
+
+
+_one_hot = function("one_hot", one_hot)
+one_hot = describe(_one_hot, one_hot)
 
 
 def sparse_inputTensor(
@@ -199,14 +204,15 @@ register_input(
     {"arr": [NUMBERS.reshape(3, 10), -NUMBERS.reshape(3, 10)]},
     {"arr": NUMBERS.reshape(1, 5, 2, 3).T},
 )
-one_hot = register_input(
+register_input(
     one_hot,
     lambda d, idx: np.eye(d)[:, np.atleast_1d(idx)],
     {"d": 1, "idx": 0},
     {"d": 17, "idx": 16},
     {"d": 5, "idx": [2, 0, 2]},
     {"d": 3, "idx": np.array([1])},
-    repeats=True,
+    {"d": 300, "idx": 299},
+    {"d": 100, "idx": (99, 0, 50)},
 )
 register_input(
     sparse_inputTensor,

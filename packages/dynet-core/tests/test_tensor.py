@@ -53,6 +53,22 @@ def test_topk_is_a_sorted_part(shape):
                 assert values.as_numpy().dtype == np.float32 and indices.as_numpy().dtype == np.int64
 
 
+@pytest.mark.parametrize("shape", [(7,), (3, 4), (2, 3, 4)])
+def test_argmax_is_the_first_index_of_topk(shape, monkeypatch):
+    array = np.random.default_rng(1).choice([1, 2, 3, np.inf, -np.inf, np.nan], shape).astype(np.float32)
+    for order in "CF":
+        for batched in range(2 if len(shape) > 1 else 1):
+            t = Tensor(np.array(array, order=order), array.ndim - batched)
+            for dim in range(array.ndim - batched):
+                expected = t.topk(dim, shape[dim])[1].as_numpy().take([0], dim)
+                with monkeypatch.context() as patch:
+                    patch.delattr(np, "argsort")  # the largest value is found without sorting
+                    found, (values, places) = t.argmax(dim), t.topk(dim)
+                assert found.as_numpy().tolist() == places.as_numpy().tolist() == expected.tolist()
+                np.testing.assert_array_equal(values.as_numpy(), np.take_along_axis(array, expected, dim))
+                assert found.as_numpy().dtype == np.int64 and repr(found) == repr(places)
+
+
 def test_infinities_and_nan():
     t = tensor([1, np.inf, -np.inf, np.nan])
     assert t.argmax().as_numpy().tolist() == [3]

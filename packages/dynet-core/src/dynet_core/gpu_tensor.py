@@ -44,6 +44,10 @@ class GpuTensor(Tensor):
         """Return a copy of the values as a numpy array on the host."""
         return self._values().copy(order="K")
 
+    def argmax(self, dim: int = 0, num: int = 1) -> Tensor:
+        """Return the indices of the largest values along a dimension; see `Tensor.argmax`."""
+        return self.topk(dim, num)[1]
+
     def topk(self, dim: int = 0, num: int = 1) -> tuple[Tensor, Tensor]:
         """Return the largest values along a dimension and their indices; see `Tensor.topk`."""
         dim, num = self._checked_topk(dim, num)

@@ -36,6 +36,62 @@ def test_the_second_tensor_of_a_shape_needs_no_python(values):
     assert python_calls(dy.inputTensor, values, batched=True) == []
 
 
+CUBE = np.arange(-5, 19).reshape(2, 3, 4)
+STACKS = {
+    "vectors": [CUBE[0, 0], CUBE[1, 2]],
+    "float32": [CUBE[0].astype(np.float32)] * 3,
+    "mixed": (CUBE[0] / 2, CUBE[1], CUBE[0].astype(np.int32)),
+    "views": [CUBE.T, np.asfortranarray(CUBE.T), (CUBE[::-1, ::-1] / 4).T],
+    "one": [CUBE],
+}
+
+
+@compiled
+@pytest.mark.parametrize("dtype", ["int64", "int32", "float64", "float32"])
+@pytest.mark.parametrize("values", [CUBE, CUBE.T, CUBE[0, 0], CUBE[:, ::2]], ids=["C", "Fortran", "flat", "strided"])
+def test_arrays_of_any_type_need_no_python(values, dtype):
+    values = values.astype(dtype, order="A")
+    dy.inputTensor(values)
+    assert python_calls(dy.inputTensor, values) == []
+    np.testing.assert_array_equal(dy.inputTensor(values).npvalue(), values)
+
+
+def test_integers_are_rounded_to_floats_as_numpy_does():
+    values = np.array([2**24 + 1, -(2**24) - 3, 2**53 + 1, 2**63 - 1, -(2**63), 2**31 - 1])
+    for _ in range(3):
+        np.testing.assert_array_equal(dy.inputTensor(values).npvalue(), values.astype(np.float32))
+
+
+@compiled
+@pytest.mark.parametrize("values", STACKS.values(), ids=STACKS)
+def test_the_second_list_of_arrays_of_a_shape_needs_no_python(values):
+    dy.inputTensor(values)
+    for arguments in ((), (False,), (True,)):
+        assert python_calls(dy.inputTensor, values, *arguments) == []
+    x = dy.inputTensor(values)
+    assert x.dim() == (values[0].shape, len(values))
+    np.testing.assert_array_equal(x.npvalue(), np.stack(values, -1)[..., 0 if len(values) == 1 else slice(None)])
+
+
+def test_lists_of_arrays_that_differ_are_no_batches_of_them():
+    ones = np.ones(2)
+    for _ in range(2):
+        dy.inputTensor([ones, ones])
+        before = current().records.ends()
+        for wrong in (
+            [ones, np.ones(3)],
+            [ones, np.ones((2, 1))],
+            [ones, 1.0],
+            [1.0, ones],
+            [ones, None],
+            [ones, "11"],
+        ):
+            with pytest.raises(DynetError, match="inputTensor"):
+                dy.inputTensor(wrong)
+        assert current().records.ends() == before
+        assert dy.inputTensor([ones, [3.0, 4.0]]).npvalue().tolist() == [[1.0, 1.0], [3.0, 4.0]]
+
+
 numbers = st.one_of(st.integers(-(2**24), 2**24), st.floats(width=32, allow_nan=False))
 
 

@@ -22,6 +22,7 @@ STRIDED, FORMAT = 0x18, 0x4  # CPython's flags PyBUF_STRIDES and PyBUF_FORMAT: w
 # How numpy describes types of elements: a size in bytes, and letters. An "l" has another size on Windows.
 FLOATS = {"float32": (4, "f"), "float64": (8, "d")}
 INTEGERS = {"int64": (8, "lq"), "int32": (4, "il")}
+NUMBERS = FLOATS | INTEGERS
 
 
 class Array:
@@ -32,7 +33,7 @@ class Array:
 
     Args:
         view: the memory of the Py_buffer, as a TIR buffer of 64-bit words.
-        formats: the types that elements may have, FLOATS or INTEGERS.
+        formats: the types that elements may have: FLOATS, INTEGERS or NUMBERS.
     """
 
     def __init__(self, view, formats):
@@ -48,9 +49,10 @@ class Array:
             dtype: let(T.And(size_of_one == int64(size), either(*[found == int64(ord(letter)) for letter in letters])))
             for dtype, (size, letters) in formats.items()
         }
+        self._sizes = {dtype: size for dtype, (size, _) in formats.items()}
         self.known = T.And(self.dims > int64(0), self.dims <= int64(words.MOST_DIMS))
         self.count = IntVariable(int64(0))
-        with when(both(T.Or(*self.types.values()), self.known)):
+        with when(both(either(*self.types.values()), self.known)):
             self.count.set(int64(1))
             with T.serial(int64(0), self.dims) as place:
                 self.count.set(self.count.get() * self.shape[place])
@@ -68,8 +70,7 @@ class Array:
     def store(self, inputs, start, fine):
         """Emit loops that copy the elements to the buffer `inputs`, from offset `start` on.
 
-        There they are float32 in column-major order. The elements must be FLOATS. The variable `fine` stays 1, because
-        all of them can be copied.
+        There they are float32 in column-major order. The variable `fine` stays 1, because all of them can be copied.
         """
         rows = let(self.shape[int64(0)])
         step, columns = let(self.strides[int64(0)]), let(T.floordiv(self.count.get(), rows))
@@ -81,9 +82,15 @@ class Array:
                     source.set(source.get() + T.floormod(rest.get(), size) * self.strides[place])
                     rest.set(T.floordiv(rest.get(), size))
                 first = let(source.get())
-                with T.serial(int64(0), rows) as row:
-                    number = tir.buffer_at(let(first + row * step), dtype)[int64(0)]
-                    T.buffer_store(inputs, T.Cast("float32", number), [start + column * rows + row])
+                target, of_one = let(start + column * rows), int64(self._sizes[dtype])
+                near, near_one = tir.buffer_at(first, dtype), step == of_one
+                with when(near_one):
+                    with T.serial(int64(0), rows) as row:
+                        T.buffer_store(inputs, T.Cast("float32", near[row]), [target + row])
+                with when(not_(near_one)):
+                    with T.serial(int64(0), rows) as row:
+                        number = tir.buffer_at(let(first + row * step), dtype)[int64(0)]
+                        T.buffer_store(inputs, T.Cast("float32", number), [target + row])
 
 
 @contextmanager
@@ -95,7 +102,7 @@ def opened(shared, object_at, formats=FLOATS):
 
     Args:
         object_at: the address of the object.
-        formats: the types that the elements may have, FLOATS or INTEGERS.
+        formats: the types that the elements may have: FLOATS, INTEGERS or NUMBERS.
     """
     with when(Object(object_at).type == shared.array):
         view = words_on_stack(len(words.BUFFER))
@@ -169,13 +176,49 @@ class Nested:
                     store_number(inputs, place + column * self._rows, let(numbers[column]), fine)
 
 
+class Stack:
+    """A list or tuple of arrays of one shape, whose last dimension counts the arrays. It has the attributes of `Array`.
+
+    Args:
+        list_at: the address of the list or tuple.
+        first: its first array.
+    """
+
+    def __init__(self, shared, list_at, first):
+        self._shared, self._first = shared, first
+        self._arrays, self._items = let(List(list_at).size), words_at(items_of(shared, list_at))
+        self.dims, self.count = let(first.dims + int64(1)), IntVariable(first.count.get() * self._arrays)
+
+    def size(self, place):
+        """Return the size of dimension number `place`, counted from 0; 0 if there is no such dimension."""
+        return let(T.if_then_else(place == self._first.dims, self._arrays, self._first.size(place)))
+
+    def store(self, inputs, start, fine):
+        """Emit loops that copy the arrays to the buffer `inputs`, from offset `start` on, one after another.
+
+        The code sets the variable `fine` to 0 if an item of the list is not an array of the shape of the first one.
+        """
+        with T.serial(int64(0), self._arrays) as number:
+            alike = IntVariable(int64(0))
+            with opened(self._shared, let(self._items[number]), NUMBERS) as array:
+                alike.set(T.Cast("int64", array.dims == self._first.dims))
+                for place in range(words.MOST_DIMS - 1):
+                    with when(array.size(int64(place)) != self._first.size(int64(place))):
+                        alike.set(int64(0))
+                with when(alike.get() != int64(0)):
+                    array.store(inputs, let(start + number * self._first.count.get()), fine)
+            with when(alike.get() == int64(0)):
+                fine.set(int64(0))
+
+
 @taking(1, 2)
 @with_graph
 def record_array(shared, graph, version, function, call, outcome):
-    """Emit the fast path of an op that takes an array or nested list and adds an input node with its values.
+    """Emit the fast path of an op that takes numbers and adds an input node with these values.
 
-    A second argument may be True or False: whether the last dimension is the batch. The key that is looked up in the
-    op's table is the number of dimensions, plus words.BATCHED if this argument is True; and the sizes.
+    The numbers are an array, a nested list, or a list of arrays, each of which is a batch element. A second argument
+    may be True or False: whether the last dimension is the batch. The key that is looked up in the op's table is the
+    number of dimensions, plus words.BATCHED if the last one is the batch; and the sizes.
     """
     values_at, batched = call[0], IntVariable(int64(0))
     with when(call.has(2)):
@@ -184,18 +227,24 @@ def record_array(shared, graph, version, function, call, outcome):
         with when(flag == shared.false):
             batched.set(int64(0))
     with when(batched.get() >= int64(0)):
-        with opened(shared, values_at) as array:
+        with opened(shared, values_at, NUMBERS) as array:
             _record(shared, graph, function, array, batched, outcome)
-        with when(is_sequence(shared, values_at)):
+        with when(both(is_sequence(shared, values_at), List(values_at).size > int64(0))):
+            with opened(shared, let(words_at(items_of(shared, values_at))[int64(0)]), NUMBERS) as first:
+                with when(first.dims < int64(words.MOST_DIMS)):
+                    stack, batch = Stack(shared, values_at, first), IntVariable(int64(words.BATCHED))
+                    _record(shared, graph, function, stack, batch, outcome)
+        with when(both(outcome.done.get() == int64(0), is_sequence(shared, values_at))):
             nested = Nested(shared, values_at)
             with when(nested.count.get() > int64(0)):
                 _record(shared, graph, function, nested, batched, outcome)
 
 
 def _record(shared, graph, function, values, batched, outcome):
-    """Emit code that records an input node with these values, an `Array` or `Nested`, if their key is in the table.
+    """Emit code that records an input node with these values, if their key is in the table.
 
     Args:
+        values: an `Array`, `Nested` or `Stack`.
         batched: a variable of the emitted code, which is added to the first word of the key.
     """
     first = let(values.dims + batched.get())

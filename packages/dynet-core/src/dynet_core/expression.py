@@ -151,7 +151,8 @@ class Operations(Refusals):
         array([[1., 2.],
                [3., 4.]], dtype=float32)
         """
-        return np.ndarray(self.type.shape, FLOAT32, self._bytes(recalculate), order="F")
+        # Keyword arguments would take longer.
+        return np.ndarray(self.type.shape, FLOAT32, self._bytes(recalculate), 0, None, "F")
 
     def tensor_value(self, recalculate: bool = False) -> Tensor:
         """Return a copy of the value as a `Tensor`, which has methods such as `argmax`.
@@ -162,10 +163,10 @@ class Operations(Refusals):
         >>> dy.inputVector([1, 3, 2]).tensor_value().argmax().as_numpy()
         array([1])
         """
-        dims, gpu = self.type.dims, device.gpu()
+        dim, gpu = self.type, device.gpu()
         if gpu is None:
-            return Tensor(self.npvalue(recalculate), len(dims))
-        return GpuTensor(copy_on_gpu(gpu, self._address(recalculate), self.type.total), self.type.shape, len(dims))
+            return Tensor(np.ndarray(dim.shape, FLOAT32, self._bytes(recalculate), 0, None, "F"), len(dim.dims))
+        return GpuTensor(copy_on_gpu(gpu, self._address(recalculate), dim.total), dim.shape, len(dim.dims))
 
     def scalar_value(self, recalculate: bool = False) -> float:
         """Return the value as a float. `recalculate` is as for `forward`.

@@ -55,8 +55,9 @@ class Tensor:
         Raises:
             OutOfRangeError: the dimension does not exist, or is smaller than `num`.
         """
-        dim, num = self._checked_topk(dim, num)
-        return self._like(self._largest(dim, num))
+        if dim.__class__ is int and 0 <= dim < self._dims and num.__class__ is int and num == 1:  # the usual case
+            return Tensor(self._array.argmax(dim, keepdims=True), self._dims)
+        return self.topk(dim, num)[1]
 
     def topk(self, dim: int = 0, num: int = 1) -> tuple[Tensor, Tensor]:
         """Return the largest values along a dimension in descending order, and their indices.
@@ -78,15 +79,12 @@ class Tensor:
         (array([5., 5., 2.], dtype=float32), array([1, 3, 2]))
         """
         dim, num = self._checked_topk(dim, num)
-        indices = self._largest(dim, num)
-        return self._like(np.take_along_axis(self._array, indices, dim)), self._like(indices)
-
-    def _largest(self, dim: int, num: int) -> npt.NDArray[Any]:
-        """Return the indices of the `num` largest values along a dimension, as `argmax` says."""
         if num == 1:
-            return self._array.argmax(dim, keepdims=True)
-        rising = np.argsort(np.flip(self._array, dim), dim, kind="stable")
-        return np.take(self._array.shape[dim] - 1 - np.flip(rising, dim), range(num), dim)
+            indices = self._array.argmax(dim, keepdims=True)
+        else:
+            rising = np.argsort(np.flip(self._array, dim), dim, kind="stable")
+            indices = np.take(self._array.shape[dim] - 1 - np.flip(rising, dim), range(num), dim)
+        return self._like(np.take_along_axis(self._array, indices, dim)), self._like(indices)
 
     def categorical_sample_log_prob(self, dim: int = 0, num: int = 1) -> Tensor:
         """Draw random indices along a dimension. The values along it are the logarithms of the indices' probabilities.
@@ -126,8 +124,6 @@ class Tensor:
         return self._array.shape
 
     def _checked_topk(self, dim: int, num: int) -> tuple[int, int]:
-        if dim.__class__ is int and 0 <= dim < self._dims and num.__class__ is int and num == 1:
-            return dim, num  # the usual case, checked without further calls
         dim, num = self._checked("topk", dim, num)
         size = self._axes()[dim]
         if num > size:

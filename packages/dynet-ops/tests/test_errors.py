@@ -81,7 +81,7 @@ def test_numbers_of_any_type_are_taken_whether_or_not_a_list_is_the_first_of_its
 
 @pytest.mark.parametrize("call", [lambda: dy.vecInput(7), lambda: dy.matInput(7, 1), lambda: dy.one_hot(7, 0)])
 def test_inputs_for_which_there_is_no_memory(monkeypatch, call):
-    def refuse(*_):
+    def refuse(*_, **__):
         raise MemoryError
 
     renew_cg()

@@ -106,9 +106,9 @@ def numbers(name: str, values) -> np.ndarray:
 
     A list may hold any objects with a method `__float__` or `__index__`.
     """
-    if isinstance(values, list) and not is_masked(values):
+    if isinstance(values, list) and values and not is_masked(values):
         with contextlib.suppress(TypeError, OverflowError):
-            return np.array(array.array("f", values))
+            return np.frombuffer(array.array("f", values), np.float32)
     return flat(name, values)
 
 
@@ -140,9 +140,9 @@ def checked_size(name: str, size: int) -> int:
 
 
 def filled(name: str, shape: tuple[int, ...], value: float) -> np.ndarray:
-    """Return an array of this shape filled with `value`; raise OutOfMemoryError if it does not fit into memory."""
+    """Return a column-major array filled with `value`; raise OutOfMemoryError if it does not fit into memory."""
     try:
-        return np.full(shape, value, np.float32)
+        return np.full(shape, value, np.float32, order="F")
     except MemoryError:
         raise OutOfMemoryError(f"{name}: there is not enough memory for {shape} numbers") from None
 

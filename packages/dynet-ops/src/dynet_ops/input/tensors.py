@@ -21,7 +21,7 @@ from dynet_core.recorder import describe, function
 from dynet_core.wording import counted
 from dynet_kernels.recorder.words import BATCHED, MOST_DIMS
 
-from .arrays import NUMBERS, add_input, checked_size, filled, flat, input_signature, register_input, stored
+from .arrays import NUMBERS, add_input, checked_size, filled, flat, input_signature, numbers, register_input, stored
 
 
 def inputTensor(arr: Numbers, batched: bool = False, device: str = "", reusable_expr: bool = False) -> Expression:
@@ -130,10 +130,14 @@ def sparse_inputTensor(
     if device != "":
         check_device(name, device)
     sizes = checked_dims(name, shape)
-    numbers = flat(name, values)
-    other = real_array(name, defval)
-    if other.size != 1:
-        raise ShapeError(f"{name}: defval must be one number, got {other.size}")
+    given = numbers(name, values)
+    if isinstance(defval, float) and defval == 0:
+        other = defval
+    else:
+        default = real_array(name, defval)
+        if default.size != 1:
+            raise ShapeError(f"{name}: defval must be one number, got {default.size}")
+        other = default.item()
     try:
         axes = list(idxs)
     except TypeError:
@@ -147,14 +151,12 @@ def sparse_inputTensor(
         for k, (axis, size) in enumerate(zip(axes, sizes))
     ]
     for k, axis in enumerate(found):
-        if len(axis) != numbers.size:
-            counts = f"{counted(numbers.size, 'value')}, but {len(axis)} of the indices for dimension {k}"
+        if len(axis) != given.size:
+            counts = f"{counted(given.size, 'value')}, but {len(axis)} of the indices for dimension {k}"
             raise ShapeError(f"{name}: {counts}: each dimension needs one for each value")
-    array = filled(name, sizes, other.item())
-    for *place, value in zip(*found, numbers):
-        array[tuple(place)] = value
-    dims, batch = (sizes[:-1] or (1,), sizes[-1]) if checked_flag(name, "batched", batched) else (sizes, 1)
-    return add_input(array, Dim.of(dims, batch))
+    array = filled(name, sizes, other)
+    array[tuple(found)] = given
+    return inputTensor(array, checked_flag(name, "batched", batched))
 
 
 def inputTensorTranspose(arr: Numbers, dim: Dims | None = None, batch_size: Index = 1) -> Expression:

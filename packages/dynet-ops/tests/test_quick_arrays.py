@@ -92,6 +92,54 @@ def test_lists_of_arrays_that_differ_are_no_batches_of_them():
         assert dy.inputTensor([ones, [3.0, 4.0]]).npvalue().tolist() == [[1.0, 1.0], [3.0, 4.0]]
 
 
+def sparse_array(idxs, values, shape, batched=False, defval=0.0):
+    """What `sparse_inputTensor` makes of its arguments, without the batch."""
+    array = np.full(shape, defval, np.float32)
+    for *place, value in zip(*idxs, values):
+        array[tuple(place)] = value
+    return array
+
+
+@compiled
+@pytest.mark.parametrize("others", [(), (False,), (True,), (False, 0.5), (True, -2)])
+@pytest.mark.parametrize("shape", [(7,), (3, 4), [2, 3, 4], (2, 1, 3, 2)])
+def test_the_second_sparse_tensor_of_a_shape_needs_no_python(shape, others):
+    rng = np.random.default_rng(0)
+    dy.sparse_inputTensor([[0]] * len(shape), [1.0], shape, *others[:1])
+    for count in (1, 5, 50):
+        idxs, values = [rng.integers(0, size, count).tolist() for size in shape], rng.normal(size=count).tolist()
+        for arguments in ((idxs, values, shape, *others), (tuple(map(tuple, idxs)), tuple(values), shape, *others)):
+            assert python_calls(dy.sparse_inputTensor, *arguments) == []
+            x = dy.sparse_inputTensor(*arguments)
+            np.testing.assert_array_equal(x.npvalue().reshape(shape), sparse_array(*arguments))
+            assert x.dim()[1] == (shape[-1] if others[:1] == (True,) else 1)
+
+
+def test_a_wrong_sparse_tensor_of_a_known_shape_is_refused_and_records_nothing():
+    for _ in range(2):
+        dy.sparse_inputTensor(([0, 1], [2, 0]), [1.0, 2.0], (2, 3))
+        dy.sparse_inputTensor([[1]], [1.0], (5,), True, 1.5)
+        before = current().records.ends()
+        for wrong in (
+            (([0, 1], [3, 0]), [1.0, 2.0], (2, 3)),
+            (([0, -1], [2, 0]), [1.0, 2.0], (2, 3)),
+            (([0, 1], [2, 0]), [1.0, None], (2, 3)),
+            (([0, 1], [2]), [1.0, 2.0], (2, 3)),
+            (([0, 1], [2, 0]), [1.0], (2, 3)),
+            (([0, 1], [2, 0.5]), [1.0, 2.0], (2, 3)),
+            (([0, 1],), [1.0, 2.0], (2, 3)),
+            (([0, 1], None), [1.0, 2.0], (2, 3)),
+            (([], []), [], (2, 3)),
+            ([[1]], [1.0], (5,), 2),
+            ([[1]], [1.0], (5,), True, None),
+        ):
+            with pytest.raises(DynetError, match="sparse_inputTensor"):
+                dy.sparse_inputTensor(*wrong)
+        assert current().records.ends() == before
+        x = dy.sparse_inputTensor([np.array([0, 1]), (2, 0)], np.array([1, 2]), [2, np.int64(3)])
+        assert x.npvalue().tolist() == [[0.0, 0.0, 1.0], [2.0, 0.0, 0.0]]
+
+
 numbers = st.one_of(st.integers(-(2**24), 2**24), st.floats(width=32, allow_nan=False))
 
 

@@ -49,7 +49,7 @@ KEYS = {
     **dict.fromkeys(("key", "commit", "handle", "sequence", "take", "renew_quickly"), 0),
     **dict.fromkeys(("two", "stretch", "indices", "lookup_indices", "one_hot"), 2),
     "many": LIST_KEY,
-    "array": ARRAY_KEY,
+    **dict.fromkeys(("array", "sparse"), ARRAY_KEY),
 }
 """How many 64-bit words a key has, by the kind of the recording function. Kinds that are not listed have one word."""
 # These three dicts have one item per recording function. The key is the function's address.

@@ -228,23 +228,23 @@ def record_array(shared, graph, version, function, call, outcome):
             batched.set(int64(0))
     with when(batched.get() >= int64(0)):
         with opened(shared, values_at, NUMBERS) as array:
-            _record(shared, graph, function, array, batched, outcome)
+            record_input(shared, graph, function, array, batched, outcome)
         with when(both(is_sequence(shared, values_at), List(values_at).size > int64(0))):
             with opened(shared, let(words_at(items_of(shared, values_at))[int64(0)]), NUMBERS) as first:
                 with when(first.dims < int64(words.MOST_DIMS)):
                     stack, batch = Stack(shared, values_at, first), IntVariable(int64(words.BATCHED))
-                    _record(shared, graph, function, stack, batch, outcome)
+                    record_input(shared, graph, function, stack, batch, outcome)
         with when(both(outcome.done.get() == int64(0), is_sequence(shared, values_at))):
             nested = Nested(shared, values_at)
             with when(nested.count.get() > int64(0)):
-                _record(shared, graph, function, nested, batched, outcome)
+                record_input(shared, graph, function, nested, batched, outcome)
 
 
-def _record(shared, graph, function, values, batched, outcome):
+def record_input(shared, graph, function, values, batched, outcome):
     """Emit code that records an input node with these values, if their key is in the table.
 
     Args:
-        values: an `Array`, `Nested` or `Stack`.
+        values: an `Array`, `Nested` or `Stack`, or another object with their attributes.
         batched: a variable of the emitted code, which is added to the first word of the key.
     """
     first = let(values.dims + batched.get())

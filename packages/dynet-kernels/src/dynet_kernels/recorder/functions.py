@@ -28,6 +28,7 @@ from .operations import (
 from .passes import compute, differentiate, of_node, read_address, read_bytes, read_nothing, read_value
 from .records import commit, handle, sequence
 from .setting import set_values
+from .sparse import record_sparse
 from .tables import enter
 from .templates import key, template
 from .types import become, bind, free, new, visit_nothing
@@ -53,6 +54,7 @@ FUNCTIONS = {
     "vector": called(1, record_vector),
     "array": record_array,
     "one_hot": called(2, record_one_hot),
+    "sparse": record_sparse,
     "set": called(2, set_values),
     "template": template,
     "key": key,

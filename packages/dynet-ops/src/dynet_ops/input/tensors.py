@@ -59,10 +59,16 @@ def inputTensor(arr: Numbers, batched: bool = False, device: str = "", reusable_
     batched = batched is True or checked_flag("inputTensor", "batched", batched)
     dims, batch = (shape[:-1] or (1,), shape[-1]) if batched else (shape, 1)
     dim = Dim.of(checked_dims("inputTensor", dims), batch)
-    if 1 <= array.ndim <= MOST_DIMS:
-        sizes = *shape, *[0] * (MOST_DIMS - array.ndim)
-        _tensor.enter((array.ndim + BATCHED * batched, *sizes), input_signature(dim).at, dim)
+    if array.ndim:
+        _enter(_tensor, array.shape, batched, dim)
     return add_input(array, dim)
+
+
+def _enter(record, shape: tuple[int, ...], batched: bool, dim: Dim) -> None:
+    """Let the recording function `record` add later inputs of this shape, whose last axis may be the batch."""
+    if len(shape) <= MOST_DIMS:
+        sizes = *shape, *[0] * (MOST_DIMS - len(shape))
+        record.enter((len(shape) + BATCHED * batched, *sizes), input_signature(dim).at, dim)
 
 
 _tensor = function("array", inputTensor)
@@ -156,7 +162,13 @@ def sparse_inputTensor(
             raise ShapeError(f"{name}: {counts}: each dimension needs one for each value")
     array = filled(name, sizes, other)
     array[tuple(found)] = given
-    return inputTensor(array, checked_flag(name, "batched", batched))
+    whole = inputTensor(array, checked_flag(name, "batched", batched))
+    _enter(_sparse, sizes, bool(batched), whole.type)
+    return whole
+
+
+_sparse = function("sparse", sparse_inputTensor)
+sparse_inputTensor = describe(_sparse, sparse_inputTensor)
 
 
 def inputTensorTranspose(arr: Numbers, dim: Dims | None = None, batch_size: Index = 1) -> Expression:

@@ -1,0 +1,107 @@
+"""Emits the fast path of `sparse_inputTensor`, an op that adds an input node, given the values of some elements.
+
+Terms: see `recorder/__init__.py`.
+"""
+
+from __future__ import annotations
+
+from ..tir import IntVariable, float32, int64, let, when
+from ..tvm_modules import T
+from . import words
+from .arrays import record_input
+from .inputs import store_number
+from .objects import both, either, is_number, is_sequence, items_of, not_, taking
+from .operations import index_of
+from .recording import with_graph
+from .structures import List, words_at, words_on_stack
+
+
+class Sparse:
+    """A tensor given by lists: the indices of some elements for each dimension, and their values; as an `arrays.Array`.
+
+    Its last dimension may be the batch. `count` is 0 if a size is not a positive integer.
+
+    Args:
+        axes_at, values_at, shape_at: the addresses of the lists or tuples of indices, of values and of sizes. There are
+            as many lists of indices as sizes, and not more than MOST_DIMS.
+        other_at: the address of the number that all other elements are; 0 for the number 0.
+    """
+
+    def __init__(self, shared, axes_at, values_at, shape_at, other_at):
+        self._shared, self._other_at = shared, other_at
+        self._axes, self._values = (words_at(items_of(shared, each)) for each in (axes_at, values_at))
+        self._given, self.dims = let(List(values_at).size), let(List(shape_at).size)
+        self._sizes, shape = words_on_stack(words.MOST_DIMS), words_at(items_of(shared, shape_at))
+        self.count = IntVariable(int64(1))
+        with T.serial(int64(0), int64(words.MOST_DIMS)) as place:
+            T.buffer_store(self._sizes, int64(0), [place])
+        with T.serial(int64(0), self.dims) as place:
+            size = index_of(shared, let(shape[place]))
+            T.buffer_store(self._sizes, size, [place])
+            self.count.set(T.if_then_else(size > int64(0), self.count.get() * size, int64(0)))
+
+    def size(self, place):
+        """Return the size of dimension number `place`, counted from 0; 0 if there is no such dimension."""
+        return let(self._sizes[place])
+
+    def store(self, inputs, start, fine):
+        """Emit loops that write all elements to the buffer `inputs`, from offset `start` on, in column-major order.
+
+        The code sets the variable `fine` to 0 if there are no values, or if an index or a value cannot be read.
+        """
+        count = let(self.count.get())
+        T.buffer_store(inputs, float32(0), [start])
+        with when(self._other_at != int64(0)):
+            store_number(inputs, start, self._other_at, fine)
+        other = let(inputs[start])
+        with T.serial(int64(0), count) as place:
+            T.buffer_store(inputs, other, [start + place])
+        with when(self._given == int64(0)):
+            fine.set(int64(0))
+        with T.serial(int64(0), self.dims) as axis:
+            indices = let(self._axes[axis])
+            with when(not_(both(is_sequence(self._shared, indices), List(indices).size == self._given))):
+                fine.set(int64(0))
+        number = IntVariable(int64(0))
+        with T.While(T.And(number.get() < self._given, fine.get() != int64(0))):
+            place, stride = IntVariable(start), IntVariable(int64(1))
+            with T.serial(int64(0), self.dims) as axis:
+                indices, size = words_at(items_of(self._shared, let(self._axes[axis]))), let(self._sizes[axis])
+                index = index_of(self._shared, let(indices[number.get()]))
+                with when(either(index < int64(0), index >= size)):
+                    fine.set(int64(0))
+                place.set(place.get() + index * stride.get())
+                stride.set(stride.get() * size)
+            value_at = let(self._values[number.get()])
+            with when(not_(is_number(self._shared, value_at))):
+                fine.set(int64(0))
+            with when(fine.get() != int64(0)):
+                store_number(inputs, let(place.get()), value_at, fine)
+            number.set(number.get() + int64(1))
+
+
+@taking(3, 4, 5)
+@with_graph
+def record_sparse(shared, graph, version, function, call, outcome):
+    """Emit the fast path of an op on lists of indices for each dimension, a list of values, and a list of sizes.
+
+    Two more arguments may be True or False, whether the last dimension is the batch; and the number that all other
+    elements are. The key is that of `arrays.record_array`.
+    """
+    batched, other_at, known = IntVariable(int64(0)), IntVariable(int64(0)), IntVariable(int64(1))
+    with when(call.count() > int64(3)):
+        flag = call[3]
+        batched.set(T.if_then_else(flag == shared.true, int64(words.BATCHED), int64(0)))
+        with when(not_(either(flag == shared.true, flag == shared.false))):
+            known.set(int64(0))
+    with when(call.count() > int64(4)):
+        other_at.set(call[4])
+        with when(not_(is_number(shared, call[4]))):
+            known.set(int64(0))
+    axes_at, values_at, shape_at = call[0], call[1], call[2]
+    with when(both(known.get() != int64(0), *[is_sequence(shared, each) for each in (axes_at, values_at, shape_at)])):
+        dims = let(List(shape_at).size)
+        with when(both(dims > int64(0), dims <= int64(words.MOST_DIMS), List(axes_at).size == dims)):
+            sparse = Sparse(shared, axes_at, values_at, shape_at, let(other_at.get()))
+            with when(sparse.count.get() > int64(0)):
+                record_input(shared, graph, function, sparse, batched, outcome)

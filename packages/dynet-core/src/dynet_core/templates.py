@@ -26,7 +26,7 @@ from .expression import Expression
 from .graph import Graph, current
 from .nodes import bounds_of
 
-MOST = 1 << 12  # for each op, calls with the first 4096 keys are observed; calls with later keys always run in Python
+MOST = 1 << 12  # for each op, calls with at most this many keys are observed at a time
 MOST_INPUTS = 64  # the most input values that a template may have
 MOST_WORDS = 1 << 20  # for each op, no more templates are made once they have this many 64-bit words together
 MOST_CALLS = 8  # if this many calls with a key have not led to a template, later calls with it are not observed
@@ -49,7 +49,7 @@ class _Learner:
     """
 
     def __init__(self, enter: Callable):
-        self._enter, self._words = enter, 0
+        self._enter, self._words, self._is_full = enter, 0, False
         # key -> (how many calls there have been; what the last of them recorded, as a template, or None)
         self._seen: dict[bytes, tuple[int, list[int] | None]] = {}
 
@@ -59,16 +59,33 @@ class _Learner:
         Returns:
             What to pass to `end` after the call as `begun`; None if the call need not be observed.
         """
-        key, seen = recorder.key(*arguments), self._seen
-        if key is None or (key not in seen and len(seen) == MOST):
+        key = recorder.key(*arguments)
+        if key is None:
             return None
-        calls, before = seen.get(key, (0, None))
+        if key not in self._seen and len(self._seen) >= MOST:
+            self._forget_single_calls()
+            if self._is_full:
+                return None
+        calls, before = self._seen.get(key, (0, None))
         if calls < MOST_CALLS:
-            seen[key] = calls + 1, before
+            self._seen[key] = calls + 1, before
         if not 0 < calls < MOST_CALLS or self._words > MOST_WORDS:
             return None
         graph = current()
         return key, graph, _state(graph)
+
+    def _forget_single_calls(self) -> None:
+        """Make room for new keys: forget some of which there has been one call, as of numbers that are always new.
+
+        Half of these are kept, the oldest ones, because a program may use many keys in turn. If there are few to
+        forget, observe no more new keys, because it would take long to find the few again and again.
+        """
+        if not self._is_full:
+            single = [key for key, (calls, _) in self._seen.items() if calls == 1]
+            forgotten = single[len(single) // 2 :]
+            for key in forgotten:
+                self._seen.pop(key, None)
+            self._is_full = len(forgotten) <= MOST // 8
 
     def end(self, begun: tuple[bytes, Graph, tuple], arguments: Sequence, result: Any) -> None:
         """Compare what the op has just recorded with what its last call with the same key recorded.

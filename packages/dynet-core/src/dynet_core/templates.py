@@ -14,7 +14,7 @@ them is for calls with the same operands equal. Later calls with different opera
 from __future__ import annotations
 
 import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from dynet_kernels import layout as at
@@ -134,19 +134,39 @@ def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> l
         arguments: the arguments of the op.
         result: what the op has returned.
     """
-    (same, (begin, first_node, first_input)), (now, (end, nodes, inputs)) = state, _state(graph)
-    if now != same or inputs - first_input > MOST_INPUTS or not isinstance(result, Expression):
-        return None
     operands: dict[int, int] = {}
     equal: list[int] = []
     for number, x in _expressions(arguments):
         if operands.setdefault(x.at, number) != number:
             equal += [operands[x.at], number]
-    if (end, nodes, inputs) == (begin, first_node, first_input):
+    if state == _state(graph):
         if not any(x is result for _, x in _expressions(arguments)):
             return None
         return [1, 0, 0, 0, len(equal) // 2, OPERAND, operands[result.at], *equal]
-    if end == begin or type(result) is not Expression or result.at != nodes - 1:
+    return _copy(graph, state, result, operands, equal)
+
+
+def _copy(
+    graph: Graph,
+    state: tuple,
+    result: Any,
+    operands: Mapping[int, int],
+    equal: Sequence[int] = (),
+    fixed: Callable[[int], bool] = lambda number: False,
+) -> list[int] | None:
+    """Return a template of what has been recorded, or None; see `_template`.
+
+    Args:
+        graph, state, result: as for `_template`.
+        operands: the numbers of the nodes and parameters that will be others in later calls -> how the template refers
+            to them; see `words.OPERAND`.
+        equal: pairs of operands that must be the same node.
+        fixed: says of the number of another node or parameter whether it will be the same in all later calls.
+    """
+    (same, (begin, first_node, first_input)), (now, (end, nodes, inputs)) = state, _state(graph)
+    if now != same or end == begin or inputs - first_input > MOST_INPUTS:
+        return None
+    if type(result) is not Expression or result.at != nodes - 1:
         return None
     places: list[tuple[int, int]] = []
     integers, place = graph.records.integers(begin, end), 0
@@ -160,6 +180,8 @@ def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> l
                 places.append((NODE, number - first_node))
             elif number in operands:
                 places.append((OPERAND, operands[number]))
+            elif fixed(number):
+                places.append((LITERAL, number))
             else:
                 return None
         for number in integers[after : after + constants]:
@@ -177,6 +199,34 @@ def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> l
         bits[key - 1 : key + len(KEY)] = array.array("i", [0] * (1 + len(KEY)))
     head = len(integers), nodes - first_node, len(bits), len(keys), len(equal) // 2
     return [*head, *[word for pair in places for word in pair], *bits, *keys, *equal]
+
+
+class Observed:
+    """What code in Python records from now on, for `recorder.replay` to record it again.
+
+    The code has to record the same for any operands of the same Dims.
+    """
+
+    def __init__(self):
+        self._graph = current()
+        self._state = _state(self._graph)
+
+    def template(self, operands: Sequence[int], last: Expression, fixed: Container[int]) -> bytes | None:
+        """Return the template. None if the code has done more than record nodes, or has used other nodes than these.
+
+        Args:
+            operands: the numbers of the nodes that will be others in later calls. There is no template if two are equal.
+            last: the expression of the last node that the code has recorded.
+            fixed: the numbers of further nodes that it has used. Later calls will use the same ones, and the same
+                parameters.
+        """
+        places = {number: place for place, number in enumerate(operands)}
+        if len(places) < len(operands):
+            return None
+        known = _copy(
+            self._graph, self._state, last, places, fixed=lambda number: number < 0 or number in fixed
+        )
+        return None if known is None else array.array("q", known).tobytes()
 
 
 def _expressions(arguments: Sequence) -> Iterator[tuple[int, Expression]]:

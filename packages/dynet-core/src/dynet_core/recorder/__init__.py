@@ -27,6 +27,7 @@ relies on, or if its machine code cannot be made or loaded. Both have:
 - `describe(record, documented)`: give a recording function the name, docstring and parameters of a Python function.
 - `with_templates(op, learn)`: return a function that appends the records of `op` from a template (a copy of what an
   earlier call has recorded) if it has one for this call. `key(*arguments)` returns the key of a call's template.
+- `replay(dim, template, operands, version)`: append the records of a template that the caller has kept.
 - `operator`, `negative`, `subscript`: set the operators of `Expression`.
 - `know_unfinished`: tell the recorder which subclass of `Expression` has the objects that `Expression()` makes.
 - `know_parameters`: tell the recorder which classes are parameters; `become(x, at, dim)`: make `x` a parameter.
@@ -86,6 +87,7 @@ if TYPE_CHECKING:
 else:
     Records = _recorder.Records
 
+HAS_TEMPLATES: bool = DESCRIPTION == "compiled"
 FUNCTION_TYPE: type = type(_recorder.commit)  # the type of recording functions: `commit` is one
 become = _recorder.become
 commit = _recorder.commit
@@ -105,6 +107,7 @@ noise = _recorder.noise
 note_pass = _recorder.note_pass
 operator = _recorder.operator
 passes = _recorder.passes
+replay = _recorder.replay
 sequence = _recorder.sequence
 set_noise = _recorder.set_noise
 subscript = _recorder.subscript
@@ -113,8 +116,8 @@ take_keyed = _recorder.take_keyed
 with_templates = _recorder.with_templates
 
 __all__ = [
-    "ANY_GRAPH", "DESCRIPTION", "FUNCTION_TYPE", "NO_NODE", "Records", "become", "commit", "commit_with_inputs",
-    "describe", "draw", "expression_type", "function", "generation", "handle", "key", "know_parameters",
-    "know_unfinished", "negative", "next_generation", "noise", "note_pass", "operator", "passes",
-    "sequence", "set_noise", "subscript", "take", "take_keyed", "with_templates",
+    "ANY_GRAPH", "DESCRIPTION", "FUNCTION_TYPE", "HAS_TEMPLATES", "NO_NODE", "Records", "become", "commit",
+    "commit_with_inputs", "describe", "draw", "expression_type", "function", "generation", "handle", "key",
+    "know_parameters", "know_unfinished", "negative", "next_generation", "noise", "note_pass", "operator",
+    "passes", "replay", "sequence", "set_noise", "subscript", "take", "take_keyed", "with_templates",
 ]  # fmt: skip

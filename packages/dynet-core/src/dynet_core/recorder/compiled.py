@@ -11,16 +11,16 @@ from .records import (
     commit_with_inputs,
     draw,
     handle,
-    key,
     sequence,
     take,
     take_keyed,
 )  # fmt: skip
+from .replay import key, replay
 from .types import become, expression_type, know_parameters, know_unfinished
 
 __all__ = [
     "FunctionType", "Records", "become", "commit", "commit_with_inputs",
     "describe", "draw", "expression_type", "function", "generation", "handle", "key", "know_parameters",
     "know_unfinished", "negative", "next_generation", "noise", "note_pass", "operator", "passes",
-    "sequence", "set_noise", "subscript", "take", "take_keyed", "with_templates",
+    "replay", "sequence", "set_noise", "subscript", "take", "take_keyed", "with_templates",
 ]  # fmt: skip

@@ -46,7 +46,7 @@ FunctionType = make_type(
     (object,),
 )
 KEYS = {
-    **dict.fromkeys(("key", "commit", "handle", "sequence", "take", "renew_quickly"), 0),
+    **dict.fromkeys(("key", "replay", "commit", "handle", "sequence", "take", "renew_quickly"), 0),
     **dict.fromkeys(("two", "stretch", "indices", "lookup_indices", "one_hot"), 2),
     "many": LIST_KEY,
     **dict.fromkeys(("array", "sparse"), ARRAY_KEY),

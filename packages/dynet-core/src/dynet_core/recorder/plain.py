@@ -228,6 +228,21 @@ def key(*arguments) -> None:
     """Return None. In the compiled recorder, the result is the key by which it finds a template for these arguments."""
 
 
+def replay(dim, template: bytes, operands: tuple, version: int) -> None:
+    """Return None. In the compiled recorder, this appends the records of a template to this thread's graph.
+
+    Args:
+        dim: the Dim (shape) of the last node.
+        template: the bytes of a template; `dynet_core.templates` makes it.
+        operands: the operands of the template: expressions, and numbers of nodes.
+        version: the version that the graph should have.
+
+    Returns:
+        The expression of the last node. None if nothing was appended, because the graph has another version, Python has
+        to see each new node, or an operand is neither a node of the graph nor a parameter.
+    """
+
+
 def operator(name: str, pair: Any, right: Any, left: Any, slow: Callable, reflected: Callable) -> None:
     """Set one of the operators +, -, * and / of `Expression`.
 

@@ -72,16 +72,6 @@ def _refuse_sequence(result, head, xs, dim, version) -> None:
     return None
 
 
-def _no_key(*arguments) -> None:
-    """Return None, as the result of `key`.
-
-    `key` returns the key by which compiled code finds the template (see `functions.with_templates`) for a call with
-    these arguments. It calls this function for arguments with which calls never use a template.
-    """
-    return None
-
-
-key = function("key", _no_key)
 sequence = function("sequence", _refuse_sequence)
 take = function("take", _take_slowly)
 take_keyed = function("take_keyed", _take_keyed_slowly)

@@ -30,7 +30,7 @@ from .records import commit, handle, sequence
 from .setting import set_values
 from .sparse import record_sparse
 from .tables import enter
-from .templates import key, template
+from .templates import key, replay, template
 from .types import become, bind, free, new, visit_nothing
 
 FUNCTIONS = {
@@ -58,6 +58,7 @@ FUNCTIONS = {
     "set": called(2, set_values),
     "template": template,
     "key": key,
+    "replay": replay,
     "commit": commit,
     "handle": handle,
     "sequence": sequence,

@@ -18,19 +18,21 @@ from .inputs import put_key
 from .objects import (
     NULL,
     Int,
+    behind,
     both,
     either,
     extern,
     fits,
     is_expression,
     is_index,
+    is_int,
     is_sequence,
     items_of,
     not_,
     taking,
 )
 from .recording import Recording, with_graph
-from .structures import Expression, List, Object, Template, words_at, words_on_stack
+from .structures import Expression, List, Object, Template, Tuple, words_at, words_on_stack
 from .tables import Found, mixed
 
 # The lowest two bits of a word of a key say what the word is: an int, the address of a constant such as None, or the
@@ -175,17 +177,59 @@ def template(shared, graph, version, function, call, outcome):
                 with when(known.nodes == int64(0)):
                     outcome.give_known(key.operand(parts[int64(1)]))
                 with when(known.nodes != int64(0)):
-                    append(shared, graph, outcome, row, known, parts, key)
+                    append(shared, graph, outcome, known, parts, lambda k: Expression(key.operand(k)).at, row.result)
 
 
-def append(shared, graph, outcome, row, known, parts, key):
+@taking(4)
+@with_graph
+def replay(shared, graph, version, function, call, outcome):
+    """Emit replay(dim, template, operands, version), which appends the records of a template to this thread's graph.
+
+    The template is a bytes object. It has no key, and operand k is item k of the tuple `operands`: an expression or the
+    number of a node. `replay` returns the expression of the last node, which has the shape `dim`. It returns None if
+    the graph has another version than `version`, if Python has to see each new node, or if an item is neither an int
+    nor an expression that fits the graph. The caller has to know that the template is for such operands.
+    """
+    dim, template_at, operands_at = (call[place] for place in range(3))
+    with when(both(Object(operands_at).type == shared.tuple, is_int(shared, call[3]))):
+        items, fine = words_at(behind(operands_at)), IntVariable(int64(1))
+        with when(Int(call[3]).value != version):
+            fine.set(int64(0))
+        with T.serial(int64(0), let(Tuple(operands_at).size)) as place:
+            item = let(items[place])
+            with when(is_int(shared, item)):
+                with when(Int(item).fits.get() == int64(0)):
+                    fine.set(int64(0))
+            with when(not_(is_int(shared, item))):
+                with when(not_(both(is_expression(shared, item), fits(Expression(item), version)))):
+                    fine.set(int64(0))
+
+        def operand(place):
+            item, number = let(items[place]), IntVariable(int64(0))
+            tir.choose(
+                is_int(shared, item),
+                lambda: number.set(Int(item).value),
+                lambda: number.set(Expression(item).at),
+            )
+            return number.get()
+
+        with when(fine.get() != int64(0)):
+            start = extern("PyBytes_AsString", template_at)
+            with when(start == int64(NULL)):
+                outcome.give(int64(NULL))
+            with when(start != int64(NULL)):
+                parts = words_at(let(start + int64(8 * len(words.TEMPLATE))))
+                append(shared, graph, outcome, Template(start), parts, operand, dim)
+
+
+def append(shared, graph, outcome, known, parts, operand, result):
     """Emit code that appends the records of a template.
 
     Args:
-        row: the row of the recording function's table.
         known: the words of the template.
-        parts: what follows the template's key in memory, as a buffer of words.
-        key: the `Key` of the call.
+        parts: what follows these words and the template's key in memory, as a buffer of words.
+        operand: emits the number of an operand's node; called with the number by which the template refers to it.
+        result: the address of the Dim of the last node.
     """
     length, inputs = let(known.length), let(known.inputs)
     with Recording(shared, outcome, graph, length, let(known.nodes), inputs) as new:
@@ -202,7 +246,7 @@ def append(shared, graph, outcome, row, known, parts, key):
             kind, number = let(parts[place * int64(2)]), let(parts[place * int64(2) + int64(1)])
             value = IntVariable(number + begin[kind])
             with when(kind == int64(words.OPERAND)):
-                value.set(Expression(key.operand(number)).at)
+                value.set(operand(number))
             new.write(place, value.get())
         raw = tir.buffer_at(graph.inputs, "int32")
         with T.serial(int64(0), inputs) as place:
@@ -211,7 +255,7 @@ def append(shared, graph, outcome, row, known, parts, key):
         with T.serial(int64(0), known.keys) as place:
             put_key(shared, graph, let(first_input + parts[length * int64(2) + inputs + place]))
         graph.inputs_length = first_input + inputs
-        new.finish(row.result)
+        new.finish(result)
 
 
 @taking()

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 from dynet_core.annotations import Index, Number
+from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
 from dynet_core.graph import current
@@ -25,10 +26,11 @@ from dynet_ops.network.cell_description import Cell
 from dynet_ops.operands import checked_size
 from dynet_ops.random.dropouts import checked_probability
 
-from .layers import Layers
+from .layers import Form, Layers
 from .other_names import OF_ALL, OF_SEQUENCES
 from .run import SequenceRun
 from .state import RNNState
+from .steps import Steps, nodes_of
 
 
 def described(name: str, spec: Sequence, model: ParameterCollection, rates: Iterable[float] = ()) -> str:
@@ -234,13 +236,14 @@ class _RNNBuilder(LayersBuilder):
         if self._run is not None:
             self._run.plain = self._is_plain()
             self._run.masks_drawn.clear()
+            self._run.steps = None
 
     def advance(self, state: RNNState, x: Expression) -> RNNState:
         """Read the input x, with dropout, and return the new state.
 
         Args:
             state: the state before this step.
-            x: the input. `RNNState.add_input`, which calls this method if `_is_plain` returns False, has checked it.
+            x: the input. `RNNState.add_input`, which comes here if `_is_plain` returns False, has checked it.
         """
         run, graph, values = state._run, state.pinned(), len(self._cell.state)
         places, batches = [], []
@@ -255,6 +258,41 @@ class _RNNBuilder(LayersBuilder):
             batches.append(x.type.batch)
         form = run.layers.form(tuple(batches), state._form.ranks)
         return RNNState.made(run, state, form, tuple(places), self._drop_output(x))
+
+    def _advance(self, state: RNNState, x: Expression) -> RNNState:
+        """Do the same as `advance`, and learn to record such steps."""
+        run = state._run
+        steps = self._steps(run, x.type.batch)
+        found, form, places = steps.read(run.version, state._form, nodes_of(state), [x])
+        if found:
+            return RNNState.made(run, state, form, places, found[0])
+        observed = steps.observe(state, x)
+        new = self.advance(state, x)
+        if observed:
+            steps.learn(observed, state, x, new)
+        return new
+
+    def _steps_of(self, run: SequenceRun, form: Form, x: Dim) -> Steps | None:
+        """Return how to record steps with dropout. Return None if it is not known whether the input fits.
+
+        Args:
+            run: what the states of the sequence have in common.
+            form: the form of the state.
+            x: the Dim of the input.
+        """
+        return self._steps(run, x.batch)
+
+    def _steps(self, run: SequenceRun, batch: int) -> Steps:
+        """Return how to record steps with dropout.
+
+        Args:
+            run: what the states of the sequence have in common.
+            batch: the batch size of the input, for masks that have not been drawn.
+        """
+        steps = run.layers.steps
+        if steps is None or steps.kind is not self._rates:
+            steps = run.layers.steps = Steps(run.layers, self._rates)
+        return steps
 
     def _drop_input(self, run: SequenceRun, k: int, x: Expression) -> Expression:
         """Return x, the input of layer k, after dropout. Here it is unchanged; subclasses override this."""

@@ -5,10 +5,11 @@ A mask is a vector of random factors by which an input or a state is multiplied.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from dynet_core.annotations import Index, Number
-from dynet_core.dim import checked_batch
+from dynet_core.dim import Dim, checked_batch
 from dynet_core.expression import Expression
 from dynet_core.keyword_hints import method
 from dynet_ops.elementwise.arithmetic import cmult
@@ -16,8 +17,10 @@ from dynet_ops.input.constants import ones
 from dynet_ops.random.dropouts import checked_probability, dropout
 
 from .base import _RNNBuilder
+from .layers import Form
 from .run import SequenceRun
 from .state import RNNState
+from .steps import Steps
 
 
 class Variational(_RNNBuilder):
@@ -56,29 +59,27 @@ class Variational(_RNNBuilder):
         if self._run is not None and self._run.is_current():
             self._draw_masks(self._run, batch)
 
-    def _draw_masks(self, run: SequenceRun, batch: int) -> list[list[Expression | None]]:
-        """Draw the masks of a sequence, make them `run.masks`, and return them.
-
-        For each layer there is a mask for the input, then one for h, and in some networks one for c. A mask is None if
-        its dropout rate is 0.
+    def _draw_masks(self, run: SequenceRun, batch: int) -> Steps:
+        """Draw the masks of a sequence, make them `run.masks`, and return how to record steps with them.
 
         Args:
             run: what the states of the sequence have in common.
             batch: the batch size of the masks.
         """
-        layers, size, hidden, *_ = self._spec
-        masks = [
-            [
-                dropout(ones((size if k == value == 0 else hidden,), batch), rate) if rate else None
-                for value, rate in enumerate(self._rates)
-            ]
-            for k in range(layers)
-        ]
-        run.masks_drawn.append(masks)
-        return masks
+        kind, masks = _kind_and_masks(*self._spec[:3], self._rates, batch)
+        drawn = tuple([dropout(ones(dims, batch), rate) for dims, rate in masks])
+        steps = run.steps = Steps(run.layers, kind, drawn)
+        run.masks_drawn.append(steps)
+        return steps
+
+    def _steps_of(self, run: SequenceRun, form: Form, x: Dim) -> Steps | None:
+        return self._steps(run, x.batch) if x in form.known and run.is_current() else None
+
+    def _steps(self, run: SequenceRun, batch: int) -> Steps:
+        return run.newest_masks() or self._draw_masks(run, batch)
 
     def _drop_input(self, run: SequenceRun, k: int, x: Expression) -> Expression:
-        return _masked(x, (run.masks or self._draw_masks(run, x.type.batch))[k][0])
+        return _masked(x, self._steps(run, x.type.batch).by_layer()[k][0])
 
     def _drop_h(self, run: SequenceRun, k: int, h: Expression) -> Expression:
         """Return h, the previous output of layer k, after dropout.
@@ -95,6 +96,15 @@ class Variational(_RNNBuilder):
                 x = cmult(state.vectors(value)[k], mask)
                 dropped[value] = (x.type.batch, 0), x.at
         return dropped
+
+
+@functools.lru_cache
+def _kind_and_masks(
+    layers: int, size: int, hidden: int, rates: tuple[float, ...], batch: int
+) -> tuple[tuple[int, ...], list[tuple[tuple[int], float]]]:
+    """Return the argument `kind` of `Steps`, and the dimensions and the dropout rate of each mask of a sequence."""
+    sizes = [(size if k == value == 0 else hidden, rate) for k in range(layers) for value, rate in enumerate(rates)]
+    return (batch, *map(bool, rates)), [((n,), rate) for n, rate in sizes if rate]
 
 
 def _masked(x: Expression, mask: Expression | None) -> Expression:

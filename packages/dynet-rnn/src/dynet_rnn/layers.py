@@ -37,6 +37,9 @@ class Layers:
         hidden: the size of h, the output of a layer.
         computed: those of `inputs` and `weights` that are no parameters, but nodes that compute them.
         forms: the results of `form` so far, by its arguments.
+        start: the `Form` of the state before the first input.
+        known_steps: the steps with dropout that are known, by what they depend on besides shapes; see `steps.py`.
+        steps: how to record steps with the dropout rates of late, if each step draws new masks.
     """
 
     def __init__(self, cell: Cell, inputs: list[list[Expression]], weights: list[list[Expression]]):
@@ -46,6 +49,9 @@ class Layers:
         self.hidden: int = sum(len(bias) for bias in inputs[0][::2]) // len(cell.gates)
         self.computed: list[Expression] = [x for layer in (*inputs, *weights) for x in layer if x.version != ANY_GRAPH]
         self.forms: dict[tuple[tuple[Previous, ...], tuple[int, ...]], Form] = {}
+        self.start: Form = self.form((START,) * len(self), (1,) * len(self))
+        self.known_steps: dict[tuple[float, ...], tuple[dict, dict]] = {}
+        self.steps: Any = None  # a `Steps`, after the first step with dropout
 
     def __len__(self) -> int:
         return len(self.inputs)

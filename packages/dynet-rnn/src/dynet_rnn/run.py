@@ -10,6 +10,7 @@ from dynet_core.graph import Graph, current, refuse
 from dynet_core.pinned_graph import PinnedGraph
 
 from .layers import Layers
+from .steps import Steps
 
 
 class Run:
@@ -44,19 +45,21 @@ class SequenceRun(Run):
     Attributes:
         layers: the parameters of the layers in the order in which the cell reads them.
         plain: whether a step computes only the cell of each layer, without dropout and layer normalisation.
-        masks_drawn: all masks that have been drawn, the newest last; see `masks`.
+        steps: how to record steps with the masks that were drawn last; None if there are none, or if each step draws.
+        masks_drawn: the `Steps` for all masks that have been drawn, the newest last; see `newest_masks`.
     """
 
-    __slots__ = ("layers", "masks_drawn", "plain")
+    __slots__ = ("layers", "masks_drawn", "plain", "steps")
 
     layers: Layers
-    masks_drawn: list[list[list[Expression | None]]]
+    masks_drawn: list[Steps]
     plain: bool
+    steps: Steps | None
 
     def __init__(self, builder: Any, graph: Graph, layers: Layers, expressions: list[list[Expression]], plain: bool):
         super().__init__(builder, graph, expressions)
         self.layers, self.plain = layers, plain
-        self.masks_drawn = []
+        self.masks_drawn, self.steps = [], None
 
     def pinned(self, version: int, places: Sequence[int], vectors: Iterable[Expression]) -> PinnedGraph:
         """Return the graph, to which nodes can be added, after checking that it still has all nodes of a state.
@@ -80,11 +83,15 @@ class SequenceRun(Run):
     def masks(self) -> list[list[Expression | None]] | None:
         """The masks of each layer, in networks whose dropout uses the same masks at all steps.
 
-        A mask is a vector of random factors. These are the masks that were drawn last, without those that `cg_revert`
-        has removed. None means that there are none, or that the network draws new ones each step.
+        See `Steps.by_layer`. None means that there are none, or that the network draws new ones at each step.
         """
+        steps = self.newest_masks()
+        return None if steps is None else steps.by_layer()
+
+    def newest_masks(self) -> Steps | None:
+        """Return the steps with the masks that were drawn last, without those that `cg_revert` has removed."""
         graph = self.graph
-        for masks in reversed(self.masks_drawn):
-            if graph.watch is None or all(mask is None or graph.holds(mask) for layer in masks for mask in layer):
-                return masks
+        for steps in reversed(self.masks_drawn):
+            if graph.watch is None or all(map(graph.holds, steps.masks)):
+                return steps
         return None

@@ -21,12 +21,13 @@ from dynet_core.hints import Hinted, give_hints
 from dynet_core.parameter import ParameterCollection
 from dynet_core.pinned_graph import PinnedGraph
 from dynet_core.record import append, graph_of
-from dynet_core.recorder import ANY_GRAPH, commit, sequence
+from dynet_core.recorder import ANY_GRAPH, commit, replay, sequence
 from dynet_core.signature import Signature, alias
 from dynet_ops.input.constants import zeros
 
-from .layers import START, Form
+from .layers import Form
 from .run import SequenceRun
+from .steps import nodes_of
 
 
 @functools.cache
@@ -111,8 +112,7 @@ class RNNState(Hinted):
     def start(cls, run: SequenceRun) -> RNNState:
         """Return the state before the first input of a sequence."""
         layers = run.layers
-        form = layers.form((START,) * len(layers), (1,) * len(layers))
-        return cls.made(run, None, form, None, None, [()] * len(layers.cell.state))
+        return cls.made(run, None, layers.start, None, None, [()] * len(layers.cell.state))
 
     @classmethod
     def of(cls, run: SequenceRun, prev: RNNState | None, vectors: list[tuple[Expression, ...]]) -> RNNState:
@@ -155,32 +155,36 @@ class RNNState(Hinted):
         run, places = self._run, self._places
         try:
             form = self._form
-            if x.version != run.version or not run.plain or run.graph.watch is not None:
+            if x.version != run.version or run.graph.watch is not None:
                 return self._add_unusual(x)
             if places is None and not form.starts:
                 return self._add_unusual(x)
-            head, above, form = form.known[x.type]
-        except (AttributeError, KeyError):
+            if run.plain:
+                head, above, form = form.known[x.type]
+                top = form.top
+                output = commit(top, 2, head, (places[0], x) if places else (x,), run.version)
+                if above:
+                    found = [output.at]
+                    for layer, head in above:
+                        output = commit(top, 2, head, (places[layer], output) if places else (output,), run.version)
+                        found.append(output.at)
+                    places = tuple(found)
+                else:
+                    places = (output.at,)
+            else:
+                steps = run.steps or run.builder._steps_of(run, form, x.type)
+                dim, template, offset, below, form = steps.known[form, x.type]
+                operands = (*places, x, *steps.masks) if places else (x, *steps.masks)
+                output = replay(dim, template, operands, run.version)
+                last = output.at - offset
+                places = (last,)
+                for nodes in below:
+                    places = (last - nodes, *places)
+        except (AttributeError, KeyError):  # also if `commit` or `replay` has refused to record
             return self._add_unusual(x)
-        top = form.top
-        output = commit(top, 2, head, (places[0], x) if places else (x,), run.version)
-        if output is None:
-            return self._add_unusual(x)
-        if above:
-            found = [output.at]
-            for layer, head in above:
-                output = commit(top, 2, head, (places[layer], output) if places else (output,), run.version)
-                found.append(output.at)
-            places = tuple(found)
-        else:
-            places = (output.at,)
         state = RNNState()
-        state._run = run
-        state._prev = self
-        state._form = form
-        state._places = places
-        state._output = output
-        state._vectors = None
+        state._run, state._prev, state._form = run, self, form
+        state._places, state._output, state._vectors = places, output, None
         return state
 
     def add_inputs(self, xs: Iterable[Expression]) -> list[RNNState]:
@@ -198,6 +202,8 @@ class RNNState(Hinted):
             xs: the inputs, in any iterable, such as a list or `reversed(list)`.
         """
         given: Any = xs if xs.__class__ is list else list(xs)
+        if given and not self._run.plain and self._run.graph.watch is None:
+            return self._read_with_dropout(given)
         found = self.read(given)
         return [state.output() for state in self.add_inputs(given)] if found is None else found
 
@@ -229,6 +235,19 @@ class RNNState(Hinted):
             dim = following.top
         return found
 
+    def _read_with_dropout(self, xs: list[Expression]) -> list[Expression]:
+        """Do the work of `transduce` with dropout. Steps whose shapes are known need no states between them."""
+        run, form, places, found = self._run, self._form, self._places, []
+        if isinstance(xs[0], Expression):
+            steps = run.steps or run.builder._steps_of(run, form, xs[0].type)
+            if steps:
+                found, form, places = steps.read(run.version, form, nodes_of(self), xs)
+        if len(found) < len(xs):
+            graph_of("transduce", xs)
+            state = RNNState.made(run, None, form, places, found[-1]) if found else self
+            found += [state.output() for state in state.add_inputs(xs[len(found) :])]
+        return found
+
     def operands(self, layer: int) -> tuple[int, ...]:
         """Return the numbers of the nodes that hold this layer's state: one node for all values, or one for each."""
         if self._places is not None:
@@ -250,7 +269,7 @@ class RNNState(Hinted):
         if x.version == ANY_GRAPH or len(x.type.dims) > 1:
             x = append(graph, as_vector(Dim.of(x.type.dims[:1], x.type.batch)), [x.at])
         if not run.plain:
-            return run.builder.advance(self, x)
+            return run.builder._advance(self, x)
         places = ()
         for layer, head in ((0, first), *above):
             operands = () if self._form.starts else self.operands(layer)

@@ -49,6 +49,9 @@ def described(name: str, spec: Sequence, model: ParameterCollection, rates: Iter
     return f"<{name} {printable(model.name())}: {counted(layers, 'layer')}, {size} to {hidden}; {held}{dropout}>"
 
 
+MOST_ALIKE = 64  # how many `Layers` a builder keeps for later graphs
+
+
 class LayersBuilder(Hinted):
     """Base of the builders whose network has layers, each of which reads the outputs of the layer before it.
 
@@ -60,6 +63,7 @@ class LayersBuilder(Hinted):
     _rates: tuple[float, ...] = ()  # the dropout rates; the subclass decides what each of them applies to
     _spec: tuple[Any, ...] = ()
     _run: Any = None  # the `Run` of the states from the last call of `initial_state`; None before the first
+    _alike: dict[tuple[int, ...], Any]  # what `_RNNBuilder` keeps for later graphs
     _known: dict[bool, Any]  # what `_RNNBuilder` keeps for later calls of `initial_state`
 
     def __init__(self, layers: Index, input_dim: Index, hidden_dim: Index, model: ParameterCollection):
@@ -68,7 +72,7 @@ class LayersBuilder(Hinted):
         hidden = checked_size(name, "hidden_dim", hidden_dim)
         if not isinstance(model, ParameterCollection):
             raise ArgumentTypeError(f"{name}: model must be a ParameterCollection, not {type(model).__name__}")
-        self._spec, self._known = (layers, size, hidden), {}
+        self._spec, self._known, self._alike = (layers, size, hidden), {}, {}
         self._model = model.add_subcollection(self._collection)
         self._parameters = [self._add_layer(hidden if k else size, hidden) for k in range(layers)]
 
@@ -89,7 +93,7 @@ class LayersBuilder(Hinted):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the attributes for `copy` and `pickle`, without what belongs to a graph: a copy makes its own."""
-        empty = {"_run": None, "_start": None, "_known": {}, "_computed": {}}
+        empty = {"_run": None, "_start": None, "_known": {}, "_computed": {}, "_alike": {}}
         return {**self.__dict__, **{name: value for name, value in empty.items() if name in self.__dict__}}
 
     @classmethod
@@ -154,6 +158,7 @@ class _RNNBuilder(LayersBuilder):
     _names: tuple[str, ...] = ()
     _known: dict[bool, tuple[list[list[Expression]], Layers]]  # `update` -> result of `_loaded`
     _run: SequenceRun | None = None
+    _alike: dict[tuple[int, ...], Layers]  # `Layers.numbers` -> a `Layers` that has these
     # The initial state, if all sequences of a graph can share one, as without dropout. None: make a new one.
     _start: RNNState | None = None
 
@@ -206,11 +211,16 @@ class _RNNBuilder(LayersBuilder):
     def _layers(self, parameters: list[list[Expression]]) -> Layers:
         cell, names = self._cell, self._names or tuple(self._cell.parameters)
         pairs, weights = ([names.index(name) for name in some] for some in (cell.pairs, cell.weights))
-        return Layers(
+        made = Layers(
             cell,
             [[layer[k] for k in pairs] for layer in parameters],
             [[layer[k] for k in weights] for layer in parameters],
         )
+        if made.computed:  # in each graph anew, but the nodes often have the same numbers
+            if len(self._alike) == MOST_ALIKE:
+                self._alike.clear()
+            made.share(self._alike.setdefault(made.numbers(), made))
+        return made
 
     # Dropout rates, and steps with dropout
 

@@ -56,6 +56,14 @@ class Layers:
     def __len__(self) -> int:
         return len(self.inputs)
 
+    def numbers(self) -> tuple[int, ...]:
+        """Return the numbers of all parameters, and of the nodes that compute others."""
+        return tuple([x.at for layer in (*self.inputs, *self.weights) for x in layer])
+
+    def share(self, other: Layers) -> None:
+        """Take over what is known about records from the `Layers` of another graph, which has the same numbers."""
+        self.forms, self.start, self.known_steps = other.forms, other.start, other.known_steps
+
     @property
     def input_size(self) -> int:
         """The size of an input of the network."""

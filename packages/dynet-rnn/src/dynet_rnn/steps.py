@@ -105,7 +105,10 @@ class Steps:
         """Begin to observe how Python records the step from `state` with the input x. Return None if it need not be."""
         key = state._form, x.type
         calls, _ = self._seen.get(key, (0, None))
-        if not HAS_TEMPLATES or key in self.known or calls == MOST_CALLS or nodes_of(state) is None:
+        if not HAS_TEMPLATES or key in self.known or calls == MOST_CALLS:
+            return None
+        nodes = nodes_of(state)
+        if nodes is None or len({*nodes, x.at}) <= len(nodes):  # one node twice: which use is which cannot be seen
             return None
         return Observed()
 

@@ -7,7 +7,8 @@ from test_networks import SIZES, check_gradients, outputs
 
 import dynet_ops as dy
 import dynet_rnn as rnn
-from dynet_core import ParameterCollection, renew_cg, reset_random_seed
+from dynet_core import ParameterCollection, StaleExpressionError, recorder, renew_cg, reset_random_seed
+from dynet_core.graph import current
 from dynet_rnn import dropout
 from dynet_rnn.dropout import Variational
 
@@ -174,6 +175,144 @@ def test_the_seed_says_what_is_dropped(name):
         return [y.value() for y in setting.builder.initial_state().transduce([expression(x) for x in xs])]
 
     assert read() == read()
+
+
+# Steps that compiled code records
+
+compiled = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the plain recorder has no templates")
+COMPUTED = ["VanillaLSTMBuilder, forget_bias=0.25", "SparseLSTMBuilder"]
+
+
+def by_steps(state, xs):
+    return [state.output() for state in state.add_inputs(xs)]
+
+
+def by_sequence(state, xs):
+    return state.transduce(xs)
+
+
+def from_vectors(state, xs):
+    vectors = [dy.inputVector([0.1 * k] * HIDDEN) for k in range(len(state.add_input(xs[0]).s()))]
+    return by_steps(state.set_s(vectors), xs)
+
+
+def refuse(*arguments):
+    raise AssertionError("a step is recorded in Python")
+
+
+@compiled
+@pytest.mark.parametrize("read", [by_steps, by_sequence, from_vectors])
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("name", [*VARIATIONAL, "GRUBuilder"])
+def test_python_records_the_first_steps_only(monkeypatch, name, layers, batch, read):
+    """Compiled code records later ones, with the same values, gradients and random draws."""
+    setting = Setting(name, layers)
+    setting.builder.set_dropout(0.4)
+    arrays = setting.arrays(4, batch=batch)
+
+    def run():
+        reset_random_seed(3)
+        renew_cg()
+        found = read(setting.builder.initial_state(), [expression(x) for x in arrays])
+        loss = dy.sum_batches(dy.squared_norm(dy.esum(found)))
+        loss.backward()
+        gradients = [p.grad_as_array().tolist() for p in setting.model.parameters_list()]
+        for p in setting.model.parameters_list():
+            p.scale_gradient(0)
+        return [y.value() for y in found], gradients, current().node_count()
+
+    first = run()
+    for _ in range(2):
+        assert run() == first
+    monkeypatch.setattr(setting.builder, "advance", refuse)
+    assert run() == first
+    setting.builder.set_dropout(0.4)
+    assert run() == first
+
+
+@compiled
+def test_new_rates_hold_for_all_sequences_of_a_network_that_draws_at_each_step():
+    setting = Setting("GRUBuilder")
+    x = setting.arrays(1)[0]
+    setting.builder.set_dropout(0.9)
+    for _ in range(3):
+        renew_cg()
+        by_steps(setting.builder.initial_state(), [expression(x)] * 3)
+    old, _ = setting.builder.initial_state(), setting.builder.initial_state()
+    setting.builder.set_dropout(0.0)
+    (wanted,) = setting.reference([x])
+    assert_state(old.add_input(expression(x)), wanted)
+
+
+@pytest.mark.parametrize("name", ["VanillaLSTMBuilder", "GRUBuilder"])
+def test_a_sequence_of_an_earlier_graph_draws_nothing(name):
+    setting = Setting(name)
+    setting.builder.set_dropout(0.5)
+    array = setting.arrays(1)[0]
+    for _ in range(3):
+        renew_cg()
+        x = expression(array)
+        by_sequence(setting.builder.initial_state(), [x] * 3)
+    state = setting.builder.initial_state()
+    renew_cg()
+    for read in (lambda: state.add_input(x), lambda: state.transduce([x])):
+        with pytest.raises(StaleExpressionError, match="add_input|transduce"):
+            read()
+    assert current().node_count() == 0
+
+
+@pytest.mark.parametrize("name", ["VanillaLSTMBuilder", "GRUBuilder"])
+def test_a_wrong_input_after_good_ones(name):
+    setting = Setting(name)
+    setting.builder.set_dropout(0.5)
+    for _ in range(3):
+        x = expression(setting.arrays(1)[0])
+        by_sequence(setting.builder.initial_state(), [x] * 3)
+    state = setting.builder.initial_state()
+    with pytest.raises(TypeError, match="transduce: expected an Expression, got str"):
+        state.transduce([x, x, "x"])
+    with pytest.raises(ValueError, match="add_input: the input is"):
+        state.transduce([x, x, dy.ones(INPUT + 1)])
+    outputs = state.transduce([x, x, dy.reshape(x, (INPUT, 1)), x])
+    assert [y.dim() for y in outputs] == [((HIDDEN,), 1)] * 4
+
+
+@variational
+def test_a_network_that_reads_its_own_outputs(name):
+    """The state and the input are one node there, so no template is made of such a step."""
+    setting = Setting(name)
+    if setting.builder.spec[1] != HIDDEN:
+        setting.builder = NETWORKS[name].kind(1, HIDDEN, HIDDEN, setting.model)
+    setting.builder.set_dropout(0.3)
+
+    def run(own):
+        reset_random_seed(5)
+        renew_cg()
+        state = setting.builder.initial_state().add_input(dy.inputVector([1.0] * HIDDEN))
+        for _ in range(3):
+            output = state.output()
+            state = state.add_input(output if own else dy.inputVector(output.value()))
+        return state.output().value()
+
+    wanted = run(False)
+    assert all(run(own) == pytest.approx(wanted) for own in (True, True, True, False, False, False, True))
+
+
+@compiled
+@pytest.mark.parametrize("name", COMPUTED)
+def test_weights_that_are_computed_in_each_graph_have_other_numbers(name):
+    """What is known about records is of nodes with certain numbers."""
+    setting = Setting(name)
+    setting.builder.set_dropouts(0.5, 0.5)
+    xs = setting.arrays(3)
+    for before in (0, 0, 0, 5, 0, 5, 2, 5):
+        renew_cg()
+        for _ in range(before):
+            dy.inputVector([9.0] * 4 * HIDDEN)
+        states = setting.builder.initial_state().add_inputs([expression(x) for x in xs])
+        for state, wanted in zip(states, setting.reference(xs, masks=masks_of(setting.builder)), strict=True):
+            assert_state(state, wanted)
 
 
 def given_masks(monkeypatch, masks):

@@ -424,7 +424,10 @@ def test_methods_of_arrays_are_hints():
         with pytest.raises(AttributeError, match="use "):
             setattr(x, name, 1)
         assert not hasattr(x, name) and not hasattr(dy_expression, name) and name not in dir(x)
-    with pytest.raises(AttributeError, match=r"^Parameters has no attribute 'grad': use p.gradient\(\) after backward\(\), or p.grad_as_array\(\)$"):
+    with pytest.raises(
+        AttributeError,
+        match=r"^Parameters has no attribute 'grad': use p.gradient\(\) after backward\(\), or p.grad_as_array\(\)$",
+    ):
         _ = p.grad
     assert p.as_array().shape == (2,) and "as_array" in dir(p) and "zero" in dir(p)
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):

@@ -215,7 +215,7 @@ class Observed:
         """Return the template. None if the code has done more than record nodes, or has used other nodes than these.
 
         Args:
-            operands: the numbers of the nodes that will be others in later calls. There is no template if two are equal.
+            operands: the numbers of the nodes that will be others in later calls. No two may be equal.
             last: the expression of the last node that the code has recorded.
             fixed: the numbers of further nodes that it has used. Later calls will use the same ones, and the same
                 parameters.
@@ -223,9 +223,7 @@ class Observed:
         places = {number: place for place, number in enumerate(operands)}
         if len(places) < len(operands):
             return None
-        known = _copy(
-            self._graph, self._state, last, places, fixed=lambda number: number < 0 or number in fixed
-        )
+        known = _copy(self._graph, self._state, last, places, fixed=lambda number: number < 0 or number in fixed)
         return None if known is None else array.array("q", known).tobytes()
 
 

@@ -13,7 +13,8 @@ FILES = "pinned_graph.py", "plain.py", "plain_records.py", "records.py"
 sizes = itertools.count(7001)  # the compiled recorder records nodes of a new size in Python
 OPS = {
     "number": (lambda x: x * 3.0, lambda x: 3 * x),
-    "inputVector": (lambda x: dy.inputVector(np.arange(x.dim()[0][0])), lambda x: np.arange(len(x))),
+    # Compiled code leaves arrays of int16 to Python.
+    "inputVector": (lambda x: dy.inputVector(np.arange(x.dim()[0][0], dtype="int16")), lambda x: np.arange(len(x))),
     "constant": (lambda x: dy.constant(x.dim()[0], 2.5), lambda x: np.full(len(x), 2.5)),
     "average": (lambda x: dy.average([x, x]), lambda x: x),
     "hinge": (lambda x: dy.hinge(x, 1, m=5.0), lambda x: np.delete(5 - x[1] + x, 1).sum()),

@@ -238,12 +238,11 @@ class RNNState(Hinted):
     def _read_with_dropout(self, xs: list[Expression]) -> list[Expression]:
         """Do the work of `transduce` with dropout. Steps whose shapes are known need no states between them."""
         run, form, places, found = self._run, self._form, self._places, []
-        if isinstance(xs[0], Expression):
-            steps = run.steps or run.builder._steps_of(run, form, xs[0].type)
-            if steps:
-                found, form, places = steps.read(run.version, form, nodes_of(self), xs)
+        if [x for x in xs if getattr(x, "version", None) != run.version]:
+            graph_of("transduce", xs)  # raises an error before anything is recorded, unless some are parameters
+        elif steps := run.steps or run.builder._steps_of(run, form, xs[0].type):
+            found, form, places = steps.read(run.version, form, nodes_of(self), xs)
         if len(found) < len(xs):
-            graph_of("transduce", xs)
             state = RNNState.made(run, None, form, places, found[-1]) if found else self
             found += [state.output() for state in state.add_inputs(xs[len(found) :])]
         return found

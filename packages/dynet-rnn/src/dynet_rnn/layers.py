@@ -50,7 +50,7 @@ class Layers:
         self.computed: list[Expression] = [x for layer in (*inputs, *weights) for x in layer if x.version != ANY_GRAPH]
         self.forms: dict[tuple[tuple[Previous, ...], tuple[int, ...]], Form] = {}
         self.start: Form = self.form((START,) * len(self), (1,) * len(self))
-        self.known_steps: dict[tuple[float, ...], tuple[dict, dict]] = {}
+        self.known_steps: dict[tuple[float, ...], tuple[dict[Any, Any], dict[Any, Any]]] = {}
         self.steps: Any = None  # a `Steps`, after the first step with dropout
 
     def __len__(self) -> int:

@@ -6,7 +6,7 @@ compiled code records all later steps of this kind: see `dynet_core.templates`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from dynet_core.dim import Dim
 from dynet_core.expression import Expression
@@ -15,14 +15,22 @@ from dynet_core.templates import Observed
 
 from .layers import Form, Layers
 
-if TYPE_CHECKING:
-    from .state import RNNState
-
 MOST = 64  # how many choices of dropout rates and of batch sizes of masks a network knows; then it begins anew
 MOST_CALLS = 8  # if this many steps of a kind have not led to a template, later ones are not observed
 
 
-def nodes_of(state: RNNState) -> tuple[int, ...] | None:
+class State(Protocol):
+    """A state of a sequence, as far as it is needed here."""
+
+    _form: Form
+    _places: tuple[int, ...] | None
+    _run: Any
+    _vectors: list[tuple[Expression, ...] | None] | None
+
+    def output(self) -> Expression: ...
+
+
+def nodes_of(state: State) -> tuple[int, ...] | None:
     """Return the numbers of the nodes that hold a state. None if it was set to parameters or to unusual shapes."""
     if state._places or state._form.starts:
         return state._places or ()
@@ -52,6 +60,7 @@ class Steps:
     __slots__ = ("_by_layer", "_layers", "_seen", "kind", "known", "masks")
 
     known: dict[tuple[Form, Dim], tuple[Dim, bytes, int, tuple[int, ...], Form]]
+    kind: tuple[float, ...]
     masks: tuple[Expression, ...]
     _seen: dict[tuple[Form, Dim], tuple[int, bytes | None]]  # how many steps were observed; the last one's template
 
@@ -101,7 +110,7 @@ class Steps:
             pass
         return found, form, nodes
 
-    def observe(self, state: RNNState, x: Expression) -> Observed | None:
+    def observe(self, state: State, x: Expression) -> Observed | None:
         """Begin to observe how Python records the step from `state` with the input x. Return None if it need not be."""
         key = state._form, x.type
         calls, _ = self._seen.get(key, (0, None))
@@ -112,7 +121,7 @@ class Steps:
             return None
         return Observed()
 
-    def learn(self, observed: Observed, state: RNNState, x: Expression, new: RNNState) -> None:
+    def learn(self, observed: Observed, state: State, x: Expression, new: State) -> None:
         """Keep what a step has recorded. It becomes known if the last step of its kind has recorded the same.
 
         Args:

@@ -15,7 +15,7 @@ from .records import (
     take,
     take_keyed,
 )  # fmt: skip
-from .replay import key, replay
+from .templates import key, replay
 from .types import become, expression_type, know_parameters, know_unfinished
 
 __all__ = [

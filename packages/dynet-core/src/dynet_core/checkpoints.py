@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .engines import RENEWED_BESIDE
 from .errors import ArgumentError, StaleExpressionError
-from .graph import UNDIFFERENTIATED, Graph
+from .graph import Graph
 from .watch import Checkpoint, Watch
 
 
@@ -48,17 +48,15 @@ def revert(graph: Graph) -> None:
         ArgumentError: there is no checkpoint.
     """
     graph.check_thread()
-    records, version = graph.records, graph.records.version
+    version = graph.records.version
     watch, engine = watch_of(graph), graph.engine
     if not watch.checkpoints:
         raise ArgumentError(f"cg_revert: graph {graph.version()} has no checkpoint to go back to")
     last = watch.checkpoints[-1]
-    records.note_computed(version, min(records.computed, (last.records, last.inputs)))
-    records.note_differentiated(version, *UNDIFFERENTIATED)
     watch.checked = min(watch.checked, last.nodes)
     watch.checked_records = min(watch.checked_records, last.records)
     watch.past_versions.cut(version, last.nodes)
-    after = records.cut(version, last.nodes, last.records, last.inputs)
+    after = graph.records.cut(version, last.nodes, last.records, last.inputs)
     if not after:
         raise StaleExpressionError(f"cg_revert: {RENEWED_BESIDE}")
     watch.checkpoints.pop()

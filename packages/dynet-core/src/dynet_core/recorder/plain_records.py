@@ -182,7 +182,7 @@ class Records:
         self._contents = Contents()
 
     def cut(self, version: int, nodes: int, length: int, inputs_length: int) -> int:
-        """Remove the newest records and give the graph a new version.
+        """Remove the newest records and all gradients, and give the graph a new version.
 
         Args:
             version: the version that the graph should have.
@@ -198,7 +198,7 @@ class Records:
             return 0
         records, pieces = old.records, old.pieces
         new = Contents(records.items[: records.count_up_to(length)], pieces.items[: pieces.count_up_to(inputs_length)])
-        new.computed, new.differentiated = old.computed, old.differentiated
+        new.computed = min(old.computed, (length, inputs_length))
         new.begun, new.seen = old.begun, old.seen
         if self._contents is old: self._contents = new  # fmt: skip  # noqa: E701  # no handler can run here
         return new.version if self._contents is new else 0

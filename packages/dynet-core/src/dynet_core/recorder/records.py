@@ -153,7 +153,7 @@ class Records:
         _renew(self._words.address)
 
     def cut(self, version: int, nodes: int, length: int, inputs_length: int) -> int:
-        """Remove the newest records and give the graph a new version.
+        """Remove the newest records and all gradients, and give the graph a new version.
 
         Args:
             version: the version that the graph should have.

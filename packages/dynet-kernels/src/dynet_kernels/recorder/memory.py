@@ -91,6 +91,7 @@ def renew_words(shared, graph):
         "done",
         "inputs_done",
         "planned",
+        "past_nodes",
         "newest_key",
         "differentiated_fully",
         "unusual",
@@ -121,8 +122,25 @@ def renew_quickly(shared, function, call, outcome):
             outcome.give_known(graph.object)
 
 
+def note_past(graph, old, nodes, new):
+    """Emit code that notes which nodes stay valid when a graph's version changes from `old` to `new`.
+
+    All versions from `past_version` to `new` must be this graph's. If other threads have had versions since `old`,
+    nothing is noted, and Python has to check all nodes from before.
+
+    Args:
+        nodes: how many nodes stay.
+    """
+    with when(graph.past_nodes == int64(0)):
+        graph.past_version = old
+        graph.past_nodes = nodes
+    graph.past_nodes = let(T.if_then_else(new == old + int64(1), T.min(graph.past_nodes, nodes), int64(0)))
+
+
 def cut(shared_at, graph_at, expected, nodes, length, inputs_length, out):
     """Emit the C function cut(), by which `cg_revert` removes the newest records. It returns the graph's new version.
+
+    The values of the other nodes stay, but not their gradients.
 
     Args:
         expected: the version that the graph should have. If it has another one, the function does nothing, returns 0.
@@ -132,6 +150,7 @@ def cut(shared_at, graph_at, expected, nodes, length, inputs_length, out):
     T.buffer_store(result, int64(0), [int64(0)])
     with when(graph.version == expected):
         version = let(shared.newest + int64(1))
+        note_past(graph, int64(expected), int64(nodes), version)
         shared.newest = version
         graph.version = version
         graph.open = let(T.if_then_else(graph.open == int64(words.WATCHED), int64(words.WATCHED), version))
@@ -139,6 +158,10 @@ def cut(shared_at, graph_at, expected, nodes, length, inputs_length, out):
         graph.length = length
         graph.planned = T.min(graph.planned, int64(length))
         graph.inputs_length = inputs_length
+        graph.done = T.min(graph.done, int64(length))
+        graph.inputs_done = T.min(graph.inputs_done, int64(inputs_length))
+        graph.differentiated = -1
+        graph.differentiated_fully = 0
         with T.While(graph.newest_key > int64(inputs_length)):
             graph.newest_key = key_before(graph, graph.newest_key)
         T.buffer_store(result, version, [int64(0)])

@@ -57,12 +57,27 @@ def is_expression(shared, object_at):
     return either(kind == shared.expression, kind == shared.parameters, kind == shared.constant)
 
 
-def fits(expression, version):
-    """Emit a check that an expression may be an operand in the graph with this version.
+def fits(expression, graph, version):
+    """Emit a check that an expression may be an operand in a graph, whose version is `version`.
 
     It may if it is a node of this graph, or a parameter, which is valid in any graph.
     """
-    return either(expression.version == version, expression.version == int64(words.ANY_GRAPH))
+    anywhere = expression.version == int64(words.ANY_GRAPH)
+    return T.if_then_else(anywhere, tirx.const(True, "bool"), is_node_of(expression, graph, version))
+
+
+def is_node_of(expression, graph, version):
+    """Emit a check that an expression is a node of a graph, whose version is `version`.
+
+    It is if it has this version. It also is if it has one of the versions before `cg_revert` that are in the graph's
+    words, and its node is one of the first, which still exist.
+    """
+    stays = both(
+        expression.version < version,
+        expression.version >= graph.past_version,
+        expression.at < graph.past_nodes,
+    )
+    return T.if_then_else(expression.version == version, tirx.const(True, "bool"), stays)
 
 
 def is_int(shared, object_at):

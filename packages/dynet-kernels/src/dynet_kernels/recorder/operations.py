@@ -41,7 +41,7 @@ from .tables import Found, find, mixed
 @with_graph
 def record_one(shared, graph, version, function, x_at, outcome):
     x = Expression(x_at)
-    with when(both(is_expression(shared, x_at), fits(x, version))):
+    with when(both(is_expression(shared, x_at), fits(x, graph, version))):
         with find(function, let(x.dim)) as row, Recording(shared, outcome, graph, 2) as new:
             new.finish(row.result, [row.signature, x.at])
 
@@ -49,7 +49,9 @@ def record_one(shared, graph, version, function, x_at, outcome):
 @with_graph
 def record_two(shared, graph, version, function, a_at, b_at, outcome):
     a, b = Expression(a_at), Expression(b_at)
-    known = both(is_expression(shared, a_at), is_expression(shared, b_at), fits(a, version), fits(b, version))
+    known = both(
+        is_expression(shared, a_at), is_expression(shared, b_at), fits(a, graph, version), fits(b, graph, version)
+    )
     with when(known):
         with find(function, let(a.dim), let(b.dim)) as row, Recording(shared, outcome, graph, 3) as new:
             new.finish(row.result, [row.signature, a.at, b.at])
@@ -63,7 +65,7 @@ def record_number(shared, graph, version, function, x_at, number_at, outcome, si
     the record. The key is the Dim of the expression.
     """
     x = Expression(x_at)
-    known = both(is_expression(shared, x_at), is_number(shared, number_at), fits(x, version))
+    known = both(is_expression(shared, x_at), is_number(shared, number_at), fits(x, graph, version))
     with when(known):
         with find(function, let(x.dim)) as row, Recording(shared, outcome, graph, 3, inputs=1) as new:
             (start, inputs), fine = begin_input(new), IntVariable(int64(1))
@@ -95,7 +97,7 @@ def record_index(of_lookup=False, from_end=False):
         """
         x = Expression(x_at)
         fine = Object(x_at).type == shared.lookup if of_lookup else is_expression(shared, x_at)
-        with when(both(fine, is_index(shared, index_at), fits(x, version))):
+        with when(both(fine, is_index(shared, index_at), fits(x, graph, version))):
             number = Int(index_at, shared)
             index = number.value
             with find(function, let(x.dim)) as row:
@@ -133,7 +135,7 @@ def record_indices(of_lookup=False):
                     with when(good.get() == int64(0)):
                         give_back(shared, new.node)
 
-        with when(both(fine, fits(x, version))):
+        with when(both(fine, fits(x, graph, version))):
             with when(is_sequence(shared, indices_at)):
                 items = words_at(items_of(shared, indices_at))
                 record(let(List(indices_at).size), lambda place: index_of(shared, let(items[place])))
@@ -165,7 +167,9 @@ def record_stretch(shared, graph, version, function, x_at, start_at, stop_at, ou
             the expression itself, and the call is left to Python.
     """
     x = Expression(x_at)
-    known = both(is_expression(shared, x_at), is_int(shared, start_at), is_int(shared, stop_at), fits(x, version))
+    known = both(
+        is_expression(shared, x_at), is_int(shared, start_at), is_int(shared, stop_at), fits(x, graph, version)
+    )
     with when(known):
         start, stop = Int(start_at), Int(stop_at)
         with when(
@@ -197,7 +201,7 @@ def record_list(shared, graph, version, function, list_at, outcome):
         with T.serial(int64(0), size) as place:
             x_at = let(items[place])
             x = Expression(x_at)
-            good = both(is_expression(shared, x_at), fits(x, version))
+            good = both(is_expression(shared, x_at), fits(x, graph, version))
             with when(not_(good)):
                 fine.set(int64(0))
             with when(fine.get() != int64(0)):

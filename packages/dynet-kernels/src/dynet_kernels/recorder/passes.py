@@ -13,7 +13,7 @@ from .. import tir
 from ..layout import CONTEXT
 from ..tir import IntVariable, int64, let, when
 from ..tvm_modules import T
-from .objects import NULL, both, extern, taking
+from .objects import NULL, both, extern, is_node_of, taking
 from .recording import with_graph
 from .structures import Expression, Graph, List, Object, Shared, words_at
 from .tables import find
@@ -125,7 +125,7 @@ def of_node(emit, makes_list: bool | str = False, recalculates=True):
     @with_graph
     def computed(shared, graph, version, function, x_at, flag, outcome):
         x = Expression(x_at)
-        with when(both(Object(x_at).type == shared.expression, x.version == version)):
+        with when(both(Object(x_at).type == shared.expression, is_node_of(x, graph, version))):
             with find(function, let(x.dim)) as row:
                 known, made = let(row.limit), IntVariable(int64(NULL))
                 if makes_list:

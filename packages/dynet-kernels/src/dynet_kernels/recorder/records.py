@@ -17,6 +17,7 @@ from .objects import (
     fits,
     is_expression,
     is_int,
+    is_node_of,
     is_sequence,
     items_of,
     not_,
@@ -58,7 +59,9 @@ def commit(shared, function, call, outcome):
         for items, length in ((head, head_size), (operands, size)):
             with T.serial(int64(0), length) as place:
                 item = let(items[place])
-                good = either(is_int(shared, item), both(is_expression(shared, item), fits(Expression(item), version)))
+                good = either(
+                    is_int(shared, item), both(is_expression(shared, item), fits(Expression(item), graph, version))
+                )
                 with when(not_(good)):
                     fine.set(int64(0))
         with when(fine.get() != int64(0)):
@@ -118,7 +121,7 @@ def add_sequence(shared, graph, outcome, result, head_at, list_at, dim, wanted, 
         with T.serial(int64(0), size) as place:
             item = let(items[place])
             x = Expression(item)
-            good = both(Object(item).type == shared.expression, x.version == version, x.dim == dim)
+            good = both(Object(item).type == shared.expression, is_node_of(x, graph, version), x.dim == dim)
             with when(not_(good)):
                 fine.set(int64(0))
     length, needed = let(graph.length), let(head_size + size)

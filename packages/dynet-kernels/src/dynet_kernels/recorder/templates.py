@@ -55,7 +55,7 @@ class Key:
     the address of its items if it is a list, else the address of the argument itself.
     """
 
-    def __init__(self, shared, version, call):
+    def __init__(self, shared, graph, version, call):
         self.words, self.items = (words_on_stack(words.TEMPLATE_KEY) for _ in range(2))
         self.size, self.fine = IntVariable(int64(1)), IntVariable(int64(1))
         # The Dim of the item before, if it is an expression in the same list, else 0; and how often it is repeated.
@@ -73,7 +73,7 @@ class Key:
             self._dim.set(int64(0))
             number = IntVariable(int64(0))
             with T.While(T.And(number.get() < items.get(), self.fine.get() != int64(0))):
-                self._add_item(shared, version, let(words_at(let(items_at.get()))[number.get()]))
+                self._add_item(shared, graph, version, let(words_at(let(items_at.get()))[number.get()]))
                 number.set(number.get() + int64(1))
             self._end_repetition()
         T.buffer_store(self.words, self.size.get(), [int64(0)])
@@ -93,9 +93,9 @@ class Key:
             self._add(self._repeated.get() * int64(REPEATED) + int64(FLOAT))
             self._repeated.set(int64(0))
 
-    def _add_item(self, shared, version, item):
+    def _add_item(self, shared, graph, version, item):
         x = Expression(item)
-        node = let(both(is_expression(shared, item), fits(x, version)))
+        node = let(both(is_expression(shared, item), fits(x, graph, version)))
         dim = let(T.if_then_else(node, x.dim, int64(NULL)))
         same = let(both(node, dim == self._dim.get()))
         with when(same):
@@ -163,7 +163,7 @@ class Key:
 @with_graph
 def template(shared, graph, version, function, call, outcome):
     """Emit the fast path of an op with templates: if there is a template for the call's key, append its records."""
-    key = Key(shared, version, call)
+    key = Key(shared, graph, version, call)
     with when(key.fine.get() != int64(0)):
         with key.found(function) as row:
             known, usable = Template(row.signature), IntVariable(int64(1))
@@ -201,7 +201,7 @@ def replay(shared, graph, version, function, call, outcome):
                 with when(Int(item).fits.get() == int64(0)):
                     fine.set(int64(0))
             with when(not_(is_int(shared, item))):
-                with when(not_(both(is_expression(shared, item), fits(Expression(item), version)))):
+                with when(not_(both(is_expression(shared, item), fits(Expression(item), graph, version)))):
                     fine.set(int64(0))
 
         def operand(place):
@@ -266,7 +266,7 @@ def key(shared, graph, version, function, call, outcome):
     The first 8 bytes are the word for the key in tables. The key does not depend on the op that is called. If there is
     no key, the compiled function calls a Python function, which returns None.
     """
-    found = Key(shared, version, call)
+    found = Key(shared, graph, version, call)
     with when(found.fine.get() != int64(0)):
         size = let(found.size.get())
         made = extern("PyBytes_FromStringAndSize", NULL, (size + int64(1)) * int64(8))

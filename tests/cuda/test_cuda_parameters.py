@@ -50,6 +50,21 @@ def test_values_are_set_and_read():
     assert not weight.as_array().any()
 
 
+def test_no_more_than_a_row_is_copied(monkeypatch):
+    table, gpu, sizes = dy.ParameterCollection().lookup_parameters_from_numpy(VALUES), device.gpu(), []
+    for name in ("upload", "download"):
+        copy_numbers = getattr(gpu, name)
+        monkeypatch.setattr(gpu, name, lambda *given, copy_numbers=copy_numbers: copied(*given, copy_numbers))
+
+    def copied(address, array, copy_numbers):
+        sizes.append(array.size)
+        copy_numbers(address, array)
+
+    table.init_row(1, [7, 8, 9])
+    np.testing.assert_array_equal(table.row_as_array(1), [7, 8, 9])
+    assert sizes == [3, 3]
+
+
 def test_rows_of_tables_are_set_and_read():
     table = dy.ParameterCollection().lookup_parameters_from_numpy(VALUES)
     table.init_row(1, [7, 8, 9])

@@ -218,6 +218,8 @@ def real_array(
             array = array.astype(np.float64)
     if array.dtype.kind not in "fiub":
         raise refused(f"{name}: {_not_real(values)}")
+    if array.dtype == np.float32:
+        return array.copy()
     with np.errstate(over="ignore"):
         rounded = array.astype(np.float32)
     if too_large is not None and np.any(np.isinf(rounded) & np.isfinite(array)):
@@ -238,7 +240,11 @@ def checked_array(name: str, values, dims: tuple[int, ...]) -> np.ndarray:
         ArgumentTypeError: the values are not real numbers.
         ShapeError: the values have another shape.
     """
-    array = real_array(name, values)
+    return fitted(name, real_array(name, values), dims)
+
+
+def fitted(name: str, array: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
+    """Do what `checked_array` does, for values that are a float32 array already."""
     if array.shape != dims and array.size == 1 == math.prod(dims):
         array = array.reshape(dims)
     if array.shape != dims:

@@ -2,8 +2,8 @@
 
 `block` allocates a block on the device in use. `floats_at` returns the floats at an address as an array. A block has an
 `address` and a size, `floats`. To read it, use `array`, or `direct`, which copies nothing but is empty for a block on a
-GPU. To change it, use `write` (all numbers, from an array), `packer` (all numbers, given as arguments) or `edit` (in
-place, in a `with` block).
+GPU; `part` returns some of the numbers. To change it, use `write` (all numbers, from an array), `write_part` (some of
+them), `packer` (all numbers, given as arguments) or `edit` (in place, in a `with` block).
 """
 
 from __future__ import annotations
@@ -60,9 +60,17 @@ class HostBlock:
         """Return a view of the numbers, through which Python can read them without a copy."""
         return self._direct
 
+    def part(self, start: int, count: int) -> Array:
+        """Return a view of `count` numbers from number `start` on, counted from 0."""
+        return self.array[start : start + count]
+
     def write(self, values: Numbers) -> None:
         """Set all numbers of the block to the values of an array, or to one number."""
         self.array[:] = values
+
+    def write_part(self, start: int, values: Array) -> None:
+        """Replace the numbers from number `start` on, counted from 0, by those of a flat float32 array."""
+        self.array[start : start + values.size] = values
 
     def packer(self) -> Callable[..., None]:
         """Return a function whose arguments are as many floats as the block holds. It stores them in the block."""
@@ -95,8 +103,12 @@ class GpuBlock:
     @property
     def array(self) -> Array:
         """A read-only copy of the numbers."""
-        copy = np.empty(self.floats, np.float32)
-        self.gpu.download(4 * self.address, copy)
+        return self.part(0, self.floats)
+
+    def part(self, start: int, count: int) -> Array:
+        """Return a read-only copy of `count` numbers from number `start` on, counted from 0."""
+        copy = np.empty(count, np.float32)
+        self.gpu.download(4 * (self.address + start), copy)
         copy.flags.writeable = False
         return copy
 
@@ -106,7 +118,11 @@ class GpuBlock:
 
     def write(self, values: Numbers) -> None:
         """Set all numbers of the block to the values of an array, or to one number."""
-        self.gpu.upload(4 * self.address, np.ascontiguousarray(np.broadcast_to(values, self.floats), np.float32))
+        self.write_part(0, np.ascontiguousarray(np.broadcast_to(values, self.floats), np.float32))
+
+    def write_part(self, start: int, values: Array) -> None:
+        """Replace the numbers from number `start` on, counted from 0, by those of a flat float32 array."""
+        self.gpu.upload(4 * (self.address + start), np.ascontiguousarray(values))
 
     def packer(self) -> Callable[..., None]:
         """Return a function whose arguments are as many floats as the block holds. It stores them in the block."""

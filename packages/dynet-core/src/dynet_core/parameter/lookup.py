@@ -17,11 +17,12 @@ import numpy as np
 from dynet_kernels import layout as at
 
 from ..annotations import Array, Index, Numbers
-from ..checks import checked_array, checked_flag, checked_indices, out_of_range, real_array, whole
+from ..checks import checked_flag, checked_indices, fitted, out_of_range, real_array, whole
 from ..dim import Dim
 from ..errors import ShapeError
 from ..expression import Expression
 from ..graph import current
+from ..memory import Block
 from ..nodes import LOOKUPS
 from ..parameter_rows import PARAMETER_ROWS
 from ..pinned_graph import PinnedGraph, pinned
@@ -230,15 +231,17 @@ class LookupParameters(Trained):
     def _table(self, stored: Array) -> Array:
         return np.moveaxis(stored.reshape((*self._row_dim.dims, self.rows), order="F"), -1, 0)
 
-    def _one(self, name: str, stored: Array, row: Index) -> Array:
-        """Return a view of one row of the table's values or gradients.
+    def _one(self, name: str, stored: Block, row: Index) -> Array:
+        """Return a copy of one row of the table's values or gradients.
 
         Args:
             name: the name of the calling function, for error messages.
-            stored: the values or gradients of the whole table, as a flat array.
+            stored: the values or gradients of the whole table.
             row: the number of the row.
         """
-        return self._table(stored)[checked_indices(name, [row], self.rows, self._name, "row")[0]]
+        place = checked_indices(name, [row], self.rows, self._name, "row")[0]
+        flat = stored.part(place * self._row_dim.size, self._row_dim.size)
+        return flat.reshape(self._row_dim.dims, order="F").copy()
 
     def as_array(self) -> Array:
         """Return a copy of all rows, of shape (rows, *dims). Use `init_row` or `set_value` to change the table."""
@@ -250,7 +253,7 @@ class LookupParameters(Trained):
 
     def row_as_array(self, row: Index) -> Array:
         """Return a copy of one row."""
-        return self._one("row_as_array", self._storage.values.array, row).copy()
+        return self._one("row_as_array", self._storage.values, row)
 
     def rows_as_array(self, rows: Iterable[Index]) -> Array:
         """Return a copy of some rows, of shape (number of rows, *dims)."""
@@ -259,7 +262,7 @@ class LookupParameters(Trained):
 
     def row_grad_as_array(self, row: Index) -> Array:
         """Return a copy of the gradient of one row."""
-        return self._one("row_grad_as_array", self._storage.gradient.array, row).copy()
+        return self._one("row_grad_as_array", self._storage.gradient, row)
 
     def rows_grad_as_array(self, rows: Iterable[Index]) -> Array:
         """Return a copy of the gradients of some rows, of shape (number of rows, *dims)."""
@@ -274,12 +277,10 @@ class LookupParameters(Trained):
             row: an array of the row's dimensions, or a flat list of its values, column by column.
         """
         place = checked_indices("init_row", [i], self.rows, self._name, "row")[0]
-        values, dims = real_array("init_row", row), self._row_dim.dims
-        if values.shape == (self._row_dim.size,):
-            values = values.reshape(dims, order="F")
-        values = checked_array("init_row", values, dims)
-        with self._storage.edit_values() as stored:
-            self._table(stored)[place] = values
+        values, size = real_array("init_row", row), self._row_dim.size
+        if values.shape != (size,):
+            values = fitted("init_row", values, self._row_dim.dims).ravel(order="F")
+        self._storage.set_part(place * size, values)
 
     def init_from_array(self, arr: Numbers) -> None:
         """Replace all rows by those of an array of shape (rows, *dims).

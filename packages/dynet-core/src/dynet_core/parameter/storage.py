@@ -176,6 +176,11 @@ class Storage:
         self._note_change()
         self.values.write(values)
 
+    def set_part(self, start: int, values: Array) -> None:
+        """Replace the values from number `start` on, counted from 0, by those of a flat float32 array."""
+        self._note_change()
+        self.values.write_part(start, values)
+
     @contextmanager
     def edit_values(self) -> Iterator[Array]:
         """Return a context manager whose `with` block gets the values as a flat array and may change them in place."""

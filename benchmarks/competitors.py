@@ -232,11 +232,20 @@ def core() -> int:
 
 
 def cpu_model() -> str:
-    """What this CPU calls itself, and its family, where it says so: a virtual machine's name often tells no more."""
+    """What this CPU calls itself, with its family and model, where it says them.
+
+    A virtual machine's name often tells no more. A family alone is several kinds: AMD's 25 is Zen 3 and Zen 4.
+    """
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         lines = []
-    facts = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in reversed(lines))}
+    return cpu_named(lines)
+
+
+def cpu_named(lines: Iterable[str]) -> str:
+    """What `cpu_model` returns for the lines of /proc/cpuinfo."""
+    facts = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in reversed([*lines]))}
     name = facts.get("model name") or platform.processor() or platform.machine()
-    return f"{name}, family {facts['cpu family']}" if "cpu family" in facts else name
+    numbers = [f"{word} {facts[key]}" for key, word in (("cpu family", "family"), ("model", "model")) if key in facts]
+    return ", ".join([name, *numbers])

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import guard
+from competitors import cpu_named
 
 BENCHMARKS = Path(__file__).resolve().parents[1]
 RECORDED = {"tagger at 1": 4.0, "xor at 1": 0.5}
@@ -92,3 +93,13 @@ def test_rows_that_were_never_recorded_are_named(tmp_path, monkeypatch):
     result = quick(tmp_path, monkeypatch, {"xor at 1": 1e6})
     assert result.returncode == 0, result.stderr
     assert "not guarded (--record records it): small at 1\n" in result.stderr
+
+
+def test_two_kinds_of_cpu_with_one_name_and_family_are_told_apart():
+    lines = ["processor : 0", "model name : AMD EPYC", "cpu family : 25", "model : {}", "processor : 1"]
+    zens = [cpu_named([line.format(model) for line in lines]) for model in (1, 17)]
+    assert zens == ["AMD EPYC, family 25, model 1", "AMD EPYC, family 25, model 17"]
+
+
+def test_a_cpu_that_says_nothing_has_a_name():
+    assert cpu_named([])

@@ -363,7 +363,7 @@ def test_a_graph_is_renewed_after_an_interrupt_anywhere():
 
     interrupted = 0
     for number in range(400):
-        lines, at = 0, 1 + (number * 37) % 300
+        lines, at = 0, 1 + (number * 37) % 200
         before = sys.gettrace()
         sys.settrace(trace)
         try:

@@ -50,15 +50,16 @@ def revert(graph: Graph) -> None:
     graph.check_thread()
     version = graph.records.version
     watch, engine = watch_of(graph), graph.engine
-    if not watch.checkpoints:
+    last = watch.checkpoints[-1] if watch.checkpoints else None
+    if last is None:
         raise ArgumentError(f"cg_revert: graph {graph.version()} has no checkpoint to go back to")
-    last = watch.checkpoints[-1]
     watch.checked = min(watch.checked, last.nodes)
     watch.checked_records = min(watch.checked_records, last.records)
-    watch.past_versions.cut(version, last.nodes)
+    watch.past_versions.cut(graph.records, version, last.nodes)
     after = graph.records.cut(version, last.nodes, last.records, last.inputs)
     if not after:
         raise StaleExpressionError(f"cg_revert: {RENEWED_BESIDE}")
-    watch.checkpoints.pop()
+    # On one line, on which no handler can run: one may have called cg_revert before.
+    if watch.checkpoints and watch.checkpoints[-1] is last: watch.checkpoints.pop()  # fmt: skip  # noqa: E701
     if last.arena is not None and not engine.changing:
-        engine.return_to(after, last.arena)
+        engine.return_to(after, last.records, last.arena)

@@ -181,23 +181,24 @@ class Engine:
         """
         return len(self.chunks), self.slots[ARENA_TOP] - self.numbers_at
 
-    def return_to(self, version: int, mark: tuple[int, int]) -> None:
+    def return_to(self, version: int, length: int, mark: tuple[int, int]) -> None:
         """Free the memory for values that has been taken since `arena_mark` returned `mark`.
 
-        Do nothing if the graph has another version than `version`, because a signal handler has called `renew_cg`.
+        Do nothing if the graph has another version than `version`, or if more than `length` integers of its records
+        have been computed, because a signal handler has called `renew_cg`, or has computed values.
         """
         count, used = mark
         if len(self.chunks) > count:
             with self.change():
-                if self.recorded.version == version:
+                if self.recorded.is_at(version, length):
                     self._use(self.chunks[count - 1])
                     del self.chunks[count:]
-        self._set_arena_top(version, self.numbers_at + used)
+        self._set_arena_top(version, length, self.numbers_at + used)
 
-    def _set_arena_top(self, version: int, top: int) -> None:
-        """Let the next values begin at address `top`, unless the graph has another version than `version`."""
+    def _set_arena_top(self, version: int, length: int, top: int) -> None:
+        """Do the last part of `return_to`: let the next values begin at address `top`."""
         slots, records = self.slots, self.recorded
-        slots[ARENA_TOP] = top if records.version == version else slots[ARENA_TOP]
+        slots[ARENA_TOP] = top if records.is_at(version, length) else slots[ARENA_TOP]
 
     def restart(self) -> None:
         """Prepare for computing the whole graph again. The new values will overwrite the present ones in memory."""
@@ -341,7 +342,7 @@ class Engine:
             self.prepare(begin, end)
         self.slots[NEW_RECORDS] = records.address()
         if not begin:
-            self._set_arena_top(version, self.numbers_at)
+            self._set_arena_top(version, 0, self.numbers_at)
         changes = self.changes
         status = self._run(version, "forward", begin, end, records.inputs_address(), inputs_begin, inputs_end)
         if status != READY:

@@ -100,14 +100,15 @@ class Graph:
 
     def holds(self, x: Operations) -> bool:
         """Return whether an expression can be used in this graph: it is one of its nodes, or a parameter."""
-        version = x.version
+        version, watch = x.version, self.watch
         if version in (self.records.version, ANY_GRAPH):
             return True
-        return self.watch is not None and x.at < self.watch.past_versions.count(version)
+        return watch is not None and x.at < watch.past_versions.count(version)
 
     def _had_version(self, version: int) -> bool:
         """Return whether this is the graph's version, or was before a `cg_revert`. Its nodes may be there."""
-        return version == self.records.version or (self.watch is not None and version in self.watch.past_versions)
+        watch = self.watch
+        return version == self.records.version or (watch is not None and version in watch.past_versions)
 
     def check_thread(self) -> None:
         """Raise StaleExpressionError if this is another thread's graph.
@@ -135,13 +136,13 @@ class Graph:
         self.outdated.note()
         ends = self.engine.forward(version, *records.computed)
         records.note_computed(version, ends)
-        if self.watch is not None and self.watch.check:
-            self.watch.check_values(self.records, self.values)
+        if (watch := self.watch) is not None and watch.check and records.version == version:
+            watch.check_values(records, self.values)
 
     def _replace_engine(self) -> None:
         """Take a new engine and forget all values, because an interrupt may have left buffers half replaced."""
-        if self.watch is not None:
-            self.watch.forget_arenas()  # done first, in case an interrupt stops this function halfway
+        if (watch := self.watch) is not None:
+            watch.forget_arenas()  # done first, in case an interrupt stops this function halfway
         self.records.computed = NOTHING
         self.engine = self.engine.successor()
 
@@ -154,8 +155,8 @@ class Graph:
 
     def forget_values(self) -> None:
         """Forget all values, so that they are computed again from the same inputs and with the same random numbers."""
-        if self.watch is not None:
-            self.watch.forget_arenas()  # done first, in case an interrupt stops this function halfway
+        if (watch := self.watch) is not None:
+            watch.forget_arenas()  # done first, in case an interrupt stops this function halfway
         self.records.computed = NOTHING
         if not self.engine.changing:
             self.engine.restart()
@@ -266,13 +267,19 @@ class Graph:
 
     # Methods for input values
 
-    def replace_input(self, place: int, values: Array) -> None:
-        """Replace the values of input node `place`. If the old ones were used, forget all computed values."""
+    def replace_input(self, version: int, place: int, values: Array) -> None:
+        """Replace the values of input node `place`. Before that, forget all computed values if the old ones were used.
+
+        Raises:
+            StaleExpressionError: the graph has another version than `version`.
+        """
         start = self.start_of(place)
-        assert start is not None
-        if start < self.records.computed[1]:
-            self.invalidate()
-        self.records.write(start, values)
+        while self.records.version == version:
+            assert start is not None
+            if self.records.write(version, start, values):
+                return
+            self.invalidate()  # the old ones were used, perhaps just now by a signal handler
+        raise StaleExpressionError(is_gone(version))
 
     def start_of(self, place: int) -> int | None:
         """Return where the values of input node `place` start in the input buffer. Return None for other nodes."""
@@ -372,6 +379,7 @@ def renew() -> Graph:
     if graph.watch is not None:
         graph.watch = None
     graph.records.renew()
+    graph.watch = None  # again: a signal handler may have set a checkpoint in between
     if engine.changing:
         graph.engine = Engine(graph.records)
     elif engine.large:

@@ -60,12 +60,17 @@ class PastVersions:
         lasts, counts = self._rows
         return counts[bisect_left(lasts, version)]
 
-    def cut(self, version: int, nodes: int) -> None:
-        """Remember that `cg_revert` ends the graph's version `version`, and removes all but the first `nodes` nodes."""
-        lasts, counts = self._rows
-        kept = bisect_left(counts, nodes)
-        self._rows = [*lasts[:kept], version], [*counts[:kept], nodes]
-        self._versions.add(version)
+    def cut(self, records: Records, version: int, nodes: int) -> None:
+        """Remember that `cg_revert` ends the graph's version `version`, and removes all but the first `nodes` nodes.
+
+        A signal handler may call this method, too, at any line of it. Then the graph has another version.
+        """
+        while records.version == version and (version not in self._versions or self.count(version) > nodes):
+            rows = lasts, counts = self._rows
+            kept = bisect_left(counts, nodes)
+            new = [*lasts[:kept], version], [*counts[:kept], nodes]
+            # No handler can run after this line has read the version.
+            if records.version == version and self._rows is rows: self._rows = new; self._versions.add(version)  # fmt: skip  # noqa: E501, E701, E702
 
 
 @dataclass
@@ -106,6 +111,8 @@ class Watch:
         """
         begin, number = self.checked_records, self.checked
         self.checked_records, self.checked, _ = recorded.ends()
+        if self.checked_records < begin:
+            return  # a signal handler has renewed the graph
         for node in nodes_of(recorded, begin, self.checked_records, number):
             for place in node.places:
                 values = values_of(place, node.dim.total)

@@ -122,6 +122,11 @@ class Records:
     def computed(self, ends: tuple[int, int]) -> None:
         self._contents.computed = ends
 
+    def is_at(self, version: int, length: int) -> bool:
+        """Return whether the graph has this version, and no more integers of its records than these are computed."""
+        contents = self._contents
+        return contents.version == version and contents.computed[0] <= length
+
     @property
     def differentiated(self) -> tuple[int, int]:
         """The node from which the last backward pass began, or -1; and 1 if it was for all nodes, else 0, or PARTS."""
@@ -312,21 +317,36 @@ class Records:
     def renew_keys(self) -> None:
         """Draw new keys for all random nodes, so that they draw other random numbers when they are computed again."""
         for place in self.keys(0):
-            self.write(place, new_key())
+            number, piece = self._piece_with(place, new_key())
+            self._contents.pieces.items[number] = piece
 
-    def write(self, start: int, values: np.ndarray) -> None:
+    def write(self, version: int, start: int, values: np.ndarray) -> bool:
         """Overwrite the input values from offset `start` on with a float32 array, column by column.
 
         The values that are overwritten were appended by one call of `take` or `take_keyed`.
+
+        Args:
+            version: the version that the graph should have.
+
+        Returns:
+            Whether they are written. They are not if the graph has another version, or if a pass has used them.
         """
+        contents = self._contents
         if not values.size:
-            return
+            return contents.version == version
+        number, piece = self._piece_with(start, values)
+        fits, items, written = contents.version == version, contents.pieces.items, False
+        if fits and self._contents is contents and contents.computed[1] <= start: items[number] = piece; written = True  # fmt: skip  # noqa: E501, E701, E702  # no handler can run here
+        return written
+
+    def _piece_with(self, start: int, values: np.ndarray) -> tuple[int, tuple]:
+        """Return the number of the piece with the input values from offset `start` on, and this piece with new ones."""
         pieces = self._contents.pieces
         number = pieces.count_up_to(start)
         item, first = pieces.items[number], pieces.totals(number)[0]
         changed = item[0].copy()
         changed[start - first : start - first + values.size] = values.ravel(order="F")
-        pieces.items[number] = type(item)((changed, changed.size))
+        return number, type(item)((changed, changed.size))
 
     def take(self, values: np.ndarray) -> int:
         """Append a float32 array, column by column, to the input buffer. Return its offset there."""

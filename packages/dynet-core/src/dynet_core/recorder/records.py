@@ -28,7 +28,7 @@ from dynet_kernels.recorder.words import NO_NODE, WATCHED
 from .functions import function
 from .shared import THREAD_GRAPH, NamedWords, api, native
 
-_write_inputs = native("write_inputs", 4)
+_write_inputs = native("write_inputs", 5)
 _renew, _cut, _take_inputs = native("renew", 1), native("cut", 5), native("take_inputs", 3)
 _renew_keys, draw = native("dynet_renew_keys", 1), native("draw", 0)
 
@@ -227,6 +227,11 @@ class Records:
         if ends[0]:
             self._words["planned"] = ends[0]
 
+    def is_at(self, version: int, length: int) -> bool:
+        """Return whether the graph has this version, and no more integers of its records than these are computed."""
+        view = self._view
+        return view[_VERSION] == version and view[_DONE] <= length
+
     @property
     def differentiated(self) -> tuple[int, int]:
         """The number of the node from which the last backward pass started, -1 if there was none; and a second number.
@@ -377,10 +382,17 @@ class Records:
         """Draw new keys for all random nodes, so that they draw other random numbers when they are computed again."""
         _renew_keys(self._words.address)
 
-    def write(self, start: int, values: np.ndarray) -> None:
-        """Overwrite the input values from offset `start` on with a float32 array, column by column."""
+    def write(self, version: int, start: int, values: np.ndarray) -> bool:
+        """Overwrite the input values from offset `start` on with a float32 array, column by column.
+
+        Args:
+            version: the version that the graph should have.
+
+        Returns:
+            Whether they are written. They are not if the graph has another version, or if a pass has used them.
+        """
         values = values.ravel(order="F")
-        _write_inputs(self._words.address, start, values.ctypes.data, values.size)
+        return bool(_write_inputs(self._words.address, version, start, values.ctypes.data, values.size))
 
     def take(self, values: np.ndarray) -> int:
         """Append an array, as float32 and column by column, to the input buffer. Return its offset there."""

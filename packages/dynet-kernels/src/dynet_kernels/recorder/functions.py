@@ -75,7 +75,7 @@ FUNCTIONS = {
     "bind": CFunction(("function", "object", "kind"), bind),
     "renew": CFunction(("graph",), renew),
     "cut": CFunction(("graph", "expected", "nodes", "length", "inputs_length"), cut),
-    "write_inputs": CFunction(("graph", "start", "floats", "count"), write_inputs),
+    "write_inputs": CFunction(("graph", "version", "start", "floats", "count"), write_inputs),
     "take_inputs": CFunction(("graph", "floats", "count"), take_inputs),
     "enter": CFunction(("function", "row"), enter),
     "dynet_renew_keys": CFunction(("graph",), renew_keys),

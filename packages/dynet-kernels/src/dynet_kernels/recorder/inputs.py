@@ -162,13 +162,19 @@ def draw(shared_at, out):
     shared.drawn = shared.drawn + int64(1)
 
 
-def write_inputs(shared_at, graph_at, start, floats_at, count, out):
-    """Emit the C function that copies `count` floats from address `floats_at` to offset `start` of the input buffer."""
-    graph = Graph(graph_at)
-    inputs, given = tir.buffer_at(graph.inputs, "float32"), tir.buffer_at(floats_at, "float32")
-    with T.serial(int64(0), count) as place:
-        T.buffer_store(inputs, given[place], [start + place])
-    T.buffer_store(words_at(out), int64(0), [int64(0)])
+def write_inputs(shared_at, graph_at, version, start, floats_at, count, out):
+    """Emit the C function that copies `count` floats from address `floats_at` to offset `start` of the input buffer.
+
+    It returns 1. If the graph has another version than `version`, or if the inputs from `start` on have been used to
+    compute values, it copies nothing and returns 0.
+    """
+    graph, result = Graph(graph_at), words_at(out)
+    T.buffer_store(result, int64(0), [int64(0)])
+    with when(T.And(graph.version == version, graph.inputs_done <= start)):
+        inputs, given = tir.buffer_at(graph.inputs, "float32"), tir.buffer_at(floats_at, "float32")
+        with T.serial(int64(0), count) as place:
+            T.buffer_store(inputs, given[place], [start + place])
+        T.buffer_store(result, int64(1), [int64(0)])
 
 
 def keep_or_give_back(shared, new, start, count, row, fine):

@@ -67,7 +67,8 @@ def set_values(x: Expression, values) -> None:
         pinned_graph, graph = pinned(), graph_of_node(x)
         if x.version != ANY_GRAPH and set_rows(pinned_graph, x.at, values):
             return
-        array, graph = real_array("set", values), graph_of_node(x)  # methods of the values may have called `renew_cg`
+        array = real_array("set", values)
+        version, graph = pinned().version, graph_of_node(x)  # methods of the values may have called `renew_cg`
         if x.version == ANY_GRAPH:
             raise ArgumentError(
                 f"set: expected an input or a lookup, got {x!r}: set_value and init_row change its values"
@@ -76,7 +77,7 @@ def set_values(x: Expression, values) -> None:
             raise ArgumentError(f"set: expected an input or a lookup, got an expression of {dim!r} that is computed")
         if array.size != dim.total or (array.ndim > 1 and array.shape != dim.shape and not is_column(array)):
             raise ShapeError(f"set: values of shape {array.shape} for an input of {dim!r}")
-        graph.replace_input(x.at, array)
+        graph.replace_input(version, x.at, array)
         Expression.set.enter((dim,), input_signature(dim).at, dim, dim.total)  # type: ignore[attr-defined]
     except StaleExpressionError as error:
         raise StaleExpressionError(f"set: expression {dim!r}: {error}") from None

@@ -31,7 +31,7 @@ def item(x: Expression, key) -> Expression:
     except StaleExpressionError:
         pass
     graph_of("x[...]", (x,))  # raises the same error, but its message names `x[...]`, not the op that `_part` called
-    raise AssertionError("x[...]: a graph has come back")
+    return _part(x, key)  # a signal handler has called `cg_revert` meanwhile, which left x
 
 
 def _part(x: Expression, key) -> Expression:

@@ -219,7 +219,7 @@ def real_array(
     if array.dtype.kind not in "fiub":
         raise refused(f"{name}: {_not_real(values)}")
     if array.dtype == np.float32:
-        return array.copy()
+        return array.copy(order="K")
     with np.errstate(over="ignore"):
         rounded = array.astype(np.float32)
     if too_large is not None and np.any(np.isinf(rounded) & np.isfinite(array)):

@@ -196,7 +196,7 @@ class Engine:
         self._set_arena_top(version, length, self.numbers_at + used)
 
     def _set_arena_top(self, version: int, length: int, top: int) -> None:
-        """Do the last part of `return_to`: let the next values begin at address `top`."""
+        """Let the next values begin at address `top`, if `Records.is_at(version, length)` holds."""
         slots, records = self.slots, self.recorded
         slots[ARENA_TOP] = top if records.is_at(version, length) else slots[ARENA_TOP]
 

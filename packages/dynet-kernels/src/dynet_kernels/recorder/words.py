@@ -57,9 +57,9 @@ GRAPH = (
     # The input that `set` last found in records that are not planned yet: the version of the graph at that time, the
     # offset of the input's record, and the number of its node. The next search goes on from there if it can.
     "searched_version", "searched", "searched_node",
-    # An expression of version `past_version` or a later one also is a node of this graph if its number is less than
-    # `past_nodes`: `cg_revert` gave the graph new versions since, but left these nodes. (Other versions and nodes may
-    # also have stayed; for them Python has to check this.)
+    # An expression of a version from `past_version` to `version` - 1 also is a node of this graph if its number is less
+    # than `past_nodes`: `cg_revert` gave the graph new versions since, but left these nodes. (It may have left others,
+    # too; for them Python has to check this.)
     "past_version", "past_nodes",
     "newest_key",  # where the newest random key (see KEY) is: its offset in the input buffer plus 1, or 0 for none
     # The number of the node from which the last backward pass started (-1: there was none), and 1 if this pass computed

@@ -12,6 +12,7 @@ from pathlib import Path
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 MACHINES = {"x86_64": 62, "aarch64": 183}  # the number of the machine in the header of an object file
+INDEX = "index.json"  # which frozen programs need; see shipped_code.py
 SEAL = Path(__file__).parent / "src" / "dynet_kernels" / "seal.py"
 
 
@@ -25,10 +26,13 @@ class CompiledKernels(BuildHookInterface):
         if not given:
             raise ValueError("DYNET_ARCHITECTURE is set, but DYNET_COMPILED does not name a folder")
         folder = Path(given).resolve()
-        files = sorted(folder.iterdir()) if folder.is_dir() else []
+        files = sorted(file for file in folder.iterdir() if file.name != INDEX) if folder.is_dir() else []
         if not files:
             raise ValueError(f"DYNET_COMPILED is {given!r}, but {folder} has no compiled kernels")
         unsealed = runpy.run_path(str(SEAL))["unsealed"]
+        if not (folder / INDEX).is_file():
+            raise ValueError(f"DYNET_COMPILED is {given!r}, but {folder} has no {INDEX}: build into it to the end")
+        build_data["force_include"][str(folder / INDEX)] = f"dynet_kernels/compiled/{INDEX}"
         for file in files:
             code = unsealed(file.stem, file.read_bytes()) if file.suffix == ".o" else None
             if code is None:

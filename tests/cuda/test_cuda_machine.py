@@ -5,7 +5,9 @@ import pytest
 
 import dynet as dy
 from dynet_core import device
+from dynet_kernels import library
 from dynet_kernels.cuda import machine
+from dynet_ops.kinds import elementwise
 
 X = [1.0, 2.0, 3.0]
 
@@ -146,3 +148,32 @@ def test_gradients_of_parts_and_values_of_earlier_parameters():
     h = dy.tanh(weight * table[1]) + 2 * table[1]
     (dy.squared_norm(h) + h[0]).backward()
     np.testing.assert_array_equal(found, weight.grad_as_array())
+
+
+def test_only_graphs_with_a_kernel_that_cannot_be_compiled_fail(weight, monkeypatch):
+    @elementwise(reference=lambda x: x * x + 5)
+    def broken_on_a_gpu(x: dy.Expression) -> dy.Expression:
+        return x * x + 5.0
+
+    real, tried = library.modules, []
+
+    def modules(parts, *rest, **named):
+        if not any(isinstance(part, machine.Source) and "broken_on_a_gpu" in part.name for part in parts):
+            return real(parts, *rest, **named)
+        tried.append(parts)
+        return [library.CompileError("on purpose")] * len(parts)
+
+    monkeypatch.setattr(library, "modules", modules)
+    expected = graph(weight, X).value()
+    y = broken_on_a_gpu(dy.inputVector(X))
+    for _ in range(2):
+        with pytest.raises(library.CompileError, match="on purpose"):
+            y.value()
+    assert len(tried) == 2
+    assert graph(weight, X).value() == expected
+    assert len(tried) == 2
+    monkeypatch.undo()
+    y = broken_on_a_gpu(dy.inputVector(X))
+    assert y.value() == [6.0, 9.0, 14.0]
+    dy.sum_elems(y).backward()
+    assert graph(weight, X).value() == expected

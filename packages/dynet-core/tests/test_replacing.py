@@ -1,6 +1,7 @@
 """Saving replaces a file as a whole or not at all."""
 
 import ast
+import errno
 import os
 import stat
 import subprocess
@@ -48,15 +49,16 @@ large.add_parameters((1000, 1000), init=1)
 small.save("model")
 dy.save("objects", small.parameters_list())
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-saves = [
-    lambda: large.save("model"),
-    lambda: large.save("large.safetensors"),
-    lambda: dy.save("objects", large.parameters_list()),
-]
-for save in saves:
+saves = {
+    "model": lambda: large.save("model"),
+    "large.safetensors": lambda: large.save("large.safetensors"),
+    "objects.data": lambda: dy.save("objects", large.parameters_list()),
+}
+for name, save in saves.items():
     try:
         save()
-    except OSError:
+    except OSError as error:
+        assert error.filename == name and name in str(error), error
         continue
     raise SystemExit("no error")
 small.populate("model")
@@ -65,6 +67,24 @@ dy.load("objects", small)
     result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=100)
     assert result.returncode == 0, result.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "objects.data", "objects.meta"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_device_that_is_full_is_named():
+    model = dy.ParameterCollection()
+    model.add_parameters(2)
+    with pytest.raises(OSError, match="No space left on device: '/dev/full'") as caught:
+        model.save("/dev/full")
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, "/dev/full")
+    assert os.path.exists("/dev/full")
+
+
+def test_errors_of_other_files_keep_their_names(tmp_path):
+    for error in (OSError("said elsewhere"), OSError(errno.EIO, "broken", "another file")):
+        with pytest.raises(OSError) as caught, replacing(tmp_path / "model"):
+            raise error
+        assert caught.value is error
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_places_that_cannot_be_written(tmp_path):

@@ -106,6 +106,46 @@ def test_a_file_others_can_write_to_or_a_link_is_not_loaded(directory, build, tm
     assert build.calls == 3
 
 
+NOBODY = """
+    import os, sys, tempfile
+    from dynet_kernels import cache, cache_directory, shipped_code
+    os.environ["DYNET_CACHE_DIR"], tempfile.tempdir = sys.argv[1:]
+    os.setgid(65534)
+    os.setuid(65534)
+    shipped_code.look_in_cache()
+    for use in (cache.clear, lambda: cache.load_or_make("key", lambda lock: b"code", load=bytes)):
+        try:
+            use()
+        except cache.CacheError as error:
+            print(error)
+    for name in ("XDG_CACHE_HOME", "HOME"):
+        os.environ[name] = os.environ["DYNET_CACHE_DIR"]
+    del os.environ["DYNET_CACHE_DIR"]
+    import warnings
+    warnings.simplefilter("ignore")  # that a temporary directory is used
+    assert not cache_directory.exists()
+    assert cache.load_or_make("key", lambda lock: b"code", load=bytes) == b"code"
+"""
+
+
+@root_only
+@pytest.mark.parametrize("place", ["closed", "closed/cache", "own"])
+def test_a_directory_that_may_not_be_looked_into_is_refused(place):
+    with tempfile.TemporaryDirectory() as folder:  # not in `tmp_path`, which is closed to others
+        folder = Path(folder)
+        folder.chmod(0o755)
+        for name, mode, owner in (("closed", 0o700, 0), ("closed/cache", 0o700, 65534), ("own", 0, 65534)):
+            (folder / name).mkdir()
+            os.chown(folder / name, owner, owner)
+            (folder / name).chmod(mode)
+        (folder / "temporary").mkdir()
+        (folder / "temporary").chmod(0o1777)
+        said = run(NOBODY, arguments=[folder / place, folder / "temporary"])[0].splitlines()
+        why = "belongs to another user" if place == "closed" else "may not be looked into"
+        assert len(said) == 2
+        assert all(f"DYNET_CACHE_DIR cannot be used: {folder / place} {why}" in line for line in said)
+
+
 @posix_only
 def test_a_file_in_the_place_of_the_directory_is_refused(directory):
     directory.write_text("")
@@ -174,7 +214,7 @@ def test_a_directory_that_cannot_be_written_is_still_read(directory, object_file
             import tvm_ffi_orcjit  # while all may be read
             from dynet_kernels import cache
             import ctypes
-            cache.load_runtime()
+            cache.linker()
             code = open(object_file, "rb").read()
             cache.load_object(code)
             os.seteuid(int(user))

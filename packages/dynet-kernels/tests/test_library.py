@@ -226,6 +226,42 @@ def test_a_part_that_cannot_be_built_says_why(how, said, tmp_path, monkeypatch):
     assert list((tmp_path / "cache").iterdir()) == []
 
 
+class Local:
+    """A part that is built in the process that asks for it."""
+
+    key, name, said = "local", "what is local", b"code"
+
+    def build(self, path):
+        if self.said is None:
+            raise ValueError("on purpose")
+        path.write_bytes(self.said)
+
+
+def test_a_frozen_program_compiles_by_itself(monkeypatch, tmp_path):
+    """`sys.executable` is the program: to start it would start all of it again."""
+    monkeypatch.setenv("DYNET_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a process was started"))
+    assert library.modules([Local()], load=bytes, kind=None) == [b"code"]
+    monkeypatch.setattr(Local, "said", None)
+    monkeypatch.setattr(Local, "key", "other")
+    with pytest.raises(library.CompileError, match="compiling what is local failed:\non purpose"):
+        library.modules([Local()], load=bytes, kind=None)
+
+
+def test_errors_of_some_parts_are_kept(monkeypatch, tmp_path):
+    monkeypatch.setenv("DYNET_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+
+    class Other(Local):
+        key, name, said = "broken", "what is broken", None
+
+    good, bad = library.modules([Local(), Other()], load=bytes, kind=None, kept=(Other,))
+    assert good == b"code" and isinstance(bad, library.CompileError)
+    with pytest.raises(library.CompileError, match="what is broken"):
+        library.modules([Local(), Other()], load=bytes, kind=None, kept=(library.Shard,))
+
+
 def test_instructions_without_code_are_refused(tmp_path):
     program = (Path(__file__).parent / "missing_code.py").read_text(encoding="utf-8")
     assert run(program, tmp_path)[0] == "refused\n"

@@ -14,7 +14,7 @@ from cached import run
 from dynet_kernels import build, cache, library, records, seal, shipped_code, target
 from dynet_kernels.families.fill import Fill
 from dynet_kernels.kernels import RUN_SHARD
-from dynet_kernels.parts import Shard
+from dynet_kernels.parts import Shard, key_of
 from dynet_kernels.table import KERNELS
 
 MACHINE = {"x86_64": 62, "aarch64": 183}  # the number of an object file's machine in the ELF header
@@ -154,7 +154,12 @@ def test_code_for_other_machines_is_built(kind, tmp_path, monkeypatch, capsys):
     folder.mkdir()
     monkeypatch.setenv("DYNET_RECORDS", "")
     build.main(["--for", kind, kind, "--for", kind, "--into", str(folder)])
-    (path,) = folder.iterdir()
+    (path,) = folder.glob("*.o")
+    index = json.loads((folder / shipped_code.INDEX).read_text())
+    assert list(index.values()) == [path.stem]
+    with monkeypatch.context() as frozen:
+        frozen.setattr(shipped_code, "index", lambda: index)
+        assert index[key_of(Shard({0: ("fill", Fill())}, target.NAMED[kind]), with_versions=False)] == path.stem
     code = seal.unsealed(path.stem, path.read_bytes())
     assert code is not None and code[:5] == b"\x7fELF\x02"
     architecture = target.NAMED[kind].machine.partition("-")[0]

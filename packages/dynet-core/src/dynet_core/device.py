@@ -72,13 +72,22 @@ def check_device(caller: str, device: str) -> None:
         raise DeviceError(f"{caller}: {device!r:.40} is not the device in use, which is {name()!r}")
 
 
-def compiled() -> library.Library | Machine:
-    """Return the compiled code for the device in use, after loading all kernels that ops have needed so far."""
-    return machine_of(_gpu)
+def compiled(*needed: int) -> library.Library | Machine:
+    """Return the compiled code for the device in use; the arguments are as for `machine_of`."""
+    return machine_of(_gpu, *needed)
 
 
-def machine_of(gpu: Gpu | None) -> library.Library | Machine:
-    """Return the compiled code for `gpu` (None: for the CPU), after loading all kernels that ops have needed so far."""
+def machine_of(gpu: Gpu | None, *needed: int) -> library.Library | Machine:
+    """Return the compiled code for a device, after loading the kernels that ops have needed so far.
+
+    Args:
+        gpu: the GPU; None for the CPU.
+        needed: opcodes of kernels that must be loaded. Others are left out if they cannot be compiled.
+
+    Raises:
+        CompileError: one of `needed` cannot be compiled.
+        CacheError: nothing can be loaded.
+    """
     with _lock:
         key = None if gpu is None else (gpu.number, _tf32)
         if key in _machines:
@@ -89,6 +98,8 @@ def machine_of(gpu: Gpu | None) -> library.Library | Machine:
             from dynet_kernels.cuda.machine import Machine
 
             _machines[key] = Machine(KERNELS, gpu, _tf32)
+        for opcode in needed:
+            _machines[key].require(opcode)
         return _machines[key]
 
 

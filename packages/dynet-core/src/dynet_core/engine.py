@@ -292,16 +292,17 @@ class Engine:
             direction, status: the pass that stopped, "forward" or "backward", and why it stopped.
 
         Raises:
-            NoCodeError: the pass stopped because a kernel has no machine code.
+            CompileError: the pass needs a kernel that cannot be compiled; nothing has run.
         """
         slots = self.slots
         if status == NO_HELPERS:
             return sharing.start_helpers()
         if status == NO_CODE:
-            # The next pass finds that both are out of date, and loads the kernels again.
-            self.shards, self.parameters_version = 0, -1
             self.plan_anew()
-            raise KERNELS.no_code(int(self.buffers[f"{direction}_tape"][slots[CONTEXT.row] * len(at.INSTRUCTION)]))
+            if direction == "backward":
+                self.recorded.differentiated = -1, 0  # the plan has moved the gradients of nodes
+            self.machine = compiled(int(self.buffers[f"{direction}_tape"][slots[CONTEXT.row] * len(at.INSTRUCTION)]))
+            return None
         with self.change():
             for name, width in ((f"{direction}_index", 1), (f"{direction}_tape", len(at.INSTRUCTION))):
                 needed = slots[CONTEXT[f"needed_{name.removeprefix(direction + '_')}"]]
@@ -383,8 +384,7 @@ class Engine:
 
         Returns:
             True if the gradients have been added. False if a parameter has been unfrozen since the graph was planned:
-            then the plan has no place for the parameter's gradient, and the caller must compute the graph again and
-            retry.
+            the plan has no place for its gradient, and the caller must compute the graph again and retry.
         """
         if self.trained_again != PARAMETER_ROWS.trained_again:
             return False

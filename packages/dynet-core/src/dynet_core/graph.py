@@ -16,6 +16,7 @@ from typing import ClassVar, NoReturn
 import numpy as np
 
 from dynet_kernels import layout as at
+from dynet_kernels import library
 
 from . import device, recorder
 from .annotations import Array
@@ -48,15 +49,7 @@ class Graph:
     as they are recorded.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "ended",
-        "engine",
-        "records",
-        "input_index",
-        "outdated",
-        "watch",
-    )
+    __slots__ = ("__weakref__", "ended", "engine", "records", "input_index", "outdated", "watch")
 
     _kind: ClassVar[type[Graph]]
     """The class to instantiate: `api.ComputationGraph`, which adds the public methods and assigns itself here."""
@@ -139,6 +132,14 @@ class Graph:
         if (watch := self.watch) is not None and watch.check and records.version == version:
             watch.check_values(records, self.values)
 
+    def _compute_for(self, place: int) -> None:
+        """Compute the new nodes. If one of them cannot be compiled, go on if node `place` was computed before."""
+        try:
+            self._compute_new()
+        except library.CompileError:
+            if self.engine.nodes[place * len(at.NODE) + at.NODE.operands] > self.records.computed[0]:
+                raise
+
     def _replace_engine(self) -> None:
         """Take a new engine and forget all values, because an interrupt may have left buffers half replaced."""
         if (watch := self.watch) is not None:
@@ -164,7 +165,7 @@ class Graph:
     def number(self, place: int) -> float:
         """Return the first number of the value of node `place`. Compute the value if necessary."""
         if self.records.computed[0] < self.records.length or self.engine.changing:
-            self._compute_new()
+            self._compute_for(place)
         engine = self.engine
         address = engine.nodes[place * len(at.NODE) + at.NODE.value]
         number = address - engine.numbers_at
@@ -185,7 +186,7 @@ class Graph:
         The address is valid until the next node is computed.
         """
         if self.records.computed[0] < self.records.length or self.engine.changing:
-            self._compute_new()
+            self._compute_for(place)
         return self.engine.nodes[place * len(at.NODE) + at.NODE.value]
 
     def _memory(self) -> list[Block]:
@@ -205,7 +206,7 @@ class Graph:
         """
         records = self.records
         if records.computed[0] < records.length or self.engine.changing:
-            self._compute_new()
+            self._compute_for(place)
         if self.outdated.reached(place, self.engine, everything):
             warnings.warn(
                 "backward: parameters have changed since values of this graph were computed; they are computed again "
@@ -228,8 +229,7 @@ class Graph:
         gradient of the whole was computed, the gradients of all nodes are computed now.
 
         Raises:
-            GradientError: there has been no backward pass, or parameters have changed since it, so that the gradient of
-                a part cannot be computed any more.
+            GradientError: there has been no backward pass, or a part is asked for and parameters have changed since.
         """
         differentiated, fully = self.records.differentiated
         if differentiated < 0 or self.engine.changing:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import json
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from . import cache, library, records, shipped_code
-from .parts import Part, Planner, Shard, key_of
+from .parts import Part, Planner, Shard, key_of, key_of_code
 from .recorder.compiled import Recorder
 from .table import KERNELS
 from .target import NAMED, CpuTarget, host_cpu
@@ -81,23 +82,28 @@ def parts_for(target: CpuTarget) -> list[Part]:
     return [Planner(target), Recorder(target), *shards]
 
 
-def build(target: CpuTarget, into: Path | None) -> None:
+def build(target: CpuTarget, into: Path | None) -> dict[str, str]:
     """Compile all parts for a CPU, store them in the cache, and, if `into` is a folder, also there.
+
+    Returns:
+        The keys of the files in this folder by the keys of the parts without sources; see `shipped_code`.
 
     Raises:
         CacheError: a part cannot be compiled, or the cache does not keep it.
         OSError: a file cannot be written.
         ValueError: the environment names records that do not exist.
     """
-    parts = parts_for(target)
+    parts, index = parts_for(target), {}
     built = library.modules(parts, load=bytes, general=False)
     for part, code in zip(parts, built):
         if into:
-            shipped_code.write(into, key_of(part, with_versions=False), code)
+            index[key_of_code(target, "", part.key, with_versions=False)] = key = key_of(part, with_versions=False)
+            shipped_code.write(into, key, code)
         elif cache.stored(key_of(part)) is None:
             raise cache.CacheError(f"{cache.cache_directory()} does not keep what was compiled: is there no room?")
     size = sum(map(len, built)) / 2**20
     print(f"{target.identity}: {len(parts)} modules, {size:.1f} MiB, in {into or cache.cache_directory()}")
+    return index
 
 
 def main(given: Sequence[str] | None = None) -> None:
@@ -107,8 +113,11 @@ def main(given: Sequence[str] | None = None) -> None:
         os.environ["DYNET_RECORDS"] = str(records.SHIPPED)
     try:
         import_packages()
+        index = {}
         for target in [NAMED[kind] for kind in chosen.kinds] or [host_cpu()]:
-            build(target, chosen.into)
+            index |= build(target, chosen.into)
+        if chosen.into:
+            (chosen.into / shipped_code.INDEX).write_text(json.dumps(index))
     except (cache.CacheError, OSError, ValueError) as problem:
         sys.exit(f"python -m dynet_kernels.build: {problem}")
     except KeyboardInterrupt:

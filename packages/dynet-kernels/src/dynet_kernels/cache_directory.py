@@ -30,7 +30,8 @@ def cache_directory() -> Path:
     directory.
 
     Raises:
-        CacheError: DYNET_CACHE_DIR is not a directory, belongs to another user, or can be written to by others.
+        CacheError: DYNET_CACHE_DIR is not a directory, may not be looked into, belongs to another user, or can be
+            written to by others.
     """
     chosen = os.environ.get("DYNET_CACHE_DIR")
     directory = _wanted()
@@ -48,7 +49,7 @@ def cache_directory() -> Path:
 
 def exists() -> bool:
     """Return whether there is a cache directory. Unlike `cache_directory`, this creates none and does not warn."""
-    return _wanted().is_dir()
+    return os.path.isdir(_wanted())
 
 
 def _wanted() -> Path:
@@ -61,10 +62,14 @@ def private_directory(directory: Path) -> Path:
     """Create `directory` if it does not exist, and return its path without symbolic links.
 
     Raises:
-        CacheError: `directory` is not a directory, or belongs to another user, or others can write to it or rename it.
+        CacheError: `directory` is not a directory, may not be looked into, or belongs to another user, or others can
+            write to it or rename it.
     """
     directory = Path(os.path.realpath(directory))
-    missing = [path for path in (directory, *directory.parents) if not path.exists()]
+    try:
+        missing = [path for path in (directory, *directory.parents) if not path.exists()]
+    except PermissionError as problem:
+        raise CacheError(f"{problem.filename} may not be looked into") from None
     if missing and os.name == "posix" and os.geteuid() == 0 and missing[-1].parent.stat().st_uid != 0:
         # Under sudo, HOME may be the home of another user, who could not use a directory that root creates there.
         raise CacheError(f"{missing[-1].parent} belongs to another user than root")
@@ -74,6 +79,8 @@ def private_directory(directory: Path) -> Path:
         raise CacheError(f"{directory} is not a directory")
     if found := danger(directory.stat()):
         raise CacheError(f"{directory} {found}, and code stored there would run as this user")
+    if not os.access(directory, os.R_OK | os.X_OK):
+        raise CacheError(f"{directory} may not be looked into (mode {stat.S_IMODE(directory.stat().st_mode):04o})")
     for path in directory.parents:
         # A directory above may be writable for its group: often only this user is in the group, and the owner of a
         # file is checked again when the file is read. If it is writable for all, it must have the sticky bit, so that

@@ -20,11 +20,10 @@ from queue import SimpleQueue
 from typing import Any
 
 from . import cache, layout, records, sharing, shipped_code
-from .building.builders import Builder, BuildError, Builders, LocalBuilder
-from .kernels import RUN_SHARD, Kernels
+from .building.builders import Builder, Builders, LocalBuilder
+from .kernels import RUN_SHARD, SHARD, Kernels
 from .parts import Part, Planner, Shard, key_of, key_of_code, target_of
 from .parts import write_object as write_object
-from .sources import digest_of as digest_of
 from .target import NATIVE, CpuTarget, general_kinds, host_cpu
 
 # The functions of the planner that plan and run. Each has a counterpart, such as `plan_forward`, that only plans.
@@ -44,7 +43,45 @@ def code_address() -> int:
     return ctypes.addressof(_code)
 
 
-class Library:
+class CompileError(cache.CacheError):
+    """A part of the machine code cannot be compiled. Only graphs that need one of its kernels fail."""
+
+
+class Shards:
+    """Which shards of kernels are loaded for one device, and which could not be compiled.
+
+    Args:
+        kernels: the table of all kernels.
+    """
+
+    def __init__(self, kernels: Kernels):
+        self._kernels = kernels
+        self._loaded: set[int] = set()  # the numbers of the shards that are loaded
+        # Errors of shards that could not be compiled. One that is raised is dropped, so that `load_used` tries again.
+        self._failed: dict[int, CompileError] = {}
+
+    def require(self, opcode: int) -> None:
+        """Raise an error if a kernel that a pass needs is not loaded. Call `load_used` before.
+
+        Raises:
+            CompileError: the kernel's shard cannot be compiled.
+            NoCodeError: nothing has asked for the kernel.
+        """
+        number = opcode // SHARD
+        if number in self._failed:
+            raise self._failed.pop(number)
+        if number not in self._loaded:
+            raise self._kernels.no_code(opcode)
+
+    def _to_load(self) -> list[int]:
+        """Return the numbers of the shards that `load_used` has to load, after closing these shards."""
+        numbers = sorted(self._kernels.used - self._loaded - self._failed.keys())
+        for number in numbers:
+            self._kernels.close(number)
+        return numbers
+
+
+class Library(Shards):
     """The compiled functions of the planner, as attributes. It also loads the shards of kernels that they call.
 
     Args:
@@ -66,8 +103,7 @@ class Library:
     is_watched = False  # True while a profile, which times passes, has replaced the functions above by its own
 
     def __init__(self, kernels: Kernels):
-        self._kernels = kernels
-        self._loaded: set[int] = set()  # the numbers of the shards that are loaded
+        super().__init__(kernels)
         self._has_planner = False
         self.load_used()
 
@@ -75,14 +111,19 @@ class Library:
         """Do nothing: a CPU has done all work when a function returns. For a GPU, this method waits for the work."""
 
     def load_used(self) -> None:
-        """Load each shard in `Kernels.used` that is not loaded yet. Compile what the cache does not have."""
-        numbers = sorted(self._kernels.used - self._loaded)
-        for number in numbers:
-            self._kernels.close(number)
+        """Load each shard in `Kernels.used` that is not loaded yet. Compile what the cache does not have.
+
+        If a shard cannot be compiled, keep the error for `require`. All other errors are raised.
+        """
+        numbers = self._to_load()
         planners = [] if self._has_planner else [Planner()]
         shards = [Shard(self._kernels.shard(number)) for number in numbers]
-        loaded = modules([*planners, *shards])  # the planner takes longest to compile, so begin with it
+        # The planner takes longest to compile, so begin with it.
+        loaded = modules([*planners, *shards], kept=(Shard,))
         for number, module in zip(numbers, loaded[len(planners) :]):
+            if isinstance(module, CompileError):
+                self._failed[number] = module
+                continue
             run = module.get_function(RUN_SHARD)
             _functions.append(run)
             _code[number] = run.__chandle__()
@@ -101,6 +142,7 @@ def modules(
     finish: Callable[[Part, bytes], bytes] | None = None,
     kind: str | None = "CPU",
     general: bool = True,
+    kept: tuple[type, ...] = (),
 ) -> list:
     """Load the machine code of parts. Compile parts that are not in the cache, several at the same time.
 
@@ -113,9 +155,13 @@ def modules(
             are the same.
         kind: the name of the device, for the message that says that kernels are compiled. None: print no message.
         general: whether code for a general kind of CPU may be loaded, too, as in `stored`.
+        kept: classes of parts. If a part of such a class cannot be compiled, its error is not raised but returned.
 
     Returns:
-        The modules in the order of the parts.
+        The modules in the order of the parts, or CompileErrors in their place.
+
+    Raises:
+        CompileError: a part cannot be compiled.
     """
     keys = [key_of(part) for part in parts]
     found = [stored(part, load) if general else cache.load_stored(key, load) for part, key in zip(parts, keys)]
@@ -136,7 +182,8 @@ def modules(
 
             def make(lock: Path) -> bytes:
                 content = build(part, builder, lock, is_emitted)
-                return finish(part, content) if finish else content
+                with failures_of(part):
+                    return finish(part, content) if finish else content
 
             is_emitted = hasattr(part, "emit")
             how = {"load": load, "stopped": lambda: builders.stopped, "identify": identify if is_emitted else None}
@@ -162,7 +209,9 @@ def modules(
                 thread.start()
             for _ in missing:
                 place, found[place], problem = done.get()
-                if problem is not None:
+                if isinstance(problem, CompileError) and isinstance(parts[place], kept):
+                    found[place] = problem
+                elif problem is not None:
                     raise problem
                 progress.advance()
     finally:
@@ -229,11 +278,11 @@ def build(part: Part, builder: Builder | LocalBuilder, lock: Path | None = None,
 
 @contextmanager
 def failures_of(part: Part) -> Iterator[None]:
-    """For a `with` block: turn a BuildError into a CacheError that names the part which could not be compiled."""
+    """For a `with` block: turn an error into a CompileError that names the part which could not be compiled."""
     try:
         yield
-    except BuildError as problem:
-        raise cache.CacheError(f"compiling {part.name} failed:\n{problem}") from None
+    except Exception as problem:
+        raise CompileError(f"compiling {part.name} failed:\n{problem}") from None
 
 
 class Progress:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from . import records, sources, tuning
+from . import records, shipped_code, sources, tuning
 from .kernels import Kernel
 from .target import CpuTarget, host_cpu
 from .tvm_modules import tvm_ffi
@@ -73,7 +73,7 @@ class Emitted:
 
         names = sorted(symbol.name_hint for symbol in self.module.functions)
         settings = (str(self.target.tvm_target()), machine.PASSES, machine.NEEDLESS_ON_CPU, machine.LLVM_OPTIONS)
-        compiler = inspect.getsource(machine.compile_cpu)
+        compiler = "" if shipped_code.index() else inspect.getsource(machine.compile_cpu)
         return "\n".join([*names, str(tvm_ffi.structural_hash(self.module)), repr(settings), compiler])
 
     def build(self, path: Path) -> None:
@@ -194,7 +194,8 @@ def key_of(part: Part, with_versions: bool = True) -> str:
         with_versions: whether TVM's version goes into the hash. It does not for code that is shipped with the package,
             because any version that is installed can use it.
     """
-    return key_of_code(target_of(part), sources_of(part), part.key, with_versions=with_versions)
+    sources = "" if shipped_code.index() else sources_of(part)
+    return key_of_code(target_of(part), sources, part.key, with_versions=with_versions)
 
 
 def target_of(part: Part) -> CpuTarget:
@@ -216,4 +217,5 @@ def key_of_code(target: CpuTarget, *facts: str, with_versions: bool = True) -> s
 
 @functools.cache
 def _versions() -> list[str]:
-    return [importlib.metadata.version(name) for name in ("apache-tvm", "apache-tvm-ffi")]
+    # The index stands for the sources of a frozen program.
+    return [*shipped_code.index().values(), *map(importlib.metadata.version, ("apache-tvm", "apache-tvm-ffi"))]

@@ -25,7 +25,7 @@ from pathlib import Path
 from . import cache, shipped_code, tuning
 from .target import CpuTarget, host_cpu
 
-SHIPPED = Path(__file__).parent / "shipped_records"
+SHIPPED = shipped_code.PACKAGE / "shipped_records"
 TUNED = "tuned.json"  # the file of the user's own records, in the cache directory
 LARGEST = 1 << 20  # a file of records with more bytes is refused
 # For each kind of CPU: how many float32s a vector register holds, and how many vector registers there are.
@@ -87,11 +87,12 @@ def read(path: Path) -> list[Record]:
         ValueError: the file or one of its records is malformed.
         OSError: the file cannot be read.
     """
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):  # reading a pipe could wait forever
-        raise ValueError("it is no regular file")
-    if status.st_size > LARGEST:
-        raise ValueError(f"it is larger than {LARGEST} bytes")
+    if isinstance(path, Path):  # not a file in an archive
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe could wait forever
+            raise ValueError("it is no regular file")
+        if status.st_size > LARGEST:
+            raise ValueError(f"it is larger than {LARGEST} bytes")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except RecursionError:
@@ -181,8 +182,8 @@ def known(setting: str) -> list[list[Record]]:
         raise ValueError(f"DYNET_RECORDS is {setting!r}: use off, the name of a directory, or leave it unset.")
     found = []
     for place in places:
-        paths = sorted(place.glob("*.json")) if place.is_dir() else [place]
-        found.append([record for path in paths for record in _readable(path)])
+        paths = sorted(place.iterdir(), key=str) if place.is_dir() else [place]
+        found.append([record for path in paths if path.name.endswith(".json") for record in _readable(path)])
     return found
 
 

@@ -2,26 +2,50 @@
 
 Each file of the folder `compiled` is stored like a file of the cache: its name is a key, and it holds an object file
 followed by a digest. In contrast to the cache, the keys do not depend on the version of the compiler, because a wheel
-works with any version that is installed.
+works with any version that is installed. But they depend on source files. A *frozen* program, whose modules are in an
+archive, has no such files. So the file `index.json` has for each key another one, of the part without its sources.
 """
 
 from __future__ import annotations
 
+import functools
+import importlib.resources
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 from . import cache, cache_directory, seal
 
-FOLDER = Path(__file__).parent / "compiled"
+PACKAGE: Any = Path(__file__).parent
+if not PACKAGE.is_dir():
+    PACKAGE = importlib.resources.files(__package__ or "")  # a path in an archive
+FOLDER = PACKAGE / "compiled"
+INDEX = "index.json"
+
+
+@functools.cache
+def index() -> dict[str, str]:
+    """Return the keys of shipped code by the keys of parts without sources if this is a frozen program, else {}.
+
+    Raises:
+        CacheError: a frozen program has no compiled code.
+    """
+    if os.path.isfile(os.path.join(os.path.dirname(__file__), "shipped_code.py")):
+        return {}
+    if not (FOLDER / INDEX).is_file():
+        raise cache.CacheError(f"{FOLDER} lacks what `python -m dynet_kernels.build --into` writes for frozen programs")
+    return json.loads((FOLDER / INDEX).read_bytes())
 
 
 def look_in_cache() -> bool:
     """Return whether to look for files in the cache, too. Where code is shipped, do not create a cache for that."""
-    return cache_directory.exists() or not FOLDER.exists()
+    return cache_directory.exists() or not (index() or FOLDER.exists())
 
 
 def find(key: str) -> bytes | None:
     """Return the object file for a key; None if there is none, or if it is damaged. In the latter case also warn."""
+    key = index().get(key, key)
     path = FOLDER / f"{key}.o"
     try:
         content = path.read_bytes()

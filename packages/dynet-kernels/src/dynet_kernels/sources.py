@@ -13,7 +13,6 @@ import re
 import sys
 from collections.abc import Iterable
 from os.path import dirname, isfile, join
-from pathlib import Path
 
 HERE = dirname(__file__)
 # An import statement. The expression does not begin with `^`, because Python searches faster for one that begins with
@@ -21,14 +20,6 @@ HERE = dirname(__file__)
 IMPORT = re.compile(rf"from (\.+|{__package__}\.?)([\w.]*) import (\([^)]*\)|[^\n(]*)")
 # These files load and store compiled code but do not affect it, so digests leave them out.
 KEEPERS = frozenset(join(HERE, name) for name in ("cache.py", "cache_directory.py", "library.py", "parts.py"))
-
-
-def digest_of(paths: Iterable[Path]) -> str:
-    """Return a digest of the contents of files."""
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def digest(files: Iterable[str], nested: bool = False) -> str:

@@ -110,7 +110,7 @@ class Table:
     def _prepare(self) -> None:
         collection = self.collection
         self.added, added = -1, PARAMETER_ROWS.added
-        self.machine = compiled()
+        self.machine = compiled(NORM, CLEAR.opcode, self.rule.opcode)
         self.shared = PARAMETER_ROWS.buffer  # this reference keeps it alive, because compiled code reads it
         self.parameters = collection.parameters_list()
         self.lookups = collection.lookup_parameters_list()
@@ -248,9 +248,9 @@ class Table:
         """Enlarge the buffer in which compiled code lists addresses, after a call that failed because it was too small.
 
         Raises:
-            NoCodeError: the call failed for another reason: a kernel's machine code is not loaded.
+            CompileError: the call failed because a kernel cannot be compiled.
         """
         if status == at.NO_CODE:
-            self.added = -1  # makes the next update load the kernels again
-            raise KERNELS.no_code(int(self.tape[self.slots[CONTEXT.row], at.INSTRUCTION.opcode]))
+            compiled(int(self.tape[self.slots[CONTEXT.row], at.INSTRUCTION.opcode]))
+            return
         self._grow_index(2 * self.slots[CONTEXT.needed_index])

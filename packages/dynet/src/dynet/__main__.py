@@ -85,7 +85,7 @@ def shipped() -> str:
     """Return the number and total size of the files of machine code that the installed package contains."""
     if not shipped_code.FOLDER.exists():
         return "none: kernels are compiled when they are first used"
-    sizes = [path.stat().st_size for path in shipped_code.FOLDER.iterdir()]
+    sizes = [len(path.read_bytes()) for path in shipped_code.FOLDER.iterdir()]
     # The parts that every program needs stand for all.
     first = [Planner(), Shard(KERNELS.shard(FILL // SHARD))]
     kinds = [

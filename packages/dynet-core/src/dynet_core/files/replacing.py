@@ -41,26 +41,26 @@ def replacing(
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), shown)
     target = os.path.realpath(path)
     mode = checked_mode(target, shown)
-    if mode is not None and not stat.S_ISREG(mode):
-        with open(target, "ab" if keep else "wb") as file:
-            yield file
-        return
+    direct = mode is not None and not stat.S_ISREG(mode)
     try:
-        temporary = new_file_beside(target, mode)
+        temporary = target if direct else new_file_beside(target, mode)
     except OSError as error:
         raise type(error)(error.errno, error.strerror, shown) from None
     try:
-        with open(temporary, "wb") as file:
-            if keep and mode is not None:
+        with open(temporary, "ab" if keep and direct else "wb") as file:
+            if keep and mode is not None and not direct:
                 with open(target, "rb") as old:
                     shutil.copyfileobj(old, file, 1 << 20)
             yield file
+        if direct:
+            return
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, target)
     except BaseException as error:
-        os.unlink(temporary)
-        if isinstance(error, OSError) and error.filename in (temporary, target):
+        if not direct:
+            os.unlink(temporary)
+        if isinstance(error, OSError) and error.errno and error.filename in (None, temporary, target):
             raise type(error)(error.errno, error.strerror, shown) from None
         raise
     sync_folder(target)

@@ -32,10 +32,10 @@ signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it, too, and dec
 if hasattr(signal, "pthread_sigmask"):  # until there is a thread that waits for them
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGHUP])
 os.write(1, b"!")
-import importlib.util, json, sys
+import importlib.machinery, importlib.util, json, sys
 sys.path[:], site, folder = json.loads(sys.stdin.buffer.readline())
 # By its path: to import the whole library takes long, and nobody would listen meanwhile.
-spec = importlib.util.spec_from_file_location("building", f"{folder}/__init__.py", submodule_search_locations=[folder])
+spec = importlib.machinery.PathFinder.find_spec("building", [folder])
 sys.modules["building"] = importlib.util.module_from_spec(spec)
 from building import worker
 worker.main(site)
@@ -60,7 +60,7 @@ class Builder:
         )
         try:
             self._process.stdout.read(1)  # type: ignore[union-attr]  # wait for the "!": from then on the process cleans up before it ends
-            self._stdin.write(json.dumps([sys.path, str(site), str(Path(__file__).parent)]).encode() + b"\n")
+            self._stdin.write(json.dumps([sys.path, str(site), str(Path(__file__).parents[1])]).encode() + b"\n")
         except BrokenPipeError:  # the process has ended already: `emit` will say why
             pass
 
@@ -137,7 +137,7 @@ class Builder:
 
 
 class LocalBuilder:
-    """Does the work of a `Builder` in the calling process. Used if the path of the Python executable is unknown."""
+    """Does the work of a `Builder` in the calling process. Used if Python's executable is unknown, or is a program."""
 
     def __init__(self, site: Path):
         self._site = site
@@ -176,7 +176,7 @@ class Builders:
         Raises:
             BuildError: `stop` has been called.
         """
-        if not sys.executable:
+        if not sys.executable or getattr(sys, "frozen", False):  # then it is the user's program
             yield LocalBuilder(self.site)
             return
         with self._lock:

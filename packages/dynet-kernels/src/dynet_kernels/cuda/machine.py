@@ -13,7 +13,6 @@ lists are copied to the GPU before a tape is run. Kernels are compiled in groups
 from __future__ import annotations
 
 import ctypes
-import functools
 import itertools
 import threading
 from dataclasses import dataclass
@@ -42,12 +41,6 @@ class Launch(ctypes.Structure):
     _fields_ = [(name, ctypes.c_int64) for name in at.LAUNCH]
 
 
-@functools.cache
-def _sources() -> str:
-    """Return a hash of the source files in this folder. If one of them changes, code for GPUs is compiled again."""
-    return library.digest_of(sorted(Path(__file__).parent.glob("*.py")))
-
-
 def symbol_of(name: str) -> str:
     """Return the name of a kernel's function in CUDA C."""
     return "kernel_" + name.replace(".", "_")
@@ -59,7 +52,7 @@ def _key_of(part: Source | Launcher) -> str:
     The text changes whenever the CUDA C of the shard, or the numbers of blocks and threads of its kernels, may change.
     """
     tuned, shard = records.for_cuda(part.arch).key, library.Shard(part.kernels)
-    return f"{tuned}, tf32={part.tf32}\n{_sources()}\n{shard.key}"
+    return f"{tuned}, tf32={part.tf32}\n{shard.key}"
 
 
 @dataclass(frozen=True)
@@ -90,6 +83,9 @@ class Source:
     def build(self, path: Path) -> None:
         from . import codegen
 
+        for name, kernel in self.kernels.values():
+            if len(kernel.parameters) > MOST_PARAMETERS:
+                raise ValueError(f"kernel {name} has more than {MOST_PARAMETERS} parameters")
         with tuning.using(records.for_cuda(self.arch)), precision.using_tf32(self.tf32):
             path.write_text(codegen.device_source(codegen.pairs(self.kernels)))
 
@@ -139,7 +135,7 @@ def cubin(source: Source, code: bytes) -> bytes:
     return compiler.compile(code.decode(), source.arch)
 
 
-class Machine:
+class Machine(library.Shards):
     """Plans graphs on the CPU and runs their tapes on one GPU.
 
     Args:
@@ -155,8 +151,9 @@ class Machine:
     is_watched = False  # whether other code, such as a profiler, has replaced functions of this object by its own
 
     def __init__(self, kernels: Kernels, gpu: driver.Gpu, tf32: bool = False):
+        super().__init__(kernels)
         self.gpu, self.tf32 = gpu, tf32
-        self._kernels = kernels
+        self._code = (ctypes.c_int64 * at.MOST_SHARDS)()  # for each shard 1 if it is loaded, which the planner reads
         self._launchers: dict[int, object] = {}
         self._lock = threading.Lock()
         (planner,) = library.modules([library.Planner()])
@@ -175,25 +172,26 @@ class Machine:
         self.load_used()
 
     def load_used(self) -> None:
-        """Load each shard that has a kernel in use and is not loaded yet. Compile what the cache does not have."""
+        """As `library.Library.load_used`."""
         with self._lock:
-            numbers = sorted(self._kernels.used - set(self._launchers))
+            numbers = self._to_load()
             if not numbers:
                 return
-            for number in numbers:
-                self._kernels.close(number)
             shards = [self._kernels.shard(number) for number in numbers]
             sources = [Source(shard, self.gpu.arch, compiler.name(), self.tf32) for shard in shards]
-            loaded = library.modules(sources, self.gpu.load, cubin, "GPU")  # type: ignore[arg-type]
-            launchers = library.modules([Launcher(shard, self.gpu.arch, self.tf32) for shard in shards], kind=None)
+            loaded = library.modules(sources, self.gpu.load, cubin, "GPU", kept=(Source,))  # type: ignore[arg-type]
+            launchers = [Launcher(shard, self.gpu.arch, self.tf32) for shard in shards]
+            launchers = library.modules(launchers, kind=None, kept=(Launcher,))
             self._grow_functions((numbers[-1] + 1) * SHARD)
-            for number, shard, module in zip(numbers, shards, loaded):
-                for place, (name, kernel) in shard.items():
-                    if len(kernel.parameters) > MOST_PARAMETERS:
-                        raise ValueError(f"kernel {name} has more than {MOST_PARAMETERS} parameters")
+            for number, shard, module, launcher in zip(numbers, shards, loaded, launchers):
+                if problems := [found for found in (module, launcher) if isinstance(found, library.CompileError)]:
+                    self._failed[number] = problems[0]
+                    continue
+                for place, (name, _) in shard.items():
                     self._functions[number * SHARD + place] = module.function(symbol_of(name))
-            for number, module in zip(numbers, launchers):
-                self._launchers[number] = module.get_function(LAUNCH_SHARD)
+                self._launchers[number] = launcher.get_function(LAUNCH_SHARD)
+                self._code[number] = 1
+                self._loaded.add(number)
 
     def _grow_functions(self, size: int) -> None:
         """Make room for the handles of kernels with opcodes below `size`."""
@@ -216,7 +214,7 @@ class Machine:
         # memory instead, by the upload below. So choose `origin` so that the planner copies the inputs onto themselves.
         tape.origin = first - 4 * start
         try:
-            status = self._plans["forward"](context, begin, end, inputs, inputs_begin, inputs_end)
+            status = self._plan("forward", context, begin, end, inputs, inputs_begin, inputs_end)
         finally:
             tape.origin = 0
         if status == at.READY:
@@ -230,13 +228,17 @@ class Machine:
         because kernels add atomically.
         """
         Context.from_address(context).never_fresh = 1
-        return self._plans["backward"](context, *arguments)
+        return self._plan("backward", context, *arguments)
 
     def plan_gradient_norm(self, context: int, *arguments: int) -> int:
-        return self._plans["gradient_norm"](context, *arguments)
+        return self._plan("gradient_norm", context, *arguments)
 
     def plan_update(self, context: int, *arguments: int) -> int:
-        return self._plans["update"](context, *arguments)
+        return self._plan("update", context, *arguments)
+
+    def _plan(self, name: str, context: int, *arguments: int) -> int:
+        Context.from_address(context).code = ctypes.addressof(self._code)
+        return self._plans[name](context, *arguments)
 
     def forward(self, context: int, *arguments: int) -> int:
         return self._run_if_ready(context, self.plan_forward(context, *arguments))

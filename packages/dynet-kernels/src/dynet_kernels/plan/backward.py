@@ -273,7 +273,7 @@ def finish(gradients: Gradients) -> None:
     with branch(context.gradient_top > context.gradient_end) as (too_small, otherwise):
         with too_small:
             context.fill(status=at.TOO_SMALL, needed_floats=context.gradient_top - context.gradient_start)
-        with otherwise:
+        with otherwise, when(context.status == at.READY):
             context.fill(
                 backward_plan=context.plan,
                 backward_loss=gradients.loss,

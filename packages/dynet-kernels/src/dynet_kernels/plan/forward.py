@@ -131,7 +131,7 @@ def plan_anew(plan: Plan, inputs: Inputs, begin, end) -> None:
             place_values(plan, inputs.end)
             place_aliases(plan, aliases.value)
             add_all_steps(plan)
-            with when(begin == 0):
+            with when(all_of(begin == 0, context.status == at.READY)):
                 keep(plan, inputs, end)
 
 

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import layout as at
+from ..kernels import SHARD
 from ..tir import int64, let
 from .addresses import write_block
 from .flow import Variable, all_of, any_of, branch, each, forever, pick, stop_unless, when
 from .grouping import Group
 from .nodes import Plan
-from .structs import Context, Instruction, Rows, Step, Steps
+from .structs import Context, Instruction, Rows, Step, Steps, Words
 
 # If threads can share a matrix product either by rows of the result or by columns, they share it by columns if each
 # thread gets at least this many columns. A thread then finds the columns that it reads in its cache, because it has
@@ -40,7 +41,7 @@ def start_tape(context: Context) -> None:
 
 
 def add_instruction(plan: Plan, opcode, base, count, parameters=0, fresh=0, shared: Any = at.ALONE, work=0) -> None:
-    """Append an instruction to the tape.
+    """Append an instruction to the tape. If its kernel is not loaded, set `status` to NO_CODE: then nothing runs.
 
     Args:
         opcode: the number of its kernel.
@@ -60,6 +61,8 @@ def add_instruction(plan: Plan, opcode, base, count, parameters=0, fresh=0, shar
     instruction = Rows(Instruction, plan.tape)[number]
     instruction.fill(opcode=opcode, base=base, count=count, parameters=parameters, fresh=fresh, shared=way)
     context.tape_count = number + 1
+    with when(Words(context.code)[int64(opcode) // SHARD] == 0):
+        context.fill(status=at.NO_CODE, row=number)
 
 
 def add_fill(plan: Plan, parameters: int, start, size, number) -> None:

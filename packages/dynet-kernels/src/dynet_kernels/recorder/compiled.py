@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import struct
 import tempfile
@@ -28,11 +27,7 @@ class Recorder:
 
     target: CpuTarget = field(default_factory=host_cpu)
     name = "the recorder"
-
-    @property
-    def key(self) -> str:
-        """Text that becomes a part of the cache key. It contains a digest of the source files in this folder."""
-        return f"recorder {_sources()}"
+    key = "recorder"
 
     def for_target(self, target: CpuTarget) -> Recorder:
         """Return the recorder that is compiled for `target`, another CPU."""
@@ -46,11 +41,6 @@ class Recorder:
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             parts = [" ".join(FUNCTIONS).encode(), *write_objects(FUNCTIONS, Path(folder), self.target.tvm_target())]
         path.write_bytes(b"".join([HEAD.pack(*map(len, parts)), *parts]))
-
-
-@functools.cache
-def _sources() -> str:
-    return library.digest_of(sorted(Path(__file__).parent.glob("*.py")))
 
 
 def _load(content: bytes):

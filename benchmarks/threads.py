@@ -87,12 +87,12 @@ def mlp(width: int = 1024, layers: int = 3, batch: int = 64) -> Task:
     return training(model, loss, update=False)
 
 
-def tagger(sentences: int = 64, length: int = 20) -> Task:
+def tagger(sentences: int = 64, length: int = 20, units: int = 128) -> Task:
     """A BiLSTM tagger on many sentences in one graph."""
     model = dy.ParameterCollection()
     table = model.add_lookup_parameters((10_000, 128))
-    forwards, backwards = (dy.VanillaLSTMBuilder(1, 128, 128, model) for _ in range(2))
-    W, V = model.add_parameters((64, 256)), model.add_parameters((20, 64))
+    forwards, backwards = (dy.VanillaLSTMBuilder(1, 128, units, model) for _ in range(2))
+    W, V = model.add_parameters((64, 2 * units)), model.add_parameters((20, 64))
     draw = random.Random(1)
     words = [[draw.randrange(10_000) for _ in range(length)] for _ in range(sentences)]
 

@@ -27,6 +27,20 @@ def test_training_is_the_same_without_a_linker_or_compiler():
     assert run(SAME.replace("(dy.SimpleSGDTrainer, dy.AdamTrainer)", "(dy.AdamTrainer,)"), PATH="") == ["same"]
 
 
+WITHOUT_TVM = """
+import pathlib, sys
+with sharing.using(2, 0, 0):
+    train(dy.GRUBuilder, dy.AdamTrainer)
+maps = pathlib.Path("/proc/self/maps")
+print("tvm" in sys.modules, "libtvm_runtime" in (maps.read_text() if maps.exists() else ""))
+"""
+
+
+def test_threads_need_nothing_of_tvm():
+    run(WITHOUT_TVM)  # compiles what is missing
+    assert run(WITHOUT_TVM) == ["False", "False"]
+
+
 PROFILE = """
 with sharing.using(3, 0, 0):
     expected = train(dy.GRUBuilder, dy.AdamTrainer)

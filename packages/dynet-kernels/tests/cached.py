@@ -16,7 +16,7 @@ posix_only = pytest.mark.skipif(os.name != "posix", reason="needs POSIX owners a
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 root_only = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can give files away")
 
-# Writes f(address, x): *address = 2x + 1, and fill(address, n), the same for each x below n in parallel.
+# Writes f(address, x): *address = 2x + 1.
 COMPILE = """
     def build(path):
         import tvm
@@ -36,11 +36,7 @@ COMPILE = """
         def f(memory, x):
             T.buffer_store(memory, 2 * x + 1, [tirx.const(0, "int64")])
 
-        def fill(memory, count):
-            with T.parallel(tirx.const(0, "int64"), count) as x:
-                T.buffer_store(memory, 2 * x + 1, [x])
-
-        module = ir.IRModule({ir.GlobalVar("f"): function(f), ir.GlobalVar("fill"): function(fill)})
+        module = ir.IRModule({ir.GlobalVar("f"): function(f)})
         tvm.compile(module, target="llvm").mod.write_to_file(str(path))
 """
 USE = """

@@ -205,19 +205,6 @@ def test_compiling_and_loading_need_no_tools_and_8_gigabytes(directory):
     )
 
 
-def test_parallel_loops_work_without_tvm(directory, object_file):
-    program = """
-        import ctypes, pathlib, sys
-        from dynet_kernels.cache import load_or_build
-        module = load_or_build("key", lambda path: path.write_bytes(pathlib.Path(sys.argv[1]).read_bytes()))
-        memory = (ctypes.c_int64 * 10000)()
-        module.get_function("fill")(ctypes.addressof(memory), 10000)
-        assert list(memory) == list(range(1, 20001, 2)), list(memory)[:5]
-        assert "tvm" not in sys.modules
-    """
-    run(program, arguments=[object_file])
-
-
 def test_tvm_can_be_imported_after_loading(directory):
     program = """
         from dynet_kernels.cache import load_or_build

@@ -53,7 +53,7 @@ def wait_for_helpers():
     """Sleep until all helpers have begun to wait for work."""
     for part in range(1, sharing.threads()):
         row = part * at.HELPER_ROW
-        while sharing._rows[row + at.HELPER.arrived] != sharing._rows[row + at.HELPER.lock]:
+        while sharing._rows[row + at.HELPER.state] == at.STARTED:
             time.sleep(1e-3)
 
 

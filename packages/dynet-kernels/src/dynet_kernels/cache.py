@@ -10,15 +10,12 @@ the second key, followed by a digest as well. So different keys for the same cod
 
 from __future__ import annotations
 
-import ctypes
 import functools
-import importlib.util
 import operator
 import os
 import re
 import shutil
 import stat
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -45,7 +42,6 @@ ABANDONED = sites.ABANDONED
 PATIENCE = 120.0  # seconds to wait for another process that compiles the same kernels
 ROOM = 64 << 20  # free bytes that a disk must have for kernels to be compiled there
 _linking = new_lock()
-_RUNTIME_FILE = {"darwin": "libtvm_runtime.dylib", "win32": "tvm_runtime.dll"}.get(sys.platform, "libtvm_runtime.so")
 
 
 Load = Callable[[bytes], Any]
@@ -144,18 +140,8 @@ def load_objects(objects: list[bytes]) -> Any:
 
 def linker() -> Any:
     """Return TVM's object that links machine code into this process. The first call takes 7 ms and 10 MB of memory."""
-    load_runtime()
-    return tvm_ffi_orcjit.default_session()
-
-
-@functools.cache
-def load_runtime() -> None:
-    """Load TVM's small runtime library, in 1 ms. The planner calls it where threads share a pass."""
-    spec = importlib.util.find_spec("tvm")  # finds the package without importing it
-    if spec is None or spec.origin is None:
-        raise ImportError("dynet-kernels needs the package apache-tvm, which is not installed")
     load_ffi()
-    ctypes.CDLL(str(Path(spec.origin).parent / "lib" / _RUNTIME_FILE), ctypes.RTLD_GLOBAL)
+    return tvm_ffi_orcjit.default_session()
 
 
 def prune(directory: Path, keep: str) -> None:

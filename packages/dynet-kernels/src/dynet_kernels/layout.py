@@ -318,26 +318,29 @@ INSTRUCTION = Structure(
 )
 
 # `threads` is how many threads may share work. They share an instruction that takes one thread at least
-# `least_instruction` picoseconds, and a pass whose shared instructions take at least `least_pass` picoseconds
-# together.
+# `least_instruction` picoseconds, and a pass whose shared instructions take at least `least_pass` picoseconds together.
+# If `least_pass` is 0, all passes are shared by all threads, whether it pays or not. `look` is the time, by a clock of
+# nanoseconds, from which on Python has to look again how many cores there are; NEVER if somebody has told the number of
+# threads.
 # The rest is for the helpers, the threads that help Python's main thread; see `team.py`. `helpers` is how many there
-# are. `wanted` is 1 if a pass found fewer than it could use. `rows` is the address of their rows, of HELPER_ROW
-# integers each, which begin with those of HELPER. Row 0 is not used. Of the last pass that they shared: `turn` is its
-# number, `parts` how many threads shared it, `context` its CONTEXT. `group` and `counters` are two addresses for TVM's
-# barrier. If `ahead` is 1, the last of these threads first plans the backward pass: then `planned` is the number of the
-# pass, and `joined` becomes the number of the first instruction that it shares; before that, `joined` is NOT_YET.
-# `meeting` is the address of a barrier for this thread and the main thread.
+# are. `wanted` is 1 if Python has to start more of them, or to look again. `rows` is the address of their rows, of
+# HELPER_ROW integers each, which begin with those of HELPER. Row 0 is not used. `balance` is what sharing has brought
+# lately, in nanoseconds. Of the pass that they share: `context` is the address of its CONTEXT, or 0 after the pass, and
+# `ahead` is WANTED if a helper is to plan the backward pass, ORDERED if one has been told to. `planned` is for how many
+# nanoseconds it did.
 SHARING = Structure(
-    "threads", "least_instruction", "least_pass", "helpers", "wanted", "rows", "turn", "parts", "context", "group",
-    "counters", "ahead", "planned", "joined", "meeting",
+    "threads", "least_instruction", "least_pass", "look", "helpers", "wanted", "rows", "balance", "context", "ahead",
+    "planned",
 )  # fmt: skip
-NOT_YET = 1 << 62
-# A helper: the lock that wakes it, the same lock once the helper waits for it, and the numbers of the last passes for
-# which it was woken and which it has finished.
-HELPER = Structure("lock", "arrived", "woken", "finished")
+NEVER, WANTED = 1 << 62, 1
+# A helper: its state, the lock that wakes it, and its order: part number `part` of `parts` of instruction number `row`,
+# or to plan the backward pass if `row` is negative.
+HELPER = Structure("state", "lock", "row", "part", "parts")
+# States of a helper. STARTED, COMING: it was started or woken, but does not look for work yet. IDLE: it does. ORDERED:
+# it has an order, but has not begun. Only the main thread gives orders, takes them back, and wakes helpers.
+STARTED, COMING, ASLEEP, IDLE, ORDERED, WORKING = range(6)
 # Rows of two cache lines, so that threads do not wait for each other's writes.
 HELPER_ROW = 16
-COUNTER = 8  # a counter of TVM's barrier is an int32 at the start of a cache line: of each eighth int64
 MOST_THREADS = 64
 # The buffer `threads` has THREAD_ROW integers for each thread: from offset 0 on the RUNNING integers, from offset
 # THREAD_INSTRUCTION on one INSTRUCTION.

@@ -33,15 +33,8 @@ STACK = 1 << 20  # bytes of a helper's stack, at least: kernels have buffers of 
 _table, _one = ((ctypes.c_int64 * len(at.SHARING))(1, INSTRUCTION, PASS) for _ in range(2))
 _SETTINGS = slice(0, at.SHARING.helpers)  # those integers of `_table` that `use` sets
 _rows = (ctypes.c_int64 * (at.MOST_THREADS * at.HELPER_ROW))()
-_group = (ctypes.c_int64 * 2)()
-_counters = (ctypes.c_int64 * (at.MOST_THREADS * at.COUNTER))()
-_meeting = (ctypes.c_int64 * 2)()
-_meeting_counters = (ctypes.c_int64 * (2 * at.COUNTER))()
-_meeting[:] = ctypes.addressof(_meeting_counters), 2
-_table[at.SHARING.meeting] = ctypes.addressof(_meeting)
 _table[at.SHARING.rows] = ctypes.addressof(_rows)
-_table[at.SHARING.group] = ctypes.addressof(_group)
-_table[at.SHARING.counters] = ctypes.addressof(_counters)
+_one[at.SHARING.look] = at.NEVER
 
 _starting = False  # whether `start_helpers` is running
 _start_thread: Any = _thread.start_new_thread
@@ -68,19 +61,21 @@ def threads() -> int:
 def use(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> None:
     """Set how many threads share work, and how much work is worth sharing.
 
-    The results of graphs do not depend on these settings.
+    The results of graphs do not depend on these settings. From then on, the number of threads stays as it is when
+    the process may use other cores.
 
     Args:
         threads: the number of threads.
         instruction: share only instructions that take one thread at least this many picoseconds.
         whole: share a pass only if its instructions that are worth sharing take at least this many picoseconds in all.
+            If it is 0, each pass is shared, whether it pays or not.
 
     Raises:
         ValueError: `threads` is less than 1 or more than MOST_THREADS.
     """
     if not 1 <= threads <= at.MOST_THREADS:
         raise ValueError(f"{threads} threads were asked for; 1 to {at.MOST_THREADS} can be used")
-    _table[_SETTINGS] = threads, instruction, whole
+    _table[_SETTINGS] = threads, instruction, whole, at.NEVER
 
 
 @contextmanager
@@ -137,20 +132,26 @@ def _quota(path: str = "/sys/fs/cgroup/cpu.max") -> int:
 
 
 def start_helpers() -> None:
-    """Start as many threads as passes could use, if there are fewer. If the system has no more threads, use fewer."""
+    """Start as many threads as passes could use, if there are fewer. If the system has no more threads, use fewer.
+
+    Before this, count again how many cores the process may use, unless somebody has told the number of threads.
+    """
     global _starting
     _table[at.SHARING.wanted] = 0
+    if _table[at.SHARING.look] != at.NEVER:
+        with suppress(ValueError):
+            _table[at.SHARING.threads] = available()
     if _starting:  # a signal handler computes while this function runs
         return
     if _start_thread is None:
-        _table[at.SHARING.threads] = 1
+        _table[at.SHARING.threads], _table[at.SHARING.look] = 1, at.NEVER
         return
     stack = _thread.stack_size()  # 0: the system's default
     is_small = 0 < stack < STACK
     _starting = True
     try:
         with _signals_blocked():
-            for used in (_table, _rows, _group, _counters, _meeting, _meeting_counters, help_others):
+            for used in (_table, _rows, help_others):
                 _keep(used)
             if is_small:
                 _thread.stack_size(STACK)
@@ -159,10 +160,11 @@ def start_helpers() -> None:
                 try:
                     _start_thread(help_others, (ctypes.addressof(_table), part, lock))
                 except (RuntimeError, MemoryError):
-                    _table[at.SHARING.threads] = part
+                    _table[at.SHARING.threads], _table[at.SHARING.look] = part, at.NEVER
                     break
                 # An interrupt before this line leaves a thread that waits for its lock forever, which does no harm.
                 _rows[part * at.HELPER_ROW + at.HELPER.lock], _table[at.SHARING.helpers] = lock, part
+                ctypes.pythonapi.PyThread_release_lock(lock)
     finally:
         if is_small:
             _thread.stack_size(stack)
@@ -183,7 +185,7 @@ def _signals_blocked() -> Iterator[None]:
 
 
 def start_wanted() -> None:
-    """Start helpers if a pass found fewer than it could use."""
+    """Start helpers if a pass found fewer than it could use, or count cores again if this is due."""
     if _table[at.SHARING.wanted]:
         start_helpers()
 
@@ -198,6 +200,7 @@ def _new_lock() -> int:
     api = ctypes.pythonapi
     api.PyThread_allocate_lock.restype = ctypes.c_void_p
     api.PyThread_acquire_lock.argtypes = [ctypes.c_void_p, ctypes.c_int]
+    api.PyThread_release_lock.argtypes = [ctypes.c_void_p]
     lock = api.PyThread_allocate_lock()
     if not lock:
         raise MemoryError
@@ -207,11 +210,11 @@ def _new_lock() -> int:
 
 def _go_on_alone() -> None:
     """In a forked child, use one thread, and forget the helpers of its parent, which do not exist there."""
-    _table[at.SHARING.threads] = 1
-    _table[at.SHARING.helpers] = _table[at.SHARING.wanted] = 0
+    _table[at.SHARING.threads], _table[at.SHARING.look] = 1, at.NEVER
+    _table[at.SHARING.helpers] = _table[at.SHARING.wanted] = _table[at.SHARING.balance] = 0
     ctypes.memset(_rows, 0, ctypes.sizeof(_rows))
 
 
-use(available())
+_table[at.SHARING.threads] = available()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_go_on_alone)

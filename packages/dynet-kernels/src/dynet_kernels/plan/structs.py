@@ -21,6 +21,7 @@ class Words:
     """
 
     def __init__(self, address):
+        self.address = address
         self.buffer = tir.buffer_at(address, "int64")
 
     def __getitem__(self, place) -> Any:

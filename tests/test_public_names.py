@@ -7,6 +7,7 @@ import pytest
 
 import dynet
 import dynet_ops
+from dynet_core.annotations import Number
 
 RE_EXPORTED = ["dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim"]
 
@@ -31,6 +32,10 @@ BESIDES = {"HAVE_CUDA", "dynet_config", "np", "os", "pickle", "sys"}  # what pro
 def test_dynet_adds_the_names_that_programs_expect_besides():
     siblings = [importlib.import_module(package) for package in RE_EXPORTED]
     assert set(dynet.__all__) == BESIDES | {name for module in siblings for name in module.__all__}
+
+
+def test_a_name_that_programs_may_have_themselves_is_no_part_of_a_star_import():
+    assert dynet.Number is Number and "Number" not in dynet.__all__
 
 
 def test_every_operation_of_a_module_is_one_of_the_package():

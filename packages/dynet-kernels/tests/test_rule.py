@@ -4,6 +4,11 @@ import pytest
 
 from dynet_kernels import formula as f
 from dynet_kernels.families.rules import Rule
+from dynet_kernels.formula import Formula
+
+
+def key(function) -> str:
+    return Formula.of(function).key
 
 
 def reductions_of(rule: Rule) -> list[tuple]:
@@ -13,7 +18,7 @@ def reductions_of(rule: Rule) -> list[tuple]:
 def test_a_rule_without_reductions_is_as_it_was_written():
     rule = Rule(("y", "x"), {"y": lambda x: 1 * x + 0 * x})
     assert reductions_of(rule) == []
-    assert rule.outputs["y"].key == "add(multiply(constant(1.0), input('x')), multiply(constant(0.0), input('x')))"
+    assert rule.outputs["y"].key == Formula.of(lambda x: 1 * x + 0 * x).key
 
 
 def test_reductions_run_before_what_reads_them():
@@ -22,14 +27,12 @@ def test_reductions_run_before_what_reads_them():
         return f.sqrt(f.sum((x - mean) * (x - mean)))
 
     rule = Rule(("y", "x"), {"y": deviation}, numbers=("y",))
-    mean = "divide(input('sum_0'), input('sum_1'))"
-    spread = f"subtract(input('x'), {mean})"
     assert reductions_of(rule) == [
-        ("sum_0", "sum", "input('x')", ""),
-        ("sum_1", "sum", "constant(1.0)", ""),
-        ("sum_2", "sum", f"multiply({spread}, {spread})", ""),
+        ("sum_0", "sum", key(lambda x: x), ""),
+        ("sum_1", "sum", key(lambda: 1.0), ""),
+        ("sum_2", "sum", key(lambda x, sum_0, sum_1: (x - sum_0 / sum_1) * (x - sum_0 / sum_1)), ""),
     ]
-    assert rule.outputs["y"].key == "sqrt(input('sum_2'))"
+    assert rule.outputs["y"].key == key(lambda sum_2: f.sqrt(sum_2))
     assert rule.outputs["y"].names == ("sum_2",)
     assert rule.reads == {"x"}
 
@@ -41,9 +44,9 @@ def softmax(x):
 
 def test_what_was_reduced_and_is_read_again_is_kept_in_the_result():
     rule = Rule(("y", "x"), {"y": softmax})
-    shifted = "exp(subtract(input('x'), input('max_0')))"
-    assert reductions_of(rule) == [("max_0", "max", "input('x')", ""), ("sum_1", "sum", shifted, "y")]
-    assert rule.outputs["y"].key == "divide(input('y'), input('sum_1'))"
+    shifted = key(lambda x, max_0: f.exp(x - max_0))
+    assert reductions_of(rule) == [("max_0", "max", key(lambda x: x), ""), ("sum_1", "sum", shifted, "y")]
+    assert rule.outputs["y"].key == key(lambda y, sum_1: y / sum_1)
 
 
 @pytest.mark.parametrize("facts", [{"accumulate": ("y",)}, {"numbers": ("y",)}])
@@ -73,3 +76,9 @@ def test_reductions_that_do_not_need_each_other_run_together():
 def test_only_an_input_has_a_first_element():
     with pytest.raises(TypeError, match="first: .* is no input"):
         Rule(("y", "x"), {"y": lambda x: f.first(x + 1)})
+
+
+@pytest.mark.parametrize("views", [("y", "x", "dx"), ("y", "x", "y"), ("y", "dy"), ("dx", "y", "x")])
+def test_a_name_that_comes_twice_is_refused(views):
+    with pytest.raises(ValueError, match="and their gradients d... have a name in common"):
+        Rule(views, {"y": lambda: 0.0})

@@ -41,11 +41,25 @@ def test_a_log_loss_ignores_the_logarithm_that_has_no_weight():
 
 
 def test_a_log_loss_at_its_bounds_is_finite():
-    most, steepest = -np.log(1.17549435e-38), 1 / 1.17549435e-38
-    for x, truth, slope in [(0, 1, -steepest), (1, 0, steepest)]:
+    most = -np.log(1.17549435e-38)
+    for x, truth, slope in [(0, 1, -1 / 1.17549435e-38), (1e-42, 1, -1 / 1.17549435e-38), (1, 0, 2.0**24)]:
         z, dx, dt = with_gradients(dy.binary_log_loss, [x], [truth])
-        assert z == pytest.approx(most) and dx == pytest.approx(slope)
-        assert dt == pytest.approx(most if x == 0 else -most)
+        assert z == pytest.approx(96.7 if x == 1e-42 else most, rel=1e-3) and dx == pytest.approx(slope)
+        assert dt == pytest.approx(-most if x == 1 else z)
+
+
+@pytest.mark.parametrize("score", [-1000, -110, -104, -103, -95, -89, -88, -87, -10, 0, 10, 16, 17, 20, 100])
+def test_the_log_loss_of_a_logistic_has_the_gradient_of_the_scores(score):
+    def loss(a, y):
+        return dy.binary_log_loss(dy.logistic(a), y)
+
+    for_one, for_zero = (with_gradients(loss, [score], [y])[1] for y in (1, 0))
+    true = np.exp(-np.logaddexp(0.0, -score))
+    assert for_one == pytest.approx(true - 1, rel=1e-5)
+    if score < 10:
+        assert for_zero == pytest.approx(true, rel=1e-5, abs=1.2e-38)
+    else:  # 1 - logistic(a) has few digits, or none
+        assert 0 <= for_zero <= 1.0001
 
 
 @pytest.mark.parametrize("size", [3, 40])

@@ -1,11 +1,14 @@
 """Ops of users: mistakes in them are named."""
 
+import functools
 import inspect
 import math
+import pickle
 
 import numpy as np
 import pytest
 
+import dynet_core
 import dynet_ops as dy
 from dynet_core import ArgumentError, Model, renew_cg
 from dynet_core.annotations import Number
@@ -14,6 +17,7 @@ from dynet_core.op import OPS
 from dynet_kernels import formula as f
 from dynet_kernels.formula import Formula
 from dynet_kernels.table import KERNELS
+from dynet_ops import exact
 from dynet_ops.axes import BATCH, DIMENSIONS, Along
 from dynet_ops.kinds import columnwise, elementwise
 from dynet_ops.loss.probability import column_softmax
@@ -87,9 +91,22 @@ def own_op(formula=lambda x: x, **facts):
 @pytest.mark.parametrize(
     ("facts", "message"),
     [
-        ({"formula": lambda x, y: x * y}, "the formula asks for 'y', which is no operand; the operands are x"),
-        ({"formula": lambda x, y=2.0: x * y}, "the formula asks for 'y', which is no operand; the operands are x"),
-        ({"formula": lambda x, beta: x * beta}, "the formula asks for 'beta', which is no operand; the operands are x"),
+        (
+            {"formula": lambda x, y: x * y},
+            r"the formula asks for 'y', which is no operand; the operands are x\. Annotate an operand as `y: "
+            r"dy\.Expression`, and a plain number as `y: dy\.Number`",
+        ),
+        (
+            {"formula": lambda x, y=2.0: x * y},
+            "the formula asks for 'y', which .*, and a plain number as `y: dy.Number`",
+        ),
+        (
+            {"formula": lambda x, beta: x * beta},
+            "the formula asks for 'beta', which .* a plain number as `beta: dy.Number`",
+        ),
+        ({"formula": lambda x: f.sum(x)}, "f.sum is of a column, and an elementwise op has none: make the op by .*"),
+        ({"formula": lambda x: f.where(f.place > x, x, 1)}, "f.place is of a column, .*"),
+        ({"gradients": {"x": lambda dy: dy * f.max(dy)}}, "f.max is of a column, .*"),
         ({"gradients": {"x": lambda x, dx: dx}}, "the gradient of x asks for 'dx'; there are x, y, dy"),
     ],
 )
@@ -332,3 +349,184 @@ def test_an_op_shows_what_its_function_shows():
         assert own_sum(y=dy.inputVector([1.0]), x=dy.inputVector([2.0])).value() == 3
     finally:
         del OPS["own_sum"]
+
+
+def made(parameters, body, kind=elementwise, **facts):
+    """An op from the text of its parameters and its formula."""
+    namespace = {"__name__": "made", "E": Expression, "N": Number, "f": f}
+    exec(f"def own_made({parameters}):\n    return {body}", namespace)
+    return kind(**({"reference": None} | facts))(namespace["own_made"])
+
+
+@pytest.fixture
+def own_made():
+    yield made
+    OPS.pop("own_made", None)
+
+
+def of_vectors(op, *vectors, **numbers):
+    """The value and the gradients of the sum of an op."""
+    renew_cg()
+    xs = [dy.inputVector(vector) for vector in vectors]
+    y = op(*xs, **numbers)
+    value = y.npvalue()
+    dy.sum_elems(y).backward(full=True)
+    return [value.tolist(), *[x.gradient().tolist() for x in xs]]
+
+
+NAMES = [("y", "z"), ("x", "dx"), ("dx", "x"), ("x", "dy"), ("dy", "w"), ("z", "dz"), ("y", "dy"), ("result", "d")]
+
+
+@pytest.mark.parametrize("kind", [elementwise, columnwise])
+@pytest.mark.parametrize(("a", "b"), NAMES)
+def test_operands_may_have_any_names(a, b, kind, own_made):
+    """Also those that the result and the gradients have elsewhere."""
+    op = own_made(f"{a}: E, {b}: E", f"{a} * {b} * {b}", kind)
+    assert of_vectors(op, [2.0, 3.0], [5.0, 7.0]) == [[50, 147], [25, 49], [20, 42]]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "result"),
+    [("x: E", "y"), ("x: E, y: E", "z"), ("x: E, dy: E", "z"), ("x: E, y: E, dz: E", "result"), ("x: E, y: N", "z")],
+)
+def test_a_stated_gradient_asks_for_the_result_by_a_name_that_no_operand_has(parameters, result, own_made):
+    namespace = {}
+    exec(f"def gradient(d{result}, {result}):\n    return d{result} * {result} * 10", namespace)
+    op = own_made(parameters, "x * 3", gradients={"x": namespace["gradient"]})
+    others = [[1.0]] * (parameters.count(": E") - 1)
+    numbers = {"y": 1.0} if "y: N" in parameters else {}
+    assert of_vectors(op, [2.0], *others, **numbers)[:2] == [[6], [60]]
+
+
+def test_a_gradient_that_could_not_ask_for_the_result_is_refused(own_made):
+    with pytest.raises(ArgumentError, match="^own_made: rename an argument, so that a gradient can ask for the result"):
+        own_made("y: E, z: E, dresult: E", "y * z")
+
+
+def test_ops_of_many_operands_and_numbers():
+    @elementwise(reference=lambda x, dx, y, z, b: x * dx + y * z / (1 + b * b))
+    def own_five(x: Expression, dx: Expression, y: Expression, z: Expression, b: Expression) -> Expression:
+        """A function of five."""
+        return x * dx + y * z / (1 + b * b)
+
+    @elementwise(reference=lambda x, y, a, b=1.5: a * x * x + b * np.sin(y))
+    def own_mixture(x: Expression, y: Expression, a: Number, b: Number = 1.5) -> Expression:
+        """A function of two and two numbers."""
+        return a * x * x + b * f.sin(y)
+
+    @elementwise(reference=lambda x, low=-1.0, high=1.0: np.clip(x, low, high))
+    def own_clip(x: Expression, low: Number = -1.0, high: Number = 1.0) -> Expression:
+        """A function of one and two numbers."""
+        return f.minimum(f.maximum(x, low), high)
+
+    @columnwise(reference=lambda x, y, z: x * y / np.abs(z).sum(0))
+    def own_column(x: Expression, y: Expression, z: Expression) -> Expression:
+        """A function of three columns."""
+        return x * y / f.sum(f.absolute(z))
+
+    try:
+        for op in (own_five, own_clip, own_column):
+            check_op(op)
+        x, y = dy.inputVector([1.0, 2.0]), dy.inputVector([0.0, 0.5])
+        assert own_mixture(x, y, 2).npvalue() == pytest.approx([2, 8 + 1.5 * np.sin(0.5)])
+        assert own_mixture(b=0, x=x, a=3, y=y).value() == [3, 12]
+        with pytest.raises(ArgumentError, match="own_mixture: b must be a finite float32, got inf"):
+            own_mixture(x, y, 1, np.inf)
+        with pytest.raises(
+            dynet_core.ShapeError, match=r"own_mixture: dimensions do not fit: operands are \(2,\), \(3,\)"
+        ):
+            own_mixture(x, dy.inputVector([1, 2, 3]), 1)
+        with pytest.raises(TypeError, match="own_five: expected an Expression, got int 3"):
+            own_five(x, x, x, x, 3)
+    finally:
+        del OPS["own_five"], OPS["own_mixture"], OPS["own_clip"], OPS["own_column"]
+
+
+def test_numbers_come_after_operands(own_made):
+    for parameters in ("a: N, x: E", "x: E, a: N, y: E", "a: N"):
+        with pytest.raises(
+            ArgumentError, match="^own_made: one or more expressions are needed, and plain numbers come af"
+        ):
+            own_made(parameters, "a * 2")
+
+
+@pytest.mark.parametrize("number", ["1e39", "-1e39", "10 ** 40", "10 ** 400", "3.403e38"])
+def test_constants_beyond_float32_are_refused(number, own_made):
+    with pytest.raises(
+        ValueError, match=f"^the constant -?{number[:1]}.* is too large for a formula: the largest float32"
+    ):
+        own_made("x: E", f"x * {number}")
+    assert own_made("x: E", "f.where(x < 3.4e38, x, float('inf'))")(dy.inputVector([1.0])).value() == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "at", "gradient"),
+    [
+        ("f.cosh(x) / f.sinh(x) - 1 / x", [50.0], 1 / 2500),
+        ("x / (1 + f.exp(-x)) + x", [-88.0], 1),
+        ("x * (1 - 2 / (f.exp(2 * x) + 1))", [44.0], 1),
+        ("f.asinh(f.cosh(x))", [50.0], 1),
+        ("f.maximum(x, y) * f.sqrt(1 + (f.minimum(x, y) / f.maximum(x, y)) ** 2)", [3e30, 4e30], 0.6),
+        ("f.where(x < 2, x, y) * x", [3.0, 5.0], 5),
+        ("f.where(x < 0, y, f.tanh(x) * 300) - f.tanh(x) * 300", [0.3, 2.0], 0),
+        ("x ** y", [0.0, 0.0], 0),
+        ("x ** y", [-1.0, 1e30], -1e30),
+        ("f.tanh(x)", [6.0], 1 / np.cosh(6.0) ** 2),
+        ("f.tanh(x)", [40.0], 1 / np.cosh(40.0) ** 2),
+        ("1 - 2 * f.logistic(x)", [60.0], -2 * np.exp(-60.0)),
+    ],
+)
+def test_derived_gradients_do_not_overflow_or_lose_digits(body, at, gradient, own_made):
+    op = own_made(", ".join(f"{name}: E" for name in "xy"[: len(at)]), body)
+    found = of_vectors(op, *[[number] for number in at])
+    assert found[1][0] == pytest.approx(gradient, rel=1e-3, abs=0)
+    if at == [0, 0]:
+        assert found[2] == [0]
+
+
+def test_checks_try_all_magnitudes(own_made):
+    def check(body, message, **facts):
+        op = own_made(
+            "x: E", body, reference=lambda x: eval(body.replace("f.absolute", "np.abs").replace("f.", "np.")), **facts
+        )
+        if not message:
+            return check_op(op)
+        with pytest.raises(AssertionError, match=message):
+            check_op(op)
+
+    np.seterr(all="ignore")
+    check("x / (1 + f.absolute(x) / 3)", r"the gradient of own_made\(10000\.0,\) by x is ")
+    stated = {"x": lambda x, dy: dy / (1 + f.absolute(x) / 3) / (1 + f.absolute(x) / 3)}
+    check("x / (1 + f.absolute(x) / 3)", None, gradients=stated)
+    check("f.tanh(x)", r"the gradient of own_made\(10\.0,\) by x is ", gradients={"x": lambda y, dy: dy * (1 - y * y)})
+    check("x - f.sinh(x)", r"own_made\(.*\) is .*, not .* to ")
+    check("x - f.sinh(x)", "say in range_reason why the op has a limit or least", least=0.1)
+    check("x - f.sinh(x)", None, least=0.1, range_reason="x and sinh(x) are nearly equal")
+
+
+LONG = {
+    "shared": lambda x: functools.reduce(lambda y, _: 0.5 * (y + x / y), range(18), x),
+    "terms": lambda x: sum(x * (k + 0.5) for k in range(500)),
+    "functions": lambda x: sum(f.tanh(x * (k / 40)) for k in range(60)),
+    "choices": lambda x: functools.reduce(lambda y, k: f.where(x < k / 10, x * k, y), range(30), 0 * x),
+    "choices of choices": lambda x: functools.reduce(lambda y, k: f.where(y > k, y * 1.01, y / (1 + y)), range(30), x),
+    "extremes": lambda x: functools.reduce(lambda y, k: f.minimum(y * 1.1, f.maximum(y - 1, x * k)), range(30), x),
+    "factors": lambda x: -functools.reduce(lambda y, _: y * (1 + x / 1000), range(300), x),
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_long_formulas_are_compiled(name):
+    """In a second or two, without a limit of Python's; parts that occur many times are written once."""
+    formula = Formula.of(LONG[name])
+    assert len(formula.key) < 50_000
+    assert len(repr(formula.result)) < 1000
+    assert pickle.loads(pickle.dumps(formula)).key == formula.key
+    try:
+        value, gradient = of_vectors(own_op(lambda x: LONG[name](x)), np.linspace(0.5, 3, 4))
+        true = [exact.value(Formula.of(LONG[name]), {"x": x}) for x in np.float32(np.linspace(0.5, 3, 4)).tolist()]
+        assert value == pytest.approx([float(one) for one in true], rel=1e-4)
+        slopes = [exact.slopes(formula, {"x": x}, "x")[-1] for x in np.float32(np.linspace(0.5, 3, 4)).tolist()]
+        assert gradient == pytest.approx([float(one) for one in slopes], rel=1e-3)
+    finally:
+        OPS.pop("unheard_of", None)

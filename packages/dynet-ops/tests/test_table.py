@@ -22,6 +22,7 @@ from dynet_ops.testing import (
     Input,
     batched_operands,
     check_batching,
+    check_digits,
     check_gradients,
     check_minibatch,
     check_op,
@@ -63,6 +64,11 @@ def test_value_in_a_graph_that_computes_at_once(op, sample, monkeypatch):
 @every_sample
 def test_gradients(op, sample):
     check_gradients(op, sample)
+
+
+@pytest.mark.parametrize("op", TESTED.values(), ids=TESTED)
+def test_digits_of_values_and_gradients_of_all_magnitudes(op):
+    check_digits(op)
 
 
 @every_sample

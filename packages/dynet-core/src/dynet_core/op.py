@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from dynet_kernels.formula import Formula
+
 from .errors import ArgumentError
 from .templates import with_templates
 
@@ -48,7 +50,9 @@ class Op:
         random: whether the op draws random numbers.
         prepare: makes a valid operand from numbers that a test has drawn, if not all numbers in `domain` are valid.
         elementwise: whether each element of the result depends on only one element of each operand.
-        limit: the largest magnitude of finite operands for which tests compare the op with `reference`.
+        limit, least: the largest and the smallest magnitude of finite operands for which tests compare the op.
+        range_reason: why not all magnitudes are compared.
+        formula: what the op computes from each element, if it is stated so: a `dynet_kernels.formula.Formula`.
     """
 
     name: str
@@ -65,6 +69,9 @@ class Op:
     prepare: Callable[..., Any] | None = None
     elementwise: bool = False
     limit: float = math.inf
+    least: float = 0.0
+    range_reason: str = ""
+    formula: Formula | None = None
 
 
 OPS: dict[str, Op] = {}

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from . import formula as f
-from .formula import Formula, Symbol, as_symbol, beneath, inputs_of
+from .formula import CONDITIONS, LEAVES, Formula, Symbol, as_symbol, beneath, in_order, inputs_of
 from .simplification import Simplifier
 
 GRADIENTS: dict[str, Callable] = {
     "add": lambda dy, y, a, b: (dy, dy),
     "subtract": lambda dy, y, a, b: (dy, -dy),
     "multiply": lambda dy, y, a, b: (dy * b, dy * a),
-    "divide": lambda dy, y, a, b: (dy / b, -dy * y / b),
+    "divide": lambda dy, y, a, b: (dy / b, -dy * y / b if a.function == "constant" else -dy * (y / b)),
     "negative": lambda dy, y, x: -dy,
     "absolute": lambda dy, y, x: f.where(x > 0, dy, f.where(x < 0, -dy, 0)),
     "exp": lambda dy, y, x: dy * y,
@@ -24,20 +24,22 @@ GRADIENTS: dict[str, Callable] = {
     "log": lambda dy, y, x: dy / x,
     "log1p": lambda dy, y, x: dy / (1 + x),
     "power": lambda dy, y, a, b: (
-        f.where(f.equal(b, 0), 0, dy * (b * f.power(a, b - 1))),
-        f.where(f.equal(y, 0), 0, dy * (y * f.log(a))),
+        # A large b - 1 is rounded to an even number. Only for a = -1 and 1 this matters, and there y a is y / a.
+        f.where(f.equal(b, 0), 0, dy * (b * f.where(f.absolute(b) < 2.0**24, f.power(a, b - 1), y * a))),
+        # 0 where y is 0, although log(a) is infinite there, and for 0 to the power of 0.
+        f.where(f.equal(y * (f.absolute(a) + f.absolute(b)), 0), 0, dy * (y * f.log(a))),
     ),
     "sqrt": lambda dy, y, x: 0.5 * dy / y,
     "over_root": lambda dy, y, a, b, c: (
         dy / (f.sqrt(b) + c),
-        -0.5 * dy * y / ((f.sqrt(b) + c) * f.sqrt(b)),
-        -dy * y / (f.sqrt(b) + c),
+        -0.5 * dy * (y / (f.sqrt(b) + c)) / f.sqrt(b),
+        -dy * (y / (f.sqrt(b) + c)),
     ),
-    "logistic": lambda dy, y, x: dy * y * (1 - y),
-    "tanh": lambda dy, y, x: dy * (1 - y * y),
+    "logistic": lambda dy, y, x: dy * y / (1 + f.exp(x)),
+    "tanh": lambda dy, y, x: _tanh_gradient(dy, f.exp(-f.absolute(x))),
     "sinh": lambda dy, y, x: dy * f.cosh(x),
     "cosh": lambda dy, y, x: dy * f.sinh(x),
-    "asinh": lambda dy, y, x: dy / f.sqrt(1 + x * x),
+    "asinh": lambda dy, y, x: dy / f.maximum(f.sqrt(1 + f.minimum(x * x, 1e36)), f.absolute(x)),
     "acosh": lambda dy, y, x: dy / (f.sqrt(x - 1) * f.sqrt(x + 1)),
     "atanh": lambda dy, y, x: dy / ((1 - x) * (1 + x)),
     "sin": lambda dy, y, x: dy * f.cos(x),
@@ -51,7 +53,21 @@ GRADIENTS: dict[str, Callable] = {
     "sum": lambda dy, y, x: dy,
 }
 """For each function, how to compute the gradient of its argument from the function's value y, its gradient dy, and the
-argument. For a function of several arguments, the result is a tuple of their gradients."""
+argument. For a function of several arguments, the result is a tuple of their gradients. Nothing here overflows, or
+loses digits, where the gradient is a normal float32. The chain rule multiplies from left to right: dy comes first."""
+
+BY_RESULT: dict[str, Callable] = {
+    "logistic": lambda dy, y, x: dy * y * (1 - y),
+    "tanh": lambda dy, y, x: dy * (1 - y * y),
+}
+"""Gradients that need only the result. Where it is near 1 or -1, they lose digits: 1 % at tanh(6)."""
+
+
+def _tanh_gradient(dy: Symbol, e: Symbol) -> Symbol:
+    """dy / cosh(x)^2, where e is exp(-|x|)."""
+    inverse = 2 * e / (1 + e * e)
+    return dy * inverse * inverse
+
 
 CHOICES: dict[str, Callable] = {
     "where": lambda y, condition, a, b: (condition, a, b),
@@ -77,8 +93,8 @@ def gradients(
 ) -> dict[str, Formula]:
     """Derive formulas for the gradients of a formula's inputs. They read the inputs, the result and its gradient.
 
-    A gradient reads the result if that makes it cheaper: for y = tanh(x), dx = dy * (1 - y * y). The branch of `where`,
-    `minimum` or `maximum` that is not taken contributes 0, even if its derivative is NaN.
+    A gradient reads the result if that makes it cheaper: for y = exp(x), dx = dy * y. The branch of `where`, `minimum`
+    or `maximum` that is not taken contributes 0, even if its derivative is NaN.
 
     Args:
         formula: the formula to differentiate.
@@ -96,7 +112,8 @@ def gradients(
     simplifier = Simplifier(numbers)
     root = simplifier(formula.result)
     if simplifier.is_number(root):
-        simplifier.numbers |= {result, "d" + result}
+        simplifier = Simplifier({*numbers, result, "d" + result})
+        root = simplifier(formula.result)
     y, dy = (simplifier(Symbol("input", name)) for name in (result, "d" + result))
     found = Chain(simplifier, set(operands)).gradients(root, dy, y)
     by_name = {symbol.arguments[0]: gradient for symbol, gradient in found}
@@ -109,10 +126,13 @@ class Chain:
     Args:
         simplifier: simplifies the gradients.
         wanted: the names of the inputs whose gradients are wanted.
+        by_result: whether to use the gradients of `BY_RESULT`.
     """
 
-    def __init__(self, simplifier: Simplifier, wanted: set[str]):
+    def __init__(self, simplifier: Simplifier, wanted: set[str], by_result: bool = False):
         self.simplifier, self.wanted, self.depends = simplifier, wanted, {}
+        self.table = GRADIENTS | BY_RESULT if by_result else GRADIENTS
+        self.users: dict[int, set[int]] = {}  # for each id of a symbol, the ids of those that have it as an argument
         self.left_out: set[int] = set()
         """Ids of symbols that, for some elements of the column, may be used only in branches that are not taken. Their
         gradient is 0 for such an element."""
@@ -126,8 +146,12 @@ class Chain:
             y: the symbol of an input that holds the value of `root`. None: the value is not stored.
             ends: ids of symbols whose gradients are returned as they are, instead of being traced on to the inputs.
         """
-        terms, found = {id(root): [dy]}, []
-        for symbol in reversed(beneath(root).values()):
+        terms, found, symbols = {id(root): [dy]}, [], beneath(root)
+        if id(root) not in self.users:  # it is no branch
+            for key, symbol in symbols.items():
+                for argument in () if symbol.function in (*LEAVES, *CONDITIONS) else symbol.arguments:
+                    self.users.setdefault(id(argument), set()).add(key)
+        for symbol in reversed(symbols.values()):
             if id(symbol) not in terms or not self._depends(symbol):
                 continue
             gradient = self.simplifier.sum(terms[id(symbol)])
@@ -138,7 +162,7 @@ class Chain:
             # the gradient of its arguments, too: if the symbol's derivative is NaN, the chain rule would compute
             # 0 * NaN, which is NaN.
             if id(symbol) in self.left_out and symbol is not root:
-                parts = self._choice(f.equal(gradient, 0), as_symbol(0), symbol, gradient, None, ends)
+                parts = self._choice(symbol, f.equal(gradient, 0), as_symbol(0), symbol, gradient, None, ends)
             else:
                 parts = self._parts(symbol, gradient, y if symbol is root else None, ends)
             for argument, part in parts:
@@ -148,8 +172,10 @@ class Chain:
         return found
 
     def _depends(self, symbol: Symbol) -> bool:
-        if id(symbol) not in self.depends:
-            self.depends[id(symbol)] = not self.wanted.isdisjoint(inputs_of(symbol))
+        for key, one in in_order(symbol, self.depends).items():
+            parts = one.arguments if one.function not in LEAVES else ()
+            is_wanted = one.function == "input" and one.arguments[0] in self.wanted
+            self.depends[key] = is_wanted or any(self.depends[id(part)] for part in parts)
         return self.depends[id(symbol)]
 
     def _parts(self, symbol: Symbol, dy: Symbol, y: Symbol | None, ends) -> Iterable[tuple[Symbol, Symbol]]:
@@ -158,27 +184,36 @@ class Chain:
             return []
         if function in CHOICES:
             condition, a, b = CHOICES[function](symbol if y is None else y, *arguments)
-            return self._choice(condition, a, b, dy, y, ends)
-        if function not in GRADIENTS:
+            return self._choice(symbol, condition, a, b, dy, y, ends)
+        if function not in self.table:
             raise TypeError(f"{function} has no known derivative: state the gradient of a formula with it")
-        parts = GRADIENTS[function](dy, symbol if y is None else y, *arguments)
+        parts = self.table[function](dy, symbol if y is None else y, *arguments)
         return zip(arguments, parts if isinstance(parts, tuple) else (parts,), strict=True)
 
-    def _choice(self, condition, a, b, dy, y, ends) -> Iterable[tuple[Symbol, Symbol]]:
+    def _choice(self, whole, condition, a, b, dy, y, ends) -> Iterable[tuple[Symbol, Symbol]]:
         """Differentiate a choice between `a` (if `condition` holds) and `b`. Return pairs of a symbol and its gradient.
 
-        Differentiate each branch as if it were taken, down to the inputs and to the symbols that both branches use.
-        For these symbols, return a `where` that selects the gradient of the branch that is taken.
+        Differentiate each branch as if it were taken, down to the inputs and to the symbols that others use, too. For
+        these symbols, return a `where` that selects the gradient of the branch that is taken.
+
+        Args:
+            whole: the symbol that is differentiated.
         """
-        ends = ends | (beneath(a).keys() & beneath(b).keys())
+        ends = ends | self._shared(a, id(whole)) | self._shared(b, id(whole))
         one, other = self.gradients(a, dy, y, ends), self.gradients(b, dy, y, ends)
         found = {id(symbol): (symbol, [as_symbol(0), as_symbol(0)]) for symbol, _ in one + other}
         for place, branch in enumerate((one, other)):
             for symbol, gradient in branch:
                 found[id(symbol)][1][place] = gradient
-                if _may_choose_zero(gradient, dy):
+                others = (other, one)[place]
+                if _may_choose_zero(gradient, dy) or not any(symbol is known for known, _ in others):
                     self.left_out.add(id(symbol))
         return [(symbol, f.where(condition, *parts)) for symbol, parts in found.values()]
+
+    def _shared(self, branch: Symbol, whole: int) -> set[int]:
+        """Return the ids of the symbols in a branch of `whole` that symbols outside of the branch use, too."""
+        inside = beneath(branch).keys()
+        return {key for key in inside if self.users.get(key, set()) - inside - {whole}} - {whole}
 
 
 def _may_choose_zero(gradient: Symbol, dy: Symbol) -> bool:
@@ -193,4 +228,4 @@ def _may_choose_zero(gradient: Symbol, dy: Symbol) -> bool:
 
 def _is_read(symbol: Symbol) -> bool:
     """Return whether a symbol is an input or a constant, so that its value is read, not computed and rounded."""
-    return symbol.function in ("input", "constant")
+    return symbol.function in LEAVES

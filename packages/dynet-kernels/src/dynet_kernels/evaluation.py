@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from . import formula
-from .formula import Symbol, use_counts
+from .formula import Symbol, in_order, use_counts
 from .functions import exponential, gamma, hyperbolic, random_numbers, trigonometry, vmath
+from .simplification import Sharing
 from .tir import Accumulator, let, wide
 from .tvm_modules import tirx
 
@@ -21,6 +22,7 @@ FUNCTIONS = {
     if name in formula.FUNCTIONS
 }
 
+DEEPEST = 12  # TVM's passes get slow where functions of functions go deeper
 BITS_OF_SMALLEST = 1 << 23  # the bits of the smallest normal float32, as an int32
 
 
@@ -38,11 +40,14 @@ class Evaluation:
 
     def __init__(self, roots: list[Symbol], value_of: Callable, first_of: Callable, position_of: Callable, lanes: int):
         self.value_of, self.first_of, self.position_of, self.lanes = value_of, first_of, position_of, lanes
-        self.uses, self.known = use_counts(roots), {}
+        self.sharing = Sharing()  # equal parts of the roots are computed once
+        self.uses, self.known = use_counts([self.sharing(root) for root in roots]), {}
+        self.depths: dict[int, int] = {}  # of the TIR expression for each symbol: as functions of functions, or 0
 
     def __call__(self, symbol: Symbol):
-        if id(symbol) not in self.known:
-            self.known[id(symbol)] = self._emit(symbol)
+        symbol = self.sharing(symbol)
+        for key, one in in_order(symbol, self.known).items():
+            self.known[key] = self._emit(one)
         return self.known[id(symbol)]
 
     def _emit(self, symbol):
@@ -59,9 +64,11 @@ class Evaluation:
         if symbol.function == "place":
             position = self.position_of()
             return let(vmath.from_bits(position + vmath.number(BITS_OF_SMALLEST, position, "int32")))
-        value = FUNCTIONS[symbol.function](*map(self, symbol.arguments))
+        value = FUNCTIONS[symbol.function](*[self.known[id(argument)] for argument in symbol.arguments])
+        depth = 1 + max((self.depths.get(id(argument), 0) for argument in symbol.arguments), default=0)
         condition = symbol.function in formula.CONDITIONS  # a vector of bools, which TIR cannot bind to a variable
-        if condition or self.uses.get(id(symbol), 0) <= 1:
+        if condition or (self.uses.get(id(symbol), 0) <= 1 and depth < DEEPEST and symbol.function != "where"):
+            self.depths[id(symbol)] = depth
             return value
         # Store the value in a local buffer and load it. If TVM's simplifier saw the whole tree, it would take long.
         return let(Accumulator(self.lanes, value).get())

@@ -10,13 +10,15 @@ A formula is applied to each element of a *column*, a list of numbers. Functions
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection
+from collections import Counter
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any
 
 from .numpy_names import OPERATORS, OTHER_NAMES
 
 Operand = "Symbol | float | int"
+SMALLEST, LARGEST = 1.1754943508222875e-38, 3.4028234663852886e38  # of normal float32s
 
 
 class Symbol:
@@ -27,8 +29,13 @@ class Symbol:
     def __init__(self, function: str, *arguments):
         self.function, self.arguments = function, arguments
 
-    def __repr__(self):
-        return f"{self.function}({', '.join(map(repr, self.arguments))})"
+    def __repr__(self, depth: int = 3):
+        if not depth and self.function not in LEAVES:
+            return "..."  # a formula may be as long as one likes, and its parts may occur many times in it
+        if self.function == "input":
+            return f"input({self.arguments[0].removeprefix('.')!r})"
+        parts = [one.__repr__(depth - 1) if isinstance(one, Symbol) else repr(one) for one in self.arguments]
+        return f"{self.function}({', '.join(parts)})"
 
     def __add__(self, other):
         return apply("add", self, other)
@@ -133,11 +140,19 @@ def as_symbol(value) -> Symbol:
 
     Raises:
         TypeError: it is neither.
+        ValueError: it is a finite number that is too large for a float32.
     """
     if isinstance(value, Symbol):
         return value
     try:
-        return Symbol("constant", float(value))
+        number = float(value)
+        if LARGEST < abs(number) < float("inf"):
+            raise OverflowError
+        return Symbol("constant", number)
+    except OverflowError:
+        raise ValueError(
+            f"the constant {value!r:.40} is too large for a formula: the largest float32 is {LARGEST:.8g}"
+        ) from None
     except (TypeError, ValueError):
         if hasattr(value, "__float__") and not hasattr(value, "__array__"):
             raise  # the class of `value` raises a better error, as the parameters of a cell do
@@ -159,6 +174,7 @@ def written(name: str) -> str:
     return "a formula has only numbers, the function's arguments and functions of dynet_kernels.formula"
 
 
+LEAVES = ("input", "constant")  # symbols whose arguments are no symbols
 CONDITIONS = ("less", "less_equal", "equal")
 """Functions whose values are true or false. Such a value can only be the first argument of `where`."""
 
@@ -185,33 +201,6 @@ FUNCTIONS: set[str] = set(SIGNS)
 """The names of all functions. `_function` adds those that are defined below."""
 
 
-# For type checkers: a function returns the type of its argument. Ops that are written as formulas annotate their
-# arguments as expressions (nodes of a graph), although they are called with symbols.
-Value = TypeVar("Value")
-
-
-class Unary(Protocol):
-    def __call__(self, x: Value, /) -> Value: ...
-
-
-class Binary(Protocol):
-    @overload
-    def __call__(self, x: Value, y: float, /) -> Value: ...
-    @overload
-    def __call__(self, x: float, y: Value, /) -> Value: ...
-    @overload
-    def __call__(self, x: Value, y: Value, /) -> Value: ...
-
-
-class Choice(Protocol):
-    @overload
-    def __call__(self, condition: Any, x: Value, y: float, /) -> Value: ...
-    @overload
-    def __call__(self, condition: Any, x: float, y: Value, /) -> Value: ...
-    @overload
-    def __call__(self, condition: Any, x: Value, y: Value, /) -> Value: ...
-
-
 def _function(name: str, meaning: str, count: int) -> Callable[..., Any]:
     def call(*arguments):
         if len(arguments) != count:
@@ -224,61 +213,49 @@ def _function(name: str, meaning: str, count: int) -> Callable[..., Any]:
     return call
 
 
-def _unary(name: str, meaning: str) -> Unary:
-    return _function(name, meaning, 1)
-
-
-def _binary(name: str, meaning: str) -> Binary:
-    return _function(name, meaning, 2)
-
-
-def _condition(name: str, meaning: str) -> Callable[[Any, Any], Any]:
-    return _function(name, meaning, 2)
-
-
-exp = _unary("exp", "e to the power of x.")
-log = _unary("log", "The natural logarithm.")
-expm1 = _unary("expm1", "exp(x) - 1, exact near 0.")
-log1p = _unary("log1p", "log(1 + x), exact near 0.")
-power = _binary("power", "x to the power of y, as IEEE 754 defines it.")
-logistic = _unary("logistic", "1 / (1 + exp(-x)).")
-tanh = _unary("tanh", "The hyperbolic tangent.")
-sinh = _unary("sinh", "The hyperbolic sine.")
-cosh = _unary("cosh", "The hyperbolic cosine.")
-asinh = _unary("asinh", "The inverse hyperbolic sine.")
-acosh = _unary("acosh", "The inverse hyperbolic cosine; NaN below 1.")
-atanh = _unary("atanh", "The inverse hyperbolic tangent; NaN outside [-1, 1].")
-sin = _unary("sin", "The sine; see `trigonometry` for how large x may be.")
-cos = _unary("cos", "The cosine; see `trigonometry` for how large x may be.")
-tan = _unary("tan", "The tangent; see `trigonometry` for how large x may be.")
-asin = _unary("asin", "The inverse sine; NaN outside [-1, 1].")
-acos = _unary("acos", "The inverse cosine; NaN outside [-1, 1].")
-atan = _unary("atan", "The inverse tangent.")
-erf = _unary("erf", "The Gaussian error function.")
-lgamma = _unary("lgamma", "log |Gamma(x)|.")
-digamma = _unary("digamma", "The derivative of lgamma.")
-sqrt = _unary("sqrt", "The square root.")
+exp = _function("exp", "e to the power of x.", 1)
+log = _function("log", "The natural logarithm.", 1)
+expm1 = _function("expm1", "exp(x) - 1, exact near 0.", 1)
+log1p = _function("log1p", "log(1 + x), exact near 0.", 1)
+power = _function("power", "x to the power of y, as IEEE 754 defines it.", 2)
+logistic = _function("logistic", "1 / (1 + exp(-x)).", 1)
+tanh = _function("tanh", "The hyperbolic tangent.", 1)
+sinh = _function("sinh", "The hyperbolic sine.", 1)
+cosh = _function("cosh", "The hyperbolic cosine.", 1)
+asinh = _function("asinh", "The inverse hyperbolic sine.", 1)
+acosh = _function("acosh", "The inverse hyperbolic cosine; NaN below 1.", 1)
+atanh = _function("atanh", "The inverse hyperbolic tangent; NaN outside [-1, 1].", 1)
+sin = _function("sin", "The sine; see `trigonometry` for how large x may be.", 1)
+cos = _function("cos", "The cosine; see `trigonometry` for how large x may be.", 1)
+tan = _function("tan", "The tangent; see `trigonometry` for how large x may be.", 1)
+asin = _function("asin", "The inverse sine; NaN outside [-1, 1].", 1)
+acos = _function("acos", "The inverse cosine; NaN outside [-1, 1].", 1)
+atan = _function("atan", "The inverse tangent.", 1)
+erf = _function("erf", "The Gaussian error function.", 1)
+lgamma = _function("lgamma", "log |Gamma(x)|.", 1)
+digamma = _function("digamma", "The derivative of lgamma.", 1)
+sqrt = _function("sqrt", "The square root.", 1)
 over_root = _function("over_root", "over_root(x, y, c): x / (sqrt(y) + c) to a few units in the last place.", 3)
-absolute = _unary("absolute", "|x|.")
-floor = _unary("floor", "The largest whole number not above x.")
-ceil = _unary("ceil", "The smallest whole number not below x.")
-round = _unary("round", "The nearest whole number, halves away from zero.")  # noqa: A001
-minimum = _binary("minimum", "The smaller of two values; NaN if either is NaN.")
-maximum = _binary("maximum", "The larger of two values; NaN if either is NaN.")
-less = _condition("less", "A condition: x < y.")
-less_equal = _condition("less_equal", "A condition: x <= y.")
-equal = _condition("equal", "A condition: x == y.")
+absolute = _function("absolute", "|x|.", 1)
+floor = _function("floor", "The largest whole number not above x.", 1)
+ceil = _function("ceil", "The smallest whole number not below x.", 1)
+round = _function("round", "The nearest whole number, halves away from zero.", 1)  # noqa: A001
+minimum = _function("minimum", "The smaller of two values; NaN if either is NaN.", 2)
+maximum = _function("maximum", "The larger of two values; NaN if either is NaN.", 2)
+less = _function("less", "A condition: x < y.", 2)
+less_equal = _function("less_equal", "A condition: x <= y.", 2)
+equal = _function("equal", "A condition: x == y.", 2)
 uniform = _function("uniform", "A number in [0, 1) that follows from two keys and the place of the element.", 3)
 normal = _function("normal", "A number of the standard normal distribution, from the same three.", 3)
-where: Choice = _function("where", "where(condition, x, y): x where the condition holds, else y.", 3)
-sum = _unary("sum", "The sum over a column.")  # noqa: A001
-max = _unary("max", "The largest of a column.")  # noqa: A001
-min = _unary("min", "The smallest of a column.")  # noqa: A001
+where = _function("where", "where(condition, x, y): x where the condition holds, else y.", 3)
+sum = _function("sum", "The sum over a column.", 1)  # noqa: A001
+max = _function("max", "The largest of a column.", 1)  # noqa: A001
+min = _function("min", "The smallest of a column.", 1)  # noqa: A001
 REDUCTIONS = ("sum", "max", "min")
 """Functions that combine all values of a column into one number."""
 
 
-def first(x: Value) -> Value:
+def first(x: Any) -> Any:
     """Return the first element of a column: of an input, not of a formula."""
     if not (isinstance(x, Symbol) and x.function == "input"):
         raise TypeError(f"first: {x!r:.60} is no input")
@@ -321,12 +298,18 @@ class Formula:
     result: Symbol
 
     @classmethod
-    def of(cls, function: Callable | Formula) -> Formula:
-        """Trace a function, whose parameters name the inputs. If `function` is a formula already, return it."""
+    def of(cls, function: Callable | Formula, names: Mapping[str, str] | None = None) -> Formula:
+        """Trace a function. If `function` is a formula already, return it.
+
+        Args:
+            function: the function. Its parameters name the inputs.
+            names: for parameters that do not: the name of the input.
+        """
         if isinstance(function, Formula):
             return function
-        names = tuple(inspect.signature(function).parameters)
-        return cls(names, _number(function(**{name: Symbol("input", name) for name in names})))
+        inputs = {name: (names or {}).get(name, name) for name in inspect.signature(function).parameters}
+        symbols = {name: Symbol("input", of) for name, of in inputs.items()}
+        return cls(tuple(inputs.values()), _number(function(**symbols)))
 
     @classmethod
     def several(cls, function: Callable) -> dict[str, Formula]:
@@ -335,28 +318,72 @@ class Formula:
         results = function(**{name: Symbol("input", name) for name in names})
         return {name: cls(names, _number(result)) for name, result in results.items()}
 
+    def __reduce__(self):  # pickle by itself would call itself for each argument
+        places = {key: place for place, key in enumerate(in_order(self.result))}
+        lines = [
+            (one.function, one.arguments if one.function in LEAVES else [places[id(part)] for part in one.arguments])
+            for one in in_order(self.result).values()
+        ]
+        return _restored, (self.names, lines)
+
     @property
     def key(self) -> str:
-        """The tree of symbols as a text. Formulas with the same text compute the same."""
-        return repr(self.result)
+        """The symbols as a text. Formulas with the same text compute the same."""
+        return key_of(self.result)
+
+
+def _restored(names: tuple[str, ...], lines: list[tuple[str, Sequence]]) -> Formula:
+    symbols: list[Symbol] = []
+    for function, parts in lines:
+        symbols.append(Symbol(function, *(parts if function in LEAVES else [symbols[place] for place in parts])))
+    return Formula(names, symbols[-1])
+
+
+def key_of(symbol: Symbol) -> str:
+    """Return a text that is the same for symbols that compute the same: each of their parts once, in order."""
+    lines: dict[str, str] = {}
+    names: dict[int, str] = {}
+    for key, one in in_order(symbol).items():
+        if one.function in LEAVES:
+            names[key] = f"{one.function[0]} {one.arguments[0]!r}"
+        else:
+            line = f"{one.function}({', '.join(names[id(argument)] for argument in one.arguments)})"
+            names[key] = lines.setdefault(line, str(len(lines)))
+    return "; ".join([*lines, names[id(symbol)]])
+
+
+def in_order(symbol: Symbol, known: Container[int] = ()) -> dict[int, Symbol]:
+    """Return a symbol and all symbols that it is computed from, as a dict by id.
+
+    In the order of the dict, the arguments of a symbol come before the symbol. Symbols whose ids are in `known`, and
+    what only they are computed from, are left out.
+    """
+    found: dict[int, Symbol] = {}
+    stack = [symbol]
+    while stack:
+        one = stack[-1]
+        is_leaf = one.function in LEAVES
+        waiting = [] if is_leaf else [a for a in one.arguments if id(a) not in found and id(a) not in known]
+        if not waiting or id(one) in found or id(one) in known:
+            if id(one) not in known:
+                found[id(one)] = one
+            stack.pop()
+        else:
+            stack += reversed(waiting)
+    return found
 
 
 def beneath(symbol: Symbol) -> dict[int, Symbol]:
-    """Return a symbol and all symbols that it is computed from, except constants, as a dict by id.
+    """Return what `in_order` returns, without constants."""
+    return {key: one for key, one in in_order(symbol).items() if one.function != "constant"}
 
-    In the order of the dict, the arguments of a symbol come before the symbol.
-    """
-    found: dict[int, Symbol] = {}
 
-    def visit(symbol):
-        if id(symbol) not in found and symbol.function != "constant":
-            if symbol.function != "input":
-                for argument in symbol.arguments:
-                    visit(argument)
-            found[id(symbol)] = symbol
-
-    visit(symbol)
-    return found
+def replaced(symbol: Symbol, known: dict[int, Symbol]) -> Symbol:
+    """Return a symbol with parts replaced. `known` has new symbols by the ids of the old. Those made here are added."""
+    for key, one in in_order(symbol, known).items():
+        parts = () if one.function in LEAVES else one.arguments
+        known[key] = Symbol(one.function, *[known[id(part)] for part in parts]) if parts else one
+    return known[id(symbol)]
 
 
 def inputs_of(symbol: Symbol) -> tuple[str, ...]:
@@ -364,17 +391,22 @@ def inputs_of(symbol: Symbol) -> tuple[str, ...]:
     return tuple(sorted({one.arguments[0] for one in beneath(symbol).values() if one.function == "input"}))
 
 
-def is_number(symbol: Symbol, numbers: Collection[str] = ()) -> bool:
+def is_number(symbol: Symbol, numbers: Collection[str] = (), known: dict[int, bool] | None = None) -> bool:
     """Return whether a symbol has the same value for all elements of a column.
 
     Args:
         numbers: the names of the inputs that have only one number for a whole column.
+        known: the results for symbols that have been asked for before, by id. Those found now are added.
     """
-    if symbol.function == "input":
-        return symbol.arguments[0] in numbers
-    if symbol.function in ("constant", "first", *REDUCTIONS):
-        return True
-    return bool(symbol.arguments) and all(is_number(argument, numbers) for argument in symbol.arguments)
+    known = {} if known is None else known
+    for key, one in in_order(symbol, known).items():
+        if one.function == "input":
+            known[key] = one.arguments[0] in numbers
+        elif one.function in ("constant", "first", *REDUCTIONS):
+            known[key] = True
+        else:
+            known[key] = bool(one.arguments) and all(known[id(argument)] for argument in one.arguments)
+    return known[id(symbol)]
 
 
 def use_counts(roots: list[Symbol]) -> dict[int, int]:
@@ -382,11 +414,5 @@ def use_counts(roots: list[Symbol]) -> dict[int, int]:
 
     With this, `Evaluation` computes a symbol that is used several times only once.
     """
-    counts: dict[int, int] = {}
-    stack = list(roots)
-    while stack:
-        symbol = stack.pop()
-        counts[id(symbol)] = counts.get(id(symbol), 0) + 1
-        if counts[id(symbol)] == 1 and symbol.function not in ("input", "constant"):
-            stack.extend(symbol.arguments)
-    return counts
+    every = {key: one for root in roots for key, one in in_order(root).items() if one.function not in LEAVES}
+    return Counter(map(id, [*roots, *(argument for one in every.values() for argument in one.arguments)]))

@@ -1,17 +1,14 @@
-"""Simplifies formulas: shares equal parts, carries out operations on constants, and factors out common factors.
+"""Simplifies formulas: shares equal parts, carries out operations on constants, and adds up like terms.
 
-A formula is a tree of symbols, each of which applies a function to other symbols; see `formula.py`.
+A formula is a tree of symbols, each of which applies a function to other symbols; see `formula.py`. Products keep the
+order of their factors: in another order, they could overflow where the value does not.
 """
 
 from __future__ import annotations
 
-import functools
-import itertools
-import operator
-from collections import Counter
 from collections.abc import Iterable
 
-from .formula import Symbol, as_symbol, is_number
+from .formula import LARGEST, LEAVES, Symbol, as_symbol, in_order, is_number
 
 FOLDED = {
     "add": lambda a, b: a + b,
@@ -19,8 +16,8 @@ FOLDED = {
     "multiply": lambda a, b: a * b,
     "negative": lambda a: 0.0 - a,
 }
-Product = tuple[float, Counter[tuple[int, bool]]]
-"""A product: a coefficient, and how often each factor occurs. A factor is (id of a symbol, whether to divide by it)."""
+Factors = tuple[tuple[int, bool], ...]
+"""The factors of a product, in order. Each is (id of a symbol, whether to divide by it)."""
 
 
 class Sharing:
@@ -38,18 +35,21 @@ class Sharing:
 
     def __call__(self, symbol: Symbol) -> Symbol:
         """Return the representative of a symbol: the one symbol that replaces all that are equal to it."""
-        if id(symbol) not in self.seen:
-            if symbol.function in ("input", "constant"):
-                result = self.known.setdefault((symbol.function, repr(symbol.arguments[0])), symbol)
+        for one in in_order(symbol, self.seen).values():
+            if one.function in LEAVES:
+                result = self.known.setdefault((one.function, repr(one.arguments[0])), one)
             else:
-                result = self.made(Symbol(symbol.function, *map(self, symbol.arguments)))
-            self.seen[id(symbol)] = symbol, result
+                arguments = [self.seen[id(argument)][1] for argument in one.arguments]
+                key = one.function, *map(id, arguments)
+                result = self.known[key] if key in self.known else self.made(Symbol(one.function, *arguments))
+                self.known[key] = result
+            self.seen[id(one)] = one, result
             self.seen[id(result)] = result, result
         return self.seen[id(symbol)][1]
 
     def made(self, symbol: Symbol) -> Symbol:
         """Return the representative of `symbol`, whose arguments are representatives already."""
-        return self.known.setdefault((symbol.function, *map(id, symbol.arguments)), symbol)
+        return symbol
 
 
 class Simplifier(Sharing):
@@ -61,18 +61,18 @@ class Simplifier(Sharing):
 
     def __init__(self, numbers: Iterable[str] = ()):
         super().__init__()
-        self.numbers = frozenset(numbers)
+        self._numbers, self._known_numbers = frozenset(numbers), {}
 
     def is_number(self, symbol: Symbol) -> bool:
-        """Return whether a symbol has the same value for all elements of a column."""
-        return is_number(symbol, self.numbers)
+        """Return whether a symbol, a representative, has the same value for all elements of a column."""
+        return is_number(symbol, self._numbers, self._known_numbers)
 
     def made(self, symbol: Symbol) -> Symbol:
         """Return the simplified form of `symbol`, whose arguments are simplified already."""
         function, arguments = symbol.function, symbol.arguments
         numbers = [a.arguments[0] if a.function == "constant" else None for a in arguments]
-        if function in FOLDED and None not in numbers:
-            return self(as_symbol(FOLDED[function](*numbers)))
+        if function in FOLDED and None not in numbers and abs(number := FOLDED[function](*numbers)) <= LARGEST:
+            return self(as_symbol(number))
         match function, arguments, numbers:
             case ("add" | "subtract", (a, _), (_, 0)) | ("multiply" | "divide", (a, _), (_, 1)):
                 return a
@@ -86,9 +86,10 @@ class Simplifier(Sharing):
                 return self(a - b)
             case "negative", (Symbol(function="negative", arguments=(a,)),), _:
                 return a
-            case "negative", (Symbol(function="multiply", arguments=(a, b)),), _:
-                if (opposite := self(-a)).function != "negative":
-                    return self(opposite * b)
+            case "negative", (Symbol(function="multiply") as product,), _:
+                sign, factors = self._factors(product)
+                if sign < 0:
+                    return self(self._product(1.0, factors))
             case "negative", (Symbol(function="where", arguments=(condition, a, b)),), _:
                 opposites = self(-a), self(-b)
                 if any(opposite.function != "negative" for opposite in opposites):
@@ -109,66 +110,65 @@ class Simplifier(Sharing):
         return super().made(symbol)
 
     def sum(self, terms: list[Symbol]) -> Symbol:
-        """Return the sum of `terms`, which are simplified already.
+        """Return the sum of `terms`, which are simplified already. Add up like terms: 2 a b + 3 a b is 5 a b.
 
-        Add up like terms (2 x + 3 x is 5 x), and factor out common factors.
+        Products that differ in their last factors are put together: a b + a c + a is a (b + c + 1).
         """
         if len(terms) == 1:
             return terms[0]
-        products: dict[tuple, Product] = {}
-        for coefficient, factors in map(self._product_of, terms):
-            key = tuple(sorted(factors.elements()))
-            products[key] = coefficient + products.get(key, (0, None))[0], factors
-        return self(self._sum(list(products.values())))
-
-    def _sum(self, products: list[Product]) -> Symbol:
+        products: dict[Factors, float] = {}
+        for number, factors in map(self._factors, terms):
+            products[factors] = products.get(factors, 0.0) + number
+        for start in sorted({factors[:-1] for factors in products if len(factors) > 1}, key=len, reverse=True):
+            alike = [factors for factors in products if start in (factors, factors[:-1])]
+            if len(alike) > 1:
+                inner = self.sum([self(self._product(products.pop(one), one[len(start) :])) for one in alike])
+                products[*start, (id(inner), False)] = 1.0
         if len(products) == 1:
-            return self._product(*products[0])
-        pairs = [a & b for (_, a), (_, b) in itertools.combinations(products, 2)]
-        common = max(pairs, key=Counter.total)
-        if not common:
-            return self._plain_sum(products)
-        with_it = [(number, factors - common) for number, factors in products if common <= factors]
-        others = [(number, factors) for number, factors in products if not common <= factors]
-        inner = self(self._sum(with_it))
-        return self._sum([(1, common + Counter([(id(inner), False)])), *others])
-
-    def _plain_sum(self, products: list[Product]) -> Symbol:
+            ((factors, number),) = products.items()
+            return self(self._product(number, factors))
         total = as_symbol(0)
         # Begin with positive terms, because a sum that begins with -a would need a negation.
-        for number, factors in sorted(products, key=lambda product: product[0] < 0):
+        for factors, number in sorted(products.items(), key=lambda product: product[1] < 0):
             term = self._product(abs(number), factors)
-            total = total + term if number > 0 else total - term
-        return total
+            total = total + term if number > 0 else total - term if number < 0 else total
+        return self(total)
 
-    def _product_of(self, symbol: Symbol) -> Product:
-        if symbol.function == "constant":
-            return symbol.arguments[0], Counter()
-        if symbol.function == "negative":
-            number, factors = self._product_of(symbol.arguments[0])
-            return -number, factors
-        if symbol.function == "multiply":
-            (a, of_a), (b, of_b) = map(self._product_of, symbol.arguments)
-            return a * b, of_a + of_b
-        if symbol.function == "divide":
-            number, factors = self._product_of(symbol.arguments[0])
-            return number, factors + Counter([(id(symbol.arguments[1]), True)])
-        return 1.0, Counter([(id(symbol), False)])
+    def _factors(self, symbol: Symbol) -> tuple[float, Factors]:
+        """Return a product as a sign, 1 or -1, and its factors in order, so that -(a b) / c is (a, b, c) and -1."""
+        sign, factors = 1.0, []
+        while symbol.function in ("negative", "multiply", "divide"):
+            first, *rest = symbol.arguments
+            if symbol.function == "negative":
+                sign = -sign
+            else:
+                (other,) = rest
+                if symbol.function == "multiply" and first.function == "constant":
+                    first, other = other, first
+                base, count = _power(other)
+                factors += [(id(base), symbol.function == "divide")] * count
+            symbol = first
+        return sign, (*[(id(symbol), False)] * (symbol is not self(as_symbol(1))), *reversed(factors))
 
-    def _product(self, number: float, factors: Counter) -> Symbol:
-        found = [(self.seen[which][1], divides) for which, divides in factors.elements()]
-        # In a gradient, the first factor of each product is dy, the gradient of the result. Multiply by it last, so
-        # that fewer products overflow.
-        found.reverse()
-        product = as_symbol(number)
+    def _product(self, number: float, factors: Factors) -> Symbol:
         # Begin with the factors that are the same for a whole column: their product is computed only once per column.
-        for of_numbers in (True, False):
-            above, below = (
-                [one for one, divides in found if divides == wanted and self.is_number(one) == of_numbers]
-                for wanted in (False, True)
-            )
-            for factor in above:
-                product = product * factor
-            if below:
-                product = product / functools.reduce(operator.mul, below)
+        # Without them, the number comes last, because it may make the product too large.
+        found = [(self.seen[which][1], divides) for which, divides in factors]
+        are_numbers = [one.function != "constant" and self.is_number(one) for one, _ in found]
+        ordered = [one for wanted in (True, False) for one, is_number in zip(found, are_numbers) if is_number == wanted]
+        ordered.insert(sum(are_numbers) or len(ordered), (as_symbol(number), False))
+        product = as_symbol(1)
+        for factor, divides in ordered:
+            product = product / factor if divides else product * factor
         return product
+
+
+def _power(symbol: Symbol) -> tuple[Symbol, int]:
+    """Return (x, n) if a symbol is x multiplied n - 1 times by x; else the symbol itself, and 1."""
+    if symbol.function == "multiply":
+        (rest, base), count = symbol.arguments, 1
+        while rest.function == "multiply" and rest.arguments[1] is base:
+            rest, count = rest.arguments[0], count + 1
+        if rest is base:
+            return base, count + 1
+    return symbol, 1

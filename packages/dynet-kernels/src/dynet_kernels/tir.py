@@ -159,6 +159,13 @@ def vector_loop(size, lanes, step):
         step(let(size - rest), first_lanes(rest, lanes))
 
 
+def masked_loop(size, lanes, step):
+    """Emit what `vector_loop` does with half of the code: every vector has a mask."""
+    with T.serial(int64(0), quotient(size + int64(lanes - 1), lanes)) as block:
+        offset = let(block * int64(lanes))
+        step(offset, first_lanes(let(size - offset), lanes) if lanes > 1 else None)
+
+
 def unrolled_loop(size, lanes, vectors, step):
     """Emit a loop over `size` elements that works on `vectors` full vectors at a time, then on single vectors.
 

@@ -17,30 +17,30 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dynet_core.annotations import Number
 from dynet_core.dim import Dim
+from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
 from dynet_core.op import OPS, Function, Op, Sample, check_is_free, register
-from dynet_core.record import one_operand, two_operands
+from dynet_core.record import append, graph_of, one_operand, two_operands
 from dynet_core.recorder import describe
 from dynet_core.recorder.keywords import with_keywords
-from dynet_core.signature import Signature, Step, View
-from dynet_kernels.formula import Formula, is_number
+from dynet_core.signature import Signature, Step, View, constant
+from dynet_kernels.formula import is_number
 from dynet_kernels.layout import SELF
 
 from .layouts import Rank, broadcast, column_layout, column_view, lined_up, longest, matched
 from .op_formulas import (
     add_kernels,
     all_gradients,
+    check_elementwise,
     formula_of,
+    inner,
     number_names,
-    number_parameter,
     operand_names,
-    result_name,
     rules_of,
 )
 from .operators import OPERATORS, SIGNS, Operator, with_op_name
-from .with_number import finite, with_number
+from .with_number import finite
 
 ONE = [
     Sample([((1,), 1)]),
@@ -57,7 +57,7 @@ TWO = [
     Sample([((33,), 2), ((33,), 2)]),
     Sample([((6,), 1), ((6, 1, 1), 2)]),
 ]
-NUMBERS = [None, 0.5, 2.0, -1.5, 1.25]  # a plain number for each sample of ONE; None leaves the argument out
+NUMBERS = [0.75, 0.5, 2.0, -1.5, 1.25]  # values of plain numbers in samples
 BROADCAST = [
     Sample([((5, 3), 2), ((5,), 1)]),
     Sample([((5,), 1), ((5, 3), 2)]),
@@ -79,16 +79,6 @@ def by_plain_dims(signature_of: Callable[..., Signature]) -> Callable[..., Signa
     return lambda *dims: interned(*[dim.plain for dim in dims])
 
 
-def register_as(function: Function, record: Callable[..., Any], **facts: Any) -> Function:
-    """Give `record` the name and docstring of `function`, add it to the table of ops, and return it.
-
-    Args:
-        record: the function that users will call. It appends a node to the graph.
-        facts: what tests need to know of the op, as fields of `dynet_core.op.Op`.
-    """
-    return register(describe(record, function), **facts)
-
-
 def op(record: Callable[..., Any], **facts: Any) -> Callable[[Function], Function]:
     """Return a decorator that registers `record` as an op.
 
@@ -98,11 +88,7 @@ def op(record: Callable[..., Any], **facts: Any) -> Callable[[Function], Functio
         record: the function that users will call. It appends a node to the graph.
         facts: what tests need to know of the op, as fields of `dynet_core.op.Op`.
     """
-
-    def decorate(function: Function) -> Function:
-        return register_as(function, record, **facts)
-
-    return decorate
+    return lambda function: register(describe(record, function), **facts)
 
 
 def elementwise(
@@ -116,23 +102,25 @@ def elementwise(
     operator: str = "",
     operator_with_number: Callable[..., Any] | None = None,
     limit: float = math.inf,
+    least: float = 0.0,
+    range_reason: str = "",
     tolerance: float = 2e-6,
     tolerance_reason: str = "",
 ) -> Callable[[Function], Function]:
-    """Return a decorator that makes an op which works on each element. Two operands are broadcast against each other.
+    """Return a decorator that makes an op which works on each element. Operands are broadcast against each other.
 
     The body of the decorated function is the formula of the result. It is called once, with symbols in place of
     expressions: `*` multiplies element by element, and functions come from `dynet_kernels.formula`. The gradients are
     derived from the formula.
 
-    An op of one operand may have a second parameter annotated as float or as `dynet_core.annotations.Number`: one
+    Any number of operands come first. After them there may be parameters annotated as `dy.Number` or float: each is one
     number for all elements, without a gradient.
 
     Args:
         reference: the same function in numpy, for the tests.
         gradients: operand -> a function whose body is the formula of its gradient, to use instead of deriving it. The
-            function may have as arguments the operands, the result `y` and its gradient `dy` (`z` and `dz` if an
-            operand is called y).
+            function may have as arguments the operands, the numbers, the result `y` and its gradient `dy` (`z` and `dz`
+            if an argument of the op is called y or dy; if one is called z or dz, too, `result` and `dresult`).
         domain: the range from which tests draw operands.
         rank: returns the number of dimensions of the result, from the operands' shapes.
         scalars: also make kernels for an operand that has one number per column, such as a row that is added to a
@@ -141,27 +129,25 @@ def elementwise(
         operator: the sign of a Python operator that does the same, such as "+". The operator is then added to the table
             `OPERATORS` or `SIGNS` of `operators.py`. Its errors name the sign instead of the op.
         operator_with_number: used for the operator in place of `with_number`.
-        limit: tests do not compare the result with `reference` if an operand has a finite number of larger magnitude.
+        limit, least: tests do not compare the op where an operand has a finite number of larger magnitude than `limit`,
+            or of smaller magnitude than `least`, for example because the formula subtracts nearly equal numbers there.
+        range_reason: why there is a `limit` or `least`.
         tolerance: the relative error that tests allow.
         tolerance_reason: why `tolerance` is more than the default.
     """
 
-    facts: dict[str, Any] = {"elementwise": True, "limit": limit, "domain": domain}
-    facts |= {"tolerance": tolerance, "tolerance_reason": tolerance_reason}
+    facts: dict[str, Any] = {"limit": limit, "least": least, "range_reason": range_reason, "domain": domain}
+    facts |= {"elementwise": True, "tolerance": tolerance, "tolerance_reason": tolerance_reason}
 
     def decorate(function: Function) -> Function:
-        name, operands = function.__name__, operand_names(function)
-        if number := number_parameter(function):
-            return register(
-                _of_number(function, number, gradients or {}, rank),
-                reference=reference,
-                samples=[Sample(one.shapes, {number: value} if value else {}) for one, value in zip(ONE, NUMBERS)],
-                **facts,
-            )
-        formula = formula_of(function, operands)
-        differentiated = all_gradients(name, operands, formula, gradients or {})
+        name, operands, numbers = function.__name__, operand_names(function), number_names(function)
+        formula = formula_of(function, (*operands, *numbers))
+        if not operands or formula.names != tuple(map(inner, (*operands, *numbers))):
+            raise ArgumentError(f"{name}: one or more expressions are needed, and plain numbers come after them")
+        differentiated = all_gradients(name, operands, formula, gradients or {}, *numbers)
+        check_elementwise(name, [formula, *differentiated.values()])
         check_is_free(function)
-        rules = rules_of(operands, formula, differentiated)
+        rules = rules_of((*operands, *numbers), formula, differentiated, constants=numbers)
         for operand in operands if scalars else ():
             of_number = rules_of(operands, formula, differentiated, numbers=(operand,))
             rules |= {f".{operand}_number{end}": rule for end, rule in of_number.items()}
@@ -169,13 +155,16 @@ def elementwise(
 
         @by_plain_dims
         def signature_of(*dims: Dim) -> Signature:
-            return elementwise_signature(name, operands, tuple(differentiated), dims, rank, kernels)
+            return elementwise_signature(name, operands, tuple(differentiated), dims, rank, kernels, len(numbers))
 
-        if len(operands) == 1:
+        record: Any
+        if several := numbers or len(operands) > 2:
+            record = _of_several(function, numbers, signature_of, lambda xs: _fitted(name, xs, rank))
+        elif len(operands) == 1:
             record = one_operand(name, signature_of)
             if operator:
                 SIGNS[operator] = one_operand(operator, with_op_name(name, signature_of))
-        elif len(operands) == 2:
+        else:
             record = two_operands(name, signature_of, _repeated_first(name, name, scalars, rank), with_number)
             if operator:
                 OPERATORS[operator] = Operator(
@@ -184,39 +173,64 @@ def elementwise(
                     _repeated_first(name, operator, scalars, rank),
                     operator_with_number or with_number,
                 )
-        else:
-            raise TypeError(f"{name}: an elementwise op has one or two operands")
-        return register_as(
-            function,
-            record,
+        return register(
+            record if several else describe(record, function),
             reference=lined_up(reference, rank),
-            samples=ONE if len(operands) == 1 else TWO + BROADCAST,
+            samples=_samples(function, len(operands), numbers, BROADCAST),
             differentiable=bool(differentiated),
+            formula=formula,
             **facts,
         )
 
     return decorate
 
 
-def _of_number(function: Function, number: str, stated: dict[str, Callable[..., Any]], rank: Rank) -> Function:
-    """Return the function that users call for an elementwise op whose second argument is a finite plain number.
+def _samples(
+    function: Callable, operands: int, numbers: Sequence[str] = (), others: Sequence[Sample] = ()
+) -> list[Sample]:
+    """Return ONE, or TWO and others, as samples of an op. The first leaves out plain numbers that have defaults."""
+    parameters, found = inspect.signature(function).parameters, []
+    for place, sample in enumerate(ONE if operands == 1 else [*TWO, *others]):
+        given = [name for name in numbers if place or parameters[name].default is inspect.Parameter.empty]
+        values = {name: NUMBERS[(place + k) % len(NUMBERS)] for k, name in enumerate(given)}
+        found.append(Sample([*sample.shapes, *[sample.shapes[-1]] * (operands - 2)], values))
+    return found
 
-    Args:
-        function: the decorated function, whose body is the formula.
-        number: the name of this function's second parameter.
-        stated: the argument `gradients` of `elementwise`.
-        rank: returns the number of dimensions of the result.
+
+def _of_several(
+    function: Callable, numbers: Sequence[str], signature_of: Callable, fitted: Callable = lambda xs: xs
+) -> Callable[..., Expression]:
+    """Return the recording function of an op with any number of operands, and of plain numbers after them.
+
+    `fitted` returns operands in shapes for which `signature_of` has a signature.
     """
-    name, operands = function.__name__, operand_names(function)
-    found = all_gradients(name, operands, Formula.of(function), stated, number)
-    check_is_free(function)
-    record = with_number(name, name, function, rank, *found.values())
-    default = inspect.signature(function).parameters[number].default
+    name, parameters = function.__name__, inspect.signature(function).parameters
+    count = len(parameters) - len(numbers)
 
-    def checked(x: Expression, value: Number = default) -> Expression:
-        return record(x, finite(name, number, value))
+    def record(*arguments: Any) -> Expression:
+        given = [*arguments[count:], *[parameters[number].default for number in numbers[len(arguments) - count :]]]
+        values = [finite(name, number, value) for number, value in zip(numbers, given)]
+        graph, xs = graph_of(name, arguments[:count]), fitted(arguments[:count])
+        start = graph.take(values)
+        places = range(start, start + len(values))
+        return append(graph, signature_of(*[x.type for x in xs]), [*[x.at for x in xs], *places])
 
-    return functools.update_wrapper(with_keywords(function, checked), function)  # type: ignore[return-value]
+    return functools.update_wrapper(with_keywords(function, record), function)
+
+
+def _fitted(name: str, xs: Sequence[Expression], rank: Rank, scalars: bool = False) -> Sequence[Expression]:
+    """Return operands of an elementwise op, copied to the full shape if the op's kernels cannot broadcast them.
+
+    `scalars` says whether the op has kernels for an operand with one number per column.
+    """
+    from .copying import repeat
+
+    dims = [x.type.plain for x in xs]
+    layout = column_layout(name, dims)
+    if layout and (scalars or not layout[0](range(len(xs)))):
+        return xs
+    whole = broadcast(name, dims, rank)
+    return [repeat(x, whole) for x in xs]
 
 
 def elementwise_signature(
@@ -226,6 +240,7 @@ def elementwise_signature(
     dims: Sequence[Dim],
     rank: Rank = longest,
     kernels: str = "",
+    numbers: int = 0,
 ) -> Signature:
     """Return the signature (shape and kernels) of a node of an elementwise op on operands of the given shapes.
 
@@ -236,6 +251,7 @@ def elementwise_signature(
         dims: the shapes of the operands.
         rank: returns the number of dimensions of the result.
         kernels: what the names of the op's kernels begin with; by default the name of the op.
+        numbers: how many plain numbers the op has. Each node stores where they are in the graph's input buffer.
     """
     layout = column_layout(name, dims, rank)
     assert layout is not None
@@ -244,8 +260,10 @@ def elementwise_signature(
     return Signature(
         whole,
         operands=len(dims),
+        attributes=numbers,
+        constants=numbers,
         columns=columns,
-        views=views,
+        views=[*views, *map(constant, range(numbers))],
         forward=[Step(start + kernel(operands), (size,))],
         backward=[
             Step(f"{start}{kernel(operands)}.d{operand}", (size,), gradient_of=operands.index(operand))
@@ -266,15 +284,9 @@ def _repeated_first(name: str, called: str, scalars: bool, rank: Rank) -> Callab
         rank: returns the number of dimensions of the result.
     """
 
-    def record_repeated(a: Expression, b: Expression) -> Expression | None:
-        from .copying import repeat
-
-        dims = a.type.plain, b.type.plain
-        layout = column_layout(called, dims)
-        if layout is None or (not scalars and layout[0](("a", "b"))):
-            whole = broadcast(called, dims, rank)
-            return OPS[name].record(repeat(a, whole), repeat(b, whole))
-        return None
+    def record_repeated(*xs: Expression) -> Expression | None:
+        copies = _fitted(called, xs, rank, scalars)
+        return None if copies is xs else OPS[name].record(*copies)
 
     return record_repeated
 
@@ -333,10 +345,9 @@ def columnwise(
         name, operands, constants = function.__name__, operand_names(function), number_names(function)
         formula = formula_of(function, (*operands, *constants))
         differentiated = all_gradients(name, operands, formula, gradients or {}, *constants)
-        number = is_number(formula.result, constants)
-        numbers = (result_name(operands),) if number else ()
+        number = is_number(formula.result, [*map(inner, constants)])
         check_is_free(function)
-        rules = rules_of((*operands, *constants), formula, differentiated, numbers=numbers, constants=constants)
+        rules = rules_of((*operands, *constants), formula, differentiated, constants=constants, one_number=number)
         kernels = add_kernels(name, rules)
         reduces = number and (*operands,) == (*differentiated,) == ("x",)
         COLUMNWISE[name] = Columnwise(kernels, constants, reduces, reference)
@@ -363,15 +374,17 @@ def columnwise(
                 ],
             )
 
+        record: Any
         if len(operands) == 1:
-            record, samples = one_operand(called or name, signature_of), ONE
+            record = one_operand(called or name, signature_of)
+        elif len(operands) == 2:
+            record = two_operands(called or name, signature_of)
         else:
-            record, samples = two_operands(called or name, signature_of), TWO
-        return register_as(
-            function,
-            record,
+            record = _of_several(function, (), signature_of)
+        return register(
+            record if len(operands) > 2 else describe(record, function),
             reference=lined_up(reference),
-            samples=samples,
+            samples=_samples(function, len(operands)),
             domain=domain,
             differentiable=bool(differentiated),
             tolerance=tolerance,

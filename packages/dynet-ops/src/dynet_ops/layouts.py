@@ -162,7 +162,7 @@ def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
         (suffix, shape of the result, column size, number of columns, views). `suffix` is a function of the operands'
         names that returns the end of the kernel's name: ".a_number" if the operand named a has one number per column,
         else "".
-        None if a view would need more than two nested loops.
+        None if a view would need more than two nested loops, or if no columns can be found for more than two operands.
     """
     whole = broadcast(name, dims, rank)
     strides = [strides_of(dim, whole) for dim in dims]
@@ -171,6 +171,8 @@ def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
     size = math.prod(extents[:run])
     number = None
     if size == 1 and whole.total > 1:
+        if len(dims) > 2:
+            return None
         # One operand is repeated along the first dimension that is larger than 1, so no two elements are adjacent in
         # both operands. Divide the other one into columns of adjacent numbers. The one that is repeated has one number
         # for each of these columns.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from dynet_core.annotations import Number
@@ -18,76 +18,83 @@ from dynet_core.expression import Expression
 from dynet_kernels import formula as f
 from dynet_kernels.derivative import gradients as derived
 from dynet_kernels.families.rules import Rule
-from dynet_kernels.formula import Formula, is_number
+from dynet_kernels.formula import REDUCTIONS, Formula, beneath, is_number
 from dynet_kernels.table import KERNELS
 
 
 def operand_names(function: Callable) -> tuple[str, ...]:
     """Return the names of the parameters of an op that are annotated as Expression."""
-    parameters = inspect.signature(function).parameters
-    return tuple(name for name, p in parameters.items() if _is_expression(p.annotation))
-
-
-def _is_expression(annotation) -> bool:
-    return _is_named(annotation, "Expression", Expression)
-
-
-def _is_named(annotation, name: str, meaning) -> bool:
-    """Return whether an annotation is the type `meaning`, or a string with its name, such as "Number" or "dy.Number".
-
-    `name` is the last part of such a string, here "Number".
-    """
-    if isinstance(annotation, str):  # annotations are strings after `from __future__ import annotations`
-        return annotation.rpartition(".")[2] == name
-    return annotation is meaning or annotation == meaning
+    return _annotated(function, ("Expression", Expression))
 
 
 def number_names(function: Callable) -> tuple[str, ...]:
     """Return the names of the parameters of an op that are annotated as plain numbers: as Number or float."""
-    parameters = inspect.signature(function).parameters
-    kinds = (("Number", Number), ("float", float))
-    return tuple(name for name, p in parameters.items() if any(_is_named(p.annotation, *kind) for kind in kinds))
+    return _annotated(function, ("Number", Number), ("float", float))
 
 
-def number_parameter(function: Callable) -> str:
-    """Return the name of an op's second parameter if its parameters are an expression and a plain number, else ""."""
-    operands, numbers = operand_names(function), number_names(function)
-    names = [*inspect.signature(function).parameters]
-    return names[1] if len(operands) == len(numbers) == 1 and names == [*operands, *numbers] else ""
+def _annotated(function: Callable, *kinds: tuple[str, Any]) -> tuple[str, ...]:
+    """Return the names of the parameters annotated as one of some types, or by a text such as "dy.Number"."""
+    given = {name: parameter.annotation for name, parameter in inspect.signature(function).parameters.items()}
+    # Annotations are texts after `from __future__ import annotations`.
+    last = {name: kind.rpartition(".")[2] if isinstance(kind, str) else kind for name, kind in given.items()}
+    return tuple(name for name, kind in last.items() if any(kind == one for pair in kinds for one in pair))
 
 
-def check_gradients(name: str, operands: Sequence[str], gradients: dict[str, Callable]) -> None:
-    """Raise ArgumentError unless each key of `gradients` is the name of an operand of the op `name`."""
-    for operand in gradients:
-        check_operand(name, operands, operand, "a gradient is given for")
-
-
-def check_operand(name: str, operands: Sequence[str], operand: str, what: str) -> None:
+def check_operand(name: str, operands: Sequence[str], operand: str, what: str, hint: str = "") -> None:
     """Raise ArgumentError if `operand` is not among `operands`, the names of the operands of the op `name`.
 
-    `what` is the part of the message before the wrong name, such as "a gradient is given for".
+    `what` is the part of the message before the wrong name, such as "a gradient is given for"; `hint` is its end.
     """
     if operand not in operands:
-        raise ArgumentError(
-            f"{name}: {what} {operand!r}, which is no operand; "
-            f"the operands are {', '.join(operands) or 'none: annotate them as Expression'}"
-        )
+        those = ", ".join(operands) or "none"
+        raise ArgumentError(f"{name}: {what} {operand!r}, which is no operand; the operands are {those}{hint}")
 
 
-def result_name(operands: Sequence[str]) -> str:
-    """Return the name by which formulas of gradients refer to the op's result: y, or z if an operand is called y."""
-    return "z" if "y" in operands else "y"
+RESULT = "y"  # the name of an op's result in formulas and rules
+
+
+def inner(name: str) -> str:
+    """Return the name of an op's argument in formulas and rules: no result and no gradient has such a name."""
+    return "." + name
+
+
+def result_names(name: str, arguments: Sequence[str]) -> tuple[str, str]:
+    """Return the names by which stated gradients of an op refer to its result and to the result's gradient.
+
+    They are y and dy; if an argument of the op has one of these names, z and dz; then result and dresult.
+    """
+    for result in ("y", "z", "result"):
+        if not {result, "d" + result} & {*arguments}:
+            return result, "d" + result
+    raise ArgumentError(f"{name}: rename an argument, so that a gradient can ask for the result as y, z or result")
 
 
 def formula_of(function: Callable, operands: Sequence[str]) -> Formula:
     """Return the formula that is the body of a function, by calling the function with symbols as arguments.
 
+    In the formula, the arguments have the names that `inner` gives them.
+
     Raises:
         ArgumentError: a parameter of the function is not among `operands`.
     """
     for parameter in inspect.signature(function).parameters:
-        check_operand(function.__name__, operands, parameter, "the formula asks for")
-    return Formula.of(function)
+        hint = f". Annotate an operand as `{parameter}: dy.Expression`, and a plain number as `{parameter}: dy.Number`"
+        check_operand(function.__name__, operands, parameter, "the formula asks for", hint)
+    return Formula.of(function, {operand: inner(operand) for operand in operands})
+
+
+OF_COLUMNS = ("first", "place", "position", *REDUCTIONS)  # what depends on how a value is divided into columns
+
+
+def check_elementwise(name: str, formulas: Iterable[Formula]) -> None:
+    """Raise ArgumentError if a formula of an elementwise op does not work on each element by itself."""
+    for formula in formulas:
+        for symbol in beneath(formula.result).values():
+            if symbol.function in OF_COLUMNS:
+                raise ArgumentError(
+                    f"{name}: f.{symbol.function} is of a column, and an elementwise op has none: make the op by "
+                    "`columnwise`, or pass the number as an operand"
+                )
 
 
 def all_gradients(
@@ -105,27 +112,20 @@ def all_gradients(
         stated: operand -> a function whose body is the formula of its gradient.
         numbers: the names of the plain numbers that the formula reads. They get no gradient.
     """
-    check_gradients(name, operands, stated)
-    result = result_name(operands)
-    named = {f"the gradient of {operand}": gradient for operand, gradient in stated.items()}
-    check_names(name, named, *operands, *numbers, result, "d" + result)
-    found = derived(formula, [operand for operand in operands if operand not in stated], result, numbers)
-    found |= {operand: Formula.of(gradient) for operand, gradient in stated.items()}
-    return {operand: found[operand] for operand in operands if operand in found}
-
-
-def check_names(name: str, formulas: dict[str, Callable], *allowed: str) -> None:
-    """Raise ArgumentError if a formula has a parameter that is not in `allowed`.
-
-    Args:
-        name: the name of the op, for the message.
-        formulas: functions whose bodies are formulas. Each key is what the message calls the formula, such as "the
-            gradient of x".
-    """
-    for what, formula in formulas.items():
-        for asked in inspect.signature(formula).parameters:
+    result, gradient = result_names(name, (*operands, *numbers))
+    allowed = (*operands, *numbers, result, gradient)
+    for operand, function in stated.items():
+        check_operand(name, operands, operand, "a gradient is given for")
+        for asked in inspect.signature(function).parameters:
             if asked not in allowed:
-                raise ArgumentError(f"{name}: {what} asks for {asked!r}; there are {', '.join(allowed)}")
+                raise ArgumentError(
+                    f"{name}: the gradient of {operand} asks for {asked!r}; there are {', '.join(allowed)}"
+                )
+    derivable = [inner(operand) for operand in operands if operand not in stated]
+    found = derived(formula, derivable, RESULT, [inner(number) for number in numbers])
+    names = {argument: inner(argument) for argument in (*operands, *numbers)} | {result: RESULT, gradient: "d" + RESULT}
+    found |= {inner(operand): Formula.of(function, names) for operand, function in stated.items()}
+    return {operand: found[inner(operand)] for operand in operands if inner(operand) in found}
 
 
 def add_kernels(name: str, rules: dict[str, Rule]) -> str:
@@ -149,32 +149,57 @@ def add_kernels(name: str, rules: dict[str, Rule]) -> str:
     raise AssertionError
 
 
-def rules_of(operands: Sequence[str], formula: Formula, gradients: dict[str, Formula], **facts) -> dict[str, Rule]:
+def rules_of(
+    operands: Sequence[str],
+    formula: Formula,
+    gradients: dict[str, Formula],
+    numbers: Sequence[str] = (),
+    constants: Sequence[str] = (),
+    one_number: bool = False,
+) -> dict[str, Rule]:
     """Make a kernel that computes a formula, and for each of its gradients another kernel. Return them in a dict.
 
     The keys are the ends of the kernels' names: "" for the formula, ".da" for the gradient of an operand a.
 
     Args:
-        operands: the names of the operands.
+        operands: the names of the operands, plain numbers included.
         formula: the formula of the op's result.
         gradients: the formula of each operand's gradient.
-        facts: other arguments of `Rule`, such as `numbers`, the names of operands with one number per column.
+        numbers: the operands that have one number per column.
+        constants: the operands that have one number for all columns.
+        one_number: whether the result has one number per column.
     """
-    result = result_name(operands)
-    views, numbers = (result, *operands), facts.get("numbers", ())
-    rules = {"": Rule(views, {result: formula}, **facts)}
+    inners = tuple(map(inner, operands))
+    facts = {"numbers": (*map(inner, numbers), *(RESULT,) * one_number), "constants": tuple(map(inner, constants))}
+    rules = _rules(RESULT, inners, formula, {inner(name): found for name, found in gradients.items()}, **facts)
+    return {end.replace(".d.", ".d"): rule for end, rule in rules.items()}
+
+
+def _rules(
+    result: str, operands: tuple[str, ...], formula: Formula, gradients: dict[str, Formula], **facts
+) -> dict[str, Rule]:
+    numbers = facts.get("numbers", ())
+    rules = {"": Rule((result, *operands), {result: formula}, **facts)}
     for operand, gradient in gradients.items():
         if operand in numbers and not is_number(gradient.result, numbers):
             gradient = Formula(gradient.names, f.sum(gradient.result))
-        rules[f".d{operand}"] = Rule(views, {"d" + operand: gradient}, **facts)
+        rules[f".d{operand}"] = Rule((result, *operands), {"d" + operand: gradient}, **facts)
     return rules
 
 
-def add_rules(name: str, operands: Sequence[str], formula: Formula, gradients: dict[str, Formula], **facts) -> None:
+def add_rules(
+    name: str, operands: tuple[str, ...], formula: Formula, gradients: dict[str, Formula], result: str = "y", **facts
+) -> None:
     """Make kernels that compute a formula and its gradients, and add them to the table of kernels.
 
-    The kernel for the formula is called `name`, the one for the gradient of an operand a `name.da`. The other arguments
-    are as in `rules_of`.
+    The kernel for the formula is called `name`, the one for the gradient of an operand a `name.da`.
+
+    Args:
+        name: the name of the op.
+        operands: the names of the operands, plain numbers included.
+        formula, gradients: the formulas, which call operands by these names.
+        result: what the formulas call the result.
+        facts: other arguments of `Rule`, such as `numbers`, the names of operands with one number per column.
     """
-    for end, rule in rules_of(operands, formula, gradients, **facts).items():
+    for end, rule in _rules(result, operands, formula, gradients, **facts).items():
         KERNELS.add(name + end, rule)

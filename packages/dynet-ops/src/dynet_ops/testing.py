@@ -18,6 +18,7 @@ import dynet_ops as dy
 from dynet_core import Model, renew_cg
 from dynet_core.expression import Expression
 from dynet_core.op import OPS, Op, Sample
+from dynet_kernels.formula import LARGEST, SMALLEST
 
 GRADIENT_TOLERANCE = 1e-4
 # GRADIENT_TOLERANCE is relative to the largest element of a gradient, or to SMALLEST_GRADIENT if this is larger: small
@@ -351,6 +352,68 @@ def check_minibatch(op: Op, sample: Sample, batched: Sequence[bool], batch: int 
     assert_same(actual, expected, [max(map(largest, parts)) for parts in zip(*singles)])
 
 
+DIGITS_TOLERANCE = 1e-4  # of values and gradients of any magnitude, relative to each
+MAGNITUDES = [0.0, *10.0 ** np.arange(-6, 11), 0.3, 0.7, 3.0, 6.0, 17.0, 30.0, 44.0, 50.0, 80.0, 87.0, 88.5]
+LARGE = [1e15, 1e19, 1e25, 1e30, 3e38]  # for ops of one operand
+
+
+def trial_operands(op: Op) -> np.ndarray:
+    """Return operands of all magnitudes, a row for each operand of an op.
+
+    One is large or small while the others are not, or all are equal; of two operands, both may be large or small.
+    """
+    rng, operands = np.random.default_rng(5), len(op.samples[0].shapes)
+    magnitudes = np.array([*MAGNITUDES, *(LARGE if operands == 1 else [])], np.float32)
+    signed = np.concatenate([magnitudes, -magnitudes])
+    found = [np.tile(signed, (operands, 1))]
+    for place in range(operands if operands > 1 else 0):
+        found.append(rng.choice(np.array([0.25, 0.7, 1.0, 3.0, -2.0], np.float32), (operands, len(signed))))
+        found[-1][place] = signed
+    return np.concatenate([*found, *[rng.choice(signed, (2, 200))] * (operands == 2)], axis=1)
+
+
+def check_digits(op: Op) -> None:
+    """Check values and gradients of an elementwise op for operands of all magnitudes against exact ones.
+
+    They may differ by `DIGITS_TOLERANCE` times the exact value, wherever this is a normal float32. An op with a range
+    of its own states it as `limit` or `least`, and the reason as `range_reason`.
+    """
+    if op.formula is None or op.random:
+        return
+    try:
+        from . import exact
+    except ImportError as problem:
+        raise ImportError(f"check_op compares with exact numbers, for which it needs mpmath ({problem})") from None
+    if (op.limit < np.inf or op.least) and not op.range_reason:
+        raise AssertionError(f"{op.name}: say in range_reason why the op has a limit or least")
+    arrays = trial_operands(op)
+    in_range = ((np.abs(arrays) <= op.limit) & (np.abs(arrays) >= op.least)).all(0)
+    numbers = [*op.samples[1].attributes.values()]
+    sample = Sample([((arrays.shape[1],), 1)] * len(arrays), op.samples[1].attributes)
+    renew_cg()
+    leaves = [Input(array[:, None]) for array in arrays]
+    result = record(op, sample, [leaf.expression for leaf in leaves])
+    values = result.npvalue()
+    dy.sum_elems(result).backward(full=True)
+    gradients = [leaf.gradient()[:, 0] for leaf in leaves] if op.differentiable else []
+    for place in np.flatnonzero(in_range):
+        at = dict(zip(op.formula.names, [*map(float, arrays[:, place]), *map(float, numbers)]))
+        true = exact.value(op.formula, at)
+        if not abs(true) <= LARGEST:
+            continue
+        _check_digits(f"{op.name}{tuple(at.values())} is", values[place], [true])
+        for name, gradient in zip(op.formula.names, gradients):
+            slopes = exact.slopes(op.formula, at, name)
+            _check_digits(f"the gradient of {op.name}{tuple(at.values())} by {name[1:]} is", gradient[place], slopes)
+
+
+def _check_digits(what: str, found: float, true: Sequence[float]) -> None:
+    if true and all(SMALLEST <= abs(one) <= LARGEST for one in true):
+        low, high = (float(one) for one in (min(true), max(true)))
+        slack = DIGITS_TOLERANCE * max(abs(low), abs(high))
+        assert low - slack <= found <= high + slack, f"{what} {found}, not {low} to {high}: {float(true[-1])}"
+
+
 def batched_operands(count: int) -> list[Sequence[bool]]:
     """Return lists for the argument `batched` of `check_minibatch`, which say which of `count` operands have a batch.
 
@@ -368,7 +431,7 @@ def check_op(function: Callable) -> None:
     Values are compared with the reference, and gradients with central differences of the reference. This is repeated
     with operands that are inputs, parameters and computed values, and with one expression as several operands or as the
     operand of several nodes. Nodes that run as one batch must give what each gives alone, and a minibatch must give
-    what its elements give one by one.
+    what its elements give one by one. `check_digits` tries operands of any magnitude.
 
     Args:
         function: the function that `elementwise`, `columnwise`, `op` or `register` returned.
@@ -384,6 +447,7 @@ def check_op(function: Callable) -> None:
             check_sample(op, sample)
         except AssertionError as error:
             raise AssertionError(f"{op.name} of {sample}: {error}") from error
+    check_digits(op)
 
 
 def check_sample(op: Op, sample: Sample) -> None:

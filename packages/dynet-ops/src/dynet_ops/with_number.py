@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from numbers import Real
 
@@ -15,19 +16,14 @@ from dynet_core.expression import Expression
 from dynet_core.record import graph_of, made_of
 from dynet_core.recorder import function
 from dynet_core.signature import Signature, Step, View, constant
-from dynet_kernels.derivative import gradients
-from dynet_kernels.formula import Formula
+from dynet_kernels.formula import LARGEST
 from dynet_kernels.layout import SELF
 
 from .layouts import Rank, longest, of_rank
-from .op_formulas import add_kernels, rules_of
-
-LARGEST = 3.4028234663852886e38  # the largest float32
+from .op_formulas import add_kernels, all_gradients, formula_of, rules_of
 
 
-def with_number(
-    name: str, operator: str, formula: Callable, rank: Rank = longest, gradient: Formula | None = None
-) -> Callable[..., Expression]:
+def with_number(name: str, operator: str, formula: Callable, rank: Rank = longest) -> Callable[..., Expression]:
     """Return a function of an expression and a plain number. It adds a node for the op to the graph.
 
     The number is stored among the inputs of the graph. So nodes with different numbers have the same `Signature` (which
@@ -38,12 +34,11 @@ def with_number(
         operator: what errors call the op: its name, or the sign of a Python operator, such as "+".
         formula: the formula of the result: a function of the expression and the number.
         rank: returns the number of dimensions of the result.
-        gradient: the formula of the expression's gradient; None means the derivative of `formula`.
     """
-    parsed = Formula.of(formula)
-    operand, number = parsed.names
-    gradient = gradient or gradients(parsed, [operand])[operand]
-    kernels = add_kernels(name, rules_of(parsed.names, parsed, {operand: gradient}, numbers=(number,)))
+    operand, number = names = tuple(inspect.signature(formula).parameters)
+    parsed = formula_of(formula, names)
+    gradients = all_gradients(name, (operand,), parsed, {}, number)
+    kernels = add_kernels(name, rules_of(names, parsed, gradients, numbers=(number,)))
 
     @functools.cache
     def signature_of(dim):

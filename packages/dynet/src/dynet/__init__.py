@@ -20,6 +20,7 @@ import _dynet_names
 import dynet_config as dynet_config
 import dynet_core
 from _dynet_names import *
+from dynet_core.annotations import Number as Number  # not in __all__: programs may have a name of their own like it
 
 if dynet_config.get() is None:
     dynet_core.init()  # reads the flags of the command line, and leaves them in sys.argv
@@ -45,4 +46,4 @@ else:
 
     def __dir__() -> list[str]:
         """Return the public names and names such as `__version__`, but not imported submodules."""
-        return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
+        return sorted({*__all__, "Number", *(name for name in globals() if name.startswith("__"))})

@@ -7,10 +7,9 @@ Cephes library (S. Moshier); those of the other modules are minimax fits in rela
 
 from __future__ import annotations
 
+from ..formula import LARGEST, SMALLEST
 from ..tir import Accumulator, let, vector_type, wide
 from ..tvm_modules import T, tirx
-
-SMALLEST_NORMAL, LARGEST = 1.17549435e-38, 3.4028234663852886e38
 
 
 def lanes_of(x):
@@ -149,13 +148,13 @@ def over_root(x, y, c):
     if lanes_of(x) != AVX512:
         return x / (T.sqrt(y) + c)
     y = register(y)
-    inside = register(clamp(y, SMALLEST_NORMAL, LARGEST))
+    inside = register(clamp(y, SMALLEST, LARGEST))
     guess = register(_guessed("rsqrt14", inside))
     root = register(inside * guess)
     lacks = fma(-root, guess * number(0.5, x), number(0.5, x))
     root = register(fma(root, lacks, root))
     divisor = register(select(y == number(0.0, x), number(0.0, x), root) + c)
-    divisor = register(T.max(number(SMALLEST_NORMAL, x), divisor))  # of less, the guess would be infinite
+    divisor = register(T.max(number(SMALLEST, x), divisor))  # of less, the guess would be infinite
     guess = register(_guessed("rcp14", divisor))
     inverse = register(fma(guess, fma(-divisor, guess, number(1.0, x)), guess))
     return x * select(y > number(LARGEST, x), number(0.0, x), inverse)
@@ -243,10 +242,10 @@ def exp(x):
 
 def log(x):
     x = register(x)
-    tiny = x < number(SMALLEST_NORMAL, x)
+    tiny = x < number(SMALLEST, x)
     scaled = register(T.Select(tiny, x * number(8388608.0, x), x))  # denormals are multiplied by 2^23
     lift = register(T.Select(tiny, number(23.0, x), number(0.0, x)))
-    bits = let(T.reinterpret(as_type("int32", x), T.max(scaled, number(SMALLEST_NORMAL, x))))
+    bits = let(T.reinterpret(as_type("int32", x), T.max(scaled, number(SMALLEST, x))))
     exponent = T.shift_right(bits, number(23, bits, "int32")) - number(126, bits, "int32")
     mantissa = T.bitwise_or(T.bitwise_and(bits, number(0x007FFFFF, bits, "int32")), number(0x3F000000, bits, "int32"))
     mantissa = register(T.reinterpret(as_type("float32", x), mantissa))

@@ -9,6 +9,7 @@ import numpy as np
 from dynet_core.expression import Expression
 from dynet_core.recorder import negative as minus
 from dynet_kernels import formula as f
+from dynet_kernels.formula import SMALLEST
 
 from ..kinds import elementwise
 from ..operators import SIGNS
@@ -24,7 +25,11 @@ def tanh(x: Expression) -> Expression:
     return f.tanh(x)
 
 
-@elementwise(reference=lambda x: 1 / (1 + np.exp(-x)))
+@elementwise(
+    reference=lambda x: 1 / (1 + np.exp(-x)),
+    # The gradient is stated so that y counts as a normal float32: a loss divides by y, which may be too small for that.
+    gradients={"x": lambda x, y, dy: dy * f.maximum(y, SMALLEST) / (1 + f.exp(x))},
+)
 def logistic(x: Expression) -> Expression:
     """Logistic sigmoid of each element, y = 1 / (1 + exp(-x)).
 

@@ -9,10 +9,10 @@ from dynet_kernels import formula as f
 
 from ..kinds import elementwise
 
-LIMIT = 2.0**27  # kernels treat larger angles as 0, so tests do not compare these with numpy
+RANGE = {"limit": 2.0**27, "range_reason": "larger angles count as 0: neighbouring float32s are more than a turn apart"}
 
 
-@elementwise(reference=np.sin, limit=LIMIT)
+@elementwise(reference=np.sin, **RANGE)
 def sin(x: Expression) -> Expression:
     """Sine of each element, an angle in radians.
 
@@ -25,7 +25,7 @@ def sin(x: Expression) -> Expression:
     return f.sin(x)
 
 
-@elementwise(reference=np.cos, limit=LIMIT)
+@elementwise(reference=np.cos, **RANGE)
 def cos(x: Expression) -> Expression:
     """Cosine of each element, an angle in radians. Angles beyond 2^27 are treated as 0, as in `sin`.
 
@@ -35,7 +35,7 @@ def cos(x: Expression) -> Expression:
     return f.cos(x)
 
 
-@elementwise(reference=np.tan, limit=LIMIT, domain=(-1.2, 1.2))
+@elementwise(reference=np.tan, **RANGE, domain=(-1.2, 1.2))
 def tan(x: Expression) -> Expression:
     """Tangent of each element, an angle in radians. Angles beyond 2^27 are treated as 0, as in `sin`.
 

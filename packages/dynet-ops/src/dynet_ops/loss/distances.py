@@ -17,17 +17,16 @@ from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View, constant
 from dynet_kernels import formula as f
 from dynet_kernels.derivative import gradients
-from dynet_kernels.formula import Formula
+from dynet_kernels.formula import SMALLEST, Formula
 from dynet_kernels.layout import NOWHERE, SELF
 
-from ..copying import repeat
-from ..kinds import BROADCAST, TWO, columnwise
-from ..layouts import broadcast, column_layout, lined_up, longest, matched
+from ..kinds import TWO, columnwise, elementwise
+from ..layouts import lined_up, matched
 from ..op_formulas import add_rules
 from ..operands import nesting
 from ..with_number import finite
 
-SMALLEST = 1.17549435e-38  # the smallest normal float32
+DIGIT = 2.0**-24  # the last digit of a float32 just below 1
 
 
 # ------------------------------------------------------------------------------------------------------ distances
@@ -56,6 +55,7 @@ add_rules(
         "x": Formula.of(lambda x, y, c, dz: dz * f.maximum(-c, f.minimum(c, x - y))),
         "y": Formula.of(lambda x, y, c, dz: dz * f.maximum(-c, f.minimum(c, y - x))),
     },
+    result="z",
     numbers=("z",),
     constants=("c",),
 )
@@ -120,6 +120,10 @@ def _at_least_smallest(x):
     return f.where(f.equal(x, 0), SMALLEST, x)
 
 
+def _at_least(x, least):
+    return f.where(f.absolute(x) < least, least, x)
+
+
 def _logarithms(x):
     """Return log(x) and log(1 - x), with `SMALLEST` in place of 0.
 
@@ -142,7 +146,7 @@ def _binary_log_loss_reference(x, y):
 @columnwise(
     whole=True,
     gradients={  # stated, because derived ones are 0 where a constant replaces x or 1 - x, or a term of weight 0
-        "x": lambda x, y, dz: dz * ((1 - y) / _at_least_smallest(1 - x) - y / _at_least_smallest(x)),
+        "x": lambda x, y, dz: dz * ((1 - y) / _at_least(1 - x, DIGIT) - y / _at_least(x, SMALLEST)),
         "y": _gradient_of_truth,
     },
     domain=(0.05, 0.95),
@@ -152,7 +156,9 @@ def binary_log_loss(x: Expression, y: Expression) -> Expression:
     """The log loss (cross entropy) of binary decisions, z = -sum over i of (y_i log x_i + (1 - y_i) log(1 - x_i)).
 
     Where x or 1 - x is exactly 0, it is replaced by the smallest normal float32, about 1.2e-38. So the loss is finite.
-    A logarithm whose factor is 0 does not count: where y is 1, x may be a little above 1 by rounding.
+    A logarithm whose factor is 0 does not count: where y is 1, x may be a little above 1 by rounding. For the gradient,
+    x is at least that number, and 1 - x at least 6e-8, the last digit of an x near 1. So the gradient of a in
+    x = logistic(a) is -1 where a is very negative and y is 1.
 
     Args:
         x: predicted probabilities, for example from `logistic`.
@@ -167,33 +173,8 @@ def binary_log_loss(x: Expression, y: Expression) -> Expression:
 
 # --------------------------------------------------------------------------------------------------- ranking loss
 
-_rank_loss = Formula.of(lambda x, y, m: f.maximum(y - x + m, 0))
-add_rules("pairwise_rank_loss", ("x", "y", "m"), _rank_loss, gradients(_rank_loss, ("x", "y"), "z"), constants=("m",))
 
-
-@functools.cache
-def _rank_signature(*dims: Dim) -> Signature | None:
-    """Return the signature (shape and kernels) of a ranking loss of operands of the shapes `dims`.
-
-    Return None if the kernel cannot broadcast these shapes. The caller then copies both operands to the full shape.
-    """
-    layout = column_layout("pairwise_rank_loss", dims)
-    if layout is None or layout[0](("x", "y")):
-        return None
-    _, whole, size, columns, views = layout
-    return Signature(
-        whole,
-        name="pairwise_rank_loss",
-        operands=2,
-        attributes=1,
-        constants=1,
-        columns=columns,
-        views=[*views, constant(0)],
-        forward=[Step("pairwise_rank_loss", (size,))],
-        backward=[Step(f"pairwise_rank_loss.d{name}", (size,), gradient_of=k) for k, name in enumerate("xy")],
-    )
-
-
+@elementwise(reference=lambda x, y, m=1.0: np.maximum(m - x + y, 0))
 def pairwise_rank_loss(x: Expression, y: Expression, m: Number = 1.0) -> Expression:
     """The ranking loss of pairs of scores, z_i = max(0, m - x_i + y_i); dimensions of size 1 are broadcast.
 
@@ -205,22 +186,8 @@ def pairwise_rank_loss(x: Expression, y: Expression, m: Number = 1.0) -> Express
     >>> pairwise_rank_loss(inputVector([1, 3]), inputVector([1, 1])).value()
     [1.0, 0.0]
     """
-    m = finite("pairwise_rank_loss", "m", m)
-    graph = graph_of("pairwise_rank_loss", (x, y))
-    signature = _rank_signature(x.type.plain, y.type.plain)
-    if signature is None:
-        whole = broadcast("pairwise_rank_loss", (x.type.plain, y.type.plain))
-        x, y = repeat(x, whole), repeat(y, whole)
-        signature = _rank_signature(x.type.plain, y.type.plain)
-        assert signature is not None
-    return append(graph, signature, [x.at, y.at, graph.take((m,))])
+    return f.maximum(y - x + m, 0)
 
-
-pairwise_rank_loss = register(
-    pairwise_rank_loss,
-    reference=lined_up(lambda x, y, m=1.0: np.maximum(m - x + y, 0), longest),
-    samples=[*TWO, *BROADCAST, Sample([((1, 7), 2), ((1, 7), 1)], {"m": 0.25})],
-)
 
 # --------------------------------------------------------------------------------------------------- Poisson loss
 

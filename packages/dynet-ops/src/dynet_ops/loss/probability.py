@@ -18,6 +18,7 @@ from dynet_core.recorder import describe, function
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels import formula as f
 from dynet_kernels.families.rules import Rule
+from dynet_kernels.formula import LARGEST
 from dynet_kernels.layout import SELF
 from dynet_kernels.table import KERNELS
 
@@ -26,7 +27,6 @@ from ..copying import repeat
 from ..input.tensors import inputTensor
 from ..kinds import columnwise, elementwise
 from ..operands import checked_dimension, checked_expression, nesting
-from ..with_number import LARGEST
 
 
 def _softmax_reference(x):

@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from dynet_kernels.families.rules import Rule
-from dynet_kernels.formula import Formula, Symbol, as_symbol, beneath, inputs_of
+from dynet_kernels.formula import Formula, Symbol, as_symbol, beneath, inputs_of, key_of
 from dynet_kernels.table import KERNELS
 
 from .cell_description import PREVIOUS, Cell, Product, Weight
@@ -212,8 +212,8 @@ class _Plan:
         names = {gate: Symbol("input", to) for gate, to in gates.items()}
         self.equations = {value: substituted(symbol, names) for value, symbol in equations.items()}
         self.operands = {id(x): substituted(x, names) for one in sums for _, x in one.products}
-        computed = {repr(x): x for x in self.operands.values() if x.function != "input"}
-        states = {repr(symbol): value for value, symbol in self.equations.items()}
+        computed = {key_of(x): x for x in self.operands.values() if x.function != "input"}
+        states = {key_of(symbol): value for value, symbol in self.equations.items()}
         others = [text for text in computed if text not in states]
         self.scratch = tuple(f"s{number}" for number in range(len(others)))
         # For each value that kernels store: its name, by the text of its formula.
@@ -277,7 +277,7 @@ class _Plan:
         return steps
 
     def _name_of(self, x: Symbol) -> str:
-        return x.arguments[0] if x.function == "input" else self.stored[repr(x)]
+        return x.arguments[0] if x.function == "input" else self.stored[key_of(x)]
 
     def _rule(self, cell: Cell, defines: Collection[str], forward, backward, sets: tuple[str, ...], first: bool) -> str:
         """Add a forward and a backward kernel to the table of kernels, and return the name of the forward kernel.

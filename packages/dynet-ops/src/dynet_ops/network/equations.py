@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from dynet_kernels.derivative import Chain
-from dynet_kernels.formula import Formula, Symbol, as_symbol, beneath, inputs_of
+from dynet_kernels.formula import Formula, Symbol, as_symbol, beneath, in_order, inputs_of, replaced
 from dynet_kernels.simplification import Simplifier
 
 Equations = dict[str, Symbol]
@@ -92,7 +92,7 @@ class Stored:
         In the result, the input "value" stands for the value of the activation, and the input "d" + `gate` for the
         gradient of the activation. If the result has the input `gate`, too, the gate must not be overwritten.
         """
-        chain = Chain(self.simplifier, {gate})
+        chain = Chain(self.simplifier, {gate}, by_result=True)
         ((_, slope),) = chain.gradients(activation, self._input("d" + gate), self._input("value"))
         return slope
 
@@ -134,7 +134,8 @@ class Stored:
                 found["d" + name] = [self.simplifier(substituted(self._slope(name, symbol), values))]
                 continue
             tree = self._reading(symbol, {id(symbol)})
-            for leaf, part in Chain(self.simplifier, {*inputs_of(tree)}).gradients(tree, gradient, self._input(name)):
+            chain = Chain(self.simplifier, {*inputs_of(tree)}, by_result=True)
+            for leaf, part in chain.gradients(tree, gradient, self._input(name)):
                 (read,) = leaf.arguments
                 if read in names:
                     terms.setdefault(read, []).append(part)
@@ -157,11 +158,8 @@ class Stored:
         A kernel with this formula reads the stored values from memory. Parts whose `id` is in `inner` are not replaced,
         because the kernel itself computes them.
         """
-        if id(symbol) not in inner and id(symbol) in self.names:
-            return self._input(self.names[id(symbol)])
-        if symbol.function in ("input", "constant"):
-            return symbol
-        return self.simplifier(Symbol(symbol.function, *[self._reading(one, inner) for one in symbol.arguments]))
+        stored = {key: self._input(name) for key, name in self.names.items() if key not in inner}
+        return self.simplifier(replaced(symbol, stored))
 
 
 def _all_beneath(symbols: Iterable[Symbol]) -> Iterable[Symbol]:
@@ -174,20 +172,24 @@ def _all_beneath(symbols: Iterable[Symbol]) -> Iterable[Symbol]:
 
 def substituted(symbol: Symbol, values: Mapping[str, Symbol]) -> Symbol:
     """Return the formula `symbol` with each input whose name is in `values` replaced by the symbol `values[name]`."""
-    if symbol.function == "constant":
-        return symbol
-    if symbol.function == "input":
-        return values.get(symbol.arguments[0], symbol)
-    return Symbol(symbol.function, *[substituted(argument, values) for argument in symbol.arguments])
+    inputs = {key: one.arguments[0] for key, one in beneath(symbol).items() if one.function == "input"}
+    return replaced(symbol, {key: values[name] for key, name in inputs.items() if name in values})
 
 
 def with_zeros(symbol: Symbol, zeros: Iterable[str]) -> Symbol | None:
     """Return `symbol` without the terms that are 0 if the inputs with the names `zeros` are 0; None if all of it is."""
+    found: dict[int, Symbol | None] = {}
+    for key, one in in_order(symbol).items():
+        found[key] = _with_zeros(one, zeros, found)
+    return found[id(symbol)]
+
+
+def _with_zeros(symbol: Symbol, zeros: Iterable[str], found: Mapping[int, Symbol | None]) -> Symbol | None:
     if symbol.function == "constant":
         return symbol if symbol.arguments[0] else None
     if symbol.function == "input":
         return None if symbol.arguments[0] in zeros else symbol
-    arguments = [with_zeros(argument, zeros) for argument in symbol.arguments]
+    arguments = [found[id(argument)] for argument in symbol.arguments]
     match symbol.function, arguments:
         case ("multiply", [None, _] | [_, None]) | ("divide", [None, _]) | ("negative", [None]):
             return None

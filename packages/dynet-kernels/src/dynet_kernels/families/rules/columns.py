@@ -19,9 +19,9 @@ from __future__ import annotations
 
 from ... import tir, tuning
 from ...evaluation import Evaluation
-from ...formula import REDUCTIONS
+from ...formula import REDUCTIONS, beneath
 from ...functions import vmath
-from ...tir import int64, let, load, store, unrolled_loop
+from ...tir import int64, let, load, masked_loop, store, unrolled_loop
 from ...tvm_modules import T, tirx
 from ..threads import WARP, Sums, add_atomically, settled, share_of, thread_each
 
@@ -135,6 +135,7 @@ def multiples(rule, size):
 LIGHT = frozenset("add subtract multiply divide negative less less_equal equal where maximum minimum absolute".split())
 
 FEW = 4  # columns of so many floats have a vector of this length
+LONG = 500  # formulas of about so many machine instructions are emitted once, since compiling them takes long
 
 
 def _outputs(rule, numbers: bool):
@@ -144,13 +145,8 @@ def _outputs(rule, numbers: bool):
 
 def _weight(formulas):
     """Estimate how many machine instructions formulas take. A subexpression that occurs several times counts once."""
-    symbols, stack = {}, [formula.result for formula in formulas]
-    while stack:
-        symbol = stack.pop()
-        if id(symbol) not in symbols and symbol.function not in ("input", "constant"):
-            symbols[id(symbol)] = symbol.function
-            stack.extend(symbol.arguments)
-    return sum(1 if function in LIGHT else 12 for function in symbols.values())
+    symbols = {key: one for formula in formulas for key, one in beneath(formula.result).items()}
+    return sum(1 if one.function in LIGHT else 12 for one in symbols.values() if one.function != "input")
 
 
 def _at_once(formulas, lanes):
@@ -159,8 +155,19 @@ def _at_once(formulas, lanes):
     return sizes.vectors if _weight(formulas) <= sizes.heaviest else 1
 
 
+def _each_vector(formulas, size, lanes, step):
+    """Emit a loop over the vectors of a column: step(offsets, mask) emits the work on some of them."""
+    if _weight(formulas) > LONG:
+        masked_loop(size, lanes, lambda offset, mask: step([offset], mask))
+    else:
+        unrolled_loop(size, lanes, _at_once(formulas, lanes), step)
+
+
 def cpu(rule, lanes):
     """Emit a CPU kernel that works on one column after the other, a few vectors of elements at a time."""
+
+    formulas = [*rule.outputs.values(), *(reduction.formula for reduction in rule.reductions.values())]
+    is_long = _weight(formulas) > LONG
 
     def body(instruction):
         (size,) = instruction.parameters
@@ -170,7 +177,7 @@ def cpu(rule, lanes):
                 run(Column(rule, instruction, number), *arguments)
 
         def any_size():
-            if rule.reductions:
+            if rule.reductions and not is_long:
                 # A column that fits into one vector stays in a register from the reductions to the outputs. If it were
                 # read again for the outputs, this would be slow, because the load has a mask.
                 mask = tir.first_lanes(size, lanes) if lanes > 1 else None
@@ -184,7 +191,7 @@ def cpu(rule, lanes):
 
         # Columns of a few floats, as in small matrices, have vectors of this length. Full vectors with masks would
         # reach into the next columns in memory, which makes them slow.
-        if lanes > FEW:
+        if lanes > FEW and not is_long:
             tir.choose(size == int64(FEW), lambda: each(_in_one_vector, size, FEW, None), any_size)
         else:
             any_size()
@@ -199,8 +206,8 @@ def _in_vectors(column, size, lanes):
     for reductions in rule.passes:
         column.reduced |= _reduce_vectors(column, reductions, size, lanes)
     if outputs := _outputs(rule, numbers=False):
-        vectors = _at_once(outputs.values(), lanes)
-        unrolled_loop(size, lanes, vectors, lambda offsets, mask: column.write(outputs, offsets, lanes, mask))
+        step = lambda offsets, mask: column.write(outputs, offsets, lanes, mask)  # noqa: E731
+        _each_vector(outputs.values(), size, lanes, step)
     if numbers := _outputs(rule, numbers=True):
         column.write(numbers, [int64(0)], 1)
 
@@ -237,7 +244,7 @@ def _reduce_vectors(column, reductions, size, lanes):
             column.keep(reductions, those, offset, mask)
             totals[number % chains].take(those, mask)
 
-    unrolled_loop(size, lanes, vectors, step)
+    _each_vector(formulas, size, lanes, step)
     whole, *others = totals
     for other in others:
         whole.take(other.results().values())

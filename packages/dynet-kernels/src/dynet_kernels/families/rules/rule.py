@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ...formula import REDUCTIONS, Formula, Symbol, beneath, inputs_of
+from ...formula import LEAVES, REDUCTIONS, Formula, Symbol, beneath, in_order, inputs_of, replaced
 from ...kernels import NUMBER, ByColumns, Lists
 from ...simplification import Sharing
 from . import columns
@@ -55,13 +55,6 @@ def _apart(outputs: dict[str, Formula], columns: frozenset[str]) -> tuple[dict[s
     """
     sharing, reductions, names = Sharing(), {}, {}
 
-    def without(symbol, known):
-        if symbol.function in ("input", "constant"):
-            return symbol
-        if id(symbol) not in known:
-            known[id(symbol)] = Symbol(symbol.function, *[without(argument, known) for argument in symbol.arguments])
-        return known[id(symbol)]
-
     found = {}
     for output, formula in outputs.items():
         root = sharing(formula.result)
@@ -70,25 +63,23 @@ def _apart(outputs: dict[str, Formula], columns: frozenset[str]) -> tuple[dict[s
             if symbol.function not in REDUCTIONS or id(symbol) in names:
                 continue
             (of,) = symbol.arguments
-            value = without(of, names)
-            keeps = output in columns and not kept and of.function not in ("input", "constant") and _reads(root, of)
+            value = replaced(of, names)
+            keeps = output in columns and not kept and of.function not in LEAVES and _reads(root, of)
             keep = output if keeps else ""
             name = f"{symbol.function}_{len(reductions)}"
             reductions[name] = Reduction(symbol.function, Formula(inputs_of(value), value), keep)
             names[id(symbol)] = Symbol("input", name)
             if keep:
                 kept[id(of)] = Symbol("input", output)
-        result = without(root, names | kept)
+        result = replaced(root, names | kept)
         found[output] = Formula(inputs_of(result), result)
     return reductions, found
 
 
 def _reads(root: Symbol, part: Symbol) -> bool:
     """Return whether the symbol `part` occurs in the formula `root`, other than in the argument of a reduction."""
-    if root is part:
-        return True
-    inner = () if root.function in (*REDUCTIONS, "input", "constant") else root.arguments
-    return any(_reads(argument, part) for argument in inner)
+    of_reductions = {key for key, one in beneath(root).items() if one.function in REDUCTIONS}
+    return id(part) in in_order(root, of_reductions)
 
 
 class Rule(ByColumns):
@@ -121,6 +112,9 @@ class Rule(ByColumns):
         constants: tuple[str, ...] = (),
         sets: tuple[str, ...] = (),
     ):
+        names = [*views, *("d" + view for view in views)]
+        if len({*names}) < len(names):
+            raise ValueError(f"the views {', '.join(views)} and their gradients d... have a name in common")
         self.views, self.constants = views, constants
         numbers = (*numbers, *constants)
         if callable(outputs):

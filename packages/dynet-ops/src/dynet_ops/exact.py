@@ -1,0 +1,63 @@
+"""Compute formulas and their derivatives to 400 digits, to judge what kernels compute. Needs the library mpmath."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import mpmath
+import numpy as np
+
+from dynet_kernels.formula import Formula, in_order
+
+DIGITS = 400
+TOO_LARGE = mpmath.mpf(10) ** 1000  # whatever is larger is infinite here
+STEP = mpmath.mpf(10) ** -180  # of a difference quotient, relative to the operand
+
+Value = mpmath.mpf | bool
+EXACT: dict[str, Callable] = {
+    "add": lambda a, b: a + b, "subtract": lambda a, b: a - b, "multiply": lambda a, b: a * b,
+    "divide": lambda a, b: a / b, "negative": lambda x: -x, "absolute": abs, "minimum": min, "maximum": max,
+    "less": lambda a, b: a < b, "less_equal": lambda a, b: a <= b, "equal": lambda a, b: a == b,
+    "where": lambda condition, a, b: a if condition else b, "logistic": lambda x: 1 / (1 + mpmath.exp(-x)),
+    "over_root": lambda x, y, c: x / (mpmath.sqrt(y) + c),
+    "round": lambda x: mpmath.sign(x) * mpmath.floor(abs(x) + 0.5),
+    "lgamma": lambda x: mpmath.log(abs(mpmath.gamma(x))) if x < 0 else mpmath.loggamma(x),
+}  # fmt: skip
+"""Name of a function of formulas -> the function, if mpmath has none of this name."""
+
+
+def value(formula: Formula, numbers: Mapping[str, float | mpmath.mpf]) -> mpmath.mpf:
+    """Return the value of a formula for these inputs; NaN where it has none."""
+    known: dict[int, Value] = {}
+    with mpmath.workdps(DIGITS):
+        for key, one in in_order(formula.result).items():
+            if one.function == "input":
+                known[key] = mpmath.mpf(numbers[one.arguments[0]])
+            elif one.function == "constant":
+                known[key] = mpmath.mpf(float(np.float32(one.arguments[0])))
+            else:
+                known[key] = _applied(one.function, [known[id(argument)] for argument in one.arguments])
+    return known[id(formula.result)]
+
+
+def _applied(function: str, arguments: Sequence[Value]) -> Value:
+    if function != "where" and any(mpmath.isnan(argument) for argument in arguments):
+        return mpmath.nan
+    try:
+        result = (EXACT.get(function) or getattr(mpmath, function))(*arguments)
+    except (ZeroDivisionError, ValueError, OverflowError):
+        return mpmath.nan
+    if isinstance(result, mpmath.mpc):
+        return mpmath.nan
+    return mpmath.sign(result) * mpmath.inf if abs(result) > TOO_LARGE else result
+
+
+def slopes(formula: Formula, numbers: Mapping[str, float], name: str) -> list[mpmath.mpf]:
+    """Return the derivatives by the input `name` from below and from above: those that exist.
+
+    Where one is infinite, and at a jump, it is larger than any float32.
+    """
+    with mpmath.workdps(DIGITS):
+        here, step = value(formula, numbers), STEP * (abs(mpmath.mpf(numbers[name])) or 1)
+        found = [(value(formula, {**numbers, name: numbers[name] + move}) - here) / move for move in (-step, step)]
+    return [slope for slope in found if mpmath.isfinite(slope)]

@@ -214,7 +214,10 @@ def fuzz(session):
 
 @nox.session
 def stress(session):
-    """Run long tests: signals, exceptions at every bytecode, millions of expressions, killed compilers, random data."""
+    """Run long tests: signals, exceptions at every bytecode, millions of expressions, killed compilers, random data.
+
+    Last, 300 random formulas are compared with mpmath and torch.
+    """
     session.install("-r", "requirements.txt", *group("test"))
     session.run("pytest", "tests/stress", *session.posargs, env={"DYNET_STRESS": "all"})
     if not session.posargs:
@@ -225,6 +228,8 @@ def stress(session):
             "hypothesis and not cuda and not mpi",
             "--ignore=tests/stress",
         )
+        torch = {"TORCH_PYTHON": os.environ.get("TORCH_PYTHON") or python_with(session, "torch")}
+        session.run("python", "tests/stress/random_formulas.py", env=torch)
 
 
 @nox.session

@@ -338,13 +338,3 @@ def kernel(
                     )
                 )
     return builder.get()
-
-
-def value_role(view: int) -> int:
-    """Return the number of the address list for the values of view number `view`, an operand or result of a kernel."""
-    return 2 * view
-
-
-def gradient_role(view: int) -> int:
-    """Return the number of the address list for the gradients of view number `view`, an operand or result."""
-    return 2 * view + 1

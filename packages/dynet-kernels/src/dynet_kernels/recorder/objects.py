@@ -28,11 +28,6 @@ def extern(name, *arguments):
     return let(T.call_extern("int64", name, *map(int64, arguments)))
 
 
-def extern_int(name, *arguments):
-    """Emit a call of a C function that returns a 32-bit int or nothing, and return its result."""
-    return let(T.call_extern("int32", name, *map(int64, arguments)))
-
-
 def not_(condition):
     return tirx.Not(condition)
 

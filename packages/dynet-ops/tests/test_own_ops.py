@@ -530,3 +530,54 @@ def test_long_formulas_are_compiled(name):
         assert gradient == pytest.approx([float(one) for one in slopes], rel=1e-3)
     finally:
         OPS.pop("unheard_of", None)
+
+
+COLUMNS = [
+    ("x: E", "f.maximum(x - f.sum(x), 0)", lambda x: np.maximum(x - x.sum(0), 0)),
+    ("x: E", "f.maximum(x, f.sum(x) * 0.2)", lambda x: np.maximum(x, x.sum(0) * 0.2)),
+    ("x: E, y: E", "f.where(x > 0, x, f.sum(y * y))", lambda x, y: np.where(x > 0, x, (y * y).sum(0))),
+    ("x: E, y: E", "f.where(x > 0, x * f.sum(y * y), 0)", lambda x, y: np.where(x > 0, x * (y * y).sum(0), 0)),
+    (
+        "x: E",
+        "f.where(x > 0, f.exp(x) / f.sum(f.exp(x)), 0)",
+        lambda x: np.where(x > 0, np.exp(x) / np.exp(x).sum(0), 0),
+    ),
+    ("x: E", "f.where(x > 0, x, x * f.sum(f.exp(x)))", lambda x: np.where(x > 0, x, x * np.exp(x).sum(0))),
+    ("x: E", "x + f.sum(f.sum(x * x) * f.sum(x * x))", lambda x: x + len(x) * (x * x).sum(0) ** 2),
+    ("x: E", "f.sum(f.tanh(f.sum(x)))", lambda x: np.atleast_1d(len(x) * np.tanh(x.sum(0)))),
+]
+
+
+@pytest.mark.parametrize(("parameters", "body", "reference"), COLUMNS, ids=[body for _, body, _ in COLUMNS])
+def test_gradients_of_numbers_of_a_column_in_choices_and_sums(parameters, body, reference, own_made):
+    check_op(own_made(parameters, body, columnwise, reference=reference))
+
+
+@pytest.mark.parametrize("body", ["x + a / 0", "a / (0 * a) + x", "x / (a - a)", "f.where(x < 9, x, a / 0)"])
+def test_a_division_by_zero_is_computed(body, own_made):
+    op = own_made("x: E, a: N", body)
+    with np.errstate(all="ignore"):
+        found = op(dy.inputVector([1.0, 20.0]), np.float32(2)).npvalue()
+    expected = [1, np.inf] if "where" in body else [np.inf, np.inf]
+    assert found.tolist() == expected
+
+
+def test_checks_find_what_is_wrong_at_kinks_and_in_flat_parts(own_made):
+    flat = lambda x: np.clip(x, -3, 3)  # noqa: E731
+    for gradient in (
+        lambda x, dy: f.where(f.absolute(x) < 3, dy, 7 * dy),
+        lambda x, dy: f.where(f.absolute(x) < 3, dy, f.log(-1 - x * x) * dy),
+    ):
+        with pytest.raises(AssertionError, match="the gradient of own_made"):
+            check_op(own_made("x: E", "f.minimum(f.maximum(x, -3), 3)", reference=flat, gradients={"x": gradient}))
+    for kind in (elementwise, columnwise):
+        with pytest.raises(AssertionError, match="value is off by nan"):
+            check_op(
+                own_made("x: E", "f.log(-1 - x * x)", kind, reference=lambda x: 0 * x, gradients={"x": lambda dy: dy})
+            )
+
+
+@pytest.mark.parametrize("parameters", ["x: E, y: E = None", "*x: E", "x: E, *, y: E", "x: E, **a: N", "x: E, /"])
+def test_parameters_that_an_op_cannot_have_are_refused(parameters, own_made):
+    with pytest.raises(ArgumentError, match="^own_made: .* is neither a plain operand nor a number with a default$"):
+        own_made(parameters, "x * 2" if "*x" not in parameters else "x[0]")

@@ -132,6 +132,7 @@ class Chain:
     def __init__(self, simplifier: Simplifier, wanted: set[str], by_result: bool = False):
         self.simplifier, self.wanted, self.depends = simplifier, wanted, {}
         self.table = GRADIENTS | BY_RESULT if by_result else GRADIENTS
+        self.masks: list[Callable[[Symbol], Symbol]] = []  # for each present branch, selects the elements that take it
         self.users: dict[int, set[int]] = {}  # for each id of a symbol, the ids of those that have it as an argument
         self.left_out: set[int] = set()
         """Ids of symbols that, for some elements of the column, may be used only in branches that are not taken. Their
@@ -166,8 +167,6 @@ class Chain:
             else:
                 parts = self._parts(symbol, gradient, y if symbol is root else None, ends)
             for argument, part in parts:
-                if self.simplifier.is_number(argument) and not self.simplifier.is_number(symbol):
-                    part = f.sum(part)  # all elements of the column use this one number, so add up their gradients
                 terms.setdefault(id(argument), []).append(self.simplifier(part))
         return found
 
@@ -185,22 +184,34 @@ class Chain:
         if function in CHOICES:
             condition, a, b = CHOICES[function](symbol if y is None else y, *arguments)
             return self._choice(symbol, condition, a, b, dy, y, ends)
+        if function == "sum" and self.simplifier.is_number(arguments[0]):
+            return [(arguments[0], dy * f.sum(as_symbol(1)))]  # the same number is added up for each element
         if function not in self.table:
             raise TypeError(f"{function} has no known derivative: state the gradient of a formula with it")
         parts = self.table[function](dy, symbol if y is None else y, *arguments)
-        return zip(arguments, parts if isinstance(parts, tuple) else (parts,), strict=True)
+        parts = parts if isinstance(parts, tuple) else (parts,)
+        pairs = zip(arguments, parts, strict=True)
+        return [(one, self._total(part) if self._is_used_by_all(one, symbol) else part) for one, part in pairs]
 
     def _choice(self, whole, condition, a, b, dy, y, ends) -> Iterable[tuple[Symbol, Symbol]]:
         """Differentiate a choice between `a` (if `condition` holds) and `b`. Return pairs of a symbol and its gradient.
 
-        Differentiate each branch as if it were taken, down to the inputs and to the symbols that others use, too. For
-        these symbols, return a `where` that selects the gradient of the branch that is taken.
+        Differentiate each branch as if it were taken, down to the inputs, to the symbols that others use, too, and to
+        numbers of the column. Return a `where` that selects the gradient of the branch that is taken. That of a number
+        is a sum over the elements that take the branch, so nothing is to be selected.
 
         Args:
             whole: the symbol that is differentiated.
         """
         ends = ends | self._shared(a, id(whole)) | self._shared(b, id(whole))
-        one, other = self.gradients(a, dy, y, ends), self.gradients(b, dy, y, ends)
+        are_numbers = {id(one) for part in (a, b) for one in beneath(part).values() if self._is_used_by_all(one, whole)}
+        branches = []
+        for place, branch in enumerate((a, b)):
+            self.masks.append(lambda part, place=place: f.where(condition, *((0, part) if place else (part, 0))))
+            start = self._total(dy) if id(branch) in are_numbers else dy
+            branches.append(self.gradients(branch, start, y, ends | are_numbers))
+            self.masks.pop()
+        one, other = branches
         found = {id(symbol): (symbol, [as_symbol(0), as_symbol(0)]) for symbol, _ in one + other}
         for place, branch in enumerate((one, other)):
             for symbol, gradient in branch:
@@ -208,7 +219,20 @@ class Chain:
                 others = (other, one)[place]
                 if _may_choose_zero(gradient, dy) or not any(symbol is known for known, _ in others):
                     self.left_out.add(id(symbol))
-        return [(symbol, f.where(condition, *parts)) for symbol, parts in found.values()]
+        return [
+            (symbol, parts[0] + parts[1] if key in are_numbers else f.where(condition, *parts))
+            for key, (symbol, parts) in found.items()
+        ]
+
+    def _is_used_by_all(self, symbol: Symbol, user: Symbol) -> bool:
+        """Return whether a symbol is one number for a whole column, while its user has a value for each element."""
+        return self.simplifier.is_number(symbol) and not self.simplifier.is_number(user)
+
+    def _total(self, part: Symbol) -> Symbol:
+        """Return the sum of a gradient over those elements of the column that take the present branches."""
+        for taken in reversed(self.masks):
+            part = taken(part)
+        return f.sum(part)
 
     def _shared(self, branch: Symbol, whole: int) -> set[int]:
         """Return the ids of the symbols in a branch of `whole` that symbols outside of the branch use, too."""

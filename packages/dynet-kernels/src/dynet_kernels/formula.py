@@ -146,7 +146,7 @@ def as_symbol(value) -> Symbol:
         return value
     try:
         number = float(value)
-        if LARGEST < abs(number) < float("inf"):
+        if LARGEST * (1 + 2.0**-25) < abs(number) < float("inf"):
             raise OverflowError
         return Symbol("constant", number)
     except OverflowError:

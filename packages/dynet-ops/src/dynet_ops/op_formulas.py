@@ -77,9 +77,12 @@ def formula_of(function: Callable, operands: Sequence[str]) -> Formula:
     Raises:
         ArgumentError: a parameter of the function is not among `operands`.
     """
-    for parameter in inspect.signature(function).parameters:
+    for parameter, given in inspect.signature(function).parameters.items():
         hint = f". Annotate an operand as `{parameter}: dy.Expression`, and a plain number as `{parameter}: dy.Number`"
         check_operand(function.__name__, operands, parameter, "the formula asks for", hint)
+        is_plain = given.default is given.empty or parameter in number_names(function)
+        if given.kind is not given.POSITIONAL_OR_KEYWORD or not is_plain:
+            raise ArgumentError(f"{function.__name__}: {given} is neither a plain operand nor a number with a default")
     return Formula.of(function, {operand: inner(operand) for operand in operands})
 
 

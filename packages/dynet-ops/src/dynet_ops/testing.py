@@ -104,8 +104,8 @@ def value_of(expression: Expression) -> np.ndarray:
 
 
 def largest(*arrays) -> float:
-    """Return the largest magnitude of all numbers in the arrays; 0 if there are none."""
-    return max([0.0, *[float(np.abs(array).max(initial=0)) for array in arrays]])
+    """Return the largest magnitude of all numbers in the arrays; 0 if there are none, NaN if one is NaN."""
+    return float(np.max([0.0, *[np.abs(array).max(initial=0) for array in arrays]]))
 
 
 def summed_terms(op: Op, sample: Sample, arrays: Sequence[np.ndarray]) -> np.ndarray:
@@ -408,9 +408,10 @@ def check_digits(op: Op) -> None:
 
 
 def _check_digits(what: str, found: float, true: Sequence[float]) -> None:
-    if true and all(SMALLEST <= abs(one) <= LARGEST for one in true):
+    """Check a number against the exact one, or against those from below and from above. A tiny one may be 0."""
+    if true and all(abs(one) <= LARGEST for one in true):
         low, high = (float(one) for one in (min(true), max(true)))
-        slack = DIGITS_TOLERANCE * max(abs(low), abs(high))
+        slack = DIGITS_TOLERANCE * max(abs(low), abs(high)) + 2 * SMALLEST
         assert low - slack <= found <= high + slack, f"{what} {found}, not {low} to {high}: {float(true[-1])}"
 
 

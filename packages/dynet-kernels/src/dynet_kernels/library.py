@@ -57,8 +57,8 @@ class Shards:
     def __init__(self, kernels: Kernels):
         self._kernels = kernels
         self._loaded: set[int] = set()  # the numbers of the shards that are loaded
-        self._failed: dict[int, CompileError] = {}  # errors of shards that could not be compiled
-        self._told: set[int] = set()  # the numbers of those whose errors have been raised
+        # Errors of shards that could not be compiled. One that is raised is dropped, so that `load_used` tries again.
+        self._failed: dict[int, CompileError] = {}
 
     def require(self, opcode: int) -> None:
         """Raise an error if a kernel that a pass needs is not loaded. Call `load_used` before.
@@ -68,19 +68,10 @@ class Shards:
             NoCodeError: nothing has asked for the kernel.
         """
         number = opcode // SHARD
-        if number in self._told:  # the cause may be gone
-            self._told.remove(number)
-            del self._failed[number]
-            self.load_used()
         if number in self._failed:
-            self._told.add(number)
-            raise self._failed[number].with_traceback(None)
+            raise self._failed.pop(number)
         if number not in self._loaded:
             raise self._kernels.no_code(opcode)
-
-    def load_used(self) -> None:
-        """Load the shards that have been passed to `Kernels.use`, and keep the errors of those that fail."""
-        raise NotImplementedError
 
     def _to_load(self) -> list[int]:
         """Return the numbers of the shards that `load_used` has to load, after closing these shards."""
@@ -122,19 +113,13 @@ class Library(Shards):
     def load_used(self) -> None:
         """Load each shard in `Kernels.used` that is not loaded yet. Compile what the cache does not have.
 
-        If a shard cannot be compiled or loaded, keep the error for `require`: programs go on with what is loaded.
-        Errors of the planner, which is loaded first, are raised.
+        If a shard cannot be compiled, keep the error for `require`. All other errors are raised.
         """
         numbers = self._to_load()
         planners = [] if self._has_planner else [Planner()]
         shards = [Shard(self._kernels.shard(number)) for number in numbers]
         # The planner takes longest to compile, so begin with it.
-        try:
-            loaded = modules([*planners, *shards], kept=(Shard,))
-        except Exception as problem:
-            if planners:
-                raise
-            loaded = failures(shards, problem)
+        loaded = modules([*planners, *shards], kept=(Shard,))
         for number, module in zip(numbers, loaded[len(planners) :]):
             if isinstance(module, CompileError):
                 self._failed[number] = module
@@ -149,11 +134,6 @@ class Library(Shards):
             sharing.help_others = module.get_function("help")
             sharing.help_others.release_gil = True  # whatever TVM's environment variables say
             self._has_planner = True  # set last, so that after an interrupt the planner is loaded again
-
-
-def failures(parts: Sequence[Part], problem: Exception) -> list[Any]:
-    """Return an error for each part, after a problem that kept all of them from being compiled or loaded."""
-    return [CompileError(f"compiling {part.name} failed:\n{problem}") for part in parts]
 
 
 def modules(

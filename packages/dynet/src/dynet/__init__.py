@@ -46,4 +46,4 @@ else:
 
     def __dir__() -> list[str]:
         """Return the public names and names such as `__version__`, but not imported submodules."""
-        return sorted({*__all__, "Number", *(name for name in globals() if name.startswith("__"))})
+        return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

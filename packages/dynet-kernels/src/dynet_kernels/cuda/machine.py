@@ -179,12 +179,9 @@ class Machine(library.Shards):
                 return
             shards = [self._kernels.shard(number) for number in numbers]
             sources = [Source(shard, self.gpu.arch, compiler.name(), self.tf32) for shard in shards]
-            try:
-                loaded = library.modules(sources, self.gpu.load, cubin, "GPU", kept=(Source,))  # type: ignore[arg-type]
-                launchers = [Launcher(shard, self.gpu.arch, self.tf32) for shard in shards]
-                launchers = library.modules(launchers, kind=None, kept=(Launcher,))
-            except Exception as problem:
-                loaded = launchers = library.failures(sources, problem)
+            loaded = library.modules(sources, self.gpu.load, cubin, "GPU", kept=(Source,))  # type: ignore[arg-type]
+            launchers = [Launcher(shard, self.gpu.arch, self.tf32) for shard in shards]
+            launchers = library.modules(launchers, kind=None, kept=(Launcher,))
             self._grow_functions((numbers[-1] + 1) * SHARD)
             for number, shard, module, launcher in zip(numbers, shards, loaded, launchers):
                 if problems := [found for found in (module, launcher) if isinstance(found, library.CompileError)]:

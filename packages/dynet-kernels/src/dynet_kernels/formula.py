@@ -13,7 +13,7 @@ import inspect
 from collections import Counter
 from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar, overload
 
 from .numpy_names import OPERATORS, OTHER_NAMES
 
@@ -201,6 +201,33 @@ FUNCTIONS: set[str] = set(SIGNS)
 """The names of all functions. `_function` adds those that are defined below."""
 
 
+# For type checkers: a function returns the type of its argument. Ops that are written as formulas annotate their
+# arguments as expressions (nodes of a graph), although they are called with symbols.
+Value = TypeVar("Value")
+
+
+class Unary(Protocol):
+    def __call__(self, x: Value, /) -> Value: ...
+
+
+class Binary(Protocol):
+    @overload
+    def __call__(self, x: Value, y: float, /) -> Value: ...
+    @overload
+    def __call__(self, x: float, y: Value, /) -> Value: ...
+    @overload
+    def __call__(self, x: Value, y: Value, /) -> Value: ...
+
+
+class Choice(Protocol):
+    @overload
+    def __call__(self, condition: Any, x: Value, y: float, /) -> Value: ...
+    @overload
+    def __call__(self, condition: Any, x: float, y: Value, /) -> Value: ...
+    @overload
+    def __call__(self, condition: Any, x: Value, y: Value, /) -> Value: ...
+
+
 def _function(name: str, meaning: str, count: int) -> Callable[..., Any]:
     def call(*arguments):
         if len(arguments) != count:
@@ -213,49 +240,61 @@ def _function(name: str, meaning: str, count: int) -> Callable[..., Any]:
     return call
 
 
-exp = _function("exp", "e to the power of x.", 1)
-log = _function("log", "The natural logarithm.", 1)
-expm1 = _function("expm1", "exp(x) - 1, exact near 0.", 1)
-log1p = _function("log1p", "log(1 + x), exact near 0.", 1)
-power = _function("power", "x to the power of y, as IEEE 754 defines it.", 2)
-logistic = _function("logistic", "1 / (1 + exp(-x)).", 1)
-tanh = _function("tanh", "The hyperbolic tangent.", 1)
-sinh = _function("sinh", "The hyperbolic sine.", 1)
-cosh = _function("cosh", "The hyperbolic cosine.", 1)
-asinh = _function("asinh", "The inverse hyperbolic sine.", 1)
-acosh = _function("acosh", "The inverse hyperbolic cosine; NaN below 1.", 1)
-atanh = _function("atanh", "The inverse hyperbolic tangent; NaN outside [-1, 1].", 1)
-sin = _function("sin", "The sine; see `trigonometry` for how large x may be.", 1)
-cos = _function("cos", "The cosine; see `trigonometry` for how large x may be.", 1)
-tan = _function("tan", "The tangent; see `trigonometry` for how large x may be.", 1)
-asin = _function("asin", "The inverse sine; NaN outside [-1, 1].", 1)
-acos = _function("acos", "The inverse cosine; NaN outside [-1, 1].", 1)
-atan = _function("atan", "The inverse tangent.", 1)
-erf = _function("erf", "The Gaussian error function.", 1)
-lgamma = _function("lgamma", "log |Gamma(x)|.", 1)
-digamma = _function("digamma", "The derivative of lgamma.", 1)
-sqrt = _function("sqrt", "The square root.", 1)
+def _unary(name: str, meaning: str) -> Unary:
+    return _function(name, meaning, 1)
+
+
+def _binary(name: str, meaning: str) -> Binary:
+    return _function(name, meaning, 2)
+
+
+def _condition(name: str, meaning: str) -> Callable[[Any, Any], Any]:
+    return _function(name, meaning, 2)
+
+
+exp = _unary("exp", "e to the power of x.")
+log = _unary("log", "The natural logarithm.")
+expm1 = _unary("expm1", "exp(x) - 1, exact near 0.")
+log1p = _unary("log1p", "log(1 + x), exact near 0.")
+power = _binary("power", "x to the power of y, as IEEE 754 defines it.")
+logistic = _unary("logistic", "1 / (1 + exp(-x)).")
+tanh = _unary("tanh", "The hyperbolic tangent.")
+sinh = _unary("sinh", "The hyperbolic sine.")
+cosh = _unary("cosh", "The hyperbolic cosine.")
+asinh = _unary("asinh", "The inverse hyperbolic sine.")
+acosh = _unary("acosh", "The inverse hyperbolic cosine; NaN below 1.")
+atanh = _unary("atanh", "The inverse hyperbolic tangent; NaN outside [-1, 1].")
+sin = _unary("sin", "The sine; see `trigonometry` for how large x may be.")
+cos = _unary("cos", "The cosine; see `trigonometry` for how large x may be.")
+tan = _unary("tan", "The tangent; see `trigonometry` for how large x may be.")
+asin = _unary("asin", "The inverse sine; NaN outside [-1, 1].")
+acos = _unary("acos", "The inverse cosine; NaN outside [-1, 1].")
+atan = _unary("atan", "The inverse tangent.")
+erf = _unary("erf", "The Gaussian error function.")
+lgamma = _unary("lgamma", "log |Gamma(x)|.")
+digamma = _unary("digamma", "The derivative of lgamma.")
+sqrt = _unary("sqrt", "The square root.")
 over_root = _function("over_root", "over_root(x, y, c): x / (sqrt(y) + c) to a few units in the last place.", 3)
-absolute = _function("absolute", "|x|.", 1)
-floor = _function("floor", "The largest whole number not above x.", 1)
-ceil = _function("ceil", "The smallest whole number not below x.", 1)
-round = _function("round", "The nearest whole number, halves away from zero.", 1)  # noqa: A001
-minimum = _function("minimum", "The smaller of two values; NaN if either is NaN.", 2)
-maximum = _function("maximum", "The larger of two values; NaN if either is NaN.", 2)
-less = _function("less", "A condition: x < y.", 2)
-less_equal = _function("less_equal", "A condition: x <= y.", 2)
-equal = _function("equal", "A condition: x == y.", 2)
+absolute = _unary("absolute", "|x|.")
+floor = _unary("floor", "The largest whole number not above x.")
+ceil = _unary("ceil", "The smallest whole number not below x.")
+round = _unary("round", "The nearest whole number, halves away from zero.")  # noqa: A001
+minimum = _binary("minimum", "The smaller of two values; NaN if either is NaN.")
+maximum = _binary("maximum", "The larger of two values; NaN if either is NaN.")
+less = _condition("less", "A condition: x < y.")
+less_equal = _condition("less_equal", "A condition: x <= y.")
+equal = _condition("equal", "A condition: x == y.")
 uniform = _function("uniform", "A number in [0, 1) that follows from two keys and the place of the element.", 3)
 normal = _function("normal", "A number of the standard normal distribution, from the same three.", 3)
-where = _function("where", "where(condition, x, y): x where the condition holds, else y.", 3)
-sum = _function("sum", "The sum over a column.", 1)  # noqa: A001
-max = _function("max", "The largest of a column.", 1)  # noqa: A001
-min = _function("min", "The smallest of a column.", 1)  # noqa: A001
+where: Choice = _function("where", "where(condition, x, y): x where the condition holds, else y.", 3)
+sum = _unary("sum", "The sum over a column.")  # noqa: A001
+max = _unary("max", "The largest of a column.")  # noqa: A001
+min = _unary("min", "The smallest of a column.")  # noqa: A001
 REDUCTIONS = ("sum", "max", "min")
 """Functions that combine all values of a column into one number."""
 
 
-def first(x: Any) -> Any:
+def first(x: Value) -> Value:
     """Return the first element of a column: of an input, not of a formula."""
     if not (isinstance(x, Symbol) and x.function == "input"):
         raise TypeError(f"first: {x!r:.60} is no input")

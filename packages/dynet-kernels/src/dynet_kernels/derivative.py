@@ -7,6 +7,7 @@ computed for each element of a column of numbers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from . import formula as f
 from .formula import CONDITIONS, LEAVES, Formula, Symbol, as_symbol, beneath, in_order, inputs_of
@@ -132,7 +133,7 @@ class Chain:
     def __init__(self, simplifier: Simplifier, wanted: set[str], by_result: bool = False):
         self.simplifier, self.wanted, self.depends = simplifier, wanted, {}
         self.table = GRADIENTS | BY_RESULT if by_result else GRADIENTS
-        self.masks: list[Callable[[Symbol], Symbol]] = []  # for each present branch, selects the elements that take it
+        self.masks: list[Callable[[Symbol], Any]] = []  # for each present branch, selects the elements that take it
         self.users: dict[int, set[int]] = {}  # for each id of a symbol, the ids of those that have it as an argument
         self.left_out: set[int] = set()
         """Ids of symbols that, for some elements of the column, may be used only in branches that are not taken. Their

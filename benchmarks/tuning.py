@@ -96,7 +96,7 @@ def kernel(case: str):
 
     if case not in PRODUCTS | SKINNY:
         return None
-    candidate = timing.CpuTimer(host_cpu(), records.for_host()).compiled(shapes.STUDIES["product"].kernels)
+    candidate = timing.CpuTimer(host_cpu(), records.for_cpu(host_cpu())).compiled(shapes.STUDIES["product"].kernels)
     workload = shapes.product(*(PRODUCTS | SKINNY)[case])
     if not candidate.is_right(workload):
         raise SystemExit(f"{case} is computed wrongly")

@@ -50,7 +50,8 @@ USE = """
 
 def start(program, *, arguments=(), environment=None, **options):
     """Start a Python process with this program, in a changed environment."""
-    search = os.pathsep.join([str(Path(cache.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    folders = [str(Path(cache.__file__).parents[1]), str(Path(__file__).parent)]
+    search = os.pathsep.join([*folders, os.environ.get("PYTHONPATH", "")])
     env = {**os.environ, "PYTHONPATH": search, **(environment or {})}
     command = [sys.executable, "-W", "error", "-c", program, *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

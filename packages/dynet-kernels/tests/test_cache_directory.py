@@ -7,11 +7,12 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from built import load_or_build
 from cached import USE, linux_only, names, posix_only, root_only, run, use
 
 from dynet_kernels import cache
 from dynet_kernels import cache_directory as places
-from dynet_kernels.cache import CacheError, cache_directory, load_or_build
+from dynet_kernels.cache import CacheError, cache_directory
 
 
 @posix_only
@@ -209,6 +210,7 @@ def test_a_directory_that_cannot_be_written_is_still_read(directory, object_file
     load_or_build("stored", build)
     program = """
         import os, sys, pathlib
+        from built import load_or_build
         directory, object_file, temporary, user = sys.argv[1:]
         if os.geteuid() == 0:
             import tvm_ffi_orcjit  # while all may be read
@@ -223,11 +225,11 @@ def test_a_directory_that_cannot_be_written_is_still_read(directory, object_file
             code = open(object_file, "rb").read()
         import warnings
         build = lambda path: path.write_bytes(code)
-        assert use(cache.load_or_build("stored", lambda path: 1 / 0)) == 41
+        assert use(load_or_build("stored", lambda path: 1 / 0)) == 41
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            assert use(cache.load_or_build("missing", build)) == 41
-            assert use(cache.load_or_build("missing", lambda path: 1 / 0)) == 41
+            assert use(load_or_build("missing", build)) == 41
+            assert use(load_or_build("missing", lambda path: 1 / 0)) == 41
         print([str(warning.message) for warning in caught])
     """
     user = os.geteuid() or 12345
@@ -261,7 +263,7 @@ def test_a_directory_that_cannot_be_written_is_still_read(directory, object_file
 def test_a_full_disk_costs_only_the_next_start(directory, object_file):
     program = """
         import pathlib, resource, sys, warnings
-        from dynet_kernels.cache import load_or_build
+        from built import load_or_build
         def build(path):
             path.write_bytes(pathlib.Path(sys.argv[1]).read_bytes())
             resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))

@@ -6,14 +6,14 @@ import threading
 import time
 
 import pytest
+from built import load_or_build
 from cached import USE, names, posix_only, start, use
 
 from dynet_kernels import cache
-from dynet_kernels.cache import load_or_build
 
 SLOW = """
     import pathlib, sys, time
-    from dynet_kernels.cache import load_or_build
+    from built import load_or_build
     object_file, log, seconds = sys.argv[1:]
     def build(path):
         with open(log, "a") as file:

@@ -11,7 +11,7 @@ from dynet_kernels.tune import timing
 
 @pytest.fixture(scope="module")
 def compiled():
-    return timing.CpuTimer(host_cpu(), records.for_host()).compiled({"falling_order": FallingOrder()})
+    return timing.CpuTimer(host_cpu(), records.for_cpu(host_cpu())).compiled({"falling_order": FallingOrder()})
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 40])

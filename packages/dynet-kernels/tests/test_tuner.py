@@ -191,7 +191,7 @@ import numpy as np
 from dynet_kernels import library, records, tuning
 from dynet_kernels.table import KERNELS
 from dynet_kernels.target import host_cpu
-assert records.for_host() == tuning.defaults(host_cpu().lanes)
+assert records.for_cpu(host_cpu()) == tuning.defaults(host_cpu().lanes)
 machine = library.Library(KERNELS)
 print(sorted(machine._loaded))
 """

@@ -83,7 +83,7 @@ def test_parameters_are_part_of_the_key():
     shards = [library.Shard(kernel, AVX2, tuning.Cpu(update=tuning.Update(n))) for n in (1, 2, 2)]
     first, second, third = (library.key_of(shard) for shard in shards)
     assert first != second == third
-    assert library.Shard(kernel).parameters == records.for_host()
+    assert library.Shard(kernel).parameters == records.for_cpu(host_cpu())
 
 
 # Records --------------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import dynet_ops as dy
 from dynet_core import ArgumentError, Model, renew_cg
 from dynet_core.annotations import Number
 from dynet_core.expression import Expression
-from dynet_core.op import OPS
+from dynet_core.op import OPS, Sample
 from dynet_kernels import formula as f
 from dynet_kernels.formula import Formula
 from dynet_kernels.table import KERNELS
@@ -295,7 +295,7 @@ def test_a_stated_gradient_of_an_op_with_a_number():
 
 
 def test_a_reduction_is_stated_once_for_all_axes():
-    @columnwise(reference=lambda x, n: np.abs(x).sum() / n)
+    @columnwise(is_op=False, reference=lambda x, n: np.abs(x).sum() / n)
     def mean_size(x: Expression, share: Number):
         """The mean of magnitudes, for share = 1 / n."""
         return f.sum(f.absolute(x)) * share
@@ -424,8 +424,19 @@ def test_ops_of_many_operands_and_numbers():
         """A function of three columns."""
         return x * y / f.sum(f.absolute(z))
 
+    @columnwise(
+        above={"c": 1},
+        reference=lambda x, y, c, d=2.0: x + y * y / c - d * x.sum(0),
+        samples=[Sample([((3, 2), 2)] * 2, {"c": 1.5}), Sample([((5,), 1)] * 2, {"c": 3, "d": -1})],
+    )
+    def own_numbers(x: Expression, y: Expression, c: Number, d: Number = 2.0) -> Expression:
+        """A function of two columns and two numbers."""
+        return x + y * y / c - d * f.sum(x)
+
     try:
-        for op in (own_five, own_clip, own_column):
+        with pytest.raises(ArgumentError, match=r"own_numbers: c must be above 1, got 1.0"):
+            own_numbers(dy.vecInput(2), dy.vecInput(2), d=3, c=1)
+        for op in (own_five, own_clip, own_column, own_numbers):
             check_op(op)
         x, y = dy.inputVector([1.0, 2.0]), dy.inputVector([0.0, 0.5])
         assert own_mixture(x, y, 2).npvalue() == pytest.approx([2, 8 + 1.5 * np.sin(0.5)])
@@ -439,7 +450,7 @@ def test_ops_of_many_operands_and_numbers():
         with pytest.raises(TypeError, match="own_five: expected an Expression, got int 3"):
             own_five(x, x, x, x, 3)
     finally:
-        del OPS["own_five"], OPS["own_mixture"], OPS["own_clip"], OPS["own_column"]
+        del OPS["own_five"], OPS["own_mixture"], OPS["own_clip"], OPS["own_column"], OPS["own_numbers"]
 
 
 def test_numbers_come_after_operands(own_made):

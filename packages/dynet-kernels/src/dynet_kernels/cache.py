@@ -52,28 +52,9 @@ class _Unwritable(Exception):
     """The cache directory cannot be written to. `load_or_make` then uses a temporary directory instead."""
 
 
-def load_or_build(
-    key: str, build: Callable[[Path], None], check: Callable[[Any], bool] | None = None, load: Load | None = None
-) -> Any:
-    """Return the module cached under `key`. If there is none, compile it with `build` and cache it.
-
-    The same as `load_or_make`, except that `build(path)` writes an object file to `path`, while `make` returns its
-    contents.
-    """
-
-    def make(_) -> bytes:
-        with sites.folder(building_site()) as folder:
-            built = folder / "kernels.o"
-            build(built)
-            return built.read_bytes()
-
-    return load_or_make(key, make, check, load)
-
-
 def load_or_make(
     key: str,
     make: Callable[[Path], bytes],
-    check: Callable[[Any], bool] | None = None,
     load: Load | None = None,
     stopped: Callable[[], bool] = lambda: False,
     identify: Identify | None = None,
@@ -84,8 +65,6 @@ def load_or_make(
         key: a text that differs whenever the machine code may differ. It consists of letters, digits, `.`, `_` and `-`.
         make: make(lock) returns the contents of an object file. `lock` is the path of the lock file that this process
             holds meanwhile.
-        check: check(module) returns whether a loaded module can be used. If a cached module cannot, it is made again.
-            None: every module can be used.
         load: load(contents) turns the contents of a cache file into a module. None: `load_object` does it.
         stopped: stopped() is called again and again while another process makes this module. If it returns True, stop
             waiting.
@@ -94,11 +73,11 @@ def load_or_make(
             None: there is no second key.
 
     Raises:
-        CacheError: DYNET_CACHE_DIR is not safe, a module just made fails `check`, or `stopped` returned True.
+        CacheError: DYNET_CACHE_DIR is not safe, or `stopped` returned True.
     """
     if not _is_key(key):
         raise ValueError(f"a cache key consists of letters, digits, '.', '_' and '-', not {key!r}")
-    how = (make, check, load or load_object, stopped, identify)
+    how = (make, load or load_object, stopped, identify)
     try:
         return _load_or_make_in(cache_directory(), key, *how)
     except _Unwritable as problem:
@@ -192,13 +171,10 @@ def _is_key(key: str) -> bool:
     return re.fullmatch(r"\w[\w.-]*", key, re.ASCII) is not None
 
 
-def _load_or_make_in(directory, key, make, check, load, stopped, identify):
+def _load_or_make_in(directory, key, make, load, stopped, identify):
     def load_stored(key):
         machine_code = _find(directory, key)
-        if machine_code is None:
-            return None
-        module = load(machine_code)
-        return module if check is None or check(module) else None
+        return None if machine_code is None else load(machine_code)
 
     module = load_stored(key)
     if module is not None:
@@ -209,20 +185,18 @@ def _load_or_make_in(directory, key, make, check, load, stopped, identify):
         if module is not None:
             return module
         if identify is None:
-            return _make(directory, key, make, lock, check, load)
+            return _make(directory, key, make, lock, load)
         known = identify(lock)
         module = load_stored(known)
         if module is None:
-            module = _make(directory, known, make, lock, check, load)
+            module = _make(directory, known, make, lock, load)
         _keep(directory / f"{key}.key", key, known.encode())
         return module
 
 
-def _make(directory, key, make, lock, check, load):
+def _make(directory, key, make, lock, load):
     machine_code = make(lock)
     module = load(machine_code)  # Load before storing: the cache must not hold a file that cannot be loaded.
-    if check is not None and not check(module):
-        raise CacheError(f"the kernels just compiled ({key}) are not fit for use")
     _keep(directory / f"{key}.o", key, machine_code)
     return module
 

@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from . import cache, shipped_code, tuning
-from .target import CpuTarget, host_cpu
+from .target import CpuTarget
 
 SHIPPED = shipped_code.PACKAGE / "shipped_records"
 TUNED = "tuned.json"  # the file of the user's own records, in the cache directory
@@ -258,8 +258,3 @@ def are_tuned_for(target: CpuTarget) -> bool:
 @functools.lru_cache(maxsize=16)
 def _are_tuned_for(target: CpuTarget, setting: str) -> bool:
     return any(record.cpu == target.identity for records in known(setting) for record in records)
-
-
-def for_host() -> tuning.Cpu:
-    """Return the kernel parameters for the CPU of this machine."""
-    return for_cpu(host_cpu())

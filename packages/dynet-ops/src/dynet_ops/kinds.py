@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,13 +42,7 @@ from .op_formulas import (
 from .operators import OPERATORS, SIGNS, Operator, with_op_name
 from .with_number import finite
 
-ONE = [
-    Sample([((1,), 1)]),
-    Sample([((7,), 1)]),
-    Sample([((16, 3), 1)]),
-    Sample([((5, 2), 3)]),
-    Sample([((130,), 2)]),
-]
+ONE = [Sample([shape]) for shape in (((1,), 1), ((7,), 1), ((16, 3), 1), ((5, 2), 3), ((130,), 2))]
 TWO = [
     Sample([((1,), 1), ((1,), 1)]),
     Sample([((19,), 1), ((19,), 1)]),
@@ -198,18 +192,24 @@ def _samples(
 
 
 def _of_several(
-    function: Callable, numbers: Sequence[str], signature_of: Callable, fitted: Callable = lambda xs: xs
+    function: Callable,
+    numbers: Sequence[str],
+    signature_of: Callable,
+    fitted: Callable = lambda xs: xs,
+    above: Mapping[str, float] = {},
 ) -> Callable[..., Expression]:
     """Return the recording function of an op with any number of operands, and of plain numbers after them.
 
-    `fitted` returns operands in shapes for which `signature_of` has a signature.
+    Args:
+        fitted: returns operands in shapes for which `signature_of` has a signature.
+        above: plain number -> what it must be greater than.
     """
     name, parameters = function.__name__, inspect.signature(function).parameters
     count = len(parameters) - len(numbers)
 
     def record(*arguments: Any) -> Expression:
         given = [*arguments[count:], *[parameters[number].default for number in numbers[len(arguments) - count :]]]
-        values = [finite(name, number, value) for number, value in zip(numbers, given)]
+        values = [finite(name, number, value, above.get(number)) for number, value in zip(numbers, given)]
         graph, xs = graph_of(name, arguments[:count]), fitted(arguments[:count])
         start = graph.take(values)
         places = range(start, start + len(values))
@@ -256,19 +256,24 @@ def elementwise_signature(
     layout = column_layout(name, dims, rank)
     assert layout is not None
     kernel, whole, size, columns, views = layout
-    start = kernels or name
+    return _signature(
+        whole, (kernels or name) + kernel(operands), operands, differentiable, size, columns, views, numbers
+    )
+
+
+def _signature(dim, kernels: str, operands: Sequence[str], differentiable, size, columns, views, numbers) -> Signature:
+    """Return a signature: the kernels' names begin with `kernels`, and each computes so many columns of `size`."""
+    backward = [Step(f"{kernels}.d{name}", (size,), gradient_of=operands.index(name)) for name in differentiable]
     return Signature(
-        whole,
-        operands=len(dims),
+        dim,
+        operands=len(operands),
         attributes=numbers,
         constants=numbers,
         columns=columns,
+        passes=bool(backward),
         views=[*views, *map(constant, range(numbers))],
-        forward=[Step(start + kernel(operands), (size,))],
-        backward=[
-            Step(f"{start}{kernel(operands)}.d{operand}", (size,), gradient_of=operands.index(operand))
-            for operand in differentiable
-        ],
+        forward=[Step(kernels, (size,))],
+        backward=backward,
     )
 
 
@@ -319,9 +324,9 @@ def columnwise(
     gradients: dict[str, Callable[..., Any]] | None = None,
     whole: bool = False,
     called: str = "",
-    domain: tuple[float, float] = (-2.0, 2.0),
-    tolerance: float = 2e-6,
-    tolerance_reason: str = "",
+    is_op: bool = True,
+    above: Mapping[str, float] = {},
+    **facts: Any,
 ) -> Callable[[Function], Function]:
     """Return a decorator that makes an op which works on each column, such as softmax.
 
@@ -330,65 +335,49 @@ def columnwise(
     only inside of these three, the result is one number per column. If x is then the only operand, `axes.Along` can
     make ops of the function that reduce any dimensions.
 
-    A parameter annotated as a number is a constant of the formula. Only `axes.Along` can supply its value. So a
-    function with constants does not become an op, and the decorator returns it unchanged.
-
     Args:
         reference: the same function in numpy, on one batch element.
         gradients: formulas that replace derived gradients, as with `elementwise`.
         whole: treat each batch element as one column. Otherwise a column is the elements along the first dimension.
         called: the name of the op in errors, if users call it through another op.
-        domain, tolerance, tolerance_reason: as with `elementwise`.
+        is_op: False if only `axes.Along` uses the function, and supplies its numbers. It is returned unchanged.
+        above: plain number -> what it must be greater than.
+        facts: `domain`, `tolerance`, `tolerance_reason` and `samples`, as fields of `dynet_core.op.Op`.
     """
 
     def decorate(function: Function) -> Function:
-        name, operands, constants = function.__name__, operand_names(function), number_names(function)
-        formula = formula_of(function, (*operands, *constants))
-        differentiated = all_gradients(name, operands, formula, gradients or {}, *constants)
-        number = is_number(formula.result, [*map(inner, constants)])
+        name, operands, numbers = function.__name__, operand_names(function), number_names(function)
+        formula = formula_of(function, (*operands, *numbers))
+        differentiated = all_gradients(name, operands, formula, gradients or {}, *numbers)
+        one_number = is_number(formula.result, [*map(inner, numbers)])
         check_is_free(function)
-        rules = rules_of((*operands, *constants), formula, differentiated, constants=constants, one_number=number)
+        rules = rules_of((*operands, *numbers), formula, differentiated, constants=numbers, one_number=one_number)
         kernels = add_kernels(name, rules)
-        reduces = number and (*operands,) == (*differentiated,) == ("x",)
-        COLUMNWISE[name] = Columnwise(kernels, constants, reduces, reference)
-        if constants:
+        reduces = one_number and (*operands,) == (*differentiated,) == ("x",)
+        COLUMNWISE[name] = Columnwise(kernels, numbers, reduces, reference)
+        if not is_op:
             return function
 
         @by_plain_dims
         def signature_of(*dims: Dim) -> Signature:
             shape = matched(name, dims)
-            batch, inner = shape.batch, 1 if whole else shape.columns
+            batch, across = shape.batch, 1 if whole else shape.columns
             size = shape.size if whole else shape.rows
-            dim = Dim.of((1,) if whole else shape.dims[1:] or (1,), batch) if number else shape
-            extents = (inner, batch)
-            operand_views = [column_view(k, extents, (size, d.size if d.batch > 1 else 0)) for k, d in enumerate(dims)]
-            return Signature(
-                dim,
-                operands=len(dims),
-                columns=inner * batch,
-                views=[View(SELF, stride=1 if number else size), *[view for view in operand_views if view]],
-                forward=[Step(kernels, (size,))],
-                backward=[
-                    Step(f"{kernels}.d{operand}", (size,), gradient_of=operands.index(operand))
-                    for operand in differentiated
-                ],
-            )
+            dim = Dim.of((1,) if whole else shape.dims[1:] or (1,), batch) if one_number else shape
+            extents = (across, batch)
+            views = [column_view(k, extents, (size, d.size if d.batch > 1 else 0)) for k, d in enumerate(dims)]
+            views = [View(SELF, stride=1 if one_number else size), *[view for view in views if view]]
+            return _signature(dim, kernels, operands, differentiated, size, across * batch, views, len(numbers))
 
-        record: Any
-        if len(operands) == 1:
-            record = one_operand(called or name, signature_of)
-        elif len(operands) == 2:
-            record = two_operands(called or name, signature_of)
+        if several := numbers or len(operands) > 2:
+            record: Any = _of_several(function, numbers, signature_of, above=above)
         else:
-            record = _of_several(function, (), signature_of)
+            record = (one_operand, two_operands)[len(operands) - 1](called or name, signature_of)
         return register(
-            record if len(operands) > 2 else describe(record, function),
+            record if several else describe(record, function),
             reference=lined_up(reference),
-            samples=_samples(function, len(operands)),
-            domain=domain,
             differentiable=bool(differentiated),
-            tolerance=tolerance,
-            tolerance_reason=tolerance_reason,
+            **{"samples": _samples(function, len(operands), numbers)} | facts,
         )
 
     return decorate

@@ -71,16 +71,19 @@ def number_of(name: str, value) -> float:
     return number
 
 
-def finite(name: str, argument: str, value) -> float:
+def finite(name: str, argument: str, value, above: float | None = None) -> float:
     """Return `value` as a float; raise an error if it is not a number, or is not finite as a float32.
 
-    `name` is the name of the op and `argument` the name of its argument, for messages.
+    `name` is the name of the op and `argument` the name of its argument, for messages. If `above` is given, the number
+    must be greater.
     """
     number = _plain(f"{name}: {argument}", value)
     if number is None:
         raise ArgumentTypeError(f"{name}: {argument} must be a number, got {_shown(value)}")
     if not abs(number) <= LARGEST:
         raise ArgumentError(f"{name}: {argument} must be a finite float32, got {number}")
+    if above is not None and number <= above:
+        raise ArgumentError(f"{name}: {argument} must be above {above}, got {number}")
     return number
 
 

@@ -11,18 +11,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
 from dynet_core.op import Function, Sample, register
 from dynet_core.record import one_operand
-from dynet_core.signature import Signature, Step, View, copy_step
 from dynet_kernels import formula as f
-from dynet_kernels.families.rules import Rule
-from dynet_kernels.layout import SELF
-from dynet_kernels.table import KERNELS
+from dynet_kernels.formula import Formula
 
-from ..kinds import by_plain_dims
+from ..kinds import ONE, by_plain_dims, elementwise_signature
+from ..op_formulas import add_kernels, formula_of, rules_of
 
 ZERO, STRAIGHT_THROUGH = "zero_gradient", "straight_through_gradient"
 
@@ -48,22 +45,13 @@ def _rounding(formula: Callable, reference: Callable) -> Callable[[Function], Fu
 
     def decorate(function: Function) -> Function:
         name = function.__name__
-        KERNELS.add(name, Rule(("y", "x"), {"y": formula}))
+        kernels = add_kernels(name, rules_of("x", formula_of(formula, "x"), {"x": Formula.of(lambda dy: dy)}))
 
-        def signature_of(passes: bool, dim: Dim) -> Signature:
-            return Signature(
-                dim,
-                operands=1,
-                passes=passes,
-                views=[View(SELF), View(0)],
-                forward=[Step(name, (dim.total,))],
-                backward=[copy_step("accumulate", 3, 1, dim.total, gradient_of=0)] if passes else [],
-            )
+        def recording(*trained: str) -> Callable:
+            signature_of = lambda dim: elementwise_signature(name, "x", trained, (dim,), kernels=kernels)  # noqa: E731
+            return one_operand(name, by_plain_dims(signature_of))
 
-        modes = {
-            mode: one_operand(name, by_plain_dims(functools.partial(signature_of, mode == STRAIGHT_THROUGH)))
-            for mode in (ZERO, STRAIGHT_THROUGH)
-        }
+        modes = {ZERO: recording(), STRAIGHT_THROUGH: recording("x")}
 
         def record(x: Expression, gradient_mode: str = ZERO) -> Expression:
             return modes[checked_gradient_mode(name, gradient_mode)](x)
@@ -73,12 +61,7 @@ def _rounding(formula: Callable, reference: Callable) -> Callable[[Function], Fu
             elementwise=True,
             reference=lambda x, gradient_mode=ZERO: reference(x),
             differentiated_as=lambda x, gradient_mode=ZERO: x if gradient_mode == STRAIGHT_THROUGH else 0 * x,
-            samples=[
-                Sample([((1,), 1)]),
-                Sample([((17,), 1)], {"gradient_mode": STRAIGHT_THROUGH}),
-                Sample([((5, 3), 2)], {"gradient_mode": ZERO}),
-                Sample([((33,), 3)], {"gradient_mode": STRAIGHT_THROUGH}),
-            ],
+            samples=[Sample(one.shapes, {"gradient_mode": mode}) for one, mode in zip(ONE, 2 * list(modes))],
         )
 
     return decorate

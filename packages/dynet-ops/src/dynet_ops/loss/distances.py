@@ -14,14 +14,13 @@ from dynet_core.expression import Expression
 from dynet_core.keyword_hints import also_called
 from dynet_core.op import Sample, register
 from dynet_core.record import append, graph_of
-from dynet_core.signature import Signature, Step, View, constant
+from dynet_core.signature import Signature, Step, View
 from dynet_kernels import formula as f
 from dynet_kernels.derivative import gradients
 from dynet_kernels.formula import SMALLEST, Formula
 from dynet_kernels.layout import NOWHERE, SELF
 
 from ..kinds import TWO, columnwise, elementwise
-from ..layouts import lined_up, matched
 from ..op_formulas import add_rules
 from ..operands import nesting
 from ..with_number import finite
@@ -42,45 +41,21 @@ def l1_distance(x: Expression, y: Expression) -> Expression:
     return f.sum(f.absolute(x - y))
 
 
-def _huber(x, y, c):
-    distance = f.absolute(x - y)
-    return f.where(distance <= c, 0.5 * distance * distance, c * (distance - 0.5 * c))
+def _huber_reference(x, y, c=1.345):
+    d = np.abs(x - y)
+    return np.atleast_1d(np.where(d <= c, d * d / 2, c * d - c * c / 2).sum())
 
 
-add_rules(
-    "huber_distance",
-    ("x", "y", "c"),
-    Formula.of(lambda x, y, c: f.sum(_huber(x, y, c))),
-    {  # the gradients, stated because a clipped difference costs less than deriving both branches of `_huber`
-        "x": Formula.of(lambda x, y, c, dz: dz * f.maximum(-c, f.minimum(c, x - y))),
-        "y": Formula.of(lambda x, y, c, dz: dz * f.maximum(-c, f.minimum(c, y - x))),
+@columnwise(
+    whole=True,
+    above={"c": 0},
+    gradients={  # stated, because a clipped difference costs less than deriving both branches
+        "x": lambda x, y, c, dz: dz * f.maximum(-c, f.minimum(c, x - y)),
+        "y": lambda x, y, c, dz: dz * f.maximum(-c, f.minimum(c, y - x)),
     },
-    result="z",
-    numbers=("z",),
-    constants=("c",),
+    reference=_huber_reference,
+    samples=[*TWO, Sample([((9, 2), 2), ((9, 2), 1)], {"c": 0.3}), Sample([((3,), 1), ((3,), 1)], {"c": 100})],
 )
-
-
-@functools.cache
-def _huber_signature(*dims: Dim) -> Signature:
-    batch, size = matched("huber_distance", dims).batch, (dims[0].size,)
-    return Signature(
-        Dim.of((1,), batch),
-        name="huber_distance",
-        operands=2,
-        attributes=1,
-        constants=1,
-        columns=batch,
-        views=[
-            View(SELF, stride=1),
-            *[View(k, stride=dim.size if dim.batch > 1 else 0) for k, dim in enumerate(dims)],
-            constant(0),
-        ],
-        forward=[Step("huber_distance", size)],
-        backward=[Step(f"huber_distance.d{name}", size, gradient_of=k) for k, name in enumerate("xy")],
-    )
-
-
 def huber_distance(x: Expression, y: Expression, c: Number = 1.345) -> Expression:
     """The Huber distance, z = sum over i of L(x_i - y_i).
 
@@ -95,24 +70,8 @@ def huber_distance(x: Expression, y: Expression, c: Number = 1.345) -> Expressio
     >>> huber_distance(inputVector([0, 0]), inputVector([1, 3]), c=1.0).value()
     3.0
     """
-    c = finite("huber_distance", "c", c)
-    if c <= 0:
-        raise ArgumentError(f"huber_distance: c must be above 0, got {c}")
-    graph = graph_of("huber_distance", (x, y))
-    signature = _huber_signature(x.type.plain, y.type.plain)
-    return append(graph, signature, [x.at, y.at, graph.take((c,))])
-
-
-def _huber_reference(x, y, c=1.345):
-    d = np.abs(x - y)
-    return np.atleast_1d(np.where(d <= c, d * d / 2, c * d - c * c / 2).sum())
-
-
-huber_distance = register(
-    huber_distance,
-    reference=lined_up(_huber_reference),
-    samples=[*TWO, Sample([((9, 2), 2), ((9, 2), 1)], {"c": 0.3}), Sample([((3,), 1), ((3,), 1)], {"c": 100})],
-)
+    distance = f.absolute(x - y)
+    return f.sum(f.where(distance <= c, 0.5 * distance * distance, c * (distance - 0.5 * c)))
 
 
 def _at_least_smallest(x):

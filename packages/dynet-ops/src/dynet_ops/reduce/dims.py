@@ -27,7 +27,7 @@ def share(n: float, count: float, *others: float) -> tuple[float]:
 total = Along(sum_elems, parts=sum_elems)
 
 
-@columnwise(reference=lambda x, n: x.sum() / n)
+@columnwise(is_op=False, reference=lambda x, n: x.sum() / n)
 def mean(x: Expression, share: Number):
     """Return the formula for the mean of a column x of n elements. `share` is 1 / n."""
     return f.sum(x) * share

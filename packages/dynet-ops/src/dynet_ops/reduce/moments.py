@@ -25,7 +25,7 @@ def _small_moment(order: int) -> Along:
         return f.sum(x**order) * share
 
     moment.__name__ = f"moment{order}"
-    return Along(columnwise(reference=_moment_reference)(moment), parts=sum_elems, constants=share)
+    return Along(columnwise(is_op=False, reference=_moment_reference)(moment), parts=sum_elems, constants=share)
 
 
 def _moment_reference(x, n, r):
@@ -36,6 +36,7 @@ _moments = {1: mean_along} | {order: _small_moment(order) for order in SMALL}
 
 
 @columnwise(
+    is_op=False,
     # The gradient is stated, because automatic derivation would add code for r = 0. It is not needed: r is at least 1.
     gradients={"x": lambda x, dy, share, r: f.power(x, r - 1) * (dy * (r * share))},
     reference=_moment_reference,
@@ -113,6 +114,7 @@ def _deviation(x, n):
 
 
 @columnwise(
+    is_op=False,
     gradients={"x": lambda x, y, dy, share: f.where(f.equal(y, 0), 0, dy * share / y * (x - f.sum(x) * share))},
     reference=_deviation,
 )
@@ -134,7 +136,7 @@ def _padded_gradient(x, y, dy, share, absent):
     return f.where(f.equal(y, 0), 0, f.where(is_padding, 0, dy * share / y * (x - f.sum(x) * share)))
 
 
-@columnwise(gradients={"x": _padded_gradient}, reference=_deviation)
+@columnwise(is_op=False, gradients={"x": _padded_gradient}, reference=_deviation)
 def padded_std(x: Expression, share: Number, absent: Number):
     """Return the formula for the standard deviation of n elements of a column x. All its other elements must be 0.
 

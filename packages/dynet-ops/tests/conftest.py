@@ -5,7 +5,18 @@ from pathlib import Path
 
 import pytest
 
+from dynet_core import renew_cg
+from dynet_core.graph import current
+
 sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(autouse=True)
+def small_engine():
+    """Replace an engine that an earlier test has made large: compiled code leaves large ones to Python."""
+    if current().engine.large:
+        renew_cg()
+        current()._replace_engine()
 
 
 def pytest_addoption(parser):

@@ -373,11 +373,12 @@ def columnwise(
             record: Any = _of_several(function, numbers, signature_of, above=above)
         else:
             record = (one_operand, two_operands)[len(operands) - 1](called or name, signature_of)
+        shown: dict[str, Any] = {"samples": _samples(function, len(operands), numbers), **facts}
         return register(
             record if several else describe(record, function),
             reference=lined_up(reference),
             differentiable=bool(differentiated),
-            **{"samples": _samples(function, len(operands), numbers)} | facts,
+            **shown,
         )
 
     return decorate

@@ -211,9 +211,9 @@ def _of_several(
         given = [*arguments[count:], *[parameters[number].default for number in numbers[len(arguments) - count :]]]
         values = [finite(name, number, value, above.get(number)) for number, value in zip(numbers, given)]
         graph, xs = graph_of(name, arguments[:count]), fitted(arguments[:count])
+        signature = signature_of(*[x.type for x in xs])
         start = graph.take(values)
-        places = range(start, start + len(values))
-        return append(graph, signature_of(*[x.type for x in xs]), [*[x.at for x in xs], *places])
+        return append(graph, signature, [*[x.at for x in xs], *range(start, start + len(values))])
 
     return functools.update_wrapper(with_keywords(function, record), function)
 

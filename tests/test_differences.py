@@ -65,7 +65,6 @@ ROWS = {
     "infinities, NaN, denormals in files": "dynet-core/test_numbers: infinities_and_nan_come_back",
     "`.safetensors` files": "dynet-core/test_safetensors: all_values_come_back",
     "`Tensor.topk`": "dynet-core/test_tensor: topk_is_a_sorted_part",
-    "`value()` of numbers": "dynet-ops/test_graph: shapes_of_values",
     "a second `backward()` on the same graph": "dynet-rnn/test_second_pass: a_second_pass_adds_the_same",
     "a learning rate below 0": "dynet-optim/test_trainer_errors: settings_out_of_range",
     "a subclass of a trainer or a collection whose `__init__` does not call `super().__init__`": (

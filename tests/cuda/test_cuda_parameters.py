@@ -50,6 +50,21 @@ def test_values_are_set_and_read():
     assert not weight.as_array().any()
 
 
+def test_numbers_come_back_in_the_types_of_the_cpu():
+    _, weight, table, _ = trained()
+    for read in (weight.as_array, weight.grad_as_array, weight.npvalue, weight.gradient, table.as_array):
+        array, single = read(), read(dtype=np.float32)
+        assert (array.dtype, single.dtype) == (np.float64, np.float32)
+        np.testing.assert_array_equal(array, single)
+        array[...] = single[...] = 0  # copies
+        assert read().any()
+    for read in (table.row_as_array, table.row_grad_as_array):
+        assert (read(1).dtype, read(1, dtype=np.float32).dtype) == (np.float64, np.float32)
+    assert (weight * dy.inputVector([1, 2, 3])).npvalue().dtype == np.float64
+    assert {type(number) for number in (weight * dy.inputVector([1, 2, 3])).value()} == {float}
+    assert np.asarray(weight).dtype == np.float32
+
+
 def test_no_more_than_a_row_is_copied(monkeypatch):
     table, gpu, sizes = dy.ParameterCollection().lookup_parameters_from_numpy(VALUES), device.gpu(), []
     for name in ("upload", "download"):

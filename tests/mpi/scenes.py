@@ -227,7 +227,7 @@ def dropout(rank, folder):
 
     def drawn():
         dy.renew_cg()
-        return dy.dropout(dy.ones(64), 0.5).npvalue()
+        return dy.dropout(dy.ones(64), 0.5).npvalue(dtype=np.float32)
 
     collection, _ = model()
     dy.reset_random_seed(5)

@@ -1,4 +1,4 @@
-"""Kinds and shapes of what reading an expression or a parameter gives."""
+"""Types and shapes of what reading an expression or a parameter gives."""
 
 
 def test_values_come_back_alike(both, assert_close):

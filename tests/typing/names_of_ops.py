@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 import dynet as dy
 
-Array = npt.NDArray[np.float32]
+Array = npt.NDArray[np.float64]
+Single = npt.NDArray[np.float32]
 
 
 def inputs() -> list[dy.Expression]:
@@ -144,6 +145,7 @@ def values_of(x: dy.Expression) -> float:
     total += loss.scalar_value()
     numbers: list[float] = x.vec_value()
     array: Array = x.npvalue()
+    single: Single = x.npvalue(dtype=np.float32)
     arrays: list[Array] = dy.npvalues([x, loss])
     dims: tuple[tuple[int, ...], int] = x.dim()
     shape: tuple[int, ...] = x.shape
@@ -152,6 +154,7 @@ def values_of(x: dy.Expression) -> float:
     loss.forward(recalculate=True)
     loss.backward(full=True)
     gradient: Array = x.gradient()
+    single += x.gradient(dtype="float32") + dy.npvalues([x], dtype=np.dtype(np.float32))[0]
     total += sum(numbers) + float(array.sum() + gradient.sum() + arrays[0].sum()) + len(dims[0]) + len(x)
     total += sum(float(np.asarray(value, np.float32).sum()) for value in dy.values([x, loss]))
     best: dy.Tensor = x.tensor_value().argmax()

@@ -50,7 +50,7 @@ def test_topk_is_a_sorted_part(shape):
                 expected = np.argsort(-array, dim, kind="stable").take(range(num), dim)
                 assert indices.as_numpy().tolist() == expected.tolist()
                 assert values.as_numpy().tolist() == np.take_along_axis(array, expected, dim).tolist()
-                assert values.as_numpy().dtype == np.float32 and indices.as_numpy().dtype == np.int64
+                assert values.as_numpy().dtype == np.float64 and indices.as_numpy().dtype == np.int64
 
 
 @pytest.mark.parametrize("shape", [(7,), (3, 4), (2, 3, 4)])

@@ -21,7 +21,7 @@ def test_values_are_those_of_each():
     for one, e in zip(dy.values(found), found, strict=True):
         assert type(one) is type(e.value()) and np.array_equal(one, e.value())
     for one, e in zip(dy.npvalues(tuple(found)), found, strict=True):
-        assert np.array_equal(one, e.npvalue()) and one.dtype == np.float32
+        assert np.array_equal(one, e.npvalue()) and one.dtype == np.float64
     assert dy.forward(e for e in found) is None
 
 

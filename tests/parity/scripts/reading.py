@@ -1,4 +1,4 @@
-"""How values come back: kinds and shapes of what dim, value, npvalue, as_array, gradient and others give."""
+"""How values come back: types and shapes of what dim, value, npvalue, as_array, gradient and others give."""
 
 import numpy as np
 from report import report
@@ -8,9 +8,9 @@ import dynet as dy
 
 
 def described(thing):
-    """The kind of a value, its shape, and its numbers."""
+    """The type of a value, its shape, and its numbers."""
     if isinstance(thing, np.ndarray):
-        return {"kind": "array", "shape": list(thing.shape), "numbers": thing.astype(float).tolist()}
+        return {"kind": str(thing.dtype), "shape": list(thing.shape), "numbers": thing.astype(float).tolist()}
     if isinstance(thing, tuple):
         return {"kind": "tuple", "items": [described(item) for item in thing]}
     if isinstance(thing, list):
@@ -36,6 +36,18 @@ def expressions():
         yield f"{shape}", dy.reshape(dy.inputVector(range(shape.size)), shape.dims, shape.batch)
 
 
+def read_by_tensor(expression):
+    tensor = expression.tensor_value()
+    parts = (tensor, tensor.argmax(), tensor.argmax(dim=len(expression.dim()[0]) - 1), *tensor.topk())
+    return [part.as_numpy() for part in parts]
+
+
+def read_rows(table):
+    readers = ("row_as_array", "row_grad_as_array"), ("rows_as_array", "rows_grad_as_array")
+    rows = [getattr(table, reader)(1) for reader in readers[0]]
+    return described([*rows, *[getattr(table, reader)([1, 0]) for reader in readers[1]]])
+
+
 def main():
     results = {}
     dy.renew_cg()
@@ -45,6 +57,9 @@ def main():
         if batch * np.prod(dims) == 1:
             readers.append("scalar_value")  # of anything larger DyNet 2.1 aborts the process
         results[name] = {reader: described(getattr(expression, reader)()) for reader in readers}
+        results[f"tensor of {name}"] = described(read_by_tensor(expression))
+    xs = [expression for name, expression in expressions()]
+    results["values"], results["npvalues"] = described(dy.values(xs)), described(dy.npvalues(xs))
 
     for shape in ONE:
         dy.renew_cg()
@@ -62,6 +77,7 @@ def main():
                 results[f"{name} of {shape}"] = {
                     reader: described(getattr(one, reader)()) for reader in ("shape", "as_array", "grad_as_array")
                 }
+            results[f"rows of {shape}"] = read_rows(table)
 
     model = dy.ParameterCollection()
     matrix = model.parameters_from_numpy(np.arange(6.0).reshape(2, 3))

@@ -9,7 +9,10 @@ from typing import Any, SupportsIndex, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-Array: TypeAlias = npt.NDArray[np.float32]
+Floats: TypeAlias = npt.NDArray[np.float32]
+"""Numbers as memory and files hold them."""
+Array: TypeAlias = npt.NDArray[Any]
+"""Numbers as users read them: float64, unless an argument `dtype` says otherwise."""
 Numbers: TypeAlias = npt.ArrayLike
 """Real numbers: an array, a list, or nested lists."""
 Number: TypeAlias = float | np.floating[Any] | np.integer[Any]

@@ -59,14 +59,14 @@ def _lines(graph: Graph, show_values: bool, show_gradients: bool, only_check: bo
         for place in node.places:
             yield f"Node {place}: {node.op} {node.dim!r}"
             if show_values:
-                yield _described("Value", graph.node(place, node.dim).npvalue(), only_check)
+                yield _described("Value", graph.node(place, node.dim).npvalue(dtype=np.float32), only_check)
             if show_gradients:
                 yield _described("Gradient", _gradient(graph, place, node.dim), only_check)
 
 
 def _gradient(graph: Graph, place: int, dim) -> np.ndarray | None:
     try:
-        return graph.node(place, dim).gradient()
+        return graph.node(place, dim).gradient(dtype=np.float32)
     except GradientError:
         return None
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from . import device, recorder
-from .annotations import Array, Index, Key, Number, Numbers
+from .annotations import Array, Floats, Index, Key, Number, Numbers
 from .checks import checked_flag
 from .dim import Dim
 from .errors import ArgumentTypeError, ShapeError, StaleExpressionError
@@ -20,7 +21,7 @@ from .refusals import Refusals
 from .tensor import Tensor
 from .types import NodeGraph
 
-FLOAT32 = np.dtype(np.float32)
+FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 GRAPH_OF_NODE: list[Callable[[Operations], NodeGraph]] = []
 """Holds one function, which returns the graph of a node. The module `graph` appends it here, because it imports this
 module and so cannot be imported here."""
@@ -103,7 +104,7 @@ class Operations(Refusals):
         """
         return GRAPH_OF_NODE[0](self)
 
-    def _stored(self, recalculate: bool) -> Array:
+    def _stored(self, recalculate: bool) -> Floats:
         """Return a copy of the value as a flat array, column-major. The value is computed if necessary.
 
         With `recalculate`, the whole graph is computed again first.
@@ -118,9 +119,13 @@ class Operations(Refusals):
         del held
         return copy
 
-    def _bytes(self, recalculate: bool = False) -> bytearray:
+    def _floats(self, recalculate: bool = False) -> bytearray:
         """Return a copy of the value, column-major. The value is computed if necessary."""
         return bytearray(self._stored(recalculate))
+
+    def _doubles(self, recalculate: bool = False) -> bytearray | npt.NDArray[np.float64]:
+        """Return the value as `_floats` does, but as float64."""
+        return self._stored(recalculate).astype(FLOAT64)
 
     def _address(self, recalculate: bool = False) -> int:
         """Return the address of the value in memory, divided by 4 to count floats. Compute the value if necessary.
@@ -140,19 +145,24 @@ class Operations(Refusals):
         if self.version != ANY_GRAPH:
             self._graph()._compute(recalculate)
 
-    def npvalue(self, recalculate: bool = False) -> Array:
+    def npvalue(self, recalculate: bool = False, *, dtype: npt.DTypeLike = np.float64) -> Array:
         """Return the value as a numpy array of the shape `self.shape`. A batch larger than 1 is the last axis.
 
-        The array is a copy. Its memory is a bytearray, so numpy does not resize it in place. `recalculate` is as for
-        `forward`.
+        The array is a copy, which numpy does not resize in place.
+
+        Args:
+            recalculate: as for `forward`.
+            dtype: the type of the array's numbers. They are computed as float32.
 
         >>> import dynet as dy
         >>> dy.inputTensor([[1, 2], [3, 4]]).npvalue()
         array([[1., 2.],
-               [3., 4.]], dtype=float32)
+               [3., 4.]])
         """
         # Keyword arguments would take longer.
-        return np.ndarray(self.type.shape, FLOAT32, self._bytes(recalculate), 0, None, "F")
+        if dtype is np.float64:
+            return np.ndarray(self.type.shape, FLOAT64, self._doubles(recalculate), 0, None, "F")
+        return np.ndarray(self.type.shape, FLOAT32, self._floats(recalculate), 0, None, "F").astype(dtype, copy=False)
 
     def tensor_value(self, recalculate: bool = False) -> Tensor:
         """Return a copy of the value as a `Tensor`, which has methods such as `argmax`.
@@ -165,7 +175,7 @@ class Operations(Refusals):
         """
         dim, gpu = self.type, device.gpu()
         if gpu is None:
-            return Tensor(np.ndarray(dim.shape, FLOAT32, self._bytes(recalculate), 0, None, "F"), len(dim.dims))
+            return Tensor(np.ndarray(dim.shape, FLOAT32, self._floats(recalculate), 0, None, "F"), len(dim.dims))
         return GpuTensor(copy_on_gpu(gpu, self._address(recalculate), dim.total), dim.shape, len(dim.dims))
 
     def scalar_value(self, recalculate: bool = False) -> float:
@@ -201,18 +211,18 @@ class Operations(Refusals):
         values = self._stored(recalculate).tolist()
         return values[0] if dim.total == 1 else values
 
-    def gradient(self) -> Array:
+    def gradient(self, *, dtype: npt.DTypeLike = np.float64) -> Array:
         """Return the gradient that `backward` computed for this node, as an array shaped like `npvalue()`.
 
         Only `backward(full=True)` computes the gradients of nodes that depend on no parameter. After `backward()`, this
-        method returns zeros for them.
+        method returns zeros for them. `dtype` is as for `npvalue`.
 
         Raises:
             GradientError: `backward` has not been called; or it was called without `full=True`, parameters have changed
                 since then, and this node is a part of another one, so that only the gradient of the whole is known.
         """
         stored = self._graph().gradients(self.at, self.type.total)
-        copy = stored.reshape(self.type.shape, order="F").copy(order="F")
+        copy = stored.reshape(self.type.shape, order="F").astype(dtype)
         self._refuse_stale()  # a signal handler may have called `renew_cg` in between
         return copy
 
@@ -295,7 +305,8 @@ def _quick(kind: str, name: str, numbers: Callable[[Dim], int]) -> None:
 _quick("value", "value", lambda dim: dim.total if len(dim.dims) <= 1 else 0)
 _quick("value", "scalar_value", lambda dim: int(dim.total == 1))
 _quick("list", "vec_value", lambda dim: dim.total)
-_quick("bytes", "_bytes", lambda dim: dim.total)
+_quick("floats", "_floats", lambda dim: dim.total)
+_quick("doubles", "_doubles", lambda dim: dim.total)
 _quick("nothing", "forward", lambda dim: 1)
 _quick("address", "_address", lambda dim: 1)
 _quick("differentiate", "backward", lambda dim: int(dim.total == 1))

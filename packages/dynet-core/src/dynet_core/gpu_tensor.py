@@ -40,10 +40,6 @@ class GpuTensor(Tensor):
     def __init__(self, block: GpuBlock, shape: tuple[int, ...], dims: int, integers: bool = False):
         self._block, self._shape, self._dims, self._integers = block, shape, dims, integers
 
-    def as_numpy(self) -> npt.NDArray[Any]:
-        """Return a copy of the values as a numpy array on the host."""
-        return self._values().copy(order="K")
-
     def argmax(self, dim: int = 0, num: int = 1) -> Tensor:
         """Return the indices of the largest values along a dimension; see `Tensor.argmax`."""
         return self.topk(dim, num)[1]

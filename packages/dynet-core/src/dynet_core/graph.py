@@ -19,7 +19,7 @@ from dynet_kernels import layout as at
 from dynet_kernels import library
 
 from . import device, recorder
-from .annotations import Array
+from .annotations import Floats
 from .checks import checked_flag
 from .dim import Dim
 from .engine import Engine
@@ -173,7 +173,7 @@ class Graph:
             return engine.numbers[number]
         return float(floats_at(address, 1)[0])  # the value is in another block of memory, or on a GPU
 
-    def values(self, place: int, count: int) -> Array:
+    def values(self, place: int, count: int) -> Floats:
         """Return the first `count` numbers of the value of node `place`. Compute the value if necessary.
 
         On the CPU the result is a view of the memory, valid until the next node is computed.
@@ -222,7 +222,7 @@ class Graph:
             self.engine.backward(version, place, size, everything)
         records.note_differentiated(version, place, everything)
 
-    def gradients(self, place: int, count: int) -> Array:
+    def gradients(self, place: int, count: int) -> Floats:
         """Return the gradient of node `place`, which has `count` numbers.
 
         It is zero if the backward pass did not reach the node. If the node is a part of another one, and only the
@@ -267,7 +267,7 @@ class Graph:
 
     # Methods for input values
 
-    def replace_input(self, version: int, place: int, values: Array) -> None:
+    def replace_input(self, version: int, place: int, values: Floats) -> None:
         """Replace the values of input node `place`. Before that, forget all computed values if the old ones were used.
 
         Raises:

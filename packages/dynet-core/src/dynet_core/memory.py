@@ -22,7 +22,7 @@ import numpy.typing as npt
 from dynet_kernels.layout import CACHE_LINE
 
 from . import device
-from .annotations import Array, Numbers
+from .annotations import Floats, Numbers
 from .errors import OutOfMemoryError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class HostBlock:
     __slots__ = ("_direct", "_whole", "address", "array", "floats")
 
     address: int
-    array: Array
+    array: Floats
     floats: int
 
     def __init__(self, floats: int, zero: bool = False, shared: bool = False):
@@ -60,7 +60,7 @@ class HostBlock:
         """Return a view of the numbers, through which Python can read them without a copy."""
         return self._direct
 
-    def part(self, start: int, count: int) -> Array:
+    def part(self, start: int, count: int) -> Floats:
         """Return a view of `count` numbers from number `start` on, counted from 0."""
         return self.array[start : start + count]
 
@@ -68,7 +68,7 @@ class HostBlock:
         """Set all numbers of the block to the values of an array, or to one number."""
         self.array[:] = values
 
-    def write_part(self, start: int, values: Array) -> None:
+    def write_part(self, start: int, values: Floats) -> None:
         """Replace the numbers from number `start` on, counted from 0, by those of a flat float32 array."""
         self.array[start : start + values.size] = values
 
@@ -77,7 +77,7 @@ class HostBlock:
         return functools.partial(struct.Struct(f"={self.floats}f").pack_into, self._direct, 0)
 
     @contextmanager
-    def edit(self) -> Iterator[Array]:
+    def edit(self) -> Iterator[Floats]:
         """Return a context manager whose `with` block gets the numbers as an array and may change them in place."""
         yield self.array
 
@@ -101,11 +101,11 @@ class GpuBlock:
             gpu.fill(4 * self.address, 0, floats)
 
     @property
-    def array(self) -> Array:
+    def array(self) -> Floats:
         """A read-only copy of the numbers."""
         return self.part(0, self.floats)
 
-    def part(self, start: int, count: int) -> Array:
+    def part(self, start: int, count: int) -> Floats:
         """Return a read-only copy of `count` numbers from number `start` on, counted from 0."""
         copy = np.empty(count, np.float32)
         self.gpu.download(4 * (self.address + start), copy)
@@ -120,7 +120,7 @@ class GpuBlock:
         """Set all numbers of the block to the values of an array, or to one number."""
         self.write_part(0, np.ascontiguousarray(np.broadcast_to(values, self.floats), np.float32))
 
-    def write_part(self, start: int, values: Array) -> None:
+    def write_part(self, start: int, values: Floats) -> None:
         """Replace the numbers from number `start` on, counted from 0, by those of a flat float32 array."""
         self.gpu.upload(4 * (self.address + start), np.ascontiguousarray(values))
 
@@ -137,7 +137,7 @@ class GpuBlock:
         return pack
 
     @contextmanager
-    def edit(self) -> Iterator[Array]:
+    def edit(self) -> Iterator[Floats]:
         """Return a context manager whose `with` block gets a copy of the numbers, an array on the host, to change.
 
         At the end of the block, the copy is written back to the GPU.
@@ -177,7 +177,7 @@ def copy_on_gpu(gpu: Gpu, address: int, count: int) -> GpuBlock:
     return copied
 
 
-def floats_at(address: int, count: int) -> Array:
+def floats_at(address: int, count: int) -> Floats:
     """Return the `count` floats at an address of the device in use as an array.
 
     On the CPU it is a view of the memory; on a GPU it is a copy on the host.

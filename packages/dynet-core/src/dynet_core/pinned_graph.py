@@ -12,7 +12,7 @@ from typing import Any
 from dynet_kernels import layout as at
 
 from . import recorder
-from .annotations import Array, Number
+from .annotations import Floats, Number
 from .dim import Dim
 from .encode import TABLE
 from .errors import StaleExpressionError
@@ -140,7 +140,7 @@ class PinnedGraph:
         """
         return self._take(take, tuple(values))
 
-    def take_array(self, values: Array) -> int:
+    def take_array(self, values: Floats) -> int:
         """Append a float32 array, column-major, to the graph's buffer of input values. Return its position there."""
         return self._take(self.graph.records.take, values)
 

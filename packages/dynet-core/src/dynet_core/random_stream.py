@@ -16,7 +16,7 @@ import numpy as np
 
 from dynet_kernels.locks import new_lock
 
-from .annotations import Array, Number
+from .annotations import Floats, Number
 from .checks import whole
 
 __all__ = ["InitialStream", "continue_with", "reset_random_seed", "stream"]
@@ -68,7 +68,7 @@ class InitialStream:
         self._engine.set_state(place)
         self._lock = new_lock()
 
-    def uniform(self, low: Number, high: Number, count: int) -> Array:
+    def uniform(self, low: Number, high: Number, count: int) -> Floats:
         """Return `count` numbers distributed uniformly over [low, high].
 
         Each is computed from one 32-bit word of the generator.
@@ -90,7 +90,7 @@ class InitialStream:
                 part[:] = _fused_multiply_add(_fractions(self._words(part.size)), width, low32)
         return values
 
-    def normal(self, mean: Number, std: Number, count: int) -> Array:
+    def normal(self, mean: Number, std: Number, count: int) -> Floats:
         """Return `count` normally distributed numbers: mean + std * z, with z computed from random points in a circle.
 
         A random point (x, y) of the square [-1, 1]^2 is used if r = x^2 + y^2 is in (0, 1]. With

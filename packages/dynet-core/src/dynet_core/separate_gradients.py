@@ -14,7 +14,7 @@ from typing import Protocol
 from dynet_kernels import layout as at
 from dynet_kernels.layout import CONTEXT
 
-from .annotations import Array
+from .annotations import Floats
 from .engine import Engine
 from .errors import GradientError
 from .memory import Block, block
@@ -128,7 +128,7 @@ _known = threading.local()  # `_known.shares` is the newest `Shares` of the call
 
 def added_by_last_pass(
     graph: Graph, parameter: Parameter, parameters: Callable[[], Sequence[Parameter]]
-) -> Array | None:
+) -> Floats | None:
     """Return what the last backward pass of a graph has added to the gradient of a parameter, as a flat array.
 
     Return None if the graph does not use the parameter. The first call after a pass computes the gradients of all

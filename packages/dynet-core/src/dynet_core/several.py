@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from .annotations import Array
 from .errors import ArgumentTypeError
 from .expression import Expression
@@ -37,17 +40,20 @@ def values(exps: Iterable[Expression], recalculate: bool = False) -> list[Any]:
     return [e.value() for e in _computed("values", exps, recalculate)]
 
 
-def npvalues(exps: Iterable[Expression], recalculate: bool = False) -> list[Array]:
+def npvalues(
+    exps: Iterable[Expression], recalculate: bool = False, *, dtype: npt.DTypeLike = np.float64
+) -> list[Array]:
     """Return the values of several expressions as arrays, each as its method `npvalue` returns it.
 
     Args:
         exps, recalculate: as for `forward`.
+        dtype: as for `Expression.npvalue`.
 
     >>> x = dy.inputVector([1, 2])
     >>> npvalues([x, dy.sum_elems(x)])
-    [array([1., 2.], dtype=float32), array([3.], dtype=float32)]
+    [array([1., 2.]), array([3.])]
     """
-    return [e.npvalue() for e in _computed("npvalues", exps, recalculate)]
+    return [e.npvalue(dtype=dtype) for e in _computed("npvalues", exps, recalculate)]
 
 
 def _computed(name: str, exps: Iterable[Expression], recalculate: bool) -> Sequence[Expression]:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import noise
+from .annotations import Array
 from .checks import whole
 from .errors import ArgumentError, OutOfRangeError
 
@@ -36,9 +37,15 @@ class Tensor:
     def __init__(self, array: npt.NDArray[Any], dims: int):
         self._array, self._dims = array, dims
 
-    def as_numpy(self) -> npt.NDArray[Any]:
-        """Return a copy of the values as a numpy array."""
-        return self._array.copy(order="K")
+    def as_numpy(self, *, dtype: npt.DTypeLike | None = None) -> Array:
+        """Return a copy of the values as a numpy array on the host.
+
+        Args:
+            dtype: the type of the array's numbers; by default float64, or int64 for indices.
+        """
+        values = self._values()
+        usual = np.float64 if values.dtype == np.float32 else np.int64
+        return values.astype(usual if dtype is None else dtype)
 
     def argmax(self, dim: int = 0, num: int = 1) -> Tensor:
         """Return the indices of the largest values along a dimension, in descending order of the values.
@@ -76,7 +83,7 @@ class Tensor:
 
         >>> values, indices = dy.inputVector([1, 5, 2, 5]).tensor_value().topk(num=3)
         >>> values.as_numpy(), indices.as_numpy()
-        (array([5., 5., 2.], dtype=float32), array([1, 3, 2]))
+        (array([5., 5., 2.]), array([1, 3, 2]))
         """
         dim, num = self._checked_topk(dim, num)
         if num == 1:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .annotations import Array
+from .annotations import Floats
 from .errors import NotFiniteError
 from .nodes import node_at, nodes_of
 from .parameter_rows import PARAMETER_ROWS
@@ -99,7 +99,7 @@ class Watch:
             checkpoint.arena = None
         self.checked = self.checked_records = 0
 
-    def check_values(self, recorded: Records, values_of: Callable[[int, int], Array]) -> None:
+    def check_values(self, recorded: Records, values_of: Callable[[int, int], Floats]) -> None:
         """Look for infinities and NaN in the values that have been computed since the last call.
 
         Args:

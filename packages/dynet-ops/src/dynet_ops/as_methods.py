@@ -37,7 +37,7 @@ ATTRIBUTES: dict[str, str] = {
     "cuda": "dynet_config.set_gpu() before import dynet",
     "data": "e.npvalue()",
     "device": "dy.get_device_info()",
-    "dtype": "e.npvalue().dtype, which is float32",
+    "dtype": "e.npvalue().dtype; graphs compute in float32",
     "eval": "e.value()",
     "get_shape": "e.shape",
     "grad": "e.gradient() after loss.backward(full=True)",

@@ -93,8 +93,8 @@ class AdamTrainer(Trainer):
     >>> trainer = dy.AdamTrainer(m)
     >>> dy.sum_elems(w).backward()
     >>> trainer.update()
-    >>> w.as_array()
-    array([0.999], dtype=float32)
+    >>> w.as_array().round(4)
+    array([0.999])
     """
 
     rule: Update = Update(
@@ -155,8 +155,8 @@ class AmsgradTrainer(AdamTrainer):
     >>> trainer = dy.AmsgradTrainer(m, alpha=0.01)
     >>> dy.sum_elems(w).backward()
     >>> trainer.update()
-    >>> w.as_array()
-    array([0.99], dtype=float32)
+    >>> w.as_array().round(4)
+    array([0.99])
     """
 
     rule: Update = Update(

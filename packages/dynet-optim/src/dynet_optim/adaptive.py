@@ -73,7 +73,7 @@ class AdagradTrainer(Trainer):
     >>> dy.sum_elems(w).backward()
     >>> trainer.update()
     >>> w.as_array()
-    array([0.75], dtype=float32)
+    array([0.75])
     """
 
     rule: Update = Update(
@@ -137,7 +137,7 @@ class AdadeltaTrainer(Trainer):
     >>> dy.sum_elems(w).backward()
     >>> trainer.update()
     >>> w.as_array().round(4)
-    array([0.9955], dtype=float32)
+    array([0.9955])
     """
 
     rule: Update = Update(
@@ -185,8 +185,8 @@ class RMSPropTrainer(Trainer):
     >>> trainer = dy.RMSPropTrainer(m, rho=0.75)
     >>> dy.sum_elems(w).backward()
     >>> trainer.update()
-    >>> w.as_array()
-    array([0.998], dtype=float32)
+    >>> w.as_array().round(4)
+    array([0.998])
     """
 
     rule: Update = Update(

@@ -45,7 +45,7 @@ class SimpleSGDTrainer(Trainer):
     >>> dy.sum_elems(w).backward()
     >>> trainer.update()
     >>> w.as_array()
-    array([0.75, 0.75], dtype=float32)
+    array([0.75, 0.75])
     """
 
     rule: Update = Update("sgd", (), ("rate",), p=lambda p, g, rate: p - g * rate)
@@ -164,7 +164,7 @@ class MomentumSGDTrainer(Trainer):
     ...     dy.sum_elems(w).backward()
     ...     trainer.update()
     >>> w.as_array()
-    array([0.375], dtype=float32)
+    array([0.375])
     """
 
     rule: Update = Update(

@@ -86,7 +86,7 @@ class Resumable:
         >>> dy.sum_elems(w).backward()
         >>> other.update()
         >>> w.as_array(), other.learning_rate
-        (array([0.375], dtype=float32), 0.25)
+        (array([0.375]), 0.25)
         """
         write(fname, type(self).__name__, self._in_files(), self._table.prepared())
 

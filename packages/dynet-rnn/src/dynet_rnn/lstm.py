@@ -258,8 +258,8 @@ class SparseLSTMBuilder(VanillaLSTMBuilder):
         """
         share = checked_share("set_sparsity", sparsity)
         pairs = [pair for Wx, Wh, _, Mx, Mh, *_ in self._parameters for pair in ((Wx, Mx), (Wh, Mh))]
-        size = np.concatenate([abs(w.as_array()).ravel() for w, _ in pairs])
-        kept = np.concatenate([mask.as_array().ravel() for _, mask in pairs])
+        size = np.concatenate([abs(np.asarray(w)).ravel() for w, _ in pairs])
+        kept = np.concatenate([np.asarray(mask).ravel() for _, mask in pairs])
         mask = np.ones(len(size), np.float32)
         mask[np.lexsort((size, kept))[: int(share * len(size))]] = 0
         for _, part in pairs:

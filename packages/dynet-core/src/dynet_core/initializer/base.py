@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..annotations import Array
+from ..annotations import Floats
 from ..checks import real_array, single, whole
 from ..errors import ArgumentTypeError, DynetError
 
@@ -34,7 +34,7 @@ class PyInitializer:
            [3., 4., 5.]], dtype=float32)
     """
 
-    def draw(self, dim: tuple[int, ...]) -> Array:
+    def draw(self, dim: tuple[int, ...]) -> Floats:
         """Return the initial values of a parameter of dimensions `dim`, as a flat array in column-major order.
 
         Args:
@@ -42,7 +42,7 @@ class PyInitializer:
         """
         raise NotImplementedError(f"{type(self).__name__} must override draw")
 
-    def values(self, dim: Sequence[int], lookup: bool = False) -> Array:
+    def values(self, dim: Sequence[int], lookup: bool = False) -> Floats:
         """Return the initial values as a new float32 array of shape `dim`, in the memory order of the parameter.
 
         Args:
@@ -111,7 +111,7 @@ def beyond_float32(number: Any) -> bool:
         return True
 
 
-def initial_array(data: object, name: str = "NumpyInitializer") -> Array:
+def initial_array(data: object, name: str = "NumpyInitializer") -> Floats:
     """Return a copy of `data`, the argument of `NumpyInitializer` (an array or nested lists), as a float32 array.
 
     Args:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..annotations import Array, Number, Numbers
+from ..annotations import Floats, Number, Numbers
 from ..errors import ArgumentTypeError
 from ..random_stream import stream
 from .base import PyInitializer, beyond_float32, check_number, checked_dim, error, initial_array
@@ -41,7 +41,7 @@ class NormalInitializer(PyInitializer):
         check_number(self, "mean")
         check_number(self, "var", least=0)
 
-    def draw(self, dim: tuple[int, ...]) -> Array:
+    def draw(self, dim: tuple[int, ...]) -> Floats:
         return stream().normal(self.mean, np.sqrt(np.float32(self.var)), math.prod(dim))
 
 
@@ -69,7 +69,7 @@ class UniformInitializer(PyInitializer):
         if self.scale == 0:
             raise error(self, "scale must be above 0 but got 0")
 
-    def draw(self, dim: tuple[int, ...]) -> Array:
+    def draw(self, dim: tuple[int, ...]) -> Floats:
         return symmetric_uniform(self.scale, dim)
 
 
@@ -94,7 +94,7 @@ class ConstInitializer(PyInitializer):
     def __post_init__(self) -> None:
         check_number(self, "c", infinite=True)
 
-    def draw(self, dim: tuple[int, ...]) -> Array:
+    def draw(self, dim: tuple[int, ...]) -> Floats:
         return np.full(math.prod(dim), self.c, np.float32)
 
 
@@ -110,7 +110,7 @@ class IdentityInitializer(PyInitializer):
            [0., 1.]], dtype=float32)
     """
 
-    def draw(self, dim: tuple[int, ...]) -> Array:
+    def draw(self, dim: tuple[int, ...]) -> Floats:
         return np.eye(side_of_square(self, dim), dtype=np.float32).reshape(-1)
 
 
@@ -151,7 +151,7 @@ class GlorotInitializer(PyInitializer):
     def __post_init__(self) -> None:
         check_number(self, "gain", least=0)
 
-    def draw(self, dim: tuple[int, ...]) -> Array:
+    def draw(self, dim: tuple[int, ...]) -> Floats:
         counted = dim[:-1] if self.is_lookup else dim
         if not counted:
             raise error(self, "is_lookup leaves no dimension to count, set it to False")
@@ -190,7 +190,7 @@ class SaxeInitializer(PyInitializer):
     def __post_init__(self) -> None:
         check_number(self, "scale", least=0)
 
-    def draw(self, dim: tuple[int, ...]) -> Array:
+    def draw(self, dim: tuple[int, ...]) -> Floats:
         side = side_of_square(self, dim)
         matrix = symmetric_uniform(1, dim).reshape(dim, order="F").astype(np.float64)
         left, _, right = np.linalg.svd(matrix)
@@ -232,7 +232,7 @@ class FromFileInitializer(PyInitializer):
         if not isinstance(self.fname, (str, bytes, os.PathLike)):
             raise ArgumentTypeError(f"FromFileInitializer: fname must be a path but got {self.fname!r:.40}")
 
-    def draw(self, dim: tuple[int, ...]) -> Array:
+    def draw(self, dim: tuple[int, ...]) -> Floats:
         with open(self.fname, "rb") as file:
             words = file.read().split()
         if len(words) != math.prod(dim):
@@ -271,7 +271,7 @@ class NumpyInitializer(PyInitializer):
            [3., 4.]], dtype=float32)
     """
 
-    array: Array
+    array: Floats
 
     if TYPE_CHECKING:
 
@@ -280,7 +280,7 @@ class NumpyInitializer(PyInitializer):
     def __post_init__(self) -> None:
         object.__setattr__(self, "array", initial_array(self.array))
 
-    def values(self, dim: Sequence[int], lookup: bool = False) -> Array:
+    def values(self, dim: Sequence[int], lookup: bool = False) -> Floats:
         """Return a copy of the array, in the memory order of the parameter.
 
         Args:
@@ -300,7 +300,7 @@ def _without_ones(shape: tuple[int, ...]) -> list[int]:
     return [size for size in shape if size != 1]
 
 
-def symmetric_uniform(scale: Number, dim: tuple[int, ...]) -> Array:
+def symmetric_uniform(scale: Number, dim: tuple[int, ...]) -> Floats:
     """Draw a value uniformly from [-scale, scale] for each element of a parameter of dimensions `dim`.
 
     Return the values as a flat array.

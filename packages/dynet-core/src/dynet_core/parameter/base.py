@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import dlpack
-from ..annotations import Array, Number, Path
+from ..annotations import Array, Floats, Number, Path
 from ..checks import checked_flag, checked_number, real_array
 from ..dim import checked_dims
 from ..errors import ArgumentError, GradientError, ParameterNameError, ShapeError
@@ -26,7 +26,7 @@ from ..wording import printable
 from .storage import Storage
 
 
-def checked_values(kind: str, dims: Any, values: Any) -> tuple[tuple[int, ...], Array]:
+def checked_values(kind: str, dims: Any, values: Any) -> tuple[tuple[int, ...], Floats]:
     """Check the dimensions and the values of a new parameter. Return both, the values as a flat float32 array.
 
     Args:
@@ -69,7 +69,7 @@ class Constant(Expression):
         """The same as the parameter's `shape`."""
         return self._source.shape
 
-    def _stored(self, recalculate: bool) -> Array:
+    def _stored(self, recalculate: bool) -> Floats:
         return self._source._stored(recalculate)
 
     def _address(self, recalculate: bool) -> int:
@@ -78,7 +78,7 @@ class Constant(Expression):
     def _add_to_gradient(self) -> None:
         """Do nothing, because a parameter used with update=False has no gradient."""
 
-    def gradient(self) -> Array:
+    def gradient(self, *, dtype: npt.DTypeLike = np.float64) -> Array:
         """Raise GradientError, because a parameter used with update=False has no gradient."""
         raise GradientError(f"gradient: {self._source.name()} takes part with update=False and has no gradient")
 
@@ -137,7 +137,7 @@ class Trained(Expression):
             self._constant = constant
         return self._constant
 
-    def _stored(self, recalculate: bool) -> Array:
+    def _stored(self, recalculate: bool) -> Floats:
         return self._storage.values.array
 
     def _address(self, recalculate: bool) -> int:
@@ -152,9 +152,27 @@ class Trained(Expression):
         if self._storage.touched is not None:
             self._storage.touched[-1] = 1
 
-    def _view(self) -> Array:
-        """Return the values in the shape that users see: a view of the parameter's memory, or on a GPU a copy."""
+    def as_array(self, *, dtype: npt.DTypeLike = np.float64) -> Array:
+        """Return a copy of the values, in the shape `shape`.
+
+        `dtype` is the type of the array's numbers. They are kept as float32, which `numpy.asarray` does not convert.
+        """
+        return self._view().astype(dtype)
+
+    def grad_as_array(self, *, dtype: npt.DTypeLike = np.float64) -> Array:
+        """Return a copy of the gradient, in the shape `shape`: the sum over all passes since the last update.
+
+        `dtype` is as for `as_array`.
+        """
+        return self._shaped(self._storage.gradient.array).astype(dtype)
+
+    def _shaped(self, flat: Floats) -> Floats:
+        """Return a view of a flat array, such as the stored values, in the shape that users see."""
         raise NotImplementedError
+
+    def _view(self) -> Floats:
+        """Return the values in the shape that users see: a view of the parameter's memory, or on a GPU a copy."""
+        return self._shaped(self._storage.values.array)
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         """Return the values for numpy: `numpy.array([p, q])` is an array of numbers, and records nothing in a graph."""
@@ -171,12 +189,12 @@ class Trained(Expression):
         block = self._storage.values
         return self._view().__dlpack_device__() if isinstance(block, HostBlock) else (dlpack.CUDA, block.gpu.number)
 
-    def gradient(self) -> Array:
+    def gradient(self, *, dtype: npt.DTypeLike = np.float64) -> Array:
         """Return the gradient that the last `backward` in the present graph has computed, in the shape of `npvalue()`.
 
         `grad_as_array()` returns the sum of what all passes since the last update have computed. If the graph does not
         use the parameter, this method returns the same. The first call after a pass computes the gradients of all
-        parameters of the collection again, which takes longer than the pass.
+        parameters of the collection again, which takes longer than the pass. `dtype` is as for `as_array`.
 
         Raises:
             GradientError: there was no `backward` in this graph, or its inputs have been set since then, or parameters
@@ -185,7 +203,7 @@ class Trained(Expression):
         graph = getattr(thread, "graph", None)
         flat = graph and added_by_last_pass(graph, self._storage, self._relatives)
         flat = self._storage.gradient.array if flat is None else flat
-        return flat.reshape(self.type.shape, order="F").copy(order="F")
+        return flat.reshape(self.type.shape, order="F").astype(dtype)
 
     def _relatives(self) -> list[Storage]:
         """Return the storages of all parameters of the collection, this parameter's among them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..annotations import Array, Numbers
+from ..annotations import Floats, Numbers
 from ..checks import checked_array
 from ..dim import Dim
 from ..recorder import become
@@ -26,7 +26,7 @@ class Parameters(Trained):
 
     __slots__ = ()
 
-    def __init__(self, name: str, dims: tuple[int, ...], values: Array, collection: Collection | None):
+    def __init__(self, name: str, dims: tuple[int, ...], values: Floats, collection: Collection | None):
         dims, values = checked_values("Parameters", dims, values)
         self._begin(name, Storage(name, values), collection)
         become(self, -1 - self._storage.row, self._storage.identity.dim(Dim.of(dims)))
@@ -35,14 +35,6 @@ class Parameters(Trained):
     def shape(self) -> Shape:
         """The dimensions; `shape()` returns the same."""
         return Shape(self.type.dims)
-
-    def as_array(self) -> Array:
-        """Return a copy of the values, in the parameter's shape. Use `set_value` to change the parameter."""
-        return self.npvalue()
-
-    def grad_as_array(self) -> Array:
-        """Return a copy of the gradient, in the parameter's shape: the sum over all passes since the last update."""
-        return self._storage.gradient.array.reshape(self.type.shape, order="F").copy(order="F")
 
     def set_value(self, arr: Numbers) -> None:
         """Replace the values by those of an array of the same shape."""
@@ -54,5 +46,5 @@ class Parameters(Trained):
         """Return the index of this parameter in `parameters_list()` of its collection; 0 if it has no collection."""
         return self.collection.parameters_list().index(self) if self.collection else 0
 
-    def _view(self) -> Array:
-        return self._storage.values.array.reshape(self.type.shape, order="F")
+    def _shaped(self, flat: Floats) -> Floats:
+        return flat.reshape(self.type.shape, order="F")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from ..annotations import Array
+from ..annotations import Floats
 from ..errors import FileFormatError, OutOfMemoryError
 from ..initializer import PyInitializer
 
@@ -31,7 +31,7 @@ def at_most(floats: int) -> Iterator[None]:
         _loading.floats = None
 
 
-def initial_values(initializer: PyInitializer, dims: tuple[int, ...], lookup: bool) -> Array:
+def initial_values(initializer: PyInitializer, dims: tuple[int, ...], lookup: bool) -> Floats:
     """Return the initial values as a flat array, in memory order: column-major; for a lookup table, row after row.
 
     Raises:

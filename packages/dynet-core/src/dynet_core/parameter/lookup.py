@@ -13,10 +13,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dynet_kernels import layout as at
 
-from ..annotations import Array, Index, Numbers
+from ..annotations import Array, Floats, Index, Numbers
 from ..checks import checked_flag, checked_indices, fitted, out_of_range, real_array, whole
 from ..dim import Dim
 from ..errors import ShapeError
@@ -124,7 +125,7 @@ class LookupParameters(Trained):
     rows: int
     _change = "init_row(i, row) replaces a row, set_value(array) all of them"
 
-    def __init__(self, name: str, dims: tuple[int, ...], values: Array, collection: Collection | None):
+    def __init__(self, name: str, dims: tuple[int, ...], values: Floats, collection: Collection | None):
         dims, values = checked_values("LookupParameters", dims, values)
         self.rows = dims[-1]
         self._begin(name, Storage(name, values, rows=self.rows), collection)
@@ -228,46 +229,39 @@ class LookupParameters(Trained):
 
     # Reading and changing values
 
-    def _table(self, stored: Array) -> Array:
-        return np.moveaxis(stored.reshape((*self._row_dim.dims, self.rows), order="F"), -1, 0)
+    def _shaped(self, flat: Floats) -> Floats:
+        return np.moveaxis(flat.reshape((*self._row_dim.dims, self.rows), order="F"), -1, 0)
 
-    def _one(self, name: str, stored: Block, row: Index) -> Array:
+    def _one(self, name: str, stored: Block, row: Index, dtype: npt.DTypeLike) -> Array:
         """Return a copy of one row of the table's values or gradients.
 
         Args:
             name: the name of the calling function, for error messages.
             stored: the values or gradients of the whole table.
             row: the number of the row.
+            dtype: the type of the array's numbers.
         """
         place = checked_indices(name, [row], self.rows, self._name, "row")[0]
         flat = stored.part(place * self._row_dim.size, self._row_dim.size)
-        return flat.reshape(self._row_dim.dims, order="F").copy()
+        return flat.reshape(self._row_dim.dims, order="F").astype(dtype)
 
-    def as_array(self) -> Array:
-        """Return a copy of all rows, of shape (rows, *dims). Use `init_row` or `set_value` to change the table."""
-        return self._table(self._storage.values.array).copy()
+    def row_as_array(self, row: Index, *, dtype: npt.DTypeLike = np.float64) -> Array:
+        """Return a copy of one row. `dtype` is as for `as_array`."""
+        return self._one("row_as_array", self._storage.values, row, dtype)
 
-    def grad_as_array(self) -> Array:
-        """Return a copy of the gradient, of shape (rows, *dims)."""
-        return self._table(self._storage.gradient.array).copy()
-
-    def row_as_array(self, row: Index) -> Array:
-        """Return a copy of one row."""
-        return self._one("row_as_array", self._storage.values, row)
-
-    def rows_as_array(self, rows: Iterable[Index]) -> Array:
-        """Return a copy of some rows, of shape (number of rows, *dims)."""
+    def rows_as_array(self, rows: Iterable[Index], *, dtype: npt.DTypeLike = np.float64) -> Array:
+        """Return a copy of some rows, of shape (number of rows, *dims). `dtype` is as for `as_array`."""
         indices = checked_indices("rows_as_array", rows, self.rows, self._name, "row")
-        return self._table(self._storage.values.array)[indices]
+        return self._shaped(self._storage.values.array)[indices].astype(dtype, copy=False)
 
-    def row_grad_as_array(self, row: Index) -> Array:
-        """Return a copy of the gradient of one row."""
-        return self._one("row_grad_as_array", self._storage.gradient, row)
+    def row_grad_as_array(self, row: Index, *, dtype: npt.DTypeLike = np.float64) -> Array:
+        """Return a copy of the gradient of one row. `dtype` is as for `as_array`."""
+        return self._one("row_grad_as_array", self._storage.gradient, row, dtype)
 
-    def rows_grad_as_array(self, rows: Iterable[Index]) -> Array:
-        """Return a copy of the gradients of some rows, of shape (number of rows, *dims)."""
+    def rows_grad_as_array(self, rows: Iterable[Index], *, dtype: npt.DTypeLike = np.float64) -> Array:
+        """Return a copy of some rows' gradients, of shape (number of rows, *dims). `dtype` is as for `as_array`."""
         indices = checked_indices("rows_grad_as_array", rows, self.rows, self._name, "row")
-        return self._table(self._storage.gradient.array)[indices]
+        return self._shaped(self._storage.gradient.array)[indices].astype(dtype, copy=False)
 
     def init_row(self, i: Index, row: Numbers) -> None:
         """Replace one row.
@@ -294,7 +288,7 @@ class LookupParameters(Trained):
         if values.shape != self.shape:
             raise ShapeError(f"init_from_array: the array is {values.shape}, the parameter is {self.shape}")
         with self._storage.edit_values() as stored:
-            self._table(stored)[:] = values
+            self._shaped(stored)[:] = values
 
     set_value = init_from_array
     load_array = init_from_array
@@ -302,9 +296,6 @@ class LookupParameters(Trained):
     def get_index(self) -> int:
         """Return the index of this table in `lookup_parameters_list()` of its collection; 0 if it has no collection."""
         return self.collection.lookup_parameters_list().index(self) if self.collection else 0
-
-    def _view(self) -> Array:
-        return self._table(self._storage.values.array)
 
 
 ROW_FUNCTIONS = [function("lookup", LookupParameters.lookup)]

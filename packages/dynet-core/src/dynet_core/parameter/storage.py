@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from .. import config
-from ..annotations import Array, Numbers
+from ..annotations import Floats, Numbers
 from ..dim import GIVEN_BACK, Dim
 from ..engines import keep_for_graphs
 from ..graph import thread
@@ -91,7 +91,7 @@ class Storage:
         "values",
     )
 
-    def __init__(self, name: str, values: Array, rows: int = 0):
+    def __init__(self, name: str, values: Floats, rows: int = 0):
         self.name = name
         count = values.size
         rows = rows if count else 0
@@ -176,24 +176,24 @@ class Storage:
         self._note_change()
         self.values.write(values)
 
-    def set_part(self, start: int, values: Array) -> None:
+    def set_part(self, start: int, values: Floats) -> None:
         """Replace the values from number `start` on, counted from 0, by those of a flat float32 array."""
         self._note_change()
         self.values.write_part(start, values)
 
     @contextmanager
-    def edit_values(self) -> Iterator[Array]:
+    def edit_values(self) -> Iterator[Floats]:
         """Return a context manager whose `with` block gets the values as a flat array and may change them in place."""
         self._note_change()
         with self.values.edit() as values:
             yield values
 
-    def gradient_or_none(self) -> Array | None:
+    def gradient_or_none(self) -> Floats | None:
         """Return the gradient as a flat array, or None if it is zero everywhere."""
         gradient = self.gradient.array
         return gradient if gradient.any() else None
 
-    def set_gradient(self, gradient: Array | None) -> None:
+    def set_gradient(self, gradient: Floats | None) -> None:
         """Replace the gradient by a flat array, or by zero if `gradient` is None. Update `touched`."""
         self.gradient.write(0 if gradient is None else gradient)
         if self.touched is None:

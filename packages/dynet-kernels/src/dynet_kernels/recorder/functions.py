@@ -25,7 +25,7 @@ from .operations import (
     record_two,
     subscript,
 )  # fmt: skip
-from .passes import compute, differentiate, of_node, read_address, read_bytes, read_nothing, read_value
+from .passes import compute, differentiate, of_node, read_address, read_doubles, read_floats, read_nothing, read_value
 from .records import commit, handle, sequence
 from .setting import set_values
 from .sparse import record_sparse
@@ -38,7 +38,8 @@ FUNCTIONS = {
     "list": of_node(read_value, makes_list="always"),
     "nothing": of_node(read_nothing),
     "address": of_node(read_address),
-    "bytes": of_node(read_bytes),
+    "floats": of_node(read_floats),
+    "doubles": of_node(read_doubles),
     "differentiate": of_node(differentiate, recalculates=False),
     "renew_quickly": renew_quickly,
     "one": called(1, record_one),

@@ -208,10 +208,21 @@ def read_address(shared, graph, known, x, flag, made, outcome):
     outcome.give(extern("PyLong_FromSsize_t", value_at(graph, x)))
 
 
-def read_bytes(shared, graph, size, x, flag, made, outcome):
+def read_floats(shared, graph, size, x, flag, made, outcome):
     """Emit code that makes a copy of a node's value the outcome: a bytearray with `size` floats."""
     begin, count = value_at(graph, x) * int64(4), size * int64(4)
     outcome.give(extern("PyByteArray_FromStringAndSize", begin, count))
+
+
+def read_doubles(shared, graph, size, x, flag, made, outcome):
+    """Emit code that makes a node's value the outcome: a bytearray with `size` float64 numbers."""
+    numbers = tir.buffer_at(value_at(graph, x) * int64(4), "float32")
+    copy = extern("PyByteArray_FromStringAndSize", NULL, size * int64(8))
+    outcome.give(copy)
+    with when(copy != int64(NULL)):
+        doubles = tir.buffer_at(extern("PyByteArray_AsString", copy), "float64")
+        with T.serial(int64(0), size) as place:
+            T.buffer_store(doubles, T.Cast("float64", numbers[place]), [place])
 
 
 def differentiate(shared, graph, known, x, full, made, outcome):

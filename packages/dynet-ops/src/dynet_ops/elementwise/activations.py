@@ -24,7 +24,7 @@ def elu(x: Expression, alpha: Number = 1.0) -> Expression:
     Units", 2016.
 
     >>> elu(inputVector([-1.0, 2.0])).npvalue().round(4)
-    array([-0.6321,  2.    ], dtype=float32)
+    array([-0.6321,  2.    ])
     """
     return f.where(f.greater(x, 0), x, alpha * f.expm1(x))
 
@@ -36,7 +36,7 @@ def selu(x: Expression) -> Expression:
     Source: Klambauer, Unterthiner, Mayr and Hochreiter, "Self-Normalizing Neural Networks", 2017.
 
     >>> selu(inputVector([-1.0, 2.0])).npvalue().round(4)
-    array([-1.1113,  2.1014], dtype=float32)
+    array([-1.1113,  2.1014])
     """
     return f.where(f.greater(x, 0), SELU_SCALE * x, SELU_SCALE * SELU_ALPHA * f.expm1(x))
 
@@ -49,7 +49,7 @@ def silu(x: Expression, beta: Number = 1.0) -> Expression:
     Reinforcement Learning", 2017; Ramachandran, Zoph and Le, "Searching for Activation Functions", 2017.
 
     >>> silu(inputVector([-1.0, 2.0])).npvalue().round(4)
-    array([-0.2689,  1.7616], dtype=float32)
+    array([-0.2689,  1.7616])
     """
     return x * f.logistic(beta * x)
 
@@ -64,7 +64,7 @@ def log_sigmoid(x: Expression) -> Expression:
     """Logarithm of the logistic sigmoid of each element, y = -log(1 + e^-x). Large |x| do not overflow.
 
     >>> log_sigmoid(inputVector([0.0, -1000.0])).npvalue().round(4)
-    array([-6.931e-01, -1.000e+03], dtype=float32)
+    array([-6.931e-01, -1.000e+03])
     """
     return f.minimum(x, 0) - f.log1p(f.exp(-f.absolute(x)))
 

@@ -81,7 +81,7 @@ def colwise_add(x: Expression, y: Expression) -> Expression:
 
     >>> colwise_add(inputTensor([[1, 2], [3, 4]]), inputVector([10, 20])).npvalue()
     array([[11., 12.],
-           [23., 24.]], dtype=float32)
+           [23., 24.]])
     """
     graph_of("colwise_add", (x, y))
     common_batch("colwise_add", (x.type, y.type))

@@ -20,7 +20,7 @@ def tanh(x: Expression) -> Expression:
     """Hyperbolic tangent of each element.
 
     >>> tanh(inputVector([0.0, 1.0])).npvalue().round(4)
-    array([0.    , 0.7616], dtype=float32)
+    array([0.    , 0.7616])
     """
     return f.tanh(x)
 
@@ -34,7 +34,7 @@ def logistic(x: Expression) -> Expression:
     """Logistic sigmoid of each element, y = 1 / (1 + exp(-x)).
 
     >>> logistic(inputVector([0.0, 2.0])).npvalue().round(4)
-    array([0.5   , 0.8808], dtype=float32)
+    array([0.5   , 0.8808])
     """
     return f.logistic(x)
 
@@ -54,7 +54,7 @@ def exp(x: Expression) -> Expression:
     """Natural exponential of each element, y = e^x.
 
     >>> exp(inputVector([0.0, 1.0])).npvalue().round(4)
-    array([1.    , 2.7183], dtype=float32)
+    array([1.    , 2.7183])
     """
     return f.exp(x)
 
@@ -64,7 +64,7 @@ def log(x: Expression) -> Expression:
     """Natural logarithm of each element: -inf for zero, NaN for negative numbers.
 
     >>> log(inputVector([1.0, 2.0])).npvalue().round(4)
-    array([0.    , 0.6931], dtype=float32)
+    array([0.    , 0.6931])
     """
     return f.log(x)
 
@@ -139,7 +139,7 @@ def erf(x: Expression) -> Expression:
     """Gaussian error function of each element, y = 2 / sqrt(pi) times the integral from 0 to x of e^(-t^2) dt.
 
     >>> erf(inputVector([0.0, 1.0])).npvalue().round(4)
-    array([0.    , 0.8427], dtype=float32)
+    array([0.    , 0.8427])
     """
     return f.erf(x)
 
@@ -154,7 +154,7 @@ def lgamma(x: Expression) -> Expression:
     """Logarithm of the gamma function of each element, y = log |Gamma(x)|; infinite at 0, -1, -2, ...
 
     >>> lgamma(inputVector([0.5, 4.0])).npvalue().round(4)
-    array([0.5724, 1.7918], dtype=float32)
+    array([0.5724, 1.7918])
     """
     return f.lgamma(x)
 

@@ -15,7 +15,7 @@ def sinh(x: Expression) -> Expression:
     """Hyperbolic sine of each element, y = (e^x - e^-x) / 2.
 
     >>> sinh(inputVector([0.0, 1.0])).npvalue().round(4)
-    array([0.    , 1.1752], dtype=float32)
+    array([0.    , 1.1752])
     """
     return f.sinh(x)
 
@@ -25,7 +25,7 @@ def cosh(x: Expression) -> Expression:
     """Hyperbolic cosine of each element, y = (e^x + e^-x) / 2.
 
     >>> cosh(inputVector([0.0, 1.0])).npvalue().round(4)
-    array([1.    , 1.5431], dtype=float32)
+    array([1.    , 1.5431])
     """
     return f.cosh(x)
 
@@ -35,7 +35,7 @@ def asinh(x: Expression) -> Expression:
     """Inverse hyperbolic sine of each element, y = log(x + sqrt(x^2 + 1)).
 
     >>> asinh(inputVector([0.0, 1.0])).npvalue().round(4)
-    array([0.    , 0.8814], dtype=float32)
+    array([0.    , 0.8814])
     """
     return f.asinh(x)
 
@@ -45,7 +45,7 @@ def acosh(x: Expression) -> Expression:
     """Inverse hyperbolic cosine of each element, y = log(x + sqrt(x^2 - 1)); NaN below 1.
 
     >>> acosh(inputVector([1.0, 2.0])).npvalue().round(4)
-    array([0.   , 1.317], dtype=float32)
+    array([0.   , 1.317])
     """
     return f.acosh(x)
 
@@ -55,7 +55,7 @@ def atanh(x: Expression) -> Expression:
     """Inverse hyperbolic tangent of each element, y = log((1 + x) / (1 - x)) / 2; NaN outside [-1, 1].
 
     >>> atanh(inputVector([0.0, 0.5])).npvalue().round(4)
-    array([0.    , 0.5493], dtype=float32)
+    array([0.    , 0.5493])
     """
     return f.atanh(x)
 

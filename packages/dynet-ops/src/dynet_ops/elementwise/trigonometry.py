@@ -20,7 +20,7 @@ def sin(x: Expression) -> Expression:
     neighbouring float32 numbers are then more than a full turn apart.
 
     >>> sin(inputVector([0.0, 1.0])).npvalue().round(4)
-    array([0.    , 0.8415], dtype=float32)
+    array([0.    , 0.8415])
     """
     return f.sin(x)
 
@@ -30,7 +30,7 @@ def cos(x: Expression) -> Expression:
     """Cosine of each element, an angle in radians. Angles beyond 2^27 are treated as 0, as in `sin`.
 
     >>> cos(inputVector([0.0, 1.0])).npvalue().round(4)
-    array([1.    , 0.5403], dtype=float32)
+    array([1.    , 0.5403])
     """
     return f.cos(x)
 
@@ -40,7 +40,7 @@ def tan(x: Expression) -> Expression:
     """Tangent of each element, an angle in radians. Angles beyond 2^27 are treated as 0, as in `sin`.
 
     >>> tan(inputVector([0.0, 1.0])).npvalue().round(4)
-    array([0.    , 1.5574], dtype=float32)
+    array([0.    , 1.5574])
     """
     return f.tan(x)
 
@@ -50,7 +50,7 @@ def asin(x: Expression) -> Expression:
     """Inverse sine of each element, between -pi/2 and pi/2; NaN outside [-1, 1].
 
     >>> asin(inputVector([0.0, 1.0])).npvalue().round(4)
-    array([0.    , 1.5708], dtype=float32)
+    array([0.    , 1.5708])
     """
     return f.asin(x)
 
@@ -60,7 +60,7 @@ def acos(x: Expression) -> Expression:
     """Inverse cosine of each element, between 0 and pi; NaN outside [-1, 1].
 
     >>> acos(inputVector([1.0, 0.0])).npvalue().round(4)
-    array([0.    , 1.5708], dtype=float32)
+    array([0.    , 1.5708])
     """
     return f.acos(x)
 
@@ -70,7 +70,7 @@ def atan(x: Expression) -> Expression:
     """Inverse tangent of each element, between -pi/2 and pi/2.
 
     >>> atan(inputVector([0.0, 1.0])).npvalue().round(4)
-    array([0.    , 0.7854], dtype=float32)
+    array([0.    , 0.7854])
     """
     return f.atan(x)
 

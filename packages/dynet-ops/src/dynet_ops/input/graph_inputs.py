@@ -23,7 +23,7 @@ def inputMatrixLiteral(graph: Graph, v: Numbers, d: Dims, batch_size: Index = 1,
 
     >>> dy.cg().inputMatrixLiteral([1, 2, 3, 4], (2, 2)).npvalue()
     array([[1., 3.],
-           [2., 4.]], dtype=float32)
+           [2., 4.]])
     """
     check_device("inputMatrixLiteral", device)
     return inputTensorTranspose(v, d, batch_size)
@@ -54,7 +54,7 @@ def inputSparseTensor(
 
     >>> dy.cg().inputSparseTensor([0, 3], [5, 6], (2, 2)).npvalue()
     array([[5., 0.],
-           [0., 6.]], dtype=float32)
+           [0., 6.]])
     """
     name = "inputSparseTensor"
     check_device(name, device)

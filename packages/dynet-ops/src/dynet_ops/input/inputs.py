@@ -97,7 +97,7 @@ def matInput(d1: Index, d2: Index) -> Expression:
     >>> x.set([1, 2, 3, 4])
     >>> x.npvalue()
     array([[1., 3.],
-           [2., 4.]], dtype=float32)
+           [2., 4.]])
     """
     dims = checked_dims("matInput", (d1, d2))
     return add_input(filled("matInput", dims, 0.0), Dim.of(dims))
@@ -108,7 +108,7 @@ def inputMatrix(v: Numbers, d: Dims) -> Expression:
 
     >>> inputMatrix([1, 2, 3, 4, 5, 6], (2, 3)).npvalue()
     array([[1., 3., 5.],
-           [2., 4., 6.]], dtype=float32)
+           [2., 4., 6.]])
     """
     dim = Dim.of(checked_dims("inputMatrix", d))
     array = flat("inputMatrix", v)

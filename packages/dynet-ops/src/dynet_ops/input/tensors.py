@@ -130,7 +130,7 @@ def sparse_inputTensor(
 
     >>> sparse_inputTensor(([0, 1], [1, 2]), [5, 6], (2, 3)).npvalue()
     array([[0., 5., 0.],
-           [0., 0., 6.]], dtype=float32)
+           [0., 0., 6.]])
     """
     name = "sparse_inputTensor"
     if device != "":
@@ -181,7 +181,7 @@ def inputTensorTranspose(arr: Numbers, dim: Dims | None = None, batch_size: Inde
 
     >>> inputTensorTranspose(np.arange(6), (2, 3)).npvalue()
     array([[0., 2., 4.],
-           [1., 3., 5.]], dtype=float32)
+           [1., 3., 5.]])
     """
     name = "inputTensorTranspose"
     array, batch = flat(name, arr), checked_batch(name, batch_size)

@@ -130,7 +130,7 @@ def hinge_batch(x: Expression, vs: Iterable[Index], m: Number = 1.0) -> Expressi
     If x has no batch, its scores are used with each index in `vs`. The result is a batch with a loss for each index.
 
     >>> hinge_batch(inputTensor([[1, 2], [3, 0]], batched=True), [0, 1]).npvalue()
-    array([[3., 3.]], dtype=float32)
+    array([[3., 3.]])
     """
     return _each("hinge_batch", x, _scores("hinge_batch", x), vs, m)
 

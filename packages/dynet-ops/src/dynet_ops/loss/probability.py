@@ -60,7 +60,7 @@ def softmax(x: Expression, d: Index = 0) -> Expression:
     [0.5, 0.5]
     >>> softmax(inputTensor([[0, 0], [1, 1]]), d=1).npvalue()
     array([[0.5, 0.5],
-           [0.5, 0.5]], dtype=float32)
+           [0.5, 0.5]])
     """
     if d.__class__ is int and d == 0:
         return column_softmax(x)
@@ -126,9 +126,9 @@ def log_softmax(x: Expression, restrict: Iterable[Index] | None = None) -> Expre
             means that all are used.
 
     >>> log_softmax(inputVector([0, 0])).npvalue().round(4)
-    array([-0.6931, -0.6931], dtype=float32)
+    array([-0.6931, -0.6931])
     >>> log_softmax(inputVector([0, 5, 0]), restrict=[0, 2]).npvalue().round(4)
-    array([-0.6931,    -inf, -0.6931], dtype=float32)
+    array([-0.6931,    -inf, -0.6931])
     """
     if restrict is None:
         return column_log_softmax(x)
@@ -232,7 +232,7 @@ def pickneglogsoftmax_batch(x: Expression, vs: Iterable[Index]) -> Expression:
     If x has no batch, its scores are used with each index in `vs`. The result is a batch with a loss for each index.
 
     >>> pickneglogsoftmax_batch(inputTensor([[0, 1], [0, 0]], batched=True), [1, 0]).npvalue().round(4)
-    array([[0.6931, 0.3133]], dtype=float32)
+    array([[0.6931, 0.3133]])
     """
     return _pick_each("pickneglogsoftmax_batch", x, vs)
 

@@ -156,7 +156,7 @@ def constrained_softmax(x: Expression, y: Expression) -> Expression:
     Source: Martins and Kreutzer, "Learning what's easy: fully differentiable neural easy-first taggers", 2017.
 
     >>> constrained_softmax(inputVector([0, 0, 0]), inputVector([0.2, 1, 1])).npvalue().round(4)
-    array([0.2, 0.4, 0.4], dtype=float32)
+    array([0.2, 0.4, 0.4])
     """
     ...
 

@@ -83,7 +83,7 @@ def contract3d_1d(x: Expression, y: Expression) -> Expression:
         y: a vector of dimensions (K,).
 
     >>> contract3d_1d(inputTensor([[[1, 2], [3, 4]]]), inputVector([1, 10])).npvalue()
-    array([[21., 43.]], dtype=float32)
+    array([[21., 43.]])
     """
     return _CONTRACTIONS["contract3d_1d"]((x, y))
 
@@ -98,7 +98,7 @@ def contract3d_1d_bias(x: Expression, y: Expression, b: Expression) -> Expressio
 
     >>> b = inputTensor([[100, 200]])
     >>> contract3d_1d_bias(inputTensor([[[1, 2], [3, 4]]]), inputVector([1, 10]), b).npvalue()
-    array([[121., 243.]], dtype=float32)
+    array([[121., 243.]])
     """
     return _CONTRACTIONS["contract3d_1d_bias"]((x, y, b))
 

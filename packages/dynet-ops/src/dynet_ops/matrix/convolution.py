@@ -157,7 +157,7 @@ def conv2d(x: Expression, f: Expression, stride: Indices, is_valid: bool = True)
     >>> x, f = inputTensor(np.arange(9).reshape(3, 3, 1)), inputTensor(np.ones((2, 2, 1, 1)))
     >>> conv2d(x, f, [1, 1]).npvalue()[:, :, 0]
     array([[ 8., 12.],
-           [20., 24.]], dtype=float32)
+           [20., 24.]])
     """
     return _convolution("conv2d", x, f, [], checked_pair("conv2d", "stride", stride), is_valid)
 
@@ -175,7 +175,7 @@ def conv2d_bias(x: Expression, f: Expression, b: Expression, stride: Indices, is
     >>> x, f = inputTensor(np.arange(9).reshape(3, 3, 1)), inputTensor(np.ones((2, 2, 1, 1)))
     >>> conv2d_bias(x, f, inputVector([100]), [2, 2], is_valid=False).npvalue()[:, :, 0]
     array([[108., 107.],
-           [113., 108.]], dtype=float32)
+           [113., 108.]])
     """
     return _convolution("conv2d_bias", x, f, [b], checked_pair("conv2d_bias", "stride", stride), is_valid)
 
@@ -305,7 +305,7 @@ def filter1d_narrow(x: Expression, y: Expression) -> Expression:
 
     >>> x, y = inputTensor([[1, 2, 3], [4, 5, 6]]), inputTensor([[1, 1], [0, 10]])
     >>> filter1d_narrow(x, y).npvalue()
-    array([[53., 65.]], dtype=float32)
+    array([[53., 65.]])
     """
     ...
 

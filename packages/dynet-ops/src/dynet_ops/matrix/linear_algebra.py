@@ -127,7 +127,7 @@ def inverse(x: Expression) -> Expression:
 
     >>> inverse(inputTensor([[1, 2], [3, 4]])).npvalue().round(4)
     array([[-2. ,  1. ],
-           [ 1.5, -0.5]], dtype=float32)
+           [ 1.5, -0.5]])
     """
     ...
 
@@ -175,7 +175,7 @@ def logdet(x: Expression) -> Expression:
     It is -inf for a singular matrix and NaN for a negative determinant.
 
     >>> logdet(inputTensor([[2, 1], [1, 3]])).npvalue().round(4)
-    array([1.6094], dtype=float32)
+    array([1.6094])
     """
     ...
 

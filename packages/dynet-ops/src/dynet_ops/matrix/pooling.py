@@ -66,7 +66,7 @@ def maxpooling2d(x: Expression, ksize: Indices, stride: Indices, is_valid: bool 
 
     >>> maxpooling2d(inputTensor([[1, 2, 3], [4, 5, 6], [7, 8, 9]]), [2, 2], [1, 1]).npvalue()
     array([[5., 6.],
-           [8., 9.]], dtype=float32)
+           [8., 9.]])
     """
     name = "maxpooling2d"
     dim = image_dim(name, x)

@@ -119,7 +119,7 @@ def dropout_dim(x: Expression, d: Index, p: Number) -> Expression:
 
     >>> dropout_dim(inputTensor([[1, 2], [3, 4]]), 0, 0.0).npvalue()
     array([[1., 2.],
-           [3., 4.]], dtype=float32)
+           [3., 4.]])
     """
     dim = checked_expression("dropout_dim", x).type
     d = checked_dimension("dropout_dim", d, dim)

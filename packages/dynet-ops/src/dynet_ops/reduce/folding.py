@@ -68,7 +68,7 @@ def kmh_ngram(x: Expression, v: Index) -> Expression:
 
     >>> kmh_ngram(inputTensor([[1, 2, 3], [4, 5, 6]]), 2).npvalue()
     array([[ 3.,  5.],
-           [ 9., 11.]], dtype=float32)
+           [ 9., 11.]])
     """
     dim = checked_expression("kmh_ngram", x).type.plain
     width = checked_count("kmh_ngram", "v", v, 1)
@@ -94,7 +94,7 @@ def fold_rows(x: Expression, nrows: Index = 2) -> Expression:
 
     >>> fold_rows(inputTensor([[1, 2], [3, 4], [5, 6], [7, 8]])).npvalue()
     array([[ 4.,  6.],
-           [12., 14.]], dtype=float32)
+           [12., 14.]])
     """
     dim = checked_expression("fold_rows", x).type.plain
     nrows = checked_count("fold_rows", "nrows", nrows, 1)

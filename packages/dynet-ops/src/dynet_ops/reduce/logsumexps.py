@@ -87,7 +87,7 @@ def logsumexp(xs: Iterable[Expression]) -> Expression:
     from the result.
 
     >>> logsumexp([inputVector([0, 100]), inputVector([0, 100])]).npvalue().round(3)
-    array([  0.693, 100.693], dtype=float32)
+    array([  0.693, 100.693])
     """
     xs, whole = checked_together("logsumexp", xs, shortest)
     if any(x.type.total != whole.total for x in xs):

@@ -24,7 +24,7 @@ def item(x: Expression, key) -> Expression:
     (4.0, [2.0, 3.0], [1.0, 3.0])
     >>> inputTensor([[1, 2, 3], [4, 5, 6]], batched=True)[:, 1:].npvalue()
     array([[2., 3.],
-           [5., 6.]], dtype=float32)
+           [5., 6.]])
     """
     try:
         return _part(x, key)

@@ -174,7 +174,7 @@ def pick_batch_elems(x: Expression, vs: Iterable[Index]) -> Expression:
     """A batch that consists of batch elements number vs[0], vs[1], ... of x, counted from 0. Numbers may repeat.
 
     >>> pick_batch_elems(inputTensor([[1, 2, 3]], batched=True), [2, 0]).npvalue()
-    array([[3., 1.]], dtype=float32)
+    array([[3., 1.]])
     """
     dim = checked_expression("pick_batch_elems", x).type.plain
     indices = checked_indices("pick_batch_elems", vs, dim.batch, "the batch of x")
@@ -260,7 +260,7 @@ def pick_batch(e: Expression, indices: Iterable[Index], dim: Index = 0) -> Expre
     The result does not have this dimension. If `e` has batch size 1, all indices pick from its only batch element.
 
     >>> pick_batch(inputTensor([[1, 2], [3, 4]], batched=True), [0, 1]).npvalue()
-    array([[1., 4.]], dtype=float32)
+    array([[1., 4.]])
     """
     return _pick_each("pick_batch", e, indices, dim)
 

@@ -71,7 +71,7 @@ def select_rows(x: Expression, rs: Iterable[Index]) -> Expression:
 
     >>> select_rows(inputTensor([[1, 2], [3, 4], [5, 6]]), [2, 0]).npvalue()
     array([[5., 6.],
-           [1., 2.]], dtype=float32)
+           [1., 2.]])
     """
     return _select("select_rows", x, rs, 0)
 
@@ -85,7 +85,7 @@ def select_cols(x: Expression, cs: Iterable[Index]) -> Expression:
 
     >>> select_cols(inputTensor([[1, 2, 3], [4, 5, 6]]), [2, 0]).npvalue()
     array([[3., 1.],
-           [6., 4.]], dtype=float32)
+           [6., 4.]])
     """
     dim = checked_expression("select_cols", x).type
     if len(dim.dims) != 2:
@@ -190,7 +190,7 @@ def strided_select(
     >>> x = inputTensor([[1, 2, 3], [4, 5, 6], [7, 8, 9]])
     >>> strided_select(x, [2, 1], [0, 1], [3, 3]).npvalue()
     array([[2., 3.],
-           [8., 9.]], dtype=float32)
+           [8., 9.]])
     """
     name = "strided_select"
     dim = checked_expression(name, x).type.plain
@@ -289,7 +289,7 @@ def kmax_pooling(x: Expression, k: Index, d: Index = 1) -> Expression:
 
     >>> kmax_pooling(inputTensor([[3, 1, 2], [1, 9, 4]]), 2).npvalue()
     array([[3., 2.],
-           [9., 4.]], dtype=float32)
+           [9., 4.]])
     """
     name = "kmax_pooling"
     dim = checked_expression(name, x).type.plain

@@ -28,7 +28,7 @@ def scale_gradient(x: Expression, lambd: Number = 1.0) -> Expression:
     >>> x = inputVector([1, 2])
     >>> sum_elems(scale_gradient(x, 3.0)).backward(full=True)
     >>> x.gradient()
-    array([3., 3.], dtype=float32)
+    array([3., 3.])
     """
     graph = graph_of("scale_gradient", (x,))
     number = finite("scale_gradient", "lambd", lambd)
@@ -62,7 +62,7 @@ def flip_gradient(x: Expression) -> Expression:
     >>> x = inputVector([1, 2])
     >>> sum_elems(flip_gradient(x)).backward(full=True)
     >>> x.gradient()
-    array([-1., -1.], dtype=float32)
+    array([-1., -1.])
     """
     ...
 

@@ -123,7 +123,7 @@ def concatenate_cols(xs: Iterable[Expression]) -> Expression:
 
     >>> concatenate_cols([inputVector([1, 2]), inputVector([3, 4])]).npvalue()
     array([[1., 3.],
-           [2., 4.]], dtype=float32)
+           [2., 4.]])
     """
     ...
 

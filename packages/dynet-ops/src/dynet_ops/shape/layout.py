@@ -43,7 +43,7 @@ def reshape(x: Expression, d: Dims, batch_size: Index = 1) -> Expression:
 
     >>> reshape(inputVector([1, 2, 3, 4]), (2, 2)).npvalue()
     array([[1., 3.],
-           [2., 4.]], dtype=float32)
+           [2., 4.]])
     """
     old = checked_expression("reshape", x).type
     dims, batch = checked_dims("reshape", d), checked_batch("reshape", batch_size)
@@ -130,7 +130,7 @@ def transpose(x: Expression, dims: Indices = SWAPPED) -> Expression:
 
     >>> transpose(inputTensor([[1, 2], [3, 4]])).npvalue()
     array([[1., 3.],
-           [2., 4.]], dtype=float32)
+           [2., 4.]])
     """
     if dims is SWAPPED:
         return _swap(x)

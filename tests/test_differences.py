@@ -129,6 +129,9 @@ ROWS = {
     ),
     "`max_dim`, `min_dim` with equal elements": "dynet-ops/test_edges: the_first_of_equals_gets_the_gradient",
     "a stale expression as operand": "dynet-ops/test_old_graphs: no_op_takes_an_expression_of_an_old_graph",
+    "attributes that begin with `_`, and functions in place of methods, as in `trainer.update = mine`": (
+        "tests/test_attributes: what_is_there_can_be_set"
+    ),
     "`block_dropout`, `colwise_add` of batches or of a vector": "dynet-ops/test_random: block_dropout",
     "NaN, infinite or negative `alpha`, `beta`, `stddev`, `p`, `left` > `right`": "dynet-ops/test_errors: bad_input",
     "an op with wrong shapes": "dynet-ops/test_errors: an_error_leaves_no_half_node",

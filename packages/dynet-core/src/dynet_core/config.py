@@ -25,6 +25,7 @@ from .annotations import Number
 from .checks import checked_flag, whole
 from .errors import ArgumentError, ArgumentTypeError
 from .files.names import Allow, allowed
+from .hints import Closed
 from .profiling import profile_program
 from .seeds import reset_random_seed
 
@@ -80,7 +81,7 @@ FLAGS: dict[str, tuple[str, Callable[[str], Any] | None, str]] = {
 or None if the flag has no value, description of the allowed values for error messages)."""
 
 
-class DynetParams:
+class DynetParams(Closed):
     """The settings of the library for this process. Change them before `init`, which applies them.
 
     >>> params = DynetParams()
@@ -88,25 +89,28 @@ class DynetParams:
     >>> params.init()
     """
 
+    mem: int = 512
+    random_seed: int = 0
+    weight_decay: float = 0.0
+    autobatch: int = 0
+    profiling: int = 0
+    threads: int = 0
+    requested_gpus: int = 0
+    gpu: bool = False
+    tf32: bool = False
+    viz: bool = False
+    shared_parameters: bool = False
+    gpu_ids: str = ""
+    devices: str = ""
+    # The class that `LSTMBuilder` makes: "coupled" or "vanilla", or "" if the user has not chosen.
+    lstm_builder: str = ""
+    # Name in a file -> class or function of the user that `load` may use to make objects, or None if the user
+    # gave only its name. `load` refuses the user's other classes and functions.
+    allow: dict[str, Any] = {}
+
     def __init__(self) -> None:
-        self.mem: int = 512
-        self.random_seed: int = 0
-        self.weight_decay: float = 0.0
-        self.autobatch: int = 0
-        self.profiling: int = 0
-        self.threads: int = 0
-        self.requested_gpus: int = 0
-        self.gpu: bool = False
-        self.tf32: bool = False
-        self.viz: bool = False
-        self.shared_parameters: bool = False
-        self.gpu_ids: str = ""
-        self.devices: str = ""
-        # The class that `LSTMBuilder` makes: "coupled" or "vanilla", or "" if the user has not chosen.
-        self.lstm_builder: str = os.environ.get("DYNET_LSTM_BUILDER", "")
-        # Name in a file -> class or function of the user that `load` may use to make objects, or None if the user
-        # gave only its name. `load` refuses the user's other classes and functions.
-        self.allow: dict[str, Any] = _allowed_by_environment()
+        self.lstm_builder = os.environ.get("DYNET_LSTM_BUILDER", "")
+        self.allow = _allowed_by_environment()
 
     def from_args(self, shared_parameters: bool | None = None) -> None:
         """Read settings from the command line, without changing `sys.argv`.

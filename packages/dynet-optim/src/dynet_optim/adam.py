@@ -127,7 +127,7 @@ class AdamTrainer(Trainer):
     def _numbers(self, scale: float) -> tuple[float, ...]:
         # The betas were rounded to float32, because kernels read float32. Otherwise 1 - beta here would differ from
         # 1 - beta there: for 0.999, in the fifth digit.
-        number = self._updates + 1
+        number = self._counts.updates + 1
         rate = self._rate * sqrt(1 - self._beta_2**number) / (1 - self._beta_1**number)
         return rate, scale, self._beta_1, self._beta_2, self._eps
 

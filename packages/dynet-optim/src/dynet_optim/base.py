@@ -25,6 +25,18 @@ from .table import Table
 ONE = 1.0  # the default of the argument `s` of updates. If `s is ONE`, the caller gave no `s`, so it needs no check.
 
 
+class Counts:
+    """What each update of a trainer counts: its updates and those that were clipped, all and since the last `status`.
+
+    `passes` is how many backward passes had run when the last update ended; 0 before the first update.
+    """
+
+    __slots__ = ("passes", "recent_clips", "recent_updates", "updates")
+
+    def __init__(self) -> None:
+        self.updates = self.recent_updates = self.recent_clips = self.passes = 0
+
+
 class Trainer(Options, Resumable, OtherNames):
     """The base of all trainers.
 
@@ -37,26 +49,28 @@ class Trainer(Options, Resumable, OtherNames):
     """
 
     rule: Update
+    _updates = property(lambda self: self._counts.updates, lambda self, count: setattr(self._counts, "updates", count))
+    _recent_clips = property(lambda self: self._counts.recent_clips)
 
     def __init__(self, m: ParameterCollection, rate: Number, edecay: Number):
         if not isinstance(m, ParameterCollection):
             raise ArgumentTypeError(f"{self._who}: expected a ParameterCollection, got {type(m).__name__}")
         super().__init__(rate, edecay)
         self._collection = m
-        self._updates = self._recent_updates = self._recent_clips = 0
+        self._counts = Counts()
         self._without_gradient = self._has_trained = self._warned = False
         self._begin()
 
     def _begin(self) -> None:
         """Create the attributes that are not pickled with the trainer."""
-        self._passes = 0  # how many backward passes had run when the last update ended; 0 before the first update
+        self._counts.passes = 0
         self._backward_elsewhere = False  # whether another process of a DataParallel had gradients for this update
         self._table = Table(self._collection, self.rule)
         self._shrinking: Table | None = None  # the table for weight decay, made when it is first needed
 
     def __repr__(self) -> str:
         held = summary.holdings(self._collection._everything())
-        rate, updates = f"learning rate {self._rate:g}", summary.counted(self._updates, "update")
+        rate, updates = f"learning rate {self._rate:g}", summary.counted(self._counts.updates, "update")
         return f"<{self._who} of {self._collection.name()}: {held}; {rate}, {updates}>"
 
     def _numbers(self, scale: float) -> tuple[float, ...]:
@@ -124,7 +138,7 @@ class Trainer(Options, Resumable, OtherNames):
             self._shrink(chosen)
         if self._without_gradient:
             self._warn_of_missing_gradients()
-        self._passes = passes()
+        self._counts.passes = passes()
 
     def _shrink(self, chosen: list[int] | None) -> None:
         """Apply weight decay once: multiply parameters by 1 - decay.
@@ -156,13 +170,16 @@ class Trainer(Options, Resumable, OtherNames):
         norm = abs(factor) * math.sqrt(squared)
         if not 0 < self._threshold < norm:
             return factor
-        self._recent_clips += 1
+        self._counts.recent_clips += 1
         return factor * self._threshold / norm
 
     def _note_gradients(self, squared: float) -> None:
         """Remember whether any gradient is other than 0. `squared` is the squared norm of all gradients."""
-        self._without_gradient = not squared
-        self._has_trained = self._has_trained or not self._without_gradient
+        without = not squared
+        if without is not self._without_gradient:
+            self._without_gradient = without
+        if not (without or self._has_trained):
+            self._has_trained = True
 
     def _warn_of_missing_gradients(self) -> None:
         """Warn, once, that this update had no gradients because no backward pass has reached the collection.
@@ -181,7 +198,7 @@ class Trainer(Options, Resumable, OtherNames):
 
     def _has_backward(self) -> bool:
         """Return whether a backward pass has reached the collection since the last update, as far as is known."""
-        return self._passes != passes() and (self._has_trained or missing_gradients.is_reached(self._collection))
+        return self._counts.passes != passes() and (self._has_trained or missing_gradients.is_reached(self._collection))
 
     def _apply(self, scale: float, chosen: list[int] | None = None) -> None:
         try:
@@ -193,8 +210,9 @@ class Trainer(Options, Resumable, OtherNames):
 
     def _count(self) -> None:
         """Count one more update. Trainers override this if their learning rate changes with every update."""
-        self._updates += 1
-        self._recent_updates += 1
+        counts = self._counts
+        counts.updates += 1
+        counts.recent_updates += 1
 
     def restart(self, learning_rate: Number | None = None) -> None:
         """Forget what the trainer remembers of earlier gradients, and count epochs from 0 again.
@@ -211,6 +229,7 @@ class Trainer(Options, Resumable, OtherNames):
 
     def status(self) -> None:
         """Write the learning rate to stderr, and the numbers of updates and of clipped updates since the last call."""
-        text = f"[lr={self._rate:g} clips={self._recent_clips} updates={self._recent_updates}] "
+        counts = self._counts
+        text = f"[lr={self._rate:g} clips={counts.recent_clips} updates={counts.recent_updates}] "
         print(text, end="", file=sys.stderr, flush=True)
-        self._recent_clips = self._recent_updates = 0
+        counts.recent_clips = counts.recent_updates = 0

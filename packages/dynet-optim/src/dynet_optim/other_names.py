@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dynet_core.hints import FirmHint, Hinted, give_hints
+from dynet_core.hints import Closed, give_hints
 
 RATE = "trainer.learning_rate"
 
 
-class OtherNames(Hinted):
+class OtherNames(Closed):
     """A base class of `Trainer`, with hints for attributes that only the optimizers of other libraries have.
 
-    Reading one raises an AttributeError that says what to use instead.
+    Reading or setting one raises an AttributeError that says what to use instead.
     """
 
 
@@ -21,7 +21,7 @@ give_hints(
         "minimize": "loss.backward(), then trainer.update()",
         "backward": "loss.backward(), then trainer.update()",
         "zero_grad": "nothing: trainer.update() leaves no gradients",
-        **dict.fromkeys(("param_groups", "rate", "eta", "eta0"), RATE),
+        **dict.fromkeys(("param_groups", "lr", "rate", "eta", "eta0"), RATE),
         "set_lr": "trainer.set_learning_rate(rate)",
         "state_dict": "trainer.save(path)",
         "load_state_dict": "trainer.populate(path)",
@@ -30,7 +30,6 @@ give_hints(
         "weight_decay": "set_weight_decay of the collection",
     },
 )
-give_hints(OtherNames, {"lr": RATE}, FirmHint)
 KEYWORDS: dict[str, str] = {
     "betas": "beta_1 and beta_2",
     "weight_decay": "set_weight_decay(decay) of the collection",

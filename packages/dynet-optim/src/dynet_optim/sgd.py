@@ -129,7 +129,7 @@ class CyclicalSGDTrainer(Trainer):
         return (self._rate * scale,)
 
     def _scheduled_rate(self) -> float:
-        it = max(self._updates - 1, 0)
+        it = max(self._counts.updates - 1, 0)
         cycle = math.floor(1 + it / (2 * self._step_size))
         x = abs(it / self._step_size - 2 * cycle + 1)
         return self._low + (self._high - self._low) * max(0.0, 1 - x) * self._gamma**it

@@ -8,6 +8,7 @@ float32, so each of these numbers is stored as three float32 numbers; see `as_th
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import struct
@@ -27,7 +28,7 @@ from .settings import float32
 from .table import Table
 
 # The attributes of `Trainer` that are not pickled. `_begin` creates them.
-NOT_PICKLED = ("_passes", "_backward_elsewhere", "_table", "_shrinking")
+NOT_PICKLED = ("_backward_elsewhere", "_table", "_shrinking")
 IN_FILES = ("_rate", "_rate0", "_epoch", "_threshold", "_dense", "_updates")  # the trainer's own numbers
 
 # How `as_three` stores a number that is no sum of three float32 numbers: its 64 bits, PART_BITS in each of them.
@@ -41,6 +42,7 @@ class Resumable:
     """A base class of `Trainer`, with its methods for saving, pickling and copying."""
 
     _table: Table
+    _counts: Any
 
     def _begin(self) -> None:
         """Create the attributes that are not pickled. `Trainer` defines this."""
@@ -49,6 +51,7 @@ class Resumable:
     def __getstate__(self) -> tuple[dict[str, Any], list[list[np.ndarray]]]:
         """Return what pickle stores: the trainer's attributes, and for each parameter, copies of its states."""
         settings = {name: value for name, value in vars(self).items() if name not in NOT_PICKLED}
+        settings["_counts"] = copy.copy(self._counts)
         return settings, [[kept.array.copy() for kept in states] for states in self._table.prepared().states_in_order()]
 
     def __setstate__(self, state: tuple[dict[str, Any], list[list[np.ndarray]]]) -> None:
@@ -100,10 +103,14 @@ class Resumable:
             FileFormatError: the file is damaged or belongs to another trainer; nothing has changed.
             OSError: the file cannot be read.
         """
-        vars(self).update(read(fname, type(self).__name__, self._in_files(), self._table.prepared()))
+        self._take(read(fname, type(self).__name__, self._in_files(), self._table.prepared()))
 
     def _in_files(self) -> dict[str, float]:
         return {name: getattr(self, name) for name in IN_FILES}
+
+    def _take(self, numbers: Mapping[str, float]) -> None:
+        for name, number in numbers.items():
+            setattr(self, name, number)
 
 
 def write(fname: Path, name: str, numbers: Mapping[str, float], table: Table) -> None:

@@ -15,7 +15,7 @@ from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
 from dynet_core.graph import current
-from dynet_core.hints import Hinted, give_hints
+from dynet_core.hints import Closed, give_hints
 from dynet_core.initializer import ConstInitializer
 from dynet_core.keyword_hints import method
 from dynet_core.parameter import ParameterCollection, Parameters
@@ -52,7 +52,21 @@ def described(name: str, spec: Sequence, model: ParameterCollection, rates: Iter
 MOST_ALIKE = 64  # how many `Layers` a builder keeps for later graphs
 
 
-class LayersBuilder(Hinted):
+class Latest:
+    """What the last call of `initial_state` has begun.
+
+    Attributes:
+        run: the `Run` of its states; None before the first call.
+        start: the initial state, if all sequences of a graph can share one, as without dropout. None: make a new one.
+    """
+
+    __slots__ = ("run", "start")
+
+    def __init__(self) -> None:
+        self.run = self.start = None
+
+
+class LayersBuilder(Closed):
     """Base of the builders whose network has layers, each of which reads the outputs of the layer before it.
 
     A subclass defines `_add_layer`, and sets `_collection`, the name of the collection that will hold its parameters.
@@ -62,7 +76,8 @@ class LayersBuilder(Hinted):
     _listed: int | None = None  # how many parameters of a layer `get_parameters` lists, from the first on; None: all
     _rates: tuple[float, ...] = ()  # the dropout rates; the subclass decides what each of them applies to
     _spec: tuple[Any, ...] = ()
-    _run: Any = None  # the `Run` of the states from the last call of `initial_state`; None before the first
+    _latest: Any  # a `Latest`
+    _run = property(lambda self: self._latest.run)
     _alike: dict[tuple[int, ...], Any]  # what `_RNNBuilder` keeps for later graphs
     _known: dict[bool, Any]  # what `_RNNBuilder` keeps for later calls of `initial_state`
 
@@ -72,7 +87,7 @@ class LayersBuilder(Hinted):
         hidden = checked_size(name, "hidden_dim", hidden_dim)
         if not isinstance(model, ParameterCollection):
             raise ArgumentTypeError(f"{name}: model must be a ParameterCollection, not {type(model).__name__}")
-        self._spec, self._known, self._alike = (layers, size, hidden), {}, {}
+        self._spec, self._known, self._alike, self._latest = (layers, size, hidden), {}, {}, Latest()
         self._model = model.add_subcollection(self._collection)
         self._parameters = [self._add_layer(hidden if k else size, hidden) for k in range(layers)]
 
@@ -93,7 +108,7 @@ class LayersBuilder(Hinted):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the attributes for `copy` and `pickle`, without what belongs to a graph: a copy makes its own."""
-        empty = {"_run": None, "_start": None, "_known": {}, "_computed": {}, "_alike": {}}
+        empty = {"_latest": Latest(), "_known": {}, "_computed": {}, "_alike": {}}
         return {**self.__dict__, **{name: value for name, value in empty.items() if name in self.__dict__}}
 
     @classmethod
@@ -157,10 +172,7 @@ class _RNNBuilder(LayersBuilder):
     _cell: Cell
     _names: tuple[str, ...] = ()
     _known: dict[bool, tuple[list[list[Expression]], Layers]]  # `update` -> result of `_loaded`
-    _run: SequenceRun | None = None
     _alike: dict[tuple[int, ...], Layers]  # `Layers.numbers` -> a `Layers` that has these
-    # The initial state, if all sequences of a graph can share one, as without dropout. None: make a new one.
-    _start: RNNState | None = None
 
     # Initial states
 
@@ -176,15 +188,16 @@ class _RNNBuilder(LayersBuilder):
             ArgumentError: the number of vectors does not fit the number of layers.
             ShapeError: a vector is not of size hidden_dim.
         """
-        state, graph = self._start, current()
+        latest, graph = self._latest, current()
+        state = latest.start
         if state is not None and state._run.version == graph.records.version and update is True:
-            self._run = state._run
+            latest.run = state._run
         else:
             found, layers = self._known.get(update) or self._loaded(update)
-            run = self._run = SequenceRun(self, graph, layers, found, self._is_plain())
+            run = latest.run = SequenceRun(self, graph, layers, found, self._is_plain())
             state = RNNState.start(run)
             if run.plain and update is True and True in self._known:
-                self._start = state
+                latest.start = state
         if vecs is not None:
             state = state.with_vectors("initial_state", vecs)
             state._prev = None
@@ -242,7 +255,7 @@ class _RNNBuilder(LayersBuilder):
         self._set_rates((0.0,) * len(self._rates))
 
     def _set_rates(self, rates: tuple[float, ...]) -> None:
-        self._rates, self._start = rates, None
+        self._rates, self._latest.start = rates, None
         if self._run is not None:
             self._run.plain = self._is_plain()
             self._run.masks_drawn.clear()

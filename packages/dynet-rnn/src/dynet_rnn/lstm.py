@@ -302,7 +302,7 @@ class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
         deviation = checked_number("set_weightnoise", std)
         if deviation < 0:
             raise ArgumentError(f"set_weightnoise: std must be at least 0, got {deviation}")
-        self._noise, self._known, self._start = deviation, {}, None
+        self._noise, self._known, self._latest.start = deviation, {}, None
 
     def _loaded(self, update: bool) -> tuple[list[list[Expression]], Layers]:
         if not self._noise:

@@ -14,6 +14,7 @@ OF_ALL = {
     **dict.fromkeys(("load_state_dict", "load", "populate"), "b.param_collection().populate(path)"),
     "train": "b.set_dropout(rate)",
     "eval": "b.disable_dropout()",
+    "dropout": "b.set_dropout(rate)",
     **dict.fromkeys(("hidden_size", "hidden_dim", "input_size", "input_dim", "num_layers", "layers"), "b.spec"),
 }
 """Attributes that no builder `b` has -> what to use instead."""
@@ -39,7 +40,7 @@ OF_TREES = {
     "add_inputs": f"{_STATE}.add_inputs(xs, heads)",
     "initial_state_from_raw_vectors": f"{_STATE}, which has no vectors: leaves begin with zeros",
     **dict.fromkeys(("new_graph", "start_new_sequence", "init_hidden", "zero_state"), _STATE),
-    **dict.fromkeys(("train", "set_dropout", "set_dropouts", "set_dropout_masks"), _NO_DROPOUT),
+    **dict.fromkeys(("train", "dropout", "set_dropout", "set_dropouts", "set_dropout_masks"), _NO_DROPOUT),
     "eval": "no dy.dropout: this network has no dropout rate",
     "disable_dropout": "no dy.dropout: this network has no dropout rate",
 }

@@ -15,6 +15,7 @@ from dynet_core.annotations import Index
 from dynet_core.checks import whole
 from dynet_core.errors import ArgumentError, ArgumentTypeError, NotFiniteError, ShapeError
 from dynet_core.expression import Expression
+from dynet_core.hints import Closed
 from dynet_core.initializer import ConstInitializer
 from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_core.parameter.summary import holdings
@@ -31,10 +32,10 @@ from .clusters import checked_numbers, read_clusters
 from .layers import check_vector
 
 
-class SoftmaxBuilder(ABC):
+class SoftmaxBuilder(Closed, ABC):
     """Base of the softmax layers. A layer computes the probability p(c | x) of each class c from a vector x."""
 
-    spec: tuple[object, ...]
+    spec: tuple[object, ...] = ()
     _model: ParameterCollection
     _count: int  # the number of classes
 

@@ -253,8 +253,8 @@ class _TreeBuilder(LayersBuilder):
             update: False treats the parameters as constants: they get no gradient from these trees.
         """
         found = [[p.expr(update) for p in layer] for layer in self._parameters]
-        self._run = TreeRun(self, current(), [self._operands(layer) for layer in found])
-        return TreeState(self._run)
+        run = self._latest.run = TreeRun(self, current(), [self._operands(layer) for layer in found])
+        return TreeState(run)
 
     def get_parameter_expressions(self) -> list[list[Expression]]:
         """Return the parameters as expressions of the current graph, in a list with one list for each layer.

@@ -34,6 +34,8 @@ class PyInitializer:
            [3., 4., 5.]], dtype=float32)
     """
 
+    __slots__ = ()
+
     def draw(self, dim: tuple[int, ...]) -> Floats:
         """Return the initial values of a parameter of dimensions `dim`, as a flat array in column-major order.
 

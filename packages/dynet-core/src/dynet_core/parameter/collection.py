@@ -17,7 +17,7 @@ from ..errors import ArgumentError
 from ..files import model_files, object_files
 from ..files.names import Allow
 from ..files.tensors import StoredTensor
-from ..hints import Hinted, Missing, give_hints
+from ..hints import Closed, Missing, give_hints
 from ..initializer import NumpyInitializer, PyInitializer, initializer_from
 from ..initializer.base import initial_array
 from ..wording import printable
@@ -34,7 +34,7 @@ Init: TypeAlias = PyInitializer | Numbers | None
 """Initial values: an initializer or its name, numbers, or None for the default initializer."""
 
 
-class ParameterCollection(Hinted):
+class ParameterCollection(Closed):
     """A collection of parameters, which a trainer updates and a file stores. `print` shows them as a table.
 
     >>> m = ParameterCollection()

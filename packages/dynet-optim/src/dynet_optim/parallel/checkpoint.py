@@ -98,7 +98,7 @@ def read(fname: state.Path, collection: ParameterCollection, trainer: Trainer) -
     numbers = state.load(rest, fname, type(trainer).__name__, trainer._in_files(), trainer._table.prepared())
     for parameter, t in zip(collection._everything(), parameters):
         parameter._storage.set_values(t.values)
-    vars(trainer).update(numbers)
+    trainer._take(numbers)
     return places, noises
 
 

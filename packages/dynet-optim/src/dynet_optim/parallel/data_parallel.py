@@ -391,5 +391,5 @@ class DataParallel:
         blocks = [p._storage.values for p in self._everything()]
         blocks += [block for states in table.states_in_order() for block in states]
         spread(self._comm, blocks)
-        vars(trainer).update(self._comm.bcast(trainer._in_files()))
+        trainer._take(self._comm.bcast(trainer._in_files()))
         self._note_known()

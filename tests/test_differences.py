@@ -280,7 +280,6 @@ ROWS = {
     "`e == 0.5`, `e != [1, 2]`, `e == array` of an expression": (
         "dynet-ops/test_operators: equality_with_numbers_is_warned_of"
     ),
-    "`if e:`, `e and f`, `bool(e)` of an expression": "dynet-ops/test_operators: a_condition_is_warned_of_once_a_line",
     '`float(e)`, `e > 0.5`, `f"{e:.3f}"`, `numpy.log(e)`, `x[0] = 1`': (
         "tests/test_mistakes: a_mistake_says_what_stands_there"
     ),

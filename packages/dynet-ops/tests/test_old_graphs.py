@@ -1,5 +1,6 @@
 """Expressions of graphs that are gone, or of other threads, are refused by whatever uses them."""
 
+import asyncio
 import threading
 
 import numpy as np
@@ -99,3 +100,17 @@ def test_operands_of_two_threads():
     assert len(caught) == 4
     assert all("thread" in message for message in caught)
     assert dy.tanh(x).value() == pytest.approx(np.tanh(1))
+
+
+def test_in_a_coroutine_the_error_speaks_of_await():
+    async def stale():
+        x = dy.inputVector([1, 2])
+        await asyncio.sleep(0)
+        renew_cg()
+        with pytest.raises(StaleExpressionError, match="between two awaits, or in a thread of your own$"):
+            dy.tanh(x)
+        return x
+
+    x = asyncio.run(stale())
+    with pytest.raises(StaleExpressionError, match=r"loss.value\(\)$"):
+        x.value()

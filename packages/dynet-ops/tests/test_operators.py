@@ -165,9 +165,7 @@ def test_conditions_and_equality_are_those_of_objects():
     x, y = dy.inputVector([0.0]), dy.inputVector([0.0])
     assert x == x and x != y
     assert len({x, y}) == 2
-    with pytest.warns(DynetWarning, match=r"always true.*\.value\(\).*is not None") as warned:
-        assert bool(x)
-    assert warned[0].filename == __file__
+    assert bool(x) is True
 
 
 class EqualsAnything:
@@ -209,15 +207,13 @@ def test_equality_with_anything_else_is_that_of_objects_without_a_word(other):
     assert x == unittest.mock.ANY and unittest.mock.ANY == x and x == EqualsAnything()
 
 
-def test_a_condition_is_warned_of_once_a_line():
-    x = dy.inputVector([0.0])
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("default")
-        for _ in range(5):
-            if x:
-                pass
-        assert not (not x)
-    assert len(caught) == 2
+@pytest.mark.parametrize("numbers", [[0.0], [1.0, 2.0], []])
+def test_an_expression_is_true_without_a_warning(numbers):
+    x = dy.inputVector(numbers)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for e in (x, Model().add_parameters(3), Model().add_lookup_parameters((3, 2))):
+            assert bool(e) is True and (e or None) is e and [*filter(None, [e, None])] == [e]
 
 
 def test_the_product_of_matrices_has_an_operator_of_its_own():

@@ -31,7 +31,7 @@ from .outdated import Outdated
 from .recorder import ANY_GRAPH, NO_NODE
 from .separate_gradients import PARTS, differentiate_apart, place_of_gradient, signature_of
 from .watch import Watch
-from .wording import counted
+from .wording import counted, of_coroutines
 
 OTHER_THREAD = (
     "this expression belongs to another thread's graph; each thread has a graph of its own: "
@@ -336,7 +336,7 @@ def is_gone(version: int) -> str:
     return (
         f"this expression belongs to graph {version}, which renew_cg has replaced, "
         f"or another thread's graph, which has ended; the current graph is {current()._version}. "
-        "Record it again; what is to outlive a graph are numbers, as in total += loss.value()"
+        f"Record it again; what is to outlive a graph are numbers, as in total += loss.value(){of_coroutines()}"
     )
 
 

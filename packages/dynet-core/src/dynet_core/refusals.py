@@ -72,12 +72,7 @@ class Refusals(Hints):
     _change = "operations make another one, such as dy.concatenate of parts"
 
     def __bool__(self) -> bool:
-        warnings.warn(
-            "an expression is always true, whatever its value: test its .value(), or whether it `is not None`",
-            DynetWarning,
-            stacklevel=2,
-        )
-        return True
+        return True  # as in DyNet, also of no elements: programs say `w = w or W * x`
 
     # Methods that Python calls to use an object as a number: conversions, formatting and comparisons
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 
 FEW = 3  # the most names that `few` returns
@@ -17,6 +18,14 @@ def few(names: Iterable[str]) -> str:
     """Return the first FEW names as text, with "..." for the others; "nothing" if there are none."""
     names = list(names)
     return ", ".join([*names[:FEW], *["..."] * (len(names) > FEW)]) or "nothing"
+
+
+def of_coroutines() -> str:
+    """Return the end of the error message for a stale expression in a coroutine of asyncio; elsewhere ""."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None or asyncio._get_running_loop() is None:
+        return ""
+    return ". Coroutines share their thread's graph: build and read between two awaits, or in a thread of your own"
 
 
 def printable(name: str) -> str:

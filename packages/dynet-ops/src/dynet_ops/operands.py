@@ -34,15 +34,25 @@ def checked_expression(name: str, x: Any) -> Expression:
     return x
 
 
+OF_ONE = {
+    "average": "dy.mean_elems and dy.mean_dim are",
+    "emax": "dy.max_dim is",
+    "esum": "dy.sum_elems and dy.sum_dim are",
+    "logsumexp": "dy.logsumexp_dim is",
+}
+"""Op of a list of expressions -> what reduces the elements of one expression."""
+
+
 def listed(name: str, xs: Any) -> Sequence[Expression]:
     """Return the argument xs of an op as a list or tuple; raise an error if it is empty or not iterable.
 
-    xs may be a list, a tuple, another iterable, or a single expression. The caller has to check that the items are
-    expressions.
+    xs may be a list, a tuple or another iterable, but no expression, though one can be iterated over. The caller has to
+    check that the items are expressions.
     """
     if not isinstance(xs, (list, tuple)):
         if isinstance(xs, Expression):
-            return [xs]
+            use = f"{OF_ONE[name]} for the elements of one" if name in OF_ONE else f"{name}([x]) takes a single one"
+            raise ArgumentTypeError(f"{name}: expected a list of expressions, got one of {xs.type!r}; {use}")
         try:
             xs = list(xs)
         except TypeError:

@@ -156,7 +156,7 @@ KEYWORDS = [
     (dy.AdamTrainer, "beta1", "beta_1"),
     (dy.AdamTrainer, "betas", "beta_1 and beta_2"),
     (dy.AmsgradTrainer, "epsilon", "eps"),
-    (dy.AdamTrainer, "weight_decay", "set_weight_decay(decay) of the collection"),
+    (dy.AdamTrainer, "weight_decay", "set_weight_decay(learning rate * decay) of the collection"),
     (dy.SimpleSGDTrainer, "alpha", "learning_rate"),
     (dy.SimpleSGDTrainer, "params", "m"),
     (dy.SimpleSGDTrainer, "momentum", "dy.MomentumSGDTrainer"),
@@ -256,6 +256,79 @@ def test_formulas_for_missing_functions(name):
     use = str(caught.value).partition(": use ")[2]
     made = eval(use, {"dy": dy, "x": x, "y": x, "math": __import__("math")})
     np.testing.assert_allclose(made.npvalue(), FORMULAS[name](POSITIVE.astype(float)), rtol=1e-5)
+
+
+def test_what_is_said_of_where_and_adamw_is_right():
+    dy.renew_cg()
+    x, y, mask = [dy.inputVector(values) for values in ([1, 2, 3], [4, 5, 6], [1, 0, 1])]
+    with pytest.raises(AttributeError) as caught:
+        dy.where(mask, x, y)
+    use = re.search(": use (.*), of a mask of 0 and 1 and finite x and y$", str(caught.value))[1]
+    assert eval(use, {"dy": dy, "x": x, "y": y, "mask": mask}).value() == [1, 5, 3]
+    with pytest.raises(AttributeError, match=r"set_weight_decay\(learning rate \* weight decay\)$"):
+        dy.AdamW(MODEL)
+    model = dy.ParameterCollection()  # w - rate * decay * w, where Adam's own step is 0
+    w, trainer = model.add_parameters(1, init=1.0), dy.AdamTrainer(model, 0.1)
+    model.set_weight_decay(0.1 * 0.5)
+    (0 * w).backward()
+    trainer.update()
+    assert w.as_array() == pytest.approx([1 - 0.1 * 0.5])
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("StepLR", "trainer.learning_rate = rate"), ("set_num_threads", r"dynet_config.set\(threads=n\)"),
+     ("DataLoader", "slices of them"), ("Dropout", r"dy.dropout\(x, p\)"), ("CRF", "dy.logsumexp")],
+)  # fmt: skip
+def test_names_of_other_libraries(name, said):
+    with pytest.raises(AttributeError, match=f"no attribute '{name}': use .*{said}"):
+        getattr(dy, name)(1)
+
+
+TABLE = MODEL.add_lookup_parameters((5, 3))
+ONE = dy.inputVector([1, 2, 3])
+NO_FUNCTIONS = [
+    (lambda: TABLE([1, 2]), r"a LookupParameters is no function: use E\[i\] for a row, dy.lookup_batch\(E, indices\)"),
+    (lambda: LSTM(ONE), r"a VanillaLSTMBuilder is no function: use b.initial_state\(\).transduce\(xs\)$"),
+    (lambda: OBJECTS["two ways"]([ONE]), r"a BiRNNBuilder is no function: use b.transduce\(xs\)$"),
+    (lambda: OBJECTS["tree"]([ONE]), r"use b.initial_state\(\).transduce\(xs, heads\)$"),
+    (lambda: dy.StandardSoftmaxBuilder(3, 4, MODEL)(ONE), r"use layer.full_logits\(x\), or"),
+    (lambda: list(MODEL), r"a ParameterCollection is no list: use model.parameters_list\(\) and"),
+    (lambda: MODEL[0], "is no list: use model.parameters_list"),
+    (lambda: TABLE[[1, 2]], r"lookup: an index must be an int, not list \[1, 2\]: dy.lookup_batch takes several"),
+    (lambda: ONE[[0, 1]], r"an index must be an int, not list \[0, 1\]: dy.select_rows takes several"),
+    (lambda: MODEL.add_parameters(3, init="xavier"), "none of 'glorot', .*: use 'glorot'$"),
+    (lambda: MODEL.add_parameters(3, init="golrot"), "none of 'glorot', .*: use 'glorot'$"),
+    (lambda: MODEL.add_parameters(3, init="zeros"), "none of 'glorot', .*: use 0$"),
+]
+
+
+@pytest.mark.parametrize(("call", "said"), NO_FUNCTIONS)
+def test_what_is_no_function_and_no_list_says_what_is(call, said):
+    with pytest.raises((dy.ArgumentTypeError, dy.InitializerError), match=said):
+        call()
+
+
+def test_classes_of_users_may_be_functions_and_lists():
+    class Calls:
+        def __call__(self, x):
+            return x
+
+        def __getitem__(self, i):
+            return [5, 6][i]
+
+    class Network(dy.GRUBuilder, Calls):
+        pass
+
+    class Models(dy.ParameterCollection, Calls):
+        pass
+
+    class Table(dy.ParameterCollection):
+        def __iter__(self):
+            return iter([1, 2])
+
+    assert Network(1, 2, 3, MODEL)(7) == 7
+    assert list(Models()) == [5, 6] and Models()(7) == 7 and list(Table()) == [1, 2]
 
 
 def test_names_of_older_versions_of_dynet():

@@ -53,6 +53,12 @@ def test_unknown_flag_is_one_warning_naming_the_nearest():
     assert len(warned) == 1
 
 
+@pytest.mark.parametrize(("flag", "meant"), [("l2", "weight-decay"), ("cpus", "threads"), ("cuda", "gpu")])
+def test_a_flag_that_is_called_otherwise_here(flag, meant):
+    with pytest.warns(UserWarning, match=f"there is no --dynet-{flag}; did you mean --dynet-{meant}"):
+        read(f"--dynet-{flag}", "3")
+
+
 @pytest.mark.parametrize("value, error", [("x", ArgumentTypeError), (-1, ArgumentError), (None, ArgumentTypeError)])
 def test_setters_refuse_what_is_no_setting(value, error):
     with pytest.raises(error, match="set_random_seed"):

@@ -244,6 +244,14 @@ def test_what_the_data_file_lacks_is_refused(what, saved):
     refused(saved)
 
 
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"(" * 5_000, "nested too deeply"), (b"N(.", "ends within a value"), (b"NN.", "ends within")]
+)
+def test_marks_and_values_that_lead_to_nothing(saved, content, said):
+    write_meta(saved, content)
+    refused(saved, f"object 0: .*: .*{said}")
+
+
 @pytest.mark.parametrize("ending", [".data", ".meta"])
 def test_files_cut_anywhere_are_refused(ending, saved):
     with open(saved + ending, "rb") as file:

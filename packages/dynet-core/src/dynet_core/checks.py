@@ -5,7 +5,6 @@ In all functions, `name` is the name of the public function that the user called
 
 from __future__ import annotations
 
-import contextlib
 import math
 import operator
 import os
@@ -16,10 +15,12 @@ import numpy as np
 
 from .errors import ArgumentError, ArgumentTypeError, DynetError, OutOfRangeError, ShapeError
 from .refusals import MOST_NESTED, NUMBERS, Refusals
-from .wording import counted
+from .wording import counted, shown
 
 MASKED = "some of the numbers are masked; the method filled() of their array gives them values"
 PLAIN = {bool, float, int, *NUMBERS}
+OF_SEVERAL = {"lookup": "dy.lookup_batch takes several", "x[...]": "dy.select_rows takes several"}
+TOO_LARGE = "a number is too large for a float"
 UNEVEN = "the rows of the list differ in length"
 
 
@@ -69,7 +70,8 @@ def whole(name: str, what: str, value) -> int:
         if isinstance(number, np.integer):
             return int(number)
     if not isinstance(number, (float, np.floating, np.bool_)):
-        raise ArgumentTypeError(f"{name}: {what} must be an int, not {type(value).__name__} {value!r:.40}")
+        use = f": {OF_SEVERAL[name]}" if name in OF_SEVERAL and isinstance(value, (list, tuple, np.ndarray)) else ""
+        raise ArgumentTypeError(f"{name}: {what} must be an int, not {type(value).__name__} {shown(value, 40)}{use}")
     if not float(number).is_integer():
         raise ArgumentError(f"{name}: {what} must be a whole number, not {value!r:.40}")
     return int(number)
@@ -134,7 +136,7 @@ def out_of_range(name: str, index: int, size: int, of: object, one: str = "index
     """Return the error for an index that is negative, or is `size` or more. For arguments see `checked_indices`."""
     named = of if isinstance(of, str) else f"x {of!r}"
     has = size if one == "index" else counted(size, one)
-    return OutOfRangeError(f"{name}: {one} {index} is out of range for {named}, which has {has}")
+    return OutOfRangeError(f"{name}: {one} {shown(index)} is out of range for {named}, which has {has}")
 
 
 def checked_path(name: str, path) -> str:
@@ -172,8 +174,10 @@ def checked_number(name: str, value) -> float:
         if isinstance(number, (str, bytes, np.ndarray)):
             raise TypeError
         number = float(number)
-    except (TypeError, ValueError, OverflowError):
-        raise ArgumentTypeError(f"{name}: expected a number, got {value!r:.40}") from None
+    except OverflowError:
+        raise ArgumentError(f"{name}: {TOO_LARGE}") from None
+    except (TypeError, ValueError):
+        raise ArgumentTypeError(f"{name}: expected a number, got {shown(value, 40)}") from None
     if not math.isfinite(number):
         raise ArgumentError(f"{name}: expected a finite number, got {number}")
     return number
@@ -214,8 +218,10 @@ def real_array(
         raise refused(f"{name}: {_not_real(values)}") from None
     # If an int in a list has more than 64 bits, numpy makes an array of objects. It is converted here.
     if array.dtype == object and all(type(value) in (int, float) for value in array.flat):
-        with contextlib.suppress(OverflowError):
+        try:
             array = array.astype(np.float64)
+        except OverflowError:
+            raise refused(f"{name}: {TOO_LARGE}") from None
     if array.dtype.kind not in "fiub":
         raise refused(f"{name}: {_not_real(values)}")
     if array.dtype == np.float32:
@@ -228,7 +234,7 @@ def real_array(
 
 
 def _not_real(values) -> str:
-    return f"expected real numbers, got {type(values).__name__} {values!r:.60}"
+    return f"expected real numbers, got {type(values).__name__} {shown(values)}"
 
 
 def checked_array(name: str, values, dims: tuple[int, ...]) -> np.ndarray:

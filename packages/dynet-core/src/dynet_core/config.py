@@ -80,6 +80,8 @@ FLAGS: dict[str, tuple[str, Callable[[str], Any] | None, str]] = {
 """The flags of the command line: the part after `--dynet-` -> (attribute of DynetParams, function that parses the value
 or None if the flag has no value, description of the allowed values for error messages)."""
 
+OTHER_FLAGS = {**dict.fromkeys(("l2", "l2-decay", "lambda"), "weight-decay"), "cpus": "threads", "cuda": "gpu"}
+
 
 class DynetParams(Closed):
     """The settings of the library for this process. Change them before `init`, which applies them.
@@ -138,7 +140,7 @@ class DynetParams(Closed):
             flag, has_value, value = argument[len("--dynet-") :].partition("=")
             flag = flag.replace("_", "-")
             if flag not in FLAGS:
-                nearest = difflib.get_close_matches(flag, FLAGS, n=1, cutoff=0.0)[0]
+                nearest = OTHER_FLAGS.get(flag) or difflib.get_close_matches(flag, FLAGS, n=1, cutoff=0.0)[0]
                 warnings.warn(f"there is no --dynet-{flag}; did you mean --dynet-{nearest}?", stacklevel=3)
                 continue
             attribute, read, expected = FLAGS[flag]

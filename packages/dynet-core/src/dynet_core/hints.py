@@ -12,6 +12,8 @@ import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
+from .errors import ArgumentTypeError
+
 OURS = {"dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim"}  # packages whose classes are no subclasses of users
 
 
@@ -110,6 +112,21 @@ def give_hints(to: type, uses: Mapping[str, str], kind: type[Hint] = Hint) -> No
     """
     for name, use in uses.items():
         setattr(to, name, kind(name, use))
+
+
+def give_special_hint(to: type, method: str, use: str) -> None:
+    """Let a method such as `__call__`, which a class lacks, raise a TypeError that says what to use.
+
+    It is set here, so that type checkers report programs that call it. A further base class may have it.
+    """
+
+    def refuse(self: Any, *arguments: Any, **named: Any) -> Any:
+        if further := getattr(super(to, self), method, None):  # type: ignore[misc]
+            return further(*arguments, **named)
+        is_not = "function" if method == "__call__" else "list"
+        raise ArgumentTypeError(f"a {type(self).__name__} is no {is_not}: use {use}")
+
+    setattr(to, method, refuse)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

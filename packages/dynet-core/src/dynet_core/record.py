@@ -27,6 +27,7 @@ from .graph import current, refuse
 from .pinned_graph import PinnedGraph
 from .recorder import ANY_GRAPH, NO_NODE
 from .signature import Signature
+from .wording import shown
 
 SignatureOf = Callable[..., Signature]
 PARAMETERS: list[type] = []
@@ -50,7 +51,7 @@ def graph_of(name: str, operands: Sequence[Expression]) -> PinnedGraph:
         kind = type(operand)
         if kind is not Expression and not issubclass(kind, (Unfinished, *PARAMETERS)):
             raise ArgumentTypeError(
-                f"{name}: expected an Expression, got {type(operand).__name__} {operand!r:.60}{made_of(operand, name)}"
+                f"{name}: expected an Expression, got {type(operand).__name__} {shown(operand)}{made_of(operand, name)}"
             )
         if operand.version == ANY_GRAPH:
             if not operand.type.total:

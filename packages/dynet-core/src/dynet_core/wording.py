@@ -28,6 +28,16 @@ def of_coroutines() -> str:
     return ". Coroutines share their thread's graph: build and read between two awaits, or in a thread of your own"
 
 
+def shown(value: object, most: int = 60) -> str:
+    """Return the first `most` characters of `repr(value)`, or what it is if they do not tell or cannot be had."""
+    if type(value) is int and abs(value) >= 10**most:
+        return f"of {value.bit_length():,} bits"
+    try:
+        return f"{value!r:.{most}}"
+    except RecursionError:
+        return "that is nested too deeply"
+
+
 def printable(name: str) -> str:
     """Return a name as printable text on one line: special characters are escaped, a long name is cut in the middle."""
     shown = "".join([c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in name])

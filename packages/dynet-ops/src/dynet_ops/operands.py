@@ -18,6 +18,7 @@ from dynet_core.dim import MAX_TOTAL, Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError
 from dynet_core.expression import Expression
 from dynet_core.record import graph_of
+from dynet_core.refusals import MOST_NESTED
 
 
 def checked_dimension(name: str, d: Index, dim: Dim) -> int:
@@ -88,11 +89,11 @@ def nesting(value) -> int:
     Of nested lists only the first items are looked at, so their rows may differ in length. In a list, an array of one
     number counts as a number.
     """
-    if isinstance(value, np.ndarray):
-        return value.ndim
-    if not isinstance(value, (list, tuple)):
-        return 0
-    return 1 + (nesting(single(value[0])) if value else 0)
+    for depth in range(MOST_NESTED):
+        if not isinstance(value, (list, tuple)):
+            return depth + (value.ndim if isinstance(value, np.ndarray) else 0)
+        value = single(value[0]) if value else None
+    return MOST_NESTED
 
 
 def is_list(value) -> bool:
@@ -108,6 +109,7 @@ def checked_pair(name: str, what: str, values) -> tuple[int, int]:
     values = as_list(values)
     if not is_list(values):
         raise ArgumentTypeError(f"{name}: {what} must be two ints, not {values!r:.60}")
+    values = [*values]
     if len(values) < 2 or not all(isinstance(value, Real) and value == 1 for value in values[2:]):
         raise ArgumentError(f"{name}: {what} must be two ints, got {len(values)}: {values!r:.60}")
     return checked_size(name, what, values[0]), checked_size(name, what, values[1])

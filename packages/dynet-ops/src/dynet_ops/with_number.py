@@ -9,13 +9,14 @@ from numbers import Real
 
 import numpy as np
 
-from dynet_core.checks import single
+from dynet_core.checks import TOO_LARGE, single
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
 from dynet_core.record import graph_of, made_of
 from dynet_core.recorder import function
 from dynet_core.signature import Signature, Step, View, constant
+from dynet_core.wording import shown
 from dynet_kernels.formula import LARGEST
 from dynet_kernels.layout import SELF
 
@@ -95,8 +96,8 @@ def _plain(name: str, value) -> float | None:
     try:
         return float(value)
     except OverflowError:
-        raise ArgumentError(f"{name}: the number {value!r:.40} is too large") from None
+        raise ArgumentError(f"{name}: {TOO_LARGE}") from None
 
 
 def _shown(value) -> str:
-    return f"{type(value).__name__} {value!r:.60}"
+    return f"{type(value).__name__} {shown(value)}"

@@ -32,7 +32,7 @@ give_hints(
 )
 KEYWORDS: dict[str, str] = {
     "betas": "beta_1 and beta_2",
-    "weight_decay": "set_weight_decay(decay) of the collection",
+    "weight_decay": "set_weight_decay(learning rate * decay) of the collection",
     **dict.fromkeys(("clip", "clipnorm", "clip_threshold", "max_norm"), "set_clip_threshold(threshold) of the trainer"),
     **dict.fromkeys(("lr_decay", "decay_rate"), "edecay, or trainer.learning_rate"),
 }

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dynet_core.annotations import Index, Number
-from dynet_core.checks import single, whole
+from dynet_core.checks import TOO_LARGE, single, whole
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError
 
 
@@ -38,6 +38,8 @@ def plain_number(name: str, value: Any) -> float:
         if isinstance(number, (str, bytes, np.ndarray)):
             raise TypeError
         return float(number)
+    except OverflowError:
+        raise ArgumentError(f"{name}: {TOO_LARGE}") from None
     except (TypeError, ValueError):
         kind = type(value).__name__
         raise ArgumentTypeError(f"{name} must be a number, not {kind} {value!r:.40}") from None

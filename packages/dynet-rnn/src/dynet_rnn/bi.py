@@ -154,8 +154,9 @@ def _check_factory(factory: Any) -> None:
         raise ArgumentTypeError(
             f"BiRNNBuilder: {factory.__name__} is no class of builders of one direction, such as VanillaLSTMBuilder"
         )
-    if not callable(factory):
-        use = f": give the class, {type(factory).__name__}" if hasattr(factory, "initial_state") else ""
+    is_builder = not isinstance(factory, type) and hasattr(factory, "initial_state")
+    if is_builder or not callable(factory):
+        use = f": give the class, {type(factory).__name__}" if is_builder else ""
         raise ArgumentTypeError(
             "BiRNNBuilder: rnn_builder_factory must be a class of builders, such as VanillaLSTMBuilder, or a function "
             f"that makes builders, not {factory!r:.80}{use}"

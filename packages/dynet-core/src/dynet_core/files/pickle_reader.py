@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from .limits import is_a
+from .limits import DEEPEST, is_a
 from .names import Names, Refused
 from .plain_data import add_items, set_items
 
@@ -39,8 +39,9 @@ class PickleReader:
             if perform is None:
                 raise ValueError(f"opcode {opcode.name}, which plain data do not need")
             perform(self, argument)
-        (value,) = self.stack
-        return value
+        if self.below or len(self.stack) != 1:
+            raise ValueError("a pickle that ends within a value")
+        return self.stack[0]
 
     def top(self, count: int) -> list:
         """Pop the last `count` values from the stack and return them, the newest last."""
@@ -68,6 +69,8 @@ def _push(reader: PickleReader, argument: Any) -> None:
 
 
 def _mark(reader: PickleReader, argument: None) -> None:
+    if len(reader.below) > DEEPEST:
+        raise ValueError("it is nested too deeply")
     reader.below.append(reader.stack)
     reader.stack = []
 

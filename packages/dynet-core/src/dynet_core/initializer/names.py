@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from numbers import Real
 from typing import cast
 
@@ -22,6 +23,13 @@ from .kinds import (
     UniformInitializer,
 )
 
+OTHER_NAMES = {
+    **dict.fromkeys(("xavier", "xavier_uniform", "glorot_uniform"), "'glorot'"),
+    **dict.fromkeys(("kaiming", "he_normal"), "dy.NormalInitializer(var=2 / columns)"),
+    "orthogonal": "'saxe'",
+    "zeros": "0",
+    "ones": "1",
+}
 NAMES = ("glorot", "he", "identity", "normal", "saxe", "uniform")
 
 
@@ -105,7 +113,8 @@ def _named(name: str, dim: tuple[int, ...], lookup: bool, scale: Number, mean: N
         if not size:
             raise InitializerError(f"init='he': the rows of a {dim} lookup parameter have no dimension")
         return NormalInitializer(var=0.5 / max(size[-1], 1))
-    raise InitializerError(f"init is {name!r}, which is none of {_names()}")
+    use = OTHER_NAMES.get(name) or ", ".join(map(repr, get_close_matches(name, NAMES, 1)))
+    raise InitializerError(f"init is {name!r}, which is none of {_names()}" + (f": use {use}" if use else ""))
 
 
 def _names() -> str:

@@ -7,7 +7,6 @@ size. A `Signature` describes a node to the planner.
 from __future__ import annotations
 
 import array
-import contextlib
 from collections.abc import Callable
 
 import numpy as np
@@ -108,8 +107,15 @@ def numbers(name: str, values) -> np.ndarray:
     A list may hold any objects with a method `__float__` or `__index__`.
     """
     if isinstance(values, list) and values and not is_masked(values):
-        with contextlib.suppress(TypeError, OverflowError):
+        count = len(values)
+        try:
             return np.frombuffer(array.array("f", values), np.float32)
+        except (TypeError, OverflowError):
+            pass
+        except IndexError:
+            if len(values) < count:  # a method of a value, or another thread, has taken some out
+                raise ArgumentError(f"{name}: the list has changed while it was read") from None
+            raise
     return flat(name, values)
 
 

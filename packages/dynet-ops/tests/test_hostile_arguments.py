@@ -1,0 +1,106 @@
+"""Lists that are nested without end, that shrink while they are read, and numbers beyond all limits."""
+
+import pytest
+
+import dynet_ops as dy
+from dynet_core import ArgumentError, ArgumentTypeError, DynetError, Model
+
+TABLE = Model().add_lookup_parameters((5, 3))
+HUGE = 10**400
+
+
+def nested():
+    deep = []
+    for _ in range(100_000):
+        deep = [deep]
+    return deep
+
+
+OF_LISTS = {
+    "pick": dy.pick,
+    "pick_batch": dy.pick_batch,
+    "hinge": dy.hinge,
+    "pickneglogsoftmax": dy.pickneglogsoftmax,
+    "reshape": dy.reshape,
+    "plus": lambda x, deep: x + deep,
+    "esum": lambda x, deep: dy.esum(deep),
+    "concatenate": lambda x, deep: dy.concatenate(deep),
+    "zeros": lambda x, deep: dy.zeros(deep),
+    "lookup": lambda x, deep: dy.lookup(TABLE, deep),
+    "inputVector": lambda x, deep: dy.inputVector(deep),
+    "inputTensor": lambda x, deep: dy.inputTensor(deep),
+    "sparse_inputTensor": lambda x, deep: dy.sparse_inputTensor(deep, [1], (3,)),
+    "conv2d": lambda x, deep: dy.conv2d(dy.zeros((3, 3, 1)), dy.zeros((1, 1, 1, 1)), [deep, 1]),
+}
+
+
+@pytest.mark.parametrize("name", OF_LISTS)
+def test_a_list_nested_without_end_is_an_error_of_ours(name):
+    with pytest.raises(DynetError, match="nested too deeply|differ in length"):
+        OF_LISTS[name](dy.inputVector([1, 2, 3]), nested())
+
+
+class Shrinks:
+    """A number that empties the list in which it stands when it is read."""
+
+    def __init__(self, numbers):
+        self.numbers = numbers
+
+    def __float__(self):
+        del self.numbers[1:]
+        return 1.0
+
+    def __index__(self):
+        return int(float(self))
+
+
+def shrinking():
+    numbers = []
+    numbers += [Shrinks(numbers), 1, 1]
+    return numbers
+
+
+SHRINKING = {
+    "inputVector": dy.inputVector,
+    "sparse_inputTensor": lambda xs: dy.sparse_inputTensor([[0, 1, 2]], xs, (9,)),
+}
+
+
+@pytest.mark.parametrize("name", SHRINKING)
+def test_a_list_that_shrinks_while_it_is_read(name):
+    with pytest.raises(ArgumentError, match=f"^{name}: the list has changed while it was read$"):
+        SHRINKING[name](shrinking())
+
+
+def test_a_pair_that_shrinks_is_read_before():
+    image, filters = dy.zeros((3, 3, 1)), dy.zeros((1, 1, 1, 1))
+    stride = []
+    stride += [Shrinks(stride), 1]
+    assert dy.conv2d(image, filters, stride).dim() == ((3, 3, 1), 1)
+
+
+def test_an_error_of_a_number_comes_through():
+    class Fails:
+        def __float__(self):
+            raise IndexError("mine")
+
+    with pytest.raises(IndexError, match="^mine$"):
+        dy.inputVector([1.0, Fails()])
+
+
+NUMBERS = {
+    "plus": lambda x: x + HUGE,
+    "power": lambda x: x**HUGE,
+    "dropout": lambda x: dy.dropout(x, HUGE),
+    "inputVector": lambda x: dy.inputVector([HUGE]),
+    "scalarInput": lambda x: dy.scalarInput(-HUGE),
+    "scale": lambda x: Model().add_parameters(2).scale(HUGE),
+    "decay": lambda x: Model().set_weight_decay(HUGE),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_number_that_is_too_large_is_not_shown_in_part(name):
+    with pytest.raises((ArgumentError, ArgumentTypeError), match="too large for a float") as caught:
+        NUMBERS[name](dy.inputVector([1.0]))
+    assert "000" not in str(caught.value)

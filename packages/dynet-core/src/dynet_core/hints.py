@@ -85,11 +85,9 @@ class Closed(Hinted):
             cls.__setattr__ = (*others, object.__setattr__)[0]  # type: ignore[method-assign]
 
     def __setattr__(self, name: str, value: object) -> None:
-        if self._open:
-            return super().__setattr__(name, value)
-        if not name.startswith("_"):
+        if not (self._open or name.startswith("_")):
             self._check(name, value)
-        object.__setattr__(self, name, value)
+        super().__setattr__(name, value)
 
     def _check(self, name: str, value: object) -> None:
         """Raise AttributeError if the class has no attribute of this name, or a method that is no function then."""
@@ -101,8 +99,8 @@ class Closed(Hinted):
             raise AttributeError(f"{owner.__name__}.{name} is a method: call it, {name}(...)")
         if not hasattr(owner, name):
             near = nearest(name, [each for each in dir(self) if not each.startswith("_")])
-            end = f": use {near}" if near else ", and takes no new ones; subclasses of yours do"
-            raise AttributeError(f"{owner.__name__} has no attribute {name!r}{end}")
+            use = f"use {near}" if near else "only objects of subclasses of yours take new ones"
+            raise AttributeError(f"{owner.__name__} has no attribute {name!r}: {use}")
 
 
 def give_hints(to: type, uses: Mapping[str, str], kind: type[Hint] = Hint) -> None:

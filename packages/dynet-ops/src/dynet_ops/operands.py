@@ -35,12 +35,7 @@ def checked_expression(name: str, x: Any) -> Expression:
     return x
 
 
-OF_ONE = {
-    "average": "dy.mean_elems and dy.mean_dim are",
-    "emax": "dy.max_dim is",
-    "esum": "dy.sum_elems and dy.sum_dim are",
-    "logsumexp": "dy.logsumexp_dim is",
-}
+OF_ONE = {"average": "mean_elems", "emax": "max_dim", "esum": "sum_elems", "logsumexp": "logsumexp_dim"}
 """Op of a list of expressions -> what reduces the elements of one expression."""
 
 
@@ -52,7 +47,7 @@ def listed(name: str, xs: Any) -> Sequence[Expression]:
     """
     if not isinstance(xs, (list, tuple)):
         if isinstance(xs, Expression):
-            use = f"{OF_ONE[name]} for the elements of one" if name in OF_ONE else f"{name}([x]) takes a single one"
+            use = f"dy.{OF_ONE[name]} is for the elements of one" if name in OF_ONE else f"{name}([x]) takes one"
             raise ArgumentTypeError(f"{name}: expected a list of expressions, got one of {xs.type!r}; {use}")
         try:
             xs = list(xs)

@@ -26,15 +26,21 @@ ONE = 1.0  # the default of the argument `s` of updates. If `s is ONE`, the call
 
 
 class Counts:
-    """What each update of a trainer counts: its updates and those that were clipped, all and since the last `status`.
+    """What changes at each update of a trainer.
 
-    `passes` is how many backward passes had run when the last update ended; 0 before the first update.
+    Attributes:
+        updates, recent_updates: how many updates there were, and how many since the last call of `status`.
+        recent_clips: how many of the latter were clipped.
+        passes: how many backward passes had run when the last update ended; 0 before the first update.
+        without_gradient: whether all gradients were 0 in the last update.
+        has_trained: whether there was an update in which they were not.
     """
 
-    __slots__ = ("passes", "recent_clips", "recent_updates", "updates")
+    __slots__ = ("has_trained", "passes", "recent_clips", "recent_updates", "updates", "without_gradient")
 
     def __init__(self) -> None:
         self.updates = self.recent_updates = self.recent_clips = self.passes = 0
+        self.without_gradient = self.has_trained = False
 
 
 class Trainer(Options, Resumable, OtherNames):
@@ -58,7 +64,7 @@ class Trainer(Options, Resumable, OtherNames):
         super().__init__(rate, edecay)
         self._collection = m
         self._counts = Counts()
-        self._without_gradient = self._has_trained = self._warned = False
+        self._warned = False
         self._begin()
 
     def _begin(self) -> None:
@@ -136,7 +142,7 @@ class Trainer(Options, Resumable, OtherNames):
     def _end_update(self, chosen: list[int] | None) -> None:
         if self._collection._weight_decay:
             self._shrink(chosen)
-        if self._without_gradient:
+        if self._counts.without_gradient:
             self._warn_of_missing_gradients()
         self._counts.passes = passes()
 
@@ -175,11 +181,8 @@ class Trainer(Options, Resumable, OtherNames):
 
     def _note_gradients(self, squared: float) -> None:
         """Remember whether any gradient is other than 0. `squared` is the squared norm of all gradients."""
-        without = not squared
-        if without is not self._without_gradient:
-            self._without_gradient = without
-        if not (without or self._has_trained):
-            self._has_trained = True
+        self._counts.without_gradient = not squared
+        self._counts.has_trained |= squared > 0
 
     def _warn_of_missing_gradients(self) -> None:
         """Warn, once, that this update had no gradients because no backward pass has reached the collection.
@@ -198,7 +201,8 @@ class Trainer(Options, Resumable, OtherNames):
 
     def _has_backward(self) -> bool:
         """Return whether a backward pass has reached the collection since the last update, as far as is known."""
-        return self._counts.passes != passes() and (self._has_trained or missing_gradients.is_reached(self._collection))
+        counts = self._counts
+        return counts.passes != passes() and (counts.has_trained or missing_gradients.is_reached(self._collection))
 
     def _apply(self, scale: float, chosen: list[int] | None = None) -> None:
         try:

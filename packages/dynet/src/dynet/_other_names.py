@@ -30,7 +30,6 @@ PARTS: dict[str, str] = {
     "RMSProp": "dy.RMSPropTrainer",
     "RMSprop": "dy.RMSPropTrainer",
     "StepLR": "trainer.learning_rate = rate, or edecay of the trainer and trainer.update_epoch()",
-    "lr_scheduler": "trainer.learning_rate = rate, or edecay of the trainer and trainer.update_epoch()",
     "SGD": "dy.SimpleSGDTrainer or dy.MomentumSGDTrainer",
     "clip_grad_norm": "trainer.set_clip_threshold(...)",
     "clip_grad_norm_": "trainer.set_clip_threshold(...)",

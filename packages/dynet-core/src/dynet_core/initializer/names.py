@@ -23,13 +23,7 @@ from .kinds import (
     UniformInitializer,
 )
 
-OTHER_NAMES = {
-    **dict.fromkeys(("xavier", "xavier_uniform", "glorot_uniform"), "'glorot'"),
-    **dict.fromkeys(("kaiming", "he_normal"), "dy.NormalInitializer(var=2 / columns)"),
-    "orthogonal": "'saxe'",
-    "zeros": "0",
-    "ones": "1",
-}
+OTHER_NAMES = {"xavier": "'glorot'", "xavier_uniform": "'glorot'", "orthogonal": "'saxe'", "zeros": "0", "ones": "1"}
 NAMES = ("glorot", "he", "identity", "normal", "saxe", "uniform")
 
 

@@ -21,7 +21,7 @@ class Options:
     """
 
     if not TYPE_CHECKING:
-        _collection = _counts = _rate = _rate0 = _threshold = _table = Missing()
+        _collection = _rate = _rate0 = _threshold = _table = Missing()
 
     def __init__(self, rate: Number, edecay: Number):
         self._edecay = self._checked("edecay", edecay, NOT_NEGATIVE)

@@ -92,15 +92,16 @@ class Closed(Hinted):
     def _check(self, name: str, value: object) -> None:
         """Raise AttributeError if the class has no attribute of this name, or a method that is no function then."""
         owner = type(self)
-        found = inspect.getattr_static(owner, name, None)
-        if isinstance(found, Hint):
-            found.__get__(self, owner)
-        if callable(getattr(owner, name, None)) and not callable(value):
-            raise AttributeError(f"{owner.__name__}.{name} is a method: call it, {name}(...)")
-        if not hasattr(owner, name):
+        found = getattr(owner, name, None)
+        if found is None:
+            hint = inspect.getattr_static(owner, name, None)
+            if isinstance(hint, Hint):
+                hint.__get__(self, owner)
             near = nearest(name, [each for each in dir(self) if not each.startswith("_")])
             use = f"use {near}" if near else "only objects of subclasses of yours take new ones"
             raise AttributeError(f"{owner.__name__} has no attribute {name!r}: {use}")
+        if callable(found) and not callable(value):
+            raise AttributeError(f"{owner.__name__}.{name} is a method: call it, {name}(...)")
 
 
 def give_hints(to: type, uses: Mapping[str, str], kind: type[Hint] = Hint) -> None:

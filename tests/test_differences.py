@@ -129,6 +129,9 @@ ROWS = {
     ),
     "`max_dim`, `min_dim` with equal elements": "dynet-ops/test_edges: the_first_of_equals_gets_the_gradient",
     "a stale expression as operand": "dynet-ops/test_old_graphs: no_op_takes_an_expression_of_an_old_graph",
+    "`E(indices)`, `builder(x)` of a lookup table or a builder": (
+        "tests/test_hints: what_is_no_function_and_no_list_says_what_is"
+    ),
     "attributes that begin with `_`, and functions in place of methods, as in `trainer.update = mine`": (
         "tests/test_attributes: what_is_there_can_be_set"
     ),

@@ -122,8 +122,8 @@ def give_special_hint(to: type, method: str, use: str) -> None:
     def refuse(self: Any, *arguments: Any, **named: Any) -> Any:
         if further := getattr(super(to, self), method, None):  # type: ignore[misc]
             return further(*arguments, **named)
-        is_not = "function" if method == "__call__" else "list"
-        raise ArgumentTypeError(f"a {type(self).__name__} is no {is_not}: use {use}")
+        is_no = "function" if method == "__call__" else "list"
+        raise ArgumentTypeError(f"a {type(self).__name__} is no {is_no}: use {use}")
 
     setattr(to, method, refuse)
 

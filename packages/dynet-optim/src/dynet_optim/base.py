@@ -181,9 +181,8 @@ class Trainer(Options, Resumable, OtherNames):
 
     def _note_gradients(self, squared: float) -> None:
         """Remember whether any gradient is other than 0. `squared` is the squared norm of all gradients."""
-        counts = self._counts
-        counts.without_gradient = without = not squared
-        counts.has_trained = counts.has_trained or not without
+        self._counts.without_gradient = not squared
+        self._counts.has_trained |= squared > 0
 
     def _warn_of_missing_gradients(self) -> None:
         """Warn, once, that this update had no gradients because no backward pass has reached the collection.

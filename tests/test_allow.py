@@ -1,4 +1,5 @@
-"""A program that saves a parser with a vocabulary of its own class loads it again, by each way to allow the class."""
+"""A program that saves a parser with a vocabulary of its own class loads it again: with `own_classes=False`, by each
+way to allow the class."""
 
 import os
 import subprocess
@@ -8,8 +9,9 @@ import pytest
 
 PROGRAM = """
 import sys
+import dynet_config
+dynet_config.set(own_classes=sys.argv[1] == "own")
 if sys.argv[1] == "set":
-    import dynet_config
     dynet_config.set(allow=["__main__.Vocabulary"])
 import dynet as dy
 
@@ -40,16 +42,19 @@ assert parser.spec["activation"] is dy.tanh
 
 def run(way, folder, **environment):
     (folder / "program.py").write_text(PROGRAM)
-    command = [sys.executable, "-W", "error", "program.py", way]
+    command = [sys.executable, "-W", "error", "-W", "default:save:UserWarning", "program.py", way]
     return subprocess.run(
         command, cwd=folder, env=os.environ | environment, capture_output=True, text=True, timeout=300
     )
 
 
-@pytest.mark.parametrize("way, environment", [("load", ""), ("set", ""), ("environment", "__main__.Vocabulary")])
+@pytest.mark.parametrize(
+    "way, environment", [("own", ""), ("load", ""), ("set", ""), ("environment", "__main__.Vocabulary")]
+)
 def test_a_class_is_allowed(way, environment, tmp_path):
     result = run(way, tmp_path, DYNET_ALLOW=environment)
     assert result.returncode == 0, result.stderr
+    assert ("load will ask for a permission: __main__.Vocabulary" in result.stderr) is (way == "load")
 
 
 def test_a_class_that_is_not_allowed_is_named(tmp_path):

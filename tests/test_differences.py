@@ -294,8 +294,11 @@ ROWS = {
     "`e.shape`, `e.T`, `W @ x`, `abs(x)`": (
         "dynet-ops/test_operators: the_product_of_matrices_has_an_operator_of_its_own"
     ),
-    "objects of other classes in a `spec`": (
-        "dynet-core/test_allowed_classes: what_is_not_allowed_is_named_with_the_way_to_allow_it"
+    "objects of the program's own classes in a `spec`": (
+        "dynet-core/test_own_classes: own_objects_are_saved_and_loaded_without_a_word"
+    ),
+    "objects of other classes in a `spec`, classes and functions as values, keys whose class has a `__hash__` or `__eq__` of its own": (  # noqa: E501
+        "dynet-core/test_own_classes: saving_says_what_loading_will_ask_for"
     ),
     "objects in a `spec` whose class has `__reduce__`, `__setstate__`, `__getnewargs__`, `__new__` or `__del__` of its own; combined flags; structured arrays, and arrays of lists and other objects": (  # noqa: E501
         "dynet-core/test_allowed_classes: what_nobody_can_load_is_written_and_said_so"

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 import dynet_core as dy
+from dynet_core import config
 
 FORMATS = ["text", "data", "meta", "specs", "safetensors"]
 MOST_GROWTH = 300 << 20  # bytes of memory beyond what there was; the files have a few kilobytes
@@ -140,6 +141,7 @@ class Target:
         saved = new_model(0.5)
         if form in ("data", "meta", "specs"):
             layer = Layer(saved, 2, 2, everything() if form == "specs" else None)
+            config.PARAMS.set_allow([Vocabulary])  # as a value, which saving tells of otherwise
             dy.save(self.base, [*saved.parameters_list(), layer, *saved.lookup_parameters_list()])
         else:
             saved.save(self.file)

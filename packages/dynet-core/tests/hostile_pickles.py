@@ -239,13 +239,14 @@ def attacks(module, name, arguments, extension):
     yield by_global
 
 
-OUR_OWN = {"builtins.id"}  # events of the reader's own calls
+OUR_OWN = {"builtins.id", "os.listdir"}  # events of the reader's own calls; it lists the folder of this file alone
 EVENTS = collections.Counter()
 LOADING = []
 
 
 def watch(event, arguments):
-    ours = event in OUR_OWN or event == "open" and LOADING and str(arguments[0]).startswith(LOADING[0])
+    listed = event == "os.listdir" and str(arguments[0]) != os.path.dirname(os.path.realpath(__file__))
+    ours = event in OUR_OWN and not listed or event == "open" and LOADING and str(arguments[0]).startswith(LOADING[0])
     if LOADING and not ours:
         EVENTS[f"{event} {arguments!r:.100}"] += 1
 

@@ -16,6 +16,7 @@ from spec_checks import Holder, assert_same, of_pickle, read_again
 
 from dynet_core import FileFormatError
 from dynet_core.files import meta
+from dynet_core.files.names import allowed
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 
@@ -152,7 +153,7 @@ def test_objects_of_allowed_classes_are_made(value, protocol):
 
 def test_they_are_written_as_pickle_does():
     file = io.BytesIO()
-    assert meta.write(file, meta.Record(Holder, "/holder/", OBJECTS)) == ""
+    assert meta.write(file, meta.Record(Holder, "/holder/", OBJECTS), allowed(ALLOWED)) == ""
     assert_same(pickle.loads(file.getvalue())[1], OBJECTS)
     assert_same(of_pickle(file.getvalue(), ALLOWED), OBJECTS)
 
@@ -203,7 +204,7 @@ def test_nested_as_deeply_as_pickle_takes_it():
         node.itself = value
         value = [node]
     file = io.BytesIO()
-    assert meta.write(file, meta.Record(Holder, "/holder/", value)) == ""
+    assert meta.write(file, meta.Record(Holder, "/holder/", value), allowed([Vocabulary])) == ""
     assert of_pickle(file.getvalue(), [Vocabulary])[0].itself[0].words == ["the"]
 
 
@@ -230,7 +231,9 @@ def test_another_class_can_take_the_place_of_one():
 
 
 def test_a_function_is_given_and_not_called():
-    with pytest.raises(FileFormatError, match="with_attribute is a function, not a class"):
+    with pytest.raises(
+        FileFormatError, match=r"with_attribute is a function that you have not allowed; .*\[with_attribute\]"
+    ):
         read_again(with_attribute)
     assert read_again([with_attribute], 4, [with_attribute]) == [with_attribute]
     with pytest.raises(FileFormatError, match="with_attribute would be called"):
@@ -329,7 +332,7 @@ REFUSED = [
 @pytest.mark.parametrize("make, reason", REFUSED, ids=[str(number) for number in range(len(REFUSED))])
 def test_what_nobody_can_load_is_written_and_said_so(make, reason):
     file = io.BytesIO()
-    problem = meta.write(file, meta.Record(Holder, "/holder/", make()))
+    problem = meta.write(file, meta.Record(Holder, "/holder/", make()), {})
     assert re.search(reason, problem), problem
     assert pickle.loads(file.getvalue())[0] is Holder
     CALLED.clear()

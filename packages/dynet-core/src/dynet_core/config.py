@@ -109,6 +109,7 @@ class DynetParams(Closed):
     # Name in a file -> class or function of the user that `load` may use to make objects, or None if the user
     # gave only its name. `load` refuses the user's other classes and functions.
     allow: dict[str, Any] = {}
+    own_classes: bool = True  # whether `load` may make objects of the program's own classes, too
 
     def __init__(self) -> None:
         self.lstm_builder = os.environ.get("DYNET_LSTM_BUILDER", "")
@@ -291,6 +292,13 @@ class DynetParams(Closed):
         Those that the environment variable DYNET_ALLOW names are allowed in any case.
         """
         self.allow = {**_allowed_by_environment(), **allowed(allow)}
+
+    def set_own_classes(self, own_classes: bool) -> None:
+        """Set whether `load` may make objects of the program's own classes, which it finds by where they are defined.
+
+        See `load`. Without it, objects are made only of classes that are allowed by name.
+        """
+        self.own_classes = checked_flag("set_own_classes", "own_classes", own_classes)
 
     def set_cpu_mode(self) -> None:
         """Choose the CPU: reset all settings that ask for a GPU."""

@@ -42,11 +42,12 @@ def set(
     tf32: bool | None = None,
     lstm_builder: str | None = None,
     allow: Allow | None = None,
+    own_classes: bool | None = None,
 ) -> None:  # noqa: A001
     """Change the settings that are given. The others stay as they are.
 
-    The original DyNet does not have the settings `threads`, `tf32`, `lstm_builder` and `allow`. A program that makes
-    only these can still be given `--dynet-...` flags on the command line.
+    The original DyNet does not have the settings `threads`, `tf32`, `lstm_builder`, `allow` and `own_classes`. A
+    program that makes only these can still be given `--dynet-...` flags on the command line.
 
     Args:
         mem: accepted and ignored: memory grows with the graph.
@@ -66,6 +67,8 @@ def set(
             The environment variable DYNET_LSTM_BUILDER can also choose it.
         allow: the names of classes, such as "module.Class", whose objects may be loaded from files, in addition to the
             names in the environment variable DYNET_ALLOW. See `dy.load`.
+        own_classes: whether objects of the program's own classes may be loaded from files without `allow`. This is the
+            default; a server that loads the files of others sets it to False. See `dy.load`.
 
     Raises:
         ArgumentError: a value is out of its range; nothing has changed.
@@ -85,8 +88,8 @@ def _apply(given: dict[str, object], called: str) -> None:
     _wanted.update(given)
     _decides = _decides or not given or any(name in given for name in (*DEFAULTS, "gpu"))
     late = {
-        name: value for name, value in given.items() if name != "allow"
-    }  # `allow` never comes too late, because it is read whenever a file is loaded
+        name: value for name, value in given.items() if name not in ("allow", "own_classes")
+    }  # these never come too late, because they are read whenever a file is loaded
     if _config.in_force and late:
         settings = ", ".join(f"{name}={value!r}" for name, value in late.items())
         warnings.warn(

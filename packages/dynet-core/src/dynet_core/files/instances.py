@@ -43,6 +43,11 @@ def reason_against(cls: type) -> str:
     return ""
 
 
+def has_own_hash(cls: type) -> bool:
+    """Return whether hashing or comparing objects of a class runs code of the class."""
+    return any(static(cls, name)[0] not in (*MAKERS, enum.Enum) for name in ("__hash__", "__eq__"))
+
+
 def made(cls: type, arguments: Any, limits: Limits) -> Any:
     """Make an object of a class and return it. For a class derived from `Enum`, return the existing member instead.
 
@@ -53,6 +58,7 @@ def made(cls: type, arguments: Any, limits: Limits) -> Any:
         limits: counts the cost of making objects.
     """
     if issubclass(cls, enum.Enum):
+        limits.visit(arguments)  # the values of members may be of classes that no file may compare
         return _member(cls, arguments)
     if is_named_tuple(cls):
         return _named_tuple(cls, arguments, limits)

@@ -6,7 +6,7 @@ Without them, a small file made by an attacker could keep the reader busy withou
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 ATOMS = frozenset({str, int, float, bool, bytes, type(None), complex})  # types whose values contain no other objects
@@ -38,6 +38,8 @@ class Limits:
         # that no other object gets the same id.
         self._states: dict[int, tuple[Any, Any]] = {}  # an object of a user's class, and its state (its attributes)
         self._hashes: dict[int, tuple[Any, Counter]] = {}  # a container, and how many of its keys have each hash
+        # The `id` of a class whose objects must not be hashed or compared -> what is called where one would be.
+        self.no_keys: dict[int, Callable[[], Any]] = {}
 
     def copy(self, count: int) -> None:
         """Add `count` to the number of items or bytes that have been copied.
@@ -72,22 +74,29 @@ class Limits:
         kind = type(value)
         if kind is str or kind is int and -_OWN_HASH < value < _OWN_HASH or kind is bytes or kind is float:
             return value
-        left = [(value, 0)]
-        while left:
-            item, depth = left.pop()
-            self._step(1 + item.bit_length() // 64 if type(item) is int else 1)
-            if depth > DEEPEST_KEY:
-                raise ValueError("a key is nested too deeply")
-            left += [(part, depth + 1) for part in _held(item)]
-            if type(item).__hash__ is not object.__hash__ and id(item) in self._states:
-                left.append((self._states[id(item)][1], depth + 1))
+        self.visit(value)
         _, hashes = self._hashes.setdefault(id(container), (container, Counter()))
         hashes[hash(value)] += 1
         if hashes[hash(value)] > MOST_ALIKE:
             raise ValueError(f"more than {MOST_ALIKE} keys have the same hash")
         return value
 
-    def check_paths(self, value: Any, without: type) -> None:
+    def visit(self, value: Any) -> None:
+        """Check all that is hashed or compared if a value is."""
+        left = [(value, 0)]
+        while left:
+            item, depth = left.pop()
+            self._step(1 + item.bit_length() // 64 if type(item) is int else 1)
+            if depth > DEEPEST_KEY:
+                raise ValueError("a key is nested too deeply")
+            if id(type(item)) in self.no_keys:
+                self.no_keys[id(type(item))]()
+                raise ValueError("a key whose class has a __hash__ of its own")
+            left += [(part, depth + 1) for part in _held(item)]
+            if type(item).__hash__ is not object.__hash__ and id(item) in self._states:
+                left.append((self._states[id(item)][1], depth + 1))
+
+    def check_paths(self, value: Any, without: Mapping[type, Callable[[Any], None]]) -> None:
         """Check a value that has been read. Raise ValueError if it has too many paths, or paths that are too long.
 
         A path leads from the value through nested containers to one item. Functions such as `repr` follow all paths,
@@ -97,7 +106,8 @@ class Limits:
 
         Args:
             value: the value of one pickle.
-            without: a class. If the value contains an object of it, ValueError is raised, too.
+            without: a dict from classes of which the value may contain no objects to functions. They are called with
+                such an object.
         """
         for root in (value, *[state for _, state in self._states.values()]):
             above, left = {0}, [(0, iter([root]))]
@@ -105,8 +115,8 @@ class Limits:
                 place, items = left[-1]
                 for item in items:
                     self._step()
-                    if type(item) is without:
-                        raise ValueError("a function that pickles are made by, as a value")
+                    if type(item) in without:
+                        without[type(item)](item)
                     if type(item) not in ATOMS and id(item) not in above:
                         if len(left) > DEEPEST:
                             raise ValueError("it is nested too deeply")

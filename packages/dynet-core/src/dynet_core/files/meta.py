@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 from ..errors import ArgumentTypeError, FileFormatError
 from .limits import Limits, is_a
-from .names import Function, Names, explanation, is_builder, name_of
+from .names import Function, Names, Own, explanation, is_builder, name_of
 from .pickle_reader import PickleReader
 from .pickle_writer import dumps
 
@@ -38,12 +38,18 @@ class Record:
     spec: Any = None
 
 
-def write(file: BinaryIO, record: Record) -> str:
+def write(file: BinaryIO, record: Record, allow: Mapping[str, Any], own: bool = False) -> str:
     """Write the description of one object to an open `.meta` file.
 
+    Args:
+        file: the open file.
+        record: the description.
+        allow: as for `read`.
+        own: as for `read`.
+
     Returns:
-        "" if `read` will accept the description, provided that the user allows all classes in it. Otherwise a message
-        that says why `read` will refuse it in any case.
+        "" if `read` will accept the description with the same `allow` and `own`. Otherwise a message that says what
+        `read` will ask for, or why it will refuse the description in any case.
 
     Raises:
         ArgumentTypeError: the spec cannot be pickled.
@@ -56,16 +62,21 @@ def write(file: BinaryIO, record: Record) -> str:
     except Exception as error:  # pickling calls methods of the user's objects, which may raise anything
         raise ArgumentTypeError(f"save: the spec of {record.kind.__name__} cannot be pickled: {error}") from error
     file.write(content)
-    names = Names({}, Limits(len(content)), everything=True)
-    try:
-        _value(io.BytesIO(content), names)
-    except Exception as error:
-        classes = [makers[name] for name in names.refused if name in makers and name_of(makers[name]) != name]
-        return _problem(error, names) + (f" (for {', '.join(cls.__name__ for cls in classes)})" if classes else "")
-    return ""
+    asked = ""
+    for everything in (False, True):
+        names = Names(allow, Limits(len(content)), own, everything)
+        try:
+            _value(io.BytesIO(content), names)
+            return asked
+        except Exception as error:
+            problem = _problem(error, names)
+        asked = f"load will ask for a permission: {problem}"
+    classes = [makers[name] for name in names.refused if name in makers and name_of(makers[name]) != name]
+    made = f" (for {', '.join(cls.__name__ for cls in classes)})" if classes else ""
+    return f"load will refuse them: {problem}{made}"
 
 
-def read(content: bytes, path: str, allow: Mapping[str, Any]) -> list[Record]:
+def read(content: bytes, path: str, allow: Mapping[str, Any], own: bool = False) -> list[Record]:
     """Read all descriptions of a `.meta` file and return them.
 
     Args:
@@ -73,15 +84,18 @@ def read(content: bytes, path: str, allow: Mapping[str, Any]) -> list[Record]:
         path: the file's name, for error messages.
         allow: the classes that the user allows: a dict from the names that they have in the file to the classes. If a
             value is None, the class is looked up by its name in the modules that are already imported.
+        own: whether the program's own classes are allowed, too: see `modules.belongs`.
 
     Raises:
         FileFormatError: the file is damaged, or names a class that is not allowed.
     """
     stream, records, limits = io.BytesIO(content), [], Limits(len(content))
     while stream.tell() < len(content):
-        names = Names(allow, limits)
+        names = Names(allow, limits, own)
         try:
-            records.append(_record(_value(stream, names)))
+            records.append(record := _record(_value(stream, names)))
+            if names.has_own and record.kind is not names.first:
+                raise ValueError("objects of classes that belong to another class than the one that takes them")
         except Exception as error:  # reading a damaged pickle may raise any exception
             damaged = "" if names.refused else "it is damaged, or more than plain data: "
             raise FileFormatError(f"{path}: object {len(records)}: {damaged}{_problem(error, names)}") from None
@@ -97,7 +111,7 @@ def _value(stream: BinaryIO, names: Names) -> Any:
     """
     try:
         found = PickleReader(names).read(stream)
-        names.limits.check_paths(found, without=Function)
+        names.limits.check_paths(found, without={Function: names.refuse_value, Own: names.refuse_value})
         if names.refused:
             raise ValueError("it is refused")
     except BaseException:

@@ -1,8 +1,9 @@
 """Find what the names in a `.meta` file refer to, and refuse those that the user does not allow.
 
 A pickle names classes and functions, which Python's own reader would call to make objects. A `.meta` file may name
-plain data types of Python and numpy, classes and operations of this library, and classes that the user allows. They
-are looked up in tables and in modules that are already imported. Nothing is imported, and nothing found by a name is
+plain data types of Python and numpy, classes and operations of this library, and classes that the user allows. It may
+also have objects of classes that belong to the one whose `from_spec` takes them: see `modules.belongs`. Names are
+looked up in tables and in modules that are already imported. Nothing is imported, and nothing found by a name is
 called: the modules `plain_data`, `numpy_data` and `instances` make the objects instead.
 """
 
@@ -22,13 +23,20 @@ from ..errors import ArgumentTypeError
 from ..recorder import FUNCTION_TYPE
 from . import instances, numpy_data, plain_data
 from .limits import Limits, is_a
+from .modules import OPS, OURS, belongs, imported
 from .plain_data import MAKERS
 
-OURS = ("dynet", "_dynet", "dynet_rnn", "dynet_optim", "dynet_core")  # this library's modules; some may not be imported
 THEIRS = ("_dynet", "_gdynet", "dynet")  # modules that files, including the original DyNet's, name for these
-OPS = "dynet_ops"  # this library's module that defines operations
 NAMESPACES = ("argparse.Namespace", "optparse.Values")  # every file may name them: their objects only hold attributes
-NOT_ALLOWED = "is not allowed"
+CLASS, FUNCTION, VALUE, KEY = "class", "function", "value", "key"
+ASKS = {
+    CLASS: ("is a class", "are classes", ""),
+    FUNCTION: ("is a function", "are functions", ""),
+    VALUE: ("is a class", "are classes", " as a value"),
+    KEY: ("is a class", "are classes", " as a key, which runs its __hash__ or __eq__"),
+}
+"""What the user's `allow` permits: why it is refused otherwise -> what it is called, one and several, and as what."""
+CALLED = "would be called"
 
 Allow = Mapping[str, Any] | Iterable[Any]
 """The user's argument `allow`: a list of classes and functions, or of their names; or a dict from the names that they
@@ -63,6 +71,13 @@ class Refused:
     name: str
 
 
+@dataclass(frozen=True, eq=False)
+class Own:
+    """A placeholder for a class of the program's own, of which a pickle may make objects, but which is no value."""
+
+    cls: type
+
+
 # Stands for `copyreg._reconstructor`, by which pickles of protocols 0 and 1 make objects. Its `make` is never used:
 # `Names.call` recognises it and calls `Names._rebuilt`.
 _REBUILD = Function(lambda arguments, limits: None)
@@ -93,22 +108,35 @@ class Names:
         allow: the classes and functions that the user allows: name in the file -> class or function. If the value is
             None, the name is looked up in the modules that are already imported.
         limits: counts the cost of making objects.
+        own: whether to allow objects of the program's own classes.
         everything: whether to allow all classes and functions of imported modules. Used to check a file that has just
             been written.
     """
 
-    def __init__(self, allow: Mapping[str, Any], limits: Limits, everything: bool = False):
+    def __init__(self, allow: Mapping[str, Any], limits: Limits, own: bool = False, everything: bool = False):
         self.refused: dict[str, str] = {}  # name -> why it is refused
         self.limits = limits
         self._allow = {**dict.fromkeys(NAMESPACES), **allow}
-        self._everything = everything
+        self._own, self._everything = own, everything
+        self.first: Any = None  # what the pickle has named first: the class of the object, whose `from_spec` is called
+        self.has_own = False  # whether an object of a class of the program's own has been made
+        self._belonging: dict[int, bool] = {}  # `id` of a class -> whether it is the program's own
         self._listed: dict[int, Any] = {}  # allowed classes and functions that the pickle has named, by their `id`
         # Objects for which the pickle may still set a state: `id` -> (object, function that sets its state).
         self._incomplete: dict[int, tuple[Any, Callable]] = {}
         self._fragile: list[Any] = []  # the defaultdicts and deques that `abandon` empties
 
     def find(self, module: str, name: str) -> Any:
-        """Return the class or function that a pickle names `module.name`, or a `Refused` if it is not allowed."""
+        """Return the class or function that a pickle names `module.name`, or a `Refused` if it is not allowed.
+
+        Return an `Own` for a class of the program's own.
+        """
+        found = self._found(module, name)
+        if self.first is None:
+            self.first = found
+        return found
+
+    def _found(self, module: str, name: str) -> Any:
         full = f"{module}.{name}"
         if full in PLAIN:
             return PLAIN[full]
@@ -119,13 +147,13 @@ class Names:
             return self._refuse(full, "is neither a class nor an operation of this library")
         found = self._allow.get(full)
         if found is None:
-            found = _imported(module, name)
+            found = imported(module, name)
         if self._everything or full in self._allow:
             if not is_listable(found):
-                return self._refuse(full, _why_not(found))
+                return self._refuse(full, self._why_not(found))
             self._listed[id(found)] = found
         elif not is_builder(found):
-            return self._refuse(full, _why_not(found))
+            return Own(found) if self._is_own(found) else self._refuse(full, self._why_not(found))
         return found
 
     def call(self, callee: Any, arguments: Any) -> Any:
@@ -134,7 +162,11 @@ class Names:
         `callee` is what `find` has returned. It is not called: functions of this package make the object.
         """
         if type(callee) is Refused:
+            if self.refused[callee.name] == FUNCTION:
+                self.refused[callee.name] = CALLED
             return callee
+        if type(callee) is Own:
+            callee = callee.cls
         if type(arguments) is not tuple:
             raise ValueError("a call without arguments")
         if callee is _REBUILD:
@@ -149,7 +181,7 @@ class Names:
             return self._instance(callee, arguments)
         if not is_listable(callee):
             raise ValueError(f"a call of a {type(callee).__name__}")
-        return self._refuse(name_of(callee), "would be called")
+        return self._refuse(name_of(callee), CALLED)
 
     def build(self, target: Any, state: Any) -> None:
         """Set the attributes or contents of `target`, an object made by `call`, to `state`.
@@ -174,11 +206,15 @@ class Names:
     def _instance(self, cls: type, arguments: tuple) -> Any:
         plain = id(cls) in _PLAIN_CLASSES
         if plain and cls not in MAKERS:
-            return self._refuse(name_of(cls), "would be called")
-        if not plain:
-            reason = instances.reason_against(cls) or ("" if id(cls) in self._listed else NOT_ALLOWED)
-            if reason:
-                return self._refuse(name_of(cls), reason)
+            return self._refuse(name_of(cls), CALLED)
+        if not plain and id(cls) not in self._listed:
+            if not self._is_own(cls):
+                return self._refuse(name_of(cls), instances.reason_against(cls) or CLASS)
+            self.has_own = True
+            if instances.has_own_hash(cls):
+                self.limits.no_keys[id(cls)] = lambda: self._refuse(name_of(cls), KEY)
+        elif not plain and (reason := instances.reason_against(cls)):
+            return self._refuse(name_of(cls), reason)
         base = instances.base_of(cls)
         if base is defaultdict:
             self._check_factory(*arguments)
@@ -199,13 +235,45 @@ class Names:
         """
         if type(cls) is Refused:
             return cls
+        cls = cls.cls if type(cls) is Own else cls
         if not is_a(cls, type) or base is not instances.base_of(cls):
             raise ValueError("an object of another class than it says")
         if base is object:
             return self._instance(cls, ())
         return self._instance(cls, content if instances.is_named_tuple(cls) else (content,))
 
+    def refuse_value(self, value: Own | Function) -> None:
+        """Refuse what a pickle may call, but has as a value.
+
+        Raises:
+            ValueError: it is a function that pickles are made by.
+        """
+        if type(value) is Function:
+            raise ValueError("a function that pickles are made by, as a value")
+        self._refuse(name_of(value.cls), VALUE)  # type: ignore[union-attr]
+
+    def _is_own(self, found: Any) -> bool:
+        if not self._own or not is_a(found, type) or not is_a(self.first, type):
+            return False
+        if id(found) not in self._belonging:
+            safe = is_builder(self.first) and not instances.reason_against(found)
+            self._belonging[id(found)] = safe and belongs(found, self.first)
+        return self._belonging[id(found)]
+
+    def _why_not(self, found: Any) -> str:
+        """Return why a name is refused: text, or a key of ASKS. `found` is the object that it refers to, or None."""
+        if found is None:
+            return "is in no module that is imported"
+        if is_a(found, type):
+            return instances.reason_against(found) or CLASS
+        if not is_listable(found):
+            return "is not a class"
+        return "is a function, not a class" if self.first is None else FUNCTION
+
     def _check_factory(self, factory: Any = None) -> None:
+        if type(factory) is Own:
+            self.refuse_value(factory)
+            return
         known = factory is None or id(factory) in _PLAIN_CLASSES or id(factory) in self._listed
         if not known and type(factory) is not Refused:
             raise ValueError("a defaultdict whose factory is not allowed")
@@ -243,18 +311,19 @@ def explanation(refused: Mapping[str, str]) -> str:
     Args:
         refused: name of a class or function -> why it is refused.
     """
-    others = [f"{_shown(name)} {reason}" for name, reason in refused.items() if reason != NOT_ALLOWED]
-    names = [_shown(name) for name, reason in refused.items() if reason == NOT_ALLOWED]
-    if names:
-        names, more = names[:10], f" and {len(names) - 10} more" if len(names) > 10 else ""
-        be, them = ("is a class", "it") if len(names) == 1 else ("are classes", "them")
-        classes = ", ".join(name.rpartition(".")[2] for name in names)
+    others = [f"{_shown(name)} {reason}" for name, reason in refused.items() if reason not in ASKS]
+    asked: list[str] = []
+    for reason, (one, several, role) in ASKS.items():
+        if names := [_shown(name) for name, why in refused.items() if why == reason][:10]:
+            asked += names
+            others.append(f"{', '.join(names)} {one if len(names) == 1 else several} that you have not allowed{role}")
+    if asked:
+        listed = ", ".join(name.rpartition(".")[2] for name in asked)
         others.append(
-            f"{', '.join(names)}{more} {be} that you have not allowed; if this file may make objects of {them}, say "
-            f"dy.load(..., allow=[{classes}]), or DYNET_ALLOW={','.join(names)} in the environment of a program "
-            "that is not to be changed"
+            f"if this file may name {'it' if len(asked) == 1 else 'them'}, say dy.load(..., allow=[{listed}]), or "
+            f"DYNET_ALLOW={','.join(asked)} in the environment of a program that is not to be changed"
         )
-    return "; ".join(others[:10])
+    return "; ".join(others[-10:])
 
 
 def ours(name: str) -> Any:
@@ -280,29 +349,6 @@ def is_listable(found: Any) -> bool:
 def is_builder(found: Any) -> bool:
     """Return whether an object is a class with a method `from_spec`, by which `dy.load` makes its objects."""
     return is_a(found, type) and instances.static(found, "from_spec")[0] is not None
-
-
-def _imported(module: str, name: str) -> Any:
-    """Return the object that a module has under a name, which may contain dots, as in "Class.Inner".
-
-    Return None if the module is not imported or has no such name. No code of the module is run.
-    """
-    found: Any = sys.modules.get(module)
-    for part in name.split("."):
-        if not is_a(found, types.ModuleType, type):
-            return None
-        base = type if is_a(found, type) else object
-        found = base.__getattribute__(found, "__dict__").get(part)
-    return found
-
-
-def _why_not(found: Any) -> str:
-    """Return text that says why a name in a file is refused. `found` is the object that it refers to, or None."""
-    if found is None:
-        return "is in no module that is imported"
-    if is_a(found, type):
-        return instances.reason_against(found) or NOT_ALLOWED
-    return "is a function, not a class" if is_listable(found) else "is not a class"
 
 
 def name_of(found: Any) -> Any:

@@ -35,9 +35,9 @@ def save(basename: Path, objects: Iterable[Any]) -> None:
     """Save parameters, lookup parameters, builders and other objects to `basename.data` and `basename.meta`.
 
     An object that is not a parameter has a spec, from which its class makes it again. A spec may contain everything
-    that can be pickled, including objects of your own classes, such as a vocabulary. Pass these classes to `load` in
-    its argument `allow`. Objects of classes that have their own pickle methods (see `load`) cannot be loaded again; a
-    warning says so.
+    that can be pickled, including objects of your own classes, such as a vocabulary. A warning names what `load` will
+    refuse: classes and functions that have to be passed to it in its argument `allow`, and objects of classes that have
+    their own pickle methods (see `load`), which cannot be loaded again.
 
     Args:
         basename: the path of the two files, without the endings.
@@ -73,12 +73,16 @@ def load(basename: Path, params: Collection, *, allow: Allow = ()) -> list[Any]:
     slices, numpy's arrays and numbers. They may also name classes and operations of the library, and contain the
     objects in which argparse and optparse return a program's options.
 
-    `allow` permits objects of other classes. `object.__new__` makes them, and then their attributes and slots are set;
-    `__init__` is not run. You can also allow named tuples, enumerations (except combined flags), classes derived from
-    Python's containers, strings and numbers, and functions, which a spec may contain but loading never calls. A class
-    cannot be allowed if it defines `__new__`, `__del__`, `__reduce__`, `__reduce_ex__`, `__setstate__`,
-    `__getnewargs__` or `__getnewargs_ex__`. Where objects of an allowed class are keys of dicts or elements of sets,
-    the class's `__hash__` and `__eq__` are run.
+    Specs may also contain objects of classes that are defined in the same module, top-level package or folder as the
+    class whose `from_spec` gets the spec, if no package manager has installed this code. `object.__new__` makes them,
+    and then their attributes and slots are set; `__init__` is not run. Named tuples, enumerations (except combined
+    flags) and classes derived from Python's containers, strings and numbers are among them. There can be no objects of
+    a class that defines `__new__`, `__del__`, `__reduce__`, `__reduce_ex__`, `__setstate__`, `__getnewargs__` or
+    `__getnewargs_ex__`. `dynet_config.set(own_classes=False)` switches this rule off.
+
+    `allow` permits objects of other classes. It also permits what the rule does not: a class or a function as a value
+    (loading never calls it), and objects as keys of dicts or elements of sets where this runs the class's own
+    `__hash__` or `__eq__`.
 
     To allow classes without changing the program's calls, use `dynet_config.set(allow=["module.Class"])` before
     `import dynet`, or set DYNET_ALLOW=module.Class,module.Other in the environment. Their modules must be imported
@@ -98,7 +102,7 @@ def load(basename: Path, params: Collection, *, allow: Allow = ()) -> list[Any]:
             is not allowed; the message names the class. Nothing has been added to `params`.
         OSError: a file cannot be read.
 
-    For a parser whose spec contains a vocabulary::
+    For a parser whose spec contains a vocabulary of a class that another package defines::
 
         dy.save("model", [parser])
         (parser,) = dy.load("model", dy.Model(), allow=[Vocabulary])
@@ -165,7 +169,7 @@ def _save_pair(data: str, meta_path: str, objects: Iterable, stacklevel: int) ->
         records.append(record)
         tensors += held
     content = io.BytesIO()
-    problems = [meta.write(content, record) for record in records]
+    problems = [meta.write(content, record, config.PARAMS.allow, config.PARAMS.own_classes) for record in records]
     target = os.path.realpath(data)
     checked_mode(target, data)
     ready = _ready_name(target, content.getvalue())
@@ -184,7 +188,7 @@ def _save_pair(data: str, meta_path: str, objects: Iterable, stacklevel: int) ->
 
 @functools.cache
 def _warn(problem: str, stacklevel: int) -> None:
-    warnings.warn(f"save: the files are whole, but load will refuse them: {problem}", stacklevel=stacklevel)
+    warnings.warn(f"save: the files are whole, but {problem}", stacklevel=stacklevel)
 
 
 def _permitted(allow: Allow) -> dict[str, Any]:
@@ -255,7 +259,7 @@ def _objects(data: str, meta_path: str, params: Collection, allow: dict[str, Any
             content = file.read()
     except FileNotFoundError as error:
         raise MissingFileError(error.errno, error.strerror, error.filename) from None
-    records = meta.read(content, meta_path, allow)
+    records = meta.read(content, meta_path, allow, config.PARAMS.own_classes)
     with model_files.opened(_data_for(data, content), named=data) as reader:
         entries = _Entries(reader, {record.name for record in records if isinstance(record.kind, str)})
         for record in records:

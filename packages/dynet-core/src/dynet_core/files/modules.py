@@ -1,0 +1,89 @@
+"""Look up what imported modules define, and which of their classes belong together.
+
+Nothing is imported, and no code of the modules is run.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+import types
+from contextlib import suppress
+from typing import Any
+
+from .limits import is_a
+
+OURS = ("dynet", "_dynet", "dynet_rnn", "dynet_optim", "dynet_core")  # this library's modules; some may not be imported
+OPS = "dynet_ops"  # this library's module that defines operations
+LIBRARY = (*OURS, OPS, "dynet_kernels")
+_STANDARD = tuple(os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib"))
+_STANDARD += tuple(os.path.join(os.path.realpath(path), "") for path in _STANDARD)
+
+
+def imported(module: str, name: str) -> Any:
+    """Return the object that a module has under a name, which may contain dots, as in "Class.Inner".
+
+    Return None if the module is not imported or has no such name. No code of the module is run.
+    """
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        if not is_a(found, types.ModuleType, type):
+            return None
+        base = type if is_a(found, type) else object
+        found = base.__getattribute__(found, "__dict__").get(part)
+    return found
+
+
+def belongs(cls: type, other: type) -> bool:
+    """Return whether two classes are defined in the same module, top-level package or folder.
+
+    Installed packages, the standard library and this library have no classes that belong to others. Nor does a class
+    that derives from one of this library: forged attributes of such an object could be addresses.
+    """
+    if any(_package(base) in LIBRARY for base in type.__getattribute__(cls, "__mro__")):
+        return False
+    (module, folders), (its_module, its_folders) = _home(cls), _home(other)
+    return module is not None and its_module is not None and (module is its_module or bool(folders & its_folders))
+
+
+def _home(cls: type) -> tuple[Any, set[str]]:
+    """Return the module that defines a class, and its folders: that of its file, and that of its top-level package.
+
+    Instead of the module, return None if it is installed, or does not have the class that says it is defined there.
+    There are no folders where a folder may mix the program with what is installed, as in archives.
+    """
+    name = _named(cls, "__module__")
+    if type(name) is not str or imported(name, _named(cls, "__qualname__")) is not cls or _package(cls) in LIBRARY:
+        return None, set()
+    module = sys.modules[name]
+    inside = object.__getattribute__(module, "__dict__")
+    file = inside.get("__file__")
+    if type(file) is not str:  # a notebook's module or that of `python -c`, which has no spec, or a built-in one
+        return (module if inside.get("__spec__") is None else None), set()
+    real = os.path.realpath(file)
+    if _is_installed(file) or _is_installed(real):
+        return None, set()
+    folder, package = os.path.dirname(real), inside.get("__package__") or ""
+    inner = os.sep + package.replace(".", os.sep)
+    entry = folder.removesuffix(inner) if package else folder  # where Python has found the module or its package
+    with suppress(OSError):
+        if any(name.endswith((".dist-info", "EGG-INFO")) for name in os.listdir(entry)):
+            return None, set()  # pip has installed into this folder
+        if os.path.isabs(file) and os.path.isfile(real) and not getattr(sys, "frozen", False):
+            top = folder if entry == folder else os.path.join(entry, package.partition(".")[0])
+            return module, {folder, top}
+    return module, set()
+
+
+def _is_installed(path: str) -> bool:
+    return not {"site-packages", "dist-packages"}.isdisjoint(path.split(os.sep)) or path.startswith(_STANDARD)
+
+
+def _named(cls: type, attribute: str) -> Any:
+    return vars(type)[attribute].__get__(cls)  # not `getattr`, which runs code of metaclasses
+
+
+def _package(cls: type) -> str:
+    name = _named(cls, "__module__")
+    return name.partition(".")[0] if type(name) is str else ""

@@ -1,0 +1,343 @@
+"""A program's own classes in files: what a file can make of them without `allow`, and what it cannot."""
+
+import abc
+import collections
+import dataclasses
+import enum
+import os  # noqa: F401  (a file names it as this module's)
+import pickle
+import typing
+
+import numpy as np
+import pytest
+from spec_checks import Holder, assert_same
+
+import dynet_core as dy
+from dynet_core import FileFormatError, ParameterCollection
+from dynet_core.files import meta, object_files
+
+PROTOCOLS = range(2, pickle.HIGHEST_PROTOCOL + 1)
+CALLED = []
+
+
+def read(content, own=True):
+    """The spec of the one object in a `.meta` file, without `allow`."""
+    (record,) = meta.read(content, "model.meta", {}, own)
+    return record.spec
+
+
+def read_again(value, protocol=4):
+    return read(pickle.dumps((Holder, value, "/holder/"), protocol))
+
+
+class Vocabulary:
+    def __init__(self, *words):
+        self.words, self.itself = list(words), self
+
+    def __call__(self):
+        CALLED.append("__call__")
+
+
+class Shape(abc.ABC):
+    @abc.abstractmethod
+    def area(self): ...
+
+
+class Square(Shape):
+    side = 2
+
+    def area(self):
+        return self.side**2
+
+    def __eq__(self, other):
+        CALLED.append("__eq__")
+        return type(other) is Square
+
+    __hash__ = None
+
+
+class Slots:
+    __slots__ = ("a",)
+
+
+class Words(dict): ...
+
+
+class Tag(str): ...
+
+
+Point = collections.namedtuple("Point", "x y")
+
+
+class Span(typing.NamedTuple):
+    start: int
+
+
+class Color(enum.Enum):
+    RED = 1
+
+
+@dataclasses.dataclass
+class Options:
+    size: int
+    rates: list
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    left: str
+
+
+@dataclasses.dataclass(slots=True)
+class SlottedOptions:
+    size: int
+
+
+class Level(enum.Enum):
+    FIRST = Rule("S")
+
+
+def function():
+    CALLED.append("function")
+
+
+def slots():
+    made = Slots()
+    made.a = [1]
+    return made
+
+
+OBJECTS = [
+    Options(1, [Options(2, [])]), Rule("S"), SlottedOptions(3), Point(1, [2]), Span(3), Color.RED, Words(a=[Tag("b")]),
+    {Point(1, 2): Span(1), Color.RED: 1, Tag("NN"): 2}, {Span(1), (Color.RED, Tag("VB"))}, Square(),
+    collections.defaultdict(list, {"a": [Rule("NP")]}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("value", OBJECTS, ids=lambda value: type(value).__name__)
+def test_objects_of_own_classes_need_no_permission(value, protocol):
+    CALLED.clear()
+    found = read_again([value, value], protocol)
+    assert CALLED == []
+    assert_same(found, [value, value])
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_attributes_and_slots_come_back(protocol):
+    found = read_again([Vocabulary("the"), slots()], protocol)
+    assert found[0].words == ["the"] and found[0].itself is found[0] and found[1].a == [1]
+
+
+def hand_written(made, first=b"c%h\nHolder\n"):
+    """A `.meta` file whose spec is what some opcodes make; %s in them is this module, %h that of `Holder`."""
+    content = first + made + b"X\x08\x00\x00\x00/holder/\x87."
+    return content.replace(b"%s", __name__.encode()).replace(b"%h", Holder.__module__.encode())
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        b"(i%s\nVocabulary\n}b", b"(c%s\nVocabulary\no}b", b"c%s\nVocabulary\n)\x81}b", b"c%s\nVocabulary\n)}\x92}b",
+        b"c%s\nVocabulary\n)R}b", b"ccopyreg\n_reconstructor\n(c%s\nVocabulary\ncbuiltins\nobject\nNtR}b",
+    ],
+    ids=["INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "REDUCE", "_reconstructor"],
+)  # fmt: skip
+def test_all_opcodes_that_make_objects(made):
+    found = read(hand_written(made))
+    assert type(found) is Vocabulary and vars(found) == {}
+    with pytest.raises(FileFormatError, match="Vocabulary is a class that you have not allowed; "):
+        read(hand_written(made), own=False)
+
+
+class HasReduce:
+    def __reduce__(self):
+        return HasReduce, ()
+
+
+class HasSetstate:
+    def __setstate__(self, state):
+        CALLED.append("__setstate__")
+
+
+class HasNew:
+    def __new__(cls, *arguments):
+        CALLED.append("__new__")
+        return object.__new__(cls)
+
+
+class HasDel:
+    def __del__(self):
+        CALLED.append("__del__")
+
+
+class Heir(HasSetstate):
+    def __init_subclass__(cls):
+        CALLED.append("__init_subclass__")
+
+
+class Meta(type):
+    def __call__(cls, *arguments):
+        CALLED.append("Meta.__call__")
+        return type.__call__(cls, *arguments)
+
+    def __getattribute__(cls, name):
+        CALLED.append("Meta.__getattribute__")
+        return type.__getattribute__(cls, name)
+
+    def __hash__(cls):
+        CALLED.append("Meta.__hash__")
+        return 1
+
+    def __instancecheck__(cls, instance):
+        CALLED.append("Meta.__instancecheck__")
+        return True
+
+
+class Mine(dy.ParameterCollection):
+    pass
+
+
+class MyExpression(dy.Expression):
+    pass
+
+
+class Matrix(np.ndarray):
+    pass
+
+
+NEVER = {
+    "HasReduce": "has __reduce__ of its own", "HasSetstate": "has __setstate__ of its own",
+    "HasNew": "has __new__ of its own", "HasDel": "has __del__ of its own", "Heir": "has __setstate__ of HasSetstate",
+    "Meta": "has __new__ of type", "Mine": "", "MyExpression": "", "Matrix": "has __", "function": "would be called",
+    "CALLED.append": "", "os.system": "would be called", "CALLED": "is not a class", "os": "is not a class",
+    "Vocabulary.__call__": "would be called", "Vocabulary.__class__": "", "argparse.Action": "",
+    "pickle.loads": "would be called", "nothing": "is in no module that is imported",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NEVER)
+@pytest.mark.parametrize("made", [b"%n)R}b", b"%n)\x81}X\x01\x00\x00\x00aK\x01sb", b"%n(K\x01tR", b"}%nK\x01s"])
+def test_what_can_run_code_stays_refused(name, made):
+    CALLED.clear()
+    content = hand_written(made.replace(b"%n", f"c%s\n{name}\n".encode()))
+    with pytest.raises(FileFormatError, match=f"object 0: .*{NEVER[name] if made[0] != ord('}') else ''}"):
+        read(content)
+    assert CALLED == []
+
+
+KEYS = [{Rule("S"): 1}, {Rule("S")}, frozenset({Rule("S")}), {(1, (Rule("S"),)): 2}]
+
+
+@pytest.mark.parametrize("value", KEYS, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_what_a_class_hashes_itself_is_no_key(value, protocol):
+    with pytest.raises(FileFormatError, match=r"Rule is a class that you .* as a key, .* dy.load\(..., allow=\[Rule\]"):
+        read_again(value, protocol)
+    content = pickle.dumps((Holder, value, "/holder/"), protocol)
+    (record,) = meta.read(content, "model.meta", {f"{__name__}.Rule": Rule}, True)
+    assert record.spec == value
+
+
+@pytest.mark.parametrize("key", [b"", b"(", b"(("], ids=["alone", "in a tuple", "deeper"])
+def test_no_own_hash_or_comparison_runs(key):
+    CALLED.clear()
+    for made in (b"c%s\nSquare\n)\x81", b"c%s\nRule\n)\x81"):
+        entry = key + made + b"t" * len(key)
+        for content in (
+            b"}" + entry + b"K\x01s",
+            b"\x8f(" + entry + b"\x90",
+            b"(" + entry + b"\x91",
+            b"(" + entry + b"K\x01d",
+        ):
+            with pytest.raises(FileFormatError, match="as a key"):
+                read(hand_written(content))
+        # the value of a member is compared with that of each of its class
+        with pytest.raises(FileFormatError, match="as a key"):
+            read(hand_written(b"c%s\nLevel\n" + entry + b"\x85R"))
+    assert CALLED == []
+
+
+VALUES = [Vocabulary, [Vocabulary], {"a": Vocabulary}, {Vocabulary: 1}, (Color, 1), function, [function]]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=str)
+def test_a_class_or_function_as_a_value_is_asked_for(value):
+    with pytest.raises(FileFormatError, match=r"(Vocabulary|Color|function) is a .* you have not allowed.*allow=\["):
+        read_again(value)
+    found = pickle.dumps((Holder, value, "/holder/"))
+    allow = {f"{__name__}.{one.__name__}": one for one in (Vocabulary, Color, function)}
+    assert meta.read(found, "model.meta", allow, True)[0].spec == value
+
+
+def test_a_factory_and_an_attribute_are_values():
+    vocabulary = Vocabulary()
+    vocabulary.words = Vocabulary
+    for value in (collections.defaultdict(Vocabulary), vocabulary, Point(Vocabulary, 1)):
+        with pytest.raises(FileFormatError, match="Vocabulary is a class that you have not allowed as a value; if "):
+            read_again(value)
+
+
+def test_the_class_that_takes_the_objects_is_the_one_that_was_looked_at():
+    """A file cannot have one class make its classes allowed and give the objects to another."""
+    named = hand_written(b"c%s\nVocabulary\n)\x81", first=b"c%h\nHolder\n0c%s\nOther\n")
+    with pytest.raises(FileFormatError, match="belong to another class than the one that takes them"):
+        read(named)
+    with pytest.raises(FileFormatError, match="Vocabulary is a class that you have not allowed"):
+        read(hand_written(b"c%s\nVocabulary\n)\x81", first=b"c_dynet\nParameterCollection\n0c%h\nHolder\n"))
+
+
+class Other:
+    from_spec = None
+
+
+# Saving, and the setting
+
+
+class Layer:
+    """A user's class with parameters."""
+
+    def __init__(self, model, value):
+        self.collection, self.spec = model.add_subcollection("layer"), value
+
+    def param_collection(self):
+        return self.collection
+
+    @staticmethod
+    def from_spec(spec, model):
+        return Layer(model, spec)
+
+
+def test_own_objects_are_saved_and_loaded_without_a_word(fresh, tmp_path):
+    base = str(tmp_path / "model")
+    dy.save(base, [Layer(ParameterCollection(), Vocabulary("the"))])
+    (layer,) = dy.load(base, ParameterCollection())
+    assert layer.spec.words == ["the"]
+    fresh.set_own_classes(False)
+    with pytest.raises(FileFormatError, match="Vocabulary is a class that you have not allowed; if this file"):
+        dy.load(base, ParameterCollection())
+    with pytest.raises(dy.ArgumentTypeError, match="set_own_classes: own_classes must be True or False"):
+        fresh.set_own_classes("no")
+
+
+ASKED = {
+    "class": ([Vocabulary], r"Vocabulary is a class that you have not allowed as a value; .*allow=\[Vocabulary\]"),
+    "function": ([function], r"function is a function that you have not allowed; .*allow=\[function\]"),
+    "key": ({Rule("S"): 1}, r"Rule is a class that you have not allowed as a key, .*allow=\[Rule\]"),
+}
+
+
+@pytest.mark.parametrize("what", ASKED)
+def test_saving_says_what_loading_will_ask_for(what, fresh, tmp_path):
+    value, said = ASKED[what]
+    base, layer = str(tmp_path / "model"), Layer(ParameterCollection(), value)
+    with pytest.warns(UserWarning, match="save: the files are whole, but load will ask for a permission: .*" + said):
+        dy.save(base, [layer])
+    with pytest.raises(FileFormatError, match=said):
+        dy.load(base, ParameterCollection())
+    allow = [Vocabulary, function, Rule]
+    assert dy.load(base, ParameterCollection(), allow=allow)[0].spec == value
+    object_files._warn.cache_clear()
+    fresh.set_allow(allow)
+    dy.save(base, [layer])  # whoever allows it for all files hears nothing
+    assert dy.load(base, ParameterCollection())[0].spec == value

@@ -212,7 +212,8 @@ def test_what_is_not_allowed_is_named_with_the_way_to_allow_it():
     name = f"{__name__}.Vocabulary"
     with pytest.raises(FileFormatError) as caught:
         read_again([Vocabulary(), Options(1, []), Vocabulary()])
-    assert f"model.meta: object 0: {name}, {__name__}.Options are classes that you have not allowed" in str(
+    said = "is a class that you have not allowed"
+    assert f"model.meta: object 0: {name} {said}; {__name__}.Options {said}; if this file may name them" in str(
         caught.value
     )
     assert "dy.load(..., allow=[Vocabulary, Options])" in str(caught.value)

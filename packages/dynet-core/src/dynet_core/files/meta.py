@@ -71,9 +71,8 @@ def write(file: BinaryIO, record: Record, allow: Mapping[str, Any], own: bool = 
         except Exception as error:
             problem = _problem(error, names)
         asked = f"load will ask for a permission: {problem}"
-    classes = [makers[name] for name in names.refused if name in makers and name_of(makers[name]) != name]
-    made = f" (for {', '.join(cls.__name__ for cls in classes)})" if classes else ""
-    return f"load will refuse them: {problem}{made}"
+    classes = [makers[name].__name__ for name in names.refused if name in makers and name_of(makers[name]) != name]
+    return f"load will refuse them: {problem}" + (f" (for {', '.join(classes)})" if classes else "")
 
 
 def read(content: bytes, path: str, allow: Mapping[str, Any], own: bool = False) -> list[Record]:

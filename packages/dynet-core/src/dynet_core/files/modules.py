@@ -9,7 +9,6 @@ import os
 import sys
 import sysconfig
 import types
-from contextlib import suppress
 from typing import Any
 
 from .limits import is_a
@@ -67,13 +66,11 @@ def _home(cls: type) -> tuple[Any, set[str]]:
     folder, package = os.path.dirname(real), inside.get("__package__") or ""
     inner = os.sep + package.replace(".", os.sep)
     entry = folder.removesuffix(inner) if package else folder  # where Python has found the module or its package
-    with suppress(OSError):
-        if any(name.endswith((".dist-info", "EGG-INFO")) for name in os.listdir(entry)):
-            return None, set()  # pip has installed into this folder
-        if os.path.isabs(file) and os.path.isfile(real) and not getattr(sys, "frozen", False):
-            top = folder if entry == folder else os.path.join(entry, package.partition(".")[0])
-            return module, {folder, top}
-    return module, set()
+    if not (os.path.isabs(file) and os.path.isfile(real) and os.path.isdir(entry)) or getattr(sys, "frozen", False):
+        return module, set()
+    if any(name.endswith((".dist-info", "EGG-INFO")) for name in os.listdir(entry)):
+        return None, set()  # pip has installed into this folder
+    return module, {folder, folder if entry == folder else os.path.join(entry, package.partition(".")[0])}
 
 
 def _is_installed(path: str) -> bool:

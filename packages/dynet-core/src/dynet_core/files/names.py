@@ -28,14 +28,9 @@ from .plain_data import MAKERS
 
 THEIRS = ("_dynet", "_gdynet", "dynet")  # modules that files, including the original DyNet's, name for these
 NAMESPACES = ("argparse.Namespace", "optparse.Values")  # every file may name them: their objects only hold attributes
-CLASS, FUNCTION, VALUE, KEY = "class", "function", "value", "key"
-ASKS = {
-    CLASS: ("is a class", "are classes", ""),
-    FUNCTION: ("is a function", "are functions", ""),
-    VALUE: ("is a class", "are classes", " as a value"),
-    KEY: ("is a class", "are classes", " as a key, which runs its __hash__ or __eq__"),
-}
-"""What the user's `allow` permits: why it is refused otherwise -> what it is called, one and several, and as what."""
+CLASS, FUNCTION = "is a class that you have not allowed", "is a function that you have not allowed"
+VALUE, KEY = CLASS + " as a value", CLASS + " as a key, which runs its __hash__ or __eq__"
+ASKS = (CLASS, FUNCTION, VALUE, KEY)  # why something is refused that the user's `allow` permits
 CALLED = "would be called"
 
 Allow = Mapping[str, Any] | Iterable[Any]
@@ -253,15 +248,14 @@ class Names:
         self._refuse(name_of(value.cls), VALUE)  # type: ignore[union-attr]
 
     def _is_own(self, found: Any) -> bool:
-        if not self._own or not is_a(found, type) or not is_a(self.first, type):
+        if not self._own or not is_a(found, type) or not is_builder(self.first):
             return False
         if id(found) not in self._belonging:
-            safe = is_builder(self.first) and not instances.reason_against(found)
-            self._belonging[id(found)] = safe and belongs(found, self.first)
+            self._belonging[id(found)] = not instances.reason_against(found) and belongs(found, self.first)
         return self._belonging[id(found)]
 
     def _why_not(self, found: Any) -> str:
-        """Return why a name is refused: text, or a key of ASKS. `found` is the object that it refers to, or None."""
+        """Return text that says why a name in a file is refused. `found` is the object that it refers to, or None."""
         if found is None:
             return "is in no module that is imported"
         if is_a(found, type):
@@ -311,19 +305,15 @@ def explanation(refused: Mapping[str, str]) -> str:
     Args:
         refused: name of a class or function -> why it is refused.
     """
-    others = [f"{_shown(name)} {reason}" for name, reason in refused.items() if reason not in ASKS]
-    asked: list[str] = []
-    for reason, (one, several, role) in ASKS.items():
-        if names := [_shown(name) for name, why in refused.items() if why == reason][:10]:
-            asked += names
-            others.append(f"{', '.join(names)} {one if len(names) == 1 else several} that you have not allowed{role}")
-    if asked:
-        listed = ", ".join(name.rpartition(".")[2] for name in asked)
-        others.append(
-            f"if this file may name {'it' if len(asked) == 1 else 'them'}, say dy.load(..., allow=[{listed}]), or "
+    shown = {_shown(name): reason for name, reason in [*refused.items()][:10]}
+    said = [f"{name} {reason}" for name, reason in shown.items()]
+    if asked := [name for name, reason in shown.items() if reason in ASKS]:
+        classes = ", ".join(name.rpartition(".")[2] for name in asked)
+        said.append(
+            f"if this file may name {'it' if len(asked) == 1 else 'them'}, say dy.load(..., allow=[{classes}]), or "
             f"DYNET_ALLOW={','.join(asked)} in the environment of a program that is not to be changed"
         )
-    return "; ".join(others[-10:])
+    return "; ".join(said)
 
 
 def ours(name: str) -> Any:

@@ -6,7 +6,7 @@ Without them, a small file made by an attacker could keep the reader busy withou
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 ATOMS = frozenset({str, int, float, bool, bytes, type(None), complex})  # types whose values contain no other objects
@@ -96,7 +96,7 @@ class Limits:
             if type(item).__hash__ is not object.__hash__ and id(item) in self._states:
                 left.append((self._states[id(item)][1], depth + 1))
 
-    def check_paths(self, value: Any, without: Mapping[type, Callable[[Any], None]]) -> None:
+    def check_paths(self, value: Any, without: type, refuse: Callable[[Any], None]) -> None:
         """Check a value that has been read. Raise ValueError if it has too many paths, or paths that are too long.
 
         A path leads from the value through nested containers to one item. Functions such as `repr` follow all paths,
@@ -106,8 +106,8 @@ class Limits:
 
         Args:
             value: the value of one pickle.
-            without: a dict from classes of which the value may contain no objects to functions. They are called with
-                such an object.
+            without: a class of which the value may contain no objects.
+            refuse: is called with such an object.
         """
         for root in (value, *[state for _, state in self._states.values()]):
             above, left = {0}, [(0, iter([root]))]
@@ -115,8 +115,8 @@ class Limits:
                 place, items = left[-1]
                 for item in items:
                     self._step()
-                    if type(item) in without:
-                        without[type(item)](item)
+                    if type(item) is without:
+                        refuse(item)
                     if type(item) not in ATOMS and id(item) not in above:
                         if len(left) > DEEPEST:
                             raise ValueError("it is nested too deeply")

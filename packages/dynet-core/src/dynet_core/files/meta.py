@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 from ..errors import ArgumentTypeError, FileFormatError
 from .limits import Limits, is_a
-from .names import Function, Names, Own, explanation, is_builder, name_of
+from .names import Function, Names, explanation, is_builder, name_of
 from .pickle_reader import PickleReader
 from .pickle_writer import dumps
 
@@ -110,7 +110,7 @@ def _value(stream: BinaryIO, names: Names) -> Any:
     """
     try:
         found = PickleReader(names).read(stream)
-        names.limits.check_paths(found, without={Function: names.refuse_value, Own: names.refuse_value})
+        names.limits.check_paths(found, Function, names.refuse_value)
         if names.refused:
             raise ValueError("it is refused")
     except BaseException:

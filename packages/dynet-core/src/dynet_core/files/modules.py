@@ -40,7 +40,8 @@ def belongs(cls: type, other: type) -> bool:
     Installed packages, the standard library and this library have no classes that belong to others. Nor does a class
     that derives from one of this library: forged attributes of such an object could be addresses.
     """
-    if any(_package(base) in LIBRARY for base in type.__getattribute__(cls, "__mro__")):
+    bases = type.__getattribute__(cls, "__mro__")
+    if any(_named(base, "__module__").partition(".")[0] in LIBRARY for base in bases):
         return False
     (module, folders), (its_module, its_folders) = _home(cls), _home(other)
     return module is not None and its_module is not None and (module is its_module or bool(folders & its_folders))
@@ -53,7 +54,7 @@ def _home(cls: type) -> tuple[Any, set[str]]:
     There are no folders where a folder may mix the program with what is installed, as in archives.
     """
     name = _named(cls, "__module__")
-    if type(name) is not str or imported(name, _named(cls, "__qualname__")) is not cls or _package(cls) in LIBRARY:
+    if imported(name, _named(cls, "__qualname__")) is not cls:
         return None, set()
     module = sys.modules[name]
     inside = object.__getattribute__(module, "__dict__")
@@ -79,8 +80,3 @@ def _is_installed(path: str) -> bool:
 
 def _named(cls: type, attribute: str) -> Any:
     return vars(type)[attribute].__get__(cls)  # not `getattr`, which runs code of metaclasses
-
-
-def _package(cls: type) -> str:
-    name = _named(cls, "__module__")
-    return name.partition(".")[0] if type(name) is str else ""

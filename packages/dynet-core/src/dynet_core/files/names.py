@@ -38,19 +38,23 @@ Allow = Mapping[str, Any] | Iterable[Any]
 have in files to the classes and functions."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Function:
     """What is used instead of a function that pickles name, such as numpy's `_reconstruct`. That one is never called.
+
+    It also stands for a class of the program's own, of which a pickle may make objects, but which is no value.
 
     Args:
         make: is called as make(arguments, limits) with the arguments that the pickle has for the function. It makes the
             object and returns it.
         complete: is called as complete(made, state, limits) with the object and the state that the pickle has for it.
             It sets the object's state. None if pickles have no state for such objects.
+        own: the class of the program's own.
     """
 
     make: Callable[[Any, Limits], Any]
     complete: Callable[[Any, Any, Limits], None] | None = None
+    own: type | None = None
 
 
 @dataclass(frozen=True)
@@ -64,13 +68,6 @@ class Refused:
     """
 
     name: str
-
-
-@dataclass(frozen=True, eq=False)
-class Own:
-    """A placeholder for a class of the program's own, of which a pickle may make objects, but which is no value."""
-
-    cls: type
 
 
 # Stands for `copyreg._reconstructor`, by which pickles of protocols 0 and 1 make objects. Its `make` is never used:
@@ -124,7 +121,7 @@ class Names:
     def find(self, module: str, name: str) -> Any:
         """Return the class or function that a pickle names `module.name`, or a `Refused` if it is not allowed.
 
-        Return an `Own` for a class of the program's own.
+        Return a `Function` that makes its objects for a class of the program's own.
         """
         found = self._found(module, name)
         if self.first is None:
@@ -148,7 +145,9 @@ class Names:
                 return self._refuse(full, self._why_not(found))
             self._listed[id(found)] = found
         elif not is_builder(found):
-            return Own(found) if self._is_own(found) else self._refuse(full, self._why_not(found))
+            if self._is_own(found):
+                return Function(lambda arguments, limits: self._instance(found, arguments), own=found)
+            return self._refuse(full, self._why_not(found))
         return found
 
     def call(self, callee: Any, arguments: Any) -> Any:
@@ -160,8 +159,6 @@ class Names:
             if self.refused[callee.name] == FUNCTION:
                 self.refused[callee.name] = CALLED
             return callee
-        if type(callee) is Own:
-            callee = callee.cls
         if type(arguments) is not tuple:
             raise ValueError("a call without arguments")
         if callee is _REBUILD:
@@ -230,22 +227,22 @@ class Names:
         """
         if type(cls) is Refused:
             return cls
-        cls = cls.cls if type(cls) is Own else cls
+        cls = cls.own if type(cls) is Function else cls
         if not is_a(cls, type) or base is not instances.base_of(cls):
             raise ValueError("an object of another class than it says")
         if base is object:
             return self._instance(cls, ())
         return self._instance(cls, content if instances.is_named_tuple(cls) else (content,))
 
-    def refuse_value(self, value: Own | Function) -> None:
+    def refuse_value(self, value: Function) -> None:
         """Refuse what a pickle may call, but has as a value.
 
         Raises:
             ValueError: it is a function that pickles are made by.
         """
-        if type(value) is Function:
+        if value.own is None:
             raise ValueError("a function that pickles are made by, as a value")
-        self._refuse(name_of(value.cls), VALUE)  # type: ignore[union-attr]
+        self._refuse(name_of(value.own), VALUE)
 
     def _is_own(self, found: Any) -> bool:
         if not self._own or not is_a(found, type) or not is_builder(self.first):
@@ -265,11 +262,10 @@ class Names:
         return "is a function, not a class" if self.first is None else FUNCTION
 
     def _check_factory(self, factory: Any = None) -> None:
-        if type(factory) is Own:
-            self.refuse_value(factory)
-            return
         known = factory is None or id(factory) in _PLAIN_CLASSES or id(factory) in self._listed
-        if not known and type(factory) is not Refused:
+        if type(factory) is Function:
+            self.refuse_value(factory)
+        elif not known and type(factory) is not Refused:
             raise ValueError("a defaultdict whose factory is not allowed")
 
     def _refuse(self, name: str, reason: str) -> Refused:

@@ -126,17 +126,21 @@ def test_unknown_name_gives_no_hint_where_everything_is_installed(installed):
 
 
 WITHOUT_RNN = """
-from importlib import util
-find = util.find_spec
-util.find_spec = lambda name, *package: None if name == "dynet_rnn" else find(name, *package)
+from importlib.machinery import PathFinder
+find = PathFinder.find_spec
+PathFinder.find_spec = lambda name, path=None, target=None: find(name, ["."] if name == "dynet_rnn" else path, target)
 import dynet as dy
 dy.NAME
 """
 
 
+@pytest.mark.parametrize("folder", ["dynet_rnn", "other"])
 @pytest.mark.parametrize("name", ["NoSuchBuilder", "RNNBuilder"])
-def test_a_program_without_an_extra_is_told_of_it(name):
-    done = subprocess.run([sys.executable, "-c", WITHOUT_RNN.replace("NAME", name)], capture_output=True, text=True)
+def test_a_program_without_an_extra_is_told_of_it(name, folder, tmp_path):
+    """Also where there is a folder of its name, which an uninstall has left."""
+    (tmp_path / folder / "__pycache__").mkdir(parents=True)
+    command = [sys.executable, "-c", WITHOUT_RNN.replace("NAME", name)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1
     assert f'dynet-rnn is not installed and may have it: pip install "dynet-core[rnn]=={HERE}"' in done.stderr
 

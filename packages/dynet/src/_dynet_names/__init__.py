@@ -17,7 +17,9 @@ from dynet_core import *
 
 np = _numpy
 
-_PACKAGES = [name for name in ("dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim") if _find_spec(name)]
+_ALL = ("dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim")
+# A folder of such a name without `__init__.py`, as an uninstall leaves it, has no origin.
+_PACKAGES = [name for name in _ALL if getattr(_find_spec(name), "origin", None)]
 
 if TYPE_CHECKING or "dynet_ops" in _PACKAGES:
     from dynet_ops import *

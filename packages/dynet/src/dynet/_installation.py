@@ -14,8 +14,8 @@ SIBLINGS = ("dynet-kernels", "dynet-core", "dynet-ops", "dynet-rnn", "dynet-opti
 
 
 def is_installed(module: str) -> bool:
-    """Return whether a module can be imported, without importing it."""
-    return util.find_spec(module) is not None
+    """Return whether a module can be imported, without importing it. A folder without `__init__.py` is none."""
+    return getattr(util.find_spec(module), "origin", None) is not None
 
 
 def is_clearing() -> bool:

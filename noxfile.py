@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -17,7 +18,8 @@ nox.options.error_on_missing_interpreters = False  # a session whose Python is n
 ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 PACKAGES = {path.parent.name: nox.project.load_toml(path) for path in sorted(ROOT.glob("packages/*/pyproject.toml"))}
-PYTHONS = ("3.11", "3.12", "3.13")
+SHARED = PROJECT["tool"]["dynet"]
+PYTHONS = [version for one in SHARED["classifiers"] for version in re.findall(r":: (3\.\d+)$", one)]
 RECORDING = (
     "packages/dynet-core/tests/test_recorder_choice.py",
     "packages/dynet-core/tests/test_recorder_tables.py",
@@ -80,13 +82,48 @@ def untuned(session):
     run_all_tests(session, DYNET_RECORDS="off")
 
 
+@nox.session(python=False)
+def landing(session):
+    """Run all sessions that must pass before a change lands, in their order."""
+    for name in SHARED["sessions"]["landing"]:
+        session.notify(name)
+
+
 @nox.session
 def newest(session):
-    """Run all tests with the newest published version of TVM instead of the version that the packages require."""
+    """Run all tests with the newest published version of TVM, even if the packages do not take it yet."""
+    with_tvm(session, "--upgrade", "apache-tvm", "apache-tvm-ffi", "apache-tvm-ffi-orcjit")
+
+
+@nox.session
+def oldest(session):
+    """Run all tests with the oldest version of TVM that the packages take."""
+    required = PACKAGES["dynet-kernels"]["tool"]["hatch"]["metadata"]["hooks"]["custom"]["dependencies"]
+    with_tvm(session, *(re.sub(">=([^,]*).*", r"==\1", one) for one in required if one.startswith("apache-tvm")))
+
+
+def with_tvm(session, *wanted):
     session.install("-r", "requirements.txt", *group("test", "examples"))
-    session.install("--upgrade", "apache-tvm", "apache-tvm-ffi", "apache-tvm-ffi-orcjit")
+    session.install(*wanted)
     session.run("python", "-m", "dynet")
     session.run("pytest", "--ignore=tests/parity", "-m", "not cuda", *session.posargs)
+
+
+@nox.session
+def readers(session):
+    """Run the code of all pages where only what the documents say is installed; then make a checkout ready by uv."""
+    session.install("-r", "requirements.txt", *group("test"), "uv")
+    python = Path(session.create_tmp()).resolve() / "reader" / "bin" / "python"
+    session.run("virtualenv", "--quiet", "--clear", str(python.parents[1]))
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in ROOT.glob("docs/**/*.md"))
+    told = re.findall(r"`pip install ([\w-]+)`", pages)  # beside the first line of docs/install.md
+    session.run(str(python), "-m", "pip", "install", "--quiet", "-r", "requirements.txt", *told, external=True)
+    session.run("pytest", "tests/docs/test_pages.py", *session.posargs, env={"DYNET_READERS_PYTHON": str(python)})
+    checkout = python.parents[2] / "checkout"
+    shutil.rmtree(checkout, ignore_errors=True)
+    session.run("git", "clone", "--quiet", str(ROOT), str(checkout), external=True)
+    session.run("uv", "sync", "--quiet", "--project", str(checkout), env={"VIRTUAL_ENV": None})
+    session.run(str(checkout / ".venv" / "bin" / "python"), "-c", "import dynet, safetensors", external=True)
 
 
 @nox.session

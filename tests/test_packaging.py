@@ -6,6 +6,7 @@ import re
 import runpy
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -83,6 +84,53 @@ def test_readmes_need_no_pins():
     }
 
 
+def pythons():
+    """The versions of Python that are supported: those of the classifiers."""
+    return [one.rpartition(" ")[2] for one in OWN["classifiers"] if re.search(r":: 3\.\d+$", one)]
+
+
+def test_one_list_of_pythons_stands_everywhere():
+    """The workflow tests those of the classifiers, and so does nox; README and CONTRIBUTING name them."""
+    checks = (ROOT / ".github" / "workflows" / "checks.yml").read_text(encoding="utf-8")
+    assert re.findall(r"python: \[(.*)\]", checks) == [", ".join(f'"{one}"' for one in pythons())]
+    assert 'SHARED["classifiers"]' in (ROOT / "noxfile.py").read_text(encoding="utf-8")
+    assert f"CPython {pythons()[0]} to {pythons()[-1]};" in (ROOT / "README.md").read_text(encoding="utf-8")
+    named = f"under Python {', '.join(pythons()[:-1])} and {pythons()[-1]};"
+    assert named in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def test_tvm_is_required_as_a_range_with_an_end():
+    required = MANIFESTS["dynet-kernels"]["tool"]["hatch"]["metadata"]["hooks"]["custom"]["dependencies"]
+    ours = [one for one in required if one.startswith("apache-tvm")]
+    assert len(ours) == 3 and all(re.fullmatch(r"[\w-]+>=[\d.]+(post\d+)?,.*<[\d.]+", one) for one in ours)
+
+
+def test_one_license_is_in_every_package():
+    text = (ROOT / "LICENSE").read_bytes()
+    assert [(PACKAGES / name / "LICENSE").read_bytes() == text for name in MANIFESTS] == [True] * len(MANIFESTS)
+
+
+def test_all_packages_are_members_of_the_workspace():
+    uv = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["uv"]
+    assert uv["workspace"]["members"] == ["packages/*"]
+    assert uv["sources"] == {one["project"]["name"]: {"workspace": True} for one in MANIFESTS.values()}
+
+
+def test_what_tutorial_and_guides_need_is_installed():
+    """Model files of the format safetensors, which they write, by each way that docs/install.md names."""
+    assert "safetensors>=0.4" in metadata_of("dynet-core")["optional-dependencies"]["all"]
+    assert "-e ./packages/dynet-core[safetensors]" in (ROOT / "requirements.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [[], ["-e"]], ids=["plain", "editable"])
+def test_the_root_is_no_package_and_says_so(options, tmp_path):
+    command = [sys.executable, "-m", "pip", "install", "--target", tmp_path, *options, ROOT]
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    assert done.returncode and "no package. Run: pip install -r requirements.txt" in done.stdout + done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_one_oldest_python_stands_everywhere():
     """In all six packages, in what ruff and pyright check for, in what is tested, and in what the README asks for."""
     (required,) = {manifest["project"]["requires-python"] for manifest in MANIFESTS.values()}
@@ -90,7 +138,7 @@ def test_one_oldest_python_stands_everywhere():
     tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
     assert tools["pyright"]["pythonVersion"] == oldest
     assert tools["ruff"]["target-version"] == "py" + oldest.replace(".", "")
-    assert f'PYTHONS = ("{oldest}", ' in (ROOT / "noxfile.py").read_text(encoding="utf-8")
+    assert pythons()[0] == oldest
     for name in ("README.md", ".ci/run"):
         asked = re.findall(r"Python (\d+\.\d+) or (?:later|newer)", (ROOT / name).read_text(encoding="utf-8"))
         assert asked == [oldest], name
@@ -123,6 +171,7 @@ def test_each_wheel_is_typed_and_holds_only_its_package(wheels, clean_python):
         files = run(clean_python, "-m", "zipfile", "--list", wheel, cwd=wheels)
         names = [line.split()[0] for line in files.splitlines()[1:]]
         assert f"{module}/py.typed" in names
+        assert f"{distribution}-{VERSION}.dist-info/licenses/LICENSE" in names
         beside = {"_dynet", "_dynet_names", "_gdynet", "dynet_config"} if name == "dynet" else set()
         assert {f"{one}/py.typed" for one in beside} <= {*names}
         assert {text.partition("/")[0] for text in names} == {module, f"{distribution}-{VERSION}.dist-info"} | beside
@@ -131,6 +180,21 @@ def test_each_wheel_is_typed_and_holds_only_its_package(wheels, clean_python):
         assert f"Project-URL: Repository, {OWN['repository']}\n" in said
         assert f"Author: {OWN['authors']}\n" in said
         assert all(f"Classifier: {one}\n" in said for one in OWN["classifiers"])
+
+
+@pytest.mark.slow
+def test_each_source_distribution_has_the_license(tmp_path):
+    run(sys.executable, "-m", "virtualenv", "--quiet", tmp_path / "hatch", cwd=tmp_path)
+    python = tmp_path / "hatch" / "bin" / "python"
+    run(python, "-m", "pip", "install", "--quiet", "hatchling>=1.27", cwd=tmp_path)
+    for name in MANIFESTS:
+        run(python, "-m", "hatchling", "build", "-t", "sdist", "-d", tmp_path / "sdists", cwd=PACKAGES / name)
+    found = [tarfile.open(path) for path in (tmp_path / "sdists").iterdir()]
+    assert len(found) == len(MANIFESTS)
+    for archive in found:
+        with archive:
+            member = archive.extractfile(f"{archive.getnames()[0].partition('/')[0]}/LICENSE")
+            assert member.read() == (ROOT / "LICENSE").read_bytes()
 
 
 @pytest.mark.slow
@@ -146,8 +210,13 @@ def test_extras_bring_their_siblings_and_the_meta_package(wheels, clean_python, 
 
 
 @pytest.mark.slow
-def test_wheels_install_into_a_clean_environment(wheels, clean_python, tmp_path):
-    """With all that `rnn` and `optim` bring, then without what only they bring."""
+def test_wheels_install_into_a_clean_environment(wheels, clean_python, tmp_path, monkeypatch):
+    """With all that `rnn` and `optim` bring, then without what only they bring.
+
+    With this variable set, an uninstall leaves folders that have `__pycache__`: `-I` makes Python ignore it.
+    """
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path / "bytecode"))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     pip = [clean_python, "-m", "pip"]
     run(*pip, "install", "--quiet", "--find-links", wheels, "dynet-core[rnn,optim]", cwd=tmp_path)
     run(*pip, "check", cwd=tmp_path)

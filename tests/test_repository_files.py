@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -42,23 +43,28 @@ def sessions():
     return re.findall(r"^@nox\.session.*\n(?:@.*\n)*def (\w+)", (ROOT / "noxfile.py").read_text(encoding="utf-8"), re.M)
 
 
-def test_workflows_run_sessions_that_are_there():
-    text = "\n".join(path.read_text(encoding="utf-8") for path in WORKFLOWS)
+WHEN = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["dynet"]["sessions"]
+
+
+def run_by(name):
+    """The sessions that a workflow runs: those of its matrix, and those that its steps name."""
+    text = (ROOT / ".github" / "workflows" / f"{name}.yml").read_text(encoding="utf-8")
     (listed,) = re.findall(r"session: \[(.*)\]", text)
-    asked = [*listed.split(", "), *re.findall(r"nox -s (\w+)", text)]
-    assert {*asked} <= {*sessions()}
-    assert {"lint", "types", "tests", "parity", "cuda", "docs", "wheels", "newest"} <= {*asked}
+    return [*listed.split(", "), *re.findall(r"nox -s (\w+)", text)]
 
 
-def test_the_oldest_python_is_tested():
-    text = (ROOT / ".github" / "workflows" / "checks.yml").read_text(encoding="utf-8")
-    (listed,) = re.findall(r"python: \[(.*)\]", text)
-    versions = [version.strip('"') for version in listed.split(", ")]
-    (required,) = {
-        re.search(r'requires-python = ">=(.*)"', path.read_text(encoding="utf-8"))[1]
-        for path in ROOT.glob("packages/*/pyproject.toml")
-    }
-    assert versions == [required, "3.12", "3.13", "3.14"]
+def test_one_table_says_which_sessions_run_when():
+    """That of the root's pyproject.toml: the noxfile reads it, workflows and texts are compared with it."""
+    assert WHEN == {**WHEN, "workflow": run_by("checks"), "weekly": run_by("weekly")}
+    assert {*WHEN["landing"], *WHEN["workflow"], *WHEN["weekly"]} <= {*sessions()}
+    assert re.findall(r"nox -s (.*)", (ROOT / ".ci" / "run").read_text(encoding="utf-8")) == ["landing"]
+    template = (ROOT / ".github" / "PULL_REQUEST_TEMPLATE.md").read_text(encoding="utf-8")
+    assert re.findall(r"nox -s ([\w ]+)", template) == ["landing"]
+
+
+def test_contributing_says_which_sessions_run_when():
+    text = " ".join((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split())
+    assert [" ".join(names) for names in WHEN.values()] == re.findall(r"(?:runs|run) `([a-z_ ]+)`", text)
 
 
 def test_style_is_checked_at_commits_as_by_nox():

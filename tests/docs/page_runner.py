@@ -25,6 +25,7 @@ FILE = re.compile(r"# (\w+\.py)\n")
 NUMBER = r"-?\d+\.\d+"
 MARK = "<end of block {}>"
 SECONDS = 300
+PYTHON = os.environ.get("DYNET_READERS_PYTHON", sys.executable)  # nox -s readers names one with what readers install
 
 
 @dataclass
@@ -111,7 +112,7 @@ def check(page: str, folder: Path) -> int:
         (folder / name[1]).write_text(block.text, encoding="utf-8")
     if parts:
         (folder / "program.py").write_text(program(parts), encoding="utf-8")
-        rest = run([sys.executable, "program.py"], folder)
+        rest = run([PYTHON, "program.py"], folder)
         for number, block in enumerate(parts):
             printed, _, rest = rest.partition(MARK.format(number) + "\n")
             said = "" if block.prints is None else block.prints
@@ -120,6 +121,6 @@ def check(page: str, folder: Path) -> int:
         for command, said in commands(block) if block.kind == "console" else ():
             words = shlex.split(command)
             assert words[0] == "python", command
-            printed = run([sys.executable, *words[1:]], folder)
+            printed = run([PYTHON, *words[1:]], folder)
             assert agrees(said, printed), f"$ {command}\nthe page says\n{said}\nand it prints\n{printed}"
     return len(found)

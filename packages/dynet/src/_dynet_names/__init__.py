@@ -17,9 +17,8 @@ from dynet_core import *
 
 np = _numpy
 
-_ALL = ("dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim")
 # A folder of such a name without `__init__.py`, as an uninstall leaves it, has no origin.
-_PACKAGES = [name for name in _ALL if getattr(_find_spec(name), "origin", None)]
+_PACKAGES = [name for name in ("dynet_ops", "dynet_rnn", "dynet_optim") if getattr(_find_spec(name), "origin", None)]
 
 if TYPE_CHECKING or "dynet_ops" in _PACKAGES:
     from dynet_ops import *
@@ -30,5 +29,5 @@ if TYPE_CHECKING or "dynet_optim" in _PACKAGES:
 
 if not TYPE_CHECKING:  # type checkers cannot evaluate this `__all__`, and take the names from the imports above
     __all__ = ["np", "os", "pickle", "sys"]
-    for _package in _PACKAGES:
+    for _package in ("dynet_core", *_PACKAGES):
         __all__ += _import_module(_package).__all__

@@ -40,8 +40,7 @@ def belongs(cls: type, other: type) -> bool:
     Installed packages, the standard library and this library have no classes that belong to others. Nor does a class
     that derives from one of this library: forged attributes of such an object could be addresses.
     """
-    bases = type.__getattribute__(cls, "__mro__")
-    if any(_named(base, "__module__").partition(".")[0] in LIBRARY for base in bases):
+    if any(_named(base, "__module__").partition(".")[0] in LIBRARY for base in _named(cls, "__mro__")):
         return False
     (module, folders), (its_module, its_folders) = _home(cls), _home(other)
     return module is not None and its_module is not None and (module is its_module or bool(folders & its_folders))

@@ -31,7 +31,7 @@ NAMESPACES = ("argparse.Namespace", "optparse.Values")  # every file may name th
 CLASS, FUNCTION = "is a class that you have not allowed", "is a function that you have not allowed"
 VALUE, KEY = CLASS + " as a value", CLASS + " as a key, which runs its __hash__ or __eq__"
 ASKS = (CLASS, FUNCTION, VALUE, KEY)  # why something is refused that the user's `allow` permits
-CALLED = "would be called"
+CALLED = "would be called"  # a function, where a file would have an object made
 
 Allow = Mapping[str, Any] | Iterable[Any]
 """The user's argument `allow`: a list of classes and functions, or of their names; or a dict from the names that they
@@ -124,8 +124,7 @@ class Names:
         Return a `Function` that makes its objects for a class of the program's own.
         """
         found = self._found(module, name)
-        if self.first is None:
-            self.first = found
+        self.first = found if self.first is None else self.first
         return found
 
     def _found(self, module: str, name: str) -> Any:

@@ -261,7 +261,7 @@ def test_no_own_hash_or_comparison_runs(key):
 VALUES = [Vocabulary, [Vocabulary], {"a": Vocabulary}, {Vocabulary: 1}, (Color, 1), function, [function]]
 
 
-@pytest.mark.parametrize("value", VALUES, ids=str)
+@pytest.mark.parametrize("value", VALUES, ids=range(len(VALUES)))
 def test_a_class_or_function_as_a_value_is_asked_for(value):
     with pytest.raises(FileFormatError, match=r"(Vocabulary|Color|function) is a .* you have not allowed.*allow=\["):
         read_again(value)

@@ -7,6 +7,7 @@ from tvm import ir
 from tvm.tirx.script import builder as T
 
 from dynet_kernels import machine, tir
+from dynet_kernels.families import products
 from dynet_kernels.target import host_cpu
 from dynet_kernels.tir import int64
 
@@ -66,3 +67,28 @@ def test_vectors_are_loaded_whole():
     assert f"load <{lanes} x float>" in code
     assert f"call <{lanes} x float> @llvm.masked.load" in code
     assert "gather" not in code
+
+
+FIELDS = ("a", "b", "condition", "true_value", "false_value", "value", "indices", "args")
+
+
+@pytest.mark.parametrize("lanes", [8, 16])
+@pytest.mark.parametrize("kernel", [products.Product(), products.ColumnGradient(), products.MatrixGradient()])
+def test_places_in_matrices_do_not_grow_to_long_expressions(kernel, lanes, monkeypatch):
+    """TVM inserts what `let` binds at each use, and takes long to simplify what becomes of it."""
+    bind, sizes = tir.T.bind, {}
+
+    def size(node):
+        if isinstance(node, tvm.tirx.Var):
+            return sizes.get(node, 1)
+        found = [getattr(node, field, ()) for field in FIELDS]
+        return 1 + sum(size(each) for field in found for each in (field if hasattr(field, "__len__") else [field]))
+
+    def recorded(value):
+        bound = bind(value)
+        sizes[bound] = size(value)
+        return bound
+
+    monkeypatch.setattr(tir.T, "bind", recorded)
+    kernel.cpu(lanes)
+    assert max(sizes.values()) < 700

@@ -213,6 +213,15 @@ class IntVariable:
         T.buffer_store(self.buffer, value, [int64(0)])
 
 
+def settled(value):
+    """Compute the int64 `value` once, and return a variable that holds it in a register.
+
+    `let` alone will not do: TVM inserts the expression that was bound by `let` wherever the variable is used. If an
+    address has selections and divisions in it, this makes long expressions, for which TVM's simplifier takes seconds on a CPU and minutes on a GPU.
+    """
+    return let(IntVariable(value).get())
+
+
 @dataclass
 class Instruction:
     """What the body of a kernel knows about the instruction that it carries out, as TIR expressions.
@@ -273,7 +282,7 @@ class Instruction:
         """
         units = let(quotient(count + int64(unit - 1), unit))
         first, end = (share_of(units, share) for share in (self.rows_before, int64(WHOLE) - self.rows_after))  # type: ignore
-        return let(T.min(first * int64(unit), count)), let(T.min(end * int64(unit), count))
+        return settled(T.min(first * int64(unit), count)), settled(T.min(end * int64(unit), count))
 
 
 def share_of(count, share):

@@ -12,7 +12,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 
 from .. import tir, tuning
-from ..tir import int64, let
+from ..tir import int64, let, settled
 from ..tvm_modules import T, tirx
 
 WARP = 32  # threads in a warp: they run together and can read each other's registers
@@ -72,15 +72,6 @@ def share_of(lane, threads, size):
     with T.While(place.get() < size):
         yield let(place.get())
         place.set(place.get() + threads)
-
-
-def settled(value):
-    """Compute the int64 `value` once, and return a variable that holds it in a register.
-
-    `let` alone will not do: TVM inserts the expression that was bound by `let` wherever the variable is used. If an
-    address has selections and divisions in it, this makes long expressions, for which TVM's simplifier takes minutes.
-    """
-    return let(tir.IntVariable(value).get())
 
 
 def wait():

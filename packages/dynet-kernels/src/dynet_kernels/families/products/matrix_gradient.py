@@ -18,7 +18,7 @@ from ... import tir, tuning
 from ...functions import vmath
 from ...kernels import Adds, ByRows
 from ...layout import CACHE_LINE
-from ...tir import int64, let, load, quotient, remainder, store
+from ...tir import int64, let, load, quotient, remainder, settled, store
 from ...tvm_modules import T
 from ..threads import add_atomically
 from .panels import Panel, blocks, by_chunks, even_blocks, groups, row_tiles, tiles
@@ -32,7 +32,7 @@ LARGE = 1 << 18  # a dW with more floats than this is called large: it does not 
 def shared_if(shared, size, stretch):
     """Return where this thread's part of `size` rows or columns begins and ends: `stretch` if `shared`, else all."""
     begin, end = stretch
-    return let(T.Select(shared, begin, int64(0))), let(T.Select(shared, end, size))
+    return settled(T.Select(shared, begin, int64(0))), settled(T.Select(shared, end, size))
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ class MatrixGradient(Adds, ByRows):
                         line = let(quotient(tile, tiles_a_line))
                         of_dy = line - lines_of_x
                         role = let(T.Select(of_dy < int64(0), x_role, dy_role))
-                        place = let(
+                        place = settled(
                             T.Select(
                                 of_dy < int64(0),
                                 first_k + line * int64(CACHE_LINE),
@@ -201,14 +201,14 @@ class MatrixGradient(Adds, ByRows):
                             )
                         )
                         done = let(remainder(tile, tiles_a_line) * columns_a_tile)
-                        column = let(next_columns + done)
+                        column = settled(next_columns + done)
                         some = T.max(T.min(columns_a_tile, length - done), int64(0))
                         needed = T.And(line < lines, end - start > length)
 
                         def prefetch(number):
                             tir.prefetch_line(memory, instruction.address(role, column + number) + place)
 
-                        return let(T.Select(needed, some, int64(0))), prefetch
+                        return settled(T.Select(needed, some, int64(0))), prefetch
 
                     def some_rows(row, vectors, mask):
                         panel.fill(
@@ -247,7 +247,7 @@ class MatrixGradient(Adds, ByRows):
 
                 tile_rows = int64(tall * lanes)
                 tiles_together = quotient(int64(TOGETHER), T.max(inner, int64(1)) * tile_rows)
-                together = let(tir.IntVariable(T.max(tiles_together, int64(1)) * tile_rows).get())
+                together = settled(T.max(tiles_together, int64(1)) * tile_rows)
                 blocks(end_row - first_row, together, some_stretch)
 
             groups(instruction, group, one_matrix)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from ... import tir
 from ...functions import vmath
-from ...tir import int64, let, load, quotient, remainder, store
+from ...tir import int64, let, load, quotient, remainder, settled, store
 from ...tvm_modules import T
 
 
@@ -60,7 +60,7 @@ def row_tiles(first, end, lanes, vectors, emit, taller=False):
     if taller and vectors > 1:
         rest = remainder(whole, vectors)
         one_left = T.And(rest == int64(1), whole > int64(1))
-        start = tir.IntVariable(whole - T.Select(one_left, int64(vectors + 1), rest)).get()
+        start = settled(whole - T.Select(one_left, int64(vectors + 1), rest))
         tiles(int64(0), start, [vectors], some_rows)
         sizes = [vectors + 1, *sizes[1:]]
     tiles(start, whole, sizes, some_rows)
@@ -86,8 +86,8 @@ def joined_row_tiles(first, end, lanes, vectors, emit):
         # If only the vector with the mask is left over, its tile takes some vectors from the tile before it.
         one_left = T.And(left_over == int64(1), whole > int64(0))
         shared = int64(vectors + 1 - (vectors + 1) // 2)
-        last = tir.IntVariable(T.Select(rest > int64(0), T.Select(one_left, shared, left_over), int64(0))).get()
-    begin = tir.IntVariable(whole + T.Select(rest > int64(0), int64(1), int64(0)) - last).get()
+        last = settled(T.Select(rest > int64(0), T.Select(one_left, shared, left_over), int64(0)))
+    begin = settled(whole + T.Select(rest > int64(0), int64(1), int64(0)) - last)
 
     def some_rows(start, size):
         emit(let(first + start * int64(lanes)), size, None)
@@ -170,7 +170,7 @@ def blocks(count, size, emit):
 def even_blocks(count, size, emit):
     """Emit a loop like `blocks` with as many blocks, but make the lengths of the blocks nearly the same."""
     number = let(quotient(count + size - int64(1), size))
-    blocks(count, let(tir.IntVariable(quotient(count + number - int64(1), T.max(number, int64(1)))).get()), emit)
+    blocks(count, settled(quotient(count + number - int64(1), T.max(number, int64(1)))), emit)
 
 
 CHUNK = 512  # how many columns of an instruction are worked on together, so that their elements stay in the L2 cache
@@ -183,7 +183,7 @@ def by_chunks(emit, w, first, end):
         emit: emit(w, start, stop) emits the work on the chunk [start, stop).
         w: the address of the matrix, which is passed on to `emit`.
     """
-    blocks(end - first, CHUNK, lambda start, length: emit(w, let(first + start), let(first + start + length)))
+    blocks(end - first, CHUNK, lambda start, length: emit(w, settled(first + start), settled(first + start + length)))
 
 
 def groups(instruction, group, emit):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ... import tir, tuning
 from ...kernels import AT_HAND, Adds, ByRows
-from ...tir import int64, let, load, quotient, remainder, store
+from ...tir import int64, let, load, quotient, remainder, settled, store
 from ...tvm_modules import T
 from .panels import Sums, blocks, by_chunks, groups, row_tiles
 from .shared import tiled_product, with_matrix
@@ -75,7 +75,7 @@ class Product(Adds, ByRows):
                         return load(memory, at, lanes, mask)
 
                     # If fewer columns are left than the tile has, it computes the last one several times.
-                    columns = [start] + [let(T.min(start + int64(j), end - int64(1))) for j in range(1, width)]
+                    columns = [start] + [settled(T.min(start + int64(j), end - int64(1))) for j in range(1, width)]
                     sums.tile(vector_of, columns, row, vectors, mask, int64(0), inner, start_role)
 
                 def each_width(start, width):
@@ -94,7 +94,7 @@ class Product(Adds, ByRows):
                 widest, *narrower = [width for width, _ in sizes.tiles]
                 rest = let(remainder(end - first, widest))
                 few = T.Select(rest <= int64(narrower[0] if narrower else 0), rest, int64(0))
-                narrow = let(tir.IntVariable(few).get())  # in a register: otherwise TVM would insert `few` at every use
+                narrow = settled(few)
                 count = let(end - first - narrow)
                 at_once = let(T.Select(count < rows, T.max(count, int64(1)), int64(widest)))
 

@@ -12,9 +12,9 @@ kernel, and has several matrices if its columns do not all share one; see `famil
 from __future__ import annotations
 
 from ... import tir
-from ...tir import int64, let
+from ...tir import int64, let, settled
 from ...tvm_modules import T
-from ..threads import WARP, block_of_products, settled, share_of, wait
+from ..threads import WARP, block_of_products, share_of, wait
 
 ROWS, COLUMNS, INNER, WARPS = 64, 32, 16, 4  # a block computes ROWS x COLUMNS results, from INNER terms at a time
 DOWN, ACROSS = 2, 2  # a warp computes DOWN x ACROSS products of 16 x 8

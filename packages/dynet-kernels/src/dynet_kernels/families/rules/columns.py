@@ -21,9 +21,9 @@ from ... import tir, tuning
 from ...evaluation import Evaluation
 from ...formula import REDUCTIONS, beneath
 from ...functions import vmath
-from ...tir import int64, let, load, masked_loop, store, unrolled_loop
+from ...tir import int64, let, load, masked_loop, settled, store, unrolled_loop
 from ...tvm_modules import T, tirx
-from ..threads import WARP, Sums, add_atomically, settled, share_of, thread_each
+from ..threads import WARP, Sums, add_atomically, share_of, thread_each
 
 SUM, MAXIMUM, MINIMUM = REDUCTIONS
 COMBINE = {

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,10 @@ from dynet_kernels.families.fill import Fill
 from dynet_kernels.families.rules import Rule
 from dynet_kernels.kernels import SHARD, Kernels, NoCodeError
 
-MESSAGE = "dynet: compiling kernels for this CPU, each once for this machine (up to a minute) ...\n"
+MESSAGE = (
+    "dynet: compiling kernels for this CPU, {parts}, once for this machine ...\n"
+    "dynet: compiled {parts} in [0-9]+[.][0-9] s\n"
+)
 
 
 def filled(*names):
@@ -123,7 +127,7 @@ def without_shipped_code(monkeypatch):
 @pytest.mark.usefixtures("without_shipped_code")
 def test_parts_are_compiled_when_used_and_kept_each_for_itself(tmp_path):
     _, errors = run(LATE, tmp_path)
-    assert errors == MESSAGE
+    assert re.fullmatch("".join(MESSAGE.format(parts=parts) for parts in ("2 parts", "1 part", "1 part")), errors)
     assert len(list(tmp_path.glob("*.o"))) == 4  # three shards and the planner
     assert run(LATE, tmp_path) == ("", "")
 
@@ -200,12 +204,68 @@ def test_a_terminal_shows_how_many_are_compiled(monkeypatch):
 
 @pytest.mark.parametrize("stream", [io.StringIO(), Terminal(), None])
 def test_no_progress_is_shown_of_what_has_no_name_and_without_a_stream(monkeypatch, stream):
-    monkeypatch.setattr(library.Progress, "_is_said", False)
     monkeypatch.setattr(sys, "stderr", stream)
     for kind in [None] if stream else [None, "CPU"]:
         with library.Progress(kind, 1) as progress:
             progress.advance()
     assert stream is None or stream.getvalue() == ""
+
+
+def test_one_line_at_the_start_and_one_at_the_end_without_a_terminal(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    for count in (2, 1):
+        with library.Progress("CPU", count) as progress:
+            for _ in range(count):
+                progress.advance()
+    with pytest.raises(KeyboardInterrupt), library.Progress("GPU", 1):
+        raise KeyboardInterrupt
+    said = "".join(MESSAGE.format(parts=parts) for parts in ("2 parts", "1 part"))
+    last = "dynet: compiling kernels for this GPU, 1 part, once for this machine ...\n"
+    assert re.fullmatch(said + last, sys.stderr.getvalue())
+
+
+class Tee:
+    """A stream of a program's own, without `isatty`."""
+
+    def __init__(self):
+        self.said = ""
+
+    def write(self, text):
+        self.said += text
+
+    def flush(self):
+        pass
+
+
+class Broken(Terminal):
+    """A terminal that is gone."""
+
+    def write(self, text):
+        raise OSError("input/output error")
+
+
+class Stubborn(io.StringIO):
+    def isatty(self):
+        raise RuntimeError("ask somebody else")
+
+    def flush(self):
+        raise ValueError("no")
+
+
+def closed():
+    stream = Terminal()
+    stream.close()
+    return stream
+
+
+@pytest.mark.parametrize("stream", [Tee(), Broken(), Stubborn(), closed(), object(), None])
+def test_no_stream_makes_a_compilation_fail(stream, monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("DYNET_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setattr(sys, "stderr", stream)
+    assert library.modules([Local()], load=bytes) == [b"code"]
+    assert capsys.readouterr().out == ""
+    assert not isinstance(stream, Tee) or re.fullmatch(MESSAGE.format(parts="1 part"), stream.said)
 
 
 @pytest.mark.parametrize(

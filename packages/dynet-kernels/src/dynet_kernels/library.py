@@ -12,6 +12,7 @@ import functools
 import os
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -288,31 +289,33 @@ def failures_of(part: Part) -> Iterator[None]:
 class Progress:
     """Reports on stderr that kernels are compiled.
 
-    On a terminal, it keeps showing how many are done. Elsewhere it prints one line, at most once in a process.
+    On a terminal, it keeps showing how many are done. Elsewhere it prints one line at the start and one at the end. A
+    stream that cannot be written to is left alone.
 
     Args:
         kind: the name of the device for which they are compiled, such as "CPU". None: report nothing.
         count: how many parts are compiled.
     """
 
-    _is_said = False
-
     def __init__(self, kind: str | None, count: int):
         self._kind, self._count, self._done = kind, count, 0
-        self._on_terminal = kind is not None and sys.stderr is not None and sys.stderr.isatty()
+        self._parts = f"{count} part{'' if count == 1 else 's'}"
+        self._on_terminal, self._began = False, time.monotonic()
+        with suppress(Exception):  # a program's own stream may have no `isatty`
+            self._on_terminal = sys.stderr.isatty()
 
     def __enter__(self) -> Progress:
         if self._on_terminal:
             self._show()
-        elif self._kind and not Progress._is_said:
-            Progress._is_said = True
-            text = f"dynet: compiling kernels for this {self._kind}, each once for this machine (up to a minute) ..."
-            print(text, file=sys.stderr, flush=True)
+        else:
+            self._print(f"dynet: compiling kernels for this {self._kind}, {self._parts}, once for this machine ...")
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, problem: object, *_) -> None:
         if self._on_terminal:
-            print(file=sys.stderr, flush=True)
+            self._print("")
+        elif problem is None:
+            self._print(f"dynet: compiled {self._parts} in {time.monotonic() - self._began:.1f} s")
 
     def advance(self) -> None:
         """Count one more part as compiled."""
@@ -322,5 +325,9 @@ class Progress:
 
     def _show(self) -> None:
         number = min(self._done + 1, self._count)
-        text = f"dynet: compiling kernels, {number} of {self._count}, each once for this machine"
-        print(f"\r{text}", end="", file=sys.stderr, flush=True)
+        self._print(f"\rdynet: compiling kernels, {number} of {self._count}, each once for this machine", end="")
+
+    def _print(self, text: str, end: str = "\n") -> None:
+        with suppress(Exception):  # the stream may be closed, or a program's own
+            if self._kind and sys.stderr is not None:
+                print(text, end=end, file=sys.stderr, flush=True)

@@ -217,7 +217,8 @@ def settled(value):
     """Compute the int64 `value` once, and return a variable that holds it in a register.
 
     `let` alone will not do: TVM inserts the expression that was bound by `let` wherever the variable is used. If an
-    address has selections and divisions in it, this makes long expressions, for which TVM's simplifier takes seconds on a CPU and minutes on a GPU.
+    address has selections and divisions in it, this makes long expressions, for which TVM's simplifier takes seconds,
+    and on a GPU minutes.
     """
     return let(IntVariable(value).get())
 

@@ -14,8 +14,10 @@ import pytest
 import dynet
 from dynet import __main__ as diagnostics
 from dynet import _installation
-from dynet_kernels import sharing
+from dynet_kernels import records, sharing, tuning
 from dynet_kernels.cuda import driver
+from dynet_kernels.target import host_cpu
+from dynet_kernels.tuning import CPU_FAMILIES, Update, defaults
 
 NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}  # where there is a driver, it finds none
 PLAIN = {"DYNET_RECORDER": "python"}  # so that the import adds nothing to a cache
@@ -118,6 +120,17 @@ def test_without_a_home(tmp_path):
     """The cache is then where the system has this user's home, or a temporary directory with the reason."""
     text = lines_of(without=("HOME", "XDG_CACHE_HOME"), TMPDIR=str(tmp_path), **PLAIN)["kernel cache"]
     assert re.match(r"/.*, \d+ files, [\d.]+ MiB", text)
+
+
+def test_the_tuned_numbers_in_use_and_their_files_are_named(empty_cache):
+    own = records.Record("update", "avx2", Update(7), cpu=host_cpu().identity)
+    records.write(empty_cache / records.TUNED, [own])
+    said = lines_of(DYNET_CACHE_DIR=str(empty_cache), **PLAIN)["tuning"]
+    assert f"Update(vectors=7) from {os.path.realpath(empty_cache)}/tuned.json" in said
+    assert said.count(f" from {records.SHIPPED}/") == len(CPU_FAMILIES) - 1
+    said = lines_of(DYNET_RECORDS="off", **PLAIN)["tuning"]
+    assert f"{defaults(host_cpu().lanes).product} from {tuning.__file__}" in said
+    assert said.count(f" from {tuning.__file__}") == len(CPU_FAMILIES)
 
 
 def test_a_chosen_target_is_named(empty_cache):

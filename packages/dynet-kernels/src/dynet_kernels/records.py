@@ -164,27 +164,24 @@ def _readable(path: Path) -> list[Record]:
         return []
 
 
-def known(setting: str) -> list[list[Record]]:
-    """Return lists of all records that may be used, in order of precedence: the user's own, then those of this package.
+def known(setting: str) -> dict[str, list[Record]]:
+    """Return the records that may be used, by file, in order of precedence: the user's own, then those of this package.
 
     Args:
-        setting: the value of the environment variable DYNET_RECORDS. `off`: return no lists. A directory: return one
-            list, with the records there. Empty: return both lists.
+        setting: the value of the environment variable DYNET_RECORDS. `off`: return none. A directory: return the
+            records there. Empty: return the user's and the package's.
 
     Raises:
         ValueError: `setting` is something else.
     """
     if setting == "off":
-        return []
+        return {}
     own = [user_file()] if shipped_code.look_in_cache() else []
     places = [Path(setting)] if setting else [*own, SHIPPED]
     if setting and not places[0].is_dir():
         raise ValueError(f"DYNET_RECORDS is {setting!r}: use off, the name of a directory, or leave it unset.")
-    found = []
-    for place in places:
-        paths = sorted(place.iterdir(), key=str) if place.is_dir() else [place]
-        found.append([record for path in paths if path.name.endswith(".json") for record in _readable(path)])
-    return found
+    paths = [path for place in places for path in (sorted(place.iterdir(), key=str) if place.is_dir() else [place])]
+    return {str(path): _readable(path) for path in paths if path.name.endswith(".json")}
 
 
 def nearest(family: str, target: CpuTarget | str, lists: Iterable[Iterable[Record]]) -> Record | None:
@@ -230,13 +227,29 @@ def for_cpu(target: CpuTarget) -> tuning.Cpu:
 
 @functools.lru_cache(maxsize=16)
 def _for_cpu(target: CpuTarget, setting: str) -> tuning.Cpu:
-    lists = known(setting)
+    lists = known(setting).values()
     parameters = tuning.defaults(target.lanes)
     for family in tuning.CPU_FAMILIES:
         record = nearest(family, target, lists)
         if record:
             parameters = tuning.with_family(parameters, family, record.parameters)
     return parameters
+
+
+def origins(target: CpuTarget) -> dict[str, str]:
+    """Return where the parameters of each family that `for_cpu` returns come from: the path of a file of records.
+
+    Where there is no record, it is the path of `tuning.py`, which has the defaults.
+
+    Raises:
+        ValueError: DYNET_RECORDS is neither `off` nor a directory.
+    """
+    files = known(os.environ.get("DYNET_RECORDS", ""))
+    found = {}
+    for family in tuning.CPU_FAMILIES:
+        record = nearest(family, target, files.values())
+        found[family] = next((path for path, records in files.items() if record in records), tuning.__file__)
+    return found
 
 
 def for_cuda(capability: str) -> tuning.Cuda:
@@ -246,7 +259,7 @@ def for_cuda(capability: str) -> tuning.Cuda:
 
 @functools.lru_cache(maxsize=16)
 def _for_cuda(capability: str, setting: str) -> tuning.Cuda:
-    record = nearest("cuda", capability, known(setting))
+    record = nearest("cuda", capability, known(setting).values())
     return record.parameters if record else tuning.Cuda()  # type: ignore[return-value]
 
 
@@ -257,4 +270,4 @@ def are_tuned_for(target: CpuTarget) -> bool:
 
 @functools.lru_cache(maxsize=16)
 def _are_tuned_for(target: CpuTarget, setting: str) -> bool:
-    return any(record.cpu == target.identity for records in known(setting) for record in records)
+    return any(record.cpu == target.identity for records in known(setting).values() for record in records)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 import dynet
 from dynet import _installation
 from dynet_core.config import FLAGS
-from dynet_kernels import cache, library, sharing, shipped_code, target
+from dynet_kernels import cache, library, records, sharing, shipped_code, target
 from dynet_kernels.cuda import compiler, driver
 from dynet_kernels.kernels import SHARD
 from dynet_kernels.layout import FILL
@@ -96,6 +96,13 @@ def shipped() -> str:
     return f"{len(sizes)} files, {sum(sizes) / 2**20:.1f} MiB; used here: {kinds[0] if kinds else 'none'}"
 
 
+def tuning() -> str:
+    """Return the parameters with which kernels are compiled for this CPU, and the file that each family's come from."""
+    chosen = target.host_cpu()
+    origins, parameters = records.origins(chosen), records.for_cpu(chosen)
+    return ", ".join(f"{getattr(parameters, family)} from {origin}" for family, origin in origins.items())
+
+
 def gpus() -> str:
     """Return the names of the GPUs, or the reason why there is none."""
     try:
@@ -134,6 +141,7 @@ LINES: dict[str, Callable[[], str]] = {
     "recorder": recorder,
     "kernel cache": kernel_cache,
     "shipped code": shipped,
+    "tuning": tuning,
     "GPU": gpus,
     "GPU compiler": gpu_compiler,
     "threads": threads,

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import dynet as dy
+from dynet_core.graph import Graph
 
 
 @pytest.mark.parametrize("asked_before", [False, True])
@@ -46,3 +47,18 @@ def test_a_loss_without_parameters():
     loss.backward()
     assert loss.gradient() == 1
     np.testing.assert_allclose(x.gradient(), np.zeros(2))
+
+
+def test_a_handler_that_renews_while_a_gradient_is_read_makes_the_expression_stale(monkeypatch):
+    gradients = Graph.gradients
+
+    def renewed(graph, *arguments):
+        dy.renew_cg()  # as a signal handler may at this place
+        return gradients(graph, *arguments)
+
+    dy.renew_cg()
+    x = dy.inputVector([1.0, 2.0])
+    dy.sum_elems(x * 2).backward(full=True)
+    monkeypatch.setattr(Graph, "gradients", renewed)
+    with pytest.raises(dy.StaleExpressionError):
+        x.gradient()

@@ -81,6 +81,11 @@ def test_indices_are_int64():
     assert best.as_numpy(dtype=np.int32).dtype == np.int32
 
 
+def test_arrays_of_indices_have_the_order_of_dynets():
+    best = dy.inputTensor(np.arange(24.0).reshape(2, 3, 4)).tensor_value().argmax()
+    assert best.as_numpy().flags.f_contiguous
+
+
 def test_values_are_floats_lists_of_them_or_arrays():
     batch = dy.inputTensor(np.full((2, 3), 0.1), batched=True)
     numbers = [dy.scalarInput(0.1).value(), dy.scalarInput(0.1).scalar_value(), *vector().value(), *batch.value()]

@@ -453,12 +453,22 @@ def test_ops_of_many_operands_and_numbers():
         del OPS["own_five"], OPS["own_mixture"], OPS["own_clip"], OPS["own_column"], OPS["own_numbers"]
 
 
-def test_numbers_come_after_operands(own_made):
+@pytest.mark.parametrize("kind", [elementwise, columnwise])
+def test_numbers_come_after_operands(own_made, kind):
     for parameters in ("a: N, x: E", "x: E, a: N, y: E", "a: N"):
         with pytest.raises(
             ArgumentError, match="^own_made: one or more expressions are needed, and plain numbers come af"
         ):
-            own_made(parameters, "a * 2")
+            own_made(parameters, "a * 2", kind)
+
+
+def test_a_limit_of_a_number_that_is_none_is_refused(own_made):
+    for name in ("q", "x"):
+        with pytest.raises(ArgumentError, match=f"^own_made: above names '{name}', which is no plain number of it"):
+            own_made("x: E, c: N", "x * c", columnwise, above={name: 0})
+    op = own_made("x: E, c: N", "x * c", columnwise, above={"c": 0})
+    with pytest.raises(ArgumentError, match="^own_made: c must be above 0, got 1e-50"):
+        op(dy.inputVector([1.0]), 1e-50)  # 0 as a float32
 
 
 @pytest.mark.parametrize("number", ["1e39", "-1e39", "10 ** 40", "10 ** 400", "3.403e38"])

@@ -13,7 +13,7 @@ from . import device, recorder
 from .annotations import Array, Floats, Index, Key, Number, Numbers
 from .checks import checked_flag
 from .dim import Dim
-from .errors import ArgumentTypeError, ShapeError, StaleExpressionError
+from .errors import ArgumentTypeError, GradientError, ShapeError, StaleExpressionError
 from .gpu_tensor import GpuTensor
 from .memory import copy_on_gpu, floats_at
 from .recorder import ANY_GRAPH, NO_NODE
@@ -160,7 +160,7 @@ class Operations(Refusals):
                [3., 4.]])
         """
         # Keyword arguments would take longer.
-        if dtype is np.float64:
+        if dtype is np.float64 or np.dtype(dtype) == FLOAT64:
             return np.ndarray(self.type.shape, FLOAT64, self._doubles(recalculate), 0, None, "F")
         return np.ndarray(self.type.shape, FLOAT32, self._floats(recalculate), 0, None, "F").astype(dtype, copy=False)
 
@@ -221,9 +221,13 @@ class Operations(Refusals):
             GradientError: `backward` has not been called; or it was called without `full=True`, parameters have changed
                 since then, and this node is a part of another one, so that only the gradient of the whole is known.
         """
-        stored = self._graph().gradients(self.at, self.type.total)
+        try:
+            stored = self._graph().gradients(self.at, self.type.total)
+        except GradientError:
+            self._refuse_stale()  # a signal handler may have called `renew_cg` in between
+            raise
         copy = stored.reshape(self.type.shape, order="F").astype(dtype)
-        self._refuse_stale()  # a signal handler may have called `renew_cg` in between
+        self._refuse_stale()
         return copy
 
     def backward(self, full: bool = False) -> None:

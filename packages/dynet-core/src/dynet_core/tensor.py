@@ -45,7 +45,7 @@ class Tensor:
         """
         values = self._values()
         usual = np.float64 if values.dtype == np.float32 else np.int64
-        return values.astype(usual if dtype is None else dtype)
+        return values.astype(usual if dtype is None else dtype, order="F")
 
     def argmax(self, dim: int = 0, num: int = 1) -> Tensor:
         """Return the indices of the largest values along a dimension, in descending order of the values.

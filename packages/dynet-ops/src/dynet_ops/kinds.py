@@ -25,7 +25,7 @@ from dynet_core.record import append, graph_of, one_operand, two_operands
 from dynet_core.recorder import describe
 from dynet_core.recorder.keywords import with_keywords
 from dynet_core.signature import Signature, Step, View, constant
-from dynet_kernels.formula import is_number
+from dynet_kernels.formula import Formula, is_number
 from dynet_kernels.layout import SELF
 
 from .layouts import Rank, broadcast, column_layout, column_view, lined_up, longest, matched
@@ -134,10 +134,7 @@ def elementwise(
     facts |= {"elementwise": True, "tolerance": tolerance, "tolerance_reason": tolerance_reason}
 
     def decorate(function: Function) -> Function:
-        name, operands, numbers = function.__name__, operand_names(function), number_names(function)
-        formula = formula_of(function, (*operands, *numbers))
-        if not operands or formula.names != tuple(map(inner, (*operands, *numbers))):
-            raise ArgumentError(f"{name}: one or more expressions are needed, and plain numbers come after them")
+        name, operands, numbers, formula = _parsed(function)
         differentiated = all_gradients(name, operands, formula, gradients or {}, *numbers)
         check_elementwise(name, [formula, *differentiated.values()])
         check_is_free(function)
@@ -177,6 +174,15 @@ def elementwise(
         )
 
     return decorate
+
+
+def _parsed(function: Callable) -> tuple[str, tuple[str, ...], tuple[str, ...], Formula]:
+    """Return the name of a function whose body is a formula, the names of its operands and numbers, and the formula."""
+    name, operands, numbers = function.__name__, operand_names(function), number_names(function)
+    formula = formula_of(function, (*operands, *numbers))
+    if not operands or formula.names != tuple(map(inner, (*operands, *numbers))):
+        raise ArgumentError(f"{name}: one or more expressions are needed, and plain numbers come after them")
+    return name, operands, numbers, formula
 
 
 def _samples(
@@ -346,8 +352,9 @@ def columnwise(
     """
 
     def decorate(function: Function) -> Function:
-        name, operands, numbers = function.__name__, operand_names(function), number_names(function)
-        formula = formula_of(function, (*operands, *numbers))
+        name, operands, numbers, formula = _parsed(function)
+        if unknown := [*above.keys() - {*numbers}]:
+            raise ArgumentError(f"{name}: above names {unknown[0]!r}, which is no plain number of it")
         differentiated = all_gradients(name, operands, formula, gradients or {}, *numbers)
         one_number = is_number(formula.result, [*map(inner, numbers)])
         check_is_free(function)

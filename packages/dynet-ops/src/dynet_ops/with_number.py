@@ -83,7 +83,7 @@ def finite(name: str, argument: str, value, above: float | None = None) -> float
         raise ArgumentTypeError(f"{name}: {argument} must be a number, got {_shown(value)}")
     if not abs(number) <= LARGEST:
         raise ArgumentError(f"{name}: {argument} must be a finite float32, got {number}")
-    if above is not None and number <= above:
+    if above is not None and np.float32(number) <= above:
         raise ArgumentError(f"{name}: {argument} must be above {above}, got {number}")
     return number
 

@@ -1,9 +1,11 @@
 """Attributes that do not exist cannot be set, as in DyNet; subclasses of users take any."""
 
 import copy
+import dataclasses
 import functools
 import pickle
 import weakref
+from typing import ClassVar
 
 import pytest
 
@@ -108,6 +110,23 @@ class Strict(dy.GRUBuilder):
         super().__setattr__(name, value)
 
 
+class Registered:
+    """Notes its subclasses, and calls no other class."""
+
+    found: ClassVar[list[type]] = []
+
+    def __init_subclass__(cls):
+        cls.found.append(cls)
+
+
+class Tagger(Registered, dy.ParameterCollection):
+    pass
+
+
+class Nowhere(dy.AdamTrainer):
+    __module__ = None
+
+
 class Both(dy.ParameterCollection, dy.AdamTrainer):
     def __init__(self):
         dy.ParameterCollection.__init__(self)
@@ -115,13 +134,22 @@ class Both(dy.ParameterCollection, dy.AdamTrainer):
 
 
 def test_subclasses_of_users_take_any_attribute():
-    for x in (Trainer(MODEL), Noted(MODEL), NotedFirst(), Strict(1, 2, 3, MODEL), Both()):
+    for x in (Trainer(MODEL), Noted(MODEL), NotedFirst(), Strict(1, 2, 3, MODEL), Both(), Tagger(), Nowhere(MODEL)):
         x.colour = x.lr = x.training = x.update = x.dropout = 1
         assert x.colour == x.lr == x.training == x.update == x.dropout == 1
     assert Noted(MODEL).noted and "_names" in NotedFirst().noted
     with pytest.raises(ValueError, match="forbidden"):
         Strict(1, 2, 3, MODEL).forbidden = 1
-    assert type(dy.AdamTrainer(MODEL)).__setattr__ is not Trainer.__setattr__ is object.__setattr__
+    assert Registered.found == [Tagger] and "__setattr__" not in {*vars(Tagger), *vars(Trainer), *vars(Noted)}
+
+
+def test_a_frozen_dataclass_of_a_users_may_be_a_collection():
+    model = dataclasses.dataclass(frozen=True)(
+        type("Frozen", (dy.ParameterCollection,), {"__annotations__": {"n": int}})
+    )
+    assert model(4).n == 4
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        model(4).n = 5
 
 
 def test_copies_pickles_and_references_are_as_before():

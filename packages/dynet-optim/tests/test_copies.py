@@ -80,3 +80,30 @@ def test_a_trainer_says_what_it_trains():
     assert repr(trainer) == (
         "<AdamTrainer of /: 1 parameter, 1 lookup parameter, 2,006 numbers, 1 frozen; learning rate 0.01, 1 update>"
     )
+
+
+class Slotted(dynet_optim.SimpleSGDTrainer):
+    __slots__ = ("__hidden", "steps", "unset")
+
+    def hide(self, value):
+        self.__hidden = value
+
+    def hidden(self):
+        return self.__hidden
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_copies_keep_the_slots_of_a_subclass(copied):
+    trainer = Slotted(dy.ParameterCollection(), 0.5)
+    trainer.steps, trainer.more = [3], 4
+    trainer.hide(5)
+    other = copied(trainer)
+    assert (other.steps, other.more, other.hidden(), other.learning_rate) == ([3], 4, 5, 0.5)
+    assert not hasattr(other, "unset") and vars(other).keys() == vars(trainer).keys()
+
+
+def test_pickles_of_trainers_without_slots_can_be_read():
+    trainer = dynet_optim.SimpleSGDTrainer(dy.ParameterCollection(), 0.5)
+    other = object.__new__(dynet_optim.SimpleSGDTrainer)
+    other.__setstate__(trainer.__getstate__()[:2])
+    assert other.learning_rate == 0.5

@@ -48,15 +48,20 @@ class Resumable:
         """Create the attributes that are not pickled. `Trainer` defines this."""
         raise NotImplementedError
 
-    def __getstate__(self) -> tuple[dict[str, Any], list[list[np.ndarray]]]:
-        """Return what pickle stores: the trainer's attributes, and for each parameter, copies of its states."""
+    def __getstate__(self) -> tuple[dict[str, Any], list[list[np.ndarray]], dict[str, Any]]:
+        """Return what pickle stores: the attributes, copies of each parameter's states, and what is in `__slots__`."""
+        own = object.__getstate__(self)  # the attributes, or if a user's class has slots, these and the slots
+        slots = own[1] if isinstance(own, tuple) else {}
         settings = {name: value for name, value in vars(self).items() if name not in NOT_PICKLED}
         settings["_counts"] = copy.copy(self._counts)
-        return settings, [[kept.array.copy() for kept in states] for states in self._table.prepared().states_in_order()]
+        states_in_order = self._table.prepared().states_in_order()
+        return settings, [[kept.array.copy() for kept in states] for states in states_in_order], slots
 
-    def __setstate__(self, state: tuple[dict[str, Any], list[list[np.ndarray]]]) -> None:
-        settings, remembered = state
+    def __setstate__(self, state: tuple[dict[str, Any], list[list[np.ndarray]], dict[str, Any]]) -> None:
+        settings, remembered, slots = (*state, {})[:3]  # a pickle of an earlier version has no slots
         vars(self).update(settings)
+        for name, value in slots.items():
+            object.__setattr__(self, name, value)
         self._begin()
         for states, arrays in zip(self._table.prepared().states_in_order(), remembered):
             for kept, array in zip(states, arrays):

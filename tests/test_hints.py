@@ -267,6 +267,8 @@ def test_what_is_said_of_where_and_adamw_is_right():
     assert eval(use, {"dy": dy, "x": x, "y": y, "mask": mask}).value() == [1, 5, 3]
     with pytest.raises(AttributeError, match=r"set_weight_decay\(learning rate \* weight decay\)$"):
         dy.AdamW(MODEL)
+    with pytest.raises(AttributeError, match=r"set_weight_decay\(learning rate \* weight decay\)$"):
+        dy.AdamWTrainer(MODEL)
     model = dy.ParameterCollection()  # w - rate * decay * w, where Adam's own step is 0
     w, trainer = model.add_parameters(1, init=1.0), dy.AdamTrainer(model, 0.1)
     model.set_weight_decay(0.1 * 0.5)
@@ -296,10 +298,17 @@ NO_FUNCTIONS = [
     (lambda: list(MODEL), r"a ParameterCollection is no list: use model.parameters_list\(\) and"),
     (lambda: MODEL[0], "is no list: use model.parameters_list"),
     (lambda: TABLE[[1, 2]], r"lookup: an index must be an int, not list \[1, 2\]: dy.lookup_batch takes several"),
-    (lambda: ONE[[0, 1]], r"an index must be an int, not list \[0, 1\]: dy.select_rows takes several"),
+    (
+        lambda: ONE[[0, 1]],
+        r"an index must be an int, not list \[0, 1\]: dy.select_rows and dy.select_cols take several",
+    ),
+    (lambda: dy.inputTensor([[1, 2]])[:, [0, 1]], r"not list \[0, 1\]: dy.select_rows and dy.select_cols take several"),
     (lambda: MODEL.add_parameters(3, init="xavier"), "none of 'glorot', .*: use 'glorot'$"),
     (lambda: MODEL.add_parameters(3, init="golrot"), "none of 'glorot', .*: use 'glorot'$"),
     (lambda: MODEL.add_parameters(3, init="zeros"), "none of 'glorot', .*: use 0$"),
+    (lambda: MODEL.add_parameters(3, init="kaiming"), "none of 'glorot', .*: use 'he'$"),
+    (lambda: MODEL.add_parameters(3, init="x" * 1000), "init is 'x{39}, which is none of 'glorot'"),
+    (lambda: dy.ParameterCollection([1]), "ParameterCollection: the parent must be one, not list$"),
 ]
 
 
@@ -307,6 +316,13 @@ NO_FUNCTIONS = [
 def test_what_is_no_function_and_no_list_says_what_is(call, said):
     with pytest.raises((dy.ArgumentTypeError, dy.InitializerError), match=said):
         call()
+
+
+def test_names_without_end_are_cut():
+    with pytest.raises(AttributeError, match="^ParameterCollection has no attribute 'x{39}: only"):
+        setattr(MODEL, "x" * 1000, 1)
+    with pytest.raises(TypeError, match=r"^tanh\(\): got an unexpected keyword argument 'x{39}: the arguments are x$"):
+        dy.tanh(ONE, **{"x" * 1000: 1})
 
 
 def test_classes_of_users_may_be_functions_and_lists():

@@ -33,7 +33,7 @@ def test_truth_values_are_one_and_zero(kind):
 
 
 def test_floats_beyond_the_ints_that_float64_tells_apart():
-    assert whole("op", "n", 1e300) == int(1e300)
+    assert whole("op", "n", 1e39) == int(1e39)
 
 
 @given(st.floats().filter(lambda x: not x.is_integer()))

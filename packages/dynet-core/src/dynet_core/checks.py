@@ -15,13 +15,14 @@ import numpy as np
 
 from .errors import ArgumentError, ArgumentTypeError, DynetError, OutOfRangeError, ShapeError
 from .refusals import MOST_NESTED, NUMBERS, Refusals
-from .wording import counted, shown
+from .wording import HUGE, counted, shown
 
 MASKED = "some of the numbers are masked; the method filled() of their array gives them values"
 PLAIN = {bool, float, int, *NUMBERS}
-OF_SEVERAL = {"lookup": "dy.lookup_batch takes several", "x[...]": "dy.select_rows takes several"}
+OF_SEVERAL = {"lookup": "dy.lookup_batch takes several", "x[...]": "dy.select_rows and dy.select_cols take several"}
 TOO_LARGE = "a number is too large for a float"
 UNEVEN = "the rows of the list differ in length"
+NESTED = "the list is nested too deeply"
 
 
 def single(value: Any) -> Any:
@@ -60,21 +61,24 @@ def whole(name: str, what: str, value) -> int:
     Raises:
         ArgumentTypeError: `value` is none of these.
         ArgumentError: the number has a fraction, or is infinite or NaN.
+        OutOfRangeError: the number is HUGE or more, or -HUGE or less, so that no other error has to write it.
     """
-    if value.__class__ is int:
+    if value.__class__ is int and abs(value) < HUGE:
         return value
     try:
-        return operator.index(value)
+        number = operator.index(value)
     except TypeError:
         number = single(value)
-        if isinstance(number, np.integer):
-            return int(number)
-    if not isinstance(number, (float, np.floating, np.bool_)):
-        use = f": {OF_SEVERAL[name]}" if name in OF_SEVERAL and isinstance(value, (list, tuple, np.ndarray)) else ""
-        raise ArgumentTypeError(f"{name}: {what} must be an int, not {type(value).__name__} {shown(value, 40)}{use}")
-    if not float(number).is_integer():
-        raise ArgumentError(f"{name}: {what} must be a whole number, not {value!r:.40}")
-    return int(number)
+        if not isinstance(number, (float, np.floating, np.bool_, np.integer)):
+            use = f": {OF_SEVERAL[name]}" if name in OF_SEVERAL and isinstance(value, (list, tuple, np.ndarray)) else ""
+            kind = type(value).__name__
+            raise ArgumentTypeError(f"{name}: {what} must be an int, not {kind} {shown(value, 40)}{use}") from None
+        if not float(number).is_integer():
+            raise ArgumentError(f"{name}: {what} must be a whole number, not {value!r:.40}") from None
+        number = int(number)
+    if abs(number) >= HUGE:
+        raise OutOfRangeError(f"{name}: {what} {shown(number, 40)} is out of range")
+    return number
 
 
 def checked_index(name: str, index) -> int:
@@ -122,7 +126,7 @@ def checked_indices(name: str, indices, size: int, of: object, one: str = "index
     if not np.iterable(indices) or isinstance(indices, Refusals):
         raise ArgumentTypeError(f"{name}: indices must be a sequence of ints, not {indices!r:.60}")
     checked = []
-    for index in indices:
+    for index in (*indices,):  # an index of a user's class may change the list when it is read
         checked.append(whole(name, "an index", index))
     if not checked:
         raise ArgumentError(f"{name}: no indices")
@@ -212,7 +216,7 @@ def real_array(
             numbers = [single(value) for value in values]
             if any(number is not value for number, value in zip(numbers, values)):  # some of them were in arrays
                 return real_array(name, numbers, uneven=uneven, refused=refused, too_large=too_large)
-            raise uneven(f"{name}: {UNEVEN}") from None
+            raise uneven(f"{name}: {NESTED if 'exceed' in str(problem) else UNEVEN}") from None
         raise refused(f"{name}: {_not_real(values)} ({problem})") from None
     except TypeError:
         raise refused(f"{name}: {_not_real(values)}") from None

@@ -66,7 +66,7 @@ def unknown_keyword(
             found = next((other for other in OTHER_NAMES.get(name, "").split() if other in known), "")
             use = found or (uses or {}).get(name, "") or nearest(name, known)
             end = f"use {use}" if use else f"the arguments are {', '.join(known)}"
-            return f"{function}(): got an unexpected keyword argument {name!r}: {end}"
+            return f"{function}(): got an unexpected keyword argument {name!r:.40}: {end}"
     return ""
 
 

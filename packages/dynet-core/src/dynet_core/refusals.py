@@ -16,6 +16,7 @@ import numpy as np
 
 from .errors import ArgumentTypeError, DynetWarning
 from .hints import Hinted
+from .wording import HUGE
 
 OPERATORS: dict[np.ufunc, tuple[Callable[..., Any], str]] = {
     np.add: (operator.add, "__radd__"),
@@ -154,9 +155,10 @@ class Refusals(Hints):
     def _warn_of_equality(self, sign: str, other: object) -> None:
         if isinstance(other, (np.generic, np.ndarray)) and not other.ndim:
             other = other.item()  # numpy passes its numbers as arrays of shape ()
+        right = "..." if isinstance(other, int) and abs(other) >= HUGE else f"{other!r:.40}"
         warnings.warn(
             f"an expression equals no {type(other).__name__}, whatever its value: "
-            f"write e{self._number()} {sign} {other!r:.40}",
+            f"write e{self._number()} {sign} {right}",
             DynetWarning,
             stacklevel=3,
         )

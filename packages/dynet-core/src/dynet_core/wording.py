@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable
 
 FEW = 3  # the most names that `few` returns
+HUGE = 10**40  # no index, size or seed reaches it; messages do not write such ints, as Python refuses the longest
 LONGEST = 80  # the most characters of a name that `printable` returns
 
 

@@ -45,7 +45,7 @@ def listed(name: str, xs: Any) -> Sequence[Expression]:
     xs may be a list, a tuple or another iterable, but no expression, though one can be iterated over. The caller has to
     check that the items are expressions.
     """
-    if not isinstance(xs, (list, tuple)):
+    if xs.__class__ is not list and xs.__class__ is not tuple:
         if isinstance(xs, Expression):
             use = f"dy.{OF_ONE[name]} is for the elements of one" if name in OF_ONE else f"{name}([x]) takes one"
             raise ArgumentTypeError(f"{name}: expected a list of expressions, got one of {xs.type!r}; {use}")

@@ -123,6 +123,7 @@ PARTS: dict[str, str] = {
     "zeros_like": "dy.zeros(*x.dim())",
 }
 """Maps a name of another library to what to use here. Names of operations are in `dynet_ops.other_names` instead."""
+PARTS["AdamWTrainer"] = PARTS["AdamW"]
 
 
 class StandIn:

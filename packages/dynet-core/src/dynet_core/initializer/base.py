@@ -12,6 +12,7 @@ import numpy as np
 from ..annotations import Floats
 from ..checks import real_array, single, whole
 from ..errors import ArgumentTypeError, DynetError
+from ..wording import shown
 
 FLOAT32_LIMIT = 2.0**128 - 2.0**103  # this number and all larger ones become infinity when rounded to float32
 
@@ -100,7 +101,7 @@ def check_number(initializer: PyInitializer, field: str, least: float | None = N
     if not isinstance(value, (Real, np.bool_)):
         raise ArgumentTypeError(f"{type(initializer).__name__}: {field} must be a number but got {value!r}")
     if value != value or beyond_float32(value) or (not infinite and abs(value) == math.inf):
-        raise error(initializer, f"{field} must be a {'' if infinite else 'finite '}float32 but got {value}")
+        raise error(initializer, f"{field} must be a {'' if infinite else 'finite '}float32, not {shown(value, 40)}")
     if least is not None and value < least:
         raise error(initializer, f"{field} must be {least} or more but got {value}")
 

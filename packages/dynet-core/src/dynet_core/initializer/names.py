@@ -24,6 +24,7 @@ from .kinds import (
 )
 
 OTHER_NAMES = {"xavier": "'glorot'", "xavier_uniform": "'glorot'", "orthogonal": "'saxe'", "zeros": "0", "ones": "1"}
+OTHER_NAMES |= {"kaiming": "'he'", "kaiming_normal": "'he'"}
 NAMES = ("glorot", "he", "identity", "normal", "saxe", "uniform")
 
 
@@ -108,7 +109,7 @@ def _named(name: str, dim: tuple[int, ...], lookup: bool, scale: Number, mean: N
             raise InitializerError(f"init='he': the rows of a {dim} lookup parameter have no dimension")
         return NormalInitializer(var=0.5 / max(size[-1], 1))
     use = OTHER_NAMES.get(name) or ", ".join(map(repr, get_close_matches(name, NAMES, 1)))
-    raise InitializerError(f"init is {name!r}, which is none of {_names()}" + (f": use {use}" if use else ""))
+    raise InitializerError(f"init is {name!r:.40}, which is none of {_names()}" + (f": use {use}" if use else ""))
 
 
 def _names() -> str:

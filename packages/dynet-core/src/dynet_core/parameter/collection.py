@@ -13,7 +13,7 @@ from ..annotations import Dims, Number, Numbers, Path
 from ..checks import checked_flag, checked_number
 from ..device import check_device
 from ..dim import checked_dims
-from ..errors import ArgumentError
+from ..errors import ArgumentError, ArgumentTypeError
 from ..files import model_files, object_files
 from ..files.names import Allow
 from ..files.tensors import StoredTensor
@@ -49,6 +49,8 @@ class ParameterCollection(Closed):
         _name = _names = _collection_names = _parameters = _lookups = Missing()
 
     def __init__(self, parent: ParameterCollection | None = None):
+        if not isinstance(parent, (ParameterCollection, type(None))):
+            raise ArgumentTypeError(f"ParameterCollection: the parent must be one, not {type(parent).__name__}")
         self._name = "/"
         self._parameters: list[Parameters] = []
         self._lookups: list[LookupParameters] = []

@@ -168,6 +168,17 @@ def test_copies_pickles_and_references_are_as_before():
                 made.colour = 1
 
 
+class Slotted(dy.GRUBuilder):
+    __slots__ = ("steps",)
+
+
+def test_copies_of_builders_keep_slots():
+    builder = Slotted(1, 2, 3, dy.ParameterCollection())
+    builder.steps, builder.colour = 5, "red"
+    for made in (copy.copy(builder), copy.deepcopy(builder), pickle.loads(pickle.dumps(builder))):
+        assert (made.steps, made.colour, made.spec) == (5, "red", builder.spec)
+
+
 def test_a_copy_of_a_trainer_counts_for_itself():
     model = dy.ParameterCollection()
     trainer = dy.AdamTrainer(model)

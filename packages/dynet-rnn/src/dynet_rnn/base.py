@@ -106,10 +106,12 @@ class LayersBuilder(Closed):
         zero = ConstInitializer(0.0)
         return [self._model.add_parameters(dim, init=zero if len(dim) == 1 else None) for dim in dims]
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, Any] | tuple[dict[str, Any], dict[str, Any]]:
         """Return the attributes for `copy` and `pickle`, without what belongs to a graph: a copy makes its own."""
         empty = {"_latest": Latest(), "_known": {}, "_computed": {}, "_alike": {}}
-        return {**self.__dict__, **{name: value for name, value in empty.items() if name in self.__dict__}}
+        kept = {**self.__dict__, **{name: value for name, value in empty.items() if name in self.__dict__}}
+        own = object.__getstate__(self)  # the attributes, or if a user's class has slots, these and the slots
+        return (kept, own[1]) if isinstance(own, tuple) else kept
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> Self:

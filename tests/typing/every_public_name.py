@@ -61,6 +61,8 @@ def settings() -> None:
     params.set_mem("512")
     params.set_random_seed(1)
     params.set_threads(1)
+    params.set_own_classes(True)
+    params.own_classes = True
     params.set_requested_gpus(0)
     params.set_gpu_mask([])
     params.set_tf32(False)

@@ -80,9 +80,13 @@ def test_most_ops_are_recorded_so():
 # Each form
 
 
+class Collection(ParameterCollection):
+    """Takes attributes, as the library's own class does not."""
+
+
 @pytest.fixture(scope="module")
 def model():
-    found = ParameterCollection()
+    found = Collection()
     found.p = found.add_parameters(3)
     found.w = found.add_parameters((4, 3))
     found.table = found.add_lookup_parameters((5, 3))

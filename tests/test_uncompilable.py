@@ -122,22 +122,21 @@ np.testing.assert_allclose(table.grad_as_array(), [[0, 0], [11, 14]], rtol=1e-6)
 """
 UPDATE = """
 from dynet_optim import Trainer
-from dynet_optim.rule import Update
+from dynet_optim.rule import update
 
 class Slow(Trainer):
-    rule = Update("slow", (), ("rate",), p=lambda p, g, rate: p - rate * g)
+    @update
+    def rule(p, g, rate):
+        return {"p": p - rate * g}
 
     def __init__(self, m, learning_rate=0.5, edecay=0.0):
         super().__init__(m, learning_rate, edecay)
 
-    def _numbers(self, scale):
-        return (self._rate * scale,)
-
-break_kernel("update.slow", mended)
+break_kernel("update.Slow.rule", mended)
 slow = Slow(model)
 dy.sum_elems(p).backward()
 for _ in range(2):
-    fails(slow.update, "update.slow")
+    fails(slow.update, "update.Slow.rule")
     np.testing.assert_array_equal(p.as_array(), [1, 2])
     np.testing.assert_array_equal(p.grad_as_array(), [1, 1])
 mended.touch()

@@ -5,6 +5,8 @@ import pytest
 from trainer_models import Model, set_gradient, without_gradients
 from trainer_reference import Reference
 
+from dynet_core import ArgumentError, ParameterCollection
+from dynet_kernels import formula
 from dynet_optim import (
     AdadeltaTrainer,
     AdamTrainer,
@@ -12,8 +14,10 @@ from dynet_optim import (
     MomentumSGDTrainer,
     RMSPropTrainer,
     SimpleSGDTrainer,
+    Trainer,
 )
 from dynet_optim.registry import TRAINERS
+from dynet_optim.rule import update
 
 CASES = {
     f"{name} {', '.join(f'{key} {value}' for key, value in settings.items())}".strip(): (trainer, settings)
@@ -141,3 +145,35 @@ def test_whole_table_once():
     before = table.as_array()
     trainer.update()
     assert np.array_equal(table.as_array(), before), "no row was used"
+
+
+def own_trainer(function):
+    class Own(Trainer):
+        rule = update(function)
+
+    m = ParameterCollection()
+    return Own(m, 0.25, 0.0), m.parameters_from_numpy(np.array([1.0, -2.0]))
+
+
+def test_a_trainer_is_one_function():
+    def falling(p, g, seen, rate, scale, power):
+        seen = seen + 1
+        return {"seen": seen, "p": p - g * scale * rate / formula.power(seen, power)}
+
+    trainer, p = own_trainer(falling)
+    with pytest.raises(ArgumentError, match="^Own: its rule reads '_power', which it does not have"):
+        trainer.update()
+    trainer._power = 1.0
+    for _ in range(2):
+        set_gradient(p, np.ones(2, np.float32))
+        trainer.update(2)
+    assert p.as_array().tolist() == [0.25, -2.75]  # 1/4 twice, then its half twice
+
+
+@pytest.mark.parametrize("parameters", ["g, p, rate", "p, g, rate, v", "p, g, rate", "p, rate", ""])
+def test_functions_that_are_no_rules_are_refused(parameters):
+    function = eval(f"lambda {parameters}: {{'p': 1.0, 'v': 2.0}}")
+    with pytest.raises(
+        ValueError, match=f"^<lambda> takes {parameters} and returns p, v: it must take p, g, the states"
+    ):
+        update(function)

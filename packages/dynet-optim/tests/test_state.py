@@ -1,5 +1,6 @@
 """A trainer's state survives in a file: training goes on as if it had never stopped."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -117,6 +118,23 @@ def test_parameters_of_one_name_are_kept_apart(tmp_path):
     training.steps(1, 2)
     training.trainer.populate(tmp_path / "trainer")
     np.testing.assert_equal([tensor.values for tensor in states_of(training)], kept)
+
+
+def test_states_have_their_names_in_files_and_had_numbers_before(tmp_path):
+    training = Training("AmsgradTrainer")
+    training.steps(0, 2)
+    training.trainer.save(tmp_path / "trainer")
+    kept, stored = states_of(training), state.model_files.load_all(tmp_path / "trainer")
+    names = [tensor.name for tensor in stored[1:]]
+    assert {name.rpartition(".")[2] for name in names} == {"m", "v", "largest"}
+    old = [stored[0]]
+    for tensor in stored[1:]:
+        start, _, name = tensor.name.rpartition(".")
+        old.append(dataclasses.replace(tensor, name=f"{start}.{['m', 'v', 'largest'].index(name)}"))
+    state.model_files.save(old, tmp_path / "old")
+    other = Training("AmsgradTrainer")
+    other.trainer.populate(tmp_path / "old")
+    np.testing.assert_equal([t.values for t in states_of(other)], [t.values for t in kept])
 
 
 def test_the_generator_of_noise_goes_on(tmp_path):

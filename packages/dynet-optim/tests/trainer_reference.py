@@ -15,7 +15,7 @@ class Reference:
         self.rule, self.rate, self.threshold, self.dense = registered.reference, rate, threshold, dense
         self.settings, states = settings, registered.kind.rule.states
         self.values = [value.astype(np.float64) for value in [*parameters, *tables]]
-        self.states = [[np.zeros_like(value) for _ in range(states)] for value in self.values]
+        self.states = [[np.zeros_like(value) for _ in states] for value in self.values]
         self.tables = len(tables)
         self.updates = self.clips = 0
 

@@ -8,34 +8,30 @@ import numpy as np
 
 from dynet_core.annotations import Number
 from dynet_core.parameter import ParameterCollection
-from dynet_kernels import formula
+from dynet_kernels.formula import maximum, over_root
 
 from .base import Trainer
 from .registry import Float64, register, rounded
-from .rule import Update
+from .rule import Rule, update
 from .settings import FRACTION, POSITIVE, either, float32
 
 
-def mean(m, g, scale, beta_1):
-    """Return the formula for the new moving average of gradients.
-
-    Args:
-        m: the old average.
-        g, scale: the gradient, and the factor by which this update multiplies it.
-        beta_1: the weight of the old average, in [0, 1).
-    """
-    return m * beta_1 + g * scale * (1 - beta_1)
+def averages(g, m, v, beta_1, beta_2):
+    """Return the formulas for the new moving averages of gradients and of their squares."""
+    return m * beta_1 + g * (1 - beta_1), v * beta_2 + g * g * (1 - beta_2)
 
 
-def variance(v, g, scale, beta_2):
-    """Return the formula for the new moving average of squared gradients.
+@update
+def adam(p, g, m, v, rate, scale, beta_1, beta_2, eps):
+    m, v = averages(g * scale, m, v, beta_1, beta_2)
+    return {"m": m, "v": v, "p": p - over_root(m, v, eps) * rate}
 
-    Args:
-        v: the old average.
-        g, scale: the gradient, and the factor by which this update multiplies it.
-        beta_2: the weight of the old average, in [0, 1).
-    """
-    return v * beta_2 + (g * scale) * (g * scale) * (1 - beta_2)
+
+@update
+def amsgrad(p, g, m, v, largest, rate, scale, beta_1, beta_2, eps):
+    m, v = averages(g * scale, m, v, beta_1, beta_2)
+    largest = maximum(largest, v)
+    return {"m": m, "v": v, "largest": largest, "p": p - over_root(m, largest, eps) * rate}
 
 
 def _adam(
@@ -97,16 +93,7 @@ class AdamTrainer(Trainer):
     array([0.999])
     """
 
-    rule: Update = Update(
-        "adam",
-        ("m", "v"),
-        ("rate", "scale", "beta_1", "beta_2", "eps"),
-        m=mean,
-        v=variance,
-        p=lambda p, g, m, v, rate, scale, beta_1, beta_2, eps: (
-            p - formula.over_root(mean(m, g, scale, beta_1), variance(v, g, scale, beta_2), eps) * rate
-        ),
-    )
+    rule: Rule = adam
 
     def __init__(
         self,
@@ -124,12 +111,11 @@ class AdamTrainer(Trainer):
         self._beta_2 = float32(self._checked("beta_2", beta_2, FRACTION))
         self._eps = self._checked("eps", eps, POSITIVE)
 
-    def _numbers(self, scale: float) -> tuple[float, ...]:
+    def _step_rate(self) -> float:
         # The betas were rounded to float32, because kernels read float32. Otherwise 1 - beta here would differ from
         # 1 - beta there: for 0.999, in the fifth digit.
         number = self._counts.updates + 1
-        rate = self._rate * sqrt(1 - self._beta_2**number) / (1 - self._beta_1**number)
-        return rate, scale, self._beta_1, self._beta_2, self._eps
+        return self._rate * sqrt(1 - self._beta_2**number) / (1 - self._beta_1**number)
 
 
 @register(_adam, {"alpha": 0.1, "beta_2": 0.5})
@@ -159,16 +145,4 @@ class AmsgradTrainer(AdamTrainer):
     array([0.99])
     """
 
-    rule: Update = Update(
-        "amsgrad",
-        ("m", "v", "largest"),
-        ("rate", "scale", "beta_1", "beta_2", "eps"),
-        m=mean,
-        v=variance,
-        largest=lambda g, v, largest, scale, beta_2: formula.maximum(largest, variance(v, g, scale, beta_2)),
-        p=lambda p, g, m, v, largest, rate, scale, beta_1, beta_2, eps: (
-            p
-            - formula.over_root(mean(m, g, scale, beta_1), formula.maximum(largest, variance(v, g, scale, beta_2)), eps)
-            * rate
-        ),
-    )
+    rule: Rule = amsgrad

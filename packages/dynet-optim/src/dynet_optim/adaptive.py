@@ -10,19 +10,35 @@ from dynet_kernels.formula import sqrt
 
 from .base import Trainer
 from .registry import Float64, register, rounded
-from .rule import Update
+from .rule import Rule, update
 from .settings import FRACTION, POSITIVE, either
 
 
-def mean_square(h, g, scale, rho):
-    """Return the formula for the new moving average of squared gradients.
+def mean_square(h, g, rho):
+    """Return the formula for the new moving average of squared gradients."""
+    return h * rho + g * g * (1 - rho)
 
-    Args:
-        h: the old average.
-        g, scale: the gradient, and the factor by which this update multiplies it.
-        rho: the weight of the old average, in [0, 1).
-    """
-    return h * rho + (g * scale) * (g * scale) * (1 - rho)
+
+@update
+def adagrad(p, g, h, rate, scale, eps):
+    g = g * scale
+    h = h + g * g
+    return {"h": h, "p": p - g / sqrt(h + eps) * rate}
+
+
+@update
+def adadelta(p, g, h, d, rate, scale, rho, eps):
+    g = g * scale
+    h = mean_square(h, g, rho)
+    step = g * sqrt(d + eps) / sqrt(h + eps)
+    return {"h": h, "d": mean_square(d, step, rho), "p": p - step * rate}
+
+
+@update
+def rmsprop(p, g, h, rate, scale, rho, eps):
+    g = g * scale
+    h = mean_square(h, g, rho)
+    return {"h": h, "p": p - g / sqrt(h + eps) * rate}
 
 
 def _adagrad(p: Float64, g: Float64, states: list[Float64], rate: float, t: int, eps: float = 1e-20) -> None:
@@ -76,13 +92,7 @@ class AdagradTrainer(Trainer):
     array([0.75])
     """
 
-    rule: Update = Update(
-        "adagrad",
-        ("h",),
-        ("rate", "scale", "eps"),
-        h=lambda g, h, scale: h + (g * scale) * (g * scale),
-        p=lambda p, g, h, rate, scale, eps: p - g * scale / sqrt(h + (g * scale) * (g * scale) + eps) * rate,
-    )
+    rule: Rule = adagrad
 
     def __init__(
         self,
@@ -95,13 +105,6 @@ class AdagradTrainer(Trainer):
     ):
         super().__init__(m, either(self._who, 0.1, e0=e0, learning_rate=learning_rate), edecay)
         self._eps = self._checked("eps", eps, POSITIVE)
-
-    def _numbers(self, scale: float) -> tuple[float, ...]:
-        return self._rate, scale, self._eps
-
-
-def adadelta_step(g, h, d, scale, rho, eps):
-    return g * scale * sqrt(d + eps) / sqrt(mean_square(h, g, scale, rho) + eps)
 
 
 @register(_adadelta, {"eps": 1e-3, "rho": 0.5})
@@ -140,22 +143,12 @@ class AdadeltaTrainer(Trainer):
     array([0.9955])
     """
 
-    rule: Update = Update(
-        "adadelta",
-        ("h", "d"),
-        ("rate", "scale", "rho", "eps"),
-        h=mean_square,
-        d=lambda g, h, d, scale, rho, eps: mean_square(d, adadelta_step(g, h, d, scale, rho, eps), 1, rho),
-        p=lambda p, g, h, d, rate, scale, rho, eps: p - adadelta_step(g, h, d, scale, rho, eps) * rate,
-    )
+    rule: Rule = adadelta
 
     def __init__(self, m: ParameterCollection, eps: Number = 1e-6, rho: Number = 0.95, edecay: Number = 0.0):
         super().__init__(m, 1.0, edecay)
         self._eps = self._checked("eps", eps, POSITIVE)
         self._rho = self._checked("rho", rho, FRACTION)
-
-    def _numbers(self, scale: Number) -> tuple[Number, ...]:
-        return self._rate, scale, self._rho, self._eps
 
 
 @register(_rmsprop, {"e0": 0.1, "eps": 0.1, "rho": 0})
@@ -189,13 +182,7 @@ class RMSPropTrainer(Trainer):
     array([0.998])
     """
 
-    rule: Update = Update(
-        "rmsprop",
-        ("h",),
-        ("rate", "scale", "rho", "eps"),
-        h=mean_square,
-        p=lambda p, g, h, rate, scale, rho, eps: p - g * scale / sqrt(mean_square(h, g, scale, rho) + eps) * rate,
-    )
+    rule: Rule = rmsprop
 
     def __init__(
         self,
@@ -210,6 +197,3 @@ class RMSPropTrainer(Trainer):
         super().__init__(m, either(self._who, 0.001, e0=e0, learning_rate=learning_rate), edecay)
         self._eps = self._checked("eps", eps, POSITIVE)
         self._rho = self._checked("rho", rho, FRACTION)
-
-    def _numbers(self, scale: float) -> tuple[float, ...]:
-        return self._rate, scale, self._rho, self._eps

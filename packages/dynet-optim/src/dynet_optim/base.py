@@ -17,7 +17,7 @@ from dynet_core.recorder import passes
 from . import missing_gradients
 from .options import Options
 from .other_names import OtherNames
-from .rule import SHRINK, Update
+from .rule import SHRINK, Rule
 from .settings import FINITE, checked, places
 from .state import Resumable
 from .table import Table
@@ -54,7 +54,7 @@ class Trainer(Options, Resumable, OtherNames):
     rows of lookup parameters, even those that were not used, so it takes long if there are many rows.
     """
 
-    rule: Update
+    rule: Rule
     _updates = property(lambda self: self._counts.updates, lambda self, count: setattr(self._counts, "updates", count))
     _recent_clips = property(lambda self: self._counts.recent_clips)
 
@@ -79,12 +79,17 @@ class Trainer(Options, Resumable, OtherNames):
         rate, updates = f"learning rate {self._rate:g}", summary.counted(self._counts.updates, "update")
         return f"<{self._who} of {self._collection.name()}: {held}; {rate}, {updates}>"
 
-    def _numbers(self, scale: float) -> tuple[float, ...]:
-        """Return the scalars that the rule reads in this update, in the order of the argument `numbers` of `Update`.
+    def _numbers(self, scale: float) -> list[float]:
+        """Return the scalars that the rule reads in this update, which multiplies the gradients by `scale`."""
+        own, rule = vars(self), self.rule
+        rates = [self._step_rate(), scale] if "scale" in rule.numbers else [self._step_rate() * scale]
+        try:
+            return [*rates, *[own[name] for name in rule.settings]]
+        except KeyError as missing:
+            raise ArgumentError(f"{self._who}: its rule reads {missing}, which it does not have") from None
 
-        This update multiplies the gradients by `scale`. So one of the scalars must be `scale` or have it as a factor.
-        """
-        raise NotImplementedError
+    def _step_rate(self) -> float:
+        return self._rate
 
     def update(self, s: Number = ONE) -> None:
         """Change all parameters by their gradients, and set the gradients to zero.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from dynet_kernels.families.norm import GradientNorm
 from dynet_kernels.families.rules import UpdateRule, update_rule
@@ -23,39 +24,40 @@ class Rule:
 
     Attributes:
         opcode: the opcode of the rule's kernel.
-        states: how many tensors the rule keeps for each parameter, such as a moving average of gradients.
-        numbers: how many scalars the rule reads in each update, such as the learning rate.
+        states: the names of the tensors that the rule keeps for each parameter. They have its shape and start at zero.
+        numbers: the names of the scalars that the rule reads in each update.
     """
 
     opcode: int
-    states: int
-    numbers: int
+    states: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+
+    @cached_property
+    def settings(self) -> list[str]:
+        """The names of the attributes of a trainer that have the numbers other than `rate` and `scale`."""
+        return [f"_{name}" for name in self.numbers if name not in ("rate", "scale")]
 
 
-class Update(Rule):
-    """An update rule that is stated as formulas: one for the new value of a parameter `p`, and one for each state.
+def update(function: Callable) -> Rule:
+    """Return the update rule that a function states. Its kernel is called `update.` and the function's name.
 
     Args:
-        name: the name of the rule. Its kernel is called `update.` and this name.
-        states: the names of the tensors that the rule keeps for each parameter. They have its shape and start at zero.
-        numbers: the names of the scalars that `Trainer._numbers` returns, in the order in which it returns them.
-        formulas: functions that return new values. The keyword is `p` or the name of a state, whose new value it is.
-            The names of a function's arguments say what it reads: the old `p`, old states, the gradient `g`, or some of
-            `numbers`.
+        function: takes the parameter `p`, its gradient `g`, the states and the numbers, and returns a dict with the new
+            `p` and the new states. The numbers are the learning rate, `rate`; then, if it is a factor of its own,
+            `scale`, by which the update multiplies gradients; then settings of the trainer.
     """
+    kernel = update_rule(function)
+    states = tuple(name for name in kernel.views[2:] if name in kernel.outputs)
+    opcode = KERNELS.add_alone(f"update.{function.__qualname__}", kernel)
+    return Rule(opcode, states, kernel.views[2 + len(states) :])
 
-    def __init__(self, name: str, states: tuple[str, ...], numbers: tuple[str, ...], **formulas: Callable):
-        opcode = KERNELS.add_alone(f"update.{name}", update_rule(states, numbers, **formulas))
-        super().__init__(opcode, len(states), len(numbers))
+
+def own(name: str, *numbers: str, **formulas: Callable) -> Rule:
+    """Return a rule of trainers in general, which has no states."""
+    kernel = UpdateRule(("p", "g", *numbers), formulas, numbers=numbers)
+    return Rule(KERNELS.add_alone(f"update.{name}", kernel), numbers=numbers)
 
 
-CLEAR = Update("clear", (), ())  # only sets the gradients to zero; a trainer's own rule also does it after changing `p`
-SHRINK = Rule(
-    KERNELS.add_alone(
-        "update.shrink",
-        UpdateRule(("p", "g", "decay"), {"p": lambda p, decay: p - p * decay}, numbers=("decay",)),
-    ),
-    states=0,
-    numbers=1,
-)
+CLEAR = own("clear", g=lambda: 0.0)  # only sets the gradients to zero; a trainer's own rule also does it
+SHRINK = own("shrink", "decay", p=lambda p, decay: p - p * decay)
 """The rule of weight decay: p becomes p - decay * p. Unlike other rules, it does not clear the gradient."""

@@ -10,7 +10,7 @@ from dynet_core.parameter import ParameterCollection
 
 from .base import Trainer
 from .registry import Float64, register, rounded
-from .rule import Update
+from .rule import Rule, update
 from .settings import FRACTION, NOT_NEGATIVE, POSITIVE, UP_TO_ONE, either
 
 
@@ -22,6 +22,17 @@ def _momentum(p: Float64, g: Float64, states: list[Float64], rate: float, t: int
     (v,) = states
     v[:] = rounded(mom) * v - rate * g
     p += v
+
+
+@update
+def sgd(p, g, rate):
+    return {"p": p - g * rate}
+
+
+@update
+def momentum(p, g, v, rate, momentum):
+    v = v * momentum - g * rate
+    return {"v": v, "p": p + v}
 
 
 @register(_sgd, {"e0": 0.7})
@@ -48,7 +59,7 @@ class SimpleSGDTrainer(Trainer):
     array([0.75, 0.75])
     """
 
-    rule: Update = Update("sgd", (), ("rate",), p=lambda p, g, rate: p - g * rate)
+    rule: Rule = sgd
 
     def __init__(
         self,
@@ -59,9 +70,6 @@ class SimpleSGDTrainer(Trainer):
         learning_rate: Number | None = None,
     ):
         super().__init__(m, either(self._who, 0.1, e0=e0, learning_rate=learning_rate), edecay)
-
-    def _numbers(self, scale: float) -> tuple[float, ...]:
-        return (self._rate * scale,)
 
 
 @register(_sgd, {"e0_min": 0.1, "e0_max": 0.5, "step_size": 2, "gamma": 0.9})
@@ -101,7 +109,7 @@ class CyclicalSGDTrainer(Trainer):
     0.3
     """
 
-    rule: Update = SimpleSGDTrainer.rule
+    rule: Rule = sgd
 
     def __init__(
         self,
@@ -124,9 +132,6 @@ class CyclicalSGDTrainer(Trainer):
         self._step_size = self._checked("step_size", step_size, POSITIVE)
         self._gamma = self._checked("gamma", gamma, UP_TO_ONE)
         super().__init__(m, self._low, edecay)
-
-    def _numbers(self, scale: float) -> tuple[float, ...]:
-        return (self._rate * scale,)
 
     def _scheduled_rate(self) -> float:
         it = max(self._counts.updates - 1, 0)
@@ -167,13 +172,7 @@ class MomentumSGDTrainer(Trainer):
     array([0.375])
     """
 
-    rule: Update = Update(
-        "momentum",
-        ("v",),
-        ("rate", "momentum"),
-        v=lambda g, v, rate, momentum: v * momentum - g * rate,
-        p=lambda p, g, v, rate, momentum: p + (v * momentum - g * rate),
-    )
+    rule: Rule = momentum
 
     def __init__(
         self,
@@ -186,6 +185,3 @@ class MomentumSGDTrainer(Trainer):
     ):
         super().__init__(m, either(self._who, 0.01, e0=e0, learning_rate=learning_rate), edecay)
         self._momentum = self._checked("mom", mom, FRACTION)
-
-    def _numbers(self, scale: float) -> tuple[float, ...]:
-        return self._rate * scale, self._momentum

@@ -164,7 +164,7 @@ def load(
     They are the tensors that `as_tensors` returned when the file was written. `fname` is only for error messages.
     """
     states = _states(table)
-    tensors = {tensor.name: tensor for tensor in stored}
+    tensors = {_present_name(tensor.name, table.rule.states): tensor for tensor in stored}
     own = tensors.pop(f"/{name}", None)
     expected = {state.name: (state.lookup, state.dims) for state, _ in states}
     if own is None:
@@ -191,10 +191,16 @@ def _states(table: Table) -> list[tuple[StoredTensor, Block]]:
     """Return all states of the trainer, each as a pair: a tensor to store in a file, and the state's memory."""
     return [
         # Names of parameters may repeat, so the index is part of the tensor's name.
-        (StoredTensor(p._lookup, f"{p.name()}.{place}.{number}", p.type.dims, block.array, None), block)
+        (StoredTensor(p._lookup, f"{p.name()}.{place}.{state}", p.type.dims, block.array, None), block)
         for place, p in enumerate([*table.parameters, *table.lookups])
-        for number, block in enumerate(table.kept[p._storage])
+        for state, block in zip(table.rule.states, table.kept[p._storage])
     ]
+
+
+def _present_name(name: str, states: Sequence[str]) -> str:
+    """Return the name of a stored tensor. Older files have the numbers of states in place of their names."""
+    start, _, last = name.rpartition(".")
+    return f"{start}.{states[int(last)]}" if last in map(str, range(len(states))) else name
 
 
 def _first_difference(tensors: Mapping[str, StoredTensor], states: Sequence[tuple[StoredTensor, Block]]) -> str:

@@ -50,10 +50,10 @@ class Table:
 
     def __init__(self, collection: ParameterCollection, rule: Rule):
         self.collection, self.rule = collection, rule
-        self.states, self.width = rule.states, len(at.UPDATE) + rule.states
+        self.states, self.width = len(rule.states), len(at.UPDATE) + len(rule.states)
         for opcode in (NORM, CLEAR.opcode, rule.opcode):
             KERNELS.use(opcode)
-        self.numbers = block(rule.numbers)
+        self.numbers = block(len(rule.numbers))
         self._pack = self.numbers.packer()
         self.added = -1  # PARAMETER_ROWS.added when `_prepare` filled this table; -1: it is out of date
         self.parameters: list[Parameters] = []
@@ -133,7 +133,7 @@ class Table:
         self.dense = 0
         self.both[:] = at.BOTH.filled(
             norm=NORM, opcode=self.rule.opcode, count=self.count, states=self.states, dense=self.dense,
-            numbers=self.rule.numbers, numbers_at=self.numbers.address, totals=self.sum_block.address,
+            numbers=len(self.rule.numbers), numbers_at=self.numbers.address, totals=self.sum_block.address,
         )  # fmt: skip
         self.tape = np.zeros((self.count, len(at.INSTRUCTION)), np.int64)
         self.slots[CONTEXT.parameters] = self.shared.ctypes.data
@@ -200,7 +200,7 @@ class Table:
 
     def _run(self, rule: Rule, dense: int) -> None:
         status = self.machine.update(
-            self.context_at, rule.opcode, self.count, self.states, rule.numbers, self.numbers.address, dense
+            self.context_at, rule.opcode, self.count, self.states, len(rule.numbers), self.numbers.address, dense
         )
         if status != READY:
             self._make_room(status)

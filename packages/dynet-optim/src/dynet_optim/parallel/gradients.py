@@ -14,21 +14,13 @@ import numpy.typing as npt
 
 from dynet_core.parameter.storage import Storage
 from dynet_core.parameter_rows import PARAMETER_ROWS
-from dynet_kernels.families.rules import UpdateRule
-from dynet_kernels.table import KERNELS
 
-from ..rule import Rule
+from ..rule import own
 from ..table import Table
 from .communicator import mpi
 
 Rows = npt.NDArray[np.int64]
-SCALE = Rule(
-    KERNELS.add_alone(
-        "update.scale", UpdateRule(("p", "g", "factor"), {"g": lambda g, factor: g * factor}, numbers=("factor",))
-    ),
-    states=0,
-    numbers=1,
-)
+SCALE = own("scale", "factor", g=lambda g, factor: g * factor)
 """The rule that multiplies all gradients by a number. It does not change the parameters."""
 
 

@@ -16,6 +16,7 @@ Parameters: (size,). Terms such as instruction, column and address list: see `fa
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 
 from ... import formula, tir, tuning
@@ -60,20 +61,24 @@ class UpdateRule(Rule):
         return tir.kernel(body, self.parameters, shared=tir.ROWS)
 
 
-def update_rule(states: tuple[str, ...], numbers: tuple[str, ...], **formulas: Callable) -> UpdateRule:
-    """Return the rule that updates a parameter `p` and its states by formulas, and sets its gradient `g` to zero.
+def update_rule(function: Callable) -> UpdateRule:
+    """Return the rule that updates a parameter `p` and its states as a function says, and clears its gradient `g`.
 
     Args:
-        states: the names of the tensors that the trainer keeps for each parameter, in the order in which it keeps them.
-        numbers: the names of the hyper-parameters, in the order in which the trainer passes them.
-        formulas: functions that compute the new `p` and the new states, by name. Their arguments are named `p`, `g`, or
-            like states or hyper-parameters, and get the old values.
+        function: takes the old `p`, `g`, the old states and then hyper-parameters, and returns a dict with the new `p`
+            and the new state for each state. So its arguments other than `p` that are in the dict are the states.
     """
-    rule = UpdateRule(("p", "g", *states, *numbers), {**formulas, "g": lambda: 0.0}, numbers=numbers)
+    names = tuple(inspect.signature(function).parameters)
+    new = Formula.several(function)
+    states = tuple(name for name in names if name in new and name != "p")
+    if names[:2] != ("p", "g") or names[2 : 2 + len(states)] != states or {*new} != {"p", *states}:
+        raise ValueError(
+            f"{function.__name__} takes {', '.join(names)} and returns {', '.join(new)}: it must take p, g, the states "
+            "and then numbers, and return a dict of the new p and the new states"
+        )
     for name in states:
-        given = rule.outputs[name]
-        rule.outputs[name] = Formula(given.names, without_denormals(given.result))
-    return rule
+        new[name] = Formula(new[name].names, without_denormals(new[name].result))
+    return UpdateRule(names, {**new, "g": lambda: 0.0}, numbers=names[2 + len(states) :])
 
 
 def without_denormals(x: Symbol) -> Symbol:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,27 @@ class Sample:
     shapes: Sequence[Shape]
     attributes: dict[str, Any] = field(default_factory=dict)
     as_list: bool = False
+
+
+def samples(text: str) -> list[Sample]:
+    """Return samples from a text in which they are divided by `;`.
+
+    A sample has the shape of each operand, with `x` between dimensions and `*` before the batch size, then arguments:
+    `3x4*2 5 d=1` has operands of shape (3, 4), with batch size 2, and (5,), and the argument d is 1. Operands that the
+    op takes as one list stand in brackets: `[3 5]`. There are no spaces within an argument.
+    """
+    found = []
+    for words in map(str.split, text.split(";")):
+        arguments = [word.partition("=") for word in words if "=" in word]
+        shapes = [word.strip("[]").partition("*") for word in words if "=" not in word]
+        found.append(
+            Sample(
+                [(tuple(map(int, dims.split("x"))), int(batch or 1)) for dims, _, batch in shapes],
+                {name: ast.literal_eval(value) for name, _, value in arguments},
+                words[0].startswith("["),
+            )
+        )
+    return found
 
 
 @dataclass(frozen=True)

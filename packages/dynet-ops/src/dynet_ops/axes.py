@@ -26,7 +26,7 @@ from dynet_core.checks import checked_flag, whole
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, OutOfRangeError
 from dynet_core.expression import Expression
-from dynet_core.op import Function, Sample, register
+from dynet_core.op import Function, Sample, register, samples
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View, constant
 from dynet_kernels.families.rules import Across, Rule
@@ -225,39 +225,25 @@ class Axes:
 DIMENSIONS = Axes(
     lambda rank, d=(0,), b=False: (*d, rank - 1) if b else tuple(d),
     True,
-    [
-        Sample([((5,), 1)], {"d": [0]}),
-        Sample([((3, 4), 2)], {"d": [1]}),
-        Sample([((17, 3), 1)], {"d": [0, 1]}),
-        Sample([((19, 5), 2)], {"d": [1], "b": True}),
-        Sample([((3, 4), 3)], {"d": [0], "b": True}),
-        Sample([((5, 2, 3), 2)], {"d": [0, 2]}),
-        Sample([((1, 2, 1), 2)], {"d": [2, 0]}),
-        Sample([((2, 3, 2, 3), 2)], {"d": [2, 0], "b": True}),
-        Sample([((4, 3), 5)], {"d": [], "b": True}),
-    ],
+    samples(
+        "5 d=[0]; 3x4*2 d=[1]; 17x3 d=[0,1]; 19x5*2 d=[1] b=True; 3x4*3 d=[0] b=True; 5x2x3*2 d=[0,2]; "
+        "1x2x1*2 d=[2,0]; 2x3x2x3*2 d=[2,0] b=True; 4x3*5 d=[] b=True"
+    ),
 )
 ONE_DIMENSION = Axes(
     lambda rank, d=0: (d,),
     False,
-    [
-        Sample([((5,), 1)]),
-        Sample([((3, 4), 2)], {"d": 1}),
-        Sample([((17, 3), 1)]),
-        Sample([((2, 3, 4), 2)], {"d": 1}),
-        Sample([((2, 1, 4), 1)], {"d": 2}),
-        Sample([((19, 5), 2)], {"d": 1}),
-    ],
+    samples("5; 3x4*2 d=1; 17x3; 2x3x4*2 d=1; 2x1x4 d=2; 19x5*2 d=1"),
 )
 ELEMENTS = Axes(
     lambda rank: range(rank - 1),
     False,
-    [Sample([((1,), 1)]), Sample([((7,), 3)]), Sample([((17, 3), 1)]), Sample([((5, 2, 3), 2)])],
+    samples("1; 7*3; 17x3; 5x2x3*2"),
 )
 BATCH = Axes(
     lambda rank: (rank - 1,),
     True,
-    [Sample([((1,), 5)]), Sample([((17,), 1)]), Sample([((5, 3), 4)]), Sample([((33,), 2)])],
+    samples("1*5; 17; 5x3*4; 33*2"),
 )
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
-from dynet_core.op import OPS, Function, Op, Sample, check_is_free, register
+from dynet_core.op import OPS, Function, Op, Sample, check_is_free, register, samples
 from dynet_core.record import append, graph_of, one_operand, two_operands
 from dynet_core.recorder import describe
 from dynet_core.recorder.keywords import with_keywords
@@ -42,25 +42,10 @@ from .op_formulas import (
 from .operators import OPERATORS, SIGNS, Operator, with_op_name
 from .with_number import finite
 
-ONE = [Sample([shape]) for shape in (((1,), 1), ((7,), 1), ((16, 3), 1), ((5, 2), 3), ((130,), 2))]
-TWO = [
-    Sample([((1,), 1), ((1,), 1)]),
-    Sample([((19,), 1), ((19,), 1)]),
-    Sample([((7,), 3), ((7,), 1)]),
-    Sample([((5, 2), 1), ((5, 2), 4)]),
-    Sample([((33,), 2), ((33,), 2)]),
-    Sample([((6,), 1), ((6, 1, 1), 2)]),
-]
+ONE = samples("1; 7; 16x3; 5x2*3; 130*2")
+TWO = samples("1 1; 19 19; 7*3 7; 5x2 5x2*4; 33*2 33*2; 6 6x1x1*2")
 NUMBERS = [0.75, 0.5, 2.0, -1.5, 1.25]  # values of plain numbers in samples
-BROADCAST = [
-    Sample([((5, 3), 2), ((5,), 1)]),
-    Sample([((5,), 1), ((5, 3), 2)]),
-    Sample([((5, 3), 2), ((1,), 1)]),
-    Sample([((1,), 3), ((17,), 1)]),
-    Sample([((1, 4), 2), ((3, 1), 1)]),
-    Sample([((2, 3, 4), 1), ((2, 1, 4), 2)]),
-    Sample([((2, 1, 4), 1), ((1, 3, 1), 2)]),
-]
+BROADCAST = samples("5x3*2 5; 5 5x3*2; 5x3*2 1; 1*3 17; 1x4*2 3x1; 2x3x4 2x1x4*2; 2x1x4 1x3x1*2")
 
 
 def by_plain_dims(signature_of: Callable[..., Signature]) -> Callable[..., Signature]:

@@ -9,7 +9,7 @@ import numpy as np
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
-from dynet_core.op import Sample, register
+from dynet_core.op import register, samples
 from dynet_core.record import common_batch, graph_of, two_operands
 from dynet_core.recorder import operator
 from dynet_core.signature import Signature
@@ -96,14 +96,7 @@ def colwise_add(x: Expression, y: Expression) -> Expression:
 colwise_add = register(
     colwise_add,
     reference=lambda x, y: x.reshape(len(y), -1) + y.reshape(-1, 1) if x.ndim > 1 else x + y,
-    samples=[
-        Sample([((3, 5), 1), ((3,), 1)]),
-        Sample([((17, 2), 3), ((17,), 1)]),
-        Sample([((1, 4), 1), ((1,), 2)]),
-        Sample([((33, 3), 2), ((33,), 2)]),
-        Sample([((5,), 2), ((5,), 1)]),
-        Sample([((7,), 3), ((7,), 3)]),
-    ],
+    samples=samples("3x5 3; 17x2*3 17; 1x4 1*2; 33x3*2 33*2; 5*2 5; 7*3 7*3"),
 )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from dynet_core.dim import Dim
 from dynet_core.expression import Expression
-from dynet_core.op import Sample, register
+from dynet_core.op import register, samples
 from dynet_core.record import graph_of
 from dynet_kernels import formula as f
 
@@ -78,18 +78,10 @@ def emax(xs: Iterable[Expression]) -> Expression:
     return xs[0]
 
 
-SEVERAL = [
-    Sample([((3, 2), 1), ((3,), 2)], as_list=True),
-    Sample([((3,), 1)], as_list=True),
-    Sample([((17,), 2), ((17,), 2), ((17,), 2)], as_list=True),
-    Sample([((5, 3), 1), ((5, 3), 4)], as_list=True),
-    Sample([((1,), 1)] * 9, as_list=True),
-    Sample([((4,), 3), ((4,), 1), ((1,), 1)], as_list=True),
-    Sample([((37,), 1)] * 4, as_list=True),
-    Sample([((1, 4), 2), ((3, 1), 1)], as_list=True),
-    Sample([((5,), 1), ((5, 1, 1), 2), ((5, 1), 1)], as_list=True),
-    Sample([((5, 1), 2)], as_list=True),
-]
+SEVERAL = samples(
+    "[3x2 3*2]; [3]; [17*2 17*2 17*2]; [5x3 5x3*4]; [1 1 1 1 1 1 1 1 1]; [4*3 4 1]; [37 37 37 37]; [1x4*2 3x1]; "
+    "[5 5x1x1*2 5x1]; [5x1*2]"
+)
 emax = register(emax, reference=lined_up(lambda *xs: folded(np.maximum, xs), longest), samples=SEVERAL)
 
 

@@ -14,7 +14,7 @@ from dynet_core.errors import (
     ShapeError,
 )
 from dynet_core.expression import Expression
-from dynet_core.op import Sample, register
+from dynet_core.op import register, samples
 from dynet_core.parameter import const_parameter as const_parameter
 from dynet_core.parameter import parameter as parameter
 from dynet_core.record import graph_of
@@ -167,7 +167,7 @@ register_input(
 to_device = register(
     to_device,
     reference=lambda e, device_str: e,
-    samples=[Sample([shape], {"device_str": ""}) for shape in (((1,), 1), ((17,), 1), ((5, 3), 2), ((1, 4), 3))],
+    samples=samples("1 device_str=''; 17 device_str=''; 5x3*2 device_str=''; 1x4*3 device_str=''"),
 )
 
 __all__ = ["inputMatrix", "inputVector", "matInput", "scalarInput", "to_device", "vecInput"]

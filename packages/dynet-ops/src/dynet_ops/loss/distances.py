@@ -12,7 +12,7 @@ from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ShapeError
 from dynet_core.expression import Expression
 from dynet_core.keyword_hints import also_called
-from dynet_core.op import Sample, register
+from dynet_core.op import register, samples
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels import formula as f
@@ -54,7 +54,7 @@ def _huber_reference(x, y, c=1.345):
         "y": lambda x, y, c, dz: dz * f.maximum(-c, f.minimum(c, y - x)),
     },
     reference=_huber_reference,
-    samples=[*TWO, Sample([((9, 2), 2), ((9, 2), 1)], {"c": 0.3}), Sample([((3,), 1), ((3,), 1)], {"c": 100})],
+    samples=[*TWO, *samples("9x2*2 9x2 c=0.3; 3 3 c=100")],
 )
 def huber_distance(x: Expression, y: Expression, c: Number = 1.345) -> Expression:
     """The Huber distance, z = sum over i of L(x_i - y_i).
@@ -228,14 +228,7 @@ poisson_loss = register(
     poisson_loss,
     reference=_poisson_reference,
     whole_batch=True,
-    samples=[
-        Sample([((1,), 1)], {"y": 0}),
-        Sample([((1,), 1)], {"y": 3.5}),
-        Sample([((1,), 19)], {"y": 4}),
-        Sample([((1,), 3)], {"y": [2, 0, 7]}),
-        Sample([((1,), 1)], {"y": [2, 0, 7]}),
-        Sample([((1, 1), 2)], {"y": 3}),
-    ],
+    samples=samples("1 y=0; 1 y=3.5; 1*19 y=4; 1*3 y=[2,0,7]; 1 y=[2,0,7]; 1x1*2 y=3"),
 )
 
 __all__ = ["binary_log_loss", "huber_distance", "l1_distance", "pairwise_rank_loss", "poisson_loss"]

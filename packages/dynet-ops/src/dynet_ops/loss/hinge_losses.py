@@ -13,7 +13,7 @@ from dynet_core.checks import checked_index, checked_indices
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
-from dynet_core.op import Sample, register
+from dynet_core.op import register, samples
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View, constant
 from dynet_kernels import formula as f
@@ -197,13 +197,7 @@ def _by_columns(x, v, d=0, m=1.0):
 hinge = register(
     hinge,
     reference=_reference,
-    samples=[
-        Sample([((5,), 1)], {"v": 3}),
-        Sample([((17,), 4)], {"v": 0, "m": 0.5}),
-        Sample([((2,), 2)], {"v": 0, "m": 5}),
-        Sample([((130,), 1)], {"v": 129}),
-        Sample([((1,), 3)], {"v": 0}),
-    ],
+    samples=samples("5 v=3; 17*4 v=0 m=0.5; 2*2 v=0 m=5; 130 v=129; 1*3 v=0"),
 )
 hinge_batch = register(
     hinge_batch,
@@ -211,27 +205,16 @@ hinge_batch = register(
         [_reference(x[:, b % x.shape[-1]], v, m) for b, v in enumerate(vs)], axis=-1
     ),
     whole_batch=True,
-    samples=[
-        Sample([((5,), 3)], {"vs": [3, 0, 3]}),
-        Sample([((17,), 1)], {"vs": [16]}),
-        Sample([((3,), 1)], {"vs": [2, 0, 1], "m": 2.5}),
-        Sample([((33,), 2)], {"vs": [32, 1]}),
-        Sample([((1,), 2)], {"vs": [0, 0]}),
-    ],
+    samples=samples("5*3 vs=[3,0,3]; 17 vs=[16]; 3 vs=[2,0,1] m=2.5; 33*2 vs=[32,1]; 1*2 vs=[0,0]"),
 )
 hinge_dim = register(
     hinge_dim,
     reference=_by_columns,
     whole_batch=True,
-    samples=[
-        Sample([((5, 3), 1)], {"v": [3, 0, 3]}),
-        Sample([((3, 5), 2)], {"v": [3, 0, 3], "d": 1}),
-        Sample([((17, 2), 3)], {"v": [16, 1], "m": 0.5}),
-        Sample([((3, 2), 2)], {"v": [[2, 1], [0, 0]]}),
-        Sample([((4,), 2)], {"v": [1]}),
-        Sample([((1, 3), 2)], {"v": [0, 0, 0]}),
-        Sample([((1, 5), 3)], {"v": [4], "d": 1}),
-    ],
+    samples=samples(
+        "5x3 v=[3,0,3]; 3x5*2 v=[3,0,3] d=1; 17x2*3 v=[16,1] m=0.5; 3x2*2 v=[[2,1],[0,0]]; 4*2 v=[1]; "
+        "1x3*2 v=[0,0,0]; 1x5*3 v=[4] d=1"
+    ),
 )
 
 __all__ = ["hinge", "hinge_batch", "hinge_dim"]

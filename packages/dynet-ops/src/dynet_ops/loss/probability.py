@@ -12,7 +12,7 @@ from dynet_core.checks import checked_index, checked_indices
 from dynet_core.dim import Dim
 from dynet_core.errors import OutOfRangeError, ShapeError
 from dynet_core.expression import Expression
-from dynet_core.op import Sample, register
+from dynet_core.op import register, samples
 from dynet_core.record import append, graph_of
 from dynet_core.recorder import describe, function
 from dynet_core.signature import Signature, Step, View
@@ -75,12 +75,7 @@ softmax = register(
     reference=lambda x, d=0: (
         np.exp(x - x.max(d, keepdims=True)) / np.exp(x - x.max(d, keepdims=True)).sum(d, keepdims=True)
     ),
-    samples=[
-        Sample([((7,), 2)]),
-        Sample([((3, 4), 2)], {"d": 1}),
-        Sample([((2, 3, 4), 1)], {"d": 1}),
-        Sample([((17, 1), 1)], {"d": 1}),
-    ],
+    samples=samples("7*2; 3x4*2 d=1; 2x3x4 d=1; 17x1 d=1"),
 )
 
 
@@ -143,7 +138,7 @@ def log_softmax(x: Expression, restrict: Iterable[Index] | None = None) -> Expre
 log_softmax = register(
     log_softmax,
     reference=lambda x: np.log(_softmax_reference(x)),
-    samples=[Sample([((7,), 2)]), Sample([((3, 4), 2)]), Sample([((1,), 1)]), Sample([((33, 2), 1)])],
+    samples=samples("7*2; 3x4*2; 1; 33x2"),
 )
 
 _NUMBERS = ("y", "picked", "peak", "total")
@@ -262,23 +257,13 @@ def _loss_reference(x, v):
 pickneglogsoftmax = register(
     pickneglogsoftmax,
     reference=_loss_reference,
-    samples=[
-        Sample([((5,), 1)], {"v": 3}),
-        Sample([((17,), 4)], {"v": 0}),
-        Sample([((1,), 2)], {"v": 0}),
-        Sample([((130,), 1)], {"v": 129}),
-    ],
+    samples=samples("5 v=3; 17*4 v=0; 1*2 v=0; 130 v=129"),
 )
 pickneglogsoftmax_batch = register(
     pickneglogsoftmax_batch,
     reference=lambda x, vs: np.stack([_loss_reference(x[:, b], v) for b, v in enumerate(vs)], axis=-1),
     whole_batch=True,
-    samples=[
-        Sample([((5,), 3)], {"vs": [3, 0, 3]}),
-        Sample([((17,), 1)], {"vs": [16]}),
-        Sample([((1,), 2)], {"vs": [0, 0]}),
-        Sample([((33,), 2)], {"vs": [32, 1]}),
-    ],
+    samples=samples("5*3 vs=[3,0,3]; 17 vs=[16]; 1*2 vs=[0,0]; 33*2 vs=[32,1]"),
 )
 
 __all__ = ["log_softmax", "pickneglogsoftmax", "pickneglogsoftmax_batch", "softmax"]

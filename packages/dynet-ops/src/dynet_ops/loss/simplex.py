@@ -8,7 +8,7 @@ import numpy as np
 
 from dynet_core.dim import Dim
 from dynet_core.expression import Expression
-from dynet_core.op import Sample
+from dynet_core.op import samples
 from dynet_core.record import one_operand, two_operands
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels import formula as f
@@ -49,14 +49,7 @@ def _sparsemax_reference(x):
 @op(
     one_operand("sparsemax", _sparsemax_signature),
     reference=_sparsemax_reference,
-    samples=[
-        Sample([((3,), 1)]),
-        Sample([((7,), 3)]),
-        Sample([((19, 4), 2)]),
-        Sample([((130,), 2)]),
-        Sample([((2, 3, 2), 1)]),
-        Sample([((1,), 1)]),
-    ],
+    samples=samples("3; 7*3; 19x4*2; 130*2; 2x3x2; 1"),
 )
 def sparsemax(x: Expression) -> Expression:
     """Turn the scores of each column into the nearest probabilities: y_i = max(0, x_i - t), with t so that y sums to 1.
@@ -133,16 +126,7 @@ def _constrained_reference(x, y):
     two_operands("constrained_softmax", _constrained_signature),
     reference=_constrained_reference,
     domain=(0.06, 0.9),
-    samples=[
-        Sample([((5,), 1), ((5,), 1)]),
-        Sample([((7,), 3), ((7,), 1)]),
-        Sample([((19, 3), 1), ((19, 3), 2)]),
-        Sample([((33,), 2), ((33,), 2)]),
-        Sample([((3, 2), 2), ((3, 2), 1)]),
-        Sample([((3,), 1), ((3, 1), 2)]),
-        Sample([((3, 1, 1), 2), ((3,), 1)]),
-        Sample([((1,), 1), ((1,), 1)]),
-    ],
+    samples=samples("5 5; 7*3 7; 19x3 19x3*2; 33*2 33*2; 3x2*2 3x2; 3 3x1*2; 3x1x1*2 3; 1 1"),
 )
 def constrained_softmax(x: Expression, y: Expression) -> Expression:
     """Softmax of each column, with an upper bound for each probability: z_i = min(y_i, exp(x_i) / s).

@@ -10,7 +10,7 @@ import numpy as np
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
-from dynet_core.op import Sample
+from dynet_core.op import samples
 from dynet_core.record import common_batch, described, two_operands
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels.families.toeplitz import Toeplitz
@@ -82,14 +82,7 @@ def _reference(step):
     return reference
 
 
-SAMPLES = [
-    Sample([((1,), 1), ((1,), 1)]),
-    Sample([((7,), 1), ((7,), 1)]),
-    Sample([((16,), 3), ((16,), 1)]),
-    Sample([((37,), 1), ((37,), 2)]),
-    Sample([((5,), 2), ((5,), 2)]),
-    Sample([((307,), 1), ((307,), 1)]),
-]
+SAMPLES = samples("1 1; 7 7; 16*3 16; 37 37*2; 5*2 5*2; 307 307")
 
 
 @op(

@@ -12,7 +12,7 @@ import numpy as np
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
-from dynet_core.op import Sample, register
+from dynet_core.op import register, samples
 from dynet_core.record import common_batch, described, graph_of, many_operands
 from dynet_core.signature import Signature, View, copy_step
 from dynet_kernels.layout import SELF
@@ -169,47 +169,24 @@ def _reference(x, y, z=None, b=None):
 contract3d_1d = register(
     contract3d_1d,
     reference=_reference,
-    samples=[
-        Sample([((1, 1, 1), 1), ((1,), 1)]),
-        Sample([((2, 3, 5), 2), ((5,), 1)]),
-        Sample([((3, 2, 17), 1), ((17,), 3)]),
-        Sample([((5, 7, 2), 2), ((2,), 2)]),
-    ],
+    samples=samples("1x1x1 1; 2x3x5*2 5; 3x2x17 17*3; 5x7x2*2 2*2"),
 )
 contract3d_1d_bias = register(
     contract3d_1d_bias,
     reference=lambda x, y, b: _reference(x, y, b=b),
-    samples=[
-        Sample([((1, 1, 1), 1), ((1,), 1), ((1, 1), 1)]),
-        Sample([((2, 3, 5), 2), ((5,), 1), ((2, 3), 1)]),
-        Sample([((3, 2, 17), 1), ((17,), 3), ((3, 2), 1)]),
-        Sample([((5, 7, 2), 1), ((2,), 1), ((5, 7), 2)]),
-        Sample([((5, 1, 5), 1), ((5, 1), 2), ((5, 1), 2)]),
-    ],
+    samples=samples("1x1x1 1 1x1; 2x3x5*2 5 2x3; 3x2x17 17*3 3x2; 5x7x2 2 5x7*2; 5x1x5 5x1*2 5x1*2"),
 )
 contract3d_1d_1d = register(
     contract3d_1d_1d,
     reference=_reference,
-    samples=[
-        Sample([((1, 1, 1), 1), ((1,), 1), ((1,), 1)]),
-        Sample([((2, 3, 5), 2), ((5,), 1), ((3,), 1)]),
-        Sample([((3, 2, 17), 1), ((17,), 3), ((2,), 1)]),
-        Sample([((5, 7, 2), 1), ((2,), 1), ((7,), 2)]),
-        Sample([((3, 5, 5), 1), ((5,), 2), ((5,), 2)]),
-        Sample([((2, 3, 5), 1), ((5, 1), 1), ((3, 1, 1), 2)]),
-    ],
+    samples=samples("1x1x1 1 1; 2x3x5*2 5 3; 3x2x17 17*3 2; 5x7x2 2 7*2; 3x5x5 5*2 5*2; 2x3x5 5x1 3x1x1*2"),
 )
 contract3d_1d_1d_bias = register(
     contract3d_1d_1d_bias,
     reference=_reference,
-    samples=[
-        Sample([((1, 1, 1), 1), ((1,), 1), ((1,), 1), ((1,), 1)]),
-        Sample([((2, 3, 5), 2), ((5,), 1), ((3,), 1), ((2,), 1)]),
-        Sample([((3, 2, 17), 1), ((17,), 3), ((2,), 1), ((3,), 3)]),
-        Sample([((5, 7, 2), 1), ((2,), 1), ((7,), 2), ((5,), 1)]),
-        Sample([((5, 5, 5), 1), ((5,), 2), ((5,), 2), ((5,), 2)]),
-        Sample([((2, 3, 5), 1), ((5, 1, 1), 1), ((3, 1), 2), ((2,), 1)]),
-    ],
+    samples=samples(
+        "1x1x1 1 1 1; 2x3x5*2 5 3 2; 3x2x17 17*3 2 3*3; 5x7x2 2 7*2 5; 5x5x5 5*2 5*2 5*2; 2x3x5 5x1x1 3x1*2 2"
+    ),
 )
 
 __all__ = ["contract3d_1d", "contract3d_1d_1d", "contract3d_1d_1d_bias", "contract3d_1d_bias"]

@@ -21,7 +21,7 @@ from dynet_core.checks import checked_flag
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
-from dynet_core.op import Sample, register
+from dynet_core.op import register, samples
 from dynet_core.record import append, common_batch, described, graph_of, two_operands
 from dynet_core.signature import Signature, Step, View, alias, copy_step
 from dynet_kernels import formula as f
@@ -194,27 +194,21 @@ def _conv2d_reference(x, f, b=None, *, stride, is_valid=True):
 conv2d = register(
     conv2d,
     reference=_conv2d_reference,
-    samples=[
-        Sample([((1, 1, 1), 1), ((1, 1, 1, 1), 1)], {"stride": [1, 1]}),
-        Sample([((5, 4), 1), ((2, 3, 1, 2), 1)], {"stride": [1, 1]}),
-        Sample([((7, 5, 3), 2), ((3, 2, 3, 5), 1)], {"stride": [2, 1]}),
-        Sample([((3, 4, 2), 1), ((2, 2, 2, 3), 3)], {"stride": [1, 2]}),
-        Sample([((5, 4, 2), 2), ((3, 3, 2, 1), 2)], {"stride": [2, 3], "is_valid": False}),
-        Sample([((2, 3, 1), 3), ((4, 5, 1, 2), 1)], {"stride": [1, 1], "is_valid": False}),
-        Sample([((19, 2, 1), 1), ((2, 2, 1, 3), 1)], {"stride": [1, 1], "is_valid": False}),
-        Sample([((3, 3, 5), 2), ((1, 1, 5, 9), 1)], {"stride": [1, 1]}),
-    ],
+    samples=samples(
+        "1x1x1 1x1x1x1 stride=[1,1]; 5x4 2x3x1x2 stride=[1,1]; 7x5x3*2 3x2x3x5 stride=[2,1]; "
+        "3x4x2 2x2x2x3*3 stride=[1,2]; 5x4x2*2 3x3x2x1*2 stride=[2,3] is_valid=False; "
+        "2x3x1*3 4x5x1x2 stride=[1,1] is_valid=False; 19x2x1 2x2x1x3 stride=[1,1] is_valid=False; "
+        "3x3x5*2 1x1x5x9 stride=[1,1]"
+    ),
 )
 conv2d_bias = register(
     conv2d_bias,
     reference=_conv2d_reference,
-    samples=[
-        Sample([((1, 1, 1), 1), ((1, 1, 1, 1), 1), ((1,), 1)], {"stride": [1, 1]}),
-        Sample([((5, 4, 2), 1), ((2, 3, 2, 3), 1), ((3,), 2)], {"stride": [1, 2]}),
-        Sample([((5, 3, 1), 2), ((3, 2, 1, 2), 1), ((2,), 1)], {"stride": [2, 1], "is_valid": False}),
-        Sample([((3, 3), 1), ((2, 2, 1, 9), 2), ((9,), 2)], {"stride": [1, 1]}),
-        Sample([((18, 3, 1), 1), ((1, 1, 1, 2), 1), ((2,), 1)], {"stride": [1, 1]}),
-    ],
+    samples=samples(
+        "1x1x1 1x1x1x1 1 stride=[1,1]; 5x4x2 2x3x2x3 3*2 stride=[1,2]; "
+        "5x3x1*2 3x2x1x2 2 stride=[2,1] is_valid=False; 3x3 2x2x1x9*2 9*2 stride=[1,1]; "
+        "18x3x1 1x1x1x2 2 stride=[1,1]"
+    ),
 )
 
 
@@ -282,16 +276,7 @@ def _filter1d_reference(x, y):
 @op(
     two_operands("filter1d_narrow", _filter1d_signature),
     reference=_filter1d_reference,
-    samples=[
-        Sample([((1, 1), 1), ((1, 1), 1)]),
-        Sample([((3, 7), 2), ((3, 2), 1)]),
-        Sample([((5, 4), 1), ((5, 3, 2), 3)]),
-        Sample([((17, 5), 2), ((17, 2, 9), 2)]),
-        Sample([((2, 9), 1), ((2, 9, 3), 1)]),
-        Sample([((4,), 1), ((4, 1, 5), 1)]),
-        Sample([((3, 5), 2), ((3, 5), 2)]),
-        Sample([((3, 5), 1), ((3, 2, 4, 1), 2)]),
-    ],
+    samples=samples("1x1 1x1; 3x7*2 3x2; 5x4 5x3x2*3; 17x5*2 17x2x9*2; 2x9 2x9x3; 4 4x1x5; 3x5*2 3x5*2; 3x5 3x2x4x1*2"),
 )
 def filter1d_narrow(x: Expression, y: Expression) -> Expression:
     """The one-dimensional convolution of a sequence of columns with filters, z_fj = sum over i, k of x_i(j + k) y_ikf.

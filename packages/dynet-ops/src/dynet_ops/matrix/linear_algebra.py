@@ -13,7 +13,7 @@ import numpy as np
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
-from dynet_core.op import OPS, Sample, register
+from dynet_core.op import OPS, register, samples
 from dynet_core.record import graph_of, one_operand
 from dynet_core.signature import Signature, Step, View, copy_step
 from dynet_kernels import formula as f
@@ -104,13 +104,7 @@ def _inverse_signature(dim: Dim) -> Signature:
     )
 
 
-_SQUARE = [
-    Sample([((1, 1), 1)]),
-    Sample([((2, 2), 3)]),
-    Sample([((5, 5), 1)]),
-    Sample([((17, 17), 2)]),
-    Sample([((16, 16), 1)]),
-]
+_SQUARE = samples("1x1; 2x2*3; 5x5; 17x17*2; 16x16")
 
 
 @op(
@@ -200,14 +194,7 @@ def trace_of_product(x: Expression, y: Expression) -> Expression:
 trace_of_product = register(
     trace_of_product,
     reference=lambda x, y: np.atleast_1d(np.trace(x.reshape(len(x), -1) @ y.reshape(len(y), -1).T)),
-    samples=[
-        Sample([((1, 1), 1), ((1, 1), 1)]),
-        Sample([((5, 3), 2), ((5, 3), 1)]),
-        Sample([((17, 2), 1), ((17, 2), 3)]),
-        Sample([((7, 7), 2), ((7, 7), 2)]),
-        Sample([((9,), 1), ((9,), 1)]),
-        Sample([((9, 1, 1), 1), ((9, 1), 2)]),
-    ],
+    samples=samples("1x1 1x1; 5x3*2 5x3; 17x2 17x2*3; 7x7*2 7x7*2; 9 9; 9x1x1 9x1*2"),
 )
 
 __all__ = ["inverse", "logdet", "trace_of_product"]

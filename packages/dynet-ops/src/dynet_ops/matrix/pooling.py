@@ -15,7 +15,7 @@ from dynet_core.annotations import Indices
 from dynet_core.checks import checked_flag
 from dynet_core.dim import Dim
 from dynet_core.expression import Expression
-from dynet_core.op import Sample, register
+from dynet_core.op import register, samples
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels.families.windows import LargestInWindow
@@ -93,13 +93,10 @@ def _maxpooling_reference(x, ksize, stride, is_valid=True):
 maxpooling2d = register(
     maxpooling2d,
     reference=_maxpooling_reference,
-    samples=[
-        Sample([((1, 1, 1), 1)], {"ksize": [1, 1], "stride": [1, 1]}),
-        Sample([((5, 4), 2)], {"ksize": [2, 3], "stride": [1, 1]}),
-        Sample([((7, 5, 3), 1)], {"ksize": [3, 2], "stride": [2, 2]}),
-        Sample([((5, 4, 2), 3)], {"ksize": [2, 2], "stride": [2, 3], "is_valid": False}),
-        Sample([((2, 3, 1), 1)], {"ksize": [4, 5], "stride": [1, 1], "is_valid": False}),
-    ],
+    samples=samples(
+        "1x1x1 ksize=[1,1] stride=[1,1]; 5x4*2 ksize=[2,3] stride=[1,1]; 7x5x3 ksize=[3,2] stride=[2,2]; "
+        "5x4x2*3 ksize=[2,2] stride=[2,3] is_valid=False; 2x3x1 ksize=[4,5] stride=[1,1] is_valid=False"
+    ),
 )
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ShapeError
 from dynet_core.expression import Expression
-from dynet_core.op import Sample, register
+from dynet_core.op import register, samples
 from dynet_core.record import common_batch, described, many_operands, two_operands
 from dynet_core.recorder import describe
 from dynet_core.signature import Signature, Step, View
@@ -195,17 +195,9 @@ def matmul_signature(a: Dim, b: Dim) -> Signature:
 @op(
     two_operands("*", matmul_signature),
     reference=lambda W, x: W @ x,
-    samples=[
-        Sample([((1, 1), 1), ((1,), 1)]),
-        Sample([((3, 5), 1), ((5,), 3)]),
-        Sample([((17, 16), 1), ((16, 4), 2)]),
-        Sample([((33, 9), 2), ((9, 13), 1)]),
-        Sample([((5, 7), 3), ((7,), 3)]),
-        Sample([((100, 21), 1), ((21, 9), 1)]),
-        Sample([((5, 5), 1), ((5, 5), 1)]),
-        Sample([((17, 17), 3), ((17, 17), 3)]),
-        Sample([((3, 5), 1), ((5, 1), 2)]),
-    ],
+    samples=samples(
+        "1x1 1; 3x5 5*3; 17x16 16x4*2; 33x9*2 9x13; 5x7*3 7*3; 100x21 21x9; 5x5 5x5; 17x17*3 17x17*3; 3x5 5x1*2"
+    ),
 )
 def matmul(a: Expression, b: Expression) -> Expression:
     """The product of a matrix and a vector or matrix, y = a b. For these operands, it is the same as `a * b`.
@@ -270,18 +262,11 @@ def _affine_reference(b, *pairs):
 affine_transform = register(
     affine_transform,
     reference=_affine_reference,
-    samples=[
-        Sample([((1,), 1), ((1, 1), 1), ((1,), 1)], as_list=True),
-        Sample([((3,), 1), ((3, 5), 1), ((5,), 3)], as_list=True),
-        Sample([((17,), 1), ((17, 16), 1), ((16, 3), 1)], as_list=True),
-        Sample([((5, 3), 2), ((5, 4), 1), ((4, 3), 2), ((5, 2), 2), ((2, 3), 1)], as_list=True),
-        Sample([((33,), 2), ((33, 9), 1), ((9,), 2), ((33, 20), 1), ((20,), 1)], as_list=True),
-        Sample([((5,), 2), ((5, 5), 1), ((5,), 2), ((5, 5), 1), ((5,), 2)], as_list=True),
-        Sample([((17, 17), 1), ((17, 17), 1), ((17, 17), 1)], as_list=True),
-        Sample([((3, 1), 1), ((3, 5), 1), ((5, 1), 2)], as_list=True),
-        Sample([((3,), 1), ((3, 5, 1), 1), ((5, 1, 1), 2), ((3, 2), 1), ((2,), 1)], as_list=True),
-        Sample([((3, 1, 1), 1), ((3, 5), 2), ((5, 2, 1), 1)], as_list=True),
-    ],
+    samples=samples(
+        "[1 1x1 1]; [3 3x5 5*3]; [17 17x16 16x3]; [5x3*2 5x4 4x3*2 5x2*2 2x3]; [33*2 33x9 9*2 33x20 20]; "
+        "[5*2 5x5 5*2 5x5 5*2]; [17x17 17x17 17x17]; [3x1 3x5 5x1*2]; [3 3x5x1 5x1x1*2 3x2 2]; "
+        "[3x1x1 3x5*2 5x2x1]"
+    ),
 )
 
 __all__ = ["affine_transform", "matmul"]

@@ -7,7 +7,7 @@ import numpy as np
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
-from dynet_core.op import Sample, register
+from dynet_core.op import register, samples
 from dynet_core.record import common_batch, described, many_operands, two_operands
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels import formula as f
@@ -125,17 +125,10 @@ def _broadcast_layer_norm(x: Expression, g: Expression, b: Expression) -> Expres
 layer_norm = register(
     layer_norm,
     reference=lined_up(lambda x, g, b: g * (x - x.mean()) / x.std() + b),
-    samples=[
-        Sample([((2,), 1), ((2,), 1), ((2,), 1)]),
-        Sample([((7,), 3), ((7,), 1), ((7,), 1)]),
-        Sample([((17, 2), 1), ((17, 2), 2), ((17, 2), 1)]),
-        Sample([((33,), 4), ((33,), 4), ((33,), 4)]),
-        Sample([((7, 1), 2), ((7, 1), 2), ((7, 1), 1)]),
-        Sample([((1, 5), 1), ((1, 5), 1), ((1, 5), 1)]),
-        Sample([((7, 1), 1), ((7,), 1), ((7, 1, 1), 2)]),
-        Sample([((3, 1), 1), ((3, 3), 1), ((3, 1, 1), 1)]),
-        Sample([((3, 4), 2), ((3, 4), 1), ((1, 1, 2), 1)]),
-    ],
+    samples=samples(
+        "2 2 2; 7*3 7 7; 17x2 17x2*2 17x2; 33*4 33*4 33*4; 7x1*2 7x1*2 7x1; 1x5 1x5 1x5; 7x1 7 7x1x1*2; "
+        "3x1 3x3 3x1x1; 3x4*2 3x4 1x1x2"
+    ),
 )
 
 # ------------------------------------------------------------------------------------------ weight normalisation
@@ -166,14 +159,7 @@ def _weight_norm_signature(*dims: Dim) -> Signature:
 @op(
     two_operands("weight_norm", _weight_norm_signature),
     reference=lambda w, g: g * w / np.sqrt((w * w).sum()),
-    samples=[
-        Sample([((2,), 1), ((1,), 1)]),
-        Sample([((7, 3), 1), ((1,), 3)]),
-        Sample([((33,), 2), ((1,), 1)]),
-        Sample([((17, 2, 3), 4), ((1,), 4)]),
-        Sample([((1,), 2), ((1,), 1)]),
-        Sample([((1,), 1), ((1,), 1)]),
-    ],
+    samples=samples("2 1; 7x3 1*3; 33*2 1; 17x2x3*4 1*4; 1*2 1; 1 1"),
 )
 def weight_norm(w: Expression, g: Expression) -> Expression:
     """Scale weights to the norm g, y = g w / |w|.

@@ -13,7 +13,7 @@ import numpy as np
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
-from dynet_core.op import Sample
+from dynet_core.op import samples
 from dynet_core.record import common_batch, described, two_operands
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels import formula as f
@@ -85,12 +85,7 @@ def _cell_reference(c, gates):
     return i * g + forget * c
 
 
-_CELL_SAMPLES = [
-    Sample([((1,), 1), ((4,), 1)]),
-    Sample([((5,), 3), ((20,), 1)]),
-    Sample([((17,), 1), ((68,), 2)]),
-    Sample([((33,), 2), ((132,), 2)]),
-]
+_CELL_SAMPLES = samples("1 4; 5*3 20; 17 68*2; 33*2 132*2")
 
 
 @op(_cell_and_gates_op("vanilla_lstm_c", (0, 1, 3)), reference=_cell_reference, samples=_CELL_SAMPLES)

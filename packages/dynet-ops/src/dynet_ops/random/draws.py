@@ -16,7 +16,7 @@ from dynet_core.annotations import Dims, Index, Number
 from dynet_core.dim import Dim, checked_batch, checked_dims
 from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
-from dynet_core.op import Function, Sample, register
+from dynet_core.op import Function, Sample, register, samples
 from dynet_core.pinned_graph import PinnedGraph, pinned
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View, constant, copy_step
@@ -268,12 +268,7 @@ noise = register(
     noise,
     reference=lambda x, stddev: x,
     random=True,
-    samples=[
-        Sample([((5,), 1)], {"stddev": 0.0}),
-        Sample([((17,), 4)], {"stddev": 0.0}),
-        Sample([((1,), 2)], {"stddev": 0.0}),
-        Sample([((3, 4), 1)], {"stddev": 0.0}),
-    ],
+    samples=samples("5 stddev=0.0; 17*4 stddev=0.0; 1*2 stddev=0.0; 3x4 stddev=0.0"),
 )
 
 __all__ = ["noise", "random_bernoulli", "random_gumbel", "random_normal", "random_uniform"]

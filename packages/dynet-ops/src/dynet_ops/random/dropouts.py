@@ -9,7 +9,7 @@ from dynet_core.annotations import Index, Number
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
-from dynet_core.op import Sample, register
+from dynet_core.op import register, samples
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View, constant
 from dynet_kernels import formula as f
@@ -92,12 +92,7 @@ dropout = register(
     dropout,
     reference=lambda x, p: x,
     random=True,
-    samples=[
-        Sample([((5,), 1)], {"p": 0.0}),
-        Sample([((17,), 4)], {"p": 0.0}),
-        Sample([((1,), 2)], {"p": 0.0}),
-        Sample([((3, 4), 1)], {"p": 0.0}),
-    ],
+    samples=samples("5 p=0.0; 17*4 p=0.0; 1*2 p=0.0; 3x4 p=0.0"),
 )
 
 
@@ -145,18 +140,16 @@ def _masked(name: str, x: Expression, dims: tuple[int, ...], batch: int, p: Numb
     return cmult(x, random_bernoulli(dims, 1 - p, 1 / (1 - p), batch))
 
 
-_SAMPLES = [((5,), 1), ((17,), 4), ((1,), 2), ((3, 4), 3)]
-_ALL = [Sample([shape], {"p": 0.0}) for shape in _SAMPLES]
+_ALL = samples("5 p=0.0; 17*4 p=0.0; 1*2 p=0.0; 3x4*3 p=0.0")
 block_dropout = register(block_dropout, reference=lambda x, p: x, random=True, samples=_ALL)
 dropout_batch = register(dropout_batch, reference=lambda x, p: x, random=True, samples=_ALL)
 dropout_dim = register(
     dropout_dim,
     reference=lambda x, d, p: x,
     random=True,
-    samples=[
-        Sample([shape], {"d": d, "p": 0.0})
-        for shape, d in zip([*_SAMPLES, ((2, 3, 4), 2), ((2, 3, 2, 3), 1)], (0, 0, 0, 1, 1, 2))
-    ],
+    samples=samples(
+        "5 d=0 p=0.0; 17*4 d=0 p=0.0; 1*2 d=0 p=0.0; 3x4*3 d=1 p=0.0; 2x3x4*2 d=1 p=0.0; 2x3x2x3 d=2 p=0.0"
+    ),
 )
 
 __all__ = ["block_dropout", "dropout", "dropout_batch", "dropout_dim"]

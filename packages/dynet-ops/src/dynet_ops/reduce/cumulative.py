@@ -10,7 +10,7 @@ from dynet_core.annotations import Index
 from dynet_core.checks import checked_index
 from dynet_core.dim import Dim
 from dynet_core.expression import Expression
-from dynet_core.op import Sample, register
+from dynet_core.op import register, samples
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels.families.scan import Scan
@@ -57,16 +57,7 @@ def cumsum(x: Expression, d: Index = 0) -> Expression:
 cumsum = register(
     cumsum,
     reference=lambda x, d=0: np.cumsum(x, axis=d) if d < x.ndim else x,
-    samples=[
-        Sample([((1,), 1)]),
-        Sample([((37,), 3)]),
-        Sample([((3, 4), 2)], {"d": 1}),
-        Sample([((19, 5), 1)], {"d": 1}),
-        Sample([((2, 3, 4), 2)], {"d": 1}),
-        Sample([((2, 3), 4)], {"d": 0}),
-        Sample([((3,), 2)], {"d": 1}),
-        Sample([((2, 1, 3), 2)], {"d": 3}),
-    ],
+    samples=samples("1; 37*3; 3x4*2 d=1; 19x5 d=1; 2x3x4*2 d=1; 2x3*4 d=0; 3*2 d=1; 2x1x3*2 d=3"),
 )
 
 __all__ = ["cumsum"]

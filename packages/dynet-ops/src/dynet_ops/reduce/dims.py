@@ -6,7 +6,7 @@ import numpy as np
 
 from dynet_core.annotations import Dims, Index, Number
 from dynet_core.expression import Expression
-from dynet_core.op import Sample
+from dynet_core.op import samples
 from dynet_kernels import formula as f
 
 from ..axes import BATCH, DIMENSIONS, ELEMENTS, ONE_DIMENSION, Along
@@ -54,7 +54,7 @@ def sum_dim(x: Expression, d: Dims = (0,), b: bool = False, n: Index = 0) -> Exp
     return total.dimensions("sum_dim", x, d, b)
 
 
-N_SAMPLES = [Sample([((3, 4), 2)], {"d": [0], "n": 5}), Sample([((3, 4), 2)], {"d": [0], "b": True, "n": 9})]
+N_SAMPLES = samples("3x4*2 d=[0] n=5; 3x4*2 d=[0] b=True n=9")
 
 
 @mean_along.op(DIMENSIONS, [*DIMENSIONS.samples, *N_SAMPLES])

@@ -11,7 +11,7 @@ from dynet_core.annotations import Index
 from dynet_core.dim import Dim
 from dynet_core.errors import OutOfRangeError, ShapeError
 from dynet_core.expression import Expression
-from dynet_core.op import Sample, register
+from dynet_core.op import register, samples
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels.layout import SELF
@@ -111,26 +111,12 @@ def _ngrams(x, v):
 kmh_ngram = register(
     kmh_ngram,
     reference=_ngrams,
-    samples=[
-        Sample([((3, 5), 1)], {"v": 2}),
-        Sample([((17, 3), 2)], {"v": 3}),
-        Sample([((1, 4), 3)], {"v": 1}),
-        Sample([((5,), 2)], {"v": 1}),
-        Sample([((2, 9), 2)], {"v": 5}),
-    ],
+    samples=samples("3x5 v=2; 17x3*2 v=3; 1x4*3 v=1; 5*2 v=1; 2x9*2 v=5"),
 )
 fold_rows = register(
     fold_rows,
     reference=lambda x, nrows=2: x.reshape(len(x) // nrows, nrows, *(x.shape[1:] or (1,))).sum(1),
-    samples=[
-        Sample([((4, 3), 1)]),
-        Sample([((6, 5), 3)], {"nrows": 3}),
-        Sample([((2,), 2)]),
-        Sample([((38, 2), 2)], {"nrows": 1}),
-        Sample([((14, 2, 3), 2)], {"nrows": 7}),
-        Sample([((1, 5), 2)], {"nrows": 1}),
-        Sample([((9, 1), 1)], {"nrows": 3}),
-    ],
+    samples=samples("4x3; 6x5*3 nrows=3; 2*2; 38x2*2 nrows=1; 14x2x3*2 nrows=7; 1x5*2 nrows=1; 9x1 nrows=3"),
 )
 
 __all__ = ["fold_rows", "kmh_ngram"]

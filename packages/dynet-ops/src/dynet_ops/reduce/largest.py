@@ -7,7 +7,7 @@ import numpy as np
 from dynet_core.annotations import Index
 from dynet_core.dim import Dim
 from dynet_core.expression import Expression
-from dynet_core.op import Sample, register
+from dynet_core.op import register, samples
 from dynet_core.record import one_operand
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels import formula as f
@@ -139,7 +139,7 @@ argmax = register(
     argmax,
     reference=_one_hot,
     differentiable=False,
-    samples=[Sample([shape], {"gradient_mode": ZERO}) for shape in [((1,), 1), ((7,), 1), ((5, 3), 2), ((130,), 2)]],
+    samples=samples("1; 7; 5x3*2; 130*2"),
 )
 
 __all__ = ["argmax", "max_dim", "min_dim"]

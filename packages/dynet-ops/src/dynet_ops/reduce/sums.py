@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from dynet_core.dim import Dim
 from dynet_core.expression import Expression
-from dynet_core.op import Sample, register
+from dynet_core.op import register, samples
 from dynet_core.record import graph_of, many_operands, one_operand
 from dynet_core.recorder import describe
 from dynet_core.signature import Signature, Step, View, constant
@@ -122,7 +122,7 @@ def average(xs: Iterable[Expression]) -> Expression:
     return graph.append(signature, [len(xs), *[x.at for x in xs], graph.take((scale,))])
 
 
-_SUM_SAMPLES = [*SEVERAL, Sample([((5, 1), 2), ((5,), 1)], as_list=True)]
+_SUM_SAMPLES = [*SEVERAL, *samples("[5x1*2 5]")]
 esum = register(esum, reference=lined_up(lambda *xs: sum(xs), as_first), samples=_SUM_SAMPLES)
 average = register(average, reference=lined_up(lambda *xs: sum(xs) / len(xs), as_first), samples=_SUM_SAMPLES)
 
@@ -136,7 +136,7 @@ def _sum_batches_signature(dim: Dim) -> Signature:
     one_operand("sum_batches", _sum_batches_signature),
     reference=lambda x: x.sum(-1, keepdims=True),
     whole_batch=True,
-    samples=[Sample([((1,), 5)]), Sample([((17,), 1)]), Sample([((5, 3), 4)]), Sample([((33,), 2)])],
+    samples=samples("1*5; 17; 5x3*4; 33*2"),
 )
 def sum_batches(x: Expression) -> Expression:
     """The sum of the batch elements x_i, element by element, y = sum over i of x_i. y has batch size 1.
@@ -156,7 +156,7 @@ def _sum_cols_signature(dim: Dim) -> Signature:
 @op(
     one_operand("sum_cols", _sum_cols_signature),
     reference=lambda x: x.reshape(len(x), -1).sum(1),
-    samples=[Sample([((3, 5), 1)]), Sample([((17, 2), 3)]), Sample([((4,), 1)]), Sample([((1, 6), 2)])],
+    samples=samples("3x5; 17x2*3; 4; 1x6*2"),
 )
 def sum_cols(x: Expression) -> Expression:
     """The sum of the columns of a matrix, y_i = sum over j of x_ij.

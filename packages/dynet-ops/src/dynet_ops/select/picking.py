@@ -19,7 +19,7 @@ from dynet_core.expression import Expression
 from dynet_core.graph import graph_of_node
 from dynet_core.keyword_hints import also_called, method
 from dynet_core.nodes import PICKS
-from dynet_core.op import Sample, register
+from dynet_core.op import register, samples
 from dynet_core.pinned_graph import pinned
 from dynet_core.record import append, graph_of
 from dynet_core.recorder import ANY_GRAPH, describe, function
@@ -85,15 +85,10 @@ pick = describe(_pick, pick)
 pick = register(
     pick,
     reference=lambda x, index=0, dim=0: np.atleast_1d(x.take(index, axis=dim)),
-    samples=[
-        Sample([((5,), 1)], {"index": 3}),
-        Sample([((5,), 3)], {"index": 0}),
-        Sample([((3, 4), 1)], {"index": 2, "dim": 1}),
-        Sample([((3, 4), 2)], {"index": 1, "dim": 0}),
-        Sample([((3, 4, 5), 2)], {"index": 3, "dim": 1}),
-        Sample([((1,), 3)], {"index": 0}),
-        Sample([((1, 5), 2)], {"index": 4, "dim": 1}),
-    ],
+    samples=samples(
+        "5 index=3; 5*3 index=0; 3x4 index=2 dim=1; 3x4*2 index=1 dim=0; 3x4x5*2 index=3 dim=1; "
+        "1*3 index=0; 1x5*2 index=4 dim=1"
+    ),
 )
 
 
@@ -145,14 +140,7 @@ def _pick_stretch(name: str, x: Expression, v: Index, u: Index, d: Index) -> Exp
 pickrange = register(
     pickrange,
     reference=lambda x, v, u, d=0: x.take(range(v, u), axis=d),
-    samples=[
-        Sample([((9,), 1)], {"v": 2, "u": 7}),
-        Sample([((9,), 3)], {"v": 0, "u": 1}),
-        Sample([((5, 4), 1)], {"v": 1, "u": 3, "d": 1}),
-        Sample([((5, 4), 2)], {"v": 1, "u": 4}),
-        Sample([((1,), 3)], {"v": 0, "u": 1}),
-        Sample([((1, 5), 2)], {"v": 1, "u": 4, "d": 1}),
-    ],
+    samples=samples("9 v=2 u=7; 9*3 v=0 u=1; 5x4 v=1 u=3 d=1; 5x4*2 v=1 u=4; 1*3 v=0 u=1; 1x5*2 v=1 u=4 d=1"),
 )
 
 
@@ -191,12 +179,7 @@ pick_batch_elems = register(
     pick_batch_elems,
     reference=lambda x, vs: x[..., vs],
     whole_batch=True,
-    samples=[
-        Sample([((3,), 4)], {"vs": [1, 3]}),
-        Sample([((1,), 1)], {"vs": [0]}),
-        Sample([((5, 2), 3)], {"vs": [2, 2, 0, 1]}),
-        Sample([((17,), 2)], {"vs": [1]}),
-    ],
+    samples=samples("3*4 vs=[1,3]; 1 vs=[0]; 5x2*3 vs=[2,2,0,1]; 17*2 vs=[1]"),
 )
 
 
@@ -220,12 +203,7 @@ pick_batch_elem = register(
     pick_batch_elem,
     reference=lambda x, v: x[..., v : v + 1],
     whole_batch=True,
-    samples=[
-        Sample([((3,), 4)], {"v": 1}),
-        Sample([((1,), 1)], {"v": 0}),
-        Sample([((5, 2), 3)], {"v": 2}),
-        Sample([((17,), 2)], {"v": 1}),
-    ],
+    samples=samples("3*4 v=1; 1 v=0; 5x2*3 v=2; 17*2 v=1"),
 )
 
 
@@ -291,12 +269,7 @@ pick_batch = register(
         [np.atleast_1d(x[..., b].take(i, axis=dim)) for b, i in enumerate(indices)], axis=-1
     ),
     whole_batch=True,
-    samples=[
-        Sample([((5,), 3)], {"indices": [0, 4, 2]}),
-        Sample([((3, 4), 2)], {"indices": [2, 0]}),
-        Sample([((3, 4), 2)], {"indices": [3, 1], "dim": 1}),
-        Sample([((1,), 1)], {"indices": [0]}),
-    ],
+    samples=samples("5*3 indices=[0,4,2]; 3x4*2 indices=[2,0]; 3x4*2 indices=[3,1] dim=1; 1 indices=[0]"),
 )
 
 

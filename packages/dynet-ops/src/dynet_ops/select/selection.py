@@ -16,7 +16,7 @@ from dynet_core.checks import as_list, checked_indices, whole
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeError
 from dynet_core.expression import Expression
-from dynet_core.op import Sample, register
+from dynet_core.op import register, samples
 from dynet_core.pinned_graph import PinnedGraph
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View
@@ -96,23 +96,15 @@ def select_cols(x: Expression, cs: Iterable[Index]) -> Expression:
 select_rows = register(
     select_rows,
     reference=lambda x, rs: x[rs],
-    samples=[
-        Sample([((1,), 1)], {"rs": [0]}),
-        Sample([((7,), 3)], {"rs": [6, 0, 2]}),
-        Sample([((5, 3), 1)], {"rs": [1, 1, 4]}),
-        Sample([((17, 2), 2)], {"rs": list(range(17))[::-1]}),
-        Sample([((3, 2, 5), 2)], {"rs": [2, 0]}),
-    ],
+    samples=samples(
+        "1 rs=[0]; 7*3 rs=[6,0,2]; 5x3 rs=[1,1,4]; 17x2*2 rs=[16,15,14,13,12,11,10,9,8,7,6,5,4,3,2,1,0]; "
+        "3x2x5*2 rs=[2,0]"
+    ),
 )
 select_cols = register(
     select_cols,
     reference=lambda x, cs: x[:, cs],
-    samples=[
-        Sample([((1, 1), 1)], {"cs": [0]}),
-        Sample([((3, 5), 3)], {"cs": [4, 0]}),
-        Sample([((17, 3), 1)], {"cs": [1, 1, 2, 0]}),
-        Sample([((33, 4), 2)], {"cs": [3]}),
-    ],
+    samples=samples("1x1 cs=[0]; 3x5*3 cs=[4,0]; 17x3 cs=[1,1,2,0]; 33x4*2 cs=[3]"),
 )
 
 
@@ -246,14 +238,11 @@ strided_select = register(
     strided_select,
     reference=_strided_reference,
     whole_batch=True,
-    samples=[
-        Sample([((1,), 1)], {"strides": [1]}),
-        Sample([((9,), 3)], {"strides": [2], "range_from": [1]}),
-        Sample([((5, 4), 1)], {"strides": [2, 3], "range_from": [1, 0], "range_to": [5, 4]}),
-        Sample([((5, 4), 4)], {"strides": [1, 2, 2], "range_from": [0, 1, 1]}),
-        Sample([((33, 3), 2)], {"strides": [], "range_from": [7], "range_to": [24, 2]}),
-        Sample([((3, 3, 3, 3, 3), 3)], {"strides": [2] * 6, "range_from": [0, 0, 0, 0, 0, 0]}),
-    ],
+    samples=samples(
+        "1 strides=[1]; 9*3 strides=[2] range_from=[1]; 5x4 strides=[2,3] range_from=[1,0] range_to=[5,4]; "
+        "5x4*4 strides=[1,2,2] range_from=[0,1,1]; 33x3*2 strides=[] range_from=[7] range_to=[24,2]; "
+        "3x3x3x3x3*3 strides=[2,2,2,2,2,2] range_from=[0,0,0,0,0,0]"
+    ),
 )
 
 
@@ -310,14 +299,7 @@ def _largest_reference(x, k, d=1):
 kmax_pooling = register(
     kmax_pooling,
     reference=_largest_reference,
-    samples=[
-        Sample([((1, 1), 1)], {"k": 1}),
-        Sample([((5,), 2)], {"k": 3, "d": 0}),
-        Sample([((3, 7), 1)], {"k": 2}),
-        Sample([((17, 5), 3)], {"k": 4, "d": 1}),
-        Sample([((67, 3), 2)], {"k": 33, "d": 0}),
-        Sample([((2, 3, 9), 2)], {"k": 5, "d": 2}),
-    ],
+    samples=samples("1x1 k=1; 5*2 k=3 d=0; 3x7 k=2; 17x5*3 k=4 d=1; 67x3*2 k=33 d=0; 2x3x9*2 k=5 d=2"),
 )
 
 __all__ = ["kmax_pooling", "select_cols", "select_rows", "strided_select"]

@@ -7,14 +7,12 @@ import functools
 from dynet_core.annotations import Number
 from dynet_core.dim import Dim
 from dynet_core.expression import Expression
-from dynet_core.op import Sample, register
+from dynet_core.op import register, samples
 from dynet_core.record import append, graph_of, one_operand
 from dynet_core.signature import Signature, Step, apart
 
 from ..kinds import by_plain_dims, op
 from ..with_number import finite
-
-SHAPES = [((1,), 1), ((17,), 1), ((5, 3), 2), ((33,), 3)]
 
 
 @functools.cache
@@ -39,7 +37,7 @@ scale_gradient = register(
     scale_gradient,
     reference=lambda x, lambd=1.0: x,
     differentiated_as=lambda x, lambd=1.0: lambd * x,
-    samples=[Sample([shape], {"lambd": number}) for shape, number in zip(SHAPES, (0.5, -2.0, 0.0, 3.0))],
+    samples=samples("1 lambd=0.5; 17 lambd=-2.0; 5x3*2 lambd=0.0; 33*3 lambd=3.0"),
 )
 
 
@@ -52,7 +50,7 @@ def _flipped(dim: Dim) -> Signature:
     one_operand("flip_gradient", _flipped),
     reference=lambda x: x,
     differentiated_as=lambda x: -x,
-    samples=[Sample([shape]) for shape in SHAPES],
+    samples=samples("1; 17; 5x3*2; 33*3"),
 )
 def flip_gradient(x: Expression) -> Expression:
     """The value of x, unchanged. The gradient of x is minus the gradient of the result, for adversarial training.

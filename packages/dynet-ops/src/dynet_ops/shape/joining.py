@@ -16,7 +16,7 @@ from dynet_core.checks import checked_index
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentTypeError, OutOfRangeError, ShapeError
 from dynet_core.expression import Expression
-from dynet_core.op import Sample, register
+from dynet_core.op import Sample, register, samples
 from dynet_core.record import common_batch, described, many_operands
 from dynet_core.recorder import describe
 from dynet_core.signature import Signature, View
@@ -142,16 +142,10 @@ concatenate = register(
     concatenate,
     reference=lambda *xs, d=0: _join(xs, d),
     samples=[
-        Sample([((3,), 1), ((5,), 1)], as_list=True),
-        Sample([((3,), 2), ((1,), 1), ((17,), 2)], as_list=True),
-        Sample([((2, 3), 1), ((4, 3), 2)], as_list=True),
-        Sample([((2, 3), 2), ((2, 1), 1)], {"d": 1}, as_list=True),
-        Sample([((2,), 1)], as_list=True),
-        Sample([((3,), 2), ((3,), 2)], as_list=True),
-        Sample([((2, 5), 1), ((2, 5), 1), ((2, 5), 1)], {"d": 1}, as_list=True),
-        Sample([((3,), 1), ((5, 1, 1), 2), ((1, 1), 1)], as_list=True),
-        Sample([((3, 1), 2), ((5,), 1)], as_list=True),
-        Sample([((3,), 1), ((3,), 2)], {"d": 2}, as_list=True),
+        *samples(
+            "[3 5]; [3*2 1 17*2]; [2x3 4x3*2]; [2x3*2 2x1] d=1; [2]; [3*2 3*2]; [2x5 2x5 2x5] d=1; "
+            "[3 5x1x1*2 1x1]; [3x1*2 5]; [3 3*2] d=2"
+        ),
         Sample([((3,), 1)] * (FEW + 1), as_list=True),
         Sample([((2, 3), 2)] * (FEW + 2), as_list=True),
     ],
@@ -160,11 +154,7 @@ concatenate_cols = register(
     concatenate_cols,
     reference=lambda *xs: _join(xs, 1),
     samples=[
-        Sample([((3,), 1), ((3,), 1), ((3,), 1)], as_list=True),
-        Sample([((3,), 2), ((3, 4), 1)], as_list=True),
-        Sample([((1,), 1)], as_list=True),
-        Sample([((17, 2), 3), ((17, 1), 3)], as_list=True),
-        Sample([((3,), 1), ((3, 1, 1), 2), ((3, 2, 1), 1)], as_list=True),
+        *samples("[3 3 3]; [3*2 3x4]; [1]; [17x2*3 17x1*3]; [3 3x1x1*2 3x2x1]"),
         Sample([((3,), 1)] * (FEW + 1), as_list=True),
         Sample([((3, 2), 2)] * (FEW + 1), as_list=True),
     ],
@@ -208,13 +198,7 @@ concatenate_to_batch = register(
     concatenate_to_batch,
     reference=lambda *xs: np.concatenate(xs, axis=-1),
     whole_batch=True,
-    samples=[
-        Sample([((3,), 1), ((3,), 1)], as_list=True),
-        Sample([((3, 2), 2), ((3, 2), 1), ((3, 2), 3)], as_list=True),
-        Sample([((1,), 1)], as_list=True),
-        Sample([((17,), 2), ((17,), 2)], as_list=True),
-        Sample([((3, 2), 2)] * (FEW + 1), as_list=True),
-    ],
+    samples=[*samples("[3 3]; [3x2*2 3x2 3x2*3]; [1]; [17*2 17*2]"), Sample([((3, 2), 2)] * (FEW + 1), as_list=True)],
 )
 
 __all__ = ["concatenate", "concatenate_cols", "concatenate_to_batch"]

@@ -18,7 +18,7 @@ from dynet_core.checks import checked_index
 from dynet_core.dim import MAX_DIMS, Dim, checked_batch, checked_dims
 from dynet_core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from dynet_core.expression import Expression
-from dynet_core.op import Sample, register
+from dynet_core.op import register, samples
 from dynet_core.record import append, graph_of, one_operand
 from dynet_core.signature import Signature, alias, apart
 
@@ -58,12 +58,7 @@ def reshape(x: Expression, d: Dims, batch_size: Index = 1) -> Expression:
 reshape = register(
     reshape,
     reference=lambda x, d: x.reshape(d, order="F"),
-    samples=[
-        Sample([((6,), 1)], {"d": (2, 3)}),
-        Sample([((2, 3), 2)], {"d": (3, 2)}),
-        Sample([((1, 5), 1)], {"d": (5,)}),
-        Sample([((4, 3, 2), 3)], {"d": (2, 12)}),
-    ],
+    samples=samples("6 d=(2,3); 2x3*2 d=(3,2); 1x5 d=(5,); 4x3x2*3 d=(2,12)"),
 )
 
 
@@ -150,16 +145,9 @@ def transpose(x: Expression, dims: Indices = SWAPPED) -> Expression:
 transpose = register(
     transpose,
     reference=lambda x, dims=(1, 0): np.transpose(x.reshape(of_rank(x.shape, len(dims))), dims),
-    samples=[
-        Sample([((3, 5), 1)]),
-        Sample([((17,), 2)]),
-        Sample([((1, 4), 3)]),
-        Sample([((2, 3, 4), 2)], {"dims": (2, 0, 1)}),
-        Sample([((2, 3, 4), 1)], {"dims": (1, 0, 2)}),
-        Sample([((4, 3, 1), 2)]),
-        Sample([((4, 1, 1), 2)], {"dims": (0,)}),
-        Sample([((4, 3, 1), 1)], {"dims": (0, 1)}),
-    ],
+    samples=samples(
+        "3x5; 17*2; 1x4*3; 2x3x4*2 dims=(2,0,1); 2x3x4 dims=(1,0,2); 4x3x1*2; 4x1x1*2 dims=(0,); 4x3x1 dims=(0,1)"
+    ),
 )
 
 
@@ -187,7 +175,7 @@ def _nobackprop_signature(dim: Dim) -> Signature:
     one_operand("nobackprop", _nobackprop_signature),
     reference=lambda x: x,
     differentiable=False,
-    samples=[Sample([((3,), 1)]), Sample([((17, 2), 3)]), Sample([((1,), 1)]), Sample([((5,), 2)])],
+    samples=samples("3; 17x2*3; 1; 5*2"),
 )
 def nobackprop(x: Expression) -> Expression:
     """The value of x, unchanged. The result passes no gradient on to x.

@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 
 from dynet_kernels.formula import Formula
 
+from . import recorder
 from .errors import ArgumentError
+from .signature import Signature
 from .templates import with_templates
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -131,3 +133,21 @@ def register(function: Function, *, repeats: bool = True, **facts: Any) -> Funct
         function = with_templates(function)
     OPS[name] = Op(name, function, **facts)
     return function
+
+
+def recorded(kind: str = "", **facts: Any) -> Callable[[Function], Function]:
+    """Return a decorator that makes an op of a function which appends nodes to the graph.
+
+    Args:
+        kind: the kind of compiled code that records those calls which the function has passed to `remember`, such as
+            "index" (see `recorder.function`). "": only templates are recorded by compiled code.
+        facts: as in `register`.
+    """
+    return lambda function: register(
+        recorder.describe(recorder.function(kind, function), function) if kind else function, **facts
+    )
+
+
+def remember(op: Callable, key: Sequence, signature: Signature, limit: int = 0) -> None:
+    """Let compiled code record later calls of an op with the same key: see `recorder.function`."""
+    op.enter(key, signature.at, signature.dim, limit)  # type: ignore[attr-defined]

@@ -58,16 +58,17 @@ def by_plain_dims(signature_of: Callable[..., Signature]) -> Callable[..., Signa
     return lambda *dims: interned(*[dim.plain for dim in dims])
 
 
-def op(record: Callable[..., Any], **facts: Any) -> Callable[[Function], Function]:
+def op(record: Callable[..., Any], around: Callable | None = None, **facts: Any) -> Callable[[Function], Function]:
     """Return a decorator that registers `record` as an op.
 
     The op gets the name, docstring and arguments of the decorated function, whose body never runs.
 
     Args:
         record: the function that users will call. It appends a node to the graph.
+        around: called in place of the Python function of `record`, as in `recorder.describe`.
         facts: what tests need to know of the op, as fields of `dynet_core.op.Op`.
     """
-    return lambda function: register(describe(record, function), **facts)
+    return lambda function: register(describe(record, function, around), **facts)
 
 
 def elementwise(

@@ -13,6 +13,7 @@ from dynet_core.checks import TOO_LARGE, single
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
+from dynet_core.op import remember
 from dynet_core.record import graph_of, made_of
 from dynet_core.recorder import function
 from dynet_core.signature import Signature, Step, View, constant
@@ -57,7 +58,7 @@ def with_number(name: str, operator: str, formula: Callable, rank: Rank = longes
         graph = graph_of(operator, (x,))
         number = number_of(operator, c)
         signature = signature_of(x.type.plain)
-        record.enter((x.type,), signature.at, signature.dim)
+        remember(record, (x.type,), signature)
         return graph.append(signature, (x.at, graph.take((number,))))
 
     record = function("number", unusual)

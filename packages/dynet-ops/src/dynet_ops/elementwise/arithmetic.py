@@ -9,7 +9,7 @@ import numpy as np
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
-from dynet_core.op import register, samples
+from dynet_core.op import recorded, samples
 from dynet_core.record import common_batch, graph_of, two_operands
 from dynet_core.recorder import operator
 from dynet_core.signature import Signature
@@ -72,6 +72,10 @@ def cdiv(x: Expression, y: Expression) -> Expression:
     return x / y
 
 
+@recorded(
+    reference=lambda x, y: x.reshape(len(y), -1) + y.reshape(-1, 1) if x.ndim > 1 else x + y,
+    samples=samples("3x5 3; 17x2*3 17; 1x4 1*2; 33x3*2 33*2; 5*2 5; 7*3 7*3"),
+)
 def colwise_add(x: Expression, y: Expression) -> Expression:
     """Add a vector to each column of a matrix, z_ij = x_ij + y_i. Batch sizes must be equal, or one of them 1.
 
@@ -91,13 +95,6 @@ def colwise_add(x: Expression, y: Expression) -> Expression:
             f"colwise_add: x is {x.type!r}, y is {y.type!r}: a matrix and a vector as long as its columns are needed"
         )
     return add(x, y)
-
-
-colwise_add = register(
-    colwise_add,
-    reference=lambda x, y: x.reshape(len(y), -1) + y.reshape(-1, 1) if x.ndim > 1 else x + y,
-    samples=samples("3x5 3; 17x2*3 17; 1x4 1*2; 33x3*2 33*2; 5*2 5; 7*3 7*3"),
-)
 
 
 def _scales(a: Dim, b: Dim) -> bool:

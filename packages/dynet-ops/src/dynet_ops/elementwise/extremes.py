@@ -8,7 +8,7 @@ import numpy as np
 
 from dynet_core.dim import Dim
 from dynet_core.expression import Expression
-from dynet_core.op import register, samples
+from dynet_core.op import recorded, samples
 from dynet_core.record import graph_of
 from dynet_kernels import formula as f
 
@@ -63,6 +63,21 @@ def checked_together(name: str, xs: Iterable[Expression], rank: Rank = longest) 
     return found, broadcast(name, list(dict.fromkeys(x.type.plain for x in found)), rank)
 
 
+SEVERAL = samples(
+    "[3x2 3*2]; [3]; [17*2 17*2 17*2]; [5x3 5x3*4]; [1 1 1 1 1 1 1 1 1]; [4*3 4 1]; [37 37 37 37]; [1x4*2 3x1]; "
+    "[5 5x1x1*2 5x1]; [5x1*2]"
+)
+
+
+def folded(pair: Callable, arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Combine arrays a, b, c, ... into one by a function of two arrays: pair(pair(a, b), c), and so on."""
+    result = arrays[0]
+    for array in arrays[1:]:
+        result = pair(result, array)
+    return result
+
+
+@recorded(reference=lined_up(lambda *xs: folded(np.maximum, xs), longest), samples=SEVERAL)
 def emax(xs: Iterable[Expression]) -> Expression:
     """The largest of any number of expressions, element by element; shapes are broadcast.
 
@@ -76,21 +91,6 @@ def emax(xs: Iterable[Expression]) -> Expression:
         paired = [larger(x, y) for x, y in zip(xs[::2], xs[1::2])]
         xs = [*paired, *xs[len(paired) * 2 :]]
     return xs[0]
-
-
-SEVERAL = samples(
-    "[3x2 3*2]; [3]; [17*2 17*2 17*2]; [5x3 5x3*4]; [1 1 1 1 1 1 1 1 1]; [4*3 4 1]; [37 37 37 37]; [1x4*2 3x1]; "
-    "[5 5x1x1*2 5x1]; [5x1*2]"
-)
-emax = register(emax, reference=lined_up(lambda *xs: folded(np.maximum, xs), longest), samples=SEVERAL)
-
-
-def folded(pair: Callable, arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Combine arrays a, b, c, ... into one by a function of two arrays: pair(pair(a, b), c), and so on."""
-    result = arrays[0]
-    for array in arrays[1:]:
-        result = pair(result, array)
-    return result
 
 
 __all__ = ["bmax", "bmin", "emax"]

@@ -14,7 +14,7 @@ from dynet_core.errors import (
     ShapeError,
 )
 from dynet_core.expression import Expression
-from dynet_core.op import register, samples
+from dynet_core.op import recorded, samples
 from dynet_core.parameter import const_parameter as const_parameter
 from dynet_core.parameter import parameter as parameter
 from dynet_core.record import graph_of
@@ -117,6 +117,10 @@ def inputMatrix(v: Numbers, d: Dims) -> Expression:
     return add_input(array, dim)
 
 
+@recorded(
+    reference=lambda e, device_str: e,
+    samples=samples("1 device_str=''; 17 device_str=''; 5x3*2 device_str=''; 1x4*3 device_str=''"),
+)
 def to_device(e: Expression, device_str: str) -> Expression:
     """Return e unchanged. A process computes everything on one device: the CPU, unless a GPU was asked for.
 
@@ -163,11 +167,6 @@ register_input(
     {"v": [1, 2.5, 3, 4, 5, 6], "d": (2, 3)},
     {"v": NUMBERS, "d": [5, 1, 6]},
     {"v": NUMBERS[:17], "d": (17,)},
-)
-to_device = register(
-    to_device,
-    reference=lambda e, device_str: e,
-    samples=samples("1 device_str=''; 17 device_str=''; 5x3*2 device_str=''; 1x4*3 device_str=''"),
 )
 
 __all__ = ["inputMatrix", "inputVector", "matInput", "scalarInput", "to_device", "vecInput"]

@@ -12,7 +12,7 @@ from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ShapeError
 from dynet_core.expression import Expression
 from dynet_core.keyword_hints import also_called
-from dynet_core.op import register, samples
+from dynet_core.op import recorded, samples
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels import formula as f
@@ -189,6 +189,16 @@ def _poisson_signature(dim: Dim, counts: int) -> Signature:
     )
 
 
+def _poisson_reference(x, y):
+    logs = np.array([math.lgamma(count + 1) for count in np.atleast_1d(y)])
+    return np.exp(x) - np.atleast_1d(y) * x + logs
+
+
+@recorded(
+    reference=_poisson_reference,
+    whole_batch=True,
+    samples=samples("1 y=0; 1 y=3.5; 1*19 y=4; 1*3 y=[2,0,7]; 1 y=[2,0,7]; 1x1*2 y=3"),
+)
 @also_called(log_lambda="x", x="y")
 def poisson_loss(x: Expression, y: Numbers) -> Expression:
     """The negative log probability of a count under a Poisson distribution, z = exp(x) - y x + log(y!).
@@ -218,17 +228,5 @@ def poisson_loss(x: Expression, y: Numbers) -> Expression:
     start = graph.take([*counts, *[math.lgamma(count + 1) for count in counts]])
     return append(graph, signature, [x.at, *range(start, start + 2 * len(counts))])
 
-
-def _poisson_reference(x, y):
-    logs = np.array([math.lgamma(count + 1) for count in np.atleast_1d(y)])
-    return np.exp(x) - np.atleast_1d(y) * x + logs
-
-
-poisson_loss = register(
-    poisson_loss,
-    reference=_poisson_reference,
-    whole_batch=True,
-    samples=samples("1 y=0; 1 y=3.5; 1*19 y=4; 1*3 y=[2,0,7]; 1 y=[2,0,7]; 1x1*2 y=3"),
-)
 
 __all__ = ["binary_log_loss", "huber_distance", "l1_distance", "pairwise_rank_loss", "poisson_loss"]

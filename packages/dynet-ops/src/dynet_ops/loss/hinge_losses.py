@@ -13,7 +13,7 @@ from dynet_core.checks import checked_index, checked_indices
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
-from dynet_core.op import register, samples
+from dynet_core.op import recorded, samples
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View, constant
 from dynet_kernels import formula as f
@@ -103,6 +103,11 @@ def _scores(name: str, x: Expression) -> Dim:
     return dim
 
 
+def _reference(x, v, m=1.0):
+    return np.atleast_1d(np.maximum(x - x[v] + m, 0).sum() - max(m, 0))
+
+
+@recorded(reference=_reference, samples=samples("5 v=3; 17*4 v=0 m=0.5; 2*2 v=0 m=5; 130 v=129; 1*3 v=0"))
 def hinge(x: Expression, v: Index | Indices, m: Number = 1.0) -> Expression:
     """The hinge loss of scores, y = sum over i != v of max(0, x_i - x_v + m).
 
@@ -124,6 +129,13 @@ def hinge(x: Expression, v: Index | Indices, m: Number = 1.0) -> Expression:
     return _record("hinge", x, Dim.of((1,), dim.batch), dim.size, dim.batch, choices, m)
 
 
+@recorded(
+    reference=lambda x, vs, m=1.0: np.stack(
+        [_reference(x[:, b % x.shape[-1]], v, m) for b, v in enumerate(vs)], axis=-1
+    ),
+    whole_batch=True,
+    samples=samples("5*3 vs=[3,0,3]; 17 vs=[16]; 3 vs=[2,0,1] m=2.5; 33*2 vs=[32,1]; 1*2 vs=[0,0]"),
+)
 def hinge_batch(x: Expression, vs: Iterable[Index], m: Number = 1.0) -> Expression:
     """The hinge loss of each vector of scores in a batch, as in `hinge`: vs[b] is the right choice in batch element b.
 
@@ -142,6 +154,26 @@ def _each(name: str, x: Expression, dim: Dim, vs: Iterable[Index], m: Number) ->
     return _record(name, x, Dim.of((1,), len(choices)), dim.size, len(choices), choices, m)
 
 
+def _by_columns(x, v, d=0, m=1.0):
+    columns = (x if d == 0 else x.swapaxes(0, 1)).reshape(x.shape[d], -1, x.shape[-1])
+    lists = np.broadcast_to(np.atleast_2d(v), (x.shape[-1], columns.shape[1]))
+    return np.stack(
+        [
+            np.concatenate([_reference(columns[:, k, b], one, m) for k, one in enumerate(row)])
+            for b, row in enumerate(lists)
+        ],
+        axis=-1,
+    )
+
+
+@recorded(
+    reference=_by_columns,
+    whole_batch=True,
+    samples=samples(
+        "5x3 v=[3,0,3]; 3x5*2 v=[3,0,3] d=1; 17x2*3 v=[16,1] m=0.5; 3x2*2 v=[[2,1],[0,0]]; 4*2 v=[1]; "
+        "1x3*2 v=[0,0,0]; 1x5*3 v=[4] d=1"
+    ),
+)
 def hinge_dim(x: Expression, v: Indices | Sequence[Indices], d: Index = 0, m: Number = 1.0) -> Expression:
     """The hinge loss of each column of a matrix, or of each row.
 
@@ -177,44 +209,5 @@ def hinge_dim(x: Expression, v: Indices | Sequence[Indices], d: Index = 0, m: Nu
     x = transpose(x) if rows else x
     return _record("hinge_dim", x, Dim.of((columns,), dim.batch), size, columns * dim.batch, choices, margin)
 
-
-def _reference(x, v, m=1.0):
-    return np.atleast_1d(np.maximum(x - x[v] + m, 0).sum() - max(m, 0))
-
-
-def _by_columns(x, v, d=0, m=1.0):
-    columns = (x if d == 0 else x.swapaxes(0, 1)).reshape(x.shape[d], -1, x.shape[-1])
-    lists = np.broadcast_to(np.atleast_2d(v), (x.shape[-1], columns.shape[1]))
-    return np.stack(
-        [
-            np.concatenate([_reference(columns[:, k, b], one, m) for k, one in enumerate(row)])
-            for b, row in enumerate(lists)
-        ],
-        axis=-1,
-    )
-
-
-hinge = register(
-    hinge,
-    reference=_reference,
-    samples=samples("5 v=3; 17*4 v=0 m=0.5; 2*2 v=0 m=5; 130 v=129; 1*3 v=0"),
-)
-hinge_batch = register(
-    hinge_batch,
-    reference=lambda x, vs, m=1.0: np.stack(
-        [_reference(x[:, b % x.shape[-1]], v, m) for b, v in enumerate(vs)], axis=-1
-    ),
-    whole_batch=True,
-    samples=samples("5*3 vs=[3,0,3]; 17 vs=[16]; 3 vs=[2,0,1] m=2.5; 33*2 vs=[32,1]; 1*2 vs=[0,0]"),
-)
-hinge_dim = register(
-    hinge_dim,
-    reference=_by_columns,
-    whole_batch=True,
-    samples=samples(
-        "5x3 v=[3,0,3]; 3x5*2 v=[3,0,3] d=1; 17x2*3 v=[16,1] m=0.5; 3x2*2 v=[[2,1],[0,0]]; 4*2 v=[1]; "
-        "1x3*2 v=[0,0,0]; 1x5*3 v=[4] d=1"
-    ),
-)
 
 __all__ = ["hinge", "hinge_batch", "hinge_dim"]

@@ -12,9 +12,8 @@ from dynet_core.checks import checked_index, checked_indices
 from dynet_core.dim import Dim
 from dynet_core.errors import OutOfRangeError, ShapeError
 from dynet_core.expression import Expression
-from dynet_core.op import register, samples
+from dynet_core.op import recorded, remember, samples
 from dynet_core.record import append, graph_of
-from dynet_core.recorder import describe, function
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels import formula as f
 from dynet_kernels.families.rules import Rule
@@ -49,6 +48,12 @@ def column_softmax(x: Expression) -> Expression:
 add_across("column_softmax")
 
 
+@recorded(
+    reference=lambda x, d=0: (
+        np.exp(x - x.max(d, keepdims=True)) / np.exp(x - x.max(d, keepdims=True)).sum(d, keepdims=True)
+    ),
+    samples=samples("7*2; 3x4*2 d=1; 2x3x4 d=1; 17x1 d=1"),
+)
 def softmax(x: Expression, d: Index = 0) -> Expression:
     """Softmax along a dimension, y_i = exp(x_i) / sum over j of exp(x_j).
 
@@ -68,15 +73,6 @@ def softmax(x: Expression, d: Index = 0) -> Expression:
     dim = x.type.plain
     signature = column_signature("column_softmax", dim, *before_along_after(dim, d), reduces=False)
     return append(graph_of("softmax", (x,)), signature, [x.at])
-
-
-softmax = register(
-    softmax,
-    reference=lambda x, d=0: (
-        np.exp(x - x.max(d, keepdims=True)) / np.exp(x - x.max(d, keepdims=True)).sum(d, keepdims=True)
-    ),
-    samples=samples("7*2; 3x4*2 d=1; 2x3x4 d=1; 17x1 d=1"),
-)
 
 
 def _unless_left_out(y, value):
@@ -112,6 +108,7 @@ def masked(x: Expression, mask: Expression) -> Expression:
     return f.where(mask < 0, mask, x)
 
 
+@recorded(reference=lambda x: np.log(_softmax_reference(x)), samples=samples("7*2; 3x4*2; 1; 33x2"))
 def log_softmax(x: Expression, restrict: Iterable[Index] | None = None) -> Expression:
     """The logarithm of the softmax of each column, y_i = x_i - log sum over j of exp(x_j).
 
@@ -134,12 +131,6 @@ def log_softmax(x: Expression, restrict: Iterable[Index] | None = None) -> Expre
     mask[indices] = 0
     return column_log_softmax(masked(x, inputTensor(mask)))
 
-
-log_softmax = register(
-    log_softmax,
-    reference=lambda x: np.log(_softmax_reference(x)),
-    samples=samples("7*2; 3x4*2; 1; 33x2"),
-)
 
 _NUMBERS = ("y", "picked", "peak", "total")
 _VIEWS = ("y", "x", *_NUMBERS[1:])
@@ -191,6 +182,11 @@ def _signature(dim: Dim, many: bool) -> Signature:
     )
 
 
+def _loss_reference(x, v):
+    return np.atleast_1d(np.log(np.exp(x - x.max()).sum()) + x.max() - x[v])
+
+
+@recorded("index", reference=_loss_reference, samples=samples("5 v=3; 17*4 v=0; 1*2 v=0; 130 v=129"))
 def pickneglogsoftmax(x: Expression, v: Index) -> Expression:
     """The negative log likelihood of a choice, y = -log softmax(x)_v.
 
@@ -208,7 +204,7 @@ def pickneglogsoftmax(x: Expression, v: Index) -> Expression:
     graph = graph_of("pickneglogsoftmax", (x,))
     dim = x.type
     signature = _signature(dim.plain, False)
-    _picked.enter((dim,), signature.at, signature.dim, dim.size)
+    remember(pickneglogsoftmax, (dim,), signature, dim.size)
     if nesting(v) == 1:
         return _pick_each("pickneglogsoftmax", x, v)  # type: ignore[arg-type]  # a list
     v = checked_index("pickneglogsoftmax", v)
@@ -217,10 +213,12 @@ def pickneglogsoftmax(x: Expression, v: Index) -> Expression:
     return graph.append(signature, (x.at, v))
 
 
-_picked = function("index", pickneglogsoftmax)
-pickneglogsoftmax = describe(_picked, pickneglogsoftmax)
-
-
+@recorded(
+    "indices",
+    reference=lambda x, vs: np.stack([_loss_reference(x[:, b], v) for b, v in enumerate(vs)], axis=-1),
+    whole_batch=True,
+    samples=samples("5*3 vs=[3,0,3]; 17 vs=[16]; 1*2 vs=[0,0]; 33*2 vs=[32,1]"),
+)
 def pickneglogsoftmax_batch(x: Expression, vs: Iterable[Index]) -> Expression:
     """The negative log likelihoods of a batch of choices, as in `pickneglogsoftmax`: vs[b] is for batch element b.
 
@@ -242,28 +240,8 @@ def _pick_each(name: str, x: Expression, vs: Iterable[Index]) -> Expression:
         x = repeat(x, Dim.of(dim.dims, len(indices)))
         dim = x.type
     signature = _signature(dim, True)
-    _picked_each.enter((x.type, len(indices)), signature.at, signature.dim, dim.size)
+    remember(pickneglogsoftmax_batch, (x.type, len(indices)), signature, dim.size)
     return graph.append(signature, [x.at, *indices])
 
-
-_picked_each = function("indices", pickneglogsoftmax_batch)
-pickneglogsoftmax_batch = describe(_picked_each, pickneglogsoftmax_batch)
-
-
-def _loss_reference(x, v):
-    return np.atleast_1d(np.log(np.exp(x - x.max()).sum()) + x.max() - x[v])
-
-
-pickneglogsoftmax = register(
-    pickneglogsoftmax,
-    reference=_loss_reference,
-    samples=samples("5 v=3; 17*4 v=0; 1*2 v=0; 130 v=129"),
-)
-pickneglogsoftmax_batch = register(
-    pickneglogsoftmax_batch,
-    reference=lambda x, vs: np.stack([_loss_reference(x[:, b], v) for b, v in enumerate(vs)], axis=-1),
-    whole_batch=True,
-    samples=samples("5*3 vs=[3,0,3]; 17 vs=[16]; 1*2 vs=[0,0]; 33*2 vs=[32,1]"),
-)
 
 __all__ = ["log_softmax", "pickneglogsoftmax", "pickneglogsoftmax_batch", "softmax"]

@@ -12,7 +12,7 @@ import numpy as np
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
-from dynet_core.op import register, samples
+from dynet_core.op import recorded, samples
 from dynet_core.record import common_batch, described, graph_of, many_operands
 from dynet_core.signature import Signature, View, copy_step
 from dynet_kernels.layout import SELF
@@ -75,6 +75,14 @@ _CONTRACTIONS = {
 }
 
 
+def _reference(x, y, z=None, b=None):
+    result = np.einsum("ijk,k->ij", x, y.reshape(-1))
+    if z is not None:
+        result = result @ z.reshape(-1)
+    return result if b is None else result + b
+
+
+@recorded(reference=_reference, samples=samples("1x1x1 1; 2x3x5*2 5; 3x2x17 17*3; 5x7x2*2 2*2"))
 def contract3d_1d(x: Expression, y: Expression) -> Expression:
     """A tensor times a vector, z_ij = sum over k of x_ijk y_k.
 
@@ -88,6 +96,10 @@ def contract3d_1d(x: Expression, y: Expression) -> Expression:
     return _CONTRACTIONS["contract3d_1d"]((x, y))
 
 
+@recorded(
+    reference=lambda x, y, b: _reference(x, y, b=b),
+    samples=samples("1x1x1 1 1x1; 2x3x5*2 5 2x3; 3x2x17 17*3 3x2; 5x7x2 2 5x7*2; 5x1x5 5x1*2 5x1*2"),
+)
 def contract3d_1d_bias(x: Expression, y: Expression, b: Expression) -> Expression:
     """A tensor times a vector, with a bias: z_ij = b_ij + sum over k of x_ijk y_k.
 
@@ -103,6 +115,10 @@ def contract3d_1d_bias(x: Expression, y: Expression, b: Expression) -> Expressio
     return _CONTRACTIONS["contract3d_1d_bias"]((x, y, b))
 
 
+@recorded(
+    reference=_reference,
+    samples=samples("1x1x1 1 1; 2x3x5*2 5 3; 3x2x17 17*3 2; 5x7x2 2 7*2; 3x5x5 5*2 5*2; 2x3x5 5x1 3x1x1*2"),
+)
 def contract3d_1d_1d(x: Expression, y: Expression, z: Expression) -> Expression:
     """A tensor times two vectors, t_i = sum over j, k of x_ijk y_k z_j.
 
@@ -117,6 +133,12 @@ def contract3d_1d_1d(x: Expression, y: Expression, z: Expression) -> Expression:
     return _twice("contract3d_1d_1d", x, y, z, [])
 
 
+@recorded(
+    reference=_reference,
+    samples=samples(
+        "1x1x1 1 1 1; 2x3x5*2 5 3 2; 3x2x17 17*3 2 3*3; 5x7x2 2 7*2 5; 5x5x5 5*2 5*2 5*2; 2x3x5 5x1x1 3x1*2 2"
+    ),
+)
 def contract3d_1d_1d_bias(x: Expression, y: Expression, z: Expression, b: Expression) -> Expression:
     """A tensor times two vectors, with a bias: t_i = b_i + sum over j, k of x_ijk y_k z_j.
 
@@ -158,35 +180,5 @@ def _twice(name: str, x: Expression, y: Expression, z: Expression, bias: list[Ex
         return affine_transform([*bias, matrix, z])
     return matmul(matrix, z if len(z.type.dims) == 1 else reshape(z, tensor[1:2]))
 
-
-def _reference(x, y, z=None, b=None):
-    result = np.einsum("ijk,k->ij", x, y.reshape(-1))
-    if z is not None:
-        result = result @ z.reshape(-1)
-    return result if b is None else result + b
-
-
-contract3d_1d = register(
-    contract3d_1d,
-    reference=_reference,
-    samples=samples("1x1x1 1; 2x3x5*2 5; 3x2x17 17*3; 5x7x2*2 2*2"),
-)
-contract3d_1d_bias = register(
-    contract3d_1d_bias,
-    reference=lambda x, y, b: _reference(x, y, b=b),
-    samples=samples("1x1x1 1 1x1; 2x3x5*2 5 2x3; 3x2x17 17*3 3x2; 5x7x2 2 5x7*2; 5x1x5 5x1*2 5x1*2"),
-)
-contract3d_1d_1d = register(
-    contract3d_1d_1d,
-    reference=_reference,
-    samples=samples("1x1x1 1 1; 2x3x5*2 5 3; 3x2x17 17*3 2; 5x7x2 2 7*2; 3x5x5 5*2 5*2; 2x3x5 5x1 3x1x1*2"),
-)
-contract3d_1d_1d_bias = register(
-    contract3d_1d_1d_bias,
-    reference=_reference,
-    samples=samples(
-        "1x1x1 1 1 1; 2x3x5*2 5 3 2; 3x2x17 17*3 2 3*3; 5x7x2 2 7*2 5; 5x5x5 5*2 5*2 5*2; 2x3x5 5x1x1 3x1*2 2"
-    ),
-)
 
 __all__ = ["contract3d_1d", "contract3d_1d_1d", "contract3d_1d_1d_bias", "contract3d_1d_bias"]

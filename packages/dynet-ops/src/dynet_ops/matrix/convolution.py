@@ -21,7 +21,7 @@ from dynet_core.checks import checked_flag
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
-from dynet_core.op import register, samples
+from dynet_core.op import recorded, samples
 from dynet_core.record import append, common_batch, described, graph_of, two_operands
 from dynet_core.signature import Signature, Step, View, alias, copy_step
 from dynet_kernels import formula as f
@@ -138,6 +138,26 @@ def _convolution(
     return append(graph, conv, [seen.at, f.at, *[b.at for b in bias]])
 
 
+def _conv2d_reference(x, f, b=None, *, stride, is_valid=True):
+    x, (rows, columns) = padded(x, f.shape, stride, is_valid, 0.0)
+    result = np.zeros((rows, columns, f.shape[3]))
+    for i in range(rows):
+        for j in range(columns):
+            top, left = i * stride[0], j * stride[1]
+            seen = x[top : top + f.shape[0], left : left + f.shape[1]]
+            result[i, j] = np.tensordot(seen, f, axes=3)
+    return result if b is None else result + b
+
+
+@recorded(
+    reference=_conv2d_reference,
+    samples=samples(
+        "1x1x1 1x1x1x1 stride=[1,1]; 5x4 2x3x1x2 stride=[1,1]; 7x5x3*2 3x2x3x5 stride=[2,1]; "
+        "3x4x2 2x2x2x3*3 stride=[1,2]; 5x4x2*2 3x3x2x1*2 stride=[2,3] is_valid=False; "
+        "2x3x1*3 4x5x1x2 stride=[1,1] is_valid=False; 19x2x1 2x2x1x3 stride=[1,1] is_valid=False; "
+        "3x3x5*2 1x1x5x9 stride=[1,1]"
+    ),
+)
 def conv2d(x: Expression, f: Expression, stride: Indices, is_valid: bool = True) -> Expression:
     """The convolution of images with filters, y_ijc = sum over a, b, k of x_(i s0 + a)(j s1 + b)k f_abkc.
 
@@ -162,6 +182,14 @@ def conv2d(x: Expression, f: Expression, stride: Indices, is_valid: bool = True)
     return _convolution("conv2d", x, f, [], checked_pair("conv2d", "stride", stride), is_valid)
 
 
+@recorded(
+    reference=_conv2d_reference,
+    samples=samples(
+        "1x1x1 1x1x1x1 1 stride=[1,1]; 5x4x2 2x3x2x3 3*2 stride=[1,2]; "
+        "5x3x1*2 3x2x1x2 2 stride=[2,1] is_valid=False; 3x3 2x2x1x9*2 9*2 stride=[1,1]; "
+        "18x3x1 1x1x1x2 2 stride=[1,1]"
+    ),
+)
 def conv2d_bias(x: Expression, f: Expression, b: Expression, stride: Indices, is_valid: bool = True) -> Expression:
     """The convolution of images with filters plus a bias, y_ijc = conv2d(x, f)_ijc + b_c.
 
@@ -178,38 +206,6 @@ def conv2d_bias(x: Expression, f: Expression, b: Expression, stride: Indices, is
            [113., 108.]])
     """
     return _convolution("conv2d_bias", x, f, [b], checked_pair("conv2d_bias", "stride", stride), is_valid)
-
-
-def _conv2d_reference(x, f, b=None, *, stride, is_valid=True):
-    x, (rows, columns) = padded(x, f.shape, stride, is_valid, 0.0)
-    result = np.zeros((rows, columns, f.shape[3]))
-    for i in range(rows):
-        for j in range(columns):
-            top, left = i * stride[0], j * stride[1]
-            seen = x[top : top + f.shape[0], left : left + f.shape[1]]
-            result[i, j] = np.tensordot(seen, f, axes=3)
-    return result if b is None else result + b
-
-
-conv2d = register(
-    conv2d,
-    reference=_conv2d_reference,
-    samples=samples(
-        "1x1x1 1x1x1x1 stride=[1,1]; 5x4 2x3x1x2 stride=[1,1]; 7x5x3*2 3x2x3x5 stride=[2,1]; "
-        "3x4x2 2x2x2x3*3 stride=[1,2]; 5x4x2*2 3x3x2x1*2 stride=[2,3] is_valid=False; "
-        "2x3x1*3 4x5x1x2 stride=[1,1] is_valid=False; 19x2x1 2x2x1x3 stride=[1,1] is_valid=False; "
-        "3x3x5*2 1x1x5x9 stride=[1,1]"
-    ),
-)
-conv2d_bias = register(
-    conv2d_bias,
-    reference=_conv2d_reference,
-    samples=samples(
-        "1x1x1 1x1x1x1 1 stride=[1,1]; 5x4x2 2x3x2x3 3*2 stride=[1,2]; "
-        "5x3x1*2 3x2x1x2 2 stride=[2,1] is_valid=False; 3x3 2x2x1x9*2 9*2 stride=[1,1]; "
-        "18x3x1 1x1x1x2 2 stride=[1,1]"
-    ),
-)
 
 
 # -------------------------------------------------------------------------------------- one-dimensional convolution

@@ -13,7 +13,7 @@ import numpy as np
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
-from dynet_core.op import OPS, register, samples
+from dynet_core.op import OPS, recorded, samples
 from dynet_core.record import graph_of, one_operand
 from dynet_core.signature import Signature, Step, View, copy_step
 from dynet_kernels import formula as f
@@ -174,6 +174,10 @@ def logdet(x: Expression) -> Expression:
     ...
 
 
+@recorded(
+    reference=lambda x, y: np.atleast_1d(np.trace(x.reshape(len(x), -1) @ y.reshape(len(y), -1).T)),
+    samples=samples("1x1 1x1; 5x3*2 5x3; 17x2 17x2*3; 7x7*2 7x7*2; 9 9; 9x1x1 9x1*2"),
+)
 def trace_of_product(x: Expression, y: Expression) -> Expression:
     """The trace of the matrix product of x and transposed y, which is the number z = sum over i, j of x_ij y_ij.
 
@@ -190,11 +194,5 @@ def trace_of_product(x: Expression, y: Expression) -> Expression:
     matched("trace_of_product", dims)
     return OPS["dot_product"].record(x, y)
 
-
-trace_of_product = register(
-    trace_of_product,
-    reference=lambda x, y: np.atleast_1d(np.trace(x.reshape(len(x), -1) @ y.reshape(len(y), -1).T)),
-    samples=samples("1x1 1x1; 5x3*2 5x3; 17x2 17x2*3; 7x7*2 7x7*2; 9 9; 9x1x1 9x1*2"),
-)
 
 __all__ = ["inverse", "logdet", "trace_of_product"]

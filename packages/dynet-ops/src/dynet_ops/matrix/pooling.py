@@ -15,7 +15,7 @@ from dynet_core.annotations import Indices
 from dynet_core.checks import checked_flag
 from dynet_core.dim import Dim
 from dynet_core.expression import Expression
-from dynet_core.op import register, samples
+from dynet_core.op import recorded, samples
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels.families.windows import LargestInWindow
@@ -52,6 +52,23 @@ def _maxpooling_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
     )
 
 
+def _maxpooling_reference(x, ksize, stride, is_valid=True):
+    image, (rows, columns) = padded(x, ksize, stride, is_valid, -np.inf)
+    result = np.zeros((rows, columns, image.shape[2]))
+    for i in range(rows):
+        for j in range(columns):
+            top, left = i * stride[0], j * stride[1]
+            result[i, j] = image[top : top + ksize[0], left : left + ksize[1]].max((0, 1))
+    return result.reshape(rows, columns, *x.shape[2:])
+
+
+@recorded(
+    reference=_maxpooling_reference,
+    samples=samples(
+        "1x1x1 ksize=[1,1] stride=[1,1]; 5x4*2 ksize=[2,3] stride=[1,1]; 7x5x3 ksize=[3,2] stride=[2,2]; "
+        "5x4x2*3 ksize=[2,2] stride=[2,3] is_valid=False; 2x3x1 ksize=[4,5] stride=[1,1] is_valid=False"
+    ),
+)
 def maxpooling2d(x: Expression, ksize: Indices, stride: Indices, is_valid: bool = True) -> Expression:
     """Max pooling: the largest element under a window, for each position of the window on an image and each channel.
 
@@ -78,26 +95,6 @@ def maxpooling2d(x: Expression, ksize: Indices, stride: Indices, is_valid: bool 
         checked_flag(name, "is_valid", is_valid),
     )
     return append(graph_of(name, (x,)), _maxpooling_signature(dim, window), [x.at])
-
-
-def _maxpooling_reference(x, ksize, stride, is_valid=True):
-    image, (rows, columns) = padded(x, ksize, stride, is_valid, -np.inf)
-    result = np.zeros((rows, columns, image.shape[2]))
-    for i in range(rows):
-        for j in range(columns):
-            top, left = i * stride[0], j * stride[1]
-            result[i, j] = image[top : top + ksize[0], left : left + ksize[1]].max((0, 1))
-    return result.reshape(rows, columns, *x.shape[2:])
-
-
-maxpooling2d = register(
-    maxpooling2d,
-    reference=_maxpooling_reference,
-    samples=samples(
-        "1x1x1 ksize=[1,1] stride=[1,1]; 5x4*2 ksize=[2,3] stride=[1,1]; 7x5x3 ksize=[3,2] stride=[2,2]; "
-        "5x4x2*3 ksize=[2,2] stride=[2,3] is_valid=False; 2x3x1 ksize=[4,5] stride=[1,1] is_valid=False"
-    ),
-)
 
 
 __all__ = ["maxpooling2d"]

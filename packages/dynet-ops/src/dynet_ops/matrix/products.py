@@ -16,9 +16,8 @@ from collections.abc import Iterable, Sequence
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ShapeError
 from dynet_core.expression import Expression
-from dynet_core.op import register, samples
+from dynet_core.op import samples
 from dynet_core.record import common_batch, described, many_operands, two_operands
-from dynet_core.recorder import describe
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels.layout import SELF
 
@@ -228,6 +227,23 @@ _affine = many_operands(
 )
 
 
+def _affine_reference(b, *pairs):
+    products = sum(
+        W.reshape(of_rank(W.shape, 2)) @ x.reshape(of_rank(x.shape, 2)) for W, x in zip(pairs[::2], pairs[1::2])
+    )
+    result = products + b.reshape(of_rank(b.shape, 2))
+    return result.reshape(of_rank(result.shape, 1))
+
+
+@op(
+    _affine,
+    reference=_affine_reference,
+    samples=samples(
+        "[1 1x1 1]; [3 3x5 5*3]; [17 17x16 16x3]; [5x3*2 5x4 4x3*2 5x2*2 2x3]; [33*2 33x9 9*2 33x20 20]; "
+        "[5*2 5x5 5*2 5x5 5*2]; [17x17 17x17 17x17]; [3x1 3x5 5x1*2]; [3 3x5x1 5x1x1*2 3x2 2]; "
+        "[3x1x1 3x5*2 5x2x1]"
+    ),
+)
 def affine_transform(exprs: Iterable[Expression]) -> Expression:
     """A sum of matrix products and a bias, y = b + W1 x1 + W2 x2 + ...
 
@@ -247,26 +263,5 @@ def affine_transform(exprs: Iterable[Expression]) -> Expression:
     """
     ...
 
-
-affine_transform = describe(_affine, affine_transform)
-
-
-def _affine_reference(b, *pairs):
-    products = sum(
-        W.reshape(of_rank(W.shape, 2)) @ x.reshape(of_rank(x.shape, 2)) for W, x in zip(pairs[::2], pairs[1::2])
-    )
-    result = products + b.reshape(of_rank(b.shape, 2))
-    return result.reshape(of_rank(result.shape, 1))
-
-
-affine_transform = register(
-    affine_transform,
-    reference=_affine_reference,
-    samples=samples(
-        "[1 1x1 1]; [3 3x5 5*3]; [17 17x16 16x3]; [5x3*2 5x4 4x3*2 5x2*2 2x3]; [33*2 33x9 9*2 33x20 20]; "
-        "[5*2 5x5 5*2 5x5 5*2]; [17x17 17x17 17x17]; [3x1 3x5 5x1*2]; [3 3x5x1 5x1x1*2 3x2 2]; "
-        "[3x1x1 3x5*2 5x2x1]"
-    ),
-)
 
 __all__ = ["affine_transform", "matmul"]

@@ -7,7 +7,7 @@ import numpy as np
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
-from dynet_core.op import register, samples
+from dynet_core.op import recorded, samples
 from dynet_core.record import common_batch, described, many_operands, two_operands
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels import formula as f
@@ -92,6 +92,13 @@ def _layer_norm_signature(*dims: Dim) -> Signature:
 _layer_norm = many_operands("layer_norm", by_plain_dims(_layer_norm_signature))
 
 
+@recorded(
+    reference=lined_up(lambda x, g, b: g * (x - x.mean()) / x.std() + b),
+    samples=samples(
+        "2 2 2; 7*3 7 7; 17x2 17x2*2 17x2; 33*4 33*4 33*4; 7x1*2 7x1*2 7x1; 1x5 1x5 1x5; 7x1 7 7x1x1*2; "
+        "3x1 3x3 3x1x1; 3x4*2 3x4 1x1x2"
+    ),
+)
 def layer_norm(x: Expression, g: Expression, b: Expression) -> Expression:
     """Normalise x to mean 0 and standard deviation 1, then scale it by g and shift it by b.
 
@@ -121,15 +128,6 @@ def _broadcast_layer_norm(x: Expression, g: Expression, b: Expression) -> Expres
     normal = _layer_norm((x, ones(x.type.dims), zeros(x.type.dims)))
     return add(cmult(g, normal), b)
 
-
-layer_norm = register(
-    layer_norm,
-    reference=lined_up(lambda x, g, b: g * (x - x.mean()) / x.std() + b),
-    samples=samples(
-        "2 2 2; 7*3 7 7; 17x2 17x2*2 17x2; 33*4 33*4 33*4; 7x1*2 7x1*2 7x1; 1x5 1x5 1x5; 7x1 7 7x1x1*2; "
-        "3x1 3x3 3x1x1; 3x4*2 3x4 1x1x2"
-    ),
-)
 
 # ------------------------------------------------------------------------------------------ weight normalisation
 

@@ -17,7 +17,7 @@ from dynet_core.annotations import Number
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ShapeError
 from dynet_core.expression import Expression
-from dynet_core.op import Sample, register
+from dynet_core.op import Sample, recorded, register
 from dynet_core.record import common_batch, described, graph_of, many_operands
 from dynet_core.signature import Signature, Step, View, copy_step
 from dynet_kernels import formula as f
@@ -187,6 +187,41 @@ def vanilla_lstm_gates_concat(
     return _record("vanilla_lstm_gates_concat", xs, h_tm1, (b, Wx, Wh), weightnoise_std)
 
 
+def _logistic(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def _gates_reference(x, h, Wx, Wh, b, mask_x=1.0, mask_h=1.0):
+    i, forget, o, g = np.split(Wx @ (x * mask_x) + Wh @ (h * mask_h) + b, 4)
+    return np.concatenate([_logistic(i), _logistic(forget + 1), _logistic(o), np.tanh(g)])
+
+
+def _shapes(inputs: int, hidden: int, batches: Sequence[int], masks: Sequence[int] = ()):
+    """Return a list with (dims, batch size) of x_t, h_tm1, Wx, Wh, b and the masks, if any, for a test call.
+
+    Args:
+        inputs: the size of x_t.
+        hidden: the size of h_tm1.
+        batches: the batch sizes of x_t, h_tm1, Wx, Wh and b.
+        masks: the batch sizes of the masks, if any.
+    """
+    gates = 4 * hidden
+    dims = [(inputs,), (hidden,), (gates, inputs), (gates, hidden), (gates,)]
+    shapes = list(zip(dims, batches))
+    return shapes + [(dims[k], batch) for k, batch in enumerate(masks)]
+
+
+@recorded(
+    reference=_gates_reference,
+    samples=[
+        Sample(_shapes(1, 1, (1, 1, 1, 1, 1))),
+        Sample(_shapes(3, 5, (3, 1, 1, 1, 1))),
+        Sample(_shapes(7, 2, (2, 2, 1, 1, 1))),
+        Sample(_shapes(9, 17, (1, 2, 1, 1, 2))),
+        Sample(_shapes(2, 3, (1, 3, 3, 1, 1))),
+        Sample(_shapes(2, 3, (1, 1, 1, 2, 1))),
+    ],
+)
 def vanilla_lstm_gates(
     x_t: Expression, h_tm1: Expression, Wx: Expression, Wh: Expression, b: Expression, weightnoise_std: Number = 0.0
 ) -> Expression:
@@ -237,6 +272,15 @@ def vanilla_lstm_gates_dropout_concat(
     return _record(name, listed(name, x_t), h_tm1, (b, Wx, Wh), weightnoise_std, masks)
 
 
+@recorded(
+    reference=_gates_reference,
+    samples=[
+        Sample(_shapes(1, 1, (1, 1, 1, 1, 1), (1, 1))),
+        Sample(_shapes(3, 5, (3, 1, 1, 1, 1), (1, 3))),
+        Sample(_shapes(7, 2, (2, 2, 1, 1, 1), (2, 2))),
+        Sample(_shapes(9, 17, (1, 1, 1, 1, 1), (2, 1))),
+    ],
+)
 def vanilla_lstm_gates_dropout(
     x_t: Expression,
     h_tm1: Expression,
@@ -260,30 +304,6 @@ def vanilla_lstm_gates_dropout(
     return _record("vanilla_lstm_gates_dropout", [x_t], h_tm1, (b, Wx, Wh), weightnoise_std, masks)
 
 
-def _logistic(x):
-    return 1 / (1 + np.exp(-x))
-
-
-def _gates_reference(x, h, Wx, Wh, b, mask_x=1.0, mask_h=1.0):
-    i, forget, o, g = np.split(Wx @ (x * mask_x) + Wh @ (h * mask_h) + b, 4)
-    return np.concatenate([_logistic(i), _logistic(forget + 1), _logistic(o), np.tanh(g)])
-
-
-def _shapes(inputs: int, hidden: int, batches: Sequence[int], masks: Sequence[int] = ()):
-    """Return a list with (dims, batch size) of x_t, h_tm1, Wx, Wh, b and the masks, if any, for a test call.
-
-    Args:
-        inputs: the size of x_t.
-        hidden: the size of h_tm1.
-        batches: the batch sizes of x_t, h_tm1, Wx, Wh and b.
-        masks: the batch sizes of the masks, if any.
-    """
-    gates = 4 * hidden
-    dims = [(inputs,), (hidden,), (gates, inputs), (gates, hidden), (gates,)]
-    shapes = list(zip(dims, batches))
-    return shapes + [(dims[k], batch) for k, batch in enumerate(masks)]
-
-
 def _from_list(name: str, others: int, record):
     """Return a function whose argument is one list: the inputs, then the other operands of an op with several inputs.
 
@@ -302,30 +322,6 @@ def _from_list(name: str, others: int, record):
 
     from_list.__name__ = name
     return from_list
-
-
-vanilla_lstm_gates = register(
-    vanilla_lstm_gates,
-    reference=_gates_reference,
-    samples=[
-        Sample(_shapes(1, 1, (1, 1, 1, 1, 1))),
-        Sample(_shapes(3, 5, (3, 1, 1, 1, 1))),
-        Sample(_shapes(7, 2, (2, 2, 1, 1, 1))),
-        Sample(_shapes(9, 17, (1, 2, 1, 1, 2))),
-        Sample(_shapes(2, 3, (1, 3, 3, 1, 1))),
-        Sample(_shapes(2, 3, (1, 1, 1, 2, 1))),
-    ],
-)
-vanilla_lstm_gates_dropout = register(
-    vanilla_lstm_gates_dropout,
-    reference=_gates_reference,
-    samples=[
-        Sample(_shapes(1, 1, (1, 1, 1, 1, 1), (1, 1))),
-        Sample(_shapes(3, 5, (3, 1, 1, 1, 1), (1, 3))),
-        Sample(_shapes(7, 2, (2, 2, 1, 1, 1), (2, 2))),
-        Sample(_shapes(9, 17, (1, 1, 1, 1, 1), (2, 1))),
-    ],
-)
 
 
 def _concat_reference(*operands):

@@ -16,7 +16,7 @@ from dynet_core.annotations import Dims, Index, Number
 from dynet_core.dim import Dim, checked_batch, checked_dims
 from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
-from dynet_core.op import Function, Sample, register, samples
+from dynet_core.op import Function, Sample, recorded, register, samples
 from dynet_core.pinned_graph import PinnedGraph, pinned
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View, constant, copy_step
@@ -249,6 +249,11 @@ def _noise_signature(dim: Dim) -> Signature:
     )
 
 
+@recorded(
+    reference=lambda x, stddev: x,
+    random=True,
+    samples=samples("5 stddev=0.0; 17*4 stddev=0.0; 1*2 stddev=0.0; 3x4 stddev=0.0"),
+)
 def noise(x: Expression, stddev: Number) -> Expression:
     """x plus independent, normally distributed numbers with mean 0.
 
@@ -263,12 +268,5 @@ def noise(x: Expression, stddev: Number) -> Expression:
     number = _not_negative("noise", "stddev", stddev)
     return append(graph, _noise_signature(x.type.plain), [x.at, *keyed(graph, number)])
 
-
-noise = register(
-    noise,
-    reference=lambda x, stddev: x,
-    random=True,
-    samples=samples("5 stddev=0.0; 17*4 stddev=0.0; 1*2 stddev=0.0; 3x4 stddev=0.0"),
-)
 
 __all__ = ["noise", "random_bernoulli", "random_gumbel", "random_normal", "random_uniform"]

@@ -9,7 +9,7 @@ from dynet_core.annotations import Index, Number
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
-from dynet_core.op import register, samples
+from dynet_core.op import recorded, samples
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View, constant
 from dynet_kernels import formula as f
@@ -75,6 +75,7 @@ _dropout = _dropping("dropout", f.position)
 _block_dropout = _dropping("block_dropout", f.origin)
 
 
+@recorded(reference=lambda x, p: x, random=True, samples=samples("5 p=0.0; 17*4 p=0.0; 1*2 p=0.0; 3x4 p=0.0"))
 def dropout(x: Expression, p: Number) -> Expression:
     """Set each element to zero with probability p, independently; scale the others by 1 / (1 - p). 0 <= p < 1.
 
@@ -88,14 +89,10 @@ def dropout(x: Expression, p: Number) -> Expression:
     return _dropout(x, p)
 
 
-dropout = register(
-    dropout,
-    reference=lambda x, p: x,
-    random=True,
-    samples=samples("5 p=0.0; 17*4 p=0.0; 1*2 p=0.0; 3x4 p=0.0"),
-)
+_ALL = samples("5 p=0.0; 17*4 p=0.0; 1*2 p=0.0; 3x4*3 p=0.0")
 
 
+@recorded(reference=lambda x, p: x, random=True, samples=_ALL)
 def block_dropout(x: Expression, p: Number) -> Expression:
     """Set all of x, with its whole batch, to zero with probability p; otherwise scale it by 1 / (1 - p).
 
@@ -105,6 +102,13 @@ def block_dropout(x: Expression, p: Number) -> Expression:
     return _block_dropout(x, p)
 
 
+@recorded(
+    reference=lambda x, d, p: x,
+    random=True,
+    samples=samples(
+        "5 d=0 p=0.0; 17*4 d=0 p=0.0; 1*2 d=0 p=0.0; 3x4*3 d=1 p=0.0; 2x3x4*2 d=1 p=0.0; 2x3x2x3 d=2 p=0.0"
+    ),
+)
 def dropout_dim(x: Expression, d: Index, p: Number) -> Expression:
     """Dropout with one random decision for all elements along dimension d. With d = 0, it drops columns of a matrix.
 
@@ -121,6 +125,7 @@ def dropout_dim(x: Expression, d: Index, p: Number) -> Expression:
     return _masked("dropout_dim", x, (*dim.dims[:d], 1, *dim.dims[d + 1 :]), dim.batch, p)
 
 
+@recorded(reference=lambda x, p: x, random=True, samples=_ALL)
 def dropout_batch(x: Expression, p: Number) -> Expression:
     """Set each batch element as a whole to zero with probability p; scale the others by 1 / (1 - p).
 
@@ -139,17 +144,5 @@ def _masked(name: str, x: Expression, dims: tuple[int, ...], batch: int, p: Numb
     p = checked_probability(name, p)
     return cmult(x, random_bernoulli(dims, 1 - p, 1 / (1 - p), batch))
 
-
-_ALL = samples("5 p=0.0; 17*4 p=0.0; 1*2 p=0.0; 3x4*3 p=0.0")
-block_dropout = register(block_dropout, reference=lambda x, p: x, random=True, samples=_ALL)
-dropout_batch = register(dropout_batch, reference=lambda x, p: x, random=True, samples=_ALL)
-dropout_dim = register(
-    dropout_dim,
-    reference=lambda x, d, p: x,
-    random=True,
-    samples=samples(
-        "5 d=0 p=0.0; 17*4 d=0 p=0.0; 1*2 d=0 p=0.0; 3x4*3 d=1 p=0.0; 2x3x4*2 d=1 p=0.0; 2x3x2x3 d=2 p=0.0"
-    ),
-)
 
 __all__ = ["block_dropout", "dropout", "dropout_batch", "dropout_dim"]

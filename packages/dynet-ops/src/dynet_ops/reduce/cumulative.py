@@ -10,7 +10,7 @@ from dynet_core.annotations import Index
 from dynet_core.checks import checked_index
 from dynet_core.dim import Dim
 from dynet_core.expression import Expression
-from dynet_core.op import register, samples
+from dynet_core.op import recorded, samples
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels.families.scan import Scan
@@ -38,6 +38,10 @@ def _signature(dim: Dim, d: int) -> Signature:
     )
 
 
+@recorded(
+    reference=lambda x, d=0: np.cumsum(x, axis=d) if d < x.ndim else x,
+    samples=samples("1; 37*3; 3x4*2 d=1; 19x5 d=1; 2x3x4*2 d=1; 2x3*4 d=0; 3*2 d=1; 2x1x3*2 d=3"),
+)
 def cumsum(x: Expression, d: Index = 0) -> Expression:
     """The running sums along dimension d, y_i = sum over j <= i of x_j. The result has the shape of x.
 
@@ -53,11 +57,5 @@ def cumsum(x: Expression, d: Index = 0) -> Expression:
         return x
     return append(graph_of("cumsum", (x,)), _signature(dim, checked_dimension("cumsum", d, dim)), [x.at])
 
-
-cumsum = register(
-    cumsum,
-    reference=lambda x, d=0: np.cumsum(x, axis=d) if d < x.ndim else x,
-    samples=samples("1; 37*3; 3x4*2 d=1; 19x5 d=1; 2x3x4*2 d=1; 2x3*4 d=0; 3*2 d=1; 2x1x3*2 d=3"),
-)
 
 __all__ = ["cumsum"]

@@ -11,7 +11,7 @@ from dynet_core.annotations import Index
 from dynet_core.dim import Dim
 from dynet_core.errors import OutOfRangeError, ShapeError
 from dynet_core.expression import Expression
-from dynet_core.op import register, samples
+from dynet_core.op import recorded, samples
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels.layout import SELF
@@ -57,6 +57,12 @@ def _ngram_signature(dim: Dim, width: int) -> Signature:
     return _sum_of_neighbours("kmh_ngram", Dim.of((rows, left), dim.batch), [(rows * left, 1, 1), batch], width, rows)
 
 
+def _ngrams(x, v):
+    x = x.reshape(len(x), -1)
+    return np.stack([x[:, j : j + v].sum(1) for j in range(x.shape[1] - v + 1)], axis=1)
+
+
+@recorded(reference=_ngrams, samples=samples("3x5 v=2; 17x3*2 v=3; 1x4*3 v=1; 5*2 v=1; 2x9*2 v=5"))
 def kmh_ngram(x: Expression, v: Index) -> Expression:
     """The sum of every v neighbouring columns of a matrix, y_ij = sum over k < v of x_i,j+k.
 
@@ -85,6 +91,10 @@ def _fold_signature(dim: Dim, nrows: int) -> Signature:
     return _sum_of_neighbours("fold_rows", result, [(result.total, 1, nrows)], nrows, 1)
 
 
+@recorded(
+    reference=lambda x, nrows=2: x.reshape(len(x) // nrows, nrows, *(x.shape[1:] or (1,))).sum(1),
+    samples=samples("4x3; 6x5*3 nrows=3; 2*2; 38x2*2 nrows=1; 14x2x3*2 nrows=7; 1x5*2 nrows=1; 9x1 nrows=3"),
+)
 def fold_rows(x: Expression, nrows: Index = 2) -> Expression:
     """The sum of each group of nrows neighbouring rows, y_ij = sum over k < nrows of x_(i nrows + k),j.
 
@@ -102,21 +112,5 @@ def fold_rows(x: Expression, nrows: Index = 2) -> Expression:
         raise ShapeError(f"fold_rows: x is {dim!r}: {dim.rows} rows are no multiple of nrows = {nrows}")
     return append(graph_of("fold_rows", (x,)), _fold_signature(dim, nrows), [x.at])
 
-
-def _ngrams(x, v):
-    x = x.reshape(len(x), -1)
-    return np.stack([x[:, j : j + v].sum(1) for j in range(x.shape[1] - v + 1)], axis=1)
-
-
-kmh_ngram = register(
-    kmh_ngram,
-    reference=_ngrams,
-    samples=samples("3x5 v=2; 17x3*2 v=3; 1x4*3 v=1; 5*2 v=1; 2x9*2 v=5"),
-)
-fold_rows = register(
-    fold_rows,
-    reference=lambda x, nrows=2: x.reshape(len(x) // nrows, nrows, *(x.shape[1:] or (1,))).sum(1),
-    samples=samples("4x3; 6x5*3 nrows=3; 2*2; 38x2*2 nrows=1; 14x2x3*2 nrows=7; 1x5*2 nrows=1; 9x1 nrows=3"),
-)
 
 __all__ = ["fold_rows", "kmh_ngram"]

@@ -7,7 +7,7 @@ import numpy as np
 from dynet_core.annotations import Index
 from dynet_core.dim import Dim
 from dynet_core.expression import Expression
-from dynet_core.op import register, samples
+from dynet_core.op import Sample, recorded, samples
 from dynet_core.record import one_operand
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels import formula as f
@@ -111,6 +111,16 @@ def _recorder(passes: bool):
 _MODES = {ZERO: _recorder(False), STRAIGHT_THROUGH: _recorder(True)}
 
 
+def _one_hot(x, gradient_mode):
+    columns = x.reshape(len(x), -1)
+    return (np.arange(len(x))[:, None] == columns.argmax(0)).astype(float).reshape(x.shape)
+
+
+@recorded(
+    reference=_one_hot,
+    differentiable=False,
+    samples=[Sample(one.shapes, {"gradient_mode": ZERO}) for one in samples("1; 7; 5x3*2; 130*2")],
+)
 def argmax(x: Expression, gradient_mode: str) -> Expression:
     """Mark the largest element of each column: 1 there, 0 elsewhere.
 
@@ -129,17 +139,5 @@ def argmax(x: Expression, gradient_mode: str) -> Expression:
     """
     return _MODES[checked_gradient_mode("argmax", gradient_mode)](x)
 
-
-def _one_hot(x, gradient_mode):
-    columns = x.reshape(len(x), -1)
-    return (np.arange(len(x))[:, None] == columns.argmax(0)).astype(float).reshape(x.shape)
-
-
-argmax = register(
-    argmax,
-    reference=_one_hot,
-    differentiable=False,
-    samples=samples("1; 7; 5x3*2; 130*2"),
-)
 
 __all__ = ["argmax", "max_dim", "min_dim"]

@@ -8,7 +8,7 @@ import numpy as np
 
 from dynet_core.dim import Dim
 from dynet_core.expression import Expression
-from dynet_core.op import register
+from dynet_core.op import recorded
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels import formula as f
@@ -80,6 +80,7 @@ def _signature_for(count: int) -> Callable[[Dim], Signature]:
 _signatures = {count: _signature_for(count) for count in range(2, AT_ONCE + 1)}
 
 
+@recorded(reference=lined_up(lambda *xs: folded(np.logaddexp, xs), shortest), samples=SEVERAL)
 def logsumexp(xs: Iterable[Expression]) -> Expression:
     """The logarithm of the sum of the exponentials of any number of expressions, element by element.
 
@@ -101,7 +102,5 @@ def logsumexp(xs: Iterable[Expression]) -> Expression:
         ]
     return xs[0] if xs[0].type.plain is whole else reshape(xs[0], whole.dims)
 
-
-logsumexp = register(logsumexp, reference=lined_up(lambda *xs: folded(np.logaddexp, xs), shortest), samples=SEVERAL)
 
 __all__ = ["logsumexp"]

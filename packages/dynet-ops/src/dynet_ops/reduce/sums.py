@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from dynet_core.dim import Dim
 from dynet_core.expression import Expression
-from dynet_core.op import register, samples
+from dynet_core.op import recorded, samples
 from dynet_core.record import graph_of, many_operands, one_operand
-from dynet_core.recorder import describe
 from dynet_core.signature import Signature, Step, View, constant
 from dynet_kernels.families.rules import Rule
 from dynet_kernels.families.sums import Sum
@@ -93,6 +92,10 @@ _esum = many_operands(
 )
 
 
+_SUM_SAMPLES = [*SEVERAL, *samples("[5x1*2 5]")]
+
+
+@op(_esum, reference=lined_up(lambda *xs: sum(xs), as_first), samples=_SUM_SAMPLES)
 def esum(xs: Iterable[Expression]) -> Expression:
     """The elementwise sum of any number of expressions. Shapes are broadcast.
 
@@ -105,9 +108,7 @@ def esum(xs: Iterable[Expression]) -> Expression:
     ...
 
 
-esum = describe(_esum, esum)
-
-
+@recorded(reference=lined_up(lambda *xs: sum(xs) / len(xs), as_first), samples=_SUM_SAMPLES)
 def average(xs: Iterable[Expression]) -> Expression:
     """The elementwise average of any number of expressions. Shapes are broadcast.
 
@@ -120,11 +121,6 @@ def average(xs: Iterable[Expression]) -> Expression:
         return _broadcast_average(xs) * scale
     signature = _equal_sum_signature(xs[0].type.plain, True)
     return graph.append(signature, [len(xs), *[x.at for x in xs], graph.take((scale,))])
-
-
-_SUM_SAMPLES = [*SEVERAL, *samples("[5x1*2 5]")]
-esum = register(esum, reference=lined_up(lambda *xs: sum(xs), as_first), samples=_SUM_SAMPLES)
-average = register(average, reference=lined_up(lambda *xs: sum(xs) / len(xs), as_first), samples=_SUM_SAMPLES)
 
 
 @by_plain_dims

@@ -19,7 +19,7 @@ from dynet_core.expression import Expression
 from dynet_core.graph import graph_of_node
 from dynet_core.keyword_hints import also_called, method
 from dynet_core.nodes import PICKS
-from dynet_core.op import register, samples
+from dynet_core.op import recorded, remember, samples
 from dynet_core.pinned_graph import pinned
 from dynet_core.record import append, graph_of
 from dynet_core.recorder import ANY_GRAPH, describe, function
@@ -51,6 +51,14 @@ def _pick_signature(dim: Dim, d: int, length: int) -> Signature:
     return signature
 
 
+@recorded(
+    "index",
+    reference=lambda x, index=0, dim=0: np.atleast_1d(x.take(index, axis=dim)),
+    samples=samples(
+        "5 index=3; 5*3 index=0; 3x4 index=2 dim=1; 3x4*2 index=1 dim=0; 3x4x5*2 index=3 dim=1; "
+        "1*3 index=0; 1x5*2 index=4 dim=1"
+    ),
+)
 def pick(e: Expression, index: Index | Indices = 0, dim: Index = 0) -> Expression:
     """The element (row, column, ...) number `index` along dimension `dim`. The result does not have this dimension.
 
@@ -74,24 +82,15 @@ def pick(e: Expression, index: Index | Indices = 0, dim: Index = 0) -> Expressio
         raise OutOfRangeError(f"pick: index {index} is out of range for dimension {dim} of x, which is {shape!r}")
     signature = _pick_signature(shape, dim, 0)
     if dim == 0:
-        _pick.enter((e.type,), signature.at, signature.dim, shape.dims[0])
+        remember(pick, (e.type,), signature, shape.dims[0])
     return graph.append(signature, (e.at, index))
 
 
-_pick = function("index", pick)
-pick = describe(_pick, pick)
-
-
-pick = register(
-    pick,
-    reference=lambda x, index=0, dim=0: np.atleast_1d(x.take(index, axis=dim)),
-    samples=samples(
-        "5 index=3; 5*3 index=0; 3x4 index=2 dim=1; 3x4*2 index=1 dim=0; 3x4x5*2 index=3 dim=1; "
-        "1*3 index=0; 1x5*2 index=4 dim=1"
-    ),
+@recorded(
+    "stretch",
+    reference=lambda x, v, u, d=0: x.take(range(v, u), axis=d),
+    samples=samples("9 v=2 u=7; 9*3 v=0 u=1; 5x4 v=1 u=3 d=1; 5x4*2 v=1 u=4; 1*3 v=0 u=1; 1x5*2 v=1 u=4 d=1"),
 )
-
-
 @also_called(s="v", e="u")
 def pickrange(x: Expression, v: Index, u: Index, d: Index = 0) -> Expression:
     """Elements number v, v + 1, ..., u - 1 along dimension d. For d = 0, this is x[v:u].
@@ -102,10 +101,6 @@ def pickrange(x: Expression, v: Index, u: Index, d: Index = 0) -> Expression:
     [2.0, 3.0]
     """
     return _pick_stretch("pickrange", x, v, u, d)
-
-
-_pickrange = function("stretch", pickrange)
-pickrange = describe(_pickrange, pickrange)
 
 
 @also_called(s="v", e="u")
@@ -132,16 +127,9 @@ def _pick_stretch(name: str, x: Expression, v: Index, u: Index, d: Index) -> Exp
         raise OutOfRangeError(f"{name}: {v}..{u} is out of range for dimension {d} of x, which is {shape!r}")
     signature = _pick_signature(shape, d, u - v)
     if d == 0:
-        for record in (_pickrange, _pick_range):
-            record.enter((x.type, u - v), signature.at, signature.dim, shape.dims[0])
+        for record in (pickrange, _pick_range):
+            remember(record, (x.type, u - v), signature, shape.dims[0])
     return graph.append(signature, (x.at, v))
-
-
-pickrange = register(
-    pickrange,
-    reference=lambda x, v, u, d=0: x.take(range(v, u), axis=d),
-    samples=samples("9 v=2 u=7; 9*3 v=0 u=1; 5x4 v=1 u=3 d=1; 5x4*2 v=1 u=4; 1*3 v=0 u=1; 1x5*2 v=1 u=4 d=1"),
-)
 
 
 @functools.cache
@@ -158,6 +146,12 @@ def _pick_batch_elems_signature(dim: Dim, count: int) -> Signature:
     )
 
 
+@recorded(
+    "indices",
+    reference=lambda x, vs: x[..., vs],
+    whole_batch=True,
+    samples=samples("3*4 vs=[1,3]; 1 vs=[0]; 5x2*3 vs=[2,2,0,1]; 17*2 vs=[1]"),
+)
 def pick_batch_elems(x: Expression, vs: Iterable[Index]) -> Expression:
     """A batch that consists of batch elements number vs[0], vs[1], ... of x, counted from 0. Numbers may repeat.
 
@@ -167,20 +161,8 @@ def pick_batch_elems(x: Expression, vs: Iterable[Index]) -> Expression:
     dim = checked_expression("pick_batch_elems", x).type.plain
     indices = checked_indices("pick_batch_elems", vs, dim.batch, "the batch of x")
     graph, signature = graph_of("pick_batch_elems", (x,)), _pick_batch_elems_signature(dim, len(indices))
-    _picked_elems.enter((x.type, len(indices)), signature.at, signature.dim, dim.batch)
+    remember(pick_batch_elems, (x.type, len(indices)), signature, dim.batch)
     return graph.append(signature, [x.at, *indices])
-
-
-_picked_elems = function("indices", pick_batch_elems)
-pick_batch_elems = describe(_picked_elems, pick_batch_elems)
-
-
-pick_batch_elems = register(
-    pick_batch_elems,
-    reference=lambda x, vs: x[..., vs],
-    whole_batch=True,
-    samples=samples("3*4 vs=[1,3]; 1 vs=[0]; 5x2*3 vs=[2,2,0,1]; 17*2 vs=[1]"),
-)
 
 
 @functools.cache
@@ -188,6 +170,9 @@ def _pick_batch_elem_signature(dim: Dim) -> Signature:
     return alias(Dim.of(dim.dims), scale=dim.size)
 
 
+@recorded(
+    reference=lambda x, v: x[..., v : v + 1], whole_batch=True, samples=samples("3*4 v=1; 1 v=0; 5x2*3 v=2; 17*2 v=1")
+)
 def pick_batch_elem(x: Expression, v: Index) -> Expression:
     """Batch element number v of x, counted from 0. The result has batch size 1.
 
@@ -197,14 +182,6 @@ def pick_batch_elem(x: Expression, v: Index) -> Expression:
     dim = checked_expression("pick_batch_elem", x).type.plain
     (index,) = checked_indices("pick_batch_elem", [v], dim.batch, "the batch of x")
     return append(graph_of("pick_batch_elem", (x,)), _pick_batch_elem_signature(dim), [x.at, index])
-
-
-pick_batch_elem = register(
-    pick_batch_elem,
-    reference=lambda x, v: x[..., v : v + 1],
-    whole_batch=True,
-    samples=samples("3*4 v=1; 1 v=0; 5x2*3 v=2; 17*2 v=1"),
-)
 
 
 @functools.cache
@@ -232,6 +209,14 @@ def _pick_batch_signature(dim: Dim, d: int) -> Signature:
     return signature
 
 
+@recorded(
+    "indices",
+    reference=lambda x, indices, dim=0: np.stack(
+        [np.atleast_1d(x[..., b].take(i, axis=dim)) for b, i in enumerate(indices)], axis=-1
+    ),
+    whole_batch=True,
+    samples=samples("5*3 indices=[0,4,2]; 3x4*2 indices=[2,0]; 3x4*2 indices=[3,1] dim=1; 1 indices=[0]"),
+)
 def pick_batch(e: Expression, indices: Iterable[Index], dim: Index = 0) -> Expression:
     """From each batch element i of `e`, the element (row, column, ...) number indices[i] along dimension `dim`.
 
@@ -241,10 +226,6 @@ def pick_batch(e: Expression, indices: Iterable[Index], dim: Index = 0) -> Expre
     array([[1., 4.]])
     """
     return _pick_each("pick_batch", e, indices, dim)
-
-
-_picked_each = function("indices", pick_batch)
-pick_batch = describe(_picked_each, pick_batch)
 
 
 def _pick_each(name: str, e: Expression, indices: Iterable[Index], dim: Index) -> Expression:
@@ -259,18 +240,8 @@ def _pick_each(name: str, e: Expression, indices: Iterable[Index], dim: Index) -
             raise ShapeError(f"{name}: {len(found)} indices for a batch of {shape.batch}")
     graph, signature = graph_of(name, (e,)), _pick_batch_signature(shape, dim)
     if dim == 0:
-        _picked_each.enter((e.type, len(found)), signature.at, signature.dim, shape.dims[0])
+        remember(pick_batch, (e.type, len(found)), signature, shape.dims[0])
     return graph.append(signature, [e.at, *found])
-
-
-pick_batch = register(
-    pick_batch,
-    reference=lambda x, indices, dim=0: np.stack(
-        [np.atleast_1d(x[..., b].take(i, axis=dim)) for b, i in enumerate(indices)], axis=-1
-    ),
-    whole_batch=True,
-    samples=samples("5*3 indices=[0,4,2]; 3x4*2 indices=[2,0]; 3x4*2 indices=[3,1] dim=1; 1 indices=[0]"),
-)
 
 
 @method(i="index")

@@ -16,7 +16,7 @@ from dynet_core.checks import as_list, checked_indices, whole
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeError
 from dynet_core.expression import Expression
-from dynet_core.op import register, samples
+from dynet_core.op import recorded, samples
 from dynet_core.pinned_graph import PinnedGraph
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View
@@ -62,6 +62,13 @@ def _select(name: str, x: Expression, indices: Iterable[Index], d: int) -> Expre
     return append(graph_of(name, (x,)), _select_signature(dim, d, len(found)), [x.at, *found])
 
 
+@recorded(
+    reference=lambda x, rs: x[rs],
+    samples=samples(
+        "1 rs=[0]; 7*3 rs=[6,0,2]; 5x3 rs=[1,1,4]; 17x2*2 rs=[16,15,14,13,12,11,10,9,8,7,6,5,4,3,2,1,0]; "
+        "3x2x5*2 rs=[2,0]"
+    ),
+)
 def select_rows(x: Expression, rs: Iterable[Index]) -> Expression:
     """Rows number rs[0], rs[1], ... of a matrix, y_ij = x_(rs_i)j. Numbers may repeat.
 
@@ -76,6 +83,9 @@ def select_rows(x: Expression, rs: Iterable[Index]) -> Expression:
     return _select("select_rows", x, rs, 0)
 
 
+@recorded(
+    reference=lambda x, cs: x[:, cs], samples=samples("1x1 cs=[0]; 3x5*3 cs=[4,0]; 17x3 cs=[1,1,2,0]; 33x4*2 cs=[3]")
+)
 def select_cols(x: Expression, cs: Iterable[Index]) -> Expression:
     """Columns number cs[0], cs[1], ... of a matrix, y_ij = x_i(cs_j). Numbers may repeat.
 
@@ -91,21 +101,6 @@ def select_cols(x: Expression, cs: Iterable[Index]) -> Expression:
     if len(dim.dims) != 2:
         raise ShapeError(f"select_cols: expected a matrix, got {dim!r}")
     return _select("select_cols", x, cs, 1)
-
-
-select_rows = register(
-    select_rows,
-    reference=lambda x, rs: x[rs],
-    samples=samples(
-        "1 rs=[0]; 7*3 rs=[6,0,2]; 5x3 rs=[1,1,4]; 17x2*2 rs=[16,15,14,13,12,11,10,9,8,7,6,5,4,3,2,1,0]; "
-        "3x2x5*2 rs=[2,0]"
-    ),
-)
-select_cols = register(
-    select_cols,
-    reference=lambda x, cs: x[:, cs],
-    samples=samples("1x1 cs=[0]; 3x5*3 cs=[4,0]; 17x3 cs=[1,1,2,0]; 33x4*2 cs=[3]"),
-)
 
 
 def _strided_loops(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
@@ -160,6 +155,27 @@ def _limits(name: str, what: str, given, dim: Dim, default: Sequence[int], small
     return [*found, *default[len(found) :]]
 
 
+def _strided_reference(x, strides, range_from=(), range_to=()):
+    limits = [
+        slice(
+            range_from[d] if d < len(range_from) else 0,
+            range_to[d] if d < len(range_to) else None,
+            strides[d] if d < len(strides) else 1,
+        )
+        for d in range(x.ndim)
+    ]
+    return x[tuple(limits)]
+
+
+@recorded(
+    reference=_strided_reference,
+    whole_batch=True,
+    samples=samples(
+        "1 strides=[1]; 9*3 strides=[2] range_from=[1]; 5x4 strides=[2,3] range_from=[1,0] range_to=[5,4]; "
+        "5x4*4 strides=[1,2,2] range_from=[0,1,1]; 33x3*2 strides=[] range_from=[7] range_to=[24,2]; "
+        "3x3x3x3x3*3 strides=[2,2,2,2,2,2] range_from=[0,0,0,0,0,0]"
+    ),
+)
 def strided_select(
     x: Expression,
     strides: Indices,
@@ -222,30 +238,6 @@ def select_regularly(graph: PinnedGraph, x: Expression, ranges: Sequence[tuple[i
     return append(graph, signature, [x.at, offset])
 
 
-def _strided_reference(x, strides, range_from=(), range_to=()):
-    limits = [
-        slice(
-            range_from[d] if d < len(range_from) else 0,
-            range_to[d] if d < len(range_to) else None,
-            strides[d] if d < len(strides) else 1,
-        )
-        for d in range(x.ndim)
-    ]
-    return x[tuple(limits)]
-
-
-strided_select = register(
-    strided_select,
-    reference=_strided_reference,
-    whole_batch=True,
-    samples=samples(
-        "1 strides=[1]; 9*3 strides=[2] range_from=[1]; 5x4 strides=[2,3] range_from=[1,0] range_to=[5,4]; "
-        "5x4*4 strides=[1,2,2] range_from=[0,1,1]; 33x3*2 strides=[] range_from=[7] range_to=[24,2]; "
-        "3x3x3x3x3*3 strides=[2,2,2,2,2,2] range_from=[0,0,0,0,0,0]"
-    ),
-)
-
-
 @functools.cache
 def _largest_signature(dim: Dim, k: int) -> Signature:
     """Return the signature (shape and kernels) of a node that finds the k largest elements of each column.
@@ -266,6 +258,15 @@ def _largest_signature(dim: Dim, k: int) -> Signature:
     )
 
 
+def _largest_reference(x, k, d=1):
+    order = np.argsort(-x, axis=d, kind="stable").take(range(k), axis=d)
+    return np.take_along_axis(x, np.sort(order, axis=d), axis=d)
+
+
+@recorded(
+    reference=_largest_reference,
+    samples=samples("1x1 k=1; 5*2 k=3 d=0; 3x7 k=2; 17x5*3 k=4 d=1; 67x3*2 k=33 d=0; 2x3x9*2 k=5 d=2"),
+)
 def kmax_pooling(x: Expression, k: Index, d: Index = 1) -> Expression:
     """The k largest elements along dimension d, in their original order. Among equal elements, the first are taken.
 
@@ -290,16 +291,5 @@ def kmax_pooling(x: Expression, k: Index, d: Index = 1) -> Expression:
         return x
     return along(name, lambda x: append(graph, _largest_signature(x.type.plain, k), [x.at]), x, d)
 
-
-def _largest_reference(x, k, d=1):
-    order = np.argsort(-x, axis=d, kind="stable").take(range(k), axis=d)
-    return np.take_along_axis(x, np.sort(order, axis=d), axis=d)
-
-
-kmax_pooling = register(
-    kmax_pooling,
-    reference=_largest_reference,
-    samples=samples("1x1 k=1; 5*2 k=3 d=0; 3x7 k=2; 17x5*3 k=4 d=1; 67x3*2 k=33 d=0; 2x3x9*2 k=5 d=2"),
-)
 
 __all__ = ["kmax_pooling", "select_cols", "select_rows", "strided_select"]

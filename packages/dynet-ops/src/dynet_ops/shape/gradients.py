@@ -7,7 +7,7 @@ import functools
 from dynet_core.annotations import Number
 from dynet_core.dim import Dim
 from dynet_core.expression import Expression
-from dynet_core.op import register, samples
+from dynet_core.op import recorded, samples
 from dynet_core.record import append, graph_of, one_operand
 from dynet_core.signature import Signature, Step, apart
 
@@ -20,6 +20,11 @@ def _scaled(dim: Dim) -> Signature:
     return apart(dim, [Step("times_number.dx", (dim.total,), gradient_of=0)], constants=1)
 
 
+@recorded(
+    reference=lambda x, lambd=1.0: x,
+    differentiated_as=lambda x, lambd=1.0: lambd * x,
+    samples=samples("1 lambd=0.5; 17 lambd=-2.0; 5x3*2 lambd=0.0; 33*3 lambd=3.0"),
+)
 def scale_gradient(x: Expression, lambd: Number = 1.0) -> Expression:
     """The value of x, unchanged. The gradient of x is `lambd` times the gradient of the result.
 
@@ -31,14 +36,6 @@ def scale_gradient(x: Expression, lambd: Number = 1.0) -> Expression:
     graph = graph_of("scale_gradient", (x,))
     number = finite("scale_gradient", "lambd", lambd)
     return append(graph, _scaled(x.type.plain), [x.at, graph.take((number,))])
-
-
-scale_gradient = register(
-    scale_gradient,
-    reference=lambda x, lambd=1.0: x,
-    differentiated_as=lambda x, lambd=1.0: lambd * x,
-    samples=samples("1 lambd=0.5; 17 lambd=-2.0; 5x3*2 lambd=0.0; 33*3 lambd=3.0"),
-)
 
 
 @by_plain_dims

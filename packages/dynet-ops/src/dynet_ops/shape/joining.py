@@ -16,14 +16,13 @@ from dynet_core.checks import checked_index
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentTypeError, OutOfRangeError, ShapeError
 from dynet_core.expression import Expression
-from dynet_core.op import Sample, register, samples
+from dynet_core.op import Sample, samples
 from dynet_core.record import common_batch, described, many_operands
-from dynet_core.recorder import describe
 from dynet_core.signature import Signature, View
 from dynet_kernels.layout import SELF
 
 from ..copying import copies, copies_of_each
-from ..kinds import by_plain_dims
+from ..kinds import by_plain_dims, op
 from ..layouts import as_first, of_rank
 from ..operands import listed
 
@@ -101,6 +100,23 @@ def _along_any(along_first: Callable, xs: Sequence[Expression], *given: int) -> 
     return _concatenate[d](xs)
 
 
+def _join(arrays, d):
+    return np.concatenate([a.reshape(of_rank(a.shape, max(d + 1, arrays[0].ndim))) for a in arrays], axis=d)
+
+
+@op(
+    _concatenate[0],
+    around=_along_any,
+    reference=lambda *xs, d=0: _join(xs, d),
+    samples=[
+        *samples(
+            "[3 5]; [3*2 1 17*2]; [2x3 4x3*2]; [2x3*2 2x1] d=1; [2]; [3*2 3*2]; [2x5 2x5 2x5] d=1; "
+            "[3 5x1x1*2 1x1]; [3x1*2 5]; [3 3*2] d=2"
+        ),
+        Sample([((3,), 1)] * (FEW + 1), as_list=True),
+        Sample([((2, 3), 2)] * (FEW + 2), as_list=True),
+    ],
+)
 def concatenate(xs: Iterable[Expression], d: Index = 0) -> Expression:
     """Concatenate the expressions `xs` along dimension d. Their sizes in all other dimensions must be equal.
 
@@ -115,9 +131,15 @@ def concatenate(xs: Iterable[Expression], d: Index = 0) -> Expression:
     ...
 
 
-concatenate = describe(_concatenate[0], concatenate, _along_any)
-
-
+@op(
+    many_operands("concatenate_cols", _along(1, "concatenate_cols"), functools.partial(listed, "concatenate_cols")),
+    reference=lambda *xs: _join(xs, 1),
+    samples=[
+        *samples("[3 3 3]; [3*2 3x4]; [1]; [17x2*3 17x1*3]; [3 3x1x1*2 3x2x1]"),
+        Sample([((3,), 1)] * (FEW + 1), as_list=True),
+        Sample([((3, 2), 2)] * (FEW + 1), as_list=True),
+    ],
+)
 def concatenate_cols(xs: Iterable[Expression]) -> Expression:
     """Concatenate vectors or matrices side by side into one matrix. They must have the same number of rows.
 
@@ -126,39 +148,6 @@ def concatenate_cols(xs: Iterable[Expression]) -> Expression:
            [2., 4.]])
     """
     ...
-
-
-concatenate_cols = describe(
-    many_operands("concatenate_cols", _along(1, "concatenate_cols"), functools.partial(listed, "concatenate_cols")),
-    concatenate_cols,
-)
-
-
-def _join(arrays, d):
-    return np.concatenate([a.reshape(of_rank(a.shape, max(d + 1, arrays[0].ndim))) for a in arrays], axis=d)
-
-
-concatenate = register(
-    concatenate,
-    reference=lambda *xs, d=0: _join(xs, d),
-    samples=[
-        *samples(
-            "[3 5]; [3*2 1 17*2]; [2x3 4x3*2]; [2x3*2 2x1] d=1; [2]; [3*2 3*2]; [2x5 2x5 2x5] d=1; "
-            "[3 5x1x1*2 1x1]; [3x1*2 5]; [3 3*2] d=2"
-        ),
-        Sample([((3,), 1)] * (FEW + 1), as_list=True),
-        Sample([((2, 3), 2)] * (FEW + 2), as_list=True),
-    ],
-)
-concatenate_cols = register(
-    concatenate_cols,
-    reference=lambda *xs: _join(xs, 1),
-    samples=[
-        *samples("[3 3 3]; [3*2 3x4]; [1]; [17x2*3 17x1*3]; [3 3x1x1*2 3x2x1]"),
-        Sample([((3,), 1)] * (FEW + 1), as_list=True),
-        Sample([((3, 2), 2)] * (FEW + 1), as_list=True),
-    ],
-)
 
 
 def _to_batch_signature(dims: Sequence[Dim]) -> Signature:
@@ -175,6 +164,16 @@ def _to_batch_signature(dims: Sequence[Dim]) -> Signature:
     return copies(result, parts)
 
 
+@op(
+    many_operands(
+        "concatenate_to_batch",
+        by_plain_dims(lambda *dims: _to_batch_signature(dims)),
+        functools.partial(listed, "concatenate_to_batch"),
+    ),
+    reference=lambda *xs: np.concatenate(xs, axis=-1),
+    whole_batch=True,
+    samples=[*samples("[3 3]; [3x2*2 3x2 3x2*3]; [1]; [17*2 17*2]"), Sample([((3, 2), 2)] * (FEW + 1), as_list=True)],
+)
 def concatenate_to_batch(xs: Iterable[Expression]) -> Expression:
     """Join expressions of the same dimensions into one batch. It has all their batch elements, in the order of `xs`.
 
@@ -183,22 +182,5 @@ def concatenate_to_batch(xs: Iterable[Expression]) -> Expression:
     """
     ...
 
-
-concatenate_to_batch = describe(
-    many_operands(
-        "concatenate_to_batch",
-        by_plain_dims(lambda *dims: _to_batch_signature(dims)),
-        functools.partial(listed, "concatenate_to_batch"),
-    ),
-    concatenate_to_batch,
-)
-
-
-concatenate_to_batch = register(
-    concatenate_to_batch,
-    reference=lambda *xs: np.concatenate(xs, axis=-1),
-    whole_batch=True,
-    samples=[*samples("[3 3]; [3x2*2 3x2 3x2*3]; [1]; [17*2 17*2]"), Sample([((3, 2), 2)] * (FEW + 1), as_list=True)],
-)
 
 __all__ = ["concatenate", "concatenate_cols", "concatenate_to_batch"]

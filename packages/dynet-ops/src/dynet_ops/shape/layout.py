@@ -18,7 +18,7 @@ from dynet_core.checks import checked_index
 from dynet_core.dim import MAX_DIMS, Dim, checked_batch, checked_dims
 from dynet_core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from dynet_core.expression import Expression
-from dynet_core.op import register, samples
+from dynet_core.op import recorded, samples
 from dynet_core.record import append, graph_of, one_operand
 from dynet_core.signature import Signature, alias, apart
 
@@ -33,6 +33,10 @@ def _alias(dim: Dim) -> Signature:
     return alias(dim)
 
 
+@recorded(
+    reference=lambda x, d: x.reshape(d, order="F"),
+    samples=samples("6 d=(2,3); 2x3*2 d=(3,2); 1x5 d=(5,); 4x3x2*3 d=(2,12)"),
+)
 def reshape(x: Expression, d: Dims, batch_size: Index = 1) -> Expression:
     """The numbers of x in another shape, in the same column-by-column order. Nothing is copied.
 
@@ -53,13 +57,6 @@ def reshape(x: Expression, d: Dims, batch_size: Index = 1) -> Expression:
             raise ShapeError(f"reshape: x is {old!r}, which has {old.total} elements; {new!r} has {new.total}")
         new = Dim.of(dims, old.batch)
     return append(graph_of("reshape", (x,)), _alias(new), [x.at])
-
-
-reshape = register(
-    reshape,
-    reference=lambda x, d: x.reshape(d, order="F"),
-    samples=samples("6 d=(2,3); 2x3*2 d=(3,2); 1x5 d=(5,); 4x3x2*3 d=(2,12)"),
-)
 
 
 def _transposed(dim: Dim, order: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
@@ -116,6 +113,12 @@ def _swap_signature(dim: Dim) -> Signature:
 _swap = one_operand("transpose", _swap_signature)
 
 
+@recorded(
+    reference=lambda x, dims=(1, 0): np.transpose(x.reshape(of_rank(x.shape, len(dims))), dims),
+    samples=samples(
+        "3x5; 17*2; 1x4*3; 2x3x4*2 dims=(2,0,1); 2x3x4 dims=(1,0,2); 4x3x1*2; 4x1x1*2 dims=(0,); 4x3x1 dims=(0,1)"
+    ),
+)
 def transpose(x: Expression, dims: Indices = SWAPPED) -> Expression:
     """The transpose of a matrix, or x with its dimensions in another order.
 
@@ -140,15 +143,6 @@ def transpose(x: Expression, dims: Indices = SWAPPED) -> Expression:
     for step in _transpose_steps(dim, order):
         x = append(graph, _transpose_signature(x.type.plain, step), [x.at])
     return x
-
-
-transpose = register(
-    transpose,
-    reference=lambda x, dims=(1, 0): np.transpose(x.reshape(of_rank(x.shape, len(dims))), dims),
-    samples=samples(
-        "3x5; 17*2; 1x4*3; 2x3x4*2 dims=(2,0,1); 2x3x4 dims=(1,0,2); 4x3x1*2; 4x1x1*2 dims=(0,); 4x3x1 dims=(0,1)"
-    ),
-)
 
 
 def along(name: str, of_columns: Callable, x: Expression, d: int) -> Expression:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import array
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from dynet_core.errors import (
 )
 from dynet_core.expression import Expression
 from dynet_core.graph import graph_of_node
-from dynet_core.op import Function, Sample, register
+from dynet_core.op import Function, Sample, recorded, samples
 from dynet_core.parameter import const_parameter as const_parameter
 from dynet_core.parameter import parameter as parameter
 from dynet_core.parameter.lookup import set_rows
@@ -154,18 +155,21 @@ def filled(name: str, shape: tuple[int, ...], value: float) -> np.ndarray:
         raise OutOfMemoryError(f"{name}: there is not enough memory for {shape} numbers") from None
 
 
-def register_input(function: Function, reference: Callable, *attributes: dict, repeats: bool = False) -> Function:
-    """Register an input: an op without operands, which makes an expression from numbers.
+def input_op(
+    reference: Callable, given: str | list[dict], kind: str = "", repeats: bool = False
+) -> Callable[[Function], Function]:
+    """Return a decorator that makes an op without operands, which makes an expression from numbers.
 
     Args:
         reference: returns the values that tests expect, from the op's arguments, with the batch as the last axis.
-        attributes: the op's arguments in each test call.
+        given: the op's arguments in each test call, as a text for `samples` or as dicts.
+        kind: as in `dynet_core.op.recorded`.
         repeats: whether programs call it with the same arguments again and again, so that it pays to cache what a call
             records (see `dynet_core.op.register`).
     """
-    samples = [Sample([], each) for each in attributes]
-    facts = {"reference": reference, "whole_batch": True, "differentiable": False, "samples": samples}
-    return register(function, repeats=repeats, **facts)
+    calls = samples(given) if isinstance(given, str) else [Sample([], each) for each in given]
+    facts: dict[str, Any] = {"reference": reference, "whole_batch": True, "differentiable": False, "samples": calls}
+    return recorded(kind, repeats=repeats, **facts)
 
 
 def stored(values, dim, batch_size: int = 1) -> np.ndarray:

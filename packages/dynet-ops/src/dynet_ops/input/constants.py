@@ -19,9 +19,16 @@ from dynet_kernels.families.rules import Rule
 from dynet_kernels.layout import SELF
 from dynet_kernels.table import KERNELS
 
-from .arrays import register_input
+from .arrays import input_op
+
+_CALLS = "dim=1; dim=(17,); dim=(5,3) batch_size=2; dim=[2,1,4] batch_size=3"
 
 
+@input_op(
+    lambda dim, batch_size=1: np.zeros((*np.atleast_1d(dim), batch_size)),
+    _CALLS,
+    repeats=True,
+)
 def zeros(dim: Dims, batch_size: Index = 1) -> Expression:
     """A tensor of zeros with the dimensions `dim` and the batch size `batch_size`.
 
@@ -31,6 +38,11 @@ def zeros(dim: Dims, batch_size: Index = 1) -> Expression:
     return _constant("zeros", dim, 0.0, batch_size)
 
 
+@input_op(
+    lambda dim, batch_size=1: np.ones((*np.atleast_1d(dim), batch_size)),
+    _CALLS,
+    repeats=True,
+)
 def ones(dim: Dims, batch_size: Index = 1) -> Expression:
     """A tensor of ones with the dimensions `dim` and the batch size `batch_size`.
 
@@ -40,6 +52,11 @@ def ones(dim: Dims, batch_size: Index = 1) -> Expression:
     return _constant("ones", dim, 1.0, batch_size)
 
 
+@input_op(
+    lambda dim, val, batch_size=1: np.full((*np.atleast_1d(dim), batch_size), val),
+    "dim=1 val=2.5; dim=(17,) val=-3; dim=(5,3) val=0 batch_size=2; dim=[2,1,4] val=0.5 batch_size=3",
+    repeats=True,
+)
 def constant(dim: Dims, val: Number, batch_size: Index = 1) -> Expression:
     """A tensor with the dimensions `dim` and the batch size `batch_size`, whose elements are all `val`.
 
@@ -71,19 +88,5 @@ def _constant(name: str, dim: Dims, val: Numbers, batch_size: Index) -> Expressi
     return append(graph, _constant_signature(name, whole), [graph.take_array(value)])
 
 
-_SHAPES = {"dim": 1}, {"dim": (17,)}, {"dim": (5, 3), "batch_size": 2}, {"dim": [2, 1, 4], "batch_size": 3}
-zeros = register_input(
-    zeros, lambda dim, batch_size=1: np.zeros((*np.atleast_1d(dim), batch_size)), *_SHAPES, repeats=True
-)
 zeroes = zeros
-ones = register_input(
-    ones, lambda dim, batch_size=1: np.ones((*np.atleast_1d(dim), batch_size)), *_SHAPES, repeats=True
-)
-constant = register_input(
-    constant,
-    lambda dim, val, batch_size=1: np.full((*np.atleast_1d(dim), batch_size), val),
-    *[{"val": val, **shape} for val, shape in zip((2.5, -3, 0, np.float32(0.5)), _SHAPES)],
-    repeats=True,
-)
-
 __all__ = ["constant", "ones", "zeroes", "zeros"]

@@ -14,13 +14,13 @@ from dynet_core.errors import (
     ShapeError,
 )
 from dynet_core.expression import Expression
-from dynet_core.op import recorded, samples
+from dynet_core.op import recorded, remember, samples
 from dynet_core.parameter import const_parameter as const_parameter
 from dynet_core.parameter import parameter as parameter
 from dynet_core.record import graph_of
 from dynet_core.recorder import describe, function
 
-from .arrays import NUMBERS, add_input, filled, flat, input_signature, numbers, register_input, stored
+from .arrays import NUMBERS, add_input, filled, flat, input_op, input_signature, numbers, stored
 
 
 def inputVector(v: Iterable[Number], device: str = "") -> Expression:
@@ -38,16 +38,18 @@ def inputVector(v: Iterable[Number], device: str = "") -> Expression:
     array = numbers("inputVector", v)
     dim = Dim.of((array.size,))
     if array.size:
-        _vector.enter((array.size,), input_signature(dim).at, dim)
-        _vector_of_array.enter((1, array.size, 0, 0, 0), input_signature(dim).at, dim)
+        remember(inputVector, (array.size,), input_signature(dim))
+        remember(_vector_of_array, (1, array.size, 0, 0, 0), input_signature(dim))
     return add_input(array, dim)
 
 
 _vector_of_array = function("array", inputVector)
-_vector = function("vector", _vector_of_array)
-inputVector = describe(_vector, inputVector)
+inputVector = input_op(
+    lambda v: np.reshape(v, (-1, 1)), [{"v": [1]}, {"v": [1, -2.5, 3]}, {"v": (4, 5)}, {"v": NUMBERS}]
+)(describe(function("vector", _vector_of_array), inputVector))
 
 
+@input_op(lambda s: np.full((1, 1), s), [{"s": 2.5}, {"s": -3}, {"s": np.float32(0.5)}, {"s": [1.5]}], "scalar")
 def scalarInput(s: Number, device: str = "") -> Expression:
     """A single number.
 
@@ -67,11 +69,10 @@ def scalarInput(s: Number, device: str = "") -> Expression:
 
 
 _NUMBER = Dim.of((1,))
-_scalar = function("scalar", scalarInput)
-_scalar.enter((1,), input_signature(_NUMBER).at, _NUMBER)
-scalarInput = describe(_scalar, scalarInput)
+remember(scalarInput, (1,), input_signature(_NUMBER))
 
 
+@input_op(lambda dim: np.zeros((dim, 1)), "dim=1; dim=2; dim=17; dim=130", repeats=True)
 def vecInput(dim: Index, device: str = "") -> Expression:
     """A vector of `dim` zeros. To give it other values, call the method `set` of the expression.
 
@@ -90,6 +91,7 @@ def vecInput(dim: Index, device: str = "") -> Expression:
     return add_input(filled("vecInput", (size,), 0.0), Dim.of((size,)))
 
 
+@input_op(lambda d1, d2: np.zeros((d1, d2, 1)), "d1=1 d2=1; d1=1 d2=7; d1=5 d2=1; d1=33 d2=3", repeats=True)
 def matInput(d1: Index, d2: Index) -> Expression:
     """A matrix of d1 rows and d2 columns of zeros. To give it other values, call `set` with a list, column by column.
 
@@ -103,6 +105,15 @@ def matInput(d1: Index, d2: Index) -> Expression:
     return add_input(filled("matInput", dims, 0.0), Dim.of(dims))
 
 
+@input_op(
+    lambda v, d: stored(v, d),
+    [
+        {"v": [1], "d": (1, 1)},
+        {"v": [1, 2.5, 3, 4, 5, 6], "d": (2, 3)},
+        {"v": NUMBERS, "d": [5, 1, 6]},
+        {"v": NUMBERS[:17], "d": (17,)},
+    ],
+)
 def inputMatrix(v: Numbers, d: Dims) -> Expression:
     """A tensor of dimensions d, filled column by column with the numbers of a flat list.
 
@@ -138,35 +149,5 @@ def to_device(e: Expression, device_str: str) -> Expression:
     check_device("to_device", device_str)
     return e
 
-
-register_input(scalarInput, lambda s: np.full((1, 1), s), {"s": 2.5}, {"s": -3}, {"s": np.float32(0.5)}, {"s": [1.5]})
-vecInput = register_input(
-    vecInput, lambda dim: np.zeros((dim, 1)), {"dim": 1}, {"dim": 2}, {"dim": 17}, {"dim": 130}, repeats=True
-)
-matInput = register_input(
-    matInput,
-    lambda d1, d2: np.zeros((d1, d2, 1)),
-    {"d1": 1, "d2": 1},
-    {"d1": 1, "d2": 7},
-    {"d1": 5, "d2": 1},
-    {"d1": 33, "d2": 3},
-    repeats=True,
-)
-register_input(
-    inputVector,
-    lambda v: np.reshape(v, (-1, 1)),
-    {"v": [1]},
-    {"v": [1, -2.5, 3]},
-    {"v": (4, 5)},
-    {"v": NUMBERS},
-)
-register_input(
-    inputMatrix,
-    lambda v, d: stored(v, d),
-    {"v": [1], "d": (1, 1)},
-    {"v": [1, 2.5, 3, 4, 5, 6], "d": (2, 3)},
-    {"v": NUMBERS, "d": [5, 1, 6]},
-    {"v": NUMBERS[:17], "d": (17,)},
-)
 
 __all__ = ["inputMatrix", "inputVector", "matInput", "scalarInput", "to_device", "vecInput"]

@@ -17,13 +17,29 @@ from dynet_core.errors import (
 from dynet_core.expression import Expression
 from dynet_core.parameter import const_parameter as const_parameter
 from dynet_core.parameter import parameter as parameter
-from dynet_core.recorder import describe, function
 from dynet_core.wording import counted
 from dynet_kernels.recorder.words import BATCHED, MOST_DIMS
 
-from .arrays import NUMBERS, add_input, checked_size, filled, flat, input_signature, numbers, register_input, stored
+from .arrays import NUMBERS, add_input, checked_size, filled, flat, input_op, input_signature, numbers, stored
 
 
+def _tensor_reference(arr, batched: bool = False) -> np.ndarray:
+    separate = isinstance(arr, list) and isinstance(arr[0], np.ndarray)
+    return np.stack(arr, axis=-1) if separate else _with_batch(arr, batched)
+
+
+@input_op(
+    _tensor_reference,
+    [
+        {"arr": 2.5},
+        {"arr": [[1, 2.5, 3], [4, 5, -6]]},
+        {"arr": NUMBERS[:7], "batched": True},
+        {"arr": NUMBERS.reshape(5, 1, 6), "batched": True},
+        {"arr": [NUMBERS.reshape(3, 10), -NUMBERS.reshape(3, 10)]},
+        {"arr": NUMBERS.reshape(1, 5, 2, 3).T},
+    ],
+    "array",
+)
 def inputTensor(arr: Numbers, batched: bool = False, device: str = "", reusable_expr: bool = False) -> Expression:
     """A tensor with the shape and values of an array or nested list.
 
@@ -60,7 +76,7 @@ def inputTensor(arr: Numbers, batched: bool = False, device: str = "", reusable_
     dims, batch = (shape[:-1] or (1,), shape[-1]) if batched else (shape, 1)
     dim = Dim.of(checked_dims("inputTensor", dims), batch)
     if array.ndim:
-        _enter(_tensor, array.shape, batched, dim)
+        _enter(inputTensor, array.shape, batched, dim)
     return add_input(array, dim)
 
 
@@ -71,10 +87,11 @@ def _enter(record, shape: tuple[int, ...], batched: bool, dim: Dim) -> None:
         record.enter((len(shape) + BATCHED * batched, *sizes), input_signature(dim).at, dim)
 
 
-_tensor = function("array", inputTensor)
-inputTensor = describe(_tensor, inputTensor)
-
-
+@input_op(
+    lambda d, idx: np.eye(d)[:, np.atleast_1d(idx)],
+    "d=1 idx=0; d=17 idx=16; d=5 idx=[2,0,2]; d=3 idx=[1]; d=300 idx=299; d=100 idx=(99,0,50)",
+    "one_hot",
+)
 def one_hot(d: Index, idx: Index | Indices, device: str = "") -> Expression:
     """A vector of size d that is 1 at index `idx` and 0 elsewhere; a batch of vectors for a list of indices.
 
@@ -98,14 +115,23 @@ def one_hot(d: Index, idx: Index | Indices, device: str = "") -> Expression:
     found = checked_indices("one_hot", places, size, f"a vector of {size}")
     array, dim = filled("one_hot", (size, len(found)), 0.0), Dim.of((size,), len(found))
     array[found, range(len(found))] = 1
-    _one_hot.enter((size, len(found)), input_signature(dim).at, dim, size)
+    one_hot.enter((size, len(found)), input_signature(dim).at, dim, size)
     return add_input(array, dim)
 
 
-_one_hot = function("one_hot", one_hot)
-one_hot = describe(_one_hot, one_hot)
+def _sparse_reference(idxs, values, shape, batched: bool = False, defval: float = 0.0) -> np.ndarray:
+    array = np.full(shape, defval)
+    array[tuple(idxs)] = values
+    return _with_batch(array, batched)
 
 
+@input_op(
+    _sparse_reference,
+    "idxs=([0],) values=[2.5] shape=(1,); idxs=([4,0],) values=[1,2] shape=(5,) batched=True; "
+    "idxs=([0,1,2],[4,0,3]) values=[1,-2.5,3] shape=(3,5) defval=-0.5; "
+    "idxs=([0,0],[1,2],[2,0]) values=[1,2] shape=(1,3,3) batched=True",
+    "sparse",
+)
 def sparse_inputTensor(
     idxs: Iterable[Iterable[Index]],
     values: Numbers,
@@ -163,14 +189,19 @@ def sparse_inputTensor(
     array = filled(name, sizes, other)
     array[tuple(found)] = given
     whole = inputTensor(array, checked_flag(name, "batched", batched))
-    _enter(_sparse, sizes, bool(batched), whole.type)
+    _enter(sparse_inputTensor, sizes, bool(batched), whole.type)
     return whole
 
 
-_sparse = function("sparse", sparse_inputTensor)
-sparse_inputTensor = describe(_sparse, sparse_inputTensor)
-
-
+@input_op(
+    lambda arr, dim=None, batch_size=1: stored(arr, len(arr) // batch_size if dim is None else dim, batch_size),
+    [
+        {"arr": [1]},
+        {"arr": NUMBERS[:17]},
+        {"arr": NUMBERS, "batch_size": 6},
+        {"arr": NUMBERS, "dim": (5, 1, 2), "batch_size": 3},
+    ],
+)
 def inputTensorTranspose(arr: Numbers, dim: Dims | None = None, batch_size: Index = 1) -> Expression:
     """A tensor from numbers in memory order: column by column, batch element by batch element.
 
@@ -197,51 +228,4 @@ def _with_batch(array, batched: bool = False) -> np.ndarray:
     return array.reshape(*(array.shape[:-1] or (1,)), array.shape[-1]) if batched else array[..., None]
 
 
-def _tensor_reference(arr, batched: bool = False) -> np.ndarray:
-    separate = isinstance(arr, list) and isinstance(arr[0], np.ndarray)
-    return np.stack(arr, axis=-1) if separate else _with_batch(arr, batched)
-
-
-def _sparse_reference(idxs, values, shape, batched: bool = False, defval: float = 0.0) -> np.ndarray:
-    array = np.full(shape, defval)
-    array[tuple(idxs)] = values
-    return _with_batch(array, batched)
-
-
-register_input(
-    inputTensor,
-    _tensor_reference,
-    {"arr": 2.5},
-    {"arr": [[1, 2.5, 3], [4, 5, -6]]},
-    {"arr": NUMBERS[:7], "batched": True},
-    {"arr": NUMBERS.reshape(5, 1, 6), "batched": True},
-    {"arr": [NUMBERS.reshape(3, 10), -NUMBERS.reshape(3, 10)]},
-    {"arr": NUMBERS.reshape(1, 5, 2, 3).T},
-)
-register_input(
-    one_hot,
-    lambda d, idx: np.eye(d)[:, np.atleast_1d(idx)],
-    {"d": 1, "idx": 0},
-    {"d": 17, "idx": 16},
-    {"d": 5, "idx": [2, 0, 2]},
-    {"d": 3, "idx": np.array([1])},
-    {"d": 300, "idx": 299},
-    {"d": 100, "idx": (99, 0, 50)},
-)
-register_input(
-    sparse_inputTensor,
-    _sparse_reference,
-    {"idxs": ([0],), "values": [2.5], "shape": (1,)},
-    {"idxs": ([4, 0],), "values": [1, 2], "shape": (5,), "batched": True},
-    {"idxs": ([0, 1, 2], [4, 0, 3]), "values": [1, -2.5, 3], "shape": (3, 5), "defval": -0.5},
-    {"idxs": ([0, 0], [1, 2], [2, 0]), "values": [1, 2], "shape": (1, 3, 3), "batched": True},
-)
-register_input(
-    inputTensorTranspose,
-    lambda arr, dim=None, batch_size=1: stored(arr, len(arr) // batch_size if dim is None else dim, batch_size),
-    {"arr": [1]},
-    {"arr": NUMBERS[:17]},
-    {"arr": NUMBERS, "batch_size": 6},
-    {"arr": NUMBERS, "dim": (5, 1, 2), "batch_size": 3},
-)
 __all__ = ["inputTensor", "inputTensorTranspose", "one_hot", "sparse_inputTensor"]

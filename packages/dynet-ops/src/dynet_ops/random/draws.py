@@ -16,7 +16,7 @@ from dynet_core.annotations import Dims, Index, Number
 from dynet_core.dim import Dim, checked_batch, checked_dims
 from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
-from dynet_core.op import Function, Sample, recorded, register, samples
+from dynet_core.op import Function, recorded, samples
 from dynet_core.pinned_graph import PinnedGraph, pinned
 from dynet_core.record import append, graph_of
 from dynet_core.signature import Signature, Step, View, constant, copy_step
@@ -96,6 +96,34 @@ def _not_negative(name: str, argument: str, value: Number) -> float:
     return number
 
 
+def _drawn(value: Callable, *numbers: str) -> Callable[[Function], Function]:
+    """Return a decorator that makes an op of a function which returns a random tensor.
+
+    Tests can compare a random number with an expected one only if no other number is possible, for example because the
+    standard deviation is 0. So all test calls are of this kind.
+
+    Args:
+        value: returns the expected number, from the op's arguments in a test call.
+        numbers: the numbers in each of four test calls.
+    """
+    return recorded(
+        reference=lambda dim, batch_size=1, **numbers: np.full((*dim, batch_size), value(**numbers)),
+        whole_batch=True,
+        random=True,
+        differentiable=False,
+        samples=samples(
+            "dim=(1,) {}; dim=(17,) {}; dim=(5,3) {} batch_size=2; dim=(2,1,4) {} batch_size=3".format(*numbers)
+        ),
+    )
+
+
+@_drawn(
+    lambda mean, stddev: mean,
+    "mean=2 stddev=0",
+    "mean=-1.5 stddev=0",
+    "mean=0.3 stddev=0",
+    "mean=1 stddev=0",
+)
 def random_normal(dim: Dims, mean: Number = 0.0, stddev: Number = 1.0, batch_size: Index = 1) -> Expression:
     """A tensor of independent, normally distributed numbers.
 
@@ -113,6 +141,7 @@ def random_normal(dim: Dims, mean: Number = 0.0, stddev: Number = 1.0, batch_siz
     return _normal(dim, batch_size, *numbers)
 
 
+@_drawn(lambda left, right: left, "left=2 right=2", "left=-1.5 right=-1.5", "left=0.3 right=0.3", "left=1 right=1")
 def random_uniform(dim: Dims, left: Number, right: Number, batch_size: Index = 1) -> Expression:
     """A tensor of independent numbers, uniformly distributed between `left` and `right`.
 
@@ -134,6 +163,7 @@ def random_uniform(dim: Dims, left: Number, right: Number, batch_size: Index = 1
     return _uniform(dim, batch_size, low, finite("random_uniform", "right - left", high - low))
 
 
+@_drawn(lambda p, scale=1.0: scale if p else 0.0, "p=1.0", "p=1.0 scale=-1.5", "p=0.0 scale=2.0", "p=1.0 scale=0.3")
 def random_bernoulli(dim: Dims, p: Number, scale: Number = 1.0, batch_size: Index = 1) -> Expression:
     """A tensor of independent numbers, each `scale` with probability p and 0 otherwise.
 
@@ -152,6 +182,7 @@ def random_bernoulli(dim: Dims, p: Number, scale: Number = 1.0, batch_size: Inde
     return _bernoulli(dim, batch_size, probability, finite("random_bernoulli", "scale", scale))
 
 
+@_drawn(lambda mu, beta: mu, "mu=2.0 beta=0.0", "mu=-1.5 beta=0.0", "mu=0.3 beta=0.0", "mu=1.0 beta=0.0")
 def random_gumbel(dim: Dims, mu: Number = 0.0, beta: Number = 1.0, batch_size: Index = 1) -> Expression:
     """A tensor of independent numbers with the Gumbel distribution, mu - beta log(-log(u)) for u uniform in (0, 1).
 
@@ -166,63 +197,6 @@ def random_gumbel(dim: Dims, mu: Number = 0.0, beta: Number = 1.0, batch_size: I
     numbers = finite("random_gumbel", "mu", mu), _not_negative("random_gumbel", "beta", beta)
     return _gumbel(dim, batch_size, *numbers)
 
-
-def _register(function: Function, value: Callable, *attributes: dict) -> Function:
-    """Register an op that makes a random tensor.
-
-    Tests can compare a random number with an expected one only if no other number is possible, for example because the
-    standard deviation is 0. So all test calls are of this kind.
-
-    Args:
-        value: returns the expected number, from the op's arguments in a test call.
-        attributes: the op's arguments in each test call.
-    """
-
-    def reference(dim, batch_size=1, **numbers):
-        return np.full((*dim, batch_size), value(**numbers))
-
-    return register(
-        function,
-        reference=reference,
-        whole_batch=True,
-        random=True,
-        differentiable=False,
-        samples=[Sample([], each) for each in attributes],
-    )
-
-
-random_normal = _register(
-    random_normal,
-    lambda mean, stddev: mean,
-    {"dim": (1,), "mean": 2.0, "stddev": 0.0},
-    {"dim": (17,), "mean": -1.5, "stddev": 0.0},
-    {"dim": (5, 3), "mean": 0.3, "stddev": 0.0, "batch_size": 2},
-    {"dim": (2, 1, 4), "mean": 1.0, "stddev": 0.0, "batch_size": 3},
-)
-random_uniform = _register(
-    random_uniform,
-    lambda left, right: left,
-    {"dim": (1,), "left": 2.0, "right": 2.0},
-    {"dim": (17,), "left": -1.5, "right": -1.5},
-    {"dim": (5, 3), "left": 0.3, "right": 0.3, "batch_size": 2},
-    {"dim": (2, 1, 4), "left": 1.0, "right": 1.0, "batch_size": 3},
-)
-random_bernoulli = _register(
-    random_bernoulli,
-    lambda p, scale=1.0: scale if p else 0.0,
-    {"dim": (1,), "p": 1.0},
-    {"dim": (17,), "p": 1.0, "scale": -1.5},
-    {"dim": (5, 3), "p": 0.0, "scale": 2.0, "batch_size": 2},
-    {"dim": (2, 1, 4), "p": 1.0, "scale": 0.3, "batch_size": 3},
-)
-random_gumbel = _register(
-    random_gumbel,
-    lambda mu, beta: mu,
-    {"dim": (1,), "mu": 2.0, "beta": 0.0},
-    {"dim": (17,), "mu": -1.5, "beta": 0.0},
-    {"dim": (5, 3), "mu": 0.3, "beta": 0.0, "batch_size": 2},
-    {"dim": (2, 1, 4), "mu": 1.0, "beta": 0.0, "batch_size": 3},
-)
 
 # Noise: random numbers that are added to an expression --------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """Count the lines of the packages: `python tests/lines.py [REVISION ...]`. Without one, count the files as they are.
 
-The counts are: all lines; lines of code, which have a token that is no comment or docstring; lines of text, which are in
-docstrings or have only a comment; and tokens of code.
+The counts are: all lines; lines of code, which have a token that is no comment or docstring; lines of text, which are
+in docstrings or have only a comment; and tokens of code.
 """
 
 import ast

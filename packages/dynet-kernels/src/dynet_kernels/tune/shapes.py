@@ -166,15 +166,14 @@ def norm(columns: int, size: int) -> Workload:
     return Workload(f"{columns}x{size}", "norm", [g, total], (size,), expected, float(g.size), (1,), (1,))
 
 
-# The update of a trainer that keeps two tensors for each parameter, as Adam does. The term 0.01 keeps numbers from
-# becoming denormal (almost 0), because many CPUs compute slowly with such numbers.
-UPDATE = update_rule(
-    ("m", "v"),
-    ("rate",),
-    p=lambda p, g, m, v, rate: p - rate * (0.9 * m + 0.1 * g + 0.01) / (f.sqrt(v) + 1e-8),
-    m=lambda g, m: 0.9 * m + 0.1 * g + 0.01,
-    v=lambda g, v: 0.999 * v + 0.001 * g * g + 0.01,
-)
+@update_rule
+def UPDATE(p, g, m, v, rate):
+    """The update of a trainer that keeps two tensors for each parameter, as Adam does.
+
+    The term 0.01 keeps numbers from becoming denormal (almost 0), because many CPUs compute slowly with such numbers.
+    """
+    new = 0.9 * m + 0.1 * g + 0.01
+    return {"m": new, "v": 0.999 * v + 0.001 * g * g + 0.01, "p": p - rate * new / (f.sqrt(v) + 1e-8)}
 
 
 def update(columns: int, size: int) -> Workload:

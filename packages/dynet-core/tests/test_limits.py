@@ -233,3 +233,38 @@ def test_a_file_has_one_bound_for_all_its_objects():
     meta.read(record * 10, "model.meta", {})
     with pytest.raises(FileFormatError, match=r"object \d\d\d: .*nested too deeply"):
         meta.read(record * 1000, "model.meta", {})
+
+
+# What a pickle hides: it changes a dict after an object has got its attributes from it, or drops what it has made
+
+DEQUES = known(b"collections", b"deque") + b"h\0)R" * CRASH + b"a" * (CRASH - 1)
+LISTS = b"]q\x050" + b"]h\x05ah\x05aq\x050" * 60 + b"h\x05"
+
+
+@pytest.mark.parametrize("inner", [DEQUES, LISTS], ids=["deep", "shared"])
+@pytest.mark.parametrize(
+    "use",
+    [
+        b"cargparse\nNamespace\n)\x81}q\x01" + NAME + b"%ssbh\x01" + NAME + b"Ns0",
+        known(HERE, b"Slots") + b"h\0)\x81N}q\x01" + NAME + b"%ss\x86bh\x01" + NAME + b"Ns0",
+    ],
+    ids=["attributes", "slots"],
+)
+def test_what_an_object_holds_counts_and_not_what_its_state_has_become(use, inner):
+    with pytest.raises(FileFormatError, match="nested too deeply"):
+        read(use % inner)
+    gc.collect()
+
+
+def test_what_a_pickle_drops_is_freed_too():
+    with pytest.raises(FileFormatError, match="nested too deeply"):
+        read(DEQUES + b"0N")
+    gc.collect()
+
+
+@pytest.mark.parametrize("levels", [60, 400])
+def test_the_state_of_a_key_counts_even_if_changed(levels):
+    rule = b"c" + HERE + b"\nRule\n)\x81}q\x02(X\x04\0\0\0leftq\x05h\x01X\x05\0\0\0rightq\x06h\x01ub"
+    rule += b"h\x02(h\x05Nh\x06Nu0"
+    with pytest.raises(FileFormatError, match="nested too deeply"):
+        read(as_key(b"Nq\x010" + (rule + b"q\x010") * levels + b"h\x01"))

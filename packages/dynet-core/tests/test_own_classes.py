@@ -278,6 +278,13 @@ def test_a_factory_and_an_attribute_are_values():
             read_again(value)
 
 
+@pytest.mark.parametrize("kind", [__name__ + "\nVocabulary", "argparse\nNamespace"])
+def test_an_attribute_is_refused_even_if_the_state_has_lost_it(kind):
+    made = b"c" + kind.encode() + b"\n)\x81}q\x01X\x01\x00\x00\x00ac%s\nVocabulary\nsbh\x01X\x01\x00\x00\x00aNs0"
+    with pytest.raises(FileFormatError, match="Vocabulary is a class that you have not allowed as a value"):
+        read(hand_written(made))
+
+
 def test_the_class_that_takes_the_objects_is_the_one_that_was_looked_at():
     """A file cannot have one class make its classes allowed and give the objects to another."""
     named = hand_written(b"c%s\nVocabulary\n)\x81", first=b"c%h\nHolder\n0c%s\nOther\n")

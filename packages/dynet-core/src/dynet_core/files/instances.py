@@ -87,12 +87,12 @@ def set_state(target: Any, state: Any, limits: Limits) -> None:
     for content in (attributes, slots):
         if content is not None and (type(content) is not dict or not all(type(name) is str for name in content)):
             raise ValueError(f"the state of a {type(target).__name__} is no dict of attributes")
-    limits.state(target, state)
+    # The pickle may still change the dicts in `state`, but not what the object has got from them.
+    limits.state(target, [*(attributes or {}).values(), *(slots or {}).values()])
     if attributes:
         _, descriptor = static(type(target), "__dict__")
         if not is_a(descriptor, types.GetSetDescriptorType):
             raise ValueError(f"a {type(target).__name__} has no dict of attributes")
-        limits.copy(len(attributes))
         object.__getattribute__(target, "__dict__").update(attributes)
     for name, value in (slots or {}).items():
         owner, descriptor = static(type(target), name)

@@ -6,7 +6,7 @@ Without them, a small file made by an attacker could keep the reader busy withou
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 ATOMS = frozenset({str, int, float, bool, bytes, type(None), complex})  # types whose values contain no other objects
@@ -36,7 +36,7 @@ class Limits:
         self._steps = 200_000 + 10 * size  # how many more objects may be hashed or visited
         # The keys of both dicts are ids of objects. Each value begins with the object itself: this keeps it alive, so
         # that no other object gets the same id.
-        self._states: dict[int, tuple[Any, Any]] = {}  # an object of a user's class, and its state (its attributes)
+        self._states: dict[int, tuple[Any, list]] = {}  # an object of a user's class, and the values of its attributes
         self._hashes: dict[int, tuple[Any, Counter]] = {}  # a container, and how many of its keys have each hash
         # The `id` of a class whose objects must not be hashed or compared -> what is called where one would be.
         self.no_keys: dict[int, Callable[[], Any]] = {}
@@ -51,12 +51,13 @@ class Limits:
         if self._copies < 0:
             raise ValueError("it copies the same data again and again")
 
-    def state(self, made: Any, state: Any) -> None:
-        """Remember that the pickle gives the object `made` the attributes in `state`.
+    def state(self, made: Any, values: list) -> None:
+        """Remember that the attributes of the object `made` have these values. The list must not change afterwards.
 
         Computing the object's hash may visit its attributes, so `key` counts them, too.
         """
-        self._states[id(made)] = made, state
+        self.copy(len(values))
+        self._states[id(made)] = made, values
 
     def key(self, value: Any, container: Any) -> Any:
         """Check the cost of hashing a value that will become a key of a container, and return the value.
@@ -96,20 +97,20 @@ class Limits:
             if type(item).__hash__ is not object.__hash__ and id(item) in self._states:
                 left.append((self._states[id(item)][1], depth + 1))
 
-    def check_paths(self, value: Any, without: type, refuse: Callable[[Any], None]) -> None:
-        """Check a value that has been read. Raise ValueError if it has too many paths, or paths that are too long.
+    def check_paths(self, values: Iterable[Any], without: type, refuse: Callable[[Any], None]) -> None:
+        """Check values that have been read. Raise ValueError if one has too many paths, or paths that are too long.
 
-        A path leads from the value through nested containers to one item. Functions such as `repr` follow all paths,
+        A path leads from a value through nested containers to one item. Functions such as `repr` follow all paths,
         so a shared container counts once for each path to it. The attributes that the pickle gives to objects, which
         the method `state` has collected, are checked in the same way. Afterwards they are forgotten, and so are the
         counts of hashes, so that the next pickle starts afresh.
 
         Args:
-            value: the value of one pickle.
-            without: a class of which the value may contain no objects.
+            values: the value of one pickle, and others that have been made for it.
+            without: a class of which the values may contain no objects.
             refuse: is called with such an object.
         """
-        for root in (value, *[state for _, state in self._states.values()]):
+        for root in (*values, *[state for _, state in self._states.values()]):
             above, left = {0}, [(0, iter([root]))]
             while left:
                 place, items = left[-1]

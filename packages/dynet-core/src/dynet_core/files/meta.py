@@ -110,7 +110,7 @@ def _value(stream: BinaryIO, names: Names) -> Any:
     """
     try:
         found = PickleReader(names).read(stream)
-        names.limits.check_paths(found, Function, names.refuse_value)
+        names.limits.check_paths([found, *names.fragile], Function, names.refuse_value)
         if names.refused:
             raise ValueError("it is refused")
     except BaseException:

@@ -116,7 +116,7 @@ class Names:
         self._listed: dict[int, Any] = {}  # allowed classes and functions that the pickle has named, by their `id`
         # Objects for which the pickle may still set a state: `id` -> (object, function that sets its state).
         self._incomplete: dict[int, tuple[Any, Callable]] = {}
-        self._fragile: list[Any] = []  # the defaultdicts and deques that `abandon` empties
+        self.fragile: list[Any] = []  # the defaultdicts and deques: nested very deeply, they crash Python when freed
 
     def find(self, module: str, name: str) -> Any:
         """Return the class or function that a pickle names `module.name`, or a `Refused` if it is not allowed.
@@ -191,7 +191,7 @@ class Names:
 
         Without this, Python could crash when it frees them, because they may be nested very deeply.
         """
-        for made in self._fragile:
+        for made in self.fragile:
             (dict if is_a(made, dict) else deque).clear(made)
 
     def _instance(self, cls: type, arguments: tuple) -> Any:
@@ -211,7 +211,7 @@ class Names:
             self._check_factory(*arguments)
         made = instances.made(cls, arguments, self.limits)
         if base in (defaultdict, deque):
-            self._fragile.append(made)
+            self.fragile.append(made)
         if not plain and not instances.is_member(made):
             self._incomplete[id(made)] = made, instances.set_state
         return made

@@ -194,6 +194,43 @@ class Meta(type):
         return True
 
 
+class Generated(typing.NamedTuple):
+    path: str
+
+    def __del__(self):
+        CALLED.append("__del__")
+
+
+class GeneratedToo(typing.NamedTuple):
+    path: str
+
+    def __setstate__(self, state):
+        CALLED.append("__setstate__")
+
+
+class Made(metaclass=Meta): ...
+
+
+class MadeList(list, metaclass=Meta): ...
+
+
+class MadeTuple(tuple, metaclass=Meta): ...
+
+
+class MetaOfEnums(enum.EnumMeta):
+    def __getattribute__(cls, name):
+        CALLED.append("MetaOfEnums.__getattribute__")
+        return type.__getattribute__(cls, name)
+
+
+class MadeColor(enum.Enum, metaclass=MetaOfEnums):
+    RED = 1
+
+
+class Nameless:
+    __module__ = property(lambda self: CALLED.append("__module__"))  # pyright: ignore
+
+
 class Mine(dy.ParameterCollection):
     pass
 
@@ -209,6 +246,9 @@ class Matrix(np.ndarray):
 NEVER = {
     "HasReduce": "has __reduce__ of its own", "HasSetstate": "has __setstate__ of its own",
     "HasNew": "has __new__ of its own", "HasDel": "has __del__ of its own", "Heir": "has __setstate__ of HasSetstate",
+    "Generated": "Generated has __del__ of its own", "GeneratedToo": "GeneratedToo has __setstate__ of its own",
+    **dict.fromkeys(["Made", "MadeList", "MadeTuple", "MadeColor"], "is a class that you have not allowed; "),
+    "Nameless": "Nameless has a __module__ that is no name",
     "Meta": "has __new__ of type", "Mine": "", "MyExpression": "", "Matrix": "has __", "function": "would be called",
     "CALLED.append": "", "os.system": "would be called", "CALLED": "is not a class", "os": "is not a class",
     "Vocabulary.__call__": "would be called", "Vocabulary.__class__": "", "argparse.Action": "",
@@ -223,6 +263,56 @@ def test_what_can_run_code_stays_refused(name, made):
     content = hand_written(made.replace(b"%n", f"c%s\n{name}\n".encode()))
     with pytest.raises(FileFormatError, match=f"object 0: .*{NEVER[name] if made[0] != ord('}') else ''}"):
         read(content)
+    assert CALLED == []
+
+
+class Shade(enum.Enum):
+    DARK = 1
+
+    def __getattribute__(self, name):
+        CALLED.append("__getattribute__")
+        return object.__getattribute__(self, name)
+
+
+class AsProperty:
+    @property
+    def __class__(self):  # pyright: ignore
+        CALLED.append("__class__")
+        return type
+
+
+class Guarded:
+    def __getattribute__(self, name):
+        CALLED.append("__getattribute__")
+        return object.__getattribute__(self, name)
+
+
+class Built(metaclass=Meta):
+    from_spec = None
+
+
+def test_no_attribute_of_a_member_is_asked_for():
+    shade = Shade.DARK
+    CALLED.clear()
+    assert read(hand_written(b"c%s\nShade\nK\x01\x85R")) is shade
+    for damaged in (b"}c%s\nShade\nK\x01\x85RK\x01s", b"c%s\nShade\nK\x02\x85R"):
+        with pytest.raises(FileFormatError, match="Shade is a class that .* as a key|Shade has no member of this"):
+            read(hand_written(damaged))
+    assert CALLED == []
+
+
+@pytest.mark.parametrize("kind", ["AsProperty", "Guarded"])
+def test_an_object_where_a_class_should_be_is_not_asked(kind):
+    CALLED.clear()
+    with pytest.raises(FileFormatError, match="neither a parameter's name nor a class"):
+        read(hand_written(f"0c%s\n{kind}\n)\x81N".encode("latin-1")))
+    assert CALLED == []
+
+
+def test_a_class_with_from_spec_is_no_key_if_its_metaclass_hashes_it():
+    CALLED.clear()
+    with pytest.raises(FileFormatError, match="Built is a class that you have not allowed as a key"):
+        read(hand_written(b"}c%s\nBuilt\nNs"))
     assert CALLED == []
 
 

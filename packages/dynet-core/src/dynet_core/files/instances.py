@@ -10,8 +10,11 @@ import types
 from typing import Any
 
 from .limits import Limits, is_a
+from .modules import named
 from .plain_data import MAKERS
 
+_BUILT_IN = {id(base) for base in MAKERS}  # not the classes: a metaclass could define how they are hashed and compared
+_OF_PYTHON = {*_BUILT_IN, id(type), id(enum.Enum), id(None)}
 OF_THEIR_OWN = (
     "__reduce__", "__reduce_ex__", "__setstate__", "__getnewargs__", "__getnewargs_ex__", "__new__", "__del__",
 )  # fmt: skip
@@ -27,25 +30,29 @@ def static(cls: type, name: str) -> tuple[type | None, Any]:
         no such attribute.
     """
     for base in _bases(cls):
-        if name in type.__getattribute__(base, "__dict__"):
-            return base, type.__getattribute__(base, "__dict__")[name]
+        if name in named(base, "__dict__"):
+            return base, named(base, "__dict__")[name]
     return None, None
 
 
 def reason_against(cls: type) -> str:
     """Return text that says why objects of a class cannot be made without running its code; "" if they can."""
+    if not named(cls, "__module__"):
+        return "has a __module__ that is no name"
     if issubclass(cls, enum.Enum):
         return ""
     for name in OF_THEIR_OWN:
         owner, _ = static(cls, name)
-        if owner is not None and owner not in MAKERS and not _is_generated(owner):
-            return f"has {name} of " + ("its own" if owner is cls else owner.__name__)
+        generated = name in ("__new__", "__getnewargs__") and owner is not None and _is_generated(owner)
+        if owner is not None and id(owner) not in _BUILT_IN and not generated:
+            return f"has {name} of " + ("its own" if owner is cls else named(owner, "__name__"))
     return ""
 
 
 def has_own_hash(cls: type) -> bool:
-    """Return whether hashing or comparing objects of a class runs code of the class."""
-    return any(static(cls, name)[0] not in (*MAKERS, enum.Enum) for name in ("__hash__", "__eq__"))
+    """Return whether hashing or comparing objects of a class, or asking for their names, runs code of the class."""
+    names = "__hash__", "__eq__", "__getattribute__", "__name__"
+    return any(id(static(cls, name)[0]) not in _OF_PYTHON for name in names)
 
 
 def made(cls: type, arguments: Any, limits: Limits) -> Any:
@@ -67,7 +74,7 @@ def made(cls: type, arguments: Any, limits: Limits) -> Any:
 
 def base_of(cls: type) -> type:
     """Return the built-in class from which `cls` derives: the first class in its MRO that is a key of MAKERS."""
-    return next(base for base in _bases(cls) if base in MAKERS)
+    return next(base for base in _bases(cls) if id(base) in _BUILT_IN)
 
 
 def set_state(target: Any, state: Any, limits: Limits) -> None:
@@ -88,7 +95,8 @@ def set_state(target: Any, state: Any, limits: Limits) -> None:
         if content is not None and (type(content) is not dict or not all(type(name) is str for name in content)):
             raise ValueError(f"the state of a {type(target).__name__} is no dict of attributes")
     # The pickle may still change the dicts in `state`, but not what the object has got from them.
-    limits.state(target, [*(attributes or {}).values(), *(slots or {}).values()])
+    contents = [content for content in (attributes, slots) if type(content) is dict]
+    limits.state(target, [value for content in contents for value in content.values()])
     if attributes:
         _, descriptor = static(type(target), "__dict__")
         if not is_a(descriptor, types.GetSetDescriptorType):
@@ -96,7 +104,7 @@ def set_state(target: Any, state: Any, limits: Limits) -> None:
         object.__getattribute__(target, "__dict__").update(attributes)
     for name, value in (slots or {}).items():
         owner, descriptor = static(type(target), name)
-        if owner in MAKERS or not is_a(descriptor, types.MemberDescriptorType):
+        if id(owner) in _BUILT_IN or not is_a(descriptor, types.MemberDescriptorType):
             raise ValueError(f"a {type(target).__name__} has no slot {name!r:.40}")
         descriptor.__set__(target, value)
 
@@ -112,24 +120,26 @@ def is_named_tuple(cls: type) -> bool:
 
 
 def _is_generated(cls: type) -> bool:
-    return cls.__bases__[:1] == (tuple,) and {"_fields", "_field_defaults", "_make"} <= vars(cls).keys()
+    fields = {"_fields", "_field_defaults", "_make"}
+    return any(base is tuple for base in named(cls, "__bases__")) and fields <= named(cls, "__dict__").keys()
 
 
 def _bases(cls: type) -> tuple[type, ...]:
-    return type.__getattribute__(cls, "__mro__")
+    return named(cls, "__mro__")
 
 
 def _named_tuple(cls: type, arguments: Any, limits: Limits) -> Any:
     _, fields = static(cls, "_fields")
     if type(arguments) is not tuple or len(arguments) != len(fields):
-        raise ValueError(f"{len(arguments)} values for the {len(fields)} fields of {cls.__name__}")
+        raise ValueError(f"other values than for the {len(fields)} fields of {named(cls, '__name__')}")
     limits.copy(len(arguments))
     return tuple.__new__(cls, arguments)
 
 
 def _member(cls: type[enum.Enum], arguments: Any) -> enum.Enum:
     (value,) = arguments
-    for member in type.__getattribute__(cls, "_member_map_").values():
-        if type(member._value_) is type(value) and member._value_ == value:
+    for member in static(cls, "_member_map_")[1].values():
+        its = object.__getattribute__(member, "_value_")  # not `member._value_`: the class may define __getattribute__
+        if type(its) is type(value) and its == value:
             return member
     raise ValueError(f"{cls.__name__} has no member of this value")

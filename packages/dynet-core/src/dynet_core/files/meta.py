@@ -127,10 +127,10 @@ def _problem(error: Exception, names: Names) -> str:
 
 
 def _record(found: Any) -> Record:
-    kind, *spec, name = found if type(found) is tuple and len(found) in (2, 3) else (None, None)
+    kind, *spec, name = found if type(found) is tuple and len(found) in (2, 3) else ("", "")
     if type(kind) is str and kind in ("Parameters", "LookupParameters") and not spec and type(name) is str:
         return Record(kind, name)
-    if isinstance(kind, type) and is_a(kind, type) and spec and type(name) is str:
+    if is_a(kind, type) and spec and type(name) is str:
         if not is_builder(kind):
             raise ValueError(f"it is a {name_of(kind)}, which has no from_spec")
         return Record(kind, name, *spec)

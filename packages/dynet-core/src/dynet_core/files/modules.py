@@ -29,18 +29,17 @@ def imported(module: str, name: str) -> Any:
     for part in name.split("."):
         if not is_a(found, types.ModuleType, type):
             return None
-        base = type if is_a(found, type) else object
-        found = base.__getattribute__(found, "__dict__").get(part)
+        found = (named if is_a(found, type) else object.__getattribute__)(found, "__dict__").get(part)
     return found
 
 
 def belongs(cls: type, other: type) -> bool:
-    """Return whether two classes are defined in the same module, top-level package or folder.
+    """Return whether two classes are defined in the same module, folder or folder of a top-level package.
 
     Installed packages, the standard library and this library have no classes that belong to others. Nor does a class
     that derives from one of this library: forged attributes of such an object could be addresses.
     """
-    if any(_named(base, "__module__").partition(".")[0] in LIBRARY for base in _named(cls, "__mro__")):
+    if any(named(base, "__module__").partition(".")[0] in LIBRARY for base in named(cls, "__mro__")):
         return False
     (module, folders), (its_module, its_folders) = _home(cls), _home(other)
     return module is not None and its_module is not None and (module is its_module or bool(folders & its_folders))
@@ -52,8 +51,8 @@ def _home(cls: type) -> tuple[Any, set[str]]:
     Instead of the module, return None if it is installed, or does not have the class that says it is defined there.
     There are no folders where a folder may mix the program with what is installed, as in archives.
     """
-    name = _named(cls, "__module__")
-    if imported(name, _named(cls, "__qualname__")) is not cls:
+    name = named(cls, "__module__")
+    if imported(name, named(cls, "__qualname__")) is not cls:
         return None, set()
     module = sys.modules[name]
     inside = object.__getattribute__(module, "__dict__")
@@ -77,5 +76,10 @@ def _is_installed(path: str) -> bool:
     return not {"site-packages", "dist-packages"}.isdisjoint(path.split(os.sep)) or path.startswith(_STANDARD)
 
 
-def _named(cls: type, attribute: str) -> Any:
-    return vars(type)[attribute].__get__(cls)  # not `getattr`, which runs code of metaclasses
+def named(cls: type, attribute: str) -> Any:
+    """Return an attribute that every class has. Unlike `getattr`, run no code of metaclasses.
+
+    Return "" for a name that is no `str`: a class can have anything as its `__module__`.
+    """
+    found = vars(type)[attribute].__get__(cls)
+    return found if type(found) in (str, tuple, types.MappingProxyType) else ""

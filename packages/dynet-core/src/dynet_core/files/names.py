@@ -23,7 +23,7 @@ from ..errors import ArgumentTypeError
 from ..recorder import FUNCTION_TYPE
 from . import instances, numpy_data, plain_data
 from .limits import Limits, is_a
-from .modules import OPS, OURS, belongs, imported
+from .modules import OPS, OURS, belongs, imported, named
 from .plain_data import MAKERS
 
 THEIRS = ("_dynet", "_gdynet", "dynet")  # modules that files, including the original DyNet's, name for these
@@ -143,7 +143,10 @@ class Names:
             if not is_listable(found):
                 return self._refuse(full, self._why_not(found))
             self._listed[id(found)] = found
-        elif not is_builder(found):
+        elif is_builder(found):
+            if instances.has_own_hash(type(found)):  # a class is hashed as its metaclass says
+                self.limits.no_keys[id(type(found))] = lambda: self._refuse(full, KEY)
+        else:
             if self._is_own(found):
                 return Function(lambda arguments, limits: self._instance(found, arguments), own=found)
             return self._refuse(full, self._why_not(found))
@@ -247,7 +250,8 @@ class Names:
         if not self._own or not is_a(found, type) or not is_builder(self.first):
             return False
         if id(found) not in self._belonging:
-            self._belonging[id(found)] = not instances.reason_against(found) and belongs(found, self.first)
+            runs = instances.reason_against(found) or instances.has_own_hash(type(found))
+            self._belonging[id(found)] = not runs and belongs(found, self.first)
         return self._belonging[id(found)]
 
     def _why_not(self, found: Any) -> str:
@@ -338,6 +342,8 @@ def is_builder(found: Any) -> bool:
 
 def name_of(found: Any) -> Any:
     """Return the full name of a class or function, such as 'module.Class'. Return any other object unchanged."""
+    if is_a(found, type):
+        return f"{named(found, '__module__')}.{named(found, '__qualname__')}"
     return f"{found.__module__}.{found.__qualname__}" if is_listable(found) else found
 
 

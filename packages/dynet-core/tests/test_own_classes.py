@@ -438,3 +438,59 @@ def test_saving_says_what_loading_will_ask_for(what, fresh, tmp_path):
     fresh.set_allow(allow)
     dy.save(base, [layer])  # whoever allows it for all files hears nothing
     assert dy.load(base, ParameterCollection())[0].spec == value
+
+
+class Asked:
+    """Notes what is asked of it."""
+
+    def __getattr__(self, name):
+        CALLED.append(name)
+        return "__name__"
+
+    def __eq__(self, other):
+        CALLED.append("__eq__")
+        return True
+
+    __hash__ = None
+
+    def __iter__(self):
+        CALLED.append("__iter__")
+        return iter((1, 2))
+
+    def __len__(self):
+        CALLED.append("__len__")
+        return 2
+
+    def __bool__(self):
+        CALLED.append("__bool__")
+        return False
+
+    def __index__(self):
+        CALLED.append("__index__")
+        return 0
+
+
+OBJECT = b"c%s\nAsked\n)\x81"
+BYTES = b"cnumpy\ndtype\nX\x02\0\0\0u1\x89\x88\x87R"
+DATES = b"cnumpy\ndtype\nX\x02\0\0\0M8\x89\x88\x87R(K\x04X\x01\0\0\0<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0}("
+WHERE_DATA_SHOULD_BE = {
+    "an array's class": b"cnumpy.core.multiarray\n_reconstruct\n%oK\0C\x01b\x87R",
+    "an array's order": b"cnumpy.core.numeric\n_frombuffer\n(C\x01a" + BYTES + b"K\x01\x85%otR",
+    "an array's axes": b"cnumpy.core.numeric\n_frombuffer\n(C\x01a" + BYTES + b"K\x01\x85X\x01\0\0\0K%otR",
+    "one of the axes": b"cnumpy.core.numeric\n_frombuffer\n(C\x01a" + BYTES + b"K\x01\x85X\x01\0\0\0K%o\x85tR",
+    "a dtype's order": BYTES + b"(K\x03%oNNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb",
+    "a dtype's state": BYTES + b"(K\x03X\x01\0\0\0|%oNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb",
+    "a unit of time": DATES + b"%oK\x01K\x01K\x01t\x86tb",
+    "how many of them": DATES + b"C\x01DK\x01%oK\x01t\x86tb",
+    "a pair": b"ccollections\nOrderedDict\n]%oa\x85R",
+    "a named tuple's values": b"ccopyreg\n_reconstructor\nc%s\nPoint\ncbuiltins\ntuple\n%o\x87R",
+    "arguments with names": b"ccollections\nOrderedDict\n)%o\x92",
+}
+
+
+@pytest.mark.parametrize("where", WHERE_DATA_SHOULD_BE)
+def test_an_object_where_data_should_be_is_not_asked(where):
+    CALLED.clear()
+    with pytest.raises(FileFormatError, match="object 0: it is damaged, or more than plain data"):
+        read(hand_written(WHERE_DATA_SHOULD_BE[where].replace(b"%o", OBJECT)))
+    assert CALLED == []

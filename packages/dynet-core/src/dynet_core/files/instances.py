@@ -13,8 +13,10 @@ from .limits import Limits, is_a
 from .modules import named
 from .plain_data import MAKERS
 
-_BUILT_IN = {id(base) for base in MAKERS}  # not the classes: a metaclass could define how they are hashed and compared
-_OF_PYTHON = {*_BUILT_IN, id(type), id(enum.Enum), id(None)}
+_BUILT_IN = {
+    id(base) for base in (*MAKERS, None)
+}  # not the classes: a metaclass could define how they are hashed and compared
+_OF_PYTHON = {*_BUILT_IN, id(type), id(enum.Enum)}
 OF_THEIR_OWN = (
     "__reduce__", "__reduce_ex__", "__setstate__", "__getnewargs__", "__getnewargs_ex__", "__new__", "__del__",
 )  # fmt: skip
@@ -22,7 +24,7 @@ OF_THEIR_OWN = (
 be made or deleted without running code of the class, so they are refused."""
 
 
-def static(cls: type, name: str) -> tuple[type | None, Any]:
+def static(cls: type, name: str) -> tuple[Any, Any]:
     """Look up the attribute `name` of a class. Unlike `getattr`, run no code of descriptors or metaclasses.
 
     Returns:
@@ -43,8 +45,7 @@ def reason_against(cls: type) -> str:
         return ""
     for name in OF_THEIR_OWN:
         owner, _ = static(cls, name)
-        generated = name in ("__new__", "__getnewargs__") and owner is not None and _is_generated(owner)
-        if owner is not None and id(owner) not in _BUILT_IN and not generated:
+        if id(owner) not in _BUILT_IN and not (name in ("__new__", "__getnewargs__") and _is_generated(owner)):
             return f"has {name} of " + ("its own" if owner is cls else named(owner, "__name__"))
     return ""
 
@@ -95,8 +96,7 @@ def set_state(target: Any, state: Any, limits: Limits) -> None:
         if content is not None and (type(content) is not dict or not all(type(name) is str for name in content)):
             raise ValueError(f"the state of a {type(target).__name__} is no dict of attributes")
     # The pickle may still change the dicts in `state`, but not what the object has got from them.
-    contents = [content for content in (attributes, slots) if type(content) is dict]
-    limits.state(target, [value for content in contents for value in content.values()])
+    limits.state(target, [value for part in (attributes, slots) if type(part) is dict for value in part.values()])
     if attributes:
         _, descriptor = static(type(target), "__dict__")
         if not is_a(descriptor, types.GetSetDescriptorType):
@@ -120,8 +120,7 @@ def is_named_tuple(cls: type) -> bool:
 
 
 def _is_generated(cls: type) -> bool:
-    fields = {"_fields", "_field_defaults", "_make"}
-    return any(base is tuple for base in named(cls, "__bases__")) and fields <= named(cls, "__dict__").keys()
+    return issubclass(cls, tuple) and {"_fields", "_field_defaults", "_make"} <= named(cls, "__dict__").keys()
 
 
 def _bases(cls: type) -> tuple[type, ...]:

@@ -143,13 +143,12 @@ class Names:
             if not is_listable(found):
                 return self._refuse(full, self._why_not(found))
             self._listed[id(found)] = found
-        elif is_builder(found):
-            if instances.has_own_hash(type(found)):  # a class is hashed as its metaclass says
-                self.limits.no_keys[id(type(found))] = lambda: self._refuse(full, KEY)
-        else:
+        elif not is_builder(found):
             if self._is_own(found):
                 return Function(lambda arguments, limits: self._instance(found, arguments), own=found)
             return self._refuse(full, self._why_not(found))
+        elif instances.has_own_hash(type(found)):  # a class is hashed as its metaclass says
+            self.limits.no_keys[id(type(found))] = lambda: self._refuse(full, KEY)
         return found
 
     def call(self, callee: Any, arguments: Any) -> Any:
@@ -342,9 +341,8 @@ def is_builder(found: Any) -> bool:
 
 def name_of(found: Any) -> Any:
     """Return the full name of a class or function, such as 'module.Class'. Return any other object unchanged."""
-    if is_a(found, type):
-        return f"{named(found, '__module__')}.{named(found, '__qualname__')}"
-    return f"{found.__module__}.{found.__qualname__}" if is_listable(found) else found
+    get = named if is_a(found, type) else getattr
+    return f"{get(found, '__module__')}.{get(found, '__qualname__')}" if is_listable(found) else found
 
 
 def _shown(name: str) -> str:

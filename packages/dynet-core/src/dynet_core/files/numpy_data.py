@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from .limits import ATOMS, Limits, is_a
+from .modules import named
 from .plain_data import checked
 
 _TEXT = re.compile(r"b1|[iu][1248]|f(2|4|8|12|16)|c(8|16|24|32)|[SU][0-9]{1,8}|[Mm]8|O8?")
 _UNIT = re.compile(rb"[YMWDhms]|ms|us|ns|ps|fs|as")
-_WHOLE, _BYTES = (int, bool), (bytes, bytearray)
+_WHOLE, _BYTES, _NONE = (int, bool), (bytes, bytearray), (type(None),)
 _MOST = 2**32  # the largest product of an array's dimensions, where a dimension of 0 counts as 1
 
 
@@ -33,12 +34,13 @@ def dtype(arguments: Any, limits: Limits) -> np.dtype:
 
 def set_dtype(made: np.dtype, state: Any, limits: Limits) -> None:
     """Set the byte order of a dtype to what `state`, from the pickle, says. For dates and times, set the unit, too."""
-    order, unit = (state[1], state[8:]) if type(state) is tuple and len(state) in (8, 9) else (None, ())
+    fields, unit = (state[:8], state[8:]) if type(state) is tuple else (state, ())
+    _, order, *rest = checked(fields, _WHOLE, (str,), _NONE, _NONE, _NONE, _WHOLE, _WHOLE, _WHOLE, least=8)
     if order not in ("<", ">", "|", "="):
         raise ValueError("the state of a dtype that is not a plain one")
     wanted = np.dtype(made.str[1:] + (_unit(*unit) if made.kind in "Mm" else "")).newbyteorder(order)
     expected = wanted.__reduce__()[2]
-    if list(state[2:8]) != list(expected[2:8]):
+    if rest != list(expected[2:8]):
         raise ValueError("the state of a dtype that is not a plain one")
     made.__setstate__(expected)  # type: ignore[attr-defined]
 
@@ -50,19 +52,20 @@ def _unit(state: Any = None) -> str:
         state: the last element of the dtype's state, which has the unit. None, which raises ValueError, stands for a
             dtype's state without this element.
     """
-    _, (unit, number, per, _) = checked(state, (dict, type(None)), (tuple,), least=2)
+    _, unit = checked(state, (dict, *_NONE), (tuple,), least=2)
+    unit, number, per, _ = checked(unit, (bytes,), (int,), (int,), (int,), least=4)
     if unit == b"generic":
         return ""
-    if type(unit) is bytes and _UNIT.fullmatch(unit) and type(number) is int and number > 0 and per == 1:
+    if _UNIT.fullmatch(unit) and number > 0 and per == 1:
         return f"[{number}{unit.decode()}]"
     raise ValueError("a unit of time that there is not")
 
 
 def array(arguments: Any, limits: Limits) -> np.ndarray:
     """Return a new array without elements. `set_array` gives it its shape, dtype and content."""
-    cls = arguments[0] if arguments else None
+    cls: Any = arguments[0] if arguments else type(None)
     if cls is not np.ndarray:
-        raise ValueError(f"an array of class {getattr(cls, '__name__', None)}")
+        raise ValueError(f"an array of class {named(cls, '__name__') if is_a(cls, type) else None}")
     return np.ndarray((0,), np.int8)
 
 
@@ -91,13 +94,14 @@ def buffered(arguments: Any, limits: Limits) -> np.ndarray:
     `arguments` are the bytes of the elements, the dtype, the shape and the memory order ("C", "F" or "K"). If the order
     is "K", the last argument is the order of the axes.
     """
-    content, kind, shape, order, *axes = arguments
+    content, kind, shape, *rest = arguments
+    order, axes, *_ = *checked(tuple(rest), (str,), (tuple, *_NONE), least=1), None
     count = _checked_shape(shape, kind)
     if type(content) not in _BYTES or kind.kind == "O" or len(content) != count * kind.itemsize:
         raise ValueError(f"an array {shape} of {kind} that has something else")
     limits.copy(len(content))
     if axes and order == "K":
-        return np.ndarray(shape, kind, bytearray(content)).transpose(*axes)
+        return np.ndarray(shape, kind, bytearray(content)).transpose(checked(axes, *[(int,)] * 64))
     return np.ndarray(shape, kind, bytearray(content), order="F" if order == "F" else "C")
 
 

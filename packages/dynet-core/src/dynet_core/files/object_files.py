@@ -75,12 +75,12 @@ def load(basename: Path, params: Collection, *, allow: Allow = ()) -> list[Any]:
 
     Specs may also contain objects of classes that are defined in the same module or folder as the class whose
     `from_spec` gets the spec, or in the same folder of a top-level package (a namespace package may have several), if
-    no package manager has installed this code. `object.__new__` makes them,
-    and then their attributes and slots are set; `__init__` is not run. Named tuples, enumerations (except combined
-    flags) and classes derived from Python's containers, strings and numbers are among them. There can be no objects of
-    a class that defines `__new__`, `__del__`, `__reduce__`, `__reduce_ex__`, `__setstate__`, `__getnewargs__` or
-    `__getnewargs_ex__`, and none without `allow` if the metaclass defines `__getattribute__`, `__hash__` or `__eq__`.
-    `dynet_config.set(own_classes=False)` switches this rule off.
+    no package manager has installed this code. `object.__new__` makes them, and then their attributes and slots are
+    set; `__init__` is not run. Named tuples, enumerations (except combined flags) and classes derived from Python's
+    containers, strings and numbers are among them. There can be no objects of a class that defines `__new__`,
+    `__del__`, `__reduce__`, `__reduce_ex__`, `__setstate__`, `__getnewargs__` or `__getnewargs_ex__`, and none without
+    `allow` if the metaclass defines `__getattribute__`, `__hash__` or `__eq__`. `dynet_config.set(own_classes=False)`
+    switches this rule off.
 
     `allow` permits objects of other classes. It also permits what the rule does not: a class or a function as a value
     (loading never calls it), and objects as keys of dicts or elements of sets where this runs the class's own

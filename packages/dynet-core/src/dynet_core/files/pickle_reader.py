@@ -184,7 +184,7 @@ def _call(reader: PickleReader, argument: None) -> None:
 def _call_with_names(reader: PickleReader, argument: None) -> None:
     callee, arguments, named = reader.top(3)
     made = reader.names.call(callee, arguments)
-    if named and type(made) is not Refused:
+    if type(made) is not Refused and (type(named) is not dict or named):
         raise ValueError("arguments with names, which plain data do not need")
     reader.stack.append(made)
 

@@ -13,10 +13,7 @@ from .limits import Limits, is_a
 from .modules import named
 from .plain_data import MAKERS
 
-_BUILT_IN = {
-    id(base) for base in (*MAKERS, None)
-}  # not the classes: a metaclass could define how they are hashed and compared
-_OF_PYTHON = {*_BUILT_IN, id(type), id(enum.Enum)}
+_BUILT_IN = {id(base) for base in (*MAKERS, None)}  # ids, because metaclasses may define how classes are compared
 OF_THEIR_OWN = (
     "__reduce__", "__reduce_ex__", "__setstate__", "__getnewargs__", "__getnewargs_ex__", "__new__", "__del__",
 )  # fmt: skip
@@ -52,8 +49,8 @@ def reason_against(cls: type) -> str:
 
 def has_own_hash(cls: type) -> bool:
     """Return whether hashing or comparing objects of a class, or asking for their names, runs code of the class."""
-    names = "__hash__", "__eq__", "__getattribute__", "__name__"
-    return any(id(static(cls, name)[0]) not in _OF_PYTHON for name in names)
+    owners = {id(static(cls, name)[0]) for name in ("__hash__", "__eq__", "__getattribute__", "__name__")}
+    return not owners <= {*_BUILT_IN, id(type), id(enum.Enum)}
 
 
 def made(cls: type, arguments: Any, limits: Limits) -> Any:

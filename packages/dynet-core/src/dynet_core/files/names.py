@@ -246,11 +246,10 @@ class Names:
         self._refuse(name_of(value.own), VALUE)
 
     def _is_own(self, found: Any) -> bool:
-        if not self._own or not is_a(found, type) or not is_builder(self.first):
+        if not self._own or not is_a(found, type) or not is_builder(self.first) or instances.has_own_hash(type(found)):
             return False
         if id(found) not in self._belonging:
-            runs = instances.reason_against(found) or instances.has_own_hash(type(found))
-            self._belonging[id(found)] = not runs and belongs(found, self.first)
+            self._belonging[id(found)] = not instances.reason_against(found) and belongs(found, self.first)
         return self._belonging[id(found)]
 
     def _why_not(self, found: Any) -> str:

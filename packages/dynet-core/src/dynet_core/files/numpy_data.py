@@ -34,13 +34,13 @@ def dtype(arguments: Any, limits: Limits) -> np.dtype:
 
 def set_dtype(made: np.dtype, state: Any, limits: Limits) -> None:
     """Set the byte order of a dtype to what `state`, from the pickle, says. For dates and times, set the unit, too."""
-    fields, unit = (state[:8], state[8:]) if type(state) is tuple else (state, ())
-    _, order, *rest = checked(fields, _WHOLE, (str,), _NONE, _NONE, _NONE, _WHOLE, _WHOLE, _WHOLE, least=8)
+    kinds = _WHOLE, (str,), _NONE, _NONE, _NONE, _WHOLE, _WHOLE, _WHOLE, (tuple, dict, *_NONE)
+    _, order, *rest = checked(state, *kinds, least=8)
     if order not in ("<", ">", "|", "="):
         raise ValueError("the state of a dtype that is not a plain one")
-    wanted = np.dtype(made.str[1:] + (_unit(*unit) if made.kind in "Mm" else "")).newbyteorder(order)
+    wanted = np.dtype(made.str[1:] + (_unit(*rest[6:]) if made.kind in "Mm" else "")).newbyteorder(order)
     expected = wanted.__reduce__()[2]
-    if rest != list(expected[2:8]):
+    if rest[:6] != list(expected[2:8]):
         raise ValueError("the state of a dtype that is not a plain one")
     made.__setstate__(expected)  # type: ignore[attr-defined]
 

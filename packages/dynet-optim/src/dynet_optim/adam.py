@@ -111,11 +111,12 @@ class AdamTrainer(Trainer):
         self._beta_2 = float32(self._checked("beta_2", beta_2, FRACTION))
         self._eps = self._checked("eps", eps, POSITIVE)
 
-    def _step_rate(self) -> float:
+    def _numbers(self, scale: float) -> tuple[float, ...]:
         # The betas were rounded to float32, because kernels read float32. Otherwise 1 - beta here would differ from
         # 1 - beta there: for 0.999, in the fifth digit.
         number = self._counts.updates + 1
-        return self._rate * sqrt(1 - self._beta_2**number) / (1 - self._beta_1**number)
+        rate = self._rate * sqrt(1 - self._beta_2**number) / (1 - self._beta_1**number)
+        return rate, scale, self._beta_1, self._beta_2, self._eps
 
 
 @register(_adam, {"alpha": 0.1, "beta_2": 0.5})

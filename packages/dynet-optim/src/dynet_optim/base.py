@@ -79,17 +79,9 @@ class Trainer(Options, Resumable, OtherNames):
         rate, updates = f"learning rate {self._rate:g}", summary.counted(self._counts.updates, "update")
         return f"<{self._who} of {self._collection.name()}: {held}; {rate}, {updates}>"
 
-    def _numbers(self, scale: float) -> list[float]:
+    def _numbers(self, scale: float) -> tuple[float, ...]:
         """Return the scalars that the rule reads in this update, which multiplies the gradients by `scale`."""
-        own, rule = vars(self), self.rule
-        rates = [self._step_rate(), scale] if "scale" in rule.numbers else [self._step_rate() * scale]
-        try:
-            return [*rates, *[own[name] for name in rule.settings]]
-        except KeyError as missing:
-            raise ArgumentError(f"{self._who}: its rule reads {missing}, which it does not have") from None
-
-    def _step_rate(self) -> float:
-        return self._rate
+        return self.rule.read(self, scale)
 
     def update(self, s: Number = ONE) -> None:
         """Change all parameters by their gradients, and set the gradients to zero.

@@ -8,8 +8,8 @@ by an integer, its *opcode*.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from typing import Any
 
 from dynet_kernels.families.norm import GradientNorm
 from dynet_kernels.families.rules import UpdateRule, update_rule
@@ -26,16 +26,21 @@ class Rule:
         opcode: the opcode of the rule's kernel.
         states: the names of the tensors that the rule keeps for each parameter. They have its shape and start at zero.
         numbers: the names of the scalars that the rule reads in each update.
+        read: returns these numbers of a trainer, as in `Trainer._numbers`. `scale`, by which an update multiplies
+            gradients, is a factor of `rate` unless the rule reads it. Others are attributes: `eps` is `trainer._eps`.
     """
 
     opcode: int
     states: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
+    read: Callable[[Any, float], tuple[float, ...]] = field(init=False)
 
-    @cached_property
-    def settings(self) -> list[str]:
-        """The names of the attributes of a trainer that have the numbers other than `rate` and `scale`."""
-        return [f"_{name}" for name in self.numbers if name not in ("rate", "scale")]
+    def __post_init__(self):
+        rate = "trainer._rate" if "scale" in self.numbers else "trainer._rate * scale"
+        values = [{"rate": rate, "scale": "scale"}.get(name, f"trainer._{name}") for name in self.numbers]
+        vars(self)["read"] = eval(
+            f"lambda trainer, scale: ({''.join(value + ',' for value in values)})"
+        )  # the fastest way
 
 
 def update(function: Callable) -> Rule:

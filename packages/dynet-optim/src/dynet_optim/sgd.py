@@ -71,6 +71,9 @@ class SimpleSGDTrainer(Trainer):
     ):
         super().__init__(m, either(self._who, 0.1, e0=e0, learning_rate=learning_rate), edecay)
 
+    def _numbers(self, scale: float) -> tuple[float, ...]:
+        return (self._rate * scale,)  # what the base class computes, in half the time
+
 
 @register(_sgd, {"e0_min": 0.1, "e0_max": 0.5, "step_size": 2, "gamma": 0.9})
 class CyclicalSGDTrainer(Trainer):

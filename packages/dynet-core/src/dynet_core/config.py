@@ -108,7 +108,7 @@ class DynetParams(Closed):
     lstm_builder: str = ""
     # Name in a file -> class or function of the user that `load` may use to make objects, or None if the user
     # gave only its name. `load` refuses the user's other classes and functions.
-    allow: dict[str, Any] = {}
+    allow: dict[str, object] = {}
     own_classes: bool = True  # whether `load` may make objects of the program's own classes, too
 
     def __init__(self) -> None:

@@ -35,7 +35,7 @@ class Rule:
     numbers: tuple[str, ...] = ()
     read: Callable[[Any, float], tuple[float, ...]] = field(init=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         rate = "trainer._rate" if "scale" in self.numbers else "trainer._rate * scale"
         values = [{"rate": rate, "scale": "scale"}.get(name, f"trainer._{name}") for name in self.numbers]
         vars(self)["read"] = eval(

@@ -94,6 +94,12 @@ class Closed(Hinted):
             raise AttributeError(f"{owner.__name__}.{name} is a method: call it, {name}(...)")
 
 
+def hint_table(text: str) -> dict[str, str]:
+    """Return what to use for each name, from a text with lines such as `rectify <- relu rectified_linear`."""
+    rows = [line.split(" <- ") for line in text.splitlines() if " <- " in line]
+    return {name: use for use, names in rows for name in names.split()}
+
+
 def give_hints(to: type, uses: Mapping[str, str], kind: type[Hint] = Hint) -> None:
     """Add hints of the class `kind` to the class `to`.
 

@@ -5,142 +5,97 @@ The names come from PyTorch, JAX, numpy, TensorFlow, Keras and older versions of
 
 from __future__ import annotations
 
-OPERATIONS: dict[str, str] = {
-    # operations on each element
-    "absolute": "abs",
-    "add_n": "esum",
-    "arccos": "acos",
-    "arccosh": "acosh",
-    "arcsin": "asin",
-    "arcsinh": "asinh",
-    "arctan": "atan",
-    "arctanh": "atanh",
-    "cwise_add": "add",
-    "cwise_multiply": "cmult",
-    "cwise_quotient": "cdiv",
-    "div": "cdiv",
-    "divide": "cdiv",
-    "hardtanh": "bmin bmax",
-    "clamp": "bmin bmax",
-    "clip": "bmin bmax",
-    "logsigmoid": "log_sigmoid",
-    "maximum": "bmax",
-    "minimum": "bmin",
-    "mul": "cmult",
-    "multiply": "cmult",
-    "neg": "negative",
-    "power": "pow",
-    "relu": "rectify",
-    "rectified_linear": "rectify",
-    "sigmoid": "logistic",
-    "sub": "subtract",
-    "swish": "silu",
-    "true_divide": "cdiv",
-    # products of vectors, matrices and tensors
-    "addmm": "affine_transform",
-    "bmm": "matmul",
-    "dense": "affine_transform",
-    "dot": "dot_product",
-    "einsum": "contract3d_1d contract3d_1d_1d matmul",
-    "linear": "affine_transform",
-    "mm": "matmul",
-    "mv": "matmul",
-    "tensordot": "contract3d_1d contract3d_1d_1d",
-    "vdot": "dot_product",
-    # sums, extremes and other reductions of several elements to one
-    "amax": "max_dim",
-    "amin": "min_dim",
-    "batch_sum": "sum_batches",
-    "inv": "inverse",
-    "log_sum_exp": "logsumexp_dim logsumexp",
-    "logsumexp_elems": "logsumexp_dim",
-    "max": "max_dim emax",
-    "mean": "mean_elems mean_dim average",
-    "min": "min_dim bmin",
-    "norm": "l2_norm",
-    "reduce_max": "max_dim",
-    "reduce_mean": "mean_elems mean_dim",
-    "reduce_min": "min_dim",
-    "reduce_sum": "sum_elems sum_dim",
-    "slogdet": "logdet",
-    "std": "std_elems std_dim",
-    "sum": "sum_elems sum_dim esum",
-    "trace": "trace_of_product",
-    "var": "std_elems std_dim",
-    # operations that change shapes, join expressions, or take parts of them
-    "cat": "concatenate",
-    "column_stack": "concatenate_cols",
-    "concat": "concatenate",
-    "concat_cols": "concatenate_cols",
-    "concat_to_batch": "concatenate_to_batch",
-    "embedding": "lookup",
-    "embedding_lookup": "lookup",
-    "expand_dims": "reshape",
-    "flatten": "reshape",
-    "gather": "pick pick_batch select_cols",
-    "hstack": "concatenate_cols",
-    "index_select": "select_cols select_rows",
-    "narrow": "pickrange",
-    "permute": "transpose",
-    "ravel": "reshape",
-    "squeeze": "reshape",
-    "stack": "concatenate_cols concatenate_to_batch",
-    "swapaxes": "transpose",
-    "t": "transpose",
-    "take": "pick select_cols",
-    "unsqueeze": "reshape",
-    "view": "reshape",
-    "vstack": "concatenate",
-    # loss functions
-    "CrossEntropyLoss": "pickneglogsoftmax",
-    "MSELoss": "squared_distance",
-    "NLLLoss": "pickneglogsoftmax",
-    "bce_loss": "binary_log_loss",
-    "binary_cross_entropy": "binary_log_loss",
-    "cross_entropy": "pickneglogsoftmax",
-    "hinge_loss": "hinge",
-    "huber_loss": "huber_distance",
-    "l1_loss": "l1_distance",
-    "margin_ranking_loss": "pairwise_rank_loss",
-    "mse_loss": "squared_distance",
-    "nll_loss": "pickneglogsoftmax",
-    "pick_neg_log_softmax": "pickneglogsoftmax",
-    "poisson_nll_loss": "poisson_loss",
-    "smooth_l1_loss": "huber_distance",
-    "softmax_cross_entropy": "pickneglogsoftmax",
-    "sparse_softmax_cross_entropy_with_logits": "pickneglogsoftmax",
-    # operations that change or block gradients
-    "detach": "nobackprop",
-    "gradient_reversal": "flip_gradient",
-    "no_grad": "nobackprop",
-    "stop_gradient": "nobackprop",
-    # layers of neural networks: normalisation, convolution and pooling
-    "batchnorm": "layer_norm",
-    "conv1d": "filter1d_narrow",
-    "layernorm": "layer_norm",
-    "LayerNorm": "layer_norm",
-    "max_pool2d": "maxpooling2d",
-    "max_pool": "maxpooling2d kmax_pooling",
-    # functions that make expressions of numbers, arrays or random draws
-    "array": "inputTensor inputVector",
-    "as_tensor": "inputTensor",
-    "asarray": "inputTensor",
-    "bernoulli": "random_bernoulli",
-    "convert_to_tensor": "inputTensor",
-    "from_numpy": "inputTensor",
-    "full": "constant",
-    "gumbel": "random_gumbel",
-    "input": "inputVector inputTensor",
-    "inputScalar": "scalarInput",
-    "normal": "random_normal",
-    "rand": "random_uniform",
-    "randn": "random_normal",
-    "scalar": "scalarInput",
-    "sparse_input": "sparse_inputTensor",
-    "tensor": "inputTensor inputVector",
-    "uniform": "random_uniform",
-    "vector": "inputVector",
-}
+from dynet_core.hints import hint_table
+
+OPERATIONS: dict[str, str] = hint_table("""
+# operations on each element
+abs <- absolute
+esum <- add_n
+acos <- arccos
+acosh <- arccosh
+asin <- arcsin
+asinh <- arcsinh
+atan <- arctan
+atanh <- arctanh
+add <- cwise_add
+cmult <- cwise_multiply mul multiply
+cdiv <- cwise_quotient div divide true_divide
+bmin bmax <- hardtanh clamp clip
+log_sigmoid <- logsigmoid
+bmax <- maximum
+bmin <- minimum
+negative <- neg
+pow <- power
+rectify <- relu rectified_linear
+logistic <- sigmoid
+subtract <- sub
+silu <- swish
+# products of vectors, matrices and tensors
+affine_transform <- addmm dense linear
+matmul <- bmm mm mv
+dot_product <- dot vdot
+contract3d_1d contract3d_1d_1d matmul <- einsum
+contract3d_1d contract3d_1d_1d <- tensordot
+# sums, extremes and other reductions of several elements to one
+max_dim <- amax reduce_max
+min_dim <- amin reduce_min
+sum_batches <- batch_sum
+inverse <- inv
+logsumexp_dim logsumexp <- log_sum_exp
+logsumexp_dim <- logsumexp_elems
+max_dim emax <- max
+mean_elems mean_dim average <- mean
+min_dim bmin <- min
+l2_norm <- norm
+mean_elems mean_dim <- reduce_mean
+sum_elems sum_dim <- reduce_sum
+logdet <- slogdet
+std_elems std_dim <- std var
+sum_elems sum_dim esum <- sum
+trace_of_product <- trace
+# operations that change shapes, join expressions, or take parts of them
+concatenate <- cat concat vstack
+concatenate_cols <- column_stack concat_cols hstack
+concatenate_to_batch <- concat_to_batch
+lookup <- embedding embedding_lookup
+reshape <- expand_dims flatten ravel squeeze unsqueeze view
+pick pick_batch select_cols <- gather
+select_cols select_rows <- index_select
+pickrange <- narrow
+transpose <- permute swapaxes t
+concatenate_cols concatenate_to_batch <- stack
+pick select_cols <- take
+# loss functions
+pickneglogsoftmax <- CrossEntropyLoss NLLLoss cross_entropy nll_loss pick_neg_log_softmax softmax_cross_entropy
+pickneglogsoftmax <- sparse_softmax_cross_entropy_with_logits
+squared_distance <- MSELoss mse_loss
+binary_log_loss <- bce_loss binary_cross_entropy
+hinge <- hinge_loss
+huber_distance <- huber_loss smooth_l1_loss
+l1_distance <- l1_loss
+pairwise_rank_loss <- margin_ranking_loss
+poisson_loss <- poisson_nll_loss
+# operations that change or block gradients
+nobackprop <- detach no_grad stop_gradient
+flip_gradient <- gradient_reversal
+# layers of neural networks: normalisation, convolution and pooling
+layer_norm <- batchnorm layernorm LayerNorm
+filter1d_narrow <- conv1d
+maxpooling2d <- max_pool2d
+maxpooling2d kmax_pooling <- max_pool
+# functions that make expressions of numbers, arrays or random draws
+inputTensor inputVector <- array tensor
+inputTensor <- as_tensor asarray convert_to_tensor from_numpy
+random_bernoulli <- bernoulli
+constant <- full
+random_gumbel <- gumbel
+inputVector inputTensor <- input
+scalarInput <- inputScalar scalar
+random_normal <- normal randn
+random_uniform <- rand uniform
+sparse_inputTensor <- sparse_input
+inputVector <- vector
+""")
 """Name in another library -> names of DyNet's operations to use instead, separated by spaces.
 
 Operations that take one expression come before those that take several.

@@ -44,7 +44,7 @@ def unregistered(base, registered, table):
     return [
         f"{kind.__name__}: decorate it with `@register(...)` of {table}, and import it in {package}/__init__.py"
         for kind in subclasses(base)
-        if (package := kind.__module__.partition(".")[0]) in ("dynet_rnn", "dynet_optim")
+        if (package := str(kind.__module__).partition(".")[0]) in ("dynet_rnn", "dynet_optim")
         if kind not in registered and kind.__name__ not in BASES
     ]
 

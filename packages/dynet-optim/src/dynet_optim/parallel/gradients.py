@@ -15,12 +15,12 @@ import numpy.typing as npt
 from dynet_core.parameter.storage import Storage
 from dynet_core.parameter_rows import PARAMETER_ROWS
 
-from ..rule import own
+from ..rule import without_states
 from ..table import Table
 from .communicator import mpi
 
 Rows = npt.NDArray[np.int64]
-SCALE = own("scale", "factor", g=lambda g, factor: g * factor)
+SCALE = without_states("scale", "factor", g=lambda g, factor: g * factor)
 """The rule that multiplies all gradients by a number. It does not change the parameters."""
 
 

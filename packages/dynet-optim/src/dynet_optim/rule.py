@@ -38,7 +38,7 @@ class Rule:
     def __post_init__(self) -> None:
         rate = "trainer._rate" if "scale" in self.numbers else "trainer._rate * scale"
         values = [{"rate": rate, "scale": "scale"}.get(name, f"trainer._{name}") for name in self.numbers]
-        # Each update calls it. A loop over the names with `getattr` would take three times as long.
+        # Each update calls it: to read the attributes with `attrgetter` takes 200 ns more, of about 1 us in all.
         vars(self)["read"] = eval(f"lambda trainer, scale: ({''.join(value + ',' for value in values)})")
 
 

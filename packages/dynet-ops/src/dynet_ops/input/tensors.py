@@ -15,6 +15,7 @@ from dynet_core.errors import (
     ShapeError,
 )
 from dynet_core.expression import Expression
+from dynet_core.op import remember
 from dynet_core.parameter import const_parameter as const_parameter
 from dynet_core.parameter import parameter as parameter
 from dynet_core.wording import counted
@@ -84,7 +85,7 @@ def _enter(record, shape: tuple[int, ...], batched: bool, dim: Dim) -> None:
     """Let the recording function `record` add later inputs of this shape, whose last axis may be the batch."""
     if len(shape) <= MOST_DIMS:
         sizes = *shape, *[0] * (MOST_DIMS - len(shape))
-        record.enter((len(shape) + BATCHED * batched, *sizes), input_signature(dim).at, dim)
+        remember(record, (len(shape) + BATCHED * batched, *sizes), input_signature(dim))
 
 
 @input_op(
@@ -115,7 +116,7 @@ def one_hot(d: Index, idx: Index | Indices, device: str = "") -> Expression:
     found = checked_indices("one_hot", places, size, f"a vector of {size}")
     array, dim = filled("one_hot", (size, len(found)), 0.0), Dim.of((size,), len(found))
     array[found, range(len(found))] = 1
-    one_hot.enter((size, len(found)), input_signature(dim).at, dim, size)
+    remember(one_hot, (size, len(found)), input_signature(dim), size)
     return add_input(array, dim)
 
 

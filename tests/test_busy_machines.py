@@ -74,6 +74,34 @@ def test_a_debt_is_paid_by_passes_alone():
     assert run(SETUP + DEBT, DYNET_NUM_THREADS="1") == ["done"]
 
 
+FAR = """
+def paces(*values):
+    for row in range(at.PACES):
+        sharing._paces[row * len(at.PACE) : (row + 1) * len(at.PACE)] = values
+
+paces(team.PERIOD - team.TRIALS, 0, 0)
+steps()
+assert any(sharing._paces[at.PACE.time :: len(at.PACE)])  # trials have run
+for alone, is_loss in ((1, True), (1 << 40, False), (1, True)):  # nanoseconds for 2 ** 40 picoseconds of work
+    helper("row", 1 << 40)
+    while helper("row") == 1 << 40:  # until the helper has got orders
+        paces(0, alone, 1 << 40)  # no trial soon
+        balance(team.MOST)
+        assert steps() == expected
+    for _ in range(1000 if is_loss else 0):
+        if balance() < 0:
+            break
+        paces(0, alone, 1 << 40)
+        assert steps() == expected
+    assert (balance() < 0) == is_loss
+print("done")
+"""
+
+
+def test_sharing_that_takes_longer_than_passes_alone_is_a_loss():
+    assert run(SETUP + FAR, DYNET_NUM_THREADS="1") == ["done"]
+
+
 CORES = """
 from dynet_kernels import layout as at
 

@@ -327,11 +327,14 @@ INSTRUCTION = Structure(
 # HELPER_ROW integers each, which begin with those of HELPER. Row 0 is not used. `balance` is what sharing has brought
 # lately, in nanoseconds. Of the pass that they share: `context` is the address of its CONTEXT, or 0 after the pass, and
 # `ahead` is WANTED if a helper is to plan the backward pass, ORDERED if one has been told to. `planned` is for how many
-# nanoseconds it did.
+# nanoseconds it did. `paces` is the address of PACES structures PACE.
 SHARING = Structure(
     "threads", "least_instruction", "least_pass", "look", "helpers", "wanted", "rows", "balance", "context", "ahead",
-    "planned",
+    "planned", "paces",
 )  # fmt: skip
+# Of forward or backward passes with about as much work: `passes` counts them. Those that ran alone took `time`
+# nanoseconds for a `shared_work` of `work` picoseconds in all; old ones are forgotten little by little.
+PACE, PACES = Structure("passes", "time", "work"), 2 * 64
 NEVER, WANTED = 1 << 62, 1
 # A helper: its state, the lock that wakes it, and its order: part number `part` of `parts` of instruction number `row`,
 # or to plan the backward pass if `row` is negative.

@@ -33,7 +33,8 @@ STACK = 1 << 20  # bytes of a helper's stack, at least: kernels have buffers of 
 _table, _one = ((ctypes.c_int64 * len(at.SHARING))(1, INSTRUCTION, PASS) for _ in range(2))
 _SETTINGS = slice(0, at.SHARING.helpers)  # those integers of `_table` that `use` sets
 _rows = (ctypes.c_int64 * (at.MOST_THREADS * at.HELPER_ROW))()
-_table[at.SHARING.rows] = ctypes.addressof(_rows)
+_paces = (ctypes.c_int64 * (at.PACES * len(at.PACE)))()
+_table[at.SHARING.rows], _table[at.SHARING.paces] = ctypes.addressof(_rows), ctypes.addressof(_paces)
 _one[at.SHARING.look] = at.NEVER
 
 _starting = False  # whether `start_helpers` is running
@@ -151,7 +152,7 @@ def start_helpers() -> None:
     _starting = True
     try:
         with _signals_blocked():
-            for used in (_table, _rows, help_others):
+            for used in (_table, _rows, _paces, help_others):
                 _keep(used)
             if is_small:
                 _thread.stack_size(STACK)

@@ -7,7 +7,8 @@ that is forked after their use cannot end.
 On a busy machine, a helper may have no core for milliseconds. So the main thread gives parts of an instruction only to
 helpers that look for work, and when its own part is done, it takes back those that no helper has begun. It waits only
 for parts in progress. An account, `balance`, has what sharing gains and loses. While it is negative, the main thread
-goes on alone, and the time that it runs alone pays the debt.
+goes on alone, and the time that it runs alone pays the debt. Some passes run alone as a trial. Shared passes that take
+longer than these, as where two cores have no cache in common, are a loss, too.
 
 `layout.SHARING` has what the threads tell each other. Terms such as tape and context: see `machine.py`.
 """
@@ -22,7 +23,7 @@ from . import layout as at
 from .atomics import CORE, give_way, move, state_of, time
 from .machine import call, call_packed, failed, tape_of
 from .plan.flow import Variable, all_of, any_of, branch, forever, pick, stop_unless, when, yes
-from .plan.structs import Context, Helper, Instruction, Sharing, Words
+from .plan.structs import Context, Helper, Instruction, Pace, Sharing, Words
 from .tir import function, int64, let
 from .tvm_modules import T, ir
 
@@ -30,9 +31,12 @@ from .tvm_modules import T, ir
 # their core, and after what time Python looks again how many cores there are.
 PATIENCE, SPIN, LOOK_AGAIN = 3_000_000, 10_000, 1_000_000_000
 WAKING = 100_000  # how long a pass waits for helpers to wake, at most; a short one waits for about 1/16 of its work
-# The balance is at least LEAST nanoseconds, and at most MOST after a pass. Time that the main thread waits counts WAIT
-# times, time for which it has no core AWAY times. Time alone pays back one part in 2 ** PAYS_BACK.
-LEAST, MOST, WAIT, AWAY, PAYS_BACK = -4_000_000, 20_000_000, 2, 4, 6
+# The balance is at least LEAST nanoseconds, and at most MOST. Time that the main thread waits counts WAIT
+# times. Time alone pays back one part in 2 ** PAYS_BACK.
+LEAST, MOST, WAIT, PAYS_BACK = -4_000_000, 10_000_000, 2, 6
+# The last TRIALS of PERIOD passes run alone, to learn how long this takes. Half of the sums is forgotten when the time
+# is more than MEMORY nanoseconds.
+TRIALS, PERIOD, MEMORY = 4, 256, 10_000_000
 RUN_PART = ir.GlobalVar("run_part")
 
 
@@ -78,21 +82,32 @@ def each_of(sharing: Sharing, helpers) -> Iterator[Helper]:
         yield row_of(sharing, number)
 
 
+def pace_of(sharing: Sharing, context: Context) -> Pace:
+    """Return what is known of passes like that of a context: forward or backward, with about as much work."""
+    number, rest = Variable(yes(context.tape == context.forward_tape)), Variable(context.shared_work)
+    with forever():
+        stop_unless(rest.value > 0)
+        number.value, rest.value = number.value + 2, rest.value >> int64(1)
+    return Pace(Words(let(sharing.paces + number.value * int64(8 * len(at.PACE)))))
+
+
 def run_together(address):
     """Emit what the main thread does to run the tape of the context at `address`, with helpers if this pays."""
     context = Context(Words(address))
     sharing = Sharing(Words(context.sharing))
     tape, count, row = tape_of(context), context.tape_count, Variable(0)
-    always, began, on_core = sharing.least_pass == 0, time(), Variable(0)
+    always, began = sharing.least_pass == 0, time()
+    before, pace = sharing.balance, pace_of(sharing, context)
+    is_trial = let(all_of(T.Not(always), T.floormod(pace.passes, int64(PERIOD)) >= PERIOD - TRIALS))
+    pace.passes += 1
     with when(any_of(sharing.helpers + 1 < sharing.threads, began >= sharing.look)):
         # A later pass will find more helpers, or another number of threads.
         sharing.wanted = 1
         sharing.look = T.max(sharing.look, began + LOOK_AGAIN)
     pays = lambda: let(any_of(always, sharing.balance >= 0))  # noqa: E731
-    helpers = pick(pays(), let(T.min(sharing.threads - 1, sharing.helpers)), 0)
+    helpers = pick(all_of(pays(), T.Not(is_trial)), let(T.min(sharing.threads - 1, sharing.helpers)), 0)
     last = row_of(sharing, helpers)
     with when(helpers > 0):
-        on_core.value = time(CORE)
         sharing.context = address
         sharing.ahead = planning_ahead.is_expected(address)
         wake(sharing, helpers, always, began + T.min(int64(WAKING), context.shared_work >> int64(14)))
@@ -118,15 +133,22 @@ def run_together(address):
                 call(RUN_PART, address, first, row.value, int64(0), int64(1))
                 with when(sharing.balance < 0):
                     note(sharing, (time() - start) >> int64(PAYS_BACK))
-    with when(helpers > 0):
-        finish_plan(address, sharing, last, always)
-        note(sharing, (time(CORE) - on_core.value - (time() - began)) * AWAY)
-        sharing.fill(balance=T.min(int64(MOST), sharing.balance), context=0)
+    took, work = let(time() - began), context.shared_work
+    with branch(helpers > 0) as (together, alone):
+        with together:
+            with when(pace.work > 0):
+                expected = (T.truncdiv(pace.time << int64(20), pace.work) * work) >> int64(20)
+                note(sharing, T.min(int64(0), before + expected - took - sharing.balance))
+            finish_plan(address, sharing, last, always)
+            sharing.context = 0
+        with alone:
+            halves = pick(pace.time > MEMORY, 1, 0)
+            pace.fill(time=(pace.time >> halves) + took, work=(pace.work >> halves) + work)
 
 
 def note(sharing: Sharing, gain) -> None:
     """Emit code that adds a gain, which is negative for a loss, to the balance."""
-    sharing.balance = T.max(int64(LEAST), sharing.balance + gain)
+    sharing.balance = T.max(int64(LEAST), T.min(int64(MOST), sharing.balance + gain))
 
 
 def wake(sharing: Sharing, helpers, always, until) -> None:

@@ -98,6 +98,10 @@ class Helper(Struct):
     layout = at.HELPER
 
 
+class Pace(Struct):
+    layout = at.PACE
+
+
 class Rows:
     """An array of adjacent structures: `rows[number]` is one of them.
 

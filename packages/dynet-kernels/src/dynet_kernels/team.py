@@ -33,7 +33,7 @@ PATIENCE, SPIN, LOOK_AGAIN = 3_000_000, 10_000, 1_000_000_000
 WAKING = 100_000  # how long a pass waits for helpers to wake, at most; a short one waits for about 1/16 of its work
 # The balance is at least LEAST nanoseconds, and at most MOST. Time that the main thread waits counts WAIT
 # times. Time alone pays back one part in 2 ** PAYS_BACK.
-LEAST, MOST, WAIT, PAYS_BACK = -4_000_000, 10_000_000, 2, 6
+LEAST, MOST, WAIT, PAYS_BACK = -2_000_000, 10_000_000, 2, 7
 # The last TRIALS of PERIOD passes run alone, to learn how long this takes. Half of the sums is forgotten when the time
 # is more than MEMORY nanoseconds.
 TRIALS, PERIOD, MEMORY = 4, 256, 10_000_000

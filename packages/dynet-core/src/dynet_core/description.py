@@ -91,7 +91,8 @@ class Description:
     Args:
         dim: the shape of the value.
         name: the name of the op, for messages.
-        operands: the number of operands; if `variadic`, the number of leading operands with views of their own.
+        operands: the number of operands; if `variadic`, the number of leading operands with views of their own. -1
+            means those that the views mention; so it does for `attributes` and `constants`.
         variadic: whether the number of operands differs from record to record, so that each record stores it.
         attributes: the number of attributes, which are integers that a record stores after its operands.
         constants: how many of the attributes, counted from the first one, are positions in the graph's buffer of input
@@ -126,10 +127,10 @@ class Description:
     dim: Dim
     _: KW_ONLY
     name: str = ""
-    operands: int = 0
+    operands: int = -1
     variadic: bool = False
-    attributes: int = 0
-    constants: int = 0
+    attributes: int = -1
+    constants: int = -1
     kind: int = COMPUTED
     size: int | None = None
     size_each: int = 0
@@ -150,6 +151,19 @@ class Description:
     deferred: Sequence[Step] = ()
     determined_by: int | None = None
     at: int = -1
+
+    def __post_init__(self) -> None:
+        if self.operands < 0:
+            self.operands = 0 if self.variadic else max([0, *[view.source + 1 for view in self.views]])
+        if self.attributes < 0:
+            self.attributes = self._attributes(self.views)
+        if self.constants < 0:
+            self.constants = self._attributes([view for view in self.views if view.source == at.NOWHERE])
+
+    def _attributes(self, views: Sequence[View]) -> int:
+        """Return how many attributes, counted from the first one, views read."""
+        indexed = [view for view in views if view.index != at.NO_INDEX]
+        return max([0, *[view.index + view.index_step * (self.columns - 1) + 1 for view in indexed]])
 
     @property
     def has_each(self) -> bool:

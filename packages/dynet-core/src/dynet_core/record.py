@@ -96,6 +96,28 @@ def append(graph: PinnedGraph, signature: Signature, integers: Sequence[int]) ->
     return graph.append(signature, integers)
 
 
+def node(
+    name: str,
+    signature: Signature,
+    operands: Sequence[Expression],
+    attributes: Sequence[int] = (),
+    numbers: Sequence[float] = (),
+) -> Expression:
+    """Append a call of the op `name` to this thread's graph, and return an expression for its last node.
+
+    Args:
+        signature: says how the op is computed.
+        operands: are checked by `graph_of`.
+        attributes: integers that the node stores.
+        numbers: plain numbers that its kernels read. The node stores their places before `attributes`.
+    """
+    graph = graph_of(name, operands)
+    start = graph.take(numbers) if numbers else 0
+    return graph.append(
+        _named(name, signature), [*[x.at for x in operands], *range(start, start + len(numbers)), *attributes]
+    )
+
+
 def one_operand(name: str, signature_of: SignatureOf) -> Callable[[Expression], Expression]:
     """Return the recording function of an op with one operand.
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from dynet_kernels import layout as at
+from dynet_kernels.families.rules import Across, Rule
+from dynet_kernels.table import KERNELS
 
 from .description import Description, Step, View, copy_step
 from .dim import Dim
@@ -23,6 +26,7 @@ class Signature(Description):
     """A `Description` that is also in TABLE, where it begins at index `at`. The constructor writes it there."""
 
     def __post_init__(self) -> None:
+        Description.__post_init__(self)
         self.at: int = enter(self)
         SIGNATURES[self.at] = self
 
@@ -41,6 +45,41 @@ class Signature(Description):
         if not self.repeats:
             return len(self.parts) or 1
         return 1 + integers[0] - self.operands
+
+
+def computed(
+    kernel: str,
+    dim: Dim,
+    parameters: tuple[int, ...],
+    views: Sequence[View],
+    columns: int = 1,
+    names: Sequence[str] = (),
+    passes: bool = True,
+    **facts: Any,
+) -> Signature:
+    """Return the signature of a node that one kernel computes, and its gradients by one kernel each.
+
+    Args:
+        kernel: the kernel's name. The gradient of the operand x is computed by a kernel with this name and ".dx" behind
+            it, if there is one.
+        dim: the shape of the node.
+        parameters: the integers that each of these kernels needs.
+        views: where they read and write.
+        columns: the number of columns.
+        names: what the views are called, beginning with the node itself; by default as the kernel's formulas say.
+        passes: whether operands get gradients.
+        facts: other fields of `Signature`.
+    """
+    rule = KERNELS[kernel]
+    rule = rule.rule if isinstance(rule, Across) else rule
+    called = [name.lstrip(".") for name in (rule.views if isinstance(rule, Rule) else names)]
+    backward = [
+        Step(gradient, parameters, view.source)
+        for name, view in list(zip(called, views))[1:]
+        if passes and (gradient := f"{kernel}.d{name}") in KERNELS
+    ]
+    facts |= {"views": views, "columns": columns, "passes": bool(backward)}
+    return Signature(dim, forward=[Step(kernel, parameters)], backward=backward, **facts)
 
 
 def constant(attribute: int) -> View:
@@ -71,8 +110,6 @@ def alias(
     return Signature(
         dim,
         name=name,
-        operands=1,
-        attributes=int(scale is not None),
         kind=at.ALIAS,
         has_gradient_of_whole=has_gradient_of_whole,
         alias_scale=scale or 0,
@@ -93,9 +130,6 @@ def apart(dim: Dim, backward: Sequence[Step] = (), *, constants: int = 0) -> Sig
     """
     return Signature(
         dim,
-        operands=1,
-        attributes=constants,
-        constants=constants,
         kind=at.APART,
         passes=bool(backward),
         views=[View(at.SELF), View(0), *map(constant, range(constants))],
@@ -103,4 +137,4 @@ def apart(dim: Dim, backward: Sequence[Step] = (), *, constants: int = 0) -> Sig
     )
 
 
-__all__ = ["SIGNATURES", "Signature", "Step", "View", "alias", "apart", "constant", "copy_step"]
+__all__ = ["SIGNATURES", "Signature", "Step", "View", "alias", "apart", "computed", "constant", "copy_step"]

@@ -27,8 +27,8 @@ from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, OutOfRangeError
 from dynet_core.expression import Expression
 from dynet_core.op import Function, Sample, register, samples
-from dynet_core.record import append, graph_of
-from dynet_core.signature import Signature, Step, View, constant
+from dynet_core.record import append, graph_of, node
+from dynet_core.signature import Signature, View, computed, constant
 from dynet_kernels.families.rules import Across, Rule
 from dynet_kernels.layout import SELF
 from dynet_kernels.table import KERNELS
@@ -58,47 +58,25 @@ def add_across(name: str) -> None:
 
 @functools.cache
 def column_signature(
-    kernel: str,
-    result: Dim,
-    before: int,
-    size: int,
-    after: int,
-    reduces: bool = True,
-    constants: int = 0,
-    op: str = "",
+    kernel: str, result: Dim, before: int, size: int, after: int, constants: int = 0, op: str = ""
 ) -> Signature:
     """Return the signature (shape and kernels) of a node that runs a kernel along one dimension of its operand.
 
     Args:
         kernel: the name of the kernel. The kernel for the gradient has this name with ".dx" appended. If `before` is
             more than 1, the strided versions of both run instead, which `add_across` has added.
-        result: the shape of the node's value.
+        result: the shape of the node's value: as large as the operand, or with one number in place of the dimension.
         before: the product of the sizes of all dimensions before this one. Two neighbouring elements along the
             dimension are `before` floats apart in memory.
         size: the size of the dimension.
         after: the product of the sizes of all dimensions behind this one, and of the batch size.
-        reduces: whether the kernel reduces the elements along the dimension to one number. Otherwise it computes as
-            many new elements.
         constants: how many plain numbers the kernel reads. Each node stores where they are in the graph's input buffer.
         op: the name of the op, for messages.
     """
-    across = before > 1
-    name, parameters = (kernel + ".across", (size, before)) if across else (kernel, (size,))
-    return Signature(
-        result,
-        name=op,
-        operands=1,
-        attributes=constants,
-        constants=constants,
-        columns=after,
-        views=[
-            View(SELF, stride=before if reduces else before * size),
-            View(0, stride=before * size),
-            *map(constant, range(constants)),
-        ],
-        forward=[Step(name, parameters)],
-        backward=[Step(name + ".dx", parameters, gradient_of=0)],
-    )
+    name, parameters = (kernel + ".across", (size, before)) if before > 1 else (kernel, (size,))
+    views = [View(SELF, stride=result.total // (after or 1)), View(0, stride=before * size)]
+    views += map(constant, range(constants))
+    return computed(name, result, parameters, views, after, names="yx", name=op)
 
 
 def before_along_after(dim: Dim, d: int) -> tuple[int, int, int]:
@@ -344,7 +322,7 @@ class Along:
         d = checked_dimension(name, d, checked_expression(name, x).type)
         dim = x.type.plain
         signature = column_signature(self.column.kernels, without(dim, [d]), *before_along_after(dim, d))
-        return append(graph_of(name, (x,)), signature, [x.at])
+        return node(name, signature, (x,))
 
     def elements(self, name: str, x: Expression, *others: float) -> Expression:
         """Add nodes that reduce each batch element of x to one number. `others` are passed on to `record`."""

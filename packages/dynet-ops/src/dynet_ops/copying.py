@@ -106,8 +106,29 @@ def copies(result: Dim, parts: Sequence[tuple[View, View, Sequence[Loop]]], **fa
                 gradient_of=source.source,
             )
         )
-    return Signature(result, operands=len({source.source for _, source, _ in parts}), views=views,
-                     forward=forward, backward=backward, **facts)  # fmt: skip
+    return Signature(result, views=views, forward=forward, backward=backward, **facts)
+
+
+def copies_by_index(
+    result: Dim, count: int, apart: int, loops: Sequence[Loop], *, scale: int, stride: int = 0
+) -> Signature:
+    """Return the signature (shape and kernels) of a node that makes a copy for each of its indices.
+
+    Args:
+        result: the shape of the node's value.
+        count: how many indices each node stores.
+        apart: how many floats behind one copy the next one starts.
+        loops: the loops of one copy.
+        scale, stride: index i of copy number k begins to read k * stride + i * scale floats behind the operand's start.
+    """
+    loops = collapsed(loops)
+    return Signature(
+        result,
+        columns=count,
+        views=[View(SELF, stride=apart), View(0, stride=stride, index=0, index_step=1, scale=scale)],
+        forward=[Step("copy", copy_parameters(0, 2, loops))],
+        backward=[Step("accumulate", copy_parameters(3, 1, loops, backward=True), gradient_of=0)],
+    )
 
 
 def copies_of_each(result: Dim, stride: int, loops: Sequence[Loop]) -> Signature:
@@ -143,7 +164,7 @@ def copy_of(result: Dim, loops: Sequence[Loop], *, index_scale: int | None = Non
     if index_scale is None:
         return copies(result, [(View(SELF), View(0, offset=offset), loops)])
     source = View(0, offset=offset, index=0, scale=index_scale)
-    return copies(result, [(View(SELF), source, loops)], attributes=1)
+    return copies(result, [(View(SELF), source, loops)])
 
 
 def before_and_after(dim: Dim, d: int) -> tuple[int, int]:

@@ -24,7 +24,7 @@ from dynet_core.op import OPS, Function, Op, Sample, check_is_free, register, sa
 from dynet_core.record import append, graph_of, one_operand, two_operands
 from dynet_core.recorder import describe
 from dynet_core.recorder.keywords import with_keywords
-from dynet_core.signature import Signature, Step, View, constant
+from dynet_core.signature import Signature, View, computed, constant
 from dynet_kernels.formula import Formula, is_number
 from dynet_kernels.layout import SELF
 
@@ -69,6 +69,24 @@ def op(record: Callable[..., Any], around: Callable | None = None, **facts: Any)
         facts: what tests need to know of the op, as fields of `dynet_core.op.Op`.
     """
     return lambda function: register(describe(record, function, around), **facts)
+
+
+def by_dims(signature_of: Callable[..., Signature], **facts: Any) -> Callable[[Function], Function]:
+    """Return a decorator that makes an op of one or two operands whose signature depends on their shapes alone.
+
+    The op gets the name, docstring and arguments of the decorated function, whose body never runs.
+
+    Args:
+        signature_of: returns the signature for the operands' Dims. Equal shapes are the same object.
+        facts: what tests need to know of the op, as fields of `dynet_core.op.Op`.
+    """
+
+    def decorate(function: Function) -> Function:
+        recorder = one_operand if len(operand_names(function)) == 1 else two_operands
+        record = recorder(function.__name__, by_plain_dims(signature_of))
+        return register(describe(record, function), **facts)
+
+    return decorate
 
 
 def elementwise(
@@ -132,7 +150,7 @@ def elementwise(
 
         @by_plain_dims
         def signature_of(*dims: Dim) -> Signature:
-            return elementwise_signature(name, operands, tuple(differentiated), dims, rank, kernels, len(numbers))
+            return elementwise_signature(name, operands, dims, rank, kernels, len(numbers))
 
         record: Any
         if several := numbers or len(operands) > 2:
@@ -228,45 +246,28 @@ def _fitted(name: str, xs: Sequence[Expression], rank: Rank, scalars: bool = Fal
 def elementwise_signature(
     name: str,
     operands: Sequence[str],
-    differentiable: Sequence[str],
     dims: Sequence[Dim],
     rank: Rank = longest,
     kernels: str = "",
     numbers: int = 0,
+    passes: bool = True,
 ) -> Signature:
     """Return the signature (shape and kernels) of a node of an elementwise op on operands of the given shapes.
 
     Args:
         name: the name of the op.
         operands: the names of the operands.
-        differentiable: the names of the operands that get a gradient.
         dims: the shapes of the operands.
         rank: returns the number of dimensions of the result.
         kernels: what the names of the op's kernels begin with; by default the name of the op.
         numbers: how many plain numbers the op has. Each node stores where they are in the graph's input buffer.
+        passes: whether operands get gradients.
     """
     layout = column_layout(name, dims, rank)
     assert layout is not None
     kernel, whole, size, columns, views = layout
-    return _signature(
-        whole, (kernels or name) + kernel(operands), operands, differentiable, size, columns, views, numbers
-    )
-
-
-def _signature(dim, kernels: str, operands: Sequence[str], differentiable, size, columns, views, numbers) -> Signature:
-    """Return a signature: the kernels' names begin with `kernels`, and each computes so many columns of `size`."""
-    backward = [Step(f"{kernels}.d{name}", (size,), gradient_of=operands.index(name)) for name in differentiable]
-    return Signature(
-        dim,
-        operands=len(operands),
-        attributes=numbers,
-        constants=numbers,
-        columns=columns,
-        passes=bool(backward),
-        views=[*views, *map(constant, range(numbers))],
-        forward=[Step(kernels, (size,))],
-        backward=backward,
-    )
+    views = [*views, *map(constant, range(numbers))]
+    return computed((kernels or name) + kernel(operands), whole, (size,), views, columns, passes=passes)
 
 
 def _repeated_first(name: str, called: str, scalars: bool, rank: Rank) -> Callable:
@@ -360,7 +361,8 @@ def columnwise(
             extents = (across, batch)
             views = [column_view(k, extents, (size, d.size if d.batch > 1 else 0)) for k, d in enumerate(dims)]
             views = [View(SELF, stride=1 if one_number else size), *[view for view in views if view]]
-            return _signature(dim, kernels, operands, differentiated, size, across * batch, views, len(numbers))
+            views += map(constant, range(len(numbers)))
+            return computed(kernels, dim, (size,), views, across * batch)
 
         if several := numbers or len(operands) > 2:
             record: Any = _of_several(function, numbers, signature_of, above=above)

@@ -121,6 +121,11 @@ def column_view(source: int, extents: Sequence[int], strides: Sequence[int]) -> 
     return None
 
 
+def by_batch_elements(result: Dim, dims: Sequence[Dim]) -> list[View]:
+    """Return the views of a node and of operands of shapes `dims` if each batch element is a column."""
+    return [View(SELF, stride=result.size), *[View(k, stride=d.size if d.batch > 1 else 0) for k, d in enumerate(dims)]]
+
+
 def strides_of(dim: Dim, whole: Dim) -> list[int]:
     """Return the strides with which an operand of shape `dim` is read when it is broadcast to the shape `whole`.
 

@@ -16,7 +16,7 @@ from dynet_core.expression import Expression
 from dynet_core.op import remember
 from dynet_core.record import graph_of, made_of
 from dynet_core.recorder import function
-from dynet_core.signature import Signature, Step, View, constant
+from dynet_core.signature import View, computed, constant
 from dynet_core.wording import shown
 from dynet_kernels.formula import LARGEST
 from dynet_kernels.layout import SELF
@@ -44,15 +44,8 @@ def with_number(name: str, operator: str, formula: Callable, rank: Rank = longes
 
     @functools.cache
     def signature_of(dim):
-        return Signature(
-            Dim.of(of_rank(dim.dims, rank((dim,))), dim.batch),
-            operands=1,
-            attributes=1,
-            constants=1,
-            views=[View(SELF), View(0), constant(0)],
-            forward=[Step(kernels, (dim.total,))],
-            backward=[Step(f"{kernels}.d{operand}", (dim.total,), gradient_of=0)],
-        )
+        whole = Dim.of(of_rank(dim.dims, rank((dim,))), dim.batch)
+        return computed(kernels, whole, (dim.total,), [View(SELF), View(0), constant(0)])
 
     def unusual(x: Expression, c) -> Expression:
         graph = graph_of(operator, (x,))

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from dynet_core.annotations import Number
-from dynet_core.expression import Expression
-from dynet_kernels import formula as f
-
-from ..kinds import elementwise
+from ..declare import *
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 

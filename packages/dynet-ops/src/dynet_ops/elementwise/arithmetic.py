@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
-from dynet_core.dim import Dim
-from dynet_core.errors import ShapeError
-from dynet_core.expression import Expression
-from dynet_core.op import recorded, samples
-from dynet_core.record import common_batch, graph_of, two_operands
 from dynet_core.recorder import operator
-from dynet_core.signature import Signature
 
-from ..kinds import elementwise
+from ..declare import *
 from ..matrix.products import matmul_signature
 from ..operators import OPERATORS
 from ..with_number import number_of, with_number

@@ -2,19 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-
-import numpy as np
-
-from dynet_core.dim import Dim
-from dynet_core.expression import Expression
-from dynet_core.op import recorded, samples
-from dynet_core.record import graph_of
-from dynet_kernels import formula as f
-
-from ..kinds import elementwise
-from ..layouts import Rank, broadcast, lined_up, longest
-from ..operands import listed
+from ..declare import *
+from ..layouts import Rank, longest
 
 
 @elementwise(reference=np.minimum)

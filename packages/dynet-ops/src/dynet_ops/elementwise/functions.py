@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
-
-from dynet_core.expression import Expression
 from dynet_core.recorder import negative as minus
-from dynet_kernels import formula as f
 from dynet_kernels.formula import SMALLEST
 
-from ..kinds import elementwise
+from ..declare import *
 from ..operators import SIGNS
 
 

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from dynet_core.expression import Expression
-from dynet_kernels import formula as f
-
-from ..kinds import elementwise
+from ..declare import *
 
 
 @elementwise(reference=np.sinh)

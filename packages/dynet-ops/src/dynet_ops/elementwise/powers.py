@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-
-import numpy as np
-
-from dynet_core.dim import Dim
-from dynet_core.expression import Expression
-from dynet_core.record import one_operand
-from dynet_core.signature import Signature
 from dynet_core.templates import with_templates
-from dynet_kernels import formula as f
 
-from ..kinds import by_plain_dims, elementwise, elementwise_signature
-from ..layouts import shortest
-from ..operands import checked_expression
+from ..declare import *
+from ..kinds import elementwise_signature
 from ..operators import OPERATORS
 from ..with_number import number_of, with_number
 from .functions import cube, square
@@ -32,11 +21,7 @@ def _by_multiplication(op: Callable) -> Callable[[Expression], Expression]:
     dimensions of size 1, because `pow` drops them.
     """
 
-    @by_plain_dims
-    def signature_of(dim: Dim) -> Signature:
-        return elementwise_signature(op.__name__, ("x",), ("x",), (dim,), rank=shortest)
-
-    return one_operand("pow", signature_of)
+    return one_operand("pow", by_plain_dims(lambda dim: elementwise_signature(op.__name__, "x", (dim,), rank=shortest)))
 
 
 _BY_MULTIPLICATION = {2.0: _by_multiplication(square), 3.0: _by_multiplication(cube)}

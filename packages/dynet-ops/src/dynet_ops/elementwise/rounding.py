@@ -6,19 +6,8 @@ Their true gradient is 0, so by default the operand x gets no gradient. If the a
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-
-import numpy as np
-
-from dynet_core.errors import ArgumentError, ArgumentTypeError
-from dynet_core.expression import Expression
-from dynet_core.op import Function, Sample, register
-from dynet_core.record import one_operand
-from dynet_kernels import formula as f
-from dynet_kernels.formula import Formula
-
-from ..kinds import ONE, by_plain_dims, elementwise_signature
+from ..declare import *
+from ..kinds import elementwise_signature
 from ..op_formulas import add_kernels, formula_of, rules_of
 
 ZERO, STRAIGHT_THROUGH = "zero_gradient", "straight_through_gradient"
@@ -47,11 +36,11 @@ def _rounding(formula: Callable, reference: Callable) -> Callable[[Function], Fu
         name = function.__name__
         kernels = add_kernels(name, rules_of("x", formula_of(formula, "x"), {"x": Formula.of(lambda dy: dy)}))
 
-        def recording(*trained: str) -> Callable:
-            signature_of = lambda dim: elementwise_signature(name, "x", trained, (dim,), kernels=kernels)  # noqa: E731
-            return one_operand(name, by_plain_dims(signature_of))
+        def recording(passes: bool) -> Callable:
+            facts = {"kernels": kernels, "passes": passes}
+            return one_operand(name, by_plain_dims(lambda dim: elementwise_signature(name, "x", (dim,), **facts)))
 
-        modes = {ZERO: recording(), STRAIGHT_THROUGH: recording("x")}
+        modes = {ZERO: recording(False), STRAIGHT_THROUGH: recording(True)}
 
         def record(x: Expression, gradient_mode: str = ZERO) -> Expression:
             return modes[checked_gradient_mode(name, gradient_mode)](x)

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from dynet_core.expression import Expression
-from dynet_kernels import formula as f
-
-from ..kinds import elementwise
+from ..declare import *
 
 RANGE = {"limit": 2.0**27, "range_reason": "larger angles count as 0: neighbouring float32s are more than a turn apart"}
 

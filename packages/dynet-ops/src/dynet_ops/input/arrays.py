@@ -7,30 +7,17 @@ size. A `Signature` describes a node to the planner.
 from __future__ import annotations
 
 import array
-from collections.abc import Callable
-from typing import Any
 
-import numpy as np
-
-from dynet_core.checks import is_masked, real_array
-from dynet_core.dim import Dim
-from dynet_core.errors import (
-    ArgumentError,
-    ArgumentTypeError,
-    OutOfMemoryError,
-    ShapeError,
-    StaleExpressionError,
-)
-from dynet_core.expression import Expression
+from dynet_core.checks import is_masked
+from dynet_core.errors import OutOfMemoryError, StaleExpressionError
 from dynet_core.graph import graph_of_node
-from dynet_core.op import Function, Sample, recorded, samples
 from dynet_core.parameter import const_parameter as const_parameter
 from dynet_core.parameter import parameter as parameter
 from dynet_core.parameter.lookup import set_rows
-from dynet_core.pinned_graph import pinned
-from dynet_core.recorder import ANY_GRAPH, describe, function
-from dynet_core.signature import Signature
+from dynet_core.recorder import ANY_GRAPH
 from dynet_kernels.layout import INPUT
+
+from ..declare import *
 
 
 def set_values(x: Expression, values) -> None:

@@ -2,23 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-
-import numpy as np
-
-from dynet_core.annotations import Dims, Index, Number, Numbers
-from dynet_core.checks import real_array
-from dynet_core.dim import Dim, checked_batch, checked_dims
-from dynet_core.errors import ShapeError
-from dynet_core.expression import Expression
-from dynet_core.pinned_graph import pinned
-from dynet_core.record import append
-from dynet_core.signature import Signature, Step, View
 from dynet_core.signature import constant as number_view
-from dynet_kernels.families.rules import Rule
-from dynet_kernels.layout import SELF
-from dynet_kernels.table import KERNELS
 
+from ..declare import *
 from .arrays import input_op
 
 _CALLS = "dim=1; dim=(17,); dim=(5,3) batch_size=2; dim=[2,1,4] batch_size=3"

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-import numpy as np
-
-from dynet_core.annotations import Dims, Index, Number, Numbers
 from dynet_core.api import ComputationGraph
-from dynet_core.checks import checked_indices, checked_number, real_array
+from dynet_core.checks import checked_number
 from dynet_core.device import check_device
-from dynet_core.dim import checked_batch, checked_dims
-from dynet_core.errors import ShapeError
-from dynet_core.expression import Expression
 from dynet_core.graph import Graph
 
+from ..declare import *
 from .tensors import inputTensorTranspose
 
 

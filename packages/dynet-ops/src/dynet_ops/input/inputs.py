@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-import numpy as np
-
-from dynet_core.annotations import Dims, Index, Number, Numbers
-from dynet_core.checks import checked_index, real_array
 from dynet_core.device import check_device
-from dynet_core.dim import Dim, checked_dims
-from dynet_core.errors import (
-    ShapeError,
-)
-from dynet_core.expression import Expression
-from dynet_core.op import recorded, remember, samples
 from dynet_core.parameter import const_parameter as const_parameter
 from dynet_core.parameter import parameter as parameter
-from dynet_core.record import graph_of
-from dynet_core.recorder import describe, function
 
+from ..declare import *
 from .arrays import NUMBERS, add_input, filled, flat, input_op, input_signature, numbers, stored
 
 

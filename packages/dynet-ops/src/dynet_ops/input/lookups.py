@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NoReturn
 
-from dynet_core.annotations import Index
-from dynet_core.errors import (
-    ArgumentTypeError,
-)
-from dynet_core.expression import Expression
 from dynet_core.parameter import LookupParameters
 from dynet_core.parameter import const_parameter as const_parameter
 from dynet_core.parameter import parameter as parameter
 from dynet_core.parameter.lookup import BATCH_FUNCTIONS, ROW_FUNCTIONS
-from dynet_core.recorder import describe, function
+
+from ..declare import *
 
 
 def lookup(p: LookupParameters, index: Index = 0, update: bool = True) -> Expression:

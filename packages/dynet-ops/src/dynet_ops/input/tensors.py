@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-import numpy as np
-
-from dynet_core.annotations import Dims, Index, Indices, Number, Numbers
-from dynet_core.checks import checked_flag, checked_index, checked_indices, is_masked, real_array
+from dynet_core.checks import is_masked
 from dynet_core.device import check_device
-from dynet_core.dim import Dim, checked_batch, checked_dims
-from dynet_core.errors import (
-    ArgumentTypeError,
-    ShapeError,
-)
-from dynet_core.expression import Expression
-from dynet_core.op import remember
 from dynet_core.parameter import const_parameter as const_parameter
 from dynet_core.parameter import parameter as parameter
 from dynet_core.wording import counted
 from dynet_kernels.recorder.words import BATCHED, MOST_DIMS
 
+from ..declare import *
 from .arrays import NUMBERS, add_input, checked_size, filled, flat, input_op, input_signature, numbers, stored
 
 

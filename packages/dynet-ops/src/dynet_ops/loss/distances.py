@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-import math
-
-import numpy as np
-
-from dynet_core.annotations import Number, Numbers
-from dynet_core.dim import Dim
-from dynet_core.errors import ArgumentError, ShapeError
-from dynet_core.expression import Expression
-from dynet_core.keyword_hints import also_called
-from dynet_core.op import recorded, samples
-from dynet_core.record import append, graph_of
-from dynet_core.signature import Signature, Step, View
-from dynet_kernels import formula as f
 from dynet_kernels.derivative import gradients
-from dynet_kernels.formula import SMALLEST, Formula
-from dynet_kernels.layout import NOWHERE, SELF
+from dynet_kernels.formula import SMALLEST
+from dynet_kernels.layout import NOWHERE
 
-from ..kinds import TWO, columnwise, elementwise
-from ..op_formulas import add_rules
-from ..operands import nesting
-from ..with_number import finite
+from ..declare import *
 
 DIGIT = 2.0**-24  # the last digit of a float32 just below 1
 
@@ -168,25 +151,10 @@ def _poisson_signature(dim: Dim, counts: int) -> Signature:
         dim: the shape of the operand x. For each batch element, x has one number, the logarithm of a rate.
         counts: how many counts the node stores: 1 if all batch elements have the same count, else the batch size.
     """
-    batch, columns = dim.batch, counts
-    size = batch if counts == 1 else 1
-    step = int(counts > 1)
-    return Signature(
-        Dim.of(dim.dims, max(batch, counts)),
-        name="poisson_loss",
-        operands=1,
-        attributes=2 * counts,
-        constants=2 * counts,
-        columns=columns,
-        views=[
-            View(SELF, stride=size),
-            View(0, stride=size if batch > 1 else 0),
-            View(NOWHERE, index=0, index_step=step, scale=1),
-            View(NOWHERE, index=counts, index_step=step, scale=1),
-        ],
-        forward=[Step("poisson_loss", (size,))],
-        backward=[Step("poisson_loss.dx", (size,), gradient_of=0)],
-    )
+    size = dim.batch if counts == 1 else 1
+    views = [View(SELF, stride=size), View(0, stride=size if dim.batch > 1 else 0)]
+    views += [View(NOWHERE, index=start, index_step=int(counts > 1), scale=1) for start in (0, counts)]
+    return computed("poisson_loss", Dim.of(dim.dims, max(dim.batch, counts)), (size,), views, counts)
 
 
 def _poisson_reference(x, y):
@@ -219,14 +187,13 @@ def poisson_loss(x: Expression, y: Numbers) -> Expression:
         raise ArgumentError("poisson_loss: no counts: y is empty")
     if min(counts) < 0:
         raise ArgumentError(f"poisson_loss: y must be at least 0, got {min(counts)}")
-    graph, dim = graph_of("poisson_loss", (x,)), x.type
+    dim = checked_expression("poisson_loss", x).type
     if dim.size != 1:
         raise ShapeError(f"poisson_loss: x must be a single number, it is {dim!r}")
     if len(counts) > 1 and dim.batch not in (1, len(counts)):
         raise ShapeError(f"poisson_loss: {len(counts)} counts for a batch of {dim.batch}")
-    signature = _poisson_signature(dim.plain, len(counts))
-    start = graph.take([*counts, *[math.lgamma(count + 1) for count in counts]])
-    return append(graph, signature, [x.at, *range(start, start + 2 * len(counts))])
+    numbers = [*counts, *[math.lgamma(count + 1) for count in counts]]
+    return node("poisson_loss", _poisson_signature(dim.plain, len(counts)), (x,), numbers=numbers)
 
 
 __all__ = ["binary_log_loss", "huber_distance", "l1_distance", "pairwise_rank_loss", "poisson_loss"]

@@ -2,28 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterable, Sequence
-from typing import Any
-
-import numpy as np
-
-from dynet_core.annotations import Index, Indices, Number
-from dynet_core.checks import checked_index, checked_indices
-from dynet_core.dim import Dim
-from dynet_core.errors import ShapeError
-from dynet_core.expression import Expression
-from dynet_core.op import recorded, samples
-from dynet_core.record import append, graph_of
-from dynet_core.signature import Signature, Step, View, constant
-from dynet_kernels import formula as f
-from dynet_kernels.families.rules import Rule
-from dynet_kernels.layout import SELF
-from dynet_kernels.table import KERNELS
-
-from ..operands import checked_dimension, checked_expression, is_list, nesting
+from ..declare import *
 from ..shape.layout import transpose
-from ..with_number import finite
 
 _VIEWS = ("y", "x", "picked", "m")
 _NUMBERS = {"numbers": ("y", "picked"), "constants": ("m",)}
@@ -70,30 +50,15 @@ def _signature(result: Dim, size: int, columns: int, shared: bool, choices: int)
         choices: how many right choices a node stores: 1 if all columns have the same one, else one for each column.
     """
     stride = 0 if shared else size
-    return Signature(
-        result,
-        name="hinge",
-        operands=1,
-        attributes=choices + 1,
-        constants=1,
-        columns=columns,
-        views=[
-            View(SELF, stride=1),
-            View(0, stride=stride),
-            View(0, stride=stride, index=1, index_step=int(choices > 1), scale=1),
-            constant(0),
-        ],
-        forward=[Step("hinge", (size,))],
-        backward=[Step("hinge.dx", (size,), gradient_of=0)],
-    )
+    picked = View(0, stride=stride, index=1, index_step=int(choices > 1), scale=1)
+    views = [View(SELF, stride=1), View(0, stride=stride), picked, constant(0)]
+    return computed("hinge", result, (size,), views, columns, name="hinge")
 
 
 def _record(name: str, x: Expression, result: Dim, size: int, columns: int, choices: Sequence[int], m) -> Expression:
-    margin = finite(name, "m", m)
-    graph = graph_of(name, (x,))
     shared = x.type.total == size and columns > 1
     signature = _signature(result, size, columns, shared, len(choices))
-    return append(graph, signature, [x.at, graph.take((margin,)), *choices])
+    return node(name, signature, (x,), choices, (finite(name, "m", m),))
 
 
 def _scores(name: str, x: Expression) -> Dim:

@@ -2,30 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterable
-
-import numpy as np
-
-from dynet_core.annotations import Index
-from dynet_core.checks import checked_index, checked_indices
-from dynet_core.dim import Dim
-from dynet_core.errors import OutOfRangeError, ShapeError
-from dynet_core.expression import Expression
-from dynet_core.op import recorded, remember, samples
-from dynet_core.record import append, graph_of
-from dynet_core.signature import Signature, Step, View
-from dynet_kernels import formula as f
-from dynet_kernels.families.rules import Rule
 from dynet_kernels.formula import LARGEST
-from dynet_kernels.layout import SELF
-from dynet_kernels.table import KERNELS
 
 from ..axes import add_across, before_along_after, column_signature
-from ..copying import repeat
+from ..declare import *
 from ..input.tensors import inputTensor
-from ..kinds import columnwise, elementwise
-from ..operands import checked_dimension, checked_expression, nesting
 
 
 def _softmax_reference(x):
@@ -71,8 +52,8 @@ def softmax(x: Expression, d: Index = 0) -> Expression:
         return column_softmax(x)
     d = checked_dimension("softmax", d, checked_expression("softmax", x).type)
     dim = x.type.plain
-    signature = column_signature("column_softmax", dim, *before_along_after(dim, d), reduces=False)
-    return append(graph_of("softmax", (x,)), signature, [x.at])
+    signature = column_signature("column_softmax", dim, *before_along_after(dim, d))
+    return node("softmax", signature, (x,))
 
 
 def _unless_left_out(y, value):
@@ -162,10 +143,8 @@ def _signature(dim: Dim, many: bool) -> Signature:
     size, batch = dim.size, dim.batch
     return Signature(
         Dim.of((1,), batch),
-        operands=1,
         size=3 * batch,
         hidden=2 * batch,
-        attributes=batch if many else 1,
         columns=batch,
         views=[
             View(SELF, stride=1),

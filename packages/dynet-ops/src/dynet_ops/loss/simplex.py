@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
-
-from dynet_core.dim import Dim
-from dynet_core.expression import Expression
-from dynet_core.op import samples
-from dynet_core.record import one_operand, two_operands
-from dynet_core.signature import Signature, Step, View
-from dynet_kernels import formula as f
-from dynet_kernels.families.rules import Rule
 from dynet_kernels.families.simplex import Simplex
-from dynet_kernels.layout import SELF
-from dynet_kernels.table import KERNELS
 
 from ..axes import before_along_after, column_signature
-from ..kinds import by_plain_dims, op
-from ..layouts import as_first, column_view, matched
+from ..declare import *
 
 KERNELS.add("sparsemax", Simplex("sparsemax"))
 
@@ -32,11 +18,6 @@ def _sparsemax_gradient(y, dy):
 KERNELS.add("sparsemax.dx", Rule(("y", "x"), {"dx": _sparsemax_gradient}))
 
 
-@by_plain_dims
-def _sparsemax_signature(dim: Dim) -> Signature:
-    return column_signature("sparsemax", dim, *before_along_after(dim, 0), reduces=False)
-
-
 def _sparsemax_reference(x):
     columns = x.reshape(len(x), -1)
     z = -np.sort(-columns, axis=0)
@@ -46,8 +27,8 @@ def _sparsemax_reference(x):
     return np.maximum(columns - threshold, 0).reshape(x.shape)
 
 
-@op(
-    one_operand("sparsemax", _sparsemax_signature),
+@by_dims(
+    lambda dim: column_signature("sparsemax", dim, *before_along_after(dim, 0)),
     reference=_sparsemax_reference,
     samples=samples("3; 7*3; 19x4*2; 130*2; 2x3x2; 1"),
 )
@@ -87,19 +68,12 @@ KERNELS.add(
 )
 
 
-@by_plain_dims
 def _constrained_signature(*dims: Dim) -> Signature:
     result = matched("constrained_softmax", dims, as_first)
     rows, extents = result.rows, (result.columns, result.batch)
     views = [column_view(k, extents, (rows, dim.size if dim.batch > 1 else 0)) for k, dim in enumerate(dims)]
-    return Signature(
-        result,
-        operands=2,
-        columns=math.prod(extents),
-        views=[View(SELF, stride=rows), *[view for view in views if view]],
-        forward=[Step("constrained_softmax", (rows,))],
-        backward=[Step(f"constrained_softmax.d{name}", (rows,), gradient_of=k) for k, name in enumerate("xy")],
-    )
+    views = [View(SELF, stride=rows), *[view for view in views if view]]
+    return computed("constrained_softmax", result, (rows,), views, math.prod(extents), names=_VIEWS)
 
 
 def _constrained_reference(x, y):
@@ -122,8 +96,8 @@ def _constrained_reference(x, y):
     return result.reshape(shape)
 
 
-@op(
-    two_operands("constrained_softmax", _constrained_signature),
+@by_dims(
+    _constrained_signature,
     reference=_constrained_reference,
     domain=(0.06, 0.9),
     samples=samples("5 5; 7*3 7; 19x3 19x3*2; 33*2 33*2; 3x2*2 3x2; 3 3x1*2; 3x1x1*2 3; 1 1"),

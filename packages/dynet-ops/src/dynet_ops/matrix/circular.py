@@ -5,20 +5,9 @@ A `Signature` says how a node of the graph is computed.
 
 from __future__ import annotations
 
-import numpy as np
-
-from dynet_core.dim import Dim
-from dynet_core.errors import ShapeError
-from dynet_core.expression import Expression
-from dynet_core.op import samples
-from dynet_core.record import common_batch, described, two_operands
-from dynet_core.signature import Signature, Step, View
 from dynet_kernels.families.toeplitz import Toeplitz
-from dynet_kernels.layout import ANY_OPERAND, SELF
-from dynet_kernels.table import KERNELS
 
-from ..copying import copy_parameters
-from ..kinds import by_plain_dims, op
+from ..declare import *
 from .products import gradient_of, value_of
 
 KERNELS.add("toeplitz", Toeplitz())
@@ -57,7 +46,6 @@ def _signature(name: str, dims, step: int) -> Signature:
         backward = [product(du, gradient_of(_RESULT), value, 1, 0), product(dv, value_of(_U), gradient, -1, 1)]
     return Signature(
         Dim.of(u.dims, batch),
-        operands=2,
         size=3 * size * batch,
         columns=batch,
         views=[
@@ -85,11 +73,7 @@ def _reference(step):
 SAMPLES = samples("1 1; 7 7; 16*3 16; 37 37*2; 5*2 5*2; 307 307")
 
 
-@op(
-    two_operands("circ_conv", by_plain_dims(lambda *dims: _signature("circ_conv", dims, -1))),
-    reference=_reference(-1),
-    samples=SAMPLES,
-)
+@by_dims(lambda *dims: _signature("circ_conv", dims, -1), reference=_reference(-1), samples=SAMPLES)
 def circ_conv(u: Expression, v: Expression) -> Expression:
     """The circular convolution of two vectors of length d, z_k = sum over i of u_i v_((k - i) mod d).
 
@@ -99,11 +83,7 @@ def circ_conv(u: Expression, v: Expression) -> Expression:
     ...
 
 
-@op(
-    two_operands("circ_corr", by_plain_dims(lambda *dims: _signature("circ_corr", dims, 1))),
-    reference=_reference(1),
-    samples=SAMPLES,
-)
+@by_dims(lambda *dims: _signature("circ_corr", dims, 1), reference=_reference(1), samples=SAMPLES)
 def circ_corr(u: Expression, v: Expression) -> Expression:
     """The circular correlation of two vectors of length d, z_k = sum over i of u_i v_((i + k) mod d).
 

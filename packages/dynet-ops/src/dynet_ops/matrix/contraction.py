@@ -5,19 +5,7 @@ A `Signature` says how a node of the graph is computed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
-
-from dynet_core.dim import Dim
-from dynet_core.errors import ShapeError
-from dynet_core.expression import Expression
-from dynet_core.op import recorded, samples
-from dynet_core.record import common_batch, described, graph_of, many_operands
-from dynet_core.signature import Signature, View, copy_step
-from dynet_kernels.layout import SELF
-
-from ..layouts import column_view
+from ..declare import *
 from ..shape.layout import reshape
 from .products import NOTHING, affine_transform, gradient_of, is_shared, matmul, product_steps, value_of
 
@@ -56,7 +44,6 @@ def _signature(name: str, dims: Sequence[Dim]) -> Signature:
         (deferred if is_shared(x) and is_shared(bias[0]) else backward).append(step)
     return Signature(
         Dim.of(x.dims[:2], batch),
-        operands=len(dims),
         columns=batch,
         views=views,
         forward=[forward],

@@ -12,27 +12,9 @@ view.
 
 from __future__ import annotations
 
-import functools
-
-import numpy as np
-
-from dynet_core.annotations import Indices
-from dynet_core.checks import checked_flag
-from dynet_core.dim import Dim
-from dynet_core.errors import ShapeError
-from dynet_core.expression import Expression
-from dynet_core.op import recorded, samples
-from dynet_core.record import append, common_batch, described, graph_of, two_operands
-from dynet_core.signature import Signature, Step, View, alias, copy_step
-from dynet_kernels import formula as f
-from dynet_kernels.families.rules import Rule
 from dynet_kernels.families.windows import Windows
-from dynet_kernels.layout import SELF
-from dynet_kernels.table import KERNELS
 
-from ..kinds import by_plain_dims, op
-from ..layouts import column_view, is_matrix, of_rank
-from ..operands import checked_pair
+from ..declare import *
 from .image_windows import image_dim, padded, window_numbers
 from .products import NOTHING, gradient_of, value_of
 
@@ -64,7 +46,6 @@ def _windows_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
     return Signature(
         result,
         name="conv2d",
-        operands=1,
         columns=dim.batch,
         views=[View(SELF, stride=result.size), View(0, stride=dim.size)],
         forward=[Step("windows", (0, 2, *window))],
@@ -109,7 +90,6 @@ def _conv2d_signature(name: str, places: tuple[int, int], windows: Dim, *dims: D
     return Signature(
         Dim.of((*places, filters), batch),
         name=name,
-        operands=1 + len(dims),
         columns=filters * batch,
         views=views,
         forward=forward,
@@ -134,8 +114,7 @@ def _convolution(
     window = window_numbers(name, image, filters.dims[:2], stride, checked_flag(name, "is_valid", is_valid))
     windows = _windows_signature(image, window)
     conv = _conv2d_signature(name, window[-2:], windows.dim, filters, *[b.type.plain for b in bias])
-    seen = append(graph, windows, [x.at])
-    return append(graph, conv, [seen.at, f.at, *[b.at for b in bias]])
+    return append(graph, conv, [append(graph, windows, [x.at]).at, f.at, *[b.at for b in bias]])
 
 
 def _conv2d_reference(x, f, b=None, *, stride, is_valid=True):
@@ -211,7 +190,6 @@ def conv2d_bias(x: Expression, f: Expression, b: Expression, stride: Indices, is
 # -------------------------------------------------------------------------------------- one-dimensional convolution
 
 
-@by_plain_dims
 def _filter1d_signature(x: Dim, y: Dim) -> Signature:
     """Return the signature (shape and kernels) of a node that convolves a matrix of shape x with filters of shape y.
 
@@ -238,7 +216,6 @@ def _filter1d_signature(x: Dim, y: Dim) -> Signature:
     z, x_at, y_at, change = range(4)
     return Signature(
         result,
-        operands=2,
         size=result.total + inner * places * batch,
         columns=places * batch,
         views=[View(SELF, stride=filters), seen, matrix, View(SELF, result.total, stride=inner)],
@@ -269,8 +246,8 @@ def _filter1d_reference(x, y):
     return np.stack([np.tensordot(y, x[:, p : p + y.shape[1]], axes=([0, 1], [0, 1])) for p in range(places)], axis=1)
 
 
-@op(
-    two_operands("filter1d_narrow", _filter1d_signature),
+@by_dims(
+    _filter1d_signature,
     reference=_filter1d_reference,
     samples=samples("1x1 1x1; 3x7*2 3x2; 5x4 5x3x2*3; 17x5*2 17x2x9*2; 2x9 2x9x3; 4 4x1x5; 3x5*2 3x5*2; 3x5 3x2x4x1*2"),
 )

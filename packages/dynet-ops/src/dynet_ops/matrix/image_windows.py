@@ -7,15 +7,7 @@ image. Otherwise the image is padded, and windows may reach into the padding.
 
 from __future__ import annotations
 
-import functools
-
-import numpy as np
-
-from dynet_core.dim import Dim
-from dynet_core.errors import ShapeError
-from dynet_core.expression import Expression
-
-from ..operands import checked_expression
+from ..declare import *
 
 
 def _places(size: int, window: int, stride: int, is_valid: bool) -> tuple[int, int]:

@@ -8,23 +8,10 @@ kernel `invert` computes besides the inverse. Their product is the determinant.
 
 from __future__ import annotations
 
-import numpy as np
-
-from dynet_core.dim import Dim
-from dynet_core.errors import ShapeError
-from dynet_core.expression import Expression
-from dynet_core.op import OPS, recorded, samples
-from dynet_core.record import graph_of, one_operand
-from dynet_core.signature import Signature, Step, View, copy_step
-from dynet_kernels import formula as f
+from dynet_core.op import OPS
 from dynet_kernels.families.linalg import Invert
-from dynet_kernels.families.rules import Rule
-from dynet_kernels.layout import SELF
-from dynet_kernels.table import KERNELS
 
-from ..copying import collapsed, copy_parameters
-from ..kinds import by_plain_dims, op
-from ..layouts import is_matrix, matched
+from ..declare import *
 from .products import as_matrix, gradient_of, value_of
 
 WORK = 3  # the kernel `invert` needs WORK * n floats of scratch memory for a matrix with n rows
@@ -71,7 +58,6 @@ def invertible(arrays: np.ndarray) -> np.ndarray:
     return matrices.reshape(arrays.shape).astype(arrays.dtype)
 
 
-@by_plain_dims
 def _inverse_signature(dim: Dim) -> Signature:
     """Return the signature (shape and kernels) of a node that inverts a matrix of the shape `dim`.
 
@@ -83,7 +69,6 @@ def _inverse_signature(dim: Dim) -> Signature:
     y, x, change = range(3)
     return Signature(
         dim,
-        operands=1,
         size=2 * dim.total + WORK * n * batch,
         columns=n * batch,
         views=[
@@ -107,8 +92,8 @@ def _inverse_signature(dim: Dim) -> Signature:
 _SQUARE = samples("1x1; 2x2*3; 5x5; 17x17*2; 16x16")
 
 
-@op(
-    one_operand("inverse", _inverse_signature),
+@by_dims(
+    _inverse_signature,
     reference=lambda x: np.linalg.inv(x.reshape(len(x), len(x))).reshape(x.shape),
     samples=_SQUARE,
     domain=(-1.0, 1.0),
@@ -126,7 +111,6 @@ def inverse(x: Expression) -> Expression:
     ...
 
 
-@by_plain_dims
 def _logdet_signature(dim: Dim) -> Signature:
     """Return the signature (shape and kernels) of a node that computes the logarithm of the determinant of a matrix.
 
@@ -138,7 +122,6 @@ def _logdet_signature(dim: Dim) -> Signature:
     transposed = copy_parameters(value_of(inverse), value_of(x), collapsed([(n, 1, n), (n, n, 1)]))
     return Signature(
         Dim.of((1,), batch),
-        operands=1,
         size=batch + dim.total + WORK * n * batch,
         columns=batch,
         views=[
@@ -156,8 +139,8 @@ def _logdet_signature(dim: Dim) -> Signature:
     )
 
 
-@op(
-    one_operand("logdet", _logdet_signature),
+@by_dims(
+    _logdet_signature,
     reference=lambda x: np.atleast_1d(np.log(np.linalg.det(x.reshape(len(x), len(x))))),
     samples=_SQUARE,
     domain=(-1.0, 1.0),

@@ -7,22 +7,9 @@ puts nodes into batches: the node's shape, the memory that its kernels read and 
 
 from __future__ import annotations
 
-import functools
-
-import numpy as np
-
-from dynet_core.annotations import Indices
-from dynet_core.checks import checked_flag
-from dynet_core.dim import Dim
-from dynet_core.expression import Expression
-from dynet_core.op import recorded, samples
-from dynet_core.record import append, graph_of
-from dynet_core.signature import Signature, Step, View
 from dynet_kernels.families.windows import LargestInWindow
-from dynet_kernels.layout import SELF
-from dynet_kernels.table import KERNELS
 
-from ..operands import checked_pair
+from ..declare import *
 from .image_windows import image_dim, padded, window_numbers
 
 KERNELS.add("largest_in_window", LargestInWindow())
@@ -38,8 +25,6 @@ def _maxpooling_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
     result = Dim.of((*window[-2:], *dim.dims[2:]), dim.batch)
     return Signature(
         result,
-        name="maxpooling2d",
-        operands=1,
         size=2 * result.total,
         columns=dim.batch,
         views=[
@@ -94,7 +79,7 @@ def maxpooling2d(x: Expression, ksize: Indices, stride: Indices, is_valid: bool 
         checked_pair(name, "stride", stride),
         checked_flag(name, "is_valid", is_valid),
     )
-    return append(graph_of(name, (x,)), _maxpooling_signature(dim, window), [x.at])
+    return node(name, _maxpooling_signature(dim, window), (x,))
 
 
 __all__ = ["maxpooling2d"]

@@ -11,19 +11,7 @@ shape share one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
-from dynet_core.dim import Dim
-from dynet_core.errors import ArgumentError, ShapeError
-from dynet_core.expression import Expression
-from dynet_core.op import samples
-from dynet_core.record import common_batch, described, many_operands, two_operands
-from dynet_core.signature import Signature, Step, View
-from dynet_kernels.layout import SELF
-
-from ..kinds import op
-from ..layouts import as_last, column_view, is_matrix, of_rank, shortest
-from ..operands import listed
+from ..declare import *
 
 # Values for parameters of the product kernels:
 # - Y: the role of view 0, the result.
@@ -176,7 +164,6 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
     one_product = len(pairs) == 1 and width * batch == 1 and all(map(is_shared, parameters))
     return Signature(
         result,
-        operands=len(dims),
         columns=width * batch,
         views=views,
         forward=forward,

@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from dynet_core.dim import Dim
-from dynet_core.errors import ShapeError
-from dynet_core.expression import Expression
-from dynet_core.op import recorded, samples
-from dynet_core.record import common_batch, described, many_operands, two_operands
-from dynet_core.signature import Signature, Step, View
-from dynet_kernels import formula as f
 from dynet_kernels.derivative import gradients
-from dynet_kernels.families.rules import Rule
-from dynet_kernels.formula import Formula
-from dynet_kernels.layout import SELF
-from dynet_kernels.table import KERNELS
 
+from ..declare import *
 from ..elementwise.arithmetic import add, cmult
 from ..input.constants import ones, zeros
-from ..kinds import by_plain_dims, op
-from ..layouts import broadcast, lined_up, matched
-from ..op_formulas import add_rules
 from ..reduce.dims import differences
 
 _VIEWS = ("y", "x", "g", "b")
@@ -75,18 +60,7 @@ KERNELS.add("layer_norm.db", Rule(_VIEWS, {"db": lambda dy: dy}))
 
 def _layer_norm_signature(*dims: Dim) -> Signature:
     result = matched("layer_norm", dims)
-    size = result.size
-    return Signature(
-        result,
-        operands=3,
-        columns=result.batch,
-        views=[
-            View(SELF, stride=size),
-            *[View(k, stride=size if dim.batch > 1 else 0) for k, dim in enumerate(dims)],
-        ],
-        forward=[Step("layer_norm", (size,))],
-        backward=[Step(f"layer_norm.d{name}", (size,), gradient_of=k) for k, name in enumerate(("x", "g", "b"))],
-    )
+    return computed("layer_norm", result, (result.size,), by_batch_elements(result, dims), result.batch)
 
 
 _layer_norm = many_operands("layer_norm", by_plain_dims(_layer_norm_signature))
@@ -135,27 +109,16 @@ _normed = Formula.of(lambda w, g: w * (g / f.sqrt(f.sum(w * w))))
 add_rules("weight_norm", ("w", "g"), _normed, gradients(_normed, ("w", "g"), numbers=("g",)), numbers=("g",))
 
 
-@by_plain_dims
 def _weight_norm_signature(*dims: Dim) -> Signature:
     w, g = dims
     if g.size != 1:
         raise ShapeError(f"weight_norm: g must be a single number: w, g are {described(dims)}")
-    batch = common_batch("weight_norm", dims)
-    return Signature(
-        Dim.of(w.dims, batch),
-        operands=2,
-        columns=batch,
-        views=[
-            View(SELF, stride=w.size),
-            *[View(k, stride=dim.size if dim.batch > 1 else 0) for k, dim in enumerate(dims)],
-        ],
-        forward=[Step("weight_norm", (w.size,))],
-        backward=[Step(f"weight_norm.d{name}", (w.size,), gradient_of=k) for k, name in enumerate("wg")],
-    )
+    result = Dim.of(w.dims, common_batch("weight_norm", dims))
+    return computed("weight_norm", result, (w.size,), by_batch_elements(result, dims), result.batch)
 
 
-@op(
-    two_operands("weight_norm", _weight_norm_signature),
+@by_dims(
+    _weight_norm_signature,
     reference=lambda w, g: g * w / np.sqrt((w * w).sum()),
     samples=samples("2 1; 7x3 1*3; 33*2 1; 17x2x3*4 1*4; 1*2 1; 1 1"),
 )

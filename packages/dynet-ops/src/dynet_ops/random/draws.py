@@ -7,26 +7,9 @@ a node draws the same numbers whether or not it runs in a batch with other nodes
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-
-import numpy as np
-
-from dynet_core.annotations import Dims, Index, Number
-from dynet_core.dim import Dim, checked_batch, checked_dims
-from dynet_core.errors import ArgumentError
-from dynet_core.expression import Expression
-from dynet_core.op import Function, recorded, samples
-from dynet_core.pinned_graph import PinnedGraph, pinned
-from dynet_core.record import append, graph_of
-from dynet_core.signature import Signature, Step, View, constant, copy_step
-from dynet_kernels import formula as f
-from dynet_kernels.families.rules import Rule
-from dynet_kernels.layout import SELF
 from dynet_kernels.recorder.words import KEY
-from dynet_kernels.table import KERNELS
 
-from ..with_number import finite
+from ..declare import *
 
 
 def keyed(graph: PinnedGraph, *numbers: Number) -> list[int]:
@@ -50,14 +33,7 @@ def _distribution(name: str, formula: Callable) -> Callable[..., Expression]:
 
     @functools.cache
     def signature_of(dim: Dim) -> Signature:
-        return Signature(
-            dim,
-            name=name,
-            attributes=4,
-            constants=4,
-            views=[View(SELF), *map(constant, range(4))],
-            forward=[Step(name, (dim.total,))],
-        )
+        return computed(name, dim, (dim.total,), [View(SELF), *map(constant, range(4))], name=name)
 
     def record(dims, batch_size, a: float, b: float) -> Expression:
         whole = Dim.of(checked_dims(name, dims), checked_batch(name, batch_size))
@@ -208,19 +184,12 @@ KERNELS.add(
         numbers=(*KEY, "stddev"),
     ),
 )
+KERNELS.add("noise.dx", Rule(("y", "x"), {"dx": lambda dy: dy}))
 
 
 @functools.cache
 def _noise_signature(dim: Dim) -> Signature:
-    return Signature(
-        dim,
-        operands=1,
-        attributes=3,
-        constants=3,
-        views=[View(SELF), View(0), *map(constant, range(3))],
-        forward=[Step("noise", (dim.total,))],
-        backward=[copy_step("accumulate", 3, 1, dim.total, gradient_of=0)],
-    )
+    return computed("noise", dim, (dim.total,), [View(SELF), View(0), *map(constant, range(3))])
 
 
 @recorded(

@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-
-from dynet_core.annotations import Index, Number
-from dynet_core.dim import Dim
-from dynet_core.errors import ArgumentError
-from dynet_core.expression import Expression
-from dynet_core.op import recorded, samples
-from dynet_core.record import append, graph_of
-from dynet_core.signature import Signature, Step, View, constant
-from dynet_kernels import formula as f
 from dynet_kernels.derivative import gradients
-from dynet_kernels.formula import Formula, Symbol
-from dynet_kernels.layout import SELF
 
+from ..declare import *
 from ..elementwise.arithmetic import cmult
-from ..op_formulas import add_rules
-from ..operands import checked_dimension, checked_expression
-from ..with_number import finite
 from .draws import KEY, keyed, random_bernoulli
 
 
@@ -46,27 +31,13 @@ def _dropping(name: str, position: Symbol) -> Callable[[Expression, Number], Exp
 
     @functools.cache
     def signature_of(dim: Dim) -> Signature:
-        return Signature(
-            dim,
-            name=name,
-            operands=1,
-            attributes=4,
-            constants=4,
-            views=[View(SELF), View(0), *map(constant, range(4))],
-            forward=[Step(name, (dim.total,))],
-            backward=[Step(f"{name}.dx", (dim.total,), gradient_of=0)],
-        )
-
-    known: dict[Dim, Signature] = {}
+        return computed(name, dim, (dim.total,), [View(SELF), View(0), *map(constant, range(4))], name=name)
 
     def record(x: Expression, p: Number) -> Expression:
         if p.__class__ is not float or not 0 <= p < 1:
             p = checked_probability(name, p)
         graph = graph_of(name, (x,))
-        signature = known.get(x.type)
-        if signature is None:
-            signature = known[x.type] = signature_of(x.type.plain)
-        return append(graph, signature, [x.at, *keyed(graph, p, 1 / (1 - p))])
+        return append(graph, signature_of(x.type.plain), [x.at, *keyed(graph, p, 1 / (1 - p))])
 
     return record
 

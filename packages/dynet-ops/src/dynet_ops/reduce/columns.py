@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from dynet_core.expression import Expression
-from dynet_kernels import formula as f
-
-from ..kinds import columnwise
+from ..declare import *
 
 
 @columnwise(whole=True, reference=lambda x: np.atleast_1d(x.sum()))

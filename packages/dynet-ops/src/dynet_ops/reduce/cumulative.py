@@ -2,23 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-
-import numpy as np
-
-from dynet_core.annotations import Index
-from dynet_core.checks import checked_index
-from dynet_core.dim import Dim
-from dynet_core.expression import Expression
-from dynet_core.op import recorded, samples
-from dynet_core.record import append, graph_of
-from dynet_core.signature import Signature, Step, View
 from dynet_kernels.families.scan import Scan
-from dynet_kernels.layout import SELF
-from dynet_kernels.table import KERNELS
 
 from ..axes import before_along_after
-from ..operands import checked_dimension, checked_expression
+from ..declare import *
 
 KERNELS.add("cumsum", Scan(backward=False))
 KERNELS.add("cumsum.dx", Scan(backward=True))
@@ -29,8 +16,6 @@ def _signature(dim: Dim, d: int) -> Signature:
     before, size, after = before_along_after(dim, d)
     return Signature(
         dim,
-        name="cumsum",
-        operands=1,
         columns=after,
         views=[View(SELF, stride=before * size), View(0, stride=before * size)],
         forward=[Step("cumsum", (0, 2, size, before))],
@@ -55,7 +40,7 @@ def cumsum(x: Expression, d: Index = 0) -> Expression:
     d = checked_index("cumsum", d)
     if d == len(dim.dims):
         return x
-    return append(graph_of("cumsum", (x,)), _signature(dim, checked_dimension("cumsum", d, dim)), [x.at])
+    return node("cumsum", _signature(dim, checked_dimension("cumsum", d, dim)), (x,))
 
 
 __all__ = ["cumsum"]

@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from dynet_core.annotations import Dims, Index, Number
-from dynet_core.expression import Expression
-from dynet_core.op import samples
-from dynet_kernels import formula as f
-
 from ..axes import BATCH, DIMENSIONS, ELEMENTS, ONE_DIMENSION, Along
-from ..kinds import columnwise
-from ..operands import checked_count
+from ..declare import *
 from .columns import sum_elems
 
 

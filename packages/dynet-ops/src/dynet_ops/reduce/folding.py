@@ -2,22 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Sequence
-
-import numpy as np
-
-from dynet_core.annotations import Index
-from dynet_core.dim import Dim
-from dynet_core.errors import OutOfRangeError, ShapeError
-from dynet_core.expression import Expression
-from dynet_core.op import recorded, samples
-from dynet_core.record import append, graph_of
-from dynet_core.signature import Signature, Step, View
-from dynet_kernels.layout import SELF
-
-from ..copying import Loop, collapsed, copy_parameters
-from ..operands import checked_count, checked_expression
+from ..declare import *
 
 
 def _sum_of_neighbours(name: str, result: Dim, loops: Sequence[Loop], count: int, apart: int) -> Signature:
@@ -42,7 +27,6 @@ def _sum_of_neighbours(name: str, result: Dim, loops: Sequence[Loop], count: int
     return Signature(
         result,
         name=name,
-        operands=1,
         views=[View(SELF), View(0), View(0, offset=apart)],
         forward=forward,
         backward=[Step("accumulate", copy_parameters(3, 1, every, backward=True), gradient_of=0)],
@@ -82,7 +66,7 @@ def kmh_ngram(x: Expression, v: Index) -> Expression:
         raise ShapeError(f"kmh_ngram: expected a matrix, got {dim!r}")
     if width > dim.columns:
         raise OutOfRangeError(f"kmh_ngram: v = {width} columns of x, which is {dim!r}")
-    return append(graph_of("kmh_ngram", (x,)), _ngram_signature(dim, width), [x.at])
+    return node("kmh_ngram", _ngram_signature(dim, width), (x,))
 
 
 @functools.cache
@@ -110,7 +94,7 @@ def fold_rows(x: Expression, nrows: Index = 2) -> Expression:
     nrows = checked_count("fold_rows", "nrows", nrows, 1)
     if dim.rows % nrows:
         raise ShapeError(f"fold_rows: x is {dim!r}: {dim.rows} rows are no multiple of nrows = {nrows}")
-    return append(graph_of("fold_rows", (x,)), _fold_signature(dim, nrows), [x.at])
+    return node("fold_rows", _fold_signature(dim, nrows), (x,))
 
 
 __all__ = ["fold_rows", "kmh_ngram"]

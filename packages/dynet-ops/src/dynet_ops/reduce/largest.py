@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from dynet_core.annotations import Index
-from dynet_core.dim import Dim
-from dynet_core.expression import Expression
-from dynet_core.op import Sample, recorded, samples
-from dynet_core.record import one_operand
-from dynet_core.signature import Signature, Step, View
-from dynet_kernels import formula as f
-from dynet_kernels.families.rules import Rule
-from dynet_kernels.layout import SELF
-from dynet_kernels.table import KERNELS
-
 from ..axes import ONE_DIMENSION, Along
+from ..declare import *
 from ..elementwise.rounding import STRAIGHT_THROUGH, ZERO, checked_gradient_mode
-from ..kinds import by_plain_dims, columnwise
 
 
 def _to_the_first(x, y, dy):
@@ -94,16 +81,8 @@ def _recorder(passes: bool):
 
     @by_plain_dims
     def signature_of(dim: Dim) -> Signature:
-        rows = dim.rows
-        return Signature(
-            dim,
-            operands=1,
-            passes=passes,
-            columns=dim.columns * dim.batch,
-            views=[View(SELF, stride=rows), View(0, stride=rows)],
-            forward=[Step("argmax", (rows,))],
-            backward=[Step("argmax.dx", (rows,), gradient_of=0)] if passes else [],
-        )
+        views = [View(SELF, stride=dim.rows), View(0, stride=dim.rows)]
+        return computed("argmax", dim, (dim.rows,), views, dim.columns * dim.batch, passes=passes)
 
     return one_operand("argmax", signature_of)
 

@@ -2,24 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-
-import numpy as np
-
-from dynet_core.dim import Dim
-from dynet_core.expression import Expression
-from dynet_core.op import recorded
-from dynet_core.record import append, graph_of
-from dynet_core.signature import Signature, Step, View
-from dynet_kernels import formula as f
-from dynet_kernels.families.rules import Rule
-from dynet_kernels.layout import ANY_OPERAND, SELF
-from dynet_kernels.table import KERNELS
-
-from ..copying import repeat
+from ..declare import *
 from ..elementwise.extremes import SEVERAL, checked_together, folded
-from ..kinds import by_plain_dims
-from ..layouts import lined_up, shortest
 from ..shape.layout import reshape
 
 AT_ONCE = 4  # the most operands that one node can have; for more, `logsumexp` adds several nodes
@@ -68,7 +52,6 @@ def _signature_for(count: int) -> Callable[[Dim], Signature]:
         return Signature(
             dim,
             name="logsumexp",
-            operands=count,
             views=[View(SELF), *map(View, range(count))],
             forward=[Step(f"logsumexp.{count}", (dim.total,))],
             backward=[Step(f"logsumexp.{count}.backward", (dim.total,), gradient_of=ANY_OPERAND)],

@@ -2,17 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from dynet_core.annotations import Dims, Index, Number
-from dynet_core.errors import ArgumentError
-from dynet_core.expression import Expression
-from dynet_core.op import Sample
-from dynet_kernels import formula as f
-
 from ..axes import BATCH, DIMENSIONS, ELEMENTS, Along
-from ..kinds import columnwise
-from ..operands import checked_count
+from ..declare import *
 from .columns import sum_elems
 from .dims import N_SAMPLES, differences, mean_along, share
 

@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable, Sequence
-
-from dynet_core.dim import Dim
-from dynet_core.expression import Expression
-from dynet_core.op import recorded, samples
-from dynet_core.record import graph_of, many_operands, one_operand
-from dynet_core.signature import Signature, Step, View, constant
-from dynet_kernels.families.rules import Rule
 from dynet_kernels.families.sums import Sum
-from dynet_kernels.layout import ANY_OPERAND, EACH, SELF
-from dynet_kernels.table import KERNELS
 
-from ..copying import TooManyLoops, collapsed, copy_of, copy_parameters, repeat
+from ..copying import TooManyLoops
+from ..declare import *
 from ..elementwise.extremes import SEVERAL
-from ..kinds import by_plain_dims, op
-from ..layouts import as_first, broadcast, lined_up, strides_of
-from ..operands import listed
 
 KERNELS.add("sum", Sum(scaled=False))
 KERNELS.add("sum.dx", Rule(("y", "x"), {"dx": lambda dy: dy}))
@@ -37,9 +24,6 @@ def _equal_sum_signature(dim: Dim, scaled: bool) -> Signature:
     return Signature(
         dim,
         variadic=True,
-        attributes=int(scaled),
-        constants=int(scaled),
-        columns=1,
         views=[View(SELF), View(EACH, period=1), *[constant(0)] * scaled],
         forward=[Step(kernel, (dim.total,))],
         backward=[Step(f"{kernel}.dx", (dim.total,), gradient_of=ANY_OPERAND)],
@@ -57,7 +41,7 @@ def _sum_signature(name: str, dims: Sequence[Dim]) -> Signature:
         views.append(View(place))
         forward.append(Step("accumulate", copy_parameters(0, role, loops)))
         backward.append(Step("accumulate", copy_parameters(role + 1, 1, loops, backward=True), gradient_of=place))
-    return Signature(whole, operands=len(dims), views=views, forward=forward, backward=backward)
+    return Signature(whole, views=views, forward=forward, backward=backward)
 
 
 def _sum_of_any(name: str) -> Callable:
@@ -123,13 +107,8 @@ def average(xs: Iterable[Expression]) -> Expression:
     return graph.append(signature, [len(xs), *[x.at for x in xs], graph.take((scale,))])
 
 
-@by_plain_dims
-def _sum_batches_signature(dim: Dim) -> Signature:
-    return copy_of(Dim.of(dim.dims), [(dim.size, 1, 1), (dim.batch, 0, dim.size)])
-
-
-@op(
-    one_operand("sum_batches", _sum_batches_signature),
+@by_dims(
+    lambda dim: copy_of(Dim.of(dim.dims), [(dim.size, 1, 1), (dim.batch, 0, dim.size)]),
     reference=lambda x: x.sum(-1, keepdims=True),
     whole_batch=True,
     samples=samples("1*5; 17; 5x3*4; 33*2"),
@@ -143,14 +122,13 @@ def sum_batches(x: Expression) -> Expression:
     ...
 
 
-@by_plain_dims
 def _sum_cols_signature(dim: Dim) -> Signature:
     rows, columns = dim.rows, dim.columns
     return copy_of(Dim.of((rows,), dim.batch), [(rows, 1, 1), (columns, 0, rows), (dim.batch, rows, dim.size)])
 
 
-@op(
-    one_operand("sum_cols", _sum_cols_signature),
+@by_dims(
+    _sum_cols_signature,
     reference=lambda x: x.reshape(len(x), -1).sum(1),
     samples=samples("3x5; 17x2*3; 4; 1x6*2"),
 )

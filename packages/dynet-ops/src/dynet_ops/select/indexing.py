@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dynet_core.checks import checked_index, whole
-from dynet_core.errors import ArgumentError, OutOfRangeError, StaleExpressionError
-from dynet_core.expression import Expression
-from dynet_core.record import graph_of
+from dynet_core.errors import StaleExpressionError
 from dynet_core.recorder import subscript
 
+from ..declare import *
 from .picking import pick, pickrange
 from .selection import select_regularly
 

@@ -6,28 +6,14 @@ may differ between them are stored in the nodes.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterable
-
-import numpy as np
-
-from dynet_core.annotations import Index, Indices
-from dynet_core.checks import checked_index, checked_indices
-from dynet_core.dim import Dim
-from dynet_core.errors import ArgumentError, OutOfRangeError, ShapeError, StaleExpressionError
-from dynet_core.expression import Expression
+from dynet_core.errors import StaleExpressionError
 from dynet_core.graph import graph_of_node
-from dynet_core.keyword_hints import also_called, method
+from dynet_core.keyword_hints import method
 from dynet_core.nodes import PICKS
-from dynet_core.op import recorded, remember, samples
-from dynet_core.pinned_graph import pinned
-from dynet_core.record import append, graph_of
-from dynet_core.recorder import ANY_GRAPH, describe, function
-from dynet_core.signature import Signature, Step, View, alias
-from dynet_kernels.layout import SELF
+from dynet_core.recorder import ANY_GRAPH
 
-from ..copying import before_and_after, collapsed, copy_of, copy_parameters, repeat
-from ..operands import checked_dimension, checked_expression, is_list
+from ..copying import before_and_after
+from ..declare import *
 
 
 @functools.cache
@@ -134,16 +120,7 @@ def _pick_stretch(name: str, x: Expression, v: Index, u: Index, d: Index) -> Exp
 
 @functools.cache
 def _pick_batch_elems_signature(dim: Dim, count: int) -> Signature:
-    result = Dim.of(dim.dims, count)
-    return Signature(
-        result,
-        operands=1,
-        attributes=count,
-        columns=count,
-        views=[View(SELF, stride=dim.size), View(0, index=0, index_step=1, scale=dim.size)],
-        forward=[Step("copy", copy_parameters(0, 2, collapsed([(dim.size, 1, 1)])))],
-        backward=[Step("accumulate", copy_parameters(3, 1, collapsed([(dim.size, 1, 1)])), gradient_of=0)],
-    )
+    return copies_by_index(Dim.of(dim.dims, count), count, dim.size, [(dim.size, 1, 1)], scale=dim.size)
 
 
 @recorded(
@@ -160,9 +137,9 @@ def pick_batch_elems(x: Expression, vs: Iterable[Index]) -> Expression:
     """
     dim = checked_expression("pick_batch_elems", x).type.plain
     indices = checked_indices("pick_batch_elems", vs, dim.batch, "the batch of x")
-    graph, signature = graph_of("pick_batch_elems", (x,)), _pick_batch_elems_signature(dim, len(indices))
+    signature = _pick_batch_elems_signature(dim, len(indices))
     remember(pick_batch_elems, (x.type, len(indices)), signature, dim.batch)
-    return graph.append(signature, [x.at, *indices])
+    return node("pick_batch_elems", signature, (x,), indices)
 
 
 @functools.cache
@@ -181,7 +158,7 @@ def pick_batch_elem(x: Expression, v: Index) -> Expression:
     """
     dim = checked_expression("pick_batch_elem", x).type.plain
     (index,) = checked_indices("pick_batch_elem", [v], dim.batch, "the batch of x")
-    return append(graph_of("pick_batch_elem", (x,)), _pick_batch_elem_signature(dim), [x.at, index])
+    return node("pick_batch_elem", _pick_batch_elem_signature(dim), (x,), (index,))
 
 
 @functools.cache
@@ -192,19 +169,8 @@ def _pick_batch_signature(dim: Dim, d: int) -> Signature:
     """
     before, after = before_and_after(dim, d)
     result = Dim.of(dim.dims[:d] + dim.dims[d + 1 :] or (1,), dim.batch)
-    loops = collapsed([(before, 1, 1), (after, before, before * dim.dims[d])])
-    signature = Signature(
-        result,
-        operands=1,
-        attributes=dim.batch,
-        columns=dim.batch,
-        views=[
-            View(SELF, stride=result.size),
-            View(0, stride=dim.size, index=0, index_step=1, scale=before),
-        ],
-        forward=[Step("copy", copy_parameters(0, 2, loops))],
-        backward=[Step("accumulate", copy_parameters(3, 1, loops, backward=True), gradient_of=0)],
-    )
+    loops = [(before, 1, 1), (after, before, before * dim.dims[d])]
+    signature = copies_by_index(result, dim.batch, result.size, loops, scale=before, stride=dim.size)
     PICKS[signature.at] = dim.dims[d], True
     return signature
 

@@ -6,27 +6,11 @@ may differ between them are stored in the nodes. A `Dim` is a shape: dimensions 
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterable, Sequence
-
-import numpy as np
-
-from dynet_core.annotations import Index, Indices
-from dynet_core.checks import as_list, checked_indices, whole
-from dynet_core.dim import Dim
-from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeError
-from dynet_core.expression import Expression
-from dynet_core.op import recorded, samples
-from dynet_core.pinned_graph import PinnedGraph
-from dynet_core.record import append, graph_of
-from dynet_core.signature import Signature, Step, View
+from dynet_core.checks import as_list
 from dynet_kernels.families.selection import LargestInOrder, Scatter
-from dynet_kernels.layout import SELF
-from dynet_kernels.table import KERNELS
 
-from ..copying import LOOPS, Loop, collapsed, copy_of, copy_parameters, joined
-from ..layouts import strides_of
-from ..operands import checked_dimension, checked_expression, checked_size, is_list
+from ..copying import LOOPS, joined
+from ..declare import *
 from ..shape.layout import along
 
 KERNELS.add("largest_in_order", LargestInOrder())
@@ -42,24 +26,14 @@ def _select_signature(dim: Dim, d: int, count: int) -> Signature:
     result = Dim.of((*dim.dims[:d], count, *dim.dims[d + 1 :]), dim.batch)
     rows, columns = dim.rows, dim.columns
     step = rows if d else 1
-    loops = collapsed(
-        [(rows, 1, 1) if d else (columns, count, rows), (dim.batch, result.size, dim.size)],
-    )
-    return Signature(
-        result,
-        operands=1,
-        attributes=count,
-        columns=count,
-        views=[View(SELF, stride=step), View(0, index=0, index_step=1, scale=step)],
-        forward=[Step("copy", copy_parameters(0, 2, loops))],
-        backward=[Step("accumulate", copy_parameters(3, 1, loops, backward=True), gradient_of=0)],
-    )
+    loops = [(rows, 1, 1) if d else (columns, count, rows), (dim.batch, result.size, dim.size)]
+    return copies_by_index(result, count, step, loops, scale=step)
 
 
 def _select(name: str, x: Expression, indices: Iterable[Index], d: int) -> Expression:
     dim = checked_expression(name, x).type.plain
     found = checked_indices(name, indices, dim.dims[d], f"dimension {d} of x {dim!r}")
-    return append(graph_of(name, (x,)), _select_signature(dim, d, len(found)), [x.at, *found])
+    return node(name, _select_signature(dim, d, len(found)), (x,), found)
 
 
 @recorded(
@@ -248,8 +222,6 @@ def _largest_signature(dim: Dim, k: int) -> Signature:
     columns = dim.columns * dim.batch
     return Signature(
         Dim.of((k, *dim.dims[1:]), dim.batch),
-        name="kmax_pooling",
-        operands=1,
         size=2 * k * columns,
         columns=columns,
         views=[View(SELF, stride=k), View(0, stride=dim.rows), View(SELF, k * columns, stride=k)],
@@ -286,10 +258,9 @@ def kmax_pooling(x: Expression, k: Index, d: Index = 1) -> Expression:
     d, k = checked_dimension(name, d, dim), checked_size(name, "k", k)
     if k > dim.dims[d]:
         raise OutOfRangeError(f"{name}: k = {k} is more than dimension {d} of x has, which is {dim!r}")
-    graph = graph_of(name, (x,))
     if k == dim.dims[d]:
         return x
-    return along(name, lambda x: append(graph, _largest_signature(x.type.plain, k), [x.at]), x, d)
+    return along(name, lambda x: node(name, _largest_signature(x.type.plain, k), (x,)), x, d)
 
 
 __all__ = ["kmax_pooling", "select_cols", "select_rows", "strided_select"]

@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import functools
+from dynet_core.signature import apart
 
-from dynet_core.annotations import Number
-from dynet_core.dim import Dim
-from dynet_core.expression import Expression
-from dynet_core.op import recorded, samples
-from dynet_core.record import append, graph_of, one_operand
-from dynet_core.signature import Signature, Step, apart
-
-from ..kinds import by_plain_dims, op
-from ..with_number import finite
+from ..declare import *
 
 
 @functools.cache

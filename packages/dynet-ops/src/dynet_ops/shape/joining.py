@@ -5,26 +5,8 @@ A `Signature` says how a node of the graph is computed.
 
 from __future__ import annotations
 
-import functools
-import math
-from collections.abc import Callable, Iterable, Sequence
-
-import numpy as np
-
-from dynet_core.annotations import Index
-from dynet_core.checks import checked_index
-from dynet_core.dim import Dim
-from dynet_core.errors import ArgumentTypeError, OutOfRangeError, ShapeError
-from dynet_core.expression import Expression
-from dynet_core.op import Sample, samples
-from dynet_core.record import common_batch, described, many_operands
-from dynet_core.signature import Signature, View
-from dynet_kernels.layout import SELF
-
-from ..copying import copies, copies_of_each
-from ..kinds import by_plain_dims, op
-from ..layouts import as_first, of_rank
-from ..operands import listed
+from ..copying import copies_of_each
+from ..declare import *
 
 FEW = 16
 """In a list of more operands than this, which all have one shape, the operands share a view and a step (kernel call).

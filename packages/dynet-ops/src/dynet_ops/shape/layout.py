@@ -8,24 +8,11 @@ one element to the next along a dimension.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
+from dynet_core.dim import MAX_DIMS
+from dynet_core.signature import apart
 
-import numpy as np
-
-from dynet_core.annotations import Dims, Index, Indices
-from dynet_core.checks import checked_index
-from dynet_core.dim import MAX_DIMS, Dim, checked_batch, checked_dims
-from dynet_core.errors import ArgumentError, ArgumentTypeError, ShapeError
-from dynet_core.expression import Expression
-from dynet_core.op import recorded, samples
-from dynet_core.record import append, graph_of, one_operand
-from dynet_core.signature import Signature, alias, apart
-
-from ..copying import LOOPS, Loop, copy_of, joined
-from ..kinds import by_plain_dims, op
-from ..layouts import is_matrix, of_rank, strides_of
-from ..operands import checked_dimension, checked_expression, is_list
+from ..copying import LOOPS, joined
+from ..declare import *
 
 
 @functools.cache

@@ -1,0 +1,74 @@
+"""All that files which declare ops have in common: they begin with `from ..declare import *`.
+
+An op is a function on expressions. `formula` (here `f`) has the functions of formulas; `elementwise` and `columnwise`
+make an op of a formula. Other ops say how their nodes are computed by a `Signature`: the node's shape (a `Dim`), where
+in memory its operands are (`View`), and the kernels that compute it and its gradients (`Step`). `by_dims` makes an op
+of a function that returns the signature, `recorded` of a function that appends nodes. `samples` are calls to test.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from dynet_core.annotations import Dims, Index, Indices, Number, Numbers
+from dynet_core.checks import checked_flag, checked_index, checked_indices, real_array, whole
+from dynet_core.dim import Dim, checked_batch, checked_dims
+from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeError
+from dynet_core.expression import Expression
+from dynet_core.keyword_hints import also_called
+from dynet_core.op import Function, Sample, recorded, register, remember, samples
+from dynet_core.pinned_graph import PinnedGraph, pinned
+from dynet_core.record import append, common_batch, described, graph_of, many_operands, node, one_operand, two_operands
+from dynet_core.recorder import describe, function
+from dynet_core.signature import Signature, Step, View, alias, computed, constant, copy_step
+from dynet_kernels import formula as f
+from dynet_kernels.families.rules import Rule
+from dynet_kernels.formula import Formula, Symbol
+from dynet_kernels.layout import ANY_OPERAND, EACH, SELF
+from dynet_kernels.table import KERNELS
+
+from .copying import Loop, collapsed, copies, copies_by_index, copy_of, copy_parameters, repeat
+from .kinds import BROADCAST, ONE, TWO, by_dims, by_plain_dims, columnwise, elementwise, op
+from .layouts import (
+    as_first,
+    as_last,
+    broadcast,
+    by_batch_elements,
+    column_view,
+    is_matrix,
+    lined_up,
+    matched,
+    of_rank,
+    shortest,
+    strides_of,
+)
+from .op_formulas import add_rules
+from .operands import (
+    checked_count,
+    checked_dimension,
+    checked_expression,
+    checked_pair,
+    checked_size,
+    is_list,
+    listed,
+    nesting,
+)
+from .with_number import finite
+
+__all__ = [
+    "ANY_OPERAND", "Any", "ArgumentError", "ArgumentTypeError", "BROADCAST", "Callable", "Dim", "Dims", "EACH",
+    "Expression", "Formula", "Function", "Index", "Indices", "Iterable", "KERNELS", "Loop", "Number", "Numbers",
+    "ONE", "OutOfRangeError", "PinnedGraph", "Rule", "SELF", "Sample", "Sequence", "ShapeError", "Signature",
+    "Step", "Symbol", "TWO", "View", "add_rules", "alias", "also_called", "append", "as_first", "as_last",
+    "broadcast", "by_batch_elements", "by_dims", "by_plain_dims", "checked_batch", "checked_count",
+    "checked_dimension", "checked_dims", "checked_expression", "checked_flag", "checked_index", "checked_indices",
+    "checked_pair", "checked_size", "collapsed", "column_view", "columnwise", "common_batch", "computed",
+    "constant", "copies", "copies_by_index", "copy_of", "copy_parameters", "copy_step", "describe", "described",
+    "elementwise", "f", "finite", "function", "functools", "graph_of", "is_list", "is_matrix", "lined_up", "listed",
+    "many_operands", "matched", "math", "nesting", "node", "np", "of_rank", "one_operand", "op", "pinned",
+    "real_array", "recorded", "register", "remember", "repeat", "samples", "shortest", "strides_of", "two_operands",
+    "whole",
+]  # fmt: skip

@@ -82,14 +82,12 @@ def computed(
     return Signature(dim, forward=[Step(kernel, parameters)], backward=backward, **facts)
 
 
-def constant(attribute: int) -> View:
-    """Return a view with which a kernel reads a constant from the graph's buffer of input values.
+def number_views(count: int) -> list[View]:
+    """Return views with which kernels read plain numbers from the graph's buffer of input values.
 
-    Args:
-        attribute: the number, counted from 0, of the attribute that is the position of the constant in this buffer.
-            Attributes are the integers that a node has besides its operands.
+    The first `count` attributes (integers that a node has besides its operands) are their places in this buffer.
     """
-    return View(at.NOWHERE, index=attribute, scale=1)
+    return [View(at.NOWHERE, index=attribute, scale=1) for attribute in range(count)]
 
 
 def alias(
@@ -132,9 +130,9 @@ def apart(dim: Dim, backward: Sequence[Step] = (), *, constants: int = 0) -> Sig
         dim,
         kind=at.APART,
         passes=bool(backward),
-        views=[View(at.SELF), View(0), *map(constant, range(constants))],
+        views=[View(at.SELF), View(0), *number_views(constants)],
         backward=backward,
     )
 
 
-__all__ = ["SIGNATURES", "Signature", "Step", "View", "alias", "apart", "computed", "constant", "copy_step"]
+__all__ = ["SIGNATURES", "Signature", "Step", "View", "alias", "apart", "computed", "copy_step", "number_views"]

@@ -28,7 +28,7 @@ from dynet_core.errors import ArgumentError, OutOfRangeError
 from dynet_core.expression import Expression
 from dynet_core.op import Function, Sample, register, samples
 from dynet_core.record import append, graph_of, node
-from dynet_core.signature import Signature, View, computed, constant
+from dynet_core.signature import Signature, View, computed, number_views
 from dynet_kernels.families.rules import Across, Rule
 from dynet_kernels.layout import SELF
 from dynet_kernels.table import KERNELS
@@ -75,7 +75,7 @@ def column_signature(
     """
     name, parameters = (kernel + ".across", (size, before)) if before > 1 else (kernel, (size,))
     views = [View(SELF, stride=result.total // (after or 1)), View(0, stride=before * size)]
-    views += map(constant, range(constants))
+    views += number_views(constants)
     return computed(name, result, parameters, views, after, names="yx", name=op)
 
 

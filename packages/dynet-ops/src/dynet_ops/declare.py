@@ -23,7 +23,7 @@ from dynet_core.op import Function, Sample, recorded, register, remember, sample
 from dynet_core.pinned_graph import PinnedGraph, pinned
 from dynet_core.record import append, common_batch, described, graph_of, many_operands, node, one_operand, two_operands
 from dynet_core.recorder import describe, function
-from dynet_core.signature import Signature, Step, View, alias, computed, constant, copy_step
+from dynet_core.signature import Signature, Step, View, alias, computed, copy_step, number_views
 from dynet_kernels import formula as f
 from dynet_kernels.families.rules import Rule
 from dynet_kernels.formula import Formula, Symbol
@@ -65,10 +65,10 @@ __all__ = [
     "Step", "Symbol", "TWO", "View", "add_rules", "alias", "also_called", "append", "as_first", "as_last",
     "broadcast", "by_batch_elements", "by_dims", "by_plain_dims", "checked_batch", "checked_count",
     "checked_dimension", "checked_dims", "checked_expression", "checked_flag", "checked_index", "checked_indices",
-    "checked_pair", "checked_size", "collapsed", "column_view", "columnwise", "common_batch", "computed",
-    "constant", "copies", "copies_by_index", "copy_of", "copy_parameters", "copy_step", "describe", "described",
-    "elementwise", "f", "finite", "function", "functools", "graph_of", "is_list", "is_matrix", "lined_up", "listed",
-    "many_operands", "matched", "math", "nesting", "node", "np", "of_rank", "one_operand", "op", "pinned",
+    "checked_pair", "checked_size", "collapsed", "column_view", "columnwise", "common_batch", "computed", "copies",
+    "copies_by_index", "copy_of", "copy_parameters", "copy_step", "describe", "described", "elementwise", "f",
+    "finite", "function", "functools", "graph_of", "is_list", "is_matrix", "lined_up", "listed", "many_operands",
+    "matched", "math", "nesting", "node", "np", "number_views", "of_rank", "one_operand", "op", "pinned",
     "real_array", "recorded", "register", "remember", "repeat", "samples", "shortest", "strides_of", "two_operands",
     "whole",
 ]  # fmt: skip

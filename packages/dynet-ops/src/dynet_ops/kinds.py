@@ -24,7 +24,7 @@ from dynet_core.op import OPS, Function, Op, Sample, check_is_free, register, sa
 from dynet_core.record import append, graph_of, one_operand, two_operands
 from dynet_core.recorder import describe
 from dynet_core.recorder.keywords import with_keywords
-from dynet_core.signature import Signature, View, computed, constant
+from dynet_core.signature import Signature, View, computed, number_views
 from dynet_kernels.formula import Formula, is_number
 from dynet_kernels.layout import SELF
 
@@ -266,7 +266,7 @@ def elementwise_signature(
     layout = column_layout(name, dims, rank)
     assert layout is not None
     kernel, whole, size, columns, views = layout
-    views = [*views, *map(constant, range(numbers))]
+    views = [*views, *number_views(numbers)]
     return computed((kernels or name) + kernel(operands), whole, (size,), views, columns, passes=passes)
 
 
@@ -361,7 +361,7 @@ def columnwise(
             extents = (across, batch)
             views = [column_view(k, extents, (size, d.size if d.batch > 1 else 0)) for k, d in enumerate(dims)]
             views = [View(SELF, stride=1 if one_number else size), *[view for view in views if view]]
-            views += map(constant, range(len(numbers)))
+            views += number_views(len(numbers))
             return computed(kernels, dim, (size,), views, across * batch)
 
         if several := numbers or len(operands) > 2:

@@ -16,7 +16,7 @@ from dynet_core.expression import Expression
 from dynet_core.op import remember
 from dynet_core.record import graph_of, made_of
 from dynet_core.recorder import function
-from dynet_core.signature import View, computed, constant
+from dynet_core.signature import View, computed, number_views
 from dynet_core.wording import shown
 from dynet_kernels.formula import LARGEST
 from dynet_kernels.layout import SELF
@@ -45,7 +45,7 @@ def with_number(name: str, operator: str, formula: Callable, rank: Rank = longes
     @functools.cache
     def signature_of(dim):
         whole = Dim.of(of_rank(dim.dims, rank((dim,))), dim.batch)
-        return computed(kernels, whole, (dim.total,), [View(SELF), View(0), constant(0)])
+        return computed(kernels, whole, (dim.total,), [View(SELF), View(0), *number_views(1)])
 
     def unusual(x: Expression, c) -> Expression:
         graph = graph_of(operator, (x,))

@@ -127,7 +127,7 @@ def is_column(array: np.ndarray) -> bool:
     return array.ndim > 1 and array.shape[0] == array.size
 
 
-def checked_size(name: str, size: int) -> int:
+def not_empty(name: str, size: int) -> int:
     """Return `size`, the number of values that the op `name` was given; raise ArgumentError if it is 0."""
     if size < 1:
         raise ArgumentError(f"{name}: no values")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dynet_core.signature import constant as number_view
-
 from ..declare import *
 from .arrays import input_op
 
@@ -58,7 +56,7 @@ KERNELS.add("constant", Rule(("y", "c"), {"y": lambda c: c}, numbers=("c",)))
 @functools.cache
 def _constant_signature(name: str, dim: Dim) -> Signature:
     step = Step("constant", (dim.total,))
-    return Signature(dim, name=name, attributes=1, constants=1, views=[View(SELF), number_view(0)], forward=[step])
+    return Signature(dim, name=name, attributes=1, constants=1, views=[View(SELF), *number_views(1)], forward=[step])
 
 
 def _constant(name: str, dim: Dims, val: Numbers, batch_size: Index) -> Expression:

@@ -10,7 +10,7 @@ from dynet_core.wording import counted
 from dynet_kernels.recorder.words import BATCHED, MOST_DIMS
 
 from ..declare import *
-from .arrays import NUMBERS, add_input, checked_size, filled, flat, input_op, input_signature, numbers, stored
+from .arrays import NUMBERS, add_input, filled, flat, input_op, input_signature, not_empty, numbers, stored
 
 
 def _tensor_reference(arr, batched: bool = False) -> np.ndarray:
@@ -60,7 +60,7 @@ def inputTensor(arr: Numbers, batched: bool = False, device: str = "", reusable_
             raise ShapeError(f"inputTensor: the arrays differ in shape: {shapes}")
         arr, batched = np.stack(list(arr), axis=-1), True
     array = real_array("inputTensor", arr, uneven=ShapeError)
-    checked_size("inputTensor", array.size)
+    not_empty("inputTensor", array.size)
     shape = array.shape or (1,)
     batched = batched is True or checked_flag("inputTensor", "batched", batched)
     dims, batch = (shape[:-1] or (1,), shape[-1]) if batched else (shape, 1)
@@ -206,7 +206,7 @@ def inputTensorTranspose(arr: Numbers, dim: Dims | None = None, batch_size: Inde
     """
     name = "inputTensorTranspose"
     array, batch = flat(name, arr), checked_batch(name, batch_size)
-    checked_size(name, array.size)
+    not_empty(name, array.size)
     whole = Dim.of(checked_dims(name, max(1, array.size // batch) if dim is None else dim), batch)
     if array.size != whole.total:
         raise ShapeError(f"{name}: {array.size} values for a tensor of {whole!r}")

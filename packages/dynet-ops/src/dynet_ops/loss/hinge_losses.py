@@ -51,7 +51,7 @@ def _signature(result: Dim, size: int, columns: int, shared: bool, choices: int)
     """
     stride = 0 if shared else size
     picked = View(0, stride=stride, index=1, index_step=int(choices > 1), scale=1)
-    views = [View(SELF, stride=1), View(0, stride=stride), picked, constant(0)]
+    views = [View(SELF, stride=1), View(0, stride=stride), picked, *number_views(1)]
     return computed("hinge", result, (size,), views, columns, name="hinge")
 
 

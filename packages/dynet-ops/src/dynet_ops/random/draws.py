@@ -33,7 +33,7 @@ def _distribution(name: str, formula: Callable) -> Callable[..., Expression]:
 
     @functools.cache
     def signature_of(dim: Dim) -> Signature:
-        return computed(name, dim, (dim.total,), [View(SELF), *map(constant, range(4))], name=name)
+        return computed(name, dim, (dim.total,), [View(SELF), *number_views(4)], name=name)
 
     def record(dims, batch_size, a: float, b: float) -> Expression:
         whole = Dim.of(checked_dims(name, dims), checked_batch(name, batch_size))
@@ -189,7 +189,7 @@ KERNELS.add("noise.dx", Rule(("y", "x"), {"dx": lambda dy: dy}))
 
 @functools.cache
 def _noise_signature(dim: Dim) -> Signature:
-    return computed("noise", dim, (dim.total,), [View(SELF), View(0), *map(constant, range(3))])
+    return computed("noise", dim, (dim.total,), [View(SELF), View(0), *number_views(3)])
 
 
 @recorded(

@@ -31,7 +31,7 @@ def _dropping(name: str, position: Symbol) -> Callable[[Expression, Number], Exp
 
     @functools.cache
     def signature_of(dim: Dim) -> Signature:
-        return computed(name, dim, (dim.total,), [View(SELF), View(0), *map(constant, range(4))], name=name)
+        return computed(name, dim, (dim.total,), [View(SELF), View(0), *number_views(4)], name=name)
 
     def record(x: Expression, p: Number) -> Expression:
         if p.__class__ is not float or not 0 <= p < 1:

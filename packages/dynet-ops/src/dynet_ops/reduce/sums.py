@@ -24,7 +24,7 @@ def _equal_sum_signature(dim: Dim, scaled: bool) -> Signature:
     return Signature(
         dim,
         variadic=True,
-        views=[View(SELF), View(EACH, period=1), *[constant(0)] * scaled],
+        views=[View(SELF), View(EACH, period=1), *number_views(int(scaled))],
         forward=[Step(kernel, (dim.total,))],
         backward=[Step(f"{kernel}.dx", (dim.total,), gradient_of=ANY_OPERAND)],
     )

@@ -348,6 +348,7 @@ def types(session):
             "--strict",
             "tests/typing/every_public_name.py",
             "tests/typing/names_of_ops.py",
+            "tests/typing/calls_of_ops.py",
             "tests/typing/names_of_models.py",
             "tests/typing/wrong_uses.py",
             "tests/typing/own_ops.py",

@@ -1,15 +1,23 @@
-"""Writes docs/ops.md, the list of all operations, from their docstrings: python docs/make_ops.py"""
+"""Writes what lists all operations: `python docs/make_ops.py`.
+
+These are `__all__` of dynet_ops, docs/ops.md from docstrings, and a program for type checkers that calls operations
+as their first samples do. A test compares the files.
+"""
 
 from __future__ import annotations
 
 import inspect
+import re
 import sys
+import textwrap
 from pathlib import Path
 
 import dynet_ops
 from dynet_core.op import OPS, Op
 
 FILE = Path(__file__).with_name("ops.md")
+CALLS = FILE.parents[1] / "tests" / "typing" / "calls_of_ops.py"
+PACKAGE = Path(dynet_ops.__file__)
 HEAD = """# All operations
 
 Every operation with its arguments, by the file that defines it. Shapes, errors, sources and an example of each are in
@@ -18,10 +26,58 @@ Made by `python docs/make_ops.py`.
 """
 
 
+def names() -> list[str]:
+    """The public names: those in `__all__` of the modules that declare ops."""
+    modules = [module for name, module in sys.modules.items() if name.startswith("dynet_ops.")]
+    public = [
+        getattr(module, "__all__", ()) for module in modules if Path(module.__file__ or "").parent != PACKAGE.parent
+    ]
+    return sorted({name for found in public for name in found})
+
+
+def package() -> str:
+    """The source of the package `dynet_ops` with these names as its `__all__`."""
+    listed = textwrap.fill(
+        ", ".join(f'"{name}"' for name in names()), 116, initial_indent=" " * 4, subsequent_indent=" " * 4
+    )
+    return re.sub(r"(?<=__all__ = \[\n)[^]]*(?=\n\])", lambda _: listed + ",", PACKAGE.read_text())
+
+
+CALLS_HEAD = '''"""Calls each operation as its first sample does. Made by `python docs/make_ops.py`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import dynet as dy
+
+
+def x(*sizes: int) -> dy.Expression:
+    """An expression; the last size is the batch."""
+    return dy.inputTensor(np.full(sizes, 0.5), batched=True)
+
+
+def calls() -> None:
+    """Call all operations that have operands."""
+'''
+
+
+def calls() -> str:
+    """The program that calls each operation."""
+    lines = []
+    for name in names():
+        if name in OPS and OPS[name].record is getattr(dynet_ops, name) and OPS[name].samples[0].shapes:
+            first = OPS[name].samples[0]
+            operands = ", ".join(f"x({', '.join(map(str, (*dims, batch)))})" for dims, batch in first.shapes)
+            attributes = [f", {argument}={value!r}" for argument, value in first.attributes.items()]
+            lines.append(f"    dy.{name}({f'[{operands}]' if first.as_list else operands}{''.join(attributes)})\n")
+    return CALLS_HEAD + "".join(lines).replace("'", '"')
+
+
 def sections() -> dict[str, list[str]]:
     """The public functions by the module that defines them."""
     found: dict[str, list[str]] = {}
-    for name in sorted(dynet_ops.__all__):
+    for name in names():
         function = getattr(dynet_ops, name)
         if inspect.isroutine(function) and function.__name__ == name:
             found.setdefault(function.__module__, []).append(name)
@@ -55,4 +111,6 @@ def text() -> str:
 
 
 if __name__ == "__main__":
+    PACKAGE.write_text(package())
+    CALLS.write_text(calls())
     FILE.write_text(text())

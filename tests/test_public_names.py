@@ -40,6 +40,10 @@ def test_a_name_that_programs_may_have_themselves_is_no_part_of_a_star_import():
 
 def test_every_operation_of_a_module_is_one_of_the_package():
     """Checkers read no `__all__` that is made of others: so the package's is written out."""
-    modules = [module for name, module in vars(dynet_ops).items() if inspect.ismodule(module) and name != "kinds"]
+    modules = [
+        module
+        for name, module in vars(dynet_ops).items()
+        if inspect.ismodule(module) and name not in ("kinds", "declare")
+    ]
     found = [name for module in modules for name in getattr(module, "__all__", [])]
     assert sorted(dynet_ops.__all__) == sorted(found)

@@ -14,6 +14,7 @@ from dynet_core.hints import Hint
 PROGRAM = Path(__file__).parent / "typing" / "every_public_name.py"
 PARTS = {
     "names_of_ops.py": "an operation",
+    "calls_of_ops.py": "one with operands (python docs/make_ops.py writes it)",
     "names_of_models.py": "a model, network or trainer",
     PROGRAM.name: "another",
 }

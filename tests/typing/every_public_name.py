@@ -11,6 +11,7 @@ import io
 import tempfile
 import warnings
 
+from calls_of_ops import calls
 from names_of_models import Halves, networks, parameters, softmaxes, trainers, trees
 from names_of_ops import (
     convolutions,
@@ -132,6 +133,7 @@ def main() -> None:
     found = inputs() + elementwise(x) + operators(x, y) + of_two(x, y) + of_vectors(x) + convolutions()
     found += of_matrices(dy.random_normal((4, 3)), square)
     dy.forward(found)
+    calls()
     m = dy.ParameterCollection()
     print(lstm_by_hand().npvalue(), values_of(x), softmaxes().value(), networks(m).value(), trees(m).value())
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):

@@ -125,12 +125,14 @@ def register(function: Function, *, repeats: bool = True, **facts: Any) -> Funct
         repeats: whether programs often repeat calls that append nodes of the same kind. The returned function then
             observes what repeated calls append, and later appends it without calling `function`; see the module
             `templates`.
-        facts: the fields of `Op` other than `name` and `record`.
+        facts: the fields of `Op` other than `name` and `record`. `samples` may be a text for the function `samples`.
     """
     name = function.__name__
     check_is_free(function)
     if repeats:
         function = with_templates(function)
+    if isinstance(facts.get("samples"), str):
+        facts["samples"] = samples(facts["samples"])
     OPS[name] = Op(name, function, **facts)
     return function
 

@@ -15,7 +15,7 @@ from .reduce import *
 from .select import *
 from .shape import *
 
-# Written out by hand, because type checkers cannot compute it. A test compares it with the modules' own `__all__`.
+# Made by `python docs/make_ops.py` from the `__all__` of the files, because type checkers cannot compute it.
 __all__ = [
     "abs", "acos", "acosh", "add", "affine_transform", "argmax", "asin", "asinh", "atan", "atanh", "average",
     "binary_log_loss", "block_dropout", "bmax", "bmin", "cdiv", "ceil", "circ_conv", "circ_corr", "cmult",

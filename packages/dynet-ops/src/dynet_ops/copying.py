@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from dynet_core.annotations import Index
+from dynet_core.checks import checked_indices
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
-from dynet_core.record import append, graph_of
+from dynet_core.record import node
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels.families.rules import Rule
 from dynet_kernels.layout import EACH, EACH_OPERAND, SELF
@@ -131,6 +133,21 @@ def copies_by_index(
     )
 
 
+def for_each_index(
+    name: str, x: Expression, indices: Iterable[Index], size: int, what: object
+) -> tuple[Expression, list[int]]:
+    """Check indices, one for each batch element of x. Return x, repeated if it has no batch, and the indices as ints.
+
+    `size` and `what` are as in `checked_indices`.
+    """
+    found, dim = checked_indices(name, indices, size, what), x.type.plain
+    if len(found) != dim.batch:
+        if dim.batch != 1:
+            raise ShapeError(f"{name}: {len(found)} indices for a batch of {dim.batch}")
+        x = repeat(x, Dim.of(dim.dims, len(found)))
+    return x, found
+
+
 def copies_of_each(result: Dim, stride: int, loops: Sequence[Loop]) -> Signature:
     """Return the signature (shape and kernels) of a node that consists of one copy of each operand, all of one shape.
 
@@ -208,5 +225,5 @@ def repeat(x: Expression, whole: Dim) -> Expression:
     to be repeated, x itself is returned. Its shape may then differ from `whole` in trailing dimensions of size 1.
     """
     for step in _repeat_steps(x.type.plain, whole):
-        x = append(graph_of("broadcast", (x,)), _repeat_signature(x.type.plain, step), [x.at])
+        x = node("broadcast", _repeat_signature(x.type.plain, step), (x,))
     return x

@@ -30,7 +30,7 @@ from dynet_kernels.formula import Formula, Symbol
 from dynet_kernels.layout import ANY_OPERAND, EACH, SELF
 from dynet_kernels.table import KERNELS
 
-from .copying import Loop, collapsed, copies, copies_by_index, copy_of, copy_parameters, repeat
+from .copying import Loop, collapsed, copies, copies_by_index, copy_of, copy_parameters, for_each_index, repeat
 from .kinds import BROADCAST, ONE, TWO, by_dims, by_plain_dims, columnwise, elementwise, op
 from .layouts import (
     as_first,
@@ -38,6 +38,7 @@ from .layouts import (
     broadcast,
     by_batch_elements,
     column_view,
+    column_views,
     is_matrix,
     lined_up,
     matched,
@@ -65,10 +66,10 @@ __all__ = [
     "Step", "Symbol", "TWO", "View", "add_rules", "alias", "also_called", "append", "as_first", "as_last",
     "broadcast", "by_batch_elements", "by_dims", "by_plain_dims", "checked_batch", "checked_count",
     "checked_dimension", "checked_dims", "checked_expression", "checked_flag", "checked_index", "checked_indices",
-    "checked_pair", "checked_size", "collapsed", "column_view", "columnwise", "common_batch", "computed", "copies",
-    "copies_by_index", "copy_of", "copy_parameters", "copy_step", "describe", "described", "elementwise", "f",
-    "finite", "function", "functools", "graph_of", "is_list", "is_matrix", "lined_up", "listed", "many_operands",
-    "matched", "math", "nesting", "node", "np", "number_views", "of_rank", "one_operand", "op", "pinned",
-    "real_array", "recorded", "register", "remember", "repeat", "samples", "shortest", "strides_of", "two_operands",
-    "whole",
+    "checked_pair", "checked_size", "collapsed", "column_view", "column_views", "columnwise", "common_batch",
+    "computed", "copies", "copies_by_index", "copy_of", "copy_parameters", "copy_step", "describe", "described",
+    "elementwise", "f", "finite", "for_each_index", "function", "functools", "graph_of", "is_list", "is_matrix",
+    "lined_up", "listed", "many_operands", "matched", "math", "nesting", "node", "np", "number_views", "of_rank",
+    "one_operand", "op", "pinned", "real_array", "recorded", "register", "remember", "repeat", "samples",
+    "shortest", "strides_of", "two_operands", "whole",
 ]  # fmt: skip

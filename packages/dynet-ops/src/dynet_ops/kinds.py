@@ -21,14 +21,14 @@ from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
 from dynet_core.op import OPS, Function, Op, Sample, check_is_free, register, samples
-from dynet_core.record import append, graph_of, one_operand, two_operands
+from dynet_core.record import graph_of, node, one_operand, two_operands
 from dynet_core.recorder import describe
 from dynet_core.recorder.keywords import with_keywords
 from dynet_core.signature import Signature, View, computed, number_views
 from dynet_kernels.formula import Formula, is_number
 from dynet_kernels.layout import SELF
 
-from .layouts import Rank, broadcast, column_layout, column_view, lined_up, longest, matched
+from .layouts import Rank, broadcast, column_layout, column_views, lined_up, longest, matched
 from .op_formulas import (
     add_kernels,
     all_gradients,
@@ -220,10 +220,9 @@ def _of_several(
     def record(*arguments: Any) -> Expression:
         given = [*arguments[count:], *[parameters[number].default for number in numbers[len(arguments) - count :]]]
         values = [finite(name, number, value, above.get(number)) for number, value in zip(numbers, given)]
-        graph, xs = graph_of(name, arguments[:count]), fitted(arguments[:count])
-        signature = signature_of(*[x.type for x in xs])
-        start = graph.take(values)
-        return append(graph, signature, [*[x.at for x in xs], *range(start, start + len(values))])
+        graph_of(name, arguments[:count])
+        xs = fitted(arguments[:count])
+        return node(name, signature_of(*[x.type for x in xs]), xs, numbers=values)
 
     return functools.update_wrapper(with_keywords(function, record), function)
 
@@ -359,9 +358,8 @@ def columnwise(
             size = shape.size if whole else shape.rows
             dim = Dim.of((1,) if whole else shape.dims[1:] or (1,), batch) if one_number else shape
             extents = (across, batch)
-            views = [column_view(k, extents, (size, d.size if d.batch > 1 else 0)) for k, d in enumerate(dims)]
-            views = [View(SELF, stride=1 if one_number else size), *[view for view in views if view]]
-            views += number_views(len(numbers))
+            views = column_views(extents, [(size, d.size if d.batch > 1 else 0) for d in dims])
+            views = [View(SELF, stride=1 if one_number else size), *views, *number_views(len(numbers))]
             return computed(kernels, dim, (size,), views, across * batch)
 
         if several := numbers or len(operands) > 2:

@@ -9,7 +9,7 @@ column-major, so the first dimension is the innermost one.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
@@ -119,6 +119,13 @@ def column_view(source: int, extents: Sequence[int], strides: Sequence[int]) -> 
         (period, stride), (_, outer) = levels
         return View(source, stride=stride, period=period, outer=outer)
     return None
+
+
+def column_views(extents: Sequence[int], strides: Iterable[Sequence[int]]) -> list[View]:
+    """Return the `column_view` of each operand, which two loops must be able to express. `strides` has one for each."""
+    views = [column_view(place, extents, one) for place, one in enumerate(strides)]
+    assert None not in views
+    return [view for view in views if view]
 
 
 def by_batch_elements(result: Dim, dims: Sequence[Dim]) -> list[View]:

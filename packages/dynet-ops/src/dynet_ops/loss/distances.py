@@ -165,7 +165,7 @@ def _poisson_reference(x, y):
 @recorded(
     reference=_poisson_reference,
     whole_batch=True,
-    samples=samples("1 y=0; 1 y=3.5; 1*19 y=4; 1*3 y=[2,0,7]; 1 y=[2,0,7]; 1x1*2 y=3"),
+    samples="1 y=0; 1 y=3.5; 1*19 y=4; 1*3 y=[2,0,7]; 1 y=[2,0,7]; 1x1*2 y=3",
 )
 @also_called(log_lambda="x", x="y")
 def poisson_loss(x: Expression, y: Numbers) -> Expression:

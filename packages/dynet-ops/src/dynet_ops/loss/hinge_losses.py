@@ -72,7 +72,7 @@ def _reference(x, v, m=1.0):
     return np.atleast_1d(np.maximum(x - x[v] + m, 0).sum() - max(m, 0))
 
 
-@recorded(reference=_reference, samples=samples("5 v=3; 17*4 v=0 m=0.5; 2*2 v=0 m=5; 130 v=129; 1*3 v=0"))
+@recorded(reference=_reference, samples="5 v=3; 17*4 v=0 m=0.5; 2*2 v=0 m=5; 130 v=129; 1*3 v=0")
 def hinge(x: Expression, v: Index | Indices, m: Number = 1.0) -> Expression:
     """The hinge loss of scores, y = sum over i != v of max(0, x_i - x_v + m).
 
@@ -99,7 +99,7 @@ def hinge(x: Expression, v: Index | Indices, m: Number = 1.0) -> Expression:
         [_reference(x[:, b % x.shape[-1]], v, m) for b, v in enumerate(vs)], axis=-1
     ),
     whole_batch=True,
-    samples=samples("5*3 vs=[3,0,3]; 17 vs=[16]; 3 vs=[2,0,1] m=2.5; 33*2 vs=[32,1]; 1*2 vs=[0,0]"),
+    samples="5*3 vs=[3,0,3]; 17 vs=[16]; 3 vs=[2,0,1] m=2.5; 33*2 vs=[32,1]; 1*2 vs=[0,0]",
 )
 def hinge_batch(x: Expression, vs: Iterable[Index], m: Number = 1.0) -> Expression:
     """The hinge loss of each vector of scores in a batch, as in `hinge`: vs[b] is the right choice in batch element b.
@@ -134,10 +134,8 @@ def _by_columns(x, v, d=0, m=1.0):
 @recorded(
     reference=_by_columns,
     whole_batch=True,
-    samples=samples(
-        "5x3 v=[3,0,3]; 3x5*2 v=[3,0,3] d=1; 17x2*3 v=[16,1] m=0.5; 3x2*2 v=[[2,1],[0,0]]; 4*2 v=[1]; "
-        "1x3*2 v=[0,0,0]; 1x5*3 v=[4] d=1"
-    ),
+    samples="5x3 v=[3,0,3]; 3x5*2 v=[3,0,3] d=1; 17x2*3 v=[16,1] m=0.5; 3x2*2 v=[[2,1],[0,0]]; 4*2 v=[1]; "
+    "1x3*2 v=[0,0,0]; 1x5*3 v=[4] d=1",
 )
 def hinge_dim(x: Expression, v: Indices | Sequence[Indices], d: Index = 0, m: Number = 1.0) -> Expression:
     """The hinge loss of each column of a matrix, or of each row.

@@ -33,7 +33,7 @@ add_across("column_softmax")
     reference=lambda x, d=0: (
         np.exp(x - x.max(d, keepdims=True)) / np.exp(x - x.max(d, keepdims=True)).sum(d, keepdims=True)
     ),
-    samples=samples("7*2; 3x4*2 d=1; 2x3x4 d=1; 17x1 d=1"),
+    samples="7*2; 3x4*2 d=1; 2x3x4 d=1; 17x1 d=1",
 )
 def softmax(x: Expression, d: Index = 0) -> Expression:
     """Softmax along a dimension, y_i = exp(x_i) / sum over j of exp(x_j).
@@ -89,7 +89,7 @@ def masked(x: Expression, mask: Expression) -> Expression:
     return f.where(mask < 0, mask, x)
 
 
-@recorded(reference=lambda x: np.log(_softmax_reference(x)), samples=samples("7*2; 3x4*2; 1; 33x2"))
+@recorded(reference=lambda x: np.log(_softmax_reference(x)), samples="7*2; 3x4*2; 1; 33x2")
 def log_softmax(x: Expression, restrict: Iterable[Index] | None = None) -> Expression:
     """The logarithm of the softmax of each column, y_i = x_i - log sum over j of exp(x_j).
 
@@ -165,7 +165,7 @@ def _loss_reference(x, v):
     return np.atleast_1d(np.log(np.exp(x - x.max()).sum()) + x.max() - x[v])
 
 
-@recorded("index", reference=_loss_reference, samples=samples("5 v=3; 17*4 v=0; 1*2 v=0; 130 v=129"))
+@recorded("index", reference=_loss_reference, samples="5 v=3; 17*4 v=0; 1*2 v=0; 130 v=129")
 def pickneglogsoftmax(x: Expression, v: Index) -> Expression:
     """The negative log likelihood of a choice, y = -log softmax(x)_v.
 
@@ -180,8 +180,7 @@ def pickneglogsoftmax(x: Expression, v: Index) -> Expression:
     >>> pickneglogsoftmax(inputVector([0, 0]), 1).value()
     0.6931471824645996
     """
-    graph = graph_of("pickneglogsoftmax", (x,))
-    dim = x.type
+    dim = checked_expression("pickneglogsoftmax", x).type
     signature = _signature(dim.plain, False)
     remember(pickneglogsoftmax, (dim,), signature, dim.size)
     if nesting(v) == 1:
@@ -189,14 +188,14 @@ def pickneglogsoftmax(x: Expression, v: Index) -> Expression:
     v = checked_index("pickneglogsoftmax", v)
     if not 0 <= v < dim.size:
         raise OutOfRangeError(f"pickneglogsoftmax: index {v} is out of range for x, which is {dim!r}")
-    return graph.append(signature, (x.at, v))
+    return node("pickneglogsoftmax", signature, (x,), (v,))
 
 
 @recorded(
     "indices",
     reference=lambda x, vs: np.stack([_loss_reference(x[:, b], v) for b, v in enumerate(vs)], axis=-1),
     whole_batch=True,
-    samples=samples("5*3 vs=[3,0,3]; 17 vs=[16]; 1*2 vs=[0,0]; 33*2 vs=[32,1]"),
+    samples="5*3 vs=[3,0,3]; 17 vs=[16]; 1*2 vs=[0,0]; 33*2 vs=[32,1]",
 )
 def pickneglogsoftmax_batch(x: Expression, vs: Iterable[Index]) -> Expression:
     """The negative log likelihoods of a batch of choices, as in `pickneglogsoftmax`: vs[b] is for batch element b.
@@ -210,17 +209,11 @@ def pickneglogsoftmax_batch(x: Expression, vs: Iterable[Index]) -> Expression:
 
 
 def _pick_each(name: str, x: Expression, vs: Iterable[Index]) -> Expression:
-    graph = graph_of(name, (x,))
-    dim = x.type.plain
-    indices = checked_indices(name, vs, dim.size, dim)
-    if len(indices) != dim.batch:
-        if dim.batch != 1:
-            raise ShapeError(f"{name}: {len(indices)} indices for a batch of {dim.batch}")
-        x = repeat(x, Dim.of(dim.dims, len(indices)))
-        dim = x.type
-    signature = _signature(dim, True)
+    dim = checked_expression(name, x).type.plain
+    x, indices = for_each_index(name, x, vs, dim.size, dim)
+    signature = _signature(x.type.plain, True)
     remember(pickneglogsoftmax_batch, (x.type, len(indices)), signature, dim.size)
-    return graph.append(signature, [x.at, *indices])
+    return node(name, signature, (x,), indices)
 
 
 __all__ = ["log_softmax", "pickneglogsoftmax", "pickneglogsoftmax_batch", "softmax"]

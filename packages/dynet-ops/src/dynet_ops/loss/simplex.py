@@ -30,7 +30,7 @@ def _sparsemax_reference(x):
 @by_dims(
     lambda dim: column_signature("sparsemax", dim, *before_along_after(dim, 0)),
     reference=_sparsemax_reference,
-    samples=samples("3; 7*3; 19x4*2; 130*2; 2x3x2; 1"),
+    samples="3; 7*3; 19x4*2; 130*2; 2x3x2; 1",
 )
 def sparsemax(x: Expression) -> Expression:
     """Turn the scores of each column into the nearest probabilities: y_i = max(0, x_i - t), with t so that y sums to 1.
@@ -71,8 +71,8 @@ KERNELS.add(
 def _constrained_signature(*dims: Dim) -> Signature:
     result = matched("constrained_softmax", dims, as_first)
     rows, extents = result.rows, (result.columns, result.batch)
-    views = [column_view(k, extents, (rows, dim.size if dim.batch > 1 else 0)) for k, dim in enumerate(dims)]
-    views = [View(SELF, stride=rows), *[view for view in views if view]]
+    views = column_views(extents, [(rows, dim.size if dim.batch > 1 else 0) for dim in dims])
+    views = [View(SELF, stride=rows), *views]
     return computed("constrained_softmax", result, (rows,), views, math.prod(extents), names=_VIEWS)
 
 
@@ -100,7 +100,7 @@ def _constrained_reference(x, y):
     _constrained_signature,
     reference=_constrained_reference,
     domain=(0.06, 0.9),
-    samples=samples("5 5; 7*3 7; 19x3 19x3*2; 33*2 33*2; 3x2*2 3x2; 3 3x1*2; 3x1x1*2 3; 1 1"),
+    samples="5 5; 7*3 7; 19x3 19x3*2; 33*2 33*2; 3x2*2 3x2; 3 3x1*2; 3x1x1*2 3; 1 1",
 )
 def constrained_softmax(x: Expression, y: Expression) -> Expression:
     """Softmax of each column, with an upper bound for each probability: z_i = min(y_i, exp(x_i) / s).

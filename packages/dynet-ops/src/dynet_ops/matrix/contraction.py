@@ -31,11 +31,6 @@ def _signature(name: str, dims: Sequence[Dim]) -> Signature:
         raise ShapeError(f"{name}: the bias {bias[0]!r} does not fit the result, which is {x.dims[:2]}")
     batch = common_batch(name, dims)
     rows = x.dims[0] * x.dims[1]
-    views: list[View] = [View(SELF, stride=rows)]
-    for place, dim in enumerate(dims):
-        view = column_view(place, (batch,), (dim.size if dim.batch > 1 else 0,))
-        assert view is not None
-        views.append(view)
     start = value_of(3) if bias else NOTHING
     width = 1 if x.batch > 1 else batch
     forward, backward, deferred = product_steps(x, 1, 2, 0, start, width, (0, 1), shape=(rows, x.dims[2]))
@@ -45,7 +40,7 @@ def _signature(name: str, dims: Sequence[Dim]) -> Signature:
     return Signature(
         Dim.of(x.dims[:2], batch),
         columns=batch,
-        views=views,
+        views=[View(SELF, stride=rows), *column_views((batch,), [(d.size if d.batch > 1 else 0,) for d in dims])],
         forward=[forward],
         backward=backward,
         deferred=deferred,
@@ -69,7 +64,7 @@ def _reference(x, y, z=None, b=None):
     return result if b is None else result + b
 
 
-@recorded(reference=_reference, samples=samples("1x1x1 1; 2x3x5*2 5; 3x2x17 17*3; 5x7x2*2 2*2"))
+@recorded(reference=_reference, samples="1x1x1 1; 2x3x5*2 5; 3x2x17 17*3; 5x7x2*2 2*2")
 def contract3d_1d(x: Expression, y: Expression) -> Expression:
     """A tensor times a vector, z_ij = sum over k of x_ijk y_k.
 
@@ -85,7 +80,7 @@ def contract3d_1d(x: Expression, y: Expression) -> Expression:
 
 @recorded(
     reference=lambda x, y, b: _reference(x, y, b=b),
-    samples=samples("1x1x1 1 1x1; 2x3x5*2 5 2x3; 3x2x17 17*3 3x2; 5x7x2 2 5x7*2; 5x1x5 5x1*2 5x1*2"),
+    samples="1x1x1 1 1x1; 2x3x5*2 5 2x3; 3x2x17 17*3 3x2; 5x7x2 2 5x7*2; 5x1x5 5x1*2 5x1*2",
 )
 def contract3d_1d_bias(x: Expression, y: Expression, b: Expression) -> Expression:
     """A tensor times a vector, with a bias: z_ij = b_ij + sum over k of x_ijk y_k.
@@ -104,7 +99,7 @@ def contract3d_1d_bias(x: Expression, y: Expression, b: Expression) -> Expressio
 
 @recorded(
     reference=_reference,
-    samples=samples("1x1x1 1 1; 2x3x5*2 5 3; 3x2x17 17*3 2; 5x7x2 2 7*2; 3x5x5 5*2 5*2; 2x3x5 5x1 3x1x1*2"),
+    samples="1x1x1 1 1; 2x3x5*2 5 3; 3x2x17 17*3 2; 5x7x2 2 7*2; 3x5x5 5*2 5*2; 2x3x5 5x1 3x1x1*2",
 )
 def contract3d_1d_1d(x: Expression, y: Expression, z: Expression) -> Expression:
     """A tensor times two vectors, t_i = sum over j, k of x_ijk y_k z_j.
@@ -122,9 +117,7 @@ def contract3d_1d_1d(x: Expression, y: Expression, z: Expression) -> Expression:
 
 @recorded(
     reference=_reference,
-    samples=samples(
-        "1x1x1 1 1 1; 2x3x5*2 5 3 2; 3x2x17 17*3 2 3*3; 5x7x2 2 7*2 5; 5x5x5 5*2 5*2 5*2; 2x3x5 5x1x1 3x1*2 2"
-    ),
+    samples="1x1x1 1 1 1; 2x3x5*2 5 3 2; 3x2x17 17*3 2 3*3; 5x7x2 2 7*2 5; 5x5x5 5*2 5*2 5*2; 2x3x5 5x1x1 3x1*2 2",
 )
 def contract3d_1d_1d_bias(x: Expression, y: Expression, z: Expression, b: Expression) -> Expression:
     """A tensor times two vectors, with a bias: t_i = b_i + sum over j, k of x_ijk y_k z_j.

@@ -70,11 +70,7 @@ def _conv2d_signature(name: str, places: tuple[int, int], windows: Dim, *dims: D
     rows, inner = windows.dims
     filters = dims[0].dims[3]
     extents = (filters, batch)
-    views: list[View] = [View(SELF, stride=rows)]
-    for place, (dim, stride) in enumerate(zip((windows, *dims), (0, inner, 1))):
-        view = column_view(place, extents, (stride, dim.size if dim.batch > 1 else 0))
-        assert view is not None
-        views.append(view)
+    strides = [(stride, dim.size if dim.batch > 1 else 0) for dim, stride in zip((windows, *dims), (0, inner, 1))]
     y, x, f = range(3)
     group = filters if windows.batch > 1 else filters * batch
     forward, start = [], NOTHING
@@ -91,7 +87,7 @@ def _conv2d_signature(name: str, places: tuple[int, int], windows: Dim, *dims: D
         Dim.of((*places, filters), batch),
         name=name,
         columns=filters * batch,
-        views=views,
+        views=[View(SELF, stride=rows), *column_views(extents, strides)],
         forward=forward,
         backward=backward,
     )
@@ -130,12 +126,10 @@ def _conv2d_reference(x, f, b=None, *, stride, is_valid=True):
 
 @recorded(
     reference=_conv2d_reference,
-    samples=samples(
-        "1x1x1 1x1x1x1 stride=[1,1]; 5x4 2x3x1x2 stride=[1,1]; 7x5x3*2 3x2x3x5 stride=[2,1]; "
-        "3x4x2 2x2x2x3*3 stride=[1,2]; 5x4x2*2 3x3x2x1*2 stride=[2,3] is_valid=False; "
-        "2x3x1*3 4x5x1x2 stride=[1,1] is_valid=False; 19x2x1 2x2x1x3 stride=[1,1] is_valid=False; "
-        "3x3x5*2 1x1x5x9 stride=[1,1]"
-    ),
+    samples="1x1x1 1x1x1x1 stride=[1,1]; 5x4 2x3x1x2 stride=[1,1]; 7x5x3*2 3x2x3x5 stride=[2,1]; "
+    "3x4x2 2x2x2x3*3 stride=[1,2]; 5x4x2*2 3x3x2x1*2 stride=[2,3] is_valid=False; "
+    "2x3x1*3 4x5x1x2 stride=[1,1] is_valid=False; 19x2x1 2x2x1x3 stride=[1,1] is_valid=False; "
+    "3x3x5*2 1x1x5x9 stride=[1,1]",
 )
 def conv2d(x: Expression, f: Expression, stride: Indices, is_valid: bool = True) -> Expression:
     """The convolution of images with filters, y_ijc = sum over a, b, k of x_(i s0 + a)(j s1 + b)k f_abkc.
@@ -163,11 +157,9 @@ def conv2d(x: Expression, f: Expression, stride: Indices, is_valid: bool = True)
 
 @recorded(
     reference=_conv2d_reference,
-    samples=samples(
-        "1x1x1 1x1x1x1 1 stride=[1,1]; 5x4x2 2x3x2x3 3*2 stride=[1,2]; "
-        "5x3x1*2 3x2x1x2 2 stride=[2,1] is_valid=False; 3x3 2x2x1x9*2 9*2 stride=[1,1]; "
-        "18x3x1 1x1x1x2 2 stride=[1,1]"
-    ),
+    samples="1x1x1 1x1x1x1 1 stride=[1,1]; 5x4x2 2x3x2x3 3*2 stride=[1,2]; "
+    "5x3x1*2 3x2x1x2 2 stride=[2,1] is_valid=False; 3x3 2x2x1x9*2 9*2 stride=[1,1]; "
+    "18x3x1 1x1x1x2 2 stride=[1,1]",
 )
 def conv2d_bias(x: Expression, f: Expression, b: Expression, stride: Indices, is_valid: bool = True) -> Expression:
     """The convolution of images with filters plus a bias, y_ijc = conv2d(x, f)_ijc + b_c.
@@ -209,16 +201,14 @@ def _filter1d_signature(x: Dim, y: Dim) -> Signature:
     places, batch, inner = columns - width + 1, common_batch("filter1d_narrow", (x, y)), rows * width
     result = Dim.of((filters, places), batch)
     extents = (places, batch)
-    seen = column_view(0, extents, (rows, x.size if x.batch > 1 else 0))
-    matrix = column_view(1, extents, (0, y.size if y.batch > 1 else 0))
-    assert seen is not None and matrix is not None
+    operands = column_views(extents, [(rows, x.size if x.batch > 1 else 0), (0, y.size if y.batch > 1 else 0)])
     group = places if y.batch > 1 else places * batch
     z, x_at, y_at, change = range(4)
     return Signature(
         result,
         size=result.total + inner * places * batch,
         columns=places * batch,
-        views=[View(SELF, stride=filters), seen, matrix, View(SELF, result.total, stride=inner)],
+        views=[View(SELF, stride=filters), *operands, View(SELF, result.total, stride=inner)],
         forward=[
             Step("clear", (filters,)),
             Step("product.dx", (inner, filters, value_of(y_at), value_of(z), value_of(x_at), group)),
@@ -249,7 +239,7 @@ def _filter1d_reference(x, y):
 @by_dims(
     _filter1d_signature,
     reference=_filter1d_reference,
-    samples=samples("1x1 1x1; 3x7*2 3x2; 5x4 5x3x2*3; 17x5*2 17x2x9*2; 2x9 2x9x3; 4 4x1x5; 3x5*2 3x5*2; 3x5 3x2x4x1*2"),
+    samples="1x1 1x1; 3x7*2 3x2; 5x4 5x3x2*3; 17x5*2 17x2x9*2; 2x9 2x9x3; 4 4x1x5; 3x5*2 3x5*2; 3x5 3x2x4x1*2",
 )
 def filter1d_narrow(x: Expression, y: Expression) -> Expression:
     """The one-dimensional convolution of a sequence of columns with filters, z_fj = sum over i, k of x_i(j + k) y_ikf.

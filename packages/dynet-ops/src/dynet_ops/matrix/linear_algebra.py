@@ -159,7 +159,7 @@ def logdet(x: Expression) -> Expression:
 
 @recorded(
     reference=lambda x, y: np.atleast_1d(np.trace(x.reshape(len(x), -1) @ y.reshape(len(y), -1).T)),
-    samples=samples("1x1 1x1; 5x3*2 5x3; 17x2 17x2*3; 7x7*2 7x7*2; 9 9; 9x1x1 9x1*2"),
+    samples="1x1 1x1; 5x3*2 5x3; 17x2 17x2*3; 7x7*2 7x7*2; 9 9; 9x1x1 9x1*2",
 )
 def trace_of_product(x: Expression, y: Expression) -> Expression:
     """The trace of the matrix product of x and transposed y, which is the number z = sum over i, j of x_ij y_ij.

@@ -49,10 +49,8 @@ def _maxpooling_reference(x, ksize, stride, is_valid=True):
 
 @recorded(
     reference=_maxpooling_reference,
-    samples=samples(
-        "1x1x1 ksize=[1,1] stride=[1,1]; 5x4*2 ksize=[2,3] stride=[1,1]; 7x5x3 ksize=[3,2] stride=[2,2]; "
-        "5x4x2*3 ksize=[2,2] stride=[2,3] is_valid=False; 2x3x1 ksize=[4,5] stride=[1,1] is_valid=False"
-    ),
+    samples="1x1x1 ksize=[1,1] stride=[1,1]; 5x4*2 ksize=[2,3] stride=[1,1]; 7x5x3 ksize=[3,2] stride=[2,2]; "
+    "5x4x2*3 ksize=[2,2] stride=[2,3] is_valid=False; 2x3x1 ksize=[4,5] stride=[1,1] is_valid=False",
 )
 def maxpooling2d(x: Expression, ksize: Indices, stride: Indices, is_valid: bool = True) -> Expression:
     """Max pooling: the largest element under a window, for each position of the window on an image and each channel.

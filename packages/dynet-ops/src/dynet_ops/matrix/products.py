@@ -84,16 +84,8 @@ def product_steps(
     rows, inner = shape or (matrix.rows, matrix.columns)
     group = SHARED if is_shared(matrix) else width
     forward = Step("product", (rows, inner, value_of(w), value_of(x), value_of(y), start, group))
-    to_x = Step(
-        "product.dx",
-        (rows, inner, value_of(w), gradient_of(x), gradient_of(y), group),
-        gradient_of=operands[1],
-    )
-    to_w = Step(
-        "product.dW",
-        (rows, inner, gradient_of(w), value_of(x), gradient_of(y), group),
-        gradient_of=operands[0],
-    )
+    to_x = Step("product.dx", (rows, inner, value_of(w), gradient_of(x), gradient_of(y), group), operands[1])
+    to_w = Step("product.dW", (rows, inner, gradient_of(w), value_of(x), gradient_of(y), group), operands[0])
     return (forward, [to_x], [to_w]) if is_shared(matrix) else (forward, [to_x, to_w], [])
 
 
@@ -129,22 +121,15 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
     batch = common_batch(name, dims)
     rank = shortest(dims) if has_bias else as_last(dims)
     result = Dim.of(of_rank((rows, width), rank), batch)
-    extents = (width, batch)
-    views: list[View] = [View(SELF, stride=rows)]
-    forward, backward, deferred = [], [], []
+    forward, backward, deferred, strides = [], [], [], []
     for place, dim in enumerate(dims):
         own = dim.size if dim.batch > 1 else 0
         if has_bias and place == 0:
             if dim.rows != rows or dim.columns not in (1, width) or not is_matrix(dim):
                 raise ShapeError(f"{name}: the bias {dim!r} does not fit the result {result!r}")
-            strides = (rows if dim.columns == width > 1 else 0, own)
-        elif (place - first) % 2 == 0:
-            strides = (0, own)
+            strides.append((rows if dim.columns == width > 1 else 0, own))
         else:
-            strides = (dim.rows, own)
-        view = column_view(place, extents, strides)
-        assert view is not None
-        views.append(view)
+            strides.append((0 if (place - first) % 2 == 0 else dim.rows, own))
     start = value_of(1) if has_bias else NOTHING
     for w, x in pairs:
         step, now, later = product_steps(dims[w], w + 1, x + 1, 0, start, width, (w, x))
@@ -154,18 +139,14 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
         deferred += later
     if has_bias:
         shared = is_shared(dims[0]) and all(is_shared(dims[w]) for w, _ in pairs)
-        step = Step(
-            "accumulate",
-            (gradient_of(1), gradient_of(0), rows, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0),
-            gradient_of=0,
-        )
+        step = copy_step("accumulate", gradient_of(1), gradient_of(0), rows, gradient_of=0)
         (deferred if shared else backward).append(step)
     parameters = [dims[w] for w, _ in pairs] + [dims[0]] * has_bias
     one_product = len(pairs) == 1 and width * batch == 1 and all(map(is_shared, parameters))
     return Signature(
         result,
         columns=width * batch,
-        views=views,
+        views=[View(SELF, stride=rows), *column_views((width, batch), strides)],
         forward=forward,
         backward=backward,
         deferred=deferred,
@@ -181,9 +162,7 @@ def matmul_signature(a: Dim, b: Dim) -> Signature:
 @op(
     two_operands("*", matmul_signature),
     reference=lambda W, x: W @ x,
-    samples=samples(
-        "1x1 1; 3x5 5*3; 17x16 16x4*2; 33x9*2 9x13; 5x7*3 7*3; 100x21 21x9; 5x5 5x5; 17x17*3 17x17*3; 3x5 5x1*2"
-    ),
+    samples="1x1 1; 3x5 5*3; 17x16 16x4*2; 33x9*2 9x13; 5x7*3 7*3; 100x21 21x9; 5x5 5x5; 17x17*3 17x17*3; 3x5 5x1*2",
 )
 def matmul(a: Expression, b: Expression) -> Expression:
     """The product of a matrix and a vector or matrix, y = a b. For these operands, it is the same as `a * b`.
@@ -225,11 +204,9 @@ def _affine_reference(b, *pairs):
 @op(
     _affine,
     reference=_affine_reference,
-    samples=samples(
-        "[1 1x1 1]; [3 3x5 5*3]; [17 17x16 16x3]; [5x3*2 5x4 4x3*2 5x2*2 2x3]; [33*2 33x9 9*2 33x20 20]; "
-        "[5*2 5x5 5*2 5x5 5*2]; [17x17 17x17 17x17]; [3x1 3x5 5x1*2]; [3 3x5x1 5x1x1*2 3x2 2]; "
-        "[3x1x1 3x5*2 5x2x1]"
-    ),
+    samples="[1 1x1 1]; [3 3x5 5*3]; [17 17x16 16x3]; [5x3*2 5x4 4x3*2 5x2*2 2x3]; [33*2 33x9 9*2 33x20 20]; "
+    "[5*2 5x5 5*2 5x5 5*2]; [17x17 17x17 17x17]; [3x1 3x5 5x1*2]; [3 3x5x1 5x1x1*2 3x2 2]; "
+    "[3x1x1 3x5*2 5x2x1]",
 )
 def affine_transform(exprs: Iterable[Expression]) -> Expression:
     """A sum of matrix products and a bias, y = b + W1 x1 + W2 x2 + ...

@@ -68,10 +68,8 @@ _layer_norm = many_operands("layer_norm", by_plain_dims(_layer_norm_signature))
 
 @recorded(
     reference=lined_up(lambda x, g, b: g * (x - x.mean()) / x.std() + b),
-    samples=samples(
-        "2 2 2; 7*3 7 7; 17x2 17x2*2 17x2; 33*4 33*4 33*4; 7x1*2 7x1*2 7x1; 1x5 1x5 1x5; 7x1 7 7x1x1*2; "
-        "3x1 3x3 3x1x1; 3x4*2 3x4 1x1x2"
-    ),
+    samples="2 2 2; 7*3 7 7; 17x2 17x2*2 17x2; 33*4 33*4 33*4; 7x1*2 7x1*2 7x1; 1x5 1x5 1x5; 7x1 7 7x1x1*2; "
+    "3x1 3x3 3x1x1; 3x4*2 3x4 1x1x2",
 )
 def layer_norm(x: Expression, g: Expression, b: Expression) -> Expression:
     """Normalise x to mean 0 and standard deviation 1, then scale it by g and shift it by b.
@@ -120,7 +118,7 @@ def _weight_norm_signature(*dims: Dim) -> Signature:
 @by_dims(
     _weight_norm_signature,
     reference=lambda w, g: g * w / np.sqrt((w * w).sum()),
-    samples=samples("2 1; 7x3 1*3; 33*2 1; 17x2x3*4 1*4; 1*2 1; 1 1"),
+    samples="2 1; 7x3 1*3; 33*2 1; 17x2x3*4 1*4; 1*2 1; 1 1",
 )
 def weight_norm(w: Expression, g: Expression) -> Expression:
     """Scale weights to the norm g, y = g w / |w|.

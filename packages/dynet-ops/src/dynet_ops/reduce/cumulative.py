@@ -25,7 +25,7 @@ def _signature(dim: Dim, d: int) -> Signature:
 
 @recorded(
     reference=lambda x, d=0: np.cumsum(x, axis=d) if d < x.ndim else x,
-    samples=samples("1; 37*3; 3x4*2 d=1; 19x5 d=1; 2x3x4*2 d=1; 2x3*4 d=0; 3*2 d=1; 2x1x3*2 d=3"),
+    samples="1; 37*3; 3x4*2 d=1; 19x5 d=1; 2x3x4*2 d=1; 2x3*4 d=0; 3*2 d=1; 2x1x3*2 d=3",
 )
 def cumsum(x: Expression, d: Index = 0) -> Expression:
     """The running sums along dimension d, y_i = sum over j <= i of x_j. The result has the shape of x.

@@ -46,7 +46,7 @@ def _ngrams(x, v):
     return np.stack([x[:, j : j + v].sum(1) for j in range(x.shape[1] - v + 1)], axis=1)
 
 
-@recorded(reference=_ngrams, samples=samples("3x5 v=2; 17x3*2 v=3; 1x4*3 v=1; 5*2 v=1; 2x9*2 v=5"))
+@recorded(reference=_ngrams, samples="3x5 v=2; 17x3*2 v=3; 1x4*3 v=1; 5*2 v=1; 2x9*2 v=5")
 def kmh_ngram(x: Expression, v: Index) -> Expression:
     """The sum of every v neighbouring columns of a matrix, y_ij = sum over k < v of x_i,j+k.
 
@@ -77,7 +77,7 @@ def _fold_signature(dim: Dim, nrows: int) -> Signature:
 
 @recorded(
     reference=lambda x, nrows=2: x.reshape(len(x) // nrows, nrows, *(x.shape[1:] or (1,))).sum(1),
-    samples=samples("4x3; 6x5*3 nrows=3; 2*2; 38x2*2 nrows=1; 14x2x3*2 nrows=7; 1x5*2 nrows=1; 9x1 nrows=3"),
+    samples="4x3; 6x5*3 nrows=3; 2*2; 38x2*2 nrows=1; 14x2x3*2 nrows=7; 1x5*2 nrows=1; 9x1 nrows=3",
 )
 def fold_rows(x: Expression, nrows: Index = 2) -> Expression:
     """The sum of each group of nrows neighbouring rows, y_ij = sum over k < nrows of x_(i nrows + k),j.

@@ -111,7 +111,7 @@ def average(xs: Iterable[Expression]) -> Expression:
     lambda dim: copy_of(Dim.of(dim.dims), [(dim.size, 1, 1), (dim.batch, 0, dim.size)]),
     reference=lambda x: x.sum(-1, keepdims=True),
     whole_batch=True,
-    samples=samples("1*5; 17; 5x3*4; 33*2"),
+    samples="1*5; 17; 5x3*4; 33*2",
 )
 def sum_batches(x: Expression) -> Expression:
     """The sum of the batch elements x_i, element by element, y = sum over i of x_i. y has batch size 1.
@@ -130,7 +130,7 @@ def _sum_cols_signature(dim: Dim) -> Signature:
 @by_dims(
     _sum_cols_signature,
     reference=lambda x: x.reshape(len(x), -1).sum(1),
-    samples=samples("3x5; 17x2*3; 4; 1x6*2"),
+    samples="3x5; 17x2*3; 4; 1x6*2",
 )
 def sum_cols(x: Expression) -> Expression:
     """The sum of the columns of a matrix, y_i = sum over j of x_ij.

@@ -40,10 +40,8 @@ def _pick_signature(dim: Dim, d: int, length: int) -> Signature:
 @recorded(
     "index",
     reference=lambda x, index=0, dim=0: np.atleast_1d(x.take(index, axis=dim)),
-    samples=samples(
-        "5 index=3; 5*3 index=0; 3x4 index=2 dim=1; 3x4*2 index=1 dim=0; 3x4x5*2 index=3 dim=1; "
-        "1*3 index=0; 1x5*2 index=4 dim=1"
-    ),
+    samples="5 index=3; 5*3 index=0; 3x4 index=2 dim=1; 3x4*2 index=1 dim=0; 3x4x5*2 index=3 dim=1; "
+    "1*3 index=0; 1x5*2 index=4 dim=1",
 )
 def pick(e: Expression, index: Index | Indices = 0, dim: Index = 0) -> Expression:
     """The element (row, column, ...) number `index` along dimension `dim`. The result does not have this dimension.
@@ -62,20 +60,20 @@ def pick(e: Expression, index: Index | Indices = 0, dim: Index = 0) -> Expressio
     if is_list(index):
         return _pick_each("pick", e, index, dim)  # type: ignore[arg-type]
     index = checked_index("pick", index)
-    graph, shape = graph_of("pick", (e,)), e.type.plain
+    shape = checked_expression("pick", e).type.plain
     dim = checked_dimension("pick", dim, shape)
     if not 0 <= index < shape.dims[dim]:
         raise OutOfRangeError(f"pick: index {index} is out of range for dimension {dim} of x, which is {shape!r}")
     signature = _pick_signature(shape, dim, 0)
     if dim == 0:
         remember(pick, (e.type,), signature, shape.dims[0])
-    return graph.append(signature, (e.at, index))
+    return node("pick", signature, (e,), (index,))
 
 
 @recorded(
     "stretch",
     reference=lambda x, v, u, d=0: x.take(range(v, u), axis=d),
-    samples=samples("9 v=2 u=7; 9*3 v=0 u=1; 5x4 v=1 u=3 d=1; 5x4*2 v=1 u=4; 1*3 v=0 u=1; 1x5*2 v=1 u=4 d=1"),
+    samples="9 v=2 u=7; 9*3 v=0 u=1; 5x4 v=1 u=3 d=1; 5x4*2 v=1 u=4; 1*3 v=0 u=1; 1x5*2 v=1 u=4 d=1",
 )
 @also_called(s="v", e="u")
 def pickrange(x: Expression, v: Index, u: Index, d: Index = 0) -> Expression:
@@ -106,7 +104,7 @@ pick_range = describe(_pick_range, pick_range)
 
 
 def _pick_stretch(name: str, x: Expression, v: Index, u: Index, d: Index) -> Expression:
-    graph, shape = graph_of(name, (x,)), x.type.plain
+    shape = checked_expression(name, x).type.plain
     d = checked_dimension(name, d, shape)
     v, u = checked_index(name, v), checked_index(name, u)
     if not 0 <= v < u <= shape.dims[d]:
@@ -115,7 +113,7 @@ def _pick_stretch(name: str, x: Expression, v: Index, u: Index, d: Index) -> Exp
     if d == 0:
         for record in (pickrange, _pick_range):
             remember(record, (x.type, u - v), signature, shape.dims[0])
-    return graph.append(signature, (x.at, v))
+    return node(name, signature, (x,), (v,))
 
 
 @functools.cache
@@ -127,7 +125,7 @@ def _pick_batch_elems_signature(dim: Dim, count: int) -> Signature:
     "indices",
     reference=lambda x, vs: x[..., vs],
     whole_batch=True,
-    samples=samples("3*4 vs=[1,3]; 1 vs=[0]; 5x2*3 vs=[2,2,0,1]; 17*2 vs=[1]"),
+    samples="3*4 vs=[1,3]; 1 vs=[0]; 5x2*3 vs=[2,2,0,1]; 17*2 vs=[1]",
 )
 def pick_batch_elems(x: Expression, vs: Iterable[Index]) -> Expression:
     """A batch that consists of batch elements number vs[0], vs[1], ... of x, counted from 0. Numbers may repeat.
@@ -147,9 +145,7 @@ def _pick_batch_elem_signature(dim: Dim) -> Signature:
     return alias(Dim.of(dim.dims), scale=dim.size)
 
 
-@recorded(
-    reference=lambda x, v: x[..., v : v + 1], whole_batch=True, samples=samples("3*4 v=1; 1 v=0; 5x2*3 v=2; 17*2 v=1")
-)
+@recorded(reference=lambda x, v: x[..., v : v + 1], whole_batch=True, samples="3*4 v=1; 1 v=0; 5x2*3 v=2; 17*2 v=1")
 def pick_batch_elem(x: Expression, v: Index) -> Expression:
     """Batch element number v of x, counted from 0. The result has batch size 1.
 
@@ -181,7 +177,7 @@ def _pick_batch_signature(dim: Dim, d: int) -> Signature:
         [np.atleast_1d(x[..., b].take(i, axis=dim)) for b, i in enumerate(indices)], axis=-1
     ),
     whole_batch=True,
-    samples=samples("5*3 indices=[0,4,2]; 3x4*2 indices=[2,0]; 3x4*2 indices=[3,1] dim=1; 1 indices=[0]"),
+    samples="5*3 indices=[0,4,2]; 3x4*2 indices=[2,0]; 3x4*2 indices=[3,1] dim=1; 1 indices=[0]",
 )
 def pick_batch(e: Expression, indices: Iterable[Index], dim: Index = 0) -> Expression:
     """From each batch element i of `e`, the element (row, column, ...) number indices[i] along dimension `dim`.
@@ -197,17 +193,11 @@ def pick_batch(e: Expression, indices: Iterable[Index], dim: Index = 0) -> Expre
 def _pick_each(name: str, e: Expression, indices: Iterable[Index], dim: Index) -> Expression:
     shape = checked_expression(name, e).type.plain
     dim = checked_dimension(name, dim, shape)
-    found = checked_indices(name, indices, shape.dims[dim], f"dimension {dim} of x {shape!r}")
-    if len(found) != shape.batch:
-        if shape.batch == 1:
-            e = repeat(e, Dim.of(shape.dims, len(found)))
-            shape = e.type
-        else:
-            raise ShapeError(f"{name}: {len(found)} indices for a batch of {shape.batch}")
-    graph, signature = graph_of(name, (e,)), _pick_batch_signature(shape, dim)
+    e, found = for_each_index(name, e, indices, shape.dims[dim], f"dimension {dim} of x {shape!r}")
+    signature = _pick_batch_signature(e.type.plain, dim)
     if dim == 0:
         remember(pick_batch, (e.type, len(found)), signature, shape.dims[0])
-    return graph.append(signature, [e.at, *found])
+    return node(name, signature, (e,), found)
 
 
 @method(i="index")

@@ -38,10 +38,8 @@ def _select(name: str, x: Expression, indices: Iterable[Index], d: int) -> Expre
 
 @recorded(
     reference=lambda x, rs: x[rs],
-    samples=samples(
-        "1 rs=[0]; 7*3 rs=[6,0,2]; 5x3 rs=[1,1,4]; 17x2*2 rs=[16,15,14,13,12,11,10,9,8,7,6,5,4,3,2,1,0]; "
-        "3x2x5*2 rs=[2,0]"
-    ),
+    samples="1 rs=[0]; 7*3 rs=[6,0,2]; 5x3 rs=[1,1,4]; 17x2*2 rs=[16,15,14,13,12,11,10,9,8,7,6,5,4,3,2,1,0]; "
+    "3x2x5*2 rs=[2,0]",
 )
 def select_rows(x: Expression, rs: Iterable[Index]) -> Expression:
     """Rows number rs[0], rs[1], ... of a matrix, y_ij = x_(rs_i)j. Numbers may repeat.
@@ -57,9 +55,7 @@ def select_rows(x: Expression, rs: Iterable[Index]) -> Expression:
     return _select("select_rows", x, rs, 0)
 
 
-@recorded(
-    reference=lambda x, cs: x[:, cs], samples=samples("1x1 cs=[0]; 3x5*3 cs=[4,0]; 17x3 cs=[1,1,2,0]; 33x4*2 cs=[3]")
-)
+@recorded(reference=lambda x, cs: x[:, cs], samples="1x1 cs=[0]; 3x5*3 cs=[4,0]; 17x3 cs=[1,1,2,0]; 33x4*2 cs=[3]")
 def select_cols(x: Expression, cs: Iterable[Index]) -> Expression:
     """Columns number cs[0], cs[1], ... of a matrix, y_ij = x_i(cs_j). Numbers may repeat.
 
@@ -144,11 +140,9 @@ def _strided_reference(x, strides, range_from=(), range_to=()):
 @recorded(
     reference=_strided_reference,
     whole_batch=True,
-    samples=samples(
-        "1 strides=[1]; 9*3 strides=[2] range_from=[1]; 5x4 strides=[2,3] range_from=[1,0] range_to=[5,4]; "
-        "5x4*4 strides=[1,2,2] range_from=[0,1,1]; 33x3*2 strides=[] range_from=[7] range_to=[24,2]; "
-        "3x3x3x3x3*3 strides=[2,2,2,2,2,2] range_from=[0,0,0,0,0,0]"
-    ),
+    samples="1 strides=[1]; 9*3 strides=[2] range_from=[1]; 5x4 strides=[2,3] range_from=[1,0] range_to=[5,4]; "
+    "5x4*4 strides=[1,2,2] range_from=[0,1,1]; 33x3*2 strides=[] range_from=[7] range_to=[24,2]; "
+    "3x3x3x3x3*3 strides=[2,2,2,2,2,2] range_from=[0,0,0,0,0,0]",
 )
 def strided_select(
     x: Expression,
@@ -237,7 +231,7 @@ def _largest_reference(x, k, d=1):
 
 @recorded(
     reference=_largest_reference,
-    samples=samples("1x1 k=1; 5*2 k=3 d=0; 3x7 k=2; 17x5*3 k=4 d=1; 67x3*2 k=33 d=0; 2x3x9*2 k=5 d=2"),
+    samples="1x1 k=1; 5*2 k=3 d=0; 3x7 k=2; 17x5*3 k=4 d=1; 67x3*2 k=33 d=0; 2x3x9*2 k=5 d=2",
 )
 def kmax_pooling(x: Expression, k: Index, d: Index = 1) -> Expression:
     """The k largest elements along dimension d, in their original order. Among equal elements, the first are taken.

@@ -55,7 +55,7 @@ def no_end(monkeypatch):
 
 
 def test_ranks_that_agree_get_all_headers():
-    found = Ranks(3).run(lambda m, rank: m.meet("update", 4, (), (), 10 + rank, rank).copy())
+    found = Ranks(3).run(lambda m, rank: m.meet("update", 4, examples=10 + rank, touched=rank).copy())
     for headers in found:
         assert headers[:, meeting.EXAMPLES].tolist() == [10, 11, 12]
         assert headers[:, meeting.TOUCHED].tolist() == [0, 1, 2]
@@ -65,7 +65,7 @@ def test_ranks_that_agree_get_all_headers():
 def test_all_ranks_hear_of_one_that_differs(different):
     def work(m, rank):
         model = [("the trainer", "Adam"), ("/w", (3, 2 + (rank == different)))]
-        m.meet("update", 0, model, (), 0, 0, digest(model))
+        m.meet("update", 0, (model, digest(model)))
 
     for rank, error in enumerate(Ranks(3).run(work)):
         assert type(error) is ParallelError

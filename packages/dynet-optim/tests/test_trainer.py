@@ -265,5 +265,5 @@ def test_gradients_are_clipped_exactly_beyond_the_threshold(share):
     set_gradient(w, [3.0, 4.0])
     trainer.update()
     clipped = 5.0 > threshold
-    assert trainer._recent_clips == int(clipped)
+    assert trainer._counts.recent_clips == int(clipped)
     np.testing.assert_allclose(w.as_array(), np.array([-3.0, -4.0]) * (threshold / 5 if clipped else 1), rtol=1e-6)

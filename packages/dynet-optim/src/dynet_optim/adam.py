@@ -11,8 +11,8 @@ from dynet_core.parameter import ParameterCollection
 from dynet_kernels.formula import maximum, over_root
 
 from .base import Trainer
-from .registry import Float64, register, rounded
-from .rule import Rule, update
+from .registry import register
+from .rule import update
 from .settings import FRACTION, POSITIVE, either, float32
 
 
@@ -34,22 +34,13 @@ def amsgrad(p, g, m, v, largest, rate, scale, beta_1, beta_2, eps):
     return {"m": m, "v": v, "largest": largest, "p": p - over_root(m, largest, eps) * rate}
 
 
-def _adam(
-    p: Float64,
-    g: Float64,
-    states: list[Float64],
-    rate: float,
-    t: int,
-    beta_1: float = 0.9,
-    beta_2: float = 0.999,
-    eps: float = 1e-8,
-) -> None:
+def _adam(p, g, states, rate, t, beta_1=0.9, beta_2=0.999, eps=1e-8):
     """Do update number t of Adam or AMSGrad in numpy, for tests to compare with.
 
     For AMSGrad, `states` has a third array: the largest averages of squared gradients so far.
     """
     m, v, *largest = states
-    a, b = rounded(beta_1), rounded(beta_2)
+    a, b = float32(beta_1), float32(beta_2)
     m[:] = a * m + (1 - a) * g
     v[:] = b * v + (1 - b) * g**2
     for most in largest:
@@ -93,7 +84,7 @@ class AdamTrainer(Trainer):
     array([0.999])
     """
 
-    rule: Rule = adam
+    rule = adam
 
     def __init__(
         self,
@@ -146,4 +137,4 @@ class AmsgradTrainer(AdamTrainer):
     array([0.99])
     """
 
-    rule: Rule = amsgrad
+    rule = amsgrad

@@ -9,9 +9,9 @@ from dynet_core.parameter import ParameterCollection
 from dynet_kernels.formula import sqrt
 
 from .base import Trainer
-from .registry import Float64, register, rounded
-from .rule import Rule, update
-from .settings import FRACTION, POSITIVE, either
+from .registry import register
+from .rule import update
+from .settings import FRACTION, POSITIVE, either, float32
 
 
 def mean_square(h, g, rho):
@@ -41,27 +41,23 @@ def rmsprop(p, g, h, rate, scale, rho, eps):
     return {"h": h, "p": p - g / sqrt(h + eps) * rate}
 
 
-def _adagrad(p: Float64, g: Float64, states: list[Float64], rate: float, t: int, eps: float = 1e-20) -> None:
+def _adagrad(p, g, states, rate, t, eps=1e-20):
     (h,) = states
     h += g**2
     p -= rate * g / np.sqrt(h + eps)
 
 
-def _adadelta(
-    p: Float64, g: Float64, states: list[Float64], rate: float, t: int, eps: float = 1e-6, rho: float = 0.95
-) -> None:
+def _adadelta(p, g, states, rate, t, eps=1e-6, rho=0.95):
     h, d = states
-    h[:] = rounded(rho) * h + (1 - rounded(rho)) * g**2
+    h[:] = float32(rho) * h + (1 - float32(rho)) * g**2
     step = g * np.sqrt(d + eps) / np.sqrt(h + eps)
-    d[:] = rounded(rho) * d + (1 - rounded(rho)) * step**2
+    d[:] = float32(rho) * d + (1 - float32(rho)) * step**2
     p -= rate * step
 
 
-def _rmsprop(
-    p: Float64, g: Float64, states: list[Float64], rate: float, t: int, eps: float = 1e-8, rho: float = 0.9
-) -> None:
+def _rmsprop(p, g, states, rate, t, eps=1e-8, rho=0.9):
     (h,) = states
-    h[:] = rounded(rho) * h + (1 - rounded(rho)) * g**2
+    h[:] = float32(rho) * h + (1 - float32(rho)) * g**2
     p -= rate * g / np.sqrt(h + eps)
 
 
@@ -92,7 +88,7 @@ class AdagradTrainer(Trainer):
     array([0.75])
     """
 
-    rule: Rule = adagrad
+    rule = adagrad
 
     def __init__(
         self,
@@ -143,7 +139,7 @@ class AdadeltaTrainer(Trainer):
     array([0.9955])
     """
 
-    rule: Rule = adadelta
+    rule = adadelta
 
     def __init__(self, m: ParameterCollection, eps: Number = 1e-6, rho: Number = 0.95, edecay: Number = 0.0):
         super().__init__(m, 1.0, edecay)
@@ -182,7 +178,7 @@ class RMSPropTrainer(Trainer):
     array([0.998])
     """
 
-    rule: Rule = rmsprop
+    rule = rmsprop
 
     def __init__(
         self,

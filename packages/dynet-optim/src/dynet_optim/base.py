@@ -7,43 +7,29 @@ import sys
 import warnings
 from collections.abc import Iterable
 from threading import get_ident
+from typing import TYPE_CHECKING
 
 from dynet_core.annotations import Index, Number
+from dynet_core.checks import checked_flag
 from dynet_core.errors import ArgumentError, ArgumentTypeError, DynetWarning, GradientError
+from dynet_core.hints import Missing
+from dynet_core.keyword_hints import method
 from dynet_core.parameter import ParameterCollection, summary
 from dynet_core.parameter_rows import PARAMETER_ROWS
 from dynet_core.recorder import passes
 
 from . import missing_gradients
-from .options import Options
 from .other_names import OtherNames
 from .rule import SHRINK, Rule
-from .settings import FINITE, checked, places
+from .settings import FINITE, NOT_NEGATIVE, Range, checked, places, plain_number
+from .state import Counts as Counts  # earlier versions' pickles look for it here
 from .state import Resumable
-from .table import Table
+from .table import ALL, Chosen, Table
 
 ONE = 1.0  # the default of the argument `s` of updates. If `s is ONE`, the caller gave no `s`, so it needs no check.
 
 
-class Counts:
-    """What changes at each update of a trainer.
-
-    Attributes:
-        updates, recent_updates: how many updates there were, and how many since the last call of `status`.
-        recent_clips: how many of the latter were clipped.
-        passes: how many backward passes had run when the last update ended; 0 before the first update.
-        without_gradient: whether all gradients were 0 in the last update.
-        has_trained: whether there was an update in which they were not.
-    """
-
-    __slots__ = ("has_trained", "passes", "recent_clips", "recent_updates", "updates", "without_gradient")
-
-    def __init__(self) -> None:
-        self.updates = self.recent_updates = self.recent_clips = self.passes = 0
-        self.without_gradient = self.has_trained = False
-
-
-class Trainer(Options, Resumable, OtherNames):
+class Trainer(Resumable, OtherNames):
     """The base of all trainers.
 
     A trainer updates the parameters of a collection, including those that are added later, and keeps the collection
@@ -52,32 +38,47 @@ class Trainer(Options, Resumable, OtherNames):
 
     If the collection has a weight decay, every update ends by multiplying all parameters by 1 - decay. This changes all
     rows of lookup parameters, even those that were not used, so it takes long if there are many rows.
+
+    After n epochs, the learning rate is (initial rate) / (1 + edecay * n).
     """
 
     rule: Rule
-    _updates = property(lambda self: self._counts.updates, lambda self, count: setattr(self._counts, "updates", count))
-    _recent_clips = property(lambda self: self._counts.recent_clips)
+    _who = property(lambda self: type(self).__name__)
+    if not TYPE_CHECKING:
+        _collection = _rate = _rate0 = _threshold = _table = Missing()
 
     def __init__(self, m: ParameterCollection, rate: Number, edecay: Number):
         if not isinstance(m, ParameterCollection):
             raise ArgumentTypeError(f"{self._who}: expected a ParameterCollection, got {type(m).__name__}")
-        super().__init__(rate, edecay)
+        super().__init__()
+        self._edecay = self._checked("edecay", edecay, NOT_NEGATIVE)
+        self._rate0 = self._rate = self._checked("the learning rate", rate, NOT_NEGATIVE)
+        self._epoch = 0.0
+        self._threshold = 5.0  # the norm above which gradients are clipped
+        self._dense = 0  # 1: update all rows of lookup parameters; 0: update only the rows that were used
         self._collection = m
-        self._counts = Counts()
         self._warned = False
         self._begin()
 
     def _begin(self) -> None:
-        """Create the attributes that are not pickled with the trainer."""
-        self._counts.passes = 0
+        super()._begin()
         self._backward_elsewhere = False  # whether another process of a DataParallel had gradients for this update
         self._table = Table(self._collection, self.rule)
         self._shrinking: Table | None = None  # the table for weight decay, made when it is first needed
+        numbers = type(self)._numbers
+        self._read = self.rule.read if numbers is Trainer._numbers else numbers  # one call less in each update
+
+    def _checked(self, name: str, value: object, range: Range) -> float:
+        return checked(f"{self._who}: {name}", value, range)
 
     def __repr__(self) -> str:
         held = summary.holdings(self._collection._everything())
-        rate, updates = f"learning rate {self._rate:g}", summary.counted(self._counts.updates, "update")
+        rate, updates = f"learning rate {self._rate:g}", summary.counted(self._updates, "update")
         return f"<{self._who} of {self._collection.name()}: {held}; {rate}, {updates}>"
+
+    def whoami(self) -> str:
+        """Return the name of the trainer's class."""
+        return self._who
 
     def _numbers(self, scale: float) -> tuple[float, ...]:
         """Return the scalars that the rule reads in this update, which multiplies the gradients by `scale`."""
@@ -103,13 +104,12 @@ class Trainer(Options, Resumable, OtherNames):
         table = self._table
         if table.added != PARAMETER_ROWS.added or table.outdated.thread != get_ident():
             table.prepared()
-        squared = table.run_if_below(self._threshold, self._numbers(ONE), self._dense) if s is ONE else None
+        squared = table.run_if_below(self._threshold, self._read(self, ONE), self._dense) if s is ONE else None
         if squared is None:
-            self._apply(self._scale(table.squared_norm(self._dense), s))
+            squared = self._apply(s, ALL)
         else:
             self._count()
-            self._note_gradients(squared)
-        self._end_update(None)
+        self._end_update(squared, ALL)
 
     def update_subset(self, updated_params: Iterable[Index], updated_lookups: Iterable[Index], s: Number = ONE) -> None:
         """Change some parameters only. The others keep their values and gradients.
@@ -122,98 +122,101 @@ class Trainer(Options, Resumable, OtherNames):
             updated_lookups: which lookup parameters to change, as indices in its `lookup_parameters_list()`.
             s: a factor by which the gradients are multiplied.
         """
-        table = self._table.prepared()
-        first = len(table.parameters)
+        table, first = self._table.prepared(), len(self._collection.parameters_list())
         chosen = [
-            *places("update_subset: updated_params", updated_params, table.parameters),
-            *(first + place for place in places("update_subset: updated_lookups", updated_lookups, table.lookups)),
+            *places("update_subset: updated_params", updated_params, 0, first),
+            *places("update_subset: updated_lookups", updated_lookups, first, table.count),
         ]
-        scale = self._scale(table.squared_norm(self._dense), s)
         try:
             table.choose(chosen)
-            self._apply(scale, chosen)
+            squared = self._apply(s, chosen)
         finally:
-            table.choose_all()
-        self._end_update(chosen)
+            table.choose(ALL)
+        self._end_update(squared, chosen)
 
-    def _end_update(self, chosen: list[int] | None) -> None:
-        if self._collection._weight_decay:
-            self._shrink(chosen)
-        if self._counts.without_gradient:
-            self._warn_of_missing_gradients()
-        self._counts.passes = passes()
-
-    def _shrink(self, chosen: list[int] | None) -> None:
-        """Apply weight decay once: multiply parameters by 1 - decay.
-
-        Args:
-            chosen: the indices of the parameters to multiply. All parameters of the collection are counted, lookup
-                parameters last. None means all parameters that are trained.
-        """
-        self._shrinking = self._shrinking or Table(self._collection, SHRINK)
-        table = self._shrinking.prepared()
-        table.choose_all() if chosen is None else table.choose(chosen)
-        table.run([self._collection._weight_decay], dense=1)
-
-    def _scale(self, squared: float, s: Number) -> float:
-        """Return the factor by which this update multiplies the gradients: `s`, or less if they must be clipped.
-
-        `squared` is the squared norm of the gradients. If it is not finite, set the gradients to zero and raise
-        GradientError.
-        """
-        factor = ONE if s is ONE else checked("update: s", s, FINITE)
+    def _apply(self, s: Number, chosen: Chosen) -> float:
+        """Clip the gradients, apply the rule and count the update. Return the squared norm of all gradients."""
+        table, factor = self._table, ONE if s is ONE else checked("update: s", s, FINITE)
+        squared = table.squared_norm(self._dense)
         if not math.isfinite(squared):
-            name = self._table.first_not_finite(self._dense)
-            self._table.clear(self._dense)
+            name = table.first_not_finite(self._dense)
+            table.clear(self._dense)
             raise GradientError(
                 f"update: the gradient of {name} is not finite; "
                 "no parameter was changed, and all gradients are zero now"
             )
-        self._note_gradients(squared)
         norm = abs(factor) * math.sqrt(squared)
-        if not 0 < self._threshold < norm:
-            return factor
-        self._counts.recent_clips += 1
-        return factor * self._threshold / norm
-
-    def _note_gradients(self, squared: float) -> None:
-        """Remember whether any gradient is other than 0. `squared` is the squared norm of all gradients."""
-        self._counts.without_gradient = not squared
-        self._counts.has_trained |= squared > 0
-
-    def _warn_of_missing_gradients(self) -> None:
-        """Warn, once, that this update had no gradients because no backward pass has reached the collection.
-
-        Do not warn if a backward pass has computed gradients and all are 0, which can happen with a hinge loss.
-        """
-        if not (self._warned or self._backward_elsewhere or self._has_backward()):
-            self._warned = True
-            in_parallel = sys._getframe(3).f_globals["__name__"].startswith("dynet_optim.")
-            warnings.warn(
-                f"{self._who}.update: since the last update, no backward() has met a parameter of the collection "
-                f"that is trained: there are no gradients{missing_gradients.others(self._collection)}",
-                DynetWarning,
-                stacklevel=4 + in_parallel,
-            )
-
-    def _has_backward(self) -> bool:
-        """Return whether a backward pass has reached the collection since the last update, as far as is known."""
-        counts = self._counts
-        return counts.passes != passes() and (counts.has_trained or missing_gradients.is_reached(self._collection))
-
-    def _apply(self, scale: float, chosen: list[int] | None = None) -> None:
+        if 0 < self._threshold < norm:
+            self._counts.recent_clips += 1
+            factor = factor * self._threshold / norm
         try:
-            self._table.run(self._numbers(scale), self._dense)
+            table.run(self._read(self, factor), self._dense)
         except OverflowError:
-            raise ArgumentError(f"update: learning rate {self._rate} times {scale} is too large") from None
-        self._table.note_change(chosen)
+            raise ArgumentError(f"update: learning rate {self._rate} times {factor} is too large") from None
+        table.note_change(chosen)
         self._count()
+        return squared
 
     def _count(self) -> None:
         """Count one more update. Trainers override this if their learning rate changes with every update."""
         counts = self._counts
         counts.updates += 1
         counts.recent_updates += 1
+
+    def _end_update(self, squared: float, chosen: Chosen) -> None:
+        """Apply the weight decay. Warn, once, if there were no gradients because no backward pass has computed any."""
+        if self._collection._weight_decay:
+            self._shrinking = self._shrinking or Table(self._collection, SHRINK)
+            table = self._shrinking.prepared()
+            table.choose(chosen)
+            table.run([self._collection._weight_decay], dense=1)
+        if squared:
+            self._counts.has_trained = True
+        elif not (self._warned or self._backward_elsewhere or self._has_backward()):
+            self._warned = True
+            in_parallel = sys._getframe(2).f_globals["__name__"].startswith("dynet_optim.")
+            warnings.warn(
+                f"{self._who}.update: since the last update, no backward() has met a parameter of the collection "
+                f"that is trained: there are no gradients{missing_gradients.others(self._collection)}",
+                DynetWarning,
+                stacklevel=3 + in_parallel,
+            )
+        self._counts.passes = passes()
+
+    def _has_backward(self) -> bool:
+        """Return whether a backward pass has reached the collection since the last update, as far as is known."""
+        counts = self._counts
+        return counts.passes != passes() and (counts.has_trained or missing_gradients.is_reached(self._collection))
+
+    @property
+    def learning_rate(self) -> float:
+        """The current learning rate. If a program sets it, later calls of `update_epoch` start from the new value."""
+        return self._rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: Number) -> None:
+        self._rate = self._checked("learning_rate", value, NOT_NEGATIVE)
+        self._rate0 = self._rate * self._decay()
+
+    @method(value="learning_rate")
+    def set_learning_rate(self, learning_rate: Number) -> None:
+        """Set the learning rate, as an assignment to `learning_rate` does. DyNet 2.1 calls the argument `value`."""
+        self.learning_rate = learning_rate
+
+    def _decay(self) -> float:
+        return 1 + self._edecay * self._epoch
+
+    def _scheduled_rate(self) -> float:
+        """Return what the learning rate would be if `edecay` were 0. `CyclicalSGDTrainer` overrides this."""
+        return self._rate0
+
+    def update_epoch(self, r: Number = 1.0) -> None:
+        """Count `r` more epochs. The learning rate becomes (initial rate) / (1 + edecay * n) after n epochs in all."""
+        epoch = self._epoch + checked("update_epoch: r", r, FINITE)
+        if not 1 + self._edecay * epoch > 0:
+            raise ArgumentError(f"update_epoch: r is {r}, which leads back to epoch {epoch}")
+        self._epoch = epoch
+        self._rate = self._scheduled_rate() / self._decay()
 
     def restart(self, learning_rate: Number | None = None) -> None:
         """Forget what the trainer remembers of earlier gradients, and count epochs from 0 again.
@@ -227,6 +230,27 @@ class Trainer(Options, Resumable, OtherNames):
             self.learning_rate = learning_rate
         self._epoch, self._rate0 = 0.0, self._rate
         self._table = Table(self._collection, self.rule)
+
+    def get_clip_threshold(self) -> float:
+        """Return the clipping threshold: the norm above which gradients are scaled down; 0 if they never are."""
+        return self._threshold
+
+    @method()
+    def set_clip_threshold(self, thr: Number) -> None:
+        """Make updates scale the gradients down if their norm exceeds `thr`. 0 or less turns clipping off."""
+        threshold = plain_number("set_clip_threshold: thr", thr)
+        if math.isnan(threshold):
+            raise ArgumentError("set_clip_threshold: thr is nan")
+        self._threshold = max(threshold, 0.0)
+
+    @method()
+    def set_sparse_updates(self, su: bool) -> None:
+        """Set whether updates skip the rows of lookup parameters that were not used since the last update.
+
+        With True, the default, the time for an update depends on the number of used rows, not of all rows. With False,
+        trainers that remember earlier gradients (all except SGD without momentum) also change the other rows.
+        """
+        self._dense = int(not checked_flag("set_sparse_updates", "su", su))
 
     def status(self) -> None:
         """Write the learning rate to stderr, and the numbers of updates and of clipped updates since the last call."""

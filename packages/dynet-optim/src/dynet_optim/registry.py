@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any, NamedTuple, TypeVar
 
 from .base import Trainer
 
 Kind = TypeVar("Kind", bound=type[Trainer])
-Float64 = npt.NDArray[np.float64]
 Reference = Callable[..., None]
 
 
-@dataclass(frozen=True)
-class Registered:
+class Registered(NamedTuple):
     """A trainer class with what its tests need.
 
     Attributes:
@@ -50,8 +44,3 @@ def register(reference: Reference, *settings: dict[str, Any]) -> Callable[[Kind]
         return kind
 
     return decorate
-
-
-def rounded(number: float) -> float:
-    """Return a number rounded to float32. Kernels read it so, and a reference must compute with the same number."""
-    return float(np.float32(number))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,27 +56,22 @@ def checked(name: str, value: Any, range: Range) -> float:
     return number
 
 
-def places(name: str, given: Iterable[Index], among: Sequence[object]) -> list[int]:
-    """Return the indices in `given` as a list of ints.
-
-    Args:
-        name: the words with which an error message begins.
-        given: the indices to check.
-        among: the sequence that they are indices of.
+def places(name: str, given: Iterable[Index], begin: int, end: int) -> list[int]:
+    """Return the indices in `given`, which count from `begin`, as ints that count from 0.
 
     Raises:
         ArgumentTypeError: `given` is not iterable, or has something that is not a number.
         ArgumentError: an index has a fraction, or is infinite or NaN.
-        OutOfRangeError: an index is negative or too large.
+        OutOfRangeError: an index is negative, or too large for a result below `end`.
     """
     try:
         listed = list(given)
     except TypeError:
         raise ArgumentTypeError(f"{name} must be a list of ints, not {given!r:.60}") from None
-    found = [whole(name, "a place", place) for place in listed]
-    wrong = [place for place in found if not 0 <= place < len(among)]
-    if wrong:
-        raise OutOfRangeError(f"{name}: {wrong[0]} is out of range, the collection has {len(among)}")
+    found = [begin + whole(name, "a place", place) for place in listed]
+    for place in found:
+        if not begin <= place < end:
+            raise OutOfRangeError(f"{name}: {place - begin} is out of range, the collection has {end - begin}")
     return found
 
 

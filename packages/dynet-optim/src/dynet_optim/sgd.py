@@ -9,18 +9,18 @@ from dynet_core.errors import ArgumentError
 from dynet_core.parameter import ParameterCollection
 
 from .base import Trainer
-from .registry import Float64, register, rounded
-from .rule import Rule, update
-from .settings import FRACTION, NOT_NEGATIVE, POSITIVE, UP_TO_ONE, either
+from .registry import register
+from .rule import update
+from .settings import FRACTION, NOT_NEGATIVE, POSITIVE, UP_TO_ONE, either, float32
 
 
-def _sgd(p: Float64, g: Float64, states: list[Float64], rate: float, t: int, **settings: float) -> None:
+def _sgd(p, g, states, rate, t, **settings):
     p -= rate * g
 
 
-def _momentum(p: Float64, g: Float64, states: list[Float64], rate: float, t: int, mom: float = 0.9) -> None:
+def _momentum(p, g, states, rate, t, mom=0.9):
     (v,) = states
-    v[:] = rounded(mom) * v - rate * g
+    v[:] = float32(mom) * v - rate * g
     p += v
 
 
@@ -59,7 +59,7 @@ class SimpleSGDTrainer(Trainer):
     array([0.75, 0.75])
     """
 
-    rule: Rule = sgd
+    rule = sgd
 
     def __init__(
         self,
@@ -70,9 +70,6 @@ class SimpleSGDTrainer(Trainer):
         learning_rate: Number | None = None,
     ):
         super().__init__(m, either(self._who, 0.1, e0=e0, learning_rate=learning_rate), edecay)
-
-    def _numbers(self, scale: float) -> tuple[float, ...]:
-        return (self._rate * scale,)  # what the base class computes, in half the time
 
 
 @register(_sgd, {"e0_min": 0.1, "e0_max": 0.5, "step_size": 2, "gamma": 0.9})
@@ -112,7 +109,7 @@ class CyclicalSGDTrainer(Trainer):
     0.3
     """
 
-    rule: Rule = sgd
+    rule = sgd
 
     def __init__(
         self,
@@ -175,7 +172,7 @@ class MomentumSGDTrainer(Trainer):
     array([0.375])
     """
 
-    rule: Rule = momentum
+    rule = momentum
 
     def __init__(
         self,

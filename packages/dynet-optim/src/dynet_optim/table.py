@@ -4,27 +4,25 @@ An update has two parts: compute the norm of all gradients, and apply the traine
 parameter, to the rows that were used). Each part is one compiled call for all parameters. If nothing is clipped, one
 call does both.
 
-A rule is how the trainer computes new values of parameters. For each parameter it keeps *states*: tensors of the same
-shape, such as a moving average of gradients. It reads a few *numbers*, such as the learning rate. The argument `dense`
-of many functions is 1 to read or change all rows of lookup parameters, and 0 for only those rows that were used since
-the last update. PARAMETER_ROWS is the table of all parameters of the program, with the addresses of their values and
-gradients. Its `added` changes when parameters are made. Compiled code reads there which of them are frozen.
+The argument `dense` of many functions is 1 to read or change all rows of lookup parameters, and 0 for only those rows
+that were used since the last update. `numbers` are the scalars that a rule reads. Parameters are counted as in
+`ParameterCollection._everything`: lookup parameters last.
 """
 
 from __future__ import annotations
 
 import math
-import threading
 import weakref
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from dynet_core.device import compiled
 from dynet_core.graph import current
 from dynet_core.memory import Block, block
-from dynet_core.outdated import Group, Outdated
-from dynet_core.parameter import LookupParameters, ParameterCollection, Parameters
+from dynet_core.outdated import Group
+from dynet_core.parameter import ParameterCollection
 from dynet_core.parameter.storage import Identity, Storage
 from dynet_core.parameter_rows import PARAMETER_ROWS
 from dynet_kernels import layout as at
@@ -34,11 +32,11 @@ from dynet_kernels.table import KERNELS
 
 from .rule import CLEAR, NORM, Rule
 
-STATUS = CONTEXT.status
-READY = at.READY
 # If the squared norm is below NEARLY_ONE times the squared clipping threshold, nothing is clipped. The norm may have a
 # rounding error, so a squared norm between this and the squared threshold is computed and compared again.
 NEARLY_ONE = 1 - 1e-6
+Chosen = list[int] | slice
+ALL = slice(None)  # stands for the indices of all parameters
 
 
 class Table:
@@ -49,26 +47,25 @@ class Table:
     """
 
     def __init__(self, collection: ParameterCollection, rule: Rule):
-        self.collection, self.rule = collection, rule
-        self.states, self.width = len(rule.states), len(at.UPDATE) + len(rule.states)
-        for opcode in (NORM, CLEAR.opcode, rule.opcode):
+        self.collection, self.rule, self.states = collection, rule, len(rule.states)
+        self.opcodes = NORM, CLEAR.opcode, rule.opcode
+        for opcode in self.opcodes:
             KERNELS.use(opcode)
         self.numbers = block(len(rule.numbers))
         self._pack = self.numbers.packer()
-        self.added = -1  # PARAMETER_ROWS.added when `_prepare` filled this table; -1: it is out of date
-        self.parameters: list[Parameters] = []
-        self.lookups: list[LookupParameters] = []
+        self.added = -1  # PARAMETER_ROWS.added when `_fill` filled this table; -1: it is out of date
+        self.outdated: Any = None  # that of the graph of the thread which was the last to call `prepared`
+        self.group: Group | None = None
+        self.identities: list[Identity] = []  # of all parameters, as `Outdated` takes them
         self.kept: dict[Storage, list[Block]] = {}  # the states that the rule keeps for each parameter
         self.context = np.zeros(len(CONTEXT), np.int64)
         self.context_at = self.context.ctypes.data
         self.slots = memoryview(self.context)  # type: ignore[arg-type]  # before Python 3.12, type checkers do not know arrays as buffers
-        self.slots[CONTEXT.address_type], self.slots[CONTEXT.address] = at.INT_ARGUMENT, self.context_at
         self.threads = np.zeros((at.MOST_THREADS, at.THREAD_ROW), np.int64)
-        self.slots[CONTEXT.code] = library.code_address()
-        self.slots[CONTEXT.threads] = self.threads.ctypes.data
-        self.group: Group | None = None
-        self.identities: list[Identity] = []  # of all parameters, as `Outdated` takes them
-        self._use_in_thread()
+        self._set(
+            address_type=at.INT_ARGUMENT, address=self.context_at,
+            code=library.code_address(), threads=self.threads.ctypes.data,
+        )  # fmt: skip
         # The memory of 4 floats, that is, of two float64: the sum of squared gradients, and the limit below which
         # `run_if_below` updates. `sum` gives Python these two numbers; it is empty if they are on a GPU.
         self.sum_block = block(4)
@@ -77,116 +74,88 @@ class Table:
         self.both_at = self.both.ctypes.data
         self._grow_index(1 << 10)
 
+    def _set(self, **values: int) -> None:
+        for name, value in values.items():
+            self.slots[CONTEXT[name]] = value
+
     def _grow_index(self, size: int) -> None:
         self.index = np.zeros(size, np.int64)
-        self.slots[CONTEXT.index] = self.index.ctypes.data
-        self.slots[CONTEXT.index_end] = size
+        self._set(index=self.index.ctypes.data, index_end=size)
 
-    def _use_in_thread(self) -> None:
-        """Prepare for updates in the calling thread. Only in the main thread do several threads share updates."""
-        outdated = current().outdated
-        self.slots[CONTEXT.changes] = outdated.changes_address()
-        self._note_changes_for(outdated)
-        self.slots[CONTEXT.sharing] = sharing.address()
-        self.outdated = outdated  # set last: if an interrupt comes before, the next call starts again
-
-    def _note_changes_for(self, outdated: Outdated) -> None:
-        """Let compiled code note changes of the parameters for the graph of the calling thread."""
+    def prepared(self) -> Table:
+        """Return this table, ready for the calling thread, and filled anew if parameters were added since."""
+        outdated, added = current().outdated, PARAMETER_ROWS.added
+        if self.outdated is outdated and self.added == added:
+            return self
+        if self.added != added:
+            self.added = -1
+            self._fill()
+        # Compiled code is to note changes of the parameters for the graph of this thread. Only in the main thread do
+        # several threads share updates.
         old, new = self.group, outdated.group(self.identities)
         new.owner = weakref.ref(self)
-        self.slots[CONTEXT.changed] = new.address
+        self._set(changed=new.address, changes=outdated.changes_address(), sharing=sharing.address())
         self.group = new  # this reference keeps the memory alive
         if old is not None and old is not new:
             old.owner = None
-
-    def prepared(self) -> Table:
-        """Return this table, filled anew if parameters were added since the last time."""
-        if self.outdated.thread != threading.get_ident():
-            self._use_in_thread()
-        if self.added != PARAMETER_ROWS.added:
-            self._prepare()
+        self.outdated, self.added = outdated, added  # set last: after an error or interrupt, the next call starts again
         return self
 
-    def _prepare(self) -> None:
-        collection = self.collection
-        self.added, added = -1, PARAMETER_ROWS.added
-        self.machine = compiled(NORM, CLEAR.opcode, self.rule.opcode)
+    def _fill(self) -> None:
+        self.machine = compiled(*self.opcodes)
         self.shared = PARAMETER_ROWS.buffer  # this reference keeps it alive, because compiled code reads it
-        self.parameters = collection.parameters_list()
-        self.lookups = collection.lookup_parameters_list()
-        everything = [*self.parameters, *self.lookups]
-        identities = [parameter._storage.identity for parameter in everything]
+        self.everything = self.collection._everything()
+        self.count = len(self.everything)
+        identities = [parameter._storage.identity for parameter in self.everything]
         if self.identities != identities:
             self.identities = identities
-        if self.group is None or self.group.parameters is not self.identities:
-            self._note_changes_for(self.outdated)
-        self.count = len(everything)
-        self.rows = np.zeros((self.count, self.width), np.int64)
-        for row, parameter in zip(self.rows, everything):
+        self.rows = np.zeros((self.count, len(at.UPDATE) + self.states), np.int64)
+        for row, parameter in zip(self.rows, self.everything):
             storage = parameter._storage
             floats = storage.values.floats
             if storage not in self.kept:
                 self.kept[storage] = [block(floats, zero=True) for _ in range(self.states)]
             row[at.UPDATE.parameter], row[at.UPDATE.floats] = storage.row, floats
             row[len(at.UPDATE) :] = [state.address for state in self.kept[storage]]
-        self.choose_all()
+        self.choose(ALL)
         self.dense = 0
         self.both[:] = at.BOTH.filled(
             norm=NORM, opcode=self.rule.opcode, count=self.count, states=self.states, dense=self.dense,
             numbers=len(self.rule.numbers), numbers_at=self.numbers.address, totals=self.sum_block.address,
         )  # fmt: skip
         self.tape = np.zeros((self.count, len(at.INSTRUCTION)), np.int64)
-        self.slots[CONTEXT.parameters] = self.shared.ctypes.data
-        self.slots[CONTEXT.table] = self.rows.ctypes.data
-        self.slots[CONTEXT.tape] = self.tape.ctypes.data
-        self.added = added  # set last: if an allocation above fails or is interrupted, the next call starts again
+        self._set(parameters=self.shared.ctypes.data, table=self.rows.ctypes.data, tape=self.tape.ctypes.data)
 
     def states_in_order(self) -> list[list[Block]]:
-        """Return the states that the rule keeps: a list for each parameter, and then for each lookup parameter."""
-        return [self.kept[parameter._storage] for parameter in [*self.parameters, *self.lookups]]
+        """Return the states that the rule keeps, a list for each parameter."""
+        return [self.kept[parameter._storage] for parameter in self.everything]
 
-    def choose(self, places: list[int]) -> None:
-        """Restrict updates to the parameters with the indices `places`. All are counted, lookup parameters last."""
+    def choose(self, chosen: Chosen) -> None:
+        """Let updates change only the parameters with these indices, if they are trained."""
         self.rows[:, at.UPDATE.chosen] = 0
-        self.rows[places, at.UPDATE.chosen] = 1
-
-    def choose_all(self) -> None:
-        """Let updates change all parameters that are trained. This ends the restriction that `choose` has made."""
-        self.rows[:, at.UPDATE.chosen] = 1
+        self.rows[chosen, at.UPDATE.chosen] = 1
 
     def squared_norm(self, dense: int, first: int = 0, last: int | None = None) -> float:
-        """Return the sum of the squared gradients of trained parameters.
-
-        Args:
-            dense: 1 to read all rows of lookup parameters, 0 for only the rows that were used.
-            first, last: add up the gradients of the parameters with indices from `first` to `last` - 1, if they are
-                trained. All parameters are counted, lookup parameters last. None means the end.
-        """
-        last = self.count if last is None else last
-        direct = self.sum
-        if direct:
-            direct[0] = 0.0
+        """Return the sum of the squared gradients of the trained parameters from index `first` to `last` - 1."""
+        sums, end = self.sum, self.count if last is None else last
+        if sums:
+            sums[0] = 0.0
         else:
             self.sum_block.write(0)
-        sums = self.sum_block.address
-        status = self.machine.gradient_norm(self.context_at, NORM, first, last, self.states, dense, sums)
-        if status != READY:
-            self._make_room(status)
+        address = self.sum_block.address
+        if not self._is_done(
+            self.machine.gradient_norm(self.context_at, NORM, first, end, self.states, dense, address)
+        ):
             return self.squared_norm(dense, first, last)
-        return direct[0] if direct else float(self.sum_block.array.view(np.float64)[0])
+        return sums[0] if sums else float(self.sum_block.array.view(np.float64)[0])
 
     def first_not_finite(self, dense: int) -> str:
-        """Return the name of the first parameter whose gradient is not finite. `dense` is as for `squared_norm`."""
-        everything = [*self.parameters, *self.lookups]
+        """Return the name of the first parameter whose gradient is not finite."""
         bad = (k for k in range(self.count) if not math.isfinite(self.squared_norm(dense, k, k + 1)))
-        return everything[next(bad)].name()
+        return self.everything[next(bad)].name()
 
     def run(self, numbers: Sequence[float], dense: int) -> None:
         """Apply the rule to all parameters that are trained, or to those among them that `choose` has chosen.
-
-        Args:
-            numbers: the scalars that the rule reads, such as the learning rate.
-            dense: 1 to update all rows of lookup parameters, 0 for only the rows that were used.
 
         Raises:
             OverflowError: a number is too large for a float32; nothing has changed.
@@ -195,24 +164,18 @@ class Table:
         self._run(self.rule, dense)
 
     def clear(self, dense: int) -> None:
-        """Set the gradients of all trained parameters to zero. `dense` is as for `run`."""
+        """Set the gradients of all trained parameters to zero."""
         self._run(CLEAR, dense)
 
     def _run(self, rule: Rule, dense: int) -> None:
-        status = self.machine.update(
-            self.context_at, rule.opcode, self.count, self.states, len(rule.numbers), self.numbers.address, dense
-        )
-        if status != READY:
-            self._make_room(status)
+        numbers, address = len(rule.numbers), self.numbers.address
+        if not self._is_done(
+            self.machine.update(self.context_at, rule.opcode, self.count, self.states, numbers, address, dense)
+        ):
             self._run(rule, dense)
 
     def run_if_below(self, threshold: float, numbers: Sequence[float], dense: int) -> float | None:
-        """Compute the norm of the gradients, and if nothing needs to be clipped, apply the rule in the same call.
-
-        Args:
-            threshold: the clipping threshold; 0 means that gradients are never clipped.
-            numbers: the scalars that the rule reads, such as the learning rate.
-            dense: 1 to update all rows of lookup parameters, 0 for only the rows that were used.
+        """Apply the rule in one call with the norm of the gradients, unless this is above the clipping threshold.
 
         Returns:
             The sum of the squared gradients if the rule was applied. Else None: gradients must be clipped, or one call
@@ -228,29 +191,24 @@ class Table:
         totals[1] = NEARLY_ONE * threshold * threshold if threshold else math.inf
         if dense != self.dense:
             self.both[at.BOTH.dense] = self.dense = dense
-        status = together(self.context_at, self.both_at)
-        return totals[0] if status == READY else None
+        return totals[0] if together(self.context_at, self.both_at) == at.READY else None
 
-    def note_change(self, chosen: list[int] | None) -> None:
-        """Let the graph know that parameters have changed, after a call of `run`. `run_if_below` does it itself.
-
-        Args:
-            chosen: the indices of the parameters that `choose` was called with. None means all.
-        """
-        if chosen is None:
+    def note_change(self, chosen: Chosen) -> None:
+        """Let the graph know that `run` has changed these parameters. `run_if_below` does it itself."""
+        if isinstance(chosen, slice):
             self.outdated.note_change(self.identities)
         else:
-            everything = [*self.parameters, *self.lookups]
             for place in chosen:
-                self.outdated.note_change(everything[place]._storage.identities)
+                self.outdated.note_change(self.everything[place]._storage.identities)
 
-    def _make_room(self, status: int) -> None:
-        """Enlarge the buffer in which compiled code lists addresses, after a call that failed because it was too small.
+    def _is_done(self, status: int) -> bool:
+        """Return whether a compiled call has succeeded. Else mend why not: compile a kernel, or enlarge the index.
 
         Raises:
-            CompileError: the call failed because a kernel cannot be compiled.
+            CompileError: a kernel cannot be compiled.
         """
         if status == at.NO_CODE:
             compiled(int(self.tape[self.slots[CONTEXT.row], at.INSTRUCTION.opcode]))
-            return
-        self._grow_index(2 * self.slots[CONTEXT.needed_index])
+        elif status != at.READY:
+            self._grow_index(2 * self.slots[CONTEXT.needed_index])
+        return status == at.READY

@@ -1,8 +1,7 @@
 """Checkpoints of `DataParallel`: the parameters, the trainer's state and the position in the data, in one file.
 
 A file is a list of tensors, in this order: a hash of the rest; the parameters; the states of the random generators; the
-numbers of the position; and the trainer's state. Each whole number is stored as `state.as_three` does: as three float32
-numbers that add up to it.
+numbers of the position; and the trainer's state. Numbers are stored as `state.of_numbers` does.
 """
 
 from __future__ import annotations
@@ -16,63 +15,42 @@ from dynet_core.checks import whole
 from dynet_core.errors import ArgumentError, ArgumentTypeError, FileFormatError
 from dynet_core.files import model_files
 from dynet_core.files.tensors import StoredTensor
-from dynet_core.parameter import ParameterCollection
 
-from .. import state
 from ..base import Trainer
+from ..state import Path, from_three, of_numbers
 
-PARAMETERS, DIGEST, RANKS, POSITION = "/parameters", "/digest", "/ranks", "/position"  # the beginnings of tensor names
+PARAMETERS, DIGEST, RANKS, POSITION = "/parameters", "/digest", "/ranks", "/position/"  # the beginnings of tensor names
 MOST = 2**53  # a Python float holds whole numbers up to this exactly
 Noise = tuple[int, int, int]
 """The state of the random generator for dropout: (seed, count of numbers drawn, count of processes forked)."""
 
 
-def write(
-    fname: state.Path,
-    collection: ParameterCollection,
-    trainer: Trainer,
-    position: Mapping[str, int],
-    noises: Sequence[Noise],
-) -> None:
-    """Write a checkpoint. An older file of this name is replaced only when everything is written.
+def write(fname: Path, trainer: Trainer, position: Mapping[str, int], noises: Sequence[Noise]) -> None:
+    """Write a checkpoint of a trainer and its model. An older file is replaced only when everything is written.
 
     Args:
         fname: the file.
-        collection: the model.
-        trainer: its trainer.
+        trainer: the trainer.
         position: how far training has got in the data, as whole numbers by name, such as {"epoch": 3}.
         noises: for each rank, the state of its random generator for dropout.
     """
-    parameters = [StoredTensor(t.lookup, PARAMETERS + t.name, t.dims, t.values, None) for t in collection._tensors()]
-    places = [_numbers(f"{POSITION}/{name}", [number]) for name, number in _checked(position).items()]
-    ranks = _numbers(RANKS, [n for seed, *counts in noises for n in (seed >> 16, seed & 0xFFFF, *counts)])
-    own = state.as_tensors(type(trainer).__name__, trainer._in_files(), trainer._table.prepared())
-    everything = [*parameters, ranks, *places, *own]
-    model_files.save([_numbers(DIGEST, _digest(everything)), *everything], fname)
-
-
-def _checked(position: Mapping[str, int]) -> dict[str, int]:
     if not isinstance(position, Mapping):
         raise ArgumentTypeError(f"save: position must be a dict, not {type(position).__name__} {position!r:.40}")
-    found = {name: whole("save", f"position {name!r}", number) for name, number in position.items()}
-    for name, number in found.items():
+    places = {name: whole("save", f"position {name!r}", number) for name, number in position.items()}
+    for name, number in places.items():
         if not isinstance(name, str) or not name.isidentifier() or abs(number) > MOST:
             raise ArgumentError(f"save: position {name!r}: {number!r}; it takes names with whole numbers")
-    return found
+    tensors = [
+        *(StoredTensor(t.lookup, PARAMETERS + t.name, t.dims, t.values, None) for t in trainer._collection._tensors()),
+        of_numbers(RANKS, [n for seed, *counts in noises for n in (seed >> 16, seed & 0xFFFF, *counts)]),
+        *(of_numbers(POSITION + name, [number]) for name, number in places.items()),
+        *trainer._tensors(),
+    ]
+    model_files.save([of_numbers(DIGEST, _digest(tensors)), *tensors], fname)
 
 
-def _numbers(name: str, numbers: Sequence[int]) -> StoredTensor:
-    values = state.as_three(numbers)
-    return StoredTensor(False, name, (len(values),), values, None)
-
-
-def read(fname: state.Path, collection: ParameterCollection, trainer: Trainer) -> tuple[dict[str, int], list[Noise]]:
-    """Load a checkpoint into a model and its trainer.
-
-    Args:
-        fname: the file.
-        collection: the model.
-        trainer: its trainer.
+def read(fname: Path, trainer: Trainer) -> tuple[dict[str, int], list[Noise]]:
+    """Load a checkpoint into a trainer and its model.
 
     Returns:
         The position in the data, and for each rank the state of its random generator for dropout.
@@ -80,25 +58,24 @@ def read(fname: state.Path, collection: ParameterCollection, trainer: Trainer) -
     Raises:
         FileFormatError: the file is damaged, or does not fit the model and the trainer; nothing has changed.
     """
-    stored = model_files.load_all(fname)
-    if not stored or stored[0].name != DIGEST:
+    digest, *rest = model_files.load_all(fname) or [of_numbers("", [])]
+    if digest.name != DIGEST:
         raise FileFormatError(f"{fname} is no checkpoint of DataParallel")
-    if _read(stored[0]) != _digest(stored[1:]):
+    if _read(digest) != _digest(rest):
         raise FileFormatError(f"{fname}: the checkpoint is damaged")
-    wanted = [(t.lookup, PARAMETERS + t.name, t.dims) for t in collection._tensors()]
-    parameters, rest = stored[1 : 1 + len(wanted)], stored[1 + len(wanted) :]
+    wanted = [(t.lookup, PARAMETERS + t.name, t.dims) for t in trainer._collection._tensors()]
+    parameters, rest = rest[: len(wanted)], rest[len(wanted) :]
     if [(t.lookup, t.name, t.dims) for t in parameters] != wanted or not rest or rest[0].name != RANKS:
         raise FileFormatError(f"{fname}: the checkpoint has other parameters than the model")
     counts = _read(rest.pop(0))
     noises = [(high << 16 | low, drawn, forks) for high, low, drawn, forks in zip(*[iter(counts)] * 4)]
     places: dict[str, int] = {}
-    while rest and rest[0].name.startswith(f"{POSITION}/"):
+    while rest and rest[0].name.startswith(POSITION):
         place = rest.pop(0)
-        (places[place.name.removeprefix(f"{POSITION}/")],) = _read(place)
-    numbers = state.load(rest, fname, type(trainer).__name__, trainer._in_files(), trainer._table.prepared())
-    for parameter, t in zip(collection._everything(), parameters):
+        (places[place.name.removeprefix(POSITION)],) = _read(place)
+    trainer._load(rest, fname)
+    for parameter, t in zip(trainer._collection._everything(), parameters):
         parameter._storage.set_values(t.values)
-    trainer._take(numbers)
     return places, noises
 
 
@@ -112,7 +89,6 @@ def _digest(tensors: Iterable[StoredTensor]) -> list[int]:
 
 
 def _read(tensor: StoredTensor) -> list[int]:
-    """Return the whole numbers from which `_numbers` made a tensor; [] if the tensor is damaged."""
-    if len(tensor.values) % 3 or not np.isfinite(tensor.values).all():
-        return []
-    return list(map(int, tensor.values.reshape(-1, 3).sum(axis=1, dtype=np.float64).tolist()))
+    """Return the whole numbers from which `of_numbers` made a tensor; [] if the tensor is damaged."""
+    is_whole = len(tensor.values) % 3 == 0 and np.isfinite(tensor.values).all()
+    return [int(number) for number in from_three(tensor.values)] if is_whole else []

@@ -34,10 +34,7 @@ PATIENCE = "DYNET_MPI_SECONDS"
 """The environment variable that says how many seconds a process waits for the others to connect; 0 means forever."""
 
 PAUSE = 0.5
-"""How many seconds a process waits before it ends all ranks, so that the launcher can read what it has printed.
-
-A launcher may drop what it has not read by then.
-"""
+"""How many seconds a process waits before it ends all ranks, so that the launcher can read what it has printed."""
 
 
 def world() -> Any:
@@ -60,40 +57,31 @@ def world() -> Any:
     with _impatience(started):
         try:
             MPI = mpi()
-        except (ImportError, RuntimeError) as problem:  # mpi4py raises RuntimeError if it finds no MPI
-            if started > 1:
-                raise ParallelError(_why_no_mpi(started, problem)) from None
-            return None
-        if not MPI.Is_initialized() or MPI.Is_finalized():
-            if started > 1:
-                raise ParallelError(
-                    "DataParallel: MPI.Finalize() was called before; call it after training, or not at all"
-                    if MPI.Is_finalized()
-                    else "DataParallel: MPI is not initialized, because mpi4py.rc.initialize is False; call MPI.Init() "
-                    "before"
-                )
-            return None
-        comm = MPI.COMM_WORLD
-        if comm.size == 1 and started > 1:
-            library = MPI.Get_library_version().split("\n")[0].strip("\0 ")
-            raise ParallelError(
-                f"DataParallel: {started} processes were started, but each finds itself alone: mpi4py uses {library}, "
-                "and the launcher belongs to another MPI. Start the program by the mpiexec of that one"
+        except (ImportError, RuntimeError) as raised:  # mpi4py raises RuntimeError if it finds no MPI
+            reason = str(raised).split("\n")[0]
+            cure = (
+                'pip install "dynet-optim[mpi]" brings it'
+                if isinstance(raised, ModuleNotFoundError)
+                else "it finds no MPI library. pip install mpich brings one; where there is one already, the "
+                "environment variable MPI4PY_LIBMPI can name its file"
             )
-        return comm.Dup() if comm.size > 1 else None
-
-
-def _why_no_mpi(started: int, problem: Exception) -> str:
-    """Return an error message: `started` processes were started, but the import of mpi4py has raised `problem`."""
-    reason = str(problem).split("\n")[0]
-    if isinstance(problem, ModuleNotFoundError):
-        cure = 'pip install "dynet-optim[mpi]" brings it'
-    else:
-        cure = (
-            "it finds no MPI library. pip install mpich brings one; where there is one already, the environment "
-            "variable MPI4PY_LIBMPI can name its file"
-        )
-    return f"DataParallel: {started} processes were started, but mpi4py cannot be used ({reason}); {cure}"
+            problem = f"{started} processes were started, but mpi4py cannot be used ({reason}); {cure}"
+        else:
+            if MPI.Is_finalized():
+                problem = "MPI.Finalize() was called before; call it after training, or not at all"
+            elif not MPI.Is_initialized():
+                problem = "MPI is not initialized, because mpi4py.rc.initialize is False; call MPI.Init() before"
+            elif MPI.COMM_WORLD.size > 1:
+                return MPI.COMM_WORLD.Dup()
+            else:
+                library = MPI.Get_library_version().split("\n")[0].strip("\0 ")
+                problem = (
+                    f"{started} processes were started, but each finds itself alone: mpi4py uses {library}, and the "
+                    "launcher belongs to another MPI. Start the program by the mpiexec of that one"
+                )
+    if started > 1:
+        raise ParallelError(f"DataParallel: {problem}")
+    return None
 
 
 def is_child() -> bool:
@@ -131,7 +119,15 @@ def _impatience(started: int) -> Iterator[None]:
     ends before it has connected. Python code cannot run while MPI waits. The timer of `faulthandler` can, because it is
     written in C.
     """
-    seconds = _patience() if started > 1 else 0.0
+    try:
+        seconds = float(os.environ.get(PATIENCE, "600")) if started > 1 else 0.0
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < math.inf:
+        raise ParallelError(
+            f"DataParallel: the environment variable {PATIENCE} is {os.environ[PATIENCE]!r}; it must be a number of "
+            "seconds, 0 to wait forever"
+        )
     if not seconds:
         yield
         return
@@ -141,21 +137,6 @@ def _impatience(started: int) -> Iterator[None]:
         yield
     finally:
         faulthandler.cancel_dump_traceback_later()
-
-
-def _patience() -> float:
-    """Return the number of seconds in the environment variable PATIENCE, 600 if there is none."""
-    text = os.environ.get(PATIENCE, "600")
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < math.inf:
-        raise ParallelError(
-            f"DataParallel: the environment variable {PATIENCE} is {text!r}; it must be a number of seconds, 0 to wait "
-            "forever"
-        )
-    return seconds
 
 
 @functools.cache

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
@@ -13,8 +14,6 @@ from dynet_core import noise
 from dynet_core.annotations import Number
 from dynet_core.checks import checked_flag, whole
 from dynet_core.errors import ArgumentError, ArgumentTypeError, ParallelError
-from dynet_core.parameter import ParameterCollection
-from dynet_core.parameter.storage import Storage
 from dynet_core.parameter_rows import PARAMETER_ROWS
 
 from ..base import Trainer
@@ -24,7 +23,7 @@ from ..table import Table
 from . import checkpoint
 from .gradients import SCALE, Gradients
 from .meeting import BACKWARD, EXAMPLES, TOUCHED, Facts, digest, meeting, sendable
-from .values import check_new, first_difference, spread, spread_randomness
+from .values import first_difference, spread, spread_randomness
 
 Example = TypeVar("Example")
 Result = TypeVar("Result")
@@ -84,22 +83,15 @@ class DataParallel:
             raise ArgumentError(f"DataParallel: compare_every is {compare_every}; it must not be negative")
         self._meeting: Any = meeting()
         self._comm: Any = self._meeting and self._meeting.comm
-        self._rank: int = self._meeting.rank if self._meeting else 0
-        self._size: int = self._meeting.size if self._meeting else 1
+        self._rank, self._size = (self._meeting.rank, self._meeting.size) if self._meeting else (0, 1)
         self._updates = 0
         if self._meeting:
             self._number = next(COUNT)
-            # `_meet` sets the first four. `_model`: facts that must be the same on all ranks. `_digest`: the hash of
-            # these facts. `_shapes`: a hash of the parameters' shapes. `_version`: the version of PARAMETER_ROWS, the
-            # table of all parameters, when it set them; -1: not yet. `_known`: the parameters whose values were copied
-            # from rank 0 to all ranks or compared between them. `_known_shapes`: what `_shapes` was then.
-            self._version = -1
-            self._model: Facts = ()
-            self._digest = self._shapes = self._known_shapes = 0
-            self._known: set[Storage] = set()
+            # `_meet` sets these. `_shapes`: a hash of the parameters' shapes. `_model`: facts that must be the same on
+            # all ranks, and their hash. `_version`: that of PARAMETER_ROWS then; -1: not yet.
+            self._version, self._shapes, self._model = -1, 0, ((), 0)
             self._scaling = Table(trainer._collection, SCALE) if self._average else None
-            with self._meeting.exchange():
-                self._meet("start")
+            with self._exchange("start"):
                 self._spread()
                 spread_randomness(self._comm)
                 self._gradients = Gradients(trainer._table, self._comm)
@@ -139,15 +131,6 @@ class DataParallel:
         """The number of processes."""
         return self._size
 
-    @property
-    def learning_rate(self) -> float:
-        """The learning rate of the trainer."""
-        return self.trainer.learning_rate
-
-    @learning_rate.setter
-    def learning_rate(self, value: Number) -> None:
-        self.trainer.learning_rate = value
-
     def __repr__(self) -> str:
         return f"<DataParallel: rank {self.rank} of {self.size}; {self.trainer!r}>"
 
@@ -176,8 +159,7 @@ class DataParallel:
         own = plain_number("DataParallel.total: number", number)
         if not self._comm:
             return own
-        with self._meeting.exchange():
-            self._meet("total")
+        with self._exchange("total"):
             everyone = np.empty(self.size)
             self._comm.Allgather(np.array([own]), everyone)
         try:
@@ -199,7 +181,14 @@ class DataParallel:
             GradientError: the sum is infinite or NaN, on all ranks. No parameter has changed.
         """
         factor = checked("DataParallel.update: s", s, FINITE)
-        count = self._checked_examples(examples)
+        if examples is None and self._average:
+            raise ArgumentError(
+                "DataParallel.update: with average=True it needs the number of this rank's examples: "
+                "update(examples=...)"
+            )
+        count = whole("DataParallel.update", "examples", examples or 0)
+        if not 0 <= count < MOST_EXAMPLES:
+            raise ArgumentError(f"DataParallel.update: examples is {examples}; it must be a number of examples")
         trainer = self.trainer
         # The trainer would find this only after the exchange, when each rank's gradients are replaced by the sums.
         if not all(abs(number) < TOO_LARGE for number in trainer._numbers(factor)):
@@ -208,7 +197,7 @@ class DataParallel:
             )
         if self._comm:
             with self._meeting.exchange():
-                self._add_up(factor, count)
+                self._add_up(factor, count if self._average else 0)
         trainer.update() if factor == 1.0 else trainer.update(factor)
         self._updates += 1
         if self._comm:
@@ -216,45 +205,36 @@ class DataParallel:
         if self._every and self._updates % self._every == 0:
             self.compare()
 
-    def _add_up(self, s: float, count: int) -> None:
-        """Replace this rank's gradients by the sums over all ranks.
-
-        With `average`, each rank's gradients are weighted by `count`, the number of its examples. `s`, the factor of
-        the gradients, is not applied here, only compared: it must be the same on all ranks.
-        """
+    def _add_up(self, s: float, examples: int) -> None:
+        """Replace this rank's gradients by the sums over all ranks, weighted by their `examples` with `average`."""
         trainer = self.trainer
         table = trainer._table.prepared()
         if self._gradients.version != PARAMETER_ROWS.version:
             self._gradients = Gradients(table, self._comm)
         rows = self._gradients.touched()
-        headers = self._meet("update", s, count, len(rows), trainer._has_backward())
+        headers = self._meet("update", s, examples, len(rows), trainer._has_backward())
         if self._shapes != self._known_shapes:
-            check_new(self._comm, [p for p in self._everything() if p._storage not in self._known])
+            new = [p for p in self._everything() if p._storage not in self._known]
+            if different := first_difference(self._comm, new):
+                rank, name = different
+                raise ParallelError(
+                    f"DataParallel.update: {name}, which was added later, has other initial values on rank {rank} "
+                    "than on rank 0. They are the same if all ranks draw the same random numbers: make the same "
+                    "parameters in the same order, also those of other models, or before it, call "
+                    "dy.reset_random_seed with the same seed on all ranks"
+                )
             self._note_known()
         trainer._backward_elsewhere = bool(headers[:, BACKWARD].any())
         if self._scaling:
             everyone = int(headers[:, EXAMPLES].sum())
             if not everyone:
                 raise ParallelError("DataParallel.update: with average=True, some rank must have examples")
-            self._scaling.prepared().run([count / everyone], trainer._dense)
+            self._scaling.prepared().run([examples / everyone], trainer._dense)
         self._gradients.add_up(rows, headers[:, TOUCHED].copy())
 
     def _note_known(self) -> None:
         """Remember that all present parameters have the same values on all ranks."""
         self._known_shapes, self._known = self._shapes, {parameter._storage for parameter in self._everything()}
-
-    def _checked_examples(self, examples: int | None) -> int:
-        if examples is None:
-            if self._average:
-                raise ArgumentError(
-                    "DataParallel.update: with average=True it needs the number of this rank's examples: "
-                    "update(examples=...)"
-                )
-            return 0
-        count = whole("DataParallel.update", "examples", examples)
-        if not 0 <= count < MOST_EXAMPLES:
-            raise ArgumentError(f"DataParallel.update: examples is {examples}; it must be a number of examples")
-        return count if self._average else 0
 
     def compare(self) -> None:
         """Check that the values of all parameters are the same on all ranks, to the last bit.
@@ -266,15 +246,12 @@ class DataParallel:
         """
         if not self._comm:
             return
-        with self._meeting.exchange():
-            self._meet("compare")
-            different = first_difference(self._comm, self._everything())
-            if different:
-                rank, parameter = different
+        with self._exchange("compare"):
+            if different := first_difference(self._comm, self._everything()):
+                rank, name = different
                 raise ParallelError(
-                    f"DataParallel: after {self._updates} updates, rank {rank} has other values of {parameter.name()} "
-                    "than rank 0. Values may be set on all ranks alike only; and processors of different kinds round "
-                    "differently"
+                    f"DataParallel: after {self._updates} updates, rank {rank} has other values of {name} than rank 0. "
+                    "Values may be set on all ranks alike only; and processors of different kinds round differently"
                 )
 
     def save(self, fname: Path, position: Mapping[str, int] | None = None) -> None:
@@ -298,10 +275,7 @@ class DataParallel:
         ...     trainer.populate(folder + "/checkpoint")
         {'minibatch': 120}
         """
-        self._by_first(
-            "save",
-            lambda noises: checkpoint.write(fname, self._collection, self.trainer, position or {}, noises),
-        )
+        self._by_first("save", lambda noises: checkpoint.write(fname, self.trainer, position or {}, noises))
 
     def populate(self, fname: Path) -> dict[str, int]:
         """Load a file that `save` wrote: set the models and trainers of all ranks. Return the stored `position`.
@@ -313,9 +287,7 @@ class DataParallel:
             FileFormatError: the file is damaged or belongs to another model; nothing has changed. Raised on all ranks.
             OSError: rank 0 cannot read the file. Raised on all ranks.
         """
-        position, noises = self._by_first(
-            "populate", lambda noises: checkpoint.read(fname, self._collection, self.trainer)
-        )
+        position, noises = self._by_first("populate", lambda _: checkpoint.read(fname, self.trainer))
         if self._comm:
             with self._meeting.exchange():
                 self._spread()
@@ -326,21 +298,11 @@ class DataParallel:
             noise.set_state(noise.seed_of_rank(seed, self.rank), drawn, forks)
         return position
 
-    @property
-    def _collection(self) -> ParameterCollection:
-        return self.trainer._collection
-
-    def _by_first(self, action: str, work: Callable[[list[tuple[int, int, int]]], Result]) -> Result:
-        """Call the function `work` on rank 0 only. Then return its result, or raise its exception, on all ranks.
-
-        Args:
-            action: the name of the calling method; all ranks must call the same one.
-            work: its argument is a list with the state of each rank's random generator for dropout.
-        """
+    def _by_first(self, action: str, work: Callable[[list[checkpoint.Noise]], Result]) -> Result:
+        """Call `work` on rank 0 only, with all ranks' generators of dropout. Return or raise on all what it does."""
         if not self._comm:
             return work([noise.state()])
-        with self._meeting.exchange():
-            self._meet(action)
+        with self._exchange(action):
             noises = self._comm.gather(noise.state())
             result: Any = None
             problem: Exception | None = None
@@ -354,42 +316,43 @@ class DataParallel:
             raise problem or told
         return result
 
+    @contextlib.contextmanager
+    def _exchange(self, action: str) -> Iterator[None]:
+        with self._meeting.exchange():
+            self._meet(action)
+            yield
+
     def _meet(self, action: str, s: float = 1.0, examples: int = 0, touched: int = 0, backward: bool = False) -> Any:
         trainer = self.trainer
         if self._version != PARAMETER_ROWS.version:
-            self._version = PARAMETER_ROWS.version
-            shapes: Facts = [(f"lookup {p.name()}" if p._lookup else p.name(), p.type.dims) for p in self._everything()]
-            self._model = [
+            everything, self._version = self._everything(), PARAMETER_ROWS.version
+            shapes: Facts = [(f"{'lookup ' * p._lookup}{p.name()}", p.type.dims) for p in everything]
+            model = [
                 ("the number of DataParallels before this", self._number),
                 ("the trainer", type(trainer).__name__),
                 ("average", self._average),
                 ("compare_every", self._every),
                 *shapes,
-                *((f"whether {p.name()} is updated", p._updated) for p in self._everything()),
+                *((f"whether {p.name()} is updated", p._updated) for p in everything),
             ]
-            self._shapes, self._digest = digest(shapes), digest(self._model)
-        settings = [(name.strip("_"), value) for name, value in vars(trainer).items() if type(value) is float]
+            self._shapes, self._model = digest(shapes), (model, digest(model))
         options: Facts = [
             ("s", s),
             ("the learning rate", trainer._rate),
             ("the clipping threshold", trainer._threshold),
-            ("the weight decay", self._collection._weight_decay),
+            ("the weight decay", trainer._collection._weight_decay),
             ("sparse updates", not trainer._dense),
-            *settings,
+            *((name.strip("_"), value) for name, value in vars(trainer).items() if type(value) is float),
         ]
-        return self._meeting.meet(
-            action, self._updates, self._model, options, examples, touched, self._digest, backward
-        )
+        return self._meeting.meet(action, self._updates, self._model, options, examples, touched, backward)
 
     def _everything(self) -> list[Any]:
-        return self._collection._everything()
+        return self.trainer._collection._everything()
 
     def _spread(self) -> None:
         """Copy the values of all parameters and the state of the trainer from rank 0 to all ranks."""
         trainer = self.trainer
-        table = trainer._table.prepared()
-        blocks = [p._storage.values for p in self._everything()]
-        blocks += [block for states in table.states_in_order() for block in states]
-        spread(self._comm, blocks)
+        states = trainer._table.prepared().states_in_order()
+        spread(self._comm, [*(p._storage.values for p in self._everything()), *(b for kept in states for b in kept)])
         trainer._take(self._comm.bcast(trainer._in_files()))
         self._note_known()

@@ -35,14 +35,13 @@ class Gradients:
     def __init__(self, table: Table, comm: Any):
         self.comm, self.in_place = comm, mpi().IN_PLACE
         self.version = PARAMETER_ROWS.version  # if this is another number later, this object is out of date
-        trained = [p._storage for p in (*table.parameters, *table.lookups) if PARAMETER_ROWS.needs(p._storage.row)]
+        trained = [p._storage for p in table.everything if PARAMETER_ROWS.needs(p._storage.row)]
         self.dense = [storage for storage in trained if storage.touched is None]
         self.tables = [(storage, storage.touched) for storage in trained if storage.touched is not None]
         # The number of the first row of each lookup parameter, and then how many numbers there are in all.
         self.firsts = np.cumsum([0, *(storage.rows + 1 for storage, _ in self.tables)])
-        self.buffer = np.empty(sum(storage.gradient.floats for storage in self.dense), np.float32)
-        self.sent = 0
-        """The number of bytes that this rank has sent in the last exchange."""
+        self.buffer = np.empty(0, np.float32)
+        self.sent = 0  # the number of bytes that this rank has sent in the last exchange
 
     def touched(self) -> Rows:
         """Return the numbers of the rows of lookup parameters for which this rank has gradients.
@@ -51,10 +50,8 @@ class Gradients:
         """
         found = [np.empty(0, np.int64)]
         for first, (storage, touched) in zip(self.firsts, self.tables):
-            if touched[-1]:
-                found.append(np.array([first + storage.rows]))
-            else:
-                found.append(touched[1 : 1 + touched[0]] + first)
+            rows = np.array([storage.rows]) if touched[-1] else touched[1 : 1 + touched[0]]
+            found.append(rows + first)
         return np.concatenate(found)
 
     def add_up(self, own: Rows, counts: Rows) -> None:
@@ -64,42 +61,33 @@ class Gradients:
             own: the row numbers that `touched` returned on this rank.
             counts: for each rank, how many row numbers `touched` returned there.
         """
-        used = list(self._used_by_all(own, counts))
-        floats = sum(storage.gradient.floats for storage in self.dense)
-        floats += sum(storage.gradient.floats // storage.rows * len(rows) for storage, rows in used)
-        if len(self.buffer) < floats:
-            self.buffer = np.empty(floats * 5 // 4, np.float32)
-        buffer = self.buffer[:floats]
-        for storage, part in self._parts(self.dense, buffer):
-            part[:] = storage.gradient.array
-        begin = floats - sum(storage.gradient.floats // storage.rows * len(rows) for storage, rows in used)
-        end = begin
-        for storage, rows in used:
-            part, end = _block(buffer, end, storage, rows)
-            part[:] = storage.gradient.array.reshape(storage.rows, -1)[rows]
+        shapes: list[tuple[Storage, Any, tuple[int, int]]]
+        shapes = [(storage, slice(None), (1, storage.gradient.floats)) for storage in self.dense]
+        for storage, rows in self._used_by_all(own, counts):
+            shapes.append((storage, rows, (len(rows), storage.gradient.floats // storage.rows)))
+        ends = np.cumsum([0, *(height * width for _, _, (height, width) in shapes)])
+        if len(self.buffer) < ends[-1]:
+            self.buffer = np.empty(ends[-1] * 5 // 4, np.float32)
+        buffer = self.buffer[: ends[-1]]
+        parts = [
+            (storage, rows, buffer[begin:end].reshape(shape))
+            for (storage, rows, shape), begin, end in zip(shapes, ends, ends[1:])
+        ]
+        for storage, rows, part in parts:
+            part[:] = storage.gradient.array.reshape(-1, part.shape[1])[rows]
         self.comm.Allreduce(self.in_place, buffer)
         self.sent = buffer.nbytes + own.nbytes
-        for storage, part in self._parts(self.dense, buffer):
-            storage.gradient.write(part)
-        end = begin
-        for storage, rows in used:
-            part, end = _block(buffer, end, storage, rows)
-            with storage.gradient.edit() as gradient:
-                gradient.reshape(storage.rows, -1)[rows] = part
-
-    @staticmethod
-    def _parts(storages: list[Storage], buffer: Any) -> Iterator[tuple[Storage, Any]]:
-        begin = 0
-        for storage in storages:
-            end = begin + storage.gradient.floats
-            yield storage, buffer[begin:end]
-            begin = end
+        for storage, rows, part in parts:
+            if storage.touched is None:
+                storage.gradient.write(part.ravel())
+            else:
+                with storage.gradient.edit() as gradient:
+                    gradient.reshape(-1, part.shape[1])[rows] = part
 
     def _used_by_all(self, own: Rows, counts: Rows) -> Iterator[tuple[Storage, Rows]]:
         """Yield each lookup parameter of which any rank has used rows, with the indices of all these rows.
 
-        Also mark these rows as used on this rank, so that its next update changes them. The arguments are as in
-        `add_up`.
+        Also mark these rows as used on this rank, so that its next update changes them.
         """
         if not counts.any():
             return
@@ -118,10 +106,3 @@ class Gradients:
             touched[1 : 1 + len(rows)] = rows
             touched[1 + storage.rows + rows] = 1
             yield storage, rows
-
-
-def _block(buffer: Any, begin: int, storage: Storage, rows: Rows) -> tuple[Any, int]:
-    """Return the part of `buffer` that has these rows of a lookup parameter, and its end. It starts at `begin`."""
-    width = storage.gradient.floats // storage.rows
-    end = begin + width * len(rows)
-    return buffer[begin:end].reshape(len(rows), width), end

@@ -16,7 +16,7 @@ import pickle
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,27 +28,23 @@ from .communicator import PROCESS, end_all, end_all_on_exceptions, is_finalized,
 
 ACTIONS = ("start", "update", "total", "compare", "save", "populate", "end")
 ACTION, UPDATES, MODEL, OPTIONS, EXAMPLES, TOUCHED, BACKWARD = range(7)  # the indices of the integers in a header
-FIELDS = 7  # how many integers a header has
 Facts = Sequence[tuple[str, object]]
-"""Pairs (name, value) that describe a model or options, and must be the same on all ranks."""
-LAST_WAIT = 5
-"""How many seconds a process that ends waits for a thread that is in the middle of an exchange."""
+LAST_WAIT = 5  # how many seconds a process that ends waits for a thread that is in the middle of an exchange
 
 
 class Meeting:
     """The connection of this rank with the others, by which all ranks exchange headers and compare them.
 
-    A header has seven integers, which `meet` makes from its arguments. Their indices are ACTION (an index in ACTIONS),
-    UPDATES, MODEL (a hash), OPTIONS (a hash), EXAMPLES, TOUCHED and BACKWARD. The first four must be the same on all
-    ranks.
+    `meet` makes a header from its arguments. The integers up to OPTIONS must be the same on all ranks.
     """
 
     def __init__(self, comm: Any):
         self.comm, self.rank, self.size = comm, comm.rank, comm.size  # MPI says the last two only until it is finalized
-        self.headers = np.zeros((comm.size, FIELDS), np.int64)  # the headers of all ranks at the last call of `meet`
+        self.headers = np.zeros(
+            (comm.size, BACKWARD + 1), np.int64
+        )  # the headers of all ranks at the last call of `meet`
         self.updates = 0  # how many updates this rank has done, by the trainer that was used last
-        self.over = ""
-        """An error message, if a rank has ended and so the others can exchange nothing any more; else ""."""
+        self.over = ""  # an error message, if a rank has ended and so the others can exchange nothing any more
         self.process = os.getpid()  # a forked child, which has another id, is no rank
         self._exchanging = threading.Lock()  # locked while a thread is in an exchange
         self._refused: ParallelError | None = None  # the last error of a thread that found it locked
@@ -112,11 +108,10 @@ class Meeting:
         self,
         action: str,
         updates: int,
-        model: Facts = (),
+        model: tuple[Facts, int] = ((), 0),
         options: Facts = (),
         examples: int = 0,
         touched: int = 0,
-        model_digest: int = 0,
         backward: bool = False,
     ) -> npt.NDArray[np.int64]:
         """Wait for all ranks, compare what they are about to do, and return their headers, one row for each rank.
@@ -124,12 +119,11 @@ class Meeting:
         Args:
             action: what this rank is about to do, one of ACTIONS.
             updates: how many updates this rank has done.
-            model: facts about its model. Only error messages use them; what is compared is `model_digest`.
-            options: facts about its options. Their hash is compared.
-            examples: how many examples it has. Ranks may differ in this.
-            touched: how many rows of lookup parameters it has used. Ranks may differ in this.
-            model_digest: the hash of `model`. The caller computes it, and keeps it as long as the model is the same.
-            backward: whether it has had a backward pass since its last update. Ranks may differ in this.
+            model: facts about its model, and their hash. The caller keeps both as long as the model is the same.
+            options: facts about its options.
+            examples: how many examples it has. Ranks may differ in this and what follows.
+            touched: how many rows of lookup parameters it has used.
+            backward: whether it has had a backward pass since its last update.
 
         Raises:
             ParallelError: the ranks are not about to do the same, or one has ended.
@@ -138,59 +132,40 @@ class Meeting:
             raise ParallelError(self.over)
         self.updates = updates
         own = np.array(
-            [
-                ACTIONS.index(action),
-                updates,
-                model_digest,
-                digest(options) if options else 0,
-                examples,
-                touched,
-                backward,
-            ],
-            np.int64,
+            [ACTIONS.index(action), updates, model[1], digest(options), examples, touched, backward], np.int64
         )
         self.comm.Allgather(own, self.headers)
-        if (self.headers[:, :EXAMPLES] != own[:EXAMPLES]).any():
-            self._refuse(action, own, model, options)
+        # If this rank is about to end, the error is for the ranks that go on.
+        if action != "end" and (self.headers[:, :EXAMPLES] != own[:EXAMPLES]).any():
+            raise ParallelError(self._problem(action, own, {MODEL: model[0], OPTIONS: options}))
         return self.headers
 
-    def _refuse(self, action: str, own: npt.NDArray[np.int64], model: Facts, options: Facts) -> None:
-        """Raise a ParallelError that says how the headers differ. All ranks call this, with the same headers.
-
-        If this rank is about to end, do nothing: the error is for the ranks that go on.
-        """
-        if action == "end":
-            return
-        headers, rank = self.headers, self.rank
-        who = f"DataParallel.{action}: rank {rank}" if action != "start" else f"DataParallel: rank {rank}"
+    def _problem(self, action: str, own: npt.NDArray[np.int64], facts: Mapping[int, Facts]) -> str:
+        """Return an error message that says how the headers differ. All ranks call this, with the same headers."""
+        headers = self.headers
+        who = f"DataParallel{f'.{action}' * (action != 'start')}: rank {self.rank}"
+        has_done = f"{who} has done {own[UPDATES]} update{'' if own[UPDATES] == 1 else 's'}"
         ended = np.flatnonzero(headers[:, ACTION] == ACTIONS.index("end"))
         if len(ended):
             self.over = (
-                f"{who} has done {_updates(own[UPDATES])} and goes on, but rank {ended[0]} has ended after "
-                f"{headers[ended[0], UPDATES]}. All ranks must call update equally often; one without examples "
-                "calls it without backward"
+                f"{has_done} and goes on, but rank {ended[0]} has ended after {headers[ended[0], UPDATES]}. All ranks "
+                "must call update equally often; one without examples calls it without backward"
             )
-            raise ParallelError(self.over)
-        for other, header in enumerate(headers):
-            if header[ACTION] != own[ACTION]:
-                raise ParallelError(f"{who} is in {action}, but rank {other} is in {ACTIONS[header[ACTION]]}")
-        for other, header in enumerate(headers):
-            if header[UPDATES] != own[UPDATES]:
-                raise ParallelError(
-                    f"{who} has done {_updates(own[UPDATES])}, but rank {other} has done {header[UPDATES]}: "
-                    "all ranks must call update equally often"
-                )
-        for field, facts, what in ((MODEL, model, "another model"), (OPTIONS, options, "other options")):
-            different = np.flatnonzero(headers[:, field] != own[field])
-            if (headers[:, field] != headers[0, field]).any():
-                everyone = self.comm.allgather(list(facts))
-                # The message compares this rank with the first rank whose facts differ.
-                other = int(different[0])
-                raise ParallelError(f"{who} has {what} than rank {other}: {difference(facts, everyone[other], other)}")
-
-
-def _updates(number: int) -> str:
-    return f"{number} update" if number == 1 else f"{number} updates"
+            return self.over
+        different = headers != own
+        # The message compares this rank with the first one that differs in the first field in which ranks differ.
+        field = int(different.any(axis=0).argmax())
+        other = int(different[:, field].argmax())
+        if field == ACTION:
+            return f"{who} is in {action}, but rank {other} is in {ACTIONS[headers[other, ACTION]]}"
+        if field == UPDATES:
+            return (
+                f"{has_done}, but rank {other} has done {headers[other, UPDATES]}: all ranks must call update equally "
+                "often"
+            )
+        everyone = self.comm.allgather(list(facts[field]))
+        what = "another model" if field == MODEL else "other options"
+        return f"{who} has {what} than rank {other}: {difference(facts[field], everyone[other], other)}"
 
 
 def difference(own: Facts, others: Facts, rank: int) -> str:
@@ -201,8 +176,8 @@ def difference(own: Facts, others: Facts, rank: int) -> str:
         if value != others_value:
             return f"{name} is {value} here, and {others_value} there"
     longer, where = (own, "here") if len(own) > len(others) else (others, "there")
-    more = longer[min(len(own), len(others))][0] if len(own) != len(others) else "something"
-    return f"{more} is only {where}"
+    more = [name for name, _ in longer[min(len(own), len(others)) :]]
+    return f"{more[0] if more else 'something'} is only {where}"
 
 
 @functools.cache

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 from dynet_core.annotations import Index, Number
 from dynet_core.checks import checked_flag
 from dynet_core.errors import ArgumentError, ArgumentTypeError, DynetWarning, GradientError
+from dynet_core.graph import current
 from dynet_core.hints import Missing
 from dynet_core.keyword_hints import method
+from dynet_core.nodes import nodes_of
 from dynet_core.parameter import ParameterCollection, summary
 from dynet_core.parameter_rows import PARAMETER_ROWS
 from dynet_core.recorder import passes
+from dynet_core.wording import few
 
-from . import missing_gradients
 from .other_names import OtherNames
 from .rule import SHRINK, Rule
 from .settings import FINITE, NOT_NEGATIVE, Range, checked, places, plain_number
@@ -27,6 +29,15 @@ from .state import Resumable
 from .table import ALL, Chosen, Table
 
 ONE = 1.0  # the default of the argument `s` of updates. If `s is ONE`, the caller gave no `s`, so it needs no check.
+
+
+def _rows_of_loss() -> list[int] | None:
+    """Return the rows in PARAMETER_ROWS of the parameters in the graph whose loss was the last; None if it is gone."""
+    records = current().records
+    if records.differentiated[0] < 0:
+        return None
+    # An operand that is a parameter is stored as -1 - row. Other operands are numbers of nodes, 0 or more.
+    return [-1 - operand for node in nodes_of(records) for operand in node.operands if operand < 0]
 
 
 class Trainer(Resumable, OtherNames):
@@ -139,7 +150,7 @@ class Trainer(Resumable, OtherNames):
         table, factor = self._table, ONE if s is ONE else checked("update: s", s, FINITE)
         squared = table.squared_norm(self._dense)
         if not math.isfinite(squared):
-            name = table.first_not_finite(self._dense)
+            name = table.first_not_finite()
             table.clear(self._dense)
             raise GradientError(
                 f"update: the gradient of {name} is not finite; "
@@ -177,7 +188,7 @@ class Trainer(Resumable, OtherNames):
             in_parallel = sys._getframe(2).f_globals["__name__"].startswith("dynet_optim.")
             warnings.warn(
                 f"{self._who}.update: since the last update, no backward() has met a parameter of the collection "
-                f"that is trained: there are no gradients{missing_gradients.others(self._collection)}",
+                f"that is trained: there are no gradients{self._others()}",
                 DynetWarning,
                 stacklevel=3 + in_parallel,
             )
@@ -185,8 +196,18 @@ class Trainer(Resumable, OtherNames):
 
     def _has_backward(self) -> bool:
         """Return whether a backward pass has reached the collection since the last update, as far as is known."""
-        counts = self._counts
-        return counts.passes != passes() and (counts.has_trained or missing_gradients.is_reached(self._collection))
+        if self._counts.has_trained or self._counts.passes == passes():
+            return self._counts.passes != passes()
+        rows = _rows_of_loss()
+        ours = {row for p in self._collection._everything() for row in p._storage.trained_rows()}
+        return rows is None or not ours.isdisjoint(rows)
+
+    def _others(self) -> str:
+        """Return a sentence that names trained parameters of other collections in the last loss, if there are any."""
+        ours = {row for p in self._collection._everything() for row in p._storage.identity.rows}
+        rows = [row for row in _rows_of_loss() or [] if row not in ours and PARAMETER_ROWS.needs(row)]
+        names = dict.fromkeys(PARAMETER_ROWS.names.get(row, "?") for row in rows)
+        return f". The loss has parameters of another collection, {few(names)}: give the trainer that" * bool(names)
 
     @property
     def learning_rate(self) -> float:

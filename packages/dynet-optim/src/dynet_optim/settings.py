@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
-import struct
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -51,7 +51,8 @@ def checked(name: str, value: Any, range: Range) -> float:
     What is checked is the number rounded to float32, because kernels use float32. The message begins with `name`.
     """
     number = plain_number(name, value)
-    if not (math.isfinite(number) and math.isfinite(float32(number)) and range.holds(float32(number))):
+    rounded = float32(number)
+    if not (math.isfinite(rounded) and range.holds(rounded)):
         raise ArgumentError(f"{name} must be {range.words}, got {value!r}")
     return number
 
@@ -77,10 +78,7 @@ def places(name: str, given: Iterable[Index], begin: int, end: int) -> list[int]
 
 def float32(number: float) -> float:
     """Return the float32 nearest to a number; plus or minus infinity if the number is too large."""
-    try:
-        return struct.unpack("=f", struct.pack("=f", number))[0]
-    except OverflowError:
-        return math.copysign(math.inf, number)
+    return ctypes.c_float(number).value
 
 
 def either(who: str, default: float, **given: Number | None) -> Any:

@@ -12,7 +12,6 @@ import copy
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -62,7 +61,7 @@ class Resumable:
         """Create the attributes that are not pickled."""
         self._counts.passes = 0
 
-    def __getstate__(self) -> tuple[dict[str, Any], list[list[np.ndarray]], dict[str, Any]]:
+    def __getstate__(self) -> tuple:
         """Return what pickle stores: the attributes, copies of each parameter's states, and what is in `__slots__`."""
         own = object.__getstate__(self)  # the attributes, or if a user's class has slots, these and the slots
         settings = {name: value for name, value in vars(self).items() if name not in NOT_PICKLED}
@@ -70,7 +69,7 @@ class Resumable:
         kept = [[block.array.copy() for block in states] for states in self._table.prepared().states_in_order()]
         return settings, kept, own[1] if isinstance(own, tuple) else {}
 
-    def __setstate__(self, state: tuple[dict[str, Any], list[list[np.ndarray]], dict[str, Any]]) -> None:
+    def __setstate__(self, state: tuple) -> None:
         settings, kept, slots = (*state, {})[:3]  # a pickle of an earlier version has no slots
         Resumable.__init__(self)  # and one of a still earlier version has no counts
         for name, value in (settings | slots).items():
@@ -147,9 +146,10 @@ class Resumable:
             raise FileFormatError(f"{fname} holds no state of {name}: it has {few(tensors)}")
         there = {name: (tensor.lookup, tensor.dims) for name, tensor in tensors.items()}
         if there != {state.name: (state.lookup, state.dims) for state, _ in states}:
-            raise FileFormatError(
-                f"{fname} is not the state of this {name}: its parameters differ{_first_difference(tensors, states)}"
-            )
+            found = [Entry(tensor.lookup, _without_state(tensor.name), tensor.dims) for tensor in tensors.values()]
+            problems = different(found, [(state.lookup, state.dims, _without_state(state.name)) for state, _ in states])
+            first = f": {problems[0]}" if problems else " in their order"
+            raise FileFormatError(f"{fname} is not the state of this {name}: its parameters differ{first}")
         is_whole = own.dims == (3 * (len(IN_FILES) + 4),) and np.isfinite(own.values).all()
         rate, rate0, epoch, threshold, *whole = from_three(own.values) if is_whole else 4 * [math.nan]
         if not (
@@ -181,14 +181,9 @@ def _present_name(name: str, states: Sequence[str]) -> str:
     return f"{start}.{states[int(last)]}" if last in map(str, range(len(states))) else name
 
 
-def _first_difference(tensors: Mapping[str, StoredTensor], states: Sequence[tuple[StoredTensor, Block]]) -> str:
-    """Return the first difference between the parameters in a file and the trainer's, for an error message."""
-    there, here = [
-        [Entry(state.lookup, state.name.rsplit(".", 2)[0], state.dims) for state in found]
-        for found in (tensors.values(), [state for state, _ in states])
-    ]
-    problems = different(there, [(state.lookup, state.dims, state.name) for state in here])
-    return f": {problems[0]}" if problems else " in their order"
+def _without_state(name: str) -> str:
+    """Return the name of the parameter in the name of a stored tensor."""
+    return name.rsplit(".", 2)[0]
 
 
 def _names(kind: type) -> set[str]:

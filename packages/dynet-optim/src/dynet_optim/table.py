@@ -135,24 +135,23 @@ class Table:
         self.rows[:, at.UPDATE.chosen] = 0
         self.rows[chosen, at.UPDATE.chosen] = 1
 
-    def squared_norm(self, dense: int, first: int = 0, last: int | None = None) -> float:
-        """Return the sum of the squared gradients of the trained parameters from index `first` to `last` - 1."""
-        sums, end = self.sum, self.count if last is None else last
+    def squared_norm(self, dense: int) -> float:
+        """Return the sum of the squared gradients of the trained parameters."""
+        sums, address = self.sum, self.sum_block.address
         if sums:
             sums[0] = 0.0
         else:
             self.sum_block.write(0)
-        address = self.sum_block.address
         if not self._is_done(
-            self.machine.gradient_norm(self.context_at, NORM, first, end, self.states, dense, address)
+            self.machine.gradient_norm(self.context_at, NORM, 0, self.count, self.states, dense, address)
         ):
-            return self.squared_norm(dense, first, last)
+            return self.squared_norm(dense)
         return sums[0] if sums else float(self.sum_block.array.view(np.float64)[0])
 
-    def first_not_finite(self, dense: int) -> str:
-        """Return the name of the first parameter whose gradient is not finite."""
-        bad = (k for k in range(self.count) if not math.isfinite(self.squared_norm(dense, k, k + 1)))
-        return self.everything[next(bad)].name()
+    def first_not_finite(self) -> str:
+        """Return the name of the first trained parameter whose gradient is not finite."""
+        trained = (p for p in self.everything if PARAMETER_ROWS.needs(p._storage.row))
+        return next(p.name() for p in trained if not np.isfinite(p._storage.gradient.array).all())
 
     def run(self, numbers: Sequence[float], dense: int) -> None:
         """Apply the rule to all parameters that are trained, or to those among them that `choose` has chosen.

@@ -17,8 +17,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
-from types import TracebackType
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from dynet_core.errors import ParallelError
@@ -145,26 +144,22 @@ def end_all_on_exceptions() -> None:
 
     Otherwise the other ranks would wait for this one forever. The exception may be raised in any thread.
     """
-    earlier, earlier_in_thread, process = sys.excepthook, threading.excepthook, os.getpid()
+    process = os.getpid()
 
-    def hook(kind: type[BaseException], problem: BaseException, trace: TracebackType | None) -> None:
-        if os.getpid() != process:
-            return earlier(kind, problem, trace)
-        try:
-            earlier(kind, problem, trace)
-        except BaseException:
-            traceback.print_exception(kind, problem, trace)
-        finally:
-            end_all("this exception")
+    def ending(earlier: Callable) -> Callable:
+        def hook(*arguments: Any) -> None:
+            kind, problem, trace, *_ = arguments if len(arguments) == 3 else arguments[0]
+            try:
+                earlier(*arguments)
+            except BaseException:
+                traceback.print_exception(kind, problem, trace)
+            finally:
+                if os.getpid() == process and kind is not SystemExit:  # SystemExit only ends a thread
+                    end_all("this exception")
 
-    def hook_in_thread(args: threading.ExceptHookArgs) -> None:
-        try:
-            earlier_in_thread(args)
-        finally:
-            if os.getpid() == process and args.exc_type is not SystemExit:  # SystemExit only ends the thread
-                end_all("this exception")
+        return hook
 
-    sys.excepthook, threading.excepthook = hook, hook_in_thread
+    sys.excepthook, threading.excepthook = ending(sys.excepthook), ending(threading.excepthook)
 
 
 def end_all(reason: str) -> None:

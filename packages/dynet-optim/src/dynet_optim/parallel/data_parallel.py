@@ -17,19 +17,16 @@ from dynet_core.errors import ArgumentError, ArgumentTypeError, ParallelError
 from dynet_core.parameter_rows import PARAMETER_ROWS
 
 from ..base import Trainer
-from ..settings import FINITE, checked, plain_number
+from ..settings import FINITE, checked, float32, plain_number
 from ..state import Path
 from ..table import Table
 from . import checkpoint
-from .gradients import SCALE, Gradients
-from .meeting import BACKWARD, EXAMPLES, TOUCHED, Facts, digest, meeting, sendable
-from .values import first_difference, spread, spread_randomness
+from .gradients import SCALE, Gradients, first_difference, spread, spread_randomness
+from .meeting import BACKWARD, EXAMPLES, TOUCHED, digest, meeting, sendable
 
 Example = TypeVar("Example")
-Result = TypeVar("Result")
 COUNT = itertools.count()  # gives each DataParallel of this process a number; ranks check that they use the same one
 MOST_EXAMPLES = 1 << 40  # the argument `examples` must be less, so that the sum over all ranks fits 64 bits
-TOO_LARGE = float(2**128 - 2**103)  # numbers of at least this size are infinite in float32
 
 
 class DataParallel:
@@ -83,13 +80,10 @@ class DataParallel:
             raise ArgumentError(f"DataParallel: compare_every is {compare_every}; it must not be negative")
         self._meeting: Any = meeting()
         self._comm: Any = self._meeting and self._meeting.comm
-        self._rank, self._size = (self._meeting.rank, self._meeting.size) if self._meeting else (0, 1)
         self._updates = 0
         if self._meeting:
             self._number = next(COUNT)
-            # `_meet` sets these. `_shapes`: a hash of the parameters' shapes. `_model`: facts that must be the same on
-            # all ranks, and their hash. `_version`: that of PARAMETER_ROWS then; -1: not yet.
-            self._version, self._shapes, self._model = -1, 0, ((), 0)
+            self._version = -1  # that of PARAMETER_ROWS when `_meet` set `_model`
             self._scaling = Table(trainer._collection, SCALE) if self._average else None
             with self._exchange("start"):
                 self._spread()
@@ -124,12 +118,12 @@ class DataParallel:
     @property
     def rank(self) -> int:
         """The number of this process, from 0 to `size` - 1."""
-        return self._rank
+        return self._meeting.rank if self._meeting else 0
 
     @property
     def size(self) -> int:
         """The number of processes."""
-        return self._size
+        return self._meeting.size if self._meeting else 1
 
     def __repr__(self) -> str:
         return f"<DataParallel: rank {self.rank} of {self.size}; {self.trainer!r}>"
@@ -186,12 +180,12 @@ class DataParallel:
                 "DataParallel.update: with average=True it needs the number of this rank's examples: "
                 "update(examples=...)"
             )
-        count = whole("DataParallel.update", "examples", examples or 0)
+        count = whole("DataParallel.update", "examples", 0 if examples is None else examples)
         if not 0 <= count < MOST_EXAMPLES:
             raise ArgumentError(f"DataParallel.update: examples is {examples}; it must be a number of examples")
         trainer = self.trainer
         # The trainer would find this only after the exchange, when each rank's gradients are replaced by the sums.
-        if not all(abs(number) < TOO_LARGE for number in trainer._numbers(factor)):
+        if not all(math.isfinite(float32(number)) for number in trainer._numbers(factor)):
             raise ArgumentError(
                 f"DataParallel.update: learning rate {trainer.learning_rate} times s, {factor}, is too large"
             )
@@ -213,7 +207,7 @@ class DataParallel:
             self._gradients = Gradients(table, self._comm)
         rows = self._gradients.touched()
         headers = self._meet("update", s, examples, len(rows), trainer._has_backward())
-        if self._shapes != self._known_shapes:
+        if self._version != self._known_version:
             new = [p for p in self._everything() if p._storage not in self._known]
             if different := first_difference(self._comm, new):
                 rank, name = different
@@ -234,7 +228,7 @@ class DataParallel:
 
     def _note_known(self) -> None:
         """Remember that all present parameters have the same values on all ranks."""
-        self._known_shapes, self._known = self._shapes, {parameter._storage for parameter in self._everything()}
+        self._known_version, self._known = self._version, {parameter._storage for parameter in self._everything()}
 
     def compare(self) -> None:
         """Check that the values of all parameters are the same on all ranks, to the last bit.
@@ -298,14 +292,13 @@ class DataParallel:
             noise.set_state(noise.seed_of_rank(seed, self.rank), drawn, forks)
         return position
 
-    def _by_first(self, action: str, work: Callable[[list[checkpoint.Noise]], Result]) -> Result:
+    def _by_first(self, action: str, work: Callable) -> Any:
         """Call `work` on rank 0 only, with all ranks' generators of dropout. Return or raise on all what it does."""
         if not self._comm:
             return work([noise.state()])
         with self._exchange(action):
             noises = self._comm.gather(noise.state())
-            result: Any = None
-            problem: Exception | None = None
+            result = problem = None
             if self.rank == 0:
                 try:
                     result = work(noises)
@@ -326,17 +319,16 @@ class DataParallel:
         trainer = self.trainer
         if self._version != PARAMETER_ROWS.version:
             everything, self._version = self._everything(), PARAMETER_ROWS.version
-            shapes: Facts = [(f"{'lookup ' * p._lookup}{p.name()}", p.type.dims) for p in everything]
             model = [
                 ("the number of DataParallels before this", self._number),
                 ("the trainer", type(trainer).__name__),
                 ("average", self._average),
                 ("compare_every", self._every),
-                *shapes,
+                *((f"{'lookup ' * p._lookup}{p.name()}", p.type.dims) for p in everything),
                 *((f"whether {p.name()} is updated", p._updated) for p in everything),
             ]
-            self._shapes, self._model = digest(shapes), (model, digest(model))
-        options: Facts = [
+            self._model = model, digest(model)
+        options = [
             ("s", s),
             ("the learning rate", trainer._rate),
             ("the clipping threshold", trainer._threshold),
@@ -351,8 +343,7 @@ class DataParallel:
 
     def _spread(self) -> None:
         """Copy the values of all parameters and the state of the trainer from rank 0 to all ranks."""
-        trainer = self.trainer
-        states = trainer._table.prepared().states_in_order()
+        states = self.trainer._table.prepared().states_in_order()
         spread(self._comm, [*(p._storage.values for p in self._everything()), *(b for kept in states for b in kept)])
-        trainer._take(self._comm.bcast(trainer._in_files()))
+        self.trainer._take(self._comm.bcast(self.trainer._in_files()))
         self._note_known()

@@ -1,17 +1,20 @@
-"""Adds up the gradients of all ranks (the processes of a parallel program), by adding up one buffer of each rank.
+"""Exchanges numbers between ranks, the processes of a parallel program: gradients, values and states of generators.
 
-The buffer has the whole gradients of ordinary parameters, which are called dense here. Of lookup parameters, it has the
+All ranks must call these functions together. `comm` is their MPI communicator. Gradients are added up in one buffer. It
+has the whole gradients of ordinary parameters, which are called dense here. Of lookup parameters, it has the
 rows that any rank has used. To find these, the ranks first exchange the numbers of the rows that they have used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from dynet_core import noise, random_stream
+from dynet_core.memory import Block
 from dynet_core.parameter.storage import Storage
 from dynet_core.parameter_rows import PARAMETER_ROWS
 
@@ -19,7 +22,6 @@ from ..rule import without_states
 from ..table import Table
 from .communicator import mpi
 
-Rows = npt.NDArray[np.int64]
 SCALE = without_states("scale", "factor", g=lambda g, factor: g * factor)
 """The rule that multiplies all gradients by a number. It does not change the parameters."""
 
@@ -43,7 +45,7 @@ class Gradients:
         self.buffer = np.empty(0, np.float32)
         self.sent = 0  # the number of bytes that this rank has sent in the last exchange
 
-    def touched(self) -> Rows:
+    def touched(self) -> np.ndarray:
         """Return the numbers of the rows of lookup parameters for which this rank has gradients.
 
         If all rows of a lookup parameter have gradients, one number stands for all of them (see the class).
@@ -54,7 +56,7 @@ class Gradients:
             found.append(rows + first)
         return np.concatenate(found)
 
-    def add_up(self, own: Rows, counts: Rows) -> None:
+    def add_up(self, own: np.ndarray, counts: np.ndarray) -> None:
         """Replace this rank's gradients by the sums over all ranks.
 
         Args:
@@ -84,7 +86,7 @@ class Gradients:
                 with storage.gradient.edit() as gradient:
                     gradient.reshape(-1, part.shape[1])[rows] = part
 
-    def _used_by_all(self, own: Rows, counts: Rows) -> Iterator[tuple[Storage, Rows]]:
+    def _used_by_all(self, own: np.ndarray, counts: np.ndarray) -> Iterator[tuple[Storage, np.ndarray]]:
         """Yield each lookup parameter of which any rank has used rows, with the indices of all these rows.
 
         Also mark these rows as used on this rank, so that its next update changes them.
@@ -106,3 +108,48 @@ class Gradients:
             touched[1 : 1 + len(rows)] = rows
             touched[1 + storage.rows + rows] = 1
             yield storage, rows
+
+
+def spread(comm: Any, blocks: Sequence[Block]) -> None:
+    """Copy the contents of blocks of memory from rank 0 to all ranks."""
+    packed = np.concatenate([np.empty(0, np.float32), *(block.array for block in blocks)])
+    comm.Bcast(packed)
+    if comm.rank:
+        for block in blocks:
+            values, packed = np.split(packed, [block.floats])
+            block.write(values)
+
+
+def first_difference(comm: Any, parameters: Sequence[Any]) -> tuple[int, str] | None:
+    """Compare the values of parameters between ranks, to the last bit.
+
+    Returns:
+        The number of the first rank whose values differ from those of rank 0, and the name of the first parameter in
+        which they do; None if all values are the same. All ranks get the same result.
+    """
+    if not parameters:
+        return None
+    own = [
+        hashlib.blake2b(np.ascontiguousarray(p._storage.values.array).data, digest_size=8).digest() for p in parameters
+    ]
+    different = [mine != theirs for mine, theirs in zip(own, comm.bcast(own))]
+    for rank, place in enumerate(comm.allgather(different.index(True) if any(different) else None)):
+        if place is not None:
+            return rank, parameters[place].name()
+    return None
+
+
+def spread_randomness(comm: Any) -> None:
+    """Copy the random generator for initial values from rank 0 to all ranks. Give each its own seed for dropout.
+
+    So parameters that are made later have the same initial values on all ranks, but dropout differs, also after
+    `reset_random_seed`.
+    """
+    stream, (seed, drawn, forks) = comm.bcast((random_stream.stream(), noise.state()))
+    noise.set_rank(comm.rank)
+    if comm.rank:
+        random_stream.continue_with(stream)
+        own = noise.seed_of_rank(seed, comm.rank)
+        # If the seed is right already, an earlier DataParallel has set it. Setting it again could repeat numbers.
+        if noise.state()[0] != own:
+            noise.set_state(own, drawn, forks)

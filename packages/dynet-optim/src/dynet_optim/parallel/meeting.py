@@ -20,7 +20,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from dynet_core.errors import ParallelError
 
@@ -113,7 +112,7 @@ class Meeting:
         examples: int = 0,
         touched: int = 0,
         backward: bool = False,
-    ) -> npt.NDArray[np.int64]:
+    ) -> np.ndarray:
         """Wait for all ranks, compare what they are about to do, and return their headers, one row for each rank.
 
         Args:
@@ -140,7 +139,7 @@ class Meeting:
             raise ParallelError(self._problem(action, own, {MODEL: model[0], OPTIONS: options}))
         return self.headers
 
-    def _problem(self, action: str, own: npt.NDArray[np.int64], facts: Mapping[int, Facts]) -> str:
+    def _problem(self, action: str, own: np.ndarray, facts: Mapping[int, Facts]) -> str:
         """Return an error message that says how the headers differ. All ranks call this, with the same headers."""
         headers = self.headers
         who = f"DataParallel{f'.{action}' * (action != 'start')}: rank {self.rank}"

@@ -55,7 +55,7 @@ def no_end(monkeypatch):
 
 
 def test_ranks_that_agree_get_all_headers():
-    found = Ranks(3).run(lambda m, rank: m.meet("update", 4, examples=10 + rank, touched=rank).copy())
+    found = Ranks(3).run(lambda m, rank: m.meet("update", 4, counts=(10 + rank, rank, 0)).copy())
     for headers in found:
         assert headers[:, meeting.EXAMPLES].tolist() == [10, 11, 12]
         assert headers[:, meeting.TOUCHED].tolist() == [0, 1, 2]

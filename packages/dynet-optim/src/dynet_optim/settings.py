@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -13,22 +13,12 @@ from dynet_core.annotations import Index, Number
 from dynet_core.checks import TOO_LARGE, single, whole
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError
 
-
-class Range(NamedTuple):
-    """The allowed values of a hyper-parameter.
-
-    `words` describes them in error messages. `holds` returns whether a value is one of them.
-    """
-
-    words: str
-    holds: Callable[[float], bool]
-
-
-FINITE = Range("a finite number", lambda x: True)  # `checked` itself refuses infinities and NaN
-POSITIVE = Range("a positive number", lambda x: x > 0)
-NOT_NEGATIVE = Range("a finite number, 0 or more", lambda x: x >= 0)
-FRACTION = Range("at least 0 and less than 1", lambda x: 0 <= x < 1)
-UP_TO_ONE = Range("more than 0 and at most 1", lambda x: 0 < x <= 1)
+Range = tuple[str, Callable[[float], bool]]  # words for error messages, and whether a number is allowed
+FINITE: Range = "a finite number", lambda x: True  # `checked` itself refuses infinities and NaN
+POSITIVE: Range = "a positive number", lambda x: x > 0
+NOT_NEGATIVE: Range = "a finite number, 0 or more", lambda x: x >= 0
+FRACTION: Range = "at least 0 and less than 1", lambda x: 0 <= x < 1
+UP_TO_ONE: Range = "more than 0 and at most 1", lambda x: 0 < x <= 1
 
 
 def plain_number(name: str, value: Any) -> float:
@@ -50,21 +40,15 @@ def checked(name: str, value: Any, range: Range) -> float:
 
     What is checked is the number rounded to float32, because kernels use float32. The message begins with `name`.
     """
-    number = plain_number(name, value)
+    number, (words, holds) = plain_number(name, value), range
     rounded = float32(number)
-    if not (math.isfinite(rounded) and range.holds(rounded)):
-        raise ArgumentError(f"{name} must be {range.words}, got {value!r}")
+    if not (math.isfinite(rounded) and holds(rounded)):
+        raise ArgumentError(f"{name} must be {words}, got {value!r}")
     return number
 
 
 def places(name: str, given: Iterable[Index], begin: int, end: int) -> list[int]:
-    """Return the indices in `given`, which count from `begin`, as ints that count from 0.
-
-    Raises:
-        ArgumentTypeError: `given` is not iterable, or has something that is not a number.
-        ArgumentError: an index has a fraction, or is infinite or NaN.
-        OutOfRangeError: an index is negative, or too large for a result below `end`.
-    """
+    """Return the indices in `given`, which count from `begin`, as ints from `begin` to `end` - 1 that count from 0."""
     try:
         listed = list(given)
     except TypeError:
@@ -82,13 +66,7 @@ def float32(number: float) -> float:
 
 
 def either(who: str, default: float, **given: Number | None) -> Any:
-    """Return the value of a hyper-parameter that has two names; raise ArgumentError if both are given.
-
-    Args:
-        who: the name of the trainer's class, for the error message.
-        default: what to return if neither is given.
-        given: the two names with what the user passed for each; None if the user passed nothing.
-    """
+    """Return the value of a hyper-parameter of the class `who` that has two names. None: the user passed nothing."""
     names = [name for name, value in given.items() if value is not None]
     if len(names) > 1:
         raise ArgumentError(f"{who}: {' and '.join(names)} mean the same thing: give one of them")

@@ -154,11 +154,7 @@ class Table:
         return next(p.name() for p in trained if not np.isfinite(p._storage.gradient.array).all())
 
     def run(self, numbers: Sequence[float], dense: int) -> None:
-        """Apply the rule to all parameters that are trained, or to those among them that `choose` has chosen.
-
-        Raises:
-            OverflowError: a number is too large for a float32; nothing has changed.
-        """
+        """Apply the rule to the chosen parameters. Raise OverflowError if a number is too large for a float32."""
         self._pack(*numbers)
         self._run(self.rule, dense)
 
@@ -174,11 +170,9 @@ class Table:
             self._run(rule, dense)
 
     def run_if_below(self, threshold: float, numbers: Sequence[float], dense: int) -> float | None:
-        """Apply the rule in one call with the norm of the gradients, unless this is above the clipping threshold.
+        """Apply the rule, unless gradients must be clipped, and return the sum of the squared gradients.
 
-        Returns:
-            The sum of the squared gradients if the rule was applied. Else None: gradients must be clipped, or one call
-            cannot do both here. Then no parameter was changed, and the caller has to call `squared_norm` and `run`.
+        None: they must be, or one call cannot do both here. Nothing has changed; `squared_norm` and `run` do it then.
         """
         together, totals = self.machine.norm_and_update, self.sum
         if together is None or not totals:
@@ -201,11 +195,7 @@ class Table:
                 self.outdated.note_change(self.everything[place]._storage.identities)
 
     def _is_done(self, status: int) -> bool:
-        """Return whether a compiled call has succeeded. Else mend why not: compile a kernel, or enlarge the index.
-
-        Raises:
-            CompileError: a kernel cannot be compiled.
-        """
+        """Return whether a compiled call has succeeded. Else mend why not: compile a kernel, or enlarge the index."""
         if status == at.NO_CODE:
             compiled(int(self.tape[self.slots[CONTEXT.row], at.INSTRUCTION.opcode]))
         elif status != at.READY:

@@ -26,18 +26,12 @@ Noise = tuple[int, int, int]
 
 
 def write(fname: Path, trainer: Trainer, position: Mapping[str, int], noises: Sequence[Noise]) -> None:
-    """Write a checkpoint of a trainer and its model. An older file is replaced only when everything is written.
-
-    Args:
-        fname: the file.
-        trainer: the trainer.
-        position: how far training has got in the data, as whole numbers by name, such as {"epoch": 3}.
-        noises: for each rank, the state of its random generator for dropout.
-    """
+    """Write a checkpoint of a trainer and its model, and for each rank the state of its random generator."""
     if not isinstance(position, Mapping):
         raise ArgumentTypeError(f"save: position must be a dict, not {type(position).__name__} {position!r:.40}")
-    places = {name: whole("save", f"position {name!r}", number) for name, number in position.items()}
-    for name, number in places.items():
+    places = {}
+    for name, given in position.items():
+        places[name] = number = whole("save", f"position {name!r}", given)
         if not isinstance(name, str) or not name.isidentifier() or abs(number) > MOST:
             raise ArgumentError(f"save: position {name!r}: {number!r}; it takes names with whole numbers")
     tensors = [
@@ -50,14 +44,7 @@ def write(fname: Path, trainer: Trainer, position: Mapping[str, int], noises: Se
 
 
 def read(fname: Path, trainer: Trainer) -> tuple[dict[str, int], list[Noise]]:
-    """Load a checkpoint into a trainer and its model.
-
-    Returns:
-        The position in the data, and for each rank the state of its random generator for dropout.
-
-    Raises:
-        FileFormatError: the file is damaged, or does not fit the model and the trainer; nothing has changed.
-    """
+    """Load a checkpoint into a trainer and its model. Return the position, and each rank's random generator's state."""
     digest, *rest = model_files.load_all(fname) or [of_numbers("", [])]
     if digest.name != DIGEST:
         raise FileFormatError(f"{fname} is no checkpoint of DataParallel")
@@ -80,7 +67,7 @@ def read(fname: Path, trainer: Trainer) -> tuple[dict[str, int], list[Noise]]:
 
 
 def _digest(tensors: Iterable[StoredTensor]) -> list[int]:
-    """Return a hash of tensors: four numbers of 16 bits. The file stores it, so that damage to the file is noticed."""
+    """Return a hash of tensors, four numbers of 16 bits, by which damage to the file is noticed."""
     found = hashlib.blake2b(digest_size=8)
     for tensor in tensors:
         found.update(repr((tensor.lookup, tensor.name, tuple(tensor.dims))).encode())

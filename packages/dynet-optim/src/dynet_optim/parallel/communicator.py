@@ -25,10 +25,7 @@ from dynet_core.errors import ParallelError
 STARTED = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
 """Environment variables in which launchers such as mpiexec say how many processes they have started."""
 PROCESS = "DYNET_MPI_PROCESS"
-"""The environment variable in which a rank, a process that MPI has started, stores its process id.
-
-Child processes inherit the variable. It differs from their own id, so they know that they are no ranks.
-"""
+"""The environment variable in which a rank stores its process id. Child processes, which are no ranks, inherit it."""
 PATIENCE = "DYNET_MPI_SECONDS"
 """The environment variable that says how many seconds a process waits for the others to connect; 0 means forever."""
 
@@ -37,12 +34,7 @@ PAUSE = 0.5
 
 
 def world() -> Any:
-    """Return an MPI communicator of all processes; None if the program has only this process.
-
-    Raises:
-        ParallelError: a launcher has started several processes, but they cannot find each other, or this process is a
-            child of one of them.
-    """
+    """Return an MPI communicator of all processes; None if the program has only this process."""
     started = number_started(os.environ)
     if is_child():
         if started == 1:
@@ -100,23 +92,17 @@ def mpi() -> Any:
 
 
 def number_started(environment: Mapping[str, str]) -> int:
-    """Return how many processes the launcher has started; 1 if there is no launcher.
-
-    `environment` has the environment variables, some of which the launcher has set.
-    """
+    """Return how many processes the launcher has started, as environment variables say; 1 if there is no launcher."""
     found = [environment.get(name, "") for name in STARTED]
     return max((int(text) for text in found if text.isdecimal()), default=1)
 
 
 @contextlib.contextmanager
 def _impatience(started: int) -> Iterator[None]:
-    """For a `with` block that connects with the `started` processes: end this process if the block takes too long.
+    """For a `with` block that connects with other processes: end this process if the block takes too long.
 
-    If it is alone, do nothing, because the program may use the same timer.
-
-    MPI waits for the other processes without end, even if one has ended: MPICH's mpiexec does not report a process that
-    ends before it has connected. Python code cannot run while MPI waits. The timer of `faulthandler` can, because it is
-    written in C.
+    MPI waits for the others without end, even if one has ended before it has connected. Python code cannot run while
+    MPI waits. The timer of `faulthandler` can. It is not set if there are no others: the program may use it.
     """
     try:
         seconds = float(os.environ.get(PATIENCE, "600")) if started > 1 else 0.0
@@ -140,10 +126,7 @@ def _impatience(started: int) -> Iterator[None]:
 
 @functools.cache
 def end_all_on_exceptions() -> None:
-    """Make an uncaught exception in this process end the processes of all ranks, after its traceback is printed.
-
-    Otherwise the other ranks would wait for this one forever. The exception may be raised in any thread.
-    """
+    """Make an uncaught exception, in any thread, end the processes of all ranks, which would wait for this one."""
     process = os.getpid()
 
     def ending(earlier: Callable) -> Callable:

@@ -206,7 +206,7 @@ class DataParallel:
         if self._gradients.version != PARAMETER_ROWS.version:
             self._gradients = Gradients(table, self._comm)
         rows = self._gradients.touched()
-        headers = self._meet("update", s, examples, len(rows), trainer._has_backward())
+        headers = self._meet("update", s, (examples, len(rows), trainer._has_backward()))
         if self._version != self._known_version:
             new = [p for p in self._everything() if p._storage not in self._known]
             if different := first_difference(self._comm, new):
@@ -315,7 +315,7 @@ class DataParallel:
             self._meet(action)
             yield
 
-    def _meet(self, action: str, s: float = 1.0, examples: int = 0, touched: int = 0, backward: bool = False) -> Any:
+    def _meet(self, action: str, s: float = 1.0, counts: Sequence[int] = (0, 0, 0)) -> Any:
         trainer = self.trainer
         if self._version != PARAMETER_ROWS.version:
             everything, self._version = self._everything(), PARAMETER_ROWS.version
@@ -336,7 +336,7 @@ class DataParallel:
             ("sparse updates", not trainer._dense),
             *((name.strip("_"), value) for name, value in vars(trainer).items() if type(value) is float),
         ]
-        return self._meeting.meet(action, self._updates, self._model, options, examples, touched, backward)
+        return self._meeting.meet(action, self._updates, self._model, options, counts)
 
     def _everything(self) -> list[Any]:
         return self.trainer._collection._everything()

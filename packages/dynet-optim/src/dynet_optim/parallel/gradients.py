@@ -46,10 +46,7 @@ class Gradients:
         self.sent = 0  # the number of bytes that this rank has sent in the last exchange
 
     def touched(self) -> np.ndarray:
-        """Return the numbers of the rows of lookup parameters for which this rank has gradients.
-
-        If all rows of a lookup parameter have gradients, one number stands for all of them (see the class).
-        """
+        """Return the numbers of the rows of lookup parameters for which this rank has gradients."""
         found = [np.empty(0, np.int64)]
         for first, (storage, touched) in zip(self.firsts, self.tables):
             rows = np.array([storage.rows]) if touched[-1] else touched[1 : 1 + touched[0]]
@@ -57,40 +54,25 @@ class Gradients:
         return np.concatenate(found)
 
     def add_up(self, own: np.ndarray, counts: np.ndarray) -> None:
-        """Replace this rank's gradients by the sums over all ranks.
-
-        Args:
-            own: the row numbers that `touched` returned on this rank.
-            counts: for each rank, how many row numbers `touched` returned there.
-        """
-        shapes: list[tuple[Storage, Any, tuple[int, int]]]
-        shapes = [(storage, slice(None), (1, storage.gradient.floats)) for storage in self.dense]
-        for storage, rows in self._used_by_all(own, counts):
-            shapes.append((storage, rows, (len(rows), storage.gradient.floats // storage.rows)))
-        ends = np.cumsum([0, *(height * width for _, _, (height, width) in shapes)])
+        """Replace this rank's gradients by the sums over all ranks. `touched` returned `own`, and `counts` numbers."""
+        chosen = [*((storage, slice(None)) for storage in self.dense), *self._used_by_all(own, counts)]
+        values = [storage.gradient.array.reshape(storage.rows or 1, -1)[rows].ravel() for storage, rows in chosen]
+        ends = np.cumsum([0, *map(len, values)])
         if len(self.buffer) < ends[-1]:
             self.buffer = np.empty(ends[-1] * 5 // 4, np.float32)
         buffer = self.buffer[: ends[-1]]
-        parts = [
-            (storage, rows, buffer[begin:end].reshape(shape))
-            for (storage, rows, shape), begin, end in zip(shapes, ends, ends[1:])
-        ]
-        for storage, rows, part in parts:
-            part[:] = storage.gradient.array.reshape(-1, part.shape[1])[rows]
+        np.concatenate([buffer[:0], *values], out=buffer)
         self.comm.Allreduce(self.in_place, buffer)
         self.sent = buffer.nbytes + own.nbytes
-        for storage, rows, part in parts:
+        for (storage, rows), part in zip(chosen, np.split(buffer, ends[1:])):
             if storage.touched is None:
-                storage.gradient.write(part.ravel())
+                storage.gradient.write(part)
             else:
                 with storage.gradient.edit() as gradient:
-                    gradient.reshape(-1, part.shape[1])[rows] = part
+                    gradient.reshape(storage.rows, -1)[rows] = part.reshape(len(rows), -1)
 
     def _used_by_all(self, own: np.ndarray, counts: np.ndarray) -> Iterator[tuple[Storage, np.ndarray]]:
-        """Yield each lookup parameter of which any rank has used rows, with the indices of all these rows.
-
-        Also mark these rows as used on this rank, so that its next update changes them.
-        """
+        """Yield each lookup parameter of which any rank has used rows, with these rows, and mark them as used here."""
         if not counts.any():
             return
         together = np.empty(counts.sum(), np.int64)
@@ -121,12 +103,7 @@ def spread(comm: Any, blocks: Sequence[Block]) -> None:
 
 
 def first_difference(comm: Any, parameters: Sequence[Any]) -> tuple[int, str] | None:
-    """Compare the values of parameters between ranks, to the last bit.
-
-    Returns:
-        The number of the first rank whose values differ from those of rank 0, and the name of the first parameter in
-        which they do; None if all values are the same. All ranks get the same result.
-    """
+    """Return the first rank whose values differ from those of rank 0 in any bit, and the name of the parameter."""
     if not parameters:
         return None
     own = [
@@ -140,11 +117,7 @@ def first_difference(comm: Any, parameters: Sequence[Any]) -> tuple[int, str] | 
 
 
 def spread_randomness(comm: Any) -> None:
-    """Copy the random generator for initial values from rank 0 to all ranks. Give each its own seed for dropout.
-
-    So parameters that are made later have the same initial values on all ranks, but dropout differs, also after
-    `reset_random_seed`.
-    """
+    """Copy the random generator for initial values from rank 0 to all ranks. Give each its own seed for dropout."""
     stream, (seed, drawn, forks) = comm.bcast((random_stream.stream(), noise.state()))
     noise.set_rank(comm.rank)
     if comm.rank:

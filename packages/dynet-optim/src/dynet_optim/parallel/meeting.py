@@ -11,6 +11,7 @@ import atexit
 import contextlib
 import functools
 import hashlib
+import itertools
 import os
 import pickle
 import sys
@@ -70,11 +71,15 @@ class Meeting:
 
         An exception in the block ends the processes of all ranks, because the other ranks would wait for this one
         forever. Only a ParallelError is passed on: all ranks raise it, so none of them waits.
-
-        Raises:
-            ParallelError: this process or thread must not exchange anything now.
         """
-        self._check_process()
+        if os.getpid() != self.process:
+            raise ParallelError(
+                f"DataParallel: this process was forked from rank {self.rank} and is no rank, so it cannot "
+                "exchange anything with others. Return its results to the rank, as multiprocessing.Pool does; to train "
+                "alone, use the trainer itself"
+            )
+        if is_finalized():
+            raise ParallelError("DataParallel: MPI.Finalize() was called; call it after all uses of DataParallel")
         if not self._exchanging.acquire(blocking=False):
             self._refused = ParallelError(
                 f"DataParallel: rank {self.rank} is in the middle of an exchange, in another thread or before a "
@@ -92,47 +97,28 @@ class Meeting:
         finally:
             self._exchanging.release()
 
-    def _check_process(self) -> None:
-        """Raise a ParallelError if this process is a forked child of the rank, or MPI is finalized."""
-        if os.getpid() != self.process:
-            raise ParallelError(
-                f"DataParallel: this process was forked from rank {self.rank} and is no rank, so it cannot "
-                "exchange anything with others. Return its results to the rank, as multiprocessing.Pool does; to train "
-                "alone, use the trainer itself"
-            )
-        if is_finalized():
-            raise ParallelError("DataParallel: MPI.Finalize() was called; call it after all uses of DataParallel")
-
     def meet(
         self,
         action: str,
         updates: int,
         model: tuple[Facts, int] = ((), 0),
         options: Facts = (),
-        examples: int = 0,
-        touched: int = 0,
-        backward: bool = False,
+        counts: Sequence[int] = (0, 0, 0),
     ) -> np.ndarray:
-        """Wait for all ranks, compare what they are about to do, and return their headers, one row for each rank.
+        """Wait for all ranks, check that they are about to do the same, and return their headers, a row for each rank.
 
         Args:
             action: what this rank is about to do, one of ACTIONS.
             updates: how many updates this rank has done.
             model: facts about its model, and their hash. The caller keeps both as long as the model is the same.
             options: facts about its options.
-            examples: how many examples it has. Ranks may differ in this and what follows.
-            touched: how many rows of lookup parameters it has used.
-            backward: whether it has had a backward pass since its last update.
-
-        Raises:
-            ParallelError: the ranks are not about to do the same, or one has ended.
+            counts: in what ranks may differ: the numbers of its examples and of the rows of lookup parameters that it
+                has used, and whether it has had a backward pass since its last update.
         """
         if self.over:
             raise ParallelError(self.over)
         self.updates = updates
-        own = np.array(
-            [ACTIONS.index(action), updates, model[1], digest(options), examples, touched, backward], np.int64
-        )
+        own = np.array([ACTIONS.index(action), updates, model[1], digest(options), *counts], np.int64)
         self.comm.Allgather(own, self.headers)
         # If this rank is about to end, the error is for the ranks that go on.
         if action != "end" and (self.headers[:, :EXAMPLES] != own[:EXAMPLES]).any():
@@ -169,14 +155,14 @@ class Meeting:
 
 def difference(own: Facts, others: Facts, rank: int) -> str:
     """Return words for the first difference between `own`, the facts of this rank, and `others`, those of `rank`."""
-    for (name, value), (others_name, others_value) in zip(own, others):
+    for (name, value), (others_name, others_value) in itertools.zip_longest(own, others, fillvalue=("", "")):
+        if "" in (name, others_name):
+            return f"{name or others_name} is only {'here' if name else 'there'}"
         if name != others_name:
             return f"where this has {name}, rank {rank} has {others_name}"
         if value != others_value:
             return f"{name} is {value} here, and {others_value} there"
-    longer, where = (own, "here") if len(own) > len(others) else (others, "there")
-    more = [name for name, _ in longer[min(len(own), len(others)) :]]
-    return f"{more[0] if more else 'something'} is only {where}"
+    return "something is only there"
 
 
 @functools.cache
@@ -191,7 +177,7 @@ def meeting() -> Meeting | None:
 
 
 def digest(*facts: object) -> int:
-    """Return a hash of facts: 63 bits, so that it fits an int64. Equal facts have the same hash in all processes."""
+    """Return a hash of facts, the same in all processes: 63 bits, so that it fits an int64."""
     return int.from_bytes(hashlib.blake2b(repr(facts).encode(), digest_size=8).digest(), "little") >> 1
 
 

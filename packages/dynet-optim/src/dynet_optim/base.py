@@ -24,8 +24,7 @@ from dynet_core.wording import few
 from .other_names import OtherNames
 from .rule import SHRINK, Rule
 from .settings import FINITE, NOT_NEGATIVE, Range, checked, places, plain_number
-from .state import Counts as Counts  # earlier versions' pickles look for it here
-from .state import Resumable
+from .state import Counts, Resumable  # pickles of earlier versions look for `Counts` here
 from .table import ALL, Chosen, Table
 
 ONE = 1.0  # the default of the argument `s` of updates. If `s is ONE`, the caller gave no `s`, so it needs no check.
@@ -61,7 +60,7 @@ class Trainer(Resumable, OtherNames):
     def __init__(self, m: ParameterCollection, rate: Number, edecay: Number):
         if not isinstance(m, ParameterCollection):
             raise ArgumentTypeError(f"{self._who}: expected a ParameterCollection, got {type(m).__name__}")
-        super().__init__()
+        self._counts = Counts()
         self._edecay = self._checked("edecay", edecay, NOT_NEGATIVE)
         self._rate0 = self._rate = self._checked("the learning rate", rate, NOT_NEGATIVE)
         self._epoch = 0.0
@@ -72,7 +71,7 @@ class Trainer(Resumable, OtherNames):
         self._begin()
 
     def _begin(self) -> None:
-        super()._begin()
+        self._counts.passes = 0
         self._backward_elsewhere = False  # whether another process of a DataParallel had gradients for this update
         self._table = Table(self._collection, self.rule)
         self._shrinking: Table | None = None  # the table for weight decay, made when it is first needed

@@ -56,5 +56,4 @@ def without_states(name: str, *numbers: str, **formulas: Callable) -> Rule:
 
 
 CLEAR = without_states("clear", g=lambda: 0.0)  # only sets the gradients to zero; a trainer's own rule also does it
-SHRINK = without_states("shrink", "decay", p=lambda p, decay: p - p * decay)
-"""The rule of weight decay: p becomes p - decay * p. Unlike other rules, it does not clear the gradient."""
+SHRINK = without_states("shrink", "decay", p=lambda p, decay: p - p * decay)  # weight decay; does not clear gradients

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -51,15 +51,9 @@ class Counts:
 class Resumable:
     """A base class of `Trainer`, with its methods for saving, pickling and copying."""
 
+    _begin: Callable[[], None]  # makes the attributes that are not pickled
     _table: Table
     _updates = property(lambda self: self._counts.updates, lambda self, count: setattr(self._counts, "updates", count))
-
-    def __init__(self) -> None:
-        self._counts = Counts()
-
-    def _begin(self) -> None:
-        """Create the attributes that are not pickled."""
-        self._counts.passes = 0
 
     def __getstate__(self) -> tuple:
         """Return what pickle stores: the attributes, copies of each parameter's states, and what is in `__slots__`."""
@@ -71,7 +65,7 @@ class Resumable:
 
     def __setstate__(self, state: tuple) -> None:
         settings, kept, slots = (*state, {})[:3]  # a pickle of an earlier version has no slots
-        Resumable.__init__(self)  # and one of a still earlier version has no counts
+        self._counts = Counts()  # and one of a still earlier version has no counts
         for name, value in (settings | slots).items():
             object.__setattr__(self, name, value)
         self._begin()

@@ -132,8 +132,9 @@ class Table:
 
     def choose(self, chosen: Chosen) -> None:
         """Let updates change only the parameters with these indices, if they are trained."""
-        self.rows[:, at.UPDATE.chosen] = 0
-        self.rows[chosen, at.UPDATE.chosen] = 1
+        marks = self.rows[:, at.UPDATE.chosen]
+        marks[:] = 0
+        marks[chosen] = 1
 
     def squared_norm(self, dense: int) -> float:
         """Return the sum of the squared gradients of the trained parameters."""

@@ -21,8 +21,7 @@ from ..state import Path, from_three, of_numbers
 
 PARAMETERS, DIGEST, RANKS, POSITION = "/parameters", "/digest", "/ranks", "/position/"  # the beginnings of tensor names
 MOST = 2**53  # a Python float holds whole numbers up to this exactly
-Noise = tuple[int, int, int]
-"""The state of the random generator for dropout: (seed, count of numbers drawn, count of processes forked)."""
+Noise = tuple[int, int, int]  # the state of the random generator for dropout: seed, numbers drawn, processes forked
 
 
 def write(fname: Path, trainer: Trainer, position: Mapping[str, int], noises: Sequence[Noise]) -> None:

@@ -22,15 +22,11 @@ from typing import Any
 
 from dynet_core.errors import ParallelError
 
+# Environment variables. Launchers such as mpiexec say in STARTED how many processes they have started.
 STARTED = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
-"""Environment variables in which launchers such as mpiexec say how many processes they have started."""
-PROCESS = "DYNET_MPI_PROCESS"
-"""The environment variable in which a rank stores its process id. Child processes, which are no ranks, inherit it."""
-PATIENCE = "DYNET_MPI_SECONDS"
-"""The environment variable that says how many seconds a process waits for the others to connect; 0 means forever."""
-
-PAUSE = 0.5
-"""How many seconds a process waits before it ends all ranks, so that the launcher can read what it has printed."""
+PROCESS = "DYNET_MPI_PROCESS"  # a rank stores its process id there; child processes, which are no ranks, inherit it
+PATIENCE = "DYNET_MPI_SECONDS"  # how many seconds a process waits for the others to connect; 0 means forever
+PAUSE = 0.5  # how many seconds a process waits before it ends all ranks: the launcher reads what it has printed
 
 
 def world() -> Any:

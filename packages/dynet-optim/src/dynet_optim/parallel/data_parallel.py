@@ -17,7 +17,7 @@ from dynet_core.errors import ArgumentError, ArgumentTypeError, ParallelError
 from dynet_core.parameter_rows import PARAMETER_ROWS
 
 from ..base import Trainer
-from ..settings import FINITE, checked, float32, plain_number
+from ..settings import FINITE, checked, plain_number
 from ..state import Path
 from ..table import Table
 from . import checkpoint
@@ -27,6 +27,7 @@ from .meeting import BACKWARD, EXAMPLES, TOUCHED, digest, meeting, sendable
 Example = TypeVar("Example")
 COUNT = itertools.count()  # gives each DataParallel of this process a number; ranks check that they use the same one
 MOST_EXAMPLES = 1 << 40  # the argument `examples` must be less, so that the sum over all ranks fits 64 bits
+TOO_LARGE = float(2**128 - 2**103)  # numbers of at least this size are infinite in float32
 
 
 class DataParallel:
@@ -185,7 +186,7 @@ class DataParallel:
             raise ArgumentError(f"DataParallel.update: examples is {examples}; it must be a number of examples")
         trainer = self.trainer
         # The trainer would find this only after the exchange, when each rank's gradients are replaced by the sums.
-        if not all(math.isfinite(float32(number)) for number in trainer._numbers(factor)):
+        if not all(abs(number) < TOO_LARGE for number in trainer._numbers(factor)):
             raise ArgumentError(
                 f"DataParallel.update: learning rate {trainer.learning_rate} times s, {factor}, is too large"
             )

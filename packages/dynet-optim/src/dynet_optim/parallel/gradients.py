@@ -22,8 +22,7 @@ from ..rule import without_states
 from ..table import Table
 from .communicator import mpi
 
-SCALE = without_states("scale", "factor", g=lambda g, factor: g * factor)
-"""The rule that multiplies all gradients by a number. It does not change the parameters."""
+SCALE = without_states("scale", "factor", g=lambda g, factor: g * factor)  # does not change the parameters
 
 
 class Gradients:

@@ -107,3 +107,12 @@ def test_pickles_of_trainers_without_slots_can_be_read():
     other = object.__new__(dynet_optim.SimpleSGDTrainer)
     other.__setstate__(trainer.__getstate__()[:2])
     assert other.learning_rate == 0.5
+
+
+def test_pickles_of_trainers_that_counted_by_themselves_can_be_read():
+    trainer, _ = begun("AdamTrainer")
+    settings, kept, _ = trainer.__getstate__()
+    del settings["_counts"]
+    other = object.__new__(dynet_optim.AdamTrainer)
+    other.__setstate__(({**settings, "_updates": 5, "_recent_updates": 5, "_recent_clips": 0}, kept))
+    assert (other._updates, repr(other)) == (5, repr(trainer))

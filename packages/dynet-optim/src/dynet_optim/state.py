@@ -2,8 +2,7 @@
 
 A trainer keeps *states* for each parameter: tensors of its shape, such as a moving average of gradients. A saved
 trainer is a file in the format of a model file (see `dynet_core.files`). It has a tensor for each state, and one tensor
-with the trainer's own numbers, such as the learning rate, and the state of the random generator of dropout. Tensors are
-float32, so each of these numbers is stored as three float32 numbers; see `as_three`.
+with the trainer's own numbers, such as the learning rate, and the state of the random generator of dropout.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from .table import Table
 NOT_PICKLED = ("_backward_elsewhere", "_read", "_shrinking", "_table")  # attributes that `_begin` makes
 IN_FILES = ("_rate", "_rate0", "_epoch", "_threshold", "_dense", "_updates")  # the trainer's own numbers
 
-# How `as_three` stores a number that is no sum of three float32 numbers: its 64 bits, 22 of them in each.
+# How `of_numbers` stores a number that is no sum of three float32 numbers: its 64 bits, 22 of them in each.
 PART = 1 << 22
 SHIFTS = np.arange(0, 66, 22, dtype=np.uint64)
 
@@ -198,9 +197,8 @@ EXPLAIN.append(_explanation)
 def of_numbers(name: str, numbers: Sequence[float]) -> StoredTensor:
     """Return a tensor that has three float32 numbers for each of `numbers`. They add up to it.
 
-    If no three do, because it is infinite, too large or too near to 0, they are its 64 bits instead: 22 bits in each,
-    as a whole number from PART to 2 * PART - 1. The two cases cannot be confused: in a sum, the second number is much
-    smaller than the first.
+    If no three do, they are its 64 bits instead: 22 bits in each, as a whole number from PART to 2 * PART - 1. The two
+    cases cannot be confused: in a sum, the second number is much smaller than the first.
     """
     exact = rest = np.array(numbers, np.float64)
     parts = []

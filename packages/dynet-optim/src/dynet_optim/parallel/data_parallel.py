@@ -103,13 +103,12 @@ class DataParallel:
 
     def __setattr__(self, name: str, value: object) -> None:
         """Set an attribute of the trainer, if this class does not define it. Refuse attributes that nobody reads."""
-        if name.startswith("_") or hasattr(type(self), name):
+        is_own = name.startswith("_") or hasattr(type(self), name)
+        if is_own or not (hasattr(self._trainer, name) or type(self) is DataParallel):  # subclasses take any
             super().__setattr__(name, value)
-        elif hasattr(self._trainer, name) or type(self) is DataParallel:
+        else:
             getattr(self._trainer, name)  # if there is no such attribute, this raises the error, which may have a hint
             setattr(self._trainer, name, value)
-        else:
-            super().__setattr__(name, value)  # an attribute of a subclass
 
     @property
     def trainer(self) -> Trainer:

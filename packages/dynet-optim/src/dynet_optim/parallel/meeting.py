@@ -69,8 +69,8 @@ class Meeting:
     def exchange(self) -> Iterator[None]:
         """Return a context manager for a block in which ranks exchange data.
 
-        An exception in the block ends the processes of all ranks, because the other ranks would wait for this one
-        forever. Only a ParallelError is passed on: all ranks raise it, so none of them waits.
+        An exception in it ends all ranks, because the others would wait for this one forever. Only a ParallelError is
+        passed on: all ranks raise it, so none of them waits.
         """
         if os.getpid() != self.process:
             raise ParallelError(

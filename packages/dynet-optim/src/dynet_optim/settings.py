@@ -36,10 +36,7 @@ def plain_number(name: str, value: Any) -> float:
 
 
 def checked(name: str, value: Any, range: Range) -> float:
-    """Return `value` as a float; raise ArgumentError if it is infinite, NaN or not in `range`.
-
-    What is checked is the number rounded to float32, because kernels use float32. The message begins with `name`.
-    """
+    """Return `value` as a float; raise ArgumentError if it, rounded to float32, is not finite or not in `range`."""
     number, (words, holds) = plain_number(name, value), range
     rounded = float32(number)
     if not (math.isfinite(rounded) and holds(rounded)):

@@ -1,7 +1,7 @@
 """The table in which compiled code finds the parameters of a trainer.
 
-An update computes the norm of all gradients, and applies the trainer's rule to each parameter (of a lookup parameter, to
-the rows that were used). Each is one compiled call for all parameters. If nothing is clipped, one call does both.
+An update computes the norm of all gradients, and applies the trainer's rule to each parameter. Each is one compiled
+call for all parameters. If nothing is clipped, one call does both.
 
 The argument `dense` of many functions is 1 to read or change all rows of lookup parameters, and 0 for only those rows
 that were used since the last update. `numbers` are the scalars that a rule reads. Parameters are counted as in

@@ -1,7 +1,6 @@
 """Connects the processes of a parallel program, called ranks, by MPI. Ends all of them if one fails.
 
-MPI (Message Passing Interface) has several implementations, such as MPICH and Open MPI. Each has a *launcher*, such as
-`mpiexec`, which starts the processes.
+Each implementation of MPI, such as MPICH, has a *launcher*, such as `mpiexec`, which starts the processes.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ import pytest
 
 import dynet as dy
 from dynet_core import recorder
+from dynet_core.hints import USES as HINTS
 from dynet_core.hints import Hint, nearest
-from dynet_core.keyword_hints import OTHER_NAMES
 from dynet_core.op import OPS
 
 PACKAGES = ("dynet", "dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim")
@@ -29,6 +29,9 @@ OBJECTS = {
     "gru": dy.GRUBuilder(1, 2, 3, MODEL),
     "tree": dy.ChildSumTreeLSTMBuilder(1, 2, 3, MODEL),
     "binary tree": dy.NaryTreeLSTMBuilder(1, 2, 3, MODEL),
+    "softmax": dy.StandardSoftmaxBuilder(3, 4, MODEL),
+    "expression": dy.inputVector([1, 2, 3]),
+    "lookup parameter": MODEL.add_lookup_parameters((5, 3)),
 }
 EACH = "of each builder in each pair of b.builder_layers"
 NO_RATE = "this network has no dropout rate"
@@ -77,7 +80,28 @@ def test_members_that_are_called_otherwise_elsewhere(what, name, use):
     assert name not in dir(x) and "__class__" in dir(x)
 
 
-@pytest.mark.parametrize("what", OBJECTS)
+def rows(keywords):
+    """Return the rows of the sections for keyword arguments, whose names end in `()`, or of those for attributes."""
+    others = ("ops", "dy", "arguments")
+    places = [place for place in HINTS if place.endswith("()") == keywords and place not in others]
+    return [(place, name) for place in places for name in HINTS[place]]
+
+
+@pytest.mark.parametrize(("place", "name"), rows(keywords=False))
+def test_each_row_of_the_table_for_attributes(place, name):
+    kinds = {kind.__name__ for x in OBJECTS.values() for kind in type(x).__mro__}
+    assert place in kinds
+    x = next(x for x in OBJECTS.values() if place in [kind.__name__ for kind in type(x).__mro__])
+    call = {"__call__": lambda: x(1), "__getitem__": lambda: x[0]}.get(name, lambda: getattr(x, name))
+    with pytest.raises(TypeError if name.startswith("__") else AttributeError) as caught:
+        call()
+    no = "is no " if name.startswith("__") else f"has no attribute {name!r}"
+    assert no in str(caught.value) and str(caught.value).endswith(f": use {HINTS[place][name]}")
+
+
+@pytest.mark.parametrize(
+    "what", [what for what in OBJECTS if what not in ("softmax", "expression", "lookup parameter")]
+)
 def test_hints_are_for_what_is_not_there_and_name_what_is(what):
     x = OBJECTS[what]
     hints = {
@@ -191,11 +215,15 @@ KEYWORDS = [
 ]
 
 
+def refused_by_python(function):
+    return recorder.DESCRIPTION != "compiled" and inspect.isfunction(function) and not hasattr(function, "enter")
+
+
 @pytest.mark.parametrize(
     ("function", "given", "use"), KEYWORDS, ids=[f"{function.__name__} {given}" for function, given, _ in KEYWORDS]
 )
 def test_keywords_that_are_called_otherwise_elsewhere(function, given, use):
-    if recorder.DESCRIPTION != "compiled" and inspect.isfunction(function) and not hasattr(function, "enter"):
+    if refused_by_python(function):
         pytest.skip("without templates, Python itself refuses the keyword, and names it")
     names = list(inspect.signature(function).parameters)
     end = f"use {use}" if use else f"the arguments are {', '.join(names)}"
@@ -205,10 +233,36 @@ def test_keywords_that_are_called_otherwise_elsewhere(function, given, use):
         assert str(caught.value) == f"{function.__name__}(): got an unexpected keyword argument {given!r}: {end}"
 
 
-def test_other_names_of_keywords_lead_to_arguments():
-    functions = [op.record for op in OPS.values()] + [function for function, *_ in KEYWORDS]
-    known = {name for each in functions for name in inspect.signature(each).parameters}
-    assert {name for names in OTHER_NAMES.values() for name in names.split()} <= known
+OF_BASES = {"Trainer": dy.AdamTrainer, "LayersBuilder": dy.GRUBuilder, "SoftmaxBuilder": dy.StandardSoftmaxBuilder}
+
+
+@pytest.mark.parametrize(("place", "name"), rows(keywords=True))
+def test_each_row_of_the_table_for_keywords(place, name):
+    function = getattr(MODEL, place[:-2], None) or OF_BASES.get(place[:-2]) or getattr(dy, place[:-2])
+    end = f"{function.__name__}(): got an unexpected keyword argument {name!r}: use {HINTS[place][name]}"
+    with pytest.raises(TypeError) as caught:
+        function(**{name: 1})
+    assert str(caught.value) == end
+
+
+FUNCTIONS = [getattr(dy, name) for name in OPS if hasattr(dy, name)] + [function for function, *_ in KEYWORDS]
+
+
+@pytest.mark.parametrize("name", HINTS["arguments"])
+def test_each_row_of_the_table_for_arguments(name):
+    """All names of a row are arguments of functions; one that lacks `name` suggests the first that it has."""
+    uses, suggested, known = HINTS["arguments"][name].split(), set(), set()
+    for function in FUNCTIONS:
+        has = [*inspect.signature(function).parameters]
+        known.update(has)
+        if name not in has and {*uses} & {*has}:
+            with pytest.raises(TypeError) as caught:
+                function(**{name: 1})
+            said, _, use = str(caught.value).partition(f"got an unexpected keyword argument {name!r}: use ")
+            if use:
+                assert use == next(use for use in uses if use in has)
+                suggested.add(use)
+    assert suggested and {*uses} <= known
 
 
 def test_classes_of_users_may_have_other_keywords():

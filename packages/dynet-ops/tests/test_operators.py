@@ -15,8 +15,8 @@ import dynet_ops as dy
 from dynet_core import ArgumentTypeError, DynetWarning, Model, StaleExpressionError, renew_cg
 from dynet_core import Expression as dy_expression
 from dynet_core.graph import current
-from dynet_core.refusals import Hints
-from dynet_ops.as_methods import Hint
+from dynet_core.hints import Hint
+from dynet_core.refusals import Refusals
 
 X, Y = np.array([[1.0, -2.0, 4.0], [0.5, 8.0, -1.0]]), np.array([[2.0, 4.0, -8.0], [0.25, 1.0, 2.0]])
 NUMBERS = [
@@ -412,7 +412,7 @@ def test_expressions_are_not_changed_in_place():
 
 def test_methods_of_arrays_are_hints():
     x, p = dy.inputVector([1.0, 2.0]), Model().add_parameters(2)
-    hints = [name for name, hint in vars(Hints).items() if isinstance(hint, Hint)]
+    hints = [name for name, hint in vars(Refusals).items() if isinstance(hint, Hint)]
     assert len(hints) > 60
     for name in hints:
         with pytest.raises(AttributeError, match=f"^Expression has no attribute '{name}': use "):

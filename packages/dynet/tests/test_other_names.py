@@ -9,8 +9,7 @@ import pytest
 
 import dynet as dy
 from dynet import _other_names
-from dynet._other_names import PARTS
-from dynet_ops.other_names import OPERATIONS
+from dynet_core.hints import USES as TABLE
 
 OTHERS = {
     "relu": "dy.rectify",
@@ -54,7 +53,7 @@ def test_a_name_of_another_library(name, use):
 
 
 def test_names_of_other_libraries_are_not_public():
-    names = {*OPERATIONS, *PARTS}
+    names = {*TABLE["ops"], *TABLE["dy"]}
     assert not names & {*dir(dy)} and not names & {*dy.__all__}
     assert not [name for name in ("__wrapped__", "__file__", "__len__") if hasattr(dy.relu, name)]
 
@@ -78,7 +77,7 @@ def test_a_misspelt_name(name, use):
     """Where all packages are installed, Python suggests a name; else the message does."""
     with pytest.raises(AttributeError, match=f"^module 'dynet' has no attribute '{name}'$"):
         getattr(dy, name)
-    assert _other_names.hint(name, dy.__all__) == f": use {use}"
+    assert _other_names.message(name, dy.__all__, "3") == f"module 'dynet' has no attribute {name!r}: use {use}"
     done = subprocess.run([sys.executable, "-c", f"import dynet as dy; dy.{name}"], capture_output=True, text=True)
     if name != "tahn":  # to Python, "tan" is nearer
         assert f"Did you mean: '{use.removeprefix('dy.')}'?" in done.stderr
@@ -95,14 +94,18 @@ def test_a_name_like_no_other(name):
         getattr(dy, name)
 
 
-@pytest.mark.parametrize("name", [*OPERATIONS, *PARTS])
-def test_the_tables_name_what_is_there_for_what_is_not(name):
+@pytest.mark.parametrize("name", [*TABLE["ops"], *TABLE["dy"]])
+def test_the_table_names_what_is_there_for_what_is_not(name):
     assert name not in dy.__all__
-    assert not (name in OPERATIONS and name in PARTS)
-    use = _other_names.hint(name, dy.__all__)
-    assert [each for each in OPERATIONS.get(name, "").split() if each not in dy.__all__] == []
+    assert not (name in TABLE["ops"] and name in TABLE["dy"])
+    names = TABLE["ops"].get(name, "").split()
+    use = TABLE["dy"].get(name) or " or ".join(", ".join(f"dy.{each}" for each in names).rsplit(", ", 1))
+    assert [each for each in names if each not in dy.__all__] == []
     assert [each for each in re.findall(r"\bdy\.(\w+)", use) if each not in dy.__all__] == []
-    assert use
+    with pytest.raises(AttributeError) as caught:
+        getattr(dy, name)()
+    assert str(caught.value) == f"module 'dynet' has no attribute {name!r}: use {use}"
+    assert _other_names.message(name, dy.__all__, "3") == str(caught.value)
 
 
 def test_dir_has_the_public_names_and_no_modules_of_ours():

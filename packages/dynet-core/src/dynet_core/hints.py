@@ -9,12 +9,29 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
 from .errors import ArgumentTypeError
+from .hint_table import TABLE
 
 OURS = {"dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim"}  # packages whose classes are no subclasses of users
+
+
+def _read(table: str) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    sections = []
+    for line in table.splitlines():
+        use, arrow, names = line.partition(" <- ")
+        if not arrow:
+            sections = [found.setdefault(place, {}) for place in line.strip("[]").split()]
+        for section in sections:
+            section.update({name: use.replace("{}", name) for name in names.split()})
+    return found
+
+
+USES = _read(TABLE)
+"""Where a name is missing, as the sections of `TABLE` say -> the name -> what to use instead."""
 
 
 class Hint:
@@ -31,12 +48,8 @@ class Hint:
         self.name, self.use = name, use
         self.__doc__ = f"No attribute: use {use}."
 
-    def use_for(self, owner: type) -> str:
-        """Return the text that says what to use instead, for objects of the class `owner`."""
-        return self.use
-
     def __get__(self, x: Any, owner: type) -> NoReturn:
-        raise AttributeError(f"{owner.__name__} has no attribute {self.name!r}: use {self.use_for(owner)}")
+        raise AttributeError(f"{owner.__name__} has no attribute {self.name!r}: use {self.use}")
 
 
 class FirmHint(Hint):
@@ -53,10 +66,41 @@ class Missing:
         raise AttributeError(f"{owner.__name__}.__init__ has not called super().__init__(...), which must come first")
 
 
+def give_hints(to: type[Hinted], uses: Mapping[str, str]) -> None:
+    """Add hints to the class `to`. `uses` has the name of each missing attribute, and what to use instead."""
+    for name, use in uses.items():
+        setattr(to, name, _special(to, name, use) if name.startswith("__") else to._hint(name, use))
+
+
+def _special(to: type, method: str, use: str) -> Callable[..., Any]:
+    """Return what stands for a method such as `__call__` that a class lacks. A further base class may have it."""
+
+    def refuse(self: Any, *arguments: Any, **named: Any) -> Any:
+        if further := getattr(super(to, self), method, None):  # type: ignore[misc]
+            return further(*arguments, **named)
+        is_no = "function" if method == "__call__" else "list"
+        raise ArgumentTypeError(f"a {type(self).__name__} is no {is_no}: use {use}")
+
+    return refuse
+
+
+def _is_ours(cls: type) -> bool:
+    return str(getattr(cls, "__module__", "")).partition(".")[0] in OURS
+
+
 class Hinted:
-    """The base of classes that have hints. It keeps hints out of the results of `dir` and of completion in editors."""
+    """The base of classes that have hints: classes of this library have those in the section of their name.
+
+    It keeps hints out of the results of `dir` and of completion in editors.
+    """
 
     __slots__ = ()
+    _hint = Hint
+
+    def __init_subclass__(cls, **named: Any):
+        super().__init_subclass__(**named)
+        if _is_ours(cls):
+            give_hints(cls, USES.get(cls.__name__, {}))
 
     def __dir__(self) -> list[str]:
         """Return the names of all attributes except the hints."""
@@ -75,7 +119,7 @@ class Closed(Hinted):
     __slots__ = ()
 
     def __setattr__(self, name: str, value: object) -> None:
-        if not name.startswith("_") and str(getattr(type(self), "__module__", "")).partition(".")[0] in OURS:
+        if not name.startswith("_") and _is_ours(type(self)):
             self._check(name, value)
         super().__setattr__(name, value)
 
@@ -92,36 +136,6 @@ class Closed(Hinted):
             raise AttributeError(f"{owner.__name__} has no attribute {name!r:.40}: {use}")
         if callable(found) and not callable(value):
             raise AttributeError(f"{owner.__name__}.{name} is a method: call it, {name}(...)")
-
-
-def hint_table(text: str) -> dict[str, str]:
-    """Return what to use for each name, from a text with lines such as `rectify <- relu rectified_linear`."""
-    rows = [line.split(" <- ") for line in text.splitlines() if " <- " in line]
-    return {name: use for use, names in rows for name in names.split()}
-
-
-def give_hints(to: type, uses: Mapping[str, str], kind: type[Hint] = Hint) -> None:
-    """Add hints of the class `kind` to the class `to`.
-
-    `uses` has the name of each missing attribute, and what to use instead.
-    """
-    for name, use in uses.items():
-        setattr(to, name, kind(name, use))
-
-
-def give_special_hint(to: type, method: str, use: str) -> None:
-    """Let a method such as `__call__`, which a class lacks, raise a TypeError that says what to use.
-
-    It is set here, so that type checkers report programs that call it. A further base class may have it.
-    """
-
-    def refuse(self: Any, *arguments: Any, **named: Any) -> Any:
-        if further := getattr(super(to, self), method, None):  # type: ignore[misc]
-            return further(*arguments, **named)
-        is_no = "function" if method == "__call__" else "list"
-        raise ArgumentTypeError(f"a {type(self).__name__} is no {is_no}: use {use}")
-
-    setattr(to, method, refuse)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

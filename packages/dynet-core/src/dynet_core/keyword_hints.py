@@ -7,67 +7,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from .hints import nearest
+from .hints import USES, nearest
 from .wording import counted
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
-
-RATE = "learning_rate alpha e0"
-OTHER_NAMES: dict[str, str] = {
-    # arguments of trainers
-    **dict.fromkeys(("lr", "eta", "eta0", "alpha", "e0", "learning_rate"), RATE),
-    "rate": f"{RATE} p",
-    "epsilon": "eps",
-    "momentum": "mom beta_1",
-    "decay": "rho edecay",
-    **dict.fromkeys(("params", "parameters", "collection", "m", "model", "pc"), "m model pc"),
-    # arguments of builders
-    **dict.fromkeys(("layers", "num_layers", "n_layers"), "layers num_layers"),
-    **dict.fromkeys(("input_size", "in_dim", "in_features", "embedding_dim"), "input_dim rep_dim"),
-    **dict.fromkeys(("hidden_size", "hidden", "out_dim", "out_features", "output_dim", "units"), "hidden_dim"),
-    **dict.fromkeys(("rnn_builder", "builder", "factory", "cell"), "rnn_builder_factory"),
-    **dict.fromkeys(("ln", "layer_norm"), "ln_lstm"),
-    **dict.fromkeys(("classes", "n_classes", "vocab_size"), "num_classes"),
-    # arguments of collections and initializers
-    **dict.fromkeys(("shape", "dims", "dim", "size", "axis", "axes"), "dim d dims"),
-    **dict.fromkeys(("initializer", "initial", "initial_value", "init_value", "values"), "init"),
-    **dict.fromkeys(("std", "stddev", "sigma"), "std stddev"),
-    "variance": "var",
-    **dict.fromkeys(("value", "val"), "val c"),
-    # arguments of operations
-    **dict.fromkeys(("prob", "probability"), "p"),
-    **dict.fromkeys(("i", "idx", "index"), "index v idx"),
-    **dict.fromkeys(("idxs", "indices"), "indices vs v idxs"),
-    **dict.fromkeys(("input", "e", "expr"), "x e"),
-    **dict.fromkeys(("inputs", "es", "tensors", "expressions"), "xs exprs"),
-    "batch": "batch_size",
-}
-"""Name of an argument elsewhere -> names that it may have here, separated by spaces. The first that a function has is
-suggested."""
-
-
-def unknown_keyword(
-    function: str, given: Iterable[str], known: Iterable[str], uses: Mapping[str, str] | None = None
-) -> str:
-    """Return the error message for the first keyword argument that a function does not have; "" if it has all.
-
-    Args:
-        function: the name of the function that was called.
-        given: the names of the keyword arguments of the call.
-        known: the names of all arguments that the function has.
-        uses: for names that are no argument under any name: what to use instead.
-    """
-    known = list(known)
-    for name in given:
-        if name not in known:
-            found = next((other for other in OTHER_NAMES.get(name, "").split() if other in known), "")
-            use = found or (uses or {}).get(name, "") or nearest(name, known)
-            end = f"use {use}" if use else f"the arguments are {', '.join(known)}"
-            return f"{function}(): got an unexpected keyword argument {name!r:.40}: {end}"
-    return ""
 
 
 def also_called(**others: str) -> Callable[[AnyFunction], AnyFunction]:
@@ -82,11 +28,6 @@ def also_called(**others: str) -> Callable[[AnyFunction], AnyFunction]:
         return function
 
     return decorate
-
-
-def other_keywords(function: Callable) -> Mapping[str, str]:
-    """Return the other names of a function's arguments that `also_called` has stated, with their usual names."""
-    return getattr(function, "other_keywords", {})
 
 
 def with_usual_keywords(
@@ -104,31 +45,56 @@ def with_usual_keywords(
     return bound.args
 
 
+def explained(
+    function: AnyFunction,
+    called: Callable[[Any], str],
+    others: Mapping[str, str] | None = None,
+    uses: Mapping[str, str] | None = None,
+) -> AnyFunction:
+    """Return a method that calls `function`. Its errors about arguments say what to use.
+
+    Args:
+        called: returns what messages call the function, for the object it is called of.
+        others, uses: as for `misfit`.
+    """
+    signature, others = inspect.signature(function), others or {}
+
+    @functools.wraps(function)
+    def checked(self: Any, *arguments: Any, **named: Any) -> Any:
+        if named and (bound := with_usual_keywords(signature, (self, *arguments), named, others)):
+            return function(*bound)
+        try:
+            return function(self, *arguments, **named)
+        except TypeError:
+            if problem := misfit(called(self), signature, (self, *arguments), named, others, uses):
+                raise TypeError(problem) from None
+            raise
+
+    return checked  # type: ignore[return-value]
+
+
 def method(**others: str) -> Callable[[AnyFunction], AnyFunction]:
     """Return a decorator of a method that many classes inherit. Errors about the arguments then name the user's class.
 
     Args:
         others: other names of the arguments, as for `also_called`.
     """
+    return lambda function: explained(function, lambda self: f"{type(self).__name__}.{function.__name__}", others)
 
-    def decorate(function: AnyFunction) -> AnyFunction:
-        signature = inspect.signature(function)
 
-        @functools.wraps(function)
-        def checked(self: Any, *arguments: Any, **named: Any) -> Any:
-            if named and (bound := with_usual_keywords(signature, (self, *arguments), named, others)):
-                return function(*bound)
-            try:
-                return function(self, *arguments, **named)
-            except TypeError:
-                name = f"{type(self).__name__}.{function.__name__}"
-                if problem := misfit(name, signature, (self, *arguments), named, others):
-                    raise TypeError(problem) from None
-                raise
+def explain_arguments(*classes: type) -> None:
+    """Let errors about the arguments of classes say what to use, as the sections of the classes and their bases do."""
+    for cls in classes:
+        init: Callable[..., None] = cls.__init__  # type: ignore[misc]
+        if not hasattr(init, "__wrapped__"):
+            uses = {name: use for kind in cls.__mro__[::-1] for name, use in USES.get(f"{kind.__name__}()", {}).items()}
+            cls.__init__ = explained(init, functools.partial(_class_called, cls), uses=uses)  # type: ignore[misc]
 
-        return checked  # type: ignore[return-value]
 
-    return decorate
+def _class_called(cls: type, made: Any) -> str:
+    """Return what messages call `cls.__init__`, which may be called for an object of a user's class."""
+    inherits = type(made).__init__ is cls.__init__  # type: ignore[misc]
+    return type(made).__name__ if inherits else f"{cls.__name__}.__init__"
 
 
 def misfit(
@@ -136,23 +102,27 @@ def misfit(
     signature: inspect.Signature,
     arguments: Sequence,
     named: Mapping[str, Any],
-    others: Mapping[str, str] | None = None,
+    others: Mapping[str, str],
+    uses: Mapping[str, str] | None = None,
 ) -> str:
     """Return the error message for a call whose arguments do not fit the signature of a function; "" if they do.
 
     Args:
         name: the function, as the message names it.
         others: other names of the arguments, with their usual names.
+        uses: for names that are no argument under any name: what to use instead.
     """
-    others = others or {}
     try:
         signature.bind(*arguments, **named)
         return ""
     except TypeError as problem:
         text = str(problem)
     known = [parameter for parameter in signature.parameters if parameter != "self"]
-    if unknown := unknown_keyword(name, [other for other in named if other not in others], known):
-        return unknown
+    if unknown := next((other for other in named if other not in others and other not in known), ""):
+        use = next((other for other in USES["arguments"].get(unknown, "").split() if other in known), "")
+        use = use or (uses or {}).get(unknown, "") or nearest(unknown, known)
+        end = f"use {use}" if use else f"the arguments are {', '.join(known)}"
+        return f"{name}(): got an unexpected keyword argument {unknown!r:.40}: {end}"
     if twice := next((other for other in named if others.get(other) in named), ""):
         return f"{name}(): {twice!r} is another name of {others[twice]!r}: give one of them"
     try:
@@ -165,31 +135,3 @@ def misfit(
         takes = f"{counted(len(places) - of_self, 'argument')}, {', '.join(places[of_self:])}"
         text = f"takes {takes}, but {len(arguments) - of_self} were given"
     return f"{name}(): {text}"
-
-
-def give_keyword_hints(cls: type, uses: Mapping[str, str] | None = None) -> None:
-    """Let the TypeError for an unknown keyword argument of a class say what to use. Wraps the method `__init__`.
-
-    Args:
-        cls: the class. A base class must get its hints before the classes that inherit its `__init__`.
-        uses: as for `unknown_keyword`.
-    """
-    init: Callable[..., None] = cls.__init__  # type: ignore[misc]
-    if hasattr(init, "__wrapped__"):
-        return
-    signature = inspect.signature(init)
-    known = list(signature.parameters)[1:]
-
-    @functools.wraps(init)
-    def checked(self: Any, *arguments: Any, **named: Any) -> None:
-        if named and (problem := unknown_keyword(type(self).__name__, named, known, uses)):
-            raise TypeError(problem)
-        try:
-            init(self, *arguments, **named)
-        except TypeError:
-            name = type(self).__name__ if type(self).__init__ is checked else f"{cls.__name__}.__init__"
-            if problem := misfit(name, signature, (self, *arguments), named):
-                raise TypeError(problem) from None
-            raise
-
-    cls.__init__ = checked  # type: ignore[misc]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from .errors import ArgumentTypeError, DynetWarning
-from .hints import Hinted
+from .hints import FirmHint, Hinted
 from .wording import HUGE
 
 OPERATORS: dict[np.ufunc, tuple[Callable[..., Any], str]] = {
@@ -48,20 +48,11 @@ NO_OPERATORS = {
 """Operators that expressions do not have: method name without underscores -> (symbol, what to use instead)."""
 
 
-class Hints(Hinted):
-    """A base class of expressions, to which the package `dynet_ops` adds hints (see the module `hints`).
-
-    A hint is for an attribute that expressions lack, but users know from other libraries. Reading the attribute, as in
-    `x.numpy()`, raises an AttributeError that says what to use instead.
-    """
-
-    __slots__ = ()
-
-
-class Refusals(Hints):
+class Refusals(Hinted):
     """The methods that Python and numpy call to use an object as a number or an array. Most of them raise an error."""
 
     __slots__ = ()
+    _hint = FirmHint
 
     if TYPE_CHECKING:
 

@@ -1,11 +1,10 @@
 """DyNet's trainers (optimizers)."""
 
-from dynet_core.keyword_hints import give_keyword_hints
+from dynet_core.keyword_hints import explain_arguments
 
 from .adam import AdamTrainer, AmsgradTrainer
 from .adaptive import AdadeltaTrainer, AdagradTrainer, RMSPropTrainer
 from .base import Trainer
-from .other_names import KEYWORDS, OF_ONE_TRAINER
 from .parallel import DataParallel
 from .sgd import CyclicalSGDTrainer, MomentumSGDTrainer, SimpleSGDTrainer
 
@@ -15,8 +14,4 @@ __all__ = [
     "MomentumSGDTrainer", "RMSPropTrainer", "SimpleSGDTrainer", "Trainer",
 ]  # fmt: skip
 
-for _kind in (
-    SimpleSGDTrainer, CyclicalSGDTrainer, MomentumSGDTrainer, AdagradTrainer, AdadeltaTrainer, RMSPropTrainer,
-    AdamTrainer, AmsgradTrainer,
-):  # fmt: skip
-    give_keyword_hints(_kind, {**KEYWORDS, **OF_ONE_TRAINER.get(_kind.__name__, {})})
+explain_arguments(*Trainer.__subclasses__(), AmsgradTrainer)

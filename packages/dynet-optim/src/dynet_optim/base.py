@@ -13,7 +13,7 @@ from dynet_core.annotations import Index, Number
 from dynet_core.checks import checked_flag
 from dynet_core.errors import ArgumentError, ArgumentTypeError, DynetWarning, GradientError
 from dynet_core.graph import current
-from dynet_core.hints import Missing
+from dynet_core.hints import Closed, Missing
 from dynet_core.keyword_hints import method
 from dynet_core.nodes import nodes_of
 from dynet_core.parameter import ParameterCollection, summary
@@ -21,7 +21,6 @@ from dynet_core.parameter_rows import PARAMETER_ROWS
 from dynet_core.recorder import passes
 from dynet_core.wording import few
 
-from .other_names import OtherNames
 from .rule import SHRINK, Rule
 from .settings import FINITE, NOT_NEGATIVE, Range, checked, places, plain_number
 from .state import Counts, Resumable  # pickles of earlier versions look for `Counts` here
@@ -39,7 +38,7 @@ def _rows_of_loss() -> list[int] | None:
     return [-1 - operand for node in nodes_of(records) for operand in node.operands if operand < 0]
 
 
-class Trainer(Resumable, OtherNames):
+class Trainer(Resumable, Closed):
     """The base of all trainers.
 
     A trainer updates the parameters of a collection, including those that are added later, and keeps the collection

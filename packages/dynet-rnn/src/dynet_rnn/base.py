@@ -15,7 +15,7 @@ from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
 from dynet_core.graph import current
-from dynet_core.hints import Closed, give_hints
+from dynet_core.hints import Closed
 from dynet_core.initializer import ConstInitializer
 from dynet_core.keyword_hints import method
 from dynet_core.parameter import ParameterCollection, Parameters
@@ -27,7 +27,6 @@ from dynet_ops.operands import checked_size
 from dynet_ops.random.dropouts import checked_probability
 
 from .layers import Form, Layers
-from .other_names import OF_ALL, OF_SEQUENCES
 from .run import SequenceRun
 from .state import RNNState
 from .steps import Steps, nodes_of
@@ -158,9 +157,6 @@ class LayersBuilder(Closed):
         if self._run is None or not self._run.is_current():
             raise ArgumentError(f"get_parameter_expressions: call initial_state of this {self.whoami()} first")
         return [layer[: self._listed] for layer in self._run.expressions]
-
-
-give_hints(LayersBuilder, OF_ALL)
 
 
 class _RNNBuilder(LayersBuilder):
@@ -340,6 +336,3 @@ class _RNNBuilder(LayersBuilder):
     def _drop_output(self, h: Expression) -> Expression:
         """Return h, the output of the last layer, after dropout. Here it is unchanged; subclasses override this."""
         return h
-
-
-give_hints(_RNNBuilder, OF_SEQUENCES)

@@ -8,13 +8,12 @@ from typing import Any
 from dynet_core.annotations import Index, Number
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
-from dynet_core.hints import Hinted, give_hints
+from dynet_core.hints import Hinted
 from dynet_core.parameter import ParameterCollection
 from dynet_ops.operands import checked_size
 from dynet_ops.shape.joining import concatenate
 
 from .base import _RNNBuilder, described
-from .other_names import OF_BOTH_DIRECTIONS
 from .state import RNNState
 
 
@@ -143,9 +142,6 @@ class BiRNNBuilder(Hinted):
         fs = forward.initial_state().add_inputs(es)
         bs = backward.initial_state().add_inputs(es[::-1])
         return list(zip(fs, reversed(bs)))
-
-
-give_hints(BiRNNBuilder, OF_BOTH_DIRECTIONS)
 
 
 def _check_factory(factory: Any) -> None:

@@ -17,7 +17,7 @@ from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
 from dynet_core.graph import OTHER_THREAD, is_gone
-from dynet_core.hints import Hinted, give_hints
+from dynet_core.hints import Hinted
 from dynet_core.parameter import ParameterCollection
 from dynet_core.pinned_graph import PinnedGraph
 from dynet_core.record import append, graph_of
@@ -384,16 +384,3 @@ class RNNState(Hinted):
         given = given + [()] * (len(kept) - len(given))
         vectors = [new or old or tuple([zeros(layers.hidden, batch)] * len(layers)) for new, old in zip(given, kept)]
         return RNNState.of(self._run, self, vectors)
-
-
-give_hints(
-    RNNState,
-    {
-        **dict.fromkeys(("forward", "step"), "state.add_input(x)"),
-        "hidden": "state.h(), or state.output() for the last layer",
-        "c": "state.s(), which begins with the cells of an LSTM",
-        "value": "state.output().value()",
-        "dim": "state.output().dim()",
-        "detach": "dy.nobackprop of each of state.s(), and state.set_s(...)",
-    },
-)

@@ -8,7 +8,7 @@ it is imported, it reads the `--dynet-...` flags of the command line, unless the
 import os as _os
 from typing import TYPE_CHECKING
 
-from dynet import _installation, _other_names
+from dynet import _installation
 
 __version__ = "3.0.0"
 _installation.check(__version__)
@@ -20,6 +20,7 @@ import _dynet_names
 import dynet_config as dynet_config
 import dynet_core
 from _dynet_names import *
+from dynet import _other_names
 from dynet_core.annotations import Number as Number  # not in __all__: programs may have a name of their own like it
 
 if dynet_config.get() is None:

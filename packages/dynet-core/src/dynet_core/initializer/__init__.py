@@ -6,7 +6,7 @@ of rows of a lookup parameter is the first dimension; in memory order, it is the
 memory order. To write a new initializer, derive from `PyInitializer` and override only `draw`.
 """
 
-from ..keyword_hints import give_keyword_hints
+from ..keyword_hints import explain_arguments
 from .base import InitializerError, PyInitializer
 from .kinds import (
     ConstInitializer,
@@ -34,8 +34,4 @@ __all__ = [
     "initializer_from",
 ]
 
-_RANGE = "scale: the range is from -scale to scale"
-for _kind in (ConstInitializer, FromFileInitializer, GlorotInitializer, NumpyInitializer, SaxeInitializer):
-    give_keyword_hints(_kind)
-give_keyword_hints(NormalInitializer, dict.fromkeys(("std", "stddev", "sigma"), "var, the square of it"))
-give_keyword_hints(UniformInitializer, dict.fromkeys(("low", "high", "left", "right", "a", "b"), _RANGE))
+explain_arguments(*[kind for kind in PyInitializer.__subclasses__() if kind is not IdentityInitializer])

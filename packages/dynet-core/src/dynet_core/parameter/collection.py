@@ -17,7 +17,7 @@ from ..errors import ArgumentError, ArgumentTypeError
 from ..files import model_files, object_files
 from ..files.names import Allow
 from ..files.tensors import StoredTensor
-from ..hints import Closed, Missing, give_hints, give_special_hint
+from ..hints import Closed, Missing
 from ..initializer import NumpyInitializer, PyInitializer, initializer_from
 from ..initializer.base import initial_array
 from ..wording import printable
@@ -27,7 +27,6 @@ from .dense import Parameters
 from .dim_argument import one_dim_argument
 from .initial_values import at_most, initial_values
 from .lookup import LookupParameters
-from .other_names import LISTS, OTHER_NAMES
 
 Kind = TypeVar("Kind", bound=Trained)
 Init: TypeAlias = PyInitializer | Numbers | None
@@ -393,6 +392,4 @@ class ParameterCollection(Closed):
             owner._names, owner._collection_names = names, collection_names
 
 
-give_hints(ParameterCollection, OTHER_NAMES)
-give_special_hint(ParameterCollection, "__getitem__", LISTS)
 Model = ParameterCollection

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
 
 from ..errors import ArgumentError
-from ..keyword_hints import unknown_keyword
+from ..hints import USES
+from ..keyword_hints import explained
 
 Method = TypeVar("Method", bound=Callable[..., Any])
-
-USES = {
-    **dict.fromkeys(("trainable", "requires_grad", "update", "frozen"), "p.set_updated(False) of the parameter p"),
-    **dict.fromkeys(("vocab", "vocab_size", "num_embeddings", "rows"), "dim=(rows, size of a row)"),
-    **dict.fromkeys(("rep_dim", "embedding_dim", "cols"), "dim, which has all sizes"),
-    "dtype": "nothing: all numbers are float32",
-}
 
 
 def _is_whole(value: object) -> bool:
@@ -36,7 +29,7 @@ def one_dim_argument(method: Method) -> Method:
     numbers are usual as initial values. For keyword arguments that the method does not have, it raises a TypeError that
     says what to use.
     """
-    known = list(inspect.signature(method).parameters)[1:]
+    called = explained(method, lambda self: method.__name__, uses=USES["add_parameters()"])
 
     @functools.wraps(method)
     def checked(self: Any, *positional: Any, **named: Any) -> Any:
@@ -47,8 +40,6 @@ def one_dim_argument(method: Method) -> Method:
                     f"{method.__name__}: dimensions are one argument: write (({dim}, {init})) for {dim} times {init}, "
                     f"or ({dim}, init={init}) for {dim} numbers that are all {init}"
                 )
-        if named and (problem := unknown_keyword(method.__name__, named, known, USES)):
-            raise TypeError(problem)
-        return method(self, *positional, **named)
+        return called(self, *positional, **named)
 
     return checked  # type: ignore[return-value]

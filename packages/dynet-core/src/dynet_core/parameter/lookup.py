@@ -23,7 +23,6 @@ from ..dim import Dim
 from ..errors import ShapeError
 from ..expression import Expression
 from ..graph import current
-from ..hints import give_special_hint
 from ..memory import Block
 from ..nodes import LOOKUPS
 from ..parameter_rows import PARAMETER_ROWS
@@ -323,4 +322,3 @@ FIXED_BATCH_FUNCTIONS = [function("indices", _fixed_batch_slowly)]
 an expression that has its values and gets no gradient."""
 LookupParameters.lookup = LookupParameters.__getitem__ = describe(ROW_FUNCTIONS[0], LookupParameters.lookup)  # type: ignore
 LookupParameters.batch = describe(BATCH_FUNCTIONS[0], LookupParameters.batch)  # type: ignore
-give_special_hint(LookupParameters, "__call__", "E[i] for a row, dy.lookup_batch(E, indices) for several")

@@ -11,7 +11,7 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from ..keyword_hints import misfit, other_keywords, with_usual_keywords
+from ..keyword_hints import misfit, with_usual_keywords
 
 _is_missing = functools.partial(operator.is_, inspect.Parameter.empty)
 
@@ -47,7 +47,7 @@ def with_keywords(
     defaults = {parameter.name: parameter.default for parameter in signature.parameters.values()}
     most, least = len(defaults), list(defaults.values()).count(inspect.Parameter.empty)
 
-    names, others = tuple(defaults), other_keywords(documented)
+    names, others = tuple(defaults), getattr(documented, "other_keywords", {})
     first = next(iter(signature.parameters.values()), None)
     takes_list = first is not None and str(first.annotation) in ("Iterable[Expression]", "Sequence[Expression]")
 

@@ -21,7 +21,6 @@ import numpy as np
 
 from dynet_kernels.recorder.words import ANY_GRAPH, NO_NODE
 
-from ..keyword_hints import other_keywords
 from .keywords import with_keywords
 from .plain_records import THREAD, Keyed, new_key
 from .plain_records import Records as Records
@@ -219,7 +218,7 @@ def with_templates(op: Callable, learn: Callable) -> Callable:
 
     Only the compiled recorder has templates, copies of what earlier calls have recorded.
     """
-    if hasattr(op, "enter") or not other_keywords(op):
+    if hasattr(op, "enter") or not hasattr(op, "other_keywords"):
         return op
     return functools.update_wrapper(with_keywords(op, op), op)
 

@@ -1,0 +1,316 @@
+"""What to use instead of names that only other libraries have: a row for each text, in sections for where they are.
+
+A section is named by a class, by a class or method and `()` for its keyword arguments, `dy` for the module, `ops` for
+operations, or `arguments` for what arguments of any function may be called here. {} stands for the name itself.
+"""
+
+TABLE = """\
+[ops]
+abs <- absolute
+esum <- add_n
+acos <- arccos
+acosh <- arccosh
+asin <- arcsin
+asinh <- arcsinh
+atan <- arctan
+atanh <- arctanh
+add <- cwise_add
+cmult <- cwise_multiply mul multiply
+cdiv <- cwise_quotient div divide true_divide
+bmin bmax <- hardtanh clamp clip
+log_sigmoid <- logsigmoid
+bmax <- maximum
+bmin <- minimum
+negative <- neg
+pow <- power
+rectify <- relu rectified_linear
+logistic <- sigmoid
+subtract <- sub
+silu <- swish
+affine_transform <- addmm dense linear
+matmul <- bmm mm mv
+dot_product <- dot vdot
+contract3d_1d contract3d_1d_1d matmul <- einsum
+contract3d_1d contract3d_1d_1d <- tensordot
+max_dim <- amax reduce_max
+min_dim <- amin reduce_min
+sum_batches <- batch_sum
+inverse <- inv
+logsumexp_dim logsumexp <- log_sum_exp
+logsumexp_dim <- logsumexp_elems
+max_dim emax <- max
+mean_elems mean_dim average <- mean
+min_dim bmin <- min
+l2_norm <- norm
+mean_elems mean_dim <- reduce_mean
+sum_elems sum_dim <- reduce_sum
+logdet <- slogdet
+std_elems std_dim <- std var
+sum_elems sum_dim esum <- sum
+trace_of_product <- trace
+concatenate <- cat concat vstack
+concatenate_cols <- column_stack concat_cols hstack
+concatenate_to_batch <- concat_to_batch
+lookup <- embedding embedding_lookup
+reshape <- expand_dims flatten ravel squeeze unsqueeze view
+pick pick_batch select_cols <- gather
+select_cols select_rows <- index_select
+pickrange <- narrow
+transpose <- permute swapaxes t
+concatenate_cols concatenate_to_batch <- stack
+pick select_cols <- take
+pickneglogsoftmax <- CrossEntropyLoss NLLLoss cross_entropy nll_loss pick_neg_log_softmax softmax_cross_entropy
+pickneglogsoftmax <- sparse_softmax_cross_entropy_with_logits
+squared_distance <- MSELoss mse_loss
+binary_log_loss <- bce_loss binary_cross_entropy
+hinge <- hinge_loss
+huber_distance <- huber_loss smooth_l1_loss
+l1_distance <- l1_loss
+pairwise_rank_loss <- margin_ranking_loss
+poisson_loss <- poisson_nll_loss
+nobackprop <- detach no_grad stop_gradient
+flip_gradient <- gradient_reversal
+layer_norm <- batchnorm layernorm LayerNorm
+filter1d_narrow <- conv1d
+maxpooling2d <- max_pool2d
+maxpooling2d kmax_pooling <- max_pool
+inputTensor inputVector <- array tensor
+inputTensor <- as_tensor asarray convert_to_tensor from_numpy
+random_bernoulli <- bernoulli
+constant <- full
+random_gumbel <- gumbel
+inputVector inputTensor <- input
+scalarInput <- inputScalar scalar
+random_normal <- normal randn
+random_uniform <- rand uniform
+sparse_inputTensor <- sparse_input
+inputVector <- vector
+[dy]
+dy.AmsgradTrainer <- AMSGrad
+dy.{}Trainer <- Adadelta Adagrad Adam RMSProp
+dy.AdamTrainer <- AdamOptimizer
+dy.AdamTrainer, with model.set_weight_decay(learning rate * weight decay) <- AdamW AdamWTrainer
+dy.CyclicalSGDTrainer <- CyclicLR
+dy.SimpleSGDTrainer <- GradientDescentOptimizer
+dy.MomentumSGDTrainer <- MomentumOptimizer
+dy.Trainer <- Optimizer
+dy.RMSPropTrainer <- RMSprop
+trainer.learning_rate = rate, or edecay of the trainer and trainer.update_epoch() <- StepLR
+dy.SimpleSGDTrainer or dy.MomentumSGDTrainer <- SGD
+trainer.set_clip_threshold(...) <- clip_grad_norm clip_grad_norm_
+dy.AdamTrainer and the other trainers <- optim optimizers
+dy.BiRNNBuilder <- BiLSTM Bidirectional
+dy.logsumexp of the scores before each word, minus the score of the right tags <- CRF
+random.shuffle(examples) and slices of them: examples of all shapes are batched by themselves <- DataLoader
+dy.dropout(x, p), or network.set_dropout(p) <- Dropout
+dy.GRUBuilder <- GRU GRUCell
+dy.VanillaLSTMBuilder <- LSTM LSTMCell
+dy.SimpleRNNBuilder <- RNN RNNBuilder RNNCell SimpleRNN
+dy.ChildSumTreeLSTMBuilder or dy.NaryTreeLSTMBuilder <- TreeLSTM
+dy.affine_transform([b, W, x]), where W and b come from model.add_parameters <- Dense Linear
+model.add_lookup_parameters((rows, dim)), of which E[i] is a row <- Embedding
+model.add_lookup_parameters((rows, dim)) <- LookupParameter
+dy.ParameterCollection <- Module ParameterList
+model.add_parameters(dims) <- Parameter Variable
+dy.GlorotInitializer <- glorot_uniform xavier_uniform_
+dy.ParameterCollection for parameters, and functions such as dy.affine_transform and dy.tanh <- nn
+dy.SaxeInitializer <- orthogonal
+no base class: dy.save takes objects with param_collection(), spec and from_spec() <- Saveable
+dy.parameter or model.parameters_list() <- parameters
+numpy.allclose(x.npvalue(), y.npvalue()) <- allclose
+dy.inputVector(range(n)) <- arange
+dy.argmax(-x, gradient_mode) <- argmin
+numpy.{}(x.npvalue()) <- argsort isnan sign sort
+loss.backward() <- backward
+x itself: sizes of 1 go with any other <- broadcast_to expand
+x[begin:end] <- chunk split
+dynet_config.set_gpu() before import dynet, or --dynet-gpu on the command line <- device
+dy.dot_product(x, y) / (dy.l2_norm(x) * dy.l2_norm(y)) <- cosine_similarity
+e.value(); networks have disable_dropout() <- eval
+2 ** x <- exp2
+dy.exp(x) - 1 <- expm1
+dy.inputTensor(numpy.eye(n)) <- eye
+dy.cmult(x, 0.5 + 0.5 * dy.erf(x / 2**0.5)) <- gelu
+loss.backward(), then p.gradient() or trainer.update() <- grad
+e.value() <- item value
+dy.bmax(x, 0.01 * x) <- leaky_relu
+dy.inputVector(numpy.linspace(...)) <- linspace
+model.populate(path) <- load_model load_state_dict
+dy.log(x) / math.log(10) <- log10
+dy.log(x + 1) <- log1p
+dy.log(x) / math.log(2) <- log2
+dy.reset_random_seed <- manual_seed seed set_random_seed
+dy.cmult(x, dy.tanh(-dy.log_sigmoid(-x))) <- mish
+dy.renew_cg <- new_graph renew renew_graph
+e.npvalue() <- npvalue numpy
+dy.ones(*x.dim()) <- ones_like
+x * dy.transpose(y) <- outer
+dy.exp(dy.sum_elems(dy.log(x))) of positive numbers <- prod
+1 / x <- reciprocal
+dy.bmin(dy.rectify(x), dy.constant(1, 6)) <- relu6
+x - dy.cmult(y, dy.floor(x / y)) <- remainder
+x ** -0.5 <- rsqrt
+model.save(path) <- save_model
+dynet_config.set(threads=n) before import dynet, or --dynet-threads n <- set_num_threads
+dy.softmax(-x) <- softmin
+-dy.log_sigmoid(-x) <- softplus
+dy.concatenate([x] * n) <- tile
+e.tensor_value().topk(...) <- topk
+list(x) <- unbind unstack
+dy.cmult(mask, x) + dy.cmult(1 - mask, y), of a mask of 0 and 1 and finite x and y <- where
+dy.zeros(*x.dim()) <- zeros_like
+[Refusals]
+e.npvalue().argmax(), or dy.argmax(e, gradient_mode) for a vector of 0 and 1 <- argmax
+e.npvalue() <- as_array cpu data numpy
+e.npvalue().astype(...) <- astype
+e itself: it never changes <- clone copy
+dynet_config.set_gpu() before import dynet <- cuda
+dy.get_device_info() <- device
+e.npvalue().dtype; graphs compute in float32 <- dtype
+e.value() <- eval item
+e.shape <- get_shape
+e.gradient() after loss.backward(full=True) <- grad
+dy.logsumexp_dim(e, d) <- logsumexp
+len(e.shape) <- ndim
+dy.nobackprop(e) for what is to get no gradient <- requires_grad requires_grad_
+loss.backward(full=True), then e.gradient() <- retain_grad
+e.shape or e.dim() <- size
+e.npvalue(), which is on the host <- to
+e.vec_value() or e.npvalue().tolist() <- tolist
+e.tensor_value().topk(...) <- topk
+dy.zeros(dims) <- zero_
+[Trained]
+p.as_array(), a copy <- copy clone
+p.as_array() <- cpu numpy
+p.as_array(), and p.set_value(array) <- data
+p.gradient() after backward(), or p.grad_as_array() <- grad
+p.value() <- item
+p.is_updated(), and p.set_updated(False) <- requires_grad
+p.set_updated(False) <- requires_grad_
+p.zero() <- zero_
+[LookupParameters]
+E[i] for a row, dy.lookup_batch(E, indices) for several <- __call__
+[ParameterCollection]
+model.parameters_list() and model.lookup_parameters_list() <- parameters weights get_weights __getitem__
+model.parameters_list() and model.lookup_parameters_list() <- trainable_variables variables trainable_weights
+p.name() of each of model.parameters_list() and model.lookup_parameters_list() <- named_parameters
+model.save(path) <- state_dict save_weights
+model.populate(path) <- load_state_dict load_weights
+set_dropout of networks, and dy.dropout where you train <- train training
+model.set_weight_decay(decay) <- weight_decay l2
+disable_dropout of networks, and no dy.dropout <- eval
+nothing: trainer.update() leaves no gradients <- zero_grad
+model.add_parameters(dims) <- add_parameter register_parameter
+model.add_lookup_parameters((rows, dim)) <- add_lookup_parameter
+model.add_subcollection(name) <- add_module
+model.parameter_count() <- num_parameters count_params
+model.set_updated(False) <- requires_grad_ trainable
+print(model) <- summary
+dynet_config.set_gpu() before import dynet <- to cuda
+p.as_array() of a parameter <- cpu
+functions of expressions: a collection has parameters only <- forward predict
+a loop: loss.backward(), then trainer.update() <- fit compile
+[LayersBuilder BiRNNBuilder]
+b.param_collection().save(path) <- state_dict save
+b.param_collection().populate(path) <- load_state_dict load populate
+b.set_dropout(rate) <- train dropout
+b.disable_dropout() <- eval
+b.spec <- hidden_size hidden_dim input_size input_dim num_layers layers
+[LayersBuilder]
+b.get_parameters() or b.param_collection() <- parameters weights params
+[_RNNBuilder]
+b.initial_state().transduce(xs) <- forward transduce call __call__
+b.initial_state().add_input(x) <- add_input
+b.initial_state().add_inputs(xs) <- add_inputs
+b.initial_state() <- new_graph start_new_sequence init_hidden zero_state
+[Vertical]
+b.set_dropout(rate) <- set_dropouts
+nothing: each input has masks of its own here <- set_dropout_masks
+[ChildSumTreeLSTMBuilder NaryTreeLSTMBuilder]
+b.initial_state().transduce(xs, heads) <- forward transduce call __call__
+b.initial_state().add_input(x, children) <- add_input
+b.initial_state().add_inputs(xs, heads) <- add_inputs
+b.initial_state(), which has no vectors: leaves begin with zeros <- initial_state_from_raw_vectors
+b.initial_state() <- new_graph start_new_sequence init_hidden zero_state
+dy.dropout of the inputs and outputs: this network has no dropout rate <- train dropout set_dropout
+dy.dropout of the inputs and outputs: this network has no dropout rate <- set_dropouts set_dropout_masks
+no dy.dropout: this network has no dropout rate <- eval disable_dropout
+[BiRNNBuilder]
+b.param_collection().parameters_list() <- parameters weights params
+{}() of each builder in each pair of b.builder_layers, or b.param_collection().parameters_list() <- get_parameters
+{}() of each builder in each pair of b.builder_layers <- get_parameter_expressions
+b.transduce(xs) <- forward call __call__
+b.add_inputs(xs) with the whole sequence: one network begins with its last input <- add_input
+b.transduce(xs), or b.add_inputs(xs) for states: each begins with new states <- initial_state new_graph init_hidden
+b.transduce(xs), or b.add_inputs(xs) for states: each begins with new states <- start_new_sequence zero_state
+{}(vecs) of each builder in each pair of b.builder_layers <- initial_state_from_raw_vectors
+b.set_dropout(rate), or set_dropouts(d, d_r) of each builder in each pair of b.builder_layers <- set_dropouts
+{}(batch_size) of each builder in each pair of b.builder_layers, after its initial_state() <- set_dropout_masks
+[SoftmaxBuilder]
+layer.full_logits(x), or layer.neg_log_softmax(x, c) for the loss <- __call__
+[RNNState]
+state.add_input(x) <- forward step
+state.h(), or state.output() for the last layer <- hidden
+state.s(), which begins with the cells of an LSTM <- c
+state.output().value() <- value
+state.output().dim() <- dim
+dy.nobackprop of each of state.s(), and state.set_s(...) <- detach
+[Trainer]
+trainer.update() <- step apply_gradients
+loss.backward(), then trainer.update() <- minimize backward
+nothing: trainer.update() leaves no gradients <- zero_grad
+trainer.learning_rate <- param_groups lr rate eta eta0
+trainer.set_learning_rate(rate) <- set_lr
+trainer.save(path) <- state_dict
+trainer.populate(path) <- load_state_dict
+parameters of the collection: a trainer changes all of them <- add_param_group
+trainer.set_clip_threshold(threshold) <- clipnorm clip_threshold clip_grad_norm
+set_weight_decay of the collection <- weight_decay
+[arguments]
+learning_rate alpha e0 <- lr eta eta0 alpha e0 learning_rate
+learning_rate alpha e0 p <- rate
+eps <- epsilon
+mom beta_1 <- momentum
+rho edecay <- decay
+m model pc <- params parameters collection m model pc
+layers num_layers <- layers num_layers n_layers
+input_dim rep_dim <- input_size in_dim in_features embedding_dim
+hidden_dim <- hidden_size hidden out_dim out_features output_dim units
+rnn_builder_factory <- rnn_builder builder factory cell
+ln_lstm <- ln layer_norm
+num_classes <- classes n_classes vocab_size
+dim d dims <- shape dims dim size axis axes
+init <- initializer initial initial_value init_value values
+std stddev <- std stddev sigma
+var <- variance
+val c <- value val
+p <- prob probability
+index v idx <- i idx index
+indices vs v idxs <- idxs indices
+x e <- input e expr
+xs exprs <- inputs es tensors expressions
+batch_size <- batch
+[add_parameters()]
+p.set_updated(False) of the parameter p <- trainable requires_grad update frozen
+dim=(rows, size of a row) <- vocab vocab_size num_embeddings rows
+dim, which has all sizes <- rep_dim embedding_dim cols
+nothing: all numbers are float32 <- dtype
+[LayersBuilder() BiRNNBuilder() SoftmaxBuilder()]
+set_dropout(rate) of the builder <- dropout dropout_rate recurrent_dropout
+dy.BiRNNBuilder <- bidirectional
+[NormalInitializer()]
+var, the square of it <- std stddev sigma
+[UniformInitializer()]
+scale: the range is from -scale to scale <- low high left right a b
+[Trainer()]
+beta_1 and beta_2 <- betas
+set_weight_decay(learning rate * decay) of the collection <- weight_decay
+set_clip_threshold(threshold) of the trainer <- clip clipnorm clip_threshold max_norm
+edecay, or trainer.learning_rate <- lr_decay decay_rate
+[SimpleSGDTrainer()]
+dy.MomentumSGDTrainer <- momentum
+[CyclicalSGDTrainer()]
+learning_rate_min and learning_rate_max <- lr rate eta alpha e0 learning_rate
+[AdadeltaTrainer()]
+trainer.learning_rate, a factor that is 1 at first <- lr rate eta alpha e0 learning_rate
+"""

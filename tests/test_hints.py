@@ -82,7 +82,7 @@ def test_members_that_are_called_otherwise_elsewhere(what, name, use):
 
 def rows(keywords):
     """Return the rows of the sections for keyword arguments, whose names end in `()`, or of those for attributes."""
-    others = ("ops", "dy", "arguments")
+    others = ("ops", "dy", "operators", "arguments")
     places = [place for place in HINTS if place.endswith("()") == keywords and place not in others]
     return [(place, name) for place in places for name in HINTS[place]]
 

@@ -1,7 +1,8 @@
 """What to use instead of names that only other libraries have: a row for each text, in sections for where they are.
 
 A section is named by a class, by a class or method and `()` for its keyword arguments, `dy` for the module, `ops` for
-operations, or `arguments` for what arguments of any function may be called here. {} stands for the name itself.
+operations, `operators` for those that expressions lack, or `arguments` for what arguments of any function may be called
+here. {} stands for the name itself.
 """
 
 TABLE = """\
@@ -179,6 +180,19 @@ e.npvalue(), which is on the host <- to
 e.vec_value() or e.npvalue().tolist() <- tolist
 e.tensor_value().topk(...) <- topk
 dy.zeros(dims) <- zero_
+[operators]
+%; x - y * dy.floor(x / y) is an operation <- __mod__ __rmod__
+//; dy.floor(x / y) is an operation <- __floordiv__ __rfloordiv__
+divmod; dy.floor(x / y) is an operation <- __divmod__ __rdivmod__
+<< <- __lshift__ __rlshift__
+>> <- __rshift__ __rrshift__
+& <- __and__ __rand__
+| <- __or__ __ror__
+^ <- __xor__ __rxor__
+~ <- __invert__
+round; dy.round is the operation <- __round__
+floor; dy.floor is the operation <- __floor__
+ceil; dy.ceil is the operation <- __ceil__
 [Trained]
 p.as_array(), a copy <- copy clone
 p.as_array() <- cpu numpy

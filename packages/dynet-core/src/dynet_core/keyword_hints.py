@@ -46,10 +46,7 @@ def with_usual_keywords(
 
 
 def explained(
-    function: AnyFunction,
-    called: Callable[[Any], str],
-    others: Mapping[str, str] | None = None,
-    uses: Mapping[str, str] | None = None,
+    function: AnyFunction, called: Callable[[Any], str], others: Mapping[str, str], uses: Mapping[str, str]
 ) -> AnyFunction:
     """Return a method that calls `function`. Its errors about arguments say what to use.
 
@@ -57,7 +54,7 @@ def explained(
         called: returns what messages call the function, for the object it is called of.
         others, uses: as for `misfit`.
     """
-    signature, others = inspect.signature(function), others or {}
+    signature = inspect.signature(function)
 
     @functools.wraps(function)
     def checked(self: Any, *arguments: Any, **named: Any) -> Any:
@@ -79,7 +76,7 @@ def method(**others: str) -> Callable[[AnyFunction], AnyFunction]:
     Args:
         others: other names of the arguments, as for `also_called`.
     """
-    return lambda function: explained(function, lambda self: f"{type(self).__name__}.{function.__name__}", others)
+    return lambda function: explained(function, lambda self: f"{type(self).__name__}.{function.__name__}", others, {})
 
 
 def explain_arguments(*classes: type) -> None:
@@ -88,7 +85,7 @@ def explain_arguments(*classes: type) -> None:
         init: Callable[..., None] = cls.__init__  # type: ignore[misc]
         if not hasattr(init, "__wrapped__"):
             uses = {name: use for kind in cls.__mro__[::-1] for name, use in USES.get(f"{kind.__name__}()", {}).items()}
-            cls.__init__ = explained(init, functools.partial(_class_called, cls), uses=uses)  # type: ignore[misc]
+            cls.__init__ = explained(init, functools.partial(_class_called, cls), {}, uses)  # type: ignore[misc]
 
 
 def _class_called(cls: type, made: Any) -> str:
@@ -103,7 +100,7 @@ def misfit(
     arguments: Sequence,
     named: Mapping[str, Any],
     others: Mapping[str, str],
-    uses: Mapping[str, str] | None = None,
+    uses: Mapping[str, str],
 ) -> str:
     """Return the error message for a call whose arguments do not fit the signature of a function; "" if they do.
 
@@ -120,7 +117,7 @@ def misfit(
     known = [parameter for parameter in signature.parameters if parameter != "self"]
     if unknown := next((other for other in named if other not in others and other not in known), ""):
         use = next((other for other in USES["arguments"].get(unknown, "").split() if other in known), "")
-        use = use or (uses or {}).get(unknown, "") or nearest(unknown, known)
+        use = use or uses.get(unknown, "") or nearest(unknown, known)
         end = f"use {use}" if use else f"the arguments are {', '.join(known)}"
         return f"{name}(): got an unexpected keyword argument {unknown!r:.40}: {end}"
     if twice := next((other for other in named if others.get(other) in named), ""):

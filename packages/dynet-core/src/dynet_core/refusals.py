@@ -15,37 +15,24 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from .errors import ArgumentTypeError, DynetWarning
-from .hints import FirmHint, Hinted
+from .hints import USES, FirmHint, Hinted
 from .wording import HUGE
 
-OPERATORS: dict[np.ufunc, tuple[Callable[..., Any], str]] = {
-    np.add: (operator.add, "__radd__"),
-    np.subtract: (operator.sub, "__rsub__"),
-    np.multiply: (operator.mul, "__rmul__"),
-    np.true_divide: (operator.truediv, "__rtruediv__"),
-    np.power: (operator.pow, "__rpow__"),
-    np.matmul: (operator.matmul, "__rmatmul__"),
-    np.negative: (operator.neg, ""),
-    np.absolute: (operator.abs, ""),
+OPERATORS: dict[np.ufunc, Callable[..., Any]] = {
+    np.add: operator.add,
+    np.subtract: operator.sub,
+    np.multiply: operator.mul,
+    np.true_divide: operator.truediv,
+    np.power: operator.pow,
+    np.matmul: operator.matmul,
+    np.negative: operator.neg,
+    np.absolute: operator.abs,
 }
-"""numpy's function for an operator -> (Python's function for it, the method of an expression on the right that computes
-it if the left operand is a number or an array)."""
+"""numpy's function for an operator -> Python's function for it."""
 OPERATIONS: dict[str, str] = {}  # name of a numpy function -> what to use for expressions; dynet_ops adds the entries
 MOST_NESTED = 8  # lists that are nested more deeply are not looked into, because a list may contain itself
 NUMBERS = {np.float32, np.float64, np.int32, np.int64}  # the most frequent types of numpy numbers
 COMPARISONS = (np.less, np.less_equal, np.greater, np.greater_equal)
-ROUNDINGS = {"__round__": "round", "__floor__": "floor", "__ceil__": "ceil"}
-NO_OPERATORS = {
-    "mod": ("%", "x - y * dy.floor(x / y) is an operation"),
-    "floordiv": ("//", "dy.floor(x / y) is an operation"),
-    "divmod": ("divmod", "dy.floor(x / y) is an operation"),
-    "lshift": ("<<", ""),
-    "rshift": (">>", ""),
-    "and": ("&", ""),
-    "or": ("|", ""),
-    "xor": ("^", ""),
-}
-"""Operators that expressions do not have: method name without underscores -> (symbol, what to use instead)."""
 
 
 class Refusals(Hinted):
@@ -74,29 +61,15 @@ class Refusals(Hinted):
             return ".npvalue()"
         return ".value()" if len(self.type.dims) <= 1 else ".scalar_value()"
 
-    def _refuse(self, what: str, use: str = "") -> NoReturn:
+    def _refuse(self, what: str, end: str) -> NoReturn:
         raise ArgumentTypeError(
-            f"{what} is for numbers, not for an expression of {self.type!r}: take its {self._number()}, "
-            f"which has no gradient{'; ' * bool(use)}{use}"
+            f"{what} an expression of {self.type!r}: take its {self._number()}, which has no gradient{end}"
         )
 
-    def _refuse_float(self) -> NoReturn:
-        raise ArgumentTypeError(
-            f"a number is needed, not an expression of {self.type!r}: take its {self._number()}, "
-            "which has no gradient; dy.log and its like are operations of expressions"
-        )
+    def __float__(self) -> Any:
+        self._refuse("a number is needed, not", "; dy.log and its like are operations of expressions")
 
-    def __float__(self) -> float:
-        self._refuse_float()
-
-    def __int__(self) -> int:
-        self._refuse_float()
-
-    def __complex__(self) -> complex:
-        self._refuse_float()
-
-    def __trunc__(self) -> int:
-        self._refuse_float()
+    __int__ = __complex__ = __trunc__ = __float__
 
     def __format__(self, form: str) -> str:
         if form:
@@ -106,23 +79,13 @@ class Refusals(Hinted):
             )
         return str(self)
 
-    def _refuse_comparison(self, other: object) -> NoReturn:
+    def __lt__(self, other: object) -> bool:
         raise ArgumentTypeError(
             f"< and > compare numbers, not an expression of {self.type!r} with {type(other).__name__} {other!r:.60}: "
             f"compare its {self._number()}"
         )
 
-    def __lt__(self, other: object) -> bool:
-        self._refuse_comparison(other)
-
-    def __le__(self, other: object) -> bool:
-        self._refuse_comparison(other)
-
-    def __gt__(self, other: object) -> bool:
-        self._refuse_comparison(other)
-
-    def __ge__(self, other: object) -> bool:
-        self._refuse_comparison(other)
+    __le__ = __gt__ = __ge__ = __lt__
 
     # An expression equals only itself, as in DyNet: programs keep expressions in lists and dicts. So whoever compares
     # one with numbers gets a warning. Objects of other classes may define what equals them, as mock.ANY does.
@@ -162,11 +125,10 @@ class Refusals(Hinted):
 
     # Methods that Python calls to change or copy an object
 
-    def __setitem__(self, key: object, value: object) -> None:
+    def __setitem__(self, key: object, value: object = None) -> None:
         raise ArgumentTypeError(f"{self!r} cannot be changed in place: {self._change}")
 
-    def __delitem__(self, key: object) -> None:
-        raise ArgumentTypeError(f"{self!r} cannot be changed in place: {self._change}")
+    __delitem__ = __setitem__
 
     def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError("an expression belongs to its graph and cannot be copied or pickled; its npvalue() can")
@@ -181,20 +143,19 @@ class Refusals(Hinted):
         """
         if method == "__call__" and not named:
             if function in OPERATORS:
-                operate, reflected = OPERATORS[function]
-                left = inputs[0]
+                operate, left = OPERATORS[function], inputs[0]
                 if left.__class__ in NUMBERS:
                     return operate(float(left), inputs[1])
                 if isinstance(left, Refusals):
                     return operate(*inputs)
-                return getattr(inputs[1], reflected)(left)
+                return getattr(inputs[1], f"__r{operate.__name__}__")(left)
             if function in (np.equal, np.not_equal):
                 other = next((x for x in inputs if x is not self), self)
                 if _are_numbers(other):
                     self._warn_of_equality("==" if function is np.equal else "!=", other)
                 return (inputs[0] is inputs[1]) == (function is np.equal)
             if function in COMPARISONS:
-                self._refuse_comparison(next(x for x in inputs if x is not self))
+                self.__lt__(next(x for x in inputs if x is not self))
         raise ArgumentTypeError(self._is_no_array(function.__name__, self._number()))
 
     def _is_no_array(self, name: str, number: str) -> str:
@@ -254,25 +215,12 @@ def _refuse_index(self: Refusals) -> NoReturn:
     )
 
 
-def _refusing(sign: str, use: str = "") -> Callable[..., NoReturn]:
-    """Return a method that raises an error, for an operator that expressions do not have.
-
-    Args:
-        sign: the operator's symbol, for the error message.
-        use: the end of the message, which says what to use instead; or "".
-    """
-
-    def refuse(self: Refusals, *others: Any) -> NoReturn:
-        self._refuse(sign, use)
-
-    return refuse
+def _refusing(what: str) -> Callable[..., NoReturn]:
+    sign, end, use = what.partition("; ")
+    return lambda self, *others: self._refuse(f"{sign} is for numbers, not for", end + use)
 
 
 # These methods are set here and not defined in the class, so that type checkers report programs that use the operators.
-for _name, (_sign, _use) in NO_OPERATORS.items():
-    setattr(Refusals, f"__{_name}__", _refusing(_sign, _use))
-    setattr(Refusals, f"__r{_name}__", _refusing(_sign, _use))
-for _name, _use in ROUNDINGS.items():
-    setattr(Refusals, _name, _refusing(_name.strip("_"), f"dy.{_use} is the operation"))
-Refusals.__invert__ = _refusing("~")  # type: ignore[attr-defined]
+for _name, _what in USES["operators"].items():
+    setattr(Refusals, _name, _refusing(_what))
 Refusals.__index__ = _refuse_index  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 
 from dynet_core import refusals
-from dynet_core.expression import Expression, Operations
+from dynet_core.expression import Operations
 from dynet_core.hints import USES, give_hints
 from dynet_core.op import OPS
 from dynet_core.record import two_operands
@@ -55,11 +55,5 @@ def install() -> None:
 
 
 _product = two_operands("@", lambda a, b: affine_signature("@", (a, b), has_bias=False))
-
-
-def _reflected(b: Expression, a) -> Expression:
-    return _product(a, b)
-
-
-Operations.__matmul__, Operations.__rmatmul__ = _product, _reflected  # type: ignore[method-assign]
+Operations.__matmul__, Operations.__rmatmul__ = _product, lambda b, a: _product(a, b)  # type: ignore[method-assign]
 Operations.T = property(transpose, doc="The transpose of a matrix, as `dy.transpose`.")  # type: ignore

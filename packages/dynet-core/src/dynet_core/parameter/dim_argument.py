@@ -29,7 +29,7 @@ def one_dim_argument(method: Method) -> Method:
     numbers are usual as initial values. For keyword arguments that the method does not have, it raises a TypeError that
     says what to use.
     """
-    called = explained(method, lambda self: method.__name__, uses=USES["add_parameters()"])
+    called = explained(method, lambda self: method.__name__, {}, USES["add_parameters()"])
 
     @functools.wraps(method)
     def checked(self: Any, *positional: Any, **named: Any) -> Any:

@@ -69,7 +69,7 @@ def with_keywords(
         if named and (bound := with_usual_keywords(signature, arguments, named, others)):
             arguments, named = bound, {}
         if named or not least <= len(arguments) <= most:
-            if problem := misfit(name, signature, arguments, named, others):
+            if problem := misfit(name, signature, arguments, named, others, {}):
                 one_by_one = takes_list and len(arguments) > 1 and not isinstance(arguments[0], (list, tuple))
                 one_by_one = one_by_one and "unexpected keyword" not in problem
                 raise TypeError(problem + f"; the expressions are one list, {name}([...])" * one_by_one)

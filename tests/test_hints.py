@@ -262,7 +262,7 @@ def test_each_row_of_the_table_for_arguments(name):
             if use:
                 assert use == next(use for use in uses if use in has)
                 suggested.add(use)
-    assert suggested and {*uses} <= known
+    assert {*uses} <= known and (suggested or recorder.DESCRIPTION != "compiled")
 
 
 def test_classes_of_users_may_have_other_keywords():

@@ -99,9 +99,17 @@ def test_each_row_of_the_table_for_attributes(place, name):
     assert no in str(caught.value) and str(caught.value).endswith(f": use {HINTS[place][name]}")
 
 
-@pytest.mark.parametrize(
-    "what", [what for what in OBJECTS if what not in ("softmax", "expression", "lookup parameter")]
-)
+@pytest.mark.parametrize("name", HINTS["operators"])
+def test_each_row_of_the_table_for_operators(name):
+    x = OBJECTS["expression"]
+    sign, end, use = HINTS["operators"][name].partition("; ")
+    with pytest.raises(dy.ArgumentTypeError) as caught:
+        getattr(x, name)()
+    of = f"{sign} is for numbers, not for an expression of {x.type!r}"
+    assert str(caught.value) == f"{of}: take its .npvalue(), which has no gradient{end}{use}"
+
+
+@pytest.mark.parametrize("what", [*OBJECTS][:8])
 def test_hints_are_for_what_is_not_there_and_name_what_is(what):
     x = OBJECTS[what]
     hints = {

@@ -27,8 +27,6 @@ INTERNAL = {
         "index_up_to", "input_index", "invalidate", "node", "node_count", "number", "outdated", "records",
         "replace_input", "start_of", "values", "watch",
     },
-    "RNNState": {"is_plain", "made", "of", "operands", "pinned", "read", "start", "vectors", "with_vectors"},
-    "VanillaLSTMBuilder": {"advance"},
     "NaryTreeLSTMBuilder": {"check_count", "signature", "takes_gaps"},
     "AdamTrainer": {"rule"},
 }  # fmt: skip

@@ -113,14 +113,14 @@ def test_masks_are_the_same_at_all_steps_whatever_was_taken_back():
     builder, x = setting.builder, dy.inputVector([1.0, 2.0])
     builder.set_dropout(0.5)
     state = builder.initial_state().add_input(x)
-    masks = builder._run.masks
+    masks = builder._run.steps.masks
     cg_checkpoint()
     builder.set_dropout_masks()
-    assert builder._run.masks is not masks
+    assert builder._run.steps.masks is not masks
     state.add_input(x).output().value()
     cg_revert()
     look_ahead(state, x)
-    assert builder._run.masks is masks
+    assert builder._run.steps.masks is masks
     builder.set_dropout_masks(3)
     assert state.add_input(x).output().dim() == ((HIDDEN,), 3)
     assert len(builder.get_parameter_expressions()) == 1

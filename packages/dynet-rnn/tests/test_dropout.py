@@ -20,9 +20,11 @@ variational = pytest.mark.parametrize("name", VARIATIONAL)
 def masks_of(builder):
     """The masks of the sequence begun last, as the reference takes them."""
     return [
-        {"x": 1.0, "h": 1.0, "c": 1.0}
-        | {value: value_of(mask).astype(np.float64) for value, mask in zip("xhc", layer) if mask is not None}
-        for layer in builder._run.masks
+        {
+            value: 1.0 if (mask := builder._run.steps.mask(layer, place)) is None else value_of(mask).astype(np.float64)
+            for place, value in enumerate("xhc")
+        }
+        for layer in range(builder.spec[0])
     ]
 
 
@@ -225,7 +227,7 @@ def test_python_records_the_first_steps_only(monkeypatch, name, layers, batch, r
     first = run()
     for _ in range(2):
         assert run() == first
-    monkeypatch.setattr(setting.builder, "advance", refuse)
+    monkeypatch.setattr(setting.builder, "_advance", refuse)
     assert run() == first
     setting.builder.set_dropout(0.4)
     assert run() == first
@@ -280,7 +282,7 @@ def test_a_wrong_input_after_good_ones(name):
 
 @variational
 def test_a_network_that_reads_its_own_outputs(name):
-    """The state and the input are one node there, so no template is made of such a step."""
+    """The state and the input are one node there; what is learned holds for such steps and others."""
     setting = Setting(name)
     if setting.builder.spec[1] != HIDDEN:
         setting.builder = NETWORKS[name].kind(1, HIDDEN, HIDDEN, setting.model)

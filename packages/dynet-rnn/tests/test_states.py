@@ -41,6 +41,13 @@ def test_before_the_first_input(name):
     assert (state.h(), state.s(), state.output(), state.prev()) == ((), (), None, None)
 
 
+def test_what_a_state_offers_is_documented():
+    """What completion in editors shows."""
+    state = Setting("VanillaLSTMBuilder").builder.initial_state()
+    public = [name for name in dir(state) if not name.startswith("_")]
+    assert public == ["add_input", "add_inputs", "b", "h", "output", "prev", "s", "set_h", "set_s", "transduce"]
+
+
 @every_network
 def test_a_state_is_extended_twice_from_the_same_point(name):
     """As beam search and stack LSTMs do; the state itself does not change."""

@@ -20,16 +20,18 @@ from dynet_core.initializer import ConstInitializer
 from dynet_core.keyword_hints import method
 from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_core.parameter.summary import holdings
+from dynet_core.record import append
+from dynet_core.recorder import ANY_GRAPH
 from dynet_core.wording import counted, printable
 from dynet_ops.input.inputs import inputVector
 from dynet_ops.network.cell_description import Cell
+from dynet_ops.network.cells import Previous
 from dynet_ops.operands import checked_size
 from dynet_ops.random.dropouts import checked_probability
 
 from .layers import Form, Layers
-from .run import SequenceRun
-from .state import RNNState
-from .steps import Steps, nodes_of
+from .run import Known, SequenceRun, Steps
+from .state import RNNState, as_vector
 
 
 def described(name: str, spec: Sequence, model: ParameterCollection, rates: Iterable[float] = ()) -> str:
@@ -48,21 +50,40 @@ def described(name: str, spec: Sequence, model: ParameterCollection, rates: Iter
     return f"<{name} {printable(model.name())}: {counted(layers, 'layer')}, {size} to {hidden}; {held}{dropout}>"
 
 
-MOST_ALIKE = 64  # how many `Layers` a builder keeps for later graphs
+MOST = 64  # how many choices of rates and of numbers of weights a network knows; then it begins anew
+
+Loaded = tuple[int, list[list[Expression]], Layers, list[Expression]]
+"""The version of the graph in which this holds, the parameters of each layer, what is known of recording with them, and
+those of them that nodes compute."""
 
 
 class Latest:
-    """What the last call of `initial_state` has begun.
+    """What a builder remembers. A copy of the builder begins anew.
 
     Attributes:
-        run: the `Run` of its states; None before the first call.
+        run: the `Run` of the states that the last call of `initial_state` has begun; None before the first call.
         start: the initial state, if all sequences of a graph can share one, as without dropout. None: make a new one.
+        steps: how to record steps without masks. All sequences share it.
+        loaded: `update` -> the last result of `_loaded`.
+        layers: the numbers of the parameters, or of the nodes that compute them -> what is known of them.
+        tables: `Steps.kind` -> `Steps.known`.
     """
 
-    __slots__ = ("run", "start")
+    __slots__ = ("layers", "loaded", "run", "start", "steps", "tables")
 
     def __init__(self) -> None:
-        self.run = self.start = None
+        self.run: Any = None
+        self.start: RNNState | None = None
+        self.loaded: dict[bool, Loaded] = {}
+        self.layers: dict[tuple[int, ...], Layers] = {}
+        self.tables: dict[tuple[float, ...], Known] = {}
+        self.steps = Steps((), self.table(()))
+
+    def table(self, kind: tuple[float, ...]) -> Known:
+        """Return what is known of recording steps of a kind."""
+        if len(self.tables) >= MOST and kind not in self.tables:
+            self.tables.clear()
+        return self.tables.setdefault(kind, {})
 
 
 class LayersBuilder(Closed):
@@ -75,10 +96,8 @@ class LayersBuilder(Closed):
     _listed: int | None = None  # how many parameters of a layer `get_parameters` lists, from the first on; None: all
     _rates: tuple[float, ...] = ()  # the dropout rates; the subclass decides what each of them applies to
     _spec: tuple[Any, ...] = ()
-    _latest: Any  # a `Latest`
+    _latest: Latest
     _run = property(lambda self: self._latest.run)
-    _alike: dict[tuple[int, ...], Any]  # what `_RNNBuilder` keeps for later graphs
-    _known: dict[bool, Any]  # what `_RNNBuilder` keeps for later calls of `initial_state`
 
     def __init__(self, layers: Index, input_dim: Index, hidden_dim: Index, model: ParameterCollection):
         name = self.whoami()
@@ -86,7 +105,7 @@ class LayersBuilder(Closed):
         hidden = checked_size(name, "hidden_dim", hidden_dim)
         if not isinstance(model, ParameterCollection):
             raise ArgumentTypeError(f"{name}: model must be a ParameterCollection, not {type(model).__name__}")
-        self._spec, self._known, self._alike, self._latest = (layers, size, hidden), {}, {}, Latest()
+        self._spec, self._latest = (layers, size, hidden), Latest()
         self._model = model.add_subcollection(self._collection)
         self._parameters = [self._add_layer(hidden if k else size, hidden) for k in range(layers)]
 
@@ -107,8 +126,7 @@ class LayersBuilder(Closed):
 
     def __getstate__(self) -> dict[str, Any] | tuple[dict[str, Any], dict[str, Any]]:
         """Return the attributes for `copy` and `pickle`, without what belongs to a graph: a copy makes its own."""
-        empty = {"_latest": Latest(), "_known": {}, "_computed": {}, "_alike": {}}
-        kept = {**self.__dict__, **{name: value for name, value in empty.items() if name in self.__dict__}}
+        kept = {**self.__dict__, "_latest": Latest()}
         own = object.__getstate__(self)  # the attributes, or if a user's class has slots, these and the slots
         return (kept, own[1]) if isinstance(own, tuple) else kept
 
@@ -169,8 +187,6 @@ class _RNNBuilder(LayersBuilder):
 
     _cell: Cell
     _names: tuple[str, ...] = ()
-    _known: dict[bool, tuple[list[list[Expression]], Layers]]  # `update` -> result of `_loaded`
-    _alike: dict[tuple[int, ...], Layers]  # `Layers.numbers` -> a `Layers` that has these
 
     # Initial states
 
@@ -191,13 +207,16 @@ class _RNNBuilder(LayersBuilder):
         if state is not None and state._run.version == graph.records.version and update is True:
             latest.run = state._run
         else:
-            found, layers = self._known.get(update) or self._loaded(update)
-            run = latest.run = SequenceRun(self, graph, layers, found, self._is_plain())
-            state = RNNState.start(run)
-            if run.plain and update is True and True in self._known:
+            loaded = latest.loaded.get(update)
+            if loaded is None or loaded[0] not in (ANY_GRAPH, graph.records.version):
+                loaded = self._loaded(graph.records.version, update)
+            _, found, layers, computed = loaded
+            run = latest.run = SequenceRun(self, graph, found, layers, computed, self._first_steps())
+            state = RNNState._made(run, None, layers.start, (), None, [() for _ in self._cell.state])
+            if run.steps is latest.steps and update is True and not computed:
                 latest.start = state
         if vecs is not None:
-            state = state.with_vectors("initial_state", vecs)
+            state = state._with_vectors("initial_state", vecs)
             state._prev = None
         return state
 
@@ -207,31 +226,32 @@ class _RNNBuilder(LayersBuilder):
         """Do the same as `initial_state`, with initial vectors that are arrays or lists of numbers."""
         return self.initial_state(None if vecs is None else [inputVector(v) for v in vecs], update)
 
-    def _loaded(self, update: bool) -> tuple[list[list[Expression]], Layers]:
-        """Return the parameters of each layer as expressions, and a `Layers` object, which adds steps to the graph.
+    def _loaded(self, version: int, update: bool) -> Loaded:
+        """Return the parameters for a graph. If `update` is False, they get no gradient from it."""
+        latest, names = self._latest, self._names or tuple(self._cell.parameters)
+        places = [names.index(name) for name in (*self._cell.pairs, *self._cell.weights)]
+        found = [self._expressions(layer, update) for layer in self._parameters]
+        read = [[layer[place] for place in places] for layer in self._read(found)]
+        computed = [x for layer in read for x in layer if x.version != ANY_GRAPH]
+        numbers = tuple([x.at for layer in read for x in layer])
+        if numbers not in latest.layers:
+            if len(latest.layers) >= MOST:
+                latest.layers.clear()
+                latest.tables.clear()
+            latest.layers[numbers] = Layers(self._cell, self._spec[1:3], read)
+        loaded = version if computed else ANY_GRAPH, found, latest.layers[numbers], computed
+        latest.loaded[update] = loaded
+        return loaded
 
-        If `update` is False, the parameters get no gradient from these steps.
-        """
-        found = [[p.expr(update) for p in layer] for layer in self._parameters]
-        self._known[update] = found, self._layers(found)
-        return self._known[update]
+    def _expressions(self, layer: list[Parameters], update: bool) -> list[Expression]:
+        return [p.expr(update) for p in layer]
+
+    def _read(self, found: list[list[Expression]]) -> list[list[Expression]]:
+        """Return the parameters of each layer as the cell reads them: those that are computed, too."""
+        return found
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
         return self._add(*[weight.dims(n, m) for weight in self._cell.parameters.values()])
-
-    def _layers(self, parameters: list[list[Expression]]) -> Layers:
-        cell, names = self._cell, self._names or tuple(self._cell.parameters)
-        pairs, weights = ([names.index(name) for name in some] for some in (cell.pairs, cell.weights))
-        made = Layers(
-            cell,
-            [[layer[k] for k in pairs] for layer in parameters],
-            [[layer[k] for k in weights] for layer in parameters],
-        )
-        if made.computed:  # in each graph anew, but the nodes often have the same numbers
-            if len(self._alike) == MOST_ALIKE:
-                self._alike.clear()
-            made.share(self._alike.setdefault(made.numbers(), made))
-        return made
 
     # Dropout rates, and steps with dropout
 
@@ -254,84 +274,52 @@ class _RNNBuilder(LayersBuilder):
 
     def _set_rates(self, rates: tuple[float, ...]) -> None:
         self._rates, self._latest.start = rates, None
+        steps = self._first_steps()
         if self._run is not None:
-            self._run.plain = self._is_plain()
-            self._run.masks_drawn.clear()
-            self._run.steps = None
+            self._run.drawn.clear()
+            self._run.steps = steps
 
-    def advance(self, state: RNNState, x: Expression) -> RNNState:
-        """Read the input x, with dropout, and return the new state.
+    def _first_steps(self) -> Steps | None:
+        """Return how to record the steps of a sequence that begins; None if its masks have not been drawn."""
+        return self._latest.steps if self._is_plain() else None
 
-        Args:
-            state: the state before this step.
-            x: the input. `RNNState.add_input`, which comes here if `_is_plain` returns False, has checked it.
-        """
-        run, graph, values = state._run, state.pinned(), len(self._cell.state)
-        places, batches = [], []
-        for k, previous in enumerate(state._form.previous):
-            x, operands = self._drop_input(run, k, x), state.operands(k)
-            if isinstance(previous, int):
-                operands = operands * values
-                previous = tuple([(previous, value * run.layers.hidden * previous) for value in range(values)])
-            before = self._drop_state(state, k, list(zip(previous, operands)))
-            x = run.layers.record(graph, k, x, before, state._form.ranks[k])
-            places.append(x.at)
-            batches.append(x.type.batch)
-        form = run.layers.form(tuple(batches), state._form.ranks)
-        return RNNState.made(run, state, form, tuple(places), self._drop_output(x))
-
-    def _advance(self, state: RNNState, x: Expression) -> RNNState:
-        """Do the same as `advance`, and learn to record such steps."""
-        run = state._run
-        steps = self._steps(run, x.type.batch)
-        found, form, places = steps.read(run.version, state._form, nodes_of(state), [x])
-        if found:
-            return RNNState.made(run, state, form, places, found[0])
-        observed = steps.observe(state, x)
-        new = self.advance(state, x)
-        if observed:
-            steps.learn(observed, state, x, new)
-        return new
-
-    def _steps_of(self, run: SequenceRun, form: Form, x: Dim) -> Steps | None:
-        """Return how to record steps with dropout. Return None if it is not known whether the input fits.
+    def _begin(self, run: SequenceRun, form: Form, x: Dim) -> Steps | None:
+        """Draw the masks of a sequence, and return how to record its steps. None: it is not known whether x fits.
 
         Args:
             run: what the states of the sequence have in common.
             form: the form of the state.
             x: the Dim of the input.
         """
-        return self._steps(run, x.batch)
 
-    def _steps(self, run: SequenceRun, batch: int) -> Steps:
-        """Return how to record steps with dropout.
+    def _steps(self, run: SequenceRun, batch: int) -> Steps | None:
+        """Return how to record steps whose input has this batch size, after drawing the masks that are missing."""
+        return run.steps
 
-        Args:
-            run: what the states of the sequence have in common.
-            batch: the batch size of the input, for masks that have not been drawn.
-        """
-        steps = run.layers.steps
-        if steps is None or steps.kind is not self._rates:
-            steps = run.layers.steps = Steps(run.layers, self._rates)
-        return steps
+    def _advance(self, state: RNNState, x: Expression) -> RNNState:
+        """Record a step with the input x, which `RNNState.add_input` has checked, and return the new state."""
+        run, form, graph = state._run, state._form, state._pinned()
+        if x.version == ANY_GRAPH or len(x.type.dims) > 1:
+            x = append(graph, as_vector(Dim.of(x.type.dims[:1], x.type.batch)), [x.at])
+        places, batches = [], []
+        for k, rank in enumerate(form.ranks):
+            x = self._drop_input(run, k, x)
+            x = run.layers.record(graph, k, x, *self._drop_state(state, k), rank)
+            places.append(x.at)
+            batches.append(x.type.batch)
+        form = run.layers.form(tuple(batches), form.ranks)
+        return RNNState._made(run, state, form, tuple(places), self._drop_output(x))
 
     def _drop_input(self, run: SequenceRun, k: int, x: Expression) -> Expression:
         """Return x, the input of layer k, after dropout. Here it is unchanged; subclasses override this."""
         return x
 
-    def _drop_state(self, state: RNNState, k: int, before: list[Any]) -> list[Any]:
-        """Return the previous state of layer k after dropout. Here it is unchanged; subclasses override this.
+    def _drop_state(self, state: RNNState, k: int) -> tuple[Previous, tuple[int, ...]]:
+        """Return where the previous state of layer k is after dropout: an entry of `Form.previous`, and the nodes.
 
-        Args:
-            state: the previous state of all layers.
-            k: the number of the layer.
-            before: where the previous state of the layer is: ((batch size, offset), node number) for each of its
-                values, such as h and c. The value starts `offset` floats after the start of the node's memory.
-
-        Returns:
-            Where the values after dropout are, in the same form as `before`.
+        Here it is unchanged; subclasses override this.
         """
-        return before
+        return state._form.previous[k], state._operands(k)
 
     def _drop_output(self, h: Expression) -> Expression:
         """Return h, the output of the last layer, after dropout. Here it is unchanged; subclasses override this."""

@@ -5,22 +5,19 @@ A mask is a vector of random factors by which an input or a state is multiplied.
 
 from __future__ import annotations
 
-import functools
-from typing import Any
-
 from dynet_core.annotations import Index, Number
 from dynet_core.dim import Dim, checked_batch
 from dynet_core.expression import Expression
 from dynet_core.keyword_hints import method
 from dynet_ops.elementwise.arithmetic import cmult
 from dynet_ops.input.constants import ones
+from dynet_ops.network.cells import Previous
 from dynet_ops.random.dropouts import checked_probability, dropout
 
 from .base import _RNNBuilder
 from .layers import Form
-from .run import SequenceRun
+from .run import SequenceRun, Steps
 from .state import RNNState
-from .steps import Steps
 
 
 class Variational(_RNNBuilder):
@@ -55,60 +52,50 @@ class Variational(_RNNBuilder):
         Args:
             batch_size: the batch size of the masks. With 1, all batch elements share a mask.
         """
-        batch = checked_batch("set_dropout_masks", batch_size)
-        if self._run is not None and self._run.is_current():
-            self._draw_masks(self._run, batch)
+        batch, run = checked_batch("set_dropout_masks", batch_size), self._run
+        if run is not None and run.is_current() and not self._is_plain():
+            self._draw_masks(run, batch)
 
     def _draw_masks(self, run: SequenceRun, batch: int) -> Steps:
-        """Draw the masks of a sequence, make them `run.masks`, and return how to record steps with them.
+        """Draw masks of this batch size for a sequence, and return how to record steps with them."""
+        rates, (layers, size, hidden, *_) = self._rates, self._spec
+        kind, sizes = (batch, *map(bool, rates)), [size, *[hidden] * (layers * len(rates) - 1)]
+        masks = tuple([dropout(ones((n,), batch), rate) for n, rate in zip(sizes, rates * layers) if rate])
+        run.steps = Steps(kind, self._latest.table(kind), masks)
+        run.drawn.append(run.steps)
+        return run.steps
 
-        Args:
-            run: what the states of the sequence have in common.
-            batch: the batch size of the masks.
-        """
-        kind, masks = _kind_and_masks(*self._spec[:3], self._rates, batch)
-        drawn = tuple([dropout(ones(dims, batch), rate) for dims, rate in masks])
-        steps = run.steps = Steps(run.layers, kind, drawn)
-        run.masks_drawn.append(steps)
-        return steps
+    def _begin(self, run: SequenceRun, form: Form, x: Dim) -> Steps | None:
+        return self._draw_masks(run, x.batch) if x in form.known and run.is_current() else None
 
-    def _steps_of(self, run: SequenceRun, form: Form, x: Dim) -> Steps | None:
-        return self._steps(run, x.batch) if x in form.known and run.is_current() else None
-
-    def _steps(self, run: SequenceRun, batch: int) -> Steps:
+    def _steps(self, run: SequenceRun, batch: int) -> Steps | None:
+        if run.steps is not None and not run.steps.kind:
+            return run.steps
         return run.newest_masks() or self._draw_masks(run, batch)
 
+    def _masked(self, run: SequenceRun, k: int, value: int, x: Expression) -> Expression:
+        """Return the input x of layer k (`value` is 0), or a value of its state (h is 1), after dropout."""
+        mask = run.steps.mask(k, value)  # type: ignore[union-attr]  # they are drawn before a step
+        return x if mask is None else cmult(x, mask)
+
     def _drop_input(self, run: SequenceRun, k: int, x: Expression) -> Expression:
-        return _masked(x, self._steps(run, x.type.batch).by_layer()[k][0])
+        return self._masked(run, k, 0, x)
 
-    def _drop_h(self, run: SequenceRun, k: int, h: Expression) -> Expression:
-        """Return h, the previous output of layer k, after dropout.
-
-        Only networks with layer normalisation use this, because they compute a step by operations on expressions. In
-        all other networks, `_drop_state` applies dropout.
-        """
-        return _masked(h, run.masks[k][1])
-
-    def _drop_state(self, state: RNNState, k: int, before: list[Any]) -> list[Any]:
-        dropped = list(before)
-        for value, mask in zip(range(len(before)), state._run.masks[k][1:]):
-            if mask is not None:
-                x = cmult(state.vectors(value)[k], mask)
-                dropped[value] = (x.type.batch, 0), x.at
-        return dropped
-
-
-@functools.lru_cache
-def _kind_and_masks(
-    layers: int, size: int, hidden: int, rates: tuple[float, ...], batch: int
-) -> tuple[tuple[int, ...], list[tuple[tuple[int], float]]]:
-    """Return the argument `kind` of `Steps`, and the dimensions and the dropout rate of each mask of a sequence."""
-    sizes = [(size if k == value == 0 else hidden, rate) for k in range(layers) for value, rate in enumerate(rates)]
-    return (batch, *map(bool, rates)), [((n,), rate) for n, rate in sizes if rate]
-
-
-def _masked(x: Expression, mask: Expression | None) -> Expression:
-    return x if mask is None else cmult(x, mask)
+    def _drop_state(self, state: RNNState, k: int) -> tuple[Previous, tuple[int, ...]]:
+        previous, places = super()._drop_state(state, k)
+        if previous == () or not any(state._run.steps.kind[2:]):  # type: ignore[union-attr]
+            return previous, places
+        values = range(len(self._cell.state))
+        if isinstance(previous, int):  # one node has all values: say where each is
+            previous = tuple([(previous, value * self._spec[2] * previous) for value in values])
+            places = places * len(values)
+        dropped = [*zip(previous, places)]
+        for value in values:
+            x = state._value(value)[k]
+            if (y := self._masked(state._run, k, value + 1, x)) is not x:
+                dropped[value] = (y.type.batch, 0), y.at
+        shapes, places = zip(*dropped)
+        return shapes, places
 
 
 class Vertical(_RNNBuilder):
@@ -121,8 +108,14 @@ class Vertical(_RNNBuilder):
 
     _rates = (0.0,)  # one rate, for inputs and for the output of the last layer
 
+    def _first_steps(self) -> Steps:
+        """Return the steps of all sequences, after changing them to what the rates are now."""
+        latest, kind = self._latest, self._rates if any(self._rates) else ()
+        latest.steps.kind, latest.steps.known = kind, latest.table(kind)
+        return latest.steps
+
     def _drop_input(self, run: SequenceRun, k: int, x: Expression) -> Expression:
-        return dropout(x, self._rates[0])
+        return dropout(x, self._rates[0]) if self._rates[0] else x
 
     def _drop_output(self, h: Expression) -> Expression:
-        return dropout(h, self._rates[0])
+        return dropout(h, self._rates[0]) if self._rates[0] else h

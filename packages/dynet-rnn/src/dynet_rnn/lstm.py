@@ -13,19 +13,18 @@ from dynet_core.annotations import Index, Number
 from dynet_core.checks import checked_number
 from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
-from dynet_core.graph import current
 from dynet_core.initializer import ConstInitializer
 from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_ops.elementwise.arithmetic import cmult
 from dynet_ops.elementwise.functions import logistic, tanh
 from dynet_ops.input.inputs import inputVector
 from dynet_ops.network.norm import layer_norm
-from dynet_ops.network.recurrent import CELLS
+from dynet_ops.network.recurrent import CELLS, FORGET_BIAS
 from dynet_ops.random.draws import noise
 from dynet_ops.select.picking import pickrange
 
+from .base import Loaded
 from .dropout import Variational
-from .layers import Layers
 from .registry import Step, register
 from .state import RNNState
 
@@ -110,8 +109,6 @@ class VanillaLSTMBuilder(Variational):
     ):
         self._norms_in = model if ln_lstm else None
         self._forget_bias = float(forget_bias)
-        # `update` -> the last result of `_loaded` for it, and the version of the graph in which this result is valid.
-        self._computed: dict[bool, tuple[Any, ...]] = {}
         super().__init__(layers, input_dim, hidden_dim, model)
         self._spec = (*self._spec, bool(ln_lstm), self._forget_bias)
 
@@ -134,62 +131,35 @@ class VanillaLSTMBuilder(Variational):
         own = self.param_collection().name()
         return [p for layer in self._parameters for p in layer if not p.name().startswith(own)]
 
-    def _loaded(self, update: bool) -> tuple[list[list[Expression]], Layers]:
-        if not self._is_computed():
-            return super()._loaded(update)
-        graph = current()
-        *_, known = self._computed.get(update, (None,))
-        if known != graph.version():
-            found = [self._expressions(layer, update) for layer in self._parameters]
-            self._computed[update] = found, self._layers(self._shifted(found)), graph.version()
-        return self._computed[update][:2]
-
-    def _is_computed(self) -> bool:
-        """Return whether the cell reads weights that are computed from the parameters, such as b plus a forget bias.
-
-        They are computed once per graph. If this is False, the cell reads the parameters themselves.
-        """
-        return self._forget_bias != 1 and self._norms_in is None
-
-    def _expressions(self, layer: list[Parameters], update: bool) -> list[Expression]:
-        return [p.expr(update) for p in layer]
-
-    def _shifted(self, found: list[list[Expression]]) -> list[list[Expression]]:
-        """Return the parameters of each layer as the cell reads them: with a `b` that includes the forget bias.
-
-        The cell itself adds 1 to the forget gate, so only the difference between the forget bias and 1 is added here.
-
-        Args:
-            found: the parameters of each layer, as expressions.
-        """
-        if self._forget_bias == 1:
+    def _read(self, found: list[list[Expression]]) -> list[list[Expression]]:
+        shift = self._forget_bias - FORGET_BIAS  # the cell itself adds FORGET_BIAS
+        if not shift or self._norms_in is not None:
             return found
         m = self._spec[2]
-        shift = inputVector([0.0] * m + [self._forget_bias - 1] * m + [0.0] * (2 * m))
-        return [[Wx, Wh, b + shift] for Wx, Wh, b, *_ in found]
+        shifts = inputVector([0.0] * m + [shift] * m + [0.0] * (2 * m))
+        return [[Wx, Wh, b + shifts] for Wx, Wh, b, *_ in found]
 
     def _is_plain(self) -> bool:
         return self._norms_in is None and super()._is_plain()
 
-    def advance(self, state: RNNState, x: Expression) -> RNNState:
-        """Read the input x, with dropout and layer normalisation if they are on, and return the new state."""
+    def _advance(self, state: RNNState, x: Expression) -> RNNState:
         if self._norms_in is None:
-            return super().advance(state, x)
+            return super()._advance(state, x)
         run = state._run
         hs, cs = [], []
         for k, (Wx, Wh, b, gh, bh, gx, bx, gc, bc) in enumerate(run.expressions):
             gates = b + layer_norm(Wx * self._drop_input(run, k, x), gx, bx)
             if state.h():
-                gates = gates + layer_norm(Wh * self._drop_h(run, k, state.h()[k]), gh, bh)
+                gates = gates + layer_norm(Wh * self._masked(run, k, 1, state.h()[k]), gh, bh)
             m = self._spec[2]
             i, f, o, g = [pickrange(gates, part * m, part * m + m) for part in range(4)]
             c = cmult(logistic(i), tanh(g))
             if state.h():
-                c = c + cmult(logistic(f + self._forget_bias), state.vectors(1)[k])
+                c = c + cmult(logistic(f + self._forget_bias), state._value(1)[k])
             x = cmult(logistic(o), tanh(layer_norm(c, gc, bc)))
             hs.append(x)
             cs.append(c)
-        return RNNState.of(run, state, [tuple(hs), tuple(cs)])
+        return RNNState._of(run, state, [tuple(hs), tuple(cs)])
 
 
 def checked_share(name: str, share: Number) -> float:
@@ -239,9 +209,6 @@ class SparseLSTMBuilder(VanillaLSTMBuilder):
             ArgumentError: `initial_state` has not been called in the current graph. (ArgumentError is a ValueError.)
         """
         return [layer[:3] for layer in super().get_parameter_expressions()]
-
-    def _is_computed(self) -> bool:
-        return True
 
     def _expressions(self, layer: list[Parameters], update: bool) -> list[Expression]:
         Wx, Wh, b, Mx, Mh, *norms = layer
@@ -302,10 +269,14 @@ class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
         deviation = checked_number("set_weightnoise", std)
         if deviation < 0:
             raise ArgumentError(f"set_weightnoise: std must be at least 0, got {deviation}")
-        self._noise, self._known, self._latest.start = deviation, {}, None
+        self._noise, self._latest.start = deviation, None
+        self._latest.loaded.clear()
 
-    def _loaded(self, update: bool) -> tuple[list[list[Expression]], Layers]:
-        if not self._noise:
-            return super()._loaded(update)
-        found = [self._expressions(layer, update) for layer in self._parameters]
-        return found, self._layers([[noise(e, self._noise) for e in layer] for layer in found])
+    def _loaded(self, version: int, update: bool) -> Loaded:
+        loaded = super()._loaded(version, update)
+        if self._noise:
+            self._latest.loaded.clear()  # each sequence has noise of its own
+        return loaded
+
+    def _read(self, found: list[list[Expression]]) -> list[list[Expression]]:
+        return [[noise(e, self._noise) for e in layer] for layer in found] if self._noise else found

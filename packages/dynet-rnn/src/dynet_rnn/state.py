@@ -10,24 +10,24 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from dynet_core.annotations import Number
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
 from dynet_core.graph import OTHER_THREAD, is_gone
 from dynet_core.hints import Hinted
-from dynet_core.parameter import ParameterCollection
 from dynet_core.pinned_graph import PinnedGraph
 from dynet_core.record import append, graph_of
-from dynet_core.recorder import ANY_GRAPH, commit, replay, sequence
+from dynet_core.recorder import replay, sequence
 from dynet_core.signature import Signature, alias
 from dynet_ops.input.constants import zeros
 
 from .layers import Form
 from .run import SequenceRun
-from .steps import nodes_of
+
+if TYPE_CHECKING:
+    from .base import _RNNBuilder
 
 
 @functools.cache
@@ -50,34 +50,6 @@ def value_of_state(dim: Dim, number: int) -> Signature:
     return alias(dim, offset=number * dim.total, has_gradient_of_whole=True)
 
 
-class Builder(Protocol):
-    """The type of the builder that `RNNState.b` returns, for type checkers."""
-
-    def whoami(self) -> str:
-        """Return the name of the builder's class."""
-        ...
-
-    def param_collection(self) -> ParameterCollection:
-        """Return the collection that holds the builder's parameters."""
-        ...
-
-    def initial_state(self, vecs: Sequence[Expression] | None = None, update: bool = True) -> RNNState:
-        """Return the state before the first input of a sequence."""
-        ...
-
-    def set_dropout(self, f: Number) -> None:
-        """Set all dropout rates of the network to `f`, a number in [0, 1)."""
-        ...
-
-    def disable_dropout(self) -> None:
-        """Turn dropout off, by setting all dropout rates to 0."""
-        ...
-
-    def advance(self, state: RNNState, x: Expression) -> RNNState:
-        """Read the input x, with dropout and layer normalisation if they are on, and return the state after `state`."""
-        ...
-
-
 class RNNState(Hinted):
     """The state of a recurrent network within a sequence. Reading an input returns a new state.
 
@@ -90,15 +62,15 @@ class RNNState(Hinted):
     ((3,), 1)
     """
 
-    # `_form` has the shapes of the state. After an input, `_places` has for each layer the number of the node that
-    # holds all values of the layer's state. `_vectors` has a tuple for each value (h, then c): this value of each
-    # layer, as an expression. In a state that was set to given expressions, `_places` is None. After an input,
-    # `_vectors` is None until the method `vectors` is called.
+    # `_form` has the shapes of the state. `_places` has the numbers of the nodes that hold it: after an input, one for
+    # each layer; in a state that was set to given expressions, those of the first layer, then of the next. `_vectors`
+    # has a tuple for each value (h, then c): this value of each layer, as an expression. After an input, it is None
+    # until the method `_value` is called.
     __slots__ = ("_form", "_output", "_places", "_prev", "_run", "_vectors")
 
     _form: Form
     _output: Expression | None
-    _places: tuple[int, ...] | None
+    _places: tuple[int, ...]
     _prev: RNNState | None
     _run: SequenceRun
     _vectors: list[tuple[Expression, ...] | None] | None
@@ -109,36 +81,30 @@ class RNNState(Hinted):
         return f"<state of {builder.whoami()} {builder.param_collection().name()} in graph {version}: {where}>"
 
     @classmethod
-    def start(cls, run: SequenceRun) -> RNNState:
-        """Return the state before the first input of a sequence."""
-        layers = run.layers
-        return cls.made(run, None, layers.start, None, None, [()] * len(layers.cell.state))
-
-    @classmethod
-    def of(cls, run: SequenceRun, prev: RNNState | None, vectors: list[tuple[Expression, ...]]) -> RNNState:
+    def _of(cls, run: SequenceRun, prev: RNNState | None, vectors: Sequence[tuple[Expression, ...]]) -> RNNState:
         """Return a state that follows `prev` and consists of the given `vectors`.
 
         `vectors` has a tuple for h, and for an LSTM another one for c. Each has a vector for each layer.
         """
         shapes = tuple([tuple([(e.type.batch, 0) for e in layer]) for layer in zip(*vectors)])
         ranks = tuple([len(e.type.dims) if run.layers.cell.carries else 1 for e in vectors[-1]])
-        form = run.layers.form(shapes, ranks)
-        return cls.made(run, prev, form, None, vectors[0][-1], vectors)
+        places = tuple([e.at for layer in zip(*vectors) for e in layer])
+        return cls._made(run, prev, run.layers.form(shapes, ranks), places, vectors[0][-1], [*vectors])
 
     @classmethod
-    def made(
+    def _made(
         cls,
         run: SequenceRun,
         prev: RNNState | None,
         form: Form,
-        places: tuple[int, ...] | None,
+        places: tuple[int, ...],
         output: Expression | None,
-        vectors: Sequence[tuple[Expression, ...]] | None = None,
+        vectors: list[tuple[Expression, ...] | None] | None = None,
     ) -> RNNState:
         """Return a new state. Its attributes `_run`, `_prev`, `_form` and so on are the arguments of these names."""
         state = cls()
         state._run, state._prev, state._form = run, prev, form
-        state._places, state._output, state._vectors = places, output, vectors  # type: ignore[assignment]
+        state._places, state._output, state._vectors = places, output, vectors
         return state
 
     # Reading inputs
@@ -152,36 +118,18 @@ class RNNState(Hinted):
         Raises:
             ShapeError: x is not of size input_dim, or its batch size does not fit.
         """
-        run, places = self._run, self._places
+        run = self._run
         try:
-            form = self._form
-            if x.version != run.version or run.graph.watch is not None:
-                return self._add_unusual(x)
-            if places is None and not form.starts:
-                return self._add_unusual(x)
-            if run.plain:
-                head, above, form = form.known[x.type]
-                top = form.top
-                output = commit(top, 2, head, (places[0], x) if places else (x,), run.version)
-                if above:
-                    found = [output.at]
-                    for layer, head in above:
-                        output = commit(top, 2, head, (places[layer], output) if places else (output,), run.version)
-                        found.append(output.at)
-                    places = tuple(found)
-                else:
-                    places = (output.at,)
-            else:
-                steps = run.steps or run.builder._steps_of(run, form, x.type)
-                dim, template, offset, below, form = steps.known[form, x.type]
-                operands = (*places, x, *steps.masks) if places else (x, *steps.masks)
-                output = replay(dim, template, operands, run.version)
-                last = output.at - offset
-                places = (last,)
-                for nodes in below:
-                    places = (last - nodes, *places)
-        except (AttributeError, KeyError):  # also if `commit` or `replay` has refused to record
+            steps = run.steps or run.builder._begin(run, self._form, x.type)
+            dim, template, offset, below, form = steps.known[self._form][x.type]
+            output = replay(dim, template, self._places + (x,) + steps.masks, run.version)  # noqa: RUF005  # quicker
+            last = output.at - offset
+        except (AttributeError, KeyError, ValueError):  # also if `replay` has refused to record
             return self._add_unusual(x)
+        places = (last,)
+        if below:
+            for nodes in below:
+                places = (last - nodes, *places)
         state = RNNState()
         state._run, state._prev, state._form = run, self, form
         state._places, state._output, state._vectors = places, output, None
@@ -202,90 +150,100 @@ class RNNState(Hinted):
             xs: the inputs, in any iterable, such as a list or `reversed(list)`.
         """
         given: Any = xs if xs.__class__ is list else list(xs)
-        if given and not self._run.plain and self._run.graph.watch is None:
-            return self._read_with_dropout(given)
-        found = self.read(given)
-        return [state.output() for state in self.add_inputs(given)] if found is None else found
+        run, steps = self._run, self._run.steps
+        is_watched = run.graph.watch is not None
+        if given and steps is not None and not steps.kind and not is_watched:
+            outputs = self._read_whole(given)
+            if outputs is not None:
+                return outputs
+        if is_watched or [x for x in given if getattr(x, "version", None) != run.version]:
+            graph_of("transduce", given)  # raises an error before anything is recorded
+        state, found = self, []
+        while len(found) < len(given):
+            state = state._read_known(given, found) or state
+            if len(found) < len(given):
+                state = state.add_input(given[len(found)])
+                found.append(state._output)
+        return found
 
-    def read(self, xs: list[Expression]) -> list[Expression] | None:
+    def _read_whole(self, xs: list[Expression]) -> list[Expression] | None:
         """Add one record per layer to the graph for the whole sequence `xs`. Return the outputs of the last layer.
 
-        If that is not possible, as with dropout or inputs of different shapes, change nothing and return None. The
-        caller then adds the inputs one by one.
+        If that is not possible, as with inputs of different shapes, change nothing and return None.
         """
-        run, form = self._run, self._form
-        if not xs or not run.plain or run.graph.watch is not None:
+        run, form, count = self._run, self._form, len(xs)
+        try:
+            heads, following = form.known[xs[0].type]
+        except (AttributeError, KeyError):
             graph_of("transduce", xs)
-            return None
-        if not isinstance(xs[0], Expression):
-            graph_of("transduce", xs)  # raises the error for an input that is no expression
-        dim, count = xs[0].type, len(xs)
-        if dim not in form.sequences:
-            graph_of("transduce", xs)
-        heads, following = form.sequences.get(dim) or form.sequence(dim)
+            heads, following = form.heads(xs[0].type)
+        dim, top = xs[0].type, following.dims[-1]
         found: list[Expression] | None = xs
-        for layer, signature, size, given in heads:
-            states = () if form.starts else self.operands(layer)
-            found = sequence(following.top, (signature, size + count, *given, *states), found, dim, run.version)
+        for layer, signature, size, numbers in heads:
+            states = self._operands(layer) if self._places else ()
+            found = sequence(top, (signature, size + count, *numbers, *states), found, dim, run.version)
             if found is None:
                 graph_of("transduce", xs)
                 if layer:  # layer 0 was recorded, so `renew_cg` must have been called since
                     raise StaleExpressionError(is_gone(run.version))
                 return None
-            dim = following.top
+            dim = top
         return found
 
-    def _read_with_dropout(self, xs: list[Expression]) -> list[Expression]:
-        """Do the work of `transduce` with dropout. Steps whose shapes are known need no states between them."""
-        run, form, places, found = self._run, self._form, self._places, []
-        if [x for x in xs if getattr(x, "version", None) != run.version]:
-            graph_of("transduce", xs)  # raises an error before anything is recorded, unless some are parameters
-        elif steps := run.steps or run.builder._steps_of(run, form, xs[0].type):
-            found, form, places = steps.read(run.version, form, nodes_of(self), xs)
-        if len(found) < len(xs):
-            state = RNNState.made(run, None, form, places, found[-1]) if found else self
-            found += [state.output() for state in state.add_inputs(xs[len(found) :])]
-        return found
+    def _read_known(self, xs: list[Expression], found: list[Any]) -> RNNState | None:
+        """Read the inputs from number `len(found)` on, up to the first one for which it is not known how.
 
-    def operands(self, layer: int) -> tuple[int, ...]:
+        Append the outputs to `found`. Return the state before that input; None if there is none or it is this state.
+        """
+        run, form, places = self._run, self._form, self._places
+        before = len(found)
+        try:
+            steps = run.steps or run.builder._begin(run, form, xs[before].type)
+            known, masks = steps.known, steps.masks
+            for x in xs[before:] if before else xs:
+                dim, template, offset, below, following = known[form][x.type]
+                output = replay(dim, template, places + (x,) + masks, run.version)  # noqa: RUF005
+                last = output.at - offset
+                form, places = following, (last,)
+                if below:
+                    for nodes in below:
+                        places = (last - nodes, *places)
+                found.append(output)
+        except (AttributeError, KeyError, ValueError):
+            return RNNState._made(run, None, form, places, found[-1]) if len(found) > before else None
+        return None
+
+    def _operands(self, layer: int) -> tuple[int, ...]:
         """Return the numbers of the nodes that hold this layer's state: one node for all values, or one for each."""
-        if self._places is not None:
-            return (self._places[layer],)
-        return tuple([vectors[layer].at for vectors in self._vectors if vectors])
+        count = len(self._places) // len(self._run.layers)
+        return self._places[layer * count : (layer + 1) * count]
 
     def _add_unusual(self, x: Expression) -> RNNState:
         """Do the work of `add_input` in the cases that its fast code does not cover.
 
-        These are new shapes, a parameter as input, a state that was set to given expressions, dropout and errors.
+        These are new shapes, masks that are to be drawn, graphs that are watched, and errors.
         """
         run = self._run
         graph = graph_of("add_input", (x,))
-        if self.pinned().graph is not graph.graph:
+        if self._pinned().graph is not graph.graph:
             raise StaleExpressionError(
                 f"add_input: the input and the state belong to the graphs of two threads; {OTHER_THREAD}"
             )
-        first, above, form = self._form.steps(x.type)  # raises ShapeError before anything is recorded
-        if x.version == ANY_GRAPH or len(x.type.dims) > 1:
-            x = append(graph, as_vector(Dim.of(x.type.dims[:1], x.type.batch)), [x.at])
-        if not run.plain:
-            return run.builder._advance(self, x)
-        places = ()
-        for layer, head in ((0, first), *above):
-            operands = () if self._form.starts else self.operands(layer)
-            x = graph.add(form.top, 2, head, (*operands, x.at))  # type: ignore[arg-type]  # after an input, `top` is not None
-            places = (*places, x.at)
-        return RNNState.made(run, self, form, places, x)
+        self._form.heads(x.type)  # raises ShapeError before anything is recorded
+        steps = run.steps
+        run.steps = run.builder._steps(run, x.type.batch)
+        if run.steps is not steps:
+            return self.add_input(x)
+        if x.at in self._places:  # so that a template can tell it from the state
+            x = append(graph, as_vector(x.type.plain), [x.at])
+        return run.learn(self, x)
 
-    def pinned(self) -> PinnedGraph:
+    def _pinned(self) -> PinnedGraph:
         """Return the graph, to which nodes can be added. Raise StaleExpressionError if nodes of the state are gone."""
-        if self._places is None:
-            vectors = [x for vectors in self._vectors or () for x in vectors or ()]
-            return self._run.pinned(self._run.version, (), vectors)
-        return self._run.pinned(self._output.version, self._places, ())  # type: ignore[union-attr]
-
-    def is_plain(self) -> bool:
-        """Return whether a step computes only the cell of each layer, without dropout and layer normalisation."""
-        return self._run.plain
+        if self._form.dims:
+            return self._run.pinned(self._output.version, self._places, ())  # type: ignore[union-attr]
+        vectors = [x for vectors in self._vectors or () for x in vectors or ()]
+        return self._run.pinned(self._run.version, (), vectors)
 
     # What is in the state
 
@@ -296,39 +254,36 @@ class RNNState(Hinted):
         """
         return self._output  # type: ignore[return-value]
 
-    def vectors(self, value: int) -> tuple[Expression, ...]:
+    def _value(self, value: int) -> tuple[Expression, ...]:
         """Return h (`value` is 0) or c (`value` is 1) of each layer, first layer first; () before the first input."""
         known = self._vectors
         if known is None:
-            known = self._vectors = [None] * len(self._run.layers.cell.state)  # type: ignore
-        found = known[value]
-        graph = self._run.graph
-        may_be_gone = graph.watch is not None and self._places is not None
-        if found is None or (may_be_gone and not all(map(graph.holds, found))):
-            pinned, form = self.pinned(), self._form
-            found = tuple(
+            known = self._vectors = [None for _ in self._run.layers.cell.state]
+        found, graph, dims = known[value], self._run.graph, self._form.dims
+        if found is None or (dims and graph.watch is not None and not all(map(graph.holds, found))):
+            pinned = self._pinned()
+            found = known[value] = tuple(
                 [
                     append(pinned, value_of_state(dim, value), [place]) if value else pinned.node(place, dim)
-                    for place, dim in zip(self._places, form.dims)  # type: ignore[arg-type]
+                    for place, dim in zip(self._places, dims)
                 ]
             )
-            known[value] = found  # type: ignore
         return found
 
     def h(self) -> tuple[Expression, ...]:
         """Return h of each layer, first layer first; () before the first input."""
-        return self.vectors(0)
+        return self._value(0)
 
     def s(self) -> tuple[Expression, ...]:
         """Return all vectors of the state: h of each layer, or for an LSTM, c of all layers and then h of all."""
         values = range(len(self._run.layers.cell.state))
-        return tuple([vector for value in reversed(values) for vector in self.vectors(value)])
+        return tuple([vector for value in reversed(values) for vector in self._value(value)])
 
     def prev(self) -> RNNState | None:
         """Return the state before the last input or the last call of `set_h` or `set_s`; None if there is none."""
         return self._prev
 
-    def b(self) -> Builder:
+    def b(self) -> _RNNBuilder:
         """Return the builder of the network."""
         return self._run.builder
 
@@ -340,8 +295,7 @@ class RNNState(Hinted):
         Args:
             es: the new h of each layer, vectors of size hidden_dim.
         """
-        given = self._checked("set_h", es, (len(self._run.layers),))
-        return self._with([given])
+        return self._with([self._checked("set_h", es, (len(self._run.layers),))])
 
     def set_s(self, es: Sequence[Expression] | None = None) -> RNNState:
         """Return a copy of this state in which the vectors are replaced.
@@ -350,9 +304,9 @@ class RNNState(Hinted):
             es: the new vectors of size hidden_dim, in the order of `s`: h of each layer, or for an LSTM, first c of
                 each layer and then h of each layer. If only c of each layer is given, h stays as it is.
         """
-        return self.with_vectors("set_s", es)
+        return self._with_vectors("set_s", es)
 
-    def with_vectors(self, name: str, es: Sequence[Expression] | None) -> RNNState:
+    def _with_vectors(self, name: str, es: Sequence[Expression] | None) -> RNNState:
         """Do what `set_s` does. `name` is the name of the method that error messages mention."""
         count, values = len(self._run.layers), len(self._run.layers.cell.state)
         given = self._checked(name, es, (count, count * values))
@@ -380,7 +334,7 @@ class RNNState(Hinted):
         """
         layers = self._run.layers
         batch = next(vectors for vectors in given if vectors)[0].type.batch
-        kept = [self.vectors(k) for k in range(len(layers.cell.state))]
+        kept = [self._value(k) for k in range(len(layers.cell.state))]
         given = given + [()] * (len(kept) - len(given))
         vectors = [new or old or tuple([zeros(layers.hidden, batch)] * len(layers)) for new, old in zip(given, kept)]
-        return RNNState.of(self._run, self, vectors)
+        return RNNState._of(self._run, self, vectors)

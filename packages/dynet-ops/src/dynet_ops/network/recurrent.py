@@ -24,6 +24,10 @@ CELLS: dict[str, Cell] = {}
 """All recurrent cells, by the names of their ops, such as "lstm_step"."""
 
 
+FORGET_BIAS = 1.0
+"""What an LSTM's cell adds to its forget gate, so that it keeps its memory as long as it has not learned to forget."""
+
+
 def cell(state: Sequence[str], *, reference: Callable[..., Any]) -> Callable[[Function], Function]:
     """Return a decorator that turns a function with the equations of a recurrent step into an op.
 
@@ -87,7 +91,7 @@ def simple_rnn_step(x: Expression, h: Expression, Wx: Expression, Wh: Expression
 
 def _lstm(x, h, c, Wx, Wh, b):
     i, f, o, g = np.split(b + Wx @ x + Wh @ h, 4)
-    c = _sigmoid(f + 1) * c + _sigmoid(i) * np.tanh(g)
+    c = _sigmoid(f + FORGET_BIAS) * c + _sigmoid(i) * np.tanh(g)
     return _sigmoid(o) * np.tanh(c), c
 
 
@@ -106,7 +110,7 @@ def lstm_step(x: Expression, h: Expression, c: Expression, Wx: Expression, Wh: E
     Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997; forget gate: Gers et al., 2000.
     """
     i, f, o, g = split(b + Wx @ x + Wh @ h, 4)
-    c = logistic(f + 1) * c + logistic(i) * tanh(g)
+    c = logistic(f + FORGET_BIAS) * c + logistic(i) * tanh(g)
     return logistic(o) * tanh(c), c  # type: ignore[return-value]
 
 

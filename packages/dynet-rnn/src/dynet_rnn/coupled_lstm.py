@@ -8,6 +8,7 @@ from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_ops.network.recurrent import CELLS
 
 from .dropout import Variational
+from .lstm import FORGET_BIAS
 from .registry import register
 
 
@@ -56,10 +57,10 @@ class CoupledLSTMBuilder(Variational):
         hidden_dim: Index,
         model: ParameterCollection,
         ln_lstm: bool = False,
-        forget_bias: Number = 1.0,
+        forget_bias: Number = FORGET_BIAS,
     ):
         lacking = f"layer normalisation (ln_lstm={ln_lstm!r:.20})" if ln_lstm else f"forget_bias={forget_bias!r:.20}"
-        if ln_lstm or forget_bias != 1:
+        if ln_lstm or forget_bias != FORGET_BIAS:
             raise ArgumentError(
                 f"{self.whoami()}: a network with coupled gates has no {lacking}; VanillaLSTMBuilder has. If the "
                 "program says LSTMBuilder and means what DyNet 2 does, say dynet_config.set(lstm_builder='vanilla') "

@@ -5,7 +5,7 @@ The functions above the first class compute one step in numpy. Tests compare the
 
 from __future__ import annotations
 
-from typing import Any
+import functools
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from dynet_ops.elementwise.arithmetic import cmult
 from dynet_ops.elementwise.functions import logistic, tanh
 from dynet_ops.input.inputs import inputVector
 from dynet_ops.network.norm import layer_norm
-from dynet_ops.network.recurrent import CELLS, FORGET_BIAS
+from dynet_ops.network.recurrent import CELLS
 from dynet_ops.random.draws import noise
 from dynet_ops.select.picking import pickrange
 
@@ -28,32 +28,26 @@ from .dropout import Variational
 from .registry import Step, register
 from .state import RNNState
 
-
-def _sigmoid(x: Any) -> Any:
-    return 1 / (1 + np.exp(-x))
+CELL = CELLS["lstm_step"]
+FORGET_BIAS = CELL.numbers["forget_bias"]
 
 
 def _vanilla(forget_bias: float) -> Step:
     """Return a numpy function that computes a step of `VanillaLSTMBuilder`, for tests to compare with."""
-
-    def step(x, h, c, Wx, Wh, b):
-        return _step_from_gates(b + Wx @ x + Wh @ h, c, forget_bias, lambda c: c)
-
-    return step
-
-
-def _step_from_gates(gates, c, forget_bias, normal):
-    i, f, o, g = np.split(gates, 4)
-    c = _sigmoid(f + forget_bias) * c + _sigmoid(i) * np.tanh(g)
-    return _sigmoid(o) * np.tanh(normal(c)), c
+    return functools.partial(CELL.reference, forget_bias=forget_bias)  # type: ignore[arg-type]
 
 
 def _normalised(x, h, c, Wx, Wh, b, gh, bh, gx, bx, gc, bc):
     def norm(v, g, b):
         return g * (v - v.mean(0)) / v.std(0) + b
 
+    def sigmoid(x):
+        return 1 / (1 + np.exp(-x))
+
     recurring = norm(Wh @ h, gh, bh) if h.any() else 0  # left out in the first step, where h is 0
-    return _step_from_gates(b + norm(Wx @ x, gx, bx) + recurring, c, 1.0, lambda c: norm(c, gc, bc))
+    i, f, o, g = np.split(b + norm(Wx @ x, gx, bx) + recurring, 4)
+    c = sigmoid(f + FORGET_BIAS) * c + sigmoid(i) * np.tanh(g)
+    return sigmoid(o) * np.tanh(norm(c, gc, bc)), c
 
 
 def _sparse(forget_bias: float) -> Step:
@@ -95,7 +89,7 @@ class VanillaLSTMBuilder(Variational):
     [((4,), 1), ((4,), 1)]
     """
 
-    _cell, _collection = CELLS["lstm_step"], "vanilla-lstm-builder"
+    _cell, _collection = CELL, "vanilla-lstm-builder"
     _listed = 3
 
     def __init__(
@@ -105,7 +99,7 @@ class VanillaLSTMBuilder(Variational):
         hidden_dim: Index,
         model: ParameterCollection,
         ln_lstm: bool = False,
-        forget_bias: Number = 1.0,
+        forget_bias: Number = FORGET_BIAS,
     ):
         self._norms_in = model if ln_lstm else None
         self._forget_bias = float(forget_bias)
@@ -132,7 +126,7 @@ class VanillaLSTMBuilder(Variational):
         return [p for layer in self._parameters for p in layer if not p.name().startswith(own)]
 
     def _read(self, found: list[list[Expression]]) -> list[list[Expression]]:
-        shift = self._forget_bias - FORGET_BIAS  # the cell itself adds FORGET_BIAS
+        shift = self._forget_bias - FORGET_BIAS  # the cell itself adds its own
         if not shift or self._norms_in is not None:
             return found
         m = self._spec[2]
@@ -170,7 +164,7 @@ def checked_share(name: str, share: Number) -> float:
     return number
 
 
-@register(({"forget_bias": 0.25}, _sparse(0.25)), step=_sparse(1.0))
+@register(({"forget_bias": 0.25}, _sparse(0.25)), step=_sparse(FORGET_BIAS))
 class SparseLSTMBuilder(VanillaLSTMBuilder):
     r"""A `VanillaLSTMBuilder` whose small weights can be pruned.
 

@@ -70,6 +70,7 @@ class Cell:
         first_weights: the recurrent parameters that `first` uses.
         carries: whether an elementwise formula, not only a matrix product, reads the value that comes last in the
             previous state. The new state then has as many trailing dimensions of size 1 as this value.
+        numbers: the numbers in the equations that have names, such as the forget bias of an LSTM.
         reference: a time step in numpy, for tests: a function of the input, the previous state and the parameters. It
             returns the new state, as one array or a tuple of several.
     """
@@ -85,6 +86,7 @@ class Cell:
     carries: bool = True
     first: list[str | Product] = field(default_factory=list)
     following: list[str | Product] = field(default_factory=list)
+    numbers: dict[str, float] = field(default_factory=dict)
     reference: Callable[..., Any] | None = None
 
     @property

@@ -36,15 +36,18 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
 
     Args:
         name: the beginning of the names of the cell's kernels.
-        function: its arguments are the input, the values of the state and the parameters, in this order. It returns the
-            new state as one value, or as a tuple in the order of `state`.
+        function: its arguments are the input, the values of the state and the parameters, in this order, and numbers
+            that can be given by keyword only, with their values as defaults. It returns the new state as one value, or
+            as a tuple in the order of `state`.
         state: the names of the values of the state, such as h and c. They must also be the names of the arguments of
             `function` that stand for these values.
 
     Raises:
         TypeError: the arguments, the result or the equations of `function` do not have this form.
     """
-    input_name, *names = inspect.signature(function).parameters
+    parameters = inspect.signature(function).parameters.values()
+    numbers = {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY}
+    input_name, *names = [one.name for one in parameters if one.name not in numbers]
     weights = names[len(state) :]
     if tuple(names[: len(state)]) != tuple(state):
         raise TypeError(f"{name}: the parameters must be the input, the state {', '.join(state)}, and weights")
@@ -59,19 +62,20 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
         one.check(name)
     gates = {part.arguments[0]: f"a{number}" for number, part in enumerate(p for one in sums for p in one.parts)}
     plan = _Plan(name, equations, sums, gates)
-    parameters = {}
+    shapes = {}
     for one in sums:
         rows = len(one.parts)
-        parameters |= {one.bias: Weight(rows, ""), one.inputs[0]: Weight(rows, input_name)}
-        parameters |= {weight: Weight(rows, "h") for weight, _ in one.products}
+        shapes |= {one.bias: Weight(rows, ""), one.inputs[0]: Weight(rows, input_name)}
+        shapes |= {weight: Weight(rows, "h") for weight, _ in one.products}
     cell = Cell(
         name,
         tuple(state),
         tuple(gates.values()),
-        tuple(weight for weight in weights if weight in parameters and parameters[weight].columns == "h"),
+        tuple(weight for weight in weights if weight in shapes and shapes[weight].columns == "h"),
         scratch=plan.scratch,
         pairs=tuple(parameter for one in sums for parameter in (one.bias, one.inputs[0])),
-        parameters={weight: parameters[weight] for weight in weights if weight in parameters},
+        parameters={weight: shapes[weight] for weight in weights if weight in shapes},
+        numbers=numbers,
     )
     cell.following = plan.steps(cell)
     cell.first = plan.steps(cell, first=True)

@@ -24,26 +24,23 @@ CELLS: dict[str, Cell] = {}
 """All recurrent cells, by the names of their ops, such as "lstm_step"."""
 
 
-FORGET_BIAS = 1.0
-"""What an LSTM's cell adds to its forget gate, so that it keeps its memory as long as it has not learned to forget."""
-
-
 def cell(state: Sequence[str], *, reference: Callable[..., Any]) -> Callable[[Function], Function]:
     """Return a decorator that turns a function with the equations of a recurrent step into an op.
 
     The arguments of the function are the input, the previous state and the weights. It returns the new state.
-    `cell_of_equations` says what the equations may contain. The op has the same arguments. It computes the whole new
-    state, but returns an expression for its first value only, such as h.
+    `cell_of_equations` says what the equations may contain. The op has the same arguments, without the cell's numbers.
+    It computes the whole new state, but returns an expression for its first value only, such as h.
 
     Args:
         state: the names of the values of the state, such as h and c.
-        reference: the same function in numpy, for inputs that are vectors. Tests compare the op with it.
+        reference: the same function in numpy, for inputs that are vectors. Tests compare the op with it. It takes the
+            cell's numbers, too.
     """
 
     def decorate(function: Function) -> Function:
         name = function.__name__
         found = CELLS[name] = cell_of_equations(name.removesuffix("_step"), function, state)
-        found.reference = reference
+        numpy_step = found.reference = functools.partial(reference, **found.numbers)
         after = 1 + len(state)
         places = {parameter: after + k for k, parameter in enumerate(found.parameters)}
 
@@ -53,7 +50,7 @@ def cell(state: Sequence[str], *, reference: Callable[..., Any]) -> Callable[[Fu
             return record_step(name, found, operands[0], operands[1:after], inputs, weights)
 
         def first(*operands):
-            result = reference(*operands)
+            result = numpy_step(*operands)
             return result[0] if isinstance(result, tuple) else result
 
         return register(record, reference=first, samples=_samples(found))  # type: ignore[return-value]
@@ -76,7 +73,7 @@ def _sigmoid(x):
 
 
 @cell(("h",), reference=lambda x, h, Wx, Wh, b: np.tanh(b + Wx @ x + Wh @ h))
-def simple_rnn_step(x: Expression, h: Expression, Wx: Expression, Wh: Expression, b: Expression) -> Expression:
+def simple_rnn_step(x, h, Wx, Wh, b):
     """A step of a simple recurrent network, whose new state is h' = tanh(b + Wx x + Wh h).
 
     Args:
@@ -89,18 +86,18 @@ def simple_rnn_step(x: Expression, h: Expression, Wx: Expression, Wh: Expression
     return tanh(b + Wx @ x + Wh @ h)
 
 
-def _lstm(x, h, c, Wx, Wh, b):
+def _lstm(x, h, c, Wx, Wh, b, forget_bias):
     i, f, o, g = np.split(b + Wx @ x + Wh @ h, 4)
-    c = _sigmoid(f + FORGET_BIAS) * c + _sigmoid(i) * np.tanh(g)
+    c = _sigmoid(f + forget_bias) * c + _sigmoid(i) * np.tanh(g)
     return _sigmoid(o) * np.tanh(c), c
 
 
 @cell(("h", "c"), reference=_lstm)
-def lstm_step(x: Expression, h: Expression, c: Expression, Wx: Expression, Wh: Expression, b: Expression) -> Expression:
+def lstm_step(x, h, c, Wx, Wh, b, *, forget_bias=1.0):
     """A step of a long short-term memory (LSTM) with the state h and c; the result is the new h.
 
     The rows of b + Wx x + Wh h are the gates i, f, o and g, in this order, with m rows each. The new state is
-    c' = s(f + 1) c + s(i) tanh(g) and h' = s(o) tanh(c'), where s is the logistic function.
+    c' = s(f + forget_bias) c + s(i) tanh(g) and h' = s(o) tanh(c'), where s is the logistic function.
 
     Args:
         x: the input, of dimensions (n,).
@@ -110,8 +107,8 @@ def lstm_step(x: Expression, h: Expression, c: Expression, Wx: Expression, Wh: E
     Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997; forget gate: Gers et al., 2000.
     """
     i, f, o, g = split(b + Wx @ x + Wh @ h, 4)
-    c = logistic(f + FORGET_BIAS) * c + logistic(i) * tanh(g)
-    return logistic(o) * tanh(c), c  # type: ignore[return-value]
+    c = logistic(f + forget_bias) * c + logistic(i) * tanh(g)
+    return logistic(o) * tanh(c), c
 
 
 def _gru(x, h, Wzx, Wzh, bz, Wrx, Wrh, br, Whx, Whh, bh):
@@ -120,19 +117,7 @@ def _gru(x, h, Wzx, Wzh, bz, Wrx, Wrh, br, Whx, Whh, bh):
 
 
 @cell(("h",), reference=_gru)
-def gru_step(
-    x: Expression,
-    h: Expression,
-    Wzx: Expression,
-    Wzh: Expression,
-    bz: Expression,
-    Wrx: Expression,
-    Wrh: Expression,
-    br: Expression,
-    Whx: Expression,
-    Whh: Expression,
-    bh: Expression,
-) -> Expression:
+def gru_step(x, h, Wzx, Wzh, bz, Wrx, Wrh, br, Whx, Whh, bh):
     """A step of a gated recurrent unit (GRU).
 
     The new state is h' = (1 - z) h + z tanh(bh + Whx x + Whh (r h)), where z = s(bz + Wzx x + Wzh h),
@@ -160,22 +145,7 @@ def _coupled(x, h, c, Wix, Wih, Wic, bi, Wox, Woh, Woc, bo, Wcx, Wch, bc):
 
 
 @cell(("h", "c"), reference=_coupled)
-def coupled_lstm_step(
-    x: Expression,
-    h: Expression,
-    c: Expression,
-    Wix: Expression,
-    Wih: Expression,
-    Wic: Expression,
-    bi: Expression,
-    Wox: Expression,
-    Woh: Expression,
-    Woc: Expression,
-    bo: Expression,
-    Wcx: Expression,
-    Wch: Expression,
-    bc: Expression,
-) -> Expression:
+def coupled_lstm_step(x, h, c, Wix, Wih, Wic, bi, Wox, Woh, Woc, bo, Wcx, Wch, bc):
     """A step of an LSTM whose forget gate is 1 - i, and whose gates also read c (peepholes); the result is the new h.
 
     i = s(bi + Wix x + Wih h + Wic c), c' = (1 - i) c + i tanh(bc + Wcx x + Wch h),
@@ -194,7 +164,7 @@ def coupled_lstm_step(
     g = tanh(bc + Wcx @ x + Wch @ h)
     c = c + i * (g - c)
     o = logistic(bo + Wox @ x + Woh @ h + Woc @ c)
-    return o * tanh(c), c  # type: ignore[return-value]
+    return o * tanh(c), c
 
 
 def _fast(x, h, c, Wix, Wih, bi, Wox, Woh, bo, Wcx, Wch, bc):
@@ -203,23 +173,10 @@ def _fast(x, h, c, Wix, Wih, bi, Wox, Woh, bo, Wcx, Wch, bc):
 
 
 @cell(("h", "c"), reference=_fast)
-def fast_lstm_step(
-    x: Expression,
-    h: Expression,
-    c: Expression,
-    Wix: Expression,
-    Wih: Expression,
-    bi: Expression,
-    Wox: Expression,
-    Woh: Expression,
-    bo: Expression,
-    Wcx: Expression,
-    Wch: Expression,
-    bc: Expression,
-) -> Expression:
+def fast_lstm_step(x, h, c, Wix, Wih, bi, Wox, Woh, bo, Wcx, Wch, bc):
     """A step of an LSTM whose forget gate is 1 - i: `coupled_lstm_step` without the peepholes Wic c and Woc c'."""
     i = logistic(bi + Wix @ x + Wih @ h)
     g = tanh(bc + Wcx @ x + Wch @ h)
     o = logistic(bo + Wox @ x + Woh @ h)
     c = c + i * (g - c)
-    return o * tanh(c), c  # type: ignore[return-value]
+    return o * tanh(c), c

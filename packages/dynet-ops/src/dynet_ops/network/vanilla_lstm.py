@@ -1,15 +1,14 @@
-"""Operations that compute the gates of an LSTM step.
+"""Operations that compute an LSTM step: the gates, then the cell state c and the output h.
 
 If the output of a step has h elements, the gates are one vector of size 4 h: the input gate i, the forget gate f, the
-output gate o and the candidate g, in this order. The operations in `vanilla_lstm_state.py` compute the new state from
-them. A `Signature` says how a node of the graph is computed.
+output gate o and the candidate g, in this order.
 
 Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -17,116 +16,75 @@ from dynet_core.annotations import Number
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ShapeError
 from dynet_core.expression import Expression
-from dynet_core.op import Sample, recorded, register
-from dynet_core.record import common_batch, described, graph_of, many_operands
-from dynet_core.signature import Signature, Step, View, copy_step
+from dynet_core.op import recorded, register, samples
+from dynet_core.record import common_batch, described, graph_of, one_operand, two_operands
+from dynet_core.signature import Signature, Step, View
 from dynet_kernels import formula as f
 from dynet_kernels.families.rules import Rule
-from dynet_kernels.formula import Symbol
-from dynet_kernels.layout import ANY_OPERAND, SELF
+from dynet_kernels.layout import SELF
 from dynet_kernels.table import KERNELS
 
 from ..elementwise.arithmetic import cmult
-from ..matrix.products import gradient_of, is_shared, product_steps, value_of
+from ..kinds import by_plain_dims, op
+from ..matrix.products import affine_transform
 from ..operands import listed
 from ..random.draws import noise
-from ..select.picking import pickrange
+from ..shape.joining import concatenate
 from ..with_number import finite
 from .equations import Equations, rules, symbols
+from .recurrent import CELLS
 
+FORGET_BIAS = CELLS["lstm_step"].numbers["forget_bias"]
 _GATES = ("i", "f", "o", "g")
-_SUMS = ("zi", "zf", "zo", "zg")
 
 
-def _activations(zi: Symbol, zf: Symbol, zo: Symbol, zg: Symbol) -> Equations:
-    return {"i": f.logistic(zi), "f": f.logistic(zf + 1), "o": f.logistic(zo), "g": f.tanh(zg)}
+def _of_parts(
+    name: str, parts: Sequence[str], operands: Mapping[str, Sequence[str]], equations: Callable[..., Equations]
+) -> Callable[..., Signature]:
+    """Add the kernels of an op whose result and operands are vectors of several parts of one size.
 
-
-_forward, _backward = rules(_activations(*symbols(*_SUMS)))
-KERNELS.add("vanilla_lstm_gates", Rule(_GATES + _SUMS, _forward))
-KERNELS.add("vanilla_lstm_gates.backward", Rule(_GATES + _SUMS, _backward))
-_B, _WX, _WH, _H, _X = range(5)  # the numbers of a node's operands; from _X on, they are one or more inputs
-
-
-def _gates_signature(*dims: Dim) -> Signature:
-    """Return the signature (shape and kernels) of a node that computes the gates of an LSTM step.
-
-    The memory of the node holds the gates, and after them the sums b + Wx x + Wh h from which it computes the gates.
+    Return what maps the operands' shapes to a signature, which says how to compute the op.
 
     Args:
-        dims: the shapes of b, Wx, Wh, the previous output h, and one or more inputs. Several inputs are treated as if
-            they were concatenated: the first columns of Wx multiply the first input, the next columns the second one.
+        name: the name of the op and its kernels.
+        parts: the names of the result's parts.
+        operands: the names of the parts of each operand, by the operand's name; "" for one that is not read.
+        equations: returns the elementwise formulas of `parts`, by name. Its arguments are the operands' parts in turn.
     """
-    name = "vanilla_lstm_gates"
-    b, Wx, Wh, h, *xs = dims
-    batch, hidden = common_batch(name, dims), h.rows
-    gates = 4 * hidden
+    read = [part for of_one in operands.values() for part in of_one if part]
+    forward, backward = rules(equations(*symbols(*read)))
+    KERNELS.add(name, Rule((*parts, *read), forward))
+    for operand, of_one in operands.items():
+        KERNELS.add(f"{name}.d{operand}", Rule((*parts, *read), {f"d{p}": backward[f"d{p}"] for p in of_one if p}))
 
-    def view(operand: int, offset: int = 0) -> View:
-        dim = dims[operand]
-        return View(operand, offset=offset, stride=dim.size if dim.batch > 1 else 0)
-
-    sums = gates * batch
-    views = [View(SELF, offset=k * hidden, stride=gates) for k in range(4)]
-    views += [View(SELF, offset=sums + k * hidden, stride=gates) for k in range(4)]
-    z = 4
-    views += [view(_B), view(_H), view(_WH)]
-    start = value_of(len(views) - 3)
-    products = [(Wh, len(views) - 1, len(views) - 2, (_WH, _H))]
-    offset = 0
-    for k, x in enumerate(xs):
-        views += [view(_X + k), view(_WX, offset * gates)]
-        part = Dim.of((gates, x.rows), Wx.batch)
-        products.append((part.own() if is_shared(Wx) else part, len(views) - 1, len(views) - 2, (_WX, _X + k)))
-        offset += x.rows
-    forward, backward, deferred = [], [], []
-    for matrix, w, x, operands in products:
-        step, now, later = product_steps(matrix, w, x, z, start, 1 if matrix.batch > 1 else batch, operands)
-        start = value_of(z)
-        forward.append(step)
-        backward += now
-        deferred += later
-    forward.append(Step("vanilla_lstm_gates", (hidden,)))
-    to_bias = copy_step("accumulate", gradient_of(8), gradient_of(z), gates, gradient_of=_B)
-    (deferred if is_shared(b) and is_shared(Wx) and is_shared(Wh) else backward).append(to_bias)
-    return Signature(
-        Dim.of((gates,), batch),
-        name=name,
-        operands=len(dims),
-        size=2 * sums,
-        columns=batch,
-        views=views,
-        forward=forward,
-        backward=[Step("vanilla_lstm_gates.backward", (hidden,), ANY_OPERAND), *backward],
-        deferred=deferred,
-    )
-
-
-_gates = many_operands("vanilla_lstm_gates", _gates_signature)
-
-
-def _checked(name: str, b: Dim, Wx: Dim, Wh: Dim, h: Dim, xs: Sequence[Dim], masks: Sequence[Dim] = ()) -> None:
-    """Raise ShapeError if the shapes of the operands of an LSTM step do not fit together.
-
-    Args:
-        name: the name of the op, for the message.
-        b, Wx, Wh, h: the shapes of the weights and of the previous output.
-        xs: the shapes of the inputs.
-        masks: the shapes of the dropout masks, if any: one for all inputs together, and one for h.
-    """
-    hidden, inputs = h.rows, sum(x.rows for x in xs)
-    common_batch(name, (b, Wx, Wh, h, *xs, *masks))
-    vectors = [(b, 4 * hidden), (h, hidden), *[(x, x.rows) for x in xs], *zip(masks, (inputs, hidden))]
-    matrices = [(Wx, inputs), (Wh, hidden)]
-    if not (
-        all((dim.size, dim.rows) == (size, size) for dim, size in vectors)
-        and all((dim.size, dim.rows) == (4 * hidden * size, 4 * hidden) for dim, size in matrices)
-    ):
-        raise ShapeError(
-            f"{name}: for a state of {hidden} and inputs of {inputs}, Wx is ({4 * hidden}, {inputs}), Wh "
-            f"({4 * hidden}, {hidden}), b ({4 * hidden},), and masks ({inputs},) and ({hidden},): "
-            f"x_t, h_tm1, Wx, Wh, b{', masks' if masks else ''} are {described((*xs, h, Wx, Wh, b, *masks))}"
+    @by_plain_dims
+    def signature_of(*dims: Dim) -> Signature:
+        size, batch = dims[0].rows // len(next(iter(operands.values()))), common_batch(name, dims)
+        views = [View(SELF, k * size, len(parts) * size) for k in range(len(parts))]
+        for number, (dim, of_one) in enumerate(zip(dims, operands.values())):
+            if dim.columns != 1 or dim.rows != len(of_one) * size:
+                raise ShapeError(f"{name}: gates_t must be four times the cell: {described(dims)}")
+            stride = dim.size if dim.batch > 1 else 0
+            views += [View(number, k * size, stride) for k, part in enumerate(of_one) if part]
+        return Signature(
+            Dim.of((len(parts) * size,), batch),
+            operands=len(dims),
+            columns=batch,
+            views=views,
+            forward=[Step(name, (size,))],
+            backward=[Step(f"{name}.d{operand}", (size,), gradient_of=k) for k, operand in enumerate(operands)],
         )
+
+    return signature_of
+
+
+def _activations(zi, zf, zo, zg):
+    return {"i": f.logistic(zi), "f": f.logistic(zf + FORGET_BIAS), "o": f.logistic(zo), "g": f.tanh(zg)}
+
+
+_activated = one_operand(
+    "vanilla_lstm_gates", _of_parts("vanilla_lstm_gates", _GATES, {"z": ("zi", "zf", "zo", "zg")}, _activations)
+)
 
 
 def _record(
@@ -137,54 +95,38 @@ def _record(
     weightnoise_std: Number,
     masks: tuple[Expression, ...] = (),
 ) -> Expression:
-    """Check the operands, add the nodes that compute the gates of an LSTM step to the graph, and return the gates.
+    """Check the operands of an LSTM step, and return its gates.
 
     Args:
         name: the name of the op, for messages.
         xs: the inputs.
         h: the previous output.
-        weights: b, Wx and Wh.
+        weights: Wx, Wh and b.
         weightnoise_std: the standard deviation of the noise that is added to the weights; 0 for none.
         masks: two dropout masks, one for the concatenation of all inputs and one for h; () for no dropout.
     """
-    graph_of(name, (*xs, h, *weights, *masks))
+    operands = (*xs, h, *weights, *masks)
+    graph_of(name, operands)
     deviation = finite(name, "weightnoise_std", weightnoise_std)
     if deviation < 0:
         raise ArgumentError(f"{name}: weightnoise_std must be at least 0, got {deviation}")
-    b, Wx, Wh = [weight.type for weight in weights]
-    _checked(name, b, Wx, Wh, h.type, [x.type for x in xs], [mask.type for mask in masks])
-    noisy = [noise(weight, deviation) for weight in weights] if deviation else weights
+    Wx, Wh, b = weights
+    n, m = sum(x.type.rows for x in xs), h.type.rows
+    common_batch(name, [x.type for x in operands])
+    vectors = [*[(x, x.type.rows) for x in xs], (h, m), (b, 4 * m), *zip(masks, (n, m))]
+    wanted = [*[(x, size, size) for x, size in vectors], (Wx, 4 * m, 4 * m * n), (Wh, 4 * m, 4 * m * m)]
+    if any((x.type.rows, x.type.size) != (rows, size) for x, rows, size in wanted):
+        raise ShapeError(
+            f"{name}: for a state of {m} and inputs of {n}, Wx is ({4 * m}, {n}), Wh ({4 * m}, {m}), b ({4 * m},), and "
+            f"masks ({n},) and ({m},): x_t, h_tm1, Wx, Wh, b{', masks' if masks else ''} are "
+            f"{described([x.type for x in operands])}"
+        )
+    if deviation:
+        Wx, Wh, b = [noise(weight, deviation) for weight in weights]
+    x = concatenate(xs) if len(xs) > 1 else xs[0]
     if masks:
-        mask_x, mask_h = masks
-        h, start, masked = cmult(h, mask_h), 0, []
-        for x in xs:
-            part = mask_x if len(xs) == 1 else pickrange(mask_x, start, start + x.type.rows)
-            masked.append(cmult(x, part))
-            start += x.type.rows
-        xs = masked
-    return _gates((*noisy, h, *xs))
-
-
-def vanilla_lstm_gates_concat(
-    x_t: Iterable[Expression],
-    h_tm1: Expression,
-    Wx: Expression,
-    Wh: Expression,
-    b: Expression,
-    weightnoise_std: Number = 0.0,
-) -> Expression:
-    """The gates of an LSTM step with several inputs. They are treated as if concatenated, but are not copied.
-
-    Args:
-        x_t: the inputs: a list of vectors, whose sizes may differ.
-        h_tm1, Wx, Wh, b, weightnoise_std: as for `vanilla_lstm_gates`, where n is the size of all inputs together.
-
-    >>> one, h, b = inputVector([0]), inputVector([0]), inputVector([0, -1, 0, 0])
-    >>> vanilla_lstm_gates_concat([one, one], h, zeros((4, 2)), zeros((4, 1)), b).value()
-    [0.5, 0.5, 0.5, 0.0]
-    """
-    xs = listed("vanilla_lstm_gates_concat", x_t)
-    return _record("vanilla_lstm_gates_concat", xs, h_tm1, (b, Wx, Wh), weightnoise_std)
+        x, h = cmult(x, masks[0]), cmult(h, masks[1])
+    return _activated(affine_transform([b, Wx, x, Wh, h]))
 
 
 def _logistic(x):
@@ -193,34 +135,15 @@ def _logistic(x):
 
 def _gates_reference(x, h, Wx, Wh, b, mask_x=1.0, mask_h=1.0):
     i, forget, o, g = np.split(Wx @ (x * mask_x) + Wh @ (h * mask_h) + b, 4)
-    return np.concatenate([_logistic(i), _logistic(forget + 1), _logistic(o), np.tanh(g)])
-
-
-def _shapes(inputs: int, hidden: int, batches: Sequence[int], masks: Sequence[int] = ()):
-    """Return a list with (dims, batch size) of x_t, h_tm1, Wx, Wh, b and the masks, if any, for a test call.
-
-    Args:
-        inputs: the size of x_t.
-        hidden: the size of h_tm1.
-        batches: the batch sizes of x_t, h_tm1, Wx, Wh and b.
-        masks: the batch sizes of the masks, if any.
-    """
-    gates = 4 * hidden
-    dims = [(inputs,), (hidden,), (gates, inputs), (gates, hidden), (gates,)]
-    shapes = list(zip(dims, batches))
-    return shapes + [(dims[k], batch) for k, batch in enumerate(masks)]
+    return np.concatenate([_logistic(i), _logistic(forget + FORGET_BIAS), _logistic(o), np.tanh(g)])
 
 
 @recorded(
     reference=_gates_reference,
-    samples=[
-        Sample(_shapes(1, 1, (1, 1, 1, 1, 1))),
-        Sample(_shapes(3, 5, (3, 1, 1, 1, 1))),
-        Sample(_shapes(7, 2, (2, 2, 1, 1, 1))),
-        Sample(_shapes(9, 17, (1, 2, 1, 1, 2))),
-        Sample(_shapes(2, 3, (1, 3, 3, 1, 1))),
-        Sample(_shapes(2, 3, (1, 1, 1, 2, 1))),
-    ],
+    samples=samples(
+        "1 1 4x1 4x1 4; 3*3 5 20x3 20x5 20; 7*2 2*2 8x7 8x2 8; 9 17*2 68x9 68x17 68*2; 2 3*3 12x2*3 12x3 12; "
+        "2 3 12x2 12x3*2 12"
+    ),
 )
 def vanilla_lstm_gates(
     x_t: Expression, h_tm1: Expression, Wx: Expression, Wh: Expression, b: Expression, weightnoise_std: Number = 0.0
@@ -242,7 +165,58 @@ def vanilla_lstm_gates(
     >>> vanilla_lstm_gates(x, h, zeros((4, 1)), zeros((4, 1)), b).value()
     [0.5, 0.5, 0.5, 0.0]
     """
-    return _record("vanilla_lstm_gates", [x_t], h_tm1, (b, Wx, Wh), weightnoise_std)
+    return _record("vanilla_lstm_gates", [x_t], h_tm1, (Wx, Wh, b), weightnoise_std)
+
+
+def vanilla_lstm_gates_concat(
+    x_t: Iterable[Expression],
+    h_tm1: Expression,
+    Wx: Expression,
+    Wh: Expression,
+    b: Expression,
+    weightnoise_std: Number = 0.0,
+) -> Expression:
+    """The gates of an LSTM step with several inputs, which are concatenated.
+
+    Args:
+        x_t: the inputs: a list of vectors, whose sizes may differ.
+        h_tm1, Wx, Wh, b, weightnoise_std: as for `vanilla_lstm_gates`, where n is the size of all inputs together.
+
+    >>> one, h, b = inputVector([0]), inputVector([0]), inputVector([0, -1, 0, 0])
+    >>> vanilla_lstm_gates_concat([one, one], h, zeros((4, 2)), zeros((4, 1)), b).value()
+    [0.5, 0.5, 0.5, 0.0]
+    """
+    xs = listed("vanilla_lstm_gates_concat", x_t)
+    return _record("vanilla_lstm_gates_concat", xs, h_tm1, (Wx, Wh, b), weightnoise_std)
+
+
+@recorded(
+    reference=_gates_reference,
+    samples=samples(
+        "1 1 4x1 4x1 4 1 1; 3*3 5 20x3 20x5 20 3 5*3; 7*2 2*2 8x7 8x2 8 7*2 2*2; 9 17*2 68x9 68x17 68 9*2 17"
+    ),
+)
+def vanilla_lstm_gates_dropout(
+    x_t: Expression,
+    h_tm1: Expression,
+    Wx: Expression,
+    Wh: Expression,
+    b: Expression,
+    dropout_mask_x: Expression,
+    dropout_mask_h: Expression,
+    weightnoise_std: Number = 0.0,
+) -> Expression:
+    """The same as `vanilla_lstm_gates`, but `x_t` and `h_tm1` are first multiplied by dropout masks of equal size.
+
+    Source: Gal and Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks", 2016.
+
+    >>> x, h, b = inputVector([0]), inputVector([0]), inputVector([0, -1, 0, 0])
+    >>> mask = inputVector([1])
+    >>> vanilla_lstm_gates_dropout(x, h, zeros((4, 1)), zeros((4, 1)), b, mask, mask).value()
+    [0.5, 0.5, 0.5, 0.0]
+    """
+    masks = dropout_mask_x, dropout_mask_h
+    return _record("vanilla_lstm_gates_dropout", [x_t], h_tm1, (Wx, Wh, b), weightnoise_std, masks)
 
 
 def vanilla_lstm_gates_dropout_concat(
@@ -269,100 +243,87 @@ def vanilla_lstm_gates_dropout_concat(
     """
     name = "vanilla_lstm_gates_dropout_concat"
     masks = dropout_mask_x, dropout_mask_h
-    return _record(name, listed(name, x_t), h_tm1, (b, Wx, Wh), weightnoise_std, masks)
+    return _record(name, listed(name, x_t), h_tm1, (Wx, Wh, b), weightnoise_std, masks)
 
 
-@recorded(
-    reference=_gates_reference,
-    samples=[
-        Sample(_shapes(1, 1, (1, 1, 1, 1, 1), (1, 1))),
-        Sample(_shapes(3, 5, (3, 1, 1, 1, 1), (1, 3))),
-        Sample(_shapes(7, 2, (2, 2, 1, 1, 1), (2, 2))),
-        Sample(_shapes(9, 17, (1, 1, 1, 1, 1), (2, 1))),
-    ],
-)
-def vanilla_lstm_gates_dropout(
-    x_t: Expression,
-    h_tm1: Expression,
-    Wx: Expression,
-    Wh: Expression,
-    b: Expression,
-    dropout_mask_x: Expression,
-    dropout_mask_h: Expression,
-    weightnoise_std: Number = 0.0,
-) -> Expression:
-    """The same as `vanilla_lstm_gates`, but `x_t` and `h_tm1` are first multiplied by dropout masks of equal size.
-
-    Source: Gal and Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks", 2016.
-
-    >>> x, h, b = inputVector([0]), inputVector([0]), inputVector([0, -1, 0, 0])
-    >>> mask = inputVector([1])
-    >>> vanilla_lstm_gates_dropout(x, h, zeros((4, 1)), zeros((4, 1)), b, mask, mask).value()
-    [0.5, 0.5, 0.5, 0.0]
-    """
-    masks = dropout_mask_x, dropout_mask_h
-    return _record("vanilla_lstm_gates_dropout", [x_t], h_tm1, (b, Wx, Wh), weightnoise_std, masks)
-
-
-def _from_list(name: str, others: int, record):
-    """Return a function whose argument is one list: the inputs, then the other operands of an op with several inputs.
-
-    It calls `record(inputs, *other_operands)`. It is registered in place of the op itself, because the tests pass all
-    operands as one list.
-
-    Args:
-        name: the name of the returned function.
-        others: how many operands at the end of the list are not inputs.
-        record: the op. Its first argument is the list of inputs.
-    """
+def _register_concat(function: Callable[..., Expression], others: int, of: str) -> None:
+    """Register an op with several inputs, for tests, which pass all operands as one list. `others` are no inputs."""
 
     def from_list(operands):
-        xs, rest = operands[:-others], operands[-others:]
-        return record(xs, *rest)
+        return function(operands[:-others], *operands[-others:])
 
-    from_list.__name__ = name
-    return from_list
+    def reference(*operands):
+        return _gates_reference(np.concatenate(operands[:-others]), *operands[-others:])
 
-
-def _concat_reference(*operands):
-    *xs, h, Wx, Wh, b = operands
-    return _gates_reference(np.concatenate(xs), h, Wx, Wh, b)
+    from_list.__name__ = function.__name__
+    register(from_list, reference=reference, samples=samples(of))
 
 
-def _dropout_concat_reference(*operands):
-    *xs, h, Wx, Wh, b, mask_x, mask_h = operands
-    return _gates_reference(np.concatenate(xs), h, Wx, Wh, b, mask_x, mask_h)
-
-
-def _several(sizes: Sequence[int], hidden: int, batches: Sequence[int], masks: Sequence[int] = ()):
-    (whole, _), *rest = _shapes(sum(sizes), hidden, (1, *batches[len(sizes) :]), masks)
-    return Sample([*[((size,), batch) for size, batch in zip(sizes, batches)], *rest], as_list=True)
-
-
-register(
-    _from_list("vanilla_lstm_gates_concat", 4, vanilla_lstm_gates_concat),
-    reference=_concat_reference,
-    samples=[
-        _several([1], 1, (1, 1, 1, 1, 1)),
-        _several([3, 2], 5, (3, 1, 1, 1, 1, 1)),
-        _several([3, 1, 17], 2, (2, 1, 2, 1, 1, 1, 1)),
-        _several([2, 2], 17, (2, 1, 2, 2, 1, 2)),
-    ],
+_register_concat(
+    vanilla_lstm_gates_concat,
+    4,
+    "[1 1 4x1 4x1 4]; [3*3 2 5 20x5 20x5 20]; [3*2 1 17*2 2 8x21 8x2 8]; [2*2 2 17*2 68x4*2 68x17 68*2]",
 )
-register(
-    _from_list("vanilla_lstm_gates_dropout_concat", 6, vanilla_lstm_gates_dropout_concat),
-    reference=_dropout_concat_reference,
-    samples=[
-        _several([1], 1, (1, 1, 1, 1, 1), (1, 1)),
-        _several([3, 2], 5, (3, 1, 1, 1, 1, 1), (1, 3)),
-        _several([3, 1, 17], 2, (2, 1, 2, 1, 1, 1, 1), (2, 1)),
-        _several([2, 2], 17, (1, 1, 1, 1, 1, 1), (2, 2)),
-    ],
+_register_concat(
+    vanilla_lstm_gates_dropout_concat,
+    6,
+    "[1 1 4x1 4x1 4 1 1]; [3*3 2 5 20x5 20x5 20 5 5*3]; [3*2 1 17*2 2 8x21 8x2 8 21*2 2]; "
+    "[2 2 17 68x4 68x17 68 4*2 17*2]",
 )
+
+_STATES = samples("1 4; 5*3 20; 17 68*2; 33*2 132*2")
+
+
+def _cell_reference(c, gates):
+    i, forget, _, g = np.split(gates, 4)
+    return i * g + forget * c
+
+
+_cell = _of_parts(
+    "vanilla_lstm_c", ("y",), {"c": ("c",), "gates": ("i", "f", "", "g")}, lambda c, i, f, g: {"y": i * g + f * c}
+)
+_output = _of_parts(
+    "vanilla_lstm_h", ("y",), {"c": ("c",), "gates": ("", "", "o", "")}, lambda c, o: {"y": o * f.tanh(c)}
+)
+
+
+@op(two_operands("vanilla_lstm_c", _cell), reference=_cell_reference, samples=_STATES)
+def vanilla_lstm_c(c_tm1: Expression, gates_t: Expression) -> Expression:
+    """The cell state of an LSTM step, c_t = i g + f c_tm1.
+
+    Args:
+        c_tm1: the previous cell state, a vector of size h.
+        gates_t: the gates i, f, o and g in one vector of size 4 h, as `vanilla_lstm_gates` returns them.
+
+    >>> vanilla_lstm_c(inputVector([2]), inputVector([0.5, 1, 0, 3])).value()
+    3.5
+    """
+    ...
+
+
+@op(
+    two_operands("vanilla_lstm_h", _output),
+    reference=lambda c, gates: np.split(gates, 4)[2] * np.tanh(c),
+    samples=_STATES,
+)
+def vanilla_lstm_h(c_t: Expression, gates_t: Expression) -> Expression:
+    """The output of an LSTM step, h_t = o tanh(c_t).
+
+    Args:
+        c_t: the cell state, a vector of size h.
+        gates_t: the gates i, f, o and g in one vector of size 4 h, as `vanilla_lstm_gates` returns them.
+
+    >>> vanilla_lstm_h(inputVector([0]), inputVector([0.5, 1, 0, 3])).value()
+    0.0
+    """
+    ...
+
 
 __all__ = [
+    "vanilla_lstm_c",
     "vanilla_lstm_gates",
     "vanilla_lstm_gates_concat",
     "vanilla_lstm_gates_dropout",
     "vanilla_lstm_gates_dropout_concat",
+    "vanilla_lstm_h",
 ]

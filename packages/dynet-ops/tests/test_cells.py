@@ -115,8 +115,7 @@ def test_the_first_step_is_that_of_a_state_of_zeros(name):
         given = {p: dy.inputTensor(array) for p, array in arrays.items()}
         operands = [given[p] for p in (*found.pairs, *found.weights)]
         previous = () if first else tuple((1, 0) for _ in found.state)
-        pairs, dims = len(found.pairs) // 2, [e.type for e in operands]
-        signature = sequence_signature(found, m, 1, previous, x.type, pairs, *dims)
+        signature = sequence_signature(found, m, 1, previous, x.type, *[e.type for e in operands])
         places = [e.at for e in (*operands, *(() if first else zeros), x)]
         h = graph_of("step", [x]).add(signature.dim, 2, (signature.at, len(places)), places)
         value = h.npvalue()

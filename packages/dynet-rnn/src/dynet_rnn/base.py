@@ -15,7 +15,7 @@ from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
 from dynet_core.graph import current
-from dynet_core.hints import Closed
+from dynet_core.hints import Closed, Hinted
 from dynet_core.initializer import ConstInitializer
 from dynet_core.keyword_hints import method
 from dynet_core.parameter import ParameterCollection, Parameters
@@ -29,7 +29,7 @@ from dynet_ops.network.cells import Previous
 from dynet_ops.operands import checked_size
 from dynet_ops.random.dropouts import checked_probability
 
-from .layers import Form, Layers
+from .layers import Layers
 from .run import Known, SequenceRun, Steps
 from .state import RNNState, as_vector
 
@@ -86,7 +86,36 @@ class Latest:
         return self.tables.setdefault(kind, {})
 
 
-class LayersBuilder(Closed):
+class Owner(Hinted):
+    """Base of what owns a collection with parameters."""
+
+    _model: ParameterCollection
+
+    def _own(self, collection: str, model: ParameterCollection, argument: str = "model") -> None:
+        """Make a collection in `model`, after checking it. `argument` is its name in messages."""
+        if not isinstance(model, ParameterCollection):
+            kind = type(model).__name__
+            raise ArgumentTypeError(f"{self.whoami()}: {argument} must be a ParameterCollection, not {kind}")
+        self._model = model.add_subcollection(collection)
+
+    def whoami(self) -> str:
+        """Return the name of the class."""
+        return type(self).__name__
+
+    def param_collection(self) -> ParameterCollection:
+        """Return the collection that holds the parameters."""
+        return self._model
+
+    def _add(self, *dims: tuple[int, ...]) -> list[Parameters]:
+        """Create a parameter for each shape in `dims`, and return them.
+
+        Vectors are biases and start at zero. Matrices start with the values of the default initializer.
+        """
+        zero = ConstInitializer(0.0)
+        return [self._model.add_parameters(dim, init=zero if len(dim) == 1 else None) for dim in dims]
+
+
+class LayersBuilder(Owner, Closed):
     """Base of the builders whose network has layers, each of which reads the outputs of the layer before it.
 
     A subclass defines `_add_layer`, and sets `_collection`, the name of the collection that will hold its parameters.
@@ -103,10 +132,8 @@ class LayersBuilder(Closed):
         name = self.whoami()
         layers, size = checked_size(name, "layers", layers), checked_size(name, "input_dim", input_dim)
         hidden = checked_size(name, "hidden_dim", hidden_dim)
-        if not isinstance(model, ParameterCollection):
-            raise ArgumentTypeError(f"{name}: model must be a ParameterCollection, not {type(model).__name__}")
+        self._own(self._collection, model)
         self._spec, self._latest = (layers, size, hidden), Latest()
-        self._model = model.add_subcollection(self._collection)
         self._parameters = [self._add_layer(hidden if k else size, hidden) for k in range(layers)]
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
@@ -115,14 +142,6 @@ class LayersBuilder(Closed):
         Return them in the order in which `get_parameters` lists them.
         """
         raise NotImplementedError
-
-    def _add(self, *dims: tuple[int, ...]) -> list[Parameters]:
-        """Create a parameter for each shape in `dims`, and return them.
-
-        Vectors are biases and start at zero. Matrices start with the values of the default initializer.
-        """
-        zero = ConstInitializer(0.0)
-        return [self._model.add_parameters(dim, init=zero if len(dim) == 1 else None) for dim in dims]
 
     def __getstate__(self) -> dict[str, Any] | tuple[dict[str, Any], dict[str, Any]]:
         """Return the attributes for `copy` and `pickle`, without what belongs to a graph: a copy makes its own."""
@@ -151,16 +170,8 @@ class LayersBuilder(Closed):
         """
         return self._spec
 
-    def whoami(self) -> str:
-        """Return the name of the builder's class."""
-        return type(self).__name__
-
     def __repr__(self) -> str:
         return described(self.whoami(), self._spec, self._model, self._rates)
-
-    def param_collection(self) -> ParameterCollection:
-        """Return the collection that holds the builder's parameters."""
-        return self._model
 
     def get_parameters(self) -> list[list[Parameters]]:
         """Return the parameters as a list with one list for each layer, first layer first."""
@@ -236,8 +247,8 @@ class _RNNBuilder(LayersBuilder):
         numbers = tuple([x.at for layer in read for x in layer])
         if numbers not in latest.layers:
             if len(latest.layers) >= MOST:
-                latest.layers.clear()
-                latest.tables.clear()
+                for table in (latest.layers, latest.tables, latest.steps.known):
+                    table.clear()
             latest.layers[numbers] = Layers(self._cell, self._spec[1:3], read)
         loaded = version if computed else ANY_GRAPH, found, latest.layers[numbers], computed
         latest.loaded[update] = loaded
@@ -282,15 +293,6 @@ class _RNNBuilder(LayersBuilder):
     def _first_steps(self) -> Steps | None:
         """Return how to record the steps of a sequence that begins; None if its masks have not been drawn."""
         return self._latest.steps if self._is_plain() else None
-
-    def _begin(self, run: SequenceRun, form: Form, x: Dim) -> Steps | None:
-        """Draw the masks of a sequence, and return how to record its steps. None: it is not known whether x fits.
-
-        Args:
-            run: what the states of the sequence have in common.
-            form: the form of the state.
-            x: the Dim of the input.
-        """
 
     def _steps(self, run: SequenceRun, batch: int) -> Steps | None:
         """Return how to record steps whose input has this batch size, after drawing the masks that are missing."""

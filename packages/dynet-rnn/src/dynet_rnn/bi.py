@@ -8,16 +8,15 @@ from typing import Any
 from dynet_core.annotations import Index, Number
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
-from dynet_core.hints import Hinted
 from dynet_core.parameter import ParameterCollection
 from dynet_ops.operands import checked_size
 from dynet_ops.shape.joining import concatenate
 
-from .base import _RNNBuilder, described
+from .base import Owner, _RNNBuilder, described
 from .state import RNNState
 
 
-class BiRNNBuilder(Hinted):
+class BiRNNBuilder(Owner):
     """A bidirectional network. Each layer is a pair of networks: one reads the sequence forwards, one backwards.
 
     The outputs of the two networks are concatenated. The next layer reads the results.
@@ -54,34 +53,32 @@ class BiRNNBuilder(Hinted):
         builder_layers: Sequence[tuple[_RNNBuilder, _RNNBuilder]] | None = None,
     ):
         self.model: ParameterCollection = model
-        self.spec: tuple[object, ...]
         self.builder_layers: list[tuple[_RNNBuilder, _RNNBuilder]]
         if builder_layers is not None:
-            self.spec = num_layers, input_dim, hidden_dim, rnn_builder_factory, builder_layers
+            given = _checked_list("BiRNNBuilder: builder_layers", builder_layers)
+            self.builder_layers = [_checked_pair(pair) for pair in given]
+        else:
+            num_layers = checked_size("BiRNNBuilder", "num_layers", num_layers)
+            input_dim = checked_size("BiRNNBuilder", "input_dim", input_dim)
+            hidden_dim = checked_size("BiRNNBuilder", "hidden_dim", hidden_dim)
+            if hidden_dim % 2:
+                raise ArgumentError(f"BiRNNBuilder: hidden_dim must be even, got {hidden_dim}")
+            if rnn_builder_factory is None:
+                raise ArgumentError("BiRNNBuilder: either rnn_builder_factory or builder_layers is needed")
+            _check_factory(rnn_builder_factory)
+            self._own("birnn", model)
+            self.model, half = self._model, hidden_dim // 2
             self.builder_layers = [
-                _checked_pair(pair) for pair in _checked_list("BiRNNBuilder: builder_layers", builder_layers)
+                (self._made(rnn_builder_factory, size, half), self._made(rnn_builder_factory, size, half))
+                for size in (input_dim, *[hidden_dim] * (num_layers - 1))
             ]
-            return
-        num_layers = checked_size("BiRNNBuilder", "num_layers", num_layers)
-        input_dim = checked_size("BiRNNBuilder", "input_dim", input_dim)
-        hidden_dim = checked_size("BiRNNBuilder", "hidden_dim", hidden_dim)
-        self.spec = num_layers, input_dim, hidden_dim, rnn_builder_factory, builder_layers
-        if hidden_dim % 2:
-            raise ArgumentError(f"BiRNNBuilder: hidden_dim must be even, got {hidden_dim}")
-        if rnn_builder_factory is None:
-            raise ArgumentError("BiRNNBuilder: either rnn_builder_factory or builder_layers is needed")
-        _check_factory(rnn_builder_factory)
-        if not isinstance(model, ParameterCollection):
-            raise ArgumentTypeError(f"BiRNNBuilder: model must be a ParameterCollection, not {type(model).__name__}")
-        self.model = model.add_subcollection("birnn")
-        sizes = [input_dim, *[hidden_dim] * (num_layers - 1)]
-        self.builder_layers = [
-            (
-                _checked_builder(rnn_builder_factory(1, size, hidden_dim // 2, self.model)),
-                _checked_builder(rnn_builder_factory(1, size, hidden_dim // 2, self.model)),
-            )
-            for size in sizes
-        ]
+        self.spec: tuple[object, ...] = (num_layers, input_dim, hidden_dim, rnn_builder_factory, builder_layers)
+
+    def _made(self, factory: Callable[..., Any], size: int, half: int) -> _RNNBuilder:
+        made = factory(1, size, half, self.model)
+        if not _is_builder(made):
+            raise ArgumentTypeError(f"BiRNNBuilder: rnn_builder_factory must return a builder, not {made!r:.80}")
+        return made
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> BiRNNBuilder:
@@ -95,10 +92,6 @@ class BiRNNBuilder(Hinted):
         if factory is not None:  # a file may name any class of ours
             _check_factory(factory)
         return cls(layers, input_dim, hidden_dim, model, factory, pairs)
-
-    def whoami(self) -> str:
-        """Return the name of the class."""
-        return type(self).__name__
 
     def __repr__(self) -> str:
         rates = [rate for builder in self._builders() for rate in builder._rates]
@@ -150,26 +143,18 @@ def _check_factory(factory: Any) -> None:
         raise ArgumentTypeError(
             f"BiRNNBuilder: {factory.__name__} is no class of builders of one direction, such as VanillaLSTMBuilder"
         )
-    is_builder = not isinstance(factory, type) and hasattr(factory, "initial_state")
-    if is_builder or not callable(factory):
-        use = f": give the class, {type(factory).__name__}" if is_builder else ""
+    if _is_builder(factory) or not callable(factory):
+        use = f": give the class, {type(factory).__name__}" if _is_builder(factory) else ""
         raise ArgumentTypeError(
             "BiRNNBuilder: rnn_builder_factory must be a class of builders, such as VanillaLSTMBuilder, or a function "
             f"that makes builders, not {factory!r:.80}{use}"
         )
 
 
-def _checked_builder(made: Any) -> Any:
-    """Return what a factory has made. Raise ArgumentTypeError if it is no builder."""
-    if isinstance(made, type) or not hasattr(made, "initial_state"):
-        raise ArgumentTypeError(f"BiRNNBuilder: rnn_builder_factory must return a builder, not {made!r:.80}")
-    return made
-
-
 def _checked_pair(pair: Any) -> tuple[Any, Any]:
     """Return an item of `builder_layers`. Raise ArgumentTypeError if it is no pair of builders."""
     items = tuple(pair) if isinstance(pair, (tuple, list)) else ()
-    if len(items) != 2 or any(isinstance(item, type) or not hasattr(item, "initial_state") for item in items):
+    if len(items) != 2 or not all(map(_is_builder, items)):
         raise ArgumentTypeError(
             f"BiRNNBuilder: builder_layers must be pairs of builders, (forward, backward), not {pair!r:.80}"
         )

@@ -6,7 +6,7 @@ A mask is a vector of random factors by which an input or a state is multiplied.
 from __future__ import annotations
 
 from dynet_core.annotations import Index, Number
-from dynet_core.dim import Dim, checked_batch
+from dynet_core.dim import checked_batch
 from dynet_core.expression import Expression
 from dynet_core.keyword_hints import method
 from dynet_ops.elementwise.arithmetic import cmult
@@ -15,7 +15,6 @@ from dynet_ops.network.cells import Previous
 from dynet_ops.random.dropouts import checked_probability, dropout
 
 from .base import _RNNBuilder
-from .layers import Form
 from .run import SequenceRun, Steps
 from .state import RNNState
 
@@ -65,13 +64,14 @@ class Variational(_RNNBuilder):
         run.drawn.append(run.steps)
         return run.steps
 
-    def _begin(self, run: SequenceRun, form: Form, x: Dim) -> Steps | None:
-        return self._draw_masks(run, x.batch) if x in form.known and run.is_current() else None
-
     def _steps(self, run: SequenceRun, batch: int) -> Steps | None:
         if run.steps is not None and not run.steps.kind:
             return run.steps
-        return run.newest_masks() or self._draw_masks(run, batch)
+        graph = run.graph
+        for steps in reversed(run.drawn):
+            if graph.watch is None or all(map(graph.holds, steps.masks)):  # `cg_revert` may have removed newer ones
+                return steps
+        return self._draw_masks(run, batch)
 
     def _masked(self, run: SequenceRun, k: int, value: int, x: Expression) -> Expression:
         """Return the input x of layer k (`value` is 0), or a value of its state (h is 1), after dropout."""

@@ -49,10 +49,9 @@ class Layers:
         `x` is the plain Dim of the input, `previous` says where the state before is: an entry of `Form.previous`.
         """
         numbers, dims = self._read[k]
-        batch, states = common_batch(x, previous), 1 if isinstance(previous, int) else len(previous)
-        pairs = len(self.cell.pairs) // 2
-        signature = sequence_signature(self.cell, self.hidden, batch, previous, x, pairs, *dims)
-        return (signature.at, len(numbers) + states, numbers), batch
+        batch = common_batch(x, previous)
+        signature = sequence_signature(self.cell, self.hidden, batch, previous, x, *dims)
+        return (signature.at, signature.operands, numbers), batch
 
     def record(
         self, graph: PinnedGraph, k: int, x: Expression, previous: Previous, places: Sequence[int], rank: int

@@ -156,14 +156,6 @@ class VanillaLSTMBuilder(Variational):
         return RNNState._of(run, state, [tuple(hs), tuple(cs)])
 
 
-def checked_share(name: str, share: Number) -> float:
-    """Return `share`, an argument of the function `name`, as a float; raise if it is not a number in [0, 1]."""
-    number = checked_number(name, share)
-    if not 0 <= number <= 1:
-        raise ArgumentError(f"{name}: a share must be in [0, 1], got {share}")
-    return number
-
-
 @register(({"forget_bias": 0.25}, _sparse(0.25)), step=_sparse(FORGET_BIAS))
 class SparseLSTMBuilder(VanillaLSTMBuilder):
     r"""A `VanillaLSTMBuilder` whose small weights can be pruned.
@@ -217,7 +209,9 @@ class SparseLSTMBuilder(VanillaLSTMBuilder):
         Args:
             sparsity: the share of all weights that are pruned after this call, in [0, 1].
         """
-        share = checked_share("set_sparsity", sparsity)
+        share = checked_number("set_sparsity", sparsity)
+        if not 0 <= share <= 1:
+            raise ArgumentError(f"set_sparsity: a share must be in [0, 1], got {sparsity}")
         pairs = [pair for Wx, Wh, _, Mx, Mh, *_ in self._parameters for pair in ((Wx, Mx), (Wh, Mh))]
         size = np.concatenate([abs(np.asarray(w)).ravel() for w, _ in pairs])
         kept = np.concatenate([np.asarray(mask).ravel() for _, mask in pairs])

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 from dynet_core.dim import Dim
 from dynet_core.expression import Expression
-from dynet_core.graph import Graph, current, refuse
-from dynet_core.pinned_graph import PinnedGraph
+from dynet_core.graph import Graph, current
 from dynet_core.recorder import HAS_TEMPLATES
 from dynet_core.templates import Observed
 
@@ -102,31 +100,9 @@ class SequenceRun(Run):
         super().__init__(builder, graph, expressions)
         self.layers, self.computed, self.steps, self.drawn = layers, computed, steps, []
 
-    def pinned(self, version: int, places: Sequence[int], vectors: Iterable[Expression]) -> PinnedGraph:
-        """Return the graph, to which nodes can be added, after checking that it still has all nodes of a state.
-
-        Args:
-            version: the version of the graph when the nodes of the state were recorded.
-            places: the numbers of these nodes.
-            vectors: expressions that the state consists of instead, if it was set to them.
-
-        Raises:
-            StaleExpressionError: `renew_cg` or `cg_revert` has removed one of them, or a weight that is computed.
-        """
-        graph = PinnedGraph.as_of(self.graph, version, places)
-        if self.graph.watch is not None:
-            for x in (*vectors, *self.computed):
-                if not self.graph.holds(x):
-                    refuse(x)
-        return graph
-
-    def newest_masks(self) -> Steps | None:
-        """Return the steps with the masks that were drawn last, without those that `cg_revert` has removed."""
-        graph = self.graph
-        for steps in reversed(self.drawn):
-            if graph.watch is None or all(map(graph.holds, steps.masks)):
-                return steps
-        return None
+    def begun(self, form: Form, x: Dim) -> Any:
+        """Draw the masks, and return how to record steps with them. None: it is not known whether the input fits."""
+        return self.builder._steps(self, x.batch) if x in form.known and self.is_current() else None
 
     def learn(self, state: Any, x: Expression) -> Any:
         """Let Python record the step from `state` with the input x, and return the new state.

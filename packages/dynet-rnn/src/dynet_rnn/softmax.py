@@ -16,7 +16,6 @@ from dynet_core.checks import whole
 from dynet_core.errors import ArgumentError, ArgumentTypeError, NotFiniteError, ShapeError
 from dynet_core.expression import Expression
 from dynet_core.hints import Closed
-from dynet_core.initializer import ConstInitializer
 from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_core.parameter.summary import holdings
 from dynet_core.record import graph_of
@@ -28,16 +27,17 @@ from dynet_ops.select.picking import pick_batch_elem, pickrange
 from dynet_ops.select.selection import select_rows
 from dynet_ops.shape.joining import concatenate, concatenate_to_batch
 
+from .base import Owner
 from .clusters import checked_numbers, read_clusters
 from .layers import check_vector
 
 
-class SoftmaxBuilder(Closed, ABC):
+class SoftmaxBuilder(Owner, Closed, ABC):
     """Base of the softmax layers. A layer computes the probability p(c | x) of each class c from a vector x."""
 
     spec: tuple[object, ...] = ()
-    _model: ParameterCollection
     _count: int  # the number of classes
+    _size: int  # the size of x
 
     @classmethod
     @abstractmethod
@@ -48,10 +48,6 @@ class SoftmaxBuilder(Closed, ABC):
             spec: the attribute `spec` of the other layer.
             model: the collection that gets the parameters of the new layer.
         """
-
-    def whoami(self) -> str:
-        """Return the name of the class."""
-        return type(self).__name__
 
     def __repr__(self) -> str:
         held = holdings(self._model.parameters_list())
@@ -69,8 +65,7 @@ class SoftmaxBuilder(Closed, ABC):
             c: the number of the class.
             update: False treats the parameters as constants: they get no gradient.
         """
-        name = "neg_log_softmax"
-        return self._loss(self._checked(name, x), self._checked_class(name, c), update)
+        return self._loss(self._checked("neg_log_softmax", x), self._checked_class("neg_log_softmax", c), update)
 
     def neg_log_softmax_batch(self, x: Expression, c: Iterable[Index], update: bool = True) -> Expression:
         """Return a batch of losses -log p(c | x), with one class for each batch element of x.
@@ -81,7 +76,13 @@ class SoftmaxBuilder(Closed, ABC):
             update: False treats the parameters as constants: they get no gradient.
         """
         name = "neg_log_softmax_batch"
-        given = _classes(name, self._checked(name, x), c)
+        self._checked(name, x)
+        try:
+            given = list(c)
+        except TypeError:
+            raise ArgumentTypeError(f"{name}: expected a list of classes, not {c!r:.40}") from None
+        if len(given) != x.type.batch:
+            raise ArgumentError(f"{name}: x has batch size {x.type.batch}, but {len(given)} classes are given")
         return self._losses(x, [self._checked_class(name, one) for one in given], update)
 
     def sample(self, x: Expression) -> int:
@@ -111,42 +112,23 @@ class SoftmaxBuilder(Closed, ABC):
         return self._full_logits(self._checked("full_logits", x), update)
 
     @abstractmethod
-    def _loss(self, x: Expression, c: int, update: bool) -> Expression: ...
-
-    @abstractmethod
-    def _losses(self, x: Expression, c: list[int], update: bool) -> Expression: ...
-
-    @abstractmethod
-    def _sample(self, x: Expression) -> int: ...
-
-    @abstractmethod
-    def _log_distribution(self, x: Expression, update: bool) -> Expression: ...
-
-    @abstractmethod
     def _full_logits(self, x: Expression, update: bool) -> Expression: ...
 
-    def _begin(self, rep_dim: Index, model: ParameterCollection, collection: str) -> int:
-        """Do what all constructors begin with: check `rep_dim` and `model`, and add a collection to the model.
+    def _loss(self, x: Expression, c: int, update: bool) -> Expression:
+        return pickneglogsoftmax(self._full_logits(x, update), c)
 
-        Args:
-            rep_dim: the size of the vector x.
-            model: the collection that gets the new collection.
-            collection: the name of the new collection, which the parameters will be added to.
+    def _losses(self, x: Expression, c: list[int], update: bool) -> Expression:
+        return pickneglogsoftmax_batch(self._full_logits(x, update), c)
 
-        Returns:
-            `rep_dim` as an int.
-        """
-        name = self.whoami()
-        size = checked_size(name, "rep_dim", rep_dim)
-        if not isinstance(model, ParameterCollection):
-            raise ArgumentTypeError(f"{name}: pc must be a ParameterCollection, not {type(model).__name__}")
-        self._model, self._size = model.add_subcollection(collection), size
-        return size
+    def _sample(self, x: Expression) -> int:
+        return _drawn(self._full_logits(x, False))
 
-    def _add(self, rows: int, size: int, bias: bool) -> list[Parameters]:
-        """Create a weight matrix of shape (rows, size), with a row for each class, and, if `bias` is true, a bias."""
-        weights = self._model.add_parameters((rows, size))
-        return [weights, self._model.add_parameters((rows,), init=ConstInitializer(0.0))] if bias else [weights]
+    def _log_distribution(self, x: Expression, update: bool) -> Expression:
+        return log_softmax(self._full_logits(x, update))
+
+    def _weights(self, rows: int, bias: bool) -> list[Parameters]:
+        """Create a weight matrix with a row for each class, and, if `bias` is true, a bias."""
+        return self._add((rows, self._size), *[(rows,)] * bias)
 
     def _checked(self, method: str, x: Expression) -> Expression:
         graph_of(method, (x,))
@@ -195,10 +177,11 @@ class StandardSoftmaxBuilder(SoftmaxBuilder):
 
     def __init__(self, rep_dim: Index, num_classes: Index, pc: ParameterCollection, bias: bool = True):
         count = checked_size("StandardSoftmaxBuilder", "num_classes", num_classes)
-        size = self._begin(rep_dim, pc, "standard-softmax-builder")
-        self.spec: tuple[object, ...] = (size, count, bool(bias))
+        self._size = checked_size(self.whoami(), "rep_dim", rep_dim)
+        self._own("standard-softmax-builder", pc, "pc")
+        self.spec: tuple[object, ...] = (self._size, count, bool(bias))
         self._count = count
-        self._parameters = self._add(count, size, bool(bias))
+        self._parameters = self._weights(count, bool(bias))
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> StandardSoftmaxBuilder:
@@ -211,33 +194,11 @@ class StandardSoftmaxBuilder(SoftmaxBuilder):
         size, count, bias = spec
         return cls(size, count, model, bias)
 
-    def _loss(self, x: Expression, c: int, update: bool) -> Expression:
-        return pickneglogsoftmax(self._full_logits(x, update), c)
-
-    def _losses(self, x: Expression, c: list[int], update: bool) -> Expression:
-        return pickneglogsoftmax_batch(self._full_logits(x, update), c)
-
-    def _sample(self, x: Expression) -> int:
-        return _drawn(self._full_logits(x, False))
-
-    def _log_distribution(self, x: Expression, update: bool) -> Expression:
-        return log_softmax(self._full_logits(x, update))
-
     def _full_logits(self, x: Expression, update: bool) -> Expression:
         return _logits(self._parameters, x, update)
 
 
 _NEVER = -1e4  # in place of -inf, the logarithm of 0, as 0 * -inf would be NaN in a cross entropy
-
-
-def _classes(method: str, x: Expression, c: Iterable[Index]) -> list[Index]:
-    try:
-        classes = list(c)
-    except TypeError:
-        raise ArgumentTypeError(f"{method}: expected a list of classes, not {c!r:.40}") from None
-    if len(classes) != x.type.batch:
-        raise ArgumentError(f"{method}: x has batch size {x.type.batch}, but {len(classes)} classes are given")
-    return classes
 
 
 class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
@@ -303,11 +264,12 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
 
     def _build(self, rep_dim, clusters: Iterable[Sequence[int]], count: int, pc, bias: bool, rest: list[str]) -> None:
         self._clusters = [list(words) for words in clusters]
-        size = self._begin(rep_dim, pc, "class-factored-softmax-builder")
-        self.spec: tuple[object, ...] = (size, self._clusters, count, bias, *rest)
+        self._size = checked_size(self.whoami(), "rep_dim", rep_dim)
+        self._own("class-factored-softmax-builder", pc, "pc")
+        self.spec: tuple[object, ...] = (self._size, self._clusters, count, bias, *rest)
         self._count = count
-        self._of_clusters = self._add(len(self._clusters), size, bias)
-        self._of_words = [self._add(len(words), size, bias) if len(words) > 1 else None for words in self._clusters]
+        self._of_clusters = self._weights(len(self._clusters), bias)
+        self._of_words = [self._weights(len(words), bias) if len(words) > 1 else None for words in self._clusters]
         self._place = {word: (k, n) for k, words in enumerate(self._clusters) for n, word in enumerate(words)}
         listed = {word: place for place, word in enumerate(self._place)}
         # For each word: its index in a vector that has the words of the first cluster, then of the second, and so on,
@@ -326,21 +288,21 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
 
     def _loss(self, x: Expression, c: int, update: bool) -> Expression:
         cluster, number = self._place[c]
-        loss, parameters = pickneglogsoftmax(_logits(self._of_clusters, x, update), cluster), self._of_words[cluster]
-        return loss if parameters is None else loss + pickneglogsoftmax(_logits(parameters, x, update), number)
+        loss = pickneglogsoftmax(_logits(self._of_clusters, x, update), cluster)
+        if self._of_words[cluster] is None:
+            return loss
+        return loss + pickneglogsoftmax(self._word_logits(cluster, x, update), number)
 
     def _losses(self, x: Expression, c: list[int], update: bool) -> Expression:
+        if x.type.batch == 1:
+            return self._loss(x, c[0], update)
         places = [self._place[word] for word in c]
-        of_cluster = pickneglogsoftmax_batch(_logits(self._of_clusters, x, update), [k for k, _ in places])
-        losses = []
-        for element, (cluster, number) in enumerate(places):
-            parameters = self._of_words[cluster]
-            if parameters is None:
-                losses.append(constant((1,), 0.0))
-            else:
-                one = pick_batch_elem(x, element) if x.type.batch > 1 else x
-                losses.append(pickneglogsoftmax(_logits(parameters, one, update), number))
-        return of_cluster + (concatenate_to_batch(losses) if len(losses) > 1 else losses[0])
+        of_clusters = pickneglogsoftmax_batch(_logits(self._of_clusters, x, update), [k for k, _ in places])
+        losses = [
+            pickneglogsoftmax(self._word_logits(cluster, pick_batch_elem(x, element), update), number)
+            for element, (cluster, number) in enumerate(places)
+        ]
+        return of_clusters + concatenate_to_batch(losses)
 
     def _sample(self, x: Expression) -> int:
         cluster = _drawn(_logits(self._of_clusters, x, False))
@@ -391,8 +353,9 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
 
     def _subclass(self, method: str, x: Expression, classid: Index, update: bool) -> Expression:
         cluster = _checked_number(method, classid, len(self._clusters))
+        return self._word_logits(cluster, self._checked(method, x), update)
+
+    def _word_logits(self, cluster: int, x: Expression, update: bool) -> Expression:
+        """Return the logits of the words in a cluster; 0 if it has one word, which needs no parameters."""
         parameters = self._of_words[cluster]
-        if parameters is None:
-            self._checked(method, x)
-            return constant((1,), 0.0, x.type.batch)
-        return _logits(parameters, self._checked(method, x), update)
+        return constant((1,), 0.0, x.type.batch) if parameters is None else _logits(parameters, x, update)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
-from dynet_core.graph import OTHER_THREAD, is_gone
+from dynet_core.graph import OTHER_THREAD, is_gone, refuse
 from dynet_core.hints import Hinted
 from dynet_core.pinned_graph import PinnedGraph
 from dynet_core.record import append, graph_of
@@ -120,7 +120,7 @@ class RNNState(Hinted):
         """
         run = self._run
         try:
-            steps = run.steps or run.builder._begin(run, self._form, x.type)
+            steps = run.steps or run.begun(self._form, x.type)
             dim, template, offset, below, form = steps.known[self._form][x.type]
             output = replay(dim, template, self._places + (x,) + steps.masks, run.version)  # noqa: RUF005  # quicker
             last = output.at - offset
@@ -198,7 +198,7 @@ class RNNState(Hinted):
         run, form, places = self._run, self._form, self._places
         before = len(found)
         try:
-            steps = run.steps or run.builder._begin(run, form, xs[before].type)
+            steps = run.steps or run.begun(form, xs[before].type)
             known, masks = steps.known, steps.masks
             for x in xs[before:] if before else xs:
                 dim, template, offset, below, following = known[form][x.type]
@@ -239,11 +239,20 @@ class RNNState(Hinted):
         return run.learn(self, x)
 
     def _pinned(self) -> PinnedGraph:
-        """Return the graph, to which nodes can be added. Raise StaleExpressionError if nodes of the state are gone."""
-        if self._form.dims:
-            return self._run.pinned(self._output.version, self._places, ())  # type: ignore[union-attr]
-        vectors = [x for vectors in self._vectors or () for x in vectors or ()]
-        return self._run.pinned(self._run.version, (), vectors)
+        """Return the graph, to which nodes can be added, after checking that it still has all nodes of the state.
+
+        Raises:
+            StaleExpressionError: `renew_cg` or `cg_revert` has removed one of them, or a weight that is computed.
+        """
+        run, version, places, vectors = self._run, self._run.version, (), self._vectors or ()
+        if self._form.dims:  # all are nodes of steps, so none needs an expression
+            version, places, vectors = self._output.version, self._places, ()  # type: ignore[union-attr]
+        graph = PinnedGraph.as_of(run.graph, version, places)
+        if run.graph.watch is not None:
+            for x in (*[x for of_value in vectors for x in of_value or ()], *run.computed):
+                if not run.graph.holds(x):
+                    refuse(x)
+        return graph
 
     # What is in the state
 

@@ -67,7 +67,6 @@ class Cell:
         weights: the recurrent parameters: matrices that multiply h, or another vector computed from the state.
         following: the instructions of a time step that has a previous state, in order.
         first: the instructions of the first step of a sequence, where there is no previous state, in order.
-        first_weights: the recurrent parameters that `first` uses.
         carries: whether an elementwise formula, not only a matrix product, reads the value that comes last in the
             previous state. The new state then has as many trailing dimensions of size 1 as this value.
         numbers: the numbers in the equations that have names, such as the forget bias of an LSTM.
@@ -82,7 +81,6 @@ class Cell:
     scratch: tuple[str, ...] = ()
     pairs: tuple[str, ...] = ()
     parameters: dict[str, Weight] = field(default_factory=dict)
-    first_weights: tuple[str, ...] = ()
     carries: bool = True
     first: list[str | Product] = field(default_factory=list)
     following: list[str | Product] = field(default_factory=list)

@@ -58,8 +58,8 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
         raise TypeError(f"{name}: {len(values)} values are returned for the state {', '.join(state)}")
     equations = {value: as_symbol(symbol) for value, symbol in zip(state, values)}
     sums = sorted(_sums_beneath(equations.values()), key=lambda one: weights.index(one.bias or weights[0]))
-    for one in sums:
-        one.check(name)
+    if any(not one.bias or len(one.inputs) != 1 for one in sums):
+        raise TypeError(f"{name}: each gate is b + W @ x + ..., a bias, one product of x, and others")
     gates = {part.arguments[0]: f"a{number}" for number, part in enumerate(p for one in sums for p in one.parts)}
     plan = _Plan(name, equations, sums, gates)
     shapes = {}
@@ -79,8 +79,7 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
     )
     cell.following = plan.steps(cell)
     cell.first = plan.steps(cell, first=True)
-    cell.first_weights = tuple(step.weight for step in cell.first if isinstance(step, Product))
-    cell.carries = plan.reads_by_element(state[-1] + PREVIOUS)
+    cell.carries = any(state[-1] + PREVIOUS in inputs_of(symbol) for symbol in plan.defined.values())
     return cell
 
 
@@ -159,11 +158,6 @@ class Sum(Symbol):
             return Sum(self.bias or other.bias, self.inputs + other.inputs, self.products + other.products)
         return other + self if isinstance(other, _Weight) else super().__add__(other)
 
-    def check(self, name: str) -> None:
-        """Raise TypeError unless the sum has a bias and exactly one product with x. `name` is the name of the cell."""
-        if not self.bias or len(self.inputs) != 1:
-            raise TypeError(f"{name}: each gate is b + W @ x + ..., a bias, one product of x, and others")
-
 
 class _Part(Symbol):
     """One of the gates into which `split` divides the rows of a `Sum`. In formulas, it is an input (a variable)."""
@@ -223,10 +217,6 @@ class _Plan:
         # For each value that kernels store: its name, by the text of its formula.
         self.stored = {**states, **dict(zip(others, self.scratch))}
         self.defined = {**self.equations, **{self.stored[text]: computed[text] for text in others}}
-
-    def reads_by_element(self, name: str) -> bool:
-        """Return whether an elementwise formula reads the value `name`. If not, only matrix products can read it."""
-        return any(name in inputs_of(symbol) for symbol in self.defined.values())
 
     def steps(self, cell: Cell, first: bool = False) -> list[str | Product]:
         """Add the rules of one time step to the table of kernels, and return all instructions of the step in order.

@@ -219,7 +219,7 @@ def input_view(x: Dim, batch: int, source: int) -> View:
 
 
 @functools.cache
-def step_part(cell: Cell, hidden: int, batch: int, previous: Previous | None, pairs: int, *weights: Dim) -> Signature:
+def step_part(cell: Cell, hidden: int, batch: int, previous: Previous | None, *weights: Dim) -> Signature:
     """Return the signature (shape and kernels) of the part of a record that is one time step of a cell.
 
     The parts of the record are a projection, then one or more time steps. Its operands are pairs (b, W) for the
@@ -230,17 +230,16 @@ def step_part(cell: Cell, hidden: int, batch: int, previous: Previous | None, pa
         batch: the batch size of the record.
         previous: where the previous state is (see `Previous`). None: in the part before this one, because that is the
             previous time step.
-        pairs: the number of pairs (b, W) of a bias and a matrix that multiplies the input.
         weights: the shapes of the recurrent parameters.
     """
-    names = cell.first_weights if previous == () else cell.weights
     steps = cell.first if previous == () else cell.following
     dims = dict(zip(cell.weights, weights))
     views = {name: View(SELF, k * hidden * batch, hidden) for k, name in enumerate(cell.state + cell.scratch)}
     width = len(cell.gates) * hidden
     for k, name in enumerate(cell.gates):
         views[name] = View(FIRST, k * hidden, width, scale=width * batch)
-    state = 2 * pairs + len(weights)
+    pairs = len(cell.pairs)
+    state = pairs + len(weights)
     for k, name in enumerate(cell.previous if previous != () else ()):
         if previous is None:
             views[name] = View(BEFORE, k * hidden * batch, hidden)
@@ -249,8 +248,9 @@ def step_part(cell: Cell, hidden: int, batch: int, previous: Previous | None, pa
         else:
             size, offset = previous[k]
             views[name] = View(state + k, offset, hidden if size > 1 else 0)
-    for name in names:
-        views[name] = weight_view(2 * pairs + cell.weights.index(name), dims[name], batch)
+    for number, (name, dim) in enumerate(dims.items(), pairs):
+        if any(isinstance(step, Product) and step.weight == name for step in steps):
+            views[name] = weight_view(number, dim, batch)
     return part_signature(
         cell.name,
         hidden,
@@ -259,7 +259,7 @@ def step_part(cell: Cell, hidden: int, batch: int, previous: Previous | None, pa
         dims,
         steps,
         size=len(cell.state + cell.scratch) * hidden * batch,
-        waits=(2 * pairs, state + state_operands(previous)),
+        waits=(pairs, state + state_operands(previous)),
     )
 
 
@@ -275,9 +275,7 @@ def state_operands(previous: Previous | None) -> int:
 
 
 @functools.cache
-def sequence_signature(
-    cell: Cell, hidden: int, batch: int, previous: Previous, x: Dim, pairs: int, *dims: Dim
-) -> Signature:
+def sequence_signature(cell: Cell, hidden: int, batch: int, previous: Previous, x: Dim, *dims: Dim) -> Signature:
     """Return the signature (shape and kernels) of a record that applies a cell to a sequence of one or more inputs.
 
     The first node of the record is the projection of all inputs; then there is a node for each time step. The operands
@@ -288,10 +286,9 @@ def sequence_signature(
         batch: the batch size of the record.
         previous: where the state before the first step is (see `Previous`).
         x: the shape of each input.
-        pairs: the number of pairs (b, W) of a bias and a matrix that multiplies the input.
         dims: the shapes of the parameters: b, W, b, W, ..., then the recurrent weights.
     """
-    inputs, weights = dims[: 2 * pairs], dims[2 * pairs :]
+    inputs, weights = dims[: len(cell.pairs)], dims[len(cell.pairs) :]
     return Signature(
         Dim.of((hidden,), batch),
         name=cell.name,
@@ -299,20 +296,15 @@ def sequence_signature(
         variadic=True,
         parts=[
             projection_part(batch, input_view(x, batch, EACH), *inputs),
-            step_part(cell, hidden, batch, previous, pairs, *weights),
-            step_part(cell, hidden, batch, None, pairs, *weights),
+            step_part(cell, hidden, batch, previous, *weights),
+            step_part(cell, hidden, batch, None, *weights),
         ],
         repeats=True,
     )
 
 
 def record_step(
-    name: str,
-    cell: Cell,
-    x: Expression,
-    previous: Sequence[Expression],
-    inputs: Sequence[Expression],
-    weights: Sequence[Expression],
+    name: str, cell: Cell, x: Expression, previous: Sequence[Expression], parameters: Sequence[Expression]
 ) -> Expression:
     """Add one time step of a cell to the graph, and return the expression of the first value of the new state.
 
@@ -320,16 +312,16 @@ def record_step(
         name: the name of the op, for messages.
         x: the input.
         previous: the values of the previous state, such as h and c.
-        inputs: the parameters of the projection, which is applied to the input: bias, matrix, bias, matrix, ...
-        weights: the recurrent parameters.
+        parameters: those of the projection, then the recurrent ones, as in `Cell.pairs` and `Cell.weights`.
 
     Raises:
         ShapeError: the shapes do not fit.
     """
-    operands = (x, *previous, *inputs, *weights)
+    operands = (x, *previous, *parameters)
     graph = graph_of(name, operands)
     dims = [operand.type for operand in operands]
     batch, hidden = common_batch(name, dims), previous[0].type.rows
+    inputs, weights = parameters[: len(cell.pairs)], parameters[len(cell.pairs) :]
     rows = [bias.type.rows for bias in inputs[::2]]
     fits = (
         hidden > 0
@@ -342,9 +334,6 @@ def record_step(
     if not fits:
         raise ShapeError(f"{name}: shapes do not fit: operands are {described(dims)}")
     batches = tuple((state.type.batch, 0) for state in previous)
-    parameters = (*inputs, *weights)
-    signature = sequence_signature(
-        cell, hidden, batch, batches, x.type.plain, len(inputs) // 2, *[operand.type for operand in parameters]
-    )
+    signature = sequence_signature(cell, hidden, batch, batches, x.type.plain, *[one.type for one in parameters])
     operands = [operand.at for operand in (*parameters, *previous, x)]
     return graph.add(signature.dim, 2, (signature.at, len(operands)), operands)

@@ -41,13 +41,12 @@ def cell(state: Sequence[str], *, reference: Callable[..., Any]) -> Callable[[Fu
         name = function.__name__
         found = CELLS[name] = cell_of_equations(name.removesuffix("_step"), function, state)
         numpy_step = found.reference = functools.partial(reference, **found.numbers)
-        after = 1 + len(state)
-        places = {parameter: after + k for k, parameter in enumerate(found.parameters)}
+        after, order = 1 + len(state), [*found.parameters]
+        places = [after + order.index(parameter) for parameter in (*found.pairs, *found.weights)]
 
         @functools.wraps(function)
         def record(*operands: Expression) -> Expression:
-            inputs, weights = ([operands[places[p]] for p in names] for names in (found.pairs, found.weights))
-            return record_step(name, found, operands[0], operands[1:after], inputs, weights)
+            return record_step(name, found, operands[0], operands[1:after], [operands[place] for place in places])
 
         def first(*operands):
             result = numpy_step(*operands)

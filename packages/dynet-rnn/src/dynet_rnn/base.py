@@ -245,13 +245,13 @@ class _RNNBuilder(LayersBuilder):
         read = [[layer[place] for place in places] for layer in self._read(found)]
         computed = [x for layer in read for x in layer if x.version != ANY_GRAPH]
         numbers = tuple([x.at for layer in read for x in layer])
-        if numbers not in latest.layers:
+        layers = latest.layers.get(numbers)
+        if layers is None:
             if len(latest.layers) >= MOST:
                 for table in (latest.layers, latest.tables, latest.steps.known):
                     table.clear()
-            latest.layers[numbers] = Layers(self._cell, self._spec[1:3], read)
-        loaded = version if computed else ANY_GRAPH, found, latest.layers[numbers], computed
-        latest.loaded[update] = loaded
+            layers = latest.layers[numbers] = Layers(self._cell, self._spec[1:3], read)
+        loaded = latest.loaded[update] = version if computed else ANY_GRAPH, found, layers, computed
         return loaded
 
     def _expressions(self, layer: list[Parameters], update: bool) -> list[Expression]:

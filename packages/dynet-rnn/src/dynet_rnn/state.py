@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from dynet_core.annotations import Number
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ShapeError, StaleExpressionError
 from dynet_core.expression import Expression
 from dynet_core.graph import OTHER_THREAD, is_gone, refuse
 from dynet_core.hints import Hinted
+from dynet_core.parameter import ParameterCollection
 from dynet_core.pinned_graph import PinnedGraph
 from dynet_core.record import append, graph_of
 from dynet_core.recorder import replay, sequence
@@ -26,8 +28,15 @@ from dynet_ops.input.constants import zeros
 from .layers import Form
 from .run import SequenceRun
 
-if TYPE_CHECKING:
-    from .base import _RNNBuilder
+
+class Builder(Protocol):
+    """The type of the builder that `RNNState.b` returns, for type checkers."""
+
+    def whoami(self) -> str: ...
+    def param_collection(self) -> ParameterCollection: ...
+    def initial_state(self, vecs: Sequence[Expression] | None = None, update: bool = True) -> RNNState: ...
+    def set_dropout(self, f: Number) -> None: ...
+    def disable_dropout(self) -> None: ...
 
 
 @functools.cache
@@ -292,7 +301,7 @@ class RNNState(Hinted):
         """Return the state before the last input or the last call of `set_h` or `set_s`; None if there is none."""
         return self._prev
 
-    def b(self) -> _RNNBuilder:
+    def b(self) -> Builder:
         """Return the builder of the network."""
         return self._run.builder
 

@@ -137,6 +137,10 @@ class BiRNNBuilder(Owner):
         return list(zip(fs, reversed(bs)))
 
 
+def _is_builder(x: Any) -> bool:
+    return hasattr(x, "initial_state") and not isinstance(x, type)
+
+
 def _check_factory(factory: Any) -> None:
     """Raise ArgumentTypeError unless `factory` is a class of builders or a function."""
     if isinstance(factory, type) and not hasattr(factory, "initial_state"):

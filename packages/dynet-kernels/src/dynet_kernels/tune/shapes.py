@@ -67,7 +67,7 @@ def product(rows: int, inner: int, columns: int, matrices: int = 1) -> Workload:
     each = np.repeat(w, group, axis=0) if matrices > 1 else w
     result = np.einsum("ckr,ck->cr", each, x, dtype=np.float64) if matrices > 1 else np.float64(x) @ w[0]
     lists, shared = ([each.reshape(columns, -1), x, y], ()) if matrices > 1 else ([w.reshape(1, -1), x, y], (0,))
-    parameters = (rows, inner, 0, 1, 2, -1, group if matrices > 1 else 0)
+    parameters = (rows, inner, rows, 0, 1, 2, -1, group if matrices > 1 else 0)
     label = _label(rows, inner, columns, matrices)
     return Workload(label, "product", lists, parameters, {2: result}, 2.0 * rows * inner * columns, shared)
 
@@ -75,7 +75,7 @@ def product(rows: int, inner: int, columns: int, matrices: int = 1) -> Workload:
 def column_gradient(rows: int, inner: int, columns: int) -> Workload:
     w, dx, dy = _matrices(rows, inner, columns)
     result = dx + np.float64(dy) @ w[0].T
-    lists, parameters = [w.reshape(1, -1), dx, dy], (rows, inner, 0, 1, 2, 0)
+    lists, parameters = [w.reshape(1, -1), dx, dy], (rows, inner, rows, 0, 1, 2, 0)
     label = _label(rows, inner, columns, 1)
     work = 2.0 * rows * inner * columns
     return Workload(label, "product.dx", lists, parameters, {1: result}, work, (0,))
@@ -84,7 +84,7 @@ def column_gradient(rows: int, inner: int, columns: int) -> Workload:
 def matrix_gradient(rows: int, inner: int, columns: int) -> Workload:
     dw, x, dy = _matrices(rows, inner, columns)
     result = dw[0] + np.float64(x).T @ dy
-    lists, parameters = [dw.reshape(1, -1), x, dy], (rows, inner, 0, 1, 2, 0)
+    lists, parameters = [dw.reshape(1, -1), x, dy], (rows, inner, rows, 0, 1, 2, 0)
     label = _label(rows, inner, columns, 1)
     work = 2.0 * rows * inner * columns
     return Workload(label, "product.dW", lists, parameters, {0: result.reshape(1, -1)}, work, (0,))

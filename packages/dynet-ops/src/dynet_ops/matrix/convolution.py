@@ -75,14 +75,14 @@ def _conv2d_signature(name: str, places: tuple[int, int], windows: Dim, *dims: D
     group = filters if windows.batch > 1 else filters * batch
     forward, start = [], NOTHING
     backward = [
-        Step("product.dW", (rows, inner, gradient_of(x), value_of(f), gradient_of(y), group), gradient_of=0),
-        Step("product.dx", (rows, inner, value_of(x), gradient_of(f), gradient_of(y), group), gradient_of=1),
+        Step("product.dW", (rows, inner, rows, gradient_of(x), value_of(f), gradient_of(y), group), gradient_of=0),
+        Step("product.dx", (rows, inner, rows, value_of(x), gradient_of(f), gradient_of(y), group), gradient_of=1),
     ]
     if len(dims) > 1:
         start = value_of(y)
         forward.append(Step("conv2d.bias", (rows,)))
         backward.append(Step("conv2d.db", (rows,), gradient_of=2))
-    forward.append(Step("product", (rows, inner, value_of(x), value_of(f), value_of(y), start, group)))
+    forward.append(Step("product", (rows, inner, rows, value_of(x), value_of(f), value_of(y), start, group)))
     return Signature(
         Dim.of((*places, filters), batch),
         name=name,
@@ -211,18 +211,18 @@ def _filter1d_signature(x: Dim, y: Dim) -> Signature:
         views=[View(SELF, stride=filters), *operands, View(SELF, result.total, stride=inner)],
         forward=[
             Step("clear", (filters,)),
-            Step("product.dx", (inner, filters, value_of(y_at), value_of(z), value_of(x_at), group)),
+            Step("product.dx", (inner, filters, inner, value_of(y_at), value_of(z), value_of(x_at), group)),
         ],
         backward=[  # windows overlap in x: compute each window's gradient in scratch memory, then add it to dx
             Step(
                 "product",
-                (inner, filters, value_of(y_at), gradient_of(z), gradient_of(change), NOTHING, group),
+                (inner, filters, inner, value_of(y_at), gradient_of(z), gradient_of(change), NOTHING, group),
                 gradient_of=0,
             ),
             copy_step("accumulate", gradient_of(x_at), gradient_of(change), inner, gradient_of=0),
             Step(
                 "product.dW",
-                (inner, filters, gradient_of(y_at), gradient_of(z), value_of(x_at), group),
+                (inner, filters, inner, gradient_of(y_at), gradient_of(z), value_of(x_at), group),
                 gradient_of=1,
             ),
         ],

@@ -64,6 +64,7 @@ def product_steps(
     width: int,
     operands: tuple[int, int],
     shape: tuple[int, int] | None = None,
+    first_rows: int | None = None,
 ):
     """Return the steps (kernels with their parameters) that compute y = start + W x and its gradients.
 
@@ -76,16 +77,18 @@ def product_steps(
         operands: the numbers of W and x among the node's operands. The steps add to the gradients of these operands.
         shape: the (rows, columns) of W; by default those of `matrix`. This is for a tensor that is multiplied as if it
             were a matrix.
+        first_rows: how many rows of W to use, from the first on; by default all of them.
 
     Returns:
         (forward step, list of backward steps, list of deferred steps). A deferred step runs once at the end of the
         backward pass, for all nodes together. The step for the gradient of W is deferred if W is a parameter.
     """
-    rows, inner = shape or (matrix.rows, matrix.columns)
+    apart, inner = shape or (matrix.rows, matrix.columns)
+    size = first_rows or apart, inner, apart
     group = SHARED if is_shared(matrix) else width
-    forward = Step("product", (rows, inner, value_of(w), value_of(x), value_of(y), start, group))
-    to_x = Step("product.dx", (rows, inner, value_of(w), gradient_of(x), gradient_of(y), group), operands[1])
-    to_w = Step("product.dW", (rows, inner, gradient_of(w), value_of(x), gradient_of(y), group), operands[0])
+    forward = Step("product", (*size, value_of(w), value_of(x), value_of(y), start, group))
+    to_x = Step("product.dx", (*size, value_of(w), gradient_of(x), gradient_of(y), group), operands[1])
+    to_w = Step("product.dW", (*size, gradient_of(w), value_of(x), gradient_of(y), group), operands[0])
     return (forward, [to_x], [to_w]) if is_shared(matrix) else (forward, [to_x, to_w], [])
 
 

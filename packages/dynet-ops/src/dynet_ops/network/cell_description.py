@@ -23,13 +23,14 @@ PREVIOUS = "_prev"  # formulas read h of the previous time step under the name "
 class Product:
     """A matrix product in a time step: y += W x, or y = start + W x if `start` is given.
 
-    All fields are names of views. `weight` is the view of W.
+    The fields are names of views; `weight` is the view of W. If `first_rows` is given, only these rows of W are used.
     """
 
     weight: str
     x: str
     y: str
     start: str = ""
+    first_rows: int | None = None
 
 
 @dataclass(frozen=True)

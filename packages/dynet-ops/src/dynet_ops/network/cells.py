@@ -111,7 +111,9 @@ def part_signature(
             matrix, start = weights[step.weight], value_of(place[step.start or step.y])
             w, x, y = place[step.weight], place[step.x], place[step.y]
             operands = whose(step.weight), whose(step.x)
-            now, back, later = product_steps(matrix, w, x, y, start, columns_per_matrix(matrix, batch), operands)
+            now, back, later = product_steps(
+                matrix, w, x, y, start, columns_per_matrix(matrix, batch), operands, first_rows=step.first_rows
+            )
             forward.append(now)
             backward = back + backward
             deferred += later
@@ -152,7 +154,7 @@ def columns_per_matrix(matrix: Dim, batch: int) -> int:
 
 
 @functools.cache
-def projection_part(batch: int, x: View | None, *dims: Dim) -> Signature:
+def projection_part(batch: int, x: View | None, *dims: Dim, first_rows: int | None = None) -> Signature:
     """Return the signature (shape and kernels) of the projection: the part of a record that computes b + W x.
 
     The projection is the first part of the record. It computes b + W x for all gates, and stores them one after the
@@ -163,16 +165,17 @@ def projection_part(batch: int, x: View | None, *dims: Dim) -> Signature:
         x: the view (place in memory) of the input; None if there is no input. If its source is EACH, the inputs are a
             variable number of operands, such as those of a sequence, and the projection computes the gates of them all.
         dims: the shapes of b, W, b, W, ... These are the first operands of the record.
+        first_rows: how many rows of each b and W to use, from the first on; by default all of them.
     """
     pairs = [(k, dims[k], dims[k + 1]) for k in range(0, len(dims), 2)]
-    gates = sum(matrix.rows for _, _, matrix in pairs)
+    gates = sum(first_rows or matrix.rows for _, _, matrix in pairs)
     each = x is not None and x.source == EACH
     # The number of the input's view. It is the last view: before it, each pair has three (gates, bias, matrix).
     inputs = 3 * len(pairs)
     views, forward, backward, deferred = [], [], [], []
     offset = 0
     for k, bias, matrix in pairs:
-        rows, y = matrix.rows, len(views)
+        rows, y = first_rows or matrix.rows, len(views)
         views += [View(SELF, offset, stride=gates), weight_view(k, bias, batch), weight_view(k + 1, matrix, batch)]
         to_bias = copy_step("accumulate", gradient_of(y + 1), gradient_of(y), rows, gradient_of=k)
         if x is None:
@@ -180,7 +183,14 @@ def projection_part(batch: int, x: View | None, *dims: Dim) -> Signature:
         else:
             operands = k + 1, GRADIENT_OF.get(x.source, x.source)
             step, now, later = product_steps(
-                matrix, y + 2, inputs, y, value_of(y + 1), columns_per_matrix(matrix, batch), operands
+                matrix,
+                y + 2,
+                inputs,
+                y,
+                value_of(y + 1),
+                columns_per_matrix(matrix, batch),
+                operands,
+                first_rows=first_rows,
             )
             forward.append(step)
             backward += now

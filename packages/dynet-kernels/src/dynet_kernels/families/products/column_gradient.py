@@ -1,7 +1,7 @@
 """The gradient of the columns x[j] of a product y[j] = W x[j]: dx[j] += W' dy[j].
 
-W has the shape (rows, inner) and is stored column by column; ' means the transpose. dx[j] has `inner` floats and dy[j]
-has `rows`. j is the number of a column of an instruction.
+W has the shape (rows, inner). It is stored column by column, each `apart` floats after the one before; ' means the
+transpose. dx[j] has `inner` floats and dy[j] has `rows`. j is the number of a column of an instruction.
 
 The emitters assume that dx does not overlap with W and dy. Several columns j may have the same dx[j], except in an
 instruction that is fresh (each dx[j] is uninitialised and overwritten). Terms: see `families/__init__.py`, and for tile
@@ -32,24 +32,24 @@ AS_IF = 96  # larger matrices are slow to read again; the estimate assumes at mo
 class ColumnGradient(ByRows):
     """Adds W' dy[j] to dx[j] for every column j. The matrix W has the shape (rows, inner)."""
 
-    parameters = ("rows", "inner", "matrix", "dx", "dy", "group")
+    parameters = ("rows", "inner", "apart", "matrix", "dx", "dy", "group")
     written = ("dx",)
     key = "column_gradient"
 
     def covers(self, parameters):
-        return parameters[3], parameters[1], None
+        return parameters[4], parameters[1], None
 
     def lists(self, parameters):
         *_, matrix, dx, dy, group = parameters
         return with_matrix(matrix, group, dx, dy)
 
     def targets_by_columns(self, parameters):
-        rows, inner, _, dx, _, group = parameters
+        rows, inner, _, _, dx, _, group = parameters
         return ((dx, inner),) if group == 0 and rows * inner <= AT_HAND else None
 
     def cpu(self, lanes):
         def body(instruction):
-            rows, inner, w_role, dx_role, dy_role, group = instruction.parameters
+            rows, inner, apart, w_role, dx_role, dy_role, group = instruction.parameters
             memory = instruction.memory
             begin, stop = instruction.stretch(inner, lanes)
 
@@ -64,8 +64,8 @@ class ColumnGradient(ByRows):
                 sums = [[tir.Accumulator(lanes, zero) for _ in range(width)] for _ in columns]
 
                 def step(row, mask=None):
-                    at = let(w + first_row + k * rows + row)
-                    matrix = [load(memory, at + int64(c) * rows, lanes, mask) for c in range(width)]
+                    at = let(w + first_row + k * apart + row)
+                    matrix = [load(memory, at + int64(c) * apart, lanes, mask) for c in range(width)]
                     for j in range(len(columns)):
                         vector = load(memory, dy[j] + row, lanes, mask)
                         for c in range(width):
@@ -117,7 +117,7 @@ class ColumnGradient(ByRows):
                 def fill(panel, row, vectors, mask, k, length):
                     def column(number):
                         place = row + number
-                        return w + (T.min(place, inner - int64(1)) if mask is not None else place) * rows + k
+                        return w + (T.min(place, inner - int64(1)) if mask is not None else place) * apart + k
 
                     panel.fill_transposed(memory, length, column, vectors)
 
@@ -126,12 +126,12 @@ class ColumnGradient(ByRows):
                     # first ones again, with rows further down in W.
                     beyond = row + int64(vectors * lanes) >= stop
                     next_row = T.Select(beyond, begin, row + int64(vectors * lanes)) + part * int64(lanes)
-                    at = let(w + next_row * rows + T.Select(beyond, k + int64(sizes.panel), k))
+                    at = let(w + next_row * apart + T.Select(beyond, k + int64(sizes.panel), k))
                     lines = sizes.panel // CACHE_LINE  # cache lines per column of W in a panel
 
                     def line(number):
                         column, place = quotient(number, lines), remainder(number, lines)
-                        tir.prefetch_line(memory, at + column * rows + place * int64(CACHE_LINE))
+                        tir.prefetch_line(memory, at + column * apart + place * int64(CACHE_LINE))
 
                     return line
 
@@ -158,13 +158,13 @@ class ColumnGradient(ByRows):
 
     def cuda(self):
         def body(instruction):
-            rows, inner, w_role, dx_role, dy_role, group = instruction.parameters
+            rows, inner, apart, w_role, dx_role, dy_role, group = instruction.parameters
             memory = instruction.memory
             tiled_product(
                 instruction,
                 group,
                 lambda width: (inner, width, rows),
-                left=lambda first, i, k: memory[instruction.address(w_role, first) + k + i * rows],
+                left=lambda first, i, k: memory[instruction.address(w_role, first) + k + i * apart],
                 right=lambda first, k, j: memory[instruction.address(dy_role, first + j) + k],
                 write=lambda first, i, j, total: add_atomically(
                     memory, instruction.address(dx_role, first + j) + i, total

@@ -39,7 +39,7 @@ def shared_if(shared, size, stretch):
 class MatrixGradient(Adds, ByRows):
     """Adds the sum of dy[j] x[j]' over all columns j that share the matrix to dW, which has the shape (rows, inner)."""
 
-    parameters = ("rows", "inner", "dmatrix", "x", "dy", "group")
+    parameters = ("rows", "inner", "apart", "dmatrix", "x", "dy", "group")
     written = ("dmatrix",)
     key = "matrix_gradient"
 
@@ -49,7 +49,7 @@ class MatrixGradient(Adds, ByRows):
 
     def cpu(self, lanes):
         def body(instruction):
-            rows, inner, dw_role, x_role, dy_role, group = instruction.parameters
+            rows, inner, apart, dw_role, x_role, dy_role, group = instruction.parameters
             memory = instruction.memory
             # A thread computes some rows of dW and copies all of the x[j] that it needs, as the other threads do, or it
             # computes some columns and copies all of the dy[j]. Rows are shared in whole vectors, and so less evenly.
@@ -83,7 +83,7 @@ class MatrixGradient(Adds, ByRows):
                 """
 
                 def at(c, v):
-                    return dw + (k + int64(c)) * rows + row + int64(v * lanes)
+                    return dw + (k + int64(c)) * apart + row + int64(v * lanes)
 
                 sums = [
                     [tir.Accumulator(lanes, load(memory, at(c, v), lanes, mask)) for v in range(vectors)]
@@ -104,7 +104,7 @@ class MatrixGradient(Adds, ByRows):
 
                     def next_line(number):
                         column, place = remainder(number, width), quotient(number, width)
-                        tir.prefetch_line(memory, next_rows + column * rows + place * int64(lanes))
+                        tir.prefetch_line(memory, next_rows + column * apart + place * int64(lanes))
 
                     with T.serial(some, lines) as number:
                         next_line(number)
@@ -256,7 +256,7 @@ class MatrixGradient(Adds, ByRows):
 
     def cuda(self):
         def body(instruction):
-            rows, inner, dw_role, x_role, dy_role, group = instruction.parameters
+            rows, inner, apart, dw_role, x_role, dy_role, group = instruction.parameters
             memory = instruction.memory
             tiled_product(
                 instruction,
@@ -265,7 +265,7 @@ class MatrixGradient(Adds, ByRows):
                 left=lambda first, i, k: memory[instruction.address(dy_role, first + k) + i],
                 right=lambda first, k, j: memory[instruction.address(x_role, first + k) + j],
                 write=lambda first, i, j, total: add_atomically(
-                    memory, instruction.address(dw_role, first) + i + j * rows, total
+                    memory, instruction.address(dw_role, first) + i + j * apart, total
                 ),
             )
 

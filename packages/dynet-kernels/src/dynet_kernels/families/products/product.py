@@ -1,7 +1,7 @@
 """Products of a matrix with columns that may be anywhere in memory: y[j] = start[j] + W x[j].
 
-W has the shape (rows, inner) and is stored column by column; x[j] has `inner` floats, y[j] and start[j] have `rows`. j
-is the number of a column of an instruction.
+W has the shape (rows, inner). It is stored column by column, each `apart` floats after the one before. x[j] has `inner`
+floats, y[j] and start[j] have `rows`. j is the number of a column of an instruction.
 
 The emitters assume that no y[j] overlaps with another y[j], with W or with x. start[j] may be y[j] itself. Terms: see
 `families/__init__.py`, and for tile and panel `families/products/__init__.py`.
@@ -31,7 +31,7 @@ class Product(Adds, ByRows):
     If the parameter `start` is -1 instead of the number of an address list, start[j] is 0.
     """
 
-    parameters = ("rows", "inner", "matrix", "x", "y", "start", "group")
+    parameters = ("rows", "inner", "apart", "matrix", "x", "y", "start", "group")
     written = ("y",)
     key = "product"
 
@@ -40,12 +40,12 @@ class Product(Adds, ByRows):
         return with_matrix(matrix, group, x, y, *([start] if start >= 0 else []))
 
     def targets_by_columns(self, parameters):
-        rows, inner, _, _, y, _, group = parameters
+        rows, inner, *_, y, _, group = parameters
         return ((y, rows),) if group == 0 and rows * inner <= AT_HAND else None
 
     def cpu(self, lanes):
         def body(instruction):
-            rows, inner, w_role, x_role, y_role, start_role, group = instruction.parameters
+            rows, inner, apart, w_role, x_role, y_role, start_role, group = instruction.parameters
             memory = instruction.memory
             sizes = tuning.cpu(lanes).product
             vectors_for = dict(sizes.tiles)
@@ -56,11 +56,11 @@ class Product(Adds, ByRows):
                 """Emit y[j] for j in [first, end), from panels, which are parts of W copied to contiguous memory."""
 
                 def fill(panel, row, vectors, mask, k, length):
-                    panel.fill(memory, length, lambda number: w + (k + number) * rows + row, vectors, mask)
+                    panel.fill(memory, length, lambda number: w + (k + number) * apart + row, vectors, mask)
 
                 def bring(row, vectors, k, part):
-                    next_rows = let(w + k * rows + row + (int64(vectors) + part) * int64(lanes))
-                    return lambda number: tir.prefetch_line(memory, next_rows + number * rows)
+                    next_rows = let(w + k * apart + row + (int64(vectors) + part) * int64(lanes))
+                    return lambda number: tir.prefetch_line(memory, next_rows + number * apart)
 
                 sums.by_panels(fill, bring, sizes.tiles[0], sizes.panel, inner, first, end, start_role, row_first=True)
 
@@ -69,7 +69,7 @@ class Product(Adds, ByRows):
 
                 def rows_of(row, vectors, mask, start, width):
                     def vector_of(k, v):
-                        at = let(w + k * rows + row + int64(v * lanes))
+                        at = let(w + k * apart + row + int64(v * lanes))
                         if width >= ENOUGH:
                             tir.prefetch_line(memory, at + int64(vectors * lanes))  # for the next tile of rows
                         return load(memory, at, lanes, mask)
@@ -118,9 +118,9 @@ class Product(Adds, ByRows):
                 # If the columns of W are not whole vectors, vectors straddle two cache lines. If also W does not fit
                 # into the L1 cache, each of these vectors costs two reads, so that panels pay.
                 again = T.And(T.And(many, end - first > rows), rows * inner >= int64(FITS))
-                straddles = T.And(remainder(rows, lanes) != int64(0), again)
+                straddles = T.And(remainder(apart, lanes) != int64(0), again)
                 enough = T.And(end - first >= int64(CROWD), (end - first) * rows >= int64(sizes.crowded))
-                crowded = T.And(remainder(rows, APART) == int64(0), enough)
+                crowded = T.And(remainder(apart, APART) == int64(0), enough)
                 pays = T.And(inner > int64(0), T.Or(T.Or(far, large), T.Or(straddles, crowded)))
                 tir.choose(pays, lambda: by_chunks(with_panels, w, first, end), lambda: in_place(w, first, end))
 
@@ -130,7 +130,7 @@ class Product(Adds, ByRows):
 
     def cuda(self):
         def body(instruction):
-            rows, inner, w_role, x_role, y_role, start_role, group = instruction.parameters
+            rows, inner, apart, w_role, x_role, y_role, start_role, group = instruction.parameters
             memory = instruction.memory
 
             def write(i, j, total):
@@ -145,7 +145,7 @@ class Product(Adds, ByRows):
                 instruction,
                 group,
                 lambda width: (rows, width, inner),
-                left=lambda first, i, k: memory[instruction.address(w_role, first) + i + k * rows],
+                left=lambda first, i, k: memory[instruction.address(w_role, first) + i + k * apart],
                 right=lambda first, k, j: memory[instruction.address(x_role, first + j) + k],
                 write=lambda first, i, j, total: write(i, let(first + j), total),
             )

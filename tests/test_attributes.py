@@ -52,7 +52,7 @@ SLIPS = [
     ("AdamTrainer", "update", r"AdamTrainer.update is a method: call it, update\(...\)"),
     ("VanillaLSTMBuilder", "dropout", r"use b.set_dropout\(rate\)"),
     ("VanillaLSTMBuilder", "set_dropout", r"call it, set_dropout\(...\)"),
-    ("ChildSumTreeLSTMBuilder", "dropout", "use dy.dropout of the inputs"),
+    ("ChildSumTreeLSTMBuilder", "dropout", r"use b.set_dropout\(rate\)"),
     ("GRUBuilder", "spec", "spec"),
     ("collection", "training", "use set_dropout of networks, and dy.dropout where you train"),
     ("collection", "weight_decay", r"use model.set_weight_decay\(decay\)"),

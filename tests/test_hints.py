@@ -34,7 +34,6 @@ OBJECTS = {
     "lookup parameter": MODEL.add_lookup_parameters((5, 3)),
 }
 EACH = "of each builder in each pair of b.builder_layers"
-NO_RATE = "this network has no dropout rate"
 USES = [
     ("trainer", "step", "trainer.update()"),
     ("trainer", "zero_grad", "nothing: trainer.update() leaves no gradients"),
@@ -61,10 +60,10 @@ USES = [
     ("two ways", "get_parameters", f"get_parameters() {EACH}, or b.param_collection().parameters_list()"),
     ("tree", "transduce", "b.initial_state().transduce(xs, heads)"),
     ("tree", "add_input", "b.initial_state().add_input(x, children)"),
-    ("tree", "set_dropout", f"dy.dropout of the inputs and outputs: {NO_RATE}"),
-    ("tree", "train", f"dy.dropout of the inputs and outputs: {NO_RATE}"),
-    ("tree", "eval", f"no dy.dropout: {NO_RATE}"),
-    ("binary tree", "disable_dropout", f"no dy.dropout: {NO_RATE}"),
+    ("tree", "set_dropouts", "b.set_dropout(rate)"),
+    ("tree", "set_dropout_masks", "nothing: each node has masks of its own here"),
+    ("tree", "train", "b.set_dropout(rate)"),
+    ("binary tree", "eval", "b.disable_dropout()"),
     ("binary tree", "parameters", "b.get_parameters() or b.param_collection()"),
     ("state", "hidden", "state.h(), or state.output() for the last layer"),
 ]

@@ -27,7 +27,6 @@ INTERNAL = {
         "index_up_to", "input_index", "invalidate", "node", "node_count", "number", "outdated", "records",
         "replace_input", "start_of", "values", "watch",
     },
-    "NaryTreeLSTMBuilder": {"check_count", "signature", "takes_gaps"},
     "AdamTrainer": {"rule"},
 }  # fmt: skip
 """What a class has for the library's own modules, not for programs; its relatives have it, too."""

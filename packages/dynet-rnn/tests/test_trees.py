@@ -1,5 +1,7 @@
 """Networks over trees: values and gradients against float64 numpy, for nodes with 0 to 7 children."""
 
+import itertools
+
 import numpy as np
 import pytest
 from networks import assert_close, assert_gradients, differences, expression, loss_of, loss_of_arrays, value_of
@@ -17,6 +19,7 @@ from dynet_core import (
 from dynet_core.graph import current
 from dynet_core.nodes import nodes_of
 from dynet_kernels.layout import CONTEXT
+from dynet_rnn import tree
 
 INPUT, HIDDEN, MOST = 2, 3, 7
 
@@ -62,6 +65,7 @@ TREES = {
     "nodes of all sizes": [[], [], [0, 1], [2], [], [], [], [3, 4, 5, 6], [], [7, 8]],
     "shared subtrees": [[], [], [0, 1], [0, 2], [2, 3, 2], [4, 4]],
     "two trees": [[], [0], [], [], [2, 3]],
+    "a child twice": [[], [0, 0]],
 }
 GAPS = [[], [], [None, 0], [2, None, 1], [None], [None, 3, None, 4]]
 
@@ -147,6 +151,90 @@ def test_nodes_without_an_input_and_batches_of_one(name, tree, batches):
     xs = setting.inputs(TREES[tree], batches)
     setting.check_values(TREES[tree], xs)
     setting.check_gradients(TREES[tree], xs)
+
+
+@every_network
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("shape", ["nodes of all sizes", "a child twice"])
+@pytest.mark.parametrize("batches", [(1,), (0, 1), (4, 0, 1)])
+def test_python_records_the_first_nodes_of_a_kind_only(monkeypatch, name, layers, shape, batches):
+    """Also with absent children, and with batch sizes that differ."""
+    setting = Setting(name, layers)
+    forest = [*TREES[shape], *([None, 0], [0, None, 1]) * (name == "n-ary" and len(TREES[shape]) > 2)]
+    xs = setting.inputs(forest, batches)
+    inputs = [None if x is None else expression(x) for x in xs]
+    first = setting.states(forest, inputs)
+    for _ in range(4):
+        setting.states(forest, inputs)
+    monkeypatch.setattr(tree, "common_batch", None)
+    for state, same in zip(setting.states(forest, inputs), first, strict=True):
+        for h, expected in zip(state.h(), same.h(), strict=True):
+            assert_close(value_of(h), value_of(expected))
+    setting.check_values(forest, xs)
+
+
+@every_network
+def test_a_leaf_computes_no_forget_gates(name):
+    setting = Setting(name)
+    W, *_, b = setting.builder.get_parameters()[0]
+    for p in (W, b):
+        p.set_value(np.where(np.arange(len(p.as_array())) < 3 * HIDDEN, p.as_array().T, np.nan).T)
+    leaf = setting.builder.initial_state().add_input(dy.inputVector([1, 2]))
+    dy.sum_elems(leaf.output()).backward()
+    assert np.isfinite(leaf.output().npvalue()).all()
+    for p in (W, b):
+        assert p.grad_as_array()[: 3 * HIDDEN].all() and not p.grad_as_array()[3 * HIDDEN :].any()
+
+
+@pytest.mark.parametrize("kind", [rnn.ChildSumTreeLSTMBuilder, rnn.NaryTreeLSTMBuilder])
+@pytest.mark.parametrize(("hidden", "size", "columns"), [(70, 30, 5), (128, 128, 64), (37, 300, 200)])
+def test_leaves_are_what_operations_compute(kind, hidden, size, columns):
+    """At sizes at which a kernel copies parts of the matrix, of which it reads the first rows only."""
+    renew_cg()
+    random, model = np.random.default_rng(0), ParameterCollection()
+    builder = kind(1, size, hidden, model)
+    W, *_, b = builder.get_parameters()[0]
+    b.set_value(random.uniform(-1, 1, b.shape()))
+    x = dy.inputTensor(random.uniform(-1, 1, (size, columns)), batched=True)
+    z = dy.affine_transform([b, W, x])
+    i, o, u = [dy.pick_range(z, k * hidden, (k + 1) * hidden) for k in range(3)]
+    same = dy.cmult(dy.logistic(o), dy.tanh(dy.cmult(dy.logistic(i), dy.tanh(u))))
+    found = []
+    for h in (same, builder.initial_state().add_input(x).output()):
+        for p in (W, b):
+            p.scale_gradient(0)
+        dy.sum_batches(dy.squared_norm(h)).backward(full=True)
+        found.append([h.npvalue(), W.grad_as_array(), b.grad_as_array(), x.gradient()])
+    for expected, actual in zip(*found, strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
+
+
+@every_network
+@pytest.mark.parametrize("shape", ["a leaf", "nodes of all sizes"])
+def test_dropout_of_inputs_and_outputs(name, shape):
+    """Every node has masks of its own, also when compiled code records it."""
+    setting = Setting(name)
+    setting.builder.set_dropout(0.5)
+    xs = setting.inputs(TREES[shape], [1])
+    [parameters] = [[p.as_array().astype(float) for p in layer] for layer in setting.builder.get_parameters()]
+    masks = set()
+    for _ in range(20):
+        states = setting.states(TREES[shape], [expression(x) for x in xs])
+        vectors = [[value_of(v) for v in state.s()[::-1]] for state in states]
+        for x, children, state, (h, _) in zip(xs, TREES[shape], states, vectors, strict=True):
+            below = [vectors[k] for k in children]
+            for mask in itertools.product((0, 2), repeat=INPUT):
+                if np.allclose(setting.step(parameters, np.array([mask]).T * x, below)[0], h, atol=1e-5):
+                    masks.add((id(x), mask))
+            kept = value_of(state.output()) / h
+            assert np.isin(kept.round(5), (0, 2)).all()
+            masks.add((id(x), *kept.ravel().round().tolist()))
+    assert len(masks) > 8
+    assert "dropout 0.5" in repr(setting.builder)
+    setting.builder.disable_dropout()
+    setting.check_values(TREES[shape], xs)
+    with pytest.raises(ArgumentError, match="set_dropout: p must be in"):
+        setting.builder.set_dropout(1)
 
 
 @pytest.mark.parametrize("batch", [1, 4])

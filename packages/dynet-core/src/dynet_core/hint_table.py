@@ -246,9 +246,8 @@ b.initial_state().add_input(x, children) <- add_input
 b.initial_state().add_inputs(xs, heads) <- add_inputs
 b.initial_state(), which has no vectors: leaves begin with zeros <- initial_state_from_raw_vectors
 b.initial_state() <- new_graph start_new_sequence init_hidden zero_state
-dy.dropout of the inputs and outputs: this network has no dropout rate <- train dropout set_dropout
-dy.dropout of the inputs and outputs: this network has no dropout rate <- set_dropouts set_dropout_masks
-no dy.dropout: this network has no dropout rate <- eval disable_dropout
+b.set_dropout(rate) <- set_dropouts
+nothing: each node has masks of its own here <- set_dropout_masks
 [BiRNNBuilder]
 b.param_collection().parameters_list() <- parameters weights params
 {}() of each builder in each pair of b.builder_layers, or b.param_collection().parameters_list() <- get_parameters

@@ -2,27 +2,28 @@
 
 The state of a tree node has two vectors in each layer: h, the output, and c, the memory. For each tree node, a layer
 adds one *record* to the computation graph. A record is one or more graph nodes that are added together. The last of
-them holds h and then c; its number is called the place of the state. A *signature* says what a record computes, and
-for which shapes.
+them holds h and then c: its expression is h.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from dynet_core.annotations import Index
+from dynet_core.annotations import Index, Number
 from dynet_core.checks import whole
 from dynet_core.dim import Dim
-from dynet_core.errors import ArgumentError, ArgumentTypeError, ShapeError, StaleExpressionError
+from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
-from dynet_core.graph import Graph, current
+from dynet_core.graph import current
+from dynet_core.keyword_hints import method
 from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_core.pinned_graph import PinnedGraph
-from dynet_core.record import append, graph_of
-from dynet_core.signature import Signature
-from dynet_ops.input.constants import zeros
-from dynet_ops.network.trees import child_sum_signature, nary_signature, widened_signature
+from dynet_core.record import append, common_batch, graph_of
+from dynet_core.templates import with_templates
+from dynet_ops.network.trees import child_sum_signature, nary_signature
 from dynet_ops.operands import checked_size
+from dynet_ops.random.dropouts import checked_probability, dropout
+from dynet_ops.select.selection import select_cols
 
 from .base import LayersBuilder
 from .layers import check_vector
@@ -30,33 +31,39 @@ from .run import Run
 from .state import value_of_state
 
 
-class TreeRun(Run):
-    """What all states of a network over trees that stem from one call of `initial_state` have in common."""
+@with_templates
+def _record(
+    x: Expression | None, children: Sequence[Expression | None], weights: Sequence, rates: Sequence
+) -> Expression:
+    """Record a tree node in one layer, and return its h.
 
-    __slots__ = ("_nothing",)
-
-    def __init__(self, builder: _TreeBuilder, graph: Graph, expressions: list[list[Expression]]):
-        super().__init__(builder, graph, expressions)
-        # The zeros that absent children have as their state; None if they have not been made yet.
-        self._nothing: Expression | None = None
-
-    def pinned(self, version: int | None = None, places: Sequence[int] = ()) -> PinnedGraph:
-        """Return the graph, to which nodes can be added, after checking that it still has certain nodes.
-
-        Args:
-            version: the version of the graph when these nodes were recorded; None for that of `initial_state`.
-            places: the numbers of these nodes.
-
-        Raises:
-            StaleExpressionError: `renew_cg` or `cg_revert` has removed one of them.
-        """
-        return PinnedGraph.as_of(self.graph, self.version if version is None else version, places)
-
-    def absent(self) -> int:
-        """Return the number of a graph node of zeros, the state of an absent child. Add this node if there is none."""
-        if self._nothing is None or not self.graph.holds(self._nothing):
-            self._nothing = zeros((2 * self.builder._spec[2],))
-        return self._nothing.at
+    Args:
+        x: the input of the layer.
+        children: h of each child; None for one that is absent.
+        weights: the parameters of the layer.
+        rates: the dropout rate, if there is dropout.
+    """
+    W, *U, b = weights
+    hidden, states = U[0].type.columns, [child for child in children if child is not None]
+    given = states if x is None else [x, *states]
+    graph, batch = graph_of("add_input", given), common_batch("add_input", [e.type for e in given or [b]])
+    if x is not None:
+        check_vector("add_input: the input", x.type, "the network", W.type.columns)
+        x = dropout(x, *rates) if rates else x
+    dim = None if x is None else x.type.plain
+    if states and U[0].type.rows < W.type.rows:  # a child-sum TreeLSTM, with a batch size that all children share
+        below = max([state.type.batch for state in states])
+        both, copies = value_of_state(Dim.of((hidden, 2)), 0), [0] * below + [1] * below
+        states = [s if s.type.batch == below else select_cols(append(graph, both, [s.at]), copies) for s in states]
+        signature = child_sum_signature(batch, dim, below, *[e.type for e in (b, W, *U)])
+    elif len(children) > len(U):
+        raise ArgumentError(f"add_input: {len(children)} children, but the network has weights for {len(U)}")
+    else:
+        U = [matrix for matrix, child in zip(U, children) if child is not None]
+        sizes = tuple([0 if child is None else child.type.batch for child in children])
+        signature = nary_signature(hidden, batch, dim, sizes, *[e.type for e in (b, W, *U)])
+    operands = [e.at for e in (b, W, b if x is None else x, *U, *states)]
+    return graph.append(signature, (len(operands), *operands))
 
 
 class TreeState:
@@ -72,17 +79,12 @@ class TreeState:
     ((3,), 1)
     """
 
-    __slots__ = ("_batch", "_children", "_places", "_run", "_version")
+    __slots__ = ("_children", "_h", "_output", "_run")
 
-    def __init__(
-        self, run: TreeRun, places: tuple[int, ...] = (), batch: int = 1, children: tuple[TreeState | None, ...] = ()
-    ):
-        self._run, self._places, self._batch, self._children = run, places, batch, children
-        self._version = run.graph.version() if places else run.version
-
-    def _pinned(self) -> PinnedGraph:
-        """Return the graph, to which nodes can be added. Raise StaleExpressionError if nodes of the state are gone."""
-        return self._run.pinned(self._version, self._places)
+    _children: tuple[TreeState | None, ...]
+    _h: tuple[Expression, ...]  # h of each layer; () in the initial state
+    _output: Expression  # None in the initial state
+    _run: Run
 
     def add_input(self, x: Expression | None = None, children: Sequence[TreeState | None] | None = None) -> TreeState:
         """Return the state of a node, from its input and the states of its children.
@@ -97,14 +99,46 @@ class TreeState:
             ArgumentError: there are too many children, or one is the initial state.
             ShapeError: x is not of size input_dim, or two batch sizes differ and neither is 1.
         """
+        run, below = self._run, []
+        given = tuple(children) if children is not None else (self,) if self._h else ()
+        try:
+            known = run.graph.watch is None and (given if x is None else x.version == run.version)
+            for child in given:
+                if child is None:
+                    known = known and x and run.builder._most
+                elif child._run is not run:
+                    known = False
+                below.append(child and child._h[0])
+        except (AttributeError, IndexError):  # a child is the initial state, or an argument has a wrong type
+            known = False
+        if not known:
+            self._check(given)
+            below = [child and child._h[0] for child in given]
+        layers, rates = run.expressions, run.builder._rates
+        output = _record(x, below, layers[0], rates)
+        h = (output,)
+        while len(h) < len(layers):
+            output = _record(output, [child and child._h[len(h)] for child in given], layers[len(h)], rates)
+            h = (*h, output)
+        state = TreeState()
+        state._run, state._children, state._h = run, given, h
+        state._output = dropout(output, *rates) if rates else output
+        return state
+
+    def _check(self, children: Sequence[TreeState | None]) -> None:
+        """Raise an error if this state is gone, or a child is none of this builder's."""
         run = self._run
-        given = ((self,) if self._places else ()) if children is None else tuple(children)
-        graph = self._pinned()
-        if x is not None and graph_of("add_input", (x,)).graph is not graph.graph or graph.graph is not current():
-            raise StaleExpressionError("add_input: the input and the state belong to different threads' graphs")
-        for number, one in enumerate(given):
-            _check_child(run, number, one)
-        return _record(run, x, given)
+        PinnedGraph.as_of(run.graph, run.version)
+        graph_of("add_input", self._h)
+        for number, child in enumerate(children):
+            if child is None and run.builder._most:
+                continue
+            if not isinstance(child, TreeState):
+                raise ArgumentTypeError(f"add_input: child {number} must be a TreeState, not {type(child).__name__}")
+            if child._run.builder is not run.builder:
+                raise ArgumentError(f"add_input: child {number} is a state of another {child._run.builder.whoami()}")
+            if not child._h:
+                raise ArgumentError(f"add_input: child {number} is the initial state, which is no node")
 
     def add_inputs(self, xs: Iterable[Expression | None], heads: Iterable[Index]) -> list[TreeState]:
         """Return the states of all nodes of one or several trees.
@@ -119,33 +153,46 @@ class TreeState:
                 as many heads as inputs.
         """
         xs = list(xs)
-        order, children = _bottom_up(heads, len(xs))
-        found: list[TreeState] = [self] * len(xs)
-        for node in order:
+        count, numbers = len(xs), [whole("add_inputs", "a head, the number of a node or -1,", head) for head in heads]
+        if len(numbers) != count:
+            raise ArgumentError(f"add_inputs: {count} inputs, but {len(numbers)} heads")
+        children: list[list[int]] = [[] for _ in range(count + 1)]  # the last list, at -1, is for the roots
+        for node, head in enumerate(numbers):
+            if not -1 <= head < count:
+                raise ArgumentError(
+                    f"add_inputs: head {head} of node {node} is out of range: nodes are 0 to {count - 1}"
+                )
+            children[head].append(node)
+        order = children.pop()  # all nodes, parents before children
+        for node in order:  # the list grows during the loop, so each node's children are visited, too
+            order += children[node]
+        if len(order) < count:
+            lost = min({*range(count)} - {*order})
+            raise ArgumentError(f"add_inputs: node {lost} belongs to no tree: its heads lead in a circle")
+        found: list[TreeState] = [self] * count
+        for node in reversed(order):
             found[node] = self.add_input(xs[node], [found[child] for child in children[node]])
         return found
 
     def transduce(self, xs: Iterable[Expression | None], heads: Iterable[Index]) -> list[Expression]:
         """Return h of the last layer for each node of one or several trees. The arguments are as in `add_inputs`."""
-        return [state.output() for state in self.add_inputs(xs, heads)]
+        return [state._output for state in self.add_inputs(xs, heads)]
 
     def output(self) -> Expression:
-        """Return h of the last layer; None for the initial state.
+        """Return h of the last layer, after dropout if there is any; None for the initial state.
 
         The return annotation leaves None out, so that type checkers do not complain about every use of an output.
         """
-        return self.h()[-1] if self._places else None  # type: ignore[return-value]
+        return self._output
 
     def h(self) -> tuple[Expression, ...]:
         """Return h of each layer, first layer first; () for the initial state."""
-        graph, dim = self._pinned(), self._dim()
-        return tuple([graph.node(place, dim) for place in self._places])
+        return self._h
 
     def s(self) -> tuple[Expression, ...]:
         """Return all vectors of the state: c of each layer, then h of each layer; () for the initial state."""
-        dim = self._dim()
-        c = [append(self._pinned(), value_of_state(dim, 1), [place]) for place in self._places]
-        return (*c, *self.h())
+        c = [append(graph_of("s", self._h), value_of_state(h.type, 1), [h.at]) for h in self._h]
+        return (*c, *self._h)
 
     def children(self) -> tuple[TreeState | None, ...]:
         """Return the states of the node's children; None stands for an absent child."""
@@ -155,96 +202,11 @@ class TreeState:
         """Return the builder of the network."""
         return self._run.builder
 
-    def _dim(self) -> Dim:
-        return Dim.of((self._run.builder._spec[2],), self._batch)
-
-
-def _check_child(run: TreeRun, number: int, child: object) -> None:
-    builder = run.builder
-    if child is None and builder.takes_gaps:
-        return
-    if not isinstance(child, TreeState):
-        raise ArgumentTypeError(f"add_input: child {number} must be a TreeState, not {type(child).__name__}")
-    if child._run.builder is not builder:
-        raise ArgumentError(f"add_input: child {number} is a state of another {child._run.builder.whoami()}")
-    if child._pinned().graph is not run.pinned().graph:
-        raise StaleExpressionError(f"add_input: child {number} belongs to another thread's graph")
-    if not child._places:
-        raise ArgumentError(f"add_input: child {number} is the initial state, which is no node")
-
-
-def _record(run: TreeRun, x: Expression | None, children: tuple[TreeState | None, ...]) -> TreeState:
-    builder, graph = run.builder, run.pinned()
-    _, size, hidden, *_ = builder._spec
-    if x is not None:
-        check_vector("add_input: the input", x.type, "the network", size)
-    sizes = [1 if child is None else child._batch for child in children]
-    below = max(sizes, default=0)
-    batch = max(below, 1 if x is None else x.type.batch)
-    if any(one not in (1, batch) for one in sizes) or (x is not None and x.type.batch not in (1, batch)):
-        given = "no input" if x is None else f"input {x.type!r}"
-        raise ShapeError(f"add_input: batch sizes differ: {given}, children of batch sizes {sizes}")
-    builder.check_count(len(children))
-    places, dim = [], None if x is None else x.type.plain
-    at = None if x is None else x.at
-    for k, weights in enumerate(run.expressions):
-        b, W, *rest = weights
-        signature = builder.signature(batch, dim, below, len(children), [e.type for e in weights])
-        states = [
-            _widened(run, child, k, below) if size < below else run.absent() if child is None else child._places[k]
-            for child, size in zip(children, sizes)
-        ]
-        operands = (b.at, W.at, b.at if at is None else at, *[e.at for e in rest], *states)
-        node = graph.append(signature, (len(operands), *operands))
-        at, dim = node.at, signature.dim
-        places.append(at)
-    return TreeState(run, tuple(places), batch, children)
-
-
-def _widened(run: TreeRun, child: TreeState | None, layer: int, batch: int) -> int:
-    """Return the number of a new graph node that holds `batch` copies of the state of a child in one layer.
-
-    Args:
-        run: what the states have in common.
-        child: the state of the child, of batch size 1. None means an absent child, whose state is zero.
-        layer: the number of the layer.
-        batch: the batch size of the new node.
-    """
-    place = run.absent() if child is None else child._places[layer]
-    return append(run.pinned(), widened_signature(run.builder._spec[2], batch), [place]).at
-
-
-def _bottom_up(heads: Iterable[Index], count: int) -> tuple[list[int], list[list[int]]]:
-    """Return the indices of all tree nodes, children before parents, and a list of the children of each node.
-
-    Args:
-        heads: for each node, the index of its parent; -1 for a root.
-        count: how many nodes there are.
-    """
-    numbers = [whole("add_inputs", "a head, the number of a node or -1,", head) for head in heads]
-    if len(numbers) != count:
-        raise ArgumentError(f"add_inputs: {count} inputs, but {len(numbers)} heads")
-    children: list[list[int]] = [[] for _ in range(count)]
-    order = []
-    for node, head in enumerate(numbers):
-        if not -1 <= head < count:
-            raise ArgumentError(f"add_inputs: head {head} of node {node} is out of range: nodes are 0 to {count - 1}")
-        if head < 0:
-            order.append(node)
-        else:
-            children[head].append(node)
-    for node in order:  # the list grows during the loop, so each node's children are visited, too
-        order += children[node]
-    if len(order) < count:
-        lost = min(set(range(count)) - set(order))
-        raise ArgumentError(f"add_inputs: node {lost} belongs to no tree: going from head to head leads back to a node")
-    return order[::-1], children
-
 
 class _TreeBuilder(LayersBuilder):
     """Base of the builders of networks over trees."""
 
-    takes_gaps = False  # whether a child may be absent, that is, None
+    _most = 0  # N if a node has at most N children, some of which may be absent; 0: any number
 
     def initial_state(self, update: bool = True) -> TreeState:
         """Return the initial state, which belongs to no node. Its `add_input` makes the states of the nodes.
@@ -252,37 +214,29 @@ class _TreeBuilder(LayersBuilder):
         Args:
             update: False treats the parameters as constants: they get no gradient from these trees.
         """
-        found = [[p.expr(update) for p in layer] for layer in self._parameters]
-        run = self._latest.run = TreeRun(self, current(), [self._operands(layer) for layer in found])
-        return TreeState(run)
+        state = TreeState()
+        state._run = self._latest.run = Run(
+            self, current(), [[p.expr(update) for p in layer] for layer in self._parameters]
+        )
+        state._children, state._h, state._output = (), (), None  # type: ignore[assignment]
+        return state
 
-    def get_parameter_expressions(self) -> list[list[Expression]]:
-        """Return the parameters as expressions of the current graph, in a list with one list for each layer.
+    @method()
+    def set_dropout(self, f: Number) -> None:
+        """Set the dropout rate of the network.
 
-        Raises:
-            ArgumentError: `initial_state` has not been called in the current graph. (ArgumentError is a ValueError.)
-        """
-        return [[*weights[1:], weights[0]] for weights in super().get_parameter_expressions()]
-
-    def _operands(self, layer: list[Expression]) -> list[Expression]:
-        """Move the bias from the end of a layer's parameters to the start, where `signature` expects it."""
-        *weights, b = layer
-        return [b, *weights]
-
-    def check_count(self, children: int) -> None:
-        """Raise ArgumentError if a node may not have so many children. Here any number is allowed."""
-
-    def signature(self, batch: int, x: Dim | None, child_batch: int, children: int, dims: list[Dim]) -> Signature:
-        """Return the signature of the record that one layer adds to the graph for a tree node.
+        Each node drops values of the inputs of each layer and of the output of the last layer, by new random masks. It
+        does not drop values of its children's states.
 
         Args:
-            batch: the batch size of the tree node's state.
-            x: the shape of the layer's input; None if there is no input.
-            child_batch: the batch size of the children's states; 0 for a leaf.
-            children: how many children the tree node has.
-            dims: the shapes of the layer's parameters, with the bias first.
+            f: the probability of dropping a value, in [0, 1).
         """
-        raise NotImplementedError
+        rate = checked_probability("set_dropout", f)
+        self._rates = (rate,) if rate else ()
+
+    def disable_dropout(self) -> None:
+        """Turn dropout off, by setting the dropout rate to 0."""
+        self._rates = ()
 
 
 class ChildSumTreeLSTMBuilder(_TreeBuilder):
@@ -323,10 +277,6 @@ class ChildSumTreeLSTMBuilder(_TreeBuilder):
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
         return self._add((4 * m, n), (3 * m, m), (m, m), (4 * m,))
 
-    def signature(self, batch: int, x: Dim | None, child_batch: int, children: int, dims: list[Dim]) -> Signature:
-        """Return the signature of the record for a tree node. The arguments are as in `_TreeBuilder.signature`."""
-        return child_sum_signature(batch, x, child_batch, *dims)
-
 
 class NaryTreeLSTMBuilder(_TreeBuilder):
     r"""A TreeLSTM for trees whose nodes have at most N ordered children, such as binary trees.
@@ -363,7 +313,6 @@ class NaryTreeLSTMBuilder(_TreeBuilder):
     """
 
     _collection = "nary-tree-lstm-builder"
-    takes_gaps = True
 
     def __init__(
         self, layers: Index, input_dim: Index, hidden_dim: Index, model: ParameterCollection, children: Index = 2
@@ -375,12 +324,3 @@ class NaryTreeLSTMBuilder(_TreeBuilder):
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
         rows = (3 + self._most) * m
         return self._add((rows, n), *[(rows, m)] * self._most, (rows,))
-
-    def check_count(self, children: int) -> None:
-        """Raise ArgumentError if there are more children than the network has weights for."""
-        if children > self._most:
-            raise ArgumentError(f"add_input: {children} children, but the network has weights for {self._most}")
-
-    def signature(self, batch: int, x: Dim | None, child_batch: int, children: int, dims: list[Dim]) -> Signature:
-        """Return the signature of the record for a tree node. The arguments are as in `_TreeBuilder.signature`."""
-        return nary_signature(batch, x, child_batch, children, *dims)

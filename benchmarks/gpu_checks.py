@@ -149,7 +149,8 @@ def train_with(name: str) -> list[np.ndarray]:
 
 
 TASKS = {
-    "tagger": {}, "tagger_char": {}, "crf": {}, "treelstm": {"size": 128}, "treelstm_builder": {}, "lattice": {},
+    "tagger": {}, "tagger_char": {}, "crf": {}, "treelstm": {"size": 128}, "treelstm_nary_builder": {},
+    "treelstm_lstm_builder": {}, "lattice": {}, "lattice_child_sum_builder": {},
     "graphnet": {}, "parser": {"read": True}, "biaffine": {}, "rnnlm": {}, "seq2seq": {}, "transformer": {},
     "small": {}, "xor": {},
 }  # fmt: skip

@@ -51,7 +51,7 @@ def test_every_example_is_there():
 def test_task(name, monkeypatch):
     """With fewer words: the emulation takes minutes for a softmax over ten thousand."""
     few = functools.partial(synthetic.sentences, count=20, vocabulary=WORDS)
-    for module in (f"tasks.{name}", "tasks.treelstm"):  # treelstm_builder has the other's examples
+    for module in (f"tasks.{name}", "tasks.treelstm", "tasks.lattice"):  # the builders' tasks have their examples
         task = importlib.import_module(module)
         monkeypatch.setattr(task, "VOCABULARY", WORDS, raising=False)
         monkeypatch.setattr(task, "sentences", few, raising=False)

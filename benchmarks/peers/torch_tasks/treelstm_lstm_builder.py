@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from synthetic import VOCABULARY
 from tasks.treelstm import CLASSES, examples
-from tasks.treelstm_builder import SIZE
+from tasks.treelstm_lstm_builder import SIZE
 
 from .training import Lookup, training_steps, weight
 from .treelstm import labels_of, levels_of, places_of, states_of, words_of

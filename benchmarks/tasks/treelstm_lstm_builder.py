@@ -9,7 +9,7 @@ from synthetic import VOCABULARY
 from tasks.treelstm import CLASSES, examples
 from training import training_steps
 
-ROWS = [("treelstm_builder", (1, 10, 64), {})]
+ROWS = [("treelstm_lstm_builder", (1, 10, 64), {})]
 SIZE = 128
 
 

@@ -138,14 +138,14 @@ def test_trees_outlive_a_revert(kind):
         between()
         node = start.add_input(x, [leaf])
         between()
-        children = [None, node] if builder.takes_gaps else [leaf, node]
+        children = [None, node] if kind is rnn.NaryTreeLSTMBuilder else [leaf, node]
         root = start.add_input(None, children)
         between()
         return [v.value() for v in (*leaf.s(), *root.s(), *root.h())]
 
     def revert_something():
         cg_checkpoint()
-        children = [start.add_input(x), None] if builder.takes_gaps else [start.add_input(x)]
+        children = [start.add_input(x), None] if kind is rnn.NaryTreeLSTMBuilder else [start.add_input(x)]
         gone.append(start.add_input(x, children))
         gone[-1].s()
         cg_revert()

@@ -14,6 +14,7 @@ from dynet_core import (
     ParameterCollection,
     ShapeError,
     StaleExpressionError,
+    recorder,
     renew_cg,
 )
 from dynet_core.graph import current
@@ -153,6 +154,7 @@ def test_nodes_without_an_input_and_batches_of_one(name, tree, batches):
     setting.check_gradients(TREES[tree], xs)
 
 
+@pytest.mark.skipif(not recorder.HAS_TEMPLATES, reason="the plain recorder has no templates")
 @every_network
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("shape", ["nodes of all sizes", "a child twice"])

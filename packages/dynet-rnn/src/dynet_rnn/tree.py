@@ -19,6 +19,7 @@ from dynet_core.keyword_hints import method
 from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_core.pinned_graph import PinnedGraph
 from dynet_core.record import append, common_batch, graph_of
+from dynet_core.recorder import key
 from dynet_core.templates import with_templates
 from dynet_ops.network.trees import child_sum_signature, nary_signature
 from dynet_ops.operands import checked_size
@@ -32,9 +33,7 @@ from .state import value_of_state
 
 
 @with_templates
-def _record(
-    x: Expression | None, children: Sequence[Expression | None], weights: Sequence, rates: Sequence
-) -> Expression:
+def _record(x: Expression | None, children: Sequence, weights: Sequence, rates: Sequence) -> Expression:
     """Record a tree node in one layer, and return its h.
 
     Args:
@@ -183,10 +182,13 @@ class TreeState:
 
         The return annotation leaves None out, so that type checkers do not complain about every use of an output.
         """
+        if key(self._output) is None:  # a node that may be gone
+            graph_of("output", self._h)
         return self._output
 
     def h(self) -> tuple[Expression, ...]:
         """Return h of each layer, first layer first; () for the initial state."""
+        graph_of("h", self._h)
         return self._h
 
     def s(self) -> tuple[Expression, ...]:

@@ -16,6 +16,8 @@ import ctypes
 FUNCTIONS = (
     "AdamTrainer",
     "BiRNNBuilder",
+    "ChildSumTreeLSTMBuilder",
+    "NaryTreeLSTMBuilder",
     "ParameterCollection",
     "VanillaLSTMBuilder",
     "affine_transform",

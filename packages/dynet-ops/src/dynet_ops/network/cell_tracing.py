@@ -15,13 +15,11 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from collections.abc import Collection
 
-from dynet_kernels.families.rules import Rule
-from dynet_kernels.formula import Formula, Symbol, as_symbol, beneath, inputs_of, key_of
-from dynet_kernels.table import KERNELS
+from dynet_kernels.formula import as_symbol, beneath, inputs_of, key_of
 
+from ..declare import *
 from .cell_description import PREVIOUS, Cell, Product, Weight
 from .equations import Stored, substituted, symbols, with_zeros
 

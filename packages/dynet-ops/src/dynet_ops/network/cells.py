@@ -15,20 +15,12 @@ state from them. Overwriting the projection is safe, because nothing else reads 
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 
-from dynet_core.dim import Dim
-from dynet_core.errors import ShapeError
-from dynet_core.expression import Expression
 from dynet_core.parameter import copy_step
-from dynet_core.record import common_batch, described, graph_of
-from dynet_core.signature import Signature, Step, View
-from dynet_kernels.families.rules import Rule
-from dynet_kernels.formula import Formula
-from dynet_kernels.layout import ANY_OPERAND, BEFORE, BEFORE_OPERAND, EACH, EACH_OPERAND, FIRST, SELF
-from dynet_kernels.table import KERNELS
+from dynet_kernels.layout import BEFORE, BEFORE_OPERAND, EACH_OPERAND, FIRST
 
+from ..declare import *
 from ..matrix.products import gradient_of, is_shared, product_steps, value_of
 from .cell_description import Cell, Product
 

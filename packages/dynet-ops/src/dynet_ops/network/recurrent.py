@@ -6,16 +6,10 @@ from them the op that computes a step and its gradients, and the calls that test
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
-from typing import Any
-
-import numpy as np
-
-from dynet_core.expression import Expression
-from dynet_core.op import Function, Sample, Shape, register
+from dynet_core.op import Shape
 from dynet_kernels.formula import logistic, tanh
 
+from ..declare import *
 from .cell_description import Cell
 from .cell_tracing import cell_of_equations, split
 from .cells import record_step

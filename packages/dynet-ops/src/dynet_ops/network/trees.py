@@ -13,14 +13,10 @@ children's states. Without an input, b is given a second time in its place, and 
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
-
-from dynet_core.dim import Dim
-from dynet_core.signature import Signature, View
 from dynet_kernels.formula import logistic, tanh
-from dynet_kernels.layout import BEFORE, EACH, FIRST, SELF
+from dynet_kernels.layout import BEFORE, FIRST
 
+from ..declare import *
 from .cell_description import Product
 from .cells import add_rule, input_view, part_signature, projection_part
 from .equations import Equations, rules, symbols

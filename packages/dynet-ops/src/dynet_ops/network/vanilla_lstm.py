@@ -8,29 +8,13 @@ Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 
-import numpy as np
-
-from dynet_core.annotations import Number
-from dynet_core.dim import Dim
-from dynet_core.errors import ArgumentError, ShapeError
-from dynet_core.expression import Expression
-from dynet_core.op import recorded, register, samples
-from dynet_core.record import common_batch, described, graph_of, one_operand, two_operands
-from dynet_core.signature import Signature, Step, View
-from dynet_kernels import formula as f
-from dynet_kernels.families.rules import Rule
-from dynet_kernels.layout import SELF
-from dynet_kernels.table import KERNELS
-
+from ..declare import *
 from ..elementwise.arithmetic import cmult
-from ..kinds import by_plain_dims, op
 from ..matrix.products import affine_transform
-from ..operands import listed
 from ..random.draws import noise
 from ..shape.joining import concatenate
-from ..with_number import finite
 from .equations import Equations, rules, symbols
 from .recurrent import CELLS
 

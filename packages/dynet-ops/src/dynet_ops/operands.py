@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from dynet_core.annotations import Index
+from dynet_core.annotations import Dims, Index
 from dynet_core.checks import as_list, single, whole
-from dynet_core.dim import MAX_TOTAL, Dim
+from dynet_core.dim import MAX_TOTAL, Dim, checked_batch, checked_dims
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError
 from dynet_core.expression import Expression
 from dynet_core.record import graph_of
@@ -33,6 +33,11 @@ def checked_expression(name: str, x: Any) -> Expression:
     """Return x; raise an error unless it is a parameter or an expression of this thread's current graph."""
     graph_of(name, (x,))
     return x
+
+
+def checked_shape(name: str, dims: Dims, batch_size: Index = 1) -> Dim:
+    """Return the shape that a user passed as dimensions and a batch size; raise an error if it is none."""
+    return Dim.of(checked_dims(name, dims), checked_batch(name, batch_size))
 
 
 OF_ONE = {"average": "mean_elems", "emax": "max_dim", "esum": "sum_elems", "logsumexp": "logsumexp_dim"}

@@ -7,40 +7,46 @@ a node draws the same numbers whether or not it runs in a batch with other nodes
 
 from __future__ import annotations
 
+from dynet_kernels.derivative import gradients
 from dynet_kernels.recorder.words import KEY
 
 from ..declare import *
+from ..operands import checked_shape
 
 
-def keyed(graph: PinnedGraph, *numbers: Number) -> list[int]:
-    """Make a key for a new random node, and store it and `numbers` in the input buffer of `graph`.
+def random_node(name: str, formula: Callable) -> Callable[..., Expression]:
+    """Return a function that adds a random node to the graph, with a new key.
 
-    Return the positions of seed, count and each number in this buffer. The caller makes them attributes of the node.
-    """
-    start = graph.take_keyed(numbers)
-    return [*range(start, start + len(KEY) + len(numbers))]
-
-
-def _distribution(name: str, formula: Callable) -> Callable[..., Expression]:
-    """Return a function that adds a tensor of random numbers to the graph.
+    Its arguments are the node's operands, the plain numbers that the formula reads after the key, and the node's shape,
+    by default that of the first operand.
 
     Args:
         name: the name of the op and of its kernel.
-        formula: a function whose body is the formula of one drawn number. Its arguments are the node's key (seed,
-            count) and two plain numbers a and b, the parameters of the distribution.
+        formula: a function whose body is the formula of one element. Its arguments are the operand x, if the node has
+            one, the node's key (seed, count) and plain numbers.
     """
-    KERNELS.add(name, Rule(("y", *KEY, "a", "b"), {"y": formula}, numbers=(*KEY, "a", "b")))
+    parsed = Formula.of(formula)
+    names, operands = parsed.names, parsed.names.count("x")
+    add_rules(name, names, parsed, gradients(parsed, ["x"]), numbers=names[operands:])
 
     @functools.cache
     def signature_of(dim: Dim) -> Signature:
-        return computed(name, dim, (dim.total,), [View(SELF), *number_views(4)], name=name)
+        views = [View(SELF), *map(View, range(operands)), *number_views(len(names) - operands)]
+        return computed(name, dim, (dim.total,), views, name=name)
 
-    def record(dims, batch_size, a: float, b: float) -> Expression:
-        whole = Dim.of(checked_dims(name, dims), checked_batch(name, batch_size))
-        graph = pinned()
-        return append(graph, signature_of(whole), keyed(graph, a, b))
+    def record(operands: Sequence[Expression], *numbers: float, dim: Dim | None = None) -> Expression:
+        graph = graph_of(name, operands)
+        start = graph.take_keyed(numbers)
+        attributes = range(start, start + len(KEY) + len(numbers))
+        return append(graph, signature_of(dim or operands[0].type.plain), [*[x.at for x in operands], *attributes])
 
     return record
+
+
+def _distribution(name: str, formula: Callable) -> Callable[..., Expression]:
+    """Return a function of a shape and of plain numbers, which adds a tensor of random numbers to the graph."""
+    record = random_node(name, formula)
+    return lambda dims, batch_size, *numbers: record((), *numbers, dim=checked_shape(name, dims, batch_size))
 
 
 _normal = _distribution("random_normal", lambda seed, count, a, b: a + b * f.normal(seed, count, f.position))
@@ -48,6 +54,7 @@ _uniform = _distribution("random_uniform", lambda seed, count, a, b: a + b * f.u
 _bernoulli = _distribution(
     "random_bernoulli", lambda seed, count, a, b: f.where(f.uniform(seed, count, f.position) < a, b, 0)
 )
+_noise = random_node("noise", lambda x, seed, count, stddev: x + stddev * f.normal(seed, count, f.position))
 
 
 def _exponential(uniform):
@@ -72,6 +79,14 @@ def _not_negative(name: str, argument: str, value: Number) -> float:
     return number
 
 
+def checked_probability(name: str, p: Number, allowed: str = "[0, 1)") -> float:
+    """Return p as a float; raise an error that names the op unless p is a number in the interval `allowed`."""
+    number = finite(name, "p", p)
+    if not 0 <= number <= 1 or (number == 1 and allowed != "[0, 1]"):
+        raise ArgumentError(f"{name}: p must be in {allowed}, got {number}")
+    return number
+
+
 def _drawn(value: Callable, *numbers: str) -> Callable[[Function], Function]:
     """Return a decorator that makes an op of a function which returns a random tensor.
 
@@ -82,24 +97,20 @@ def _drawn(value: Callable, *numbers: str) -> Callable[[Function], Function]:
         value: returns the expected number, from the op's arguments in a test call.
         numbers: the numbers in each of four test calls.
     """
+    shapes = "dim=(1,)", "dim=(17,)", "dim=(5,3) batch_size=2", "dim=(2,1,4) batch_size=3"
     return recorded(
         reference=lambda dim, batch_size=1, **numbers: np.full((*dim, batch_size), value(**numbers)),
         whole_batch=True,
         random=True,
         differentiable=False,
-        samples=samples(
-            "dim=(1,) {}; dim=(17,) {}; dim=(5,3) {} batch_size=2; dim=(2,1,4) {} batch_size=3".format(*numbers)
-        ),
+        samples=samples("; ".join(map(" ".join, zip(shapes, numbers)))),
     )
 
 
-@_drawn(
-    lambda mean, stddev: mean,
-    "mean=2 stddev=0",
-    "mean=-1.5 stddev=0",
-    "mean=0.3 stddev=0",
-    "mean=1 stddev=0",
-)
+_EXPECTED = 2.0, -1.5, 0.3, 1.0
+
+
+@_drawn(lambda mean, stddev: mean, *[f"mean={mean} stddev=0" for mean in _EXPECTED])
 def random_normal(dim: Dims, mean: Number = 0.0, stddev: Number = 1.0, batch_size: Index = 1) -> Expression:
     """A tensor of independent, normally distributed numbers.
 
@@ -117,7 +128,7 @@ def random_normal(dim: Dims, mean: Number = 0.0, stddev: Number = 1.0, batch_siz
     return _normal(dim, batch_size, *numbers)
 
 
-@_drawn(lambda left, right: left, "left=2 right=2", "left=-1.5 right=-1.5", "left=0.3 right=0.3", "left=1 right=1")
+@_drawn(lambda left, right: left, *[f"left={left} right={left}" for left in _EXPECTED])
 def random_uniform(dim: Dims, left: Number, right: Number, batch_size: Index = 1) -> Expression:
     """A tensor of independent numbers, uniformly distributed between `left` and `right`.
 
@@ -152,13 +163,11 @@ def random_bernoulli(dim: Dims, p: Number, scale: Number = 1.0, batch_size: Inde
     >>> random_bernoulli(3, 1.0, scale=2.0).value()
     [2.0, 2.0, 2.0]
     """
-    probability = finite("random_bernoulli", "p", p)
-    if not 0 <= probability <= 1:
-        raise ArgumentError(f"random_bernoulli: p must be in [0, 1], got {probability}")
+    probability = checked_probability("random_bernoulli", p, "[0, 1]")
     return _bernoulli(dim, batch_size, probability, finite("random_bernoulli", "scale", scale))
 
 
-@_drawn(lambda mu, beta: mu, "mu=2.0 beta=0.0", "mu=-1.5 beta=0.0", "mu=0.3 beta=0.0", "mu=1.0 beta=0.0")
+@_drawn(lambda mu, beta: mu, *[f"mu={mu} beta=0.0" for mu in _EXPECTED])
 def random_gumbel(dim: Dims, mu: Number = 0.0, beta: Number = 1.0, batch_size: Index = 1) -> Expression:
     """A tensor of independent numbers with the Gumbel distribution, mu - beta log(-log(u)) for u uniform in (0, 1).
 
@@ -172,24 +181,6 @@ def random_gumbel(dim: Dims, mu: Number = 0.0, beta: Number = 1.0, batch_size: I
     """
     numbers = finite("random_gumbel", "mu", mu), _not_negative("random_gumbel", "beta", beta)
     return _gumbel(dim, batch_size, *numbers)
-
-
-# Noise: random numbers that are added to an expression --------------------------------------------------------
-
-KERNELS.add(
-    "noise",
-    Rule(
-        ("y", "x", *KEY, "stddev"),
-        {"y": lambda x, seed, count, stddev: x + stddev * f.normal(seed, count, f.position)},
-        numbers=(*KEY, "stddev"),
-    ),
-)
-KERNELS.add("noise.dx", Rule(("y", "x"), {"dx": lambda dy: dy}))
-
-
-@functools.cache
-def _noise_signature(dim: Dim) -> Signature:
-    return computed("noise", dim, (dim.total,), [View(SELF), View(0), *number_views(3)])
 
 
 @recorded(
@@ -207,9 +198,7 @@ def noise(x: Expression, stddev: Number) -> Expression:
     >>> noise(inputVector([1, 2]), 0.0).value()
     [1.0, 2.0]
     """
-    graph = graph_of("noise", (x,))
-    number = _not_negative("noise", "stddev", stddev)
-    return append(graph, _noise_signature(x.type.plain), [x.at, *keyed(graph, number)])
+    return _noise((x,), _not_negative("noise", "stddev", stddev))
 
 
 __all__ = ["noise", "random_bernoulli", "random_gumbel", "random_normal", "random_uniform"]

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from dynet_kernels.derivative import gradients
-
 from ..declare import *
 from ..elementwise.arithmetic import cmult
-from .draws import KEY, keyed, random_bernoulli
-
-
-def checked_probability(name: str, p: Number) -> float:
-    """Return p, the dropout rate, as a float; raise an error that names the op unless p is a number and 0 <= p < 1."""
-    number = finite(name, "p", p)
-    if not 0 <= number < 1:
-        raise ArgumentError(f"{name}: p must be in [0, 1), got {number}")
-    return number
+from .draws import checked_probability, random_bernoulli, random_node
 
 
 def _dropping(name: str, position: Symbol) -> Callable[[Expression, Number], Expression]:
@@ -25,19 +15,13 @@ def _dropping(name: str, position: Symbol) -> Callable[[Expression, Number], Exp
         position: a symbol from which the random numbers are computed, together with the node's key (see `draws.py`):
             `formula.position` to decide for each element, or `formula.origin` to decide once for all elements.
     """
-    formula = Formula.of(lambda x, seed, count, p, scale: f.where(f.uniform(seed, count, position) < p, 0, x * scale))
-    numbers = (*KEY, "p", "scale")
-    add_rules(name, ("x", *numbers), formula, gradients(formula, ["x"]), numbers=numbers)
-
-    @functools.cache
-    def signature_of(dim: Dim) -> Signature:
-        return computed(name, dim, (dim.total,), [View(SELF), View(0), *number_views(4)], name=name)
+    node = random_node(
+        name, lambda x, seed, count, p, scale: f.where(f.uniform(seed, count, position) < p, 0, x * scale)
+    )
 
     def record(x: Expression, p: Number) -> Expression:
-        if p.__class__ is not float or not 0 <= p < 1:
-            p = checked_probability(name, p)
-        graph = graph_of(name, (x,))
-        return append(graph, signature_of(x.type.plain), [x.at, *keyed(graph, p, 1 / (1 - p))])
+        p = checked_probability(name, p)
+        return node((x,), p, 1 / (1 - p))
 
     return record
 
@@ -46,7 +30,14 @@ _dropout = _dropping("dropout", f.position)
 _block_dropout = _dropping("block_dropout", f.origin)
 
 
-@recorded(reference=lambda x, p: x, random=True, samples=samples("5 p=0.0; 17*4 p=0.0; 1*2 p=0.0; 3x4 p=0.0"))
+_ALL: dict[str, Any] = {
+    "reference": lambda x, p: x,
+    "random": True,
+    "samples": samples("5 p=0.0; 17*4 p=0.0; 1*2 p=0.0; 3x4*3 p=0.0"),
+}
+
+
+@recorded(**_ALL)
 def dropout(x: Expression, p: Number) -> Expression:
     """Set each element to zero with probability p, independently; scale the others by 1 / (1 - p). 0 <= p < 1.
 
@@ -60,10 +51,7 @@ def dropout(x: Expression, p: Number) -> Expression:
     return _dropout(x, p)
 
 
-_ALL = samples("5 p=0.0; 17*4 p=0.0; 1*2 p=0.0; 3x4*3 p=0.0")
-
-
-@recorded(reference=lambda x, p: x, random=True, samples=_ALL)
+@recorded(**_ALL)
 def block_dropout(x: Expression, p: Number) -> Expression:
     """Set all of x, with its whole batch, to zero with probability p; otherwise scale it by 1 / (1 - p).
 
@@ -96,7 +84,7 @@ def dropout_dim(x: Expression, d: Index, p: Number) -> Expression:
     return _masked("dropout_dim", x, (*dim.dims[:d], 1, *dim.dims[d + 1 :]), dim.batch, p)
 
 
-@recorded(reference=lambda x, p: x, random=True, samples=_ALL)
+@recorded(**_ALL)
 def dropout_batch(x: Expression, p: Number) -> Expression:
     """Set each batch element as a whole to zero with probability p; scale the others by 1 / (1 - p).
 
@@ -111,7 +99,6 @@ def _masked(name: str, x: Expression, dims: tuple[int, ...], batch: int, p: Numb
 
     Each element of the mask is 0 with probability p, otherwise 1 / (1 - p). `name` is the name of the op for messages.
     """
-    graph_of(name, (x,))
     p = checked_probability(name, p)
     return cmult(x, random_bernoulli(dims, 1 - p, 1 / (1 - p), batch))
 

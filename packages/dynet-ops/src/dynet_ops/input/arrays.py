@@ -9,10 +9,9 @@ from __future__ import annotations
 import array
 
 from dynet_core.checks import is_masked
+from dynet_core.device import check_device
 from dynet_core.errors import OutOfMemoryError, StaleExpressionError
 from dynet_core.graph import graph_of_node
-from dynet_core.parameter import const_parameter as const_parameter
-from dynet_core.parameter import parameter as parameter
 from dynet_core.parameter.lookup import set_rows
 from dynet_core.recorder import ANY_GRAPH
 from dynet_kernels.layout import INPUT
@@ -72,19 +71,18 @@ def set_values(x: Expression, values) -> None:
 
 Expression.set = describe(function("set", set_values), set_values)  # type: ignore[assignment]
 
-_signatures: dict[Dim, Signature] = {}
 
-
+@functools.cache
 def input_signature(dim: Dim) -> Signature:
     """Return the signature of input nodes of the shape `dim`. The same Dim object always gives the same signature."""
-    signature = _signatures.get(dim)
-    if signature is None:
-        signature = _signatures[dim] = Signature(dim, attributes=1, constants=1, kind=INPUT)
-    return signature
+    return Signature(dim, attributes=1, constants=1, kind=INPUT)
 
 
-def add_input(array: np.ndarray, dim: Dim) -> Expression:
+def add_input(name: str, array: np.ndarray, dim: Dim, device: str = "") -> Expression:
     """Add an input node of shape `dim` with the values of an array to the graph, and return its expression."""
+    check_device(name, device)
+    if array.size != dim.total:
+        raise ShapeError(f"{name}: {array.size} values for a tensor of {dim!r}")
     graph = pinned()
     return graph.append(input_signature(dim), (graph.take_array(array),))
 
@@ -127,14 +125,21 @@ def is_column(array: np.ndarray) -> bool:
     return array.ndim > 1 and array.shape[0] == array.size
 
 
-def not_empty(name: str, size: int) -> int:
-    """Return `size`, the number of values that the op `name` was given; raise ArgumentError if it is 0."""
-    if size < 1:
+def one_number(name: str, value, what: str = "expected") -> np.ndarray:
+    """Convert an argument to a float32 array; raise an error if it holds more or less than one number."""
+    array = real_array(name, value)
+    if array.size != 1:
+        raise ShapeError(f"{name}: {what} one number, got {array.size}")
+    return array
+
+
+def check_any(name: str, array: np.ndarray) -> None:
+    """Raise ArgumentError if an array that the op `name` was given has no values."""
+    if not array.size:
         raise ArgumentError(f"{name}: no values")
-    return size
 
 
-def filled(name: str, shape: tuple[int, ...], value: float) -> np.ndarray:
+def filled(name: str, shape: tuple[int, ...], value: float = 0.0) -> np.ndarray:
     """Return a column-major array filled with `value`; raise OutOfMemoryError if it does not fit into memory."""
     try:
         return np.full(shape, value, np.float32, order="F")

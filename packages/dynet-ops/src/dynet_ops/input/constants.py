@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from ..declare import *
-from .arrays import input_op
+from ..operands import checked_shape
+from .arrays import input_op, one_number
 
 _CALLS = "dim=1; dim=(17,); dim=(5,3) batch_size=2; dim=[2,1,4] batch_size=3"
 
 
-@input_op(
-    lambda dim, batch_size=1: np.zeros((*np.atleast_1d(dim), batch_size)),
-    _CALLS,
-    repeats=True,
-)
+def _of_one(given: str, val: float = 0.0) -> Callable[[Function], Function]:
+    """Return a decorator that makes an op of a function which returns a tensor of `val`, or of its argument `val`."""
+    return input_op(
+        lambda dim, batch_size=1, val=val: np.full((*np.atleast_1d(dim), batch_size), val), given, repeats=True
+    )
+
+
+@_of_one(_CALLS)
 def zeros(dim: Dims, batch_size: Index = 1) -> Expression:
     """A tensor of zeros with the dimensions `dim` and the batch size `batch_size`.
 
@@ -22,11 +26,7 @@ def zeros(dim: Dims, batch_size: Index = 1) -> Expression:
     return _constant("zeros", dim, 0.0, batch_size)
 
 
-@input_op(
-    lambda dim, batch_size=1: np.ones((*np.atleast_1d(dim), batch_size)),
-    _CALLS,
-    repeats=True,
-)
+@_of_one(_CALLS, 1.0)
 def ones(dim: Dims, batch_size: Index = 1) -> Expression:
     """A tensor of ones with the dimensions `dim` and the batch size `batch_size`.
 
@@ -36,11 +36,7 @@ def ones(dim: Dims, batch_size: Index = 1) -> Expression:
     return _constant("ones", dim, 1.0, batch_size)
 
 
-@input_op(
-    lambda dim, val, batch_size=1: np.full((*np.atleast_1d(dim), batch_size), val),
-    "dim=1 val=2.5; dim=(17,) val=-3; dim=(5,3) val=0 batch_size=2; dim=[2,1,4] val=0.5 batch_size=3",
-    repeats=True,
-)
+@_of_one("dim=1 val=2.5; dim=(17,) val=-3; dim=(5,3) val=0 batch_size=2; dim=[2,1,4] val=0.5 batch_size=3")
 def constant(dim: Dims, val: Number, batch_size: Index = 1) -> Expression:
     """A tensor with the dimensions `dim` and the batch size `batch_size`, whose elements are all `val`.
 
@@ -55,8 +51,7 @@ KERNELS.add("constant", Rule(("y", "c"), {"y": lambda c: c}, numbers=("c",)))
 
 @functools.cache
 def _constant_signature(name: str, dim: Dim) -> Signature:
-    step = Step("constant", (dim.total,))
-    return Signature(dim, name=name, attributes=1, constants=1, views=[View(SELF), *number_views(1)], forward=[step])
+    return computed("constant", dim, (dim.total,), [View(SELF), *number_views(1)], name=name)
 
 
 def _constant(name: str, dim: Dims, val: Numbers, batch_size: Index) -> Expression:
@@ -64,10 +59,7 @@ def _constant(name: str, dim: Dims, val: Numbers, batch_size: Index) -> Expressi
 
     Only the number is stored in the graph's buffer of input values. In the forward pass, a kernel fills the tensor.
     """
-    whole = Dim.of(checked_dims(name, dim), checked_batch(name, batch_size))
-    value = real_array(name, val)
-    if value.size != 1:
-        raise ShapeError(f"{name}: expected one number, got {value.size}")
+    whole, value = checked_shape(name, dim, batch_size), one_number(name, val)
     graph = pinned()
     return append(graph, _constant_signature(name, whole), [graph.take_array(value)])
 

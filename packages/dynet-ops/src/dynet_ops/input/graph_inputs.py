@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dynet_core.api import ComputationGraph
 from dynet_core.checks import checked_number
-from dynet_core.device import check_device
 from dynet_core.graph import Graph
 
 from ..declare import *
-from .tensors import inputTensorTranspose
+from ..operands import checked_shape
+from .arrays import add_input, flat, numbers
+from .tensors import scattered
 
 
 def inputMatrixLiteral(graph: Graph, v: Numbers, d: Dims, batch_size: Index = 1, device: str = "") -> Expression:
@@ -18,8 +19,8 @@ def inputMatrixLiteral(graph: Graph, v: Numbers, d: Dims, batch_size: Index = 1,
     array([[1., 3.],
            [2., 4.]])
     """
-    check_device("inputMatrixLiteral", device)
-    return inputTensorTranspose(v, d, batch_size)
+    name = "inputMatrixLiteral"
+    return add_input(name, flat(name, v), checked_shape(name, d, batch_size), device)
 
 
 def inputSparseTensor(
@@ -50,14 +51,9 @@ def inputSparseTensor(
            [0., 6.]])
     """
     name = "inputSparseTensor"
-    check_device(name, device)
-    dims, batch = checked_dims(name, dim), checked_batch(name, batch_size)
-    array = np.full(int(np.prod(dims)) * batch, checked_number(name, defval), np.float32)
-    places, numbers = checked_indices(name, idxs, array.size, f"a tensor of {dims} x {batch}"), real_array(name, v)
-    if numbers.shape != (len(places),):
-        raise ShapeError(f"{name}: {numbers.size} values for {len(places)} indices")
-    array[places] = numbers
-    return inputTensorTranspose(array, dims, batch)
+    whole, other = checked_shape(name, dim, batch_size), checked_number(name, defval)
+    of = f"a tensor of {whole.dims} x {whole.batch}"
+    return add_input(name, scattered(name, [idxs], (whole.total,), numbers(name, v), other, of), whole, device)
 
 
 ComputationGraph.inputMatrixLiteral = inputMatrixLiteral  # type: ignore[attr-defined]

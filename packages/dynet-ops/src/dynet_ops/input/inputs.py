@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dynet_core.device import check_device
-from dynet_core.parameter import const_parameter as const_parameter
-from dynet_core.parameter import parameter as parameter
 
 from ..declare import *
-from .arrays import NUMBERS, add_input, filled, flat, input_op, input_signature, numbers, stored
+from .arrays import NUMBERS, add_input, filled, flat, input_op, input_signature, numbers, one_number, stored
 
 
 def inputVector(v: Iterable[Number], device: str = "") -> Expression:
@@ -20,14 +18,12 @@ def inputVector(v: Iterable[Number], device: str = "") -> Expression:
     >>> inputVector([1, 2, 3]).value()
     [1.0, 2.0, 3.0]
     """
-    if device != "":
-        check_device("inputVector", device)
     array = numbers("inputVector", v)
     dim = Dim.of((array.size,))
     if array.size:
         remember(inputVector, (array.size,), input_signature(dim))
         remember(_vector_of_array, (1, array.size, 0, 0, 0), input_signature(dim))
-    return add_input(array, dim)
+    return add_input("inputVector", array, dim, device)
 
 
 _vector_of_array = function("array", inputVector)
@@ -47,12 +43,7 @@ def scalarInput(s: Number, device: str = "") -> Expression:
     >>> scalarInput(2.5).value()
     2.5
     """
-    if device != "":
-        check_device("scalarInput", device)
-    array = real_array("scalarInput", s)
-    if array.size != 1:
-        raise ShapeError(f"scalarInput: expected one number, got {array.size}")
-    return add_input(array, _NUMBER)
+    return add_input("scalarInput", one_number("scalarInput", s), _NUMBER, device)
 
 
 _NUMBER = Dim.of((1,))
@@ -72,10 +63,8 @@ def vecInput(dim: Index, device: str = "") -> Expression:
     >>> x.value()
     [3.0, 4.0]
     """
-    if device != "":
-        check_device("vecInput", device)
-    (size,) = checked_dims("vecInput", (checked_index("vecInput", dim),))
-    return add_input(filled("vecInput", (size,), 0.0), Dim.of((size,)))
+    sizes = checked_dims("vecInput", (checked_index("vecInput", dim),))
+    return add_input("vecInput", filled("vecInput", sizes), Dim.of(sizes), device)
 
 
 @input_op(lambda d1, d2: np.zeros((d1, d2, 1)), "d1=1 d2=1; d1=1 d2=7; d1=5 d2=1; d1=33 d2=3", repeats=True)
@@ -88,8 +77,8 @@ def matInput(d1: Index, d2: Index) -> Expression:
     array([[1., 3.],
            [2., 4.]])
     """
-    dims = checked_dims("matInput", (d1, d2))
-    return add_input(filled("matInput", dims, 0.0), Dim.of(dims))
+    sizes = checked_dims("matInput", (d1, d2))
+    return add_input("matInput", filled("matInput", sizes), Dim.of(sizes))
 
 
 @input_op(
@@ -109,10 +98,7 @@ def inputMatrix(v: Numbers, d: Dims) -> Expression:
            [2., 4., 6.]])
     """
     dim = Dim.of(checked_dims("inputMatrix", d))
-    array = flat("inputMatrix", v)
-    if array.size != dim.size:
-        raise ShapeError(f"inputMatrix: {array.size} values for a matrix of {dim!r}")
-    return add_input(array, dim)
+    return add_input("inputMatrix", flat("inputMatrix", v), dim)
 
 
 @recorded(

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dynet_core.checks import is_masked
-from dynet_core.device import check_device
-from dynet_core.parameter import const_parameter as const_parameter
-from dynet_core.parameter import parameter as parameter
 from dynet_core.wording import counted
 from dynet_kernels.recorder.words import BATCHED, MOST_DIMS
 
 from ..declare import *
-from .arrays import NUMBERS, add_input, filled, flat, input_op, input_signature, not_empty, numbers, stored
+from ..operands import checked_shape
+from .arrays import NUMBERS, add_input, check_any, filled, flat, input_op, input_signature, numbers, one_number, stored
 
 
 def _tensor_reference(arr, batched: bool = False) -> np.ndarray:
@@ -44,37 +42,29 @@ def inputTensor(arr: Numbers, batched: bool = False, device: str = "", reusable_
     >>> inputTensor([[1, 2], [3, 4]], batched=True).dim()
     ((2,), 2)
     """
-    if device != "":
-        check_device("inputTensor", device)
-    if reusable_expr is not False:
-        checked_flag("inputTensor", "reusable_expr", reusable_expr)
+    checked_flag("inputTensor", "reusable_expr", reusable_expr)
     # numpy drops the masks of arrays that it stacks; `real_array` refuses them.
-    if (
-        isinstance(arr, (list, tuple))
-        and len(arr)
-        and all(isinstance(a, np.ndarray) for a in arr)
-        and not is_masked(arr)
-    ):
+    separate = isinstance(arr, (list, tuple)) and arr and all(isinstance(a, np.ndarray) for a in arr)
+    if separate and not is_masked(arr):
         shapes = [np.shape(a) for a in arr]
         if len({*shapes}) > 1:
             raise ShapeError(f"inputTensor: the arrays differ in shape: {shapes}")
         arr, batched = np.stack(list(arr), axis=-1), True
     array = real_array("inputTensor", arr, uneven=ShapeError)
-    not_empty("inputTensor", array.size)
-    shape = array.shape or (1,)
-    batched = batched is True or checked_flag("inputTensor", "batched", batched)
+    check_any("inputTensor", array)
+    return _add(inputTensor, array, batched, device)
+
+
+def _add(record, array: np.ndarray, batched: bool, device: str) -> Expression:
+    """Add an input of an array, whose last axis may be the batch. Let the function `record` add later ones alike."""
+    name, shape = record.__name__, array.shape or (1,)
+    batched = checked_flag(name, "batched", batched)
     dims, batch = (shape[:-1] or (1,), shape[-1]) if batched else (shape, 1)
-    dim = Dim.of(checked_dims("inputTensor", dims), batch)
-    if array.ndim:
-        _enter(inputTensor, array.shape, batched, dim)
-    return add_input(array, dim)
-
-
-def _enter(record, shape: tuple[int, ...], batched: bool, dim: Dim) -> None:
-    """Let the recording function `record` add later inputs of this shape, whose last axis may be the batch."""
-    if len(shape) <= MOST_DIMS:
+    dim = Dim.of(checked_dims(name, dims), batch)
+    if 0 < array.ndim <= MOST_DIMS:
         sizes = *shape, *[0] * (MOST_DIMS - len(shape))
         remember(record, (len(shape) + BATCHED * batched, *sizes), input_signature(dim))
+    return add_input(name, array, dim, device)
 
 
 @input_op(
@@ -98,15 +88,12 @@ def one_hot(d: Index, idx: Index | Indices, device: str = "") -> Expression:
     >>> one_hot(3, [0, 2]).dim()
     ((3,), 2)
     """
-    if device != "":
-        check_device("one_hot", device)
     (size,) = checked_dims("one_hot", (checked_index("one_hot", d),))
-    places = idx if np.iterable(idx) else [idx]
-    found = checked_indices("one_hot", places, size, f"a vector of {size}")
-    array, dim = filled("one_hot", (size, len(found)), 0.0), Dim.of((size,), len(found))
+    found = checked_indices("one_hot", idx if np.iterable(idx) else [idx], size, f"a vector of {size}")
+    array, dim = filled("one_hot", (size, len(found))), Dim.of((size,), len(found))
     array[found, range(len(found))] = 1
-    remember(one_hot, (size, len(found)), input_signature(dim), size)
-    return add_input(array, dim)
+    remember(one_hot, array.shape, input_signature(dim), size)
+    return add_input("one_hot", array, dim, device)
 
 
 def _sparse_reference(idxs, values, shape, batched: bool = False, defval: float = 0.0) -> np.ndarray:
@@ -149,17 +136,18 @@ def sparse_inputTensor(
            [0., 0., 6.]])
     """
     name = "sparse_inputTensor"
-    if device != "":
-        check_device(name, device)
-    sizes = checked_dims(name, shape)
-    given = numbers(name, values)
-    if isinstance(defval, float) and defval == 0:
-        other = defval
-    else:
-        default = real_array(name, defval)
-        if default.size != 1:
-            raise ShapeError(f"{name}: defval must be one number, got {default.size}")
-        other = default.item()
+    sizes, given = checked_dims(name, shape), numbers(name, values)
+    other = one_number(name, defval, "defval must be").item()
+    return _add(sparse_inputTensor, scattered(name, idxs, sizes, given, other), batched, device)
+
+
+def scattered(
+    name: str, idxs, sizes: tuple[int, ...], given: np.ndarray, other: float, of: str = "dimension {} of {}"
+) -> np.ndarray:
+    """Return an array of `other` in which some elements have given values: those at the indices `idxs[k]` of each axis.
+
+    `of` is what indices select from, for messages, with {} for the axis and {} for the sizes.
+    """
     try:
         axes = list(idxs)
     except TypeError:
@@ -168,19 +156,14 @@ def sparse_inputTensor(
         ) from None
     if len(axes) != len(sizes):
         raise ShapeError(f"{name}: {len(axes)} sequences of indices for a shape of {len(sizes)} dimensions, {sizes}")
-    found = [
-        checked_indices(name, axis, size, f"dimension {k} of {sizes}")
-        for k, (axis, size) in enumerate(zip(axes, sizes))
-    ]
+    found = [checked_indices(name, axis, size, of.format(k, sizes)) for k, (axis, size) in enumerate(zip(axes, sizes))]
     for k, axis in enumerate(found):
         if len(axis) != given.size:
             counts = f"{counted(given.size, 'value')}, but {len(axis)} of the indices for dimension {k}"
             raise ShapeError(f"{name}: {counts}: each dimension needs one for each value")
     array = filled(name, sizes, other)
     array[tuple(found)] = given
-    whole = inputTensor(array, checked_flag(name, "batched", batched))
-    _enter(sparse_inputTensor, sizes, bool(batched), whole.type)
-    return whole
+    return array
 
 
 @input_op(
@@ -206,11 +189,8 @@ def inputTensorTranspose(arr: Numbers, dim: Dims | None = None, batch_size: Inde
     """
     name = "inputTensorTranspose"
     array, batch = flat(name, arr), checked_batch(name, batch_size)
-    not_empty(name, array.size)
-    whole = Dim.of(checked_dims(name, max(1, array.size // batch) if dim is None else dim), batch)
-    if array.size != whole.total:
-        raise ShapeError(f"{name}: {array.size} values for a tensor of {whole!r}")
-    return add_input(array, whole)
+    check_any(name, array)
+    return add_input(name, array, checked_shape(name, max(1, array.size // batch) if dim is None else dim, batch))
 
 
 def _with_batch(array, batched: bool = False) -> np.ndarray:

@@ -25,18 +25,12 @@ def scale_gradient(x: Expression, lambd: Number = 1.0) -> Expression:
     >>> x.gradient()
     array([3., 3.])
     """
-    graph = graph_of("scale_gradient", (x,))
-    number = finite("scale_gradient", "lambd", lambd)
-    return append(graph, _scaled(x.type.plain), [x.at, graph.take((number,))])
+    dim, number = checked_expression("scale_gradient", x).type.plain, finite("scale_gradient", "lambd", lambd)
+    return node("scale_gradient", _scaled(dim), (x,), numbers=(number,))
 
 
-@by_plain_dims
-def _flipped(dim: Dim) -> Signature:
-    return apart(dim, [Step("negative.dx", (dim.total,), gradient_of=0)])
-
-
-@op(
-    one_operand("flip_gradient", _flipped),
+@by_dims(
+    lambda dim: apart(dim, [Step("negative.dx", (dim.total,), gradient_of=0)]),
     reference=lambda x: x,
     differentiated_as=lambda x: -x,
     samples=samples("1; 17; 5x3*2; 33*3"),

@@ -5,6 +5,8 @@ A `Signature` says how a node of the graph is computed.
 
 from __future__ import annotations
 
+import itertools
+
 from ..copying import copies_of_each
 from ..declare import *
 
@@ -16,8 +18,20 @@ own. The planner then leaves out those steps whose operands need no gradient.
 """
 
 
-def _share_a_step(dims: Sequence[Dim]) -> bool:
-    return len(dims) > FEW and len(set(dims)) == 1
+def _side_by_side(result: Dim, dims: Sequence[Dim], runs: Sequence[int], after: int, batch: int) -> Signature:
+    """Return the signature (shape and kernels) of a node that joins operands of shapes `dims`.
+
+    The result consists of `after * batch` runs of adjacent numbers. Each has a run of each operand, of the sizes
+    `runs`. An operand without a batch is repeated for each of the `batch` batch elements.
+    """
+    whole, starts = sum(runs), itertools.accumulate(runs, initial=0)
+    if len(dims) > FEW and len({*dims}) == 1:
+        return copies_of_each(result, runs[0], [(runs[0], 1, 1), (after * batch, whole, runs[0])])
+    parts = []
+    for place, (dim, run, start) in enumerate(zip(dims, runs, starts)):
+        loops = [(run, 1, 1), (after, whole, run), (batch, whole * after, run * after if dim.batch > 1 else 0)]
+        parts.append((View(SELF, offset=start), View(place), loops))
+    return copies(result, parts)
 
 
 def concatenate_signature(d: int, name: str, *dims: Dim) -> Signature:
@@ -37,36 +51,17 @@ def concatenate_signature(d: int, name: str, *dims: Dim) -> Signature:
     if any(sizes[:d] + sizes[d + 1 :] != first[:d] + first[d + 1 :] for sizes in padded.values()):
         raise ShapeError(f"{name}: dimensions other than {d} differ: operands are {described(dims)}")
     batch = common_batch(name, dims)
-    length = sum([padded[dim][d] for dim in dims])
-    result = Dim.of((*first[:d], length, *first[d + 1 :]), batch)
+    sizes = [padded[dim][d] for dim in dims]
     before, after = math.prod(first[:d]), math.prod(first[d + 1 :])
-    if _share_a_step(dims):
-        run = before * first[d]
-        return copies_of_each(result, run, [(run, 1, 1), (after * batch, before * length, run)])
-    parts, start = [], 0
-    for place, dim in enumerate(dims):
-        sizes = padded[dim]
-        run = before * sizes[d]
-        loops = [
-            (run, 1, 1),
-            (after, before * length, run),
-            (batch, result.size, dim.size if dim.batch > 1 else 0),
-        ]
-        parts.append((View(SELF, offset=start * before), View(place), loops))
-        start += sizes[d]
-    return copies(result, parts)
+    result = Dim.of((*first[:d], sum(sizes), *first[d + 1 :]), batch)
+    return _side_by_side(result, dims, [before * size for size in sizes], after, batch)
 
 
-def _along(d: int, name: str = "concatenate") -> Callable:
-    return by_plain_dims(functools.partial(concatenate_signature, d, name))
+def _joining(name: str, signature_of: Callable) -> Callable:
+    return many_operands(name, by_plain_dims(signature_of), functools.partial(listed, name))
 
 
-concatenations = [_along(d) for d in range(7)]
-"""For each dimension d: a function of the operands' shapes that returns the signature of a concatenation along d."""
-_concatenate = [
-    many_operands("concatenate", signature_of, functools.partial(listed, "concatenate"))
-    for signature_of in concatenations
-]
+_concatenate = [_joining("concatenate", functools.partial(concatenate_signature, d, "concatenate")) for d in range(7)]
 
 
 def _along_any(along_first: Callable, xs: Sequence[Expression], *given: int) -> Expression:
@@ -114,7 +109,7 @@ def concatenate(xs: Iterable[Expression], d: Index = 0) -> Expression:
 
 
 @op(
-    many_operands("concatenate_cols", _along(1, "concatenate_cols"), functools.partial(listed, "concatenate_cols")),
+    _joining("concatenate_cols", functools.partial(concatenate_signature, 1, "concatenate_cols")),
     reference=lambda *xs: _join(xs, 1),
     samples=[
         *samples("[3 3 3]; [3*2 3x4]; [1]; [17x2*3 17x1*3]; [3 3x1x1*2 3x2x1]"),
@@ -132,26 +127,16 @@ def concatenate_cols(xs: Iterable[Expression]) -> Expression:
     ...
 
 
-def _to_batch_signature(dims: Sequence[Dim]) -> Signature:
+def _to_batch_signature(*dims: Dim) -> Signature:
     first = dims[0]
     if any(dim.dims != first.dims for dim in dims):
         raise ShapeError(f"concatenate_to_batch: dimensions differ: operands are {described(dims)}")
-    result = Dim.of(first.dims, sum([dim.batch for dim in dims]))
-    if _share_a_step(dims):
-        return copies_of_each(result, first.total, [(first.total, 1, 1)])
-    parts, start = [], 0
-    for place, dim in enumerate(dims):
-        parts.append((View(SELF, offset=start), View(place), [(dim.total, 1, 1)]))
-        start += dim.total
-    return copies(result, parts)
+    runs = [dim.total for dim in dims]
+    return _side_by_side(Dim.of(first.dims, sum([dim.batch for dim in dims])), dims, runs, 1, 1)
 
 
 @op(
-    many_operands(
-        "concatenate_to_batch",
-        by_plain_dims(lambda *dims: _to_batch_signature(dims)),
-        functools.partial(listed, "concatenate_to_batch"),
-    ),
+    _joining("concatenate_to_batch", _to_batch_signature),
     reference=lambda *xs: np.concatenate(xs, axis=-1),
     whole_batch=True,
     samples=[*samples("[3 3]; [3x2*2 3x2 3x2*3]; [1]; [17*2 17*2]"), Sample([((3, 2), 2)] * (FEW + 1), as_list=True)],

@@ -13,11 +13,9 @@ from dynet_core.signature import apart
 
 from ..copying import LOOPS, joined
 from ..declare import *
+from ..operands import checked_shape
 
-
-@functools.cache
-def _alias(dim: Dim) -> Signature:
-    return alias(dim)
+_alias = functools.cache(alias)
 
 
 @recorded(
@@ -37,13 +35,12 @@ def reshape(x: Expression, d: Dims, batch_size: Index = 1) -> Expression:
            [2., 4.]])
     """
     old = checked_expression("reshape", x).type
-    dims, batch = checked_dims("reshape", d), checked_batch("reshape", batch_size)
-    new = Dim.of(dims, batch)
+    new = checked_shape("reshape", d, batch_size)
     if new.total != old.total:
-        if batch != 1 or new.size != old.size:
+        if new.batch != 1 or new.size != old.size:
             raise ShapeError(f"reshape: x is {old!r}, which has {old.total} elements; {new!r} has {new.total}")
-        new = Dim.of(dims, old.batch)
-    return append(graph_of("reshape", (x,)), _alias(new), [x.at])
+        new = Dim.of(new.dims, old.batch)
+    return node("reshape", _alias(new), (x,))
 
 
 def _transposed(dim: Dim, order: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
@@ -126,9 +123,8 @@ def transpose(x: Expression, dims: Indices = SWAPPED) -> Expression:
     rank = len(order)
     if sorted(order) != list(range(rank)) or not 1 <= rank <= MAX_DIMS or len(of_rank(dim.dims, rank)) > rank:
         raise ArgumentError(f"transpose: dims {order} is no order of the dimensions of x, which is {dim!r}")
-    graph = graph_of("transpose", (x,))
     for step in _transpose_steps(dim, order):
-        x = append(graph, _transpose_signature(x.type.plain, step), [x.at])
+        x = node("transpose", _transpose_signature(x.type.plain, step), (x,))
     return x
 
 
@@ -143,21 +139,10 @@ def along(name: str, of_columns: Callable, x: Expression, d: int) -> Expression:
     """
     d = checked_dimension(name, d, checked_expression(name, x).type)
     order = [d, *[k for k in range(len(x.type.dims)) if k != d]]
-    back = [order.index(k) for k in range(len(order))]
-    return transpose(of_columns(transpose(x, order)), back)
+    return transpose(of_columns(transpose(x, order)), [order.index(k) for k in range(len(order))])
 
 
-@by_plain_dims
-def _nobackprop_signature(dim: Dim) -> Signature:
-    return apart(dim)
-
-
-@op(
-    one_operand("nobackprop", _nobackprop_signature),
-    reference=lambda x: x,
-    differentiable=False,
-    samples=samples("3; 17x2*3; 1; 5*2"),
-)
+@by_dims(apart, reference=lambda x: x, differentiable=False, samples=samples("3; 17x2*3; 1; 5*2"))
 def nobackprop(x: Expression) -> Expression:
     """The value of x, unchanged. The result passes no gradient on to x.
 

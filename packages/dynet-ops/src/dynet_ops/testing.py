@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -45,20 +45,13 @@ def reference(op: Op, sample: Sample, arrays: Sequence[np.ndarray]) -> np.ndarra
     if op.whole_batch:
         return op.reference(*arrays, **sample.attributes)
     batch = max(array.shape[-1] for array in arrays)
-    return np.stack(
-        [
-            op.reference(*[array[..., b % array.shape[-1]] for array in arrays], **sample.attributes)
-            for b in range(batch)
-        ],
-        axis=-1,
-    )
+    elements = [[array[..., b % array.shape[-1]] for array in arrays] for b in range(batch)]
+    return np.stack([op.reference(*element, **sample.attributes) for element in elements], axis=-1)
 
 
 def record(op: Op, sample: Sample, operands: Sequence) -> Expression:
     """Call the op with these operands and the other arguments of the sample, and return its expression."""
-    if sample.as_list:
-        return op.record(list(operands), **sample.attributes)
-    return op.record(*operands, **sample.attributes)
+    return op.record(*[[*operands]] if sample.as_list else operands, **sample.attributes)
 
 
 class Input:
@@ -97,6 +90,13 @@ class Computed(Parameter):
 KINDS = (Input, Parameter, Computed)  # the kinds of operands
 
 
+def started(op: Op, sample: Sample, arrays: Sequence[np.ndarray], kinds: Iterable[type]) -> tuple[list, Expression]:
+    """Call the op in a new graph, with an operand of each of these kinds. Return the operands and the op's result."""
+    renew_cg()
+    leaves = [kind(array) for kind, array in zip(kinds, arrays)]
+    return leaves, record(op, sample, [leaf.expression for leaf in leaves])
+
+
 def value_of(expression: Expression) -> np.ndarray:
     """Return the value of an expression, with the batch as the last axis."""
     dims, batch = expression.dim()
@@ -124,10 +124,9 @@ def check_value(op: Op, sample: Sample, leaf: type = Input) -> None:
 
     `leaf` is the kind of the operands, one of `KINDS`.
     """
-    renew_cg()
     arrays = draw(op, sample)
     expected = reference(op, sample, arrays)
-    result = record(op, sample, [leaf(array).expression for array in arrays])
+    result = started(op, sample, arrays, itertools.repeat(leaf))[1]
     *dims, batch = expected.shape
     assert result.dim() == (tuple(dims), batch)
     error = largest(value_of(result) - expected)
@@ -138,20 +137,6 @@ def check_value(op: Op, sample: Sample, leaf: type = Input) -> None:
 def functional(result: Expression, weights: np.ndarray) -> Expression:
     """Return a loss, from which gradients are computed: the sum of all elements of a result, each times its weight."""
     return dy.sum_batches(dy.dot_product(result, dy.inputTensor(weights, batched=True)))
-
-
-def numeric_gradient(function: Callable, array: np.ndarray) -> np.ndarray:
-    """Return the gradient of a function at `array`, approximated by central differences in float64."""
-    array = array.astype(np.float64)
-    gradient = np.empty_like(array)
-    for place in np.ndindex(array.shape):
-        middle = array[place]
-        array[place] = middle + STEP
-        above = function(array)
-        array[place] = middle - STEP
-        gradient[place] = (above - function(array)) / (2 * STEP)
-        array[place] = middle
-    return gradient
 
 
 def weights_of_shape(shape: Sequence[int], seed: int = 1) -> np.ndarray:
@@ -169,9 +154,7 @@ _expected: dict[tuple, list[np.ndarray]] = {}  # a cache of expected gradients, 
 
 def expected_gradients(op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarray) -> list[np.ndarray]:
     """Return by central differences the gradients of the sum of all results, each times its element of `weights`."""
-    if not op.differentiable:
-        return [np.zeros(array.shape) for array in arrays]
-    key = op.reference, repr(sample), weights.tobytes(), *[array.tobytes() for array in arrays]
+    key = op.reference, op.differentiable, repr(sample), weights.tobytes(), *[array.tobytes() for array in arrays]
     if key not in _expected:
         _expected[key] = [_differences(op, sample, arrays, weights, [place]) for place in range(len(arrays))]
     return _expected[key]
@@ -184,13 +167,17 @@ def _differences(
 
     `places` has the numbers of all operands that are this same expression. They change together.
     """
+    changed = arrays[places[0]].astype(np.float64)
+    gradient = np.zeros_like(changed)
+    operands = [changed if place in places else other for place, other in enumerate(arrays)]
     op = dataclasses.replace(op, reference=op.differentiated_as or op.reference)
-
-    def function(array):
-        changed = [array if place in places else other for place, other in enumerate(arrays)]
-        return (weights * reference(op, sample, changed)).sum()
-
-    return numeric_gradient(function, arrays[places[0]])
+    for place in np.ndindex(changed.shape if op.differentiable else 0):
+        middle = changed[place]
+        for step in (STEP, -STEP):
+            changed[place] = middle + step
+            gradient[place] += (weights * reference(op, sample, operands)).sum() / (2 * step)
+        changed[place] = middle
+    return gradient
 
 
 def assert_gradient(actual: np.ndarray, expected: np.ndarray) -> None:
@@ -199,18 +186,12 @@ def assert_gradient(actual: np.ndarray, expected: np.ndarray) -> None:
     assert error <= GRADIENT_TOLERANCE * max(SMALLEST_GRADIENT, largest(expected)), f"gradient is off by {error}"
 
 
-def kinds_of_operands(count: int) -> list[list[type]]:
-    """Return lists of `count` kinds of operands to test: all of one kind, and all but one of one kind."""
-    kinds = [[kind] * count for kind in KINDS]
-    if count > 1:
-        for kind, rest in itertools.permutations(KINDS, 2):
-            kinds += one_unlike_the_others(kind, rest, count)
-    return kinds
-
-
-def one_unlike_the_others(kind, rest, count: int) -> list[list]:
-    """Return all lists of `count` items of which one is `kind` and the others are `rest`."""
-    return [[kind if k == place else rest for k in range(count)] for place in range(count)]
+def mixtures(kinds: Sequence, count: int) -> list[list]:
+    """Return lists of `count` of these kinds: all of one kind, and all but one of one kind."""
+    found = [[kind] * count for kind in kinds]
+    for one, rest in itertools.permutations(kinds, 2):
+        found += [[one if k == place else rest for k in range(count)] for place in range(count) if count > 1]
+    return found
 
 
 def check_gradients(op: Op, sample: Sample, *kinds: Sequence[type]) -> None:
@@ -219,20 +200,14 @@ def check_gradients(op: Op, sample: Sample, *kinds: Sequence[type]) -> None:
     If the op has no operands, check the gradient of the result itself.
 
     Args:
-        kinds: lists with the kind (one of `KINDS`) of each operand. Each list is checked; by default, all lists that
-            `kinds_of_operands` returns.
+        kinds: lists with the kind (one of `KINDS`) of each operand. Each list is checked; by default, all `mixtures`.
     """
     arrays = draw(op, sample)
-    expected = None
-    for leaves_of in kinds or kinds_of_operands(len(arrays)):
-        renew_cg()
-        leaves = [leaf(array) for leaf, array in zip(leaves_of, arrays)]
-        result = record(op, sample, [leaf.expression for leaf in leaves])
+    for kinds_of in kinds or mixtures(KINDS, len(arrays)):
+        leaves, result = started(op, sample, arrays, kinds_of)
         weights = weights_for(result)
-        if expected is None:
-            expected = expected_gradients(op, sample, arrays, weights)
-        functional(result, weights).backward(full=Input in leaves_of or not leaves)
-        for leaf, gradient in zip(leaves, expected):
+        functional(result, weights).backward(full=Input in kinds_of or not leaves)
+        for leaf, gradient in zip(leaves, expected_gradients(op, sample, arrays, weights)):
             assert_gradient(leaf.gradient(), gradient)
         if not leaves:
             assert_gradient(result.gradient().reshape(weights.shape), weights)
@@ -254,10 +229,7 @@ def check_operand_used_twice(op: Op, sample: Sample) -> None:
     (functional(one, weights) + functional(other, more)).backward()
     for shape, leaf in leaves.items():
         places = [place for place, array in enumerate(arrays) if array.shape == shape]
-        if op.differentiable:
-            assert_gradient(leaf.gradient(), _differences(op, sample, arrays, weights + more, places))
-        else:
-            assert_gradient(leaf.gradient(), np.zeros(shape))
+        assert_gradient(leaf.gradient(), _differences(op, sample, arrays, weights + more, places))
 
 
 def run(op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarray | None = None) -> list[np.ndarray]:
@@ -265,9 +237,7 @@ def run(op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarra
 
     The loss is the sum of the value's elements, each multiplied by its weight. By default, the weights are random.
     """
-    renew_cg()
-    leaves = [Input(array) for array in arrays]
-    result = record(op, sample, [leaf.expression for leaf in leaves])
+    leaves, result = started(op, sample, arrays, itertools.repeat(Input))
     functional(result, weights_for(result) if weights is None else weights).backward(full=True)
     return [value_of(result), *[leaf.gradient() for leaf in leaves]]
 
@@ -335,21 +305,18 @@ def check_minibatch(op: Op, sample: Sample, batched: Sequence[bool], batch: int 
         batch: the batch size.
     """
     rng = np.random.default_rng(3)
-    arrays = [
-        drawn(op, rng, (*dims, batch if has_batch else 1)) for (dims, _), has_batch in zip(sample.shapes, batched)
-    ]
+    shapes = [(*dims, batch if has_batch else 1) for (dims, _), has_batch in zip(sample.shapes, batched)]
+    arrays = [drawn(op, rng, shape) for shape in shapes]
     actual = run(op, sample, arrays)
     weights = weights_of_shape(actual[0].shape)
-    singles = []
-    for b in range(batch):
-        parts = [array[..., b : b + 1] if array.shape[-1] > 1 else array for array in arrays]
-        singles.append(run(op, sample, parts, weights[..., b : b + 1]))
-    expected = []
-    for whole, parts in zip(actual, zip(*singles)):
-        expected.append(np.concatenate(parts, axis=-1) if whole.shape[-1] > 1 else sum(parts))
+    elements = [[array[..., [b % array.shape[-1]]] for array in (*arrays, weights)] for b in range(batch)]
+    singles = [*zip(*[run(op, sample, parts, weight) for *parts, weight in elements])]
+    expected = [
+        np.concatenate(parts, axis=-1) if whole.shape[-1] > 1 else sum(parts) for whole, parts in zip(actual, singles)
+    ]
     # The gradient of an operand without a batch is a sum over the batch. Terms may cancel, but their rounding errors do
     # not. So the allowed error depends on the largest term.
-    assert_same(actual, expected, [max(map(largest, parts)) for parts in zip(*singles)])
+    assert_same(actual, expected, [largest(*parts) for parts in singles])
 
 
 DIGITS_TOLERANCE = 1e-4  # of values and gradients of any magnitude, relative to each
@@ -390,9 +357,7 @@ def check_digits(op: Op) -> None:
     in_range = ((np.abs(arrays) <= op.limit) & (np.abs(arrays) >= op.least)).all(0)
     numbers = [*op.samples[1].attributes.values()]
     sample = Sample([((arrays.shape[1],), 1)] * len(arrays), op.samples[1].attributes)
-    renew_cg()
-    leaves = [Input(array[:, None]) for array in arrays]
-    result = record(op, sample, [leaf.expression for leaf in leaves])
+    leaves, result = started(op, sample, arrays[..., None], itertools.repeat(Input))
     values = result.npvalue()
     dy.sum_elems(result).backward(full=True)
     gradients = [leaf.gradient()[:, 0] for leaf in leaves] if op.differentiable else []
@@ -421,9 +386,8 @@ def batched_operands(count: int) -> list[Sequence[bool]]:
     For up to 4 operands, return every combination with at least one batch. For more: all operands have one; only one
     operand has one (a list for each operand); all but one operand have one (a list for each operand).
     """
-    if count <= 4:
-        return [batched for batched in itertools.product([True, False], repeat=count) if any(batched)]
-    return [[True] * count, *one_unlike_the_others(True, False, count), *one_unlike_the_others(False, True, count)]
+    every = itertools.product([True, False], repeat=count) if count <= 4 else mixtures([True, False], count)
+    return [batched for batched in every if any(batched)]
 
 
 def check_op(function: Callable) -> None:
@@ -445,20 +409,14 @@ def check_op(function: Callable) -> None:
     op = OPS[function.__name__]
     for sample in op.samples:
         try:
-            check_sample(op, sample)
+            for leaf in KINDS:
+                check_value(op, sample, leaf)
+            check_gradients(op, sample)
+            check_operand_used_twice(op, sample)
+            check_operands_of_many_nodes(op, sample)
+            check_batching(op, sample)
+            for batched in batched_operands(0 if op.whole_batch else len(sample.shapes)):
+                check_minibatch(op, sample, batched)
         except AssertionError as error:
             raise AssertionError(f"{op.name} of {sample}: {error}") from error
     check_digits(op)
-
-
-def check_sample(op: Op, sample: Sample) -> None:
-    """Run all checks of `check_op` on one sample, which is one call of the op."""
-    for leaf in KINDS:
-        check_value(op, sample, leaf)
-    check_gradients(op, sample)
-    check_operand_used_twice(op, sample)
-    check_operands_of_many_nodes(op, sample)
-    check_batching(op, sample)
-    if not op.whole_batch:
-        for batched in batched_operands(len(sample.shapes)):
-            check_minibatch(op, sample, batched)

@@ -15,15 +15,13 @@ STEP = mpmath.mpf(10) ** -180  # of a difference quotient, relative to the opera
 
 Value = mpmath.mpf | bool
 EXACT: dict[str, Callable] = {
-    "add": lambda a, b: a + b, "subtract": lambda a, b: a - b, "multiply": lambda a, b: a * b,
-    "divide": lambda a, b: a / b, "negative": lambda x: -x, "absolute": abs, "minimum": min, "maximum": max,
-    "less": lambda a, b: a < b, "less_equal": lambda a, b: a <= b, "equal": lambda a, b: a == b,
-    "where": lambda condition, a, b: a if condition else b, "logistic": lambda x: 1 / (1 + mpmath.exp(-x)),
+    "where": lambda condition, a, b: a if condition else b,
+    "logistic": lambda x: 1 / (1 + mpmath.exp(-x)),
     "over_root": lambda x, y, c: x / (mpmath.sqrt(y) + c),
     "round": lambda x: mpmath.sign(x) * mpmath.floor(abs(x) + 0.5),
     "lgamma": lambda x: mpmath.log(abs(mpmath.gamma(x))) if x < 0 else mpmath.loggamma(x),
-}  # fmt: skip
-"""Name of a function of formulas -> the function, if mpmath has none of this name."""
+}
+"""Name of a function of formulas -> the function. For others mpmath has one of this name, or numpy, as for "add"."""
 
 
 def value(formula: Formula, numbers: Mapping[str, float | mpmath.mpf]) -> mpmath.mpf:
@@ -44,7 +42,7 @@ def _applied(function: str, arguments: Sequence[Value]) -> Value:
     if function != "where" and any(mpmath.isnan(argument) for argument in arguments):
         return mpmath.nan
     try:
-        result = (EXACT.get(function) or getattr(mpmath, function))(*arguments)
+        result = (EXACT.get(function) or getattr(mpmath, function, None) or getattr(np, function))(*arguments)
     except (ZeroDivisionError, ValueError, OverflowError):
         return mpmath.nan
     if isinstance(result, mpmath.mpc):

@@ -312,7 +312,8 @@ def check_minibatch(op: Op, sample: Sample, batched: Sequence[bool], batch: int 
     elements = [[array[..., [b % array.shape[-1]]] for array in (*arrays, weights)] for b in range(batch)]
     singles = [*zip(*[run(op, sample, parts, weight) for *parts, weight in elements])]
     expected = [
-        np.concatenate(parts, axis=-1) if whole.shape[-1] > 1 else sum(parts) for whole, parts in zip(actual, singles)
+        np.concatenate(parts, axis=-1) if whole.shape[-1] > 1 else np.sum(parts, axis=0)
+        for whole, parts in zip(actual, singles)
     ]
     # The gradient of an operand without a batch is a sum over the batch. Terms may cancel, but their rounding errors do
     # not. So the allowed error depends on the largest term.
@@ -357,7 +358,7 @@ def check_digits(op: Op) -> None:
     in_range = ((np.abs(arrays) <= op.limit) & (np.abs(arrays) >= op.least)).all(0)
     numbers = [*op.samples[1].attributes.values()]
     sample = Sample([((arrays.shape[1],), 1)] * len(arrays), op.samples[1].attributes)
-    leaves, result = started(op, sample, arrays[..., None], itertools.repeat(Input))
+    leaves, result = started(op, sample, [*arrays[..., None]], itertools.repeat(Input))
     values = result.npvalue()
     dy.sum_elems(result).backward(full=True)
     gradients = [leaf.gradient()[:, 0] for leaf in leaves] if op.differentiable else []

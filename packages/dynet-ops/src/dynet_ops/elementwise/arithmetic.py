@@ -94,7 +94,7 @@ def _scales(a: Dim, b: Dim) -> bool:
     cases `*` is a matrix product.
     """
     matrices = len(a.dims) <= 2 and len(b.dims) <= 2 and a.columns == b.rows
-    return not matrices and (a.size == 1 or b.size == 1)
+    return 1 in (a.size, b.size) and not matrices
 
 
 def _product(a: Dim, b: Dim) -> Signature:
@@ -108,15 +108,10 @@ def _repeated_product(a: Expression, b: Expression) -> Expression | None:
 _multiply = two_operands("*", _product, _repeated_product, _times)
 
 
-def _install() -> None:
-    """Define the operators `+`, `-`, `*` and `/` of expressions."""
-    plus, less, divided = (OPERATORS[sign].record() for sign in "+-/")
-    operator("add", plus, _plus, _plus, plus, _plus)
-    operator("subtract", less, _plus, _from, less, _from)
-    operator("multiply", _multiply, _times, _times, _multiply, _times)
-    operator("true_divide", divided, _over, _into, divided, _into)
-
-
-_install()
+_add, _subtract, _divide = (OPERATORS[sign].record() for sign in "+-/")
+operator("add", _add, _plus, _plus, _add, _plus)
+operator("subtract", _subtract, _plus, _from, _subtract, _from)
+operator("multiply", _multiply, _times, _times, _multiply, _times)
+operator("true_divide", _divide, _over, _into, _divide, _into)
 
 __all__ = ["add", "cdiv", "cmult", "colwise_add", "subtract"]

@@ -58,12 +58,7 @@ SEVERAL = samples(
 )
 
 
-def folded(pair: Callable, arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Combine arrays a, b, c, ... into one by a function of two arrays: pair(pair(a, b), c), and so on."""
-    result = arrays[0]
-    for array in arrays[1:]:
-        result = pair(result, array)
-    return result
+folded = functools.reduce  # (pair, arrays) -> pair(pair(a, b), c) for arrays a, b, c, and so on
 
 
 @recorded(reference=lined_up(lambda *xs: folded(np.maximum, xs), longest), samples=SEVERAL)

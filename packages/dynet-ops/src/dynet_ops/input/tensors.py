@@ -44,12 +44,12 @@ def inputTensor(arr: Numbers, batched: bool = False, device: str = "", reusable_
     """
     checked_flag("inputTensor", "reusable_expr", reusable_expr)
     # numpy drops the masks of arrays that it stacks; `real_array` refuses them.
-    separate = isinstance(arr, (list, tuple)) and arr and all(isinstance(a, np.ndarray) for a in arr)
-    if separate and not is_masked(arr):
-        shapes = [np.shape(a) for a in arr]
+    arrays = list(arr) if isinstance(arr, (list, tuple)) else []
+    if arrays and all(isinstance(a, np.ndarray) for a in arrays) and not is_masked(arrays):
+        shapes = [np.shape(a) for a in arrays]
         if len({*shapes}) > 1:
             raise ShapeError(f"inputTensor: the arrays differ in shape: {shapes}")
-        arr, batched = np.stack(list(arr), axis=-1), True
+        arr, batched = np.stack(arrays, axis=-1), True
     array = real_array("inputTensor", arr, uneven=ShapeError)
     check_any("inputTensor", array)
     return _add(inputTensor, array, batched, device)

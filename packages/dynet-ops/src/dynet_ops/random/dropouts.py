@@ -7,23 +7,23 @@ from ..elementwise.arithmetic import cmult
 from .draws import checked_probability, random_bernoulli, random_node
 
 
-def _dropping(name: str, position: Symbol) -> Callable[[Expression, Number], Expression]:
-    """Return a function (x, p) that adds a dropout node to the graph.
+def _dropping(name: str, position: Symbol) -> Callable[..., Expression]:
+    """Return a function of [x], p and 1 / (1 - p) that adds a dropout node to the graph.
 
     Args:
         name: the name of the op and of its kernel.
         position: a symbol from which the random numbers are computed, together with the node's key (see `draws.py`):
             `formula.position` to decide for each element, or `formula.origin` to decide once for all elements.
     """
-    node = random_node(
+    return random_node(
         name, lambda x, seed, count, p, scale: f.where(f.uniform(seed, count, position) < p, 0, x * scale)
     )
 
-    def record(x: Expression, p: Number) -> Expression:
-        p = checked_probability(name, p)
-        return node((x,), p, 1 / (1 - p))
 
-    return record
+def _with_scale(name: str, p: Number) -> tuple[float, float]:
+    """Return the dropout rate p, and the scale of what is not dropped."""
+    p = checked_probability(name, p)
+    return p, 1 / (1 - p)
 
 
 _dropout = _dropping("dropout", f.position)
@@ -48,7 +48,7 @@ def dropout(x: Expression, p: Number) -> Expression:
     >>> dropout(inputVector([1, 2]), 0.0).value()
     [1.0, 2.0]
     """
-    return _dropout(x, p)
+    return _dropout([x], *_with_scale("dropout", p))
 
 
 @recorded(**_ALL)
@@ -58,7 +58,7 @@ def block_dropout(x: Expression, p: Number) -> Expression:
     >>> block_dropout(inputVector([1, 2]), 0.0).value()
     [1.0, 2.0]
     """
-    return _block_dropout(x, p)
+    return _block_dropout([x], *_with_scale("block_dropout", p))
 
 
 @recorded(
@@ -99,8 +99,8 @@ def _masked(name: str, x: Expression, dims: tuple[int, ...], batch: int, p: Numb
 
     Each element of the mask is 0 with probability p, otherwise 1 / (1 - p). `name` is the name of the op for messages.
     """
-    p = checked_probability(name, p)
-    return cmult(x, random_bernoulli(dims, 1 - p, 1 / (1 - p), batch))
+    p, scale = _with_scale(name, p)
+    return cmult(x, random_bernoulli(dims, 1 - p, scale, batch))
 
 
 __all__ = ["block_dropout", "dropout", "dropout_batch", "dropout_dim"]

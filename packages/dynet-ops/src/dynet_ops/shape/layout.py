@@ -83,27 +83,13 @@ def _transpose_signature(dim: Dim, order: tuple[int, ...]) -> Signature:
     return copy_of(result, loops)
 
 
-SWAPPED = (1, 0)
-
-
-@by_plain_dims
-def _swap_signature(dim: Dim) -> Signature:
-    """Return the signature (shape and kernels) of a node that transposes a matrix of the shape `dim`."""
-    if not is_matrix(dim):
-        raise ArgumentError(f"transpose: dims (1, 0) is no order of the dimensions of x, which is {dim!r}")
-    return _transpose_signature(dim, SWAPPED)
-
-
-_swap = one_operand("transpose", _swap_signature)
-
-
 @recorded(
     reference=lambda x, dims=(1, 0): np.transpose(x.reshape(of_rank(x.shape, len(dims))), dims),
     samples=samples(
         "3x5; 17*2; 1x4*3; 2x3x4*2 dims=(2,0,1); 2x3x4 dims=(1,0,2); 4x3x1*2; 4x1x1*2 dims=(0,); 4x3x1 dims=(0,1)"
     ),
 )
-def transpose(x: Expression, dims: Indices = SWAPPED) -> Expression:
+def transpose(x: Expression, dims: Indices = (1, 0)) -> Expression:
     """The transpose of a matrix, or x with its dimensions in another order.
 
     Args:
@@ -114,8 +100,6 @@ def transpose(x: Expression, dims: Indices = SWAPPED) -> Expression:
     array([[1., 3.],
            [2., 4.]])
     """
-    if dims is SWAPPED:
-        return _swap(x)
     dim = checked_expression("transpose", x).type.plain
     if not is_list(dims):
         raise ArgumentTypeError(f"transpose: dims must be a tuple of ints, not {dims!r:.60}")

@@ -8,7 +8,6 @@ a node draws the same numbers whether or not it runs in a batch with other nodes
 from __future__ import annotations
 
 from dynet_kernels.derivative import gradients
-from dynet_kernels.recorder.words import KEY
 
 from ..declare import *
 from ..operands import checked_shape
@@ -26,19 +25,19 @@ def random_node(name: str, formula: Callable) -> Callable[..., Expression]:
             one, the node's key (seed, count) and plain numbers.
     """
     parsed = Formula.of(formula)
-    names, operands = parsed.names, parsed.names.count("x")
-    add_rules(name, names, parsed, gradients(parsed, ["x"]), numbers=names[operands:])
+    operands = parsed.names.count("x")
+    numbers = parsed.names[operands:]
+    add_rules(name, parsed.names, parsed, gradients(parsed, ["x"]), numbers=numbers)
 
     @functools.cache
     def signature_of(dim: Dim) -> Signature:
-        views = [View(SELF), *map(View, range(operands)), *number_views(len(names) - operands)]
+        views = [View(SELF), *map(View, range(operands)), *number_views(len(numbers))]
         return computed(name, dim, (dim.total,), views, name=name)
 
-    def record(operands: Sequence[Expression], *numbers: float, dim: Dim | None = None) -> Expression:
-        graph = graph_of(name, operands)
-        start = graph.take_keyed(numbers)
-        attributes = range(start, start + len(KEY) + len(numbers))
-        return append(graph, signature_of(dim or operands[0].type.plain), [*[x.at for x in operands], *attributes])
+    def record(xs: Sequence[Expression], *given: float, dim: Dim | None = None) -> Expression:
+        graph = graph_of(name, xs)
+        signature, start = signature_of(dim or xs[0].type.plain), graph.take_keyed(given)
+        return append(graph, signature, [*[x.at for x in xs], *range(start, start + len(numbers))])
 
     return record
 
@@ -81,7 +80,7 @@ def _not_negative(name: str, argument: str, value: Number) -> float:
 
 def checked_probability(name: str, p: Number, allowed: str = "[0, 1)") -> float:
     """Return p as a float; raise an error that names the op unless p is a number in the interval `allowed`."""
-    number = finite(name, "p", p)
+    number = p if p.__class__ is float else finite(name, "p", p)
     if not 0 <= number <= 1 or (number == 1 and allowed != "[0, 1]"):
         raise ArgumentError(f"{name}: p must be in {allowed}, got {number}")
     return number

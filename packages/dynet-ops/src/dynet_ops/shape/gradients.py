@@ -15,7 +15,7 @@ def _scaled(dim: Dim) -> Signature:
 @recorded(
     reference=lambda x, lambd=1.0: x,
     differentiated_as=lambda x, lambd=1.0: lambd * x,
-    samples=samples("1 lambd=0.5; 17 lambd=-2.0; 5x3*2 lambd=0.0; 33*3 lambd=3.0"),
+    samples="1 lambd=0.5; 17 lambd=-2.0; 5x3*2 lambd=0.0; 33*3 lambd=3.0",
 )
 def scale_gradient(x: Expression, lambd: Number = 1.0) -> Expression:
     """The value of x, unchanged. The gradient of x is `lambd` times the gradient of the result.
@@ -25,15 +25,16 @@ def scale_gradient(x: Expression, lambd: Number = 1.0) -> Expression:
     >>> x.gradient()
     array([3., 3.])
     """
-    dim, number = checked_expression("scale_gradient", x).type.plain, finite("scale_gradient", "lambd", lambd)
-    return node("scale_gradient", _scaled(dim), (x,), numbers=(number,))
+    graph = graph_of("scale_gradient", (x,))
+    number = finite("scale_gradient", "lambd", lambd)
+    return append(graph, _scaled(x.type.plain), [x.at, graph.take((number,))])
 
 
 @by_dims(
     lambda dim: apart(dim, [Step("negative.dx", (dim.total,), gradient_of=0)]),
     reference=lambda x: x,
     differentiated_as=lambda x: -x,
-    samples=samples("1; 17; 5x3*2; 33*3"),
+    samples="1; 17; 5x3*2; 33*3",
 )
 def flip_gradient(x: Expression) -> Expression:
     """The value of x, unchanged. The gradient of x is minus the gradient of the result, for adversarial training.

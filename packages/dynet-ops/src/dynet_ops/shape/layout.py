@@ -20,7 +20,7 @@ _alias = functools.cache(alias)
 
 @recorded(
     reference=lambda x, d: x.reshape(d, order="F"),
-    samples=samples("6 d=(2,3); 2x3*2 d=(3,2); 1x5 d=(5,); 4x3x2*3 d=(2,12)"),
+    samples="6 d=(2,3); 2x3*2 d=(3,2); 1x5 d=(5,); 4x3x2*3 d=(2,12)",
 )
 def reshape(x: Expression, d: Dims, batch_size: Index = 1) -> Expression:
     """The numbers of x in another shape, in the same column-by-column order. Nothing is copied.
@@ -85,9 +85,7 @@ def _transpose_signature(dim: Dim, order: tuple[int, ...]) -> Signature:
 
 @recorded(
     reference=lambda x, dims=(1, 0): np.transpose(x.reshape(of_rank(x.shape, len(dims))), dims),
-    samples=samples(
-        "3x5; 17*2; 1x4*3; 2x3x4*2 dims=(2,0,1); 2x3x4 dims=(1,0,2); 4x3x1*2; 4x1x1*2 dims=(0,); 4x3x1 dims=(0,1)"
-    ),
+    samples="3x5; 17*2; 1x4*3; 2x3x4*2 dims=(2,0,1); 2x3x4 dims=(1,0,2); 4x3x1*2; 4x1x1*2 dims=(0,); 4x3x1 dims=(0,1)",
 )
 def transpose(x: Expression, dims: Indices = (1, 0)) -> Expression:
     """The transpose of a matrix, or x with its dimensions in another order.
@@ -126,7 +124,7 @@ def along(name: str, of_columns: Callable, x: Expression, d: int) -> Expression:
     return transpose(of_columns(transpose(x, order)), [order.index(k) for k in range(len(order))])
 
 
-@by_dims(apart, reference=lambda x: x, differentiable=False, samples=samples("3; 17x2*3; 1; 5*2"))
+@by_dims(apart, reference=lambda x: x, differentiable=False, samples="3; 17x2*3; 1; 5*2")
 def nobackprop(x: Expression) -> Expression:
     """The value of x, unchanged. The result passes no gradient on to x.
 

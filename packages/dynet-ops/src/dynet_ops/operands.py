@@ -6,7 +6,6 @@ In all of these functions, `name` is the name of the op, and `what` the name of 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from numbers import Real
 from typing import Any
@@ -64,12 +63,11 @@ def listed(name: str, xs: Any) -> Sequence[Expression]:
     return xs
 
 
-def checked_count(name: str, what: str, value, least: int, most: float = math.inf) -> int:
-    """Return the argument `what` as an int; raise an error unless it is a whole number from `least` to `most`."""
+def checked_count(name: str, what: str, value, least: int) -> int:
+    """Return the argument `what` as an int; raise an error if it is not a whole number, or less than `least`."""
     number = whole(name, what, value)
-    if not least <= number <= most:
-        limit = f"least {least}" if number < least else f"most {most}"
-        raise ArgumentError(f"{name}: {what} must be at {limit}, got {number}")
+    if number < least:
+        raise ArgumentError(f"{name}: {what} must be at least {least}, got {number}")
     return number
 
 
@@ -78,7 +76,11 @@ def checked_size(name: str, what: str, value) -> int:
 
     `MAX_TOTAL` is the most numbers that an expression can have.
     """
-    return checked_count(name, what, value, 1, MAX_TOTAL)
+    size = whole(name, what, value)
+    if not 1 <= size <= MAX_TOTAL:
+        limit = "least 1" if size < 1 else f"most {MAX_TOTAL}"
+        raise ArgumentError(f"{name}: {what} must be at {limit}, got {size}")
+    return size
 
 
 def nesting(value) -> int:

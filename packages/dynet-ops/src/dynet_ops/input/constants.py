@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ..declare import *
-from ..operands import checked_shape
 from .arrays import input_op, one_number
 
 _CALLS = "dim=1; dim=(17,); dim=(5,3) batch_size=2; dim=[2,1,4] batch_size=3"
@@ -59,7 +58,7 @@ def _constant(name: str, dim: Dims, val: Numbers, batch_size: Index) -> Expressi
 
     Only the number is stored in the graph's buffer of input values. In the forward pass, a kernel fills the tensor.
     """
-    whole, value = checked_shape(name, dim, batch_size), one_number(name, val)
+    whole, value = Dim.of(checked_dims(name, dim), checked_batch(name, batch_size)), one_number(name, val)
     graph = pinned()
     return append(graph, _constant_signature(name, whole), [graph.take_array(value)])
 

@@ -52,8 +52,8 @@ def inputSparseTensor(
     """
     name = "inputSparseTensor"
     whole, other = checked_shape(name, dim, batch_size), checked_number(name, defval)
-    of = f"a tensor of {whole.dims} x {whole.batch}"
-    return add_input(name, scattered(name, [idxs], (whole.total,), numbers(name, v), other, of), whole, device)
+    places = checked_indices(name, idxs, whole.total, f"a tensor of {whole.dims} x {whole.batch}")
+    return add_input(name, scattered(name, [places], (whole.total,), numbers(name, v), other), whole, device)
 
 
 ComputationGraph.inputMatrixLiteral = inputMatrixLiteral  # type: ignore[attr-defined]

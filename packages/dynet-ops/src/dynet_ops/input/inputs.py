@@ -103,7 +103,7 @@ def inputMatrix(v: Numbers, d: Dims) -> Expression:
 
 @recorded(
     reference=lambda e, device_str: e,
-    samples=samples("1 device_str=''; 17 device_str=''; 5x3*2 device_str=''; 1x4*3 device_str=''"),
+    samples="1 device_str=''; 17 device_str=''; 5x3*2 device_str=''; 1x4*3 device_str=''",
 )
 def to_device(e: Expression, device_str: str) -> Expression:
     """Return e unchanged. A process computes everything on one device: the CPU, unless a GPU was asked for.

@@ -138,16 +138,6 @@ def sparse_inputTensor(
     name = "sparse_inputTensor"
     sizes, given = checked_dims(name, shape), numbers(name, values)
     other = one_number(name, defval, "defval must be").item()
-    return _add(sparse_inputTensor, scattered(name, idxs, sizes, given, other), batched, device)
-
-
-def scattered(
-    name: str, idxs, sizes: tuple[int, ...], given: np.ndarray, other: float, of: str = "dimension {} of {}"
-) -> np.ndarray:
-    """Return an array of `other` in which some elements have given values: those at the indices `idxs[k]` of each axis.
-
-    `of` is what indices select from, for messages, with {} for the axis and {} for the sizes.
-    """
     try:
         axes = list(idxs)
     except TypeError:
@@ -156,7 +146,17 @@ def scattered(
         ) from None
     if len(axes) != len(sizes):
         raise ShapeError(f"{name}: {len(axes)} sequences of indices for a shape of {len(sizes)} dimensions, {sizes}")
-    found = [checked_indices(name, axis, size, of.format(k, sizes)) for k, (axis, size) in enumerate(zip(axes, sizes))]
+    found = [
+        checked_indices(name, axis, size, f"dimension {k} of {sizes}")
+        for k, (axis, size) in enumerate(zip(axes, sizes))
+    ]
+    return _add(sparse_inputTensor, scattered(name, found, sizes, given, other), batched, device)
+
+
+def scattered(
+    name: str, found: Sequence[list[int]], sizes: tuple[int, ...], given: np.ndarray, other: float
+) -> np.ndarray:
+    """Return an array of `other` in which some elements have given values; `found` has the indices of each axis."""
     for k, axis in enumerate(found):
         if len(axis) != given.size:
             counts = f"{counted(given.size, 'value')}, but {len(axis)} of the indices for dimension {k}"

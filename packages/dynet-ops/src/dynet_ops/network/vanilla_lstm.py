@@ -124,10 +124,8 @@ def _gates_reference(x, h, Wx, Wh, b, mask_x=1.0, mask_h=1.0):
 
 @recorded(
     reference=_gates_reference,
-    samples=samples(
-        "1 1 4x1 4x1 4; 3*3 5 20x3 20x5 20; 7*2 2*2 8x7 8x2 8; 9 17*2 68x9 68x17 68*2; 2 3*3 12x2*3 12x3 12; "
-        "2 3 12x2 12x3*2 12"
-    ),
+    samples="1 1 4x1 4x1 4; 3*3 5 20x3 20x5 20; 7*2 2*2 8x7 8x2 8; 9 17*2 68x9 68x17 68*2; 2 3*3 12x2*3 12x3 12; "
+    "2 3 12x2 12x3*2 12",
 )
 def vanilla_lstm_gates(
     x_t: Expression, h_tm1: Expression, Wx: Expression, Wh: Expression, b: Expression, weightnoise_std: Number = 0.0
@@ -176,9 +174,7 @@ def vanilla_lstm_gates_concat(
 
 @recorded(
     reference=_gates_reference,
-    samples=samples(
-        "1 1 4x1 4x1 4 1 1; 3*3 5 20x3 20x5 20 3 5*3; 7*2 2*2 8x7 8x2 8 7*2 2*2; 9 17*2 68x9 68x17 68 9*2 17"
-    ),
+    samples="1 1 4x1 4x1 4 1 1; 3*3 5 20x3 20x5 20 3 5*3; 7*2 2*2 8x7 8x2 8 7*2 2*2; 9 17*2 68x9 68x17 68 9*2 17",
 )
 def vanilla_lstm_gates_dropout(
     x_t: Expression,

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dynet_kernels.derivative import gradients
 
 from ..declare import *
-from ..operands import checked_shape
 
 
 def random_node(name: str, formula: Callable) -> Callable[..., Expression]:
@@ -45,7 +44,9 @@ def random_node(name: str, formula: Callable) -> Callable[..., Expression]:
 def _distribution(name: str, formula: Callable) -> Callable[..., Expression]:
     """Return a function of a shape and of plain numbers, which adds a tensor of random numbers to the graph."""
     record = random_node(name, formula)
-    return lambda dims, batch_size, *numbers: record((), *numbers, dim=checked_shape(name, dims, batch_size))
+    return lambda dims, batch_size, *numbers: record(
+        (), *numbers, dim=Dim.of(checked_dims(name, dims), checked_batch(name, batch_size))
+    )
 
 
 _normal = _distribution("random_normal", lambda seed, count, a, b: a + b * f.normal(seed, count, f.position))
@@ -80,7 +81,7 @@ def _not_negative(name: str, argument: str, value: Number) -> float:
 
 def checked_probability(name: str, p: Number, allowed: str = "[0, 1)") -> float:
     """Return p as a float; raise an error that names the op unless p is a number in the interval `allowed`."""
-    number = p if p.__class__ is float else finite(name, "p", p)
+    number = p if isinstance(p, float) else finite(name, "p", p)
     if not 0 <= number <= 1 or (number == 1 and allowed != "[0, 1]"):
         raise ArgumentError(f"{name}: p must be in {allowed}, got {number}")
     return number
@@ -185,7 +186,7 @@ def random_gumbel(dim: Dims, mu: Number = 0.0, beta: Number = 1.0, batch_size: I
 @recorded(
     reference=lambda x, stddev: x,
     random=True,
-    samples=samples("5 stddev=0.0; 17*4 stddev=0.0; 1*2 stddev=0.0; 3x4 stddev=0.0"),
+    samples="5 stddev=0.0; 17*4 stddev=0.0; 1*2 stddev=0.0; 3x4 stddev=0.0",
 )
 def noise(x: Expression, stddev: Number) -> Expression:
     """x plus independent, normally distributed numbers with mean 0.

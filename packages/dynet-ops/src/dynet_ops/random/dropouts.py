@@ -20,12 +20,6 @@ def _dropping(name: str, position: Symbol) -> Callable[..., Expression]:
     )
 
 
-def _with_scale(name: str, p: Number) -> tuple[float, float]:
-    """Return the dropout rate p, and the scale of what is not dropped."""
-    p = checked_probability(name, p)
-    return p, 1 / (1 - p)
-
-
 _dropout = _dropping("dropout", f.position)
 _block_dropout = _dropping("block_dropout", f.origin)
 
@@ -48,7 +42,8 @@ def dropout(x: Expression, p: Number) -> Expression:
     >>> dropout(inputVector([1, 2]), 0.0).value()
     [1.0, 2.0]
     """
-    return _dropout([x], *_with_scale("dropout", p))
+    p = checked_probability("dropout", p)
+    return _dropout([x], p, 1 / (1 - p))
 
 
 @recorded(**_ALL)
@@ -58,15 +53,14 @@ def block_dropout(x: Expression, p: Number) -> Expression:
     >>> block_dropout(inputVector([1, 2]), 0.0).value()
     [1.0, 2.0]
     """
-    return _block_dropout([x], *_with_scale("block_dropout", p))
+    p = checked_probability("block_dropout", p)
+    return _block_dropout([x], p, 1 / (1 - p))
 
 
 @recorded(
     reference=lambda x, d, p: x,
     random=True,
-    samples=samples(
-        "5 d=0 p=0.0; 17*4 d=0 p=0.0; 1*2 d=0 p=0.0; 3x4*3 d=1 p=0.0; 2x3x4*2 d=1 p=0.0; 2x3x2x3 d=2 p=0.0"
-    ),
+    samples="5 d=0 p=0.0; 17*4 d=0 p=0.0; 1*2 d=0 p=0.0; 3x4*3 d=1 p=0.0; 2x3x4*2 d=1 p=0.0; 2x3x2x3 d=2 p=0.0",
 )
 def dropout_dim(x: Expression, d: Index, p: Number) -> Expression:
     """Dropout with one random decision for all elements along dimension d. With d = 0, it drops columns of a matrix.
@@ -99,8 +93,8 @@ def _masked(name: str, x: Expression, dims: tuple[int, ...], batch: int, p: Numb
 
     Each element of the mask is 0 with probability p, otherwise 1 / (1 - p). `name` is the name of the op for messages.
     """
-    p, scale = _with_scale(name, p)
-    return cmult(x, random_bernoulli(dims, 1 - p, scale, batch))
+    p = checked_probability(name, p)
+    return cmult(x, random_bernoulli(dims, 1 - p, 1 / (1 - p), batch))
 
 
 __all__ = ["block_dropout", "dropout", "dropout_batch", "dropout_dim"]

@@ -64,7 +64,7 @@ def cdiv(x: Expression, y: Expression) -> Expression:
 
 @recorded(
     reference=lambda x, y: x.reshape(len(y), -1) + y.reshape(-1, 1) if x.ndim > 1 else x + y,
-    samples=samples("3x5 3; 17x2*3 17; 1x4 1*2; 33x3*2 33*2; 5*2 5; 7*3 7*3"),
+    samples="3x5 3; 17x2*3 17; 1x4 1*2; 33x3*2 33*2; 5*2 5; 7*3 7*3",
 )
 def colwise_add(x: Expression, y: Expression) -> Expression:
     """Add a vector to each column of a matrix, z_ij = x_ij + y_i. Batch sizes must be equal, or one of them 1.

@@ -1,13 +1,12 @@
 """Writes what lists all operations: `python docs/make_ops.py`.
 
-These are `__all__` of dynet_ops, docs/ops.md from docstrings, and a program for type checkers that calls operations
+These are `names.py` of dynet_ops, docs/ops.md from docstrings, and a program for type checkers that calls operations
 as their first samples do. A test compares the files.
 """
 
 from __future__ import annotations
 
 import inspect
-import re
 import sys
 import textwrap
 from pathlib import Path
@@ -17,7 +16,7 @@ from dynet_core.op import OPS, Op
 
 FILE = Path(__file__).with_name("ops.md")
 CALLS = FILE.parents[1] / "tests" / "typing" / "calls_of_ops.py"
-PACKAGE = Path(dynet_ops.__file__)
+NAMES = Path(dynet_ops.__file__).with_name("names.py")
 HEAD = """# All operations
 
 Every operation with its arguments, by the file that defines it. Shapes, errors, sources and an example of each are in
@@ -26,21 +25,28 @@ Made by `python docs/make_ops.py`.
 """
 
 
+NAMES_HEAD = '''"""The names of all ops. Made by `python docs/make_ops.py`."""
+
+# ruff: noqa: F822
+# pyright: reportUnsupportedDunderAll=false
+__all__ = [
+'''
+
+
 def names() -> list[str]:
     """The public names: those in `__all__` of the modules that declare ops."""
     modules = [module for name, module in sys.modules.items() if name.startswith("dynet_ops.")]
     public = [
-        getattr(module, "__all__", ()) for module in modules if Path(module.__file__ or "").parent != PACKAGE.parent
+        getattr(module, "__all__", ()) for module in modules if Path(module.__file__ or "").parent != NAMES.parent
     ]
     return sorted({name for found in public for name in found})
 
 
 def package() -> str:
-    """The source of the package `dynet_ops` with these names as its `__all__`."""
-    listed = textwrap.fill(
-        ", ".join(f'"{name}"' for name in names()), 116, initial_indent=" " * 4, subsequent_indent=" " * 4
-    )
-    return re.sub(r"(?<=__all__ = \[\n)[^]]*(?=\n\])", lambda _: listed + ",", PACKAGE.read_text())
+    """The module that lists these names."""
+    listed = ", ".join(f'"{name}"' for name in names())
+    lines = textwrap.fill(listed, 116, initial_indent=" " * 4, subsequent_indent=" " * 4)
+    return NAMES_HEAD + lines + ",\n]  # fmt: skip\n"
 
 
 CALLS_HEAD = '''"""Calls each operation as its first sample does. Made by `python docs/make_ops.py`."""
@@ -111,6 +117,6 @@ def text() -> str:
 
 
 if __name__ == "__main__":
-    PACKAGE.write_text(package())
+    NAMES.write_text(package())
     CALLS.write_text(calls())
     FILE.write_text(text())

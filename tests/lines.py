@@ -1,7 +1,7 @@
 """Count the lines of the packages: `python tests/lines.py [REVISION ...]`. Without one, count the files as they are.
 
 The counts are: all lines; lines of code, which have a token that is no comment or docstring; lines of text, which are
-in docstrings or have only a comment; and tokens of code.
+in docstrings or have only a comment; and tokens of code. A file that is made by a program does not count.
 """
 
 import ast
@@ -55,6 +55,8 @@ def table(revision=""):
     """Return the counts of each package, and of all under the name "together"."""
     found = collections.defaultdict(lambda: [0] * len(COUNTS))
     for path, source in sources(revision):
+        if " Made by `python " in source.partition("\n")[0]:
+            continue
         for name in (path.split("/")[1], "together"):
             found[name] = [a + b for a, b in zip(found[name], counts_of(source))]
     return found

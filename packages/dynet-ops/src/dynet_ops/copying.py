@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from dynet_core.annotations import Index
-from dynet_core.checks import checked_indices
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.expression import Expression
@@ -133,19 +131,12 @@ def copies_by_index(
     )
 
 
-def for_each_index(
-    name: str, x: Expression, indices: Iterable[Index], size: int, what: object
-) -> tuple[Expression, list[int]]:
-    """Check indices, one for each batch element of x. Return x, repeated if it has no batch, and the indices as ints.
-
-    `size` and `what` are as in `checked_indices`.
-    """
-    found, dim = checked_indices(name, indices, size, what), x.type.plain
-    if len(found) != dim.batch:
-        if dim.batch != 1:
-            raise ShapeError(f"{name}: {len(found)} indices for a batch of {dim.batch}")
-        x = repeat(x, Dim.of(dim.dims, len(found)))
-    return x, found
+def for_each_index(name: str, x: Expression, count: int) -> Expression:
+    """Return x, repeated if it has no batch, so that each of `count` indices has a batch element."""
+    dim = x.type.plain
+    if dim.batch not in (1, count):
+        raise ShapeError(f"{name}: {count} indices for a batch of {dim.batch}")
+    return repeat(x, Dim.of(dim.dims, count))
 
 
 def copies_of_each(result: Dim, stride: int, loops: Sequence[Loop]) -> Signature:

@@ -210,7 +210,8 @@ def pickneglogsoftmax_batch(x: Expression, vs: Iterable[Index]) -> Expression:
 
 def _pick_each(name: str, x: Expression, vs: Iterable[Index]) -> Expression:
     dim = checked_expression(name, x).type.plain
-    x, indices = for_each_index(name, x, vs, dim.size, dim)
+    indices = checked_indices(name, vs, dim.size, dim)
+    x = for_each_index(name, x, len(indices))
     signature = _signature(x.type.plain, True)
     remember(pickneglogsoftmax_batch, (x.type, len(indices)), signature, dim.size)
     return node(name, signature, (x,), indices)

@@ -193,7 +193,8 @@ def pick_batch(e: Expression, indices: Iterable[Index], dim: Index = 0) -> Expre
 def _pick_each(name: str, e: Expression, indices: Iterable[Index], dim: Index) -> Expression:
     shape = checked_expression(name, e).type.plain
     dim = checked_dimension(name, dim, shape)
-    e, found = for_each_index(name, e, indices, shape.dims[dim], f"dimension {dim} of x {shape!r}")
+    found = checked_indices(name, indices, shape.dims[dim], f"dimension {dim} of x {shape!r}")
+    e = for_each_index(name, e, len(found))
     signature = _pick_batch_signature(e.type.plain, dim)
     if dim == 0:
         remember(pick_batch, (e.type, len(found)), signature, shape.dims[0])

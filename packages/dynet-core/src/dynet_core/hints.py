@@ -97,7 +97,7 @@ class Hinted:
     __slots__ = ()
     _hint = Hint
 
-    def __init_subclass__(cls, **named: Any):
+    def __init_subclass__(cls, **named: Any) -> None:
         super().__init_subclass__(**named)
         if _is_ours(cls):
             give_hints(cls, USES.get(cls.__name__, {}))

@@ -69,7 +69,14 @@ class Refusals(Hinted):
     def __float__(self) -> Any:
         self._refuse("a number is needed, not", "; dy.log and its like are operations of expressions")
 
-    __int__ = __complex__ = __trunc__ = __float__
+    def __int__(self) -> Any:
+        self.__float__()
+
+    def __complex__(self) -> Any:
+        self.__float__()
+
+    def __trunc__(self) -> Any:
+        self.__float__()
 
     def __format__(self, form: str) -> str:
         if form:
@@ -85,7 +92,14 @@ class Refusals(Hinted):
             f"compare its {self._number()}"
         )
 
-    __le__ = __gt__ = __ge__ = __lt__
+    def __le__(self, other: object) -> bool:
+        return self < other
+
+    def __gt__(self, other: object) -> bool:
+        return self < other
+
+    def __ge__(self, other: object) -> bool:
+        return self < other
 
     # An expression equals only itself, as in DyNet: programs keep expressions in lists and dicts. So whoever compares
     # one with numbers gets a warning. Objects of other classes may define what equals them, as mock.ANY does.

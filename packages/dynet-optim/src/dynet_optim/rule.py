@@ -8,6 +8,7 @@ by an integer, its *opcode*.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from dynet_kernels.families.norm import GradientNorm
 from dynet_kernels.families.rules import UpdateRule, update_rule
@@ -27,9 +28,12 @@ class Rule:
             gradients, is a factor of `rate` unless the rule reads it. Others are attributes: `eps` is `trainer._eps`.
     """
 
+    opcode: int
+    states: tuple[str, ...]
+    numbers: tuple[str, ...]
     read: Callable[..., tuple[float, ...]]
 
-    def __init__(self, name: str, kernel: UpdateRule):
+    def __init__(self, name: str, kernel: Any):
         self.opcode = KERNELS.add_alone(f"update.{name}", kernel)
         self.states = tuple(name for name in kernel.views[2:] if name in kernel.outputs)
         self.numbers = kernel.views[2 + len(self.states) :]

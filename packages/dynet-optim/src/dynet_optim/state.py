@@ -54,7 +54,7 @@ class Resumable:
     _table: Table
     _updates = property(lambda self: self._counts.updates, lambda self, count: setattr(self._counts, "updates", count))
 
-    def __getstate__(self) -> tuple:
+    def __getstate__(self) -> tuple[Any, ...]:
         """Return what pickle stores: the attributes, copies of each parameter's states, and what is in `__slots__`."""
         own = object.__getstate__(self)  # the attributes, or if a user's class has slots, these and the slots
         settings = {name: value for name, value in vars(self).items() if name not in NOT_PICKLED}
@@ -62,7 +62,7 @@ class Resumable:
         kept = [[block.array.copy() for block in states] for states in self._table.prepared().states_in_order()]
         return settings, kept, own[1] if isinstance(own, tuple) else {}
 
-    def __setstate__(self, state: tuple) -> None:
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
         settings, kept, slots = (*state, {})[:3]  # a pickle of an earlier version has no slots
         self._counts = Counts()  # and one of a still earlier version has no counts
         for name, value in (settings | slots).items():

@@ -27,9 +27,12 @@ Made by `python docs/make_ops.py`.
 
 NAMES_HEAD = '''"""The names of all ops. Made by `python docs/make_ops.py`."""
 
-# ruff: noqa: F822
-# pyright: reportUnsupportedDunderAll=false
+# ruff: noqa: F403, F405
+{imports}
+
 __all__ = [
+{listed},
+]  # fmt: skip
 '''
 
 
@@ -43,10 +46,13 @@ def names() -> list[str]:
 
 
 def package() -> str:
-    """The module that lists these names."""
+    """The module that has these names."""
+    folders = sorted(path.parent.name for path in NAMES.parent.glob("*/__init__.py"))
     listed = ", ".join(f'"{name}"' for name in names())
-    lines = textwrap.fill(listed, 116, initial_indent=" " * 4, subsequent_indent=" " * 4)
-    return NAMES_HEAD + lines + ",\n]  # fmt: skip\n"
+    return NAMES_HEAD.format(
+        imports="\n".join(f"from .{folder} import *" for folder in folders),
+        listed=textwrap.fill(listed, 116, initial_indent=" " * 4, subsequent_indent=" " * 4),
+    )
 
 
 CALLS_HEAD = '''"""Calls each operation as its first sample does. Made by `python docs/make_ops.py`."""

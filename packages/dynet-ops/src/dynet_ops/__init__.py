@@ -5,18 +5,7 @@ libraries have, such as `e.sum()`, then raise errors that name the function to c
 """
 
 from . import as_methods as _as_methods
-from . import names as _names
-from .elementwise import *
-from .input import *
-from .loss import *
-from .matrix import *
-from .network import *
-from .random import *
-from .reduce import *
-from .select import *
-from .shape import *
-
-__all__: list[str] = []
-__all__ += _names.__all__
+from .names import *
+from .names import __all__ as __all__
 
 _as_methods.install()

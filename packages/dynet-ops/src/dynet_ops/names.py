@@ -1,7 +1,16 @@
 """The names of all ops. Made by `python docs/make_ops.py`."""
 
-# ruff: noqa: F822
-# pyright: reportUnsupportedDunderAll=false
+# ruff: noqa: F403, F405
+from .elementwise import *
+from .input import *
+from .loss import *
+from .matrix import *
+from .network import *
+from .random import *
+from .reduce import *
+from .select import *
+from .shape import *
+
 __all__ = [
     "abs", "acos", "acosh", "add", "affine_transform", "argmax", "asin", "asinh", "atan", "atanh", "average",
     "binary_log_loss", "block_dropout", "bmax", "bmin", "cdiv", "ceil", "circ_conv", "circ_corr", "cmult",

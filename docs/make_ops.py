@@ -1,6 +1,6 @@
 """Writes what lists all operations: `python docs/make_ops.py`.
 
-These are `names.py` of dynet_ops, docs/ops.md from docstrings, and a program for type checkers that calls operations
+These are `_names.py` of dynet_ops, docs/ops.md from docstrings, and a program for type checkers that calls operations
 as their first samples do. A test compares the files.
 """
 
@@ -16,7 +16,7 @@ from dynet_core.op import OPS, Op
 
 FILE = Path(__file__).with_name("ops.md")
 CALLS = FILE.parents[1] / "tests" / "typing" / "calls_of_ops.py"
-NAMES = Path(dynet_ops.__file__).with_name("names.py")
+NAMES = Path(dynet_ops.__file__).with_name("_names.py")
 HEAD = """# All operations
 
 Every operation with its arguments, by the file that defines it. Shapes, errors, sources and an example of each are in

@@ -5,7 +5,7 @@ libraries have, such as `e.sum()`, then raise errors that name the function to c
 """
 
 from . import as_methods as _as_methods
-from .names import *
-from .names import __all__ as __all__
+from ._names import *
+from ._names import __all__ as __all__
 
 _as_methods.install()

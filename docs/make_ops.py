@@ -1,7 +1,7 @@
 """Writes what lists all operations: `python docs/make_ops.py`.
 
 These are `_names.py` of dynet_ops, docs/ops.md from docstrings, and a program for type checkers that calls operations
-as their first samples do. A test compares the files.
+as a sample of theirs does. A test compares the files.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def package() -> str:
     )
 
 
-CALLS_HEAD = '''"""Calls each operation as its first sample does. Made by `python docs/make_ops.py`."""
+CALLS_HEAD = '''"""Calls each operation as a sample of it does. Made by `python docs/make_ops.py`."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def calls() -> str:
     lines = []
     for name in names():
         if name in OPS and OPS[name].record is getattr(dynet_ops, name) and OPS[name].samples[0].shapes:
-            first = OPS[name].samples[0]
+            first = max(OPS[name].samples, key=lambda sample: len(sample.attributes))
             operands = ", ".join(f"x({', '.join(map(str, (*dims, batch)))})" for dims, batch in first.shapes)
             attributes = [f", {argument}={value!r}" for argument, value in first.attributes.items()]
             lines.append(f"    dy.{name}({f'[{operands}]' if first.as_list else operands}{''.join(attributes)})\n")

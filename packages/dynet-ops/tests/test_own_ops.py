@@ -602,3 +602,12 @@ def test_checks_find_what_is_wrong_at_kinks_and_in_flat_parts(own_made):
 def test_parameters_that_an_op_cannot_have_are_refused(parameters, own_made):
     with pytest.raises(ArgumentError, match="^own_made: .* is neither a plain operand nor a number with a default$"):
         own_made(parameters, "x * 2" if "*x" not in parameters else "x[0]")
+
+
+def test_a_reference_gets_the_numbers_that_a_call_leaves_out():
+    @elementwise(reference=lambda x, y, a, b: a * x * x + b * y)
+    def of_two_numbers(x: Expression, y: Expression, a: Number = 0.5, b: Number = 2.0) -> Expression:
+        """a x^2 + b y."""
+        return a * x * x + b * y
+
+    check_op(of_two_numbers)

@@ -170,7 +170,7 @@ def elementwise(
                 )
         return register(
             record if several else describe(record, function),
-            reference=lined_up(reference, rank),
+            reference=lined_up(_with_defaults(function, numbers, reference), rank),
             samples=_samples(function, len(operands), numbers, BROADCAST),
             differentiable=bool(differentiated),
             formula=formula,
@@ -199,6 +199,13 @@ def _samples(
         values = {name: NUMBERS[(place + k) % len(NUMBERS)] for k, name in enumerate(given)}
         found.append(Sample([*sample.shapes, *[sample.shapes[-1]] * (operands - 2)], values))
     return found
+
+
+def _with_defaults(function: Callable, numbers: Sequence[str], reference: Callable) -> Callable:
+    """Return a reference that gets the plain numbers of an op by name, also those that a call leaves out."""
+    given = {name: parameter.default for name, parameter in inspect.signature(function).parameters.items()}
+    defaults = {name: given[name] for name in numbers if given[name] is not inspect.Parameter.empty}
+    return functools.partial(reference, **defaults) if defaults and reference else reference
 
 
 def _of_several(
@@ -369,7 +376,7 @@ def columnwise(
         shown: dict[str, Any] = {"samples": _samples(function, len(operands), numbers), **facts}
         return register(
             record if several else describe(record, function),
-            reference=lined_up(reference),
+            reference=lined_up(_with_defaults(function, numbers, reference)),
             differentiable=bool(differentiated),
             **shown,
         )

@@ -5,6 +5,7 @@ import pytest
 
 import dynet_ops as dy
 from dynet_core import Model, renew_cg
+from dynet_core.errors import ArgumentTypeError
 
 
 def test_tensor_value():
@@ -66,3 +67,27 @@ def test_an_array_of_parameters_holds_their_values():
     p = Model().parameters_from_numpy([1, 2])
     assert np.array([p, p]).tolist() == [[1, 2], [1, 2]]
     assert np.asarray(p).dtype == np.float32
+
+
+@pytest.mark.parametrize("read", [lambda x: x.npvalue(), lambda x: x.npvalue(dtype=np.float32), np.asarray])
+def test_numpy_owns_the_memory_of_what_is_read(read):
+    """A bytearray as the base of the array could be resized by anyone, which frees the memory under the array."""
+    for _ in range(3):  # compiled code reads the second value of a shape
+        renew_cg()
+        x = dy.inputTensor(np.arange(24.0).reshape(2, 3, 4), batched=True)
+        array = read(x if read is not np.asarray else x.tensor_value())
+        assert array.flags.owndata and array.base is None and array.flags.writeable
+        np.testing.assert_array_equal(array, np.arange(24.0).reshape(2, 3, 4))
+
+
+@pytest.mark.parametrize("name", ["value", "npvalue", "vec_value", "tensor_value", "forward"])
+def test_a_flag_that_is_none_names_the_method(name):
+    renew_cg()
+    x = dy.inputVector([1.0, 2.0])
+    for wrong in (None, 2, np.float32):
+        with pytest.raises(ArgumentTypeError, match=f"^{name}: recalculate must be True or False, not "):
+            getattr(x, name)(wrong)
+    with pytest.raises(ArgumentTypeError, match="; dtype= takes a type$"):
+        x.npvalue(np.float32)
+    dy.sum_elems(x).backward(full=True)
+    assert x.gradient(np.float32).dtype == np.float32

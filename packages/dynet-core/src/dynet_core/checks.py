@@ -153,16 +153,17 @@ def checked_path(name: str, path) -> str:
         ) from None
 
 
-def checked_flag(name: str, what: str, value) -> bool:
+def checked_flag(name: str, what: str, value, end: str = "") -> bool:
     """Convert a flag that a user passed to a bool. Raise ArgumentTypeError unless it is True, False, 1 or 0.
 
     Args:
         name: the public function that was called, for error messages.
         what: the name of the argument, for error messages.
         value: what the user passed.
+        end: how error messages end.
     """
     if not isinstance(value, (bool, np.bool_, int)) or value not in (0, 1):
-        raise ArgumentTypeError(f"{name}: {what} must be True or False, not {value!r:.40}")
+        raise ArgumentTypeError(f"{name}: {what} must be True or False, not {value!r:.40}{end}")
     return bool(value)
 
 

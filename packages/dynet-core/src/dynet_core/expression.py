@@ -21,7 +21,7 @@ from .refusals import Refusals
 from .tensor import Tensor
 from .types import NodeGraph
 
-FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+FLOAT32, FLOAT64, empty = np.dtype(np.float32), np.dtype(np.float64), np.empty
 GRAPH_OF_NODE: list[Callable[[Operations], NodeGraph]] = []
 """Holds one function, which returns the graph of a node. The module `graph` appends it here, because it imports this
 module and so cannot be imported here."""
@@ -104,14 +104,14 @@ class Operations(Refusals):
         """
         return GRAPH_OF_NODE[0](self)
 
-    def _stored(self, recalculate: bool) -> Floats:
-        """Return a copy of the value as a flat array, column-major. The value is computed if necessary.
+    def _again(self, called: str, recalculate: bool, end: str = "") -> None:
+        """Compute the whole graph again if the flag `recalculate`, which the method `called` got, is true."""
+        if recalculate is not False and checked_flag(called, "recalculate", recalculate, end):
+            self.forward(True)
 
-        With `recalculate`, the whole graph is computed again first.
-        """
+    def _stored(self) -> Floats:
+        """Return a copy of the value as a flat array, column-major. The value is computed if necessary."""
         graph = self._graph()
-        if recalculate is not False:
-            graph._compute(recalculate)
         address = self._address()
         held = graph._memory()  # a signal handler may call `renew_cg`, which frees memory, at any line
         self._refuse_stale()
@@ -119,36 +119,30 @@ class Operations(Refusals):
         del held
         return copy
 
-    def _floats(self, recalculate: bool = False) -> bytearray:
-        """Return a copy of the value, column-major. The value is computed if necessary."""
-        return bytearray(self._stored(recalculate))
+    def _floats(self, array: Array) -> Array:
+        """Copy the value to a new float32 array of its shape, column-major. The value is computed if necessary."""
+        array.T.reshape(-1)[:] = self._stored()
+        return array
 
-    def _doubles(self, recalculate: bool = False) -> bytearray | npt.NDArray[np.float64]:
-        """Return the value as `_floats` does, but as float64."""
-        return self._stored(recalculate).astype(FLOAT64)
+    _doubles = _floats  # the same for a float64 array
 
-    def _address(self, recalculate: bool = False) -> int:
-        """Return the address of the value in memory, divided by 4 to count floats. Compute the value if necessary.
-
-        With `recalculate`, compute the whole graph again first.
-        """
-        graph = self._graph()
-        if recalculate is not False:
-            graph._compute(recalculate)
-        return graph.address(self.at)
+    def _address(self) -> int:
+        """Return the address of the value in memory, divided by 4 to count floats. Compute the value if necessary."""
+        return self._graph().address(self.at)
 
     def forward(self, recalculate: bool = False) -> None:
         """Compute all expressions of the graph, among them this one, that have not been computed yet.
 
         With `recalculate`, compute the whole graph again, with the inputs' present values and new random numbers.
         """
+        again = recalculate is not False and checked_flag("forward", "recalculate", recalculate)
         if self.version != ANY_GRAPH:
-            self._graph()._compute(recalculate)
+            self._graph()._compute(again)
 
     def npvalue(self, recalculate: bool = False, *, dtype: npt.DTypeLike = np.float64) -> Array:
         """Return the value as a numpy array of the shape `self.shape`. A batch larger than 1 is the last axis.
 
-        The array is a copy, which numpy does not resize in place.
+        The array is a copy.
 
         Args:
             recalculate: as for `forward`.
@@ -159,10 +153,12 @@ class Operations(Refusals):
         array([[1., 2.],
                [3., 4.]])
         """
+        if recalculate is not False:
+            self._again("npvalue", recalculate, "; dtype= takes a type")
         # Keyword arguments would take longer.
         if dtype is np.float64 or np.dtype(dtype) == FLOAT64:
-            return np.ndarray(self.type.shape, FLOAT64, self._doubles(recalculate), 0, None, "F")
-        return np.ndarray(self.type.shape, FLOAT32, self._floats(recalculate), 0, None, "F").astype(dtype, copy=False)
+            return self._doubles(empty(self.type.shape, FLOAT64, "F"))
+        return self._floats(empty(self.type.shape, FLOAT32, "F")).astype(dtype, copy=False)
 
     def tensor_value(self, recalculate: bool = False) -> Tensor:
         """Return a copy of the value as a `Tensor`, which has methods such as `argmax`.
@@ -173,10 +169,11 @@ class Operations(Refusals):
         >>> dy.inputVector([1, 3, 2]).tensor_value().argmax().as_numpy()
         array([1])
         """
+        self._again("tensor_value", recalculate)
         dim, gpu = self.type, device.gpu()
         if gpu is None:
-            return Tensor(np.ndarray(dim.shape, FLOAT32, self._floats(recalculate), 0, None, "F"), len(dim.dims))
-        return GpuTensor(copy_on_gpu(gpu, self._address(recalculate), dim.total), dim.shape, len(dim.dims))
+            return Tensor(self._floats(empty(dim.shape, FLOAT32, "F")), len(dim.dims))
+        return GpuTensor(copy_on_gpu(gpu, self._address(), dim.total), dim.shape, len(dim.dims))
 
     def scalar_value(self, recalculate: bool = False) -> float:
         """Return the value as a float. `recalculate` is as for `forward`.
@@ -187,8 +184,9 @@ class Operations(Refusals):
         if self.type.total != 1:
             self._refuse_stale()
             raise ShapeError(f"scalar_value: the expression is {self.type!r}, not a single number")
-        if self.version == ANY_GRAPH or recalculate is not False:
-            return float(self._stored(recalculate)[0])
+        self._again("scalar_value", recalculate)
+        if self.version == ANY_GRAPH:
+            return float(self._stored()[0])
         return self._graph().number(self.at)
 
     def vec_value(self, recalculate: bool = False) -> list[float]:
@@ -196,7 +194,8 @@ class Operations(Refusals):
 
         `recalculate` is as for `forward`.
         """
-        return self._stored(recalculate).tolist()
+        self._again("vec_value", recalculate)
+        return self._stored().tolist()
 
     def value(self, recalculate: bool = False) -> Any:
         """Return the value as a float, a list or an array, depending on the shape, as DyNet does.
@@ -205,13 +204,14 @@ class Operations(Refusals):
         more, it is an array. Type checkers cannot know which of these it is, so the annotation is Any.
         `scalar_value`, `vec_value` and `npvalue` always return the same type. `recalculate` is as for `forward`.
         """
+        self._again("value", recalculate)
         dim = self.type
         if len(dim.dims) > 1:
-            return self.npvalue(recalculate)
-        values = self._stored(recalculate).tolist()
+            return self.npvalue()
+        values = self._stored().tolist()
         return values[0] if dim.total == 1 else values
 
-    def gradient(self, *, dtype: npt.DTypeLike = np.float64) -> Array:
+    def gradient(self, dtype: npt.DTypeLike = np.float64) -> Array:
         """Return the gradient that `backward` computed for this node, as an array shaped like `npvalue()`.
 
         Only `backward(full=True)` computes the gradients of nodes that depend on no parameter. After `backward()`, this

@@ -20,7 +20,6 @@ from dynet_kernels import library
 
 from . import device, recorder
 from .annotations import Floats
-from .checks import checked_flag
 from .dim import Dim
 from .engine import Engine
 from .errors import ArgumentTypeError, DynetWarning, GradientError, StaleExpressionError
@@ -116,7 +115,7 @@ class Graph:
     def _compute(self, recalculate: bool = False) -> None:
         """Compute the nodes that have not been computed yet. With `recalculate`, compute all nodes again."""
         self.check_thread()
-        if recalculate is not False and checked_flag("value", "recalculate", recalculate):
+        if recalculate:
             self.invalidate()
         if self.records.computed[0] < self.records.length or self.engine.changing:
             self._compute_new()

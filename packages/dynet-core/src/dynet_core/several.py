@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .annotations import Array
+from .checks import checked_flag
 from .errors import ArgumentTypeError
 from .expression import Expression
 from .record import graph_of
@@ -69,5 +70,6 @@ def _computed(name: str, exps: Iterable[Expression], recalculate: bool) -> Seque
         listed = list(exps)
     except TypeError:
         raise ArgumentTypeError(f"{name}: expected a list of expressions, got {exps!r:.60}") from None
-    graph_of(name, listed).graph._compute(recalculate)
+    again = checked_flag(name, "recalculate", recalculate)
+    graph_of(name, listed).graph._compute(again)
     return listed

@@ -69,16 +69,16 @@ class Constant(Expression):
         """The same as the parameter's `shape`."""
         return self._source.shape
 
-    def _stored(self, recalculate: bool) -> Floats:
-        return self._source._stored(recalculate)
+    def _stored(self) -> Floats:
+        return self._source._stored()
 
-    def _address(self, recalculate: bool) -> int:
-        return self._source._address(recalculate)
+    def _address(self) -> int:
+        return self._source._address()
 
     def _add_to_gradient(self) -> None:
         """Do nothing, because a parameter used with update=False has no gradient."""
 
-    def gradient(self, *, dtype: npt.DTypeLike = np.float64) -> Array:
+    def gradient(self, dtype: npt.DTypeLike = np.float64) -> Array:
         """Raise GradientError, because a parameter used with update=False has no gradient."""
         raise GradientError(f"gradient: {self._source.name()} takes part with update=False and has no gradient")
 
@@ -137,10 +137,10 @@ class Trained(Expression):
             self._constant = constant
         return self._constant
 
-    def _stored(self, recalculate: bool) -> Floats:
+    def _stored(self) -> Floats:
         return self._storage.values.array
 
-    def _address(self, recalculate: bool) -> int:
+    def _address(self) -> int:
         return self._storage.values.address
 
     def _add_to_gradient(self) -> None:
@@ -189,7 +189,7 @@ class Trained(Expression):
         block = self._storage.values
         return self._view().__dlpack_device__() if isinstance(block, HostBlock) else (dlpack.CUDA, block.gpu.number)
 
-    def gradient(self, *, dtype: npt.DTypeLike = np.float64) -> Array:
+    def gradient(self, dtype: npt.DTypeLike = np.float64) -> Array:
         """Return the gradient that the last `backward` in the present graph has computed, in the shape of `npvalue()`.
 
         `grad_as_array()` returns the sum of what all passes since the last update have computed. If the graph does not

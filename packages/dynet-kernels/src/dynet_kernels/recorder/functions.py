@@ -25,7 +25,7 @@ from .operations import (
     record_two,
     subscript,
 )  # fmt: skip
-from .passes import compute, differentiate, of_node, read_address, read_doubles, read_floats, read_nothing, read_value
+from .passes import compute, differentiate, of_node, read_address, read_into, read_nothing, read_value
 from .records import commit, handle, sequence
 from .setting import set_values
 from .sparse import record_sparse
@@ -38,8 +38,8 @@ FUNCTIONS = {
     "list": of_node(read_value, makes_list="always"),
     "nothing": of_node(read_nothing),
     "address": of_node(read_address),
-    "floats": of_node(read_floats),
-    "doubles": of_node(read_doubles),
+    "floats": of_node(read_into("float32"), recalculates=False, takes_array=True),
+    "doubles": of_node(read_into("float64"), recalculates=False, takes_array=True),
     "differentiate": of_node(differentiate, recalculates=False),
     "renew_quickly": renew_quickly,
     "one": called(1, record_one),

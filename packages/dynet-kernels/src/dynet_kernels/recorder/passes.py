@@ -15,7 +15,7 @@ from ..tir import IntVariable, int64, let, when
 from ..tvm_modules import T
 from .objects import NULL, both, extern, is_node_of, taking
 from .recording import with_graph
-from .structures import Expression, Graph, List, Object, Shared, words_at
+from .structures import ArrayObject, Expression, Graph, List, Object, Shared, words_at
 from .tables import find
 
 
@@ -106,7 +106,7 @@ def forget_values(graph) -> None:
         T.evaluate(T.call_extern("int64", "dynet_renew_keys", graph.address))
 
 
-def of_node(emit, makes_list: bool | str = False, recalculates=True):
+def of_node(emit, makes_list: bool | str = False, recalculates=True, takes_array=False):
     """Return the CFunction of a method of expressions, such as `value`, which needs the values of all nodes.
 
     The method is a recording function, although it records nothing: its table has a row for each Dim (shape) of an
@@ -120,6 +120,7 @@ def of_node(emit, makes_list: bool | str = False, recalculates=True):
             row's `limit` is their number). "always": in every case. The list is made before the forward pass, because
             making it may run the garbage collector and so any Python code, which could empty the graph.
         recalculates: whether the flag True means that all values are to be computed again.
+        takes_array: whether the argument is no flag but an array; its address is passed on as the flag.
     """
 
     @with_graph
@@ -159,6 +160,8 @@ def of_node(emit, makes_list: bool | str = False, recalculates=True):
         with when(call.has(1)):
             flag.set(int64(0))
         with when(call.has(2)):
+            if takes_array:
+                flag.set(call[1])
             with when(call[1] == shared.false):
                 flag.set(int64(0))
             with when(call[1] == shared.true):
@@ -208,21 +211,21 @@ def read_address(shared, graph, known, x, flag, made, outcome):
     outcome.give(extern("PyLong_FromSsize_t", value_at(graph, x)))
 
 
-def read_floats(shared, graph, size, x, flag, made, outcome):
-    """Emit code that makes a copy of a node's value the outcome: a bytearray with `size` floats."""
-    begin, count = value_at(graph, x) * int64(4), size * int64(4)
-    outcome.give(extern("PyByteArray_FromStringAndSize", begin, count))
+def read_into(dtype: str):
+    """Return what emits the copying of a node's value to a new numpy array of `dtype`, column-major: the outcome.
 
+    numpy owns its memory, which thus nothing else can free or resize.
+    """
 
-def read_doubles(shared, graph, size, x, flag, made, outcome):
-    """Emit code that makes a node's value the outcome: a bytearray with `size` float64 numbers."""
-    numbers = tir.buffer_at(value_at(graph, x) * int64(4), "float32")
-    copy = extern("PyByteArray_FromStringAndSize", NULL, size * int64(8))
-    outcome.give(copy)
-    with when(copy != int64(NULL)):
-        doubles = tir.buffer_at(extern("PyByteArray_AsString", copy), "float64")
-        with T.serial(int64(0), size) as place:
-            T.buffer_store(doubles, T.Cast("float64", numbers[place]), [place])
+    def emit(shared, graph, size, x, array, made, outcome):
+        with when(Object(array).type == shared.array):
+            numbers = tir.buffer_at(value_at(graph, x) * int64(4), "float32")
+            copy = tir.buffer_at(ArrayObject(array).data, dtype)
+            with T.serial(int64(0), size) as place:
+                T.buffer_store(copy, T.Cast(dtype, numbers[place]), [place])
+            outcome.give_known(array)
+
+    return emit
 
 
 def differentiate(shared, graph, known, x, full, made, outcome):

@@ -45,6 +45,10 @@ class List(Structure):
     names = words.LIST
 
 
+class ArrayObject(Structure):
+    names = words.ARRAY
+
+
 class Tuple(Structure):
     names = words.TUPLE
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 # Structures of CPython itself. Every object begins with the words of OBJECT.
 OBJECT = ("references", "type")
 LIST = (*OBJECT, "size", "items")
+ARRAY = (*OBJECT, "data")  # the first words of a numpy array; `data` is the address of its first element
 TUPLE = (*OBJECT, "size")  # these words are followed by the addresses of the tuple's items
 SLICE = (*OBJECT, "start", "stop", "step")
 # The structure Py_buffer. `dims_and_flag` is two int32: a flag, then the number of dimensions in the upper half.

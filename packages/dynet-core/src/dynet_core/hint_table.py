@@ -46,11 +46,10 @@ l2_norm <- norm
 mean_elems mean_dim <- reduce_mean
 sum_elems sum_dim <- reduce_sum
 logdet <- slogdet
-std_elems std_dim <- std var
+std_elems std_dim <- std
 sum_elems sum_dim esum <- sum
-trace_of_product <- trace
 concatenate <- cat concat vstack
-concatenate_cols <- column_stack concat_cols hstack
+concatenate_cols <- column_stack concat_cols
 concatenate_to_batch <- concat_to_batch
 lookup <- embedding embedding_lookup
 reshape <- expand_dims flatten ravel squeeze unsqueeze view
@@ -62,16 +61,12 @@ concatenate_cols concatenate_to_batch <- stack
 pick select_cols <- take
 pickneglogsoftmax <- CrossEntropyLoss NLLLoss cross_entropy nll_loss pick_neg_log_softmax softmax_cross_entropy
 pickneglogsoftmax <- sparse_softmax_cross_entropy_with_logits
-squared_distance <- MSELoss mse_loss
-binary_log_loss <- bce_loss binary_cross_entropy
 hinge <- hinge_loss
-huber_distance <- huber_loss smooth_l1_loss
-l1_distance <- l1_loss
 pairwise_rank_loss <- margin_ranking_loss
 poisson_loss <- poisson_nll_loss
 nobackprop <- detach no_grad stop_gradient
 flip_gradient <- gradient_reversal
-layer_norm <- batchnorm layernorm LayerNorm
+layer_norm <- layernorm LayerNorm
 filter1d_narrow <- conv1d
 maxpooling2d <- max_pool2d
 maxpooling2d kmax_pooling <- max_pool
@@ -129,7 +124,7 @@ dynet_config.set_gpu() before import dynet, or --dynet-gpu on the command line <
 dy.dot_product(x, y) / (dy.l2_norm(x) * dy.l2_norm(y)) <- cosine_similarity
 e.value(); networks have disable_dropout() <- eval
 2 ** x <- exp2
-dy.exp(x) - 1 <- expm1
+2 * dy.cmult(dy.exp(x / 2), dy.sinh(x / 2)) <- expm1
 dy.inputTensor(numpy.eye(n)) <- eye
 dy.cmult(x, 0.5 + 0.5 * dy.erf(x / 2**0.5)) <- gelu
 loss.backward(), then p.gradient() or trainer.update() <- grad
@@ -138,7 +133,7 @@ dy.bmax(x, 0.01 * x) <- leaky_relu
 dy.inputVector(numpy.linspace(...)) <- linspace
 model.populate(path) <- load_model load_state_dict
 dy.log(x) / math.log(10) <- log10
-dy.log(x + 1) <- log1p
+dy.asinh(dy.cmult(x, 0.5 + 0.5 / (x + 1))) <- log1p
 dy.log(x) / math.log(2) <- log2
 dy.reset_random_seed <- manual_seed seed set_random_seed
 dy.cmult(x, dy.tanh(-dy.log_sigmoid(-x))) <- mish
@@ -149,7 +144,7 @@ x * dy.transpose(y) <- outer
 dy.exp(dy.sum_elems(dy.log(x))) of positive numbers <- prod
 1 / x <- reciprocal
 dy.bmin(dy.rectify(x), dy.constant(1, 6)) <- relu6
-x - dy.cmult(y, dy.floor(x / y)) <- remainder
+x - dy.cmult(y, dy.floor(x / y)), or x - y * dy.floor(x / y) for a number y <- remainder
 x ** -0.5 <- rsqrt
 model.save(path) <- save_model
 dynet_config.set(threads=n) before import dynet, or --dynet-threads n <- set_num_threads
@@ -160,13 +155,21 @@ e.tensor_value().topk(...) <- topk
 list(x) <- unbind unstack
 dy.cmult(mask, x) + dy.cmult(1 - mask, y), of a mask of 0 and 1 and finite x and y <- where
 dy.zeros(*x.dim()) <- zeros_like
+dy.square(dy.std_elems(x)) or dy.square(dy.std_dim(x)) <- var
+dy.trace_of_product(x, dy.inputTensor(numpy.eye(n))) <- trace
+dy.concatenate for vectors, dy.concatenate_cols for matrices <- hstack
+dy.squared_distance(x, y), a sum: divide it by the number of elements for a mean <- MSELoss mse_loss
+dy.l1_distance(x, y), a sum: divide it by the number of elements for a mean <- l1_loss
+dy.binary_log_loss(x, y), a sum: divide it by the number of elements for a mean <- bce_loss binary_cross_entropy
+dy.huber_distance(x, y, 1), a sum: divide it by the number of elements for a mean <- huber_loss smooth_l1_loss
+dy.layer_norm, which normalizes each example, or dy.mean_batches and dy.std_batches for your own <- batchnorm
 [Refusals]
 e.npvalue().argmax(), or dy.argmax(e, gradient_mode) for a vector of 0 and 1 <- argmax
 e.npvalue() <- as_array cpu data numpy
 e.npvalue().astype(...) <- astype
 e itself: it never changes <- clone copy
 dynet_config.set_gpu() before import dynet <- cuda
-dy.get_device_info() <- device
+dy.get_device_info("") <- device
 e.npvalue().dtype; graphs compute in float32 <- dtype
 e.value() <- eval item
 e.shape <- get_shape
@@ -181,7 +184,7 @@ e.vec_value() or e.npvalue().tolist() <- tolist
 e.tensor_value().topk(...) <- topk
 dy.zeros(dims) <- zero_
 [operators]
-%; x - y * dy.floor(x / y) is an operation <- __mod__ __rmod__
+%; x - dy.cmult(y, dy.floor(x / y)), or x - y * dy.floor(x / y) for a number y, is an operation <- __mod__ __rmod__
 //; dy.floor(x / y) is an operation <- __floordiv__ __rfloordiv__
 divmod; dy.floor(x / y) is an operation <- __divmod__ __rdivmod__
 << <- __lshift__ __rlshift__
@@ -324,6 +327,8 @@ edecay, or trainer.learning_rate <- lr_decay decay_rate
 dy.MomentumSGDTrainer <- momentum
 [CyclicalSGDTrainer()]
 learning_rate_min and learning_rate_max <- lr rate eta alpha e0 learning_rate
+[RMSPropTrainer()]
+rho, or learning_rate for the size of steps <- alpha
 [AdadeltaTrainer()]
 trainer.learning_rate, a factor that is 1 at first <- lr rate eta alpha e0 learning_rate
 """

@@ -116,8 +116,8 @@ def misfit(
         text = str(problem)
     known = [parameter for parameter in signature.parameters if parameter != "self"]
     if unknown := next((other for other in named if other not in others and other not in known), ""):
-        use = next((other for other in USES["arguments"].get(unknown, "").split() if other in known), "")
-        use = use or uses.get(unknown, "") or nearest(unknown, known)
+        usual = next((other for other in USES["arguments"].get(unknown, "").split() if other in known), "")
+        use = uses.get(unknown, "") or usual or nearest(unknown, known)
         end = f"use {use}" if use else f"the arguments are {', '.join(known)}"
         return f"{name}(): got an unexpected keyword argument {unknown!r:.40}: {end}"
     if twice := next((other for other in named if others.get(other) in named), ""):

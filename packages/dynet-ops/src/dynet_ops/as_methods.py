@@ -51,7 +51,9 @@ def install() -> None:
     refusals.OPERATIONS |= {name: " or ".join(f"dy.{each}" for each in use.split()) for name, use in OPERATIONS.items()}
     refusals.OPERATIONS |= {name: f"dy.{name}" for name in OPS} | {"dot": "*"}
     calls = {name: [_call(each) for each in OPERATIONS.get(name, name).split()] for name in METHODS}
-    give_hints(refusals.Refusals, {name: " or ".join(filter(None, each)) for name, each in calls.items()})
+    texts = {name: " or ".join(filter(None, each)) or USES["dy"][name] for name, each in calls.items()}
+    refusals.OPERATIONS |= {name: text for name, text in texts.items() if name in USES["dy"]}
+    give_hints(refusals.Refusals, texts)
 
 
 _product = two_operands("@", lambda a, b: affine_signature("@", (a, b), has_bias=False))

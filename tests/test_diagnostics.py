@@ -213,16 +213,16 @@ def test_nothing_is_compiled_only_to_be_removed(empty_cache, arguments):
 @pytest.mark.parametrize(
     ("started", "is_so"),
     [("python -m dynet --clear-cache", True), ("python -u -mdynet --clear-cache", True),
-     ("python -m dynet", False), ("python -m tool --clear-cache", False),
+     ("python -m dynet", True), ("python -m tool --clear-cache", False), ("python -m dynets", False),
      ("python -m tool -m dynet --clear-cache", False), ("python dynet --clear-cache", False)],
 )  # fmt: skip
-def test_clearing_is_told_by_how_the_process_was_started(monkeypatch, started, is_so):
+def test_the_command_is_told_by_how_the_process_was_started(monkeypatch, started, is_so):
     words = started.split()
     named = next((place for place, word in enumerate(words) if word.startswith("-m")), None)
     rest = [] if named is None else words[named + (words[named] == "-m") + 1 :]
     monkeypatch.setattr(sys, "orig_argv", words)
     monkeypatch.setattr(sys, "argv", ["-m" if named is not None else "dynet", *rest])
-    assert _installation.is_clearing() == is_so
+    assert _installation.is_command() == is_so
 
 
 def test_a_cache_that_cannot_be_used_is_said_in_one_line(tmp_path):
@@ -230,6 +230,23 @@ def test_a_cache_that_cannot_be_used_is_said_in_one_line(tmp_path):
     status, output, errors = answer("--clear-cache", DYNET_CACHE_DIR=str(tmp_path / "file"), **PLAIN)
     assert status == 1 and not output
     assert errors.startswith("python -m dynet: DYNET_CACHE_DIR cannot be used") and errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(("name", "value"), [("DYNET_NUM_THREADS", "abc"), ("DYNET_RECORDER", "none")])
+def test_a_setting_that_cannot_be_used_is_said_in_one_line(name, value):
+    status, output, errors = answer(**{**PLAIN, name: value})
+    assert status == 1 and not output
+    assert errors.startswith(f"python -m dynet: {name} is {value!r}") and errors.count("\n") == 1
+
+
+def test_a_reader_that_has_enough_is_no_error():
+    with subprocess.Popen(
+        [sys.executable, "-m", "dynet"], env={**os.environ, **PLAIN}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
 
 
 def test_help_names_the_options():

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from spec_checks import Holder, assert_same, of_pickle, read_again
 
-from dynet_core import FileFormatError
+from dynet_core import ArgumentTypeError, FileFormatError
 from dynet_core.files import meta
 from dynet_core.files.names import allowed
 
@@ -385,3 +385,12 @@ def test_a_state_calls_nothing_of_the_class(state):
         with pytest.raises(FileFormatError, match="it is damaged, or more than plain data: .* Guarded"):
             of_pickle(content, [Guarded])
         assert CALLED == []
+
+
+def test_what_is_allowed_may_be_nested_without_end():
+    deep: list = []
+    for _ in range(100_000):
+        deep = [deep]
+    for allow in (deep, {"module.Class": deep}):
+        with pytest.raises(ArgumentTypeError, match="got list that is nested too deeply$"):
+            allowed(allow)

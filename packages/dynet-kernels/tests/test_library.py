@@ -252,13 +252,21 @@ class Stubborn(io.StringIO):
         raise ValueError("no")
 
 
+class Undecided(io.StringIO):
+    def isatty(self):
+        return self
+
+    def __bool__(self):
+        raise RuntimeError("yes or no")
+
+
 def closed():
     stream = Terminal()
     stream.close()
     return stream
 
 
-@pytest.mark.parametrize("stream", [Tee(), Broken(), Stubborn(), closed(), object(), None])
+@pytest.mark.parametrize("stream", [Tee(), Broken(), Stubborn(), Undecided(), closed(), object(), None])
 def test_no_stream_makes_a_compilation_fail(stream, monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("DYNET_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(sys, "frozen", True, raising=False)

@@ -1,5 +1,9 @@
 """Lists that are nested without end, that shrink while they are read, and numbers beyond all limits."""
 
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
 import pytest
 
 import dynet_ops as dy
@@ -91,6 +95,51 @@ def test_a_list_that_shrinks_while_it_is_read(name):
         SHRINKING[name](shrinking())
 
 
+@pytest.mark.parametrize("result", ["no float", None])
+def test_a_list_that_is_emptied_by_what_is_no_number(result):
+    class Emptying:
+        def __float__(self):
+            numbers.clear()
+            return result
+
+    numbers: list = [Emptying(), 1, 1]
+    with pytest.raises(ArgumentError, match="^inputVector: the list has changed while it was read$"):
+        dy.inputVector(numbers)
+
+
+class Quarter:
+    def __float__(self):
+        return 0.25
+
+
+@pytest.mark.parametrize("number", [Fraction(1, 4), Decimal("0.25"), Quarter(), np.float16(0.25)])
+def test_inputs_take_whatever_python_can_make_a_float_of(number):
+    for _ in range(2):
+        assert dy.scalarInput(number).value() == dy.constant(1, number).value() == 0.25
+        assert dy.inputVector([number]).value() == dy.inputTensor([number]).value() == 0.25
+        assert dy.inputTensor([[number, 1], [2, number]]).vec_value() == [0.25, 2, 1, 0.25]
+    x = dy.scalarInput(1)
+    x.set(number)
+    assert x.value() == 0.25
+
+
+@pytest.mark.parametrize("wrong", ["0.25", None, 1j, np.complex64(1), [Fraction(1, 4), "1"], [Fraction(1, 4), 1j]])
+def test_what_is_no_real_number_is_refused_also_beside_fractions(wrong):
+    with pytest.raises(ArgumentTypeError, match="^inputTensor: expected real numbers, got "):
+        dy.inputTensor(wrong)
+
+
+@pytest.mark.parametrize("second", [2, 3])
+def test_a_second_size_is_not_taken_for_a_batch(second):
+    x = dy.inputVector(range(2 * second))
+    with pytest.raises(ArgumentTypeError) as caught:
+        dy.reshape(x, 2, second)
+    forms = f"write (x, (2, {second})) or, for a batch, (x, (2,), {second})"
+    assert str(caught.value) == f"reshape: dimensions are one argument: {forms}"
+    assert dy.reshape(x, (2,), second).dim() == ((2,), second)
+    assert dy.reshape(x, 2 * second).dim() == dy.reshape(x, 2 * second, 1).dim() == ((2 * second,), 1)
+
+
 def test_a_pair_that_shrinks_is_read_before():
     image, filters = dy.zeros((3, 3, 1)), dy.zeros((1, 1, 1, 1))
     stride = []
@@ -132,7 +181,7 @@ NUMBERS = {
 
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_number_that_is_too_large_is_not_shown_in_part(name):
-    with pytest.raises((ArgumentError, ArgumentTypeError), match="too large for a float") as caught:
+    with pytest.raises(OverflowError, match="too large for a float") as caught:
         NUMBERS[name](dy.inputVector([1.0]))
     assert "000" not in str(caught.value)
 

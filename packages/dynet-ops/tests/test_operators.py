@@ -428,3 +428,8 @@ def test_methods_of_arrays_are_hints():
     assert p.as_array().shape == (2,) and "as_array" in dir(p) and "zero" in dir(p)
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = x.nothing
+
+
+def test_a_long_format_is_cut():
+    with pytest.raises(ArgumentTypeError, match="^the format '9{39} is for numbers"):
+        format(dy.inputVector([1]), "9" * 100_000)

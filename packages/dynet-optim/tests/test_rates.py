@@ -1,5 +1,7 @@
 """Learning rates: what they are, and how they fall."""
 
+import sys
+
 import numpy as np
 import pytest
 from trainer_models import Model, set_gradient, without_gradients
@@ -141,6 +143,30 @@ def test_status(capsys):
     printed = capsys.readouterr()
     assert printed.err == "[lr=0.1 clips=2 updates=3] [lr=0.1 clips=0 updates=0] "
     assert printed.out == ""
+
+
+class Written:
+    """A stream of a program's own, without `flush`."""
+
+    said = ""
+
+    def write(self, text):
+        self.said += text
+
+
+class Gone:
+    def write(self, text):
+        raise OSError("input/output error")
+
+    flush = write
+
+
+def test_status_where_stderr_is_a_stream_of_the_program(monkeypatch):
+    trainer = SimpleSGDTrainer(ParameterCollection())
+    for stream in (Written(), Gone(), object(), None):
+        monkeypatch.setattr(sys, "stderr", stream)
+        trainer.status()
+        assert getattr(stream, "said", "[lr=").startswith("[lr=")
 
 
 def test_clip_threshold_is_readable():

@@ -34,6 +34,7 @@ from .errors import (
     ParameterNameError,
     ShapeError,
     StaleExpressionError,
+    TooLargeError,
 )
 from .expression import Expression
 from .files.object_files import load, load_generator, save
@@ -68,8 +69,9 @@ __all__ = [
     "FromFileInitializer", "GlorotInitializer", "GradientError", "IdentityInitializer", "InitializerError",
     "LookupParameters", "MissingFileError", "Model", "NormalInitializer", "NotFiniteError", "NumpyInitializer",
     "OutOfMemoryError", "OutOfRangeError", "ParallelError", "ParameterCollection", "ParameterNameError", "Parameters",
-    "PyInitializer", "SaxeInitializer", "ShapeError", "StaleExpressionError", "Tensor", "UniformInitializer",
-    "UnsignedValue", "UnsignedVectorValue", "available_devices", "cg", "cg_checkpoint", "cg_revert", "cg_version",
-    "dump_cg", "forward", "get_device_info", "graph", "init", "init_from_params", "load", "load_generator", "npvalues",
-    "print_graphviz", "print_text_graphviz", "profile", "renew_cg", "reset_random_seed", "save", "show_plan", "values",
+    "PyInitializer", "SaxeInitializer", "ShapeError", "StaleExpressionError", "Tensor", "TooLargeError",
+    "UniformInitializer", "UnsignedValue", "UnsignedVectorValue", "available_devices", "cg", "cg_checkpoint",
+    "cg_revert", "cg_version", "dump_cg", "forward", "get_device_info", "graph", "init", "init_from_params", "load",
+    "load_generator", "npvalues", "print_graphviz", "print_text_graphviz", "profile", "renew_cg", "reset_random_seed",
+    "save", "show_plan", "values",
 ]  # fmt: skip

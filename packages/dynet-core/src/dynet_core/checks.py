@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import ArgumentError, ArgumentTypeError, DynetError, OutOfRangeError, ShapeError
+from .errors import ArgumentError, ArgumentTypeError, DynetError, OutOfRangeError, ShapeError, TooLargeError
 from .refusals import MOST_NESTED, NUMBERS, Refusals
 from .wording import HUGE, counted, shown
 
@@ -180,7 +180,7 @@ def checked_number(name: str, value) -> float:
             raise TypeError
         number = float(number)
     except OverflowError:
-        raise ArgumentError(f"{name}: {TOO_LARGE}") from None
+        raise TooLargeError(f"{name}: {TOO_LARGE}") from None
     except (TypeError, ValueError):
         raise ArgumentTypeError(f"{name}: expected a number, got {shown(value, 40)}") from None
     if not math.isfinite(number):
@@ -221,12 +221,14 @@ def real_array(
         raise refused(f"{name}: {_not_real(values)} ({problem})") from None
     except TypeError:
         raise refused(f"{name}: {_not_real(values)}") from None
-    # If an int in a list has more than 64 bits, numpy makes an array of objects. It is converted here.
-    if array.dtype == object and all(type(value) in (int, float) for value in array.flat):
+    # Of an int with more than 64 bits, a Fraction or the like, numpy makes an array of objects. It is converted here.
+    if array.dtype == object and all(map(_is_real, array.flat)):
         try:
             array = array.astype(np.float64)
         except OverflowError:
-            raise refused(f"{name}: {TOO_LARGE}") from None
+            raise (TooLargeError if refused is ArgumentTypeError else refused)(f"{name}: {TOO_LARGE}") from None
+        except (TypeError, ValueError):
+            raise refused(f"{name}: {_not_real(values)}") from None
     if array.dtype.kind not in "fiub":
         raise refused(f"{name}: {_not_real(values)}")
     if array.dtype == np.float32:
@@ -236,6 +238,13 @@ def real_array(
     if too_large is not None and np.any(np.isinf(rounded) & np.isfinite(array)):
         raise too_large(f"{name}: array holds values that float32 cannot hold")
     return rounded
+
+
+def _is_real(value: object) -> bool:
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.dtype.kind in "fiub"
+    is_number = hasattr(type(value), "__float__") or hasattr(type(value), "__index__")
+    return is_number and not isinstance(value, Refusals)
 
 
 def _not_real(values) -> str:

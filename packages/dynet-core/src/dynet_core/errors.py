@@ -23,6 +23,10 @@ class ArgumentTypeError(DynetError, TypeError):
     """An argument has the wrong type."""
 
 
+class TooLargeError(ArgumentError, ArgumentTypeError, OverflowError):
+    """A number, such as 10**400, is too large for a float."""
+
+
 class ParameterNameError(ArgumentError, RuntimeError):
     """A parameter or a collection cannot have the name that the user gave: it contains "/" or "_", or is no string."""
 

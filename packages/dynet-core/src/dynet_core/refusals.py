@@ -81,7 +81,7 @@ class Refusals(Hinted):
     def __format__(self, form: str) -> str:
         if form:
             raise ArgumentTypeError(
-                f"the format {form!r} is for numbers, not for an expression of {self.type!r}: "
+                f"the format {form!r:.40} is for numbers, not for an expression of {self.type!r}: "
                 f"format its {self._number()}"
             )
         return str(self)

@@ -11,7 +11,7 @@ import numpy as np
 
 from dynet_core.checks import TOO_LARGE, single
 from dynet_core.dim import Dim
-from dynet_core.errors import ArgumentError, ArgumentTypeError
+from dynet_core.errors import ArgumentError, ArgumentTypeError, TooLargeError
 from dynet_core.expression import Expression
 from dynet_core.op import remember
 from dynet_core.record import graph_of, made_of
@@ -90,7 +90,7 @@ def _plain(name: str, value) -> float | None:
     try:
         return float(value)
     except OverflowError:
-        raise ArgumentError(f"{name}: {TOO_LARGE}") from None
+        raise TooLargeError(f"{name}: {TOO_LARGE}") from None
 
 
 def _shown(value) -> str:

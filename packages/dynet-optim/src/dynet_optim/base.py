@@ -6,6 +6,7 @@ import math
 import sys
 import warnings
 from collections.abc import Iterable
+from contextlib import suppress
 from threading import get_ident
 from typing import TYPE_CHECKING
 
@@ -275,5 +276,6 @@ class Trainer(Resumable, Closed):
         """Write the learning rate to stderr, and the numbers of updates and of clipped updates since the last call."""
         counts = self._counts
         text = f"[lr={self._rate:g} clips={counts.recent_clips} updates={counts.recent_updates}] "
-        print(text, end="", file=sys.stderr, flush=True)
+        with suppress(Exception):  # the stream may be closed, or a program's own
+            print(text, end="", file=sys.stderr, flush=True)
         counts.recent_clips = counts.recent_updates = 0

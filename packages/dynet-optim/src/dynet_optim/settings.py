@@ -11,7 +11,7 @@ import numpy as np
 
 from dynet_core.annotations import Index, Number
 from dynet_core.checks import TOO_LARGE, single, whole
-from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError
+from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError, TooLargeError
 
 Range = tuple[str, Callable[[float], bool]]  # words for error messages, and whether a number is allowed
 FINITE: Range = "a finite number", lambda x: True  # `checked` itself refuses infinities and NaN
@@ -29,7 +29,7 @@ def plain_number(name: str, value: Any) -> float:
             raise TypeError
         return float(number)
     except OverflowError:
-        raise ArgumentError(f"{name}: {TOO_LARGE}") from None
+        raise TooLargeError(f"{name}: {TOO_LARGE}") from None
     except (TypeError, ValueError):
         kind = type(value).__name__
         raise ArgumentTypeError(f"{name} must be a number, not {kind} {value!r:.40}") from None

@@ -10,7 +10,7 @@ import functools
 import numpy as np
 
 from dynet_core.annotations import Index, Number
-from dynet_core.checks import checked_number
+from dynet_core.checks import checked_flag, checked_number
 from dynet_core.errors import ArgumentError
 from dynet_core.expression import Expression
 from dynet_core.initializer import ConstInitializer
@@ -101,10 +101,12 @@ class VanillaLSTMBuilder(Variational):
         ln_lstm: bool = False,
         forget_bias: Number = FORGET_BIAS,
     ):
-        self._norms_in = model if ln_lstm else None
-        self._forget_bias = float(forget_bias)
+        name = type(self).__name__
+        has_norms = checked_flag(name, "ln_lstm", ln_lstm)
+        self._norms_in = model if has_norms else None
+        self._forget_bias = checked_number(f"{name}: forget_bias", forget_bias)
         super().__init__(layers, input_dim, hidden_dim, model)
-        self._spec = (*self._spec, bool(ln_lstm), self._forget_bias)
+        self._spec = (*self._spec, has_norms, self._forget_bias)
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
         return [*super()._add_layer(n, m), *self._add_norms(m)]

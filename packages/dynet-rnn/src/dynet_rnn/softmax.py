@@ -12,7 +12,7 @@ import numpy as np
 
 from dynet_core import noise
 from dynet_core.annotations import Index
-from dynet_core.checks import whole
+from dynet_core.checks import checked_flag, whole
 from dynet_core.errors import ArgumentError, ArgumentTypeError, NotFiniteError, ShapeError
 from dynet_core.expression import Expression
 from dynet_core.hints import Closed
@@ -178,10 +178,11 @@ class StandardSoftmaxBuilder(SoftmaxBuilder):
     def __init__(self, rep_dim: Index, num_classes: Index, pc: ParameterCollection, bias: bool = True):
         count = checked_size("StandardSoftmaxBuilder", "num_classes", num_classes)
         self._size = checked_size(self.whoami(), "rep_dim", rep_dim)
+        has_bias = checked_flag(self.whoami(), "bias", bias)
         self._own("standard-softmax-builder", pc, "pc")
-        self.spec: tuple[object, ...] = (self._size, count, bool(bias))
+        self.spec: tuple[object, ...] = (self._size, count, has_bias)
         self._count = count
-        self._parameters = self._weights(count, bool(bias))
+        self._parameters = self._weights(count, has_bias)
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> StandardSoftmaxBuilder:
@@ -245,7 +246,7 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
     ):
         numbers = checked_numbers(word_dict)
         clusters, rest = read_clusters(cluster_file, numbers)
-        self._build(rep_dim, clusters, len(numbers), pc, bool(bias), rest)
+        self._build(rep_dim, clusters, len(numbers), pc, checked_flag(self.whoami(), "bias", bias), rest)
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> ClassFactoredSoftmaxBuilder:

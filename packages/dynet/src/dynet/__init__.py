@@ -6,17 +6,23 @@ it is imported, it reads the `--dynet-...` flags of the command line, unless the
 """
 
 import os as _os
+import sys as _sys
 from typing import TYPE_CHECKING
 
 from dynet import _installation
 
 __version__ = "3.0.0"
 _installation.check(__version__)
-if _installation.is_clearing():
+if _installation.is_command() and "--clear-cache" in _sys.argv:
     # This process is about to remove all compiled code, so it should not first compile the code that records graphs.
     _os.environ["DYNET_RECORDER"] = "python"
 
-import _dynet_names
+try:
+    import _dynet_names
+except (ValueError, ImportError) as problem:  # of a setting in the environment
+    if not _installation.is_command():
+        raise
+    _sys.exit(f"python -m dynet: {problem}")
 import dynet_config as dynet_config
 import dynet_core
 from _dynet_names import *

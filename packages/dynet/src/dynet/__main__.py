@@ -202,8 +202,11 @@ def main() -> None:
     if options(sys.argv[1:]).clear_cache:
         clear_cache()
         return
-    for name, find in LINES.items():
-        print(f"{name}: {described(find)}", flush=True)
+    try:
+        for name, find in LINES.items():
+            print(f"{name}: {described(find)}", flush=True)
+    except BrokenPipeError:  # whoever reads has enough, as `head -1`; Python writes what is left when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -18,14 +18,12 @@ def is_installed(module: str) -> bool:
     return getattr(util.find_spec(module), "origin", None) is not None
 
 
-def is_clearing() -> bool:
-    """Return whether this is `python -m dynet --clear-cache`, which imports `dynet` before it runs the command."""
-    if (
-        sys.argv[:1] != ["-m"] or "--clear-cache" not in sys.argv
-    ):  # while Python still looks for the module to run, sys.argv[0] is "-m"
+def is_command() -> bool:
+    """Return whether this is `python -m dynet`, which imports `dynet` before it runs the command."""
+    if sys.argv[:1] != ["-m"]:  # it is "-m" while Python still looks for the module to run
         return False
     started = " ".join(sys.orig_argv)
-    return re.match(r" -m ?dynet ", started[started.index(" -m") :]) is not None
+    return re.match(r" -m ?dynet( |$)", started[started.index(" -m") :]) is not None
 
 
 def version_of(distribution: str) -> str | None:

@@ -21,6 +21,7 @@ import numpy as np
 
 from ..errors import ArgumentTypeError
 from ..recorder import FUNCTION_TYPE
+from ..wording import shown
 from . import instances, numpy_data, plain_data
 from .limits import Limits, is_a
 from .modules import OPS, OURS, belongs, imported, named
@@ -288,11 +289,12 @@ def allowed(allow: Allow) -> dict[str, Any]:
     elif isinstance(allow, Iterable) and not isinstance(allow, str):
         listed = [(one, None) if isinstance(one, str) else (name_of(one), one) for one in allow]
     else:
-        raise ArgumentTypeError(f"allow: expected a list of classes, got {allow!r:.60}")
+        raise ArgumentTypeError(f"allow: expected a list of classes, got {type(allow).__name__} {shown(allow)}")
     for name, found in listed:
         if not isinstance(name, str) or "." not in name or not (found is None or is_listable(found)):
-            shown = name if found is None else found
-            raise ArgumentTypeError(f"allow: expected classes, or names such as 'module.Class', got {shown!r:.60}")
+            what = name if found is None else found
+            got = f"{type(what).__name__} {shown(what)}"
+            raise ArgumentTypeError(f"allow: expected classes, or names such as 'module.Class', got {got}")
     return dict(listed)
 
 

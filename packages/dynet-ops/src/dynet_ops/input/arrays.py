@@ -96,12 +96,11 @@ def numbers(name: str, values) -> np.ndarray:
         count = len(values)
         try:
             return np.frombuffer(array.array("f", values), np.float32)
-        except (TypeError, OverflowError):
-            pass
-        except IndexError:
+        except (TypeError, OverflowError, IndexError) as problem:
             if len(values) < count:  # a method of a value, or another thread, has taken some out
                 raise ArgumentError(f"{name}: the list has changed while it was read") from None
-            raise
+            if isinstance(problem, IndexError):
+                raise
     return flat(name, values)
 
 

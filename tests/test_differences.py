@@ -303,6 +303,18 @@ ROWS = {
     "objects in a `spec` whose class has `__reduce__`, `__setstate__`, `__getnewargs__`, `__new__` or `__del__` of its own; combined flags; structured arrays, and arrays of lists and other objects": (  # noqa: E501
         "dynet-core/test_allowed_classes: what_nobody_can_load_is_written_and_said_so"
     ),
+    "`recalculate` that is not a flag, such as `value(None)`": (
+        "dynet-ops/test_values_leave: a_flag_that_is_none_names_the_method"
+    ),
+    "`reshape(x, 4)` and `reshape(x, [2, 2])`; `reshape(x, 2, 2)`": (
+        "dynet-ops/test_hostile_arguments: a_second_size_is_not_taken_for_a_batch"
+    ),
+    "`ln_lstm`, `bias` and their like that are no flags; a `forget_bias` that is no finite number": (
+        "dynet-rnn/test_errors: options_that_are_no_flags_and_no_numbers"
+    ),
+    "a number too large for a float, such as `10**400`": (
+        "dynet-ops/test_hostile_arguments: a_number_that_is_too_large_is_not_shown_in_part"
+    ),
     "a `spec` that pickle refuses": (
         "dynet-core/test_object_files: what_pickle_refuses_is_refused_before_anything_is_written"
     ),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import dynet_ops as dy
-from dynet_core import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeError, renew_cg
+from dynet_core import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeError, TooLargeError, renew_cg
 from dynet_core.graph import current
 
 NAN, INF = math.nan, math.inf
@@ -97,7 +97,7 @@ WRONG = [
     (lambda: dy.hinge(vector(3), []), ArgumentError, "hinge"),
     (lambda: dy.hinge(vector(3), 1, NAN), ArgumentError, "hinge", "m", "nan"),
     (lambda: dy.hinge(vector(3), 1, "1"), ArgumentTypeError, "hinge", "m", "'1'"),
-    (lambda: dy.hinge(vector(3), 1, 10**400), ArgumentError, "hinge", "m"),
+    (lambda: dy.hinge(vector(3), 1, 10**400), TooLargeError, "hinge", "m"),
     (lambda: dy.hinge(matrix(), 1), ShapeError, "hinge", "(2, 3)"),
     (lambda: dy.hinge(None, 1), ArgumentTypeError, "hinge", "None"),
     (lambda: dy.hinge_batch(vector(3, 2), [0, 3]), OutOfRangeError, "hinge_batch", "3", "(3,) x 2"),

@@ -9,7 +9,7 @@ import math
 import operator
 import os
 from collections.abc import Iterator, MappingView
-from typing import Any
+from typing import Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 
@@ -243,8 +243,7 @@ def real_array(
 def _is_real(value: object) -> bool:
     if isinstance(value, (np.generic, np.ndarray)):
         return value.dtype.kind in "fiub"
-    is_number = hasattr(type(value), "__float__") or hasattr(type(value), "__index__")
-    return is_number and not isinstance(value, Refusals)
+    return isinstance(value, (SupportsFloat, SupportsIndex)) and not isinstance(value, Refusals)
 
 
 def _not_real(values) -> str:

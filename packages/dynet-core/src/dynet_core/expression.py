@@ -135,9 +135,8 @@ class Operations(Refusals):
 
         With `recalculate`, compute the whole graph again, with the inputs' present values and new random numbers.
         """
-        again = recalculate is not False and checked_flag("forward", "recalculate", recalculate)
         if self.version != ANY_GRAPH:
-            self._graph()._compute(again)
+            self._graph()._compute(checked_flag("forward", "recalculate", recalculate))
 
     def npvalue(self, recalculate: bool = False, *, dtype: npt.DTypeLike = np.float64) -> Array:
         """Return the value as a numpy array of the shape `self.shape`. A batch larger than 1 is the last axis.

@@ -70,6 +70,5 @@ def _computed(name: str, exps: Iterable[Expression], recalculate: bool) -> Seque
         listed = list(exps)
     except TypeError:
         raise ArgumentTypeError(f"{name}: expected a list of expressions, got {exps!r:.60}") from None
-    again = checked_flag(name, "recalculate", recalculate)
-    graph_of(name, listed).graph._compute(again)
+    graph_of(name, listed).graph._compute(checked_flag(name, "recalculate", recalculate))
     return listed

@@ -37,8 +37,7 @@ def reshape(x: Expression, d: Dims, batch_size: Index = 1) -> Expression:
     old = checked_expression("reshape", x).type
     new = checked_shape("reshape", d, batch_size)
     if new.batch > 1 and not np.iterable(d):
-        forms = f"(x, ({d}, {new.batch})) or, for a batch, (x, ({d},), {new.batch})"
-        raise ArgumentTypeError(f"reshape: dimensions are one argument: write {forms}")
+        raise ArgumentTypeError(f"reshape: write (x, ({d}, {new.batch})) or, for a batch, (x, ({d},), {new.batch})")
     if new.total != old.total:
         if new.batch != 1 or new.size != old.size:
             raise ShapeError(f"reshape: x is {old!r}, which has {old.total} elements; {new!r} has {new.total}")

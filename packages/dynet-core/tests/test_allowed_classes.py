@@ -290,11 +290,6 @@ class Heir(HasSetstate):
     pass
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class FrozenSlots:
-    size: int = 1
-
-
 class Failure(Exception):
     pass
 
@@ -317,7 +312,6 @@ REFUSED = [
     (HasNew, "HasNew has __new__ of its own"),
     (HasDel, "HasDel has __del__ of its own"),
     (Heir, "Heir has __setstate__ of HasSetstate"),
-    (FrozenSlots, "FrozenSlots has __setstate__ of its own"),
     (Failure, "Failure has __reduce__ of BaseException"),
     (lambda: np.zeros(2).view(Matrix), "an array of class Matrix"),
     (lambda: functools.partial(int), "functools.partial has __reduce__ of its own"),

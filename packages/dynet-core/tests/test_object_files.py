@@ -405,3 +405,79 @@ def test_a_warning_that_is_an_error_comes_after_the_files(unloadable, base):
     with pytest.raises(UserWarning, match="load will refuse them"):
         dy.save(base, [unloadable])
     assert os.path.exists(base + ".data") and os.path.exists(base + ".meta")
+
+
+# Objects of users' classes that do not do all that is needed
+
+
+class NoFromSpec:
+    def __init__(self, model, spec=(1,)):
+        self.model = model
+        self.spec = spec
+
+    def param_collection(self):
+        return self.model
+
+
+class WrongProperty(NoFromSpec):
+    @property
+    def spec(self):
+        raise AttributeError("inner bug")
+
+    @spec.setter
+    def spec(self, value): ...
+
+
+class ReturnsNothing(NoFromSpec):
+    @staticmethod
+    def from_spec(spec, model):
+        return None
+
+
+class Nowhere(NoFromSpec):
+    @staticmethod
+    def from_spec(spec, model):
+        return Nowhere(None if spec else model)
+
+
+def test_a_class_without_from_spec_is_told_so_from_the_beginning(base):
+    said = "NoFromSpec has no from_spec, the method by which load"
+    with pytest.warns(UserWarning, match=f"load will refuse them: .*{said}"):
+        dy.save(base, [NoFromSpec(ParameterCollection())])
+    for allow in ([], [NoFromSpec]):
+        with pytest.raises(FileFormatError, match=said) as caught:
+            dy.load(base, ParameterCollection(), allow=allow)
+        assert "allow=" not in str(caught.value) and "damaged" not in str(caught.value)
+
+
+def test_what_the_users_methods_return_or_raise_is_said(base):
+    with pytest.raises(AttributeError, match="^inner bug$"):
+        dy.save(base, [WrongProperty(ParameterCollection())])
+    with pytest.raises(ArgumentTypeError, match=r"^Nowhere.param_collection\(\) returned None, no collection"):
+        dy.save(base, [Nowhere(None)])
+    model = ParameterCollection()
+    dy.save(base, [ReturnsNothing(model)])
+    with pytest.raises(
+        FileFormatError, match="ReturnsNothing.from_spec failed: .*it returned None, which has no param"
+    ):
+        dy.load(base, model)
+    dy.save(base, [Nowhere(model)])
+    with pytest.raises(FileFormatError, match=r"Nowhere.param_collection\(\) returned None, no collection"):
+        dy.load(base, model)
+
+
+class Outer:
+    class Inner: ...
+
+    def method(self): ...
+
+
+def test_what_to_allow_is_named_as_in_the_program(base):
+    for value, name in ((Outer.Inner, "Outer.Inner"), (Outer.method, "Outer.method")):
+        model = ParameterCollection()
+        with pytest.warns(UserWarning, match=rf"allow=\[{name}\]"):
+            dy.save(base, [Layer(model, 2, value)])
+        with pytest.raises(FileFormatError, match=rf"allow=\[{name}\]\), or DYNET_ALLOW={__name__}.{name} in"):
+            dy.load(base, model)
+        (layer,) = dy.load(base, model, allow=[value])
+        assert layer.spec == (2, value)

@@ -93,6 +93,20 @@ class SlottedOptions:
     size: int
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class FrozenSlots:
+    size: int
+    kind: typing.ClassVar[str] = "frozen"
+    rates: tuple = ()
+
+    def __post_init__(self):
+        CALLED.append("__post_init__")
+
+
+class FrozenHeir(FrozenSlots):
+    __slots__ = ()
+
+
 class Level(enum.Enum):
     FIRST = Rule("S")
 
@@ -108,7 +122,8 @@ def slots():
 
 
 OBJECTS = [
-    Options(1, [Options(2, [])]), Rule("S"), SlottedOptions(3), Point(1, [2]), Span(3), Color.RED, Words(a=[Tag("b")]),
+    Options(1, [Options(2, [])]), Rule("S"), SlottedOptions(3), FrozenSlots(1, (2,)), FrozenHeir(3),
+    Point(1, [2]), Span(3), Color.RED, Words(a=[Tag("b")]),
     {Point(1, 2): Span(1), Color.RED: 1, Tag("NN"): 2}, {Span(1), (Color.RED, Tag("VB"))}, Square(),
     collections.defaultdict(list, {"a": [Rule("NP")]}),
 ]  # fmt: skip
@@ -314,6 +329,56 @@ def test_a_class_with_from_spec_is_no_key_if_its_metaclass_hashes_it():
     with pytest.raises(FileFormatError, match="Built is a class that you have not allowed as a key"):
         read(hand_written(b"}c%s\nBuilt\nNs"))
     assert CALLED == []
+
+
+class Comparing:
+    def __eq__(self, other):
+        CALLED.append("__eq__")
+        return True
+
+    __hash__ = None
+
+
+class Range(enum.Enum):
+    SMALL = (Comparing(), "s")
+    LISTED = [Comparing()]  # noqa: RUF012
+    LARGE = ([1.5, "a", frozenset({1})], "l")
+
+
+def test_no_value_of_a_member_compares_itself_with_data_of_a_file():
+    CALLED.clear()
+    for data in (b"X\x01\x00\x00\x00aX\x01\x00\x00\x00s\x86", b"]K\x01a", b"(K\x01K\x02t"):
+        with pytest.raises(FileFormatError, match="Range has no member of this value"):
+            read(hand_written(b"c%s\nRange\n" + data + b"\x85R"))
+    assert read_again([Range.LARGE]) == [Range.LARGE]
+    assert CALLED == []
+
+
+@pytest.mark.parametrize("state", [b"]", b"]K\x01a", b"](K\x01K\x02K\x03e", b"]K\x01a\x85"])
+def test_fields_of_a_frozen_dataclass_are_as_many_as_it_has(state):
+    with pytest.raises(FileFormatError, match="object 0: "):
+        read(hand_written(b"c%s\nFrozenSlots\n)\x81" + state + b"b"))
+
+
+class Beside:
+    from_spec = None
+
+
+class Network(ParameterCollection):  # what derives from the library has no objects, but may be a value
+    from_spec = None
+
+
+@pytest.mark.parametrize("kind", [Beside, Network])
+def test_only_classes_that_are_allowed_are_given_to_from_spec(kind):
+    named = f"c%s\n{kind.__name__}\n".encode()
+    assert read(hand_written(named, b"c%s\nOther\n")) is kind  # it stands beside this one
+    content = hand_written(named, b"c%s\nOther\n")
+    with pytest.raises(FileFormatError, match=rf"{kind.__name__} is a class that .*allow=\[{kind.__name__}\]"):
+        read(content, own=False)
+    assert meta.read(content, "model.meta", {f"{__name__}.{kind.__name__}": kind}, False)[0].spec is kind
+    decoy = hand_written(b"h\x00", named + b"q\x000c%h\nHolder\n")
+    with pytest.raises(FileFormatError, match="belong to another class than the one that takes them"):
+        read(decoy)
 
 
 KEYS = [{Rule("S"): 1}, {Rule("S")}, frozenset({Rule("S")}), {(1, (Rule("S"),)): 2}]

@@ -5,7 +5,7 @@ import pytest
 
 import dynet_ops as dy
 import dynet_rnn as rnn
-from dynet_core import ArgumentError, ParameterCollection, load, renew_cg, reset_random_seed, save
+from dynet_core import ArgumentError, ArgumentTypeError, ParameterCollection, load, renew_cg, reset_random_seed, save
 from dynet_core.graph import current
 
 WORDS = {"<s>": 0, "a": 1, "b": 2, "<pad>": 3, "c": 4}
@@ -93,3 +93,24 @@ def test_words_without_a_cluster_are_saved_and_copied(layer, tmp_path):
         assert len(again.param_collection().parameters_list()) == 4
         with pytest.raises(ArgumentError, match="'<pad>'"):
             again.neg_log_softmax(dy.inputVector(X), 3)
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ((2, [[0, 1], [2]], 10**15, True), "has 1000000000000000 words, but its clusters hold 3 numbers"),
+        ((2, [[0, 1], [2]], 4, True), "has 4 words, but its clusters hold 3 numbers of words, and 0 words are in none"),
+        ((2, [[0, 1], [7]], 3, True), "has 3 words"),
+        ((2, [[0, 1], [1]], 3, True), "has 3 words"),
+        ((2, [[0, 1]], 3, True, "a", "b"), "has 3 words"),
+        ((2, [range(10**15)], 10**15, True), "are different lists of numbers"),
+        ((2, range(10**15), 10**15, True), "are different lists of numbers"),
+        ((2, [[0, 1]] * 10**6, 2 * 10**6, True), "are different lists of numbers"),
+        (range(10**15), "a spec is a tuple"),
+    ],
+)
+def test_what_a_spec_says_is_checked_before_it_takes_memory(spec, said):
+    model = ParameterCollection()
+    with pytest.raises((ArgumentError, ArgumentTypeError), match=said):
+        rnn.ClassFactoredSoftmaxBuilder.from_spec(spec, model)
+    assert model.parameter_count() == 0

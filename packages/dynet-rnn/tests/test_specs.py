@@ -5,7 +5,7 @@ from networks import HIDDEN, INPUT
 
 import dynet_core
 import dynet_rnn as rnn
-from dynet_core import ArgumentError, ArgumentTypeError, ParameterCollection
+from dynet_core import ArgumentError, ArgumentTypeError, FileFormatError, ParameterCollection
 
 SHORT, LONG = (1, INPUT, HIDDEN), (1, INPUT, HIDDEN, False, 1.0)
 SPECS = {
@@ -68,3 +68,52 @@ def test_a_file_makes_no_builders_of_classes_that_are_none():
     for kind in (ArgumentError, dict, ParameterCollection):
         with pytest.raises(ArgumentTypeError, match=f"BiRNNBuilder: {kind.__name__} is no class of builders"):
             rnn.BiRNNBuilder.from_spec((1, INPUT, 4, kind, None), ParameterCollection())
+
+
+def test_a_file_makes_no_builders_without_end(tmp_path):
+    """The memory that a spec asks for is that of the parameters which the file has."""
+    with pytest.raises(ArgumentError, match="the spec has 10000000 layers, but builders for 0"):
+        rnn.BiRNNBuilder.from_spec((10**7, INPUT, 4, None, []), ParameterCollection())
+    with pytest.raises(ArgumentTypeError, match="must be pairs of builders"):
+        rnn.BiRNNBuilder.from_spec((10**12, INPUT, 4, None, range(10**12)), ParameterCollection())
+    with pytest.raises(TypeError):
+        rnn.GRUBuilder.from_spec(range(1, 10**15), ParameterCollection())
+    model, base = ParameterCollection(), tmp_path / "model"
+    dynet_core.save(base, [rnn.NaryTreeLSTMBuilder(1, 1, 1, model)])
+    described = (tmp_path / "model.meta").read_bytes()
+    assert described.count(b"K\x02t") == 1
+    (tmp_path / "model.meta").write_bytes(described.replace(b"K\x02t", b"J\xff\xff\xff\x1ft"))
+    with pytest.raises(FileFormatError, match="more parameters than the file holds"):
+        dynet_core.load(base, ParameterCollection())
+
+
+def test_builders_that_are_given_are_counted():
+    pair = [rnn.GRUBuilder(1, INPUT, HIDDEN, ParameterCollection()) for _ in range(2)]
+    builder = rnn.BiRNNBuilder(7, INPUT, 2 * HIDDEN, ParameterCollection(), None, [pair])
+    assert builder.spec[0] == 1 and " 1 layer, " in repr(builder)
+    again = rnn.BiRNNBuilder.from_spec(builder.spec, ParameterCollection())
+    assert again.builder_layers == builder.builder_layers
+    with pytest.raises(ArgumentError, match="the spec has 7 layers, but builders for 1"):
+        rnn.BiRNNBuilder.from_spec((7, *builder.spec[1:]), ParameterCollection())
+
+
+class Agent(rnn.GRUBuilder):
+    """A class of the program's that takes whatever arguments there are."""
+
+    made = 0
+
+    def __init__(self, *arguments):
+        Agent.made += 1
+        super().__init__(*arguments)
+
+
+def test_a_file_cannot_have_a_program_class_made_by_a_network(tmp_path):
+    base = tmp_path / "model"
+    with pytest.warns(UserWarning, match=r"Agent is a class that you have not allowed.*allow=\[Agent\]"):
+        dynet_core.save(base, [rnn.BiRNNBuilder(1, INPUT, 4, ParameterCollection(), Agent)])
+    Agent.made = 0
+    with pytest.raises(FileFormatError, match=r"Agent is a class that you have not allowed.*allow=\[Agent\]"):
+        dynet_core.load(base, ParameterCollection())
+    assert Agent.made == 0
+    (loaded,) = dynet_core.load(base, ParameterCollection(), allow=[Agent])
+    assert type(loaded.builder_layers[0][0]) is Agent

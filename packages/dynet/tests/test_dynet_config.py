@@ -115,6 +115,8 @@ def test_get_gives_what_from_config_takes(fresh):
         {"gpu_mask": 3},
         {"threads": 1000},
         {"autobatch": "x"},
+        {"own_classes": None},
+        {"own_classes": "no"},
     ],
 )
 def test_a_wrong_setting_is_an_error_where_it_is_made_and_changes_nothing(fresh, wrong):

@@ -159,7 +159,7 @@ class LayersBuilder(Owner, Closed):
             spec: the attribute `spec` of the other builder.
             model: the collection that gets the parameters of the new builder.
         """
-        layers, input_dim, hidden_dim, *rest = spec
+        layers, input_dim, hidden_dim, *rest = spec[:9]  # a file may have a range without end
         return cls(layers, input_dim, hidden_dim, model, *rest)
 
     @property

@@ -57,6 +57,7 @@ class BiRNNBuilder(Owner):
         if builder_layers is not None:
             given = _checked_list("BiRNNBuilder: builder_layers", builder_layers)
             self.builder_layers = [_checked_pair(pair) for pair in given]
+            num_layers = len(given)
         else:
             num_layers = checked_size("BiRNNBuilder", "num_layers", num_layers)
             input_dim = checked_size("BiRNNBuilder", "input_dim", input_dim)
@@ -91,6 +92,8 @@ class BiRNNBuilder(Owner):
         layers, input_dim, hidden_dim, factory, pairs = spec
         if factory is not None:  # a file may name any class of ours
             _check_factory(factory)
+        if pairs is not None and layers != len(pairs := [_checked_pair(pair) for pair in pairs]):
+            raise ArgumentError(f"BiRNNBuilder: the spec has {layers!r:.40} layers, but builders for {len(pairs)}")
         return cls(layers, input_dim, hidden_dim, model, factory, pairs)
 
     def __repr__(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from dynet_core.checks import whole
 from dynet_core.errors import ArgumentError, ArgumentTypeError
@@ -27,6 +27,24 @@ def checked_numbers(word_dict: Mapping[str, int]) -> dict[str, int]:
     if sorted(numbers.values()) != list(range(len(numbers))):
         raise ArgumentError(f"{name}: the numbers of the {len(numbers)} words are not 0 to {len(numbers) - 1}")
     return numbers
+
+
+def check_clusters(clusters: Sequence[Sequence[int]], count: int, rest: Sequence[str]) -> None:
+    """Check what a spec says, in time and memory of the order of the lists that it has: a file may have forged it.
+
+    Raises:
+        ArgumentError: the clusters and `rest`, the words without a cluster, are not `count` words from 0 to count - 1.
+    """
+    lists = isinstance(clusters, (list, tuple)) and all(isinstance(words, (list, tuple)) for words in clusters)
+    if not lists or len({id(words) for words in clusters}) < len(clusters):
+        raise ArgumentError("ClassFactoredSoftmaxBuilder: the clusters of a spec are different lists of numbers")
+    words = [word for cluster in clusters for word in cluster]
+    fits = len(words) + len(rest) == count and all(0 <= word < count for word in words)
+    if not fits or len({*words}) < len(words):
+        raise ArgumentError(
+            f"ClassFactoredSoftmaxBuilder: the spec has {count!r:.40} words, but its clusters hold "
+            f"{len(words)} numbers of words, and {len(rest)} words are in none"
+        )
 
 
 def read_clusters(

@@ -28,7 +28,7 @@ from dynet_ops.select.selection import select_rows
 from dynet_ops.shape.joining import concatenate, concatenate_to_batch
 
 from .base import Owner
-from .clusters import checked_numbers, read_clusters
+from .clusters import check_clusters, checked_numbers, read_clusters
 from .layers import check_vector
 
 
@@ -258,7 +258,10 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
             spec: the attribute `spec` of the other layer.
             model: the collection that gets the parameters of the new layer.
         """
+        if not isinstance(spec, (list, tuple)):  # a file may have a range without end
+            raise ArgumentTypeError(f"{cls.__name__}: a spec is a tuple, not {spec!r:.60}")
         size, clusters, count, bias, *rest = spec
+        check_clusters(clusters, count, rest)
         layer = cls.__new__(cls)
         layer._build(size, clusters, count, model, bias, rest)
         return layer

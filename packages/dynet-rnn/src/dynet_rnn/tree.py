@@ -325,4 +325,4 @@ class NaryTreeLSTMBuilder(_TreeBuilder):
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
         rows = (3 + self._most) * m
-        return self._add((rows, n), *[(rows, m)] * self._most, (rows,))
+        return [*self._add((rows, n)), *[self._add((rows, m))[0] for _ in range(self._most)], *self._add((rows,))]

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from types import EllipsisType
 
 from dynet_core import config as _config
 from dynet_core.files.names import Allow
@@ -42,7 +43,7 @@ def set(
     tf32: bool | None = None,
     lstm_builder: str | None = None,
     allow: Allow | None = None,
-    own_classes: bool | None = None,
+    own_classes: bool | EllipsisType = ...,
 ) -> None:  # noqa: A001
     """Change the settings that are given. The others stay as they are.
 
@@ -68,12 +69,12 @@ def set(
         allow: the names of classes, such as "module.Class", whose objects may be loaded from files, in addition to the
             names in the environment variable DYNET_ALLOW. See `dy.load`.
         own_classes: whether objects of the program's own classes may be loaded from files without `allow`. This is the
-            default; a server that loads the files of others sets it to False. See `dy.load`.
+            default; a server that loads the files of others sets it to False. None is an error. See `dy.load`.
 
     Raises:
         ArgumentError: a value is out of its range; nothing has changed.
     """
-    given = {name: value for name, value in locals().items() if value is not None}
+    given = {name: value for name, value in locals().items() if value is not (... if name == "own_classes" else None)}
     _apply(given, "set")
 
 

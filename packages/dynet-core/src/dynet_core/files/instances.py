@@ -5,15 +5,18 @@ The caller, module `names`, first checks that the user has allowed the class, by
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import types
 from typing import Any
 
-from .limits import Limits, is_a
+from .limits import Limits, is_a, kinds
 from .modules import named
 from .plain_data import MAKERS
 
 _BUILT_IN = {id(base) for base in (*MAKERS, None)}  # ids, because metaclasses may define how classes are compared
+# The method that sets the fields of a dataclass with `frozen=True, slots=True`, of which the state is a list
+_SET_FIELDS = vars(dataclasses.make_dataclass("_", ["a"], frozen=True, slots=True))["__setstate__"]
 OF_THEIR_OWN = (
     "__reduce__", "__reduce_ex__", "__setstate__", "__getnewargs__", "__getnewargs_ex__", "__new__", "__del__",
 )  # fmt: skip
@@ -41,8 +44,10 @@ def reason_against(cls: type) -> str:
     if issubclass(cls, enum.Enum):
         return ""
     for name in OF_THEIR_OWN:
-        owner, _ = static(cls, name)
-        if id(owner) not in _BUILT_IN and not (name in ("__new__", "__getnewargs__") and _is_generated(owner)):
+        owner, method = static(cls, name)
+        if id(owner) in _BUILT_IN or method is _SET_FIELDS:
+            continue
+        if not (name in ("__new__", "__getnewargs__") and _is_generated(owner)):
             return f"has {name} of " + ("its own" if owner is cls else named(owner, "__name__"))
     return ""
 
@@ -63,7 +68,7 @@ def made(cls: type, arguments: Any, limits: Limits) -> Any:
         limits: counts the cost of making objects.
     """
     if issubclass(cls, enum.Enum):
-        limits.visit(arguments)  # the values of members may be of classes that no file may compare
+        limits.visit(arguments)  # the file may have objects whose classes compare them
         return _member(cls, arguments)
     if is_named_tuple(cls):
         return _named_tuple(cls, arguments, limits)
@@ -81,13 +86,17 @@ def set_state(target: Any, state: Any, limits: Limits) -> None:
     Args:
         target: an object that `made` has returned.
         state: a dict from names of attributes to values. For a class with `__slots__`, a pair: this dict or None, and a
-            dict from names of slots to values.
+            dict from names of slots to values. For a frozen dataclass with slots, the list of its fields' values.
         limits: counts the cost of making objects.
 
     Raises:
         ValueError: `state` has another form, or names a slot that the class does not have, or has attributes although
             objects of the class have no `__dict__`.
     """
+    if type(state) is list and static(type(target), "__setstate__")[1] is _SET_FIELDS:
+        described: Any = types.SimpleNamespace(__dataclass_fields__=static(type(target), "__dataclass_fields__")[1])
+        names = [field.name for field in dataclasses.fields(described)]
+        state = None, dict(zip(names, state, strict=True))
     attributes, slots = state if type(state) is tuple and len(state) == 2 else (state, None)
     for content in (attributes, slots):
         if content is not None and (type(content) is not dict or not all(type(name) is str for name in content)):
@@ -133,9 +142,9 @@ def _named_tuple(cls: type, arguments: Any, limits: Limits) -> Any:
 
 
 def _member(cls: type[enum.Enum], arguments: Any) -> enum.Enum:
-    (value,) = arguments
+    (value,) = arguments  # compared only with values that have no objects of further classes, whose code would run
     for member in static(cls, "_member_map_")[1].values():
         its = object.__getattribute__(member, "_value_")  # not `member._value_`: the class may define __getattribute__
-        if type(its) is type(value) and its == value:
+        if type(its) is type(value) and kinds(its) <= kinds(value) and its == value:
             return member
     raise ValueError(f"{cls.__name__} has no member of this value")

@@ -136,6 +136,11 @@ class Limits:
             raise ValueError("it is nested too deeply or too often")
 
 
+def kinds(value: Any) -> set[int]:
+    """Return the ids of the classes of a value and of all items in it."""
+    return {id(type(value))}.union(*map(kinds, _held(value)))
+
+
 def _held(value: Any) -> Iterator:
     """Return an iterator over the items of a container, for a dict its keys and values. Other values have no items."""
     if is_a(value, dict):

@@ -34,13 +34,19 @@ def imported(module: str, name: str) -> Any:
 
 
 def belongs(cls: type, other: type) -> bool:
+    """Return whether `cls` is beside `other` and does not derive from a class of this library.
+
+    Forged attributes of an object that does could be addresses.
+    """
+    ours = any(named(base, "__module__").partition(".")[0] in LIBRARY for base in named(cls, "__mro__"))
+    return not ours and beside(cls, other)
+
+
+def beside(cls: type, other: type) -> bool:
     """Return whether two classes are defined in the same module, folder or folder of a top-level package.
 
-    Installed packages, the standard library and this library have no classes that belong to others. Nor does a class
-    that derives from one of this library: forged attributes of such an object could be addresses.
+    Installed packages and the standard library have no classes that are beside others.
     """
-    if any(named(base, "__module__").partition(".")[0] in LIBRARY for base in named(cls, "__mro__")):
-        return False
     (module, folders), (its_module, its_folders) = _home(cls), _home(other)
     return module is not None and its_module is not None and (module is its_module or bool(folders & its_folders))
 

@@ -24,7 +24,7 @@ from ..recorder import FUNCTION_TYPE
 from ..wording import shown
 from . import instances, numpy_data, plain_data
 from .limits import Limits, is_a
-from .modules import OPS, OURS, belongs, imported, named
+from .modules import OPS, OURS, belongs, beside, imported, named
 from .plain_data import MAKERS
 
 THEIRS = ("_dynet", "_gdynet", "dynet")  # modules that files, including the original DyNet's, name for these
@@ -112,7 +112,6 @@ class Names:
         self._allow = {**dict.fromkeys(NAMESPACES), **allow}
         self._own, self._everything = own, everything
         self.first: Any = None  # what the pickle has named first: the class of the object, whose `from_spec` is called
-        self.has_own = False  # whether an object of a class of the program's own has been made
         self._belonging: dict[int, bool] = {}  # `id` of a class -> whether it is the program's own
         self._listed: dict[int, Any] = {}  # allowed classes and functions that the pickle has named, by their `id`
         # Objects for which the pickle may still set a state: `id` -> (object, function that sets its state).
@@ -140,16 +139,19 @@ class Names:
         found = self._allow.get(full)
         if found is None:
             found = imported(module, name)
+        if self.first is None and is_a(found, type) and not is_builder(found):
+            return self._refuse(full, "has no from_spec, the method by which load makes the objects of a class")
         if self._everything or full in self._allow:
             if not is_listable(found):
                 return self._refuse(full, self._why_not(found))
             self._listed[id(found)] = found
-        elif not is_builder(found):
-            if self._is_own(found):
-                return Function(lambda arguments, limits: self._instance(found, arguments), own=found)
-            return self._refuse(full, self._why_not(found))
-        elif instances.has_own_hash(type(found)):  # a class is hashed as its metaclass says
-            self.limits.no_keys[id(type(found))] = lambda: self._refuse(full, KEY)
+        elif is_builder(found) and (self.first is None or found is self.first or self._is_beside(found)):
+            if instances.has_own_hash(type(found)):  # a class is hashed as its metaclass says
+                self.limits.no_keys[id(type(found))] = lambda: self._refuse(full, KEY)
+        elif self._is_own(found):
+            return Function(lambda arguments, limits: self._instance(found, arguments), own=found)
+        else:
+            return self._refuse(full, CLASS if is_builder(found) else self._why_not(found))
         return found
 
     def call(self, callee: Any, arguments: Any) -> Any:
@@ -204,7 +206,6 @@ class Names:
         if not plain and id(cls) not in self._listed:
             if not self._is_own(cls):
                 return self._refuse(name_of(cls), instances.reason_against(cls) or CLASS)
-            self.has_own = True
             if instances.has_own_hash(cls):
                 self.limits.no_keys[id(cls)] = lambda: self._refuse(name_of(cls), KEY)
         elif not plain and (reason := instances.reason_against(cls)):
@@ -245,6 +246,9 @@ class Names:
         if value.own is None:
             raise ValueError("a function that pickles are made by, as a value")
         self._refuse(name_of(value.own), VALUE)
+
+    def _is_beside(self, builder: type) -> bool:
+        return self._own and is_builder(self.first) and beside(builder, self.first)
 
     def _is_own(self, found: Any) -> bool:
         if not self._own or not is_a(found, type) or not is_builder(self.first) or instances.has_own_hash(type(found)):
@@ -307,7 +311,7 @@ def explanation(refused: Mapping[str, str]) -> str:
     shown = {_shown(name): reason for name, reason in [*refused.items()][:10]}
     said = [f"{name} {reason}" for name, reason in shown.items()]
     if asked := [name for name, reason in shown.items() if reason in ASKS]:
-        classes = ", ".join(name.rpartition(".")[2] for name in asked)
+        classes = ", ".join(map(_inside, asked))
         said.append(
             f"if this file may name {'it' if len(asked) == 1 else 'them'}, say dy.load(..., allow=[{classes}]), or "
             f"DYNET_ALLOW={','.join(asked)} in the environment of a program that is not to be changed"
@@ -344,6 +348,13 @@ def name_of(found: Any) -> Any:
     """Return the full name of a class or function, such as 'module.Class'. Return any other object unchanged."""
     get = named if is_a(found, type) else getattr
     return f"{get(found, '__module__')}.{get(found, '__qualname__')}" if is_listable(found) else found
+
+
+def _inside(name: str) -> str:
+    """Return what a class or function is called in its module. `name` is its full name."""
+    parts = name.split(".")
+    last = max((k for k in range(1, len(parts)) if ".".join(parts[:k]) in sys.modules), default=len(parts) - 1)
+    return ".".join(parts[last:])
 
 
 def _shown(name: str) -> str:

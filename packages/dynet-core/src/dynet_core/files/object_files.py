@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import inspect
 import io
 import os
 import warnings
@@ -43,7 +44,7 @@ def save(basename: Path, objects: Iterable[Any]) -> None:
         basename: the path of the two files, without the endings.
         objects: an iterable of parameters, builders and objects of your own classes. Each of your classes needs a
             method `param_collection()`, a property `spec`, and a static method `from_spec(spec, model)` that makes the
-            object again.
+            object again. A warning says so if there is no `from_spec`.
 
     Raises:
         ArgumentTypeError: `objects` contains something else, or a spec cannot be pickled. Nothing has been written.
@@ -78,13 +79,14 @@ def load(basename: Path, params: Collection, *, allow: Allow = ()) -> list[Any]:
     no package manager has installed this code. `object.__new__` makes them, and then their attributes and slots are
     set; `__init__` is not run. Named tuples, enumerations (except combined flags) and classes derived from Python's
     containers, strings and numbers are among them. There can be no objects of a class that defines `__new__`,
-    `__del__`, `__reduce__`, `__reduce_ex__`, `__setstate__`, `__getnewargs__` or `__getnewargs_ex__`, and none without
-    `allow` if the metaclass defines `__getattribute__`, `__hash__` or `__eq__`. `dynet_config.set(own_classes=False)`
-    switches this rule off.
+    `__del__`, `__reduce__`, `__reduce_ex__`, `__setstate__` (but by `@dataclass`), `__getnewargs__` or
+    `__getnewargs_ex__`, and none without `allow` if the metaclass defines `__getattribute__`, `__hash__` or `__eq__`.
+    `dynet_config.set(own_classes=False)` switches this rule off.
 
     `allow` permits objects of other classes. It also permits what the rule does not: a class or a function as a value
-    (loading never calls it), and objects as keys of dicts or elements of sets where this runs the class's own
-    `__hash__` or `__eq__`.
+    (only a `BiRNNBuilder` calls it, to make its builders; a class beside the one with `from_spec` that has a
+    `from_spec` itself needs no `allow`), and objects as keys of dicts or elements of sets where this runs the class's
+    own `__hash__` or `__eq__`.
 
     To allow classes without changing the program's calls, use `dynet_config.set(allow=["module.Class"])` before
     `import dynet`, or set DYNET_ALLOW=module.Class,module.Other in the environment. Their modules must be imported
@@ -236,14 +238,22 @@ def _described(item: Any) -> tuple[meta.Record, list[StoredTensor]]:
     if hasattr(item, "_tensor"):
         tensor = item._tensor()
         return meta.Record("LookupParameters" if tensor.lookup else "Parameters", tensor.name), [tensor]
-    if not hasattr(item, "param_collection") or not hasattr(item, "spec"):
-        raise ArgumentTypeError(
-            f"save: expected a parameter, a builder or an object with param_collection and spec, "
-            f"got {type(item).__name__}"
-        )
-    collection = item.param_collection()
+    for name in ("param_collection", "spec"):  # a property of the user's that raises AttributeError is there
+        if not hasattr(item, name) and inspect.getattr_static(item, name, None) is None:
+            raise ArgumentTypeError(
+                f"save: expected a parameter, a builder or an object with param_collection and spec, "
+                f"got {type(item).__name__}"
+            )
+    collection = _collection(item)
     outside = [parameter._tensor() for parameter in getattr(item, "_outside", ())]
     return meta.Record(type(item), collection.name(), item.spec), [*collection._tensors(), *outside]
+
+
+def _collection(item: Any) -> Any:
+    found = item.param_collection()
+    if not hasattr(found, "_everything"):
+        raise ArgumentTypeError(f"{type(item).__name__}.param_collection() returned {found!r:.60}, no collection")
+    return found
 
 
 def _load_pair(data: str, meta_path: str, params: Collection, allow: dict[str, Any]) -> list[Any]:
@@ -337,13 +347,16 @@ def _object(record: meta.Record, entries: _Entries, params: Collection) -> Any:
     with params._all_or_nothing(entries.floats(record.name) * 5 // 2):
         try:
             made = record.kind.from_spec(record.spec, params)  # type: ignore[attr-defined]
+            if not hasattr(made, "param_collection"):
+                raise ArgumentTypeError(f"it returned {made!r:.60}, which has no param_collection")
+            collection = _collection(made)
         except FileFormatError:
             raise
         except Exception as error:
             raise FileFormatError(
                 f"{reader.path}: {record.kind.__name__}.from_spec failed: {type(error).__name__}: {error}"
             ) from error
-        targets = made.param_collection()._everything()
+        targets = collection._everything()
         expected = [target._expected() for target in targets]
         tensors = [reader.read(entry) for entry in entries.all(record.name, expected)]
         targets += (outside := list(getattr(made, "_outside", ())))

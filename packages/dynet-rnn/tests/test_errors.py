@@ -6,6 +6,7 @@ import dynet_ops as dy
 import dynet_rnn as rnn
 from dynet_core import ArgumentError, ArgumentTypeError, ParameterCollection, ShapeError, renew_cg
 from dynet_core.graph import current
+from dynet_core.parameter import collection
 
 MODEL = ParameterCollection()
 
@@ -147,3 +148,40 @@ def test_options_that_are_no_flags_and_no_numbers(make, error, said):
     with pytest.raises(error, match=f"Builder: {said}"):
         make(model)
     assert model.parameter_count() == 0
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda m: rnn.VanillaLSTMBuilder(3, 2, 4, m, ln_lstm=True), lambda m: rnn.SparseLSTMBuilder(3, 2, 4, m),
+        lambda m: rnn.NaryTreeLSTMBuilder(3, 2, 4, m), lambda m: rnn.BiRNNBuilder(3, 2, 4, m, rnn.GRUBuilder),
+        lambda m: rnn.StandardSoftmaxBuilder(2, 3, m),
+        lambda m: rnn.ClassFactoredSoftmaxBuilder.from_spec((2, [[0, 1], [2, 3]], 4, True), m),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_builder_that_fails_leaves_the_collection_as_it_was(make, count, monkeypatch):
+    """Where memory ends while parameters are made, as for hidden_dim=10**5."""
+    values = collection.initial_values
+    outer = ParameterCollection()
+    model = outer.add_subcollection("inner")
+    model.add_parameters((2,))
+    left = count
+
+    def scarce(*arguments, **named):
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise MemoryError
+        return values(*arguments, **named)
+
+    monkeypatch.setattr(collection, "initial_values", scarce)
+    with pytest.raises(MemoryError):
+        make(model)
+    monkeypatch.undo()
+    assert [p.name() for p in outer.parameters_list()] == [p.name() for p in model.parameters_list()] == ["/inner/_0"]
+    make(model)
+    names = ParameterCollection().add_subcollection("inner")
+    names.add_parameters((2,))
+    make(names)
+    assert [p.name() for p in model.parameters_list()] == [p.name() for p in names.parameters_list()]

@@ -5,7 +5,7 @@ import pytest
 
 import dynet_ops as dy
 import dynet_rnn as rnn
-from dynet_core import ArgumentError, ArgumentTypeError, ParameterCollection, load, renew_cg, reset_random_seed, save
+from dynet_core import ArgumentError, ParameterCollection, load, renew_cg, reset_random_seed, save
 from dynet_core.graph import current
 
 WORDS = {"<s>": 0, "a": 1, "b": 2, "<pad>": 3, "c": 4}
@@ -106,11 +106,11 @@ def test_words_without_a_cluster_are_saved_and_copied(layer, tmp_path):
         ((2, [range(10**15)], 10**15, True), "are different lists of numbers"),
         ((2, range(10**15), 10**15, True), "are different lists of numbers"),
         ((2, [[0, 1]] * 10**6, 2 * 10**6, True), "are different lists of numbers"),
-        (range(10**15), "a spec is a tuple"),
+        (range(10**15), "are different lists of numbers"),
     ],
 )
 def test_what_a_spec_says_is_checked_before_it_takes_memory(spec, said):
     model = ParameterCollection()
-    with pytest.raises((ArgumentError, ArgumentTypeError), match=said):
+    with pytest.raises(ArgumentError, match=said):
         rnn.ClassFactoredSoftmaxBuilder.from_spec(spec, model)
     assert model.parameter_count() == 0

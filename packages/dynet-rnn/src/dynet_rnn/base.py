@@ -7,7 +7,8 @@ need: dropout, and a *cell*, which holds the equations for one step of one layer
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Self
 
 from dynet_core.annotations import Index, Number
@@ -91,12 +92,18 @@ class Owner(Hinted):
 
     _model: ParameterCollection
 
-    def _own(self, collection: str, model: ParameterCollection, argument: str = "model") -> None:
-        """Make a collection in `model`, after checking it. `argument` is its name in messages."""
+    @contextmanager
+    def _own(self, collection: str, model: ParameterCollection, argument: str = "model") -> Iterator[None]:
+        """Make a collection in `model`, after checking it. `argument` is its name in messages.
+
+        If the `with` block fails, as for lack of memory, `model` is as before.
+        """
         if not isinstance(model, ParameterCollection):
             kind = type(model).__name__
             raise ArgumentTypeError(f"{self.whoami()}: {argument} must be a ParameterCollection, not {kind}")
-        self._model = model.add_subcollection(collection)
+        with model._all_or_nothing():
+            self._model = model.add_subcollection(collection)
+            yield
 
     def whoami(self) -> str:
         """Return the name of the class."""
@@ -132,9 +139,9 @@ class LayersBuilder(Owner, Closed):
         name = self.whoami()
         layers, size = checked_size(name, "layers", layers), checked_size(name, "input_dim", input_dim)
         hidden = checked_size(name, "hidden_dim", hidden_dim)
-        self._own(self._collection, model)
         self._spec, self._latest = (layers, size, hidden), Latest()
-        self._parameters = [self._add_layer(hidden if k else size, hidden) for k in range(layers)]
+        with self._own(self._collection, model):
+            self._parameters = [self._add_layer(hidden if k else size, hidden) for k in range(layers)]
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
         """Create the parameters of a layer that reads vectors of size n and has m hidden units.

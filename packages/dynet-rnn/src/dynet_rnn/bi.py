@@ -67,12 +67,12 @@ class BiRNNBuilder(Owner):
             if rnn_builder_factory is None:
                 raise ArgumentError("BiRNNBuilder: either rnn_builder_factory or builder_layers is needed")
             _check_factory(rnn_builder_factory)
-            self._own("birnn", model)
-            self.model, half = self._model, hidden_dim // 2
-            self.builder_layers = [
-                (self._made(rnn_builder_factory, size, half), self._made(rnn_builder_factory, size, half))
-                for size in (input_dim, *[hidden_dim] * (num_layers - 1))
-            ]
+            with self._own("birnn", model):
+                self.model, half = self._model, hidden_dim // 2
+                self.builder_layers = [
+                    (self._made(rnn_builder_factory, size, half), self._made(rnn_builder_factory, size, half))
+                    for size in (hidden_dim if k else input_dim for k in range(num_layers))
+                ]
         self.spec: tuple[object, ...] = (num_layers, input_dim, hidden_dim, rnn_builder_factory, builder_layers)
 
     def _made(self, factory: Callable[..., Any], size: int, half: int) -> _RNNBuilder:

@@ -35,16 +35,15 @@ def check_clusters(clusters: Sequence[Sequence[int]], count: int, rest: Sequence
     Raises:
         ArgumentError: the clusters and `rest`, the words without a cluster, are not `count` words from 0 to count - 1.
     """
+    name = "ClassFactoredSoftmaxBuilder"
     lists = isinstance(clusters, (list, tuple)) and all(isinstance(words, (list, tuple)) for words in clusters)
-    if not lists or len({id(words) for words in clusters}) < len(clusters):
-        raise ArgumentError("ClassFactoredSoftmaxBuilder: the clusters of a spec are different lists of numbers")
+    if not lists or len({*map(id, clusters)}) < len(clusters):
+        raise ArgumentError(f"{name}: the clusters of a spec are different lists of numbers")
     words = [word for cluster in clusters for word in cluster]
     fits = len(words) + len(rest) == count and all(0 <= word < count for word in words)
     if not fits or len({*words}) < len(words):
-        raise ArgumentError(
-            f"ClassFactoredSoftmaxBuilder: the spec has {count!r:.40} words, but its clusters hold "
-            f"{len(words)} numbers of words, and {len(rest)} words are in none"
-        )
+        held = f"{len(words)} numbers of words, and {len(rest)} words are in none"
+        raise ArgumentError(f"{name}: the spec has {count!r:.40} words, but its clusters hold {held}")
 
 
 def read_clusters(

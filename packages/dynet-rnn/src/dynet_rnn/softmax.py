@@ -179,10 +179,10 @@ class StandardSoftmaxBuilder(SoftmaxBuilder):
         count = checked_size("StandardSoftmaxBuilder", "num_classes", num_classes)
         self._size = checked_size(self.whoami(), "rep_dim", rep_dim)
         has_bias = checked_flag(self.whoami(), "bias", bias)
-        self._own("standard-softmax-builder", pc, "pc")
         self.spec: tuple[object, ...] = (self._size, count, has_bias)
         self._count = count
-        self._parameters = self._weights(count, has_bias)
+        with self._own("standard-softmax-builder", pc, "pc"):
+            self._parameters = self._weights(count, has_bias)
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> StandardSoftmaxBuilder:
@@ -258,22 +258,22 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
             spec: the attribute `spec` of the other layer.
             model: the collection that gets the parameters of the new layer.
         """
-        if not isinstance(spec, (list, tuple)):  # a file may have a range without end
-            raise ArgumentTypeError(f"{cls.__name__}: a spec is a tuple, not {spec!r:.60}")
-        size, clusters, count, bias, *rest = spec
+        (size, clusters, count, bias), rest = spec[:4], spec[4:]  # a file may have a range without end
         check_clusters(clusters, count, rest)
         layer = cls.__new__(cls)
         layer._build(size, clusters, count, model, bias, rest)
         return layer
 
-    def _build(self, rep_dim, clusters: Iterable[Sequence[int]], count: int, pc, bias: bool, rest: list[str]) -> None:
+    def _build(
+        self, rep_dim, clusters: Iterable[Sequence[int]], count: int, pc, bias: bool, rest: Sequence[str]
+    ) -> None:
         self._clusters = [list(words) for words in clusters]
         self._size = checked_size(self.whoami(), "rep_dim", rep_dim)
-        self._own("class-factored-softmax-builder", pc, "pc")
         self.spec: tuple[object, ...] = (self._size, self._clusters, count, bias, *rest)
         self._count = count
-        self._of_clusters = self._weights(len(self._clusters), bias)
-        self._of_words = [self._weights(len(words), bias) if len(words) > 1 else None for words in self._clusters]
+        with self._own("class-factored-softmax-builder", pc, "pc"):
+            self._of_clusters = self._weights(len(self._clusters), bias)
+            self._of_words = [self._weights(len(words), bias) if len(words) > 1 else None for words in self._clusters]
         self._place = {word: (k, n) for k, words in enumerate(self._clusters) for n, word in enumerate(words)}
         listed = {word: place for place, word in enumerate(self._place)}
         # For each word: its index in a vector that has the words of the first cluster, then of the second, and so on,

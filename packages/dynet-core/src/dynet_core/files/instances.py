@@ -31,7 +31,7 @@ def static(cls: type, name: str) -> tuple[Any, Any]:
         The class that defines the attribute (`cls` or a base class), and what is stored there; (None, None) if there is
         no such attribute.
     """
-    for base in _bases(cls):
+    for base in named(cls, "__mro__"):
         if name in named(base, "__dict__"):
             return base, named(base, "__dict__")[name]
     return None, None
@@ -45,9 +45,8 @@ def reason_against(cls: type) -> str:
         return ""
     for name in OF_THEIR_OWN:
         owner, method = static(cls, name)
-        if id(owner) in _BUILT_IN or method is _SET_FIELDS:
-            continue
-        if not (name in ("__new__", "__getnewargs__") and _is_generated(owner)):
+        own = id(owner) not in _BUILT_IN and method is not _SET_FIELDS
+        if own and not (name in ("__new__", "__getnewargs__") and _is_generated(owner)):
             return f"has {name} of " + ("its own" if owner is cls else named(owner, "__name__"))
     return ""
 
@@ -69,15 +68,25 @@ def made(cls: type, arguments: Any, limits: Limits) -> Any:
     """
     if issubclass(cls, enum.Enum):
         limits.visit(arguments)  # the file may have objects whose classes compare them
-        return _member(cls, arguments)
+        (value,) = arguments
+        for member in static(cls, "_member_map_")[1].values():
+            its = object.__getattribute__(member, "_value_")  # not `member._value_`: the class may define this method
+            # Objects of further classes in it would compare themselves with the file's data.
+            if type(its) is type(value) and kinds(its) <= kinds(value) and its == value:
+                return member
+        raise ValueError(f"{cls.__name__} has no member of this value")
     if is_named_tuple(cls):
-        return _named_tuple(cls, arguments, limits)
+        _, fields = static(cls, "_fields")
+        if type(arguments) is not tuple or len(arguments) != len(fields):
+            raise ValueError(f"other values than for the {len(fields)} fields of {named(cls, '__name__')}")
+        limits.copy(len(arguments))
+        return tuple.__new__(cls, arguments)
     return MAKERS[base_of(cls)](cls, arguments, limits)
 
 
 def base_of(cls: type) -> type:
     """Return the built-in class from which `cls` derives: the first class in its MRO that is a key of MAKERS."""
-    return next(base for base in _bases(cls) if id(base) in _BUILT_IN)
+    return next(base for base in named(cls, "__mro__") if id(base) in _BUILT_IN)
 
 
 def set_state(target: Any, state: Any, limits: Limits) -> None:
@@ -95,8 +104,7 @@ def set_state(target: Any, state: Any, limits: Limits) -> None:
     """
     if type(state) is list and static(type(target), "__setstate__")[1] is _SET_FIELDS:
         described: Any = types.SimpleNamespace(__dataclass_fields__=static(type(target), "__dataclass_fields__")[1])
-        names = [field.name for field in dataclasses.fields(described)]
-        state = None, dict(zip(names, state, strict=True))
+        state = None, {field.name: value for field, value in zip(dataclasses.fields(described), state, strict=True)}
     attributes, slots = state if type(state) is tuple and len(state) == 2 else (state, None)
     for content in (attributes, slots):
         if content is not None and (type(content) is not dict or not all(type(name) is str for name in content)):
@@ -122,29 +130,8 @@ def is_member(made: Any) -> bool:
 
 def is_named_tuple(cls: type) -> bool:
     """Return whether a class was made by `namedtuple` or `NamedTuple`, or derives from one that was."""
-    return any(_is_generated(base) for base in _bases(cls))
+    return any(_is_generated(base) for base in named(cls, "__mro__"))
 
 
 def _is_generated(cls: type) -> bool:
     return issubclass(cls, tuple) and {"_fields", "_field_defaults", "_make"} <= named(cls, "__dict__").keys()
-
-
-def _bases(cls: type) -> tuple[type, ...]:
-    return named(cls, "__mro__")
-
-
-def _named_tuple(cls: type, arguments: Any, limits: Limits) -> Any:
-    _, fields = static(cls, "_fields")
-    if type(arguments) is not tuple or len(arguments) != len(fields):
-        raise ValueError(f"other values than for the {len(fields)} fields of {named(cls, '__name__')}")
-    limits.copy(len(arguments))
-    return tuple.__new__(cls, arguments)
-
-
-def _member(cls: type[enum.Enum], arguments: Any) -> enum.Enum:
-    (value,) = arguments  # compared only with values that have no objects of further classes, whose code would run
-    for member in static(cls, "_member_map_")[1].values():
-        its = object.__getattribute__(member, "_value_")  # not `member._value_`: the class may define __getattribute__
-        if type(its) is type(value) and kinds(its) <= kinds(value) and its == value:
-            return member
-    raise ValueError(f"{cls.__name__} has no member of this value")

@@ -145,7 +145,9 @@ class Names:
             if not is_listable(found):
                 return self._refuse(full, self._why_not(found))
             self._listed[id(found)] = found
-        elif is_builder(found) and (self.first is None or found is self.first or self._is_beside(found)):
+        elif is_builder(found) and (
+            self.first is None or found is self.first or self._own and beside(found, self.first)
+        ):
             if instances.has_own_hash(type(found)):  # a class is hashed as its metaclass says
                 self.limits.no_keys[id(type(found))] = lambda: self._refuse(full, KEY)
         elif self._is_own(found):
@@ -246,9 +248,6 @@ class Names:
         if value.own is None:
             raise ValueError("a function that pickles are made by, as a value")
         self._refuse(name_of(value.own), VALUE)
-
-    def _is_beside(self, builder: type) -> bool:
-        return self._own and is_builder(self.first) and beside(builder, self.first)
 
     def _is_own(self, found: Any) -> bool:
         if not self._own or not is_a(found, type) or not is_builder(self.first) or instances.has_own_hash(type(found)):

@@ -240,10 +240,8 @@ def _described(item: Any) -> tuple[meta.Record, list[StoredTensor]]:
         return meta.Record("LookupParameters" if tensor.lookup else "Parameters", tensor.name), [tensor]
     for name in ("param_collection", "spec"):  # a property of the user's that raises AttributeError is there
         if not hasattr(item, name) and inspect.getattr_static(item, name, None) is None:
-            raise ArgumentTypeError(
-                f"save: expected a parameter, a builder or an object with param_collection and spec, "
-                f"got {type(item).__name__}"
-            )
+            wanted = "a parameter, a builder or an object with param_collection and spec"
+            raise ArgumentTypeError(f"save: expected {wanted}, got {type(item).__name__}")
     collection = _collection(item)
     outside = [parameter._tensor() for parameter in getattr(item, "_outside", ())]
     return meta.Record(type(item), collection.name(), item.spec), [*collection._tensors(), *outside]
@@ -257,12 +255,8 @@ def _collection(item: Any) -> Any:
 
 
 def _load_pair(data: str, meta_path: str, params: Collection, allow: dict[str, Any]) -> list[Any]:
-    state = params._state()
-    try:
+    with params._all_or_nothing():
         return list(_objects(data, meta_path, params, allow))
-    except BaseException:
-        params._return_to(state)
-        raise
 
 
 def _objects(data: str, meta_path: str, params: Collection, allow: dict[str, Any]) -> Iterator[Any]:

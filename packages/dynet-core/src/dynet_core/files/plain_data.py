@@ -30,11 +30,8 @@ def checked(arguments: Any, *kinds: tuple[type, ...], least: int = 0) -> tuple:
     if type(arguments) is tuple and least <= len(arguments) <= len(kinds):
         if all(type(argument) in types for argument, types in zip(arguments, kinds)):
             return arguments
-    found = (
-        ", ".join(type(argument).__name__ for argument in arguments)
-        if type(arguments) is tuple
-        else type(arguments).__name__
-    )
+    given = arguments if type(arguments) is tuple else (arguments,)
+    found = ", ".join(type(argument).__name__ for argument in given)
     raise ValueError(f"arguments ({found}) that do not belong to plain data")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -364,32 +364,27 @@ class ParameterCollection(Closed):
         return self._add(parameter)
 
     @contextmanager
-    def _all_or_nothing(self, floats: int) -> Iterator[None]:
-        """Return a context manager for a `with` block that loads an object and adds its parameters to this collection.
+    def _all_or_nothing(self, floats: int | None = None) -> Iterator[None]:
+        """Return a context manager for a `with` block that adds parameters to this collection.
 
-        The block may add parameters that have up to `floats` numbers together; beyond that, FileFormatError is raised.
         If the block raises an error, all parameters that it has added are removed again.
-        """
-        before = self._state()
-        try:
-            with at_most(floats):
-                yield
-        except BaseException:
-            self._return_to(before)
-            raise
 
-    def _state(self) -> list[tuple[Any, ...]]:
+        Args:
+            floats: how many numbers the parameters may have together; beyond that, FileFormatError is raised.
+        """
         state, owner = [], self
         while owner is not None:
             counts = dict(owner._names), dict(owner._collection_names)
             state.append((owner, len(owner._parameters), len(owner._lookups), *counts))
             owner = owner._parent
-        return state
-
-    def _return_to(self, state: list[tuple[Any, ...]]) -> None:
-        for owner, parameters, lookups, names, collection_names in state:
-            del owner._parameters[parameters:], owner._lookups[lookups:]
-            owner._names, owner._collection_names = names, collection_names
+        try:
+            with nullcontext() if floats is None else at_most(floats):
+                yield
+        except BaseException:
+            for owner, parameters, lookups, names, collection_names in state:
+                del owner._parameters[parameters:], owner._lookups[lookups:]
+                owner._names, owner._collection_names = names, collection_names
+            raise
 
 
 Model = ParameterCollection

@@ -297,6 +297,9 @@ ROWS = {
     "objects of the program's own classes in a `spec`": (
         "dynet-core/test_own_classes: own_objects_are_saved_and_loaded_without_a_word"
     ),
+    "a `spec` of a `BiRNNBuilder` whose number of layers is not that of its `builder_layers`": (
+        "dynet-rnn/test_specs: builders_that_are_given_are_counted"
+    ),
     "objects of other classes in a `spec`, classes and functions as values, keys whose class has a `__hash__` or `__eq__` of its own": (  # noqa: E501
         "dynet-core/test_own_classes: saving_says_what_loading_will_ask_for"
     ),

@@ -112,7 +112,7 @@ def errors() -> list[str]:
     kinds: list[type[dy.DynetError]] = [
         dy.ArgumentError, dy.ArgumentTypeError, dy.DeviceError, dy.FileFormatError, dy.GradientError,
         dy.InitializerError, dy.MissingFileError, dy.NotFiniteError, dy.OutOfMemoryError, dy.OutOfRangeError,
-        dy.ParallelError, dy.ParameterNameError, dy.ShapeError, dy.StaleExpressionError,
+        dy.ParallelError, dy.ParameterNameError, dy.ShapeError, dy.StaleExpressionError, dy.TooLargeError,
     ]  # fmt: skip
     try:
         print(dy.inputVector([1, 2]) + dy.inputVector([1, 2, 3]))

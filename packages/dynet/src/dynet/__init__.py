@@ -19,10 +19,10 @@ if _installation.is_command() and "--clear-cache" in _sys.argv:
 
 try:
     import _dynet_names
-except (ValueError, ImportError) as problem:  # of a setting in the environment
+except (ValueError, ImportError) as _problem:  # of a setting in the environment
     if not _installation.is_command():
         raise
-    _sys.exit(f"python -m dynet: {problem}")
+    _sys.exit(f"python -m dynet: {_problem}")
 import dynet_config as dynet_config
 import dynet_core
 from _dynet_names import *

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from dynet_kernels import layout as at
-from dynet_kernels.families.rules import Across, Rule
 from dynet_kernels.table import KERNELS
 
 from .description import Description, Step, View, copy_step
@@ -70,9 +69,8 @@ def computed(
         passes: whether operands get gradients.
         facts: other fields of `Signature`.
     """
-    rule = KERNELS[kernel]
-    rule = rule.rule if isinstance(rule, Across) else rule
-    called = [name.lstrip(".") for name in (rule.views if isinstance(rule, Rule) else names)]
+    rule: Any = KERNELS[kernel]
+    called = [name.lstrip(".") for name in names or getattr(rule, "rule", rule).views]
     backward = [
         Step(gradient, parameters, view.source)
         for name, view in list(zip(called, views))[1:]

@@ -31,13 +31,12 @@ from dynet_kernels.layout import ANY_OPERAND, EACH, SELF
 from dynet_kernels.table import KERNELS
 
 from .copying import Loop, collapsed, copies, copies_by_index, copy_of, copy_parameters, for_each_index, repeat
-from .kinds import BROADCAST, ONE, TWO, by_dims, by_plain_dims, columnwise, elementwise, op
+from .kinds import ONE, TWO, by_dims, by_plain_dims, columnwise, elementwise, op
 from .layouts import (
     as_first,
     as_last,
     broadcast,
     by_batch_elements,
-    column_view,
     column_views,
     is_matrix,
     lined_up,
@@ -60,16 +59,16 @@ from .operands import (
 from .with_number import finite
 
 __all__ = [
-    "ANY_OPERAND", "Any", "ArgumentError", "ArgumentTypeError", "BROADCAST", "Callable", "Dim", "Dims", "EACH",
-    "Expression", "Formula", "Function", "Index", "Indices", "Iterable", "KERNELS", "Loop", "Number", "Numbers",
-    "ONE", "OutOfRangeError", "PinnedGraph", "Rule", "SELF", "Sample", "Sequence", "ShapeError", "Signature",
-    "Step", "Symbol", "TWO", "View", "add_rules", "alias", "also_called", "append", "as_first", "as_last",
-    "broadcast", "by_batch_elements", "by_dims", "by_plain_dims", "checked_batch", "checked_count",
-    "checked_dimension", "checked_dims", "checked_expression", "checked_flag", "checked_index", "checked_indices",
-    "checked_pair", "checked_size", "collapsed", "column_view", "column_views", "columnwise", "common_batch",
-    "computed", "copies", "copies_by_index", "copy_of", "copy_parameters", "copy_step", "describe", "described",
-    "elementwise", "f", "finite", "for_each_index", "function", "functools", "graph_of", "is_list", "is_matrix",
-    "lined_up", "listed", "many_operands", "matched", "math", "nesting", "node", "np", "number_views", "of_rank",
-    "one_operand", "op", "pinned", "real_array", "recorded", "register", "remember", "repeat", "samples",
-    "shortest", "strides_of", "two_operands", "whole",
+    "ANY_OPERAND", "Any", "ArgumentError", "ArgumentTypeError", "Callable", "Dim", "Dims", "EACH", "Expression",
+    "Formula", "Function", "Index", "Indices", "Iterable", "KERNELS", "Loop", "Number", "Numbers", "ONE",
+    "OutOfRangeError", "PinnedGraph", "Rule", "SELF", "Sample", "Sequence", "ShapeError", "Signature", "Step",
+    "Symbol", "TWO", "View", "add_rules", "alias", "also_called", "append", "as_first", "as_last", "broadcast",
+    "by_batch_elements", "by_dims", "by_plain_dims", "checked_batch", "checked_count", "checked_dimension",
+    "checked_dims", "checked_expression", "checked_flag", "checked_index", "checked_indices", "checked_pair",
+    "checked_size", "collapsed", "column_views", "columnwise", "common_batch", "computed", "copies",
+    "copies_by_index", "copy_of", "copy_parameters", "copy_step", "describe", "described", "elementwise", "f",
+    "finite", "for_each_index", "function", "functools", "graph_of", "is_list", "is_matrix", "lined_up", "listed",
+    "many_operands", "matched", "math", "nesting", "node", "np", "number_views", "of_rank", "one_operand", "op",
+    "pinned", "real_array", "recorded", "register", "remember", "repeat", "samples", "shortest", "strides_of",
+    "two_operands", "whole",
 ]  # fmt: skip

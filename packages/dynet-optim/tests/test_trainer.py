@@ -211,7 +211,7 @@ def test_subset_is_clipped_by_the_whole_norm():
         (([2], []), OutOfRangeError, r"updated_params: 2 is out of range, the collection has 2"),
         (([-1], []), OutOfRangeError, r"updated_params: -1 is out of range"),
         (([], [1]), OutOfRangeError, r"updated_lookups: 1 is out of range, the collection has 1"),
-        ((3, []), ArgumentTypeError, r"updated_params must be a list of ints, not 3"),
+        ((3, []), ArgumentTypeError, r"updated_params: expected a list of ints, got int 3"),
         (([0.5], []), ArgumentError, r"updated_params: a place must be a whole number, not 0.5"),
     ],
 )

@@ -137,7 +137,11 @@ def test_arguments_that_are_missing_name_the_users_class():
 @pytest.mark.parametrize(
     ("make", "error", "said"),
     [
-        (lambda m: rnn.VanillaLSTMBuilder(1, 2, 2, m, False, "x"), ArgumentTypeError, "forget_bias: expected a number"),
+        (
+            lambda m: rnn.VanillaLSTMBuilder(1, 2, 2, m, False, "x"),
+            ArgumentTypeError,
+            "forget_bias must be a number",
+        ),
         (lambda m: rnn.VanillaLSTMBuilder(1, 2, 2, m, False, 10**400), OverflowError, "forget_bias: a number is too"),
         (lambda m: rnn.VanillaLSTMBuilder(1, 2, 2, m, "x"), ArgumentTypeError, "ln_lstm must be True or False"),
         (lambda m: rnn.StandardSoftmaxBuilder(2, 3, m, "x"), ArgumentTypeError, "bias must be True or False"),

@@ -63,7 +63,7 @@ def test_pruned_weights_have_no_part_and_no_gradient(builder):
 @pytest.mark.parametrize("share", [-0.1, 1.5, float("nan"), float("inf")])
 def test_no_share(builder, share):
     _, before = weights_and_masks(builder)
-    with pytest.raises(ArgumentError, match=r"set_sparsity: (.*\[0, 1\]|expected a finite number)"):
+    with pytest.raises(ArgumentError, match=r"set_sparsity: sparsity must be in \[0, 1\]"):
         builder.set_sparsity(share)
     assert (weights_and_masks(builder)[1] == before).all()
 

@@ -5,10 +5,11 @@ In all functions, `name` is the name of the public function that the user called
 
 from __future__ import annotations
 
+import ctypes
 import math
 import operator
 import os
-from collections.abc import Iterator, MappingView
+from collections.abc import Callable, Iterator, MappingView
 from typing import Any, SupportsFloat, SupportsIndex
 
 import numpy as np
@@ -23,6 +24,12 @@ OF_SEVERAL = {"lookup": "dy.lookup_batch takes several", "x[...]": "dy.select_ro
 TOO_LARGE = "a number is too large for a float"
 UNEVEN = "the rows of the list differ in length"
 NESTED = "the list is nested too deeply"
+Range = tuple[str, Callable[[float], bool]]  # words for error messages, and whether a number is allowed
+FINITE: Range = "a finite number", lambda x: True  # `checked_number` itself refuses infinities and NaN
+POSITIVE: Range = "a positive number", lambda x: x > 0
+NOT_NEGATIVE: Range = "a finite number, 0 or more", lambda x: x >= 0
+FRACTION: Range = "at least 0 and less than 1", lambda x: 0 <= x < 1
+SHARE: Range = "in [0, 1]", lambda x: 0 <= x <= 1
 
 
 def single(value: Any) -> Any:
@@ -44,6 +51,19 @@ def is_masked(values: Any, deep: int = MOST_NESTED) -> bool:
 def as_list(values: Any) -> Any:
     """Return what an iterator or a view of a dict yields as a list, and any other value as it is."""
     return list(values) if isinstance(values, (Iterator, MappingView)) else values  # type: ignore[arg-type]
+
+
+def checked_list(name: str, items: Any, of: str = "") -> list[Any]:
+    """Return what a user passed as a list; raise ArgumentTypeError if it cannot be iterated over.
+
+    `of` says what the items are, for error messages, such as "numbers".
+    """
+    try:
+        iterator = iter(items)
+    except TypeError:
+        kind = f"{type(items).__name__} {shown(items, 60)}"
+        raise ArgumentTypeError(f"{name}: expected a list{' of ' * bool(of)}{of}, got {kind}") from None
+    return list(iterator)  # outside of the `try`, because a generator may raise a TypeError of the user's
 
 
 def whole(name: str, what: str, value) -> int:
@@ -167,25 +187,42 @@ def checked_flag(name: str, what: str, value, end: str = "") -> bool:
     return bool(value)
 
 
-def checked_number(name: str, value) -> float:
-    """Convert a number that a user passed to a float. It may be in an array. Infinity and NaN are refused.
-
-    Raises:
-        ArgumentTypeError: the value is not a number.
-        ArgumentError: the number is infinite or NaN.
-    """
+def plain_number(name: str, value) -> float:
+    """Convert a number that a user passed, which may be in an array, to a float; raise an error if it is none."""
     try:
         number = single(value)
         if isinstance(number, (str, bytes, np.ndarray)):
             raise TypeError
-        number = float(number)
+        return float(number)
     except OverflowError:
         raise TooLargeError(f"{name}: {TOO_LARGE}") from None
     except (TypeError, ValueError):
-        raise ArgumentTypeError(f"{name}: expected a number, got {shown(value, 40)}") from None
-    if not math.isfinite(number):
-        raise ArgumentError(f"{name}: expected a finite number, got {number}")
+        kind = type(value).__name__
+        raise ArgumentTypeError(f"{name} must be a number, not {kind} {shown(value, 40)}") from None
+
+
+def checked_number(name: str, value, range: Range = FINITE) -> float:
+    """Convert a number that a user passed, which may be in an array, to a float.
+
+    Args:
+        name: what the number is, for error messages, such as "AdamTrainer: eps".
+        value: what the user passed.
+        range: which numbers are allowed. Those that are infinite or NaN as float32 never are.
+
+    Raises:
+        ArgumentTypeError: the value is not a number.
+        ArgumentError: the number is not allowed.
+    """
+    number, (words, holds) = plain_number(name, value), range
+    rounded = float32(number)
+    if not (math.isfinite(rounded) and holds(rounded)):
+        raise ArgumentError(f"{name} must be {words}, got {value!r}")
     return number
+
+
+def float32(number: float) -> float:
+    """Return the float32 nearest to a number; plus or minus infinity if the number is too large."""
+    return ctypes.c_float(number).value
 
 
 def real_array(

@@ -22,7 +22,7 @@ from dynet_kernels.layout import MOST_THREADS
 
 from . import device
 from .annotations import Number
-from .checks import checked_flag, whole
+from .checks import checked_flag, checked_list, whole
 from .errors import ArgumentError, ArgumentTypeError
 from .files.names import Allow, allowed
 from .hints import Closed
@@ -251,10 +251,8 @@ class DynetParams(Closed):
             gpu_mask: a list with a flag for each GPU in order: 1 for the GPU to use, 0 for the others. If no flag is 1,
                 the mask has no effect, and the other settings decide.
         """
-        try:
-            wanted = [number for number, flag in enumerate(gpu_mask) if checked_flag("set_gpu_mask", "a flag", flag)]
-        except TypeError:
-            raise ArgumentTypeError(f"set_gpu_mask: expected a list of 0 and 1, got {gpu_mask!r:.40}") from None
+        flags = checked_list("set_gpu_mask", gpu_mask, "0 and 1")
+        wanted = [number for number, flag in enumerate(flags) if checked_flag("set_gpu_mask", "a flag", flag)]
         self.gpu_ids = ",".join(map(str, wanted))
 
     def set_tf32(self, tf32: bool) -> None:

@@ -5,23 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-import numpy as np
-
-from .checks import checked_index, single
-from .errors import ArgumentTypeError, OutOfRangeError
+from .checks import checked_index, checked_list, plain_number
+from .errors import OutOfRangeError
 
 LARGEST = 2**32 - 1
 T = TypeVar("T")
-
-
-def _float(who: str, value) -> float:
-    try:
-        number = single(value)
-        if isinstance(number, (str, bytes, np.ndarray)):
-            raise TypeError
-        return float(number)
-    except (TypeError, ValueError):
-        raise ArgumentTypeError(f"{who}: expected a number, got {value!r:.40}") from None
 
 
 def _unsigned(who: str, value) -> int:
@@ -32,12 +20,7 @@ def _unsigned(who: str, value) -> int:
 
 
 def _list(who: str, values: Iterable[Any], checked: Callable[[str, Any], T]) -> list[T]:
-    try:
-        return [checked(who, value) for value in values]
-    except TypeError as error:
-        if isinstance(error, ArgumentTypeError):
-            raise
-        raise ArgumentTypeError(f"{who}: expected a list of numbers, got {values!r:.40}") from None
+    return [checked(who, value) for value in checked_list(who, values, "numbers")]
 
 
 class FloatValue:
@@ -54,7 +37,7 @@ class FloatValue:
 
     def set(self, val: float) -> None:
         """Replace the number by `val`."""
-        self._value = _float("FloatValue", val)
+        self._value = plain_number("FloatValue: val", val)
 
     def get(self) -> float:
         """Return the number."""
@@ -93,7 +76,7 @@ class FloatVectorValue:
 
     def set(self, newval: Iterable[float]) -> None:
         """Replace the list by `newval`, which may have another length."""
-        self._values = _list("FloatVectorValue", newval, _float)
+        self._values = _list("FloatVectorValue", newval, plain_number)
 
     def get(self) -> list[float]:
         """Return a copy of the list."""

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .annotations import Array
-from .checks import checked_flag
+from .checks import checked_flag, checked_list
 from .errors import ArgumentTypeError
 from .expression import Expression
 from .record import graph_of
@@ -66,9 +66,6 @@ def _computed(name: str, exps: Iterable[Expression], recalculate: bool) -> Seque
     """
     if isinstance(exps, Expression):
         raise ArgumentTypeError(f"{name}: expected a list of expressions, got one: {exps!r}")
-    try:
-        listed = list(exps)
-    except TypeError:
-        raise ArgumentTypeError(f"{name}: expected a list of expressions, got {exps!r:.60}") from None
+    listed = checked_list(name, exps, "expressions")
     graph_of(name, listed).graph._compute(checked_flag(name, "recalculate", recalculate))
     return listed

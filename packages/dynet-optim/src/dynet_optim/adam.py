@@ -7,13 +7,13 @@ from math import sqrt
 import numpy as np
 
 from dynet_core.annotations import Number
+from dynet_core.checks import FRACTION, POSITIVE, float32
 from dynet_core.parameter import ParameterCollection
 from dynet_kernels.formula import maximum, over_root
 
 from .base import Trainer
 from .registry import register
 from .rule import update
-from .settings import FRACTION, POSITIVE, either, float32
 
 
 def averages(g, m, v, beta_1, beta_2):
@@ -97,7 +97,7 @@ class AdamTrainer(Trainer):
         *,
         learning_rate: Number | None = None,
     ):
-        super().__init__(m, either(self._who, 0.001, alpha=alpha, learning_rate=learning_rate), edecay)
+        super().__init__(m, self._either(0.001, alpha=alpha, learning_rate=learning_rate), edecay)
         self._beta_1 = float32(self._checked("beta_1", beta_1, FRACTION))
         self._beta_2 = float32(self._checked("beta_2", beta_2, FRACTION))
         self._eps = self._checked("eps", eps, POSITIVE)

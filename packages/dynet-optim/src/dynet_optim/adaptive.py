@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from dynet_core.annotations import Number
+from dynet_core.checks import FRACTION, POSITIVE, float32
 from dynet_core.parameter import ParameterCollection
 from dynet_kernels.formula import sqrt
 
 from .base import Trainer
 from .registry import register
 from .rule import update
-from .settings import FRACTION, POSITIVE, either, float32
 
 
 def mean_square(h, g, rho):
@@ -99,7 +99,7 @@ class AdagradTrainer(Trainer):
         *,
         learning_rate: Number | None = None,
     ):
-        super().__init__(m, either(self._who, 0.1, e0=e0, learning_rate=learning_rate), edecay)
+        super().__init__(m, self._either(0.1, e0=e0, learning_rate=learning_rate), edecay)
         self._eps = self._checked("eps", eps, POSITIVE)
 
 
@@ -190,6 +190,6 @@ class RMSPropTrainer(Trainer):
         *,
         learning_rate: Number | None = None,
     ):
-        super().__init__(m, either(self._who, 0.001, e0=e0, learning_rate=learning_rate), edecay)
+        super().__init__(m, self._either(0.001, e0=e0, learning_rate=learning_rate), edecay)
         self._eps = self._checked("eps", eps, POSITIVE)
         self._rho = self._checked("rho", rho, FRACTION)

@@ -8,11 +8,11 @@ import warnings
 from collections.abc import Iterable
 from contextlib import suppress
 from threading import get_ident
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dynet_core.annotations import Index, Number
-from dynet_core.checks import checked_flag
-from dynet_core.errors import ArgumentError, ArgumentTypeError, DynetWarning, GradientError
+from dynet_core.checks import NOT_NEGATIVE, Range, checked_flag, checked_list, checked_number, plain_number, whole
+from dynet_core.errors import ArgumentError, ArgumentTypeError, DynetWarning, GradientError, OutOfRangeError
 from dynet_core.graph import current
 from dynet_core.hints import Closed, Missing
 from dynet_core.keyword_hints import method
@@ -23,7 +23,6 @@ from dynet_core.recorder import passes
 from dynet_core.wording import few
 
 from .rule import SHRINK, Rule
-from .settings import FINITE, NOT_NEGATIVE, Range, checked, places, plain_number
 from .state import Counts, Resumable  # pickles of earlier versions look for `Counts` here
 from .table import ALL, Chosen, Table
 
@@ -37,6 +36,15 @@ def _rows_of_loss() -> list[int] | None:
         return None
     # An operand that is a parameter is stored as -1 - row. Other operands are numbers of nodes, 0 or more.
     return [-1 - operand for node in nodes_of(records) for operand in node.operands if operand < 0]
+
+
+def _places(name: str, given: Iterable[Index], begin: int, end: int) -> list[int]:
+    """Return the indices in `given`, which count from `begin`, as ints from `begin` to `end` - 1 that count from 0."""
+    found = [begin + whole(name, "a place", place) for place in checked_list(name, given, "ints")]
+    for place in found:
+        if not begin <= place < end:
+            raise OutOfRangeError(f"{name}: {place - begin} is out of range, the collection has {end - begin}")
+    return found
 
 
 class Trainer(Resumable, Closed):
@@ -79,7 +87,14 @@ class Trainer(Resumable, Closed):
         self._read = self.rule.read if numbers is Trainer._numbers else numbers  # one call less in each update
 
     def _checked(self, name: str, value: object, range: Range) -> float:
-        return checked(f"{self._who}: {name}", value, range)
+        return checked_number(f"{self._who}: {name}", value, range)
+
+    def _either(self, default: float, **given: Number | None) -> Any:
+        """Return the value of a hyper-parameter that has two names. None: the user passed nothing."""
+        names = [name for name, value in given.items() if value is not None]
+        if len(names) > 1:
+            raise ArgumentError(f"{self._who}: {' and '.join(names)} mean the same thing: give one of them")
+        return given[names[0]] if names else default
 
     def __repr__(self) -> str:
         held = summary.holdings(self._collection._everything())
@@ -134,8 +149,8 @@ class Trainer(Resumable, Closed):
         """
         table, first = self._table.prepared(), len(self._collection.parameters_list())
         chosen = [
-            *places("update_subset: updated_params", updated_params, 0, first),
-            *places("update_subset: updated_lookups", updated_lookups, first, table.count),
+            *_places("update_subset: updated_params", updated_params, 0, first),
+            *_places("update_subset: updated_lookups", updated_lookups, first, table.count),
         ]
         try:
             table.choose(chosen)
@@ -146,7 +161,7 @@ class Trainer(Resumable, Closed):
 
     def _apply(self, s: Number, chosen: Chosen) -> float:
         """Clip the gradients, apply the rule and count the update. Return the squared norm of all gradients."""
-        table, factor = self._table, ONE if s is ONE else checked("update: s", s, FINITE)
+        table, factor = self._table, ONE if s is ONE else checked_number("update: s", s)
         squared = table.squared_norm(self._dense)
         if not math.isfinite(squared):
             name = table.first_not_finite()
@@ -232,7 +247,7 @@ class Trainer(Resumable, Closed):
 
     def update_epoch(self, r: Number = 1.0) -> None:
         """Count `r` more epochs. The learning rate becomes (initial rate) / (1 + edecay * n) after n epochs in all."""
-        epoch = self._epoch + checked("update_epoch: r", r, FINITE)
+        epoch = self._epoch + checked_number("update_epoch: r", r)
         if not 1 + self._edecay * epoch > 0:
             raise ArgumentError(f"update_epoch: r is {r}, which leads back to epoch {epoch}")
         self._epoch = epoch

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 
 from dynet_core.annotations import Number
+from dynet_core.checks import FRACTION, NOT_NEGATIVE, POSITIVE, Range, float32
 from dynet_core.errors import ArgumentError
 from dynet_core.parameter import ParameterCollection
 
 from .base import Trainer
 from .registry import register
 from .rule import update
-from .settings import FRACTION, NOT_NEGATIVE, POSITIVE, UP_TO_ONE, either, float32
+
+UP_TO_ONE: Range = "more than 0 and at most 1", lambda x: 0 < x <= 1
 
 
 def _sgd(p, g, states, rate, t, **settings):
@@ -69,7 +71,7 @@ class SimpleSGDTrainer(Trainer):
         *,
         learning_rate: Number | None = None,
     ):
-        super().__init__(m, either(self._who, 0.1, e0=e0, learning_rate=learning_rate), edecay)
+        super().__init__(m, self._either(0.1, e0=e0, learning_rate=learning_rate), edecay)
 
 
 @register(_sgd, {"e0_min": 0.1, "e0_max": 0.5, "step_size": 2, "gamma": 0.9})
@@ -123,8 +125,8 @@ class CyclicalSGDTrainer(Trainer):
         learning_rate_min: Number | None = None,
         learning_rate_max: Number | None = None,
     ):
-        low = either(self._who, 0.01, e0_min=e0_min, learning_rate_min=learning_rate_min)
-        high = either(self._who, 0.1, e0_max=e0_max, learning_rate_max=learning_rate_max)
+        low = self._either(0.01, e0_min=e0_min, learning_rate_min=learning_rate_min)
+        high = self._either(0.1, e0_max=e0_max, learning_rate_max=learning_rate_max)
         self._low = self._checked("e0_min", low, NOT_NEGATIVE)
         self._high = self._checked("e0_max", high, NOT_NEGATIVE)
         if self._low > self._high:
@@ -183,5 +185,5 @@ class MomentumSGDTrainer(Trainer):
         *,
         learning_rate: Number | None = None,
     ):
-        super().__init__(m, either(self._who, 0.01, e0=e0, learning_rate=learning_rate), edecay)
+        super().__init__(m, self._either(0.01, e0=e0, learning_rate=learning_rate), edecay)
         self._momentum = self._checked("mom", mom, FRACTION)

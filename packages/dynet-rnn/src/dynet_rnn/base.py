@@ -30,8 +30,7 @@ from dynet_ops.network.cells import Previous
 from dynet_ops.operands import checked_size
 from dynet_ops.random.dropouts import checked_probability
 
-from .layers import Layers
-from .run import Known, SequenceRun, Steps
+from .recording import Known, Layers, SequenceRun, Steps
 from .state import RNNState, as_vector
 
 
@@ -180,6 +179,22 @@ class LayersBuilder(Owner, Closed):
     def __repr__(self) -> str:
         return described(self.whoami(), self._spec, self._model, self._rates)
 
+    @method()
+    def set_dropout(self, f: Number) -> None:
+        """Set all dropout rates of the network to `f`.
+
+        Args:
+            f: the probability of dropping a value, in [0, 1).
+        """
+        self._set_rates((checked_probability("set_dropout", f),) * len(self._rates))
+
+    def disable_dropout(self) -> None:
+        """Turn dropout off, by setting all dropout rates to 0."""
+        self._set_rates((0.0,) * len(self._rates))
+
+    def _set_rates(self, rates: tuple[float, ...]) -> None:
+        self._rates = rates
+
     def get_parameters(self) -> list[list[Parameters]]:
         """Return the parameters as a list with one list for each layer, first layer first."""
         return [layer[: self._listed] for layer in self._parameters]
@@ -276,19 +291,6 @@ class _RNNBuilder(LayersBuilder):
     def _is_plain(self) -> bool:
         """Return whether a step computes only the cell of each layer. Here: whether all dropout rates are 0."""
         return not any(self._rates)
-
-    @method()
-    def set_dropout(self, f: Number) -> None:
-        """Set all dropout rates of the network to `f`.
-
-        Args:
-            f: the probability of dropping a value, in [0, 1).
-        """
-        self._set_rates((checked_probability("set_dropout", f),) * len(self._rates))
-
-    def disable_dropout(self) -> None:
-        """Turn dropout off, by setting all dropout rates to 0."""
-        self._set_rates((0.0,) * len(self._rates))
 
     def _set_rates(self, rates: tuple[float, ...]) -> None:
         self._rates, self._latest.start = rates, None

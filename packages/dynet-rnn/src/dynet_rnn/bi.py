@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from dynet_core.annotations import Index, Number
+from dynet_core.checks import checked_list
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
 from dynet_core.parameter import ParameterCollection
@@ -55,7 +56,7 @@ class BiRNNBuilder(Owner):
         self.model: ParameterCollection = model
         self.builder_layers: list[tuple[_RNNBuilder, _RNNBuilder]]
         if builder_layers is not None:
-            given = _checked_list("BiRNNBuilder: builder_layers", builder_layers)
+            given = checked_list("BiRNNBuilder: builder_layers", builder_layers)
             self.builder_layers = [_checked_pair(pair) for pair in given]
             num_layers = len(given)
         else:
@@ -119,7 +120,7 @@ class BiRNNBuilder(Owner):
 
     def transduce(self, es: Iterable[Expression]) -> list[Expression]:
         """Read a sequence. For each input, return the outputs of the last layer's two networks, concatenated."""
-        return self._outputs(_checked_list("transduce", es), self.builder_layers)
+        return self._outputs(checked_list("transduce", es), self.builder_layers)
 
     def _outputs(self, es: list[Expression], layers: Sequence[tuple[_RNNBuilder, _RNNBuilder]]) -> list[Expression]:
         for forward, backward in layers:
@@ -133,7 +134,7 @@ class BiRNNBuilder(Owner):
 
         The forward network has read the sequence from its start to this input, the backward network from its end.
         """
-        es = self._outputs(_checked_list("add_inputs", es), self.builder_layers[:-1])
+        es = self._outputs(checked_list("add_inputs", es), self.builder_layers[:-1])
         forward, backward = self.builder_layers[-1]
         fs = forward.initial_state().add_inputs(es)
         bs = backward.initial_state().add_inputs(es[::-1])
@@ -166,12 +167,3 @@ def _checked_pair(pair: Any) -> tuple[Any, Any]:
             f"BiRNNBuilder: builder_layers must be pairs of builders, (forward, backward), not {pair!r:.80}"
         )
     return items
-
-
-def _checked_list(name: str, items: Any) -> list[Any]:
-    """Return an argument as a list. Raise ArgumentTypeError if it cannot be iterated over."""
-    try:
-        iterator = iter(items)
-    except TypeError:
-        raise ArgumentTypeError(f"{name}: expected a list, got {type(items).__name__} {items!r:.60}") from None
-    return list(iterator)  # outside of the `try`, because a generator may raise a TypeError of the user's

@@ -15,7 +15,7 @@ from dynet_ops.network.cells import Previous
 from dynet_ops.random.dropouts import checked_probability, dropout
 
 from .base import _RNNBuilder
-from .run import SequenceRun, Steps
+from .recording import SequenceRun, Steps
 from .state import RNNState
 
 

@@ -10,8 +10,7 @@ import functools
 import numpy as np
 
 from dynet_core.annotations import Index, Number
-from dynet_core.checks import checked_flag, checked_number
-from dynet_core.errors import ArgumentError
+from dynet_core.checks import NOT_NEGATIVE, SHARE, checked_flag, checked_number
 from dynet_core.expression import Expression
 from dynet_core.initializer import ConstInitializer
 from dynet_core.parameter import ParameterCollection, Parameters
@@ -211,9 +210,7 @@ class SparseLSTMBuilder(VanillaLSTMBuilder):
         Args:
             sparsity: the share of all weights that are pruned after this call, in [0, 1].
         """
-        share = checked_number("set_sparsity", sparsity)
-        if not 0 <= share <= 1:
-            raise ArgumentError(f"set_sparsity: a share must be in [0, 1], got {sparsity}")
+        share = checked_number("set_sparsity: sparsity", sparsity, SHARE)
         pairs = [pair for Wx, Wh, _, Mx, Mh, *_ in self._parameters for pair in ((Wx, Mx), (Wh, Mh))]
         size = np.concatenate([abs(np.asarray(w)).ravel() for w, _ in pairs])
         kept = np.concatenate([np.asarray(mask).ravel() for _, mask in pairs])
@@ -256,10 +253,8 @@ class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
 
         Source: Graves, Mohamed and Hinton, "Speech recognition with deep recurrent neural networks", 2013.
         """
-        deviation = checked_number("set_weightnoise", std)
-        if deviation < 0:
-            raise ArgumentError(f"set_weightnoise: std must be at least 0, got {deviation}")
-        self._noise, self._latest.start = deviation, None
+        self._noise = checked_number("set_weightnoise: std", std, NOT_NEGATIVE)
+        self._latest.start = None
         self._latest.loaded.clear()
 
     def _loaded(self, version: int, update: bool) -> Loaded:

@@ -12,8 +12,8 @@ import numpy as np
 
 from dynet_core import noise
 from dynet_core.annotations import Index
-from dynet_core.checks import checked_flag, whole
-from dynet_core.errors import ArgumentError, ArgumentTypeError, NotFiniteError, ShapeError
+from dynet_core.checks import checked_flag, checked_list, whole
+from dynet_core.errors import ArgumentError, NotFiniteError, ShapeError
 from dynet_core.expression import Expression
 from dynet_core.hints import Closed
 from dynet_core.parameter import ParameterCollection, Parameters
@@ -29,7 +29,7 @@ from dynet_ops.shape.joining import concatenate, concatenate_to_batch
 
 from .base import Owner
 from .clusters import check_clusters, checked_numbers, read_clusters
-from .layers import check_vector
+from .recording import check_vector
 
 
 class SoftmaxBuilder(Owner, Closed, ABC):
@@ -77,10 +77,7 @@ class SoftmaxBuilder(Owner, Closed, ABC):
         """
         name = "neg_log_softmax_batch"
         self._checked(name, x)
-        try:
-            given = list(c)
-        except TypeError:
-            raise ArgumentTypeError(f"{name}: expected a list of classes, not {c!r:.40}") from None
+        given = checked_list(name, c, "classes")
         if len(given) != x.type.batch:
             raise ArgumentError(f"{name}: x has batch size {x.type.batch}, but {len(given)} classes are given")
         return self._losses(x, [self._checked_class(name, one) for one in given], update)

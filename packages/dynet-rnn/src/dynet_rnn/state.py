@@ -2,7 +2,7 @@
 
 Each layer applies a *cell*, the equations for one step. The state of a cell has one or two *values*, which are vectors:
 h, the output, and for an LSTM also c, the memory. For each input that a layer reads, one node of the graph holds the
-new state of the layer: h and then c. The number of this node is called the place of the state. `layers.py` explains
+new state of the layer: h and then c. The number of this node is called the place of the state. `recording.py` explains
 *records*, the operations that the graph stores, and `Form`, the shapes of a state.
 """
 
@@ -25,8 +25,7 @@ from dynet_core.recorder import replay, sequence
 from dynet_core.signature import Signature, alias
 from dynet_ops.input.constants import zeros
 
-from .layers import Form
-from .run import SequenceRun
+from .recording import Form, SequenceRun
 
 
 class Builder(Protocol):
@@ -167,13 +166,7 @@ class RNNState(Hinted):
                 return outputs
         if is_watched or [x for x in given if getattr(x, "version", None) != run.version]:
             graph_of("transduce", given)  # raises an error before anything is recorded
-        state, found = self, []
-        while len(found) < len(given):
-            state = state._read_known(given, found) or state
-            if len(found) < len(given):
-                state = state.add_input(given[len(found)])
-                found.append(state._output)
-        return found
+        return [state.output() for state in self.add_inputs(given)]
 
     def _read_whole(self, xs: list[Expression]) -> list[Expression] | None:
         """Add one record per layer to the graph for the whole sequence `xs`. Return the outputs of the last layer.
@@ -198,29 +191,6 @@ class RNNState(Hinted):
                 return None
             dim = top
         return found
-
-    def _read_known(self, xs: list[Expression], found: list[Any]) -> RNNState | None:
-        """Read the inputs from number `len(found)` on, up to the first one for which it is not known how.
-
-        Append the outputs to `found`. Return the state before that input; None if there is none or it is this state.
-        """
-        run, form, places = self._run, self._form, self._places
-        before = len(found)
-        try:
-            steps = run.steps or run.begun(form, xs[before].type)
-            known, masks = steps.known, steps.masks
-            for x in xs[before:] if before else xs:
-                dim, template, offset, below, following = known[form][x.type]
-                output = replay(dim, template, places + (x,) + masks, run.version)  # noqa: RUF005
-                last = output.at - offset
-                form, places = following, (last,)
-                if below:
-                    for nodes in below:
-                        places = (last - nodes, *places)
-                found.append(output)
-        except (AttributeError, KeyError, ValueError):
-            return RNNState._made(run, None, form, places, found[-1]) if len(found) > before else None
-        return None
 
     def _operands(self, layer: int) -> tuple[int, ...]:
         """Return the numbers of the nodes that hold this layer's state: one node for all values, or one for each."""

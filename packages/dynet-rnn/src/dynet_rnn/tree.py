@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from dynet_core.annotations import Index, Number
+from dynet_core.annotations import Index
 from dynet_core.checks import whole
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
 from dynet_core.graph import current
-from dynet_core.keyword_hints import method
 from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_core.pinned_graph import PinnedGraph
 from dynet_core.record import append, common_batch, graph_of
@@ -23,24 +22,23 @@ from dynet_core.recorder import key
 from dynet_core.templates import with_templates
 from dynet_ops.network.trees import child_sum_signature, nary_signature
 from dynet_ops.operands import checked_size
-from dynet_ops.random.dropouts import checked_probability, dropout
+from dynet_ops.random.dropouts import dropout
 from dynet_ops.select.selection import select_cols
 
 from .base import LayersBuilder
-from .layers import check_vector
-from .run import Run
+from .recording import Run, check_vector
 from .state import value_of_state
 
 
 @with_templates
-def _record(x: Expression | None, children: Sequence, weights: Sequence, rates: Sequence) -> Expression:
+def _record(x: Expression | None, children: Sequence, weights: Sequence, rate: float) -> Expression:
     """Record a tree node in one layer, and return its h.
 
     Args:
         x: the input of the layer.
         children: h of each child; None for one that is absent.
         weights: the parameters of the layer.
-        rates: the dropout rate, if there is dropout.
+        rate: the dropout rate.
     """
     W, *U, b = weights
     hidden, states = U[0].type.columns, [child for child in children if child is not None]
@@ -48,7 +46,7 @@ def _record(x: Expression | None, children: Sequence, weights: Sequence, rates: 
     graph, batch = graph_of("add_input", given), common_batch("add_input", [e.type for e in given or [b]])
     if x is not None:
         check_vector("add_input: the input", x.type, "the network", W.type.columns)
-        x = dropout(x, *rates) if rates else x
+        x = dropout(x, rate) if rate else x
     dim = None if x is None else x.type.plain
     if states and U[0].type.rows < W.type.rows:  # a child-sum TreeLSTM, with a batch size that all children share
         below = max([state.type.batch for state in states])
@@ -113,15 +111,15 @@ class TreeState:
         if not known:
             self._check(given)
             below = [child and child._h[0] for child in given]
-        layers, rates = run.expressions, run.builder._rates
-        output = _record(x, below, layers[0], rates)
+        layers, (rate,) = run.expressions, run.builder._rates
+        output = _record(x, below, layers[0], rate)
         h = (output,)
         while len(h) < len(layers):
-            output = _record(output, [child and child._h[len(h)] for child in given], layers[len(h)], rates)
+            output = _record(output, [child and child._h[len(h)] for child in given], layers[len(h)], rate)
             h = (*h, output)
         state = TreeState()
         state._run, state._children, state._h = run, given, h
-        state._output = dropout(output, *rates) if rates else output
+        state._output = dropout(output, rate) if rate else output
         return state
 
     def _check(self, children: Sequence[TreeState | None]) -> None:
@@ -206,8 +204,13 @@ class TreeState:
 
 
 class _TreeBuilder(LayersBuilder):
-    """Base of the builders of networks over trees."""
+    """Base of the builders of networks over trees.
 
+    With dropout, each node drops values of the inputs of each layer and of the output of the last layer, by new random
+    masks. It does not drop values of its children's states.
+    """
+
+    _rates = (0.0,)
     _most = 0  # N if a node has at most N children, some of which may be absent; 0: any number
 
     def initial_state(self, update: bool = True) -> TreeState:
@@ -222,23 +225,6 @@ class _TreeBuilder(LayersBuilder):
         )
         state._children, state._h, state._output = (), (), None  # type: ignore[assignment]
         return state
-
-    @method()
-    def set_dropout(self, f: Number) -> None:
-        """Set the dropout rate of the network.
-
-        Each node drops values of the inputs of each layer and of the output of the last layer, by new random masks. It
-        does not drop values of its children's states.
-
-        Args:
-            f: the probability of dropping a value, in [0, 1).
-        """
-        rate = checked_probability("set_dropout", f)
-        self._rates = (rate,) if rate else ()
-
-    def disable_dropout(self) -> None:
-        """Turn dropout off, by setting the dropout rate to 0."""
-        self._rates = ()
 
 
 class ChildSumTreeLSTMBuilder(_TreeBuilder):

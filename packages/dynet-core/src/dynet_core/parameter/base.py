@@ -216,19 +216,19 @@ class Trained(Expression):
 
     def scale(self, s: Number) -> None:
         """Multiply all values by a number."""
-        factor = checked_number("scale", s)
+        factor = checked_number("scale: s", s)
         with self._storage.edit_values() as values:
             values *= factor
 
     def scale_gradient(self, s: Number) -> None:
         """Multiply the gradient by a number."""
-        factor = checked_number("scale_gradient", s)
+        factor = checked_number("scale_gradient: s", s)
         with self._storage.gradient.edit() as gradient:
             gradient *= factor
 
     def clip_inplace(self, left: Number, right: Number) -> None:
         """Limit all values to the range from `left` to `right`."""
-        low, high = checked_number("clip_inplace", left), checked_number("clip_inplace", right)
+        low, high = checked_number("clip_inplace: left", left), checked_number("clip_inplace: right", right)
         if low > high:
             raise ArgumentError(f"clip_inplace: left is {low}, right is {high}")
         with self._storage.edit_values() as values:

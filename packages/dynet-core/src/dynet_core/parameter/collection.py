@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import config
 from ..annotations import Dims, Number, Numbers, Path
-from ..checks import checked_flag, checked_number
+from ..checks import FRACTION, checked_flag, checked_number
 from ..device import check_device
 from ..dim import checked_dims
 from ..errors import ArgumentError, ArgumentTypeError
@@ -224,10 +224,7 @@ class ParameterCollection(Closed):
         Args:
             lam: at least 0, less than 1.
         """
-        decay = checked_number("set_weight_decay", lam)
-        if not 0 <= decay < 1:
-            raise ArgumentError(f"set_weight_decay: lam must be at least 0 and less than 1, got {decay}")
-        self._weight_decay = decay
+        self._weight_decay = checked_number("set_weight_decay: lam", lam, FRACTION)
 
     set_weight_decay_lambda = set_weight_decay
 

@@ -12,12 +12,11 @@ import numpy as np
 
 from dynet_core import noise
 from dynet_core.annotations import Number
-from dynet_core.checks import checked_flag, whole
+from dynet_core.checks import checked_flag, checked_number, float32, plain_number, whole
 from dynet_core.errors import ArgumentError, ArgumentTypeError, ParallelError
 from dynet_core.parameter_rows import PARAMETER_ROWS
 
 from ..base import Trainer
-from ..settings import FINITE, checked, plain_number
 from ..state import Path
 from ..table import Table
 from . import checkpoint
@@ -27,7 +26,6 @@ from .meeting import BACKWARD, EXAMPLES, TOUCHED, digest, meeting, sendable
 Example = TypeVar("Example")
 COUNT = itertools.count()  # gives each DataParallel of this process a number; ranks check that they use the same one
 MOST_EXAMPLES = 1 << 40  # the argument `examples` must be less, so that the sum over all ranks fits 64 bits
-TOO_LARGE = float(2**128 - 2**103)  # numbers of at least this size are infinite in float32
 
 
 class DataParallel:
@@ -174,7 +172,7 @@ class DataParallel:
             ArgumentError: the learning rate times `s` is too large. Nothing has changed.
             GradientError: the sum is infinite or NaN, on all ranks. No parameter has changed.
         """
-        factor = checked("DataParallel.update: s", s, FINITE)
+        factor = checked_number("DataParallel.update: s", s)
         if examples is None and self._average:
             raise ArgumentError(
                 "DataParallel.update: with average=True it needs the number of this rank's examples: "
@@ -185,7 +183,7 @@ class DataParallel:
             raise ArgumentError(f"DataParallel.update: examples is {examples}; it must be a number of examples")
         trainer = self.trainer
         # The trainer would find this only after the exchange, when each rank's gradients are replaced by the sums.
-        if not all(abs(number) < TOO_LARGE for number in trainer._numbers(factor)):
+        if not all(math.isfinite(float32(number)) for number in trainer._numbers(factor)):
             raise ArgumentError(
                 f"DataParallel.update: learning rate {trainer.learning_rate} times s, {factor}, is too large"
             )

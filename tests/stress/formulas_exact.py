@@ -292,8 +292,25 @@ def exact(root: Node, values: dict[str, float]) -> np.ndarray | None:
     return np.where(agree.all(1, keepdims=True), found[1], np.nan)
 
 
+def sides_of(root: Node, values: dict[str, float], row: int, true: float) -> Sequence[bool]:
+    """Which derivative to take at each tie, so that the gradient of operand `row` - 1 is `true`."""
+    with mp.workdps(DIGITS[0]):
+        ties = Evaluation(root, values).ties
+        for sides in itertools.product([False, True], repeat=ties) if row and ties <= MOST_TIES else ():
+            gradient = float([*Evaluation(root, values, sides).gradients().values()][row - 1])
+            if abs(gradient - true) <= 1e-14 * abs(true):
+                return sides
+    return ()
+
+
 def jittered(
-    root: Node, values: dict[str, float], seed: int, only: Node | None = None, cancelling="", alike=True
+    root: Node,
+    values: dict[str, float],
+    seed: int,
+    only: Node | None = None,
+    cancelling: str = "",
+    alike: bool = True,
+    sides: Sequence[bool] = (),
 ) -> np.ndarray:
     """The value and the gradients of a formula if each node's value and derivative is rounded at random, to one ulp.
 
@@ -303,6 +320,7 @@ def jittered(
         only: the only node whose value is rounded.
         cancelling: a function whose derivative is computed in a way that loses digits.
         alike: whether equal numbers are rounded alike, as they are unless a product and a sum become one operation.
+        sides: as for `Evaluation`.
     """
     derivatives = DERIVATIVES | ({cancelling: CANCELLING[cancelling]} if cancelling else {})
 
@@ -314,7 +332,7 @@ def jittered(
 
     try:
         with np.errstate(all="ignore"), mp.workdps(DIGITS[0]):
-            evaluation = Evaluation(root, values, jitter=jitter, derivatives=derivatives)
+            evaluation = Evaluation(root, values, sides, jitter, derivatives)
             gradients = evaluation.gradients()
             return np.array([float(evaluation.value), *[float(gradients[name]) for name in values]])
     except (*FAILURES, TooLarge):

@@ -28,7 +28,7 @@ from pathlib import Path
 
 import numpy as np
 from formulas import CONDITIONS, NAMES, SIGNS, UNARY, Formula, random_formulas, single_functions
-from formulas_exact import CANCELLING, LARGEST, SMALLEST, beyond, jittered, point, truth
+from formulas_exact import CANCELLING, LARGEST, SMALLEST, beyond, jittered, point, sides_of, truth
 
 import dynet as dy
 from dynet_kernels import formula as f
@@ -153,7 +153,8 @@ class Miss:
 def loss(miss: Miss, count: int = JITTERS, **changes) -> float:
     """By how much a result changes, relatively, if parts of the formula are rounded; see `jittered`."""
     values = point(miss.formula, miss.place)
-    found = [jittered(miss.formula.root, values, seed, **changes)[miss.row] for seed in range(count)]
+    sides = sides_of(miss.formula.root, values, miss.row, miss.true)
+    found = [jittered(miss.formula.root, values, seed, sides=sides, **changes)[miss.row] for seed in range(count)]
     if not np.isfinite(found).all():
         return np.inf
     return max(abs(np.array(found) - miss.true)) / max(abs(miss.true), SMALLEST)
@@ -254,7 +255,8 @@ def compared(chosen, results, peers, off) -> tuple[list[Miss], collections.Count
             totals["off, torch"] += others.sum()
             totals["off, torch only"] += (others & ~wrong).sum()
         for row, place in zip(*np.nonzero(wrong)):
-            numbers = true[row, place, 0], float(results[formula.name][row, place])
+            mine, (low, high) = float(results[formula.name][row, place]), true[row, place]
+            numbers = (low if mine < high else high), mine  # at a tie, they differ
             peer = float(peers[formula.name][row, place]) if formula.name in peers else None
             error = errors(results[formula.name][row, place], true[row, place])
             both = None if others is None else bool(others[row, place])

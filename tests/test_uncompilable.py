@@ -154,3 +154,28 @@ def test_only_graphs_with_a_broken_kernel_fail(program, tmp_path):
         env={**os.environ, "PYTHONPATH": search}, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+PLANNER = """
+import dynet as dy
+from dynet_kernels import library
+
+def refuse(*_, **__):
+    raise library.CompileError("compiling the planner failed")
+
+compile_parts, library.modules = library.modules, refuse
+y = dy.tanh(dy.inputVector([1.0, 2.0]))
+z = dy.inputTensor([[3.0, 4.0]])
+for read in (y.value, y.npvalue, z.npvalue, lambda: dy.forward([y, z]), dy.sum_elems(y).scalar_value) * 2:
+    try:
+        print("not refused:", read())
+    except library.CompileError:
+        pass
+library.modules = compile_parts
+assert abs(y.value()[0] - 0.76159) < 1e-4 and z.value().tolist() == [[3, 4]]
+"""
+
+
+def test_nothing_is_read_if_nothing_can_be_planned():
+    done = subprocess.run([sys.executable, "-c", PLANNER], capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr

@@ -317,7 +317,7 @@ def test_a_frozen_program_compiles_by_itself(monkeypatch, tmp_path):
         library.modules([Local()], load=bytes, kind=None)
 
 
-def test_errors_of_some_parts_are_kept(monkeypatch, tmp_path):
+def test_errors_of_some_parts_are_kept(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("DYNET_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(sys, "frozen", True, raising=False)
 
@@ -328,6 +328,11 @@ def test_errors_of_some_parts_are_kept(monkeypatch, tmp_path):
     assert good == b"code" and isinstance(bad, library.CompileError)
     with pytest.raises(library.CompileError, match="what is broken"):
         library.modules([Local(), Other()], load=bytes, kind=None, kept=(library.Shard,))
+    capsys.readouterr()
+    Other.key = "still broken"
+    monkeypatch.setattr(Local, "key", "new")
+    library.modules([Local(), Other()], load=bytes, kept=(Other,))
+    assert "dynet: compiled 1 of 2 parts in" in capsys.readouterr().err
 
 
 def test_instructions_without_code_are_refused(tmp_path):

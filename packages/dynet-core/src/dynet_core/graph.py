@@ -25,7 +25,7 @@ from .engine import Engine
 from .errors import ArgumentTypeError, DynetWarning, GradientError, StaleExpressionError
 from .expression import GRAPH_OF_NODE, Expression, Operations, has_no_node
 from .memory import Block, floats_at
-from .nodes import InputIndex
+from .nodes import InputIndex, nodes_of
 from .outdated import Outdated
 from .recorder import ANY_GRAPH, NO_NODE
 from .separate_gradients import PARTS, differentiate_apart, place_of_gradient, signature_of
@@ -136,7 +136,7 @@ class Graph:
         try:
             self._compute_new()
         except library.CompileError:
-            if self.engine.nodes[place * len(at.NODE) + at.NODE.operands] > self.records.computed[0]:
+            if not any(place in node.all for node in nodes_of(self.records, end=self.records.computed[0])):
                 raise
 
     def _replace_engine(self) -> None:

@@ -214,7 +214,8 @@ def modules(
                     found[place] = problem
                 elif problem is not None:
                     raise problem
-                progress.advance()
+                else:
+                    progress.advance()
     finally:
         builders.stop()
         for thread in threads:
@@ -315,7 +316,8 @@ class Progress:
         if self._on_terminal:
             self._print("")
         elif problem is None:
-            self._print(f"dynet: compiled {self._parts} in {time.monotonic() - self._began:.1f} s")
+            some = "" if self._done == self._count else f"{self._done} of "
+            self._print(f"dynet: compiled {some}{self._parts} in {time.monotonic() - self._began:.1f} s")
 
     def advance(self) -> None:
         """Count one more part as compiled."""

@@ -481,3 +481,16 @@ def test_what_to_allow_is_named_as_in_the_program(base):
             dy.load(base, model)
         (layer,) = dy.load(base, model, allow=[value])
         assert layer.spec == (2, value)
+
+
+def test_a_meta_file_that_was_emptied_is_refused(tmp_path):
+    model = ParameterCollection()
+    path = str(tmp_path / "model")
+    dy.save(path, [model.add_parameters(2), model.add_parameters(3)])
+    (tmp_path / "model.meta").write_bytes(b"")
+    other = ParameterCollection()
+    with pytest.raises(FileFormatError, match=r"model\.meta describes no object, but .*model\.data holds 2 parameters"):
+        dy.load(path, other)
+    assert not other.parameters_list()
+    dy.save(path, [])
+    assert dy.load(path, other) == []

@@ -5,7 +5,9 @@ import pytest
 
 import dynet_ops as dy
 from dynet_core import renew_cg
+from dynet_core.errors import ArgumentError
 from dynet_core.op import OPS
+from dynet_kernels import formula as f
 from dynet_kernels.formula import logistic, tanh
 from dynet_ops.network.cell_tracing import cell_of_equations, split
 from dynet_ops.network.recurrent import CELLS, cell
@@ -136,10 +138,31 @@ WRONG = [
     (lambda x, h, W, U, b: tanh(b + 2 * W @ x), "^W is a parameter: .* as in -"),
     (lambda x, h, W, U, b: tanh(W @ x - b), "^b is a parameter: .* as in -"),
     (lambda x, h, W, U, b: tanh(b + W @ x) * U, "^U is a parameter: .* as in -"),
+    (lambda x, h, W, U, b: f.sum(tanh(b + W @ x + U @ h)), "f.sum is of a column"),
+    (lambda x, h, W, U, b, Q: tanh(b + W @ x + U @ h), "no equation has Q"),
 ]
 
 
 @pytest.mark.parametrize(("equations", "message"), WRONG)
 def test_equations_of_another_form_are_refused(equations, message):
-    with pytest.raises(TypeError, match=message):
+    with pytest.raises((TypeError, ArgumentError), match=message):
         cell_of_equations("wrong", equations, ("h",))
+
+
+def of_own(factor):
+    @cell(("h",), reference=lambda x, h, W, U, b: factor * np.tanh(b + W @ x + U @ h))
+    def run_again(x, h, W, U, b):
+        return factor * tanh(b + W @ x + U @ h)
+
+    renew_cg()
+    one, zero = dy.inputVector([0.5]), dy.zeros((1, 1))
+    return run_again(one, one, zero, zero, one).value()
+
+
+def test_a_cell_that_is_run_again_is_defined_anew():
+    try:
+        for factor in (1.0, 2.0, 1.0):
+            assert of_own(factor) == pytest.approx(factor * np.tanh(0.5))
+    finally:
+        OPS.pop("run_again", None)
+        CELLS.pop("run_again", None)

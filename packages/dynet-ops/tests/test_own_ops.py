@@ -104,7 +104,10 @@ def own_op(formula=lambda x: x, **facts):
             {"formula": lambda x, beta: x * beta},
             "the formula asks for 'beta', which .* a plain number as `beta: dy.Number`",
         ),
-        ({"formula": lambda x: f.sum(x)}, "f.sum is of a column, and an elementwise op has none: make the op by .*"),
+        (
+            {"formula": lambda x: f.sum(x)},
+            "f.sum is of a column, and this works on each element by itself: make an op by .*",
+        ),
         ({"formula": lambda x: f.where(f.place > x, x, 1)}, "f.place is of a column, .*"),
         ({"gradients": {"x": lambda dy: dy * f.max(dy)}}, "f.max is of a column, .*"),
         ({"gradients": {"x": lambda x, dx: dx}}, "the gradient of x asks for 'dx'; there are x, y, dy"),
@@ -549,6 +552,16 @@ def test_long_formulas_are_compiled(name):
         assert value == pytest.approx([float(one) for one in true], rel=1e-4)
         slopes = [exact.slopes(formula, {"x": x}, "x")[-1] for x in np.float32(np.linspace(0.5, 3, 4)).tolist()]
         assert gradient == pytest.approx([float(one) for one in slopes], rel=1e-3)
+    finally:
+        OPS.pop("unheard_of", None)
+
+
+def test_squares_of_squares_are_compiled():
+    """x^(2^40): its gradient has a product of 40 different factors, not of 2^40."""
+    try:
+        op = own_op(lambda x: functools.reduce(lambda y, _: y * y, range(40), x))
+        value, gradient = of_vectors(op, np.array([1.0, -1.0, 0.5]))
+        assert (list(value), list(gradient)) == ([1, 1, 0], [2.0**40, -(2.0**40), 0])
     finally:
         OPS.pop("unheard_of", None)
 

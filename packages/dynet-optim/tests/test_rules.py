@@ -177,3 +177,22 @@ def test_functions_that_are_no_rules_are_refused(parameters):
         ValueError, match=f"^<lambda> takes {parameters} and returns p, v: it must take p, g, the states"
     ):
         update(function)
+
+
+def step_of_own(factor):
+    class RunAgain(Trainer):
+        @update
+        def rule(p, g, rate):
+            return {"p": p - factor * rate * g}
+
+    model = ParameterCollection()
+    p = model.add_parameters(1, init=1.0)
+    trainer = RunAgain(model, 0.25, 0.0)
+    set_gradient(p, np.ones(1))
+    trainer.update()
+    return p.as_array().item()
+
+
+def test_a_trainer_that_is_run_again_is_defined_anew():
+    """As a cell of a notebook is, after an edit."""
+    assert [step_of_own(factor) for factor in (1.0, 2.0, 1.0)] == [0.75, 0.5, 0.75]

@@ -10,6 +10,8 @@ instructions, asks kernels what they read and write.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from .layout import MOST_SHARDS
@@ -180,6 +182,24 @@ class Kernels:
         self._opcodes[name] = shard * SHARD + len(self._shards[shard])
         self._shards[shard].append(name)
         return self._opcodes[name]
+
+    def add_defined(self, name: str, kernels: Mapping[str, Kernel], alone: bool = False) -> str:
+        """Add the kernels of what a program has defined, and return the beginning of their names.
+
+        This is `name`; if it was defined before, differently, a number is appended, because old kernels stay.
+
+        Args:
+            name: the name of what is defined.
+            kernels: the kernels by the ends of their names.
+            alone: whether each is compiled by itself.
+        """
+        starts = itertools.chain([name], (f"{name}.{number}" for number in itertools.count(2)))
+        for start in starts:
+            if all(self._kernels.get(start + end, kernel).key == kernel.key for end, kernel in kernels.items()):
+                break
+        for end, kernel in kernels.items():
+            (self.add_alone if alone else self.add)(start + end, kernel)
+        return start
 
     def add_alone(self, name: str, kernel: Kernel) -> int:
         """Add a kernel that is compiled by itself, whatever other names begin like its own. Return its opcode."""

@@ -164,11 +164,11 @@ class Simplifier(Sharing):
 
 
 def _power(symbol: Symbol) -> tuple[Symbol, int]:
-    """Return (x, n) if a symbol is x multiplied n - 1 times by x; else the symbol itself, and 1."""
+    """Return (x, n) if a symbol is x, no product, multiplied n - 1 times by x; else the symbol itself, and 1."""
     if symbol.function == "multiply":
         (rest, base), count = symbol.arguments, 1
         while rest.function == "multiply" and rest.arguments[1] is base:
             rest, count = rest.arguments[0], count + 1
-        if rest is base:
+        if rest is base and base.function != "multiply":  # else ((x x) (x x)) ... would have ever more factors
             return base, count + 1
     return symbol, 1

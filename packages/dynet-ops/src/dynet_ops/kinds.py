@@ -27,10 +27,10 @@ from dynet_core.recorder.keywords import with_keywords
 from dynet_core.signature import Signature, View, computed, number_views
 from dynet_kernels.formula import Formula, is_number
 from dynet_kernels.layout import SELF
+from dynet_kernels.table import KERNELS
 
 from .layouts import Rank, broadcast, column_layout, column_views, lined_up, longest, matched
 from .op_formulas import (
-    add_kernels,
     all_gradients,
     check_elementwise,
     formula_of,
@@ -146,7 +146,7 @@ def elementwise(
         for operand in operands if scalars else ():
             of_number = rules_of(operands, formula, differentiated, numbers=(operand,))
             rules |= {f".{operand}_number{end}": rule for end, rule in of_number.items()}
-        kernels = add_kernels(name, rules)
+        kernels = KERNELS.add_defined(name, rules)
 
         @by_plain_dims
         def signature_of(*dims: Dim) -> Signature:
@@ -352,7 +352,7 @@ def columnwise(
         one_number = is_number(formula.result, [*map(inner, numbers)])
         check_is_free(function)
         rules = rules_of((*operands, *numbers), formula, differentiated, constants=numbers, one_number=one_number)
-        kernels = add_kernels(name, rules)
+        kernels = KERNELS.add_defined(name, rules)
         reduces = one_number and (*operands,) == (*differentiated,) == ("x",)
         COLUMNWISE[name] = Columnwise(kernels, numbers, reduces, reference)
         if not is_op:

@@ -8,7 +8,6 @@ formulas, from which its code is generated. An *operand* is an argument that is 
 from __future__ import annotations
 
 import inspect
-import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -95,8 +94,8 @@ def check_elementwise(name: str, formulas: Iterable[Formula]) -> None:
         for symbol in beneath(formula.result).values():
             if symbol.function in OF_COLUMNS:
                 raise ArgumentError(
-                    f"{name}: f.{symbol.function} is of a column, and an elementwise op has none: make the op by "
-                    "`columnwise`, or pass the number as an operand"
+                    f"{name}: f.{symbol.function} is of a column, and this works on each element by itself: make an op "
+                    "by `columnwise`, or pass the number as an operand"
                 )
 
 
@@ -129,27 +128,6 @@ def all_gradients(
     names = {argument: inner(argument) for argument in (*operands, *numbers)} | {result: RESULT, gradient: "d" + RESULT}
     found |= {inner(operand): Formula.of(function, names) for operand, function in stated.items()}
     return {operand: found[inner(operand)] for operand in operands if inner(operand) in found}
-
-
-def add_kernels(name: str, rules: dict[str, Rule]) -> str:
-    """Add the kernels of an op to the table of kernels, and return the beginning of their names.
-
-    The names begin with the name of the op. If the op was defined before with other formulas, a number is appended to
-    it, because the old kernels stay in the table.
-
-    Args:
-        name: the name of the op.
-        rules: the kernels, by the ends of their names, as `rules_of` returns them.
-    """
-    for number in itertools.count(1):
-        start = name if number == 1 else f"{name}.{number}"
-        try:
-            for end, rule in rules.items():
-                KERNELS.add(start + end, rule)
-            return start
-        except ValueError:  # another kernel has this name
-            pass
-    raise AssertionError
 
 
 def rules_of(

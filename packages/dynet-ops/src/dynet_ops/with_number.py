@@ -20,9 +20,10 @@ from dynet_core.signature import View, computed, number_views
 from dynet_core.wording import shown
 from dynet_kernels.formula import LARGEST
 from dynet_kernels.layout import SELF
+from dynet_kernels.table import KERNELS
 
 from .layouts import Rank, longest, of_rank
-from .op_formulas import add_kernels, all_gradients, formula_of, rules_of
+from .op_formulas import all_gradients, formula_of, rules_of
 
 
 def with_number(name: str, operator: str, formula: Callable, rank: Rank = longest) -> Callable[..., Expression]:
@@ -40,7 +41,7 @@ def with_number(name: str, operator: str, formula: Callable, rank: Rank = longes
     operand, number = names = tuple(inspect.signature(formula).parameters)
     parsed = formula_of(formula, names)
     gradients = all_gradients(name, (operand,), parsed, {}, number)
-    kernels = add_kernels(name, rules_of(names, parsed, gradients, numbers=(number,)))
+    kernels = KERNELS.add_defined(name, rules_of(names, parsed, gradients, numbers=(number,)))
 
     @functools.cache
     def signature_of(dim):

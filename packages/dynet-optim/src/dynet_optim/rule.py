@@ -34,7 +34,7 @@ class Rule:
     read: Callable[..., tuple[float, ...]]
 
     def __init__(self, name: str, kernel: Any):
-        self.opcode = KERNELS.add_alone(f"update.{name}", kernel)
+        self.opcode = KERNELS.add(KERNELS.add_defined(f"update.{name}", {"": kernel}, alone=True), kernel)
         self.states = tuple(name for name in kernel.views[2:] if name in kernel.outputs)
         self.numbers = kernel.views[2 + len(self.states) :]
         rate = "trainer._rate" if "scale" in self.numbers else "trainer._rate * scale"

@@ -26,6 +26,7 @@ from ..annotations import Path
 from ..checks import checked_path
 from ..errors import ArgumentTypeError, FileFormatError, MissingFileError
 from ..types import Collection
+from ..wording import counted
 from . import meta, model_files
 from .names import Allow, allowed
 from .replacing import checked_mode, replacing
@@ -267,6 +268,9 @@ def _objects(data: str, meta_path: str, params: Collection, allow: dict[str, Any
         raise MissingFileError(error.errno, error.strerror, error.filename) from None
     records = meta.read(content, meta_path, allow, config.PARAMS.own_classes)
     with model_files.opened(_data_for(data, content), named=data) as reader:
+        if reader.entries and not records:
+            held = counted(len(reader.entries), "parameter")
+            raise FileFormatError(f"{meta_path} describes no object, but {data} holds {held}: the files are damaged")
         entries = _Entries(reader, {record.name for record in records if isinstance(record.kind, str)})
         for record in records:
             yield _object(record, entries, params)

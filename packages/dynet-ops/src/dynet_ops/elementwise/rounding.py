@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..declare import *
 from ..kinds import elementwise_signature
-from ..op_formulas import add_kernels, formula_of, rules_of
+from ..op_formulas import formula_of, rules_of
 
 ZERO, STRAIGHT_THROUGH = "zero_gradient", "straight_through_gradient"
 
@@ -34,7 +34,7 @@ def _rounding(formula: Callable, reference: Callable) -> Callable[[Function], Fu
 
     def decorate(function: Function) -> Function:
         name = function.__name__
-        kernels = add_kernels(name, rules_of("x", formula_of(formula, "x"), {"x": Formula.of(lambda dy: dy)}))
+        kernels = KERNELS.add_defined(name, rules_of("x", formula_of(formula, "x"), {"x": Formula.of(lambda dy: dy)}))
 
         def recording(passes: bool) -> Callable:
             facts = {"kernels": kernels, "passes": passes}

@@ -20,6 +20,7 @@ from collections.abc import Collection
 from dynet_kernels.formula import as_symbol, beneath, inputs_of, key_of
 
 from ..declare import *
+from ..op_formulas import check_elementwise
 from .cell_description import PREVIOUS, Cell, Product, Weight
 from .equations import Stored, substituted, symbols, with_zeros
 
@@ -55,6 +56,7 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
     if len(values) != len(state):
         raise TypeError(f"{name}: {len(values)} values are returned for the state {', '.join(state)}")
     equations = {value: as_symbol(symbol) for value, symbol in zip(state, values)}
+    check_elementwise(name, [Formula((), symbol) for symbol in equations.values()])
     sums = sorted(_sums_beneath(equations.values()), key=lambda one: weights.index(one.bias or weights[0]))
     if any(not one.bias or len(one.inputs) != 1 for one in sums):
         raise TypeError(f"{name}: each gate is b + W @ x + ..., a bias, one product of x, and others")
@@ -65,14 +67,16 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
         rows = len(one.parts)
         shapes |= {one.bias: Weight(rows, ""), one.inputs[0]: Weight(rows, input_name)}
         shapes |= {weight: Weight(rows, "h") for weight, _ in one.products}
+    if unused := [weight for weight in weights if weight not in shapes]:
+        raise TypeError(f"{name}: no equation has {', '.join(unused)}")
     cell = Cell(
         name,
         tuple(state),
         tuple(gates.values()),
-        tuple(weight for weight in weights if weight in shapes and shapes[weight].columns == "h"),
+        tuple(weight for weight in weights if shapes[weight].columns == "h"),
         scratch=plan.scratch,
         pairs=tuple(parameter for one in sums for parameter in (one.bias, one.inputs[0])),
-        parameters={weight: shapes[weight] for weight in weights if weight in shapes},
+        parameters={weight: shapes[weight] for weight in weights},
         numbers=numbers,
     )
     cell.following = plan.steps(cell)
@@ -296,6 +300,4 @@ class _Plan:
             if same:
                 return kernel
             kernel += ".first"
-        for which, rule in zip(("", ".backward"), made):
-            KERNELS.add(kernel + which, rule)
-        return kernel
+        return KERNELS.add_defined(kernel, dict(zip(("", ".backward"), made)))

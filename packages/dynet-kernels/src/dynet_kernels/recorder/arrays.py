@@ -1,4 +1,4 @@
-"""Emits code that copies numpy arrays and nested lists to the graph's input buffer.
+"""Emits code that copies numbers, numpy arrays and nested lists to the graph's input buffer.
 
 There the numbers are float32 in column-major order. The emitted code reads an array by Python's buffer protocol:
 CPython fills in a C structure, the Py_buffer, which describes the array's memory. Terms: see `recorder/__init__.py`.
@@ -12,11 +12,11 @@ from .. import tir
 from ..tir import IntVariable, int64, let, when
 from ..tvm_modules import T
 from . import words
-from .inputs import begin_input, keep_or_give_back, store_number
-from .objects import both, either, is_number, is_sequence, items_of, not_, taking
+from .inputs import store_number
+from .objects import both, either, index_of, is_index, is_number, is_sequence, items_of, not_, taking
 from .recording import Recording, with_graph
 from .structures import List, Object, words_at, words_on_stack
-from .tables import Found, mixed
+from .tables import find, found, mixed
 
 STRIDED, FORMAT = 0x18, 0x4  # CPython's flags PyBUF_STRIDES and PyBUF_FORMAT: which fields of a Py_buffer to fill in
 # How numpy describes types of elements: a size in bytes, and letters. An "l" has another size on Windows.
@@ -28,8 +28,9 @@ NUMBERS = FLOATS | INTEGERS
 class Array:
     """A numpy array, described by a Py_buffer that CPython has filled in.
 
-    `dims` is its number of dimensions, `count` its number of elements. `count` is 0 if the emitted code cannot read
-    the array: if the type of its elements is not in `formats`, or if it has no dimensions or more than MOST_DIMS.
+    `dims` is its number of dimensions, `sizes` a list of their sizes, with zeros for those it lacks, and `count` its
+    number of elements. `count` is 0 if the emitted code cannot read the array: if the type of its elements is not in
+    `formats`, or if it has no dimensions or more than MOST_DIMS.
 
     Args:
         view: the memory of the Py_buffer, as a TIR buffer of 64-bit words.
@@ -56,16 +57,10 @@ class Array:
             self.count.set(int64(1))
             with T.serial(int64(0), self.dims) as place:
                 self.count.set(self.count.get() * self.shape[place])
-
-    def size(self, place):
-        """Return the size of dimension number `place`, counted from 0; 0 if the array has fewer dimensions."""
-        return let(T.if_then_else(place < self.dims, self.shape[T.min(place, self.dims - int64(1))], int64(0)))
-
-    def integer(self, place):
-        """Emit a load of element number `place` of an array that has one dimension and elements of INTEGERS."""
-        address = let(self.begin + place * self.strides[int64(0)])
-        small = T.Cast("int64", tir.buffer_at(address, "int32")[int64(0)])
-        return let(T.if_then_else(self.types["int64"], tir.buffer_at(address, "int64")[int64(0)], small))
+        self.sizes = [
+            let(T.if_then_else(int64(place) < self.dims, self.shape[int64(place)], int64(0)))
+            for place in range(words.MOST_DIMS)
+        ]
 
     def store(self, inputs, start, fine):
         """Emit loops that copy the elements to the buffer `inputs`, from offset `start` on.
@@ -119,61 +114,58 @@ def opened(shared, object_at, formats=FLOATS):
 
 
 class Nested:
-    """A list or tuple of numbers, or of lists or tuples with equally many numbers. It has the attributes of `Array`.
+    """A number; a list or tuple of numbers, or of lists or tuples with equally many numbers; otherwise as an `Array`.
 
-    `count` is 0 if the emitted code cannot read the list: if it is empty, or if an item is anything else.
+    `count` is 0 if the emitted code cannot read the object: if it is an empty list, or anything else.
 
     Args:
-        list_at: the address of the list or tuple.
+        place: the address of the word that has the address of the object.
+        dims: 0 for a number, 1 for a list of numbers, 2 for a list of lists.
     """
 
-    def __init__(self, shared, list_at):
-        self._rows, self._items = let(List(list_at).size), words_at(items_of(shared, list_at))
-        self._shared, self.count = shared, IntVariable(int64(0))
-        dims, columns = IntVariable(int64(1)), IntVariable(int64(1))
-        with when(self._rows > int64(0)):
-            first = let(self._items[int64(0)])
-            with when(is_sequence(shared, first)):
-                dims.set(int64(2))
-                columns.set(List(first).size)
-            self.count.set(self._rows * columns.get())
-        self.dims, self._columns = let(dims.get()), let(columns.get())
-        with T.serial(int64(0), self._rows) as row:
-            with when(self.count.get() != int64(0)):
-                self._check(let(self._items[row]))
+    def __init__(self, shared, place, dims):
+        self._shared, self.dims, self._is_deep = shared, int64(dims), dims == 2
+        rows, columns, items = (IntVariable(first) for first in (int64(1), int64(1), place))
+        if dims:
+            given = let(words_at(place)[int64(0)])
+            rows.set(T.if_then_else(is_sequence(shared, given), List(given).size, int64(0)))
+            with when(rows.get() > int64(0)):
+                items.set(items_of(shared, given))
+                if self._is_deep:
+                    first = let(words_at(let(items.get()))[int64(0)])
+                    columns.set(T.if_then_else(is_sequence(shared, first), List(first).size, int64(0)))
+        self._rows, self._columns, self._items = let(rows.get()), let(columns.get()), words_at(let(items.get()))
+        self.sizes = [self._rows, self._columns][:dims]
+        self.count = IntVariable(self._rows * self._columns)
+        if self._is_deep:
+            with when(self.count.get() != int64(0)), T.serial(int64(0), self._rows) as row:
+                item = let(self._items[row])
+                with when(not_(both(is_sequence(shared, item), List(item).size == self._columns))):
+                    self.count.set(int64(0))
+        with when(self.count.get() != int64(0)):
+            self.each(lambda number, place: self._check(number))
 
-    def _check(self, item):
-        """Emit code that sets `count` to 0 if an item of the list is not as the first one."""
-        with when(self.dims == int64(1)), when(not_(is_number(self._shared, item))):
+    def _check(self, number):
+        with when(not_(is_number(self._shared, number))):
             self.count.set(int64(0))
-        with when(self.dims == int64(2)):
-            alike = let(both(is_sequence(self._shared, item), List(item).size == self._columns))
-            with when(not_(alike)):
-                self.count.set(int64(0))
-            with when(alike):
+
+    def each(self, emit):
+        """Emit a loop over the numbers: emit(address of the number, its place in column-major order) emits its body."""
+        with T.serial(int64(0), self._rows) as row:
+            item = let(self._items[row])
+            if not self._is_deep:
+                emit(item, row)
+            else:
                 numbers = words_at(items_of(self._shared, item))
                 with T.serial(int64(0), self._columns) as column:
-                    with when(not_(is_number(self._shared, let(numbers[column])))):
-                        self.count.set(int64(0))
-
-    def size(self, place):
-        """Return the size of dimension number `place`, counted from 0; 0 if there is no such dimension."""
-        last = T.if_then_else(T.And(place == int64(1), self.dims == int64(2)), self._columns, int64(0))
-        return let(T.if_then_else(place == int64(0), self._rows, last))
+                    emit(let(numbers[column]), row + column * self._rows)
 
     def store(self, inputs, start, fine):
         """Emit loops that copy the numbers to the buffer `inputs`, from offset `start` on, in column-major order.
 
         The code sets the variable `fine` to 0 if a number is an int that is too large for a float.
         """
-        with T.serial(int64(0), self._rows) as row:
-            item, place = let(self._items[row]), let(start + row)
-            with when(self.dims == int64(1)):
-                store_number(inputs, place, item, fine)
-            with when(self.dims == int64(2)):
-                numbers = words_at(items_of(self._shared, item))
-                with T.serial(int64(0), self._columns) as column:
-                    store_number(inputs, place + column * self._rows, let(numbers[column]), fine)
+        self.each(lambda number, place: store_number(inputs, start + place, number, fine))
 
 
 class Stack:
@@ -188,10 +180,10 @@ class Stack:
         self._shared, self._first = shared, first
         self._arrays, self._items = let(List(list_at).size), words_at(items_of(shared, list_at))
         self.dims, self.count = let(first.dims + int64(1)), IntVariable(first.count.get() * self._arrays)
-
-    def size(self, place):
-        """Return the size of dimension number `place`, counted from 0; 0 if there is no such dimension."""
-        return let(T.if_then_else(place == self._first.dims, self._arrays, self._first.size(place)))
+        self.sizes = [
+            let(T.if_then_else(first.dims == int64(place), self._arrays, size))
+            for place, size in enumerate(first.sizes)
+        ]
 
     def store(self, inputs, start, fine):
         """Emit loops that copy the arrays to the buffer `inputs`, from offset `start` on, one after another.
@@ -202,13 +194,88 @@ class Stack:
             alike = IntVariable(int64(0))
             with opened(self._shared, let(self._items[number]), NUMBERS) as array:
                 alike.set(T.Cast("int64", array.dims == self._first.dims))
-                for place in range(words.MOST_DIMS - 1):
-                    with when(array.size(int64(place)) != self._first.size(int64(place))):
+                for size, expected in zip(array.sizes, self._first.sizes):
+                    with when(size != expected):
                         alike.set(int64(0))
                 with when(alike.get() != int64(0)):
                     array.store(inputs, let(start + number * self._first.count.get()), fine)
             with when(alike.get() == int64(0)):
                 fine.set(int64(0))
+
+
+class Indices:
+    """Integers: `size` is how many they are, or 0 if they cannot be read; `indices[k]` is NO_INDEX if item k is none.
+
+    Args:
+        object_at: the address of a list or tuple, or of an array of one dimension.
+        place: None; or the address of the word that has this address. Then the object may also be an integer.
+    """
+
+    def __init__(self, shared, object_at, place=None):
+        self._shared = shared
+        size, begin, step = (IntVariable(int64(k)) for k in (0, 0, 8))
+        self._types = {dtype: IntVariable(int64(0)) for dtype in INTEGERS}
+        if place is not None:
+            with when(is_index(shared, object_at)):
+                size.set(int64(1))
+                begin.set(place)
+        with when(is_sequence(shared, object_at)):
+            size.set(List(object_at).size)
+            begin.set(items_of(shared, object_at))
+        # The memory stays as it is after the Py_buffer is released, because nothing interrupts a compiled function.
+        with opened(shared, object_at, INTEGERS) as array, when(array.dims == int64(1)):
+            size.set(array.count.get())
+            begin.set(array.begin)
+            step.set(array.strides[int64(0)])
+            for dtype, is_it in array.types.items():
+                self._types[dtype].set(T.Cast("int64", is_it))
+        self.size, self._begin, self._step = let(size.get()), let(begin.get()), let(step.get())
+
+    def __getitem__(self, place):
+        address, number = let(self._begin + place * self._step), IntVariable(int64(0))
+        is_listed = IntVariable(int64(1))
+        for dtype, is_it in self._types.items():
+            with when(is_it.get() != int64(0)):
+                is_listed.set(int64(0))
+                number.set(T.Cast("int64", tir.buffer_at(address, dtype)[int64(0)]))
+        with when(is_listed.get() != int64(0)):
+            number.set(index_of(self._shared, let(words_at(address)[int64(0)])))
+        return let(number.get())
+
+
+def batch_flag(shared, call, place):
+    """Emit code that reads an argument that says whether the last dimension is the batch.
+
+    Return BATCHED if it is True, 0 if it is False or there is none, and -1 if it is anything else.
+    """
+    flag = IntVariable(int64(0))
+    with when(call.count() > int64(place)):
+        other = T.if_then_else(call[place] == shared.false, int64(0), int64(-1))
+        flag.set(T.if_then_else(call[place] == shared.true, int64(words.BATCHED), other))
+    return let(flag.get())
+
+
+def record_numbers(dims):
+    """Return the CFunction of an op that takes numbers and adds an input node with these values.
+
+    The key is how many they are.
+
+    Args:
+        dims: 0 if the op takes a number, 1 if it takes a list or an array.
+    """
+
+    @taking(1)
+    @with_graph
+    def record(shared, graph, version, function, call, outcome):
+        nested = Nested(shared, call.place(0), dims)
+        with when(nested.count.get() > int64(0)), find(function, nested.count.get()) as row:
+            add_input(shared, graph, row, nested, outcome)
+        if dims:
+            with opened(shared, call[0], NUMBERS) as array, when(array.dims == int64(1)):
+                with find(function, array.count.get()) as row:
+                    add_input(shared, graph, row, array, outcome)
+
+    return record
 
 
 @taking(1, 2)
@@ -220,24 +287,20 @@ def record_array(shared, graph, version, function, call, outcome):
     may be True or False: whether the last dimension is the batch. The key that is looked up in the op's table is the
     number of dimensions, plus words.BATCHED if the last one is the batch; and the sizes.
     """
-    values_at, batched = call[0], IntVariable(int64(0))
-    with when(call.has(2)):
-        flag = call[1]
-        batched.set(T.if_then_else(flag == shared.true, int64(words.BATCHED), int64(-1)))
-        with when(flag == shared.false):
-            batched.set(int64(0))
-    with when(batched.get() >= int64(0)):
+    values_at, batched = call[0], batch_flag(shared, call, 1)
+    with when(batched >= int64(0)):
         with opened(shared, values_at, NUMBERS) as array:
             record_input(shared, graph, function, array, batched, outcome)
         with when(both(is_sequence(shared, values_at), List(values_at).size > int64(0))):
             with opened(shared, let(words_at(items_of(shared, values_at))[int64(0)]), NUMBERS) as first:
                 with when(first.dims < int64(words.MOST_DIMS)):
-                    stack, batch = Stack(shared, values_at, first), IntVariable(int64(words.BATCHED))
-                    record_input(shared, graph, function, stack, batch, outcome)
-        with when(both(outcome.done.get() == int64(0), is_sequence(shared, values_at))):
-            nested = Nested(shared, values_at)
-            with when(nested.count.get() > int64(0)):
-                record_input(shared, graph, function, nested, batched, outcome)
+                    stack = Stack(shared, values_at, first)
+                    record_input(shared, graph, function, stack, int64(words.BATCHED), outcome)
+            for dims in (2, 1):
+                with outcome.undone():
+                    nested = Nested(shared, call.place(0), dims)
+                    with when(nested.count.get() > int64(0)):
+                        record_input(shared, graph, function, nested, batched, outcome)
 
 
 def record_input(shared, graph, function, values, batched, outcome):
@@ -245,23 +308,26 @@ def record_input(shared, graph, function, values, batched, outcome):
 
     Args:
         values: an `Array`, `Nested` or `Stack`, or another object with their attributes.
-        batched: a variable of the emitted code, which is added to the first word of the key.
+        batched: is added to the first word of the key.
     """
-    first = let(values.dims + batched.get())
-    sizes = [values.size(int64(place)) for place in range(words.MOST_DIMS)]
+    first = let(values.dims + batched)
     value = IntVariable(mixed(int64(0), first))
-    for size in sizes:
+    for size in values.sizes:
         with when(size != int64(0)):
             value.set(mixed(value.get(), size))
 
     def same(row, known):
-        for place, size in enumerate(sizes, 1):
+        for place, size in enumerate(values.sizes, 1):
             with when(row.key_word(int64(place)) != size):
                 known.set(int64(0))
 
-    count, fine = let(values.count.get()), IntVariable(int64(1))
-    with Found(function, words.ARRAY_KEY, first, same, let(value.get())) as row:
-        with Recording(shared, outcome, graph, 2, inputs=count) as new:
-            start, inputs = begin_input(new)
-            values.store(inputs, start, fine)
-            keep_or_give_back(shared, new, start, count, row, fine)
+    with found(function, words.ARRAY_KEY, first, same, let(value.get())) as row:
+        add_input(shared, graph, row, values, outcome)
+
+
+def add_input(shared, graph, row, values, outcome):
+    """Emit code that records an input node with these values, as a row of the op's table says."""
+    with Recording(shared, outcome, graph, 2, inputs=let(values.count.get())) as new:
+        fine = IntVariable(int64(1))
+        values.store(new.floats, new.first, fine)
+        new.finish(row.result, [row.signature, new.first], fine)

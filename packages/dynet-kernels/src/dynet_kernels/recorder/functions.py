@@ -7,28 +7,26 @@ Functions whose names begin with `dynet_` are also called by other compiled func
 from __future__ import annotations
 
 from . import words
-from .arrays import record_array
+from .arrays import record_array, record_numbers
 from .extension import CFunction
-from .inputs import draw, record_scalar, record_vector, renew_keys, take, take_inputs, take_keyed, write_inputs
+from .inputs import draw, renew_keys, take_inputs, take_numbers, write_inputs
 from .memory import cut, more_room, renew, renew_quickly
 from .objects import called, count_in_order
-from .one_hot import record_one_hot
 from .operations import (
     negative,
     operator,
     record_index,
     record_indices,
     record_list,
+    record_nodes,
     record_number,
-    record_one,
     record_stretch,
-    record_two,
     subscript,
-)  # fmt: skip
+)
 from .passes import compute, differentiate, of_node, read_address, read_into, read_nothing, read_value
 from .records import commit, handle, sequence
 from .setting import set_values
-from .sparse import record_sparse
+from .sparse import record_one_hot, record_sparse
 from .tables import enter
 from .templates import key, replay, template
 from .types import become, bind, free, new, visit_nothing
@@ -42,8 +40,8 @@ FUNCTIONS = {
     "doubles": of_node(read_into("float64"), recalculates=False, takes_array=True),
     "differentiate": of_node(differentiate, recalculates=False),
     "renew_quickly": renew_quickly,
-    "one": called(1, record_one),
-    "two": called(2, record_two),
+    "one": called(1, record_nodes(1)),
+    "two": called(2, record_nodes(2)),
     "many": called(1, record_list),
     "number": called(2, record_number),
     "index": called(2, record_index()),
@@ -51,20 +49,20 @@ FUNCTIONS = {
     "indices": called(2, record_indices()),
     "lookup_indices": called(2, record_indices(of_lookup=True)),
     "stretch": called(3, record_stretch),
-    "scalar": called(1, record_scalar),
-    "vector": called(1, record_vector),
+    "scalar": record_numbers(0),
+    "vector": record_numbers(1),
     "array": record_array,
-    "one_hot": called(2, record_one_hot),
+    "one_hot": record_one_hot,
     "sparse": record_sparse,
-    "set": called(2, set_values),
+    "set": set_values,
     "template": template,
     "key": key,
     "replay": replay,
     "commit": commit,
     "handle": handle,
     "sequence": sequence,
-    "take": take,
-    "take_keyed": take_keyed,
+    "take": take_numbers(),
+    "take_keyed": take_numbers(before=1 + len(words.KEY)),
     "draw": CFunction((), draw),
     **{name: operator(name) for name in words.OPERATORS},
     "negative": CFunction(("x",), negative, gathered=True),

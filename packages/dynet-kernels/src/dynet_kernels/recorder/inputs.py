@@ -14,21 +14,9 @@ from __future__ import annotations
 from .. import tir
 from ..tir import IntVariable, int64, let, when
 from ..tvm_modules import T, tirx
-from . import words
-from .objects import NULL, both, extern, is_number, items_of, not_, taking
-from .recording import Recording, give_back, thread_graph, with_graph
-from .structures import Graph, List, Object, Shared, Tuple, words_at
-from .tables import find
-
-
-def begin_input(recording):
-    """Return where the input values of a new record are to be written: an offset in the input buffer, and this buffer.
-
-    Args:
-        recording: the `Recording` of the record.
-    """
-    graph = recording.graph
-    return let(graph.inputs_length), tir.buffer_at(graph.inputs, "float32")
+from .objects import NULL, behind, extern, is_number, not_, taking
+from .recording import with_any_graph
+from .structures import Graph, Object, Shared, Tuple, words_at
 
 
 def take_inputs(shared_at, graph_at, floats_at, count, out):
@@ -51,69 +39,64 @@ def take_inputs(shared_at, graph_at, floats_at, count, out):
         T.buffer_store(result, start, [int64(0)])
 
 
-def store_number(inputs, place, object_at, fine):
-    """Emit code that stores a Python number as float32 in the input buffer.
+def store_number(inputs, place, object_at, fine, sign=1):
+    """Emit code that stores a Python number, multiplied by `sign`, as float32 in the input buffer.
 
     Args:
         inputs, place: the buffer, and the offset in it.
         object_at: the address of the number, an object for which `is_number` holds.
         fine: set to 0 if the number is an int that is too large for a float.
     """
+    number = let(T.Cast("float32", as_float(object_at, fine)))
+    T.buffer_store(inputs, number if sign == 1 else -number, [place])
+
+
+def as_float(object_at, fine):
+    """Emit code that reads a Python number as a float64, and sets `fine` to 0 if it is an int that is too large."""
     number = let(T.call_extern("float64", "PyFloat_AsDouble", object_at))
-    T.buffer_store(inputs, T.Cast("float32", number), [place])
     with when(number == tirx.const(-1.0, "float64")):
         with when(extern("PyErr_Occurred") != int64(NULL)):
             T.evaluate(T.call_extern("int32", "PyErr_Clear"))
             fine.set(int64(0))
+    return number
 
 
-@taking(1)
-def take(shared, function, call, outcome):
-    """Emit take(numbers), which appends a tuple of numbers to the input buffer and returns the offset of the first."""
-    take_numbers(shared, call[0], outcome, int64(0))
+def take_numbers(before=0):
+    """Return the CFunction of take(numbers), which appends a tuple of numbers to the input buffer.
 
-
-@taking(1)
-def take_keyed(shared, function, call, outcome):
-    """Emit take_keyed(numbers), which appends a new random key and then a tuple of numbers to the input buffer.
-
-    The function returns the offset of the random key.
-    """
-    take_numbers(shared, call[0], outcome, int64(1 + len(words.KEY)))
-
-
-def take_numbers(shared, numbers_at, outcome, before):
-    """Emit code that appends a tuple of numbers to the input buffer. The outcome is an int: where they begin there.
-
-    If an item is not a number, or is too large, the code appends nothing, and leaves the call to Python.
+    Its result is where they begin there. If an item is not a number, or is too large, it appends nothing, and leaves
+    the call to Python.
 
     Args:
-        numbers_at: the address of the tuple.
         before: 0; or how many int32 a random key and its link take. If it is not 0, a new random key is stored before
-            the numbers, and the outcome is the offset of this key.
+            the numbers, and the result is the offset of this key.
     """
-    graph_at, fine = thread_graph(shared), IntVariable(int64(1))
-    with when(both(graph_at != int64(NULL), Object(numbers_at).type == shared.tuple)):
-        graph, numbers, size = Graph(graph_at), words_at(items_of(shared, numbers_at)), let(Tuple(numbers_at).size)
-        with T.serial(int64(0), size) as place:
-            with when(not_(is_number(shared, let(numbers[place])))):
-                fine.set(int64(0))
-        needed = let(before + size)
-        with when(T.And(fine.get() != int64(0), graph.inputs_length + needed > graph.inputs_room)):
-            fine.set(extern("dynet_make_input_room", graph.address, needed))
-            with when(fine.get() == int64(0)):
-                outcome.done.set(int64(1))
-        with when(fine.get() != int64(0)):
-            start, inputs = let(graph.inputs_length), tir.buffer_at(graph.inputs, "float32")
+
+    @taking(1)
+    @with_any_graph
+    def take(shared, graph, function, call, outcome):
+        numbers_at, fine = call[0], IntVariable(int64(1))
+        with when(Object(numbers_at).type == shared.tuple):
+            numbers, size = words_at(behind(numbers_at)), let(Tuple(numbers_at).size)
             with T.serial(int64(0), size) as place:
-                store_number(inputs, start + before + place, let(numbers[place]), fine)
+                with when(not_(is_number(shared, let(numbers[place])))):
+                    fine.set(int64(0))
+            needed = let(size + int64(before))
+            with when(T.And(fine.get() != int64(0), graph.inputs_length + needed > graph.inputs_room)):
+                fine.set(extern("dynet_make_input_room", graph.address, needed))
+                with when(fine.get() == int64(0)):
+                    outcome.done.set(int64(1))
             with when(fine.get() != int64(0)):
-                begin = IntVariable(start)
-                with when(before != int64(0)):
-                    begin.set(start + int64(1))
-                    put_key(shared, graph, let(begin.get()))
-                graph.inputs_length = start + needed
-                outcome.give(extern("PyLong_FromSsize_t", begin.get()))
+                start, inputs = let(graph.inputs_length), tir.buffer_at(graph.inputs, "float32")
+                with T.serial(int64(0), size) as place:
+                    store_number(inputs, start + int64(before) + place, let(numbers[place]), fine)
+                with when(fine.get() != int64(0)):
+                    if before:
+                        put_key(shared, graph, start + int64(1))
+                    graph.inputs_length = start + needed
+                    outcome.give(extern("PyLong_FromSsize_t", start + int64(1 if before else 0)))
+
+    return take
 
 
 def put_key(shared, graph, start):
@@ -175,48 +158,3 @@ def write_inputs(shared_at, graph_at, version, start, floats_at, count, out):
         with T.serial(int64(0), count) as place:
             T.buffer_store(inputs, given[place], [start + place])
         T.buffer_store(result, int64(1), [int64(0)])
-
-
-def keep_or_give_back(shared, new, start, count, row, fine):
-    """Emit the last code for the record of an input node: finish the record, or drop it if a number was too large.
-
-    Args:
-        new: the `Recording` of the record.
-        start, count: the input is `count` floats from offset `start` of the input buffer on.
-        row: the row of the recording function's table, with the signature and the Dim of the new node.
-        fine: 1 if all numbers are stored, 0 to drop the record.
-    """
-    with when(fine.get() != int64(0)):
-        new.graph.inputs_length = start + count
-        new.finish(row.result, [row.signature, start])
-    with when(fine.get() == int64(0)):
-        give_back(shared, new.node)
-
-
-@with_graph
-def record_scalar(shared, graph, version, function, number_at, outcome):
-    """Emit the fast path of an op that takes a Python number and adds an input node with this value to the graph."""
-    with when(is_number(shared, number_at)):
-        with find(function, int64(1)) as row, Recording(shared, outcome, graph, 2, inputs=1) as new:
-            (start, inputs), fine = begin_input(new), IntVariable(int64(1))
-            store_number(inputs, start, number_at, fine)
-            keep_or_give_back(shared, new, start, int64(1), row, fine)
-
-
-@with_graph
-def record_vector(shared, graph, version, function, list_at, outcome):
-    """Emit the fast path of an op that takes a list of numbers and adds an input node with these values to the graph.
-
-    The key that is looked up in the op's table is the length of the list.
-    """
-    with when(Object(list_at).type == shared.list):
-        size, items, fine = let(List(list_at).size), words_at(List(list_at).items), IntVariable(int64(1))
-        with T.serial(int64(0), size) as place:
-            with when(not_(is_number(shared, let(items[place])))):
-                fine.set(int64(0))
-        with when(T.And(fine.get() != int64(0), size > int64(0))):
-            with find(function, size) as row, Recording(shared, outcome, graph, 2, inputs=size) as new:
-                start, inputs = begin_input(new)
-                with T.serial(int64(0), size) as place:
-                    store_number(inputs, start + place, let(items[place]), fine)
-                keep_or_give_back(shared, new, start, size, row, fine)

@@ -13,7 +13,7 @@ from . import words
 from .extension import CFunction
 from .inputs import key_before
 from .objects import NULL, extern, taking
-from .recording import thread_graph
+from .recording import with_any_graph
 from .structures import Graph, Shared, words_at
 
 # This many bytes are reserved before the start of each buffer. When the buffer is outgrown, the first 8 of them are the
@@ -109,17 +109,15 @@ def renew(shared_at, graph_at, out):
 
 
 @taking(0)
-def renew_quickly(shared, function, call, outcome):
+@with_any_graph
+def renew_quickly(shared, graph, function, call, outcome):
     """Emit the fast path of renew_cg(), which serves only graphs for which Python has nothing to clean up.
 
     For all others, Python has set the word `unusual` to 1.
     """
-    graph_at = thread_graph(shared)
-    with when(graph_at != int64(NULL)):
-        graph = Graph(graph_at)
-        with when(graph.unusual == int64(0)):
-            renew_words(shared, graph)
-            outcome.give_known(graph.object)
+    with when(graph.unusual == int64(0)):
+        renew_words(shared, graph)
+        outcome.give_known(graph.object)
 
 
 def note_past(graph, old, nodes, new):

@@ -11,7 +11,7 @@ from ..tir import IntVariable, int64, let, when
 from ..tvm_modules import T, tirx
 from . import words
 from .extension import CFunction
-from .structures import Function, List, Object, Shared, Tuple, words_at
+from .structures import Expression, Function, List, Object, Shared, Tuple, words_at
 
 # In a call by CPython's vectorcall, the argument `nargsf` is the number of positional arguments, plus a flag in the
 # highest bit. This mask removes the flag.
@@ -61,6 +61,15 @@ def fits(expression, graph, version):
     return T.if_then_else(anywhere, tirx.const(True, "bool"), is_node_of(expression, graph, version))
 
 
+def is_operand(shared, graph, version, object_at, of_lookup=False):
+    """Emit a check that an object may be an operand in a graph, whose version is `version`.
+
+    It may if it is an expression (or, with `of_lookup`, a lookup table) that `fits` the graph.
+    """
+    known = Object(object_at).type == shared.lookup if of_lookup else is_expression(shared, object_at)
+    return both(known, fits(Expression(object_at), graph, version))
+
+
 def is_node_of(expression, graph, version):
     """Emit a check that an expression is a node of a graph, whose version is `version`.
 
@@ -105,6 +114,24 @@ def items_of(shared, sequence_at):
     """Emit the address of the items of a list or tuple."""
     of_list = Object(sequence_at).type == shared.list
     return let(T.if_then_else(of_list, List(sequence_at).items, behind(sequence_at)))
+
+
+NO_INDEX = -(1 << 62)  # stands for what is no index; below any index that counts from an end
+
+
+def index_of(shared, object_at):
+    """Emit code that reads an index, and return its value; NO_INDEX if it is no integer or too large."""
+    index = IntVariable(int64(NO_INDEX))
+    with when(is_index(shared, object_at)):
+        number = Int(object_at, shared)
+        with when(number.fits.get() != int64(0)):
+            index.set(number.value)
+    return let(index.get())
+
+
+def is_below(index, limit):
+    """Emit a check that an index is at least 0 and less than `limit`."""
+    return T.And(index >= int64(0), index < limit)
 
 
 class Int:
@@ -192,6 +219,10 @@ class Call:
 
     def __getitem__(self, place):
         return let(self._words[int64(place)])
+
+    def place(self, place):
+        """Emit the address of the word that holds the address of an argument."""
+        return let(self.arguments + int64(8 * place))
 
     def otherwise(self, outcome):
         """Emit the fallback: if the fast path has no result, call the recording function's `slow`, a Python function.

@@ -13,78 +13,59 @@ Other terms: see `recorder/__init__.py`.
 
 from __future__ import annotations
 
-from ..tir import IntVariable, float32, int64, let, when
+from ..tir import IntVariable, int64, let, when
 from ..tvm_modules import T
 from . import words
-from .arrays import INTEGERS, opened
+from .arrays import Indices
 from .extension import CFunction
-from .inputs import begin_input, store_number
+from .inputs import store_number
 from .objects import (
     NULL,
-    Int,
     Outcome,
     both,
-    fits,
+    index_of,
+    is_below,
     is_expression,
-    is_index,
     is_int,
     is_number,
+    is_operand,
     is_sequence,
     items_of,
     not_,
 )
-from .recording import Recording, give_back, with_graph
+from .recording import Recording, with_graph
 from .structures import Expression, Function, List, Object, Shared, Slice, words_at
-from .tables import Found, find, mixed
+from .tables import find, found, mixed
+
+
+def record_nodes(count):
+    """Return what emits the fast path of an op on `count` expressions. The key is their Dims."""
+
+    @with_graph
+    def emit(shared, graph, version, function, *given):
+        *operands, outcome = given
+        with when(both(*[is_operand(shared, graph, version, x_at) for x_at in operands])):
+            xs = [*map(Expression, operands)]
+            with find(function, *[let(x.dim) for x in xs]) as row:
+                with Recording(shared, outcome, graph, count + 1) as new:
+                    new.finish(row.result, [row.signature, *[x.at for x in xs]])
+
+    return emit
 
 
 @with_graph
-def record_one(shared, graph, version, function, x_at, outcome):
-    x = Expression(x_at)
-    with when(both(is_expression(shared, x_at), fits(x, graph, version))):
-        with find(function, let(x.dim)) as row, Recording(shared, outcome, graph, 2) as new:
-            new.finish(row.result, [row.signature, x.at])
-
-
-@with_graph
-def record_two(shared, graph, version, function, a_at, b_at, outcome):
-    a, b = Expression(a_at), Expression(b_at)
-    known = both(
-        is_expression(shared, a_at), is_expression(shared, b_at), fits(a, graph, version), fits(b, graph, version)
-    )
-    with when(known):
-        with find(function, let(a.dim), let(b.dim)) as row, Recording(shared, outcome, graph, 3) as new:
-            new.finish(row.result, [row.signature, a.at, b.at])
-
-
-@with_graph
-def record_number(shared, graph, version, function, x_at, number_at, outcome, sign=1.0):
+def record_number(shared, graph, version, function, x_at, number_at, outcome, sign=1):
     """Emit the fast path of an op on an expression and a number.
 
     The number, multiplied by `sign`, is stored in the graph's input buffer. Its offset there becomes an attribute of
     the record. The key is the Dim of the expression.
     """
-    x = Expression(x_at)
-    known = both(is_expression(shared, x_at), is_number(shared, number_at), fits(x, graph, version))
-    with when(known):
+    with when(both(is_operand(shared, graph, version, x_at), is_number(shared, number_at))):
+        x = Expression(x_at)
         with find(function, let(x.dim)) as row, Recording(shared, outcome, graph, 3, inputs=1) as new:
-            (start, inputs), fine = begin_input(new), IntVariable(int64(1))
-            store_number(inputs, start, number_at, fine)
-            if sign != 1.0:
-                T.buffer_store(inputs, inputs[start] * float32(sign), [start])
-            with when(fine.get() != int64(0)):
-                graph.inputs_length = start + int64(1)
-                new.finish(row.result, [row.signature, x.at, start])
-            with when(fine.get() == int64(0)):
-                give_back(shared, new.node)
-
-
-def index_in(row, index, from_end):
-    """Emit a check that an index is valid: at least 0 and less than the row's `limit`.
-
-    If `from_end` is true, the index may also be negative, from -limit on.
-    """
-    return T.And(index >= (-row.limit if from_end else int64(0)), index < row.limit)
+            fine = IntVariable(int64(1))
+            store_number(new.floats, new.first, number_at, fine, sign)
+            new.finish(row.result, [row.signature, x.at, new.first], fine)
 
 
 def record_index(of_lookup=False, from_end=False):
@@ -92,20 +73,16 @@ def record_index(of_lookup=False, from_end=False):
     def emit(shared, graph, version, function, x_at, index_at, outcome):
         """Emit the fast path of an op on an expression (or, with `of_lookup`, a lookup table) and an index.
 
-        The index becomes an attribute. It must be below the row's `limit`. With `from_end`, a negative index counts
-        from the end. The key is the Dim of the operand.
+        The index becomes an attribute. It must be at least 0 and below the row's `limit`. With `from_end`, a negative
+        index counts from the end. The key is the Dim of the operand.
         """
-        x = Expression(x_at)
-        fine = Object(x_at).type == shared.lookup if of_lookup else is_expression(shared, x_at)
-        with when(both(fine, is_index(shared, index_at), fits(x, graph, version))):
-            number = Int(index_at, shared)
-            index = number.value
+        with when(is_operand(shared, graph, version, x_at, of_lookup)):
+            x, index = Expression(x_at), index_of(shared, index_at)
             with find(function, let(x.dim)) as row:
-                with when(both(number.fits.get() != int64(0), index_in(row, index, from_end))):
-                    if from_end:
-                        index = let(T.if_then_else(index < int64(0), index + row.limit, index))
-                    with Recording(shared, outcome, graph, 3) as new:
-                        new.finish(row.result, [row.signature, x.at, index])
+                if from_end:
+                    index = let(T.if_then_else(index < int64(0), index + row.limit, index))
+                with when(is_below(index, row.limit)), Recording(shared, outcome, graph, 3) as new:
+                    new.finish(row.result, [row.signature, x.at, index])
 
     return emit
 
@@ -118,41 +95,19 @@ def record_indices(of_lookup=False):
         These are a list, a tuple or an array of integers. They become attributes. They must be at least 0 and below the
         row's `limit`. The key is the Dim of the operand and the number of indices.
         """
-        x = Expression(x_at)
-        fine = Object(x_at).type == shared.lookup if of_lookup else is_expression(shared, x_at)
-
-        def record(size, index_at):
-            with find(function, let(x.dim), size) as row:
-                with Recording(shared, outcome, graph, size + int64(2)) as new:
-                    good = IntVariable(int64(1))
-                    with T.serial(int64(0), size) as place:
-                        index = index_at(place)
-                        with when(not_(index_in(row, index, False))):
-                            good.set(int64(0))
+        with when(is_operand(shared, graph, version, x_at, of_lookup)):
+            x, indices = Expression(x_at), Indices(shared, indices_at)
+            with find(function, let(x.dim), indices.size) as row:
+                with Recording(shared, outcome, graph, indices.size + int64(2)) as new:
+                    fine = IntVariable(int64(1))
+                    with T.serial(int64(0), indices.size) as place:
+                        index = indices[place]
+                        with when(not_(is_below(index, row.limit))):
+                            fine.set(int64(0))
                         new.write(place + int64(2), index)
-                    with when(good.get() != int64(0)):
-                        new.finish(row.result, [row.signature, x.at])
-                    with when(good.get() == int64(0)):
-                        give_back(shared, new.node)
-
-        with when(both(fine, fits(x, graph, version))):
-            with when(is_sequence(shared, indices_at)):
-                items = words_at(items_of(shared, indices_at))
-                record(let(List(indices_at).size), lambda place: index_of(shared, let(items[place])))
-            with opened(shared, indices_at, INTEGERS) as array, when(array.dims == int64(1)):
-                record(let(array.count.get()), array.integer)
+                    new.finish(row.result, [row.signature, x.at], fine)
 
     return emit
-
-
-def index_of(shared, item_at):
-    """Emit code that reads an item of a list of indices, and return its value; -1 if it is no integer or too large."""
-    index = IntVariable(int64(-1))
-    with when(is_index(shared, item_at)):
-        number = Int(item_at, shared)
-        with when(number.fits.get() != int64(0)):
-            index.set(number.value)
-    return let(index.get())
 
 
 @with_graph
@@ -166,24 +121,14 @@ def record_stretch(shared, graph, version, function, x_at, start_at, stop_at, ou
         shorter: whether the slice must be shorter than the first dimension. If it has the same length, the result is
             the expression itself, and the call is left to Python.
     """
-    x = Expression(x_at)
-    known = both(
-        is_expression(shared, x_at), is_int(shared, start_at), is_int(shared, stop_at), fits(x, graph, version)
-    )
-    with when(known):
-        start, stop = Int(start_at), Int(stop_at)
-        with when(
-            T.And(
-                start.fits.get() + stop.fits.get() == int64(2), both(start.value >= int64(0), stop.value > start.value)
-            )
-        ):
-            length = let(stop.value - start.value)
+    with when(is_operand(shared, graph, version, x_at)):
+        x, start, stop = Expression(x_at), index_of(shared, start_at), index_of(shared, stop_at)
+        with when(T.And(start >= int64(0), stop > start)):
+            length = let(stop - start)
             with find(function, let(x.dim), length) as row:
-                # With `shorter`, x[0:limit] is left to Python, because it is x itself and needs no record.
-                least = length < row.limit if shorter else stop.value <= row.limit
-                with when(T.And(stop.value <= row.limit, least)):
-                    with Recording(shared, outcome, graph, 3) as new:
-                        new.finish(row.result, [row.signature, x.at, start.value])
+                inside = T.And(stop <= row.limit, length < row.limit) if shorter else stop <= row.limit
+                with when(inside), Recording(shared, outcome, graph, 3) as new:
+                    new.finish(row.result, [row.signature, x.at, start])
 
 
 @with_graph
@@ -200,12 +145,10 @@ def record_list(shared, graph, version, function, list_at, outcome):
         first_dim = IntVariable(int64(0))
         with T.serial(int64(0), size) as place:
             x_at = let(items[place])
-            x = Expression(x_at)
-            good = both(is_expression(shared, x_at), fits(x, graph, version))
-            with when(not_(good)):
+            with when(not_(is_operand(shared, graph, version, x_at))):
                 fine.set(int64(0))
             with when(fine.get() != int64(0)):
-                dim = let(x.dim)
+                dim = let(Expression(x_at).dim)
                 with when(place == int64(0)):
                     first_dim.set(dim)
                 with when(first_dim.get() != dim):
@@ -224,7 +167,7 @@ def record_list(shared, graph, version, function, list_at, outcome):
                     with when(row.key_word(place + int64(1)) != Expression(let(items[place])).dim):
                         known.set(int64(0))
 
-            with Found(function, words.LIST_KEY, first, same, let(value.get())) as row:
+            with found(function, words.LIST_KEY, first, same, let(value.get())) as row:
                 variadic = let(row.limit)  # 1 if the number of operands comes before them in the record, else 0
                 with Recording(shared, outcome, graph, size + variadic + int64(1)) as new:
                     new.write(1, size)
@@ -252,9 +195,9 @@ def operator(name):
         with when(slow != int64(NULL)):
             a_is, b_is = let(is_expression(shared, a)), let(is_expression(shared, b))
             with when(T.And(a_is, b_is)):
-                record_two(shared, Function(pair), a, b, outcome)
+                record_nodes(2)(shared, Function(pair), a, b, outcome)
             with when(T.And(a_is, not_(b_is))):
-                sign = -1.0 if name == "subtract" else 1.0  # x - c is recorded as x + (-c)
+                sign = -1 if name == "subtract" else 1  # x - c is recorded as x + (-c)
                 record_number(shared, Function(right), a, b, outcome, sign)
             with when(T.And(b_is, not_(a_is))):
                 record_number(shared, Function(left), b, a, outcome)
@@ -268,7 +211,7 @@ def negative(shared_at, arguments, out):
     shared, outcome = Shared(shared_at), Outcome(out)
     function = Function(let(shared.negative))
     with when(function.address != int64(NULL)):
-        record_one(shared, function, let(words_at(arguments)[int64(0)]), outcome)
+        record_nodes(1)(shared, function, let(words_at(arguments)[int64(0)]), outcome)
         outcome.otherwise(function.slow, arguments, int64(1), int64(NULL))
 
 

@@ -16,25 +16,32 @@ from .objects import NULL, both, extern
 from .structures import Expression, Graph, words_at
 
 
-def thread_graph(shared):
-    """Emit a load of the address of the words of this thread's graph. It is NULL if the thread has no graph yet."""
-    return extern("PyThread_tss_get", shared.thread_graph)
-
-
-def with_graph(emit: Callable) -> Callable:
-    """Decorator of an emitter: the code of `emit` runs only if this thread has a graph that fast paths may append to.
+def with_any_graph(emit: Callable) -> Callable:
+    """Decorator of an emitter: the code of `emit` runs only if this thread has a graph.
 
     The decorated function is called without the graph, as f(shared, *arguments), where `shared` is the shared words. It
-    calls emit(shared, graph, version of the graph, *arguments).
+    calls emit(shared, graph, *arguments).
     """
 
     def emitted(shared, *arguments):
-        graph_at = thread_graph(shared)
+        graph_at = extern("PyThread_tss_get", shared.thread_graph)
         with when(graph_at != int64(NULL)):
-            graph = Graph(graph_at)
-            version = let(graph.open)
-            with when(version > int64(0)):
-                emit(shared, graph, version, *arguments)
+            emit(shared, Graph(graph_at), *arguments)
+
+    return emitted
+
+
+def with_graph(emit: Callable) -> Callable:
+    """As `with_any_graph`, but fast paths must be allowed to append to the graph.
+
+    The decorated function calls emit(shared, graph, version of the graph, *arguments).
+    """
+
+    @with_any_graph
+    def emitted(shared, graph, *arguments):
+        version = let(graph.open)
+        with when(version > int64(0)):
+            emit(shared, graph, version, *arguments)
 
     return emitted
 
@@ -43,8 +50,8 @@ class Recording:
     """A new record of this thread's graph: `with Recording(shared, outcome, graph, length) as new`.
 
     The emitted code first makes room for the record, and takes the expression `new.node` for its last node. Then the
-    code of the `with` block runs. The block must store the integers of the record, and then either complete it by
-    `new.finish`, or drop it by a call of `give_back` with `new.node`. If there is no memory, the code of the block is
+    code of the `with` block runs. The block must store the integers of the record, and its input values in the buffer
+    `new.floats` from offset `new.first` on, and end with `new.finish`. If there is no memory, the code of the block is
     skipped, and the outcome is an exception.
 
     Args:
@@ -53,7 +60,7 @@ class Recording:
         inputs: how many floats it adds to the input buffer.
     """
 
-    def __init__(self, shared, outcome, graph, length, nodes=1, inputs=0):
+    def __init__(self, shared, outcome, graph, length, nodes=1, inputs=None):
         self.shared, self.outcome, self.graph = shared, outcome, graph
         self.length, self.nodes, self.inputs = int64(length), int64(nodes), inputs
         self._fine, self._taken = IntVariable(int64(1)), IntVariable(int64(NULL))
@@ -62,7 +69,7 @@ class Recording:
         graph, fine = self.graph, self._fine
         with when(graph.length + self.length > graph.room):
             fine.set(extern("dynet_make_room", graph.address, self.length))
-        if not isinstance(self.inputs, int) or self.inputs:
+        if self.inputs is not None:
             with when(both(fine.get() != int64(0), graph.inputs_length + int64(self.inputs) > graph.inputs_room)):
                 fine.set(extern("dynet_make_input_room", graph.address, int64(self.inputs)))
         with when(fine.get() != int64(0)):
@@ -74,6 +81,7 @@ class Recording:
         self.node = let(self._taken.get())
         self.start = let(graph.length)
         self.integers = words_at(graph.records)
+        self.first, self.floats = let(graph.inputs_length), tir.buffer_at(graph.inputs, "float32")
         return self
 
     def __exit__(self, *problem):
@@ -83,7 +91,7 @@ class Recording:
         """Emit a store of `value` as integer number `place` of the record."""
         T.buffer_store(self.integers, int64(value), [self.start + int64(place)])
 
-    def finish(self, dim, integers=()):
+    def finish(self, dim, integers=(), fine=None):
         """Emit code that completes the record: from then on it is a part of the graph.
 
         The outcome is the expression of the record's last node.
@@ -91,11 +99,20 @@ class Recording:
         Args:
             dim: the address of the Dim of this expression.
             integers: values to write as the first integers of the record.
+            fine: a variable of the emitted code. If it is 0, the record is dropped.
         """
+        if fine is not None:
+            with when(fine.get() != int64(0)):
+                self.finish(dim, integers)
+            with when(fine.get() == int64(0)):
+                give_back(self.shared, self.node)
+            return
         for place, value in enumerate(integers):
             self.write(place, value)
         graph = self.graph
         graph.length = self.start + self.length
+        if self.inputs is not None:
+            graph.inputs_length = self.first + int64(self.inputs)
         nodes = let(graph.nodes + self.nodes)
         graph.nodes = nodes
         become_node(self.node, let(nodes - int64(1)), graph.version, dim)

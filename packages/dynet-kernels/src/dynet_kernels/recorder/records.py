@@ -6,29 +6,31 @@ functions, which return None or raise an error. Other terms: see `recorder/__ini
 
 from __future__ import annotations
 
+from .. import tir
 from ..tir import IntVariable, int64, let, when
 from ..tvm_modules import T
 from .objects import (
     NULL,
     Int,
     both,
-    either,
     extern,
-    fits,
-    is_expression,
+    index_of,
+    is_below,
     is_int,
     is_node_of,
+    is_operand,
     is_sequence,
     items_of,
     not_,
     taking,
 )
-from .recording import Recording, become_node, give_back, take_expression, thread_graph
-from .structures import Expression, Graph, List, Object, Tuple, words_at
+from .recording import Recording, become_node, take_expression, with_any_graph
+from .structures import Expression, List, Object, Tuple, words_at
 
 
 @taking(5)
-def commit(shared, function, call, outcome):
+@with_any_graph
+def commit(shared, graph, function, call, outcome):
     """Emit commit(dim, nodes, head, operands, version), which appends a record to this thread's graph.
 
     The record adds `nodes` nodes to the graph. It is the integers of the tuple `head`, which begin with the signature,
@@ -41,51 +43,53 @@ def commit(shared, function, call, outcome):
     sees the nodes that `commit` adds, because only Python code calls `commit`.
     """
     dim, nodes_at, head_at, operands_at = (call[place] for place in range(4))
-    graph_at = thread_graph(shared)
     sequences = both(
-        graph_at != int64(NULL),
         is_int(shared, nodes_at),
         is_int(shared, call[4]),
         Object(head_at).type == shared.tuple,
         is_sequence(shared, operands_at),
     )
     with when(sequences):
-        graph = Graph(graph_at)
         head, operands = words_at(items_of(shared, head_at)), words_at(items_of(shared, operands_at))
         head_size, size = let(Tuple(head_at).size), let(Tuple(operands_at).size)
-        nodes, wanted = Int(nodes_at), Int(call[4])
-        version = let(graph.version)
-        fine = IntVariable(T.if_then_else(wanted.value == version, nodes.fits.get(), int64(0)))
+        nodes, version = Int(nodes_at), let(graph.version)
+        fine = IntVariable(T.if_then_else(Int(call[4]).value == version, nodes.fits.get(), int64(0)))
         for items, length in ((head, head_size), (operands, size)):
-            with T.serial(int64(0), length) as place:
-                item = let(items[place])
-                good = either(
-                    is_int(shared, item), both(is_expression(shared, item), fits(Expression(item), graph, version))
-                )
-                with when(not_(good)):
-                    fine.set(int64(0))
+            check_numbers(shared, graph, version, items, length, fine)
         with when(fine.get() != int64(0)):
             with Recording(shared, outcome, graph, head_size + size, nodes.value) as new:
                 for items, length, begin in ((head, head_size, int64(0)), (operands, size, head_size)):
                     with T.serial(int64(0), length) as place:
-                        item = let(items[place])
-                        number = IntVariable(int64(0))
-                        with when(is_int(shared, item)):
-                            value = Int(item)
-                            number.set(value.value)
-                            with when(value.fits.get() == int64(0)):
-                                fine.set(int64(0))
-                        with when(not_(is_int(shared, item))):
-                            number.set(Expression(item).at)
-                        new.write(begin + place, number.get())
-                with when(fine.get() != int64(0)):
-                    new.finish(dim)
-                with when(fine.get() == int64(0)):  # an int does not fit into 64 bits: drop the record
-                    give_back(shared, new.node)
+                        new.write(begin + place, number_of(shared, let(items[place])))
+                new.finish(dim)
+
+
+def check_numbers(shared, graph, version, items, size, fine):
+    """Emit code that sets the variable `fine` to 0 if an item is neither an int of 64 bits nor an operand."""
+    with T.serial(int64(0), size) as place:
+        item, known = let(items[place]), IntVariable(int64(0))
+        with when(is_int(shared, item)):
+            known.set(Int(item).fits.get())
+        with when(is_operand(shared, graph, version, item)):
+            known.set(int64(1))
+        with when(known.get() == int64(0)):
+            fine.set(int64(0))
+
+
+def number_of(shared, item):
+    """Emit code that reads an int, or the number of the node that an expression stands for, and return it."""
+    number = IntVariable(int64(0))
+    tir.choose(
+        is_int(shared, item),
+        lambda: number.set(Int(item).value),
+        lambda: number.set(Expression(item).at),
+    )
+    return let(number.get())
 
 
 @taking(5)
-def sequence(shared, function, call, outcome):
+@with_any_graph
+def sequence(shared, graph, function, call, outcome):
     """Emit sequence(result, head, xs, dim, version), which appends one record for a whole sequence `xs` of nodes.
 
     For example, it records a layer of a recurrent network. The record is the integers of the tuple `head`, which begin
@@ -95,9 +99,8 @@ def sequence(shared, function, call, outcome):
     or if an item of `xs` is not a node of the graph with the shape `dim`.
     """
     result, head_at, list_at, dim, version_at = (call[place] for place in range(5))
-    graph_at = thread_graph(shared)
     kinds = Object(head_at).type == shared.tuple, Object(list_at).type == shared.list, is_int(shared, version_at)
-    with when(both(graph_at != int64(NULL), *kinds)):
+    with when(both(*kinds)):
         size = let(List(list_at).size)
         # The list is made before the checks: making it may run the garbage collector, and so any Python code, which
         # could change what has been checked.
@@ -105,7 +108,7 @@ def sequence(shared, function, call, outcome):
         with when(made == int64(NULL)):
             outcome.give(made)
         with when(made != int64(NULL)):
-            add_sequence(shared, Graph(graph_at), outcome, result, head_at, list_at, dim, Int(version_at), made, size)
+            add_sequence(shared, graph, outcome, result, head_at, list_at, dim, Int(version_at), made, size)
             with outcome.undone():
                 T.evaluate(T.call_extern("int32", "Py_DecRef", made))
 
@@ -163,14 +166,13 @@ def fail(outcome, object_at):
 
 
 @taking(2)
-def handle(shared, function, call, outcome):
+@with_any_graph
+def handle(shared, graph, function, call, outcome):
     """Emit handle(at, dim), which returns an expression for node number `at` of this thread's graph, of shape `dim`."""
-    graph_at = thread_graph(shared)
-    with when(both(graph_at != int64(NULL), is_int(shared, call[0]))):
-        graph, at = Graph(graph_at), Int(call[0])
-        with when(T.And(at.fits.get() != int64(0), T.And(at.value >= int64(0), at.value < graph.nodes))):
-            taken = IntVariable(int64(NULL))
-            take_expression(shared, taken)
-            outcome.give(taken.get())
-            with when(taken.get() != int64(NULL)):
-                become_node(let(taken.get()), at.value, graph.version, call[1])
+    at = index_of(shared, call[0])
+    with when(is_below(at, graph.nodes)):
+        taken = IntVariable(int64(NULL))
+        take_expression(shared, taken)
+        outcome.give(taken.get())
+        with when(taken.get() != int64(NULL)):
+            become_node(let(taken.get()), at, graph.version, call[1])

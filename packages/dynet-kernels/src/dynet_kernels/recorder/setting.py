@@ -11,34 +11,35 @@ from ..plan.flow import Variable, all_of, branch, forever, pick, stop_unless
 from ..plan.nodes import Plan
 from ..plan.structs import Words
 from ..tir import IntVariable, int64, let, when
-from ..tvm_modules import T, tirx
-from .arrays import opened
-from .inputs import store_number
-from .objects import NULL, both, extern, is_number, items_of
+from ..tvm_modules import T
+from .arrays import Nested, opened
+from .inputs import as_float
+from .objects import both, taking
 from .passes import can_forget, forget_values
 from .recording import with_graph
-from .structures import Expression, List, Object, words_at
+from .structures import Expression, Object, words_at
 from .tables import find
 
 MOST_SEARCHED = 1 << 12  # a search passes at most this many records: Python keeps an index for large graphs
 
 
+@taking(2)
 @with_graph
-def set_values(shared, graph, version, function, x_at, values_at, outcome):
+def set_values(shared, graph, version, function, call, outcome):
     """Emit the fast path of set(x, values), where `values` is a number, a list of numbers or an array.
 
     It runs only if all of the graph or nothing of it has been planned. The key that is looked up in the table of `set`
     is the Dim (shape) of `x`. The row has the signature of input nodes with this Dim, and its `limit` is their number
     of elements.
     """
-    x = Expression(x_at)
-    with when(both(Object(x_at).type == shared.expression, x.version == version)):
+    x = Expression(call[0])
+    with when(both(Object(call[0]).type == shared.expression, x.version == version)):
         with find(function, let(x.dim)) as row:
             signature, count = let(row.signature), let(row.limit)
             with when(can_forget(shared, graph).get() != int64(0)):
                 start = _start_of(graph, version, let(x.at), signature)
                 with when(start >= int64(0)):
-                    stored = _store(shared, values_at, count, tir.buffer_at(graph.inputs, "float32"), start)
+                    stored = _store(shared, call.place(1), count, tir.buffer_at(graph.inputs, "float32"), start)
                     with when(stored.get() != int64(0)):
                         with when(start < graph.inputs_done):
                             forget_values(graph)
@@ -84,11 +85,11 @@ def _start_of(graph, version, place, signature):
     return start.value
 
 
-def _store(shared, values_at, count, inputs, start):
+def _store(shared, place, count, inputs, start):
     """Emit code that stores all numbers of `values` in the input buffer, or none of them.
 
     Args:
-        values_at: the address of `values`, which is a number, a list or an array.
+        place: the address of the word that has the address of `values`, which is a number, a list or an array.
         count: how many numbers it must have.
         inputs, start: the input buffer, and the offset there.
 
@@ -96,35 +97,15 @@ def _store(shared, values_at, count, inputs, start):
         A variable of the emitted code (`IntVariable`): 1 if the numbers are stored, 0 if Python has to do it.
     """
     stored = IntVariable(int64(0))
-    with when(count == int64(1)):
-        stored.set(_is_float(shared, values_at).get())
-        with when(stored.get() != int64(0)):
-            store_number(inputs, start, values_at, stored)
-    with when(both(Object(values_at).type == shared.list, List(values_at).size == count)):
-        items = words_at(items_of(shared, values_at))
-        stored.set(int64(1))
-        with T.serial(int64(0), count) as place:
+    for dims in (0, 1):
+        numbers = Nested(shared, place, dims)
+        with when(numbers.count.get() == count):
+            stored.set(int64(1))
+            numbers.each(lambda number, _: as_float(number, stored))
             with when(stored.get() != int64(0)):
-                stored.set(_is_float(shared, let(items[place])).get())
-        with when(stored.get() != int64(0)), T.serial(int64(0), count) as place:
-            store_number(inputs, start + place, let(items[place]), stored)
-    with opened(shared, values_at) as array:
+                numbers.store(inputs, start, stored)
+    with opened(shared, let(words_at(place)[int64(0)])) as array:
         with when(both(array.dims == int64(1), array.count.get() == count)):
             stored.set(int64(1))
             array.store(inputs, start, stored)
     return stored
-
-
-def _is_float(shared, object_at):
-    """Emit a check that an object is a number, and not an int that is too large for a float.
-
-    Return a variable of the emitted code (`IntVariable`): 1 if the check succeeds, else 0.
-    """
-    fine = IntVariable(int64(0))
-    with when(is_number(shared, object_at)):
-        fine.set(int64(1))
-        with when(let(T.call_extern("float64", "PyFloat_AsDouble", object_at)) == tirx.const(-1.0, "float64")):
-            with when(extern("PyErr_Occurred") != int64(NULL)):
-                T.evaluate(T.call_extern("int32", "PyErr_Clear"))
-                fine.set(int64(0))
-    return fine

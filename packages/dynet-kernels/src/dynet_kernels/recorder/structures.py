@@ -5,6 +5,8 @@ Each attribute is a word of 64 bits. The module `words` lists the names of each 
 
 from __future__ import annotations
 
+import functools
+
 from .. import tir
 from ..tir import int64, let
 from ..tvm_modules import T
@@ -22,13 +24,11 @@ def words_on_stack(count):
 
 
 class Structure:
-    """A structure in memory at `address`. Its words are attributes, which each subclass lists in `names`."""
+    """A structure in memory at `address`. Its words are attributes, with these names."""
 
-    names: tuple[str, ...] = ()
-
-    def __init__(self, address):
-        object.__setattr__(self, "address", address)
-        object.__setattr__(self, "_words", words_at(address))
+    def __init__(self, names, address):
+        for name, value in (("names", names), ("address", address), ("_words", words_at(address))):
+            object.__setattr__(self, name, value)
 
     def __getattr__(self, name):
         return self._words[int64(self.names.index(name))]
@@ -37,44 +37,13 @@ class Structure:
         T.buffer_store(self._words, int64(value), [int64(self.names.index(name))])
 
 
-class Object(Structure):
-    names = words.OBJECT
-
-
-class List(Structure):
-    names = words.LIST
-
-
-class ArrayObject(Structure):
-    names = words.ARRAY
-
-
-class Tuple(Structure):
-    names = words.TUPLE
-
-
-class Slice(Structure):
-    names = words.SLICE
-
-
-class Expression(Structure):
-    names = words.EXPRESSION
-
-
-class Function(Structure):
-    names = words.FUNCTION
-
-
-class Graph(Structure):
-    names = words.GRAPH
-
-
-class Template(Structure):
-    names = words.TEMPLATE
-
-
-class Shared(Structure):
-    names = words.SHARED
+Object, List, ArrayObject, Tuple, Slice, Expression, Function, Graph, Template, Shared = (
+    functools.partial(Structure, names)
+    for names in (
+        words.OBJECT, words.LIST, words.ARRAY, words.TUPLE, words.SLICE, words.EXPRESSION, words.FUNCTION,
+        words.GRAPH, words.TEMPLATE, words.SHARED,
+    )
+)  # fmt: skip
 
 
 class Row:
@@ -87,10 +56,10 @@ class Row:
     """
 
     def __init__(self, table, place, key):
-        self._words, self.key = words_at(let(table + place * int64(8 * (key + len(words.ROW))))), key
+        self._words, self.key = words_at(let(table + place * int64(8) * (int64(key) + int64(len(words.ROW))))), key
 
     def __getattr__(self, name):
-        return self._words[int64(self.key + words.ROW.index(name))]
+        return self._words[int64(self.key) + int64(words.ROW.index(name))]
 
     def key_word(self, place):
         """Emit a load of word number `place` of the key."""

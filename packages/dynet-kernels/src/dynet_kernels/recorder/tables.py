@@ -10,7 +10,7 @@ from __future__ import annotations
 from ..tir import IntVariable, int64, let, when
 from ..tvm_modules import T
 from . import words
-from .objects import NULL, extern, not_
+from .objects import NULL, extern
 from .structures import Function, Row, words_at
 
 HASH, HASHED = 0x9E3779B1, (1 << 30) - 1
@@ -35,7 +35,7 @@ class Found:
     The code of the `with` block runs only if the table has a row with this key.
 
     Args:
-        function: the recording function.
+        table, mask: the address of the table, and its number of rows minus 1.
         key: the number of words of a key.
         first: the first word of the key.
         same: emits the comparison of the other words of the key with those of a row. It is called as same(row, known),
@@ -43,17 +43,11 @@ class Found:
         value: the hash of the key.
     """
 
-    def __init__(self, function, key, first, same, value):
-        table, mask = let(function.table), let(function.mask)
-        place = IntVariable(T.bitwise_and(value, mask))
-
-        def row():
-            return Row(table, let(place.get()), key)
-
-        going, self._place = IntVariable(int64(1)), place
-        self.known = IntVariable(int64(0))
+    def __init__(self, table, mask, key, first, same, value):
+        place, going, self.known = IntVariable(T.bitwise_and(value, mask)), IntVariable(int64(1)), IntVariable(int64(0))
+        self._table, self._key, self.place = table, key, place
         with T.While(going.get() != int64(0)):
-            here = row()
+            here = Row(table, let(place.get()), key)
             begin = let(here.key_word(int64(0)))
             going.set(int64(0))
             with when(begin == int64(first)):
@@ -63,15 +57,19 @@ class Found:
             with when(T.And(self.known.get() == int64(0), begin != int64(0))):
                 going.set(int64(1))
                 place.set(T.bitwise_and(place.get() + int64(1), mask))
-        self._table, self._key = table, key
 
     def __enter__(self):
         self._within = when(self.known.get() != int64(0))
         self._within.__enter__()
-        return Row(self._table, let(self._place.get()), self._key)
+        return Row(self._table, let(self.place.get()), self._key)
 
     def __exit__(self, *problem):
         return self._within.__exit__(*problem)
+
+
+def found(function, key, first, same, value):
+    """Return a `Found` of the table of a recording function."""
+    return Found(let(function.table), let(function.mask), key, first, same, value)
 
 
 def find(function, *key):
@@ -92,7 +90,7 @@ def find(function, *key):
             with when(row.key_word(int64(place)) != number):
                 known.set(int64(0))
 
-    return Found(function, len(key), key[0], same if len(key) > 1 else None, value)
+    return found(function, len(key), key[0], same if len(key) > 1 else None, value)
 
 
 def enter(shared_at, function_at, row_at, out):
@@ -112,17 +110,17 @@ def enter(shared_at, function_at, row_at, out):
             T.evaluate(T.call_extern("int64", "PyErr_NoMemory"))
             fine.set(int64(0))
         with when(table != int64(NULL)):
-            old, bigger, mask = words_at(let(function.table)), words_at(table), let(rows * int64(2) - int64(1))
+            old, mask = words_at(let(function.table)), let(rows * int64(2) - int64(1))
             with T.serial(int64(0), rows) as place:
                 with when(old[place * width] != int64(0)):
-                    put_row(bigger, mask, key, width, old, let(place * width), IntVariable(int64(0)))
+                    put_row(table, mask, key, width, old, let(place * width), IntVariable(int64(0)))
             T.evaluate(T.call_extern("int32", "PyMem_RawFree", function.table))
             function.table = table
             function.mask = mask
     T.buffer_store(result, fine.get(), [int64(0)])
     with when(fine.get() != int64(0)):
         new = IntVariable(int64(0))
-        put_row(words_at(let(function.table)), let(function.mask), key, width, given, int64(0), new)
+        put_row(let(function.table), let(function.mask), key, width, given, int64(0), new)
         function.used = function.used + new.get()
 
 
@@ -132,7 +130,7 @@ def put_row(table, mask, key, width, source, begin, new):
     The first word of the key is written last, because the row counts as taken as soon as this word is not 0.
 
     Args:
-        table, mask: the table, and its number of rows minus 1.
+        table, mask: the address of the table, and its number of rows minus 1.
         key, width: the number of words of a key and of a row.
         source, begin: the row to write is in the buffer `source`, from offset `begin` on.
         new: a variable of the emitted code, which is set to 1 if the row was free.
@@ -143,22 +141,16 @@ def put_row(table, mask, key, width, source, begin, new):
         # The key for a call with a list of operands may end in unused words, which are 0. The hash leaves them out.
         with when(T.Or(number != int64(0), place == int64(0))):
             value.set(mixed(value.get(), number))
-    row, going = IntVariable(T.bitwise_and(value.get(), mask)), IntVariable(int64(1))
-    with T.While(going.get() != int64(0)):
-        at = let(row.get() * width)
-        same = IntVariable(int64(1))
-        with T.serial(int64(0), key) as place:
-            with when(table[at + place] != source[begin + place]):
-                same.set(int64(0))
-        free = let(table[at] == int64(0))
-        going.set(int64(0))
-        with when(T.And(same.get() == int64(0), not_(free))):
-            going.set(int64(1))
-            row.set(T.bitwise_and(row.get() + int64(1), mask))
-        with when(T.And(free, same.get() == int64(0))):
-            new.set(int64(1))
-    at = let(row.get() * width)
-    with T.serial(int64(0), width - int64(1)) as place:
+
+    def same(row, known):
+        with T.serial(int64(1), key) as place:
+            with when(row.key_word(place) != source[begin + place]):
+                known.set(int64(0))
+
+    target = Found(table, mask, key, source[begin], same, value.get())
+    with when(target.known.get() == int64(0)):
+        new.set(int64(1))
+    row = words_at(let(table + target.place.get() * width * int64(8)))
+    with T.serial(int64(0), width) as place:
         back = let(width - int64(1) - place)
-        T.buffer_store(table, source[begin + back], [at + back])
-    T.buffer_store(table, source[begin], [at])
+        T.buffer_store(row, source[begin + back], [back])

@@ -22,18 +22,18 @@ from .objects import (
     both,
     either,
     extern,
-    fits,
-    is_expression,
     is_index,
     is_int,
+    is_operand,
     is_sequence,
     items_of,
     not_,
     taking,
 )
 from .recording import Recording, with_graph
+from .records import check_numbers, number_of
 from .structures import Expression, List, Object, Template, Tuple, words_at, words_on_stack
-from .tables import Found, mixed
+from .tables import found, mixed
 
 # The lowest two bits of a word of a key say what the word is: an int, the address of a constant such as None, or the
 # length of a list. The word for an expression is the address of its Dim, in which the lowest two bits are 0.
@@ -95,7 +95,7 @@ class Key:
 
     def _add_item(self, shared, graph, version, item):
         x = Expression(item)
-        node = let(both(is_expression(shared, item), fits(x, graph, version)))
+        node = let(is_operand(shared, graph, version, item))
         dim = let(T.if_then_else(node, x.dim, int64(NULL)))
         same = let(both(node, dim == self._dim.get()))
         with when(same):
@@ -156,7 +156,7 @@ class Key:
                 with when(other[place] != self.words[place]):
                     known.set(int64(0))
 
-        return Found(function, 1, word, same, mixed(int64(0), word))
+        return found(function, 1, word, same, mixed(int64(0), word))
 
 
 @taking()
@@ -195,30 +195,17 @@ def replay(shared, graph, version, function, call, outcome):
         items, fine = words_at(behind(operands_at)), IntVariable(int64(1))
         with when(Int(call[3]).value != version):
             fine.set(int64(0))
-        with T.serial(int64(0), let(Tuple(operands_at).size)) as place:
-            item = let(items[place])
-            with when(is_int(shared, item)):
-                with when(Int(item).fits.get() == int64(0)):
-                    fine.set(int64(0))
-            with when(not_(is_int(shared, item))):
-                with when(not_(both(is_expression(shared, item), fits(Expression(item), graph, version)))):
-                    fine.set(int64(0))
-
-        def operand(place):
-            item, number = let(items[place]), IntVariable(int64(0))
-            tir.choose(
-                is_int(shared, item),
-                lambda: number.set(Int(item).value),
-                lambda: number.set(Expression(item).at),
-            )
-            return number.get()
-
+        check_numbers(shared, graph, version, items, let(Tuple(operands_at).size), fine)
         with when(fine.get() != int64(0)):
             start = extern("PyBytes_AsString", template_at)
             with when(start == int64(NULL)):
                 outcome.give(int64(NULL))
             with when(start != int64(NULL)):
                 parts = words_at(let(start + int64(8 * len(words.TEMPLATE))))
+
+                def operand(place):
+                    return number_of(shared, let(items[place]))
+
                 append(shared, graph, outcome, Template(start), parts, operand, dim)
 
 
@@ -233,7 +220,7 @@ def append(shared, graph, outcome, known, parts, operand, result):
     """
     length, inputs = let(known.length), let(known.inputs)
     with Recording(shared, outcome, graph, length, let(known.nodes), inputs) as new:
-        first_node, first_input = let(graph.nodes), let(graph.inputs_length)
+        first_node, first_input = let(graph.nodes), new.first
         begin = words_on_stack(4)  # for each kind, what to add to the number
         for kind, value in {
             words.LITERAL: 0,
@@ -254,7 +241,6 @@ def append(shared, graph, outcome, known, parts, operand, result):
             T.buffer_store(raw, T.Cast("int32", bits), [first_input + place])
         with T.serial(int64(0), known.keys) as place:
             put_key(shared, graph, let(first_input + parts[length * int64(2) + inputs + place]))
-        graph.inputs_length = first_input + inputs
         new.finish(result)
 
 

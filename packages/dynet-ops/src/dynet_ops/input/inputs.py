@@ -8,6 +8,7 @@ from ..declare import *
 from .arrays import NUMBERS, add_input, filled, flat, input_op, input_signature, numbers, one_number, stored
 
 
+@input_op(lambda v: np.reshape(v, (-1, 1)), [{"v": [1]}, {"v": [1, -2.5, 3]}, {"v": (4, 5)}, {"v": NUMBERS}], "vector")
 def inputVector(v: Iterable[Number], device: str = "") -> Expression:
     """A vector of given values.
 
@@ -22,14 +23,7 @@ def inputVector(v: Iterable[Number], device: str = "") -> Expression:
     dim = Dim.of((array.size,))
     if array.size:
         remember(inputVector, (array.size,), input_signature(dim))
-        remember(_vector_of_array, (1, array.size, 0, 0, 0), input_signature(dim))
     return add_input("inputVector", array, dim, device)
-
-
-_vector_of_array = function("array", inputVector)
-inputVector = input_op(
-    lambda v: np.reshape(v, (-1, 1)), [{"v": [1]}, {"v": [1, -2.5, 3]}, {"v": (4, 5)}, {"v": NUMBERS}]
-)(describe(function("vector", _vector_of_array), inputVector))
 
 
 @input_op(lambda s: np.full((1, 1), s), [{"s": 2.5}, {"s": -3}, {"s": np.float32(0.5)}, {"s": [1.5]}], "scalar")

@@ -92,7 +92,7 @@ def one_hot(d: Index, idx: Index | Indices, device: str = "") -> Expression:
     found = checked_indices("one_hot", idx if np.iterable(idx) else [idx], size, f"a vector of {size}")
     array, dim = filled("one_hot", (size, len(found))), Dim.of((size,), len(found))
     array[found, range(len(found))] = 1
-    remember(one_hot, array.shape, input_signature(dim), size)
+    remember(one_hot, array.shape, input_signature(dim))
     return add_input("one_hot", array, dim, device)
 
 

@@ -9,9 +9,11 @@ random numbers follow from its random key: two integers in the input buffer. Ran
 keys of tables. Each graph has a version, which changes when nodes are removed, so that expressions of removed nodes are
 noticed. A pass is the computation of the values (forward) or gradients (backward) of a graph.
 
-There are two recorders with one interface: `compiled`, machine code made by TVM, and `plain`, in Python. The plain one
-is used if `DYNET_RECORDER=python` is set, if this Python's objects do not have the memory layout that the compiled one
-relies on, or if its machine code cannot be made or loaded. Both have:
+There are two recorders with one interface: the compiled one, machine code made by TVM, and `plain`, in Python. The
+compiled one has extension types of CPython for expressions and recording functions, whose methods CPython calls like
+functions written in C. It is in the modules `counters`, `functions`, `records` and `types`. The plain one is used if
+`DYNET_RECORDER=python` is set, if this Python's objects do not have the memory layout that the compiled one relies on,
+or if its machine code cannot be made or loaded. Both have:
 
 - `expression_type(operations)`: make the type `Expression` with the methods of the class `operations` and the
   attributes `at` (the number of the node), `version` (of its graph) and `type` (its Dim). The version of a parameter is
@@ -40,27 +42,40 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
 from dynet_kernels.cache import CacheError
 from dynet_kernels.recorder.words import ANY_GRAPH, NO_NODE
 
 from . import cpython
 
+if TYPE_CHECKING:
+    from .counters import generation, next_generation, noise, note_pass, passes, set_noise
+    from .functions import describe, function, negative, operator, subscript, with_templates
+    from .records import Records, commit, commit_with_inputs, draw, handle, key, replay, sequence
+    from .records import take as take
+    from .records import take_keyed as take_keyed
+    from .types import become, expression_type, know_parameters, know_unfinished
+
+__all__ = [
+    "ANY_GRAPH", "DESCRIPTION", "FUNCTION_TYPE", "HAS_TEMPLATES", "NO_NODE", "Records", "become", "commit",
+    "commit_with_inputs", "describe", "draw", "expression_type", "function", "generation", "handle", "key",
+    "know_parameters", "know_unfinished", "negative", "next_generation", "noise", "note_pass", "operator",
+    "passes", "replay", "sequence", "set_noise", "subscript", "take", "take_keyed", "with_templates",
+]  # fmt: skip
 WANTED = os.environ.get("DYNET_RECORDER", "")
 
 
 def _choose():
-    """Choose the compiled recorder or the one in Python. Return its module, and a text that says which one and why."""
+    """Choose the compiled recorder or the one in Python. Return its names, and a text that says which one and why."""
     if WANTED not in ("", "compiled", "python"):
         raise ImportError(f"DYNET_RECORDER is {WANTED!r}: use 'compiled' or 'python', or leave it unset")
     problem = "DYNET_RECORDER=python" if WANTED == "python" else cpython.problem()
     if not problem:
         try:
-            from . import compiled
+            from . import counters, functions, records, types
 
-            return compiled, "compiled"
+            return {**vars(counters), **vars(types), **vars(functions), **vars(records)}, "compiled"
         except (CacheError, OSError) as error:  # machine code could not be made or stored
             lines = str(error).strip().splitlines()
             problem = "it cannot be loaded: " + " ".join(dict.fromkeys([lines[0], lines[-1]]))
@@ -70,54 +85,10 @@ def _choose():
 
     if WANTED != "python":
         print(f"dynet: operations are recorded in Python, which is slower: {problem}.", file=sys.stderr)
-    return plain, f"python: {problem}"
+    return vars(plain), f"python: {problem}"
 
 
-_recorder, DESCRIPTION = _choose()
-
-Documented = TypeVar("Documented", bound=Callable[..., Any])
-
-
-class _Describe(Protocol):
-    def __call__(self, record: Any, documented: Documented, around: Callable[..., Any] | None = None) -> Documented: ...
-
-
-if TYPE_CHECKING:
-    from .compiled import Records
-else:
-    Records = _recorder.Records
-
+_names, DESCRIPTION = _choose()
+globals().update({name: _names[name] for name in __all__ if name in _names})
 HAS_TEMPLATES: bool = DESCRIPTION == "compiled"
-FUNCTION_TYPE: type = type(_recorder.commit)  # the type of recording functions: `commit` is one
-become = _recorder.become
-commit = _recorder.commit
-commit_with_inputs = _recorder.commit_with_inputs
-describe: _Describe = _recorder.describe  # the annotation lets type checkers see the described function
-draw = _recorder.draw
-expression_type = _recorder.expression_type
-function = _recorder.function
-generation = _recorder.generation
-handle = _recorder.handle
-key = _recorder.key
-know_parameters = _recorder.know_parameters
-know_unfinished = _recorder.know_unfinished
-negative = _recorder.negative
-next_generation = _recorder.next_generation
-noise = _recorder.noise
-note_pass = _recorder.note_pass
-operator = _recorder.operator
-passes = _recorder.passes
-replay = _recorder.replay
-sequence = _recorder.sequence
-set_noise = _recorder.set_noise
-subscript = _recorder.subscript
-take = _recorder.take
-take_keyed = _recorder.take_keyed
-with_templates = _recorder.with_templates
-
-__all__ = [
-    "ANY_GRAPH", "DESCRIPTION", "FUNCTION_TYPE", "HAS_TEMPLATES", "NO_NODE", "Records", "become", "commit",
-    "commit_with_inputs", "describe", "draw", "expression_type", "function", "generation", "handle", "key",
-    "know_parameters", "know_unfinished", "negative", "next_generation", "noise", "note_pass", "operator",
-    "passes", "replay", "sequence", "set_noise", "subscript", "take", "take_keyed", "with_templates",
-]  # fmt: skip
+FUNCTION_TYPE: type = type(commit)  # the type of recording functions: `commit` is one

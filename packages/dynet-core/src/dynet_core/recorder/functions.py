@@ -16,7 +16,7 @@ import struct
 import sys
 from collections.abc import Callable, Sequence
 from ctypes import c_int64, c_void_p, py_object
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from .shared import ADDRESSES, SHARED, api, immortal, immortal_dim, native
 from .types import HAS_VECTORCALL, METHOD_DESCRIPTOR, NO_INSTANCES, OBJECT, SSIZE, TP_CALL, TP_DESCR_GET, make_type
 
 _enter = native("enter", 2)
+Documented = TypeVar("Documented", bound=Callable[..., Any])  # lets type checkers see the described function
 
 FunctionType = make_type(
     "dynet_core.recorder.function",
@@ -115,7 +116,9 @@ def remember(self, key: Sequence, signature: int, result, limit: int = 0) -> Non
     rows[key] = row_facts
 
 
-def describe(record: Any, documented: Callable, around: Callable | None = None, learner: Learner | None = None) -> Any:
+def describe(
+    record: Any, documented: Documented, around: Callable | None = None, learner: Learner | None = None
+) -> Documented:
     """Give a recording function the name, docstring, parameters and keyword arguments of the function `documented`.
 
     Args:

@@ -6,8 +6,9 @@ draws. A graph has a version, which changes when nodes are removed, so that expr
 All of this is in memory made of 64-bit words, which have names for Python (`NamedWords`) and addresses for compiled
 code.
 
-`commit`, `sequence`, `take`, `take_keyed` and `handle` are compiled functions; the module `plain` says what they and
-`commit_with_inputs` do. Each has a slow function here, in Python, which it calls where it cannot do its work.
+`commit`, `sequence`, `replay`, `key`, `take`, `take_keyed` and `handle` are compiled functions; the module `plain` says
+what they and `commit_with_inputs` do. Each has a slow function here, in Python, which it calls where it cannot do its
+work.
 """
 
 from __future__ import annotations
@@ -33,13 +34,8 @@ _renew, _cut, _take_inputs = native("renew", 1), native("cut", 5), native("take_
 _renew_keys, draw = native("dynet_renew_keys", 1), native("draw", 0)
 
 
-def _refuse_commit(dim, nodes, head, operands, version) -> None:
-    """Return None, as the result of `commit`.
-
-    `commit` calls this function if the graph has another version than `version`, or if an operand is neither a node of
-    the graph nor a parameter.
-    """
-    return None
+def _nothing(*arguments) -> None:
+    """Return None, as the result of `commit`, `sequence`, `replay` and `key` if they cannot do their work."""
 
 
 def _refuse_handle(at, dim) -> None:
@@ -67,15 +63,9 @@ def _take_array(graph: int, values: np.ndarray) -> int:
     return _take_inputs(graph, values.ctypes.data, values.size)
 
 
-def _refuse_sequence(result, head, xs, dim, version) -> None:
-    """Return None, as the result of `sequence`. It calls this function if `xs` cannot be the operands of one record."""
-    return None
-
-
-sequence = function("sequence", _refuse_sequence)
+commit, sequence, replay, key = (function(kind, _nothing) for kind in ("commit", "sequence", "replay", "key"))
 take = function("take", _take_slowly)
 take_keyed = function("take_keyed", _take_keyed_slowly)
-commit = function("commit", _refuse_commit)
 handle = function("handle", _refuse_handle)
 
 _free_words: list[NamedWords] = []  # the memory of graphs whose threads have ended, to be used again
@@ -86,9 +76,9 @@ def _from_to(first: str, last: str) -> slice:
     return slice(words.GRAPH.index(first), words.GRAPH.index(last) + 1)
 
 
-_VERSION, _LENGTH, _NODES, _INPUTS_LENGTH = map(words.GRAPH.index, ("version", "length", "nodes", "inputs_length"))
-_RECORDS, _DONE, _INPUTS_DONE = map(words.GRAPH.index, ("records", "done", "inputs_done"))
-_PREPARED, _CHANGES = words.GRAPH.index("prepared"), words.GRAPH.index("changes")
+_VERSION, _RECORDS, _DONE, _INPUTS_DONE, _PREPARED, _CHANGES = map(
+    words.GRAPH.index, ("version", "records", "done", "inputs_done", "prepared", "changes")
+)
 _ENDS = _from_to("length", "inputs_length")
 _COMPUTED, _DIFFERENTIATED = _from_to("done", "inputs_done"), _from_to("differentiated", "differentiated_fully")
 _no_words["version"] = _no_words["open"] = NO_NODE
@@ -125,6 +115,12 @@ def commit_with_inputs(records: Records, start: int, *record: Any) -> Any:
     return view[_INPUTS_DONE] <= start and commit(*record)  # no handler can run between the two
 
 
+def _word(name: str, text: str) -> Any:
+    """Return a property that reads a word of the graph; `text` documents it."""
+    place = words.GRAPH.index(name)
+    return property(lambda self: self._view[place], doc=text)
+
+
 class Records:
     """The records and input values of one thread's graph, how many there are, and how many have been computed.
 
@@ -133,6 +129,19 @@ class Records:
     """
 
     __slots__ = ("_view", "_words")
+    version = _word("version", "The version of the graph, a number that changes when nodes are removed.")
+    nodes = _word("nodes", "How many nodes there are.")
+    length = _word("length", "How many integers all records have together.")
+    inputs_length = _word("inputs_length", "How many numbers the input buffer has.")
+    changes = _word(
+        "changes",
+        "How many times the thread has changed values of parameters, in any way.",
+    )
+    begun = _word("begun", "What `changes` was when the first node of the graph was computed.")
+    seen = _word(
+        "seen",
+        "`changes` when the newest node was computed. If it differs, Python computes more.",
+    )
 
     def __init__(self):
         self._words = _free_words.pop() if _free_words else NamedWords(words.GRAPH)
@@ -187,11 +196,6 @@ class Records:
         """Let Python functions record all nodes until `renew`, so that Python can compute each at once."""
         self._words["open"] = WATCHED
 
-    @property
-    def version(self) -> int:
-        """The version of the graph, a number that changes when nodes are removed."""
-        return self._view[_VERSION]
-
     def ends(self) -> tuple[int, int, int]:
         """Return three counts: of the integers of all records, of the nodes, and of the input values.
 
@@ -199,21 +203,6 @@ class Records:
         """
         length, nodes, inputs_length = self._words.together(_ENDS)
         return length, nodes, inputs_length
-
-    @property
-    def nodes(self) -> int:
-        """How many nodes there are."""
-        return self._view[_NODES]
-
-    @property
-    def length(self) -> int:
-        """How many integers all records have together."""
-        return self._view[_LENGTH]
-
-    @property
-    def inputs_length(self) -> int:
-        """How many numbers the input buffer has."""
-        return self._view[_INPUTS_LENGTH]
 
     @property
     def computed(self) -> tuple[int, int]:
@@ -246,11 +235,6 @@ class Records:
     def differentiated(self, what: tuple[int, int]) -> None:
         self._words.set_together(_DIFFERENTIATED, *what)
 
-    @property
-    def changes(self) -> int:
-        """How many times the thread of the graph has changed values of parameters, by updates or in other ways."""
-        return self._words["changes"]
-
     def note_change(self) -> int:
         """Add 1 to `changes`, and return it."""
         view = self._view
@@ -260,16 +244,6 @@ class Records:
     def changes_address(self) -> int:
         """Return the address of `changes`, an int64. Compiled code counts updates there."""
         return self._words.address + 8 * _CHANGES
-
-    @property
-    def begun(self) -> int:
-        """What `changes` was when the first node of the graph was computed."""
-        return self._words["begun"]
-
-    @property
-    def seen(self) -> int:
-        """What `changes` was when the newest node was computed. If it differs, Python has to compute further ones."""
-        return self._words["seen"]
 
     def note_seen(self, changes: int, first: bool) -> None:
         """Set `seen`, and `begun` if no node has been computed yet."""

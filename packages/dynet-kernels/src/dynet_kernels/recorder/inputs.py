@@ -31,12 +31,14 @@ def take_inputs(shared_at, graph_at, floats_at, count, out):
         fine.set(extern("dynet_make_input_room", graph_at, count))
     T.buffer_store(result, int64(-1), [int64(0)])
     with when(fine.get() != int64(0)):
-        start, inputs = let(graph.inputs_length), tir.buffer_at(graph.inputs, "float32")
-        given = tir.buffer_at(floats_at, "float32")
-        with T.serial(int64(0), count) as place:
-            T.buffer_store(inputs, given[place], [start + place])
+        start = let(graph.inputs_length)
+        copy_floats(graph, start, floats_at, count)
         graph.inputs_length = start + count
         T.buffer_store(result, start, [int64(0)])
+
+
+def copy_floats(graph, start, floats_at, count):
+    T.evaluate(T.call_extern("int64", "memcpy", graph.inputs + start * int64(4), floats_at, count * int64(4)))
 
 
 def store_number(inputs, place, object_at, fine, sign=1):
@@ -154,7 +156,5 @@ def write_inputs(shared_at, graph_at, version, start, floats_at, count, out):
     graph, result = Graph(graph_at), words_at(out)
     T.buffer_store(result, int64(0), [int64(0)])
     with when(T.And(graph.version == version, graph.inputs_done <= start)):
-        inputs, given = tir.buffer_at(graph.inputs, "float32"), tir.buffer_at(floats_at, "float32")
-        with T.serial(int64(0), count) as place:
-            T.buffer_store(inputs, given[place], [start + place])
+        copy_floats(graph, start, floats_at, count)
         T.buffer_store(result, int64(1), [int64(0)])

@@ -7,6 +7,7 @@ path cannot handle, it calls a Python function. Other terms: see `recorder/__ini
 
 from __future__ import annotations
 
+from .. import tir
 from ..tir import IntVariable, int64, let, when
 from ..tvm_modules import T, tirx
 from . import words
@@ -116,48 +117,27 @@ def items_of(shared, sequence_at):
     return let(T.if_then_else(of_list, List(sequence_at).items, behind(sequence_at)))
 
 
-NO_INDEX = -(1 << 62)  # stands for what is no index; below any index that counts from an end
+NO_INDEX = -(1 << 62)  # stands for what is no index; far from all indices, sizes and versions
 
 
 def index_of(shared, object_at):
-    """Emit code that reads an index, and return its value; NO_INDEX if it is no integer or too large."""
+    """Emit code that reads an index, and return its value; NO_INDEX if it is no integer of 64 bits."""
     index = IntVariable(int64(NO_INDEX))
     with when(is_index(shared, object_at)):
-        number = Int(object_at, shared)
-        with when(number.fits.get() != int64(0)):
-            index.set(number.value)
+        tir.choose(
+            is_int(shared, object_at),
+            lambda: index.set(extern("PyLong_AsSsize_t", object_at)),
+            lambda: index.set(extern("PyNumber_AsSsize_t", object_at, NULL)),
+        )
+        with when(index.get() == int64(-1)), when(extern("PyErr_Occurred") != int64(NULL)):
+            T.evaluate(T.call_extern("int32", "PyErr_Clear"))
+            index.set(int64(NO_INDEX))
     return let(index.get())
 
 
 def is_below(index, limit):
     """Emit a check that an index is at least 0 and less than `limit`."""
     return T.And(index >= int64(0), index < limit)
-
-
-class Int:
-    """The value of an integer object, read by emitted code: `value` is an int64.
-
-    `fits` is a variable of the emitted code: 1 if the value fits into an int64, else 0.
-
-    Args:
-        object_at: the address of a Python int. If `shared` is given, the object may also be an integer of numpy.
-    """
-
-    def __init__(self, object_at, shared=None):
-        value = IntVariable(int64(0))
-        if shared is None:
-            value.set(extern("PyLong_AsSsize_t", object_at))
-        else:
-            with when(is_int(shared, object_at)):
-                value.set(extern("PyLong_AsSsize_t", object_at))
-            with when(not_(is_int(shared, object_at))):
-                value.set(extern("PyNumber_AsSsize_t", object_at, NULL))
-        self.value = let(value.get())
-        self.fits = IntVariable(int64(1))
-        with when(self.value == int64(-1)):
-            with when(extern("PyErr_Occurred") != int64(NULL)):
-                T.evaluate(T.call_extern("int32", "PyErr_Clear"))
-                self.fits.set(int64(0))
 
 
 class Outcome:

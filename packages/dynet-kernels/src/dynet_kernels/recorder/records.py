@@ -10,8 +10,8 @@ from .. import tir
 from ..tir import IntVariable, int64, let, when
 from ..tvm_modules import T
 from .objects import (
+    NO_INDEX,
     NULL,
-    Int,
     both,
     extern,
     index_of,
@@ -52,12 +52,12 @@ def commit(shared, graph, function, call, outcome):
     with when(sequences):
         head, operands = words_at(items_of(shared, head_at)), words_at(items_of(shared, operands_at))
         head_size, size = let(Tuple(head_at).size), let(Tuple(operands_at).size)
-        nodes, version = Int(nodes_at), let(graph.version)
-        fine = IntVariable(T.if_then_else(Int(call[4]).value == version, nodes.fits.get(), int64(0)))
+        nodes, version = index_of(shared, nodes_at), let(graph.version)
+        fine = IntVariable(T.Cast("int64", T.And(index_of(shared, call[4]) == version, nodes >= int64(0))))
         for items, length in ((head, head_size), (operands, size)):
             check_numbers(shared, graph, version, items, length, fine)
         with when(fine.get() != int64(0)):
-            with Recording(shared, outcome, graph, head_size + size, nodes.value) as new:
+            with Recording(shared, outcome, graph, head_size + size, nodes) as new:
                 for items, length, begin in ((head, head_size, int64(0)), (operands, size, head_size)):
                     with T.serial(int64(0), length) as place:
                         new.write(begin + place, number_of(shared, let(items[place])))
@@ -69,7 +69,7 @@ def check_numbers(shared, graph, version, items, size, fine):
     with T.serial(int64(0), size) as place:
         item, known = let(items[place]), IntVariable(int64(0))
         with when(is_int(shared, item)):
-            known.set(Int(item).fits.get())
+            known.set(T.Cast("int64", index_of(shared, item) != int64(NO_INDEX)))
         with when(is_operand(shared, graph, version, item)):
             known.set(int64(1))
         with when(known.get() == int64(0)):
@@ -81,7 +81,7 @@ def number_of(shared, item):
     number = IntVariable(int64(0))
     tir.choose(
         is_int(shared, item),
-        lambda: number.set(Int(item).value),
+        lambda: number.set(index_of(shared, item)),
         lambda: number.set(Expression(item).at),
     )
     return let(number.get())
@@ -108,15 +108,16 @@ def sequence(shared, graph, function, call, outcome):
         with when(made == int64(NULL)):
             outcome.give(made)
         with when(made != int64(NULL)):
-            add_sequence(shared, graph, outcome, result, head_at, list_at, dim, Int(version_at), made, size)
-            with outcome.undone():
+            wanted = index_of(shared, version_at)
+            add_sequence(shared, graph, outcome, result, head_at, list_at, dim, wanted, made, size)
+            with when(outcome.out[int64(0)] != made):
                 T.evaluate(T.call_extern("int32", "Py_DecRef", made))
 
 
 def add_sequence(shared, graph, outcome, result, head_at, list_at, dim, wanted, made, size):
     head, items, found = words_at(items_of(shared, head_at)), words_at(List(list_at).items), words_at(List(made).items)
     head_size, version = let(Tuple(head_at).size), let(graph.version)
-    fine = IntVariable(T.if_then_else(both(wanted.value == version, List(list_at).size == size), int64(1), int64(0)))
+    fine = IntVariable(T.if_then_else(both(wanted == version, List(list_at).size == size), int64(1), int64(0)))
     with T.serial(int64(0), head_size) as place:
         with when(not_(is_int(shared, let(head[place])))):
             fine.set(int64(0))
@@ -131,7 +132,7 @@ def add_sequence(shared, graph, outcome, result, head_at, list_at, dim, wanted, 
     with when(both(fine.get() != int64(0), length + needed > graph.room)):
         fine.set(extern("dynet_make_room", graph.address, needed))
         with when(fine.get() == int64(0)):
-            fail(outcome, made)
+            outcome.done.set(int64(1))
     nodes = let(graph.nodes)
     with when(fine.get() != int64(0)):
         with T.serial(int64(0), size) as place:
@@ -144,25 +145,16 @@ def add_sequence(shared, graph, outcome, result, head_at, list_at, dim, wanted, 
                 with when(taken.get() != int64(NULL)):
                     become_node(let(taken.get()), nodes + int64(1) + place, version, result)
         with when(fine.get() == int64(0)):
-            fail(outcome, made)
+            outcome.done.set(int64(1))
     with when(fine.get() != int64(0)):
         integers = words_at(graph.records)
         with T.serial(int64(0), head_size) as place:
-            T.buffer_store(integers, Int(let(head[place])).value, [length + place])
+            T.buffer_store(integers, index_of(shared, let(head[place])), [length + place])
         with T.serial(int64(0), size) as place:
             T.buffer_store(integers, Expression(let(items[place])).at, [length + head_size + place])
         graph.length = length + needed
         graph.nodes = nodes + size + int64(1)
         outcome.give(made)
-
-
-def fail(outcome, object_at):
-    """Emit code that ends a call with the exception that has been set.
-
-    The code also releases the object at `object_at`, which would have been the result.
-    """
-    outcome.give(int64(NULL))
-    T.evaluate(T.call_extern("int32", "Py_DecRef", object_at))
 
 
 @taking(2)

@@ -17,11 +17,11 @@ from . import words
 from .inputs import put_key
 from .objects import (
     NULL,
-    Int,
     behind,
     both,
     either,
     extern,
+    index_of,
     is_index,
     is_int,
     is_operand,
@@ -111,11 +111,10 @@ class Key:
         with when(is_index(shared, item)):
             with when(kind != shared.int):  # add the type of a numpy integer to the key, because an op may refuse it
                 self._add(kind + int64(CONSTANT))
-            number = Int(item, shared)
-            inside = T.And(number.value < int64(LARGEST), number.value > int64(-LARGEST))
-            with when(T.And(number.fits.get() != int64(0), inside)):
+            number = index_of(shared, item)
+            with when(T.And(number < int64(LARGEST), number > int64(-LARGEST))):
                 known.set(int64(1))
-                self._add(number.value * int64(4) + int64(INT))
+                self._add(number * int64(4) + int64(INT))
         with when(either(item == shared.none, item == shared.true, item == shared.false)):
             known.set(int64(1))
             self._add(item + int64(CONSTANT))
@@ -193,7 +192,7 @@ def replay(shared, graph, version, function, call, outcome):
     dim, template_at, operands_at = (call[place] for place in range(3))
     with when(both(Object(operands_at).type == shared.tuple, is_int(shared, call[3]))):
         items, fine = words_at(behind(operands_at)), IntVariable(int64(1))
-        with when(Int(call[3]).value != version):
+        with when(index_of(shared, call[3]) != version):
             fine.set(int64(0))
         check_numbers(shared, graph, version, items, let(Tuple(operands_at).size), fine)
         with when(fine.get() != int64(0)):

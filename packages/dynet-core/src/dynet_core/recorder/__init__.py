@@ -52,9 +52,7 @@ from . import cpython
 if TYPE_CHECKING:
     from .counters import generation, next_generation, noise, note_pass, passes, set_noise
     from .functions import describe, function, negative, operator, subscript, with_templates
-    from .records import Records, commit, commit_with_inputs, draw, handle, key, replay, sequence
-    from .records import take as take
-    from .records import take_keyed as take_keyed
+    from .records import Records, commit, commit_with_inputs, draw, handle, key, replay, sequence, take, take_keyed
     from .types import become, expression_type, know_parameters, know_unfinished
 
 __all__ = [

@@ -12,7 +12,7 @@ import bisect
 import itertools
 import threading
 from collections.abc import Sequence
-from operator import add, itemgetter
+from operator import add, attrgetter, itemgetter
 from typing import Any
 
 import numpy as np
@@ -98,10 +98,26 @@ class Keyed(tuple):
     """An item of `Contents.pieces` that begins with the key of a random node."""
 
 
+def _kept(name: str, text: str) -> Any:
+    """Return a property that reads and sets an attribute of the graph's `Contents`; `text` documents it."""
+    attribute = attrgetter(f"_contents.{name}")
+    return property(attribute, lambda self, value: setattr(self._contents, name, value), doc=text)
+
+
 class Records:
     """The records and input values of one thread's graph."""
 
     __slots__ = ("_buffers", "_changes", "_contents")
+    version = _kept("version", "The version of the graph, a number that changes when nodes are removed.")
+    computed = _kept("computed", "How many integers of records, and how many input values, have been computed.")
+    differentiated = _kept(
+        "differentiated", "The node where the last backward pass began, or -1; 1 if it was full, 0, or PARTS."
+    )
+    begun = _kept("begun", "What `changes` was when the first node of the graph was computed.")
+    seen = _kept("seen", "What `changes` was when the newest node was computed.")
+    nodes = property(lambda self: self.ends()[1], doc="How many nodes there are.")
+    length = property(lambda self: self.ends()[0], doc="How many integers all records have together.")
+    inputs_length = property(lambda self: self.ends()[2], doc="How many numbers the input buffer has.")
 
     def __init__(self):
         self._contents = Contents()
@@ -109,32 +125,10 @@ class Records:
         # Buffers that compiled code reads. Smaller ones stay in the lists, because a pass may still use them.
         self._buffers: dict[str, list[np.ndarray]] = {"q": [np.empty(64, np.int64)], "f": [np.empty(64, np.float32)]}
 
-    @property
-    def version(self) -> int:
-        return self._contents.version
-
-    @property
-    def computed(self) -> tuple[int, int]:
-        """How many integers of records, and how many input values, the computed values are for."""
-        return self._contents.computed
-
-    @computed.setter
-    def computed(self, ends: tuple[int, int]) -> None:
-        self._contents.computed = ends
-
     def is_at(self, version: int, length: int) -> bool:
         """Return whether the graph has this version, and no more integers of its records than these are computed."""
         contents = self._contents
         return contents.version == version and contents.computed[0] <= length
-
-    @property
-    def differentiated(self) -> tuple[int, int]:
-        """The node from which the last backward pass began, or -1; and 1 if it was for all nodes, else 0, or PARTS."""
-        return self._contents.differentiated
-
-    @differentiated.setter
-    def differentiated(self, last: tuple[int, int]) -> None:
-        self._contents.differentiated = last
 
     @property
     def changes(self) -> int:
@@ -149,16 +143,6 @@ class Records:
     def changes_address(self) -> int:
         """Return the address of `changes`, an int64. Compiled code counts updates there."""
         return self._changes.ctypes.data
-
-    @property
-    def begun(self) -> int:
-        """What `changes` was when the first node of the graph was computed."""
-        return self._contents.begun
-
-    @property
-    def seen(self) -> int:
-        """What `changes` was when the newest node was computed."""
-        return self._contents.seen
 
     def note_seen(self, changes: int, first: bool) -> None:
         """Set `seen`, and `begun` if no node has been computed yet."""
@@ -239,21 +223,6 @@ class Records:
         return True
 
     unprepare = watch_values = mark_unusual
-
-    @property
-    def nodes(self) -> int:
-        """How many nodes there are."""
-        return self.ends()[1]
-
-    @property
-    def length(self) -> int:
-        """How many integers all records have together."""
-        return self.ends()[0]
-
-    @property
-    def inputs_length(self) -> int:
-        """How many numbers the input buffer has."""
-        return self.ends()[2]
 
     def address(self) -> int:
         """Return the address of the integers of the records, valid until the next record is appended."""

@@ -11,7 +11,8 @@ variable, which is set when the code is loaded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,18 +22,26 @@ from ..tvm_modules import T, ir, ir_builder, tirx, tvm
 
 @dataclass(frozen=True)
 class CFunction:
-    """A C function, described by the names of its parameters and a function that emits its body.
+    """A C function, described by a function that emits its body. All its parameters are int64, also addresses.
 
     Args:
-        parameters: the names. All parameters are int64, also those that are addresses.
         emit: emits the body. It is called as emit(address of the shared words, *parameters, address for the result).
-        gathered: whether the trampoline stores the parameters in an array. The body then gets the address of this array
-            instead of the parameters, and can pass it on to a Python function as the array of its arguments.
+        gathered: None, or how many parameters the trampoline stores in an array. The body then gets the address of this
+            array instead of the parameters, and can pass it on to a Python function as the array of its arguments.
     """
 
-    parameters: Sequence[str]
     emit: Callable
-    gathered: bool = False
+    gathered: int | None = None
+
+    @property
+    def given(self) -> list[str]:
+        """The names of the parameters of the body, without the first and the last."""
+        return list(inspect.signature(self.emit).parameters)[1:-1]
+
+    @property
+    def parameters(self) -> list[str]:
+        """The names of the parameters of the C function."""
+        return [f"p{place}" for place in range(self.gathered)] if self.gathered else self.given
 
 
 def write_objects(functions: dict[str, CFunction], folder: Path, target) -> list[bytes]:
@@ -55,8 +64,6 @@ def write_objects(functions: dict[str, CFunction], folder: Path, target) -> list
 
 
 def _body(name: str, function: CFunction):
-
-    given = ["arguments"] if function.gathered else function.parameters
     with ir_builder.IRBuilder() as builder:
         with T.prim_func(s_tir=True):
             T.func_name(f"body_{name}")
@@ -64,7 +71,7 @@ def _body(name: str, function: CFunction):
             # default, it would replace them by one array.
             T.func_attr({"calling_conv": 1, "global_symbol": f"body_{name}"})
             T.func_ret(ir.PrimType("int32"))
-            function.emit(*[T.arg(parameter, T.int64()) for parameter in ("shared", *given, "out")])
+            function.emit(*[T.arg(parameter, T.int64()) for parameter in ("shared", *function.given, "out")])
             T.Return(tirx.const(0, "int32"))
     return builder.get()
 
@@ -152,7 +159,7 @@ def _trampoline(name: str, function: CFunction) -> str:
         "  %value = load i64, ptr %result",
         "  ret i64 %value\n}",
     ]
-    types = ", ".join(["i64"] * (2 + (1 if function.gathered else len(function.parameters))))
+    types = ", ".join(["i64"] * (2 + len(function.given)))
     return "\n".join([f"\ndeclare i32 @body_{name}({types})", *lines])
 
 

@@ -58,7 +58,7 @@ def more_room(buffer, length, room, size):
             setattr(graph, room, wanted)
             T.buffer_store(result, int64(1), [int64(0)])
 
-    return CFunction(("graph", "count"), emit)
+    return CFunction(emit)
 
 
 SHRINK_FROM, SHRINK_TO = 1 << 20, 8

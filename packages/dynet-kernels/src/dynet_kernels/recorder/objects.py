@@ -216,10 +216,6 @@ class Call:
             outcome.otherwise(self._function.slow, self.arguments, count, names)
 
 
-# The parameters of a C function that CPython calls by vectorcall; `function` is the callable object itself.
-CALLED = ("function", "arguments", "count", "keywords")
-
-
 def taking(*counts):
     """Decorator: make a CFunction from an emitter of a fast path, `emit(shared, function, call, outcome)`.
 
@@ -231,6 +227,7 @@ def taking(*counts):
     """
 
     def decorate(emit):
+        # The parameters of a function that CPython calls by vectorcall; `function_at` is the callable object itself.
         def emitted(shared_at, function_at, arguments, count, keywords, out):
             shared, function, outcome = Shared(shared_at), Function(function_at), Outcome(out)
             call = Call(function, arguments, count, keywords)
@@ -238,23 +235,9 @@ def taking(*counts):
                 emit(shared, function, call, outcome)
             call.otherwise(outcome)
 
-        return CFunction(CALLED, emitted)
+        return CFunction(emitted)
 
     return decorate
-
-
-def called(operands, record):
-    """Return the CFunction of a recording function that takes `operands` arguments.
-
-    Args:
-        record: emits the fast path; called as record(shared, function, address of each argument, outcome).
-    """
-
-    @taking(operands)
-    def quick(shared, function, call, outcome):
-        record(shared, function, *[call[place] for place in range(operands)], outcome)
-
-    return quick
 
 
 def count_in_order(shared_at, function_at, count, keywords, out):

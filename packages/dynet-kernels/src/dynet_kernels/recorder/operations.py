@@ -7,7 +7,7 @@ signature, which says what to compute. Then the fast path writes a record: the s
 Python function is called instead. A row also has a number called `limit`, whose meaning depends on the op.
 
 Arguments of the emitters: `shared`, the shared words; `graph` and `version`, which `with_graph` supplies; `function`,
-the recording function; the addresses of the op's arguments, such as `x_at`; and `outcome`, which takes the result.
+the recording function; `given`, the addresses of the op's arguments; and `outcome`, which takes the result.
 Other terms: see `recorder/__init__.py`.
 """
 
@@ -42,8 +42,8 @@ def record_nodes(count):
     """Return what emits the fast path of an op on `count` expressions. The key is their Dims."""
 
     @with_graph
-    def emit(shared, graph, version, function, *given):
-        *operands, outcome = given
+    def emit(shared, graph, version, function, given, outcome):
+        operands = [given[place] for place in range(count)]
         with when(both(*[is_operand(shared, graph, version, x_at) for x_at in operands])):
             xs = [*map(Expression, operands)]
             with find(function, *[let(x.dim) for x in xs]) as row:
@@ -54,12 +54,13 @@ def record_nodes(count):
 
 
 @with_graph
-def record_number(shared, graph, version, function, x_at, number_at, outcome, sign=1):
+def record_number(shared, graph, version, function, given, outcome, sign=1):
     """Emit the fast path of an op on an expression and a number.
 
     The number, multiplied by `sign`, is stored in the graph's input buffer. Its offset there becomes an attribute of
     the record. The key is the Dim of the expression.
     """
+    x_at, number_at = given[0], given[1]
     with when(both(is_operand(shared, graph, version, x_at), is_number(shared, number_at))):
         x = Expression(x_at)
         with find(function, let(x.dim)) as row, Recording(shared, outcome, graph, 3, inputs=1) as new:
@@ -70,14 +71,14 @@ def record_number(shared, graph, version, function, x_at, number_at, outcome, si
 
 def record_index(of_lookup=False, from_end=False):
     @with_graph
-    def emit(shared, graph, version, function, x_at, index_at, outcome):
+    def emit(shared, graph, version, function, given, outcome):
         """Emit the fast path of an op on an expression (or, with `of_lookup`, a lookup table) and an index.
 
         The index becomes an attribute. It must be at least 0 and below the row's `limit`. With `from_end`, a negative
         index counts from the end. The key is the Dim of the operand.
         """
-        with when(is_operand(shared, graph, version, x_at, of_lookup)):
-            x, index = Expression(x_at), index_of(shared, index_at)
+        with when(is_operand(shared, graph, version, given[0], of_lookup)):
+            x, index = Expression(given[0]), index_of(shared, given[1])
             with find(function, let(x.dim)) as row:
                 if from_end:
                     index = let(T.if_then_else(index < int64(0), index + row.limit, index))
@@ -89,14 +90,14 @@ def record_index(of_lookup=False, from_end=False):
 
 def record_indices(of_lookup=False):
     @with_graph
-    def emit(shared, graph, version, function, x_at, indices_at, outcome):
+    def emit(shared, graph, version, function, given, outcome):
         """Emit the fast path of an op on an expression (or, with `of_lookup`, a lookup table) and several indices.
 
         These are a list, a tuple or an array of integers. They become attributes. They must be at least 0 and below the
         row's `limit`. The key is the Dim of the operand and the number of indices.
         """
-        with when(is_operand(shared, graph, version, x_at, of_lookup)):
-            x, indices = Expression(x_at), Indices(shared, indices_at)
+        with when(is_operand(shared, graph, version, given[0], of_lookup)):
+            x, indices = Expression(given[0]), Indices(shared, given[1])
             with find(function, let(x.dim), indices.size) as row:
                 with Recording(shared, outcome, graph, indices.size + int64(2)) as new:
                     fine = IntVariable(int64(1))
@@ -111,7 +112,7 @@ def record_indices(of_lookup=False):
 
 
 @with_graph
-def record_stretch(shared, graph, version, function, x_at, start_at, stop_at, outcome, shorter=False):
+def record_stretch(shared, graph, version, function, given, outcome, shorter=False):
     """Emit the fast path of an op that takes the slice `start:stop` of an expression; `start` becomes an attribute.
 
     The key is the Dim of the expression and the length of the slice. The row's `limit` is the size of the expression's
@@ -121,8 +122,8 @@ def record_stretch(shared, graph, version, function, x_at, start_at, stop_at, ou
         shorter: whether the slice must be shorter than the first dimension. If it has the same length, the result is
             the expression itself, and the call is left to Python.
     """
-    with when(is_operand(shared, graph, version, x_at)):
-        x, start, stop = Expression(x_at), index_of(shared, start_at), index_of(shared, stop_at)
+    with when(is_operand(shared, graph, version, given[0])):
+        x, start, stop = Expression(given[0]), index_of(shared, given[1]), index_of(shared, given[2])
         with when(T.And(start >= int64(0), stop > start)):
             length = let(stop - start)
             with find(function, let(x.dim), length) as row:
@@ -132,12 +133,13 @@ def record_stretch(shared, graph, version, function, x_at, start_at, stop_at, ou
 
 
 @with_graph
-def record_list(shared, graph, version, function, list_at, outcome):
+def record_list(shared, graph, version, function, given, outcome):
     """Emit the fast path of an op on a list of expressions.
 
     The key is their number and their Dims. If there are more than MOST_KEYED expressions, they must all have the same
     Dim, and the key is their number with a minus sign, and this Dim.
     """
+    list_at = given[0]
     with when(is_sequence(shared, list_at)):
         size, items = let(List(list_at).size), words_at(items_of(shared, list_at))
         same_dims, fine = IntVariable(int64(1)), IntVariable(int64(1))
@@ -195,15 +197,15 @@ def operator(name):
         with when(slow != int64(NULL)):
             a_is, b_is = let(is_expression(shared, a)), let(is_expression(shared, b))
             with when(T.And(a_is, b_is)):
-                record_nodes(2)(shared, Function(pair), a, b, outcome)
+                record_nodes(2)(shared, Function(pair), [a, b], outcome)
             with when(T.And(a_is, not_(b_is))):
                 sign = -1 if name == "subtract" else 1  # x - c is recorded as x + (-c)
-                record_number(shared, Function(right), a, b, outcome, sign)
+                record_number(shared, Function(right), [a, b], outcome, sign)
             with when(T.And(b_is, not_(a_is))):
-                record_number(shared, Function(left), b, a, outcome)
+                record_number(shared, Function(left), [b, a], outcome)
             outcome.otherwise(slow, arguments, int64(2), int64(NULL))
 
-    return CFunction(("a", "b"), emit, gathered=True)
+    return CFunction(emit, gathered=2)
 
 
 def negative(shared_at, arguments, out):
@@ -211,7 +213,7 @@ def negative(shared_at, arguments, out):
     shared, outcome = Shared(shared_at), Outcome(out)
     function = Function(let(shared.negative))
     with when(function.address != int64(NULL)):
-        record_nodes(1)(shared, function, let(words_at(arguments)[int64(0)]), outcome)
+        record_nodes(1)(shared, function, [let(words_at(arguments)[int64(0)])], outcome)
         outcome.otherwise(function.slow, arguments, int64(1), int64(NULL))
 
 
@@ -226,11 +228,10 @@ def subscript(shared_at, arguments, out):
     x_at, key_at = let(call[int64(0)]), let(call[int64(1)])
     with when(shared.subscript != int64(NULL)):
         with when(is_int(shared, key_at)):
-            record_index(from_end=True)(shared, Function(let(shared.item)), x_at, key_at, outcome)
+            record_index(from_end=True)(shared, Function(let(shared.item)), [x_at, key_at], outcome)
         with when(Object(key_at).type == shared.slice):
             key = Slice(key_at)
             with when(key.step == shared.none):
-                record_stretch(
-                    shared, Function(let(shared.stretch)), x_at, let(key.start), let(key.stop), outcome, True
-                )
+                given = [x_at, let(key.start), let(key.stop)]
+                record_stretch(shared, Function(let(shared.stretch)), given, outcome, True)
         outcome.otherwise(shared.subscript, arguments, int64(2), int64(NULL))

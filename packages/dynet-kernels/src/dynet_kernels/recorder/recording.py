@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .. import tir
+from ..plan.flow import branch
 from ..tir import IntVariable, int64, let, when
 from ..tvm_modules import T
 from .objects import NULL, both, extern
@@ -132,18 +133,14 @@ def take_expression(shared, taken):
 
     The code sets the variable `taken` to the address of the expression; to NULL if there is no memory.
     """
-    taken.set(shared.free)
-    none_free = taken.get() == int64(NULL)
-    tir.choose(
-        none_free,
-        lambda: taken.set(extern("_PyObject_New", shared.expression)),
-        lambda: shorten_chain(shared, taken.get()),
-    )
-
-
-def shorten_chain(shared, expression_at):
-    shared.free = Expression(expression_at).at
-    shared.free_count = shared.free_count - int64(1)
+    free = let(shared.free)
+    with branch(free == int64(NULL)) as (none_free, others):
+        with none_free:
+            taken.set(extern("_PyObject_New", shared.expression))
+        with others:
+            taken.set(free)
+            shared.free = Expression(free).at
+            shared.free_count = shared.free_count - int64(1)
 
 
 def give_back(shared, expression_at):

@@ -59,22 +59,20 @@ class Sparse:
             indices = let(self._axes[axis])
             with when(not_(both(is_sequence(self._shared, indices), List(indices).size == self._given))):
                 fine.set(int64(0))
-        number = IntVariable(int64(0))
-        with T.While(T.And(number.get() < self._given, fine.get() != int64(0))):
+        with T.serial(int64(0), self._given) as number, when(fine.get() != int64(0)):
             place, stride = IntVariable(start), IntVariable(int64(1))
             with T.serial(int64(0), self.dims) as axis:
                 indices, size = words_at(items_of(self._shared, let(self._axes[axis]))), let(self._shape[axis])
-                index = index_of(self._shared, let(indices[number.get()]))
+                index = index_of(self._shared, let(indices[number]))
                 with when(not_(is_below(index, size))):
                     fine.set(int64(0))
                 place.set(place.get() + index * stride.get())
                 stride.set(stride.get() * size)
-            value_at = let(self._values[number.get()])
+            value_at = let(self._values[number])
             with when(not_(is_number(self._shared, value_at))):
                 fine.set(int64(0))
             with when(fine.get() != int64(0)):
                 store_number(inputs, let(place.get()), value_at, fine)
-            number.set(number.get() + int64(1))
 
 
 @taking(3, 4, 5)

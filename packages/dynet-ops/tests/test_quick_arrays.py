@@ -8,7 +8,7 @@ from op_checks import python_calls
 
 import dynet_ops as dy
 from dynet_core import ParameterCollection, recorder
-from dynet_core.errors import ArgumentError, DynetError, OutOfRangeError
+from dynet_core.errors import ArgumentError, ArgumentTypeError, DynetError, OutOfRangeError
 from dynet_core.graph import current
 
 compiled = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the plain recorder has no compiled code")
@@ -292,3 +292,31 @@ def test_an_empty_view_of_known_length(table):
     dy.lookup_batch(table, [0])
     with pytest.raises(ArgumentError, match="no indices"):
         dy.lookup_batch(table, np.array([0])[:0])
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0], np.ones(2)], ids=["list", "array"])
+def test_a_device_that_is_no_text_is_refused_in_every_call(values):
+    for _ in range(3):
+        dy.inputVector(values)
+        with pytest.raises(ArgumentTypeError, match="inputVector: a device is a str"):
+            dy.inputVector(values, False)
+
+
+@compiled
+def test_an_input_takes_all_numbers_of_a_list_or_tuple_or_none():
+    x = dy.inputVector([1.0, 2.0])
+    x.set([3.0, 4.0])
+    x.value()
+    assert python_calls(x.set, [5, np.float32(6)]) == python_calls(x.set, (7.0, 8)) == []
+    with pytest.raises(DynetError, match="too large"):
+        x.set((9.0, 10**400))
+    assert x.value() == [7.0, 8.0]
+
+
+@compiled
+def test_numbers_of_numpy_are_the_ends_of_a_range():
+    x = dy.inputVector([1.0, 2.0, 3.0, 4.0])
+    dy.pickrange(x, 1, 3)
+    one, three = np.int64(1), np.int32(3)
+    assert python_calls(dy.pickrange, x, one, three) == []
+    assert dy.pickrange(x, one, three).value() == [2.0, 3.0]

@@ -53,10 +53,9 @@ KEYS = {
     **dict.fromkeys(("array", "sparse"), ARRAY_KEY),
 }
 """How many 64-bit words a key has, by the kind of the recording function. Kinds that are not listed have one word."""
-# These three dicts have one item per recording function. The key is the function's address.
+# These two dicts have one item per recording function. The key is the function's address.
 _documented: dict[int, Callable] = {}  # the Python function whose name, docstring and parameters it has
 _entered: dict[int, dict] = {}  # the rows that have been added to its table: key -> (signature, result, limit)
-_sizes: dict[int, int] = {}  # how many words each key in its table has
 
 
 def _word(function: Any, name: str) -> c_int64:
@@ -76,7 +75,7 @@ def function(kind: str, slow: Callable) -> Any:
     if not table:
         raise MemoryError
     _entered[id(made)] = {}
-    _sizes[id(made)], _documented[id(made)] = key, immortal(slow)
+    _documented[id(made)] = immortal(slow)
     for name, value in (
         ("slow", id(slow)), ("table", table), ("mask", words.FIRST_ROWS - 1), ("key", key),
         ("vectorcall", ADDRESSES[kind]),
@@ -102,7 +101,7 @@ def remember(self, key: Sequence, signature: int, result, limit: int = 0) -> Non
     if rows.get(key) == row_facts:
         return
     numbers = [x if type(x) is int else id(immortal_dim(x)) for x in key]
-    size = _sizes[id(self)]
+    size = _word(self, "key").value
     if size == LIST_KEY:
         if len(key) <= MOST_KEYED:
             numbers = [len(key), *numbers]

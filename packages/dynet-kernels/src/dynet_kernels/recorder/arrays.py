@@ -13,7 +13,7 @@ from ..tir import IntVariable, int64, let, when
 from ..tvm_modules import T
 from . import words
 from .inputs import store_number
-from .objects import both, either, index_of, is_index, is_number, is_sequence, items_of, not_, taking
+from .objects import Flag, both, either, index_of, is_index, is_number, is_sequence, items_of, not_, taking
 from .recording import Recording, with_graph
 from .structures import List, Object, words_at, words_on_stack
 from .tables import find, found, mixed
@@ -191,16 +191,14 @@ class Stack:
         The code sets the variable `fine` to 0 if an item of the list is not an array of the shape of the first one.
         """
         with T.serial(int64(0), self._arrays) as number:
-            alike = IntVariable(int64(0))
+            alike = Flag(0)
             with opened(self._shared, let(self._items[number]), NUMBERS) as array:
                 alike.set(T.Cast("int64", array.dims == self._first.dims))
                 for size, expected in zip(array.sizes, self._first.sizes):
-                    with when(size != expected):
-                        alike.set(int64(0))
-                with when(alike.get() != int64(0)):
+                    alike.require(size == expected)
+                with when(alike.on):
                     array.store(inputs, let(start + number * self._first.count.get()), fine)
-            with when(alike.get() == int64(0)):
-                fine.set(int64(0))
+            fine.require(alike.on)
 
 
 class Indices:
@@ -214,7 +212,7 @@ class Indices:
     def __init__(self, shared, object_at, place=None):
         self._shared = shared
         size, begin, step = (IntVariable(int64(k)) for k in (0, 0, 8))
-        self._types = {dtype: IntVariable(int64(0)) for dtype in INTEGERS}
+        self._types = {dtype: Flag(0) for dtype in INTEGERS}
         if place is not None:
             with when(is_index(shared, object_at)):
                 size.set(int64(1))
@@ -233,12 +231,12 @@ class Indices:
 
     def __getitem__(self, place):
         address, number = let(self._begin + place * self._step), IntVariable(int64(0))
-        is_listed = IntVariable(int64(1))
+        is_listed = Flag()
         for dtype, is_it in self._types.items():
-            with when(is_it.get() != int64(0)):
+            with when(is_it.on):
                 is_listed.set(int64(0))
                 number.set(T.Cast("int64", tir.buffer_at(address, dtype)[int64(0)]))
-        with when(is_listed.get() != int64(0)):
+        with when(is_listed.on):
             number.set(index_of(self._shared, let(words_at(address)[int64(0)])))
         return let(number.get())
 
@@ -318,8 +316,7 @@ def record_input(shared, graph, function, values, batched, outcome):
 
     def same(row, known):
         for place, size in enumerate(values.sizes, 1):
-            with when(row.key_word(int64(place)) != size):
-                known.set(int64(0))
+            known.require(row.key_word(int64(place)) == size)
 
     with found(function, words.ARRAY_KEY, first, same, let(value.get())) as row:
         add_input(shared, graph, row, values, outcome)
@@ -328,6 +325,6 @@ def record_input(shared, graph, function, values, batched, outcome):
 def add_input(shared, graph, row, values, outcome):
     """Emit code that records an input node with these values, as a row of the op's table says."""
     with Recording(shared, outcome, graph, 2, inputs=let(values.count.get())) as new:
-        fine = IntVariable(int64(1))
+        fine = Flag()
         values.store(new.floats, new.first, fine)
         new.finish(row.result, [row.signature, new.first], fine)

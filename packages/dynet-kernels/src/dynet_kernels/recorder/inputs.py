@@ -14,7 +14,7 @@ from __future__ import annotations
 from .. import tir
 from ..tir import IntVariable, int64, let, when
 from ..tvm_modules import T, tirx
-from .objects import NULL, behind, extern, is_number, not_, taking
+from .objects import NULL, Flag, behind, extern, is_number, not_, taking
 from .recording import with_any_graph
 from .structures import Graph, Object, Shared, Tuple, words_at
 
@@ -26,11 +26,11 @@ def take_inputs(shared_at, graph_at, floats_at, count, out):
     sets a MemoryError and returns -1.
     """
     graph, result = Graph(graph_at), words_at(out)
-    fine = IntVariable(int64(1))
+    fine = Flag()
     with when(graph.inputs_length + count > graph.inputs_room):
         fine.set(extern("dynet_make_input_room", graph_at, count))
     T.buffer_store(result, int64(-1), [int64(0)])
-    with when(fine.get() != int64(0)):
+    with when(fine.on):
         start = let(graph.inputs_length)
         copy_floats(graph, start, floats_at, count)
         graph.inputs_length = start + count
@@ -77,22 +77,21 @@ def take_numbers(before=0):
     @taking(1)
     @with_any_graph
     def take(shared, graph, function, call, outcome):
-        numbers_at, fine = call[0], IntVariable(int64(1))
+        numbers_at, fine = call[0], Flag()
         with when(Object(numbers_at).type == shared.tuple):
             numbers, size = words_at(behind(numbers_at)), let(Tuple(numbers_at).size)
             with T.serial(int64(0), size) as place:
-                with when(not_(is_number(shared, let(numbers[place])))):
-                    fine.set(int64(0))
+                fine.require(is_number(shared, let(numbers[place])))
             needed = let(size + int64(before))
-            with when(T.And(fine.get() != int64(0), graph.inputs_length + needed > graph.inputs_room)):
+            with when(T.And(fine.on, graph.inputs_length + needed > graph.inputs_room)):
                 fine.set(extern("dynet_make_input_room", graph.address, needed))
-                with when(fine.get() == int64(0)):
+                with when(not_(fine.on)):
                     outcome.done.set(int64(1))
-            with when(fine.get() != int64(0)):
+            with when(fine.on):
                 start, inputs = let(graph.inputs_length), tir.buffer_at(graph.inputs, "float32")
                 with T.serial(int64(0), size) as place:
                     store_number(inputs, start + int64(before) + place, let(numbers[place]), fine)
-                with when(fine.get() != int64(0)):
+                with when(fine.on):
                     if before:
                         put_key(shared, graph, start + int64(1))
                     graph.inputs_length = start + needed

@@ -44,6 +44,21 @@ def either(*conditions):
     return T.Or(first, either(*rest)) if rest else first
 
 
+class Flag(IntVariable):
+    """A variable of the emitted code that is 1, or 0 after a condition that it requires does not hold."""
+
+    def __init__(self, first=1):
+        super().__init__(int64(first))
+
+    def require(self, condition):
+        with when(not_(condition)):
+            self.set(int64(0))
+
+    @property
+    def on(self):
+        return self.get() != int64(0)
+
+
 def is_expression(shared, object_at):
     """Emit a check that an object is the expression of a node, or a parameter that is not a lookup table.
 
@@ -148,7 +163,7 @@ class Outcome:
     """
 
     def __init__(self, out):
-        self.out, self.done = words_at(out), IntVariable(int64(0))
+        self.out, self.done = words_at(out), Flag(0)
         T.buffer_store(self.out, int64(NULL), [int64(0)])
 
     def give(self, object_at):
@@ -161,7 +176,7 @@ class Outcome:
         self.give(object_at)
 
     def undone(self):
-        return when(self.done.get() == int64(0))
+        return when(not_(self.done.on))
 
     def otherwise(self, function, arguments, count, keywords):
         """Emit the fallback: if the fast path has no result, call a Python function and take its result.
@@ -254,9 +269,8 @@ def count_in_order(shared_at, function_at, count, keywords, out):
     T.buffer_store(result, int64(-1), [int64(0)])
     with when(known_at != int64(NULL)):
         with when(Tuple(known_at).size >= count + named):
-            given, known, wrong = words_at(behind(keywords)), words_at(behind(known_at)), IntVariable(int64(0))
+            given, known, fine = words_at(behind(keywords)), words_at(behind(known_at)), Flag()
             with T.serial(int64(0), named) as place:
-                with when(given[place] != known[count + place]):
-                    wrong.set(int64(1))
-            with when(wrong.get() == int64(0)):
+                fine.require(given[place] == known[count + place])
+            with when(fine.on):
                 T.buffer_store(result, count + named, [int64(0)])

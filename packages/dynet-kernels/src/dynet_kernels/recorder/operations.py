@@ -21,6 +21,7 @@ from .extension import CFunction
 from .inputs import store_number
 from .objects import (
     NULL,
+    Flag,
     Outcome,
     both,
     index_of,
@@ -64,7 +65,7 @@ def record_number(shared, graph, version, function, given, outcome, sign=1):
     with when(both(is_operand(shared, graph, version, x_at), is_number(shared, number_at))):
         x = Expression(x_at)
         with find(function, let(x.dim)) as row, Recording(shared, outcome, graph, 3, inputs=1) as new:
-            fine = IntVariable(int64(1))
+            fine = Flag()
             store_number(new.floats, new.first, number_at, fine, sign)
             new.finish(row.result, [row.signature, x.at, new.first], fine)
 
@@ -100,11 +101,10 @@ def record_indices(of_lookup=False):
             x, indices = Expression(given[0]), Indices(shared, given[1])
             with find(function, let(x.dim), indices.size) as row:
                 with Recording(shared, outcome, graph, indices.size + int64(2)) as new:
-                    fine = IntVariable(int64(1))
+                    fine = Flag()
                     with T.serial(int64(0), indices.size) as place:
                         index = indices[place]
-                        with when(not_(is_below(index, row.limit))):
-                            fine.set(int64(0))
+                        fine.require(is_below(index, row.limit))
                         new.write(place + int64(2), index)
                     new.finish(row.result, [row.signature, x.at], fine)
 
@@ -142,23 +142,21 @@ def record_list(shared, graph, version, function, given, outcome):
     list_at = given[0]
     with when(is_sequence(shared, list_at)):
         size, items = let(List(list_at).size), words_at(items_of(shared, list_at))
-        same_dims, fine = IntVariable(int64(1)), IntVariable(int64(1))
+        same_dims, fine = Flag(), Flag()
         value = IntVariable(mixed(int64(0), size))
         first_dim = IntVariable(int64(0))
         with T.serial(int64(0), size) as place:
             x_at = let(items[place])
-            with when(not_(is_operand(shared, graph, version, x_at))):
-                fine.set(int64(0))
-            with when(fine.get() != int64(0)):
+            fine.require(is_operand(shared, graph, version, x_at))
+            with when(fine.on):
                 dim = let(Expression(x_at).dim)
                 with when(place == int64(0)):
                     first_dim.set(dim)
-                with when(first_dim.get() != dim):
-                    same_dims.set(int64(0))
+                same_dims.require(first_dim.get() == dim)
                 with when(size <= int64(words.MOST_KEYED)):
                     value.set(mixed(value.get(), dim))
         few = let(size <= int64(words.MOST_KEYED))
-        keyed = both(fine.get() != int64(0), size > int64(0), T.Or(few, same_dims.get() != int64(0)))
+        keyed = both(fine.on, size > int64(0), T.Or(few, same_dims.on))
         with when(keyed):
             with when(not_(few)):
                 value.set(mixed(mixed(int64(0), -size), first_dim.get()))
@@ -166,8 +164,7 @@ def record_list(shared, graph, version, function, given, outcome):
 
             def same(row, known):
                 with T.serial(int64(0), T.min(size, T.if_then_else(few, size, int64(1)))) as place:
-                    with when(row.key_word(place + int64(1)) != Expression(let(items[place])).dim):
-                        known.set(int64(0))
+                    known.require(row.key_word(place + int64(1)) == Expression(let(items[place])).dim)
 
             with found(function, words.LIST_KEY, first, same, let(value.get())) as row:
                 variadic = let(row.limit)  # 1 if the number of operands comes before them in the record, else 0

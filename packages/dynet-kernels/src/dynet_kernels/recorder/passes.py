@@ -13,7 +13,7 @@ from .. import tir
 from ..layout import CONTEXT
 from ..tir import IntVariable, int64, let, when
 from ..tvm_modules import T
-from .objects import NULL, both, extern, is_node_of, taking
+from .objects import NULL, Flag, both, extern, is_node_of, not_, taking
 from .recording import with_graph
 from .structures import ArrayObject, Expression, Graph, List, Object, Shared, words_at
 from .tables import find
@@ -138,20 +138,20 @@ def of_node(emit, makes_list: bool | str = False, recalculates=True, takes_array
                             # Hide the list from the garbage collector. Other threads run during the pass. By
                             # `gc.get_objects` they could find the list, whose items are still NULL.
                             T.evaluate(T.call_extern("int32", "PyObject_GC_UnTrack", made.get()))
-                with when(both(outcome.done.get() == int64(0), graph.open == version)):
-                    fine = IntVariable(int64(1))
+                with when(both(not_(outcome.done.on), graph.open == version)):
+                    fine = Flag()
                     if recalculates:
                         with when(flag != int64(0)):
                             fine.set(can_forget(shared, graph).get())
-                            with when(fine.get() != int64(0)):
+                            with when(fine.on):
                                 forget_values(graph)
                     all_computed = both(is_prepared(shared, graph), graph.length == graph.done)
-                    with when(T.And(fine.get() != int64(0), T.Not(all_computed))):
+                    with when(T.And(fine.on, T.Not(all_computed))):
                         fine.set(extern("dynet_compute", graph.address))
-                    with when(fine.get() != int64(0)):
+                    with when(fine.on):
                         emit(shared, graph, known, x, flag, made.get(), outcome)
                 if makes_list:
-                    with when(both(outcome.done.get() == int64(0), made.get() != int64(NULL))):
+                    with when(both(not_(outcome.done.on), made.get() != int64(NULL))):
                         T.evaluate(T.call_extern("int32", "Py_DecRef", made.get()))
 
     @taking(1, 2)
@@ -189,16 +189,15 @@ def read_value(shared, graph, size, x, flag, made, outcome):
     with when(made == int64(NULL)):
         outcome.give(float_object(numbers[int64(0)]))
     with when(made != int64(NULL)):
-        items, fine, given = words_at(List(made).items), IntVariable(int64(1)), let(made)
+        items, fine, given = words_at(List(made).items), Flag(), let(made)
         outcome.give(given)
         with T.serial(int64(0), size) as place:
-            with when(fine.get() != int64(0)):
+            with when(fine.on):
                 number = float_object(numbers[place])
                 T.buffer_store(items, number, [place])
-                with when(number == int64(NULL)):
-                    fine.set(int64(0))
+                fine.require(number != int64(NULL))
         T.evaluate(T.call_extern("int32", "PyObject_GC_Track", given))
-        with when(fine.get() == int64(0)):
+        with when(not_(fine.on)):
             outcome.give(int64(NULL))
             T.evaluate(T.call_extern("int32", "Py_DecRef", given))
 

@@ -13,7 +13,7 @@ from .. import tir
 from ..plan.flow import branch
 from ..tir import IntVariable, int64, let, when
 from ..tvm_modules import T
-from .objects import NULL, both, extern
+from .objects import NULL, Flag, both, extern, not_
 from .structures import Expression, Graph, words_at
 
 
@@ -64,16 +64,16 @@ class Recording:
     def __init__(self, shared, outcome, graph, length, nodes=1, inputs=None):
         self.shared, self.outcome, self.graph = shared, outcome, graph
         self.length, self.nodes, self.inputs = int64(length), int64(nodes), inputs
-        self._fine, self._taken = IntVariable(int64(1)), IntVariable(int64(NULL))
+        self._fine, self._taken = Flag(), IntVariable(int64(NULL))
 
     def __enter__(self):
         graph, fine = self.graph, self._fine
         with when(graph.length + self.length > graph.room):
             fine.set(extern("dynet_make_room", graph.address, self.length))
         if self.inputs is not None:
-            with when(both(fine.get() != int64(0), graph.inputs_length + int64(self.inputs) > graph.inputs_room)):
+            with when(both(fine.on, graph.inputs_length + int64(self.inputs) > graph.inputs_room)):
                 fine.set(extern("dynet_make_input_room", graph.address, int64(self.inputs)))
-        with when(fine.get() != int64(0)):
+        with when(fine.on):
             take_expression(self.shared, self._taken)
         self._within = when(self._taken.get() != int64(NULL))
         with when(self._taken.get() == int64(NULL)):
@@ -103,9 +103,9 @@ class Recording:
             fine: a variable of the emitted code. If it is 0, the record is dropped.
         """
         if fine is not None:
-            with when(fine.get() != int64(0)):
+            with when(fine.on):
                 self.finish(dim, integers)
-            with when(fine.get() == int64(0)):
+            with when(not_(fine.on)):
                 give_back(self.shared, self.node)
             return
         for place, value in enumerate(integers):

@@ -12,6 +12,7 @@ from ..tvm_modules import T
 from .objects import (
     NO_INDEX,
     NULL,
+    Flag,
     both,
     extern,
     index_of,
@@ -53,10 +54,11 @@ def commit(shared, graph, function, call, outcome):
         head, operands = words_at(items_of(shared, head_at)), words_at(items_of(shared, operands_at))
         head_size, size = let(Tuple(head_at).size), let(Tuple(operands_at).size)
         nodes, version = index_of(shared, nodes_at), let(graph.version)
-        fine = IntVariable(T.Cast("int64", T.And(index_of(shared, call[4]) == version, nodes >= int64(0))))
+        fine = Flag()
+        fine.require(T.And(index_of(shared, call[4]) == version, nodes >= int64(0)))
         for items, length in ((head, head_size), (operands, size)):
             check_numbers(shared, graph, version, items, length, fine)
-        with when(fine.get() != int64(0)):
+        with when(fine.on):
             with Recording(shared, outcome, graph, head_size + size, nodes) as new:
                 for items, length, begin in ((head, head_size, int64(0)), (operands, size, head_size)):
                     with T.serial(int64(0), length) as place:
@@ -67,13 +69,12 @@ def commit(shared, graph, function, call, outcome):
 def check_numbers(shared, graph, version, items, size, fine):
     """Emit code that sets the variable `fine` to 0 if an item is neither an int of 64 bits nor an operand."""
     with T.serial(int64(0), size) as place:
-        item, known = let(items[place]), IntVariable(int64(0))
+        item, known = let(items[place]), Flag(0)
         with when(is_int(shared, item)):
             known.set(T.Cast("int64", index_of(shared, item) != int64(NO_INDEX)))
         with when(is_operand(shared, graph, version, item)):
             known.set(int64(1))
-        with when(known.get() == int64(0)):
-            fine.set(int64(0))
+        fine.require(known.on)
 
 
 def number_of(shared, item):
@@ -117,36 +118,33 @@ def sequence(shared, graph, function, call, outcome):
 def add_sequence(shared, graph, outcome, result, head_at, list_at, dim, wanted, made, size):
     head, items, found = words_at(items_of(shared, head_at)), words_at(List(list_at).items), words_at(List(made).items)
     head_size, version = let(Tuple(head_at).size), let(graph.version)
-    fine = IntVariable(T.if_then_else(both(wanted == version, List(list_at).size == size), int64(1), int64(0)))
+    fine = Flag()
+    fine.require(both(wanted == version, List(list_at).size == size))
     with T.serial(int64(0), head_size) as place:
-        with when(not_(is_int(shared, let(head[place])))):
-            fine.set(int64(0))
-    with when(fine.get() != int64(0)):
+        fine.require(is_int(shared, let(head[place])))
+    with when(fine.on):
         with T.serial(int64(0), size) as place:
             item = let(items[place])
             x = Expression(item)
-            good = both(Object(item).type == shared.expression, is_node_of(x, graph, version), x.dim == dim)
-            with when(not_(good)):
-                fine.set(int64(0))
+            fine.require(both(Object(item).type == shared.expression, is_node_of(x, graph, version), x.dim == dim))
     length, needed = let(graph.length), let(head_size + size)
-    with when(both(fine.get() != int64(0), length + needed > graph.room)):
+    with when(both(fine.on, length + needed > graph.room)):
         fine.set(extern("dynet_make_room", graph.address, needed))
-        with when(fine.get() == int64(0)):
+        with when(not_(fine.on)):
             outcome.done.set(int64(1))
     nodes = let(graph.nodes)
-    with when(fine.get() != int64(0)):
+    with when(fine.on):
         with T.serial(int64(0), size) as place:
-            with when(fine.get() != int64(0)):
+            with when(fine.on):
                 taken = IntVariable(int64(NULL))
                 take_expression(shared, taken)
                 T.buffer_store(found, taken.get(), [place])
-                with when(taken.get() == int64(NULL)):
-                    fine.set(int64(0))
+                fine.require(taken.get() != int64(NULL))
                 with when(taken.get() != int64(NULL)):
                     become_node(let(taken.get()), nodes + int64(1) + place, version, result)
-        with when(fine.get() == int64(0)):
+        with when(not_(fine.on)):
             outcome.done.set(int64(1))
-    with when(fine.get() != int64(0)):
+    with when(fine.on):
         integers = words_at(graph.records)
         with T.serial(int64(0), head_size) as place:
             T.buffer_store(integers, index_of(shared, let(head[place])), [length + place])

@@ -10,11 +10,11 @@ from .. import tir
 from ..plan.flow import Variable, all_of, branch, forever, pick, stop_unless
 from ..plan.nodes import Plan
 from ..plan.structs import Words
-from ..tir import IntVariable, int64, let, when
+from ..tir import int64, let, when
 from ..tvm_modules import T
 from .arrays import Nested, opened
 from .inputs import as_float
-from .objects import both, taking
+from .objects import Flag, both, taking
 from .passes import can_forget, forget_values
 from .recording import with_graph
 from .structures import Expression, Object, words_at
@@ -40,7 +40,7 @@ def set_values(shared, graph, version, function, call, outcome):
                 start = _start_of(graph, version, let(x.at), signature)
                 with when(start >= int64(0)):
                     stored = _store(shared, call.place(1), count, tir.buffer_at(graph.inputs, "float32"), start)
-                    with when(stored.get() != int64(0)):
+                    with when(stored.on):
                         with when(start < graph.inputs_done):
                             forget_values(graph)
                         outcome.give_known(shared.none)
@@ -96,13 +96,13 @@ def _store(shared, place, count, inputs, start):
     Returns:
         A variable of the emitted code (`IntVariable`): 1 if the numbers are stored, 0 if Python has to do it.
     """
-    stored = IntVariable(int64(0))
+    stored = Flag(0)
     for dims in (0, 1):
         numbers = Nested(shared, place, dims)
         with when(numbers.count.get() == count):
             stored.set(int64(1))
             numbers.each(lambda number, _: as_float(number, stored))
-            with when(stored.get() != int64(0)):
+            with when(stored.on):
                 numbers.store(inputs, start, stored)
     with opened(shared, let(words_at(place)[int64(0)])) as array:
         with when(both(array.dims == int64(1), array.count.get() == count)):

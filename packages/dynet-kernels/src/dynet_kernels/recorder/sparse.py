@@ -10,7 +10,7 @@ from ..tvm_modules import T
 from . import words
 from .arrays import Indices, add_input, batch_flag, record_input
 from .inputs import store_number
-from .objects import both, index_of, is_below, is_number, is_sequence, items_of, not_, taking
+from .objects import Flag, both, index_of, is_below, is_number, is_sequence, items_of, taking
 from .recording import with_graph
 from .structures import List, words_at, words_on_stack
 from .tables import find
@@ -53,25 +53,21 @@ class Sparse:
         other = let(inputs[start])
         with T.serial(int64(0), count) as place:
             T.buffer_store(inputs, other, [start + place])
-        with when(self._given == int64(0)):
-            fine.set(int64(0))
+        fine.require(self._given != int64(0))
         with T.serial(int64(0), self.dims) as axis:
             indices = let(self._axes[axis])
-            with when(not_(both(is_sequence(self._shared, indices), List(indices).size == self._given))):
-                fine.set(int64(0))
-        with T.serial(int64(0), self._given) as number, when(fine.get() != int64(0)):
+            fine.require(both(is_sequence(self._shared, indices), List(indices).size == self._given))
+        with T.serial(int64(0), self._given) as number, when(fine.on):
             place, stride = IntVariable(start), IntVariable(int64(1))
             with T.serial(int64(0), self.dims) as axis:
                 indices, size = words_at(items_of(self._shared, let(self._axes[axis]))), let(self._shape[axis])
                 index = index_of(self._shared, let(indices[number]))
-                with when(not_(is_below(index, size))):
-                    fine.set(int64(0))
+                fine.require(is_below(index, size))
                 place.set(place.get() + index * stride.get())
                 stride.set(stride.get() * size)
             value_at = let(self._values[number])
-            with when(not_(is_number(self._shared, value_at))):
-                fine.set(int64(0))
-            with when(fine.get() != int64(0)):
+            fine.require(is_number(self._shared, value_at))
+            with when(fine.on):
                 store_number(inputs, let(place.get()), value_at, fine)
 
 
@@ -83,13 +79,12 @@ def record_sparse(shared, graph, version, function, call, outcome):
     Two more arguments may be True or False, whether the last dimension is the batch; and the number that all other
     elements are. The key is that of `arrays.record_array`.
     """
-    batched, other_at, known = batch_flag(shared, call, 3), IntVariable(int64(0)), IntVariable(int64(1))
+    batched, other_at, known = batch_flag(shared, call, 3), IntVariable(int64(0)), Flag()
     with when(call.count() > int64(4)):
         other_at.set(call[4])
-        with when(not_(is_number(shared, call[4]))):
-            known.set(int64(0))
+        known.require(is_number(shared, call[4]))
     lists = axes_at, values_at, shape_at = call[0], call[1], call[2]
-    with when(both(known.get() != int64(0), batched >= int64(0), *[is_sequence(shared, each) for each in lists])):
+    with when(both(known.on, batched >= int64(0), *[is_sequence(shared, each) for each in lists])):
         dims = let(List(shape_at).size)
         with when(both(dims > int64(0), dims <= int64(words.MOST_DIMS), List(axes_at).size == dims)):
             sparse = Sparse(shared, axes_at, values_at, shape_at, let(other_at.get()))
@@ -115,8 +110,7 @@ class OneHot:
             index = self._indices[column]
             with when(is_below(index, self._rows)):
                 T.buffer_store(inputs, float32(1), [start + column * self._rows + index])
-            with when(not_(is_below(index, self._rows))):
-                fine.set(int64(0))
+            fine.require(is_below(index, self._rows))
 
 
 @taking(2)

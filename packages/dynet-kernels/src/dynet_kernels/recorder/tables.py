@@ -10,7 +10,7 @@ from __future__ import annotations
 from ..tir import IntVariable, int64, let, when
 from ..tvm_modules import T
 from . import words
-from .objects import NULL, extern
+from .objects import NULL, Flag, extern, not_
 from .structures import Function, Row, words_at
 
 HASH, HASHED = 0x9E3779B1, (1 << 30) - 1
@@ -44,7 +44,7 @@ class Found:
     """
 
     def __init__(self, table, mask, key, first, same, value):
-        place, going, self.known = IntVariable(T.bitwise_and(value, mask)), IntVariable(int64(1)), IntVariable(int64(0))
+        place, going, self.known = IntVariable(T.bitwise_and(value, mask)), IntVariable(int64(1)), Flag(0)
         self._table, self._key, self.place = table, key, place
         with T.While(going.get() != int64(0)):
             here = Row(table, let(place.get()), key)
@@ -54,12 +54,12 @@ class Found:
                 self.known.set(int64(1))
                 if same is not None:
                     same(here, self.known)
-            with when(T.And(self.known.get() == int64(0), begin != int64(0))):
+            with when(T.And(not_(self.known.on), begin != int64(0))):
                 going.set(int64(1))
                 place.set(T.bitwise_and(place.get() + int64(1), mask))
 
     def __enter__(self):
-        self._within = when(self.known.get() != int64(0))
+        self._within = when(self.known.on)
         self._within.__enter__()
         return Row(self._table, let(self.place.get()), self._key)
 
@@ -87,8 +87,7 @@ def find(function, *key):
 
     def same(row, known):
         for place, number in enumerate(key[1:], 1):
-            with when(row.key_word(int64(place)) != number):
-                known.set(int64(0))
+            known.require(row.key_word(int64(place)) == number)
 
     return found(function, len(key), key[0], same if len(key) > 1 else None, value)
 
@@ -102,7 +101,7 @@ def enter(shared_at, function_at, row_at, out):
     function, result, given = Function(function_at), words_at(out), words_at(row_at)
     key = let(function.key)
     width = let(key + int64(len(words.ROW)))
-    fine = IntVariable(int64(1))
+    fine = Flag()
     with when((function.used + int64(1)) * int64(2) > function.mask + int64(1)):
         rows = let(function.mask + int64(1))
         table = extern("PyMem_RawCalloc", rows * int64(2), width * int64(8))
@@ -118,7 +117,7 @@ def enter(shared_at, function_at, row_at, out):
             function.table = table
             function.mask = mask
     T.buffer_store(result, fine.get(), [int64(0)])
-    with when(fine.get() != int64(0)):
+    with when(fine.on):
         new = IntVariable(int64(0))
         put_row(let(function.table), let(function.mask), key, width, given, int64(0), new)
         function.used = function.used + new.get()
@@ -144,11 +143,10 @@ def put_row(table, mask, key, width, source, begin, new):
 
     def same(row, known):
         with T.serial(int64(1), key) as place:
-            with when(row.key_word(place) != source[begin + place]):
-                known.set(int64(0))
+            known.require(row.key_word(place) == source[begin + place])
 
     target = Found(table, mask, key, source[begin], same, value.get())
-    with when(target.known.get() == int64(0)):
+    with when(not_(target.known.on)):
         new.set(int64(1))
     row = words_at(let(table + target.place.get() * width * int64(8)))
     with T.serial(int64(0), width) as place:

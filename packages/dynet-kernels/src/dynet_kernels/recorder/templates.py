@@ -17,6 +17,7 @@ from . import words
 from .inputs import put_key
 from .objects import (
     NULL,
+    Flag,
     behind,
     both,
     either,
@@ -57,7 +58,7 @@ class Key:
 
     def __init__(self, shared, graph, version, call):
         self.words, self.items = (words_on_stack(words.TEMPLATE_KEY) for _ in range(2))
-        self.size, self.fine = IntVariable(int64(1)), IntVariable(int64(1))
+        self.size, self.fine = IntVariable(int64(1)), Flag()
         # The Dim of the item before, if it is an expression in the same list, else 0; and how often it is repeated.
         self._dim, self._repeated = IntVariable(int64(0)), IntVariable(int64(0))
         # A call with more arguments than the key may have words has no key anyway.
@@ -72,7 +73,7 @@ class Key:
             T.buffer_store(self.items, items_at.get(), [place])
             self._dim.set(int64(0))
             number = IntVariable(int64(0))
-            with T.While(T.And(number.get() < items.get(), self.fine.get() != int64(0))):
+            with T.While(T.And(number.get() < items.get(), self.fine.on)):
                 self._add_item(shared, graph, version, let(words_at(let(items_at.get()))[number.get()]))
                 number.set(number.get() + int64(1))
             self._end_repetition()
@@ -84,8 +85,7 @@ class Key:
         with when(fits_in):
             T.buffer_store(self.words, word, [here])
             self.size.set(here + int64(1))
-        with when(T.Not(fits_in)):
-            self.fine.set(int64(0))
+        self.fine.require(fits_in)
 
     def _end_repetition(self):
         """Emit code that adds a word for the items that have had the same Dim as the one before, if there are any."""
@@ -107,7 +107,7 @@ class Key:
 
     def _add_other(self, shared, item):
         """Emit code that adds an item that is no expression."""
-        known, kind = IntVariable(int64(0)), let(Object(item).type)
+        known, kind = Flag(0), let(Object(item).type)
         with when(is_index(shared, item)):
             with when(kind != shared.int):  # add the type of a numpy integer to the key, because an op may refuse it
                 self._add(kind + int64(CONSTANT))
@@ -122,8 +122,7 @@ class Key:
             known.set(int64(1))
             self._add(int64(FLOAT))
             self._add(T.reinterpret("int64", T.call_extern("float64", "PyFloat_AsDouble", item)))
-        with when(known.get() == int64(0)):
-            self.fine.set(int64(0))
+        self.fine.require(known.on)
 
     def operand(self, number):
         """Emit a load of the address of an expression among the arguments.
@@ -152,8 +151,7 @@ class Key:
         def same(row, known):
             other = words_at(let(row.signature + int64(8 * len(words.TEMPLATE))))
             with T.serial(int64(0), let(self.size.get())) as place:
-                with when(other[place] != self.words[place]):
-                    known.set(int64(0))
+                known.require(other[place] == self.words[place])
 
         return found(function, 1, word, same, mixed(int64(0), word))
 
@@ -165,14 +163,13 @@ def template(shared, graph, version, function, call, outcome):
     key = Key(shared, graph, version, call)
     with when(key.fine.get() != int64(0)):
         with key.found(function) as row:
-            known, usable = Template(row.signature), IntVariable(int64(1))
+            known, usable = Template(row.signature), Flag()
             parts = words_at(let(row.signature + (key.size.get() + int64(len(words.TEMPLATE))) * int64(8)))
             equal = let(known.length * int64(2) + known.inputs + known.keys)
             with T.serial(int64(0), known.equal) as place:
                 pair = [key.operand(parts[equal + place * int64(2) + int64(k)]) for k in range(2)]
-                with when(Expression(pair[0]).at != Expression(pair[1]).at):
-                    usable.set(int64(0))
-            with when(usable.get() != int64(0)):
+                usable.require(Expression(pair[0]).at == Expression(pair[1]).at)
+            with when(usable.on):
                 with when(known.nodes == int64(0)):
                     outcome.give_known(key.operand(parts[int64(1)]))
                 with when(known.nodes != int64(0)):
@@ -191,11 +188,10 @@ def replay(shared, graph, version, function, call, outcome):
     """
     dim, template_at, operands_at = (call[place] for place in range(3))
     with when(both(Object(operands_at).type == shared.tuple, is_int(shared, call[3]))):
-        items, fine = words_at(behind(operands_at)), IntVariable(int64(1))
-        with when(index_of(shared, call[3]) != version):
-            fine.set(int64(0))
+        items, fine = words_at(behind(operands_at)), Flag()
+        fine.require(index_of(shared, call[3]) == version)
         check_numbers(shared, graph, version, items, let(Tuple(operands_at).size), fine)
-        with when(fine.get() != int64(0)):
+        with when(fine.on):
             start = extern("PyBytes_AsString", template_at)
             with when(start == int64(NULL)):
                 outcome.give(int64(NULL))

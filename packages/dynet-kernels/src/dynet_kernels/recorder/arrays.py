@@ -254,7 +254,7 @@ def batch_flag(shared, call, place):
 
 
 def record_numbers(dims):
-    """Return the CFunction of an op that takes numbers and adds an input node with these values.
+    """Return what emits the C function of an op that takes numbers and adds an input node with these values.
 
     The key is how many they are.
 

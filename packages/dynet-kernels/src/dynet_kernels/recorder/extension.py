@@ -7,44 +7,22 @@ returns the result that it finds there. TVM's LLVM compiles this text, too.
 
 The trampoline also gives the body the address of the shared words (`words.SHARED`). It reads this address from a global
 variable, which is set when the code is loaded.
+
+A C function is described by a Python function that emits its body. It is called with the address of the shared words,
+the parameters of the C function, which have the same names, and the address for the result. All are int64.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from ..machine import compile_cpu
 from ..tvm_modules import T, ir, ir_builder, tirx, tvm
 
 
-@dataclass(frozen=True)
-class CFunction:
-    """A C function, described by a function that emits its body. All its parameters are int64, also addresses.
-
-    Args:
-        emit: emits the body. It is called as emit(address of the shared words, *parameters, address for the result).
-        gathered: None, or how many parameters the trampoline stores in an array. The body then gets the address of this
-            array instead of the parameters, and can pass it on to a Python function as the array of its arguments.
-    """
-
-    emit: Callable
-    gathered: int | None = None
-
-    @property
-    def given(self) -> list[str]:
-        """The names of the parameters of the body, without the first and the last."""
-        return list(inspect.signature(self.emit).parameters)[1:-1]
-
-    @property
-    def parameters(self) -> list[str]:
-        """The names of the parameters of the C function."""
-        return [f"p{place}" for place in range(self.gathered)] if self.gathered else self.given
-
-
-def write_objects(functions: dict[str, CFunction], folder: Path, target) -> list[bytes]:
+def write_objects(functions: dict[str, Callable], folder: Path, target) -> list[bytes]:
     """Compile C functions. Return the contents of two object files: one has their bodies, the other their trampolines.
 
     It imports TVM.
@@ -55,7 +33,7 @@ def write_objects(functions: dict[str, CFunction], folder: Path, target) -> list
         target: the TVM target that describes the CPU.
     """
 
-    module = ir.IRModule({ir.GlobalVar(f"body_{name}"): _body(name, function) for name, function in functions.items()})
+    module = ir.IRModule({ir.GlobalVar(f"body_{name}"): _body(name, emit) for name, emit in functions.items()})
     bodies, text, trampolines = (folder / name for name in ("bodies.o", "trampolines.ll", "trampolines.o"))
     compile_cpu(module, target).write_to_file(str(bodies))
     text.write_text(_trampolines(functions, target))
@@ -63,7 +41,7 @@ def write_objects(functions: dict[str, CFunction], folder: Path, target) -> list
     return [bodies.read_bytes(), trampolines.read_bytes()]
 
 
-def _body(name: str, function: CFunction):
+def _body(name: str, emit: Callable):
     with ir_builder.IRBuilder() as builder:
         with T.prim_func(s_tir=True):
             T.func_name(f"body_{name}")
@@ -71,7 +49,7 @@ def _body(name: str, function: CFunction):
             # default, it would replace them by one array.
             T.func_attr({"calling_conv": 1, "global_symbol": f"body_{name}"})
             T.func_ret(ir.PrimType("int32"))
-            function.emit(*[T.arg(parameter, T.int64()) for parameter in ("shared", *function.given, "out")])
+            emit(*[T.arg(parameter, T.int64()) for parameter in inspect.signature(emit).parameters])
             T.Return(tirx.const(0, "int32"))
     return builder.get()
 
@@ -112,10 +90,10 @@ define i64 @dynet_call(i64 %function, i64 %arguments, i64 %count) {
 }"""
 
 
-def _trampolines(functions: dict[str, CFunction], target) -> str:
+def _trampolines(functions: dict[str, Callable], target) -> str:
     text, stores = ["@shared = internal global i64 0", FREE_OBJECT, CALL], []
-    for place, (name, function) in enumerate(functions.items()):
-        text.append(_trampoline(name, function))
+    for place, (name, emit) in enumerate(functions.items()):
+        text.append(_trampoline(name, emit))
         stores += [
             f"  %p{place} = getelementptr i64, ptr %table, i64 {place}",
             f"  store i64 ptrtoint (ptr @{name} to i64), ptr %p{place}",
@@ -138,28 +116,19 @@ def _trampolines(functions: dict[str, CFunction], target) -> str:
     )
 
 
-def _trampoline(name: str, function: CFunction) -> str:
-    given = ", ".join(f"i64 %{parameter}" for parameter in function.parameters)
-    passed, gather = given, []
-    if function.gathered:
-        passed, gather = "i64 %array", [f"  %gathered = alloca [{len(function.parameters)} x i64]"]
-        for place, parameter in enumerate(function.parameters):
-            gather += [
-                f"  %g{place} = getelementptr i64, ptr %gathered, i64 {place}",
-                f"  store i64 %{parameter}, ptr %g{place}",
-            ]
-        gather.append("  %array = ptrtoint ptr %gathered to i64")
+def _trampoline(name: str, emit: Callable) -> str:
+    _, *parameters, _ = inspect.signature(emit).parameters
+    given = "".join(f"i64 %{parameter}, " for parameter in parameters)
     lines = [
-        f"define i64 @{name}({given}) {{",
+        f"define i64 @{name}({given[:-2]}) {{",
         "  %result = alloca i64",
         "  %out = ptrtoint ptr %result to i64",
         "  %shared_at = load i64, ptr @shared",
-        *gather,
-        f"  %status = call i32 @body_{name}(i64 %shared_at, {passed + ', ' if passed else ''}i64 %out)",
+        f"  %status = call i32 @body_{name}(i64 %shared_at, {given}i64 %out)",
         "  %value = load i64, ptr %result",
         "  ret i64 %value\n}",
     ]
-    types = ", ".join(["i64"] * (2 + len(function.given)))
+    types = ", ".join(["i64"] * (2 + len(parameters)))
     return "\n".join([f"\ndeclare i32 @body_{name}({types})", *lines])
 
 

@@ -1,6 +1,6 @@
-"""Lists all functions of the compiled recorder: FUNCTIONS is a dict from their names to `CFunction` objects.
+"""Lists all functions of the compiled recorder: FUNCTIONS is a dict from their names to what emits their bodies.
 
-A `CFunction` says how to compile a function. By its name, Python code finds the address of the compiled function.
+By its name, Python code finds the address of a compiled function. The module `extension` compiles them.
 Functions whose names begin with `dynet_` are also called by other compiled functions.
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from . import words
 from .arrays import record_array, record_numbers
-from .extension import CFunction
 from .inputs import draw, renew_keys, take_inputs, take_numbers, write_inputs
 from .memory import cut, more_room, renew, renew_quickly
 from .objects import count_in_order, taking
@@ -64,11 +63,9 @@ FUNCTIONS = {
     "take": take_numbers(),
     "take_keyed": take_numbers(before=1 + len(words.KEY)),
     **{name: operator(name) for name in words.OPERATORS},
-    "negative": CFunction(negative, gathered=1),
-    "subscript": CFunction(subscript, gathered=2),
-    **{emit.__name__: CFunction(emit) for emit in (free, new, visit_nothing, become, bind)},
-    **{emit.__name__: CFunction(emit) for emit in (draw, renew, cut, write_inputs, take_inputs, enter)},
-    **{f"dynet_{emit.__name__}": CFunction(emit) for emit in (renew_keys, compute, count_in_order)},
+    **{emit.__name__: emit for emit in (negative, subscript, free, new, visit_nothing, become, bind)},
+    **{emit.__name__: emit for emit in (draw, renew, cut, write_inputs, take_inputs, enter)},
+    **{f"dynet_{emit.__name__}": emit for emit in (renew_keys, compute, count_in_order)},
     "dynet_make_room": more_room("records", "length", "room", 8),
     "dynet_make_input_room": more_room("inputs", "inputs_length", "inputs_room", 4),
 }

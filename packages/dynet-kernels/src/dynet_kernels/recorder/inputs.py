@@ -64,7 +64,7 @@ def as_float(object_at, fine):
 
 
 def take_numbers(before=0):
-    """Return the CFunction of take(numbers), which appends a tuple of numbers to the input buffer.
+    """Return what emits the C function of take(numbers), which appends a tuple of numbers to the input buffer.
 
     Its result is where they begin there. If an item is not a number, or is too large, it appends nothing, and leaves
     the call to Python.

@@ -10,7 +10,6 @@ from __future__ import annotations
 from ..tir import int64, let, when
 from ..tvm_modules import T
 from . import words
-from .extension import CFunction
 from .inputs import key_before
 from .objects import NULL, extern, taking
 from .recording import with_any_graph
@@ -58,7 +57,7 @@ def more_room(buffer, length, room, size):
             setattr(graph, room, wanted)
             T.buffer_store(result, int64(1), [int64(0)])
 
-    return CFunction(emit)
+    return emit
 
 
 SHRINK_FROM, SHRINK_TO = 1 << 20, 8

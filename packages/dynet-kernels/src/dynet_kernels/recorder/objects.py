@@ -11,8 +11,7 @@ from .. import tir
 from ..tir import IntVariable, int64, let, when
 from ..tvm_modules import T, tirx
 from . import words
-from .extension import CFunction
-from .structures import Expression, Function, List, Object, Shared, Tuple, words_at
+from .structures import Expression, Function, List, Object, Shared, Tuple, words_at, words_on_stack
 
 # In a call by CPython's vectorcall, the argument `nargsf` is the number of positional arguments, plus a flag in the
 # highest bit. This mask removes the flag.
@@ -178,6 +177,14 @@ class Outcome:
     def undone(self):
         return when(not_(self.done.on))
 
+    def call_otherwise(self, function, *objects):
+        """Emit the fallback: if the fast path has no result, call a Python function with these objects."""
+        with self.undone():
+            given = words_on_stack(len(objects))
+            for place, object_at in enumerate(objects):
+                T.buffer_store(given, object_at, [int64(place)])
+            self.otherwise(function, T.address_of(given[int64(0)]), int64(len(objects)), int64(NULL))
+
     def otherwise(self, function, arguments, count, keywords):
         """Emit the fallback: if the fast path has no result, call a Python function and take its result.
 
@@ -232,7 +239,7 @@ class Call:
 
 
 def taking(*counts):
-    """Decorator: make a CFunction from an emitter of a fast path, `emit(shared, function, call, outcome)`.
+    """Decorator: make an emitter of a C function from that of a fast path, `emit(shared, function, call, outcome)`.
 
     If the fast path has no result, the C function calls the recording function's `slow`.
 
@@ -250,7 +257,7 @@ def taking(*counts):
                 emit(shared, function, call, outcome)
             call.otherwise(outcome)
 
-        return CFunction(emitted)
+        return emitted
 
     return decorate
 

@@ -17,7 +17,6 @@ from ..tir import IntVariable, int64, let, when
 from ..tvm_modules import T
 from . import words
 from .arrays import Indices
-from .extension import CFunction
 from .inputs import store_number
 from .objects import (
     NULL,
@@ -176,7 +175,7 @@ def record_list(shared, graph, version, function, given, outcome):
 
 
 def operator(name):
-    """Return the CFunction of an operator of `Expression`.
+    """Return what emits the C function of an operator of `Expression`.
 
     It has fast paths for two expressions, and for an expression and a number. All other operands are left to Python.
 
@@ -184,11 +183,9 @@ def operator(name):
         name: the operator, one of `words.OPERATORS`, such as "add".
     """
 
-    def emit(shared_at, arguments, out):
+    def emit(shared_at, a, b, out):
         shared, outcome = Shared(shared_at), Outcome(out)
         pair, right, left, slow = (let(getattr(shared, f"{name}_{what}")) for what in words.OPERATOR)
-        call = words_at(arguments)
-        a, b = let(call[int64(0)]), let(call[int64(1)])
         with when(slow == int64(NULL)):
             outcome.give_known(shared.not_implemented)
         with when(slow != int64(NULL)):
@@ -200,29 +197,27 @@ def operator(name):
                 record_number(shared, Function(right), [a, b], outcome, sign)
             with when(T.And(b_is, not_(a_is))):
                 record_number(shared, Function(left), [b, a], outcome)
-            outcome.otherwise(slow, arguments, int64(2), int64(NULL))
+            outcome.call_otherwise(slow, a, b)
 
-    return CFunction(emit, gathered=2)
+    return emit
 
 
-def negative(shared_at, arguments, out):
+def negative(shared_at, x_at, out):
     """Emit the C function of the operator `-x` of `Expression`."""
     shared, outcome = Shared(shared_at), Outcome(out)
     function = Function(let(shared.negative))
     with when(function.address != int64(NULL)):
-        record_nodes(1)(shared, function, [let(words_at(arguments)[int64(0)])], outcome)
-        outcome.otherwise(function.slow, arguments, int64(1), int64(NULL))
+        record_nodes(1)(shared, function, [x_at], outcome)
+        outcome.call_otherwise(function.slow, x_at)
 
 
-def subscript(shared_at, arguments, out):
+def subscript(shared_at, x_at, key_at, out):
     """Emit the C function of the operator `x[key]` of `Expression`.
 
     It has fast paths for an int, as in x[2], and for a slice of two ints, as in x[1:3]. All other keys are left to
     Python.
     """
     shared, outcome = Shared(shared_at), Outcome(out)
-    call = words_at(arguments)
-    x_at, key_at = let(call[int64(0)]), let(call[int64(1)])
     with when(shared.subscript != int64(NULL)):
         with when(is_int(shared, key_at)):
             record_index(from_end=True)(shared, Function(let(shared.item)), [x_at, key_at], outcome)
@@ -231,4 +226,4 @@ def subscript(shared_at, arguments, out):
             with when(key.step == shared.none):
                 given = [x_at, let(key.start), let(key.stop)]
                 record_stretch(shared, Function(let(shared.stretch)), given, outcome, True)
-        outcome.otherwise(shared.subscript, arguments, int64(2), int64(NULL))
+        outcome.call_otherwise(shared.subscript, x_at, key_at)

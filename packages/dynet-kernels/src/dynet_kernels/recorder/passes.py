@@ -107,7 +107,7 @@ def forget_values(graph) -> None:
 
 
 def of_node(emit, makes_list: bool | str = False, recalculates=True, takes_array=False):
-    """Return the CFunction of a method of expressions, such as `value`, which needs the values of all nodes.
+    """Return what emits the C function of a method of expressions, such as `value`, which needs all values.
 
     The method is a recording function, although it records nothing: its table has a row for each Dim (shape) of an
     expression that the fast path can handle. The fast path computes the nodes that have no value yet, then runs the

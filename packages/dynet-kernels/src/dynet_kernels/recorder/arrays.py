@@ -12,7 +12,7 @@ from .. import tir
 from ..tir import IntVariable, int64, let, when
 from ..tvm_modules import T
 from . import words
-from .inputs import store_number
+from .inputs import as_float, store_number
 from .objects import Flag, both, either, index_of, is_index, is_number, is_sequence, items_of, not_, taking
 from .recording import Recording, with_graph
 from .structures import List, Object, words_at, words_on_stack
@@ -121,9 +121,10 @@ class Nested:
     Args:
         place: the address of the word that has the address of the object.
         dims: 0 for a number, 1 for a list of numbers, 2 for a list of lists.
+        fits: whether `count` is also to be 0 if a number is too large for a float, so that `store` stores all or none.
     """
 
-    def __init__(self, shared, place, dims):
+    def __init__(self, shared, place, dims, fits=False):
         self._shared, self.dims, self._is_deep = shared, int64(dims), dims == 2
         rows, columns, items = (IntVariable(first) for first in (int64(1), int64(1), place))
         if dims:
@@ -143,11 +144,14 @@ class Nested:
                 with when(not_(both(is_sequence(shared, item), List(item).size == self._columns))):
                     self.count.set(int64(0))
         with when(self.count.get() != int64(0)):
-            self.each(lambda number, place: self._check(number))
+            self.each(lambda number, place: self._check(number, fits))
 
-    def _check(self, number):
+    def _check(self, number, fits):
         with when(not_(is_number(self._shared, number))):
             self.count.set(int64(0))
+        if fits:
+            with when(self.count.get() != int64(0)):
+                as_float(number, self.count)
 
     def each(self, emit):
         """Emit a loop over the numbers: emit(address of the number, its place in column-major order) emits its body."""

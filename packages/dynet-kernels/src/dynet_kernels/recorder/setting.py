@@ -13,7 +13,6 @@ from ..plan.structs import Words
 from ..tir import int64, let, when
 from ..tvm_modules import T
 from .arrays import Nested, opened
-from .inputs import as_float
 from .objects import Flag, both, taking
 from .passes import can_forget, forget_values
 from .recording import with_graph
@@ -98,12 +97,10 @@ def _store(shared, place, count, inputs, start):
     """
     stored = Flag(0)
     for dims in (0, 1):
-        numbers = Nested(shared, place, dims)
+        numbers = Nested(shared, place, dims, fits=True)
         with when(numbers.count.get() == count):
             stored.set(int64(1))
-            numbers.each(lambda number, _: as_float(number, stored))
-            with when(stored.on):
-                numbers.store(inputs, start, stored)
+            numbers.store(inputs, start, stored)
     with opened(shared, let(words_at(place)[int64(0)])) as array:
         with when(both(array.dims == int64(1), array.count.get() == count)):
             stored.set(int64(1))

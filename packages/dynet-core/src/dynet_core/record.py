@@ -11,7 +11,6 @@ leaves half a node.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,7 +20,7 @@ from dynet_kernels import formula
 
 from . import recorder
 from .dim import Dim
-from .errors import ArgumentTypeError, ShapeError, StaleExpressionError
+from .errors import ArgumentError, ArgumentTypeError, ShapeError, StaleExpressionError
 from .expression import Expression, Unfinished, has_no_node
 from .graph import current, refuse
 from .pinned_graph import PinnedGraph
@@ -66,6 +65,29 @@ def graph_of(name: str, operands: Sequence[Expression]) -> PinnedGraph:
     return pinned_graph
 
 
+OF_ONE = {"average": "mean_elems", "emax": "max_dim", "esum": "sum_elems", "logsumexp": "logsumexp_dim"}
+"""Op of a list of expressions -> what reduces the elements of one expression."""
+
+
+def listed(name: str, xs: Any) -> Sequence[Expression]:
+    """Return the argument xs of an op as a list or tuple; raise an error if it is empty or not iterable.
+
+    xs may be a list, a tuple or another iterable, but no expression, though one can be iterated over. The caller has to
+    check that the items are expressions.
+    """
+    if xs.__class__ is not list and xs.__class__ is not tuple:
+        if isinstance(xs, Expression):
+            use = f"dy.{OF_ONE[name]} is for the elements of one" if name in OF_ONE else f"{name}([x]) takes one"
+            raise ArgumentTypeError(f"{name}: expected a list of expressions, got one of {xs.type!r}; {use}")
+        try:
+            xs = list(xs)
+        except TypeError:
+            graph_of(name, (xs,))
+    if not xs:
+        raise ArgumentError(f"{name}: no expressions")
+    return xs
+
+
 def made_of(value: Any, name: str = "") -> str:
     """Return a text for an error message that says how to make an expression from `value`; "" if there is no way.
 
@@ -84,16 +106,6 @@ def _named(name: str, signature: Signature) -> Signature:
     """Give a signature the name of its op, unless it has a name, and return the signature."""
     signature.name = signature.name or name
     return signature
-
-
-def append(graph: PinnedGraph, signature: Signature, integers: Sequence[int]) -> Expression:
-    """Append the record of an op to a graph, and return an expression for its last node.
-
-    Args:
-        signature: says how the op is computed.
-        integers: the number of each operand (`Expression.at`), then the attributes (further integers for the op).
-    """
-    return graph.append(signature, integers)
 
 
 def node(
@@ -154,12 +166,11 @@ def two_operands(
         with_number: called if the second operand is not an expression, as in `x + 1`.
     """
     known: dict[tuple[Dim, Dim], Signature] = {}
-    record_number: Callable[..., Expression] = with_number or functools.partial(_refuse, name)
 
     def record_slowly(a: Expression, b: Expression) -> Expression:
         """Record a node. If its operands have new shapes, let compiled code record further nodes with these shapes."""
-        if not isinstance(b, Expression):
-            return record_number(a, b)
+        if with_number and not isinstance(b, Expression):
+            return with_number(a, b)
         graph = graph_of(name, (a, b))
         key = a.type, b.type
         signature = known.get(key)
@@ -175,24 +186,14 @@ def two_operands(
     return record
 
 
-def _refuse(name: str, *operands) -> Expression:
-    """Raise ArgumentTypeError for the op `name`, because an operand is no expression. The message shows the operand."""
-    graph_of(name, operands)
-    raise AssertionError(name)
-
-
 def many_operands(
-    name: str,
-    signature_of: SignatureOf,
-    as_list: Callable[[Any], Sequence[Expression]] = lambda xs: xs,
-    otherwise: Callable | None = None,
+    name: str, signature_of: SignatureOf, otherwise: Callable | None = None
 ) -> Callable[[Sequence[Expression]], Expression]:
     """Return the recording function of an op that takes its operands as a list.
 
     Args:
         name: the name of the op.
         signature_of: maps the operands' Dims (shapes) to a signature, which says how the op is computed.
-        as_list: turns the argument that the user passed into a list or tuple of expressions.
         otherwise: called first if the operands have new shapes. It records the op and returns the expression, or
             returns None if `signature_of` is to be used.
     """
@@ -200,7 +201,7 @@ def many_operands(
 
     def record_slowly(xs: Sequence[Expression]) -> Expression:
         """Record a node. If its operands have new shapes, let compiled code record further nodes with these shapes."""
-        operands = as_list(xs)
+        operands = listed(name, xs)
         graph = graph_of(name, operands)
         key = tuple([x.type for x in operands])
         signature = known.get(key)

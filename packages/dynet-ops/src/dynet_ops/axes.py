@@ -27,7 +27,7 @@ from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, OutOfRangeError
 from dynet_core.expression import Expression
 from dynet_core.op import Function, Sample, register, samples
-from dynet_core.record import append, graph_of, node
+from dynet_core.record import graph_of, node
 from dynet_core.signature import Signature, View, computed, number_views
 from dynet_kernels.families.rules import Across, Rule
 from dynet_kernels.layout import SELF
@@ -35,7 +35,7 @@ from dynet_kernels.table import KERNELS
 
 from .copying import copies
 from .kinds import COLUMNWISE
-from .operands import checked_count, checked_dimension, checked_expression
+from .operands import checked_count, shape_along, shape_of
 
 Groups = list[tuple[int, bool]]
 """The dimensions of an operand and its batch, innermost first, divided into groups.
@@ -145,7 +145,7 @@ def _together(x: Expression, groups: Groups) -> tuple[Expression, Groups]:
         extents = _extents(groups)
         before, after = math.prod(extents[:place]), math.prod(extents[place + 2 :])
         signature = _brought_together(before, extents[place], extents[place + 1], after)
-        x = append(graph_of("transpose", (x,)), signature, [x.at])
+        x = graph_of("transpose", (x,)).append(signature, [x.at])
         (kept, _), (size, _), *rest = groups[place:]
         if place:
             groups = [*groups[: place - 1], (groups[place - 1][0] * size, True)]
@@ -301,7 +301,7 @@ class Along:
             last = sum(reduced for _, reduced in groups) == 1
             dim = result if last else Dim.of((before * after,))
             signature = column_signature(column.kernels, dim, before, size, after, constants=len(places), op=name)
-            x = append(graph, signature, [x.at, *places])
+            x = graph.append(signature, [x.at, *places])
             if last:
                 return x
             assert self.parts
@@ -314,20 +314,19 @@ class Along:
 
         `n` and `others` are passed on to `record`.
         """
-        axes = checked_axes(name, d, b, checked_expression(name, x).type)
-        return self.record(name, x, axes, checked_count(name, "n", n, 0), *others)
+        axes = checked_axes(name, d, b, shape_of(name, x))
+        return self.record(name, x, axes, checked_count(name, "n", n), *others)
 
     def one_dimension(self, name: str, x: Expression, d: Index) -> Expression:
         """Check d, then add a node that reduces x along dimension d."""
-        d = checked_dimension(name, d, checked_expression(name, x).type)
-        dim = x.type.plain
+        dim, d = shape_along(name, x, d)
         signature = column_signature(self.column.kernels, without(dim, [d]), *before_along_after(dim, d))
         return node(name, signature, (x,))
 
     def elements(self, name: str, x: Expression, *others: float) -> Expression:
         """Add nodes that reduce each batch element of x to one number. `others` are passed on to `record`."""
-        return self.record(name, x, range(len(checked_expression(name, x).type.dims)), 0, *others)
+        return self.record(name, x, range(len(shape_of(name, x).dims)), 0, *others)
 
     def over_batch(self, name: str, x: Expression, *others: float) -> Expression:
         """Add a node that reduces x along the batch, keeping all dimensions. `others` are passed on to `record`."""
-        return self.record(name, x, [len(checked_expression(name, x).type.dims)], 0, *others)
+        return self.record(name, x, [len(shape_of(name, x).dims)], 0, *others)

@@ -21,7 +21,7 @@ from dynet_core.expression import Expression
 from dynet_core.keyword_hints import also_called
 from dynet_core.op import Function, Sample, recorded, register, remember, samples
 from dynet_core.pinned_graph import PinnedGraph, pinned
-from dynet_core.record import append, common_batch, described, graph_of, many_operands, node, one_operand, two_operands
+from dynet_core.record import common_batch, described, graph_of, listed, many_operands, node, one_operand, two_operands
 from dynet_core.recorder import describe, function
 from dynet_core.signature import Signature, Step, View, alias, computed, copy_step, number_views
 from dynet_kernels import formula as f
@@ -48,13 +48,13 @@ from .layouts import (
 from .op_formulas import add_rules
 from .operands import (
     checked_count,
-    checked_dimension,
-    checked_expression,
     checked_pair,
+    checked_shape,
     checked_size,
     is_list,
-    listed,
     nesting,
+    shape_along,
+    shape_of,
 )
 from .with_number import finite
 
@@ -62,13 +62,13 @@ __all__ = [
     "ANY_OPERAND", "Any", "ArgumentError", "ArgumentTypeError", "Callable", "Dim", "Dims", "EACH", "Expression",
     "Formula", "Function", "Index", "Indices", "Iterable", "KERNELS", "Loop", "Number", "Numbers", "ONE",
     "OutOfRangeError", "PinnedGraph", "Rule", "SELF", "Sample", "Sequence", "ShapeError", "Signature", "Step",
-    "Symbol", "TWO", "View", "add_rules", "alias", "also_called", "append", "as_first", "as_last", "broadcast",
-    "by_batch_elements", "by_dims", "by_plain_dims", "checked_batch", "checked_count", "checked_dimension",
-    "checked_dims", "checked_expression", "checked_flag", "checked_index", "checked_indices", "checked_pair",
+    "Symbol", "TWO", "View", "add_rules", "alias", "also_called", "as_first", "as_last", "broadcast",
+    "by_batch_elements", "by_dims", "by_plain_dims", "checked_batch", "checked_count",
+    "checked_dims", "checked_flag", "checked_index", "checked_indices", "checked_pair", "checked_shape",
     "checked_size", "collapsed", "column_views", "columnwise", "common_batch", "computed", "copies",
     "copies_by_index", "copy_of", "copy_parameters", "copy_step", "describe", "described", "elementwise", "f",
-    "finite", "for_each_index", "function", "functools", "graph_of", "is_list", "is_matrix", "lined_up", "listed",
-    "many_operands", "matched", "math", "nesting", "node", "np", "number_views", "of_rank", "one_operand", "op",
-    "pinned", "real_array", "recorded", "register", "remember", "repeat", "samples", "shortest", "strides_of",
-    "two_operands", "whole",
+    "finite", "for_each_index", "function", "functools", "graph_of", "is_list", "is_matrix", "lined_up",
+    "listed", "many_operands", "matched", "math", "nesting", "node", "np", "number_views", "of_rank",
+    "one_operand", "op", "pinned", "real_array", "recorded", "register", "remember", "repeat", "samples",
+    "shape_along", "shape_of", "shortest", "strides_of", "two_operands", "whole",
 ]  # fmt: skip

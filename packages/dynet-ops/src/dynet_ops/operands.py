@@ -6,14 +6,13 @@ In all of these functions, `name` is the name of the op, and `what` the name of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
 from numbers import Real
-from typing import Any
 
 import numpy as np
 
 from dynet_core.annotations import Dims, Index
-from dynet_core.checks import as_list, single, whole
+from dynet_core.checks import HUGE, as_list, single, whole
 from dynet_core.dim import MAX_TOTAL, Dim, checked_batch, checked_dims
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError
 from dynet_core.expression import Expression
@@ -21,18 +20,19 @@ from dynet_core.record import graph_of
 from dynet_core.refusals import MOST_NESTED
 
 
-def checked_dimension(name: str, d: Index, dim: Dim) -> int:
-    """Return d, the number of a dimension, as an int; raise an error unless the shape `dim` has this dimension."""
-    place = whole(name, "an index", d)
-    if not 0 <= place < len(dim.dims):
-        raise OutOfRangeError(f"{name}: dimension {place} is out of range for x, which is {dim!r}")
-    return place
-
-
-def checked_expression(name: str, x: Any) -> Expression:
-    """Return x; raise an error unless it is a parameter or an expression of this thread's current graph."""
+def shape_of(name: str, x: Expression) -> Dim:
+    """Return the shape of x; raise an error unless x is a parameter or an expression of this thread's current graph."""
     graph_of(name, (x,))
-    return x
+    return x.type.plain
+
+
+def shape_along(name: str, x: Expression, d: Index) -> tuple[Dim, int]:
+    """Return the shape of x and d as an int; raise an error unless x has a dimension of this number."""
+    graph_of(name, (x,))
+    shape, place = x.type.plain, whole(name, "an index", d)
+    if not 0 <= place < len(shape.dims):
+        raise OutOfRangeError(f"{name}: dimension {place} is out of range for x, which is {shape!r}")
+    return shape, place
 
 
 def checked_shape(name: str, dims: Dims, batch_size: Index = 1) -> Dim:
@@ -40,47 +40,17 @@ def checked_shape(name: str, dims: Dims, batch_size: Index = 1) -> Dim:
     return Dim.of(checked_dims(name, dims), checked_batch(name, batch_size))
 
 
-OF_ONE = {"average": "mean_elems", "emax": "max_dim", "esum": "sum_elems", "logsumexp": "logsumexp_dim"}
-"""Op of a list of expressions -> what reduces the elements of one expression."""
-
-
-def listed(name: str, xs: Any) -> Sequence[Expression]:
-    """Return the argument xs of an op as a list or tuple; raise an error if it is empty or not iterable.
-
-    xs may be a list, a tuple or another iterable, but no expression, though one can be iterated over. The caller has to
-    check that the items are expressions.
-    """
-    if xs.__class__ is not list and xs.__class__ is not tuple:
-        if isinstance(xs, Expression):
-            use = f"dy.{OF_ONE[name]} is for the elements of one" if name in OF_ONE else f"{name}([x]) takes one"
-            raise ArgumentTypeError(f"{name}: expected a list of expressions, got one of {xs.type!r}; {use}")
-        try:
-            xs = list(xs)
-        except TypeError:
-            graph_of(name, (xs,))
-    if not xs:
-        raise ArgumentError(f"{name}: no expressions")
-    return xs
-
-
-def checked_count(name: str, what: str, value, least: int) -> int:
-    """Return the argument `what` as an int; raise an error if it is not a whole number, or less than `least`."""
+def checked_count(name: str, what: str, value, least: int = 0, most: int = HUGE) -> int:
+    """Return the argument `what` as an int; raise an error unless it is a whole number from `least` to `most`."""
     number = whole(name, what, value)
-    if number < least:
-        raise ArgumentError(f"{name}: {what} must be at least {least}, got {number}")
+    if not least <= number <= most:
+        limit = f"least {least}" if number < least else f"most {most}"
+        raise ArgumentError(f"{name}: {what} must be at {limit}, got {number}")
     return number
 
 
-def checked_size(name: str, what: str, value) -> int:
-    """Return the argument `what` as an int; raise an error unless it is a whole number from 1 to `MAX_TOTAL`.
-
-    `MAX_TOTAL` is the most numbers that an expression can have.
-    """
-    size = whole(name, what, value)
-    if not 1 <= size <= MAX_TOTAL:
-        limit = "least 1" if size < 1 else f"most {MAX_TOTAL}"
-        raise ArgumentError(f"{name}: {what} must be at {limit}, got {size}")
-    return size
+checked_size = functools.partial(checked_count, least=1, most=MAX_TOTAL)
+"""Return the argument as an int; raise an error unless an expression can have so many numbers."""
 
 
 def nesting(value) -> int:
@@ -112,4 +82,4 @@ def checked_pair(name: str, what: str, values) -> tuple[int, int]:
     values = [*values]
     if len(values) < 2 or not all(isinstance(value, Real) and value == 1 for value in values[2:]):
         raise ArgumentError(f"{name}: {what} must be two ints, got {len(values)}: {values!r:.60}")
-    return checked_size(name, what, values[0]), checked_size(name, what, values[1])
+    return checked_count(name, what, values[0], 1, MAX_TOTAL), checked_count(name, what, values[1], 1, MAX_TOTAL)

@@ -21,7 +21,7 @@ from dynet_core.initializer import ConstInitializer
 from dynet_core.keyword_hints import method
 from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_core.parameter.summary import holdings
-from dynet_core.record import append, graph_of
+from dynet_core.record import graph_of
 from dynet_core.recorder import ANY_GRAPH
 from dynet_core.wording import counted, printable
 from dynet_ops.input.inputs import inputVector
@@ -312,7 +312,7 @@ class _RNNBuilder(LayersBuilder):
         run, form, graph = state._run, state._form, state._pinned()
         graph_of("add_input", (x,))  # again: a signal handler may have called `cg_revert` since, which also took x
         if x.version == ANY_GRAPH or len(x.type.dims) > 1:
-            x = append(graph, as_vector(Dim.of(x.type.dims[:1], x.type.batch)), [x.at])
+            x = graph.append(as_vector(Dim.of(x.type.dims[:1], x.type.batch)), [x.at])
         places, batches = [], []
         for k, rank in enumerate(form.ranks):
             x = self._drop_input(run, k, x)

@@ -20,7 +20,7 @@ from dynet_core.graph import OTHER_THREAD, is_gone, refuse
 from dynet_core.hints import Hinted
 from dynet_core.parameter import ParameterCollection
 from dynet_core.pinned_graph import PinnedGraph
-from dynet_core.record import append, graph_of
+from dynet_core.record import graph_of
 from dynet_core.recorder import replay, sequence
 from dynet_core.signature import Signature, alias
 from dynet_ops.input.constants import zeros
@@ -214,7 +214,7 @@ class RNNState(Hinted):
         if run.steps is not steps:
             return self.add_input(x)
         if x.at in self._places:  # so that a template can tell it from the state
-            x = append(graph, as_vector(x.type.plain), [x.at])
+            x = graph.append(as_vector(x.type.plain), [x.at])
         return run.learn(self, x)
 
     def _pinned(self) -> PinnedGraph:
@@ -252,7 +252,7 @@ class RNNState(Hinted):
             pinned = self._pinned()
             found = known[value] = tuple(
                 [
-                    append(pinned, value_of_state(dim, value), [place]) if value else pinned.node(place, dim)
+                    pinned.append(value_of_state(dim, value), [place]) if value else pinned.node(place, dim)
                     for place, dim in zip(self._places, dims)
                 ]
             )

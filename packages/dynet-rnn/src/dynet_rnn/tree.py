@@ -17,7 +17,7 @@ from dynet_core.expression import Expression
 from dynet_core.graph import current
 from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_core.pinned_graph import PinnedGraph
-from dynet_core.record import append, common_batch, graph_of
+from dynet_core.record import common_batch, graph_of
 from dynet_core.recorder import key
 from dynet_core.templates import with_templates
 from dynet_ops.network.trees import child_sum_signature, nary_signature
@@ -51,7 +51,7 @@ def _record(x: Expression | None, children: Sequence, weights: Sequence, rate: f
     if states and U[0].type.rows < W.type.rows:  # a child-sum TreeLSTM, with a batch size that all children share
         below = max([state.type.batch for state in states])
         both, copies = value_of_state(Dim.of((hidden, 2)), 0), [0] * below + [1] * below
-        states = [s if s.type.batch == below else select_cols(append(graph, both, [s.at]), copies) for s in states]
+        states = [s if s.type.batch == below else select_cols(graph.append(both, [s.at]), copies) for s in states]
         signature = child_sum_signature(batch, dim, below, *[e.type for e in (b, W, *U)])
     elif len(children) > len(U):
         raise ArgumentError(f"add_input: {len(children)} children, but the network has weights for {len(U)}")
@@ -191,7 +191,7 @@ class TreeState:
 
     def s(self) -> tuple[Expression, ...]:
         """Return all vectors of the state: c of each layer, then h of each layer; () for the initial state."""
-        c = [append(graph_of("s", self._h), value_of_state(h.type, 1), [h.at]) for h in self._h]
+        c = [graph_of("s", self._h).append(value_of_state(h.type, 1), [h.at]) for h in self._h]
         return (*c, *self._h)
 
     def children(self) -> tuple[TreeState | None, ...]:

@@ -28,7 +28,7 @@ _BY_MULTIPLICATION = {2.0: _by_multiplication(square), 3.0: _by_multiplication(c
 
 
 def _with_number(name: str, x: Expression, exponent) -> Expression:
-    checked_expression(name, x)
+    graph_of(name, (x,))
     number = number_of(name, exponent)
     return _BY_MULTIPLICATION[number](x) if number in _BY_MULTIPLICATION else _to_number(x, number)
 

@@ -60,7 +60,7 @@ def _constant(name: str, dim: Dims, val: Numbers, batch_size: Index) -> Expressi
     """
     whole, value = Dim.of(checked_dims(name, dim), checked_batch(name, batch_size)), one_number(name, val)
     graph = pinned()
-    return append(graph, _constant_signature(name, whole), [graph.take_array(value)])
+    return graph.append(_constant_signature(name, whole), [graph.take_array(value)])
 
 
 zeroes = zeros

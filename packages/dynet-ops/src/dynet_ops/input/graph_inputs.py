@@ -7,7 +7,6 @@ from dynet_core.checks import checked_number
 from dynet_core.graph import Graph
 
 from ..declare import *
-from ..operands import checked_shape
 from .arrays import add_input, flat, numbers
 from .tensors import scattered
 

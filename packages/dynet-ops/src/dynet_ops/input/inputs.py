@@ -91,8 +91,7 @@ def inputMatrix(v: Numbers, d: Dims) -> Expression:
     array([[1., 3., 5.],
            [2., 4., 6.]])
     """
-    dim = Dim.of(checked_dims("inputMatrix", d))
-    return add_input("inputMatrix", flat("inputMatrix", v), dim)
+    return add_input("inputMatrix", flat("inputMatrix", v), checked_shape("inputMatrix", d))
 
 
 @recorded(

@@ -7,7 +7,6 @@ from dynet_core.wording import counted
 from dynet_kernels.recorder.words import BATCHED, MOST_DIMS
 
 from ..declare import *
-from ..operands import checked_shape
 from .arrays import NUMBERS, add_input, check_any, filled, flat, input_op, input_signature, numbers, one_number, stored
 
 

@@ -187,13 +187,13 @@ def poisson_loss(x: Expression, y: Numbers) -> Expression:
         raise ArgumentError("poisson_loss: no counts: y is empty")
     if min(counts) < 0:
         raise ArgumentError(f"poisson_loss: y must be at least 0, got {min(counts)}")
-    dim = checked_expression("poisson_loss", x).type
+    dim = shape_of("poisson_loss", x)
     if dim.size != 1:
         raise ShapeError(f"poisson_loss: x must be a single number, it is {dim!r}")
     if len(counts) > 1 and dim.batch not in (1, len(counts)):
         raise ShapeError(f"poisson_loss: {len(counts)} counts for a batch of {dim.batch}")
     numbers = [*counts, *[math.lgamma(count + 1) for count in counts]]
-    return node("poisson_loss", _poisson_signature(dim.plain, len(counts)), (x,), numbers=numbers)
+    return node("poisson_loss", _poisson_signature(dim, len(counts)), (x,), numbers=numbers)
 
 
 __all__ = ["binary_log_loss", "huber_distance", "l1_distance", "pairwise_rank_loss", "poisson_loss"]

@@ -62,7 +62,7 @@ def _record(name: str, x: Expression, result: Dim, size: int, columns: int, choi
 
 
 def _scores(name: str, x: Expression) -> Dim:
-    dim = checked_expression(name, x).type.plain
+    dim = shape_of(name, x)
     if dim.columns != 1:
         raise ShapeError(f"{name}: expected a vector of scores, got {dim!r}")
     return dim
@@ -90,7 +90,7 @@ def hinge(x: Expression, v: Index | Indices, m: Number = 1.0) -> Expression:
     dim = _scores("hinge", x)
     if nesting(v) == 1:
         return _each("hinge", x, dim, v, m)  # type: ignore[arg-type]  # a list
-    choices = checked_indices("hinge", [checked_index("hinge", v)], dim.size, dim)
+    choices = checked_indices("hinge", [v], dim.size, dim)
     return _record("hinge", x, Dim.of((1,), dim.batch), dim.size, dim.batch, choices, m)
 
 
@@ -150,11 +150,10 @@ def hinge_dim(x: Expression, v: Indices | Sequence[Indices], d: Index = 0, m: Nu
     >>> hinge_dim(inputTensor([[1, 2], [3, 0]]), [0, 0]).value()
     [3.0, 0.0]
     """
-    dim = checked_expression("hinge_dim", x).type.plain
+    dim, d = shape_along("hinge_dim", x, d)
     if len(dim.dims) > 2:
         raise ShapeError(f"hinge_dim: expected a matrix of scores, got {dim!r}")
-    rows = checked_dimension("hinge_dim", d, dim) == 1
-    size, columns = (dim.columns, dim.rows) if rows else (dim.rows, dim.columns)
+    size, columns = (dim.columns, dim.rows) if d else (dim.rows, dim.columns)
     margin = finite("hinge_dim", "m", m)
     # In a list, an array of one number is an index, or the list of a batch element that has one column.
     has_lists = nesting(v) == 2 or (columns == 1 and is_list(v) and any(map(is_list, v)))  # type: ignore[arg-type]
@@ -169,7 +168,7 @@ def hinge_dim(x: Expression, v: Indices | Sequence[Indices], d: Index = 0, m: Nu
         choices += found
     if len(lists) == 1:
         choices *= dim.batch
-    x = transpose(x) if rows else x
+    x = transpose(x) if d else x
     return _record("hinge_dim", x, Dim.of((columns,), dim.batch), size, columns * dim.batch, choices, margin)
 
 

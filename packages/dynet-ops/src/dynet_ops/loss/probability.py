@@ -50,8 +50,7 @@ def softmax(x: Expression, d: Index = 0) -> Expression:
     """
     if d.__class__ is int and d == 0:
         return column_softmax(x)
-    d = checked_dimension("softmax", d, checked_expression("softmax", x).type)
-    dim = x.type.plain
+    dim, d = shape_along("softmax", x, d)
     signature = column_signature("column_softmax", dim, *before_along_after(dim, d))
     return node("softmax", signature, (x,))
 
@@ -180,9 +179,9 @@ def pickneglogsoftmax(x: Expression, v: Index) -> Expression:
     >>> pickneglogsoftmax(inputVector([0, 0]), 1).value()
     0.6931471824645996
     """
-    dim = checked_expression("pickneglogsoftmax", x).type
-    signature = _signature(dim.plain, False)
-    remember(pickneglogsoftmax, (dim,), signature, dim.size)
+    dim = shape_of("pickneglogsoftmax", x)
+    signature = _signature(dim, False)
+    remember(pickneglogsoftmax, (x.type,), signature, dim.size)
     if nesting(v) == 1:
         return _pick_each("pickneglogsoftmax", x, v)  # type: ignore[arg-type]  # a list
     v = checked_index("pickneglogsoftmax", v)
@@ -209,7 +208,7 @@ def pickneglogsoftmax_batch(x: Expression, vs: Iterable[Index]) -> Expression:
 
 
 def _pick_each(name: str, x: Expression, vs: Iterable[Index]) -> Expression:
-    dim = checked_expression(name, x).type.plain
+    dim = shape_of(name, x)
     indices = checked_indices(name, vs, dim.size, dim)
     x = for_each_index(name, x, len(indices))
     signature = _signature(x.type.plain, True)

@@ -110,7 +110,7 @@ def _convolution(
     window = window_numbers(name, image, filters.dims[:2], stride, checked_flag(name, "is_valid", is_valid))
     windows = _windows_signature(image, window)
     conv = _conv2d_signature(name, window[-2:], windows.dim, filters, *[b.type.plain for b in bias])
-    return append(graph, conv, [append(graph, windows, [x.at]).at, f.at, *[b.at for b in bias]])
+    return graph.append(conv, [graph.append(windows, [x.at]).at, f.at, *[b.at for b in bias]])
 
 
 def _conv2d_reference(x, f, b=None, *, stride, is_valid=True):

@@ -54,7 +54,7 @@ def image_dim(name: str, x: Expression) -> Dim:
 
     A matrix is an image with one channel. `name` is the name of the op for messages.
     """
-    dim = checked_expression(name, x).type.plain
+    dim = shape_of(name, x)
     if not 2 <= len(dim.dims) <= 3:
         raise ShapeError(f"{name}: expected an image x of (height, width, channels), got {dim!r}")
     return dim

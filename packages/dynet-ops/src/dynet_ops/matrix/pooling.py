@@ -70,13 +70,8 @@ def maxpooling2d(x: Expression, ksize: Indices, stride: Indices, is_valid: bool 
     """
     name = "maxpooling2d"
     dim = image_dim(name, x)
-    window = window_numbers(
-        name,
-        dim,
-        checked_pair(name, "ksize", ksize),
-        checked_pair(name, "stride", stride),
-        checked_flag(name, "is_valid", is_valid),
-    )
+    ksize, stride = checked_pair(name, "ksize", ksize), checked_pair(name, "stride", stride)
+    window = window_numbers(name, dim, ksize, stride, checked_flag(name, "is_valid", is_valid))
     return node(name, _maxpooling_signature(dim, window), (x,))
 
 

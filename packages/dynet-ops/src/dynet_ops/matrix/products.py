@@ -103,9 +103,12 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
         has_bias: whether the first operand is the bias b.
 
     Raises:
+        ArgumentError: a matrix lacks its x.
         ShapeError: the shapes do not fit.
     """
     first = int(has_bias)
+    if len(dims) % 2 != first:
+        raise ArgumentError(f"{name}: an odd number of expressions is needed, got {len(dims)}")
     pairs = [(k, k + 1) for k in range(first, len(dims), 2)]
     shapes = []
     for w, x in pairs:
@@ -180,18 +183,9 @@ def matmul(a: Expression, b: Expression) -> Expression:
     ...
 
 
-def _affine_operands(xs) -> Sequence[Expression]:
-    """Return the operands `xs` of affine_transform as a list; raise ArgumentError if their number is even."""
-    exprs = listed("affine_transform", xs)
-    if len(exprs) % 2 == 0:
-        raise ArgumentError(f"affine_transform: an odd number of expressions is needed, got {len(exprs)}")
-    return exprs
-
-
 _affine = many_operands(
     "affine_transform",
     lambda *dims: affine_signature("affine_transform", dims, has_bias=True),
-    _affine_operands,
     lambda exprs: exprs[0] if len(exprs) == 1 else None,
 )
 

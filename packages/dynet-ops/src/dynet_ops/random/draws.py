@@ -36,7 +36,7 @@ def random_node(name: str, formula: Callable) -> Callable[..., Expression]:
     def record(xs: Sequence[Expression], *given: float, dim: Dim | None = None) -> Expression:
         graph = graph_of(name, xs)
         signature, start = signature_of(dim or xs[0].type.plain), graph.take_keyed(given)
-        return append(graph, signature, [*[x.at for x in xs], *range(start, start + len(numbers))])
+        return graph.append(signature, [*[x.at for x in xs], *range(start, start + len(numbers))])
 
     return record
 
@@ -179,8 +179,7 @@ def random_gumbel(dim: Dims, mu: Number = 0.0, beta: Number = 1.0, batch_size: I
     >>> random_gumbel((2, 3), batch_size=4).dim()
     ((2, 3), 4)
     """
-    numbers = finite("random_gumbel", "mu", mu), _not_negative("random_gumbel", "beta", beta)
-    return _gumbel(dim, batch_size, *numbers)
+    return _gumbel(dim, batch_size, finite("random_gumbel", "mu", mu), _not_negative("random_gumbel", "beta", beta))
 
 
 @recorded(

@@ -73,8 +73,7 @@ def dropout_dim(x: Expression, d: Index, p: Number) -> Expression:
     array([[1., 2.],
            [3., 4.]])
     """
-    dim = checked_expression("dropout_dim", x).type
-    d = checked_dimension("dropout_dim", d, dim)
+    dim, d = shape_along("dropout_dim", x, d)
     return _masked("dropout_dim", x, (*dim.dims[:d], 1, *dim.dims[d + 1 :]), dim.batch, p)
 
 
@@ -85,7 +84,7 @@ def dropout_batch(x: Expression, p: Number) -> Expression:
     >>> dropout_batch(inputVector([1, 2]), 0.0).value()
     [1.0, 2.0]
     """
-    return _masked("dropout_batch", x, (1,), checked_expression("dropout_batch", x).type.batch, p)
+    return _masked("dropout_batch", x, (1,), shape_of("dropout_batch", x).batch, p)
 
 
 def _masked(name: str, x: Expression, dims: tuple[int, ...], batch: int, p: Number) -> Expression:

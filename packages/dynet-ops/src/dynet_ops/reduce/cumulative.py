@@ -36,11 +36,11 @@ def cumsum(x: Expression, d: Index = 0) -> Expression:
     >>> cumsum(inputVector([1, 2, 3])).value()
     [1.0, 3.0, 6.0]
     """
-    dim = checked_expression("cumsum", x).type.plain
+    dim = shape_of("cumsum", x)
     d = checked_index("cumsum", d)
     if d == len(dim.dims):
         return x
-    return node("cumsum", _signature(dim, checked_dimension("cumsum", d, dim)), (x,))
+    return node("cumsum", _signature(*shape_along("cumsum", x, d)), (x,))
 
 
 __all__ = ["cumsum"]

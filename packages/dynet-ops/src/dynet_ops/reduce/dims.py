@@ -42,8 +42,7 @@ def sum_dim(x: Expression, d: Dims = (0,), b: bool = False, n: Index = 0) -> Exp
     >>> sum_dim(x, [0]).value(), sum_dim(x, [1]).value(), sum_dim(x, [0, 1]).value()
     ([4.0, 6.0], [3.0, 7.0], 10.0)
     """
-    checked_count("sum_dim", "n", n, 0)
-    return total.dimensions("sum_dim", x, d, b)
+    return total.dimensions("sum_dim", x, d, b, n)
 
 
 N_SAMPLES = samples("3x4*2 d=[0] n=5; 3x4*2 d=[0] b=True n=9")

@@ -60,7 +60,7 @@ def kmh_ngram(x: Expression, v: Index) -> Expression:
     array([[ 3.,  5.],
            [ 9., 11.]])
     """
-    dim = checked_expression("kmh_ngram", x).type.plain
+    dim = shape_of("kmh_ngram", x)
     width = checked_count("kmh_ngram", "v", v, 1)
     if len(dim.dims) > 2:
         raise ShapeError(f"kmh_ngram: expected a matrix, got {dim!r}")
@@ -90,7 +90,7 @@ def fold_rows(x: Expression, nrows: Index = 2) -> Expression:
     array([[ 4.,  6.],
            [12., 14.]])
     """
-    dim = checked_expression("fold_rows", x).type.plain
+    dim = shape_of("fold_rows", x)
     nrows = checked_count("fold_rows", "nrows", nrows, 1)
     if dim.rows % nrows:
         raise ShapeError(f"fold_rows: x is {dim!r}: {dim.rows} rows are no multiple of nrows = {nrows}")

@@ -80,7 +80,7 @@ def logsumexp(xs: Iterable[Expression]) -> Expression:
     while len(xs) > 1:  # combining them in groups makes the graph as deep as the logarithm of the number of operands
         groups = [xs[k : k + AT_ONCE] for k in range(0, len(xs), AT_ONCE)]
         xs = [
-            append(graph, _signatures[len(group)](whole), [x.at for x in group]) if len(group) > 1 else group[0]
+            graph.append(_signatures[len(group)](whole), [x.at for x in group]) if len(group) > 1 else group[0]
             for group in groups
         ]
     return xs[0] if xs[0].type.plain is whole else reshape(xs[0], whole.dims)

@@ -42,9 +42,7 @@ _any_moment = Along(moment, parts=sum_elems, constants=lambda n, count, r: (1 / 
 
 def _moment(name: str, order: Index) -> tuple[Along, int]:
     """Check `order`, the argument r of the op `name`. Return the `Along` that computes this moment, and r as an int."""
-    r = checked_count(name, "r", order, 1)
-    if r > LARGEST_ORDER:
-        raise ArgumentError(f"{name}: r must be at most {LARGEST_ORDER}, got {r}")
+    r = checked_count(name, "r", order, 1, LARGEST_ORDER)
     return _moments.get(r, _any_moment), r
 
 

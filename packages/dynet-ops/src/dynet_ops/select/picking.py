@@ -60,8 +60,7 @@ def pick(e: Expression, index: Index | Indices = 0, dim: Index = 0) -> Expressio
     if is_list(index):
         return _pick_each("pick", e, index, dim)  # type: ignore[arg-type]
     index = checked_index("pick", index)
-    shape = checked_expression("pick", e).type.plain
-    dim = checked_dimension("pick", dim, shape)
+    shape, dim = shape_along("pick", e, dim)
     if not 0 <= index < shape.dims[dim]:
         raise OutOfRangeError(f"pick: index {index} is out of range for dimension {dim} of x, which is {shape!r}")
     signature = _pick_signature(shape, dim, 0)
@@ -104,8 +103,7 @@ pick_range = describe(_pick_range, pick_range)
 
 
 def _pick_stretch(name: str, x: Expression, v: Index, u: Index, d: Index) -> Expression:
-    shape = checked_expression(name, x).type.plain
-    d = checked_dimension(name, d, shape)
+    shape, d = shape_along(name, x, d)
     v, u = checked_index(name, v), checked_index(name, u)
     if not 0 <= v < u <= shape.dims[d]:
         raise OutOfRangeError(f"{name}: {v}..{u} is out of range for dimension {d} of x, which is {shape!r}")
@@ -133,7 +131,7 @@ def pick_batch_elems(x: Expression, vs: Iterable[Index]) -> Expression:
     >>> pick_batch_elems(inputTensor([[1, 2, 3]], batched=True), [2, 0]).npvalue()
     array([[3., 1.]])
     """
-    dim = checked_expression("pick_batch_elems", x).type.plain
+    dim = shape_of("pick_batch_elems", x)
     indices = checked_indices("pick_batch_elems", vs, dim.batch, "the batch of x")
     signature = _pick_batch_elems_signature(dim, len(indices))
     remember(pick_batch_elems, (x.type, len(indices)), signature, dim.batch)
@@ -152,7 +150,7 @@ def pick_batch_elem(x: Expression, v: Index) -> Expression:
     >>> pick_batch_elem(inputTensor([[1, 2, 3]], batched=True), 1).value()
     2.0
     """
-    dim = checked_expression("pick_batch_elem", x).type.plain
+    dim = shape_of("pick_batch_elem", x)
     (index,) = checked_indices("pick_batch_elem", [v], dim.batch, "the batch of x")
     return node("pick_batch_elem", _pick_batch_elem_signature(dim), (x,), (index,))
 
@@ -191,8 +189,7 @@ def pick_batch(e: Expression, indices: Iterable[Index], dim: Index = 0) -> Expre
 
 
 def _pick_each(name: str, e: Expression, indices: Iterable[Index], dim: Index) -> Expression:
-    shape = checked_expression(name, e).type.plain
-    dim = checked_dimension(name, dim, shape)
+    shape, dim = shape_along(name, e, dim)
     found = checked_indices(name, indices, shape.dims[dim], f"dimension {dim} of x {shape!r}")
     e = for_each_index(name, e, len(found))
     signature = _pick_batch_signature(e.type.plain, dim)

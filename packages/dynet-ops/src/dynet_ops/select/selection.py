@@ -31,7 +31,7 @@ def _select_signature(dim: Dim, d: int, count: int) -> Signature:
 
 
 def _select(name: str, x: Expression, indices: Iterable[Index], d: int) -> Expression:
-    dim = checked_expression(name, x).type.plain
+    dim = shape_of(name, x)
     found = checked_indices(name, indices, dim.dims[d], f"dimension {d} of x {dim!r}")
     return node(name, _select_signature(dim, d, len(found)), (x,), found)
 
@@ -67,7 +67,7 @@ def select_cols(x: Expression, cs: Iterable[Index]) -> Expression:
     array([[3., 1.],
            [6., 4.]])
     """
-    dim = checked_expression("select_cols", x).type
+    dim = shape_of("select_cols", x)
     if len(dim.dims) != 2:
         raise ShapeError(f"select_cols: expected a matrix, got {dim!r}")
     return _select("select_cols", x, cs, 1)
@@ -169,7 +169,7 @@ def strided_select(
            [8., 9.]])
     """
     name = "strided_select"
-    dim = checked_expression(name, x).type.plain
+    dim = shape_of(name, x)
     sizes = (*dim.dims, dim.batch)
     steps = _limits(name, "strides", strides, dim, [1] * len(sizes), 1)
     first = _limits(name, "range_from", range_from, dim, [0] * len(sizes), 0)
@@ -203,7 +203,7 @@ def select_regularly(graph: PinnedGraph, x: Expression, ranges: Sequence[tuple[i
             x = select_regularly(graph, x, [*before, limits])
         return x
     offset = sum(start * stride for (start, _, _), stride in zip(ranges, strides_of(dim, dim)))
-    return append(graph, signature, [x.at, offset])
+    return graph.append(signature, [x.at, offset])
 
 
 @functools.cache
@@ -248,13 +248,12 @@ def kmax_pooling(x: Expression, k: Index, d: Index = 1) -> Expression:
            [9., 4.]])
     """
     name = "kmax_pooling"
-    dim = checked_expression(name, x).type.plain
-    d, k = checked_dimension(name, d, dim), checked_size(name, "k", k)
+    (dim, d), k = shape_along(name, x, d), checked_size(name, "k", k)
     if k > dim.dims[d]:
         raise OutOfRangeError(f"{name}: k = {k} is more than dimension {d} of x has, which is {dim!r}")
     if k == dim.dims[d]:
         return x
-    return along(name, lambda x: node(name, _largest_signature(x.type.plain, k), (x,)), x, d)
+    return along(lambda x: node(name, _largest_signature(x.type.plain, k), (x,)), x, d)
 
 
 __all__ = ["kmax_pooling", "select_cols", "select_rows", "strided_select"]

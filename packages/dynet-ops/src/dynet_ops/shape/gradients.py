@@ -27,7 +27,7 @@ def scale_gradient(x: Expression, lambd: Number = 1.0) -> Expression:
     """
     graph = graph_of("scale_gradient", (x,))
     number = finite("scale_gradient", "lambd", lambd)
-    return append(graph, _scaled(x.type.plain), [x.at, graph.take((number,))])
+    return graph.append(_scaled(x.type.plain), [x.at, graph.take((number,))])
 
 
 @by_dims(

@@ -62,7 +62,7 @@ def _long(shape: str, count: int = FEW + 1) -> str:
 
 
 def _joining(name: str, signature_of: Callable) -> Callable:
-    return many_operands(name, by_plain_dims(signature_of), functools.partial(listed, name))
+    return many_operands(name, by_plain_dims(signature_of))
 
 
 _concatenate = [_joining("concatenate", functools.partial(concatenate_signature, d, "concatenate")) for d in range(7)]

@@ -13,7 +13,6 @@ from dynet_core.signature import apart
 
 from ..copying import LOOPS, joined
 from ..declare import *
-from ..operands import checked_shape
 
 _alias = functools.cache(alias)
 
@@ -34,7 +33,7 @@ def reshape(x: Expression, d: Dims, batch_size: Index = 1) -> Expression:
     array([[1., 3.],
            [2., 4.]])
     """
-    old = checked_expression("reshape", x).type
+    old = shape_of("reshape", x)
     new = checked_shape("reshape", d, batch_size)
     if new.batch > 1 and not np.iterable(d):
         raise ArgumentTypeError(f"reshape: write (x, ({d}, {new.batch})) or, for a batch, (x, ({d},), {new.batch})")
@@ -100,7 +99,7 @@ def transpose(x: Expression, dims: Indices = (1, 0)) -> Expression:
     array([[1., 3.],
            [2., 4.]])
     """
-    dim = checked_expression("transpose", x).type.plain
+    dim = shape_of("transpose", x)
     if not is_list(dims):
         raise ArgumentTypeError(f"transpose: dims must be a tuple of ints, not {dims!r:.60}")
     order = tuple(checked_index("transpose", d) for d in dims)
@@ -112,16 +111,14 @@ def transpose(x: Expression, dims: Indices = (1, 0)) -> Expression:
     return x
 
 
-def along(name: str, of_columns: Callable, x: Expression, d: int) -> Expression:
+def along(of_columns: Callable, x: Expression, d: int) -> Expression:
     """Apply an op along dimension d of x, although the op can only work along dimension 0.
 
     To do so, make d the first dimension by transposing x, apply the op, and transpose the result back.
 
     Args:
-        name: the name of the op, for messages.
         of_columns: the op. It may change the size of dimension 0, but not the number of dimensions.
     """
-    d = checked_dimension(name, d, checked_expression(name, x).type)
     order = [d, *[k for k in range(len(x.type.dims)) if k != d]]
     return transpose(of_columns(transpose(x, order)), [order.index(k) for k in range(len(order))])
 

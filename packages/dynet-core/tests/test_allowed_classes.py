@@ -6,8 +6,11 @@ import dataclasses
 import enum
 import functools
 import io
+import math
+import os
 import pickle
 import re
+import textwrap
 import typing
 
 import numpy as np
@@ -239,6 +242,16 @@ def test_a_function_is_given_and_not_called():
     assert read_again([with_attribute], 4, [with_attribute]) == [with_attribute]
     with pytest.raises(FileFormatError, match="with_attribute would be called"):
         of_pickle(hand_written(b"c%s\nwith_attribute\n)R"), [with_attribute])
+
+
+@pytest.mark.parametrize("function", [os.system, os.path.join, math.sqrt, textwrap.dedent])
+def test_no_advice_is_given_to_allow_a_function_that_is_not_the_programs(function):
+    with pytest.raises(
+        FileFormatError, match="is a function that is not the program's own: trust no file with"
+    ) as caught:
+        read_again(collections.defaultdict(function))
+    assert "allow" not in str(caught.value)
+    assert read_again([function], 4, [function]) == [function]
 
 
 # Of what nothing can be made

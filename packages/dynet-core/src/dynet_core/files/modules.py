@@ -78,6 +78,13 @@ def _home(cls: type) -> tuple[Any, set[str]]:
     return module, {folder, folder if entry == folder else os.path.join(entry, package.partition(".")[0])}
 
 
+def is_foreign(module: str | None) -> bool:
+    """Return whether a module is installed, built-in, of the standard library or not imported."""
+    inside = object.__getattribute__(sys.modules[module], "__dict__") if module in sys.modules else {"__spec__": ""}
+    file = inside.get("__file__")
+    return inside.get("__spec__") is not None if type(file) is not str else _is_installed(os.path.realpath(file))
+
+
 def _is_installed(path: str) -> bool:
     return not {"site-packages", "dist-packages"}.isdisjoint(path.split(os.sep)) or path.startswith(_STANDARD)
 

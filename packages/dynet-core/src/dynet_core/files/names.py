@@ -24,13 +24,14 @@ from ..recorder import FUNCTION_TYPE
 from ..wording import shown
 from . import instances, numpy_data, plain_data
 from .limits import Limits, is_a
-from .modules import OPS, OURS, belongs, beside, imported, named
+from .modules import OPS, OURS, belongs, beside, imported, is_foreign, named
 from .plain_data import MAKERS
 
 THEIRS = ("_dynet", "_gdynet", "dynet")  # modules that files, including the original DyNet's, name for these
 NAMESPACES = ("argparse.Namespace", "optparse.Values")  # every file may name them: their objects only hold attributes
 CLASS, FUNCTION = "is a class that you have not allowed", "is a function that you have not allowed"
 VALUE, KEY = CLASS + " as a value", CLASS + " as a key, which runs its __hash__ or __eq__"
+FOREIGN = "is a function that is not the program's own: trust no file with it that you have not saved yourself"
 ASKS = (CLASS, FUNCTION, VALUE, KEY)  # why something is refused that the user's `allow` permits
 CALLED = "would be called"  # a function, where a file would have an object made
 
@@ -162,7 +163,7 @@ class Names:
         `callee` is what `find` has returned. It is not called: functions of this package make the object.
         """
         if type(callee) is Refused:
-            if self.refused[callee.name] == FUNCTION:
+            if self.refused[callee.name] in (FUNCTION, FOREIGN):
                 self.refused[callee.name] = CALLED
             return callee
         if type(arguments) is not tuple:
@@ -264,7 +265,9 @@ class Names:
             return instances.reason_against(found) or CLASS
         if not is_listable(found):
             return "is not a class"
-        return "is a function, not a class" if self.first is None else FUNCTION
+        if self.first is None:
+            return "is a function, not a class"
+        return FOREIGN if is_foreign(found.__module__) else FUNCTION
 
     def _check_factory(self, factory: Any = None) -> None:
         known = factory is None or id(factory) in _PLAIN_CLASSES or id(factory) in self._listed

@@ -348,8 +348,6 @@ def _object(record: meta.Record, entries: _Entries, params: Collection) -> Any:
             if not hasattr(made, "param_collection"):
                 raise ArgumentTypeError(f"it returned {made!r:.60}, which has no param_collection")
             collection = _collection(made)
-        except FileFormatError:
-            raise
         except Exception as error:
             raise FileFormatError(
                 f"{reader.path}: {record.kind.__name__}.from_spec failed: {type(error).__name__}: {error}"

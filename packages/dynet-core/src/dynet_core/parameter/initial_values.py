@@ -41,7 +41,9 @@ def initial_values(initializer: PyInitializer, dims: tuple[int, ...], lookup: bo
     if left is not None:
         _loading.floats = left - math.prod(dims)
         if _loading.floats < 0:
-            raise FileFormatError("the object described in the file has more parameters than the file holds")
+            raise FileFormatError(
+                f"more parameters than the file holds: {math.prod(dims)} for one of {dims}, where {left} are left"
+            )
     try:
         values = initializer.values(dims, lookup=lookup)
         return (np.moveaxis(values, 0, -1) if lookup else values).ravel(order="F")

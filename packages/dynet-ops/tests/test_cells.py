@@ -140,6 +140,11 @@ WRONG = [
     (lambda x, h, W, U, b: tanh(b + W @ x) * U, "^U is a parameter: .* as in -"),
     (lambda x, h, W, U, b: f.sum(tanh(b + W @ x + U @ h)), "f.sum is of a column"),
     (lambda x, h, W, U, b, Q: tanh(b + W @ x + U @ h), "no equation has Q"),
+    (lambda x, h, W, U, b: tanh(b + W @ x + h @ U), "^U is a parameter: .* as in -"),
+    (lambda x, h, W, U, b: tanh(b + x @ W), "^x is the input: .* only in products W @ x, the matrix first$"),
+    (lambda x, h, W, U, b: tanh(b + W @ x) + x, "^x is the input: .* only in products W @ x, the matrix first$"),
+    (lambda x, h, W, U, b: tanh(x), "^x is the input: .* only in products W @ x, the matrix first$"),
+    (lambda x, h, W, U, b: b + W @ (2 * -x), "^x is the input: .* only in products W @ x, the matrix first$"),
 ]
 
 
@@ -166,3 +171,10 @@ def test_a_cell_that_is_run_again_is_defined_anew():
     finally:
         OPS.pop("run_again", None)
         CELLS.pop("run_again", None)
+
+
+def test_a_cell_has_a_state():
+    with pytest.raises(
+        TypeError, match=r"^wrong: the parameters must be the input, the state \(one name or more\), and"
+    ):
+        cell_of_equations("wrong", lambda x, b, W: tanh(b + W @ x), ())

@@ -48,10 +48,11 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
     numbers = {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY}
     input_name, *names = [one.name for one in parameters if one.name not in numbers]
     weights = names[len(state) :]
-    if tuple(names[: len(state)]) != tuple(state):
-        raise TypeError(f"{name}: the parameters must be the input, the state {', '.join(state)}, and weights")
+    if not state or tuple(names[: len(state)]) != tuple(state):
+        named = ", ".join(state) or "(one name or more)"
+        raise TypeError(f"{name}: the parameters must be the input, the state {named}, and weights")
     previous = symbols(*[value + PREVIOUS for value in state])
-    result = function(_INPUT, *previous, *[_Weight(weight) for weight in weights])
+    result = function(_Input(input_name), *previous, *[_Weight(weight) for weight in weights])
     values = result if isinstance(result, tuple) else (result,)
     if len(values) != len(state):
         raise TypeError(f"{name}: {len(values)} values are returned for the state {', '.join(state)}")
@@ -85,24 +86,35 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
     return cell
 
 
-class _Input:
-    """Stands for the input x in the call of the function with the equations.
+class _Operand:
+    """Stands for an argument in the call of the function with the equations. Operators raise a TypeError."""
 
-    It has no operators. The only expression with it that works is `W @ x`, where W is a `_Weight`.
-    """
-
-
-_INPUT = _Input()
-
-
-class _Weight:
-    """Stands for a parameter in the call of the function with the equations.
-
-    `W @ x` and `b + W @ x` return a `Sum`. Other operators raise a TypeError.
-    """
+    stands: tuple[str, str]
 
     def __init__(self, name: str):
         self.name = name
+
+    def _refuse(self, *_: Any) -> Any:
+        kind, use = self.stands
+        raise TypeError(f"{self.name} is {kind}: in a cell's equations it stands only in {use}")
+
+    __neg__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _refuse
+    __matmul__ = __rmatmul__ = __float__ = _refuse
+
+
+class _Input(_Operand):
+    """The input x. The only expression with it that works is `W @ x`, where W is a `_Weight`."""
+
+    stands = "the input", "products W @ x, the matrix first"
+
+
+class _Weight(_Operand):
+    """A parameter. `W @ x` and `b + W @ x` return a `Sum`."""
+
+    stands = (
+        "a parameter",
+        ("sums b + W @ x + U @ h, without sign or factor. Negate or scale a whole sum, as in -(b + W @ x + U @ h)"),
+    )
 
     def __matmul__(self, other: Any) -> Sum:
         if isinstance(other, _Input):
@@ -115,14 +127,6 @@ class _Weight:
         return Sum(self.name, other.inputs, other.products)
 
     __radd__ = __add__
-
-    def _refuse(self, *_: Any) -> Any:
-        raise TypeError(
-            f"{self.name} is a parameter: in a cell's equations it stands only in sums b + W @ x + U @ h, "
-            "without sign or factor. Negate or scale a whole sum, as in -(b + W @ x + U @ h)"
-        )
-
-    __neg__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __float__ = _refuse
 
 
 _numbers = itertools.count()

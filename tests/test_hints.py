@@ -38,8 +38,14 @@ USES = [
     ("trainer", "step", "trainer.update()"),
     ("trainer", "zero_grad", "nothing: trainer.update() leaves no gradients"),
     ("trainer", "lr", "trainer.learning_rate"),
+    ("trainer", "clip", "trainer.set_clip_threshold(threshold)"),
+    ("trainer", "beta1", "the argument beta_1 of dy.AdamTrainer: a trainer does not change it later"),
+    ("trainer", "eps", "the argument eps of the constructor: a trainer does not change it later"),
+    ("expression", "float", "e itself: all numbers are float32"),
+    ("lookup parameter", "weight", "p.as_array(), and p.set_value(array); p itself is an expression"),
     ("trainer", "state_dict", "trainer.save(path)"),
     ("model", "parameters", "model.parameters_list() and model.lookup_parameters_list()"),
+    ("model", "params", "model.parameters_list() and model.lookup_parameters_list()"),
     ("model", "state_dict", "model.save(path)"),
     ("model", "load_state_dict", "model.populate(path)"),
     ("model", "train", "set_dropout of networks, and dy.dropout where you train"),
@@ -353,6 +359,14 @@ def test_each_form_of_what_is_said_of_matrices_is_right(name, scale):
             np.testing.assert_allclose(value, right(a.astype(float), b.astype(float)), rtol=1e-5)
 
 
+def test_what_is_said_of_masked_fill_is_right():
+    e, mask, value = dy.inputVector([1, 2, 3]), dy.inputVector([1, 0, 1]), -7
+    with pytest.raises(AttributeError) as caught:
+        e.masked_fill(mask, value)
+    use = str(caught.value).partition(": use ")[2].partition(", of a mask")[0]
+    assert eval(use, {"dy": dy, "e": e, "mask": mask, "value": value}).value() == [1, -7, 3]
+
+
 def test_losses_that_are_sums_say_so():
     for name in ("MSELoss", "mse_loss", "l1_loss", "bce_loss", "binary_cross_entropy", "smooth_l1_loss", "huber_loss"):
         with pytest.raises(AttributeError, match="a sum: divide it by the number of elements for a mean$"):
@@ -395,6 +409,10 @@ def test_what_is_said_of_where_and_adamw_is_right():
 @pytest.mark.parametrize(
     ("name", "said"),
     [("StepLR", "trainer.learning_rate = rate"), ("set_num_threads", r"dynet_config.set\(threads=n\)"),
+     ("Sequential", r"one layer after the other: y = dy.tanh\(W \* x \+ b\)$"), ("ReLU", "dy.rectify$"),
+     ("cuda", r"dynet_config.set_gpu\(\) before import dynet"), ("device", "nothing: all is on the CPU, or after "),
+     ("float32", "nothing: all numbers are float32$"), ("BatchNorm1d", "dy.layer_norm"), ("oneHot", "dy.one_hot$"),
+     ("autograd", r"loss.backward\(\), then p.gradient\(\)"),
      ("DataLoader", "slices of them"), ("Dropout", r"dy.dropout\(x, p\)"), ("CRF", "dy.logsumexp")],
 )  # fmt: skip
 def test_names_of_other_libraries(name, said):
@@ -424,6 +442,16 @@ NO_FUNCTIONS = [
     (lambda: MODEL.add_parameters(3, init="kaiming"), "none of 'glorot', .*: use 'he'$"),
     (lambda: MODEL.add_parameters(3, init="x" * 1000), "init is 'x{39}, which is none of 'glorot'"),
     (lambda: dy.ParameterCollection([1]), "ParameterCollection: the parent must be one, not list$"),
+    (lambda: TABLE[1:3], r"lookup: an index must be an int, not slice .*: dy.lookup_batch takes several$"),
+    (lambda: TABLE[dy.scalarInput(1)], r"lookup: an index must be an int, not .*: take int\(...\) of its .value\(\)$"),
+    (lambda: ONE[dy.scalarInput(1)], r"x\[...\]: an index must be an int, not .*: take int\(...\) of its .value\(\)$"),
+    (lambda: dy.pick(ONE, dy.scalarInput(1)), r"pick: an index must be an int, .*: take int\(...\) of its .value\(\)$"),
+    (
+        lambda: dy.Tensor([1, 2]),
+        r"Tensor: tensor_value\(\) of an expression makes one; dy.inputTensor\(...\) takes num",
+    ),
+    (lambda: dy.Parameters(MODEL, (3,)), r"Parameters: no values are given; add_parameters\(...\) of a Param"),
+    (lambda: dy.LookupParameters(MODEL, (3, 2)), r"LookupParameters: no values .*; add_lookup_parameters\(...\) of a"),
 ]
 
 

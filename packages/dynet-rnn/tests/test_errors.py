@@ -42,6 +42,9 @@ WRONG = [
     (lambda: state().transduce([vector(batch=2), vector(batch=3)]), ShapeError, "(2,) x 3", "batch size 2"),
     (lambda: state().add_inputs([vector(), "x"]), ArgumentTypeError, "add_input", "'x'"),
     (lambda: rnn.GRUBuilder(1, 2, 3, MODEL).initial_state().add_input(vector(3)), ShapeError, "(3,)", "(2,)"),
+    (lambda: state().transduce(vector()), ShapeError, "(1,)", "(2,)", "take a list, such as [x]"),
+    (lambda: state().add_inputs(vector()), ShapeError, "(1,)", "(2,)", "take a list, such as [x]"),
+    (lambda: both().transduce(vector()), ShapeError, "(1,)", "(2,)", "take a list, such as [x]"),
     # vectors
     (lambda: network().initial_state([]), ArgumentError, "initial_state", "2 or 4", "2 layers", "got 0"),
     (lambda: network().initial_state([vector(3)]), ArgumentError, "initial_state", "2 or 4", "got 1"),

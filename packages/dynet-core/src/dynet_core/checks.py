@@ -90,9 +90,11 @@ def whole(name: str, what: str, value) -> int:
     except TypeError:
         number = single(value)
         if not isinstance(number, (float, np.floating, np.bool_, np.integer)):
-            use = f": {OF_SEVERAL[name]}" if name in OF_SEVERAL and isinstance(value, (list, tuple, np.ndarray)) else ""
-            kind = type(value).__name__
-            raise ArgumentTypeError(f"{name}: {what} must be an int, not {kind} {shown(value, 40)}{use}") from None
+            use = OF_SEVERAL.get(name, "") if isinstance(value, (list, tuple, slice, np.ndarray)) else ""
+            if isinstance(value, Refusals):
+                use = f"take int(...) of its {value._number()}"
+            got = f"{type(value).__name__} {shown(value, 40)}{': ' * bool(use)}{use}"
+            raise ArgumentTypeError(f"{name}: {what} must be an int, not {got}") from None
         if not float(number).is_integer():
             raise ArgumentError(f"{name}: {what} must be a whole number, not {value!r:.40}") from None
         number = int(number)

@@ -24,8 +24,10 @@ bmax <- maximum
 bmin <- minimum
 negative <- neg
 pow <- power
-rectify <- relu rectified_linear
-logistic <- sigmoid
+rectify <- relu rectified_linear ReLU
+logistic <- sigmoid Sigmoid
+softmax <- Softmax
+tanh <- Tanh
 subtract <- sub
 silu <- swish
 affine_transform <- addmm dense linear
@@ -76,6 +78,7 @@ random_bernoulli <- bernoulli
 constant <- full
 random_gumbel <- gumbel
 inputVector inputTensor <- input
+one_hot <- oneHot onehot
 scalarInput <- inputScalar scalar
 random_normal <- normal randn
 random_uniform <- rand uniform
@@ -109,7 +112,9 @@ model.add_lookup_parameters((rows, dim)) <- LookupParameter
 dy.ParameterCollection <- Module ParameterList
 model.add_parameters(dims) <- Parameter Variable
 dy.GlorotInitializer <- glorot_uniform xavier_uniform_
-dy.ParameterCollection for parameters, and functions such as dy.affine_transform and dy.tanh <- nn
+dy.ParameterCollection for parameters, and functions such as dy.affine_transform and dy.tanh <- nn functional
+a function that calls one layer after the other: y = dy.tanh(W * x + b) <- Sequential ModuleList
+nothing: all numbers are float32 <- dtype float16 float32 float64
 dy.SaxeInitializer <- orthogonal
 no base class: dy.save takes objects with param_collection(), spec and from_spec() <- Saveable
 dy.parameter or model.parameters_list() <- parameters
@@ -120,14 +125,15 @@ numpy.{}(x.npvalue()) <- argsort isnan sign sort
 loss.backward() <- backward
 x itself: sizes of 1 go with any other <- broadcast_to expand
 x[begin:end] <- chunk split
-dynet_config.set_gpu() before import dynet, or --dynet-gpu on the command line <- device
+dynet_config.set_gpu() before import dynet, or --dynet-gpu on the command line <- cuda
+nothing: all is on the CPU, or after dynet_config.set_gpu() before import dynet, on the GPU <- device
 dy.dot_product(x, y) / (dy.l2_norm(x) * dy.l2_norm(y)) <- cosine_similarity
 e.value(); networks have disable_dropout() <- eval
 2 ** x <- exp2
 2 * dy.cmult(dy.exp(x / 2), dy.sinh(x / 2)) <- expm1
 dy.inputTensor(numpy.eye(n)) <- eye
-dy.cmult(x, 0.5 + 0.5 * dy.erf(x / 2**0.5)) <- gelu
-loss.backward(), then p.gradient() or trainer.update() <- grad
+dy.cmult(x, 0.5 + 0.5 * dy.erf(x / 2**0.5)) <- gelu GELU
+loss.backward(), then p.gradient() or trainer.update() <- grad autograd
 e.value() <- item value
 dy.bmax(x, 0.01 * x) <- leaky_relu
 dy.inputVector(numpy.linspace(...)) <- linspace
@@ -163,10 +169,13 @@ dy.l1_distance(x, y), a sum: divide it by the number of elements for a mean <- l
 dy.binary_log_loss(x, y), a sum: divide it by the number of elements for a mean <- bce_loss binary_cross_entropy
 dy.huber_distance(x, y, 1), a sum: divide it by the number of elements for a mean <- huber_loss smooth_l1_loss
 dy.layer_norm, which normalizes each example, or dy.mean_batches and dy.std_batches for your own <- batchnorm
+dy.layer_norm, or dy.mean_batches and dy.std_batches for your own <- BatchNorm BatchNorm1d BatchNorm2d
 [Refusals]
+dy.cmult(mask, e) + value * (1 - mask), of a mask that is 0 where the finite value goes, else 1 <- masked_fill
 e.npvalue().argmax(), or dy.argmax(e, gradient_mode) for a vector of 0 and 1 <- argmax
 e.npvalue() <- as_array cpu data numpy
-e.npvalue().astype(...) <- astype
+e.npvalue().astype(...) <- astype int long
+e itself: all numbers are float32 <- float double half
 e itself: it never changes <- clone copy
 dynet_config.set_gpu() before import dynet <- cuda
 dy.get_device_info("") <- device
@@ -199,7 +208,7 @@ ceil; dy.ceil is the operation <- __ceil__
 [Trained]
 p.as_array(), a copy <- copy clone
 p.as_array() <- cpu numpy
-p.as_array(), and p.set_value(array) <- data
+p.as_array(), and p.set_value(array); p itself is an expression <- data weight weights
 p.gradient() after backward(), or p.grad_as_array() <- grad
 p.value() <- item
 p.is_updated(), and p.set_updated(False) <- requires_grad
@@ -208,7 +217,7 @@ p.zero() <- zero_
 [LookupParameters]
 E[i] for a row, dy.lookup_batch(E, indices) for several <- __call__
 [ParameterCollection]
-model.parameters_list() and model.lookup_parameters_list() <- parameters weights get_weights __getitem__
+model.parameters_list() and model.lookup_parameters_list() <- parameters params weights get_weights __getitem__
 model.parameters_list() and model.lookup_parameters_list() <- trainable_variables variables trainable_weights
 p.name() of each of model.parameters_list() and model.lookup_parameters_list() <- named_parameters
 model.save(path) <- state_dict save_weights
@@ -280,7 +289,14 @@ trainer.set_learning_rate(rate) <- set_lr
 trainer.save(path) <- state_dict
 trainer.populate(path) <- load_state_dict
 parameters of the collection: a trainer changes all of them <- add_param_group
-trainer.set_clip_threshold(threshold) <- clipnorm clip_threshold clip_grad_norm
+trainer.set_clip_threshold(threshold) <- clip clipnorm clip_threshold clip_grad_norm
+the argument beta_1 of dy.AdamTrainer: a trainer does not change it later <- beta1 beta_1
+the argument beta_2 of dy.AdamTrainer: a trainer does not change it later <- beta2 beta_2
+the arguments beta_1 and beta_2 of dy.AdamTrainer: a trainer does not change them later <- betas
+the argument eps of the constructor: a trainer does not change it later <- eps epsilon
+the argument rho of dy.AdadeltaTrainer or dy.RMSPropTrainer: a trainer does not change it later <- rho
+the argument mom of dy.MomentumSGDTrainer: a trainer does not change it later <- mom momentum
+the argument edecay of the constructor: a trainer does not change it later <- edecay
 set_weight_decay of the collection <- weight_decay
 [arguments]
 learning_rate alpha e0 <- lr eta eta0 alpha e0 learning_rate

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from . import noise
 from .annotations import Array
 from .checks import whole
-from .errors import ArgumentError, OutOfRangeError
+from .errors import ArgumentError, ArgumentTypeError, OutOfRangeError
 
 
 class Tensor:
@@ -34,7 +34,11 @@ class Tensor:
     _array: npt.NDArray[Any]
     _dims: int
 
-    def __init__(self, array: npt.NDArray[Any], dims: int):
+    def __init__(self, array: npt.NDArray[Any], dims: int | None = None):
+        if dims is None:
+            raise ArgumentTypeError(
+                "Tensor: tensor_value() of an expression makes one; dy.inputTensor(...) takes numbers"
+            )
         self._array, self._dims = array, dims
 
     def as_numpy(self, *, dtype: npt.DTypeLike | None = None) -> Array:

@@ -131,7 +131,10 @@ def check_vector(what: str, x: Dim, taker: str, size: int) -> None:
     """
     if of_rank(x.dims, 1) != (size,):
         columns = f"; reshape it to {(size,)} x {x.columns}" if x.rows == size and x.batch == 1 else ""
-        raise ShapeError(f"{what} is {x!r}, {taker} takes {(size,)}{columns}")
+        listed = (
+            "; transduce and add_inputs take a list, such as [x]" if x.total == 1 and taker == "the network" else ""
+        )
+        raise ShapeError(f"{what} is {x!r}, {taker} takes {(size,)}{columns}{listed}")
 
 
 def common_batch(x: Dim, previous: Previous) -> int:

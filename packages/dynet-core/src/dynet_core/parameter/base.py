@@ -13,7 +13,7 @@ from .. import dlpack
 from ..annotations import Array, Floats, Number, Path
 from ..checks import checked_flag, checked_number, real_array
 from ..dim import checked_dims
-from ..errors import ArgumentError, GradientError, ParameterNameError, ShapeError
+from ..errors import ArgumentError, ArgumentTypeError, GradientError, ParameterNameError, ShapeError
 from ..expression import Expression
 from ..files import model_files
 from ..files.tensors import StoredTensor
@@ -37,6 +37,9 @@ def checked_values(kind: str, dims: Any, values: Any) -> tuple[tuple[int, ...], 
     Raises:
         ShapeError: `values` is not a flat array of as many numbers as `dims` says.
     """
+    if values is None:
+        how = "add_parameters(...)" if kind == "Parameters" else "add_lookup_parameters(...)"
+        raise ArgumentTypeError(f"{kind}: no values are given; {how} of a ParameterCollection makes a parameter")
     dims = checked_dims(kind, dims, least=0)
     if not (isinstance(values, np.ndarray) and values.dtype == np.float32):
         values = real_array(kind, values)

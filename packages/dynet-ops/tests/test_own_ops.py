@@ -10,7 +10,7 @@ import pytest
 
 import dynet_core
 import dynet_ops as dy
-from dynet_core import ArgumentError, Model, renew_cg
+from dynet_core import ArgumentError, ArgumentTypeError, Model, renew_cg
 from dynet_core.annotations import Number
 from dynet_core.expression import Expression
 from dynet_core.op import OPS, Sample
@@ -163,6 +163,81 @@ def test_a_formula_that_cannot_be_compiled_is_refused(formula, message):
     with pytest.raises(TypeError, match=message):
         own_op(formula)
     assert "unheard_of" not in OPS
+
+
+@pytest.mark.parametrize("kind", [elementwise, columnwise])
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [
+        (
+            lambda kind: kind(lambda x: x),
+            r"\(\): too many positional arguments: write @.*\(reference=f\), of a numpy func",
+        ),
+        (lambda kind: kind(), r"\(\): missing a required argument: 'reference': write @.*\(reference=f\)"),
+        (
+            lambda kind: elementwise(reference=abs, gradient={}),
+            r"\(\): got an unexpected keyword argument 'gradient': use grad",
+        ),
+        (lambda kind: kind(reference=3), "^unheard_of: reference must be a function of numpy arrays, not 3$"),
+        (
+            lambda kind: kind(reference=abs, gradients=[abs]),
+            "^unheard_of: gradients must be a dict such as ",
+        ),
+        (
+            lambda kind: kind(reference=abs, gradients={"x": 2}),
+            "^unheard_of: gradients must be a dict .*, not {'x': 2}$",
+        ),
+    ],
+)
+def test_a_wrong_declaration_says_what_to_write(kind, declared, message):
+    def unheard_of(x: Expression) -> Expression:
+        return 2 * x
+
+    with pytest.raises(TypeError, match=message):
+        declared(kind)(unheard_of)
+    assert "unheard_of" not in OPS
+
+
+def test_a_formula_without_a_number_as_result_names_its_op():
+    for result, said in ((None, "the formula returns nothing"), ((1, 2), "not of tuple"), ("a", "not of str")):
+        with pytest.raises(TypeError, match=f"^unheard_of: .*{said}"):
+            own_op(eval(f"lambda x: {result!r}"))
+        with pytest.raises(TypeError, match=f"^unheard_of: the gradient of x: .*{said}"):
+            own_op(gradients={"x": eval(f"lambda x: {result!r}")})
+
+
+def test_a_number_by_keyword_only_is_refused():
+    def unheard_of(x: Expression, *, c: Number) -> Expression:
+        return c * x
+
+    with pytest.raises(ArgumentError, match="^unheard_of: the keyword-only c: .* is neither a plain operand"):
+        elementwise(reference=np.multiply)(unheard_of)
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        (lambda a, b: a, r"^unheard_of of Sample\(.*missing 1 required positional argument: 'b'$"),
+        (lambda a: 1.0, r"^unheard_of of Sample\(.*: the reference returns 1\.0, which is no array$"),
+        (lambda a: None, r"^unheard_of of Sample\(.*: the reference returns None, which is no array$"),
+        (lambda a: a[:0], r"^unheard_of of Sample\(.*: its shape is .*, the reference's \(\("),
+    ],
+)
+def test_a_check_with_a_wrong_reference_names_the_op(reference, message):
+    def unheard_of(x: Expression) -> Expression:
+        return 2 * x
+
+    try:
+        with pytest.raises(AssertionError, match=message):
+            check_op(elementwise(reference=reference)(unheard_of))
+    finally:
+        OPS.pop("unheard_of", None)
+
+
+@pytest.mark.parametrize("what", ["tanh", lambda x: x, 3])
+def test_what_is_no_op_is_not_checked(what):
+    with pytest.raises(ArgumentTypeError, match=r"^check_op: .* is no op: give it one, as in check_op\(dy\.tanh\)$"):
+        check_op(what)
 
 
 def test_methods_of_arrays_are_refused_in_formulas():

@@ -5,7 +5,7 @@ import pytest
 from trainer_models import Model, set_gradient, without_gradients
 from trainer_reference import Reference
 
-from dynet_core import ParameterCollection
+from dynet_core import ArgumentTypeError, ParameterCollection
 from dynet_kernels import formula
 from dynet_optim import (
     AdadeltaTrainer,
@@ -168,6 +168,20 @@ def test_a_trainer_is_one_function():
         set_gradient(p, np.ones(2, np.float32))
         trainer.update(2)
     assert p.as_array().tolist() == [0.25, -2.75]  # 1/4 twice, then its half twice
+
+
+@pytest.mark.parametrize("result", ["p - g * rate", "None", "(p, g)"])
+def test_a_rule_that_returns_no_dict_is_refused(result):
+    with pytest.raises(TypeError, match=r"^<lambda> must return a dict, such as {'p': p - rate \* g}, not "):
+        update(eval(f"lambda p, g, rate: {result}"))
+
+
+@pytest.mark.parametrize("rule", [{}, {"rule": lambda p, g, rate: {"p": p}}, {"rule": "sgd"}])
+def test_a_trainer_needs_a_rule(rule):
+    with pytest.raises(
+        ArgumentTypeError, match="^Ruleless: its class needs `rule`, which @update of dynet_optim.rule has"
+    ):
+        type("Ruleless", (Trainer,), rule)(ParameterCollection(), 0.1, 0.0)
 
 
 @pytest.mark.parametrize("parameters", ["g, p, rate", "p, g, rate, v", "p, g, rate", "p, rate", ""])

@@ -7,6 +7,8 @@ import dynet_rnn as rnn
 from dynet_core import ArgumentError, ArgumentTypeError, ParameterCollection, ShapeError, renew_cg
 from dynet_core.graph import current
 from dynet_core.parameter import collection
+from dynet_rnn.dropout import Variational
+from dynet_rnn.registry import register
 
 MODEL = ParameterCollection()
 
@@ -27,6 +29,10 @@ def state(layers=2, batch=1):
     return network(layers).initial_state().add_input(vector(batch=batch))
 
 
+def own(**facts):
+    return type("Own", (Variational,), {"_collection": "own", **facts})
+
+
 WRONG = [
     # inputs
     (lambda: network().initial_state().add_input(vector(5)), ShapeError, "add_input", "(5,)", "(2,)"),
@@ -42,9 +48,19 @@ WRONG = [
     (lambda: state().transduce([vector(batch=2), vector(batch=3)]), ShapeError, "(2,) x 3", "batch size 2"),
     (lambda: state().add_inputs([vector(), "x"]), ArgumentTypeError, "add_input", "'x'"),
     (lambda: rnn.GRUBuilder(1, 2, 3, MODEL).initial_state().add_input(vector(3)), ShapeError, "(3,)", "(2,)"),
-    (lambda: state().transduce(vector()), ShapeError, "(1,)", "(2,)", "take a list, such as [x]"),
-    (lambda: state().add_inputs(vector()), ShapeError, "(1,)", "(2,)", "take a list, such as [x]"),
-    (lambda: both().transduce(vector()), ShapeError, "(1,)", "(2,)", "take a list, such as [x]"),
+    (lambda: state().transduce(vector()), ShapeError, "(1,)", "(2,)", "take a list: [x]"),
+    (lambda: state().add_inputs(vector()), ShapeError, "(1,)", "(2,)", "take a list: [x]"),
+    (lambda: both().transduce(vector()), ShapeError, "(1,)", "(2,)", "take a list: [x]"),
+    # classes
+    (lambda: register()(own()), ArgumentTypeError, "Own: `_cell` must be a cell", "CELLS['gru_step']", "not None"),
+    (
+        lambda: own(_cell="gru_step")(1, 2, 3, MODEL),
+        ArgumentTypeError,
+        "Own: `_cell` must be a cell",
+        "not 'gru_step'",
+    ),
+    (lambda: own()(1, 2, 3, MODEL), ArgumentTypeError, "Own: `_cell` must be a cell", "not None"),
+    (lambda: register(rnn.GRUBuilder), ArgumentTypeError, "GRUBuilder is a class: write @register()"),
     # vectors
     (lambda: network().initial_state([]), ArgumentError, "initial_state", "2 or 4", "2 layers", "got 0"),
     (lambda: network().initial_state([vector(3)]), ArgumentError, "initial_state", "2 or 4", "got 1"),

@@ -46,25 +46,26 @@ def with_usual_keywords(
 
 
 def explained(
-    function: AnyFunction, called: Callable[[Any], str], others: Mapping[str, str], uses: Mapping[str, str]
+    function: AnyFunction, called: Callable[..., str], others: Mapping[str, str], uses: Mapping[str, str], end: str = ""
 ) -> AnyFunction:
     """Return a method that calls `function`. Its errors about arguments say what to use.
 
     Args:
         called: returns what messages call the function, for the object it is called of.
         others, uses: as for `misfit`.
+        end: the end of messages.
     """
     signature = inspect.signature(function)
 
     @functools.wraps(function)
-    def checked(self: Any, *arguments: Any, **named: Any) -> Any:
-        if named and (bound := with_usual_keywords(signature, (self, *arguments), named, others)):
+    def checked(*arguments: Any, **named: Any) -> Any:
+        if named and (bound := with_usual_keywords(signature, arguments, named, others)):
             return function(*bound)
         try:
-            return function(self, *arguments, **named)
+            return function(*arguments, **named)
         except TypeError:
-            if problem := misfit(called(self), signature, (self, *arguments), named, others, uses):
-                raise TypeError(problem) from None
+            if problem := misfit(called(*arguments[:1]), signature, arguments, named, others, uses):
+                raise TypeError(problem + end) from None
             raise
 
     return checked  # type: ignore[return-value]
@@ -77,6 +78,11 @@ def method(**others: str) -> Callable[[AnyFunction], AnyFunction]:
         others: other names of the arguments, as for `also_called`.
     """
     return lambda function: explained(function, lambda self: f"{type(self).__name__}.{function.__name__}", others, {})
+
+
+def written(use: str) -> Callable[[AnyFunction], AnyFunction]:
+    """Return a decorator of a function that makes decorators. Wrong calls, as one without (), say to write `use`."""
+    return lambda function: explained(function, lambda *_: function.__name__, {}, {}, f": write {use}")
 
 
 def explain_arguments(*classes: type) -> None:
@@ -127,7 +133,7 @@ def misfit(
     except TypeError as problem:
         text = str(problem)
     places = [one.name for one in signature.parameters.values() if one.kind is one.POSITIONAL_OR_KEYWORD]
-    if len(arguments) > len(places) and "too many" in text:
+    if len(arguments) > len(places) > 0 and "too many" in text:
         of_self = places[:1] == ["self"]
         takes = f"{counted(len(places) - of_self, 'argument')}, {', '.join(places[of_self:])}"
         text = f"takes {takes}, but {len(arguments) - of_self} were given"

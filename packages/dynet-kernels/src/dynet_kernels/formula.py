@@ -320,12 +320,15 @@ origin = Symbol("origin")
 """The index 0, as an int32. With it as last argument, `uniform` and `normal` draw one number for a whole column."""
 
 
-def _number(result) -> Symbol:
+def _number(called: str, result) -> Symbol:
     if result is None or result is ...:
-        raise TypeError("the formula returns nothing: it must return its result")
-    symbol = as_symbol(result)
+        raise TypeError(f"{called}: the formula returns nothing: it must return its result")
+    try:
+        symbol = as_symbol(result)
+    except TypeError as problem:
+        raise TypeError(f"{called}: {problem}") from None
     if symbol.function in CONDITIONS:
-        raise TypeError(f"the result is a condition, {symbol!r:.60}; where(condition, 1, 0) makes a number of it")
+        raise TypeError(f"{called}: the result is a condition, {symbol!r:.60}; where(condition, 1, 0) is a number")
     return symbol
 
 
@@ -337,25 +340,30 @@ class Formula:
     result: Symbol
 
     @classmethod
-    def of(cls, function: Callable | Formula, names: Mapping[str, str] | None = None) -> Formula:
+    def of(cls, function: Callable | Formula, names: Mapping[str, str] | None = None, called: str = "") -> Formula:
         """Trace a function. If `function` is a formula already, return it.
 
         Args:
             function: the function. Its parameters name the inputs.
             names: for parameters that do not: the name of the input.
+            called: what errors call the function, if not by its name.
         """
         if isinstance(function, Formula):
             return function
         inputs = {name: (names or {}).get(name, name) for name in inspect.signature(function).parameters}
         symbols = {name: Symbol("input", of) for name, of in inputs.items()}
-        return cls(tuple(inputs.values()), _number(function(**symbols)))
+        return cls(tuple(inputs.values()), _number(called or function.__name__, function(**symbols)))
 
     @classmethod
     def several(cls, function: Callable) -> dict[str, Formula]:
         """Trace a function that returns a dict of results; return a formula for each. Their trees may share symbols."""
         names = tuple(inspect.signature(function).parameters)
         results = function(**{name: Symbol("input", name) for name in names})
-        return {name: cls(names, _number(result)) for name, result in results.items()}
+        if not isinstance(results, dict):
+            raise TypeError(
+                f"{function.__name__} must return a dict, such as {{'p': p - rate * g}}, not {results!r:.60}"
+            )
+        return {name: cls(names, _number(f"{function.__name__}: {name}", result)) for name, result in results.items()}
 
     def __reduce__(self):  # pickle by itself would call itself for each argument
         places = {key: place for place, key in enumerate(in_order(self.result))}

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from dynet_core.dim import Dim
-from dynet_core.errors import ArgumentError
+from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.expression import Expression
+from dynet_core.keyword_hints import written
 from dynet_core.op import OPS, Function, Op, Sample, check_is_free, register, samples
 from dynet_core.record import graph_of, node, one_operand, two_operands
 from dynet_core.recorder import describe
@@ -89,6 +90,7 @@ def by_dims(signature_of: Callable[..., Signature], **facts: Any) -> Callable[[F
     return decorate
 
 
+@written("@elementwise(reference=f), of a numpy function f that computes the same")
 def elementwise(
     *,
     reference: Callable[..., Any],
@@ -138,7 +140,7 @@ def elementwise(
     facts |= {"elementwise": True, "tolerance": tolerance, "tolerance_reason": tolerance_reason}
 
     def decorate(function: Function) -> Function:
-        name, operands, numbers, formula = _parsed(function)
+        name, operands, numbers, formula = _parsed(function, reference, gradients)
         differentiated = all_gradients(name, operands, formula, gradients or {}, *numbers)
         check_elementwise(name, [formula, *differentiated.values()])
         check_is_free(function)
@@ -180,9 +182,15 @@ def elementwise(
     return decorate
 
 
-def _parsed(function: Callable) -> tuple[str, tuple[str, ...], tuple[str, ...], Formula]:
+def _parsed(function: Any, reference: Any, gradients: Any) -> tuple[str, tuple[str, ...], tuple[str, ...], Formula]:
     """Return the name of a function whose body is a formula, the names of its operands and numbers, and the formula."""
     name, operands, numbers = function.__name__, operand_names(function), number_names(function)
+    if not (reference is None or callable(reference)):
+        raise ArgumentTypeError(f"{name}: reference must be a function of numpy arrays, not {reference!r:.60}")
+    if gradients and not (isinstance(gradients, dict) and all(map(callable, gradients.values()))):
+        raise ArgumentTypeError(
+            f"{name}: gradients must be a dict such as {{'x': lambda dy: dy}}, not {gradients!r:.60}"
+        )
     formula = formula_of(function, (*operands, *numbers))
     if not operands or formula.names != tuple(map(inner, (*operands, *numbers))):
         raise ArgumentError(f"{name}: one or more expressions are needed, and plain numbers come after them")
@@ -317,6 +325,7 @@ COLUMNWISE: dict[str, Columnwise] = {}
 """Name of a function that was decorated with `columnwise` -> what `axes.Along` needs to know about it."""
 
 
+@written("@columnwise(reference=f), of a numpy function f that computes the same")
 def columnwise(
     *,
     reference: Callable[..., Any],
@@ -345,7 +354,7 @@ def columnwise(
     """
 
     def decorate(function: Function) -> Function:
-        name, operands, numbers, formula = _parsed(function)
+        name, operands, numbers, formula = _parsed(function, reference, gradients)
         if unknown := [*above.keys() - {*numbers}]:
             raise ArgumentError(f"{name}: above names {unknown[0]!r}, which is no plain number of it")
         differentiated = all_gradients(name, operands, formula, gradients or {}, *numbers)

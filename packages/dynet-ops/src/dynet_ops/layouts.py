@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 
 from dynet_core.dim import Dim
-from dynet_core.errors import ShapeError
+from dynet_core.errors import ArgumentTypeError, ShapeError
 from dynet_core.record import common_batch, described
 from dynet_core.signature import View
 from dynet_kernels.layout import SELF
@@ -225,6 +225,8 @@ def lined_up(reference: Callable, rank: Rank | None = None) -> Callable:
     def padded(*arrays, **attributes):
         dims = [Dim.of(array.shape) for array in arrays]
         result = reference(*[array.reshape(of_rank(array.shape, longest(dims))) for array in arrays], **attributes)
+        if not hasattr(result, "shape"):
+            raise ArgumentTypeError(f"the reference returns {result!r:.60}, which is no array")
         return result if rank is None else result.reshape(of_rank(result.shape, rank(dims)))
 
     return padded

@@ -81,7 +81,8 @@ def formula_of(function: Callable, operands: Sequence[str]) -> Formula:
         check_operand(function.__name__, operands, parameter, "the formula asks for", hint)
         is_plain = given.default is given.empty or parameter in number_names(function)
         if given.kind is not given.POSITIONAL_OR_KEYWORD or not is_plain:
-            raise ArgumentError(f"{function.__name__}: {given} is neither a plain operand nor a number with a default")
+            what = given if given.kind is given.POSITIONAL_OR_KEYWORD else f"the {given.kind.description} {given}"
+            raise ArgumentError(f"{function.__name__}: {what} is neither a plain operand nor a number with a default")
     return Formula.of(function, {operand: inner(operand) for operand in operands})
 
 
@@ -126,7 +127,8 @@ def all_gradients(
     derivable = [inner(operand) for operand in operands if operand not in stated]
     found = derived(formula, derivable, RESULT, [inner(number) for number in numbers])
     names = {argument: inner(argument) for argument in (*operands, *numbers)} | {result: RESULT, gradient: "d" + RESULT}
-    found |= {inner(operand): Formula.of(function, names) for operand, function in stated.items()}
+    for operand, function in stated.items():
+        found[inner(operand)] = Formula.of(function, names, f"{name}: the gradient of {operand}")
     return {operand: found[inner(operand)] for operand in operands if inner(operand) in found}
 
 

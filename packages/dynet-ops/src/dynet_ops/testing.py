@@ -16,6 +16,7 @@ import numpy as np
 
 import dynet_ops as dy
 from dynet_core import Model, renew_cg
+from dynet_core.errors import ArgumentTypeError
 from dynet_core.expression import Expression
 from dynet_core.op import OPS, Op, Sample
 from dynet_kernels.formula import LARGEST, SMALLEST
@@ -128,7 +129,7 @@ def check_value(op: Op, sample: Sample, leaf: type = Input) -> None:
     expected = reference(op, sample, arrays)
     result = started(op, sample, arrays, itertools.repeat(leaf))[1]
     *dims, batch = expected.shape
-    assert result.dim() == (tuple(dims), batch)
+    assert result.dim() == (tuple(dims), batch), f"its shape is {result.dim()}, the reference's {(tuple(dims), batch)}"
     error = largest(value_of(result) - expected)
     allowed = op.tolerance * largest(expected, summed_terms(op, sample, arrays))
     assert error <= allowed, f"value is off by {error}"
@@ -404,10 +405,13 @@ def check_op(function: Callable) -> None:
 
     Raises:
         AssertionError: a check fails.
+        ArgumentTypeError: `function` is no op.
 
     >>> check_op(dy.tanh)
     """
-    op = OPS[function.__name__]
+    op = OPS.get(getattr(function, "__name__", ""))
+    if op is None:
+        raise ArgumentTypeError(f"check_op: {function!r:.60} is no op: give it one, as in check_op(dy.tanh)")
     for sample in op.samples:
         try:
             for leaf in KINDS:
@@ -418,6 +422,6 @@ def check_op(function: Callable) -> None:
             check_batching(op, sample)
             for batched in batched_operands(0 if op.whole_batch else len(sample.shapes)):
                 check_minibatch(op, sample, batched)
-        except AssertionError as error:
+        except (AssertionError, AttributeError, TypeError) as error:
             raise AssertionError(f"{op.name} of {sample}: {error}") from error
     check_digits(op)

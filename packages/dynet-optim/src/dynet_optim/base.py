@@ -79,6 +79,8 @@ class Trainer(Resumable, Closed):
         self._begin()
 
     def _begin(self) -> None:
+        if not isinstance(getattr(self, "rule", None), Rule):
+            raise ArgumentTypeError(f"{self._who}: its class needs `rule`, which @update of dynet_optim.rule has made")
         self._counts.passes = 0
         self._backward_elsewhere = False  # whether another process of a DataParallel had gradients for this update
         self._table = Table(self._collection, self.rule)

@@ -210,6 +210,14 @@ class LayersBuilder(Owner, Closed):
         return [layer[: self._listed] for layer in self._run.expressions]
 
 
+def cell_of(kind: type[_RNNBuilder]) -> Cell:
+    """Return the cell of a builder's class, which may be a user's."""
+    cell = getattr(kind, "_cell", None)
+    if not isinstance(cell, Cell):
+        raise ArgumentTypeError(f"{kind.__name__}: `_cell` must be a cell such as CELLS['gru_step'], not {cell!r:.60}")
+    return cell
+
+
 class _RNNBuilder(LayersBuilder):
     """Base of the builders of networks that read sequences.
 
@@ -284,7 +292,7 @@ class _RNNBuilder(LayersBuilder):
         return found
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
-        return self._add(*[weight.dims(n, m) for weight in self._cell.parameters.values()])
+        return self._add(*[weight.dims(n, m) for weight in cell_of(type(self)).parameters.values()])
 
     # Dropout rates, and steps with dropout
 

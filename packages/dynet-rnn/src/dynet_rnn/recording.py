@@ -131,9 +131,7 @@ def check_vector(what: str, x: Dim, taker: str, size: int) -> None:
     """
     if of_rank(x.dims, 1) != (size,):
         columns = f"; reshape it to {(size,)} x {x.columns}" if x.rows == size and x.batch == 1 else ""
-        listed = (
-            "; transduce and add_inputs take a list, such as [x]" if x.total == 1 and taker == "the network" else ""
-        )
+        listed = "; transduce and add_inputs take a list: [x]" * (x.total == 1 and taker == "the network")
         raise ShapeError(f"{what} is {x!r}, {taker} takes {(size,)}{columns}{listed}")
 
 

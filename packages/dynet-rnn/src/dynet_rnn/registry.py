@@ -9,7 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from .base import _RNNBuilder
+from dynet_core.errors import ArgumentTypeError
+
+from .base import _RNNBuilder, cell_of
 
 Kind = TypeVar("Kind", bound=type[_RNNBuilder])
 Step = Callable[..., Any]
@@ -43,6 +45,8 @@ def register(*others: tuple[dict[str, Any], Step], step: Step | None = None) -> 
         others: pairs (arguments, step), see `Registered`. The tests use these arguments as well as the default ones.
         step: the numpy function for the default arguments. None means the one that `cell_step` returns for the class.
     """
+    if others and isinstance(others[0], type):
+        raise ArgumentTypeError(f"register: {others[0].__name__} is a class: write @register() above it")
 
     def decorate(kind: Kind) -> Kind:
         for arguments, its_step in (({}, step or cell_step(kind)), *others):
@@ -58,7 +62,7 @@ def cell_step(kind: type[_RNNBuilder]) -> Step:
 
     It calls `Cell.reference`, which the cell brings along, with those of the layer's parameters that the cell uses.
     """
-    cell, names = kind._cell, kind._names or tuple(kind._cell.parameters)
+    cell, names = cell_of(kind), kind._names or tuple(cell_of(kind).parameters)
     reference = cell.reference
     assert reference is not None
 

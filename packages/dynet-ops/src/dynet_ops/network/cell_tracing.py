@@ -86,38 +86,34 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
     return cell
 
 
-class _Operand:
-    """Stands for an argument in the call of the function with the equations. Operators raise a TypeError."""
+class _Input:
+    """Stands for the input x in the call of the function with the equations.
 
-    stands: tuple[str, str]
+    The only expression with it that works is `W @ x`, where W is a `_Weight`. Operators raise a TypeError.
+    """
+
+    _stands = "the input: in a cell's equations it stands only in products W @ x, the matrix first"
 
     def __init__(self, name: str):
         self.name = name
 
     def _refuse(self, *_: Any) -> Any:
-        kind, use = self.stands
-        raise TypeError(f"{self.name} is {kind}: in a cell's equations it stands only in {use}")
+        raise TypeError(f"{self.name} is {self._stands}")
 
     __neg__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _refuse
     __matmul__ = __rmatmul__ = __float__ = _refuse
 
 
-class _Input(_Operand):
-    """The input x. The only expression with it that works is `W @ x`, where W is a `_Weight`."""
+class _Weight(_Input):
+    """Stands for a parameter. `W @ x` and `b + W @ x` return a `Sum`. Other operators raise a TypeError, too."""
 
-    stands = "the input", "products W @ x, the matrix first"
-
-
-class _Weight(_Operand):
-    """A parameter. `W @ x` and `b + W @ x` return a `Sum`."""
-
-    stands = (
-        "a parameter",
-        ("sums b + W @ x + U @ h, without sign or factor. Negate or scale a whole sum, as in -(b + W @ x + U @ h)"),
+    _stands = (
+        "a parameter: in a cell's equations it stands only in sums b + W @ x + U @ h, "
+        "without sign or factor. Negate or scale a whole sum, as in -(b + W @ x + U @ h)"
     )
 
     def __matmul__(self, other: Any) -> Sum:
-        if isinstance(other, _Input):
+        if type(other) is _Input:
             return Sum(inputs=(self.name,))
         return Sum(products=((self.name, as_symbol(other)),))
 

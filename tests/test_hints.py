@@ -39,8 +39,8 @@ USES = [
     ("trainer", "zero_grad", "nothing: trainer.update() leaves no gradients"),
     ("trainer", "lr", "trainer.learning_rate"),
     ("trainer", "clip", "trainer.set_clip_threshold(threshold)"),
-    ("trainer", "beta1", "the argument beta_1 of dy.AdamTrainer: a trainer does not change it later"),
-    ("trainer", "eps", "the argument eps of the constructor: a trainer does not change it later"),
+    ("trainer", "beta1", "an argument of the constructor: dy.AdamTrainer(model, beta_1=0.9)"),
+    ("trainer", "eps", "an argument of the constructor: dy.AdamTrainer(model, beta_1=0.9)"),
     ("expression", "float", "e itself: all numbers are float32"),
     ("lookup parameter", "weight", "p.as_array(), and p.set_value(array); p itself is an expression"),
     ("trainer", "state_dict", "trainer.save(path)"),
@@ -410,7 +410,7 @@ def test_what_is_said_of_where_and_adamw_is_right():
     ("name", "said"),
     [("StepLR", "trainer.learning_rate = rate"), ("set_num_threads", r"dynet_config.set\(threads=n\)"),
      ("Sequential", r"one layer after the other: y = dy.tanh\(W \* x \+ b\)$"), ("ReLU", "dy.rectify$"),
-     ("cuda", r"dynet_config.set_gpu\(\) before import dynet"), ("device", "nothing: all is on the CPU, or after "),
+     ("cuda", r"dynet_config.set_gpu\(\) before import dynet"), ("device", "nothing for the CPU; for a GPU, "),
      ("float32", "nothing: all numbers are float32$"), ("BatchNorm1d", "dy.layer_norm"), ("oneHot", "dy.one_hot$"),
      ("autograd", r"loss.backward\(\), then p.gradient\(\)"),
      ("DataLoader", "slices of them"), ("Dropout", r"dy.dropout\(x, p\)"), ("CRF", "dy.logsumexp")],
@@ -448,10 +448,10 @@ NO_FUNCTIONS = [
     (lambda: dy.pick(ONE, dy.scalarInput(1)), r"pick: an index must be an int, .*: take int\(...\) of its .value\(\)$"),
     (
         lambda: dy.Tensor([1, 2]),
-        r"Tensor: tensor_value\(\) of an expression makes one; dy.inputTensor\(...\) takes num",
+        r"Tensor: e.tensor_value\(\) makes one; dy.inputTensor\(...\) takes numbers$",
     ),
-    (lambda: dy.Parameters(MODEL, (3,)), r"Parameters: no values are given; add_parameters\(...\) of a Param"),
-    (lambda: dy.LookupParameters(MODEL, (3, 2)), r"LookupParameters: no values .*; add_lookup_parameters\(...\) of a"),
+    (lambda: dy.Parameters(MODEL, (3,)), r"^Parameters: use add_parameters\(dims\) or"),
+    (lambda: dy.LookupParameters(MODEL, (3, 2)), r"^LookupParameters: use .* or add_lookup_parameters\(dims\) of"),
 ]
 
 

@@ -26,8 +26,6 @@ negative <- neg
 pow <- power
 rectify <- relu rectified_linear ReLU
 logistic <- sigmoid Sigmoid
-softmax <- Softmax
-tanh <- Tanh
 subtract <- sub
 silu <- swish
 affine_transform <- addmm dense linear
@@ -36,20 +34,16 @@ dot_product <- dot vdot
 contract3d_1d contract3d_1d_1d matmul <- einsum
 contract3d_1d contract3d_1d_1d <- tensordot
 max_dim <- amax reduce_max
-min_dim <- amin reduce_min
 sum_batches <- batch_sum
 inverse <- inv
-logsumexp_dim logsumexp <- log_sum_exp
-logsumexp_dim <- logsumexp_elems
+logsumexp_dim logsumexp <- log_sum_exp logsumexp_elems
 max_dim emax <- max
-mean_elems mean_dim average <- mean
-min_dim bmin <- min
+mean_elems mean_dim average <- mean reduce_mean
+min_dim bmin <- min amin reduce_min
 l2_norm <- norm
-mean_elems mean_dim <- reduce_mean
-sum_elems sum_dim <- reduce_sum
 logdet <- slogdet
 std_elems std_dim <- std
-sum_elems sum_dim esum <- sum
+sum_elems sum_dim esum <- sum reduce_sum
 concatenate <- cat concat vstack
 concatenate_cols <- column_stack concat_cols
 concatenate_to_batch <- concat_to_batch
@@ -70,10 +64,8 @@ nobackprop <- detach no_grad stop_gradient
 flip_gradient <- gradient_reversal
 layer_norm <- layernorm LayerNorm
 filter1d_narrow <- conv1d
-maxpooling2d <- max_pool2d
-maxpooling2d kmax_pooling <- max_pool
-inputTensor inputVector <- array tensor
-inputTensor <- as_tensor asarray convert_to_tensor from_numpy
+maxpooling2d kmax_pooling <- max_pool max_pool2d
+inputTensor inputVector <- array tensor as_tensor asarray convert_to_tensor from_numpy
 random_bernoulli <- bernoulli
 constant <- full
 random_gumbel <- gumbel
@@ -90,14 +82,12 @@ dy.{}Trainer <- Adadelta Adagrad Adam RMSProp
 dy.AdamTrainer <- AdamOptimizer
 dy.AdamTrainer, with model.set_weight_decay(learning rate * weight decay) <- AdamW AdamWTrainer
 dy.CyclicalSGDTrainer <- CyclicLR
-dy.SimpleSGDTrainer <- GradientDescentOptimizer
 dy.MomentumSGDTrainer <- MomentumOptimizer
-dy.Trainer <- Optimizer
 dy.RMSPropTrainer <- RMSprop
 trainer.learning_rate = rate, or edecay of the trainer and trainer.update_epoch() <- StepLR
-dy.SimpleSGDTrainer or dy.MomentumSGDTrainer <- SGD
+dy.SimpleSGDTrainer or dy.MomentumSGDTrainer <- SGD GradientDescentOptimizer
 trainer.set_clip_threshold(...) <- clip_grad_norm clip_grad_norm_
-dy.AdamTrainer and the other trainers <- optim optimizers
+dy.AdamTrainer and the other trainers, whose base is dy.Trainer <- Optimizer optim optimizers
 dy.BiRNNBuilder <- BiLSTM Bidirectional
 dy.logsumexp of the scores before each word, minus the score of the right tags <- CRF
 random.shuffle(examples) and slices of them: examples of all shapes are batched by themselves <- DataLoader
@@ -107,8 +97,7 @@ dy.VanillaLSTMBuilder <- LSTM LSTMCell
 dy.SimpleRNNBuilder <- RNN RNNBuilder RNNCell SimpleRNN
 dy.ChildSumTreeLSTMBuilder or dy.NaryTreeLSTMBuilder <- TreeLSTM
 dy.affine_transform([b, W, x]), where W and b come from model.add_parameters <- Dense Linear
-model.add_lookup_parameters((rows, dim)), of which E[i] is a row <- Embedding
-model.add_lookup_parameters((rows, dim)) <- LookupParameter
+model.add_lookup_parameters((rows, dim)), of which E[i] is a row <- Embedding LookupParameter
 dy.ParameterCollection <- Module ParameterList
 model.add_parameters(dims) <- Parameter Variable
 dy.GlorotInitializer <- glorot_uniform xavier_uniform_
@@ -125,8 +114,7 @@ numpy.{}(x.npvalue()) <- argsort isnan sign sort
 loss.backward() <- backward
 x itself: sizes of 1 go with any other <- broadcast_to expand
 x[begin:end] <- chunk split
-dynet_config.set_gpu() before import dynet, or --dynet-gpu on the command line <- cuda
-nothing: all is on the CPU, or after dynet_config.set_gpu() before import dynet, on the GPU <- device
+nothing for the CPU; for a GPU, dynet_config.set_gpu() before import dynet, or --dynet-gpu <- device cuda
 dy.dot_product(x, y) / (dy.l2_norm(x) * dy.l2_norm(y)) <- cosine_similarity
 e.value(); networks have disable_dropout() <- eval
 2 ** x <- exp2
@@ -168,12 +156,11 @@ dy.squared_distance(x, y), a sum: divide it by the number of elements for a mean
 dy.l1_distance(x, y), a sum: divide it by the number of elements for a mean <- l1_loss
 dy.binary_log_loss(x, y), a sum: divide it by the number of elements for a mean <- bce_loss binary_cross_entropy
 dy.huber_distance(x, y, 1), a sum: divide it by the number of elements for a mean <- huber_loss smooth_l1_loss
-dy.layer_norm, which normalizes each example, or dy.mean_batches and dy.std_batches for your own <- batchnorm
-dy.layer_norm, or dy.mean_batches and dy.std_batches for your own <- BatchNorm BatchNorm1d BatchNorm2d
+dy.layer_norm, which normalizes each example, or dy.mean_batches and dy.std_batches <- batchnorm BatchNorm1d
 [Refusals]
 dy.cmult(mask, e) + value * (1 - mask), of a mask that is 0 where the finite value goes, else 1 <- masked_fill
 e.npvalue().argmax(), or dy.argmax(e, gradient_mode) for a vector of 0 and 1 <- argmax
-e.npvalue() <- as_array cpu data numpy
+e.npvalue(), which is on the host <- as_array cpu data numpy to
 e.npvalue().astype(...) <- astype int long
 e itself: all numbers are float32 <- float double half
 e itself: it never changes <- clone copy
@@ -181,14 +168,11 @@ dynet_config.set_gpu() before import dynet <- cuda
 dy.get_device_info("") <- device
 e.npvalue().dtype; graphs compute in float32 <- dtype
 e.value() <- eval item
-e.shape <- get_shape
-e.gradient() after loss.backward(full=True) <- grad
 dy.logsumexp_dim(e, d) <- logsumexp
 len(e.shape) <- ndim
 dy.nobackprop(e) for what is to get no gradient <- requires_grad requires_grad_
-loss.backward(full=True), then e.gradient() <- retain_grad
-e.shape or e.dim() <- size
-e.npvalue(), which is on the host <- to
+loss.backward(full=True), then e.gradient() <- grad retain_grad
+e.shape or e.dim() <- size get_shape
 e.vec_value() or e.npvalue().tolist() <- tolist
 e.tensor_value().topk(...) <- topk
 dy.zeros(dims) <- zero_
@@ -206,8 +190,7 @@ round; dy.round is the operation <- __round__
 floor; dy.floor is the operation <- __floor__
 ceil; dy.ceil is the operation <- __ceil__
 [Trained]
-p.as_array(), a copy <- copy clone
-p.as_array() <- cpu numpy
+p.as_array(), a copy <- copy clone cpu numpy
 p.as_array(), and p.set_value(array); p itself is an expression <- data weight weights
 p.gradient() after backward(), or p.grad_as_array() <- grad
 p.value() <- item
@@ -249,8 +232,9 @@ b.initial_state().transduce(xs) <- forward transduce call __call__
 b.initial_state().add_input(x) <- add_input
 b.initial_state().add_inputs(xs) <- add_inputs
 b.initial_state() <- new_graph start_new_sequence init_hidden zero_state
-[Vertical]
+[Vertical ChildSumTreeLSTMBuilder NaryTreeLSTMBuilder]
 b.set_dropout(rate) <- set_dropouts
+[Vertical]
 nothing: each input has masks of its own here <- set_dropout_masks
 [ChildSumTreeLSTMBuilder NaryTreeLSTMBuilder]
 b.initial_state().transduce(xs, heads) <- forward transduce call __call__
@@ -258,7 +242,6 @@ b.initial_state().add_input(x, children) <- add_input
 b.initial_state().add_inputs(xs, heads) <- add_inputs
 b.initial_state(), which has no vectors: leaves begin with zeros <- initial_state_from_raw_vectors
 b.initial_state() <- new_graph start_new_sequence init_hidden zero_state
-b.set_dropout(rate) <- set_dropouts
 nothing: each node has masks of its own here <- set_dropout_masks
 [BiRNNBuilder]
 b.param_collection().parameters_list() <- parameters weights params
@@ -290,13 +273,7 @@ trainer.save(path) <- state_dict
 trainer.populate(path) <- load_state_dict
 parameters of the collection: a trainer changes all of them <- add_param_group
 trainer.set_clip_threshold(threshold) <- clip clipnorm clip_threshold clip_grad_norm
-the argument beta_1 of dy.AdamTrainer: a trainer does not change it later <- beta1 beta_1
-the argument beta_2 of dy.AdamTrainer: a trainer does not change it later <- beta2 beta_2
-the arguments beta_1 and beta_2 of dy.AdamTrainer: a trainer does not change them later <- betas
-the argument eps of the constructor: a trainer does not change it later <- eps epsilon
-the argument rho of dy.AdadeltaTrainer or dy.RMSPropTrainer: a trainer does not change it later <- rho
-the argument mom of dy.MomentumSGDTrainer: a trainer does not change it later <- mom momentum
-the argument edecay of the constructor: a trainer does not change it later <- edecay
+an argument of the constructor: dy.AdamTrainer(model, beta_1=0.9) <- beta1 beta2 beta_1 beta_2 eps epsilon rho mom
 set_weight_decay of the collection <- weight_decay
 [arguments]
 learning_rate alpha e0 <- lr eta eta0 alpha e0 learning_rate

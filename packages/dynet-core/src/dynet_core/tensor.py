@@ -36,9 +36,7 @@ class Tensor:
 
     def __init__(self, array: npt.NDArray[Any], dims: int | None = None):
         if dims is None:
-            raise ArgumentTypeError(
-                "Tensor: tensor_value() of an expression makes one; dy.inputTensor(...) takes numbers"
-            )
+            raise ArgumentTypeError("Tensor: e.tensor_value() makes one; dy.inputTensor(...) takes numbers")
         self._array, self._dims = array, dims
 
     def as_numpy(self, *, dtype: npt.DTypeLike | None = None) -> Array:

@@ -80,9 +80,9 @@ def _home(cls: type) -> tuple[Any, set[str]]:
 
 def is_foreign(module: str | None) -> bool:
     """Return whether a module is installed, built-in, of the standard library or not imported."""
-    inside = object.__getattribute__(sys.modules[module], "__dict__") if module in sys.modules else {"__spec__": ""}
-    file = inside.get("__file__")
-    return inside.get("__spec__") is not None if type(file) is not str else _is_installed(os.path.realpath(file))
+    inside = object.__getattribute__(sys.modules.get(module or "", types), "__dict__")
+    file = inside.get("__file__") or ("" if inside.get("__spec__") is None else _STANDARD[0])
+    return _is_installed(os.path.realpath(str(file))) or file in _STANDARD
 
 
 def _is_installed(path: str) -> bool:

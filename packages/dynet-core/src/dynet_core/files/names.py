@@ -265,9 +265,7 @@ class Names:
             return instances.reason_against(found) or CLASS
         if not is_listable(found):
             return "is not a class"
-        if self.first is None:
-            return "is a function, not a class"
-        return FOREIGN if is_foreign(found.__module__) else FUNCTION
+        return "is a function, not a class" if self.first is None else (FUNCTION, FOREIGN)[is_foreign(found.__module__)]
 
     def _check_factory(self, factory: Any = None) -> None:
         known = factory is None or id(factory) in _PLAIN_CLASSES or id(factory) in self._listed

@@ -38,8 +38,9 @@ def checked_values(kind: str, dims: Any, values: Any) -> tuple[tuple[int, ...], 
         ShapeError: `values` is not a flat array of as many numbers as `dims` says.
     """
     if values is None:
-        how = "add_parameters(...)" if kind == "Parameters" else "add_lookup_parameters(...)"
-        raise ArgumentTypeError(f"{kind}: no values are given; {how} of a ParameterCollection makes a parameter")
+        raise ArgumentTypeError(
+            f"{kind}: use add_parameters(dims) or add_lookup_parameters(dims) of a ParameterCollection"
+        )
     dims = checked_dims(kind, dims, least=0)
     if not (isinstance(values, np.ndarray) and values.dtype == np.float32):
         values = real_array(kind, values)

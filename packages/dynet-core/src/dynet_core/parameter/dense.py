@@ -26,9 +26,7 @@ class Parameters(Trained):
 
     __slots__ = ()
 
-    def __init__(
-        self, name: str, dims: tuple[int, ...] = (), values: Floats | None = None, collection: Collection | None = None
-    ):
+    def __init__(self, name: str, dims: tuple[int, ...], values: object = None, collection: Collection | None = None):
         dims, values = checked_values("Parameters", dims, values)
         self._begin(name, Storage(name, values), collection)
         become(self, -1 - self._storage.row, self._storage.identity.dim(Dim.of(dims)))

@@ -42,7 +42,7 @@ def initial_values(initializer: PyInitializer, dims: tuple[int, ...], lookup: bo
         _loading.floats = left - math.prod(dims)
         if _loading.floats < 0:
             raise FileFormatError(
-                f"more parameters than the file holds: {math.prod(dims)} for one of {dims}, where {left} are left"
+                f"more parameters than the file holds: {math.prod(dims)} of {dims}, where {left} are left"
             )
     try:
         values = initializer.values(dims, lookup=lookup)

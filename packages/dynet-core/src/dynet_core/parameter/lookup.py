@@ -125,9 +125,7 @@ class LookupParameters(Trained):
     rows: int
     _change = "init_row(i, row) replaces a row, set_value(array) all of them"
 
-    def __init__(
-        self, name: str, dims: tuple[int, ...] = (), values: Floats | None = None, collection: Collection | None = None
-    ):
+    def __init__(self, name: str, dims: tuple[int, ...], values: object = None, collection: Collection | None = None):
         dims, values = checked_values("LookupParameters", dims, values)
         self.rows = dims[-1]
         self._begin(name, Storage(name, values, rows=self.rows), collection)

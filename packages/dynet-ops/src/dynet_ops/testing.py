@@ -398,7 +398,7 @@ def check_op(function: Callable) -> None:
     Values are compared with the reference, and gradients with central differences of the reference. This is repeated
     with operands that are inputs, parameters and computed values, and with one expression as several operands or as the
     operand of several nodes. Nodes that run as one batch must give what each gives alone, and a minibatch must give
-    what its elements give one by one. `check_digits` tries operands of any magnitude.
+    what its elements give one by one. `check_digits` tries operands of any magnitude. The checks call `renew_cg`.
 
     Args:
         function: the function that `elementwise`, `columnwise`, `op` or `register` returned.

@@ -186,3 +186,11 @@ def test_set_takes_a_matrix_of_the_input_s_shape_or_a_list_of_columns():
     assert x.npvalue(recalculate=True).tolist() == [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
     with pytest.raises(ShapeError, match=r"set: .*\(3, 2\).*\(2, 3\)"):
         x.set(np.zeros((3, 2)))
+
+
+@pytest.mark.parametrize("wrapped", [list, tuple])
+def test_an_expression_in_a_list_is_asked_for_itself(wrapped):
+    x = dy.inputVector([1, 2])
+    for call in (dy.tanh, dy.softmax, lambda xs: dy.cmult(xs, x), lambda xs: dy.pick(xs, 0)):
+        with pytest.raises(ArgumentTypeError, match="; give it the expression itself, not a list$"):
+            call(wrapped([x]))

@@ -97,6 +97,8 @@ def made_of(value: Any, name: str = "") -> str:
     """
     if isinstance(value, np.ndarray) or (isinstance(value, list) and value and isinstance(value[0], (int, float))):
         return "; dy.inputTensor(...) makes one of an array"
+    if isinstance(value, (list, tuple)) and value and isinstance(value[0], Expression):
+        return "; give it the expression itself, not a list"
     if isinstance(value, formula.Symbol):
         return f"; {formula.written(name)}"
     return "; dy.scalarInput(...) makes one of a number" if isinstance(value, (int, float, np.number)) else ""

@@ -10,7 +10,6 @@ instructions, asks kernels what they read and write.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -193,10 +192,10 @@ class Kernels:
             kernels: the kernels by the ends of their names.
             alone: whether each is compiled by itself.
         """
-        starts = itertools.chain([name], (f"{name}.{number}" for number in itertools.count(2)))
-        for start in starts:
-            if all(self._kernels.get(start + end, kernel).key == kernel.key for end, kernel in kernels.items()):
-                break
+        start, number = name, 1
+        while any(self._kernels.get(start + end, kernel).key != kernel.key for end, kernel in kernels.items()):
+            number += 1
+            start = f"{name}.{number}"
         for end, kernel in kernels.items():
             (self.add_alone if alone else self.add)(start + end, kernel)
         return start

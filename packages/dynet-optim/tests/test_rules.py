@@ -179,7 +179,7 @@ def test_a_rule_that_returns_no_dict_is_refused(result):
 @pytest.mark.parametrize("rule", [{}, {"rule": lambda p, g, rate: {"p": p}}, {"rule": "sgd"}])
 def test_a_trainer_needs_a_rule(rule):
     with pytest.raises(
-        ArgumentTypeError, match="^Ruleless: its class needs `rule`, which @update of dynet_optim.rule has"
+        ArgumentTypeError, match="^Ruleless: its class needs `rule`, made by @update of dynet_optim.rule"
     ):
         type("Ruleless", (Trainer,), rule)(ParameterCollection(), 0.1, 0.0)
 

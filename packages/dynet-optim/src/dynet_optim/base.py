@@ -61,13 +61,12 @@ class Trainer(Resumable, Closed):
     """
 
     rule: Rule
-    _who = property(lambda self: type(self).__name__)
     if not TYPE_CHECKING:
         _collection = _rate = _rate0 = _threshold = _table = Missing()
 
     def __init__(self, m: ParameterCollection, rate: Number, edecay: Number):
         if not isinstance(m, ParameterCollection):
-            raise ArgumentTypeError(f"{self._who}: expected a ParameterCollection, got {type(m).__name__}")
+            raise ArgumentTypeError(f"{self.whoami()}: expected a ParameterCollection, got {type(m).__name__}")
         self._counts = Counts()
         self._edecay = self._checked("edecay", edecay, NOT_NEGATIVE)
         self._rate0 = self._rate = self._checked("the learning rate", rate, NOT_NEGATIVE)
@@ -80,7 +79,7 @@ class Trainer(Resumable, Closed):
 
     def _begin(self) -> None:
         if not isinstance(getattr(self, "rule", None), Rule):
-            raise ArgumentTypeError(f"{self._who}: its class needs `rule`, which @update of dynet_optim.rule has made")
+            raise ArgumentTypeError(f"{self.whoami()}: its class needs `rule`, made by @update of dynet_optim.rule")
         self._counts.passes = 0
         self._backward_elsewhere = False  # whether another process of a DataParallel had gradients for this update
         self._table = Table(self._collection, self.rule)
@@ -89,23 +88,23 @@ class Trainer(Resumable, Closed):
         self._read = self.rule.read if numbers is Trainer._numbers else numbers  # one call less in each update
 
     def _checked(self, name: str, value: object, range: Range) -> float:
-        return checked_number(f"{self._who}: {name}", value, range)
+        return checked_number(f"{self.whoami()}: {name}", value, range)
 
     def _either(self, default: float, **given: Number | None) -> Any:
         """Return the value of a hyper-parameter that has two names. None: the user passed nothing."""
         names = [name for name, value in given.items() if value is not None]
         if len(names) > 1:
-            raise ArgumentError(f"{self._who}: {' and '.join(names)} mean the same thing: give one of them")
+            raise ArgumentError(f"{self.whoami()}: {' and '.join(names)} mean the same thing: give one of them")
         return given[names[0]] if names else default
 
     def __repr__(self) -> str:
         held = summary.holdings(self._collection._everything())
         rate, updates = f"learning rate {self._rate:g}", summary.counted(self._updates, "update")
-        return f"<{self._who} of {self._collection.name()}: {held}; {rate}, {updates}>"
+        return f"<{self.whoami()} of {self._collection.name()}: {held}; {rate}, {updates}>"
 
     def whoami(self) -> str:
         """Return the name of the trainer's class."""
-        return self._who
+        return type(self).__name__
 
     def _numbers(self, scale: float) -> tuple[float, ...]:
         """Return the scalars that the rule reads in this update, which multiplies the gradients by `scale`."""
@@ -203,7 +202,7 @@ class Trainer(Resumable, Closed):
             self._warned = True
             in_parallel = sys._getframe(2).f_globals["__name__"].startswith("dynet_optim.")
             warnings.warn(
-                f"{self._who}.update: since the last update, no backward() has met a parameter of the collection "
+                f"{self.whoami()}.update: since the last update, no backward() has met a parameter of the collection "
                 f"that is trained: there are no gradients{self._others()}",
                 DynetWarning,
                 stacklevel=3 + in_parallel,

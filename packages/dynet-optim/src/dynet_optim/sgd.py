@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 
 from dynet_core.annotations import Number
-from dynet_core.checks import FRACTION, NOT_NEGATIVE, POSITIVE, Range, float32
+from dynet_core.checks import FRACTION, NOT_NEGATIVE, POSITIVE, float32
 from dynet_core.errors import ArgumentError
 from dynet_core.parameter import ParameterCollection
 
 from .base import Trainer
 from .registry import register
 from .rule import update
-
-UP_TO_ONE: Range = "more than 0 and at most 1", lambda x: 0 < x <= 1
 
 
 def _sgd(p, g, states, rate, t, **settings):
@@ -130,9 +128,9 @@ class CyclicalSGDTrainer(Trainer):
         self._low = self._checked("e0_min", low, NOT_NEGATIVE)
         self._high = self._checked("e0_max", high, NOT_NEGATIVE)
         if self._low > self._high:
-            raise ArgumentError(f"{self._who}: e0_min is {low}, above e0_max, which is {high}")
+            raise ArgumentError(f"{self.whoami()}: e0_min is {low}, above e0_max, which is {high}")
         self._step_size = self._checked("step_size", step_size, POSITIVE)
-        self._gamma = self._checked("gamma", gamma, UP_TO_ONE)
+        self._gamma = self._checked("gamma", gamma, ("more than 0 and at most 1", lambda x: 0 < x <= 1))
         super().__init__(m, self._low, edecay)
 
     def _scheduled_rate(self) -> float:

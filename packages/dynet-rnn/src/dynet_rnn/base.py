@@ -117,8 +117,7 @@ class Owner(Hinted):
 
         Vectors are biases and start at zero. Matrices start with the values of the default initializer.
         """
-        zero = ConstInitializer(0.0)
-        return [self._model.add_parameters(dim, init=zero if len(dim) == 1 else None) for dim in dims]
+        return [self._model.add_parameters(dim, init=ConstInitializer(0.0) if len(dim) == 1 else None) for dim in dims]
 
 
 class LayersBuilder(Owner, Closed):

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dynet_core.checks import whole
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 
+NAME = "ClassFactoredSoftmaxBuilder"
+
 
 def checked_numbers(word_dict: Mapping[str, int]) -> dict[str, int]:
     """Return `word_dict` with words of type str and numbers of type int.
@@ -17,15 +19,14 @@ def checked_numbers(word_dict: Mapping[str, int]) -> dict[str, int]:
         ArgumentTypeError: `word_dict` is not a mapping, or is empty, or a word is not a str.
         ArgumentError: the numbers are not 0, 1, 2, ... without gaps.
     """
-    name = "ClassFactoredSoftmaxBuilder"
     if not isinstance(word_dict, Mapping) or not word_dict:
-        raise ArgumentTypeError(f"{name}: word_dict must map words to their numbers, got {word_dict!r:.60}")
+        raise ArgumentTypeError(f"{NAME}: word_dict must map words to their numbers, got {word_dict!r:.60}")
     for word in word_dict:
         if not isinstance(word, str):
-            raise ArgumentTypeError(f"{name}: a word of word_dict must be a str, got {word!r:.60}")
-    numbers = {str(word): whole(name, f"the number of word {word!r}", number) for word, number in word_dict.items()}
+            raise ArgumentTypeError(f"{NAME}: a word of word_dict must be a str, got {word!r:.60}")
+    numbers = {str(word): whole(NAME, f"the number of word {word!r}", number) for word, number in word_dict.items()}
     if sorted(numbers.values()) != list(range(len(numbers))):
-        raise ArgumentError(f"{name}: the numbers of the {len(numbers)} words are not 0 to {len(numbers) - 1}")
+        raise ArgumentError(f"{NAME}: the numbers of the {len(numbers)} words are not 0 to {len(numbers) - 1}")
     return numbers
 
 
@@ -35,15 +36,14 @@ def check_clusters(clusters: Sequence[Sequence[int]], count: int, rest: Sequence
     Raises:
         ArgumentError: the clusters and `rest`, the words without a cluster, are not `count` words from 0 to count - 1.
     """
-    name = "ClassFactoredSoftmaxBuilder"
     lists = isinstance(clusters, (list, tuple)) and all(isinstance(words, (list, tuple)) for words in clusters)
     if not lists or len({*map(id, clusters)}) < len(clusters):
-        raise ArgumentError(f"{name}: the clusters of a spec are different lists of numbers")
+        raise ArgumentError(f"{NAME}: the clusters of a spec are different lists of numbers")
     words = [word for cluster in clusters for word in cluster]
     fits = len(words) + len(rest) == count and all(0 <= word < count for word in words)
     if not fits or len({*words}) < len(words):
         held = f"{len(words)} numbers of words, and {len(rest)} words are in none"
-        raise ArgumentError(f"{name}: the spec has {count!r:.40} words, but its clusters hold {held}")
+        raise ArgumentError(f"{NAME}: the spec has {count!r:.40} words, but its clusters hold {held}")
 
 
 def read_clusters(
@@ -64,7 +64,7 @@ def read_clusters(
     Raises:
         ArgumentError: a line has no word, or one that `word_dict` lacks; or the file has a word twice, or none.
     """
-    name, path = "ClassFactoredSoftmaxBuilder", os.fspath(cluster_file)
+    path = os.fspath(cluster_file)
     clusters: dict[str, list[int]] = {}
     seen: set[str] = set()
     with open(path, encoding="utf-8", newline="\n") as file:
@@ -73,14 +73,14 @@ def read_clusters(
             if not fields:
                 continue
             if len(fields) < 2:
-                raise ArgumentError(f"{name}: {path}, line {line}: expected `cluster word`, got {fields[0]!r:.60}")
+                raise ArgumentError(f"{NAME}: {path}, line {line}: expected `cluster word`, got {fields[0]!r:.60}")
             cluster, word = fields[:2]
             if word not in word_dict:
-                raise ArgumentError(f"{name}: {path}, line {line}: word_dict has no word {word!r}")
+                raise ArgumentError(f"{NAME}: {path}, line {line}: word_dict has no word {word!r}")
             if word in seen:
-                raise ArgumentError(f"{name}: {path}, line {line}: word {word!r} is there twice")
+                raise ArgumentError(f"{NAME}: {path}, line {line}: word {word!r} is there twice")
             seen.add(word)
             clusters.setdefault(cluster, []).append(word_dict[word])
     if not clusters:
-        raise ArgumentError(f"{name}: {path} has no line `cluster word`")
+        raise ArgumentError(f"{NAME}: {path} has no line `cluster word`")
     return list(clusters.values()), [word for word in sorted(word_dict, key=word_dict.__getitem__) if word not in seen]

@@ -100,10 +100,9 @@ class VanillaLSTMBuilder(Variational):
         ln_lstm: bool = False,
         forget_bias: Number = FORGET_BIAS,
     ):
-        name = type(self).__name__
-        has_norms = checked_flag(name, "ln_lstm", ln_lstm)
+        has_norms = checked_flag(self.whoami(), "ln_lstm", ln_lstm)
         self._norms_in = model if has_norms else None
-        self._forget_bias = checked_number(f"{name}: forget_bias", forget_bias)
+        self._forget_bias = checked_number(f"{self.whoami()}: forget_bias", forget_bias)
         super().__init__(layers, input_dim, hidden_dim, model)
         self._spec = (*self._spec, has_norms, self._forget_bias)
 

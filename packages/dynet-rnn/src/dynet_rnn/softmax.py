@@ -173,13 +173,12 @@ class StandardSoftmaxBuilder(SoftmaxBuilder):
     """
 
     def __init__(self, rep_dim: Index, num_classes: Index, pc: ParameterCollection, bias: bool = True):
-        count = checked_size("StandardSoftmaxBuilder", "num_classes", num_classes)
+        self._count = checked_size(self.whoami(), "num_classes", num_classes)
         self._size = checked_size(self.whoami(), "rep_dim", rep_dim)
         has_bias = checked_flag(self.whoami(), "bias", bias)
-        self.spec: tuple[object, ...] = (self._size, count, has_bias)
-        self._count = count
+        self.spec: tuple[object, ...] = (self._size, self._count, has_bias)
         with self._own("standard-softmax-builder", pc, "pc"):
-            self._parameters = self._weights(count, has_bias)
+            self._parameters = self._weights(self._count, has_bias)
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> StandardSoftmaxBuilder:

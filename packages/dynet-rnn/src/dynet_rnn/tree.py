@@ -219,10 +219,8 @@ class _TreeBuilder(LayersBuilder):
         Args:
             update: False treats the parameters as constants: they get no gradient from these trees.
         """
-        state = TreeState()
-        state._run = self._latest.run = Run(
-            self, current(), [[p.expr(update) for p in layer] for layer in self._parameters]
-        )
+        state, expressions = TreeState(), [[p.expr(update) for p in layer] for layer in self._parameters]
+        state._run = self._latest.run = Run(self, current(), expressions)
         state._children, state._h, state._output = (), (), None  # type: ignore[assignment]
         return state
 

@@ -129,16 +129,16 @@ class Records:
     """
 
     __slots__ = ("_view", "_words")
-    version = _word("version", "The version of the graph, a number that changes when nodes are removed.")
-    nodes = _word("nodes", "How many nodes there are.")
-    length = _word("length", "How many integers all records have together.")
-    inputs_length = _word("inputs_length", "How many numbers the input buffer has.")
-    changes = _word(
+    version: int = _word("version", "The version of the graph, a number that changes when nodes are removed.")
+    nodes: int = _word("nodes", "How many nodes there are.")
+    length: int = _word("length", "How many integers all records have together.")
+    inputs_length: int = _word("inputs_length", "How many numbers the input buffer has.")
+    changes: int = _word(
         "changes",
         "How many times the thread has changed values of parameters, in any way.",
     )
-    begun = _word("begun", "What `changes` was when the first node of the graph was computed.")
-    seen = _word(
+    begun: int = _word("begun", "What `changes` was when the first node of the graph was computed.")
+    seen: int = _word(
         "seen",
         "`changes` when the newest node was computed. If it differs, Python computes more.",
     )

@@ -265,7 +265,9 @@ class Names:
             return instances.reason_against(found) or CLASS
         if not is_listable(found):
             return "is not a class"
-        return "is a function, not a class" if self.first is None else (FUNCTION, FOREIGN)[is_foreign(found.__module__)]
+        if self.first is None:
+            return "is a function, not a class"
+        return FOREIGN if is_foreign(found.__module__) else FUNCTION
 
     def _check_factory(self, factory: Any = None) -> None:
         known = factory is None or id(factory) in _PLAIN_CLASSES or id(factory) in self._listed

@@ -133,15 +133,9 @@ class Records:
     nodes: int = _word("nodes", "How many nodes there are.")
     length: int = _word("length", "How many integers all records have together.")
     inputs_length: int = _word("inputs_length", "How many numbers the input buffer has.")
-    changes: int = _word(
-        "changes",
-        "How many times the thread has changed values of parameters, in any way.",
-    )
+    changes: int = _word("changes", "How many times the thread has changed values of parameters, in any way.")
     begun: int = _word("begun", "What `changes` was when the first node of the graph was computed.")
-    seen: int = _word(
-        "seen",
-        "`changes` when the newest node was computed. If it differs, Python computes more.",
-    )
+    seen: int = _word("seen", "`changes` when the newest node was computed. If it differs, Python computes more.")
 
     def __init__(self):
         self._words = _free_words.pop() if _free_words else NamedWords(words.GRAPH)

@@ -292,15 +292,14 @@ def exact(root: Node, values: dict[str, float]) -> np.ndarray | None:
     return np.where(agree.all(1, keepdims=True), found[1], np.nan)
 
 
-def sides_of(root: Node, values: dict[str, float], row: int, true: float) -> Sequence[bool]:
-    """Which derivative to take at each tie, so that the gradient of operand `row` - 1 is `true`."""
+def one_sided(root: Node, values: dict[str, float], row: int) -> list[tuple[Sequence[bool], float | None]]:
+    """The sides to take at ties, each with the gradient of operand `row` - 1 there; None if there is only one."""
     with mp.workdps(DIGITS[0]):
         ties = Evaluation(root, values).ties
-        for sides in itertools.product([False, True], repeat=ties) if row and ties <= MOST_TIES else ():
-            gradient = float([*Evaluation(root, values, sides).gradients().values()][row - 1])
-            if abs(gradient - true) <= 1e-14 * abs(true):
-                return sides
-    return ()
+        if not (row and 0 < ties <= MOST_TIES):
+            return [((), None)]
+        every = itertools.product([False, True], repeat=ties)
+        return [(sides, float([*Evaluation(root, values, sides).gradients().values()][row - 1])) for sides in every]
 
 
 def jittered(

@@ -28,7 +28,7 @@ from pathlib import Path
 
 import numpy as np
 from formulas import CONDITIONS, NAMES, SIGNS, UNARY, Formula, random_formulas, single_functions
-from formulas_exact import CANCELLING, LARGEST, SMALLEST, beyond, jittered, point, sides_of, truth
+from formulas_exact import CANCELLING, LARGEST, SMALLEST, beyond, jittered, one_sided, point, truth
 
 import dynet as dy
 from dynet_kernels import formula as f
@@ -153,11 +153,14 @@ class Miss:
 def loss(miss: Miss, count: int = JITTERS, **changes) -> float:
     """By how much a result changes, relatively, if parts of the formula are rounded; see `jittered`."""
     values = point(miss.formula, miss.place)
-    sides = sides_of(miss.formula.root, values, miss.row, miss.true)
-    found = [jittered(miss.formula.root, values, seed, sides=sides, **changes)[miss.row] for seed in range(count)]
-    if not np.isfinite(found).all():
-        return np.inf
-    return max(abs(np.array(found) - miss.true)) / max(abs(miss.true), SMALLEST)
+    losses = [0.0]
+    for sides, gradient in one_sided(miss.formula.root, values, miss.row):
+        true = miss.true if gradient is None else gradient
+        found = [jittered(miss.formula.root, values, seed, sides=sides, **changes)[miss.row] for seed in range(count)]
+        if not np.isfinite(found).all():
+            return np.inf
+        losses.append(max(abs(np.array(found) - true)) / max(abs(true), SMALLEST))
+    return max(losses)
 
 
 def reason(miss: Miss) -> tuple[str, bool]:

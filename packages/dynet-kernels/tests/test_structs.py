@@ -6,8 +6,8 @@ from tvm import ir
 
 from dynet_kernels import layout as at
 from dynet_kernels import machine, tir
+from dynet_kernels.plain import Rows, Struct, Words
 from dynet_kernels.plan.flow import Variable, all_of, branch, each, forever, pick, stop_unless, when
-from dynet_kernels.plan.structs import Rows, Struct, Words
 from dynet_kernels.target import host_cpu
 
 

@@ -20,8 +20,9 @@ from typing import Any
 from . import layout as at
 from . import tir
 from .kernels import RUN_SHARD, SHARD, Kernel
+from .plain import Rows, Words
 from .plan.flow import Variable, all_of, forever, stop_unless, when
-from .plan.structs import Context, Instruction, Rows, Words
+from .plan.structs import Context, Instruction
 from .tir import function, int64, let
 from .tvm_modules import T, ir, tirx, tvm
 

@@ -12,9 +12,10 @@ from . import layout as at
 from . import team, tir
 from .kernels import SHARD
 from .machine import call, call_handle, call_packed, failed, refuse, tape_of
+from .plain import Words
 from .plan import planners
 from .plan.flow import any_of, branch, forever, stop_unless, when
-from .plan.structs import Both, Context, Words
+from .plan.structs import Both, Context
 from .planning_ahead import PLAN_BACKWARD
 from .tir import function, int64, let
 from .tvm_modules import T, ir, tirx

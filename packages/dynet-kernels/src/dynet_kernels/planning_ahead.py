@@ -13,9 +13,10 @@ from __future__ import annotations
 from . import layout as at
 from .atomics import move, state_of
 from .machine import call
+from .plain import Words
 from .plan.flow import all_of, each, pick, when, yes
 from .plan.nodes import Plan
-from .plan.structs import Context, Helper, Sharing, Words
+from .plan.structs import Context, Helper, Sharing
 from .tir import int64, let
 from .tvm_modules import ir
 

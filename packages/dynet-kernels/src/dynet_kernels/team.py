@@ -22,8 +22,9 @@ from . import atomics, planning_ahead, tir
 from . import layout as at
 from .atomics import CORE, give_way, move, state_of, time
 from .machine import call, call_packed, failed, tape_of
+from .plain import Words
 from .plan.flow import Variable, all_of, any_of, branch, forever, pick, stop_unless, when, yes
-from .plan.structs import Context, Helper, Instruction, Pace, Sharing, Words
+from .plan.structs import Context, Helper, Instruction, Pace, Sharing
 from .tir import function, int64, let
 from .tvm_modules import T, ir
 

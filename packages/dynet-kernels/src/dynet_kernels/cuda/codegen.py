@@ -16,8 +16,8 @@ from .. import layout as at
 from .. import machine, tir
 from ..families.products import tensor_cores
 from ..kernels import SHARD
+from ..plain import Struct, Words
 from ..plan.flow import Variable, all_of, forever, stop_unless
-from ..plan.structs import Struct, Words
 from ..tir import function, int64, let
 from ..tvm_modules import T, ir, tirx, tvm, tvm_ffi
 from . import precision

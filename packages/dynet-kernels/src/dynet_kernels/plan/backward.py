@@ -8,6 +8,7 @@ not frozen, so that its gradient is wanted. Other terms are explained in `layout
 from __future__ import annotations
 
 from .. import layout as at
+from ..plain import Words
 from ..tir import let
 from ..tvm_modules import T
 from .flow import Variable, all_of, any_of, branch, each, pick, when, yes
@@ -16,7 +17,7 @@ from .grouping import Group, each_group, each_group_backwards, put_in_order
 from .nodes import Node, Plan, parameter_row
 from .repeats import gradients_once, sums_are_known
 from .stages import add_planned, find_depths, note_edges, start_numbering
-from .structs import Context, Parameter, Words
+from .structs import Context, Parameter
 from .tape import Block, add_fill, add_steps, start_tape, use_tape, write_lists
 
 KEPT = ("tape_count", "index_top", "shared_work")
@@ -123,7 +124,8 @@ def find_planned(gradients: Gradients) -> None:
     context.flags_used = 1
     start = plan.node(loss)
     start.flags = (start.flags & at.NEEDS_GRADIENT) | (at.REACHED | at.DIFFERENTIATED)
-    index, rows, count, lookups = Variable(0), Variable(1), Variable(0), Variable(0)
+    index, rows, lookups = Variable(0), Variable(1), Variable(0)
+    context.planned_count = 0
     with each(loss + 1) as back:
         node = plan.node(let(loss - back))
         with when(node.has(at.REACHED)):
@@ -137,8 +139,8 @@ def find_planned(gradients: Gradients) -> None:
                 lists = let(2 * signature.view_count * node.columns)
                 index.value += 2 * (lists + steps) + determined * (lists + 2 * node.columns)
                 rows.value += 2 * (steps + determined) + signature.deferred.count
-                add_planned(plan, count, node, signature.number, node.depth_of_all)
-    context.fill(needed_index=index.value + 2, needed_tape=rows.value + 2, planned_count=count.value)
+                add_planned(plan, node, signature.number, node.depth_of_all)
+    context.fill(needed_index=index.value + 2, needed_tape=rows.value + 2)
     context.lookup_count = lookups.value
 
 
@@ -157,7 +159,7 @@ def reach_operands(gradients: Gradients, node: Node) -> None:
         again = yes((flags & at.REACHED) != 0)
         operand.flags = flags | at.REACHED | differentiated * at.DIFFERENTIATED | again * at.USED_TWICE
 
-    with node.record.awaited() as operand:
+    for operand in node.record.awaited():
         with when(operand >= 0):
             reach(plan.node(operand))
     with when(node.is_later_part):
@@ -224,14 +226,14 @@ def add_all_steps(gradients: Gradients, size) -> None:
         gradients.allocate(loss)
     add_fill(plan, at.SEED_FILL, loss.gradient, size, 1)
     count = context.planned_count
-    with each_group_backwards(plan, plan.by_depth, count, Node.runs_with) as group:
+    for group in each_group_backwards(plan, plan.by_depth, count, Node.runs_with):
         with gradients.cleared(), group.each_node() as (_, node):
             gradients.place(node.number)
         with when(group.signature.backward.count != 0):
             add_backward_steps(gradients, group)
     # A deferred step, such as the one for the gradient of a matrix, gets one instruction for all nodes of its
     # signature, whatever their depths are.
-    with each_group(plan, plan.by_signature, count, has_same_signature) as group:
+    for group in each_group(plan, plan.by_signature, count, has_same_signature):
         with when(group.signature.deferred.count != 0):
             add_deferred_steps(group, everything, search)
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from .. import layout as at
 from .. import tir
+from ..plain import Words
 from ..tir import let
 from .flow import Variable, all_of, any_of, branch, each, forever, pick, stop_unless, when, yes
 from .grouping import each_group, put_in_order
 from .nodes import Node, Plan, whole_lines
 from .repeats import copy_values, values_once
 from .stages import find_depths, note_edges, start_numbering
-from .structs import Context, Words
+from .structs import Context
 from .tape import add_steps, start_tape, use_tape, write_lists
 
 # Integers of the new and the kept records are compared this many at a time; only after each such chunk does the loop
@@ -259,7 +260,7 @@ def place_aliases(plan: Plan, count) -> None:
 
 def add_all_steps(plan: Plan) -> None:
     """Write all instructions of the pass to the tape, for one group of nodes after the other."""
-    with each_group(plan, plan.by_depth, plan.context.planned_count, Node.runs_with) as group:
+    for group in each_group(plan, plan.by_depth, plan.context.planned_count, Node.runs_with):
         steps = group.signature.forward
         equal, block = values_once(group, write_lists(group, steps))
         add_steps(group, steps, block)

@@ -82,7 +82,7 @@ class Gradients:
         These are the gradients of its operands and, for a later part of a record, of the part before and of the first
         part.
         """
-        with node.record.awaited() as operand:
+        for operand in node.record.awaited():
             self.place(operand)
         with when(node.is_later_part):
             self.place(let(node.number - 1))

@@ -1,7 +1,7 @@
 """Finds groups: nodes of one signature and depth, which one instruction computes together.
 
-Nodes are sorted by depth and then by signature, so the nodes of a group are adjacent in this order. The functions here
-emit the code that does this. `layout` explains terms such as depth and signature.
+Nodes are sorted by depth and then by signature, so the nodes of a group are adjacent in this order. `layout` explains
+terms such as depth and signature.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from .flow import Variable, each, forever, stop_unless
+from ..plain import Words, plain
+from .flow import each
 from .nodes import Node, Plan
-from .structs import Words
 
 
+@plain
 def put_in_order(plan: Plan) -> None:
     """Sort the numbers of the nodes in `planned` in two ways, and write them to two buffers.
 
@@ -26,10 +27,11 @@ def put_in_order(plan: Plan) -> None:
     nodes_and_depths = [(plan.planned, plan.by_signature), (plan.depths, plan.by_depth)]
     move_in_order(count, plan.numbers, context.numbered, plan.counters, nodes_and_depths)
     move_in_order(count, plan.by_depth, context.deepest, plan.counters, [(plan.by_signature, plan.planned)])
-    with each(count) as k:
+    for k in range(count):
         plan.by_depth[k] = plan.planned[k]
 
 
+@plain
 def move_in_order(count, keys: Words, key_count, counters: Words, lists: Sequence[tuple[Words, Words]]) -> None:
     """Sort lists by keys, and write the sorted lists to other memory. This is a stable counting sort.
 
@@ -39,13 +41,13 @@ def move_in_order(count, keys: Words, key_count, counters: Words, lists: Sequenc
         counters: memory for `key_count` + 1 integers.
         lists: pairs of a list and the memory to which it is copied.
     """
-    with each(key_count + 1) as key:
+    for key in range(key_count + 1):
         counters[key] = 0
-    with each(count) as k:
+    for k in range(count):
         counters[keys[k] + 1] += 1
-    with each(key_count) as key:
+    for key in range(key_count):
         counters[key + 1] += counters[key]
-    with each(count) as k:
+    for k in range(count):
         key = keys[k]
         place = counters[key]
         counters[key] = place + 1
@@ -78,39 +80,33 @@ class Group:
             yield place, self[place]
 
 
-@contextmanager
+@plain
 def each_group(plan: Plan, order: Words, count, together: Callable) -> Iterator[Group]:
     """Loop over the groups of nodes in a sorted list.
 
     Args:
         order: the list, which has the numbers of nodes.
         count: how many nodes it has.
-        together: called as together(node, first node of a group), emits the condition that the node is in the group.
+        together: called as together(node, first node of a group), says whether the node is in the group.
     """
-    begin = Variable(0)
-    with forever():
-        stop_unless(begin.value < count)
-        first = plan.node(order[begin.value])
-        end = Variable(begin.value + 1)
-        with forever():
-            stop_unless(end.value < count)
-            stop_unless(together(plan.node(order[end.value]), first))
-            end.value += 1
-        yield Group(plan, order, begin.value, end.value - begin.value)
-        begin.value = end.value
+    begin = 0
+    while begin < count:
+        first = plan.node(order[begin])
+        end = begin + 1
+        while end < count and together(plan.node(order[end]), first):
+            end += 1
+        yield Group(plan, order, begin, end - begin)
+        begin = end
 
 
-@contextmanager
+@plain
 def each_group_backwards(plan: Plan, order: Words, count, together: Callable) -> Iterator[Group]:
     """Loop over the groups of nodes in a sorted list, from the last to the first. Arguments are as for `each_group`."""
-    end = Variable(count)
-    with forever():
-        stop_unless(end.value > 0)
-        last = plan.node(order[end.value - 1])
-        begin = Variable(end.value - 1)
-        with forever():
-            stop_unless(begin.value > 0)
-            stop_unless(together(plan.node(order[begin.value - 1]), last))
-            begin.value -= 1
-        yield Group(plan, order, begin.value, end.value - begin.value)
-        end.value = begin.value
+    end = count
+    while end > 0:
+        last = plan.node(order[end - 1])
+        begin = end - 1
+        while begin > 0 and together(plan.node(order[begin - 1]), last):
+            begin -= 1
+        yield Group(plan, order, begin, end - begin)
+        end = begin

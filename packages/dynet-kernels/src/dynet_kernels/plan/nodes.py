@@ -4,19 +4,16 @@ A *record* is one operation of the graph as integers: signature, operands, attri
 its *parts*. In a *variadic* record the number of operands is stored before them; its first operands have their own
 views, and all others share one view, called EACH. (A view says where an operand is in memory.)
 
-To read an attribute of these classes emits loads from memory. `layout` defines the integers and the other terms.
+`layout` defines the integers and the other terms.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 from .. import layout as at
-from ..tir import int64, let
-from ..tvm_modules import T
-from .flow import all_of, each, pick, yes
-from .structs import Context, Parameter, Rows, Sharing, Signature, Struct, Words
+from ..plain import Rows, Struct, Words, plain
+from .structs import Context, Parameter, Sharing, Signature
 
 
 class Plan:
@@ -48,11 +45,14 @@ class Plan:
     def signature(self, place) -> Signature:
         return Signature(self.table, place)
 
+    @plain
     def record(self, position) -> Record:
         """Return the record that begins at offset `position` of the buffer `records`."""
         whole = self.signature(self.records[position])
-        return Record(self, let(position + 1 + whole.variadic), whole)
+        start = position + 1 + whole.variadic
+        return Record(self, start, whole)
 
+    @plain
     def address(self, operand, field: str):
         """Return the address of an operand's value or gradient.
 
@@ -60,12 +60,11 @@ class Plan:
             operand: the number of a node, or -1 - row for the parameter in this row of the parameter table.
             field: "value" or "gradient".
         """
-        return pick(
-            operand < 0,
-            lambda: getattr(self.parameter(parameter_row(operand)), field),
-            lambda: getattr(self.node(operand), field),
-        )
+        if operand < 0:
+            return getattr(self.parameter(parameter_row(operand)), field)
+        return getattr(self.node(operand), field)
 
+    @plain
     def needs_gradient(self, operand, everything=0):
         """Return 1 if an operand needs a gradient, else 0. Trained parameters, and nodes that depend on one, need it.
 
@@ -73,11 +72,9 @@ class Plan:
             operand: as in `address`.
             everything: 1 if all nodes need a gradient, even those that depend on no trained parameter; else 0.
         """
-        return pick(
-            operand < 0,
-            lambda: self.parameter(parameter_row(operand)).needs_gradient,
-            lambda: self.node(operand).needs_gradient | everything,
-        )
+        if operand < 0:
+            return self.parameter(parameter_row(operand)).needs_gradient
+        return self.node(operand).needs_gradient | everything
 
 
 def parameter_row(operand):
@@ -111,7 +108,7 @@ class Record:
     @property
     def each_count(self):
         """How many operands have no own views and so share the view EACH. The record must be variadic."""
-        return let(self.plan.records[self.start - 1] - self.whole.operands)
+        return self.plan.records[self.start - 1] - self.whole.operands
 
     @property
     def each_start(self):
@@ -119,52 +116,55 @@ class Record:
         return self.whole.operands
 
     @property
+    @plain
     def operand_count(self):
-        signature = self.signature
-        return pick(signature.variadic != 0, lambda: self.plan.records[self.start - 1], lambda: signature.operands)
+        return self.plan.records[self.start - 1] if self.signature.variadic else self.signature.operands
 
     @property
     def attributes(self):
         """The offset of the record's first attribute in the buffer `records`."""
-        return let(self.start + self.operand_count)
+        return self.start + self.operand_count
 
     @property
     def end(self):
         """Where the next record begins. `self.signature` must be the signature of the whole record, not of a part."""
-        return let(self.attributes + self.signature.attributes)
+        return self.attributes + self.signature.attributes
 
+    @plain
     def with_each(self, number, number_each):
         """Return `number`, plus `number_each` for each operand that shares the view EACH."""
-        return pick(number_each != 0, lambda: number + number_each * self.each_count, number)
+        return number + number_each * self.each_count if number_each else number
 
     @property
+    @plain
     def part_count(self):
         """How many nodes the record has. `self.signature` must be the signature of the whole record, not of a part."""
         whole = self.signature
         known = whole.part_count
-        return pick(
-            known == 0,
-            1,
-            lambda: pick(whole.last_part_repeats != 0, lambda: 1 + self.each_count, known),
-        )
+        if known == 0:
+            return 1
+        if whole.last_part_repeats:
+            return 1 + self.each_count
+        return known
 
-    @contextmanager
+    @plain
     def awaited(self) -> Iterator:
         """Loop over the operands that must be computed before the node whose signature is `self.signature`.
 
-        The emitted code has an outer loop with one or two turns. The first is for the range of operands that the
-        signature gives by `waits_from` and `waits_count`, the second for those that share EACH, if `waits_each` is 1.
+        First over the range of operands that the signature gives by `waits_from` and `waits_count`, then over those
+        that share EACH, if `waits_each` is 1.
         """
         signature = self.signature
-        with each(1 + signature.waits_each) as turn:
-            first = pick(turn == 0, lambda: signature.waits_from, lambda: self.each_start)
-            count = pick(turn == 0, lambda: self._listed(signature), lambda: self.each_count)
-            with each(count) as number:
+        for turn in range(1 + signature.waits_each):
+            first = signature.waits_from if turn == 0 else self.each_start
+            count = self._listed(signature) if turn == 0 else self.each_count
+            for number in range(count):
                 yield self.operand(first + number)
 
+    @plain
     def _listed(self, signature: Signature):
         count = signature.waits_count
-        return pick(count == at.TO_THE_END, lambda: self.operand_count - signature.waits_from, count)
+        return self.operand_count - signature.waits_from if count == at.TO_THE_END else count
 
 
 class Node(Struct):
@@ -193,25 +193,26 @@ class Node(Struct):
         return self.number > self.first_part
 
     @property
+    @plain
     def is_last_part(self):
         """Whether the node is the last part of its record."""
-        first, following = self.first_part, let(self.number + 1)
-        exists = following < self.plan.context.node_count
-        return pick(exists, lambda: yes(self.plan.node(following).first_part != first), 1) != 0
+        first, following = self.first_part, self.number + 1
+        return not following < self.plan.context.node_count or self.plan.node(following).first_part != first
 
     @property
+    @plain
     def is_whole_record(self):
         """Whether the node is the only one of its record."""
-        return all_of(T.Not(self.is_later_part), self.is_last_part)
+        return not self.is_later_part and self.is_last_part
 
     @property
     def part_before(self) -> Node:
-        return self.plan.node(let(self.number - 1))
+        return self.plan.node(self.number - 1)
 
     @property
     def depth_of_all(self):
         """The node's depth among all nodes. (Its integer `depth` is its depth among the nodes of its stage.)"""
-        return let(self.depth + self.plan.stage_begins[self.stage])
+        return self.depth + self.plan.stage_begins[self.stage]
 
     @property
     def size(self):
@@ -222,7 +223,7 @@ class Node(Struct):
     @property
     def gradient_size(self):
         """The number of floats of the node's gradient."""
-        return let(self.size - self.signature.hidden)
+        return self.size - self.signature.hidden
 
     @property
     def room(self):
@@ -236,6 +237,7 @@ class Node(Struct):
         return self.record.with_each(signature.columns, signature.columns_each)
 
     @property
+    @plain
     def alias_offset(self):
         """Where the value of an alias starts within its operand's value, in floats.
 
@@ -243,17 +245,15 @@ class Node(Struct):
         """
         signature, record = self.signature, self.record
         scale = signature.alias_scale
-        return pick(
-            scale != 0,
-            lambda: signature.alias_offset + self.plan.records[record.start + 1] * scale,
-            lambda: signature.alias_offset,
-        )
+        if scale == 0:
+            return signature.alias_offset
+        return signature.alias_offset + self.plan.records[record.start + 1] * scale
 
     @property
     def needs_gradient(self):
         """1 if the node depends on a trained parameter, else 0."""
         # NEEDS_GRADIENT is the highest flag, so the shift to the right leaves no other bit.
-        return let(T.shift_right(self.flags, int64(at.NEEDS_GRADIENT.bit_length() - 1)))
+        return self.flags >> (at.NEEDS_GRADIENT.bit_length() - 1)
 
     def has(self, flag: int):
         """Whether at least one of the flags in `flag`, a sum of flags, is set."""
@@ -265,14 +265,15 @@ class Node(Struct):
     def clear_flag(self, flag: int) -> None:
         self.flags = self.flags & ~flag
 
+    @plain
     def runs_with(self, other: Node):
         """Whether this node and another have the same signature and depth, so that one instruction computes both.
 
         Nodes of one signature are in one stage, so it is enough to compare their depths within that stage.
         """
-        return all_of(self.signature_at == other.signature_at, self.depth == other.depth)
+        return self.signature_at == other.signature_at and self.depth == other.depth
 
 
 def whole_lines(floats):
     """Round a number of floats up to whole cache lines."""
-    return let((floats + (at.CACHE_LINE - 1)) & -at.CACHE_LINE)
+    return (floats + (at.CACHE_LINE - 1)) & -at.CACHE_LINE

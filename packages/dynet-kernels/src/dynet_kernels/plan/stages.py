@@ -16,40 +16,42 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .. import layout as at
-from ..tir import int64, let
-from ..tvm_modules import T
-from .flow import Variable, each, pick, when
+from ..plain import plain, popcount
 from .nodes import Node, Plan
 from .structs import Signature
 
 
+@plain
 def start_numbering(plan: Plan) -> None:
     """Begin to number signatures from 0. The numbers that signatures got in earlier plans become invalid."""
-    plan.context.fill(numbering=plan.context.numbering + 1, numbered=0)
+    plan.context.numbering += 1
+    plan.context.numbered = 0
 
 
+@plain
 def number_signature(plan: Plan, signature: Signature) -> None:
     """Give a signature the next number, unless it has got one since the last call of `start_numbering`."""
     context = plan.context
-    numbering = context.numbering
-    with when(signature.numbering != numbering):
-        number = context.numbered
-        signature.fill(numbering=numbering, number=number)
-        context.numbered = number + 1
-        with when(number < at.MOST_NUMBERED):
-            with each(at.WORDS) as word:
-                plan.predecessors[number * at.WORDS + word] = 0
-            goes_before(plan, number, number)
+    if signature.numbering == context.numbering:
+        return
+    number = context.numbered
+    signature.numbering = context.numbering
+    signature.number = number
+    context.numbered = number + 1
+    if number < at.MOST_NUMBERED:
+        for word in range(at.WORDS):
+            plan.predecessors[number * at.WORDS + word] = 0
+        goes_before(plan, number, number)
 
 
+@plain
 def goes_before(plan: Plan, earlier, later) -> None:
     """Note in `predecessors` that nodes of signature number `later` depend on nodes of signature number `earlier`."""
-    with when(T.max(earlier, later) < at.MOST_NUMBERED):
-        word = let(later * at.WORDS + (earlier >> 6))
-        bit = int64(1) << (earlier & 63)
-        plan.predecessors[word] = plan.predecessors[word] | bit
+    if max(earlier, later) < at.MOST_NUMBERED:
+        plan.predecessors[later * at.WORDS + (earlier >> 6)] |= 1 << (earlier & 63)
 
 
+@plain
 def note_edges(plan: Plan, node: Node, earliest, visit: Callable = lambda operand: None) -> None:
     """Note that a node's signature depends on the signatures of the nodes that must be computed before this node.
 
@@ -57,20 +59,20 @@ def note_edges(plan: Plan, node: Node, earliest, visit: Callable = lambda operan
 
     Args:
         earliest: operands with lower numbers than this are computed already, or are parameters. They are left out.
-        visit: called as visit(operand) to emit more code. This code runs for each operand that must be computed before
-            the node, even if it is left out.
+        visit: called as visit(operand) for each operand that must be computed before the node, even if it is left out.
     """
     signature = node.signature
     number_signature(plan, signature)
     number = signature.number
-    with when(node.is_later_part):
+    if node.is_later_part:
         goes_before(plan, node.part_before.signature.number, number)
-    with node.record.awaited() as operand:
+    for operand in node.record.awaited():
         visit(operand)
-        with when(operand >= earliest):
+        if operand >= earliest:
             goes_before(plan, plan.node(operand).signature.number, number)
 
 
+@plain
 def find_stages(plan: Plan) -> None:
     """Compute the stage of each signature: how many signatures it depends on, directly or indirectly, itself included.
 
@@ -78,22 +80,23 @@ def find_stages(plan: Plan) -> None:
     depends directly. Its transitive closure is computed in place, so that the rows also have indirect dependencies.
     """
     count, predecessors = plan.context.numbered, plan.predecessors
-    words = let((count + 63) >> 6)
-    with when(count <= at.MOST_NUMBERED):
-        with each(count) as via:
-            word, bit = let(via >> 6), let(via & 63)
-            with each(count) as number:
-                row = let(number * at.WORDS)
-                with when(((predecessors[row + word] >> bit) & 1) != 0):
-                    with each(words) as k:
-                        predecessors[row + k] = predecessors[row + k] | predecessors[via * at.WORDS + k]
-        with each(count) as number:
-            stage = Variable()
-            with each(words) as k:
-                stage.value += T.popcount(predecessors[number * at.WORDS + k])
-            plan.stages[number] = stage.value
+    if count > at.MOST_NUMBERED:
+        return
+    words = (count + 63) >> 6
+    for via in range(count):
+        for number in range(count):
+            row = number * at.WORDS
+            if (predecessors[row + (via >> 6)] >> (via & 63)) & 1:
+                for k in range(words):
+                    predecessors[row + k] |= predecessors[via * at.WORDS + k]
+    for number in range(count):
+        stage = 0
+        for k in range(words):
+            stage += popcount(predecessors[number * at.WORDS + k])
+        plan.stages[number] = stage
 
 
+@plain
 def find_depths(plan: Plan, first, last, has_instructions: Callable) -> None:
     """Compute the stages and depths of nodes, for all of which `note_edges` has been called.
 
@@ -103,57 +106,57 @@ def find_depths(plan: Plan, first, last, has_instructions: Callable) -> None:
 
     Args:
         first, last: the nodes are number `first` to `last` - 1.
-        has_instructions: called as has_instructions(node), emits the condition that the pass has instructions for it.
+        has_instructions: called as has_instructions(node), says whether the pass has instructions for it.
     """
-    context = plan.context
     find_stages(plan)
-    numbered = context.numbered
-    in_stages = let(numbered <= at.MOST_NUMBERED)
-    stages = pick(in_stages, numbered + 1, 1)
-    with each(stages) as stage:
-        plan.stage_begins[stage] = 0
-    count = Variable()
-    with each(last - first) as place:
-        node = plan.node(let(first + place))
-        number = node.signature.number
-        stage = pick(in_stages, lambda: plan.stages[number], 0)
-        depth = Variable()
+    in_stages = plan.context.numbered <= at.MOST_NUMBERED
+    stages = plan.context.numbered + 1 if in_stages else 1
+    for k in range(stages):
+        plan.stage_begins[k] = 0
+    plan.context.planned_count = 0
+    for number in range(first, last):
+        node = plan.node(number)
+        signature = node.signature.number
+        stage = plan.stages[signature] if in_stages else 0
+        depth = 0
 
         def comes_after(earlier: Node):
-            with when(earlier.stage == stage):  # noqa: B023
-                depth.value = T.max(depth.value, earlier.depth)  # noqa: B023
+            nonlocal depth
+            if earlier.stage == stage:  # noqa: B023
+                depth = max(depth, earlier.depth)
 
-        with when(node.is_later_part):
+        if node.is_later_part:
             comes_after(node.part_before)
-        with node.record.awaited() as operand:
-            with when(operand >= first):
+        for operand in node.record.awaited():
+            if operand >= first:
                 comes_after(plan.node(operand))
-        with when(has_instructions(node)):
-            depth.value += 1
-            add_planned(plan, count, node, number, depth.value)
+        if has_instructions(node):
+            depth += 1
             # `by_depth` is not in use yet. It holds the stages of the planned nodes until `number_depths` reads them.
-            plan.by_depth[count.value - 1] = stage
-        node.fill(stage=stage, depth=depth.value)
-        plan.stage_begins[stage] = T.max(plan.stage_begins[stage], depth.value + 1)
-    context.planned_count = count.value
+            plan.by_depth[plan.context.planned_count] = stage
+            add_planned(plan, node, signature, depth)
+        node.stage = stage
+        node.depth = depth
+        plan.stage_begins[stage] = max(plan.stage_begins[stage], depth + 1)
     number_depths(plan, stages)
 
 
-def add_planned(plan: Plan, count: Variable, node: Node, number, depth) -> None:
+@plain
+def add_planned(plan: Plan, node: Node, number, depth) -> None:
     """Append a node to the list of planned nodes.
 
     Args:
-        count: the length of the list, which is increased by 1.
         number: the number of the node's signature.
         depth: the depth of the node.
     """
-    place = count.value
+    place = plan.context.planned_count
     plan.planned[place] = node.number
     plan.numbers[place] = number
     plan.depths[place] = depth
-    count.value = place + 1
+    plan.context.planned_count = place + 1
 
 
+@plain
 def number_depths(plan: Plan, stages) -> None:
     """Turn the depths in `depths`, which are counted within stages, into depths counted over all stages.
 
@@ -164,11 +167,11 @@ def number_depths(plan: Plan, stages) -> None:
     Args:
         stages: the number of stages.
     """
-    deepest = Variable()
-    with each(stages) as stage:
-        size = let(plan.stage_begins[stage])
-        plan.stage_begins[stage] = deepest.value
-        deepest.value += size
-    plan.context.deepest = deepest.value
-    with each(plan.context.planned_count) as place:
-        plan.depths[place] = plan.depths[place] + plan.stage_begins[plan.by_depth[place]]
+    deepest = 0
+    for stage in range(stages):
+        size = plan.stage_begins[stage]
+        plan.stage_begins[stage] = deepest
+        deepest += size
+    plan.context.deepest = deepest
+    for place in range(plan.context.planned_count):
+        plan.depths[place] += plan.stage_begins[plan.by_depth[place]]

@@ -12,12 +12,13 @@ from typing import Any
 
 from .. import layout as at
 from ..kernels import SHARD
+from ..plain import Rows, Words
 from ..tir import int64, let
 from .addresses import write_block
 from .flow import Variable, all_of, any_of, branch, each, forever, pick, stop_unless, when
 from .grouping import Group
 from .nodes import Plan
-from .structs import Context, Instruction, Rows, Step, Steps, Words
+from .structs import Context, Instruction, Step, Steps
 
 # If threads can share a matrix product either by rows of the result or by columns, they share it by columns if each
 # thread gets at least this many columns. A thread then finds the columns that it reads in its cache, because it has

@@ -12,10 +12,11 @@ this. Other terms are explained in `layout`.
 from __future__ import annotations
 
 from .. import layout as at
+from ..plain import Words
 from ..tir import int64, let
 from .flow import Variable, all_of, branch, each, pick, when
 from .nodes import Plan
-from .structs import Update, Words
+from .structs import Update
 from .tape import add_instruction, start_tape
 
 # An estimate of how many picoseconds one thread takes in an update to read and write one number of one tensor.

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from .. import layout as at
 from .. import tir
+from ..plain import Words
 from ..plan.flow import Variable, all_of, branch, forever, pick, stop_unless
 from ..plan.nodes import Plan
-from ..plan.structs import Words
 from ..tir import int64, let, when
 from ..tvm_modules import T
 from .arrays import Nested, opened

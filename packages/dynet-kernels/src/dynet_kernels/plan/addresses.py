@@ -147,7 +147,7 @@ class Lists:
     def write_all(self) -> None:
         """Write the lists completely, for any view: the addresses of all columns of all nodes of the group."""
         begin = Variable(0)
-        with self.group.each_node() as (_, node):
+        for _, node in self.group.each_node():
             with branch(self.source == at.EACH) as (shared, otherwise):
                 with shared:
                     self._write_each(node, begin.value)

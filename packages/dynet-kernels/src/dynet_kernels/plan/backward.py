@@ -227,8 +227,9 @@ def add_all_steps(gradients: Gradients, size) -> None:
     add_fill(plan, at.SEED_FILL, loss.gradient, size, 1)
     count = context.planned_count
     for group in each_group_backwards(plan, plan.by_depth, count, Node.runs_with):
-        with gradients.cleared(), group.each_node() as (_, node):
-            gradients.place(node.number)
+        with gradients.cleared():
+            for _, node in group.each_node():
+                gradients.place(node.number)
         with when(group.signature.backward.count != 0):
             add_backward_steps(gradients, group)
     # A deferred step, such as the one for the gradient of a matrix, gets one instruction for all nodes of its

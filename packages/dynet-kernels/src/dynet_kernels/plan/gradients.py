@@ -149,7 +149,7 @@ class Targets:
 
         A node has one target, the operand number `operand`; or if this is negative, all operands that share EACH.
         """
-        with self.group.each_node() as (_, node):
+        for _, node in self.group.each_node():
             record = node.record
             first = pick(self.operand >= 0, self.operand, lambda: record.each_start)
             count = pick(self.operand >= 0, 1, lambda: record.each_count)
@@ -276,5 +276,6 @@ class Targets:
         with self.gradients.cleared(), branch(self.operand >= 0) as (one, others):
             with one, self.each_target() as (_, operand):
                 self.gradients.place(operand)
-            with others, self.group.each_node() as (_, node):
-                self.gradients.place_operands(node)
+            with others:
+                for _, node in self.group.each_node():
+                    self.gradients.place_operands(node)

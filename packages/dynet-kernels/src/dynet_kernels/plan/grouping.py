@@ -7,10 +7,8 @@ terms such as depth and signature.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 
 from ..plain import Words, plain
-from .flow import each
 from .nodes import Node, Plan
 
 
@@ -73,10 +71,10 @@ class Group:
     def signature(self):
         return self[0].signature
 
-    @contextmanager
+    @plain
     def each_node(self) -> Iterator[tuple]:
         """Loop over pairs of a place in the group, 0 to `count` - 1, and the node there."""
-        with each(self.count) as place:
+        for place in range(self.count):
             yield place, self[place]
 
 

@@ -174,8 +174,9 @@ def group_columns(group: Group):
     with branch(signature.columns_each == 0) as (equal, different):
         with equal:
             count.value = group.count * signature.columns
-        with different, group.each_node() as (_, node):
-            count.value += node.columns
+        with different:
+            for _, node in group.each_node():
+                count.value += node.columns
     return count.value
 
 

@@ -74,7 +74,7 @@ class Profile:
             raise ArgumentError("profile: another profile is running")
         Profile._running = self
         self._machine = compiled()
-        self._plain = {name: getattr(self._machine, name) for name in (*PHASES, "norm_and_update")}
+        self._untimed = {name: getattr(self._machine, name) for name in (*PHASES, "norm_and_update")}
         self._set_watched(True)
         self._machine.norm_and_update = None
         self._names = {}
@@ -85,7 +85,7 @@ class Profile:
 
     def __exit__(self, *_: object) -> None:
         self._spent += time.perf_counter() - self._began
-        for name, function in self._plain.items():
+        for name, function in self._untimed.items():
             setattr(self._machine, name, function)
         self._set_watched(False)
         Profile._running = None

@@ -127,7 +127,7 @@ def readers(session):
 
 
 @nox.session
-def plain(session):
+def python_recorder(session):
     """Run all tests with the recorder written in Python, which is used where the compiled one cannot be."""
     run_all_tests(session, DYNET_RECORDER="python")
 

@@ -20,7 +20,7 @@ from dynet_kernels.target import host_cpu
 from dynet_kernels.tuning import CPU_FAMILIES, Update, defaults
 
 NO_GPU = {"CUDA_VISIBLE_DEVICES": ""}  # where there is a driver, it finds none
-PLAIN = {"DYNET_RECORDER": "python"}  # so that the import adds nothing to a cache
+IN_PYTHON = {"DYNET_RECORDER": "python"}  # so that the import adds nothing to a cache
 
 
 def lines_of(*flags, without=(), **variables):
@@ -46,7 +46,7 @@ def test_every_line_says_what_is_so(empty_cache):
     for name, size in (("one.o", 1 << 20), ("two.o", 1 << 19), ("one.lock", 1 << 21)):
         (empty_cache / name).write_bytes(bytes(size))
     cache_path = os.path.realpath(empty_cache)
-    lines = lines_of(DYNET_CACHE_DIR=str(empty_cache), DYNET_NUM_THREADS="1", **NO_GPU, **PLAIN)
+    lines = lines_of(DYNET_CACHE_DIR=str(empty_cache), DYNET_NUM_THREADS="1", **NO_GPU, **IN_PYTHON)
 
     version = dynet.__version__
     assert lines["packages"] == ", ".join(
@@ -75,7 +75,7 @@ def test_every_line_says_what_is_so(empty_cache):
 
 
 def test_no_kernel_is_compiled(empty_cache):
-    lines_of(DYNET_CACHE_DIR=str(empty_cache), **PLAIN)
+    lines_of(DYNET_CACHE_DIR=str(empty_cache), **IN_PYTHON)
     assert list(empty_cache.iterdir()) == []
 
 
@@ -95,7 +95,7 @@ def test_a_cache_that_cannot_be_used_is_said_to_be_so(variable, tmp_path):
     """A file stands where the directory should be. Only where the user chose it, no other takes its place."""
     file = tmp_path / "file"
     file.write_text("")
-    text = lines_of(**{variable: str(file)}, **PLAIN)["kernel cache"]
+    text = lines_of(**{variable: str(file)}, **IN_PYTHON)["kernel cache"]
     if variable == "DYNET_CACHE_DIR":
         reason = f"DYNET_CACHE_DIR cannot be used: {os.path.realpath(file)} is not a directory"
         assert text == f"unknown (CacheError: {reason})"
@@ -106,7 +106,7 @@ def test_a_cache_that_cannot_be_used_is_said_to_be_so(variable, tmp_path):
 
 def test_a_cache_of_others_is_said_to_be_so(empty_cache):
     empty_cache.chmod(0o777)
-    text = lines_of(DYNET_CACHE_DIR=str(empty_cache), **PLAIN)["kernel cache"]
+    text = lines_of(DYNET_CACHE_DIR=str(empty_cache), **IN_PYTHON)["kernel cache"]
     assert "can be written to by others (mode 0777)" in text
 
 
@@ -118,36 +118,41 @@ def test_a_cache_that_cannot_be_written_to_is_said_to_be_so(empty_cache, monkeyp
 
 def test_without_a_home(tmp_path):
     """The cache is then where the system has this user's home, or a temporary directory with the reason."""
-    text = lines_of(without=("HOME", "XDG_CACHE_HOME"), TMPDIR=str(tmp_path), **PLAIN)["kernel cache"]
+    text = lines_of(without=("HOME", "XDG_CACHE_HOME"), TMPDIR=str(tmp_path), **IN_PYTHON)["kernel cache"]
     assert re.match(r"/.*, \d+ files, [\d.]+ MiB", text)
 
 
 def test_the_tuned_numbers_in_use_and_their_files_are_named(empty_cache):
     own = records.Record("update", "avx2", Update(7), cpu=host_cpu().identity)
     records.write(empty_cache / records.TUNED, [own])
-    said = lines_of(DYNET_CACHE_DIR=str(empty_cache), **PLAIN)["tuning"]
+    said = lines_of(DYNET_CACHE_DIR=str(empty_cache), **IN_PYTHON)["tuning"]
     assert f"Update(vectors=7) from {os.path.realpath(empty_cache)}/tuned.json" in said
     assert said.count(f" from {records.SHIPPED}/") == len(CPU_FAMILIES) - 1
-    said = lines_of(DYNET_RECORDS="off", **PLAIN)["tuning"]
+    said = lines_of(DYNET_RECORDS="off", **IN_PYTHON)["tuning"]
     assert f"{defaults(host_cpu().lanes).product} from {tuning.__file__}" in said
     assert said.count(f" from {tuning.__file__}") == len(CPU_FAMILIES)
 
 
 def test_a_chosen_target_is_named(empty_cache):
-    lines = lines_of(DYNET_CPU="generic", DYNET_CACHE_DIR=str(empty_cache), **PLAIN)
+    lines = lines_of(DYNET_CPU="generic", DYNET_CACHE_DIR=str(empty_cache), **IN_PYTHON)
     assert lines["compile target"].startswith("generic, 4 numbers to a vector, ")
     assert "DYNET_CPU='generic'" in lines["environment"]
 
 
 def test_what_is_wrong_with_one_line_leaves_the_others(empty_cache):
-    lines = lines_of(DYNET_CPU="sse", DYNET_CACHE_DIR=str(empty_cache), **PLAIN)
+    lines = lines_of(DYNET_CPU="sse", DYNET_CACHE_DIR=str(empty_cache), **IN_PYTHON)
     assert lines["compile target"].startswith("unknown (ValueError: DYNET_CPU is 'sse': use one of ")
     assert lines["kernel cache"].endswith(", 0 files, 0.0 MiB")
 
 
 def test_any_text_fits_on_one_line_of_any_terminal(tmp_path):
     lines = lines_of(
-        "-W", "error", DYNET_CACHE_DIR=f"{tmp_path}/caché", PYTHONIOENCODING="ascii", DYNET_ODD="a\nb: \udcff", **PLAIN
+        "-W",
+        "error",
+        DYNET_CACHE_DIR=f"{tmp_path}/caché",
+        PYTHONIOENCODING="ascii",
+        DYNET_ODD="a\nb: \udcff",
+        **IN_PYTHON,
     )
     assert r"/cach\xe9, 0 files" in lines["kernel cache"]
     assert r"DYNET_ODD='a\nb: \udcff'" in lines["environment"]
@@ -193,10 +198,10 @@ def test_the_cache_is_cleared_of_kernels_alone(empty_cache):
         (empty_cache / name).write_bytes(bytes(1 << 20))
     (empty_cache / "directory.o").mkdir()
     (empty_cache / "link.o").symlink_to(empty_cache / "notes.txt")
-    told = answer("--clear-cache", DYNET_CACHE_DIR=str(empty_cache), **PLAIN)
+    told = answer("--clear-cache", DYNET_CACHE_DIR=str(empty_cache), **IN_PYTHON)
     assert told == (0, f"removed 4 files (4.0 MiB) from {os.path.realpath(empty_cache)}\n", "")
     assert {path.name for path in empty_cache.iterdir()} == {"tuned.json", "notes.txt", "directory.o", "link.o"}
-    told = answer("--dynet-seed", "3", "--clear-cache", DYNET_CACHE_DIR=str(empty_cache), **PLAIN)
+    told = answer("--dynet-seed", "3", "--clear-cache", DYNET_CACHE_DIR=str(empty_cache), **IN_PYTHON)
     assert told == (0, f"removed 0 files (0.0 MiB) from {os.path.realpath(empty_cache)}\n", "")
 
 
@@ -227,21 +232,21 @@ def test_the_command_is_told_by_how_the_process_was_started(monkeypatch, started
 
 def test_a_cache_that_cannot_be_used_is_said_in_one_line(tmp_path):
     (tmp_path / "file").write_text("no folder")
-    status, output, errors = answer("--clear-cache", DYNET_CACHE_DIR=str(tmp_path / "file"), **PLAIN)
+    status, output, errors = answer("--clear-cache", DYNET_CACHE_DIR=str(tmp_path / "file"), **IN_PYTHON)
     assert status == 1 and not output
     assert errors.startswith("python -m dynet: DYNET_CACHE_DIR cannot be used") and errors.count("\n") == 1
 
 
 @pytest.mark.parametrize(("name", "value"), [("DYNET_NUM_THREADS", "abc"), ("DYNET_RECORDER", "none")])
 def test_a_setting_that_cannot_be_used_is_said_in_one_line(name, value):
-    status, output, errors = answer(**{**PLAIN, name: value})
+    status, output, errors = answer(**{**IN_PYTHON, name: value})
     assert status == 1 and not output
     assert errors.startswith(f"python -m dynet: {name} is {value!r}") and errors.count("\n") == 1
 
 
 def test_a_reader_that_has_enough_is_no_error():
     with subprocess.Popen(
-        [sys.executable, "-m", "dynet"], env={**os.environ, **PLAIN}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-m", "dynet"], env={**os.environ, **IN_PYTHON}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         process.stdout.readline()
         process.stdout.close()
@@ -250,7 +255,7 @@ def test_a_reader_that_has_enough_is_no_error():
 
 
 def test_help_names_the_options():
-    status, output, errors = answer("--help", **PLAIN)
+    status, output, errors = answer("--help", **IN_PYTHON)
     assert (status, errors) == (0, "")
     assert "python -m dynet" in output and "--clear-cache" in output
 
@@ -258,7 +263,7 @@ def test_help_names_the_options():
 @pytest.mark.parametrize("argument", ["--clear", "--cache", "anything"])
 def test_unknown_arguments_are_refused(argument, empty_cache):
     (empty_cache / "one.o").write_bytes(b"")
-    status, output, errors = answer(argument, DYNET_CACHE_DIR=str(empty_cache), **PLAIN)
+    status, output, errors = answer(argument, DYNET_CACHE_DIR=str(empty_cache), **IN_PYTHON)
     assert (status, output) == (2, "")
     assert f"unrecognized arguments: {argument}" in errors
     assert (empty_cache / "one.o").exists()

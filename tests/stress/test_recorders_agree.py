@@ -1,4 +1,4 @@
-"""The compiled recorder and the plain one record the same graphs of random programs, with the same errors."""
+"""The compiled recorder and the one in Python record the same graphs of random programs, with the same errors."""
 
 import json
 import os
@@ -58,9 +58,9 @@ def test_both_record_the_same(workers):
     def holds(program):
         for worker in workers:
             worker.send(program)
-        compiled, plain = [worker.receive() for worker in workers]
+        compiled, python = [worker.receive() for worker in workers]
         for what in compiled:
-            assert compiled[what] == plain[what], what
+            assert compiled[what] == python[what], what
         assert compiled["at"], "nothing was recorded"
 
     holds()

@@ -10,7 +10,7 @@ import pytest
 from dynet_core import recorder
 
 if recorder.DESCRIPTION != "compiled":
-    pytest.skip("the plain recorder frees each expression", allow_module_level=True)
+    pytest.skip("the recorder in Python frees each expression", allow_module_level=True)
 
 from dynet_core import ParameterCollection, renew_cg
 from dynet_core.dim import Dim

@@ -47,7 +47,7 @@ def test_the_compiled_recorder_is_chosen(wanted):
     assert (done.returncode, done.stdout, said) == (0, "compiled\n", [])
 
 
-def test_the_plain_recorder_is_chosen_without_a_word_if_it_was_asked_for():
+def test_the_recorder_in_python_is_chosen_without_a_word_if_it_was_asked_for():
     done = chosen(wanted="python")
     assert (done.returncode, done.stdout, done.stderr) == (0, "python: DYNET_RECORDER=python\n", "")
 
@@ -94,7 +94,7 @@ CHANGES = {
 @compiled_only
 @pytest.mark.parametrize("name", CHANGES)
 def test_what_is_relied_on_is_compared(name):
-    """What differs selects the plain recorder, with one line; the compiled one is refused with the same reason."""
+    """What differs selects the recorder in Python, with one line; the compiled one is refused with the same reason."""
     change, problem = CHANGES[name]
     done = chosen(change)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"python: {problem}\n", LINE.format(problem=problem))
@@ -113,7 +113,7 @@ def test_every_comparison_has_a_change():
     }
 
 
-def test_builds_without_the_gil_and_for_debugging_have_the_plain_recorder():
+def test_builds_without_the_gil_and_for_debugging_have_the_recorder_in_python():
     """Where the tests run under one of these, it is told; elsewhere nothing is found wrong."""
     unusual = sysconfig.get_config_var("Py_GIL_DISABLED") or hasattr(sys, "gettotalrefcount")
     assert bool(cpython.problem()) == (bool(unusual) or sys.implementation.name != "cpython")

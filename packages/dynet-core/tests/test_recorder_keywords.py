@@ -8,11 +8,11 @@ import pytest
 from dynet_core import recorder, renew_cg
 from dynet_core.dim import Dim
 from dynet_core.graph import current
-from dynet_core.recorder import commit, plain
+from dynet_core.recorder import commit, python_recorder
 
 RECORDERS = [pytest.param(recorder, id=recorder.DESCRIPTION.partition(":")[0])]
 if recorder.DESCRIPTION == "compiled":
-    RECORDERS.append(pytest.param(plain, id="plain"))
+    RECORDERS.append(pytest.param(python_recorder, id="python"))
 
 
 def product(x, index=7, dim=0):
@@ -101,7 +101,7 @@ def test_what_is_around_gets_each_unusual_call(module):
     assert record(1, dim=3, index=2) == ("inner", "outer") and seen == [(1, 2, 3)]
 
 
-@pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the plain recorder knows no quick ways")
+@pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the recorder in Python knows no quick ways")
 def test_keywords_in_order_are_as_quick_as_places():
     """They do not reach Python; those in another order do, and are right."""
     renew_cg()

@@ -14,7 +14,7 @@ from dynet_core.pinned_graph import pinned
 from dynet_core.recorder import commit, function
 from dynet_kernels.recorder.words import FUNCTION, LIST_KEY, MOST_KEYED, ROW
 
-compiled_only = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the plain recorder has no tables")
+compiled_only = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the recorder in Python has no tables")
 RESULT = Dim.of((1,))
 FIRST_SIGNATURE = 1 << 40  # signatures of the tests' rows, so that they are not taken for other integers
 

@@ -9,7 +9,7 @@ from op_checks import python_calls
 import dynet_ops as dy
 from dynet_core import ParameterCollection, cg_checkpoint, cg_revert, errors, recorder, renew_cg
 
-compiled = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the plain recorder knows no quick ways")
+compiled = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the recorder in Python knows no quick ways")
 TIMES = 3
 DTYPES = ["float32", "float64", "int64", "int8", "uint16", "bool", "float16", ">f4", ">f8"]
 steps = st.sampled_from([1, 2, -1, 3])

@@ -91,7 +91,7 @@ def test_no_op_takes_nothing_or_something_else_for_a_list(op):
             op.record(wrong, **attributes)
 
 
-# The recorder in Python leaves ops that are recorded from templates as the plain functions that they are.
+# The recorder in Python leaves ops that are recorded from templates as the Python functions that they are.
 OF_A_LIST = [op for op in OPS.values() if takes_one_list(op) and hasattr(op.record, "enter")]
 
 

@@ -9,7 +9,7 @@ import dynet_ops as dy
 from dynet_core import Model, recorder, renew_cg
 from dynet_core.parameter_rows import PARAMETER_ROWS
 
-compiled = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the plain recorder has no compiled code")
+compiled = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the recorder in Python has no compiled code")
 
 
 def new_parameters():

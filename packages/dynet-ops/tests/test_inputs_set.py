@@ -10,7 +10,7 @@ import dynet_ops as dy
 from dynet_core import Model, cg_checkpoint, cg_revert, recorder, renew_cg
 from dynet_core.errors import ArgumentError, ShapeError, StaleExpressionError
 
-compiled = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the plain recorder has no compiled code")
+compiled = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the recorder in Python has no compiled code")
 
 
 def prepare():

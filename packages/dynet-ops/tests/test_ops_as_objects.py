@@ -15,7 +15,7 @@ from dynet_core.files.names import ours
 from dynet_core.op import OPS
 from dynet_core.recorder import FUNCTION_TYPE
 
-compiled_only = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the plain recorder's are functions")
+compiled_only = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="ops recorded in Python are functions")
 
 
 @compiled_only

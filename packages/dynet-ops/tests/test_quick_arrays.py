@@ -11,7 +11,7 @@ from dynet_core import ParameterCollection, recorder
 from dynet_core.errors import ArgumentError, ArgumentTypeError, DynetError, OutOfRangeError
 from dynet_core.graph import current
 
-compiled = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the plain recorder has no compiled code")
+compiled = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the recorder in Python has no compiled code")
 ROWS = [[1, 2.5, -3], [4.0, 5, 1e300]]
 LISTS = {"rows": ROWS, "tuples": ((1, 2), [3, 4], (5, 6)), "column": [[1], [2]], "flat": [1, 2.5], "one": [[7]]}
 

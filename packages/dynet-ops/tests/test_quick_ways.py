@@ -18,7 +18,7 @@ from dynet_kernels.recorder.words import MOST_KEYED
 from dynet_ops.kinds import columnwise, elementwise
 from dynet_ops.testing import draw, record
 
-pytestmark = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the plain recorder knows no quick ways")
+pytestmark = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the recorder in Python knows no quick ways")
 
 
 def check_quick(function, *arguments, **named):

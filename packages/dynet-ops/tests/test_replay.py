@@ -7,7 +7,7 @@ from dynet_core import Model, recorder, renew_cg, reset_random_seed
 from dynet_core.graph import current
 from dynet_core.templates import Observed
 
-pytestmark = pytest.mark.skipif(not recorder.HAS_TEMPLATES, reason="the plain recorder has no templates")
+pytestmark = pytest.mark.skipif(not recorder.HAS_TEMPLATES, reason="the recorder in Python has no templates")
 VECTOR = [1.0, 2.0, 3.0]
 
 

@@ -23,7 +23,7 @@ from dynet_core.graph import current
 from dynet_core.op import OPS, register
 from dynet_ops.testing import draw, record
 
-compiled = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the plain recorder has no templates")
+compiled = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the recorder in Python has no templates")
 TIMES = 6  # so often is a template learnt and used
 
 

@@ -8,7 +8,7 @@ import dynet_ops as dy
 from dynet_core import ParameterCollection, errors, recorder, renew_cg
 from dynet_core.graph import current
 
-pytestmark = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the plain recorder has no templates")
+pytestmark = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the recorder in Python has no templates")
 TIMES = 6  # so often is a template learnt and used
 
 

@@ -181,7 +181,7 @@ def test_the_seed_says_what_is_dropped(name):
 
 # Steps that compiled code records
 
-compiled = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the plain recorder has no templates")
+compiled = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the recorder in Python has no templates")
 COMPUTED = ["VanillaLSTMBuilder, forget_bias=0.25", "SparseLSTMBuilder"]
 
 

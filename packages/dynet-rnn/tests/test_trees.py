@@ -154,7 +154,7 @@ def test_nodes_without_an_input_and_batches_of_one(name, tree, batches):
     setting.check_gradients(TREES[tree], xs)
 
 
-@pytest.mark.skipif(not recorder.HAS_TEMPLATES, reason="the plain recorder has no templates")
+@pytest.mark.skipif(not recorder.HAS_TEMPLATES, reason="the recorder in Python has no templates")
 @every_network
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("shape", ["nodes of all sizes", "a child twice"])

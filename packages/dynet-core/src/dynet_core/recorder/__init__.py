@@ -9,11 +9,11 @@ random numbers follow from its random key: two integers in the input buffer. Ran
 keys of tables. Each graph has a version, which changes when nodes are removed, so that expressions of removed nodes are
 noticed. A pass is the computation of the values (forward) or gradients (backward) of a graph.
 
-There are two recorders with one interface: the compiled one, machine code made by TVM, and `plain`, in Python. The
-compiled one has extension types of CPython for expressions and recording functions, whose methods CPython calls like
-functions written in C. It is in the modules `counters`, `functions`, `records` and `types`. The plain one is used if
-`DYNET_RECORDER=python` is set, if this Python's objects do not have the memory layout that the compiled one relies on,
-or if its machine code cannot be made or loaded. Both have:
+There are two recorders with one interface: the compiled one, machine code made by TVM, and the one in Python, the
+module `python_recorder`. The compiled one has extension types of CPython for expressions and recording functions, whose
+methods CPython calls like functions written in C. It is in the modules `counters`, `functions`, `records` and `types`.
+The one in Python is used if `DYNET_RECORDER=python` is set, if this Python's objects do not have the memory layout that
+the compiled one relies on, or if its machine code cannot be made or loaded. Both have:
 
 - `expression_type(operations)`: make the type `Expression` with the methods of the class `operations` and the
   attributes `at` (the number of the node), `version` (of its graph) and `type` (its Dim). The version of a parameter is
@@ -34,7 +34,7 @@ or if its machine code cannot be made or loaded. Both have:
 - `know_unfinished`: tell the recorder which subclass of `Expression` has the objects that `Expression()` makes.
 - `know_parameters`: tell the recorder which classes are parameters; `become(x, at, dim)`: make `x` a parameter.
 - `next_generation`: tell graphs that signatures or parameters change, so that the next pass starts from Python.
-  `generation` returns a number that each such call changes; in the plain recorder, it is always 0.
+  `generation` returns a number that each such call changes; in the one in Python, it is always 0.
 - `note_pass`: add 1 to the number of backward passes; `passes`: return this number.
 """
 
@@ -79,11 +79,11 @@ def _choose():
             problem = "it cannot be loaded: " + " ".join(dict.fromkeys([lines[0], lines[-1]]))
     if WANTED == "compiled":
         raise ImportError(f"DYNET_RECORDER=compiled was asked for, but {problem}")
-    from . import plain
+    from . import python_recorder
 
     if WANTED != "python":
         print(f"dynet: operations are recorded in Python, which is slower: {problem}.", file=sys.stderr)
-    return vars(plain), f"python: {problem}"
+    return vars(python_recorder), f"python: {problem}"
 
 
 _names, DESCRIPTION = _choose()

@@ -6,9 +6,9 @@ draws. A graph has a version, which changes when nodes are removed, so that expr
 All of this is in memory made of 64-bit words, which have names for Python (`NamedWords`) and addresses for compiled
 code.
 
-`commit`, `sequence`, `replay`, `key`, `take`, `take_keyed` and `handle` are compiled functions; the module `plain` says
-what they and `commit_with_inputs` do. Each has a slow function here, in Python, which it calls where it cannot do its
-work.
+`commit`, `sequence`, `replay`, `key`, `take`, `take_keyed` and `handle` are compiled functions; the module
+`python_recorder` says what they and `commit_with_inputs` do. Each has a slow function here, in Python, which it calls
+where it cannot do its work.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def _release(words: NamedWords, let_go=api.Py_DecRef, Address=c_void_p) -> None:
 
 
 def commit_with_inputs(records: Records, start: int, *record: Any) -> Any:
-    """Append a record that refers to input values, if no pass has been over these. See the module `plain`."""
+    """Append a record that refers to input values, if no pass has been over these. See the module `python_recorder`."""
     view = records._view
     return view[_INPUTS_DONE] <= start and commit(*record)  # no handler can run between the two
 

@@ -22,11 +22,11 @@ import numpy as np
 from dynet_kernels.recorder.words import ANY_GRAPH, NO_NODE
 
 from .keywords import with_keywords
-from .plain_records import THREAD, Keyed, new_key
-from .plain_records import Records as Records
-from .plain_records import draw as draw
-from .plain_records import noise as noise
-from .plain_records import set_noise as set_noise
+from .python_records import THREAD, Keyed, new_key
+from .python_records import Records as Records
+from .python_records import draw as draw
+from .python_records import noise as noise
+from .python_records import set_noise as set_noise
 
 
 def expression_type(operations: type) -> type:

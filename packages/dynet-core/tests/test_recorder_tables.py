@@ -59,7 +59,7 @@ def newest(count):
 
 
 def word(record, name):
-    return ctypes.c_int64.from_address(id(record) + 8 * FUNCTION.index(name)).value
+    return ctypes.c_int64.from_address(id(record) + 8 * FUNCTION[name]).value
 
 
 def taken(record):

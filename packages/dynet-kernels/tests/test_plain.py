@@ -131,6 +131,18 @@ def width(w):
     w[14] |= 1 << (w[2] & 63)
 
 
+LARGE = (1 << 62) + (1 << 33)
+
+
+@plain
+def large_constants(w):
+    w[3] = w[0] & LARGE
+    w[4] = LARGE | w[1]
+    w[5] ^= LARGE
+    if w[2] - w[5] < LARGE:
+        w[6] = 1
+
+
 @plain
 def divisions(w):
     """`//` and `%` round down, as in Python."""
@@ -151,6 +163,7 @@ def branches_of_static_things(w, wide=True):
 
 
 PROGRAMS = [
+    large_constants,
     branches_of_static_things,
     divisions,
     branches,

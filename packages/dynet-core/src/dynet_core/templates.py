@@ -108,7 +108,7 @@ class _Learner:
         self._seen[key] = calls, None if calls == MOST_CALLS else template or before
 
 
-_EQUAL = TEMPLATE.index("equal")
+_EQUAL = TEMPLATE["equal"]
 
 
 def _state(graph: Graph) -> tuple:

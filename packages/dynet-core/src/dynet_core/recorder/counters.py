@@ -12,7 +12,7 @@ from dynet_kernels.recorder import words
 from .shared import SHARED
 
 
-def generation(place: int = words.SHARED.index("generation")) -> int:
+def generation(place: int = words.SHARED["generation"]) -> int:
     """Return a number that changes whenever a signature is added or the memory or state of a parameter changes.
 
     As soon as it returns another number than before, what `Records.prepare` has stored is out of date.
@@ -37,7 +37,7 @@ def next_generation(freezes: bool = False) -> None:
 
 
 _generations = itertools.count(1)
-_GENERATION = slice(words.SHARED.index("generation"), words.SHARED.index("settled") + 1)
+_GENERATION = slice(words.SHARED["generation"], words.SHARED["settled"] + 1)
 
 
 def noise() -> tuple[int, int]:
@@ -51,10 +51,10 @@ def set_noise(seed: int, drawn: int) -> None:
     SHARED.set_together(_NOISE, seed, drawn)
 
 
-_NOISE = slice(words.SHARED.index("seed"), words.SHARED.index("drawn") + 1)
+_NOISE = slice(words.SHARED["seed"], words.SHARED["drawn"] + 1)
 
 
-def passes(place: int = words.SHARED.index("passes")) -> int:
+def passes(place: int = words.SHARED["passes"]) -> int:
     """Return how many backward passes there have been, of all graphs together."""
     return SHARED.view[place]
 

@@ -42,19 +42,19 @@ def _comparisons():
     """
     probe = _Probe()
     known = [probe, 1.5, 7, [1], (1,), slice(1, 2), None]
-    yield "types", all(word(id(x), words.OBJECT.index("type")) == id(type(x)) for x in known)
-    begin = word(id(probe), words.OBJECT.index("references"))
+    yield "types", all(word(id(x), words.OBJECT["type"]) == id(type(x)) for x in known)
+    begin = word(id(probe), words.OBJECT["references"])
     held = [probe, probe]
     yield "references", begin > 0 and word(id(probe)) == begin + len(held) and sys.getrefcount(probe) >= begin + 2
     items = [object() for _ in range(5)]
-    size, place = (words.LIST.index(name) for name in ("size", "items"))
+    size, place = (words.LIST[name] for name in ("size", "items"))
     stored = word(id(items), place)
     same = word(id(items), size) == len(items) and [word(stored, k) for k in range(5)] == [id(x) for x in items]
     yield "lists", same
     listed = tuple(items)
-    same = word(id(listed), words.TUPLE.index("size")) == len(listed)
+    same = word(id(listed), words.TUPLE["size"]) == len(listed)
     yield "tuples", same and [word(id(listed), len(words.TUPLE) + k) for k in range(5)] == [id(x) for x in items]
     start, stop, step = items[:3]
     part = slice(start, stop, step)
-    ends = [word(id(part), words.SLICE.index(name)) for name in ("start", "stop", "step")]
+    ends = [word(id(part), words.SLICE[name]) for name in ("first", "stop", "step")]
     yield "slices", ends == [id(start), id(stop), id(step)]

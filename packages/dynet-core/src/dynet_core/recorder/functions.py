@@ -59,7 +59,7 @@ _entered: dict[int, dict] = {}  # the rows that have been added to its table: ke
 
 
 def _word(function: Any, name: str) -> c_int64:
-    return c_int64.from_address(id(function) + 8 * words.FUNCTION.index(name))
+    return c_int64.from_address(id(function) + 8 * words.FUNCTION[name])
 
 
 def function(kind: str, slow: Callable) -> Any:

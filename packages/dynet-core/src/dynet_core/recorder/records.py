@@ -73,11 +73,11 @@ _no_words = NamedWords(words.GRAPH)  # what a `Records` object has after `end`, 
 
 
 def _from_to(first: str, last: str) -> slice:
-    return slice(words.GRAPH.index(first), words.GRAPH.index(last) + 1)
+    return slice(words.GRAPH[first], words.GRAPH[last] + 1)
 
 
 _VERSION, _RECORDS, _DONE, _INPUTS_DONE, _PREPARED, _CHANGES = map(
-    words.GRAPH.index, ("version", "records", "done", "inputs_done", "prepared", "changes")
+    words.GRAPH.__getitem__, ("version", "records", "done", "inputs_done", "prepared", "changes")
 )
 _ENDS = _from_to("length", "inputs_length")
 _COMPUTED, _DIFFERENTIATED = _from_to("done", "inputs_done"), _from_to("differentiated", "differentiated_fully")
@@ -117,7 +117,7 @@ def commit_with_inputs(records: Records, start: int, *record: Any) -> Any:
 
 def _word(name: str, text: str) -> Any:
     """Return a property that reads a word of the graph; `text` documents it."""
-    place = words.GRAPH.index(name)
+    place = words.GRAPH[name]
     return property(lambda self: self._view[place], doc=text)
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import array
 import ctypes
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from ctypes import c_int, c_int64, c_ssize_t, c_void_p, py_object
 from typing import Any
 
 import numpy as np
 
+from dynet_kernels.layout import Structure
 from dynet_kernels.recorder import compiled, words
 
 
@@ -50,10 +51,10 @@ class NamedWords:
 
     __slots__ = ("_places", "address", "view")
 
-    def __init__(self, names: Sequence[str]):
+    def __init__(self, names: Structure):
         memory = immortal(np.zeros(len(names), np.int64))
         self.view, self.address = immortal(memoryview(memory).cast("B").cast("q")), memory.ctypes.data
-        self._places = {name: place for place, name in enumerate(names)}
+        self._places = names
 
     def __getitem__(self, name: str) -> int:
         return self.view[self._places[name]]

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from ctypes import c_char_p, c_int, c_ssize_t, c_uint, c_void_p
 from typing import Any
 
+from dynet_kernels.layout import Structure
 from dynet_kernels.recorder import words
 from dynet_kernels.recorder.words import ANY_GRAPH
 
@@ -41,7 +42,7 @@ class _Member(ctypes.Structure):
 
 def make_type(
     name: str,
-    names: Sequence[str],
+    names: Structure,
     members: dict[str, tuple[str, int]],
     slots: dict[int, int],
     flags: int,
@@ -59,7 +60,7 @@ def make_type(
         bases: its base classes.
     """
     listed = [
-        _Member(member.encode(), kind, 8 * names.index(word), READ_ONLY, None)
+        _Member(member.encode(), kind, 8 * names[word], READ_ONLY, None)
         for member, (word, kind) in members.items()
     ]
     table = immortal((_Member * (len(listed) + 1))(*listed))

@@ -9,7 +9,10 @@ The planner, the recorder and what is scalar in the tape machine are such functi
 
 from __future__ import annotations
 
-from .memory import Rows, Struct, Words, popcount
-from .rewriting import is_emitting, plain
+from .lowering import is_emitting, leave
+from .memory import Rows, Struct, Words, bits_of, on_stack, popcount
+from .rewriting import entry, plain
 
-__all__ = ["Rows", "Struct", "Words", "is_emitting", "plain", "popcount"]
+__all__ = [
+    "Rows", "Struct", "Words", "bits_of", "entry", "is_emitting", "leave", "on_stack", "plain", "popcount",
+]  # fmt: skip

@@ -6,12 +6,21 @@ condition. If the condition is known already, as a bool, the body is emitted as 
 
 from __future__ import annotations
 
+import operator
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from .. import tir
 from ..tir import int64, let
 from ..tvm_modules import T, ir, tirx, tvm_ffi
+
+
+def is_emitting() -> bool:
+    """Whether TIR is being emitted now, in this thread."""
+    builder = sys.modules.get("tvm.script.ir_builder")
+    return builder is not None and builder.IRBuilder.is_in_scope()
 
 
 def is_emitted(value) -> bool:
@@ -125,8 +134,49 @@ def stop_unless(value):
         stop()
 
 
-def leave():
-    T.Return(tirx.const(0, "int32"))
+class Left(Exception):  # noqa: N818
+    """How a plain function that runs as Python leaves the entry that has called it: see `leave`."""
+
+    def __init__(self, value):
+        self.value = value
+
+
+_results: list = []  # where the entries that are being emitted store their results
+NO_RESULT = 1  # what an entry without a result stores: neither the address of an object nor NULL
+
+
+@contextmanager
+def result_at(words) -> Iterator[None]:
+    """Emit entries in this context that store their results in the first integer of `words`."""
+    _results.append(words)
+    yield
+    _results.pop()
+
+
+def leave(value=None):
+    """Leave the entry, the whole compiled function, with a result, from any plain function that it calls."""
+    if not is_emitting():
+        raise Left(value)
+    if value is not LEFT:
+        if _results:
+            _results[-1][0] = NO_RESULT if value is None else integer(value)
+        T.Return(tirx.const(0, "int32"))
+
+
+LEFT = object()  # what the emitter of an entry returns: its code has left already
+
+
+def operate(operation: str, first, second):
+    """Return the result of an operator. TVM would cut a Python int beyond 32 bits."""
+    if is_emitted(first):
+        second = wide(second)
+    elif is_emitted(second):
+        first = wide(first)
+    return getattr(operator, operation)(first, second)
+
+
+def wide(number):
+    return int64(number) if isinstance(number, int) and not -(1 << 31) <= number < 1 << 31 else number
 
 
 def negation(value):

@@ -11,11 +11,13 @@ from typing import Any, ClassVar
 from .. import tir
 from ..layout import Structure
 from ..tir import int64, let
-from ..tvm_modules import T
+from ..tvm_modules import T, tirx
+from .lowering import is_emitting
 
 CTYPES: dict[str, Any] = {
     "int64": ctypes.c_int64,
     "int32": ctypes.c_int32,
+    "int16": ctypes.c_int16,
     "float32": ctypes.c_float,
     "float64": ctypes.c_double,
 }
@@ -24,7 +26,7 @@ CTYPES: dict[str, Any] = {
 class Words:
     """The numbers in memory from an address on. `words[place]` reads one, `words[place] = value` writes one.
 
-    What is read keeps its value even if a later store changes the memory.
+    What is read keeps its value even if a later store changes the memory. It is an int64, or for floats a float64.
 
     Args:
         memory: the address in bytes, an int or an integer of the emitted code; or, in tests, an array of ctypes, which
@@ -34,21 +36,25 @@ class Words:
 
     def __init__(self, memory, dtype: str = "int64"):
         self.address, self.dtype = memory, dtype
+        self.wide = "float64" if dtype.startswith("float") else "int64"
         if isinstance(memory, int):
             memory = (CTYPES[dtype] * tir.UNBOUNDED).from_address(memory)
-        self.memory = memory if isinstance(memory, ctypes.Array) else None
+        self.memory: Any = memory if isinstance(memory, ctypes.Array) else None
         self.buffer = tir.buffer_at(memory, dtype) if self.memory is None else None
 
     def __getitem__(self, place) -> Any:
         if self.memory is None:
-            return let(self.buffer[int64(place)])
+            number = self.buffer[int64(place)]
+            return let(number if self.dtype == self.wide else T.Cast(self.wide, number))
         return self.memory[self._inside(place)]
 
     def __setitem__(self, place, value) -> None:
-        if self.memory is None:
-            T.buffer_store(self.buffer, int64(value), [int64(place)])
-        else:
+        if self.memory is not None:
             self.memory[self._inside(place)] = value  # the low 64 bits of it, as in compiled code
+            return
+        number = tirx.const(value, self.dtype) if isinstance(value, int | float) else value
+        cast = number if self.dtype == "int64" else T.Cast(self.dtype, number)
+        T.buffer_store(self.buffer, cast, [int64(place)])
 
     def _inside(self, place: int) -> int:
         if place < 0:
@@ -105,6 +111,26 @@ class Rows:
     def __getitem__(self, number) -> Any:
         place = self.start + number * len(self.kind.layout)
         return self.kind(self.words, let(place) if self.words.memory is None else place)
+
+
+def on_stack(count: int) -> Words:
+    """Return memory for `count` integers, which lasts until the compiled function ends."""
+    words = object.__new__(Words)
+    words.dtype = words.wide = "int64"
+    if is_emitting():
+        words.buffer = T.alloc_buffer((max(count, 1),), "int64", scope="local", annotations=tir.ON_STACK)
+        words.memory, words.address = None, T.address_of(words.buffer[int64(0)])
+    else:
+        words.memory = (ctypes.c_int64 * count)()
+        words.address = ctypes.addressof(words.memory)
+    return words
+
+
+def bits_of(number):
+    """The bits of a float64, as an int64."""
+    if isinstance(number, float):
+        return ctypes.c_int64.from_buffer_copy(ctypes.c_double(number)).value
+    return let(T.reinterpret("int64", number))
 
 
 def popcount(number):

@@ -13,7 +13,6 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
-import sys
 import textwrap
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -21,12 +20,6 @@ from typing import Any, TypeVar
 from . import lowering
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-def is_emitting() -> bool:
-    """Whether TIR is being emitted now, in this thread."""
-    builder = sys.modules.get("tvm.script.ir_builder")
-    return builder is not None and builder.IRBuilder.is_in_scope()
 
 
 def plain(function: F) -> F:
@@ -38,9 +31,33 @@ def plain(function: F) -> F:
 
     @functools.wraps(function)
     def either(*arguments, **named):
-        return (emitter() if is_emitting() else function)(*arguments, **named)
+        return (emitter() if lowering.is_emitting() else function)(*arguments, **named)
 
     either.python, either.emit = function, lambda *arguments, **named: emitter()(*arguments, **named)  # type: ignore
+    return either  # type: ignore
+
+
+def entry(function: F) -> F:
+    """Make a plain function that is a whole compiled function: it may `return` anywhere, also in loops.
+
+    One entry may call another only by `return other(...)`. Without a value, `return` means that there is no result.
+    """
+
+    @functools.cache
+    def emitter() -> Callable:
+        return rewritten(function, entry=True)
+
+    @functools.wraps(function)
+    def either(*arguments, **named):
+        if lowering.is_emitting():
+            emitter()(*arguments, **named)
+            lowering.leave()
+            return lowering.LEFT
+        try:
+            return function(*arguments, **named)
+        except lowering.Left as left:
+            return left.value
+
     return either  # type: ignore
 
 
@@ -48,8 +65,7 @@ def rewritten(function: Callable, entry: bool = False) -> Callable:
     """Return the emitter of a plain function.
 
     Args:
-        entry: whether it is a whole compiled function, not inlined into one. Then `return` without a value may be
-            anywhere, also in loops, and leaves the compiled function.
+        entry: whether it is a whole compiled function: see `entry`.
     """
     tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     ast.increment_lineno(tree, function.__code__.co_firstlineno - 1)
@@ -78,6 +94,14 @@ REFUSED = {
     ast.NamedExpr: ":=", ast.Await: "await", ast.Global: "global", ast.ClassDef: "class",
     ast.YieldFrom: "yield from", ast.Is: "is", ast.IsNot: "is not", ast.In: "in", ast.NotIn: "not in",
 }  # fmt: skip
+
+
+OPERATIONS = {
+    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.FloorDiv: "floordiv", ast.Mod: "mod", ast.LShift: "lshift",
+    ast.RShift: "rshift", ast.BitAnd: "and_", ast.BitOr: "or_", ast.BitXor: "xor", ast.Eq: "eq", ast.NotEq: "ne",
+    ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge",
+}  # fmt: skip
+"""The names in the module `operator` of the operators that a plain function may have."""
 
 
 class _Rewrite(ast.NodeTransformer):
@@ -122,7 +146,7 @@ class _Rewrite(ast.NodeTransformer):
         )
         parameters = {one.arg for one in node.args.args} & own
         returns = [one for one in _statements(node) if isinstance(one, ast.Return) and one.value]
-        if not (self.entry and outer[3] is None) and len(returns) > 1:
+        if not self.entry and len(returns) > 1:
             self.result = "_result"
         node.body = self.block(node.body)
         begin: list[ast.stmt] = []
@@ -163,8 +187,8 @@ class _Rewrite(ast.NodeTransformer):
 
     def visit_Return(self, node):
         value = self.visit(node.value) if node.value else None
-        if self.entry and not value:
-            return ast.Expr(self.call("leave"))
+        if self.entry:
+            return ast.Expr(self.call("leave", *[value] * (value is not None)))
         if self.loops:
             self.refuse(node, "`return` in a loop, unless it is a whole compiled function")
         if self.result and value:
@@ -191,7 +215,7 @@ class _Rewrite(ast.NodeTransformer):
         return self.visit_Assign(ast.Assign([node.target], node.value)) if node.value else node
 
     def visit_AugAssign(self, node):
-        return ast.AugAssign(self.target(node.target), node.op, self.visit(node.value))
+        return ast.AugAssign(self.target(node.target), node.op, self.call("wide", self.visit(node.value)))
 
     def target(self, target) -> Any:
         if isinstance(target, ast.Name):
@@ -214,9 +238,16 @@ class _Rewrite(ast.NodeTransformer):
         for operation in node.ops:
             if type(operation) in REFUSED:
                 self.refuse(node, f"`{REFUSED[type(operation)]}`")
-        if len(node.ops) == 1:
-            return self.generic_visit(node)
-        self.refuse(node, "a chain of comparisons: write `a < b and b < c`")
+        if len(node.ops) > 1:
+            self.refuse(node, "a chain of comparisons: write `a < b and b < c`")
+        return self.operation(node.ops[0], node.left, node.comparators[0])
+
+    def visit_BinOp(self, node):
+        return self.operation(node.op, node.left, node.right)
+
+    def operation(self, kind, left, right):
+        name = ast.Constant(OPERATIONS[type(kind)])
+        return self.call("operate", name, self.visit(left), self.visit(right))
 
     def visit_UnaryOp(self, node):
         if isinstance(node.op, ast.Not):

@@ -13,6 +13,7 @@ import numpy as np
 from .. import cache, library
 from ..target import CpuTarget, host_cpu
 
+shared = 0  # the address of the shared words, once `addresses` was called: uncompiled functions use them, too
 # The stored file begins with the sizes of the three parts that follow: the functions' names, and two object files.
 HEAD = struct.Struct("<QQQ")
 
@@ -57,13 +58,15 @@ def _load(content: bytes):
     return cache.load_objects(objects), names.decode().split()
 
 
-def addresses(shared: int) -> dict[str, int]:
+def addresses(shared_at: int) -> dict[str, int]:
     """Load the functions of the recorder and return their addresses by name. They are valid until the process ends.
 
     Args:
-        shared: the address of the shared words (`words.SHARED`), which the functions read and write.
+        shared_at: the address of the shared words (`words.SHARED`), which the functions read and write.
     """
+    global shared
+    shared = shared_at
     ((module, names),) = library.modules([Recorder()], load=_load)
     table = np.zeros(len(names), np.int64)
-    module.get_function("addresses")(int(table.ctypes.data), shared)
+    module.get_function("addresses")(int(table.ctypes.data), shared_at)
     return dict(zip(names, table.tolist()))

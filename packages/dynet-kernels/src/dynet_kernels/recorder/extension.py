@@ -8,21 +8,53 @@ returns the result that it finds there. TVM's LLVM compiles this text, too.
 The trampoline also gives the body the address of the shared words (`words.SHARED`). It reads this address from a global
 variable, which is set when the code is loaded.
 
-A C function is described by a Python function that emits its body. It is called with the address of the shared words,
-the parameters of the C function, which have the same names, and the address for the result. All are int64.
+A C function is described by a `CFunction`: an entry (see `plain`), which gets the shared words and the C function's
+parameters. All are int64. If the entry has no result, the trampoline calls another C function with the same arguments.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..machine import compile_cpu
-from ..tvm_modules import T, ir, ir_builder, tirx, tvm
+from ..plain import Words
+from ..plain.lowering import NO_RESULT, result_at
+from ..tvm_modules import T, ir, ir_builder, tvm
+from .structures import Shared
 
 
-def write_objects(functions: dict[str, Callable], folder: Path, target) -> list[bytes]:
+@dataclass(frozen=True)
+class CFunction:
+    """A C function.
+
+    Args:
+        path: the entry, called with the shared words, and then with the parameters.
+        otherwise: the name of the C function to call if the entry has no result; "": it always has one.
+    """
+
+    path: Callable
+    otherwise: str = ""
+
+    @property
+    def parameters(self) -> list[str]:
+        return list(inspect.signature(self.path).parameters)[1:]
+
+    def python(self, *arguments: int) -> int:
+        """Run the entry uncompiled."""
+        from . import compiled
+        from .functions import FUNCTIONS
+
+        result = self.path(Shared(compiled.shared), *arguments)
+        if result is not None:
+            return result
+        return FUNCTIONS[self.otherwise].python(*arguments) if self.otherwise else 0
+
+
+def write_objects(functions: dict[str, CFunction], folder: Path, target) -> list[bytes]:
     """Compile C functions. Return the contents of two object files: one has their bodies, the other their trampolines.
 
     It imports TVM.
@@ -33,7 +65,7 @@ def write_objects(functions: dict[str, Callable], folder: Path, target) -> list[
         target: the TVM target that describes the CPU.
     """
 
-    module = ir.IRModule({ir.GlobalVar(f"body_{name}"): _body(name, emit) for name, emit in functions.items()})
+    module = ir.IRModule({ir.GlobalVar(f"body_{name}"): _body(name, function) for name, function in functions.items()})
     bodies, text, trampolines = (folder / name for name in ("bodies.o", "trampolines.ll", "trampolines.o"))
     compile_cpu(module, target).write_to_file(str(bodies))
     text.write_text(_trampolines(functions, target))
@@ -41,7 +73,7 @@ def write_objects(functions: dict[str, Callable], folder: Path, target) -> list[
     return [bodies.read_bytes(), trampolines.read_bytes()]
 
 
-def _body(name: str, emit: Callable):
+def _body(name: str, function: CFunction) -> Any:
     with ir_builder.IRBuilder() as builder:
         with T.prim_func(s_tir=True):
             T.func_name(f"body_{name}")
@@ -49,8 +81,9 @@ def _body(name: str, emit: Callable):
             # default, it would replace them by one array.
             T.func_attr({"calling_conv": 1, "global_symbol": f"body_{name}"})
             T.func_ret(ir.PrimType("int32"))
-            emit(*[T.arg(parameter, T.int64()) for parameter in inspect.signature(emit).parameters])
-            T.Return(tirx.const(0, "int32"))
+            shared, *arguments, out = [T.arg(each, T.int64()) for each in ("shared", *function.parameters, "out")]
+            with result_at(Words(out)):
+                function.path(Shared(shared), *arguments)
     return builder.get()
 
 
@@ -90,10 +123,10 @@ define i64 @dynet_call(i64 %function, i64 %arguments, i64 %count) {
 }"""
 
 
-def _trampolines(functions: dict[str, Callable], target) -> str:
+def _trampolines(functions: dict[str, CFunction], target) -> str:
     text, stores = ["@shared = internal global i64 0", FREE_OBJECT, CALL], []
-    for place, (name, emit) in enumerate(functions.items()):
-        text.append(_trampoline(name, emit))
+    for place, (name, function) in enumerate(functions.items()):
+        text.append(_trampoline(name, function))
         stores += [
             f"  %p{place} = getelementptr i64, ptr %table, i64 {place}",
             f"  store i64 ptrtoint (ptr @{name} to i64), ptr %p{place}",
@@ -116,20 +149,28 @@ def _trampolines(functions: dict[str, Callable], target) -> str:
     )
 
 
-def _trampoline(name: str, emit: Callable) -> str:
-    _, *parameters, _ = inspect.signature(emit).parameters
-    given = "".join(f"i64 %{parameter}, " for parameter in parameters)
+def _trampoline(name: str, function: CFunction) -> str:
+    given = ", ".join(f"i64 %{parameter}" for parameter in function.parameters)
+    types = ", ".join(["i64"] * (2 + len(function.parameters)))
     lines = [
-        f"define i64 @{name}({given[:-2]}) {{",
+        f"declare i32 @body_{name}({types})",
+        f"define i64 @{name}({given}) {{",
         "  %result = alloca i64",
         "  %out = ptrtoint ptr %result to i64",
-        "  %shared_at = load i64, ptr @shared",
-        f"  %status = call i32 @body_{name}(i64 %shared_at, {given}i64 %out)",
+        "  %shared = load i64, ptr @shared",
+        f"  %status = call i32 @body_{name}(i64 %shared, {given}{', ' * bool(given)}i64 %out)",
         "  %value = load i64, ptr %result",
-        "  ret i64 %value\n}",
     ]
-    types = ", ".join(["i64"] * (2 + len(parameters)))
-    return "\n".join([f"\ndeclare i32 @body_{name}({types})", *lines])
+    if function.otherwise:
+        lines += [
+            f"  %undone = icmp eq i64 %value, {NO_RESULT}",
+            "  br i1 %undone, label %otherwise, label %end",
+            "otherwise:",
+            f"  %other = call i64 @{function.otherwise}({given})",
+            "  ret i64 %other",
+            "end:",
+        ]
+    return "\n".join([*lines, "  ret i64 %value\n}"])
 
 
 def _described(target) -> str:

@@ -1,71 +1,78 @@
-"""Lists all functions of the compiled recorder: FUNCTIONS is a dict from their names to what emits their bodies.
+"""All C functions of the recorder, by the names under which `compiled.addresses` returns them.
 
-By its name, Python code finds the address of a compiled function. The module `extension` compiles them.
 Functions whose names begin with `dynet_` are also called by other compiled functions.
 """
 
 from __future__ import annotations
 
-from . import words
-from .arrays import record_array, record_numbers
-from .inputs import draw, renew_keys, take_inputs, take_numbers, write_inputs
-from .memory import cut, more_room, renew, renew_quickly
-from .objects import count_in_order, taking
-from .operations import (
-    negative,
-    operator,
-    record_index,
-    record_indices,
-    record_list,
-    record_nodes,
-    record_number,
-    record_stretch,
-    subscript,
+from . import (
+    arrays,
+    calls,
+    inputs,
+    memory,
+    operations,
+    passes,
+    records,
+    setting,
+    sparse,
+    tables,
+    templates,
+    types,
+    words,
 )
-from .passes import compute, differentiate, of_node, read_address, read_into, read_nothing, read_value
-from .records import commit, handle, sequence
-from .setting import set_values
-from .sparse import record_one_hot, record_sparse
-from .tables import enter
-from .templates import key, replay, template
-from .types import become, bind, free, new, visit_nothing
+from .calls import called
+from .extension import CFunction
 
-FUNCTIONS = {
-    "value": of_node(read_value, makes_list=True),
-    "list": of_node(read_value, makes_list="always"),
-    "nothing": of_node(read_nothing),
-    "address": of_node(read_address),
-    "floats": of_node(read_into("float32"), recalculates=False, takes_array=True),
-    "doubles": of_node(read_into("float64"), recalculates=False, takes_array=True),
-    "differentiate": of_node(differentiate, recalculates=False),
-    "renew_quickly": renew_quickly,
-    "one": taking(1)(record_nodes(1)),
-    "two": taking(2)(record_nodes(2)),
-    "many": taking(1)(record_list),
-    "number": taking(2)(record_number),
-    "index": taking(2)(record_index()),
-    "lookup": taking(2)(record_index(of_lookup=True)),
-    "indices": taking(2)(record_indices()),
-    "lookup_indices": taking(2)(record_indices(of_lookup=True)),
-    "stretch": taking(3)(record_stretch),
-    "scalar": record_numbers(0),
-    "vector": record_numbers(1),
-    "array": record_array,
-    "one_hot": record_one_hot,
-    "sparse": record_sparse,
-    "set": set_values,
-    "template": template,
-    "key": key,
-    "replay": replay,
-    "commit": commit,
-    "handle": handle,
-    "sequence": sequence,
-    "take": take_numbers(),
-    "take_keyed": take_numbers(before=1 + len(words.KEY)),
-    **{name: operator(name) for name in words.OPERATORS},
-    **{emit.__name__: emit for emit in (negative, subscript, free, new, visit_nothing, become, bind)},
-    **{emit.__name__: emit for emit in (draw, renew, cut, write_inputs, take_inputs, enter)},
-    **{f"dynet_{emit.__name__}": emit for emit in (renew_keys, compute, count_in_order)},
-    "dynet_make_room": more_room("records", "length", "room", 8),
-    "dynet_make_input_room": more_room("inputs", "inputs_length", "inputs_room", 4),
+FUNCTIONS: dict[str, CFunction] = {
+    "value": called(passes.list_of_node(least=2), 1, 2),
+    "list": called(passes.list_of_node(least=0), 1, 2),
+    "nothing": called(passes.of_node(passes.read_nothing), 1, 2),
+    "address": called(passes.of_node(passes.read_address), 1, 2),
+    "floats": called(passes.of_node_into("float32"), 2),
+    "doubles": called(passes.of_node_into("float64"), 2),
+    "differentiate": called(passes.of_node(passes.differentiate, recalculates=False), 1, 2),
+    "renew_quickly": called(memory.renew_quickly, 0, anywhere=True),
+    "one": called(operations.one, 1),
+    "two": called(operations.two, 2),
+    "many": called(operations.many, 1),
+    "number": called(operations.with_number, 2),
+    "index": called(operations.with_index(), 2),
+    "lookup": called(operations.with_index(of_lookup=True), 2),
+    "indices": called(operations.with_indices(), 2),
+    "lookup_indices": called(operations.with_indices(of_lookup=True), 2),
+    "stretch": called(operations.stretch, 3),
+    "scalar": called(arrays.scalar, 1),
+    "vector": called(arrays.vector, 1),
+    "array": called(arrays.array, 1, 2),
+    "one_hot": called(sparse.one_hot, 2),
+    "sparse": called(sparse.sparse, 3, 4, 5),
+    "set": called(setting.set_values, 2),
+    "template": called(templates.template),
+    "key": called(templates.key),
+    "replay": called(templates.replay, 4),
+    "commit": called(records.commit, 5, anywhere=True),
+    "handle": called(records.handle, 2, anywhere=True),
+    "sequence": called(records.sequence, 5, anywhere=True),
+    "take": called(inputs.taking_numbers(), 1, anywhere=True),
+    "take_keyed": called(inputs.taking_numbers(before=1 + len(words.KEY)), 1, anywhere=True),
+    **{name: CFunction(operations.operator(name), f"dynet_{name}_slowly") for name in words.OPERATORS},
+    **{f"dynet_{name}_slowly": CFunction(operations.operator_slowly(name)) for name in words.OPERATORS},
+    "negative": CFunction(operations.negative, "dynet_negative_slowly"),
+    "dynet_negative_slowly": CFunction(operations.negative_slowly),
+    "subscript": CFunction(operations.subscript, "dynet_subscript_slowly"),
+    "dynet_subscript_slowly": CFunction(operations.subscript_slowly),
+    **{
+        path.__name__: CFunction(path)
+        for path in (types.free, types.new, types.visit_nothing, types.become, types.bind)
+    },
+    **{
+        path.__name__: CFunction(path)
+        for path in (inputs.draw, inputs.write_inputs, inputs.take_inputs, memory.renew, memory.cut, tables.enter)
+    },
+    "dynet_renew_keys": CFunction(inputs.renew_keys),
+    "dynet_compute": CFunction(passes.compute),
+    "dynet_count_in_order": CFunction(calls.count_in_order),
+    "dynet_slowly": CFunction(calls.slowly),
+    "dynet_make_room": CFunction(memory.more_room("records", "length", "room", 8)),
+    "dynet_make_input_room": CFunction(memory.more_room("inputs", "inputs_length", "inputs_room", 4)),
 }

@@ -1,4 +1,4 @@
-"""Emits code that runs forward and backward passes, and reads values, without Python.
+"""Runs forward and backward passes, and reads values, without Python.
 
 A forward pass computes values, a backward pass gradients. The code here works while a graph is *prepared*: Python has
 written the addresses that a pass needs into the graph's words, and they are still valid. The graph stops being prepared
@@ -8,240 +8,240 @@ changes. Then Python methods do the work, and they prepare the graph again. Othe
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .. import layout as at
-from .. import tir
-from ..layout import CONTEXT
-from ..tir import IntVariable, int64, let, when
-from ..tvm_modules import T
-from .objects import NULL, Flag, both, extern, is_node_of, not_, taking
-from .recording import with_graph
-from .structures import ArrayObject, Expression, Graph, List, Object, Shared, words_at
+from ..plain import Words, entry, leave, plain
+from ..plan.nodes import Node
+from ..plan.structs import Context, Sharing
+from . import words
+from .c_api import NULL, extern, fail, new_reference
+from .here import Here, Item, Items
+from .structures import ArrayObject, Function, Graph, List, Shared
 from .tables import find
 
 
-def is_prepared(shared, graph):
-    """Emit a check that the graph is prepared, so that a pass can run without Python."""
-    return graph.prepared == shared.generation
+@plain
+def is_prepared(here: Here):
+    """Whether the graph is prepared, so that a pass can run without Python."""
+    return here.graph.prepared == here.shared.generation
 
 
-def call_planner(graph, function, *numbers):
-    """Emit a call of the planner's function that plans and runs a pass. Return the condition that the call succeeded.
+@plain
+def call_planner(graph: Graph, function: str, *numbers):
+    """Call the planner's function that plans and runs a pass. Return whether it has succeeded.
 
     Args:
         function: "forward" or "backward": the word of `graph` with the handle of the function.
         numbers: the arguments of the function after the first one, which is the address of the planner's context.
     """
-    values = [graph.context, *numbers]
-    for place, number in enumerate(values):
+    for place, number in enumerate((graph.context, *numbers)):
         setattr(graph, f"argument_{2 * place + 1}", number)
-    first = graph.address + int64(8 * graph.names.index("argument_0"))
-    failed = extern("dynet_call", getattr(graph, function), first, int64(len(values)))
-    ready = words_at(graph.context)[int64(CONTEXT.status)] == int64(at.READY)
-    return T.And(failed == int64(0), ready)
+    first = graph.address + 8 * words.GRAPH.argument_0
+    failed = extern("dynet_call", getattr(graph, function), first, 1 + len(numbers))
+    return failed == 0 and Context(Words(graph.context)).status == at.READY
 
 
-def compute(shared_at, graph_at, out):
-    """Emit the C function that computes the values of all new nodes of a graph.
+@entry
+def compute(shared: Shared, graph_at):
+    """Compute the values of all new nodes of a graph: those whose values no forward pass has computed.
 
-    A node is new if no forward pass has computed its value. The function returns 1 if all values are computed, and 0 if
-    Python has to compute them.
+    Return 1 if all values are computed, and 0 if Python has to compute them.
     """
-    shared, graph, result = Shared(shared_at), Graph(graph_at), words_at(out)
-    T.buffer_store(result, int64(0), [int64(0)])
-    with when(both(graph.prepared < shared.generation, graph.prepared >= shared.settled, graph.done == int64(0))):
-        for plan in ("kept_end", "backward_plan"):  # plans depend on which parameters are frozen
-            T.buffer_store(words_at(graph.context), int64(-1), [int64(CONTEXT[plan])])
+    graph = Graph(graph_at)
+    here, context = Here(shared, graph, graph.version), Context(Words(graph.context))
+    if graph.prepared < shared.generation and graph.prepared >= shared.settled and graph.done == 0:
+        context.fill(kept_end=-1, backward_plan=-1)  # plans depend on which parameters are frozen
         graph.prepared = shared.generation
-    with when(is_prepared(shared, graph)):
-        length, inputs_length = let(graph.length), let(graph.inputs_length)
-        with when(length == graph.done):
-            T.buffer_store(result, int64(1), [int64(0)])
-        with when(graph.done == int64(0)):
-            graph.begun = graph.changes
-            graph.seen = graph.changes
-        with when(both(length != graph.done, length + int64(2) < graph.most, graph.seen == graph.changes)):
-            context = words_at(graph.context)
-            T.buffer_store(context, graph.records, [int64(CONTEXT.new_records)])
-            with when(graph.done == int64(0)):
-                T.buffer_store(context, graph.values_begin, [int64(CONTEXT.arena_top)])
-            numbers = graph.done, length, graph.inputs, graph.inputs_done, inputs_length
-            with when(call_planner(graph, "forward", *numbers)):
-                graph.done = length
-                graph.planned = length
-                graph.inputs_done = inputs_length
-                T.buffer_store(result, int64(1), [int64(0)])
+    if not is_prepared(here):
+        return 0
+    length, inputs_length = graph.length, graph.inputs_length
+    if length == graph.done:
+        return 1
+    if graph.done == 0:
+        graph.begun = graph.changes
+        graph.seen = graph.changes
+    if length + 2 >= graph.most or graph.seen != graph.changes:
+        return 0
+    context.new_records = graph.records
+    if graph.done == 0:
+        context.arena_top = graph.values_begin
+    if not call_planner(graph, "forward", graph.done, length, graph.inputs, graph.inputs_done, inputs_length):
+        return 0
+    graph.fill(done=length, planned=length, inputs_done=inputs_length)
+    return 1
 
 
-def value_at(graph, x):
-    """Emit a load of the address of a computed node's value, and return this address, which counts floats.
-
-    Args:
-        x: the expression of the node.
-    """
-    return let(words_at(graph.node_rows)[x.at * int64(len(at.NODE)) + int64(at.NODE.value)])
+def value_of(graph: Graph, x: Item) -> Words:
+    """Return the value of a computed node, as floats."""
+    return Words(4 * place_of(graph, x), "float32")
 
 
-def can_forget(shared, graph):
-    """Emit code that finds out whether `forget_values` may run. If it may not, Python has to forget the values.
-
-    Return a variable of the emitted code: 1 if it may run, else 0.
-    """
-    usual = IntVariable(int64(0))
-    with when(T.And(is_prepared(shared, graph), graph.watched == int64(0))):
-        # If Python has to start helping threads before the next pass, it gives the new keys, too.
-        settings = words_at(words_at(graph.context)[int64(CONTEXT.sharing)])
-        usual.set(int64(1) - settings[int64(at.SHARING.wanted)])
-    return usual
+def place_of(graph: Graph, x: Item):
+    """Return where the value of a computed node begins in the memory for values, in floats."""
+    return Node(Words(graph.node_rows), x.at * len(at.NODE)).value
 
 
-def forget_values(graph) -> None:
-    """Emit code that marks all values as not computed, and gives new random keys to nodes that draw random numbers.
-
-    It may run only if `can_forget` says so.
-    """
-    for name in ("done", "inputs_done", "differentiated_fully"):
-        setattr(graph, name, 0)
-    graph.differentiated = -1
-    with when(graph.newest_key != int64(0)):
-        T.evaluate(T.call_extern("int64", "dynet_renew_keys", graph.address))
+@plain
+def can_forget(here: Here):
+    """Whether `forget_values` may run. If it may not, Python has to forget the values."""
+    if not is_prepared(here) or here.graph.watched != 0:
+        return False
+    # If Python has to start helping threads before the next pass, it gives the new keys, too.
+    return Sharing(Words(Context(Words(here.graph.context)).sharing)).wanted == 0
 
 
-def of_node(emit, makes_list: bool | str = False, recalculates=True, takes_array=False):
-    """Return what emits the C function of a method of expressions, such as `value`, which needs all values.
+@plain
+def forget_values(graph: Graph) -> None:
+    """Mark all values as not computed, and give new random keys to nodes that draw random numbers."""
+    graph.fill(done=0, inputs_done=0, differentiated_fully=0, differentiated=-1)
+    if graph.newest_key != 0:
+        extern("dynet_renew_keys", graph.address)
+
+
+NO_FLAG = -1
+
+
+def of_node(read: Callable, recalculates: bool = True):
+    """Return the path of a method of expressions, such as `value`, which needs all values.
 
     The method is a recording function, although it records nothing: its table has a row for each Dim (shape) of an
-    expression that the fast path can handle. The fast path computes the nodes that have no value yet, then runs the
-    code from `emit`. The method has one optional argument, a bool called the flag.
+    expression that the path can handle. The path computes the nodes that have no value yet, and then reads. The method
+    has one optional argument, a bool called the flag.
 
     Args:
-        emit: emits what the method does after the forward pass. It is called as emit(shared, graph, the row's limit,
-            expression, flag, new list or NULL, outcome).
-        makes_list: whether the method's result is a list. True: only if the expression has more than one element (the
-            row's `limit` is their number). "always": in every case. The list is made before the forward pass, because
-            making it may run the garbage collector and so any Python code, which could empty the graph.
+        read: an entry: what the method does after the forward pass. It is called as read(here, x, size, flag), where
+            `size` is the row's limit, and `flag` is 0 or 1.
         recalculates: whether the flag True means that all values are to be computed again.
-        takes_array: whether the argument is no flag but an array; its address is passed on as the flag.
     """
 
-    @with_graph
-    def computed(shared, graph, version, function, x_at, flag, outcome):
-        x = Expression(x_at)
-        with when(both(Object(x_at).type == shared.expression, is_node_of(x, graph, version))):
-            with find(function, let(x.dim)) as row:
-                known, made = let(row.limit), IntVariable(int64(NULL))
-                if makes_list:
-                    with when(known > int64(0 if makes_list == "always" else 1)):
-                        made.set(extern("PyList_New", known))
-                        with when(made.get() == int64(NULL)):
-                            outcome.give(int64(NULL))
-                        with when(made.get() != int64(NULL)):
-                            # Hide the list from the garbage collector. Other threads run during the pass. By
-                            # `gc.get_objects` they could find the list, whose items are still NULL.
-                            T.evaluate(T.call_extern("int32", "PyObject_GC_UnTrack", made.get()))
-                with when(both(not_(outcome.done.on), graph.open == version)):
-                    fine = Flag()
-                    if recalculates:
-                        with when(flag != int64(0)):
-                            fine.set(can_forget(shared, graph).get())
-                            with when(fine.on):
-                                forget_values(graph)
-                    all_computed = both(is_prepared(shared, graph), graph.length == graph.done)
-                    with when(T.And(fine.on, T.Not(all_computed))):
-                        fine.set(extern("dynet_compute", graph.address))
-                    with when(fine.on):
-                        emit(shared, graph, known, x, flag, made.get(), outcome)
-                if makes_list:
-                    with when(both(not_(outcome.done.on), made.get() != int64(NULL))):
-                        T.evaluate(T.call_extern("int32", "Py_DecRef", made.get()))
+    @entry
+    def path(here: Here, function: Function, given: Items):
+        x, flag = given[0], flag_of(here, given)
+        row = find_node(here, function, x)
+        if flag == NO_FLAG or not row.found:
+            return
+        if not is_computed(here, flag if recalculates else 0):
+            return
+        return read(here, x, row.limit, flag)
 
-    @taking(1, 2)
-    def method(shared, function, call, outcome):
-        flag = IntVariable(int64(-1))
-        with when(call.has(1)):
-            flag.set(int64(0))
-        with when(call.has(2)):
-            if takes_array:
-                flag.set(call[1])
-            with when(call[1] == shared.false):
-                flag.set(int64(0))
-            with when(call[1] == shared.true):
-                flag.set(int64(1))
-        with when(flag.get() >= int64(0)):
-            computed(shared, function, call[0], let(flag.get()), outcome)
-
-    return method
+    return path
 
 
-def float_object(value):
-    return extern("PyFloat_FromDouble", T.Cast("float64", value))
-
-
-def read_value(shared, graph, size, x, flag, made, outcome):
-    """Emit code that makes the value of a node the outcome: as a float, or as a list of floats.
-
-    Args:
-        size: the number of elements of the value.
-        x: the expression of the node.
-        flag: not used.
-        made: the address of a new list of length `size`, or NULL to return the only element as a float.
-    """
-    numbers = tir.buffer_at(value_at(graph, x) * int64(4), "float32")
-    with when(made == int64(NULL)):
-        outcome.give(float_object(numbers[int64(0)]))
-    with when(made != int64(NULL)):
-        items, fine, given = words_at(List(made).items), Flag(), let(made)
-        outcome.give(given)
-        with T.serial(int64(0), size) as place:
-            with when(fine.on):
-                number = float_object(numbers[place])
-                T.buffer_store(items, number, [place])
-                fine.require(number != int64(NULL))
-        T.evaluate(T.call_extern("int32", "PyObject_GC_Track", given))
-        with when(not_(fine.on)):
-            outcome.give(int64(NULL))
-            T.evaluate(T.call_extern("int32", "Py_DecRef", given))
-
-
-def read_nothing(shared, graph, known, x, flag, made, outcome):
-    outcome.give_known(shared.none)
-
-
-def read_address(shared, graph, known, x, flag, made, outcome):
-    outcome.give(extern("PyLong_FromSsize_t", value_at(graph, x)))
-
-
-def read_into(dtype: str):
-    """Return what emits the copying of a node's value to a new numpy array of `dtype`, column-major: the outcome.
+def of_node_into(dtype: str):
+    """Return the path of a method that copies a node's value to a new numpy array, its second argument, column-major.
 
     numpy owns its memory, which thus nothing else can free or resize.
     """
 
-    def emit(shared, graph, size, x, array, made, outcome):
-        with when(Object(array).type == shared.array):
-            numbers = tir.buffer_at(value_at(graph, x) * int64(4), "float32")
-            copy = tir.buffer_at(ArrayObject(array).data, dtype)
-            with T.serial(int64(0), size) as place:
-                T.buffer_store(copy, T.Cast(dtype, numbers[place]), [place])
-            outcome.give_known(array)
+    @entry
+    def path(here: Here, function: Function, x: Item, array: Item):
+        row = find_node(here, function, x)
+        if not row.found or array.type != here.shared.array or not is_computed(here, 0):
+            return
+        numbers, copy = value_of(here.graph, x), Words(ArrayObject(array.address).data, dtype)
+        for place in range(row.limit):
+            copy[place] = numbers[place]
+        return new_reference(array.address)
 
-    return emit
+    return path
 
 
-def differentiate(shared, graph, known, x, full, made, outcome):
-    """Emit code that runs the backward pass from a node with one element.
+def list_of_node(least: int):
+    """Return the path of a method that returns a node's value as a list of floats if it has at least `least` elements.
+
+    Otherwise it returns the only element as a float.
+    """
+
+    @entry
+    def path(here: Here, function: Function, given: Items):
+        x, flag = given[0], flag_of(here, given)
+        row = find_node(here, function, x)
+        if flag == NO_FLAG or not row.found:
+            return
+        if row.limit < least:
+            if not is_computed(here, flag):
+                return
+            return extern("PyFloat_FromDouble", value_of(here.graph, x)[0])
+        # The list is made before the forward pass: making it may run the garbage collector and so any Python code,
+        # which could empty the graph.
+        made = extern("PyList_New", row.limit)
+        if made == NULL:
+            fail()
+        # Hide the list from the garbage collector. Other threads run during the pass. By `gc.get_objects` they could
+        # find the list, whose items are still NULL.
+        extern("PyObject_GC_UnTrack", made)
+        if here.graph.open != here.version or not is_computed(here, flag):
+            extern("Py_DecRef", made)
+            return
+        numbers, items = value_of(here.graph, x), Words(List(made).items)
+        for place in range(row.limit):
+            number = extern("PyFloat_FromDouble", numbers[place])
+            if number == NULL:
+                extern("PyObject_GC_Track", made)
+                extern("Py_DecRef", made)
+                fail()
+            items[place] = number
+        extern("PyObject_GC_Track", made)
+        return made
+
+    return path
+
+
+@plain
+def flag_of(here: Here, given: Items):
+    """Return the flag, the second of the arguments `given`: 0 or 1, or NO_FLAG if it is no bool."""
+    if given.size == 1:
+        return 0
+    if given[1].address == here.shared.true:
+        return 1
+    return 0 if given[1].address == here.shared.false else NO_FLAG
+
+
+@plain
+def find_node(here: Here, function: Function, x: Item):
+    """Return the row of a method's table for x. If x is not a node of the graph, leave the entry without a result."""
+    if not (x.type == here.shared.expression and here.is_node(x)):
+        leave()
+    return find(function, x.dim)
+
+
+@plain
+def is_computed(here: Here, again):
+    """Compute all nodes that have no value yet, or if `again` is 1, all nodes. Return whether all have values now."""
+    if again and not can_forget(here):
+        return False
+    if again:
+        forget_values(here.graph)
+    if is_prepared(here) and here.graph.length == here.graph.done:
+        return True
+    return extern("dynet_compute", here.graph.address)
+
+
+@entry
+def read_nothing(here: Here, x: Item, size, flag):
+    return new_reference(here.shared.none)
+
+
+@entry
+def read_address(here: Here, x: Item, size, flag):
+    return extern("PyLong_FromSsize_t", place_of(here.graph, x))
+
+
+@entry
+def differentiate(here: Here, x: Item, size, full):
+    """Run the backward pass from a node with one element.
 
     If parameters have changed since the values of the graph were computed, this is left to Python.
 
     Args:
-        known, made: not used.
-        x: the expression of the node.
-        full: the flag. 1: compute the gradients of all nodes. 0: only those of nodes that depend on a parameter which
-            is not frozen.
+        full: 1: compute the gradients of all nodes. 0: only those of nodes that depend on a parameter which is not
+            frozen.
     """
-    place = let(x.at)
-    with when(graph.begun == graph.changes):
-        shared.passes = shared.passes + int64(1)
-        with when(call_planner(graph, "backward", place, int64(1), full)):
-            graph.differentiated = place
-            graph.differentiated_fully = full
-            outcome.give_known(shared.none)
+    place = x.at
+    if here.graph.begun != here.graph.changes:
+        return
+    here.shared.passes += 1
+    if call_planner(here.graph, "backward", place, 1, full):
+        here.graph.fill(differentiated=place, differentiated_fully=full)
+        return new_reference(here.shared.none)

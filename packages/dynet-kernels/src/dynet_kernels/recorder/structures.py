@@ -1,66 +1,79 @@
-"""Structures in memory, for functions that emit code: to read an attribute emits a load, to set it emits a store.
-
-Each attribute is a word of 64 bits. The module `words` lists the names of each structure's attributes.
-"""
+"""Structures in memory that compiled code shares with CPython and with Python code; `words` names their words."""
 
 from __future__ import annotations
 
-import functools
+from typing import Any
 
-from .. import tir
-from ..tir import int64, let
-from ..tvm_modules import T
+from ..plain import Struct, Words
 from . import words
 
 
-def words_at(address):
-    """Return the memory from `address` on, which counts bytes, as a TIR buffer of 64-bit words."""
-    return tir.buffer_at(address, "int64")
+class Structure(Struct):
+    """A structure that has an address of its own, in bytes."""
+
+    def __init__(self, address):
+        super().__init__(Words(address))
+        self.address = address
 
 
-def words_on_stack(count):
-    """Emit code that allocates `count` words on the stack of the compiled function, and return them as a TIR buffer."""
-    return T.alloc_buffer((count,), "int64", scope="local", annotations=tir.ON_STACK)
+class Object(Structure):
+    layout = words.OBJECT
 
 
-class Structure:
-    """A structure in memory at `address`. Its words are attributes, with these names."""
-
-    def __init__(self, names, address):
-        for name, value in (("names", names), ("address", address), ("_words", words_at(address))):
-            object.__setattr__(self, name, value)
-
-    def __getattr__(self, name):
-        return self._words[int64(self.names.index(name))]
-
-    def __setattr__(self, name, value):
-        T.buffer_store(self._words, int64(value), [int64(self.names.index(name))])
+class List(Structure):
+    layout = words.LIST
 
 
-Object, List, ArrayObject, Tuple, Slice, Expression, Function, Graph, Template, Shared = (
-    functools.partial(Structure, names)
-    for names in (
-        words.OBJECT, words.LIST, words.ARRAY, words.TUPLE, words.SLICE, words.EXPRESSION, words.FUNCTION,
-        words.GRAPH, words.TEMPLATE, words.SHARED,
-    )
-)  # fmt: skip
+class Tuple(Structure):
+    layout = words.TUPLE
 
 
-class Row:
-    """A row of a recording function's table: first the words of its key, then the words of ROW, which are attributes.
+class Slice(Structure):
+    layout = words.SLICE
+
+
+class ArrayObject(Structure):
+    layout = words.ARRAY
+
+
+class Buffer(Struct):
+    layout = words.BUFFER
+
+
+class Expression(Structure):
+    layout = words.EXPRESSION
+
+
+class Function(Structure):
+    layout = words.FUNCTION
+
+
+class Graph(Structure):
+    layout = words.GRAPH
+
+
+class Template(Structure):
+    layout = words.TEMPLATE
+
+
+class Shared(Structure):
+    layout = words.SHARED
+
+
+class Row(Struct):
+    """A row of a recording function's table: the words of its key, then those of ROW, which are attributes.
 
     Args:
-        table: the address of the table.
+        table: the words of the table.
         place: the number of the row.
-        key: the number of words of a key.
+        key: how many words a key has.
     """
 
-    def __init__(self, table, place, key):
-        self._words, self.key = words_at(let(table + place * int64(8) * (int64(key) + int64(len(words.ROW))))), key
+    layout = words.ROW
 
-    def __getattr__(self, name):
-        return self._words[int64(self.key) + int64(words.ROW.index(name))]
+    def __init__(self, table: Words, place: Any, key: Any):
+        self.begin = place * (key + len(words.ROW))
+        super().__init__(table, self.begin + key)
 
-    def key_word(self, place):
-        """Emit a load of word number `place` of the key."""
-        return self._words[place]
+    def key_word(self, place: Any) -> Any:
+        return self.words[self.begin + place]

@@ -1,4 +1,4 @@
-"""Emits code that records an op from a *template*: a copy of the records of an earlier call with similar arguments.
+"""Records an op from a *template*: a copy of the records of an earlier call with similar arguments.
 
 Templates serve ops that are Python functions, which append records (operations as integers) to the graph. The *key* of
 a call has all that its records depend on: the Dim (shape) of each expression among the arguments, the value of each
@@ -10,31 +10,16 @@ and with new nodes and inputs. Other terms: see `recorder/__init__.py`.
 
 from __future__ import annotations
 
-from .. import tir
-from ..tir import IntVariable, int64, let, when
-from ..tvm_modules import T
+from collections.abc import Callable
+
+from ..plain import Words, bits_of, entry, leave, on_stack, plain
 from . import words
+from .c_api import NULL, extern, fail, new_reference
+from .here import NO_INDEX, Here, Item, Items, behind
 from .inputs import put_key
-from .objects import (
-    NULL,
-    Flag,
-    behind,
-    both,
-    either,
-    extern,
-    index_of,
-    is_index,
-    is_int,
-    is_operand,
-    is_sequence,
-    items_of,
-    not_,
-    taking,
-)
-from .recording import Recording, with_graph
-from .records import check_numbers, number_of
-from .structures import Expression, List, Object, Template, Tuple, words_at, words_on_stack
-from .tables import found, mixed
+from .records import number_of
+from .structures import Expression, Function, Template
+from .tables import Row, look_up, mixed
 
 # The lowest two bits of a word of a key say what the word is: an int, the address of a constant such as None, or the
 # length of a list. The word for an expression is the address of its Dim, in which the lowest two bits are 0.
@@ -49,211 +34,204 @@ LARGEST = 1 << 60  # a call with an int this large or larger has no key, because
 
 
 class Key:
-    """The key of a call, computed by emitted code.
+    """The key of a call. If the call has none, the entry is left without a result.
 
     `words` are the words of the key: the first says how many are used, itself included; then follow those for the
-    arguments. `fine` is a variable of the emitted code: 0 if the call has no key, else 1. `items` has for each argument
-    the address of its items if it is a list, else the address of the argument itself.
+    arguments. `items` has for each argument the address of its items if it is a list, else the address of the word that
+    has the argument.
     """
 
-    def __init__(self, shared, graph, version, call):
-        self.words, self.items = (words_on_stack(words.TEMPLATE_KEY) for _ in range(2))
-        self.size, self.fine = IntVariable(int64(1)), Flag()
-        # The Dim of the item before, if it is an expression in the same list, else 0; and how often it is repeated.
-        self._dim, self._repeated = IntVariable(int64(0)), IntVariable(int64(0))
-        # A call with more arguments than the key may have words has no key anyway.
-        with T.serial(int64(0), let(T.min(call.count(), int64(words.TEMPLATE_KEY)))) as place:
-            argument = let(words_at(call.arguments)[place])
-            items_at, items = IntVariable(call.arguments + place * int64(8)), IntVariable(int64(1))
-            with when(is_sequence(shared, argument)):
-                size = let(List(argument).size)
-                self._add(size * int64(4) + int64(SIZE))
-                items_at.set(items_of(shared, argument))
-                items.set(size)
-            T.buffer_store(self.items, items_at.get(), [place])
-            self._dim.set(int64(0))
-            number = IntVariable(int64(0))
-            with T.While(T.And(number.get() < items.get(), self.fine.on)):
-                self._add_item(shared, graph, version, let(words_at(let(items_at.get()))[number.get()]))
-                number.set(number.get() + int64(1))
-            self._end_repetition()
-        T.buffer_store(self.words, self.size.get(), [int64(0)])
+    def __init__(self, here: Here, given: Items):
+        self.here, self.words, self.items = here, on_stack(words.TEMPLATE_KEY), on_stack(words.TEMPLATE_KEY)
+        self.words[0] = 1
+        self.read(given)
+        self.size = self.words[0]
 
-    def _add(self, word):
-        here = let(self.size.get())
-        fits_in = let(here < int64(words.TEMPLATE_KEY))
-        with when(fits_in):
-            T.buffer_store(self.words, word, [here])
-            self.size.set(here + int64(1))
-        self.fine.require(fits_in)
+    @plain
+    def read(self, given: Items) -> None:
+        if given.size > words.TEMPLATE_KEY:
+            leave()
+        for place in range(given.size):
+            x, begin, size = given[place], given.begin + 8 * place, 1
+            if self.here.is_sequence(x):
+                items = self.here.items(x)
+                begin, size = items.begin, items.size
+                self.add(size * 4 + SIZE)
+            self.items[place] = begin
+            self.add_items(Items(begin, size))
 
-    def _end_repetition(self):
-        """Emit code that adds a word for the items that have had the same Dim as the one before, if there are any."""
-        with when(self._repeated.get() != int64(0)):
-            self._add(self._repeated.get() * int64(REPEATED) + int64(FLOAT))
-            self._repeated.set(int64(0))
+    @plain
+    def add(self, word) -> None:
+        size = self.words[0]
+        if size >= words.TEMPLATE_KEY:
+            leave()
+        self.words[size] = word
+        self.words[0] = size + 1
 
-    def _add_item(self, shared, graph, version, item):
-        x = Expression(item)
-        node = let(is_operand(shared, graph, version, item))
-        dim = let(T.if_then_else(node, x.dim, int64(NULL)))
-        same = let(both(node, dim == self._dim.get()))
-        with when(same):
-            self._repeated.set(self._repeated.get() + int64(1))
-        with when(not_(same)):
-            self._end_repetition()
-            self._dim.set(dim)
-            tir.choose(node, lambda: self._add(dim), lambda: self._add_other(shared, item))
+    @plain
+    def add_items(self, items: Items) -> None:
+        last, repeated = 0, 0  # the Dim of the item before, if it is an expression, else 0; how often it is repeated
+        for place in range(items.size):
+            x = items[place]
+            dim = x.dim if self.here.is_operand(x) else NULL
+            if dim != NULL and dim == last:
+                repeated += 1
+            else:
+                self.end_repetition(repeated)
+                repeated = 0
+                last = dim
+                if dim != NULL:
+                    self.add(dim)
+                else:
+                    self.add_other(x)
+        self.end_repetition(repeated)
 
-    def _add_other(self, shared, item):
-        """Emit code that adds an item that is no expression."""
-        known, kind = Flag(0), let(Object(item).type)
-        with when(is_index(shared, item)):
-            with when(kind != shared.int):  # add the type of a numpy integer to the key, because an op may refuse it
-                self._add(kind + int64(CONSTANT))
-            number = index_of(shared, item)
-            with when(T.And(number < int64(LARGEST), number > int64(-LARGEST))):
-                known.set(int64(1))
-                self._add(number * int64(4) + int64(INT))
-        with when(either(item == shared.none, item == shared.true, item == shared.false)):
-            known.set(int64(1))
-            self._add(item + int64(CONSTANT))
-        with when(kind == shared.float):
-            known.set(int64(1))
-            self._add(int64(FLOAT))
-            self._add(T.reinterpret("int64", T.call_extern("float64", "PyFloat_AsDouble", item)))
-        self.fine.require(known.on)
+    @plain
+    def end_repetition(self, repeated) -> None:
+        """Add a word for the items that have had the same Dim as the one before, if there are any."""
+        if repeated:
+            self.add(repeated * REPEATED + FLOAT)
 
-    def operand(self, number):
-        """Emit a load of the address of an expression among the arguments.
+    @plain
+    def add_other(self, x: Item) -> None:
+        """Add an item that is no expression."""
+        shared, kind = self.here.shared, x.type
+        if self.here.is_index(x):
+            if kind != shared.int:  # add the type of a numpy integer to the key, because an op may refuse it
+                self.add(kind + CONSTANT)
+            number = self.here.index(x)
+            if number >= LARGEST or number <= -LARGEST:
+                leave()
+            self.add(number * 4 + INT)
+        elif x.address == shared.none or x.address == shared.true or x.address == shared.false:
+            self.add(x.address + CONSTANT)
+        elif kind == shared.float:
+            self.add(FLOAT)
+            self.add(bits_of(extern("PyFloat_AsDouble", x.address, returns="float64")))
+        else:
+            leave()
+
+    @plain
+    def operand(self, number) -> Expression:
+        """Return an expression among the arguments.
 
         Args:
             number: which expression, as a template says it; see `words.OPERAND`.
         """
-        number = let(number)
-        items = let(self.items[T.shift_right(number, int64(words.ITEM_BITS))])
-        return let(words_at(items)[T.bitwise_and(number, int64((1 << words.ITEM_BITS) - 1))])
+        items = Items(self.items[number >> words.ITEM_BITS], 0)
+        return items[number & ((1 << words.ITEM_BITS) - 1)]
 
+    @plain
     def hashed(self):
-        """Emit the computation of a word that stands for the key in the table of a recording function."""
-        value = IntVariable(int64(0))
-        with T.serial(int64(0), let(self.size.get())) as place:
-            value.set(mixed(value.get(), self.words[place]))
-        return let(value.get() * int64(2) + int64(1))  # not 0, as a free row has
+        """Return a word that stands for the key in the table of a recording function."""
+        value = 0
+        for place in range(self.size):
+            value = mixed(value, self.words[place])
+        return value * 2 + 1  # not 0, as a free row has
 
-    def found(self, function):
-        """Look up the key in the table of a recording function: `with key.found(function) as row`.
+    @plain
+    def find(self, function: Function):
+        """Search the table of a recording function for a template with this key."""
 
-        The code of the `with` block runs only if the table has a template with this key.
-        """
+        def same(row: Row):
+            alike, other = 1, Words(row.signature + 8 * len(words.TEMPLATE))
+            for place in range(self.size):
+                if other[place] != self.words[place]:
+                    alike = 0
+            return alike
+
         word = self.hashed()
-
-        def same(row, known):
-            other = words_at(let(row.signature + int64(8 * len(words.TEMPLATE))))
-            with T.serial(int64(0), let(self.size.get())) as place:
-                known.require(other[place] == self.words[place])
-
-        return found(function, 1, word, same, mixed(int64(0), word))
+        return look_up(function, 1, word, mixed(0, word), same)
 
 
-@taking()
-@with_graph
-def template(shared, graph, version, function, call, outcome):
-    """Emit the fast path of an op with templates: if there is a template for the call's key, append its records."""
-    key = Key(shared, graph, version, call)
-    with when(key.fine.get() != int64(0)):
-        with key.found(function) as row:
-            known, usable = Template(row.signature), Flag()
-            parts = words_at(let(row.signature + (key.size.get() + int64(len(words.TEMPLATE))) * int64(8)))
-            equal = let(known.length * int64(2) + known.inputs + known.keys)
-            with T.serial(int64(0), known.equal) as place:
-                pair = [key.operand(parts[equal + place * int64(2) + int64(k)]) for k in range(2)]
-                usable.require(Expression(pair[0]).at == Expression(pair[1]).at)
-            with when(usable.on):
-                with when(known.nodes == int64(0)):
-                    outcome.give_known(key.operand(parts[int64(1)]))
-                with when(known.nodes != int64(0)):
-                    append(shared, graph, outcome, known, parts, lambda k: Expression(key.operand(k)).at, row.result)
+@entry
+def template(here: Here, function: Function, given: Items):
+    """Append the records of the template for the call's key, if there is one."""
+    key = Key(here, given)
+    row = key.find(function)
+    if not row.found:
+        return
+    known = Template(row.signature)
+    parts = Words(row.signature + 8 * (key.size + len(words.TEMPLATE)))
+    equal = known.length * 2 + known.inputs + known.keys
+    for place in range(known.equal):
+        if key.operand(parts[equal + 2 * place]).at != key.operand(parts[equal + 2 * place + 1]).at:
+            return
+    if known.nodes == 0:
+        return new_reference(key.operand(parts[1]).address)
+
+    def operand(number):
+        return key.operand(number).at
+
+    return append(here, known, parts, operand, row.result)
 
 
-@taking(4)
-@with_graph
-def replay(shared, graph, version, function, call, outcome):
-    """Emit replay(dim, template, operands, version), which appends the records of a template to this thread's graph.
+@entry
+def replay(here: Here, function: Function, dim: Item, template: Item, operands: Item, version: Item):
+    """replay(dim, template, operands, version) appends the records of a template to this thread's graph.
 
     The template is a bytes object. It has no key, and operand k is item k of the tuple `operands`: an expression or the
     number of a node. `replay` returns the expression of the last node, which has the shape `dim`. It returns None if
     the graph has another version than `version`, if Python has to see each new node, or if an item is neither an int
     nor an expression that fits the graph. The caller has to know that the template is for such operands.
     """
-    dim, template_at, operands_at = (call[place] for place in range(3))
-    with when(both(Object(operands_at).type == shared.tuple, is_int(shared, call[3]))):
-        items, fine = words_at(behind(operands_at)), Flag()
-        fine.require(index_of(shared, call[3]) == version)
-        check_numbers(shared, graph, version, items, let(Tuple(operands_at).size), fine)
-        with when(fine.on):
-            start = extern("PyBytes_AsString", template_at)
-            with when(start == int64(NULL)):
-                outcome.give(int64(NULL))
-            with when(start != int64(NULL)):
-                parts = words_at(let(start + int64(8 * len(words.TEMPLATE))))
+    if operands.type != here.shared.tuple or version.type != here.shared.int or here.index(version) != here.version:
+        return
+    items = Items(behind(operands.address), here.items(operands).size)
+    for place in range(items.size):
+        if number_of(here, items[place]) == NO_INDEX:
+            return
+    start = extern("PyBytes_AsString", template.address)
+    if start == NULL:
+        fail()
 
-                def operand(place):
-                    return number_of(shared, let(items[place]))
+    def operand(number):
+        return number_of(here, items[number])
 
-                append(shared, graph, outcome, Template(start), parts, operand, dim)
+    return append(here, Template(start), Words(start + 8 * len(words.TEMPLATE)), operand, dim.address)
 
 
-def append(shared, graph, outcome, known, parts, operand, result):
-    """Emit code that appends the records of a template.
+@entry
+def append(here: Here, known: Template, parts: Words, operand: Callable, dim):
+    """Append the records of a template.
 
     Args:
         known: the words of the template.
-        parts: what follows these words and the template's key in memory, as a buffer of words.
-        operand: emits the number of an operand's node; called with the number by which the template refers to it.
-        result: the address of the Dim of the last node.
+        parts: what follows these words and the template's key in memory.
+        operand: called with the number by which the template refers to an operand, returns the number of its node.
+        dim: the address of the Dim of the last node.
     """
-    length, inputs = let(known.length), let(known.inputs)
-    with Recording(shared, outcome, graph, length, let(known.nodes), inputs) as new:
-        first_node, first_input = let(graph.nodes), new.first
-        begin = words_on_stack(4)  # for each kind, what to add to the number
-        for kind, value in {
-            words.LITERAL: 0,
-            words.OPERAND: 0,
-            words.NODE: first_node,
-            words.INPUT: first_input,
-        }.items():
-            T.buffer_store(begin, int64(value), [int64(kind)])
-        with T.serial(int64(0), length) as place:
-            kind, number = let(parts[place * int64(2)]), let(parts[place * int64(2) + int64(1)])
-            value = IntVariable(number + begin[kind])
-            with when(kind == int64(words.OPERAND)):
-                value.set(operand(number))
-            new.write(place, value.get())
-        raw = tir.buffer_at(graph.inputs, "int32")
-        with T.serial(int64(0), inputs) as place:
-            bits = let(parts[length * int64(2) + place])
-            T.buffer_store(raw, T.Cast("int32", bits), [first_input + place])
-        with T.serial(int64(0), known.keys) as place:
-            put_key(shared, graph, let(first_input + parts[length * int64(2) + inputs + place]))
-        new.finish(result)
+    length, inputs, graph = known.length, known.inputs, here.graph
+    new, first_node = here.record(length, inputs), graph.nodes
+    begin = on_stack(4)  # for each kind, what to add to the number
+    for kind, value in (
+        (words.LITERAL, 0), (words.OPERAND, 0), (words.NODE, first_node), (words.INPUT, new.first),
+    ):  # fmt: skip
+        begin[kind] = value
+    for place in range(length):
+        kind, number = parts[2 * place], parts[2 * place + 1]
+        new.write(place, operand(number) if kind == words.OPERAND else number + begin[kind])
+    raw = Words(graph.inputs, "int32")
+    for place in range(inputs):
+        raw[new.first + place] = parts[2 * length + place]
+    for place in range(known.keys):
+        put_key(here.shared, graph, new.first + parts[2 * length + inputs + place])
+    return new.finish(dim, known.nodes)
 
 
-@taking()
-@with_graph
-def key(shared, graph, version, function, call, outcome):
-    """Emit key(*arguments), which returns the key of a call with these arguments, as a bytes object.
+@entry
+def key(here: Here, function: Function, given: Items):
+    """key(*arguments) returns the key of a call with these arguments, as a bytes object.
 
     The first 8 bytes are the word for the key in tables. The key does not depend on the op that is called. If there is
-    no key, the compiled function calls a Python function, which returns None.
+    no key, a Python function is called, which returns None.
     """
-    found = Key(shared, graph, version, call)
-    with when(found.fine.get() != int64(0)):
-        size = let(found.size.get())
-        made = extern("PyBytes_FromStringAndSize", NULL, (size + int64(1)) * int64(8))
-        outcome.give(made)
-        with when(made != int64(NULL)):
-            target = words_at(extern("PyBytes_AsString", made))
-            T.buffer_store(target, found.hashed(), [int64(0)])
-            with T.serial(int64(0), size) as place:
-                T.buffer_store(target, found.words[place], [place + int64(1)])
+    found = Key(here, given)
+    made = extern("PyBytes_FromStringAndSize", NULL, (found.size + 1) * 8)
+    if made == NULL:
+        fail()
+    target = Words(extern("PyBytes_AsString", made))
+    target[0] = found.hashed()
+    for place in range(found.size):
+        target[place + 1] = found.words[place]
+    return made

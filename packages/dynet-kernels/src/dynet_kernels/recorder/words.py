@@ -1,7 +1,6 @@
 """Names of the words in the structures that compiled functions share with CPython and with Python code. Needs no TVM.
 
-A word is 8 bytes. Each tuple of names describes one structure: the k-th name, for k from 0, is that of the word 8 * k
-bytes after the beginning of the structure.
+A word is 8 bytes.
 
 The compiled recorder appends *records*, operations as integers, to the *graph* of a thread. Its *recording functions*
 are the ops. An *expression* is the Python object for a node of the graph or for a parameter; a *Dim* is a shape. Other
@@ -10,20 +9,24 @@ terms: see `recorder/__init__.py`.
 
 from __future__ import annotations
 
+from ..layout import Structure
+
 # Structures of CPython itself. Every object begins with the words of OBJECT.
-OBJECT = ("references", "type")
-LIST = (*OBJECT, "size", "items")
-ARRAY = (*OBJECT, "data")  # the first words of a numpy array; `data` is the address of its first element
-TUPLE = (*OBJECT, "size")  # these words are followed by the addresses of the tuple's items
-SLICE = (*OBJECT, "start", "stop", "step")
+OBJECT = Structure("references", "type")
+LIST = Structure(*OBJECT, "size", "items")
+ARRAY = Structure(*OBJECT, "data")  # the first words of a numpy array; `data` is the address of its first element
+TUPLE = Structure(*OBJECT, "size")  # these words are followed by the addresses of the tuple's items
+SLICE = Structure(*OBJECT, "first", "stop", "step")
 # The structure Py_buffer. `dims_and_flag` is two int32: a flag, then the number of dimensions in the upper half.
-BUFFER = ("begin", "object", "length", "item", "dims_and_flag", "format", "shape", "strides", "suboffsets", "internal")
+BUFFER = Structure(
+    "begin", "object", "length", "item", "dims_and_flag", "format", "shape", "strides", "suboffsets", "internal"
+)
 
 # An expression. For a node, `at` is its number in the graph and `version` the version of this graph. For a parameter,
 # `at` is -1 minus its row in the table of parameters. `dim` is the address of the Dim. An expression owns no
 # references. Freed expressions are kept in a linked list, to be used again; in this list, `at` is the address of the
 # next one.
-EXPRESSION = (*OBJECT, "at", "version", "dim")
+EXPRESSION = Structure(*OBJECT, "at", "version", "dim")
 ANY_GRAPH = 0  # the `version` of a parameter's expression, which is valid in every graph
 NO_NODE = -1  # the `version` of an expression that stands for neither a node nor a parameter yet
 WATCHED = -2  # the value of `open` of a graph to which no fast path may append, because Python must see each record
@@ -33,11 +36,13 @@ WATCHED = -2  # the value of `open` of a graph to which no fast path may append,
 # table with a row for each kind of call that compiled code can handle: `mask` + 1 rows, of which `used` are taken. The
 # first `key` words of a row identify the call; the words of ROW follow. `parameters` is a tuple of the names of the
 # function's parameters, `weak` is where CPython keeps the list of weak references.
-FUNCTION = (*OBJECT, "vectorcall", "slow", "table", "mask", "used", "key", "parameters", "name", "qualname", "weak")
+FUNCTION = Structure(
+    *OBJECT, "vectorcall", "slow", "table", "mask", "used", "key", "parameters", "name", "qualname", "weak"
+)
 # What the table says about a call. `signature` is the first integer of the record to append, or the address of a
 # TEMPLATE. `result` is the address of the Dim of the expression to return. `limit` is a number whose meaning depends on
 # the function, such as the bound of an index.
-ROW = ("signature", "result", "limit")
+ROW = Structure("signature", "result", "limit")
 
 MOST_ARGUMENTS = 6  # the compiled functions that run a pass have at most this many arguments
 
@@ -47,7 +52,7 @@ MOST_ARGUMENTS = 6  # the compiled functions that run a pass have at most this m
 # floats, and room for `inputs_room`. `outgrown` is a linked list of earlier buffers that were too small. They are freed
 # only when `renew_cg` empties the graph: while a pass reads a buffer, a finalizer may append a record, so that the
 # buffer is replaced.
-GRAPH = (
+GRAPH = Structure(
     "open", "version",
     "length", "nodes", "inputs_length",  # these are adjacent, so that one copy reads all three at the same moment
     "records", "room", "inputs", "inputs_room", "outgrown",
@@ -87,7 +92,7 @@ OPERATORS = ("add", "subtract", "multiply", "true_divide")
 # for an expression with a number to its left. A Python function serves all other operands.
 OPERATOR = ("pair", "right", "left", "slow")
 # The shared words, which exist once per process.
-SHARED = (
+SHARED = Structure(
     "thread_graph",  # the key of the thread-local storage in which each thread keeps the address of its graph's words
     "newest",  # the newest graph version of all threads; the next one is this number plus 1
     # Python increases `generation` when signatures or parameters change: graphs must be prepared again. It also sets
@@ -113,7 +118,7 @@ SHARED = (
 # with the bits of a float32; for each random key its offset among these input values; and pairs of operands that must
 # be the same node, or else the template cannot be used. A template without nodes has one integer, of the kind OPERAND:
 # this expression is the result of the call.
-TEMPLATE = ("length", "nodes", "inputs", "keys", "equal")
+TEMPLATE = Structure("length", "nodes", "inputs", "keys", "equal")
 # The kinds: what the number k of a pair says about the integer to append. LITERAL: the integer is k. OPERAND: it is the
 # operand number of an expression among the call's arguments: k is the number of the argument times 2 ** ITEM_BITS, plus
 # the number of the item if the argument is a list. NODE: it is the number of node k of those that the template adds.
@@ -124,7 +129,7 @@ TEMPLATE_KEY = 64  # the most words that the key of a template may have; it desc
 
 # A random key: from it all random numbers of a node are computed. It is two int32 in the input buffer, in the place of
 # floats. The int32 before them is the offset of the previous random key plus 1, or 0 if there is none.
-KEY = ("seed", "count")
+KEY = Structure("seed", "count")
 
 MOST_DIMS = 4  # arrays with more dimensions are left to Python
 # How many words the key of a call with an array or nested list has: the number of dimensions, and their sizes (0 for

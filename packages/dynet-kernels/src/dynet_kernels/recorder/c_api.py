@@ -1,0 +1,75 @@
+"""Calls of CPython's C functions, for plain functions. Uncompiled, they go through ctypes, and errors wait as in C."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from ..plain import is_emitting, leave, on_stack, plain
+from ..tir import int64, let
+from ..tvm_modules import T
+
+NULL = 0
+# What functions that return no address return where they fail.
+FAILED = {"PyLong_AsSsize_t": -1, "PyNumber_AsSsize_t": -1, "PyFloat_AsDouble": -1.0, "PyObject_GetBuffer": -1}
+_error: list[BaseException] = []  # the error of an uncompiled call, until `PyErr_Clear`
+
+
+def extern(name: str, *arguments, returns: str = "int64") -> Any:
+    """Call a function of CPython's C interface, or one of `functions.FUNCTIONS`. Return its result.
+
+    Args:
+        arguments: integers, or for `PyFloat_FromDouble` a float64.
+        returns: the type of the result, with which TVM declares the function.
+    """
+    if not is_emitting():
+        return _call(name, *arguments)
+    result = T.call_extern(returns, name, *map(int64, arguments))
+    return let(T.Cast("int64", result) if returns == "int32" else result)
+
+
+def _call(name: str, *arguments) -> Any:
+    if name == "PyErr_Occurred":
+        return len(_error)
+    if name == "PyErr_Clear":
+        return _error.clear()
+    try:
+        return _function(name, len(arguments))(*arguments)
+    except Exception as error:
+        _error[:] = [error]
+        return FAILED.get(name, NULL)
+
+
+@functools.cache
+def _function(name: str, count: int) -> Callable:
+    if name.startswith("dynet_"):
+        from .functions import FUNCTIONS
+
+        return FUNCTIONS[name].python
+    kinds = [ctypes.c_double if name == "PyFloat_FromDouble" else ctypes.c_int64] * count
+    kind = ctypes.c_double if name == "PyFloat_AsDouble" else ctypes.c_int64
+    return ctypes.PYFUNCTYPE(kind, *kinds)((name, ctypes.pythonapi))
+
+
+def fail() -> None:
+    """Leave the entry because a C function has set an error."""
+    if not is_emitting():
+        raise _error.pop()
+    leave(NULL)
+
+
+def new_reference(address: Any) -> Any:
+    """Add a reference to an object, and return its address."""
+    extern("Py_IncRef", address)
+    return address
+
+
+@plain
+def call_python(function, *objects):
+    """Call a Python function with these objects. Return its result, or NULL if it has raised an error."""
+    given = on_stack(len(objects))
+    for place, x in enumerate(objects):
+        given[place] = x
+    return extern("PyObject_Vectorcall", function, given.address, len(objects), NULL)

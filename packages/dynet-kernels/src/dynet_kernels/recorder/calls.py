@@ -1,0 +1,83 @@
+"""Calls by CPython's vectorcall: the arguments of a recording function, and the Python function that does the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..plain import entry, plain
+from .c_api import NULL, extern
+from .extension import CFunction
+from .here import Items, any_graph, behind, open_graph
+from .structures import Function, Shared, Tuple
+from .tables import is_one_of
+
+# In a call by CPython's vectorcall, the argument `nargsf` is the number of positional arguments, plus a flag in the
+# highest bit. This mask removes the flag.
+COUNT = (1 << 63) - 1
+
+
+def called(path: Callable, *counts: int, anywhere: bool = False) -> CFunction:
+    """Return the C function of a recording function, whose `slow` serves the calls for which the path has no result.
+
+    Keyword arguments are treated as positional ones if they are *in order*: if their names are the names of the
+    parameters that follow the positional arguments, in the same order.
+
+    Args:
+        path: called as path(here, function, *arguments); as path(here, function, arguments), with the arguments as
+            `Items`, if their number varies.
+        counts: the path runs for calls with one of these numbers of arguments. If none is given, with any number.
+        anywhere: whether the path also runs if fast paths may not append to the graph.
+    """
+
+    @entry
+    def run(shared: Shared, function_at, arguments, count, keywords):
+        function = Function(function_at)
+        given = count_all(function, count & COUNT, keywords)
+        if given < 0 or (counts and not is_one_of(given, counts)):
+            return
+        items = Items(arguments, given)
+        here = any_graph(shared) if anywhere else open_graph(shared)
+        if len(counts) == 1:
+            return path(here, function, *items.first(counts[0]))
+        else:  # noqa: RET505
+            return path(here, function, items)
+
+    return CFunction(run, "dynet_slowly")
+
+
+@plain
+def count_all(function: Function, count, keywords):
+    """Return the number of all arguments, or -1 if there are keyword arguments that are not in order."""
+    if keywords == NULL:
+        return count
+    return extern("dynet_count_in_order", function.address, count, keywords)
+
+
+@entry
+def count_in_order(shared: Shared, function_at, count, keywords):
+    """Return the number of all arguments, or -1 if the keyword arguments are not in order.
+
+    Args:
+        count: the number of positional arguments.
+        keywords: the address of a tuple with the names of the keyword arguments.
+    """
+    names = Tuple(keywords)
+    parameters = Function(function_at).parameters
+    if parameters == NULL or Tuple(parameters).size < count + names.size:
+        return -1
+    given, known = Items(behind(keywords), names.size), Items(behind(parameters), 0)
+    for place in range(names.size):
+        if given[place].address != known[count + place].address:
+            return -1
+    return count + names.size
+
+
+@entry
+def slowly(shared: Shared, function_at, arguments, count, keywords):
+    """Call the recording function's `slow`, a Python function. Keyword arguments in order are passed by position."""
+    function = Function(function_at)
+    if keywords != NULL:
+        given = count_all(function, count & COUNT, keywords)
+        if given >= 0:
+            return extern("PyObject_Vectorcall", function.slow, arguments, given, NULL)
+    return extern("PyObject_Vectorcall", function.slow, arguments, count, keywords)

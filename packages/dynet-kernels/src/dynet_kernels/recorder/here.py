@@ -1,0 +1,237 @@
+"""What the fast paths ask of the calling thread's graph and of objects, and how they append a record.
+
+Everything is checked before a record counts as a part of the graph: `NewRecord.finish` makes it one. Nothing interrupts
+a compiled function, so a graph never has an incomplete record. Other terms: see `recorder/__init__.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..plain import Words, leave, plain
+from . import words
+from .c_api import NULL, extern, fail
+from .structures import Expression, Graph, List, Shared
+
+NO_INDEX = -(1 << 62)  # stands for what is no index; far from all indices, sizes and versions
+START = object()  # stands, among the integers of a record, for the offset of its first input
+
+
+class Item(Expression):
+    """An object. If it is an expression, it has the attributes of one.
+
+    Args:
+        place: the address of the word that has the object's address.
+    """
+
+    def __init__(self, address: Any, place: Any = NULL):
+        super().__init__(address)
+        self.place = place
+
+
+class Here:
+    """The graph of the calling thread.
+
+    Args:
+        shared, graph: the shared words, and the words of the graph.
+        version: the graph's version.
+    """
+
+    def __init__(self, shared: Shared, graph: Graph, version: Any):
+        self.shared, self.graph, self.version = shared, graph, version
+
+    @plain
+    def is_expression(self, x: Item):
+        """Whether x is an expression: a node, or a parameter that is not a lookup table.
+
+        An op on a whole lookup table is left to Python, which has to note that the graph uses all of the table.
+        """
+        kind, shared = x.type, self.shared
+        return kind == shared.expression or kind == shared.parameters or kind == shared.constant
+
+    @plain
+    def fits(self, x: Item):
+        """Whether an expression may be an operand: it is a parameter, valid in any graph, or a node of this graph."""
+        return x.version == words.ANY_GRAPH or self.is_node(x)
+
+    @plain
+    def is_node(self, x: Item):
+        """Whether an expression is a node of this graph.
+
+        It is if it has the graph's version; or one of those from before `cg_revert`, and is among the nodes that stay.
+        """
+        version, graph = x.version, self.graph
+        if version == self.version:
+            return True
+        return version < self.version and version >= graph.past_version and x.at < graph.past_nodes
+
+    @plain
+    def is_operand(self, x: Item):
+        return self.is_expression(x) and self.fits(x)
+
+    @plain
+    def is_lookup(self, x: Item):
+        return x.type == self.shared.lookup and self.fits(x)
+
+    @plain
+    def is_index(self, x: Item):
+        """Whether x is a Python int, or an int64 or int32 of numpy."""
+        kind, shared = x.type, self.shared
+        return kind == shared.int or kind == shared.int64 or kind == shared.int32
+
+    @plain
+    def is_number(self, x: Item):
+        """Whether x is a Python float or int, or a numpy number: float64, float32, int64 or int32."""
+        kind, shared = x.type, self.shared
+        return kind == shared.float or kind == shared.float64 or kind == shared.float32 or self.is_index(x)
+
+    @plain
+    def is_sequence(self, x: Item):
+        kind = x.type
+        return kind == self.shared.list or kind == self.shared.tuple
+
+    @plain
+    def index(self, x: Item):
+        """Return the value of an index, or NO_INDEX if x is no integer of 64 bits."""
+        if not self.is_index(x):
+            return NO_INDEX
+        if x.type == self.shared.int:
+            number = extern("PyLong_AsSsize_t", x.address)
+        else:
+            number = extern("PyNumber_AsSsize_t", x.address, NULL)
+        if number == -1 and extern("PyErr_Occurred") != NULL:
+            extern("PyErr_Clear")
+            number = NO_INDEX
+        return number
+
+    @plain
+    def number(self, x: Item):
+        """Return a Python number as a float64, and whether it fits: an int may be too large."""
+        number, fits = extern("PyFloat_AsDouble", x.address, returns="float64"), 1
+        if number == -1.0:
+            if extern("PyErr_Occurred") != NULL:
+                extern("PyErr_Clear")
+                fits = 0
+        return number, fits
+
+    @plain
+    def items(self, x: Item) -> Items:
+        """Return the items of a list or tuple."""
+        begin = List(x.address).items if x.type == self.shared.list else behind(x.address)
+        return Items(begin, List(x.address).size)
+
+    @plain
+    def append(self, dim, *integers):
+        """Append a record of one node, and return its expression, of shape `dim`."""
+        new = NewRecord(self, len(integers))
+        for place, number in enumerate(integers):
+            new.write(place, number)
+        return new.finish(dim)
+
+    def record(self, length, inputs=0) -> NewRecord:
+        return NewRecord(self, length, inputs)
+
+    @plain
+    def take_expression(self):
+        """Return a freed expression, or if there is none, a new one; NULL if there is no memory."""
+        shared = self.shared
+        free = shared.free
+        if free == NULL:
+            free = extern("_PyObject_New", shared.expression)
+        else:
+            shared.free = Expression(free).at
+            shared.free_count -= 1
+        return free
+
+
+@plain
+def any_graph(shared: Shared) -> Here:
+    """Return the graph of this thread. Without one, leave the entry without a result."""
+    graph_at = extern("PyThread_tss_get", shared.thread_graph)
+    if graph_at == NULL:
+        leave()
+    graph = Graph(graph_at)
+    return Here(shared, graph, graph.version)
+
+
+@plain
+def open_graph(shared: Shared) -> Here:
+    """Return the graph of this thread. If fast paths may not append to it, leave the entry without a result."""
+    here = any_graph(shared)
+    if here.graph.open <= 0:
+        leave()
+    return here
+
+
+class Items:
+    """Objects whose addresses are adjacent words, from the address `begin` on."""
+
+    def __init__(self, begin, size):
+        self.begin, self.size = begin, size
+
+    def __getitem__(self, place) -> Item:
+        return Item(Words(self.begin)[place], self.begin + 8 * place)
+
+    def first(self, count: int) -> list[Item]:
+        return [self[place] for place in range(count)]
+
+
+def behind(tuple_at):
+    """The address of a tuple's items, which in memory follow the words of TUPLE."""
+    return tuple_at + 8 * len(words.TUPLE)
+
+
+class NewRecord:
+    """A new record: its integers are written behind the graph's, its inputs behind the graph's inputs.
+
+    Args:
+        length: how many integers it has.
+        inputs: how many floats it adds to the input buffer. `first` is the offset of the first of them.
+    """
+
+    def __init__(self, here: Here, length, inputs=0):
+        self.here, self.length, self.inputs = here, length, inputs
+        graph = here.graph
+        self.make_room(length, inputs)
+        self.start, self.integers = graph.length, Words(graph.records)
+        self.first, self.floats = graph.inputs_length, Words(graph.inputs, "float32")
+
+    @plain
+    def make_room(self, length, inputs) -> None:
+        graph = self.here.graph
+        if graph.length + length > graph.room:
+            if extern("dynet_make_room", graph.address, length) == NULL:
+                fail()
+        if inputs:
+            if graph.inputs_length + inputs > graph.inputs_room:
+                if extern("dynet_make_input_room", graph.address, inputs) == NULL:
+                    fail()
+
+    def write(self, place, number) -> None:
+        self.integers[self.start + place] = number
+
+    @plain
+    def finish(self, dim, nodes=1):
+        """Make the record a part of the graph. Return the expression of the last of its nodes, of shape `dim`."""
+        graph = self.here.graph
+        node = self.here.take_expression()
+        if node == NULL:
+            fail()
+        last = graph.nodes + nodes
+        graph.length = self.start + self.length
+        graph.nodes = last
+        if self.inputs:
+            graph.inputs_length = self.first + self.inputs
+        become_node(node, last - 1, graph.version, dim)
+        return node
+
+
+def become_node(expression_at, at, version, dim):
+    Expression(expression_at).fill(references=1, at=at, version=version, dim=dim)
+
+
+def give_back(shared: Shared, expression_at):
+    """Add an expression to the linked list of freed ones. Nothing may refer to it any more."""
+    Expression(expression_at).at = shared.free
+    shared.free = expression_at
+    shared.free_count += 1

@@ -82,12 +82,24 @@ CHANGES = {
     "free-threaded": (VARIABLE.format(name="Py_GIL_DISABLED"), "this is a free-threaded build of Python"),
     "traced references": (VARIABLE.format(name="Py_TRACE_REFS"), "this is a debug build of Python"),
     "debug": ("sys.gettotalrefcount = lambda: 0", "this is a debug build of Python"),
-    "types": ("words.OBJECT = words.Structure('type', 'references')", "this Python stores types otherwise"),
+    "types": ("S = words.Structure; words.OBJECT = S('type', 'references')", "this Python stores types otherwise"),
     "references": ("sys.getrefcount = lambda x: 0", "this Python stores references otherwise"),
-    "sizes of lists": ("words.LIST = words.Structure(*words.OBJECT, 'items', 'size')", "this Python stores lists otherwise"),
-    "sizes of tuples": ("words.TUPLE = words.Structure('size', *words.OBJECT)", "this Python stores tuples otherwise"),
-    "items of tuples": ("words.TUPLE = words.Structure(*words.OBJECT, 'size', 'hash')", "this Python stores tuples otherwise"),
-    "slices": ("words.SLICE = words.Structure(*words.OBJECT, 'stop', 'first', 'step')", "this Python stores slices otherwise"),
+    "sizes of lists": (
+        "S = words.Structure; words.LIST = S(*words.OBJECT, 'items', 'size')",
+        "this Python stores lists otherwise",
+    ),
+    "sizes of tuples": (
+        "S = words.Structure; words.TUPLE = S('size', *words.OBJECT)",
+        "this Python stores tuples otherwise",
+    ),
+    "items of tuples": (
+        "S = words.Structure; words.TUPLE = S(*words.OBJECT, 'size', 'hash')",
+        "this Python stores tuples otherwise",
+    ),
+    "slices": (
+        "S = words.Structure; words.SLICE = S(*words.OBJECT, 'stop', 'first', 'step')",
+        "this Python stores slices otherwise",
+    ),
 }
 
 

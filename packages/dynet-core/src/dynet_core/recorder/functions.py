@@ -21,10 +21,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from dynet_kernels.recorder import words
-from dynet_kernels.recorder.words import ARRAY_KEY, LIST_KEY, MOST_KEYED, ROW, TEMPLATE
+from dynet_kernels.recorder.words import LIST_KEY, MOST_KEYED, ROW, TEMPLATE
 
 from .keywords import Learner, with_keywords
-from .shared import ADDRESSES, SHARED, api, immortal, immortal_dim, native
+from .shared import ADDRESSES, KEYS, SHARED, api, immortal, immortal_dim, native
 from .types import HAS_VECTORCALL, METHOD_DESCRIPTOR, NO_INSTANCES, OBJECT, SSIZE, TP_CALL, TP_DESCR_GET, make_type
 
 _enter = native("enter", 2)
@@ -46,13 +46,6 @@ FunctionType = make_type(
     NO_INSTANCES | HAS_VECTORCALL | METHOD_DESCRIPTOR,
     (object,),
 )
-KEYS = {
-    **dict.fromkeys(("key", "replay", "commit", "handle", "sequence", "take", "renew_quickly"), 0),
-    **dict.fromkeys(("two", "stretch", "indices", "lookup_indices", "one_hot"), 2),
-    "many": LIST_KEY,
-    **dict.fromkeys(("array", "sparse"), ARRAY_KEY),
-}
-"""How many 64-bit words a key has, by the kind of the recording function. Kinds that are not listed have one word."""
 # These two dicts have one item per recording function. The key is the function's address.
 _documented: dict[int, Callable] = {}  # the Python function whose name, docstring and parameters it has
 _entered: dict[int, dict] = {}  # the rows that have been added to its table: key -> (signature, result, limit)
@@ -70,7 +63,7 @@ def function(kind: str, slow: Callable) -> Any:
         slow: the Python function to call for operands whose key is not in the table.
     """
     made = immortal(api.PyType_GenericAlloc(FunctionType, 0))
-    key = KEYS.get(kind, 1)
+    key = KEYS[kind]
     table = api.PyMem_RawCalloc(words.FIRST_ROWS, 8 * (key + len(ROW)))
     if not table:
         raise MemoryError

@@ -94,7 +94,7 @@ for _name, _result, *_arguments in (
     getattr(api, _name).restype, getattr(api, _name).argtypes = _result, _arguments
 
 SHARED = NamedWords(words.SHARED)
-ADDRESSES = compiled.addresses(SHARED.address)
+ADDRESSES, KEYS = compiled.functions(SHARED.address)
 
 
 def native(name: str, count: int) -> Callable[..., int]:

@@ -7,7 +7,6 @@ operations such as `x + y` (the type's slots). Here the functions are code of th
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
 from ctypes import c_char_p, c_int, c_ssize_t, c_uint, c_void_p
 from typing import Any
 
@@ -60,8 +59,7 @@ def make_type(
         bases: its base classes.
     """
     listed = [
-        _Member(member.encode(), kind, 8 * names[word], READ_ONLY, None)
-        for member, (word, kind) in members.items()
+        _Member(member.encode(), kind, 8 * names[word], READ_ONLY, None) for member, (word, kind) in members.items()
     ]
     table = immortal((_Member * (len(listed) + 1))(*listed))
     pairs = [*slots.items(), (TP_MEMBERS, ctypes.addressof(table)), (0, 0)]

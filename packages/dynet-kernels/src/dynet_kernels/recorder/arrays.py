@@ -12,6 +12,7 @@ from typing import Any
 from ..plain import Words, entry, on_stack, plain
 from . import words
 from .c_api import extern
+from .calls import recording
 from .here import Here, Item, Items
 from .structures import Buffer, Function
 from .tables import Row, find, is_one_of, look_up, mixed
@@ -271,12 +272,14 @@ def batch_flag(here: Here, given: Items, place: int):
     return 0 if given[place].address == here.shared.false else -1
 
 
+@recording(1)
 @entry
 def scalar(here: Here, function: Function, x: Item):
     """Record an input node: a number."""
     return numbers(here, function, Nested(here, x, 0))
 
 
+@recording(1)
 @entry
 def vector(here: Here, function: Function, x: Item):
     """Record an input node: a list or tuple of numbers, or an array of one dimension. The key is how many they are."""
@@ -294,6 +297,7 @@ def numbers(here: Here, function: Function, values: Values):
         return add_input(here, find(function, values.count), values)
 
 
+@recording(1, 2, key=words.ARRAY_KEY)
 @entry
 def array(here: Here, function: Function, given: Items):
     """Record an input node: an array, a nested list, or a list of arrays, each of which is a batch element.

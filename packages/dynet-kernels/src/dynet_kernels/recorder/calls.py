@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ..plain import entry, plain
 from .c_api import NULL, extern
-from .extension import CFunction
+from .extension import FUNCTIONS, CFunction, Entry, c_function
 from .here import Items, any_graph, behind, open_graph
 from .structures import Function, Shared, Tuple
 from .tables import is_one_of
@@ -16,19 +16,30 @@ from .tables import is_one_of
 COUNT = (1 << 63) - 1
 
 
-def called(path: Callable, *counts: int, anywhere: bool = False) -> CFunction:
-    """Return the C function of a recording function, whose `slow` serves the calls for which the path has no result.
+def recording(*counts: int, name: str = "", key: int = 1, anywhere: bool = False) -> Callable[[Entry], Entry]:
+    """Decorator: make a path a kind of recording functions. Their `slow` serves calls for which the path has no result.
 
     Keyword arguments are treated as positional ones if they are *in order*: if their names are the names of the
     parameters that follow the positional arguments, in the same order.
 
+    The path is called as path(here, function, *arguments); or as path(here, function, arguments), with the arguments as
+    `Items`, if their number varies.
+
     Args:
-        path: called as path(here, function, *arguments); as path(here, function, arguments), with the arguments as
-            `Items`, if their number varies.
         counts: the path runs for calls with one of these numbers of arguments. If none is given, with any number.
+        name: the name of the kind; by default that of the path.
+        key: how many words a key has.
         anywhere: whether the path also runs if fast paths may not append to the graph.
     """
 
+    def declare(path: Entry) -> Entry:
+        FUNCTIONS[name or path.__name__] = CFunction(of_call(path, counts, anywhere), "dynet_slowly", key)
+        return path
+
+    return declare
+
+
+def of_call(path: Callable, counts: tuple[int, ...], anywhere: bool) -> Callable:
     @entry
     def run(shared: Shared, function_at, arguments, count, keywords):
         function = Function(function_at)
@@ -42,7 +53,7 @@ def called(path: Callable, *counts: int, anywhere: bool = False) -> CFunction:
         else:  # noqa: RET505
             return path(here, function, items)
 
-    return CFunction(run, "dynet_slowly")
+    return run
 
 
 @plain
@@ -53,6 +64,7 @@ def count_all(function: Function, count, keywords):
     return extern("dynet_count_in_order", function.address, count, keywords)
 
 
+@c_function("dynet_count_in_order")
 @entry
 def count_in_order(shared: Shared, function_at, count, keywords):
     """Return the number of all arguments, or -1 if the keyword arguments are not in order.
@@ -72,6 +84,7 @@ def count_in_order(shared: Shared, function_at, count, keywords):
     return count + names.size
 
 
+@c_function("dynet_slowly")
 @entry
 def slowly(shared: Shared, function_at, arguments, count, keywords):
     """Call the recording function's `slow`, a Python function. Keyword arguments in order are passed by position."""

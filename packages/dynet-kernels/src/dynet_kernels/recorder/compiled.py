@@ -40,26 +40,30 @@ class Recorder:
         from .functions import FUNCTIONS
 
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            parts = [" ".join(FUNCTIONS).encode(), *write_objects(FUNCTIONS, Path(folder), self.target.tvm_target())]
+            named = " ".join(f"{name}:{function.key}" for name, function in FUNCTIONS.items())
+            parts = [named.encode(), *write_objects(FUNCTIONS, Path(folder), self.target.tvm_target())]
         path.write_bytes(b"".join([HEAD.pack(*map(len, parts)), *parts]))
 
 
 def _load(content: bytes):
-    """Load the contents of a file that `Recorder.build` wrote. Return the TVM module and the names of its functions.
+    """Load the contents of a file that `Recorder.build` wrote. Return the TVM module and a dict of its functions.
 
-    The module has a function `addresses`, which writes the addresses of the functions to a list, in the order of these
-    names.
+    The module has a function `addresses`, which writes the addresses of the functions to a list, in the order of the
+    dict. The dict has how many words a key has in the tables of each function.
     """
     sizes = HEAD.unpack_from(content)
     if len(content) != HEAD.size + sum(sizes):
         raise cache.CacheError("the compiled recorder is not whole")
     ends = list(itertools.accumulate(sizes, initial=HEAD.size))
     names, *objects = [content[begin:end] for begin, end in itertools.pairwise(ends)]
-    return cache.load_objects(objects), names.decode().split()
+    pairs = (one.split(":") for one in names.decode().split())
+    return cache.load_objects(objects), {name: int(key) for name, key in pairs}
 
 
-def addresses(shared_at: int) -> dict[str, int]:
-    """Load the functions of the recorder and return their addresses by name. They are valid until the process ends.
+def functions(shared_at: int) -> tuple[dict[str, int], dict[str, int]]:
+    """Load the functions of the recorder. Return their addresses by name, which are valid until the process ends.
+
+    Also return how many words a key has in the tables of each function.
 
     Args:
         shared_at: the address of the shared words (`words.SHARED`), which the functions read and write.
@@ -69,4 +73,4 @@ def addresses(shared_at: int) -> dict[str, int]:
     ((module, names),) = library.modules([Recorder()], load=_load)
     table = np.zeros(len(names), np.int64)
     module.get_function("addresses")(int(table.ctypes.data), shared_at)
-    return dict(zip(names, table.tolist()))
+    return dict(zip(names, table.tolist())), names

@@ -18,13 +18,15 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..machine import compile_cpu
 from ..plain import Words
 from ..plain.lowering import NO_RESULT, result_at
 from ..tvm_modules import T, ir, ir_builder, tvm
 from .structures import Shared
+
+Entry = TypeVar("Entry", bound=Callable)
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,12 @@ class CFunction:
     Args:
         path: the entry, called with the shared words, and then with the parameters.
         otherwise: the name of the C function to call if the entry has no result; "": it always has one.
+        key: if recording functions have this function, how many words a key has in their tables.
     """
 
     path: Callable
     otherwise: str = ""
+    key: int = 0
 
     @property
     def parameters(self) -> list[str]:
@@ -46,12 +50,25 @@ class CFunction:
     def python(self, *arguments: int) -> int:
         """Run the entry uncompiled."""
         from . import compiled
-        from .functions import FUNCTIONS
 
         result = self.path(Shared(compiled.shared), *arguments)
         if result is not None:
             return result
         return FUNCTIONS[self.otherwise].python(*arguments) if self.otherwise else 0
+
+
+FUNCTIONS: dict[str, CFunction] = {}
+"""All C functions by their names. Those whose names begin with `dynet_` are also called by other compiled code."""
+
+
+def c_function(name: str = "", otherwise: str = "") -> Callable[[Entry], Entry]:
+    """Decorator: make an entry a C function. Without a `name`, it has that of the entry."""
+
+    def declare(path: Entry) -> Entry:
+        FUNCTIONS[name or path.__name__] = CFunction(path, otherwise)
+        return path
+
+    return declare
 
 
 def write_objects(functions: dict[str, CFunction], folder: Path, target) -> list[bytes]:

@@ -9,11 +9,15 @@ the keys in the tables of recording functions. Other terms: see `recorder/__init
 from __future__ import annotations
 
 from ..plain import Words, entry, plain
+from . import words
 from .c_api import NULL, extern
+from .calls import recording
+from .extension import c_function
 from .here import Here, Item, NewRecord
 from .structures import Function, Graph, Shared
 
 
+@c_function()
 @entry
 def take_inputs(shared: Shared, graph_at, floats_at, count):
     """Append `count` floats, from address `floats_at` on, to a graph's input buffer.
@@ -30,8 +34,8 @@ def take_inputs(shared: Shared, graph_at, floats_at, count):
     return start
 
 
-def taking_numbers(before: int = 0):
-    """Return the path of take(numbers), which appends a tuple of numbers to the input buffer.
+def taking_numbers(name: str, before: int = 0) -> None:
+    """Make the kind take(numbers), which appends a tuple of numbers to the input buffer.
 
     Its result is where they begin there. If an item is not a number, or is too large, it appends nothing, and leaves
     the call to Python.
@@ -41,6 +45,7 @@ def taking_numbers(before: int = 0):
             the numbers, and the result is the offset of this key.
     """
 
+    @recording(1, name=name, key=0, anywhere=True)
     @entry
     def take(here: Here, function: Function, given: Item):
         if given.type != here.shared.tuple:
@@ -62,7 +67,9 @@ def taking_numbers(before: int = 0):
         graph.inputs_length = new.first + before + numbers.size
         return extern("PyLong_FromSsize_t", start)
 
-    return take
+
+taking_numbers("take")
+taking_numbers("take_keyed", before=1 + len(words.KEY))
 
 
 @plain
@@ -93,6 +100,7 @@ def key_before(graph: Graph, key):
     return Words(graph.inputs, "int32")[key - 2]
 
 
+@c_function("dynet_renew_keys")
 @entry
 def renew_keys(shared: Shared, graph_at):
     """Overwrite all random keys of a graph with new ones, so that nodes draw new numbers."""
@@ -104,6 +112,7 @@ def renew_keys(shared: Shared, graph_at):
     return 0
 
 
+@c_function()
 @entry
 def draw(shared: Shared):
     """Return the count of a new random key, for numbers drawn outside of graphs."""
@@ -112,6 +121,7 @@ def draw(shared: Shared):
     return count
 
 
+@c_function()
 @entry
 def write_inputs(shared: Shared, graph_at, version, start, floats_at, count):
     """Copy `count` floats from address `floats_at` to offset `start` of the input buffer. Return 1.

@@ -10,6 +10,8 @@ from __future__ import annotations
 from ..plain import Words, entry, plain
 from . import words
 from .c_api import NULL, extern, fail, new_reference
+from .calls import recording
+from .extension import c_function
 from .here import Here
 from .inputs import key_before
 from .structures import Function, Graph, Shared
@@ -35,7 +37,8 @@ def outgrow(graph: Graph, buffer_at) -> None:
     graph.outgrown = buffer_at
 
 
-def more_room(buffer: str, length: str, room: str, size: int):
+def more_room(name: str, buffer: str, length: str, room: str, size: int) -> None:
+    @c_function(name)
     @entry
     def path(shared: Shared, graph_at, count):
         """Replace one of a graph's buffers by one that is at least twice as large. Return 1.
@@ -56,7 +59,9 @@ def more_room(buffer: str, length: str, room: str, size: int):
         graph.fill(**{buffer: begin, room: wanted})
         return 1
 
-    return path
+
+more_room("dynet_make_room", "records", "length", "room", 8)
+more_room("dynet_make_input_room", "inputs", "inputs_length", "inputs_room", 4)
 
 
 @plain
@@ -79,6 +84,7 @@ def renew_words(shared: Shared, graph: Graph) -> None:
     graph.fill(version=version, open=version, differentiated=-1, **dict.fromkeys(EMPTY, 0))
 
 
+@c_function()
 @entry
 def renew(shared: Shared, graph_at):
     """Renew a graph (see `renew_words`) and return its new version."""
@@ -87,6 +93,7 @@ def renew(shared: Shared, graph_at):
     return graph.version
 
 
+@recording(0, key=0, anywhere=True)
 @entry
 def renew_quickly(here: Here, function: Function):
     """The fast path of renew_cg(), for graphs for which Python has nothing to clean up.
@@ -114,6 +121,7 @@ def note_past(graph: Graph, old, nodes, new) -> None:
     graph.past_nodes = min(graph.past_nodes, nodes) if new == old + 1 else 0
 
 
+@c_function()
 @entry
 def cut(shared: Shared, graph_at, expected, nodes, length, inputs_length):
     """Remove the newest records of a graph, for `cg_revert`. Return the graph's new version.

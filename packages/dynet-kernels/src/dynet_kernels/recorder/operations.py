@@ -13,11 +13,14 @@ from ..plain import entry
 from . import words
 from .arrays import Indices
 from .c_api import NULL, call_python, new_reference
+from .calls import recording
+from .extension import c_function
 from .here import Here, Item, open_graph
 from .structures import Function, Shared, Slice
 from .tables import Row, find, look_up, mixed
 
 
+@recording(1)
 @entry
 def one(here: Here, function: Function, x: Item):
     """Record an op on an expression. The key is its Dim."""
@@ -28,6 +31,7 @@ def one(here: Here, function: Function, x: Item):
         return here.append(row.result, row.signature, x.at)
 
 
+@recording(2, key=2)
 @entry
 def two(here: Here, function: Function, a: Item, b: Item):
     """Record an op on two expressions. The key is their Dims."""
@@ -38,6 +42,7 @@ def two(here: Here, function: Function, a: Item, b: Item):
         return here.append(row.result, row.signature, a.at, b.at)
 
 
+@recording(2, name="number")
 @entry
 def with_number(here: Here, function: Function, x: Item, given: Item, sign=1):
     """Record an op on an expression and a number. The key is the Dim of the expression.
@@ -62,7 +67,7 @@ def with_number(here: Here, function: Function, x: Item, given: Item, sign=1):
 
 def with_index(of_lookup=False, from_end=False):
     @entry
-    def path(here: Here, function: Function, x: Item, given: Item):
+    def index(here: Here, function: Function, x: Item, given: Item):
         """Record an op on an expression (or, with `of_lookup`, a lookup table) and an index. The key is the Dim.
 
         The index becomes an attribute. It must be at least 0 and below the row's `limit`. With `from_end`, a negative
@@ -80,12 +85,16 @@ def with_index(of_lookup=False, from_end=False):
             return
         return here.append(row.result, row.signature, x.at, place)
 
-    return path
+    return index
+
+
+recording(2, name="index")(with_index())
+recording(2, name="lookup")(with_index(of_lookup=True))
 
 
 def with_indices(of_lookup=False):
     @entry
-    def path(here: Here, function: Function, x: Item, given: Item):
+    def indices(here: Here, function: Function, x: Item, given: Item):
         """Record an op on an expression (or, with `of_lookup`, a lookup table) and several indices.
 
         These are a list, a tuple or an array of integers. They become attributes. They must be at least 0 and below the
@@ -107,9 +116,14 @@ def with_indices(of_lookup=False):
             new.write(place + 2, index)
         return new.finish(row.result)
 
-    return path
+    return indices
 
 
+recording(2, name="indices", key=2)(with_indices())
+recording(2, name="lookup_indices", key=2)(with_indices(of_lookup=True))
+
+
+@recording(3, key=2)
 @entry
 def stretch(here: Here, function: Function, x: Item, first: Item, last: Item, shorter=False):
     """Record an op that takes the slice `first:last` of an expression; `first` becomes an attribute.
@@ -135,6 +149,7 @@ def stretch(here: Here, function: Function, x: Item, first: Item, last: Item, sh
     return here.append(row.result, row.signature, x.at, start)
 
 
+@recording(1, key=words.LIST_KEY)
 @entry
 def many(here: Here, function: Function, given: Item):
     """Record an op on a list of expressions.
@@ -180,9 +195,10 @@ def many(here: Here, function: Function, given: Item):
     return new.finish(row.result)
 
 
-def operator(name: str):
-    """Return the path of an operator of `Expression`, one of `words.OPERATORS`, for expressions and numbers."""
+def operator(name: str) -> None:
+    """Make the C function of an operator of `Expression`, one of `words.OPERATORS`, for expressions and numbers."""
 
+    @c_function(name, otherwise=f"dynet_{name}_slowly")
     @entry
     def path(shared: Shared, a_at, b_at):
         a, b, here = Item(a_at), Item(b_at), open_graph(shared)
@@ -195,32 +211,34 @@ def operator(name: str):
             return two(here, pair, a, b)
         return with_number(here, right, a, b, -1 if name == "subtract" else 1)  # x - c is recorded as x + (-c)
 
-    return path
-
-
-def operator_slowly(name: str):
+    @c_function(f"dynet_{name}_slowly")
     @entry
-    def path(shared: Shared, a_at, b_at):
-        """Call the Python function that serves other operands of an operator."""
+    def slowly(shared: Shared, a_at, b_at):
+        """Call the Python function that serves all other operands."""
         slow = getattr(shared, f"{name}_slow")
         if slow == NULL:
             return new_reference(shared.not_implemented)
         return call_python(slow, a_at, b_at)
 
-    return path
+
+for name in words.OPERATORS:
+    operator(name)
 
 
+@c_function(otherwise="dynet_negative_slowly")
 @entry
 def negative(shared: Shared, x_at):
     """The operator `-x` of `Expression`."""
     return one(open_graph(shared), Function(shared.negative), Item(x_at))
 
 
+@c_function("dynet_negative_slowly")
 @entry
 def negative_slowly(shared: Shared, x_at):
     return call_python(Function(shared.negative).slow, x_at)
 
 
+@c_function(otherwise="dynet_subscript_slowly")
 @entry
 def subscript(shared: Shared, x_at, key_at):
     """The operator `x[key]` of `Expression` for an int, as in x[2], and for a slice of two ints, as in x[1:3]."""
@@ -237,6 +255,7 @@ def subscript(shared: Shared, x_at, key_at):
 item = with_index(from_end=True)
 
 
+@c_function("dynet_subscript_slowly")
 @entry
 def subscript_slowly(shared: Shared, x_at, key_at):
     return call_python(shared.subscript, x_at, key_at)

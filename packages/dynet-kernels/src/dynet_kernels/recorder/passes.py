@@ -16,6 +16,8 @@ from ..plan.nodes import Node
 from ..plan.structs import Context, Sharing
 from . import words
 from .c_api import NULL, extern, fail, new_reference
+from .calls import recording
+from .extension import Entry, c_function
 from .here import Here, Item, Items
 from .structures import ArrayObject, Function, Graph, List, Shared
 from .tables import find
@@ -42,6 +44,7 @@ def call_planner(graph: Graph, function: str, *numbers):
     return failed == 0 and Context(Words(graph.context)).status == at.READY
 
 
+@c_function("dynet_compute")
 @entry
 def compute(shared: Shared, graph_at):
     """Compute the values of all new nodes of a graph: those whose values no forward pass has computed.
@@ -102,38 +105,44 @@ def forget_values(graph: Graph) -> None:
 NO_FLAG = -1
 
 
-def of_node(read: Callable, recalculates: bool = True):
-    """Return the path of a method of expressions, such as `value`, which needs all values.
+def of_node(recalculates: bool = True) -> Callable[[Entry], Entry]:
+    """Decorator: make an entry the path of a method of expressions which needs all values.
 
     The method is a recording function, although it records nothing: its table has a row for each Dim (shape) of an
     expression that the path can handle. The path computes the nodes that have no value yet, and then reads. The method
     has one optional argument, a bool called the flag.
 
+    The entry is what the method does after the forward pass. It is called as read(here, x, size, flag), where `size` is
+    the row's limit, and `flag` is 0 or 1.
+
     Args:
-        read: an entry: what the method does after the forward pass. It is called as read(here, x, size, flag), where
-            `size` is the row's limit, and `flag` is 0 or 1.
         recalculates: whether the flag True means that all values are to be computed again.
     """
 
-    @entry
-    def path(here: Here, function: Function, given: Items):
-        x, flag = given[0], flag_of(here, given)
-        row = find_node(here, function, x)
-        if flag == NO_FLAG or not row.found:
-            return
-        if not is_computed(here, flag if recalculates else 0):
-            return
-        return read(here, x, row.limit, flag)
+    def declare(read: Entry) -> Entry:
+        @recording(1, 2, name=read.__name__)
+        @entry
+        def path(here: Here, function: Function, given: Items):
+            x, flag = given[0], flag_of(here, given)
+            row = find_node(here, function, x)
+            if flag == NO_FLAG or not row.found:
+                return
+            if not is_computed(here, flag if recalculates else 0):
+                return
+            return read(here, x, row.limit, flag)
 
-    return path
+        return read
+
+    return declare
 
 
-def of_node_into(dtype: str):
-    """Return the path of a method that copies a node's value to a new numpy array, its second argument, column-major.
+def into_array(name: str, dtype: str) -> None:
+    """Make a method that copies a node's value to a new numpy array, its second argument, column-major.
 
     numpy owns its memory, which thus nothing else can free or resize.
     """
 
+    @recording(2, name=name)
     @entry
     def path(here: Here, function: Function, x: Item, array: Item):
         row = find_node(here, function, x)
@@ -144,15 +153,18 @@ def of_node_into(dtype: str):
             copy[place] = numbers[place]
         return new_reference(array.address)
 
-    return path
+
+into_array("floats", "float32")
+into_array("doubles", "float64")
 
 
-def list_of_node(least: int):
-    """Return the path of a method that returns a node's value as a list of floats if it has at least `least` elements.
+def into_list(name: str, least: int) -> None:
+    """Make a method that returns a node's value as a list of floats if it has at least `least` elements.
 
     Otherwise it returns the only element as a float.
     """
 
+    @recording(1, 2, name=name)
     @entry
     def path(here: Here, function: Function, given: Items):
         x, flag = given[0], flag_of(here, given)
@@ -185,7 +197,9 @@ def list_of_node(least: int):
         extern("PyObject_GC_Track", made)
         return made
 
-    return path
+
+into_list("value", least=2)
+into_list("list", least=0)
 
 
 @plain
@@ -218,16 +232,19 @@ def is_computed(here: Here, again):
     return extern("dynet_compute", here.graph.address)
 
 
+@of_node()
 @entry
-def read_nothing(here: Here, x: Item, size, flag):
+def nothing(here: Here, x: Item, size, flag):
     return new_reference(here.shared.none)
 
 
+@of_node()
 @entry
-def read_address(here: Here, x: Item, size, flag):
+def address(here: Here, x: Item, size, flag):
     return extern("PyLong_FromSsize_t", place_of(here.graph, x))
 
 
+@of_node(recalculates=False)
 @entry
 def differentiate(here: Here, x: Item, size, full):
     """Run the backward pass from a node with one element.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ..plain import Words, entry, plain
 from .c_api import NULL, extern, fail
+from .calls import recording
 from .here import NO_INDEX, Here, Item, Items, become_node
 from .structures import Function, List
 
@@ -22,6 +23,7 @@ def number_of(here: Here, x: Item):
     return NO_INDEX
 
 
+@recording(5, key=0, anywhere=True)
 @entry
 def commit(here: Here, function: Function, dim: Item, nodes: Item, head: Item, operands: Item, version: Item):
     """commit(dim, nodes, head, operands, version) appends a record to this thread's graph.
@@ -54,6 +56,7 @@ def commit(here: Here, function: Function, dim: Item, nodes: Item, head: Item, o
     return new.finish(dim.address, count)
 
 
+@recording(5, key=0, anywhere=True)
 @entry
 def sequence(here: Here, function: Function, result: Item, head: Item, xs: Item, dim: Item, version: Item):
     """sequence(result, head, xs, dim, version) appends one record for a whole sequence `xs` of nodes.
@@ -113,6 +116,7 @@ def are_nodes(here: Here, head: Items, xs: Items, dim: Item):
     return fine
 
 
+@recording(2, key=0, anywhere=True)
 @entry
 def handle(here: Here, function: Function, at: Item, dim: Item):
     """handle(at, dim) returns an expression for node number `at` of this thread's graph, of shape `dim`."""

@@ -7,6 +7,7 @@ from ..plain import Words, entry, plain
 from ..plan.nodes import Node, Plan
 from .arrays import Nested, Values, opened
 from .c_api import new_reference
+from .calls import recording
 from .here import Here, Item
 from .passes import can_forget, forget_values
 from .structures import Function
@@ -15,6 +16,7 @@ from .tables import find
 MOST_SEARCHED = 1 << 12  # a search passes at most this many records: Python keeps an index for large graphs
 
 
+@recording(2, name="set")
 @entry
 def set_values(here: Here, function: Function, x: Item, given: Item):
     """set(x, values), where `values` is a number, a list of numbers or an array.

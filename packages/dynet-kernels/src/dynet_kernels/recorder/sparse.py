@@ -8,6 +8,7 @@ from __future__ import annotations
 from ..plain import Words, entry, on_stack, plain
 from . import words
 from .arrays import Indices, Values, add_input, batch_flag, listed, tensor
+from .calls import recording
 from .here import Here, Item, Items
 from .structures import Function
 from .tables import find
@@ -69,6 +70,7 @@ class Sparse(Values):
         return fine
 
 
+@recording(3, 4, 5, key=words.ARRAY_KEY)
 @entry
 def sparse(here: Here, function: Function, given: Items):
     """Record an input node: lists of indices for each dimension, a list of values, and a list of sizes.
@@ -127,6 +129,7 @@ class OneHot(Values):
         return fine
 
 
+@recording(2, key=2)
 @entry
 def one_hot(here: Here, function: Function, size: Item, given: Item):
     """Record an input node: the size of a column, and an index, or a list, tuple or array of one index for each column.

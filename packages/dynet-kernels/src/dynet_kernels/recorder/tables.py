@@ -13,6 +13,7 @@ from typing import Any
 from ..plain import Words, entry, plain
 from . import words
 from .c_api import NULL, extern, fail
+from .extension import c_function
 from .structures import Function, Row, Shared
 
 HASH, HASHED = 0x9E3779B1, (1 << 30) - 1
@@ -97,6 +98,7 @@ def find(function: Function, *key) -> Found:
     return look_up(function, len(key), key[0], value, same if len(key) > 1 else nothing_more)
 
 
+@c_function()
 @entry
 def enter(shared: Shared, function_at, row_at):
     """Add a row to a recording function's table, or replace the row with the same key. Return 1.

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from ..plain import Words, bits_of, entry, leave, on_stack, plain
 from . import words
 from .c_api import NULL, extern, fail, new_reference
+from .calls import recording
 from .here import NO_INDEX, Here, Item, Items, behind
 from .inputs import put_key
 from .records import number_of
@@ -144,6 +145,7 @@ class Key:
         return look_up(function, 1, word, mixed(0, word), same)
 
 
+@recording()
 @entry
 def template(here: Here, function: Function, given: Items):
     """Append the records of the template for the call's key, if there is one."""
@@ -166,6 +168,7 @@ def template(here: Here, function: Function, given: Items):
     return append(here, known, parts, operand, row.result)
 
 
+@recording(4, key=0)
 @entry
 def replay(here: Here, function: Function, dim: Item, template: Item, operands: Item, version: Item):
     """replay(dim, template, operands, version) appends the records of a template to this thread's graph.
@@ -219,6 +222,7 @@ def append(here: Here, known: Template, parts: Words, operand: Callable, dim):
     return new.finish(dim, known.nodes)
 
 
+@recording(key=0)
 @entry
 def key(here: Here, function: Function, given: Items):
     """key(*arguments) returns the key of a call with these arguments, as a bytes object.

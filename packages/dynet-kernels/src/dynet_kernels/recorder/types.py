@@ -10,10 +10,12 @@ from __future__ import annotations
 from ..plain import entry
 from . import words
 from .c_api import NULL, call_python, extern, fail, new_reference
+from .extension import c_function
 from .here import give_back
 from .structures import Expression, Object, Shared
 
 
+@c_function()
 @entry
 def free(shared: Shared, x_at):
     """tp_dealloc of `Expression`: keep the object for reuse, or free it if enough are kept already.
@@ -27,6 +29,7 @@ def free(shared: Shared, x_at):
     return 0
 
 
+@c_function()
 @entry
 def new(shared: Shared, kind, arguments, keywords):
     """tp_new of `Expression`: make an object of a subclass, or of `Expression` itself without arguments.
@@ -45,6 +48,7 @@ def new(shared: Shared, kind, arguments, keywords):
     return made
 
 
+@c_function()
 @entry
 def visit_nothing(shared: Shared, object_at, visit, given):
     """tp_traverse of `Expression`, which does nothing, because an expression owns no references.
@@ -54,6 +58,7 @@ def visit_nothing(shared: Shared, object_at, visit, given):
     return 0
 
 
+@c_function()
 @entry
 def become(shared: Shared, x_at, at, version, dim):
     """Make the expression `x` stand for a parameter.
@@ -67,6 +72,7 @@ def become(shared: Shared, x_at, at, version, dim):
     return 0
 
 
+@c_function()
 @entry
 def bind(shared: Shared, function_at, object_at, kind):
     """tp_descr_get of recording functions, which makes a recording function work as a method of a class.

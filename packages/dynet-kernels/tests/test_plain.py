@@ -228,8 +228,14 @@ def test_what_is_refused():
             w[k] = 1
         w[k] = 2
 
+    def after_the_block(w):
+        if w[0]:
+            x = w[1]
+        w[2] = x
+
     for function, text in (
-        (after_the_loop, "the name `k` of a loop after the loop"),
+        (after_the_block, "the name `x` outside of the block or loop"),
+        (after_the_loop, "the name `k` outside of the block or loop"),
         (loop_and_variable, "the name `k`"),
         (tries, "`try`"), (leaves_a_loop, "`return` in a loop"), (breaks_a_generator, "`break` or `continue`"),
         (chain, "a chain"), (compares_objects, "`is`"),

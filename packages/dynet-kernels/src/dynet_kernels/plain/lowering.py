@@ -6,7 +6,6 @@ condition. If the condition is known already, as a bool, the body is emitted as 
 
 from __future__ import annotations
 
-import operator
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -58,12 +57,14 @@ class Variable:
     """An integer variable of the emitted code."""
 
     def __init__(self, value=0):
-        object.__setattr__(self, "_variable", tir.IntVariable(integer(value)))
+        self._variable = tir.IntVariable(integer(value))
 
-    def __getattr__(self, name):
+    @property
+    def value(self):
         return let(self._variable.get())
 
-    def __setattr__(self, name, value):
+    @value.setter
+    def value(self, value):
         self._variable.set(integer(value))
 
 
@@ -76,44 +77,23 @@ def when(value) -> Iterator[None]:
             yield None
 
 
-class branch:
-    """An if-else statement: `with branch(condition) as b`, then `for _ in b.then()` and `for _ in b.otherwise()`."""
-
-    def __init__(self, value):
-        self.test = condition(value)
-        self.frame = T.If(self.test) if is_emitted(self.test) else None
-
-    def __enter__(self):
-        if self.frame:
-            self.frame.__enter__()
-        return self
-
-    def __exit__(self, *problem):
-        if self.frame:
-            self.frame.__exit__(*problem)
-
-    def then(self) -> Iterator[None]:
-        yield from self._side(T.Then, bool(self.frame) or self.test)
-
-    def otherwise(self) -> Iterator[None]:
-        yield from self._side(T.Else, bool(self.frame) or not self.test)
-
-    def _side(self, side, is_there) -> Iterator[None]:
-        if self.frame:
-            with side():
-                yield None
-        elif is_there:
-            yield None
+def branch(value) -> Iterator[bool]:
+    """Emit an if-else statement in two turns: one with True inside of the condition, one with False in its `else`."""
+    test = condition(value)
+    if not is_emitted(test):
+        yield test
+        return
+    with T.If(test):
+        with T.Then():
+            yield True
+        with T.Else():
+            yield False
 
 
 def loop(begin, end=None) -> Iterator[Any]:
-    begin, end = (0, begin) if end is None else (begin, end)
-    with T.serial(int64(0), int64(end if _is_zero(begin) else end - begin)) as number:
-        yield number if _is_zero(begin) else let(begin + number)
-
-
-def _is_zero(value) -> bool:
-    return isinstance(value, int) and value == 0
+    count = begin if end is None else end - begin
+    with T.serial(int64(0), int64(count)) as number:
+        yield number if end is None else let(begin + number)
 
 
 def forever() -> Iterator[None]:
@@ -166,17 +146,11 @@ def leave(value=None):
 LEFT = object()  # what the emitter of an entry returns: its code has left already
 
 
-def operate(operation: str, first, second):
-    """Return the result of an operator. TVM would cut a Python int beyond 32 bits."""
-    if is_emitted(first):
-        second = wide(second)
-    elif is_emitted(second):
-        first = wide(first)
-    return getattr(operator, operation)(first, second)
-
-
 def wide(number):
-    return int64(number) if isinstance(number, int) and not -(1 << 31) <= number < 1 << 31 else number
+    """Make an int64 of an operand of an operator if TVM would cut it: the low 64 bits of a large Python int."""
+    if not isinstance(number, int) or -(1 << 31) <= number < 1 << 31:
+        return number
+    return int64((number + (1 << 63)) % (1 << 64) - (1 << 63))
 
 
 def negation(value):
@@ -186,21 +160,19 @@ def negation(value):
 
 def both(first, rest: Callable):
     """`first and rest()`: what `rest` emits runs only if `first` holds."""
-    test = condition(first)
-    if not is_emitted(test):
-        return rest() if test else False
-    holds = Variable(0)
-    for _ in when(test):
-        holds.value = condition(rest())
-    return holds.value != 0
+    return _joined(condition(first), True, rest)
 
 
 def either(first, rest: Callable):
-    test = condition(first)
+    """`first or rest()`."""
+    return _joined(condition(first), False, rest)
+
+
+def _joined(test, goes_on: bool, rest: Callable):
     if not is_emitted(test):
-        return True if test else rest()
-    holds = Variable(1)
-    for _ in when(negation(test)):
+        return rest() if test == goes_on else test
+    holds = Variable(not goes_on)
+    for _ in when(test if goes_on else T.Not(test)):
         holds.value = condition(rest())
     return holds.value != 0
 
@@ -211,11 +183,8 @@ def pick(value, then: Callable, otherwise: Callable):
     if not is_emitted(test):
         return then() if test else otherwise()
     picked = Variable()
-    with branch(test) as sides:
-        for _ in sides.then():
-            picked.value = then()
-        for _ in sides.otherwise():
-            picked.value = otherwise()
+    for holds in branch(test):
+        picked.value = then() if holds else otherwise()
     return picked.value
 
 

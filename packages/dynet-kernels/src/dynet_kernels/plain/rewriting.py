@@ -5,7 +5,7 @@ it is the ordinary Python function that it looks like, on ordinary integers: a d
 test needs no TVM. For the first way, its syntax tree is rewritten once, when it is first called: what Python decides
 when it runs (`if`, `for`, `while`, `and`, assignment) becomes calls of `lowering`. Lines keep their numbers.
 
-The subset of Python is described in the guide. What is outside of it is refused by a SyntaxError with file and line.
+docs/internals.md describes the subset of Python. What is outside of it is refused by a SyntaxError with file and line.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import ast
 import functools
 import inspect
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from . import lowering
@@ -23,17 +23,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def plain(function: F) -> F:
-    """Make a plain function. Its attribute `python` is the function itself, `emit` the emitter."""
-
-    @functools.cache
-    def emitter() -> Callable:
-        return rewritten(function)
+    """Make a plain function."""
+    emitter = functools.cache(lambda: rewritten(function))
 
     @functools.wraps(function)
     def either(*arguments, **named):
         return (emitter() if lowering.is_emitting() else function)(*arguments, **named)
 
-    either.python, either.emit = function, lambda *arguments, **named: emitter()(*arguments, **named)  # type: ignore
     return either  # type: ignore
 
 
@@ -42,10 +38,7 @@ def entry(function: F) -> F:
 
     One entry may call another only by `return other(...)`. Without a value, `return` means that there is no result.
     """
-
-    @functools.cache
-    def emitter() -> Callable:
-        return rewritten(function, entry=True)
+    emitter = functools.cache(lambda: rewritten(function, is_entry=True))
 
     @functools.wraps(function)
     def either(*arguments, **named):
@@ -61,30 +54,19 @@ def entry(function: F) -> F:
     return either  # type: ignore
 
 
-def rewritten(function: Callable, entry: bool = False) -> Callable:
-    """Return the emitter of a plain function.
-
-    Args:
-        entry: whether it is a whole compiled function: see `entry`.
-    """
+def rewritten(function: Callable, is_entry: bool = False) -> Callable:
+    """Return the emitter of a plain function, or of an entry."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     ast.increment_lineno(tree, function.__code__.co_firstlineno - 1)
     definition: Any = tree.body[0]
     definition.decorator_list.clear()
     file = inspect.getsourcefile(function) or "?"
-    free = function.__code__.co_freevars
-    _Rewrite(file, entry).function(definition)
-    outer: Any = definition
-    if free:  # a closure: define it again inside a function that has the names as its parameters
-        outer = ast.parse(f"def _closure({', '.join(free)}):\n return {definition.name}").body[0]
-        outer.body.insert(0, definition)
-    module = ast.fix_missing_locations(ast.Module([outer], []))
-    scope = function.__globals__
-    scope["_lowering"] = lowering
+    # A closure is defined again inside a function that has the names of the closure as its parameters.
+    outer: Any = ast.parse(f"def _closure({', '.join(function.__code__.co_freevars)}):\n return {definition.name}")
+    outer.body[0].body.insert(0, _Rewriting(file, is_entry).function(definition))
     made: dict = {}
-    exec(compile(module, file, "exec"), scope, made)
-    if not free:
-        return made[definition.name]
+    function.__globals__["_lowering"] = lowering
+    exec(compile(ast.fix_missing_locations(outer), file, "exec"), function.__globals__, made)
     return made["_closure"](*[cell.cell_contents for cell in function.__closure__ or ()])
 
 
@@ -96,34 +78,34 @@ REFUSED = {
 }  # fmt: skip
 
 
-OPERATIONS = {
-    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.FloorDiv: "floordiv", ast.Mod: "mod", ast.LShift: "lshift",
-    ast.RShift: "rshift", ast.BitAnd: "and_", ast.BitOr: "or_", ast.BitXor: "xor", ast.Eq: "eq", ast.NotEq: "ne",
-    ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge",
-}  # fmt: skip
-"""The names in the module `operator` of the operators that a plain function may have."""
+class _Rewriting(ast.NodeTransformer):
+    """Rewrites one function.
 
+    Args:
+        variables: the names of functions around this one that are variables of the emitted code.
+        ended: the names that belong to blocks or loops which are over.
+    """
 
-class _Rewrite(ast.NodeTransformer):
-    def __init__(self, file: str, entry: bool):
-        self.file, self.entry = file, entry
-        self.variables: set[str] = set()  # names that are assigned more than once: variables of the emitted code
+    def __init__(self, file: str, is_entry: bool, variables: set[str] = frozenset(), ended: set[str] = frozenset()):  # type: ignore  # noqa: E501
+        self.file, self.is_entry = file, is_entry
+        self.variables, self.ended = set(variables), set(ended)
         self.loops: list[bool] = []  # of each loop around the statement: whether the emitted code has it as one loop
-        self.ended: set[str] = set()  # names of loops that are over
-        self.result: str | None = None
+        self.blocks: list[set[str]] = []  # the names that each block around the statement has bound
+        self.line, self.has_results = 0, False
 
     def refuse(self, node, text: str):
-        raise SyntaxError(f"a plain function cannot have {text}", (self.file, node.lineno, node.col_offset + 1, None))
+        line, column = getattr(node, "lineno", self.line), getattr(node, "col_offset", 0) + 1
+        raise SyntaxError(f"a plain function cannot have {text}", (self.file, line, column, None))
 
     def visit(self, node) -> Any:
+        self.line = getattr(node, "lineno", self.line)
         if type(node) in REFUSED:
             self.refuse(node, f"`{REFUSED[type(node)]}`")
         found = super().visit(node)
         for one in found if isinstance(found, list) else [found]:
-            if isinstance(one, (ast.stmt, ast.expr)) and hasattr(node, "lineno"):
-                for inner in ast.walk(one):
-                    if isinstance(inner, (ast.stmt, ast.expr, ast.arg)) and not hasattr(inner, "lineno"):
-                        ast.copy_location(inner, node)
+            for inner in ast.walk(one) if hasattr(node, "lineno") else ():
+                if isinstance(inner, (ast.stmt, ast.expr, ast.arg)) and not hasattr(inner, "lineno"):
+                    ast.copy_location(inner, node)
         return found
 
     def call(self, name: str, *arguments):
@@ -136,63 +118,56 @@ class _Rewrite(ast.NodeTransformer):
 
     def function(self, node):
         """Rewrite a function: its variables are made first, so that every branch and loop of it can set them."""
-        outer = self.variables, self.loops, self.ended, self.result
         own, names = _assigned_often(node), _bound(node)
-        self.variables, self.loops, self.ended, self.result = (
-            (self.variables - names) | own,
-            [],
-            self.ended - names,
-            None,
-        )
-        parameters = {one.arg for one in node.args.args} & own
-        returns = [one for one in _statements(node) if isinstance(one, ast.Return) and one.value]
-        if not self.entry and len(returns) > 1:
-            self.result = "_result"
+        self.variables, self.ended = (self.variables - names) | own, self.ended - names
+        values = [one for one in _statements(node) if isinstance(one, ast.Return) and one.value]
+        self.has_results = not self.is_entry and len(values) > 1
         node.body = self.block(node.body)
+        parameters = {one.arg for one in node.args.args}
         begin: list[ast.stmt] = []
-        for one in sorted(own):
+        for one in [*sorted(own), *["_result"] * self.has_results]:
             given = [ast.Name(one, ast.Load())] if one in parameters else []
             begin.append(ast.Assign([ast.Name(one, ast.Store())], self.call("Variable", *given)))
-        if self.result:
-            begin.append(ast.Assign([ast.Name("_result", ast.Store())], self.call("Variable")))
-            node.body.append(ast.Return(ast.Attribute(ast.Name("_result", ast.Load()), "value", ast.Load())))
+        if self.has_results:
+            node.body.append(ast.Return(_value("_result", ast.Load())))
         has_text = isinstance(node.body[0], ast.Expr) and isinstance(node.body[0].value, ast.Constant)
         node.body[has_text:has_text] = begin
-        self.variables, self.loops, self.ended, self.result = outer
         return node
 
     def visit_FunctionDef(self, node):
-        entry, self.entry = self.entry, False
-        made = self.function(node)
-        self.entry = entry
-        return made
+        return _Rewriting(self.file, False, self.variables, self.ended).function(node)
 
     def visit_Nonlocal(self, node):
         return []
 
     def block(self, statements):
         """Rewrite statements. If one is an `if` that ends in `return`, what follows it becomes its `else`."""
-        made = []
+        made: list = []
+        self.blocks.append(set())
         for place, one in enumerate(statements):
             rest = statements[place + 1 :]
-            if isinstance(one, ast.If) and not self.entry and _returns(one) and (rest or one.orelse):
+            if isinstance(one, ast.If) and not self.is_entry and _returns(one) and (rest or one.orelse):
                 if not isinstance(one.body[-1], ast.Return) or one.orelse:
                     self.refuse(one, "a `return` that is not at the end of an `if` without `else`")
-                joined = ast.copy_location(ast.If(one.test, one.body, rest), one)
-                return made + _listed(self.visit(joined))
+                one, rest = ast.copy_location(ast.If(one.test, one.body, rest), one), []
+                statements = statements[: place + 1]
             if isinstance(one, ast.Return) and rest:
                 self.refuse(rest[0], "statements after `return`")
-            made += _listed(self.visit(one))
+            found = self.visit(one)
+            made += found if isinstance(found, list) else [found]
+            if len(statements) == place + 1:
+                break
+        self.ended |= self.blocks.pop()
         return made or [ast.Pass()]
 
     def visit_Return(self, node):
         value = self.visit(node.value) if node.value else None
-        if self.entry:
+        if self.is_entry:
             return ast.Expr(self.call("leave", *[value] * (value is not None)))
         if self.loops:
             self.refuse(node, "`return` in a loop, unless it is a whole compiled function")
-        if self.result and value:
-            return ast.Assign([ast.Attribute(ast.Name("_result", ast.Load()), "value", ast.Store())], value)
+        if self.has_results and value:
+            return ast.Assign([_value("_result", ast.Store())], value)
         return ast.Return(value) if value else ast.Pass()
 
     # names and assignment
@@ -200,9 +175,9 @@ class _Rewrite(ast.NodeTransformer):
     def visit_Name(self, node):
         if isinstance(node.ctx, ast.Load):
             if node.id in self.ended:
-                self.refuse(node, f"the name `{node.id}` of a loop after the loop")
+                self.refuse(node, f"the name `{node.id}` outside of the block or loop that binds it")
             if node.id in self.variables:
-                return ast.Attribute(node, "value", ast.Load())
+                return _value(node.id, ast.Load())
         return node
 
     def visit_Assign(self, node):
@@ -218,15 +193,17 @@ class _Rewrite(ast.NodeTransformer):
         return ast.AugAssign(self.target(node.target), node.op, self.call("wide", self.visit(node.value)))
 
     def target(self, target) -> Any:
-        if isinstance(target, ast.Name):
-            self.ended.discard(target.id)
-        if isinstance(target, ast.Name) and target.id in self.variables:
-            return ast.Attribute(ast.Name(target.id, ast.Load()), "value", ast.Store())
         if isinstance(target, ast.Tuple):
             return ast.Tuple([self.target(one) for one in target.elts], ast.Store())
-        return target if isinstance(target, ast.Name) else self.visit(target)
+        if not isinstance(target, ast.Name):
+            return self.visit(target)
+        if target.id in self.variables:
+            return _value(target.id, ast.Store())
+        self.ended.discard(target.id)
+        self.blocks[-1].add(target.id)
+        return target
 
-    # conditions
+    # conditions and operators
 
     def visit_BoolOp(self, node):
         name, (first, *rest) = "both" if isinstance(node.op, ast.And) else "either", node.values
@@ -235,19 +212,16 @@ class _Rewrite(ast.NodeTransformer):
         return self.call(name, self.visit(first), self.later(rest[0]))
 
     def visit_Compare(self, node):
-        for operation in node.ops:
-            if type(operation) in REFUSED:
-                self.refuse(node, f"`{REFUSED[type(operation)]}`")
         if len(node.ops) > 1:
             self.refuse(node, "a chain of comparisons: write `a < b and b < c`")
-        return self.operation(node.ops[0], node.left, node.comparators[0])
+        self.visit(node.ops[0])
+        return ast.Compare(self.wide(node.left), node.ops, [self.wide(node.comparators[0])])
 
     def visit_BinOp(self, node):
-        return self.operation(node.op, node.left, node.right)
+        return ast.BinOp(self.wide(node.left), node.op, self.wide(node.right))
 
-    def operation(self, kind, left, right):
-        name = ast.Constant(OPERATIONS[type(kind)])
-        return self.call("operate", name, self.visit(left), self.visit(right))
+    def wide(self, node):
+        return self.call("wide", self.visit(node))
 
     def visit_UnaryOp(self, node):
         if isinstance(node.op, ast.Not):
@@ -264,71 +238,60 @@ class _Rewrite(ast.NodeTransformer):
 
     # statements
 
-    def turn(self, over, body):
-        """A Python loop around emitted code: it has one turn, or none where the code is known to be left out."""
-        return ast.For(ast.Name("_", ast.Store()), over, body, [])
+    def turns(self, over, body):
+        """A Python loop around emitted code: it has one turn for each side that the code has, or none."""
+        return ast.For(ast.Name("_side", ast.Store()), over, body, [])
 
     def visit_If(self, node):
         test = node.test
-        if not node.orelse and isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
-            *others, last = test.values  # nested conditions
-            inner = ast.copy_location(ast.If(last, node.body, []), node)
-            for one in reversed(others):
-                inner = ast.copy_location(ast.If(one, [inner], []), node)
-            return self.visit(inner)
-        if not node.orelse:
-            return self.turn(self.call("when", self.visit(test)), self.block(node.body))
-        known = f"_branch_{node.lineno}_{node.col_offset}"
-        sides = [
-            self.turn(ast.Call(ast.Attribute(ast.Name(known, ast.Load()), name, ast.Load()), [], []), body)
-            for name, body in (("then", self.block(node.body)), ("otherwise", self.block(node.orelse)))
-        ]
-        branch = ast.withitem(self.call("branch", self.visit(test)), ast.Name(known, ast.Store()))
-        return ast.With([branch], list(sides))
+        if node.orelse:
+            sides = ast.If(ast.Name("_side", ast.Load()), self.block(node.body), self.block(node.orelse))
+            return self.turns(self.call("branch", self.visit(test)), [sides])
+        if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):  # nested conditions
+            for one in reversed(test.values[1:]):
+                node.body = [ast.copy_location(ast.If(one, node.body, []), node)]
+            return self.visit(ast.copy_location(ast.If(test.values[0], node.body, []), node))
+        return self.turns(self.call("when", self.visit(test)), self.block(node.body))
 
     def visit_For(self, node):
-        if node.orelse:
-            self.refuse(node, "`else` of a loop")
         names = {one.id for one in ast.walk(node.target) if isinstance(one, ast.Name)}
         for name in names & self.variables:
             self.refuse(node, f"the name `{name}` both for a loop and for a variable")
         over, iterated = node.iter, self.visit(node.iter)
-        is_range = isinstance(over, ast.Call) and isinstance(over.func, ast.Name) and over.func.id == "range"
-        self.loops.append(is_range)
         self.ended -= names
-        body = self.block(node.body)
+        is_range = isinstance(over, ast.Call) and isinstance(over.func, ast.Name) and over.func.id == "range"
+        body = self.loop(node, is_range)
         self.ended |= names
-        self.loops.pop()
         return ast.For(node.target, iterated, body, [])
 
     def visit_While(self, node):
-        if node.orelse:
-            self.refuse(node, "`else` of a loop")
         test = node.test
         tests = test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) else [test]
-        self.loops.append(True)
         stops = [ast.Expr(self.call("stop_unless", self.visit(one))) for one in tests]
-        body = [*stops, *self.block(node.body)]
+        return self.turns(self.call("forever"), [*stops, *self.loop(node, True)])
+
+    def loop(self, node, is_one: bool):
+        if node.orelse:
+            self.refuse(node, "`else` of a loop")
+        self.loops.append(is_one)
+        body = self.block(node.body)
         self.loops.pop()
-        return self.turn(self.call("forever"), body)
+        return body
 
-    def visit_Break(self, node):
-        return self.jump(node, "stop")
-
-    def visit_Continue(self, node):
-        return self.jump(node, "next_turn")
-
-    def jump(self, node, name):
+    def visit_Break(self, node, name: str = "stop"):
         if not self.loops[-1]:
             self.refuse(node, "`break` or `continue` in a loop that is neither over `range` nor `while`")
         return ast.Expr(self.call(name))
 
+    def visit_Continue(self, node):
+        return self.visit_Break(node, "next_turn")
 
-def _listed(found) -> list:
-    return found if isinstance(found, list) else [found]
+
+def _value(name: str, context) -> ast.Attribute:
+    return ast.Attribute(ast.Name(name, ast.Load()), "value", context)
 
 
-def _statements(definition):
+def _statements(definition) -> Iterator[ast.AST]:
     """Yield the nodes of a function without those of functions inside it."""
     waiting = list(ast.iter_child_nodes(definition))
     while waiting:
@@ -344,15 +307,10 @@ def _returns(node) -> bool:
 
 def _bound(definition) -> set[str]:
     """Return the local names of a function."""
-    names = {one.arg for one in definition.args.args}
-    for node in _statements(definition):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.add(node.id)
-    return names - _not_local(definition)
-
-
-def _not_local(definition) -> set[str]:
-    return {name for node in _statements(definition) if isinstance(node, ast.Nonlocal) for name in node.names}
+    inside = [*_statements(definition)]
+    names = {one.id for one in inside if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
+    shared = {name for one in inside if isinstance(one, ast.Nonlocal) for name in one.names}
+    return (names | {one.arg for one in definition.args.args}) - shared
 
 
 def _assigned_often(definition) -> set[str]:

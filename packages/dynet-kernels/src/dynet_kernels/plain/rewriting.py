@@ -14,7 +14,7 @@ import ast
 import functools
 import inspect
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from . import lowering
@@ -86,7 +86,7 @@ class _Rewriting(ast.NodeTransformer):
         ended: the names that belong to blocks or loops which are over.
     """
 
-    def __init__(self, file: str, is_entry: bool, variables: set[str] = frozenset(), ended: set[str] = frozenset()):  # type: ignore  # noqa: E501
+    def __init__(self, file: str, is_entry: bool, variables: Iterable[str] = (), ended: Iterable[str] = ()):
         self.file, self.is_entry = file, is_entry
         self.variables, self.ended = set(variables), set(ended)
         self.loops: list[bool] = []  # of each loop around the statement: whether the emitted code has it as one loop

@@ -1,8 +1,7 @@
 """The compiled recorder: machine code that CPython calls like C functions, and that appends operations to the graph.
 
 The module `words` names the data that this code shares with Python, and `compiled` loads the code. The other modules
-here run only when it is compiled. Their functions are *emitters*: each call emits a piece of TIR, TVM's intermediate
-code. Parameters such as `graph` or `x` stand for values that the compiled code will have. Terms:
+are plain functions (see `plain`), which run as Python only in tests. Terms:
 
 - Each thread has one *graph*: a list of records and a buffer of input values.
 - A *record* is one operation as integers: a signature (which says what to compute), operands, attributes. It adds one

@@ -10,6 +10,7 @@ from typing import Any
 from ..plain import is_emitting, leave, on_stack, plain
 from ..tir import int64, let
 from ..tvm_modules import T
+from .extension import FUNCTIONS
 
 NULL = 0
 # What functions that return no address return where they fail.
@@ -45,8 +46,6 @@ def _call(name: str, *arguments) -> Any:
 @functools.cache
 def _function(name: str, count: int) -> Callable:
     if name.startswith("dynet_"):
-        from .functions import FUNCTIONS
-
         return FUNCTIONS[name].python
     kinds = [ctypes.c_double if name == "PyFloat_FromDouble" else ctypes.c_int64] * count
     kind = ctypes.c_double if name == "PyFloat_AsDouble" else ctypes.c_int64

@@ -13,7 +13,6 @@ import numpy as np
 from .. import cache, library
 from ..target import CpuTarget, host_cpu
 
-shared = 0  # the address of the shared words, once `addresses` was called: uncompiled functions use them, too
 # The stored file begins with the sizes of the three parts that follow: the functions' names, and two object files.
 HEAD = struct.Struct("<QQQ")
 
@@ -60,17 +59,15 @@ def _load(content: bytes):
     return cache.load_objects(objects), {name: int(key) for name, key in pairs}
 
 
-def functions(shared_at: int) -> tuple[dict[str, int], dict[str, int]]:
+def functions(shared: int) -> tuple[dict[str, int], dict[str, int]]:
     """Load the functions of the recorder. Return their addresses by name, which are valid until the process ends.
 
     Also return how many words a key has in the tables of each function.
 
     Args:
-        shared_at: the address of the shared words (`words.SHARED`), which the functions read and write.
+        shared: the address of the shared words (`words.SHARED`), which the functions read and write.
     """
-    global shared
-    shared = shared_at
     ((module, names),) = library.modules([Recorder()], load=_load)
     table = np.zeros(len(names), np.int64)
-    module.get_function("addresses")(int(table.ctypes.data), shared_at)
+    module.get_function("addresses")(int(table.ctypes.data), shared)
     return dict(zip(names, table.tolist())), names

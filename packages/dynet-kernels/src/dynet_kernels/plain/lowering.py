@@ -153,6 +153,11 @@ def wide(number):
     return int64((number + (1 << 63)) % (1 << 64) - (1 << 63))
 
 
+def settled(division):
+    """Store a quotient or remainder, unless it is known. TVM would repeat it where it is used, and may then fail."""
+    return tir.settled(division) if is_emitted(division) else division
+
+
 def negation(value):
     test = condition(value)
     return T.Not(test) if is_emitted(test) else not test

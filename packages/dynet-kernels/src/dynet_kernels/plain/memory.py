@@ -6,6 +6,7 @@ While TIR is emitted, to read a number emits a load, to set it emits a store. El
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from .. import tir
@@ -38,7 +39,7 @@ class Words:
         self.address, self.dtype = memory, dtype
         self.wide = "float64" if dtype.startswith("float") else "int64"
         if isinstance(memory, int):
-            memory = (CTYPES[dtype] * tir.UNBOUNDED).from_address(memory)
+            memory = (CTYPES[dtype] * (1 << 58)).from_address(memory)  # so long that a place can be an address
         self.memory: Any = memory if isinstance(memory, ctypes.Array) else None
         self.buffer = tir.buffer_at(memory, dtype) if self.memory is None else None
 
@@ -95,6 +96,11 @@ class Struct:
         """Set several integers: `fill(status=0)` does the same as `.status = 0`."""
         for name, value in values.items():
             setattr(self, name, value)
+
+    def take(self, other: Struct, names: Iterable[str]) -> None:
+        """Set several integers to those of these names in another structure."""
+        for name in names:
+            setattr(self, name, getattr(other, name))
 
 
 class Rows:

@@ -56,9 +56,8 @@ def entry(function: F) -> F:
 
 def rewritten(function: Callable, is_entry: bool = False) -> Callable:
     """Return the emitter of a plain function, or of an entry."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    ast.increment_lineno(tree, function.__code__.co_firstlineno - 1)
-    definition: Any = tree.body[0]
+    lines_before = "\n" * (function.__code__.co_firstlineno - 1)  # so that each line keeps its number
+    definition: Any = ast.parse(lines_before + textwrap.dedent(inspect.getsource(function))).body[0]
     definition.decorator_list.clear()
     file = inspect.getsourcefile(function) or "?"
     # A closure is defined again inside a function that has the names of the closure as its parameters.
@@ -102,10 +101,8 @@ class _Rewriting(ast.NodeTransformer):
         if type(node) in REFUSED:
             self.refuse(node, f"`{REFUSED[type(node)]}`")
         found = super().visit(node)
-        for one in found if isinstance(found, list) else [found]:
-            for inner in ast.walk(one) if hasattr(node, "lineno") else ():
-                if isinstance(inner, (ast.stmt, ast.expr, ast.arg)) and not hasattr(inner, "lineno"):
-                    ast.copy_location(inner, node)
+        if isinstance(found, (ast.stmt, ast.expr)) and not hasattr(found, "lineno"):
+            ast.copy_location(found, node)  # what is inside gets its line from `fix_missing_locations`
         return found
 
     def call(self, name: str, *arguments):
@@ -118,9 +115,11 @@ class _Rewriting(ast.NodeTransformer):
 
     def function(self, node):
         """Rewrite a function: its variables are made first, so that every branch and loop of it can set them."""
-        own, names = _assigned_often(node), _bound(node)
+        inside = [*_statements(node)]
+        names = _bound(node, inside)
+        own = _assigned_often(node) & names
         self.variables, self.ended = (self.variables - names) | own, self.ended - names
-        values = [one for one in _statements(node) if isinstance(one, ast.Return) and one.value]
+        values = [one for one in inside if isinstance(one, ast.Return) and one.value]
         self.has_results = not self.is_entry and len(values) > 1
         node.body = self.block(node.body)
         parameters = {one.arg for one in node.args.args}
@@ -218,7 +217,8 @@ class _Rewriting(ast.NodeTransformer):
         return ast.Compare(self.wide(node.left), node.ops, [self.wide(node.comparators[0])])
 
     def visit_BinOp(self, node):
-        return ast.BinOp(self.wide(node.left), node.op, self.wide(node.right))
+        made = ast.BinOp(self.wide(node.left), node.op, self.wide(node.right))
+        return self.call("settled", made) if isinstance(node.op, (ast.FloorDiv, ast.Mod)) else made
 
     def wide(self, node):
         return self.call("wide", self.visit(node))
@@ -305,16 +305,15 @@ def _returns(node) -> bool:
     return any(isinstance(one, ast.Return) for one in [node, *_statements(node)])
 
 
-def _bound(definition) -> set[str]:
-    """Return the local names of a function."""
-    inside = [*_statements(definition)]
+def _bound(definition, inside) -> set[str]:
+    """Return the local names of a function. `inside` are its nodes without those of functions inside it."""
     names = {one.id for one in inside if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
     shared = {name for one in inside if isinstance(one, ast.Nonlocal) for name in one.names}
     return (names | {one.arg for one in definition.args.args}) - shared
 
 
 def _assigned_often(definition) -> set[str]:
-    """Return the local names that are assigned more than once, here or by functions inside."""
+    """Return the names that are assigned more than once, here or by functions inside."""
     count = dict.fromkeys([one.arg for one in definition.args.args], 1)
     for node in ast.walk(definition):
         targets = node.targets if isinstance(node, ast.Assign) else []
@@ -322,4 +321,4 @@ def _assigned_often(definition) -> set[str]:
             for one in target.elts if isinstance(target, ast.Tuple) else [target]:
                 if isinstance(one, ast.Name):
                     count[one.id] = count.get(one.id, 0) + 1
-    return {name for name, times in count.items() if times > 1} & _bound(definition)
+    return {name for name, times in count.items() if times > 1}

@@ -159,7 +159,7 @@ SCALARS = (
     # `ordered` is the value of `plan` when the forward plan of a whole graph sorted the lists `by_signature` and
     # `by_depth`; -1 if the backward plan must sort them anew. `ordered_count` is how many nodes these lists have.
     "ordered", "ordered_count",
-    "lookup_count",  # the number of nodes in `lookups`
+    "alias_count", "lookup_count",  # the number of nodes in `aliases` and in `lookups`
     "flags_used",  # 1 if nodes may still have flags that an earlier backward plan has set
     # The last backward plan, which may also be used again. What it was made for: `plan` (-1: no backward plan is kept),
     # the number of the loss node, 1 if it computes the gradients of all nodes, and `gradient_start`. The others are

@@ -5,23 +5,20 @@ it; the step is then called *fresh*. If the step would only copy a node's gradie
 the operand's gradient gets the same address as the node's gradient, and the step is left out. Otherwise the memory is
 cleared before the step.
 
-The functions here emit the code that does this. A *group* is the nodes of one signature and depth; they share
-instructions. An *alias* is a node whose value is a part of its operand's value. Other terms are explained in `layout`.
+A *group* is the nodes of one signature and depth; they share instructions. An *alias* is a node whose value is a part
+of its operand's value. Other terms are explained in `layout`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 
 from .. import layout as at
-from ..tir import let
-from ..tvm_modules import T
-from .flow import Variable, all_of, any_of, branch, each, forever, pick, stop_unless, when, yes
+from ..plain import plain
 from .grouping import Group
 from .nodes import Node, Plan, whole_lines
 from .structs import Step
-from .tape import Bits, add_clear, is_wanted
+from .tape import add_clear, is_wanted
 
 
 class Gradients:
@@ -36,46 +33,61 @@ class Gradients:
     def __init__(self, plan: Plan, loss, everything):
         self.plan, self.context, self.loss, self.everything = plan, plan.context, loss, everything
 
+    @plain
     def has_own(self, node: Node):
         """Whether a node has its own gradient. If not, it is an alias: its gradient is a part of its operand's."""
-        return any_of(node.signature.kind != at.ALIAS, node.number == self.loss, self.everything != 0)
+        return node.signature.kind != at.ALIAS or node.number == self.loss or self.everything
 
+    @plain
+    def has_steps(self, node: Node):
+        """Whether the pass runs the backward steps of a node's signature for this node.
+
+        It runs none for inputs, and none for aliases without their own gradients.
+        """
+        return node.signature.kind != at.INPUT and self.has_own(node)
+
+    @plain
     def allocate(self, node: Node) -> None:
         """Assign memory to a node's gradient: the next free part of the memory for gradients."""
-        top = self.context.gradient_top
-        node.gradient = top
-        self.context.gradient_top = top + whole_lines(node.gradient_size)
+        node.gradient = self.context.gradient_top
+        self.context.gradient_top += whole_lines(node.gradient_size)
         node.set_flag(at.HAS_GRADIENT)
 
+    @plain
+    def clear_from(self, begin) -> None:
+        """Clear the memory that was assigned since `gradient_top` was `begin`: add an instruction to the tape."""
+        end = self.context.gradient_top
+        if end > begin:
+            add_clear(self.plan, begin, end - begin)
+
+    @plain
     def owner(self, operand) -> tuple:
         """Return the number of the node or parameter that has the gradient of an operand, and where it begins there.
 
         The gradient of an alias is a part of its operand's gradient. So for an alias, go on to its operand, and so on,
         up to a parameter or a node that has its own gradient.
         """
-        owner, offset = Variable(operand), Variable(0)
-        with forever():
-            stop_unless(owner.value >= 0)
-            alias = self.plan.node(owner.value)
-            stop_unless(T.Not(self.has_own(alias)))
-            offset.value += alias.alias_offset
-            owner.value = alias.record.operand(0)
-        return owner.value, offset.value
+        owner, offset = operand, 0
+        while owner >= 0 and not self.has_own(self.plan.node(owner)):
+            alias = self.plan.node(owner)
+            offset += alias.alias_offset
+            owner = alias.record.operand(0)
+        return owner, offset
 
+    @plain
     def place(self, operand) -> None:
         """Set the address of an operand's gradient, and assign memory to it if it has none yet.
 
         Do nothing for a parameter.
         """
-        with when(operand >= 0):
+        if operand >= 0:
             owner, offset = self.owner(operand)
-            with when(owner >= 0):
-                node = self.plan.node(owner)
-                with when(T.Not(node.has(at.HAS_GRADIENT))):
-                    self.allocate(node)
-            with when(owner != operand):
+            if owner >= 0 and not self.plan.node(owner).has(at.HAS_GRADIENT):
+                self.allocate(self.plan.node(owner))
+            if owner != operand:
                 self.plan.node(operand).gradient = self.plan.address(owner, "gradient") + offset
 
+    @plain
     def place_operands(self, node: Node) -> None:
         """Set the addresses of all gradients to which steps of a node may add, and assign memory where there is none.
 
@@ -84,52 +96,37 @@ class Gradients:
         """
         for operand in node.record.awaited():
             self.place(operand)
-        with when(node.is_later_part):
-            self.place(let(node.number - 1))
+        if node.is_later_part:
+            self.place(node.number - 1)
             self.place(node.first_part)
 
-    @contextmanager
-    def cleared(self) -> Iterator[None]:
-        """Add an instruction to the tape that clears all the memory for gradients assigned within the `with` block."""
-        begin = self.context.gradient_top
-        yield
-        end = self.context.gradient_top
-        with when(end > begin):
-            add_clear(self.plan, begin, end - begin)
 
-
-class Readiness:
-    """Three facts about each backward step of a group. Each is a set of steps, in which bit k stands for step k.
-
-    `fresh`: the step must overwrite the gradients it adds to, which are uninitialised. `distinct`: it is known that the
-    step adds to a different gradient for each node of the group. `aliased`: the step has nothing to do, because the
-    operands' gradients have the same addresses as the nodes' gradients.
-    """
-
-    def __init__(self):
-        self.fresh, self.distinct, self.aliased = Bits(), Bits(), Bits()
-
-
-def make_ready(gradients: Gradients, group: Group) -> Readiness:
+@plain
+def make_ready(gradients: Gradients, group: Group) -> tuple:
     """Assign memory to all gradients to which a group's backward steps add. The module docstring explains how.
 
     Returns:
-        What the caller must know about each step when it writes the instructions.
+        Three sets of backward steps, in which bit k stands for step k. Fresh steps must overwrite the gradients that
+        they add to, which are uninitialised. Distinct steps are known to add to a different gradient for each node of
+        the group. Aliased steps have nothing to do: the gradients of operands and nodes have the same addresses.
     """
-    ready, steps = Readiness(), group.signature.backward
-    with each(steps.count) as number:
+    fresh, distinct, aliased = 0, 0, 0
+    steps = group.signature.backward
+    for number in range(steps.count):
         step = steps[number]
-        with when(is_wanted(group, step, gradients.everything)):
+        if is_wanted(group, step, gradients.everything):
             targets = Targets(gradients, group, step)
-            aliased = targets.alias_if_possible()
-            ready.aliased.note(number, aliased)
-            with when(aliased == 0):
-                fresh = targets.allocate_if_overwritten()
-                ready.fresh.note(number, fresh)
-                ready.distinct.note(number, targets.are_distinct(fresh))
-                with when(fresh == 0):
-                    targets.allocate_cleared()
-    return ready
+            bit = 1 << number
+            if targets.become_aliases():
+                aliased |= bit
+            elif targets.are_overwritten():
+                fresh |= bit
+                distinct |= bit
+            else:
+                if targets.are_distinct():
+                    distinct |= bit
+                targets.allocate_cleared()
+    return fresh, distinct, aliased
 
 
 class Targets:
@@ -141,9 +138,13 @@ class Targets:
     def __init__(self, gradients: Gradients, group: Group, step: Step):
         self.gradients, self.group, self.step, self.plan = gradients, group, step, gradients.plan
         self.operand, self.covers = step.gradient_of, step.covers
-        self.can_overwrite = all_of(gradients.context.never_fresh == 0, self.covers != 0)
 
-    @contextmanager
+    @property
+    @plain
+    def can_be_overwritten(self):
+        return not self.plan.context.never_fresh and self.covers
+
+    @plain
     def each_target(self) -> Iterator[tuple]:
         """Loop over the nodes of the group and, for each, over its targets. Yield pairs of a node and a target.
 
@@ -151,131 +152,130 @@ class Targets:
         """
         for _, node in self.group.each_node():
             record = node.record
-            first = pick(self.operand >= 0, self.operand, lambda: record.each_start)
-            count = pick(self.operand >= 0, 1, lambda: record.each_count)
-            with each(count) as k:
+            first = self.operand if self.operand >= 0 else record.each_start
+            count = 1 if self.operand >= 0 else record.each_count
+            for k in range(count):
                 yield node, record.operand(first + k)
 
-    def alias_if_possible(self):
-        """If possible, let the gradient of each target have the address of its node's gradient. Return 1 if so, else 0.
+    @plain
+    def are_nodes(self, fit: Callable):
+        """Whether all targets are nodes, and fit(number) holds for each. After one that does not fit, none is tried."""
+        good = 1
+        for _, operand in self.each_target():
+            good = good and operand >= 0 and fit(operand)
+        return good
 
-        This is possible if the step only copies gradients, and if all targets are suitable; see `_can_be_alias`.
+    @plain
+    def become_aliases(self):
+        """If possible, let the gradient of each target have the address of its node's gradient. Return whether it is.
+
+        It is if the step only copies gradients, and if all targets are suitable; see `_can_be_alias`.
         """
-        possible = Variable(0)
-        with when(all_of(self.can_overwrite, self.step.copies != 0)):
-            possible.value = 1
-            with self.each_target() as (_, operand):
-                possible.value &= pick(operand >= 0, lambda: self._can_be_alias(operand), 0)
-            with when(possible.value != 0), self.each_target() as (node, operand):
+        possible = self.can_be_overwritten and self.step.copies and self.are_nodes(self._can_be_alias)
+        if possible:
+            for node, operand in self.each_target():
                 target = self.plan.node(operand)
                 target.gradient = node.gradient
                 target.set_flag(at.HAS_GRADIENT)
-        return possible.value
+        return possible
 
+    @plain
     def _can_be_alias(self, operand):
-        """Return 1 if the gradient of this operand may have the same address as its node's gradient, else 0.
+        """Whether the gradient of this operand may have the same address as its node's gradient.
 
         It may if no other step adds to it, if the operand's own steps do not change it, and if it has the right size.
         """
         target = self.plan.node(operand)
-        return yes(
-            all_of(
-                T.Not(target.has(at.HAS_GRADIENT | at.USED_TWICE)),
-                target.is_whole_record,
-                target.gradient_size == self.covers,
-                target.signature.keeps_gradient != 0,
-                self.gradients.has_own(target),
-            )
+        return (
+            not target.has(at.HAS_GRADIENT | at.USED_TWICE)
+            and target.is_whole_record
+            and target.gradient_size == self.covers
+            and target.signature.keeps_gradient
+            and self.gradients.has_own(target)
         )
 
-    def allocate_if_overwritten(self):
-        """If the step can overwrite all targets, assign memory to their gradients. Return 1 if so, else 0.
+    @plain
+    def are_overwritten(self):
+        """If the step can overwrite all targets, assign memory to their gradients. Return whether it can.
 
         It can if it is the first step to add to each of these gradients, if it writes all of it, and if the targets are
         all different. The memory is not cleared. It is assigned while the targets are checked, and taken back if one of
         them does not fit.
         """
-        fresh = Variable(0)
-        with when(self.can_overwrite):
-            begin = self.gradients.context.gradient_top
-            fresh.value = 1
-            with self.each_target() as (_, operand):
-                fresh.value &= pick(operand >= 0, lambda: self._allocate_one(operand), 0)
-            with when(all_of(fresh.value == 0, self.gradients.context.gradient_top != begin)):
-                self._take_back(begin)
-        return fresh.value
+        context = self.plan.context
+        begin = context.gradient_top
+        fresh = self.can_be_overwritten and self.are_nodes(self._allocate_one)
+        if not fresh and context.gradient_top != begin:
+            self._take_back(begin)
+        return fresh
 
+    @plain
     def _allocate_one(self, operand):
         """Assign memory to this operand's gradient if the step can overwrite it. Return 1 if so, else 0.
 
         It can if the gradient has no memory yet, and is all that the step writes. The gradient of an alias must be all
         of another node's gradient, as in a reshape.
         """
-        fits = Variable(0)
         owner, offset = self.gradients.owner(operand)
-        with when(all_of(owner >= 0, offset == 0)):
-            target = self.plan.node(owner)
-            with when(all_of(T.Not(target.has(at.HAS_GRADIENT)), target.gradient_size == self.covers)):
-                self.gradients.allocate(target)
-                with when(owner != operand):
-                    self.plan.node(operand).gradient = target.gradient
-                fits.value = 1
-        return fits.value
+        if owner < 0 or offset != 0:
+            return 0
+        target = self.plan.node(owner)
+        if target.has(at.HAS_GRADIENT) or target.gradient_size != self.covers:
+            return 0
+        self.gradients.allocate(target)
+        if owner != operand:
+            self.plan.node(operand).gradient = target.gradient
+        return 1
 
+    @plain
     def _take_back(self, begin) -> None:
         """Undo the assignments of memory from address `begin` on to targets of the step."""
-        with self.each_target() as (_, operand):
+        for _, operand in self.each_target():
             owner, _ = self.gradients.owner(operand)
-            with when(owner >= 0):
+            if owner >= 0:
                 target = self.plan.node(owner)
-                with when(all_of(target.has(at.HAS_GRADIENT), target.gradient >= begin)):
+                if target.has(at.HAS_GRADIENT) and target.gradient >= begin:
                     target.clear_flag(at.HAS_GRADIENT)
-        self.gradients.context.gradient_top = begin
+        self.plan.context.gradient_top = begin
 
-    def are_distinct(self, fresh):
-        """Return 1 if it is known that the step adds to a different gradient for each node of the group, else 0.
+    @plain
+    def are_distinct(self):
+        """Whether it is known that the step adds to a different gradient for each node of the group.
 
         This is found out only if it decides how threads share the step, and if the step takes long enough to be shared.
-
-        Args:
-            fresh: what `allocate_if_overwritten` returned. If it is 1, the targets are known to be different.
         """
-        distinct, step, signature = Variable(fresh), self.step, self.group.signature
-        shared = step.shared
-        matters = any_of(shared == at.IF_DISTINCT, shared == at.EITHER_IF_DISTINCT)
-        with when(all_of(fresh == 0, matters)):
-            columns = T.max(signature.columns, signature.columns_each)
-            with when(self.group.count * columns * step.work >= self.plan.limits.least_instruction):
-                distinct.value = self._mark()
-                with self.each_target() as (_, operand), when(operand >= 0):
-                    self.plan.node(operand).clear_flag(at.MET)
-        return distinct.value
+        shared, signature = self.step.shared, self.group.signature
+        columns = self.group.count * max(signature.columns, signature.columns_each)
+        matters = shared == at.IF_DISTINCT or shared == at.EITHER_IF_DISTINCT
+        if not matters or columns * self.step.work < self.plan.limits.least_instruction:
+            return 0
+        distinct = self.are_nodes(self._mark)
+        for _, operand in self.each_target():
+            if operand >= 0:
+                self.plan.node(operand).clear_flag(at.MET)
+        return distinct
 
-    def _mark(self):
-        """Set the flag MET of all targets. Return 1 if they are different nodes with their own gradients, else 0.
+    @plain
+    def _mark(self, operand):
+        """Set the flag MET of an operand. Return 1 if it is not yet set, and if the operand has its own gradient."""
+        target = self.plan.node(operand)
+        if target.has(at.MET) or not self.gradients.has_own(target):
+            return 0
+        target.set_flag(at.MET)
+        return 1
 
-        The caller must clear the flag.
-        """
-        all_fit = Variable(1)
-        with self.each_target() as (_, operand):
-            fits = Variable(0)
-            with when(operand >= 0):
-                target = self.plan.node(operand)
-                with when(all_of(T.Not(target.has(at.MET)), self.gradients.has_own(target))):
-                    target.set_flag(at.MET)
-                    fits.value = 1
-            all_fit.value &= fits.value
-        return all_fit.value
-
+    @plain
     def allocate_cleared(self) -> None:
         """Assign memory to the gradients that the step adds to and that have none yet, and clear it.
 
         If `self.operand` is negative (a value such as EACH_OPERAND), the step adds to the gradients of several
         operands. Then do this for the gradients of all operands of the group's nodes.
         """
-        with self.gradients.cleared(), branch(self.operand >= 0) as (one, others):
-            with one, self.each_target() as (_, operand):
+        begin = self.plan.context.gradient_top
+        if self.operand >= 0:
+            for _, operand in self.each_target():
                 self.gradients.place(operand)
-            with others:
-                for _, node in self.group.each_node():
-                    self.gradients.place_operands(node)
+        else:
+            for _, node in self.group.each_node():
+                self.gradients.place_operands(node)
+        self.gradients.clear_from(begin)

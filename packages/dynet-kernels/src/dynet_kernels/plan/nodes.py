@@ -42,6 +42,10 @@ class Plan:
     def parameter(self, row) -> Parameter:
         return self._parameters[row]
 
+    def parameter_of(self, operand) -> Parameter:
+        """Return the parameter that an operand is: operand -1 - row is the one in this row of the parameter table."""
+        return self.parameter(-1 - operand)
+
     def signature(self, place) -> Signature:
         return Signature(self.table, place)
 
@@ -61,7 +65,7 @@ class Plan:
             field: "value" or "gradient".
         """
         if operand < 0:
-            return getattr(self.parameter(parameter_row(operand)), field)
+            return getattr(self.parameter_of(operand), field)
         return getattr(self.node(operand), field)
 
     @plain
@@ -73,13 +77,8 @@ class Plan:
             everything: 1 if all nodes need a gradient, even those that depend on no trained parameter; else 0.
         """
         if operand < 0:
-            return self.parameter(parameter_row(operand)).needs_gradient
+            return self.parameter_of(operand).needs_gradient
         return self.node(operand).needs_gradient | everything
-
-
-def parameter_row(operand):
-    """Return a parameter's row in the parameter table, given its number as an operand, which is -1 - row."""
-    return -1 - operand
 
 
 class Record:

@@ -86,30 +86,6 @@ def add_clear(plan: Plan, start, size) -> None:
     plan.context.index_top = base + 2
 
 
-class Bits:
-    """A set of steps of a signature, as the bits of a variable of the emitted code: bit k stands for step k.
-
-    `bits.note(k, bit)` adds step k if `bit` is 1, and `bits[k]` is 1 if step k is in the set, else 0.
-    """
-
-    def __init__(self):
-        self._bits = Variable(0)
-
-    def note(self, number, bit) -> None:
-        self._bits.value |= bit << number
-
-    def __getitem__(self, number):
-        return let((self._bits.value >> number) & 1)
-
-
-class NoBits(Bits):
-    def __init__(self):
-        pass
-
-    def __getitem__(self, number):
-        return int64(0)
-
-
 @dataclass
 class Block:
     """The address lists of a group: they begin at `base` in the buffer `index`, and each is for `columns` columns."""
@@ -136,9 +112,9 @@ def add_steps(
     steps: Steps,
     block: Block,
     everything=0,
-    fresh: Bits | None = None,
-    distinct: Bits | None = None,
-    left_out: Bits | None = None,
+    fresh=0,
+    distinct=0,
+    left_out=0,
 ) -> None:
     """Append an instruction for each step of a group that has to run.
 
@@ -146,24 +122,23 @@ def add_steps(
         steps: the steps of the group's signature in one direction.
         block: the address lists that they read.
         everything: 1 if all nodes need gradients, even those that depend on no trained parameter; else 0.
-        fresh: the set of steps that must overwrite the gradient they add to, because it is uninitialised.
+        fresh: the set of steps, as bits, that must overwrite the gradient they add to, because it is uninitialised.
         distinct: the set of steps known to add to a different gradient for each node of the group. Threads can share
             these by columns.
         left_out: the set of steps that have nothing to do. They get no instruction.
     """
     plan = group.plan
-    fresh, distinct, left_out = (bits or NoBits() for bits in (fresh, distinct, left_out))
     with each(steps.count) as number:
         step = steps[number]
-        with when(all_of(is_wanted(group, step, everything), left_out[number] == 0)):
+        with when(all_of(is_wanted(group, step, everything), (left_out >> number) & 1 == 0)):
             add_instruction(
                 plan,
                 step.opcode,
                 block.base,
                 block.columns,
                 step.parameters,
-                fresh[number],
-                lambda: way_to_share(plan, step, distinct[number], block.columns),  # noqa: B023
+                (fresh >> number) & 1,
+                lambda: way_to_share(plan, step, (distinct >> number) & 1, block.columns),  # noqa: B023
                 let(block.columns * step.work),
             )
 

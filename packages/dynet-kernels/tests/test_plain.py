@@ -164,8 +164,17 @@ def branches_of_static_things(w, wide=True):
         w[1] = 9
 
 
+@plain
+def conditions_are_numbers(w):
+    """A condition that is stored is 1 or 0."""
+    w[5] = w[0] == w[1]
+    w[6] = not w[2]
+    w[7] = w[3] > 0 and w[4] > 0
+
+
 PROGRAMS = [
     large_constants,
+    conditions_are_numbers,
     branches_of_static_things,
     divisions,
     branches,
@@ -188,6 +197,13 @@ def test_compiled_code_does_what_python_does(program):
         program(Words(one))
         run(ctypes.addressof(two))
         assert [*one] == [*two], numbers
+
+
+def test_a_place_may_be_an_address():
+    number = ctypes.c_float(2.5)
+    floats, place = Words(0, "float32"), ctypes.addressof(number) // 4
+    floats[place] = 2 * floats[place]
+    assert number.value == 5
 
 
 def refused(function):

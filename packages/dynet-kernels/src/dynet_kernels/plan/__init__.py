@@ -1,14 +1,11 @@
 """The planner: turns the nodes of a graph into a tape, a list of instructions. TVM compiles it, like the kernels.
 
-It is written as Python functions that emit TIR, TVM's intermediate code. To read or set an attribute of a structure
-emits a load or a store, `with when(...)` emits a condition, `with each(...)` a loop. Docstrings say what the emitted
-code does. Numbers such as `count`, and conditions, are mostly TIR expressions: only the compiled planner knows their
-values. The planner contains nothing about single ops: it follows the views and steps that a signature lists. The module
-`layout` defines all integers, and terms such as record, signature and view.
+It consists of plain functions (see `plain`): tests also run it as the Python that it is. It contains nothing about
+single ops: it follows the views and steps that a signature lists. The module `layout` defines all integers, and terms
+such as record, signature and view.
 
 The modules, each after those that it uses:
 
-    flow          conditions, loops, variables
     structs       structures in memory
     nodes         the context, nodes and records
     stages        the depth of each node, which orders them
@@ -33,7 +30,7 @@ PLANNERS = {
     "gradient_norm": update.plan_gradient_norm,
     "update": update.plan_update,
 }
-"""The function that emits each planner, by the name of the pass that the planner plans."""
+"""The planner of each pass, by the name of the pass."""
 
 
 def planners() -> dict:

@@ -259,10 +259,10 @@ class Node(Struct):
         return (self.flags & flag) != 0
 
     def set_flag(self, flag: int) -> None:
-        self.flags = self.flags | flag
+        self.flags |= flag
 
     def clear_flag(self, flag: int) -> None:
-        self.flags = self.flags & ~flag
+        self.flags &= ~flag
 
     @plain
     def runs_with(self, other: Node):

@@ -7,8 +7,8 @@ as those of a recurrent network, have the same stage. Within a stage, the depth 
 path to it. So all nodes of the output layer of a recurrent network, one for each time step, have the same depth, and
 the matrix of this layer is read once.
 
-In each plan, the signatures that occur get numbers from 0 on, which are indices into lists such as `stages`. The
-functions here emit the code that does all this. Other terms are explained in `layout`.
+In each plan, the signatures that occur get numbers from 0 on, which are indices into lists such as `stages`. Other
+terms are explained in `layout`.
 """
 
 from __future__ import annotations

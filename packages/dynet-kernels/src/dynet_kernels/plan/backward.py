@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from .. import layout as at
 from ..plain import Words, plain
+from .addresses import Block, write_lists
 from .forward import lists_are_too_long
 from .gradients import Gradients, make_ready
 from .grouping import Group, each_group, each_group_backwards, put_in_order
@@ -16,7 +17,7 @@ from .nodes import Node, Plan
 from .repeats import gradients_once, sums_are_known
 from .stages import add_planned, find_depths, note_edges, start_numbering
 from .structs import Context, Parameter
-from .tape import Block, add_fill, add_steps, start_tape, use_tape, write_lists
+from .tape import add_fill, add_steps, start_tape, use_tape
 
 KEPT = ("tape_count", "index_top", "shared_work")
 

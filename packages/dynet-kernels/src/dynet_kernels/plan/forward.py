@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from .. import layout as at
 from ..plain import Words, plain
+from .addresses import write_lists
 from .grouping import each_group, put_in_order
 from .nodes import Node, Plan, whole_lines
 from .repeats import copy_values, values_once
 from .stages import find_depths, note_edges, start_numbering
 from .structs import Context
-from .tape import add_steps, start_tape, use_tape, write_lists
+from .tape import add_steps, start_tape, use_tape
 
 # Integers of the new and the kept records are compared this many at a time; only after each such chunk does the loop
 # check whether they differed.

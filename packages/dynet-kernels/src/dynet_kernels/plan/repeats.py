@@ -8,25 +8,23 @@ equal. Kernels then run for the first one of them only:
 - In the backward pass, the gradients of equal columns are added up in memory of their own. The kernels that add to the
   gradients of the operands then run for the sums, because these gradients are proportional to those of the columns.
 
-The functions here emit the code that does this. A *group* is the nodes of one signature and depth. A *column* is what a
-kernel works on at a time. Other terms are explained in `layout`.
+A *group* is the nodes of one signature and depth. A *column* is what a kernel works on at a time. Other terms are
+explained in `layout`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from .. import layout as at
-from ..tir import int64, let
-from ..tvm_modules import T
-from .flow import Variable, all_of, any_of, branch, each, forever, pick, stop_unless, when
+from ..plain import plain
+from .addresses import Block
 from .grouping import Group
 from .nodes import whole_lines
 from .structs import Steps
-from .tape import Block, add_instruction, is_wanted
+from .tape import add_instruction, is_wanted
 
 LEAST_COLUMNS = 8  # in smaller groups, equal columns are not looked for
 LEAST_WORK = 50_000  # nor if the forward steps of a column take fewer picoseconds than this
@@ -67,6 +65,7 @@ class Equal:
         """Return the address of a column of the group, from the list of values (side 0) or gradients (1) of a view."""
         return self.group.plan.index[self.block.base + (2 * view + side) * self.block.columns + column]
 
+    @plain
     def write(self, with_gradients: bool, sums=0, width=0) -> Block:
         """Write address lists for the first columns.
 
@@ -75,39 +74,49 @@ class Equal:
             sums, width: the gradients of the nodes themselves are replaced by those from address `sums` on, `width`
                 floats for each column.
         """
-        context, index, signature = self.group.plan.context, self.group.plan.index, self.group.signature
+        context, index, signature, count = (
+            self.group.plan.context,
+            self.group.plan.index,
+            self.group.signature,
+            self.count,
+        )
         base = context.index_top
-        with each(signature.view_count) as number:
+        for number in range(signature.view_count):
             view = signature.views[number]
-            for side in (0, 1) if with_gradients else (0,):
-                start = let(base + (2 * number + side) * self.count)
-                with each(self.count) as place:
-                    index[start + place] = self.address(number, side, self.first_column(place))
-                if side:
-                    with when(view.source == at.SELF), each(self.count) as place:
-                        index[start + place] = sums + place * width + view.offset
-        context.index_top = base + 2 * self.count * signature.view_count
-        return Block(base, self.count)
+            start = base + 2 * number * count
+            for place in range(count):
+                index[start + place] = self.address(number, 0, self.first_column(place))
+            if with_gradients:
+                start_of_sums = sums + view.offset
+                for place in range(count):
+                    if view.source == at.SELF:
+                        index[start + count + place] = start_of_sums + place * width
+                    else:
+                        index[start + count + place] = self.address(number, 1, self.first_column(place))
+        context.index_top = base + 2 * count * signature.view_count
+        return Block(base, count)
 
-    @contextmanager
+    @plain
     def each_repeated(self) -> Iterator[tuple]:
         """Loop over the columns that equal earlier ones. Yield how many there were before, and the column."""
-        place = Variable(0)
-        with each(self.block.columns) as column:
-            with when(self.first_column(self.number_of(column)) != column):
-                yield place.value, column
-                place.value += 1
+        place = 0
+        for column in range(self.block.columns):
+            if self.first_column(self.number_of(column)) != column:
+                yield place, column
+                place += 1
 
-    def add_step(self, kind: int, count, shared: int) -> Any:
+    @plain
+    def add_step(self, kind: int, count, shared: int):
         """Append an instruction for one of the two repeated steps. Return where its two address lists begin."""
         plan, context = self.group.plan, self.group.plan.context
         step = Steps(self.group.signature, "repeated")[kind]
         base = context.index_top
-        add_instruction(plan, step.opcode, base, count, step.parameters, 0, shared, let(count * step.work))
+        add_instruction(plan, step.opcode, base, count, step.parameters, 0, shared, count * step.work)
         context.index_top = base + 2 * count
         return base
 
 
+@plain
 def find_equal(group: Group, block: Block, gradients=0) -> Equal:
     """Look for equal columns in a group, if kernels take long enough for a column that this may pay.
 
@@ -116,59 +125,55 @@ def find_equal(group: Group, block: Block, gradients=0) -> Equal:
         gradients: 1 if columns count as equal only if also their gradients at the view that determines them have the
             same address; else 0.
     """
-    plan, signature, columns = group.plan, group.signature, block.columns
-    view = signature.determined_by
-    count = Variable(columns)
-    may_pay = all_of(view != at.NO_VIEW, columns >= LEAST_COLUMNS, columns < (1 << COLUMN_BITS))
-    with when(all_of(may_pay, 2 * columns <= plan.context.bucket_count)):
-        work = Variable(0)
-        with each(signature.forward.count) as number:
-            work.value += signature.forward[number].work
-        least = T.max(int64(LEAST_WORK), LEAST_WORK_EACH * (signature.size + signature.size_each))
-        with when(work.value >= least):
+    signature, columns = group.signature, block.columns
+    view, count = signature.determined_by, columns
+    is_some = columns >= LEAST_COLUMNS and columns < 1 << COLUMN_BITS
+    if view != at.NO_VIEW and is_some and 2 * columns <= group.plan.context.bucket_count:
+        work = 0
+        for number in range(signature.forward.count):
+            work += signature.forward[number].work
+        if work >= max(LEAST_WORK, LEAST_WORK_EACH * (signature.size + signature.size_each)):
             first = number_columns(Equal(group, block, columns), view, gradients)
-            with when(first * LEAST_PART <= columns * (LEAST_PART - 1)):
-                count.value = first
-    return Equal(group, block, count.value)
+            if first * LEAST_PART <= columns * (LEAST_PART - 1):
+                count = first
+    return Equal(group, block, count)
 
 
+@plain
 def number_columns(equal: Equal, view, gradients):
     """Number the first columns, in the order of the lists, and those that equal them. Return how many there are.
 
     The columns are in a hash table, by the address at the view that determines them. An entry has the number of this
     search and a column; older entries count as empty.
     """
-    plan, context = equal.group.plan, equal.group.plan.context
+    plan, columns = equal.group.plan, equal.block.columns
     buckets, numbers = plan.buckets, plan.numbers_of_columns
-    bucket_count = let(2 * equal.block.columns)  # not more, so that they are in a near cache
-    search = let(context.searches + 1)
-    context.searches = search
-    count = Variable(0)
-    with each(equal.block.columns) as column:
+    bucket_count = 2 * columns  # not more, so that they are in a near cache
+    plan.context.searches += 1
+    search = plan.context.searches
+    count = 0
+    for column in range(columns):
         value = equal.address(view, 0, column)
-        mixed = let(((value & int64(0x7FFFFFFF)) * int64(FACTOR)) & int64(0xFFFFFFFF))
-        bucket, first = Variable((mixed * bucket_count) >> 32), Variable(-1)
-        with forever():
-            entry = buckets[bucket.value]
-            stop_unless((entry >> COLUMN_BITS) == search)
-            earlier = let(entry & ((1 << COLUMN_BITS) - 1))
-            with when(equal.address(view, 0, earlier) == value):
-                with when(any_of(gradients == 0, equal.address(view, 1, earlier) == equal.address(view, 1, column))):
-                    first.value = earlier
-            stop_unless(first.value < 0)
-            bucket.value = pick(bucket.value + 1 == bucket_count, 0, bucket.value + 1)
-        with branch(first.value < 0) as (is_first, equals_another):
-            with is_first:
-                number = count.value
-                buckets[bucket.value] = (search << COLUMN_BITS) + column
-                numbers[column] = number
-                numbers[equal.block.columns + number] = column
-                count.value = number + 1
-            with equals_another:
-                numbers[column] = numbers[first.value]
-    return count.value
+        mixed = ((value & 0x7FFFFFFF) * FACTOR) & 0xFFFFFFFF
+        bucket, first = (mixed * bucket_count) >> 32, -1
+        while first < 0 and buckets[bucket] >> COLUMN_BITS == search:
+            earlier = buckets[bucket] & ((1 << COLUMN_BITS) - 1)
+            equals = equal.address(view, 0, earlier) == value
+            if equals and (not gradients or equal.address(view, 1, earlier) == equal.address(view, 1, column)):
+                first = earlier
+            else:
+                bucket = 0 if bucket + 1 == bucket_count else bucket + 1
+        if first < 0:
+            buckets[bucket] = (search << COLUMN_BITS) + column
+            numbers[column] = count
+            numbers[columns + count] = column
+            count += 1
+        else:
+            numbers[column] = numbers[first]
+    return count
 
 
+@plain
 def values_once(group: Group, block: Block) -> tuple[Equal, Block]:
     """Write the address lists with which the forward steps compute each of the group's equal columns once.
 
@@ -176,21 +181,23 @@ def values_once(group: Group, block: Block) -> tuple[Equal, Block]:
         what `copy_values` needs; and the new lists, or `block` itself if nothing is left out.
     """
     equal = find_equal(group, block)
-    base = pick(equal.found, lambda: equal.write(with_gradients=False).base, block.base)
+    base = equal.write(with_gradients=False).base if equal.found else block.base
     return equal, Block(base, equal.count)
 
 
+@plain
 def copy_values(equal: Equal) -> None:
     """Append the instruction that copies the values of columns to those that equal them."""
     index = equal.group.plan.index
-    with when(equal.found):
-        count = let(equal.block.columns - equal.count)
+    if equal.found:
+        count = equal.block.columns - equal.count
         base = equal.add_step(COPY, count, at.BY_COLUMNS)
-        with equal.each_repeated() as (place, column):
+        for place, column in equal.each_repeated():
             index[base + place] = equal.address(0, 0, column)
             index[base + count + place] = equal.address(0, 0, equal.first_column(equal.number_of(column)))
 
 
+@plain
 def gradients_once(group: Group, block: Block, everything) -> Block:
     """Append the instructions that add up the gradients of equal columns, and write address lists for the sums.
 
@@ -203,32 +210,33 @@ def gradients_once(group: Group, block: Block, everything) -> Block:
     Returns:
         the new lists, or `block` itself if nothing is left out.
     """
-    plan, signature = group.plan, group.signature
-    base = Variable(block.base)
-    to_operand = Variable(0)
-    with when(signature.determined_by != at.NO_VIEW):
-        with each(signature.backward.count) as number:
-            to_operand.value |= pick(is_wanted(group, signature.backward[number], everything), 1, 0)
-    equal = find_equal(group, block, to_operand.value)
-    with when(equal.found):
-        count, context, index = equal.count, plan.context, plan.index
+    signature, context, index = group.signature, group.plan.context, group.plan.index
+    to_operand, base = 0, block.base
+    if signature.determined_by != at.NO_VIEW:
+        for number in range(signature.backward.count):
+            if is_wanted(group, signature.backward[number], everything):
+                to_operand = 1
+    equal = find_equal(group, block, to_operand)
+    if equal.found:
+        count = equal.count
         width = whole_lines(signature.size + signature.size_each)
         sums = context.gradient_top
         context.gradient_top = sums + count * width
-        lists = equal.add_step(COPY, count, at.BY_COLUMNS)
-        with each(count) as number:
-            index[lists + number] = sums + number * width
-            index[lists + count + number] = equal.address(0, 1, equal.first_column(number))
-        others = let(block.columns - count)
-        lists = equal.add_step(ADD, others, at.ALONE)
-        with equal.each_repeated() as (place, column):
-            index[lists + place] = sums + equal.number_of(column) * width
-            index[lists + others + place] = equal.address(0, 1, column)
-        base.value = equal.write(with_gradients=True, sums=sums, width=width).base
-        signature.fill(once_base=base.value, once_columns=count, once_nodes=group.count, once_search=context.searches)
-    return Block(base.value, equal.count)
+        copied = equal.add_step(COPY, count, at.BY_COLUMNS)
+        for number in range(count):
+            index[copied + number] = sums + number * width
+            index[copied + count + number] = equal.address(0, 1, equal.first_column(number))
+        others = block.columns - count
+        added = equal.add_step(ADD, others, at.ALONE)
+        for place, column in equal.each_repeated():
+            index[added + place] = sums + equal.number_of(column) * width
+            index[added + others + place] = equal.address(0, 1, column)
+        base = equal.write(with_gradients=True, sums=sums, width=width).base
+        signature.fill(once_base=base, once_columns=count, once_nodes=group.count, once_search=context.searches)
+    return Block(base, equal.count)
 
 
+@plain
 def sums_are_known(group: Group, search):
     """Whether `gradients_once` has written address lists for exactly the nodes of this group.
 
@@ -236,6 +244,5 @@ def sums_are_known(group: Group, search):
         search: what `searches` of the context was when the backward pass began.
     """
     signature = group.signature
-    return all_of(
-        signature.determined_by != at.NO_VIEW, signature.once_search > search, signature.once_nodes == group.count
-    )
+    known = signature.once_search > search and signature.once_nodes == group.count
+    return signature.determined_by != at.NO_VIEW and known

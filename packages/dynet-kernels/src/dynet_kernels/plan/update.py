@@ -5,16 +5,13 @@ what a kernel works on at a time. A parameter that is no lookup table is one col
 each *touched* row: each row to which gradients were added since the last update. So rows that are not touched cost
 nothing.
 
-A trainer has its own context, in which `table` is the trainer's table. The functions here emit the code that does all
-this. Other terms are explained in `layout`.
+A trainer has its own context, in which `table` is the trainer's table. Other terms are explained in `layout`.
 """
 
 from __future__ import annotations
 
 from .. import layout as at
-from ..plain import Words
-from ..tir import int64, let
-from .flow import Variable, all_of, branch, each, pick, when
+from ..plain import Words, plain
 from .nodes import Plan
 from .structs import Update
 from .tape import add_instruction, start_tape
@@ -23,6 +20,7 @@ from .tape import add_instruction, start_tape
 UPDATE_WORK = 500
 
 
+@plain
 def plan_gradient_norm(context, opcode, first, last, states, dense, total_at) -> None:
     """Plan the pass that sums the squared gradients of some parameters of a trainer.
 
@@ -40,15 +38,16 @@ def plan_gradient_norm(context, opcode, first, last, states, dense, total_at) ->
     plan = Plan(context)
     start_tape(plan.context)
     check_room(plan, last, states, dense, 1)
-    with when(plan.context.status == at.READY), each(last - first) as step:
-        updated = Updated(plan, let(first + step), states, dense)
-        with when(all_of(updated.columns != 0, updated.parameter.needs_gradient != 0)):
-            start = plan.context.index_top
-            updated.write_columns(start, updated.parameter.gradient)
-            plan.index[start + updated.columns] = total_at
-            updated.add_instruction(opcode, let(start + 2 * updated.columns), int64(0))
+    if plan.context.status == at.READY:
+        for number in range(first, last):
+            updated = Updated(plan, number, states, dense)
+            if updated.columns and updated.parameter.needs_gradient:
+                updated.write_list(0, updated.parameter.gradient, updated.width)
+                plan.index[plan.context.index_top + updated.columns] = total_at
+                updated.add_instruction(opcode, 1, 0)
 
 
+@plain
 def plan_update(context, opcode, count, states, numbers, numbers_at, dense) -> None:
     """Plan the pass that runs an update rule on those parameters of a trainer that are not frozen and are `chosen`.
 
@@ -66,27 +65,26 @@ def plan_update(context, opcode, count, states, numbers, numbers_at, dense) -> N
         dense: 1 to update all rows of lookup tables, 0 for the touched ones only.
     """
     plan = Plan(context)
-    views, work_each = let(2 + states + numbers), let((2 + states) * UPDATE_WORK)
+    views = 2 + states + numbers
     start_tape(plan.context)
     check_room(plan, count, states, dense, views)
-    with when(plan.context.status == at.READY), each(count) as number:
-        updated = Updated(plan, number, states, dense)
-        with when(all_of(updated.parameter.needs_gradient != 0, updated.row.chosen != 0)):
-            with when(updated.columns != 0):
-                start, columns = plan.context.index_top, updated.columns
-                updated.write_columns(start, updated.parameter.value)
-                updated.write_columns(let(start + 2 * columns), updated.parameter.gradient)
-                with each(states) as k:
-                    updated.write_columns(let(start + 2 * (2 + k) * columns), updated.state(k))
-                with each(numbers) as k:
-                    list_at = let(start + 2 * (2 + states + k) * columns)
-                    with each(columns) as column:
-                        plan.index[list_at + column] = numbers_at + k
-                updated.add_instruction(opcode, let(start + 2 * views * columns), work_each)
-            with when(updated.parameter.touched != 0):
-                updated.forget_touched()
+    if plan.context.status == at.READY:
+        for number in range(count):
+            updated = Updated(plan, number, states, dense)
+            if updated.parameter.needs_gradient and updated.row.chosen:
+                if updated.columns:
+                    updated.write_list(0, updated.parameter.value, updated.width)
+                    updated.write_list(1, updated.parameter.gradient, updated.width)
+                    for k in range(states):
+                        updated.write_list(2 + k, updated.state(k), updated.width)
+                    for k in range(numbers):
+                        updated.write_list(2 + states + k, numbers_at + k, 0)
+                    updated.add_instruction(opcode, views, (2 + states) * UPDATE_WORK)
+                if updated.parameter.touched:
+                    updated.forget_touched()
 
 
+@plain
 def check_room(plan: Plan, rows, states, dense, views) -> None:
     """Set `status` to TOO_SMALL if the buffer `index` has no room for the address lists.
 
@@ -95,18 +93,17 @@ def check_room(plan: Plan, rows, states, dense, views) -> None:
         states, dense: as in `Updated`.
         views: how many views each instruction has. Each view has two lists.
     """
-    needed = Variable(0)
-    with each(rows) as number:
-        needed.value += Updated(plan, number, states, dense).columns
-    size = let(needed.value * 2 * views)
-    with when(size > plan.context.index_end):
-        plan.context.fill(status=at.TOO_SMALL, needed_index=size)
+    needed = 0
+    for number in range(rows):
+        needed += 2 * views * Updated(plan, number, states, dense).columns
+    if needed > plan.context.index_end:
+        plan.context.fill(status=at.TOO_SMALL, needed_index=needed)
 
 
 class Updated:
     """A parameter of a trainer, and the columns that the pass works on.
 
-    `whole` is not 0 if all of the parameter is one column. Otherwise the parameter is a lookup table, and each touched
+    `whole` says whether all of the parameter is one column. Otherwise the parameter is a lookup table, and each touched
     row is a column. `columns` is the number of columns.
 
     Args:
@@ -116,57 +113,56 @@ class Updated:
             rows.
     """
 
+    @plain
     def __init__(self, plan: Plan, number, states, dense):
         self.plan = plan
-        self.row = Update(plan.table, let(number * (len(at.UPDATE) + states)))
-        self.parameter = parameter = plan.parameter(self.row.parameter)
-        self.touched, self.rows = Words(parameter.touched), parameter.rows
-        self.whole = pick(parameter.touched == 0, 1, lambda: dense | self.touched[1 + 2 * self.rows])
-        self.columns = pick(self.whole != 0, 1, lambda: self.touched[0])
+        self.row = Update(plan.table, number * (len(at.UPDATE) + states))
+        parameter = plan.parameter(self.row.parameter)
+        self.parameter, self.width, self.rows = parameter, parameter.width, parameter.rows
+        self.touched = Words(parameter.touched)
+        self.whole = parameter.touched == 0 or dense or self.touched[1 + 2 * self.rows]
+        self.columns = 1 if self.whole else self.touched[0]
 
     def state(self, number):
         """Return the address of a tensor that the trainer keeps for this parameter, such as its momentum."""
         return self.plan.table[self.row.start + len(at.UPDATE) + number]
 
-    def write_columns(self, list_at, start) -> None:
-        """Write one address list: where each column starts in a tensor that has the parameter's shape.
-
-        Args:
-            list_at: where in the buffer `index` to write the list.
-            start: the address of the tensor.
-        """
+    @plain
+    def write_list(self, view, start, width) -> None:
+        """Write the first address list of a view: column c is at `start` + `width` * (its row of the lookup table)."""
         index = self.plan.index
-        with branch(self.whole != 0) as (one, touched_rows):
-            with one:
-                index[list_at] = start
-            with touched_rows:
-                width = self.parameter.width
-                with each(self.columns) as column:
-                    index[list_at + column] = start + self.touched[1 + column] * width
+        list_at = self.plan.context.index_top + 2 * view * self.columns
+        if self.whole:
+            index[list_at] = start
+        else:
+            for column in range(self.columns):
+                index[list_at + column] = start + self.touched[1 + column] * width
 
-    def add_instruction(self, opcode, list_end, work_each) -> None:
+    @plain
+    def add_instruction(self, opcode, views, work_each) -> None:
         """Append the instruction for this parameter to the tape. Its address lists start at `index_top`.
 
         The instruction gives one integer to the kernel: the size of a column, in floats.
 
         Args:
             opcode: the number of the kernel.
-            list_end: where the instruction's address lists end in the buffer `index`.
+            views: how many views, of two address lists each, it has.
             work_each: how many picoseconds one thread takes for each number of the parameter; 0 if threads cannot share
                 the instruction.
         """
         context, row = self.plan.context, self.row
-        row.column = pick(self.whole != 0, lambda: row.floats, lambda: self.parameter.width)
-        work = let(self.columns * row.column * work_each)
-        way = pick(work_each != 0, at.BY_ROWS, at.ALONE)
-        size_at = let(row.start + at.UPDATE.column)
+        size = row.floats if self.whole else self.width
+        row.column = size
+        work, way = self.columns * size * work_each, at.BY_ROWS if work_each else at.ALONE
+        size_at = row.start + at.UPDATE.column
         add_instruction(self.plan, opcode, context.index_top, self.columns, size_at, shared=way, work=work)
-        context.index_top = list_end
+        context.index_top += 2 * views * self.columns
 
+    @plain
     def forget_touched(self) -> None:
         """Clear the list of touched rows, so that no row of the lookup table counts as touched any more."""
         touched, rows = self.touched, self.rows
-        with each(touched[0]) as k:
+        for k in range(touched[0]):
             touched[1 + rows + touched[1 + k]] = 0
         touched[0] = 0
         touched[1 + 2 * rows] = 0

@@ -6,6 +6,6 @@ from . import arrays, calls, inputs, memory, operations, passes, records, settin
 from .extension import FUNCTIONS
 
 __all__ = [
-    "FUNCTIONS", "arrays", "calls", "inputs", "memory", "operations", "passes", "records", "setting", "sparse", "tables",
-    "templates", "types",
+    "FUNCTIONS", "arrays", "calls", "inputs", "memory", "operations", "passes", "records", "setting", "sparse",
+    "tables", "templates", "types",
 ]  # fmt: skip

@@ -97,6 +97,18 @@ def generators(w):
     w[12] = most
 
 
+class Named:
+    @plain
+    def clamp(self, x):
+        """A method may call a function of its name."""
+        return clamp(x, 1, 5)
+
+
+@plain
+def names(w):
+    w[3] = Named().clamp(w[0])
+
+
 @plain
 def swap(w):
     """Values are read when they are assigned."""
@@ -173,6 +185,7 @@ def conditions_are_numbers(w):
 
 
 PROGRAMS = [
+    names,
     large_constants,
     conditions_are_numbers,
     branches_of_static_things,

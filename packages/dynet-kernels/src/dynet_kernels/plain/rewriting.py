@@ -60,13 +60,14 @@ def rewritten(function: Callable, is_entry: bool = False) -> Callable:
     definition: Any = ast.parse(lines_before + textwrap.dedent(inspect.getsource(function))).body[0]
     definition.decorator_list.clear()
     file = inspect.getsourcefile(function) or "?"
-    # A closure is defined again inside a function that has the names of the closure as its parameters.
-    outer: Any = ast.parse(f"def _closure({', '.join(function.__code__.co_freevars)}):\n return {definition.name}")
-    outer.body[0].body.insert(0, _Rewriting(file, is_entry).function(definition))
-    made: dict = {}
+    module, made = ast.Module([_Rewriting(file, is_entry).function(definition)], []), {}
+    names, cells = function.__code__.co_freevars, function.__closure__ or ()
+    if names:  # a closure is defined again inside a function that has the names of the closure as its parameters
+        outer: Any = ast.parse(f"def _closure({', '.join(names)}):\n return {definition.name}").body[0]
+        outer.body[:0], module.body = module.body, [outer]
     function.__globals__["_lowering"] = lowering
-    exec(compile(ast.fix_missing_locations(outer), file, "exec"), function.__globals__, made)
-    return made["_closure"](*[cell.cell_contents for cell in function.__closure__ or ()])
+    exec(compile(ast.fix_missing_locations(module), file, "exec"), function.__globals__, made)
+    return made["_closure"](*[cell.cell_contents for cell in cells]) if names else made[definition.name]
 
 
 LOWERED = {"range": "loop", "max": "maximum", "min": "minimum"}

@@ -138,9 +138,8 @@ def add_nodes(plan: Plan, inputs: Inputs, begin, end) -> None:
     `needed_index` for address lists, and `needed_tape` for instructions.
     """
     context = plan.context
-    context.fill(needed_floats=0, needed_index=0, needed_tape=0, alias_count=0)
     earliest = context.node_count
-    number, position = earliest, begin
+    number, position, floats, index, tape, aliases = earliest, begin, 0, 0, 0, 0
     rebase = inputs.start - inputs.begin
     while position < end:
         record = plan.record(position)
@@ -152,10 +151,25 @@ def add_nodes(plan: Plan, inputs: Inputs, begin, end) -> None:
             node = plan.node(number)
             node.fill(signature=whole.part(part).start, operands=record.start, first_part=first)
             note_operands(plan, node, earliest)
-            add_node(plan, node, attributes)
+            signature = node.signature
+            kind = signature.kind
+            if kind == at.COMPUTED:
+                floats += node.room
+                index += 2 * signature.view_count * node.columns
+                tape += signature.forward.count
+                if signature.determined_by != at.NO_VIEW:
+                    index += 2 * (signature.view_count + 1) * node.columns
+                    tape += 1
+            elif kind == at.INPUT:
+                node.value = plan.records[attributes]  # the address of the value
+            else:
+                plan.aliases[aliases] = number
+                aliases += 1
+                if kind == at.APART:
+                    context.one_numbering = 0
             number += 1
         position = attributes + whole.attributes
-    context.node_count = number
+    context.fill(node_count=number, needed_floats=floats, needed_index=index, needed_tape=tape, alias_count=aliases)
 
 
 @plain
@@ -176,32 +190,6 @@ def note_operands(plan: Plan, node: Node, earliest) -> None:
 
     note_edges(plan, node, earliest, visit)
     node.flags = needs * node.signature.passes * at.NEEDS_GRADIENT
-
-
-@plain
-def add_node(plan: Plan, node: Node, attributes) -> None:
-    """Note in the context how much memory a node needs. If it is an input, set its address. If it is an alias, list it.
-
-    Args:
-        attributes: the offset in `records` of the first attribute of the node's record. For an input, this attribute is
-            the address of the value.
-    """
-    context, signature = plan.context, node.signature
-    kind = signature.kind
-    if kind == at.COMPUTED:
-        context.needed_floats += node.room
-        context.needed_index += 2 * signature.view_count * node.columns
-        context.needed_tape += signature.forward.count
-        if signature.determined_by != at.NO_VIEW:
-            context.needed_index += 2 * (signature.view_count + 1) * node.columns
-            context.needed_tape += 1
-    elif kind == at.INPUT:
-        node.value = plan.records[attributes]
-    else:
-        plan.aliases[context.alias_count] = node.number
-        context.alias_count += 1
-        if kind == at.APART:
-            context.one_numbering = 0
 
 
 @plain

@@ -1,12 +1,17 @@
-"""Emits what TIR cannot say: atomic operations on integers in memory, clocks, and letting other threads have the core.
+"""What TIR cannot say: atomic operations on integers in memory, clocks, locks, and letting other threads have the core.
 
-The functions are LLVM's text, which is the same for all processors. Code that uses them must be emitted in `imported`.
+Compiled, the functions are LLVM's text, which is the same for all processors. Code that uses them must be emitted in
+`imported`. While plain functions run as Python, they do the same, but not atomically: for tests with one thread.
 """
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import sys
+import time as clocks
 
+from .plain import is_emitting
 from .plan.structs import Helper
 from .tir import int64, let
 from .tvm_modules import T, tirx
@@ -39,13 +44,11 @@ define i64 @dynet_time(i32 %clock) alwaysinline {
 }
 """
 _STATES = """
-define i64 @dynet_load(i64 %address) alwaysinline {
-  %at = inttoptr i64 %address to ptr
+define i64 @dynet_load(ptr %at) alwaysinline {
   %value = load atomic i64, ptr %at acquire, align 8
   ret i64 %value
 }
-define i64 @dynet_move(i64 %address, i64 %old, i64 %new) alwaysinline {
-  %at = inttoptr i64 %address to ptr
+define i64 @dynet_move(ptr %at, i64 %old, i64 %new) alwaysinline {
   %pair = cmpxchg ptr %at, i64 %old, i64 %new seq_cst seq_cst
   %success = extractvalue { i64, i1 } %pair, 1
   %result = zext i1 %success to i64
@@ -55,31 +58,57 @@ define i64 @dynet_move(i64 %address, i64 %old, i64 %new) alwaysinline {
 _TEXT = (_TIME_ON_WINDOWS if sys.platform == "win32" else _TIME) + _STATES
 
 
-def imported(emit):
-    """Return a function that emits what `emit` does. Its code may use the other functions of this file."""
+def imported(function):
+    """Return a function that emits what a plain function does. Its code may use the other functions of this file."""
 
+    @functools.wraps(function)
     def with_text(*arguments):
         with T.attr(tirx.const(0, "int32"), "pragma_import_llvm", _TEXT):
-            emit(*arguments)
+            function(*arguments)
 
     return with_text
 
 
 def state_of(helper: Helper):
     """Load a helper's state. What the thread that changed it last has written before can then be read."""
-    return let(T.call_extern("int64", "dynet_load", helper.words.address))
+    if not is_emitting():
+        return helper.state
+    return let(T.call_extern("int64", "dynet_load", helper.words.buffer.data))
 
 
 def move(helper: Helper, old: int, new: int):
     """Change a helper's state to `new` if it is `old`. Return the condition that it was."""
-    return let(T.call_extern("int64", "dynet_move", helper.words.address, int64(old), int64(new))) == 1
+    if is_emitting():
+        return let(T.call_extern("int64", "dynet_move", helper.words.buffer.data, int64(old), int64(new))) == 1
+    was_old = helper.state == old
+    helper.state = new if was_old else helper.state
+    return was_old
 
 
 def time(clock: int = WALL):
     """Return the time of a clock in nanoseconds."""
+    if not is_emitting():
+        return clocks.monotonic_ns() if clock == WALL else clocks.thread_time_ns()
     return let(T.call_extern("int64", "dynet_time", tirx.const(clock, "int32")))
 
 
 def give_way() -> None:
-    """Emit a call that lets other threads have the core."""
-    T.evaluate(T.call_extern("int32", YIELD))
+    """Let other threads have the core."""
+    _call(YIELD)
+
+
+def close_lock(lock) -> None:
+    """Wait until a lock of Python's C API is open, and close it."""
+    _call("PyThread_acquire_lock", lock, 1)
+
+
+def open_lock(lock) -> None:
+    _call("PyThread_release_lock", lock)
+
+
+def _call(name: str, *arguments) -> None:
+    """Call a function of C that `sharing` has told ctypes the arguments of, if there are any."""
+    if is_emitting():
+        T.evaluate(T.call_extern("int32", name, *arguments))
+    else:
+        getattr(ctypes.pythonapi, name)(*arguments)

@@ -1,4 +1,4 @@
-"""The tape machine: emits the compiled functions that plan graphs and run their instructions.
+"""The tape machine: how compiled functions run the instructions of graphs, and call each other.
 
 The planner writes a *tape*, a list of instructions. Each names a kernel by its number, the *opcode*. The machine loops
 over the tape and switches on the opcode. On a CPU it consists of several modules that are compiled separately. One has
@@ -6,24 +6,24 @@ the planner and the loop (`passes.py`). Each of the others is a *shard*: a few k
 between them. The loop calls the function of a shard by its handle, which `library` writes into a list when it loads the
 shard.
 
-The functions here emit TIR, TVM's intermediate code; their arguments are mostly TIR expressions. A *context* is a
-structure with the addresses and numbers that planner and machine share. It begins with the integers that are named in
-`layout.RUNNING`. These are all that running a tape needs, so each thread can have its own copy of them.
+A *context* is a structure with the addresses and numbers that planner and machine share. It begins with the integers
+that are named in `layout.RUNNING`. These are all that running a tape needs, so each thread can have its own copy of
+them. Functions marked `@plain` become TIR, TVM's intermediate code, and run as Python, too: see `plain`.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from . import layout as at
 from . import tir
 from .kernels import RUN_SHARD, SHARD, Kernel
-from .plain import Rows, Words
-from .plan.flow import Variable, all_of, forever, stop_unless, when
+from .plain import Rows, Words, is_emitting, plain
 from .plan.structs import Context, Instruction
-from .tir import function, int64, let
+from .tir import int64, let
 from .tvm_modules import T, ir, tirx, tvm
 
 PASSES = {"tirx.disable_storage_rewrite": True, "tirx.disable_cse_tir": True}
@@ -52,32 +52,73 @@ NEEDLESS_ON_CPU = [
 LLVM_OPTIONS = ["-unroll-runtime=false"]
 
 
-POINTER = ir.PointerType(ir.PrimType("int64"))
+class Function:
+    """A function of the compiled module: a call of it is a call there, while plain functions are inlined.
 
-
-def call(symbol, *arguments):
-    T.evaluate(ir.Call(symbol, list(arguments), ret_ty=ir.TupleType([])))
-
-
-def symbol_of(name):
-    """Return the symbol of the function for kernel `name`. Its prefix keeps a kernel `exp` from hiding C's `exp`."""
-    return ir.GlobalVar("kernel_" + name.replace(".", "_"))
-
-
-def run_function(kernels):
-    """Emit run(context), a loop over the tape with one switch over `kernels`.
-
-    This function is never called. It is compiled together with CUDA kernels, because TVM leaves out kernels that no
-    function calls. `kernels` are pairs of a number and a pair (symbol, kernel).
+    Args:
+        name: the function's name in the module.
+        python: what a call does while plain functions run as Python.
     """
 
-    def body(context):
-        running = Running(context)
-        with T.serial(int64(0), running.context.tape_count) as number:
-            code = running.tape[number].opcode
-            dispatch(running, number, code, [(opcode, (*pair, ("base", "count"))) for opcode, pair in kernels], {})
+    def __init__(self, name: str, python: Any = None):
+        self.name, self.python = name, python
 
-    return function("run", ["context"], body)
+    def __call__(self, *arguments) -> None:
+        if not is_emitting():
+            return self.python(*arguments)
+        given = [one.buffer.data if isinstance(one, Words) else int64(one) for one in arguments]
+        T.evaluate(ir.Call(symbol(self.name), given, ret_ty=ir.TupleType([])))
+
+
+def separate(function: Callable[..., None]) -> Function:
+    """Make a plain function that is compiled as one of its own."""
+    return Function(function.__name__, plain(function))
+
+
+@functools.cache
+def symbol(name: str):
+    return ir.GlobalVar(name)
+
+
+def module_of(functions: dict) -> Any:
+    """Return the module of these TIR functions, whose names are the keys."""
+    return ir.IRModule({symbol(name): function for name, function in functions.items()})
+
+
+HANDLES: dict[int, Callable[[int], None]] = {}
+"""What a handle stands for while plain functions run as Python."""
+
+
+def fails(called, running):
+    """Call a function by TVM's calling convention. Return the condition that it has failed.
+
+    Args:
+        called: a `Function`, or the TVM handle of one in another module.
+        running: its only argument, the address of the integers of `layout.RUNNING`. These include the memory in which
+            the convention passes the argument and the result.
+    """
+    is_handle = not isinstance(called, Function)
+    if not is_emitting():
+        try:
+            (HANDLES[called] if is_handle else called)(running)
+        except RuntimeError:
+            return True
+        return False
+    pointer = ir.PointerType(ir.PrimType("int64"))
+    name = "TVMFFIFunctionCall" if is_handle else f"__tvm_ffi_{called.name}"
+    first = called if is_handle else T.reinterpret(pointer, int64(0))
+    slots = at.CONTEXT.address_type, at.CONTEXT.result_type
+    argument, result = (T.reinterpret(pointer, running + 8 * slot) for slot in slots)
+    return let(T.call_extern("int32", name, first, argument, T.int32(1), result), "result") != 0
+
+
+def refuse() -> None:
+    """End the compiled function with an error."""
+    problem = "no code for an instruction"
+    if not is_emitting():
+        raise RuntimeError(problem)
+    with T.Assert(tirx.const(False, "bool"), problem):
+        pass
 
 
 class Running:
@@ -88,61 +129,58 @@ class Running:
     """
 
     def __init__(self, address):
-        self.context = context = Context(Words(address))
+        self.context = context = Context(address)
         self.tape = tape_of(context)
         self.table = Words(context.table)
-        self.memory = tir.pointer(context.origin, "float32")
-        self.index = tir.pointer(context.index, "int64")
+        self.memory = Words(context.origin, "float32")
+        self.index = Words(context.index)
+
+    @plain
+    def each_of_shard(self, run: Callable, fails: Callable = lambda: False) -> None:
+        """Run instructions from number `row` on, until one has a kernel in another shard than the first one.
+
+        Set `row` to the number of that one.
+
+        Args:
+            run: called with the number of an instruction, the instruction, and the place of its kernel in the shard.
+            fails: called after each; whether to stop there instead.
+        """
+        number, end = self.context.row, self.context.tape_count
+        shard = self.tape[number].opcode // SHARD
+        while number < end:
+            instruction = self.tape[number]
+            place = instruction.opcode - shard * SHARD
+            if not (place >= 0) & (place < SHARD):
+                break
+            run(number, instruction, place)
+            if fails():
+                break
+            number += 1
+        self.context.row = number
+
+
+@plain
+def switch(code, choices: list, otherwise: Callable) -> None:
+    """Call the function of the pair in `choices` that begins with `code`, or else `otherwise`."""
+    if not choices:
+        otherwise()
+    elif code == choices[0][0]:
+        choices[0][1]()
+    else:
+        switch(code, choices[1:], otherwise)
 
 
 def tape_of(context: Context) -> Rows:
     return Rows(Instruction, Words(context.tape))
 
 
-def refuse():
-    """Emit an assertion that always fails, so that the compiled function ends with an error."""
-    with T.Assert(tirx.const(False, "bool"), "no code for an instruction"):
-        pass
-
-
-def dispatch(running: Running, number, code, kernels, shares):
-    """Emit a switch on `code`, which calls one of `kernels` for an instruction.
-
-    Args:
-        running: has the buffers. Its integer `row` is set to `number` if there is no kernel for `code`.
-        number: the number of the instruction on the tape.
-        code: tells which kernel to call: its opcode, or its place in the shard.
-        kernels: pairs of a value of `code` and (symbol, kernel, names). Each kernel takes memory and index, then the
-            arguments with these names, then its parameters.
-        shares: values for the names in `layout.SHARES`, which say what part of the instruction this thread runs. All
-            other names are integers of the instruction.
-    """
-    instruction = running.tape[number]
-    parameters = instruction.parameters
-
-    def launch(symbol, kernel, names):
-        numbers = [running.table[parameters + k] for k in range(len(kernel.parameters))]
-        told = [shares[name] if name in shares else getattr(instruction, name) for name in names]
-        call(symbol, running.memory, running.index, *told, *numbers)
-
-    def choose(first, *rest):
-        wanted, known = first
-        otherwise = functools.partial(choose, *rest) if rest else unknown
-        tir.choose(code == int64(wanted), lambda: launch(*known), otherwise)
-
-    def unknown():
-        running.context.row = number
-        refuse()
-
-    choose(*kernels)
+def kernel_function(name: str) -> Function:
+    """Return the function for kernel `name`. Its prefix keeps a kernel `exp` from hiding C's `exp`."""
+    return Function("kernel_" + name.replace(".", "_"))
 
 
 def shard_module(kernels: dict[int, tuple[str, Kernel]], lanes: int) -> Any:
     """Emit the module of one shard: its kernels, and a function that runs instructions.
-
-    The function begins with the instruction whose number is in `row` of the context; its kernel is in this shard. It
-    returns at the end of the tape, or at the first instruction whose kernel is in another shard. The code does not
-    depend on the number of the shard.
 
     Args:
         kernels: a dict from the place of a kernel in the shard to its (name, kernel).
@@ -150,52 +188,46 @@ def shard_module(kernels: dict[int, tuple[str, Kernel]], lanes: int) -> Any:
     """
     functions, numbered = {}, []
     for place, (name, kernel) in kernels.items():
-        symbol, emitted = symbol_of(name), kernel.cpu(lanes)
-        functions[symbol] = emitted
+        function, emitted = kernel_function(name), kernel.cpu(lanes)
+        functions[function.name] = emitted
         names = [parameter.name for parameter in emitted.params]
-        numbered.append((place, (symbol, kernel, names[2 : len(names) - len(kernel.parameters)])))
-
-    def body(context):
-        running = Running(context)
-        number, end = Variable(running.context.row), running.context.tape_count
-        shares = {name: getattr(running.context, name) for name in at.SHARES}
-        shard = let(T.floordiv(running.tape[number.value].opcode, int64(SHARD)))
-        with forever():
-            stop_unless(number.value < end)
-            place = let(running.tape[number.value].opcode - shard * int64(SHARD))
-            stop_unless(all_of(place >= 0, place < SHARD))
-            dispatch(running, number.value, place, numbered, shares)
-            number.value += 1
-        running.context.row = number.value
-
-    functions[ir.GlobalVar(RUN_SHARD)] = function(RUN_SHARD, ["context"], body)
-    return ir.IRModule(functions)
+        numbered.append((place, function, kernel.parameters, names[2 : len(names) - len(kernel.parameters)]))
+    return module_of({**functions, RUN_SHARD: tir.emitted(RUN_SHARD, shard_runner(numbered))})
 
 
-def call_packed(name, running):
-    """Emit a call of the function `name` in the same TVM module. Return its status: 0 on success.
+def shard_runner(kernels: list[tuple]) -> Callable[..., None]:
+    """Return the function of a shard that runs instructions.
 
-    The only argument of the function is `running`, the address of the integers of `layout.RUNNING`. These include the
-    memory in which TVM's calling convention passes the argument and the result.
+    It begins with the instruction whose number is in `row` of the context; its kernel is in this shard. It returns at
+    the end of the tape, or at the first instruction whose kernel is in another shard. It does not depend on the number
+    of the shard.
+
+    Args:
+        kernels: for each its place in the shard, its function, its parameters, and names. The function takes memory and
+            index, then the arguments with these names, then the parameters. Names in `layout.SHARES` say what part of
+            the instruction this thread runs. All others are integers of the instruction.
     """
-    return _called(f"__tvm_ffi_{name}", T.reinterpret(POINTER, int64(0)), running)
 
+    def run_shard(context):
+        running = Running(context)
+        shares = {name: getattr(running.context, name) for name in at.SHARES}
+        running.each_of_shard(functools.partial(run, running, shares))
 
-def call_handle(handle, running):
-    """Emit a call of the function with this TVM handle. Argument and status are as for `call_packed`."""
-    return _called("TVMFFIFunctionCall", handle, running)
+    def run(running: Running, shares, number, instruction, place):
+        parameters_at = instruction.parameters
 
+        def launch(function, parameters, names):
+            numbers = [running.table[parameters_at + k] for k in range(len(parameters))]
+            told = [shares[name] if name in shares else getattr(instruction, name) for name in names]
+            function(running.memory, running.index, *told, *numbers)
 
-def _called(symbol, first, running):
-    argument, result = (
-        T.reinterpret(POINTER, running + int64(8 * at.CONTEXT[slot])) for slot in ("address_type", "result_type")
-    )
-    return let(T.call_extern("int32", symbol, first, argument, tirx.const(1, "int32"), result), "result")
+        def unknown():
+            running.context.row = number
+            refuse()
 
+        switch(place, [(value, functools.partial(launch, *known)) for value, *known in kernels], unknown)
 
-def failed(result):
-    """Return a context manager: its `with` block runs only if a call has failed: if its status, `result`, is not 0."""
-    return when(result != tirx.const(0, "int32"))
+    return run_shard
 
 
 def compile_cpu(module: Any, target):

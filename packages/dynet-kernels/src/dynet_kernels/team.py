@@ -1,4 +1,4 @@
-"""Emits code with which several threads run a tape at once.
+"""Runs tapes, also with several threads at once.
 
 Python's main thread plans a pass and runs its tape. The other threads help: each is a thread of Python that has called
 `help`, which never returns. `sharing.py` starts these threads. TVM's runtime has threads for this, too, but a child
@@ -15,18 +15,13 @@ longer than these, as where two cores have no cache in common, are a loss, too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from . import atomics, planning_ahead, tir
 from . import layout as at
 from .atomics import CORE, give_way, move, state_of, time
-from .machine import call, call_packed, failed, tape_of
-from .plain import Words
-from .plan.flow import Variable, all_of, any_of, branch, forever, pick, stop_unless, when, yes
+from .kernels import SHARD
+from .machine import fails, refuse, separate, tape_of
+from .plain import Words, plain
 from .plan.structs import Context, Helper, Instruction, Pace, Sharing
-from .tir import function, int64, let
-from .tvm_modules import T, ir
 
 # In nanoseconds: how long helpers look for work before they sleep, how long threads wait before they let others have
 # their core, and after what time Python looks again how many cores there are.
@@ -38,250 +33,273 @@ LEAST, MOST, WAIT, PAYS_BACK = -2_000_000, 10_000_000, 2, 7
 # The last TRIALS of PERIOD passes run alone, to learn how long this takes. Half of the sums is forgotten when the time
 # is more than MEMORY nanoseconds.
 TRIALS, PERIOD, MEMORY = 4, 256, 10_000_000
-RUN_PART = ir.GlobalVar("run_part")
 
 
-def functions():
-    """Return the functions of this file: a dict from symbol to TIR function."""
+def functions() -> dict:
+    """Return the functions of this file: a dict from name to TIR function."""
     return {
-        RUN_PART: function("run_part", ["context", "first", "end", "part", "parts"], run_part, private=True),
-        ir.GlobalVar("run_together"): function("run_together", ["context"], atomics.imported(run_together)),
-        ir.GlobalVar("help"): function("help", ["sharing", "number", "lock"], atomics.imported(help_others)),
+        "run_rows": tir.emitted("run_rows", run_rows.python),
+        "run_part": tir.emitted("run_part", run_part.python, private=True),
+        "run_together": tir.emitted("run_together", atomics.imported(run_together.python)),
+        "help": tir.emitted("help", atomics.imported(help_others)),
     }
 
 
-def unless_wanted(context: Context):
-    """Return a context manager: its `with` block runs unless Python has to start helpers first.
+@separate
+def run_rows(running):
+    """Run instructions from number `row` on until the end of the tape.
 
-    If it has to, the status becomes NO_HELPERS.
+    In each turn, call the function of the shard that has the kernel of instruction `row`. This function runs
+    instructions until it meets one whose kernel is in another shard, and sets `row` to the number of that one. If the
+    shard is not loaded, end with an error.
+
+    Args:
+        running: the address of the integers of `layout.RUNNING`.
     """
-    wanted = Sharing(Words(context.sharing)).wanted == 1
-    with when(wanted):
-        context.status = at.NO_HELPERS
-    return when(T.Not(wanted))
+    context = Context(running)
+    tape, code = tape_of(context), Words(context.code)
+    while context.row < context.tape_count:
+        shard = tape[context.row].opcode // SHARD
+        if shard < 0 or shard >= at.MOST_SHARDS or code[shard] == 0 or fails(code[shard], running):
+            refuse()
 
 
+@plain
 def is_worth_it(context: Context):
-    """Emit code that decides whether the pass that was planned has enough work for several threads.
-
-    Return the condition that it has.
-    """
-    sharing = Sharing(Words(context.sharing))
-    may_share = any_of(sharing.threads > 1, sharing.look != at.NEVER)
-    return all_of(may_share, context.tape_count > 0, context.shared_work >= sharing.least_pass)
+    """Whether the pass that was planned has enough work for several threads."""
+    sharing = Sharing(context.sharing)
+    may_share = sharing.threads > 1 or sharing.look != at.NEVER
+    return may_share and context.tape_count > 0 and context.shared_work >= sharing.least_pass
 
 
+@plain
 def row_of(sharing: Sharing, number) -> Helper:
     """Return the row of a helper. Helpers are counted from 1."""
-    return Helper(Words(let(sharing.rows + number * int64(8 * at.HELPER_ROW))))
+    return Helper(sharing.rows + number * 8 * at.HELPER_ROW)
 
 
-@contextmanager
-def each_of(sharing: Sharing, helpers) -> Iterator[Helper]:
-    """Emit a loop over the first so many helpers, with the code of the `with` block as its body."""
-    with T.serial(int64(1), helpers + 1) as number:
+@plain
+def each_of(sharing: Sharing, helpers):
+    """Yield the first so many helpers."""
+    for number in range(1, helpers + 1):
         yield row_of(sharing, number)
 
 
+@plain
 def pace_of(sharing: Sharing, context: Context) -> Pace:
     """Return what is known of passes like that of a context: forward or backward, with about as much work."""
-    number, rest = Variable(yes(context.tape == context.forward_tape)), Variable(context.shared_work)
-    with forever():
-        stop_unless(rest.value > 0)
-        number.value, rest.value = number.value + 2, rest.value >> int64(1)
-    return Pace(Words(let(sharing.paces + number.value * int64(8 * len(at.PACE)))))
+    number, rest = context.tape == context.forward_tape, context.shared_work
+    while rest > 0:
+        number, rest = number + 2, rest >> 1
+    return Pace(sharing.paces + number * 8 * len(at.PACE))
 
 
+@separate
 def run_together(address):
-    """Emit what the main thread does to run the tape of the context at `address`, with helpers if this pays."""
-    context = Context(Words(address))
-    sharing = Sharing(Words(context.sharing))
-    tape, count, row = tape_of(context), context.tape_count, Variable(0)
+    """Run the tape of the context at `address` on the main thread, with helpers if this pays."""
+    context = Context(address)
+    sharing = Sharing(context.sharing)
+    tape, count, row = tape_of(context), context.tape_count, 0
     always, began = sharing.least_pass == 0, time()
     before, pace = sharing.balance, pace_of(sharing, context)
-    is_trial = let(all_of(T.Not(always), T.floormod(pace.passes, int64(PERIOD)) >= PERIOD - TRIALS))
+    is_trial = not always and pace.passes % PERIOD >= PERIOD - TRIALS
     pace.passes += 1
-    with when(any_of(sharing.helpers + 1 < sharing.threads, began >= sharing.look)):
+    if sharing.helpers + 1 < sharing.threads or began >= sharing.look:
         # A later pass will find more helpers, or another number of threads.
         sharing.wanted = 1
-        sharing.look = T.max(sharing.look, began + LOOK_AGAIN)
-    pays = lambda: let(any_of(always, sharing.balance >= 0))  # noqa: E731
-    helpers = pick(all_of(pays(), T.Not(is_trial)), let(T.min(sharing.threads - 1, sharing.helpers)), 0)
+        sharing.look = max(sharing.look, began + LOOK_AGAIN)
+
+    def pays():
+        return always or sharing.balance >= 0
+
+    helpers = min(sharing.threads - 1, sharing.helpers) if pays() and not is_trial else 0
     last = row_of(sharing, helpers)
-    with when(helpers > 0):
+    if helpers > 0:
         sharing.context = address
-        sharing.ahead = planning_ahead.is_expected(address)
-        wake(sharing, helpers, always, began + T.min(int64(WAKING), context.shared_work >> int64(14)))
-    with forever():
-        stop_unless(row.value < count)
-        first, together = row.value, let(all_of(helpers > 0, pays()))
-        is_shared = let(all_of(together, tape[first].shared != at.ALONE))
-        row.value = first + 1
-        with when(T.Not(is_shared)), forever():
-            stop_unless(row.value < count)
-            stop_unless(any_of(T.Not(together), tape[row.value].shared == at.ALONE))
-            row.value += 1
-        with when(together), forever():
-            stop_unless(sharing.ahead == at.WANTED)
-            planning_ahead.order(address, last)
-            stop_unless(all_of(always, state_of(last) != at.STARTED))
-            wake(sharing, helpers, always, began)
-        with branch(is_shared) as (shared, otherwise):
-            with shared:
-                share(address, sharing, first, helpers, always)
-            with otherwise:
-                start = time()
-                call(RUN_PART, address, first, row.value, int64(0), int64(1))
-                with when(sharing.balance < 0):
-                    note(sharing, (time() - start) >> int64(PAYS_BACK))
-    took, work = let(time() - began), context.shared_work
-    with branch(helpers > 0) as (together, alone):
-        with together:
-            with when(pace.work > 0):
-                expected = (T.truncdiv(pace.time << int64(20), pace.work) * work) >> int64(20)
-                note(sharing, T.min(int64(0), before + expected - took - sharing.balance))
-            finish_plan(address, sharing, last, always)
-            sharing.context = 0
-        with alone:
-            halves = pick(pace.time > MEMORY, 1, 0)
-            pace.fill(time=(pace.time >> halves) + took, work=(pace.work >> halves) + work)
+        sharing.ahead = at.WANTED if planning_ahead.is_expected(address) else 0
+        wake(sharing, helpers, always, began + min(WAKING, context.shared_work >> 14))
+    while row < count:
+        first, together = row, helpers > 0 and pays()
+        is_shared = together and tape[first].shared != at.ALONE
+        row = first + 1
+        if not is_shared:
+            while row < count and (not together or tape[row].shared == at.ALONE):
+                row += 1
+        if together:
+            while sharing.ahead == at.WANTED:
+                planning_ahead.order(address, last)
+                if not always or state_of(last) == at.STARTED:
+                    break
+                wake(sharing, helpers, always, began)
+        if is_shared:
+            share(address, sharing, first, helpers, always)
+        else:
+            start = time()
+            run_part(address, first, row, 0, 1)
+            if sharing.balance < 0:
+                note(sharing, (time() - start) >> PAYS_BACK)
+    took, work = time() - began, context.shared_work
+    if helpers > 0:
+        if pace.work > 0:
+            expected = ((pace.time << 20) // pace.work * work) >> 20
+            note(sharing, min(0, before + expected - took - sharing.balance))
+        finish_plan(address, sharing, last, always)
+        sharing.context = 0
+    else:
+        halves = 1 if pace.time > MEMORY else 0
+        pace.fill(time=(pace.time >> halves) + took, work=(pace.work >> halves) + work)
 
 
+@plain
 def note(sharing: Sharing, gain) -> None:
-    """Emit code that adds a gain, which is negative for a loss, to the balance."""
-    sharing.balance = T.max(int64(LEAST), T.min(int64(MOST), sharing.balance + gain))
+    """Add a gain, which is negative for a loss, to the balance."""
+    sharing.balance = max(LEAST, min(MOST, sharing.balance + gain))
 
 
+@plain
 def wake(sharing: Sharing, helpers, always, until) -> None:
-    """Emit code that wakes helpers which sleep. It waits for them until some time; if `always` holds, at all events."""
-    with each_of(sharing, helpers) as helper:
-        with when(move(helper, at.ASLEEP, at.COMING)):
-            T.evaluate(T.call_extern("int32", "PyThread_release_lock", helper.lock))
-    with each_of(sharing, helpers) as helper, forever():
-        stop_unless(all_of(state_of(helper) == at.COMING, any_of(always, time() < until)))
-        with when(always):
-            give_way()
+    """Wake helpers that sleep. Wait for them until some time; if `always` holds, at all events."""
+    for helper in each_of(sharing, helpers):
+        if move(helper, at.ASLEEP, at.COMING):
+            atomics.open_lock(helper.lock)
+    for helper in each_of(sharing, helpers):
+        while state_of(helper) == at.COMING and (always or time() < until):
+            if always:
+                give_way()
 
 
+@plain
 def share(address, sharing: Sharing, row, helpers, always) -> None:
-    """Emit what the main thread does to run instruction number `row` with those helpers that look for work."""
-    began, idle, given = time(), Variable(1), Variable(1)
-    with each_of(sharing, helpers) as helper:
-        idle.value += yes(state_of(helper) == at.IDLE)
-    parts = idle.value
-    run = lambda part: call(RUN_PART, address, row, let(row + 1), part, parts)  # noqa: E731
-    with each_of(sharing, helpers) as helper:
+    """Run instruction number `row` on the main thread, with those helpers that look for work."""
+    began, idle, given = time(), 1, 1
+    for helper in each_of(sharing, helpers):
+        if state_of(helper) == at.IDLE:
+            idle += 1
+    parts = idle
+
+    def run(part):
+        run_part(address, row, row + 1, part, parts)
+
+    for helper in each_of(sharing, helpers):
         helper.part = 0
-        with when(all_of(given.value < parts, state_of(helper) == at.IDLE)):
-            helper.fill(row=row, part=given.value, parts=parts)
-            ordered = yes(move(helper, at.IDLE, at.ORDERED))
-            given.value += ordered
-            with when(ordered == 0):
+        if given < parts and state_of(helper) == at.IDLE:
+            helper.fill(row=row, part=given, parts=parts)
+            if move(helper, at.IDLE, at.ORDERED):
+                given += 1
+            else:
                 helper.part = 0
     start = time()
-    run(int64(0))
-    with T.serial(given.value, parts) as part:
+    run(0)
+    for part in range(given, parts):
         run(part)
-    helped = Variable(given.value - 1)
-    with each_of(sharing, helpers) as helper, when(all_of(helper.part != 0, T.Not(always))):
-        with when(move(helper, at.ORDERED, at.IDLE)):
+    helped = given - 1
+    for helper in each_of(sharing, helpers):
+        if helper.part != 0 and not always and move(helper, at.ORDERED, at.IDLE):
             run(helper.part)
             helper.part = 0
-            helped.value -= 1
+            helped -= 1
     done = time()
-    with each_of(sharing, helpers) as helper, when(helper.part != 0):
-        wait_for(helper, done)
-    saved = T.truncdiv((done - start) * helped.value, parts - helped.value)
+    for helper in each_of(sharing, helpers):
+        if helper.part != 0:
+            wait_for(helper, done)
+    saved = (done - start) * helped // (parts - helped)
     note(sharing, saved - (start - began) - (time() - done) * WAIT)
 
 
+@plain
 def wait_for(helper: Helper, since) -> None:
-    """Emit what the main thread does until a helper has done its part. It waits since the time `since`."""
-    with forever():
-        stop_unless(state_of(helper) > at.IDLE)
-        with when(time() > since + SPIN):
+    """Wait until a helper has done its part. The main thread does this, since the time `since`."""
+    while state_of(helper) > at.IDLE:
+        if time() > since + SPIN:
             give_way()
 
 
+@plain
 def finish_plan(address, sharing: Sharing, helper: Helper, always) -> None:
-    """Emit what the main thread does after the tape: it takes the plan that a helper makes, unless it has not begun."""
-    since, ordered = time(), Variable(yes(sharing.ahead == at.ORDERED))
-    with when(all_of(ordered.value != 0, T.Not(always))), when(move(helper, at.ORDERED, at.IDLE)):
-        ordered.value = 0
-    with when(ordered.value != 0):
+    """After the tape, take the plan that a helper makes, unless it has not begun. The main thread does this."""
+    since = time()
+    if sharing.ahead == at.ORDERED and (always or not move(helper, at.ORDERED, at.IDLE)):
         wait_for(helper, since)
         planning_ahead.take_plan(address)
         note(sharing, sharing.planned - (time() - since) * WAIT)
 
 
+@plain
 def help_others(address, number, lock):
-    """Emit what a helper does for as long as the process lives.
+    """Help the main thread for as long as the process lives.
 
     Args:
         address: the address of the integers of `layout.SHARING`.
         number: the number of the helper.
         lock: the address of the lock that the main thread opens to wake this helper.
     """
-    sharing = Sharing(Words(address))
-    helper, since = row_of(sharing, number), Variable(0)
-    sleep = lambda: T.evaluate(T.call_extern("int32", "PyThread_acquire_lock", lock, T.int32(1)))  # noqa: E731
-    sleep()
+    sharing, since = Sharing(address), 0
+    helper = row_of(sharing, number)
+    atomics.close_lock(lock)
     move(helper, at.STARTED, at.IDLE)
-    with forever():
-        state = state_of(helper)
-        with when(state == at.ORDERED), when(move(helper, at.ORDERED, at.WORKING)):
-            with branch(helper.row < 0) as (plans, runs):
-                with plans:
-                    start = time(CORE)
-                    planning_ahead.plan_ahead(sharing.context)
-                    sharing.planned = time(CORE) - start
-                with runs:
-                    call(RUN_PART, sharing.context, helper.row, let(helper.row + 1), helper.part, helper.parts)
-            move(helper, at.WORKING, at.IDLE)
-            since.value = time()
-        with when(state == at.IDLE):
-            idle = let(time() - since.value)
-            with when(idle > SPIN):
-                give_way()
-            is_alone = all_of(sharing.least_pass != 0, sharing.balance < 0)
-            is_bored = all_of(idle > PATIENCE, sharing.context == 0)
-            with when(any_of(is_bored, is_alone)), when(move(helper, at.IDLE, at.ASLEEP)):
-                sleep()
-                move(helper, at.COMING, at.IDLE)
-                since.value = time()
+    while True:
+        since = look_for_work(sharing, helper, lock, since)
 
 
+@plain
+def look_for_work(sharing: Sharing, helper: Helper, lock, since):
+    """Carry out an order, or else sleep if there is nothing to do for long. `since` is when the helper began to look.
+
+    Return since when it looks for work now.
+    """
+    state = state_of(helper)
+    if state == at.ORDERED and move(helper, at.ORDERED, at.WORKING):
+        if helper.row < 0:
+            start = time(CORE)
+            planning_ahead.plan_ahead(sharing.context)
+            sharing.planned = time(CORE) - start
+        else:
+            run_part(sharing.context, helper.row, helper.row + 1, helper.part, helper.parts)
+        move(helper, at.WORKING, at.IDLE)
+        since = time()
+    if state == at.IDLE:
+        idle = time() - since
+        if idle > SPIN:
+            give_way()
+        is_alone = sharing.least_pass != 0 and sharing.balance < 0
+        is_bored = idle > PATIENCE and sharing.context == 0
+        if (is_bored or is_alone) and move(helper, at.IDLE, at.ASLEEP):
+            atomics.close_lock(lock)
+            move(helper, at.COMING, at.IDLE)
+            since = time()
+    return since
+
+
+@separate
 def run_part(address, first, end, part, parts):
-    """Emit code that runs instructions of a tape on one thread, with its own copy of the RUNNING integers.
+    """Run instructions of a tape on one thread, with its own copy of the RUNNING integers.
 
     Args:
         address: the address of the context, which all threads share.
-        first, end: it runs the instructions number `first` to `end` - 1.
+        first, end: the instructions are number `first` to `end` - 1.
         part: which part of an instruction to run, counted from 0.
         parts: how many parts there are. If there is more than one, they are parts of instruction number `first` alone.
     """
-    context = Context(Words(address))
+    context = Context(address)
     instruction = tape_of(context)[first]
-    address = let(context.threads + part * int64(8 * at.THREAD_ROW))
-    own, words = Context(Words(address)), Words(address)
-    begin, stop = (let(T.floordiv(number * int64(at.WHOLE), parts)) for number in (part, part + int64(1)))
-    way = pick(parts > 1, lambda: instruction.shared, at.ALONE)
-    by_rows, by_columns = let(way == at.BY_ROWS), let(way == at.BY_COLUMNS)
-    for name in at.RUNNING:
-        setattr(own, name, getattr(context, name))
-    own.fill(row=first, tape_count=end, others=0, columns_before=0, address=address)
-    own.rows_before = pick(by_rows, begin, 0)
-    own.rows_after = pick(by_rows, at.WHOLE - stop, 0)
-    with when(by_columns):
-        copy = Instruction(words, at.THREAD_INSTRUCTION)
-        for name in at.INSTRUCTION:
-            setattr(copy, name, getattr(instruction, name))
+    own_at = context.threads + part * 8 * at.THREAD_ROW
+    own = Context(own_at)
+    begin, stop = part * at.WHOLE // parts, (part + 1) * at.WHOLE // parts
+    way = instruction.shared if parts > 1 else at.ALONE
+    by_rows, by_columns = way == at.BY_ROWS, way == at.BY_COLUMNS
+    own.take(context, at.RUNNING)
+    own.fill(row=first, tape_count=end, others=0, columns_before=0, address=own_at)
+    own.rows_before = begin if by_rows else 0
+    own.rows_after = at.WHOLE - stop if by_rows else 0
+    if by_columns:
+        copy = Instruction(own.words, at.THREAD_INSTRUCTION)
+        copy.take(instruction, at.INSTRUCTION)
         count, base = instruction.count, instruction.base
-        before = let(tir.share_of(count, begin))
-        mine = let(tir.share_of(count, stop) - before)
+        before = tir.share_of(count, begin)
+        mine = tir.share_of(count, stop) - before
         copy.fill(base=base + before, count=mine)
-        own.fill(tape=address + 8 * at.THREAD_INSTRUCTION, row=0, tape_count=1)
+        own.fill(tape=own_at + 8 * at.THREAD_INSTRUCTION, row=0, tape_count=1)
         own.fill(others=count - mine, columns_before=before)
-    with failed(call_packed("run_rows", address)):
-        context.row = pick(by_columns, first, lambda: own.row)
+    if fails(run_rows, own_at):
+        context.row = first if by_columns else own.row
         context.status = at.NO_CODE

@@ -59,9 +59,9 @@ def function(name, parameters, body, private=False, has_result=False):
     return builder.get()
 
 
-def emitted(name, body, private=False):
+def emitted(name, body, private=False, has_result=False):
     """Build a TIR function as `function` does, but take the names of its parameters from those of `body`."""
-    return function(name, list(inspect.signature(body).parameters), body, private)
+    return function(name, list(inspect.signature(body).parameters), body, private, has_result)
 
 
 def buffer_at(address, dtype):
@@ -287,8 +287,8 @@ class Instruction:
 
 
 def share_of(count, share):
-    """Emit count * share / WHOLE, rounded down: `share` is a fraction in units of 1 / WHOLE."""
-    return T.shift_right(count * share, int64(WHOLE.bit_length() - 1))
+    """Return count * share / WHOLE, rounded down: `share` is a fraction in units of 1 / WHOLE."""
+    return count * share >> WHOLE.bit_length() - 1
 
 
 def add_or_set(instruction: Instruction, buffer, start, value, mask=None):

@@ -12,14 +12,14 @@ arguments. The host function reads them from the tape, and computes from them th
 
 from __future__ import annotations
 
+import functools
+
 from .. import layout as at
 from .. import machine, tir
 from ..families.products import tensor_cores
-from ..kernels import SHARD
 from ..plain import Struct, Words
-from ..plan.flow import Variable, all_of, forever, stop_unless
-from ..tir import function, int64, let
-from ..tvm_modules import T, ir, tirx, tvm, tvm_ffi
+from ..tir import int64, let
+from ..tvm_modules import T, tirx, tvm, tvm_ffi
 from . import precision
 
 # The beginning of each CUDA file. It replaces the one that TVM writes, which includes files that nvrtc may not find.
@@ -48,19 +48,24 @@ AXES = ("blockIdx.x", "blockIdx.y", "blockIdx.z", "threadIdx.x", "threadIdx.y", 
 
 
 def pairs(kernels) -> list:
-    """Return (place, (symbol, kernel)) for each kernel of a shard. `kernels` has (name, kernel) by place."""
-    return [(place, (machine.symbol_of(name), kernel)) for place, (name, kernel) in kernels.items()]
+    """Return (place, (function, kernel)) for each kernel of a shard. `kernels` has (name, kernel) by place."""
+    return [(place, (machine.kernel_function(name), kernel)) for place, (name, kernel) in kernels.items()]
 
 
 def device_source(pairs) -> str:
     """Return the CUDA C of the kernels of a shard. The argument is a result of the function `pairs`."""
     device, host = tvm.target.Target({"kind": "cuda", "arch": "sm_70"}), tvm.target.Target({"kind": "llvm"})
-    functions = {symbol: kernel.cuda().with_attr("target", device) for _, (symbol, kernel) in pairs}
-    # Add a host function that calls all kernels, because TVM leaves out functions that are never called.
-    functions[ir.GlobalVar("run")] = machine.run_function(pairs).with_attr("target", host)
+    functions = {function.name: kernel.cuda().with_attr("target", device) for _, (function, kernel) in pairs}
+
+    def run(memory, index):  # a host function that calls all kernels, because TVM leaves out what is never called
+        for _, (function, kernel) in pairs:
+            numbers = [Words(index)[k] for k in range(2 + len(kernel.parameters))]
+            function(Words(memory, "float32"), Words(index), *numbers)
+
+    functions["run"] = tir.emitted("run", run).with_attr("target", host)
     target = tvm.target.Target({"kind": "cuda", "arch": "sm_70"}, host={"kind": "llvm"})
     with target, tvm.transform.PassContext(opt_level=3, config=machine.PASSES, disabled_pass=machine.NEEDLESS):
-        source = tvm.compile(ir.IRModule(functions), target=target).mod.imports[0].inspect_source()
+        source = tvm.compile(machine.module_of(functions), target=target).mod.imports[0].inspect_source()
     return PRELUDE + (tensor_cores.SOURCE if precision.tf32() else "") + source[source.index('extern "C" __global__') :]
 
 
@@ -106,24 +111,15 @@ def launch_module(pairs, name: str):
         name: the name of the host function.
     """
 
-    def body(context, device):
-        running, told = machine.Running(context), Launch(Words(device))
-        number, end = Variable(running.context.row), running.context.tape_count
-        shard = let(T.floordiv(running.tape[number.value].opcode, int64(SHARD)))
-        with forever():
-            stop_unless(number.value < end)
-            place = let(running.tape[number.value].opcode - shard * int64(SHARD))
-            stop_unless(all_of(place >= 0, place < SHARD))
-            _dispatch(running, told, number.value, place, pairs)
-            stop_unless(told.failure == 0)
-            number.value += 1
-        running.context.row = number.value
+    def launch(context, device):
+        running, told = machine.Running(context), Launch(device)
+        run = functools.partial(_run, running, told, pairs)
+        running.each_of_shard(run, fails=lambda: told.failure != 0)
 
-    return ir.IRModule({ir.GlobalVar(name): function(name, ["context", "device"], body)})
+    return machine.module_of({name: tir.emitted(name, launch)})
 
 
-def _dispatch(running, told: Launch, number, place, pairs):
-    instruction = running.tape[number]
+def _run(running, told: Launch, pairs, _, instruction, place):
     opcode, table = instruction.opcode, instruction.parameters
     handle = Words(told.functions)[opcode]
     arguments = Words(told.arguments)
@@ -142,23 +138,10 @@ def _dispatch(running, told: Launch, number, place, pairs):
         sizes = [let(T.Cast("int64", sizes[axis]) if axis in sizes else int64(1)) for axis in AXES]
         blocks = let(sizes[0] * sizes[1] * sizes[2])
         with tir.when(blocks > int64(0)):
-            status = T.call_extern(
-                "int32",
-                "cuLaunchKernel",
-                tir.pointer(handle, "int64"),
-                *[T.Cast("uint32", size) for size in sizes],
-                tirx.const(0, "uint32"),
-                tir.pointer(int64(0), "int64"),
-                tir.pointer(told.pointers, "int64"),
-                tir.pointer(int64(0), "int64"),
-            )
-            told.failure = T.Cast("int64", status)
+            function_at, values_at, null = (tir.pointer(at, "int64") for at in (handle, told.pointers, int64(0)))
+            shape = [T.Cast("uint32", size) for size in sizes]
+            launched = function_at, *shape, tirx.const(0, "uint32"), null, values_at, null
+            told.failure = T.Cast("int64", T.call_extern("int32", "cuLaunchKernel", *launched))
 
-    def choose(one, *rest):
-        wanted, (_, kernel) = one
-        if rest:
-            tir.choose(place == int64(wanted), lambda: launch(kernel), lambda: choose(*rest))
-        else:
-            launch(kernel)
-
-    choose(*pairs)
+    *others, (_, last) = [(number, functools.partial(launch, kernel)) for number, (_, kernel) in pairs]
+    machine.switch(place, others, last)

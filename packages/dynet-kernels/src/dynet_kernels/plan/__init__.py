@@ -21,7 +21,6 @@ The modules, each after those that it uses:
 
 from __future__ import annotations
 
-from .. import tir
 from . import backward, forward, update
 
 PLANNERS = {
@@ -30,12 +29,4 @@ PLANNERS = {
     "gradient_norm": update.plan_gradient_norm,
     "update": update.plan_update,
 }
-"""The planner of each pass, by the name of the pass."""
-
-
-def planners() -> dict:
-    """Emit all planners. Return a dict from the name of a pass to the TIR function that plans it.
-
-    The TIR functions are private: only functions of the same module can call them.
-    """
-    return {name: tir.emitted(f"plan_{name}", emit, private=True) for name, emit in PLANNERS.items()}
+"""Each planner, by the name of the pass that the planner plans."""

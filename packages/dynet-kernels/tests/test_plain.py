@@ -184,7 +184,32 @@ def conditions_are_numbers(w):
     w[7] = w[3] > 0 and w[4] > 0
 
 
+@plain
+def repeated_divisions(w):
+    """A quotient may be used several times, in conditions that tell more about it."""
+    if w[1] > 0:
+        quotient = (w[0] << 20) // w[1] * w[2] >> 20
+        gain = min(0, quotient - w[3])
+        w[5] = max(-20, min(9, w[4] + gain)) + w[0] % w[1]
+        w[6] = quotient if quotient > 0 else -quotient
+
+
+def as_reals(w):
+    return Words(w.address if w.memory is None else ctypes.addressof(w.memory), "float64")
+
+
+@plain
+def real_numbers(w):
+    reals = as_reals(w)
+    reals[3] = 0.5
+    reals[4] = 2
+    if reals[3] < reals[4]:
+        w[5] = 1
+
+
 PROGRAMS = [
+    repeated_divisions,
+    real_numbers,
     names,
     large_constants,
     conditions_are_numbers,

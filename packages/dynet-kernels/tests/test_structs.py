@@ -6,8 +6,7 @@ from tvm import ir
 
 from dynet_kernels import layout as at
 from dynet_kernels import machine, tir
-from dynet_kernels.plain import Rows, Struct, Words
-from dynet_kernels.plan.flow import Variable, all_of, branch, each, forever, pick, stop_unless, when
+from dynet_kernels.plain import Rows, Struct, Words, plain
 from dynet_kernels.target import host_cpu
 
 
@@ -28,9 +27,10 @@ def run(body, integers, *arguments):
 
 
 def test_fields_are_read_and_set():
+    @plain
     def body(address, count):
         points = Rows(Point, Words(address))
-        with each(count) as number:
+        for number in range(count):
             point = points[number]
             point.sum = point.x + point.y
             point.x += 1
@@ -53,27 +53,6 @@ def test_names_that_a_structure_does_not_have():
 
     with pytest.raises(AttributeError, match="Point has no integer 'z'; it has x, y, sum"):
         compiled(body)
-
-
-def test_conditions_and_loops():
-    """The first of some numbers that is even, or else -1; what lies behind the last one is not read."""
-
-    def body(address, count):
-        words, place, found = Words(address), Variable(0), Variable(-1)
-        with forever():
-            stop_unless(place.value < count)
-            number = words[place.value]
-            with branch((number & 1) == 0) as (even, odd):
-                with even:
-                    found.value = pick(number < 0, lambda: -number, number)
-                    place.value = count
-                with odd:
-                    place.value += 1
-        with when(all_of(count > 0, found.value >= 0)):
-            words[0] = found.value
-
-    assert run(body, [3, 5, -8, 6], 4) == [8, 5, -8, 6]
-    assert run(body, [3, 5, 8], 2) == [3, 5, 8]
 
 
 def test_two_integers_of_one_name():

@@ -23,6 +23,10 @@ UNBOUNDED = 1 << 40  # declared as the size of a buffer of unknown size; so larg
 ON_STACK = {"disable_lower_builtin": True}  # an annotation that puts a local buffer in registers or on the stack
 
 
+# Without it, TVM would look through all that is being emitted around a buffer, to find that it has no layout.
+NO_LAYOUT = {"layout": None}
+
+
 def int64(value):
     return tirx.const(value, "int64") if isinstance(value, int) else value
 
@@ -65,7 +69,11 @@ def emitted(name, body, private=False, has_result=False):
 
 
 def buffer_at(address, dtype):
-    return T.decl_buffer((UNBOUNDED,), dtype, data=pointer(address, dtype))
+    return T.decl_buffer((UNBOUNDED,), dtype, data=pointer(address, dtype), **NO_LAYOUT)
+
+
+def on_stack(count, dtype):
+    return T.alloc_buffer((count,), dtype, scope="local", annotations=ON_STACK, **NO_LAYOUT)
 
 
 def quotient(number, divisor):
@@ -189,7 +197,7 @@ class Accumulator:
 
     def __init__(self, lanes, value, dtype="float32"):
         self.type = vector_type(dtype, lanes)
-        self.buffer = T.alloc_buffer((lanes,), dtype, scope="local", annotations=ON_STACK)
+        self.buffer = on_stack(lanes, dtype)
         self.set(value)
 
     def get(self):
@@ -203,7 +211,7 @@ class IntVariable:
     """An int64 variable in a register, which loops can change."""
 
     def __init__(self, value):
-        self.buffer = T.alloc_buffer((1,), "int64", scope="local", annotations=ON_STACK)
+        self.buffer = on_stack(1, "int64")
         self.set(value)
 
     def get(self):

@@ -37,7 +37,7 @@ class GradientNorm(Adds, Alone):
 
         def body(instruction):
             (size,) = instruction.parameters
-            sums = T.alloc_buffer((chains * lanes,), "float64", scope="local", annotations=tir.ON_STACK)
+            sums = tir.on_stack(chains * lanes, "float64")
 
             def chain(number):
                 return sums.vload((int64(number * lanes),), wide)

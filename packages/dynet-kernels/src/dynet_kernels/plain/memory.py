@@ -124,7 +124,7 @@ def on_stack(count: int) -> Words:
     words = object.__new__(Words)
     words.dtype = words.wide = "int64"
     if is_emitting():
-        words.buffer = T.alloc_buffer((max(count, 1),), "int64", scope="local", annotations=tir.ON_STACK)
+        words.buffer = tir.on_stack(max(count, 1), "int64")
         words.memory, words.address = None, T.address_of(words.buffer[int64(0)])
     else:
         words.memory = (ctypes.c_int64 * count)()

@@ -13,13 +13,15 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
-import textwrap
-from collections.abc import Callable, Iterable, Iterator
+import linecache
+from collections.abc import Callable, Iterable
+from types import CodeType
 from typing import Any, TypeVar
 
 from . import lowering
 
 F = TypeVar("F", bound=Callable[..., Any])
+N = TypeVar("N", bound=ast.AST)
 
 
 def plain(function: F) -> F:
@@ -56,18 +58,36 @@ def entry(function: F) -> F:
 
 def rewritten(function: Callable, is_entry: bool = False) -> Callable:
     """Return the emitter of a plain function, or of an entry."""
-    lines_before = "\n" * (function.__code__.co_firstlineno - 1)  # so that each line keeps its number
-    definition: Any = ast.parse(lines_before + textwrap.dedent(inspect.getsource(function))).body[0]
-    definition.decorator_list.clear()
-    file = inspect.getsourcefile(function) or "?"
-    module, made = ast.Module([_Rewriting(file, is_entry).function(definition)], []), {}
-    names, cells = function.__code__.co_freevars, function.__closure__ or ()
-    if names:  # a closure is defined again inside a function that has the names of the closure as its parameters
-        outer: Any = ast.parse(f"def _closure({', '.join(names)}):\n return {definition.name}").body[0]
-        outer.body[:0], module.body = module.body, [outer]
+    made: dict = {}
+    code = function.__code__
     function.__globals__["_lowering"] = lowering
-    exec(compile(ast.fix_missing_locations(module), file, "exec"), function.__globals__, made)
-    return made["_closure"](*[cell.cell_contents for cell in cells]) if names else made[definition.name]
+    exec(_emitter(inspect.getsourcefile(function) or "?", code, is_entry), function.__globals__, made)
+    cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    return made["_closure"](*cells) if cells else made[code.co_name]
+
+
+@functools.cache
+def _emitter(file: str, code: CodeType, is_entry: bool) -> CodeType:
+    definition = _definitions(file)[code.co_firstlineno]
+    definition.decorator_list = []
+    module = ast.Module([_Rewriting(file, is_entry).function(definition)], [])
+    if code.co_freevars:  # a closure is defined again inside a function that has the names of the closure as parameters
+        names = ", ".join(code.co_freevars)
+        outer: Any = ast.parse(f"def _closure({names}):\n return {code.co_name}").body[0]
+        outer.body[:0], module.body = module.body, [outer]
+    return compile(module, file, "exec")
+
+
+@functools.cache
+def _definitions(file: str) -> dict[int, Any]:
+    """Return the syntax trees of a file's functions, by the lines where they begin, decorators included."""
+    found: dict[int, Any] = {}
+    waiting: list[Any] = [ast.parse("".join(linecache.getlines(file)))]
+    for node in waiting:
+        inside = [one for one in node.body if isinstance(one, (ast.FunctionDef, ast.ClassDef))]
+        found |= {min(one.lineno, *(d.lineno for d in one.decorator_list), one.lineno): one for one in inside}
+        waiting += inside
+    return found
 
 
 LOWERED = {"range": "loop", "max": "maximum", "min": "minimum"}
@@ -98,38 +118,53 @@ class _Rewriting(ast.NodeTransformer):
         raise SyntaxError(f"a plain function cannot have {text}", (self.file, line, column, None))
 
     def visit(self, node) -> Any:
-        self.line = getattr(node, "lineno", self.line)
+        before, self.line = self.line, getattr(node, "lineno", self.line)
         if type(node) in REFUSED:
             self.refuse(node, f"`{REFUSED[type(node)]}`")
         found = super().visit(node)
-        if isinstance(found, (ast.stmt, ast.expr)) and not hasattr(found, "lineno"):
-            ast.copy_location(found, node)  # what is inside gets its line from `fix_missing_locations`
+        self.line = before
         return found
 
-    def call(self, name: str, *arguments):
-        return ast.Call(ast.Attribute(ast.Name("_lowering", ast.Load()), name, ast.Load()), list(arguments), [])
+    def new(self, kind: type[N], *fields) -> N:
+        """Make a node of the syntax tree on the line of the node that is being visited."""
+        made: Any = kind(*fields)
+        made.lineno = made.end_lineno = self.line
+        made.col_offset = made.end_col_offset = 0
+        return made
 
-    def later(self, expression):
-        return ast.Lambda(ast.arguments([], [], None, [], [], None, []), self.visit(expression))
+    def load(self, name: str) -> ast.Name:
+        return self.new(ast.Name, name, ast.Load())
+
+    def value(self, name: str, context: ast.expr_context) -> ast.Attribute:
+        return self.new(ast.Attribute, self.load(name), "value", context)
+
+    def assign(self, target, value) -> ast.Assign:
+        return self.new(ast.Assign, [target], value)
+
+    def call(self, name: str, *arguments) -> ast.Call:
+        return self.new(
+            ast.Call, self.new(ast.Attribute, self.load("_lowering"), name, ast.Load()), list(arguments), []
+        )
+
+    def later(self, expression) -> ast.Lambda:
+        return self.new(ast.Lambda, ast.arguments([], [], None, [], [], None, []), self.visit(expression))
 
     # functions
 
     def function(self, node):
         """Rewrite a function: its variables are made first, so that every branch and loop of it can set them."""
-        inside = [*_statements(node)]
-        names = _bound(node, inside)
-        own = _assigned_often(node) & names
-        self.variables, self.ended = (self.variables - names) | own, self.ended - names
-        values = [one for one in inside if isinstance(one, ast.Return) and one.value]
-        self.has_results = not self.is_entry and len(values) > 1
+        self.line = node.lineno
+        facts = self.facts = _Facts(node)
+        own = {name for name, times in facts.assigned.items() if times > 1} & facts.names
+        self.variables, self.ended = (self.variables - facts.names) | own, self.ended - facts.names
+        self.has_results = not self.is_entry and facts.values > 1
         node.body = self.block(node.body)
-        parameters = {one.arg for one in node.args.args}
         begin: list[ast.stmt] = []
         for one in [*sorted(own), *["_result"] * self.has_results]:
-            given = [ast.Name(one, ast.Load())] if one in parameters else []
-            begin.append(ast.Assign([ast.Name(one, ast.Store())], self.call("Variable", *given)))
+            given = [self.load(one)] if one in facts.parameters else []
+            begin.append(self.assign(self.new(ast.Name, one, ast.Store()), self.call("Variable", *given)))
         if self.has_results:
-            node.body.append(ast.Return(_value("_result", ast.Load())))
+            node.body.append(self.new(ast.Return, self.value("_result", ast.Load())))
         has_text = isinstance(node.body[0], ast.Expr) and isinstance(node.body[0].value, ast.Constant)
         node.body[has_text:has_text] = begin
         return node
@@ -146,11 +181,10 @@ class _Rewriting(ast.NodeTransformer):
         self.blocks.append(set())
         for place, one in enumerate(statements):
             rest = statements[place + 1 :]
-            if isinstance(one, ast.If) and not self.is_entry and _returns(one) and (rest or one.orelse):
+            if isinstance(one, ast.If) and not self.is_entry and one in self.facts.returning and (rest or one.orelse):
                 if not isinstance(one.body[-1], ast.Return) or one.orelse:
                     self.refuse(one, "a `return` that is not at the end of an `if` without `else`")
-                one, rest = ast.copy_location(ast.If(one.test, one.body, rest), one), []
-                statements = statements[: place + 1]
+                one.orelse, rest, statements = rest, [], statements[: place + 1]
             if isinstance(one, ast.Return) and rest:
                 self.refuse(rest[0], "statements after `return`")
             found = self.visit(one)
@@ -158,17 +192,17 @@ class _Rewriting(ast.NodeTransformer):
             if len(statements) == place + 1:
                 break
         self.ended |= self.blocks.pop()
-        return made or [ast.Pass()]
+        return made or [self.new(ast.Pass)]
 
     def visit_Return(self, node):
         value = self.visit(node.value) if node.value else None
         if self.is_entry:
-            return ast.Expr(self.call("leave", *[value] * (value is not None)))
+            return self.new(ast.Expr, self.call("leave", *[value] * (value is not None)))
         if self.loops:
             self.refuse(node, "`return` in a loop, unless it is a whole compiled function")
         if self.has_results and value:
-            return ast.Assign([_value("_result", ast.Store())], value)
-        return ast.Return(value) if value else ast.Pass()
+            return self.assign(self.value("_result", ast.Store()), value)
+        return self.new(ast.Return, value) if value else self.new(ast.Pass)
 
     # names and assignment
 
@@ -177,28 +211,31 @@ class _Rewriting(ast.NodeTransformer):
             if node.id in self.ended:
                 self.refuse(node, f"the name `{node.id}` outside of the block or loop that binds it")
             if node.id in self.variables:
-                return _value(node.id, ast.Load())
+                return self.value(node.id, ast.Load())
         return node
 
     def visit_Assign(self, node):
         if len(node.targets) > 1:
             self.refuse(node, "two targets in one assignment")
-        value = self.call("bound", self.visit(node.value))
-        return ast.Assign([self.target(node.targets[0])], value)
+        node.value = self.call("bound", self.visit(node.value))
+        node.targets = [self.target(node.targets[0])]
+        return node
 
     def visit_AnnAssign(self, node):
-        return self.visit_Assign(ast.Assign([node.target], node.value)) if node.value else node
+        return self.visit_Assign(self.assign(node.target, node.value)) if node.value else node
 
     def visit_AugAssign(self, node):
-        return ast.AugAssign(self.target(node.target), node.op, self.call("wide", self.visit(node.value)))
+        node.target, node.value = self.target(node.target), self.wide(node.value)
+        return node
 
     def target(self, target) -> Any:
         if isinstance(target, ast.Tuple):
-            return ast.Tuple([self.target(one) for one in target.elts], ast.Store())
+            target.elts = [self.target(one) for one in target.elts]
+            return target
         if not isinstance(target, ast.Name):
             return self.visit(target)
         if target.id in self.variables:
-            return _value(target.id, ast.Store())
+            return self.value(target.id, ast.Store())
         self.ended.discard(target.id)
         self.blocks[-1].add(target.id)
         return target
@@ -206,22 +243,24 @@ class _Rewriting(ast.NodeTransformer):
     # conditions and operators
 
     def visit_BoolOp(self, node):
-        name, (first, *rest) = "both" if isinstance(node.op, ast.And) else "either", node.values
-        if len(rest) > 1:
-            rest = [ast.copy_location(ast.BoolOp(node.op, rest), rest[0])]
-        return self.call(name, self.visit(first), self.later(rest[0]))
+        name, first = "both" if isinstance(node.op, ast.And) else "either", self.visit(node.values.pop(0))
+        return self.call(name, first, self.later(node if len(node.values) > 1 else node.values[0]))
 
     def visit_Compare(self, node):
         if len(node.ops) > 1:
             self.refuse(node, "a chain of comparisons: write `a < b and b < c`")
         self.visit(node.ops[0])
-        return ast.Compare(self.wide(node.left), node.ops, [self.wide(node.comparators[0])])
+        node.left, node.comparators = self.wide(node.left), [self.wide(node.comparators[0])]
+        return node
 
     def visit_BinOp(self, node):
-        made = ast.BinOp(self.wide(node.left), node.op, self.wide(node.right))
-        return self.call("settled", made) if isinstance(node.op, (ast.FloorDiv, ast.Mod)) else made
+        node.left, node.right = self.wide(node.left), self.wide(node.right)
+        return self.call("settled", node) if isinstance(node.op, (ast.FloorDiv, ast.Mod)) else node
 
     def wide(self, node):
+        """An operand of an operator. TVM would cut a large Python int."""
+        if isinstance(node, ast.Constant) and isinstance(node.value, int) and node.value < 1 << 31:
+            return node
         return self.call("wide", self.visit(node))
 
     def visit_UnaryOp(self, node):
@@ -241,34 +280,37 @@ class _Rewriting(ast.NodeTransformer):
 
     def turns(self, over, body):
         """A Python loop around emitted code: it has one turn for each side that the code has, or none."""
-        return ast.For(ast.Name("_side", ast.Store()), over, body, [])
+        return self.new(ast.For, self.new(ast.Name, "_side", ast.Store()), over, body, [])
 
     def visit_If(self, node):
         test = node.test
         if node.orelse:
-            sides = ast.If(ast.Name("_side", ast.Load()), self.block(node.body), self.block(node.orelse))
-            return self.turns(self.call("branch", self.visit(test)), [sides])
+            over = self.call("branch", self.visit(test))
+            sides = self.new(ast.If, self.load("_side"), self.block(node.body), self.block(node.orelse))
+            return self.turns(over, [sides])
         if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):  # nested conditions
             for one in reversed(test.values[1:]):
-                node.body = [ast.copy_location(ast.If(one, node.body, []), node)]
-            return self.visit(ast.copy_location(ast.If(test.values[0], node.body, []), node))
+                node.body = [self.new(ast.If, one, node.body, [])]
+            node.test = test.values[0]
+            return self.visit_If(node)
         return self.turns(self.call("when", self.visit(test)), self.block(node.body))
 
     def visit_For(self, node):
         names = {one.id for one in ast.walk(node.target) if isinstance(one, ast.Name)}
         for name in names & self.variables:
             self.refuse(node, f"the name `{name}` both for a loop and for a variable")
-        over, iterated = node.iter, self.visit(node.iter)
-        self.ended -= names
+        over = node.iter
         is_range = isinstance(over, ast.Call) and isinstance(over.func, ast.Name) and over.func.id == "range"
-        body = self.loop(node, is_range)
+        node.iter = self.visit(over)
+        self.ended -= names
+        node.body = self.loop(node, is_range)
         self.ended |= names
-        return ast.For(node.target, iterated, body, [])
+        return node
 
     def visit_While(self, node):
         test = node.test
         tests = test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) else [test]
-        stops = [ast.Expr(self.call("stop_unless", self.visit(one))) for one in tests]
+        stops = [self.new(ast.Expr, self.call("stop_unless", self.visit(one))) for one in tests]
         return self.turns(self.call("forever"), [*stops, *self.loop(node, True)])
 
     def loop(self, node, is_one: bool):
@@ -282,44 +324,44 @@ class _Rewriting(ast.NodeTransformer):
     def visit_Break(self, node, name: str = "stop"):
         if not self.loops[-1]:
             self.refuse(node, "`break` or `continue` in a loop that is neither over `range` nor `while`")
-        return ast.Expr(self.call(name))
+        return self.new(ast.Expr, self.call(name))
 
     def visit_Continue(self, node):
         return self.visit_Break(node, "next_turn")
 
 
-def _value(name: str, context) -> ast.Attribute:
-    return ast.Attribute(ast.Name(name, ast.Load()), "value", context)
+class _Facts:
+    """What a function's statements say, found in one walk.
 
+    `names` are its local names, `parameters` those of its arguments. `assigned` counts how often each name is assigned,
+    also by functions inside. `values` is how many `return`s have one, `returning` the `if`s with a `return` inside.
+    """
 
-def _statements(definition) -> Iterator[ast.AST]:
-    """Yield the nodes of a function without those of functions inside it."""
-    waiting = list(ast.iter_child_nodes(definition))
-    while waiting:
-        node = waiting.pop()
-        yield node
-        if not isinstance(node, (ast.FunctionDef, ast.Lambda)):
-            waiting += ast.iter_child_nodes(node)
+    def __init__(self, definition: ast.FunctionDef):
+        self.parameters = {one.arg for one in definition.args.args}
+        self.names, self.assigned, self.shared = set(self.parameters), dict.fromkeys(self.parameters, 1), set()
+        self.values, self.returning = 0, set()
+        for one in definition.body:
+            self.walk(one, True)
+        self.names -= self.shared
 
-
-def _returns(node) -> bool:
-    return any(isinstance(one, ast.Return) for one in [node, *_statements(node)])
-
-
-def _bound(definition, inside) -> set[str]:
-    """Return the local names of a function. `inside` are its nodes without those of functions inside it."""
-    names = {one.id for one in inside if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
-    shared = {name for one in inside if isinstance(one, ast.Nonlocal) for name in one.names}
-    return (names | {one.arg for one in definition.args.args}) - shared
-
-
-def _assigned_often(definition) -> set[str]:
-    """Return the names that are assigned more than once, here or by functions inside."""
-    count = dict.fromkeys([one.arg for one in definition.args.args], 1)
-    for node in ast.walk(definition):
-        targets = node.targets if isinstance(node, ast.Assign) else []
-        for target in [node.target] * 2 if isinstance(node, ast.AugAssign) else targets:
-            for one in target.elts if isinstance(target, ast.Tuple) else [target]:
-                if isinstance(one, ast.Name):
-                    count[one.id] = count.get(one.id, 0) + 1
-    return {name for name, times in count.items() if times > 1}
+    def walk(self, node: ast.AST, is_own: bool) -> bool:
+        """Note what is in a node, of the function's own or of a function inside. Return whether it has a `return`."""
+        returns, is_own = isinstance(node, ast.Return), is_own and not isinstance(node, (ast.FunctionDef, ast.Lambda))
+        if isinstance(node, (ast.Assign, ast.AugAssign)):
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target] * 2:
+                for one in target.elts if isinstance(target, ast.Tuple) else [target]:
+                    if isinstance(one, ast.Name):
+                        self.assigned[one.id] = self.assigned.get(one.id, 0) + 1
+        if is_own and isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            self.names.add(node.id)
+        elif is_own and isinstance(node, ast.Nonlocal):
+            self.shared.update(node.names)
+        self.values += is_own and isinstance(node, ast.Return) and node.value is not None
+        for part in vars(node).values():
+            for one in part if isinstance(part, list) else [part]:
+                if isinstance(one, ast.AST):
+                    returns |= self.walk(one, is_own)
+        if returns and isinstance(node, ast.If):
+            self.returning.add(node)
+        return returns and not isinstance(node, ast.FunctionDef)

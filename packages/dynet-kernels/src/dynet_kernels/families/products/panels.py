@@ -104,7 +104,7 @@ class Panel:
 
     def __init__(self, lanes, vectors, height):
         self.lanes, self.width, self.height = lanes, vectors * lanes, height
-        self.buffer = T.alloc_buffer((height * self.width,), "float32", scope="local", annotations=tir.ON_STACK)
+        self.buffer = tir.on_stack(height * self.width, "float32")
 
     def fill(self, memory, count, source, vectors, mask):
         """Fill rows 0 to count - 1 of the panel: copy `vectors` vectors from address source(n) to row n.

@@ -82,7 +82,6 @@ def attempts(use, warm, owner, name, error, turn):
 
 def functions():
     yield cache, "cache_directory"
-    yield cache, "load_stored"
     yield cache, "load_object"
     yield cache, "linker"
     yield library, "modules"
@@ -256,4 +255,4 @@ def test_no_file_in_the_place_of_a_stored_one_is_waited_for(tmp_path, kind, monk
             stack.enter_context(socket.socket(socket.AF_UNIX)).bind(str(path))
         else:
             path.mkdir()
-        assert cache.load_stored("key") is None
+        assert cache.stored("key") is None

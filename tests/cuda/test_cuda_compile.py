@@ -20,21 +20,12 @@ from dynet_kernels.table import KERNELS
 def sources(tmp_path_factory):
     """The CUDA C of all kernels, in files of many: to start a compiler takes longer than to compile a kernel."""
     from dynet_kernels import library
-    from dynet_kernels.building.builders import Builders
 
     every = list(KERNELS.items())
-    builders = Builders(tmp_path_factory.mktemp("sources"))
-
-    def build(kernels):
-        with builders.one() as builder:
-            return library.build(Source(dict(enumerate(kernels)), "sm_90", "nvcc"), builder).decode()
-
-    try:
-        with ThreadPoolExecutor(2) as pool:
-            return list(pool.map(build, [every[start : start + 32] for start in range(0, len(every), 32)]))
-    finally:
-        builders.stop()
-        builders.close()
+    parts = [Source(dict(enumerate(every[at : at + 32])), "sm_90", "nvcc") for at in range(0, len(every), 32)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DYNET_CACHE_DIR", str(tmp_path_factory.mktemp("sources")))
+        return library.modules(parts, load=bytes.decode, kind=None)
 
 
 def test_every_kernel_has_a_device_function_of_its_parameters(sources):

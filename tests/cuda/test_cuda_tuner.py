@@ -7,7 +7,7 @@ import pytest
 from dynet_kernels import records, tuning
 from dynet_kernels.cuda.driver import Gpu
 from dynet_kernels.tune import __main__ as command
-from dynet_kernels.tune import search, shapes, timing
+from dynet_kernels.tune import axes, search, shapes, timing
 from dynet_kernels.tune.gpu_timing import GpuTimer
 
 STUDY = shapes.STUDIES["cuda"]
@@ -27,7 +27,7 @@ def small():
 def only(*names):
     """A study with these kernels alone."""
     kernels = {name: STUDY.kernels[name] for name in names}
-    return shapes.Study(kernels, lambda: [workload for workload in small() if workload.kernel in names])
+    return replace(STUDY, kernels=kernels, workloads=lambda: [one for one in small() if one.kernel in names])
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_time_grows_with_the_work(timer):
 
 
 def test_each_axis_has_candidates_and_workloads():
-    for axis in search.AXES["cuda"]:
+    for axis in axes.AXES["cuda"]:
         variants = list(axis.variants(DEFAULT, GpuTimer.registers))
         assert variants and DEFAULT not in variants and len(set(variants)) == len(variants), axis.name
         assert any(axis.touches(workload) for workload in STUDY.workloads()), axis.name
@@ -104,9 +104,9 @@ def own_records(tmp_path, monkeypatch):
     """A user's cache directory without records."""
     monkeypatch.setenv("DYNET_CACHE_DIR", str(tmp_path))
     monkeypatch.delenv("DYNET_RECORDS", raising=False)
-    records._for_cuda.cache_clear()
+    records._found.cache_clear()
     yield
-    records._for_cuda.cache_clear()
+    records._found.cache_clear()
 
 
 def test_the_command_keeps_what_it_finds(emulated, own_records, monkeypatch, capsys):

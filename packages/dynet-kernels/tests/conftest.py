@@ -58,6 +58,6 @@ def own_records(tmp_path, monkeypatch):
     directory = tmp_path / "cache"
     monkeypatch.setenv("DYNET_CACHE_DIR", str(directory))
     monkeypatch.delenv("DYNET_RECORDS", raising=False)
-    records._for_cpu.cache_clear()
+    records._found.cache_clear()
     yield directory
-    records._for_cpu.cache_clear()
+    records._found.cache_clear()

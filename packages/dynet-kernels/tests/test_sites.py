@@ -17,14 +17,18 @@ def test_a_folder_is_there_for_its_block(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_site_makes_one_folder_and_another_where_it_has_gone(tmp_path):
-    site = sites.Site(tmp_path)
-    folder = site.folder()
-    assert site.folder() == folder
-    folder.rmdir()
-    another = site.folder()
-    assert another != folder and another.exists()
-    site.remove()
+def test_a_folder_that_is_removed_before_it_is_locked_is_made_again(tmp_path, monkeypatch):
+    made = []
+
+    def make_and_remove_two(real=sites.tempfile.mkdtemp, **options):
+        made.append(real(**options))
+        if len(made) < 3:
+            os.rmdir(made[-1])
+        return made[-1]
+
+    monkeypatch.setattr(sites.tempfile, "mkdtemp", make_and_remove_two)
+    with sites.folder(tmp_path) as folder:
+        assert [str(folder)] == made[2:] and folder.exists()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,4 +1,4 @@
-"""Which sources compiled code depends on: found by text as by parsing, and no more than need be."""
+"""The digest of the sources that emit code: it leaves out nothing that they import, and little else."""
 
 import ast
 import os
@@ -12,71 +12,66 @@ import pytest
 import dynet_kernels
 from dynet_kernels import parts, sources
 from dynet_kernels.families.fill import Fill
-from dynet_kernels.families.products import Product
-from dynet_kernels.families.rules import Rule
-from dynet_kernels.families.scan import Scan
+from dynet_kernels.recorder.compiled import Recorder
 
 PACKAGE = Path(dynet_kernels.__file__).parent
-FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
-KERNELS = {"fill": Fill(), "scan": Scan(False), "product": Product(), "rule": Rule(("y", "x"), {"y": lambda x: x})}
+EMITTERS = [
+    *(PACKAGE / name for name in ("machine.py", "passes.py", "cuda/codegen.py", "target.py")),
+    *(path for folder in ("families", "functions", "plan", "recorder") for path in (PACKAGE / folder).rglob("*.py")),
+]
 
 
-def parsed(path: Path) -> set[tuple[str, bool]]:
-    """What `sources` should find in a file: by Python's own parser."""
+def imported(path: Path) -> set[Path]:
+    """The files of this package that a file imports, by Python's own parser, in functions too."""
     found = set()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    top = set(map(id, tree.body))
-    for node in ast.walk(tree):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if not isinstance(node, ast.ImportFrom) or not node.level:
             continue
         base = path.parents[node.level - 1].joinpath(*(node.module or "").split("."))
         for alias in node.names:
             candidates = base.with_suffix(".py"), base / f"{alias.name}.py", base / alias.name / "__init__.py"
             file = next((file for file in (*candidates, base / "__init__.py") if file.is_file()), None)
-            if file:
-                found.add((str(file), id(node) not in top))
+            found |= {file} if file else set()
     return found
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_are_found_as_by_parsing(path):
-    assert set(sources._read(str(path))[1]) == parsed(path)
+def test_all_that_emitters_import_counts():
+    waiting, found = [path for path in EMITTERS if path != PACKAGE / "recorder" / "compiled.py"], set()
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            waiting += imported(path)
+    assert len(found) > 60
+    assert {str(path) for path in found} <= set(sources._emitters(sources.HERE))
 
 
-@pytest.mark.parametrize("line", ["from dynet_kernels import tir", "from dynet_kernels.tir import let, int64"])
-def test_imports_of_kernels_from_elsewhere_are_found(tmp_path, line):
-    (tmp_path / "own.py").write_text(f"{line}\n# from .other import name\n")
-    (tmp_path / "other.py").write_text("")
-    assert str(PACKAGE / "tir.py") in sources.reached([str(tmp_path / "own.py")])
-    assert str(tmp_path / "other.py") not in sources.reached([str(tmp_path / "own.py")])
+def test_what_loads_and_keeps_code_does_not_count():
+    counted = {str(Path(file).relative_to(PACKAGE)) for file in sources._emitters(sources.HERE)}
+    assert {"machine.py", "tuning.py", "families/rules/columns.py", "functions/vmath.py", "plan/stages.py"} < counted
+    assert not counted & {"library.py", "cache.py", "table.py", "building/worker.py", "tune/search.py"}
+    assert all(map(os.path.exists, sources.KEEPERS))
 
 
-def of(name: str) -> set[str]:
-    """The files that a shard of one kernel depends on, as the package names them."""
-    files = sources.reached({parts.MACHINE, *sources.files_of(type(KERNELS[name]))})
-    return {str(Path(file).relative_to(PACKAGE)) for file in files}
+def test_all_parts_of_the_package_have_one_digest():
+    digests = {parts.sources_of(part) for part in (parts.Planner(), Recorder(), parts.Shard({0: ("fill", Fill())}))}
+    assert len(digests) == 1
 
 
-def test_a_shard_depends_on_the_families_of_its_kernels_alone():
-    shared = {"machine.py", "tir.py", "tvm_modules.py", "kernels.py", "families/threads.py"}
-    assert all(of(name) > shared for name in KERNELS)
-    assert "families/scan.py" in of("scan") - of("rule") - of("product") - of("fill")
-    assert "families/products/panels.py" in of("product") - of("rule") - of("scan")
-    assert {"families/rules/columns.py", "formula.py", "functions/vmath.py"} <= of("rule") - of("scan")
-    others = {"library.py", "cache.py", "table.py", "passes.py", "team.py", "plan/backward.py"}
-    assert not others & set.union(*map(of, KERNELS))
-    planner = sources.reached([parts.PASSES], nested=True)
-    assert {str(PACKAGE / name) for name in ("machine.py", "team.py", "plan/backward.py")} < planner
+def test_the_file_of_a_kernel_from_elsewhere_counts(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    digests = set()
+    for text in ("1", "2"):
+        (tmp_path / "own_kernel.py").write_text(
+            f"from dynet_kernels.families.fill import Fill\nclass Own(Fill): {text}"
+        )
+        sys.modules.pop("own_kernel", None)
+        sources._digest_of.cache_clear()
+        import own_kernel
 
-
-def test_emitters_import_at_the_top_of_their_files():
-    """Imports within functions do not count for shards."""
-    files = set().union(*(sources.files_of(type(kernel)) for kernel in KERNELS.values()))
-    files |= {str(path) for path in (PACKAGE / "families").rglob("*.py")}
-    nested = {
-        file: found for file in sources.reached(files) if (found := [one for one in sources._read(file)[1] if one[1]])
-    }
-    assert nested == {}
+        digests.add(parts.sources_of(parts.Shard({0: ("own", own_kernel.Own())})))
+    sources._digest_of.cache_clear()
+    assert len(digests - {parts.sources_of(parts.Shard({0: ("fill", Fill())}))}) == 2
 
 
 # Files that change
@@ -119,8 +114,8 @@ def compiled(tmp_path):
 def test_what_is_compiled_again_is_what_comes_out_differently(compiled):
     scan, comment = "families/scan.py", '"""Cumulative sums'
     assert compiled(scan, comment, comment) == (3, 3)  # the planner and two shards
-    assert compiled(scan, comment, '"""Sums') == (1, 0)
-    assert compiled(scan, "tir.float32(0.0)", "tir.float32(1.0)") == (1, 1)
+    assert compiled(scan, comment, '"""Sums') == (3, 0)
+    assert compiled(scan, "tir.float32(0.0)", "tir.float32(1.0)") == (3, 1)
     assert compiled(scan, "tir.float32(1.0)", "tir.float32(0.0)") == (0, 0)
     assert compiled("target.py", "inline-instr-cost:int=10000", "inline-instr-cost:int=9999") == (3, 3)
     assert compiled("tir.py", "def let(", "# shared\ndef let(") == (3, 0)

@@ -4,6 +4,7 @@ import functools
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,10 @@ from dynet_kernels.cuda import compiler, driver
 from dynet_kernels.records import Record
 from dynet_kernels.target import CpuTarget, host_cpu
 from dynet_kernels.tune import __main__ as command
-from dynet_kernels.tune import search, shapes, timing
+from dynet_kernels.tune import axes, search, shapes, timing
 
 DEFAULT = tuning.Update()
-TINY = shapes.Study(shapes.STUDIES["update"].kernels, lambda: [shapes.update(2, 100)])
+TINY = replace(shapes.STUDIES["update"], workloads=lambda: [shapes.update(2, 100)])
 
 
 def on_cpu(timer=timing.CpuTimer):
@@ -110,7 +111,7 @@ def test_there_is_something_to_search(family, kind):
 
 def check_axes(family, timer):
     first = timer.default(family)
-    for axis in search.AXES[family]:
+    for axis in axes.AXES[family]:
         variants = list(axis.variants(first, timer.registers))
         assert variants and first not in variants and len(set(variants)) == len(variants), axis.name
         assert any(axis.touches(workload) for workload in workloads_of(family)), axis.name

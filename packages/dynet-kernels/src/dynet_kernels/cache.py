@@ -26,13 +26,8 @@ from typing import Any
 from .building import sites
 from .cache_directory import CacheError, cache_directory, danger, temporary_instead, warn
 from .locks import new_lock
-from .seal import sealed, unsealed
+from .seal import sealed, unsealed, write
 from .tvm_modules import load_ffi, tvm_ffi_orcjit
-
-try:
-    import fcntl
-except ImportError:  # Windows has no fcntl. Without locks, processes may compile kernels twice, which only costs time.
-    fcntl = None
 
 STORED = (".o", ".key")  # suffixes of object files, and of files that map a key to a second key
 UNFINISHED = (".lock", ".new")  # suffixes of lock files, and of files that are being written
@@ -44,20 +39,21 @@ ROOM = 64 << 20  # free bytes that a disk must have for kernels to be compiled t
 _linking = new_lock()
 
 
-Load = Callable[[bytes], Any]
-Identify = Callable[[Path], str]
-
-
-class _Unwritable(Exception):
+class _Unwritable(CacheError):
     """The cache directory cannot be written to. `load_or_make` then uses a temporary directory instead."""
+
+
+def load_object(machine_code: bytes) -> Any:
+    """Load an object file into this process. Its functions stay valid until the process ends."""
+    return load_objects([machine_code])
 
 
 def load_or_make(
     key: str,
     make: Callable[[Path], bytes],
-    load: Load | None = None,
+    load: Callable[[bytes], Any] = load_object,
     stopped: Callable[[], bool] = lambda: False,
-    identify: Identify | None = None,
+    identify: Callable[[Path], str] | None = None,
 ) -> Any:
     """Return the module cached under `key`. If there is none, compile it with `make` and cache it.
 
@@ -65,7 +61,7 @@ def load_or_make(
         key: a text that differs whenever the machine code may differ. It consists of letters, digits, `.`, `_` and `-`.
         make: make(lock) returns the contents of an object file. `lock` is the path of the lock file that this process
             holds meanwhile.
-        load: load(contents) turns the contents of a cache file into a module. None: `load_object` does it.
+        load: load(contents) turns the contents of a cache file into a module.
         stopped: stopped() is called again and again while another process makes this module. If it returns True, stop
             waiting.
         identify: identify(lock) computes a second key, to which `key` refers from then on. It is called only if nothing
@@ -75,37 +71,49 @@ def load_or_make(
     Raises:
         CacheError: DYNET_CACHE_DIR is not safe, or `stopped` returned True.
     """
-    if not _is_key(key):
+    if not re.fullmatch(r"\w[\w.-]*", key, re.ASCII):
         raise ValueError(f"a cache key consists of letters, digits, '.', '_' and '-', not {key!r}")
-    how = (make, load or load_object, stopped, identify)
+
+    def load_or_make_in(directory: Path) -> Any:
+        def loaded(key: str) -> Any:
+            code = stored(key, directory)
+            return None if code is None else load(code)
+
+        module = loaded(key)
+        if module is not None:
+            return module
+        lock = directory / f"{key}.lock"
+        with _turn(lock, lambda: stored(key, directory) is not None, stopped):
+            module = loaded(key)  # another process may have made it while we waited for the lock
+            if module is not None:
+                return module
+            known = identify(lock) if identify else key
+            module = loaded(known)
+            if module is None:
+                code = make(lock)
+                module = load(code)  # Load before storing: the cache must not hold a file that cannot be loaded.
+                _keep(directory / f"{known}.o", known, code)
+            if known != key:
+                _keep(directory / f"{key}.key", key, known.encode())
+            return module
+
     try:
-        return _load_or_make_in(cache_directory(), key, *how)
+        return load_or_make_in(cache_directory())
     except _Unwritable as problem:
         directory = temporary_instead(str(problem))
-    try:
-        return _load_or_make_in(directory, key, *how)
-    except _Unwritable as problem:
-        raise CacheError(str(problem)) from None
+    return load_or_make_in(directory)
 
 
-def load_stored(key: str, load: Load | None = None) -> Any:
-    """Load the module cached under `key`, or under the second key that `key` refers to; None if there is none.
+def stored(key: str, directory: Path | None = None) -> bytes | None:
+    """Return the object file cached under `key`, or under the second key that it refers to; None if none is valid.
 
-    Args:
-        load: as in `load_or_make`.
+    `directory` is by default the cache directory.
     """
-    machine_code = stored(key)
-    return None if machine_code is None else (load or load_object)(machine_code)
-
-
-def stored(key: str) -> bytes | None:
-    """Return the object file cached under `key`, or under the second key that it refers to; None if there is none."""
-    return _find(cache_directory(), key)
-
-
-def load_object(machine_code: bytes) -> Any:
-    """Load an object file into this process. Its functions stay valid until the process ends."""
-    return load_objects([machine_code])
+    directory = directory or cache_directory()
+    other = _read(directory / f"{key}.key", key)
+    if other is not None:
+        key = other.decode()
+    return _read(directory / f"{key}.o", key)
 
 
 def load_objects(objects: list[bytes]) -> Any:
@@ -167,55 +175,13 @@ def clear() -> tuple[int, int]:
     return count, size
 
 
-def _is_key(key: str) -> bool:
-    return re.fullmatch(r"\w[\w.-]*", key, re.ASCII) is not None
-
-
-def _load_or_make_in(directory, key, make, load, stopped, identify):
-    def load_stored(key):
-        machine_code = _find(directory, key)
-        return None if machine_code is None else load(machine_code)
-
-    module = load_stored(key)
-    if module is not None:
-        return module
-    lock = directory / f"{key}.lock"
-    with _turn(lock, lambda: _find(directory, key) is not None, stopped):
-        module = load_stored(key)  # another process may have made it while we waited for the lock
-        if module is not None:
-            return module
-        if identify is None:
-            return _make(directory, key, make, lock, load)
-        known = identify(lock)
-        module = load_stored(known)
-        if module is None:
-            module = _make(directory, known, make, lock, load)
-        _keep(directory / f"{key}.key", key, known.encode())
-        return module
-
-
-def _make(directory, key, make, lock, load):
-    machine_code = make(lock)
-    module = load(machine_code)  # Load before storing: the cache must not hold a file that cannot be loaded.
-    _keep(directory / f"{key}.o", key, machine_code)
-    return module
-
-
 def _keep(path: Path, key: str, content: bytes) -> None:
     """Write `content` and its digest to `path`, and `prune` the directory of this file. If writing fails, only warn."""
     try:
-        _write(path, sealed(key, content))
+        write(path, sealed(key, content), mode=0o600)
         prune(path.parent, keep=key)
     except OSError as problem:
         warn(f"dynet: compiled kernels cannot be kept in {path.parent} ({problem.strerror}).")
-
-
-def _find(directory: Path, key: str) -> bytes | None:
-    """Return the object file cached under `key`, or under the second key that it refers to; None if none is valid."""
-    other = _read(directory / f"{key}.key", key)
-    if other is not None:
-        key = other.decode()
-    return _read(directory / f"{key}.o", key)
 
 
 def building_site() -> Path:
@@ -262,20 +228,6 @@ def _read(path: Path, key: str) -> bytes | None:
     return stored
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Write `content` to a new file, then rename it to `path`. If this fails, the file at `path` stays as it was."""
-    descriptor, unfinished = tempfile.mkstemp(prefix=path.stem, suffix=".new", dir=path.parent)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-        os.replace(unfinished, path)
-    except BaseException:
-        os.unlink(unfinished)
-        raise
-
-
 @contextmanager
 def _turn(path: Path, ready: Callable[[], bool], stopped: Callable[[], bool]) -> Iterator[None]:
     """Hold the lock file at `path` for a `with` block, so that one process compiles while the others wait.
@@ -295,7 +247,7 @@ def _turn(path: Path, ready: Callable[[], bool], stopped: Callable[[], bool]) ->
         raise _Unwritable(f"{path.parent} cannot be written to ({problem.strerror})") from None
     try:
         deadline = time.monotonic() + PATIENCE
-        while not _try_lock(descriptor) and time.monotonic() < deadline and not ready():
+        while sites.lock(descriptor) is False and time.monotonic() < deadline and not ready():
             if stopped():
                 raise CacheError(f"it was not waited for {path.stem}, which another process compiles")
             time.sleep(0.05)
@@ -304,15 +256,3 @@ def _turn(path: Path, ready: Callable[[], bool], stopped: Callable[[], bool]) ->
         with suppress(OSError):
             path.unlink()
         os.close(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    """Try to lock the open file. Return False only if another process holds the lock; True if there are no locks."""
-    if fcntl is not None:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:
-            pass
-    return True

@@ -8,7 +8,6 @@ parts at the same time; an object of the class `Builder` represents one of these
 from __future__ import annotations
 
 import ctypes
-import functools
 import os
 import sys
 import threading
@@ -21,10 +20,9 @@ from queue import SimpleQueue
 from typing import Any
 
 from . import cache, layout, records, sharing, shipped_code
-from .building.builders import Builder, Builders, LocalBuilder
+from .building.builders import Builders
 from .kernels import RUN_SHARD, SHARD, Kernels
 from .parts import Part, Planner, Shard, key_of, key_of_code, target_of
-from .parts import write_object as write_object
 from .target import NATIVE, CpuTarget, general_kinds, host_cpu
 
 # The functions of the planner that plan and run. Each has a counterpart, such as `plan_forward`, that only plans.
@@ -164,41 +162,42 @@ def modules(
     Raises:
         CompileError: a part cannot be compiled.
     """
-    keys = [key_of(part) for part in parts]
-    found = [stored(part, load) if general else cache.load_stored(key, load) for part, key in zip(parts, keys)]
+    found: list = []
+    for part in parts:
+        code = stored(part) if general else cache.stored(key_of(part))
+        found.append(None if code is None else load(code))
     missing = [place for place, module in enumerate(found) if module is None]
     if not missing:
         return found
     builders = Builders(cache.building_site())
 
-    def made(place: int):
-        part = parts[place]
-        # Start the builder before the cache takes its lock: the builder removes the lock file if this process is killed
-        # while it holds the lock.
-        with builders.one() as builder:
+    def made(part: Part, builder) -> Any:
+        def identify(lock: Path) -> str:
+            with failures_of(part):
+                code = builder.emit(part, lock)
+            return key if code is None else key_of_code(target_of(part), code)
 
-            def identify(lock: Path) -> str:
-                with failures_of(part):
-                    return key_of_code(target_of(part), builder.emit(part, lock))
+        def make(lock: Path) -> bytes:
+            with failures_of(part):
+                content = builder.build(lock)
+                return finish(part, content) if finish else content
 
-            def make(lock: Path) -> bytes:
-                content = build(part, builder, lock, is_emitted)
-                with failures_of(part):
-                    return finish(part, content) if finish else content
-
-            is_emitted = hasattr(part, "emit")
-            how = {"load": load, "stopped": lambda: builders.stopped, "identify": identify if is_emitted else None}
-            return cache.load_or_make(keys[place], make, **how)
+        key = key_of(part)
+        return cache.load_or_make(key, make, load, lambda: builders.stopped, identify)
 
     waiting, done = deque(missing), SimpleQueue()
 
     def work() -> None:
+        builder = None
         with suppress(IndexError):
             while True:
                 place = waiting.popleft()
                 try:
-                    done.put((place, made(place), None))
+                    # Started before the cache takes its lock: it removes the lock file if this process is killed.
+                    builder = builder or builders.new()
+                    done.put((place, made(parts[place], builder), None))
                 except BaseException as problem:
+                    builder = None  # its process may have ended
                     done.put((place, None, problem))
 
     # Use threads and a SimpleQueue, which an interrupt does not damage. A pool of `concurrent.futures` has locks that
@@ -225,28 +224,21 @@ def modules(
     return found
 
 
-def stored(part: Part, load: Callable[[bytes], Any] = cache.load_object) -> Any:
-    """Load the machine code of a part from the cache or from the package. Return None if neither has it.
+def stored(part: Part) -> bytes | None:
+    """Return the machine code of a part from the cache or from the package; None if neither has it.
 
     Prefer code that was compiled for exactly this CPU, then code for the best general kind that this CPU belongs to,
     such as x86-64-v4 or x86-64-v3.
     """
-    code = stored_code(part)
-    return None if code is None else load(code)
-
-
-def stored_code(part: Part) -> bytes | None:
-    """Return the machine code that `stored` loads."""
     in_cache = cache.stored if shipped_code.look_in_cache() else lambda key: None
     code = in_cache(key_of(part))
     for_target = getattr(part, "for_target", None)
-    if code is not None or for_target is None:
-        return code
-    for general in map(for_target, general_targets()):
-        code = in_cache(key_of(general)) or shipped_code.find(key_of(general, with_versions=False))
-        if code is not None:
-            return code
-    return None
+    if code is None and for_target:
+        for general in map(for_target, general_targets()):
+            code = in_cache(key_of(general)) or shipped_code.find(key_of(general, with_versions=False))
+            if code is not None:
+                break
+    return code
 
 
 def general_targets() -> list[CpuTarget]:
@@ -255,27 +247,10 @@ def general_targets() -> list[CpuTarget]:
     The list is empty if DYNET_CPU is `native`, or if kernels have been tuned for this CPU. If DYNET_CPU names a general
     kind, the list has only this kind.
     """
-    return _general_targets(host_cpu(), *(os.environ.get(name, "") for name in ("DYNET_CPU", "DYNET_RECORDS")))
-
-
-@functools.lru_cache(maxsize=16)
-def _general_targets(host: CpuTarget, kind: str, _: str) -> list[CpuTarget]:
-    if kind == NATIVE or (host.kind == NATIVE and records.are_tuned_for(host)):
-        return []
-    return general_kinds() if host.kind == NATIVE else [host]
-
-
-def build(part: Part, builder: Builder | LocalBuilder, lock: Path | None = None, is_emitted: bool = False) -> bytes:
-    """Have a builder compile a part. Return the contents of the file that it wrote.
-
-    Args:
-        lock: the lock file of the cache that this process holds, if any.
-        is_emitted: whether the builder has already emitted the code of this part.
-    """
-    with failures_of(part):
-        if not is_emitted:
-            builder.emit(part, lock)
-        return builder.build(lock)
+    host = host_cpu()
+    if host.kind != NATIVE:
+        return [host]
+    return [] if os.environ.get("DYNET_CPU") == NATIVE or records.are_tuned_for(host) else general_kinds()
 
 
 @contextmanager

@@ -13,7 +13,6 @@ import functools
 import hashlib
 import importlib.metadata
 import inspect
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,18 +22,18 @@ from .kernels import Kernel
 from .target import CpuTarget, host_cpu
 from .tvm_modules import tvm_ffi
 
-MACHINE, PASSES, TARGET = (os.path.join(sources.HERE, name) for name in ("machine.py", "passes.py", "target.py"))
-
 
 class Part(Protocol):
     """A piece of machine code that is compiled by itself and kept in the cache.
 
-    A part may also have these, which are optional:
+    It also has one of these:
 
-    - `target`, the CPU to compile for (by default this CPU), and `for_target(target)`, which returns the same part for
-      another CPU;
+    - `build(path)`, which compiles the part and writes the object file to `path`. It may import TVM.
     - `emit()`, which returns the code before compilation, as an object that has a `key` and a `build` like a part.
-      After a change in its sources, such a part is compiled again only if its emitted code has changed.
+      After a change in the sources, such a part is compiled again only if its emitted code has changed.
+
+    It may have `target`, the CPU to compile for (by default this CPU), and `for_target(target)`, which returns the same
+    part for another CPU.
     """
 
     @property
@@ -48,10 +47,6 @@ class Part(Protocol):
 
         So the text must cover everything else that the machine code depends on.
         """
-        ...
-
-    def build(self, path: Path) -> None:
-        """Compile the part and write the object file to `path`. May import TVM."""
         ...
 
 
@@ -129,10 +124,6 @@ class Shard:
         with tuning.using(self.parameters):
             return Emitted(machine.shard_module(self.kernels, self.target.lanes), self.target)
 
-    def build(self, path: Path) -> None:
-        """Emit and compile the kernels, and write the object file to `path`. Imports TVM."""
-        self.emit().build(path)
-
 
 @dataclass(frozen=True)
 class Planner:
@@ -156,35 +147,11 @@ class Planner:
 
         return Emitted(passes.planner_module(), self.target)
 
-    def build(self, path: Path) -> None:
-        """Emit and compile the planner, and write the object file to `path`. Imports TVM."""
-        self.emit().build(path)
 
-
-@functools.singledispatch
-def sources_of(part: Any) -> str:
-    """Return a digest of the source files that emit a part's code.
-
-    For a part that is neither a shard nor the planner, these are all files in the folder of its class, those that
-    define its kernels, and all that they import.
-    """
-    kernels = _files_of_kernels(getattr(part, "kernels", {}))
-    return sources.digest({TARGET, *sources.files_beside(type(part)), *kernels})
-
-
-@sources_of.register
-def _(part: Shard) -> str:
-    return sources.digest({MACHINE, TARGET, *_files_of_kernels(part.kernels)})
-
-
-@sources_of.register
-def _(part: Planner) -> str:
-    return sources.digest({PASSES, TARGET}, nested=True)
-
-
-def _files_of_kernels(kernels: dict[int, tuple[str, Kernel]]) -> set[str]:
-    kinds = {type(kernel) for _, kernel in kernels.values()}
-    return {file for kind in kinds for file in sources.files_of(kind)}
+def sources_of(part: Part) -> str:
+    """Return a digest of the source files that emit code, with those that define a part and its kernels."""
+    kernels = getattr(part, "kernels", {}).values()
+    return sources.digest(frozenset([type(part), *(type(kernel) for _, kernel in kernels)]))
 
 
 def key_of(part: Part, with_versions: bool = True) -> str:

@@ -18,11 +18,11 @@ import re
 import stat
 import warnings
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
-from . import cache, shipped_code, tuning
+from . import cache, seal, shipped_code, tuning
 from .target import CpuTarget
 
 SHIPPED = shipped_code.PACKAGE / "shipped_records"
@@ -50,7 +50,7 @@ class Record:
 
     family: str
     target: str
-    parameters: tuning.Family
+    parameters: tuning.Parameters
     cpu: str = ""
     figure: dict[str, float] = field(default_factory=dict)
     measured: str = "not measured"
@@ -117,20 +117,11 @@ def _record(number: int, entry: object) -> Record:
 def write(path: Path, records: Iterable[Record]) -> None:
     """Write records to a new file and rename it to `path`. If this fails, the old file stays.
 
-    Also clear the caches of `for_cpu` and `for_cuda`, so that they read the new records.
+    Also forget which records were found, so that `for_cpu` and `for_cuda` read the new ones.
     """
-    entries = [{**asdict(record), "parameters": tuning.to_json(record.parameters)} for record in records]
-    lines = ",\n".join(_flat(entry) for entry in entries)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.new")
-    try:
-        unfinished.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
-        os.replace(unfinished, path)
-    finally:
-        with suppress(FileNotFoundError):
-            unfinished.unlink()
-    _for_cpu.cache_clear()
-    _are_tuned_for.cache_clear()
-    _for_cuda.cache_clear()
+    lines = ",\n".join(_flat(asdict(record)) for record in records)
+    seal.write(path, f"[\n{lines}\n]\n".encode())
+    _found.cache_clear()
 
 
 def _flat(entry: dict) -> str:
@@ -216,58 +207,42 @@ def _distance(kind: str, target: CpuTarget | str) -> tuple[float, ...]:
     return (abs(math.log2(registers / own_registers)), abs(math.log2(lanes / own_lanes)))
 
 
-def for_cpu(target: CpuTarget) -> tuning.Cpu:
-    """Return the kernel parameters for a CPU: for each family those of a record, or the default if there is none.
+def found(target: CpuTarget | str) -> dict[str, tuple[str, Record]]:
+    """Return for each family the path of a file, and the record in it that is used on a machine, as in `nearest`.
+
+    Where there is no record, it is one of the default parameters, and the path is that of `tuning.py`, which has them.
 
     Raises:
         ValueError: DYNET_RECORDS is neither `off` nor a directory.
     """
-    return _for_cpu(target, os.environ.get("DYNET_RECORDS", ""))
+    return _found(target, os.environ.get("DYNET_RECORDS", ""))
 
 
 @functools.lru_cache(maxsize=16)
-def _for_cpu(target: CpuTarget, setting: str) -> tuning.Cpu:
-    lists = known(setting).values()
-    parameters = tuning.defaults(target.lanes)
-    for family in tuning.CPU_FAMILIES:
-        record = nearest(family, target, lists)
-        if record:
-            parameters = tuning.with_family(parameters, family, record.parameters)
-    return parameters
+def _found(target: CpuTarget | str, setting: str) -> dict[str, tuple[str, Record]]:
+    files, chosen = known(setting), {}
+    if isinstance(target, str):
+        kind, defaults = target, {"cuda": tuning.Cuda()}
+    else:
+        kind, defaults = kind_of(target), vars(tuning.defaults(target.lanes))
+    for family, values in defaults.items():
+        record = nearest(family, target, files.values()) or Record(family, kind, values)
+        path = next((path for path, records in files.items() if record in records), tuning.__file__)
+        chosen[family] = path, record
+    return chosen
 
 
-def origins(target: CpuTarget) -> dict[str, str]:
-    """Return where the parameters of each family that `for_cpu` returns come from: the path of a file of records.
-
-    Where there is no record, it is the path of `tuning.py`, which has the defaults.
-
-    Raises:
-        ValueError: DYNET_RECORDS is neither `off` nor a directory.
-    """
-    files = known(os.environ.get("DYNET_RECORDS", ""))
-    found = {}
-    for family in tuning.CPU_FAMILIES:
-        record = nearest(family, target, files.values())
-        found[family] = next((path for path, records in files.items() if record in records), tuning.__file__)
-    return found
+def for_cpu(target: CpuTarget) -> tuning.Cpu:
+    """Return the kernel parameters for a CPU, by `found`. Errors are as there."""
+    chosen: dict[str, Any] = {family: record.parameters for family, (_, record) in found(target).items()}
+    return tuning.Cpu(**chosen)
 
 
 def for_cuda(capability: str) -> tuning.Cuda:
-    """Return the kernel parameters for a GPU, given its compute capability as in `sm_90`."""
-    return _for_cuda(capability, os.environ.get("DYNET_RECORDS", ""))
-
-
-@functools.lru_cache(maxsize=16)
-def _for_cuda(capability: str, setting: str) -> tuning.Cuda:
-    record = nearest("cuda", capability, known(setting).values())
-    return record.parameters if record else tuning.Cuda()  # type: ignore[return-value]
+    """Return the kernel parameters for a GPU, given its compute capability as in `sm_90`, by `found`."""
+    return found(capability)["cuda"][1].parameters  # type: ignore[return-value]
 
 
 def are_tuned_for(target: CpuTarget) -> bool:
     """Return whether there are records that were measured on exactly the CPU `target`, and are for it alone."""
-    return _are_tuned_for(target, os.environ.get("DYNET_RECORDS", ""))
-
-
-@functools.lru_cache(maxsize=16)
-def _are_tuned_for(target: CpuTarget, setting: str) -> bool:
-    return any(record.cpu == target.identity for records in known(setting).values() for record in records)
+    return any(record.cpu == target.identity for _, record in found(target).values())

@@ -1,4 +1,4 @@
-"""The form in which machine code is stored: the code, followed by a SHA-256 digest of its key and itself.
+"""How files are stored: whole or not at all; those of machine code with a SHA-256 digest of its key and itself.
 
 This file imports nothing of the package, because the build of a wheel runs it by itself.
 """
@@ -6,6 +6,9 @@ This file imports nothing of the package, because the build of a wheel runs it b
 from __future__ import annotations
 
 import hashlib
+import os
+import secrets
+from pathlib import Path
 
 _DIGEST_SIZE = hashlib.sha256().digest_size
 
@@ -25,3 +28,16 @@ def _digest(key: str, content: bytes) -> bytes:
     digest = hashlib.sha256(f"{len(key)} {key} ".encode())
     digest.update(content)
     return digest.digest()
+
+
+def write(path: Path, content: bytes, mode: int = 0o666) -> None:
+    """Write a new file and rename it to `path`. If this fails, the file at `path` stays. `mode` is as in `os.open`."""
+    unfinished = path.with_name(f"{path.stem}.{secrets.token_hex(4)}.new")
+    try:
+        with open(unfinished, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -58,11 +58,5 @@ def find(key: str) -> bytes | None:
 
 
 def write(folder: Path, key: str, content: bytes) -> None:
-    """Store an object file in a folder under a key: the whole file or nothing."""
-    path = folder / f"{key}.o"
-    unfinished = path.with_suffix(".new")
-    try:
-        unfinished.write_bytes(seal.sealed(key, content))
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    """Store an object file in a folder under a key."""
+    seal.write(folder / f"{key}.o", seal.sealed(key, content))

@@ -17,8 +17,8 @@ from typing import Any
 
 from .tvm_modules import tvm
 
-# For each general kind of CPU, by its name in the variable DYNET_CPU: LLVM's name for it, how many float32s a vector
-# register holds, and the features that a CPU of this kind must have.
+# For each general kind of CPU, the best first, by its name in the variable DYNET_CPU: LLVM's name for it, how many
+# float32s a vector register holds, and the features that a CPU of this kind must have.
 _AVX2 = frozenset("abm avx avx2 bmi1 bmi2 f16c fma movbe".split())
 _AVX512 = _AVX2 | frozenset("avx512bw avx512cd avx512dq avx512f avx512vl".split())
 _KINDS = {
@@ -126,12 +126,8 @@ def general(kind: str, machine: str) -> CpuTarget:
 def general_kinds() -> list[CpuTarget]:
     """Return the general kinds that this CPU belongs to and for which the package may have code, the best first."""
     machine, _, features = read_cpu()
-    return [target for target, needed in _shipped(machine) if needed <= features]
-
-
-def _shipped(machine: str) -> list[tuple[CpuTarget, frozenset[str]]]:
-    kinds = ["avx512", "avx2", "generic"] if machine.startswith("x86_64") else ["generic"]
-    return [(general(kind, machine), _KINDS[kind][2]) for kind in kinds]
+    kinds = _KINDS if machine.startswith("x86_64") else ["generic"]
+    return [general(kind, machine) for kind in kinds if _KINDS[kind][2] <= features]
 
 
 # The targets for which `python -m dynet_kernels.build --for NAME` compiles.
@@ -143,6 +139,7 @@ NAMED = {
 }
 
 
+@functools.cache
 def read_cpu() -> tuple[str, str, frozenset[str]]:
     """Return a description of this CPU: (architecture and system as in `x86_64-linux`, model, features).
 

@@ -11,43 +11,74 @@ used many times.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 Tile = tuple[int, int]
 ON_STACK = 1 << 16  # the most floats that a panel may have, because it is on the stack
+SUMS = 48  # the most sums that a tile may have
 WIDE = 256  # how many elements of each x[j] the gradient of a matrix copies to contiguous memory at once
 
 
-def _between(family: object, **limits: tuple[int, int]) -> None:
-    for name, (low, high) in limits.items():
-        value = getattr(family, name)
-        if type(value) is not int or not low <= value <= high:
-            raise ValueError(f"{name} is {value!r}, not a whole number from {low} to {high}")
+@dataclass(frozen=True)
+class Parameters:
+    """The base of tuning parameters: dataclasses, whose values are checked as the metadata of their fields says."""
+
+    def __post_init__(self):
+        for one in fields(self):
+            if one.metadata:
+                object.__setattr__(self, one.name, one.metadata["checked"](self, one.name, getattr(self, one.name)))
+
+    @property
+    def key(self) -> str:
+        """A text with all parameters, for the keys of compiled kernels in the cache."""
+        return repr(self)
 
 
-def _tile(name: str, tile: object, sums: int) -> Tile:
+def _whole(default: int, low: int, high: int | Callable[[Any], int]) -> Any:
+    """Return a field for a whole number from `low` to `high`, or to high(parameters)."""
+
+    def checked(parameters: Parameters, name: str, value: object) -> object:
+        most = high(parameters) if callable(high) else high
+        if type(value) is not int or not low <= value <= most:
+            raise ValueError(f"{name} is {value!r}, not a whole number from {low} to {most}")
+        return value
+
+    return field(default=default, metadata={"checked": checked})
+
+
+def _tile(default: Tile) -> Any:
+    """Return a field for a tile."""
+    return field(default=default, metadata={"checked": _checked_tile})
+
+
+def _checked_tile(_: Parameters, name: str, tile: Any) -> Tile:
     whole = isinstance(tile, (tuple, list)) and len(tile) == 2 and all(type(n) is int and n > 0 for n in tile)
-    if not whole or tile[0] * tile[1] > sums:  # type: ignore[index, operator]
-        raise ValueError(f"{name} is {tile!r}, not two whole numbers from 1 whose product is at most {sums}")
-    return tuple(tile)  # type: ignore[return-value, arg-type]
+    if not whole or tile[0] * tile[1] > SUMS:
+        raise ValueError(f"{name} is {tile!r}, not two whole numbers from 1 whose product is at most {SUMS}")
+    return tile[0], tile[1]
 
 
-def _tiles(family: object, name: str) -> None:
-    tiles = getattr(family, name)
-    if not isinstance(tiles, (tuple, list)) or not 1 <= len(tiles) <= 6:
-        raise ValueError(f"{name} is {tiles!r}, not a list of one to six tiles")
-    tiles = tuple(_tile(name, tile, 48) for tile in tiles)
-    widths = [width for width, _ in tiles]
-    if widths != sorted(set(widths), reverse=True) or widths[-1] != 1:
-        raise ValueError(f"{name} is {tiles!r}: the columns must become fewer from tile to tile, and end with 1")
-    object.__setattr__(family, name, tiles)
+def _tiles(*default: Tile) -> Any:
+    """Return a field for tiles, the widest first."""
+
+    def checked(parameters: Parameters, name: str, tiles: Any) -> tuple[Tile, ...]:
+        if not isinstance(tiles, (tuple, list)) or not 1 <= len(tiles) <= 6:
+            raise ValueError(f"{name} is {tiles!r}, not a list of one to six tiles")
+        tiles = tuple(_checked_tile(parameters, name, tile) for tile in tiles)
+        widths = [width for width, _ in tiles]
+        if widths != sorted(set(widths), reverse=True) or widths[-1] != 1:
+            raise ValueError(f"{name} is {tiles!r}: the columns must become fewer from tile to tile, and end with 1")
+        return tiles
+
+    return field(default=default, metadata={"checked": checked})
 
 
 @dataclass(frozen=True)
-class Product:
+class Product(Parameters):
     """Parameters of the matrix product y = W x; see `families.products`.
 
     Args:
@@ -62,21 +93,16 @@ class Product:
             where the columns of W are a multiple of 256 bytes apart. They crowd into few sets of the L1 cache then.
     """
 
-    tiles: tuple[Tile, ...] = ((4, 3), (2, 4), (1, 8))
-    panel: int = 128
-    many: int = 24
-    far: int = 128
-    large: int = 1 << 19
-    crowded: int = 1 << 13
-
-    def __post_init__(self):
-        _tiles(self, "tiles")
-        _between(self, panel=(8, ON_STACK // (16 * self.tiles[0][1])), many=(1, 1 << 20), far=(1, 1 << 20))
-        _between(self, large=(1 << 10, 1 << 40), crowded=(1 << 10, 1 << 40))
+    tiles: tuple[Tile, ...] = _tiles((4, 3), (2, 4), (1, 8))
+    panel: int = _whole(128, 8, lambda product: ON_STACK // (16 * product.tiles[0][1]))
+    many: int = _whole(24, 1, 1 << 20)
+    far: int = _whole(128, 1, 1 << 20)
+    large: int = _whole(1 << 19, 1 << 10, 1 << 40)
+    crowded: int = _whole(1 << 13, 1 << 10, 1 << 40)
 
 
 @dataclass(frozen=True)
-class ColumnGradient:
+class ColumnGradient(Parameters):
     """Parameters of dx += W' dy, the gradient of x in the product y = W x; see `families.products`.
 
     Args:
@@ -90,22 +116,20 @@ class ColumnGradient:
         panel: how many rows of W are transposed at once, a multiple of 16.
     """
 
-    tiles: tuple[Tile, ...] = ((3, 3), (2, 5), (1, 8))
-    block: int = 1 << 18
-    many: int = 14
-    tile: Tile = (4, 3)
-    panel: int = 128
+    tiles: tuple[Tile, ...] = _tiles((3, 3), (2, 5), (1, 8))
+    block: int = _whole(1 << 18, 1 << 10, 1 << 30)
+    many: int = _whole(14, 1, 1 << 20)
+    tile: Tile = _tile((4, 3))
+    panel: int = _whole(128, 16, lambda gradient: ON_STACK // (16 * gradient.tile[1]))
 
     def __post_init__(self):
-        _tiles(self, "tiles")
-        object.__setattr__(self, "tile", _tile("tile", self.tile, 48))
-        _between(self, block=(1 << 10, 1 << 30), many=(1, 1 << 20), panel=(16, ON_STACK // (16 * self.tile[1])))
+        super().__post_init__()
         if self.panel % 16:
             raise ValueError(f"panel is {self.panel}, not a multiple of 16")
 
 
 @dataclass(frozen=True)
-class MatrixGradient:
+class MatrixGradient(Parameters):
     """Parameters of dW += dy x', the gradient of W in the product y = W x; see `families.products`.
 
     Args:
@@ -116,19 +140,14 @@ class MatrixGradient:
         panel: how many columns of dy and x are copied to contiguous memory at once.
     """
 
-    tile: Tile = (4, 3)
-    few: int = 4
-    few_tile: Tile = (1, 8)
-    panel: int = 128
-
-    def __post_init__(self):
-        for name in ("tile", "few_tile"):
-            object.__setattr__(self, name, _tile(name, getattr(self, name), 48))
-        _between(self, panel=(8, min(ON_STACK // (64 * self.tile[1]), ON_STACK // (WIDE + 16))), few=(1, 32))
+    tile: Tile = _tile((4, 3))
+    few: int = _whole(4, 1, 32)
+    few_tile: Tile = _tile((1, 8))
+    panel: int = _whole(128, 8, lambda gradient: min(ON_STACK // (64 * gradient.tile[1]), ON_STACK // (WIDE + 16)))
 
 
 @dataclass(frozen=True)
-class Columns:
+class Columns(Parameters):
     """Parameters of rules, kernels that apply formulas to columns of numbers; see `families.rules`.
 
     Args:
@@ -139,18 +158,18 @@ class Columns:
             once.
     """
 
-    vectors: int = 1
-    chains: int = 1
-    heaviest: int = 16
+    vectors: int = _whole(1, 1, 8)
+    chains: int = _whole(1, 1, 8)
+    heaviest: int = _whole(16, 0, 1000)
 
     def __post_init__(self):
-        _between(self, vectors=(1, 8), chains=(1, 8), heaviest=(0, 1000))
+        super().__post_init__()
         if self.chains > self.vectors:
             raise ValueError(f"chains is {self.chains}, more than vectors, which is {self.vectors}")
 
 
 @dataclass(frozen=True)
-class Norm:
+class Norm(Parameters):
     """Parameters of the kernel that computes the norm of gradients; see `families.norm`.
 
     Args:
@@ -159,46 +178,35 @@ class Norm:
         vectors: how many vectors are read at once from each part. Each has its own partial sum.
     """
 
-    stretches: int = 2
-    vectors: int = 2
-
-    def __post_init__(self):
-        _between(self, stretches=(1, 4), vectors=(1, 8))
+    stretches: int = _whole(2, 1, 4)
+    vectors: int = _whole(2, 1, 8)
 
 
 @dataclass(frozen=True)
-class Update:
+class Update(Parameters):
     """Parameters of the kernels that update parameters in training; see `families.rules.update`.
 
     Args:
         vectors: how many vectors of each tensor are worked on at once.
     """
 
-    vectors: int = 2
-
-    def __post_init__(self):
-        _between(self, vectors=(1, 8))
+    vectors: int = _whole(2, 1, 8)
 
 
 @dataclass(frozen=True)
-class Cpu:
+class Cpu(Parameters):
     """The tuning parameters of all families of kernels on a CPU."""
 
-    product: Product = field(default_factory=Product)
-    column_gradient: ColumnGradient = field(default_factory=ColumnGradient)
-    matrix_gradient: MatrixGradient = field(default_factory=MatrixGradient)
-    columns: Columns = field(default_factory=Columns)
-    norm: Norm = field(default_factory=Norm)
-    update: Update = field(default_factory=Update)
-
-    @property
-    def key(self) -> str:
-        """A text with all parameters, for the keys of compiled kernels in the cache."""
-        return repr(self)
+    product: Product = Product()
+    column_gradient: ColumnGradient = ColumnGradient()
+    matrix_gradient: MatrixGradient = MatrixGradient()
+    columns: Columns = Columns()
+    norm: Norm = Norm()
+    update: Update = Update()
 
 
 @dataclass(frozen=True)
-class Cuda:
+class Cuda(Parameters):
     """The tuning parameters of all kernels on a GPU.
 
     Args:
@@ -207,34 +215,19 @@ class Cuda:
         tile: a block of threads computes tile x tile numbers of a matrix product.
     """
 
-    threads: int = 128
-    block: int = 256
-    tile: int = 8
+    threads: int = _whole(128, 32, 1024)
+    block: int = _whole(256, 32, 1024)
+    tile: int = _whole(8, 4, 32)
 
     def __post_init__(self):
-        _between(self, threads=(32, 1024), block=(32, 1024), tile=(4, 32))
+        super().__post_init__()
         if self.threads & (self.threads - 1):
             raise ValueError(f"threads is {self.threads}, not a power of two")
 
-    @property
-    def key(self) -> str:
-        """A text with all parameters, for the keys of compiled kernels in the cache."""
-        return repr(self)
 
-
-Family = Product | ColumnGradient | MatrixGradient | Columns | Norm | Update | Cuda
-FAMILIES: dict[str, type[Family]] = {
-    "product": Product,
-    "column_gradient": ColumnGradient,
-    "matrix_gradient": MatrixGradient,
-    "columns": Columns,
-    "norm": Norm,
-    "update": Update,
-    "cuda": Cuda,
-}
-CPU_FAMILIES = tuple(name for name in FAMILIES if name != "cuda")
-_chosen: ContextVar[Cpu | None] = ContextVar("chosen", default=None)
-_chosen_cuda: ContextVar[Cuda | None] = ContextVar("chosen_cuda", default=None)
+CPU_FAMILIES = tuple(vars(Cpu()))
+FAMILIES = {**{name: type(parameters) for name, parameters in vars(Cpu()).items()}, "cuda": Cuda}
+_chosen: dict[type, ContextVar[Any]] = {kind: ContextVar(kind.__name__, default=None) for kind in (Cpu, Cuda)}
 
 
 def registers(lanes: int) -> int:
@@ -259,42 +252,26 @@ def defaults(lanes: int) -> Cpu:
 
 def cpu(lanes: int) -> Cpu:
     """Return the parameters set by `using`, or the defaults for a CPU whose registers hold `lanes` floats each."""
-    return _chosen.get() or defaults(lanes)
+    return _chosen[Cpu].get() or defaults(lanes)
 
 
 def cuda() -> Cuda:
     """Return the GPU parameters set by `using`, or the defaults."""
-    return _chosen_cuda.get() or Cuda()
+    return _chosen[Cuda].get() or Cuda()
 
 
 @contextmanager
 def using(parameters: Cpu | Cuda) -> Iterator[None]:
     """Use these parameters for all kernels that are emitted within a `with` block, instead of the defaults."""
-    if isinstance(parameters, Cuda):
-        token = _chosen_cuda.set(parameters)
-        try:
-            yield
-        finally:
-            _chosen_cuda.reset(token)
-    else:
-        token = _chosen.set(parameters)
-        try:
-            yield
-        finally:
-            _chosen.reset(token)
+    chosen = _chosen[type(parameters)]
+    token = chosen.set(parameters)
+    try:
+        yield
+    finally:
+        chosen.reset(token)
 
 
-def with_family(parameters: Cpu, name: str, family: Family) -> Cpu:
-    """Return a copy of `parameters` in which those of the family `name` are replaced by `family`."""
-    return replace(parameters, **{name: family})
-
-
-def to_json(family: Family) -> dict:
-    """Return the parameters of a family as a dict that can be written as JSON."""
-    return asdict(family)
-
-
-def from_json(name: str, values: object) -> Family:
+def from_json(name: str, values: object) -> Parameters:
     """Return the parameters of the family `name`. `values` is what was read from JSON.
 
     Raises:

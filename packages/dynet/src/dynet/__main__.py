@@ -98,9 +98,8 @@ def shipped() -> str:
 
 def tuning() -> str:
     """Return the parameters with which kernels are compiled for this CPU, and the file that each family's come from."""
-    chosen = target.host_cpu()
-    origins, parameters = records.origins(chosen), records.for_cpu(chosen)
-    return ", ".join(f"{getattr(parameters, family)} from {origin}" for family, origin in origins.items())
+    found = records.found(target.host_cpu())
+    return ", ".join(f"{record.parameters} from {path}" for path, record in found.values())
 
 
 def gpus() -> str:

@@ -9,35 +9,29 @@ processes is in `worker.py`.
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import pickle
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from . import sites
-from .worker import emit, receive, send
+from .worker import LocalBuilder
 
 PATIENCE = 0.5  # seconds to wait for a process to end by itself
 # The Python program with which a child process begins.
 CHILD = """
-import os, signal
+import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it, too, and decides
 if hasattr(signal, "pthread_sigmask"):  # until there is a thread that waits for them
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGHUP])
 os.write(1, b"!")
-import importlib.machinery, importlib.util, json, sys
-sys.path[:], site, folder = json.loads(sys.stdin.buffer.readline())
-# By its path: to import the whole library takes long, and nobody would listen meanwhile.
-spec = importlib.machinery.PathFinder.find_spec("building", [folder])
-sys.modules["building"] = importlib.util.module_from_spec(spec)
+_, site, *sys.path[:] = sys.argv
+# From the package's own folder: to import the whole library takes long, and nobody would listen meanwhile.
 from building import worker
+del sys.path[0]
 worker.main(site)
 """
 
@@ -55,20 +49,12 @@ class Builder:
 
     def __init__(self, site: Path):
         self._said = tempfile.TemporaryFile()  # gets what the process writes to stderr
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said
-        )
-        try:
-            self._process.stdout.read(1)  # type: ignore[union-attr]  # wait for the "!": from then on the process cleans up before it ends
-            self._stdin.write(json.dumps([sys.path, str(site), str(Path(__file__).parents[1])]).encode() + b"\n")
-        except BrokenPipeError:  # the process has ended already: `emit` will say why
-            pass
+        package = str(Path(__file__).parents[1])
+        command = [sys.executable, "-c", CHILD, str(site), package, *map(str, sys.path)]
+        self.process: Any = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said)
+        self.process.stdout.read(1)  # wait for the "!": from then on the process cleans up before it ends
 
-    @property
-    def _stdin(self) -> Any:
-        return self._process.stdin
-
-    def emit(self, part: Any, lock: Path | None) -> str:
+    def emit(self, part: Any, lock: Path | None) -> str | None:
         """Have the process emit the code of a part, and return the key of the code. `build` then compiles this code.
 
         Args:
@@ -76,10 +62,13 @@ class Builder:
             lock: the lock file that the calling process has made in the cache; None if it has made none. If the calling
                 process is killed, the child process removes this file.
 
+        Returns:
+            The key; None for a part without a method `emit`, for which `build` does everything.
+
         Raises:
             BuildError: emitting fails, or the process ends.
         """
-        return self._ask(pickle.dumps(part), lock)
+        return self._ask(lock, pickle.dumps(part))
 
     def build(self, lock: Path | None) -> bytes:
         """Have the process compile the code that it has just emitted. Return the contents of the compiled file.
@@ -89,74 +78,40 @@ class Builder:
         Raises:
             BuildError: compiling fails, or the process ends.
         """
-        return self._ask(b"", lock)
+        return self._ask(lock, None)
 
-    def _ask(self, asked: bytes, lock: Path | None) -> Any:
-        answer = None
+    def _ask(self, lock: Path | None, part: bytes | None) -> Any:
         try:
-            send(self._stdin, b"" if lock is None else os.fsencode(lock))
-            send(self._stdin, asked)
-            answer = receive(self._process.stdout)  # type: ignore[arg-type]
-        except BrokenPipeError:
-            pass
-        if answer is None:
+            pickle.dump((lock, part), self.process.stdin)
+            self.process.stdin.flush()
+            is_well, found = pickle.load(self.process.stdout)
+        except (BrokenPipeError, EOFError, pickle.UnpicklingError):
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(PATIENCE)
+                self.process.wait(PATIENCE)
             self._said.seek(0)
-            said = self._said.read().decode(errors="replace")
-            raise BuildError(f"{said}its process ended with status {self._process.returncode}")
-        is_well, found = pickle.loads(answer)
+            is_well, found = False, self._said.read().decode(errors="replace")
+            found += f"its process ended with status {self.process.returncode}"
         if not is_well:
             raise BuildError(found)
         return found
 
-    def tell_to_end(self) -> None:
-        """Ask the process to end. If another thread waits in `emit` or `build`, it gets a BuildError."""
-        self._process.terminate()
-
-    def end(self) -> bool:
-        """Wait until the process has ended, after `tell_to_end`. Kill it if that takes longer than PATIENCE.
-
-        Return whether it has ended by itself. In this case it has removed its folder; a killed process leaves it there.
-        """
+    def end(self) -> None:
+        """Wait until the process has ended, after `process.terminate`. Kill it if that takes longer than PATIENCE."""
         try:
-            self._process.wait(PATIENCE)
-            return True
+            self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-            return False
+            self.process.kill()
+            self.process.wait()
 
     def close(self) -> None:
         """Close the pipes to the process. Call this only when no thread uses them."""
-        for file in (self._process.stdin, self._process.stdout, self._said):
-            try:
-                file.close()  # type: ignore[union-attr]
-            except BrokenPipeError:  # the process ended before it received everything
-                pass
-
-
-class LocalBuilder:
-    """Does the work of a `Builder` in the calling process. Used if Python's executable is unknown, or is a program."""
-
-    def __init__(self, site: Path):
-        self._site = site
-        self._emitted: Any = None
-
-    def emit(self, part: Any, lock: Path | None) -> str:
-        """Emit the code of a part, and return the key of the code. `build` then compiles this code."""
-        self._emitted = emit(part)
-        return self._emitted.key
-
-    def build(self, lock: Path | None) -> bytes:
-        """Compile the code that was just emitted. Return the contents of the compiled file."""
-        with sites.folder(self._site) as folder:
-            self._emitted.build(folder / "part.o")
-            return (folder / "part.o").read_bytes()
+        for file in (self.process.stdin, self.process.stdout, self._said):
+            with contextlib.suppress(BrokenPipeError):  # the process ended before it received everything
+                file.close()
 
 
 class Builders:
-    """Starts builders, objects that compile parts in child processes, and lends them to threads.
+    """Starts builders, which compile parts, for several threads, and ends their processes.
 
     Args:
         site: the directory in which each child process makes a folder to work in.
@@ -166,38 +121,31 @@ class Builders:
         self.site = site
         self.stopped = False
         self._all: list[Builder] = []
-        self._idle: list[Builder] = []
         self._lock = threading.Lock()
 
-    @contextmanager
-    def one(self) -> Iterator[Builder | LocalBuilder]:
-        """Lend an idle builder, or a new one, to the caller for the length of a `with` block.
+    def new(self) -> Builder | LocalBuilder:
+        """Start a builder. It works in this process if Python's executable is unknown, or is the user's program.
 
         Raises:
             BuildError: `stop` has been called.
         """
-        if not sys.executable or getattr(sys, "frozen", False):  # then it is the user's program
-            yield LocalBuilder(self.site)
-            return
+        if not sys.executable or getattr(sys, "frozen", False):
+            return LocalBuilder(self.site)
         with self._lock:
             if self.stopped:
                 raise BuildError("it was stopped")
-            if not self._idle:
-                self._idle.append(Builder(self.site))
-                self._all.append(self._idle[-1])
-            builder = self._idle.pop()
-        yield builder
-        with self._lock:  # not done after an exception: the builder may have ended, so it must not be used again
-            self._idle.append(builder)
+            self._all.append(Builder(self.site))
+            return self._all[-1]
 
     def stop(self) -> None:
-        """End the processes of all builders. From then on, `one` raises a BuildError."""
+        """End the processes of all builders. From then on, `new` raises a BuildError."""
         with self._lock:
             self.stopped = True
         for builder in self._all:
-            builder.tell_to_end()
-        if not all([builder.end() for builder in self._all]):
-            sites.prune(self.site)
+            builder.process.terminate()  # a thread that waits in `emit` or `build` gets a BuildError
+        for builder in self._all:
+            builder.end()
+        sites.prune(self.site)  # a killed process leaves its folder
 
     def close(self) -> None:
         """Close the pipes to all builders. Call this only when no thread uses them."""

@@ -21,6 +21,7 @@ from pathlib import Path
 from .. import layout as at
 from .. import library, records, tuning
 from ..kernels import SHARD, Kernel, Kernels
+from ..parts import write_object
 from ..target import host_cpu
 from . import compiler, driver, precision
 
@@ -112,7 +113,7 @@ class Launcher:
 
         with tuning.using(records.for_cuda(self.arch)), precision.using_tf32(self.tf32):
             module = codegen.launch_module(codegen.pairs(self.kernels), LAUNCH_SHARD)
-        library.write_object(module, host_cpu(), path)
+        write_object(module, host_cpu(), path)
 
 
 @dataclass

@@ -21,10 +21,9 @@ from ..cuda import compiler
 from ..cuda.driver import CudaError, Gpu, NoDriverError
 from ..target import CpuTarget, host_cpu
 from .search import Search
+from .shapes import STUDIES
 from .timing import CpuTimer, Timer
 
-# How the time for the search is shared among families of kernels, in the order in which they are searched.
-SHARES = {"norm": 1, "update": 1, "columns": 2, "column_gradient": 3, "matrix_gradient": 3, "product": 6, "cuda": 8}
 TVM = ("apache-tvm", "apache-tvm-ffi")  # packages whose versions are written into the results
 
 
@@ -134,7 +133,7 @@ def main(given: list[str] | None = None) -> None:
     pin(chosen.core)
     target, card = host_cpu(), gpu(chosen)
     path = None if chosen.dry_run else chosen.output or records.user_file()
-    families = [family for family in SHARES if family in (chosen.families or SHARES) and (card or family != "cuda")]
+    families = [name for name in STUDIES if name in (chosen.families or STUDIES) and (card or name != "cuda")]
     device: dict[str, CpuTarget | Gpu] = {family: target for family in families}
     timer: dict[str, Timer] = {family: CpuTimer(target, records.for_cpu(target)) for family in families}
     if card:
@@ -144,11 +143,13 @@ def main(given: list[str] | None = None) -> None:
     before = {family: record_for(family, device[family], chosen.for_kind) for family in families}
     searches = {family: Search(family, timer[family], before[family].parameters) for family in families}
     progress = Progress(sum(search.steps() for search in searches.values()))
-    end, shares = time.monotonic() + chosen.seconds, sum(SHARES[family] for family in searches)
+    end, shares = time.monotonic() + chosen.seconds, sum(search.study.share for search in searches.values())
     try:
         for family, search in searches.items():
-            seconds = (end - time.monotonic()) * SHARES[family] / shares  # the next families get time that is left over
-            shares -= SHARES[family]
+            seconds = (
+                (end - time.monotonic()) * search.study.share / shares
+            )  # the next families get time that is left over
+            shares -= search.study.share
             values, complete = search.run(seconds, progress)
             found = replace(before[family], parameters=values, figure=search.figures(values))
             if path:  # written after each family, so that an interrupted run keeps its results

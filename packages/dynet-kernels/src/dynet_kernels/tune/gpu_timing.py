@@ -13,6 +13,7 @@ from ..cuda.machine import LAUNCH_SHARD, MOST_PARAMETERS, Context, Launch, symbo
 from ..kernels import Kernel
 from ..machine import compile_cpu
 from ..target import host_cpu
+from ..tuning import Parameters
 from .timing import Candidate, Timer, Workload
 
 
@@ -25,9 +26,9 @@ class OnGpu(Candidate):
         handles: for each opcode, the driver's handle of the kernel.
     """
 
-    def __init__(self, parameters: tuning.Family, opcodes: dict[str, int], timer: GpuTimer, launch, handles: list[int]):
-        super().__init__(parameters, opcodes)
-        self._timer, self._launch = timer, launch
+    def __init__(self, parameters: Parameters, opcodes: dict[str, int], timer: GpuTimer, launch, handles: list[int]):
+        super().__init__(parameters, opcodes, launch)
+        self._timer = timer
         count = 4 + MOST_PARAMETERS
         self._arguments = (ctypes.c_int64 * count)()
         start = ctypes.addressof(self._arguments)
@@ -40,7 +41,7 @@ class OnGpu(Candidate):
         context = Context(tape=tape.ctypes.data, tape_count=rows, table=workload.table.ctypes.data)
         self._device.index = timer.copy(workload).index
         timer.watch.start()
-        self._launch(ctypes.addressof(context), ctypes.addressof(self._device))
+        self.run(ctypes.addressof(context), ctypes.addressof(self._device))
         seconds = timer.watch.stop()
         if self._device.failure:
             status, self._device.failure = self._device.failure, 0
@@ -83,10 +84,10 @@ class GpuTimer(Timer):
             self._copies[workload.label] = Copy(self.gpu, workload)
         return self._copies[workload.label]
 
-    def default(self, family: str) -> tuning.Family:
+    def default(self, family: str) -> Parameters:
         return tuning.Cuda()
 
-    def compiled(self, kernels: dict[str, Kernel], family: str = "", values: tuning.Family | None = None) -> Candidate:
+    def compiled(self, kernels: dict[str, Kernel], family: str = "", values: Parameters | None = None) -> Candidate:
         values = values or records.for_cuda(self.gpu.arch)
         assert isinstance(values, tuning.Cuda)
         opcodes = {name: number for number, name in enumerate(kernels)}

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import formula as f
-from .. import tuning
 from ..families.norm import GradientNorm
 from ..families.products import ColumnGradient, MatrixGradient, Product
 from ..families.rules import Rule, update_rule
@@ -23,8 +22,15 @@ from .timing import Workload
 
 @dataclass(frozen=True)
 class Study:
-    """The kernels of a family by name, and a function that makes the workloads with which the kernels are timed."""
+    """What is timed of a family of kernels.
 
+    Args:
+        share: the family's share of the time for the search.
+        kernels: the kernels by name.
+        workloads: makes the workloads with which the kernels are timed.
+    """
+
+    share: int
     kernels: dict[str, Kernel]
     workloads: Callable[[], list[Workload]]
 
@@ -44,10 +50,6 @@ def _matrices(rows: int, inner: int, columns: int, matrices: int = 1):
     return [rng.uniform(-1, 1, shape).astype(np.float32) for shape in shapes]
 
 
-def _label(rows: int, inner: int, columns: int, matrices: int) -> str:
-    return f"{rows}x{inner}x{columns}" + (f", {matrices} matrices" if matrices > 1 else "")
-
-
 # Sizes of products of a matrix and columns: (rows of the matrix, columns of the matrix, columns that it multiplies).
 SHAPES = (
     (512, 512, 1), (200, 100, 1), (512, 512, 4), (256, 256, 8), (1024, 256, 16), (512, 512, 24), (512, 512, 48),
@@ -63,31 +65,30 @@ SMALL = (16, 16, 512, 32)
 
 def product(rows: int, inner: int, columns: int, matrices: int = 1) -> Workload:
     w, x, y = _matrices(rows, inner, columns, matrices)
+    label = f"{rows}x{inner}x{columns}"
+    if matrices == 1:
+        result, parameters = np.float64(x) @ w[0], (rows, inner, rows, 0, 1, 2, -1, 0)
+        return Workload(label, "product", [w.reshape(1, -1), x, y], parameters, {2: result}, (0,))
     group = columns // matrices
-    each = np.repeat(w, group, axis=0) if matrices > 1 else w
-    result = np.einsum("ckr,ck->cr", each, x, dtype=np.float64) if matrices > 1 else np.float64(x) @ w[0]
-    lists, shared = ([each.reshape(columns, -1), x, y], ()) if matrices > 1 else ([w.reshape(1, -1), x, y], (0,))
-    parameters = (rows, inner, rows, 0, 1, 2, -1, group if matrices > 1 else 0)
-    label = _label(rows, inner, columns, matrices)
-    return Workload(label, "product", lists, parameters, {2: result}, 2.0 * rows * inner * columns, shared)
+    each = np.repeat(w, group, axis=0)
+    result = np.einsum("ckr,ck->cr", each, x, dtype=np.float64)
+    parameters = (rows, inner, rows, 0, 1, 2, -1, group)
+    lists = [each.reshape(columns, -1), x, y]
+    return Workload(f"{label}, {matrices} matrices", "product", lists, parameters, {2: result})
 
 
 def column_gradient(rows: int, inner: int, columns: int) -> Workload:
     w, dx, dy = _matrices(rows, inner, columns)
-    result = dx + np.float64(dy) @ w[0].T
     lists, parameters = [w.reshape(1, -1), dx, dy], (rows, inner, rows, 0, 1, 2, 0)
-    label = _label(rows, inner, columns, 1)
-    work = 2.0 * rows * inner * columns
-    return Workload(label, "product.dx", lists, parameters, {1: result}, work, (0,))
+    expected = {1: dx + np.float64(dy) @ w[0].T}
+    return Workload(f"{rows}x{inner}x{columns}", "product.dx", lists, parameters, expected, (0,))
 
 
 def matrix_gradient(rows: int, inner: int, columns: int) -> Workload:
     dw, x, dy = _matrices(rows, inner, columns)
-    result = dw[0] + np.float64(x).T @ dy
     lists, parameters = [dw.reshape(1, -1), x, dy], (rows, inner, rows, 0, 1, 2, 0)
-    label = _label(rows, inner, columns, 1)
-    work = 2.0 * rows * inner * columns
-    return Workload(label, "product.dW", lists, parameters, {0: result.reshape(1, -1)}, work, (0,))
+    expected = {0: (dw[0] + np.float64(x).T @ dy).reshape(1, -1)}
+    return Workload(f"{rows}x{inner}x{columns}", "product.dW", lists, parameters, expected, (0,))
 
 
 def _softmax(x):
@@ -100,21 +101,14 @@ def _layer_norm(x, g, b, n):
     return g * spread / f.sqrt(f.sum(spread * spread) / n) + b
 
 
-SOFTMAX = Rule(("y", "x"), {"y": _softmax})
-LAYER_NORM = Rule(("y", "x", "g", "b", "n"), {"y": _layer_norm}, numbers=("n",))
-LAYER_NORM_GRADIENT = Rule(("y", "x", "g"), {"dx": lambda x, dy, g: g * dy - f.sum(g * dy) - x * f.sum(x * g * dy)})
-ADD = Rule(("y", "a", "b"), {"y": lambda a, b: a + b})
-MULTIPLY_GRADIENT = Rule(("y", "a", "b"), {"da": lambda dy, b: dy * b, "db": lambda dy, a: dy * a})
-TANH = Rule(("y", "x"), {"y": lambda x: f.tanh(x)})
-TANH_GRADIENT = Rule(("y", "x"), {"dx": lambda y, dy: dy * (1 - y * y)})
 COLUMNS = {
-    "softmax": SOFTMAX,
-    "layer_norm": LAYER_NORM,
-    "layer_norm.dx": LAYER_NORM_GRADIENT,
-    "add": ADD,
-    "multiply.d": MULTIPLY_GRADIENT,
-    "tanh": TANH,
-    "tanh.dx": TANH_GRADIENT,
+    "softmax": Rule(("y", "x"), {"y": _softmax}),
+    "layer_norm": Rule(("y", "x", "g", "b", "n"), {"y": _layer_norm}, numbers=("n",)),
+    "layer_norm.dx": Rule(("y", "x", "g"), {"dx": lambda x, dy, g: g * dy - f.sum(g * dy) - x * f.sum(x * g * dy)}),
+    "add": Rule(("y", "a", "b"), {"y": lambda a, b: a + b}),
+    "multiply.d": Rule(("y", "a", "b"), {"da": lambda dy, b: dy * b, "db": lambda dy, a: dy * a}),
+    "tanh": Rule(("y", "x"), {"y": lambda x: f.tanh(x)}),
+    "tanh.dx": Rule(("y", "x"), {"dx": lambda y, dy: dy * (1 - y * y)}),
 }
 
 
@@ -150,7 +144,7 @@ def rule(name: str, columns: int, size: int) -> Workload:
     lists = [np.asarray(array, np.float32) for array in values.values()]
     wide = {role: array.astype(np.float64) for role, array in zip(values, lists, strict=True)}
     expected = {list(values).index(role): result for role, result in _expected(name, wide).items()}
-    return Workload(f"{name} {columns}x{size}", name, lists, (size,), expected, float(columns * size))
+    return Workload(f"{name} {columns}x{size}", name, lists, (size,), expected)
 
 
 def _columns() -> list[Workload]:
@@ -163,7 +157,7 @@ def norm(columns: int, size: int) -> Workload:
     g = _random(columns, size)
     total = np.zeros((1, 2), np.float32)  # room for one float64
     expected = {1: np.array([[np.square(np.float64(g)).sum()]])}
-    return Workload(f"{columns}x{size}", "norm", [g, total], (size,), expected, float(g.size), (1,), (1,))
+    return Workload(f"{columns}x{size}", "norm", [g, total], (size,), expected, (1,), (1,))
 
 
 @update_rule
@@ -184,19 +178,8 @@ def update(columns: int, size: int) -> Workload:
     new_p = p - 0.001 * new_m / (np.sqrt(np.float64(v)) + 1e-8)
     lists = [array for value in (p, g, m, v, rate) for array in (value, unused)]
     expected = {0: new_p, 2: np.zeros_like(g), 4: new_m, 6: new_v}
-    return Workload(f"{columns}x{size}", "update", lists, (size,), expected, float(p.size))
+    return Workload(f"{columns}x{size}", "update", lists, (size,), expected)
 
-
-STUDIES = {
-    "product": Study({"product": Product()}, lambda: [product(*s) for s in (*SHAPES, *STEPS, SMALL)]),
-    "column_gradient": Study(
-        {"product.dx": ColumnGradient()}, lambda: [column_gradient(*s) for s in (*SHAPES, *STEPS)]
-    ),
-    "matrix_gradient": Study({"product.dW": MatrixGradient()}, lambda: [matrix_gradient(*s) for s in (*SHAPES, *FEW)]),
-    "columns": Study(dict(COLUMNS), _columns),
-    "norm": Study({"norm": GradientNorm()}, lambda: [norm(64, 100), norm(1, 16384), norm(1, 1 << 20)]),
-    "update": Study({"update": UPDATE}, lambda: [update(64, 100), update(1, 16384), update(1, 1 << 20)]),
-}
 
 # The kernels of all families, for GPUs, where one family has the parameters of all kernels. Smaller workloads than
 # these would take less time than their launch.
@@ -215,6 +198,17 @@ def _for_gpu() -> list[Workload]:
     return made
 
 
+# In the order in which the families are searched.
+STUDIES = {
+    "norm": Study(1, {"norm": GradientNorm()}, lambda: [norm(64, 100), norm(1, 16384), norm(1, 1 << 20)]),
+    "update": Study(1, {"update": UPDATE}, lambda: [update(64, 100), update(1, 16384), update(1, 1 << 20)]),
+    "columns": Study(2, dict(COLUMNS), _columns),
+    "column_gradient": Study(
+        3, {"product.dx": ColumnGradient()}, lambda: [column_gradient(*s) for s in SHAPES + STEPS]
+    ),
+    "matrix_gradient": Study(3, {"product.dW": MatrixGradient()}, lambda: [matrix_gradient(*s) for s in SHAPES + FEW]),
+    "product": Study(6, {"product": Product()}, lambda: [product(*s) for s in (*SHAPES, *STEPS, SMALL)]),
+}
 STUDIES["cuda"] = Study(
-    {name: kernel for family in tuning.CPU_FAMILIES for name, kernel in STUDIES[family].kernels.items()}, _for_gpu
+    8, {name: kernel for study in STUDIES.values() for name, kernel in study.kernels.items()}, _for_gpu
 )

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from .. import machine, records, tuning
 from ..kernels import RUN_SHARD, Kernel
 from ..layout import CONTEXT
 from ..target import CpuTarget
+from ..tuning import Parameters
 
 ROW_SECONDS = 1e-3  # in one measurement, an instruction is repeated for about so many seconds
 TOLERANCE = 2e-4  # a number may be wrong by this times the sum of the number and the largest number of the result
@@ -34,7 +36,6 @@ class Workload:
         arrays: for each address list, an array of shape (columns, floats). Row c has the operand for column c.
         parameters: the integer parameters of the instruction, which the kernel reads.
         expected: what numpy computes for each array that the kernel writes, by the number of its address list.
-        work: how much is computed, in floating point operations or elements. Speed is work per second.
         shared: the numbers of address lists of operands that all columns share: row 0 of their arrays.
         doubles: the numbers of address lists whose arrays hold float64, each in the place of two floats.
     """
@@ -46,11 +47,10 @@ class Workload:
         arrays: Sequence[np.ndarray],
         parameters: Sequence[int],
         expected: dict[int, np.ndarray],
-        work: float,
         shared: Iterable[int] = (),
         doubles: Iterable[int] = (),
     ):
-        self.label, self.kernel, self.expected, self.work = label, kernel, expected, work
+        self.label, self.kernel, self.expected = label, kernel, expected
         self.doubles = frozenset(doubles)
         self.start = [np.ascontiguousarray(array, np.float32) for array in arrays]
         self.arrays = [_on_cache_line(array) for array in self.start]
@@ -83,20 +83,10 @@ class Workload:
                 return False
         return True
 
-    def reset(self) -> None:
-        """Restore the arrays to what they held before a kernel ran."""
-        for array, start in zip(self.arrays, self.start, strict=True):
-            array[...] = start
-
     def tape(self, opcode: int, rows: int) -> np.ndarray:
         """Return a tape of `rows` instructions, each of which calls the kernel. `opcode` is the kernel's number."""
         row = np.zeros(len(at.INSTRUCTION), np.int64)
-        row[[at.INSTRUCTION.opcode, at.INSTRUCTION.base, at.INSTRUCTION.count, at.INSTRUCTION.parameters]] = (
-            opcode,
-            0,
-            self.columns,
-            0,
-        )
+        row[at.INSTRUCTION.opcode], row[at.INSTRUCTION.count] = opcode, self.columns
         return np.tile(row, rows)
 
 
@@ -110,28 +100,37 @@ def _on_cache_line(array: np.ndarray) -> np.ndarray:
     return copy
 
 
-class Candidate(ABC):
-    """The kernels of a family, compiled with some tuning parameters.
+class Candidate:
+    """The kernels of a family, compiled with some tuning parameters for the CPU. `gpu_timing` has them for a GPU.
 
     Args:
         parameters: the tuning parameters of the family that is tuned.
         opcodes: the number by which instructions name a kernel, by the name of the kernel.
+        run: the compiled function that runs a tape; it is given the context's address.
     """
 
-    def __init__(self, parameters: tuning.Family | None, opcodes: dict[str, int]):
-        self.parameters, self.opcodes = parameters, opcodes
+    def __init__(self, parameters: Parameters | None, opcodes: dict[str, int], run: Callable[..., None]):
+        self.parameters, self.opcodes, self.run = parameters, opcodes, run
 
-    @abstractmethod
     def once(self, workload: Workload, rows: int = 1) -> float:
         """Run a workload `rows` times. Return how many seconds it took: CPU time, or from start to end on a GPU."""
+        tape = workload.tape(self.opcodes[workload.kernel], rows)
+        slots = np.zeros(len(CONTEXT), np.int64)
+        slots[CONTEXT.tape], slots[CONTEXT.tape_count] = tape.ctypes.data, rows
+        slots[CONTEXT.table], slots[CONTEXT.index] = workload.table.ctypes.data, workload.index.ctypes.data
+        address = slots.ctypes.data
+        began = time.thread_time_ns()
+        self.run(address)
+        return (time.thread_time_ns() - began) / 1e9
 
-    @abstractmethod
     def reset(self, workload: Workload) -> None:
         """Restore the arrays of a workload to what they held before a kernel ran."""
+        for array, start in zip(workload.arrays, workload.start, strict=True):
+            array[...] = start
 
-    @abstractmethod
     def arrays(self, workload: Workload) -> Sequence[np.ndarray]:
         """Return what the arrays of a workload hold now."""
+        return workload.arrays
 
     def is_right(self, workload: Workload) -> bool:
         """Run a workload. Return whether the kernel has written what numpy computed, and changed no other array."""
@@ -146,41 +145,17 @@ class Timer(ABC):
     registers: int
 
     @abstractmethod
-    def default(self, family: str) -> tuning.Family:
+    def default(self, family: str) -> Parameters:
         """Return the parameters of a family for a device without tuning records."""
 
     @abstractmethod
-    def compiled(self, kernels: dict[str, Kernel], family: str = "", values: tuning.Family | None = None) -> Candidate:
+    def compiled(self, kernels: dict[str, Kernel], family: str = "", values: Parameters | None = None) -> Candidate:
         """Compile kernels in this process, without the cache of compiled code.
 
         Args:
             kernels: the kernels by name.
             family, values: a family, and its parameters, to use instead of those of this object.
         """
-
-
-class OnCpu(Candidate):
-    """A candidate for the CPU. `run` is its compiled function that runs a tape; it is given the context's address."""
-
-    def __init__(self, parameters: tuning.Family | None, opcodes: dict[str, int], run: Callable[[int], None]):
-        super().__init__(parameters, opcodes)
-        self.run = run
-
-    def once(self, workload: Workload, rows: int = 1) -> float:
-        tape = workload.tape(self.opcodes[workload.kernel], rows)
-        slots = np.zeros(len(CONTEXT), np.int64)
-        slots[CONTEXT.tape], slots[CONTEXT.tape_count] = tape.ctypes.data, rows
-        slots[CONTEXT.table], slots[CONTEXT.index] = workload.table.ctypes.data, workload.index.ctypes.data
-        address = slots.ctypes.data
-        began = time.thread_time_ns()
-        self.run(address)
-        return (time.thread_time_ns() - began) / 1e9
-
-    def reset(self, workload: Workload) -> None:
-        workload.reset()
-
-    def arrays(self, workload: Workload) -> Sequence[np.ndarray]:
-        return workload.arrays
 
 
 class CpuTimer(Timer):
@@ -190,15 +165,15 @@ class CpuTimer(Timer):
         self.target, self.parameters = target, parameters
         self.registers = records.KINDS[records.kind_of(target)][1]
 
-    def default(self, family: str) -> tuning.Family:
+    def default(self, family: str) -> Parameters:
         return getattr(tuning.defaults(self.target.lanes), family)
 
-    def compiled(self, kernels: dict[str, Kernel], family: str = "", values: tuning.Family | None = None) -> Candidate:
+    def compiled(self, kernels: dict[str, Kernel], family: str = "", values: Parameters | None = None) -> Candidate:
         opcodes = {name: number for number, name in enumerate(kernels)}
-        parameters = tuning.with_family(self.parameters, family, values) if values else self.parameters
+        parameters = replace(self.parameters, **({family: values} if values else {}))
         with tuning.using(parameters):
             module = machine.shard_module({opcodes[name]: (name, k) for name, k in kernels.items()}, self.target.lanes)
-        return OnCpu(values, opcodes, machine.compile_cpu(module, self.target.tvm_target())[RUN_SHARD])
+        return Candidate(values, opcodes, machine.compile_cpu(module, self.target.tvm_target())[RUN_SHARD])
 
 
 def rows_for(candidate: Candidate, workload: Workload, seconds: float = ROW_SECONDS) -> int:
@@ -210,45 +185,37 @@ def rows_for(candidate: Candidate, workload: Workload, seconds: float = ROW_SECO
     return max(1, min(1 << 16, round(rows * seconds / max(spent, 1e-9))))
 
 
+def least_times(
+    candidates: Sequence[Candidate], workloads: Sequence[Workload], rounds: int
+) -> Iterator[dict[str, list[float]]]:
+    """Time candidates. After each round, yield the least seconds that each has taken so far, by the workload's label.
+
+    The candidates run in turns, so that other programs on the machine slow down all of them.
+    """
+    rows = {workload.label: rows_for(candidates[-1], workload) for workload in workloads}
+    least = {workload.label: [math.inf] * len(candidates) for workload in workloads}
+    for number in range(rounds):
+        for workload in workloads:
+            for place, candidate in list(enumerate(candidates))[:: -1 if number % 2 == 0 else 1]:
+                spent = candidate.once(workload, rows[workload.label]) / rows[workload.label]
+                least[workload.label][place] = min(least[workload.label][place], spent)
+        yield least
+
+
 def ratio(
     candidate: Candidate, best: Candidate, workloads: Sequence[Workload], rounds: int = 7, hopeless: float = 1.05
 ) -> tuple[float, float]:
-    """Divide the time of a candidate by the time of the best one so far, for each workload.
+    """Divide the least time of a candidate by that of the best one so far, for each workload.
 
-    The two run in turns, so that other programs on the machine slow down both. What counts is the least time that each
-    took in `rounds` rounds. If the geometric mean of the ratios is more than `hopeless` after at least three rounds,
-    stop early.
+    If the geometric mean of the ratios is more than `hopeless` after at least three rounds, stop early.
 
     Returns:
         The geometric mean of the ratios, and the largest ratio.
     """
-    least = {workload.label: [math.inf, math.inf] for workload in workloads}
-    rows = {workload.label: rows_for(best, workload) for workload in workloads}
     mean = largest = math.inf
-    for number in range(rounds):
-        for workload in workloads:
-            pair = [(0, candidate), (1, best)]
-            for place, each in pair if number % 2 else reversed(pair):
-                spent = each.once(workload, rows[workload.label])
-                least[workload.label][place] = min(least[workload.label][place], spent)
+    for number, least in enumerate(least_times([candidate, best], workloads, rounds)):
         ratios = [ours / others for ours, others in least.values()]
         mean, largest = math.exp(sum(map(math.log, ratios)) / len(ratios)), max(ratios)
         if number >= 2 and mean > hopeless:
             break
     return mean, largest
-
-
-def speeds(candidates: Sequence[Candidate], workloads: Sequence[Workload], rounds: int = 15) -> dict[str, list[float]]:
-    """Return a dict from the label of each workload to a list with the speed of each candidate in its fastest round.
-
-    Speed is work per second (see `Workload`). The candidates run in turns, so that other programs slow down all.
-    """
-    found = {}
-    for workload in workloads:
-        rows = rows_for(candidates[0], workload)
-        least = [math.inf] * len(candidates)
-        for _ in range(rounds):
-            for place, candidate in enumerate(candidates):
-                least[place] = min(least[place], candidate.once(workload, rows))
-        found[workload.label] = [workload.work * rows / seconds for seconds in least]
-    return found

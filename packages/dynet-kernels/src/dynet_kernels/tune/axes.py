@@ -1,0 +1,160 @@
+"""Which tuning parameters the search changes, and to what.
+
+A *tile* is a block of results whose sums stay in vector registers. A function of `best` and `registers` returns the
+values to try if the best parameters so far are `best`, on a CPU that has `registers` vector registers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .. import tuning
+from .shapes import ELEMENTWISE, REDUCTIONS
+from .timing import Workload
+
+Tiles = tuple[tuning.Tile, ...]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A tuning parameter that the search changes, or several that it changes together.
+
+    Args:
+        name: the name to show to the user.
+        changed: the name of the parameter, or the names of several.
+        values: the values to try, or tuples of values for several parameters; or a function that returns them.
+        touches: returns whether the time of a workload can depend on what this axis changes.
+    """
+
+    name: str
+    changed: str | tuple[str, ...]
+    values: Iterable[Any] | Callable[[Any, int], Iterable[Any]]
+    touches: Callable[[Workload], bool] = lambda workload: True
+
+    def variants(self, best: tuning.Parameters, registers: int) -> Iterator[tuning.Parameters]:
+        """Yield the parameters to try. Each differs from `best` in what this axis changes. Skip what is not allowed."""
+        for value in dict.fromkeys(self.values(best, registers) if callable(self.values) else self.values):
+            changes = {self.changed: value} if isinstance(self.changed, str) else dict(zip(self.changed, value))
+            try:
+                variant = replace(best, **changes)
+            except ValueError:
+                continue
+            if variant != best:
+                yield variant
+
+
+def _register_tiles(widths: range) -> Callable[[Any, int], list[tuning.Tile]]:
+    """Return a function for tiles of (columns, vectors of rows) that use at least 5/8 of a CPU's vector registers.
+
+    A tile needs `columns * vectors` registers for its sums, and `vectors` more for the rows that it reads. The numbers
+    of columns to try are `widths`.
+    """
+    return lambda best, registers: [
+        (width, vectors)
+        for width in widths
+        for vectors in range(1, 9)
+        if registers * 5 // 8 <= width * vectors + vectors <= registers
+    ]
+
+
+def _gradient_tiles(best: Any, registers: int) -> list[tuning.Tile]:
+    """Return tiles of (columns of the gradient, columns of the matrix)."""
+    sizes = [(width, columns) for width in (2, 3, 4, 5, 6) for columns in (2, 3, 4, 5, 6, 8)]
+    return [tile for tile in sizes if registers // 2 <= tile[0] * tile[1] + tile[1] + 1 <= registers + 1]
+
+
+def _first(choices: Callable[[Any, int], list[tuning.Tile]]) -> Callable[[Any, int], list[Tiles]]:
+    """Return a function for `tiles` that begin with one of some tiles; narrower ones follow as before."""
+    return lambda best, registers: [
+        (tile, *(other for other in best.tiles[1:] if other[0] < tile[0])) for tile in choices(best, registers)
+    ]
+
+
+def _middle(part: int, *choices: tuple[int, ...]) -> Callable[[Any, int], list[Tiles]]:
+    """Return a function for `tiles` with other ones between the first and the last.
+
+    Args:
+        part: three times the registers divided by this number are used by such a tile.
+        choices: the columns of these tiles. Those that are not narrower than the first tile are left out.
+    """
+
+    def tiles(best: Any, registers: int) -> list[Tiles]:
+        first, *_, last = best.tiles
+        narrower = [[width for width in widths if width < first[0]] for widths in choices]
+        return [(first, *((w, min(8, registers * 3 // part // w)) for w in widths), last) for widths in narrower]
+
+    return tiles
+
+
+def _last(best: Any, registers: int) -> list[Tiles]:
+    """Return `tiles` with another one for a single column."""
+    return [(*best.tiles[:-1], (1, vectors)) for vectors in (4, 6, 8, 12, 16)]
+
+
+def _few(best: Any, registers: int) -> list[tuning.Tile]:
+    """Return tiles for few columns."""
+    tiles = (1, 4), (1, 8), (1, 16), (2, 4), (2, 8), (4, 4)
+    return [tile for tile in tiles if tile[0] * tile[1] < registers]
+
+
+def _one(workload: Workload) -> bool:
+    return workload.columns == 1
+
+
+def _several(workload: Workload) -> bool:
+    return workload.columns > 1
+
+
+def _some(workload: Workload) -> bool:
+    return 8 <= workload.columns <= 64
+
+
+def _many(workload: Workload) -> bool:
+    return workload.columns >= 16
+
+
+_AT_ONCE = ((1, 2), (1, 4), (1, 8), (2, 1), (2, 2), (2, 4), (4, 1), (4, 2))
+_WIDTHS = ((), (2,), (4,), (4, 2), (6, 4, 2), (4, 3, 2))
+
+# By family, in the order in which they are changed.
+AXES: dict[str, tuple[Axis, ...]] = {
+    "product": (
+        Axis("tile of many columns", "tiles", _first(_register_tiles(range(4, 15))), lambda w: w.columns >= 8),
+        Axis(
+            "tiles of a few columns", "tiles", _middle(4, *_WIDTHS), lambda w: _several(w) and "matrices" not in w.label
+        ),
+        Axis("tile of one column", "tiles", _last, _one),
+        Axis("panel", "panel", (64, 96, 128, 192, 256, 384), _many),
+        Axis("columns for a panel", "many", (8, 12, 16, 24, 32, 48, 96), _some),
+        Axis("rows for a panel", "far", (64, 128, 256, 512), _many),
+        Axis("work for a panel", "crowded", (1 << 12, 1 << 13, 1 << 14, 1 << 40), _many),
+    ),
+    "column_gradient": (
+        Axis("tile of many columns", "tiles", _first(_gradient_tiles), _several),
+        Axis("tiles of a few columns", "tiles", _middle(5, (), (2,), (3, 2)), _several),
+        Axis("tile of one column", "tiles", _last, _one),
+        Axis("tile in a panel", "tile", _register_tiles(range(4, 15)), _many),
+        Axis("columns for a panel", "many", (5, 7, 10, 14, 20, 28, 40), _some),
+        Axis("panel", "panel", (64, 96, 128, 192, 256), _many),
+        Axis("block", "block", (1 << 14, 1 << 15, 1 << 16, 1 << 17, 1 << 18, 1 << 19), _several),
+    ),
+    "matrix_gradient": (
+        Axis("tile of many columns", "tile", _register_tiles(range(3, 15)), lambda w: w.columns > 8),
+        Axis("tile of few columns", "few_tile", _few, lambda w: w.columns <= 2),
+        Axis("columns that are few", "few", (1, 2, 4, 8, 12), lambda w: w.columns <= 16),
+        Axis("panel", "panel", (32, 48, 64, 96, 128, 192, 240), lambda w: w.columns >= 32),
+    ),
+    "columns": (
+        Axis("vectors and chains", ("vectors", "chains"), ((1, 1), (2, 1), (2, 2), (4, 1), (4, 2), (4, 4))),
+        Axis("heaviest formula", "heaviest", (4, 16, 40), _several),
+    ),
+    "norm": (Axis("stretches and vectors", ("stretches", "vectors"), _AT_ONCE),),
+    "update": (Axis("vectors", "vectors", (1, 2, 3, 4)),),
+    "cuda": (
+        Axis("tile", "tile", (4, 16, 32), lambda w: w.kernel.startswith("product")),
+        Axis("threads", "threads", (32, 64, 256, 512, 1024), lambda w: w.kernel in REDUCTIONS),
+        Axis("block", "block", (64, 128, 512, 1024), lambda w: w.kernel in ELEMENTWISE),
+    ),
+}

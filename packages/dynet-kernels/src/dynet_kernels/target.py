@@ -37,16 +37,8 @@ _TRIPLES = {"x86_64-linux": "x86_64-unknown-linux-gnu", "aarch64-linux": "aarch6
 NOT_INLINED = "-inline-instr-cost:int=10000"
 
 # Entries of /proc/cpuinfo that identify a CPU. Others, such as clock or microcode, can change from day to day.
-_LASTING = (
-    "vendor_id",
-    "cpu family",
-    "model",
-    "stepping",
-    "CPU implementer",
-    "CPU architecture",
-    "CPU variant",
-    "CPU part",
-)
+_LASTING = ["vendor_id", "cpu family", "model", "stepping"]
+_LASTING += [f"CPU {name}" for name in ("implementer", "architecture", "variant", "part")]
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from .. import records, tuning
 from ..cuda import compiler
 from ..cuda.driver import CudaError, Gpu, NoDriverError
 from ..target import CpuTarget, host_cpu
+from .gpu_timing import GpuTimer
 from .search import Search
 from .shapes import STUDIES
 from .timing import CpuTimer, Timer
@@ -65,15 +66,16 @@ def pin(core: int | None) -> None:
 class Progress:
     """Shows progress: a bar if tqdm is installed (`pip install dynet-kernels[tune]`), else lines of text on stderr.
 
-    Call the object with a text after each step. `total` is the expected number of steps.
+    Call the object with a text after each step, and `line` to print one. `total` is the expected number of steps.
     """
 
     def __init__(self, total: int):
-        self.bar, self.last = None, ""
+        self.bar, self.last, self.line = None, "", print
         with suppress(ImportError):
             from tqdm import tqdm
 
             self.bar = tqdm(total=total, unit="candidate")
+            self.line = self.bar.write
 
     def __call__(self, text: str) -> None:
         if self.bar is not None:
@@ -82,12 +84,6 @@ class Progress:
         elif text != self.last:
             print(text, file=sys.stderr, flush=True)
         self.last = text
-
-    def line(self, text: str) -> None:
-        if self.bar is not None:
-            self.bar.write(text)
-        else:
-            print(text)
 
     def close(self) -> None:
         if self.bar is not None:
@@ -134,21 +130,18 @@ def main(given: list[str] | None = None) -> None:
     target, card = host_cpu(), gpu(chosen)
     path = None if chosen.dry_run else chosen.output or records.user_file()
     families = [name for name in STUDIES if name in (chosen.families or STUDIES) and (card or name != "cuda")]
-    device: dict[str, CpuTarget | Gpu] = {family: target for family in families}
-    timer: dict[str, Timer] = {family: CpuTimer(target, records.for_cpu(target)) for family in families}
+    cpu_timer = CpuTimer(target, records.for_cpu(target))
+    devices: dict[str, tuple[CpuTarget | Gpu, Timer]] = {family: (target, cpu_timer) for family in families}
     if card:
-        from .gpu_timing import GpuTimer
-
-        device["cuda"], timer["cuda"] = card, GpuTimer(card)
-    before = {family: record_for(family, device[family], chosen.for_kind) for family in families}
-    searches = {family: Search(family, timer[family], before[family].parameters) for family in families}
+        devices["cuda"] = card, GpuTimer(card)
+    before = {family: record_for(family, device, chosen.for_kind) for family, (device, _) in devices.items()}
+    searches = {family: Search(family, timer, before[family].parameters) for family, (_, timer) in devices.items()}
     progress = Progress(sum(search.steps() for search in searches.values()))
     end, shares = time.monotonic() + chosen.seconds, sum(search.study.share for search in searches.values())
     try:
         for family, search in searches.items():
-            seconds = (
-                (end - time.monotonic()) * search.study.share / shares
-            )  # the next families get time that is left over
+            # The next families get time that is left over.
+            seconds = (end - time.monotonic()) * search.study.share / shares
             shares -= search.study.share
             values, complete = search.run(seconds, progress)
             found = replace(before[family], parameters=values, figure=search.figures(values))

@@ -21,5 +21,5 @@ def test_the_largest_come_first_and_of_equals_the_first(compiled, size):
     order = np.argsort(-x, 1, kind="stable")
     empty = np.zeros_like(x)
     expected = {0: np.take_along_axis(x, order, 1), 1: np.take_along_axis(found, order, 1)}
-    work = timing.Workload("", "falling_order", [empty, empty, x, found], (size, 0, 1, 2, 3), expected, 1.0)
+    work = timing.Workload("", "falling_order", [empty, empty, x, found], (size, 0, 1, 2, 3), expected)
     assert compiled.is_right(work)

@@ -281,30 +281,27 @@ class Progress:
             self._on_terminal = bool(sys.stderr.isatty())
 
     def __enter__(self) -> Progress:
-        if self._on_terminal:
-            self._show()
-        else:
-            self._print(f"dynet: compiling kernels for this {self._kind}, {self._parts}, once for this machine ...")
+        self._show(f"dynet: compiling kernels for this {self._kind}, {self._parts}, once for this machine ...\n")
         return self
 
     def __exit__(self, problem: object, *_) -> None:
         if self._on_terminal:
-            self._print("")
+            self._print("\n")
         elif problem is None:
             some = "" if self._done == self._count else f"{self._done} of "
-            self._print(f"dynet: compiled {some}{self._parts} in {time.monotonic() - self._began:.1f} s")
+            self._print(f"dynet: compiled {some}{self._parts} in {time.monotonic() - self._began:.1f} s\n")
 
     def advance(self) -> None:
         """Count one more part as compiled."""
         self._done += 1
-        if self._on_terminal:
-            self._show()
+        self._show("")
 
-    def _show(self) -> None:
+    def _show(self, elsewhere: str) -> None:
         number = min(self._done + 1, self._count)
-        self._print(f"\rdynet: compiling kernels, {number} of {self._count}, each once for this machine", end="")
+        on_terminal = f"\rdynet: compiling kernels, {number} of {self._count}, each once for this machine"
+        self._print(on_terminal if self._on_terminal else elsewhere)
 
-    def _print(self, text: str, end: str = "\n") -> None:
+    def _print(self, text: str) -> None:
         with suppress(Exception):  # the stream may be closed, or a program's own
-            if self._kind and sys.stderr is not None:
-                print(text, end=end, file=sys.stderr, flush=True)
+            if self._kind and text and sys.stderr is not None:
+                print(text, end="", file=sys.stderr, flush=True)

@@ -73,14 +73,9 @@ class Emitted:
 
     def build(self, path: Path) -> None:
         """Compile the module and write the object file to `path`. Imports TVM."""
-        write_object(self.module, self.target, path)
+        from . import machine
 
-
-def write_object(module, target: CpuTarget, path: Path) -> None:
-    """Compile a module of TIR for a CPU, and write the object file to `path`. Imports TVM."""
-    from . import machine
-
-    machine.compile_cpu(module, target.tvm_target()).write_to_file(str(path))
+        machine.compile_cpu(self.module, self.target.tvm_target()).write_to_file(str(path))
 
 
 @dataclass(frozen=True)

@@ -58,15 +58,13 @@ class Record:
     date: str = ""
 
     def __post_init__(self):
-        if type(self.parameters) is not tuning.FAMILIES.get(self.family):
-            raise ValueError(f"{self.parameters!r} are not parameters of the family {self.family!r}")
-        if (self.family == "cuda") != bool(re.fullmatch(r"sm_\d{2,3}", self.target)) or (
-            self.family != "cuda" and self.target not in KINDS
-        ):
-            raise ValueError(f"{self.target!r} is not a target of the family {self.family!r}")
-        for name in ("cpu", "measured", "date"):
+        for name in ("target", "cpu", "measured", "date"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"{name} is {getattr(self, name)!r}, not a text")
+        if type(self.parameters) is not tuning.FAMILIES.get(self.family):
+            raise ValueError(f"{self.parameters!r} are not parameters of the family {self.family!r}")
+        if not (re.fullmatch(r"sm_\d{2,3}", self.target) if self.family == "cuda" else self.target in KINDS):
+            raise ValueError(f"{self.target!r} is not a target of the family {self.family!r}")
         for name, kinds in (("figure", (int, float)), ("versions", str)):
             values = getattr(self, name)
             if not isinstance(values, dict) or not all(isinstance(value, kinds) for value in values.values()):
@@ -107,8 +105,6 @@ def _record(number: int, entry: object) -> Record:
     if not isinstance(entry, dict) or not {"family", "target", "parameters"} <= set(entry) <= known:
         raise ValueError(f"record {number} does not have the entries of a record: {', '.join(sorted(known))}")
     try:
-        if not isinstance(entry["family"], str) or not isinstance(entry["target"], str):
-            raise ValueError("family and target must be texts")
         return Record(**{**entry, "parameters": tuning.from_json(entry["family"], entry["parameters"])})
     except ValueError as problem:
         raise ValueError(f"record {number}: {problem}") from None

@@ -271,13 +271,13 @@ def using(parameters: Cpu | Cuda) -> Iterator[None]:
         chosen.reset(token)
 
 
-def from_json(name: str, values: object) -> Parameters:
+def from_json(name: Any, values: object) -> Parameters:
     """Return the parameters of the family `name`. `values` is what was read from JSON.
 
     Raises:
         ValueError: there is no such family or parameter, or a value is out of range.
     """
-    if name not in FAMILIES:
+    if name not in tuple(FAMILIES):  # it may be anything
         raise ValueError(f"there is no family {name!r}: they are {', '.join(FAMILIES)}")
     if not isinstance(values, dict):
         raise ValueError(f"the parameters of {name} are {values!r}, not an object")

@@ -21,7 +21,7 @@ from pathlib import Path
 from .. import layout as at
 from .. import library, records, tuning
 from ..kernels import SHARD, Kernel, Kernels
-from ..parts import write_object
+from ..parts import Emitted
 from ..target import host_cpu
 from . import compiler, driver, precision
 
@@ -113,7 +113,7 @@ class Launcher:
 
         with tuning.using(records.for_cuda(self.arch)), precision.using_tf32(self.tf32):
             module = codegen.launch_module(codegen.pairs(self.kernels), LAUNCH_SHARD)
-        write_object(module, host_cpu(), path)
+        Emitted(module, host_cpu()).build(path)
 
 
 @dataclass

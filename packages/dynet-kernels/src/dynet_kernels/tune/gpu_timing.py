@@ -39,7 +39,7 @@ class OnGpu(Candidate):
     def once(self, workload: Workload, rows: int = 1) -> float:
         timer, tape = self._timer, workload.tape(self.opcodes[workload.kernel], rows)
         context = Context(tape=tape.ctypes.data, tape_count=rows, table=workload.table.ctypes.data)
-        self._device.index = timer.copy(workload).index
+        _, self._device.index = timer.copy(workload)
         timer.watch.start()
         self.run(ctypes.addressof(context), ctypes.addressof(self._device))
         seconds = timer.watch.stop()
@@ -49,24 +49,16 @@ class OnGpu(Candidate):
         return seconds
 
     def reset(self, workload: Workload) -> None:
-        for address, array in zip(self._timer.copy(workload).arrays, workload.start, strict=True):
+        addresses, _ = self._timer.copy(workload)
+        for address, array in zip(addresses, workload.start, strict=True):
             self._timer.gpu.upload(address, array)
 
     def arrays(self, workload: Workload) -> Sequence[np.ndarray]:
         found = [np.empty_like(array) for array in workload.start]
-        for address, array in zip(self._timer.copy(workload).arrays, found, strict=True):
+        addresses, _ = self._timer.copy(workload)
+        for address, array in zip(addresses, found, strict=True):
             self._timer.gpu.download(address, array)
         return found
-
-
-class Copy:
-    """The GPU addresses of a workload's arrays and of its address lists. They are not freed before the process ends."""
-
-    def __init__(self, gpu: driver.Gpu, workload: Workload):
-        self.arrays = [gpu.allocate(array.nbytes) for array in workload.start]
-        lists = workload.index_of(self.arrays)
-        self.index = gpu.allocate(lists.nbytes)
-        gpu.upload(self.index, lists)
 
 
 class GpuTimer(Timer):
@@ -76,12 +68,19 @@ class GpuTimer(Timer):
 
     def __init__(self, gpu: driver.Gpu):
         self.gpu, self.watch = gpu, driver.Stopwatch(gpu)
-        self._copies: dict[str, Copy] = {}
+        self._copies: dict[str, tuple[list[int], int]] = {}
 
-    def copy(self, workload: Workload) -> Copy:
-        """Return the copy of the workload with this label. The first call allocates its memory."""
+    def copy(self, workload: Workload) -> tuple[list[int], int]:
+        """Return the GPU addresses of a workload's arrays and of its address lists, which the first call allocates.
+
+        They are not freed before the process ends. The workload is known by its label.
+        """
         if workload.label not in self._copies:
-            self._copies[workload.label] = Copy(self.gpu, workload)
+            arrays = [self.gpu.allocate(array.nbytes) for array in workload.start]
+            lists = workload.index_of(arrays)
+            index = self.gpu.allocate(lists.nbytes)
+            self.gpu.upload(index, lists)
+            self._copies[workload.label] = arrays, index
         return self._copies[workload.label]
 
     def default(self, family: str) -> Parameters:

@@ -112,25 +112,24 @@ COLUMNS = {
 }
 
 
-def _expected(name: str, v: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return what the kernel `name` of COLUMNS should write, computed by numpy.
+def _normed(x: np.ndarray) -> np.ndarray:
+    return (x - x.mean(1, keepdims=True)) / x.std(1, keepdims=True)
 
-    `v` has the kernel's operands and gradients as float64, by name. The result is by name, too.
-    """
-    x = v["x"] if "x" in v else v["a"]
-    if name == "softmax":
-        e = np.exp(x - x.max(1, keepdims=True))
-        return {"y": e / e.sum(1, keepdims=True)}
-    if name == "layer_norm":
-        return {"y": v["g"] * (x - x.mean(1, keepdims=True)) / x.std(1, keepdims=True) + v["b"]}
-    if name == "layer_norm.dx":
-        g = v["g"] * v["dy"]
-        return {"dx": v["dx"] + g - g.sum(1, keepdims=True) - x * (x * g).sum(1, keepdims=True)}
-    if name == "add":
-        return {"y": v["a"] + v["b"]}
-    if name == "multiply.d":
-        return {"da": v["da"] + v["dy"] * v["b"], "db": v["db"] + v["dy"] * v["a"]}
-    return {"y": np.tanh(x)} if name == "tanh" else {"dx": v["dx"] + v["dy"] * (1 - v["y"] ** 2)}
+
+def _spread(x: np.ndarray, g: np.ndarray) -> np.ndarray:
+    return g - g.sum(1, keepdims=True) - x * (x * g).sum(1, keepdims=True)
+
+
+# What the kernels of COLUMNS should write, computed by numpy of a dict with the operands and gradients as float64.
+EXPECTED: dict[str, Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]] = {
+    "softmax": lambda v: {"y": np.exp(v["x"]) / np.exp(v["x"]).sum(1, keepdims=True)},
+    "layer_norm": lambda v: {"y": v["g"] * _normed(v["x"]) + v["b"]},
+    "layer_norm.dx": lambda v: {"dx": v["dx"] + _spread(v["x"], v["g"] * v["dy"])},
+    "add": lambda v: {"y": v["a"] + v["b"]},
+    "multiply.d": lambda v: {"da": v["da"] + v["dy"] * v["b"], "db": v["db"] + v["dy"] * v["a"]},
+    "tanh": lambda v: {"y": np.tanh(v["x"])},
+    "tanh.dx": lambda v: {"dx": v["dx"] + v["dy"] * (1 - v["y"] ** 2)},
+}
 
 
 def rule(name: str, columns: int, size: int) -> Workload:
@@ -143,7 +142,7 @@ def rule(name: str, columns: int, size: int) -> Workload:
             values[role] = np.full(shape, size, np.float32) if role == "n" else rng.uniform(-1, 1, shape)
     lists = [np.asarray(array, np.float32) for array in values.values()]
     wide = {role: array.astype(np.float64) for role, array in zip(values, lists, strict=True)}
-    expected = {list(values).index(role): result for role, result in _expected(name, wide).items()}
+    expected = {list(values).index(role): result for role, result in EXPECTED[name](wide).items()}
     return Workload(f"{name} {columns}x{size}", name, lists, (size,), expected)
 
 

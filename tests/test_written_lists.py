@@ -16,18 +16,16 @@ from dynet_kernels.table import KERNELS
 FIRST = 1000  # the number that stands for the list of a kernel's first parameter: no fixed list has so high a number
 NAME = re.compile(r"\b[A-Za-z_]\w*\b")
 CHOSEN = 9999  # stands for a list that the kernel chooses from several, which it may only read
-SILENT = {"fill.stretches", "sum", "scaled_sum"}
-"""Kernels that declare nothing. They write to list 0, and their columns are never divided between threads."""
+SILENT = {"fill.stretches"}
+"""Kernels that declare nothing: the planner itself knows that they write to list 0."""
 WITHOUT_LISTS = {"fill", "gradient_norm"}
 """Kernels that write to addresses that are parameters."""
 
 
 def declared(kernel) -> set[int]:
     """The lists that a kernel declares to write."""
-    targets = kernel.targets(tuple(range(FIRST, FIRST + len(kernel.parameters))))
-    if targets is not None:
-        return {list_number for list_number, _ in targets}
-    return {FIRST + kernel.parameters.index(name) for name in kernel.written}
+    effects = kernel.effects(tuple(range(FIRST, FIRST + len(kernel.parameters))))
+    return {list_number for list_number, _ in effects.writes}
 
 
 def emitted(kernel, target: str, monkeypatch) -> str:

@@ -5,7 +5,7 @@ import pytest
 
 import dynet_ops as dy
 from dynet_core import ParameterCollection, renew_cg
-from dynet_core.encode import TABLE
+from dynet_kernels.encode import TABLE
 from dynet_ops.shape.joining import FEW
 from dynet_ops.testing import functional, value_of
 

@@ -21,11 +21,11 @@ import numpy.typing as npt
 
 from dynet_kernels import layout as at
 from dynet_kernels import library, sharing
+from dynet_kernels.encode import TABLE
 from dynet_kernels.layout import CONTEXT
 from dynet_kernels.table import KERNELS
 
 from .device import compiled
-from .encode import TABLE
 from .engines import RENEWED_BESIDE, note_engine
 from .errors import OutOfMemoryError, StaleExpressionError
 from .memory import Block, block

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dynet_kernels import layout as at
+from dynet_kernels.encode import TABLE
 
 from .dim import Dim
-from .encode import TABLE
 from .recorder import Records
 from .signature import SIGNATURES
 

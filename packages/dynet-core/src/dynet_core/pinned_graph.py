@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from dynet_kernels import layout as at
+from dynet_kernels.encode import TABLE
 
 from . import recorder
 from .annotations import Floats, Number
 from .dim import Dim
-from .encode import TABLE
 from .errors import StaleExpressionError
 from .expression import Expression
 from .graph import OTHER_THREAD, Graph, current, is_gone, is_taken_back

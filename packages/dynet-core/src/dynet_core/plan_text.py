@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from dynet_kernels import layout as at
+from dynet_kernels.encode import TABLE
 from dynet_kernels.table import KERNELS
 
 from .draw import described
-from .encode import TABLE
 from .errors import ArgumentError, ShapeError
 from .expression import Expression
 from .graph import Graph, current

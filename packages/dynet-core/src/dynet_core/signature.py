@@ -7,27 +7,48 @@ planner, compiled code that orders and batches the nodes of a graph, reads signa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from dynet_kernels import layout as at
+from dynet_kernels.description import Description, Step, View, copy_step
+from dynet_kernels.encode import enter
 from dynet_kernels.table import KERNELS
 
-from .description import Description, Step, View, copy_step
 from .dim import Dim
-from .encode import enter
+from .errors import ShapeError
+from .recorder import next_generation
 
 SIGNATURES: dict[int, Signature] = {}  # index in TABLE -> signature
 
 
 @dataclass(eq=False, slots=True)
 class Signature(Description):
-    """A `Description` that is also in TABLE, where it begins at index `at`. The constructor writes it there."""
+    """A `Description` that is also in TABLE, where it begins at index `at`. The constructor writes it there.
+
+    Args:
+        dim: the shape of the value.
+        name: the name of the op, for messages.
+        has_gradient_of_whole: see `alias`.
+
+    Raises:
+        ShapeError: a size or stride does not fit into 64 bits.
+    """
+
+    dim: Dim
+    _: KW_ONLY
+    name: str = ""
+    has_gradient_of_whole: bool = False
 
     def __post_init__(self) -> None:
+        self.total = self.dim.total
         Description.__post_init__(self)
-        self.at: int = enter(self)
+        try:
+            self.at = enter(self)
+        except OverflowError:
+            raise ShapeError(f"{self.name or 'op'}: sizes or strides are too large for {self.dim!r}") from None
         SIGNATURES[self.at] = self
+        next_generation()
 
     @property
     def kernel(self) -> str:

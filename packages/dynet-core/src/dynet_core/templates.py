@@ -18,10 +18,10 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any
 
 from dynet_kernels import layout as at
+from dynet_kernels.encode import TABLE
 from dynet_kernels.recorder.words import INPUT, ITEM_BITS, KEY, LITERAL, NODE, OPERAND, TEMPLATE
 
 from . import recorder
-from .encode import TABLE
 from .expression import Expression
 from .graph import Graph, current
 from .nodes import bounds_of

@@ -1,66 +1,19 @@
-"""The interface of kernels, base classes that say how threads share their work, and the table of all kernels.
+"""The interface of kernels, what they say of their instructions, and the class of the table of all kernels.
 
 A kernel is a compiled function that carries out one *instruction*, such as one matrix product. The instruction says on
 how many *columns* the kernel works; a column is one unit of work, such as one batch element. For each operand and
 result, the instruction has an *address list*: for each column, the address in memory at which the operand begins. Its
 *parameters* are a few integers, such as the number of floats of an operand and the numbers of its address lists. The
 kernels themselves are in the folder `families`, with the code that emits them. The planner, which turns a graph into
-instructions, asks kernels what they read and write.
+instructions, is told by their `effects` what they read and write.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
-from .layout import MOST_SHARDS
-
-
-class Kernel(Protocol):
-    """The interface of a kernel.
-
-    `parameters` has the names of the parameters of an instruction. `key` is a text that differs for kernels with
-    different code. `cpu` and `cuda` emit the code. The other methods get the values of an instruction's parameters, and
-    describe what the instruction does. `Covered` below explains `covers`; `Targets` explains `targets` and `work`;
-    `Lists` explains `lists`.
-    """
-
-    @property
-    def parameters(self) -> tuple[str, ...]: ...
-    @property
-    def key(self) -> str: ...
-    def covers(self, parameters: tuple[int, ...]) -> Covered | None: ...
-    def work(self, parameters: tuple[int, ...]) -> int: ...
-    def targets(self, parameters: tuple[int, ...]) -> Targets: ...
-    def lists(self, parameters: tuple[int, ...]) -> Lists: ...
-    def cpu(self, lanes: int) -> Any: ...
-    def cuda(self) -> Any: ...
-
-
-Covered = tuple[int, int, int | None]
-"""Memory that a kernel adds to, and can overwrite instead on a CPU: (address list, size, source).
-
-The memory is the `size` floats from each address in the list on. The planner marks an instruction as `fresh` if this
-memory is uninitialised; then the kernel overwrites it. A kernel whose `covers` returns None always adds. If the kernel
-adds unchanged copies of numbers, `source` is the number of the address list from which it reads them; else it is None.
-"""
-
-Targets = tuple[tuple[int, int], ...] | None
-"""What a kernel writes for one column: pairs (number of an address list, size).
-
-Such a pair means the `size` floats from the column's address in that list on. From these pairs the planner decides how
-threads share an instruction. If no two columns write to the same floats, the threads share it by columns: each thread
-works on some columns. If `targets` returns None, they share it by rows: each thread computes some rows of the result,
-for every column. A `ByRows` kernel can also be shared by columns, if there are many columns, and if its
-`targets_by_columns` does not return None. The method `work` estimates how many picoseconds one thread takes for a
-column. If it returns 0, threads cannot share the instruction.
-"""
-
-Lists = tuple[tuple[int, ...], tuple[int, ...]] | None
-"""The address lists that a kernel uses: those it reads for all columns, and those it reads for the first column only.
-
-The planner writes only these lists to memory. None: the kernel may use any list, so the planner writes all of them.
-"""
+from . import layout as at
 
 FLOP = 10  # estimated picoseconds for one floating point operation in a matrix product
 NUMBER = 250  # for all other kernels: estimated picoseconds for each number that they write
@@ -69,72 +22,55 @@ NUMBER = 250  # for all other kernels: estimated picoseconds for each number tha
 AT_HAND = 1 << 17
 
 
-class Adds:
-    """The base of kernels that never overwrite an uninitialised gradient: the planner sets it to 0 before they run.
+class Effects(NamedTuple):
+    """What an instruction of a kernel reads and writes, and what it costs.
 
-    Kernels that do not write gradients have this base, too.
+    Args:
+        writes: what it writes for one column: pairs (number of an address list, size). Such a pair means the `size`
+            floats from the column's address in that list on. The size does not matter if one thread runs it.
+        work: about how many picoseconds one thread takes for a column.
+        shared: how threads can share it, as a constant of `layout`. BY_COLUMNS: each works on some columns, which is
+            possible if no two columns write to the same floats. BY_ROWS: each computes some rows of the result, for
+            every column. EITHER: in both ways. ALONE: in none.
+        reads: the numbers of the other address lists that it uses. None: it may use any list. The planner writes only
+            the lists that are used to memory.
+        firsts: the numbers of the address lists of which it uses the first address only. `reads` does not have them.
+        covers: whether it adds to what `writes` has, one pair, but can also overwrite it, on a CPU. The planner marks
+            an instruction as `fresh` if this memory is uninitialised; then the kernel overwrites it.
+        copied: if it covers by adding unchanged copies of numbers: the number of the address list from which it reads
+            them.
     """
 
-    def covers(self, parameters: tuple[int, ...]) -> Covered | None:
-        return None
+    writes: tuple[tuple[int, int], ...] = ()
+    work: int = 0
+    shared: int = at.BY_COLUMNS
+    reads: tuple[int, ...] | None = None
+    firsts: tuple[int, ...] = ()
+    covers: bool = False
+    copied: int | None = None
 
 
-class AnyList:
-    """The base of kernels that do not say which address lists they read. The planner writes all of them to memory."""
+class Kernel:
+    """The base of all kernels. `parameters` has the names of the parameters of an instruction."""
 
-    def lists(self, parameters: tuple[int, ...]) -> Lists:
-        return None
+    name: str = ""
+    parameters: tuple[str, ...] = ()
 
+    @property
+    def key(self) -> str:
+        """A text that differs for kernels with different code. Compiled code is cached under a key that contains it."""
+        return self.name or repr(self)
 
-class Alone(AnyList):
-    """The base of kernels whose instructions run on one thread.
+    def effects(self, parameters: tuple[int, ...]) -> Effects:
+        """Return what an instruction with these parameters does. By default, the planner itself knows it."""
+        return Effects(shared=at.ALONE)
 
-    `written` has names of parameters. Their values are the numbers of the address lists to which the kernel writes.
-    """
+    def cpu(self, lanes: int) -> Any:
+        """Emit the kernel for a CPU whose vector registers hold `lanes` float32s."""
+        raise NotImplementedError
 
-    written: tuple[str, ...] = ()
-
-    def work(self, parameters: tuple[int, ...]) -> int:
-        return 0
-
-    def targets(self, parameters: tuple[int, ...]) -> Targets:
-        return None
-
-
-class ByRows(AnyList):
-    """The base of kernels such as matrix products, where each thread computes some rows of the result.
-
-    A kernel may share the columns of a matrix in place of its rows, as the gradient of a matrix does.
-
-    This class's `work` takes the first two parameters as the rows and columns of a matrix that is multiplied by one
-    vector per column. `written` has names of parameters. Their values are the numbers of the address lists to which the
-    kernel writes.
-    """
-
-    written: tuple[str, ...] = ()
-
-    def work(self, parameters: tuple[int, ...]) -> int:
-        rows, inner, *_ = parameters
-        return 2 * rows * inner * FLOP
-
-    def targets(self, parameters: tuple[int, ...]) -> Targets:
-        return None
-
-    def targets_by_columns(self, parameters: tuple[int, ...]) -> Targets:
-        """Return what the kernel writes for one column, as in `Targets`, if threads may share columns; else None."""
-        return None
-
-
-class ByColumns(AnyList):
-    """The base of kernels where each thread works on some columns.
-
-    This class's `work` estimates the time by how many floats the kernel writes.
-    """
-
-    def work(self, parameters: tuple[int, ...]) -> int:
-        return NUMBER * sum(size for _, size in self.targets(parameters))
-
-    def targets(self, parameters: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    def cuda(self) -> Any:
+        """Emit the kernel for a GPU."""
         raise NotImplementedError
 
 
@@ -173,8 +109,8 @@ class Kernels:
         group = name.partition(".")[0]
         shard = self._open.get(group)
         if shard is None or len(self._shards[shard]) == SHARD:
-            if len(self._shards) == MOST_SHARDS:
-                raise ValueError(f"kernel {name} is one too many: {MOST_SHARDS} groups of kernels are there")
+            if len(self._shards) == at.MOST_SHARDS:
+                raise ValueError(f"kernel {name} is one too many: {at.MOST_SHARDS} groups of kernels are there")
             shard = self._open[group] = len(self._shards)
             self._shards.append([])
         self._kernels[name] = kernel

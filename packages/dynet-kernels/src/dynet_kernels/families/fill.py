@@ -14,18 +14,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .. import tir
-from ..kernels import Adds, Alone
+from ..kernels import Kernel
 from ..tir import int64, let, store, vector_loop
 from ..tvm_modules import T
 from .threads import share_of, thread_each
 
 
 @dataclass(frozen=True)
-class Fill(Adds, Alone):
+class Fill(Kernel):
     """Sets `size` floats, from the address `start` on, to the float32 value of the integer `number`."""
 
     parameters = ("start", "size", "number")
-    key = "fill"
+    name = "fill"
 
     def cpu(self, lanes):
         def body(instruction):
@@ -45,11 +45,10 @@ class Fill(Adds, Alone):
 
 
 @dataclass(frozen=True)
-class Clear(Adds, Alone):
+class Clear(Kernel):
     """Sets one range of memory per column to 0. Address list 0 holds where the ranges begin, list 1 their sizes."""
 
-    parameters = ()
-    key = "clear"
+    name = "clear"
 
     def cpu(self, lanes):
         def body(instruction):

@@ -22,7 +22,8 @@ from dataclasses import dataclass
 
 from .. import tir
 from ..functions import vmath
-from ..kernels import Adds, Alone
+from ..kernels import Effects, Kernel
+from ..layout import ALONE
 from ..tir import int64, let, load, store, vector_loop
 from ..tvm_modules import T
 from .threads import share_of, wait
@@ -32,12 +33,15 @@ THREADS = 128
 
 
 @dataclass(frozen=True)
-class Invert(Adds, Alone):
+class Invert(Kernel):
     """Replaces each matrix by its inverse, and stores the pivots in its scratch memory."""
 
     parameters = ("order", "matrix", "work", "group")
-    written = ("matrix", "work")
-    key = "invert"
+    name = "invert"
+
+    def effects(self, parameters):
+        order, matrix, work, _ = parameters
+        return Effects(((matrix, order * order), (work, 3 * order)), shared=ALONE)
 
     def cpu(self, lanes):
         def body(instruction):

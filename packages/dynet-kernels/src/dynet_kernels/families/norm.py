@@ -15,20 +15,20 @@ Parameters: (size,). Terms such as instruction, column and address list: see `fa
 from __future__ import annotations
 
 from .. import tir, tuning
-from ..kernels import Adds, Alone
+from ..kernels import Kernel
 from ..tir import int64, let, load, vector_loop
 from ..tvm_modules import T, tirx
 from .threads import Sums, share_of
 
 
-class GradientNorm(Adds, Alone):
+class GradientNorm(Kernel):
     """Adds the squares of all elements of all columns to one float64, `total`.
 
     The columns are in address list 0. The address of `total` is the first one in list 1.
     """
 
     parameters = ("size",)
-    key = "gradient_norm"
+    name = "gradient_norm"
 
     def cpu(self, lanes):
         wide = tir.vector_type("float64", lanes)

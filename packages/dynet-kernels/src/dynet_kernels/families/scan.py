@@ -20,14 +20,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .. import tir
-from ..kernels import Adds, ByColumns
+from ..kernels import NUMBER, Effects, Kernel
 from ..tir import int64, let, load, store, vector_loop
 from ..tvm_modules import T
 from .threads import add_atomically, thread_each
 
 
 @dataclass(frozen=True)
-class Scan(Adds, ByColumns):
+class Scan(Kernel):
     """Sets the target to the cumulative sums of the source, from its first element on.
 
     With `backward`, it sums from the last element on and adds the sums to the target: the gradient of cumulative sums.
@@ -36,13 +36,9 @@ class Scan(Adds, ByColumns):
     backward: bool
     parameters = ("target", "source", "size", "width")
 
-    def targets(self, parameters):
+    def effects(self, parameters):
         target, _, size, width = parameters
-        return ((target, size * width),)
-
-    @property
-    def key(self):
-        return repr(self)
+        return Effects(((target, size * width),), NUMBER * size * width)
 
     def cpu(self, lanes):
         def body(instruction):

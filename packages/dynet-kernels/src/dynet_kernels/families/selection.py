@@ -20,7 +20,8 @@ from dataclasses import dataclass
 
 from .. import tir
 from ..functions import vmath
-from ..kernels import NUMBER, Adds, Alone, ByColumns
+from ..kernels import NUMBER, Effects, Kernel
+from ..layout import ALONE
 from ..tir import int64, let, load, store, vector_loop
 from ..tvm_modules import T, tirx
 from .threads import Sums, add_atomically, share_of, thread_each
@@ -30,7 +31,7 @@ LOWEST = -(1 << 31)
 
 
 @dataclass(frozen=True)
-class LargestInOrder(Adds, ByColumns):
+class LargestInOrder(Kernel):
     """Finds the `number` largest elements of each column, in the order in which the column has them, and their indices.
 
     A binary search finds the smallest of these elements: it determines the bits of this element's key (`_key`), from
@@ -38,15 +39,11 @@ class LargestInOrder(Adds, ByColumns):
     """
 
     parameters = ("size", "number", "y", "x", "places")
-    key = "largest_in_order"
+    name = "largest_in_order"
 
-    def targets(self, parameters):
-        _, number, y, _, places = parameters
-        return (y, number), (places, number)
-
-    def work(self, parameters):
-        size, *_ = parameters
-        return 4 * NUMBER * size
+    def effects(self, parameters):
+        size, number, y, _, places = parameters
+        return Effects(((y, number), (places, number)), 4 * NUMBER * size)
 
     def cpu(self, lanes):
         def body(instruction):
@@ -122,22 +119,18 @@ class LargestInOrder(Adds, ByColumns):
 
 
 @dataclass(frozen=True)
-class FallingOrder(Adds, ByColumns):
+class FallingOrder(Kernel):
     """Sorts the elements of each column from the largest to the smallest, and permutes `found` in the same way.
 
     For each element, it counts how many come before it in the sorted column, so the time is quadratic in `size`.
     """
 
     parameters = ("size", "y", "places", "x", "found")
-    key = "falling_order"
+    name = "falling_order"
 
-    def targets(self, parameters):
+    def effects(self, parameters):
         size, y, places, *_ = parameters
-        return (y, size), (places, size)
-
-    def work(self, parameters):
-        size, *_ = parameters
-        return 4 * NUMBER * size * size
+        return Effects(((y, size), (places, size)), 4 * NUMBER * size * size)
 
     def cpu(self, lanes):
         def body(instruction):
@@ -162,12 +155,15 @@ class FallingOrder(Adds, ByColumns):
 
 
 @dataclass(frozen=True)
-class Scatter(Adds, Alone):
+class Scatter(Kernel):
     """Adds each element of a source to an element of the target: target[places[i]] += source[i] for each i < size."""
 
     parameters = ("size", "target", "source", "places")
-    written = ("target",)
-    key = "scatter"
+    name = "scatter"
+
+    def effects(self, parameters):
+        size, target, *_ = parameters
+        return Effects(((target, size),), shared=ALONE)
 
     def cpu(self, lanes):
         def body(instruction):

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from .. import tir
 from ..functions import vmath
-from ..kernels import NUMBER, Adds, ByColumns
+from ..kernels import NUMBER, Effects, Kernel
 from ..tir import float32, int64, let, load, store, vector_loop
 from ..tvm_modules import T
 from .threads import thread_each
@@ -33,21 +33,15 @@ LARGEST = 3.4e38
 
 
 @dataclass(frozen=True)
-class Simplex(Adds, ByColumns):
+class Simplex(Kernel):
     """Maps each column of scores to probabilities, by the function "sparsemax" or "constrained_softmax"."""
 
     function: str
     parameters = ("size",)
 
-    def targets(self, parameters):
-        return ((0, parameters[0]),)
-
-    def work(self, parameters):
-        return 10 * NUMBER * parameters[0]
-
-    @property
-    def key(self):
-        return repr(self)
+    def effects(self, parameters):
+        (size,) = parameters
+        return Effects(((0, size),), 10 * NUMBER * size)
 
     def cpu(self, lanes):
         views, emit = EMITTERS[self.function]

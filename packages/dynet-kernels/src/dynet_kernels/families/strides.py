@@ -20,7 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .. import tir
-from ..kernels import ByColumns
+from ..kernels import NUMBER, Effects, Kernel
 from ..tir import int64, let, load, store, vector_loop
 from ..tvm_modules import T
 from .threads import add_atomically, thread_each
@@ -30,7 +30,7 @@ SHORT = 1024  # if loop 0 writes at most this many contiguous floats, the next c
 
 
 @dataclass(frozen=True)
-class Strides(ByColumns):
+class Strides(Kernel):
     """Copies elements from a source to a target with other strides, or adds them to the target if `accumulate`."""
 
     accumulate: bool
@@ -40,34 +40,17 @@ class Strides(ByColumns):
         *(f"{kind}{k}" for kind in ("extent", "target", "source") for k in range(4)),
     )
 
-    @property
-    def key(self):
-        return repr(self)
-
-    def covers(self, parameters):
-        """Return what the kernel may overwrite instead of adding to it: see `kernels.Covered`.
-
-        With `accumulate`, return the whole target of a column, or None if the loops leave gaps in it, which would stay
-        uninitialised. Without `accumulate`, return None, because the kernel overwrites its target anyway.
-        """
+    def effects(self, parameters):
+        """Return what the kernel does. With `accumulate`, it covers the target if the loops leave no gaps in it."""
         target, source, *numbers = parameters
-        size, same = 1, True
-        loops = zip(numbers[4:8], numbers[:4], numbers[8:], strict=True)
+        loops = zip(numbers[LOOPS : 2 * LOOPS], numbers[:LOOPS], numbers[2 * LOOPS :], strict=True)
+        size, covers, same = 1, self.accumulate, True
         for stride, extent, other in sorted(loop for loop in loops if loop[1] != 1):
-            if stride != size:
-                return None
+            covers = covers and stride == size
             same = same and other == stride
-            size *= extent
-        return (target, size, source if same else None) if self.accumulate else None
-
-    def targets(self, parameters):
-        target, _, *numbers = parameters
-        loops = zip(numbers[:4], numbers[4:8], strict=True)
-        return ((target, 1 + sum((extent - 1) * stride for extent, stride in loops)),)
-
-    def lists(self, parameters):
-        target, source, *_ = parameters
-        return (target, source), ()
+            size += (extent - 1) * stride
+        copied = source if covers and same else None
+        return Effects(((target, size),), NUMBER * size, reads=(source,), covers=covers, copied=copied)
 
     def cpu(self, lanes):
         def body(instruction):

@@ -14,7 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .. import tir
-from ..kernels import NUMBER, Adds, ByRows
+from ..kernels import NUMBER, Effects, Kernel
+from ..layout import BY_ROWS
 from ..tir import int64, let, load, store
 from ..tvm_modules import T
 from .products.panels import row_tiles
@@ -26,7 +27,7 @@ MANY = 16  # in a sum of at least this many arrays, prefetch what is read next
 
 
 @dataclass(frozen=True)
-class Sum(Adds, ByRows):
+class Sum(Kernel):
     """Sets y to the sum of the arrays x of all columns in a run.
 
     If `scaled`, the sum is multiplied by the factor of the run's first column.
@@ -35,13 +36,9 @@ class Sum(Adds, ByRows):
     scaled: bool
     parameters = ("size",)
 
-    def work(self, parameters):
+    def effects(self, parameters):
         (size,) = parameters
-        return NUMBER * size
-
-    @property
-    def key(self):
-        return repr(self)
+        return Effects(((Y, size),), NUMBER * size, BY_ROWS)
 
     def cpu(self, lanes):
         def body(instruction):

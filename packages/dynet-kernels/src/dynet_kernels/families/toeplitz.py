@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from .. import tir
 from ..functions import vmath
-from ..kernels import FLOP, Adds, ByColumns
+from ..kernels import FLOP, Effects, Kernel
 from ..tir import int64, let, load, store, vector_loop
 from ..tvm_modules import T
 from .threads import add_atomically, thread_each
@@ -27,19 +27,15 @@ INPUTS = 4  # how many elements of a are used together: a[i], a[i + lanes], a[i 
 
 
 @dataclass(frozen=True)
-class Toeplitz(Adds, ByColumns):
+class Toeplitz(Kernel):
     """Adds to y: y[k] += sum over i of a[i] * b[offset + k + step * i], for vectors y and a of `size` elements."""
 
     parameters = ("y", "a", "b", "size", "offset", "step")
-    key = "toeplitz"
+    name = "toeplitz"
 
-    def targets(self, parameters):
+    def effects(self, parameters):
         y, _, _, size, *_ = parameters
-        return ((y, size),)
-
-    def work(self, parameters):
-        _, _, _, size, *_ = parameters
-        return 2 * FLOP * size * size
+        return Effects(((y, size),), 2 * FLOP * size * size)
 
     def cpu(self, lanes):
         """Emit a CPU kernel.

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 
 from .. import tir
-from ..kernels import Adds, ByColumns
+from ..kernels import NUMBER, Effects, Kernel
 from ..tir import int64, let, load, store, vector_loop
 from ..tvm_modules import T
 from .threads import add_atomically, thread_each
@@ -40,7 +40,7 @@ WINDOW = (
 
 
 @dataclass(frozen=True)
-class Windows(Adds, ByColumns):
+class Windows(Kernel):
     """Copies the image elements under the window, at each position, to a row of a matrix.
 
     With `backward`, it adds the elements of the matrix to the image instead.
@@ -49,17 +49,12 @@ class Windows(Adds, ByColumns):
     backward: bool = False
     parameters = ("windows", "image", *WINDOW)
 
-    def targets(self, parameters):
-        windows, image, height, width, channels, window_height, window_width, *_, result_height, result_width = (
-            parameters
-        )
+    def effects(self, parameters):
+        target, image, height, width, channels, window_height, window_width, *_, down, across = parameters
+        size = down * across * window_height * window_width * channels
         if self.backward:
-            return ((image, height * width * channels),)
-        return ((windows, result_height * result_width * window_height * window_width * channels),)
-
-    @property
-    def key(self):
-        return repr(self)
+            target, size = image, height * width * channels
+        return Effects(((target, size),), NUMBER * size)
 
     def cpu(self, lanes):
         def body(instruction):
@@ -191,18 +186,19 @@ class Windows(Adds, ByColumns):
 
 
 @dataclass(frozen=True)
-class LargestInWindow(Adds, ByColumns):
+class LargestInWindow(Kernel):
     """Finds the largest element of each channel under the window at each position, and its offset in the image.
 
     Offsets are int32, whose bits are stored in the float32 memory.
     """
 
     parameters = ("y", "image", "places", *WINDOW)
-    key = "largest_in_window"
+    name = "largest_in_window"
 
-    def targets(self, parameters):
-        y, _, places, _, _, channels, *_, result_height, result_width = parameters
-        return tuple((role, result_height * result_width * channels) for role in (y, places))
+    def effects(self, parameters):
+        y, _, places, _, _, channels, *_, down, across = parameters
+        size = down * across * channels
+        return Effects(((y, size), (places, size)), 2 * NUMBER * size)
 
     def cpu(self, lanes):
         def body(instruction):

@@ -11,6 +11,8 @@ shape share one.
 
 from __future__ import annotations
 
+from dynet_kernels.layout import NO_VIEW
+
 from ..declare import *
 
 # Values for parameters of the product kernels:
@@ -156,7 +158,7 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
         forward=forward,
         backward=backward,
         deferred=deferred,
-        determined_by=pairs[0][1] + 1 if one_product else None,
+        determined_by=pairs[0][1] + 1 if one_product else NO_VIEW,
     )
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dynet_core.parameter import copy_step
-from dynet_kernels.layout import BEFORE, BEFORE_OPERAND, EACH_OPERAND, FIRST
+from dynet_kernels.layout import BEFORE, BEFORE_OPERAND, EACH_OPERAND, FIRST, NO_VIEW
 
 from ..declare import *
 from ..matrix.products import gradient_of, is_shared, product_steps, value_of
@@ -195,7 +195,7 @@ def projection_part(batch: int, x: View | None, *dims: Dim, first_rows: int | No
         Dim.of((gates,), batch),
         name="projection",
         variadic=True,
-        size=0 if each else None,
+        size=0 if each else -1,
         size_each=gates * batch if each else 0,
         columns=batch,
         each=each,
@@ -205,7 +205,7 @@ def projection_part(batch: int, x: View | None, *dims: Dim, first_rows: int | No
         forward=forward,
         backward=backward,
         deferred=deferred,
-        determined_by=inputs if x is not None and batch == 1 and all(map(is_shared, dims)) else None,
+        determined_by=inputs if x is not None and batch == 1 and all(map(is_shared, dims)) else NO_VIEW,
     )
 
 

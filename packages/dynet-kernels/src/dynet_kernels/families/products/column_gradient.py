@@ -14,13 +14,13 @@ from dataclasses import dataclass
 
 from ... import tir, tuning
 from ...functions import vmath
-from ...kernels import AT_HAND, ByRows
+from ...kernels import Kernel
 from ...layout import CACHE_LINE
 from ...tir import int64, let, load, quotient, remainder, store, vector_loop
 from ...tvm_modules import T
 from ..threads import add_atomically
 from .panels import Sums, blocks, by_chunks, groups, tiles
-from .shared import tiled_product, with_matrix
+from .shared import effects, tiled_product
 
 # `one_matrix` uses these figures to estimate which of two ways to compute dx is faster.
 ACROSS = 6  # adding up the n lanes of a vector takes as long as adding the terms of this many times n rows of W
@@ -29,23 +29,15 @@ AS_IF = 96  # larger matrices are slow to read again; the estimate assumes at mo
 
 
 @dataclass(frozen=True)
-class ColumnGradient(ByRows):
+class ColumnGradient(Kernel):
     """Adds W' dy[j] to dx[j] for every column j. The matrix W has the shape (rows, inner)."""
 
     parameters = ("rows", "inner", "apart", "matrix", "dx", "dy", "group")
-    written = ("dx",)
-    key = "column_gradient"
+    name = "column_gradient"
 
-    def covers(self, parameters):
-        return parameters[4], parameters[1], None
-
-    def lists(self, parameters):
-        *_, matrix, dx, dy, group = parameters
-        return with_matrix(matrix, group, dx, dy)
-
-    def targets_by_columns(self, parameters):
-        rows, inner, _, _, dx, _, group = parameters
-        return ((dx, inner),) if group == 0 and rows * inner <= AT_HAND else None
+    def effects(self, parameters):
+        _, inner, _, matrix, dx, dy, _ = parameters
+        return effects(parameters, matrix, (dy,), (dx, inner), covers=True)
 
     def cpu(self, lanes):
         def body(instruction):

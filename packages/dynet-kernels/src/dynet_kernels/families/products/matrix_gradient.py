@@ -16,13 +16,13 @@ from dataclasses import dataclass
 
 from ... import tir, tuning
 from ...functions import vmath
-from ...kernels import Adds, ByRows
+from ...kernels import Kernel
 from ...layout import CACHE_LINE
 from ...tir import int64, let, load, quotient, remainder, settled, store
 from ...tvm_modules import T
 from ..threads import add_atomically
 from .panels import Panel, blocks, by_chunks, even_blocks, groups, row_tiles, tiles
-from .shared import tiled_product, with_matrix
+from .shared import effects, tiled_product
 
 MOST_COLUMNS = 16  # a tile of dW has at most this many columns of dW, even if it has few rows
 TOGETHER = 150_000  # how many floats of dW are worked on together, so that they stay in the L2 cache
@@ -36,16 +36,15 @@ def shared_if(shared, size, stretch):
 
 
 @dataclass(frozen=True)
-class MatrixGradient(Adds, ByRows):
+class MatrixGradient(Kernel):
     """Adds the sum of dy[j] x[j]' over all columns j that share the matrix to dW, which has the shape (rows, inner)."""
 
     parameters = ("rows", "inner", "apart", "dmatrix", "x", "dy", "group")
-    written = ("dmatrix",)
-    key = "matrix_gradient"
+    name = "matrix_gradient"
 
-    def lists(self, parameters):
-        *_, matrix, x, dy, group = parameters
-        return with_matrix(matrix, group, x, dy)
+    def effects(self, parameters):
+        rows, inner, _, matrix, x, dy, _ = parameters
+        return effects(parameters, matrix, (x, dy), (matrix, rows * inner))
 
     def cpu(self, lanes):
         def body(instruction):

@@ -12,11 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ... import tir, tuning
-from ...kernels import AT_HAND, Adds, ByRows
+from ...kernels import Kernel
 from ...tir import int64, let, load, quotient, remainder, settled, store
 from ...tvm_modules import T
 from .panels import Sums, blocks, by_chunks, groups, row_tiles
-from .shared import tiled_product, with_matrix
+from .shared import effects, tiled_product
 
 FITS = 12_000  # a matrix of fewer floats than this stays in the L1 cache together with the x and y in use
 APART = 64  # if the columns of W are a multiple of this many floats apart, they crowd into few sets of the L1 cache
@@ -25,23 +25,18 @@ ENOUGH = 6  # in tiles of at least this many columns, arithmetic takes so long t
 
 
 @dataclass(frozen=True)
-class Product(Adds, ByRows):
+class Product(Kernel):
     """Computes y[j] = start[j] + W x[j] for every column j.
 
     If the parameter `start` is -1 instead of the number of an address list, start[j] is 0.
     """
 
     parameters = ("rows", "inner", "apart", "matrix", "x", "y", "start", "group")
-    written = ("y",)
-    key = "product"
+    name = "product"
 
-    def lists(self, parameters):
-        *_, matrix, x, y, start, group = parameters
-        return with_matrix(matrix, group, x, y, *([start] if start >= 0 else []))
-
-    def targets_by_columns(self, parameters):
-        rows, inner, *_, y, _, group = parameters
-        return ((y, rows),) if group == 0 and rows * inner <= AT_HAND else None
+    def effects(self, parameters):
+        rows, _, _, matrix, x, y, start, _ = parameters
+        return effects(parameters, matrix, (x, start) if start >= 0 else (x,), (y, rows))
 
     def cpu(self, lanes):
         def body(instruction):

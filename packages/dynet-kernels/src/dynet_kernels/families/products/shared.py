@@ -1,4 +1,4 @@
-"""Code that all matrix products and their gradients share: which address lists they read, and their CUDA kernel.
+"""Code that all matrix products and their gradients share: what they read and write, and their CUDA kernel.
 
 Terms such as instruction, column and address list: see `families/__init__.py`.
 """
@@ -8,22 +8,31 @@ from __future__ import annotations
 from ... import tir, tuning
 from ...cuda import precision
 from ...functions import vmath
-from ...kernels import Lists
+from ...kernels import AT_HAND, FLOP, Effects
+from ...layout import BY_ROWS, EITHER
 from ...tir import int64, let
 from ...tvm_modules import T
 from ..threads import block_of_products, wait
 from . import tensor_cores
 
 
-def with_matrix(matrix: int, group: int, *columns: int) -> Lists:
-    """Return the address lists that a product reads or writes, in the form `kernels.Lists`.
+def effects(
+    parameters: tuple[int, ...], matrix: int, columns: tuple[int, ...], target: tuple[int, int], covers: bool = False
+) -> Effects:
+    """Return the effects of a product, or of a gradient of one.
 
     Args:
-        matrix: the number of the address list of the matrix. If `group` is 0, all columns share one matrix, so only the
-            first address of this list is read.
-        columns: the numbers of the other address lists, which are read or written for every column.
+        parameters: the parameters of the instruction.
+        matrix: the number of the address list of the matrix, or of its gradient. If all columns share one matrix, only
+            the first address of this list is used.
+        columns: the numbers of the other address lists, which are read for every column.
+        target: what is written: the number of the address list, and the size.
+        covers: as in `Effects`.
     """
-    return (columns, (matrix,)) if group == 0 else ((*columns, matrix), ())
+    rows, inner, *_, group = parameters
+    reads, firsts = ((*columns, matrix), ()) if group else (columns, (matrix,))
+    by_columns = group == 0 and rows * inner <= AT_HAND and target[0] != matrix
+    return Effects((target,), 2 * rows * inner * FLOP, EITHER if by_columns else BY_ROWS, reads, firsts, covers)
 
 
 def tiled_product(instruction, group, extents, left, right, write):

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from ... import tir
 from ...evaluation import Evaluation
-from ...kernels import ByColumns, Lists
+from ...kernels import Effects, Kernel
 from ...tir import int64, let, load, store, vector_loop
 from ...tvm_modules import T
 from ..threads import add_atomically, thread_each
@@ -29,7 +29,7 @@ from .rule import Rule
 
 
 @dataclass(frozen=True)
-class Across(ByColumns):
+class Across(Kernel):
     """Applies a rule to `width` interleaved columns: successive elements of one column are `width` floats apart.
 
     So a rule can work along any dimension of a tensor without a transpose. One column of the instruction stands for all
@@ -45,23 +45,12 @@ class Across(ByColumns):
         """A text that differs for kernels with different code. Compiled code is cached under a key that contains it."""
         return f"across({self.rule.key})"
 
-    def covers(self, parameters: tuple[int, ...]) -> tuple[int, int, int | None] | None:
-        """Return None: the kernel always adds to gradients and never overwrites them."""
-        return None
-
-    def targets(self, parameters: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
-        """Return pairs (address list, how many floats the kernel writes there for a column): see `kernels.Targets`."""
+    def effects(self, parameters: tuple[int, ...]) -> Effects:
+        """Return what the kernel does: as much as the rule does for `width` columns. It never overwrites gradients."""
         size, width = parameters
-        return tuple((role, of * width) for role, of in self.rule.targets((size,)))
-
-    def lists(self, parameters: tuple[int, ...]) -> Lists:
-        """Return the numbers of the address lists that the formulas read or write: see `kernels.Lists`."""
-        return self.rule.lists(parameters[:1])
-
-    def work(self, parameters: tuple[int, ...]) -> int:
-        """Return about how many picoseconds one CPU thread takes for the `width` interleaved columns."""
-        size, width = parameters
-        return self.rule.work((size,)) * width
+        of = self.rule.effects((size,))
+        writes = tuple((role, floats * width) for role, floats in of.writes)
+        return of._replace(writes=writes, work=of.work * width, covers=False)
 
     def cpu(self, lanes):
         """Emit a CPU kernel that works on `lanes` neighbouring interleaved columns at once, one in each lane."""

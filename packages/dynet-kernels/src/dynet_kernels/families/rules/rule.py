@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ...formula import LEAVES, REDUCTIONS, Formula, Symbol, beneath, in_order, inputs_of, replaced
-from ...kernels import NUMBER, ByColumns, Lists
+from ...kernels import NUMBER, Effects, Kernel
 from ...simplification import Sharing
 from . import columns
 
@@ -82,7 +82,7 @@ def _reads(root: Symbol, part: Symbol) -> bool:
     return id(part) in in_order(root, of_reductions)
 
 
-class Rule(ByColumns):
+class Rule(Kernel):
     """A kernel that computes formulas for each column.
 
     Sums and extremes in the formulas become `reductions`, a dict by name, with one number per column each. They run in
@@ -172,33 +172,18 @@ class Rule(ByColumns):
         formulas = [*self.outputs.values(), *(reduction.formula for reduction in self.reductions.values())]
         return {name for formula in formulas for name in formula.names} - set(self.reductions)
 
-    def covers(self, parameters: tuple[int, ...]) -> tuple[int, int, int | None] | None:
-        """Return the gradient that the rule may overwrite instead of adding to it, in the form `kernels.Covered`.
-
-        Return None if a gradient is not the only output, or if the formula reads the gradient that it adds to.
-        """
-        if len(self.outputs) != 1:
-            return None
-        ((name, formula),) = self.outputs.items()
-        if name not in self.accumulate or name in self.views or name in self.reads:
-            return None
-        result, copied = formula.result, None
-        if result.function == "input" and (name in self.numbers) == (result.arguments[0] in self.numbers):
-            copied = self.role_of(result.arguments[0])
-        return self.role_of(name), 1 if name in self.numbers else parameters[0], copied
-
-    def targets(self, parameters: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
-        """Return pairs (address list, how many floats the rule writes there for a column): see `kernels.Targets`."""
-        return tuple((self.role_of(name), 1 if name in self.numbers else parameters[0]) for name in self.outputs)
-
-    def lists(self, parameters: tuple[int, ...]) -> Lists:
-        """Return the numbers of the address lists that the rule reads or writes: see `kernels.Lists`."""
-        kept = {reduction.keep for reduction in self.reductions.values() if reduction.keep}
-        return tuple({self.role_of(name) for name in self.reads | {*self.outputs} | kept}), ()
-
-    def work(self, parameters: tuple[int, ...]) -> int:
-        """Return about how many picoseconds one CPU thread takes for a column."""
-        return NUMBER * parameters[0] * len(self.outputs)
+    def effects(self, parameters: tuple[int, ...]) -> Effects:
+        """Return what the rule does. It covers a gradient if this is its only output, and no formula reads it."""
+        size, reads, copied = parameters[0], self.reads, None
+        writes = tuple((self.role_of(name), 1 if name in self.numbers else size) for name in self.outputs)
+        name, formula = next(iter(self.outputs.items()))
+        covers = len(writes) == 1 and name in self.accumulate and name not in reads.union(self.views)
+        if covers and formula.result.function == "input":
+            (source,) = formula.result.arguments
+            if (name in self.numbers) == (source in self.numbers):
+                copied = self.role_of(source)
+        lists = tuple(map(self.role_of, reads))
+        return Effects(writes, NUMBER * size * len(writes), reads=lists, covers=covers, copied=copied)
 
     def cpu(self, lanes: int):
         """Emit the kernel for a CPU whose vector registers hold `lanes` float32s."""

@@ -21,6 +21,8 @@ from collections.abc import Callable
 
 from ... import formula, tir, tuning
 from ...formula import Formula, Symbol
+from ...kernels import Effects
+from ...layout import BY_ROWS
 from ...tir import int64, let, unrolled_loop
 from ...tvm_modules import T
 from .columns import Column
@@ -31,6 +33,10 @@ SMALL = 1e-37  # a little above the smallest normal float32; see `without_denorm
 
 class UpdateRule(Rule):
     """A rule that overwrites several tensors of the same size, element by element."""
+
+    def effects(self, parameters: tuple[int, ...]) -> Effects:
+        """Return what the rule does: threads share all elements."""
+        return super().effects(parameters)._replace(shared=BY_ROWS)
 
     def cpu(self, lanes):
         """Emit a CPU kernel that works on a few vectors of every tensor at a time.

@@ -14,21 +14,20 @@ The planner is compiled code that orders the nodes of a graph, puts them into ba
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from dynet_kernels import layout as at
-from dynet_kernels.layout import COMPUTED
+from . import layout as at
 
-from .dim import Dim
+MANY = 1 << 62  # stands for a number of columns that is not known
 
 
-@dataclass(frozen=True)
-class View:
+class View(NamedTuple):
     """Where a kernel reads or writes in memory: one address for each column that it computes.
 
     The address of column c is `base + offset + (c % period) * stride + (c // period) * outer`, or
     `base + offset + c * stride` if `period` is 0. `offset`, `stride`, `outer` and `scale` count floats. What `base` is
-    depends on `source`, which is the number of an operand or a constant of `dynet_kernels.layout`:
+    depends on `source`, which is the number of an operand or a constant of `layout`:
 
     - the number of an operand: where this operand starts;
     - SELF: where the node itself starts;
@@ -52,9 +51,40 @@ class View:
     index_step: int = 0
     scale: int = 0
 
+    def runs(self, count: int) -> tuple[int, int, int]:
+        """Describe where the first `count` columns start: in runs of columns with equal gaps.
 
-@dataclass(frozen=True)
-class Step:
+        The description ignores `offset` and `index`, which move all columns alike. Views have the same description if
+        all their columns start at the same places, and only then.
+
+        Returns:
+            The length of a run, in columns; the gap, how many floats after a column the next one of its run starts; and
+            how many floats after a run the next one starts. The last run may be shorter. If there is one run, the last
+            number is 0, and if it has one column, the gap is 0, too. Otherwise runs have at least two columns.
+        """
+        stride, period = self.stride, self.period
+        outer = 0 if self.source == at.EACH else self.outer
+        if period == 1:
+            stride, period = outer, 0
+        if not period or period >= count or outer == stride * period:
+            return max(count, 1), stride if count > 1 else 0, 0
+        return period, stride, outer
+
+    def span(self, size: int, count: int) -> int | None:
+        """Return how many floats the first `count` columns span, of `size` floats each; None if two of them overlap.
+
+        The result may be None although they do not overlap, if runs of columns (see `runs`) lie within each other in a
+        way that no op uses.
+        """
+        length, gap, far = self.runs(count)
+        for distance, times in sorted([(gap, length), (far, -(-count // length))]):
+            if times > 1 and distance < size:
+                return None
+            size += distance * (times - 1)
+        return size
+
+
+class Step(NamedTuple):
     """One of the kernel calls that compute a node's value or its operands' gradients. It computes all columns.
 
     Args:
@@ -81,7 +111,7 @@ def copy_step(kernel: str, target: int, source: int, size: int, gradient_of: int
     return Step(kernel, (target, source, size, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0), gradient_of)
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, slots=True, kw_only=True)
 class Description:
     """What the planner has to know about a kind of node: its shape, the memory it uses and the steps that compute it.
 
@@ -89,8 +119,7 @@ class Description:
     starts in memory. The EACH operands of a variadic record are those after the first `operands`; they share views.
 
     Args:
-        dim: the shape of the value.
-        name: the name of the op, for messages.
+        total: how many floats the value has. If it has none, no steps run.
         operands: the number of operands; if `variadic`, the number of leading operands with views of their own. -1
             means those that the views mention; so it does for `attributes` and `constants`.
         variadic: whether the number of operands differs from record to record, so that each record stores it.
@@ -99,7 +128,7 @@ class Description:
             values.
         kind: COMPUTED if steps compute the value; INPUT if the user provides it; ALIAS if it is a part of the operand's
             value, in the same memory; APART for an alias whose gradient is always in separate memory.
-        size: the number of floats that the node takes in memory; by default `dim.total`.
+        size: the number of floats that the node takes in memory; -1 means `total`.
         size_each: the number of floats that the node takes in addition for each EACH operand.
         hidden: how many of the `size` floats, at the end, are for the node's own steps only. They have no gradient.
         columns: the number of columns that the steps compute; if `each` is True, the number for each EACH operand.
@@ -111,10 +140,10 @@ class Description:
         determined_by: the number of the view that alone determines the value. Columns with the same address there have
             the same value; and all steps of the backward pass add numbers that are proportional to the column's
             gradient. There is one column for each node or EACH operand, and view 0 is all of it. Equal columns are
-            then computed once. None: this does not hold.
+            then computed once. NO_VIEW: this does not hold.
         passes: whether the node passes gradients on to its operands.
-        alias_scale, alias_offset: where the value of an ALIAS starts within its operand; see `signature.alias`.
-        has_gradient_of_whole: for an ALIAS, see `signature.alias`. The planner does not know of it.
+        alias_scale, alias_offset: an ALIAS starts alias_offset + alias_scale * (its first attribute) floats after its
+            operand.
         parts: if not empty, a record is several nodes with these descriptions, which are already in the table.
         repeats: whether the number of nodes of a record varies: one more than its number of EACH operands. Each part
             then describes one node, in order, and the last part also describes all further nodes.
@@ -122,17 +151,16 @@ class Description:
             end - 1, and after the part before it. None means after all operands.
         waits_each: for a part, whether it is computed after the EACH operands, too.
         at: the index of the description's first integer in the planner's table; -1 if it is not in the table yet.
+        columns_each: `columns`, which is then 0, if it is to be multiplied.
     """
 
-    dim: Dim
-    _: KW_ONLY
-    name: str = ""
+    total: int = 0
     operands: int = -1
     variadic: bool = False
     attributes: int = -1
     constants: int = -1
-    kind: int = COMPUTED
-    size: int | None = None
+    kind: int = at.COMPUTED
+    size: int = -1
     size_each: int = 0
     hidden: int = 0
     columns: int = 1
@@ -143,37 +171,42 @@ class Description:
     repeats: bool = False
     alias_scale: int = 0
     alias_offset: int = 0
-    has_gradient_of_whole: bool = False
     passes: bool = True
     views: Sequence[View] = ()
     forward: Sequence[Step] = ()
     backward: Sequence[Step] = ()
     deferred: Sequence[Step] = ()
-    determined_by: int | None = None
+    determined_by: int = at.NO_VIEW
     at: int = -1
+    columns_each: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
+        if self.size < 0:
+            self.size = self.total
         if self.operands < 0:
             self.operands = 0 if self.variadic else max([0, *[view.source + 1 for view in self.views]])
         if self.attributes < 0:
             self.attributes = self._attributes(self.views)
         if self.constants < 0:
             self.constants = self._attributes([view for view in self.views if view.source == at.NOWHERE])
+        if self.variadic if self.each is None else self.each:
+            self.columns, self.columns_each = 0, self.columns
 
     def _attributes(self, views: Sequence[View]) -> int:
         """Return how many attributes, counted from the first one, views read."""
         indexed = [view for view in views if view.index != at.NO_INDEX]
         return max([0, *[view.index + view.index_step * (self.columns - 1) + 1 for view in indexed]])
 
-    @property
-    def has_each(self) -> bool:
-        """Return whether `columns` counts the columns for one EACH operand, so that the total differs between nodes."""
-        return self.variadic if self.each is None else self.each
+    def count(self, view: View) -> int:
+        """Return how many columns of a view begin in one operand, or in the node itself; MANY if this differs."""
+        if view.source == at.EACH:
+            return view.period
+        return MANY if self.columns_each else self.columns
 
     @property
     def repeated(self) -> Sequence[Step]:
         """Return the steps with which the planner copies a column, and adds up gradients of columns, that are equal."""
-        if self.determined_by is None:
+        if self.determined_by == at.NO_VIEW:
             return ()
-        size = (self.dim.total if self.size is None else self.size) + self.size_each
+        size = self.size + self.size_each
         return copy_step("copy", 0, 1, size), copy_step("accumulate", 0, 1, size)

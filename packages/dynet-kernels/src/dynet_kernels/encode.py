@@ -1,0 +1,180 @@
+"""Write descriptions of nodes as integers into TABLE, the list that the planner reads.
+
+The planner is compiled code that decides how the nodes of a graph are computed. A description tells it about one kind
+of node: by *steps*, which are kernel calls, and by *views*, which say where in memory the kernels read and write for
+each *column*, the unit of work. A step names the memory by a number, its *role*: 2 * k is the value of view k,
+2 * k + 1 its gradient. `description.py` explains more terms. `layout.py` defines the order of the integers.
+"""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Sequence
+from dataclasses import fields
+
+from . import layout as at
+from .description import Description, Step
+from .kernels import Effects
+from .locks import new_lock
+from .table import KERNELS
+
+TABLE: list[int] = [0] * at.TABLE_HEAD  # some integers for the planner's own use, then the integers of all descriptions
+# The facts that have the same name in a description and among its integers.
+FACTS = {field.name for field in fields(Description)}.intersection(at.SIGNATURE) - {"parts"}
+# For kernels whose columns threads can share: what is left if columns overlap, and if different nodes' columns may.
+WITHOUT_COLUMNS = {at.BY_COLUMNS: (at.ALONE, at.IF_DISTINCT), at.EITHER: (at.BY_ROWS, at.EITHER_IF_DISTINCT)}
+_lock = new_lock()
+
+
+def enter(description: Description) -> int:
+    """Append a description to TABLE and return the index of its first integer.
+
+    A signal handler or a finalizer may append to TABLE after this function has read its length. Then the description
+    begins later than expected, and its indices are wrong. So the loop appends another copy; the first stays unused.
+
+    Raises:
+        OverflowError: a size or stride does not fit into 64 bits. Nothing has been appended.
+    """
+    with _lock:
+        while True:
+            here = len(TABLE)
+            row = array.array("q", _integers(description, here))
+            TABLE.extend(row)
+            if len(TABLE) == here + len(row):
+                return here
+
+
+def _integers(description: Description, here: int) -> list[int]:
+    """Return the integers of a description that begins at index `here` of TABLE."""
+    groups = {
+        direction: [(step, _effects(step)) for step in (getattr(description, direction) if description.total else ())]
+        for direction in at.DIRECTIONS
+    }
+    backward = groups["backward"] + groups["deferred"]
+    views, parts = [number for view in description.views for number in view], [part.at for part in description.parts]
+    steps_at = len(at.SIGNATURE) + len(views)
+    parts_at = steps_at + len(at.STEP) * sum(map(len, groups.values()))
+    steps: list[int] = []
+    parameters: list[int] = []
+    first, last = description.waits or (0, at.TO_THE_END)
+    head = dict.fromkeys(at.SIGNATURE, 0) | {name: int(getattr(description, name)) for name in FACTS}
+    head |= {
+        "waits_from": first,
+        "waits_count": last - first,
+        "parts": here + parts_at if parts else parts_at,
+        "part_count": len(parts),
+        "last_part_repeats": int(description.repeats),
+        "view_count": len(description.views),
+        "keeps_gradient": int(not any(_changes_own_gradient(description, effects) for _, effects in backward)),
+    }
+    for direction, group in groups.items():
+        # The deferred steps may read the lists that were written for the backward steps (see `plan/repeats.py`).
+        together = direction == "backward" and description.determined_by != at.NO_VIEW
+        lists = _lists([effects for _, effects in (backward if together else group)])
+        facts = zip(at.STEPS, (steps_at + len(steps), len(group), *lists), strict=True)
+        head |= {f"{direction}_{name}": fact for name, fact in facts}
+        for step, effects in group:
+            covers = _covered(description, step, effects)
+            steps += at.STEP.filled(
+                opcode=KERNELS.opcode(step.kernel),
+                gradient_of=step.gradient_of,
+                parameters=here + parts_at + len(parts) + len(parameters),
+                covers=covers,
+                shared=_shared(description, step, effects, deferred=direction == "deferred"),
+                work=effects.work,
+                copies=int(covers != 0 and _copies_gradient(description, effects)),
+            )
+            parameters += step.parameters
+    return at.SIGNATURE.filled(**head) + views + steps + parts + parameters
+
+
+def _effects(step: Step) -> Effects:
+    kernel = KERNELS[step.kernel]
+    if len(step.parameters) != len(kernel.parameters):
+        raise ValueError(f"{step.kernel} takes {kernel.parameters}, got {step.parameters}")
+    return kernel.effects(step.parameters)
+
+
+def _lists(steps: Sequence[Effects]) -> tuple[int, int]:
+    """Return which lists of addresses the steps read, as two bit sets.
+
+    The planner writes a list for each role (the value or the gradient of a view), with an address for each column. Bit
+    r of the first result says that a step reads the whole list of role r. Bit r of the second result says that steps
+    read only the first address of this list. The result is (ALL_LISTS, 0) if a kernel does not say what it reads, or
+    if a role is too large for the bit sets.
+    """
+    every: set[int] = set()
+    firsts: set[int] = set()
+    for effects in steps:
+        if effects.reads is None:
+            return at.ALL_LISTS, 0
+        firsts.update(effects.firsts)
+        every.update(effects.reads, {role for role, _ in effects.writes}.difference(effects.firsts))
+    if max(every | firsts, default=0) >= at.MOST_LISTS:
+        return at.ALL_LISTS, 0
+    return sum(1 << role for role in every), sum(1 << role for role in firsts - every)
+
+
+def _covered(description: Description, step: Step, effects: Effects) -> int:
+    """Return how many floats of an operand's gradient a step can overwrite, or 0 if it can only add to the gradient.
+
+    If the result is not 0, the step can write this many floats from the start of the gradient on, each exactly once.
+    The gradient may then be uninitialised memory. The result is 0 if the step would leave gaps or write a float twice:
+    then the gradient must be set to zero before the step adds to it.
+    """
+    if not effects.covers:
+        return 0
+    ((role, size),) = effects.writes
+    view = description.views[role // 2]
+    # If there are columns for each EACH operand, the step writes several times to the gradient of any other operand.
+    operand = view.source == step.gradient_of >= 0 and not description.columns_each
+    if not (operand or view.source == at.EACH) or view.offset or view.index != at.NO_INDEX:
+        return 0
+    count = description.count(view)
+    whole = count % view.runs(count)[0] == 0 and view.span(size, count) == size * count
+    return size * count if whole else 0
+
+
+def _copies_gradient(description: Description, effects: Effects) -> bool:
+    """Return whether a step only adds the node's gradient to an operand's gradient, element by element in order.
+
+    The planner can then let both gradients share memory. Call this only if `_covered` has not returned 0 for the step.
+    """
+    source = effects.copied
+    if source is None or source % 2 == 0:
+        return False
+    operand, own = description.views[effects.writes[0][0] // 2], description.views[source // 2]
+    if own.source != at.SELF or own.offset or own.index != at.NO_INDEX:
+        return False
+    count = description.count(operand) * (2 if operand.source == at.EACH else 1)
+    return own.runs(count) == operand.runs(count)
+
+
+def _changes_own_gradient(description: Description, effects: Effects) -> bool:
+    """Return whether a step writes to the gradient of the node itself, not only to the gradients of operands."""
+    return any(role % 2 and description.views[role // 2].source == at.SELF for role, _ in effects.writes)
+
+
+def _shared(description: Description, step: Step, effects: Effects, deferred: bool) -> int:
+    """Return how threads may share the work of a step: ALONE (not at all), BY_COLUMNS or another constant of `layout`.
+
+    Threads can take different columns only if no two columns write to the same memory.
+
+    Args:
+        deferred: whether the step runs at the end of the backward pass, for all nodes of the graph together.
+    """
+    shared = effects.shared
+    if shared != at.BY_COLUMNS and not effects.work:
+        return at.ALONE
+    without, if_distinct = WITHOUT_COLUMNS.get(shared, (shared, shared))
+    for role, size in effects.writes:
+        view = description.views[role // 2]
+        if view.source == at.NOWHERE or view.index_step or view.span(size, description.count(view)) is None:
+            return without
+        if view.source == at.SELF or (view.source in (at.BEFORE, at.FIRST) and not deferred):
+            continue  # no conflict: a node writes only to its own memory, or to that of other parts of its record
+        operand = at.EACH_OPERAND if view.source == at.EACH else view.source
+        if operand != step.gradient_of or deferred:
+            return without
+        shared = if_distinct
+    return shared

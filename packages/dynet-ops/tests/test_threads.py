@@ -102,8 +102,7 @@ def test_kernels_are_told_what_to_share():
         told = {parameter.name for parameter in kernel.cpu(16).params} & set(at.SHARES)
         *most, _ = range(max(len(kernel.parameters), 1))
         effects = kernel.effects((*most, 0))  # of products, the last one says that all columns share a matrix
-        by_rows = name == "fill.stretches"  # the planner itself knows what it does
-        assert told == TOLD[at.BY_ROWS if by_rows else effects.shared], name
+        assert told == TOLD[effects.shared], name
 
 
 def products(count, size, repeated):

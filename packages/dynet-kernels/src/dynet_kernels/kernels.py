@@ -10,10 +10,12 @@ instructions, is told by their `effects` what they read and write.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from . import layout as at
+from . import tir
 
 FLOP = 10  # estimated picoseconds for one floating point operation in a matrix product
 NUMBER = 250  # for all other kernels: estimated picoseconds for each number that they write
@@ -51,10 +53,19 @@ class Effects(NamedTuple):
 
 
 class Kernel:
-    """The base of all kernels. `parameters` has the names of the parameters of an instruction."""
+    """The base of all kernels.
+
+    Args:
+        name: what tells the kernel from all others; by default its class and fields do.
+        parameters: the names of the parameters of an instruction.
+        shared: how CPU threads can share an instruction, as a constant of `layout`; see `tir.kernel`.
+        may_set: whether a CPU overwrites the target of an instruction that is `fresh`.
+    """
 
     name: str = ""
     parameters: tuple[str, ...] = ()
+    shared: int = at.BY_COLUMNS
+    may_set: bool = False
 
     @property
     def key(self) -> str:
@@ -63,14 +74,23 @@ class Kernel:
 
     def effects(self, parameters: tuple[int, ...]) -> Effects:
         """Return what an instruction with these parameters does. By default, the planner itself knows it."""
-        return Effects(shared=at.ALONE)
+        return Effects(shared=self.shared)
 
     def cpu(self, lanes: int) -> Any:
-        """Emit the kernel for a CPU whose vector registers hold `lanes` float32s."""
-        raise NotImplementedError
+        """Return the code for a CPU whose vector registers hold `lanes` float32s."""
+        body = functools.partial(self.on_cpu, lanes=lanes)
+        return tir.kernel(body, self.parameters, self.may_set, self.shared)
 
     def cuda(self) -> Any:
-        """Emit the kernel for a GPU."""
+        """Return the code for a GPU."""
+        return tir.kernel(self.on_gpu, self.parameters)
+
+    def on_cpu(self, instruction: Any, lanes: int) -> None:
+        """Emit what a CPU does for an instruction, which is a `tir.Instruction`."""
+        raise NotImplementedError
+
+    def on_gpu(self, instruction: Any) -> None:
+        """Emit what a thread of a GPU does for an instruction."""
         raise NotImplementedError
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from .layout import CACHE_LINE, WHOLE
+from .layout import ALONE, BY_COLUMNS, BY_ROWS, CACHE_LINE, EITHER, WHOLE
 from .tvm_modules import T, ir, ir_builder, tirx
 
 UNBOUNDED = 1 << 40  # declared as the size of a buffer of unknown size; so large that TVM uses 64-bit indices
@@ -307,11 +307,8 @@ def add_or_set(instruction: Instruction, buffer, start, value, mask=None):
     store(buffer, start, so_far + value, mask)
 
 
-COLUMNS, ROWS, EITHER = "columns", "rows", "either"
-
-
 def kernel(
-    body: Callable[[Instruction], None], parameters: tuple[str, ...], may_set: bool = False, shared: str | None = None
+    body: Callable[[Instruction], None], parameters: tuple[str, ...], may_set: bool = False, shared: int = ALONE
 ):
     """Build the TIR function of one kernel.
 
@@ -320,9 +317,10 @@ def kernel(
         parameters: the names of the integer parameters.
         may_set: whether the kernel overwrites its target instead of adding to it if `Instruction.fresh` is 1. If not,
             `fresh` is always 0.
-        shared: how CPU threads share an instruction. COLUMNS: the kernel sees only the columns of its thread. ROWS: the
-            body asks for the rows of its thread by `Instruction.stretch`. EITHER: threads share some instructions by
-            columns and others by rows, and the body must allow for both. None: one thread runs the whole instruction.
+        shared: how CPU threads share an instruction. BY_COLUMNS: the kernel sees only the columns of its thread.
+            BY_ROWS: the body asks for the rows of its thread by `Instruction.stretch`. EITHER: threads share some
+            instructions by columns and others by rows, and the body must allow for both. ALONE: one thread runs the
+            whole instruction.
     """
     with ir_builder.IRBuilder() as builder:
         with T.prim_func(is_private=True, s_tir=True):
@@ -331,10 +329,10 @@ def kernel(
             index = T.arg("index", T.handle("int64"))
             base, count = T.arg("base", T.int64()), T.arg("count", T.int64())
             fresh = T.arg("fresh", T.int64()) if may_set else int64(0)
-            others = T.arg("others", T.int64()) if shared in (COLUMNS, EITHER) else int64(0)
+            others = T.arg("others", T.int64()) if shared in (BY_COLUMNS, EITHER) else int64(0)
             columns_before = T.arg("columns_before", T.int64()) if shared == EITHER else int64(0)
             before, after = (
-                T.arg(name, T.int64()) if shared in (ROWS, EITHER) else int64(0)
+                T.arg(name, T.int64()) if shared in (BY_ROWS, EITHER) else int64(0)
                 for name in ("rows_before", "rows_after")
             )
             numbers = [T.arg(name, T.int64()) for name in parameters]
@@ -345,7 +343,7 @@ def kernel(
                         T.decl_buffer((UNBOUNDED,), "int64", data=index),
                         base,
                         count,
-                        let(count + others) if shared in (COLUMNS, EITHER) else count,
+                        let(count + others) if shared in (BY_COLUMNS, EITHER) else count,
                         fresh,
                         others,
                         columns_before,

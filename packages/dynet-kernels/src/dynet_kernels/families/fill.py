@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from .. import tir
 from ..kernels import Kernel
+from ..layout import ALONE, BY_ROWS
 from ..tir import int64, let, store, vector_loop
 from ..tvm_modules import T
 from .threads import share_of, thread_each
@@ -26,22 +27,17 @@ class Fill(Kernel):
 
     parameters = ("start", "size", "number")
     name = "fill"
+    shared = ALONE
 
-    def cpu(self, lanes):
-        def body(instruction):
-            start, size, number = instruction.parameters
-            value = let(tir.wide(T.Cast("float32", number), lanes))
-            vector_loop(size, lanes, lambda offset, mask: store(instruction.memory, start + offset, value, mask))
+    def on_cpu(self, instruction, lanes):
+        start, size, number = instruction.parameters
+        value = let(tir.wide(T.Cast("float32", number), lanes))
+        vector_loop(size, lanes, lambda offset, mask: store(instruction.memory, start + offset, value, mask))
 
-        return tir.kernel(body, self.parameters)
-
-    def cuda(self):
-        def body(instruction):
-            start, size, number = instruction.parameters
-            with thread_each(instruction, size) as place:
-                store(instruction.memory, start + place, T.Cast("float32", number))
-
-        return tir.kernel(body, self.parameters)
+    def on_gpu(self, instruction):
+        start, size, number = instruction.parameters
+        with thread_each(instruction, size) as place:
+            store(instruction.memory, start + place, T.Cast("float32", number))
 
 
 @dataclass(frozen=True)
@@ -49,28 +45,22 @@ class Clear(Kernel):
     """Sets one range of memory per column to 0. Address list 0 holds where the ranges begin, list 1 their sizes."""
 
     name = "clear"
+    shared = BY_ROWS
 
-    def cpu(self, lanes):
-        def body(instruction):
-            zero = tir.wide(tir.float32(0.0), lanes)
-            with T.serial(int64(0), instruction.count) as number:
-                start, size = (instruction.address(int64(role), number) for role in range(2))
-                first, end = instruction.stretch(size, lanes)
-                at = let(start + first)
-                vector_loop(
-                    let(end - first), lanes, lambda offset, mask: store(instruction.memory, at + offset, zero, mask)
-                )  # noqa: B023
-
-        return tir.kernel(body, self.parameters, shared=tir.ROWS)
-
-    def cuda(self):
-        """Emit a CUDA kernel with one block of threads per range of memory."""
-
-        def body(instruction):
-            number = instruction.thread("blockIdx.x", instruction.count)
-            lane = instruction.thread("threadIdx.x", 256)
+    def on_cpu(self, instruction, lanes):
+        zero = tir.wide(tir.float32(0.0), lanes)
+        with T.serial(int64(0), instruction.count) as number:
             start, size = (instruction.address(int64(role), number) for role in range(2))
-            with share_of(lane, int64(256), size) as place:
-                store(instruction.memory, let(start + place), tir.float32(0.0))
+            first, end = instruction.stretch(size, lanes)
+            at = let(start + first)
+            vector_loop(
+                let(end - first), lanes, lambda offset, mask: store(instruction.memory, at + offset, zero, mask)
+            )  # noqa: B023
 
-        return tir.kernel(body, self.parameters)
+    def on_gpu(self, instruction):
+        """Emit a CUDA kernel with one block of threads per range of memory."""
+        number = instruction.thread("blockIdx.x", instruction.count)
+        lane = instruction.thread("threadIdx.x", 256)
+        start, size = (instruction.address(int64(role), number) for role in range(2))
+        with share_of(lane, int64(256), size) as place:
+            store(instruction.memory, let(start + place), tir.float32(0.0))

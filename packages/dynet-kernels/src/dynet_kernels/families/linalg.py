@@ -38,144 +38,138 @@ class Invert(Kernel):
 
     parameters = ("order", "matrix", "work", "group")
     name = "invert"
+    shared = ALONE
 
     def effects(self, parameters):
         order, matrix, work, _ = parameters
-        return Effects(((matrix, order * order), (work, 3 * order)), shared=ALONE)
+        return Effects(((matrix, order * order), (work, 3 * order)), shared=self.shared)
 
-    def cpu(self, lanes):
-        def body(instruction):
-            order, matrix_role, work_role, group = instruction.parameters
-            memory = instruction.memory
+    def on_cpu(self, instruction, lanes):
+        order, matrix_role, work_role, group = instruction.parameters
+        memory = instruction.memory
 
-            def eliminate(matrix, saved, k, factor):
-                """Emit step k of the elimination for all columns of the matrix, COLUMNS of them at a time.
+        def eliminate(matrix, saved, k, factor):
+            """Emit step k of the elimination for all columns of the matrix, COLUMNS of them at a time.
 
-                From each column, subtract f times column k. f = factor * (element k of the column) makes element k
-                zero. Then f is stored in the place of element k. Column k itself becomes meaningless by this; the
-                caller overwrites it afterwards.
+            From each column, subtract f times column k. f = factor * (element k of the column) makes element k
+            zero. Then f is stored in the place of element k. Column k itself becomes meaningless by this; the
+            caller overwrites it afterwards.
 
-                Args:
-                    matrix: the address of the matrix.
-                    saved: the address of a copy of column k.
-                    factor: 1 / pivot.
-                """
+            Args:
+                matrix: the address of the matrix.
+                saved: the address of a copy of column k.
+                factor: 1 / pivot.
+            """
 
-                def columns(first, width):
-                    starts = [let(matrix + (first + int64(c)) * order) for c in range(width)]
-                    factors = [let(load(memory, let(start + k), 1) * factor) for start in starts]
-                    opposite = [let(tir.wide(vmath.negative(f), lanes)) for f in factors]
-
-                    def step(offset, mask):
-                        pivots = load(memory, let(saved + offset), lanes, mask)
-                        for start, f in zip(starts, opposite):
-                            at = let(start + offset)
-                            store(memory, at, vmath.fma(pivots, f, load(memory, at, lanes, mask)), mask)
-
-                    vector_loop(order, lanes, step)
-                    for start, f in zip(starts, factors):
-                        store(memory, let(start + k), f)
-
-                blocks = let(T.floordiv(order, int64(COLUMNS)))
-                with T.serial(int64(0), blocks) as block:
-                    columns(let(block * int64(COLUMNS)), COLUMNS)
-                rest = let(blocks * int64(COLUMNS))
-                with T.serial(int64(0), order - rest) as number:
-                    columns(let(rest + number), 1)
-
-            def copy(target, source, factor):
-                wide = let(tir.wide(factor, lanes))
+            def columns(first, width):
+                starts = [let(matrix + (first + int64(c)) * order) for c in range(width)]
+                factors = [let(load(memory, let(start + k), 1) * factor) for start in starts]
+                opposite = [let(tir.wide(vmath.negative(f), lanes)) for f in factors]
 
                 def step(offset, mask):
-                    store(memory, let(target + offset), load(memory, let(source + offset), lanes, mask) * wide, mask)
+                    pivots = load(memory, let(saved + offset), lanes, mask)
+                    for start, f in zip(starts, opposite):
+                        at = let(start + offset)
+                        store(memory, at, vmath.fma(pivots, f, load(memory, at, lanes, mask)), mask)
 
                 vector_loop(order, lanes, step)
+                for start, f in zip(starts, factors):
+                    store(memory, let(start + k), f)
 
-            with T.serial(int64(0), T.floordiv(instruction.count, group)) as number:
-                matrix = instruction.address(matrix_role, number * group)
-                work = instruction.address(work_role, number * group)
-                saved = let(work + order + order)
-                with T.serial(int64(0), order) as k:
-                    row = _find_pivot(memory, order, matrix, k)
-                    pivot = _note_pivot(memory, order, matrix, work, k, row)
-                    with tir.when(row != k):
-                        with T.serial(int64(0), order) as j:
-                            _exchange(memory, let(matrix + j * order + k), let(matrix + j * order + row))
-                    factor = let(tir.float32(1.0) / pivot)
-                    column = let(matrix + k * order)
-                    copy(saved, column, tir.float32(1.0))
-                    eliminate(matrix, saved, k, factor)
-                    copy(column, saved, vmath.negative(factor))
-                    store(memory, let(column + k), factor)
-                with T.serial(int64(0), order) as back:
-                    k = let(order - int64(1) - back)
-                    row = _noted_row(memory, order, work, k)
-                    with tir.when(row != k):
-                        with T.serial(int64(0), order) as i:
-                            _exchange(memory, let(matrix + k * order + i), let(matrix + row * order + i))
+            blocks = let(T.floordiv(order, int64(COLUMNS)))
+            with T.serial(int64(0), blocks) as block:
+                columns(let(block * int64(COLUMNS)), COLUMNS)
+            rest = let(blocks * int64(COLUMNS))
+            with T.serial(int64(0), order - rest) as number:
+                columns(let(rest + number), 1)
 
-        return tir.kernel(body, self.parameters)
+        def copy(target, source, factor):
+            wide = let(tir.wide(factor, lanes))
 
-    def cuda(self):
-        """Emit a CUDA kernel with one block of threads per matrix. One of the threads chooses the pivots."""
+            def step(offset, mask):
+                store(memory, let(target + offset), load(memory, let(source + offset), lanes, mask) * wide, mask)
 
-        def body(instruction):
-            order, matrix_role, work_role, group = instruction.parameters
-            memory = instruction.memory
-            first = let(instruction.thread("blockIdx.x", T.floordiv(instruction.count, group)) * group)
-            lane = instruction.thread("threadIdx.x", THREADS)
-            matrix, work = instruction.address(matrix_role, first), instruction.address(work_role, first)
+            vector_loop(order, lanes, step)
+
+        with T.serial(int64(0), T.floordiv(instruction.count, group)) as number:
+            matrix = instruction.address(matrix_role, number * group)
+            work = instruction.address(work_role, number * group)
             saved = let(work + order + order)
-
-            def each(size, emit):
-                """Emit a loop over this thread's share of the numbers below `size`; emit(number) emits its body."""
-                with share_of(lane, int64(THREADS), size) as number:
-                    emit(number)
-
-            def exchange(one, other):
-                each(order, lambda number: _exchange(memory, one(number), other(number)))
-
             with T.serial(int64(0), order) as k:
-                with tir.when(lane == int64(0)):
-                    _note_pivot(memory, order, matrix, work, k, _find_pivot(memory, order, matrix, k))
-                wait()
-                row = _noted_row(memory, order, work, k)
-                column = let(matrix + k * order)
+                row = _find_pivot(memory, order, matrix, k)
+                pivot = _note_pivot(memory, order, matrix, work, k, row)
                 with tir.when(row != k):
-                    exchange(lambda j: let(matrix + j * order + k), lambda j: let(matrix + j * order + row))  # noqa: B023
-                wait()
-                factor = let(tir.float32(1.0) / load(memory, let(column + k), 1))
-                each(order, lambda i: store(memory, let(saved + i), load(memory, let(column + i), 1)))  # noqa: B023
-                wait()
-
-                def eliminate(number):
-                    i, j = let(T.floormod(number, order)), let(T.floordiv(number, order))  # noqa: B023
-                    with tir.when(T.And(i != k, j != k)):  # noqa: B023
-                        at = let(matrix + number)
-                        part = load(memory, let(matrix + j * order + k), 1) * factor  # noqa: B023
-                        store(memory, at, load(memory, at, 1) - load(memory, let(saved + i), 1) * part)
-
-                each(order * order, eliminate)
-                wait()
-
-                def finish(i):
-                    with tir.when(i != k):  # noqa: B023
-                        store(memory, let(column + i), vmath.negative(load(memory, let(saved + i), 1) * factor))  # noqa: B023
-                        at = let(matrix + i * order + k)  # noqa: B023
-                        store(memory, at, load(memory, at, 1) * factor)  # noqa: B023
-
-                each(order, finish)
-                with tir.when(lane == int64(0)):
-                    store(memory, let(column + k), factor)
-                wait()
+                    with T.serial(int64(0), order) as j:
+                        _exchange(memory, let(matrix + j * order + k), let(matrix + j * order + row))
+                factor = let(tir.float32(1.0) / pivot)
+                column = let(matrix + k * order)
+                copy(saved, column, tir.float32(1.0))
+                eliminate(matrix, saved, k, factor)
+                copy(column, saved, vmath.negative(factor))
+                store(memory, let(column + k), factor)
             with T.serial(int64(0), order) as back:
                 k = let(order - int64(1) - back)
                 row = _noted_row(memory, order, work, k)
                 with tir.when(row != k):
-                    exchange(lambda i: let(matrix + k * order + i), lambda i: let(matrix + row * order + i))  # noqa: B023
-                wait()
+                    with T.serial(int64(0), order) as i:
+                        _exchange(memory, let(matrix + k * order + i), let(matrix + row * order + i))
 
-        return tir.kernel(body, self.parameters)
+    def on_gpu(self, instruction):
+        """Emit a CUDA kernel with one block of threads per matrix. One of the threads chooses the pivots."""
+        order, matrix_role, work_role, group = instruction.parameters
+        memory = instruction.memory
+        first = let(instruction.thread("blockIdx.x", T.floordiv(instruction.count, group)) * group)
+        lane = instruction.thread("threadIdx.x", THREADS)
+        matrix, work = instruction.address(matrix_role, first), instruction.address(work_role, first)
+        saved = let(work + order + order)
+
+        def each(size, emit):
+            """Emit a loop over this thread's share of the numbers below `size`; emit(number) emits its body."""
+            with share_of(lane, int64(THREADS), size) as number:
+                emit(number)
+
+        def exchange(one, other):
+            each(order, lambda number: _exchange(memory, one(number), other(number)))
+
+        with T.serial(int64(0), order) as k:
+            with tir.when(lane == int64(0)):
+                _note_pivot(memory, order, matrix, work, k, _find_pivot(memory, order, matrix, k))
+            wait()
+            row = _noted_row(memory, order, work, k)
+            column = let(matrix + k * order)
+            with tir.when(row != k):
+                exchange(lambda j: let(matrix + j * order + k), lambda j: let(matrix + j * order + row))  # noqa: B023
+            wait()
+            factor = let(tir.float32(1.0) / load(memory, let(column + k), 1))
+            each(order, lambda i: store(memory, let(saved + i), load(memory, let(column + i), 1)))  # noqa: B023
+            wait()
+
+            def eliminate(number):
+                i, j = let(T.floormod(number, order)), let(T.floordiv(number, order))  # noqa: B023
+                with tir.when(T.And(i != k, j != k)):  # noqa: B023
+                    at = let(matrix + number)
+                    part = load(memory, let(matrix + j * order + k), 1) * factor  # noqa: B023
+                    store(memory, at, load(memory, at, 1) - load(memory, let(saved + i), 1) * part)
+
+            each(order * order, eliminate)
+            wait()
+
+            def finish(i):
+                with tir.when(i != k):  # noqa: B023
+                    store(memory, let(column + i), vmath.negative(load(memory, let(saved + i), 1) * factor))  # noqa: B023
+                    at = let(matrix + i * order + k)  # noqa: B023
+                    store(memory, at, load(memory, at, 1) * factor)  # noqa: B023
+
+            each(order, finish)
+            with tir.when(lane == int64(0)):
+                store(memory, let(column + k), factor)
+            wait()
+        with T.serial(int64(0), order) as back:
+            k = let(order - int64(1) - back)
+            row = _noted_row(memory, order, work, k)
+            with tir.when(row != k):
+                exchange(lambda i: let(matrix + k * order + i), lambda i: let(matrix + row * order + i))  # noqa: B023
+            wait()
 
 
 def _find_pivot(memory, order, matrix, k):

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from .. import tir, tuning
 from ..kernels import Kernel
+from ..layout import ALONE
 from ..tir import int64, let, load, vector_loop
 from ..tvm_modules import T, tirx
 from .threads import Sums, share_of
@@ -29,68 +30,61 @@ class GradientNorm(Kernel):
 
     parameters = ("size",)
     name = "gradient_norm"
+    shared = ALONE
 
-    def cpu(self, lanes):
+    def on_cpu(self, instruction, lanes):
         wide = tir.vector_type("float64", lanes)
         stretches, vectors = tuning.cpu(lanes).norm.stretches, tuning.cpu(lanes).norm.vectors
         chains = stretches * vectors  # how many partial sums are kept, so that additions need not wait for each other
+        (size,) = instruction.parameters
+        sums = tir.on_stack(chains * lanes, "float64")
 
-        def body(instruction):
-            (size,) = instruction.parameters
-            sums = tir.on_stack(chains * lanes, "float64")
+        def chain(number):
+            return sums.vload((int64(number * lanes),), wide)
 
-            def chain(number):
-                return sums.vload((int64(number * lanes),), wide)
+        def put(number, value):
+            T.add_to_parent(sums.vstore((int64(number * lanes),), value))
 
-            def put(number, value):
-                T.add_to_parent(sums.vstore((int64(number * lanes),), value))
+        def add(number, at, mask=None):
+            g = load(instruction.memory, at, lanes, mask)
+            if mask is not None:
+                g = let(T.Select(mask, g, tir.wide(tir.float32(0.0), lanes)))
+            g = let(T.Cast(wide, g))
+            put(number, chain(number) + g * g)
 
-            def add(number, at, mask=None):
-                g = load(instruction.memory, at, lanes, mask)
-                if mask is not None:
-                    g = let(T.Select(mask, g, tir.wide(tir.float32(0.0), lanes)))
-                g = let(T.Cast(wide, g))
-                put(number, chain(number) + g * g)
+        for number in range(chains):
+            put(number, tir.wide(tirx.const(0.0, "float64"), lanes))
+        with T.serial(int64(0), instruction.count) as column:
+            start = instruction.address(int64(0), column)
+            stretch_size = let(T.floordiv(size, int64(chains * lanes)) * int64(vectors * lanes))
+            with T.serial(int64(0), T.floordiv(stretch_size, int64(vectors * lanes))) as step:
+                for number in range(chains):
+                    stretch, vector = divmod(number, vectors)
+                    begin = start + stretch_size * int64(stretch) + int64(vector * lanes)
+                    add(number, let(begin + step * int64(vectors * lanes)))
+            rest = let(stretch_size * int64(stretches))
+            vector_loop(let(size - rest), lanes, lambda offset, mask: add(0, let(start + rest + offset), mask))
+        total = let(chain(0))
+        for number in range(1, chains):
+            total = let(total + chain(number))
+        put(0, total)
+        with T.serial(int64(0), int64(lanes)) as lane:
+            _add_to_total(instruction, let(sums[lane]))
 
-            for number in range(chains):
-                put(number, tir.wide(tirx.const(0.0, "float64"), lanes))
-            with T.serial(int64(0), instruction.count) as column:
-                start = instruction.address(int64(0), column)
-                stretch_size = let(T.floordiv(size, int64(chains * lanes)) * int64(vectors * lanes))
-                with T.serial(int64(0), T.floordiv(stretch_size, int64(vectors * lanes))) as step:
-                    for number in range(chains):
-                        stretch, vector = divmod(number, vectors)
-                        begin = start + stretch_size * int64(stretch) + int64(vector * lanes)
-                        add(number, let(begin + step * int64(vectors * lanes)))
-                rest = let(stretch_size * int64(stretches))
-                vector_loop(let(size - rest), lanes, lambda offset, mask: add(0, let(start + rest + offset), mask))
-            total = let(chain(0))
-            for number in range(1, chains):
-                total = let(total + chain(number))
-            put(0, total)
-            with T.serial(int64(0), int64(lanes)) as lane:
-                _add_to_total(instruction, let(sums[lane]))
-
-        return tir.kernel(body, self.parameters)
-
-    def cuda(self):
+    def on_gpu(self, instruction):
         """Emit a CUDA kernel with one block of threads per column. Each block adds its sum atomically to the total."""
         threads = tuning.cuda().threads
-
-        def body(instruction):
-            (size,) = instruction.parameters
-            start = instruction.address(int64(0), instruction.thread("blockIdx.x", instruction.count))
-            lane = instruction.thread("threadIdx.x", threads)
-            total = tir.Accumulator(1, tirx.const(0.0, "float64"), "float64")
-            with share_of(lane, int64(threads), size) as place:
-                g = let(T.Cast("float64", instruction.memory[start + place]))
-                total.set(total.get() + g * g)
-            whole = Sums(lane, threads, "float64").of_block(let(total.get()), lambda a, b: a + b)
-            with tir.when(lane == int64(0)):
-                target = T.address_of(_total(instruction)[int64(0)])
-                T.evaluate(T.call_extern("float64", "atomicAdd", target, whole))
-
-        return tir.kernel(body, self.parameters)
+        (size,) = instruction.parameters
+        start = instruction.address(int64(0), instruction.thread("blockIdx.x", instruction.count))
+        lane = instruction.thread("threadIdx.x", threads)
+        total = tir.Accumulator(1, tirx.const(0.0, "float64"), "float64")
+        with share_of(lane, int64(threads), size) as place:
+            g = let(T.Cast("float64", instruction.memory[start + place]))
+            total.set(total.get() + g * g)
+        whole = Sums(lane, threads, "float64").of_block(let(total.get()), lambda a, b: a + b)
+        with tir.when(lane == int64(0)):
+            target = T.address_of(_total(instruction)[int64(0)])
+            T.evaluate(T.call_extern("float64", "atomicAdd", target, whole))
 
 
 def _total(instruction):

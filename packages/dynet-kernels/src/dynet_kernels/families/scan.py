@@ -40,32 +40,25 @@ class Scan(Kernel):
         target, _, size, width = parameters
         return Effects(((target, size * width),), NUMBER * size * width)
 
-    def cpu(self, lanes):
-        def body(instruction):
-            width = instruction.parameters[3]
+    def on_cpu(self, instruction, lanes):
+        width = instruction.parameters[3]
 
-            def one_by_one(number):
-                with T.serial(int64(0), width) as offset:
-                    _run(self, instruction, number, offset, 1)
+        def one_by_one(number):
+            with T.serial(int64(0), width) as offset:
+                _run(self, instruction, number, offset, 1)
 
-            def in_vectors(number):
-                vector_loop(width, lanes, lambda offset, mask: _run(self, instruction, number, offset, lanes, mask))
+        def in_vectors(number):
+            vector_loop(width, lanes, lambda offset, mask: _run(self, instruction, number, offset, lanes, mask))
 
-            with T.serial(int64(0), instruction.count) as number:
-                tir.choose(width < int64(4), lambda: one_by_one(number), lambda: in_vectors(number))
+        with T.serial(int64(0), instruction.count) as number:
+            tir.choose(width < int64(4), lambda: one_by_one(number), lambda: in_vectors(number))
 
-        return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
-
-    def cuda(self):
+    def on_gpu(self, instruction):
         """Emit a CUDA kernel with one thread for each w of each column of the instruction. Each thread sums along i."""
-
-        def body(instruction):
-            width = instruction.parameters[3]
-            with thread_each(instruction, instruction.count * width) as number:
-                column, offset = let(T.floordiv(number, width)), let(T.floormod(number, width))
-                _run(self, instruction, column, offset, 1, add=add_atomically)
-
-        return tir.kernel(body, self.parameters)
+        width = instruction.parameters[3]
+        with thread_each(instruction, instruction.count * width) as number:
+            column, offset = let(T.floordiv(number, width)), let(T.floormod(number, width))
+            _run(self, instruction, column, offset, 1, add=add_atomically)
 
 
 def _run(kernel, instruction, number, offset, lanes, mask=None, add=None):

@@ -45,77 +45,70 @@ class LargestInOrder(Kernel):
         size, number, y, _, places = parameters
         return Effects(((y, number), (places, number)), 4 * NUMBER * size)
 
-    def cpu(self, lanes):
-        def body(instruction):
-            size, number, y_role, x_role, places_role = instruction.parameters
-            memory = instruction.memory
-            one, none = tir.wide(tir.float32(1.0), lanes), tir.wide(tir.float32(0.0), lanes)
+    def on_cpu(self, instruction, lanes):
+        size, number, y_role, x_role, places_role = instruction.parameters
+        memory = instruction.memory
+        one, none = tir.wide(tir.float32(1.0), lanes), tir.wide(tir.float32(0.0), lanes)
 
-            with T.serial(int64(0), instruction.count) as column:
-                x = instruction.address(x_role, column)
+        with T.serial(int64(0), instruction.count) as column:
+            x = instruction.address(x_role, column)
 
-                def count_from(limit, start=x):
-                    total = tir.Accumulator(lanes, none)
+            def count_from(limit, start=x):
+                total = tir.Accumulator(lanes, none)
 
-                    def step(offset, mask):
-                        key = _key(load(memory, let(start + offset), lanes, mask))
-                        if mask is not None:
-                            key = let(T.Select(mask, key, vmath.number(LOWEST, key, "int32")))
-                        reached = let(T.Select(key >= tir.wide(limit, lanes), one, none))
-                        total.set(total.get() + reached)
+                def step(offset, mask):
+                    key = _key(load(memory, let(start + offset), lanes, mask))
+                    if mask is not None:
+                        key = let(T.Select(mask, key, vmath.number(LOWEST, key, "int32")))
+                    reached = let(T.Select(key >= tir.wide(limit, lanes), one, none))
+                    total.set(total.get() + reached)
 
-                    vector_loop(size, lanes, step)
-                    return let(T.Cast("int64", vmath.horizontal(lambda a, b: a + b, let(total.get()))))
+                vector_loop(size, lanes, step)
+                return let(T.Cast("int64", vmath.horizontal(lambda a, b: a + b, let(total.get()))))
 
-                found, step = tir.IntVariable(int64(LOWEST)), tir.IntVariable(int64(1 << 31))
-                with T.While(step.get() > int64(0)):
-                    reached = _halve(found, step, count_from, number)
-                    with tir.when(reached == number):
-                        # Exactly `number` keys are at least `found`. The lower bits do not matter, so end the loop.
-                        step.set(int64(0))
-                threshold = let(T.Cast("int32", found.get()))
-                above = tir.IntVariable(int64(0))
-                with tir.when(threshold < tirx.const((1 << 31) - 1, "int32")):
-                    above.set(count_from(let(threshold + tirx.const(1, "int32"))))
-                y, places = instruction.address(y_role, column), instruction.address(places_role, column)
-                _put_in_order(memory, size, number, threshold, let(number - above.get()), y, x, places)
+            found, step = tir.IntVariable(int64(LOWEST)), tir.IntVariable(int64(1 << 31))
+            with T.While(step.get() > int64(0)):
+                reached = _halve(found, step, count_from, number)
+                with tir.when(reached == number):
+                    # Exactly `number` keys are at least `found`. The lower bits do not matter, so end the loop.
+                    step.set(int64(0))
+            threshold = let(T.Cast("int32", found.get()))
+            above = tir.IntVariable(int64(0))
+            with tir.when(threshold < tirx.const((1 << 31) - 1, "int32")):
+                above.set(count_from(let(threshold + tirx.const(1, "int32"))))
+            y, places = instruction.address(y_role, column), instruction.address(places_role, column)
+            _put_in_order(memory, size, number, threshold, let(number - above.get()), y, x, places)
 
-        return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
-
-    def cuda(self):
+    def on_gpu(self, instruction):
         """Emit a CUDA kernel with one block per column.
 
         The threads of a block count keys together. The first of them writes the results.
         """
+        size, number, y_role, x_role, places_role = instruction.parameters
+        memory = instruction.memory
+        column = instruction.thread("blockIdx.x", instruction.count)
+        lane = instruction.thread("threadIdx.x", THREADS)
+        sums = Sums(lane, THREADS, "int64")
+        x = instruction.address(x_role, column)
 
-        def body(instruction):
-            size, number, y_role, x_role, places_role = instruction.parameters
-            memory = instruction.memory
-            column = instruction.thread("blockIdx.x", instruction.count)
-            lane = instruction.thread("threadIdx.x", THREADS)
-            sums = Sums(lane, THREADS, "int64")
-            x = instruction.address(x_role, column)
+        def count_from(limit):
+            total = tir.IntVariable(int64(0))
+            with share_of(lane, int64(THREADS), size) as place:
+                key = _key(load(memory, let(x + place), 1))
+                total.set(total.get() + T.Cast("int64", key >= limit))
+            return sums.of_block(let(total.get()), lambda a, b: a + b)
 
-            def count_from(limit):
-                total = tir.IntVariable(int64(0))
-                with share_of(lane, int64(THREADS), size) as place:
-                    key = _key(load(memory, let(x + place), 1))
-                    total.set(total.get() + T.Cast("int64", key >= limit))
-                return sums.of_block(let(total.get()), lambda a, b: a + b)
-
-            found, step = tir.IntVariable(int64(LOWEST)), tir.IntVariable(int64(1 << 31))
-            with T.serial(int64(0), int64(32)):
-                _halve(found, step, count_from, number)
-            threshold = let(T.Cast("int32", found.get()))
-            last = tirx.const((1 << 31) - 1, "int32")
-            following = let(T.Select(threshold < last, threshold + tirx.const(1, "int32"), threshold))
-            counted = count_from(following)
-            above = let(T.Select(threshold < last, counted, int64(0)))
-            y, places = instruction.address(y_role, column), instruction.address(places_role, column)
-            with tir.when(lane == int64(0)):
-                _put_in_order(memory, size, number, threshold, let(number - above), y, x, places)
-
-        return tir.kernel(body, self.parameters)
+        found, step = tir.IntVariable(int64(LOWEST)), tir.IntVariable(int64(1 << 31))
+        with T.serial(int64(0), int64(32)):
+            _halve(found, step, count_from, number)
+        threshold = let(T.Cast("int32", found.get()))
+        last = tirx.const((1 << 31) - 1, "int32")
+        following = let(T.Select(threshold < last, threshold + tirx.const(1, "int32"), threshold))
+        counted = count_from(following)
+        above = let(T.Select(threshold < last, counted, int64(0)))
+        y, places = instruction.address(y_role, column), instruction.address(places_role, column)
+        with tir.when(lane == int64(0)):
+            _put_in_order(memory, size, number, threshold, let(number - above), y, x, places)
 
 
 @dataclass(frozen=True)
@@ -132,26 +125,19 @@ class FallingOrder(Kernel):
         size, y, places, *_ = parameters
         return Effects(((y, size), (places, size)), 4 * NUMBER * size * size)
 
-    def cpu(self, lanes):
-        def body(instruction):
-            with T.serial(int64(0), instruction.count) as column:
-                with T.serial(int64(0), instruction.parameters[0]) as number:
-                    _put_by_rank(instruction, column, number)
+    def on_cpu(self, instruction, lanes):
+        with T.serial(int64(0), instruction.count) as column:
+            with T.serial(int64(0), instruction.parameters[0]) as number:
+                _put_by_rank(instruction, column, number)
 
-        return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
-
-    def cuda(self):
+    def on_gpu(self, instruction):
         """Emit a CUDA kernel with one thread per element of each column.
 
         The thread finds the place of its element in the sorted column.
         """
-
-        def body(instruction):
-            size = instruction.parameters[0]
-            with thread_each(instruction, instruction.count * size) as thread:
-                _put_by_rank(instruction, let(T.floordiv(thread, size)), let(T.floormod(thread, size)))
-
-        return tir.kernel(body, self.parameters)
+        size = instruction.parameters[0]
+        with thread_each(instruction, instruction.count * size) as thread:
+            _put_by_rank(instruction, let(T.floordiv(thread, size)), let(T.floormod(thread, size)))
 
 
 @dataclass(frozen=True)
@@ -160,39 +146,33 @@ class Scatter(Kernel):
 
     parameters = ("size", "target", "source", "places")
     name = "scatter"
+    shared = ALONE
 
     def effects(self, parameters):
         size, target, *_ = parameters
-        return Effects(((target, size),), shared=ALONE)
+        return Effects(((target, size),), shared=self.shared)
 
-    def cpu(self, lanes):
-        def body(instruction):
-            size, target_role, source_role, places_role = instruction.parameters
-            memory = instruction.memory
-            with T.serial(int64(0), instruction.count) as column:
-                target, source = instruction.address(target_role, column), instruction.address(source_role, column)
-                places = instruction.address(places_role, column)
-                with T.serial(int64(0), size) as number:
-                    at = let(target + _place(memory, let(places + number)))
-                    store(memory, at, load(memory, at, 1) + load(memory, let(source + number), 1))
+    def on_cpu(self, instruction, lanes):
+        size, target_role, source_role, places_role = instruction.parameters
+        memory = instruction.memory
+        with T.serial(int64(0), instruction.count) as column:
+            target, source = instruction.address(target_role, column), instruction.address(source_role, column)
+            places = instruction.address(places_role, column)
+            with T.serial(int64(0), size) as number:
+                at = let(target + _place(memory, let(places + number)))
+                store(memory, at, load(memory, at, 1) + load(memory, let(source + number), 1))
 
-        return tir.kernel(body, self.parameters)
-
-    def cuda(self):
+    def on_gpu(self, instruction):
         """Emit a CUDA kernel with one thread per element of the source; the additions are atomic."""
-
-        def body(instruction):
-            size, target_role, source_role, places_role = instruction.parameters
-            memory = instruction.memory
-            with thread_each(instruction, instruction.count * size) as thread:
-                column, number = let(T.floordiv(thread, size)), let(T.floormod(thread, size))
-                at = let(
-                    instruction.address(target_role, column)
-                    + _place(memory, let(instruction.address(places_role, column) + number))
-                )
-                add_atomically(memory, at, load(memory, let(instruction.address(source_role, column) + number), 1))
-
-        return tir.kernel(body, self.parameters)
+        size, target_role, source_role, places_role = instruction.parameters
+        memory = instruction.memory
+        with thread_each(instruction, instruction.count * size) as thread:
+            column, number = let(T.floordiv(thread, size)), let(T.floormod(thread, size))
+            at = let(
+                instruction.address(target_role, column)
+                + _place(memory, let(instruction.address(places_role, column) + number))
+            )
+            add_atomically(memory, at, load(memory, let(instruction.address(source_role, column) + number), 1))
 
 
 def _key(x):

@@ -43,24 +43,16 @@ class Simplex(Kernel):
         (size,) = parameters
         return Effects(((0, size),), 10 * NUMBER * size)
 
-    def cpu(self, lanes):
+    def on_cpu(self, instruction, lanes):
         views, emit = EMITTERS[self.function]
+        with T.serial(int64(0), instruction.count) as number:
+            emit(_Column(instruction, number, views, lanes))
 
-        def body(instruction):
-            with T.serial(int64(0), instruction.count) as number:
-                emit(_Column(instruction, number, views, lanes))
-
-        return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
-
-    def cuda(self):
+    def on_gpu(self, instruction):
         """Emit a CUDA kernel with one thread per column."""
         views, emit = EMITTERS[self.function]
-
-        def body(instruction):
-            with thread_each(instruction, instruction.count, THREADS) as number:
-                emit(_Column(instruction, number, views, 1))
-
-        return tir.kernel(body, self.parameters)
+        with thread_each(instruction, instruction.count, THREADS) as number:
+            emit(_Column(instruction, number, views, 1))
 
 
 class _Column:

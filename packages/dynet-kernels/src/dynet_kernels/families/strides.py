@@ -34,6 +34,7 @@ class Strides(Kernel):
     """Copies elements from a source to a target with other strides, or adds them to the target if `accumulate`."""
 
     accumulate: bool
+    may_set = True
     parameters = (
         "target",
         "source",
@@ -52,108 +53,100 @@ class Strides(Kernel):
         copied = source if covers and same else None
         return Effects(((target, size),), NUMBER * size, reads=(source,), covers=covers, copied=copied)
 
-    def cpu(self, lanes):
-        def body(instruction):
-            memory = instruction.memory
-            target_role, source_role, *p = instruction.parameters
-            extents, targets, sources = p[:LOOPS], p[LOOPS : 2 * LOOPS], p[2 * LOOPS :]
+    def on_cpu(self, instruction, lanes):
+        memory = instruction.memory
+        target_role, source_role, *p = instruction.parameters
+        extents, targets, sources = p[:LOOPS], p[LOOPS : 2 * LOOPS], p[2 * LOOPS :]
 
-            def put(at, value, mask=None):
-                if self.accumulate:
-                    tir.add_or_set(instruction, memory, at, value, mask)
-                else:
-                    store(memory, at, value, mask)
+        def put(at, value, mask=None):
+            if self.accumulate:
+                tir.add_or_set(instruction, memory, at, value, mask)
+            else:
+                store(memory, at, value, mask)
 
-            def inner(target, source):
-                def vectors():
-                    vector_loop(
-                        extents[0],
-                        lanes,
-                        lambda offset, mask: put(
-                            let(target + offset), load(memory, source + offset, lanes, mask), mask
-                        ),
-                    )
+        def inner(target, source):
+            def vectors():
+                vector_loop(
+                    extents[0],
+                    lanes,
+                    lambda offset, mask: put(let(target + offset), load(memory, source + offset, lanes, mask), mask),
+                )
 
-                def scalars():
-                    with T.serial(int64(0), extents[0]) as i:
-                        put(let(target + i * targets[0]), load(memory, let(source + i * sources[0]), 1))
+            def scalars():
+                with T.serial(int64(0), extents[0]) as i:
+                    put(let(target + i * targets[0]), load(memory, let(source + i * sources[0]), 1))
 
-                tir.choose(T.And(targets[0] == int64(1), sources[0] == int64(1)), vectors, scalars)
+            tir.choose(T.And(targets[0] == int64(1), sources[0] == int64(1)), vectors, scalars)
 
-            def outer(target, source):
-                with T.serial(int64(0), extents[3]) as l:  # noqa: E741
-                    with T.serial(int64(0), extents[2]) as k:
-                        with T.serial(int64(0), extents[1]) as j:
-                            inner(
-                                let(target + l * targets[3] + k * targets[2] + j * targets[1]),
-                                let(source + l * sources[3] + k * sources[2] + j * sources[1]),
-                            )
+        def outer(target, source):
+            with T.serial(int64(0), extents[3]) as l:  # noqa: E741
+                with T.serial(int64(0), extents[2]) as k:
+                    with T.serial(int64(0), extents[1]) as j:
+                        inner(
+                            let(target + l * targets[3] + k * targets[2] + j * targets[1]),
+                            let(source + l * sources[3] + k * sources[2] + j * sources[1]),
+                        )
 
-            def each(copy):
-                last = instruction.count - int64(1)
-                short = T.And(T.And(targets[0] == int64(1), extents[0] <= int64(SHORT)), last > int64(0))
-                ahead = let(T.Select(short, extents[0], int64(0)))
-                with T.serial(int64(0), instruction.count) as column:
-                    if not self.accumulate:  # a CPU reads a cache line before it writes to it, so prefetch the target
-                        later = instruction.address(target_role, let(T.min(column + int64(1), last)))
-                        tir.prefetch(memory, later, ahead)
-                    copy(instruction.address(target_role, column), instruction.address(source_role, column))
+        def each(copy):
+            last = instruction.count - int64(1)
+            short = T.And(T.And(targets[0] == int64(1), extents[0] <= int64(SHORT)), last > int64(0))
+            ahead = let(T.Select(short, extents[0], int64(0)))
+            with T.serial(int64(0), instruction.count) as column:
+                if not self.accumulate:  # a CPU reads a cache line before it writes to it, so prefetch the target
+                    later = instruction.address(target_role, let(T.min(column + int64(1), last)))
+                    tir.prefetch(memory, later, ahead)
+                copy(instruction.address(target_role, column), instruction.address(source_role, column))
 
-            def into_one():
-                """Emit the additions of columns that fit into one vector register.
+        def into_one():
+            """Emit the additions of columns that fit into one vector register.
 
-                Neighbouring columns mostly have the same target. It stays in a register until a column with another
-                target comes.
-                """
-                size = extents[0]
-                mask = tir.first_lanes(size, lanes) if lanes > 1 else None
-                held = tir.IntVariable(instruction.address(target_role, int64(0)))
-                total = tir.Accumulator(lanes, load(memory, let(held.get()), lanes, mask))
-                with T.serial(int64(0), instruction.count) as column:
-                    target = instruction.address(target_role, column)
-                    with tir.when(target != held.get()):
-                        store(memory, let(held.get()), total.get(), mask)
-                        held.set(target)
-                        total.set(load(memory, target, lanes, mask))
-                    value = load(memory, instruction.address(source_role, column), lanes, mask)
-                    total.set(total.get() + value)
-                store(memory, let(held.get()), total.get(), mask)
-
-            def stretches():
-                if not self.accumulate:
-                    each(inner)
-                    return
-                last = instruction.count - int64(1)
-                same = instruction.address(target_role, int64(0)) == instruction.address(target_role, last)
-                short = T.And(T.And(targets[0] == int64(1), sources[0] == int64(1)), extents[0] <= int64(lanes))
-                adds = T.And(instruction.fresh == int64(0), last > int64(0))
-                tir.choose(T.And(T.And(short, adds), same), into_one, lambda: each(inner))
-
-            # Most copies need only the innermost loop. Then the other three loops, which would have one turn each, are
-            # left out, because they would take longer than a short copy itself.
-            tir.choose(extents[1] * extents[2] * extents[3] == int64(1), stretches, lambda: each(outer))
-
-        return tir.kernel(body, self.parameters, may_set=True, shared=tir.COLUMNS)
-
-    def cuda(self):
-        def body(instruction):
-            memory = instruction.memory
-            target_role, source_role, *p = instruction.parameters
-            extents, targets, sources = p[:LOOPS], p[LOOPS : 2 * LOOPS], p[2 * LOOPS :]
-            size = extents[0] * extents[1] * extents[2] * extents[3]
-            with thread_each(instruction, instruction.count * size) as number:
-                column = let(T.floordiv(number, size))
-                rest = let(T.floormod(number, size))
+            Neighbouring columns mostly have the same target. It stays in a register until a column with another
+            target comes.
+            """
+            size = extents[0]
+            mask = tir.first_lanes(size, lanes) if lanes > 1 else None
+            held = tir.IntVariable(instruction.address(target_role, int64(0)))
+            total = tir.Accumulator(lanes, load(memory, let(held.get()), lanes, mask))
+            with T.serial(int64(0), instruction.count) as column:
                 target = instruction.address(target_role, column)
-                source = instruction.address(source_role, column)
-                for extent, target_stride, source_stride in zip(extents, targets, sources, strict=True):
-                    step = let(T.floormod(rest, extent))
-                    rest = let(T.floordiv(rest, extent))
-                    target = let(target + step * target_stride)
-                    source = let(source + step * source_stride)
-                if self.accumulate:
-                    add_atomically(memory, target, memory[source])
-                else:
-                    store(memory, target, memory[source])
+                with tir.when(target != held.get()):
+                    store(memory, let(held.get()), total.get(), mask)
+                    held.set(target)
+                    total.set(load(memory, target, lanes, mask))
+                value = load(memory, instruction.address(source_role, column), lanes, mask)
+                total.set(total.get() + value)
+            store(memory, let(held.get()), total.get(), mask)
 
-        return tir.kernel(body, self.parameters)
+        def stretches():
+            if not self.accumulate:
+                each(inner)
+                return
+            last = instruction.count - int64(1)
+            same = instruction.address(target_role, int64(0)) == instruction.address(target_role, last)
+            short = T.And(T.And(targets[0] == int64(1), sources[0] == int64(1)), extents[0] <= int64(lanes))
+            adds = T.And(instruction.fresh == int64(0), last > int64(0))
+            tir.choose(T.And(T.And(short, adds), same), into_one, lambda: each(inner))
+
+        # Most copies need only the innermost loop. Then the other three loops, which would have one turn each, are
+        # left out, because they would take longer than a short copy itself.
+        tir.choose(extents[1] * extents[2] * extents[3] == int64(1), stretches, lambda: each(outer))
+
+    def on_gpu(self, instruction):
+        memory = instruction.memory
+        target_role, source_role, *p = instruction.parameters
+        extents, targets, sources = p[:LOOPS], p[LOOPS : 2 * LOOPS], p[2 * LOOPS :]
+        size = extents[0] * extents[1] * extents[2] * extents[3]
+        with thread_each(instruction, instruction.count * size) as number:
+            column = let(T.floordiv(number, size))
+            rest = let(T.floormod(number, size))
+            target = instruction.address(target_role, column)
+            source = instruction.address(source_role, column)
+            for extent, target_stride, source_stride in zip(extents, targets, sources, strict=True):
+                step = let(T.floormod(rest, extent))
+                rest = let(T.floordiv(rest, extent))
+                target = let(target + step * target_stride)
+                source = let(source + step * source_stride)
+            if self.accumulate:
+                add_atomically(memory, target, memory[source])
+            else:
+                store(memory, target, memory[source])

@@ -35,73 +35,67 @@ class Sum(Kernel):
 
     scaled: bool
     parameters = ("size",)
+    shared = BY_ROWS
 
     def effects(self, parameters):
         (size,) = parameters
-        return Effects(((Y, size),), NUMBER * size, BY_ROWS)
+        return Effects(((Y, size),), NUMBER * size, self.shared)
 
-    def cpu(self, lanes):
-        def body(instruction):
-            (size,) = instruction.parameters
-            memory = instruction.memory
-            begin, stop = instruction.stretch(size, lanes)
-            column = tir.IntVariable(int64(0))
-            with T.While(column.get() < instruction.count):
-                first = let(column.get())
-                y = instruction.address(int64(Y), first)
-                end = _end_of_run(instruction, first)
+    def on_cpu(self, instruction, lanes):
+        (size,) = instruction.parameters
+        memory = instruction.memory
+        begin, stop = instruction.stretch(size, lanes)
+        column = tir.IntVariable(int64(0))
+        with T.While(column.get() < instruction.count):
+            first = let(column.get())
+            y = instruction.address(int64(Y), first)
+            end = _end_of_run(instruction, first)
 
-                def some(place, vectors, mask):
-                    zero = tir.wide(tir.float32(0.0), lanes)
-                    totals = [tir.Accumulator(lanes, zero) for _ in range(vectors)]
+            def some(place, vectors, mask):
+                zero = tir.wide(tir.float32(0.0), lanes)
+                totals = [tir.Accumulator(lanes, zero) for _ in range(vectors)]
 
-                    def add(number, ahead=0):
-                        x = let(instruction.address(int64(X), let(first + number)) + place)
-                        if ahead:
-                            tir.prefetch(memory, x + int64(ahead), int64(ahead))
-                        for v, total in enumerate(totals):
-                            total.set(total.get() + load(memory, x + int64(v * lanes), lanes, mask))
-
-                    def all_columns(ahead=0):
-                        with T.serial(int64(0), let(end - first)) as number:
-                            add(number, ahead)
-
-                    # The arrays to be summed are far apart in memory. If there are many, prefetch from each of them
-                    # the floats that the next turn of the loop over y will add up.
-                    width = vectors * lanes
-                    far = T.And(end - first >= int64(MANY), place + int64(2 * width) <= stop)
-                    tir.choose(far, lambda: all_columns(width), all_columns)
+                def add(number, ahead=0):
+                    x = let(instruction.address(int64(X), let(first + number)) + place)
+                    if ahead:
+                        tir.prefetch(memory, x + int64(ahead), int64(ahead))
                     for v, total in enumerate(totals):
-                        value = _scaled(self, instruction, first, total.get(), lanes)
-                        store(memory, y + place + int64(v * lanes), value, mask)
+                        total.set(total.get() + load(memory, x + int64(v * lanes), lanes, mask))
 
-                row_tiles(begin, stop, lanes, VECTORS, some)
-                column.set(end)
+                def all_columns(ahead=0):
+                    with T.serial(int64(0), let(end - first)) as number:
+                        add(number, ahead)
 
-        return tir.kernel(body, self.parameters, shared=tir.ROWS)
+                # The arrays to be summed are far apart in memory. If there are many, prefetch from each of them
+                # the floats that the next turn of the loop over y will add up.
+                width = vectors * lanes
+                far = T.And(end - first >= int64(MANY), place + int64(2 * width) <= stop)
+                tir.choose(far, lambda: all_columns(width), all_columns)
+                for v, total in enumerate(totals):
+                    value = _scaled(self, instruction, first, total.get(), lanes)
+                    store(memory, y + place + int64(v * lanes), value, mask)
 
-    def cuda(self):
+            row_tiles(begin, stop, lanes, VECTORS, some)
+            column.set(end)
+
+    def on_gpu(self, instruction):
         """Emit a CUDA kernel with one thread per element of each column.
 
         Only the threads of the first column in each run work. Each of them computes one element of y.
         """
-
-        def body(instruction):
-            (size,) = instruction.parameters
-            memory = instruction.memory
-            with thread_each(instruction, instruction.count * size) as number:
-                column = let(T.floordiv(number, size))
-                place = let(T.floormod(number, size))
-                y = instruction.address(int64(Y), column)
-                before = instruction.address(int64(Y), let(T.max(column - int64(1), int64(0))))
-                with tir.when(T.Or(column == int64(0), before != y)):
-                    total = tir.Accumulator(1, tir.float32(0.0))
-                    with T.serial(int64(0), let(_end_of_run(instruction, column) - column)) as step:
-                        x = instruction.address(int64(X), let(column + step))
-                        total.set(total.get() + load(memory, let(x + place), 1))
-                    store(memory, let(y + place), _scaled(self, instruction, column, total.get(), 1))
-
-        return tir.kernel(body, self.parameters)
+        (size,) = instruction.parameters
+        memory = instruction.memory
+        with thread_each(instruction, instruction.count * size) as number:
+            column = let(T.floordiv(number, size))
+            place = let(T.floormod(number, size))
+            y = instruction.address(int64(Y), column)
+            before = instruction.address(int64(Y), let(T.max(column - int64(1), int64(0))))
+            with tir.when(T.Or(column == int64(0), before != y)):
+                total = tir.Accumulator(1, tir.float32(0.0))
+                with T.serial(int64(0), let(_end_of_run(instruction, column) - column)) as step:
+                    x = instruction.address(int64(X), let(column + step))
+                    total.set(total.get() + load(memory, let(x + place), 1))
+                store(memory, let(y + place), _scaled(self, instruction, column, total.get(), 1))
 
 
 def _scaled(kernel, instruction, first, total, lanes):

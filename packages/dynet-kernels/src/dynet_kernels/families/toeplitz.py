@@ -37,95 +37,84 @@ class Toeplitz(Kernel):
         y, _, _, size, *_ = parameters
         return Effects(((y, size),), 2 * FLOP * size * size)
 
-    def cpu(self, lanes):
+    def on_cpu(self, instruction, lanes):
         """Emit a CPU kernel.
 
         It handles several elements of `a` at a time, each of them one vector length behind the one before. They need
         almost the same vectors of b, so most of these vectors are loaded only once for all of them.
         """
+        y_role, a_role, b_role, size, offset, step = instruction.parameters
+        memory = instruction.memory
 
-        def body(instruction):
-            y_role, a_role, b_role, size, offset, step = instruction.parameters
-            memory = instruction.memory
+        def tile(y, a, b, block):
+            """Emit the computation of OUTPUTS neighbouring vectors of y, from vector `block` * OUTPUTS on."""
+            first = let(block * int64(OUTPUTS * lanes))
+            sums = [
+                tir.Accumulator(lanes, load(memory, let(y + first + int64(k * lanes)), lanes)) for k in range(OUTPUTS)
+            ]
+            stretch = INPUTS * lanes
+            whole = let(T.floordiv(size, int64(stretch)))
 
-            def tile(y, a, b, block):
-                """Emit the computation of OUTPUTS neighbouring vectors of y, from vector `block` * OUTPUTS on."""
-                first = let(block * int64(OUTPUTS * lanes))
-                sums = [
-                    tir.Accumulator(lanes, load(memory, let(y + first + int64(k * lanes)), lanes))
-                    for k in range(OUTPUTS)
+            def together(start, forwards):
+                """Add the terms of INPUTS elements of `a`: a[start], a[start + lanes] and so on.
+
+                Each element needs OUTPUTS vectors of b. If `forwards` (`step` is 1), its vectors begin one vector
+                later in b than those of the element before; if not, one vector earlier.
+                """
+                factors = [tir.wide(load(memory, let(a + start + int64(q * lanes)), 1), lanes) for q in range(INPUTS)]
+                low = let(b + first + (start if forwards else int64(0) - start))
+                shift = 0 if forwards else -(INPUTS - 1)
+                vectors = [
+                    load(memory, let(low + int64((shift + m) * lanes)), lanes) for m in range(OUTPUTS + INPUTS - 1)
                 ]
-                stretch = INPUTS * lanes
-                whole = let(T.floordiv(size, int64(stretch)))
-
-                def together(start, forwards):
-                    """Add the terms of INPUTS elements of `a`: a[start], a[start + lanes] and so on.
-
-                    Each element needs OUTPUTS vectors of b. If `forwards` (`step` is 1), its vectors begin one vector
-                    later in b than those of the element before; if not, one vector earlier.
-                    """
-                    factors = [
-                        tir.wide(load(memory, let(a + start + int64(q * lanes)), 1), lanes) for q in range(INPUTS)
-                    ]
-                    low = let(b + first + (start if forwards else int64(0) - start))
-                    shift = 0 if forwards else -(INPUTS - 1)
-                    vectors = [
-                        load(memory, let(low + int64((shift + m) * lanes)), lanes) for m in range(OUTPUTS + INPUTS - 1)
-                    ]
-                    for q, factor in enumerate(factors):
-                        for k, total in enumerate(sums):
-                            total.set(vmath.fma(factor, vectors[k + q if forwards else k - q - shift], total.get()))
-
-                def all_together(forwards):
-                    with T.serial(int64(0), whole) as part:
-                        with T.serial(int64(0), int64(lanes)) as residue:
-                            together(let(part * int64(stretch) + residue), forwards)
-
-                tir.choose(step > int64(0), lambda: all_together(True), lambda: all_together(False))
-                with T.serial(let(whole * int64(stretch)), size) as i:
-                    factor = tir.wide(load(memory, let(a + i), 1), lanes)
+                for q, factor in enumerate(factors):
                     for k, total in enumerate(sums):
-                        vector = load(memory, let(b + first + step * i + int64(k * lanes)), lanes)
-                        total.set(vmath.fma(factor, vector, total.get()))
+                        total.set(vmath.fma(factor, vectors[k + q if forwards else k - q - shift], total.get()))
+
+            def all_together(forwards):
+                with T.serial(int64(0), whole) as part:
+                    with T.serial(int64(0), int64(lanes)) as residue:
+                        together(let(part * int64(stretch) + residue), forwards)
+
+            tir.choose(step > int64(0), lambda: all_together(True), lambda: all_together(False))
+            with T.serial(let(whole * int64(stretch)), size) as i:
+                factor = tir.wide(load(memory, let(a + i), 1), lanes)
                 for k, total in enumerate(sums):
-                    store(memory, let(y + first + int64(k * lanes)), let(total.get()))
+                    vector = load(memory, let(b + first + step * i + int64(k * lanes)), lanes)
+                    total.set(vmath.fma(factor, vector, total.get()))
+            for k, total in enumerate(sums):
+                store(memory, let(y + first + int64(k * lanes)), let(total.get()))
 
-            def single(y, a, b, at, mask):
-                """Emit the computation of one vector of y, from element `at` on. `mask` selects lanes; None: all."""
-                total = tir.Accumulator(lanes, load(memory, let(y + at), lanes, mask))
-                with T.serial(int64(0), size) as i:
-                    factor = tir.wide(load(memory, let(a + i), 1), lanes)
-                    total.set(vmath.fma(factor, load(memory, let(b + at + step * i), lanes, mask), total.get()))
-                store(memory, let(y + at), let(total.get()), mask)
+        def single(y, a, b, at, mask):
+            """Emit the computation of one vector of y, from element `at` on. `mask` selects lanes; None: all."""
+            total = tir.Accumulator(lanes, load(memory, let(y + at), lanes, mask))
+            with T.serial(int64(0), size) as i:
+                factor = tir.wide(load(memory, let(a + i), 1), lanes)
+                total.set(vmath.fma(factor, load(memory, let(b + at + step * i), lanes, mask), total.get()))
+            store(memory, let(y + at), let(total.get()), mask)
 
-            with T.serial(int64(0), instruction.count) as number:
-                y, a = instruction.address(y_role, number), instruction.address(a_role, number)
-                b = let(instruction.address(b_role, number) + offset)
-                tiles = let(T.floordiv(size, int64(OUTPUTS * lanes)))
-                with T.serial(int64(0), tiles) as block:
-                    tile(y, a, b, block)
-                done = let(tiles * int64(OUTPUTS * lanes))
-                vector_loop(
-                    let(size - done),
-                    lanes,
-                    lambda at, mask: single(y, a, b, let(done + at), mask),  # noqa: B023
-                )
+        with T.serial(int64(0), instruction.count) as number:
+            y, a = instruction.address(y_role, number), instruction.address(a_role, number)
+            b = let(instruction.address(b_role, number) + offset)
+            tiles = let(T.floordiv(size, int64(OUTPUTS * lanes)))
+            with T.serial(int64(0), tiles) as block:
+                tile(y, a, b, block)
+            done = let(tiles * int64(OUTPUTS * lanes))
+            vector_loop(
+                let(size - done),
+                lanes,
+                lambda at, mask: single(y, a, b, let(done + at), mask),  # noqa: B023
+            )
 
-        return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
-
-    def cuda(self):
+    def on_gpu(self, instruction):
         """Emit a CUDA kernel with one thread per element of y."""
-
-        def body(instruction):
-            y_role, a_role, b_role, size, offset, step = instruction.parameters
-            memory = instruction.memory
-            with thread_each(instruction, instruction.count * size) as number:
-                column, k = let(T.floordiv(number, size)), let(T.floormod(number, size))
-                a = instruction.address(a_role, column)
-                b = let(instruction.address(b_role, column) + offset + k)
-                total = tir.Accumulator(1, tir.float32(0.0))
-                with T.serial(int64(0), size) as i:
-                    total.set(let(total.get()) + load(memory, let(a + i), 1) * load(memory, let(b + step * i), 1))
-                add_atomically(memory, let(instruction.address(y_role, column) + k), let(total.get()))
-
-        return tir.kernel(body, self.parameters)
+        y_role, a_role, b_role, size, offset, step = instruction.parameters
+        memory = instruction.memory
+        with thread_each(instruction, instruction.count * size) as number:
+            column, k = let(T.floordiv(number, size)), let(T.floormod(number, size))
+            a = instruction.address(a_role, column)
+            b = let(instruction.address(b_role, column) + offset + k)
+            total = tir.Accumulator(1, tir.float32(0.0))
+            with T.serial(int64(0), size) as i:
+                total.set(let(total.get()) + load(memory, let(a + i), 1) * load(memory, let(b + step * i), 1))
+            add_atomically(memory, let(instruction.address(y_role, column) + k), let(total.get()))

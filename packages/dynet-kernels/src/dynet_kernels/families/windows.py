@@ -56,133 +56,126 @@ class Windows(Kernel):
             target, size = image, height * width * channels
         return Effects(((target, size),), NUMBER * size)
 
-    def cpu(self, lanes):
-        def body(instruction):
-            memory = instruction.memory
-            windows_role, image_role, *parameters = instruction.parameters
-            g = _geometry(parameters)
+    def on_cpu(self, instruction, lanes):
+        memory = instruction.memory
+        windows_role, image_role, *parameters = instruction.parameters
+        g = _geometry(parameters)
 
-            def zeros(start, size):
+        def zeros(start, size):
+            def step(offset, mask):
+                store(memory, let(start + offset), tir.wide(tir.float32(0.0), lanes), mask)
+
+            vector_loop(size, lanes, step)
+
+        def run(seen, image, size):
+            """Copy the image elements under one window element, at `size` window positions one below the other.
+
+            They are `row_step` apart in the image, from the address `image` on, and contiguous in the matrix of
+            windows, from the address `seen` on. With `backward`, add them from the matrix to the image instead.
+            """
+
+            def vectors():
                 def step(offset, mask):
-                    store(memory, let(start + offset), tir.wide(tir.float32(0.0), lanes), mask)
+                    source, target = (seen, image) if self.backward else (image, seen)
+                    value = load(memory, let(source + offset), lanes, mask)
+                    at = let(target + offset)
+                    store(memory, at, load(memory, at, lanes, mask) + value if self.backward else value, mask)
 
                 vector_loop(size, lanes, step)
 
-            def run(seen, image, size):
-                """Copy the image elements under one window element, at `size` window positions one below the other.
-
-                They are `row_step` apart in the image, from the address `image` on, and contiguous in the matrix of
-                windows, from the address `seen` on. With `backward`, add them from the matrix to the image instead.
-                """
-
-                def vectors():
-                    def step(offset, mask):
-                        source, target = (seen, image) if self.backward else (image, seen)
-                        value = load(memory, let(source + offset), lanes, mask)
-                        at = let(target + offset)
-                        store(memory, at, load(memory, at, lanes, mask) + value if self.backward else value, mask)
-
-                    vector_loop(size, lanes, step)
-
-                def scalars():
-                    with T.serial(int64(0), size) as place:
-                        at = let(image + place * g.row_step)
-                        if self.backward:
-                            store(memory, at, load(memory, at, 1) + load(memory, seen + place, 1))
-                        else:
-                            store(memory, seen + place, load(memory, at, 1))
-
-                tir.choose(g.row_step == int64(1), vectors, scalars)
-
-            def one_column(seen, image, row, left, first, end):
-                """Copy the image elements under one window element, at all positions of one column of the result.
-
-                Args:
-                    seen: where the copies begin in the matrix of windows.
-                    image: where the element's channel of the image begins.
-                    row: the row of the image under the window element if the window is in row 0 of its positions. May
-                        be negative.
-                    left: the column of the image under the window element. May be outside of the image.
-                    first, end: if the window is in one of the rows [first, end) of its positions, the window element
-                        lies over a row of the image. In other rows it lies over padding, so that the copies are 0.
-                """
-
-                def inside():
-                    if not self.backward:
-                        with tir.when(first > int64(0)):
-                            zeros(seen, first)
-                        with tir.when(end < g.result_height):
-                            zeros(let(seen + end), let(g.result_height - end))
-                    start = let(image + left * g.height + row + first * g.row_step)
-                    run(let(seen + first), start, let(end - first))
-
-                def outside():
-                    if not self.backward:
-                        zeros(seen, g.result_height)
-
-                tir.choose(T.And(left >= int64(0), left < g.width), inside, outside)
-
-            with T.serial(int64(0), instruction.count) as column:
-                image = instruction.address(image_role, column)
-                windows = instruction.address(windows_role, column)
-                with T.serial(int64(0), g.channels) as channel:
-                    with T.serial(int64(0), g.window_height) as i:
-                        # At window positions in rows [first, end) of the result, row i of the window is in the image.
-                        row = let(i - g.above)
-                        first = let(
-                            T.max(T.min(T.floordiv(g.row_step - int64(1) - row, g.row_step), g.result_height), int64(0))
-                        )
-                        below = let(T.floordiv(g.height - int64(1) - row, g.row_step) + int64(1))
-                        end = let(T.max(T.min(below, g.result_height), first))
-                        with T.serial(int64(0), g.window_width) as j:
-                            number = let((channel * g.window_width + j) * g.window_height + i)
-                            with T.serial(int64(0), g.result_width) as place:
-                                one_column(
-                                    let(windows + number * g.places + place * g.result_height),
-                                    let(image + channel * g.plane),
-                                    row,
-                                    let(place * g.column_step + j - g.left),
-                                    first,
-                                    end,
-                                )
-
-        return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
-
-    def cuda(self):
-        """Emit a CUDA kernel with one thread per element of the matrix of windows."""
-
-        def body(instruction):
-            memory = instruction.memory
-            windows_role, image_role, *parameters = instruction.parameters
-            g = _geometry(parameters)
-            size = let(g.places * g.window_height * g.window_width * g.channels)
-            with thread_each(instruction, instruction.count * size) as thread:
-                column = let(T.floordiv(thread, size))
-                rest = let(T.floormod(thread, size))
-                seen = let(instruction.address(windows_role, column) + rest)
-                i, j, channel, row, place = _unfolded(
-                    rest,
-                    (g.result_height, g.result_width, g.window_height, g.window_width, g.channels),
-                    lambda y, x, i, j, channel: (i, j, channel, y, x),
-                )
-                top = let(row * g.row_step + i - g.above)
-                left = let(place * g.column_step + j - g.left)
-                image = let(instruction.address(image_role, column) + channel * g.plane + left * g.height + top)
-
-                def inside():
+            def scalars():
+                with T.serial(int64(0), size) as place:
+                    at = let(image + place * g.row_step)
                     if self.backward:
-                        add_atomically(memory, image, load(memory, seen, 1))
+                        store(memory, at, load(memory, at, 1) + load(memory, seen + place, 1))
                     else:
-                        store(memory, seen, load(memory, image, 1))
+                        store(memory, seen + place, load(memory, at, 1))
 
-                def outside():
-                    if not self.backward:
-                        store(memory, seen, tir.float32(0.0))
+            tir.choose(g.row_step == int64(1), vectors, scalars)
 
-                within = T.And(T.And(top >= int64(0), top < g.height), T.And(left >= int64(0), left < g.width))
-                tir.choose(within, inside, outside)
+        def one_column(seen, image, row, left, first, end):
+            """Copy the image elements under one window element, at all positions of one column of the result.
 
-        return tir.kernel(body, self.parameters)
+            Args:
+                seen: where the copies begin in the matrix of windows.
+                image: where the element's channel of the image begins.
+                row: the row of the image under the window element if the window is in row 0 of its positions. May
+                    be negative.
+                left: the column of the image under the window element. May be outside of the image.
+                first, end: if the window is in one of the rows [first, end) of its positions, the window element
+                    lies over a row of the image. In other rows it lies over padding, so that the copies are 0.
+            """
+
+            def inside():
+                if not self.backward:
+                    with tir.when(first > int64(0)):
+                        zeros(seen, first)
+                    with tir.when(end < g.result_height):
+                        zeros(let(seen + end), let(g.result_height - end))
+                start = let(image + left * g.height + row + first * g.row_step)
+                run(let(seen + first), start, let(end - first))
+
+            def outside():
+                if not self.backward:
+                    zeros(seen, g.result_height)
+
+            tir.choose(T.And(left >= int64(0), left < g.width), inside, outside)
+
+        with T.serial(int64(0), instruction.count) as column:
+            image = instruction.address(image_role, column)
+            windows = instruction.address(windows_role, column)
+            with T.serial(int64(0), g.channels) as channel:
+                with T.serial(int64(0), g.window_height) as i:
+                    # At window positions in rows [first, end) of the result, row i of the window is in the image.
+                    row = let(i - g.above)
+                    first = let(
+                        T.max(T.min(T.floordiv(g.row_step - int64(1) - row, g.row_step), g.result_height), int64(0))
+                    )
+                    below = let(T.floordiv(g.height - int64(1) - row, g.row_step) + int64(1))
+                    end = let(T.max(T.min(below, g.result_height), first))
+                    with T.serial(int64(0), g.window_width) as j:
+                        number = let((channel * g.window_width + j) * g.window_height + i)
+                        with T.serial(int64(0), g.result_width) as place:
+                            one_column(
+                                let(windows + number * g.places + place * g.result_height),
+                                let(image + channel * g.plane),
+                                row,
+                                let(place * g.column_step + j - g.left),
+                                first,
+                                end,
+                            )
+
+    def on_gpu(self, instruction):
+        """Emit a CUDA kernel with one thread per element of the matrix of windows."""
+        memory = instruction.memory
+        windows_role, image_role, *parameters = instruction.parameters
+        g = _geometry(parameters)
+        size = let(g.places * g.window_height * g.window_width * g.channels)
+        with thread_each(instruction, instruction.count * size) as thread:
+            column = let(T.floordiv(thread, size))
+            rest = let(T.floormod(thread, size))
+            seen = let(instruction.address(windows_role, column) + rest)
+            i, j, channel, row, place = _unfolded(
+                rest,
+                (g.result_height, g.result_width, g.window_height, g.window_width, g.channels),
+                lambda y, x, i, j, channel: (i, j, channel, y, x),
+            )
+            top = let(row * g.row_step + i - g.above)
+            left = let(place * g.column_step + j - g.left)
+            image = let(instruction.address(image_role, column) + channel * g.plane + left * g.height + top)
+
+            def inside():
+                if self.backward:
+                    add_atomically(memory, image, load(memory, seen, 1))
+                else:
+                    store(memory, seen, load(memory, image, 1))
+
+            def outside():
+                if not self.backward:
+                    store(memory, seen, tir.float32(0.0))
+
+            within = T.And(T.And(top >= int64(0), top < g.height), T.And(left >= int64(0), left < g.width))
+            tir.choose(within, inside, outside)
 
 
 @dataclass(frozen=True)
@@ -200,34 +193,27 @@ class LargestInWindow(Kernel):
         size = down * across * channels
         return Effects(((y, size), (places, size)), 2 * NUMBER * size)
 
-    def cpu(self, lanes):
-        def body(instruction):
-            y_role, image_role, places_role, *parameters = instruction.parameters
-            g = _geometry(parameters)
-            with T.serial(int64(0), instruction.count) as column:
-                y, image, places = (instruction.address(role, column) for role in (y_role, image_role, places_role))
-                with T.serial(int64(0), g.channels) as channel:
-                    with T.serial(int64(0), g.result_width) as place:
-                        with T.serial(int64(0), g.result_height) as row:
-                            _largest_at(instruction.memory, g, y, image, places, channel, row, place)
+    def on_cpu(self, instruction, lanes):
+        y_role, image_role, places_role, *parameters = instruction.parameters
+        g = _geometry(parameters)
+        with T.serial(int64(0), instruction.count) as column:
+            y, image, places = (instruction.address(role, column) for role in (y_role, image_role, places_role))
+            with T.serial(int64(0), g.channels) as channel:
+                with T.serial(int64(0), g.result_width) as place:
+                    with T.serial(int64(0), g.result_height) as row:
+                        _largest_at(instruction.memory, g, y, image, places, channel, row, place)
 
-        return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
-
-    def cuda(self):
+    def on_gpu(self, instruction):
         """Emit a CUDA kernel with one thread per window position and channel."""
-
-        def body(instruction):
-            y_role, image_role, places_role, *parameters = instruction.parameters
-            g = _geometry(parameters)
-            size = let(g.places * g.channels)
-            with thread_each(instruction, instruction.count * size) as thread:
-                column = let(T.floordiv(thread, size))
-                y, image, places = (instruction.address(role, column) for role in (y_role, image_role, places_role))
-                extents = (g.result_height, g.result_width, g.channels)
-                row, place, channel = _unfolded(let(T.floormod(thread, size)), extents, lambda *found: found)
-                _largest_at(instruction.memory, g, y, image, places, channel, row, place)
-
-        return tir.kernel(body, self.parameters)
+        y_role, image_role, places_role, *parameters = instruction.parameters
+        g = _geometry(parameters)
+        size = let(g.places * g.channels)
+        with thread_each(instruction, instruction.count * size) as thread:
+            column = let(T.floordiv(thread, size))
+            y, image, places = (instruction.address(role, column) for role in (y_role, image_role, places_role))
+            extents = (g.result_height, g.result_width, g.channels)
+            row, place, channel = _unfolded(let(T.floormod(thread, size)), extents, lambda *found: found)
+            _largest_at(instruction.memory, g, y, image, places, channel, row, place)
 
 
 def _geometry(parameters):

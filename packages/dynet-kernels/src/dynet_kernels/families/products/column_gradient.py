@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from ... import tir, tuning
 from ...functions import vmath
 from ...kernels import Kernel
-from ...layout import CACHE_LINE
+from ...layout import CACHE_LINE, EITHER
 from ...tir import int64, let, load, quotient, remainder, store, vector_loop
 from ...tvm_modules import T
 from ..threads import add_atomically
@@ -34,133 +34,126 @@ class ColumnGradient(Kernel):
 
     parameters = ("rows", "inner", "apart", "matrix", "dx", "dy", "group")
     name = "column_gradient"
+    shared, may_set = EITHER, True
 
     def effects(self, parameters):
         _, inner, _, matrix, dx, dy, _ = parameters
         return effects(parameters, matrix, (dy,), (dx, inner), covers=True)
 
-    def cpu(self, lanes):
-        def body(instruction):
-            rows, inner, apart, w_role, dx_role, dy_role, group = instruction.parameters
-            memory = instruction.memory
-            begin, stop = instruction.stretch(inner, lanes)
+    def on_cpu(self, instruction, lanes):
+        rows, inner, apart, w_role, dx_role, dy_role, group = instruction.parameters
+        memory = instruction.memory
+        begin, stop = instruction.stretch(inner, lanes)
 
-            def tile(w, columns, k, width, first_row, height):
-                """Emit the addition of terms to `width` elements of dx[j], from element k on, for all j in `columns`.
+        def tile(w, columns, k, width, first_row, height):
+            """Emit the addition of terms to `width` elements of dx[j], from element k on, for all j in `columns`.
 
-                The terms are those of `height` rows of W, from row `first_row` on. `w` is the address of W.
-                """
-                dy = [let(instruction.address(dy_role, j) + first_row) for j in columns]
-                dx = [instruction.address(dx_role, j) for j in columns]
-                zero = tir.wide(tir.float32(0.0), lanes)
-                sums = [[tir.Accumulator(lanes, zero) for _ in range(width)] for _ in columns]
+            The terms are those of `height` rows of W, from row `first_row` on. `w` is the address of W.
+            """
+            dy = [let(instruction.address(dy_role, j) + first_row) for j in columns]
+            dx = [instruction.address(dx_role, j) for j in columns]
+            zero = tir.wide(tir.float32(0.0), lanes)
+            sums = [[tir.Accumulator(lanes, zero) for _ in range(width)] for _ in columns]
 
-                def step(row, mask=None):
-                    at = let(w + first_row + k * apart + row)
-                    matrix = [load(memory, at + int64(c) * apart, lanes, mask) for c in range(width)]
-                    for j in range(len(columns)):
-                        vector = load(memory, dy[j] + row, lanes, mask)
-                        for c in range(width):
-                            sums[j][c].set(vmath.fma(matrix[c], vector, sums[j][c].get()))
-
-                vector_loop(height, lanes, step)
-                adds = T.Or(instruction.fresh == int64(0), first_row > int64(0))
+            def step(row, mask=None):
+                at = let(w + first_row + k * apart + row)
+                matrix = [load(memory, at + int64(c) * apart, lanes, mask) for c in range(width)]
                 for j in range(len(columns)):
-                    at = let(dx[j] + k)
-                    totals = vmath.horizontal_sums([let(total.get()) for total in sums[j]])
-                    for c, total in totals.items():
-                        lane_count = vmath.lanes_of(total)
-                        so_far = load(memory, at + int64(c), lane_count)
-                        nothing = tir.wide(tir.float32(0.0), lane_count)
-                        so_far = let(T.Select(tir.wide(adds, lane_count), so_far, nothing))
-                        store(memory, at + int64(c), so_far + total)
+                    vector = load(memory, dy[j] + row, lanes, mask)
+                    for c in range(width):
+                        sums[j][c].set(vmath.fma(matrix[c], vector, sums[j][c].get()))
 
-            sizes = tuning.cpu(lanes).column_gradient
-            width_for = dict(sizes.tiles)
+            vector_loop(height, lanes, step)
+            adds = T.Or(instruction.fresh == int64(0), first_row > int64(0))
+            for j in range(len(columns)):
+                at = let(dx[j] + k)
+                totals = vmath.horizontal_sums([let(total.get()) for total in sums[j]])
+                for c, total in totals.items():
+                    lane_count = vmath.lanes_of(total)
+                    so_far = load(memory, at + int64(c), lane_count)
+                    nothing = tir.wide(tir.float32(0.0), lane_count)
+                    so_far = let(T.Select(tir.wide(adds, lane_count), so_far, nothing))
+                    store(memory, at + int64(c), so_far + total)
 
-            def in_place(w, first, end):
-                """Emit dx[j] for j in [first, end), reading W where it is stored.
+        sizes = tuning.cpu(lanes).column_gradient
+        width_for = dict(sizes.tiles)
 
-                A vector holds elements of one column of W, so the lanes of each sum are added up in the end.
-                """
+        def in_place(w, first, end):
+            """Emit dx[j] for j in [first, end), reading W where it is stored.
 
-                def some_rows(first_row, height):
-                    def some_columns(start, n):
-                        columns = [let(start + int64(j)) for j in range(n)]
-                        tiles(
-                            begin,
-                            stop,
-                            dict.fromkeys((width_for[n], 1)),
-                            lambda k, width: tile(w, columns, k, width, first_row, height),
-                        )
+            A vector holds elements of one column of W, so the lanes of each sum are added up in the end.
+            """
 
-                    tiles(first, end, list(width_for), some_columns)
+            def some_rows(first_row, height):
+                def some_columns(start, n):
+                    columns = [let(start + int64(j)) for j in range(n)]
+                    tiles(
+                        begin,
+                        stop,
+                        dict.fromkeys((width_for[n], 1)),
+                        lambda k, width: tile(w, columns, k, width, first_row, height),
+                    )
 
-                fitting = quotient(int64(sizes.block), T.max(inner, int64(1)))
-                height = let(quotient(T.max(fitting, int64(256)), lanes))
-                blocks(rows, let(height * int64(lanes)), some_rows)
+                tiles(first, end, list(width_for), some_columns)
 
-            def with_panels(w, first, end):
-                """Emit dx[j] for j in [first, end) from panels, which are transposed copies of parts of W.
+            fitting = quotient(int64(sizes.block), T.max(inner, int64(1)))
+            height = let(quotient(T.max(fitting, int64(256)), lanes))
+            blocks(rows, let(height * int64(lanes)), some_rows)
 
-                A vector holds elements of one row of W, so no lanes have to be added up.
-                """
+        def with_panels(w, first, end):
+            """Emit dx[j] for j in [first, end) from panels, which are transposed copies of parts of W.
 
-                def fill(panel, row, vectors, mask, k, length):
-                    def column(number):
-                        place = row + number
-                        return w + (T.min(place, inner - int64(1)) if mask is not None else place) * apart + k
+            A vector holds elements of one row of W, so no lanes have to be added up.
+            """
 
-                    panel.fill_transposed(memory, length, column, vectors)
+            def fill(panel, row, vectors, mask, k, length):
+                def column(number):
+                    place = row + number
+                    return w + (T.min(place, inner - int64(1)) if mask is not None else place) * apart + k
 
-                def bring(row, vectors, k, part):
-                    # Panels come in the order of dx's elements. After the last elements, the next panel is for the
-                    # first ones again, with rows further down in W.
-                    beyond = row + int64(vectors * lanes) >= stop
-                    next_row = T.Select(beyond, begin, row + int64(vectors * lanes)) + part * int64(lanes)
-                    at = let(w + next_row * apart + T.Select(beyond, k + int64(sizes.panel), k))
-                    lines = sizes.panel // CACHE_LINE  # cache lines per column of W in a panel
+                panel.fill_transposed(memory, length, column, vectors)
 
-                    def line(number):
-                        column, place = quotient(number, lines), remainder(number, lines)
-                        tir.prefetch_line(memory, at + column * apart + place * int64(CACHE_LINE))
+            def bring(row, vectors, k, part):
+                # Panels come in the order of dx's elements. After the last elements, the next panel is for the
+                # first ones again, with rows further down in W.
+                beyond = row + int64(vectors * lanes) >= stop
+                next_row = T.Select(beyond, begin, row + int64(vectors * lanes)) + part * int64(lanes)
+                at = let(w + next_row * apart + T.Select(beyond, k + int64(sizes.panel), k))
+                lines = sizes.panel // CACHE_LINE  # cache lines per column of W in a panel
 
-                    return line
+                def line(number):
+                    column, place = quotient(number, lines), remainder(number, lines)
+                    tir.prefetch_line(memory, at + column * apart + place * int64(CACHE_LINE))
 
-                sums = Sums(instruction, lanes, dy_role, dx_role, begin, stop, shared=True)
-                start_role = let(T.Select(instruction.fresh == int64(0), dx_role, int64(-1)))
-                sums.by_panels(fill, bring, sizes.tile, sizes.panel, rows, first, end, start_role, row_first=False)
+                return line
 
-            def one_matrix(first, end):
-                w = instruction.shared_address(w_role, first)
-                # Estimate which way is faster. In place, the lanes of each sum must be added up in the end, and the
-                # matrix is read again for every few columns j. With panels, W is transposed first, and lanes beyond
-                # `inner` are wasted. Each thread counts the columns of all threads, so that all choose the same way.
-                columns, vectors = let(end - first + instruction.others), quotient(inner + int64(lanes - 1), lanes)
-                filled = let(T.max(vectors * int64(lanes), int64(lanes + lanes // 2)))
-                summed = let(T.Select(rows * inner > int64(READ_AGAIN), T.min(rows, int64(AS_IF)), rows))
-                across, hundred = ACROSS * lanes, int64(100)
-                in_place_costs = hundred * columns * inner * (summed + int64(across))
-                pays = in_place_costs > (hundred * columns + int64(across * sizes.many)) * filled * summed
-                tir.choose(pays, lambda: by_chunks(with_panels, w, first, end), lambda: in_place(w, first, end))
+            sums = Sums(instruction, lanes, dy_role, dx_role, begin, stop, shared=True)
+            start_role = let(T.Select(instruction.fresh == int64(0), dx_role, int64(-1)))
+            sums.by_panels(fill, bring, sizes.tile, sizes.panel, rows, first, end, start_role, row_first=False)
 
-            groups(instruction, group, one_matrix)
+        def one_matrix(first, end):
+            w = instruction.shared_address(w_role, first)
+            # Estimate which way is faster. In place, the lanes of each sum must be added up in the end, and the
+            # matrix is read again for every few columns j. With panels, W is transposed first, and lanes beyond
+            # `inner` are wasted. Each thread counts the columns of all threads, so that all choose the same way.
+            columns, vectors = let(end - first + instruction.others), quotient(inner + int64(lanes - 1), lanes)
+            filled = let(T.max(vectors * int64(lanes), int64(lanes + lanes // 2)))
+            summed = let(T.Select(rows * inner > int64(READ_AGAIN), T.min(rows, int64(AS_IF)), rows))
+            across, hundred = ACROSS * lanes, int64(100)
+            in_place_costs = hundred * columns * inner * (summed + int64(across))
+            pays = in_place_costs > (hundred * columns + int64(across * sizes.many)) * filled * summed
+            tir.choose(pays, lambda: by_chunks(with_panels, w, first, end), lambda: in_place(w, first, end))
 
-        return tir.kernel(body, self.parameters, may_set=True, shared=tir.EITHER)
+        groups(instruction, group, one_matrix)
 
-    def cuda(self):
-        def body(instruction):
-            rows, inner, apart, w_role, dx_role, dy_role, group = instruction.parameters
-            memory = instruction.memory
-            tiled_product(
-                instruction,
-                group,
-                lambda width: (inner, width, rows),
-                left=lambda first, i, k: memory[instruction.address(w_role, first) + k + i * apart],
-                right=lambda first, k, j: memory[instruction.address(dy_role, first + j) + k],
-                write=lambda first, i, j, total: add_atomically(
-                    memory, instruction.address(dx_role, first + j) + i, total
-                ),
-            )
-
-        return tir.kernel(body, self.parameters)
+    def on_gpu(self, instruction):
+        rows, inner, apart, w_role, dx_role, dy_role, group = instruction.parameters
+        memory = instruction.memory
+        tiled_product(
+            instruction,
+            group,
+            lambda width: (inner, width, rows),
+            left=lambda first, i, k: memory[instruction.address(w_role, first) + k + i * apart],
+            right=lambda first, k, j: memory[instruction.address(dy_role, first + j) + k],
+            write=lambda first, i, j, total: add_atomically(memory, instruction.address(dx_role, first + j) + i, total),
+        )

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from ... import tir, tuning
 from ...functions import vmath
 from ...kernels import Kernel
-from ...layout import CACHE_LINE
+from ...layout import BY_ROWS, CACHE_LINE
 from ...tir import int64, let, load, quotient, remainder, settled, store
 from ...tvm_modules import T
 from ..threads import add_atomically
@@ -41,231 +41,218 @@ class MatrixGradient(Kernel):
 
     parameters = ("rows", "inner", "apart", "dmatrix", "x", "dy", "group")
     name = "matrix_gradient"
+    shared = BY_ROWS
 
     def effects(self, parameters):
         rows, inner, _, matrix, x, dy, _ = parameters
         return effects(parameters, matrix, (x, dy), (matrix, rows * inner))
 
-    def cpu(self, lanes):
-        def body(instruction):
-            rows, inner, apart, dw_role, x_role, dy_role, group = instruction.parameters
-            memory = instruction.memory
-            # A thread computes some rows of dW and copies all of the x[j] that it needs, as the other threads do, or it
-            # computes some columns and copies all of the dy[j]. Rows are shared in whole vectors, and so less evenly.
-            by_rows = let(rows > int64(2) * inner)
-            first_row, end_row = shared_if(by_rows, rows, instruction.stretch(rows, lanes))
-            first_column, end_column = shared_if(T.Not(by_rows), inner, instruction.stretch(inner, CACHE_LINE))
-            sizes = tuning.cpu(lanes).matrix_gradient
+    def on_cpu(self, instruction, lanes):
+        rows, inner, apart, dw_role, x_role, dy_role, group = instruction.parameters
+        memory = instruction.memory
+        # A thread computes some rows of dW and copies all of the x[j] that it needs, as the other threads do, or it
+        # computes some columns and copies all of the dy[j]. Rows are shared in whole vectors, and so less evenly.
+        by_rows = let(rows > int64(2) * inner)
+        first_row, end_row = shared_if(by_rows, rows, instruction.stretch(rows, lanes))
+        first_column, end_column = shared_if(T.Not(by_rows), inner, instruction.stretch(inner, CACHE_LINE))
+        sizes = tuning.cpu(lanes).matrix_gradient
 
-            def one_matrix(first, end):
-                by_chunks(some_of_matrix, instruction.address(dw_role, first), first, end)
+        def one_matrix(first, end):
+            by_chunks(some_of_matrix, instruction.address(dw_role, first), first, end)
 
-            def some_of_matrix(dw, first, end):
-                tir.choose(
-                    end - first <= int64(sizes.few), lambda: of_few(dw, first, end), lambda: of_many(dw, first, end)
+        def some_of_matrix(dw, first, end):
+            tir.choose(end - first <= int64(sizes.few), lambda: of_few(dw, first, end), lambda: of_many(dw, first, end))
+
+        def add(dw, k, width, row, vectors, mask, start, length, panel, xs=None, spread=False, bring=None):
+            """Add dy[j] x[j]' to a tile of dW, for `length` columns j from `start` on.
+
+            The tile has `width` columns of dW, from k on, and `vectors` vectors of rows, from `row` on.
+
+            Args:
+                panel: a panel whose row n holds dy[start + n].
+                xs: xs(n) returns a buffer, and where element k of x[start + n] is in it. None: read the x[j] where
+                    they are stored.
+                spread: whether to prefetch the next rows of dW one cache line at a time, along with the additions.
+                    If not, they are prefetched all at once, and only if dW is large.
+                bring: (brought, prefetch): prefetch(n), for n below `brought`, prefetches one cache line of what is
+                    needed next. The additions take so long that this costs nothing. It is not done for all n if
+                    there are too few columns j. None: prefetch nothing.
+            """
+
+            def at(c, v):
+                return dw + (k + int64(c)) * apart + row + int64(v * lanes)
+
+            sums = [
+                [tir.Accumulator(lanes, load(memory, at(c, v), lanes, mask)) for v in range(vectors)]
+                for c in range(width)
+            ]
+
+            def step(number):
+                buffer, x = xs(number) if xs else (memory, let(instruction.address(x_role, start + number) + k))
+                vector = [panel.vector(number, v) for v in range(vectors)]
+                for c in range(width):
+                    scalar = let(tir.wide(buffer[x + int64(c)], lanes))
+                    for v in range(vectors):
+                        sums[c][v].set(vmath.fma(vector[v], scalar, sums[c][v].get()))
+
+            if spread:
+                lines, next_rows = int64(width * vectors), let(at(0, vectors))
+                some = let(T.min(length, lines))
+
+                def next_line(number):
+                    column, place = remainder(number, width), quotient(number, width)
+                    tir.prefetch_line(memory, next_rows + column * apart + place * int64(lanes))
+
+                with T.serial(some, lines) as number:
+                    next_line(number)
+                with T.serial(int64(0), some) as number:
+                    next_line(number)
+                    step(number)
+            else:
+                some = int64(0)
+                with tir.when(rows * inner > int64(LARGE)):
+                    for c in range(width):
+                        tir.prefetch(memory, let(at(c, vectors)), int64(vectors * lanes))
+            if bring:
+                brought, prefetch = bring
+                before, some = some, let(T.min(some + brought, length))
+                with T.serial(before, some) as number:
+                    prefetch(number - before)
+                    step(number)
+            with T.serial(some, length) as number:
+                step(number)
+            for c in range(width):
+                for v in range(vectors):
+                    store(memory, at(c, v), sums[c][v].get(), mask)
+
+        def of_few(dw, first, end):
+            """Add dy[j] x[j]' to dW for few columns j in [first, end). One panel holds the dy[j] of all of them."""
+            width, tall = sizes.few_tile
+            panel = Panel(lanes, tall, sizes.few)
+
+            def some_rows(row, vectors, mask):
+                panel.fill(memory, end - first, lambda j: instruction.address(dy_role, first + j) + row, vectors, mask)
+
+                def tile(k, width):
+                    add(dw, k, width, row, vectors, mask, first, end - first, panel)
+
+                tiles(first_column, end_column, dict.fromkeys((width, (width + 1) // 2, 1)), tile)
+
+            row_tiles(first_row, end_row, lanes, tall, some_rows)
+
+        def of_many(dw, first, end):
+            """Add dy[j] x[j]' to dW for many columns j in [first, end). A panel holds some of the dy[j] at a time.
+
+            Another panel holds the x[j]: each row of tiles of dW needs the same elements of the x[j] again, and the
+            x[j] themselves are often so far apart that few of these fit into the L1 cache at the same time. This
+            does not pay if dW has one or two rows of tiles.
+            """
+            width, tall = sizes.tile
+            taller = (width * tall // (tall + 1) + 1) * (tall + 1) < tuning.registers(lanes)
+            panel = Panel(lanes, tall + taller, sizes.panel)
+            x_panel = Panel(lanes, (tuning.WIDE + CACHE_LINE) // lanes, sizes.panel)
+
+            def some_columns(stretch, height, start, length):
+                """Add dy[j] x[j]' to rows of dW, for `length` columns j from `start` on.
+
+                The rows are `height` rows of dW, from row `stretch` on.
+                """
+                blocks(
+                    end_column - first_column,
+                    tuning.WIDE,
+                    lambda k, size: some_elements(stretch, height, start, length, let(first_column + k), size),
                 )
 
-            def add(dw, k, width, row, vectors, mask, start, length, panel, xs=None, spread=False, bring=None):
-                """Add dy[j] x[j]' to a tile of dW, for `length` columns j from `start` on.
+            def some_elements(stretch, height, start, length, first_k, size):
+                """Do the same for `size` columns of dW, from `first_k` on.
 
-                The tile has `width` columns of dW, from k on, and `vectors` vectors of rows, from `row` on.
-
-                Args:
-                    panel: a panel whose row n holds dy[start + n].
-                    xs: xs(n) returns a buffer, and where element k of x[start + n] is in it. None: read the x[j] where
-                        they are stored.
-                    spread: whether to prefetch the next rows of dW one cache line at a time, along with the additions.
-                        If not, they are prefetched all at once, and only if dW is large.
-                    bring: (brought, prefetch): prefetch(n), for n below `brought`, prefetches one cache line of what is
-                        needed next. The additions take so long that this costs nothing. It is not done for all n if
-                        there are too few columns j. None: prefetch nothing.
+                Meanwhile, what is needed of the columns j that come next is prefetched: during each tile of dW, one
+                cache line of the x[j] or dy[j] of a few of them. A core can wait for only few lines at a time.
                 """
+                copied = let(height > int64(2 * tall * lanes))
+                with tir.when(copied):
+                    x_panel.fill_parts(memory, length, lambda n: instruction.address(x_role, start + n) + first_k, size)
+                lines_of_x, lines_of_dy = (
+                    let(quotient(floats + int64(CACHE_LINE - 1), CACHE_LINE)) for floats in (size, height)
+                )
+                lines = let(lines_of_x + lines_of_dy)
+                tiles_of_rows = let(quotient(size, width))
+                tiles_a_line = let(T.max(quotient(tiles_of_rows * quotient(height, tall * lanes), lines), int64(1)))
+                columns_a_tile = let(quotient(length + tiles_a_line - int64(1), tiles_a_line))
+                next_columns = let(T.min(start + length, end - length))
 
-                def at(c, v):
-                    return dw + (k + int64(c)) * apart + row + int64(v * lanes)
+                def bring(tile):
+                    """Return how many columns j tile number `tile` prefetches a cache line of, and how to do so."""
+                    line = let(quotient(tile, tiles_a_line))
+                    of_dy = line - lines_of_x
+                    role = let(T.Select(of_dy < int64(0), x_role, dy_role))
+                    place = settled(
+                        T.Select(
+                            of_dy < int64(0),
+                            first_k + line * int64(CACHE_LINE),
+                            stretch + of_dy * int64(CACHE_LINE),
+                        )
+                    )
+                    done = let(remainder(tile, tiles_a_line) * columns_a_tile)
+                    column = settled(next_columns + done)
+                    some = T.max(T.min(columns_a_tile, length - done), int64(0))
+                    needed = T.And(line < lines, end - start > length)
 
-                sums = [
-                    [tir.Accumulator(lanes, load(memory, at(c, v), lanes, mask)) for v in range(vectors)]
-                    for c in range(width)
-                ]
+                    def prefetch(number):
+                        tir.prefetch_line(memory, instruction.address(role, column + number) + place)
 
-                def step(number):
-                    buffer, x = xs(number) if xs else (memory, let(instruction.address(x_role, start + number) + k))
-                    vector = [panel.vector(number, v) for v in range(vectors)]
-                    for c in range(width):
-                        scalar = let(tir.wide(buffer[x + int64(c)], lanes))
-                        for v in range(vectors):
-                            sums[c][v].set(vmath.fma(vector[v], scalar, sums[c][v].get()))
-
-                if spread:
-                    lines, next_rows = int64(width * vectors), let(at(0, vectors))
-                    some = let(T.min(length, lines))
-
-                    def next_line(number):
-                        column, place = remainder(number, width), quotient(number, width)
-                        tir.prefetch_line(memory, next_rows + column * apart + place * int64(lanes))
-
-                    with T.serial(some, lines) as number:
-                        next_line(number)
-                    with T.serial(int64(0), some) as number:
-                        next_line(number)
-                        step(number)
-                else:
-                    some = int64(0)
-                    with tir.when(rows * inner > int64(LARGE)):
-                        for c in range(width):
-                            tir.prefetch(memory, let(at(c, vectors)), int64(vectors * lanes))
-                if bring:
-                    brought, prefetch = bring
-                    before, some = some, let(T.min(some + brought, length))
-                    with T.serial(before, some) as number:
-                        prefetch(number - before)
-                        step(number)
-                with T.serial(some, length) as number:
-                    step(number)
-                for c in range(width):
-                    for v in range(vectors):
-                        store(memory, at(c, v), sums[c][v].get(), mask)
-
-            def of_few(dw, first, end):
-                """Add dy[j] x[j]' to dW for few columns j in [first, end). One panel holds the dy[j] of all of them."""
-                width, tall = sizes.few_tile
-                panel = Panel(lanes, tall, sizes.few)
+                    return settled(T.Select(needed, some, int64(0))), prefetch
 
                 def some_rows(row, vectors, mask):
-                    panel.fill(
-                        memory, end - first, lambda j: instruction.address(dy_role, first + j) + row, vectors, mask
-                    )
+                    panel.fill(memory, length, lambda j: instruction.address(dy_role, start + j) + row, vectors, mask)
+                    tiles_before = let(quotient(row - stretch, tall * lanes) * tiles_of_rows)
+                    # If a tile has fewer rows than others, it gets more columns of dW, so that it has as many
+                    # independent sums.
+                    wide = max(min(width * tall // vectors, MOST_COLUMNS), 1)
+                    widths = sorted({wide, max(wide // 2, 1), min(wide, 2), 1}, reverse=True)
 
                     def tile(k, width):
-                        add(dw, k, width, row, vectors, mask, first, end - first, panel)
+                        def xs(number):
+                            return x_panel.buffer, let(number * int64(x_panel.width) + (k - first_k))
 
-                    tiles(first_column, end_column, dict.fromkeys((width, (width + 1) // 2, 1)), tile)
+                        def sums(xs=None, spread=False, bring=None):
+                            add(dw, k, width, row, vectors, mask, start, length, panel, xs, spread, bring)
 
-                row_tiles(first_row, end_row, lanes, tall, some_rows)
+                        if width == wide:
+                            needed = bring(let(tiles_before + quotient(k - first_k, wide)))
+                            tir.choose(copied, lambda: sums(xs, True, needed), lambda: sums(bring=needed))
+                        else:
+                            sums()
 
-            def of_many(dw, first, end):
-                """Add dy[j] x[j]' to dW for many columns j in [first, end). A panel holds some of the dy[j] at a time.
+                    tiles(first_k, let(first_k + size), widths, tile)
 
-                Another panel holds the x[j]: each row of tiles of dW needs the same elements of the x[j] again, and the
-                x[j] themselves are often so far apart that few of these fit into the L1 cache at the same time. This
-                does not pay if dW has one or two rows of tiles.
-                """
-                width, tall = sizes.tile
-                taller = (width * tall // (tall + 1) + 1) * (tall + 1) < tuning.registers(lanes)
-                panel = Panel(lanes, tall + taller, sizes.panel)
-                x_panel = Panel(lanes, (tuning.WIDE + CACHE_LINE) // lanes, sizes.panel)
+                row_tiles(stretch, let(stretch + height), lanes, tall, some_rows, taller)
 
-                def some_columns(stretch, height, start, length):
-                    """Add dy[j] x[j]' to rows of dW, for `length` columns j from `start` on.
+            def some_stretch(offset, height):
+                stretch = let(first_row + offset)
+                even_blocks(
+                    end - first,
+                    int64(sizes.panel),
+                    lambda number, length: some_columns(stretch, height, let(first + number), length),
+                )
 
-                    The rows are `height` rows of dW, from row `stretch` on.
-                    """
-                    blocks(
-                        end_column - first_column,
-                        tuning.WIDE,
-                        lambda k, size: some_elements(stretch, height, start, length, let(first_column + k), size),
-                    )
+            tile_rows = int64(tall * lanes)
+            tiles_together = quotient(int64(TOGETHER), T.max(inner, int64(1)) * tile_rows)
+            together = settled(T.max(tiles_together, int64(1)) * tile_rows)
+            blocks(end_row - first_row, together, some_stretch)
 
-                def some_elements(stretch, height, start, length, first_k, size):
-                    """Do the same for `size` columns of dW, from `first_k` on.
+        groups(instruction, group, one_matrix)
 
-                    Meanwhile, what is needed of the columns j that come next is prefetched: during each tile of dW, one
-                    cache line of the x[j] or dy[j] of a few of them. A core can wait for only few lines at a time.
-                    """
-                    copied = let(height > int64(2 * tall * lanes))
-                    with tir.when(copied):
-                        x_panel.fill_parts(
-                            memory, length, lambda n: instruction.address(x_role, start + n) + first_k, size
-                        )
-                    lines_of_x, lines_of_dy = (
-                        let(quotient(floats + int64(CACHE_LINE - 1), CACHE_LINE)) for floats in (size, height)
-                    )
-                    lines = let(lines_of_x + lines_of_dy)
-                    tiles_of_rows = let(quotient(size, width))
-                    tiles_a_line = let(T.max(quotient(tiles_of_rows * quotient(height, tall * lanes), lines), int64(1)))
-                    columns_a_tile = let(quotient(length + tiles_a_line - int64(1), tiles_a_line))
-                    next_columns = let(T.min(start + length, end - length))
-
-                    def bring(tile):
-                        """Return how many columns j tile number `tile` prefetches a cache line of, and how to do so."""
-                        line = let(quotient(tile, tiles_a_line))
-                        of_dy = line - lines_of_x
-                        role = let(T.Select(of_dy < int64(0), x_role, dy_role))
-                        place = settled(
-                            T.Select(
-                                of_dy < int64(0),
-                                first_k + line * int64(CACHE_LINE),
-                                stretch + of_dy * int64(CACHE_LINE),
-                            )
-                        )
-                        done = let(remainder(tile, tiles_a_line) * columns_a_tile)
-                        column = settled(next_columns + done)
-                        some = T.max(T.min(columns_a_tile, length - done), int64(0))
-                        needed = T.And(line < lines, end - start > length)
-
-                        def prefetch(number):
-                            tir.prefetch_line(memory, instruction.address(role, column + number) + place)
-
-                        return settled(T.Select(needed, some, int64(0))), prefetch
-
-                    def some_rows(row, vectors, mask):
-                        panel.fill(
-                            memory, length, lambda j: instruction.address(dy_role, start + j) + row, vectors, mask
-                        )
-                        tiles_before = let(quotient(row - stretch, tall * lanes) * tiles_of_rows)
-                        # If a tile has fewer rows than others, it gets more columns of dW, so that it has as many
-                        # independent sums.
-                        wide = max(min(width * tall // vectors, MOST_COLUMNS), 1)
-                        widths = sorted({wide, max(wide // 2, 1), min(wide, 2), 1}, reverse=True)
-
-                        def tile(k, width):
-                            def xs(number):
-                                return x_panel.buffer, let(number * int64(x_panel.width) + (k - first_k))
-
-                            def sums(xs=None, spread=False, bring=None):
-                                add(dw, k, width, row, vectors, mask, start, length, panel, xs, spread, bring)
-
-                            if width == wide:
-                                needed = bring(let(tiles_before + quotient(k - first_k, wide)))
-                                tir.choose(copied, lambda: sums(xs, True, needed), lambda: sums(bring=needed))
-                            else:
-                                sums()
-
-                        tiles(first_k, let(first_k + size), widths, tile)
-
-                    row_tiles(stretch, let(stretch + height), lanes, tall, some_rows, taller)
-
-                def some_stretch(offset, height):
-                    stretch = let(first_row + offset)
-                    even_blocks(
-                        end - first,
-                        int64(sizes.panel),
-                        lambda number, length: some_columns(stretch, height, let(first + number), length),
-                    )
-
-                tile_rows = int64(tall * lanes)
-                tiles_together = quotient(int64(TOGETHER), T.max(inner, int64(1)) * tile_rows)
-                together = settled(T.max(tiles_together, int64(1)) * tile_rows)
-                blocks(end_row - first_row, together, some_stretch)
-
-            groups(instruction, group, one_matrix)
-
-        return tir.kernel(body, self.parameters, shared=tir.ROWS)
-
-    def cuda(self):
-        def body(instruction):
-            rows, inner, apart, dw_role, x_role, dy_role, group = instruction.parameters
-            memory = instruction.memory
-            tiled_product(
-                instruction,
-                group,
-                lambda width: (rows, inner, width),
-                left=lambda first, i, k: memory[instruction.address(dy_role, first + k) + i],
-                right=lambda first, k, j: memory[instruction.address(x_role, first + k) + j],
-                write=lambda first, i, j, total: add_atomically(
-                    memory, instruction.address(dw_role, first) + i + j * apart, total
-                ),
-            )
-
-        return tir.kernel(body, self.parameters)
+    def on_gpu(self, instruction):
+        rows, inner, apart, dw_role, x_role, dy_role, group = instruction.parameters
+        memory = instruction.memory
+        tiled_product(
+            instruction,
+            group,
+            lambda width: (rows, inner, width),
+            left=lambda first, i, k: memory[instruction.address(dy_role, first + k) + i],
+            right=lambda first, k, j: memory[instruction.address(x_role, first + k) + j],
+            write=lambda first, i, j, total: add_atomically(
+                memory, instruction.address(dw_role, first) + i + j * apart, total
+            ),
+        )

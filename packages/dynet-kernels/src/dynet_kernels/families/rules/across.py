@@ -52,31 +52,23 @@ class Across(Kernel):
         writes = tuple((role, floats * width) for role, floats in of.writes)
         return of._replace(writes=writes, work=of.work * width, covers=False)
 
-    def cpu(self, lanes):
+    def on_cpu(self, instruction, lanes):
         """Emit a CPU kernel that works on `lanes` neighbouring interleaved columns at once, one in each lane."""
+        size, width = instruction.parameters
 
-        def body(instruction):
-            size, width = instruction.parameters
+        with T.serial(int64(0), instruction.count) as number:
+            vector_loop(
+                width,
+                lanes,
+                lambda offset, mask: Columns(self.rule, instruction, number, offset, lanes, mask).run(size),  # noqa: B023
+            )
 
-            with T.serial(int64(0), instruction.count) as number:
-                vector_loop(
-                    width,
-                    lanes,
-                    lambda offset, mask: Columns(self.rule, instruction, number, offset, lanes, mask).run(size),  # noqa: B023
-                )
-
-        return tir.kernel(body, self.parameters, shared=tir.COLUMNS)
-
-    def cuda(self):
+    def on_gpu(self, instruction):
         """Emit a CUDA kernel with one thread per interleaved column: neighbouring threads read neighbouring floats."""
-
-        def body(instruction):
-            size, width = instruction.parameters
-            with thread_each(instruction, instruction.count * width) as number:
-                column, offset = let(T.floordiv(number, width)), let(T.floormod(number, width))
-                Columns(self.rule, instruction, column, offset, 1).run(size, add_atomically)
-
-        return tir.kernel(body, self.parameters)
+        size, width = instruction.parameters
+        with thread_each(instruction, instruction.count * width) as number:
+            column, offset = let(T.floordiv(number, width)), let(T.floormod(number, width))
+            Columns(self.rule, instruction, column, offset, 1).run(size, add_atomically)
 
 
 class Columns:

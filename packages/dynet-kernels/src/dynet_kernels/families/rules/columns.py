@@ -163,40 +163,36 @@ def _each_vector(formulas, size, lanes, step):
         unrolled_loop(size, lanes, _at_once(formulas, lanes), step)
 
 
-def cpu(rule, lanes):
+def on_cpu(rule, instruction, lanes):
     """Emit a CPU kernel that works on one column after the other, a few vectors of elements at a time."""
 
     formulas = [*rule.outputs.values(), *(reduction.formula for reduction in rule.reductions.values())]
     is_long = _weight(formulas) > LONG
+    (size,) = instruction.parameters
 
-    def body(instruction):
-        (size,) = instruction.parameters
+    def each(run, *arguments):
+        with T.serial(int64(0), instruction.count) as number:
+            run(Column(rule, instruction, number), *arguments)
 
-        def each(run, *arguments):
-            with T.serial(int64(0), instruction.count) as number:
-                run(Column(rule, instruction, number), *arguments)
-
-        def any_size():
-            if rule.reductions and not is_long:
-                # A column that fits into one vector stays in a register from the reductions to the outputs. If it were
-                # read again for the outputs, this would be slow, because the load has a mask.
-                mask = tir.first_lanes(size, lanes) if lanes > 1 else None
-                tir.choose(
-                    size <= int64(lanes),
-                    lambda: each(_in_one_vector, size, lanes, mask),
-                    lambda: each(_in_vectors, size, lanes),
-                )
-            else:
-                each(_in_vectors, size, lanes)
-
-        # Columns of a few floats, as in small matrices, have vectors of this length. Full vectors with masks would
-        # reach into the next columns in memory, which makes them slow.
-        if lanes > FEW and not is_long:
-            tir.choose(size == int64(FEW), lambda: each(_in_one_vector, size, FEW, None), any_size)
+    def any_size():
+        if rule.reductions and not is_long:
+            # A column that fits into one vector stays in a register from the reductions to the outputs. If it were
+            # read again for the outputs, this would be slow, because the load has a mask.
+            mask = tir.first_lanes(size, lanes) if lanes > 1 else None
+            tir.choose(
+                size <= int64(lanes),
+                lambda: each(_in_one_vector, size, lanes, mask),
+                lambda: each(_in_vectors, size, lanes),
+            )
         else:
-            any_size()
+            each(_in_vectors, size, lanes)
 
-    return tir.kernel(body, rule.parameters, may_set=True, shared=tir.COLUMNS)
+    # Columns of a few floats, as in small matrices, have vectors of this length. Full vectors with masks would
+    # reach into the next columns in memory, which makes them slow.
+    if lanes > FEW and not is_long:
+        tir.choose(size == int64(FEW), lambda: each(_in_one_vector, size, FEW, None), any_size)
+    else:
+        any_size()
 
 
 def _in_vectors(column, size, lanes):
@@ -251,30 +247,26 @@ def _reduce_vectors(column, reductions, size, lanes):
     return whole.results(vmath.horizontal)
 
 
-def cuda(rule):
+def on_gpu(rule, instruction):
     """Emit a CUDA kernel with one thread per element.
 
     If the rule has reductions, the kernel has one block of threads per column instead, or one warp per column if the
     columns are small.
     """
-
-    def body(instruction):
-        (size,) = instruction.parameters
-        vectors, numbers = _outputs(rule, numbers=False), _outputs(rule, numbers=True)
-        if rule.reductions:
-            _reduce_with_threads(rule, instruction, size, vectors, numbers)
-            return
-        width = size if vectors else int64(1)
-        with thread_each(instruction, instruction.count * width) as number:
-            column = Column(rule, instruction, let(T.floordiv(number, width)))
-            place = let(T.floormod(number, width))
-            if vectors:
-                column.write(vectors, [place], 1, add=add_atomically)
-            if numbers:
-                with tir.when(place == int64(0)):
-                    column.write(numbers, [int64(0)], 1, add=add_atomically)
-
-    return tir.kernel(body, rule.parameters)
+    (size,) = instruction.parameters
+    vectors, numbers = _outputs(rule, numbers=False), _outputs(rule, numbers=True)
+    if rule.reductions:
+        _reduce_with_threads(rule, instruction, size, vectors, numbers)
+        return
+    width = size if vectors else int64(1)
+    with thread_each(instruction, instruction.count * width) as number:
+        column = Column(rule, instruction, let(T.floordiv(number, width)))
+        place = let(T.floormod(number, width))
+        if vectors:
+            column.write(vectors, [place], 1, add=add_atomically)
+        if numbers:
+            with tir.when(place == int64(0)):
+                column.write(numbers, [int64(0)], 1, add=add_atomically)
 
 
 def _reduce_with_threads(rule, instruction, size, vectors, numbers):

@@ -102,6 +102,7 @@ class Rule(Kernel):
     """
 
     parameters = ("size",)
+    may_set = True
 
     def __init__(
         self,
@@ -183,12 +184,12 @@ class Rule(Kernel):
             if (name in self.numbers) == (source in self.numbers):
                 copied = self.role_of(source)
         lists = tuple(map(self.role_of, reads))
-        return Effects(writes, NUMBER * size * len(writes), reads=lists, covers=covers, copied=copied)
+        return Effects(writes, NUMBER * size * len(writes), self.shared, reads=lists, covers=covers, copied=copied)
 
-    def cpu(self, lanes: int):
-        """Emit the kernel for a CPU whose vector registers hold `lanes` float32s."""
-        return columns.cpu(self, lanes)
+    def on_cpu(self, instruction, lanes: int) -> None:
+        """Emit what a CPU does."""
+        columns.on_cpu(self, instruction, lanes)
 
-    def cuda(self):
-        """Emit the kernel for a GPU."""
-        return columns.cuda(self)
+    def on_gpu(self, instruction) -> None:
+        """Emit what a GPU does."""
+        columns.on_gpu(self, instruction)

@@ -19,9 +19,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 
-from ... import formula, tir, tuning
+from ... import formula, tuning
 from ...formula import Formula, Symbol
-from ...kernels import Effects
 from ...layout import BY_ROWS
 from ...tir import int64, let, unrolled_loop
 from ...tvm_modules import T
@@ -34,37 +33,31 @@ SMALL = 1e-37  # a little above the smallest normal float32; see `without_denorm
 class UpdateRule(Rule):
     """A rule that overwrites several tensors of the same size, element by element."""
 
-    def effects(self, parameters: tuple[int, ...]) -> Effects:
-        """Return what the rule does: threads share all elements."""
-        return super().effects(parameters)._replace(shared=BY_ROWS)
+    shared, may_set = BY_ROWS, False
 
-    def cpu(self, lanes):
+    def on_cpu(self, instruction, lanes):
         """Emit a CPU kernel that works on a few vectors of every tensor at a time.
 
         For this, all elements count as one list, one column after the other. Each thread works on one contiguous range
         of the list.
         """
         vectors = tuning.cpu(lanes).update.vectors
+        (size,) = instruction.parameters
+        first, end = instruction.stretch(instruction.count * size, lanes)
 
-        def body(instruction):
-            (size,) = instruction.parameters
-            first, end = instruction.stretch(instruction.count * size, lanes)
+        def some(number, begin, stop):
+            """Emit the update of the elements [begin, stop) of column `number`."""
+            column = Column(self, instruction, number)
 
-            def some(number, begin, stop):
-                """Emit the update of the elements [begin, stop) of column `number`."""
-                column = Column(self, instruction, number)
+            def step(offsets, mask):
+                column.write(self.outputs, [let(begin + offset) for offset in offsets], lanes, mask)
 
-                def step(offsets, mask):
-                    column.write(self.outputs, [let(begin + offset) for offset in offsets], lanes, mask)
+            unrolled_loop(let(stop - begin), lanes, vectors, step)
 
-                unrolled_loop(let(stop - begin), lanes, vectors, step)
-
-            width = let(T.max(size, int64(1)))
-            with T.serial(let(T.floordiv(first, width)), let(T.floordiv(end + width - int64(1), width))) as number:
-                begin = let(T.max(first - number * size, int64(0)))
-                some(number, begin, let(T.max(T.min(end - number * size, size), begin)))
-
-        return tir.kernel(body, self.parameters, shared=tir.ROWS)
+        width = let(T.max(size, int64(1)))
+        with T.serial(let(T.floordiv(first, width)), let(T.floordiv(end + width - int64(1), width))) as number:
+            begin = let(T.max(first - number * size, int64(0)))
+            some(number, begin, let(T.max(T.min(end - number * size, size), begin)))
 
 
 def update_rule(function: Callable) -> UpdateRule:

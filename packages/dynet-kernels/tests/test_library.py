@@ -71,7 +71,7 @@ def test_a_kernel_can_be_alone():
 
 
 def test_there_are_as_many_shards_as_have_room_in_the_table(monkeypatch):
-    monkeypatch.setattr("dynet_kernels.kernels.MOST_SHARDS", 2)
+    monkeypatch.setattr("dynet_kernels.layout.MOST_SHARDS", 2)
     kernels = filled("a", "b", "b.dx")
     with pytest.raises(ValueError, match="kernel c is one too many: 2 groups"):
         kernels.add("c", Fill())

@@ -41,7 +41,7 @@ class Words:
         if isinstance(memory, int):
             memory = (CTYPES[dtype] * (1 << 58)).from_address(memory)  # so long that a place can be an address
         self.memory: Any = memory if isinstance(memory, ctypes.Array) else None
-        self.buffer = tir.buffer_at(memory, dtype) if self.memory is None else None
+        self.buffer: Any = tir.buffer_at(memory, dtype) if self.memory is None else None
 
     def __getitem__(self, place) -> Any:
         if self.memory is None:

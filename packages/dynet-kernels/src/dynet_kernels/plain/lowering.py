@@ -129,8 +129,10 @@ NO_RESULT = 1  # what an entry without a result stores: neither the address of a
 def result_at(words) -> Iterator[None]:
     """Emit entries in this context that store their results in the first integer of `words`."""
     _results.append(words)
-    yield
-    _results.pop()
+    try:
+        yield
+    finally:
+        _results.pop()
 
 
 def leave(value=None):

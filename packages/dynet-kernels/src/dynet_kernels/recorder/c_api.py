@@ -8,48 +8,49 @@ from collections.abc import Callable
 from typing import Any
 
 from ..plain import is_emitting, leave, on_stack, plain
+from ..plain.memory import CTYPES
 from ..tir import int64, let
 from ..tvm_modules import T
-from .extension import FUNCTIONS
 
 NULL = 0
 # What functions that return no address return where they fail.
 FAILED = {"PyLong_AsSsize_t": -1, "PyNumber_AsSsize_t": -1, "PyFloat_AsDouble": -1.0, "PyObject_GetBuffer": -1}
+OURS: dict[str, Callable] = {}  # the functions of the recorder itself that compiled code calls, uncompiled
 _error: list[BaseException] = []  # the error of an uncompiled call, until `PyErr_Clear`
 
 
 def extern(name: str, *arguments, returns: str = "int64") -> Any:
-    """Call a function of CPython's C interface, or one of `functions.FUNCTIONS`. Return its result.
+    """Call a function of CPython's C interface, or one of the recorder's own. Return its result.
 
     Args:
         arguments: integers, or for `PyFloat_FromDouble` a float64.
         returns: the type of the result, with which TVM declares the function.
     """
     if not is_emitting():
-        return _call(name, *arguments)
+        return _call(name, returns, *arguments)
     result = T.call_extern(returns, name, *map(int64, arguments))
     return let(T.Cast("int64", result) if returns == "int32" else result)
 
 
-def _call(name: str, *arguments) -> Any:
+def _call(name: str, returns: str, *arguments) -> Any:
     if name == "PyErr_Occurred":
         return len(_error)
     if name == "PyErr_Clear":
         return _error.clear()
+    function = _function(name, returns, len(arguments))
     try:
-        return _function(name, len(arguments))(*arguments)
+        return function(*arguments)
     except Exception as error:
         _error[:] = [error]
         return FAILED.get(name, NULL)
 
 
 @functools.cache
-def _function(name: str, count: int) -> Callable:
-    if name.startswith("dynet_"):
-        return FUNCTIONS[name].python
+def _function(name: str, returns: str, count: int) -> Callable:
+    if name in OURS:
+        return OURS[name]
     kinds = [ctypes.c_double if name == "PyFloat_FromDouble" else ctypes.c_int64] * count
-    kind = ctypes.c_double if name == "PyFloat_AsDouble" else ctypes.c_int64
-    return ctypes.PYFUNCTYPE(kind, *kinds)((name, ctypes.pythonapi))
+    return ctypes.PYFUNCTYPE(CTYPES[returns], *kinds)((name, ctypes.pythonapi))
 
 
 def fail() -> None:

@@ -14,6 +14,7 @@ parameters. All are int64. If the entry has no result, the trampoline calls anot
 
 from __future__ import annotations
 
+import ctypes
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,8 +24,9 @@ from typing import Any, TypeVar
 from ..machine import compile_cpu
 from ..plain import Words
 from ..plain.lowering import NO_RESULT, result_at
-from ..tvm_modules import T, ir, ir_builder, tvm
-from .structures import Shared
+from ..tvm_modules import T, ir, ir_builder, tvm, tvm_ffi
+from .c_api import OURS, extern
+from .structures import Object, Shared
 
 shared_at = 0  # for functions that run uncompiled: the address of the shared words
 Entry = TypeVar("Entry", bound=Callable)
@@ -64,7 +66,8 @@ def c_function(name: str = "", otherwise: str = "") -> Callable[[Entry], Entry]:
     """Decorator: make an entry a C function. Without a `name`, it has that of the entry."""
 
     def declare(path: Entry) -> Entry:
-        FUNCTIONS[name or path.__name__] = CFunction(path, otherwise)
+        function = FUNCTIONS[name or path.__name__] = CFunction(path, otherwise)
+        OURS[name] = function.python
         return path
 
     return declare
@@ -137,6 +140,23 @@ define i64 @dynet_call(i64 %function, i64 %arguments, i64 %count) {
   %wide = sext i32 %status to i64
   ret i64 %wide
 }"""
+
+
+def free_object(object_at: int) -> int:
+    """Do the same as FREE_OBJECT, for uncompiled functions."""
+    kind = Object(object_at).type
+    ctypes.PYFUNCTYPE(None, ctypes.c_int64)(extern("PyType_GetSlot", kind, TP_FREE))(object_at)
+    return extern("Py_DecRef", kind)
+
+
+def call(function: int, arguments: int, count: int) -> int:
+    """Do the same as CALL, for uncompiled functions."""
+    result = (ctypes.c_int64 * 2)()
+    handles = map(ctypes.c_void_p, (function, arguments))
+    return tvm_ffi.LIB.TVMFFIFunctionCall(*handles, ctypes.c_int32(count), result)
+
+
+OURS.update(dynet_free_object=free_object, dynet_call=call)
 
 
 def _trampolines(functions: dict[str, CFunction], target) -> str:

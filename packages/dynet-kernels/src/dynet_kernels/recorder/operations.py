@@ -229,12 +229,17 @@ for name in words.OPERATORS:
 @entry
 def negative(shared: Shared, x_at):
     """The operator `-x` of `Expression`."""
-    return one(open_graph(shared), Function(shared.negative), Item(x_at))
+    here = open_graph(shared)
+    if shared.negative == NULL:
+        return
+    return one(here, Function(shared.negative), Item(x_at))
 
 
 @c_function("dynet_negative_slowly")
 @entry
 def negative_slowly(shared: Shared, x_at):
+    if shared.negative == NULL:
+        return call_python(shared.refuse_operator)
     return call_python(Function(shared.negative).slow, x_at)
 
 
@@ -258,4 +263,6 @@ item = with_index(from_end=True)
 @c_function("dynet_subscript_slowly")
 @entry
 def subscript_slowly(shared: Shared, x_at, key_at):
+    if shared.subscript == NULL:
+        return call_python(shared.refuse_operator)
     return call_python(shared.subscript, x_at, key_at)

@@ -108,7 +108,7 @@ SHARED = Structure(
     "none", "true", "false",
     "not_implemented",
     # The addresses of the functions that the type slots of `Expression` call.
-    "refuse_new", "negative", "item", "stretch", "subscript",
+    "refuse_new", "refuse_operator", "negative", "item", "stretch", "subscript",
     *(f"{operator}_{what}" for operator in OPERATORS for what in OPERATOR),
 )  # fmt: skip
 

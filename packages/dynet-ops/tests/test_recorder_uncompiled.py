@@ -1,0 +1,454 @@
+"""The recorder's paths of ops, run as the Python that they are written in, do what they do compiled.
+
+See `uncompiled` for what is compared. Inputs, passes and the rest are in the files that follow this one by name.
+"""
+
+import itertools
+import operator
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import dynet_ops as dy
+from dynet_core import ParameterCollection, cg_checkpoint, cg_revert, recorder, renew_cg
+from dynet_core.expression import Expression
+from dynet_core.graph import current
+
+if recorder.DESCRIPTION != "compiled":
+    pytest.skip("the recorder in Python is not compiled", allow_module_level=True)
+
+import uncompiled
+from uncompiled import both, declining, kind_of, known, left, of, same
+
+NUMBERS = [0, 1, 2, -1, 2.5, -1.0, 1e300, float("nan"), float("inf"), 1 << 40, 1 << 62, -(1 << 63), 1 << 63, 1 << 200]
+NUMBERS += [10**400, -(10**400), np.int64(1), np.int32(2), np.float32(0.1), np.float64(1.5), np.int64(-(1 << 63))]
+NO_NUMBERS = [None, "1", True, False, 1j, np.int8(1), np.uint64(1), np.float16(1), np.bool_(True), object(), [1], (2,)]
+
+
+class Whole(int):
+    """An int of another type."""
+
+
+class Real(float):
+    """A float of another type."""
+
+
+class Listed(list):
+    """A list of another type."""
+
+
+class Paired(tuple):
+    """A tuple of another type."""
+
+
+class Own(Expression):
+    """An expression of the user's own, which stands for nothing."""
+
+
+NO_NUMBERS += [Whole(1), Real(1.5)]
+
+
+@pytest.fixture(scope="module")
+def model():
+    found = ParameterCollection()
+    return found, found.add_parameters(3), found.add_parameters((4, 3)), found.add_lookup_parameters((5, 3))
+
+
+@pytest.fixture(autouse=True)
+def runs(request):
+    """Start a graph; and see that the functions that a test is about have run uncompiled."""
+    renew_cg()
+    uncompiled.ran.clear()
+    yield
+    assert set(getattr(request.function, "of", ())) <= uncompiled.ran
+    renew_cg()
+
+
+def elsewhere(make):
+    """What a function returns in another thread."""
+    found = []
+    thread = threading.Thread(target=lambda: found.append(make()))
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def graph_with_past():
+    """Nodes of this graph, some of them from before `cg_revert`; and expressions that are not nodes of it any more."""
+    old = dy.inputVector([1.0, 2.0, 3.0])
+    renew_cg()
+    kept = dy.inputVector([3.0, 2.0, 1.0])
+    cg_checkpoint()
+    cut = dy.tanh(kept)
+    cg_revert()
+    node = dy.inputVector([0.5, 1.0, 2.0])
+    other = elsewhere(lambda: dy.inputVector([1.0, 2.0, 3.0]))
+    return [node, kept], [old, cut, other]
+
+
+def no_operands(gone, table):
+    return [
+        *gone,
+        table,
+        None,
+        3,
+        2.5,
+        "x",
+        [gone[0]],
+        object(),
+        Expression(),
+        Own(),
+        np.ones(3, np.float32),
+        Expression,
+    ]
+
+
+@of("one")
+def test_one_operand(model):
+    nodes, gone = graph_with_past()
+    matrix = dy.inputTensor(np.ones((4, 3)))
+    for op in (dy.tanh, dy.sum_elems, dy.exp):
+        assert kind_of(op) == "one"
+        for x in (*nodes, matrix, model[1], model[2]):
+            assert isinstance(known(op, x), Expression)
+        known(op, x=nodes[0])
+        for x in no_operands(gone, model[3]):
+            left(op, x)
+    left(dy.tanh, dy.inputTensor(np.ones((7, 5, 2))))  # a Dim that it has not seen
+    for arguments, named in (((), {}), ((nodes[0], nodes[0]), {}), ((), {"y": nodes[0]}), ((nodes[0],), {"x": 1})):
+        left(dy.tanh, *arguments, **named)
+
+
+@of("two")
+def test_two_operands(model):
+    nodes, gone = graph_with_past()
+    for op in (dy.cmult, dy.dot_product, dy.squared_distance):
+        assert kind_of(op) == "two"
+        for x, y in itertools.product([*nodes, model[1]], repeat=2):
+            known(op, x, y)
+        for x in no_operands(gone, model[3]):
+            left(op, nodes[0], x)
+            left(op, x, nodes[0])
+        left(op, nodes[0], nodes[0], nodes[0])
+        left(op, nodes[0])
+    known(dy.cmult, nodes[0], y=nodes[1])
+    known(dy.cmult, x=nodes[0], y=nodes[1])
+    left(dy.cmult, y=nodes[0], x=nodes[1])  # not in order
+    left(dy.cmult, nodes[0], x=nodes[1])
+
+
+@of("many")
+@pytest.mark.parametrize("sequence", [list, tuple])
+def test_many_operands(model, sequence):
+    nodes, gone = graph_with_past()
+    single = dy.inputVector([1.0])
+    for count in (1, 2, 3, 7, 8, 9, 10, 50):
+        for op in (dy.esum, dy.concatenate, dy.concatenate_cols, dy.average):
+            known(op, sequence([nodes[k % 2] for k in range(count)]))
+            known(op, sequence([model[1]] * count))
+        mixed = [*nodes * (count // 2), *[single] * (count % 2)]
+        (known if count <= 8 or not count % 2 else same)(dy.concatenate, sequence(mixed))
+        for x in no_operands(gone, model[3]):
+            for place in {0, count // 2, count - 1}:
+                xs = [nodes[0]] * count
+                xs[place] = x
+                left(dy.esum, sequence(xs))
+    known(dy.affine_transform, sequence([dy.inputVector([0.5] * 4), model[2], nodes[0]]))
+    x = nodes[0]
+    for xs in ([], (), Listed([x, x]), Paired([x, x]), {x: x}, iter([x]), None, x, np.array([x, x], object)):
+        left(dy.esum, xs)
+    left(dy.esum)
+    left(dy.esum, [x], [x])
+    left(dy.concatenate, [x] * 20 + [single])
+
+
+@of("number")
+def test_an_operand_and_a_number(model):
+    nodes, gone = graph_with_past()
+    records = [uncompiled.shared_object(f"{name}_{side}") for name in ("add", "multiply") for side in ("right", "left")]
+    for x in (*nodes, model[1]):
+        _ = x + 1, 1 + x, x * 2, 2 * x
+        for record, number in itertools.product(records, NUMBERS):
+            assert kind_of(record) == "number"
+            assert isinstance(same(record, x, number), Expression) == (
+                type(number) is not int or abs(number) < 1 << 1023
+            )
+    for record in records:
+        for number in NO_NUMBERS:
+            left(record, nodes[0], number)
+        for x in no_operands(gone, model[3]):
+            left(record, x, 1.0)
+        left(record, nodes[0])
+
+
+OPERATORS = {"add": operator.add, "subtract": operator.sub, "true_divide": operator.truediv, "multiply": operator.mul}
+
+
+@of(*OPERATORS, *(f"dynet_{name}_slowly" for name in OPERATORS))
+def test_operators(model):
+    nodes, gone = graph_with_past()
+    good = [*nodes, model[1], 2, 2.5]
+    everything = [*good, *NUMBERS, *NO_NUMBERS, *no_operands(gone, model[3])]
+    for name, operate in OPERATORS.items():
+        first = dy.scalarInput(2.0) if name == "multiply" else nodes[0]
+        for y in good:
+            operate(first, y), operate(y, first)  # now it knows them
+        with declining():
+            for y in everything:
+                for a, b in ((first, y), (y, first)):
+                    both(f"dynet_{name}_slowly", id(a), id(b))
+                    result = both(name, id(a), id(b)).result
+                    assert isinstance(result, Expression) or not any(y is each for each in good)
+            uncompiled.SHARED[f"{name}_slow"] = 0  # as without dynet_ops
+            assert both(name, id(first), id(first)).result is NotImplemented
+
+
+@of("negative", "dynet_negative_slowly", "subscript", "dynet_subscript_slowly")
+def test_signs_and_subscripts(model):
+    nodes, gone = graph_with_past()
+    negative = uncompiled.shared_object("negative")
+    for x in (*nodes, model[1]):
+        _ = -x, x[1], x[0:2], x[1:3]
+    with declining(negative):
+        for x in (*nodes, model[1], *no_operands(gone, model[3])):
+            both("negative", id(x))
+            both("dynet_negative_slowly", id(x))
+        for x in (*nodes, model[1], gone[0]):
+            keys = [*NUMBERS, *NO_NUMBERS, -3, -4, 3, slice(0, 2), slice(1, 3), slice(0, 3), slice(None), slice(2, 1)]
+            keys += [
+                slice(0, 2, 1),
+                slice(-2, 3),
+                slice(0, 1 << 70),
+                slice(0.0, 2),
+                slice(0, 4),
+                slice(0, True),
+                (1, 2),
+            ]
+            for key in keys:
+                both("subscript", id(x), id(key))
+                both("dynet_subscript_slowly", id(x), id(key))
+    kept = uncompiled.SHARED["negative"], uncompiled.SHARED["subscript"]
+    uncompiled.SHARED["negative"] = uncompiled.SHARED["subscript"] = 0  # as without dynet_ops
+    refused = [both("negative", id(nodes[0])), both("subscript", id(nodes[0]), id(1))]
+    uncompiled.SHARED["negative"], uncompiled.SHARED["subscript"] = kept
+    assert all(type(each.error) is TypeError and "import it first" in str(each.error) for each in refused)
+
+
+INDICES = [
+    0,
+    1,
+    2,
+    -1,
+    3,
+    1 << 31,
+    -(1 << 63),
+    (1 << 63) - 1,
+    1 << 63,
+    1 << 200,
+    np.int64(1),
+    np.int32(2),
+    np.int64(-1),
+]
+NO_INDICES = [1.0, None, True, "1", Whole(1), np.int8(1), np.float64(1), [0], object()]
+
+
+@of("index", "lookup")
+def test_an_index(model):
+    nodes, gone = graph_with_past()
+    fixed = model[3]
+    lookup = type(fixed).lookup
+    assert (kind_of(dy.pick), kind_of(dy.pickneglogsoftmax), kind_of(lookup)) == ("index", "index", "lookup")
+    for op, operands in ((dy.pick, [*nodes, model[1]]), (dy.pickneglogsoftmax, nodes), (lookup, [fixed])):
+        for x in operands:
+            op(x, 0)
+            for index in INDICES:
+                assert isinstance(same(op, x, index), Expression) == (0 <= index < (5 if op is lookup else 3))
+            for index in NO_INDICES:
+                left(op, x, index)
+    known(dy.pick, nodes[1], index=2)
+    left(dy.pick, index=2)
+    for x in no_operands(gone, fixed):
+        left(dy.pick, x, 0)
+        if x is not fixed:
+            left(lookup, x, 0)
+    left(lookup, nodes[0], 0)
+
+
+def lists_of_indices():
+    numbers = st.one_of(st.integers(0, 2), st.sampled_from([*INDICES, *NO_INDICES]))
+    listed = st.lists(numbers, max_size=4)
+    arrays = st.builds(
+        lambda numbers, dtype, step: np.repeat(np.array(numbers, dtype), abs(step))[::step],
+        st.lists(st.integers(-1, 3), max_size=4),
+        st.sampled_from(["int64", "int32", "int8", "uint64", "float32", ">i8"]),
+        st.sampled_from([1, 2, -1, -3]),
+    )
+    return st.one_of(listed, listed.map(tuple), listed.map(Listed), arrays, st.sampled_from(NO_INDICES))
+
+
+@of("indices", "lookup_indices")
+@settings(deadline=None, max_examples=60)
+@given(indices=lists_of_indices())
+def test_several_indices(model, indices):
+    nodes, _ = graph_with_past()
+    batch = dy.inputTensor(np.arange(9.0).reshape(3, 3), batched=True)
+    wide = dy.inputTensor(np.arange(6.0).reshape(3, 2), batched=True)
+    lookup = type(model[3]).batch
+    for op, x in ((dy.pick_batch, batch), (dy.pick_batch, wide), (lookup, model[3]), (dy.pick_batch_elems, wide)):
+        for count in (1, 2, 3):
+            if op is not dy.pick_batch or count == x.type.batch:
+                op(x, [1 % x.type.batch] * count)
+        result = same(op, x, indices)
+        if isinstance(indices, list | tuple) and type(indices) in (list, tuple) and indices:
+            fine = all(type(k) in (int, np.int64, np.int32) and 0 <= k < 2 for k in indices)
+            assert isinstance(result, Expression) or not fine or op is dy.pick_batch or len(indices) > 3
+    left(lookup, nodes[0], indices)
+    left(dy.pick_batch, model[3], indices)
+
+
+@of("stretch")
+@settings(deadline=None, max_examples=60)
+@given(*[st.one_of(st.integers(-1, 4), st.sampled_from([*INDICES, *NO_INDICES]))] * 2)
+def test_stretches(model, first, last):
+    nodes, gone = graph_with_past()
+    for x in (nodes[0], model[1]):
+        for length in (1, 2, 3):
+            dy.pickrange(x, 0, length)
+        result = same(dy.pickrange, x, first, last)
+        if type(first) in (int, np.int64, np.int32) and type(last) in (int, np.int64, np.int32):
+            assert isinstance(result, Expression) == (0 <= first < last <= 3)
+    left(dy.pickrange, gone[0], 0, 2)
+    known(dy.pickrange, nodes[1], 0, u=2)
+
+
+@of("dynet_count_in_order", "dynet_slowly")
+def test_keywords():
+    x = dy.inputVector([1.0, 2.0])
+    for first in ((), (x,), (x, x)):
+        for names in ((), ("x",), ("x", "v"), ("v", "x"), ("v",), ("u", "v"), ("v", "u"), ("x", "v", "u"), ("u", "d")):
+            values = dict.fromkeys(names, 1)
+            with declining(dy.pickrange):
+                (function, arguments, count, keywords), held = uncompiled.vectorcall(dy.pickrange, first, values)
+                result = both("dynet_slowly", function, arguments, count, keywords).result
+                assert len(result.arguments) + len(result.named) == len(first) + len(names)
+                if names:
+                    number = both("dynet_count_in_order", function, len(first), keywords, is_object=False).result
+                    in_order = names == ("x", "v", "u", "d")[len(first) :][: len(names)]
+                    assert number == (len(first) + len(names) if in_order else -1)
+                del held
+
+
+# Templates
+
+
+def template_arguments(nodes):
+    """Arguments of calls, with and without keys."""
+    atoms = st.one_of(
+        st.sampled_from([*nodes, None, True, False]),
+        st.integers(-3, 3),
+        st.sampled_from([1 << 59, 1 << 60, -(1 << 60) + 1, -(1 << 60), 1 << 63, 1 << 200, np.int64(5), np.int32(-5)]),
+        st.floats(),
+        st.sampled_from([*NO_NUMBERS[:1], "x", Whole(2), np.float32(1), 1j, Real(2.0)]),
+    )
+    listed = st.lists(atoms, max_size=4)
+    runs = st.builds(lambda x, count: [x] * count, st.sampled_from(nodes), st.integers(0, 70))
+    return st.lists(st.one_of(atoms, listed, listed.map(tuple), listed.map(Listed), runs), max_size=5)
+
+
+@of("key")
+@settings(deadline=None, max_examples=100)
+@given(data=st.data())
+def test_keys_of_templates(model, data):
+    nodes, gone = graph_with_past()
+    arguments = data.draw(template_arguments([*nodes, model[1], model[3], gone[0]]))
+    result = same(recorder.key, *arguments)
+    assert type(result) is bytes or isinstance(result, uncompiled.Declined)
+
+
+def test_keys_that_are_too_long():
+    x = dy.inputVector([1.0, 2.0])
+    assert type(same(recorder.key, *[None] * 60)) is type(same(recorder.key, *range(63))) is bytes
+    left(recorder.key, *range(64))
+    left(recorder.key, *[None] * 65)
+    left(recorder.key, list(range(64)))
+    assert type(same(recorder.key, [x] * 10_000)) is bytes
+
+
+@of("template")
+def test_templates(model):
+    nodes, gone = graph_with_past()
+    matrix = dy.inputTensor(np.ones((4, 3)))
+    for op, arguments in (
+        (dy.softmax, (nodes[0],)), (dy.softmax, (matrix, 1)), (dy.reshape, (matrix, (12,))), (dy.transpose, (matrix,)),
+        (dy.sum_dim, (matrix, [0], False)), (dy.emax, ([*nodes, nodes[0]],)), (dy.emax, ([nodes[0]],)),
+        (dy.dropout, (nodes[0], 0.5)), (dy.noise, (nodes[0], 0.25)), (dy.random_normal, ((3, 2),)),
+        (dy.layer_norm, (nodes[0], nodes[1], model[1])), (dy.emax, (nodes * 12,)),
+    ):  # fmt: skip
+        assert kind_of(op) == "template"
+        known(op, *arguments)
+    known(dy.softmax, nodes[1], d=0)
+    known(dy.layer_norm, nodes[0], nodes[0], nodes[0])
+    same(dy.layer_norm, nodes[0], nodes[1], nodes[0])  # a template for equal operands does not serve others
+    for x in no_operands(gone, model[3]):
+        left(dy.softmax, x)
+    left(dy.softmax, nodes[0], 1 << 60)
+    left(dy.softmax)
+
+
+@of("replay")
+def test_replay(model):
+    nodes, gone = graph_with_past()
+    dim, version = nodes[0].type, current().records.version
+    literal, operand, node, given = 0, 1, 2, 3
+    half = int(np.array([0.5, 1.5], np.float32).view(np.int32)[0])
+    # two nodes: (7, operand 0), (8, node 0, operand 1, input 0); one input; one key of three int32 at inputs 1 to 3
+    integers = [(literal, 7), (operand, 0), (literal, 8), (node, 0), (operand, 1), (given, 0)]
+    numbers = [len(integers), 2, 4, 1, 0, *itertools.chain(*integers), half, 0, 0, 0, 2]
+    template = np.array(numbers, np.int64).tobytes()
+    for operands in ((nodes[0], nodes[1]), (0, model[1]), (-1, 3), (nodes[0], nodes[0], 9)):
+        result = same(recorder.replay, dim, template, operands, version)
+        assert result.type is dim
+        assert current().records.integers()[-2] == (operands[1] if type(operands[1]) is int else operands[1].at)
+    for operands in ([nodes[0], nodes[1]], (nodes[0], None), (nodes[0], gone[0]), (nodes[0], model[3]), (1.0, 2), None):
+        left(recorder.replay, dim, template, operands, version)
+    for other in (version - 1, version + 1, 1 << 70, float(version), None):
+        left(recorder.replay, dim, template, (nodes[0], nodes[1]), other)
+    with pytest.raises(TypeError, match="bytes"):
+        same(recorder.replay, dim, "text", (nodes[0], nodes[1]), version)
+    left(recorder.replay, dim, template, (nodes[0], nodes[1]))
+
+
+def test_graphs_that_python_watches():
+    """Fast paths append nothing if Python has to see each node; `commit` does."""
+    renew_cg(immediate_compute=True)
+    x = dy.inputVector([1.0, 2.0])
+    dy.tanh(x)
+    left(dy.tanh, x)
+    left(dy.cmult, x, x)
+    left(dy.esum, [x])
+    left(dy.pick, x, 0)
+    left(dy.scalarInput, 1.0)
+    left(recorder.key, x)
+    assert same(recorder.commit, x.type, 1, (0,), [x], current().records.version).at == x.at + 2
+
+
+def test_a_thread_without_a_graph():
+    failed = []
+
+    def target():
+        try:
+            with declining(dy.tanh):
+                numbers, held = uncompiled.vectorcall(dy.tanh, (1,))
+                outcomes = [uncompiled.run("one", compiled, numbers, memory=False) for compiled in (True, False)]
+                assert all(isinstance(each.result, uncompiled.Declined) for each in outcomes)
+                del held
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=target)
+    thread.start()
+    thread.join()
+    assert not failed

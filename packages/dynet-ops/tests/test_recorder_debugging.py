@@ -3,12 +3,15 @@
 import bdb
 import ctypes
 import inspect
+import sys
 import traceback
+from pathlib import Path
 
 import pytest
 
 import dynet_ops as dy
 from dynet_core import recorder, renew_cg
+from dynet_core.graph import current
 
 if recorder.DESCRIPTION != "compiled":
     pytest.skip("the recorder in Python is not compiled", allow_module_level=True)
@@ -74,3 +77,49 @@ def test_an_error_while_code_is_emitted_shows_the_plain_line(tmp_path, monkeypat
             {"one": FUNCTIONS["one"], "dynet_slowly": FUNCTIONS["dynet_slowly"]}, tmp_path, host_cpu().tvm_target()
         )
     )
+
+
+@pytest.mark.parametrize("kind", ["one", "scalar", "commit", "take", "sparse"])
+def test_an_interrupt_at_any_line_leaves_whole_records(kind):
+    """Compiled code is never interrupted. Uncompiled, only what replaces a buffer or writes the counts must not be."""
+    renew_cg()
+    for _ in range(100):
+        dy.scalarInput(1.0)  # so that the buffers have room
+    renew_cg()
+    x = dy.inputVector([1.0, 2.0])
+    version = current().records.version
+    record, arguments = {
+        "one": (dy.tanh, (x,)), "scalar": (dy.scalarInput, (1.0,)), "take": (recorder.take, ((1.0, 2),)),
+        "commit": (recorder.commit, (x.type, 1, (0,), [x], version)),
+        "sparse": (dy.sparse_inputTensor, ([[0, 1]], [1.0, 2.0], [3])),
+    }[kind]  # fmt: skip
+    record(*arguments)
+    numbers, held = vectorcall(record, arguments)
+    whole = {"one": [2, 1, 0], "scalar": [2, 1, 1], "take": [0, 0, 2], "commit": [2, 1, 0], "sparse": [2, 1, 3]}[kind]
+    folder, turn, stopped = str(Path(FILE).parent), -1, True
+    while stopped:
+        lines, turn, before = 0, turn + 1, current().records.ends()
+
+        def trace(frame, event, _, turn=turn):
+            nonlocal lines
+            if not frame.f_code.co_filename.startswith(folder) or frame.f_code.co_name == "finish":
+                return None
+            lines += event == "line"
+            if event == "line" and lines > turn:
+                raise KeyboardInterrupt
+            return trace
+
+        stopped, outer = False, sys.gettrace()
+        sys.settrace(trace)
+        try:
+            taken(FUNCTIONS[kind].python(*numbers))
+        except KeyboardInterrupt:
+            stopped = True
+        finally:
+            sys.settrace(outer)
+        counts = [now - then for now, then in zip(current().records.ends(), before)]
+        whole = {"one": [2, 1, 0], "scalar": [2, 1, 1], "take": [0, 0, 2], "commit": [2, 1, 0], "sparse": [2, 1, 3]}[
+            kind
+        ]
+        assert counts in ([0, 0, 0], whole) and held
+    assert counts == whole and turn > 5

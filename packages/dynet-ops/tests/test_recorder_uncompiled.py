@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dynet_ops as dy
-from dynet_core import ParameterCollection, cg_checkpoint, cg_revert, recorder, renew_cg
+from dynet_core import ParameterCollection, recorder, renew_cg
 from dynet_core.expression import Expression
 from dynet_core.graph import current
 
@@ -22,33 +22,7 @@ if recorder.DESCRIPTION != "compiled":
 
 import uncompiled
 from uncompiled import both, declining, kind_of, known, left, of, same
-
-NUMBERS = [0, 1, 2, -1, 2.5, -1.0, 1e300, float("nan"), float("inf"), 1 << 40, 1 << 62, -(1 << 63), 1 << 63, 1 << 200]
-NUMBERS += [10**400, -(10**400), np.int64(1), np.int32(2), np.float32(0.1), np.float64(1.5), np.int64(-(1 << 63))]
-NO_NUMBERS = [None, "1", True, False, 1j, np.int8(1), np.uint64(1), np.float16(1), np.bool_(True), object(), [1], (2,)]
-
-
-class Whole(int):
-    """An int of another type."""
-
-
-class Real(float):
-    """A float of another type."""
-
-
-class Listed(list):
-    """A list of another type."""
-
-
-class Paired(tuple):
-    """A tuple of another type."""
-
-
-class Own(Expression):
-    """An expression of the user's own, which stands for nothing."""
-
-
-NO_NUMBERS += [Whole(1), Real(1.5)]
+from uncompiled_arguments import NO_NUMBERS, NUMBERS, Listed, Paired, Whole, graph_with_past, no_operands
 
 
 @pytest.fixture(scope="module")
@@ -65,45 +39,6 @@ def runs(request):
     yield
     assert set(getattr(request.function, "of", ())) <= uncompiled.ran
     renew_cg()
-
-
-def elsewhere(make):
-    """What a function returns in another thread."""
-    found = []
-    thread = threading.Thread(target=lambda: found.append(make()))
-    thread.start()
-    thread.join()
-    return found[0]
-
-
-def graph_with_past():
-    """Nodes of this graph, some of them from before `cg_revert`; and expressions that are not nodes of it any more."""
-    old = dy.inputVector([1.0, 2.0, 3.0])
-    renew_cg()
-    kept = dy.inputVector([3.0, 2.0, 1.0])
-    cg_checkpoint()
-    cut = dy.tanh(kept)
-    cg_revert()
-    node = dy.inputVector([0.5, 1.0, 2.0])
-    other = elsewhere(lambda: dy.inputVector([1.0, 2.0, 3.0]))
-    return [node, kept], [old, cut, other]
-
-
-def no_operands(gone, table):
-    return [
-        *gone,
-        table,
-        None,
-        3,
-        2.5,
-        "x",
-        [gone[0]],
-        object(),
-        Expression(),
-        Own(),
-        np.ones(3, np.float32),
-        Expression,
-    ]
 
 
 @of("one")
@@ -339,86 +274,6 @@ def test_keywords():
                     in_order = names == ("x", "v", "u", "d")[len(first) :][: len(names)]
                     assert number == (len(first) + len(names) if in_order else -1)
                 del held
-
-
-# Templates
-
-
-def template_arguments(nodes):
-    """Arguments of calls, with and without keys."""
-    atoms = st.one_of(
-        st.sampled_from([*nodes, None, True, False]),
-        st.integers(-3, 3),
-        st.sampled_from([1 << 59, 1 << 60, -(1 << 60) + 1, -(1 << 60), 1 << 63, 1 << 200, np.int64(5), np.int32(-5)]),
-        st.floats(),
-        st.sampled_from([*NO_NUMBERS[:1], "x", Whole(2), np.float32(1), 1j, Real(2.0)]),
-    )
-    listed = st.lists(atoms, max_size=4)
-    runs = st.builds(lambda x, count: [x] * count, st.sampled_from(nodes), st.integers(0, 70))
-    return st.lists(st.one_of(atoms, listed, listed.map(tuple), listed.map(Listed), runs), max_size=5)
-
-
-@of("key")
-@settings(deadline=None, max_examples=100)
-@given(data=st.data())
-def test_keys_of_templates(model, data):
-    nodes, gone = graph_with_past()
-    arguments = data.draw(template_arguments([*nodes, model[1], model[3], gone[0]]))
-    result = same(recorder.key, *arguments)
-    assert type(result) is bytes or isinstance(result, uncompiled.Declined)
-
-
-def test_keys_that_are_too_long():
-    x = dy.inputVector([1.0, 2.0])
-    assert type(same(recorder.key, *[None] * 60)) is type(same(recorder.key, *range(63))) is bytes
-    left(recorder.key, *range(64))
-    left(recorder.key, *[None] * 65)
-    left(recorder.key, list(range(64)))
-    assert type(same(recorder.key, [x] * 10_000)) is bytes
-
-
-@of("template")
-def test_templates(model):
-    nodes, gone = graph_with_past()
-    matrix = dy.inputTensor(np.ones((4, 3)))
-    for op, arguments in (
-        (dy.softmax, (nodes[0],)), (dy.softmax, (matrix, 1)), (dy.reshape, (matrix, (12,))), (dy.transpose, (matrix,)),
-        (dy.sum_dim, (matrix, [0], False)), (dy.emax, ([*nodes, nodes[0]],)), (dy.emax, ([nodes[0]],)),
-        (dy.dropout, (nodes[0], 0.5)), (dy.noise, (nodes[0], 0.25)), (dy.random_normal, ((3, 2),)),
-        (dy.layer_norm, (nodes[0], nodes[1], model[1])), (dy.emax, (nodes * 12,)),
-    ):  # fmt: skip
-        assert kind_of(op) == "template"
-        known(op, *arguments)
-    known(dy.softmax, nodes[1], d=0)
-    known(dy.layer_norm, nodes[0], nodes[0], nodes[0])
-    same(dy.layer_norm, nodes[0], nodes[1], nodes[0])  # a template for equal operands does not serve others
-    for x in no_operands(gone, model[3]):
-        left(dy.softmax, x)
-    left(dy.softmax, nodes[0], 1 << 60)
-    left(dy.softmax)
-
-
-@of("replay")
-def test_replay(model):
-    nodes, gone = graph_with_past()
-    dim, version = nodes[0].type, current().records.version
-    literal, operand, node, given = 0, 1, 2, 3
-    half = int(np.array([0.5, 1.5], np.float32).view(np.int32)[0])
-    # two nodes: (7, operand 0), (8, node 0, operand 1, input 0); one input; one key of three int32 at inputs 1 to 3
-    integers = [(literal, 7), (operand, 0), (literal, 8), (node, 0), (operand, 1), (given, 0)]
-    numbers = [len(integers), 2, 4, 1, 0, *itertools.chain(*integers), half, 0, 0, 0, 2]
-    template = np.array(numbers, np.int64).tobytes()
-    for operands in ((nodes[0], nodes[1]), (0, model[1]), (-1, 3), (nodes[0], nodes[0], 9)):
-        result = same(recorder.replay, dim, template, operands, version)
-        assert result.type is dim
-        assert current().records.integers()[-2] == (operands[1] if type(operands[1]) is int else operands[1].at)
-    for operands in ([nodes[0], nodes[1]], (nodes[0], None), (nodes[0], gone[0]), (nodes[0], model[3]), (1.0, 2), None):
-        left(recorder.replay, dim, template, operands, version)
-    for other in (version - 1, version + 1, 1 << 70, float(version), None):
-        left(recorder.replay, dim, template, (nodes[0], nodes[1]), other)
-    with pytest.raises(TypeError, match="bytes"):
-        same(recorder.replay, dim, "text", (nodes[0], nodes[1]), version)
-    left(recorder.replay, dim, template, (nodes[0], nodes[1]))
 
 
 def test_graphs_that_python_watches():

@@ -10,6 +10,7 @@ import gc
 from contextlib import contextmanager
 from ctypes import addressof, c_int32, c_int64, py_object
 from dataclasses import dataclass
+from types import MethodType
 from typing import Any
 
 import numpy as np
@@ -139,8 +140,10 @@ def described(x):
         return "declined", list(map(id, x.arguments)), {name: id(value) for name, value in x.named.items()}
     if isinstance(x, (list, tuple)):
         return type(x), [described(one) for one in x]
-    if type(x) is Expression:
-        return "expression", x.at, x.version, id(x.type)
+    if isinstance(x, Expression):
+        return type(x), x.at, x.version, c_int64.from_address(id(x) + 8 * words.EXPRESSION["dim"]).value
+    if isinstance(x, MethodType):
+        return "method", id(x.__func__), id(x.__self__)
     if isinstance(x, np.ndarray):
         return "array", id(x), x.tobytes()
     if isinstance(x, (float, int, bytes)):
@@ -179,16 +182,23 @@ def taken(address: int):
     return found
 
 
+@contextmanager
+def uncollected():
+    """In this context, no garbage is collected: a finalizer, such as a parameter's, may change words of the graph."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def both(name: str, *numbers, is_object=True) -> Outcome:
     """Call a C function in both ways from the same state of the graph, and compare. Return the uncompiled outcome."""
-    gc.disable()  # a finalizer, such as a parameter's, may change words of the graph
-    try:
+    with uncollected():
         before = State()
         first = run(name, True, numbers, is_object)
         before.put_back()
         second = run(name, False, numbers, is_object)
-    finally:
-        gc.enable()
     check_equal(first.described(), second.described())
     if isinstance(second.result, Declined):
         check_equal(*({**state.described(), **NOTED} for state in (second.state, before)))

@@ -1,0 +1,118 @@
+"""The recorder's templates, run as the Python that they are written in, do what they do compiled.
+
+See `uncompiled` for what is compared.
+"""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import dynet_ops as dy
+from dynet_core import ParameterCollection, recorder, renew_cg
+from dynet_core.graph import current
+
+if recorder.DESCRIPTION != "compiled":
+    pytest.skip("the recorder in Python is not compiled", allow_module_level=True)
+
+import uncompiled
+from uncompiled import kind_of, known, left, of, same
+from uncompiled_arguments import NO_NUMBERS, Listed, Real, Whole, graph_with_past, no_operands
+
+
+@pytest.fixture(scope="module")
+def model():
+    found = ParameterCollection()
+    return found, found.add_parameters(3), found.add_parameters((4, 3)), found.add_lookup_parameters((5, 3))
+
+
+@pytest.fixture(autouse=True)
+def runs(request):
+    """Start a graph; and see that the functions that a test is about have run uncompiled."""
+    renew_cg()
+    uncompiled.ran.clear()
+    yield
+    assert set(getattr(request.function, "of", ())) <= uncompiled.ran
+    renew_cg()
+
+
+# Templates
+
+
+def template_arguments(nodes):
+    """Arguments of calls, with and without keys."""
+    atoms = st.one_of(
+        st.sampled_from([*nodes, None, True, False]),
+        st.integers(-3, 3),
+        st.sampled_from([1 << 59, 1 << 60, -(1 << 60) + 1, -(1 << 60), 1 << 63, 1 << 200, np.int64(5), np.int32(-5)]),
+        st.floats(),
+        st.sampled_from([*NO_NUMBERS[:1], "x", Whole(2), np.float32(1), 1j, Real(2.0)]),
+    )
+    listed = st.lists(atoms, max_size=4)
+    runs = st.builds(lambda x, count: [x] * count, st.sampled_from(nodes), st.integers(0, 70))
+    return st.lists(st.one_of(atoms, listed, listed.map(tuple), listed.map(Listed), runs), max_size=5)
+
+
+@of("key")
+@settings(deadline=None, max_examples=100)
+@given(data=st.data())
+def test_keys_of_templates(model, data):
+    nodes, gone = graph_with_past()
+    arguments = data.draw(template_arguments([*nodes, model[1], model[3], gone[0]]))
+    result = same(recorder.key, *arguments)
+    assert type(result) is bytes or isinstance(result, uncompiled.Declined)
+
+
+def test_keys_that_are_too_long():
+    x = dy.inputVector([1.0, 2.0])
+    assert type(same(recorder.key, *[None] * 60)) is type(same(recorder.key, *range(63))) is bytes
+    left(recorder.key, *range(64))
+    left(recorder.key, *[None] * 65)
+    left(recorder.key, list(range(64)))
+    assert type(same(recorder.key, [x] * 10_000)) is bytes
+
+
+@of("template")
+def test_templates(model):
+    nodes, gone = graph_with_past()
+    matrix = dy.inputTensor(np.ones((4, 3)))
+    for op, arguments in (
+        (dy.softmax, (nodes[0],)), (dy.softmax, (matrix, 1)), (dy.reshape, (matrix, (12,))), (dy.transpose, (matrix,)),
+        (dy.sum_dim, (matrix, [0], False)), (dy.emax, ([*nodes, nodes[0]],)), (dy.emax, ([nodes[0]],)),
+        (dy.dropout, (nodes[0], 0.5)), (dy.noise, (nodes[0], 0.25)), (dy.random_normal, ((3, 2),)),
+        (dy.layer_norm, (nodes[0], nodes[1], model[1])), (dy.emax, (nodes * 12,)),
+    ):  # fmt: skip
+        assert kind_of(op) == "template"
+        known(op, *arguments)
+    known(dy.softmax, nodes[1], d=0)
+    known(dy.layer_norm, nodes[0], nodes[0], nodes[0])
+    same(dy.layer_norm, nodes[0], nodes[1], nodes[0])  # a template for equal operands does not serve others
+    for x in no_operands(gone, model[3]):
+        left(dy.softmax, x)
+    left(dy.softmax, nodes[0], 1 << 60)
+    left(dy.softmax)
+
+
+@of("replay")
+def test_replay(model):
+    nodes, gone = graph_with_past()
+    dim, version = nodes[0].type, current().records.version
+    literal, operand, node, given = 0, 1, 2, 3
+    half = int(np.array([0.5, 1.5], np.float32).view(np.int32)[0])
+    # two nodes: (7, operand 0), (8, node 0, operand 1, input 0); one input; one key of three int32 at inputs 1 to 3
+    integers = [(literal, 7), (operand, 0), (literal, 8), (node, 0), (operand, 1), (given, 0)]
+    numbers = [len(integers), 2, 4, 1, 0, *itertools.chain(*integers), half, 0, 0, 0, 2]
+    template = np.array(numbers, np.int64).tobytes()
+    for operands in ((nodes[0], nodes[1]), (0, model[1]), (-1, 3), (nodes[0], nodes[0], 9)):
+        result = same(recorder.replay, dim, template, operands, version)
+        assert result.type is dim
+        assert current().records.integers()[-2] == (operands[1] if type(operands[1]) is int else operands[1].at)
+    for operands in ([nodes[0], nodes[1]], (nodes[0], None), (nodes[0], gone[0]), (nodes[0], model[3]), (1.0, 2), None):
+        left(recorder.replay, dim, template, operands, version)
+    for other in (version - 1, version + 1, 1 << 70, float(version), None):
+        left(recorder.replay, dim, template, (nodes[0], nodes[1]), other)
+    with pytest.raises(TypeError, match="bytes"):
+        same(recorder.replay, dim, "text", (nodes[0], nodes[1]), version)
+    left(recorder.replay, dim, template, (nodes[0], nodes[1]))

@@ -19,9 +19,10 @@ from dynet_core.expression import Expression
 from dynet_core.graph import current
 from dynet_core.recorder import FUNCTION_TYPE
 from dynet_core.recorder.shared import ADDRESSES, SHARED, api
-from dynet_kernels.recorder import c_api, words
+from dynet_kernels.recorder import c_api, extension, words
 from dynet_kernels.recorder.functions import FUNCTIONS
 
+extension.shared_at = SHARED.address
 NAMES = {address: name for name, address in ADDRESSES.items()}
 OFFSET = -(1 << 63)  # the flag in the number of arguments of a vectorcall: the word before them may be overwritten
 CALLS_TO_LEARN = 4  # after so many calls of an op there is a template

@@ -98,8 +98,17 @@ class Lists:
         """
         for field, bit, start in self.sides:
             count = self.group.count if whole & bit else 1 if first & bit else 0
-            for place in range(count):
-                self.index[start + place] = self.start_of(self.group[place], field)
+            # The first two cases are there for speed only.
+            if self.source >= 0:
+                for place in range(count):
+                    operand = self.group[place].record.operand(self.source)
+                    self.index[start + place] = self.offset + self.plan.address(operand, field)
+            elif self.source == at.SELF:
+                for place in range(count):
+                    self.index[start + place] = self.offset + getattr(self.group[place], field)
+            else:
+                for place in range(count):
+                    self.index[start + place] = self._beside(self.group[place], field)
 
     @plain
     def write_all(self) -> None:
@@ -128,18 +137,23 @@ class Lists:
     @plain
     def _write_columns(self, node: Node, begin) -> None:
         """Write the addresses of a node's columns, for a view with any source but EACH. `begin` columns come before."""
-        view, attributes = self.view, node.record.attributes
+        view, columns = self.view, node.columns
         starts = [(self.start_of(node, field), list_at + begin) for field, _, list_at in self.sides]
-        period, stride, outer = view.period, view.stride, view.outer
-        index, index_step, scale = view.index, view.index_step, view.scale
-        for column in range(node.columns):
-            move = column * stride
-            if period:
-                move = column % period * stride + column // period * outer
-            if index >= 0:
-                move += self.plan.records[attributes + index + column * index_step] * scale
+        period, stride, index = view.period, view.stride, view.index
+        if period == 0 and index < 0:
             for start, place in starts:
-                self.index[place + column] = start + move
+                for column in range(columns):
+                    self.index[place + column] = start + column * stride
+        else:
+            outer, index_step, scale, attributes = view.outer, view.index_step, view.scale, node.record.attributes
+            for column in range(columns):
+                move = column * stride
+                if period:
+                    move = column % period * stride + column // period * outer
+                if index >= 0:
+                    move += self.plan.records[attributes + index + column * index_step] * scale
+                for start, place in starts:
+                    self.index[place + column] = start + move
 
     @plain
     def start_of(self, node: Node, field: str):
@@ -148,8 +162,11 @@ class Lists:
             return self.offset + self.plan.address(node.record.operand(self.source), field)
         if self.source == at.SELF:
             return self.offset + getattr(node, field)
-        if self.source == at.NOWHERE:
-            return self.offset
+        return self.offset if self.source == at.NOWHERE else self._beside(node, field)
+
+    @plain
+    def _beside(self, node: Node, field: str):
+        """Return the address for a view of a part of the same record: the part before, or a share of the first part."""
         if self.source == at.BEFORE:
             return self.offset + getattr(node.part_before, field)
         first = node.first_part

@@ -59,6 +59,7 @@ class Table:
 
     def __init__(self):
         self.integers = [0] * at.TABLE_HEAD
+        self.views: dict[int, int] = {}  # of each step but repeated ones, by the offset of its parameters
 
     def add(
         self,
@@ -89,6 +90,7 @@ class Table:
         for step in steps:
             row = dict.fromkeys(at.STEP, 0) | {"opcode": step.opcode, "gradient_of": at.NO_OPERAND, "parameters": after}
             self.integers += at.STEP.filled(**(row | dict(step.fields)))
+            self.views[after] = len(views) if step not in repeated else 1
             after += len(step.parameters)
         self.integers += parts
         for step in steps:

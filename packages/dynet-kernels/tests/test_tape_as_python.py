@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ class Again:
             assert ours == theirs, (name, ours, theirs)
 
 
-def bounded_words(array):
+def bounded_words(array: Any):
     return Words((ctypes.c_int64 * array.size).from_buffer(array))
 
 
@@ -92,7 +93,7 @@ class Kinds(Table):
         columns = [view(at.SELF, stride=1), view(0, period=2, outer=2, stride=1), view(at.NOWHERE)]
         self.columns = self.add(columns, reads, to, columns=4, attributes=1)
         each = [view(at.SELF, stride=SIZE), view(at.EACH, period=1)]
-        some = {"variadic": 1, "size": 0, "size_each": SIZE, "columns": 0, "columns_each": 1}
+        some: Any = {"variadic": 1, "size": 0, "size_each": SIZE, "columns": 0, "columns_each": 1}
         some |= {"waits_count": 0, "waits_each": 1}
         self.many = self.add(
             each, reads, [add(gradient_of(1), gradient_of(0), gradient_of=at.EACH_OPERAND)], operands=0, **some
@@ -209,7 +210,7 @@ def test_updates(planner, dense):
 # Without TVM
 
 
-def plan_of(limits=(2, 100)):
+def plan_of(limits=(2, 100)) -> Any:
     threads, least = limits
     code = (ctypes.c_int64 * 1)(1)
     context = SimpleNamespace(code=ctypes.addressof(code), tape_count=0, index_top=0, shared_work=0, status=at.READY)
@@ -245,9 +246,10 @@ def test_instructions():
 
 def test_equal_columns_are_numbered():
     columns = [64, 32, 64, 80, 32]
-    plan = SimpleNamespace(context=SimpleNamespace(searches=0), index=words(*columns))
+    plan: Any = SimpleNamespace(context=SimpleNamespace(searches=0), index=words(*columns))
     plan.buckets, plan.numbers_of_columns = words(*[0] * 10), words(*[0] * 10)
-    equal = Equal(SimpleNamespace(plan=plan), Block(0, 5), 5)  # type: ignore
+    group: Any = SimpleNamespace(plan=plan)
+    equal = Equal(group, Block(0, 5), 5)
     for search in (1, 2):
         assert number_columns(equal, 0, 0) == 3
         assert [*plan.numbers_of_columns.memory][:8] == [0, 1, 0, 2, 1, 0, 1, 3]
@@ -256,13 +258,14 @@ def test_equal_columns_are_numbered():
 
 
 def test_addresses_of_parts():
-    nodes = [SimpleNamespace(number=k, first_part=2, value=100 * k) for k in range(6)]
+    nodes: Any = [SimpleNamespace(number=k, first_part=2, value=100 * k) for k in range(6)]
     for one, before in zip(nodes[1:], nodes):
         one.part_before = before
-    plan = SimpleNamespace(node=lambda number: nodes[number], index=None)
+    plan: Any = SimpleNamespace(node=lambda number: nodes[number], index=None)
     for source, start in ((at.SELF, 507), (at.NOWHERE, 7), (at.BEFORE, 407), (at.FIRST, 207 + 2 * 16)):
-        lists = Lists(SimpleNamespace(plan=plan), SimpleNamespace(source=source, offset=7, scale=16), [])  # type: ignore
-        assert lists.start_of(nodes[5], "value") == start  # type: ignore
+        group, one_view = SimpleNamespace(plan=plan), SimpleNamespace(source=source, offset=7, scale=16)
+        lists: Any = Lists(group, one_view, [])  # type: ignore[arg-type]
+        assert lists.start_of(nodes[5], "value") == start
 
 
 def test_no_tvm():

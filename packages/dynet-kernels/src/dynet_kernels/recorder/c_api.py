@@ -10,12 +10,11 @@ from typing import Any
 from ..plain import is_emitting, leave, on_stack, plain
 from ..plain.memory import CTYPES
 from ..tir import int64, let
-from ..tvm_modules import T
+from ..tvm_modules import T, tvm_ffi
 
 NULL = 0
 # What functions that return no address return where they fail.
 FAILED = {"PyLong_AsSsize_t": -1, "PyNumber_AsSsize_t": -1, "PyFloat_AsDouble": -1.0, "PyObject_GetBuffer": -1}
-OURS: dict[str, Callable] = {}  # the functions of the recorder itself that compiled code calls, uncompiled
 _error: list[BaseException] = []  # the error of an uncompiled call, until `PyErr_Clear`
 
 
@@ -53,8 +52,30 @@ def _function(name: str, returns: str, count: int) -> Callable:
     return ctypes.PYFUNCTYPE(CTYPES[returns], *kinds)((name, ctypes.pythonapi))
 
 
-def fail() -> None:
-    """Leave the entry because a C function has set an error."""
+def _call_tvm(function: int, arguments: int, count: int, result: int) -> int:
+    handles = map(ctypes.c_void_p, (function, arguments))
+    return tvm_ffi.LIB.TVMFFIFunctionCall(*handles, ctypes.c_int32(count), ctypes.c_void_p(result))
+
+
+OURS: dict[str, Callable] = {
+    "TVMFFIFunctionCall": _call_tvm,
+    "PyEval_SaveThread": lambda: NULL,  # ctypes keeps the lock
+    "PyEval_RestoreThread": lambda state: NULL,
+}
+"""What uncompiled calls run in place of some functions. Those of the recorder itself are added to it."""
+
+
+@plain
+def need(condition) -> None:
+    """Leave the entry without a result unless a condition holds: then Python does the work."""
+    if not condition:
+        leave()
+
+
+def fail(*owned) -> None:
+    """Leave the entry because a C function has set an error. Release objects of which it owns a reference."""
+    for each in owned:
+        extern("Py_DecRef", each)
     if not is_emitting():
         raise _error.pop()
     leave(NULL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..plain import entry, plain
-from .c_api import NULL, extern
+from .c_api import NULL, extern, need
 from .extension import FUNCTIONS, CFunction, Entry, c_function
 from .here import Items, any_graph, behind, open_graph
 from .structures import Function, Shared, Tuple
@@ -17,7 +17,9 @@ COUNT = (1 << 63) - 1
 
 
 def recording(*counts: int, name: str = "", key: int = 1, anywhere: bool = False) -> Callable[[Entry], Entry]:
-    """Decorator: make a path a kind of recording functions. Their `slow` serves calls for which the path has no result.
+    """Decorator: make a function an entry, the path of a kind of recording functions.
+
+    Their `slow` serves calls for which the path has no result.
 
     Keyword arguments are treated as positional ones if they are *in order*: if their names are the names of the
     parameters that follow the positional arguments, in the same order.
@@ -33,6 +35,7 @@ def recording(*counts: int, name: str = "", key: int = 1, anywhere: bool = False
     """
 
     def declare(path: Entry) -> Entry:
+        path = entry(path)
         FUNCTIONS[name or path.__name__] = CFunction(of_call(path, counts, anywhere), "dynet_slowly", key)
         return path
 
@@ -44,8 +47,7 @@ def of_call(path: Callable, counts: tuple[int, ...], anywhere: bool) -> Callable
     def run(shared: Shared, function_at, arguments, count, keywords):
         function = Function(function_at)
         given = count_all(function, count & COUNT, keywords)
-        if given < 0 or (counts and not is_one_of(given, counts)):
-            return
+        need(given >= 0 and (not counts or is_one_of(given, counts)))
         items = Items(arguments, given)
         here = any_graph(shared) if anywhere else open_graph(shared)
         if len(counts) == 1:
@@ -65,7 +67,6 @@ def count_all(function: Function, count, keywords):
 
 
 @c_function("dynet_count_in_order")
-@entry
 def count_in_order(shared: Shared, function_at, count, keywords):
     """Return the number of all arguments, or -1 if the keyword arguments are not in order.
 
@@ -85,7 +86,6 @@ def count_in_order(shared: Shared, function_at, count, keywords):
 
 
 @c_function("dynet_slowly")
-@entry
 def slowly(shared: Shared, function_at, arguments, count, keywords):
     """Call the recording function's `slow`, a Python function. Keyword arguments in order are passed by position."""
     function = Function(function_at)

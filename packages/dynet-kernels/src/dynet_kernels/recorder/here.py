@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..plain import Words, leave, plain
+from ..plain import Words, plain
 from . import words
-from .c_api import NULL, extern, fail
+from .c_api import NULL, extern, fail, need
 from .structures import Expression, Graph, List, Shared
-
-NO_INDEX = -(1 << 62)  # stands for what is no index; far from all indices, sizes and versions
-START = object()  # stands, among the integers of a record, for the offset of its first input
 
 
 class Item(Expression):
@@ -70,10 +67,6 @@ class Here:
         return self.is_expression(x) and self.fits(x)
 
     @plain
-    def is_lookup(self, x: Item):
-        return x.type == self.shared.lookup and self.fits(x)
-
-    @plain
     def is_index(self, x: Item):
         """Whether x is a Python int, or an int64 or int32 of numpy."""
         kind, shared = x.type, self.shared
@@ -92,31 +85,36 @@ class Here:
 
     @plain
     def index(self, x: Item):
-        """Return the value of an index, or NO_INDEX if x is no integer of 64 bits."""
-        if not self.is_index(x):
-            return NO_INDEX
-        if x.type == self.shared.int:
-            number = extern("PyLong_AsSsize_t", x.address)
-        else:
-            number = extern("PyNumber_AsSsize_t", x.address, NULL)
-        if number == -1 and extern("PyErr_Occurred") != NULL:
-            extern("PyErr_Clear")
-            number = NO_INDEX
+        """Return the value of an index. If x is no integer of 64 bits, leave the entry."""
+        need(self.is_index(x))
+        is_int = x.type == self.shared.int
+        number = extern("PyLong_AsSsize_t", x.address) if is_int else extern("PyNumber_AsSsize_t", x.address, NULL)
+        if number == -1:
+            need_no_error()
         return number
 
     @plain
+    def flag(self, given: Items, place: int):
+        """Return 1 if an argument is True, 0 if it is False or missing. If it is anything else, leave the entry."""
+        if given.size <= place:
+            return 0
+        x = given[place].address
+        need(x == self.shared.true or x == self.shared.false)
+        return x == self.shared.true
+
+    @plain
     def number(self, x: Item):
-        """Return a Python number as a float64, and whether it fits: an int may be too large."""
-        number, fits = extern("PyFloat_AsDouble", x.address, returns="float64"), 1
+        """Return a number as a float64. If x is no number, or an int that is too large, leave the entry."""
+        need(self.is_number(x))
+        number = extern("PyFloat_AsDouble", x.address, returns="float64")
         if number == -1.0:
-            if extern("PyErr_Occurred") != NULL:
-                extern("PyErr_Clear")
-                fits = 0
-        return number, fits
+            need_no_error()
+        return number
 
     @plain
     def items(self, x: Item) -> Items:
-        """Return the items of a list or tuple."""
+        """Return the items of a list or tuple. If x is anything else, leave the entry."""
+        need(self.is_sequence(x))
         begin = List(x.address).items if x.type == self.shared.list else behind(x.address)
         return Items(begin, List(x.address).size)
 
@@ -124,20 +122,18 @@ class Here:
     def append(self, dim, *integers):
         """Append a record of one node, and return its expression, of shape `dim`."""
         new = NewRecord(self, len(integers))
-        for place, number in enumerate(integers):
-            new.write(place, number)
+        new.write(*integers)
         return new.finish(dim)
 
-    def record(self, length, inputs=0) -> NewRecord:
-        return NewRecord(self, length, inputs)
-
     @plain
-    def take_expression(self):
-        """Return a freed expression, or if there is none, a new one; NULL if there is no memory."""
+    def take_expression(self, *owned):
+        """Return a freed expression, or if there is none, a new one. If there is no memory, `fail(*owned)`."""
         shared = self.shared
         free = shared.free
         if free == NULL:
             free = extern("_PyObject_New", shared.expression)
+            if free == NULL:
+                fail(*owned)
         else:
             shared.free = Expression(free).at
             shared.free_count -= 1
@@ -148,8 +144,7 @@ class Here:
 def any_graph(shared: Shared) -> Here:
     """Return the graph of this thread. Without one, leave the entry without a result."""
     graph_at = extern("PyThread_tss_get", shared.thread_graph)
-    if graph_at == NULL:
-        leave()
+    need(graph_at != NULL)
     graph = Graph(graph_at)
     return Here(shared, graph, graph.version)
 
@@ -158,9 +153,16 @@ def any_graph(shared: Shared) -> Here:
 def open_graph(shared: Shared) -> Here:
     """Return the graph of this thread. If fast paths may not append to it, leave the entry without a result."""
     here = any_graph(shared)
-    if here.graph.open <= 0:
-        leave()
+    need(here.graph.open > 0)
     return here
+
+
+@plain
+def need_no_error() -> None:
+    """If a C function has set an error, clear it and leave the entry."""
+    if extern("PyErr_Occurred") != NULL:
+        extern("PyErr_Clear")
+        need(False)
 
 
 class Items:
@@ -187,36 +189,37 @@ class NewRecord:
     Args:
         length: how many integers it has.
         inputs: how many floats it adds to the input buffer. `first` is the offset of the first of them.
+        owned: objects to release if there is no memory.
     """
 
-    def __init__(self, here: Here, length, inputs=0):
+    def __init__(self, here: Here, length, inputs=0, *owned):
         self.here, self.length, self.inputs = here, length, inputs
         graph = here.graph
-        self.make_room(length, inputs)
+        self.make_room(length, inputs, *owned)
         self.start, self.integers = graph.length, Words(graph.records)
         self.first, self.floats = graph.inputs_length, Words(graph.inputs, "float32")
 
     @plain
-    def make_room(self, length, inputs) -> None:
+    def make_room(self, length, inputs, *owned) -> None:
         graph = self.here.graph
         if graph.length + length > graph.room:
             if extern("dynet_make_room", graph.address, length) == NULL:
+                fail(*owned)
+        if inputs and graph.inputs_length + inputs > graph.inputs_room:
+            if extern("dynet_make_input_room", graph.address, inputs) == NULL:
                 fail()
-        if inputs:
-            if graph.inputs_length + inputs > graph.inputs_room:
-                if extern("dynet_make_input_room", graph.address, inputs) == NULL:
-                    fail()
 
-    def write(self, place, number) -> None:
-        self.integers[self.start + place] = number
+    @plain
+    def write(self, *integers, begin=0) -> None:
+        """Write adjacent integers of the record, from integer `begin` on."""
+        for place, number in enumerate(integers):
+            self.integers[self.start + begin + place] = number
 
     @plain
     def finish(self, dim, nodes=1):
         """Make the record a part of the graph. Return the expression of the last of its nodes, of shape `dim`."""
         graph = self.here.graph
         node = self.here.take_expression()
-        if node == NULL:
-            fail()
         last = graph.nodes + nodes
         graph.length = self.start + self.length
         graph.nodes = last

@@ -8,9 +8,9 @@ the keys in the tables of recording functions. Other terms: see `recorder/__init
 
 from __future__ import annotations
 
-from ..plain import Words, entry, plain
+from ..plain import Words, plain
 from . import words
-from .c_api import NULL, extern
+from .c_api import NULL, extern, need
 from .calls import recording
 from .extension import c_function
 from .here import Here, Item, NewRecord
@@ -18,58 +18,45 @@ from .structures import Function, Graph, Shared
 
 
 @c_function()
-@entry
 def take_inputs(shared: Shared, graph_at, floats_at, count):
     """Append `count` floats, from address `floats_at` on, to a graph's input buffer.
 
     Return the offset of the first of them in the buffer; -1, with an error, if there is no memory for a larger buffer.
     """
     graph = Graph(graph_at)
-    if graph.inputs_length + count > graph.inputs_room:
-        if extern("dynet_make_input_room", graph_at, count) == NULL:
-            return -1
+    if graph.inputs_length + count > graph.inputs_room and extern("dynet_make_input_room", graph_at, count) == NULL:
+        return -1
     start = graph.inputs_length
     extern("memcpy", graph.inputs + start * 4, floats_at, count * 4)
     graph.inputs_length = start + count
     return start
 
 
-def taking_numbers(name: str, before: int = 0) -> None:
+def taking_numbers(name: str, keyed: bool = False) -> None:
     """Make the kind take(numbers), which appends a tuple of numbers to the input buffer.
 
     Its result is where they begin there. If an item is not a number, or is too large, it appends nothing, and leaves
     the call to Python.
 
     Args:
-        before: 0; or how many int32 a random key and its link take. If it is not 0, a new random key is stored before
-            the numbers, and the result is the offset of this key.
+        keyed: whether a new random key is stored before the numbers; the result is then the offset of this key.
     """
 
     @recording(1, name=name, key=0, anywhere=True)
-    @entry
     def take(here: Here, function: Function, given: Item):
-        if given.type != here.shared.tuple:
-            return
-        numbers, graph = here.items(given), here.graph
-        for place in range(numbers.size):
-            if not here.is_number(numbers[place]):
-                return
+        need(given.type == here.shared.tuple)
+        numbers, before = here.items(given), 1 + len(words.KEY) if keyed else 0
         new = NewRecord(here, 0, before + numbers.size)
         for place in range(numbers.size):
-            number, fits = here.number(numbers[place])
-            if not fits:
-                return
-            new.floats[new.first + before + place] = number
-        start = new.first
-        if before:
-            start = start + 1
-            put_key(here.shared, graph, start)
-        graph.inputs_length = new.first + before + numbers.size
-        return extern("PyLong_FromSsize_t", start)
+            new.floats[new.first + before + place] = here.number(numbers[place])
+        if keyed:
+            put_key(here.shared, here.graph, new.first + 1)
+        here.graph.inputs_length = new.first + before + numbers.size
+        return extern("PyLong_FromSsize_t", new.first + int(keyed))
 
 
 taking_numbers("take")
-taking_numbers("take_keyed", before=1 + len(words.KEY))
+taking_numbers("take_keyed", keyed=True)
 
 
 @plain
@@ -101,7 +88,6 @@ def key_before(graph: Graph, key):
 
 
 @c_function("dynet_renew_keys")
-@entry
 def renew_keys(shared: Shared, graph_at):
     """Overwrite all random keys of a graph with new ones, so that nodes draw new numbers."""
     graph = Graph(graph_at)
@@ -113,7 +99,6 @@ def renew_keys(shared: Shared, graph_at):
 
 
 @c_function()
-@entry
 def draw(shared: Shared):
     """Return the count of a new random key, for numbers drawn outside of graphs."""
     count = shared.drawn
@@ -122,7 +107,6 @@ def draw(shared: Shared):
 
 
 @c_function()
-@entry
 def write_inputs(shared: Shared, graph_at, version, start, floats_at, count):
     """Copy `count` floats from address `floats_at` to offset `start` of the input buffer. Return 1.
 

@@ -7,7 +7,7 @@ of a graph form a linked list. Other terms: see `recorder/__init__.py`.
 
 from __future__ import annotations
 
-from ..plain import Words, entry, plain
+from ..plain import Words, plain
 from . import words
 from .c_api import NULL, extern, fail, new_reference
 from .calls import recording
@@ -19,8 +19,8 @@ from .structures import Function, Graph, Shared
 # This many bytes are reserved before the start of each buffer. When the buffer is outgrown, the first 8 of them are the
 # link of the linked list: the address of the next outgrown buffer.
 LINK = 64
-BUFFERS = (("records", "length", "room"), ("inputs", "inputs_length", "inputs_room"))
-"""The words of GRAPH for each buffer: its address, how long it is, and how many integers or floats it has room for."""
+BUFFERS = (("records", "length", "room", 8), ("inputs", "inputs_length", "inputs_room", 4))
+"""For each buffer the words of GRAPH with its address, length and room, counted in items; and the size of an item."""
 # When a graph is renewed, it gives up a buffer for more than SHRINK_FROM integers or floats if it used less than
 # 1 / SHRINK_TO of it.
 SHRINK_FROM, SHRINK_TO = 1 << 20, 8
@@ -39,7 +39,6 @@ def outgrow(graph: Graph, buffer_at) -> None:
 
 def more_room(name: str, buffer: str, length: str, room: str, size: int) -> None:
     @c_function(name)
-    @entry
     def path(shared: Shared, graph_at, count):
         """Replace one of a graph's buffers by one that is at least twice as large. Return 1.
 
@@ -60,8 +59,8 @@ def more_room(name: str, buffer: str, length: str, room: str, size: int) -> None
         return 1
 
 
-more_room("dynet_make_room", "records", "length", "room", 8)
-more_room("dynet_make_input_room", "inputs", "inputs_length", "inputs_room", 4)
+more_room("dynet_make_room", *BUFFERS[0])
+more_room("dynet_make_input_room", *BUFFERS[1])
 
 
 @plain
@@ -77,7 +76,7 @@ def renew_words(shared: Shared, graph: Graph) -> None:
         begin = graph.outgrown - LINK
         graph.outgrown = Words(begin)[0]
         extern("PyMem_RawFree", begin)
-    for buffer, length, room in BUFFERS:
+    for buffer, length, room, _ in BUFFERS:
         if getattr(graph, room) > SHRINK_FROM and getattr(graph, room) > getattr(graph, length) * SHRINK_TO:
             outgrow(graph, getattr(graph, buffer))  # this buffer is freed only when the graph is next renewed
             graph.fill(**{buffer: NULL, room: 0})
@@ -85,7 +84,6 @@ def renew_words(shared: Shared, graph: Graph) -> None:
 
 
 @c_function()
-@entry
 def renew(shared: Shared, graph_at):
     """Renew a graph (see `renew_words`) and return its new version."""
     graph = Graph(graph_at)
@@ -94,7 +92,6 @@ def renew(shared: Shared, graph_at):
 
 
 @recording(0, key=0, anywhere=True)
-@entry
 def renew_quickly(here: Here, function: Function):
     """The fast path of renew_cg(), for graphs for which Python has nothing to clean up.
 
@@ -122,7 +119,6 @@ def note_past(graph: Graph, old, nodes, new) -> None:
 
 
 @c_function()
-@entry
 def cut(shared: Shared, graph_at, expected, nodes, length, inputs_length):
     """Remove the newest records of a graph, for `cg_revert`. Return the graph's new version.
 

@@ -9,80 +9,64 @@ instead. A row also has a number called `limit`, whose meaning depends on the op
 
 from __future__ import annotations
 
-from ..plain import entry
+from ..plain import entry, on_stack, plain
 from . import words
 from .arrays import Indices
-from .c_api import NULL, call_python, new_reference
+from .c_api import NULL, call_python, need, new_reference
 from .calls import recording
 from .extension import c_function
-from .here import Here, Item, open_graph
+from .here import Here, Item, NewRecord, open_graph
 from .structures import Function, Shared, Slice
-from .tables import Row, find, look_up, mixed
+from .tables import find, find_words
 
 
 @recording(1)
-@entry
 def one(here: Here, function: Function, x: Item):
     """Record an op on an expression. The key is its Dim."""
-    if not here.is_operand(x):
-        return
+    need(here.is_operand(x))
     row = find(function, x.dim)
-    if row.found:
-        return here.append(row.result, row.signature, x.at)
+    return here.append(row.result, row.signature, x.at)
 
 
 @recording(2, key=2)
-@entry
 def two(here: Here, function: Function, a: Item, b: Item):
     """Record an op on two expressions. The key is their Dims."""
-    if not (here.is_operand(a) and here.is_operand(b)):
-        return
+    need(here.is_operand(a) and here.is_operand(b))
     row = find(function, a.dim, b.dim)
-    if row.found:
-        return here.append(row.result, row.signature, a.at, b.at)
+    return here.append(row.result, row.signature, a.at, b.at)
 
 
 @recording(2, name="number")
-@entry
 def with_number(here: Here, function: Function, x: Item, given: Item, sign=1):
     """Record an op on an expression and a number. The key is the Dim of the expression.
 
     The number, multiplied by `sign`, is stored in the graph's input buffer. Its offset there becomes an attribute.
     """
-    if not (here.is_operand(x) and here.is_number(given)):
-        return
-    row = find(function, x.dim)
-    if not row.found:
-        return
-    number, fits = here.number(given)
-    if not fits:
-        return
-    new = here.record(3, 1)
+    need(here.is_operand(x))
+    number, row, new = here.number(given), find(function, x.dim), NewRecord(here, 3, 1)
     new.floats[new.first] = number if sign == 1 else -number
-    new.write(0, row.signature)
-    new.write(1, x.at)
-    new.write(2, new.first)
+    new.write(row.signature, x.at, new.first)
     return new.finish(row.result)
 
 
+@plain
+def find_operand(here: Here, function: Function, of_lookup: bool, x: Item, *key):
+    """Return the row for an operand, or with `of_lookup` for a lookup table, and for further words of the key."""
+    need(x.type == here.shared.lookup and here.fits(x) if of_lookup else here.is_operand(x))
+    return find(function, x.dim, *key)
+
+
 def with_index(of_lookup=False, from_end=False):
-    @entry
     def index(here: Here, function: Function, x: Item, given: Item):
         """Record an op on an expression (or, with `of_lookup`, a lookup table) and an index. The key is the Dim.
 
         The index becomes an attribute. It must be at least 0 and below the row's `limit`. With `from_end`, a negative
         index counts from the end.
         """
-        if not (here.is_lookup(x) if of_lookup else here.is_operand(x)):
-            return
-        place = here.index(given)
-        row = find(function, x.dim)
-        if not row.found:
-            return
+        row, place = find_operand(here, function, of_lookup, x), here.index(given)
         if from_end and place < 0:
             place += row.limit
-        if place < 0 or place >= row.limit:
-            return
+        need(place >= 0 and place < row.limit)
         return here.append(row.result, row.signature, x.at, place)
 
     return index
@@ -93,27 +77,20 @@ recording(2, name="lookup")(with_index(of_lookup=True))
 
 
 def with_indices(of_lookup=False):
-    @entry
     def indices(here: Here, function: Function, x: Item, given: Item):
         """Record an op on an expression (or, with `of_lookup`, a lookup table) and several indices.
 
         These are a list, a tuple or an array of integers. They become attributes. They must be at least 0 and below the
         row's `limit`. The key is the Dim of the operand and the number of indices.
         """
-        if not (here.is_lookup(x) if of_lookup else here.is_operand(x)):
-            return
         indices = Indices(here, given)
-        row = find(function, x.dim, indices.size)
-        if not row.found:
-            return
-        new = here.record(indices.size + 2)
-        new.write(0, row.signature)
-        new.write(1, x.at)
+        row = find_operand(here, function, of_lookup, x, indices.size)
+        new = NewRecord(here, indices.size + 2)
+        new.write(row.signature, x.at)
         for place in range(indices.size):
             index = indices[place]
-            if index < 0 or index >= row.limit:
-                return
-            new.write(place + 2, index)
+            need(index >= 0 and index < row.limit)
+            new.write(index, begin=place + 2)
         return new.finish(row.result)
 
     return indices
@@ -124,7 +101,6 @@ recording(2, name="lookup_indices", key=2)(with_indices(of_lookup=True))
 
 
 @recording(3, key=2)
-@entry
 def stretch(here: Here, function: Function, x: Item, first: Item, last: Item, shorter=False):
     """Record an op that takes the slice `first:last` of an expression; `first` becomes an attribute.
 
@@ -135,63 +111,38 @@ def stretch(here: Here, function: Function, x: Item, first: Item, last: Item, sh
         shorter: whether the slice must be shorter than the first dimension. If it has the same length, the result is
             the expression itself, and the call is left to Python.
     """
-    if not here.is_operand(x):
-        return
+    need(here.is_operand(x))
     start, stop = here.index(first), here.index(last)
     length = stop - start
-    if start < 0 or length <= 0:
-        return
+    need(start >= 0 and length > 0)
     row = find(function, x.dim, length)
-    if not row.found or stop > row.limit:
-        return
-    if shorter and length >= row.limit:
-        return
+    need(stop <= row.limit and (not shorter or length < row.limit))
     return here.append(row.result, row.signature, x.at, start)
 
 
 @recording(1, key=words.LIST_KEY)
-@entry
 def many(here: Here, function: Function, given: Item):
     """Record an op on a list of expressions.
 
     The key is their number and their Dims. If there are more than MOST_KEYED expressions, they must all have the same
     Dim, and the key is their number with a minus sign, and this Dim.
     """
-    if not here.is_sequence(given):
-        return
-    xs = here.items(given)
-    if xs.size == 0:
-        return
-    few, value, first_dim = xs.size <= words.MOST_KEYED, mixed(0, xs.size), 0
+    xs, key = here.items(given), on_stack(words.LIST_KEY)
+    need(xs.size > 0)
+    few = xs.size <= words.MOST_KEYED
+    key[0] = xs.size if few else -xs.size
     for place in range(xs.size):
-        x = xs[place]
-        if not here.is_operand(x):
-            return
-        if place == 0:
-            first_dim = x.dim
-        if few:
-            value = mixed(value, x.dim)
-        elif x.dim != first_dim:
-            return
-    if not few:
-        value = mixed(mixed(0, -xs.size), first_dim)
-
-    def same(row: Row):
-        alike = 1
-        for place in range(xs.size if few else 1):
-            if row.key_word(place + 1) != xs[place].dim:
-                alike = 0
-        return alike
-
-    row = look_up(function, words.LIST_KEY, xs.size if few else -xs.size, value, same)
-    if not row.found:
-        return
+        need(here.is_operand(xs[place]))
+        if few or place == 0:
+            key[place + 1] = xs[place].dim
+        else:
+            need(xs[place].dim == key[1])
+    row = find_words(function, key, xs.size + 1 if few else 2, words.LIST_KEY)
     variadic = row.limit  # 1 if the number of operands comes before them in the record, else 0
-    new = here.record(xs.size + variadic + 1)
-    new.write(1, xs.size)
-    new.write(0, row.signature)
+    new = NewRecord(here, xs.size + variadic + 1)
+    new.write(row.signature, xs.size)
     for place in range(xs.size):
-        new.write(variadic + place + 1, xs[place].at)
+        new.write(xs[place].at, begin=variadic + place + 1)
     return new.finish(row.result)
 
 
@@ -199,12 +150,10 @@ def operator(name: str) -> None:
     """Make the C function of an operator of `Expression`, one of `words.OPERATORS`, for expressions and numbers."""
 
     @c_function(name, otherwise=f"dynet_{name}_slowly")
-    @entry
     def path(shared: Shared, a_at, b_at):
         a, b, here = Item(a_at), Item(b_at), open_graph(shared)
         pair, right, left = (Function(getattr(shared, f"{name}_{what}")) for what in ("pair", "right", "left"))
-        if getattr(shared, f"{name}_slow") == NULL:
-            return
+        need(getattr(shared, f"{name}_slow") != NULL)
         if not here.is_expression(a):
             return with_number(here, left, b, a)
         if here.is_expression(b):
@@ -212,7 +161,6 @@ def operator(name: str) -> None:
         return with_number(here, right, a, b, -1 if name == "subtract" else 1)  # x - c is recorded as x + (-c)
 
     @c_function(f"dynet_{name}_slowly")
-    @entry
     def slowly(shared: Shared, a_at, b_at):
         """Call the Python function that serves all other operands."""
         slow = getattr(shared, f"{name}_slow")
@@ -226,7 +174,6 @@ for name in words.OPERATORS:
 
 
 @c_function(otherwise="dynet_negative_slowly")
-@entry
 def negative(shared: Shared, x_at):
     """The operator `-x` of `Expression`."""
     here = open_graph(shared)
@@ -236,7 +183,6 @@ def negative(shared: Shared, x_at):
 
 
 @c_function("dynet_negative_slowly")
-@entry
 def negative_slowly(shared: Shared, x_at):
     if shared.negative == NULL:
         return call_python(shared.refuse_operator)
@@ -244,24 +190,21 @@ def negative_slowly(shared: Shared, x_at):
 
 
 @c_function(otherwise="dynet_subscript_slowly")
-@entry
 def subscript(shared: Shared, x_at, key_at):
     """The operator `x[key]` of `Expression` for an int, as in x[2], and for a slice of two ints, as in x[1:3]."""
     here, x, key = open_graph(shared), Item(x_at), Item(key_at)
-    if shared.subscript == NULL:
-        return
+    need(shared.subscript != NULL)
     if key.type == shared.int:
         return item(here, Function(shared.item), x, key)
     part = Slice(key_at)
-    if key.type == shared.slice and part.step == shared.none:
-        return stretch(here, Function(shared.stretch), x, Item(part.first), Item(part.stop), True)
+    need(key.type == shared.slice and part.step == shared.none)
+    return stretch(here, Function(shared.stretch), x, Item(part.first), Item(part.stop), True)
 
 
-item = with_index(from_end=True)
+item = entry(with_index(from_end=True))
 
 
 @c_function("dynet_subscript_slowly")
-@entry
 def subscript_slowly(shared: Shared, x_at, key_at):
     if shared.subscript == NULL:
         return call_python(shared.refuse_operator)

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .. import layout as at
-from ..plain import Words, entry, leave, plain
+from ..plain import Words, entry, on_stack, plain
 from ..plan.nodes import Node
 from ..plan.structs import Context, Sharing
 from . import words
-from .c_api import NULL, extern, fail, new_reference
+from .c_api import NULL, extern, fail, need, new_reference
 from .calls import recording
 from .extension import Entry, c_function
 from .here import Here, Item, Items
@@ -31,7 +31,7 @@ def is_prepared(here: Here):
 
 @plain
 def call_planner(graph: Graph, function: str, *numbers):
-    """Call the planner's function that plans and runs a pass. Return whether it has succeeded.
+    """Call the planner's function that plans and runs a pass, without Python's lock. Return whether it has succeeded.
 
     Args:
         function: "forward" or "backward": the word of `graph` with the handle of the function.
@@ -39,13 +39,16 @@ def call_planner(graph: Graph, function: str, *numbers):
     """
     for place, number in enumerate((graph.context, *numbers)):
         setattr(graph, f"argument_{2 * place + 1}", number)
-    first = graph.address + 8 * words.GRAPH.argument_0
-    failed = extern("dynet_call", getattr(graph, function), first, 1 + len(numbers))
+    first, result = graph.address + 8 * words.GRAPH.argument_0, on_stack(2)
+    result[0], result[1] = 0, 0
+    state = extern("PyEval_SaveThread")
+    count = 1 + len(numbers)
+    failed = extern("TVMFFIFunctionCall", getattr(graph, function), first, count, result.address, returns="int32")
+    extern("PyEval_RestoreThread", state)
     return failed == 0 and Context(Words(graph.context)).status == at.READY
 
 
 @c_function("dynet_compute")
-@entry
 def compute(shared: Shared, graph_at):
     """Compute the values of all new nodes of a graph: those whose values no forward pass has computed.
 
@@ -102,9 +105,6 @@ def forget_values(graph: Graph) -> None:
         extern("dynet_renew_keys", graph.address)
 
 
-NO_FLAG = -1
-
-
 def of_node(recalculates: bool = True) -> Callable[[Entry], Entry]:
     """Decorator: make an entry the path of a method of expressions which needs all values.
 
@@ -120,16 +120,13 @@ def of_node(recalculates: bool = True) -> Callable[[Entry], Entry]:
     """
 
     def declare(read: Entry) -> Entry:
+        read = entry(read)
+
         @recording(1, 2, name=read.__name__)
-        @entry
         def path(here: Here, function: Function, given: Items):
-            x, flag = given[0], flag_of(here, given)
-            row = find_node(here, function, x)
-            if flag == NO_FLAG or not row.found:
-                return
-            if not is_computed(here, flag if recalculates else 0):
-                return
-            return read(here, x, row.limit, flag)
+            flag, row = here.flag(given, 1), find_node(here, function, given[0])
+            need(is_computed(here, flag if recalculates else 0))
+            return read(here, given[0], row.limit, flag)
 
         return read
 
@@ -143,11 +140,9 @@ def into_array(name: str, dtype: str) -> None:
     """
 
     @recording(2, name=name)
-    @entry
     def path(here: Here, function: Function, x: Item, array: Item):
         row = find_node(here, function, x)
-        if not row.found or array.type != here.shared.array or not is_computed(here, 0):
-            return
+        need(array.type == here.shared.array and is_computed(here, 0))
         numbers, copy = value_of(here.graph, x), Words(ArrayObject(array.address).data, dtype)
         for place in range(row.limit):
             copy[place] = numbers[place]
@@ -165,15 +160,10 @@ def into_list(name: str, least: int) -> None:
     """
 
     @recording(1, 2, name=name)
-    @entry
     def path(here: Here, function: Function, given: Items):
-        x, flag = given[0], flag_of(here, given)
-        row = find_node(here, function, x)
-        if flag == NO_FLAG or not row.found:
-            return
+        x, flag, row = given[0], here.flag(given, 1), find_node(here, function, given[0])
         if row.limit < least:
-            if not is_computed(here, flag):
-                return
+            need(is_computed(here, flag))
             return extern("PyFloat_FromDouble", value_of(here.graph, x)[0])
         # The list is made before the forward pass: making it may run the garbage collector and so any Python code,
         # which could empty the graph.
@@ -191,8 +181,7 @@ def into_list(name: str, least: int) -> None:
             number = extern("PyFloat_FromDouble", numbers[place])
             if number == NULL:
                 extern("PyObject_GC_Track", made)
-                extern("Py_DecRef", made)
-                fail()
+                fail(made)
             items[place] = number
         extern("PyObject_GC_Track", made)
         return made
@@ -203,29 +192,17 @@ into_list("list", least=0)
 
 
 @plain
-def flag_of(here: Here, given: Items):
-    """Return the flag, the second of the arguments `given`: 0 or 1, or NO_FLAG if it is no bool."""
-    if given.size == 1:
-        return 0
-    if given[1].address == here.shared.true:
-        return 1
-    return 0 if given[1].address == here.shared.false else NO_FLAG
-
-
-@plain
 def find_node(here: Here, function: Function, x: Item):
     """Return the row of a method's table for x. If x is not a node of the graph, leave the entry without a result."""
-    if not (x.type == here.shared.expression and here.is_node(x)):
-        leave()
+    need(x.type == here.shared.expression and here.is_node(x))
     return find(function, x.dim)
 
 
 @plain
 def is_computed(here: Here, again):
     """Compute all nodes that have no value yet, or if `again` is 1, all nodes. Return whether all have values now."""
-    if again and not can_forget(here):
-        return False
     if again:
+        need(can_forget(here))
         forget_values(here.graph)
     if is_prepared(here) and here.graph.length == here.graph.done:
         return True
@@ -233,19 +210,16 @@ def is_computed(here: Here, again):
 
 
 @of_node()
-@entry
 def nothing(here: Here, x: Item, size, flag):
     return new_reference(here.shared.none)
 
 
 @of_node()
-@entry
 def address(here: Here, x: Item, size, flag):
     return extern("PyLong_FromSsize_t", place_of(here.graph, x))
 
 
 @of_node(recalculates=False)
-@entry
 def differentiate(here: Here, x: Item, size, full):
     """Run the backward pass from a node with one element.
 
@@ -256,9 +230,8 @@ def differentiate(here: Here, x: Item, size, full):
             frozen.
     """
     place = x.at
-    if here.graph.begun != here.graph.changes:
-        return
+    need(here.graph.begun == here.graph.changes)
     here.shared.passes += 1
-    if call_planner(here.graph, "backward", place, 1, full):
-        here.graph.fill(differentiated=place, differentiated_fully=full)
-        return new_reference(here.shared.none)
+    need(call_planner(here.graph, "backward", place, 1, full))
+    here.graph.fill(differentiated=place, differentiated_fully=full)
+    return new_reference(here.shared.none)

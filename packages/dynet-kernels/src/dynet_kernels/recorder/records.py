@@ -6,25 +6,23 @@ functions, which return None or raise an error. Other terms: see `recorder/__ini
 
 from __future__ import annotations
 
-from ..plain import Words, entry, plain
-from .c_api import NULL, extern, fail
+from ..plain import Words, plain
+from .c_api import NULL, extern, fail, need
 from .calls import recording
-from .here import NO_INDEX, Here, Item, Items, become_node
+from .here import Here, Item, Items, NewRecord, become_node
 from .structures import Function, List
 
 
 @plain
 def number_of(here: Here, x: Item):
-    """Return an int, or the operand number of an expression that fits the graph; NO_INDEX for anything else."""
+    """Return an int, or the operand number of an expression that fits the graph. For anything else, leave the entry."""
     if x.type == here.shared.int:
         return here.index(x)
-    if here.is_operand(x):
-        return x.at
-    return NO_INDEX
+    need(here.is_operand(x))
+    return x.at
 
 
 @recording(5, key=0, anywhere=True)
-@entry
 def commit(here: Here, function: Function, dim: Item, nodes: Item, head: Item, operands: Item, version: Item):
     """commit(dim, nodes, head, operands, version) appends a record to this thread's graph.
 
@@ -38,26 +36,19 @@ def commit(here: Here, function: Function, dim: Item, nodes: Item, head: Item, o
     sees the nodes that `commit` adds, because only Python code calls `commit`.
     """
     shared = here.shared
-    if nodes.type != shared.int or version.type != shared.int or head.type != shared.tuple:
-        return
-    if not here.is_sequence(operands) or here.index(version) != here.version:
-        return
+    need(nodes.type == shared.int and version.type == shared.int and head.type == shared.tuple)
+    need(here.index(version) == here.version)
     count, first, rest = here.index(nodes), here.items(head), here.items(operands)
-    if count < 0:
-        return
-    new, place = here.record(first.size + rest.size), 0
+    need(count >= 0)
+    new, place = NewRecord(here, first.size + rest.size), 0
     for items in (first, rest):
         for k in range(items.size):
-            number = number_of(here, items[k])
-            if number == NO_INDEX:
-                return
-            new.write(place, number)
+            new.write(number_of(here, items[k]), begin=place)
             place += 1
     return new.finish(dim.address, count)
 
 
 @recording(5, key=0, anywhere=True)
-@entry
 def sequence(here: Here, function: Function, result: Item, head: Item, xs: Item, dim: Item, version: Item):
     """sequence(result, head, xs, dim, version) appends one record for a whole sequence `xs` of nodes.
 
@@ -68,47 +59,38 @@ def sequence(here: Here, function: Function, result: Item, head: Item, xs: Item,
     or if an item of `xs` is not a node of the graph with the shape `dim`.
     """
     shared, graph = here.shared, here.graph
-    if head.type != shared.tuple or xs.type != shared.list or version.type != shared.int:
-        return
+    need(head.type == shared.tuple and xs.type == shared.list and version.type == shared.int)
+    wanted, first = here.index(version), here.items(head)
+    for place in range(first.size):
+        need(first[place].type == shared.int)
+        here.index(first[place])  # leaves the entry if it does not fit
     # The list is made before the checks: making it may run the garbage collector, and so any Python code, which could
     # change what has been checked.
     size = List(xs.address).size
     made = extern("PyList_New", size)
     if made == NULL:
         fail()
-    now, first, items = Here(shared, graph, graph.version), here.items(head), here.items(xs)
-    length = first.size + size
-    if here.index(version) != now.version or items.size != size or not are_nodes(now, first, items, dim):
+    now, items = Here(shared, graph, graph.version), here.items(xs)
+    if now.version != wanted or items.size != size or not are_nodes(now, items, dim):
         extern("Py_DecRef", made)
         return
-    if graph.length + length > graph.room and extern("dynet_make_room", graph.address, length) == NULL:
-        extern("Py_DecRef", made)
-        fail()
+    new = NewRecord(now, first.size + size, 0, made)
     nodes, found = graph.nodes, Words(List(made).items)
     for place in range(size):
-        node = here.take_expression()
-        if node == NULL:
-            extern("Py_DecRef", made)
-            fail()
+        node = here.take_expression(made)
         become_node(node, nodes + 1 + place, now.version, result.address)
         found[place] = node
-    integers, start = Words(graph.records), graph.length
+        new.write(items[place].at, begin=first.size + place)
     for place in range(first.size):
-        integers[start + place] = here.index(first[place])
-    for place in range(size):
-        integers[start + first.size + place] = items[place].at
-    graph.length = start + length
-    graph.nodes = nodes + size + 1
+        new.write(here.index(first[place]), begin=place)
+    graph.fill(length=new.start + new.length, nodes=nodes + size + 1)
     return made
 
 
 @plain
-def are_nodes(here: Here, head: Items, xs: Items, dim: Item):
-    """Whether all items of `head` are ints, and all of `xs` nodes of the graph with the shape `dim`."""
+def are_nodes(here: Here, xs: Items, dim: Item):
+    """Whether all items of `xs` are nodes of the graph with the shape `dim`."""
     fine = 1
-    for place in range(head.size):
-        if head[place].type != here.shared.int:
-            fine = 0
     for place in range(xs.size):
         x = xs[place]
         if not (x.type == here.shared.expression and here.is_node(x) and x.dim == dim.address):
@@ -117,14 +99,10 @@ def are_nodes(here: Here, head: Items, xs: Items, dim: Item):
 
 
 @recording(2, key=0, anywhere=True)
-@entry
 def handle(here: Here, function: Function, at: Item, dim: Item):
     """handle(at, dim) returns an expression for node number `at` of this thread's graph, of shape `dim`."""
     place = here.index(at)
-    if place < 0 or place >= here.graph.nodes:
-        return
+    need(place >= 0 and place < here.graph.nodes)
     node = here.take_expression()
-    if node == NULL:
-        fail()
     become_node(node, place, here.version, dim.address)
     return node

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from .. import layout as at
-from ..plain import Words, entry, plain
+from ..plain import Words, plain
 from ..plan.nodes import Node, Plan
-from .arrays import Nested, Values, opened
-from .c_api import new_reference
+from .arrays import Values, read
+from .c_api import extern, need, new_reference
 from .calls import recording
-from .here import Here, Item
+from .here import Here, Item, NewRecord
 from .passes import can_forget, forget_values
 from .structures import Function
 from .tables import find
@@ -17,37 +17,27 @@ MOST_SEARCHED = 1 << 12  # a search passes at most this many records: Python kee
 
 
 @recording(2, name="set")
-@entry
 def set_values(here: Here, function: Function, x: Item, given: Item):
     """set(x, values), where `values` is a number, a list of numbers or an array.
 
     The path runs only if all of the graph or nothing of it has been planned. The key is the Dim (shape) of `x`. The row
     has the signature of input nodes with this Dim, and its `limit` is their number of elements.
     """
-    if x.type != here.shared.expression or x.version != here.version:
-        return
+    need(x.type == here.shared.expression and x.version == here.version)
     row = find(function, x.dim)
-    if not row.found or not can_forget(here):
-        return
+    need(can_forget(here))
     start = start_of(here, x.at, row.signature)
-    if start < 0:
-        return
-    for dims in (0, 1):
-        numbers = Nested(here, given, dims)
-        if numbers.count == row.limit and numbers.fits():
-            return store(here, numbers, start)
-    for array in opened(here, given):
-        if array.dims == 1 and array.count == row.limit:
-            return store(here, array, start)
 
+    def use(values: Values):
+        need(values.dims <= 1 and values.count == row.limit)
+        graph, new = here.graph, NewRecord(here, 0, values.count)
+        values.store(new.floats, new.first)  # behind the graph's inputs: it may find what is no number
+        extern("memcpy", graph.inputs + 4 * start, graph.inputs + 4 * new.first, 4 * values.count)
+        if start < graph.inputs_done:
+            forget_values(graph)
+        return new_reference(here.shared.none)
 
-@entry
-def store(here: Here, values: Values, start):
-    """Store all numbers in the input buffer from offset `start` on."""
-    values.store(Words(here.graph.inputs, "float32"), start)
-    if start < here.graph.inputs_done:
-        forget_values(here.graph)
-    return new_reference(here.shared.none)
+    return read(here, given, use)
 
 
 @plain
@@ -62,25 +52,23 @@ def start_of(here: Here, place, signature):
         place, signature: the number of the node; and its signature, if it is an input.
 
     Returns:
-        The offset of the first value, or -1 if it is not found: then Python has to search.
+        The offset of the first value. If it is not found, leave the entry, and Python has to search.
     """
-    graph, start = here.graph, -1
-    records = Words(graph.records)
+    graph, records = here.graph, Words(here.graph.records)
     if graph.planned == graph.length:
         node = Node(Words(graph.node_rows), place * len(at.NODE))
-        if node.signature_at == signature:
-            start = records[node.operands]
-    elif graph.planned == 0:
-        position, number, turns = 0, 0, 0
-        if graph.searched_version == here.version and graph.searched_node <= place:
-            position, number = graph.searched, graph.searched_node
-        plan = Plan(graph.context, records=records)
-        while number < place and turns < MOST_SEARCHED:
-            record = plan.record(position)
-            number += record.part_count
-            position = record.end
-            turns += 1
-        if number == place and records[position] == signature:
-            start = records[position + 1]
-            graph.fill(searched_version=here.version, searched=position, searched_node=place)
-    return start
+        need(node.signature_at == signature)
+        return records[node.operands]
+    need(graph.planned == 0)
+    position, number, turns = 0, 0, 0
+    if graph.searched_version == here.version and graph.searched_node <= place:
+        position, number = graph.searched, graph.searched_node
+    plan = Plan(graph.context, records=records)
+    while number < place and turns < MOST_SEARCHED:
+        record = plan.record(position)
+        number += record.part_count
+        position = record.end
+        turns += 1
+    need(number == place and records[position] == signature)
+    graph.fill(searched_version=here.version, searched=position, searched_node=place)
+    return records[position + 1]

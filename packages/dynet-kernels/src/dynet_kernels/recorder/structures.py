@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..plain import Struct, Words
 from . import words
 
@@ -61,19 +59,4 @@ class Shared(Structure):
 
 
 class Row(Struct):
-    """A row of a recording function's table: the words of its key, then those of ROW, which are attributes.
-
-    Args:
-        table: the words of the table.
-        place: the number of the row.
-        key: how many words a key has.
-    """
-
     layout = words.ROW
-
-    def __init__(self, table: Words, place: Any, key: Any):
-        self.begin = place * (key + len(words.ROW))
-        super().__init__(table, self.begin + key)
-
-    def key_word(self, place: Any) -> Any:
-        return self.words[self.begin + place]

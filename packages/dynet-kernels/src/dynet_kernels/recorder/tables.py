@@ -7,12 +7,12 @@ at a key's hash has another key, the next rows are tried. Other terms: see `reco
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-from ..plain import Words, entry, plain
+from ..plain import Words, on_stack, plain
 from . import words
-from .c_api import NULL, extern, fail
+from .c_api import NULL, extern, fail, need
 from .extension import c_function
 from .structures import Function, Row, Shared
 
@@ -41,75 +41,68 @@ def mixed(value, number):
     return (((value ^ folded) & HASHED) * HASH) >> 16
 
 
-class Found(Row):
-    """The row with a key, if it is `found`."""
-
-    def __init__(self, table: Words, place: Any, key: Any, found: Any):
-        super().__init__(table, place, key)
-        self.found = found
-
-
-def nothing_more(row: Row):
-    return True
+@plain
+def hashed(key: Words, begin, size):
+    """Return the hash of a key, without unused words at its end."""
+    value = 0
+    for place in range(size):
+        value = mixed(value, key[begin + place])
+    return value
 
 
 @plain
-def search(table: Words, mask, key, first, value, same: Callable) -> Found:
-    """Search a table for a key.
+def are_equal(a: Words, begin, b: Words, start, size):
+    alike = 1
+    for place in range(size):
+        if a[begin + place] != b[start + place]:
+            alike = 0
+            break
+    return alike
+
+
+@plain
+def search(table: Words, mask, width, key: Words, begin, size) -> Any:
+    """Return the offset in a table of the row with a key; or if there is none, of a free row for it.
 
     Args:
         mask: the number of the table's rows minus 1.
-        key, first: how many words a key has; and the first word of the wanted one.
-        value: the hash of the key.
-        same: called as same(row) for a row with this first word, says whether the rest of its key is the same.
+        width: how many words a row has.
+        key, begin, size: the key is `size` words of `key`, from offset `begin` on, without unused ones at its end.
     """
-    place, found = value & mask, 0
-    begin = Row(table, place, key).key_word(0)
-    while begin != 0:
-        if begin == first:
-            if same(Row(table, place, key)):
-                found = 1
-                break
+    place = hashed(key, begin, size) & mask
+    while table[place * width] != 0 and not are_equal(table, place * width, key, begin, size):
         place = (place + 1) & mask
-        begin = Row(table, place, key).key_word(0)
-    return Found(table, place, key, found)
+    return place * width
 
 
 @plain
-def look_up(function: Function, key, first, value, same: Callable) -> Found:
-    """Search the table of a recording function for a key."""
-    return search(Words(function.table), function.mask, key, first, value, same)
+def find(function: Function, *key) -> Row:
+    """Return the row with this key in the table of a recording function. Without one, leave the entry."""
+    given = on_stack(len(key))
+    for place, number in enumerate(key):
+        given[place] = number
+    return find_words(function, given, len(key), len(key))
 
 
 @plain
-def find(function: Function, *key) -> Found:
-    """Search the table of a recording function for a key of a few words."""
-    value = 0
-    for number in key:
-        value = mixed(value, number)
-
-    def same(row: Row):
-        alike = 1
-        for place, number in enumerate(key[1:], 1):
-            if row.key_word(place) != number:
-                alike = 0
-        return alike
-
-    return look_up(function, len(key), key[0], value, same if len(key) > 1 else nothing_more)
+def find_words(function: Function, key: Words, used, size: int) -> Row:
+    """Do as `find`. The key has `size` words, of which the first `used` are in `key`, and the others are 0."""
+    table = Words(function.table)
+    begin = search(table, function.mask, size + len(words.ROW), key, 0, used)
+    need(table[begin] != 0)
+    return Row(table, begin + size)
 
 
 @c_function()
-@entry
 def enter(shared: Shared, function_at, row_at):
     """Add a row to a recording function's table, or replace the row with the same key. Return 1.
 
     If the table would be more than half full, it is doubled first. If there is no memory, return NULL, with an error.
     """
-    function, given = Function(function_at), Words(row_at)
-    key = function.key
+    function = Function(function_at)
     if 2 * (function.used + 1) > function.mask + 1:
         double(function)
-    function.used += put_row(Words(function.table), function.mask, key, given, 0)
+    function.used += put_row(Words(function.table), function.mask, function.key, Words(row_at), 0)
     return 1
 
 
@@ -125,8 +118,7 @@ def double(function: Function) -> None:
         if old[place * width] != 0:
             put_row(Words(table), 2 * rows - 1, function.key, old, place * width)
     extern("PyMem_RawFree", function.table)
-    function.table = table
-    function.mask = 2 * rows - 1
+    function.fill(table=table, mask=2 * rows - 1)
 
 
 @plain
@@ -140,22 +132,12 @@ def put_row(table: Words, mask, key, source: Words, begin):
         key: how many words a key has.
         source, begin: the row to write is in `source` from offset `begin` on.
     """
-    value = 0
-    for place in range(key):
-        # The key for a call with a list of operands may end in unused words, which are 0. The hash leaves them out.
-        if source[begin + place] != 0 or place == 0:
-            value = mixed(value, source[begin + place])
-
-    def same(row: Row):
-        alike = 1
-        for place in range(1, key):
-            if row.key_word(place) != source[begin + place]:
-                alike = 0
-        return alike
-
-    target = search(table, mask, key, source[begin], value, same)
-    width = key + len(words.ROW)
+    width, used = key + len(words.ROW), 1
+    while used < key and source[begin + used] != 0:  # a key for a list or an array may end in unused words, which are 0
+        used += 1
+    target = search(table, mask, width, source, begin, used)
+    is_new = 1 if table[target] == 0 else 0
     for place in range(width):
         back = width - 1 - place
-        table[target.begin + back] = source[begin + back]
-    return 1 - target.found
+        table[target + back] = source[begin + back]
+    return is_new

@@ -12,15 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..plain import Words, bits_of, entry, leave, on_stack, plain
+from ..plain import Words, bits_of, on_stack, plain
 from . import words
-from .c_api import NULL, extern, fail, new_reference
+from .c_api import NULL, extern, fail, need, new_reference
 from .calls import recording
-from .here import NO_INDEX, Here, Item, Items, behind
+from .here import Here, Item, Items, NewRecord
 from .inputs import put_key
 from .records import number_of
 from .structures import Expression, Function, Template
-from .tables import Row, look_up, mixed
+from .tables import are_equal, find, hashed
 
 # The lowest two bits of a word of a key say what the word is: an int, the address of a constant such as None, or the
 # length of a list. The word for an expression is the address of its Dim, in which the lowest two bits are 0.
@@ -50,8 +50,7 @@ class Key:
 
     @plain
     def read(self, given: Items) -> None:
-        if given.size > words.TEMPLATE_KEY:
-            leave()
+        need(given.size <= words.TEMPLATE_KEY)
         for place in range(given.size):
             x, begin, size = given[place], given.begin + 8 * place, 1
             if self.here.is_sequence(x):
@@ -64,8 +63,7 @@ class Key:
     @plain
     def add(self, word) -> None:
         size = self.words[0]
-        if size >= words.TEMPLATE_KEY:
-            leave()
+        need(size < words.TEMPLATE_KEY)
         self.words[size] = word
         self.words[0] = size + 1
 
@@ -101,16 +99,14 @@ class Key:
             if kind != shared.int:  # add the type of a numpy integer to the key, because an op may refuse it
                 self.add(kind + CONSTANT)
             number = self.here.index(x)
-            if number >= LARGEST or number <= -LARGEST:
-                leave()
+            need(number < LARGEST and number > -LARGEST)
             self.add(number * 4 + INT)
         elif x.address == shared.none or x.address == shared.true or x.address == shared.false:
             self.add(x.address + CONSTANT)
-        elif kind == shared.float:
+        else:
+            need(kind == shared.float)
             self.add(FLOAT)
             self.add(bits_of(extern("PyFloat_AsDouble", x.address, returns="float64")))
-        else:
-            leave()
 
     @plain
     def operand(self, number) -> Expression:
@@ -125,40 +121,20 @@ class Key:
     @plain
     def hashed(self):
         """Return a word that stands for the key in the table of a recording function."""
-        value = 0
-        for place in range(self.size):
-            value = mixed(value, self.words[place])
-        return value * 2 + 1  # not 0, as a free row has
-
-    @plain
-    def find(self, function: Function):
-        """Search the table of a recording function for a template with this key."""
-
-        def same(row: Row):
-            alike, other = 1, Words(row.signature + 8 * len(words.TEMPLATE))
-            for place in range(self.size):
-                if other[place] != self.words[place]:
-                    alike = 0
-            return alike
-
-        word = self.hashed()
-        return look_up(function, 1, word, mixed(0, word), same)
+        return hashed(self.words, 0, self.size) * 2 + 1  # not 0, as a free row has
 
 
 @recording()
-@entry
 def template(here: Here, function: Function, given: Items):
     """Append the records of the template for the call's key, if there is one."""
     key = Key(here, given)
-    row = key.find(function)
-    if not row.found:
-        return
+    row = find(function, key.hashed())
     known = Template(row.signature)
+    need(are_equal(known.words, len(words.TEMPLATE), key.words, 0, key.size))
     parts = Words(row.signature + 8 * (key.size + len(words.TEMPLATE)))
     equal = known.length * 2 + known.inputs + known.keys
     for place in range(known.equal):
-        if key.operand(parts[equal + 2 * place]).at != key.operand(parts[equal + 2 * place + 1]).at:
-            return
+        need(key.operand(parts[equal + 2 * place]).at == key.operand(parts[equal + 2 * place + 1]).at)
     if known.nodes == 0:
         return new_reference(key.operand(parts[1]).address)
 
@@ -169,7 +145,6 @@ def template(here: Here, function: Function, given: Items):
 
 
 @recording(4, key=0)
-@entry
 def replay(here: Here, function: Function, dim: Item, template: Item, operands: Item, version: Item):
     """replay(dim, template, operands, version) appends the records of a template to this thread's graph.
 
@@ -178,12 +153,10 @@ def replay(here: Here, function: Function, dim: Item, template: Item, operands: 
     the graph has another version than `version`, if Python has to see each new node, or if an item is neither an int
     nor an expression that fits the graph. The caller has to know that the template is for such operands.
     """
-    if operands.type != here.shared.tuple or version.type != here.shared.int or here.index(version) != here.version:
-        return
-    items = Items(behind(operands.address), here.items(operands).size)
+    need(operands.type == here.shared.tuple and version.type == here.shared.int and here.index(version) == here.version)
+    items = here.items(operands)
     for place in range(items.size):
-        if number_of(here, items[place]) == NO_INDEX:
-            return
+        number_of(here, items[place])  # leaves the entry if it has none
     start = extern("PyBytes_AsString", template.address)
     if start == NULL:
         fail()
@@ -194,7 +167,7 @@ def replay(here: Here, function: Function, dim: Item, template: Item, operands: 
     return append(here, Template(start), Words(start + 8 * len(words.TEMPLATE)), operand, dim.address)
 
 
-@entry
+@plain
 def append(here: Here, known: Template, parts: Words, operand: Callable, dim):
     """Append the records of a template.
 
@@ -205,15 +178,12 @@ def append(here: Here, known: Template, parts: Words, operand: Callable, dim):
         dim: the address of the Dim of the last node.
     """
     length, inputs, graph = known.length, known.inputs, here.graph
-    new, first_node = here.record(length, inputs), graph.nodes
-    begin = on_stack(4)  # for each kind, what to add to the number
-    for kind, value in (
-        (words.LITERAL, 0), (words.OPERAND, 0), (words.NODE, first_node), (words.INPUT, new.first),
-    ):  # fmt: skip
+    new, begin = NewRecord(here, length, inputs), on_stack(4)
+    for kind, value in enumerate((0, 0, graph.nodes, new.first)):  # for each kind, what to add to the number
         begin[kind] = value
     for place in range(length):
         kind, number = parts[2 * place], parts[2 * place + 1]
-        new.write(place, operand(number) if kind == words.OPERAND else number + begin[kind])
+        new.write(operand(number) if kind == words.OPERAND else number + begin[kind], begin=place)
     raw = Words(graph.inputs, "int32")
     for place in range(inputs):
         raw[new.first + place] = parts[2 * length + place]
@@ -223,7 +193,6 @@ def append(here: Here, known: Template, parts: Words, operand: Callable, dim):
 
 
 @recording(key=0)
-@entry
 def key(here: Here, function: Function, given: Items):
     """key(*arguments) returns the key of a call with these arguments, as a bytes object.
 

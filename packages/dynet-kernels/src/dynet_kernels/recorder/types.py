@@ -7,16 +7,16 @@ callable object that appends an op to the graph.
 
 from __future__ import annotations
 
-from ..plain import entry
 from . import words
 from .c_api import NULL, call_python, extern, fail, new_reference
 from .extension import c_function
 from .here import give_back
 from .structures import Expression, Object, Shared
 
+HAS_GC = 1 << 14  # the flag of types whose objects the garbage collector tracks (Py_TPFLAGS_HAVE_GC)
+
 
 @c_function()
-@entry
 def free(shared: Shared, x_at):
     """tp_dealloc of `Expression`: keep the object for reuse, or free it if enough are kept already.
 
@@ -25,12 +25,16 @@ def free(shared: Shared, x_at):
     if Object(x_at).type == shared.expression and shared.free_count < shared.free_most:
         give_back(shared, x_at)
     else:
-        extern("dynet_free_object", x_at)
+        kind = Object(x_at).type  # after the object is gone, it does not keep its class alive
+        if extern("PyType_GetFlags", kind) & HAS_GC:
+            extern("PyObject_GC_Del", x_at)
+        else:
+            extern("PyObject_Free", x_at)
+        extern("Py_DecRef", kind)
     return 0
 
 
 @c_function()
-@entry
 def new(shared: Shared, kind, arguments, keywords):
     """tp_new of `Expression`: make an object of a subclass, or of `Expression` itself without arguments.
 
@@ -49,7 +53,6 @@ def new(shared: Shared, kind, arguments, keywords):
 
 
 @c_function()
-@entry
 def visit_nothing(shared: Shared, object_at, visit, given):
     """tp_traverse of `Expression`, which does nothing, because an expression owns no references.
 
@@ -59,7 +62,6 @@ def visit_nothing(shared: Shared, object_at, visit, given):
 
 
 @c_function()
-@entry
 def become(shared: Shared, x_at, at, version, dim):
     """Make the expression `x` stand for a parameter.
 
@@ -73,7 +75,6 @@ def become(shared: Shared, x_at, at, version, dim):
 
 
 @c_function()
-@entry
 def bind(shared: Shared, function_at, object_at, kind):
     """tp_descr_get of recording functions, which makes a recording function work as a method of a class.
 

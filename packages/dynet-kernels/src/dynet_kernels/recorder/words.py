@@ -132,10 +132,16 @@ TEMPLATE_KEY = 64  # the most words that the key of a template may have; it desc
 KEY = Structure("seed", "count")
 
 MOST_DIMS = 4  # arrays with more dimensions are left to Python
-# How many words the key of a call with an array or nested list has: the number of dimensions, and their sizes (0 for
-# those it lacks). If the last dimension is the batch, BATCHED is added to the number of dimensions.
+# How many words the key of a call with an array or nested list has: 1 plus the number of dimensions, and their sizes (0
+# for those it lacks). If the last dimension is the batch, BATCHED is added to the number of dimensions.
 ARRAY_KEY = MOST_DIMS + 1
 BATCHED = 8
+
+
+def array_key(shape: tuple[int, ...], batched: bool = False) -> tuple[int, ...]:
+    """Return this key for an array, list or number (which has no dimensions) of a shape."""
+    return (1 + len(shape) + BATCHED * batched, *shape, *[0] * (MOST_DIMS - len(shape)))
+
 
 # The key of a call with a list of at most this many operands has the Dim of each operand. The operands of a longer list
 # must all have the same Dim, and the key has it once.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dynet_core.device import check_device
+from dynet_kernels.recorder.words import array_key
 
 from ..declare import *
 from .arrays import NUMBERS, add_input, filled, flat, input_op, input_signature, numbers, one_number, stored
@@ -22,11 +23,11 @@ def inputVector(v: Iterable[Number], device: str = "") -> Expression:
     array = numbers("inputVector", v)
     dim = Dim.of((array.size,))
     if array.size:
-        remember(inputVector, (array.size,), input_signature(dim))
+        remember(inputVector, array_key(array.shape), input_signature(dim))
     return add_input("inputVector", array, dim, device)
 
 
-@input_op(lambda s: np.full((1, 1), s), [{"s": 2.5}, {"s": -3}, {"s": np.float32(0.5)}, {"s": [1.5]}], "scalar")
+@input_op(lambda s: np.full((1, 1), s), [{"s": 2.5}, {"s": -3}, {"s": np.float32(0.5)}, {"s": [1.5]}], "vector")
 def scalarInput(s: Number, device: str = "") -> Expression:
     """A single number.
 
@@ -41,7 +42,7 @@ def scalarInput(s: Number, device: str = "") -> Expression:
 
 
 _NUMBER = Dim.of((1,))
-remember(scalarInput, (1,), input_signature(_NUMBER))
+remember(scalarInput, array_key(()), input_signature(_NUMBER))
 
 
 @input_op(lambda dim: np.zeros((dim, 1)), "dim=1; dim=2; dim=17; dim=130", repeats=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dynet_core.checks import is_masked
 from dynet_core.wording import counted
-from dynet_kernels.recorder.words import BATCHED, MOST_DIMS
+from dynet_kernels.recorder.words import MOST_DIMS, array_key
 
 from ..declare import *
 from .arrays import NUMBERS, add_input, check_any, filled, flat, input_op, input_signature, numbers, one_number, stored
@@ -61,8 +61,7 @@ def _add(record, array: np.ndarray, batched: bool, device: str) -> Expression:
     dims, batch = (shape[:-1] or (1,), shape[-1]) if batched else (shape, 1)
     dim = Dim.of(checked_dims(name, dims), batch)
     if 0 < array.ndim <= MOST_DIMS:
-        sizes = *shape, *[0] * (MOST_DIMS - len(shape))
-        remember(record, (len(shape) + BATCHED * batched, *sizes), input_signature(dim))
+        remember(record, array_key(shape, batched), input_signature(dim))
     return add_input(name, array, dim, device)
 
 

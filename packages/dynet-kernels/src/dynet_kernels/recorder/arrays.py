@@ -15,7 +15,7 @@ from .c_api import extern, need
 from .calls import recording
 from .here import Here, Item, Items, NewRecord
 from .structures import Buffer, Function
-from .tables import Row, find_words, is_one_of
+from .tables import Row, find_words, hashed, is_one_of
 
 STRIDED, FORMAT = 0x18, 0x4  # CPython's flags PyBUF_STRIDES and PyBUF_FORMAT: which fields of a Py_buffer to fill in
 # How numpy describes types of elements: a size in bytes, and letters. An "l" has another size on Windows.
@@ -68,6 +68,7 @@ class Array(Values):
         self.count = self.counted()
         extern("PyBuffer_Release", view.words.address)
         need(self.count > 0)
+        self.step = self.strides[0]
 
     @plain
     def is_of(self, dtype: str):
@@ -90,8 +91,14 @@ class Array(Values):
         return self.shape[place] if place < self.dims else 0
 
     @plain
+    def integer(self, place):
+        """Return an integer of an array of one dimension."""
+        at = self.begin + place * self.step
+        return Words(at)[0] if self.item == 8 else Words(at, "int32")[0]
+
+    @plain
     def store(self, inputs: Words, start) -> None:
-        rows, step = self.shape[0], self.strides[0]
+        rows, step = self.shape[0], self.step
         for dtype in self.formats:
             if self.is_of(dtype):
                 for column in range(self.count // rows):
@@ -175,31 +182,26 @@ def read(here: Here, x: Item, use: Callable):
     return use(Nested(here, x, 1))
 
 
-class Indices:
-    """Integers of a list, a tuple or an array of one dimension; or with `or_one` a single integer."""
+@entry
+def read_indices(here: Here, x: Item, use: Callable, or_one: bool = False):
+    """Return `use(count, at)` for the integers at(0), at(1)... of a list, a tuple or an array of one dimension.
 
-    def __init__(self, here: Here, x: Item, or_one: bool = False):
-        self.here = here
-        self.size, self.begin, self.step, self.bytes = self._read(x, or_one)
+    Args:
+        or_one: whether x may also be a single integer.
+    """
+    if x.type == here.shared.array:
+        array = Array(here, x, INTEGERS)
+        need(array.dims == 1)
+        return use(array.count, array.integer)
+    begin, size = x.place, 1
+    if not (or_one and here.is_index(x)):
+        items = here.items(x)
+        begin, size = items.begin, items.size
 
-    @plain
-    def _read(self, x: Item, or_one: bool):
-        size, begin, step, width = 1, x.place, 8, 0  # how wide an integer of an array is; 0 for Python's integers
-        if x.type == self.here.shared.array:
-            array = Array(self.here, x, INTEGERS)
-            need(array.dims == 1)
-            size, begin, step, width = array.count, array.begin, array.strides[0], array.item
-        elif not (or_one and self.here.is_index(x)):
-            items = self.here.items(x)
-            size, begin = items.size, items.begin
-        return size, begin, step, width
+    def at(place):
+        return here.index(Items(begin, size)[place])
 
-    @plain
-    def __getitem__(self, place):
-        at = self.begin + place * self.step
-        if self.bytes == 0:
-            return self.here.index(Item(Words(at)[0]))
-        return Words(at)[0] if self.bytes == 8 else Words(at, "int32")[0]
+    return use(size, at)
 
 
 @recording(1, key=words.ARRAY_KEY)
@@ -233,7 +235,8 @@ def tensor(here: Here, function: Function, values: Values, batched):
     key = on_stack(words.ARRAY_KEY)
     for place, word in enumerate((values.dims + 1 + batched * words.BATCHED, *values.sizes)):
         key[place] = word
-    return add_input(here, find_words(function, key, values.dims + 1, words.ARRAY_KEY), values)
+    used = values.dims + 1
+    return add_input(here, find_words(function, key, used, words.ARRAY_KEY, hashed(key, 0, used)), values)
 
 
 @plain

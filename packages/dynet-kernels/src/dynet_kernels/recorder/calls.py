@@ -47,7 +47,7 @@ def of_call(path: Callable, counts: tuple[int, ...], anywhere: bool) -> Callable
     def run(shared: Shared, function_at, arguments, count, keywords):
         function = Function(function_at)
         given = count_all(function, count & COUNT, keywords)
-        need(given >= 0 and (not counts or is_one_of(given, counts)))
+        need(is_one_of(given, counts) if counts else given >= 0)
         items = Items(arguments, given)
         here = any_graph(shared) if anywhere else open_graph(shared)
         if len(counts) == 1:

@@ -9,15 +9,17 @@ instead. A row also has a number called `limit`, whose meaning depends on the op
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..plain import entry, on_stack, plain
 from . import words
-from .arrays import Indices
+from .arrays import read_indices
 from .c_api import NULL, call_python, need, new_reference
 from .calls import recording
 from .extension import c_function
 from .here import Here, Item, NewRecord, open_graph
 from .structures import Function, Shared, Slice
-from .tables import find, find_words
+from .tables import find, find_words, mixed
 
 
 @recording(1)
@@ -83,15 +85,17 @@ def with_indices(of_lookup=False):
         These are a list, a tuple or an array of integers. They become attributes. They must be at least 0 and below the
         row's `limit`. The key is the Dim of the operand and the number of indices.
         """
-        indices = Indices(here, given)
-        row = find_operand(here, function, of_lookup, x, indices.size)
-        new = NewRecord(here, indices.size + 2)
-        new.write(row.signature, x.at)
-        for place in range(indices.size):
-            index = indices[place]
-            need(index >= 0 and index < row.limit)
-            new.write(index, begin=place + 2)
-        return new.finish(row.result)
+
+        def use(count, at: Callable):
+            row, new = find_operand(here, function, of_lookup, x, count), NewRecord(here, count + 2)
+            new.write(row.signature, x.at)
+            for place in range(count):
+                index = at(place)
+                need(index >= 0 and index < row.limit)
+                new.write(index, begin=place + 2)
+            return new.finish(row.result)
+
+        return read_indices(here, given, use)
 
     return indices
 
@@ -131,13 +135,15 @@ def many(here: Here, function: Function, given: Item):
     need(xs.size > 0)
     few = xs.size <= words.MOST_KEYED
     key[0] = xs.size if few else -xs.size
+    value = mixed(0, key[0])
     for place in range(xs.size):
         need(here.is_operand(xs[place]))
         if few or place == 0:
             key[place + 1] = xs[place].dim
+            value = mixed(value, xs[place].dim)
         else:
             need(xs[place].dim == key[1])
-    row = find_words(function, key, xs.size + 1 if few else 2, words.LIST_KEY)
+    row = find_words(function, key, xs.size + 1 if few else 2, words.LIST_KEY, value)
     variadic = row.limit  # 1 if the number of operands comes before them in the record, else 0
     new = NewRecord(here, xs.size + variadic + 1)
     new.write(row.signature, xs.size)

@@ -5,9 +5,11 @@ Terms: see `recorder/__init__.py`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..plain import Words, on_stack, plain
 from . import words
-from .arrays import Indices, Values, add_input, tensor
+from .arrays import Values, add_input, read_indices, tensor
 from .c_api import need
 from .calls import recording
 from .here import Here, Item, Items
@@ -81,19 +83,19 @@ class OneHot(Values):
     """Columns of which each is 1 at one index and 0 elsewhere.
 
     Args:
-        rows: the size of a column.
-        indices: an index for each column.
+        rows, columns: the size of a column, and how many there are.
+        at: returns the index for a column.
     """
 
-    def __init__(self, rows, indices: Indices):
-        self.rows, self.indices, self.count = rows, indices, rows * indices.size
+    def __init__(self, rows, columns, at: Callable):
+        self.rows, self.columns, self.at, self.count = rows, columns, at, rows * columns
 
     @plain
     def store(self, inputs: Words, start) -> None:
         for place in range(self.count):
             inputs[start + place] = 0
-        for column in range(self.indices.size):
-            index = self.indices[column]
+        for column in range(self.columns):
+            index = self.at(column)
             need(index >= 0 and index < self.rows)
             inputs[start + column * self.rows + index] = 1
 
@@ -104,6 +106,10 @@ def one_hot(here: Here, function: Function, size: Item, given: Item):
 
     The key is the size of a column, and the number of columns.
     """
-    rows, indices = here.index(size), Indices(here, given, or_one=True)
+    rows = here.index(size)
     need(rows > 0)
-    return add_input(here, find(function, rows, indices.size), OneHot(rows, indices))
+
+    def use(columns, at: Callable):
+        return add_input(here, find(function, rows, columns), OneHot(rows, columns, at))
+
+    return read_indices(here, given, use, or_one=True)

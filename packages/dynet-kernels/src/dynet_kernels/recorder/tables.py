@@ -61,15 +61,16 @@ def are_equal(a: Words, begin, b: Words, start, size):
 
 
 @plain
-def search(table: Words, mask, width, key: Words, begin, size) -> Any:
+def search(table: Words, mask, width, key: Words, begin, size, value) -> Any:
     """Return the offset in a table of the row with a key; or if there is none, of a free row for it.
 
     Args:
         mask: the number of the table's rows minus 1.
         width: how many words a row has.
         key, begin, size: the key is `size` words of `key`, from offset `begin` on, without unused ones at its end.
+        value: the hash of the key.
     """
-    place = hashed(key, begin, size) & mask
+    place = value & mask
     while table[place * width] != 0 and not are_equal(table, place * width, key, begin, size):
         place = (place + 1) & mask
     return place * width
@@ -81,14 +82,14 @@ def find(function: Function, *key) -> Row:
     given = on_stack(len(key))
     for place, number in enumerate(key):
         given[place] = number
-    return find_words(function, given, len(key), len(key))
+    return find_words(function, given, len(key), len(key), hashed(given, 0, len(key)))
 
 
 @plain
-def find_words(function: Function, key: Words, used, size: int) -> Row:
-    """Do as `find`. The key has `size` words, of which the first `used` are in `key`, and the others are 0."""
+def find_words(function: Function, key: Words, used, size: int, value) -> Row:
+    """Do as `find`, for a key whose hash is `value`. Of its `size` words the first `used` are in `key`, others are 0."""
     table = Words(function.table)
-    begin = search(table, function.mask, size + len(words.ROW), key, 0, used)
+    begin = search(table, function.mask, size + len(words.ROW), key, 0, used, value)
     need(table[begin] != 0)
     return Row(table, begin + size)
 
@@ -135,7 +136,7 @@ def put_row(table: Words, mask, key, source: Words, begin):
     width, used = key + len(words.ROW), 1
     while used < key and source[begin + used] != 0:  # a key for a list or an array may end in unused words, which are 0
         used += 1
-    target = search(table, mask, width, source, begin, used)
+    target = search(table, mask, width, source, begin, used, hashed(source, begin, used))
     is_new = 1 if table[target] == 0 else 0
     for place in range(width):
         back = width - 1 - place

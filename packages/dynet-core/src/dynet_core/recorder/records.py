@@ -29,7 +29,7 @@ from dynet_kernels.recorder.words import NO_NODE, WATCHED
 from .functions import function
 from .shared import THREAD_GRAPH, NamedWords, api, native
 
-_write_inputs = native("write_inputs", 5)
+_overwrite = native("overwrite", 6)
 _renew, _cut, _take_inputs = native("renew", 1), native("cut", 5), native("take_inputs", 3)
 _renew_keys, draw = native("dynet_renew_keys", 1), native("draw", 0)
 
@@ -76,8 +76,8 @@ def _from_to(first: str, last: str) -> slice:
     return slice(words.GRAPH[first], words.GRAPH[last] + 1)
 
 
-_VERSION, _RECORDS, _DONE, _INPUTS_DONE, _PREPARED, _CHANGES = map(
-    words.GRAPH.__getitem__, ("version", "records", "done", "inputs_done", "prepared", "changes")
+_VERSION, _DONE, _INPUTS_DONE, _PREPARED, _CHANGES = map(
+    words.GRAPH.__getitem__, ("version", "done", "inputs_done", "prepared", "changes")
 )
 _ENDS = _from_to("length", "inputs_length")
 _COMPUTED, _DIFFERENTIATED = _from_to("done", "inputs_done"), _from_to("differentiated", "differentiated_fully")
@@ -321,15 +321,10 @@ class Records:
             numbers: the new integers.
 
         Returns:
-            Whether they are written. They are not if the graph has another version, if the record has been computed, or
-            if a signal handler has just had the buffer of records replaced.
+            Whether they are written. They are not if the graph has another version, or if the record has been computed.
         """
-        view, every, address, written = self._view, slice(0, len(numbers)), self.address(), False
-        old = (c_int64 * len(numbers)).from_address(address + 8 * start)
-        # No handler can run on this line: it calls no function. Then a larger buffer, a new graph or a pass cannot come
-        # between the check and the store.
-        if view[_VERSION] == version and view[_RECORDS] == address and view[_DONE] <= start: old[every] = numbers; written = True  # fmt: skip  # noqa: E501, E701, E702
-        return written
+        memory = (c_int64 * len(numbers))(*numbers)
+        return bool(_overwrite(self._words.address, version, 0, start, ctypes.addressof(memory), len(numbers)))
 
     def floats(self, start: int, count: int) -> np.ndarray:
         """Return a view of `count` input values from `start` on, valid until the next one is appended."""
@@ -360,7 +355,7 @@ class Records:
             Whether they are written. They are not if the graph has another version, or if a pass has used them.
         """
         values = values.ravel(order="F")
-        return bool(_write_inputs(self._words.address, version, start, values.ctypes.data, values.size))
+        return bool(_overwrite(self._words.address, version, 1, start, values.ctypes.data, values.size))
 
     def take(self, values: np.ndarray) -> int:
         """Append an array, as float32 and column by column, to the input buffer. Return its offset there."""

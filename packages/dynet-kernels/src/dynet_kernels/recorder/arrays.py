@@ -80,10 +80,13 @@ class Array(Values):
         """Return how many numbers there are; 0 if they cannot be read."""
         count = 0
         for dtype in self.formats:
-            if self.is_of(dtype) and self.dims > 0 and self.dims <= words.MOST_DIMS:
+            if self.is_of(dtype):
                 count = 1
-        for place in range(self.dims * count):
-            count *= self.shape[place]
+        if self.dims <= 0 or self.dims > words.MOST_DIMS:
+            count = 0
+        if count:
+            for place in range(self.dims):
+                count *= self.shape[place]
         return count
 
     @plain

@@ -107,14 +107,14 @@ def draw(shared: Shared):
 
 
 @c_function()
-def write_inputs(shared: Shared, graph_at, version, start, floats_at, count):
-    """Copy `count` floats from address `floats_at` to offset `start` of the input buffer. Return 1.
+def overwrite(shared: Shared, graph_at, version, is_input, start, numbers_at, count):
+    """Copy `count` inputs, or integers of records, from an address to offset `start` of their buffer. Return 1.
 
-    If the graph has another version than `version`, or if the inputs from `start` on have been used to compute values,
-    copy nothing and return 0.
+    If the graph has another version than `version`, or those from `start` on have been computed, return 0.
     """
     graph = Graph(graph_at)
-    if graph.version != version or graph.inputs_done > start:
+    if graph.version != version or (graph.inputs_done if is_input else graph.done) > start:
         return 0
-    extern("memcpy", graph.inputs + start * 4, floats_at, count * 4)
+    begin, size = graph.inputs if is_input else graph.records, 4 if is_input else 8
+    extern("memcpy", begin + start * size, numbers_at, count * size)
     return 1

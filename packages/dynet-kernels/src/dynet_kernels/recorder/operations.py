@@ -65,7 +65,7 @@ def with_index(of_lookup=False, from_end=False):
         The index becomes an attribute. It must be at least 0 and below the row's `limit`. With `from_end`, a negative
         index counts from the end.
         """
-        row, place = find_operand(here, function, of_lookup, x), here.index(given)
+        place, row = here.index(given), find_operand(here, function, of_lookup, x)
         if from_end and place < 0:
             place += row.limit
         need(place >= 0 and place < row.limit)

@@ -62,19 +62,6 @@ def visit_nothing(shared: Shared, object_at, visit, given):
 
 
 @c_function()
-def become(shared: Shared, x_at, at, version, dim):
-    """Make the expression `x` stand for a parameter.
-
-    Args:
-        at: -1 minus the parameter's row in the table of parameters.
-        version: `words.ANY_GRAPH`, because a parameter is valid in any graph.
-        dim: the address of the parameter's Dim (shape).
-    """
-    Expression(x_at).fill(at=at, version=version, dim=dim)
-    return 0
-
-
-@c_function()
 def bind(shared: Shared, function_at, object_at, kind):
     """tp_descr_get of recording functions, which makes a recording function work as a method of a class.
 

@@ -5,11 +5,15 @@ They are words that compiled code reads and writes, too. Each graph has counters
 
 from __future__ import annotations
 
+import array
 import itertools
 
 from dynet_kernels.recorder import words
 
-from .shared import SHARED
+from .shared import SHARED, adjacent
+
+_GENERATIONS = adjacent(words.SHARED, "generation", "settled")
+_NOISE = adjacent(words.SHARED, "seed", "drawn")
 
 
 def generation(place: int = words.SHARED["generation"]) -> int:
@@ -33,25 +37,21 @@ def next_generation(freezes: bool = False) -> None:
     if freezes:
         SHARED["generation"] = number
     else:
-        SHARED.set_together(_GENERATION, number, number)
+        SHARED.view[_GENERATIONS] = array.array("q", (number, number))
 
 
 _generations = itertools.count(1)
-_GENERATION = slice(words.SHARED["generation"], words.SHARED["settled"] + 1)
 
 
 def noise() -> tuple[int, int]:
     """Return the seed from which the keys of random nodes are made, and how many keys have been drawn from it."""
-    seed, drawn = SHARED.together(_NOISE)
+    seed, drawn = SHARED.view[_NOISE].tolist()
     return seed, drawn
 
 
 def set_noise(seed: int, drawn: int) -> None:
     """Set the seed from which the keys of random nodes are made. Go on as if `drawn` keys had been drawn from it."""
-    SHARED.set_together(_NOISE, seed, drawn)
-
-
-_NOISE = slice(words.SHARED["seed"], words.SHARED["drawn"] + 1)
+    SHARED.view[_NOISE] = array.array("q", (seed, drawn))
 
 
 def passes(place: int = words.SHARED["passes"]) -> int:

@@ -27,7 +27,7 @@ from dynet_kernels.recorder import words
 from dynet_kernels.recorder.words import NO_NODE, WATCHED
 
 from .functions import function
-from .shared import THREAD_GRAPH, NamedWords, api, native
+from .shared import THREAD_GRAPH, NamedWords, adjacent, api, native
 
 _overwrite = native("overwrite", 6)
 _renew, _cut, _take_inputs = native("renew", 1), native("cut", 5), native("take_inputs", 3)
@@ -72,15 +72,10 @@ _free_words: list[NamedWords] = []  # the memory of graphs whose threads have en
 _no_words = NamedWords(words.GRAPH)  # what a `Records` object has after `end`, in place of its graph's words
 
 
-def _from_to(first: str, last: str) -> slice:
-    return slice(words.GRAPH[first], words.GRAPH[last] + 1)
-
-
-_VERSION, _DONE, _INPUTS_DONE, _PREPARED, _CHANGES = map(
-    words.GRAPH.__getitem__, ("version", "done", "inputs_done", "prepared", "changes")
-)
-_ENDS = _from_to("length", "inputs_length")
-_COMPUTED, _DIFFERENTIATED = _from_to("done", "inputs_done"), _from_to("differentiated", "differentiated_fully")
+_VERSION, _CHANGES, _PREPARED = words.GRAPH.version, words.GRAPH.changes, words.GRAPH.prepared
+_DONE, _INPUTS_DONE = words.GRAPH.done, words.GRAPH.inputs_done
+_ENDS, _COMPUTED = adjacent(words.GRAPH, "length", "inputs_length"), adjacent(words.GRAPH, "done", "inputs_done")
+_DIFFERENTIATED = adjacent(words.GRAPH, "differentiated", "differentiated_fully")
 _no_words["version"] = _no_words["open"] = NO_NODE
 
 
@@ -121,6 +116,15 @@ def _word(name: str, text: str) -> Any:
     return property(lambda self: self._view[place], doc=text)
 
 
+def _pair(places: slice, text: str) -> Any:
+    """Return a property that reads and sets two words; `text` documents it."""
+
+    def write(self, pair: tuple[int, int]) -> None:
+        self._view[places] = array.array("q", pair)
+
+    return property(lambda self: tuple(self._view[places].tolist()), write, doc=text)
+
+
 class Records:
     """The records and input values of one thread's graph, how many there are, and how many have been computed.
 
@@ -136,6 +140,11 @@ class Records:
     changes: int = _word("changes", "How many times the thread has changed values of parameters, in any way.")
     begun: int = _word("begun", "What `changes` was when the first node of the graph was computed.")
     seen: int = _word("seen", "`changes` when the newest node was computed. If it differs, Python computes more.")
+
+    computed = _pair(_COMPUTED, "How many integers of records, and how many input values, have been computed.")
+    # The second number is 1 if the pass computed the gradients of all nodes that this node depends on, and 0 if it
+    # computed only those of nodes that depend on a parameter. `Graph` also sets PARTS.
+    differentiated = _pair(_DIFFERENTIATED, "The node where the last backward pass began, or -1; and a second number.")
 
     def __init__(self):
         self._words = _free_words.pop() if _free_words else NamedWords(words.GRAPH)
@@ -191,43 +200,13 @@ class Records:
         self._words["open"] = WATCHED
 
     def ends(self) -> tuple[int, int, int]:
-        """Return three counts: of the integers of all records, of the nodes, and of the input values.
-
-        All three are read in one step, because a signal handler may append a record between two steps.
-        """
-        length, nodes, inputs_length = self._words.together(_ENDS)
-        return length, nodes, inputs_length
-
-    @property
-    def computed(self) -> tuple[int, int]:
-        """How much of the graph has been computed: how many of the records' integers, and of the input values."""
-        length, inputs_length = self._words.together(_COMPUTED)
-        return length, inputs_length
-
-    @computed.setter
-    def computed(self, ends: tuple[int, int]) -> None:
-        self._words.set_together(_COMPUTED, *ends)
-        if ends[0]:
-            self._words["planned"] = ends[0]
+        """Return three counts, taken at the same moment: of the integers in all records, nodes, and input values."""
+        return tuple(self._view[_ENDS].tolist())
 
     def is_at(self, version: int, length: int) -> bool:
         """Return whether the graph has this version, and no more integers of its records than these are computed."""
         view = self._view
         return view[_VERSION] == version and view[_DONE] <= length
-
-    @property
-    def differentiated(self) -> tuple[int, int]:
-        """The number of the node from which the last backward pass started, -1 if there was none; and a second number.
-
-        This is 1 if the pass computed the gradients of all nodes that this node depends on, and 0 if it computed only
-        those of nodes that depend on a parameter. `Graph` also sets PARTS.
-        """
-        place, fully = self._words.together(_DIFFERENTIATED)
-        return place, fully
-
-    @differentiated.setter
-    def differentiated(self, what: tuple[int, int]) -> None:
-        self._words.set_together(_DIFFERENTIATED, *what)
 
     def note_change(self) -> int:
         """Add 1 to `changes`, and return it."""

@@ -5,7 +5,6 @@ The memory consists of 64-bit words. `SHARED` is the part that all threads use; 
 
 from __future__ import annotations
 
-import array
 import ctypes
 import os
 from collections.abc import Callable
@@ -59,24 +58,13 @@ class NamedWords:
     def __getitem__(self, name: str) -> int:
         return self.view[self._places[name]]
 
-    def together(self, places: slice) -> list[int]:
-        """Read several adjacent words at once and return them, so that no signal handler changes some in between.
-
-        Args:
-            places: a slice of the words' numbers; the first word has number 0.
-        """
-        return self.view[places].tolist()
-
-    def set_together(self, places: slice, *values: int) -> None:
-        """Write `values` to several adjacent words at once, so that no signal handler sees only some of them written.
-
-        Args:
-            places: a slice of the words' numbers; the first word has number 0.
-        """
-        self.view[places] = array.array("q", values)
-
     def __setitem__(self, name: str, value: int) -> None:
         self.view[self._places[name]] = value
+
+
+def adjacent(names: Structure, first: str, last: str) -> slice:
+    """Return the places of adjacent words. A `view` reads or sets them in one step, which no signal handler divides."""
+    return slice(names[first], names[last] + 1)
 
 
 api = ctypes.pythonapi

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ..plain import entry, plain
 from .c_api import NULL, extern, need
 from .extension import FUNCTIONS, CFunction, Entry, c_function
-from .here import Items, any_graph, behind, open_graph
+from .here import Items, behind, graph_here
 from .structures import Function, Shared, Tuple
 from .tables import is_one_of
 
@@ -49,7 +49,7 @@ def of_call(path: Callable, counts: tuple[int, ...], anywhere: bool) -> Callable
         given = count_all(function, count & COUNT, keywords)
         need(is_one_of(given, counts) if counts else given >= 0)
         items = Items(arguments, given)
-        here = any_graph(shared) if anywhere else open_graph(shared)
+        here = graph_here(shared, anywhere)
         if len(counts) == 1:
             return path(here, function, *items.first(counts[0]))
         else:  # noqa: RET505

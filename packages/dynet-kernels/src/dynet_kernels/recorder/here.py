@@ -141,20 +141,13 @@ class Here:
 
 
 @plain
-def any_graph(shared: Shared) -> Here:
-    """Return the graph of this thread. Without one, leave the entry without a result."""
+def graph_here(shared: Shared, anywhere: bool = False) -> Here:
+    """Return the graph of this thread, to which fast paths may append, or with `anywhere` any graph."""
     graph_at = extern("PyThread_tss_get", shared.thread_graph)
     need(graph_at != NULL)
     graph = Graph(graph_at)
+    need(anywhere or graph.open > 0)
     return Here(shared, graph, graph.version)
-
-
-@plain
-def open_graph(shared: Shared) -> Here:
-    """Return the graph of this thread. If fast paths may not append to it, leave the entry without a result."""
-    here = any_graph(shared)
-    need(here.graph.open > 0)
-    return here
 
 
 @plain
@@ -231,10 +224,3 @@ class NewRecord:
 
 def become_node(expression_at, at, version, dim):
     Expression(expression_at).fill(references=1, at=at, version=version, dim=dim)
-
-
-def give_back(shared: Shared, expression_at):
-    """Add an expression to the linked list of freed ones. Nothing may refer to it any more."""
-    Expression(expression_at).at = shared.free
-    shared.free = expression_at
-    shared.free_count += 1

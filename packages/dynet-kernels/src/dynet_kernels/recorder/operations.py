@@ -17,7 +17,7 @@ from .arrays import read_indices
 from .c_api import NULL, call_python, need, new_reference
 from .calls import recording
 from .extension import c_function
-from .here import Here, Item, NewRecord, open_graph
+from .here import Here, Item, NewRecord, graph_here
 from .structures import Function, Shared, Slice
 from .tables import find, find_words, mixed
 
@@ -157,7 +157,7 @@ def operator(name: str) -> None:
 
     @c_function(name, otherwise=f"dynet_{name}_slowly")
     def path(shared: Shared, a_at, b_at):
-        a, b, here = Item(a_at), Item(b_at), open_graph(shared)
+        a, b, here = Item(a_at), Item(b_at), graph_here(shared)
         pair, right, left = (Function(getattr(shared, f"{name}_{what}")) for what in ("pair", "right", "left"))
         need(getattr(shared, f"{name}_slow") != NULL)
         if not here.is_expression(a):
@@ -182,9 +182,8 @@ for name in words.OPERATORS:
 @c_function(otherwise="dynet_negative_slowly")
 def negative(shared: Shared, x_at):
     """The operator `-x` of `Expression`."""
-    here = open_graph(shared)
-    if shared.negative == NULL:
-        return
+    here = graph_here(shared)
+    need(shared.negative != NULL)
     return one(here, Function(shared.negative), Item(x_at))
 
 
@@ -198,7 +197,7 @@ def negative_slowly(shared: Shared, x_at):
 @c_function(otherwise="dynet_subscript_slowly")
 def subscript(shared: Shared, x_at, key_at):
     """The operator `x[key]` of `Expression` for an int, as in x[2], and for a slice of two ints, as in x[1:3]."""
-    here, x, key = open_graph(shared), Item(x_at), Item(key_at)
+    here, x, key = graph_here(shared), Item(x_at), Item(key_at)
     need(shared.subscript != NULL)
     if key.type == shared.int:
         return item(here, Function(shared.item), x, key)

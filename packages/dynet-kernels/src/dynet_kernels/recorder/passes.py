@@ -19,7 +19,7 @@ from .c_api import NULL, extern, fail, need, new_reference
 from .calls import recording
 from .extension import Entry, c_function
 from .here import Here, Item, Items
-from .structures import ArrayObject, Function, Graph, List, Shared
+from .structures import Function, Graph, List, Shared
 from .tables import find
 
 
@@ -143,7 +143,7 @@ def into_array(name: str, dtype: str) -> None:
     def path(here: Here, function: Function, x: Item, array: Item):
         row = find_node(here, function, x)
         need(array.type == here.shared.array and is_computed(here, 0))
-        numbers, copy = value_of(here.graph, x), Words(ArrayObject(array.address).data, dtype)
+        numbers, copy = value_of(here.graph, x), Words(Words(array.address)[words.ARRAY.data], dtype)
         for place in range(row.limit):
             copy[place] = numbers[place]
         return new_reference(array.address)

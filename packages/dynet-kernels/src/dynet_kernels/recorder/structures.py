@@ -14,10 +14,6 @@ class Structure(Struct):
         self.address = address
 
 
-class Object(Structure):
-    layout = words.OBJECT
-
-
 class List(Structure):
     layout = words.LIST
 
@@ -28,10 +24,6 @@ class Tuple(Structure):
 
 class Slice(Structure):
     layout = words.SLICE
-
-
-class ArrayObject(Structure):
-    layout = words.ARRAY
 
 
 class Buffer(Struct):

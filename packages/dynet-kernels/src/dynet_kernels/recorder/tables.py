@@ -87,7 +87,7 @@ def find(function: Function, *key) -> Row:
 
 @plain
 def find_words(function: Function, key: Words, used, size: int, value) -> Row:
-    """Do as `find`, for a key with the hash `value`. Of its `size` words the first `used` are in `key`, others are 0."""
+    """Do as `find`, for a key with the hash `value`: its first `used` words are in `key`, the rest of `size` are 0."""
     table = Words(function.table)
     begin = search(table, function.mask, size + len(words.ROW), key, 0, used, value)
     need(table[begin] != 0)

@@ -199,12 +199,8 @@ def key(here: Here, function: Function, given: Items):
     The first 8 bytes are the word for the key in tables. The key does not depend on the op that is called. If there is
     no key, a Python function is called, which returns None.
     """
-    found = Key(here, given)
-    made = extern("PyBytes_FromStringAndSize", NULL, (found.size + 1) * 8)
-    if made == NULL:
-        fail()
-    target = Words(extern("PyBytes_AsString", made))
-    target[0] = found.hashed()
+    found, content = Key(here, given), on_stack(1 + words.TEMPLATE_KEY)
+    content[0] = found.hashed()
     for place in range(found.size):
-        target[place + 1] = found.words[place]
-    return made
+        content[place + 1] = found.words[place]
+    return extern("PyBytes_FromStringAndSize", content.address, (found.size + 1) * 8)

@@ -10,8 +10,7 @@ from __future__ import annotations
 from . import words
 from .c_api import NULL, call_python, extern, fail, new_reference
 from .extension import c_function
-from .here import give_back
-from .structures import Expression, Object, Shared
+from .structures import Expression, Shared
 
 HAS_GC = 1 << 14  # the flag of types whose objects the garbage collector tracks (Py_TPFLAGS_HAVE_GC)
 
@@ -22,10 +21,11 @@ def free(shared: Shared, x_at):
 
     Objects of subclasses, which are parameters, are always freed.
     """
-    if Object(x_at).type == shared.expression and shared.free_count < shared.free_most:
-        give_back(shared, x_at)
+    if Expression(x_at).type == shared.expression and shared.free_count < shared.free_most:
+        Expression(x_at).at = shared.free
+        shared.fill(free=x_at, free_count=shared.free_count + 1)
     else:
-        kind = Object(x_at).type  # after the object is gone, it does not keep its class alive
+        kind = Expression(x_at).type  # after the object is gone, it does not keep its class alive
         if extern("PyType_GetFlags", kind) & HAS_GC:
             extern("PyObject_GC_Del", x_at)
         else:

@@ -56,7 +56,7 @@ def test_a_breakpoint_in_a_path_stops_at_its_line():
     y = taken(debugger.runcall(FUNCTIONS["one"].python, *numbers))
     ((number, names),) = [stop for stop in debugger.stops if stop[0] == last]
     assert number == last and held
-    assert (names["x"].address, names["x"].at, names["row"].found) == (id(x), x.at, 1)
+    assert (names["x"].address, names["x"].at) == (id(x), x.at)
     assert ctypes.cast(names["row"].result, ctypes.py_object).value is y.type
     assert y.npvalue() == pytest.approx(dy.tanh(x).npvalue())
 
@@ -79,7 +79,7 @@ def test_an_error_while_code_is_emitted_shows_the_plain_line(tmp_path, monkeypat
     )
 
 
-@pytest.mark.parametrize("kind", ["one", "scalar", "commit", "take", "sparse"])
+@pytest.mark.parametrize("kind", ["one", "vector", "commit", "take", "sparse"])
 def test_an_interrupt_at_any_line_leaves_whole_records(kind):
     """Compiled code is never interrupted. Uncompiled, only what replaces a buffer or writes the counts must not be."""
     renew_cg()
@@ -89,13 +89,13 @@ def test_an_interrupt_at_any_line_leaves_whole_records(kind):
     x = dy.inputVector([1.0, 2.0])
     version = current().records.version
     record, arguments = {
-        "one": (dy.tanh, (x,)), "scalar": (dy.scalarInput, (1.0,)), "take": (recorder.take, ((1.0, 2),)),
+        "one": (dy.tanh, (x,)), "vector": (dy.scalarInput, (1.0,)), "take": (recorder.take, ((1.0, 2),)),
         "commit": (recorder.commit, (x.type, 1, (0,), [x], version)),
         "sparse": (dy.sparse_inputTensor, ([[0, 1]], [1.0, 2.0], [3])),
     }[kind]  # fmt: skip
     record(*arguments)
     numbers, held = vectorcall(record, arguments)
-    whole = {"one": [2, 1, 0], "scalar": [2, 1, 1], "take": [0, 0, 2], "commit": [2, 1, 0], "sparse": [2, 1, 3]}[kind]
+    whole = {"one": [2, 1, 0], "vector": [2, 1, 1], "take": [0, 0, 2], "commit": [2, 1, 0], "sparse": [2, 1, 3]}[kind]
     folder, turn, stopped = str(Path(FILE).parent), -1, True
     while stopped:
         lines, turn, before = 0, turn + 1, current().records.ends()
@@ -118,7 +118,7 @@ def test_an_interrupt_at_any_line_leaves_whole_records(kind):
         finally:
             sys.settrace(outer)
         counts = [now - then for now, then in zip(current().records.ends(), before)]
-        whole = {"one": [2, 1, 0], "scalar": [2, 1, 1], "take": [0, 0, 2], "commit": [2, 1, 0], "sparse": [2, 1, 3]}[
+        whole = {"one": [2, 1, 0], "vector": [2, 1, 1], "take": [0, 0, 2], "commit": [2, 1, 0], "sparse": [2, 1, 3]}[
             kind
         ]
         assert counts in ([0, 0, 0], whole) and held

@@ -98,7 +98,7 @@ def served(record, *arguments, **named):
     return isinstance(same(record, *arguments, **named), Expression)
 
 
-@of("scalar")
+@of("vector")
 def test_numbers():
     for number in FITTING:
         known(dy.scalarInput, number)
@@ -249,7 +249,7 @@ def test_numbers_that_are_taken(numbers):
     left(recorder.take, (), ())
 
 
-@of("take_inputs", "write_inputs", "dynet_renew_keys", "draw", "dynet_make_input_room")
+@of("take_inputs", "overwrite", "dynet_renew_keys", "draw", "dynet_make_input_room")
 def test_functions_for_inputs():
     x = dy.inputVector([1.0, 2.0, 3.0])
     for _ in range(3):
@@ -261,10 +261,11 @@ def test_functions_for_inputs():
         start = both("take_inputs", graph, numbers.ctypes.data, count, is_object=False).result
         assert current().records.floats(start, count).tolist() == numbers[:count].tolist()
     for each, start, count in itertools.product((version, version - 1, version + 1), (0, 1, 40), (0, 1, 5)):
-        arguments = (graph, each, taken + start, numbers.ctypes.data, count)
-        assert both("write_inputs", *arguments, is_object=False).result == (each == version)
+        arguments = (graph, each, True, taken + start, numbers.ctypes.data, count)
+        assert both("overwrite", *arguments, is_object=False).result == (each == version)
     y.value()
-    assert both("write_inputs", graph, version, 0, numbers.ctypes.data, 1, is_object=False).result == 0
+    for is_input in (True, False):
+        assert both("overwrite", graph, version, is_input, 0, numbers.ctypes.data, 1, is_object=False).result == 0
     counts = [both("draw", is_object=False).result for _ in range(2)]
     assert counts[1] == counts[0] + 1
     before = current().records.keys(0)

@@ -29,7 +29,8 @@ CALLS_TO_LEARN = 4  # after so many calls of an op there is a template
 ran: set[str] = set()  # the names of the functions that `both` and `same_passes` have run since the test began
 # Words that are addresses of memory, or scratch memory; and the chain of freed expressions, which keeps its own order.
 LEFT_OUT = {"records", "inputs", "outgrown", *(f"argument_{place}" for place in range(2 * words.MOST_ARGUMENTS))}
-NOTED = dict.fromkeys(("searched_version", "searched", "searched_node"))  # `set` notes how far it has searched
+# What may change without a record: `set` notes how far it has searched, and a path may make room before it declines.
+NOTED = dict.fromkeys(("searched_version", "searched", "searched_node", "room", "inputs_room"))
 FREED = {"free", "free_count"}
 
 

@@ -187,9 +187,10 @@ def append(here: Here, known: Template, parts: Words, operand: Callable, dim):
     raw = Words(graph.inputs, "int32")
     for place in range(inputs):
         raw[new.first + place] = parts[2 * length + place]
-    for place in range(known.keys):
+    node = new.finish(dim, known.nodes)
+    for place in range(known.keys):  # last: the chain of keys never leads to a record that there was no memory for
         put_key(here.shared, graph, new.first + parts[2 * length + inputs + place])
-    return new.finish(dim, known.nodes)
+    return node
 
 
 @recording(key=0)

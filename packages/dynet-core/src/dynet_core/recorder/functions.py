@@ -173,10 +173,9 @@ def _fact(name: str) -> property:
 
 
 for _name, _attribute in {
-    "__doc__": _fact("__doc__"),
     **{
-        name: _fact(name)
-        for name in ("__module__", "__annotations__", "__defaults__", "__kwdefaults__", "__globals__", "__code__")
+        f"__{name}__": _fact(f"__{name}__")
+        for name in ("doc", "module", "annotations", "defaults", "kwdefaults", "globals", "code")
     },
     "__wrapped__": property(lambda self: _documented[id(self)]),
     "__reduce__": lambda self: self.__qualname__,

@@ -18,7 +18,7 @@ from dynet_kernels.recorder.words import MOST_KEYED
 from dynet_ops.kinds import columnwise, elementwise
 from dynet_ops.testing import draw, record
 
-pytestmark = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the recorder in Python knows no quick ways")
+pytestmark = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the plain recorder knows no quick ways")
 
 
 def check_quick(function, *arguments, **named):
@@ -231,3 +231,23 @@ def test_ops_of_ones_own(x):
     finally:
         for name in ("quick_one", "quick_two", "quick_sum"):
             del OPS[name]
+
+
+def test_a_number_is_not_taken_for_a_list_of_one_number():
+    """Inputs of numbers and of vectors are recorded by one kind of function; the keys of its tables tell them apart."""
+    check_quick(dy.inputVector, [5.0])
+    check_quick(dy.scalarInput, 5.0)
+    with pytest.raises(TypeError, match="inputVector: expected a flat list of numbers"):
+        dy.inputVector(5.0)
+    assert dy.scalarInput([1.5]).value() == 1.5 and dy.inputTensor([1.5]).value() == 1.5
+
+
+@pytest.mark.parametrize("values", [[1.0, "a"], [1.0, 10**400], [1.0, None]])
+def test_values_that_cannot_be_set_leave_the_others(values):
+    x = dy.inputVector([3.0, 4.0])
+    check_value = x.value()
+    x.set([3.0, 4.0])
+    x.set([3.0, 4.0])
+    with pytest.raises((TypeError, ValueError, OverflowError)):
+        x.set(values)
+    assert x.value() == check_value == [3.0, 4.0]

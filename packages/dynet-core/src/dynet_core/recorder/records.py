@@ -141,10 +141,10 @@ class Records:
     begun: int = _word("begun", "What `changes` was when the first node of the graph was computed.")
     seen: int = _word("seen", "`changes` when the newest node was computed. If it differs, Python computes more.")
 
-    computed = _pair(_COMPUTED, "How many integers of records, and how many input values, have been computed.")
+    computed: tuple[int, int] = _pair(_COMPUTED, "How many integers of records and input values have been computed.")
     # The second number is 1 if the pass computed the gradients of all nodes that this node depends on, and 0 if it
     # computed only those of nodes that depend on a parameter. `Graph` also sets PARTS.
-    differentiated = _pair(_DIFFERENTIATED, "The node where the last backward pass began, or -1; and a second number.")
+    differentiated: tuple[int, int] = _pair(_DIFFERENTIATED, "Where the last backward pass began, or -1; a number.")
 
     def __init__(self):
         self._words = _free_words.pop() if _free_words else NamedWords(words.GRAPH)

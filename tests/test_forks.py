@@ -84,8 +84,8 @@ def test_a_child_can_have_threads_of_its_own():
 
 
 FORK_WHILE_LOCKED = """
-from dynet_core import device, dim, encode, parameter_rows, random_stream
-from dynet_kernels import cache
+from dynet_core import device, dim, parameter_rows, random_stream
+from dynet_kernels import cache, encode
 
 def hold():
     with LOCK:

@@ -145,11 +145,16 @@ def renewed(name, renew):
 # Objects
 
 
-@of("new", "bind", "visit_nothing")
+@of("new", "become", "bind", "visit_nothing")
 def test_objects():
+    dim = Dim.of((2,))
     for kind in (Expression, type(ParameterCollection().add_parameters(1)), type("Own", (Expression,), {})):
         outcome = both("new", id(kind), id(()), 0)
         assert outcome.result.version == words.NO_NODE
+        x = outcome.result
+        begin = sys.getrefcount(x)
+        assert both("become", id(x), -5, words.ANY_GRAPH, id(dim), is_object=False).result == 0
+        assert (x.at, x.version, x.type, sys.getrefcount(x)) == (-5, words.ANY_GRAPH, dim, begin)
     x, keywords = dy.scalarInput(1.0), {"x": 1}
     for arguments in ((id((1,)), 0), (id(()), id(keywords))):
         assert type(both("new", id(Expression), *arguments).error) is TypeError

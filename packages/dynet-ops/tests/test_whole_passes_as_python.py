@@ -5,6 +5,7 @@ the copy, compiled code plans it on the original, and all integers are compared.
 """
 
 import ctypes
+import gc
 import random
 
 import numpy as np
@@ -70,6 +71,8 @@ class Copy:
 @pytest.fixture
 def seen():
     """Plan every forward and backward pass in both ways. What is seen: the status after each pass, and the integers."""
+    gc.collect()
+    gc.disable()  # tables of other tests keep their memory until this one is over
     machine = device.compiled()
     passes, watched = [], machine.is_watched
     machine.is_watched = True
@@ -97,6 +100,7 @@ def seen():
         setattr(machine, name, function)
     machine.is_watched = watched
     next_generation()
+    gc.enable()
 
 
 class Model:

@@ -59,9 +59,11 @@ def entry(function: F) -> F:
 def rewritten(function: Callable, is_entry: bool = False) -> Callable:
     """Return the emitter of a plain function, or of an entry."""
     made: dict = {}
-    code = function.__code__
-    function.__globals__["_lowering"] = lowering
-    exec(_emitter(inspect.getsourcefile(function) or "?", code, is_entry), function.__globals__, made)
+    code, scope = function.__code__, function.__globals__
+    scope["_lowering"] = lowering
+    file = inspect.getsourcefile(function) or "?"
+    linecache.getlines(file, scope)  # the source may be in an archive, which the module knows how to read
+    exec(_emitter(file, code, is_entry), scope, made)
     cells = [cell.cell_contents for cell in function.__closure__ or ()]
     return made["_closure"](*cells) if cells else made[code.co_name]
 

@@ -62,6 +62,13 @@ def visit_nothing(shared: Shared, object_at, visit, given):
 
 
 @c_function()
+def become(shared: Shared, x_at, at, version, dim):
+    """Make the expression `x` stand for a parameter, whose row is -1 - `at`. Its Dim is at the address `dim`."""
+    Expression(x_at).fill(at=at, version=version, dim=dim)
+    return 0
+
+
+@c_function()
 def bind(shared: Shared, function_at, object_at, kind):
     """tp_descr_get of recording functions, which makes a recording function work as a method of a class.
 

@@ -22,6 +22,7 @@ from . import layout as at
 from . import tir
 from .kernels import RUN_SHARD, SHARD, Kernel
 from .plain import Rows, Words, is_emitting, plain
+from .plain.lowering import bound, branch, ends, forever, settled
 from .plan.structs import Context, Instruction
 from .tir import int64, let
 from .tvm_modules import T, ir, tirx, tvm
@@ -135,39 +136,43 @@ class Running:
         self.memory = Words(context.origin, "float32")
         self.index = Words(context.index)
 
-    @plain
     def each_of_shard(self, run: Callable, fails: Callable = lambda: False) -> None:
         """Run instructions from number `row` on, until one has a kernel in another shard than the first one.
 
-        Set `row` to the number of that one.
+        Set `row` to the number of that one. This is not `@plain`, nor is `switch`, because a program in an archive,
+        which has no sources, may have ops of its own.
 
         Args:
             run: called with the number of an instruction, the instruction, and the place of its kernel in the shard.
             fails: called after each; whether to stop there instead.
         """
-        number, end = self.context.row, self.context.tape_count
-        shard = self.tape[number].opcode // SHARD
-        while number < end:
+        context, end = self.context, self.context.tape_count
+        shard = settled(self.tape[context.row].opcode // SHARD)
+        for _ in forever():
+            number = context.row
+            if ends(number >= end):
+                break
             instruction = self.tape[number]
-            place = instruction.opcode - shard * SHARD
-            if not (place >= 0) & (place < SHARD):
+            place = bound(instruction.opcode - shard * SHARD)
+            if ends(place < 0) or ends(place >= SHARD):
                 break
             run(number, instruction, place)
-            if fails():
+            if ends(fails()):
                 break
-            number += 1
-        self.context.row = number
+            context.row = number + 1
 
 
-@plain
 def switch(code, choices: list, otherwise: Callable) -> None:
     """Call the function of the pair in `choices` that begins with `code`, or else `otherwise`."""
     if not choices:
         otherwise()
-    elif code == choices[0][0]:
-        choices[0][1]()
-    else:
-        switch(code, choices[1:], otherwise)
+        return
+    (value, chosen), *rest = choices
+    for is_it in branch(code == value):
+        if is_it:
+            chosen()
+        else:
+            switch(code, rest, otherwise)
 
 
 def tape_of(context: Context) -> Rows:

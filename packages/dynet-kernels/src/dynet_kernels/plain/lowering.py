@@ -23,7 +23,8 @@ def is_emitting() -> bool:
 
 
 def is_emitted(value) -> bool:
-    return isinstance(value, (ir.Expr, tvm_ffi.core.ObjectConvertible))  # `a == b` is of the second class
+    # Without TVM's compiler, nothing is. `a == b` is of the second class.
+    return "tvm.ir" in sys.modules and isinstance(value, (ir.Expr, tvm_ffi.core.ObjectConvertible))
 
 
 def bound(value):
@@ -97,8 +98,20 @@ def loop(begin, end=None) -> Iterator[Any]:
 
 
 def forever() -> Iterator[None]:
-    with T.While(tirx.const(True, "bool")):
+    if is_emitting():
+        with T.While(tirx.const(True, "bool")):
+            yield None
+    while not is_emitting():
         yield None
+
+
+def ends(value) -> bool:
+    """Leave a loop of the emitted code if a condition holds. Otherwise return it, for a loop of Python."""
+    if is_emitting():
+        for _ in when(value):
+            stop()
+        return False
+    return bool(value)
 
 
 def stop():

@@ -70,7 +70,9 @@ def rewritten(function: Callable, is_entry: bool = False) -> Callable:
 
 @functools.cache
 def _emitter(file: str, code: CodeType, is_entry: bool) -> CodeType:
-    definition = _definitions(file)[code.co_firstlineno]
+    definition = _definitions(file).get(code.co_firstlineno)
+    if definition is None:
+        raise OSError(f"to compile {code.co_name}, its source is needed, but {file} is not there")
     definition.decorator_list = []
     module = ast.Module([_Rewriting(file, is_entry).function(definition)], [])
     if code.co_freevars:  # a closure is defined again inside a function that has the names of the closure as parameters

@@ -284,12 +284,17 @@ def test_what_is_refused():
             w[k] = 1
         w[k] = 2
 
+    def returns_sometimes(w):
+        if w[0]:
+            return w[1]
+
     def after_the_block(w):
         if w[0]:
             x = w[1]
         w[2] = x
 
     for function, text in (
+        (returns_sometimes, "a `return` that is not at the end of an `if`"),
         (after_the_block, "the name `x` outside of the block or loop"),
         (after_the_loop, "the name `k` outside of the block or loop"),
         (loop_and_variable, "the name `k`"),

@@ -185,9 +185,12 @@ class _Rewriting(ast.NodeTransformer):
         self.blocks.append(set())
         for place, one in enumerate(statements):
             rest = statements[place + 1 :]
-            if isinstance(one, ast.If) and not self.is_entry and one in self.facts.returning and (rest or one.orelse):
-                if not isinstance(one.body[-1], ast.Return) or one.orelse:
-                    self.refuse(one, "a `return` that is not at the end of an `if` without `else`")
+            if isinstance(one, ast.If) and not self.is_entry and one in self.facts.returning:
+                last = one.body[-1]
+                if not isinstance(last, ast.Return) or one.orelse or (last.value and not rest):
+                    self.refuse(
+                        one, "a `return` that is not at the end of an `if` without `else`, before other statements"
+                    )
                 one.orelse, rest, statements = rest, [], statements[: place + 1]
             if isinstance(one, ast.Return) and rest:
                 self.refuse(rest[0], "statements after `return`")

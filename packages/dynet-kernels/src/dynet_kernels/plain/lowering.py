@@ -27,7 +27,7 @@ def is_emitted(value) -> bool:
     return "tvm.ir" in sys.modules and isinstance(value, (ir.Expr, tvm_ffi.core.ObjectConvertible))
 
 
-def bound(value):
+def bound(value) -> Any:
     """Compute a value now. What is not emitted, such as a Python int or a structure, is bound already."""
     if isinstance(value, tuple):
         return tuple(map(bound, value))

@@ -7,6 +7,7 @@ import ctypes
 import random
 import sys
 import tempfile
+import threading
 import traceback
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 from dynet_kernels import tir
 from dynet_kernels.cache import load_objects
 from dynet_kernels.plain import Words, plain, popcount
-from dynet_kernels.plain.rewriting import rewritten
+from dynet_kernels.plain.rewriting import _definitions, _emitter, rewritten
 
 SIZE = 16
 
@@ -288,6 +289,12 @@ def test_what_is_refused():
         if w[0]:
             return w[1]
 
+    def divides(w):
+        w[0] = w[1] / w[2]
+
+    def raises_to_a_power(w):
+        w[0] **= 2
+
     def after_the_block(w):
         if w[0]:
             x = w[1]
@@ -295,6 +302,8 @@ def test_what_is_refused():
 
     for function, text in (
         (returns_sometimes, "a `return` that is not at the end of an `if`"),
+        (divides, "`/`"),
+        (raises_to_a_power, "`**`"),
         (after_the_block, "the name `x` outside of the block or loop"),
         (after_the_loop, "the name `k` outside of the block or loop"),
         (loop_and_variable, "the name `k`"),
@@ -305,6 +314,24 @@ def test_what_is_refused():
         assert text in problem.msg and problem.filename == __file__, problem
         first = function.__code__.co_firstlineno
         assert first < problem.lineno <= first + 4, (problem.lineno, first)
+
+
+def test_threads_that_rewrite_the_same_function():
+    """In a program without an executable of Python, several threads emit code."""
+    wanted = rewritten(loops).__code__.co_code
+    _emitter.cache_clear()
+    _definitions.cache_clear()
+    before, found = sys.getswitchinterval(), []
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=lambda: found.append(rewritten(loops).__code__.co_code)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert found == [wanted] * 8
 
 
 @plain

@@ -18,10 +18,12 @@ from collections.abc import Callable, Iterable
 from types import CodeType
 from typing import Any, TypeVar
 
+from ..locks import new_lock
 from . import lowering
 
 F = TypeVar("F", bound=Callable[..., Any])
 N = TypeVar("N", bound=ast.AST)
+_lock = new_lock()
 
 
 def plain(function: F) -> F:
@@ -63,7 +65,9 @@ def rewritten(function: Callable, is_entry: bool = False) -> Callable:
     scope["_lowering"] = lowering
     file = inspect.getsourcefile(function) or "?"
     linecache.getlines(file, scope)  # the source may be in an archive, which the module knows how to read
-    exec(_emitter(file, code, is_entry), scope, made)
+    with _lock:  # syntax trees are rewritten in place, and in some programs several threads emit code
+        emitter = _emitter(file, code, is_entry)
+    exec(emitter, scope, made)
     cells = [cell.cell_contents for cell in function.__closure__ or ()]
     return made["_closure"](*cells) if cells else made[code.co_name]
 
@@ -99,6 +103,7 @@ REFUSED = {
     ast.Try: "try", ast.With: "with", ast.Delete: "del", ast.Assert: "assert", ast.Raise: "raise", ast.Match: "match",
     ast.NamedExpr: ":=", ast.Await: "await", ast.Global: "global", ast.ClassDef: "class",
     ast.YieldFrom: "yield from", ast.Is: "is", ast.IsNot: "is not", ast.In: "in", ast.NotIn: "not in",
+    ast.Div: "/", ast.Pow: "**", ast.MatMult: "@",
 }  # fmt: skip
 
 
@@ -232,6 +237,7 @@ class _Rewriting(ast.NodeTransformer):
         return self.visit_Assign(self.assign(node.target, node.value)) if node.value else node
 
     def visit_AugAssign(self, node):
+        self.visit(node.op)
         node.target, node.value = self.target(node.target), self.wide(node.value)
         return node
 
@@ -261,6 +267,7 @@ class _Rewriting(ast.NodeTransformer):
         return node
 
     def visit_BinOp(self, node):
+        self.visit(node.op)
         node.left, node.right = self.wide(node.left), self.wide(node.right)
         return self.call("settled", node) if isinstance(node.op, (ast.FloorDiv, ast.Mod)) else node
 

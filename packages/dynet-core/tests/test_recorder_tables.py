@@ -113,6 +113,16 @@ def test_a_hundred_thousand_numbers_are_each_found_again():
 
 
 @compiled_only
+def test_a_key_that_begins_like_another_one_does_not_replace_it():
+    """A size of 0 looks like the unused words at the end of a key."""
+    op = Slow("array", lambda key: key, lambda key: ())
+    keys = [(3, size, last) for size in range(1, 200) for last in (7, 0)]
+    for key in keys:
+        op.record.enter(key + (0, 0), FIRST_SIGNATURE, RESULT)
+    assert word(op.record, "used") == sum(taken(op.record)) == len(keys)
+
+
+@compiled_only
 @pytest.mark.parametrize("kind", ["one", "two", "many", "number", "index", "stretch", "vector"])
 def test_every_kind_knows_a_key_the_second_time(kind):
     x, y = node(3), node(4, 2)

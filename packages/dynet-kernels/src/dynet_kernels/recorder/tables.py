@@ -67,7 +67,7 @@ def search(table: Words, mask, width, key: Words, begin, size, value) -> Any:
     Args:
         mask: the number of the table's rows minus 1.
         width: how many words a row has.
-        key, begin, size: the key is `size` words of `key`, from offset `begin` on, without unused ones at its end.
+        key, begin, size: the key is `size` words of `key`, from offset `begin` on.
         value: the hash of the key.
     """
     place = value & mask
@@ -136,7 +136,7 @@ def put_row(table: Words, mask, key, source: Words, begin):
     width, used = key + len(words.ROW), 1
     while used < key and source[begin + used] != 0:  # a key for a list or an array may end in unused words, which are 0
         used += 1
-    target = search(table, mask, width, source, begin, used, hashed(source, begin, used))
+    target = search(table, mask, width, source, begin, key, hashed(source, begin, used))
     is_new = 1 if table[target] == 0 else 0
     for place in range(width):
         back = width - 1 - place

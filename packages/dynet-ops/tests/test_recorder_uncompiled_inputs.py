@@ -130,6 +130,14 @@ def test_arrays(array, batched):
 
 
 @of("array")
+def test_lists_of_arrays_with_as_many_dimensions_as_there_may_be():
+    """The list would be one more dimension."""
+    array = np.ones((2, 1, 1, 1))
+    left(dy.inputTensor, [array, array])
+    left(dy.inputVector, [array])
+
+
+@of("array")
 @tried
 @given(
     st.one_of(

@@ -151,6 +151,7 @@ class Stack(Values):
 
     def __init__(self, here: Here, arrays: Items):
         self.here, self.arrays, self.first = here, arrays, Array(here, arrays[0])
+        need(self.first.dims < words.MOST_DIMS)
         self.dims, self.count = self.first.dims + 1, self.first.count * arrays.size
         self.sizes = [self.size(place) for place in range(words.MOST_DIMS)]
 

@@ -65,9 +65,9 @@ def c_function(name: str = "", otherwise: str = "") -> Callable[[Entry], Entry]:
     """Decorator: make a function an entry, and a C function. Without a `name`, it has that of the entry."""
 
     def declare(path: Entry) -> Entry:
-        path = entry(path)
-        function = FUNCTIONS[name or path.__name__] = CFunction(path, otherwise)
-        OURS[name] = function.python
+        path, called = entry(path), name or path.__name__
+        FUNCTIONS[called] = CFunction(path, otherwise)
+        OURS[called] = FUNCTIONS[called].python
         return path
 
     return declare

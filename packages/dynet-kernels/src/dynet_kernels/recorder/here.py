@@ -200,7 +200,7 @@ class NewRecord:
                 fail(*owned)
         if inputs and graph.inputs_length + inputs > graph.inputs_room:
             if extern("dynet_make_input_room", graph.address, inputs) == NULL:
-                fail()
+                fail(*owned)
 
     @plain
     def write(self, *integers, begin=0) -> None:

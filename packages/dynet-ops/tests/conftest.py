@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dynet_core import renew_cg
+from dynet_core import ParameterCollection, renew_cg
 from dynet_core.graph import current
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -17,6 +17,28 @@ def small_engine():
     if current().engine.large:
         renew_cg()
         current()._replace_engine()
+
+
+@pytest.fixture(autouse=True)
+def runs_uncompiled(request):
+    """Give each test of uncompiled functions a graph, and see that those that `uncompiled.of` names have run."""
+    if not request.path.name.startswith("test_recorder_uncompiled"):
+        yield
+        return
+    import uncompiled
+
+    renew_cg()
+    uncompiled.ran.clear()
+    yield
+    assert set(getattr(request.function, "of", ())) <= uncompiled.ran
+    renew_cg()
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A collection with a vector, a matrix and a table."""
+    found = ParameterCollection()
+    return found, found.add_parameters(3), found.add_parameters((4, 3)), found.add_lookup_parameters((5, 3))
 
 
 def pytest_addoption(parser):

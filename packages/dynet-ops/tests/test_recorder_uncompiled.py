@@ -9,36 +9,16 @@ import threading
 
 import numpy as np
 import pytest
+import uncompiled
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-import dynet_ops as dy
-from dynet_core import ParameterCollection, recorder, renew_cg
-from dynet_core.expression import Expression
-from dynet_core.graph import current
-
-if recorder.DESCRIPTION != "compiled":
-    pytest.skip("the recorder in Python is not compiled", allow_module_level=True)
-
-import uncompiled
 from uncompiled import both, declining, kind_of, known, left, of, same
 from uncompiled_arguments import NO_NUMBERS, NUMBERS, Listed, Paired, Whole, graph_with_past, no_operands
 
-
-@pytest.fixture(scope="module")
-def model():
-    found = ParameterCollection()
-    return found, found.add_parameters(3), found.add_parameters((4, 3)), found.add_lookup_parameters((5, 3))
-
-
-@pytest.fixture(autouse=True)
-def runs(request):
-    """Start a graph; and see that the functions that a test is about have run uncompiled."""
-    renew_cg()
-    uncompiled.ran.clear()
-    yield
-    assert set(getattr(request.function, "of", ())) <= uncompiled.ran
-    renew_cg()
+import dynet_ops as dy
+from dynet_core import recorder, renew_cg
+from dynet_core.expression import Expression
+from dynet_core.graph import current
 
 
 @of("one")

@@ -10,35 +10,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import uncompiled
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from uncompiled import both, declining, left, of, run, same, vectorcall
 
 import dynet_ops as dy
 from dynet_core import ParameterCollection, recorder, renew_cg
 from dynet_core.dim import Dim
 from dynet_core.expression import Expression
 from dynet_core.graph import current
-
-if recorder.DESCRIPTION != "compiled":
-    pytest.skip("the recorder in Python is not compiled", allow_module_level=True)
-
-import uncompiled
-from uncompiled import both, declining, left, of, run, same, vectorcall
-
 from dynet_core.recorder import function
 from dynet_kernels.recorder import c_api, words
 from dynet_kernels.recorder.functions import FUNCTIONS
-
-
-@pytest.fixture(autouse=True)
-def runs(request):
-    """Start a graph; and see that the functions that a test is about have run uncompiled."""
-    renew_cg()
-    uncompiled.ran.clear()
-    yield
-    assert set(getattr(request.function, "of", ())) <= uncompiled.ran
-    renew_cg()
-
 
 # Records of Python code
 

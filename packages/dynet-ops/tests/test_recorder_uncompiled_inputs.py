@@ -7,45 +7,23 @@ import ctypes
 import itertools
 
 import numpy as np
-import pytest
+import uncompiled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
+from uncompiled import both, kind_of, known, left, of, same
+from uncompiled_arguments import Listed, Real
 
 import dynet_ops as dy
 from dynet_core import cg_checkpoint, cg_revert, recorder, renew_cg
 from dynet_core.expression import Expression
 from dynet_core.graph import current
 
-if recorder.DESCRIPTION != "compiled":
-    pytest.skip("the recorder in Python is not compiled", allow_module_level=True)
-
-import uncompiled
-from uncompiled import both, kind_of, known, left, of, same
-
 tried = settings(deadline=None, max_examples=80)
-
-
-@pytest.fixture(autouse=True)
-def runs(request):
-    """Start a graph; and see that the functions that a test is about have run uncompiled."""
-    renew_cg()
-    uncompiled.ran.clear()
-    yield
-    assert set(getattr(request.function, "of", ())) <= uncompiled.ran
-    renew_cg()
 
 
 class Array(np.ndarray):
     """An array of another type."""
-
-
-class Real(float):
-    """A float of another type."""
-
-
-class Listed(list):
-    """A list of another type."""
 
 
 FITTING = [

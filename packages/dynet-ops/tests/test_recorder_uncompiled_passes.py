@@ -5,28 +5,13 @@ See `uncompiled` for what is compared.
 
 import numpy as np
 import pytest
-
-import dynet_ops as dy
-from dynet_core import ParameterCollection, recorder, renew_cg, reset_random_seed
-from dynet_core.expression import Expression
-from dynet_core.graph import current
-
-if recorder.DESCRIPTION != "compiled":
-    pytest.skip("the recorder in Python is not compiled", allow_module_level=True)
-
 import uncompiled
 from uncompiled import declining, described, left, of, run, uncollected, vectorcall
 
-
-@pytest.fixture(autouse=True)
-def runs(request):
-    """Start a graph; and see that the functions that a test is about have run uncompiled."""
-    renew_cg()
-    uncompiled.ran.clear()
-    yield
-    assert set(getattr(request.function, "of", ())) <= uncompiled.ran
-    renew_cg()
-
+import dynet_ops as dy
+from dynet_core import ParameterCollection, renew_cg, reset_random_seed
+from dynet_core.expression import Expression
+from dynet_core.graph import current
 
 # Passes. Each way has a graph of its own, because a pass plans, which cannot be taken back.
 

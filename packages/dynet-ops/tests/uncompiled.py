@@ -14,10 +14,16 @@ from types import MethodType
 from typing import Any
 
 import numpy as np
+import pytest
 
+from dynet_core import recorder
 from dynet_core.expression import Expression
 from dynet_core.graph import current
 from dynet_core.recorder import FUNCTION_TYPE
+
+if recorder.DESCRIPTION != "compiled":
+    pytest.skip("the recorder in Python is not compiled", allow_module_level=True)
+
 from dynet_core.recorder.shared import ADDRESSES, SHARED, api
 from dynet_kernels.recorder import c_api, extension, words
 from dynet_kernels.recorder.functions import FUNCTIONS

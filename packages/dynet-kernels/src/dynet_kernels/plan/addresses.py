@@ -47,8 +47,8 @@ def write_lists(group: Group, steps: Steps, with_gradients: bool = False) -> Blo
         gradients = values + columns
         sides = [("value", 1, values), ("gradient", 2, gradients)] if with_gradients else [("value", 1, values)]
         lists = Lists(group, signature.views[number], sides)
-        if one_column and lists.is_plain:
-            lists.write_plain(whole, first)
+        if one_column and lists.is_direct:
+            lists.write_direct(whole, first)
         elif whole | first:
             lists.write_all()
     context.index_top = base + columns * 2 * count
@@ -84,13 +84,13 @@ class Lists:
 
     @property
     @plain
-    def is_plain(self):
+    def is_direct(self):
         """Whether the first column of each node is `offset` floats behind one address, as `start_of` finds it."""
         return self.source != at.NOWHERE and self.source != at.EACH and self.view.index == at.NO_INDEX
 
     @plain
-    def write_plain(self, whole, first) -> None:
-        """Write the lists if they are plain (see `is_plain`) and each node of the group has one column.
+    def write_direct(self, whole, first) -> None:
+        """Write the lists if they are direct (see `is_direct`) and each node of the group has one column.
 
         Args:
             whole: the set of the lists of which kernels read all entries.

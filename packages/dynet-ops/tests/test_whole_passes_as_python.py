@@ -14,6 +14,7 @@ import pytest
 import dynet as dy
 from dynet_core import device
 from dynet_core.graph import current
+from dynet_core.parameter_rows import PARAMETER_ROWS
 from dynet_core.recorder import next_generation
 from dynet_kernels import layout as at
 from dynet_kernels import sharing
@@ -38,8 +39,9 @@ class Copy:
         self.rows = engine.rows.copy()
         self.slots[CONTEXT.parameters] = self.rows.ctypes.data
         self.touched = []
-        for row in self.rows.reshape(-1, len(at.PARAMETER)):
-            if row[at.PARAMETER.touched]:
+        unused = {*PARAMETER_ROWS.free, *PARAMETER_ROWS.given_back}  # their lists have been freed
+        for number, row in enumerate(self.rows.reshape(-1, len(at.PARAMETER))):
+            if row[at.PARAMETER.touched] and number not in unused:
                 size = 2 + 2 * int(row[at.PARAMETER.rows])
                 list_ = (ctypes.c_int64 * size).from_address(int(row[at.PARAMETER.touched]))
                 ours = (ctypes.c_int64 * size)(*list_)

@@ -1,8 +1,6 @@
 """Decode the records of a graph into `Node` objects, for code that checks, prints or draws the graph.
 
 A record is a call of an op as the graph stores it: an integer for its signature, then its operands and its attributes.
-The signature is an index in TABLE, where the planner (the code that decides how a graph is computed) finds how to
-compute the op.
 """
 
 from __future__ import annotations
@@ -11,33 +9,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dynet_kernels import layout as at
-from dynet_kernels.encode import TABLE
 
 from .dim import Dim
 from .recorder import Records
-from .signature import SIGNATURES
+from .signature import SIGNATURES, Signature
 
-LOOKUPS: set[int] = set()
-"""The numbers of the signatures of lookups, which `parameter.lookup` adds. Their attributes are numbers of rows."""
-PICKS: dict[int, tuple[int, bool]] = {}
-"""The numbers of the signatures of picks, which `dynet_ops` adds. Their attributes are indices of elements. For each it
+LOOKUPS: set[Signature] = set()
+"""The signatures of lookups, which `parameter.lookup` adds. Their attributes are numbers of rows."""
+PICKS: dict[Signature, tuple[int, bool]] = {}
+"""The signatures of picks, which `dynet_ops` adds. Their attributes are indices of elements. For each it
 has how many elements there are to pick from, and whether there is an index for each batch element."""
 KINDS = {at.ALIAS: "part", at.APART: "part", at.INPUT: "input"}
-
-
-def bounds_of(records: list[int], place: int) -> tuple[int, int, int]:
-    """Find the operands and the attributes in the record that starts at index `place` of the integers `records`.
-
-    Returns:
-        Three indices in `records`: where the operands start, where the attributes start, and where the next record
-        starts.
-    """
-    head, first = records[place], place + 1
-    operands = TABLE[head + at.SIGNATURE.operands]
-    if TABLE[head + at.SIGNATURE.variadic]:
-        operands, first = records[first], first + 1
-    after = first + operands
-    return first, after, after + TABLE[head + at.SIGNATURE.attributes]
 
 
 @dataclass(frozen=True)
@@ -48,25 +30,33 @@ class Node:
 
     Args:
         all: the numbers of all nodes of the record.
-        places: the numbers of those nodes to which expressions can refer.
-        op: the name of the op.
-        dim: the shape of the nodes in `places`.
+        signature: says how the nodes are computed.
         operands: for each operand, the number of its node, or -1 minus the row of a parameter in PARAMETER_ROWS.
         attributes: the other integers of the record, such as positions of input values.
         start: the index of the first of these among the integers of the graph.
-        signature: the number of the signature.
-        is_input: whether the user's program gives the value, so that nothing is computed.
     """
 
     all: range
-    places: range
-    op: str
-    dim: Dim
+    signature: Signature
     operands: tuple[int, ...]
     attributes: tuple[int, ...]
     start: int
-    signature: int
-    is_input: bool
+
+    @property
+    def places(self) -> range:
+        """The numbers of those nodes to which expressions can refer."""
+        return self.all[1:] if self.signature.repeats else self.all[-1:]
+
+    @property
+    def op(self) -> str:
+        """The name of the op."""
+        signature = self.signature
+        return signature.name or KINDS.get(signature.kind, "") or signature.kernel.removeprefix("column_")
+
+    @property
+    def dim(self) -> Dim:
+        """The shape of the nodes in `places`."""
+        return self.signature.dim
 
 
 def nodes_of(recorded: Records, begin: int = 0, end: int | None = None, number: int = 0) -> Iterator[Node]:
@@ -79,25 +69,12 @@ def nodes_of(recorded: Records, begin: int = 0, end: int | None = None, number: 
     """
     records, place = recorded.integers(begin, end), 0
     while place < len(records):
-        head = records[place]
-        first, after, following = bounds_of(records, place)
-        kind, signature = TABLE[head + at.SIGNATURE.kind], SIGNATURES[head]
-        parts = len(signature.parts)
-        if signature.repeats:
-            parts = 1 + records[place + 1] - TABLE[head + at.SIGNATURE.operands]
-        every = range(number, number + max(parts, 1))
-        yield Node(
-            every,
-            every[1:] if signature.repeats else every[-1:],
-            signature.name or KINDS.get(kind, "") or signature.kernel.removeprefix("column_"),
-            signature.dim,
-            tuple(records[first:after]),
-            tuple(records[after:following]),
-            begin + after,
-            head,
-            kind == at.INPUT,
-        )
-        place, number = following, every.stop
+        signature = SIGNATURES[records[place]]
+        count = signature.nodes(records, place + 1)
+        first, after, end_of_record = signature.bounds(records, place)
+        operands, attributes = tuple(records[first:after]), tuple(records[after:end_of_record])
+        yield Node(range(number, number + count), signature, operands, attributes, begin + after)
+        place, number = end_of_record, number + count
 
 
 def node_at(recorded: Records, place: int) -> Node | None:
@@ -147,7 +124,7 @@ class InputIndex:
         longer.selections.update(index.selections)
         try:
             for node in nodes_of(recorded, index.records, length, index.nodes):
-                if node.is_input:
+                if node.signature.kind == at.INPUT:
                     longer.starts[node.all[0]] = node.attributes[0]
                 elif node.signature in LOOKUPS or node.signature in PICKS:
                     longer.selections[node.all[0]] = node

@@ -9,18 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dynet_kernels import layout as at
-from dynet_kernels.encode import TABLE
-
 from . import recorder
 from .annotations import Floats, Number
 from .dim import Dim
 from .errors import StaleExpressionError
 from .expression import Expression
 from .graph import OTHER_THREAD, Graph, current, is_gone, is_taken_back
-from .nodes import bounds_of
 from .recorder import commit, commit_with_inputs, take, take_keyed
-from .signature import Signature
+from .signature import SIGNATURES, Signature
 
 
 class PinnedGraph:
@@ -98,8 +94,9 @@ class PinnedGraph:
                 self._taken = None
                 return node
             record, moved = [*head, *integers], self._take(take_again, values) - start
-            _, first, _ = bounds_of(record, 0)
-            for place in range(first, first + TABLE[head[0] + at.SIGNATURE.constants]):
+            signature = SIGNATURES[head[0]]
+            _, first, _ = signature.bounds(record)
+            for place in range(first, first + signature.constants):
                 record[place] += moved
             integers = record[len(head) :]
 

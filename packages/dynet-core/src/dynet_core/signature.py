@@ -55,16 +55,26 @@ class Signature(Description):
         """The name of the kernel that computes the node's value; "" if no kernel does, as for an input."""
         return self.forward[-1].kernel if self.forward else ""
 
-    def nodes(self, integers: Sequence[int]) -> int:
+    def nodes(self, integers: Sequence[int], place: int = 0) -> int:
         """Return how many nodes a record (a call of the op, as the graph stores it) adds to the graph.
 
         Args:
-            integers: the integers of the record after its signature: the operands, then the attributes. If the number
-                of operands differs from record to record, this number comes first.
+            integers: from index `place` on, the integers of the record after its signature: the operands, then the
+                attributes. If the number of operands differs from record to record, this number comes first.
         """
         if not self.repeats:
             return len(self.parts) or 1
-        return 1 + integers[0] - self.operands
+        return 1 + integers[place] - self.operands
+
+    def bounds(self, records: Sequence[int], place: int = 0) -> tuple[int, int, int]:
+        """Find the operands and the attributes of a record of this signature, which starts at index `place`.
+
+        Returns:
+            Three indices: where the operands start, where the attributes start, and where the next record starts.
+        """
+        first = place + 1 + self.variadic
+        after = first + (records[place + 1] if self.variadic else self.operands)
+        return first, after, after + self.attributes
 
 
 def computed(

@@ -17,14 +17,12 @@ import array
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any
 
-from dynet_kernels import layout as at
-from dynet_kernels.encode import TABLE
 from dynet_kernels.recorder.words import INPUT, ITEM_BITS, KEY, LITERAL, NODE, OPERAND, TEMPLATE
 
 from . import recorder
 from .expression import Expression
 from .graph import Graph, current
-from .nodes import bounds_of
+from .nodes import nodes_of
 
 MOST = 1 << 12  # for each op, calls with at most this many keys are observed at a time
 MOST_INPUTS = 64  # the most input values that a template may have
@@ -169,13 +167,15 @@ def _copy(
     if type(result) is not Expression or result.at != nodes - 1:
         return None
     places: list[tuple[int, int]] = []
-    integers, place = graph.records.integers(begin, end), 0
-    while place < len(integers):
-        head = integers[place]
-        first, after, following = bounds_of(integers, place)
-        constants = TABLE[head + at.SIGNATURE.constants]
-        places += [(LITERAL, number) for number in integers[place:first]]
-        for number in integers[first:after]:
+    try:
+        recorded = [*nodes_of(graph.records, begin, end)]
+    except (KeyError, IndexError):  # a signal handler has called `renew_cg`, so these are no records any more
+        return None
+    for node in recorded:
+        signature = node.signature
+        head = (signature.at, len(node.operands)) if signature.variadic else (signature.at,)
+        places += [(LITERAL, number) for number in head]
+        for number in node.operands:
             if number >= first_node:
                 places.append((NODE, number - first_node))
             elif number in operands:
@@ -184,12 +184,11 @@ def _copy(
                 places.append((LITERAL, number))
             else:
                 return None
-        for number in integers[after : after + constants]:
+        for number in node.attributes[: signature.constants]:
             if number < first_input:
                 return None
             places.append((INPUT, number - first_input))
-        places += [(LITERAL, number) for number in integers[after + constants : following]]
-        place = following
+        places += [(LITERAL, number) for number in node.attributes[signature.constants :]]
     bits = array.array("i", graph.records.floats(first_input, inputs - first_input).tobytes())
     keys = [start - first_input for start in reversed(graph.records.keys(first_input))]
     # A random node, such as dropout, computes its random numbers from a random key (not the key of a call), which is
@@ -197,8 +196,8 @@ def _copy(
     # records the nodes again, it writes a new key there, and in front of it the position of the graph's previous key.
     for key in keys:
         bits[key - 1 : key + len(KEY)] = array.array("i", [0] * (1 + len(KEY)))
-    head = len(integers), nodes - first_node, len(bits), len(keys), len(equal) // 2
-    return [*head, *[word for pair in places for word in pair], *bits, *keys, *equal]
+    sizes = len(places), nodes - first_node, len(bits), len(keys), len(equal) // 2
+    return [*sizes, *[word for pair in places for word in pair], *bits, *keys, *equal]
 
 
 class Observed:

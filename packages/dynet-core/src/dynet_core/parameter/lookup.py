@@ -29,7 +29,7 @@ from ..parameter_rows import PARAMETER_ROWS
 from ..pinned_graph import PinnedGraph, pinned
 from ..record import graph_of
 from ..recorder import become, describe, function
-from ..signature import SIGNATURES, Signature, View, alias, copy_step
+from ..signature import Signature, View, alias, copy_step
 from ..types import Collection
 from ..wording import counted
 from .base import Constant, Shape, Trained, checked_values
@@ -45,7 +45,7 @@ def _row_signature(table: Dim) -> Signature:
     """
     row = Dim.of(table.dims[:-1])
     signature = alias(row, name="lookup", scale=row.size)
-    LOOKUPS.add(signature.at)
+    LOOKUPS.add(signature)
     return signature
 
 
@@ -68,7 +68,7 @@ def _batch_signature(table: Dim, count: int) -> Signature:
         forward=[copy_step("copy", 0, 2, row.size)],
         backward=[copy_step("accumulate", 3, 1, row.size, gradient_of=0)],
     )
-    LOOKUPS.add(signature.at)
+    LOOKUPS.add(signature)
     return signature
 
 
@@ -90,7 +90,7 @@ def set_rows(graph: PinnedGraph, place: int, rows: Index | Iterable[Index]) -> b
         return False
     row = -1 - lookup.operands[0]
     name, size = PARAMETER_ROWS.names[row], PARAMETER_ROWS.rows[row][at.PARAMETER.rows]
-    if SIGNATURES[lookup.signature].kind == at.ALIAS:
+    if lookup.signature.kind == at.ALIAS:
         indices = checked_indices("set", [rows], size, name, "row")  # type: ignore[list-item]
     else:
         indices = [*checked_indices("set", rows, size, name, "row")]  # type: ignore[arg-type]

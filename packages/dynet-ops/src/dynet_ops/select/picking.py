@@ -33,7 +33,7 @@ def _pick_signature(dim: Dim, d: int, length: int) -> Signature:
         loops = [(run, 1, 1), (after, run, whole), (dim.batch, run * after, dim.size)]
         signature = copy_of(result, loops, index_scale=before)
     if not length:
-        PICKS[signature.at] = dim.dims[d], False
+        PICKS[signature] = dim.dims[d], False
     return signature
 
 
@@ -165,7 +165,7 @@ def _pick_batch_signature(dim: Dim, d: int) -> Signature:
     result = Dim.of(dim.dims[:d] + dim.dims[d + 1 :] or (1,), dim.batch)
     loops = [(before, 1, 1), (after, before, before * dim.dims[d])]
     signature = copies_by_index(result, dim.batch, result.size, loops, scale=before, stride=dim.size)
-    PICKS[signature.at] = dim.dims[d], True
+    PICKS[signature] = dim.dims[d], True
     return signature
 
 

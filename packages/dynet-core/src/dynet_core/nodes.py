@@ -6,7 +6,7 @@ A record is a call of an op as the graph stores it: an integer for its signature
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dynet_kernels import layout as at
 
@@ -85,6 +85,7 @@ def node_at(recorded: Records, place: int) -> Node | None:
     return next((node for node in nodes_of(recorded) if place in node.places), None)
 
 
+@dataclass(slots=True)
 class InputIndex:
     """An index of the nodes that `set` and `set_index` can change: a graph's inputs, lookups and picks.
 
@@ -97,17 +98,11 @@ class InputIndex:
             are indices, may have changed.
     """
 
-    __slots__ = ("nodes", "records", "selections", "starts", "version")
-
-    nodes: int
-    records: int
-    selections: dict[int, Node]
-    starts: dict[int, int]
     version: int
-
-    def __init__(self, version: int, records: int = 0, nodes: int = 0):
-        self.version, self.records, self.nodes = version, records, nodes
-        self.starts, self.selections = {}, {}
+    records: int = 0
+    nodes: int = 0
+    starts: dict[int, int] = field(default_factory=dict)
+    selections: dict[int, Node] = field(default_factory=dict)
 
     def up_to(self, recorded: Records, place: int) -> InputIndex:
         """Return an index for the present version of a graph that has node `place`, if the graph has it.
@@ -119,9 +114,7 @@ class InputIndex:
         if place < index.nodes:
             return index
         length, nodes, _ = recorded.ends()
-        longer = InputIndex(version, length, nodes)
-        longer.starts.update(index.starts)
-        longer.selections.update(index.selections)
+        longer = InputIndex(version, length, nodes, {**index.starts}, {**index.selections})
         try:
             for node in nodes_of(recorded, index.records, length, index.nodes):
                 if node.signature.kind == at.INPUT:

@@ -107,7 +107,7 @@ class Tape:
     """A list of instructions (kernel calls) that is read one by one, to match them with the steps of the groups."""
 
     def __init__(self, instructions: Sequence[Rows]):
-        self.instructions, self.place = instructions, 0
+        self.rest = [*reversed(instructions)]
 
     def next_is(self, opcode: int, parameters: int | None = None) -> Rows | None:
         """Return the next instruction and move past it, if it is the expected kernel call. Otherwise return None.
@@ -116,14 +116,22 @@ class Tape:
             opcode: the number of the expected kernel.
             parameters: the index in TABLE at which the expected parameters start; None accepts any parameters.
         """
-        if self.place == len(self.instructions):
+        row = self.rest[-1] if self.rest else None
+        if row is None or row[at.INSTRUCTION.opcode] != opcode:
             return None
-        row = self.instructions[self.place]
-        known = row[at.INSTRUCTION.opcode] == opcode
-        if not known or (parameters is not None and row[at.INSTRUCTION.parameters] != parameters):
-            return None
-        self.place += 1
-        return row
+        return self.rest.pop() if parameters in (None, row[at.INSTRUCTION.parameters]) else None
+
+    def read(self, group: Group, direction: str, purpose: str = "") -> None:
+        """Read the instructions of a group's steps for a pass, those that there are. Add a line for each to the group.
+
+        Args:
+            direction: a name in DIRECTIONS of `layout`.
+            purpose: the end of the lines, in which `{target}` stands for what the step adds to.
+        """
+        for step, parameters in _steps(group.signature, direction):
+            row = self.next_is(KERNELS.opcode(step.kernel), parameters)
+            if row is not None:
+                group.lines.append(f"{step.kernel}: {_columns(row)}{purpose.format(target=_target(step))}")
 
 
 def plan_text(loss: Expression | None = None) -> str:
@@ -162,41 +170,29 @@ def _overview(planned: Planned) -> list[str]:
 
 
 def _forward(planned: Planned) -> list[str]:
-    tape, groups = Tape(planned.forward), []
-    for group in planned.groups("by_depth"):
-        for step, parameters in _steps(group.signature, "forward"):
-            row = tape.next_is(KERNELS.opcode(step.kernel), parameters)
-            if row is not None:
-                group.lines.append(f"{step.kernel}: {_columns(row)}")
-        group.lines += _of_equal_columns(group, tape, "which equal others")
-        groups.append(group)
+    tape, groups = Tape(planned.forward), list(planned.groups("by_depth"))
+    for group in groups:
+        tape.read(group, "forward")
+        tape.read(group, "repeated", ", which equal others")
     return _written(groups, planned.nodes["value"], planned.engine.numbers_at)
 
 
 def _backward(planned: Planned) -> list[str]:
-    tape, groups = Tape(planned.backward), []
-    start = planned.engine.gradients.address
-    before = []
+    tape, groups = Tape(planned.backward), [*planned.groups("by_depth")][::-1]
+    start, before = planned.engine.gradients.address, []
     while (line := _of_planner(planned, tape)) is not None:
         before.append("  " + line)
-    for group in reversed(list(planned.groups("by_depth"))):
+    for group in groups:
         for step, parameters in _steps(group.signature, "backward"):
             while (line := _of_planner(planned, tape)) is not None:
                 group.lines.append(line)
-            group.lines += _of_equal_columns(group, tape, "for sums of the gradients of equal columns")
+            tape.read(group, "repeated", ", for sums of the gradients of equal columns")
             group.lines.append(_gradient_line(planned, group, step, tape, parameters))
-        groups.append(group)
     lines = before + _written(groups, planned.nodes["gradient"], start)
-    deferred = []
-    for group in planned.groups("by_signature"):
-        for step, parameters in _steps(group.signature, "deferred"):
-            row = tape.next_is(KERNELS.opcode(step.kernel), parameters)
-            if row is not None:
-                target = _target(group, step)
-                group.lines.append(f"{step.kernel}: {_columns(row)}, adds to {target}")
-        if group.lines:
-            deferred.append(group)
-    if deferred:
+    deferred = list(planned.groups("by_signature"))
+    for group in deferred:
+        tape.read(group, "deferred", ", adds to {target}")
+    if deferred := [group for group in deferred if group.lines]:
         lines += ["", "at the end, for the whole graph", *_written(deferred, planned.nodes["gradient"], start)]
     return lines
 
@@ -216,18 +212,8 @@ def _of_planner(planned: Planned, tape: Tape) -> str | None:
     return f"clear {size} floats, from {begin - planned.engine.gradients.address}"
 
 
-def _of_equal_columns(group: Group, tape: Tape, purpose: str) -> list[str]:
-    """If the next instructions are repeated steps, for equal columns, move past them and return lines about them."""
-    lines = []
-    for step, parameters in _steps(group.signature, "repeated"):
-        row = tape.next_is(KERNELS.opcode(step.kernel), parameters)
-        if row is not None:
-            lines.append(f"{step.kernel}: {_columns(row)}, {purpose}")
-    return lines
-
-
 def _gradient_line(planned: Planned, group: Group, step: Step, tape: Tape, parameters: int) -> str:
-    row, target = tape.next_is(KERNELS.opcode(step.kernel), parameters), _target(group, step)
+    row, target = tape.next_is(KERNELS.opcode(step.kernel), parameters), _target(step)
     if row is not None:
         verb = "sets" if row[at.INSTRUCTION.fresh] else "adds to"
         return f"{step.kernel}: {_columns(row)}, {verb} {target}"
@@ -250,7 +236,7 @@ def _columns(instruction: Rows) -> str:
     return "1 column" if count == 1 else f"{count} columns"
 
 
-def _target(group: Group, step: Step) -> str:
+def _target(step: Step) -> str:
     if step.gradient_of == at.NO_OPERAND:
         return "what it needs itself"
     return f"the gradient of {OPERANDS.get(step.gradient_of, f'operand {step.gradient_of}')}"

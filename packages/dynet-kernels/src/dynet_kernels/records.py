@@ -71,8 +71,10 @@ class Record:
                 raise ValueError(f"{name} is {values!r}, not an object of {'texts' if kinds is str else 'numbers'}")
 
 
-def kind_of(target: CpuTarget) -> str:
-    """Return the kind of a CPU, as records name it: a key of KINDS."""
+def kind_of(target: CpuTarget | str) -> str:
+    """Return the kind of a machine, as records name it: a key of KINDS, or a GPU's compute capability, the argument."""
+    if isinstance(target, str):
+        return target
     if target.machine.startswith(("aarch64", "arm")):
         return "neon"
     return next(kind for kind, (lanes, _) in KINDS.items() if lanes == target.lanes)
@@ -182,25 +184,30 @@ def nearest(family: str, target: CpuTarget | str, lists: Iterable[Iterable[Recor
         lists: lists of records, in order of precedence.
     """
     candidates = [record for records in lists for record in records if record.family == family]
-    of_own = [record for record in candidates if isinstance(target, CpuTarget) and record.cpu == target.identity]
-    if of_own:
-        return of_own[0]
-    candidates = [record for record in candidates if not record.cpu or isinstance(target, str)]
-    return min(candidates, key=lambda record: _distance(record.target, target), default=None)
+    if isinstance(target, CpuTarget):
+        candidates = [record for record in candidates if record.cpu in ("", target.identity)]
+    return min(candidates, key=lambda record: _distance(record, target), default=None)
 
 
-def _distance(kind: str, target: CpuTarget | str) -> tuple[float, ...]:
+def _distance(record: Record, target: CpuTarget | str) -> tuple[float, ...]:
     """Return how much a record's kind of machine differs from the machine `target`. A smaller tuple is more similar.
 
     CPUs are compared by the number of vector registers, then by the floats in a register. GPUs are compared by compute
     capability. If two differ equally, the lower capability counts as more similar.
     """
     if isinstance(target, str):
-        mine, other = int(target.removeprefix("sm_")), int(kind.removeprefix("sm_"))
+        mine, other = int(target.removeprefix("sm_")), int(record.target.removeprefix("sm_"))
         return (abs(mine - other), other)
-    lanes, registers = KINDS[kind]
+    if record.cpu == target.identity:
+        return ()
+    lanes, registers = KINDS[record.target]
     own_lanes, own_registers = KINDS[kind_of(target)]
     return (abs(math.log2(registers / own_registers)), abs(math.log2(lanes / own_lanes)))
+
+
+def defaults(target: CpuTarget | str) -> dict[str, tuning.Parameters]:
+    """Return for each family of kernels for a machine its parameters without tuning records."""
+    return {"cuda": tuning.Cuda()} if isinstance(target, str) else vars(tuning.defaults(target.lanes))
 
 
 def found(target: CpuTarget | str) -> dict[str, tuple[str, Record]]:
@@ -217,12 +224,8 @@ def found(target: CpuTarget | str) -> dict[str, tuple[str, Record]]:
 @functools.lru_cache(maxsize=16)
 def _found(target: CpuTarget | str, setting: str) -> dict[str, tuple[str, Record]]:
     files, chosen = known(setting), {}
-    if isinstance(target, str):
-        kind, defaults = target, {"cuda": tuning.Cuda()}
-    else:
-        kind, defaults = kind_of(target), vars(tuning.defaults(target.lanes))
-    for family, values in defaults.items():
-        record = nearest(family, target, files.values()) or Record(family, kind, values)
+    for family, values in defaults(target).items():
+        record = nearest(family, target, files.values()) or Record(family, kind_of(target), values)
         path = next((path for path, records in files.items() if record in records), tuning.__file__)
         chosen[family] = path, record
     return chosen

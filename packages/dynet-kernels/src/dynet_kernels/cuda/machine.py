@@ -15,6 +15,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +42,25 @@ class Launch(ctypes.Structure):
 
     _fields_ = [(name, ctypes.c_int64) for name in at.LAUNCH]
 
+    def __init__(self, handles: Sequence[int] = ()):
+        count = 4 + MOST_PARAMETERS
+        self._arguments = (ctypes.c_int64 * count)()
+        start = ctypes.addressof(self._arguments)
+        self._pointers = (ctypes.c_void_p * count)(*range(start, start + 8 * count, 8))
+        super().__init__(arguments=start, pointers=ctypes.addressof(self._pointers))
+        self.set_handles(handles)
+
+    def set_handles(self, handles: Sequence[int]) -> None:
+        """Set the driver's handle of each kernel, by opcode."""
+        self.handles = (ctypes.c_int64 * len(handles))(*handles)
+        self.functions = ctypes.addressof(self.handles)
+
+    def check(self, name: str) -> None:
+        """Raise an error if the driver has refused to launch a kernel, which has this name."""
+        status, self.failure = self.failure, 0
+        if status:
+            raise driver.CudaError(f"kernel {name} cannot be launched: {driver.explain(status)} ({status})")
+
 
 def symbol_of(name: str) -> str:
     """Return the name of a kernel's function in CUDA C."""
@@ -52,8 +72,8 @@ def _key_of(part: Source | Launcher) -> str:
 
     The text changes whenever the CUDA C of the shard, or the numbers of blocks and threads of its kernels, may change.
     """
-    tuned, shard = records.for_cuda(part.arch).key, library.Shard(part.kernels)
-    return f"{tuned}, tf32={part.tf32}\n{shard.key}"
+    tuned, shard = records.for_cuda(part.arch), library.Shard(part.kernels)
+    return f"{tuned!r}, tf32={part.tf32}\n{shard.key}"
 
 
 @dataclass(frozen=True)
@@ -159,13 +179,7 @@ class Machine(library.Shards):
         self._lock = threading.Lock()
         (planner,) = library.modules([library.Planner()])
         self._plans = {name: planner.get_function(f"plan_{name}") for name in library.PHASES}
-        arguments = 4 + MOST_PARAMETERS
-        self._arguments = (ctypes.c_int64 * arguments)()
-        start = ctypes.addressof(self._arguments)
-        self._pointers = (ctypes.c_void_p * arguments)(*range(start, start + 8 * arguments, 8))
-        self._functions = (ctypes.c_int64 * SHARD)()
         self._launch = Launch()
-        self._launch.arguments, self._launch.pointers = start, ctypes.addressof(self._pointers)
         self._launch_at = ctypes.addressof(self._launch)
         # Copies of address lists, by (id of the context, whether it is the forward pass); the last used is at the end.
         self._copies: dict[tuple[int, ...], Copy] = {}
@@ -183,22 +197,17 @@ class Machine(library.Shards):
             loaded = library.modules(sources, self.gpu.load, cubin, "GPU", kept=(Source,))  # type: ignore[arg-type]
             launchers = [Launcher(shard, self.gpu.arch, self.tf32) for shard in shards]
             launchers = library.modules(launchers, kind=None, kept=(Launcher,))
-            self._grow_functions((numbers[-1] + 1) * SHARD)
+            handles = self._launch.handles
+            self._launch.set_handles([*handles, *[0] * ((numbers[-1] + 1) * SHARD - len(handles))])
             for number, shard, module, launcher in zip(numbers, shards, loaded, launchers):
                 if problems := [found for found in (module, launcher) if isinstance(found, library.CompileError)]:
                     self._failed[number] = problems[0]
                     continue
                 for place, (name, _) in shard.items():
-                    self._functions[number * SHARD + place] = module.function(symbol_of(name))
+                    self._launch.handles[number * SHARD + place] = module.function(symbol_of(name))
                 self._launchers[number] = launcher.get_function(LAUNCH_SHARD)
                 self._code[number] = 1
                 self._loaded.add(number)
-
-    def _grow_functions(self, size: int) -> None:
-        """Make room for the handles of kernels with opcodes below `size`."""
-        size = max(size, len(self._functions))
-        self._functions = (ctypes.c_int64 * size)(*self._functions)
-        self._launch.functions = ctypes.addressof(self._functions)
 
     def plan_forward(self, context: int, begin: int, end: int, inputs: int, inputs_begin: int, inputs_end: int) -> int:
         """Plan the new records of the graph, and copy their input values to the GPU.
@@ -271,7 +280,7 @@ class Machine(library.Shards):
             while tape.row < tape.tape_count:
                 opcode = ctypes.c_int64.from_address(tape.tape + 8 * len(at.INSTRUCTION) * tape.row).value
                 launch = self._launchers.get(opcode // SHARD)
-                if launch is None or not self._functions[opcode]:
+                if launch is None or not self._launch.handles[opcode]:
                     raise self._kernels.no_code(opcode)
                 launch(context, self._launch_at)  # type: ignore[operator]
                 if self._launch.failure:
@@ -317,8 +326,7 @@ class Machine(library.Shards):
     def _fail(self, tape: Context) -> None:
         """Raise the error for the instruction whose kernel the driver has refused to launch."""
         row = ctypes.c_int64.from_address(tape.tape + 8 * len(at.INSTRUCTION) * tape.row)
-        status, self._launch.failure = self._launch.failure, 0
-        if not self._functions[row.value]:
+        if not self._launch.handles[row.value]:
+            self._launch.failure = 0
             raise self._kernels.no_code(row.value)
-        name = next(name for opcode, name, _ in self._kernels.numbered() if opcode == row.value)
-        raise driver.CudaError(f"kernel {name} cannot be launched: {driver.explain(status)} ({status})")
+        self._launch.check(next(name for opcode, name, _ in self._kernels.numbered() if opcode == row.value))

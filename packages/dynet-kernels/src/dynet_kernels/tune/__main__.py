@@ -19,7 +19,7 @@ from pathlib import Path
 from .. import records, tuning
 from ..cuda import compiler
 from ..cuda.driver import CudaError, Gpu, NoDriverError
-from ..target import CpuTarget, host_cpu
+from ..target import host_cpu
 from .gpu_timing import GpuTimer
 from .search import Search
 from .shapes import STUDIES
@@ -110,18 +110,16 @@ def gpu(chosen: argparse.Namespace) -> Gpu | None:
         return None
 
 
-def record_for(family: str, device: CpuTarget | Gpu, for_kind: bool = False) -> records.Record:
+def record_for(family: str, timer: Timer, for_kind: bool = False) -> records.Record:
     """Return a record of this family for a device, with the parameters in use and without figures."""
-    if isinstance(device, Gpu):
-        values, kind, cpu = records.for_cuda(device.arch), device.arch, ""
-        measured = f"{device.name}; least times, by turns with the default parameters"
-    else:
-        values, kind = getattr(records.for_cpu(device), family), records.kind_of(device)
-        cpu = "" if for_kind else device.identity
-        measured = f"one core of a {_model()}; least times, by turns with the default parameters"
+    kind, (_, used) = records.kind_of(timer.target), records.found(timer.target)[family]
+    device, cpu = f"one core of a {_model()}", "" if for_kind else getattr(timer.target, "identity", "")
+    if isinstance(timer, GpuTimer):
+        device = timer.gpu.name
+    measured = f"{device}; least times, by turns with the default parameters"
     versions = {name: importlib.metadata.version(name) for name in TVM}
     date = datetime.date.today().isoformat()
-    return records.Record(family, kind, values, cpu, measured=measured, versions=versions, date=date)
+    return records.Record(family, kind, used.parameters, cpu, measured=measured, versions=versions, date=date)
 
 
 def main(given: list[str] | None = None) -> None:
@@ -130,12 +128,11 @@ def main(given: list[str] | None = None) -> None:
     target, card = host_cpu(), gpu(chosen)
     path = None if chosen.dry_run else chosen.output or records.user_file()
     families = [name for name in STUDIES if name in (chosen.families or STUDIES) and (card or name != "cuda")]
-    cpu_timer = CpuTimer(target, records.for_cpu(target))
-    devices: dict[str, tuple[CpuTarget | Gpu, Timer]] = {family: (target, cpu_timer) for family in families}
+    timers: dict[str, Timer] = dict.fromkeys(families, CpuTimer(target, records.for_cpu(target)))
     if card:
-        devices["cuda"] = card, GpuTimer(card)
-    before = {family: record_for(family, device, chosen.for_kind) for family, (device, _) in devices.items()}
-    searches = {family: Search(family, timer, before[family].parameters) for family, (_, timer) in devices.items()}
+        timers["cuda"] = GpuTimer(card)
+    before = {family: record_for(family, timer, chosen.for_kind) for family, timer in timers.items()}
+    searches = {family: Search(family, timer, before[family].parameters) for family, timer in timers.items()}
     progress = Progress(sum(search.steps() for search in searches.values()))
     end, shares = time.monotonic() + chosen.seconds, sum(search.study.share for search in searches.values())
     try:

@@ -99,56 +99,46 @@ def _few(best: Any, registers: int) -> list[tuning.Tile]:
     return [tile for tile in tiles if tile[0] * tile[1] < registers]
 
 
-def _one(workload: Workload) -> bool:
-    return workload.columns == 1
+def _columns(least: int, most: int = 1 << 62) -> Callable[[Workload], bool]:
+    """Return a function that says whether a workload has so many columns."""
+    return lambda workload: least <= workload.columns <= most
 
 
-def _several(workload: Workload) -> bool:
-    return workload.columns > 1
-
-
-def _some(workload: Workload) -> bool:
-    return 8 <= workload.columns <= 64
-
-
-def _many(workload: Workload) -> bool:
-    return workload.columns >= 16
-
-
+_SEVERAL, _MANY = _columns(2), _columns(16)
 _AT_ONCE = ((1, 2), (1, 4), (1, 8), (2, 1), (2, 2), (2, 4), (4, 1), (4, 2))
 _WIDTHS = ((), (2,), (4,), (4, 2), (6, 4, 2), (4, 3, 2))
 
 # By family, in the order in which they are changed.
 AXES: dict[str, tuple[Axis, ...]] = {
     "product": (
-        Axis("tile of many columns", "tiles", _first(_register_tiles(range(4, 15))), lambda w: w.columns >= 8),
+        Axis("tile of many columns", "tiles", _first(_register_tiles(range(4, 15))), _columns(8)),
         Axis(
-            "tiles of a few columns", "tiles", _middle(4, *_WIDTHS), lambda w: _several(w) and "matrices" not in w.label
+            "tiles of a few columns", "tiles", _middle(4, *_WIDTHS), lambda w: _SEVERAL(w) and "matrices" not in w.label
         ),
-        Axis("tile of one column", "tiles", _last, _one),
-        Axis("panel", "panel", (64, 96, 128, 192, 256, 384), _many),
-        Axis("columns for a panel", "many", (8, 12, 16, 24, 32, 48, 96), _some),
-        Axis("rows for a panel", "far", (64, 128, 256, 512), _many),
-        Axis("work for a panel", "crowded", (1 << 12, 1 << 13, 1 << 14, 1 << 40), _many),
+        Axis("tile of one column", "tiles", _last, _columns(1, 1)),
+        Axis("panel", "panel", (64, 96, 128, 192, 256, 384), _MANY),
+        Axis("columns for a panel", "many", (8, 12, 16, 24, 32, 48, 96), _columns(8, 64)),
+        Axis("rows for a panel", "far", (64, 128, 256, 512), _MANY),
+        Axis("work for a panel", "crowded", (1 << 12, 1 << 13, 1 << 14, 1 << 40), _MANY),
     ),
     "column_gradient": (
-        Axis("tile of many columns", "tiles", _first(_gradient_tiles), _several),
-        Axis("tiles of a few columns", "tiles", _middle(5, (), (2,), (3, 2)), _several),
-        Axis("tile of one column", "tiles", _last, _one),
-        Axis("tile in a panel", "tile", _register_tiles(range(4, 15)), _many),
-        Axis("columns for a panel", "many", (5, 7, 10, 14, 20, 28, 40), _some),
-        Axis("panel", "panel", (64, 96, 128, 192, 256), _many),
-        Axis("block", "block", (1 << 14, 1 << 15, 1 << 16, 1 << 17, 1 << 18, 1 << 19), _several),
+        Axis("tile of many columns", "tiles", _first(_gradient_tiles), _SEVERAL),
+        Axis("tiles of a few columns", "tiles", _middle(5, (), (2,), (3, 2)), _SEVERAL),
+        Axis("tile of one column", "tiles", _last, _columns(1, 1)),
+        Axis("tile in a panel", "tile", _register_tiles(range(4, 15)), _MANY),
+        Axis("columns for a panel", "many", (5, 7, 10, 14, 20, 28, 40), _columns(8, 64)),
+        Axis("panel", "panel", (64, 96, 128, 192, 256), _MANY),
+        Axis("block", "block", (1 << 14, 1 << 15, 1 << 16, 1 << 17, 1 << 18, 1 << 19), _SEVERAL),
     ),
     "matrix_gradient": (
-        Axis("tile of many columns", "tile", _register_tiles(range(3, 15)), lambda w: w.columns > 8),
-        Axis("tile of few columns", "few_tile", _few, lambda w: w.columns <= 2),
-        Axis("columns that are few", "few", (1, 2, 4, 8, 12), lambda w: w.columns <= 16),
-        Axis("panel", "panel", (32, 48, 64, 96, 128, 192, 240), lambda w: w.columns >= 32),
+        Axis("tile of many columns", "tile", _register_tiles(range(3, 15)), _columns(9)),
+        Axis("tile of few columns", "few_tile", _few, _columns(0, 2)),
+        Axis("columns that are few", "few", (1, 2, 4, 8, 12), _columns(0, 16)),
+        Axis("panel", "panel", (32, 48, 64, 96, 128, 192, 240), _columns(32)),
     ),
     "columns": (
         Axis("vectors and chains", ("vectors", "chains"), ((1, 1), (2, 1), (2, 2), (4, 1), (4, 2), (4, 4))),
-        Axis("heaviest formula", "heaviest", (4, 16, 40), _several),
+        Axis("heaviest formula", "heaviest", (4, 16, 40), _SEVERAL),
     ),
     "norm": (Axis("stretches and vectors", ("stretches", "vectors"), _AT_ONCE),),
     "update": (Axis("vectors", "vectors", (1, 2, 3, 4)),),

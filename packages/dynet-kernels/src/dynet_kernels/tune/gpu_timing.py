@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from .. import records, tuning
 from ..cuda import codegen, compiler, driver
-from ..cuda.machine import LAUNCH_SHARD, MOST_PARAMETERS, Context, Launch, symbol_of
+from ..cuda.machine import LAUNCH_SHARD, Context, Launch, symbol_of
 from ..kernels import Kernel
 from ..machine import compile_cpu
 from ..target import host_cpu
@@ -23,18 +23,12 @@ class OnGpu(Candidate):
     Args:
         timer: the GPU, and the copies of the workloads there.
         launch: the compiled function that launches a tape's kernels; see `codegen.launch_module`.
-        handles: for each opcode, the driver's handle of the kernel.
+        handles: for each kernel, its handle at the driver.
     """
 
-    def __init__(self, parameters: Parameters, opcodes: dict[str, int], timer: GpuTimer, launch, handles: list[int]):
-        super().__init__(parameters, opcodes, launch)
-        self._timer = timer
-        count = 4 + MOST_PARAMETERS
-        self._arguments = (ctypes.c_int64 * count)()
-        start = ctypes.addressof(self._arguments)
-        self._pointers = (ctypes.c_void_p * count)(*range(start, start + 8 * count, 8))
-        self._functions = (ctypes.c_int64 * len(handles))(*handles)
-        self._device = Launch(ctypes.addressof(self._functions), start, ctypes.addressof(self._pointers))
+    def __init__(self, parameters: Parameters, kernels: Iterable[str], timer: GpuTimer, launch, handles: list[int]):
+        super().__init__(parameters, kernels, launch)
+        self._timer, self._device = timer, Launch(handles)
 
     def once(self, workload: Workload, rows: int = 1) -> float:
         timer, tape = self._timer, workload.tape(self.opcodes[workload.kernel], rows)
@@ -43,9 +37,7 @@ class OnGpu(Candidate):
         timer.watch.start()
         self.run(ctypes.addressof(context), ctypes.addressof(self._device))
         seconds = timer.watch.stop()
-        if self._device.failure:
-            status, self._device.failure = self._device.failure, 0
-            raise driver.CudaError(f"kernel {workload.kernel} cannot be launched: {driver.explain(status)} ({status})")
+        self._device.check(workload.kernel)
         return seconds
 
     def reset(self, workload: Workload) -> None:
@@ -67,7 +59,7 @@ class GpuTimer(Timer):
     registers = 0
 
     def __init__(self, gpu: driver.Gpu):
-        self.gpu, self.watch = gpu, driver.Stopwatch(gpu)
+        self.gpu, self.watch, self.target = gpu, driver.Stopwatch(gpu), gpu.arch
         self._copies: dict[str, tuple[list[int], int]] = {}
 
     def copy(self, workload: Workload) -> tuple[list[int], int]:
@@ -83,17 +75,13 @@ class GpuTimer(Timer):
             self._copies[workload.label] = arrays, index
         return self._copies[workload.label]
 
-    def default(self, family: str) -> Parameters:
-        return tuning.Cuda()
-
     def compiled(self, kernels: dict[str, Kernel], family: str = "", values: Parameters | None = None) -> Candidate:
         values = values or records.for_cuda(self.gpu.arch)
         assert isinstance(values, tuning.Cuda)
-        opcodes = {name: number for number, name in enumerate(kernels)}
-        pairs = codegen.pairs({opcodes[name]: (name, kernel) for name, kernel in kernels.items()})
+        pairs = codegen.pairs(dict(enumerate(kernels.items())))
         with tuning.using(values):
             source, module = codegen.device_source(pairs), codegen.launch_module(pairs, LAUNCH_SHARD)
-        loaded = self.gpu.load(compiler.compile(source, self.gpu.arch))
+        loaded = self.gpu.load(compiler.compile(source, self.target))
         launch = compile_cpu(module, host_cpu().tvm_target())[LAUNCH_SHARD]
         handles = [loaded.function(symbol_of(name)) for name in kernels]
-        return OnGpu(values, opcodes, self, launch, handles)
+        return OnGpu(values, kernels, self, launch, handles)

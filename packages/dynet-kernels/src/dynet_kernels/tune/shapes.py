@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from .. import formula as f
 from ..families.norm import GradientNorm
 from ..families.products import ColumnGradient, MatrixGradient, Product
 from ..families.rules import Rule, update_rule
+from ..formula import LEAVES, Symbol
 from ..kernels import Kernel
 from .timing import Workload
 
@@ -33,10 +35,6 @@ class Study:
     share: int
     kernels: dict[str, Kernel]
     workloads: Callable[[], list[Workload]]
-
-
-def _random(*shape: int) -> np.ndarray:
-    return np.random.default_rng(1).uniform(-1, 1, shape).astype(np.float32)
 
 
 def _matrices(rows: int, inner: int, columns: int, matrices: int = 1):
@@ -77,18 +75,21 @@ def product(rows: int, inner: int, columns: int, matrices: int = 1) -> Workload:
     return Workload(f"{label}, {matrices} matrices", "product", lists, parameters, {2: result})
 
 
-def column_gradient(rows: int, inner: int, columns: int) -> Workload:
-    w, dx, dy = _matrices(rows, inner, columns)
-    lists, parameters = [w.reshape(1, -1), dx, dy], (rows, inner, rows, 0, 1, 2, 0)
-    expected = {1: dx + np.float64(dy) @ w[0].T}
-    return Workload(f"{rows}x{inner}x{columns}", "product.dx", lists, parameters, expected, (0,))
+def _gradient(kernel: str, place: int, sizes: tuple[int, ...], computed: Callable[..., np.ndarray]) -> Workload:
+    """Return a workload in which a kernel adds what `computed` returns, given W, x and y, to that of the three."""
+    rows, inner, columns = sizes
+    (w,), x, y = _matrices(rows, inner, columns)
+    arrays = [w.reshape(1, -1), x, y]
+    expected = {place: arrays[place] + computed(w, np.float64(x), np.float64(y)).reshape(arrays[place].shape)}
+    return Workload(f"{rows}x{inner}x{columns}", kernel, arrays, (rows, inner, rows, 0, 1, 2, 0), expected, (0,))
 
 
-def matrix_gradient(rows: int, inner: int, columns: int) -> Workload:
-    dw, x, dy = _matrices(rows, inner, columns)
-    lists, parameters = [dw.reshape(1, -1), x, dy], (rows, inner, rows, 0, 1, 2, 0)
-    expected = {0: (dw[0] + np.float64(x).T @ dy).reshape(1, -1)}
-    return Workload(f"{rows}x{inner}x{columns}", "product.dW", lists, parameters, expected, (0,))
+def column_gradient(*sizes: int) -> Workload:
+    return _gradient("product.dx", 1, sizes, lambda w, dx, dy: dy @ w.T)
+
+
+def matrix_gradient(*sizes: int) -> Workload:
+    return _gradient("product.dW", 0, sizes, lambda dw, x, dy: x.T @ dy)
 
 
 def _softmax(x):
@@ -112,38 +113,35 @@ COLUMNS = {
 }
 
 
-def _normed(x: np.ndarray) -> np.ndarray:
-    return (x - x.mean(1, keepdims=True)) / x.std(1, keepdims=True)
+def _computed(symbol: Symbol, known: dict[str, Any]) -> Any:
+    """Return what numpy computes for a formula. `known` has the inputs."""
+    if symbol.function in LEAVES:
+        return known.get(symbol.arguments[0], symbol.arguments[0])
+    return getattr(np, symbol.function)(*[_computed(argument, known) for argument in symbol.arguments])
 
 
-def _spread(x: np.ndarray, g: np.ndarray) -> np.ndarray:
-    return g - g.sum(1, keepdims=True) - x * (x * g).sum(1, keepdims=True)
-
-
-# What the kernels of COLUMNS should write, computed by numpy of a dict with the operands and gradients as float64.
-EXPECTED: dict[str, Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]] = {
-    "softmax": lambda v: {"y": np.exp(v["x"]) / np.exp(v["x"]).sum(1, keepdims=True)},
-    "layer_norm": lambda v: {"y": v["g"] * _normed(v["x"]) + v["b"]},
-    "layer_norm.dx": lambda v: {"dx": v["dx"] + _spread(v["x"], v["g"] * v["dy"])},
-    "add": lambda v: {"y": v["a"] + v["b"]},
-    "multiply.d": lambda v: {"da": v["da"] + v["dy"] * v["b"], "db": v["db"] + v["dy"] * v["a"]},
-    "tanh": lambda v: {"y": np.tanh(v["x"])},
-    "tanh.dx": lambda v: {"dx": v["dx"] + v["dy"] * (1 - v["y"] ** 2)},
-}
+def _rule(chosen: Rule, label: str, kernel: str, columns: int, size: int, least: float, number: float) -> Workload:
+    """Return a workload of a rule, on random numbers from `least` to 1. Views with one per column have `number`."""
+    rng = np.random.default_rng(1)
+    wide = {*chosen.reads, *chosen.outputs} - chosen.numbers
+    arrays: dict[str, Any] = {
+        name: np.float32(rng.uniform(least, 1, (columns, size)) if name in wide else np.full((columns, 1), number))
+        for view in chosen.views
+        for name in (view, "d" + view)
+    }
+    known: dict[str, Any] = {name: np.float64(array) for name, array in arrays.items()}
+    for name, reduction in chosen.reductions.items():
+        of = _computed(reduction.formula.result, known)
+        known |= {name: getattr(np, reduction.combine)(of, 1, keepdims=True), reduction.keep: of}
+    expected = {
+        chosen.role_of(name): known[name] * (name in chosen.accumulate) + _computed(formula.result, known)
+        for name, formula in chosen.outputs.items()
+    }
+    return Workload(label, kernel, [*arrays.values()], (size,), expected)
 
 
 def rule(name: str, columns: int, size: int) -> Workload:
-    chosen = COLUMNS[name]
-    rng = np.random.default_rng(1)
-    values = {}
-    for view in chosen.views:
-        for role in (view, "d" + view):
-            shape = (columns, 1 if role in chosen.numbers else size)
-            values[role] = np.full(shape, size, np.float32) if role == "n" else rng.uniform(-1, 1, shape)
-    lists = [np.asarray(array, np.float32) for array in values.values()]
-    wide = {role: array.astype(np.float64) for role, array in zip(values, lists, strict=True)}
-    expected = {list(values).index(role): result for role, result in EXPECTED[name](wide).items()}
-    return Workload(f"{name} {columns}x{size}", name, lists, (size,), expected)
+    return _rule(COLUMNS[name], f"{name} {columns}x{size}", name, columns, size, -1, size)
 
 
 def _columns() -> list[Workload]:
@@ -153,7 +151,7 @@ def _columns() -> list[Workload]:
 
 
 def norm(columns: int, size: int) -> Workload:
-    g = _random(columns, size)
+    g = np.random.default_rng(1).uniform(-1, 1, (columns, size)).astype(np.float32)
     total = np.zeros((1, 2), np.float32)  # room for one float64
     expected = {1: np.array([[np.square(np.float64(g)).sum()]])}
     return Workload(f"{columns}x{size}", "norm", [g, total], (size,), expected, (1,), (1,))
@@ -170,14 +168,7 @@ def UPDATE(p, g, m, v, rate):
 
 
 def update(columns: int, size: int) -> Workload:
-    rng = np.random.default_rng(1)
-    p, g, m, v = (rng.uniform(0.1, 1, (columns, size)).astype(np.float32) for _ in range(4))
-    rate, unused = np.full((columns, 1), 0.001, np.float32), np.zeros((columns, 1), np.float32)
-    new_m, new_v = 0.9 * np.float64(m) + 0.1 * g + 0.01, 0.999 * np.float64(v) + 0.001 * np.float64(g) * g + 0.01
-    new_p = p - 0.001 * new_m / (np.sqrt(np.float64(v)) + 1e-8)
-    lists = [array for value in (p, g, m, v, rate) for array in (value, unused)]
-    expected = {0: new_p, 2: np.zeros_like(g), 4: new_m, 6: new_v}
-    return Workload(f"{columns}x{size}", "update", lists, (size,), expected)
+    return _rule(UPDATE, f"{columns}x{size}", "update", columns, size, 0.1, 0.001)
 
 
 # The kernels of all families, for GPUs, where one family has the parameters of all kernels. Smaller workloads than

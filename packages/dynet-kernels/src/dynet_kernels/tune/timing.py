@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -105,12 +105,13 @@ class Candidate:
 
     Args:
         parameters: the tuning parameters of the family that is tuned.
-        opcodes: the number by which instructions name a kernel, by the name of the kernel.
+        kernels: the names of the kernels. Instructions name each by its number in this order.
         run: the compiled function that runs a tape; it is given the context's address.
     """
 
-    def __init__(self, parameters: Parameters | None, opcodes: dict[str, int], run: Callable[..., None]):
-        self.parameters, self.opcodes, self.run = parameters, opcodes, run
+    def __init__(self, parameters: Parameters | None, kernels: Iterable[str], run: Callable[..., None]):
+        self.parameters, self.run = parameters, run
+        self.opcodes = {name: number for number, name in enumerate(kernels)}
 
     def once(self, workload: Workload, rows: int = 1) -> float:
         """Run a workload `rows` times. Return how many seconds it took: CPU time, or from start to end on a GPU."""
@@ -139,16 +140,19 @@ class Candidate:
         return workload.has_results(self.arrays(workload))
 
 
-class Timer(ABC):
-    """A device on which candidates are compiled and timed. A CPU has `registers` vector registers, a GPU none."""
+class Timer:
+    """A device on which candidates are compiled and timed. A CPU has `registers` vector registers, a GPU none.
 
+    `target` is the CPU, or the compute capability of the GPU.
+    """
+
+    target: Any
     registers: int
 
-    @abstractmethod
     def default(self, family: str) -> Parameters:
         """Return the parameters of a family for a device without tuning records."""
+        return records.defaults(self.target)[family]
 
-    @abstractmethod
     def compiled(self, kernels: dict[str, Kernel], family: str = "", values: Parameters | None = None) -> Candidate:
         """Compile kernels in this process, without the cache of compiled code.
 
@@ -156,6 +160,7 @@ class Timer(ABC):
             kernels: the kernels by name.
             family, values: a family, and its parameters, to use instead of those of this object.
         """
+        raise NotImplementedError
 
 
 class CpuTimer(Timer):
@@ -165,15 +170,11 @@ class CpuTimer(Timer):
         self.target, self.parameters = target, parameters
         self.registers = records.KINDS[records.kind_of(target)][1]
 
-    def default(self, family: str) -> Parameters:
-        return getattr(tuning.defaults(self.target.lanes), family)
-
     def compiled(self, kernels: dict[str, Kernel], family: str = "", values: Parameters | None = None) -> Candidate:
-        opcodes = {name: number for number, name in enumerate(kernels)}
         parameters = replace(self.parameters, **({family: values} if values else {}))
         with tuning.using(parameters):
-            module = machine.shard_module({opcodes[name]: (name, k) for name, k in kernels.items()}, self.target.lanes)
-        return Candidate(values, opcodes, machine.compile_cpu(module, self.target.tvm_target())[RUN_SHARD])
+            module = machine.shard_module(dict(enumerate(kernels.items())), self.target.lanes)
+        return Candidate(values, kernels, machine.compile_cpu(module, self.target.tvm_target())[RUN_SHARD])
 
 
 def rows_for(candidate: Candidate, workload: Workload, seconds: float = ROW_SECONDS) -> int:

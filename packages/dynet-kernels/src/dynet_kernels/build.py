@@ -97,7 +97,7 @@ def build(target: CpuTarget, into: Path | None) -> dict[str, str]:
     built = library.modules(parts, load=bytes, general=False)
     for part, code in zip(parts, built):
         if into:
-            index[key_of_code(target, "", part.key, with_versions=False)] = key = key_of(part, with_versions=False)
+            index[key_of_code(part, "", part.key, with_versions=False)] = key = key_of(part, with_versions=False)
             shipped_code.write(into, key, code)
         elif cache.stored(key_of(part)) is None:
             raise cache.CacheError(f"{cache.cache_directory()} does not keep what was compiled: is there no room?")

@@ -22,12 +22,11 @@ from typing import Any
 from . import cache, layout, records, sharing, shipped_code
 from .building.builders import Builders
 from .kernels import RUN_SHARD, SHARD, Kernels
-from .parts import Part, Planner, Shard, key_of, key_of_code, target_of
+from .parts import Part, Planner, Shard, key_of, key_of_code
 from .target import NATIVE, CpuTarget, general_kinds, host_cpu
 
 # The functions of the planner that plan and run. Each has a counterpart, such as `plan_forward`, that only plans.
 PHASES = ("forward", "backward", "gradient_norm", "update")
-FUNCTIONS = (*PHASES, *(f"plan_{name}" for name in PHASES), "run", "norm_and_update")
 
 _code = (ctypes.c_int64 * layout.MOST_SHARDS)()
 # All functions whose handles have been in `_code`. They are never freed, since `_code` outlives each `Library`.
@@ -128,7 +127,7 @@ class Library(Shards):
             _code[number] = run.__chandle__()
             self._loaded.add(number)
         for module in loaded[: len(planners)]:
-            for name in FUNCTIONS:
+            for name in Library.__annotations__:
                 setattr(self, name, module.get_function(name))
             sharing.help_others = module.get_function("help")
             sharing.help_others.release_gil = True  # whatever TVM's environment variables say
@@ -138,7 +137,7 @@ class Library(Shards):
 def modules(
     parts: Sequence[Part],
     load: Callable[[bytes], Any] = cache.load_object,
-    finish: Callable[[Part, bytes], bytes] | None = None,
+    finish: Callable[[Part, bytes], bytes] = lambda part, content: content,
     kind: str | None = "CPU",
     general: bool = True,
     kept: tuple[type, ...] = (),
@@ -150,8 +149,8 @@ def modules(
     Args:
         parts: what to load: shards of kernels, the planner or others.
         load: turns the contents of a cache file into a module.
-        finish: finish(part, content) turns what the part's `build` wrote into the contents of a cache file. None: they
-            are the same.
+        finish: finish(part, content) turns what the part's `build` wrote into the contents of a cache file. By default
+            they are the same.
         kind: the name of the device, for the message that says that kernels are compiled. None: print no message.
         general: whether code for a general kind of CPU may be loaded, too, as in `stored`.
         kept: classes of parts. If a part of such a class cannot be compiled, its error is not raised but returned.
@@ -172,15 +171,14 @@ def modules(
     builders = Builders(cache.building_site())
 
     def made(part: Part, builder) -> Any:
+        @failures_of(part)
         def identify(lock: Path) -> str:
-            with failures_of(part):
-                code = builder.emit(part, lock)
-            return key if code is None else key_of_code(target_of(part), code)
+            code = builder.emit(part, lock)
+            return key if code is None else key_of_code(part, code)
 
+        @failures_of(part)
         def make(lock: Path) -> bytes:
-            with failures_of(part):
-                content = builder.build(lock)
-                return finish(part, content) if finish else content
+            return finish(part, builder.build(lock))
 
         key = key_of(part)
         return cache.load_or_make(key, make, load, lambda: builders.stopped, identify)
@@ -232,12 +230,11 @@ def stored(part: Part) -> bytes | None:
     """
     in_cache = cache.stored if shipped_code.look_in_cache() else lambda key: None
     code = in_cache(key_of(part))
-    for_target = getattr(part, "for_target", None)
-    if code is None and for_target:
-        for general in map(for_target, general_targets()):
-            code = in_cache(key_of(general)) or shipped_code.find(key_of(general, with_versions=False))
-            if code is not None:
-                break
+    for target in general_targets() if code is None and hasattr(part, "for_target") else ():
+        general = part.for_target(target)  # type: ignore[attr-defined]
+        code = in_cache(key_of(general)) or shipped_code.find(key_of(general, with_versions=False))
+        if code is not None:
+            break
     return code
 
 
@@ -255,7 +252,7 @@ def general_targets() -> list[CpuTarget]:
 
 @contextmanager
 def failures_of(part: Part) -> Iterator[None]:
-    """For a `with` block: turn an error into a CompileError that names the part which could not be compiled."""
+    """Turn errors of the decorated function into CompileErrors that name the part which could not be compiled."""
     try:
         yield
     except Exception as problem:

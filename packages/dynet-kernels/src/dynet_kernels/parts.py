@@ -106,7 +106,7 @@ class Shard:
     def key(self) -> str:
         """A text with the tuning parameters and the kernels, which goes into the cache key; see `Part.key`."""
         kernels = [f"{place} {name}: {kernel.key}" for place, (name, kernel) in self.kernels.items()]
-        return "\n".join([self.parameters.key, *kernels])
+        return "\n".join([repr(self.parameters), *kernels])
 
     def for_target(self, target: CpuTarget) -> Shard:
         """Return the same part for another CPU."""
@@ -157,23 +157,18 @@ def key_of(part: Part, with_versions: bool = True) -> str:
             because any version that is installed can use it.
     """
     sources = "" if shipped_code.index() else sources_of(part)
-    return key_of_code(target_of(part), sources, part.key, with_versions=with_versions)
+    return key_of_code(part, sources, part.key, with_versions=with_versions)
 
 
-def target_of(part: Part) -> CpuTarget:
-    """Return the CPU that a part is compiled for: its `target`, or by default this CPU."""
-    return getattr(part, "target", None) or host_cpu()
-
-
-def key_of_code(target: CpuTarget, *facts: str, with_versions: bool = True) -> str:
-    """Return a cache key for machine code: a hash of texts that describe it, of TVM's version and of the CPU.
+def key_of_code(part: Part, *facts: str, with_versions: bool = True) -> str:
+    """Return a cache key for a part's machine code: a hash of texts that describe it, of TVM's version and of the CPU.
 
     Args:
-        target: the CPU.
+        part: the part. Its `target` is the CPU, by default this one.
         facts: texts that together differ whenever the machine code may differ.
         with_versions: as in `key_of`.
     """
-    versions = _versions() if with_versions else []
+    versions, target = _versions() if with_versions else [], getattr(part, "target", None) or host_cpu()
     return hashlib.sha256("\n".join([*facts, *versions, repr(target)]).encode()).hexdigest()
 
 

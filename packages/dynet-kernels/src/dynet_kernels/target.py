@@ -29,9 +29,6 @@ _KINDS = {
 
 NATIVE = "native"  # the kind of a target that is exactly this CPU
 
-# LLVM's names of the architectures and systems for which code can be compiled on another machine.
-_TRIPLES = {"x86_64-linux": "x86_64-unknown-linux-gnu", "aarch64-linux": "aarch64-unknown-linux-gnu"}
-
 # An option that keeps LLVM from inlining kernels into the function that calls them. Without it, all kernels of a module
 # became one function of 150 kB, in which a kernel ran at half its speed whenever another kernel had grown.
 NOT_INLINED = "-inline-instr-cost:int=10000"
@@ -59,7 +56,8 @@ class CpuTarget:
 
     def tvm_target(self) -> Any:
         """Return the TVM target to compile with. Imports TVM."""
-        other = {} if self.machine == read_cpu()[0] else {"mtriple": _TRIPLES[self.machine]}
+        # For another machine, which has Linux (see NAMED): LLVM's name of the architecture and the system.
+        other = {} if self.machine == read_cpu()[0] else {"mtriple": self.machine.replace("-", "-unknown-") + "-gnu"}
 
         def named(mcpu: str) -> Any:
             return tvm.target.Target({"kind": "llvm", "mcpu": mcpu, "cl-opt": [NOT_INLINED], **other})
@@ -123,12 +121,8 @@ def general_kinds() -> list[CpuTarget]:
 
 
 # The targets for which `python -m dynet_kernels.build --for NAME` compiles.
-NAMED = {
-    "x86-64-v4": general("avx512", "x86_64-linux"),
-    "x86-64-v3": general("avx2", "x86_64-linux"),
-    "x86-64": general("generic", "x86_64-linux"),
-    "aarch64": general("generic", "aarch64-linux"),
-}
+NAMED = {name: general(kind, "x86_64-linux") for kind, (name, *_) in _KINDS.items()}
+NAMED["aarch64"] = general("generic", "aarch64-linux")
 
 
 @functools.cache

@@ -32,11 +32,6 @@ class Parameters:
             if one.metadata:
                 object.__setattr__(self, one.name, one.metadata["checked"](self, one.name, getattr(self, one.name)))
 
-    @property
-    def key(self) -> str:
-        """A text with all parameters, for the keys of compiled kernels in the cache."""
-        return repr(self)
-
 
 def _whole(default: int, low: int, high: int | Callable[[Any], int]) -> Any:
     """Return a field for a whole number from `low` to `high`, or to high(parameters)."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -72,17 +73,11 @@ def prune(parent: Path) -> list[Path]:
     with suppress(OSError):
         for path in parent.glob(f"{PREFIX}*"):
             with suppress(OSError):
-                if _prune(path):
-                    removed.append(path)
+                status = path.lstat()
+                if not stat.S_ISDIR(status.st_mode) or (os.name == "posix" and status.st_uid != os.geteuid()):
+                    continue
+                with _locked(path) as is_free:
+                    if is_free or (is_free is None and time.time() - status.st_mtime >= ABANDONED):
+                        shutil.rmtree(path)
+                        removed.append(path)
     return removed
-
-
-def _prune(path: Path) -> bool:
-    status = path.lstat()
-    if path.is_symlink() or not path.is_dir() or (os.name == "posix" and status.st_uid != os.geteuid()):
-        return False
-    with _locked(path) as is_free:
-        is_left = is_free or (is_free is None and time.time() - status.st_mtime >= ABANDONED)
-        if is_left:
-            shutil.rmtree(path)
-    return is_left

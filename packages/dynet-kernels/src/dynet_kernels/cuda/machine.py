@@ -18,6 +18,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .. import layout as at
 from .. import library, records, tuning
@@ -67,18 +68,9 @@ def symbol_of(name: str) -> str:
     return "kernel_" + name.replace(".", "_")
 
 
-def _key_of(part: Source | Launcher) -> str:
-    """Return a text for the cache key of `part`.
-
-    The text changes whenever the CUDA C of the shard, or the numbers of blocks and threads of its kernels, may change.
-    """
-    tuned, shard = records.for_cuda(part.arch), library.Shard(part.kernels)
-    return f"{tuned!r}, tf32={part.tf32}\n{shard.key}"
-
-
 @dataclass(frozen=True)
-class Source:
-    """The CUDA C of a shard of kernels, as a `parts.Part` that the cache of compiled code keeps.
+class _OfShard:
+    """What is compiled of a shard of kernels, as a `parts.Part` that the cache of compiled code keeps.
 
     Args:
         kernels: (name, kernel) by place in the shard.
@@ -99,41 +91,35 @@ class Source:
 
     @property
     def key(self) -> str:
-        return f"{self.compiler} for {self.arch}\n{_key_of(self)}"
+        """A text that changes whenever the CUDA C, or the numbers of blocks and threads of the kernels, may change."""
+        kind, tuned = type(self).__name__, records.for_cuda(self.arch)
+        return f"{kind} {self.compiler} {self.arch}\n{tuned!r}, tf32={self.tf32}\n{library.Shard(self.kernels).key}"
 
     def build(self, path: Path) -> None:
         from . import codegen
 
+        with tuning.using(records.for_cuda(self.arch)), precision.using_tf32(self.tf32):
+            self._write(path, codegen, codegen.pairs(self.kernels))
+
+    def _write(self, path: Path, codegen: Any, pairs: list) -> None:
+        raise NotImplementedError
+
+
+class Source(_OfShard):
+    """The CUDA C of a shard of kernels."""
+
+    def _write(self, path: Path, codegen: Any, pairs: list) -> None:
         for name, kernel in self.kernels.values():
             if len(kernel.parameters) > MOST_PARAMETERS:
                 raise ValueError(f"kernel {name} has more than {MOST_PARAMETERS} parameters")
-        with tuning.using(records.for_cuda(self.arch)), precision.using_tf32(self.tf32):
-            path.write_text(codegen.device_source(codegen.pairs(self.kernels)))
+        path.write_text(codegen.device_source(pairs))
 
 
-@dataclass(frozen=True)
-class Launcher:
-    """The host function that launches the kernels of a shard, as a `parts.Part`. The arguments are as in `Source`."""
+class Launcher(_OfShard):
+    """The host function that launches the kernels of a shard."""
 
-    kernels: dict[int, tuple[str, Kernel]]
-    arch: str
-    tf32: bool = False
-
-    @property
-    def name(self) -> str:
-        """The name of this part of the machine code in error messages: the names of its shard's kernels."""
-        return library.Shard(self.kernels).name
-
-    @property
-    def key(self) -> str:
-        return f"launcher\n{_key_of(self)}"
-
-    def build(self, path: Path) -> None:
-        from . import codegen
-
-        with tuning.using(records.for_cuda(self.arch)), precision.using_tf32(self.tf32):
-            module = codegen.launch_module(codegen.pairs(self.kernels), LAUNCH_SHARD)
-        Emitted(module, host_cpu()).build(path)
+    def _write(self, path: Path, codegen: Any, pairs: list) -> None:
+        Emitted(codegen.launch_module(pairs, LAUNCH_SHARD), host_cpu()).build(path)
 
 
 @dataclass
@@ -193,10 +179,10 @@ class Machine(library.Shards):
             if not numbers:
                 return
             shards = [self._kernels.shard(number) for number in numbers]
-            sources = [Source(shard, self.gpu.arch, compiler.name(), self.tf32) for shard in shards]
+            facts = self.gpu.arch, compiler.name(), self.tf32
+            sources = [Source(shard, *facts) for shard in shards]
             loaded = library.modules(sources, self.gpu.load, cubin, "GPU", kept=(Source,))  # type: ignore[arg-type]
-            launchers = [Launcher(shard, self.gpu.arch, self.tf32) for shard in shards]
-            launchers = library.modules(launchers, kind=None, kept=(Launcher,))
+            launchers = library.modules([Launcher(shard, *facts) for shard in shards], kind=None, kept=(Launcher,))
             handles = self._launch.handles
             self._launch.set_handles([*handles, *[0] * ((numbers[-1] + 1) * SHARD - len(handles))])
             for number, shard, module, launcher in zip(numbers, shards, loaded, launchers):

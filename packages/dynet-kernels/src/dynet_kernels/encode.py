@@ -51,6 +51,7 @@ def _integers(description: Description, here: int) -> list[int]:
         for direction in at.DIRECTIONS
     }
     backward = groups["backward"] + groups["deferred"]
+    own_gradients = {2 * k + 1 for k, view in enumerate(description.views) if view.source == at.SELF}
     views, parts = [number for view in description.views for number in view], [part.at for part in description.parts]
     steps_at = len(at.SIGNATURE) + len(views)
     parts_at = steps_at + len(at.STEP) * sum(map(len, groups.values()))
@@ -65,7 +66,7 @@ def _integers(description: Description, here: int) -> list[int]:
         "part_count": len(parts),
         "last_part_repeats": int(description.repeats),
         "view_count": len(description.views),
-        "keeps_gradient": int(not any(_changes_own_gradient(description, effects) for _, effects in backward)),
+        "keeps_gradient": int(not any(role in own_gradients for _, effects in backward for role, _ in effects.writes)),
     }
     for direction, group in groups.items():
         # The deferred steps may read the lists that were written for the backward steps (see `plan/repeats.py`).
@@ -148,11 +149,6 @@ def _copies_gradient(description: Description, effects: Effects) -> bool:
         return False
     count = description.count(operand) * (2 if operand.source == at.EACH else 1)
     return own.runs(count) == operand.runs(count)
-
-
-def _changes_own_gradient(description: Description, effects: Effects) -> bool:
-    """Return whether a step writes to the gradient of the node itself, not only to the gradients of operands."""
-    return any(role % 2 and description.views[role // 2].source == at.SELF for role, _ in effects.writes)
 
 
 def _shared(description: Description, step: Step, effects: Effects, deferred: bool) -> int:

@@ -10,7 +10,7 @@ import itertools
 
 from dynet_kernels.recorder import words
 
-from .shared import SHARED, adjacent
+from .named_words import SHARED, adjacent
 
 _GENERATIONS = adjacent(words.SHARED, "generation", "settled")
 _NOISE = adjacent(words.SHARED, "seed", "drawn")

@@ -21,8 +21,12 @@ import numpy as np
 
 from dynet_kernels.recorder.words import ANY_GRAPH, NO_NODE
 
+from .counters import generation as generation
+from .counters import next_generation as next_generation
+from .counters import note_pass as note_pass
+from .counters import passes as passes
 from .keywords import with_keywords
-from .python_records import THREAD, Keyed, new_key
+from .python_records import THREAD, new_key
 from .python_records import Records as Records
 from .python_records import draw as draw
 from .python_records import noise as noise
@@ -73,8 +77,11 @@ def become(x, at: int, dim) -> None:
     x._at, x._version, x._type = at, ANY_GRAPH, dim
 
 
-def know_parameters(parameters: type, constant: type, lookup: type) -> None:
-    """Do nothing: only the compiled recorder needs to know which classes are parameters."""
+def _nothing(*arguments) -> None:
+    """Do nothing. Only the compiled recorder has use for what the functions below tell it, and has templates."""
+
+
+know_parameters = key = replay = _nothing
 
 
 def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: int, inputs: int = sys.maxsize) -> Any:
@@ -92,11 +99,7 @@ def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: 
         The expression; None if the graph has another version, or an operand is neither a node of it nor a parameter.
         False if a pass has been over the input values from `inputs` on.
     """
-    records = getattr(THREAD, "records", None)
-    contents = None if records is None else records._contents
-    if contents is None or contents.version != version:
-        return None
-    integers = list(head)
+    records, integers = getattr(THREAD, "records", None), list(head)
     for x in operands:
         if isinstance(x, int):
             integers.append(x)
@@ -104,11 +107,9 @@ def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: 
             integers.append(x.at)
         else:
             return None
-    item, append = (tuple(integers), len(integers), nodes), contents.records.items.append
-    is_late = contents.computed[1] > inputs or append(item)  # no handler can run between the two
-    if is_late:
-        return False
-    _, before = contents.records.before(item)
+    before = None if records is None else records.append(integers, nodes, version, inputs)
+    if before is None or before < 0:
+        return None if before is None else False
     return _node(before + nodes - 1, version, dim)
 
 
@@ -177,8 +178,8 @@ def _floats(numbers: Sequence[float]) -> np.ndarray:
 
 def take_keyed(numbers: Sequence[float]) -> int:
     """Append a new key for a random node, and then `numbers`, to the input buffer. Return the offset of the key."""
-    link = np.zeros(1, np.float32)  # where the compiled recorder stores the offset of the previous key; not used here
-    return THREAD.records._contents.add_piece(np.concatenate([link, new_key(), _floats(numbers)]), Keyed) + 1
+    link = np.zeros(1, np.float32)  # to the previous key
+    return THREAD.records.take(np.concatenate([link, new_key(), _floats(numbers)]), True) + 1
 
 
 def function(kind: str, slow: Any) -> Any:
@@ -188,12 +189,8 @@ def function(kind: str, slow: Any) -> Any:
     """
     record: Any = FunctionType(slow.__code__, slow.__globals__, slow.__name__, slow.__defaults__, slow.__closure__)
     record.__kwdefaults__ = slow.__kwdefaults__
-    record.enter = _enter
+    record.enter = _nothing
     return functools.update_wrapper(record, slow)
-
-
-def _enter(key: Sequence, signature: int, result, limit: int = 0) -> None:
-    """Do nothing. In the compiled recorder, this method adds a row to the table of a recording function."""
 
 
 def describe(record: Any, documented: Callable, around: Callable | None = None) -> Any:
@@ -209,7 +206,7 @@ def describe(record: Any, documented: Callable, around: Callable | None = None) 
         slow = slow.__wrapped__
     described = with_keywords(documented, slow if around is None else functools.partial(around, slow))
     functools.update_wrapper(described, documented)
-    described.enter = _enter  # type: ignore[attr-defined]
+    described.enter = _nothing  # type: ignore[attr-defined]
     return described
 
 
@@ -221,25 +218,6 @@ def with_templates(op: Callable, learn: Callable) -> Callable:
     if hasattr(op, "enter") or not hasattr(op, "other_keywords"):
         return op
     return functools.update_wrapper(with_keywords(op, op), op)
-
-
-def key(*arguments) -> None:
-    """Return None. In the compiled recorder, the result is the key by which it finds a template for these arguments."""
-
-
-def replay(dim, template: bytes, operands: tuple, version: int) -> None:
-    """Return None. In the compiled recorder, this appends the records of a template to this thread's graph.
-
-    Args:
-        dim: the Dim (shape) of the last node.
-        template: the bytes of a template; `dynet_core.templates` makes it.
-        operands: the operands of the template: expressions, and numbers of nodes.
-        version: the version that the graph should have.
-
-    Returns:
-        The expression of the last node. None if nothing was appended, because the graph has another version, Python has
-        to see each new node, or an operand is neither a node of the graph nor a parameter.
-    """
 
 
 def operator(name: str, pair: Any, right: Any, left: Any, slow: Callable, reflected: Callable) -> None:
@@ -264,26 +242,3 @@ def negative(record: Callable) -> None:
 def subscript(item: Any, stretch: Any, slow: Callable) -> None:
     """Let `x[key]` call `slow(x, key)` for an expression x. `item` and `stretch` are not used here."""
     _expression.__getitem__ = lambda x, key: slow(x, key)
-
-
-_passes = 0
-
-
-def generation() -> int:
-    """Return 0. In the compiled recorder, the result is a number that changes when signatures or parameters change."""
-    return 0
-
-
-def next_generation(freezes: bool = False) -> None:
-    """Do nothing. In the compiled recorder, this changes the result of `generation`. Nothing depends on it here."""
-
-
-def passes() -> int:
-    """Return how many backward passes there have been, of all graphs together."""
-    return _passes
-
-
-def note_pass() -> None:
-    """Add 1 to the number of backward passes that `passes` returns."""
-    global _passes
-    _passes += 1

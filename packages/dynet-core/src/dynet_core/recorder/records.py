@@ -13,21 +13,22 @@ where it cannot do its work.
 
 from __future__ import annotations
 
-import array
 import ctypes
 import sys
 from collections.abc import Sequence
-from ctypes import c_int32, c_int64, c_void_p, py_object
+from ctypes import c_void_p, py_object
 from typing import Any
 
 import numpy as np
 
 from dynet_kernels.layout import INT_ARGUMENT
 from dynet_kernels.recorder import words
-from dynet_kernels.recorder.words import NO_NODE, WATCHED
+from dynet_kernels.recorder.words import NO_NODE
 
 from .functions import function
-from .shared import THREAD_GRAPH, NamedWords, adjacent, api, native
+from .graph_records import INPUTS_DONE, GraphRecords
+from .named_words import NamedWords
+from .shared import THREAD_GRAPH, api, immortal, native
 
 _overwrite = native("overwrite", 6)
 _renew, _cut, _take_inputs = native("renew", 1), native("cut", 5), native("take_inputs", 3)
@@ -70,12 +71,6 @@ handle = function("handle", _refuse_handle)
 
 _free_words: list[NamedWords] = []  # the memory of graphs whose threads have ended, to be used again
 _no_words = NamedWords(words.GRAPH)  # what a `Records` object has after `end`, in place of its graph's words
-
-
-_VERSION, _CHANGES, _PREPARED = words.GRAPH.version, words.GRAPH.changes, words.GRAPH.prepared
-_DONE, _INPUTS_DONE = words.GRAPH.done, words.GRAPH.inputs_done
-_ENDS, _COMPUTED = adjacent(words.GRAPH, "length", "inputs_length"), adjacent(words.GRAPH, "done", "inputs_done")
-_DIFFERENTIATED = adjacent(words.GRAPH, "differentiated", "differentiated_fully")
 _no_words["version"] = _no_words["open"] = NO_NODE
 
 
@@ -107,51 +102,18 @@ def _release(words: NamedWords, let_go=api.Py_DecRef, Address=c_void_p) -> None:
 def commit_with_inputs(records: Records, start: int, *record: Any) -> Any:
     """Append a record that refers to input values, if no pass has been over these. See the module `python_recorder`."""
     view = records._view
-    return view[_INPUTS_DONE] <= start and commit(*record)  # no handler can run between the two
+    return view[INPUTS_DONE] <= start and commit(*record)  # no handler can run between the two
 
 
-def _word(name: str, text: str) -> Any:
-    """Return a property that reads a word of the graph; `text` documents it."""
-    place = words.GRAPH[name]
-    return property(lambda self: self._view[place], doc=text)
+class Records(GraphRecords):
+    """The records of one thread's graph, in memory that the compiled recorder also reads and writes."""
 
-
-def _pair(places: slice, text: str) -> Any:
-    """Return a property that reads and sets two words; `text` documents it."""
-
-    def write(self, pair: tuple[int, int]) -> None:
-        self._view[places] = array.array("q", pair)
-
-    return property(lambda self: tuple(self._view[places].tolist()), write, doc=text)
-
-
-class Records:
-    """The records and input values of one thread's graph, how many there are, and how many have been computed.
-
-    They are in memory that compiled code reads and writes. Compiled code has fast paths that record and compute nodes
-    without Python. Some methods here switch a fast path off: then compiled code calls Python functions instead.
-    """
-
-    __slots__ = ("_view", "_words")
-    version: int = _word("version", "The version of the graph, a number that changes when nodes are removed.")
-    nodes: int = _word("nodes", "How many nodes there are.")
-    length: int = _word("length", "How many integers all records have together.")
-    inputs_length: int = _word("inputs_length", "How many numbers the input buffer has.")
-    changes: int = _word("changes", "How many times the thread has changed values of parameters, in any way.")
-    begun: int = _word("begun", "What `changes` was when the first node of the graph was computed.")
-    seen: int = _word("seen", "`changes` when the newest node was computed. If it differs, Python computes more.")
-
-    computed: tuple[int, int] = _pair(_COMPUTED, "How many integers of records and input values have been computed.")
-    # The second number is 1 if the pass computed the gradients of all nodes that this node depends on, and 0 if it
-    # computed only those of nodes that depend on a parameter. `Graph` also sets PARTS.
-    differentiated: tuple[int, int] = _pair(_DIFFERENTIATED, "Where the last backward pass began, or -1; a number.")
+    __slots__ = ()
 
     def __init__(self):
-        self._words = _free_words.pop() if _free_words else NamedWords(words.GRAPH)
-        self._view = self._words.view
+        super().__init__(_free_words.pop() if _free_words else immortal(NamedWords(words.GRAPH)))
         for place in range(words.MOST_ARGUMENTS):
             self._words[f"argument_{2 * place}"] = INT_ARGUMENT
-        self.unprepare()
         self.renew()
 
     def adopt(self, graph: Any) -> None:
@@ -195,146 +157,12 @@ class Records:
             if ended(mine.address):
                 unused.append(mine)
 
-    def watch(self) -> None:
-        """Let Python functions record all nodes until `renew`, so that Python can compute each at once."""
-        self._words["open"] = WATCHED
-
-    def ends(self) -> tuple[int, int, int]:
-        """Return three counts, taken at the same moment: of the integers in all records, nodes, and input values."""
-        return tuple(self._view[_ENDS].tolist())
-
-    def is_at(self, version: int, length: int) -> bool:
-        """Return whether the graph has this version, and no more integers of its records than these are computed."""
-        view = self._view
-        return view[_VERSION] == version and view[_DONE] <= length
-
-    def note_change(self) -> int:
-        """Add 1 to `changes`, and return it."""
-        view = self._view
-        view[_CHANGES] += 1
-        return view[_CHANGES]
-
-    def changes_address(self) -> int:
-        """Return the address of `changes`, an int64. Compiled code counts updates there."""
-        return self._words.address + 8 * _CHANGES
-
-    def note_seen(self, changes: int, first: bool) -> None:
-        """Set `seen`, and `begun` if no node has been computed yet."""
-        if first:
-            self._words["begun"] = changes
-        self._words["seen"] = changes
-
-    def note_computed(self, version: int, ends: tuple[int, int]) -> None:
-        """Set `computed`, unless the graph has another version by now: a signal handler may have called `renew_cg`."""
-        view, numbers = self._view, array.array("q", ends)
-        if view[_VERSION] == version: view[_COMPUTED] = numbers  # fmt: skip  # noqa: E701  # no handler can run here
-        if view[_VERSION] == version and ends[0]:
-            self._words["planned"] = ends[0]
-
-    def note_differentiated(self, version: int, place: int, fully: int) -> None:
-        """Set `differentiated`, unless the graph has another version by now."""
-        view, numbers = self._view, array.array("q", (place, fully))
-        if view[_VERSION] == version: view[_DIFFERENTIATED] = numbers  # fmt: skip  # noqa: E701
-
-    def watch_values(self) -> None:
-        """Leave the next `renew_cg`, and every removal of values that are to be computed again, to Python functions.
-
-        These functions also update the graph's `Watch` (see the module `watch`), which compiled code does not know. A
-        graph has one if it has checkpoints, checks its values for infinities and NaN, or computes each node when it is
-        recorded.
-        """
-        self._words["unusual"] = self._words["watched"] = 1
-
-    def mark_unusual(self) -> None:
-        """Let a Python function do the next `renew_cg`, because more is to be cleaned up than the records."""
-        self._words["unusual"] = 1
-
-    def prepare(
-        self, generation: int, engine: Any, changes: int, forward: Any, backward: Any, **addresses: int
-    ) -> None:
-        """Let compiled code start computations of values and gradients without Python.
-
-        It may do so until a signature is added, or the memory or state of a parameter changes.
-
-        Args:
-            generation: what the function `generation` returned when `addresses` were read. When it returns another
-                number, the addresses are out of date, and compiled code does not use them.
-            engine, changes: the engine with these addresses, and its `changes` when they were read. If buffers of the
-                engine have been replaced since, by a signal handler, the addresses are not used either.
-            forward: the compiled function that computes values.
-            backward: the compiled function that computes gradients.
-            addresses: the addresses and sizes that these two functions need, by name.
-        """
-        for name, address in addresses.items():
-            self._words[name] = address
-        self._words["forward"], self._words["backward"] = forward.__chandle__(), backward.__chandle__()
-        self._view[_PREPARED] = generation if engine.changes == changes else -1
-
-    def is_prepared(self, generation: int) -> bool:
-        """Return whether `prepare` has been called with this `generation`, and `unprepare` not since then."""
-        return self._words["prepared"] == generation
-
-    def unprepare(self) -> None:
-        """Let Python functions start all computations of values and gradients until `prepare` is called again."""
-        self._words["prepared"] = -1
-
-    def address(self) -> int:
-        """Return the address of the integers of the records, valid until the next record is appended."""
-        return self._words["records"]
-
-    def inputs_address(self) -> int:
-        """Return the address of the input buffer, valid until the next input value is appended."""
-        return self._words["inputs"]
-
-    def integers(self, begin: int = 0, end: int | None = None) -> list[int]:
-        """Return a copy of the records' integers `begin` to `end` - 1. If `end` is None, copy all from `begin` on."""
-        count = (self.length if end is None else end) - begin
-        return (c_int64 * count).from_address(self.address() + 8 * begin)[:] if count else []
-
-    def rewrite(self, version: int, start: int, numbers: Sequence[int]) -> bool:
-        """Overwrite integers of a record from integer `start` on, if this record has not been computed.
-
-        Args:
-            version: the version that the graph should have.
-            start: the index of the first of these integers among those of all records.
-            numbers: the new integers.
-
-        Returns:
-            Whether they are written. They are not if the graph has another version, or if the record has been computed.
-        """
-        memory = (c_int64 * len(numbers))(*numbers)
-        return bool(_overwrite(self._words.address, version, 0, start, ctypes.addressof(memory), len(numbers)))
-
-    def floats(self, start: int, count: int) -> np.ndarray:
-        """Return a view of `count` input values from `start` on, valid until the next one is appended."""
-        if not count:
-            return np.zeros(0, np.float32)
-        memory = (ctypes.c_float * count).from_address(self.inputs_address() + 4 * start)
-        return np.frombuffer(memory, np.float32)  # type: ignore[call-overload]
-
-    def keys(self, begin: int) -> list[int]:
-        """Return the offsets of random nodes' keys in the input buffer, newest first. Omit those below `begin`."""
-        places, key = [], self._words["newest_key"]
-        while key > begin:
-            places.append(key - 1)
-            key = c_int32.from_address(self.inputs_address() + 4 * (key - 2)).value
-        return places
-
     def renew_keys(self) -> None:
         """Draw new keys for all random nodes, so that they draw other random numbers when they are computed again."""
         _renew_keys(self._words.address)
 
-    def write(self, version: int, start: int, values: np.ndarray) -> bool:
-        """Overwrite the input values from offset `start` on with a float32 array, column by column.
-
-        Args:
-            version: the version that the graph should have.
-
-        Returns:
-            Whether they are written. They are not if the graph has another version, or if a pass has used them.
-        """
-        values = values.ravel(order="F")
-        return bool(_overwrite(self._words.address, version, 1, start, values.ctypes.data, values.size))
+    def _overwrite(self, version: int, kind: int, start: int, numbers: np.ndarray) -> bool:
+        return bool(_overwrite(self._words.address, version, kind, start, numbers.ctypes.data, numbers.size))
 
     def take(self, values: np.ndarray) -> int:
         """Append an array, as float32 and column by column, to the input buffer. Return its offset there."""

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from dynet_kernels.layout import Structure
-from dynet_kernels.recorder import compiled, words
+from dynet_kernels.recorder import compiled
+
+from .named_words import SHARED
 
 
 def whole_setting(name: str, default: int) -> int:
@@ -42,31 +43,6 @@ def immortal(x: Any) -> Any:
     return x
 
 
-class NamedWords:
-    """64-bit words that Python reads and writes by their names, and compiled code by their address.
-
-    Their memory is never freed.
-    """
-
-    __slots__ = ("_places", "address", "view")
-
-    def __init__(self, names: Structure):
-        memory = immortal(np.zeros(len(names), np.int64))
-        self.view, self.address = immortal(memoryview(memory).cast("B").cast("q")), memory.ctypes.data
-        self._places = names
-
-    def __getitem__(self, name: str) -> int:
-        return self.view[self._places[name]]
-
-    def __setitem__(self, name: str, value: int) -> None:
-        self.view[self._places[name]] = value
-
-
-def adjacent(names: Structure, first: str, last: str) -> slice:
-    """Return the places of adjacent words. A `view` reads or sets them in one step, which no signal handler divides."""
-    return slice(names[first], names[last] + 1)
-
-
 api = ctypes.pythonapi
 for _name, _result, *_arguments in (
     ("PyType_FromSpecWithBases", py_object, c_void_p, py_object),
@@ -81,7 +57,7 @@ for _name, _result, *_arguments in (
 ):
     getattr(api, _name).restype, getattr(api, _name).argtypes = _result, _arguments
 
-SHARED = NamedWords(words.SHARED)
+immortal(SHARED)
 ADDRESSES, KEYS = compiled.functions(SHARED.address)
 
 

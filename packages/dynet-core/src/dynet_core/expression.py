@@ -339,7 +339,7 @@ class Unfinished(Expression):
 
 
 Unfinished.__name__ = Unfinished.__qualname__ = "Expression"  # error messages show this name
-recorder.know_unfinished(Unfinished)
+recorder.know(unfinished=Unfinished)
 
 
 def has_no_node(x: Operations) -> str:

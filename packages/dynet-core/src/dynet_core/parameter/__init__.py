@@ -11,7 +11,7 @@ from ..checks import checked_flag
 from ..errors import ArgumentTypeError
 from ..expression import Expression
 from ..record import PARAMETERS, one_operand
-from ..recorder import know_parameters
+from ..recorder import know
 from ..signature import apart
 from ..signature import copy_step as copy_step
 from .base import Constant, Trained
@@ -21,7 +21,7 @@ from .lookup import LookupParameters
 
 Kind = TypeVar("Kind", bound=Expression)
 
-know_parameters(Parameters, Constant, LookupParameters)
+know(parameters=Parameters, constant=Constant, lookup=LookupParameters)
 PARAMETERS.extend((Trained, Constant))
 
 __all__ = [

@@ -30,11 +30,11 @@ the compiled one relies on, or if its machine code cannot be made or loaded. Bot
 - `with_templates(op, learn)`: return a function that appends the records of `op` from a template (a copy of what an
   earlier call has recorded) if it has one for this call. `key(*arguments)` returns the key of a call's template.
 - `replay(dim, template, operands, version)`: append the records of a template that the caller has kept.
-- `operator`, `negative`, `subscript`: set the operators of `Expression`.
-- `know_unfinished`: tell the recorder which subclass of `Expression` has the objects that `Expression()` makes.
-- `know_parameters`: tell the recorder which classes are parameters; `become(x, at, dim)`: make `x` a parameter.
+- `operator(name, pair, right, left)`: set one of the operators +, -, * and / of `Expression`.
+- `know(**objects)`: tell the recorder which objects have roles, such as the classes of parameters.
+- `become(x, at, dim)`: make `x` a parameter.
 - `next_generation`: tell graphs that signatures or parameters change, so that the next pass starts from Python.
-  `generation` returns a number that each such call changes; in the one in Python, it is always 0.
+  `generation` returns a number that each such call changes.
 - `note_pass`: add 1 to the number of backward passes; `passes`: return this number.
 """
 
@@ -47,19 +47,21 @@ from typing import TYPE_CHECKING
 from dynet_kernels.cache import CacheError
 from dynet_kernels.recorder.words import ANY_GRAPH, NO_NODE
 
-from . import cpython
+from . import counters, cpython
+from .counters import generation, next_generation, note_pass, passes
 
 if TYPE_CHECKING:
-    from .counters import generation, next_generation, noise, note_pass, passes, set_noise
-    from .functions import describe, function, negative, operator, subscript, with_templates
+    from .counters import noise, set_noise
+    from .functions import describe, function, operator, with_templates
     from .records import Records, commit, commit_with_inputs, draw, handle, key, replay, sequence, take, take_keyed
-    from .types import become, expression_type, know_parameters, know_unfinished
+    from .shared import know
+    from .types import become, expression_type
 
 __all__ = [
     "ANY_GRAPH", "DESCRIPTION", "FUNCTION_TYPE", "HAS_TEMPLATES", "NO_NODE", "Records", "become", "commit",
-    "commit_with_inputs", "describe", "draw", "expression_type", "function", "generation", "handle", "key",
-    "know_parameters", "know_unfinished", "negative", "next_generation", "noise", "note_pass", "operator",
-    "passes", "replay", "sequence", "set_noise", "subscript", "take", "take_keyed", "with_templates",
+    "commit_with_inputs", "describe", "draw", "expression_type", "function", "generation", "handle", "key", "know",
+    "next_generation", "noise", "note_pass", "operator", "passes", "replay", "sequence", "set_noise", "take",
+    "take_keyed", "with_templates",
 ]  # fmt: skip
 WANTED = os.environ.get("DYNET_RECORDER", "")
 
@@ -71,7 +73,7 @@ def _choose():
     problem = "DYNET_RECORDER=python" if WANTED == "python" else cpython.problem()
     if not problem:
         try:
-            from . import counters, functions, records, types
+            from . import functions, records, types
 
             return {**vars(counters), **vars(types), **vars(functions), **vars(records)}, "compiled"
         except (CacheError, OSError) as error:  # machine code could not be made or stored
@@ -79,11 +81,11 @@ def _choose():
             problem = "it cannot be loaded: " + " ".join(dict.fromkeys([lines[0], lines[-1]]))
     if WANTED == "compiled":
         raise ImportError(f"DYNET_RECORDER=compiled was asked for, but {problem}")
-    from . import python_recorder
+    from . import python_recorder, python_records
 
     if WANTED != "python":
         print(f"dynet: operations are recorded in Python, which is slower: {problem}.", file=sys.stderr)
-    return vars(python_recorder), f"python: {problem}"
+    return {**vars(python_records), **vars(python_recorder)}, f"python: {problem}"
 
 
 _names, DESCRIPTION = _choose()

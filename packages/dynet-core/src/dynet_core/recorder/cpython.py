@@ -47,14 +47,10 @@ def _comparisons():
     held = [probe, probe]
     yield "references", begin > 0 and word(id(probe)) == begin + len(held) and sys.getrefcount(probe) >= begin + 2
     items = [object() for _ in range(5)]
-    size, place = (words.LIST[name] for name in ("size", "items"))
-    stored = word(id(items), place)
-    same = word(id(items), size) == len(items) and [word(stored, k) for k in range(5)] == [id(x) for x in items]
-    yield "lists", same
-    listed = tuple(items)
+    addresses, stored = [*map(id, items)], word(id(items), words.LIST["items"])
+    yield "lists", word(id(items), words.LIST["size"]) == 5 and [word(stored, k) for k in range(5)] == addresses
+    listed, place = tuple(items), len(words.TUPLE)
     same = word(id(listed), words.TUPLE["size"]) == len(listed)
-    yield "tuples", same and [word(id(listed), len(words.TUPLE) + k) for k in range(5)] == [id(x) for x in items]
-    start, stop, step = items[:3]
-    part = slice(start, stop, step)
-    ends = [word(id(part), words.SLICE[name]) for name in ("first", "stop", "step")]
-    yield "slices", ends == [id(start), id(stop), id(step)]
+    yield "tuples", same and [word(id(listed), place + k) for k in range(5)] == addresses
+    part = slice(*items[:3])
+    yield "slices", [word(id(part), words.SLICE[name]) for name in ("first", "stop", "step")] == addresses[:3]

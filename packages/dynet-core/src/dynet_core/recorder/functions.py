@@ -15,7 +15,7 @@ import inspect
 import struct
 import sys
 from collections.abc import Callable, Sequence
-from ctypes import c_int64, c_void_p, py_object
+from ctypes import c_int64, py_object
 from typing import Any, TypeVar
 
 import numpy as np
@@ -24,28 +24,12 @@ from dynet_kernels.recorder import words
 from dynet_kernels.recorder.words import LIST_KEY, MOST_KEYED, ROW, TEMPLATE
 
 from .keywords import Learner, with_keywords
-from .shared import ADDRESSES, KEYS, SHARED, api, immortal, immortal_dim, native
-from .types import HAS_VECTORCALL, METHOD_DESCRIPTOR, NO_INSTANCES, OBJECT, SSIZE, TP_CALL, TP_DESCR_GET, make_type
+from .shared import ADDRESSES, KEYS, SHARED, api, immortal, immortal_dim, know, native
+from .types import FunctionType
 
 _enter = native("enter", 2)
 Documented = TypeVar("Documented", bound=Callable[..., Any])  # lets type checkers see the described function
 
-FunctionType = make_type(
-    "dynet_core.recorder.function",
-    words.FUNCTION,
-    {
-        "__vectorcalloffset__": ("vectorcall", SSIZE),
-        "__weaklistoffset__": ("weak", SSIZE),
-        "__name__": ("name", OBJECT),
-        "__qualname__": ("qualname", OBJECT),
-    },
-    {
-        TP_CALL: ctypes.cast(api.PyVectorcall_Call, c_void_p).value or 0,
-        TP_DESCR_GET: ADDRESSES["bind"],
-    },
-    NO_INSTANCES | HAS_VECTORCALL | METHOD_DESCRIPTOR,
-    (object,),
-)
 # These two dicts have one item per recording function. The key is the function's address.
 _documented: dict[int, Callable] = {}  # the Python function whose name, docstring and parameters it has
 _entered: dict[int, dict] = {}  # the rows that have been added to its table: key -> (signature, result, limit)
@@ -53,6 +37,17 @@ _entered: dict[int, dict] = {}  # the rows that have been added to its table: ke
 
 def _word(function: Any, name: str) -> c_int64:
     return c_int64.from_address(id(function) + 8 * words.FUNCTION[name])
+
+
+def _set(function: Any, **numbers: int) -> None:
+    for name, number in numbers.items():
+        _word(function, name).value = number
+
+
+def _document(function: Any, documented: Callable) -> None:
+    _documented[id(function)] = immortal(documented)
+    names = immortal((documented.__name__, documented.__qualname__))
+    _set(function, name=id(names[0]), qualname=id(names[1]))
 
 
 def function(kind: str, slow: Callable) -> Any:
@@ -68,13 +63,8 @@ def function(kind: str, slow: Callable) -> Any:
     if not table:
         raise MemoryError
     _entered[id(made)] = {}
-    _documented[id(made)] = immortal(slow)
-    for name, value in (
-        ("slow", id(slow)), ("table", table), ("mask", words.FIRST_ROWS - 1), ("key", key),
-        ("vectorcall", ADDRESSES[kind]),
-    ):  # fmt: skip
-        _word(made, name).value = value
-    _take_names(made, slow)
+    _set(made, slow=id(slow), table=table, mask=words.FIRST_ROWS - 1, key=key, vectorcall=ADDRESSES[kind])
+    _document(made, slow)
     return made
 
 
@@ -126,10 +116,9 @@ def describe(
         if around:
             fallback = functools.update_wrapper(functools.partial(around, fallback), documented)
         slow = with_keywords(documented, fallback, record, learner)
-    _documented[id(record)] = immortal(documented)
-    _take_names(record, documented)
-    _word(record, "parameters").value = id(immortal(tuple(map(sys.intern, inspect.signature(documented).parameters))))
-    _word(record, "slow").value = id(immortal(slow))
+    _document(record, documented)
+    names = tuple(map(sys.intern, inspect.signature(documented).parameters))
+    _set(record, parameters=id(immortal(names)), slow=id(immortal(slow)))
     return record
 
 
@@ -159,63 +148,35 @@ def with_templates(op: Callable, learn: Callable) -> Any:
     record = describe(function("template", by_position), documented, learner=learn(enter))
     if last is None:
         return record
-    _word(last, "slow").value = id(record)
+    _set(last, slow=id(record))
     return op
-
-
-def _take_names(function: Any, after: Callable) -> None:
-    _word(function, "name").value = id(immortal(after.__name__))
-    _word(function, "qualname").value = id(immortal(after.__qualname__))
 
 
 def _fact(name: str) -> property:
     return property(lambda self: getattr(_documented[id(self)], name))
 
 
-for _name, _attribute in {
-    **{
-        f"__{name}__": _fact(f"__{name}__")
-        for name in ("doc", "module", "annotations", "defaults", "kwdefaults", "globals", "code")
-    },
-    "__wrapped__": property(lambda self: _documented[id(self)]),
-    "__reduce__": lambda self: self.__qualname__,
-    "__repr__": lambda self: f"<function {self.__qualname__}>",
-    "enter": remember,
-}.items():
-    setattr(FunctionType, _name, _attribute)
+for _name in ("doc", "module", "annotations", "defaults", "kwdefaults", "globals", "code"):
+    setattr(FunctionType, f"__{_name}__", _fact(f"__{_name}__"))
+FunctionType.__wrapped__ = property(lambda self: _documented[id(self)])
+FunctionType.__reduce__ = lambda self: self.__qualname__
+FunctionType.__repr__ = lambda self: f"<function {self.__qualname__}>"
+FunctionType.enter = remember
 
 
-def operator(name: str, pair: Any, right: Any, left: Any, slow: Callable, reflected: Callable) -> None:
+def operator(name: str, pair: Any, right: Any, left: Any) -> None:
     """Set one of the operators +, -, * and / of `Expression`.
 
     Args:
         name: the name of the operator, such as "add".
-        pair: the recording function for two expressions.
+        pair: the recording function for two expressions. It also gets what is neither an expression nor a number.
         right: the recording function for an expression and a number to its right.
-        left: the recording function for an expression and a number to its left.
-        slow: called for all other operands, as `slow(x, other)`, where x is the expression.
-        reflected: called as `reflected(x, other)` instead of `slow` if the expression is on the right.
+        left: the recording function for an expression and a number to its left. It is also called as `left(x, other)`
+            for anything else to the left of an expression x.
     """
     expression: Any = ctypes.cast(SHARED["expression"], py_object).value
 
     def call_slowly(a, b):
-        return slow(a, b) if isinstance(a, expression) else reflected(b, a)
+        return pair(a, b) if isinstance(a, expression) else left(b, a)
 
-    for role, called in (("pair", pair), ("right", right), ("left", left), ("slow", immortal(call_slowly))):
-        SHARED[f"{name}_{role}"] = id(called)
-
-
-def negative(record: Any) -> None:
-    """Set the recording function that `-x` calls for an expression x."""
-    SHARED["negative"] = id(record)
-
-
-def subscript(item: Any, stretch: Any, slow: Callable) -> None:
-    """Set the functions that `x[key]` calls for an expression x.
-
-    Args:
-        item: the recording function for an int as key.
-        stretch: the recording function for a slice of two ints, such as x[1:3].
-        slow: called for all other keys, as `slow(x, key)`.
-    """
-    SHARED["item"], SHARED["stretch"], SHARED["subscript"] = id(item), id(stretch), id(immortal(slow))
+    know(**{f"{name}_pair": pair, f"{name}_right": right, f"{name}_left": left, f"{name}_slow": call_slowly})

@@ -82,9 +82,8 @@ class GraphRecords:
 
     def note_change(self) -> int:
         """Add 1 to `changes`, and return it."""
-        view = self._view
-        view[CHANGES] += 1
-        return view[CHANGES]
+        self._view[CHANGES] += 1
+        return self.changes
 
     def changes_address(self) -> int:
         """Return the address of `changes`, an int64. Compiled code counts updates there."""

@@ -48,24 +48,19 @@ def with_keywords(
     most, least = len(defaults), list(defaults.values()).count(inspect.Parameter.empty)
 
     names, others = tuple(defaults), getattr(documented, "other_keywords", {})
-    first = next(iter(signature.parameters.values()), None)
-    takes_list = first is not None and str(first.annotation) in ("Iterable[Expression]", "Sequence[Expression]")
+    annotations = [str(parameter.annotation) for parameter in signature.parameters.values()]
+    takes_list = annotations[:1] in (["Iterable[Expression]"], ["Sequence[Expression]"])
 
     def by_place(*arguments, **named) -> Any:
         if named:
-            ordered, used = list(arguments), 0
-            for parameter in names[len(arguments) :]:
-                if used == len(named):
-                    break
-                if parameter in named:
-                    ordered.append(named[parameter])
-                    used += 1
-                else:
-                    ordered.append(defaults[parameter])
-            if used == len(named) and len(ordered) >= least and not any(map(_is_missing, ordered)):
-                if in_order and tuple(named) != names[len(arguments) : len(ordered)]:
-                    return in_order(*ordered)
-                arguments, named = ordered, {}
+            rest = names[len(arguments) :]
+            if named.keys() <= {*rest}:
+                rest = rest[: 1 + max(map(rest.index, named))]
+                ordered = [*arguments, *(named.get(parameter, defaults[parameter]) for parameter in rest)]
+                if len(ordered) >= least and not any(map(_is_missing, ordered)):
+                    if in_order and tuple(named) != rest:
+                        return in_order(*ordered)
+                    arguments, named = ordered, {}
         if named and (bound := with_usual_keywords(signature, arguments, named, others)):
             arguments, named = bound, {}
         if named or not least <= len(arguments) <= most:

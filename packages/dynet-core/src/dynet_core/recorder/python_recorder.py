@@ -21,16 +21,8 @@ import numpy as np
 
 from dynet_kernels.recorder.words import ANY_GRAPH, NO_NODE
 
-from .counters import generation as generation
-from .counters import next_generation as next_generation
-from .counters import note_pass as note_pass
-from .counters import passes as passes
 from .keywords import with_keywords
-from .python_records import THREAD, new_key
-from .python_records import Records as Records
-from .python_records import draw as draw
-from .python_records import noise as noise
-from .python_records import set_noise as set_noise
+from .python_records import THREAD, Records, new_key
 
 
 def expression_type(operations: type) -> type:
@@ -42,7 +34,7 @@ def expression_type(operations: type) -> type:
         def __new__(cls, *arguments, **named):
             if cls is Expression and (arguments or named):
                 raise TypeError(REFUSAL)
-            made = object.__new__(_unfinished if cls is Expression else cls)
+            made = object.__new__(_known["unfinished"] if cls is Expression else cls)
             made._at, made._version = 0, NO_NODE
             return made
 
@@ -58,13 +50,15 @@ def expression_type(operations: type) -> type:
 
 REFUSAL = "an expression is made by an operation, such as dy.inputVector, not by its class"
 _expression: Any = None
-_unfinished: Any = None  # the subclass whose objects the call `Expression()` makes
+_known: dict[str, Any] = {}
+_METHODS = {"negative": "__neg__", "subscript": "__getitem__"}
 
 
-def know_unfinished(unfinished: type) -> None:
-    """Set the subclass of `Expression` whose objects the call `Expression()` makes."""
-    global _unfinished
-    _unfinished = unfinished
+def know(**objects: Any) -> None:
+    """Tell the recorder which objects have roles, such as `unfinished`: see the compiled recorder's function."""
+    _known.update(objects)
+    for role in _METHODS.keys() & objects:
+        setattr(_expression, _METHODS[role], lambda *operands, called=objects[role]: called(*operands))
 
 
 def become(x, at: int, dim) -> None:
@@ -78,10 +72,10 @@ def become(x, at: int, dim) -> None:
 
 
 def _nothing(*arguments) -> None:
-    """Do nothing. Only the compiled recorder has use for what the functions below tell it, and has templates."""
+    """Do nothing. Only the compiled recorder has templates, and tables of recording functions."""
 
 
-know_parameters = key = replay = _nothing
+key = replay = _nothing
 
 
 def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: int, inputs: int = sys.maxsize) -> Any:
@@ -113,9 +107,7 @@ def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: 
     return _node(before + nodes - 1, version, dim)
 
 
-def commit_with_inputs(
-    records: Records, start: int, dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: int
-) -> Any:
+def commit_with_inputs(records: Records, start: int, *record: Any) -> Any:
     """Append a record that refers to input values of this thread's graph, if no pass has been over these.
 
     A signal handler may have computed the graph since the values were appended. The next pass reads only input values
@@ -124,12 +116,12 @@ def commit_with_inputs(
     Args:
         records: the records of the graph.
         start: the offset of the first of these values in the input buffer.
-        dim, nodes, head, operands, version: as for `commit`.
+        record: the arguments of `commit`.
 
     Returns:
         False if a pass has been over the values, and otherwise what `commit` returns.
     """
-    return commit(dim, nodes, head, operands, version, start)
+    return commit(*record, inputs=start)
 
 
 def _node(at: int, version: int, dim) -> Any:
@@ -220,25 +212,15 @@ def with_templates(op: Callable, learn: Callable) -> Callable:
     return functools.update_wrapper(with_keywords(op, op), op)
 
 
-def operator(name: str, pair: Any, right: Any, left: Any, slow: Callable, reflected: Callable) -> None:
+def operator(name: str, pair: Any, right: Any, left: Any) -> None:
     """Set one of the operators +, -, * and / of `Expression`.
 
     Args:
         name: the name of the operator, such as "add".
-        pair, right, left: compiled functions for usual operands, in the compiled recorder; not used here.
-        slow: called as `slow(x, other)`, where x is the expression.
-        reflected: called as `reflected(x, other)` instead of `slow` if the expression is on the right.
+        pair: called as `pair(x, other)`, where x is the expression.
+        right: not used here.
+        left: called as `left(x, other)` instead if the expression is on the right.
     """
     name = {"add": "add", "subtract": "sub", "multiply": "mul", "true_divide": "truediv"}[name]
-    setattr(_expression, f"__{name}__", lambda x, other: slow(x, other))
-    setattr(_expression, f"__r{name}__", lambda x, other: reflected(x, other))
-
-
-def negative(record: Callable) -> None:
-    """Set the recording function that `-x` calls for an expression x."""
-    _expression.__neg__ = lambda x: record(x)
-
-
-def subscript(item: Any, stretch: Any, slow: Callable) -> None:
-    """Let `x[key]` call `slow(x, key)` for an expression x. `item` and `stretch` are not used here."""
-    _expression.__getitem__ = lambda x, key: slow(x, key)
+    setattr(_expression, f"__{name}__", lambda x, other: pair(x, other))
+    setattr(_expression, f"__r{name}__", lambda x, other: left(x, other))

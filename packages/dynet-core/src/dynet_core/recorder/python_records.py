@@ -67,7 +67,7 @@ class Records(GraphRecords):
         state = array.array("q", (new, length, nodes, inputs_length))
         computed = array.array("q", min(self.computed, (length, inputs_length)))
         key = next((place + 1 for place in self.keys(0) if place < inputs_length), 0)
-        if view[VERSION] == version: view[_STATE] = state; view[COMPUTED] = computed; view[DIFFERENTIATED] = _UNDIFFERENTIATED; view[_KEY] = key; return new  # fmt: skip  # noqa: E501, E701, E702
+        if view[VERSION] == version: view[COMPUTED] = computed; view[DIFFERENTIATED] = _UNDIFFERENTIATED; view[_KEY] = key; view[_STATE] = state; return new  # fmt: skip  # noqa: E501, E701, E702
         return 0
 
     def append(self, integers: Sequence[int], nodes: int, version: int, inputs: int = sys.maxsize) -> int | None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Sequence
-from ctypes import c_void_p, py_object
+from ctypes import py_object
 from typing import Any
 
 import numpy as np
@@ -74,31 +74,6 @@ _no_words = NamedWords(words.GRAPH)  # what a `Records` object has after `end`, 
 _no_words["version"] = _no_words["open"] = NO_NODE
 
 
-def _ended(address: int, get=api.PyThread_tss_get, set=api.PyThread_tss_set, key=THREAD_GRAPH, renew=_renew) -> bool:
-    """Remove all nodes of the graph whose memory is at `address`, because its thread has ended.
-
-    Returns:
-        Whether the memory can be used again. It can if this function runs in the thread that is ending, because then it
-        makes this thread forget the address. It cannot do this from another thread.
-    """
-    renew(address)
-    if get(key) != address:
-        return False
-    set(key, None)
-    return True
-
-
-def _release(words: NamedWords, let_go=api.Py_DecRef, Address=c_void_p) -> None:
-    """Release the reference to a `Graph` object that `Records.adopt` has made.
-
-    Args:
-        words: the memory of this graph; it has the object's address.
-    """
-    graph, words["object"] = words["object"], 0
-    if graph:
-        let_go(Address(graph))
-
-
 def commit_with_inputs(records: Records, start: int, *record: Any) -> Any:
     """Append a record that refers to input values, if no pass has been over these. See the module `python_recorder`."""
     view = records._view
@@ -144,18 +119,24 @@ class Records(GraphRecords):
     # names in modules before it runs finalizers.
     def end(
         self,
-        finalizing: Any = sys.is_finalizing,
-        ended: Any = _ended,
-        nobody: Any = _no_words,
-        unused: Any = _free_words,
-        release: Any = _release,
+        finalizing=sys.is_finalizing,
+        nobody=_no_words,
+        unused=_free_words,
+        renew=_renew,
+        api=api,
+        key=THREAD_GRAPH,
     ) -> None:
         """Remove all records because their thread has ended. The thread's expressions cannot be used any more."""
-        if not finalizing() and self._words is not nobody:
-            mine, self._words, self._view = self._words, nobody, nobody.view
-            release(mine)
-            if ended(mine.address):
-                unused.append(mine)
+        if finalizing() or self._words is nobody:
+            return
+        mine, self._words, self._view = self._words, nobody, nobody.view
+        graph, mine["object"] = mine["object"], 0
+        if graph:
+            api.Py_DecRef(graph)  # the reference that `adopt` has made
+        renew(mine.address)
+        if api.PyThread_tss_get(key) == mine.address:  # not if another thread than the one that ends runs this
+            api.PyThread_tss_set(key, None)
+            unused.append(mine)
 
     def renew_keys(self) -> None:
         """Draw new keys for all random nodes, so that they draw other random numbers when they are computed again."""

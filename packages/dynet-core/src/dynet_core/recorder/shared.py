@@ -17,23 +17,13 @@ from dynet_kernels.recorder import compiled
 
 from .named_words import SHARED
 
-
-def whole_setting(name: str, default: int) -> int:
-    """Return the whole number in the environment variable `name`, or `default` if it is not set.
-
-    Raises:
-        ImportError: the variable is not a whole number.
-    """
-    text = os.environ.get(name) or str(default)
-    if not text.isdecimal():
-        raise ImportError(f"{name} is {text!r}: it must be a whole number, or be left unset")
-    return int(text)
-
-
-_forever: list = []  # objects to keep alive, because compiled code or CPython knows their addresses
-MOST_FREE = whole_setting("DYNET_EXPRESSION_CHAIN", 1 << 14)
+_most_free = os.environ.get("DYNET_EXPRESSION_CHAIN") or str(1 << 14)
+if not _most_free.isdecimal():
+    raise ImportError(f"DYNET_EXPRESSION_CHAIN is {_most_free!r}: it must be a whole number, or be left unset")
+MOST_FREE = int(_most_free)
 """For how many deleted expressions, at most, the memory is kept, so that new expressions can use it. With 0, memory is
 freed at once. Set this to 0 when a tool looks for errors in the use of memory."""
+_forever: list = []  # objects to keep alive, because compiled code or CPython knows their addresses
 
 
 def immortal(x: Any) -> Any:
@@ -52,7 +42,6 @@ for _name, _result, *_arguments in (
     ("PyThread_tss_get", c_void_p, c_void_p),
     ("PyThread_tss_set", c_int, c_void_p, c_void_p),
     ("PyMem_RawCalloc", c_void_p, c_ssize_t, c_ssize_t),
-    ("PyMem_RawFree", None, c_void_p),
     ("Py_DecRef", None, c_void_p),
 ):
     getattr(api, _name).restype, getattr(api, _name).argtypes = _result, _arguments
@@ -77,6 +66,18 @@ def native(name: str, count: int) -> Callable[..., int]:
     return call
 
 
+def know(**objects: Any) -> None:
+    """Tell compiled code which objects have these roles. It finds their addresses in the words of SHARED.
+
+    Classes: `unfinished` is the subclass of `Expression` whose objects the call `Expression()` makes. Those of
+    parameters are `parameters`, `constant` and `lookup`. Functions: `negative` is called for `-x`, of an expression x.
+    For `x[key]`, `item` is called with an int, `stretch` with the ends of a slice of two ints, such as x[1:3], and
+    `subscript`, as `subscript(x, key)`, for all other keys. The first three are recording functions.
+    """
+    for role, known in objects.items():
+        SHARED[role] = id(immortal(known))
+
+
 def _refuse_new() -> None:
     raise TypeError("an expression is made by an operation, such as dy.inputVector, not by its class")
 
@@ -85,14 +86,11 @@ def _refuse_operator() -> None:
     raise TypeError("the operators of expressions come with dynet_ops: import it first")
 
 
-for _name, _known in (
-    ("list", list), ("tuple", tuple), ("float", float), ("int", int), ("slice", slice), ("none", None),
-    ("true", True), ("false", False),
-    ("not_implemented", NotImplemented), ("refuse_new", _refuse_new),
-    ("refuse_operator", _refuse_operator), ("int64", np.int64), ("int32", np.int32),
-    ("float64", np.float64), ("float32", np.float32), ("array", np.ndarray),
-):  # fmt: skip
-    SHARED[_name] = id(immortal(_known))
+know(
+    list=list, tuple=tuple, float=float, int=int, slice=slice, none=None, true=True, false=False,
+    not_implemented=NotImplemented, refuse_new=_refuse_new, refuse_operator=_refuse_operator,
+    int64=np.int64, int32=np.int32, float64=np.float64, float32=np.float32, array=np.ndarray,
+)  # fmt: skip
 SHARED["free_most"] = MOST_FREE
 THREAD_GRAPH = api.PyThread_tss_alloc()
 if not THREAD_GRAPH or api.PyThread_tss_create(THREAD_GRAPH):

@@ -7,7 +7,8 @@ operations such as `x + y` (the type's slots). Here the functions are code of th
 from __future__ import annotations
 
 import ctypes
-from ctypes import c_char_p, c_int, c_ssize_t, c_uint, c_void_p
+import itertools
+from ctypes import c_int64, c_void_p
 from typing import Any
 
 from dynet_kernels.layout import Structure
@@ -25,27 +26,25 @@ MP_SUBSCRIPT, NB_ADD, NB_MULTIPLY, NB_NEGATIVE, NB_SUBTRACT, NB_TRUE_DIVIDE = 5,
 OBJECT, LONG_LONG, SSIZE, READ_ONLY = 16, 17, 19, 1
 NO_INSTANCES, BASE_TYPE, HAS_VECTORCALL, HAS_GC = 1 << 7, 1 << 10, 1 << 11, 1 << 14
 METHOD_DESCRIPTOR, DEFAULT = 1 << 17, 1 << 18
+NOTHING = 0  # no docstring, or the end of a list
 
 
-class _Slot(ctypes.Structure):
-    _fields_ = [("slot", c_int), ("function", c_void_p)]
+def _stored(*numbers: int) -> int:
+    """Store 64-bit words for ever, and return their address. CPython's structures, of which some fields are an int and
+    unused bytes, are words, too."""
+    return ctypes.addressof(immortal((c_int64 * len(numbers))(*numbers)))
 
 
-class _Spec(ctypes.Structure):
-    _fields_ = [("name", c_char_p), ("size", c_int), ("item", c_int), ("flags", c_uint), ("slots", c_void_p)]
+def _text(text: str) -> int:
+    return ctypes.addressof(immortal(ctypes.create_string_buffer(text.encode())))
 
 
-class _Member(ctypes.Structure):
-    _fields_ = [("name", c_char_p), ("type", c_int), ("offset", c_ssize_t), ("flags", c_int), ("doc", c_char_p)]
+def _in_c(name: str) -> int:
+    return ctypes.cast(getattr(api, name), c_void_p).value or 0
 
 
-def make_type(
-    name: str,
-    names: Structure,
-    members: dict[str, tuple[str, int]],
-    slots: dict[int, int],
-    flags: int,
-    bases: tuple[type, ...],
+def _make_type(
+    name: str, names: Structure, members: dict[str, tuple[str, int]], slots: dict[int, str], flags: int, base: type
 ) -> Any:
     """Make an extension type whose objects consist of 64-bit words, and return it.
 
@@ -54,57 +53,61 @@ def make_type(
         names: the names of the words.
         members: the read-only attributes: name -> (name of the word that it returns, type of the member). The type is a
             constant such as OBJECT; it says how CPython converts the word to an object.
-        slots: number of a slot -> address of the C function that CPython calls for it.
+        slots: number of a slot -> the function that CPython calls for it: of the compiled recorder, or of its C API.
         flags: the flags of the type, besides DEFAULT.
-        bases: its base classes.
+        base: its base class.
     """
-    listed = [
-        _Member(member.encode(), kind, 8 * names[word], READ_ONLY, None) for member, (word, kind) in members.items()
-    ]
-    table = immortal((_Member * (len(listed) + 1))(*listed))
-    pairs = [*slots.items(), (TP_MEMBERS, ctypes.addressof(table)), (0, 0)]
-    slot_table = immortal((_Slot * len(pairs))(*[_Slot(*pair) for pair in pairs]))
-    spec = immortal(_Spec(name.encode(), 8 * len(names), 0, DEFAULT | flags, ctypes.addressof(slot_table)))
-    return immortal(api.PyType_FromSpecWithBases(ctypes.addressof(spec), bases))
+    listed: list[int] = []
+    for member, (word, kind) in members.items():
+        listed += _text(member), kind, 8 * names[word], READ_ONLY, NOTHING
+    functions = [(slot, ADDRESSES.get(called) or _in_c(called)) for slot, called in slots.items()]
+    pairs = *itertools.chain(*functions), TP_MEMBERS, _stored(*listed, *[NOTHING] * 5), NOTHING, NOTHING
+    specification = _stored(_text(name), 8 * len(names), DEFAULT | flags, _stored(*pairs))
+    return immortal(api.PyType_FromSpecWithBases(specification, (base,)))
+
+
+FunctionType = _make_type(
+    "dynet_core.recorder.function",
+    words.FUNCTION,
+    {
+        "__vectorcalloffset__": ("vectorcall", SSIZE),
+        "__weaklistoffset__": ("weak", SSIZE),
+        "__name__": ("name", OBJECT),
+        "__qualname__": ("qualname", OBJECT),
+    },
+    {TP_CALL: "PyVectorcall_Call", TP_DESCR_GET: "bind"},
+    NO_INSTANCES | HAS_VECTORCALL | METHOD_DESCRIPTOR,
+    object,
+)
 
 
 def expression_type(operations: type) -> Any:
     """Make the type `Expression`, with the methods of the class `operations`, and return it."""
-    made = make_type(
+    made = _make_type(
         "dynet_core.expression.Expression",
         words.EXPRESSION,
         {"at": ("at", LONG_LONG), "version": ("version", LONG_LONG), "type": ("dim", OBJECT)},
         {
-            TP_DEALLOC: ADDRESSES["free"],
-            TP_NEW: ADDRESSES["new"],
+            TP_DEALLOC: "free",
+            TP_NEW: "new",
             # This function does nothing. Without it, the type would inherit its base class's function for this slot,
             # and the garbage collector would track all expressions.
-            TP_TRAVERSE: ADDRESSES["visit_nothing"],
-            TP_FREE: ctypes.cast(api.PyObject_Free, c_void_p).value or 0,
-            NB_ADD: ADDRESSES["add"],
-            NB_SUBTRACT: ADDRESSES["subtract"],
-            NB_MULTIPLY: ADDRESSES["multiply"],
-            NB_TRUE_DIVIDE: ADDRESSES["true_divide"],
-            NB_NEGATIVE: ADDRESSES["negative"],
-            MP_SUBSCRIPT: ADDRESSES["subscript"],
+            TP_TRAVERSE: "visit_nothing",
+            TP_FREE: "PyObject_Free",
+            NB_ADD: "add",
+            NB_SUBTRACT: "subtract",
+            NB_MULTIPLY: "multiply",
+            NB_TRUE_DIVIDE: "true_divide",
+            NB_NEGATIVE: "negative",
+            MP_SUBSCRIPT: "subscript",
         },
         BASE_TYPE,
-        (operations,),
+        operations,
     )
     if made.__flags__ & HAS_GC:
         raise ImportError("dynet: expressions would be collected as garbage")
     SHARED["expression"] = id(made)
     return made
-
-
-def know_unfinished(unfinished: type) -> None:
-    """Tell compiled code the subclass of `Expression` whose objects the call `Expression()` makes."""
-    SHARED["unfinished"] = id(immortal(unfinished))
-
-
-def know_parameters(parameters: type, constant: type, lookup: type) -> None:
-    """Tell compiled code which Python classes are parameters. These classes are never freed from then on."""
-    SHARED["parameters"], SHARED["constant"], SHARED["lookup"] = map(id, map(immortal, (parameters, constant, lookup)))
 
 
 def become(x, at: int, dim) -> None:

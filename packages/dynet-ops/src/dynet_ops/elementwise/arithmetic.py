@@ -109,9 +109,9 @@ _multiply = two_operands("*", _product, _repeated_product, _times)
 
 
 _add, _subtract, _divide = (OPERATORS[sign].record() for sign in "+-/")
-operator("add", _add, _plus, _plus, _add, _plus)
-operator("subtract", _subtract, _plus, _from, _subtract, _from)
-operator("multiply", _multiply, _times, _times, _multiply, _times)
-operator("true_divide", _divide, _over, _into, _divide, _into)
+operator("add", _add, _plus, _plus)
+operator("subtract", _subtract, _plus, _from)
+operator("multiply", _multiply, _times, _times)
+operator("true_divide", _divide, _over, _into)
 
 __all__ = ["add", "cdiv", "cmult", "colwise_add", "subtract"]

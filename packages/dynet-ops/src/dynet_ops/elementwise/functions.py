@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dynet_core.recorder import negative as minus
+from dynet_core.recorder import know
 from dynet_kernels.formula import SMALLEST
 
 from ..declare import *
@@ -153,7 +153,7 @@ def lgamma(x: Expression) -> Expression:
     return f.lgamma(x)
 
 
-minus(SIGNS["-"])
+know(negative=SIGNS["-"])
 Expression.__abs__ = abs  # type: ignore[method-assign]
 
 __all__ = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dynet_core.errors import StaleExpressionError
-from dynet_core.recorder import subscript
+from dynet_core.recorder import know
 
 from ..declare import *
 from .picking import pick, pickrange
@@ -109,6 +109,6 @@ def _elements_from_the_end(x: Expression):
     return (x[index] for index in reversed(range(len(x))))
 
 
-subscript(pick, pickrange, item)
+know(item=pick, stretch=pickrange, subscript=item)
 Expression.__iter__ = _elements  # type: ignore[attr-defined]
 Expression.__reversed__ = _elements_from_the_end  # type: ignore[attr-defined]

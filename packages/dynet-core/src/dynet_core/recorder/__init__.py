@@ -11,9 +11,10 @@ noticed. A pass is the computation of the values (forward) or gradients (backwar
 
 There are two recorders with one interface: the compiled one, machine code made by TVM, and the one in Python, the
 module `python_recorder`. The compiled one has extension types of CPython for expressions and recording functions, whose
-methods CPython calls like functions written in C. It is in the modules `counters`, `functions`, `records` and `types`.
+methods CPython calls like functions written in C. It is in the modules `functions`, `records`, `shared` and `types`.
 The one in Python is used if `DYNET_RECORDER=python` is set, if this Python's objects do not have the memory layout that
-the compiled one relies on, or if its machine code cannot be made or loaded. Both have:
+the compiled one relies on, or if its machine code cannot be made or loaded. Both keep a graph in the words that
+`graph_records` reads, and count in `counters`. Both have:
 
 - `expression_type(operations)`: make the type `Expression` with the methods of the class `operations` and the
   attributes `at` (the number of the node), `version` (of its graph) and `type` (its Dim). The version of a parameter is
@@ -73,9 +74,9 @@ def _choose():
     problem = "DYNET_RECORDER=python" if WANTED == "python" else cpython.problem()
     if not problem:
         try:
-            from . import functions, records, types
+            from . import functions, records, shared, types
 
-            return {**vars(counters), **vars(types), **vars(functions), **vars(records)}, "compiled"
+            return {**vars(counters), **vars(shared), **vars(types), **vars(functions), **vars(records)}, "compiled"
         except (CacheError, OSError) as error:  # machine code could not be made or stored
             lines = str(error).strip().splitlines()
             problem = "it cannot be loaded: " + " ".join(dict.fromkeys([lines[0], lines[-1]]))

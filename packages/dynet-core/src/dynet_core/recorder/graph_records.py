@@ -173,7 +173,7 @@ class GraphRecords:
         Returns:
             Whether they are written. They are not if the graph has another version, or if the record has been computed.
         """
-        return self._overwrite(version, 0, start, np.array(numbers, np.int64))
+        return self._overwrite(version, 0, start, array.array("q", numbers))
 
     def floats(self, start: int, count: int) -> np.ndarray:
         """Return a view of `count` input values from `start` on, valid until the next one is appended."""
@@ -202,6 +202,6 @@ class GraphRecords:
         """
         return self._overwrite(version, 1, start, values.ravel(order="F"))
 
-    def _overwrite(self, version: int, kind: int, start: int, numbers: np.ndarray) -> bool:
+    def _overwrite(self, version: int, kind: int, start: int, numbers: np.ndarray | array.array) -> bool:
         """Do what `rewrite` (`kind` is 0) or `write` (1) does."""
         raise NotImplementedError

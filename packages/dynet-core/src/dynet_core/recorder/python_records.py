@@ -42,7 +42,8 @@ class Records(GraphRecords):
 
     def __init__(self):
         super().__init__(NamedWords(words.GRAPH))
-        self._all, self._buffers = [], [np.empty(0, np.int64), np.empty(0, np.float32)]
+        self._buffers: list[Any] = [memoryview(array.array(code)) for code in "qf"]
+        self._all = [*self._buffers]
         self.renew()
 
     def adopt(self, graph: Any) -> None:
@@ -50,7 +51,7 @@ class Records(GraphRecords):
         THREAD.records = self
 
     def is_prepared(self, generation: int) -> bool:
-        """Return True: compiled code need not know how to start passes, because here Python always starts them."""
+        """Return True: compiled code need not be told how to start passes, because here Python starts them all."""
         return True
 
     def renew(self) -> None:
@@ -62,7 +63,7 @@ class Records(GraphRecords):
     """Change the version because the graph's thread has ended. The graph's expressions cannot be used any more."""
 
     def cut(self, version: int, nodes: int, length: int, inputs_length: int) -> int:
-        """Keep so many of the records, and give the graph a new version: see the compiled recorder's method."""
+        """Keep only so many of each, and give the graph a new version: see the compiled recorder's method."""
         view, new = self._view, next(_versions)
         state = array.array("q", (new, length, nodes, inputs_length))
         computed = array.array("q", min(self.computed, (length, inputs_length)))
@@ -75,12 +76,12 @@ class Records(GraphRecords):
 
         Return None if the graph has another version, and -1 if a pass has been over the input values from `inputs` on.
         """
-        view, numbers = self._view, np.array(integers, np.int64)
+        view, numbers = self._view, array.array("q", integers)
         while view[VERSION] == version:
             if view[INPUTS_DONE] > inputs:
                 return -1
             length, before = view[_LENGTH], view[_NODES]
-            end = length + numbers.size
+            end = length + len(numbers)
             self._make_room(0, end)
             place, ends = slice(length, end), array.array("q", (end, before + nodes))
             if view[VERSION] == version and view[_LENGTH] == length and view[INPUTS_DONE] <= inputs: self._buffers[0][place] = numbers; view[_RECORDED] = ends; return before  # fmt: skip  # noqa: E501, E701, E702
@@ -104,14 +105,14 @@ class Records(GraphRecords):
 
     def _make_room(self, kind: int, size: int) -> None:
         """Replace a buffer by a larger one if it has no room for `size` numbers."""
-        while (room := (old := self._buffers[kind]).size) < size:
-            new, place = np.empty(2 * size, old.dtype), slice(room)
-            address = new.ctypes.data
+        while (room := len(old := self._buffers[kind])) < size:
+            memory, place = array.array(old.format, [0]) * (2 * size), slice(room)
+            new, address = memoryview(memory), memory.buffer_info()[0]
             self._all.append(new)
             if self._buffers[kind] is old: new[place] = old; self._buffers[kind] = new; self._view[_BUFFERS[kind]] = address  # fmt: skip  # noqa: E501, E701, E702
 
-    def _overwrite(self, version: int, kind: int, start: int, numbers: np.ndarray) -> bool:
-        view, done, place = self._view, DONE + kind, slice(start, start + numbers.size)
+    def _overwrite(self, version: int, kind: int, start: int, numbers: np.ndarray | array.array) -> bool:
+        view, done, place = self._view, DONE + kind, slice(start, start + len(numbers))
         if view[VERSION] == version and view[done] <= start: self._buffers[kind][place] = numbers; return True  # fmt: skip  # noqa: E501, E701, E702
         return False
 

@@ -1,18 +1,20 @@
-"""The compiled recorder's memory of a thread's graph, and the functions that append to it.
+"""The compiled recorder's memory of a thread's graph (see `graph_records`), and the functions that append to it.
 
-A graph consists of records: integers that describe nodes (values to compute). Numbers that the user passes in are in an
-input buffer. A random node, such as dropout, has a key among its inputs, which determines the random numbers that it
-draws. A graph has a version, which changes when nodes are removed, so that expressions of removed nodes are noticed.
-All of this is in memory made of 64-bit words, which have names for Python (`NamedWords`) and addresses for compiled
-code.
+`commit`, `sequence`, `replay`, `key`, `take`, `take_keyed` and `handle` are compiled functions. Each has a slow
+function here, in Python, which it calls where it cannot do its work. The module `python_recorder` says what they and
+`commit_with_inputs` do, except these two:
 
-`commit`, `sequence`, `replay`, `key`, `take`, `take_keyed` and `handle` are compiled functions; the module
-`python_recorder` says what they and `commit_with_inputs` do. Each has a slow function here, in Python, which it calls
-where it cannot do its work.
+- `key(*arguments)` returns the key by which the recorder finds a template for these arguments, or None.
+- `replay(dim, template, operands, version)` appends the records of a template to this thread's graph, and returns the
+  expression of the last node, whose Dim (shape) is `dim`. `template` are bytes; `dynet_core.templates` makes it.
+  `operands` has expressions and numbers of nodes. `version` is the version that the graph should have. The result is
+  None, and nothing is appended, if the graph has another version, if Python has to see each new node, or if an operand
+  is neither a node of the graph nor a parameter.
 """
 
 from __future__ import annotations
 
+import array
 import ctypes
 import sys
 from collections.abc import Sequence
@@ -142,8 +144,9 @@ class Records(GraphRecords):
         """Draw new keys for all random nodes, so that they draw other random numbers when they are computed again."""
         _renew_keys(self._words.address)
 
-    def _overwrite(self, version: int, kind: int, start: int, numbers: np.ndarray) -> bool:
-        return bool(_overwrite(self._words.address, version, kind, start, numbers.ctypes.data, numbers.size))
+    def _overwrite(self, version: int, kind: int, start: int, numbers: np.ndarray | array.array) -> bool:
+        address = numbers.ctypes.data if isinstance(numbers, np.ndarray) else numbers.buffer_info()[0]
+        return bool(_overwrite(self._words.address, version, kind, start, address, len(numbers)))
 
     def take(self, values: np.ndarray) -> int:
         """Append an array, as float32 and column by column, to the input buffer. Return its offset there."""

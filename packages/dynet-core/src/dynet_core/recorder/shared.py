@@ -1,7 +1,4 @@
-"""Memory that Python and the compiled recorder both use, and calls of compiled functions from Python.
-
-The memory consists of 64-bit words. `SHARED` is the part that all threads use; it is never freed.
-"""
+"""The compiled recorder's functions, for Python to call, and what it has to know: objects that are never freed."""
 
 from __future__ import annotations
 

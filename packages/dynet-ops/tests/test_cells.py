@@ -84,17 +84,50 @@ def without_products_reference(x, h, W, b):
     return h + np.tanh(b + W @ x)
 
 
+def of_a_constant(x, h, W, U, V, b):
+    """In the first step, what the last product multiplies is known: it is 1."""
+    return tanh(b + W @ x + U @ tanh(h) + V @ f.exp(h))
+
+
+def of_a_constant_reference(x, h, W, U, V, b):
+    return np.tanh(b + W @ x + U @ np.tanh(h) + V @ np.exp(h))
+
+
+def constant_at_first(x, h, W, b):
+    return tanh(b + W @ x) * h + 0.5
+
+
+def constant_at_first_reference(x, h, W, b):
+    return np.tanh(b + W @ x) * h + 0.5
+
+
+def delayed(x, h, c, W, U, b):
+    """In the first step, the new h is 0."""
+    return c, tanh(b + W @ x + U @ h)
+
+
+def delayed_reference(x, h, c, W, U, b):
+    return c, np.tanh(b + W @ x + U @ h)
+
+
 EQUATIONS = {
     function.__name__: (function, globals()[function.__name__ + "_reference"])
-    for function in (minimal_gated, raw_gate, two_uses, complement, two_products, without_products)
-}
+    for function in (
+        minimal_gated, raw_gate, two_uses, complement, two_products, without_products, of_a_constant,
+        constant_at_first, delayed,
+    )
+}  # fmt: skip
+
+
+def state_of(function):
+    return ("h", "c") if function is delayed else ("h",)
 
 
 @pytest.mark.parametrize("name", EQUATIONS)
 def test_values_and_gradients(name):
     function, reference = EQUATIONS[name]
     try:
-        check_op(cell(("h",), reference=reference)(function))
+        check_op(cell(state_of(function), reference=reference)(function))
     finally:
         del OPS[name], CELLS[name]
 
@@ -107,11 +140,13 @@ def test_the_first_step_is_that_of_a_state_of_zeros(name):
     from dynet_ops.network.cells import sequence_signature
 
     function, _ = EQUATIONS.get(name, (None, None))
-    found = CELLS[name] if function is None else cell_of_equations(f"first.{name}", function, ("h",))
+    found = CELLS[name] if function is None else cell_of_equations(f"first.{name}", function, state_of(function))
     random, n, m = np.random.default_rng(1), 3, 4
     arrays = {p: random.uniform(-1, 1, weight.dims(n, m)) for p, weight in found.parameters.items()}
     results = []
     for first in (True, False):
+        renew_cg()
+        dy.sum_elems(dy.esum([dy.inputVector([5.0] * 64) for _ in range(50)])).value()  # what is in memory is not 0
         renew_cg()
         x, zeros = dy.inputVector([0.5, -1.0, 2.0]), [dy.zeros(m) for _ in found.state]
         given = {p: dy.inputTensor(array) for p, array in arrays.items()}
@@ -145,6 +180,13 @@ WRONG = [
     (lambda x, h, W, U, b: tanh(b + W @ x) + x, "^x is the input: .* only in products W @ x, the matrix first$"),
     (lambda x, h, W, U, b: tanh(x), "^x is the input: .* only in products W @ x, the matrix first$"),
     (lambda x, h, W, U, b: b + W @ (2 * -x), "^x is the input: .* only in products W @ x, the matrix first$"),
+    (lambda x, h, W, b: tanh(b + W @ x + W @ h), "^wrong: W stands for parameters of two shapes"),
+    (lambda x, h, U, b: tanh(b + b @ x + U @ h), "^wrong: b stands for parameters of two shapes"),
+    (lambda x, h, W, b: tanh(b + W @ x + b @ h), "^wrong: b stands for parameters of two shapes"),
+    (
+        lambda x, h, W, U, b, c: sum(split(b + W @ x + U @ h, 2)) + tanh(c + W @ x),
+        "^wrong: W stands for parameters of two shapes",
+    ),
 ]
 
 

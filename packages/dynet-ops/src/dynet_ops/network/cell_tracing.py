@@ -63,11 +63,13 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
         raise TypeError(f"{name}: each gate is b + W @ x + ..., a bias, one product of x, and others")
     gates = {part.arguments[0]: f"a{number}" for number, part in enumerate(p for one in sums for p in one.parts)}
     plan = _Plan(name, equations, sums, gates)
-    shapes = {}
+    shapes: dict[str, Weight] = {}
     for one in sums:
-        rows = len(one.parts)
-        shapes |= {one.bias: Weight(rows, ""), one.inputs[0]: Weight(rows, input_name)}
-        shapes |= {weight: Weight(rows, "h") for weight, _ in one.products}
+        factors = [("", one.bias), (input_name, one.inputs[0]), *[("h", weight) for weight, _ in one.products]]
+        for columns, weight in factors:
+            shape = Weight(len(one.parts), columns)
+            if shapes.setdefault(weight, shape) != shape:
+                raise TypeError(f"{name}: {weight} stands for parameters of two shapes: each needs a name of its own")
     if unused := [weight for weight in weights if weight not in shapes]:
         raise TypeError(f"{name}: no equation has {', '.join(unused)}")
     cell = Cell(
@@ -229,7 +231,9 @@ class _Plan:
                 are 0 for this reason are left out.
         """
         zeros = tuple(value + PREVIOUS for value in cell.state) if first else ()
-        defined = {name: found for name, x in self.defined.items() if (found := with_zeros(x, zeros)) is not None}
+        found = {name: with_zeros(x, zeros) for name, x in self.defined.items()}
+        found |= {value: as_symbol(0.0) for value in cell.state if found[value] is None}
+        defined = {name: x for name, x in found.items() if x is not None}
         products = [
             (number, Product(weight, self._name_of(x), self.gates[one.parts[0].arguments[0]]))
             for number, one in enumerate(self.sums)

@@ -61,9 +61,9 @@ class Stored:
         found = {gate: self._activation(gate, every) for gate in gates if gate in read}
         self.activations = {gate: symbol for gate, symbol in found.items() if symbol.function != "input"}
         stored = {**self.activations, **self.equations}
-        self.names = {id(symbol): name for name, symbol in stored.items()}
+        self.names = {id(symbol): name for name, symbol in stored.items() if symbol.function != "constant"}
         place = {id(symbol): number for number, symbol in enumerate(every)}
-        self.order = sorted(stored.items(), key=lambda pair: place[id(pair[1])])
+        self.order = sorted(stored.items(), key=lambda pair: place.get(id(pair[1]), -1))
 
     def _activation(self, gate: str, every: list[Symbol]) -> Symbol:
         """Return the activation of a gate, such as logistic(gate): a formula whose value can overwrite the gate.

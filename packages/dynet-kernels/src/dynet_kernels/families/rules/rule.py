@@ -175,14 +175,15 @@ class Rule(Kernel):
 
     def effects(self, parameters: tuple[int, ...]) -> Effects:
         """Return what the rule does. It covers a gradient if this is its only output, and no formula reads it."""
-        size, reads, copied = parameters[0], self.reads, None
+        size, reads, covers, copied = parameters[0], self.reads, False, None
         writes = tuple((self.role_of(name), 1 if name in self.numbers else size) for name in self.outputs)
-        name, formula = next(iter(self.outputs.items()))
-        covers = len(writes) == 1 and name in self.accumulate and name not in reads.union(self.views)
-        if covers and formula.result.function == "input":
-            (source,) = formula.result.arguments
-            if (name in self.numbers) == (source in self.numbers):
-                copied = self.role_of(source)
+        if len(writes) == 1:
+            ((name, formula),) = self.outputs.items()
+            covers = name in self.accumulate and name not in reads.union(self.views)
+            if covers and formula.result.function == "input":
+                (source,) = formula.result.arguments
+                if (name in self.numbers) == (source in self.numbers):
+                    copied = self.role_of(source)
         lists = tuple(map(self.role_of, reads))
         return Effects(writes, NUMBER * size * len(writes), self.shared, reads=lists, covers=covers, copied=copied)
 

@@ -72,6 +72,17 @@ def test_only_inputs_are_set():
         x.set([1.0, 2.0])
 
 
+@pytest.mark.parametrize("batched", [False, True])
+def test_the_array_that_made_an_input_can_set_it(batched):
+    prepare()
+    array = np.arange(9.0).reshape(3, 3, 1)
+    x = dy.inputTensor(array, batched=batched)
+    x.set(array + 1)
+    assert np.array_equal(x.npvalue().ravel(), array.ravel() + 1)
+    with pytest.raises(ShapeError, match=r"set: values of shape \(1, 3, 3\)"):
+        x.set(array.reshape(1, 3, 3))
+
+
 def test_graphs_that_are_cut():
     prepare()
     x = dy.vecInput(2)

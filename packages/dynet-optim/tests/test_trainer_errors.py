@@ -1,5 +1,7 @@
 """Wrong settings and arguments of trainers."""
 
+import re
+
 import numpy as np
 import pytest
 from trainer_models import Model
@@ -85,6 +87,17 @@ def test_arguments_out_of_range():
     trainer.set_clip_threshold(0)
     with pytest.raises(ArgumentError, match="too large"):
         trainer.update(100.0)
+    assert all(np.array_equal(*pair) for pair in zip(before, model.values()))
+
+
+@pytest.mark.parametrize("eps", ["1e-8", None, 1e300])
+def test_what_a_rule_cannot_read_as_a_number(eps):
+    model = Model()
+    trainer, before = AdamTrainer(model.collection), model.values()
+    model.draw_gradients()
+    trainer._eps = eps
+    with pytest.raises(ArgumentError, match=f"eps={re.escape(repr(eps))}.*: a number is missing or too large"):
+        trainer.update()
     assert all(np.array_equal(*pair) for pair in zip(before, model.values()))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 import sys
 import warnings
 from collections.abc import Iterable
@@ -175,10 +176,12 @@ class Trainer(Resumable, Closed):
         if 0 < self._threshold < norm:
             self._counts.recent_clips += 1
             factor = factor * self._threshold / norm
+        numbers = self._read(self, factor)
         try:
-            table.run(self._read(self, factor), self._dense)
-        except OverflowError:
-            raise ArgumentError(f"update: learning rate {self._rate} times {factor} is too large") from None
+            table.run(numbers, self._dense)
+        except (OverflowError, struct.error):
+            read = ", ".join(f"{name}={number!r}" for name, number in zip(self.rule.numbers, numbers))
+            raise ArgumentError(f"update: the rule reads {read}: a number is missing or too large") from None
         table.note_change(chosen)
         self._count()
         return squared

@@ -11,6 +11,7 @@ that were used since the last update. `numbers` are the scalars that a rule read
 from __future__ import annotations
 
 import math
+import struct
 import weakref
 from collections.abc import Sequence
 from typing import Any
@@ -154,7 +155,7 @@ class Table:
         return next(p.name() for p in trained if not np.isfinite(p._storage.gradient.array).all())
 
     def run(self, numbers: Sequence[float], dense: int) -> None:
-        """Apply the rule to the chosen parameters. Raise OverflowError if a number is too large for a float32."""
+        """Apply the rule to the chosen parameters. Raise OverflowError or struct.error if a number is not a float32."""
         self._pack(*numbers)
         self._run(self.rule, dense)
 
@@ -179,7 +180,7 @@ class Table:
             return None
         try:
             self._pack(*numbers)
-        except OverflowError:
+        except (OverflowError, struct.error):
             return None
         totals[1] = NEARLY_ONE * threshold * threshold if threshold else math.inf
         if dense != self.dense:

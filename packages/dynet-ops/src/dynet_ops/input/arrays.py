@@ -61,7 +61,9 @@ def set_values(x: Expression, values) -> None:
             )
         if graph.start_of(x.at) is None:
             raise ArgumentError(f"set: expected an input or a lookup, got an expression of {dim!r} that is computed")
-        if array.size != dim.total or (array.ndim > 1 and array.shape != dim.shape and not is_column(array)):
+        if array.size != dim.total or (
+            array.ndim > 1 and array.shape not in (dim.shape, (*dim.dims, dim.batch)) and not is_column(array)
+        ):
             raise ShapeError(f"set: values of shape {array.shape} for an input of {dim!r}")
         graph.replace_input(version, x.at, array)
         Expression.set.enter((dim,), input_signature(dim).at, dim, dim.total)  # type: ignore[attr-defined]

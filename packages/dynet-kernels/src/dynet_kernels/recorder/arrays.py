@@ -7,7 +7,6 @@ memory. What cannot be read makes the functions here leave the entry. Terms: see
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from ..plain import Words, entry, on_stack, plain
 from . import words
@@ -23,23 +22,7 @@ INTEGERS = {"int64": (8, "lq"), "int32": (4, "il")}
 NUMBERS = {"float32": (4, "f"), "float64": (8, "d"), **INTEGERS}
 
 
-class Values:
-    """Numbers for an input node. Subclasses are arrays, nested lists and others.
-
-    `count` is how many numbers there are. `dims` is the number of dimensions, and `sizes` lists their sizes, with zeros
-    for those that are missing.
-    """
-
-    count: Any
-    dims: Any
-    sizes: list
-
-    def store(self, inputs: Words, start) -> None:
-        """Copy the numbers to `inputs`, from offset `start` on."""
-        raise NotImplementedError
-
-
-class Array(Values):
+class Array:
     """A numpy array of 1 to MOST_DIMS dimensions, which is not empty.
 
     Objects of subclasses of `numpy.ndarray` are left to Python. The memory stays as it is after the Py_buffer is
@@ -52,7 +35,7 @@ class Array(Values):
     def __init__(self, here: Here, x: Item, formats=NUMBERS):
         self.formats = formats
         self.read(here, x, Buffer(on_stack(len(words.BUFFER))))
-        self.sizes = [self.size(place) for place in range(words.MOST_DIMS)]
+        self.stacked, self.sizes = 0, [self.size(place) for place in range(words.MOST_DIMS)]
 
     @plain
     def read(self, here: Here, x: Item, view: Buffer) -> None:
@@ -79,12 +62,10 @@ class Array(Values):
     def counted(self):
         """Return how many numbers there are; 0 if they cannot be read."""
         count = 0
-        for dtype in self.formats:
-            if self.is_of(dtype):
-                count = 1
-        if self.dims <= 0 or self.dims > words.MOST_DIMS:
-            count = 0
-        if count:
+        if self.dims > 0 and self.dims <= words.MOST_DIMS:
+            for dtype in self.formats:
+                if self.is_of(dtype):
+                    count = 1
             for place in range(self.dims):
                 count *= self.shape[place]
         return count
@@ -101,6 +82,7 @@ class Array(Values):
 
     @plain
     def store(self, inputs: Words, start) -> None:
+        """Copy the numbers to `inputs`, from offset `start` on."""
         rows, step = self.shape[0], self.step
         for dtype in self.formats:
             if self.is_of(dtype):
@@ -119,38 +101,11 @@ class Array(Values):
                             inputs[target + row] = Words(source + row * step, dtype)[0]
 
 
-class Nested(Values):
-    """A number; or a list or tuple of numbers, or of lists or tuples with equally many numbers.
-
-    Args:
-        x: the object.
-        dims: 0 for a number, 1 for a list of numbers, 2 for a list of lists.
-    """
-
-    def __init__(self, here: Here, x: Item, dims: int):
-        self.here, self.dims = here, dims
-        self.items = here.items(x) if dims else Items(x.place, 1)
-        self.columns = self.row(0).size if dims == 2 else 1
-        self.count = self.items.size * self.columns
-        self.sizes = [*[self.items.size, self.columns][:dims], 0, 0, 0, 0][: words.MOST_DIMS]
-
-    def row(self, number) -> Items:
-        return self.here.items(self.items[number]) if self.dims == 2 else Items(self.items.begin + 8 * number, 1)
-
-    @plain
-    def store(self, inputs: Words, start) -> None:
-        for number in range(self.items.size):
-            row = self.row(number)
-            need(row.size == self.columns)
-            for column in range(self.columns):
-                inputs[start + number + column * self.items.size] = self.here.number(row[column])
-
-
-class Stack(Values):
-    """A list or tuple of arrays of one shape, whose last dimension counts the arrays."""
+class Stack:
+    """A list of arrays of one shape, whose last dimension counts the arrays."""
 
     def __init__(self, here: Here, arrays: Items):
-        self.here, self.arrays, self.first = here, arrays, Array(here, arrays[0])
+        self.here, self.arrays, self.first, self.stacked = here, arrays, Array(here, arrays[0]), 1
         need(self.first.dims < words.MOST_DIMS)
         self.dims, self.count = self.first.dims + 1, self.first.count * arrays.size
         self.sizes = [self.size(place) for place in range(words.MOST_DIMS)]
@@ -169,21 +124,51 @@ class Stack(Values):
             array.store(inputs, start + number * self.first.count)
 
 
+class Numbers:
+    """A number, a list of numbers or a list of lists of numbers. Tuples count as lists.
+
+    Args:
+        rows: the lists; or the number as the only item.
+        dims: 0 for a number, 1 for a list of numbers, 2 for a list of lists.
+    """
+
+    def __init__(self, here: Here, rows: Items, dims: int):
+        self.here, self.rows, self.dims, self.stacked = here, rows, dims, 0
+        self.columns = self.row(0).size
+        self.count = rows.size * self.columns
+        self.sizes = [rows.size, self.columns][2 - dims :]
+
+    def row(self, number) -> Items:
+        return self.here.items(self.rows[number]) if self.dims else self.rows
+
+    @plain
+    def store(self, inputs: Words, start) -> None:
+        for number in range(self.rows.size):
+            row = self.row(number)
+            need(row.size == self.columns)
+            for column in range(self.columns):
+                inputs[start + number + column * self.rows.size] = self.here.number(row[column])
+
+
 @entry
 def read(here: Here, x: Item, use: Callable):
-    """Return `use(values)` for the values of an array, a number, a list, a list of lists or a list of arrays."""
+    """Return `use(values)` for the values of an array, a number, a list, a list of lists or a list of arrays.
+
+    Values have `count` numbers and `dims` dimensions, whose `sizes` are a list, which may end in zeros. The method
+    `store` copies the numbers to the input buffer.
+    """
+    one = Items(x.place, 1)
     if x.type == here.shared.array:
         return use(Array(here, x))
     if not here.is_sequence(x):
-        return use(Nested(here, x, 0))
+        return use(Numbers(here, one, 0))
     items = here.items(x)
-    if items.size == 0:
-        return
+    need(items.size > 0)
     if items[0].type == here.shared.array:
         return use(Stack(here, items))
     if here.is_sequence(items[0]):
-        return use(Nested(here, x, 2))
-    return use(Nested(here, x, 1))
+        return use(Numbers(here, items, 2))
+    return use(Numbers(here, one, 1))
 
 
 @entry
@@ -197,22 +182,20 @@ def read_indices(here: Here, x: Item, use: Callable, or_one: bool = False):
         array = Array(here, x, INTEGERS)
         need(array.dims == 1)
         return use(array.count, array.integer)
-    begin, size = x.place, 1
-    if not (or_one and here.is_index(x)):
-        items = here.items(x)
-        begin, size = items.begin, items.size
+    need(or_one or here.is_sequence(x))
+    items = here.one_or_all(x)
 
     def at(place):
-        return here.index(Items(begin, size)[place])
+        return here.index(items[place])
 
-    return use(size, at)
+    return use(items.size, at)
 
 
 @recording(1, key=words.ARRAY_KEY)
 def vector(here: Here, function: Function, x: Item):
     """Record an input node, for which Python has entered numbers or vectors: see `array`."""
 
-    def use(values: Values):
+    def use(values):
         return tensor(here, function, values, 0)
 
     return read(here, x, use)
@@ -227,26 +210,33 @@ def array(here: Here, function: Function, given: Items):
     """
     batched = here.flag(given, 1)
 
-    def use(values: Values):
-        return tensor(here, function, values, 1 if isinstance(values, Stack) else batched)
+    def use(values):
+        return tensor(here, function, values, values.stacked or batched)
 
     return read(here, given[0], use)
 
 
 @plain
-def tensor(here: Here, function: Function, values: Values, batched):
-    """Record an input node with these values, as the row with their key says."""
+def tensor(here: Here, function: Function, values: Array | Stack | Numbers, batched):
     key = on_stack(words.ARRAY_KEY)
-    for place, word in enumerate((values.dims + 1 + batched * words.BATCHED, *values.sizes)):
-        key[place] = word
-    used = values.dims + 1
-    return add_input(here, find_words(function, key, used, words.ARRAY_KEY, hashed(key, 0, used)), values)
+    for place, size in enumerate(values.sizes):
+        key[place + 1] = size
+    row = find_shape(function, key, values.dims, batched)
+    new = new_input(here, row, values.count)
+    values.store(new.floats, new.first)
+    return new.finish(row.result)
 
 
 @plain
-def add_input(here: Here, row: Row, values: Values):
-    """Record an input node with these values, as a row of the op's table says."""
-    new = NewRecord(here, 2, values.count)
-    values.store(new.floats, new.first)
+def find_shape(function: Function, key: Words, dims, batched) -> Row:
+    """Return the row for `dims` sizes, which are in `key` from its second word on."""
+    key[0] = dims + 1 + words.BATCHED if batched else dims + 1
+    return find_words(function, key, dims + 1, words.ARRAY_KEY, hashed(key, 0, dims + 1))
+
+
+@plain
+def new_input(here: Here, row: Row, count) -> NewRecord:
+    """Return the record of an input node of `count` numbers, as a row of the op's table says."""
+    new = NewRecord(here, 2, count)
     new.write(row.signature, new.first)
-    return new.finish(row.result)
+    return new

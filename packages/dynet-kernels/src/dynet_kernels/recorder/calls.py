@@ -7,8 +7,8 @@ from collections.abc import Callable
 from ..plain import entry, plain
 from .c_api import NULL, extern, need
 from .extension import FUNCTIONS, CFunction, Entry, c_function
-from .here import Items, behind, graph_here
-from .structures import Function, Shared, Tuple
+from .here import Items, graph_here, of_tuple
+from .structures import Function, Shared
 from .tables import is_one_of
 
 # In a call by CPython's vectorcall, the argument `nargsf` is the number of positional arguments, plus a flag in the
@@ -36,26 +36,20 @@ def recording(*counts: int, name: str = "", key: int = 1, anywhere: bool = False
 
     def declare(path: Entry) -> Entry:
         path = entry(path)
-        FUNCTIONS[name or path.__name__] = CFunction(of_call(path, counts, anywhere), "dynet_slowly", key)
+
+        @entry
+        def run(shared: Shared, function_at, arguments, count, keywords):
+            function = Function(function_at)
+            given = count_all(function, count & COUNT, keywords)
+            need(is_one_of(given, counts) if counts else given >= 0)
+            items = Items(arguments, given)
+            here = graph_here(shared, anywhere)
+            return path(here, function, *(items.first(counts[0]) if len(counts) == 1 else [items]))
+
+        FUNCTIONS[name or path.__name__] = CFunction(run, "dynet_slowly", key)
         return path
 
     return declare
-
-
-def of_call(path: Callable, counts: tuple[int, ...], anywhere: bool) -> Callable:
-    @entry
-    def run(shared: Shared, function_at, arguments, count, keywords):
-        function = Function(function_at)
-        given = count_all(function, count & COUNT, keywords)
-        need(is_one_of(given, counts) if counts else given >= 0)
-        items = Items(arguments, given)
-        here = graph_here(shared, anywhere)
-        if len(counts) == 1:
-            return path(here, function, *items.first(counts[0]))
-        else:  # noqa: RET505
-            return path(here, function, items)
-
-    return run
 
 
 @plain
@@ -74,15 +68,16 @@ def count_in_order(shared: Shared, function_at, count, keywords):
         count: the number of positional arguments.
         keywords: the address of a tuple with the names of the keyword arguments.
     """
-    names = Tuple(keywords)
-    parameters = Function(function_at).parameters
-    if parameters == NULL or Tuple(parameters).size < count + names.size:
+    given, parameters = of_tuple(keywords), Function(function_at).parameters
+    if parameters == NULL:
         return -1
-    given, known = Items(behind(keywords), names.size), Items(behind(parameters), 0)
-    for place in range(names.size):
+    known = of_tuple(parameters)
+    if known.size < count + given.size:
+        return -1
+    for place in range(given.size):
         if given[place].address != known[count + place].address:
             return -1
-    return count + names.size
+    return count + given.size
 
 
 @c_function("dynet_slowly")

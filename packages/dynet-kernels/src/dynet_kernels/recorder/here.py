@@ -94,6 +94,13 @@ class Here:
         return number
 
     @plain
+    def index_below(self, limit, x: Item):
+        """Return the value of an index. It must be at least 0 and below `limit`."""
+        number = self.index(x)
+        need(number >= 0 and number < limit)
+        return number
+
+    @plain
     def flag(self, given: Items, place: int):
         """Return 1 if an argument is True, 0 if it is False or missing. If it is anything else, leave the entry."""
         if given.size <= place:
@@ -115,8 +122,17 @@ class Here:
     def items(self, x: Item) -> Items:
         """Return the items of a list or tuple. If x is anything else, leave the entry."""
         need(self.is_sequence(x))
-        begin = List(x.address).items if x.type == self.shared.list else behind(x.address)
-        return Items(begin, List(x.address).size)
+        behind = of_tuple(x.address)
+        return Items(List(x.address).items if x.type == self.shared.list else behind.begin, behind.size)
+
+    @plain
+    def one_or_all(self, x: Item) -> Items:
+        """Return the items of a list or tuple, or any other object as the only item."""
+        begin, size = x.place, 1
+        if self.is_sequence(x):
+            items = self.items(x)
+            begin, size = items.begin, items.size
+        return Items(begin, size)
 
     @plain
     def append(self, dim, *integers):
@@ -171,9 +187,9 @@ class Items:
         return [self[place] for place in range(count)]
 
 
-def behind(tuple_at):
-    """The address of a tuple's items, which in memory follow the words of TUPLE."""
-    return tuple_at + 8 * len(words.TUPLE)
+def of_tuple(address) -> Items:
+    """Return the items of a tuple. Their addresses follow the words of TUPLE."""
+    return Items(address + 8 * len(words.TUPLE), List(address).size)
 
 
 class NewRecord:

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..plain import entry, on_stack, plain
+from ..plain import on_stack, plain
 from . import words
 from .arrays import read_indices
 from .c_api import NULL, call_python, need, new_reference
 from .calls import recording
 from .extension import c_function
 from .here import Here, Item, NewRecord, graph_here
-from .structures import Function, Shared, Slice
+from .structures import Function, Row, Shared, Slice
 from .tables import find, find_words, mixed
 
 
@@ -51,57 +51,57 @@ def with_number(here: Here, function: Function, x: Item, given: Item, sign=1):
     return new.finish(row.result)
 
 
+@recording(2)
+def index(here: Here, function: Function, x: Item, given: Item, of_lookup=False, from_end=False):
+    """Record an op on an expression and an index. The key is the Dim of the expression.
+
+    The index becomes an attribute. It must be at least 0 and below the row's `limit`.
+
+    Args:
+        of_lookup: whether the op is on a lookup table instead.
+        from_end: whether a negative index counts from the end.
+    """
+    place, row = here.index(given), find_operand(here, function, of_lookup, x)
+    if from_end and place < 0:
+        place += row.limit
+    need(place >= 0 and place < row.limit)
+    return here.append(row.result, row.signature, x.at, place)
+
+
+@recording(2)
+def lookup(here: Here, function: Function, x: Item, given: Item):
+    return index(here, function, x, given, True)
+
+
+@recording(2, key=2)
+def indices(here: Here, function: Function, x: Item, given: Item, of_lookup=False):
+    """Record an op on an expression (or lookup table) and a list, a tuple or an array of indices, as `index` does.
+
+    The key is the Dim of the operand and the number of indices.
+    """
+
+    def use(count, at: Callable):
+        row, new = find_operand(here, function, of_lookup, x, count), NewRecord(here, count + 2)
+        new.write(row.signature, x.at)
+        for place in range(count):
+            index = at(place)
+            need(index >= 0 and index < row.limit)
+            new.write(index, begin=place + 2)
+        return new.finish(row.result)
+
+    return read_indices(here, given, use)
+
+
+@recording(2, key=2)
+def lookup_indices(here: Here, function: Function, x: Item, given: Item):
+    return indices(here, function, x, given, True)
+
+
 @plain
-def find_operand(here: Here, function: Function, of_lookup: bool, x: Item, *key):
+def find_operand(here: Here, function: Function, of_lookup: bool, x: Item, *key) -> Row:
     """Return the row for an operand, or with `of_lookup` for a lookup table, and for further words of the key."""
     need(x.type == here.shared.lookup and here.fits(x) if of_lookup else here.is_operand(x))
     return find(function, x.dim, *key)
-
-
-def with_index(of_lookup=False, from_end=False):
-    def index(here: Here, function: Function, x: Item, given: Item):
-        """Record an op on an expression (or, with `of_lookup`, a lookup table) and an index. The key is the Dim.
-
-        The index becomes an attribute. It must be at least 0 and below the row's `limit`. With `from_end`, a negative
-        index counts from the end.
-        """
-        place, row = here.index(given), find_operand(here, function, of_lookup, x)
-        if from_end and place < 0:
-            place += row.limit
-        need(place >= 0 and place < row.limit)
-        return here.append(row.result, row.signature, x.at, place)
-
-    return index
-
-
-recording(2, name="index")(with_index())
-recording(2, name="lookup")(with_index(of_lookup=True))
-
-
-def with_indices(of_lookup=False):
-    def indices(here: Here, function: Function, x: Item, given: Item):
-        """Record an op on an expression (or, with `of_lookup`, a lookup table) and several indices.
-
-        These are a list, a tuple or an array of integers. They become attributes. They must be at least 0 and below the
-        row's `limit`. The key is the Dim of the operand and the number of indices.
-        """
-
-        def use(count, at: Callable):
-            row, new = find_operand(here, function, of_lookup, x, count), NewRecord(here, count + 2)
-            new.write(row.signature, x.at)
-            for place in range(count):
-                index = at(place)
-                need(index >= 0 and index < row.limit)
-                new.write(index, begin=place + 2)
-            return new.finish(row.result)
-
-        return read_indices(here, given, use)
-
-    return indices
-
-
-recording(2, name="indices", key=2)(with_indices())
-recording(2, name="lookup_indices", key=2)(with_indices(of_lookup=True))
 
 
 @recording(3, key=2)
@@ -200,13 +200,10 @@ def subscript(shared: Shared, x_at, key_at):
     here, x, key = graph_here(shared), Item(x_at), Item(key_at)
     need(shared.subscript != NULL)
     if key.type == shared.int:
-        return item(here, Function(shared.item), x, key)
+        return index(here, Function(shared.item), x, key, False, True)
     part = Slice(key_at)
     need(key.type == shared.slice and part.step == shared.none)
     return stretch(here, Function(shared.stretch), x, Item(part.first), Item(part.stop), True)
-
-
-item = entry(with_index(from_end=True))
 
 
 @c_function("dynet_subscript_slowly")

@@ -101,8 +101,7 @@ def are_nodes(here: Here, xs: Items, dim: Item):
 @recording(2, key=0, anywhere=True)
 def handle(here: Here, function: Function, at: Item, dim: Item):
     """handle(at, dim) returns an expression for node number `at` of this thread's graph, of shape `dim`."""
-    place = here.index(at)
-    need(place >= 0 and place < here.graph.nodes)
+    place = here.index_below(here.graph.nodes, at)
     node = here.take_expression()
     become_node(node, place, here.version, dim.address)
     return node

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .. import layout as at
 from ..plain import Words, plain
 from ..plan.nodes import Node, Plan
-from .arrays import Values, read
+from .arrays import read
 from .c_api import extern, need, new_reference
 from .calls import recording
 from .here import Here, Item, NewRecord
@@ -28,11 +28,11 @@ def set_values(here: Here, function: Function, x: Item, given: Item):
     need(can_forget(here))
     start = start_of(here, x.at, row.signature)
 
-    def use(values: Values):
+    def use(values):
         need(values.dims <= 1 and values.count == row.limit)
-        graph, new = here.graph, NewRecord(here, 0, values.count)
+        graph, new = here.graph, NewRecord(here, 0, row.limit)
         values.store(new.floats, new.first)  # behind the graph's inputs: it may find what is no number
-        extern("memcpy", graph.inputs + 4 * start, graph.inputs + 4 * new.first, 4 * values.count)
+        extern("memcpy", graph.inputs + 4 * start, graph.inputs + 4 * new.first, 4 * row.limit)
         if start < graph.inputs_done:
             forget_values(graph)
         return new_reference(here.shared.none)

@@ -1,54 +1,46 @@
-"""Structures in memory that compiled code shares with CPython and with Python code; `words` names their words."""
+"""Structures in memory that compiled code shares with CPython and with Python code."""
 
 from __future__ import annotations
 
-from ..plain import Struct, Words
+from ..plain import Struct
 from . import words
 
 
 class Structure(Struct):
-    """A structure that has an address of its own, in bytes."""
+    """A structure. The constant in `words` that has the name of the class, in upper case, names its words."""
 
-    def __init__(self, address):
-        super().__init__(Words(address))
-        self.address = address
+    layout = words.OBJECT
 
+    def __init_subclass__(cls):
+        cls.layout = getattr(words, cls.__name__.upper(), cls.layout)
 
-class List(Structure):
-    layout = words.LIST
-
-
-class Tuple(Structure):
-    layout = words.TUPLE
+    @property
+    def address(self):
+        return self.words.address
 
 
-class Slice(Structure):
-    layout = words.SLICE
+class List(Structure): ...
 
 
-class Buffer(Struct):
-    layout = words.BUFFER
+class Slice(Structure): ...
 
 
-class Expression(Structure):
-    layout = words.EXPRESSION
+class Buffer(Structure): ...
 
 
-class Function(Structure):
-    layout = words.FUNCTION
+class Expression(Structure): ...
 
 
-class Graph(Structure):
-    layout = words.GRAPH
+class Function(Structure): ...
 
 
-class Template(Structure):
-    layout = words.TEMPLATE
+class Graph(Structure): ...
 
 
-class Shared(Structure):
-    layout = words.SHARED
+class Template(Structure): ...
 
 
-class Row(Struct):
-    layout = words.ROW
+class Shared(Structure): ...
+
+
+class Row(Structure): ...

@@ -12,9 +12,9 @@ from ..plain import Words, entry, on_stack, plain
 from . import words
 from .c_api import extern, need
 from .calls import recording
-from .here import Here, Item, Items, NewRecord
+from .here import Here, Item, Items, NewRecord, below
 from .structures import Buffer, Function
-from .tables import Row, find_words, hashed, is_one_of
+from .tables import Row, find, find_words, is_one_of
 
 STRIDED, FORMAT = 0x18, 0x4  # CPython's flags PyBUF_STRIDES and PyBUF_FORMAT: which fields of a Py_buffer to fill in
 # How numpy describes types of elements: a size in bytes, and letters. An "l" has another size on Windows.
@@ -75,10 +75,10 @@ class Array:
         return self.shape[place] if place < self.dims else 0
 
     @plain
-    def integer(self, place):
-        """Return an integer of an array of one dimension."""
+    def integer(self, place, limit):
+        """Return an integer of an array of one dimension, which must be at least 0 and below `limit`."""
         at = self.begin + place * self.step
-        return Words(at)[0] if self.item == 8 else Words(at, "int32")[0]
+        return below(limit, Words(at)[0] if self.item == 8 else Words(at, "int32")[0])
 
     @plain
     def store(self, inputs: Words, start) -> None:
@@ -173,7 +173,9 @@ def read(here: Here, x: Item, use: Callable):
 
 @entry
 def read_indices(here: Here, x: Item, use: Callable, or_one: bool = False):
-    """Return `use(count, at)` for the integers at(0), at(1)... of a list, a tuple or an array of one dimension.
+    """Return `use(count, at)` for the integers of a list, a tuple or an array of one dimension.
+
+    `at(place, limit)` is one of them. It must be at least 0 and below `limit`.
 
     Args:
         or_one: whether x may also be a single integer.
@@ -185,8 +187,8 @@ def read_indices(here: Here, x: Item, use: Callable, or_one: bool = False):
     need(or_one or here.is_sequence(x))
     items = here.one_or_all(x)
 
-    def at(place):
-        return here.index(items[place])
+    def at(place, limit):
+        return below(limit, here.index(items[place]))
 
     return use(items.size, at)
 
@@ -231,7 +233,7 @@ def tensor(here: Here, function: Function, values: Array | Stack | Numbers, batc
 def find_shape(function: Function, key: Words, dims, batched) -> Row:
     """Return the row for `dims` sizes, which are in `key` from its second word on."""
     key[0] = dims + 1 + words.BATCHED if batched else dims + 1
-    return find_words(function, key, dims + 1, words.ARRAY_KEY, hashed(key, 0, dims + 1))
+    return find_words(function, key, dims + 1, words.ARRAY_KEY)
 
 
 @plain
@@ -240,3 +242,61 @@ def new_input(here: Here, row: Row, count) -> NewRecord:
     new = NewRecord(here, 2, count)
     new.write(row.signature, new.first)
     return new
+
+
+@recording(3, 4, 5, key=words.ARRAY_KEY)
+def sparse(here: Here, function: Function, given: Items):
+    """Record an input node: lists of indices for each dimension, a list of values, and a list of sizes.
+
+    Two more arguments may be True or False, whether the last dimension is the batch; and the number that all other
+    elements are. The key is that of `arrays.array`.
+    """
+    axes, values, shape = (here.items(each) for each in given.first(3))
+    need(shape.size >= 1 and shape.size <= words.MOST_DIMS and axes.size == shape.size and values.size > 0)
+    batched, key, count = here.flag(given, 3), on_stack(words.ARRAY_KEY), 1
+    for axis in range(shape.size):
+        size = here.index(shape[axis])
+        need(size > 0)
+        key[axis + 1] = size
+        count *= size
+    row = find_shape(function, key, shape.size, batched)
+    new = new_input(here, row, count)
+
+    def fill(other):
+        for element in range(count):
+            new.floats[new.first + element] = other
+
+    if given.size > 4:
+        fill(here.number(given[4]))
+    else:
+        fill(0.0)
+    for number in range(values.size):
+        place, stride = new.first, 1
+        for axis in range(shape.size):
+            indices, size = here.items(axes[axis]), key[axis + 1]
+            need(indices.size == values.size)
+            place += below(size, here.index(indices[number])) * stride
+            stride *= size
+        new.floats[place] = here.number(values[number])
+    return new.finish(row.result)
+
+
+@recording(2, key=2)
+def one_hot(here: Here, function: Function, size: Item, given: Item):
+    """Record an input node: the size of a column, and an index, or a list, tuple or array of one index for each column.
+
+    The key is the size of a column, and the number of columns.
+    """
+    rows = here.index(size)
+    need(rows > 0)
+
+    def use(columns, at: Callable):
+        row, count = find(function, rows, columns), rows * columns
+        new = new_input(here, row, count)
+        for place in range(count):
+            new.floats[new.first + place] = 0
+        for column in range(columns):
+            new.floats[new.first + column * rows + at(column, rows)] = 1
+        return new.finish(row.result)
+
+    return read_indices(here, given, use, or_one=True)

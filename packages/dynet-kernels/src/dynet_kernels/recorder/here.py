@@ -94,13 +94,6 @@ class Here:
         return number
 
     @plain
-    def index_below(self, limit, x: Item):
-        """Return the value of an index. It must be at least 0 and below `limit`."""
-        number = self.index(x)
-        need(number >= 0 and number < limit)
-        return number
-
-    @plain
     def flag(self, given: Items, place: int):
         """Return 1 if an argument is True, 0 if it is False or missing. If it is anything else, leave the entry."""
         if given.size <= place:
@@ -172,6 +165,13 @@ def need_no_error() -> None:
     if extern("PyErr_Occurred") != NULL:
         extern("PyErr_Clear")
         need(False)
+
+
+@plain
+def below(limit, number):
+    """Return a number that must be at least 0 and below `limit`."""
+    need(number >= 0 and number < limit)
+    return number
 
 
 class Items:

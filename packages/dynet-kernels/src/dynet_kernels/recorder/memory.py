@@ -2,18 +2,23 @@
 
 A buffer that is too small is replaced by a larger one. The old one is *outgrown*: it is freed only when the graph is
 renewed (emptied by `renew_cg`), because a pass, which computes the graph, may still be reading it. The outgrown buffers
-of a graph form a linked list. Other terms: see `recorder/__init__.py`.
+of a graph form a linked list.
+
+Input values are numbers from the program, kept as floats. Among them are the *random keys* of nodes that draw random
+numbers. A random key is two int32, a seed and a count; all random numbers of the node are computed from it. The int32
+before it is a *link*: the offset of the previous random key plus 1, or 0 if there is none. So all random keys of a
+graph form a linked list. They have nothing to do with the keys in the tables of recording functions. Other terms: see
+`recorder/__init__.py`.
 """
 
 from __future__ import annotations
 
 from ..plain import Words, plain
 from . import words
-from .c_api import NULL, extern, fail, new_reference
+from .c_api import NULL, extern, fail, need, new_reference
 from .calls import recording
 from .extension import c_function
-from .here import Here
-from .inputs import key_before
+from .here import Here, Item, NewRecord
 from .structures import Function, Graph, Shared
 
 # This many bytes are reserved before the start of each buffer. When the buffer is outgrown, the first 8 of them are the
@@ -63,6 +68,95 @@ more_room("dynet_make_room", *BUFFERS[0])
 more_room("dynet_make_input_room", *BUFFERS[1])
 
 
+@c_function()
+def take_inputs(shared: Shared, graph_at, floats_at, count):
+    """Append `count` floats, from address `floats_at` on, to a graph's input buffer.
+
+    Return the offset of the first of them in the buffer; 0, with an error, if there is no memory for a larger buffer.
+    """
+    graph = Graph(graph_at)
+    new = NewRecord(Here(shared, graph, graph.version), 0, count)
+    extern("memcpy", graph.inputs + new.first * 4, floats_at, count * 4)
+    graph.inputs_length = new.first + count
+    return new.first
+
+
+@recording(1, key=0, anywhere=True)
+def take(here: Here, function: Function, given: Item, before: int = 0):
+    """take(numbers) appends a tuple of numbers to the input buffer. Its result is where they begin there.
+
+    If an item is not a number, or is too large, it appends nothing, and leaves the call to Python.
+
+    Args:
+        before: how many places come before the numbers. They are for a new random key, whose offset is the result.
+    """
+    need(given.type == here.shared.tuple)
+    numbers = here.items(given)
+    new = NewRecord(here, 0, before + numbers.size)
+    for place in range(numbers.size):
+        new.floats[new.first + before + place] = here.number(numbers[place])
+    if before:
+        put_key(here.shared, here.graph, new.first + 1)
+    here.graph.inputs_length = new.first + new.inputs
+    return extern("PyLong_FromSsize_t", new.first + 1 if before else new.first)
+
+
+@recording(1, key=0, anywhere=True)
+def take_keyed(here: Here, function: Function, given: Item):
+    return take(here, function, given, 1 + len(words.KEY))
+
+
+@plain
+def put_key(shared: Shared, graph: Graph, start) -> None:
+    """Write a new random key at offset `start` of the input buffer, and its link just before it.
+
+    The link leads to the random key that was the graph's newest until now.
+    """
+    raw = Words(graph.inputs, "int32")
+    raw[start - 1] = graph.newest_key
+    graph.newest_key = start + 1
+    draw_key(shared, raw, start)
+
+
+@plain
+def draw_key(shared: Shared, raw: Words, start) -> None:
+    raw[start] = shared.seed
+    raw[start + 1] = shared.drawn
+    shared.drawn += 1
+
+
+@c_function("dynet_renew_keys")
+def renew_keys(shared: Shared, graph_at):
+    """Overwrite all random keys of a graph with new ones, so that nodes draw new numbers."""
+    graph = Graph(graph_at)
+    raw, key = Words(graph.inputs, "int32"), graph.newest_key
+    while key != 0:
+        draw_key(shared, raw, key - 1)
+        key = raw[key - 2]
+    return 0
+
+
+@c_function()
+def draw(shared: Shared):
+    """Return the count of a new random key, for numbers drawn outside of graphs."""
+    shared.drawn += 1
+    return shared.drawn - 1
+
+
+@c_function()
+def overwrite(shared: Shared, graph_at, version, is_input, start, numbers_at, count):
+    """Copy `count` inputs, or integers of records, from an address to offset `start` of their buffer. Return 1.
+
+    If the graph has another version than `version`, or those from `start` on have been computed, return 0.
+    """
+    graph = Graph(graph_at)
+    if graph.version != version or (graph.inputs_done if is_input else graph.done) > start:
+        return 0
+    begin, size = graph.inputs if is_input else graph.records, 4 if is_input else 8
+    extern("memcpy", begin + start * size, numbers_at, count * size)
+    return 1
+
+
 @plain
 def renew_words(shared: Shared, graph: Graph) -> None:
     """Renew a graph: remove all records and inputs, and give the graph a new version.
@@ -102,22 +196,6 @@ def renew_quickly(here: Here, function: Function):
         return new_reference(here.graph.object)
 
 
-@plain
-def note_past(graph: Graph, old, nodes, new) -> None:
-    """Note which nodes stay valid when a graph's version changes from `old` to `new`.
-
-    All versions from `past_version` to `new` must be this graph's. If other threads have had versions since `old`,
-    nothing is noted, and Python has to check all nodes from before.
-
-    Args:
-        nodes: how many nodes stay.
-    """
-    if graph.past_nodes == 0:
-        graph.past_version = old
-        graph.past_nodes = nodes
-    graph.past_nodes = min(graph.past_nodes, nodes) if new == old + 1 else 0
-
-
 @c_function()
 def cut(shared: Shared, graph_at, expected, nodes, length, inputs_length):
     """Remove the newest records of a graph, for `cg_revert`. Return the graph's new version.
@@ -132,8 +210,12 @@ def cut(shared: Shared, graph_at, expected, nodes, length, inputs_length):
     if graph.version != expected:
         return 0
     version = shared.newest + 1
-    note_past(graph, expected, nodes, version)
     shared.newest = version
+    if graph.past_nodes == 0:
+        graph.fill(past_version=expected, past_nodes=nodes)
+    # All versions from `past_version` to this one must be the graph's. If other threads have had some since `expected`,
+    # Python has to check all nodes from before.
+    graph.past_nodes = min(graph.past_nodes, nodes) if version == expected + 1 else 0
     graph.open = words.WATCHED if graph.open == words.WATCHED else version
     graph.fill(version=version, nodes=nodes, length=length, inputs_length=inputs_length)
     graph.planned = min(graph.planned, length)
@@ -141,5 +223,5 @@ def cut(shared: Shared, graph_at, expected, nodes, length, inputs_length):
     graph.inputs_done = min(graph.inputs_done, inputs_length)
     graph.fill(differentiated=-1, differentiated_fully=0)
     while graph.newest_key > inputs_length:
-        graph.newest_key = key_before(graph, graph.newest_key)
+        graph.newest_key = Words(graph.inputs, "int32")[graph.newest_key - 2]
     return version

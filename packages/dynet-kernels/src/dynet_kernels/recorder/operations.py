@@ -17,9 +17,9 @@ from .arrays import read_indices
 from .c_api import NULL, call_python, need, new_reference
 from .calls import recording
 from .extension import c_function
-from .here import Here, Item, NewRecord, graph_here
+from .here import Here, Item, NewRecord, below, graph_here
 from .structures import Function, Row, Shared, Slice
-from .tables import find, find_words, mixed
+from .tables import find, find_words
 
 
 @recording(1)
@@ -64,8 +64,7 @@ def index(here: Here, function: Function, x: Item, given: Item, of_lookup=False,
     place, row = here.index(given), find_operand(here, function, of_lookup, x)
     if from_end and place < 0:
         place += row.limit
-    need(place >= 0 and place < row.limit)
-    return here.append(row.result, row.signature, x.at, place)
+    return here.append(row.result, row.signature, x.at, below(row.limit, place))
 
 
 @recording(2)
@@ -84,9 +83,7 @@ def indices(here: Here, function: Function, x: Item, given: Item, of_lookup=Fals
         row, new = find_operand(here, function, of_lookup, x, count), NewRecord(here, count + 2)
         new.write(row.signature, x.at)
         for place in range(count):
-            index = at(place)
-            need(index >= 0 and index < row.limit)
-            new.write(index, begin=place + 2)
+            new.write(at(place, row.limit), begin=place + 2)
         return new.finish(row.result)
 
     return read_indices(here, given, use)
@@ -135,15 +132,13 @@ def many(here: Here, function: Function, given: Item):
     need(xs.size > 0)
     few = xs.size <= words.MOST_KEYED
     key[0] = xs.size if few else -xs.size
-    value = mixed(0, key[0])
     for place in range(xs.size):
         need(here.is_operand(xs[place]))
         if few or place == 0:
             key[place + 1] = xs[place].dim
-            value = mixed(value, xs[place].dim)
         else:
             need(xs[place].dim == key[1])
-    row = find_words(function, key, xs.size + 1 if few else 2, words.LIST_KEY, value)
+    row = find_words(function, key, xs.size + 1 if few else 2, words.LIST_KEY)
     variadic = row.limit  # 1 if the number of operands comes before them in the record, else 0
     new = NewRecord(here, xs.size + variadic + 1)
     new.write(row.signature, xs.size)

@@ -8,19 +8,20 @@ changes. Then Python methods do the work, and they prepare the graph again. Othe
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from .. import layout as at
-from ..plain import Words, entry, on_stack, plain
-from ..plan.nodes import Node
+from ..plain import Words, on_stack, plain
+from ..plan.nodes import Node, Plan
 from ..plan.structs import Context, Sharing
 from . import words
+from .arrays import read
 from .c_api import NULL, extern, fail, need, new_reference
 from .calls import recording
-from .extension import Entry, c_function
-from .here import Here, Item, Items
-from .structures import Function, Graph, List, Shared
+from .extension import c_function
+from .here import Here, Item, Items, NewRecord
+from .structures import Function, Graph, List, Row, Shared
 from .tables import find
+
+MOST_SEARCHED = 1 << 12  # a search passes at most this many records: Python keeps an index for large graphs
 
 
 @plain
@@ -45,7 +46,7 @@ def call_planner(graph: Graph, function: str, *numbers):
     count = 1 + len(numbers)
     failed = extern("TVMFFIFunctionCall", getattr(graph, function), first, count, result.address, returns="int32")
     extern("PyEval_RestoreThread", state)
-    return failed == 0 and Context(Words(graph.context)).status == at.READY
+    return failed == 0 and Context(graph.context).status == at.READY
 
 
 @c_function("dynet_compute")
@@ -55,7 +56,7 @@ def compute(shared: Shared, graph_at):
     Return 1 if all values are computed, and 0 if Python has to compute them.
     """
     graph = Graph(graph_at)
-    here, context = Here(shared, graph, graph.version), Context(Words(graph.context))
+    here, context = Here(shared, graph, graph.version), Context(graph.context)
     if graph.prepared < shared.generation and graph.prepared >= shared.settled and graph.done == 0:
         context.fill(kept_end=-1, backward_plan=-1)  # plans depend on which parameters are frozen
         graph.prepared = shared.generation
@@ -65,8 +66,7 @@ def compute(shared: Shared, graph_at):
     if length == graph.done:
         return 1
     if graph.done == 0:
-        graph.begun = graph.changes
-        graph.seen = graph.changes
+        graph.fill(begun=graph.changes, seen=graph.changes)
     if length + 2 >= graph.most or graph.seen != graph.changes:
         return 0
     context.new_records = graph.records
@@ -91,10 +91,9 @@ def place_of(graph: Graph, x: Item):
 @plain
 def can_forget(here: Here):
     """Whether `forget_values` may run. If it may not, Python has to forget the values."""
-    if not is_prepared(here) or here.graph.watched != 0:
-        return False
     # If Python has to start helping threads before the next pass, it gives the new keys, too.
-    return Sharing(Words(Context(Words(here.graph.context)).sharing)).wanted == 0
+    is_free = is_prepared(here) and here.graph.watched == 0
+    return is_free and Sharing(Context(here.graph.context).sharing).wanted == 0
 
 
 @plain
@@ -105,34 +104,6 @@ def forget_values(graph: Graph) -> None:
         extern("dynet_renew_keys", graph.address)
 
 
-def of_node(recalculates: bool = True) -> Callable[[Entry], Entry]:
-    """Decorator: make an entry the path of a method of expressions which needs all values.
-
-    The method is a recording function, although it records nothing: its table has a row for each Dim (shape) of an
-    expression that the path can handle. The path computes the nodes that have no value yet, and then reads. The method
-    has one optional argument, a bool called the flag.
-
-    The entry is what the method does after the forward pass. It is called as read(here, x, size, flag), where `size` is
-    the row's limit, and `flag` is 0 or 1.
-
-    Args:
-        recalculates: whether the flag True means that all values are to be computed again.
-    """
-
-    def declare(read: Entry) -> Entry:
-        read = entry(read)
-
-        @recording(1, 2, name=read.__name__)
-        def path(here: Here, function: Function, given: Items):
-            flag, row = here.flag(given, 1), find_node(here, function, given[0])
-            need(is_computed(here, flag if recalculates else 0))
-            return read(here, given[0], row.limit, flag)
-
-        return read
-
-    return declare
-
-
 def into_array(name: str, dtype: str) -> None:
     """Make a method that copies a node's value to a new numpy array, its second argument, column-major.
 
@@ -141,8 +112,8 @@ def into_array(name: str, dtype: str) -> None:
 
     @recording(2, name=name)
     def path(here: Here, function: Function, x: Item, array: Item):
-        row = find_node(here, function, x)
-        need(array.type == here.shared.array and is_computed(here, 0))
+        need(array.type == here.shared.array)
+        row = find_computed(here, function, x, 0)
         numbers, copy = value_of(here.graph, x), Words(Words(array.address)[words.ARRAY.data], dtype)
         for place in range(row.limit):
             copy[place] = numbers[place]
@@ -209,29 +180,96 @@ def is_computed(here: Here, again):
     return extern("dynet_compute", here.graph.address)
 
 
-@of_node()
-def nothing(here: Here, x: Item, size, flag):
+@plain
+def find_computed(here: Here, function: Function, x: Item, again) -> Row:
+    """Compute all nodes as `is_computed` does, and return the row of a method's table for x."""
+    row = find_node(here, function, x)
+    need(is_computed(here, again))
+    return row
+
+
+@recording(1, 2)
+def nothing(here: Here, function: Function, given: Items):
+    find_computed(here, function, given[0], here.flag(given, 1))
     return new_reference(here.shared.none)
 
 
-@of_node()
-def address(here: Here, x: Item, size, flag):
-    return extern("PyLong_FromSsize_t", place_of(here.graph, x))
+@recording(1, 2)
+def address(here: Here, function: Function, given: Items):
+    find_computed(here, function, given[0], here.flag(given, 1))
+    return extern("PyLong_FromSsize_t", place_of(here.graph, given[0]))
 
 
-@of_node(recalculates=False)
-def differentiate(here: Here, x: Item, size, full):
+@recording(1, 2)
+def differentiate(here: Here, function: Function, given: Items):
     """Run the backward pass from a node with one element.
 
-    If parameters have changed since the values of the graph were computed, this is left to Python.
+    If parameters have changed since the values of the graph were computed, this is left to Python. The flag says
+    whether to compute the gradients of all nodes, not only of those that depend on a parameter which is not frozen.
+    """
+    graph, full = here.graph, here.flag(given, 1)
+    find_computed(here, function, given[0], 0)
+    place = given[0].at
+    need(graph.begun == graph.changes)
+    here.shared.passes += 1
+    need(call_planner(graph, "backward", place, 1, full))
+    graph.fill(differentiated=place, differentiated_fully=full)
+    return new_reference(here.shared.none)
+
+
+@recording(2, name="set")
+def set_values(here: Here, function: Function, x: Item, given: Item):
+    """set(x, values), where `values` is a number, a list of numbers or an array.
+
+    The path runs only if all of the graph or nothing of it has been planned. The key is the Dim (shape) of `x`. The row
+    has the signature of input nodes with this Dim, and its `limit` is their number of elements.
+    """
+    need(x.type == here.shared.expression and x.version == here.version)
+    row = find(function, x.dim)
+    need(can_forget(here))
+    start = start_of(here, x.at, row.signature)
+
+    def use(values):
+        need(values.dims <= 1 and values.count == row.limit)
+        graph, new = here.graph, NewRecord(here, 0, row.limit)
+        values.store(new.floats, new.first)  # behind the graph's inputs: it may find what is no number
+        extern("memcpy", graph.inputs + 4 * start, graph.inputs + 4 * new.first, 4 * row.limit)
+        if start < graph.inputs_done:
+            forget_values(graph)
+        return new_reference(here.shared.none)
+
+    return read(here, given, use)
+
+
+@plain
+def start_of(here: Here, place, signature):
+    """Find the values of an input node in the input buffer.
+
+    In a graph that has been planned, the planner's table says where the record of the node is. In one that has not, the
+    records are searched, from the input on that was found last. Most programs set inputs in the order of their nodes,
+    or each one when it is made.
 
     Args:
-        full: 1: compute the gradients of all nodes. 0: only those of nodes that depend on a parameter which is not
-            frozen.
+        place, signature: the number of the node; and its signature, if it is an input.
+
+    Returns:
+        The offset of the first value. If it is not found, leave the entry, and Python has to search.
     """
-    place = x.at
-    need(here.graph.begun == here.graph.changes)
-    here.shared.passes += 1
-    need(call_planner(here.graph, "backward", place, 1, full))
-    here.graph.fill(differentiated=place, differentiated_fully=full)
-    return new_reference(here.shared.none)
+    graph, records = here.graph, Words(here.graph.records)
+    if graph.planned == graph.length:
+        node = Node(Words(graph.node_rows), place * len(at.NODE))
+        need(node.signature_at == signature)
+        return records[node.operands]
+    need(graph.planned == 0)
+    position, number, turns = 0, 0, 0
+    if graph.searched_version == here.version and graph.searched_node <= place:
+        position, number = graph.searched, graph.searched_node
+    plan = Plan(graph.context, records=records)
+    while number < place and turns < MOST_SEARCHED:
+        record = plan.record(position)
+        number += record.part_count
+        position = record.end
+        turns += 1
+    need(number == place and records[position] == signature)
+    graph.fill(searched_version=here.version, searched=position, searched_node=place)
+    return records[position + 1]

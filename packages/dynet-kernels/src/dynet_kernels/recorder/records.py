@@ -9,7 +9,7 @@ from __future__ import annotations
 from ..plain import Words, plain
 from .c_api import NULL, extern, fail, need
 from .calls import recording
-from .here import Here, Item, Items, NewRecord, become_node
+from .here import Here, Item, Items, NewRecord, become_node, below
 from .structures import Function, List
 
 
@@ -101,7 +101,7 @@ def are_nodes(here: Here, xs: Items, dim: Item):
 @recording(2, key=0, anywhere=True)
 def handle(here: Here, function: Function, at: Item, dim: Item):
     """handle(at, dim) returns an expression for node number `at` of this thread's graph, of shape `dim`."""
-    place = here.index_below(here.graph.nodes, at)
+    place = below(here.graph.nodes, here.index(at))
     node = here.take_expression()
     become_node(node, place, here.version, dim.address)
     return node

@@ -17,7 +17,7 @@ from . import words
 from .c_api import NULL, extern, fail, need, new_reference
 from .calls import recording
 from .here import Here, Item, Items, NewRecord
-from .inputs import put_key
+from .memory import put_key
 from .records import number_of
 from .structures import Expression, Function, Template
 from .tables import are_equal, find, hashed
@@ -37,59 +37,53 @@ LARGEST = 1 << 60  # a call with an int this large or larger has no key, because
 class Key:
     """The key of a call. If the call has none, the entry is left without a result.
 
-    `words` are the words of the key: the first says how many are used, itself included; then follow those for the
-    arguments. `items` has for each argument the address of its items if it is a list, else the address of the word that
-    has the argument.
+    `words` are the word that stands for the key in tables, and the key: its first word says how many words it has,
+    itself included; then follow those for the arguments. `items` has for each argument the address of its items if it
+    is a list, else the address of the word that has the argument.
     """
 
     def __init__(self, here: Here, given: Items):
-        self.here, self.words, self.items = here, on_stack(words.TEMPLATE_KEY), on_stack(words.TEMPLATE_KEY)
-        self.words[0] = 1
+        self.here, self.words, self.items = here, on_stack(1 + words.TEMPLATE_KEY), on_stack(words.TEMPLATE_KEY)
+        self.words[1] = 1
         self.read(given)
-        self.size = self.words[0]
+        self.size = self.words[1]
+        self.words[0] = hashed(self.words, 1, self.size) * 2 + 1  # not 0, as a free row has
 
     @plain
     def read(self, given: Items) -> None:
         need(given.size <= words.TEMPLATE_KEY)
         for place in range(given.size):
-            x, begin, size = given[place], given.begin + 8 * place, 1
-            if self.here.is_sequence(x):
-                items = self.here.items(x)
-                begin, size = items.begin, items.size
-                self.add(size * 4 + SIZE)
-            self.items[place] = begin
-            self.add_items(Items(begin, size))
+            items = self.here.one_or_all(given[place])
+            if self.here.is_sequence(given[place]):
+                self.add(items.size * 4 + SIZE)
+            self.items[place] = items.begin
+            self.add_items(items)
 
     @plain
     def add(self, word) -> None:
-        size = self.words[0]
+        size = self.words[1]
         need(size < words.TEMPLATE_KEY)
-        self.words[size] = word
-        self.words[0] = size + 1
+        self.words[1 + size] = word
+        self.words[1] = size + 1
 
     @plain
     def add_items(self, items: Items) -> None:
-        last, repeated = 0, 0  # the Dim of the item before, if it is an expression, else 0; how often it is repeated
+        last, repeated = 0, 0  # the Dim of the item before, if it is an expression, else 0; whether it is repeated
         for place in range(items.size):
             x = items[place]
             dim = x.dim if self.here.is_operand(x) else NULL
             if dim != NULL and dim == last:
-                repeated += 1
+                if repeated == 0:
+                    self.add(FLOAT)
+                repeated = 1
+                self.words[self.words[1]] += REPEATED
             else:
-                self.end_repetition(repeated)
                 repeated = 0
                 last = dim
                 if dim != NULL:
                     self.add(dim)
                 else:
                     self.add_other(x)
-        self.end_repetition(repeated)
-
-    @plain
-    def end_repetition(self, repeated) -> None:
-        """Add a word for the items that have had the same Dim as the one before, if there are any."""
-        if repeated:
-            self.add(repeated * REPEATED + FLOAT)
 
     @plain
     def add_other(self, x: Item) -> None:
@@ -118,19 +112,14 @@ class Key:
         items = Items(self.items[number >> words.ITEM_BITS], 0)
         return items[number & ((1 << words.ITEM_BITS) - 1)]
 
-    @plain
-    def hashed(self):
-        """Return a word that stands for the key in the table of a recording function."""
-        return hashed(self.words, 0, self.size) * 2 + 1  # not 0, as a free row has
-
 
 @recording()
 def template(here: Here, function: Function, given: Items):
     """Append the records of the template for the call's key, if there is one."""
     key = Key(here, given)
-    row = find(function, key.hashed())
+    row = find(function, key.words[0])
     known = Template(row.signature)
-    need(are_equal(known.words, len(words.TEMPLATE), key.words, 0, key.size))
+    need(are_equal(known.words, len(words.TEMPLATE), key.words, 1, key.size))
     parts = Words(row.signature + 8 * (key.size + len(words.TEMPLATE)))
     equal = known.length * 2 + known.inputs + known.keys
     for place in range(known.equal):
@@ -200,8 +189,5 @@ def key(here: Here, function: Function, given: Items):
     The first 8 bytes are the word for the key in tables. The key does not depend on the op that is called. If there is
     no key, a Python function is called, which returns None.
     """
-    found, content = Key(here, given), on_stack(1 + words.TEMPLATE_KEY)
-    content[0] = found.hashed()
-    for place in range(found.size):
-        content[place + 1] = found.words[place]
-    return extern("PyBytes_FromStringAndSize", content.address, (found.size + 1) * 8)
+    found = Key(here, given)
+    return extern("PyBytes_FromStringAndSize", found.words.address, (found.size + 1) * 8)

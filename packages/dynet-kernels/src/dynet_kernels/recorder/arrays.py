@@ -7,6 +7,7 @@ memory. What cannot be read makes the functions here leave the entry. Terms: see
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from ..plain import Words, entry, on_stack, plain
 from . import words
@@ -14,7 +15,7 @@ from .c_api import extern, need
 from .calls import recording
 from .here import Here, Item, Items, NewRecord, below
 from .structures import Buffer, Function
-from .tables import Row, find, find_words, is_one_of
+from .tables import Row, find, find_words, hashed, is_one_of
 
 STRIDED, FORMAT = 0x18, 0x4  # CPython's flags PyBUF_STRIDES and PyBUF_FORMAT: which fields of a Py_buffer to fill in
 # How numpy describes types of elements: a size in bytes, and letters. An "l" has another size on Windows.
@@ -196,11 +197,7 @@ def read_indices(here: Here, x: Item, use: Callable, or_one: bool = False):
 @recording(1, key=words.ARRAY_KEY)
 def vector(here: Here, function: Function, x: Item):
     """Record an input node, for which Python has entered numbers or vectors: see `array`."""
-
-    def use(values):
-        return tensor(here, function, values, 0)
-
-    return read(here, x, use)
+    return read(here, x, partial(tensor, here, function, 0))
 
 
 @recording(1, 2, key=words.ARRAY_KEY)
@@ -210,20 +207,15 @@ def array(here: Here, function: Function, given: Items):
     A second argument may be True or False: whether the last dimension is the batch. The key is 1 plus the number of
     dimensions, plus words.BATCHED if the last one is the batch; and the sizes.
     """
-    batched = here.flag(given, 1)
-
-    def use(values):
-        return tensor(here, function, values, values.stacked or batched)
-
-    return read(here, given[0], use)
+    return read(here, given[0], partial(tensor, here, function, here.flag(given, 1)))
 
 
 @plain
-def tensor(here: Here, function: Function, values: Array | Stack | Numbers, batched):
+def tensor(here: Here, function: Function, batched, values: Array | Stack | Numbers):
     key = on_stack(words.ARRAY_KEY)
     for place, size in enumerate(values.sizes):
         key[place + 1] = size
-    row = find_shape(function, key, values.dims, batched)
+    row = find_shape(function, key, values.dims, values.stacked or batched)
     new = new_input(here, row, values.count)
     values.store(new.floats, new.first)
     return new.finish(row.result)
@@ -233,7 +225,7 @@ def tensor(here: Here, function: Function, values: Array | Stack | Numbers, batc
 def find_shape(function: Function, key: Words, dims, batched) -> Row:
     """Return the row for `dims` sizes, which are in `key` from its second word on."""
     key[0] = dims + 1 + words.BATCHED if batched else dims + 1
-    return find_words(function, key, dims + 1, words.ARRAY_KEY)
+    return find_words(function, key, dims + 1, words.ARRAY_KEY, hashed(key, 0, dims + 1))
 
 
 @plain

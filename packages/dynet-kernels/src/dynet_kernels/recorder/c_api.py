@@ -25,17 +25,9 @@ def extern(name: str, *arguments, returns: str = "int64") -> Any:
         arguments: integers, or for `PyFloat_FromDouble` a float64.
         returns: the type of the result, with which TVM declares the function.
     """
-    if not is_emitting():
-        return _call(name, returns, *arguments)
-    result = T.call_extern(returns, name, *map(int64, arguments))
-    return let(T.Cast("int64", result) if returns == "int32" else result)
-
-
-def _call(name: str, returns: str, *arguments) -> Any:
-    if name == "PyErr_Occurred":
-        return len(_error)
-    if name == "PyErr_Clear":
-        return _error.clear()
+    if is_emitting():
+        result = T.call_extern(returns, name, *map(int64, arguments))
+        return let(T.Cast("int64", result) if returns == "int32" else result)
     function = _function(name, returns, len(arguments))
     try:
         return function(*arguments)
@@ -61,6 +53,8 @@ OURS: dict[str, Callable] = {
     "TVMFFIFunctionCall": _call_tvm,
     "PyEval_SaveThread": lambda: NULL,  # ctypes keeps the lock
     "PyEval_RestoreThread": lambda state: NULL,
+    "PyErr_Occurred": lambda: len(_error),
+    "PyErr_Clear": _error.clear,
 }
 """What uncompiled calls run in place of some functions. Those of the recorder itself are added to it."""
 

@@ -84,8 +84,7 @@ def count_in_order(shared: Shared, function_at, count, keywords):
 def slowly(shared: Shared, function_at, arguments, count, keywords):
     """Call the recording function's `slow`, a Python function. Keyword arguments in order are passed by position."""
     function = Function(function_at)
-    if keywords != NULL:
-        given = count_all(function, count & COUNT, keywords)
-        if given >= 0:
-            return extern("PyObject_Vectorcall", function.slow, arguments, given, NULL)
+    given = count_all(function, count & COUNT, keywords)
+    if given >= 0:
+        return extern("PyObject_Vectorcall", function.slow, arguments, given, NULL)
     return extern("PyObject_Vectorcall", function.slow, arguments, count, keywords)

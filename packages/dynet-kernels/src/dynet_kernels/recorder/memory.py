@@ -217,11 +217,9 @@ def cut(shared: Shared, graph_at, expected, nodes, length, inputs_length):
     # Python has to check all nodes from before.
     graph.past_nodes = min(graph.past_nodes, nodes) if version == expected + 1 else 0
     graph.open = words.WATCHED if graph.open == words.WATCHED else version
-    graph.fill(version=version, nodes=nodes, length=length, inputs_length=inputs_length)
-    graph.planned = min(graph.planned, length)
-    graph.done = min(graph.done, length)
-    graph.inputs_done = min(graph.inputs_done, inputs_length)
-    graph.fill(differentiated=-1, differentiated_fully=0)
+    graph.fill(version=version, nodes=nodes, differentiated=-1, differentiated_fully=0)
+    graph.fill(length=length, planned=min(graph.planned, length), done=min(graph.done, length))
+    graph.fill(inputs_length=inputs_length, inputs_done=min(graph.inputs_done, inputs_length))
     while graph.newest_key > inputs_length:
         graph.newest_key = Words(graph.inputs, "int32")[graph.newest_key - 2]
     return version

@@ -19,7 +19,7 @@ from .calls import recording
 from .extension import c_function
 from .here import Here, Item, NewRecord, below, graph_here
 from .structures import Function, Row, Shared, Slice
-from .tables import find, find_words
+from .tables import find, find_words, mixed
 
 
 @recording(1)
@@ -132,13 +132,15 @@ def many(here: Here, function: Function, given: Item):
     need(xs.size > 0)
     few = xs.size <= words.MOST_KEYED
     key[0] = xs.size if few else -xs.size
+    value = mixed(0, key[0])
     for place in range(xs.size):
         need(here.is_operand(xs[place]))
         if few or place == 0:
             key[place + 1] = xs[place].dim
+            value = mixed(value, xs[place].dim)
         else:
             need(xs[place].dim == key[1])
-    row = find_words(function, key, xs.size + 1 if few else 2, words.LIST_KEY)
+    row = find_words(function, key, xs.size + 1 if few else 2, words.LIST_KEY, value)
     variadic = row.limit  # 1 if the number of operands comes before them in the record, else 0
     new = NewRecord(here, xs.size + variadic + 1)
     new.write(row.signature, xs.size)

@@ -30,17 +30,22 @@ def is_one_of(number, known: Iterable[int]):
 
 
 @plain
-def hashed(key: Words, begin, size):
-    """Return the hash of a key, without unused words at its end.
+def mixed(value, number):
+    """Return the hash of one more word of a key, given the hash of the words before.
 
-    The upper half of each word is folded into the lower half, because a word may be a float, and the lower bits of
-    round floats are all 0. The result is cut to 30 bits before it is multiplied, because TVM assumes that products of
-    int64 do not overflow.
+    The upper half of the word is folded into the lower half, because a word may be a float, and the lower bits of round
+    floats are all 0. The result is cut to 30 bits before it is multiplied, because TVM assumes that products of int64
+    do not overflow.
     """
+    return (((value ^ number ^ (number >> 32)) & HASHED) * HASH) >> 16
+
+
+@plain
+def hashed(key: Words, begin, size):
+    """Return the hash of a key, without unused words at its end."""
     value = 0
     for place in range(size):
-        number = key[begin + place]
-        value = (((value ^ number ^ (number >> 32)) & HASHED) * HASH) >> 16
+        value = mixed(value, key[begin + place])
     return value
 
 
@@ -76,14 +81,14 @@ def find(function: Function, *key) -> Row:
     given = on_stack(len(key))
     for place, number in enumerate(key):
         given[place] = number
-    return find_words(function, given, len(key), len(key))
+    return find_words(function, given, len(key), len(key), hashed(given, 0, len(key)))
 
 
 @plain
-def find_words(function: Function, key: Words, used, size: int) -> Row:
-    """Do as `find`, for a key of `size` words: the first `used` are in `key`, the rest are 0."""
+def find_words(function: Function, key: Words, used, size: int, value) -> Row:
+    """Do as `find`, for a key with the hash `value`: its first `used` words are in `key`, the rest of `size` are 0."""
     table = Words(function.table)
-    begin = search(table, function.mask, size + len(words.ROW), key, 0, used, hashed(key, 0, used))
+    begin = search(table, function.mask, size + len(words.ROW), key, 0, used, value)
     need(table[begin] != 0)
     return Row(table, begin + size)
 

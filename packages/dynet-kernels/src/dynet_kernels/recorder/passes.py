@@ -18,7 +18,7 @@ from .c_api import NULL, extern, fail, need, new_reference
 from .calls import recording
 from .extension import c_function
 from .here import Here, Item, Items, NewRecord
-from .structures import Function, Graph, List, Row, Shared
+from .structures import Function, Graph, List, Shared
 from .tables import find
 
 MOST_SEARCHED = 1 << 12  # a search passes at most this many records: Python keeps an index for large graphs
@@ -113,9 +113,9 @@ def into_array(name: str, dtype: str) -> None:
     @recording(2, name=name)
     def path(here: Here, function: Function, x: Item, array: Item):
         need(array.type == here.shared.array)
-        row = find_computed(here, function, x, 0)
+        size = size_computed(here, function, x, 0)
         numbers, copy = value_of(here.graph, x), Words(Words(array.address)[words.ARRAY.data], dtype)
-        for place in range(row.limit):
+        for place in range(size):
             copy[place] = numbers[place]
         return new_reference(array.address)
 
@@ -132,13 +132,13 @@ def into_list(name: str, least: int) -> None:
 
     @recording(1, 2, name=name)
     def path(here: Here, function: Function, given: Items):
-        x, flag, row = given[0], here.flag(given, 1), find_node(here, function, given[0])
-        if row.limit < least:
+        x, flag, size = given[0], here.flag(given, 1), size_of(here, function, given[0])
+        if size < least:
             need(is_computed(here, flag))
             return extern("PyFloat_FromDouble", value_of(here.graph, x)[0])
         # The list is made before the forward pass: making it may run the garbage collector and so any Python code,
         # which could empty the graph.
-        made = extern("PyList_New", row.limit)
+        made = extern("PyList_New", size)
         if made == NULL:
             fail()
         # Hide the list from the garbage collector. Other threads run during the pass. By `gc.get_objects` they could
@@ -148,7 +148,7 @@ def into_list(name: str, least: int) -> None:
             extern("Py_DecRef", made)
             return
         numbers, items = value_of(here.graph, x), Words(List(made).items)
-        for place in range(row.limit):
+        for place in range(size):
             number = extern("PyFloat_FromDouble", numbers[place])
             if number == NULL:
                 extern("PyObject_GC_Track", made)
@@ -163,10 +163,13 @@ into_list("list", least=0)
 
 
 @plain
-def find_node(here: Here, function: Function, x: Item):
-    """Return the row of a method's table for x. If x is not a node of the graph, leave the entry without a result."""
+def size_of(here: Here, function: Function, x: Item):
+    """Return the `limit` of a method's row for x, its number of elements. Leave the entry if x is no node of the graph.
+
+    It is read at once: while a pass runs, another thread may replace the table by a larger one.
+    """
     need(x.type == here.shared.expression and here.is_node(x))
-    return find(function, x.dim)
+    return find(function, x.dim).limit
 
 
 @plain
@@ -181,22 +184,22 @@ def is_computed(here: Here, again):
 
 
 @plain
-def find_computed(here: Here, function: Function, x: Item, again) -> Row:
-    """Compute all nodes as `is_computed` does, and return the row of a method's table for x."""
-    row = find_node(here, function, x)
+def size_computed(here: Here, function: Function, x: Item, again):
+    """Compute all nodes as `is_computed` does, and return the size of x."""
+    size = size_of(here, function, x)
     need(is_computed(here, again))
-    return row
+    return size
 
 
 @recording(1, 2)
 def nothing(here: Here, function: Function, given: Items):
-    find_computed(here, function, given[0], here.flag(given, 1))
+    size_computed(here, function, given[0], here.flag(given, 1))
     return new_reference(here.shared.none)
 
 
 @recording(1, 2)
 def address(here: Here, function: Function, given: Items):
-    find_computed(here, function, given[0], here.flag(given, 1))
+    size_computed(here, function, given[0], here.flag(given, 1))
     return extern("PyLong_FromSsize_t", place_of(here.graph, given[0]))
 
 
@@ -208,7 +211,7 @@ def differentiate(here: Here, function: Function, given: Items):
     whether to compute the gradients of all nodes, not only of those that depend on a parameter which is not frozen.
     """
     graph, full = here.graph, here.flag(given, 1)
-    find_computed(here, function, given[0], 0)
+    size_computed(here, function, given[0], 0)
     place = given[0].at
     need(graph.begun == graph.changes)
     here.shared.passes += 1

@@ -47,7 +47,16 @@ NEEDLESS_ON_CPU = [
     # take half of the time of all passes.
     "tirx.FlattenBuffer",
     "tirx.StmtSimplify",
-]
+    # These are for threads of a GPU, or for the memory of accelerators.
+    *(
+        f"s_tir.{name}"
+        for name in (
+            "InferFragment", "InjectDoubleBuffer", "InjectSoftwarePipeline", "LiftThreadBinding", "LowerAutoCopy",
+            "LowerCrossThreadReduction", "LowerThreadAllreduce", "LowerVtcmAlloc", "ManifestSharedMemoryLocalStage",
+            "MergeSharedMemoryAllocations", "ThreadSync", "TransformMmaBufferLayout", "UnifyThreadBinding",
+        )
+    ),
+]  # fmt: skip
 # Our kernels are emitted with loops unrolled where it pays. If LLVM unrolled loops as well, the code would be twice as
 # long and no faster.
 LLVM_OPTIONS = ["-unroll-runtime=false"]

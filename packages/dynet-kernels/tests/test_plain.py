@@ -16,7 +16,7 @@ import pytest
 from dynet_kernels import tir
 from dynet_kernels.cache import load_objects
 from dynet_kernels.plain import Words, plain, popcount
-from dynet_kernels.plain.rewriting import _definitions, _emitter, rewritten
+from dynet_kernels.plain.rewriting import _emitter, rewritten
 
 SIZE = 16
 
@@ -139,6 +139,41 @@ def nested(w):
 
 
 @plain
+def nested_twice(w):
+    """A function inside of another one may change a variable of the one around both."""
+    count = 0
+
+    def outer(x):
+        def inner(y):
+            nonlocal count
+            count += y
+
+        inner(x)
+        if x > count:
+            w[1] = count
+
+    for k in range(2, 5):
+        outer(w[k])
+    w[0] = sum([1 for k in (1, 2)]) + count
+
+
+@plain
+def returns_from_blocks(w):
+    """Only one of the ends of a function has a result, or none."""
+
+    def set_one(x):
+        if x > 5:
+            if x > 50:
+                return
+            w[1] = x
+            return
+        w[2] = x
+
+    set_one(w[0])
+    set_one(w[3])
+
+
+@plain
 def width(w):
     w[15] = popcount(w[0] - w[1]) + popcount(1 << (w[2] & 63)) + ((1 << 63) >> 60 & 1)
     w[14] |= 1 << (w[2] & 63)
@@ -223,6 +258,8 @@ PROGRAMS = [
     generators,
     swap,
     nested,
+    nested_twice,
+    returns_from_blocks,
     width,
 ]
 
@@ -320,7 +357,6 @@ def test_threads_that_rewrite_the_same_function():
     """In a program without an executable of Python, several threads emit code."""
     wanted = rewritten(loops).__code__.co_code
     _emitter.cache_clear()
-    _definitions.cache_clear()
     before, found = sys.getswitchinterval(), []
     sys.setswitchinterval(1e-6)
     try:

@@ -54,31 +54,31 @@ def integer(value):
     return T.if_then_else(value, int64(1), int64(0)) if _is_bool(value) else value
 
 
-class Variable:
+class Variable(tir.IntVariable):
     """An integer variable of the emitted code."""
 
     def __init__(self, value=0):
-        self._variable = tir.IntVariable(integer(value))
+        super().__init__(integer(value))
 
     @property
     def value(self):
-        return let(self._variable.get())
+        return let(self.get())
 
     @value.setter
     def value(self, value):
-        self._variable.set(integer(value))
+        self.set(integer(value))
 
 
-def when(value) -> Iterator[None]:
-    test = condition(value)
-    if not is_emitted(test):
-        yield from [None] * test
-    else:
-        with T.If(test), T.Then():
+def when(value, *rest: Callable) -> Iterator[None]:
+    """Emit an `if` without `else`, or several inside each other: each of `rest` emits a further condition."""
+    for holds in branch(value, False):
+        if holds and rest:
+            yield from when(rest[0](), *rest[1:])
+        elif holds:
             yield None
 
 
-def branch(value) -> Iterator[bool]:
+def branch(value, has_else: bool = True) -> Iterator[bool]:
     """Emit an if-else statement in two turns: one with True inside of the condition, one with False in its `else`."""
     test = condition(value)
     if not is_emitted(test):
@@ -87,8 +87,9 @@ def branch(value) -> Iterator[bool]:
     with T.If(test):
         with T.Then():
             yield True
-        with T.Else():
-            yield False
+        if has_else:
+            with T.Else():
+                yield False
 
 
 def loop(begin, end=None) -> Iterator[Any]:
@@ -122,11 +123,6 @@ def next_turn():
     T.evaluate(T.continue_loop())
 
 
-def stop_unless(value):
-    for _ in when(negation(value)):
-        stop()
-
-
 class Left(Exception):  # noqa: N818
     """How a plain function that runs as Python leaves the entry that has called it: see `leave`."""
 
@@ -156,6 +152,7 @@ def leave(value=None):
         if _results:
             _results[-1][0] = NO_RESULT if value is None else integer(value)
         T.Return(tirx.const(0, "int32"))
+    return LEFT
 
 
 LEFT = object()  # what the emitter of an entry returns: its code has left already

@@ -14,27 +14,20 @@ import ast
 import functools
 import inspect
 import linecache
+from collections import Counter
 from collections.abc import Callable, Iterable
 from types import CodeType
 from typing import Any, TypeVar
 
-from ..locks import new_lock
 from . import lowering
 
 F = TypeVar("F", bound=Callable[..., Any])
 N = TypeVar("N", bound=ast.AST)
-_lock = new_lock()
 
 
 def plain(function: F) -> F:
     """Make a plain function."""
-    emitter = functools.cache(lambda: rewritten(function))
-
-    @functools.wraps(function)
-    def either(*arguments, **named):
-        return (emitter() if lowering.is_emitting() else function)(*arguments, **named)
-
-    return either  # type: ignore
+    return _either(function, function, False)
 
 
 def entry(function: F) -> F:
@@ -42,43 +35,47 @@ def entry(function: F) -> F:
 
     One entry may call another only by `return other(...)`. Without a value, `return` means that there is no result.
     """
-    emitter = functools.cache(lambda: rewritten(function, is_entry=True))
 
-    @functools.wraps(function)
-    def either(*arguments, **named):
-        if lowering.is_emitting():
-            emitter()(*arguments, **named)
-            lowering.leave()
-            return lowering.LEFT
+    def python(*arguments, **named):
         try:
             return function(*arguments, **named)
         except lowering.Left as left:
             return left.value
 
-    return either  # type: ignore
+    return _either(function, python, True)
+
+
+def _either(function: Callable, python: Callable, is_entry: bool) -> Any:
+    emitter = functools.cache(lambda: rewritten(function, is_entry))
+
+    @functools.wraps(function)
+    def either(*arguments, **named):
+        return (emitter() if lowering.is_emitting() else python)(*arguments, **named)
+
+    return either
 
 
 def rewritten(function: Callable, is_entry: bool = False) -> Callable:
     """Return the emitter of a plain function, or of an entry."""
-    made: dict = {}
-    code, scope = function.__code__, function.__globals__
+    code, scope, made = function.__code__, function.__globals__, {}
     scope["_lowering"] = lowering
     file = inspect.getsourcefile(function) or "?"
     linecache.getlines(file, scope)  # the source may be in an archive, which the module knows how to read
-    with _lock:  # syntax trees are rewritten in place, and in some programs several threads emit code
-        emitter = _emitter(file, code, is_entry)
-    exec(emitter, scope, made)
+    exec(_emitter(file, code, is_entry), scope, made)
     cells = [cell.cell_contents for cell in function.__closure__ or ()]
     return made["_closure"](*cells) if cells else made[code.co_name]
 
 
 @functools.cache
 def _emitter(file: str, code: CodeType, is_entry: bool) -> CodeType:
-    definition = _definitions(file).get(code.co_firstlineno)
-    if definition is None:
+    lines = inspect.getblock(linecache.getlines(file)[code.co_firstlineno - 1 :])
+    if not lines:
         raise OSError(f"to compile {code.co_name}, its source is needed, but {file} is not there")
+    around = "if 1:" if lines[0][0].isspace() else ""
+    module = ast.parse("\n" * (code.co_firstlineno - 2) + "\n".join([around, "".join(lines)]))
+    definition = next(node for node in ast.walk(module) if isinstance(node, ast.FunctionDef))
     definition.decorator_list = []
-    module = ast.Module([_Rewriting(file, is_entry).function(definition)], [])
+    module.body = [_Rewriting(file, is_entry).function(definition)]
     if code.co_freevars:  # a closure is defined again inside a function that has the names of the closure as parameters
         names = ", ".join(code.co_freevars)
         outer: Any = ast.parse(f"def _closure({names}):\n return {code.co_name}").body[0]
@@ -86,18 +83,7 @@ def _emitter(file: str, code: CodeType, is_entry: bool) -> CodeType:
     return compile(module, file, "exec")
 
 
-@functools.cache
-def _definitions(file: str) -> dict[int, Any]:
-    """Return the syntax trees of a file's functions, by the lines where they begin, decorators included."""
-    found: dict[int, Any] = {}
-    waiting: list[Any] = [ast.parse("".join(linecache.getlines(file)))]
-    for node in waiting:
-        inside = [one for one in node.body if isinstance(one, (ast.FunctionDef, ast.ClassDef))]
-        found |= {min(one.lineno, *(d.lineno for d in one.decorator_list), one.lineno): one for one in inside}
-        waiting += inside
-    return found
-
-
+TIMES = {ast.For: 0, ast.Assign: 1, ast.AnnAssign: 1, ast.AugAssign: 2}  # how often they assign their names
 LOWERED = {"range": "loop", "max": "maximum", "min": "minimum"}
 REFUSED = {
     ast.Try: "try", ast.With: "with", ast.Delete: "del", ast.Assert: "assert", ast.Raise: "raise", ast.Match: "match",
@@ -120,6 +106,7 @@ class _Rewriting(ast.NodeTransformer):
         self.variables, self.ended = set(variables), set(ended)
         self.loops: list[bool] = []  # of each loop around the statement: whether the emitted code has it as one loop
         self.blocks: list[set[str]] = []  # the names that each block around the statement has bound
+        self.may_return = True  # whether the function ends where the statement or block does
         self.line, self.has_results = 0, False
 
     def refuse(self, node, text: str):
@@ -147,36 +134,31 @@ class _Rewriting(ast.NodeTransformer):
     def value(self, name: str, context: ast.expr_context) -> ast.Attribute:
         return self.new(ast.Attribute, self.load(name), "value", context)
 
-    def assign(self, target, value) -> ast.Assign:
-        return self.new(ast.Assign, [target], value)
-
     def call(self, name: str, *arguments) -> ast.Call:
-        return self.new(
-            ast.Call, self.new(ast.Attribute, self.load("_lowering"), name, ast.Load()), list(arguments), []
-        )
+        function = self.new(ast.Attribute, self.load("_lowering"), name, ast.Load())
+        return self.new(ast.Call, function, list(arguments), [])
 
     def later(self, expression) -> ast.Lambda:
-        return self.new(ast.Lambda, ast.arguments([], [], None, [], [], None, []), self.visit(expression))
+        return self.new(ast.Lambda, ast.arguments([], [], None, [], [], None, []), expression)
 
     # functions
 
     def function(self, node):
         """Rewrite a function: its variables are made first, so that every branch and loop of it can set them."""
         self.line = node.lineno
-        facts = self.facts = _Facts(node)
-        own = {name for name, times in facts.assigned.items() if times > 1} & facts.names
-        self.variables, self.ended = (self.variables - facts.names) | own, self.ended - facts.names
-        self.has_results = not self.is_entry and facts.values > 1
-        node.body = self.block(node.body)
-        begin: list[ast.stmt] = []
-        for one in [*sorted(own), *["_result"] * self.has_results]:
-            given = [self.load(one)] if one in facts.parameters else []
-            begin.append(self.assign(self.new(ast.Name, one, ast.Store()), self.call("Variable", *given)))
+        times, around = _assignments(node)
+        own, names = {name for name in times if times[name] > 1} - around, times.keys() - around
+        self.variables, self.ended = self.variables - names | own, self.ended - names
+        body, parameters = self.block(node.body), {one.arg for one in node.args.args}
+        made = [f"{one} = _lowering.Variable({one if one in parameters else ''})" for one in sorted(own)]
+        left = ["return _lowering.leave()"] * self.is_entry
         if self.has_results:
-            node.body.append(self.new(ast.Return, self.value("_result", ast.Load())))
-        has_text = isinstance(node.body[0], ast.Expr) and isinstance(node.body[0].value, ast.Constant)
-        node.body[has_text:has_text] = begin
+            made, left = [*made, "_result = _lowering.Variable()"], ["return _result.value"]
+        node.body = [*self.statements(made), *body, *self.statements(left)]
         return node
+
+    def statements(self, texts):
+        return ast.parse("\n" * (self.line - 1) + ";".join(texts)).body
 
     def visit_FunctionDef(self, node):
         return _Rewriting(self.file, False, self.variables, self.ended).function(node)
@@ -187,95 +169,97 @@ class _Rewriting(ast.NodeTransformer):
     def block(self, statements):
         """Rewrite statements. If one is an `if` that ends in `return`, what follows it becomes its `else`."""
         made: list = []
+        may_return = self.may_return
         self.blocks.append(set())
-        for place, one in enumerate(statements):
-            rest = statements[place + 1 :]
-            if isinstance(one, ast.If) and not self.is_entry and one in self.facts.returning:
+        while statements:
+            one, *statements = statements
+            ends = isinstance(one, ast.Return)
+            if ends and statements:
+                self.refuse(statements[0], "statements after `return`")
+            if isinstance(one, ast.If) and not one.orelse and not self.is_entry:
                 last = one.body[-1]
-                if not isinstance(last, ast.Return) or one.orelse or (last.value and not rest):
-                    self.refuse(
-                        one, "a `return` that is not at the end of an `if` without `else`, before other statements"
-                    )
-                one.orelse, rest, statements = rest, [], statements[: place + 1]
-            if isinstance(one, ast.Return) and rest:
-                self.refuse(rest[0], "statements after `return`")
+                ends = isinstance(last, ast.Return) and bool(statements or not last.value)
+                if ends:
+                    one.orelse, statements = statements, []
+            self.may_return = may_return and ends
             found = self.visit(one)
             made += found if isinstance(found, list) else [found]
-            if len(statements) == place + 1:
-                break
+        self.may_return = may_return
         self.ended |= self.blocks.pop()
-        return made or [self.new(ast.Pass)]
+        return made or self.statements(["pass"])
 
     def visit_Return(self, node):
-        value = self.visit(node.value) if node.value else None
+        value = [self.visit(node.value)] if node.value else []
         if self.is_entry:
-            return self.new(ast.Expr, self.call("leave", *[value] * (value is not None)))
+            return self.new(ast.Expr, self.call("leave", *value))
         if self.loops:
             self.refuse(node, "`return` in a loop, unless it is a whole compiled function")
-        if self.has_results and value:
-            return self.assign(self.value("_result", ast.Store()), value)
-        return self.new(ast.Return, value) if value else self.new(ast.Pass)
+        if not self.may_return:
+            self.refuse(node, "a `return` that is not at the end of an `if` without `else`, before other statements")
+        if not value:
+            return []
+        if len(self.blocks) == 1:
+            return self.new(ast.Return, *value)
+        self.has_results = True
+        return self.new(ast.Assign, [self.value("_result", ast.Store())], *value)
 
     # names and assignment
 
     def visit_Name(self, node):
-        if isinstance(node.ctx, ast.Load):
-            if node.id in self.ended:
-                self.refuse(node, f"the name `{node.id}` outside of the block or loop that binds it")
-            if node.id in self.variables:
-                return self.value(node.id, ast.Load())
+        is_load = isinstance(node.ctx, ast.Load)
+        if is_load and node.id in self.ended:
+            self.refuse(node, f"the name `{node.id}` outside of the block or loop that binds it")
+        if node.id in self.variables:
+            return self.value(node.id, node.ctx)
+        if not is_load:
+            self.ended.discard(node.id)
+            self.blocks[-1].add(node.id)
         return node
 
     def visit_Assign(self, node):
         if len(node.targets) > 1:
             self.refuse(node, "two targets in one assignment")
         node.value = self.call("bound", self.visit(node.value))
-        node.targets = [self.target(node.targets[0])]
+        node.targets = [self.visit(node.targets[0])]
         return node
 
     def visit_AnnAssign(self, node):
-        return self.visit_Assign(self.assign(node.target, node.value)) if node.value else node
+        return self.visit_Assign(self.new(ast.Assign, [node.target], node.value)) if node.value else node
 
     def visit_AugAssign(self, node):
-        self.visit(node.op)
-        node.target, node.value = self.target(node.target), self.wide(node.value)
+        self.generic_visit(node)
+        node.value = self.wide(node.value)
         return node
 
-    def target(self, target) -> Any:
-        if isinstance(target, ast.Tuple):
-            target.elts = [self.target(one) for one in target.elts]
-            return target
-        if not isinstance(target, ast.Name):
-            return self.visit(target)
-        if target.id in self.variables:
-            return self.value(target.id, ast.Store())
-        self.ended.discard(target.id)
-        self.blocks[-1].add(target.id)
-        return target
+    def visit_comprehension(self, node):
+        node.iter, node.ifs = self.visit(node.iter), [self.visit(one) for one in node.ifs]
+        return node
 
     # conditions and operators
 
     def visit_BoolOp(self, node):
-        name, first = "both" if isinstance(node.op, ast.And) else "either", self.visit(node.values.pop(0))
-        return self.call(name, first, self.later(node if len(node.values) > 1 else node.values[0]))
+        self.generic_visit(node)
+        joined, name = node.values.pop(), "both" if isinstance(node.op, ast.And) else "either"
+        while node.values:
+            joined = self.call(name, node.values.pop(), self.later(joined))
+        return joined
 
     def visit_Compare(self, node):
         if len(node.ops) > 1:
             self.refuse(node, "a chain of comparisons: write `a < b and b < c`")
-        self.visit(node.ops[0])
-        node.left, node.comparators = self.wide(node.left), [self.wide(node.comparators[0])]
+        self.generic_visit(node)
+        node.left, node.comparators = self.wide(node.left), list(map(self.wide, node.comparators))
         return node
 
     def visit_BinOp(self, node):
-        self.visit(node.op)
+        self.generic_visit(node)
         node.left, node.right = self.wide(node.left), self.wide(node.right)
         return self.call("settled", node) if isinstance(node.op, (ast.FloorDiv, ast.Mod)) else node
 
     def wide(self, node):
         """An operand of an operator. TVM would cut a large Python int."""
-        if isinstance(node, ast.Constant) and isinstance(node.value, int) and node.value < 1 << 31:
-            return node
-        return self.call("wide", self.visit(node))
+        is_small = isinstance(node, ast.Constant) and isinstance(node.value, int) and node.value < 1 << 31
+        return node if is_small else self.call("wide", node)
 
     def visit_UnaryOp(self, node):
         if isinstance(node.op, ast.Not):
@@ -283,12 +267,13 @@ class _Rewriting(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_IfExp(self, node):
-        return self.call("pick", self.visit(node.test), self.later(node.body), self.later(node.orelse))
+        self.generic_visit(node)
+        return self.call("pick", node.test, self.later(node.body), self.later(node.orelse))
 
     def visit_Call(self, node):
-        if isinstance(node.func, ast.Name) and node.func.id in LOWERED:
-            return self.call(LOWERED[node.func.id], *map(self.visit, node.args))
-        return self.generic_visit(node)
+        self.generic_visit(node)
+        name = LOWERED.get(getattr(node.func, "id", ""))
+        return self.call(name, *node.args) if name else node
 
     # statements
 
@@ -297,34 +282,31 @@ class _Rewriting(ast.NodeTransformer):
         return self.new(ast.For, self.new(ast.Name, "_side", ast.Store()), over, body, [])
 
     def visit_If(self, node):
-        test = node.test
         if node.orelse:
-            over = self.call("branch", self.visit(test))
-            sides = self.new(ast.If, self.load("_side"), self.block(node.body), self.block(node.orelse))
-            return self.turns(over, [sides])
-        if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):  # nested conditions
-            for one in reversed(test.values[1:]):
-                node.body = [self.new(ast.If, one, node.body, [])]
-            node.test = test.values[0]
-            return self.visit_If(node)
-        return self.turns(self.call("when", self.visit(test)), self.block(node.body))
+            over = self.call("branch", self.visit(node.test))
+            return self.turns(over, [self.new(ast.If, self.load("_side"), *map(self.block, (node.body, node.orelse)))])
+        first, *rest = map(self.visit, self.tests(node))
+        return self.turns(self.call("when", first, *map(self.later, rest)), self.block(node.body))
+
+    def tests(self, node):
+        is_and = isinstance(node.test, ast.BoolOp) and isinstance(node.test.op, ast.And)
+        return node.test.values if is_and else [node.test]
 
     def visit_For(self, node):
-        names = {one.id for one in ast.walk(node.target) if isinstance(one, ast.Name)}
+        names = _names(node.target)
         for name in names & self.variables:
             self.refuse(node, f"the name `{name}` both for a loop and for a variable")
-        over = node.iter
-        is_range = isinstance(over, ast.Call) and isinstance(over.func, ast.Name) and over.func.id == "range"
-        node.iter = self.visit(over)
+        is_range = isinstance(node.iter, ast.Call) and getattr(node.iter.func, "id", "") == "range"
+        node.iter = self.visit(node.iter)
         self.ended -= names
         node.body = self.loop(node, is_range)
         self.ended |= names
         return node
 
     def visit_While(self, node):
-        test = node.test
-        tests = test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) else [test]
-        stops = [self.new(ast.Expr, self.call("stop_unless", self.visit(one))) for one in tests]
+        stops = [
+            self.new(ast.Expr, self.call("ends", self.call("negation", self.visit(one)))) for one in self.tests(node)
+        ]
         return self.turns(self.call("forever"), [*stops, *self.loop(node, True)])
 
     def loop(self, node, is_one: bool):
@@ -338,44 +320,32 @@ class _Rewriting(ast.NodeTransformer):
     def visit_Break(self, node, name: str = "stop"):
         if not self.loops[-1]:
             self.refuse(node, "`break` or `continue` in a loop that is neither over `range` nor `while`")
-        return self.new(ast.Expr, self.call(name))
+        return self.statements([f"_lowering.{name}()"])
 
     def visit_Continue(self, node):
         return self.visit_Break(node, "next_turn")
 
 
-class _Facts:
-    """What a function's statements say, found in one walk.
+def _names(target) -> set[str]:
+    return {one.id for one in ast.walk(target) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
 
-    `names` are its local names, `parameters` those of its arguments. `assigned` counts how often each name is assigned,
-    also by functions inside. `values` is how many `return`s have one, `returning` the `if`s with a `return` inside.
-    """
 
-    def __init__(self, definition: ast.FunctionDef):
-        self.parameters = {one.arg for one in definition.args.args}
-        self.names, self.assigned, self.shared = set(self.parameters), dict.fromkeys(self.parameters, 1), set()
-        self.values, self.returning = 0, set()
-        for one in definition.body:
-            self.walk(one, True)
-        self.names -= self.shared
-
-    def walk(self, node: ast.AST, is_own: bool) -> bool:
-        """Note what is in a node, of the function's own or of a function inside. Return whether it has a `return`."""
-        returns, is_own = isinstance(node, ast.Return), is_own and not isinstance(node, (ast.FunctionDef, ast.Lambda))
-        if isinstance(node, (ast.Assign, ast.AugAssign)):
-            for target in node.targets if isinstance(node, ast.Assign) else [node.target] * 2:
-                for one in target.elts if isinstance(target, ast.Tuple) else [target]:
-                    if isinstance(one, ast.Name):
-                        self.assigned[one.id] = self.assigned.get(one.id, 0) + 1
-        if is_own and isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            self.names.add(node.id)
-        elif is_own and isinstance(node, ast.Nonlocal):
-            self.shared.update(node.names)
-        self.values += is_own and isinstance(node, ast.Return) and node.value is not None
-        for part in vars(node).values():
-            for one in part if isinstance(part, list) else [part]:
-                if isinstance(one, ast.AST):
-                    returns |= self.walk(one, is_own)
-        if returns and isinstance(node, ast.If):
-            self.returning.add(node)
-        return returns and not isinstance(node, ast.FunctionDef)
+def _assignments(definition: Any) -> tuple[Counter[str], set[str]]:
+    """Return how often each name is assigned, also by functions inside; and the names of functions around this one."""
+    times, inside, around = Counter(one.arg for one in definition.args.args), Counter(), set()
+    waiting: list[Any] = [*definition.body]
+    for node in waiting:
+        if type(node) in TIMES:
+            for target in getattr(node, "targets", None) or [node.target]:
+                times.update(dict.fromkeys(_names(target), TIMES[type(node)]))
+        if isinstance(node, ast.FunctionDef):
+            found, names = _assignments(node)
+            times[node.name] += 0
+            inside.update({name: found[name] for name in names})
+        else:
+            waiting += [*getattr(node, "body", ()), *getattr(node, "orelse", ())]
+        if isinstance(node, ast.Nonlocal):
+            around.update(node.names)
+    around |= inside.keys() - times.keys()
+    times.update(inside)
+    return times, around

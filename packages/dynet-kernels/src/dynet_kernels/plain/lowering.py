@@ -175,23 +175,22 @@ def negation(value):
     return T.Not(test) if is_emitted(test) else not test
 
 
-def both(first, rest: Callable):
-    """`first and rest()`: what `rest` emits runs only if `first` holds."""
-    return _joined(condition(first), True, rest)
-
-
-def either(first, rest: Callable):
-    """`first or rest()`."""
-    return _joined(condition(first), False, rest)
-
-
-def _joined(test, goes_on: bool, rest: Callable):
+def both(first, *rest: Callable):
+    """`first and rest[0]() and ...`: what each of `rest` emits runs only if all before it hold."""
+    if not rest:
+        return first
+    test = condition(first)
     if not is_emitted(test):
-        return rest() if test == goes_on else test
-    holds = Variable(not goes_on)
-    for _ in when(test if goes_on else T.Not(test)):
-        holds.value = condition(rest())
+        return both(rest[0](), *rest[1:]) if test else test
+    holds = Variable()
+    for _ in when(test, *rest[:-1]):
+        holds.value = condition(rest[-1]())
     return holds.value != 0
+
+
+def either(first, *rest: Callable):
+    """`first or rest[0]() or ...`: not all of them are false."""
+    return negation(both(negation(first), *[lambda one=one: negation(one()) for one in rest]))
 
 
 def pick(value, then: Callable, otherwise: Callable):

@@ -239,10 +239,8 @@ class _Rewriting(ast.NodeTransformer):
 
     def visit_BoolOp(self, node):
         self.generic_visit(node)
-        joined, name = node.values.pop(), "both" if isinstance(node.op, ast.And) else "either"
-        while node.values:
-            joined = self.call(name, node.values.pop(), self.later(joined))
-        return joined
+        first, *rest = node.values
+        return self.call("both" if isinstance(node.op, ast.And) else "either", first, *map(self.later, rest))
 
     def visit_Compare(self, node):
         if len(node.ops) > 1:

@@ -16,7 +16,7 @@ HERE = os.path.dirname(__file__)
 KEEPERS = frozenset(
     os.path.join(HERE, name)
     for name in "building tune __init__.py build.py cache.py cache_directory.py description.py encode.py "
-    "interpreter.py library.py records.py seal.py shipped_code.py sources.py table.py".split()
+    "interpreter.py library.py locks.py records.py seal.py shipped_code.py sources.py table.py".split()
 )
 
 

@@ -246,12 +246,12 @@ class _Rewriting(ast.NodeTransformer):
         if len(node.ops) > 1:
             self.refuse(node, "a chain of comparisons: write `a < b and b < c`")
         self.generic_visit(node)
-        node.left, node.comparators = self.wide(node.left), list(map(self.wide, node.comparators))
+        node.left, node.comparators[0] = map(self.wide, (node.left, node.comparators[0]))
         return node
 
     def visit_BinOp(self, node):
         self.generic_visit(node)
-        node.left, node.right = self.wide(node.left), self.wide(node.right)
+        node.left, node.right = map(self.wide, (node.left, node.right))
         return self.call("settled", node) if isinstance(node.op, (ast.FloorDiv, ast.Mod)) else node
 
     def wide(self, node):
@@ -260,9 +260,8 @@ class _Rewriting(ast.NodeTransformer):
         return node if is_small else self.call("wide", node)
 
     def visit_UnaryOp(self, node):
-        if isinstance(node.op, ast.Not):
-            return self.call("negation", self.visit(node.operand))
-        return self.generic_visit(node)
+        self.generic_visit(node)
+        return self.call("negation", node.operand) if isinstance(node.op, ast.Not) else node
 
     def visit_IfExp(self, node):
         self.generic_visit(node)

@@ -10,7 +10,6 @@ import numpy as np
 import uncompiled
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays_of
 from uncompiled import both, kind_of, known, left, of, same
 from uncompiled_arguments import Listed, Real
 
@@ -18,6 +17,8 @@ import dynet_ops as dy
 from dynet_core import cg_checkpoint, cg_revert, recorder, renew_cg
 from dynet_core.expression import Expression
 from dynet_core.graph import current
+from dynet_kernels.recorder import words
+from dynet_kernels.recorder.arrays import NUMBERS
 
 tried = settings(deadline=None, max_examples=80)
 
@@ -53,12 +54,12 @@ def sequences(items, most=4):
 @st.composite
 def arrays(draw):
     """Arrays of many types, of 0 to 5 dimensions, in many orders."""
-    dtype = draw(st.sampled_from(["float32", "float64", "int64", "int32", "int8", "uint64", "float16", ">f8", "bool"]))
-    shape = draw(arrays_of.array_shapes(min_dims=0, max_dims=5, min_side=0, max_side=3))
+    dtype = draw(st.sampled_from([*NUMBERS, *NUMBERS, "int8", "uint64", "float16", ">f8", "bool"]))
+    shape = draw(st.lists(st.sampled_from([3, 2, 1, 2, 3, 0]), max_size=5))
     array = np.arange(float(np.prod(shape))).reshape(shape).astype(dtype, order=draw(st.sampled_from("CF")))
     if array.ndim and draw(st.booleans()):
         array = array.transpose(draw(st.permutations(range(array.ndim))))
-    if draw(st.booleans()):
+    if array.ndim and draw(st.booleans()):
         array = array[tuple(slice(None, None, draw(st.sampled_from([1, 2, -1, -2]))) for _ in range(array.ndim))]
     if draw(st.integers(0, 9)) == 0:
         array = draw(st.sampled_from([array.view(Array), np.ma.masked_array(array), array.tolist()]))
@@ -105,6 +106,18 @@ def test_arrays(array, batched):
     if batched:
         served(dy.inputTensor, array, batched=batched[0])
         left(dy.inputTensor, batched=batched[0], arr=array)
+
+
+@of("dynet_read_array", "dynet_copy_array")
+@tried
+@given(arrays())
+def test_arrays_in_memory(array):
+    view = (ctypes.c_int64 * len(words.BUFFER))()
+    count = both("dynet_read_array", id(array), ctypes.addressof(view), is_object=False).result
+    if count:
+        numbers = np.zeros(count, np.float32)
+        both("dynet_copy_array", ctypes.addressof(view), count, numbers.ctypes.data, is_object=False)
+        assert np.array_equal(numbers, array.astype(np.float32).ravel("F"))
 
 
 @of("array")

@@ -13,8 +13,9 @@ from ..plain import Words, entry, on_stack, plain
 from . import words
 from .c_api import extern, need
 from .calls import recording
+from .extension import c_function
 from .here import Here, Item, Items, NewRecord, below
-from .structures import Buffer, Function
+from .structures import Buffer, Function, Shared
 from .tables import Row, find, find_words, hashed, is_one_of
 
 STRIDED, FORMAT = 0x18, 0x4  # CPython's flags PyBUF_STRIDES and PyBUF_FORMAT: which fields of a Py_buffer to fill in
@@ -34,42 +35,16 @@ class Array:
     """
 
     def __init__(self, here: Here, x: Item, formats=NUMBERS):
-        self.formats = formats
-        self.read(here, x, Buffer(on_stack(len(words.BUFFER))))
-        self.stacked, self.sizes = 0, [self.size(place) for place in range(words.MOST_DIMS)]
-
-    @plain
-    def read(self, here: Here, x: Item, view: Buffer) -> None:
         need(x.type == here.shared.array)
-        if extern("PyObject_GetBuffer", x.address, view.words.address, STRIDED | FORMAT, returns="int32") != 0:
-            extern("PyErr_Clear")
-            need(False)
-        self.begin, self.dims, self.item = view.begin, view.dims_and_flag >> 32, view.item
-        self.shape, self.strides = Words(view.shape), Words(view.strides)
-        # The first two bytes of the format string, which names the type of the elements. For a type in `formats` they
-        # are its letter and the 0 that ends the string.
-        self.letter = Words(view.format, "int16")[0]
-        self.count = self.counted()
-        extern("PyBuffer_Release", view.words.address)
+        view = self.view = Buffer(on_stack(len(words.BUFFER)))
+        if formats is NUMBERS:
+            self.count = extern("dynet_read_array", x.address, view.words.address)
+        else:
+            self.count = described(x.address, view, formats)
         need(self.count > 0)
-        self.step = self.strides[0]
-
-    @plain
-    def is_of(self, dtype: str):
-        size, letters = self.formats[dtype]
-        return self.item == size and is_one_of(self.letter, [ord(letter) for letter in letters])
-
-    @plain
-    def counted(self):
-        """Return how many numbers there are; 0 if they cannot be read."""
-        count = 0
-        if self.dims > 0 and self.dims <= words.MOST_DIMS:
-            for dtype in self.formats:
-                if self.is_of(dtype):
-                    count = 1
-            for place in range(self.dims):
-                count *= self.shape[place]
-        return count
+        self.begin, self.dims, self.item, self.stacked = view.begin, dims_of(view), view.item, 0
+        self.shape, self.step = Words(view.shape), Words(view.strides)[0]
+        self.sizes = [self.size(place) for place in range(words.MOST_DIMS)]
 
     @plain
     def size(self, place: int):
@@ -84,22 +59,64 @@ class Array:
     @plain
     def store(self, inputs: Words, start) -> None:
         """Copy the numbers to `inputs`, from offset `start` on."""
-        rows, step = self.shape[0], self.step
-        for dtype in self.formats:
-            if self.is_of(dtype):
-                for column in range(self.count // rows):
-                    source, rest = self.begin, column
-                    for place in range(1, self.dims):
-                        source += rest % self.shape[place] * self.strides[place]
-                        rest //= self.shape[place]
-                    target = start + column * rows
-                    if step == self.formats[dtype][0]:
-                        near = Words(source, dtype)
-                        for row in range(rows):
-                            inputs[target + row] = near[row]
-                    else:
-                        for row in range(rows):
-                            inputs[target + row] = Words(source + row * step, dtype)[0]
+        extern("dynet_copy_array", self.view.words.address, self.count, inputs.address + 4 * start)
+
+
+def dims_of(view: Buffer):
+    return view.dims_and_flag >> 32
+
+
+@plain
+def has_format(view: Buffer, size: int, letters: str):
+    """Whether the elements of an array have a format."""
+    # The first two bytes of the format string are the letter and the 0 that ends the string.
+    return view.item == size and is_one_of(Words(view.format, "int16")[0], [ord(letter) for letter in letters])
+
+
+@plain
+def described(array_at, view: Buffer, formats: dict):
+    """Describe a numpy array in a Py_buffer. Return how many numbers it has; 0 if they cannot be read."""
+    if extern("PyObject_GetBuffer", array_at, view.words.address, STRIDED | FORMAT, returns="int32") != 0:
+        extern("PyErr_Clear")
+        return 0
+    count, dims = 0, dims_of(view)
+    if dims > 0 and dims <= words.MOST_DIMS:
+        for known in formats.values():
+            if has_format(view, *known):
+                count = 1
+        for place in range(dims):
+            count *= Words(view.shape)[place]
+    extern("PyBuffer_Release", view.words.address)
+    return count
+
+
+@c_function("dynet_read_array")
+def read_array(shared: Shared, array_at, view_at):
+    return described(array_at, Buffer(view_at), NUMBERS)
+
+
+@c_function("dynet_copy_array")
+def copy_array(shared: Shared, view_at, count, target_at):
+    """Copy the numbers of an array to an address."""
+    view, target = Buffer(view_at), Words(target_at, "float32")
+    shape, strides = Words(view.shape), Words(view.strides)
+    rows, step = shape[0], strides[0]
+    for dtype, (size, letters) in NUMBERS.items():
+        if has_format(view, size, letters):
+            for column in range(count // rows):
+                source, rest = view.begin, column
+                for place in range(1, dims_of(view)):
+                    source += rest % shape[place] * strides[place]
+                    rest //= shape[place]
+                first = column * rows
+                if step == size:
+                    near = Words(source, dtype)
+                    for row in range(rows):
+                        target[first + row] = near[row]
+                else:
+                    for row in range(rows):
+                        target[first + row] = Words(source + row * step, dtype)[0]
+    return 0
 
 
 class Stack:
@@ -152,24 +169,32 @@ class Numbers:
 
 
 @entry
-def read(here: Here, x: Item, use: Callable):
-    """Return `use(values)` for the values of an array, a number, a list, a list of lists or a list of arrays.
+def read_flat(here: Here, x: Item, use: Callable):
+    """Return `use(values)` for the values of an array, a number or a list of numbers.
 
     Values have `count` numbers and `dims` dimensions, whose `sizes` are a list, which may end in zeros. The method
     `store` copies the numbers to the input buffer.
     """
-    one = Items(x.place, 1)
     if x.type == here.shared.array:
         return use(Array(here, x))
+    one = Items(x.place, 1)
     if not here.is_sequence(x):
         return use(Numbers(here, one, 0))
-    items = here.items(x)
-    need(items.size > 0)
-    if items[0].type == here.shared.array:
-        return use(Stack(here, items))
-    if here.is_sequence(items[0]):
-        return use(Numbers(here, items, 2))
+    need(here.items(x).size > 0)
     return use(Numbers(here, one, 1))
+
+
+@entry
+def read(here: Here, x: Item, use: Callable):
+    """Do as `read_flat`, also for a list of lists or of arrays."""
+    if here.is_sequence(x):
+        items = here.items(x)
+        need(items.size > 0)
+        if items[0].type == here.shared.array:
+            return use(Stack(here, items))
+        if here.is_sequence(items[0]):
+            return use(Numbers(here, items, 2))
+    return read_flat(here, x, use)
 
 
 @entry
@@ -197,7 +222,7 @@ def read_indices(here: Here, x: Item, use: Callable, or_one: bool = False):
 @recording(1, key=words.ARRAY_KEY)
 def vector(here: Here, function: Function, x: Item):
     """Record an input node, for which Python has entered numbers or vectors: see `array`."""
-    return read(here, x, partial(tensor, here, function, 0))
+    return read_flat(here, x, partial(tensor, here, function, 0))
 
 
 @recording(1, 2, key=words.ARRAY_KEY)

@@ -13,7 +13,7 @@ from ..plain import Words, on_stack, plain
 from ..plan.nodes import Node, Plan
 from ..plan.structs import Context, Sharing
 from . import words
-from .arrays import read
+from .arrays import read_flat
 from .c_api import NULL, extern, fail, need, new_reference
 from .calls import recording
 from .extension import c_function
@@ -241,7 +241,7 @@ def set_values(here: Here, function: Function, x: Item, given: Item):
             forget_values(graph)
         return new_reference(here.shared.none)
 
-    return read(here, given, use)
+    return read_flat(here, given, use)
 
 
 @plain

@@ -176,12 +176,11 @@ class Trainer(Resumable, Closed):
         if 0 < self._threshold < norm:
             self._counts.recent_clips += 1
             factor = factor * self._threshold / norm
-        numbers = self._read(self, factor)
         try:
-            table.run(numbers, self._dense)
+            table.run(self._read(self, factor), self._dense)
         except (OverflowError, struct.error):
-            read = ", ".join(f"{name}={number!r}" for name, number in zip(self.rule.numbers, numbers))
-            raise ArgumentError(f"update: the rule reads {read}: a number is missing or too large") from None
+            read = dict(zip(self.rule.numbers, self._read(self, factor)))
+            raise ArgumentError(f"update: a number that the rule reads is missing or too large: {read}") from None
         table.note_change(chosen)
         self._count()
         return squared

@@ -46,15 +46,13 @@ def check_clusters(clusters: Sequence[Sequence[int]], count: int, rest: Sequence
         raise ArgumentError(f"{NAME}: the spec has {count!r:.40} words, but its clusters hold {held}")
 
 
-def read_clusters(
-    cluster_file: str | os.PathLike[str], word_dict: Mapping[str, int]
-) -> tuple[list[list[int]], list[str]]:
+def read_clusters(path: str | os.PathLike[str], word_dict: Mapping[str, int]) -> tuple[list[list[int]], list[str]]:
     """Read a file of lines `cluster word`.
 
     Only spaces and tabs separate fields: a word may contain a no-break space. What follows a word is ignored.
 
     Args:
-        cluster_file: the path of the file.
+        path: the path of the file.
         word_dict: the number of each word.
 
     Returns:
@@ -64,7 +62,6 @@ def read_clusters(
     Raises:
         ArgumentError: a line has no word, or one that `word_dict` lacks; or the file has a word twice, or none.
     """
-    path = os.fspath(cluster_file)
     clusters: dict[str, list[int]] = {}
     seen: set[str] = set()
     with open(path, encoding="utf-8", newline="\n") as file:

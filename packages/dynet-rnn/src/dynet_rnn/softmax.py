@@ -294,8 +294,6 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         return loss + pickneglogsoftmax(self._word_logits(cluster, x, update), number)
 
     def _losses(self, x: Expression, c: list[int], update: bool) -> Expression:
-        if x.type.batch == 1:
-            return self._loss(x, c[0], update)
         places = [self._place[word] for word in c]
         of_clusters = pickneglogsoftmax_batch(_logits(self._of_clusters, x, update), [k for k, _ in places])
         losses = [

@@ -15,7 +15,7 @@ import pytest
 
 from dynet_kernels import tir
 from dynet_kernels.cache import load_objects
-from dynet_kernels.plain import Words, plain, popcount
+from dynet_kernels.plain import Words, entry, plain, popcount
 from dynet_kernels.plain.rewriting import _emitter, rewritten
 
 SIZE = 16
@@ -243,7 +243,106 @@ def real_numbers(w):
         w[5] = 1
 
 
+@plain
+def conditions_calculate(w):
+    """In arithmetic, as a place and as a length, a condition is 1 or 0."""
+    w[5] = (w[0] > 0) + (w[1] > 0) - ((w[2] > 0) << 3) + ~(w[3] > 0)
+    w[6] = ((w[0] > 0) == (w[1] > 0)) * 8 | 6
+    w[7] = -(w[0] > 0) // 1 + w[w[4] > 0] + max(w[0] > 1, w[1] > 1)
+    for _ in range(w[3] > 0):
+        w[8] = 3 & (w[0] > 0)
+
+
+@plain
+def operands_of_and_and_or(w):
+    """`and` and `or` are one of their operands."""
+    w[5] = w[0] and w[1]
+    w[6] = w[2] or 7
+    w[7] = max(w[3] > 1 and w[4] or w[1] or w[2] > 5, 2)
+    w[8] = LARGE and w[0] or w[9]
+
+
+@plain
+def only_by_name(w, /, x, *, y, z=LARGE):
+    x += y
+    y += 1
+    w[5] = x + y + z
+
+
+class Defaults:
+    STEP = 3
+
+    @plain
+    def step(self, w, by=STEP):
+        w[6] = by
+
+
+@plain
+def parameters(w):
+    """Parameters of all kinds may change, and defaults are those of the function."""
+    only_by_name(w, w[0], y=w[1])
+    Defaults().step(w)
+    count = w[2]
+    count += 1
+
+    def add(x, by=count):
+        return x + by
+
+    count += 7
+    w[7] = add(count)
+
+
+@plain
+def constant_floats(w):
+    """A float constant is a float64."""
+    reals = as_reals(w)
+    reals[3] = w[0] * 0.1
+    reals[4] = max(reals[3] + 0.3, 1e300)
+    if reals[3] > 0.7:
+        w[5] = 1
+
+
+def with_setter():
+    number = 1
+
+    def set_to(value):
+        nonlocal number
+        number = value
+
+    @plain
+    def store(w):
+        w[0] = number
+
+    return store, set_to
+
+
+store_number, set_number = with_setter()
+
+
+@plain
+def changed_closure(w):
+    """What a function closes over may change between two compilations."""
+    set_number(2)
+    store_number(w)
+    set_number(3)
+    store_number(w)
+
+
+@plain
+def endless(w):
+    while True:
+        w[0] += 7
+        if w[0] > 50:
+            break
+
+
 PROGRAMS = [
+    conditions_calculate,
+    operands_of_and_and_or,
+    parameters,
+    constant_floats,
+    changed_closure,
+    endless,
     repeated_divisions,
     real_numbers,
     names,
@@ -337,7 +436,103 @@ def test_what_is_refused():
             x = w[1]
         w[2] = x
 
+    def annotates(w):
+        x: int = w[0]
+        w[1] = x
+
+    def nested_targets(w):
+        w[4], (w[5], w[0]) = w[1], (w[2], w[3])
+
+    def starred_target(w):
+        w[2], *_ = w[0], w[1]
+
+    def loops_over_memory(w):
+        for w[0] in (1, 2):
+            w[1] += 1
+
+    def loop_and_name(w):
+        k = w[0]
+        for k in range(3):
+            w[k] = 1
+
+    def loop_in_loop(w):
+        for k in range(3):
+            for k in range(2):
+                w[k] = 1
+
+    def catches_groups(w):
+        try:
+            w[0] = 1
+        except* IndexError:
+            pass
+
+    def counts_a_range(w):
+        for i, k in enumerate(range(3)):
+            w[i] = k
+
+    def names_a_range(w):
+        r = range(3)
+        w[0] = len(r)
+
+    def comprehends_a_range(w):
+        w[0] = sum([w[k] for k in range(3)])
+
+    def comprehends_a_variable(w):
+        x = w[0]
+        x += 1
+        w[1] = sum([x for x in (1, 2)])
+
+    def generates(w):
+        w[0] = sum(x for x in (1, 2))
+
+    def own_max(w):
+        def max(a, b):
+            return a - b
+
+        w[0] = max(w[1], w[2])
+
+    def own_min(w):
+        min = w[0]
+        w[1] = min
+
+    def parameter_max(w, max):
+        w[0] = max
+
+    def mangles(w):
+        w.__length = 1
+
+    def makes_a_lambda(w):
+        one = lambda x: x + 1  # noqa: E731
+        w[0] = one(w[1])
+
+    def falls_through(w):
+        if w[0]:
+            return 1
+        w[1] = 2
+
+    def falls_through_with_a_loop(w):
+        if w[0]:
+            return 1
+        for k in range(3):
+            w[k] = 2
+
+    def returns_without_a_value(w):
+        if w[0]:
+            return
+        return 5
+
+    def has_a_sign(w):
+        w[0] = +w[1]
+
     for function, text in (
+        (annotates, "`annassign`"), (nested_targets, "the target"), (starred_target, "the target"),
+        (loops_over_memory, "the target"), (loop_and_name, "the name `k` both"), (loop_in_loop, "the name `k` both"),
+        (catches_groups, "`trystar`"), (counts_a_range, "the name `range`"),
+        (names_a_range, "the name `range`"), (comprehends_a_range, "the name `range`"),
+        (comprehends_a_variable, "the name `x` both"), (generates, "`generatorexp`"), (own_max, "the name `max`"),
+        (own_min, "the name `min`"), (mangles, "the name `__length`"), (makes_a_lambda, "`lambda`"),
+        (falls_through, "an end without a result"), (falls_through_with_a_loop, "an end without a result"),
+        (returns_without_a_value, "an end without a result"), (has_a_sign, "`uadd`"),
         (returns_sometimes, "a `return` that is not at the end of an `if`"),
         (divides, "`/`"),
         (raises_to_a_power, "`**`"),
@@ -393,9 +588,108 @@ def objects(w):
     a[0] = 1
 
 
-def test_a_variable_must_be_an_integer():
-    with pytest.raises(TypeError, match="assigned more than once must be an integer"):
-        compiled(objects)
+@plain
+def float_variable(w):
+    x = as_reals(w)[0]
+    x += 1.5
+    as_reals(w)[1] = x
+
+
+@plain
+def float_result(w):
+    as_reals(w)[1] = as_reals(w)[0] if w[2] else as_reals(w)[3]
+
+
+@plain
+def float_as_integer(w):
+    w[1] = as_reals(w)[0]
+
+
+@plain
+def compares_pairs(w):
+    if (w[0], w[1]) == (w[2], w[3]):
+        w[4] = 1
+
+
+@plain
+def names_arguments(w):
+    w[0] = max(w[1], w[2], key=abs)
+
+
+@plain
+def while_of_a_list(w):
+    waiting = [1, 2]
+    while waiting:
+        w[0] += waiting.pop()
+
+
+@plain
+def truth_in_python(w):
+    if any([w[0] == 1, w[1] == 2]):
+        w[2] = 1
+
+
+@entry
+def other(w):
+    w[1] = 1
+
+
+@entry
+def goes_on(w):
+    if w[0]:
+        other(w)
+    w[2] = 1
+
+
+@entry
+def asks_an_entry(w):
+    if other(w):
+        w[2] = 1
+
+
+@entry
+def ends_with_another(w):
+    if w[0]:
+        return other(w)
+    w[2] = 1
+
+
+nameless = plain(lambda w: w[0])
+
+
+@pytest.mark.parametrize(
+    "function, kind, text",
+    [
+        (objects, TypeError, "assigned more than once must be an integer"),
+        (float_variable, TypeError, "assigned more than once must be an integer"),
+        (float_result, TypeError, "assigned more than once must be an integer"),
+        (float_as_integer, TypeError, "what is stored"),
+        (compares_pairs, TypeError, "a tuple or list"),
+        (names_arguments, TypeError, "unexpected keyword argument 'key'"),
+        (while_of_a_list, TypeError, "the condition of a `while`"),
+        (truth_in_python, ValueError, "and / or / not"),
+        (goes_on, TypeError, "only by `return other"),
+        (asks_an_entry, TypeError, "only by `return other"),
+    ],
+)
+def test_what_is_refused_when_code_is_emitted(function, kind, text):
+    """The traceback has the line."""
+    with pytest.raises(kind, match=text) as found:
+        compiled(function)
+    frames = traceback.extract_tb(found.value.__traceback__)
+    (frame,) = [frame for frame in frames if frame.name == function.__name__]
+    assert frame.filename == __file__ and frame.line
+
+
+def test_an_entry_may_end_with_another():
+    memory = (ctypes.c_int64 * 3)(1)
+    compiled(ends_with_another)(ctypes.addressof(memory))
+    assert [*memory] == [1, 1, 0]
+
+
+def test_a_lambda_has_no_lines():
+    with pytest.raises(OSError, match="the lines of its `def`"):
+        compiled(nameless)
 
 
 def test_a_breakpoint_stops_in_the_source():

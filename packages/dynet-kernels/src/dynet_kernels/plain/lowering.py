@@ -31,27 +31,29 @@ def bound(value) -> Any:
     """Compute a value now. What is not emitted, such as a Python int or a structure, is bound already."""
     if isinstance(value, tuple):
         return tuple(map(bound, value))
+    if value is LEFT:
+        raise TypeError("one entry can call another only by `return other(...)`")
     return let(value) if is_emitted(value) and not isinstance(value, tirx.Var) else value
 
 
 def condition(value):
     """Make a condition of an integer, as `if` does: it holds unless the integer is 0."""
     if not is_emitted(value):
-        return bool(value)
-    return value if _is_bool(value) else tirx.NE(value, int64(0))
+        return bool(bound(value))
+    return value if type_of(value) == "bool" else tirx.NE(value, tirx.const(0, type_of(value)))
 
 
-def _is_bool(value):
-    return str((value.expr_ty() if hasattr(value, "expr_ty") else value.ty).dtype) == "bool"
+def type_of(value) -> str:
+    return (value.expr_ty() if hasattr(value, "expr_ty") else value.ty).dtype
 
 
 def integer(value):
     """Make an int64 of a condition or an int."""
-    if not is_emitted(value):
-        if not isinstance(value, int):
-            raise TypeError(f"a name that is assigned more than once must be an integer, not {value!r:.60}")
+    if isinstance(value, int):
         return int64(int(value))
-    return T.if_then_else(value, int64(1), int64(0)) if _is_bool(value) else value
+    if not is_emitted(value) or type_of(value).startswith("float"):
+        raise TypeError(f"what is stored or assigned more than once must be an integer, not {value!r:.60}")
+    return T.if_then_else(value, int64(1), int64(0)) if type_of(value) == "bool" else value
 
 
 class Variable(tir.IntVariable):
@@ -93,6 +95,7 @@ def branch(value, has_else: bool = True) -> Iterator[bool]:
 
 
 def loop(begin, end=None) -> Iterator[Any]:
+    begin, end = wide(begin), wide(end)
     count = begin if end is None else end - begin
     with T.serial(int64(0), int64(count)) as number:
         yield number if end is None else let(begin + number)
@@ -113,6 +116,13 @@ def ends(value) -> bool:
             stop()
         return False
     return bool(value)
+
+
+def go_on_if(value):
+    """Leave a `while` of the emitted code unless its condition holds."""
+    if not is_emitted(value) and value is not True:
+        raise TypeError("the condition of a `while` must be a number of the code: for a list of Python, write `for`")
+    ends(negation(value))
 
 
 def stop():
@@ -152,17 +162,25 @@ def leave(value=None):
         if _results:
             _results[-1][0] = NO_RESULT if value is None else integer(value)
         T.Return(tirx.const(0, "int32"))
-    return LEFT
 
 
 LEFT = object()  # what the emitter of an entry returns: its code has left already
 
 
 def wide(number):
-    """Make an int64 of an operand of an operator if TVM would cut it: the low 64 bits of a large Python int."""
-    if not isinstance(number, int) or -(1 << 31) <= number < 1 << 31:
-        return number
-    return int64((number + (1 << 63)) % (1 << 64) - (1 << 63))
+    """Make an operand of an operator a number of 64 bits: a condition is 0 or 1, TVM would cut a Python number."""
+    if isinstance(number, (tuple, list)):
+        raise TypeError("a tuple or list cannot be an operand")
+    if isinstance(number, float):
+        return tirx.const(number, "float64")
+    if isinstance(number, int):
+        return number if -(1 << 31) <= number < 1 << 31 else int64((number + (1 << 63)) % (1 << 64) - (1 << 63))
+    return integer(number) if is_emitted(number) and type_of(number) == "bool" else number
+
+
+def compared(comparison):
+    """Make a condition of what TVM returns for `a == b`, which would have a truth while code is emitted."""
+    return comparison.asobject() if hasattr(comparison, "asobject") else comparison
 
 
 def settled(division):
@@ -181,16 +199,24 @@ def both(first, *rest: Callable):
         return first
     test = condition(first)
     if not is_emitted(test):
-        return both(rest[0](), *rest[1:]) if test else test
-    holds = Variable()
+        return both(rest[0](), *rest[1:]) if test else first
+    last = Variable()
     for _ in when(test, *rest[:-1]):
-        holds.value = condition(rest[-1]())
-    return holds.value != 0
+        last.value = rest[-1]()
+    return last.value
 
 
 def either(first, *rest: Callable):
-    """`first or rest[0]() or ...`: not all of them are false."""
-    return negation(both(negation(first), *[lambda one=one: negation(one()) for one in rest]))
+    """`first or rest[0]() or ...`: what each of `rest` emits runs only if none before it holds."""
+    if not rest:
+        return first
+    if not is_emitted(first):
+        return first or either(rest[0](), *rest[1:])
+    found = Variable(first)
+    for one in rest:
+        for _ in when(negation(found.value)):
+            found.value = one()
+    return found.value
 
 
 def pick(value, then: Callable, otherwise: Callable):
@@ -205,8 +231,8 @@ def pick(value, then: Callable, otherwise: Callable):
 
 
 def maximum(first, second):
-    return T.max(first, second) if is_emitted(first) or is_emitted(second) else max(first, second)
+    return T.max(wide(first), wide(second)) if is_emitted(first) or is_emitted(second) else max(first, second)
 
 
 def minimum(first, second):
-    return T.min(first, second) if is_emitted(first) or is_emitted(second) else min(first, second)
+    return T.min(wide(first), wide(second)) if is_emitted(first) or is_emitted(second) else min(first, second)

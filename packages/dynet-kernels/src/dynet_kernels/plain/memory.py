@@ -13,7 +13,7 @@ from .. import tir
 from ..layout import Structure
 from ..tir import int64, let
 from ..tvm_modules import T, tirx
-from .lowering import is_emitting
+from .lowering import integer, is_emitting, wide
 
 CTYPES: dict[str, Any] = {
     "int64": ctypes.c_int64,
@@ -45,7 +45,7 @@ class Words:
 
     def __getitem__(self, place) -> Any:
         if self.memory is None:
-            number = self.buffer[int64(place)]
+            number = self.buffer[int64(wide(place))]
             return let(number if self.dtype == self.wide else T.Cast(self.wide, number))
         return self.memory[self._inside(place)]
 
@@ -53,9 +53,11 @@ class Words:
         if self.memory is not None:
             self.memory[self._inside(place)] = value  # the low 64 bits of it, as in compiled code
             return
+        if self.wide == "int64":
+            integer(value)  # refuses a float
         number = tirx.const(value, self.dtype) if isinstance(value, int | float) else value
         cast = number if self.dtype == "int64" else T.Cast(self.dtype, number)
-        T.buffer_store(self.buffer, cast, [int64(place)])
+        T.buffer_store(self.buffer, cast, [int64(wide(place))])
 
     def _inside(self, place: int) -> int:
         if place < 0:
@@ -115,7 +117,7 @@ class Rows:
         self.kind, self.words, self.start = kind, words, start
 
     def __getitem__(self, number) -> Any:
-        place = self.start + number * len(self.kind.layout)
+        place = self.start + wide(number) * len(self.kind.layout)
         return self.kind(self.words, let(place) if self.words.memory is None else place)
 
 

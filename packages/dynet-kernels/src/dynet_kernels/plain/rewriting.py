@@ -16,7 +16,7 @@ import inspect
 import linecache
 from collections import Counter
 from collections.abc import Callable, Iterable
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any, TypeVar
 
 from . import lowering
@@ -57,24 +57,28 @@ def _either(function: Callable, python: Callable, is_entry: bool) -> Any:
 
 def rewritten(function: Callable, is_entry: bool = False) -> Callable:
     """Return the emitter of a plain function, or of an entry."""
-    code, scope, made = function.__code__, function.__globals__, {}
+    code, scope = function.__code__, function.__globals__
+    made: Any = {}
     scope["_lowering"] = lowering
     file = inspect.getsourcefile(function) or "?"
     linecache.getlines(file, scope)  # the source may be in an archive, which the module knows how to read
     exec(_emitter(file, code, is_entry), scope, made)
-    cells = [cell.cell_contents for cell in function.__closure__ or ()]
-    return made["_closure"](*cells) if cells else made[code.co_name]
+    made = made["_closure"](*code.co_freevars) if code.co_freevars else made[code.co_name]
+    emitter = FunctionType(made.__code__, scope, code.co_name, function.__defaults__, function.__closure__)
+    emitter.__kwdefaults__ = function.__kwdefaults__
+    return emitter
 
 
 @functools.cache
 def _emitter(file: str, code: CodeType, is_entry: bool) -> CodeType:
     lines = inspect.getblock(linecache.getlines(file)[code.co_firstlineno - 1 :])
-    if not lines:
-        raise OSError(f"to compile {code.co_name}, its source is needed, but {file} is not there")
+    if not lines or code.co_name == "<lambda>":
+        raise OSError(f"to compile {code.co_name}, the lines of its `def` are needed, but they are not in {file}")
     around = "if 1:" if lines[0][0].isspace() else ""
     module = ast.parse("\n" * (code.co_firstlineno - 2) + "\n".join([around, "".join(lines)]))
     definition = next(node for node in ast.walk(module) if isinstance(node, ast.FunctionDef))
-    definition.decorator_list = []
+    definition.decorator_list = definition.args.defaults = []
+    definition.args.kw_defaults = [None] * len(definition.args.kwonlyargs)
     module.body = [_Rewriting(file, is_entry).function(definition)]
     if code.co_freevars:  # a closure is defined again inside a function that has the names of the closure as parameters
         names = ", ".join(code.co_freevars)
@@ -83,14 +87,14 @@ def _emitter(file: str, code: CodeType, is_entry: bool) -> CodeType:
     return compile(module, file, "exec")
 
 
-TIMES = {ast.For: 0, ast.Assign: 1, ast.AnnAssign: 1, ast.AugAssign: 2}  # how often they assign their names
-LOWERED = {"range": "loop", "max": "maximum", "min": "minimum"}
-REFUSED = {
-    ast.Try: "try", ast.With: "with", ast.Delete: "del", ast.Assert: "assert", ast.Raise: "raise", ast.Match: "match",
-    ast.NamedExpr: ":=", ast.Await: "await", ast.Global: "global", ast.ClassDef: "class",
-    ast.YieldFrom: "yield from", ast.Is: "is", ast.IsNot: "is not", ast.In: "in", ast.NotIn: "not in",
-    ast.Div: "/", ast.Pow: "**", ast.MatMult: "@",
-}  # fmt: skip
+TIMES = {ast.For: 0, ast.Assign: 1, ast.AugAssign: 2}  # how often they assign their names
+LOWERED = {"max": "maximum", "min": "minimum"}
+KINDS = """
+    arguments arg Nonlocal Pass Yield Constant Attribute Subscript Load Store Tuple List Dict ListComp Starred keyword
+    JoinedStr FormattedValue And Or Not Add Sub Mult FloorDiv Mod LShift RShift BitAnd BitOr BitXor Invert USub Eq NotEq
+    Lt LtE Gt GtE
+""".split()  # what a function may have; besides, what is rewritten
+TEXTS = {"Is": "is", "IsNot": "is not", "In": "in", "NotIn": "not in", "Div": "/", "Pow": "**", "NamedExpr": ":="}
 
 
 class _Rewriting(ast.NodeTransformer):
@@ -107,7 +111,7 @@ class _Rewriting(ast.NodeTransformer):
         self.loops: list[bool] = []  # of each loop around the statement: whether the emitted code has it as one loop
         self.blocks: list[set[str]] = []  # the names that each block around the statement has bound
         self.may_return = True  # whether the function ends where the statement or block does
-        self.line, self.has_results = 0, False
+        self.line, self.has_results, self.falls = 0, False, None  # `falls`: a statement that ends it without a result
 
     def refuse(self, node, text: str):
         line, column = getattr(node, "lineno", self.line), getattr(node, "col_offset", 0) + 1
@@ -115,8 +119,12 @@ class _Rewriting(ast.NodeTransformer):
 
     def visit(self, node) -> Any:
         before, self.line = self.line, getattr(node, "lineno", self.line)
-        if type(node) in REFUSED:
-            self.refuse(node, f"`{REFUSED[type(node)]}`")
+        kind = type(node).__name__
+        if kind not in KINDS and not hasattr(self, f"visit_{kind}"):
+            self.refuse(node, f"`{TEXTS.get(kind, kind.lower())}`")
+        for name in (getattr(node, field, None) or "" for field in ("id", "attr", "arg", "name")):
+            if name.startswith("__") or name in (*LOWERED, "range"):
+                self.refuse(node, f"the name `{name}`, except `for k in range(...)`, `max(...)` and `min(...)`")
         found = super().visit(node)
         self.line = before
         return found
@@ -145,13 +153,16 @@ class _Rewriting(ast.NodeTransformer):
 
     def function(self, node):
         """Rewrite a function: its variables are made first, so that every branch and loop of it can set them."""
-        self.line = node.lineno
+        self.line, node.args = node.lineno, self.visit(node.args)
         times, around = _assignments(node)
         own, names = {name for name in times if times[name] > 1} - around, times.keys() - around
         self.variables, self.ended = self.variables - names | own, self.ended - names
-        body, parameters = self.block(node.body), {one.arg for one in node.args.args}
+        self.taken = self.variables | {name for name in times if times[name]}
+        body, parameters = self.block(node.body), _parameters(node)
+        if self.has_results and self.falls:
+            self.refuse(self.falls, "an end without a result, if another end has one")
         made = [f"{one} = _lowering.Variable({one if one in parameters else ''})" for one in sorted(own)]
-        left = ["return _lowering.leave()"] * self.is_entry
+        left = ["_lowering.leave()", "return _lowering.LEFT"] * self.is_entry
         if self.has_results:
             made, left = [*made, "_result = _lowering.Variable()"], ["return _result.value"]
         node.body = [*self.statements(made), *body, *self.statements(left)]
@@ -184,6 +195,8 @@ class _Rewriting(ast.NodeTransformer):
             self.may_return = may_return and ends
             found = self.visit(one)
             made += found if isinstance(found, list) else [found]
+        if may_return and not ends:
+            self.falls = one
         self.may_return = may_return
         self.ended |= self.blocks.pop()
         return made or self.statements(["pass"])
@@ -197,6 +210,7 @@ class _Rewriting(ast.NodeTransformer):
         if not self.may_return:
             self.refuse(node, "a `return` that is not at the end of an `if` without `else`, before other statements")
         if not value:
+            self.falls = node
             return []
         if len(self.blocks) == 1:
             return self.new(ast.Return, *value)
@@ -219,19 +233,22 @@ class _Rewriting(ast.NodeTransformer):
     def visit_Assign(self, node):
         if len(node.targets) > 1:
             self.refuse(node, "two targets in one assignment")
+        self.check(node.targets[0], ast.Name, ast.Attribute, ast.Subscript)
         node.value = self.call("bound", self.visit(node.value))
         node.targets = [self.visit(node.targets[0])]
         return node
 
-    def visit_AnnAssign(self, node):
-        return self.visit_Assign(self.new(ast.Assign, [node.target], node.value)) if node.value else node
+    def check(self, target, *kinds):
+        if not all(isinstance(one, kinds) for one in getattr(target, "elts", [target])):
+            self.refuse(target, f"the target `{ast.unparse(target)}`")
 
     def visit_AugAssign(self, node):
         self.generic_visit(node)
-        node.value = self.wide(node.value)
+        node.value = self.call("wide", node.value)
         return node
 
     def visit_comprehension(self, node):
+        self.loop_names(node.target)
         node.iter, node.ifs = self.visit(node.iter), [self.visit(one) for one in node.ifs]
         return node
 
@@ -246,37 +263,40 @@ class _Rewriting(ast.NodeTransformer):
         if len(node.ops) > 1:
             self.refuse(node, "a chain of comparisons: write `a < b and b < c`")
         self.generic_visit(node)
-        node.left, node.comparators[0] = map(self.wide, (node.left, node.comparators[0]))
-        return node
+        node.left, node.comparators[0] = self.call("wide", node.left), self.call("wide", node.comparators[0])
+        return self.call("compared", node)
 
     def visit_BinOp(self, node):
         self.generic_visit(node)
-        node.left, node.right = map(self.wide, (node.left, node.right))
+        node.left, node.right = self.call("wide", node.left), self.call("wide", node.right)
         return self.call("settled", node) if isinstance(node.op, (ast.FloorDiv, ast.Mod)) else node
-
-    def wide(self, node):
-        """An operand of an operator. TVM would cut a large Python int."""
-        is_small = isinstance(node, ast.Constant) and isinstance(node.value, int) and node.value < 1 << 31
-        return node if is_small else self.call("wide", node)
 
     def visit_UnaryOp(self, node):
         self.generic_visit(node)
-        return self.call("negation", node.operand) if isinstance(node.op, ast.Not) else node
+        if isinstance(node.op, ast.Not):
+            return self.call("negation", node.operand)
+        node.operand = self.call("wide", node.operand)
+        return node
 
     def visit_IfExp(self, node):
         self.generic_visit(node)
         return self.call("pick", node.test, self.later(node.body), self.later(node.orelse))
 
     def visit_Call(self, node):
-        self.generic_visit(node)
         name = LOWERED.get(getattr(node.func, "id", ""))
-        return self.call(name, *node.args) if name else node
+        if name:
+            node.func = self.call(name).func
+        return self.generic_visit(node)
 
     # statements
 
     def turns(self, over, body):
         """A Python loop around emitted code: it has one turn for each side that the code has, or none."""
         return self.new(ast.For, self.new(ast.Name, "_side", ast.Store()), over, body, [])
+
+    def visit_Expr(self, node):
+        node.value = self.call("bound", self.visit(node.value))
+        return node
 
     def visit_If(self, node):
         if node.orelse:
@@ -289,21 +309,26 @@ class _Rewriting(ast.NodeTransformer):
         is_and = isinstance(node.test, ast.BoolOp) and isinstance(node.test.op, ast.And)
         return node.test.values if is_and else [node.test]
 
-    def visit_For(self, node):
-        names = _names(node.target)
-        for name in names & self.variables:
-            self.refuse(node, f"the name `{name}` both for a loop and for a variable")
-        is_range = isinstance(node.iter, ast.Call) and getattr(node.iter.func, "id", "") == "range"
-        node.iter = self.visit(node.iter)
+    def visit_For(self, node: Any):
+        names, over = self.loop_names(node.target), node.iter
+        is_range = isinstance(over, ast.Call) and ast.unparse(over.func) == "range" and not over.keywords
+        node.iter = self.call("loop", *map(self.visit, over.args)) if is_range else self.visit(over)
         self.ended -= names
+        self.taken |= names
         node.body = self.loop(node, is_range)
+        self.taken -= names
         self.ended |= names
         return node
 
+    def loop_names(self, target) -> set[str]:
+        self.check(target, ast.Name)
+        names = _names(target) - {"_"}
+        for name in names & self.taken:
+            self.refuse(target, f"the name `{name}` both for a loop and for a variable or another loop around it")
+        return names
+
     def visit_While(self, node):
-        stops = [
-            self.new(ast.Expr, self.call("ends", self.call("negation", self.visit(one)))) for one in self.tests(node)
-        ]
+        stops = [self.new(ast.Expr, self.call("go_on_if", self.visit(one))) for one in self.tests(node)]
         return self.turns(self.call("forever"), [*stops, *self.loop(node, True)])
 
     def loop(self, node, is_one: bool):
@@ -327,9 +352,13 @@ def _names(target) -> set[str]:
     return {one.id for one in ast.walk(target) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
 
 
+def _parameters(definition: Any) -> set[str]:
+    return {one.arg for one in ast.walk(definition.args) if isinstance(one, ast.arg)}
+
+
 def _assignments(definition: Any) -> tuple[Counter[str], set[str]]:
     """Return how often each name is assigned, also by functions inside; and the names of functions around this one."""
-    times, inside, around = Counter(one.arg for one in definition.args.args), Counter(), set()
+    times, inside, around = Counter(_parameters(definition)), Counter(), set()
     waiting: list[Any] = [*definition.body]
     for node in waiting:
         if type(node) in TIMES:

@@ -39,12 +39,12 @@ def move_in_order(count, keys: Words, key_count, counters: Words, lists: Sequenc
         counters: memory for `key_count` + 1 integers.
         lists: pairs of a list and the memory to which it is copied.
     """
-    for key in range(key_count + 1):
-        counters[key] = 0
+    for k in range(key_count + 1):
+        counters[k] = 0
     for k in range(count):
         counters[keys[k] + 1] += 1
-    for key in range(key_count):
-        counters[key + 1] += counters[key]
+    for k in range(key_count):
+        counters[k + 1] += counters[k]
     for k in range(count):
         key = keys[k]
         place = counters[key]

@@ -101,7 +101,8 @@ def copy_array(shared: Shared, view_at, count, target_at):
     view, target = Buffer(view_at), Words(target_at, "float32")
     shape, strides = Words(view.shape), Words(view.strides)
     rows, step = shape[0], strides[0]
-    for dtype, (size, letters) in NUMBERS.items():
+    for dtype, form in NUMBERS.items():
+        size, letters = form
         if has_format(view, size, letters):
             for column in range(count // rows):
                 source, rest = view.begin, column
@@ -268,7 +269,7 @@ def sparse(here: Here, function: Function, given: Items):
     Two more arguments may be True or False, whether the last dimension is the batch; and the number that all other
     elements are. The key is that of `arrays.array`.
     """
-    axes, values, shape = (here.items(each) for each in given.first(3))
+    axes, values, shape = [here.items(each) for each in given.first(3)]
     need(shape.size >= 1 and shape.size <= words.MOST_DIMS and axes.size == shape.size and values.size > 0)
     batched, key, count = here.flag(given, 3), on_stack(words.ARRAY_KEY), 1
     for axis in range(shape.size):

@@ -155,7 +155,7 @@ def operator(name: str) -> None:
     @c_function(name, otherwise=f"dynet_{name}_slowly")
     def path(shared: Shared, a_at, b_at):
         a, b, here = Item(a_at), Item(b_at), graph_here(shared)
-        pair, right, left = (Function(getattr(shared, f"{name}_{what}")) for what in ("pair", "right", "left"))
+        pair, right, left = [Function(getattr(shared, f"{name}_{what}")) for what in ("pair", "right", "left")]
         need(getattr(shared, f"{name}_slow") != NULL)
         if not here.is_expression(a):
             return with_number(here, left, b, a)

@@ -168,8 +168,8 @@ def append(here: Here, known: Template, parts: Words, operand: Callable, dim):
     """
     length, inputs, graph = known.length, known.inputs, here.graph
     new, begin = NewRecord(here, length, inputs), on_stack(4)
-    for kind, value in enumerate((0, 0, graph.nodes, new.first)):  # for each kind, what to add to the number
-        begin[kind] = value
+    for place, value in enumerate((0, 0, graph.nodes, new.first)):  # for each kind, what to add to the number
+        begin[place] = value
     for place in range(length):
         kind, number = parts[2 * place], parts[2 * place + 1]
         new.write(operand(number) if kind == words.OPERAND else number + begin[kind], begin=place)

@@ -64,7 +64,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kinds of CPU ar
 def shipped(tmp_path_factory):
     """A folder with the compiled code that TRAIN needs."""
     folder = tmp_path_factory.mktemp("compiled")
-    environment = {**os.environ, "DYNET_CPU": general_kinds()[0].kind, "DYNET_RECORDS": ""}
+    environment = {**os.environ, "DYNET_CPU": general_kinds()[0].kind, "DYNET_RECORDS": "", "DYNET_RECORDER": ""}
     done = subprocess.run([sys.executable, "-c", SHIP, folder, TRAIN], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return folder

@@ -69,8 +69,9 @@ def wait_until_gone(session: int) -> float:
 
 
 def left_in(*directories: Path) -> list[str]:
-    """What is there beside kernels that are whole."""
-    return [path.name for directory in directories for path in directory.rglob("*") if path.suffix != ".o"]
+    """What is there beside kernels that are whole, and the keys under which these are found."""
+    files = [path for directory in directories for path in directory.rglob("*")]
+    return [path.name for path in files if path.suffix not in (".o", ".key")]
 
 
 @pytest.mark.parametrize("moment", MOMENTS)

@@ -3,6 +3,7 @@
 import pytest
 
 import dynet_ops as ops
+from dynet_core import recorder
 
 
 @pytest.mark.parametrize("op", [ops.pickrange, ops.pick_range])
@@ -44,7 +45,11 @@ def test_sum_dim_takes_n_and_ignores_it():
         (lambda x: ops.pickrange(x, 1, s=3), "pickrange(): multiple values for argument 'v'"),
         (lambda x: ops.poisson_loss(x, x=2, y=2), "poisson_loss(): 'x' is another name of 'y': give one of them"),
         (lambda x: ops.flip_gradient(x, 1.0), "flip_gradient(): takes 1 argument, x, but 2 were given"),
-        (lambda x: ops.transpose(x, [0], 3), "transpose(): takes 2 arguments, x, dims, but 3 were given"),
+        pytest.param(
+            lambda x: ops.transpose(x, [0], 3),
+            "transpose(): takes 2 arguments, x, dims, but 3 were given",
+            marks=pytest.mark.skipif(not recorder.HAS_TEMPLATES, reason="Python's own error: it is a Python function"),
+        ),
     ],
 )
 def test_other_names_that_do_not_fit(call, message):

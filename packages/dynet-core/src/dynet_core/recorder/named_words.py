@@ -18,7 +18,7 @@ class NamedWords:
     def __init__(self, names: Structure):
         memory: Any = np.zeros(len(names), np.int64)
         self.view: Any = memoryview(memory).cast("B").cast("q")
-        self.address = memory.ctypes.data
+        self.address: int = memory.ctypes.data
         self._places = names
 
     def __getitem__(self, name: str) -> int:

@@ -58,7 +58,7 @@ def know(**objects: Any) -> None:
     """Tell the recorder which objects have roles, such as `unfinished`: see the compiled recorder's function."""
     _known.update(objects)
     for role in _METHODS.keys() & objects:
-        setattr(_expression, _METHODS[role], lambda *operands, called=objects[role]: called(*operands))
+        setattr(_expression, _METHODS[role], objects[role])
 
 
 def become(x, at: int, dim) -> None:

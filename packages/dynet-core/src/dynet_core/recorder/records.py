@@ -121,12 +121,12 @@ class Records(GraphRecords):
     # names in modules before it runs finalizers.
     def end(
         self,
-        finalizing=sys.is_finalizing,
-        nobody=_no_words,
-        unused=_free_words,
-        renew=_renew,
-        api=api,
-        key=THREAD_GRAPH,
+        finalizing: Any = sys.is_finalizing,
+        nobody: Any = _no_words,
+        unused: Any = _free_words,
+        renew: Any = _renew,
+        api: Any = api,
+        key: Any = THREAD_GRAPH,
     ) -> None:
         """Remove all records because their thread has ended. The thread's expressions cannot be used any more."""
         if finalizing() or self._words is nobody:

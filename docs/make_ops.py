@@ -7,6 +7,7 @@ as a sample of theirs does. A test compares the files.
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 import textwrap
 from pathlib import Path
@@ -123,6 +124,9 @@ def text() -> str:
 
 
 if __name__ == "__main__":
-    NAMES.write_text(package())
+    made = package()
+    if NAMES.read_text() != made:
+        NAMES.write_text(made)
+        os.execv(sys.executable, sys.orig_argv)  # a new process imports the new names
     CALLS.write_text(calls())
     FILE.write_text(text())

@@ -328,6 +328,26 @@ def changed_closure(w):
     store_number(w)
 
 
+def with_annotation(kind):
+    @plain
+    def store(w):
+        def to(x: kind):
+            w[0] = x
+
+        to(w[1])
+
+    return store
+
+
+store_second = with_annotation(int)
+
+
+@plain
+def annotated_closure(w):
+    """The annotation is not in the compiled function: a name that only it has is not closed over there."""
+    store_second(w)
+
+
 @plain
 def endless(w):
     while True:
@@ -342,6 +362,7 @@ PROGRAMS = [
     parameters,
     constant_floats,
     changed_closure,
+    annotated_closure,
     endless,
     repeated_divisions,
     real_numbers,

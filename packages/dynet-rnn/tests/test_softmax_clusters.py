@@ -24,6 +24,14 @@ def layer(tmp_path):
     return made_from(tmp_path, "x a 50\nx b 7\ny c 1\n")
 
 
+def test_a_number_is_no_file(tmp_path):
+    """It could be that of an open file, which would then be read and closed."""
+    with open(tmp_path / "clusters", "w+") as file:
+        with pytest.raises(TypeError, match="PathLike"):
+            rnn.ClassFactoredSoftmaxBuilder(2, file.fileno(), WORDS, ParameterCollection())
+        file.write("x a\n")
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

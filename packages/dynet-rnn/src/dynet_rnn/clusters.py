@@ -62,6 +62,7 @@ def read_clusters(path: str | os.PathLike[str], word_dict: Mapping[str, int]) ->
     Raises:
         ArgumentError: a line has no word, or one that `word_dict` lacks; or the file has a word twice, or none.
     """
+    path = os.fspath(path)  # `open` also takes the number of an open file, and closes it
     clusters: dict[str, list[int]] = {}
     seen: set[str] = set()
     with open(path, encoding="utf-8", newline="\n") as file:

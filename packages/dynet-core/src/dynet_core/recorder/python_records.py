@@ -27,6 +27,7 @@ THREAD = threading.local()
 """Its attribute `records`, if there is one, is the `Records` object of the thread's graph."""
 _LENGTH, _NODES, _INPUTS_LENGTH = words.GRAPH.length, words.GRAPH.nodes, words.GRAPH.inputs_length
 _KEY, _BUFFERS = words.GRAPH.newest_key, (words.GRAPH.records, words.GRAPH.inputs)
+_LENGTHS, SHRINK_FROM = (_LENGTH, _INPUTS_LENGTH), 1 << 16  # a smaller buffer is kept
 _STATE, _RECORDED = adjacent(words.GRAPH, "version", "inputs_length"), adjacent(words.GRAPH, "length", "nodes")
 _UNDIFFERENTIATED = array.array("q", (-1, 0))
 
@@ -34,16 +35,16 @@ _UNDIFFERENTIATED = array.array("q", (-1, 0))
 class Records(GraphRecords):
     """The records of one thread's graph, and what the recorder in Python needs to change them.
 
-    `_buffers` has the integers of the records and the input values. `_all` has also the smaller buffers that they have
-    replaced, because a pass may still read those.
+    `_buffers` has the integers of the records and the input values. `_replaced` has the buffers that were in their
+    place, of this graph and of the one before, because a pass may still read those.
     """
 
-    __slots__ = ("_all", "_buffers")
+    __slots__ = ("_buffers", "_replaced")
 
     def __init__(self):
         super().__init__(NamedWords(words.GRAPH))
         self._buffers: list[Any] = [memoryview(array.array(code)) for code in "qf"]
-        self._all = [*self._buffers]
+        self._replaced: tuple[list[Any], list[Any]] = [], []
         self.renew()
 
     def adopt(self, graph: Any) -> None:
@@ -55,9 +56,14 @@ class Records(GraphRecords):
         return True
 
     def renew(self) -> None:
-        """Remove all records and input values, and give the graph a new version."""
+        """Remove all records and input values, and give the graph a new version. Free memory that it did not need."""
+        length, _, inputs_length = self.ends()
         while not self.cut(self.version, 0, 0, 0):
             pass
+        self._replaced = self._replaced[1], []
+        for kind, used in enumerate((length, inputs_length)):
+            if len(self._buffers[kind]) > max(8 * used, SHRINK_FROM):
+                self._replace(kind, 2 * used, 0)
 
     end = renew
     """Change the version because the graph's thread has ended. The graph's expressions cannot be used any more."""
@@ -105,11 +111,16 @@ class Records(GraphRecords):
 
     def _make_room(self, kind: int, size: int) -> None:
         """Replace a buffer by a larger one if it has no room for `size` numbers."""
-        while (room := len(old := self._buffers[kind])) < size:
-            memory, place = array.array(old.format, [0]) * (2 * size), slice(room)
-            new, address = memoryview(memory), memory.buffer_info()[0]
-            self._all.append(new)
-            if self._buffers[kind] is old: new[place] = old; self._buffers[kind] = new; self._view[_BUFFERS[kind]] = address  # fmt: skip  # noqa: E501, E701, E702
+        while (room := len(self._buffers[kind])) < size:
+            self._replace(kind, 2 * size, room)
+
+    def _replace(self, kind: int, size: int, kept: int) -> None:
+        """Replace a buffer by one of another size with the same first `kept` numbers, if no more of it are in use."""
+        old, view, length = self._buffers[kind], self._view, _LENGTHS[kind]
+        memory, place = array.array(old.format, [0]) * size, slice(min(kept, len(old)))
+        new, address, numbers = memoryview(memory), memory.buffer_info()[0], old[place]
+        self._replaced[1].append(old)
+        if self._buffers[kind] is old and view[length] <= kept: new[place] = numbers; self._buffers[kind] = new; view[_BUFFERS[kind]] = address  # fmt: skip  # noqa: E501, E701, E702
 
     def _overwrite(self, version: int, kind: int, start: int, numbers: np.ndarray | array.array) -> bool:
         view, done, place = self._view, DONE + kind, slice(start, start + len(numbers))

@@ -64,7 +64,9 @@ def rewritten(function: Callable, is_entry: bool = False) -> Callable:
     linecache.getlines(file, scope)  # the source may be in an archive, which the module knows how to read
     exec(_emitter(file, code, is_entry), scope, made)
     made = made["_closure"](*code.co_freevars) if code.co_freevars else made[code.co_name]
-    emitter = FunctionType(made.__code__, scope, code.co_name, function.__defaults__, function.__closure__)
+    cells = dict(zip(code.co_freevars, function.__closure__ or ()))
+    closure = tuple(cells[name] for name in made.__code__.co_freevars)
+    emitter = FunctionType(made.__code__, scope, code.co_name, function.__defaults__, closure)
     emitter.__kwdefaults__ = function.__kwdefaults__
     return emitter
 

@@ -86,6 +86,7 @@ class Library(Shards):
         kernels: the table of all kernels.
     """
 
+    # Every annotated name is a function of the planner's module: `load_used` takes them from here.
     forward: Callable[..., int]
     backward: Callable[..., int]
     gradient_norm: Callable[..., int]

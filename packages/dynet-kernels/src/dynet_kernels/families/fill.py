@@ -1,13 +1,4 @@
-"""Kernels that set contiguous ranges of memory to a constant.
-
-- Fill: memory[start + i] = number for each i < size. Parameters: (start, size, number); the number is an integer, which
-  becomes a float32. There are no address lists.
-- Clear: memory[start_c + i] = 0 for each i < size_c and each column c of the instruction. For each column, address list
-  0 holds the address start_c, and list 1 the size of the range in floats. There are no parameters.
-
-The emitters assume nothing about alignment or size. Terms such as instruction, column and address list: see
-`families/__init__.py`.
-"""
+"""Kernels that set contiguous ranges of memory to a constant. Nothing is assumed about alignment or size."""
 
 from __future__ import annotations
 
@@ -23,7 +14,7 @@ from .threads import share_of, thread_each
 
 @dataclass(frozen=True)
 class Fill(Kernel):
-    """Sets `size` floats, from the address `start` on, to the float32 value of the integer `number`."""
+    """Sets `size` floats from address `start` on to the integer `number`. It has no address lists."""
 
     parameters = ("start", "size", "number")
     name = "fill"
@@ -42,7 +33,7 @@ class Fill(Kernel):
 
 @dataclass(frozen=True)
 class Clear(Kernel):
-    """Sets one range of memory per column to 0. Address list 0 holds where the ranges begin, list 1 their sizes."""
+    """Sets one range per column to 0. Address list 0 holds where the ranges begin, list 1 their sizes in floats."""
 
     name = "clear"
     shared = BY_ROWS
@@ -58,7 +49,7 @@ class Clear(Kernel):
             )  # noqa: B023
 
     def on_gpu(self, instruction):
-        """Emit a CUDA kernel with one block of threads per range of memory."""
+        """Launch one block per range."""
         number = instruction.thread("blockIdx.x", instruction.count)
         lane = instruction.thread("threadIdx.x", 256)
         start, size = (instruction.address(int64(role), number) for role in range(2))

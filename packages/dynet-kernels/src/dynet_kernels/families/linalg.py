@@ -1,19 +1,8 @@
-"""Inversion of matrices in place, A := inverse of A, by Gauss-Jordan elimination with partial pivoting.
+"""Inversion of matrices in place by Gauss-Jordan elimination with partial pivoting: step k eliminates column k.
 
-A has `order` rows and columns, and is stored column by column. Step k of the elimination subtracts multiples of column
-k from all other columns. Each matrix has 3 * order floats of scratch memory:
-
-- `order` pivots, which are a second result: their product is the determinant of the original A;
-- `order` int32 row numbers: number k is the row that step k has exchanged with row k;
-- a copy of column k during step k.
-
-A singular matrix has a pivot of 0, and its inverse has elements that are infinite or NaN.
-
-The emitters assume that every `group` neighbouring columns of the instruction belong to one matrix: `group` is `order`
-if they are the matrix's columns, and 1 if each is a whole matrix. Only the addresses of the first of them are read.
-
-Parameters: order, the numbers of the address lists of the matrix and of the scratch memory, and group. Terms such as
-instruction, column and address list: see `families/__init__.py`.
+A matrix has 3 * order floats of scratch memory: the pivots, whose product is its determinant; the int32 numbers of the
+rows that each step k exchanged with row k; and a copy of column k. A singular matrix has a pivot of 0, and infinite or
+NaN elements in its inverse.
 """
 
 from __future__ import annotations
@@ -28,13 +17,16 @@ from ..tir import int64, let, load, store, vector_loop
 from ..tvm_modules import T
 from .threads import share_of, wait
 
-COLUMNS = 4  # the CPU kernel subtracts multiples of the pivot column from this many columns of the matrix at once
+COLUMNS = 4  # the CPU kernel subtracts multiples of the pivot column from this many columns at once
 THREADS = 128
 
 
 @dataclass(frozen=True)
 class Invert(Kernel):
-    """Replaces each matrix by its inverse, and stores the pivots in its scratch memory."""
+    """Inverts each matrix, stored column by column, and stores the pivots in its scratch memory.
+
+    `group` neighboring columns are one matrix: `order`, or 1 if each is a whole matrix. Only the first address is read.
+    """
 
     parameters = ("order", "matrix", "work", "group")
     name = "invert"
@@ -49,16 +41,10 @@ class Invert(Kernel):
         memory = instruction.memory
 
         def eliminate(matrix, saved, k, factor):
-            """Emit step k of the elimination for all columns of the matrix, COLUMNS of them at a time.
+            """Emit step k for all columns, COLUMNS at a time. `saved` is a copy of column k, `factor` is 1 / pivot.
 
-            From each column, subtract f times column k. f = factor * (element k of the column) makes element k
-            zero. Then f is stored in the place of element k. Column k itself becomes meaningless by this; the
-            caller overwrites it afterwards.
-
-            Args:
-                matrix: the address of the matrix.
-                saved: the address of a copy of column k.
-                factor: 1 / pivot.
+            Subtract f * column k, with f = factor * (element k), and store f as element k. Column k itself becomes
+            meaningless.
             """
 
             def columns(first, width):
@@ -115,7 +101,7 @@ class Invert(Kernel):
                         _exchange(memory, let(matrix + k * order + i), let(matrix + row * order + i))
 
     def on_gpu(self, instruction):
-        """Emit a CUDA kernel with one block of threads per matrix. One of the threads chooses the pivots."""
+        """Launch one block per matrix. One of its threads chooses the pivots."""
         order, matrix_role, work_role, group = instruction.parameters
         memory = instruction.memory
         first = let(instruction.thread("blockIdx.x", T.floordiv(instruction.count, group)) * group)
@@ -124,7 +110,7 @@ class Invert(Kernel):
         saved = let(work + order + order)
 
         def each(size, emit):
-            """Emit a loop over this thread's share of the numbers below `size`; emit(number) emits its body."""
+            """Emit a loop over this thread's share of the numbers below `size`."""
             with share_of(lane, int64(THREADS), size) as number:
                 emit(number)
 
@@ -173,7 +159,7 @@ class Invert(Kernel):
 
 
 def _find_pivot(memory, order, matrix, k):
-    """Return the row whose element in column k has the largest magnitude, among the rows from k on."""
+    """Return the row, from k on, whose element in column k has the largest magnitude."""
     column = let(matrix + k * order)
     row = tir.IntVariable(k)
     largest = tir.Accumulator(1, vmath.absolute(load(memory, let(column + k), 1)))
@@ -193,11 +179,10 @@ def _exchange(memory, one, other):
 
 
 def _note_pivot(memory, order, matrix, work, k, row):
-    """Return pivot k, the element of column k in row `row`. Store it and `row` in the scratch memory at `work`.
+    """Return pivot k, the element of column k in row `row`, and store it and `row` in the scratch memory.
 
-    The stored pivot is negated if row k and `row` will be exchanged, since this changes the sign of the determinant.
-    The stored pivot is 0 if the pivot of the step before is 0: then the matrix is singular, and its elements are
-    infinite or NaN by now.
+    It is stored negated if rows will be exchanged, for the determinant's sign, and as 0 after another 0: then the
+    matrix is singular, and its elements are infinite or NaN by now.
     """
     pivot = load(memory, let(matrix + k * order + row), 1)
     signed = let(T.Select(row == k, pivot, vmath.negative(pivot)))

@@ -1,15 +1,6 @@
-"""The sum of the squares of gradients. Its square root is the norm of all gradients, which trainers need for clipping.
+"""The sum of the squares of gradients, from which trainers compute the norm for clipping.
 
-    total += sum over columns c and i < size of g_c[i] ** 2
-
-Each column of an instruction is one gradient g_c of `size` floats, whose address is in list 0. `total` is one float64,
-whose address, counted in float32s, is the first entry of list 1. In float64, squares of finite float32s do not
-overflow, and sums of millions of terms stay precise.
-
-The emitters assume that `total` has an initial value, and that its address is even, which makes it a multiple of 8
-bytes. The CPU kernel also assumes that it runs in one thread.
-
-Parameters: (size,). Terms such as instruction, column and address list: see `families/__init__.py`.
+The sum is a float64: squares of finite float32s do not overflow, and sums of millions of terms stay precise.
 """
 
 from __future__ import annotations
@@ -23,9 +14,10 @@ from .threads import Sums, share_of
 
 
 class GradientNorm(Kernel):
-    """Adds the squares of all elements of all columns to one float64, `total`.
+    """total += the sum of squares of all columns' gradients, which are in address list 0.
 
-    The columns are in address list 0. The address of `total` is the first one in list 1.
+    The first entry of list 1 is the address of `total`, a float64 with an initial value. It counts float32s and must be
+    even. The CPU kernel must run in one thread.
     """
 
     parameters = ("size",)
@@ -72,7 +64,7 @@ class GradientNorm(Kernel):
             _add_to_total(instruction, let(sums[lane]))
 
     def on_gpu(self, instruction):
-        """Emit a CUDA kernel with one block of threads per column. Each block adds its sum atomically to the total."""
+        """Launch one block per column, which adds its sum atomically to the total."""
         threads = tuning.cuda().threads
         (size,) = instruction.parameters
         start = instruction.address(int64(0), instruction.thread("blockIdx.x", instruction.count))

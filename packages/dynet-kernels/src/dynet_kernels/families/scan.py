@@ -1,19 +1,4 @@
-"""Cumulative sums along one dimension of a tensor, and their gradient.
-
-For each column of an instruction, x, y and their gradients are arrays of the shape (size, width), in which element (i,
-w) is at i * width + w. The sums run along i, separately for each w.
-
-    y[i, w] = sum over j <= i of x[j, w]
-    dx[i, w] += sum over j >= i of dy[j, w]    with `backward`
-
-So `size` is the extent of the dimension, and `width` is the product of the extents of the dimensions before it. The
-target is y or dx, the source x or dy.
-
-The emitters assume that target and source are the same array or do not overlap.
-
-Parameters: the numbers of the address lists of target and source, size and width. Terms such as instruction, column and
-address list: see `families/__init__.py`.
-"""
+"""Cumulative sums along one dimension of a tensor, and their gradient."""
 
 from __future__ import annotations
 
@@ -28,9 +13,9 @@ from .threads import add_atomically, thread_each
 
 @dataclass(frozen=True)
 class Scan(Kernel):
-    """Sets the target to the cumulative sums of the source, from its first element on.
+    """y[i, w] = sum over j <= i of x[j, w]; with `backward`, dx[i, w] += sum over j >= i of dy[j, w].
 
-    With `backward`, it sums from the last element on and adds the sums to the target: the gradient of cumulative sums.
+    Element (i, w) of the (size, width) arrays is at i * width + w. They are the same array or do not overlap.
     """
 
     backward: bool
@@ -54,7 +39,7 @@ class Scan(Kernel):
             tir.choose(width < int64(4), lambda: one_by_one(number), lambda: in_vectors(number))
 
     def on_gpu(self, instruction):
-        """Emit a CUDA kernel with one thread for each w of each column of the instruction. Each thread sums along i."""
+        """Launch one thread for each w of each column. It sums along i."""
         width = instruction.parameters[3]
         with thread_each(instruction, instruction.count * width) as number:
             column, offset = let(T.floordiv(number, width)), let(T.floormod(number, width))
@@ -62,14 +47,9 @@ class Scan(Kernel):
 
 
 def _run(kernel, instruction, number, offset, lanes, mask=None, add=None):
-    """Emit the cumulative sums along i for `lanes` neighbouring w, from w = `offset` on, as the lanes of one vector.
+    """Emit the sums for `lanes` neighboring w from `offset` on, as the lanes of one vector.
 
-    Args:
-        kernel: the `Scan` that is emitted.
-        number: which column of the instruction to work on.
-        mask: selects the lanes that are used; None means all.
-        add: add(memory, at, value) emits an atomic addition, for targets that other threads may add to as well. None:
-            emit an ordinary addition.
+    `add` emits an atomic addition, for targets that other threads may add to as well; None: an ordinary one.
     """
     target_role, source_role, size, width = instruction.parameters
     memory = instruction.memory

@@ -1,17 +1,7 @@
-"""Kernels that select or sort the elements of a column x, and the scattered sum that computes their gradients.
+"""Kernels that select or sort the elements of a column, and the scattered sum that computes their gradients.
 
-- LargestInOrder: y = the `number` largest elements of x in the order in which x has them; places = their indices in x.
-- FallingOrder: y = x sorted from its largest to its smallest element; places = the input array `found`, which has an
-  index for each element of x, permuted in the same way.
-- Scatter: target[places[i]] += source[i] for each i < size.
-
-Shapes: x, `found` and `source` have `size` elements. y and `places` have `number` elements for LargestInOrder, and
-`size` for the other kernels. Indices are int32, whose bits are stored in the float32 memory. Elements are compared by
-integer keys (`_key`), so that NaN has a place in the order.
-
-The emitters assume that `number` is at most `size`, and that all indices that Scatter reads are within its target.
-Parameters are sizes and the numbers of address lists. Terms such as column and address list: see
-`families/__init__.py`.
+Indices are int32, whose bits are stored in the float32 memory. Elements are compared by integer keys (`_key`), so that
+NaN has a place in the order.
 """
 
 from __future__ import annotations
@@ -32,10 +22,9 @@ LOWEST = -(1 << 31)
 
 @dataclass(frozen=True)
 class LargestInOrder(Kernel):
-    """Finds the `number` largest elements of each column, in the order in which the column has them, and their indices.
+    """y = the `number` (<= `size`) largest elements of x in the order in which x has them; places = their indices.
 
-    A binary search finds the smallest of these elements: it determines the bits of this element's key (`_key`), from
-    the highest to the lowest.
+    A binary search finds the key of the smallest of them, bit by bit from the highest on.
     """
 
     parameters = ("size", "number", "y", "x", "places")
@@ -70,7 +59,7 @@ class LargestInOrder(Kernel):
             with T.While(step.get() > int64(0)):
                 reached = _halve(found, step, count_from, number)
                 with tir.when(reached == number):
-                    # Exactly `number` keys are at least `found`. The lower bits do not matter, so end the loop.
+                    # Exactly `number` keys are at least `found`: the lower bits do not matter, so end the loop.
                     step.set(int64(0))
             threshold = let(T.Cast("int32", found.get()))
             above = tir.IntVariable(int64(0))
@@ -80,10 +69,7 @@ class LargestInOrder(Kernel):
             _put_in_order(memory, size, number, threshold, let(number - above.get()), y, x, places)
 
     def on_gpu(self, instruction):
-        """Emit a CUDA kernel with one block per column.
-
-        The threads of a block count keys together. The first of them writes the results.
-        """
+        """Launch one block per column. Its threads count together; the first one writes the results."""
         size, number, y_role, x_role, places_role = instruction.parameters
         memory = instruction.memory
         column = instruction.thread("blockIdx.x", instruction.count)
@@ -113,10 +99,7 @@ class LargestInOrder(Kernel):
 
 @dataclass(frozen=True)
 class FallingOrder(Kernel):
-    """Sorts the elements of each column from the largest to the smallest, and permutes `found` in the same way.
-
-    For each element, it counts how many come before it in the sorted column, so the time is quadratic in `size`.
-    """
+    """y = x sorted in falling order; places = the indices `found`, permuted likewise, in quadratic time."""
 
     parameters = ("size", "y", "places", "x", "found")
     name = "falling_order"
@@ -131,10 +114,7 @@ class FallingOrder(Kernel):
                 _put_by_rank(instruction, column, number)
 
     def on_gpu(self, instruction):
-        """Emit a CUDA kernel with one thread per element of each column.
-
-        The thread finds the place of its element in the sorted column.
-        """
+        """Launch one thread per element, which finds the element's place in the sorted column."""
         size = instruction.parameters[0]
         with thread_each(instruction, instruction.count * size) as thread:
             _put_by_rank(instruction, let(T.floordiv(thread, size)), let(T.floormod(thread, size)))
@@ -142,7 +122,7 @@ class FallingOrder(Kernel):
 
 @dataclass(frozen=True)
 class Scatter(Kernel):
-    """Adds each element of a source to an element of the target: target[places[i]] += source[i] for each i < size."""
+    """target[places[i]] += source[i] for each i < size. Places must be within the target."""
 
     parameters = ("size", "target", "source", "places")
     name = "scatter"
@@ -163,7 +143,7 @@ class Scatter(Kernel):
                 store(memory, at, load(memory, at, 1) + load(memory, let(source + number), 1))
 
     def on_gpu(self, instruction):
-        """Emit a CUDA kernel with one thread per element of the source; the additions are atomic."""
+        """Launch one thread per element of the source; the additions are atomic."""
         size, target_role, source_role, places_role = instruction.parameters
         memory = instruction.memory
         with thread_each(instruction, instruction.count * size) as thread:
@@ -176,10 +156,7 @@ class Scatter(Kernel):
 
 
 def _key(x):
-    """Return int32 keys that are in the same order as the float32s x.
-
-    -0 and 0 have the same key. NaN of either sign has a key above that of infinity.
-    """
+    """Return int32 keys in the order of the float32s x. -0 equals 0; NaN of either sign is above infinity."""
     lanes = vmath.lanes_of(x)
     bits = let(T.reinterpret(tir.vector_type("int32", lanes), x))
     sign = T.shift_right(bits, vmath.number(31, bits, "int32"))
@@ -191,16 +168,10 @@ def _key(x):
 
 
 def _halve(found, step, count_from, number):
-    """Emit one step of the binary search for the smallest key among those of the `number` largest elements.
+    """Emit a step of the binary search, and return how many keys are >= found + step.
 
-    If at least `number` keys are >= found + step, then add `step` to `found`. Halve `step` in any case. Return how many
-    keys are >= the sum that was tried.
-
-    Args:
-        found: a variable with the highest limit found so far such that at least `number` keys are >= this limit. The
-            search begins at LOWEST.
-        step: a variable with the power of two to try in this step.
-        count_from: count_from(limit) emits code that counts the keys >= limit.
+    If at least `number` are, add `step` to `found`, which begins at LOWEST; halve `step` in any case. count_from(limit)
+    counts the keys >= limit.
     """
     candidate = let(found.get() + step.get())
     reached = count_from(let(T.Cast("int32", candidate)))
@@ -211,10 +182,7 @@ def _halve(found, step, count_from, number):
 
 
 def _put_in_order(memory, size, number, threshold, spare, y, x, places):
-    """Store the elements of x whose key is above `threshold`, and the first `spare` elements whose key equals it.
-
-    They are stored in y in the order in which x has them, and their indices in `places`. There are `number` of them.
-    """
+    """Store in y, with indices in `places`, the x with keys above `threshold`, and the first `spare` equal to it."""
     filled, equals = tir.IntVariable(int64(0)), tir.IntVariable(spare)
     with T.serial(int64(0), size) as place:
         value = load(memory, let(x + place), 1)
@@ -229,9 +197,8 @@ def _put_in_order(memory, size, number, threshold, spare, y, x, places):
 
 
 def _put_by_rank(instruction, column, number):
-    """Find the place of element `number` of x in falling order. Store the element there in y.
-
-    Also store element `number` of `found` at this place in `places`. Of equal elements, the first one in x comes first.
+    """Store element `number` of x in y, and of `found` in `places`, by its rank in falling order; equal ones keep
+    theirs.
     """
     size, *roles = instruction.parameters
     memory = instruction.memory
@@ -248,5 +215,5 @@ def _put_by_rank(instruction, column, number):
 
 
 def _place(memory, at):
-    """Load an index from address `at`: an int32 whose bits are in the float32 memory. Return it as an int64."""
+    """Load an index, an int32 whose bits are in the float32 memory, as an int64."""
     return let(T.Cast("int64", T.reinterpret("int32", load(memory, at, 1))))

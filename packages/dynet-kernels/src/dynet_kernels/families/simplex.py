@@ -1,18 +1,7 @@
-"""Kernels that map a column of scores x to probabilities y of the same size, some of which are exactly 0 or at a bound.
+"""Sparsemax and constrained softmax: probabilities y of scores x, some of which are exactly 0 or at a bound u.
 
-- sparsemax: y_i = max(0, x_i - t), where t makes the sum of y equal 1.
-- constrained_softmax, with upper bounds u: y_i = min(u_i, exp(x_i) / s), where s makes the sum of y equal 1. If the sum
-  of u is less than 1, then y = u.
-
-Both need a threshold. For sparsemax it is t. For constrained_softmax it is log(s): the elements with x_i - log(u_i)
-above it have y_i = u_i. An iteration finds the threshold. Each round moves it, always in the same direction, so that
-some elements get to its other side. The iteration ends when no element did. So there are at most as many rounds as
-elements; usually there are a handful.
-
-The emitters assume that y, x and u do not overlap, and that a column has at least one element.
-
-Parameters: (size,). Address lists: 0 holds the addresses of y, 2 those of x, and 4 those of u. Terms such as column and
-address list: see `families/__init__.py`.
+Each round moves a threshold, always in the same direction, and the last one is that in which no element gets to its
+other side. So there are at most as many rounds as elements; usually there are a handful.
 """
 
 from __future__ import annotations
@@ -27,14 +16,16 @@ from ..tvm_modules import T
 from .threads import thread_each
 
 THREADS = 64  # threads per CUDA block; few, because each thread works on a whole column
-# The first threshold of constrained softmax: x - log(u) is below it for every u > 0, and above it for u = 0, because
-# -log(0) is infinite.
+# The first threshold of constrained softmax: x - log(u) is below it for every u > 0, and above it for u = 0.
 LARGEST = 3.4e38
 
 
 @dataclass(frozen=True)
 class Simplex(Kernel):
-    """Maps each column of scores to probabilities, by the function "sparsemax" or "constrained_softmax"."""
+    """Maps each column of scores to probabilities, by the function "sparsemax" or "constrained_softmax".
+
+    Address list 0 is y, 2 is x, and 4 is u; they must not overlap. A column has at least one element.
+    """
 
     function: str
     parameters = ("size",)
@@ -49,17 +40,14 @@ class Simplex(Kernel):
             emit(_Column(instruction, number, views, lanes))
 
     def on_gpu(self, instruction):
-        """Emit a CUDA kernel with one thread per column."""
+        """Launch one thread per column."""
         views, emit = EMITTERS[self.function]
         with thread_each(instruction, instruction.count, THREADS) as number:
             emit(_Column(instruction, number, views, 1))
 
 
 class _Column:
-    """Emits loops over the elements of one column of the instruction.
-
-    Methods refer to the arrays of the column by number: 0 is the result y, 1 the scores x, 2 the bounds u.
-    """
+    """Emits loops over the elements of one column, whose array 0 is the result y, 1 the scores x, 2 the bounds u."""
 
     def __init__(self, instruction, number, views, lanes):
         (self.size,) = instruction.parameters
@@ -73,7 +61,7 @@ class _Column:
         return self.wide(float32(value))
 
     def each(self, view, formula, *reads):
-        """Emit a loop that sets each element i of array `view` to formula(element i of each array in `reads`)."""
+        """Set each element of array `view` to `formula` of the elements of the arrays `reads`."""
 
         def step(offset, mask):
             values = [load(self.memory, let(self.at[read] + offset), self.lanes, mask) for read in reads]
@@ -82,16 +70,7 @@ class _Column:
         vector_loop(self.size, self.lanes, step)
 
     def reduce(self, combine, identity, formulas, *reads):
-        """Emit a loop that reduces each formula: evaluates it for every element, and combines the values to one number.
-
-        Args:
-            combine: emits the combination of two values, such as their sum.
-            identity: the value that changes nothing when it is combined with another.
-            formulas: functions that are called with element i of each array in `reads`.
-
-        Returns:
-            The resulting number for each formula.
-        """
+        """Return, for each of `formulas`, its values for the elements of the arrays `reads`, combined to one number."""
         start = self.constant(identity)
         totals = [tir.Accumulator(self.lanes, start) for _ in formulas]
 
@@ -114,10 +93,8 @@ def _sum(a, b):
 def _rounds(side, move):
     """Emit the loop that finds a threshold.
 
-    Args:
-        side: side() emits code and returns two results of it: how many elements are on one side of the threshold, and a
-            sum over these elements. The loop ends when their number is the same as in the round before.
-        move: if the number has changed, move(number, sum) emits the code that moves the threshold.
+    side() returns how many elements are on one side of it, and a sum over them; move(number, sum) emits the code that
+    moves it. The loop ends when their number is the same as in the round before.
     """
     going, previous = tir.IntVariable(int64(1)), tir.Accumulator(1, float32(-1.0))
     with T.While(going.get() > int64(0)):
@@ -130,9 +107,9 @@ def _rounds(side, move):
 
 
 def _sparsemax(column):
-    """Emit sparsemax: y = max(0, z - t) with z = x - max(x), where the sum of y must be 1.
+    """Emit y = max(0, z - t), z = x - max(x), where t makes the sum of y 1.
 
-    So t = (the sum of the z above t, minus 1) / (how many z are above t). The iteration starts at t = -1, and t rises.
+    So t = (the sum of the z above t, minus 1) / (how many z are above t). It starts at -1 and rises.
     """
     (peak,) = column.reduce(vmath.maximum, float("-inf"), [lambda x: x], 1)
     peak = column.wide(peak)
@@ -162,10 +139,9 @@ def _sparsemax(column):
 
 
 def _constrained_softmax(column):
-    """Emit constrained softmax, y = min(u, exp(x) / s): y = u where x - log(u) is above a threshold, which is log(s).
+    """Emit y = min(u, exp(x) / s), where s makes the sum of y 1; y = u if the sum of u is less.
 
-    The y of all other elements are in proportion to exp(x), so that all y together have the sum 1. Until the end, the
-    memory of the result holds x - log(u).
+    y = u where x - log(u) is above the threshold log(s). Until the end, the memory of the result holds x - log(u).
     """
     column.each(0, lambda x, u: x - vmath.log(u), 1, 2)
     threshold = tir.Accumulator(1, float32(LARGEST))
@@ -213,5 +189,5 @@ def _constrained_softmax(column):
     )
 
 
-# For each function: how many of the arrays y, x and u it has, and what emits its code for a `_Column`.
+# For each function: how many of the arrays y, x and u it has, and what emits it.
 EMITTERS = {"sparsemax": (2, _sparsemax), "constrained_softmax": (3, _constrained_softmax)}

@@ -1,19 +1,4 @@
-"""Copies with strides: transposes, slices, broadcasts, concatenation along any dimension, and their gradients.
-
-For each column of an instruction, the kernel runs four nested loops, over i_d < extent_d for d = 0 to 3:
-
-    target[sum over d of i_d * t_d] = source[sum over d of i_d * s_d]    (+= instead of = with `accumulate`)
-
-where t_d and s_d are the target strides and source strides of the loops, in floats. A stride may be 0: a source stride
-of 0 broadcasts, and a target stride of 0 sums.
-
-Loops that are not needed have the extent 1. Loop 0 is the innermost one. The CPU kernel uses vectors only if both
-strides of loop 0 are 1, so callers should choose such a loop as loop 0 if there is one.
-
-Parameters: the numbers of the address lists of target and source, then the four extents, the four target strides and
-the four source strides, each innermost first. Terms such as instruction, column and address list: see
-`families/__init__.py`.
-"""
+"""Copies with strides: transposes, slices, broadcasts, concatenation along any dimension, and their gradients."""
 
 from __future__ import annotations
 
@@ -31,7 +16,12 @@ SHORT = 1024  # if loop 0 writes at most this many contiguous floats, the next c
 
 @dataclass(frozen=True)
 class Strides(Kernel):
-    """Copies elements from a source to a target with other strides, or adds them to the target if `accumulate`."""
+    """target[sum of i_d * t_d] = source[sum of i_d * s_d] over four loops i_d < extent_d; += if `accumulate`.
+
+    The parameters after the roles are the extents, the target strides t and the source strides s (in floats), each
+    innermost first; unused loops have extent 1. A stride may be 0: that of a source broadcasts, that of a target sums.
+    The CPU uses vectors only if both strides of loop 0 are 1, so choose such a loop as the innermost.
+    """
 
     accumulate: bool
     may_set = True
@@ -98,11 +88,7 @@ class Strides(Kernel):
                 copy(instruction.address(target_role, column), instruction.address(source_role, column))
 
         def into_one():
-            """Emit the additions of columns that fit into one vector register.
-
-            Neighbouring columns mostly have the same target. It stays in a register until a column with another
-            target comes.
-            """
+            """Add columns that fit into one vector. A target that neighboring columns share stays in a register."""
             size = extents[0]
             mask = tir.first_lanes(size, lanes) if lanes > 1 else None
             held = tir.IntVariable(instruction.address(target_role, int64(0)))
@@ -127,8 +113,8 @@ class Strides(Kernel):
             adds = T.And(instruction.fresh == int64(0), last > int64(0))
             tir.choose(T.And(T.And(short, adds), same), into_one, lambda: each(inner))
 
-        # Most copies need only the innermost loop. Then the other three loops, which would have one turn each, are
-        # left out, because they would take longer than a short copy itself.
+        # Most copies need only the innermost loop. The other three, of one turn each, would take longer than a short
+        # copy.
         tir.choose(extents[1] * extents[2] * extents[3] == int64(1), stretches, lambda: each(outer))
 
     def on_gpu(self, instruction):

@@ -1,12 +1,6 @@
-"""Elementwise sums of arrays: y = x_1 + ... + x_k, or y = n * (x_1 + ... + x_k) with a factor n.
+"""Elementwise sums of arrays: y = x_1 + ... + x_k, or y = n * (x_1 + ... + x_k) with a factor n. y is overwritten.
 
-y and each x_i are arrays of `size` floats. Each column of an instruction adds one term x_i: address list Y has the
-address of y, list X that of x_i, and list FACTOR that of the number n.
-
-The emitters assume that the columns of one sum, which have the same address in list Y, are neighbours. Together they
-are called a *run*. The kernel overwrites y.
-
-Parameters: (size,). Terms such as instruction, column and address list: see `families/__init__.py`.
+Each column adds one term. Neighboring columns with the same address of y are one sum, called a *run*.
 """
 
 from __future__ import annotations
@@ -28,10 +22,7 @@ MANY = 16  # in a sum of at least this many arrays, prefetch what is read next
 
 @dataclass(frozen=True)
 class Sum(Kernel):
-    """Sets y to the sum of the arrays x of all columns in a run.
-
-    If `scaled`, the sum is multiplied by the factor of the run's first column.
-    """
+    """Sets y to the sum of the x of a run; if `scaled`, times the factor of the run's first column."""
 
     scaled: bool
     parameters = ("size",)
@@ -66,8 +57,8 @@ class Sum(Kernel):
                     with T.serial(int64(0), let(end - first)) as number:
                         add(number, ahead)
 
-                # The arrays to be summed are far apart in memory. If there are many, prefetch from each of them
-                # the floats that the next turn of the loop over y will add up.
+                # The arrays are far apart in memory. If there are many, prefetch what the next turn of the loop over y
+                # adds up.
                 width = vectors * lanes
                 far = T.And(end - first >= int64(MANY), place + int64(2 * width) <= stop)
                 tir.choose(far, lambda: all_columns(width), all_columns)
@@ -79,10 +70,7 @@ class Sum(Kernel):
             column.set(end)
 
     def on_gpu(self, instruction):
-        """Emit a CUDA kernel with one thread per element of each column.
-
-        Only the threads of the first column in each run work. Each of them computes one element of y.
-        """
+        """Launch one thread per element of each column; only those of the first column of a run work."""
         (size,) = instruction.parameters
         memory = instruction.memory
         with thread_each(instruction, instruction.count * size) as number:
@@ -105,7 +93,7 @@ def _scaled(kernel, instruction, first, total, lanes):
 
 
 def _end_of_run(instruction, first):
-    """Return the index of the first column after column `first` that has another y, or `count` if there is none."""
+    """Return the first column after `first` with a different y, or `count`."""
     y = instruction.address(int64(Y), first)
     end = tir.IntVariable(first + int64(1))
 

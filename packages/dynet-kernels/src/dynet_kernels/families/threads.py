@@ -1,10 +1,7 @@
 """How CUDA kernels divide their work among threads, and how the threads of a block combine numbers.
 
-There are three ways: one thread per element (`thread_each`); one block of threads per column, whose elements the
-threads share (`share_of`); or one block per rectangle of a matrix product (`block_of_products`). `Sums` adds up numbers
-of several threads. All functions emit TIR, TVM's intermediate code. The argument `instruction` is the `tir.Instruction`
-of the kernel that is being built; TIR expressions such as its `count` are known only when the kernel runs. An
-instruction is one call of a kernel, and a column is one unit of its work.
+One thread per element (`thread_each`), one block per column (`share_of`), or one block per rectangle of a matrix
+product (`block_of_products`). `Sums` combines numbers of several threads.
 """
 
 from __future__ import annotations
@@ -32,24 +29,17 @@ def thread_each(instruction, count, size=None):
 
 
 def block_of_products(instruction, group, extents, height, width):
-    """Launch one CUDA block of threads per `height` x `width` results of matrix products, and find each block's work.
+    """Launch one block per `height` x `width` results of matrix products, one product for each matrix.
 
-    Several neighbouring columns of the instruction share one matrix. There is one product for each matrix.
-
-    Args:
-        group: how many columns of the instruction share one matrix; 0 means all of them.
-        extents: extents(n) returns the extents (rows, columns, inner) of the product if n columns of the instruction
-            share the matrix. The result of the product has rows x columns elements, each a sum of `inner` terms.
-
-    Returns:
-        The extents; the first column of the instruction that belongs to this block's product; and the row and column
-        of the product's result at which the block begins.
+    `group` neighboring columns share a matrix (0: all do). extents(n) returns the product's (rows, columns, inner) if n
+    columns share the matrix. Returns the extents, the first column of the block's product, and the row and column at
+    which the block begins.
     """
     sharing = let(T.Select(group == int64(0), instruction.count, group))
     rows, columns, inner = extents(sharing)
     down = let(T.floordiv(rows + int64(height - 1), int64(height)))
     across = let(T.floordiv(columns + int64(width - 1), int64(width)))
-    # All blocks are on the x axis of the grid, because CUDA allows only 65535 blocks on the other axes.
+    # All on the x axis: CUDA allows only 65535 blocks on the other axes.
     block = instruction.thread("blockIdx.x", down * across * T.floordiv(instruction.count, sharing))
     first_row = settled(T.truncmod(block, down) * int64(height))
     block = settled(T.truncdiv(block, down))
@@ -60,14 +50,7 @@ def block_of_products(instruction, group, extents, height, width):
 
 @contextmanager
 def share_of(lane, threads, size):
-    """Loop over this thread's share of the numbers below `size`: lane, lane + threads, lane + 2 * threads and so on.
-
-    This yields the number, and the body of the `with` statement emits the work on it.
-
-    Args:
-        lane: the number of this thread among those that share the work.
-        threads: how many threads share it.
-    """
+    """Loop over this thread's share of the numbers below `size`: lane, lane + threads, and so on. Yields the number."""
     place = tir.IntVariable(lane)
     with T.While(place.get() < size):
         yield let(place.get())
@@ -75,7 +58,7 @@ def share_of(lane, threads, size):
 
 
 def wait():
-    """Emit a barrier, at which each thread waits for all threads of its block. It must not be in an emitted `if`."""
+    """Emit a barrier for the threads of the block. It must not be in an emitted `if`."""
     T.evaluate(T.tvm_storage_sync("shared"))
 
 
@@ -85,14 +68,10 @@ def add_atomically(memory, at, value):
 
 
 class Sums:
-    """Emits code that combines numbers, one from each of several threads, into their sum or maximum, for example.
+    """Combines numbers of several threads; `combine` emits the combination of two, such as their sum or maximum.
 
-    The methods can be called several times. Their argument `combine` emits the combination of two numbers.
-
-    Args:
-        thread: this thread's number in its block.
-        threads: how many threads a block has: a power of two, at least 32.
-        dtype: the type of the numbers.
+    A block has `threads` threads: a power of two, at least 32. No method may be called in an emitted `if`: all threads
+    must reach the barriers.
     """
 
     def __init__(self, thread, threads, dtype="float32"):
@@ -101,7 +80,7 @@ class Sums:
         self.shared = T.alloc_buffer((self.warps,), dtype, scope="shared")
 
     def of_warp(self, value, combine):
-        """Combine the `value` of all threads of a warp. Each gets the result. Must not be in an emitted `if`."""
+        """Combine the `value` of all threads of a warp. Each gets the result."""
         everybody = tirx.const(0xFFFFFFFF, "uint32")
         total = tir.Accumulator(1, value, self.dtype)
         width = WARP // 2
@@ -113,15 +92,11 @@ class Sums:
         return let(total.get())
 
     def of_block(self, value, combine):
-        """Combine the `value` of all threads of a block. Each gets the result. Must not be in an emitted `if`."""
+        """Combine the `value` of all threads of a block. Each gets the result."""
         return self.of_warps(int64(0), int64(self.warps), value, combine)
 
     def of_warps(self, first, count, value, combine):
-        """Combine the `value` of all threads in `count` warps of the block, from warp `first` on. Return the result.
-
-        `first` and `count` may differ between the warps of a block. Must not be in an emitted `if`, because all threads
-        of the block must reach the barriers.
-        """
+        """Combine those of `count` warps from warp `first` on. Both may differ between the warps of a block."""
         value = self.of_warp(value, combine)
         with tir.when(self.lane == int64(0)):
             T.buffer_store(self.shared, value, [self.warp])

@@ -1,14 +1,6 @@
-"""Products of a vector with a Toeplitz matrix, which is a matrix whose diagonals are constant.
+"""Products of a vector with a Toeplitz matrix, whose diagonals are constant.
 
-    y[k] += sum over i < size of a[i] * b[offset + k + step * i]    for 0 <= k < size
-
-y and a have `size` floats. Circular convolution and correlation are such products, where b holds two copies of a vector
-side by side. Each column of an instruction is one product.
-
-The emitters assume that `step` is 1 or -1, and that b has all elements that the formula reads.
-
-Parameters: the numbers of the address lists of y, a and b, then size, offset and step. Terms such as instruction,
-column and address list: see `families/__init__.py`.
+Circular convolution and correlation are such products, where b holds two copies of a vector side by side.
 """
 
 from __future__ import annotations
@@ -28,7 +20,7 @@ INPUTS = 4  # how many elements of a are used together: a[i], a[i + lanes], a[i 
 
 @dataclass(frozen=True)
 class Toeplitz(Kernel):
-    """Adds to y: y[k] += sum over i of a[i] * b[offset + k + step * i], for vectors y and a of `size` elements."""
+    """y[k] += sum over i < size of a[i] * b[offset + k + step * i] for 0 <= k < size; `step` is 1 or -1."""
 
     parameters = ("y", "a", "b", "size", "offset", "step")
     name = "toeplitz"
@@ -38,16 +30,12 @@ class Toeplitz(Kernel):
         return Effects(((y, size),), 2 * FLOP * size * size)
 
     def on_cpu(self, instruction, lanes):
-        """Emit a CPU kernel.
-
-        It handles several elements of `a` at a time, each of them one vector length behind the one before. They need
-        almost the same vectors of b, so most of these vectors are loaded only once for all of them.
-        """
+        """Handle elements of `a` that are one vector length apart together: they need almost the same vectors of b."""
         y_role, a_role, b_role, size, offset, step = instruction.parameters
         memory = instruction.memory
 
         def tile(y, a, b, block):
-            """Emit the computation of OUTPUTS neighbouring vectors of y, from vector `block` * OUTPUTS on."""
+            """Compute OUTPUTS neighboring vectors of y, from vector `block` * OUTPUTS on."""
             first = let(block * int64(OUTPUTS * lanes))
             sums = [
                 tir.Accumulator(lanes, load(memory, let(y + first + int64(k * lanes)), lanes)) for k in range(OUTPUTS)
@@ -56,10 +44,10 @@ class Toeplitz(Kernel):
             whole = let(T.floordiv(size, int64(stretch)))
 
             def together(start, forwards):
-                """Add the terms of INPUTS elements of `a`: a[start], a[start + lanes] and so on.
+                """Add the terms of the INPUTS elements a[start], a[start + lanes], and so on.
 
-                Each element needs OUTPUTS vectors of b. If `forwards` (`step` is 1), its vectors begin one vector
-                later in b than those of the element before; if not, one vector earlier.
+                Each needs OUTPUTS vectors of b, which begin one vector later than the previous element's if `forwards`
+                (`step` is 1), else one earlier.
                 """
                 factors = [tir.wide(load(memory, let(a + start + int64(q * lanes)), 1), lanes) for q in range(INPUTS)]
                 low = let(b + first + (start if forwards else int64(0) - start))
@@ -86,7 +74,7 @@ class Toeplitz(Kernel):
                 store(memory, let(y + first + int64(k * lanes)), let(total.get()))
 
         def single(y, a, b, at, mask):
-            """Emit the computation of one vector of y, from element `at` on. `mask` selects lanes; None: all."""
+            """Compute one vector of y, from element `at` on."""
             total = tir.Accumulator(lanes, load(memory, let(y + at), lanes, mask))
             with T.serial(int64(0), size) as i:
                 factor = tir.wide(load(memory, let(a + i), 1), lanes)
@@ -107,7 +95,7 @@ class Toeplitz(Kernel):
             )
 
     def on_gpu(self, instruction):
-        """Emit a CUDA kernel with one thread per element of y."""
+        """Launch one thread per element of y."""
         y_role, a_role, b_role, size, offset, step = instruction.parameters
         memory = instruction.memory
         with thread_each(instruction, instruction.count * size) as number:

@@ -1,22 +1,8 @@
-"""Windows that move over images, for convolution and pooling.
+"""Windows that move over images (height, width, channels), for convolution and pooling. A column is one image.
 
-An image has the shape (height, width, channels). It is stored in column-major order: neighbouring elements in memory
-are one below the other. The window is put at result_height x result_width positions (r, c) of the image. At position
-(r, c), element (i, j, k) of the window lies over element
-
-    (r * row_step + i - above, c * column_step + j - left, k)
-
-of the image, which may be in the padding outside of it. Each column of an instruction is one image. The kernels are:
-
-- Windows: matrix[(r, c), (i, j, k)] = this element of the image, or 0 in the padding. The matrix has a row for each
-  position and a column for each element of the window; its shape is (result_height * result_width, window_height *
-  window_width * channels). The convolution is then a product with this matrix.
-- Windows(backward=True): adds each element of the matrix to the image element from which it was copied.
-- LargestInWindow: y[r, c, k] = the maximum over i and j of these elements, without the padding, and places[r, c, k] =
-  the offset of the largest element from the beginning of the image.
-
-The emitters assume that the window lies over at least one element of the image at every position. Terms such as
-instruction and column: see `families/__init__.py`.
+At position (r, c), element (i, j, k) of the window lies over element (r * row_step + i - above, c * column_step + j -
+left, k) of the image, which may be padding. At every position, the window must lie over at least one element of the
+image.
 """
 
 from __future__ import annotations
@@ -30,9 +16,8 @@ from ..tir import int64, let, load, store, vector_loop
 from ..tvm_modules import T
 from .threads import add_atomically, thread_each
 
-# Parameters that all kernels here have: the shapes of image and window; by how many rows and columns the window moves
-# from one position to the next; how many rows of padding are above the image, and how many columns are left of it; and
-# at how many positions the window is put, down and across.
+# `row_step` and `column_step`: how far the window moves; `above` and `left`: how much padding; `result_height` and
+# `result_width`: how many positions the window has.
 WINDOW = (
     "height", "width", "channels", "window_height", "window_width", "row_step", "column_step", "above", "left",
     "result_height", "result_width",
@@ -41,7 +26,8 @@ WINDOW = (
 
 @dataclass(frozen=True)
 class Windows(Kernel):
-    """Copies the image elements under the window, at each position, to a row of a matrix.
+    """matrix[(r, c), (i, j, k)] = the image element under the window element, 0 in the padding; a convolution
+    multiplies it.
 
     With `backward`, it adds the elements of the matrix to the image instead.
     """
@@ -68,10 +54,10 @@ class Windows(Kernel):
             vector_loop(size, lanes, step)
 
         def run(seen, image, size):
-            """Copy the image elements under one window element, at `size` window positions one below the other.
+            """Copy the image elements under one window element, at `size` positions one below the other (or add them
+            back).
 
-            They are `row_step` apart in the image, from the address `image` on, and contiguous in the matrix of
-            windows, from the address `seen` on. With `backward`, add them from the matrix to the image instead.
+            They are `row_step` apart in the image, and contiguous in the matrix of windows.
             """
 
             def vectors():
@@ -94,16 +80,11 @@ class Windows(Kernel):
             tir.choose(g.row_step == int64(1), vectors, scalars)
 
         def one_column(seen, image, row, left, first, end):
-            """Copy the image elements under one window element, at all positions of one column of the result.
+            """Do the same at all positions of one column of the result.
 
-            Args:
-                seen: where the copies begin in the matrix of windows.
-                image: where the element's channel of the image begins.
-                row: the row of the image under the window element if the window is in row 0 of its positions. May
-                    be negative.
-                left: the column of the image under the window element. May be outside of the image.
-                first, end: if the window is in one of the rows [first, end) of its positions, the window element
-                    lies over a row of the image. In other rows it lies over padding, so that the copies are 0.
+            `row` and `left` are the image's row and column under the window element when the window is at position (0,
+            c); they may be outside of the image. In the rows [first, end) of positions, the window element lies over a
+            row of the image; in others over padding, and the copies are 0.
             """
 
             def inside():
@@ -146,7 +127,7 @@ class Windows(Kernel):
                             )
 
     def on_gpu(self, instruction):
-        """Emit a CUDA kernel with one thread per element of the matrix of windows."""
+        """Launch one thread per element of the matrix of windows."""
         memory = instruction.memory
         windows_role, image_role, *parameters = instruction.parameters
         g = _geometry(parameters)
@@ -180,9 +161,8 @@ class Windows(Kernel):
 
 @dataclass(frozen=True)
 class LargestInWindow(Kernel):
-    """Finds the largest element of each channel under the window at each position, and its offset in the image.
-
-    Offsets are int32, whose bits are stored in the float32 memory.
+    """y[r, c, k] = the largest element of channel k under the window, and `places` its offset in the image, as int32
+    bits.
     """
 
     parameters = ("y", "image", "places", *WINDOW)
@@ -204,7 +184,7 @@ class LargestInWindow(Kernel):
                         _largest_at(instruction.memory, g, y, image, places, channel, row, place)
 
     def on_gpu(self, instruction):
-        """Emit a CUDA kernel with one thread per window position and channel."""
+        """Launch one thread per window position and channel."""
         y_role, image_role, places_role, *parameters = instruction.parameters
         g = _geometry(parameters)
         size = let(g.places * g.channels)
@@ -217,9 +197,8 @@ class LargestInWindow(Kernel):
 
 
 def _geometry(parameters):
-    """Return an object that has the parameters named in WINDOW as attributes, and two more.
-
-    Its `places` is how many positions the window has, and its `plane` is how many floats one channel of the image has.
+    """Return the parameters of WINDOW as attributes, and `places` (how many positions) and `plane` (floats per
+    channel).
     """
     g = SimpleNamespace(**dict(zip(WINDOW, parameters, strict=True)))
     g.places = let(g.result_height * g.result_width)
@@ -228,12 +207,7 @@ def _geometry(parameters):
 
 
 def _unfolded(number, extents, order):
-    """Split the flat index `number` into the indices of nested loops, and return order(*indices).
-
-    Args:
-        extents: the number of turns of each loop, innermost first.
-        order: puts the indices, innermost first, into the order that the caller wants.
-    """
+    """Split a flat index into the indices of loops of these extents, innermost first, and return order(*indices)."""
     found = []
     for extent in extents:
         found.append(let(T.floormod(number, extent)))
@@ -242,14 +216,10 @@ def _unfolded(number, extents, order):
 
 
 def _largest_at(memory, g, y, image, places, channel, row, place):
-    """Find the largest number in one window and one channel; store it in y and its offset in the image in `places`.
+    """Store the largest number in one window and channel, and its offset: of equal ones the first. NaN counts as
+    largest.
 
-    Of equal numbers the first one is taken. NaN counts as larger than any number.
-
-    Args:
-        g: what `_geometry` returned.
-        y, image, places: the addresses of these arrays.
-        row, place: the row and column of the result, which are also the position (r, c) of the window.
+    `g` is of `_geometry`; `row` and `place` are the row and column of the result.
     """
 
     def within(start, window, extent):

@@ -1,12 +1,4 @@
-"""The gradient of the columns x[j] of a product y[j] = W x[j]: dx[j] += W' dy[j].
-
-W has the shape (rows, inner). It is stored column by column, each `apart` floats after the one before; ' means the
-transpose. dx[j] has `inner` floats and dy[j] has `rows`. j is the number of a column of an instruction.
-
-The emitters assume that dx does not overlap with W and dy. Several columns j may have the same dx[j], except in an
-instruction that is fresh (each dx[j] is uninitialised and overwritten). Terms: see `families/__init__.py`, and for tile
-and panel `families/products/__init__.py`.
-"""
+"""The gradient of the columns of a product y[j] = W x[j]: dx[j] += W' dy[j]."""
 
 from __future__ import annotations
 
@@ -22,7 +14,7 @@ from ..threads import add_atomically
 from .panels import Sums, blocks, by_chunks, groups, tiles
 from .shared import effects, tiled_product
 
-# `one_matrix` uses these figures to estimate which of two ways to compute dx is faster.
+# `one_matrix` estimates by these which of two ways is faster.
 ACROSS = 6  # adding up the n lanes of a vector takes as long as adding the terms of this many times n rows of W
 READ_AGAIN = 1 << 17  # a matrix of up to this many floats stays in the cache, so it can be read again quickly
 AS_IF = 96  # larger matrices are slow to read again; the estimate assumes at most this many rows for them
@@ -30,7 +22,9 @@ AS_IF = 96  # larger matrices are slow to read again; the estimate assumes at mo
 
 @dataclass(frozen=True)
 class ColumnGradient(Kernel):
-    """Adds W' dy[j] to dx[j] for every column j. The matrix W has the shape (rows, inner)."""
+    """dx[j] += W' dy[j]. Several j may have the same dx[j], unless the instruction is fresh; dx overlaps neither W nor
+    dy.
+    """
 
     parameters = ("rows", "inner", "apart", "matrix", "dx", "dy", "group")
     name = "column_gradient"
@@ -46,9 +40,8 @@ class ColumnGradient(Kernel):
         begin, stop = instruction.stretch(inner, lanes)
 
         def tile(w, columns, k, width, first_row, height):
-            """Emit the addition of terms to `width` elements of dx[j], from element k on, for all j in `columns`.
-
-            The terms are those of `height` rows of W, from row `first_row` on. `w` is the address of W.
+            """Add the terms of `height` rows of W, from `first_row` on, to elements k to k + width - 1 of dx[j] for j
+            in `columns`.
             """
             dy = [let(instruction.address(dy_role, j) + first_row) for j in columns]
             dx = [instruction.address(dx_role, j) for j in columns]
@@ -79,9 +72,8 @@ class ColumnGradient(Kernel):
         width_for = dict(sizes.tiles)
 
         def in_place(w, first, end):
-            """Emit dx[j] for j in [first, end), reading W where it is stored.
-
-            A vector holds elements of one column of W, so the lanes of each sum are added up in the end.
+            """Emit dx[j] for j in [first, end), reading W where it is stored: the lanes of each sum are added up in the
+            end.
             """
 
             def some_rows(first_row, height):
@@ -101,9 +93,8 @@ class ColumnGradient(Kernel):
             blocks(rows, let(height * int64(lanes)), some_rows)
 
         def with_panels(w, first, end):
-            """Emit dx[j] for j in [first, end) from panels, which are transposed copies of parts of W.
-
-            A vector holds elements of one row of W, so no lanes have to be added up.
+            """Emit dx[j] for j in [first, end) from transposed copies of parts of W, where no lanes have to be added
+            up.
             """
 
             def fill(panel, row, vectors, mask, k, length):
@@ -114,8 +105,8 @@ class ColumnGradient(Kernel):
                 panel.fill_transposed(memory, length, column, vectors)
 
             def bring(row, vectors, k, part):
-                # Panels come in the order of dx's elements. After the last elements, the next panel is for the
-                # first ones again, with rows further down in W.
+                # Panels come in the order of dx's elements. After the last ones, the next panel is for the first ones
+                # again, with rows further down in W.
                 beyond = row + int64(vectors * lanes) >= stop
                 next_row = T.Select(beyond, begin, row + int64(vectors * lanes)) + part * int64(lanes)
                 at = let(w + next_row * apart + T.Select(beyond, k + int64(sizes.panel), k))
@@ -133,9 +124,9 @@ class ColumnGradient(Kernel):
 
         def one_matrix(first, end):
             w = instruction.shared_address(w_role, first)
-            # Estimate which way is faster. In place, the lanes of each sum must be added up in the end, and the
-            # matrix is read again for every few columns j. With panels, W is transposed first, and lanes beyond
-            # `inner` are wasted. Each thread counts the columns of all threads, so that all choose the same way.
+            # In place, lanes must be added up, and W is read again for every few columns j. With panels, W is
+            # transposed, and lanes beyond `inner` are wasted. Count the columns of all threads, so that all choose the
+            # same way.
             columns, vectors = let(end - first + instruction.others), quotient(inner + int64(lanes - 1), lanes)
             filled = let(T.max(vectors * int64(lanes), int64(lanes + lanes // 2)))
             summed = let(T.Select(rows * inner > int64(READ_AGAIN), T.min(rows, int64(AS_IF)), rows))

@@ -1,13 +1,7 @@
-"""The gradient of the matrix W of a product y[j] = W x[j]: dW += sum over j of dy[j] x[j]'.
+"""The gradient of the matrix of a product y[j] = W x[j]: dW += sum over j of dy[j] x[j]'.
 
-dW has the shape (rows, inner) and is stored column by column; x[j] has `inner` floats and dy[j] has `rows`; ' means the
-transpose. j runs over all columns of an instruction that share the matrix. So "column" has two meanings here: a column
-j, which is an x[j] with its dy[j], and a column of dW.
-
-The emitters assume that dW does not overlap with x and dy, and that different matrices do not overlap. The x[j] and
-dy[j] were written by many instructions, so they are no longer in the nearest cache. Therefore the CPU kernel prefetches
-those that it needs next while it works, a cache line at a time. Terms: see `families/__init__.py`, and for tile and
-panel `families/products/__init__.py`.
+"Column" means a column j, which is an x[j] with its dy[j], or a column of dW. Many instructions wrote the x[j] and
+dy[j], so they are no longer in the nearest cache: the CPU prefetches them a cache line at a time while it works.
 """
 
 from __future__ import annotations
@@ -24,20 +18,20 @@ from ..threads import add_atomically
 from .panels import Panel, blocks, by_chunks, even_blocks, groups, row_tiles, tiles
 from .shared import effects, tiled_product
 
-MOST_COLUMNS = 16  # a tile of dW has at most this many columns of dW, even if it has few rows
-TOGETHER = 150_000  # how many floats of dW are worked on together, so that they stay in the L2 cache
-LARGE = 1 << 18  # a dW with more floats than this is called large: it does not fit into the L2 cache
+MOST_COLUMNS = 16  # of dW, that a tile has even if it has few rows
+TOGETHER = 150_000  # floats of dW that are worked on together, so that they stay in the L2 cache
+LARGE = 1 << 18  # a dW with more floats than this does not fit into the L2 cache
 
 
 def shared_if(shared, size, stretch):
-    """Return where this thread's part of `size` rows or columns begins and ends: `stretch` if `shared`, else all."""
+    """Return this thread's range of `size` rows or columns: `stretch` if `shared`, else all."""
     begin, end = stretch
     return settled(T.Select(shared, begin, int64(0))), settled(T.Select(shared, end, size))
 
 
 @dataclass(frozen=True)
 class MatrixGradient(Kernel):
-    """Adds the sum of dy[j] x[j]' over all columns j that share the matrix to dW, which has the shape (rows, inner)."""
+    """dW += sum of dy[j] x[j]' over the j that share it. Matrices overlap neither each other nor x and dy."""
 
     parameters = ("rows", "inner", "apart", "dmatrix", "x", "dy", "group")
     name = "matrix_gradient"
@@ -50,8 +44,8 @@ class MatrixGradient(Kernel):
     def on_cpu(self, instruction, lanes):
         rows, inner, apart, dw_role, x_role, dy_role, group = instruction.parameters
         memory = instruction.memory
-        # A thread computes some rows of dW and copies all of the x[j] that it needs, as the other threads do, or it
-        # computes some columns and copies all of the dy[j]. Rows are shared in whole vectors, and so less evenly.
+        # A thread computes some rows of dW and copies all x[j] that it needs, as the others do, or some columns and
+        # copies all dy[j]. Rows are shared in whole vectors, and so less evenly.
         by_rows = let(rows > int64(2) * inner)
         first_row, end_row = shared_if(by_rows, rows, instruction.stretch(rows, lanes))
         first_column, end_column = shared_if(T.Not(by_rows), inner, instruction.stretch(inner, CACHE_LINE))
@@ -66,17 +60,11 @@ class MatrixGradient(Kernel):
         def add(dw, k, width, row, vectors, mask, start, length, panel, xs=None, spread=False, bring=None):
             """Add dy[j] x[j]' to a tile of dW, for `length` columns j from `start` on.
 
-            The tile has `width` columns of dW, from k on, and `vectors` vectors of rows, from `row` on.
-
-            Args:
-                panel: a panel whose row n holds dy[start + n].
-                xs: xs(n) returns a buffer, and where element k of x[start + n] is in it. None: read the x[j] where
-                    they are stored.
-                spread: whether to prefetch the next rows of dW one cache line at a time, along with the additions.
-                    If not, they are prefetched all at once, and only if dW is large.
-                bring: (brought, prefetch): prefetch(n), for n below `brought`, prefetches one cache line of what is
-                    needed next. The additions take so long that this costs nothing. It is not done for all n if
-                    there are too few columns j. None: prefetch nothing.
+            Row n of `panel` holds dy[start + n]; xs(n) returns a buffer and where element k of x[start + n] is in it
+            (None: read x[j] in place). If `spread`, prefetch the next rows of dW a line at a time along with the
+            additions; if not, all at once, and only if dW is large. `bring` is (brought, prefetch): prefetch(n), for n
+            < `brought`, prefetches a line of what is needed next, which costs nothing during the additions; too few
+            columns j do not reach all n.
             """
 
             def at(c, v):
@@ -126,7 +114,7 @@ class MatrixGradient(Kernel):
                     store(memory, at(c, v), sums[c][v].get(), mask)
 
         def of_few(dw, first, end):
-            """Add dy[j] x[j]' to dW for few columns j in [first, end). One panel holds the dy[j] of all of them."""
+            """Add the terms of few columns j: one panel holds all their dy[j]."""
             width, tall = sizes.few_tile
             panel = Panel(lanes, tall, sizes.few)
 
@@ -141,11 +129,10 @@ class MatrixGradient(Kernel):
             row_tiles(first_row, end_row, lanes, tall, some_rows)
 
         def of_many(dw, first, end):
-            """Add dy[j] x[j]' to dW for many columns j in [first, end). A panel holds some of the dy[j] at a time.
+            """Add the terms of many columns j: a panel holds some of the dy[j] at a time.
 
-            Another panel holds the x[j]: each row of tiles of dW needs the same elements of the x[j] again, and the
-            x[j] themselves are often so far apart that few of these fit into the L1 cache at the same time. This
-            does not pay if dW has one or two rows of tiles.
+            Another panel holds the x[j], which each row of tiles needs again: they are often so far apart that few fit
+            into the L1 cache together. This does not pay if dW has one or two rows of tiles.
             """
             width, tall = sizes.tile
             taller = (width * tall // (tall + 1) + 1) * (tall + 1) < tuning.registers(lanes)
@@ -153,10 +140,7 @@ class MatrixGradient(Kernel):
             x_panel = Panel(lanes, (tuning.WIDE + CACHE_LINE) // lanes, sizes.panel)
 
             def some_columns(stretch, height, start, length):
-                """Add dy[j] x[j]' to rows of dW, for `length` columns j from `start` on.
-
-                The rows are `height` rows of dW, from row `stretch` on.
-                """
+                """Add to `height` rows of dW from `stretch` on, for `length` columns j from `start` on."""
                 blocks(
                     end_column - first_column,
                     tuning.WIDE,
@@ -164,10 +148,10 @@ class MatrixGradient(Kernel):
                 )
 
             def some_elements(stretch, height, start, length, first_k, size):
-                """Do the same for `size` columns of dW, from `first_k` on.
+                """Do so for `size` columns of dW from `first_k` on.
 
-                Meanwhile, what is needed of the columns j that come next is prefetched: during each tile of dW, one
-                cache line of the x[j] or dy[j] of a few of them. A core can wait for only few lines at a time.
+                During each tile, prefetch one cache line of a few of the next x[j] or dy[j]: a core can wait for only
+                few at a time.
                 """
                 copied = let(height > int64(2 * tall * lanes))
                 with tir.when(copied):
@@ -206,8 +190,7 @@ class MatrixGradient(Kernel):
                 def some_rows(row, vectors, mask):
                     panel.fill(memory, length, lambda j: instruction.address(dy_role, start + j) + row, vectors, mask)
                     tiles_before = let(quotient(row - stretch, tall * lanes) * tiles_of_rows)
-                    # If a tile has fewer rows than others, it gets more columns of dW, so that it has as many
-                    # independent sums.
+                    # A tile of fewer rows gets more columns of dW, so that it has as many independent sums.
                     wide = max(min(width * tall // vectors, MOST_COLUMNS), 1)
                     widths = sorted({wide, max(wide // 2, 1), min(wide, 2), 1}, reverse=True)
 

@@ -1,13 +1,7 @@
 """Loops over rows and columns that matrix products use on a CPU, and matrix products that run by tiles and panels.
 
-- Tile: a part of the result, some columns by some vectors of rows, whose sums stay in registers.
-- Panel: a part of the matrix that is used again and again, copied to contiguous memory, because the columns of a large
-  matrix are far apart. `tuning.py` has the sizes of tiles and panels.
-- Chunk: as many columns of the other factor as fit into the L2 cache.
-
-The argument `emit` of a loop is a function that emits its body. A range [first, end) does not include `end`. A vector
-holds `lanes` floats, which belong to neighbouring rows. If fewer rows are left, a mask selects the lanes to use. Terms
-such as instruction and address list: see `families/__init__.py`.
+`emit` emits the body of a loop. A range [first, end) does not include `end`. The lanes of a vector are neighboring
+rows; if fewer are left, a mask selects them.
 """
 
 from __future__ import annotations
@@ -19,11 +13,9 @@ from ...tvm_modules import T
 
 
 def tiles(first, end, sizes, emit):
-    """Emit loops that divide the range [first, end) into tiles: as many of the first size as fit, then of the next.
+    """Divide [first, end) into tiles, emit(start, size): as many of the first size as fit, then of the next.
 
-    Args:
-        sizes: the sizes of tiles, in falling order. If the last one is not 1, the end of the range may be left out.
-        emit: emit(start, size) emits the work on one tile.
+    Sizes are in falling order. If the last one is not 1, the end of the range may be left out.
     """
     start = first
     for size in sizes:
@@ -34,7 +26,7 @@ def tiles(first, end, sizes, emit):
 
 
 def halves(size):
-    """Return [size, half of it (rounded up), half of this number (rounded up), and so on down to 1]."""
+    """Return [size, half of it, half of that, and so on down to 1], rounded up."""
     sizes = [size]
     while sizes[-1] > 1:
         sizes.append((sizes[-1] + 1) // 2)
@@ -42,13 +34,10 @@ def halves(size):
 
 
 def row_tiles(first, end, lanes, vectors, emit, taller=False):
-    """Emit loops that divide the rows [first, end) into tiles of `vectors` vectors, and the rest into smaller tiles.
+    """Divide rows into tiles of `vectors` vectors, and the rest into smaller ones: emit(start, vectors, mask).
 
-    Args:
-        emit: emit(start, vectors, mask) emits the work on one tile. If the last rows do not fill a vector, they are a
-            tile of one vector with a mask. The mask of all other tiles is None.
-        taller: if one full vector would be left over, whether to add it to the last of the tiles of `vectors` vectors,
-            instead of making a tile of it.
+    Rows that do not fill a vector are a tile with a mask. `taller`: a single vector that is left over is added to the
+    last full tile.
     """
     rows = let(end - first)
     whole = let(quotient(rows, lanes))
@@ -72,10 +61,9 @@ def row_tiles(first, end, lanes, vectors, emit, taller=False):
 
 
 def joined_row_tiles(first, end, lanes, vectors, emit):
-    """Divide rows into tiles like `row_tiles`, but join a last vector with a mask to full vectors before it, if any.
+    """Divide rows like `row_tiles`, but join the vector with the mask to full vectors before it.
 
-    A tile of only the vector with the mask would take as long as a tile of several vectors. So this vector becomes the
-    last one of a larger tile.
+    A tile of it alone would take as long as a tile of several vectors.
     """
     rows = let(end - first)
     whole = let(quotient(rows, lanes))
@@ -107,10 +95,7 @@ class Panel:
         self.buffer = tir.on_stack(height * self.width, "float32")
 
     def fill(self, memory, count, source, vectors, mask):
-        """Fill rows 0 to count - 1 of the panel: copy `vectors` vectors from address source(n) to row n.
-
-        The mask, if any, is for the last vector of each row.
-        """
+        """Copy `vectors` vectors from address source(n) to each row n < `count`. The mask is for the last one."""
         with T.serial(int64(0), count) as number:
             at = let(source(number))
             for v in range(vectors):
@@ -118,7 +103,7 @@ class Panel:
                 store(self.buffer, let(number * int64(self.width) + int64(v * self.lanes)), value)
 
     def fill_parts(self, memory, count, source, length):
-        """Fill rows 0 to count - 1 of the panel partly: copy `length` floats from address source(n) to row n."""
+        """Copy `length` floats from address source(n) to each row n < `count`."""
         whole = let(quotient(length, self.lanes) * int64(self.lanes))
         rest = let(length - whole)
         mask = tir.first_lanes(rest, self.lanes) if self.lanes > 1 else None
@@ -136,10 +121,9 @@ class Panel:
                     store(self.buffer, to + whole, load(memory, at + whole, self.lanes, mask))
 
     def fill_transposed(self, memory, count, source, vectors):
-        """Fill rows 0 to count - 1 of the panel with a transpose: element k of row n comes from address source(k) + n.
+        """Fill the panel with a transpose: element k of row n < `count` comes from address source(k) + n.
 
-        A row has `vectors` * lanes elements. source(k) must be a valid address for all of them, even for those that the
-        caller does not use.
+        source(k) must be a valid address for all elements of a row, even those that the caller does not use.
         """
         lanes = int64(self.lanes)
         with T.serial(int64(0), int64(vectors)) as v:
@@ -157,10 +141,7 @@ class Panel:
 
 
 def blocks(count, size, emit):
-    """Emit a loop that divides the range [0, count) into blocks of `size`, the last of which may be shorter.
-
-    emit(first, length) emits the work on one block.
-    """
+    """Divide [0, count) into blocks of `size`, the last of which may be shorter: emit(first, length)."""
     whole = int64(size)
     with T.serial(int64(0), quotient(count + whole - int64(1), size)) as block:
         first = let(block * whole)
@@ -168,32 +149,22 @@ def blocks(count, size, emit):
 
 
 def even_blocks(count, size, emit):
-    """Emit a loop like `blocks` with as many blocks, but make the lengths of the blocks nearly the same."""
+    """Divide [0, count) into as many blocks as `blocks` does, of nearly the same length."""
     number = let(quotient(count + size - int64(1), size))
     blocks(count, settled(quotient(count + number - int64(1), T.max(number, int64(1)))), emit)
 
 
-CHUNK = 512  # how many columns of an instruction are worked on together, so that their elements stay in the L2 cache
+CHUNK = 512  # columns of an instruction worked on together, so that their elements stay in the L2 cache
 
 
 def by_chunks(emit, w, first, end):
-    """Emit a loop that divides the columns [first, end) of an instruction into chunks of at most CHUNK columns.
-
-    Args:
-        emit: emit(w, start, stop) emits the work on the chunk [start, stop).
-        w: the address of the matrix, which is passed on to `emit`.
-    """
+    """Divide columns into chunks of at most CHUNK: emit(w, start, stop), where `w` is the address of the matrix."""
     blocks(end - first, CHUNK, lambda start, length: emit(w, settled(first + start), settled(first + start + length)))
 
 
 def groups(instruction, group, emit):
-    """Emit a loop over the matrices of an instruction.
-
-    Args:
-        group: how many neighbouring columns of the instruction share one matrix; 0 means all.
-        emit: emit(first, end) emits the work on one matrix, which the columns [first, end) share.
-    """
-    # The width is at least 1, since we divide by it: a thread may have no columns at all.
+    """Emit a loop over the matrices of an instruction: emit(first, end) for the columns that share one."""
+    # At least 1, since we divide by it: a thread may have no columns at all.
     width = let(T.Select(group == int64(0), T.max(instruction.count, int64(1)), group))
     with T.serial(int64(0), quotient(instruction.count, width)) as number:
         first = let(number * width)
@@ -201,12 +172,10 @@ def groups(instruction, group, emit):
 
 
 class Sums:
-    """Emits target[j] = start[j] + M source[j] for a CPU, for columns j of an instruction.
+    """Emits target[j] = start[j] + M source[j] for rows [first_row, end_row), where M is a matrix or its transpose.
 
-    M is a matrix or its transpose. Only the rows [first_row, end_row) of the target are computed. Each argument whose
-    name ends in `_role`, here and in the methods, is the number of an address list. A `start_role` of -1 means that
-    start[j] is 0. If `shared`, several columns may have the same target. Then `start_role` must be -1 or equal
-    `target_role`, so that the products are added to the target.
+    A `start_role` of -1 means that start[j] is 0. If `shared`, several columns may have the same target, and
+    `start_role` must be -1 or `target_role`.
     """
 
     def __init__(self, instruction, lanes, source_role, target_role, first_row, end_row, shared=False):
@@ -215,15 +184,12 @@ class Sums:
         self.source_role, self.target_role, self.shared = source_role, target_role, shared
 
     def tile(self, vector_of, columns, row, vectors, mask, first, length, start_role, bring=None):
-        """Add up the terms of `length` columns of M, from column `first` on, for one tile of the target.
+        """Add up the terms of `length` columns of M, from `first` on, for `columns` and `vectors` vectors of rows from
+        `row` on.
 
-        The tile consists of the columns `columns` of the instruction, and of `vectors` vectors of rows from `row` on.
-
-        Args:
-            vector_of: vector_of(k, v) loads vector v of column first + k of M.
-            mask: for the last vector of rows; None means all lanes.
-            bring: bring(k) prefetches one cache line while column first + k of M is used. A core can wait for only few
-                cache lines at a time, so prefetches must be spread over time. None: prefetch nothing.
+        vector_of(k, v) loads vector v of column first + k of M; `mask` is for the last vector of rows. bring(k)
+        prefetches one cache line during column first + k: a core can wait for only few lines at a time, so they must be
+        spread over time.
         """
         source = [let(self.instruction.address(self.source_role, j) + first) for j in columns]
         target = [let(self.instruction.address(self.target_role, j) + row) for j in columns]
@@ -257,20 +223,13 @@ class Sums:
                 store(self.memory, at, total, masks[v])
 
     def by_panels(self, fill, bring, tile, height, depth, first, end, start_role, row_first):
-        """Compute the target for the columns [first, end) of the instruction by tiles, from panels of M.
+        """Compute the target for the columns [first, end) of the instruction from panels of M.
 
-        Args:
-            fill: fill(panel, row, vectors, mask, k, length) copies a part of M to the panel: columns k to
-                k + length - 1, and of each column `vectors` vectors of rows from `row` on.
-            bring: prefetches the part of M that is copied to the panel next. bring(row, vectors, k, part) returns a
-                function. It is called with each number below `length`, and each time prefetches one cache line, for
-                vector number `part` of the panel.
-            tile: (columns, vectors of rows) of the largest tile.
-            height: how many columns of M a panel has at most.
-            depth: how many columns M has.
-            row_first: if true, all panels with the same rows of M come one after the other, so that these rows of the
-                targets stay in the cache. If false, all panels with the same columns of M come one after the other, so
-                that the elements of the sources that they need stay in the cache.
+        fill(panel, row, vectors, mask, k, length) copies columns k to k + length - 1 of M, `vectors` vectors of rows
+        from `row` on. bring(row, vectors, k, part) returns a function that prefetches one cache line of the next panel,
+        for its vector `part`, for each number below `length`. `tile` is (columns, vectors of rows), `height` the most
+        columns of M in a panel, `depth` those of M. Panels with the same rows of M follow each other if `row_first`, so
+        that the targets stay in the cache, else those with the same columns, so that the sources do.
         """
         width, tall = tile
         panel = Panel(self.lanes, tall, height)

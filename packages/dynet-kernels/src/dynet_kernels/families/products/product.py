@@ -1,11 +1,4 @@
-"""Products of a matrix with columns that may be anywhere in memory: y[j] = start[j] + W x[j].
-
-W has the shape (rows, inner). It is stored column by column, each `apart` floats after the one before. x[j] has `inner`
-floats, y[j] and start[j] have `rows`. j is the number of a column of an instruction.
-
-The emitters assume that no y[j] overlaps with another y[j], with W or with x. start[j] may be y[j] itself. Terms: see
-`families/__init__.py`, and for tile and panel `families/products/__init__.py`.
-"""
+"""Products of a matrix with columns that may be anywhere in memory: y[j] = start[j] + W x[j]."""
 
 from __future__ import annotations
 
@@ -27,9 +20,9 @@ ENOUGH = 6  # in tiles of at least this many columns, arithmetic takes so long t
 
 @dataclass(frozen=True)
 class Product(Kernel):
-    """Computes y[j] = start[j] + W x[j] for every column j.
+    """y[j] = start[j] + W x[j]; start[j] is 0 if `start` is -1.
 
-    If the parameter `start` is -1 instead of the number of an address list, start[j] is 0.
+    No y[j] overlaps with another one, with W or with x; start[j] may be y[j] itself.
     """
 
     parameters = ("rows", "inner", "apart", "matrix", "x", "y", "start", "group")
@@ -49,7 +42,7 @@ class Product(Kernel):
         sums = Sums(instruction, lanes, x_role, y_role, first_row, end_row)
 
         def with_panels(w, first, end):
-            """Emit y[j] for j in [first, end), from panels, which are parts of W copied to contiguous memory."""
+            """Emit y[j] for j in [first, end) from copies of parts of W."""
 
             def fill(panel, row, vectors, mask, k, length):
                 panel.fill(memory, length, lambda number: w + (k + number) * apart + row, vectors, mask)
@@ -61,7 +54,7 @@ class Product(Kernel):
             sums.by_panels(fill, bring, sizes.tiles[0], sizes.panel, inner, first, end, start_role, row_first=True)
 
         def in_place(w, first, end):
-            """Emit y[j] for j in [first, end), reading W where it is stored, without a copy."""
+            """Emit y[j] for j in [first, end), reading W where it is stored."""
 
             def rows_of(row, vectors, mask, start, width):
                 def vector_of(k, v):
@@ -83,10 +76,9 @@ class Product(Kernel):
                     lambda row, vectors, mask: rows_of(row, vectors, mask, start, width),
                 )
 
-            # If there are fewer columns x[j] than rows of W, each tile of rows is used for all columns, so that W
-            # is read only once. Else all rows are used for one tile of columns after the other, so that each x[j]
-            # is read only once. Columns that the widest tiles leave over go into one more tile, the narrowest that
-            # holds them.
+            # With fewer columns than rows, each tile of rows is used for all columns, so that W is read only once; else
+            # each tile of columns for all rows, so that x is. Columns that the widest tiles leave over go into one
+            # more, the narrowest that holds them.
             widest, *narrower = [width for width, _ in sizes.tiles]
             rest = let(remainder(end - first, widest))
             few = T.Select(rest <= int64(narrower[0] if narrower else 0), rest, int64(0))
@@ -111,8 +103,8 @@ class Product(Kernel):
             many = end - first >= int64(sizes.many)
             far = T.And(many, rows >= int64(sizes.far))
             large = T.And(end - first > int64(sizes.tiles[0][0]), rows * inner >= int64(sizes.large))
-            # If the columns of W are not whole vectors, vectors straddle two cache lines. If also W does not fit
-            # into the L1 cache, each of these vectors costs two reads, so that panels pay.
+            # Vectors straddle two cache lines if the columns of W are not whole vectors. If also W does not fit into
+            # the L1 cache, each costs two reads, so that panels pay.
             again = T.And(T.And(many, end - first > rows), rows * inner >= int64(FITS))
             straddles = T.And(remainder(apart, lanes) != int64(0), again)
             enough = T.And(end - first >= int64(CROWD), (end - first) * rows >= int64(sizes.crowded))

@@ -1,7 +1,4 @@
-"""Code that all matrix products and their gradients share: what they read and write, and their CUDA kernel.
-
-Terms such as instruction, column and address list: see `families/__init__.py`.
-"""
+"""What all matrix products and their gradients share: what they read and write, and their CUDA kernel."""
 
 from __future__ import annotations
 
@@ -19,15 +16,9 @@ from . import tensor_cores
 def effects(
     parameters: tuple[int, ...], matrix: int, columns: tuple[int, ...], target: tuple[int, int], covers: bool = False
 ) -> Effects:
-    """Return the effects of a product, or of a gradient of one.
+    """Return the effects of a product or gradient, from its parameters and the numbers of its address lists.
 
-    Args:
-        parameters: the parameters of the instruction.
-        matrix: the number of the address list of the matrix, or of its gradient. If all columns share one matrix, only
-            the first address of this list is used.
-        columns: the numbers of the other address lists, which are read for every column.
-        target: what is written: the number of the address list, and the size.
-        covers: as in `Effects`.
+    If all columns share one matrix, only the first address of the list `matrix` is used. `target` is (list, size).
     """
     rows, inner, *_, group = parameters
     reads, firsts = ((*columns, matrix), ()) if group else (columns, (matrix,))
@@ -36,17 +27,11 @@ def effects(
 
 
 def tiled_product(instruction, group, extents, left, right, write):
-    """Emit a CUDA kernel that computes sums over k of left(i, k) * right(k, j), for each matrix of an instruction.
+    """Emit a CUDA kernel of sums over k of left(i, k) * right(k, j), for each matrix of an instruction.
 
-    Each block of threads computes a square of results, one per thread. It copies squares of both factors to shared
-    memory first, because each of their elements is used many times.
-
-    Args:
-        group: how many neighbouring columns of the instruction share one matrix; 0 means all.
-        extents: extents(n) returns the extents of i, j and k if n columns of the instruction share a matrix.
-        left, right: left(first, i, k) and right(first, k, j) load elements of the factors. `first` is the first of the
-            columns of the instruction that share the matrix.
-        write: write(first, i, j, total) stores a result.
+    A block computes a square of results, one per thread, from squares of both factors in shared memory. extents(n)
+    returns the extents of i, j and k if n columns share a matrix. left(first, i, k), right(first, k, j) and
+    write(first, i, j, total) get the first of these columns.
     """
     if precision.tf32():
         tensor_cores.product(instruction, group, extents, left, right, write)

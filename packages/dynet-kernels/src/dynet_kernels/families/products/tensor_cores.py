@@ -1,12 +1,7 @@
-"""Matrix products on the tensor cores of a GPU, with factors rounded to TF32 (10 bits of mantissa).
+"""Matrix products on the tensor cores of a GPU, with factors rounded to TF32 (10 bits of mantissa): sm_80 or later.
 
-For each matrix of an instruction, the kernel computes sums over k of left(i, k) * right(k, j). A block of four warps
-computes 64 x 32 results. Each warp, which is 32 threads, computes 32 x 16 of them, as four products of 16 x 8. The
-threads of the warp divide the results of a product of 16 x 8 among them: thread 4 g + t, with g < 8 and t < 4, has the
-elements (g, 2 t), (g, 2 t + 1), (g + 8, 2 t) and (g + 8, 2 t + 1).
-
-The emitter assumes a GPU with TF32, which means compute capability 8.0 or higher. An instruction is one call of the
-kernel, and has several matrices if its columns do not all share one; see `families/products/__init__.py`.
+Each of the four warps of a block computes 32 x 16 of its 64 x 32 results, as four products of 16 x 8. Of each, thread 4
+g + t, with g < 8 and t < 4, has the elements (g, 2 t), (g, 2 t + 1), (g + 8, 2 t) and (g + 8, 2 t + 1).
 """
 
 from __future__ import annotations
@@ -19,8 +14,8 @@ from ..threads import WARP, block_of_products, share_of, wait
 ROWS, COLUMNS, INNER, WARPS = 64, 32, 16, 4  # a block computes ROWS x COLUMNS results, from INNER terms at a time
 DOWN, ACROSS = 2, 2  # a warp computes DOWN x ACROSS products of 16 x 8
 APART = 8  # floats of padding after each row in shared memory, so that a warp reads from different banks at once
-# CUDA C that is put before the kernels. The 32 threads of a warp call multiply_tf32 together: it computes d += a b for
-# factors a of 16 x 8 and b of 8 x 8. Each thread passes its share of their elements.
+# The 32 threads of a warp call multiply_tf32 together: d += a b for factors a of 16 x 8 and b of 8 x 8. Each thread
+# passes its share of their elements.
 SOURCE = """\
 #ifdef __CUDACC__
 __device__ __forceinline__ unsigned to_tf32(float x) {
@@ -41,13 +36,13 @@ __device__ __forceinline__ int multiply_tf32(float* d, float a0, float a1, float
 
 
 def product(instruction, group, extents, left, right, write):
-    """Emit a product on tensor cores, with factors rounded to TF32. The arguments are as in `shared.tiled_product`."""
+    """Emit a product on tensor cores. The arguments are as in `shared.tiled_product`."""
     found = block_of_products(instruction, group, extents, ROWS, COLUMNS)
     (rows, columns, inner), first, first_row, first_column = found
     thread = instruction.thread("threadIdx.x", WARPS * WARP)
     warp, lane = let(T.floordiv(thread, int64(WARP))), let(T.floormod(thread, int64(WARP)))
     g, t = let(T.floordiv(lane, int64(4))), let(T.floormod(lane, int64(4)))
-    # `top` is the first row of this thread's results within the block, `side` the first column of its warp's results.
+    # `top`: the first row of this thread's results in the block; `side`: the first column of its warp's results.
     top = settled(T.floormod(warp, int64(2)) * int64(16 * DOWN) + g)
     side = settled(T.floordiv(warp, int64(2)) * int64(8 * ACROSS))
     a = T.alloc_buffer((INNER, ROWS + APART), "float32", scope="shared")
@@ -57,11 +52,7 @@ def product(instruction, group, extents, left, right, write):
         T.buffer_store(sums, tir.float32(0.0), [int64(place)])
 
     def fill(shared, width, start, end, first_k, value):
-        """Copy INNER x `width` elements of a factor to shared memory, or 0 for those beyond the factor's extents.
-
-        value(k, i) loads an element of the factor. The copy begins at k = first_k and i = start; `end` is the extent
-        of i.
-        """
+        """Copy INNER x `width` elements value(k, i) of a factor from (first_k, start) on, 0 for i >= `end`."""
         with share_of(thread, int64(WARPS * WARP), int64(INNER * width)) as number:
             k, i = settled(T.floordiv(number, int64(width))), settled(T.floormod(number, int64(width)))
             there = T.And(start + i < end, first_k + k < inner)

@@ -1,8 +1,7 @@
 """Rules: kernels that are stated as formulas, such as y = tanh(x) or y = x / sum(x), and run for each column.
 
-A column is a list of numbers that is one unit of work, such as a batch element. `rule.py` defines rules; `columns.py`
-emits their code. `across.py` emits it for columns whose elements are interleaved in memory, and `update.py` for the
-updates of trainers. Terms such as instruction and address list: see `families/__init__.py`.
+`columns.py` emits their code, `across.py` that for columns whose elements are interleaved in memory, and `update.py`
+the updates of trainers.
 """
 
 from .across import Across

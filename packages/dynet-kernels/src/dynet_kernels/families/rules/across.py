@@ -1,17 +1,6 @@
 """Rules for columns whose elements are interleaved, such as the rows of a matrix that is stored column by column.
 
-A rule (`rule.py`) is a kernel that is stated as formulas of the elements of a column. Here, each array x of a rule has
-the shape (size, width), and its element (i, w) is at i * width + w. So it consists of `width` interleaved columns of
-`size` elements. For each w, the kernel computes what the rule computes for one column:
-
-    y[i, w] = f(x[i, w], ..., r[w])    with reductions such as    r[w] = sum over i < size of g(x[i, w], ...)
-
-A vector register holds element i of several neighbouring columns, so a reduction need not add up its lanes.
-
-The emitters assume that outputs do not overlap with inputs, except that without reductions they may be the same memory.
-Gradients are always added to their targets, which must therefore be initialised.
-
-Parameters: (size, width). Terms such as instruction and address list: see `families/__init__.py`.
+Outputs must not overlap with inputs, except that without reductions they may be the same memory.
 """
 
 from __future__ import annotations
@@ -30,11 +19,11 @@ from .rule import Rule
 
 @dataclass(frozen=True)
 class Across(Kernel):
-    """Applies a rule to `width` interleaved columns: successive elements of one column are `width` floats apart.
+    """Applies a rule to `width` interleaved columns: element (i, w) of each array is at i * width + w.
 
-    So a rule can work along any dimension of a tensor without a transpose. One column of the instruction stands for all
-    `width` interleaved columns. A value with one number per column (`Rule.numbers`) consists of `width` contiguous
-    floats here.
+    So it works along any dimension without a transpose. One column of the instruction stands for all `width`. A lane is
+    one of them, so reductions need not add up lanes. A number per column is `width` contiguous floats. Gradients are
+    always added.
     """
 
     rule: Rule
@@ -42,18 +31,15 @@ class Across(Kernel):
 
     @property
     def key(self) -> str:
-        """A text that differs for kernels with different code. Compiled code is cached under a key that contains it."""
         return f"across({self.rule.key})"
 
     def effects(self, parameters: tuple[int, ...]) -> Effects:
-        """Return what the kernel does: as much as the rule does for `width` columns. It never overwrites gradients."""
         size, width = parameters
         of = self.rule.effects((size,))
         writes = tuple((role, floats * width) for role, floats in of.writes)
         return of._replace(writes=writes, work=of.work * width, covers=False)
 
     def on_cpu(self, instruction, lanes):
-        """Emit a CPU kernel that works on `lanes` neighbouring interleaved columns at once, one in each lane."""
         size, width = instruction.parameters
 
         with T.serial(int64(0), instruction.count) as number:
@@ -64,7 +50,7 @@ class Across(Kernel):
             )
 
     def on_gpu(self, instruction):
-        """Emit a CUDA kernel with one thread per interleaved column: neighbouring threads read neighbouring floats."""
+        """Launch one thread per interleaved column: neighboring threads read neighboring floats."""
         size, width = instruction.parameters
         with thread_each(instruction, instruction.count * width) as number:
             column, offset = let(T.floordiv(number, width)), let(T.floormod(number, width))
@@ -72,15 +58,7 @@ class Across(Kernel):
 
 
 class Columns:
-    """Emits a rule for `lanes` neighbouring interleaved columns, one in each lane of a vector.
-
-    Args:
-        rule: the rule with its formulas.
-        instruction: the instruction of the kernel that is being built.
-        number: the column of the instruction, which stands for `width` interleaved columns.
-        offset: the number of the first of these interleaved columns to work on.
-        mask: selects the lanes that are used; None means all.
-    """
+    """Emits a rule for `lanes` neighboring interleaved columns, from `offset` on, of column `number`."""
 
     def __init__(self, rule, instruction, number, offset, lanes, mask=None):
         _, self.width = instruction.parameters
@@ -116,10 +94,7 @@ class Columns:
         return [let(evaluation(formula.result)) for formula in formulas]
 
     def write(self, outputs, row, add=None):
-        """Evaluate the outputs for element `row` of each column, and store them or add them to their targets.
-
-        `add` emits an atomic addition, for targets that other threads add to; None: emit an ordinary one.
-        """
+        """Store the outputs for element `row` of each column, or add them: atomically by `add`, if given."""
         values = self.evaluate(outputs.values(), row)
         for name, value in zip(outputs, values, strict=True):
             at = let(self.addresses[name] + row * self.width)
@@ -131,12 +106,7 @@ class Columns:
                 store(self.memory, at, load(self.memory, at, self.lanes, self.mask) + value, self.mask)
 
     def run(self, size, add=None):
-        """Emit all reductions, then the outputs, whose formulas may read the results of reductions.
-
-        Args:
-            size: how many elements each column has.
-            add: as in `write`.
-        """
+        """Emit all reductions, then the outputs, whose formulas may read their results."""
         self.reduced |= {name: tir.wide(value, self.lanes) for name, value in multiples(self.rule, size).items()}
         for reductions in self.rule.passes:
             totals = Totals(reductions, self.lanes)

@@ -1,18 +1,6 @@
-"""Emits the code of rules, which are kernels stated as formulas: elementwise functions, softmax, gradients and others.
+"""Emits the code of rules for columns of contiguous floats: first the reductions, then the outputs that may read them.
 
-For each column of an instruction, a rule computes these formulas. x, y and z are arrays of `size` contiguous floats, or
-single numbers:
-
-    r = sum, maximum or minimum over i < size of g(x[i], ...)    its reductions, in groups (`Rule.passes`)
-    y[i] = f(x[i], ..., r, ...)                                  its outputs, for each i < size
-    z = h(r, ...)                                                its outputs that are one number per column (`numbers`)
-
-A gradient is added to its target; any other output overwrites it. Address list 2 v holds the addresses of the rule's
-view number v (`Rule.views`), and list 2 v + 1 those of its gradient.
-
-The emitters assume that outputs do not overlap with inputs, except that without reductions they may be the same memory.
-
-Parameters: (size,). Terms such as instruction, column and address list: see `families/__init__.py`.
+Outputs must not overlap with inputs, except that without reductions they may be the same memory.
 """
 
 from __future__ import annotations
@@ -46,10 +34,9 @@ class Column:
             self.reduced[name] = load(self.memory, self.addresses[name], 1)
 
     def evaluate(self, formulas, offset, lanes, mask=None, loaded=None):
-        """Return the values of formulas for the `lanes` elements from `offset` on, as vectors.
+        """Return the values of formulas for the `lanes` elements from `offset` on.
 
-        An input of the formulas is loaded when it is first needed. `loaded` is a dict of the inputs that are in
-        registers already, by name. Inputs that are loaded here are added to it.
+        `loaded` has the inputs that are in registers already, by name; those loaded here are added.
         """
         one_vector = loaded is not None
         loaded = {} if loaded is None else loaded
@@ -80,13 +67,9 @@ class Column:
                 store(self.memory, let(self.addresses[reduction.keep] + offset), value, mask)
 
     def write(self, outputs, offsets, lanes, mask=None, add=None, loaded=None):
-        """Evaluate the outputs for the vectors at several offsets; then store them or add them to their targets.
+        """Store the outputs for the vectors at several offsets, or add them: atomically by `add`, if given.
 
         All are evaluated before any is stored, because an output may overwrite what a formula reads.
-
-        Args:
-            add: emits an atomic addition, for targets that other threads add to; None: emit an ordinary one.
-            loaded: as in `evaluate`.
         """
         values = [self.evaluate(outputs.values(), offset, lanes, mask, loaded) for offset in offsets]
         for name, parts in zip(outputs, zip(*values), strict=True):
@@ -101,12 +84,7 @@ class Column:
 
 
 class Totals:
-    """What reductions that run together come to, each a vector of `lanes` numbers, which a loop changes.
-
-    Args:
-        reductions: one of the groups of `Rule.passes`.
-        lanes: how many elements are combined at once.
-    """
+    """What reductions that run together come to, each a vector of `lanes` numbers, which a loop changes."""
 
     def __init__(self, reductions, lanes):
         self.combine = {name: COMBINE[one.combine][0] for name, one in reductions.items()}
@@ -114,14 +92,14 @@ class Totals:
         self.totals = [tir.Accumulator(lanes, start) for start in self.starts]
 
     def take(self, values, mask=None):
-        """Combine each total with its value. `mask` selects the lanes that count; None means all."""
+        """Combine each total with its value, in the lanes of the mask."""
         for combine, start, total, value in zip(self.combine.values(), self.starts, self.totals, values, strict=True):
             if mask is not None:
                 value = let(T.Select(mask, value, start))
             total.set(combine(let(total.get()), value))
 
     def results(self, of=lambda combine, total: total):
-        """Return what each reduction comes to, by name. `of` emits how the lanes or threads of one are combined."""
+        """Return what each reduction comes to, by name. `of` emits how its lanes or threads are combined."""
         pairs = zip(self.combine.items(), self.totals, strict=True)
         return {name: of(combine, let(total.get())) for (name, combine), total in pairs}
 
@@ -131,7 +109,7 @@ def multiples(rule, size):
     return {name: let(T.Cast("float32", size) * tir.float32(constant)) for name, constant in rule.multiples.items()}
 
 
-# The functions that take about one machine instruction each.
+# Functions of about one machine instruction each.
 LIGHT = frozenset("add subtract multiply divide negative less less_equal equal where maximum minimum absolute".split())
 
 FEW = 4  # columns of so many floats have a vector of this length
@@ -144,13 +122,13 @@ def _outputs(rule, numbers: bool):
 
 
 def _weight(formulas):
-    """Estimate how many machine instructions formulas take. A subexpression that occurs several times counts once."""
+    """Estimate how many machine instructions formulas take. A repeated subexpression counts once."""
     symbols = {key: one for formula in formulas for key, one in beneath(formula.result).items()}
     return sum(1 if one.function in LIGHT else 12 for one in symbols.values() if one.function != "input")
 
 
 def _at_once(formulas, lanes):
-    """Return how many vectors to work on at once. For long formulas it is 1: more would hardly be faster to run."""
+    """Return how many vectors to work on at once: 1 for long formulas, where more would hardly be faster."""
     sizes = tuning.cpu(lanes).columns
     return sizes.vectors if _weight(formulas) <= sizes.heaviest else 1
 
@@ -164,7 +142,7 @@ def _each_vector(formulas, size, lanes, step):
 
 
 def on_cpu(rule, instruction, lanes):
-    """Emit a CPU kernel that works on one column after the other, a few vectors of elements at a time."""
+    """Emit a CPU kernel that works on one column after the other, a few vectors at a time."""
 
     formulas = [*rule.outputs.values(), *(reduction.formula for reduction in rule.reductions.values())]
     is_long = _weight(formulas) > LONG
@@ -176,8 +154,7 @@ def on_cpu(rule, instruction, lanes):
 
     def any_size():
         if rule.reductions and not is_long:
-            # A column that fits into one vector stays in a register from the reductions to the outputs. If it were
-            # read again for the outputs, this would be slow, because the load has a mask.
+            # A column that fits into one vector stays in a register: to load it again with a mask would be slow.
             mask = tir.first_lanes(size, lanes) if lanes > 1 else None
             tir.choose(
                 size <= int64(lanes),
@@ -187,8 +164,8 @@ def on_cpu(rule, instruction, lanes):
         else:
             each(_in_vectors, size, lanes)
 
-    # Columns of a few floats, as in small matrices, have vectors of this length. Full vectors with masks would
-    # reach into the next columns in memory, which makes them slow.
+    # Columns of few floats, as in small matrices, have short vectors: full ones with masks would reach into the next
+    # columns in memory, which makes them slow.
     if lanes > FEW and not is_long:
         tir.choose(size == int64(FEW), lambda: each(_in_one_vector, size, FEW, None), any_size)
     else:
@@ -196,7 +173,7 @@ def on_cpu(rule, instruction, lanes):
 
 
 def _in_vectors(column, size, lanes):
-    """Emit the reductions and outputs of a column of any size, as loops over its vectors."""
+    """Emit loops over the vectors of a column of any size."""
     rule = column.rule
     column.reduced |= multiples(rule, size)
     for reductions in rule.passes:
@@ -209,7 +186,7 @@ def _in_vectors(column, size, lanes):
 
 
 def _in_one_vector(column, size, lanes, mask):
-    """Emit the reductions and outputs of a column that fits into one vector, without loops."""
+    """Emit the code for a column that fits into one vector, without loops."""
     rule, loaded = column.rule, {}
     column.reduced |= multiples(rule, size)
     for reductions in rule.passes:
@@ -228,7 +205,7 @@ def _in_one_vector(column, size, lanes, mask):
 
 
 def _reduce_vectors(column, reductions, size, lanes):
-    """Emit a loop that reduces a column of any size, vector by vector; return the resulting numbers by name."""
+    """Return the results, by name, of reducing a column vector by vector."""
     formulas = [reduction.formula for reduction in reductions.values()]
     vectors = _at_once(formulas, lanes)
     chains = min(vectors, tuning.cpu(lanes).columns.chains)
@@ -248,11 +225,7 @@ def _reduce_vectors(column, reductions, size, lanes):
 
 
 def on_gpu(rule, instruction):
-    """Emit a CUDA kernel with one thread per element.
-
-    If the rule has reductions, the kernel has one block of threads per column instead, or one warp per column if the
-    columns are small.
-    """
+    """Launch a thread per element; with reductions, a block per column, or a warp if the columns are small."""
     (size,) = instruction.parameters
     vectors, numbers = _outputs(rule, numbers=False), _outputs(rule, numbers=True)
     if rule.reductions:
@@ -270,12 +243,7 @@ def on_gpu(rule, instruction):
 
 
 def _reduce_with_threads(rule, instruction, size, vectors, numbers):
-    """Emit a rule with reductions for a GPU. The threads of a block, or of a warp, share one column.
-
-    Args:
-        vectors: the outputs that have `size` elements, by name.
-        numbers: the outputs that are one number per column, by name.
-    """
+    """Emit a rule with reductions: the threads of a block, or of a warp, share one column."""
     threads = tuning.cuda().threads
     warps = threads // WARP
     small = let(size <= int64(threads))  # if true, each warp works on one column; if not, the whole block does
@@ -286,8 +254,7 @@ def _reduce_with_threads(rule, instruction, size, vectors, numbers):
     number = settled(T.Select(small, block * int64(warps) + sums.warp, block))
     lane, sharing = settled(T.Select(small, sums.lane, thread)), settled(T.Select(small, int64(WARP), int64(threads)))
     first, together = settled(T.Select(small, sums.warp, int64(0))), settled(T.Select(small, int64(1), int64(warps)))
-    # A warp for which no column is left works on an empty one, because all threads of the block must reach the barriers
-    # in `of_warps`.
+    # A warp without a column works on an empty one: all threads of the block must reach the barriers in `of_warps`.
     there = let(number < instruction.count)
     size = settled(T.Select(there, size, int64(0)))
     column = Column(rule, instruction, settled(T.Select(there, number, int64(0))))

@@ -1,10 +1,6 @@
 """Rules: kernels that are stated as formulas of the values of a column, such as y = x / sum(x).
 
-A rule has *views*, which are the named arrays that it works on, such as x and y; dx and dy are their gradients. It has
-*outputs*: a formula for each array that it writes, its target. Sums and extremes over the column are taken out of the
-formulas and become *reductions*. A formula is a tree of symbols (`formula.py`). `columns.py` states what the kernels
-compute, in formulas with shapes, and emits their code. Terms such as column and address list: see
-`families/__init__.py`.
+Sums and extremes over the column are taken out of the formulas and become *reductions*.
 """
 
 from __future__ import annotations
@@ -20,13 +16,10 @@ from . import columns
 
 @dataclass(frozen=True)
 class Reduction:
-    """Combines the values of a formula for all elements of a column into one number.
+    """Combines the values of a formula for all elements of a column by "sum", "max" or "min".
 
-    Args:
-        combine: "sum", "max" or "min".
-        formula: what to combine, for each element.
-        keep: the name of an output in whose memory the values of `formula` are stored as well, so that later formulas
-            can read them before the output overwrites them. Empty: they are not stored.
+    `keep` names an output in whose memory the values of `formula` are stored, so that later formulas can read them
+    before the output overwrites them; "" if they are not.
     """
 
     combine: str
@@ -39,19 +32,11 @@ class Reduction:
 
 
 def _apart(outputs: dict[str, Formula], columns: frozenset[str]) -> tuple[dict[str, Reduction], dict[str, Formula]]:
-    """Take the reductions out of formulas, and replace each by an input with the name of the reduction.
+    """Return the reductions of formulas by name, in the order in which they must run, and the remaining formulas.
 
-    For example, y = x / sum(x) becomes the reduction sum_0 = sum(x) and the output y = x / sum_0. If the formula of an
-    output also needs the values that are summed (exp(x) in exp(x) / sum(exp(x))), the reduction stores them in the
-    memory of this output (`Reduction.keep`), and the formula reads them there.
-
-    Args:
-        outputs: the formulas by the names of their targets.
-        columns: the names of the outputs in whose memory values may be stored in this way. They must have `size`
-            elements, and overwrite their targets.
-
-    Returns:
-        The reductions by name, in the order in which they must run, and the remaining formulas.
+    y = x / sum(x) becomes sum_0 = sum(x) and y = x / sum_0. If y also needs the values that are summed, as exp(x) in
+    exp(x) / sum(exp(x)), they are kept in the memory of y. This works for `columns`: the outputs of `size` elements
+    that overwrite their targets.
     """
     sharing, reductions, names = Sharing(), {}, {}
 
@@ -77,7 +62,7 @@ def _apart(outputs: dict[str, Formula], columns: frozenset[str]) -> tuple[dict[s
 
 
 def _reads(root: Symbol, part: Symbol) -> bool:
-    """Return whether the symbol `part` occurs in the formula `root`, other than in the argument of a reduction."""
+    """Return whether `part` occurs in `root` other than in the argument of a reduction."""
     of_reductions = {key for key, one in beneath(root).items() if one.function in REDUCTIONS}
     return id(part) in in_order(root, of_reductions)
 
@@ -85,19 +70,13 @@ def _reads(root: Symbol, part: Symbol) -> bool:
 class Rule(Kernel):
     """A kernel that computes formulas for each column.
 
-    Sums and extremes in the formulas become `reductions`, a dict by name, with one number per column each. They run in
-    the order of the dict, before the formulas that read them.
-
     Args:
-        views: the names of the arrays that the formulas read or write, other than gradients. Address list 2 v holds the
-            addresses of the array that is number v here, and list 2 v + 1 those of its gradient. The gradient of `x`
-            has the name `dx`.
-        outputs: a formula for each target, by name, or one function that returns a dict of all results. A gradient is
-            added to its target; any other output overwrites it. See `accumulate` and `sets` for exceptions.
+        views: the names of the arrays, without gradients; the gradient of `x` is `dx`.
+        outputs: a formula for each target, by name, or a function that returns a dict of them. A gradient is added to
+            its target; any other output overwrites it.
         numbers: the views that have one number per column, instead of `size` elements.
         accumulate: outputs that are not gradients but are added to their targets, too.
-        constants: views that have one number per column, like `numbers`. In an `Across`, all interleaved columns share
-            this number.
+        constants: like `numbers`; but in an `Across`, all interleaved columns share the number.
         sets: gradients that overwrite their targets instead of being added to them.
     """
 
@@ -132,7 +111,6 @@ class Rule(Kernel):
 
     @property
     def key(self) -> str:
-        """A text that differs for rules with different code. Compiled code is cached under a key that contains it."""
         outputs = [f"{name}={formula.key}" for name, formula in self.outputs.items()]
         reductions = [f"{name}={reduction.key}" for name, reduction in self.reductions.items()]
         numbers = sorted(self.numbers), sorted(self.accumulate), *self.constants
@@ -146,16 +124,13 @@ class Rule(Kernel):
 
     @property
     def multiples(self) -> dict[str, float]:
-        """The sums of a constant, by name. Each is this constant times the size of the column."""
+        """The constants whose sum over the column is wanted, by name."""
         sums = {name: one.formula.result for name, one in self.reductions.items() if one.combine == "sum"}
         return {name: of.arguments[0] for name, of in sums.items() if of.function == "constant"}
 
     @property
     def passes(self) -> list[dict[str, Reduction]]:
-        """The other reductions by name, in groups. Those of a group run together, in one loop over the column.
-
-        They read results of earlier groups only.
-        """
+        """The other reductions in groups that run in one loop. A group reads results of earlier groups only."""
         found: list[dict[str, Reduction]] = []
         places: dict[str, int] = {}
         for name, reduction in self.reductions.items():
@@ -188,9 +163,7 @@ class Rule(Kernel):
         return Effects(writes, NUMBER * size * len(writes), self.shared, reads=lists, covers=covers, copied=copied)
 
     def on_cpu(self, instruction, lanes: int) -> None:
-        """Emit what a CPU does."""
         columns.on_cpu(self, instruction, lanes)
 
     def on_gpu(self, instruction) -> None:
-        """Emit what a GPU does."""
         columns.on_gpu(self, instruction)

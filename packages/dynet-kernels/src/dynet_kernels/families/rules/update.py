@@ -1,17 +1,8 @@
 """Update rules of trainers, such as p = p - rate * g.
 
-A column of an instruction is a parameter or one row of a lookup table. For each of its elements i < size, a kernel sets
-
-    p[i], s[i], ... = formulas of p[i], g[i], s[i], ..., n, ...    and    g[i] = 0
-
-p is the parameter and g its gradient, which rules made by `update_rule` set to 0. s stands for the *states*: tensors of
-the same size that the trainer keeps for each parameter, such as its momentum. n stands for hyper-parameters, which are
-single numbers. Address list 2 v holds the addresses of array number v, in the order p, g, states, hyper-parameters.
-
-The CPU emitter assumes that formulas have no reductions, so that threads can share the elements in any way. The kernels
-are limited by memory bandwidth, so they read and write a few cache lines of each tensor at a time.
-
-Parameters: (size,). Terms such as instruction, column and address list: see `families/__init__.py`.
+A column is a parameter or a row of a lookup table. Arrays come in the order p, gradient g, states (tensors such as the
+momentum), hyperparameters (single numbers). The kernels are limited by memory bandwidth, so they read and write a few
+cache lines of each tensor at a time.
 """
 
 from __future__ import annotations
@@ -31,16 +22,12 @@ SMALL = 1e-37  # a little above the smallest normal float32; see `without_denorm
 
 
 class UpdateRule(Rule):
-    """A rule that overwrites several tensors of the same size, element by element."""
+    """A rule without reductions that overwrites several tensors of the same size, element by element."""
 
     shared, may_set = BY_ROWS, False
 
     def on_cpu(self, instruction, lanes):
-        """Emit a CPU kernel that works on a few vectors of every tensor at a time.
-
-        For this, all elements count as one list, one column after the other. Each thread works on one contiguous range
-        of the list.
-        """
+        """Take all elements as one list, of which each thread works on a contiguous range."""
         vectors = tuning.cpu(lanes).update.vectors
         (size,) = instruction.parameters
         first, end = instruction.stretch(instruction.count * size, lanes)
@@ -61,11 +48,9 @@ class UpdateRule(Rule):
 
 
 def update_rule(function: Callable) -> UpdateRule:
-    """Return the rule that updates a parameter `p` and its states as a function says, and clears its gradient `g`.
+    """Return the rule that updates a parameter `p` and its states as `function` says, and sets its gradient `g` to 0.
 
-    Args:
-        function: takes the old `p`, `g`, the old states and then hyper-parameters, and returns a dict with the new `p`
-            and the new state for each state. So its arguments other than `p` that are in the dict are the states.
+    `function` takes `p`, `g`, the old states and then hyperparameters, and returns a dict of the new `p` and states.
     """
     names = tuple(inspect.signature(function).parameters)
     new = Formula.several(function)
@@ -83,8 +68,7 @@ def update_rule(function: Callable) -> UpdateRule:
 def without_denormals(x: Symbol) -> Symbol:
     """Return the formula: 0 where |x| < SMALL, else x.
 
-    Smaller numbers (denormals) are slow: many CPUs take a hundred cycles for an operation on them. Without this, a
-    running average of gradients that are zero would shrink to such a number and stay there, because 0.9 times the
-    smallest float32 rounds to itself.
+    Many CPUs take a hundred cycles for an operation on denormals. A running average of zero gradients would shrink to
+    one and stay there, because 0.9 times the smallest float32 rounds to itself.
     """
     return formula.where(formula.absolute(x) < SMALL, 0.0, x)

@@ -1,8 +1,4 @@
-"""Differentiates formulas symbolically: a table with the gradients of each function, and the chain rule.
-
-A formula is a tree of symbols, each of which applies a function to other symbols; see `formula.py`. A formula is
-computed for each element of a column of numbers.
-"""
+"""Differentiates formulas symbolically: a table with the gradients of each function, and the chain rule."""
 
 from __future__ import annotations
 
@@ -92,23 +88,12 @@ decide how equal elements share the gradient. For first, no op needs one."""
 def gradients(
     formula: Formula, operands: Iterable[str], result: str = "y", numbers: Iterable[str] = ()
 ) -> dict[str, Formula]:
-    """Derive formulas for the gradients of a formula's inputs. They read the inputs, the result and its gradient.
+    """Derive formulas for the gradients of the inputs `operands`, from the inputs, the result and its gradient "d" +
+    `result`.
 
-    A gradient reads the result if that makes it cheaper: for y = exp(x), dx = dy * y. The branch of `where`, `minimum`
-    or `maximum` that is not taken contributes 0, even if its derivative is NaN.
-
-    Args:
-        formula: the formula to differentiate.
-        operands: the names of the inputs whose gradients are wanted.
-        result: the name of the result in the formulas that are returned. The name of its gradient is "d" + `result`.
-        numbers: the names of inputs that have only one number for a whole column.
-
-    Returns:
-        The gradients by the name of the input. An input is left out if the result does not depend on it, or depends on
-        it only through step functions such as `floor`.
-
-    Raises:
-        TypeError: the result depends on one of the operands through a function without a known derivative.
+    They read the result where that is cheaper: for y = exp(x), dx = dy * y. A branch that is not taken contributes 0,
+    even if its derivative is NaN. Inputs on which the result does not depend, but by step functions, are left out.
+    `numbers` are inputs of one number for a whole column. A function without a known derivative is a TypeError.
     """
     simplifier = Simplifier(numbers)
     root = simplifier(formula.result)
@@ -122,13 +107,7 @@ def gradients(
 
 
 class Chain:
-    """Applies the chain rule to trees of symbols.
-
-    Args:
-        simplifier: simplifies the gradients.
-        wanted: the names of the inputs whose gradients are wanted.
-        by_result: whether to use the gradients of `BY_RESULT`.
-    """
+    """Applies the chain rule to trees of symbols, with the gradients of `BY_RESULT` if `by_result`."""
 
     def __init__(self, simplifier: Simplifier, wanted: set[str], by_result: bool = False):
         self.simplifier, self.wanted, self.depends = simplifier, wanted, {}
@@ -142,11 +121,7 @@ class Chain:
     def gradients(self, root: Symbol, dy: Symbol, y: Symbol | None, ends=frozenset()) -> list[tuple[Symbol, Symbol]]:
         """Return pairs (symbol, gradient) for each wanted input in the tree `root`, and for each symbol in `ends`.
 
-        Args:
-            root: the symbol to differentiate.
-            dy: the gradient of `root`.
-            y: the symbol of an input that holds the value of `root`. None: the value is not stored.
-            ends: ids of symbols whose gradients are returned as they are, instead of being traced on to the inputs.
+        `dy` is the gradient of `root`, `y` the input that holds its value, if any. What is in `ends` is not traced on.
         """
         terms, found, symbols = {id(root): [dy]}, [], beneath(root)
         if id(root) not in self.users:  # it is no branch
@@ -160,9 +135,8 @@ class Chain:
             if symbol.function == "input" or id(symbol) in ends:
                 found.append((symbol, gradient))
                 continue
-            # For elements of the column where no branch that is taken uses the symbol, its gradient is 0. Select 0 as
-            # the gradient of its arguments, too: if the symbol's derivative is NaN, the chain rule would compute
-            # 0 * NaN, which is NaN.
+            # Where no branch that is taken uses the symbol, its gradient is 0. Select 0 for its arguments, too: if the
+            # derivative is NaN, the chain rule would compute 0 * NaN.
             if id(symbol) in self.left_out and symbol is not root:
                 parts = self._choice(symbol, f.equal(gradient, 0), as_symbol(0), symbol, gradient, None, ends)
             else:
@@ -195,14 +169,11 @@ class Chain:
         return [(one, self._total(part) if self._is_used_by_all(one, symbol) else part) for one, part in pairs]
 
     def _choice(self, whole, condition, a, b, dy, y, ends) -> Iterable[tuple[Symbol, Symbol]]:
-        """Differentiate a choice between `a` (if `condition` holds) and `b`. Return pairs of a symbol and its gradient.
+        """Differentiate a choice between `a` (if `condition` holds) and `b`: pairs of a symbol and its gradient.
 
-        Differentiate each branch as if it were taken, down to the inputs, to the symbols that others use, too, and to
-        numbers of the column. Return a `where` that selects the gradient of the branch that is taken. That of a number
-        is a sum over the elements that take the branch, so nothing is to be selected.
-
-        Args:
-            whole: the symbol that is differentiated.
+        Differentiate each branch as if it were taken, down to inputs, symbols that others use, too, and numbers of the
+        column; then select. The gradient of a number is a sum over the elements that take the branch, with nothing to
+        select.
         """
         ends = ends | self._shared(a, id(whole)) | self._shared(b, id(whole))
         are_numbers = {id(one) for part in (a, b) for one in beneath(part).values() if self._is_used_by_all(one, whole)}
@@ -242,10 +213,7 @@ class Chain:
 
 
 def _may_choose_zero(gradient: Symbol, dy: Symbol) -> bool:
-    """Return whether `gradient` contains a `where` with a constant branch, so that it may be 0 for some elements.
-
-    `gradient` was computed from `dy`. A `where` that is a part of `dy` does not count.
-    """
+    """Return whether `gradient`, apart from `dy`, contains a `where` with a constant branch, so that it may be 0."""
     above = beneath(dy)
     chosen = [one for key, one in beneath(gradient).items() if one.function == "where" and key not in above]
     return any(branch.function == "constant" for one in chosen for branch in one.arguments[1:])

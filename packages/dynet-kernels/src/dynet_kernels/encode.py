@@ -1,10 +1,4 @@
-"""Write descriptions of nodes as integers into TABLE, the list that the planner reads.
-
-The planner is compiled code that decides how the nodes of a graph are computed. A description tells it about one kind
-of node: by *steps*, which are kernel calls, and by *views*, which say where in memory the kernels read and write for
-each *column*, the unit of work. A step names the memory by a number, its *role*: 2 * k is the value of view k,
-2 * k + 1 its gradient. `description.py` explains more terms. `layout.py` defines the order of the integers.
-"""
+"""Writes descriptions of nodes as integers into TABLE, the list that the planner reads, in the order of `layout.py`."""
 
 from __future__ import annotations
 
@@ -18,7 +12,7 @@ from .kernels import Effects
 from .locks import new_lock
 from .table import KERNELS
 
-TABLE: list[int] = [0] * at.TABLE_HEAD  # some integers for the planner's own use, then the integers of all descriptions
+TABLE: list[int] = [0] * at.TABLE_HEAD  # some integers for the planner's own use, then all descriptions
 # The facts that have the same name in a description and among its integers.
 FACTS = {field.name for field in fields(Description)}.intersection(at.SIGNATURE) - {"parts"}
 # For kernels whose columns threads can share: what is left if columns overlap, and if different nodes' columns may.
@@ -29,11 +23,9 @@ _lock = new_lock()
 def enter(description: Description) -> int:
     """Append a description to TABLE and return the index of its first integer.
 
-    A signal handler or a finalizer may append to TABLE after this function has read its length. Then the description
-    begins later than expected, and its indices are wrong. So the loop appends another copy; the first stays unused.
-
-    Raises:
-        OverflowError: a size or stride does not fit into 64 bits. Nothing has been appended.
+    A signal handler or a finalizer may append to TABLE after this function has read its length. Then the indices of the
+    copy are wrong: the loop appends another, and the first stays unused. A size or stride beyond 64 bits is an
+    OverflowError, and appends nothing.
     """
     with _lock:
         while True:
@@ -45,7 +37,6 @@ def enter(description: Description) -> int:
 
 
 def _integers(description: Description, here: int) -> list[int]:
-    """Return the integers of a description that begins at index `here` of TABLE."""
     groups = {
         direction: [(step, _effects(step)) for step in (getattr(description, direction) if description.total else ())]
         for direction in at.DIRECTIONS
@@ -97,12 +88,9 @@ def _effects(step: Step) -> Effects:
 
 
 def _lists(steps: Sequence[Effects]) -> tuple[int, int]:
-    """Return which lists of addresses the steps read, as two bit sets.
+    """Return two bit sets: the roles whose lists steps read, and those of which they read the first address only.
 
-    The planner writes a list for each role (the value or the gradient of a view), with an address for each column. Bit
-    r of the first result says that a step reads the whole list of role r. Bit r of the second result says that steps
-    read only the first address of this list. The result is (ALL_LISTS, 0) if a kernel does not say what it reads, or
-    if a role is too large for the bit sets.
+    It is (ALL_LISTS, 0) if a kernel does not say what it reads, or if a role is too large for the bit sets.
     """
     every: set[int] = set()
     firsts: set[int] = set()
@@ -117,11 +105,9 @@ def _lists(steps: Sequence[Effects]) -> tuple[int, int]:
 
 
 def _covered(description: Description, step: Step, effects: Effects) -> int:
-    """Return how many floats of an operand's gradient a step can overwrite, or 0 if it can only add to the gradient.
+    """Return how many floats of an operand's gradient a step can overwrite, each once from the start on, or 0.
 
-    If the result is not 0, the step can write this many floats from the start of the gradient on, each exactly once.
-    The gradient may then be uninitialised memory. The result is 0 if the step would leave gaps or write a float twice:
-    then the gradient must be set to zero before the step adds to it.
+    If it is 0, the step would leave gaps or write a float twice: the gradient must be 0 before the step adds to it.
     """
     if not effects.covers:
         return 0
@@ -137,10 +123,7 @@ def _covered(description: Description, step: Step, effects: Effects) -> int:
 
 
 def _copies_gradient(description: Description, effects: Effects) -> bool:
-    """Return whether a step only adds the node's gradient to an operand's gradient, element by element in order.
-
-    The planner can then let both gradients share memory. Call this only if `_covered` has not returned 0 for the step.
-    """
+    """Return whether a `_covered` step just adds the node's gradient to an operand's: both can then share memory."""
     source = effects.copied
     if source is None or source % 2 == 0:
         return False
@@ -152,12 +135,8 @@ def _copies_gradient(description: Description, effects: Effects) -> bool:
 
 
 def _shared(description: Description, step: Step, effects: Effects, deferred: bool) -> int:
-    """Return how threads may share the work of a step: ALONE (not at all), BY_COLUMNS or another constant of `layout`.
-
-    Threads can take different columns only if no two columns write to the same memory.
-
-    Args:
-        deferred: whether the step runs at the end of the backward pass, for all nodes of the graph together.
+    """Return how threads may share a step, as a constant of `layout`: by columns only if no two write to the same
+    memory.
     """
     shared = effects.shared
     if shared != at.BY_COLUMNS and not effects.work:

@@ -1,8 +1,4 @@
-"""Turns formulas into TIR, TVM's intermediate code.
-
-A formula is a tree of symbols (`formula.py`). Each function that formulas can use is implemented under the same name in
-a module of the folder `functions`.
-"""
+"""Turns formulas into TIR. Each function of formulas is implemented under the same name in the folder `functions`."""
 
 from __future__ import annotations
 
@@ -27,15 +23,11 @@ BITS_OF_SMALLEST = 1 << 23  # the bits of the smallest normal float32, as an int
 
 
 class Evaluation:
-    """An object that is called with a symbol of a formula and returns a TIR expression. It computes a symbol only once.
+    """Called with a symbol, it returns a TIR expression for `lanes` elements. It computes a symbol only once.
 
-    Args:
-        roots: the symbols with which it will be called. Symbols that are used more than once in their trees are
-            computed into a register.
-        value_of: value_of(name) emits the load of an input.
-        first_of: first_of(name) emits the load of an input's first element in the column, in each lane.
-        position_of: position_of() emits an int32 vector: the index in the column of each element that is computed.
-        lanes: how many elements of the column are computed at once, as a vector.
+    It is called with `roots` only: what their trees use more than once is put in a register. `value_of(name)` loads an
+    input, `first_of(name)` its first element in the column, in each lane; `position_of()` are int32s, the elements'
+    indices.
     """
 
     def __init__(self, roots: list[Symbol], value_of: Callable, first_of: Callable, position_of: Callable, lanes: int):
@@ -70,5 +62,5 @@ class Evaluation:
         if condition or (self.uses.get(id(symbol), 0) <= 1 and depth < DEEPEST and symbol.function != "where"):
             self.depths[id(symbol)] = depth
             return value
-        # Store the value in a local buffer and load it. If TVM's simplifier saw the whole tree, it would take long.
+        # Store and load it. If TVM's simplifier saw the whole tree, it would take long.
         return let(Accumulator(self.lanes, value).get())

@@ -1,10 +1,7 @@
-"""Formulas with which ops state their mathematics once, for CPU and GPU.
+"""Formulas with which ops state their mathematics once, for CPU and GPU. Needs no TVM, so defining an op is cheap.
 
-A formula is written as a Python function of named values, such as `lambda x, y: x * tanh(y)`. The function is *traced*:
-it is called once with symbols, and returns a small tree of symbols. `evaluation.py` turns this tree into vector code.
-Nothing here needs TVM, so defining an op is cheap.
-
-A formula is applied to each element of a *column*, a list of numbers. Functions such as `sum` combine a whole column.
+A formula is a function of named values, such as `lambda x, y: x * tanh(y)`, which is called once with symbols. It is
+applied to each element of a column; functions such as `sum` combine a whole column.
 """
 
 from __future__ import annotations
@@ -68,7 +65,7 @@ class Symbol:
         return apply("absolute", self)
 
     def __pow__(self, other):
-        """Return this symbol to the power of `other`. The powers 1 to 4 become products, which are faster."""
+        """The powers 1 to 4 become products, which are faster."""
         if isinstance(other, int) and 0 < other <= 4:
             return self if other == 1 else self ** (other - 1) * self
         return apply("power", self, other)
@@ -119,9 +116,8 @@ class Symbol:
         self._refuse("round", "round")
 
     def __array_ufunc__(self, function, method, *inputs, **named):
-        """Do what numpy's operators and functions of elements do with a symbol.
-
-        Operators, as in `numpy.float32(2) * x`, make a symbol. Other functions, as in `numpy.exp(x)`, raise an error.
+        """Do what numpy's operators do, as in `numpy.float32(2) * x`. Other functions, as `numpy.exp(x)`, raise an
+        error.
         """
         name = function.__name__
         if method == "__call__" and not named and name in OPERATORS:
@@ -136,10 +132,10 @@ class Symbol:
 
 
 def as_symbol(value) -> Symbol:
-    """Return `value` itself if it is a symbol. If it is a number, return a constant symbol.
+    """Return `value` if it is a symbol, else a constant.
 
     Raises:
-        TypeError: it is neither.
+        TypeError: it is neither a symbol nor a number.
         ValueError: it is a finite number that is too large for a float32.
     """
     if isinstance(value, Symbol):
@@ -163,11 +159,7 @@ def as_symbol(value) -> Symbol:
 
 
 def written(name: str) -> str:
-    """Return how to write a function of numpy or an op in a formula, for errors, or how to find one.
-
-    Args:
-        name: the name of the function or op.
-    """
+    """Return, for errors, how to write a function of numpy or an op in a formula."""
     name = OTHER_NAMES.get(name, name)
     if name in FUNCTIONS and name not in SIGNS:
         return f"write f.{name}, after `from dynet_kernels import formula as f`"
@@ -180,11 +172,7 @@ CONDITIONS = ("less", "less_equal", "equal")
 
 
 def apply(function: str, *arguments) -> Symbol:
-    """Return the symbol for the function with the name `function`, applied to `arguments`: symbols or numbers.
-
-    Raises:
-        TypeError: an argument is a condition where a number is needed, or a number where a condition is needed.
-    """
+    """Return a function of symbols or numbers. A condition in place of a number, or vice versa, is a TypeError."""
     symbols = [as_symbol(argument) for argument in arguments]
     for place, symbol in enumerate(symbols):
         if (function == "where" and place == 0) != (symbol.function in CONDITIONS):
@@ -201,8 +189,7 @@ FUNCTIONS: set[str] = set(SIGNS)
 """The names of all functions. `_function` adds those that are defined below."""
 
 
-# For type checkers: a function returns the type of its argument. Ops that are written as formulas annotate their
-# arguments as expressions (nodes of a graph), although they are called with symbols.
+# For type checkers: ops annotate their arguments as expressions, although they are called with symbols.
 Value = TypeVar("Value")
 
 
@@ -341,12 +328,9 @@ class Formula:
 
     @classmethod
     def of(cls, function: Callable | Formula, names: Mapping[str, str] | None = None, called: str = "") -> Formula:
-        """Trace a function. If `function` is a formula already, return it.
+        """Trace a function, or return it if it is a formula.
 
-        Args:
-            function: the function. Its parameters name the inputs.
-            names: for parameters that do not: the name of the input.
-            called: what errors call the function, if not by its name.
+        `names` has the inputs of parameters that do not name one; `called` is what errors call the function.
         """
         if isinstance(function, Formula):
             return function
@@ -356,7 +340,7 @@ class Formula:
 
     @classmethod
     def several(cls, function: Callable) -> dict[str, Formula]:
-        """Trace a function that returns a dict of results; return a formula for each. Their trees may share symbols."""
+        """Trace a function that returns a dict of results. Their trees may share symbols."""
         names = tuple(inspect.signature(function).parameters)
         results = function(**{name: Symbol("input", name) for name in names})
         if not isinstance(results, dict):
@@ -400,11 +384,7 @@ def key_of(symbol: Symbol) -> str:
 
 
 def in_order(symbol: Symbol, known: Container[int] = ()) -> dict[int, Symbol]:
-    """Return a symbol and all symbols that it is computed from, as a dict by id.
-
-    In the order of the dict, the arguments of a symbol come before the symbol. Symbols whose ids are in `known`, and
-    what only they are computed from, are left out.
-    """
+    """Return a symbol and what it is computed from by id, arguments first, without what only `known` ids need."""
     found: dict[int, Symbol] = {}
     stack = [symbol]
     while stack:
@@ -426,7 +406,7 @@ def beneath(symbol: Symbol) -> dict[int, Symbol]:
 
 
 def replaced(symbol: Symbol, known: dict[int, Symbol]) -> Symbol:
-    """Return a symbol with parts replaced. `known` has new symbols by the ids of the old. Those made here are added."""
+    """Return a symbol with parts replaced: `known` has new symbols by the ids of the old. Those made here are added."""
     for key, one in in_order(symbol, known).items():
         parts = () if one.function in LEAVES else one.arguments
         known[key] = Symbol(one.function, *[known[id(part)] for part in parts]) if parts else one
@@ -434,16 +414,13 @@ def replaced(symbol: Symbol, known: dict[int, Symbol]) -> Symbol:
 
 
 def inputs_of(symbol: Symbol) -> tuple[str, ...]:
-    """Return the names of the inputs from which a symbol is computed, sorted."""
     return tuple(sorted({one.arguments[0] for one in beneath(symbol).values() if one.function == "input"}))
 
 
 def is_number(symbol: Symbol, numbers: Collection[str] = (), known: dict[int, bool] | None = None) -> bool:
-    """Return whether a symbol has the same value for all elements of a column.
+    """Return whether a symbol has the same value for all elements of a column, as the inputs `numbers` have.
 
-    Args:
-        numbers: the names of the inputs that have only one number for a whole column.
-        known: the results for symbols that have been asked for before, by id. Those found now are added.
+    `known` has earlier results by id. Those found now are added.
     """
     known = {} if known is None else known
     for key, one in in_order(symbol, known).items():
@@ -457,9 +434,6 @@ def is_number(symbol: Symbol, numbers: Collection[str] = (), known: dict[int, bo
 
 
 def use_counts(roots: list[Symbol]) -> dict[int, int]:
-    """Return how often each symbol of the trees `roots` is used, by the symbol's id.
-
-    With this, `Evaluation` computes a symbol that is used several times only once.
-    """
+    """Return how often each symbol of the trees `roots` is used, by id."""
     every = {key: one for root in roots for key, one in in_order(root).items() if one.function not in LEAVES}
     return Counter(map(id, [*roots, *(argument for one in every.values() for argument in one.arguments)]))

@@ -1,12 +1,4 @@
-"""The interface of kernels, what they say of their instructions, and the class of the table of all kernels.
-
-A kernel is a compiled function that carries out one *instruction*, such as one matrix product. The instruction says on
-how many *columns* the kernel works; a column is one unit of work, such as one batch element. For each operand and
-result, the instruction has an *address list*: for each column, the address in memory at which the operand begins. Its
-*parameters* are a few integers, such as the number of floats of an operand and the numbers of its address lists. The
-kernels themselves are in the folder `families`, with the code that emits them. The planner, which turns a graph into
-instructions, is told by their `effects` what they read and write.
-"""
+"""The interface of kernels, what they say of their instructions, and the class of the table of all kernels."""
 
 from __future__ import annotations
 
@@ -28,19 +20,15 @@ class Effects(NamedTuple):
     """What an instruction of a kernel reads and writes, and what it costs.
 
     Args:
-        writes: what it writes for one column: pairs (number of an address list, size). Such a pair means the `size`
-            floats from the column's address in that list on. The size does not matter if one thread runs it.
+        writes: pairs (address list, size): what it writes for one column, `size` floats from the address on. The size
+            does not matter if one thread runs it.
         work: about how many picoseconds one thread takes for a column.
-        shared: how threads can share it, as a constant of `layout`. BY_COLUMNS: each works on some columns, which is
-            possible if no two columns write to the same floats. BY_ROWS: each computes some rows of the result, for
-            every column. EITHER: in both ways. ALONE: in none.
-        reads: the numbers of the other address lists that it uses. None: it may use any list. The planner writes only
-            the lists that are used to memory.
-        firsts: the numbers of the address lists of which it uses the first address only. `reads` does not have them.
-        covers: whether it adds to what `writes` has, one pair, but can also overwrite it, on a CPU. The planner marks
-            an instruction as `fresh` if this memory is uninitialised; then the kernel overwrites it.
-        copied: if it covers by adding unchanged copies of numbers: the number of the address list from which it reads
-            them.
+        shared: how threads can share it. `layout.BY_COLUMNS`: no two columns write to the same floats. BY_ROWS: each
+            computes some rows of the result, for every column. EITHER: both. ALONE: not at all.
+        reads: the other address lists that it uses; only lists that are used are written. None: it may use any list.
+        firsts: the address lists, not in `reads`, of which it uses the first address only.
+        covers: whether it adds to what `writes` has, one pair, but a CPU can also overwrite it, where it is `fresh`.
+        copied: if it covers by adding unchanged copies of numbers: the address list from which it reads them.
     """
 
     writes: tuple[tuple[int, int], ...] = ()
@@ -94,7 +82,7 @@ class Kernel:
         raise NotImplementedError
 
 
-SHARD = 16  # the most kernels in a shard, a group of kernels that are compiled together as one module
+SHARD = 16  # the most kernels that are compiled together as one module
 RUN_SHARD = "run_shard"  # the name of the function, in each shard's module, that runs instructions of its kernels
 
 
@@ -103,21 +91,17 @@ class NoCodeError(RuntimeError):
 
 
 class Kernels:
-    """A table of kernels by name and by opcode, a kernel's number. Kernels are added at the end and never removed.
+    """A table of kernels by name and by opcode. Kernels are added at the end and never removed.
 
-    Kernels whose names begin alike, such as `tanh` and `tanh.dx`, form a *shard* of up to SHARD kernels. This is a
-    module that is compiled by itself when one of its kernels is first used. Then the shard is closed: if a kernel with
-    a name that begins alike is added later, it begins another shard. So the code of a shard does not depend on which
-    other kernels there are.
+    Up to SHARD kernels whose names begin alike, such as `tanh` and `tanh.dx`, are a shard. It is closed when it is
+    compiled, so its code does not depend on which other kernels there are; later kernels begin another one.
     """
 
     def __init__(self):
         self._kernels: dict[str, Kernel] = {}
         self._opcodes: dict[str, int] = {}
-        self._shards: list[list[str]] = []  # for each shard, the names of its kernels
-        # From the first part of a kernel's name (`tanh` in `tanh.dx`) to the number of the shard to which the next
-        # kernel whose name begins so will be added.
-        self._open: dict[str, int] = {}
+        self._shards: list[list[str]] = []
+        self._open: dict[str, int] = {}  # by the first part of a name (`tanh`): where the next one goes
         self.used: set[int] = set()  # numbers of the shards from which a kernel was passed to `use`
 
     def add(self, name: str, kernel: Kernel) -> int:
@@ -139,14 +123,10 @@ class Kernels:
         return self._opcodes[name]
 
     def add_defined(self, name: str, kernels: Mapping[str, Kernel], alone: bool = False) -> str:
-        """Add the kernels of what a program has defined, and return the beginning of their names.
+        """Add what a program has defined, kernels by the ends of their names, and return the beginning of their names.
 
-        This is `name`; if it was defined before, differently, a number is appended, because old kernels stay.
-
-        Args:
-            name: the name of what is defined.
-            kernels: the kernels by the ends of their names.
-            alone: whether each is compiled by itself.
+        This is `name`; if it was defined before, differently, a number is appended, because old kernels stay. If
+        `alone`, each is compiled by itself.
         """
         start, number = name, 1
         while any(self._kernels.get(start + end, kernel).key != kernel.key for end, kernel in kernels.items()):
@@ -164,24 +144,23 @@ class Kernels:
         return opcode
 
     def use(self, opcode: int) -> int:
-        """Note that a kernel, given by its opcode, is in use, so that its shard will be loaded. Return the opcode."""
+        """Note that a kernel is in use, so that its shard will be loaded. Return the opcode."""
         self.used.add(opcode // SHARD)
         return opcode
 
     def opcode(self, name: str) -> int:
-        """Return the opcode of a kernel, given by its name, and note that the kernel is in use."""
+        """Return the opcode of a kernel, and note that it is in use."""
         return self.use(self._opcodes[name])
 
     def close(self, shard: int) -> None:
-        """Close a shard: kernels with names like those in it will be added to another shard from now on."""
+        """Have later kernels with names like those in the shard added to another one."""
         self._open = {group: number for group, number in self._open.items() if number != shard}
 
     def shard(self, number: int) -> dict[int, tuple[str, Kernel]]:
-        """Return a dict from each place in shard `number` to (name, kernel). The opcode is number * SHARD + place."""
+        """Return (name, kernel) by place in shard `number`. The opcode is number * SHARD + place."""
         return {place: (name, self._kernels[name]) for place, name in enumerate(self._shards[number])}
 
     def shards(self) -> range:
-        """Return the numbers of all shards, from 0 on."""
         return range(len(self._shards))
 
     def no_code(self, opcode: int) -> NoCodeError:

@@ -1,7 +1,6 @@
 """Simplifies formulas: shares equal parts, carries out operations on constants, and adds up like terms.
 
-A formula is a tree of symbols, each of which applies a function to other symbols; see `formula.py`. Products keep the
-order of their factors: in another order, they could overflow where the value does not.
+Products keep the order of their factors: in another order, they could overflow where the value does not.
 """
 
 from __future__ import annotations
@@ -21,20 +20,14 @@ Factors = tuple[tuple[int, bool], ...]
 
 
 class Sharing:
-    """An object that is called with a symbol, and replaces equal symbols by one of them, their representative.
-
-    Symbols are equal if they apply the same function to equal arguments. So a part that occurs several times in a
-    formula becomes one symbol, and is computed once.
-    """
+    """Called with a symbol, it replaces equal symbols by one of them, their representative, which is computed once."""
 
     def __init__(self):
         self.known: dict[tuple, Symbol] = {}
-        # For each id of a symbol: the symbol and its representative. The symbol is kept alive because otherwise another
-        # one could get its id.
+        # By id: the symbol, kept alive so that no other one gets its id, and its representative.
         self.seen: dict[int, tuple[Symbol, Symbol]] = {}
 
     def __call__(self, symbol: Symbol) -> Symbol:
-        """Return the representative of a symbol: the one symbol that replaces all that are equal to it."""
         for one in in_order(symbol, self.seen).values():
             if one.function in LEAVES:
                 result = self.known.setdefault((one.function, repr(one.arguments[0])), one)
@@ -53,18 +46,14 @@ class Sharing:
 
 
 class Simplifier(Sharing):
-    """An object that is called with a symbol and simplifies it. Like `Sharing`, it also replaces equal symbols by one.
-
-    Args:
-        numbers: the names of inputs that have only one number for a whole column.
-    """
+    """Called with a symbol, it simplifies it, and replaces equal symbols by one."""
 
     def __init__(self, numbers: Iterable[str] = ()):
         super().__init__()
         self._numbers, self._known_numbers = frozenset(numbers), {}
 
     def is_number(self, symbol: Symbol) -> bool:
-        """Return whether a symbol, a representative, has the same value for all elements of a column."""
+        """Return whether a representative has the same value for all elements of a column."""
         return is_number(symbol, self._numbers, self._known_numbers)
 
     def made(self, symbol: Symbol) -> Symbol:
@@ -110,10 +99,7 @@ class Simplifier(Sharing):
         return super().made(symbol)
 
     def sum(self, terms: list[Symbol]) -> Symbol:
-        """Return the sum of `terms`, which are simplified already. Add up like terms: 2 a b + 3 a b is 5 a b.
-
-        Products that differ in their last factors are put together: a b + a c + a is a (b + c + 1).
-        """
+        """Return the sum of simplified terms: 2 a b + 3 a b is 5 a b, and a b + a c + a is a (b + c + 1)."""
         if len(terms) == 1:
             return terms[0]
         products: dict[Factors, float] = {}
@@ -151,8 +137,8 @@ class Simplifier(Sharing):
         return sign, (*[(id(symbol), False)] * (symbol is not self(as_symbol(1))), *reversed(factors))
 
     def _product(self, number: float, factors: Factors) -> Symbol:
-        # Begin with the factors that are the same for a whole column: their product is computed only once per column.
-        # Without them, the number comes last, because it may make the product too large.
+        # First the factors that are the same for a whole column: their product is computed once per column. The number
+        # comes last, because it may make the product too large.
         found = [(self.seen[which][1], divides) for which, divides in factors]
         are_numbers = [one.function != "constant" and self.is_number(one) for one, _ in found]
         ordered = [one for wanted in (True, False) for one, is_number in zip(found, are_numbers) if is_number == wanted]

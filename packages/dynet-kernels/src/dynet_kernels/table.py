@@ -8,8 +8,7 @@ from .families.strides import Strides
 from .kernels import Kernels
 
 KERNELS = Kernels()
-# The next two kernels get the opcodes (numbers) 0 and 1, `layout.FILL` and `layout.CLEAR`. The planner itself adds
-# instructions for them to its lists.
+# These get the opcodes `layout.FILL` and `layout.CLEAR`: the planner itself adds instructions for them.
 KERNELS.use(KERNELS.add("fill", Fill()))
 KERNELS.add("fill.stretches", Clear())
 KERNELS.add("copy", Strides(accumulate=False))

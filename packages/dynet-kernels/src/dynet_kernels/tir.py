@@ -1,12 +1,7 @@
 """Helpers that emit TIR, TVM's intermediate code, for kernels.
 
-These functions run when a kernel is emitted. What they return are TIR expressions, whose values are known only when the
-compiled kernel runs.
-
-A kernel is a TIR function. It gets two arrays: `memory` holds all float32 numbers, and `index` holds *address lists*.
-An address is the index of a float in `memory`, as an int64. A list has the addresses of one operand or result, for each
-*column*, or unit of work. An instruction tells the kernel where its address lists are in `index`, on how many columns
-to work, and the values of its integer parameters.
+They run when a kernel is emitted, and return TIR expressions, whose values are known when it runs. `memory` holds all
+float32 numbers; an address is an index in it, as an int64.
 """
 
 from __future__ import annotations
@@ -43,14 +38,13 @@ def let(value, name="t"):
 
 
 def pointer(address, dtype):
-    """Turn an address in bytes, given as an integer, into a pointer to numbers of the type `dtype`."""
+    """Turn an address in bytes into a pointer to numbers of the type `dtype`."""
     return let(T.reinterpret(ir.PointerType(ir.PrimType(dtype)), address), "pointer")
 
 
 def function(name, parameters, body, private=False, has_result=False):
-    """Build a TIR function that has int64 parameters. `body(*parameters)` emits its code.
-
-    If `has_result`, the function returns an int64: the expression that `body` returns.
+    """Build a TIR function of int64s whose code `body(*parameters)` emits. Its result, if any, is the int64 `body`
+    returns.
     """
     with ir_builder.IRBuilder() as builder:
         with T.prim_func(s_tir=True, is_private=private):
@@ -64,7 +58,7 @@ def function(name, parameters, body, private=False, has_result=False):
 
 
 def emitted(name, body, private=False, has_result=False):
-    """Build a TIR function as `function` does, but take the names of its parameters from those of `body`."""
+    """Build a TIR function as `function` does, with the parameter names of `body`."""
     return function(name, list(inspect.signature(body).parameters), body, private, has_result)
 
 
@@ -82,8 +76,7 @@ def quotient(number, divisor):
         if divisor & (divisor - 1) == 0:
             return T.shift_right(number, int64(divisor.bit_length() - 1))
         return T.truncdiv(number, int64(divisor))
-    # Divide in float64, which is exact below 2 ** 53. LLVM would repeat a division of integers within each loop whose
-    # bounds depend on the quotient.
+    # Float64 is exact below 2 ** 53. LLVM would repeat a division of integers in each loop whose bounds depend on it.
     wide = [T.Cast("float64", each) for each in (number, divisor)]
     return T.Cast("int64", wide[0] / wide[1])
 
@@ -104,7 +97,6 @@ def when(condition):
 
 
 def choose(condition, then, otherwise):
-    """Emit a branch: `then()` and `otherwise()` emit the code of its two sides."""
     with T.If(condition):
         with T.Then():
             then()
@@ -121,7 +113,7 @@ def vector_type(dtype, lanes):
 
 
 def first_lanes(count, lanes):
-    """Return a mask for a vector of `lanes` elements in which the first `count` are on."""
+    """Return a mask for a vector in which the first `count` lanes are on."""
     numbers = T.Ramp(tirx.const(0, "int32"), tirx.const(1, "int32"), lanes)
     return numbers < T.Broadcast(T.Cast("int32", count), lanes)
 
@@ -140,24 +132,20 @@ def store(buffer, start, value, mask=None):
 
 
 def prefetch(buffer, start, size):
-    """Emit a prefetch into the L2 cache: of `size` floats that will be read soon, from index `start` of a buffer on."""
+    """Prefetch `size` floats, from index `start` of a buffer on, into the L2 cache."""
     with T.serial(int64(0), quotient(size + int64(CACHE_LINE - 1), CACHE_LINE)) as line:
         prefetch_line(buffer, start + line * int64(CACHE_LINE))
 
 
 def prefetch_line(buffer, place):
-    """Emit a prefetch of the cache line that holds the float with index `place` in a buffer, into the L2 cache."""
-    # LLVM's arguments mean: 0, to read; 2, keep it in the L2 cache; 1, it is data, not code.
+    """Prefetch the cache line of the float with index `place` into the L2 cache."""
+    # 0: to read; 2: keep it in the L2 cache; 1: it is data, not code
     how = [tirx.const(number, "int32") for number in (0, 2, 1)]
     T.evaluate(T.call_llvm_intrin("void", "llvm.prefetch.p0", T.address_of(buffer[place]), *how))
 
 
 def vector_loop(size, lanes, step):
-    """Emit a loop over `size` elements in vectors of `lanes`.
-
-    `step(offset, mask)` emits the work on one vector. The mask is None for a full vector. Elements that are left over
-    at the end form a last vector, whose mask selects the lanes to use.
-    """
+    """Loop over vectors of `size` elements: step(offset, mask), where the mask is None but for the rest at the end."""
     with T.serial(int64(0), quotient(size, lanes)) as block:
         step(let(block * int64(lanes)), None)
     if lanes == 1:
@@ -175,10 +163,7 @@ def masked_loop(size, lanes, step):
 
 
 def unrolled_loop(size, lanes, vectors, step):
-    """Emit a loop over `size` elements that works on `vectors` full vectors at a time, then on single vectors.
-
-    `step(offsets, mask)` emits the work on the vectors at a list of offsets. The mask is as in `vector_loop`.
-    """
+    """Loop over `vectors` full vectors at a time, then over single ones: step(offsets, mask), as in `vector_loop`."""
     begin = int64(0)
     if vectors > 1:
         blocks = let(quotient(size, vectors * lanes))
@@ -186,8 +171,7 @@ def unrolled_loop(size, lanes, vectors, step):
             start = let(block * int64(vectors * lanes))
             step([start] + [let(start + int64(k * lanes)) for k in range(1, vectors)], None)
         begin = let(blocks * int64(vectors * lanes))
-        # `size` - `begin` elements are left. Compute this number by `remainder`, which tells LLVM an upper limit of it;
-        # a subtraction would not.
+        # `remainder` tells LLVM an upper limit of what is left; a subtraction would not.
         size = let(remainder(size, vectors * lanes))
     vector_loop(size, lanes, lambda offset, mask: step([let(begin + offset) if vectors > 1 else offset], mask))
 
@@ -224,9 +208,8 @@ class IntVariable:
 def settled(value):
     """Compute the int64 `value` once, and return a variable that holds it in a register.
 
-    `let` alone will not do: TVM inserts the expression that was bound by `let` wherever the variable is used. If an
-    address has selections and divisions in it, this makes long expressions, for which TVM's simplifier takes seconds,
-    and on a GPU minutes.
+    TVM inserts what `let` has bound wherever the variable is used. With selections and divisions in an address, its
+    simplifier then takes seconds, and on a GPU minutes.
     """
     return let(IntVariable(value).get())
 
@@ -237,20 +220,14 @@ class Instruction:
 
     Args:
         memory: all float32 numbers. Addresses count floats.
-        index: the address lists of all instructions.
-        base: where the instruction's address lists begin in `index`. The list with the number `role` begins at base +
-            role * stride, and has one address for each column.
+        index: all address lists; that of a `role` is at base + role * stride, and has an address for each column.
         count: the number of columns that this thread works on.
-        stride: the distance between the beginnings of two address lists.
-        fresh: 1 if the memory that the kernel adds to is uninitialised, so that the kernel must overwrite it. Always 0
-            on a GPU.
-        others: the number of columns that other CPU threads work on; 0 unless threads share the columns.
-        columns_before: how many of these columns come before the columns of this thread.
-        rows_before: which share of the rows of the result comes before the rows of this thread, in units of 1 / WHOLE;
-            0 unless threads share the rows.
-        rows_after: which share of the rows comes after the rows of this thread, in the same units.
+        fresh: 1 if the memory that the kernel adds to is uninitialized, so that it must overwrite it; 0 on a GPU.
+        others: how many columns other CPU threads work on, of which `columns_before` come before this thread's.
+        rows_before: if threads share rows, which part of them comes before those of this thread, in units of 1 / WHOLE;
+            `rows_after` likewise.
         parameters: the integer parameters.
-        scope: the Python contexts, such as the axes of GPU threads, that are closed when the kernel's code is complete.
+        scope: Python contexts, such as axes of GPU threads, that are closed when the kernel's code is complete.
     """
 
     memory: object
@@ -267,9 +244,8 @@ class Instruction:
     scope: ExitStack
 
     def thread(self, axis, extent):
-        """Run the rest of the kernel on `extent` GPU threads or blocks along an axis such as "threadIdx.x".
-
-        Return the number of the thread or block that runs it.
+        """Run the rest of the kernel on `extent` GPU threads or blocks along an axis, and return the number of this
+        one.
         """
         return let(T.Cast("int64", self.scope.enter_context(T.launch_thread(axis, extent))), "thread")
 
@@ -277,17 +253,15 @@ class Instruction:
         return let(self.index[self.base + role * self.stride + column], "at")  # type: ignore
 
     def shared_address(self, role, column):
-        """Load an address from list number `role`. The index `column` counts from the instruction's first column.
+        """Load an address of list `role` by a column that counts from the instruction's first one, not this thread's.
 
-        In contrast, `address` counts from the first column of this thread. But if all columns share one address, the
-        list may have it only at the instruction's first column, even if another thread works on that column.
+        If all columns share one address, the list may have it only there.
         """
         return let(self.index[self.base - self.columns_before + role * self.stride + column], "at")  # type: ignore
 
     def stretch(self, count, unit=1):
-        """Return where this thread's share of `count` rows of the result begins and ends.
-
-        Each share is a multiple of `unit` rows, except that the last one may have fewer.
+        """Return where this thread's share of `count` rows begins and ends, in multiples of `unit` but for the last
+        one.
         """
         units = let(quotient(count + int64(unit - 1), unit))
         first, end = (share_of(units, share) for share in (self.rows_before, int64(WHOLE) - self.rows_after))  # type: ignore
@@ -295,12 +269,12 @@ class Instruction:
 
 
 def share_of(count, share):
-    """Return count * share / WHOLE, rounded down: `share` is a fraction in units of 1 / WHOLE."""
+    """Return count * share / WHOLE, rounded down."""
     return count * share >> WHOLE.bit_length() - 1
 
 
 def add_or_set(instruction: Instruction, buffer, start, value, mask=None):
-    """Emit code that adds `value` to `buffer` from index `start` on, or overwrites it if the instruction is `fresh`."""
+    """Add `value` to `buffer` from index `start` on, or overwrite it if the instruction is `fresh`."""
     lanes = mask.ty.dtype.lanes if mask is not None else value.ty.dtype.lanes
     fresh = wide(instruction.fresh != int64(0), lanes)  # type: ignore
     so_far = let(T.Select(fresh, wide(float32(0.0), lanes), load(buffer, start, lanes, mask)))
@@ -310,17 +284,11 @@ def add_or_set(instruction: Instruction, buffer, start, value, mask=None):
 def kernel(
     body: Callable[[Instruction], None], parameters: tuple[str, ...], may_set: bool = False, shared: int = ALONE
 ):
-    """Build the TIR function of one kernel.
+    """Build the TIR function of a kernel, whose code `body(instruction)` emits.
 
-    Args:
-        body: `body(instruction)` emits the code of the kernel.
-        parameters: the names of the integer parameters.
-        may_set: whether the kernel overwrites its target instead of adding to it if `Instruction.fresh` is 1. If not,
-            `fresh` is always 0.
-        shared: how CPU threads share an instruction. BY_COLUMNS: the kernel sees only the columns of its thread.
-            BY_ROWS: the body asks for the rows of its thread by `Instruction.stretch`. EITHER: threads share some
-            instructions by columns and others by rows, and the body must allow for both. ALONE: one thread runs the
-            whole instruction.
+    If `may_set`, the kernel overwrites its target where `fresh` is 1; if not, `fresh` is always 0. `shared`:
+    BY_COLUMNS, it sees only the columns of its thread; BY_ROWS, it asks for its rows by `Instruction.stretch`; EITHER,
+    it must allow for both; ALONE, one thread runs it.
     """
     with ir_builder.IRBuilder() as builder:
         with T.prim_func(is_private=True, s_tir=True):

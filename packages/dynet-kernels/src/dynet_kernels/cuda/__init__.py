@@ -1,5 +1,1 @@
-"""Support for NVIDIA GPUs.
-
-`codegen` emits CUDA C from kernels, `compiler` compiles it, `driver` calls the CUDA driver, and `machine` plans graphs
-and runs them. `precision` has the setting for TF32.
-"""
+"""Support for NVIDIA GPUs: CUDA C (`codegen`), its compilers, calls to the driver, and `machine`, which runs graphs."""

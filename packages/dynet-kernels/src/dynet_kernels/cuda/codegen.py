@@ -1,13 +1,8 @@
-"""Emits CUDA C from kernels, and the function on the host (the CPU) that launches them. Imports TVM.
+"""Emits CUDA C from kernels, and the function on the host that launches them. Imports TVM.
 
-Kernels are compiled in groups, called shards. A kernel has a place in its shard, and a symbol, its name in the
-generated code. The tape is the list of instructions to run; each instruction names a kernel by its opcode, a number.
-
-A kernel is first emitted as a function in TIR, TVM's intermediate language. Its arguments have eight bytes each: the
-start of memory, the buffer `index` of all address lists (which say where operands are), `base` (where the lists of the
-instruction start in this buffer), `count` (on how many columns to work), and the kernel's parameters. The function also
-states how many blocks and threads it needs, as expressions of its arguments. The CUDA function takes the same
-arguments. The host function reads them from the tape, and computes from them the numbers of blocks and threads.
+A kernel is first a TIR function of eight-byte arguments: memory, the buffer `index`, `base` (where the instruction's
+address lists start in it), `count` and its parameters. It also states how many blocks and threads it needs, as
+expressions of these, which the host function computes from the tape.
 """
 
 from __future__ import annotations
@@ -22,7 +17,7 @@ from ..tir import int64, let
 from ..tvm_modules import T, tirx, tvm, tvm_ffi
 from . import precision
 
-# The beginning of each CUDA file. It replaces the one that TVM writes, which includes files that nvrtc may not find.
+# Replaces the beginning that TVM writes, which includes files that nvrtc may not find.
 PRELUDE = """\
 #ifdef __CUDACC_RTC__
 typedef signed char int8_t;
@@ -48,12 +43,12 @@ AXES = ("blockIdx.x", "blockIdx.y", "blockIdx.z", "threadIdx.x", "threadIdx.y", 
 
 
 def pairs(kernels) -> list:
-    """Return (place, (function, kernel)) for each kernel of a shard. `kernels` has (name, kernel) by place."""
+    """Return (place, (function, kernel)) for each kernel of a shard, which has (name, kernel) by place."""
     return [(place, (machine.kernel_function(name), kernel)) for place, (name, kernel) in kernels.items()]
 
 
 def device_source(pairs) -> str:
-    """Return the CUDA C of the kernels of a shard. The argument is a result of the function `pairs`."""
+    """Return the CUDA C of the kernels of a shard."""
     device, host = tvm.target.Target({"kind": "cuda", "arch": "sm_70"}), tvm.target.Target({"kind": "llvm"})
     functions = {function.name: kernel.cuda().with_attr("target", device) for _, (function, kernel) in pairs}
 
@@ -70,11 +65,7 @@ def device_source(pairs) -> str:
 
 
 def extents(function) -> dict[str, object]:
-    """Return how many blocks and threads a kernel's TIR function needs, as expressions of its arguments.
-
-    The result has one expression for each axis that the function uses: "blockIdx.x" for blocks, "threadIdx.x" for
-    threads, and so on.
-    """
+    """Return the extent of each axis that a kernel uses, such as "blockIdx.x", as an expression of its arguments."""
     values, found = {}, {}
 
     def bind(node):
@@ -101,14 +92,9 @@ class Launch(Struct):
 def launch_module(pairs, name: str):
     """Return a module with the host function `name(context, device)`, which launches the instructions of a shard.
 
-    The function begins with the tape's instruction number `context.row`, whose kernel is in the shard. It stops where
-    an instruction belongs to another shard, where the tape ends, or where the driver refuses a launch. It stores in
-    `context.row` the number of the instruction at which it stopped. `context` is the address of the integers that
-    `layout.CONTEXT` names, and `device` is the address of those that `layout.LAUNCH` names.
-
-    Args:
-        pairs: the kernels of the shard, as the function `pairs` returns them.
-        name: the name of the host function.
+    It begins with instruction number `context.row`, and stops where one belongs to another shard, the tape ends, or the
+    driver refuses a launch. It stores the number of that instruction in `context.row`. The arguments are the addresses
+    of `layout.CONTEXT` and `layout.LAUNCH`.
     """
 
     def launch(context, device):

@@ -1,8 +1,4 @@
-"""Compiles CUDA C to a cubin, machine code for one kind of GPU.
-
-It calls nvcc, the compiler of the CUDA toolkit. If there is none, it calls the library nvrtc, which `pip install
-'dynet-kernels[cuda]'` installs.
-"""
+"""Compiles CUDA C to a cubin, by nvcc or by the library nvrtc, which `pip install 'dynet-kernels[cuda]'` installs."""
 
 from __future__ import annotations
 
@@ -16,15 +12,14 @@ from pathlib import Path
 
 from .driver import CudaError
 
-# File names of the library nvrtc, newer versions first because they know more kinds of GPU; and patterns for its path
-# within NVIDIA's Python packages.
+# Names of the library nvrtc, newer ones first, which know more kinds of GPU; and patterns within NVIDIA's packages.
 NVRTC = [f"libnvrtc.so.{version}" for version in (13, 12)] + [f"nvrtc64_{version}_0.dll" for version in (130, 120)]
 NVRTC_IN_WHEELS = ("*/lib/libnvrtc.so.[0-9]*", "*/bin/nvrtc64_*_0.dll", "*/bin/*/nvrtc64_*_0.dll")
 PATIENCE = 600  # seconds that nvcc may take for one file of kernels; enough on a busy machine
 
 
 class NoCompilerError(CudaError):
-    """Raised if neither nvcc nor nvrtc is found, so that kernels cannot be compiled."""
+    """Neither nvcc nor nvrtc is found, so kernels cannot be compiled."""
 
     def __init__(self):
         super().__init__(
@@ -34,17 +29,14 @@ class NoCompilerError(CudaError):
 
 
 def find_nvcc() -> str | None:
-    """Return the path of nvcc: from PATH, CUDA_HOME, CUDA_PATH or the toolkit's usual directory; None if not found."""
+    """Return the path of nvcc from PATH, CUDA_HOME, CUDA_PATH or the toolkit's usual directory."""
     found = shutil.which("nvcc")
     homes = [os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH"), "/usr/local/cuda"]
     return found or next((path for home in homes if home and (path := shutil.which("nvcc", path=f"{home}/bin"))), None)
 
 
 def find_nvrtc() -> str | None:
-    """Return the name or path of a library nvrtc that can be loaded; None if there is none.
-
-    The places where the system looks for libraries come first, then NVIDIA's Python packages.
-    """
+    """Return a library nvrtc that can be loaded: from the system's places, then from NVIDIA's Python packages."""
     spec = importlib.util.find_spec("nvidia")
     places = [Path(place) for place in (spec.submodule_search_locations or [])] if spec else []
     wheels = [path for place in places for pattern in NVRTC_IN_WHEELS for path in sorted(place.glob(pattern))]
@@ -58,11 +50,7 @@ def find_nvrtc() -> str | None:
 
 
 def name() -> str:
-    """Return the name of the compiler that `compile` calls: "nvcc" or "nvrtc".
-
-    Raises:
-        NoCompilerError: neither is found.
-    """
+    """Return the compiler that `compile` calls, "nvcc" or "nvrtc", or raise NoCompilerError."""
     if find_nvcc():
         return "nvcc"
     if find_nvrtc():
@@ -71,15 +59,7 @@ def name() -> str:
 
 
 def compile(source: str, arch: str) -> bytes:
-    """Compile CUDA C and return the cubin.
-
-    Args:
-        source: the CUDA C.
-        arch: the kind of GPU, such as `sm_90`.
-
-    Raises:
-        CudaError: the source cannot be compiled, or there is no compiler.
-    """
+    """Compile CUDA C for a kind of GPU, such as `sm_90`, and return the cubin, or raise CudaError."""
     return _nvcc(source, arch) if name() == "nvcc" else _nvrtc(source, arch)
 
 

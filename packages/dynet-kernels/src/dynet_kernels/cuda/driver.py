@@ -12,13 +12,13 @@ import numpy as np
 
 LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 COMPUTE_MAJOR, COMPUTE_MINOR = 75, 76  # values of the driver's enum CUdevice_attribute, for the compute capability
-# Values of the driver's enum CUresult, the status that its functions return.
+# Values of the driver's enum CUresult.
 NO_DEVICE = 100
 OUT_OF_MEMORY = 2
 
 u32, u64, size_t, handle, text = ctypes.c_uint, ctypes.c_uint64, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_char_p
 out = ctypes.POINTER
-# The driver's functions that this module calls, with the types of their arguments. `out` means a pointer to a result.
+# The argument types of the driver's functions used here. `out` means a pointer to a result.
 SIGNATURES = {
     "cuInit": (u32,),
     "cuDeviceGetCount": (out(ctypes.c_int),),
@@ -48,16 +48,16 @@ SIGNATURES = {
 
 
 class CudaError(RuntimeError):
-    """Raised if the CUDA driver or a compiler reports an error, or if one of them is missing."""
+    """The CUDA driver or a compiler reports an error, or one of them is missing."""
 
 
 class NoDriverError(CudaError):
-    """Raised if there is no NVIDIA driver, or if the driver finds no GPU that it can use."""
+    """There is no NVIDIA driver, or it finds no GPU that it can use."""
 
 
 @functools.cache
 def _library() -> ctypes.CDLL:
-    """Load the driver's library, once, in such a way that compiled code finds its function `cuLaunchKernel`."""
+    """Load the driver's library, once, so that compiled code finds its function `cuLaunchKernel`."""
     try:
         library = ctypes.CDLL(LIBRARY, mode=ctypes.RTLD_GLOBAL)
     except OSError as problem:
@@ -78,18 +78,14 @@ def explain(status: int) -> str:
 
 
 def call(name: str, *arguments) -> None:
-    """Call the function `name` of the driver.
-
-    Raises:
-        CudaError: the function returned an error status.
-    """
+    """Call a function of the driver; raise CudaError if it returns an error status."""
     status = getattr(_library(), name)(*arguments)
     if status:
         raise CudaError(f"{name}: {explain(status)} ({status})")
 
 
 def _whole(name: str, *arguments) -> int:
-    """Call a function of the driver that stores an int where its first argument points; return this int."""
+    """Return the int that a function of the driver stores where its first argument points."""
     found = ctypes.c_int()
     call(name, ctypes.byref(found), *arguments)
     return found.value
@@ -97,11 +93,7 @@ def _whole(name: str, *arguments) -> int:
 
 @functools.cache
 def gpu_count() -> int:
-    """Return how many GPUs the driver finds.
-
-    Raises:
-        NoDriverError: there is no driver, or it finds no GPU.
-    """
+    """Return how many GPUs the driver finds; raise NoDriverError if none."""
     status = _library().cuInit(0)
     if status:
         raise NoDriverError(f"the NVIDIA driver finds no GPU it can use: cuInit says {explain(status)} ({status})")
@@ -112,11 +104,7 @@ def gpu_count() -> int:
 
 
 class Gpu:
-    """One GPU: its memory, and the compiled kernels on it. It copies and computes in the order of the requests.
-
-    Args:
-        number: the number of the GPU, as the driver counts them from 0.
-    """
+    """One GPU, by the driver's number from 0. It copies and computes in the order of the requests."""
 
     def __init__(self, number: int = 0):
         count = gpu_count()
@@ -150,7 +138,6 @@ class Gpu:
             self._thread.entered = True
 
     def allocate(self, size: int) -> int:
-        """Allocate `size` bytes on the GPU and return their address."""
         self.enter()
         address = u64()
         status = _library().cuMemAlloc_v2(ctypes.byref(address), max(size, 4))
@@ -163,29 +150,25 @@ class Gpu:
         return address.value
 
     def free(self, address: int) -> None:
-        """Free the memory at `address` on the GPU. In a forked process, or when Python is ending, do nothing."""
+        """Free memory. In a forked process, or when Python is ending, do nothing."""
         if os.getpid() == self._owner and not sys.is_finalizing():
             self.enter()
             call("cuMemFree_v2", address)
 
     def upload(self, address: int, values: np.ndarray) -> None:
-        """Copy a contiguous array from host memory to `address` on the GPU."""
         self.upload_from(address, values.ctypes.data, values.nbytes)
 
     def upload_from(self, address: int, source: int, size: int) -> None:
-        """Copy `size` bytes from the address `source` in host memory to `address` on the GPU."""
         if size:
             self.enter()
             call("cuMemcpyHtoD_v2", address, source, size)
 
     def download(self, address: int, values: np.ndarray) -> None:
-        """Fill a contiguous array in host memory from `address` on the GPU."""
         if values.nbytes:
             self.enter()
             call("cuMemcpyDtoH_v2", values.ctypes.data, address, values.nbytes)
 
     def copy(self, address: int, source: int, size: int) -> None:
-        """Copy `size` bytes from `source` to `address`, both on the GPU."""
         if size:
             self.enter()
             call("cuMemcpyDtoD_v2", address, source, size)
@@ -202,7 +185,6 @@ class Gpu:
         call("cuCtxSynchronize")
 
     def load(self, image: bytes) -> Module:
-        """Load `image`, a cubin (a file of compiled kernels), onto the GPU."""
         self.enter()
         module = handle()
         call("cuModuleLoadData", ctypes.byref(module), image)
@@ -216,7 +198,6 @@ class Module:
         self._module = module
 
     def function(self, name: str) -> int:
-        """Return the driver's handle of the kernel `name`, by which it is launched."""
         found = handle()
         call("cuModuleGetFunction", ctypes.byref(found), self._module, name.encode())
         return found.value or 0
@@ -235,7 +216,7 @@ class Stopwatch:
         call("cuEventRecord", self._events[0], None)
 
     def stop(self) -> float:
-        """Return the seconds that the GPU took since `start`, after waiting for it to finish."""
+        """Wait for the GPU to finish and return the seconds since `start`."""
         call("cuEventRecord", self._events[1], None)
         call("cuEventSynchronize", self._events[1])
         milliseconds = ctypes.c_float()

@@ -1,13 +1,7 @@
 """Runs graphs on a GPU. `Machine` has the same functions as `library.Library`, which runs them on a CPU.
 
-The planner is compiled code that turns a graph into a *tape*, a list of instructions. It is the same as for a CPU, and
-runs on the CPU, here called the host. The host then launches the instructions one by one as CUDA kernels. Planner and
-machine share an array of integers, the *context*; `layout.CONTEXT` has their names. An instruction names a kernel by
-its *opcode*, a number.
-
-Values and gradients are in GPU memory. What the planner reads and writes stays in host memory: the records (stored
-operations) of the graph, tables, and the address lists, which say where each operand of an instruction is. The address
-lists are copied to the GPU before a tape is run. Kernels are compiled in groups, called *shards*.
+The planner is the same and runs on the host, where its buffers stay; values and gradients are in GPU memory. Address
+lists are copied there before a tape is run, whose kernels the host launches one by one.
 """
 
 from __future__ import annotations
@@ -27,9 +21,9 @@ from ..parts import Emitted
 from ..target import host_cpu
 from . import compiler, driver, precision
 
-MOST_COPIES = 16  # how many plans' address lists stay on the GPU: forward and backward plans of a few threads
-LAUNCH_SHARD = "launch_shard"  # the name of the compiled function that launches the kernels of a shard
-MOST_PARAMETERS = 60  # how many arguments a kernel may have beside the four that every kernel has; see `codegen.py`
+MOST_COPIES = 16  # plans whose address lists stay on the GPU: forward and backward plans of a few threads
+LAUNCH_SHARD = "launch_shard"
+MOST_PARAMETERS = 60  # arguments of a kernel beside the four that every kernel has; see `codegen.py`
 
 
 class Context(ctypes.Structure):
@@ -39,7 +33,7 @@ class Context(ctypes.Structure):
 
 
 class Launch(ctypes.Structure):
-    """The integers that compiled code needs to launch kernels, and its result `failure`; see `layout.LAUNCH`."""
+    """The integers that compiled code needs to launch kernels, and its result `failure`."""
 
     _fields_ = [(name, ctypes.c_int64) for name in at.LAUNCH]
 
@@ -52,32 +46,23 @@ class Launch(ctypes.Structure):
         self.set_handles(handles)
 
     def set_handles(self, handles: Sequence[int]) -> None:
-        """Set the driver's handle of each kernel, by opcode."""
         self.handles = (ctypes.c_int64 * len(handles))(*handles)
         self.functions = ctypes.addressof(self.handles)
 
     def check(self, name: str) -> None:
-        """Raise an error if the driver has refused to launch a kernel, which has this name."""
+        """Raise an error if the driver has refused to launch this kernel."""
         status, self.failure = self.failure, 0
         if status:
             raise driver.CudaError(f"kernel {name} cannot be launched: {driver.explain(status)} ({status})")
 
 
 def symbol_of(name: str) -> str:
-    """Return the name of a kernel's function in CUDA C."""
     return "kernel_" + name.replace(".", "_")
 
 
 @dataclass(frozen=True)
 class _OfShard:
-    """What is compiled of a shard of kernels, as a `parts.Part` that the cache of compiled code keeps.
-
-    Args:
-        kernels: (name, kernel) by place in the shard.
-        arch: the kind of GPU, such as `sm_90`.
-        compiler: the name of the compiler for CUDA C.
-        tf32: whether matrix products use TF32; see `precision`.
-    """
+    """What is compiled of a shard of kernels, as a `parts.Part` that the cache of compiled code keeps."""
 
     kernels: dict[int, tuple[str, Kernel]]
     arch: str
@@ -86,12 +71,12 @@ class _OfShard:
 
     @property
     def name(self) -> str:
-        """The name of this part of the machine code in error messages: the names of its shard's kernels."""
+        """What errors call it: the names of its shard's kernels."""
         return library.Shard(self.kernels).name
 
     @property
     def key(self) -> str:
-        """A text that changes whenever the CUDA C, or the numbers of blocks and threads of the kernels, may change."""
+        """A text that changes whenever the CUDA C, or the numbers of blocks and threads, may change."""
         kind, tuned = type(self).__name__, records.for_cuda(self.arch)
         return f"{kind} {self.compiler} {self.arch}\n{tuned!r}, tf32={self.tf32}\n{library.Shard(self.kernels).key}"
 
@@ -124,12 +109,8 @@ class Launcher(_OfShard):
 
 @dataclass
 class Copy:
-    """A copy of a plan's address lists on the GPU.
-
-    Attributes:
-        address: the address of the copy in GPU memory; 0 before memory is allocated.
-        size: for how many addresses, of 8 bytes each, there is room.
-        plan: the number of the plan; None if the lists must be copied again.
+    """A plan's address lists on the GPU: `size` is in addresses of 8 bytes; `plan` is None if they must be copied
+    again.
     """
 
     address: int = 0
@@ -138,21 +119,14 @@ class Copy:
 
 
 def cubin(source: Source, code: bytes) -> bytes:
-    """Compile `code`, the CUDA C that `source` has built, to a cubin: machine code for its kind of GPU."""
+    """Compile the CUDA C that `source` has built."""
     return compiler.compile(code.decode(), source.arch)
 
 
 class Machine(library.Shards):
-    """Plans graphs on the CPU and runs their tapes on one GPU.
+    """Plans graphs on the CPU and runs their tapes on one GPU."""
 
-    Args:
-        kernels: the table of all kernels.
-        gpu: the GPU.
-        tf32: whether matrix products round their factors to TF32, so that tensor cores can compute them.
-    """
-
-    # On a CPU, this function computes the norm of the gradients and then updates the parameters. On a GPU there is no
-    # such function, because the host has to read the norm before the update.
+    # None on a GPU: the host has to read the norm of the gradients before the update.
     norm_and_update = None
 
     is_watched = False  # whether other code, such as a profiler, has replaced functions of this object by its own
@@ -167,13 +141,12 @@ class Machine(library.Shards):
         self._plans = {name: planner.get_function(f"plan_{name}") for name in library.PHASES}
         self._launch = Launch()
         self._launch_at = ctypes.addressof(self._launch)
-        # Copies of address lists, by (id of the context, whether it is the forward pass); the last used is at the end.
+        # By (id of the context, whether it is the forward pass); the last used is at the end.
         self._copies: dict[tuple[int, ...], Copy] = {}
         self._numbers = itertools.count(1)
         self.load_used()
 
     def load_used(self) -> None:
-        """As `library.Library.load_used`."""
         with self._lock:
             numbers = self._to_load()
             if not numbers:
@@ -196,18 +169,13 @@ class Machine(library.Shards):
                 self._loaded.add(number)
 
     def plan_forward(self, context: int, begin: int, end: int, inputs: int, inputs_begin: int, inputs_end: int) -> int:
-        """Plan the new records of the graph, and copy their input values to the GPU.
-
-        Args:
-            context: the address of the context.
-            begin, end: the new records are the integers `begin` to `end` - 1 of all integers of the records.
-            inputs: the address of the input buffer.
-            inputs_begin, inputs_end: the input values are the floats `inputs_begin` to `inputs_end` - 1 of this buffer.
+        """Plan the new records, integers `begin` to `end` - 1, and copy their input values, floats of `inputs`, to the
+        GPU.
         """
         tape = Context.from_address(context)
         start, first = tape.arena_top, inputs + 4 * inputs_begin
-        # On a CPU, the planner copies the inputs to the address `origin` plus `start` floats. Here they must go to GPU
-        # memory instead, by the upload below. So choose `origin` so that the planner copies the inputs onto themselves.
+        # The planner copies the inputs to the address `origin` plus `start` floats. They must go to GPU memory instead,
+        # by the upload below, so let the planner copy them onto themselves.
         tape.origin = first - 4 * start
         try:
             status = self._plan("forward", context, begin, end, inputs, inputs_begin, inputs_end)
@@ -218,11 +186,7 @@ class Machine(library.Shards):
         return status
 
     def plan_backward(self, context: int, *arguments: int) -> int:
-        """Plan the backward pass. `never_fresh` tells the planner that kernels can only add to gradients.
-
-        On a CPU, the first kernel that computes a gradient can overwrite its uninitialised memory. On a GPU it cannot,
-        because kernels add atomically.
-        """
+        """Plan the backward pass, where kernels can only add: on a GPU, they do so atomically."""
         Context.from_address(context).never_fresh = 1
         return self._plan("backward", context, *arguments)
 
@@ -258,7 +222,7 @@ class Machine(library.Shards):
         return status
 
     def run(self, context: int) -> None:
-        """Launch the kernels of all instructions of the tape, without waiting until the GPU has run them."""
+        """Launch the kernels of all instructions of the tape, without waiting for the GPU."""
         tape = Context.from_address(context)
         with self._lock:
             self._launch.index = self._uploaded(tape)
@@ -290,9 +254,9 @@ class Machine(library.Shards):
         return copy.address
 
     def _plan_of(self, tape: Context) -> tuple[tuple[int, ...], int | None]:
-        """Return the key in `_copies` of the copy of this tape's address lists, and the number of the plan.
+        """Return the key in `_copies` of this tape's lists, and the number of the plan, with which they change.
 
-        While this number is the same, the lists are, too. It is None if the lists must be copied every time.
+        It is None if the lists must be copied every time.
         """
         if tape.index == tape.forward_index:
             plan = tape.plan
@@ -304,7 +268,6 @@ class Machine(library.Shards):
         return (tape.copies, tape.index == tape.forward_index), plan
 
     def _give_back(self, copy: Copy) -> None:
-        """Free the GPU memory of a copy of address lists."""
         if copy.size:
             self.gpu.free(copy.address)
         copy.size = 0

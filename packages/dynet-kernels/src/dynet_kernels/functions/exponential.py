@@ -1,7 +1,6 @@
 """Exponentials and logarithms that stay precise near 0, powers, the logistic function and erf.
 
-Each function emits code for a float32 vector x (one lane on a GPU) and returns the result as a vector. The coefficients
-of polynomials are minimax fits in relative error.
+The coefficients are minimax fits in relative error.
 """
 
 from __future__ import annotations
@@ -31,10 +30,7 @@ LOG_2 = (0.693359375, -2.12194440e-4)
 
 
 def halved(x):
-    """Split exp(x) into 2^n * (1 + p). Return n, as an int32, and p, as a float32.
-
-    p is expm1(rest) with rest = x - n log(2). The magnitude of this rest is at most log(2) / 2.
-    """
+    """Return (n, p) with exp(x) = 2^n * (1 + p): n is an int32, and p is expm1(rest) for |rest| <= log(2) / 2."""
     n = let(T.floor(fma(x, number(LOG2_E, x), number(0.5, x))))
     rest = fma(n, number(-LOG_2[0], x), x)
     rest = let(fma(n, number(-LOG_2[1], x), rest))
@@ -46,16 +42,13 @@ def expm1(x):
     n, p = halved(let(clamp(x, -30.0, 89.0)))
     half = register(power_of_two(n - number(1, n, "int32")))  # 2^(n - 1), since n may be 128, and 2^128 overflows
     value = register(fma(half, p, half - number(0.5, x)) * number(2.0, x))
-    # For a small |x|, n is 0 and the result is p. Return p itself, because p / 2 loses bits if it is denormal.
+    # For a small |x|, n is 0. Return p itself, because p / 2 loses bits if it is denormal.
     size = register(absolute(x))
     return with_sign(select(size < number(0.25, x), absolute(p), absolute(value)), x)
 
 
 def log1p(x):
-    """Return log(1 + x), precise near 0.
-
-    It is log(s) + e / s, where s is 1 + x rounded to float32, and e the rounding error.
-    """
+    """Return log(s) + e / s, where s is 1 + x rounded to float32, and e the rounding error: precise near 0."""
     above = register(number(1.0, x) + x)
     lost = register(x - register(above - number(1.0, x)))
     lost = select(x < number(1e9, x), lost, number(0.0, x))
@@ -64,23 +57,19 @@ def log1p(x):
 
 
 def logistic(x):
-    """Return 1 / (1 + exp(-x)). It is computed from exp(-|x|), so nothing overflows and small results are precise."""
+    """Return 1 / (1 + exp(-x)), from exp(-|x|), so nothing overflows and small results are precise."""
     one = number(1.0, x)
     e = register(exp(register(negative_size(x))))
     return register(select(x < number(0.0, x), e, one) / (one + e))
 
 
 def negative_size(x):
-    """Return -|x|, which is x with the sign bit set."""
+    """Return -|x|."""
     return from_bits(T.bitwise_or(bits_of(x), number(-(1 << 31), x, "int32")))
 
 
 def erf(x):
-    """Return erf(x), the Gaussian error function.
-
-    It is an odd polynomial for |x| < 0.9. For larger |x|, |erf(x)| is 1 - exp(a polynomial of |x|), which rounds to 1
-    from |x| = 4 on.
-    """
+    """Return an odd polynomial for |x| < 0.9, else 1 - exp(a polynomial of |x|), which rounds to 1 from |x| = 4 on."""
     size = register(clamp(absolute(x), 0.0, 4.0))
     square = register(size * size)
     near = polynomial(
@@ -97,10 +86,10 @@ def erf(x):
 
 
 def power(x, y):
-    """Return x to the power of y, computed as 2 to the power of y * log2(|x|).
+    """Return x to the power of y, as 2 to the power of y * log2(|x|): the exponent is a float64 for its digits.
 
-    The exponent y * log2(|x|) is a float64, because it needs more digits than a float32 has. Special cases are as in C:
-    1 to any power is 1, and so is anything to the power of 0; a negative number to a power that is not whole is NaN.
+    Special cases are as in C: 1 to any power is 1, and so is anything to the power of 0; a negative number to a power
+    that is not whole is NaN.
     """
     size = register(absolute(x))
     exact = let(T.Cast(as_type("float64", x), y) * _log2(size))
@@ -130,13 +119,7 @@ def power(x, y):
 
 
 def _of_limits(value, x, size, y):
-    """Correct `value`, which is |x| to the power of y, where |x| is 0, 1 or infinite, or where x or y is NaN.
-
-    In these cases `value` may be meaningless, because it was computed from log2(|x|) and an integer exponent.
-
-    Args:
-        size: |x|.
-    """
+    """Correct `value`, |x| to the power of y, where it is meaningless: |x| is 0, 1 or infinite, or x or y is NaN."""
     zero, one, infinity = number(0.0, y), number(1.0, y), number(float("inf"), y)
     value = select(size == zero, select(y > zero, zero, infinity), value)
     value = select(size == infinity, select(y > zero, infinity, zero), value)

@@ -1,8 +1,4 @@
-"""The logarithm of the gamma function, lgamma, and its derivative, digamma.
-
-Each function emits code for a float32 vector x (one lane on a GPU) and returns the result as a vector. The coefficients
-of polynomials are minimax fits in relative error.
-"""
+"""The logarithm of the gamma function and its derivative. The coefficients are minimax fits in relative error."""
 
 from __future__ import annotations
 
@@ -10,39 +6,30 @@ from ..tvm_modules import T
 from .vmath import absolute, log, number, polynomial, register, select
 
 HALF_LOG_2_PI = 0.918938533204672742
-# digamma(x) is 0 for x = 1 + the sum of these two numbers. A single float32 would not be precise enough.
+# digamma(x) is 0 for x = 1 + the sum of these. A single float32 would not be precise enough.
 ROOT = (4.6163213253e-1, 1.2438149843e-8)
 
 
 def _split(x):
-    """Return two numbers: z, which is 1 - x if x < 0, else x; and the fractional part of |x|.
-
-    For x < 0, lgamma and digamma are computed by reflection: from their values at z, which is positive, and a periodic
-    function of x, for which the fractional part is enough.
-    """
+    """Return z, which is 1 - x if x < 0, else x, and the fractional part of |x|, for reflection at x < 0."""
     size = register(absolute(x))
     argument = select(x < number(0.0, x), number(1.0, x) - x, x)
     return argument, register(size - T.floor(size))
 
 
 def _near(z, numerator, denominator):
-    """Return t and numerator(t) / denominator(t), a rational function that lgamma and digamma use for 0 <= z < 3.
+    """Return t and a rational function of t for 0 <= z < 3: t is z - 1 for z >= 1.
 
-    For z in [1, 3), t is z - 1. For z < 1, t is z: the functions are computed at z + 1, and a recurrence leads from
-    there to z.
-
-    Args:
-        numerator, denominator: the coefficients of two polynomials; that of the highest power comes first.
+    For z < 1, t is z: the function is computed at z + 1, and a recurrence leads to z.
     """
     t = select(z < number(1.0, z), z, z - number(1.0, z))
     return t, register(polynomial(t, numerator) / polynomial(t, denominator))
 
 
 def lgamma(x):
-    """Return log |gamma(x)|.
+    """Return log |gamma(x)|: a rational function times (x - 1) (x - 2) on [1, 3), and Stirling's series from 3 on.
 
-    It is a rational function times (x - 1) (x - 2) on [1, 3), and Stirling's series from 3 on. On [0, 1) it is
-    lgamma(x + 1) - log(x), and below 0 it follows from lgamma(1 - x) by reflection.
+    On [0, 1) it is lgamma(x + 1) - log(x), and below 0 it follows from lgamma(1 - x) by reflection.
     """
     z, part = _split(x)
     one, three = number(1.0, x), number(3.0, x)
@@ -72,9 +59,9 @@ def lgamma(x):
 
 
 def digamma(x):
-    """Return the derivative of lgamma(x). It is computed in four different ways, for the same ranges of x as `lgamma`.
+    """Return the derivative of `lgamma`, for the same ranges of x.
 
-    On [1, 3), one factor of the formula is x minus the root of digamma, so that results near 0 are precise.
+    On [1, 3), one factor is x minus the root of digamma, so that results near 0 are precise.
     """
     z, part = _split(x)
     one, three = number(1.0, x), number(3.0, x)
@@ -90,8 +77,8 @@ def digamma(x):
     series = polynomial(square, (3.2323224409e-3, -8.2863811678e-3, 8.3332408829e-2))
     far = register(log(z) - number(0.5, x) * inverse - square * series)
     value = select(z < three, near, far)
-    # Below 0, the result is digamma(1 - x) + pi * cot(pi * r), where r is |x| minus the nearest whole number. `rest`
-    # approximates a function of r with which pi * cot(pi * r) = 1 / r - r * rest.
+    # Below 0: digamma(1 - x) + pi * cot(pi * r), where r is |x| minus the nearest whole number. `rest` approximates the
+    # function of r with which pi * cot(pi * r) = 1 / r - r * rest.
     r = select(part > number(0.5, x), part - one, part)
     rest = polynomial(
         register(r * r),

@@ -1,4 +1,4 @@
-"""Hyperbolic functions and their inverses, emitted for a float32 vector x (one lane on a GPU)."""
+"""Hyperbolic functions and their inverses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LARGE = 1e8  # for x above this, x + 1 and x are the same float32
 
 
 def tanh(x):
-    """Return tanh(x): a rational function for |x| up to 9.01, beyond which the nearest float32 is 1 or -1."""
+    """Return a rational function for |x| up to 9.01, beyond which the nearest float32 is 1 or -1."""
     near = let(clamp(x, -9.02, 9.02))
     square = let(near * near)
     above = polynomial(square, (1.3319102640e-8, 2.0583506977e-5, 3.4940363143e-3, 1.3379719685e-1, 1.0))
@@ -35,7 +35,7 @@ def tanh(x):
 
 
 def quarter_exp(x):
-    """Return exp(|x|) / 4 and expm1(|x|) / 4. Thanks to the division by 4, neither overflows if sinh(x) is finite."""
+    """Return exp(|x|) / 4 and expm1(|x|) / 4: neither overflows if sinh(x) is finite."""
     n, p = halved(let(clamp(absolute(x), 0.0, 89.5)))
     scale = register(power_of_two(n - number(2, n, "int32")))
     product = register(scale * p)
@@ -70,11 +70,9 @@ def acosh(x):
 
 
 def _log1p_unless_large(x, above):
-    """Return log1p(above), or log(2 x) where x > LARGE.
+    """Return log1p(above), or log(2 x) where x > LARGE: asinh or acosh, up to rounding.
 
-    asinh and acosh call this: their value at x is log1p(above), where `above` is a function of x that contains x * x.
-    The caller computes it from x limited to LARGE, so that x * x does not overflow. For a larger x, both functions are
-    log(2 x), up to rounding.
+    `above` contains x * x, and is computed from x limited to LARGE, so that it does not overflow.
     """
     large = number(LARGE, x)
     value = register(log1p(select(x > large, x, above)))

@@ -1,7 +1,7 @@
 """Pseudo-random numbers, each of which is a hash of two keys and the position of an element.
 
-Such a counter-based generator has no state: elements can be drawn in any order, on any thread, and again with the same
-result. Keys are float32 vectors; their bits are hashed, so any numbers will do. Positions are int32 vectors.
+Without a state, they can be drawn in any order, on any thread, and again. Keys are float32s whose bits are hashed;
+positions are int32s.
 """
 
 from __future__ import annotations
@@ -21,15 +21,12 @@ def _const(value, like):
 
 
 def _low(h):
-    """Return the lower 32 bits of the uint64 vector h, as a uint64 vector.
-
-    Arithmetic modulo 2^32 is done in 64 bits here, because TVM assumes that unsigned integers never overflow.
-    """
+    """Return the lower 32 bits of uint64s, modulo 2^32: TVM assumes that unsigned integers never overflow."""
     return register(T.bitwise_and(h, _const(0xFFFFFFFF, h)), "uint64")
 
 
 def _mixed(h):
-    """Return a hash of h, which holds 32 bits. The hash has 32 bits, too, and each depends on every bit of h."""
+    """Return a 32-bit hash of 32 bits, each of which depends on every bit of h."""
     h = _low(T.bitwise_xor(h, T.shift_right(h, _const(16, h))) * _const(0x85EBCA6B, h))
     h = _low(T.bitwise_xor(h, T.shift_right(h, _const(13, h))) * _const(0xC2B2AE35, h))
     return register(T.bitwise_xor(h, T.shift_right(h, _const(16, h))), "uint64")
@@ -53,15 +50,12 @@ def _unit(h):
 
 
 def uniform(key, other, position):
-    """Return a number of the uniform distribution on [0, 1), as a function of two keys and a position."""
+    """Return a number of the uniform distribution on [0, 1)."""
     return _unit(_hash(key, other, position))
 
 
 def normal(key, other, position):
-    """Return a number of the standard normal distribution, as a function of two keys and a position.
-
-    The method is that of Box and Muller. The hash determines the radius. The angle comes from mixing the hash again.
-    """
+    """Return a number of the standard normal distribution, by the method of Box and Muller."""
     h = _hash(key, other, position)
     u = register(_unit(h))
     u = select(u > number(0.0, u), u, number(2.0**-25, u))

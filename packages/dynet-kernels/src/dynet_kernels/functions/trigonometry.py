@@ -1,8 +1,7 @@
-"""Trigonometric functions and their inverses, emitted for a float32 vector x (one lane on a GPU).
+"""Trigonometric functions and their inverses.
 
-sin, cos and tan first subtract a multiple of pi/2 from the angle, in float64. They use pi/2 as a sum of parts, so that
-this is precise for angles up to LIMIT. Larger float32s are further apart than a whole turn, so the functions treat them
-as 0.
+A multiple of pi/2 is subtracted in float64, precisely for angles up to LIMIT. Larger float32s are further apart than a
+whole turn and treated as 0.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from .vmath import (
 )
 
 HALF_PI = 1.57079632679489662
-# pi/2 is the sum of these. The first two have 25 bits, so that float64 holds their products with whole numbers exactly.
+# pi/2 is the sum of these. The first two have 25 bits: float64 holds their products with whole numbers exactly.
 HALF_PI_PARTS = (1.5707963109016418, 1.5893254712295857e-08, 6.123233995736766e-17)
 LIMIT = 2.0**27
 
@@ -53,7 +52,7 @@ def _odd(quarter):
 
 
 def _turned(value, quarter):
-    """Return `value`, negated where `quarter` modulo 4 is 2 or 3, which is the second half of a turn."""
+    """Return `value`, negated in the second half of a turn: where `quarter` modulo 4 is 2 or 3."""
     bit = T.shift_left(T.bitwise_and(quarter, number(2, quarter, "int32")), number(30, quarter, "int32"))
     return register(from_bits(T.bitwise_xor(bits_of(value), bit)))
 
@@ -84,7 +83,7 @@ def _arc(t, square):
 
 
 def _of_half_angle(size):
-    """Return asin(size) where size <= 1/2. Where it is larger, return acos(size) / 2 = asin(sqrt((1 - size) / 2))."""
+    """Return asin(size) where size <= 1/2, else acos(size) / 2 = asin(sqrt((1 - size) / 2))."""
     large = number(0.5, size)
     square = select(size > large, (number(1.0, size) - size) * number(0.5, size), size * size)
     return _arc(select(size > large, sqrt(square), size), square)

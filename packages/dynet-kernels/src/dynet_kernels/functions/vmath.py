@@ -1,8 +1,7 @@
 """Arithmetic and elementary functions of float32 vectors, emitted as TIR. Other modules of this folder build on them.
 
-A vector is a TIR expression with as many lanes as a vector register of the target: for example 16 on a CPU with
-AVX-512, and one on a GPU, where each thread has its own element. The polynomials here have the coefficients of the
-Cephes library (S. Moshier); those of the other modules are minimax fits in relative error.
+A GPU's vectors have one lane: each thread has its own element. The polynomials have the coefficients of the Cephes
+library (S. Moshier).
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ def number(value, like, dtype="float32"):
 
 
 def as_type(dtype, x):
-    """Return the type of a vector of `dtype` that has as many lanes as x."""
     return vector_type(dtype, lanes_of(x))
 
 
@@ -29,23 +27,16 @@ AVX512 = 16  # float32s in a vector register of AVX-512; no other target has as 
 
 
 def register(value, dtype="float32"):
-    """Emit a store of `value` into a register, and return an expression that loads it from there.
-
-    TVM's simplifier would take minutes for long trees of selections. It does not look behind a load.
-    """
+    """Store `value` and load it: TVM's simplifier takes minutes for long trees, but does not look behind a load."""
     return let(Accumulator(lanes_of(value), value, dtype).get())
 
 
 def select(condition, x, y):
-    """Return x where the condition holds, else y.
-
-    x, y and the result are put in registers (`register`), so that nested selections compile fast.
-    """
+    """Return x where the condition holds, else y. All are in registers, so that nested selections compile fast."""
     return register(T.Select(condition, register(x), register(y)))
 
 
 def lane(x, number):
-    """Return a lane of the vector x, by its number."""
     return tirx.Shuffle([x], [tirx.const(number, "int32")]) if lanes_of(x) > 1 else x
 
 
@@ -63,7 +54,7 @@ def sign_bit(x):
 
 
 def with_sign(magnitude, x):
-    """Return `magnitude` with the sign of x, even if x is -0. `magnitude` must be positive or have the sign of x."""
+    """Return `magnitude` with the sign of x, even if x is -0. It must be positive or have the sign of x."""
     return register(from_bits(T.bitwise_or(bits_of(magnitude), sign_bit(x))))
 
 
@@ -80,7 +71,7 @@ def multiply(x, y):
 
 
 def divide(x, y):
-    """Return x / y. TVM's simplifier, which refuses a division by 0 that it finds, does not look into a register."""
+    """Return x / y. TVM's simplifier refuses a division by a 0 that it finds, but does not look into a register."""
     return x / register(y)
 
 
@@ -107,24 +98,23 @@ def where(condition, x, y):
 
 
 def minimum(x, y):
-    """Return the smaller of x and y, or NaN if either of them is NaN."""
+    """Return the smaller one, or NaN if either is NaN."""
     if lanes_of(x) == 1:
         return let(T.Select(T.isnan(x), x, let(T.Select(x < y, x, y))))
     return _both(T.min(x, y), T.min(y, x))
 
 
 def maximum(x, y):
-    """Return the larger of x and y, or NaN if either of them is NaN."""
+    """Return the larger one, or NaN if either is NaN."""
     if lanes_of(x) == 1:
         return let(T.Select(T.isnan(x), x, let(T.Select(y < x, x, y))))
     return _both(T.max(x, y), T.max(y, x))
 
 
 def _both(one, other):
-    """Merge `one`, which is min(x, y), with `other`, which is min(y, x), so that a NaN in either makes the result NaN.
+    """Merge min(x, y) with min(y, x), or two max, so that NaN in either makes the result NaN.
 
-    The same works for max. Apart from the sign of zeros, the two differ only where x or y is NaN, because T.min and
-    T.max then return their second argument. Their bitwise or is the result: a NaN stays NaN if more bits are set.
+    T.min and T.max return their second argument where x or y is NaN. The bitwise or keeps a NaN: more bits are set.
     Nested selections would do the same, but TVM's simplifier takes minutes for them.
     """
     union = T.bitwise_or(T.reinterpret(as_type("int32", one), one), T.reinterpret(as_type("int32", other), other))
@@ -141,10 +131,8 @@ def sqrt(x):
 
 
 def over_root(x, y, c):
-    """Return x / (sqrt(y) + c).
-
-    AVX-512 has fast approximations of 1 / sqrt(y) and 1 / y. Each is improved by a step of Newton's method. Together
-    this takes 6 cycles instead of 40.
+    """Return x / (sqrt(y) + c): in 6 cycles instead of 40 by AVX-512's approximations and a step of Newton's method
+    each.
     """
     if lanes_of(x) != AVX512:
         return x / (T.sqrt(y) + c)
@@ -162,7 +150,7 @@ def over_root(x, y, c):
 
 
 def _guessed(function, x):
-    """Emit `rsqrt14` or `rcp14`, AVX-512's approximations of 1 / sqrt(x) and 1 / x, which are right to 14 bits."""
+    """Emit AVX-512's `rsqrt14` or `rcp14`, which approximate 1 / sqrt(x) and 1 / x to 14 bits."""
     return T.call_llvm_pure_intrin("float32x16", f"llvm.x86.avx512.{function}.ps.512", x, x, tirx.const(-1, "int16"))
 
 
@@ -175,7 +163,7 @@ def ceil(x):
 
 
 def round(x):  # noqa: A001
-    """Return the whole number nearest to x. Halves are rounded away from zero."""
+    """Return the whole number nearest to x, halves away from zero."""
     size = register(absolute(x))
     whole = register(T.floor(size))
     up = T.Select(size - whole < number(0.5, x), number(0.0, x), number(1.0, x))
@@ -183,12 +171,12 @@ def round(x):  # noqa: A001
 
 
 def fma(a, b, c):
-    """Return a * b + c in one operation. TIR has no such operation for CUDA, but nvcc forms it from a * b + c."""
+    """Return a * b + c in one operation. TIR has none for CUDA, but nvcc forms it."""
     return T.fma(a, b, c) if lanes_of(c) > 1 else a * b + c
 
 
 def polynomial(x, coefficients):
-    """Evaluate a polynomial at x by Horner's rule. The coefficient of the highest power comes first."""
+    """Evaluate a polynomial by Horner's rule. The coefficient of the highest power comes first."""
     value = number(coefficients[0], x)
     for coefficient in coefficients[1:]:
         value = let(fma(value, x, number(coefficient, x)))
@@ -199,7 +187,7 @@ def clamp(x, low, high):
     """Limit x to the range [low, high]; NaN stays NaN.
 
     On a CPU, T.min and T.max return their second argument if either is NaN, so x comes second. On a GPU they return the
-    argument that is not NaN, so a NaN in x must be selected afterwards.
+    one that is not NaN, so NaN must be selected afterwards.
     """
     inside = T.max(number(low, x), T.min(number(high, x), x))
     return inside if lanes_of(x) > 1 else T.Select(T.isnan(x), x, inside)
@@ -211,14 +199,14 @@ def power_of_two(n):
 
 
 def scaled(value, whole):
-    """Return value * 2^whole, even if the result is denormal or infinite. `whole` is a whole number, as a float32."""
+    """Return value * 2^whole, even if denormal or infinite; `whole` is a whole number, as a float32."""
     if lanes_of(value) == AVX512:
         everywhere, as_usual = tirx.const(-1, "int16"), tirx.const(4, "int32")
         name = "llvm.x86.avx512.mask.scalef.ps.512"
         return T.call_llvm_pure_intrin("float32x16", name, value, whole, value, everywhere, as_usual)
     exponent = let(T.Cast(as_type("int32", whole), whole))
     half = let(T.shift_right(exponent, number(1, exponent, "int32")))
-    # Multiply by two powers of two, because 2^whole itself may be too large or too small for a float32.
+    # In two steps, because 2^whole itself may be too large or too small for a float32.
     return value * power_of_two(half) * power_of_two(exponent - half)
 
 
@@ -267,10 +255,7 @@ def log(x):
 
 
 def horizontal(combine, x):
-    """Combine all lanes of the vector x into one number, by combining its two halves again and again.
-
-    `combine` emits the elementwise combination of two vectors, such as their sum.
-    """
+    """Combine all lanes of the vector x into one number, by combining its two halves again and again."""
     lanes = lanes_of(x)
     while lanes > 1:
         lanes //= 2
@@ -282,17 +267,15 @@ def horizontal(combine, x):
 
 
 def horizontal_sums(vectors) -> dict:
-    """Return the sum over the lanes of each vector in a list, as a dict.
+    """Return the sum over the lanes of each vector in a list, by its place.
 
-    For 2, 4 or 8 vectors, if they have at least that many lanes, all sums are computed together. Then the dict has one
-    vector, under the key 0, and its lane n is the sum of vector n of the list. Otherwise the dict has one number for
-    each vector, under the vector's place in the list.
+    2, 4 or 8 vectors of at least that many lanes are summed together: the dict has one vector, under 0, whose lane n is
+    the sum of vector n.
     """
     lanes, share = lanes_of(vectors[0]), lanes_of(vectors[0])
     if len(vectors) not in (2, 4, 8) or len(vectors) > lanes:
         return {place: horizontal(add, vector) for place, vector in enumerate(vectors)}
-    # Each turn makes one vector of every two. Half of its lanes are for the sums of the first of them, half for the
-    # sums of the second.
+    # Make one vector of every two: half of its lanes are for the sums of the first, half for those of the second.
     while len(vectors) > 1:
         share //= 2
         vectors = [_folded(pair, share, 2 * lanes) for pair in zip(vectors[::2], vectors[1::2])]
@@ -304,19 +287,14 @@ def horizontal_sums(vectors) -> dict:
 
 
 def _folded(vectors, share, lanes):
-    """Divide the lanes into groups of `share` lanes, add groups 1, 3, ... to groups 0, 2, ..., and return the sums.
-
-    Args:
-        vectors: a list of one vector, or of two, which are taken as one vector of twice the length.
-        lanes: how many lanes they have together.
-    """
+    """Add groups 1, 3, ... of `share` lanes to groups 0, 2, ...; two vectors count as one of twice the length."""
     first = [place + k for place in range(0, lanes, 2 * share) for k in range(share)]
     halves = [tirx.Shuffle(list(vectors), [tirx.const(k + move, "int32") for k in first]) for move in (0, share)]
     return let(let(halves[0]) + let(halves[1]))
 
 
 def transposed(vectors):
-    """Transpose a square of numbers, given as n vectors of n lanes. Return n vectors: vector k has lane k of each."""
+    """Transpose n vectors of n lanes: vector k of the result has lane k of each."""
     vectors, lanes = list(vectors), lanes_of(vectors[0]) if len(vectors) > 1 else 1
     move = lanes // 2
     while move:  # exchange the squares of move x move numbers on both sides of the diagonal

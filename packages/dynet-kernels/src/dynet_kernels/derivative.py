@@ -88,12 +88,11 @@ decide how equal elements share the gradient. For first, no op needs one."""
 def gradients(
     formula: Formula, operands: Iterable[str], result: str = "y", numbers: Iterable[str] = ()
 ) -> dict[str, Formula]:
-    """Derive formulas for the gradients of the inputs `operands`, from the inputs, the result and its gradient "d" +
-    `result`.
+    """Derive gradients of `operands` from the inputs, the result and its gradient, called "d" + `result`.
 
     They read the result where that is cheaper: for y = exp(x), dx = dy * y. A branch that is not taken contributes 0,
-    even if its derivative is NaN. Inputs on which the result does not depend, but by step functions, are left out.
-    `numbers` are inputs of one number for a whole column. A function without a known derivative is a TypeError.
+    even if its derivative is NaN. Inputs that do not matter, or only in step functions, are left out. `numbers` are
+    inputs of one number for a whole column. A function without a known derivative is a TypeError.
     """
     simplifier = Simplifier(numbers)
     root = simplifier(formula.result)
@@ -119,10 +118,8 @@ class Chain:
         gradient is 0 for such an element."""
 
     def gradients(self, root: Symbol, dy: Symbol, y: Symbol | None, ends=frozenset()) -> list[tuple[Symbol, Symbol]]:
-        """Return pairs (symbol, gradient) for each wanted input in the tree `root`, and for each symbol in `ends`.
-
-        `dy` is the gradient of `root`, `y` the input that holds its value, if any. What is in `ends` is not traced on.
-        """
+        """Return pairs (symbol, gradient) for each wanted input in `root`, and for `ends`, which are not traced on."""
+        # `dy` is the gradient of `root`, `y` the input that holds its value, if any.
         terms, found, symbols = {id(root): [dy]}, [], beneath(root)
         if id(root) not in self.users:  # it is no branch
             for key, symbol in symbols.items():
@@ -135,8 +132,8 @@ class Chain:
             if symbol.function == "input" or id(symbol) in ends:
                 found.append((symbol, gradient))
                 continue
-            # Where no branch that is taken uses the symbol, its gradient is 0. Select 0 for its arguments, too: if the
-            # derivative is NaN, the chain rule would compute 0 * NaN.
+            # Where no branch that is taken uses the symbol, select 0 for its arguments, too: 0 times a derivative may
+            # be NaN.
             if id(symbol) in self.left_out and symbol is not root:
                 parts = self._choice(symbol, f.equal(gradient, 0), as_symbol(0), symbol, gradient, None, ends)
             else:
@@ -169,12 +166,9 @@ class Chain:
         return [(one, self._total(part) if self._is_used_by_all(one, symbol) else part) for one, part in pairs]
 
     def _choice(self, whole, condition, a, b, dy, y, ends) -> Iterable[tuple[Symbol, Symbol]]:
-        """Differentiate a choice between `a` (if `condition` holds) and `b`: pairs of a symbol and its gradient.
-
-        Differentiate each branch as if it were taken, down to inputs, symbols that others use, too, and numbers of the
-        column; then select. The gradient of a number is a sum over the elements that take the branch, with nothing to
-        select.
-        """
+        """Differentiate a choice between `a` (if `condition` holds) and `b`: pairs of a symbol and its gradient."""
+        # Differentiate each branch as if taken, down to inputs, symbols that others use, too, and numbers; then select.
+        # The gradient of a number is already a sum over the elements that take the branch.
         ends = ends | self._shared(a, id(whole)) | self._shared(b, id(whole))
         are_numbers = {id(one) for part in (a, b) for one in beneath(part).values() if self._is_used_by_all(one, whole)}
         branches = []

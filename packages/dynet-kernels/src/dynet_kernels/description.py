@@ -1,7 +1,6 @@
 """What the planner has to know about a kind of node, in order to compute it and its gradients.
 
-In a variadic record, only the first `Description.operands` operands have views of their own. All others are *EACH
-operands*: they share views, whose source is EACH.
+The operands of a variadic record after the first `Description.operands` are *EACH operands*: they share views.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ MANY = 1 << 62  # stands for a number of columns that is not known
 class View(NamedTuple):
     """Where a kernel reads or writes: an address for each column.
 
-    Column c is at `base + offset + (c % period) * stride + (c // period) * outer`, or `base + offset + c * stride` if
-    `period` is 0, in floats. If `index` is not NO_INDEX, `scale` times the record's attribute number `index + c *
-    index_step` is added. `base` is the address of operand `source`, or of SELF, the node; NOWHERE: 0; EACH: that of
-    EACH operand number `c // period`, each of `period` columns (`outer` and `index` are not used); BEFORE: that of the
-    previous part; FIRST: that of the first part, plus `scale` for each part between it and the node.
+    Column c is at base + offset + (c % period) * stride + (c // period) * outer, or base + offset + c * stride if
+    `period` is 0, in floats. Unless `index` is NO_INDEX, `scale` times attribute number index + c * index_step of the
+    record is added. The base is the address of operand number `source`, or of SELF, the node; NOWHERE: 0; EACH: of EACH
+    operand c // period, each of `period` columns (without `outer` and `index`); BEFORE: of the previous part; FIRST: of
+    the first part, plus `scale` for each part between it and the node.
     """
 
     source: int
@@ -35,11 +34,9 @@ class View(NamedTuple):
     scale: int = 0
 
     def runs(self, count: int) -> tuple[int, int, int]:
-        """Return (columns of a run, gap between them, distance of runs): equal for views whose columns start alike.
-
-        `offset` and `index`, which move all columns, are ignored. The last run may be shorter. Of a single run, the
-        distance is 0, and of a single column, the gap, too; otherwise runs have at least two columns.
-        """
+        """Return (columns of a run, gap between them, distance of runs): equal for views whose columns start alike."""
+        # `offset` and `index` move all columns and do not count. The last run may be shorter. Of one run, the distance
+        # is 0, and of one column, the gap, too; otherwise runs have at least two columns.
         stride, period = self.stride, self.period
         outer = 0 if self.source == at.EACH else self.outer
         if period == 1:
@@ -49,10 +46,8 @@ class View(NamedTuple):
         return period, stride, outer
 
     def span(self, size: int, count: int) -> int | None:
-        """Return how many floats the first `count` columns of `size` floats span; None if two of them overlap.
-
-        It may be None although they do not, if runs lie within each other in a way that no op uses.
-        """
+        """Return how many floats the first `count` columns of `size` floats span; None if two of them overlap."""
+        # Or if runs lie within each other in a way that no op uses.
         length, gap, far = self.runs(count)
         for distance, times in sorted([(gap, length), (far, -(-count // length))]):
             if times > 1 and distance < size:
@@ -74,10 +69,7 @@ class Step(NamedTuple):
 
 
 def copy_step(kernel: str, target: int, source: int, size: int, gradient_of: int = at.NO_OPERAND) -> Step:
-    """Return a step that copies `size` adjacent numbers of each column from a role to another, or adds them.
-
-    `kernel` is "copy" or "accumulate".
-    """
+    """Return a step that copies `size` adjacent numbers of each column between roles: kernel "copy" or "accumulate"."""
     return Step(kernel, (target, source, size, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0), gradient_of)
 
 
@@ -92,8 +84,8 @@ class Description:
         constants: how many attributes, from the first on, are positions in the graph's buffer of input values.
         kind: COMPUTED by steps; INPUT: given; ALIAS: a part of the operand's value, in the same memory; APART: an alias
             whose gradient is always in separate memory.
-        size: the floats in memory (-1: `total`), and `size_each` for each EACH operand. The last `hidden` of them have no
-            gradient: they are for the node's own steps.
+        size: the floats in memory (-1: `total`), and `size_each` for each EACH operand. The last `hidden` of them have
+            no gradient: they are for the node's own steps.
         columns: how many columns the steps compute; times the number of EACH operands if `each` (None: if `variadic`).
         deferred: steps that run at the end of the backward pass, once for all nodes of the graph.
         determined_by: the view that alone determines the value: columns with the same address there are equal and

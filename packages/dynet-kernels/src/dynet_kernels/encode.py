@@ -21,12 +21,11 @@ _lock = new_lock()
 
 
 def enter(description: Description) -> int:
-    """Append a description to TABLE and return the index of its first integer.
-
-    A signal handler or a finalizer may append to TABLE after this function has read its length. Then the indices of the
-    copy are wrong: the loop appends another, and the first stays unused. A size or stride beyond 64 bits is an
-    OverflowError, and appends nothing.
+    """Append a description to TABLE and return its index. A number beyond 64 bits is an OverflowError, and appends
+    nothing.
     """
+    # A signal handler or a finalizer may append to TABLE after its length was read. Then the indices of the copy are
+    # wrong: append another one; the first stays unused.
     with _lock:
         while True:
             here = len(TABLE)
@@ -88,10 +87,8 @@ def _effects(step: Step) -> Effects:
 
 
 def _lists(steps: Sequence[Effects]) -> tuple[int, int]:
-    """Return two bit sets: the roles whose lists steps read, and those of which they read the first address only.
-
-    It is (ALL_LISTS, 0) if a kernel does not say what it reads, or if a role is too large for the bit sets.
-    """
+    """Return two bit sets: the roles whose lists steps read, and those of which they read the first address only."""
+    # (ALL_LISTS, 0) if a kernel does not say what it reads, or if a role is too large.
     every: set[int] = set()
     firsts: set[int] = set()
     for effects in steps:
@@ -105,10 +102,8 @@ def _lists(steps: Sequence[Effects]) -> tuple[int, int]:
 
 
 def _covered(description: Description, step: Step, effects: Effects) -> int:
-    """Return how many floats of an operand's gradient a step can overwrite, each once from the start on, or 0.
-
-    If it is 0, the step would leave gaps or write a float twice: the gradient must be 0 before the step adds to it.
-    """
+    """Return how many floats of an operand's gradient a step can overwrite, each once from the start on."""
+    # 0: it would leave gaps or write a float twice, so the gradient must be 0 before the step adds to it.
     if not effects.covers:
         return 0
     ((role, size),) = effects.writes
@@ -135,9 +130,7 @@ def _copies_gradient(description: Description, effects: Effects) -> bool:
 
 
 def _shared(description: Description, step: Step, effects: Effects, deferred: bool) -> int:
-    """Return how threads may share a step, as a constant of `layout`: by columns only if no two write to the same
-    memory.
-    """
+    """Return how threads may share a step: by columns only if no two write to the same memory."""
     shared = effects.shared
     if shared != at.BY_COLUMNS and not effects.work:
         return at.ALONE

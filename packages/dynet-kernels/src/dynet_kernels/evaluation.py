@@ -23,10 +23,9 @@ BITS_OF_SMALLEST = 1 << 23  # the bits of the smallest normal float32, as an int
 
 
 class Evaluation:
-    """Called with a symbol, it returns a TIR expression for `lanes` elements. It computes a symbol only once.
+    """Called with one of `roots`, it returns a TIR expression for `lanes` elements, with repeated parts in registers.
 
-    It is called with `roots` only: what their trees use more than once is put in a register. `value_of(name)` loads an
-    input, `first_of(name)` its first element in the column, in each lane; `position_of()` are int32s, the elements'
+    `value_of(name)` loads an input, `first_of(name)` its first element, in each lane; `position_of()` are int32
     indices.
     """
 

@@ -116,9 +116,7 @@ class Symbol:
         self._refuse("round", "round")
 
     def __array_ufunc__(self, function, method, *inputs, **named):
-        """Do what numpy's operators do, as in `numpy.float32(2) * x`. Other functions, as `numpy.exp(x)`, raise an
-        error.
-        """
+        """Do what numpy's operators do, as in `numpy.float32(2) * x`, and refuse the rest, as `numpy.exp(x)`."""
         name = function.__name__
         if method == "__call__" and not named and name in OPERATORS:
             return OPERATORS[name](*[x if isinstance(x, Symbol) else float(as_symbol(x).arguments[0]) for x in inputs])
@@ -328,10 +326,7 @@ class Formula:
 
     @classmethod
     def of(cls, function: Callable | Formula, names: Mapping[str, str] | None = None, called: str = "") -> Formula:
-        """Trace a function, or return it if it is a formula.
-
-        `names` has the inputs of parameters that do not name one; `called` is what errors call the function.
-        """
+        """Trace a function, or return a formula. `names` maps parameters to inputs; errors say `called`."""
         if isinstance(function, Formula):
             return function
         inputs = {name: (names or {}).get(name, name) for name in inspect.signature(function).parameters}
@@ -418,10 +413,7 @@ def inputs_of(symbol: Symbol) -> tuple[str, ...]:
 
 
 def is_number(symbol: Symbol, numbers: Collection[str] = (), known: dict[int, bool] | None = None) -> bool:
-    """Return whether a symbol has the same value for all elements of a column, as the inputs `numbers` have.
-
-    `known` has earlier results by id. Those found now are added.
-    """
+    """Return whether a symbol is the same for all elements, as the inputs `numbers` are. `known` has results by id."""
     known = {} if known is None else known
     for key, one in in_order(symbol, known).items():
         if one.function == "input":

@@ -11,8 +11,7 @@ from . import tir
 
 FLOP = 10  # estimated picoseconds for one floating point operation in a matrix product
 NUMBER = 250  # for all other kernels: estimated picoseconds for each number that they write
-# A matrix of at most this many floats fits in the L2 cache of each core. Then threads may share a product by columns,
-# although each of them reads the whole matrix.
+# Such a matrix fits in the L2 cache of each core: threads may share a product by columns, and each reads all of it.
 AT_HAND = 1 << 17
 
 
@@ -93,8 +92,8 @@ class NoCodeError(RuntimeError):
 class Kernels:
     """A table of kernels by name and by opcode. Kernels are added at the end and never removed.
 
-    Up to SHARD kernels whose names begin alike, such as `tanh` and `tanh.dx`, are a shard. It is closed when it is
-    compiled, so its code does not depend on which other kernels there are; later kernels begin another one.
+    Up to SHARD kernels whose names begin alike, such as `tanh` and `tanh.dx`, are a shard. When compiled it is closed,
+    so its code does not depend on other kernels; later ones begin another.
     """
 
     def __init__(self):
@@ -123,11 +122,8 @@ class Kernels:
         return self._opcodes[name]
 
     def add_defined(self, name: str, kernels: Mapping[str, Kernel], alone: bool = False) -> str:
-        """Add what a program has defined, kernels by the ends of their names, and return the beginning of their names.
-
-        This is `name`; if it was defined before, differently, a number is appended, because old kernels stay. If
-        `alone`, each is compiled by itself.
-        """
+        """Add what a program has defined, kernels by the ends of their names, and return the beginning of their names."""
+        # This is `name`; if it was defined before, differently, a number is appended, because old kernels stay.
         start, number = name, 1
         while any(self._kernels.get(start + end, kernel).key != kernel.key for end, kernel in kernels.items()):
             number += 1

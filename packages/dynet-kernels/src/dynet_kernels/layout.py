@@ -221,8 +221,7 @@ STEP = Structure(
     "work",  # about how many picoseconds one thread takes for a column; 0 if threads cannot share the step
     "copies",  # 1 if the step adds the node's gradient, unchanged, to the operand's gradient
 )  # fmt: skip
-# EITHER: by columns if there are many, else by rows. IF_DISTINCT: by columns only if no two nodes of the group add to the
-# same gradient.
+# EITHER: by columns if there are many, else by rows. IF_DISTINCT: by columns if no two nodes add to the same gradient.
 ALONE, BY_COLUMNS, BY_ROWS, IF_DISTINCT, EITHER, EITHER_IF_DISTINCT = range(6)
 # NO_OPERAND: the step always runs. ANY_OPERAND: if the node needs a gradient, as then some operand does. EACH_OPERAND:
 # if an operand that shares EACH needs one. BEFORE_OPERAND: if the part before this one does.

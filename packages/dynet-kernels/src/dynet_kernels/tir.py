@@ -1,8 +1,4 @@
-"""Helpers that emit TIR, TVM's intermediate code, for kernels.
-
-They run when a kernel is emitted, and return TIR expressions, whose values are known when it runs. `memory` holds all
-float32 numbers; an address is an index in it, as an int64.
-"""
+"""Helpers that emit TIR, TVM's intermediate code, and return expressions of it. `memory` is all float32 numbers."""
 
 from __future__ import annotations
 
@@ -43,9 +39,7 @@ def pointer(address, dtype):
 
 
 def function(name, parameters, body, private=False, has_result=False):
-    """Build a TIR function of int64s whose code `body(*parameters)` emits. Its result, if any, is the int64 `body`
-    returns.
-    """
+    """Build a TIR function of int64s from what `body(*parameters)` emits and, if `has_result`, returns."""
     with ir_builder.IRBuilder() as builder:
         with T.prim_func(s_tir=True, is_private=private):
             T.func_name(name)
@@ -206,11 +200,9 @@ class IntVariable:
 
 
 def settled(value):
-    """Compute the int64 `value` once, and return a variable that holds it in a register.
-
-    TVM inserts what `let` has bound wherever the variable is used. With selections and divisions in an address, its
-    simplifier then takes seconds, and on a GPU minutes.
-    """
+    """Compute the int64 `value` once, and return a variable that holds it in a register."""
+    # TVM inserts what `let` has bound wherever it is used. For selections and divisions in an address, its simplifier
+    # then takes seconds, and on a GPU minutes.
     return let(IntVariable(value).get())
 
 
@@ -244,25 +236,19 @@ class Instruction:
     scope: ExitStack
 
     def thread(self, axis, extent):
-        """Run the rest of the kernel on `extent` GPU threads or blocks along an axis, and return the number of this
-        one.
-        """
+        """Run the rest of the kernel on `extent` GPU threads or blocks along an axis; return the number of this one."""
         return let(T.Cast("int64", self.scope.enter_context(T.launch_thread(axis, extent))), "thread")
 
     def address(self, role, column):
         return let(self.index[self.base + role * self.stride + column], "at")  # type: ignore
 
     def shared_address(self, role, column):
-        """Load an address of list `role` by a column that counts from the instruction's first one, not this thread's.
-
-        If all columns share one address, the list may have it only there.
-        """
+        """Load an address of list `role`, by a column that counts from the instruction's first one, not this thread's."""
+        # If all columns share one address, the list may have it only there.
         return let(self.index[self.base - self.columns_before + role * self.stride + column], "at")  # type: ignore
 
     def stretch(self, count, unit=1):
-        """Return where this thread's share of `count` rows begins and ends, in multiples of `unit` but for the last
-        one.
-        """
+        """Return where this thread's share of `count` rows begins and ends: whole `unit`s, but for the last one."""
         units = let(quotient(count + int64(unit - 1), unit))
         first, end = (share_of(units, share) for share in (self.rows_before, int64(WHOLE) - self.rows_after))  # type: ignore
         return settled(T.min(first * int64(unit), count)), settled(T.min(end * int64(unit), count))
@@ -284,12 +270,9 @@ def add_or_set(instruction: Instruction, buffer, start, value, mask=None):
 def kernel(
     body: Callable[[Instruction], None], parameters: tuple[str, ...], may_set: bool = False, shared: int = ALONE
 ):
-    """Build the TIR function of a kernel, whose code `body(instruction)` emits.
-
-    If `may_set`, the kernel overwrites its target where `fresh` is 1; if not, `fresh` is always 0. `shared`:
-    BY_COLUMNS, it sees only the columns of its thread; BY_ROWS, it asks for its rows by `Instruction.stretch`; EITHER,
-    it must allow for both; ALONE, one thread runs it.
-    """
+    """Build the TIR function of a kernel, whose code `body(instruction)` emits."""
+    # `fresh` is 0 unless `may_set`. For BY_ROWS, the body asks for its rows by `Instruction.stretch`; for EITHER, it
+    # may get some columns or some rows.
     with ir_builder.IRBuilder() as builder:
         with T.prim_func(is_private=True, s_tir=True):
             T.func_name("kernel")

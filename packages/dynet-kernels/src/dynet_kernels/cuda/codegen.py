@@ -1,8 +1,7 @@
 """Emits CUDA C from kernels, and the function on the host that launches them. Imports TVM.
 
-A kernel is first a TIR function of eight-byte arguments: memory, the buffer `index`, `base` (where the instruction's
-address lists start in it), `count` and its parameters. It also states how many blocks and threads it needs, as
-expressions of these, which the host function computes from the tape.
+First, a kernel is a TIR function of eight-byte arguments, which also says how many blocks and threads it needs as
+expressions of them. The host function computes these from the tape.
 """
 
 from __future__ import annotations
@@ -90,12 +89,9 @@ class Launch(Struct):
 
 
 def launch_module(pairs, name: str):
-    """Return a module with the host function `name(context, device)`, which launches the instructions of a shard.
-
-    It begins with instruction number `context.row`, and stops where one belongs to another shard, the tape ends, or the
-    driver refuses a launch. It stores the number of that instruction in `context.row`. The arguments are the addresses
-    of `layout.CONTEXT` and `layout.LAUNCH`.
-    """
+    """Return a module with the host function `name(context, device)`, which launches the instructions of a shard."""
+    # It takes the addresses of CONTEXT and LAUNCH, begins at `context.row`, and stores there where it stopped: at
+    # another shard, the end of the tape, or a launch that the driver refuses.
 
     def launch(context, device):
         running, told = machine.Running(context), Launch(device)

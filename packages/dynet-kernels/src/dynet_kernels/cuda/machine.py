@@ -1,7 +1,7 @@
 """Runs graphs on a GPU. `Machine` has the same functions as `library.Library`, which runs them on a CPU.
 
-The planner is the same and runs on the host, where its buffers stay; values and gradients are in GPU memory. Address
-lists are copied there before a tape is run, whose kernels the host launches one by one.
+The planner runs on the host, with its buffers; values and gradients are in GPU memory. Address lists are copied there
+before a tape is run.
 """
 
 from __future__ import annotations
@@ -109,9 +109,7 @@ class Launcher(_OfShard):
 
 @dataclass
 class Copy:
-    """A plan's address lists on the GPU: `size` is in addresses of 8 bytes; `plan` is None if they must be copied
-    again.
-    """
+    """A plan's address lists on the GPU: `size` counts 8 bytes; no `plan` means that they must be copied again."""
 
     address: int = 0
     size: int = 0
@@ -169,13 +167,11 @@ class Machine(library.Shards):
                 self._loaded.add(number)
 
     def plan_forward(self, context: int, begin: int, end: int, inputs: int, inputs_begin: int, inputs_end: int) -> int:
-        """Plan the new records, integers `begin` to `end` - 1, and copy their input values, floats of `inputs`, to the
-        GPU.
-        """
+        """Plan the integers `begin` to `end` of the records, and copy their input values to the GPU."""
         tape = Context.from_address(context)
         start, first = tape.arena_top, inputs + 4 * inputs_begin
-        # The planner copies the inputs to the address `origin` plus `start` floats. They must go to GPU memory instead,
-        # by the upload below, so let the planner copy them onto themselves.
+        # The planner copies inputs to `origin` plus `start` floats: let it copy them onto themselves, for the upload
+        # below.
         tape.origin = first - 4 * start
         try:
             status = self._plan("forward", context, begin, end, inputs, inputs_begin, inputs_end)
@@ -254,9 +250,8 @@ class Machine(library.Shards):
         return copy.address
 
     def _plan_of(self, tape: Context) -> tuple[tuple[int, ...], int | None]:
-        """Return the key in `_copies` of this tape's lists, and the number of the plan, with which they change.
-
-        It is None if the lists must be copied every time.
+        """Return the key in `_copies` of this tape's lists, and their plan's number; None if they must be copied every
+        time.
         """
         if tape.index == tape.forward_index:
             plan = tape.plan

@@ -1,8 +1,7 @@
-"""Inversion of matrices in place by Gauss-Jordan elimination with partial pivoting: step k eliminates column k.
+"""Inversion of matrices in place by Gauss-Jordan elimination with partial pivoting.
 
-A matrix has 3 * order floats of scratch memory: the pivots, whose product is its determinant; the int32 numbers of the
-rows that each step k exchanged with row k; and a copy of column k. A singular matrix has a pivot of 0, and infinite or
-NaN elements in its inverse.
+A matrix has 3 * order floats of scratch memory: pivots, whose product is its determinant; int32 numbers of the rows
+that step k exchanged with row k; a copy of column k. A singular matrix has a pivot of 0 and an infinite or NaN inverse.
 """
 
 from __future__ import annotations
@@ -23,10 +22,7 @@ THREADS = 128
 
 @dataclass(frozen=True)
 class Invert(Kernel):
-    """Inverts each matrix, stored column by column, and stores the pivots in its scratch memory.
-
-    `group` neighboring columns are one matrix: `order`, or 1 if each is a whole matrix. Only the first address is read.
-    """
+    """Inverts matrices, stored column by column. `group` neighboring columns, `order` or 1, have the address of one."""
 
     parameters = ("order", "matrix", "work", "group")
     name = "invert"
@@ -41,11 +37,8 @@ class Invert(Kernel):
         memory = instruction.memory
 
         def eliminate(matrix, saved, k, factor):
-            """Emit step k for all columns, COLUMNS at a time. `saved` is a copy of column k, `factor` is 1 / pivot.
-
-            Subtract f * column k, with f = factor * (element k), and store f as element k. Column k itself becomes
-            meaningless.
-            """
+            """Subtract f * column k from COLUMNS columns at a time, f = element k / pivot, and store f as element k."""
+            # Column k itself becomes meaningless. `saved` is a copy of it, `factor` is 1 / pivot.
 
             def columns(first, width):
                 starts = [let(matrix + (first + int64(c)) * order) for c in range(width)]
@@ -179,11 +172,9 @@ def _exchange(memory, one, other):
 
 
 def _note_pivot(memory, order, matrix, work, k, row):
-    """Return pivot k, the element of column k in row `row`, and store it and `row` in the scratch memory.
-
-    It is stored negated if rows will be exchanged, for the determinant's sign, and as 0 after another 0: then the
-    matrix is singular, and its elements are infinite or NaN by now.
-    """
+    """Return pivot k, and store it and its row in the scratch memory."""
+    # Negated if rows will be exchanged, for the determinant's sign; 0 after another 0, when elements are infinite or
+    # NaN.
     pivot = load(memory, let(matrix + k * order + row), 1)
     signed = let(T.Select(row == k, pivot, vmath.negative(pivot)))
     store(memory, let(work + k), signed)

@@ -1,7 +1,4 @@
-"""The sum of the squares of gradients, from which trainers compute the norm for clipping.
-
-The sum is a float64: squares of finite float32s do not overflow, and sums of millions of terms stay precise.
-"""
+"""The sum of the squares of gradients, from which trainers compute the norm for clipping."""
 
 from __future__ import annotations
 
@@ -14,10 +11,10 @@ from .threads import Sums, share_of
 
 
 class GradientNorm(Kernel):
-    """total += the sum of squares of all columns' gradients, which are in address list 0.
+    """total += the squares of the gradients in address list 0. The CPU kernel must run in one thread.
 
-    The first entry of list 1 is the address of `total`, a float64 with an initial value. It counts float32s and must be
-    even. The CPU kernel must run in one thread.
+    The first address of list 1, which counts float32s and must be even, is that of `total`: an initialized float64, in
+    which squares of finite float32s do not overflow and sums of millions of terms stay precise.
     """
 
     parameters = ("size",)

@@ -47,10 +47,7 @@ class Scan(Kernel):
 
 
 def _run(kernel, instruction, number, offset, lanes, mask=None, add=None):
-    """Emit the sums for `lanes` neighboring w from `offset` on, as the lanes of one vector.
-
-    `add` emits an atomic addition, for targets that other threads may add to as well; None: an ordinary one.
-    """
+    """Emit the sums for `lanes` neighboring w from `offset` on. `add`, if given, emits an atomic addition."""
     target_role, source_role, size, width = instruction.parameters
     memory = instruction.memory
     target = let(instruction.address(target_role, number) + offset)

@@ -1,7 +1,6 @@
 """Kernels that select or sort the elements of a column, and the scattered sum that computes their gradients.
 
-Indices are int32, whose bits are stored in the float32 memory. Elements are compared by integer keys (`_key`), so that
-NaN has a place in the order.
+Indices are int32s in the float32 memory. Elements are compared by integer keys (`_key`), which give NaN a place.
 """
 
 from __future__ import annotations
@@ -22,10 +21,7 @@ LOWEST = -(1 << 31)
 
 @dataclass(frozen=True)
 class LargestInOrder(Kernel):
-    """y = the `number` (<= `size`) largest elements of x in the order in which x has them; places = their indices.
-
-    A binary search finds the key of the smallest of them, bit by bit from the highest on.
-    """
+    """y = the `number` (<= `size`) largest elements of x in the order in which x has them; places = their indices."""
 
     parameters = ("size", "number", "y", "x", "places")
     name = "largest_in_order"
@@ -168,11 +164,8 @@ def _key(x):
 
 
 def _halve(found, step, count_from, number):
-    """Emit a step of the binary search, and return how many keys are >= found + step.
-
-    If at least `number` are, add `step` to `found`, which begins at LOWEST; halve `step` in any case. count_from(limit)
-    counts the keys >= limit.
-    """
+    """Emit a step of the binary search for a key, bit by bit, and return how many keys are >= found + step."""
+    # If at least `number` are, add `step` to `found`, which begins at LOWEST; halve `step` in any case.
     candidate = let(found.get() + step.get())
     reached = count_from(let(T.Cast("int32", candidate)))
     with tir.when(reached >= number):
@@ -197,9 +190,7 @@ def _put_in_order(memory, size, number, threshold, spare, y, x, places):
 
 
 def _put_by_rank(instruction, column, number):
-    """Store element `number` of x in y, and of `found` in `places`, by its rank in falling order; equal ones keep
-    theirs.
-    """
+    """Store element `number` of x in y, and of `found` in `places`, by its rank. Equal elements keep their order."""
     size, *roles = instruction.parameters
     memory = instruction.memory
     y, places, x, found = (instruction.address(role, column) for role in roles)

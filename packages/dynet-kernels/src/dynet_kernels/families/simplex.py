@@ -1,8 +1,4 @@
-"""Sparsemax and constrained softmax: probabilities y of scores x, some of which are exactly 0 or at a bound u.
-
-Each round moves a threshold, always in the same direction, and the last one is that in which no element gets to its
-other side. So there are at most as many rounds as elements; usually there are a handful.
-"""
+"""Sparsemax and constrained softmax: probabilities y of scores x, some of which are exactly 0 or at a bound u."""
 
 from __future__ import annotations
 
@@ -22,10 +18,7 @@ LARGEST = 3.4e38
 
 @dataclass(frozen=True)
 class Simplex(Kernel):
-    """Maps each column of scores to probabilities, by the function "sparsemax" or "constrained_softmax".
-
-    Address list 0 is y, 2 is x, and 4 is u; they must not overlap. A column has at least one element.
-    """
+    """Sets y (address list 0) to "sparsemax" or "constrained_softmax" of x (2) and bounds u (4), which do not overlap."""
 
     function: str
     parameters = ("size",)
@@ -91,11 +84,9 @@ def _sum(a, b):
 
 
 def _rounds(side, move):
-    """Emit the loop that finds a threshold.
-
-    side() returns how many elements are on one side of it, and a sum over them; move(number, sum) emits the code that
-    moves it. The loop ends when their number is the same as in the round before.
-    """
+    """Move a threshold until side() finds as many elements on one side of it as in the round before."""
+    # side() also returns a sum over them, for move(number, sum). All moves have one direction, so they end; usually
+    # soon.
     going, previous = tir.IntVariable(int64(1)), tir.Accumulator(1, float32(-1.0))
     with T.While(going.get() > int64(0)):
         count, total = side()
@@ -107,10 +98,8 @@ def _rounds(side, move):
 
 
 def _sparsemax(column):
-    """Emit y = max(0, z - t), z = x - max(x), where t makes the sum of y 1.
-
-    So t = (the sum of the z above t, minus 1) / (how many z are above t). It starts at -1 and rises.
-    """
+    """Emit y = max(0, z - t), z = x - max(x), where t makes the sum of y 1."""
+    # t = (the sum of the z above t, minus 1) / (how many z are above t). It starts at -1 and rises.
     (peak,) = column.reduce(vmath.maximum, float("-inf"), [lambda x: x], 1)
     peak = column.wide(peak)
     threshold = tir.Accumulator(1, float32(-1.0))
@@ -139,10 +128,8 @@ def _sparsemax(column):
 
 
 def _constrained_softmax(column):
-    """Emit y = min(u, exp(x) / s), where s makes the sum of y 1; y = u if the sum of u is less.
-
-    y = u where x - log(u) is above the threshold log(s). Until the end, the memory of the result holds x - log(u).
-    """
+    """Emit y = min(u, exp(x) / s), where s makes the sum of y 1; y = u if the sum of u is less."""
+    # y = u where x - log(u), which y holds until the end, is above the threshold log(s).
     column.each(0, lambda x, u: x - vmath.log(u), 1, 2)
     threshold = tir.Accumulator(1, float32(LARGEST))
     peak, mass, total = (tir.Accumulator(1, float32(0.0)) for _ in range(3))

@@ -18,9 +18,9 @@ SHORT = 1024  # if loop 0 writes at most this many contiguous floats, the next c
 class Strides(Kernel):
     """target[sum of i_d * t_d] = source[sum of i_d * s_d] over four loops i_d < extent_d; += if `accumulate`.
 
-    The parameters after the roles are the extents, the target strides t and the source strides s (in floats), each
-    innermost first; unused loops have extent 1. A stride may be 0: that of a source broadcasts, that of a target sums.
-    The CPU uses vectors only if both strides of loop 0 are 1, so choose such a loop as the innermost.
+    Parameters: roles, extents, target strides t and source strides s in floats, innermost first; unused loops have
+    extent 1. Stride 0 broadcasts (source) or sums (target). The CPU uses vectors only if loop 0 has strides 1: choose
+    it so.
     """
 
     accumulate: bool
@@ -113,8 +113,7 @@ class Strides(Kernel):
             adds = T.And(instruction.fresh == int64(0), last > int64(0))
             tir.choose(T.And(T.And(short, adds), same), into_one, lambda: each(inner))
 
-        # Most copies need only the innermost loop. The other three, of one turn each, would take longer than a short
-        # copy.
+        # Most copies need only the innermost loop; the others would take longer than a short copy.
         tir.choose(extents[1] * extents[2] * extents[3] == int64(1), stretches, lambda: each(outer))
 
     def on_gpu(self, instruction):

@@ -1,7 +1,4 @@
-"""Elementwise sums of arrays: y = x_1 + ... + x_k, or y = n * (x_1 + ... + x_k) with a factor n. y is overwritten.
-
-Each column adds one term. Neighboring columns with the same address of y are one sum, called a *run*.
-"""
+"""Elementwise sums of arrays: y = n * (x_1 + ... + x_k). Neighboring columns with the same y are one sum, a *run*."""
 
 from __future__ import annotations
 
@@ -57,8 +54,7 @@ class Sum(Kernel):
                     with T.serial(int64(0), let(end - first)) as number:
                         add(number, ahead)
 
-                # The arrays are far apart in memory. If there are many, prefetch what the next turn of the loop over y
-                # adds up.
+                # Arrays are far apart. If there are many, prefetch what the next turn of the loop over y adds up.
                 width = vectors * lanes
                 far = T.And(end - first >= int64(MANY), place + int64(2 * width) <= stop)
                 tir.choose(far, lambda: all_columns(width), all_columns)

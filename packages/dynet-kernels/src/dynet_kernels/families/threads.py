@@ -1,8 +1,4 @@
-"""How CUDA kernels divide their work among threads, and how the threads of a block combine numbers.
-
-One thread per element (`thread_each`), one block per column (`share_of`), or one block per rectangle of a matrix
-product (`block_of_products`). `Sums` combines numbers of several threads.
-"""
+"""How CUDA kernels divide their work among threads, and how the threads of a block combine numbers."""
 
 from __future__ import annotations
 
@@ -29,11 +25,10 @@ def thread_each(instruction, count, size=None):
 
 
 def block_of_products(instruction, group, extents, height, width):
-    """Launch one block per `height` x `width` results of matrix products, one product for each matrix.
+    """Launch a block per `height` x `width` results of products, each of `group` columns that share a matrix (0: all).
 
-    `group` neighboring columns share a matrix (0: all do). extents(n) returns the product's (rows, columns, inner) if n
-    columns share the matrix. Returns the extents, the first column of the block's product, and the row and column at
-    which the block begins.
+    For n such columns, extents(n) are the product's (rows, columns, inner). Returns them, the first column of the
+    block's product, and the row and column at which the block begins.
     """
     sharing = let(T.Select(group == int64(0), instruction.count, group))
     rows, columns, inner = extents(sharing)
@@ -68,10 +63,9 @@ def add_atomically(memory, at, value):
 
 
 class Sums:
-    """Combines numbers of several threads; `combine` emits the combination of two, such as their sum or maximum.
+    """Combines numbers of a block's threads: a power of two, at least 32. `combine` emits a sum or maximum of two.
 
-    A block has `threads` threads: a power of two, at least 32. No method may be called in an emitted `if`: all threads
-    must reach the barriers.
+    Never call a method in an emitted `if`: all threads must reach the barriers.
     """
 
     def __init__(self, thread, threads, dtype="float32"):

@@ -1,8 +1,7 @@
 """Windows that move over images (height, width, channels), for convolution and pooling. A column is one image.
 
-At position (r, c), element (i, j, k) of the window lies over element (r * row_step + i - above, c * column_step + j -
-left, k) of the image, which may be padding. At every position, the window must lie over at least one element of the
-image.
+At position (r, c), element (i, j, k) of the window is over the image's (r * row_step + i - above, c * column_step + j -
+left, k), or padding, but never over padding only.
 """
 
 from __future__ import annotations
@@ -16,8 +15,7 @@ from ..tir import int64, let, load, store, vector_loop
 from ..tvm_modules import T
 from .threads import add_atomically, thread_each
 
-# `row_step` and `column_step`: how far the window moves; `above` and `left`: how much padding; `result_height` and
-# `result_width`: how many positions the window has.
+# The window moves by `row_step` and `column_step`; `above` and `left` are padding, `result_...` count its positions.
 WINDOW = (
     "height", "width", "channels", "window_height", "window_width", "row_step", "column_step", "above", "left",
     "result_height", "result_width",
@@ -26,11 +24,7 @@ WINDOW = (
 
 @dataclass(frozen=True)
 class Windows(Kernel):
-    """matrix[(r, c), (i, j, k)] = the image element under the window element, 0 in the padding; a convolution
-    multiplies it.
-
-    With `backward`, it adds the elements of the matrix to the image instead.
-    """
+    """matrix[(r, c), (i, j, k)] = the image element under the window's, or 0; with `backward`, added to the image."""
 
     backward: bool = False
     parameters = ("windows", "image", *WINDOW)
@@ -54,11 +48,7 @@ class Windows(Kernel):
             vector_loop(size, lanes, step)
 
         def run(seen, image, size):
-            """Copy the image elements under one window element, at `size` positions one below the other (or add them
-            back).
-
-            They are `row_step` apart in the image, and contiguous in the matrix of windows.
-            """
+            """Copy (or add back) the image elements, `row_step` apart, under one window element at `size` positions."""
 
             def vectors():
                 def step(offset, mask):
@@ -80,12 +70,9 @@ class Windows(Kernel):
             tir.choose(g.row_step == int64(1), vectors, scalars)
 
         def one_column(seen, image, row, left, first, end):
-            """Do the same at all positions of one column of the result.
-
-            `row` and `left` are the image's row and column under the window element when the window is at position (0,
-            c); they may be outside of the image. In the rows [first, end) of positions, the window element lies over a
-            row of the image; in others over padding, and the copies are 0.
-            """
+            """Do the same at all positions of one column of the result."""
+            # At position (0, c) the element is over `row` and `left`, maybe outside. Only rows [first, end) see the
+            # image.
 
             def inside():
                 if not self.backward:
@@ -161,9 +148,7 @@ class Windows(Kernel):
 
 @dataclass(frozen=True)
 class LargestInWindow(Kernel):
-    """y[r, c, k] = the largest element of channel k under the window, and `places` its offset in the image, as int32
-    bits.
-    """
+    """y[r, c, k] = the largest element of channel k under the window; places = its offset in the image, as int32."""
 
     parameters = ("y", "image", "places", *WINDOW)
     name = "largest_in_window"
@@ -197,9 +182,7 @@ class LargestInWindow(Kernel):
 
 
 def _geometry(parameters):
-    """Return the parameters of WINDOW as attributes, and `places` (how many positions) and `plane` (floats per
-    channel).
-    """
+    """Return WINDOW as attributes, with `places` (how many positions) and `plane` (floats of a channel)."""
     g = SimpleNamespace(**dict(zip(WINDOW, parameters, strict=True)))
     g.places = let(g.result_height * g.result_width)
     g.plane = let(g.height * g.width)
@@ -216,11 +199,7 @@ def _unfolded(number, extents, order):
 
 
 def _largest_at(memory, g, y, image, places, channel, row, place):
-    """Store the largest number in one window and channel, and its offset: of equal ones the first. NaN counts as
-    largest.
-
-    `g` is of `_geometry`; `row` and `place` are the row and column of the result.
-    """
+    """Store the largest number in the window at (row, place), the first or NaN, and its offset."""
 
     def within(start, window, extent):
         return let(T.max(int64(0) - start, int64(0))), let(T.min(extent - start, window))

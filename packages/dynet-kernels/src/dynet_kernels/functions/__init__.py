@@ -1,4 +1,1 @@
-"""Elementary functions such as exp and tanh, emitted as polynomials and bit operations on whole vectors.
-
-They replace TVM's own versions of these functions, which would call the C library for each element.
-"""
+"""Elementary functions such as exp and tanh, on whole vectors. TVM's own ones call the C library for each element."""

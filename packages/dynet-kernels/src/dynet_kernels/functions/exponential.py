@@ -1,7 +1,4 @@
-"""Exponentials and logarithms that stay precise near 0, powers, the logistic function and erf.
-
-The coefficients are minimax fits in relative error.
-"""
+"""Exponentials and logarithms that stay precise near 0, powers, logistic and erf. Fits are minimax, in relative error."""
 
 from __future__ import annotations
 
@@ -86,11 +83,8 @@ def erf(x):
 
 
 def power(x, y):
-    """Return x to the power of y, as 2 to the power of y * log2(|x|): the exponent is a float64 for its digits.
-
-    Special cases are as in C: 1 to any power is 1, and so is anything to the power of 0; a negative number to a power
-    that is not whole is NaN.
-    """
+    """Return x to the power of y, as 2 to the power of y * log2(|x|): the exponent is a float64 for its digits."""
+    # Special cases are as in C: x to 0 and 1 to y are 1; a negative number to a power that is not whole is NaN.
     size = register(absolute(x))
     exact = let(T.Cast(as_type("float64", x), y) * _log2(size))
     exact = T.max(number(-160.0, x, "float64"), T.min(number(130.0, x, "float64"), exact))

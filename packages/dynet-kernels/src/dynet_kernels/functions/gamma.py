@@ -18,19 +18,14 @@ def _split(x):
 
 
 def _near(z, numerator, denominator):
-    """Return t and a rational function of t for 0 <= z < 3: t is z - 1 for z >= 1.
-
-    For z < 1, t is z: the function is computed at z + 1, and a recurrence leads to z.
-    """
+    """Return t and a rational function of t for 0 <= z < 3: t is z - 1 for z >= 1, else z, by a recurrence from z + 1."""
     t = select(z < number(1.0, z), z, z - number(1.0, z))
     return t, register(polynomial(t, numerator) / polynomial(t, denominator))
 
 
 def lgamma(x):
-    """Return log |gamma(x)|: a rational function times (x - 1) (x - 2) on [1, 3), and Stirling's series from 3 on.
-
-    On [0, 1) it is lgamma(x + 1) - log(x), and below 0 it follows from lgamma(1 - x) by reflection.
-    """
+    """Return log |gamma(x)|: a rational function times (x - 1) (x - 2) on [1, 3), and Stirling's series from 3 on."""
+    # On [0, 1) it is lgamma(x + 1) - log(x), and below 0 it follows from lgamma(1 - x) by reflection.
     z, part = _split(x)
     one, three = number(1.0, x), number(3.0, x)
     logarithm = register(log(z))
@@ -59,10 +54,7 @@ def lgamma(x):
 
 
 def digamma(x):
-    """Return the derivative of `lgamma`, for the same ranges of x.
-
-    On [1, 3), one factor is x minus the root of digamma, so that results near 0 are precise.
-    """
+    """Return the derivative of `lgamma`, precise near its root: x minus the root is a factor."""
     z, part = _split(x)
     one, three = number(1.0, x), number(3.0, x)
     t, quotient = _near(
@@ -77,8 +69,8 @@ def digamma(x):
     series = polynomial(square, (3.2323224409e-3, -8.2863811678e-3, 8.3332408829e-2))
     far = register(log(z) - number(0.5, x) * inverse - square * series)
     value = select(z < three, near, far)
-    # Below 0: digamma(1 - x) + pi * cot(pi * r), where r is |x| minus the nearest whole number. `rest` approximates the
-    # function of r with which pi * cot(pi * r) = 1 / r - r * rest.
+    # Below 0: digamma(1 - x) + pi cot(pi r), where r is |x| minus the nearest whole number and pi cot(pi r) = 1 / r - r
+    # * rest.
     r = select(part > number(0.5, x), part - one, part)
     rest = polynomial(
         register(r * r),

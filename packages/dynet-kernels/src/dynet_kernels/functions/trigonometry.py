@@ -1,8 +1,4 @@
-"""Trigonometric functions and their inverses.
-
-A multiple of pi/2 is subtracted in float64, precisely for angles up to LIMIT. Larger float32s are further apart than a
-whole turn and treated as 0.
-"""
+"""Trigonometric functions and their inverses. Angles beyond LIMIT count as 0: such float32s are whole turns apart."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""Arithmetic and elementary functions of float32 vectors, emitted as TIR. Other modules of this folder build on them.
+"""Arithmetic and elementary functions of float32 vectors, one lane on a GPU. Other modules build on them.
 
-A GPU's vectors have one lane: each thread has its own element. The polynomials have the coefficients of the Cephes
-library (S. Moshier).
+The polynomials have the coefficients of the Cephes library (S. Moshier).
 """
 
 from __future__ import annotations
@@ -112,11 +111,9 @@ def maximum(x, y):
 
 
 def _both(one, other):
-    """Merge min(x, y) with min(y, x), or two max, so that NaN in either makes the result NaN.
-
-    T.min and T.max return their second argument where x or y is NaN. The bitwise or keeps a NaN: more bits are set.
-    Nested selections would do the same, but TVM's simplifier takes minutes for them.
-    """
+    """Merge min(x, y) with min(y, x), or two max, so that NaN in either makes the result NaN."""
+    # Where either is NaN, T.min and T.max return the second one. The bitwise or keeps a NaN. For nested selections
+    # instead, TVM's simplifier takes minutes.
     union = T.bitwise_or(T.reinterpret(as_type("int32", one), one), T.reinterpret(as_type("int32", other), other))
     return let(T.reinterpret(as_type("float32", one), union))
 
@@ -131,9 +128,7 @@ def sqrt(x):
 
 
 def over_root(x, y, c):
-    """Return x / (sqrt(y) + c): in 6 cycles instead of 40 by AVX-512's approximations and a step of Newton's method
-    each.
-    """
+    """Return x / (sqrt(y) + c). AVX-512's approximations and Newton's method take 6 cycles instead of 40."""
     if lanes_of(x) != AVX512:
         return x / (T.sqrt(y) + c)
     y = register(y)
@@ -184,11 +179,8 @@ def polynomial(x, coefficients):
 
 
 def clamp(x, low, high):
-    """Limit x to the range [low, high]; NaN stays NaN.
-
-    On a CPU, T.min and T.max return their second argument if either is NaN, so x comes second. On a GPU they return the
-    one that is not NaN, so NaN must be selected afterwards.
-    """
+    """Limit x to the range [low, high]; NaN stays NaN."""
+    # If either is NaN, T.min and T.max return the second one on a CPU, the other one on a GPU.
     inside = T.max(number(low, x), T.min(number(high, x), x))
     return inside if lanes_of(x) > 1 else T.Select(T.isnan(x), x, inside)
 
@@ -267,11 +259,7 @@ def horizontal(combine, x):
 
 
 def horizontal_sums(vectors) -> dict:
-    """Return the sum over the lanes of each vector in a list, by its place.
-
-    2, 4 or 8 vectors of at least that many lanes are summed together: the dict has one vector, under 0, whose lane n is
-    the sum of vector n.
-    """
+    """Return the sum over the lanes of each vector, by its place; 2, 4 or 8 sums may be the lanes of one vector, at 0."""
     lanes, share = lanes_of(vectors[0]), lanes_of(vectors[0])
     if len(vectors) not in (2, 4, 8) or len(vectors) > lanes:
         return {place: horizontal(add, vector) for place, vector in enumerate(vectors)}

@@ -1,8 +1,7 @@
 """Products of a (rows, inner) matrix W with columns x[j] anywhere in memory, and their gradients.
 
-The columns of W are `apart` floats apart: `rows`, or more if W is the first rows of a larger matrix. `group`
-neighboring columns j share a matrix; 0 means that all do. A tile is a part of the result whose sums stay in registers,
-a panel a part of a matrix that is copied to contiguous memory; `tuning.py` has their sizes.
+The columns of W are `apart` floats apart: `rows`, or more in a larger matrix. `group` neighboring j share a matrix (0:
+all). The sums of a tile stay in registers; a panel is a contiguous copy of a part of a matrix. See `tuning.py`.
 """
 
 from .column_gradient import ColumnGradient

@@ -22,9 +22,7 @@ AS_IF = 96  # larger matrices are slow to read again; the estimate assumes at mo
 
 @dataclass(frozen=True)
 class ColumnGradient(Kernel):
-    """dx[j] += W' dy[j]. Several j may have the same dx[j], unless the instruction is fresh; dx overlaps neither W nor
-    dy.
-    """
+    """dx[j] += W' dy[j]. Several j may share dx[j], unless the instruction is fresh; dx overlaps neither W nor dy."""
 
     parameters = ("rows", "inner", "apart", "matrix", "dx", "dy", "group")
     name = "column_gradient"
@@ -40,8 +38,8 @@ class ColumnGradient(Kernel):
         begin, stop = instruction.stretch(inner, lanes)
 
         def tile(w, columns, k, width, first_row, height):
-            """Add the terms of `height` rows of W, from `first_row` on, to elements k to k + width - 1 of dx[j] for j
-            in `columns`.
+            """Add the terms of `height` rows of W from `first_row` on to `width` elements of dx[j] from k on, for j in
+            `columns`.
             """
             dy = [let(instruction.address(dy_role, j) + first_row) for j in columns]
             dx = [instruction.address(dx_role, j) for j in columns]
@@ -72,9 +70,7 @@ class ColumnGradient(Kernel):
         width_for = dict(sizes.tiles)
 
         def in_place(w, first, end):
-            """Emit dx[j] for j in [first, end), reading W where it is stored: the lanes of each sum are added up in the
-            end.
-            """
+            """Emit dx[j] for j in [first, end), reading W in place: the lanes of each sum are added up in the end."""
 
             def some_rows(first_row, height):
                 def some_columns(start, n):
@@ -93,9 +89,7 @@ class ColumnGradient(Kernel):
             blocks(rows, let(height * int64(lanes)), some_rows)
 
         def with_panels(w, first, end):
-            """Emit dx[j] for j in [first, end) from transposed copies of parts of W, where no lanes have to be added
-            up.
-            """
+            """Emit dx[j] for j in [first, end) from transposed copies of parts of W: no lanes are added up."""
 
             def fill(panel, row, vectors, mask, k, length):
                 def column(number):
@@ -105,8 +99,8 @@ class ColumnGradient(Kernel):
                 panel.fill_transposed(memory, length, column, vectors)
 
             def bring(row, vectors, k, part):
-                # Panels come in the order of dx's elements. After the last ones, the next panel is for the first ones
-                # again, with rows further down in W.
+                # After the last elements of dx, the next panel is for the first ones again, with rows further down in
+                # W.
                 beyond = row + int64(vectors * lanes) >= stop
                 next_row = T.Select(beyond, begin, row + int64(vectors * lanes)) + part * int64(lanes)
                 at = let(w + next_row * apart + T.Select(beyond, k + int64(sizes.panel), k))
@@ -124,9 +118,8 @@ class ColumnGradient(Kernel):
 
         def one_matrix(first, end):
             w = instruction.shared_address(w_role, first)
-            # In place, lanes must be added up, and W is read again for every few columns j. With panels, W is
-            # transposed, and lanes beyond `inner` are wasted. Count the columns of all threads, so that all choose the
-            # same way.
+            # In place, lanes are added up, and W is read again for every few j. Panels are transposed first, and waste
+            # lanes beyond `inner`. Count the columns of all threads, so that all choose the same way.
             columns, vectors = let(end - first + instruction.others), quotient(inner + int64(lanes - 1), lanes)
             filled = let(T.max(vectors * int64(lanes), int64(lanes + lanes // 2)))
             summed = let(T.Select(rows * inner > int64(READ_AGAIN), T.min(rows, int64(AS_IF)), rows))

@@ -1,7 +1,7 @@
 """The gradient of the matrix of a product y[j] = W x[j]: dW += sum over j of dy[j] x[j]'.
 
-"Column" means a column j, which is an x[j] with its dy[j], or a column of dW. Many instructions wrote the x[j] and
-dy[j], so they are no longer in the nearest cache: the CPU prefetches them a cache line at a time while it works.
+The x[j] and dy[j] were written by many instructions and have left the nearest cache: the CPU prefetches them a cache
+line at a time while it works. A column is a column j, an x[j] with its dy[j], or one of dW.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class MatrixGradient(Kernel):
     def on_cpu(self, instruction, lanes):
         rows, inner, apart, dw_role, x_role, dy_role, group = instruction.parameters
         memory = instruction.memory
-        # A thread computes some rows of dW and copies all x[j] that it needs, as the others do, or some columns and
-        # copies all dy[j]. Rows are shared in whole vectors, and so less evenly.
+        # A thread computes some rows of dW and copies all x[j], or some columns and copies all dy[j]. Rows are shared
+        # in whole vectors, and so less evenly.
         by_rows = let(rows > int64(2) * inner)
         first_row, end_row = shared_if(by_rows, rows, instruction.stretch(rows, lanes))
         first_column, end_column = shared_if(T.Not(by_rows), inner, instruction.stretch(inner, CACHE_LINE))
@@ -58,14 +58,11 @@ class MatrixGradient(Kernel):
             tir.choose(end - first <= int64(sizes.few), lambda: of_few(dw, first, end), lambda: of_many(dw, first, end))
 
         def add(dw, k, width, row, vectors, mask, start, length, panel, xs=None, spread=False, bring=None):
-            """Add dy[j] x[j]' to a tile of dW, for `length` columns j from `start` on.
-
-            Row n of `panel` holds dy[start + n]; xs(n) returns a buffer and where element k of x[start + n] is in it
-            (None: read x[j] in place). If `spread`, prefetch the next rows of dW a line at a time along with the
-            additions; if not, all at once, and only if dW is large. `bring` is (brought, prefetch): prefetch(n), for n
-            < `brought`, prefetches a line of what is needed next, which costs nothing during the additions; too few
-            columns j do not reach all n.
-            """
+            """Add dy[j] x[j]' to a tile of dW, for `length` columns j from `start` on."""
+            # Row n of `panel` is dy[start + n]; xs(n) is a buffer and where x[start + n][k] is in it (None: in place).
+            # `bring` is (brought, prefetch): prefetch(n) costs nothing during the additions, but too few j do not reach
+            # all n < brought. Prefetch the next rows of dW a line at a time if `spread`, else all at once, and only if
+            # dW is large.
 
             def at(c, v):
                 return dw + (k + int64(c)) * apart + row + int64(v * lanes)
@@ -129,11 +126,9 @@ class MatrixGradient(Kernel):
             row_tiles(first_row, end_row, lanes, tall, some_rows)
 
         def of_many(dw, first, end):
-            """Add the terms of many columns j: a panel holds some of the dy[j] at a time.
-
-            Another panel holds the x[j], which each row of tiles needs again: they are often so far apart that few fit
-            into the L1 cache together. This does not pay if dW has one or two rows of tiles.
-            """
+            """Add the terms of many columns j: a panel holds some of the dy[j] at a time."""
+            # Another holds the x[j], which each row of tiles needs again: few fit into the L1 cache together where they
+            # are. This does not pay if dW has one or two rows of tiles.
             width, tall = sizes.tile
             taller = (width * tall // (tall + 1) + 1) * (tall + 1) < tuning.registers(lanes)
             panel = Panel(lanes, tall + taller, sizes.panel)
@@ -148,11 +143,9 @@ class MatrixGradient(Kernel):
                 )
 
             def some_elements(stretch, height, start, length, first_k, size):
-                """Do so for `size` columns of dW from `first_k` on.
-
-                During each tile, prefetch one cache line of a few of the next x[j] or dy[j]: a core can wait for only
-                few at a time.
-                """
+                """Do so for `size` columns of dW from `first_k` on."""
+                # During each tile, prefetch a cache line of a few of the next x[j] or dy[j]: a core can wait for only
+                # few.
                 copied = let(height > int64(2 * tall * lanes))
                 with tir.when(copied):
                     x_panel.fill_parts(memory, length, lambda n: instruction.address(x_role, start + n) + first_k, size)

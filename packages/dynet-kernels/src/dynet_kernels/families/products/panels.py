@@ -1,7 +1,6 @@
 """Loops over rows and columns that matrix products use on a CPU, and matrix products that run by tiles and panels.
 
-`emit` emits the body of a loop. A range [first, end) does not include `end`. The lanes of a vector are neighboring
-rows; if fewer are left, a mask selects them.
+`emit` emits the body of a loop. A vector is of neighboring rows; a mask selects its lanes if fewer are left.
 """
 
 from __future__ import annotations
@@ -13,10 +12,7 @@ from ...tvm_modules import T
 
 
 def tiles(first, end, sizes, emit):
-    """Divide [first, end) into tiles, emit(start, size): as many of the first size as fit, then of the next.
-
-    Sizes are in falling order. If the last one is not 1, the end of the range may be left out.
-    """
+    """Emit emit(start, size) for as many tiles of the first size as fit, then of the next; the last size should be 1."""
     start = first
     for size in sizes:
         turns = let(quotient(end - start, size))
@@ -34,11 +30,8 @@ def halves(size):
 
 
 def row_tiles(first, end, lanes, vectors, emit, taller=False):
-    """Divide rows into tiles of `vectors` vectors, and the rest into smaller ones: emit(start, vectors, mask).
-
-    Rows that do not fill a vector are a tile with a mask. `taller`: a single vector that is left over is added to the
-    last full tile.
-    """
+    """Divide rows into tiles of `vectors` vectors, and the rest into smaller ones: emit(start, vectors, mask)."""
+    # If `taller`, a single vector that is left over is added to the last full tile. A rest below a vector gets a mask.
     rows = let(end - first)
     whole = let(quotient(rows, lanes))
     sizes, start = halves(vectors), int64(0)
@@ -61,10 +54,7 @@ def row_tiles(first, end, lanes, vectors, emit, taller=False):
 
 
 def joined_row_tiles(first, end, lanes, vectors, emit):
-    """Divide rows like `row_tiles`, but join the vector with the mask to full vectors before it.
-
-    A tile of it alone would take as long as a tile of several vectors.
-    """
+    """Divide rows like `row_tiles`, but join the vector with the mask, which alone takes as long, to full ones."""
     rows = let(end - first)
     whole = let(quotient(rows, lanes))
     rest = let(rows - whole * int64(lanes))
@@ -121,10 +111,8 @@ class Panel:
                     store(self.buffer, to + whole, load(memory, at + whole, self.lanes, mask))
 
     def fill_transposed(self, memory, count, source, vectors):
-        """Fill the panel with a transpose: element k of row n < `count` comes from address source(k) + n.
-
-        source(k) must be a valid address for all elements of a row, even those that the caller does not use.
-        """
+        """Fill the panel with a transpose: element k of row n < `count` comes from address source(k) + n."""
+        # source(k) must be a valid address for all elements of a row, even those that the caller does not use.
         lanes = int64(self.lanes)
         with T.serial(int64(0), int64(vectors)) as v:
             with T.serial(int64(0), quotient(count + lanes - int64(1), self.lanes)) as block:
@@ -174,8 +162,7 @@ def groups(instruction, group, emit):
 class Sums:
     """Emits target[j] = start[j] + M source[j] for rows [first_row, end_row), where M is a matrix or its transpose.
 
-    A `start_role` of -1 means that start[j] is 0. If `shared`, several columns may have the same target, and
-    `start_role` must be -1 or `target_role`.
+    A `start_role` of -1: start[j] is 0. If `shared`, columns may share a target, and it is -1 or `target_role`.
     """
 
     def __init__(self, instruction, lanes, source_role, target_role, first_row, end_row, shared=False):
@@ -184,13 +171,11 @@ class Sums:
         self.source_role, self.target_role, self.shared = source_role, target_role, shared
 
     def tile(self, vector_of, columns, row, vectors, mask, first, length, start_role, bring=None):
-        """Add up the terms of `length` columns of M, from `first` on, for `columns` and `vectors` vectors of rows from
-        `row` on.
-
-        vector_of(k, v) loads vector v of column first + k of M; `mask` is for the last vector of rows. bring(k)
-        prefetches one cache line during column first + k: a core can wait for only few lines at a time, so they must be
-        spread over time.
+        """Add up the terms of `length` columns of M, from `first` on, for `columns` and `vectors` of rows from `row`
+        on.
         """
+        # vector_of(k, v) loads vector v of column first + k of M; bring(k) prefetches a cache line meanwhile.
+        # Prefetches must be spread: a core can wait for only few lines at a time.
         source = [let(self.instruction.address(self.source_role, j) + first) for j in columns]
         target = [let(self.instruction.address(self.target_role, j) + row) for j in columns]
         if self.shared:  # the targets will be read when all terms have been added up, so prefetch them now
@@ -225,11 +210,10 @@ class Sums:
     def by_panels(self, fill, bring, tile, height, depth, first, end, start_role, row_first):
         """Compute the target for the columns [first, end) of the instruction from panels of M.
 
-        fill(panel, row, vectors, mask, k, length) copies columns k to k + length - 1 of M, `vectors` vectors of rows
-        from `row` on. bring(row, vectors, k, part) returns a function that prefetches one cache line of the next panel,
-        for its vector `part`, for each number below `length`. `tile` is (columns, vectors of rows), `height` the most
-        columns of M in a panel, `depth` those of M. Panels with the same rows of M follow each other if `row_first`, so
-        that the targets stay in the cache, else those with the same columns, so that the sources do.
+        fill(panel, row, vectors, mask, k, length) copies `length` of the `depth` columns of M, at most `height`, from k
+        on: `vectors` of rows. bring(row, vectors, k, part)(n) prefetches a line n < length of the next panel for vector
+        `part`. Panels of the same rows follow each other if `row_first`, so that targets stay in the cache; else
+        sources do.
         """
         width, tall = tile
         panel = Panel(self.lanes, tall, height)

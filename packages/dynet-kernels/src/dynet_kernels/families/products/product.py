@@ -20,10 +20,7 @@ ENOUGH = 6  # in tiles of at least this many columns, arithmetic takes so long t
 
 @dataclass(frozen=True)
 class Product(Kernel):
-    """y[j] = start[j] + W x[j]; start[j] is 0 if `start` is -1.
-
-    No y[j] overlaps with another one, with W or with x; start[j] may be y[j] itself.
-    """
+    """y[j] = start[j] + W x[j], or without a start if it is -1. It may be y[j] itself; else y[j] overlaps with nothing."""
 
     parameters = ("rows", "inner", "apart", "matrix", "x", "y", "start", "group")
     name = "product"
@@ -76,9 +73,9 @@ class Product(Kernel):
                     lambda row, vectors, mask: rows_of(row, vectors, mask, start, width),
                 )
 
-            # With fewer columns than rows, each tile of rows is used for all columns, so that W is read only once; else
-            # each tile of columns for all rows, so that x is. Columns that the widest tiles leave over go into one
-            # more, the narrowest that holds them.
+            # With fewer columns than rows, all of them use a tile of rows, so that W is read once; else all rows a tile
+            # of columns, so that x is. Columns that the widest tiles leave over are one more, the narrowest that holds
+            # them.
             widest, *narrower = [width for width, _ in sizes.tiles]
             rest = let(remainder(end - first, widest))
             few = T.Select(rest <= int64(narrower[0] if narrower else 0), rest, int64(0))
@@ -103,7 +100,7 @@ class Product(Kernel):
             many = end - first >= int64(sizes.many)
             far = T.And(many, rows >= int64(sizes.far))
             large = T.And(end - first > int64(sizes.tiles[0][0]), rows * inner >= int64(sizes.large))
-            # Vectors straddle two cache lines if the columns of W are not whole vectors. If also W does not fit into
+            # If the columns of W are not whole vectors, vectors straddle two cache lines. If also W does not fit into
             # the L1 cache, each costs two reads, so that panels pay.
             again = T.And(T.And(many, end - first > rows), rows * inner >= int64(FITS))
             straddles = T.And(remainder(apart, lanes) != int64(0), again)

@@ -16,10 +16,8 @@ from . import tensor_cores
 def effects(
     parameters: tuple[int, ...], matrix: int, columns: tuple[int, ...], target: tuple[int, int], covers: bool = False
 ) -> Effects:
-    """Return the effects of a product or gradient, from its parameters and the numbers of its address lists.
-
-    If all columns share one matrix, only the first address of the list `matrix` is used. `target` is (list, size).
-    """
+    """Return the effects of a product or gradient, where `target` is (address list, size)."""
+    # If all columns share one matrix, only the first address of its list is used.
     rows, inner, *_, group = parameters
     reads, firsts = ((*columns, matrix), ()) if group else (columns, (matrix,))
     by_columns = group == 0 and rows * inner <= AT_HAND and target[0] != matrix
@@ -27,12 +25,9 @@ def effects(
 
 
 def tiled_product(instruction, group, extents, left, right, write):
-    """Emit a CUDA kernel of sums over k of left(i, k) * right(k, j), for each matrix of an instruction.
-
-    A block computes a square of results, one per thread, from squares of both factors in shared memory. extents(n)
-    returns the extents of i, j and k if n columns share a matrix. left(first, i, k), right(first, k, j) and
-    write(first, i, j, total) get the first of these columns.
-    """
+    """Emit sums over k of left(first, i, k) * right(first, k, j) for each matrix, stored by write(first, i, j, total)."""
+    # `first` is the first of n columns that share a matrix; then extents(n) are those of i, j and k. A block of threads
+    # computes a square of results, from squares of both factors in shared memory.
     if precision.tf32():
         tensor_cores.product(instruction, group, extents, left, right, write)
         return

@@ -1,7 +1,7 @@
 """Matrix products on the tensor cores of a GPU, with factors rounded to TF32 (10 bits of mantissa): sm_80 or later.
 
-Each of the four warps of a block computes 32 x 16 of its 64 x 32 results, as four products of 16 x 8. Of each, thread 4
-g + t, with g < 8 and t < 4, has the elements (g, 2 t), (g, 2 t + 1), (g + 8, 2 t) and (g + 8, 2 t + 1).
+Each of the four warps of a block computes 32 x 16 results, as four products of 16 x 8. Thread 4 g + t (t < 4) has the
+elements (g, 2 t), (g, 2 t + 1), (g + 8, 2 t) and (g + 8, 2 t + 1) of each.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from ..threads import WARP, block_of_products, share_of, wait
 ROWS, COLUMNS, INNER, WARPS = 64, 32, 16, 4  # a block computes ROWS x COLUMNS results, from INNER terms at a time
 DOWN, ACROSS = 2, 2  # a warp computes DOWN x ACROSS products of 16 x 8
 APART = 8  # floats of padding after each row in shared memory, so that a warp reads from different banks at once
-# The 32 threads of a warp call multiply_tf32 together: d += a b for factors a of 16 x 8 and b of 8 x 8. Each thread
-# passes its share of their elements.
+# All threads of a warp call multiply_tf32, d += a b for a of 16 x 8 and b of 8 x 8, each with its share of them.
 SOURCE = """\
 #ifdef __CUDACC__
 __device__ __forceinline__ unsigned to_tf32(float x) {

@@ -1,8 +1,4 @@
-"""Rules: kernels that are stated as formulas, such as y = tanh(x) or y = x / sum(x), and run for each column.
-
-`columns.py` emits their code, `across.py` that for columns whose elements are interleaved in memory, and `update.py`
-the updates of trainers.
-"""
+"""Rules: kernels that are stated as formulas, such as y = tanh(x) or y = x / sum(x), and run for each column."""
 
 from .across import Across
 from .rule import Reduction, Rule

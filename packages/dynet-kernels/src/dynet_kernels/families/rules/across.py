@@ -1,7 +1,4 @@
-"""Rules for columns whose elements are interleaved, such as the rows of a matrix that is stored column by column.
-
-Outputs must not overlap with inputs, except that without reductions they may be the same memory.
-"""
+"""Rules for columns whose elements are interleaved, such as the rows of a matrix that is stored column by column."""
 
 from __future__ import annotations
 
@@ -19,11 +16,10 @@ from .rule import Rule
 
 @dataclass(frozen=True)
 class Across(Kernel):
-    """Applies a rule to `width` interleaved columns: element (i, w) of each array is at i * width + w.
+    """Applies a rule along any dimension: element (i, w) of each array is at i * width + w, so w is a column.
 
-    So it works along any dimension without a transpose. One column of the instruction stands for all `width`. A lane is
-    one of them, so reductions need not add up lanes. A number per column is `width` contiguous floats. Gradients are
-    always added.
+    `width` columns are one of the instruction, and one vector has several, whose lanes are not added up. Numbers of
+    columns are contiguous. Outputs overlap with inputs only without reductions. Gradients are always added.
     """
 
     rule: Rule

@@ -1,7 +1,4 @@
-"""Emits the code of rules for columns of contiguous floats: first the reductions, then the outputs that may read them.
-
-Outputs must not overlap with inputs, except that without reductions they may be the same memory.
-"""
+"""Emits the code of rules for columns of contiguous floats. Outputs overlap with inputs only without reductions."""
 
 from __future__ import annotations
 
@@ -34,9 +31,8 @@ class Column:
             self.reduced[name] = load(self.memory, self.addresses[name], 1)
 
     def evaluate(self, formulas, offset, lanes, mask=None, loaded=None):
-        """Return the values of formulas for the `lanes` elements from `offset` on.
-
-        `loaded` has the inputs that are in registers already, by name; those loaded here are added.
+        """Return the values of formulas for the `lanes` elements from `offset` on. `loaded` has inputs by name, and
+        gets more.
         """
         one_vector = loaded is not None
         loaded = {} if loaded is None else loaded
@@ -67,10 +63,8 @@ class Column:
                 store(self.memory, let(self.addresses[reduction.keep] + offset), value, mask)
 
     def write(self, outputs, offsets, lanes, mask=None, add=None, loaded=None):
-        """Store the outputs for the vectors at several offsets, or add them: atomically by `add`, if given.
-
-        All are evaluated before any is stored, because an output may overwrite what a formula reads.
-        """
+        """Store the outputs for the vectors at several offsets, or add them: atomically by `add`, if given."""
+        # All are evaluated before any is stored, because an output may overwrite what a formula reads.
         values = [self.evaluate(outputs.values(), offset, lanes, mask, loaded) for offset in offsets]
         for name, parts in zip(outputs, zip(*values), strict=True):
             for offset, value in zip(offsets, parts, strict=True):
@@ -164,8 +158,7 @@ def on_cpu(rule, instruction, lanes):
         else:
             each(_in_vectors, size, lanes)
 
-    # Columns of few floats, as in small matrices, have short vectors: full ones with masks would reach into the next
-    # columns in memory, which makes them slow.
+    # Full vectors with masks would reach into the next columns of a small matrix in memory, which makes them slow.
     if lanes > FEW and not is_long:
         tir.choose(size == int64(FEW), lambda: each(_in_one_vector, size, FEW, None), any_size)
     else:

@@ -1,7 +1,4 @@
-"""Rules: kernels that are stated as formulas of the values of a column, such as y = x / sum(x).
-
-Sums and extremes over the column are taken out of the formulas and become *reductions*.
-"""
+"""Rules: formulas of the values of a column, such as y = x / sum(x), whose sums and extremes become *reductions*."""
 
 from __future__ import annotations
 
@@ -16,10 +13,9 @@ from . import columns
 
 @dataclass(frozen=True)
 class Reduction:
-    """Combines the values of a formula for all elements of a column by "sum", "max" or "min".
+    """Combines the values of a formula for a column by "sum", "max" or "min".
 
-    `keep` names an output in whose memory the values of `formula` are stored, so that later formulas can read them
-    before the output overwrites them; "" if they are not.
+    If `keep` names an output, its memory holds the values until it is overwritten, for later formulas to read.
     """
 
     combine: str
@@ -32,12 +28,9 @@ class Reduction:
 
 
 def _apart(outputs: dict[str, Formula], columns: frozenset[str]) -> tuple[dict[str, Reduction], dict[str, Formula]]:
-    """Return the reductions of formulas by name, in the order in which they must run, and the remaining formulas.
-
-    y = x / sum(x) becomes sum_0 = sum(x) and y = x / sum_0. If y also needs the values that are summed, as exp(x) in
-    exp(x) / sum(exp(x)), they are kept in the memory of y. This works for `columns`: the outputs of `size` elements
-    that overwrite their targets.
-    """
+    """Return the reductions of formulas by name, in the order in which they must run, and the remaining formulas."""
+    # y = x / sum(x) becomes sum_0 = sum(x) and y = x / sum_0. The exp(x) of exp(x) / sum(exp(x)) are kept in y, if it
+    # is in `columns`: outputs of `size` elements that overwrite their targets.
     sharing, reductions, names = Sharing(), {}, {}
 
     found = {}

@@ -1,8 +1,7 @@
-"""Update rules of trainers, such as p = p - rate * g.
+"""Update rules of trainers, such as p = p - rate * g. A column is a parameter or a row of a lookup table.
 
-A column is a parameter or a row of a lookup table. Arrays come in the order p, gradient g, states (tensors such as the
-momentum), hyperparameters (single numbers). The kernels are limited by memory bandwidth, so they read and write a few
-cache lines of each tensor at a time.
+Address lists are in the order p, gradient g, states (tensors such as the momentum), hyperparameters (single numbers).
+Memory bandwidth is the limit: a few cache lines of each tensor at a time are read and written.
 """
 
 from __future__ import annotations
@@ -48,10 +47,8 @@ class UpdateRule(Rule):
 
 
 def update_rule(function: Callable) -> UpdateRule:
-    """Return the rule that updates a parameter `p` and its states as `function` says, and sets its gradient `g` to 0.
-
-    `function` takes `p`, `g`, the old states and then hyperparameters, and returns a dict of the new `p` and states.
-    """
+    """Return the rule that updates `p` and its states, and sets its gradient `g` to 0."""
+    # `function` takes p, g, the old states and then hyperparameters, and returns a dict of the new p and states.
     names = tuple(inspect.signature(function).parameters)
     new = Formula.several(function)
     states = tuple(name for name in names if name in new and name != "p")
@@ -66,9 +63,7 @@ def update_rule(function: Callable) -> UpdateRule:
 
 
 def without_denormals(x: Symbol) -> Symbol:
-    """Return the formula: 0 where |x| < SMALL, else x.
-
-    Many CPUs take a hundred cycles for an operation on denormals. A running average of zero gradients would shrink to
-    one and stay there, because 0.9 times the smallest float32 rounds to itself.
-    """
+    """Return the formula: 0 where |x| < SMALL, else x."""
+    # Operations on denormals take a hundred cycles on many CPUs, and a running average of zero gradients would stay at
+    # one: 0.9 times the smallest float32 rounds to itself.
     return formula.where(formula.absolute(x) < SMALL, 0.0, x)

@@ -23,9 +23,10 @@ BITS_OF_SMALLEST = 1 << 23  # the bits of the smallest normal float32, as an int
 
 
 class Evaluation:
-    """Called with one of `roots`, it returns a TIR expression for `lanes` elements, with repeated parts in registers.
+    """Called with one of `roots`, it returns a TIR expression for `lanes` elements. Repeated parts are put in
+    registers.
 
-    `value_of(name)` loads an input, `first_of(name)` its first element, in each lane; `position_of()` are int32
+    `value_of(name)` loads an input, `first_of(name)` its first element; `position_of()` are the elements' int32
     indices.
     """
 

@@ -326,7 +326,9 @@ class Formula:
 
     @classmethod
     def of(cls, function: Callable | Formula, names: Mapping[str, str] | None = None, called: str = "") -> Formula:
-        """Trace a function, or return a formula. `names` maps parameters to inputs; errors say `called`."""
+        """Trace a function, or return it if it is a formula."""
+        # `names` has the inputs of parameters that do not name one themselves; `called` is what errors call the
+        # function.
         if isinstance(function, Formula):
             return function
         inputs = {name: (names or {}).get(name, name) for name in inspect.signature(function).parameters}
@@ -413,7 +415,8 @@ def inputs_of(symbol: Symbol) -> tuple[str, ...]:
 
 
 def is_number(symbol: Symbol, numbers: Collection[str] = (), known: dict[int, bool] | None = None) -> bool:
-    """Return whether a symbol is the same for all elements, as the inputs `numbers` are. `known` has results by id."""
+    """Return whether a symbol has the same value for all elements of a column."""
+    # `numbers` are inputs of which this is so; `known` has earlier results by id, and gets those found now.
     known = {} if known is None else known
     for key, one in in_order(symbol, known).items():
         if one.function == "input":

@@ -122,7 +122,7 @@ class Kernels:
         return self._opcodes[name]
 
     def add_defined(self, name: str, kernels: Mapping[str, Kernel], alone: bool = False) -> str:
-        """Add what a program has defined, kernels by the ends of their names, and return the beginning of their names."""
+        """Add the kernels of what a program has defined, by the ends of their names; return the beginning."""
         # This is `name`; if it was defined before, differently, a number is appended, because old kernels stay.
         start, number = name, 1
         while any(self._kernels.get(start + end, kernel).key != kernel.key for end, kernel in kernels.items()):

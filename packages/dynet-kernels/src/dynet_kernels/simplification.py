@@ -1,4 +1,7 @@
-"""Simplifies formulas: shares equal parts, computes with constants, adds up like terms. Factors keep their order."""
+"""Simplifies formulas: shares equal parts, carries out operations on constants, and adds up like terms.
+
+Products keep the order of their factors: in another order, they could overflow where the value does not.
+"""
 
 from __future__ import annotations
 
@@ -134,7 +137,8 @@ class Simplifier(Sharing):
         return sign, (*[(id(symbol), False)] * (symbol is not self(as_symbol(1))), *reversed(factors))
 
     def _product(self, number: float, factors: Factors) -> Symbol:
-        # In another order, a product could overflow. So the number is last, after what is computed once per column.
+        # First the factors that are the same for a whole column: their product is computed once per column. The number
+        # is last, because it may make the product too large.
         found = [(self.seen[which][1], divides) for which, divides in factors]
         are_numbers = [one.function != "constant" and self.is_number(one) for one, _ in found]
         ordered = [one for wanted in (True, False) for one, is_number in zip(found, are_numbers) if is_number == wanted]

@@ -1,4 +1,8 @@
-"""Helpers that emit TIR, TVM's intermediate code, and return expressions of it. `memory` is all float32 numbers."""
+"""Helpers that emit TIR, TVM's intermediate code, for kernels.
+
+They return TIR expressions, whose values are known when the kernel runs. `memory` holds all float32 numbers; an address
+is an index in it, as an int64.
+"""
 
 from __future__ import annotations
 
@@ -243,8 +247,9 @@ class Instruction:
         return let(self.index[self.base + role * self.stride + column], "at")  # type: ignore
 
     def shared_address(self, role, column):
-        """Load an address of list `role`, by a column that counts from the instruction's first one, not this thread's."""
-        # If all columns share one address, the list may have it only there.
+        """Load an address of list `role`, where `column` counts from the instruction's first column."""
+        # `address` counts from this thread's first one. If all columns share an address, it may be only at the
+        # instruction's.
         return let(self.index[self.base - self.columns_before + role * self.stride + column], "at")  # type: ignore
 
     def stretch(self, count, unit=1):
@@ -271,8 +276,8 @@ def kernel(
     body: Callable[[Instruction], None], parameters: tuple[str, ...], may_set: bool = False, shared: int = ALONE
 ):
     """Build the TIR function of a kernel, whose code `body(instruction)` emits."""
-    # `fresh` is 0 unless `may_set`. For BY_ROWS, the body asks for its rows by `Instruction.stretch`; for EITHER, it
-    # may get some columns or some rows.
+    # The body sees only its thread's columns. For BY_ROWS, it asks for its rows by `Instruction.stretch`; for EITHER,
+    # it must allow for both. `fresh` is always 0 unless `may_set`.
     with ir_builder.IRBuilder() as builder:
         with T.prim_func(is_private=True, s_tir=True):
             T.func_name("kernel")

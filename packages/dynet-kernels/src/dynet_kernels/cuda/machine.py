@@ -1,7 +1,7 @@
 """Runs graphs on a GPU. `Machine` has the same functions as `library.Library`, which runs them on a CPU.
 
-The planner runs on the host, with its buffers; values and gradients are in GPU memory. Address lists are copied there
-before a tape is run.
+The planner runs on the host; its buffers stay there, and values and gradients are in GPU memory. Address lists are
+copied there before a tape is run, whose kernels the host launches one by one.
 """
 
 from __future__ import annotations
@@ -167,11 +167,11 @@ class Machine(library.Shards):
                 self._loaded.add(number)
 
     def plan_forward(self, context: int, begin: int, end: int, inputs: int, inputs_begin: int, inputs_end: int) -> int:
-        """Plan the integers `begin` to `end` of the records, and copy their input values to the GPU."""
+        """Plan the new records, integers `begin` to `end` - 1, and copy their input values to the GPU."""
         tape = Context.from_address(context)
         start, first = tape.arena_top, inputs + 4 * inputs_begin
-        # The planner copies inputs to `origin` plus `start` floats: let it copy them onto themselves, for the upload
-        # below.
+        # The planner copies the inputs to `origin` plus `start` floats. They must go to GPU memory instead, by the
+        # upload below, so let it copy them onto themselves.
         tape.origin = first - 4 * start
         try:
             status = self._plan("forward", context, begin, end, inputs, inputs_begin, inputs_end)
@@ -250,9 +250,7 @@ class Machine(library.Shards):
         return copy.address
 
     def _plan_of(self, tape: Context) -> tuple[tuple[int, ...], int | None]:
-        """Return the key in `_copies` of this tape's lists, and their plan's number; None if they must be copied every
-        time.
-        """
+        """Return the key in `_copies` of this tape's lists, and the number of their plan; None: copy them always."""
         if tape.index == tape.forward_index:
             plan = tape.plan
         elif tape.index == tape.backward_index:

@@ -1,7 +1,8 @@
 """Inversion of matrices in place by Gauss-Jordan elimination with partial pivoting.
 
-A matrix has 3 * order floats of scratch memory: pivots, whose product is its determinant; int32 numbers of the rows
-that step k exchanged with row k; a copy of column k. A singular matrix has a pivot of 0 and an infinite or NaN inverse.
+A matrix has 3 * order floats of scratch memory: the pivots, whose product is its determinant; the int32 number of the
+row that each step k exchanged with row k; and a copy of column k. A singular matrix has a pivot of 0, and infinite or
+NaN elements in its inverse.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ THREADS = 128
 
 @dataclass(frozen=True)
 class Invert(Kernel):
-    """Inverts matrices, stored column by column. `group` neighboring columns, `order` or 1, have the address of one."""
+    """Inverts each matrix, stored column by column, and stores the pivots in its scratch memory.
+
+    `group` neighboring columns are one matrix: `order`, or 1 if each is a whole matrix. Only the first address is read.
+    """
 
     parameters = ("order", "matrix", "work", "group")
     name = "invert"
@@ -173,8 +177,8 @@ def _exchange(memory, one, other):
 
 def _note_pivot(memory, order, matrix, work, k, row):
     """Return pivot k, and store it and its row in the scratch memory."""
-    # Negated if rows will be exchanged, for the determinant's sign; 0 after another 0, when elements are infinite or
-    # NaN.
+    # It is stored negated if rows will be exchanged, for the determinant's sign, and as 0 after another 0: then the
+    # matrix is singular, and its elements are infinite or NaN by now.
     pivot = load(memory, let(matrix + k * order + row), 1)
     signed = let(T.Select(row == k, pivot, vmath.negative(pivot)))
     store(memory, let(work + k), signed)

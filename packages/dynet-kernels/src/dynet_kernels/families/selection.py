@@ -21,7 +21,10 @@ LOWEST = -(1 << 31)
 
 @dataclass(frozen=True)
 class LargestInOrder(Kernel):
-    """y = the `number` (<= `size`) largest elements of x in the order in which x has them; places = their indices."""
+    """y = the `number` (<= `size`) largest elements of x in the order in which x has them; places = their indices.
+
+    A binary search finds the key of the smallest of them, bit by bit.
+    """
 
     parameters = ("size", "number", "y", "x", "places")
     name = "largest_in_order"
@@ -164,7 +167,7 @@ def _key(x):
 
 
 def _halve(found, step, count_from, number):
-    """Emit a step of the binary search for a key, bit by bit, and return how many keys are >= found + step."""
+    """Emit a step of the binary search for a key, and return how many keys are >= found + step."""
     # If at least `number` are, add `step` to `found`, which begins at LOWEST; halve `step` in any case.
     candidate = let(found.get() + step.get())
     reached = count_from(let(T.Cast("int32", candidate)))

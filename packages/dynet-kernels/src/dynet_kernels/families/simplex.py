@@ -18,7 +18,10 @@ LARGEST = 3.4e38
 
 @dataclass(frozen=True)
 class Simplex(Kernel):
-    """Sets y (address list 0) to "sparsemax" or "constrained_softmax" of x (2) and bounds u (4), which do not overlap."""
+    """Sets y to "sparsemax" or "constrained_softmax" of the scores x.
+
+    Address list 0 is y, 2 is x, and 4 the bounds u; they must not overlap. A column has at least one element.
+    """
 
     function: str
     parameters = ("size",)
@@ -84,9 +87,9 @@ def _sum(a, b):
 
 
 def _rounds(side, move):
-    """Move a threshold until side() finds as many elements on one side of it as in the round before."""
-    # side() also returns a sum over them, for move(number, sum). All moves have one direction, so they end; usually
-    # soon.
+    """Emit the loop that finds a threshold."""
+    # side() returns how many elements are on one side of it, and a sum over them, for move(number, sum). The loop ends
+    # when their number is as before. All moves have one direction, so there are at most as many rounds as elements.
     going, previous = tir.IntVariable(int64(1)), tir.Accumulator(1, float32(-1.0))
     with T.While(going.get() > int64(0)):
         count, total = side()
@@ -129,7 +132,7 @@ def _sparsemax(column):
 
 def _constrained_softmax(column):
     """Emit y = min(u, exp(x) / s), where s makes the sum of y 1; y = u if the sum of u is less."""
-    # y = u where x - log(u), which y holds until the end, is above the threshold log(s).
+    # y = u where x - log(u) is above the threshold log(s). The memory of y holds x - log(u) until the end.
     column.each(0, lambda x, u: x - vmath.log(u), 1, 2)
     threshold = tir.Accumulator(1, float32(LARGEST))
     peak, mass, total = (tir.Accumulator(1, float32(0.0)) for _ in range(3))

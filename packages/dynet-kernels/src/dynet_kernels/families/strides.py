@@ -19,8 +19,8 @@ class Strides(Kernel):
     """target[sum of i_d * t_d] = source[sum of i_d * s_d] over four loops i_d < extent_d; += if `accumulate`.
 
     Parameters: roles, extents, target strides t and source strides s in floats, innermost first; unused loops have
-    extent 1. Stride 0 broadcasts (source) or sums (target). The CPU uses vectors only if loop 0 has strides 1: choose
-    it so.
+    extent 1. A source stride of 0 broadcasts, a target stride of 0 sums. The CPU uses vectors only if both strides of
+    loop 0 are 1, so choose such a loop as the innermost.
     """
 
     accumulate: bool

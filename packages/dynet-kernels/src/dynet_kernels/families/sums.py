@@ -54,7 +54,7 @@ class Sum(Kernel):
                     with T.serial(int64(0), let(end - first)) as number:
                         add(number, ahead)
 
-                # Arrays are far apart. If there are many, prefetch what the next turn of the loop over y adds up.
+                # The arrays are far apart. If there are many, prefetch what the next turn of the loop over y adds up.
                 width = vectors * lanes
                 far = T.And(end - first >= int64(MANY), place + int64(2 * width) <= stop)
                 tir.choose(far, lambda: all_columns(width), all_columns)

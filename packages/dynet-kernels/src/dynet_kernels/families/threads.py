@@ -25,10 +25,10 @@ def thread_each(instruction, count, size=None):
 
 
 def block_of_products(instruction, group, extents, height, width):
-    """Launch a block per `height` x `width` results of products, each of `group` columns that share a matrix (0: all).
+    """Launch a block per `height` x `width` results of matrix products, one product for each matrix.
 
-    For n such columns, extents(n) are the product's (rows, columns, inner). Returns them, the first column of the
-    block's product, and the row and column at which the block begins.
+    `group` neighboring columns share a matrix (0: all do). If n do, extents(n) are its product's (rows, columns,
+    inner). Returns them, the first column of the block's product, and the row and column at which the block begins.
     """
     sharing = let(T.Select(group == int64(0), instruction.count, group))
     rows, columns, inner = extents(sharing)
@@ -63,9 +63,9 @@ def add_atomically(memory, at, value):
 
 
 class Sums:
-    """Combines numbers of a block's threads: a power of two, at least 32. `combine` emits a sum or maximum of two.
+    """Combines numbers of the threads of a block; `combine` emits the combination of two, such as their maximum.
 
-    Never call a method in an emitted `if`: all threads must reach the barriers.
+    There are a power of two, at least 32. All must reach the barriers: never call a method in an emitted `if`.
     """
 
     def __init__(self, thread, threads, dtype="float32"):

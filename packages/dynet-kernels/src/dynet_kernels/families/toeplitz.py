@@ -1,4 +1,7 @@
-"""Products with a Toeplitz matrix, such as circular convolution and correlation: then b is two copies of a vector."""
+"""Products of a vector with a Toeplitz matrix, whose diagonals are constant.
+
+Circular convolution and correlation are such products, where b holds two copies of a vector side by side.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +45,8 @@ class Toeplitz(Kernel):
 
             def together(start, forwards):
                 """Add the terms of the INPUTS elements a[start], a[start + lanes], and so on."""
-                # Each needs OUTPUTS vectors of b: one vector later than the previous element if `forwards` (step is 1),
-                # else earlier.
+                # Each needs OUTPUTS vectors of b: one vector later than those of the element before if `forwards`, else
+                # one earlier.
                 factors = [tir.wide(load(memory, let(a + start + int64(q * lanes)), 1), lanes) for q in range(INPUTS)]
                 low = let(b + first + (start if forwards else int64(0) - start))
                 shift = 0 if forwards else -(INPUTS - 1)

@@ -15,7 +15,8 @@ from ..tir import int64, let, load, store, vector_loop
 from ..tvm_modules import T
 from .threads import add_atomically, thread_each
 
-# The window moves by `row_step` and `column_step`; `above` and `left` are padding, `result_...` count its positions.
+# `row_step` and `column_step` are how far the window moves, `above` and `left` how much padding there is, and
+# `result_height` and `result_width` how many positions the window has.
 WINDOW = (
     "height", "width", "channels", "window_height", "window_width", "row_step", "column_step", "above", "left",
     "result_height", "result_width",
@@ -24,7 +25,10 @@ WINDOW = (
 
 @dataclass(frozen=True)
 class Windows(Kernel):
-    """matrix[(r, c), (i, j, k)] = the image element under the window's, or 0; with `backward`, added to the image."""
+    """matrix[(r, c), (i, j, k)] = the image element under element (i, j, k) of the window, or 0 in the padding.
+
+    With `backward`, it adds the elements of the matrix to the image instead.
+    """
 
     backward: bool = False
     parameters = ("windows", "image", *WINDOW)
@@ -48,7 +52,8 @@ class Windows(Kernel):
             vector_loop(size, lanes, step)
 
         def run(seen, image, size):
-            """Copy (or add back) the image elements, `row_step` apart, under one window element at `size` positions."""
+            """Copy the image elements under one window element, at `size` positions, or add them back."""
+            # They are `row_step` apart in the image, and contiguous in the matrix of windows.
 
             def vectors():
                 def step(offset, mask):
@@ -71,8 +76,9 @@ class Windows(Kernel):
 
         def one_column(seen, image, row, left, first, end):
             """Do the same at all positions of one column of the result."""
-            # At position (0, c) the element is over `row` and `left`, maybe outside. Only rows [first, end) see the
-            # image.
+            # `row` and `left` are the image's row and column under the element when the window is at position (0, c);
+            # they may be outside of the image. At the positions [first, end) the element is over a row of the image; at
+            # others over padding.
 
             def inside():
                 if not self.backward:
@@ -148,7 +154,7 @@ class Windows(Kernel):
 
 @dataclass(frozen=True)
 class LargestInWindow(Kernel):
-    """y[r, c, k] = the largest element of channel k under the window; places = its offset in the image, as int32."""
+    """y[r, c, k] = the largest element of channel k under the window; `places` = its offset in the image, as int32."""
 
     parameters = ("y", "image", "places", *WINDOW)
     name = "largest_in_window"
@@ -182,7 +188,9 @@ class LargestInWindow(Kernel):
 
 
 def _geometry(parameters):
-    """Return WINDOW as attributes, with `places` (how many positions) and `plane` (floats of a channel)."""
+    """Return the parameters WINDOW as attributes, also `places`, the window's positions, and `plane`, a channel's
+    floats.
+    """
     g = SimpleNamespace(**dict(zip(WINDOW, parameters, strict=True)))
     g.places = let(g.result_height * g.result_width)
     g.plane = let(g.height * g.width)
@@ -199,7 +207,8 @@ def _unfolded(number, extents, order):
 
 
 def _largest_at(memory, g, y, image, places, channel, row, place):
-    """Store the largest number in the window at (row, place), the first or NaN, and its offset."""
+    """Store the largest number in one window and channel, and its offset in the image."""
+    # Of equal numbers it is the first one. NaN counts as larger than any number.
 
     def within(start, window, extent):
         return let(T.max(int64(0) - start, int64(0))), let(T.min(extent - start, window))

@@ -1,4 +1,7 @@
-"""Exponentials and logarithms that stay precise near 0, powers, logistic and erf. Fits are minimax, in relative error."""
+"""Exponentials and logarithms that stay precise near 0, powers, the logistic function and erf.
+
+The coefficients are minimax fits in relative error.
+"""
 
 from __future__ import annotations
 

@@ -18,7 +18,8 @@ def _split(x):
 
 
 def _near(z, numerator, denominator):
-    """Return t and a rational function of t for 0 <= z < 3: t is z - 1 for z >= 1, else z, by a recurrence from z + 1."""
+    """Return t and a rational function of t, for 0 <= z < 3: t is z - 1 if z >= 1."""
+    # For z < 1, t is z: the function is computed at z + 1, and a recurrence leads to z.
     t = select(z < number(1.0, z), z, z - number(1.0, z))
     return t, register(polynomial(t, numerator) / polynomial(t, denominator))
 

@@ -70,7 +70,8 @@ def acosh(x):
 
 
 def _log1p_unless_large(x, above):
-    """Return log1p(above), or log(2 x) where x > LARGE, for which `above` was computed: its x * x would overflow."""
+    """Return log1p(above), or log(2 x) where x > LARGE: asinh or acosh, up to rounding."""
+    # `above` contains x * x, and is computed from x limited to LARGE, so that it does not overflow.
     large = number(LARGE, x)
     value = register(log1p(select(x > large, x, above)))
     return register(value + select(x > large, number(LOG_OF_2, x), number(0.0, x)))

@@ -1,4 +1,7 @@
-"""Pseudo-random numbers: hashes of two float32 keys and the int32 position of an element, in any order, on any thread."""
+"""Pseudo-random numbers, each of which is a hash of two keys and the position of an element.
+
+There is no state: they can be drawn in any order, on any thread, and again. Keys are float32s whose bits are hashed.
+"""
 
 from __future__ import annotations
 

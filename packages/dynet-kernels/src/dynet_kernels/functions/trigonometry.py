@@ -1,4 +1,8 @@
-"""Trigonometric functions and their inverses. Angles beyond LIMIT count as 0: such float32s are whole turns apart."""
+"""Trigonometric functions and their inverses.
+
+Angles are reduced by pi/2 in float64, precisely up to LIMIT. Larger float32s are further apart than a whole turn, so
+they count as 0.
+"""
 
 from __future__ import annotations
 

@@ -180,7 +180,8 @@ def polynomial(x, coefficients):
 
 def clamp(x, low, high):
     """Limit x to the range [low, high]; NaN stays NaN."""
-    # If either is NaN, T.min and T.max return the second one on a CPU, the other one on a GPU.
+    # On a CPU, T.min and T.max return their second argument if either is NaN, so x comes second. On a GPU they return
+    # the one that is not NaN, so NaN is selected afterwards.
     inside = T.max(number(low, x), T.min(number(high, x), x))
     return inside if lanes_of(x) > 1 else T.Select(T.isnan(x), x, inside)
 
@@ -259,7 +260,8 @@ def horizontal(combine, x):
 
 
 def horizontal_sums(vectors) -> dict:
-    """Return the sum over the lanes of each vector, by its place; 2, 4 or 8 sums may be the lanes of one vector, at 0."""
+    """Return the sum over the lanes of each vector in a list, by its place."""
+    # If there are 2, 4 or 8, and as many lanes, the dict has one vector under 0, whose lane n is the sum of vector n.
     lanes, share = lanes_of(vectors[0]), lanes_of(vectors[0])
     if len(vectors) not in (2, 4, 8) or len(vectors) > lanes:
         return {place: horizontal(add, vector) for place, vector in enumerate(vectors)}

@@ -59,10 +59,11 @@ class MatrixGradient(Kernel):
 
         def add(dw, k, width, row, vectors, mask, start, length, panel, xs=None, spread=False, bring=None):
             """Add dy[j] x[j]' to a tile of dW, for `length` columns j from `start` on."""
-            # Row n of `panel` is dy[start + n]; xs(n) is a buffer and where x[start + n][k] is in it (None: in place).
-            # `bring` is (brought, prefetch): prefetch(n) costs nothing during the additions, but too few j do not reach
-            # all n < brought. Prefetch the next rows of dW a line at a time if `spread`, else all at once, and only if
-            # dW is large.
+            # Row n of `panel` is dy[start + n]. xs(n) returns a buffer and where element k of x[start + n] is in it;
+            # None: read x in place. `bring` is (brought, prefetch): prefetch(n) for n < `brought` prefetches a line of
+            # what is needed next, which costs nothing during the additions; with too few columns j, some lines are left
+            # out. If `spread`, the next rows of dW are prefetched a line at a time along with the additions; if not,
+            # all at once, and only if dW is large.
 
             def at(c, v):
                 return dw + (k + int64(c)) * apart + row + int64(v * lanes)

@@ -12,7 +12,10 @@ from ...tvm_modules import T
 
 
 def tiles(first, end, sizes, emit):
-    """Emit emit(start, size) for as many tiles of the first size as fit, then of the next; the last size should be 1."""
+    """Divide [first, end) into tiles, emit(start, size): as many of the first size as fit, then of the next.
+
+    Sizes are in falling order. If the last one is not 1, the end of the range may be left out.
+    """
     start = first
     for size in sizes:
         turns = let(quotient(end - start, size))
@@ -162,7 +165,8 @@ def groups(instruction, group, emit):
 class Sums:
     """Emits target[j] = start[j] + M source[j] for rows [first_row, end_row), where M is a matrix or its transpose.
 
-    A `start_role` of -1: start[j] is 0. If `shared`, columns may share a target, and it is -1 or `target_role`.
+    A `start_role` of -1 means that start[j] is 0. If `shared`, several columns may have the same target, and
+    `start_role` is -1 or `target_role`.
     """
 
     def __init__(self, instruction, lanes, source_role, target_role, first_row, end_row, shared=False):
@@ -210,10 +214,11 @@ class Sums:
     def by_panels(self, fill, bring, tile, height, depth, first, end, start_role, row_first):
         """Compute the target for the columns [first, end) of the instruction from panels of M.
 
-        fill(panel, row, vectors, mask, k, length) copies `length` of the `depth` columns of M, at most `height`, from k
-        on: `vectors` of rows. bring(row, vectors, k, part)(n) prefetches a line n < length of the next panel for vector
-        `part`. Panels of the same rows follow each other if `row_first`, so that targets stay in the cache; else
-        sources do.
+        fill(panel, row, vectors, mask, k, length) copies columns k to k + length - 1 of M: `vectors` vectors of rows
+        from `row` on. bring(row, vectors, k, part) returns a function that prefetches one cache line of the next panel,
+        for its vector `part`, for each number below `length`. A panel has at most `height` of the `depth` columns of M.
+        Panels with the same rows of M follow each other if `row_first`, so that the targets stay in the cache, else
+        those with the same columns, so that the sources do.
         """
         width, tall = tile
         panel = Panel(self.lanes, tall, height)

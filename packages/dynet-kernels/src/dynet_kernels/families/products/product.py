@@ -20,7 +20,10 @@ ENOUGH = 6  # in tiles of at least this many columns, arithmetic takes so long t
 
 @dataclass(frozen=True)
 class Product(Kernel):
-    """y[j] = start[j] + W x[j], or without a start if it is -1. It may be y[j] itself; else y[j] overlaps with nothing."""
+    """y[j] = start[j] + W x[j]. If the parameter `start` is -1, start[j] is 0.
+
+    No y[j] overlaps with another one, with W or with x; start[j] may be y[j] itself.
+    """
 
     parameters = ("rows", "inner", "apart", "matrix", "x", "y", "start", "group")
     name = "product"
@@ -73,9 +76,9 @@ class Product(Kernel):
                     lambda row, vectors, mask: rows_of(row, vectors, mask, start, width),
                 )
 
-            # With fewer columns than rows, all of them use a tile of rows, so that W is read once; else all rows a tile
-            # of columns, so that x is. Columns that the widest tiles leave over are one more, the narrowest that holds
-            # them.
+            # With fewer columns than rows, each tile of rows is used for all columns, so that W is read only once; else
+            # all rows are used for one tile of columns after the other, so that x is read only once. Columns that the
+            # widest tiles leave over go into one more tile, the narrowest that holds them.
             widest, *narrower = [width for width, _ in sizes.tiles]
             rest = let(remainder(end - first, widest))
             few = T.Select(rest <= int64(narrower[0] if narrower else 0), rest, int64(0))

@@ -14,7 +14,8 @@ from ..threads import WARP, block_of_products, share_of, wait
 ROWS, COLUMNS, INNER, WARPS = 64, 32, 16, 4  # a block computes ROWS x COLUMNS results, from INNER terms at a time
 DOWN, ACROSS = 2, 2  # a warp computes DOWN x ACROSS products of 16 x 8
 APART = 8  # floats of padding after each row in shared memory, so that a warp reads from different banks at once
-# All threads of a warp call multiply_tf32, d += a b for a of 16 x 8 and b of 8 x 8, each with its share of them.
+# The 32 threads of a warp call multiply_tf32 together: d += a b for factors a of 16 x 8 and b of 8 x 8. Each thread
+# passes its share of their elements.
 SOURCE = """\
 #ifdef __CUDACC__
 __device__ __forceinline__ unsigned to_tf32(float x) {

@@ -16,10 +16,11 @@ from .rule import Rule
 
 @dataclass(frozen=True)
 class Across(Kernel):
-    """Applies a rule along any dimension: element (i, w) of each array is at i * width + w, so w is a column.
+    """Applies a rule to `width` interleaved columns, so along any dimension: element (i, w) is at i * width + w.
 
-    `width` columns are one of the instruction, and one vector has several, whose lanes are not added up. Numbers of
-    columns are contiguous. Outputs overlap with inputs only without reductions. Gradients are always added.
+    One column of the instruction stands for all `width`. The lanes of a vector are several of them, so reductions need
+    not add up lanes. A value with one number per column is `width` contiguous floats. Gradients are always added.
+    Outputs must not overlap with inputs, except that without reductions they may be the same memory.
     """
 
     rule: Rule

@@ -1,4 +1,7 @@
-"""Emits the code of rules for columns of contiguous floats. Outputs overlap with inputs only without reductions."""
+"""Emits the code of rules for columns of contiguous floats.
+
+Outputs must not overlap with inputs, except that without reductions they may be the same memory.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +34,8 @@ class Column:
             self.reduced[name] = load(self.memory, self.addresses[name], 1)
 
     def evaluate(self, formulas, offset, lanes, mask=None, loaded=None):
-        """Return the values of formulas for the `lanes` elements from `offset` on. `loaded` has inputs by name, and
-        gets more.
-        """
+        """Return the values of formulas for the `lanes` elements from `offset` on."""
+        # `loaded` has the inputs that are in registers already, by name; those loaded here are added.
         one_vector = loaded is not None
         loaded = {} if loaded is None else loaded
 

@@ -13,9 +13,9 @@ from . import columns
 
 @dataclass(frozen=True)
 class Reduction:
-    """Combines the values of a formula for a column by "sum", "max" or "min".
+    """Combines the values of a formula for all elements of a column by "sum", "max" or "min".
 
-    If `keep` names an output, its memory holds the values until it is overwritten, for later formulas to read.
+    `keep` names an output in whose memory the values are stored as well, for later formulas to read, or is empty.
     """
 
     combine: str
@@ -29,8 +29,8 @@ class Reduction:
 
 def _apart(outputs: dict[str, Formula], columns: frozenset[str]) -> tuple[dict[str, Reduction], dict[str, Formula]]:
     """Return the reductions of formulas by name, in the order in which they must run, and the remaining formulas."""
-    # y = x / sum(x) becomes sum_0 = sum(x) and y = x / sum_0. The exp(x) of exp(x) / sum(exp(x)) are kept in y, if it
-    # is in `columns`: outputs of `size` elements that overwrite their targets.
+    # y = x / sum(x) becomes sum_0 = sum(x) and y = x / sum_0. Of exp(x) / sum(exp(x)), exp(x) is kept in the memory of
+    # y, if y is in `columns`: the outputs of `size` elements that overwrite their targets.
     sharing, reductions, names = Sharing(), {}, {}
 
     found = {}

@@ -132,8 +132,7 @@ class Chain:
             if symbol.function == "input" or id(symbol) in ends:
                 found.append((symbol, gradient))
                 continue
-            # Where no branch that is taken uses the symbol, select 0 for its arguments, too: 0 times a derivative may
-            # be NaN.
+            # Where no branch that is taken uses the symbol, select 0 for its arguments, too: 0 * NaN would be NaN.
             if id(symbol) in self.left_out and symbol is not root:
                 parts = self._choice(symbol, f.equal(gradient, 0), as_symbol(0), symbol, gradient, None, ends)
             else:

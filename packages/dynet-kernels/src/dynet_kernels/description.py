@@ -18,10 +18,12 @@ class View(NamedTuple):
     """Where a kernel reads or writes: an address for each column.
 
     Column c is at base + offset + (c % period) * stride + (c // period) * outer, or base + offset + c * stride if
-    `period` is 0, in floats. Unless `index` is NO_INDEX, `scale` times attribute number index + c * index_step of the
-    record is added. The base is the address of operand number `source`, or of SELF, the node; NOWHERE: 0; EACH: of EACH
-    operand c // period, each of `period` columns (without `outer` and `index`); BEFORE: of the previous part; FIRST: of
-    the first part, plus `scale` for each part between it and the node.
+    `period` is 0, in floats. Unless `index` is NO_INDEX, `scale` times the record's attribute number
+    index + c * index_step is added. `source` is the number of an operand, whose address is the base, or one of:
+
+    - SELF: the address of the node itself; NOWHERE: 0; BEFORE: the address of the previous part;
+    - EACH: that of EACH operand number c // period, which has `period` columns (without `outer` and `index`);
+    - FIRST: that of the first part, plus `scale` for each part between it and the node.
     """
 
     source: int
@@ -47,7 +49,7 @@ class View(NamedTuple):
 
     def span(self, size: int, count: int) -> int | None:
         """Return how many floats the first `count` columns of `size` floats span; None if two of them overlap."""
-        # Or if runs lie within each other in a way that no op uses.
+        # None also if runs lie within each other in a way that no op uses.
         length, gap, far = self.runs(count)
         for distance, times in sorted([(gap, length), (far, -(-count // length))]):
             if times > 1 and distance < size:

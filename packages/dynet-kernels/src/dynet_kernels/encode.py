@@ -21,7 +21,7 @@ _lock = new_lock()
 
 
 def enter(description: Description) -> int:
-    """Append a description to TABLE and return its index. Raises OverflowError, appending nothing, beyond 64 bits."""
+    """Append a description to TABLE and return its index. If a number exceeds 64 bits, raise OverflowError."""
     # A signal handler or a finalizer may append to TABLE after its length was read. Then the indices of the copy are
     # wrong: append another one; the first stays unused.
     with _lock:

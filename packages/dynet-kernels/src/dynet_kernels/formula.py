@@ -327,8 +327,7 @@ class Formula:
     @classmethod
     def of(cls, function: Callable | Formula, names: Mapping[str, str] | None = None, called: str = "") -> Formula:
         """Trace a function, or return it if it is a formula."""
-        # `names` has the inputs of parameters that do not name one themselves; `called` is what errors call the
-        # function.
+        # `names` has the inputs of parameters that do not name them; `called` is what errors call the function.
         if isinstance(function, Formula):
             return function
         inputs = {name: (names or {}).get(name, name) for name in inspect.signature(function).parameters}

@@ -1,7 +1,7 @@
 """Integer layouts shared by Python, the planner and the kernels: which integer means what. Needs no TVM.
 
-All are int64. Addresses of values and gradients count floats; all other addresses count bytes. A record is `signature,
-operands..., attributes...`, where the number of operands precedes them if it is variadic. An operand is a node's
+All are int64. Addresses of values and gradients count floats; all other addresses count bytes. A record is
+`signature, operands..., attributes...`; if it is variadic, the number of operands precedes them. An operand is a node's
 number, or -1 - p for row p of `parameters`.
 """
 

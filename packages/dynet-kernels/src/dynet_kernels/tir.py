@@ -248,8 +248,7 @@ class Instruction:
 
     def shared_address(self, role, column):
         """Load an address of list `role`, where `column` counts from the instruction's first column."""
-        # `address` counts from this thread's first one. If all columns share an address, it may be only at the
-        # instruction's.
+        # `address` counts from this thread's. If all columns share one address, it may only be at the instruction's.
         return let(self.index[self.base - self.columns_before + role * self.stride + column], "at")  # type: ignore
 
     def stretch(self, count, unit=1):

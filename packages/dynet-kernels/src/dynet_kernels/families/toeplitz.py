@@ -45,8 +45,8 @@ class Toeplitz(Kernel):
 
             def together(start, forwards):
                 """Add the terms of the INPUTS elements a[start], a[start + lanes], and so on."""
-                # Each needs OUTPUTS vectors of b: one vector later than those of the element before if `forwards`, else
-                # one earlier.
+                # Each needs OUTPUTS vectors of b, which begin one vector after those of the element before if
+                # `forwards`, else one before.
                 factors = [tir.wide(load(memory, let(a + start + int64(q * lanes)), 1), lanes) for q in range(INPUTS)]
                 low = let(b + first + (start if forwards else int64(0) - start))
                 shift = 0 if forwards else -(INPUTS - 1)

@@ -1,7 +1,10 @@
 """Windows that move over images (height, width, channels), for convolution and pooling. A column is one image.
 
-At position (r, c), element (i, j, k) of the window is over the image's (r * row_step + i - above, c * column_step + j -
-left, k), or padding, but never over padding only.
+At position (r, c), element (i, j, k) of the window lies over this element of the image, or over the padding around it:
+
+    (r * row_step + i - above, c * column_step + j - left, k)
+
+At every position, the window must lie over at least one element of the image.
 """
 
 from __future__ import annotations
@@ -188,9 +191,7 @@ class LargestInWindow(Kernel):
 
 
 def _geometry(parameters):
-    """Return the parameters WINDOW as attributes, also `places`, the window's positions, and `plane`, a channel's
-    floats.
-    """
+    """Return an object with the parameters WINDOW, `places` (how many positions) and `plane` (floats of a channel)."""
     g = SimpleNamespace(**dict(zip(WINDOW, parameters, strict=True)))
     g.places = let(g.result_height * g.result_width)
     g.plane = let(g.height * g.width)

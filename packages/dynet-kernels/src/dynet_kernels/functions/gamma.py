@@ -70,8 +70,8 @@ def digamma(x):
     series = polynomial(square, (3.2323224409e-3, -8.2863811678e-3, 8.3332408829e-2))
     far = register(log(z) - number(0.5, x) * inverse - square * series)
     value = select(z < three, near, far)
-    # Below 0: digamma(1 - x) + pi cot(pi r), where r is |x| minus the nearest whole number and pi cot(pi r) = 1 / r - r
-    # * rest.
+    # Below 0: digamma(1 - x) + pi * cot(pi * r), where r is |x| minus the nearest whole number. `rest` is a polynomial
+    # with which pi * cot(pi * r) = 1 / r - r * rest.
     r = select(part > number(0.5, x), part - one, part)
     rest = polynomial(
         register(r * r),

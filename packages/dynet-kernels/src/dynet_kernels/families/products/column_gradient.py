@@ -38,9 +38,7 @@ class ColumnGradient(Kernel):
         begin, stop = instruction.stretch(inner, lanes)
 
         def tile(w, columns, k, width, first_row, height):
-            """Add the terms of `height` rows of W from `first_row` on to `width` elements of dx[j] from k on, for j in
-            `columns`.
-            """
+            """Add the terms of `height` rows of W from `first_row` on to `width` elements from k on of these columns."""
             dy = [let(instruction.address(dy_role, j) + first_row) for j in columns]
             dx = [instruction.address(dx_role, j) for j in columns]
             zero = tir.wide(tir.float32(0.0), lanes)
@@ -99,8 +97,7 @@ class ColumnGradient(Kernel):
                 panel.fill_transposed(memory, length, column, vectors)
 
             def bring(row, vectors, k, part):
-                # After the last elements of dx, the next panel is for the first ones again, with rows further down in
-                # W.
+                # After the last elements of dx, the next panel is for the first ones again, from rows further down.
                 beyond = row + int64(vectors * lanes) >= stop
                 next_row = T.Select(beyond, begin, row + int64(vectors * lanes)) + part * int64(lanes)
                 at = let(w + next_row * apart + T.Select(beyond, k + int64(sizes.panel), k))

@@ -18,7 +18,7 @@ from ..threads import add_atomically
 from .panels import Panel, blocks, by_chunks, even_blocks, groups, row_tiles, tiles
 from .shared import effects, tiled_product
 
-MOST_COLUMNS = 16  # of dW, that a tile has even if it has few rows
+MOST_COLUMNS = 16  # a tile of dW has at most this many columns of dW, even if it has few rows
 TOGETHER = 150_000  # floats of dW that are worked on together, so that they stay in the L2 cache
 LARGE = 1 << 18  # a dW with more floats than this does not fit into the L2 cache
 
@@ -145,8 +145,7 @@ class MatrixGradient(Kernel):
 
             def some_elements(stretch, height, start, length, first_k, size):
                 """Do so for `size` columns of dW from `first_k` on."""
-                # During each tile, prefetch a cache line of a few of the next x[j] or dy[j]: a core can wait for only
-                # few.
+                # During each tile, prefetch lines of a few of the next x[j] or dy[j]: a core can wait for only few.
                 copied = let(height > int64(2 * tall * lanes))
                 with tir.when(copied):
                     x_panel.fill_parts(memory, length, lambda n: instruction.address(x_role, start + n) + first_k, size)

@@ -175,9 +175,7 @@ class Sums:
         self.source_role, self.target_role, self.shared = source_role, target_role, shared
 
     def tile(self, vector_of, columns, row, vectors, mask, first, length, start_role, bring=None):
-        """Add up the terms of `length` columns of M, from `first` on, for `columns` and `vectors` of rows from `row`
-        on.
-        """
+        """Add up the terms of `length` columns of M from `first` on, for `vectors` vectors of rows from `row` on."""
         # vector_of(k, v) loads vector v of column first + k of M; bring(k) prefetches a cache line meanwhile.
         # Prefetches must be spread: a core can wait for only few lines at a time.
         source = [let(self.instruction.address(self.source_role, j) + first) for j in columns]

@@ -27,7 +27,7 @@ def effects(
 def tiled_product(instruction, group, extents, left, right, write):
     """Emit a CUDA kernel of sums over k of left(first, i, k) * right(first, k, j), for each matrix."""
     # `first` is the first of the columns of the instruction that share a matrix; extents(n) returns the extents of i, j
-    # and k if they are n. A block computes a square of results, one per thread, from squares of both factors that it
+    # and k if n columns do. A block computes a square of results, one per thread, from squares of both factors that it
     # copies to shared memory first. write(first, i, j, total) stores a result.
     if precision.tf32():
         tensor_cores.product(instruction, group, extents, left, right, write)

@@ -64,6 +64,6 @@ def update_rule(function: Callable) -> UpdateRule:
 
 def without_denormals(x: Symbol) -> Symbol:
     """Return the formula: 0 where |x| < SMALL, else x."""
-    # Operations on denormals take a hundred cycles on many CPUs, and a running average of zero gradients would stay at
-    # one: 0.9 times the smallest float32 rounds to itself.
+    # Operations on smaller numbers (denormals) take a hundred cycles on many CPUs. A running average of zero gradients
+    # would shrink to one and stay there: 0.9 times the smallest float32 rounds to itself.
     return formula.where(formula.absolute(x) < SMALL, 0.0, x)

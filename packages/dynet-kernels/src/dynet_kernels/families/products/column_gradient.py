@@ -38,7 +38,7 @@ class ColumnGradient(Kernel):
         begin, stop = instruction.stretch(inner, lanes)
 
         def tile(w, columns, k, width, first_row, height):
-            """Add the terms of `height` rows of W from `first_row` on to `width` elements from k on of these columns."""
+            """Add the terms of `height` rows of W, from `first_row` on, to `width` elements of dx, from k on."""
             dy = [let(instruction.address(dy_role, j) + first_row) for j in columns]
             dx = [instruction.address(dx_role, j) for j in columns]
             zero = tir.wide(tir.float32(0.0), lanes)

@@ -65,7 +65,8 @@ def add_atomically(memory, at, value):
 class Sums:
     """Combines numbers of the threads of a block; `combine` emits the combination of two, such as their maximum.
 
-    There are a power of two, at least 32. All must reach the barriers: never call a method in an emitted `if`.
+    A block has a power of two of them, at least 32. All must reach the barriers, so no method may be called in an
+    emitted `if`.
     """
 
     def __init__(self, thread, threads, dtype="float32"):

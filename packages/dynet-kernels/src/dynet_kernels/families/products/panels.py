@@ -57,7 +57,7 @@ def row_tiles(first, end, lanes, vectors, emit, taller=False):
 
 
 def joined_row_tiles(first, end, lanes, vectors, emit):
-    """Divide rows like `row_tiles`, but join the vector with the mask, which alone takes as long, to full ones."""
+    """Divide rows like `row_tiles`, but join the vector with the mask, which alone takes as long, to full vectors."""
     rows = let(end - first)
     whole = let(quotient(rows, lanes))
     rest = let(rows - whole * int64(lanes))

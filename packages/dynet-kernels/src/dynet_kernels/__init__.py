@@ -1,7 +1,4 @@
-"""The back end that computes graphs: kernels, and the planner that turns a graph into a list of kernel calls.
-
-TVM compiles the kernels and the planner when they are first needed. The machine code is cached on disk.
-"""
+"""The back end that computes graphs: kernels and the planner, compiled by TVM when needed, and cached on disk."""
 
 from .interpreter import check_interpreter
 

@@ -1,7 +1,6 @@
-"""What TIR cannot say: atomic operations on integers in memory, clocks, locks, and letting other threads have the core.
+"""What TIR cannot say, as LLVM's text: atomics, clocks, locks, and letting other threads have the core.
 
-Compiled, the functions are LLVM's text, which is the same for all processors. Code that uses them must be emitted in
-`imported`. While plain functions run as Python, they do the same, but not atomically: for tests with one thread.
+Code that uses it must be emitted in `imported`. As Python, it is not atomic: for tests with one thread.
 """
 
 from __future__ import annotations
@@ -86,14 +85,12 @@ def move(helper: Helper, old: int, new: int):
 
 
 def time(clock: int = WALL):
-    """Return the time of a clock in nanoseconds."""
     if not is_emitting():
         return clocks.monotonic_ns() if clock == WALL else clocks.thread_time_ns()
     return let(T.call_extern("int64", "dynet_time", tirx.const(clock, "int32")))
 
 
 def give_way() -> None:
-    """Let other threads have the core."""
     _call(YIELD)
 
 

@@ -1,8 +1,6 @@
-"""The command `python -m dynet_kernels.build`, which compiles all kernels of this library beforehand.
+"""The command `python -m dynet_kernels.build`, which compiles all kernels beforehand, into this user's cache.
 
-Without arguments it compiles for exactly this CPU. `--for x86-64-v4` compiles for all CPUs of a kind, for example when
-a container image is built. The code is stored in this user's cache. `--into FOLDER` also writes it to files that can be
-put into a wheel of dynet-kernels.
+`--for x86-64-v4` compiles for all CPUs of a kind, such as for an image; `--into FOLDER` also makes files for a wheel.
 """
 
 from __future__ import annotations
@@ -60,12 +58,8 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def import_packages() -> None:
-    """Import those packages of this library that are installed and define kernels.
-
-    When imported, a package adds its kernels to the table of all kernels (`table.py`).
-    """
-    # Choose the recorder (the code that appends operations to a graph) that runs as Python code. Otherwise the imports
-    # would first compile the recorder for the use of this process.
+    """Import those packages of this library that are installed and define kernels."""
+    # Choose the recorder in Python: otherwise the imports would first compile the recorder for this process.
     os.environ["DYNET_RECORDER"] = "python"
     for name in PACKAGES:
         if importlib.util.find_spec(name) is not None:
@@ -73,26 +67,13 @@ def import_packages() -> None:
 
 
 def parts_for(target: CpuTarget) -> list[Part]:
-    """Return all parts of the machine code that programs may need, each to be compiled for the CPU `target`.
-
-    These are the planner, which turns a graph into a list of kernel calls; the recorder, which appends operations to a
-    graph; and every *shard*, which is a group of kernels that are compiled together.
-    """
+    """Return all parts that programs may need, for the CPU `target`: the planner, the recorder, and every shard."""
     shards = [Shard(KERNELS.shard(number), target) for number in KERNELS.shards()]
     return [Planner(target), Recorder(target), *shards]
 
 
 def build(target: CpuTarget, into: Path | None) -> dict[str, str]:
-    """Compile all parts for a CPU, store them in the cache, and, if `into` is a folder, also there.
-
-    Returns:
-        The keys of the files in this folder by the keys of the parts without sources; see `shipped_code`.
-
-    Raises:
-        CacheError: a part cannot be compiled, or the cache does not keep it.
-        OSError: a file cannot be written.
-        ValueError: the environment names records that do not exist.
-    """
+    """Compile all parts for a CPU into the cache, and the folder `into`. Return the keys there; see `shipped_code`."""
     parts, index = parts_for(target), {}
     built = library.modules(parts, load=bytes, general=False)
     for part, code in zip(parts, built):

@@ -1,11 +1,8 @@
-"""A cache on disk for compiled kernels. Loading them needs neither TVM nor a compiler or system linker.
+"""A cache on disk for compiled code. Loading it needs neither TVM nor a compiler or system linker.
 
-The file `KEY.o` holds an object file, followed by a SHA-256 digest of its key and contents. Loaded code runs with this
-user's rights, so nobody else may be able to write to the cache. A file is read once, and exactly the bytes that were
-checked are loaded. A *module* here is loaded machine code: an object of TVM that finds functions by name.
-
-A key that is quick to compute can refer to a second key, which takes longer to compute. The file `KEY.key` then holds
-the second key, followed by a digest as well. So different keys for the same code share one object file.
+`KEY.o` holds an object file and a digest of its key and contents. Loaded code runs with this user's rights, so nobody
+else may write to the cache; a file is read once, and exactly the bytes that were checked are loaded. `KEY.key` holds a
+second key, which takes longer to compute than the first: so different keys for the same code share one object file.
 """
 
 from __future__ import annotations
@@ -57,19 +54,10 @@ def load_or_make(
 ) -> Any:
     """Return the module cached under `key`. If there is none, compile it with `make` and cache it.
 
-    Args:
-        key: a text that differs whenever the machine code may differ. It consists of letters, digits, `.`, `_` and `-`.
-        make: make(lock) returns the contents of an object file. `lock` is the path of the lock file that this process
-            holds meanwhile.
-        load: load(contents) turns the contents of a cache file into a module.
-        stopped: stopped() is called again and again while another process makes this module. If it returns True, stop
-            waiting.
-        identify: identify(lock) computes a second key, to which `key` refers from then on. It is called only if nothing
-            is cached under `key`. If a module is cached under the second key, it is returned, and `make` is not called.
-            None: there is no second key.
-
-    Raises:
-        CacheError: DYNET_CACHE_DIR is not safe, or `stopped` returned True.
+    `key`, of letters, digits, `.`, `_` and `-`, differs whenever the code may differ. make(lock) returns an object file
+    while this process holds the lock file `lock`; load(contents) turns it into a module. While another process makes
+    it, stopped() is polled; if it is True, a CacheError is raised. If nothing is cached, identify(lock) computes a
+    second key, to which `key` refers from then on; what is cached under that is not made again.
     """
     if not re.fullmatch(r"\w[\w.-]*", key, re.ASCII):
         raise ValueError(f"a cache key consists of letters, digits, '.', '_' and '-', not {key!r}")
@@ -105,10 +93,7 @@ def load_or_make(
 
 
 def stored(key: str, directory: Path | None = None) -> bytes | None:
-    """Return the object file cached under `key`, or under the second key that it refers to; None if none is valid.
-
-    `directory` is by default the cache directory.
-    """
+    """Return the object file cached under `key`, or the second key that it refers to; None if none is valid."""
     directory = directory or cache_directory()
     other = _read(directory / f"{key}.key", key)
     if other is not None:
@@ -119,8 +104,8 @@ def stored(key: str, directory: Path | None = None) -> bytes | None:
 def load_objects(objects: list[bytes]) -> Any:
     """Load several object files, which may call each other's functions, as one module."""
     session = linker()
-    # By default, TVM's `load_module` runs the C++ compiler to find the compiler's runtime library. Kernels do not need
-    # that library, so name a compiler that does not exist.
+    # TVM's `load_module` would run the C++ compiler to find its runtime library, which kernels do not need. So name one
+    # that does not exist.
     with _linking:
         return session.load_module(objects, cxx=f"{os.devnull}/compiler", keep_module_alive=True)
 
@@ -132,11 +117,10 @@ def linker() -> Any:
 
 
 def prune(directory: Path, keep: str) -> None:
-    """Remove old files from the cache directory, and files that killed processes left behind.
+    """Remove what killed processes left behind, and old files: those with KEEP of their suffix used after them.
 
-    A file is old if KEEP files with its suffix were used after it. The files of the key `keep` stay. Files used within
-    the last day stay, too: the stored time of use is updated at most once a day, so it does not tell which of them was
-    used last. Running processes do not need a file once they have loaded it.
+    Files of the key `keep` stay, and those used within a day: the time of use is stored once a day, so it does not tell
+    which was last. Running processes need no file that they have loaded.
     """
     now = time.time()
     stored: dict[str, list[tuple[float, Path]]] = {suffix: [] for suffix in STORED}
@@ -157,10 +141,9 @@ def prune(directory: Path, keep: str) -> None:
 
 
 def clear() -> tuple[int, int]:
-    """Remove all compiled kernels from the cache directory, and files that killed processes left behind.
+    """Remove all compiled kernels, but no results of tuning. Return how many files these were, and their bytes.
 
-    Running processes keep the code that they have loaded. The results of tuning are not removed. Return how many files
-    of the cache directory were removed, and how many bytes they had.
+    Files that killed processes left behind go, too. Running processes keep the code that they have loaded.
     """
     count = size = 0
     directory = cache_directory()
@@ -185,13 +168,10 @@ def _keep(path: Path, key: str, content: bytes) -> None:
 
 
 def building_site() -> Path:
-    """Return a directory in which to compile: the one for temporary files if it has enough space, else the cache's own.
+    """Return a directory to compile in: the temporary one, or without enough space there, the cache's own.
 
-    The free space is checked because LLVM ends the whole process if a write fails. Also remove folders that dead
-    processes left in these directories.
-
-    Raises:
-        CacheError: neither directory has ROOM bytes free.
+    Raise a CacheError if neither has ROOM bytes free: LLVM ends the whole process if a write fails. Also remove dead
+    processes' folders.
     """
     cache = cache_directory()
     sites.prune(cache)
@@ -214,7 +194,7 @@ def _read(path: Path, key: str) -> bytes | None:
         flags = (getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
         descriptor = os.open(path, functools.reduce(operator.or_, flags, os.O_RDONLY))
         with open(descriptor, "rb") as file:
-            # Ask about the open file, not its path: the answer stays true even if somebody replaces a directory above.
+            # Ask about the open file: the answer stays true even if somebody replaces a directory above.
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode) or danger(status):
                 return None
@@ -232,14 +212,9 @@ def _read(path: Path, key: str) -> bytes | None:
 def _turn(path: Path, ready: Callable[[], bool], stopped: Callable[[], bool]) -> Iterator[None]:
     """Hold the lock file at `path` for a `with` block, so that one process compiles while the others wait.
 
-    Wait until the lock is free, or until ready() returns True because another process has stored its result, but at
-    most PATIENCE seconds. Then go on in any case: the lock only saves time, and results are right without it. The
-    operating system frees the lock when the process that holds it dies, unless a child of that process still has the
-    file open.
-
-    Raises:
-        CacheError: stopped() returned True while waiting.
-        _Unwritable: the lock file cannot be created.
+    Wait until it is free, or until ready() because another process has stored its result, but at most PATIENCE seconds:
+    the lock only saves time. It is freed when its holder dies, unless a child of that has the file open. If stopped(),
+    raise a CacheError; if the file cannot be created, an _Unwritable.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)

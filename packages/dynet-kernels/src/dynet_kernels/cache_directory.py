@@ -1,7 +1,4 @@
-"""Finds the directory in which compiled kernels are cached, and checks that only this user can write to it.
-
-Code loaded from the directory runs with this user's rights, so nobody else may be able to put files there.
-"""
+"""Finds the cache directory, and checks that only this user can write there: loaded code has this user's rights."""
 
 from __future__ import annotations
 
@@ -23,15 +20,10 @@ class CacheError(RuntimeError):
 
 
 def cache_directory() -> Path:
-    """Return the directory of compiled kernels.
+    """Return the directory that DYNET_CACHE_DIR names; by default, `dynet` in the user's cache directory.
 
-    It is the one that the environment variable DYNET_CACHE_DIR names, or by default `dynet` in the user's cache
-    directory. If it cannot be created, or if the default one is not safe, warn once and return a private temporary
-    directory.
-
-    Raises:
-        CacheError: DYNET_CACHE_DIR is not a directory, may not be looked into, belongs to another user, or can be
-            written to by others.
+    If it cannot be created, or the default one is not safe, warn once and return a private temporary one. If the one
+    that DYNET_CACHE_DIR names is not safe, raise a CacheError.
     """
     chosen = os.environ.get("DYNET_CACHE_DIR")
     directory = _wanted()
@@ -59,12 +51,7 @@ def _wanted() -> Path:
 
 
 def private_directory(directory: Path) -> Path:
-    """Create `directory` if it does not exist, and return its path without symbolic links.
-
-    Raises:
-        CacheError: `directory` is not a directory, may not be looked into, or belongs to another user, or others can
-            write to it or rename it.
-    """
+    """Create `directory` if need be. Return its path without symbolic links. If it is unsafe, raise a CacheError."""
     directory = Path(os.path.realpath(directory))
     try:
         missing = [path for path in (directory, *directory.parents) if not path.exists()]
@@ -82,9 +69,8 @@ def private_directory(directory: Path) -> Path:
     if not os.access(directory, os.R_OK | os.X_OK):
         raise CacheError(f"{directory} may not be looked into (mode {stat.S_IMODE(directory.stat().st_mode):04o})")
     for path in directory.parents:
-        # A directory above may be writable for its group: often only this user is in the group, and the owner of a
-        # file is checked again when the file is read. If it is writable for all, it must have the sticky bit, so that
-        # others cannot rename directories in it that are not theirs.
+        # It may be writable for its group: often only this user is in it, and a file's owner is checked when the file
+        # is read. If it is writable for all, the sticky bit must keep others from renaming directories in it.
         mode = path.stat().st_mode
         if os.name == "posix" and mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
             raise CacheError(f"{directory} is in {path}, writable by all (mode {stat.S_IMODE(mode):04o})")
@@ -92,10 +78,7 @@ def private_directory(directory: Path) -> Path:
 
 
 def danger(status: os.stat_result) -> str:
-    """Return why other users may have written to the file or directory that has this `status`; "" if they cannot have.
-
-    The text is the end of an error message that begins with the path.
-    """
+    """Return the end of a message: why other users may have written to what has this `status`; else an empty text."""
     if os.name != "posix":
         return ""  # on Windows, a user's folders are private, and mode bits mean nothing
     if status.st_uid != os.geteuid():
@@ -117,11 +100,7 @@ def temporary_instead(reason: str) -> Path:
 
 @functools.cache
 def _temporary_directory() -> Path:
-    """Return a private temporary directory.
-
-    It has the same name in every process of this user, so later processes find the kernels again. If that directory is
-    not safe, return a new one, which is removed when this process ends.
-    """
+    """Return a private temporary directory, one for all processes of this user; if unsafe, one for this process."""
     user = os.geteuid() if os.name == "posix" else "user"
     directory = Path(os.path.realpath(tempfile.gettempdir())) / f"dynet-{user}"
     with suppress(CacheError, OSError):

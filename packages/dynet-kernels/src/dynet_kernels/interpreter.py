@@ -1,8 +1,4 @@
-"""Checks that this is the main Python interpreter of the process.
-
-The package calls the check first of all, because numpy and TVM, which it imports next, do not work in a
-sub-interpreter.
-"""
+"""Refuses sub-interpreters, in which numpy and TVM do not work. The package does this before it imports them."""
 
 from __future__ import annotations
 
@@ -10,11 +6,6 @@ import ctypes
 
 
 def check_interpreter() -> None:
-    """Refuse to run in a sub-interpreter.
-
-    Raises:
-        ImportError: this is not the main interpreter of the process.
-    """
     api = getattr(ctypes, "pythonapi", None)
     if api is None or not hasattr(api, "PyInterpreterState_GetID"):  # not CPython, so there is nothing to check
         return

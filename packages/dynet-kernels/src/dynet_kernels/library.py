@@ -1,9 +1,4 @@
-"""Loads the machine code that computes graphs on this CPU, and compiles what the cache does not have.
-
-The code is loaded in *parts* (`parts.py`). One is the planner, which turns a graph into a list of instructions and runs
-them. Others are *shards*, groups of up to 16 kernels that are compiled together. Several separate processes compile the
-parts at the same time; an object of the class `Builder` represents one of these processes.
-"""
+"""Loads the machine code that computes graphs on this CPU, and compiles what the cache does not have."""
 
 from __future__ import annotations
 
@@ -34,10 +29,7 @@ _functions: list[Any] = []
 
 
 def code_address() -> int:
-    """Return the address of an array with the handle of each loaded shard's function, and 0 for all other shards.
-
-    The planner finds this address as `code` in the structure that `layout.RUNNING` describes.
-    """
+    """Return the address of each loaded shard's function handle, 0 for others: `code` in `layout.RUNNING`."""
     return ctypes.addressof(_code)
 
 
@@ -46,11 +38,7 @@ class CompileError(cache.CacheError):
 
 
 class Shards:
-    """Which shards of kernels are loaded for one device, and which could not be compiled.
-
-    Args:
-        kernels: the table of all kernels.
-    """
+    """Which shards of kernels are loaded for one device, and which could not be compiled."""
 
     def __init__(self, kernels: Kernels):
         self._kernels = kernels
@@ -59,12 +47,7 @@ class Shards:
         self._failed: dict[int, CompileError] = {}
 
     def require(self, opcode: int) -> None:
-        """Raise an error if a kernel that a pass needs is not loaded. Call `load_used` before.
-
-        Raises:
-            CompileError: the kernel's shard cannot be compiled.
-            NoCodeError: nothing has asked for the kernel.
-        """
+        """Raise a CompileError if a kernel's shard cannot be compiled, a NoCodeError if nothing has asked for it."""
         number = opcode // SHARD
         if number in self._failed:
             raise self._failed.pop(number)
@@ -80,11 +63,7 @@ class Shards:
 
 
 class Library(Shards):
-    """The compiled functions of the planner, as attributes. It also loads the shards of kernels that they call.
-
-    Args:
-        kernels: the table of all kernels.
-    """
+    """The compiled functions of the planner, as attributes. It also loads the shards of kernels that they call."""
 
     # Every annotated name is a function of the planner's module: `load_used` takes them from here.
     forward: Callable[..., int]
@@ -110,10 +89,7 @@ class Library(Shards):
         """Do nothing: a CPU has done all work when a function returns. For a GPU, this method waits for the work."""
 
     def load_used(self) -> None:
-        """Load each shard in `Kernels.used` that is not loaded yet. Compile what the cache does not have.
-
-        If a shard cannot be compiled, keep the error for `require`. All other errors are raised.
-        """
+        """Load all shards in `Kernels.used`, compiled if need be. Errors of compiling are kept for `require`."""
         numbers = self._to_load()
         planners = [] if self._has_planner else [Planner()]
         shards = [Shard(self._kernels.shard(number)) for number in numbers]
@@ -145,22 +121,10 @@ def modules(
 ) -> list:
     """Load the machine code of parts. Compile parts that are not in the cache, several at the same time.
 
-    An exception, such as KeyboardInterrupt, ends all processes that compile.
-
-    Args:
-        parts: what to load: shards of kernels, the planner or others.
-        load: turns the contents of a cache file into a module.
-        finish: finish(part, content) turns what the part's `build` wrote into the contents of a cache file. By default
-            they are the same.
-        kind: the name of the device, for the message that says that kernels are compiled. None: print no message.
-        general: whether code for a general kind of CPU may be loaded, too, as in `stored`.
-        kept: classes of parts. If a part of such a class cannot be compiled, its error is not raised but returned.
-
-    Returns:
-        The modules in the order of the parts, or CompileErrors in their place.
-
-    Raises:
-        CompileError: a part cannot be compiled.
+    finish(part, content) turns what the part's `build` wrote into the contents of a cache file, and `load` these into a
+    module. `kind` is the device's name in the message that kernels are compiled (None: no message). With `general`,
+    code for a general kind of CPU is loaded, too. A CompileError is raised, or for classes in `kept` returned in place
+    of the module. Any exception ends all processes that compile.
     """
     found: list = []
     for part in parts:
@@ -199,8 +163,7 @@ def modules(
                     builder = None  # its process may have ended
                     done.put((place, None, problem))
 
-    # Use threads and a SimpleQueue, which an interrupt does not damage. A pool of `concurrent.futures` has locks that
-    # can stay locked after an interrupt.
+    # Not a pool of `concurrent.futures`: it has locks that can stay locked after an interrupt.
     threads = [threading.Thread(target=work) for _ in range(min(sharing.cores(), len(missing)))]
     try:
         with Progress(kind, len(missing)) as progress:
@@ -224,11 +187,7 @@ def modules(
 
 
 def stored(part: Part) -> bytes | None:
-    """Return the machine code of a part from the cache or from the package; None if neither has it.
-
-    Prefer code that was compiled for exactly this CPU, then code for the best general kind that this CPU belongs to,
-    such as x86-64-v4 or x86-64-v3.
-    """
+    """Return a part's machine code from cache or package, for this CPU or the best general kind; None without one."""
     in_cache = cache.stored if shipped_code.look_in_cache() else lambda key: None
     code = in_cache(key_of(part))
     for target in general_targets() if code is None and hasattr(part, "for_target") else ():
@@ -240,10 +199,9 @@ def stored(part: Part) -> bytes | None:
 
 
 def general_targets() -> list[CpuTarget]:
-    """Return the general kinds of CPU whose code may run here if there is none for exactly this CPU, the best first.
+    """Return the general kinds of CPU whose code may run here, the best first.
 
-    The list is empty if DYNET_CPU is `native`, or if kernels have been tuned for this CPU. If DYNET_CPU names a general
-    kind, the list has only this kind.
+    There is none if DYNET_CPU is `native`, or if kernels have been tuned for this CPU; and one if DYNET_CPU names it.
     """
     host = host_cpu()
     if host.kind != NATIVE:
@@ -261,15 +219,7 @@ def failures_of(part: Part) -> Iterator[None]:
 
 
 class Progress:
-    """Reports on stderr that kernels are compiled.
-
-    On a terminal, it keeps showing how many are done. Elsewhere it prints one line at the start and one at the end. A
-    stream that cannot be written to is left alone.
-
-    Args:
-        kind: the name of the device for which they are compiled, such as "CPU". None: report nothing.
-        count: how many parts are compiled.
-    """
+    """Reports on stderr that `count` parts are compiled for a `kind` of device. None, or a broken stream: no report."""
 
     def __init__(self, kind: str | None, count: int):
         self._kind, self._count, self._done = kind, count, 0
@@ -290,7 +240,6 @@ class Progress:
             self._print(f"dynet: compiled {some}{self._parts} in {time.monotonic() - self._began:.1f} s\n")
 
     def advance(self) -> None:
-        """Count one more part as compiled."""
         self._done += 1
         self._show("")
 

@@ -1,8 +1,4 @@
-"""Locks that are free in a forked child.
-
-A child has only the thread that forked it. If another thread of the parent held a lock at that moment, nobody in the
-child could release it.
-"""
+"""Locks that are free in a forked child, where the thread of the parent that held one cannot release it."""
 
 from __future__ import annotations
 
@@ -14,11 +10,7 @@ _made: weakref.WeakSet[threading.RLock] = weakref.WeakSet()  # type: ignore[type
 
 
 def new_lock() -> threading.RLock:
-    """Return a lock that forked children can take at once.
-
-    It is reentrant: while a thread holds it, the garbage collector may run a finalizer in the same thread, and the
-    finalizer may take it again.
-    """
+    """Return a reentrant lock: in a thread that holds it, the garbage collector may run a finalizer that takes it."""
     lock = threading.RLock()
     _made.add(lock)
     return lock

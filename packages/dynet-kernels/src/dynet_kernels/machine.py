@@ -1,14 +1,8 @@
 """The tape machine: how compiled functions run the instructions of graphs, and call each other.
 
-The planner writes a *tape*, a list of instructions. Each names a kernel by its number, the *opcode*. The machine loops
-over the tape and switches on the opcode. On a CPU it consists of several modules that are compiled separately. One has
-the planner and the loop (`passes.py`). Each of the others is a *shard*: a few kernels, and a function that switches
-between them. The loop calls the function of a shard by its handle, which `library` writes into a list when it loads the
-shard.
-
-A *context* is a structure with the addresses and numbers that planner and machine share. It begins with the integers
-that are named in `layout.RUNNING`. These are all that running a tape needs, so each thread can have its own copy of
-them. Functions marked `@plain` become TIR, TVM's intermediate code, and run as Python, too: see `plain`.
+One module has the planner and the loop over the tape (`passes.py`). Each other one is a *shard*: some kernels, and a
+function that switches between them, which the loop calls by a handle from `library`. A *context* has what planner and
+machine share. It begins with what running a tape needs, `layout.RUNNING`, of which each thread can have a copy.
 """
 
 from __future__ import annotations
@@ -28,8 +22,7 @@ from .tir import int64, let
 from .tvm_modules import T, ir, tirx, tvm
 
 PASSES = {"tirx.disable_storage_rewrite": True, "tirx.disable_cse_tir": True}
-# Passes of TVM's compiler that we disable. They change nothing in kernels made of plain loops, but take two thirds of
-# the time to compile them.
+# Passes of TVM that change nothing in kernels made of plain loops, but take two thirds of the time to compile them.
 NEEDLESS = [
     "s_tir.HoistIfThenElse",
     "s_tir.StmtSimplify",
@@ -42,9 +35,8 @@ NEEDLESS = [
 ]
 NEEDLESS_ON_CPU = [
     *NEEDLESS,
-    # FlattenBuffer makes buffers one-dimensional. Ours are already, so it only complicates the indices of vectors.
-    # StmtSimplify would undo that, and simplify arithmetic that LLVM simplifies anyway. In matrix products, these two
-    # take half of the time of all passes.
+    # Our buffers have one dimension, so FlattenBuffer only complicates indices of vectors, which StmtSimplify would
+    # undo. LLVM simplifies arithmetic anyway. In matrix products, these two take half of the time of all passes.
     "tirx.FlattenBuffer",
     "tirx.StmtSimplify",
     # These are for threads of a GPU, or for the memory of accelerators.
@@ -57,18 +49,12 @@ NEEDLESS_ON_CPU = [
         )
     ),
 ]  # fmt: skip
-# Our kernels are emitted with loops unrolled where it pays. If LLVM unrolled loops as well, the code would be twice as
-# long and no faster.
+# Loops are emitted unrolled where it pays. If LLVM did so, too, the code would be twice as long and no faster.
 LLVM_OPTIONS = ["-unroll-runtime=false"]
 
 
 class Function:
-    """A function of the compiled module: a call of it is a call there, while plain functions are inlined.
-
-    Args:
-        name: the function's name in the module.
-        python: what a call does while plain functions run as Python.
-    """
+    """A function that is called in the compiled module, not inlined. Run as Python, a call calls `python`."""
 
     def __init__(self, name: str, python: Any = None):
         self.name, self.python = name, python
@@ -81,7 +67,6 @@ class Function:
 
 
 def separate(function: Callable[..., None]) -> Function:
-    """Make a plain function that is compiled as one of its own."""
     return Function(function.__name__, plain(function))
 
 
@@ -91,7 +76,6 @@ def symbol(name: str):
 
 
 def module_of(functions: dict) -> Any:
-    """Return the module of these TIR functions, whose names are the keys."""
     return ir.IRModule({symbol(name): function for name, function in functions.items()})
 
 
@@ -100,13 +84,7 @@ HANDLES: dict[int, Callable[[int], None]] = {}
 
 
 def fails(called, running):
-    """Call a function by TVM's calling convention. Return the condition that it has failed.
-
-    Args:
-        called: a `Function`, or the TVM handle of one in another module.
-        running: its only argument, the address of the integers of `layout.RUNNING`. These include the memory in which
-            the convention passes the argument and the result.
-    """
+    """Call a `Function`, or a TVM handle, with `running`, which has memory for the call. Return whether it failed."""
     is_handle = not isinstance(called, Function)
     if not is_emitting():
         try:
@@ -123,7 +101,6 @@ def fails(called, running):
 
 
 def refuse() -> None:
-    """End the compiled function with an error."""
     problem = "no code for an instruction"
     if not is_emitting():
         raise RuntimeError(problem)
@@ -132,11 +109,7 @@ def refuse() -> None:
 
 
 class Running:
-    """The integers of `layout.RUNNING` at `address`, and the buffers whose addresses are among them.
-
-    `context` has the integers, `tape` the instructions, `table` their parameters, `index` the address lists, and
-    `memory` all floats.
-    """
+    """The integers of `layout.RUNNING` at `address`, and the buffers whose addresses are among them."""
 
     def __init__(self, address):
         self.context = context = Context(address)
@@ -146,14 +119,10 @@ class Running:
         self.index = Words(context.index)
 
     def each_of_shard(self, run: Callable, fails: Callable = lambda: False) -> None:
-        """Run instructions from number `row` on, until one has a kernel in another shard than the first one.
+        """Run instructions from number `row` on, until one has a kernel in another shard; set `row` to its number.
 
-        Set `row` to the number of that one. This is not `@plain`, nor is `switch`, because a program in an archive,
-        which has no sources, may have ops of its own.
-
-        Args:
-            run: called with the number of an instruction, the instruction, and the place of its kernel in the shard.
-            fails: called after each; whether to stop there instead.
+        Each is run(number, instruction, place of the kernel in the shard); then stop there if fails(). Neither this nor
+        `switch` is `@plain`: a program in an archive, which has no sources, may have ops of its own.
         """
         context, end = self.context, self.context.tape_count
         shard = settled(self.tape[context.row].opcode // SHARD)
@@ -194,12 +163,7 @@ def kernel_function(name: str) -> Function:
 
 
 def shard_module(kernels: dict[int, tuple[str, Kernel]], lanes: int) -> Any:
-    """Emit the module of one shard: its kernels, and a function that runs instructions.
-
-    Args:
-        kernels: a dict from the place of a kernel in the shard to its (name, kernel).
-        lanes: how many floats a vector register of the CPU holds.
-    """
+    """Emit the module of a shard: its kernels, by place, and its function; vector registers hold `lanes` floats."""
     functions, numbered = {}, []
     for place, (name, kernel) in kernels.items():
         function, emitted = kernel_function(name), kernel.cpu(lanes)
@@ -210,16 +174,11 @@ def shard_module(kernels: dict[int, tuple[str, Kernel]], lanes: int) -> Any:
 
 
 def shard_runner(kernels: list[tuple]) -> Callable[..., None]:
-    """Return the function of a shard that runs instructions.
+    """Return a shard's function, which runs instructions from `row` up to one of another shard.
 
-    It begins with the instruction whose number is in `row` of the context; its kernel is in this shard. It returns at
-    the end of the tape, or at the first instruction whose kernel is in another shard. It does not depend on the number
-    of the shard.
-
-    Args:
-        kernels: for each its place in the shard, its function, its parameters, and names. The function takes memory and
-            index, then the arguments with these names, then the parameters. Names in `layout.SHARES` say what part of
-            the instruction this thread runs. All others are integers of the instruction.
+    It does not depend on the shard's number. A kernel is its place in the shard, function, parameters, and names: of
+    the arguments between memory and index, which come first, and the parameters. Names in `layout.SHARES` are this
+    thread's part of the instruction, all others integers of the instruction.
     """
 
     def run_shard(context):
@@ -245,7 +204,7 @@ def shard_runner(kernels: list[tuple]) -> Callable[..., None]:
 
 
 def compile_cpu(module: Any, target):
-    """Compile a module of TIR, such as a shard or the planner, for the CPU that `target`, a TVM target, describes."""
+    """Compile a module of TIR for the CPU that `target`, a TVM target, describes."""
 
     give_llvm_options()
     with tvm.transform.PassContext(opt_level=3, config=PASSES, disabled_pass=NEEDLESS_ON_CPU):
@@ -254,11 +213,11 @@ def compile_cpu(module: Any, target):
 
 @functools.cache
 def give_llvm_options():
-    """Make LLVM read LLVM_OPTIONS as if from its command line, for everything that this process compiles from now on.
+    """Make LLVM read LLVM_OPTIONS as if from its command line, for all that this process compiles from now on.
 
-    The attribute `cl-opt` of a TVM target does not work: it sets the values, but does not mark the options as given,
-    so LLVM ignores them. In TVM 0.27 only the Hexagon code generator passes LLVM a command line. So we build an empty
-    module for Hexagon: LLVM reads the options first, and then the build fails because there is no Hexagon linker.
+    A TVM target's `cl-opt` sets the values, but does not mark them as given, so LLVM ignores them. In TVM 0.27, only
+    the code generator for Hexagon passes LLVM a command line: so build an empty module, which fails when LLVM has read
+    it, because there is no Hexagon linker.
     """
 
     build = tvm.get_global_func("target.build.hexagon", allow_missing=True)

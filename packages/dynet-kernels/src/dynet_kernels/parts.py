@@ -1,10 +1,8 @@
-"""The parts of the library's machine code, each compiled by itself, and the keys under which the cache has them.
+"""The parts of the machine code, each compiled by itself, and the keys under which the cache has them.
 
-A part is the planner, which turns a graph into a list of kernel calls, or a *shard*, which is a group of kernels. Other
-modules define further parts, such as the recorder. A part has two keys. The first one is computed without TVM at every
-start, from the source files that emit the code. If the cache has nothing under this key, for example because a source
-file has changed, the code is emitted, which takes a tenth of the time of compiling. The second key is computed from the
-emitted code. If the cache has something under that key, nothing is compiled.
+The first key is computed at every start, without TVM, from the source files that emit the code. If nothing is cached
+under it, the code is emitted, in a tenth of the time of compiling, and the second key is computed from that. If nothing
+is cached under this one, the code is compiled.
 """
 
 from __future__ import annotations
@@ -26,14 +24,8 @@ from .tvm_modules import tvm_ffi
 class Part(Protocol):
     """A piece of machine code that is compiled by itself and kept in the cache.
 
-    It also has one of these:
-
-    - `build(path)`, which compiles the part and writes the object file to `path`. It may import TVM.
-    - `emit()`, which returns the code before compilation, as an object that has a `key` and a `build` like a part.
-      After a change in the sources, such a part is compiled again only if its emitted code has changed.
-
-    It may have `target`, the CPU to compile for (by default this CPU), and `for_target(target)`, which returns the same
-    part for another CPU.
+    It has `build(path)`, which writes the object file; or `emit()`, which returns code that has a `key` and a `build`:
+    this is compiled only if it has changed. It may have `target`, by default this CPU, and `for_target`.
     """
 
     @property
@@ -43,10 +35,7 @@ class Part(Protocol):
 
     @property
     def key(self) -> str:
-        """A text that goes into the cache key. Source files, compiler and CPU are added to the key elsewhere.
-
-        So the text must cover everything else that the machine code depends on.
-        """
+        """All that the machine code depends on but source files, compiler and CPU, which the cache key adds."""
         ...
 
 
@@ -59,11 +48,7 @@ class Emitted:
 
     @property
     def key(self) -> str:
-        """A text that goes into the second cache key. It differs for modules whose machine code would differ.
-
-        It contains TVM's structural hash of the module, which covers everything except the names of variables. Imports
-        TVM.
-        """
+        """A text with TVM's structural hash, for the second cache key: of all but names of variables. Imports TVM."""
         from . import machine
 
         names = sorted(symbol.name_hint for symbol in self.module.functions)
@@ -80,14 +65,7 @@ class Emitted:
 
 @dataclass(frozen=True)
 class Shard:
-    """A group of kernels that are compiled together.
-
-    Args:
-        kernels: for each place in the group: (name, kernel).
-        target: the CPU to compile for.
-        parameters: tile sizes and other tuning parameters with which the code is emitted. By default they are those
-            that tuning records (`records.py`) have for the CPU.
-    """
+    """Kernels that are compiled together, as (name, kernel). `parameters` are by default the CPU's tuning records."""
 
     kernels: dict[int, tuple[str, Kernel]]
     target: CpuTarget = field(default_factory=host_cpu)
@@ -99,7 +77,6 @@ class Shard:
 
     @property
     def name(self) -> str:
-        """The shard's name in error messages: the names of its kernels."""
         return ", ".join(name for name, _ in self.kernels.values())
 
     @property
@@ -109,11 +86,9 @@ class Shard:
         return "\n".join([repr(self.parameters), *kernels])
 
     def for_target(self, target: CpuTarget) -> Shard:
-        """Return the same part for another CPU."""
         return Shard(self.kernels, target)
 
     def emit(self) -> Emitted:
-        """Emit the code of the kernels, without compiling it. Imports TVM."""
         from . import machine
 
         with tuning.using(self.parameters):
@@ -122,22 +97,16 @@ class Shard:
 
 @dataclass(frozen=True)
 class Planner:
-    """The part that turns graphs into lists of instructions and runs them by calling shards, groups of kernels.
-
-    Args:
-        target: the CPU to compile for.
-    """
+    """The part that turns graphs into lists of instructions and runs them by calling shards."""
 
     target: CpuTarget = field(default_factory=host_cpu)
     name = "the planner"
     key = "planner"
 
     def for_target(self, target: CpuTarget) -> Planner:
-        """Return the same part for another CPU."""
         return Planner(target)
 
     def emit(self) -> Emitted:
-        """Emit the code of the planner, without compiling it. Imports TVM."""
         from . import passes
 
         return Emitted(passes.planner_module(), self.target)
@@ -150,24 +119,13 @@ def sources_of(part: Part) -> str:
 
 
 def key_of(part: Part, with_versions: bool = True) -> str:
-    """Return a part's first cache key: a hash of its own `key`, its source files, TVM's version and the CPU.
-
-    Args:
-        with_versions: whether TVM's version goes into the hash. It does not for code that is shipped with the package,
-            because any version that is installed can use it.
-    """
+    """Return a part's first cache key. Shipped code is without TVM's version: it works with any that is installed."""
     sources = "" if shipped_code.index() else sources_of(part)
     return key_of_code(part, sources, part.key, with_versions=with_versions)
 
 
 def key_of_code(part: Part, *facts: str, with_versions: bool = True) -> str:
-    """Return a cache key for a part's machine code: a hash of texts that describe it, of TVM's version and of the CPU.
-
-    Args:
-        part: the part. Its `target` is the CPU, by default this one.
-        facts: texts that together differ whenever the machine code may differ.
-        with_versions: as in `key_of`.
-    """
+    """Return a hash of `facts`, which differ whenever the machine code may differ, of TVM's version and of the CPU."""
     versions, target = _versions() if with_versions else [], getattr(part, "target", None) or host_cpu()
     return hashlib.sha256("\n".join([*facts, *versions, repr(target)]).encode()).hexdigest()
 

@@ -1,8 +1,4 @@
-"""The module that has the planners, and the functions that plan a pass and then run its tape.
-
-Terms such as tape, shard and context: see `machine.py`. Shards do not depend on this file or on the planners, so that
-they need not be compiled anew when these change.
-"""
+"""The module of the planners. Shards do not depend on it, so they need not be compiled anew when it changes."""
 
 from __future__ import annotations
 
@@ -23,10 +19,9 @@ PLANNED = {name: Function(f"do_plan_{name}", planner) for name, planner in PLANN
 def planner_module() -> Any:
     """Emit the module with the planners and the loop over the tape, which calls shards.
 
-    For each pass, such as `forward`, there is a function `plan_forward` that only plans, and a function `forward` that
-    plans and then runs the tape, unless a buffer was too small for the plan. If Python has to start helping threads
-    first, `forward` does nothing but set the status NO_HELPERS. All these functions return the status: a signal handler
-    that computes may change the one in the context before Python reads it.
+    `plan_forward` only plans; `forward` also runs the tape, unless a buffer was too small, or Python has to start
+    helping threads first (NO_HELPERS). All functions return the status: a signal handler that computes may change that
+    in the context.
     """
     functions = {
         "run": tir.emitted("run", run),
@@ -62,11 +57,7 @@ def pass_function(name: str, runs: bool) -> Callable:
 def norm_and_update(context, both):
     """Sum all squared gradients, and run the trainer's update if the sum is below a limit. Return the status.
 
-    If the update has run, parameters have changed, which is counted (see `changes` in `layout.BUFFERS`).
-
-    Args:
-        context: the address of the context.
-        both: the address of the integers of `layout.BOTH`, so that a call passes few numbers.
+    `both` is the address of the integers of `layout.BOTH`, so that a call passes few numbers.
     """
     shared, told = Context(context), Both(both)
     count, states, dense = told.count, told.states, told.dense

@@ -1,11 +1,7 @@
 """How a helping thread plans the backward pass while the others run the forward pass.
 
-Most programs compute a graph by one forward pass and differentiate it from its last node. If the last backward pass was
-of this kind, the next one is expected to be, too. Then the main thread orders the last helper to plan the backward pass
-as soon as this helper looks for work. When the plan is complete, the helper looks for work again. `backward` finds the
-plan in the context, as if it had been made for an earlier pass.
-
-Planning and running both write to the context. So the helper plans in a copy of it.
+This is done if the last backward pass was from the last node, after one forward pass. The helper plans in a copy of the
+context, because running writes to it. Then `backward` finds the plan in the context as if from an earlier pass.
 """
 
 from __future__ import annotations
@@ -29,11 +25,7 @@ RESULTS = (
 
 @plain
 def is_expected(address):
-    """Whether to plan a backward pass ahead, before threads run the tape of a context.
-
-    It is if the tape is that of a forward pass, and if the nodes of the graph have depths that the backward pass can
-    use.
-    """
+    """Whether to plan ahead: the tape is that of a forward pass, whose depths the backward pass can use."""
     plan = Plan(address)
     context = plan.context
     is_forward = context.backward_expected != 0 and context.tape == context.forward_tape

@@ -1,7 +1,4 @@
-"""How files are stored: whole or not at all; those of machine code with a SHA-256 digest of its key and itself.
-
-This file imports nothing of the package, because the build of a wheel runs it by itself.
-"""
+"""Stores files whole or not at all, machine code with a SHA-256 digest. The build of a wheel runs this by itself."""
 
 from __future__ import annotations
 

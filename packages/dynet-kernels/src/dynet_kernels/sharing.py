@@ -1,8 +1,6 @@
 """Sets how many CPU threads share a pass, and how much work is worth sharing. Starts these threads. Needs no TVM.
 
-A pass computes a graph once, forward or backward, by a list of instructions (calls of kernels). Compiled code reads the
-settings made here from a few integers whose address it knows; see `team.py`. Threads that help are started when a pass
-first has enough work for them, and live as long as the process.
+Compiled code reads these settings; see `team.py`. Threads that help live as long as the process.
 """
 
 from __future__ import annotations
@@ -21,11 +19,9 @@ from typing import Any
 
 from . import layout as at
 
-# Threads share an instruction only if one thread alone would take at least this many picoseconds for it. Less would not
-# pay, because the threads wait for each other at the end of the instruction.
+# The least picoseconds of one thread for an instruction that is shared: threads wait for each other at its end.
 INSTRUCTION = 2_500_000
-# Threads share a pass only if its instructions that are worth sharing take at least this many picoseconds in total.
-# Less would not pay, because waking threads may take long.
+# The least picoseconds of all such instructions in a pass that is shared: waking threads may take long.
 PASS = 100_000_000
 MOST = 8  # the most threads that are used by default
 STACK = 1 << 20  # bytes of a helper's stack, at least: kernels have buffers of up to 256 kB there
@@ -47,32 +43,19 @@ help_others: Any = None
 
 
 def address() -> int:
-    """Return the address of the settings for graphs that the calling Python thread computes.
-
-    Only the main thread gets settings with several threads, all others get settings with one: helpers serve one thread.
-    """
+    """Return the address of this thread's settings. All but the main thread use one thread: helpers serve one."""
     return ctypes.addressof(_table if threading.current_thread() is threading.main_thread() else _one)
 
 
 def threads() -> int:
-    """Return how many CPU threads share the work of Python's main thread."""
     return _table[at.SHARING.threads]
 
 
 def use(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> None:
-    """Set how many threads share work, and how much work is worth sharing.
+    """Set how many threads share work, and how much work is worth sharing. Results do not depend on this.
 
-    The results of graphs do not depend on these settings. From then on, the number of threads stays as it is when
-    the process may use other cores.
-
-    Args:
-        threads: the number of threads.
-        instruction: share only instructions that take one thread at least this many picoseconds.
-        whole: share a pass only if its instructions that are worth sharing take at least this many picoseconds in all.
-            If it is 0, each pass is shared, whether it pays or not.
-
-    Raises:
-        ValueError: `threads` is less than 1 or more than MOST_THREADS.
+    From then on, the number of threads stays as it is when the process may use other cores. Work is in picoseconds of
+    one thread: `instruction` is the least, and `whole` the least sum in a pass; if it is 0, each pass is shared.
     """
     if not 1 <= threads <= at.MOST_THREADS:
         raise ValueError(f"{threads} threads were asked for; 1 to {at.MOST_THREADS} can be used")
@@ -81,10 +64,9 @@ def use(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> None
 
 @contextmanager
 def using(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> Iterator[None]:
-    """Call `use` with these settings for the length of a `with` block, and restore the old ones after it.
+    """Call `use` for the length of a `with` block, for tests and measurements: helpers start immediately.
 
-    For tests and measurements only: helpers are started at once, if the planner is loaded. If a graph was planned
-    before the block, and its list of instructions is used again in the block, the graph keeps the old settings.
+    A graph that was planned before and whose tape is used again keeps the old settings.
     """
     before = _table[_SETTINGS]
     use(threads, instruction, whole)
@@ -99,11 +81,8 @@ def using(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> It
 def available() -> int:
     """Return the default number of threads: one for each core that this process may use, but at most MOST.
 
-    The CPU quota of a container and the environment variable DYNET_NUM_THREADS can lower this number. If the variable
-    is not set, OMP_NUM_THREADS is used in its place.
-
-    Raises:
-        ValueError: DYNET_NUM_THREADS is not a whole number of at least 1.
+    A container's CPU quota, and DYNET_NUM_THREADS or else OMP_NUM_THREADS, can lower it. A wrong value of the first is
+    a ValueError.
     """
     limits = [MOST, cores(), _quota()]
     for name in ("DYNET_NUM_THREADS", "OMP_NUM_THREADS"):
@@ -118,7 +97,6 @@ def available() -> int:
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -133,10 +111,7 @@ def _quota(path: str = "/sys/fs/cgroup/cpu.max") -> int:
 
 
 def start_helpers() -> None:
-    """Start as many threads as passes could use, if there are fewer. If the system has no more threads, use fewer.
-
-    Before this, count again how many cores the process may use, unless somebody has told the number of threads.
-    """
+    """Start as many threads as passes could use, for the cores of now, unless somebody has told the number."""
     global _starting
     _table[at.SHARING.wanted] = 0
     if _table[at.SHARING.look] != at.NEVER:

@@ -1,9 +1,7 @@
-"""Machine code that is shipped with the package, for general kinds of CPU. A wheel contains it, a source tree does not.
+"""Machine code for general kinds of CPU that is shipped in a wheel, in files like those of the cache.
 
-Each file of the folder `compiled` is stored like a file of the cache: its name is a key, and it holds an object file
-followed by a digest. In contrast to the cache, the keys do not depend on the version of the compiler, because a wheel
-works with any version that is installed. But they depend on source files. A *frozen* program, whose modules are in an
-archive, has no such files. So the file `index.json` has for each key another one, of the part without its sources.
+Their keys do not depend on the version of the compiler, because a wheel works with any, but on source files. A *frozen*
+program, with modules in an archive, has none: `index.json` has the keys by other ones without sources.
 """
 
 from __future__ import annotations
@@ -26,11 +24,7 @@ INDEX = "index.json"
 
 @functools.cache
 def index() -> dict[str, str]:
-    """Return the keys of shipped code by the keys of parts without sources if this is a frozen program, else {}.
-
-    Raises:
-        CacheError: a frozen program has no compiled code.
-    """
+    """Return that index in a frozen program, without which its code is missing (a CacheError); else {}."""
     if os.path.isfile(os.path.join(os.path.dirname(__file__), "shipped_code.py")):
         return {}
     if not (FOLDER / INDEX).is_file():
@@ -58,5 +52,4 @@ def find(key: str) -> bytes | None:
 
 
 def write(folder: Path, key: str, content: bytes) -> None:
-    """Store an object file in a folder under a key."""
     seal.write(folder / f"{key}.o", seal.sealed(key, content))

@@ -1,8 +1,4 @@
-"""A digest of the source files that emit code, which is part of the key under which the code is cached. Needs no TVM.
-
-There is one digest for all code: after a change in any of the files, code is emitted again, which is quick, and only
-what comes out differently is compiled.
-"""
+"""The digest of all source files that emit code: if one changes, all is emitted again, and what differs compiled."""
 
 from __future__ import annotations
 
@@ -22,11 +18,7 @@ KEEPERS = frozenset(
 
 @functools.cache
 def digest(kinds: frozenset[type]) -> str:
-    """Return a digest of the source files that emit code: those of this package, and those that define some classes.
-
-    Args:
-        kinds: classes of parts and kernels. The files of their base classes count, too.
-    """
+    """Return a digest of this package's source files that emit code, and those of `kinds` and their base classes."""
     digest = hashlib.sha256()
     for file in sorted({*_emitters(HERE), *(file for kind in kinds for file in _files_of(kind))}):
         digest.update(_digest_of(file))

@@ -1,9 +1,4 @@
-"""Finds out for which CPU to compile, without importing TVM.
-
-Code is compiled for exactly this CPU, or for a *general kind*, such as `avx2`: all CPUs that have certain features.
-
-Compiled kernels are looked up in the cache by CPU at every start. Importing TVM only for that would take a second.
-"""
+"""Finds out for which CPU to compile, without TVM: the cache needs it at every start, the import takes a second."""
 
 from __future__ import annotations
 
@@ -17,8 +12,7 @@ from typing import Any
 
 from .tvm_modules import tvm
 
-# For each general kind of CPU, the best first, by its name in the variable DYNET_CPU: LLVM's name for it, how many
-# float32s a vector register holds, and the features that a CPU of this kind must have.
+# Kinds by their name in DYNET_CPU, the best first: LLVM's name, floats of a vector register, required features.
 _AVX2 = frozenset("abm avx avx2 bmi1 bmi2 f16c fma movbe".split())
 _AVX512 = _AVX2 | frozenset("avx512bw avx512cd avx512dq avx512f avx512vl".split())
 _KINDS = {
@@ -29,8 +23,8 @@ _KINDS = {
 
 NATIVE = "native"  # the kind of a target that is exactly this CPU
 
-# An option that keeps LLVM from inlining kernels into the function that calls them. Without it, all kernels of a module
-# became one function of 150 kB, in which a kernel ran at half its speed whenever another kernel had grown.
+# It keeps LLVM from inlining kernels into the function that calls them: a module became one function of 150 kB, in
+# which a kernel ran at half its speed whenever another kernel had grown.
 NOT_INLINED = "-inline-instr-cost:int=10000"
 
 # Entries of /proc/cpuinfo that identify a CPU. Others, such as clock or microcode, can change from day to day.
@@ -42,11 +36,9 @@ _LASTING += [f"CPU {name}" for name in ("implementer", "architecture", "variant"
 class CpuTarget:
     """A CPU to compile for.
 
-    Args:
-        machine: the architecture and operating system, such as `x86_64-linux`.
-        identity: a text that differs for CPUs that need different machine code. It is part of the cache key.
-        lanes: how many float32s a vector register holds.
-        kind: `native` for exactly this CPU, or a general kind, such as `avx2`.
+    `machine` is as in `x86_64-linux`. `identity`, a part of cache keys, differs for CPUs that need different code.
+    `lanes` is the float32s in a vector register. `kind` is `native` for exactly this CPU, or a general kind, such as
+    `avx2`.
     """
 
     machine: str
@@ -55,7 +47,6 @@ class CpuTarget:
     kind: str = NATIVE
 
     def tvm_target(self) -> Any:
-        """Return the TVM target to compile with. Imports TVM."""
         # For another machine, which has Linux (see NAMED): LLVM's name of the architecture and the system.
         other = {} if self.machine == read_cpu()[0] else {"mtriple": self.machine.replace("-", "-unknown-") + "-gnu"}
 
@@ -67,8 +58,8 @@ class CpuTarget:
             return named("generic" if self.kind == "generic" else tvm.target.codegen.llvm_get_system_cpu())
         if self.kind != NATIVE:
             return named(baseline)
-        # LLVM infers the features from the CPU's model. This goes wrong if a virtual machine hides some of them, or if
-        # the model is too new for LLVM. Then compile for the general kind whose registers are as wide.
+        # LLVM infers the features from the model, wrongly if a virtual machine hides some, or the model is too new.
+        # Then compile for the general kind whose registers are as wide.
         native = named(tvm.target.codegen.llvm_get_system_cpu())
         has = tvm.target.codegen.target_has_features
         lanes = 16 if has("avx512f", native) else 8 if has(["avx2", "fma"], native) else 4
@@ -77,24 +68,12 @@ class CpuTarget:
 
 @functools.cache
 def host_cpu() -> CpuTarget:
-    """Return this machine's CPU, or the general kind that the environment variable DYNET_CPU asks for.
-
-    Raises:
-        ValueError: DYNET_CPU is not `native`, `avx512`, `avx2` or `generic`, or this CPU is not of the kind it names.
-    """
+    """Return this machine's CPU, or the general kind that DYNET_CPU asks for. If it cannot be, raise a ValueError."""
     return choose(os.environ.get("DYNET_CPU", ""), *read_cpu())
 
 
 def choose(kind: str, machine: str, model: str, features: frozenset[str]) -> CpuTarget:
-    """Return the target to compile for on the CPU that `machine`, `model` and `features` describe.
-
-    Args:
-        kind: the value of DYNET_CPU: "" or `native` to compile for exactly this CPU, else a general kind.
-        machine, model, features: what `read_cpu` returns.
-
-    Raises:
-        ValueError: `kind` is something else, or the CPU lacks a feature of this kind.
-    """
+    """Return the target for a value of DYNET_CPU on the CPU that `read_cpu` describes, or raise a ValueError."""
     if kind in ("", NATIVE):
         lanes = 16 if "avx512f" in features else 8 if {"avx2", "fma"} <= features else 4
         described = "\n".join([model, *sorted(features)])
@@ -127,10 +106,7 @@ NAMED["aarch64"] = general("generic", "aarch64-linux")
 
 @functools.cache
 def read_cpu() -> tuple[str, str, frozenset[str]]:
-    """Return a description of this CPU: (architecture and system as in `x86_64-linux`, model, features).
-
-    Features have the names that Linux uses. The set is empty if they cannot be found out.
-    """
+    """Return (architecture and system as in `x86_64-linux`, model, features as Linux names them, if known)."""
     architecture = platform.machine().lower()
     architecture = {"amd64": "x86_64", "arm64": "aarch64"}.get(architecture, architecture)
     system = platform.system().lower()

@@ -1,16 +1,9 @@
-"""Runs tapes, also with several threads at once.
+"""Runs tapes, also with several threads at once: Python's main thread, and helpers, threads of Python.
 
-Python's main thread plans a pass and runs its tape. The other threads help: each is a thread of Python that has called
-`help`, which never returns. `sharing.py` starts these threads. TVM's runtime has threads for this, too, but a child
-that is forked after their use cannot end.
-
-On a busy machine, a helper may have no core for milliseconds. So the main thread gives parts of an instruction only to
-helpers that look for work, and when its own part is done, it takes back those that no helper has begun. It waits only
-for parts in progress. An account, `balance`, has what sharing gains and loses. While it is negative, the main thread
-goes on alone, and the time that it runs alone pays the debt. Some passes run alone as a trial. Shared passes that take
-longer than these, as where two cores have no cache in common, are a loss, too.
-
-`layout.SHARING` has what the threads tell each other. Terms such as tape and context: see `machine.py`.
+TVM's own threads would keep a forked child from ending. A helper may have no core for milliseconds, so it gets a part
+only if it looks for work; the main thread takes back parts that are not begun, and waits only for others. `balance` has
+what sharing gains and loses. While it is negative, the main thread goes on alone, which pays the debt. Some passes run
+alone as a trial: to take longer than these, as where cores have no cache in common, is a loss.
 """
 
 from __future__ import annotations
@@ -24,19 +17,16 @@ from .plain import Words, plain
 from .plan.structs import Context, Helper, Instruction, Pace, Sharing
 
 # In nanoseconds: how long helpers look for work before they sleep, how long threads wait before they let others have
-# their core, and after what time Python looks again how many cores there are.
+# their core, and after what time cores are counted again.
 PATIENCE, SPIN, LOOK_AGAIN = 3_000_000, 10_000, 1_000_000_000
 WAKING = 100_000  # how long a pass waits for helpers to wake, at most; a short one waits for about 1/16 of its work
-# The balance is at least LEAST nanoseconds, and at most MOST. Time that the main thread waits counts WAIT
-# times. Time alone pays back one part in 2 ** PAYS_BACK.
+# The balance is LEAST to MOST nanoseconds. Waiting counts WAIT times; time alone pays back 1 in 2 ** PAYS_BACK.
 LEAST, MOST, WAIT, PAYS_BACK = -2_000_000, 10_000_000, 2, 7
-# The last TRIALS of PERIOD passes run alone, to learn how long this takes. Half of the sums is forgotten when the time
-# is more than MEMORY nanoseconds.
+# The last TRIALS of PERIOD passes run alone, as a trial. After MEMORY nanoseconds, half of the sums is forgotten.
 TRIALS, PERIOD, MEMORY = 4, 256, 10_000_000
 
 
 def functions() -> dict:
-    """Return the functions of this file: a dict from name to TIR function."""
     return {
         "run_rows": tir.emitted("run_rows", run_rows.python),
         "run_part": tir.emitted("run_part", run_part.python, private=True),
@@ -47,15 +37,7 @@ def functions() -> dict:
 
 @separate
 def run_rows(running):
-    """Run instructions from number `row` on until the end of the tape.
-
-    In each turn, call the function of the shard that has the kernel of instruction `row`. This function runs
-    instructions until it meets one whose kernel is in another shard, and sets `row` to the number of that one. If the
-    shard is not loaded, end with an error.
-
-    Args:
-        running: the address of the integers of `layout.RUNNING`.
-    """
+    """Run instructions from `row` to the end of the tape, shard after shard; a shard not loaded is an error."""
     context = Context(running)
     tape, code = tape_of(context), Words(context.code)
     while context.row < context.tape_count:
@@ -66,7 +48,6 @@ def run_rows(running):
 
 @plain
 def is_worth_it(context: Context):
-    """Whether the pass that was planned has enough work for several threads."""
     sharing = Sharing(context.sharing)
     may_share = sharing.threads > 1 or sharing.look != at.NEVER
     return may_share and context.tape_count > 0 and context.shared_work >= sharing.least_pass
@@ -80,7 +61,6 @@ def row_of(sharing: Sharing, number) -> Helper:
 
 @plain
 def each_of(sharing: Sharing, helpers):
-    """Yield the first so many helpers."""
     for number in range(1, helpers + 1):
         yield row_of(sharing, number)
 
@@ -226,13 +206,7 @@ def finish_plan(address, sharing: Sharing, helper: Helper, always) -> None:
 
 @plain
 def help_others(address, number, lock):
-    """Help the main thread for as long as the process lives.
-
-    Args:
-        address: the address of the integers of `layout.SHARING`.
-        number: the number of the helper.
-        lock: the address of the lock that the main thread opens to wake this helper.
-    """
+    """Help the main thread for as long as the process lives. It opens `lock` to wake this helper."""
     sharing, since = Sharing(address), 0
     helper = row_of(sharing, number)
     atomics.close_lock(lock)
@@ -243,10 +217,7 @@ def help_others(address, number, lock):
 
 @plain
 def look_for_work(sharing: Sharing, helper: Helper, lock, since):
-    """Carry out an order, or else sleep if there is nothing to do for long. `since` is when the helper began to look.
-
-    Return since when it looks for work now.
-    """
+    """Carry out an order, or sleep if nothing is to do for long. Return since when the helper looks for work now."""
     state = state_of(helper)
     if state == at.ORDERED and move(helper, at.ORDERED, at.WORKING):
         if helper.row < 0:
@@ -272,13 +243,9 @@ def look_for_work(sharing: Sharing, helper: Helper, lock, since):
 
 @separate
 def run_part(address, first, end, part, parts):
-    """Run instructions of a tape on one thread, with its own copy of the RUNNING integers.
+    """Run instructions `first` to `end` - 1 of a tape on one thread, with its own copy of the RUNNING integers.
 
-    Args:
-        address: the address of the context, which all threads share.
-        first, end: the instructions are number `first` to `end` - 1.
-        part: which part of an instruction to run, counted from 0.
-        parts: how many parts there are. If there is more than one, they are parts of instruction number `first` alone.
+    If there are several parts, run part `part`, counted from 0, of instruction `first` alone.
     """
     context = Context(address)
     instruction = tape_of(context)[first]

@@ -1,12 +1,8 @@
-"""Tuning parameters with which kernels are emitted: sizes of tiles and panels, unrolling, GPU threads. Needs no TVM.
+"""Tuning parameters of kernels, by family: they decide speed and the order of some sums, not results. Needs no TVM.
 
-They decide how fast a kernel is and in which order some sums are added up, but not what it computes. The defaults work
-everywhere. Tuning records (`records.py`) hold better values for kinds of CPUs and GPUs. A *family* is a group of
-kernels that have the same tuning parameters.
-
-A *vector* is the content of one vector register of the CPU. A *tile* is a block of results whose sums stay in registers
-while a kernel adds to them. A *panel* is a part of a matrix that is first copied to contiguous memory, because it is
-used many times.
+The defaults work everywhere; tuning records (`records.py`) have better values. A *vector* is what a vector register
+holds. A *tile* is a block of results whose sums stay in registers. A *panel* is a part of a matrix that is copied to
+contiguous memory, because it is used many times.
 """
 
 from __future__ import annotations
@@ -46,7 +42,6 @@ def _whole(default: int, low: int, high: int | Callable[[Any], int]) -> Any:
 
 
 def _tile(default: Tile) -> Any:
-    """Return a field for a tile."""
     return field(default=default, metadata={"checked": _checked_tile})
 
 
@@ -58,8 +53,6 @@ def _checked_tile(_: Parameters, name: str, tile: Any) -> Tile:
 
 
 def _tiles(*default: Tile) -> Any:
-    """Return a field for tiles, the widest first."""
-
     def checked(parameters: Parameters, name: str, tiles: Any) -> tuple[Tile, ...]:
         if not isinstance(tiles, (tuple, list)) or not 1 <= len(tiles) <= 6:
             raise ValueError(f"{name} is {tiles!r}, not a list of one to six tiles")
@@ -76,16 +69,10 @@ def _tiles(*default: Tile) -> Any:
 class Product(Parameters):
     """Parameters of the matrix product y = W x; see `families.products`.
 
-    Args:
-        tiles: sizes of tiles, blocks of results whose sums stay in registers: (columns of x, vectors of rows of W).
-            The widest tile, for many columns, comes first, and one for a single column last.
-        panel: how many columns of W are copied to contiguous memory at once; this copy is the panel.
-        many: panels are used if x has at least this many columns, and W has at least `far` rows.
-        far: see `many`.
-        large: panels are also used if W has at least this many floats and x has more columns than the widest tile. W is
-            then read only once.
-        crowded: panels are also used if rows of W * columns of x are at least this many, and x has at least 20 columns,
-            where the columns of W are a multiple of 256 bytes apart. They crowd into few sets of the L1 cache then.
+    `tiles` are (columns of x, vectors of rows of W), the widest first, and one for a single column last. Panels are of
+    `panel` columns of W. They are used if x has `many` columns and W `far` rows; if W has `large` floats and x is wider
+    than any tile (W is read only once then); or if rows of W * columns of x are `crowded`, x has 20 columns, and those
+    of W are a multiple of 256 bytes apart, so that they crowd into few sets of the L1 cache.
     """
 
     tiles: tuple[Tile, ...] = _tiles((4, 3), (2, 4), (1, 8))
@@ -100,15 +87,10 @@ class Product(Parameters):
 class ColumnGradient(Parameters):
     """Parameters of dx += W' dy, the gradient of x in the product y = W x; see `families.products`.
 
-    Args:
-        tiles: sizes of tiles, blocks of results whose sums stay in registers: (columns of dy, columns of W). They are
-            used without panels.
-        block: how many floats of W are worked on at once, so that they stay in the cache.
-        many: if dy has at least this many columns for every hundred rows of W, parts of W are transposed into panels,
-            and the kernel works as it does for y = W x. dy needs more columns for this if the number of columns of W is
-            not a multiple of a vector's length.
-        tile: the size of a tile when panels are used: (columns of dy, vectors of columns of W).
-        panel: how many rows of W are transposed at once, a multiple of 16.
+    `tiles` are (columns of dy, columns of W), without panels. `block` floats of W are worked on at once, so that they
+    stay in the cache. If dy has `many` columns for every hundred rows of W (more if W's columns are no multiple of a
+    vector), `panel` rows of W, a multiple of 16, are transposed; `tile` is (columns of dy, vectors of columns of W)
+    then.
     """
 
     tiles: tuple[Tile, ...] = _tiles((3, 3), (2, 5), (1, 8))
@@ -127,12 +109,8 @@ class ColumnGradient(Parameters):
 class MatrixGradient(Parameters):
     """Parameters of dW += dy x', the gradient of W in the product y = W x; see `families.products`.
 
-    Args:
-        tile: the size of a tile, a block of dW whose sums stay in registers: (columns of W, vectors of rows).
-        few: if dy has at most this many columns, most of the time is spent on reading and writing dW. Then `few_tile`
-            is the size of a tile instead.
-        few_tile: see `few`. It is narrow and tall, so that dW is read in long runs of memory.
-        panel: how many columns of dy and x are copied to contiguous memory at once.
+    `tile` is (columns of W, vectors of rows). If dy has at most `few` columns, it is `few_tile`, narrow and tall, so
+    that dW is read in long runs, which takes most of the time. `panel` columns of dy and x are copied at once.
     """
 
     tile: Tile = _tile((4, 3))
@@ -143,14 +121,10 @@ class MatrixGradient(Parameters):
 
 @dataclass(frozen=True)
 class Columns(Parameters):
-    """Parameters of rules, kernels that apply formulas to columns of numbers; see `families.rules`.
+    """Parameters of rules; see `families.rules`. `vectors` of a column are worked on at once.
 
-    Args:
-        vectors: how many vectors of a column are worked on at once.
-        chains: into how many partial sums a reduction is split, so that additions need not wait for each other; at most
-            `vectors`.
-        heaviest: if the formulas take more than about this many machine instructions, only one vector is worked on at
-            once.
+    Reductions have `chains` partial sums (at most `vectors`), so that additions need not wait for each other. Formulas
+    of more than about `heaviest` machine instructions work on one vector at once.
     """
 
     vectors: int = _whole(1, 1, 8)
@@ -167,10 +141,8 @@ class Columns(Parameters):
 class Norm(Parameters):
     """Parameters of the kernel that computes the norm of gradients; see `families.norm`.
 
-    Args:
-        stretches: a column of numbers is cut into this many parts, which are read at the same time. If memory is slow,
-            two parts are faster than one.
-        vectors: how many vectors are read at once from each part. Each has its own partial sum.
+    A column has `stretches`, read at the same time: two are faster if memory is slow. `vectors` of each are read at
+    once.
     """
 
     stretches: int = _whole(2, 1, 4)
@@ -179,19 +151,13 @@ class Norm(Parameters):
 
 @dataclass(frozen=True)
 class Update(Parameters):
-    """Parameters of the kernels that update parameters in training; see `families.rules.update`.
-
-    Args:
-        vectors: how many vectors of each tensor are worked on at once.
-    """
+    """Parameters of kernels that update parameters, `vectors` of a tensor at once; see `families.rules.update`."""
 
     vectors: int = _whole(2, 1, 8)
 
 
 @dataclass(frozen=True)
 class Cpu(Parameters):
-    """The tuning parameters of all families of kernels on a CPU."""
-
     product: Product = Product()
     column_gradient: ColumnGradient = ColumnGradient()
     matrix_gradient: MatrixGradient = MatrixGradient()
@@ -204,10 +170,8 @@ class Cpu(Parameters):
 class Cuda(Parameters):
     """The tuning parameters of all kernels on a GPU.
 
-    Args:
-        threads: how many threads a block has in kernels that reduce columns of numbers; a power of two.
-        block: how many threads a block has in kernels with one thread for each element.
-        tile: a block of threads computes tile x tile numbers of a matrix product.
+    A block has `threads`, a power of two, if it reduces columns, or `block`, one for each element; or it computes tile
+    x tile numbers of a matrix product.
     """
 
     threads: int = _whole(128, 32, 1024)
@@ -231,11 +195,7 @@ def registers(lanes: int) -> int:
 
 
 def defaults(lanes: int) -> Cpu:
-    """Return the tuning parameters for a CPU without a tuning record, whose vector registers hold `lanes` floats each.
-
-    A tile needs one register for each of its sums. Here it has at most 24 sums on a CPU with 32 vector registers, and
-    at most 12 on a CPU with 16.
-    """
+    """Return the parameters for a CPU without records: tiles of up to 24 sums for 32 vector registers, 12 for 16."""
     if registers(lanes) == 16:
         return Cpu()
     return Cpu(
@@ -267,11 +227,7 @@ def using(parameters: Cpu | Cuda) -> Iterator[None]:
 
 
 def from_json(name: Any, values: object) -> Parameters:
-    """Return the parameters of the family `name`. `values` is what was read from JSON.
-
-    Raises:
-        ValueError: there is no such family or parameter, or a value is out of range.
-    """
+    """Return a family's parameters from JSON. If there is no such family or parameter or value, raise a ValueError."""
     if name not in tuple(FAMILIES):  # it may be anything
         raise ValueError(f"there is no family {name!r}: they are {', '.join(FAMILIES)}")
     if not isinstance(values, dict):

@@ -1,8 +1,7 @@
-"""The modules of TVM. No other file of this library imports them, so a new TVM with other names changes only this one.
+"""The modules of TVM: no other file imports them, so a new TVM with other names changes only this one.
 
-Each is imported when one of its attributes is first used, because importing TVM takes a second. A program whose kernels
-are all in the cache never imports TVM's compiler. It does import the files that define kernels, and these contain the
-code that emits the kernels by means of the compiler, but it does not run that code.
+Each is imported when first used: that takes a second, and programs whose kernels are cached never need the compiler,
+though they import files with code that emits kernels.
 """
 
 from __future__ import annotations

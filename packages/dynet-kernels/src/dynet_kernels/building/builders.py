@@ -1,9 +1,7 @@
-"""Starts processes that compile parts of the library's machine code, so that this process need not import TVM.
+"""Starts processes that compile parts (see `parts.py`), so that this process need not import TVM.
 
-A part is a group of kernels, or the planner, which turns graphs into lists of kernel calls; see `parts.py`. To *emit* a
-part is to generate its code in TVM's intermediate language, which takes much less time than to compile this code. The
-key of the code is a text from which one can tell whether the cache already has the compiled code. The program of these
-processes is in `worker.py`.
+To *emit* a part, to generate its TIR, takes much less time than to compile it. The key of this code tells whether the
+cache already has it compiled. `worker.py` has the program of the processes.
 """
 
 from __future__ import annotations
@@ -21,7 +19,6 @@ from . import sites
 from .worker import LocalBuilder
 
 PATIENCE = 0.5  # seconds to wait for a process to end by itself
-# The Python program with which a child process begins.
 CHILD = """
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it, too, and decides
@@ -41,11 +38,7 @@ class BuildError(RuntimeError):
 
 
 class Builder:
-    """A child process that compiles parts, one after the other.
-
-    Args:
-        site: the directory in which the process makes a folder to work in.
-    """
+    """A child process that compiles parts, one after the other, in a folder that it makes in `site`."""
 
     def __init__(self, site: Path):
         self._said = tempfile.TemporaryFile()  # gets what the process writes to stderr
@@ -55,29 +48,16 @@ class Builder:
         self.process.stdout.read(1)  # wait for the "!": from then on the process cleans up before it ends
 
     def emit(self, part: Any, lock: Path | None) -> str | None:
-        """Have the process emit the code of a part, and return the key of the code. `build` then compiles this code.
+        """Have the process emit a part, which is pickled. Return the key of the code, which `build` then compiles.
 
-        Args:
-            part: what to compile, such as a `parts.Shard`. It is sent to the process as a pickle.
-            lock: the lock file that the calling process has made in the cache; None if it has made none. If the calling
-                process is killed, the child process removes this file.
-
-        Returns:
-            The key; None for a part without a method `emit`, for which `build` does everything.
-
-        Raises:
-            BuildError: emitting fails, or the process ends.
+        It is None for a part without a method `emit`, for which `build` does everything. If this process is killed, the
+        child removes `lock`, the lock file that this process has made in the cache, if any. If emitting fails, or the
+        process ends, a BuildError is raised.
         """
         return self._ask(lock, pickle.dumps(part))
 
     def build(self, lock: Path | None) -> bytes:
-        """Have the process compile the code that it has just emitted. Return the contents of the compiled file.
-
-        `lock` is as in `emit`.
-
-        Raises:
-            BuildError: compiling fails, or the process ends.
-        """
+        """Have it compile the code just emitted. Return the contents of the compiled file. All else is as in `emit`."""
         return self._ask(lock, None)
 
     def _ask(self, lock: Path | None, part: bytes | None) -> Any:
@@ -111,11 +91,7 @@ class Builder:
 
 
 class Builders:
-    """Starts builders, which compile parts, for several threads, and ends their processes.
-
-    Args:
-        site: the directory in which each child process makes a folder to work in.
-    """
+    """Starts builders for several threads, and ends their processes. They make their folders in `site`."""
 
     def __init__(self, site: Path):
         self.site = site
@@ -124,11 +100,7 @@ class Builders:
         self._lock = threading.Lock()
 
     def new(self) -> Builder | LocalBuilder:
-        """Start a builder. It works in this process if Python's executable is unknown, or is the user's program.
-
-        Raises:
-            BuildError: `stop` has been called.
-        """
+        """Start a builder, in this process if Python's executable is unknown or the user's. Fails after `stop`."""
         if not sys.executable or getattr(sys, "frozen", False):
             return LocalBuilder(self.site)
         with self._lock:

@@ -1,8 +1,4 @@
-"""Temporary folders in which kernels are compiled, and locks that the system frees when their process dies.
-
-Each process locks its folder. So other processes can tell which folders are left over from dead processes, and remove
-them.
-"""
+"""Temporary folders for compiling, locked by their processes, so that others can remove those of dead processes."""
 
 from __future__ import annotations
 
@@ -60,7 +56,6 @@ def folder(parent: Path) -> Iterator[Path]:
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder of this process."""
     for _ in range(100):  # again, as another thread may be writing to the folder
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():

@@ -1,14 +1,9 @@
-"""The program of a process that compiles parts of the library's machine code for another process, its parent.
+"""The program of a process that compiles parts for its parent, with which it exchanges pickles.
 
-A part is a group of kernels, or the planner, which turns graphs into lists of kernel calls; see `parts.py`. A request
-comes on stdin: the name of a lock file, and a pickled part or None. Given a part, the process *emits* it: it generates
-the part's code in TVM's intermediate language. The answer is the key of this code, by which the cache can tell whether
-it has the compiled code. Given None, the process compiles the code that it emitted last. The answer is the contents of
-the compiled file. Requests and answers are pickles. The process ends when the parent closes stdin or dies. It then
-removes the lock file, for which other processes would otherwise wait.
-
-TVM is imported when the first part needs it. It releases Python's global lock while it compiles, so that other threads
-can listen to the parent and to signals meanwhile, and end the process at any time.
+A request is the name of a lock file, and a pickled part, which is emitted, or None: then the code that was emitted last
+is compiled. The answer is the key of this code, or the compiled file. When the parent closes stdin or dies, the process
+removes the lock file, for which others would wait, and ends. TVM releases Python's global lock while it compiles, so
+that other threads can listen to the parent and to signals.
 """
 
 from __future__ import annotations
@@ -29,19 +24,17 @@ from . import sites
 
 
 class LocalBuilder:
-    """Compiles parts in this process, one after the other, in folders that it makes in the directory `site`."""
+    """Compiles parts in this process, in folders that it makes in `site`. Methods are as in `builders.Builder`."""
 
     def __init__(self, site: Path):
         self._site = site
         self._emitted: Any = None
 
     def emit(self, part: Any, lock: Path | None) -> str | None:
-        """Emit the code of a part, and return the key of the code; None for a part that only compiles itself."""
         self._emitted = part.emit() if hasattr(part, "emit") else part
         return None if self._emitted is part else self._emitted.key
 
     def build(self, lock: Path | None) -> bytes:
-        """Compile the code that was just emitted. Return the contents of the compiled file."""
         with sites.folder(self._site) as folder:
             self._emitted.build(folder / "part.o")
             return (folder / "part.o").read_bytes()
@@ -87,9 +80,7 @@ class Worker:
 
 
 def main(site: str) -> None:
-    """Compile what the parent asks for on stdin, in a folder of the directory `site`."""
-    # Importing TVM makes many objects that stay. To look for garbage among them takes a fifth of the import's time.
-    # Emitting code makes more of them. The process ends when all parts are compiled.
+    # Importing TVM and emitting make many objects that stay: to look for garbage takes a fifth of the import's time.
     gc.disable()
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a compiler prints to stdout goes to stderr, as answers use stdout
@@ -100,8 +91,7 @@ def main(site: str) -> None:
         watchers = [threading.Thread(target=worker.listen, daemon=True)]
         if hasattr(signal, "sigwait"):
             signals = {signal.SIGTERM, signal.SIGHUP}
-            # Undo an "ignore" inherited from the parent, with which `sigwait` would not see the signal. The default
-            # action, to end the process, does not happen, as both signals are blocked.
+            # Undo an inherited "ignore", with which `sigwait` would not see the signal. Both signals are blocked.
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             watchers.append(threading.Thread(target=worker.wait_for_signal, args=(signals,), daemon=True))
         for watcher in watchers:

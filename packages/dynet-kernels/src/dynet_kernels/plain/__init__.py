@@ -1,11 +1,4 @@
-"""Plain functions: functions in a subset of Python that run in two ways, compiled by TVM and as they are.
-
-The planner, the recorder and what is scalar in the tape machine are such functions. docs/internals.md has the subset.
-
-    rewriting     `@plain`, which rewrites a function's syntax tree
-    lowering      what the statements become: TIR, TVM's intermediate code
-    memory        integers and structures in memory
-"""
+"""Plain functions, in a subset of Python (docs/internals.md), run in two ways: compiled by TVM, and as they are."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What the statements of plain functions become when they are compiled (see `rewriting`). All of it emits TIR.
+"""What the statements of plain functions become when they are compiled. All of it emits TIR.
 
-Conditions and loops are generators with one turn: `for _ in when(condition)` emits the code of its body inside the
-condition. If the condition is known already, as a bool, the body is emitted as it is, or left out.
+Conditions and loops are generators: `for _ in when(condition)` emits its body inside the condition. If that is a bool,
+so known already, the body is emitted as it is, or left out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from ..tvm_modules import T, ir, tirx, tvm_ffi
 
 
 def is_emitting() -> bool:
-    """Whether TIR is being emitted now, in this thread."""
     builder = sys.modules.get("tvm.script.ir_builder")
     return builder is not None and builder.IRBuilder.is_in_scope()
 
@@ -57,8 +56,6 @@ def integer(value):
 
 
 class Variable(tir.IntVariable):
-    """An integer variable of the emitted code."""
-
     def __init__(self, value=0):
         super().__init__(integer(value))
 
@@ -220,7 +217,6 @@ def either(first, *rest: Callable):
 
 
 def pick(value, then: Callable, otherwise: Callable):
-    """`then() if value else otherwise()`."""
     test = condition(value)
     if not is_emitted(test):
         return then() if test else otherwise()

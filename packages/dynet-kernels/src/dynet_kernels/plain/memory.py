@@ -1,7 +1,4 @@
-"""Numbers and structures in memory, for plain functions: one source for emitted code, for Python, and for tests.
-
-While TIR is emitted, to read a number emits a load, to set it emits a store. Else both happen at once.
-"""
+"""Numbers and structures in memory for plain functions, which emit loads and stores, or read and set them now."""
 
 from __future__ import annotations
 
@@ -25,14 +22,10 @@ CTYPES: dict[str, Any] = {
 
 
 class Words:
-    """The numbers in memory from an address on. `words[place]` reads one, `words[place] = value` writes one.
+    """The numbers in memory from an address on. One that was read keeps its value if a later store changes the memory.
 
-    What is read keeps its value even if a later store changes the memory. It is an int64, or for floats a float64.
-
-    Args:
-        memory: the address in bytes, an int or an integer of the emitted code; or, in tests, an array of ctypes, which
-            knows its length: a place outside of it is an IndexError.
-        dtype: the type of the numbers.
+    It is an int64, or for floats a float64. In tests, `memory` may be an array of ctypes, which knows its length: a
+    place outside of it is an IndexError.
     """
 
     def __init__(self, memory, dtype: str = "int64"):
@@ -66,14 +59,7 @@ class Words:
 
 
 class Struct:
-    """A structure in memory: adjacent int64, which are attributes of the object.
-
-    Each subclass has a class attribute `layout`, which names these integers.
-
-    Args:
-        memory: `Words`, or an address in bytes.
-        start: the offset in `memory` at which the structure begins.
-    """
+    """A structure in memory: adjacent int64, as attributes that the class attribute `layout` names."""
 
     layout: ClassVar[Structure]
     words: Words
@@ -95,23 +81,16 @@ class Struct:
             object.__setattr__(self, name, value)
 
     def fill(self, **values) -> None:
-        """Set several integers: `fill(status=0)` does the same as `.status = 0`."""
         for name, value in values.items():
             setattr(self, name, value)
 
     def take(self, other: Struct, names: Iterable[str]) -> None:
-        """Set several integers to those of these names in another structure."""
         for name in names:
             setattr(self, name, getattr(other, name))
 
 
 class Rows:
-    """An array of adjacent structures: `rows[number]` is one of them.
-
-    Args:
-        kind: the class of the structures.
-        words, start: the array begins at offset `start` of `words`.
-    """
+    """An array of adjacent structures of class `kind`, from offset `start` of `words`. `rows[k]` is one of them."""
 
     def __init__(self, kind: type[Struct], words: Words, start: Any = 0):
         self.kind, self.words, self.start = kind, words, start
@@ -135,12 +114,10 @@ def on_stack(count: int) -> Words:
 
 
 def bits_of(number):
-    """The bits of a float64, as an int64."""
     if isinstance(number, float):
         return ctypes.c_int64.from_buffer_copy(ctypes.c_double(number)).value
     return let(T.reinterpret("int64", number))
 
 
 def popcount(number):
-    """How many bits of a 64-bit integer are 1."""
     return (number & (1 << 64) - 1).bit_count() if isinstance(number, int) else T.popcount(number)

@@ -1,11 +1,8 @@
-"""Functions in plain Python that run in two ways: as they are, and compiled. `@plain` makes such a function.
+"""`@plain` makes functions that run in two ways: they emit TIR while it is being emitted, else they are Python.
 
-Called while TIR is being emitted, a plain function emits code that does what its source says. Called at any other time,
-it is the ordinary Python function that it looks like, on ordinary integers: a debugger steps through it, and a unit
-test needs no TVM. For the first way, its syntax tree is rewritten once, when it is first called: what Python decides
-when it runs (`if`, `for`, `while`, `and`, assignment) becomes calls of `lowering`. Lines keep their numbers.
-
-docs/internals.md describes the subset of Python. What is outside of it is refused by a SyntaxError with file and line.
+A debugger steps through them, and unit tests need no TVM. For emitting, the syntax tree is rewritten once, at the first
+call: `if`, `for`, `while`, `and` and assignment become calls of `lowering`. Lines keep their numbers. What is outside
+of the subset is refused by a SyntaxError with file and line.
 """
 
 from __future__ import annotations
@@ -26,14 +23,13 @@ N = TypeVar("N", bound=ast.AST)
 
 
 def plain(function: F) -> F:
-    """Make a plain function."""
     return _either(function, function, False)
 
 
 def entry(function: F) -> F:
     """Make a plain function that is a whole compiled function: it may `return` anywhere, also in loops.
 
-    One entry may call another only by `return other(...)`. Without a value, `return` means that there is no result.
+    Without a value, there is no result. An entry may call another only by `return other(...)`.
     """
 
     def python(*arguments, **named):
@@ -56,7 +52,6 @@ def _either(function: Callable, python: Callable, is_entry: bool) -> Any:
 
 
 def rewritten(function: Callable, is_entry: bool = False) -> Callable:
-    """Return the emitter of a plain function, or of an entry."""
     code, scope = function.__code__, function.__globals__
     made: Any = {}
     scope["_lowering"] = lowering
@@ -100,12 +95,7 @@ TEXTS = {"Is": "is", "IsNot": "is not", "In": "in", "NotIn": "not in", "Div": "/
 
 
 class _Rewriting(ast.NodeTransformer):
-    """Rewrites one function.
-
-    Args:
-        variables: the names of functions around this one that are variables of the emitted code.
-        ended: the names that belong to blocks or loops which are over.
-    """
+    """`variables` are outer functions' names that are emitted variables; `ended` are names of blocks that are over."""
 
     def __init__(self, file: str, is_entry: bool, variables: Iterable[str] = (), ended: Iterable[str] = ()):
         self.file, self.is_entry = file, is_entry
@@ -150,8 +140,6 @@ class _Rewriting(ast.NodeTransformer):
 
     def later(self, expression) -> ast.Lambda:
         return self.new(ast.Lambda, ast.arguments([], [], None, [], [], None, []), expression)
-
-    # functions
 
     def function(self, node):
         """Rewrite a function: its variables are made first, so that every branch and loop of it can set them."""
@@ -219,8 +207,6 @@ class _Rewriting(ast.NodeTransformer):
         self.has_results = True
         return self.new(ast.Assign, [self.value("_result", ast.Store())], *value)
 
-    # names and assignment
-
     def visit_Name(self, node):
         is_load = isinstance(node.ctx, ast.Load)
         if is_load and node.id in self.ended:
@@ -253,8 +239,6 @@ class _Rewriting(ast.NodeTransformer):
         self.loop_names(node.target)
         node.iter, node.ifs = self.visit(node.iter), [self.visit(one) for one in node.ifs]
         return node
-
-    # conditions and operators
 
     def visit_BoolOp(self, node):
         self.generic_visit(node)
@@ -289,8 +273,6 @@ class _Rewriting(ast.NodeTransformer):
         if name:
             node.func = self.call(name).func
         return self.generic_visit(node)
-
-    # statements
 
     def turns(self, over, body):
         """A Python loop around emitted code: it has one turn for each side that the code has, or none."""

@@ -1,10 +1,7 @@
-"""Writes the address lists of a group, from which kernels read where their columns are. See the terms in `layout`.
+"""Writes the address lists of a group, which tell kernels where their columns are.
 
-A *group* is the nodes of one signature and depth, which one instruction computes. A *column* is what a kernel works on
-at a time, such as one batch element. A *view* of the signature says where the columns of an operand, or of the node
-itself, start. For each view there are two lists, one with addresses of values and one with addresses of gradients. All
-lists of a group are adjacent in the buffer `index`, and each has one entry for each column of the group. Lists that no
-kernel reads are left uninitialised.
+Each view has two lists, of values and of gradients, with an entry for each column. All lists of a group are adjacent in
+the buffer `index`. Lists that no kernel reads are left uninitialised.
 """
 
 from __future__ import annotations
@@ -29,12 +26,7 @@ class Block:
 
 @plain
 def write_lists(group: Group, steps: Steps, with_gradients: bool = False) -> Block:
-    """Write the address lists that `steps` read, for all nodes of a group, and reserve room for all other lists.
-
-    Args:
-        steps: the steps of the group's signature in one direction.
-        with_gradients: whether to write lists of gradients; else only lists of values.
-    """
+    """Write the address lists that `steps` read, for all nodes of a group, and reserve room for all other lists."""
     signature, context = group.signature, group.plan.context
     base, columns, count = context.index_top, group_columns(group), signature.view_count
     one_column = signature.columns == 1 and signature.columns_each == 0
@@ -57,7 +49,6 @@ def write_lists(group: Group, steps: Steps, with_gradients: bool = False) -> Blo
 
 @plain
 def group_columns(group: Group):
-    """Return how many columns all nodes of a group have together."""
     signature = group.signature
     if signature.columns_each == 0:
         return group.count * signature.columns
@@ -70,11 +61,8 @@ def group_columns(group: Group):
 class Lists:
     """The two address lists of a view.
 
-    Args:
-        group: the nodes whose columns the lists are for.
-        view: a view of the group's signature.
-        sides: of each list that may be written: the attribute of a node or parameter that has the address to write,
-            "value" or "gradient"; the list's bit in a set of lists; and where in the buffer `index` it starts.
+    A side in `sides` is the attribute with the address to write, "value" or "gradient"; the list's bit in a set of
+    lists; and where in the buffer `index` the list starts.
     """
 
     def __init__(self, group: Group, view: View, sides: list[tuple]):
@@ -90,12 +78,7 @@ class Lists:
 
     @plain
     def write_direct(self, whole, first) -> None:
-        """Write the lists if they are direct (see `is_direct`) and each node of the group has one column.
-
-        Args:
-            whole: the set of the lists of which kernels read all entries.
-            first: the set of the lists of which kernels read only the first entry.
-        """
+        """Write direct lists, for nodes of one column: all of those in `whole`, the first entry of those in `first`."""
         for field, bit, start in self.sides:
             count = self.group.count if whole & bit else 1 if first & bit else 0
             # The first two cases are there for speed only.
@@ -112,7 +95,7 @@ class Lists:
 
     @plain
     def write_all(self) -> None:
-        """Write the lists completely, for any view: the addresses of all columns of all nodes of the group."""
+        """Write the addresses of all columns of all nodes of the group, for any view."""
         begin = 0
         for _, node in self.group.each_node():
             if self.source == at.EACH:

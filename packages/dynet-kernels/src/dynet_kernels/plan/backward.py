@@ -1,9 +1,4 @@
-"""Plans the backward pass: writes the instructions that compute gradients to the tape, from the loss backwards.
-
-A *group* is the nodes of one signature and depth; they share instructions. An *alias* is a node whose value is a part
-of its operand's value. A *trained* parameter is one that is not frozen, so that its gradient is wanted. Other terms are
-explained in `layout`.
-"""
+"""Plans the backward pass: writes the instructions that compute gradients to the tape, from the loss backwards."""
 
 from __future__ import annotations
 
@@ -24,19 +19,11 @@ KEPT = ("tape_count", "index_top", "shared_work")
 
 @plain
 def plan_backward(context, loss, size, everything) -> None:
-    """Plan the backward pass from node `loss`.
+    """Plan the backward pass from node `loss`, or use the last plan again if nothing but values has changed.
 
-    The pass adds to the gradients of all trained parameters on which this node depends. The last backward plan is used
-    again if the forward plan and the arguments are the same. Each time, the rows of lookup tables to which the pass
-    adds are noted.
-
-    Args:
-        context: the address of the planner's context.
-        loss: the number of the node from which the pass starts.
-        size: how many floats the value of this node has; 0 to plan the pass ahead, so that it can be planned again
-            quickly: then no rows are noted.
-        everything: 1 to compute the gradients of all nodes, even of those that depend on no trained parameter, and to
-            give aliases their own gradients; else 0.
+    Each time, the rows of lookup tables that get gradients are noted. If `size`, the loss's floats, is 0, the pass is
+    only planned ahead, and no rows are noted. With `everything`, all nodes get gradients, even those that depend on no
+    trained parameter, and aliases have their own.
     """
     use_tape(Context(context), "backward")
     plan = Plan(context)
@@ -57,7 +44,7 @@ def plan_backward(context, loss, size, everything) -> None:
 
 @plain
 def is_kept(gradients: Gradients):
-    """Whether the kept plan can be used again: whether it was made for the same forward plan and the same gradients."""
+    """Whether the kept plan was made for the same forward plan and the same gradients."""
     context = gradients.context
     return (
         context.backward_plan == context.plan
@@ -69,7 +56,7 @@ def is_kept(gradients: Gradients):
 
 @plain
 def plan_anew(gradients: Gradients, size) -> None:
-    """Plan the pass when the last plan cannot be used again. If a buffer is too small, set `status` to TOO_SMALL."""
+    """Plan the pass. If a buffer is too small, set `status` to TOO_SMALL."""
     plan, context = gradients.plan, gradients.context
     context.backward_plan = -1  # from here on, the tape is no longer that of the kept plan
     context.backward_plans += 1
@@ -90,11 +77,10 @@ def plan_anew(gradients: Gradients, size) -> None:
 
 @plain
 def depths_are_known(gradients: Gradients):
-    """Whether the backward pass can use the depths that were found for the forward pass.
+    """Whether the backward pass can use the depths of the forward pass.
 
-    It can if a single plan found them all, and if all nodes with backward steps also have forward steps. An alias has
-    none in the forward pass, but has backward steps if it has its own gradient: if it is the loss, or if the gradients
-    of all nodes are computed.
+    It can if a single plan found them all, and if all nodes with backward steps have forward steps. Aliases with
+    gradients of their own (the loss, or all with `everything`) have only backward steps.
     """
     loss = gradients.plan.node(gradients.loss)
     return gradients.context.one_numbering and not gradients.everything and loss.signature.kind != at.ALIAS
@@ -102,7 +88,6 @@ def depths_are_known(gradients: Gradients):
 
 @plain
 def find_depths_again(gradients: Gradients) -> None:
-    """Find the depths of all nodes up to the loss anew, because `depths_are_known` does not hold."""
     plan, end = gradients.plan, gradients.loss + 1
     start_numbering(plan)
     for number in range(end):
@@ -113,11 +98,10 @@ def find_depths_again(gradients: Gradients) -> None:
 
 @plain
 def find_planned(gradients: Gradients) -> None:
-    """Set the flags of all nodes on which the loss depends. In `planned`, list those whose backward steps will run.
+    """Flag all nodes on which the loss depends, and list those whose backward steps will run in `planned`.
 
-    Nodes that read rows of lookup tables and need a gradient are listed in `lookups`. Both lists are in descending
-    order of the nodes' numbers. Also compute how much room address lists and instructions need at most:
-    `needed_index` and `needed_tape` of the context.
+    Nodes that read rows of lookup tables and need a gradient are listed in `lookups`. Both lists descend. Also compute
+    how much room address lists and instructions need at most: `needed_index` and `needed_tape`.
     """
     plan, context, loss = gradients.plan, gradients.context, gradients.loss
     if context.flags_used:
@@ -139,11 +123,7 @@ def find_planned(gradients: Gradients) -> None:
 
 @plain
 def reach_operands(gradients: Gradients, node: Node) -> None:
-    """Set flags of a node's operands: REACHED for all, DIFFERENTIATED for those that need a gradient from the node.
-
-    An operand that had the flag REACHED before also gets USED_TWICE. For a later part of a record, the part before it
-    counts as an operand.
-    """
+    """Flag operands, and the part before: REACHED, then USED_TWICE; DIFFERENTIATED if they need a gradient."""
     plan = gradients.plan
     passes = node.has(at.DIFFERENTIATED) and node.signature.passes
 
@@ -162,7 +142,6 @@ def reach_operands(gradients: Gradients, node: Node) -> None:
 
 @plain
 def list_lookup(plan: Plan, node: Node) -> None:
-    """Add a node to the list `lookups` if its only operand is a lookup table."""
     if node.signature.operands == 1:
         operand = node.record.operand(0)
         if operand < 0 and plan.parameter_of(operand).touched:
@@ -172,7 +151,6 @@ def list_lookup(plan: Plan, node: Node) -> None:
 
 @plain
 def add_needed(context: Context, node: Node) -> None:
-    """Note in the context how much room the address lists and instructions of a node need at most."""
     signature, columns = node.signature, node.columns
     steps = signature.backward.count
     context.needed_index += 4 * signature.view_count * columns + 2 * steps
@@ -184,10 +162,7 @@ def add_needed(context: Context, node: Node) -> None:
 
 @plain
 def note_touched_rows(plan: Plan) -> None:
-    """Note which rows of lookup tables get gradients from the pass, in the lists of touched rows.
-
-    Each lookup table has such a list. It tells the trainer which rows to update; see `layout.PARAMETER`.
-    """
+    """Note rows that get gradients in the lookup tables' lists of touched rows, the rows that the trainer updates."""
     count = plan.context.lookup_count
     for back in range(count):
         node = plan.node(plan.lookups[count - 1 - back])
@@ -210,11 +185,10 @@ def touch_rows(node: Node, parameter: Parameter) -> None:
 
 @plain
 def add_all_steps(gradients: Gradients, size) -> None:
-    """Write all instructions of the pass to the tape.
+    """Write all instructions: set the loss's gradient to 1, then the groups' backward steps, from the loss on.
 
-    The first ones clear the gradient of the loss and set it to 1. Then follow the backward steps, one group of nodes
-    after the other, from the loss backwards. Last come the deferred steps, such as those for gradients of matrices,
-    which run once for all nodes of a signature, whatever their depths.
+    Last come the deferred steps, such as those for gradients of matrices, once for all nodes of a signature, whatever
+    their depths.
     """
     plan, context = gradients.plan, gradients.context
     start, search, count = context.gradient_start, context.searches, context.planned_count
@@ -244,12 +218,7 @@ def add_backward_steps(gradients: Gradients, group: Group) -> None:
 
 @plain
 def add_deferred_steps(group: Group, everything, search) -> None:
-    """Write the instructions for the deferred steps of a group.
-
-    Args:
-        everything: 1 if all nodes need gradients, even those that depend on no trained parameter; else 0.
-        search: what `searches` of the context was when the pass began.
-    """
+    """Write the deferred steps of a group. `search` is the context's `searches` when the pass began."""
     signature = group.signature
     if sums_are_known(group, search):
         base, columns = signature.once_base, signature.once_columns
@@ -266,10 +235,9 @@ def has_same_signature(node: Node, other: Node):
 
 @plain
 def finish(gradients: Gradients) -> None:
-    """Keep the finished plan, so that it can be used again.
+    """Note what the finished plan was made for, and how long its lists are, so that it can be used again.
 
-    To do so, note in the context what the plan was made for, and how long its lists are. If there is too little memory
-    for gradients, do not keep it, but set `status` to TOO_SMALL, and `needed_floats` to the number of floats needed.
+    If there is too little memory for gradients, keep nothing: set `status` to TOO_SMALL, and `needed_floats`.
     """
     context = gradients.context
     if context.gradient_top > context.gradient_end:

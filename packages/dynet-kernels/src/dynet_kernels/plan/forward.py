@@ -1,9 +1,4 @@
-"""Plans the forward pass: assigns memory to values, and writes the instructions that compute them, depth by depth.
-
-Nodes of one signature and depth form a *group*: they share instructions. A *record* is one operation of the graph as
-integers, and adds one node or several. An *alias* is a node whose value is a part of its operand's value. An *input* is
-a node whose value the program has given. Other terms are explained in `layout`.
-"""
+"""Plans the forward pass: assigns memory to values, and writes the instructions that compute them, depth by depth."""
 
 from __future__ import annotations
 
@@ -17,24 +12,17 @@ from .stages import find_depths, note_edges, start_numbering
 from .structs import Context
 from .tape import add_steps, start_tape, use_tape
 
-# Integers of the new and the kept records are compared this many at a time; only after each such chunk does the loop
-# check whether they differed.
+# Records are compared in chunks of so many integers; only after each chunk does the loop check for a difference.
 CHUNK = 64
 KEPT = ("arena_top", "node_count", "one_numbering", "tape_count", "index_top", "shared_work")
 
 
 @plain
 def plan_forward(context, begin, end, inputs_at, inputs_begin, inputs_end) -> None:
-    """Plan the forward pass of the *new* records, which are not computed yet.
+    """Plan the pass of the new records: the integers `begin` to `end` - 1 of `new_records`. Copy their input values.
 
-    Also copy their input values to the memory for values. The last plan of a whole graph is kept. It is used again if
-    the new records are a whole graph and are the same as in that plan; the input values may differ.
-
-    Args:
-        context: the address of the planner's context.
-        begin, end: the new records are the integers `begin` to `end` - 1 of the buffer `new_records`.
-        inputs_at: the address of the graph's input buffer, which has the numbers that the program gave the graph.
-        inputs_begin, inputs_end: the new input values are the floats `inputs_begin` to `inputs_end` - 1 of this buffer.
+    These are the floats `inputs_begin` to `inputs_end` - 1 of the graph's input buffer at `inputs_at`. The last plan of
+    a whole graph is kept, and used again for equal records of a whole graph, whatever their input values.
     """
     use_tape(Context(context), "forward")
     plan = Plan(context)
@@ -49,11 +37,7 @@ def plan_forward(context, begin, end, inputs_at, inputs_begin, inputs_end) -> No
 
 
 class Inputs:
-    """The new input values, which `take` copies to the memory for values.
-
-    They are `count` floats of the input buffer at `address`, from offset `begin` on. `start` is where they are copied
-    to: the first free address in the memory for values.
-    """
+    """`count` new input values, at offset `begin` of the buffer at `address`. They are copied to address `start`."""
 
     def __init__(self, plan: Plan, address, begin, count):
         self.source, self.memory = Words(address, "float32"), Words(plan.context.origin, "float32")
@@ -67,11 +51,7 @@ class Inputs:
 
 @plain
 def is_kept(plan: Plan, begin, end, inputs: Inputs):
-    """Whether the kept plan can be used again for the new records: the integers `begin` to `end` - 1 of `new_records`.
-
-    It can if these are a whole graph and equal the records of the kept plan, if there are as many input values, and if
-    the free memory for values starts at the same address.
-    """
+    """Whether the kept plan fits: equal records of a whole graph, as many inputs, and the same free address."""
     context = plan.context
     if begin != 0 or context.kept_end != end or context.kept_inputs != inputs.count:
         return 0
@@ -87,7 +67,7 @@ def is_kept(plan: Plan, begin, end, inputs: Inputs):
 
 @plain
 def plan_anew(plan: Plan, inputs: Inputs, begin, end) -> None:
-    """Plan the pass when the kept plan cannot be used again. If a buffer is too small, set `status` to TOO_SMALL."""
+    """Plan the pass. If a buffer is too small, set `status` to TOO_SMALL."""
     context = plan.context
     start_tape(context)
     context.fill(plan=context.plan + 1, kept_end=-1, one_numbering=begin == 0)
@@ -119,10 +99,7 @@ def plan_anew(plan: Plan, inputs: Inputs, begin, end) -> None:
 
 @plain
 def forget_nodes(plan: Plan, begin) -> None:
-    """Remove all nodes whose records begin at integer `begin` or later from the buffer `nodes`.
-
-    These records are not in the graph any more, because `cg_revert` has removed them, or they are planned again now.
-    """
+    """Remove the nodes of records from integer `begin` on: `cg_revert` removed them, or they are planned again now."""
     count = 0 if begin == 0 else plan.context.node_count
     while count > 0 and plan.node(count - 1).operands > begin:
         count -= 1
@@ -133,9 +110,8 @@ def forget_nodes(plan: Plan, begin) -> None:
 def add_nodes(plan: Plan, inputs: Inputs, begin, end) -> None:
     """Append a row to the buffer `nodes` for each node of the new records. List the aliases among them in `aliases`.
 
-    In the planner's copy of the records, `records`, replace each offset in the input buffer by the address to which the
-    input values there will be copied. Also compute how much memory the nodes need: `needed_floats` for their values,
-    `needed_index` for address lists, and `needed_tape` for instructions.
+    In the planner's copy `records`, offsets in the input buffer become the addresses to which the values will be
+    copied. Also compute what the nodes need: `needed_floats` of memory for values, `needed_index` and `needed_tape`.
     """
     context = plan.context
     earliest = context.node_count
@@ -174,13 +150,10 @@ def add_nodes(plan: Plan, inputs: Inputs, begin, end) -> None:
 
 @plain
 def note_operands(plan: Plan, node: Node, earliest) -> None:
-    """Note which signatures must run before the signature of a node, and whether the node needs a gradient.
+    """Note which signatures must run before the node's, and whether the node needs a gradient.
 
-    A node needs a gradient if its signature passes gradients on, and if one of its operands, or the part before it in
-    its record, needs a gradient.
-
-    Args:
-        earliest: the number of the first new node. Nodes before it are computed already, so nothing is noted for them.
+    It does if its signature passes gradients on, and an operand, or the part before it, needs one. Nodes before
+    `earliest` are computed already, so nothing is noted for them.
     """
     needs = node.part_before.needs_gradient if node.is_later_part else 0
 
@@ -199,7 +172,6 @@ def is_computed(node: Node):
 
 @plain
 def lists_are_too_long(context: Context):
-    """Whether the buffers for address lists and instructions are too small for what is needed."""
     return context.needed_index > context.index_end or context.needed_tape > context.tape_end
 
 
@@ -215,7 +187,6 @@ def place_values(plan: Plan, start) -> None:
 
 @plain
 def place_aliases(plan: Plan) -> None:
-    """Set the addresses of the nodes in `aliases`, whose values are parts of their operands' values."""
     for k in range(plan.context.alias_count):
         node = plan.node(plan.aliases[k])
         node.value = plan.address(node.record.operand(0), "value") + node.alias_offset
@@ -223,7 +194,6 @@ def place_aliases(plan: Plan) -> None:
 
 @plain
 def add_all_steps(plan: Plan) -> None:
-    """Write all instructions of the pass to the tape, for one group of nodes after the other."""
     for group in each_group(plan, plan.by_depth, plan.context.planned_count, Node.runs_with):
         steps = group.signature.forward
         equal, block = values_once(group, write_lists(group, steps))

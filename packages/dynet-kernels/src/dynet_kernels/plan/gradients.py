@@ -1,12 +1,8 @@
-"""Assigns memory to each gradient when the first step (kernel call) of the backward pass that adds to it is planned.
+"""Assigns memory to each gradient when the first step of the backward pass that adds to it is planned.
 
-There are three ways. If this step can write all of the gradient, the memory stays uninitialised and the step overwrites
-it; the step is then called *fresh*. If the step would only copy a node's gradient to an operand that nothing else uses,
-the operand's gradient gets the same address as the node's gradient, and the step is left out. Otherwise the memory is
-cleared before the step.
-
-A *group* is the nodes of one signature and depth; they share instructions. An *alias* is a node whose value is a part
-of its operand's value. Other terms are explained in `layout`.
+If this step can write all of the gradient, it overwrites uninitialised memory: it is *fresh*. If it would only copy a
+node's gradient to an operand that nothing else uses, both have one address, and the step is left out. Otherwise the
+memory is cleared before the step.
 """
 
 from __future__ import annotations
@@ -22,33 +18,23 @@ from .tape import add_clear, is_wanted
 
 
 class Gradients:
-    """The gradients of one backward pass, with methods that assign memory to them.
-
-    Args:
-        loss: the number of the node from which the pass starts.
-        everything: 1 if all nodes get their own gradients, even aliases and nodes that depend on no trained parameter;
-            else 0.
-    """
+    """The gradients of a backward pass from node `loss`. With `everything`, all nodes, even aliases, have their own."""
 
     def __init__(self, plan: Plan, loss, everything):
         self.plan, self.context, self.loss, self.everything = plan, plan.context, loss, everything
 
     @plain
     def has_own(self, node: Node):
-        """Whether a node has its own gradient. If not, it is an alias: its gradient is a part of its operand's."""
+        """Whether a node has its own gradient. Otherwise it is an alias: its gradient is a part of its operand's."""
         return node.signature.kind != at.ALIAS or node.number == self.loss or self.everything
 
     @plain
     def has_steps(self, node: Node):
-        """Whether the pass runs the backward steps of a node's signature for this node.
-
-        It runs none for inputs, and none for aliases without their own gradients.
-        """
+        """Whether the pass runs backward steps for this node: not for inputs, nor for aliases without own gradients."""
         return node.signature.kind != at.INPUT and self.has_own(node)
 
     @plain
     def allocate(self, node: Node) -> None:
-        """Assign memory to a node's gradient: the next free part of the memory for gradients."""
         node.gradient = self.context.gradient_top
         self.context.gradient_top += whole_lines(node.gradient_size)
         node.set_flag(at.HAS_GRADIENT)
@@ -62,11 +48,7 @@ class Gradients:
 
     @plain
     def owner(self, operand) -> tuple:
-        """Return the number of the node or parameter that has the gradient of an operand, and where it begins there.
-
-        The gradient of an alias is a part of its operand's gradient. So for an alias, go on to its operand, and so on,
-        up to a parameter or a node that has its own gradient.
-        """
+        """Return which node or parameter has the gradient of an operand, through aliases, and where it begins there."""
         owner, offset = operand, 0
         while owner >= 0 and not self.has_own(self.plan.node(owner)):
             alias = self.plan.node(owner)
@@ -76,10 +58,7 @@ class Gradients:
 
     @plain
     def place(self, operand) -> None:
-        """Set the address of an operand's gradient, and assign memory to it if it has none yet.
-
-        Do nothing for a parameter.
-        """
+        """Set the address of an operand's gradient, and assign memory if it has none. Do nothing for a parameter."""
         if operand >= 0:
             owner, offset = self.owner(operand)
             if owner >= 0 and not self.plan.node(owner).has(at.HAS_GRADIENT):
@@ -89,11 +68,7 @@ class Gradients:
 
     @plain
     def place_operands(self, node: Node) -> None:
-        """Set the addresses of all gradients to which steps of a node may add, and assign memory where there is none.
-
-        These are the gradients of its operands and, for a later part of a record, of the part before and of the first
-        part.
-        """
+        """Place all gradients to which a node's steps may add: of its operands, the part before, and the first part."""
         for operand in node.record.awaited():
             self.place(operand)
         if node.is_later_part:
@@ -103,12 +78,10 @@ class Gradients:
 
 @plain
 def make_ready(gradients: Gradients, group: Group) -> tuple:
-    """Assign memory to all gradients to which a group's backward steps add. The module docstring explains how.
+    """Assign memory to all gradients to which a group's backward steps add. Return three sets of steps, as bits:
 
-    Returns:
-        Three sets of backward steps, in which bit k stands for step k. Fresh steps must overwrite the gradients that
-        they add to, which are uninitialised. Distinct steps are known to add to a different gradient for each node of
-        the group. Aliased steps have nothing to do: the gradients of operands and nodes have the same addresses.
+    fresh steps; distinct ones, known to add to a different gradient for each node; and aliased ones, which have nothing
+    to do, because operands and nodes share their gradients.
     """
     fresh, distinct, aliased = 0, 0, 0
     steps = group.signature.backward
@@ -130,10 +103,7 @@ def make_ready(gradients: Gradients, group: Group) -> tuple:
 
 
 class Targets:
-    """The targets of a step: the operands to whose gradients it adds, for all nodes of a group.
-
-    `operand` is the number of this operand in each record, or a negative value such as EACH_OPERAND; see `layout`.
-    """
+    """The operands to whose gradients a step adds, for all nodes of a group; `operand` may also be EACH_OPERAND."""
 
     def __init__(self, gradients: Gradients, group: Group, step: Step):
         self.gradients, self.group, self.step, self.plan = gradients, group, step, gradients.plan
@@ -146,10 +116,7 @@ class Targets:
 
     @plain
     def each_target(self) -> Iterator[tuple]:
-        """Loop over the nodes of the group and, for each, over its targets. Yield pairs of a node and a target.
-
-        A node has one target, the operand number `operand`; or if this is negative, all operands that share EACH.
-        """
+        """Yield pairs of a node and a target: operand `operand`, or if this is negative, all that share EACH."""
         for _, node in self.group.each_node():
             record = node.record
             first = self.operand if self.operand >= 0 else record.each_start
@@ -167,10 +134,7 @@ class Targets:
 
     @plain
     def become_aliases(self):
-        """If possible, let the gradient of each target have the address of its node's gradient. Return whether it is.
-
-        It is if the step only copies gradients, and if all targets are suitable; see `_can_be_alias`.
-        """
+        """If the step only copies, and all targets are suitable, they share their nodes' gradients. Return whether."""
         possible = self.can_be_overwritten and self.step.copies and self.are_nodes(self._can_be_alias)
         if possible:
             for node, operand in self.each_target():
@@ -181,10 +145,7 @@ class Targets:
 
     @plain
     def _can_be_alias(self, operand):
-        """Whether the gradient of this operand may have the same address as its node's gradient.
-
-        It may if no other step adds to it, if the operand's own steps do not change it, and if it has the right size.
-        """
+        """Whether no other step adds to this gradient, the operand's own steps don't change it, and the size fits."""
         target = self.plan.node(operand)
         return (
             not target.has(at.HAS_GRADIENT | at.USED_TWICE)
@@ -196,11 +157,10 @@ class Targets:
 
     @plain
     def are_overwritten(self):
-        """If the step can overwrite all targets, assign memory to their gradients. Return whether it can.
+        """If the step can overwrite all targets, assign uncleared memory to their gradients. Return whether it can.
 
-        It can if it is the first step to add to each of these gradients, if it writes all of it, and if the targets are
-        all different. The memory is not cleared. It is assigned while the targets are checked, and taken back if one of
-        them does not fit.
+        It can if it is the first to add to each of them, writes all of it, and the targets are all different. Memory is
+        assigned while they are checked, and taken back if one does not fit.
         """
         context = self.plan.context
         begin = context.gradient_top
@@ -211,11 +171,7 @@ class Targets:
 
     @plain
     def _allocate_one(self, operand):
-        """Assign memory to this operand's gradient if the step can overwrite it. Return 1 if so, else 0.
-
-        It can if the gradient has no memory yet, and is all that the step writes. The gradient of an alias must be all
-        of another node's gradient, as in a reshape.
-        """
+        """Assign memory to a gradient that has none yet, if the step writes all of it. Return 1 if so, else 0."""
         owner, offset = self.gradients.owner(operand)
         if owner < 0 or offset != 0:
             return 0
@@ -229,7 +185,6 @@ class Targets:
 
     @plain
     def _take_back(self, begin) -> None:
-        """Undo the assignments of memory from address `begin` on to targets of the step."""
         for _, operand in self.each_target():
             owner, _ = self.gradients.owner(operand)
             if owner >= 0:
@@ -240,10 +195,7 @@ class Targets:
 
     @plain
     def are_distinct(self):
-        """Whether it is known that the step adds to a different gradient for each node of the group.
-
-        This is found out only if it decides how threads share the step, and if the step takes long enough to be shared.
-        """
+        """Whether the step surely adds to different gradients for all nodes; checked only if threads might share it."""
         shared, signature = self.step.shared, self.group.signature
         columns = self.group.count * max(signature.columns, signature.columns_each)
         matters = shared == at.IF_DISTINCT or shared == at.EITHER_IF_DISTINCT
@@ -266,11 +218,7 @@ class Targets:
 
     @plain
     def allocate_cleared(self) -> None:
-        """Assign memory to the gradients that the step adds to and that have none yet, and clear it.
-
-        If `self.operand` is negative (a value such as EACH_OPERAND), the step adds to the gradients of several
-        operands. Then do this for the gradients of all operands of the group's nodes.
-        """
+        """Assign cleared memory to targets that have none; if `operand` is negative, to all operands of the nodes."""
         begin = self.plan.context.gradient_top
         if self.operand >= 0:
             for _, operand in self.each_target():

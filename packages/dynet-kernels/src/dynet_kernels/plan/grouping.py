@@ -1,8 +1,4 @@
-"""Finds groups: nodes of one signature and depth, which one instruction computes together.
-
-Nodes are sorted by depth and then by signature, so the nodes of a group are adjacent in this order. `layout` explains
-terms such as depth and signature.
-"""
+"""Finds groups. Nodes are sorted by depth and then by signature, so the nodes of a group are adjacent."""
 
 from __future__ import annotations
 
@@ -14,11 +10,7 @@ from .nodes import Node, Plan
 
 @plain
 def put_in_order(plan: Plan) -> None:
-    """Sort the numbers of the nodes in `planned` in two ways, and write them to two buffers.
-
-    In `by_signature` they are sorted by signature. In `by_depth` they are sorted by depth, and those of equal depth by
-    signature. Afterwards `planned` is sorted like `by_depth`.
-    """
+    """Sort `planned` by signature into `by_signature`, and by depth, then signature, into `by_depth` and `planned`."""
     context = plan.context
     count = context.planned_count
     # Until the last loop, entry k of `by_depth` is the depth of node `by_signature[k]`.
@@ -33,11 +25,8 @@ def put_in_order(plan: Plan) -> None:
 def move_in_order(count, keys: Words, key_count, counters: Words, lists: Sequence[tuple[Words, Words]]) -> None:
     """Sort lists by keys, and write the sorted lists to other memory. This is a stable counting sort.
 
-    Args:
-        count: how long the lists are.
-        keys: the keys: `keys[k]`, which is at least 0 and less than `key_count`, belongs to entry k of each list.
-        counters: memory for `key_count` + 1 integers.
-        lists: pairs of a list and the memory to which it is copied.
+    `keys[k]`, at least 0 and less than `key_count`, belongs to entry k of each list. `counters` has room for
+    `key_count` + 1 integers. `lists` has pairs of a list and the memory to which it is copied.
     """
     for k in range(key_count + 1):
         counters[k] = 0
@@ -54,12 +43,7 @@ def move_in_order(count, keys: Words, key_count, counters: Words, lists: Sequenc
 
 
 class Group:
-    """A group of nodes, which all have the same signature. `group[k]` is its node number k, counted from 0.
-
-    Args:
-        order: a sorted list of the numbers of nodes, in which the nodes of a group are adjacent.
-        begin, count: the group consists of `count` nodes of this list, from place `begin` on.
-    """
+    """`count` nodes of one signature, adjacent in the list `order` from place `begin` on. `group[k]` is the k-th."""
 
     def __init__(self, plan: Plan, order: Words, begin, count):
         self.plan, self.order, self.begin, self.count = plan, order, begin, count
@@ -73,20 +57,13 @@ class Group:
 
     @plain
     def each_node(self) -> Iterator[tuple]:
-        """Loop over pairs of a place in the group, 0 to `count` - 1, and the node there."""
         for place in range(self.count):
             yield place, self[place]
 
 
 @plain
 def each_group(plan: Plan, order: Words, count, together: Callable) -> Iterator[Group]:
-    """Loop over the groups of nodes in a sorted list.
-
-    Args:
-        order: the list, which has the numbers of nodes.
-        count: how many nodes it has.
-        together: called as together(node, first node of a group), says whether the node is in the group.
-    """
+    """Loop over the groups in a sorted list; together(node, first node of a group) tells whether a node is in it."""
     begin = 0
     while begin < count:
         first = plan.node(order[begin])

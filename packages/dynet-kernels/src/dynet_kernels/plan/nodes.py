@@ -1,11 +1,4 @@
-"""The planner's data: the context with its buffers, the nodes, and the records that they belong to.
-
-A *record* is one operation of the graph as integers: signature, operands, attributes. It computes one node or several,
-its *parts*. In a *variadic* record the number of operands is stored before them; its first operands have their own
-views, and all others share one view, called EACH. (A view says where an operand is in memory.)
-
-`layout` defines the integers and the other terms.
-"""
+"""The planner's data: the context with its buffers, nodes and records."""
 
 from __future__ import annotations
 
@@ -17,10 +10,9 @@ from .structs import Context, Parameter, Sharing, Signature
 
 
 class Plan:
-    """The planner's context at `address`, and its buffers: each name in `layout.BUFFERS` is an attribute.
+    """The planner's context. Each buffer in `layout.BUFFERS` is an attribute; `others` replace those of the same names.
 
     `limits` has the integers of `layout.SHARING`: how many threads there are, and how much work is worth sharing.
-    `others` are buffers to use in place of those with the same names.
     """
 
     def __init__(self, address, **others: Words):
@@ -43,7 +35,7 @@ class Plan:
         return self._parameters[row]
 
     def parameter_of(self, operand) -> Parameter:
-        """Return the parameter that an operand is: operand -1 - row is the one in this row of the parameter table."""
+        """Return the parameter in row -1 - `operand` of the parameter table."""
         return self.parameter(-1 - operand)
 
     def signature(self, place) -> Signature:
@@ -51,43 +43,27 @@ class Plan:
 
     @plain
     def record(self, position) -> Record:
-        """Return the record that begins at offset `position` of the buffer `records`."""
         whole = self.signature(self.records[position])
         start = position + 1 + whole.variadic
         return Record(self, start, whole)
 
     @plain
     def address(self, operand, field: str):
-        """Return the address of an operand's value or gradient.
-
-        Args:
-            operand: the number of a node, or -1 - row for the parameter in this row of the parameter table.
-            field: "value" or "gradient".
-        """
+        """Return the address of an operand's "value" or "gradient"; operand -1 - row is the parameter in this row."""
         if operand < 0:
             return getattr(self.parameter_of(operand), field)
         return getattr(self.node(operand), field)
 
     @plain
     def needs_gradient(self, operand, everything=0):
-        """Return 1 if an operand needs a gradient, else 0. Trained parameters, and nodes that depend on one, need it.
-
-        Args:
-            operand: as in `address`.
-            everything: 1 if all nodes need a gradient, even those that depend on no trained parameter; else 0.
-        """
+        """Return 1 if an operand needs a gradient, else 0. Trained parameters, and nodes that depend on one, do."""
         if operand < 0:
             return self.parameter_of(operand).needs_gradient
         return self.node(operand).needs_gradient | everything
 
 
 class Record:
-    """A record: its operands and attributes, which all its parts share.
-
-    Args:
-        start: the offset of its first operand in the buffer `records`.
-        signature: the signature of the record, or of one of its parts.
-    """
+    """A record, whose first operand is at offset `start`. `signature` is that of the record, or of one of its parts."""
 
     def __init__(self, plan: Plan, start, signature: Signature):
         self.plan, self.start, self.signature = plan, start, signature
@@ -97,11 +73,7 @@ class Record:
 
     @property
     def whole(self) -> Signature:
-        """The signature of the whole record, not of a part. The record must be variadic.
-
-        The first operand of a variadic record is at `start`. Before it comes the number of operands, and before that
-        the offset of the signature, at `start` - 2.
-        """
+        """The signature of a variadic record, not of a part, at `start` - 2; between is the number of operands."""
         return self.plan.signature(self.plan.records[self.start - 2])
 
     @property
@@ -121,7 +93,6 @@ class Record:
 
     @property
     def attributes(self):
-        """The offset of the record's first attribute in the buffer `records`."""
         return self.start + self.operand_count
 
     @property
@@ -148,11 +119,7 @@ class Record:
 
     @plain
     def awaited(self) -> Iterator:
-        """Loop over the operands that must be computed before the node whose signature is `self.signature`.
-
-        First over the range of operands that the signature gives by `waits_from` and `waits_count`, then over those
-        that share EACH, if `waits_each` is 1.
-        """
+        """Loop over the operands to compute first: `waits_count` from `waits_from` on, and EACH if `waits_each`."""
         signature = self.signature
         for turn in range(1 + signature.waits_each):
             first = signature.waits_from if turn == 0 else self.each_start
@@ -188,20 +155,17 @@ class Node(Struct):
 
     @property
     def is_later_part(self):
-        """Whether the node is a part of its record other than the first part."""
         return self.number > self.first_part
 
     @property
     @plain
     def is_last_part(self):
-        """Whether the node is the last part of its record."""
         first, following = self.first_part, self.number + 1
         return not following < self.plan.context.node_count or self.plan.node(following).first_part != first
 
     @property
     @plain
     def is_whole_record(self):
-        """Whether the node is the only one of its record."""
         return not self.is_later_part and self.is_last_part
 
     @property
@@ -215,13 +179,11 @@ class Node(Struct):
 
     @property
     def size(self):
-        """The number of floats of the node's value."""
         signature = self.signature
         return self.record.with_each(signature.size, signature.size_each)
 
     @property
     def gradient_size(self):
-        """The number of floats of the node's gradient."""
         return self.size - self.signature.hidden
 
     @property
@@ -231,17 +193,13 @@ class Node(Struct):
 
     @property
     def columns(self):
-        """How many columns the node has. Each address list has one entry for each of them."""
         signature = self.signature
         return self.record.with_each(signature.columns, signature.columns_each)
 
     @property
     @plain
     def alias_offset(self):
-        """Where the value of an alias starts within its operand's value, in floats.
-
-        It may depend on the record's first attribute, which follows the only operand.
-        """
+        """Where an alias starts within its operand's value, in floats. The record's first attribute may say it."""
         signature, record = self.signature, self.record
         scale = signature.alias_scale
         if scale == 0:
@@ -250,12 +208,10 @@ class Node(Struct):
 
     @property
     def needs_gradient(self):
-        """1 if the node depends on a trained parameter, else 0."""
         # NEEDS_GRADIENT is the highest flag, so the shift to the right leaves no other bit.
         return self.flags >> (at.NEEDS_GRADIENT.bit_length() - 1)
 
     def has(self, flag: int):
-        """Whether at least one of the flags in `flag`, a sum of flags, is set."""
         return (self.flags & flag) != 0
 
     def set_flag(self, flag: int) -> None:
@@ -266,13 +222,9 @@ class Node(Struct):
 
     @plain
     def runs_with(self, other: Node):
-        """Whether this node and another have the same signature and depth, so that one instruction computes both.
-
-        Nodes of one signature are in one stage, so it is enough to compare their depths within that stage.
-        """
+        """Whether one instruction computes both: they have one signature, so one stage, and one depth in this stage."""
         return self.signature_at == other.signature_at and self.depth == other.depth
 
 
 def whole_lines(floats):
-    """Round a number of floats up to whole cache lines."""
     return (floats + (at.CACHE_LINE - 1)) & -at.CACHE_LINE

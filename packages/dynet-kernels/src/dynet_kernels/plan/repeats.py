@@ -1,15 +1,8 @@
-"""Finds equal columns of a group, so that kernels compute each of them once.
+"""Finds equal columns of a group, such as those for one word in a minibatch, so that kernels compute each once.
 
-Words come up again and again. In a minibatch of sentences, W x is the same wherever x is the embedding of the same
-word. If one view alone determines a column (`determined_by` in `layout`), columns with the same address there are
-equal. Kernels then run for the first one of them only:
-
-- In the forward pass, the result is copied to the others.
-- In the backward pass, the gradients of equal columns are added up in memory of their own. The kernels that add to the
-  gradients of the operands then run for the sums, because these gradients are proportional to those of the columns.
-
-A *group* is the nodes of one signature and depth. A *column* is what a kernel works on at a time. Other terms are
-explained in `layout`.
+If one view determines a column, columns with the same address there are equal, and kernels run for the first only. Its
+value is copied to the others. The gradients of equal columns are added up in memory of their own, from which the
+operands' gradients, which are proportional to them, are computed.
 """
 
 from __future__ import annotations
@@ -37,11 +30,10 @@ FACTOR = 2654435761  # near 2 ** 32 divided by the golden ratio, which spreads a
 
 @dataclass
 class Equal:
-    """The equal columns of a group that were found in the block of address lists `block`.
+    """The equal columns of a group, found in its address lists `block`.
 
-    Each column that equals no earlier one is the *first* of its kind. The first columns are numbered in their order,
-    and those that equal them have the same number. If so many are equal that it pays, `count` is the number of first
-    columns, which alone are computed. Otherwise `count` is the number of all columns.
+    A column that equals no earlier one is the *first* of its kind. First columns are numbered in order, and those that
+    equal them have the same number. `count` is how many columns are computed: the first ones if this pays, else all.
     """
 
     group: Group
@@ -54,11 +46,9 @@ class Equal:
         return self.count != self.block.columns
 
     def number_of(self, column):
-        """Return the number that `column` shares with the columns that equal it."""
         return self.group.plan.numbers_of_columns[column]
 
     def first_column(self, number):
-        """Return the first of the equal columns that have this number."""
         return self.group.plan.numbers_of_columns[self.block.columns + number]
 
     def address(self, view, side, column):
@@ -67,13 +57,7 @@ class Equal:
 
     @plain
     def write(self, with_gradients: bool, sums=0, width=0) -> Block:
-        """Write address lists for the first columns.
-
-        Args:
-            with_gradients: whether to write lists of gradients, too.
-            sums, width: the gradients of the nodes themselves are replaced by those from address `sums` on, `width`
-                floats for each column.
-        """
+        """Write lists for the first columns. With `sums`, own gradients are there, `width` floats for each column."""
         context, index, signature, count = (
             self.group.plan.context,
             self.group.plan.index,
@@ -118,13 +102,7 @@ class Equal:
 
 @plain
 def find_equal(group: Group, block: Block, gradients=0) -> Equal:
-    """Look for equal columns in a group, if kernels take long enough for a column that this may pay.
-
-    Args:
-        block: the address lists of the group.
-        gradients: 1 if columns count as equal only if also their gradients at the view that determines them have the
-            same address; else 0.
-    """
+    """Find equal columns if this may pay; with `gradients`, their gradients' addresses at that view must be equal."""
     signature, columns = group.signature, block.columns
     view, count = signature.determined_by, columns
     is_some = columns >= LEAST_COLUMNS and columns < 1 << COLUMN_BITS
@@ -141,10 +119,10 @@ def find_equal(group: Group, block: Block, gradients=0) -> Equal:
 
 @plain
 def number_columns(equal: Equal, view, gradients):
-    """Number the first columns, in the order of the lists, and those that equal them. Return how many there are.
+    """Number the first columns in order, and those that equal them. Return how many first ones there are.
 
-    The columns are in a hash table, by the address at the view that determines them. An entry has the number of this
-    search and a column; older entries count as empty.
+    They are in a hash table, by the address at the view that determines them. An entry has the number of this search
+    and a column; older entries count as empty.
     """
     plan, columns = equal.group.plan, equal.block.columns
     buckets, numbers = plan.buckets, plan.numbers_of_columns
@@ -175,11 +153,7 @@ def number_columns(equal: Equal, view, gradients):
 
 @plain
 def values_once(group: Group, block: Block) -> tuple[Equal, Block]:
-    """Write the address lists with which the forward steps compute each of the group's equal columns once.
-
-    Returns:
-        what `copy_values` needs; and the new lists, or `block` itself if nothing is left out.
-    """
+    """Write lists that leave equal columns out. Return what `copy_values` needs, and the lists, or `block` itself."""
     equal = find_equal(group, block)
     base = equal.write(with_gradients=False).base if equal.found else block.base
     return equal, Block(base, equal.count)
@@ -187,7 +161,6 @@ def values_once(group: Group, block: Block) -> tuple[Equal, Block]:
 
 @plain
 def copy_values(equal: Equal) -> None:
-    """Append the instruction that copies the values of columns to those that equal them."""
     index = equal.group.plan.index
     if equal.found:
         count = equal.block.columns - equal.count
@@ -199,16 +172,10 @@ def copy_values(equal: Equal) -> None:
 
 @plain
 def gradients_once(group: Group, block: Block, everything) -> Block:
-    """Append the instructions that add up the gradients of equal columns, and write address lists for the sums.
+    """Append instructions that add up gradients of equal columns; return lists for the sums, or `block` itself.
 
-    The backward steps of the group then run with these lists. So do its deferred steps if the group is all nodes of the
+    The backward steps of the group run with these lists, and its deferred steps if the group is all nodes of the
     signature, which `sums_are_known` finds out later.
-
-    Args:
-        everything: 1 if all nodes need gradients, even those that depend on no trained parameter; else 0.
-
-    Returns:
-        the new lists, or `block` itself if nothing is left out.
     """
     signature, context, index = group.signature, group.plan.context, group.plan.index
     to_operand, base = 0, block.base
@@ -238,11 +205,7 @@ def gradients_once(group: Group, block: Block, everything) -> Block:
 
 @plain
 def sums_are_known(group: Group, search):
-    """Whether `gradients_once` has written address lists for exactly the nodes of this group.
-
-    Args:
-        search: what `searches` of the context was when the backward pass began.
-    """
+    """Whether `gradients_once` wrote lists for exactly this group in this pass, which began at search `search`."""
     signature = group.signature
     known = signature.once_search > search and signature.once_nodes == group.count
     return signature.determined_by != at.NO_VIEW and known

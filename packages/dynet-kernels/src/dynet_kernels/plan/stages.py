@@ -1,14 +1,8 @@
-"""Orders nodes: finds a *depth* for each. A node runs after all nodes of smaller depth.
+"""Finds the depths of nodes, as few as possible for each signature.
 
-Nodes of one signature (a description of how to compute them) and depth share instructions, so the nodes of a signature
-should have as few depths as possible. Therefore each signature first gets a *stage*: the number of signatures that it
-depends on, directly or indirectly, itself included. Lower stages run first. Signatures that depend on each other, such
-as those of a recurrent network, have the same stage. Within a stage, the depth of a node is the length of the longest
-path to it. So all nodes of the output layer of a recurrent network, one for each time step, have the same depth, and
-the matrix of this layer is read once.
-
-In each plan, the signatures that occur get numbers from 0 on, which are indices into lists such as `stages`. Other
-terms are explained in `layout`.
+Each signature first gets a stage: the number of signatures that it depends on, itself included. Those of a recurrent
+network share one. In a stage, depth is the longest path. So the nodes of the output layer, one for each time step, have
+one depth, and its matrix is read once.
 """
 
 from __future__ import annotations
@@ -53,13 +47,9 @@ def goes_before(plan: Plan, earlier, later) -> None:
 
 @plain
 def note_edges(plan: Plan, node: Node, earliest, visit: Callable = lambda operand: None) -> None:
-    """Note that a node's signature depends on the signatures of the nodes that must be computed before this node.
+    """Note that a node's signature depends on those of its operands, and of the part before it.
 
-    These are operands and, for a later part of a record, the part before it.
-
-    Args:
-        earliest: operands with lower numbers than this are computed already, or are parameters. They are left out.
-        visit: called as visit(operand) for each operand that must be computed before the node, even if it is left out.
+    Operands below `earliest`, which are computed already or parameters, are left out. visit(operand) is called for all.
     """
     signature = node.signature
     number_signature(plan, signature)
@@ -74,11 +64,7 @@ def note_edges(plan: Plan, node: Node, earliest, visit: Callable = lambda operan
 
 @plain
 def find_stages(plan: Plan) -> None:
-    """Compute the stage of each signature: how many signatures it depends on, directly or indirectly, itself included.
-
-    Before the call, the buffer `predecessors` is a matrix of bits: each row says on which signatures one signature
-    depends directly. Its transitive closure is computed in place, so that the rows also have indirect dependencies.
-    """
+    """Compute the stage of each signature. The rows of bits in `predecessors` become their transitive closure."""
     count, predecessors = plan.context.numbered, plan.predecessors
     if count > at.MOST_NUMBERED:
         return
@@ -98,15 +84,10 @@ def find_stages(plan: Plan) -> None:
 
 @plain
 def find_depths(plan: Plan, first, last, has_instructions: Callable) -> None:
-    """Compute the stages and depths of nodes, for all of which `note_edges` has been called.
+    """Compute the stages and depths of nodes `first` to `last` - 1, for all of which `note_edges` has been called.
 
-    The nodes that have instructions are listed in `planned`, with the numbers of their signatures in `numbers` and
-    their depths in `depths`. A node without instructions gets the largest depth that its operands in the same stage
-    have, or 0.
-
-    Args:
-        first, last: the nodes are number `first` to `last` - 1.
-        has_instructions: called as has_instructions(node), says whether the pass has instructions for it.
+    Those for which has_instructions(node) holds are listed in `planned`, their signatures' numbers in `numbers`, their
+    depths in `depths`. All others get the largest depth of their operands in the same stage, or 0.
     """
     find_stages(plan)
     in_stages = plan.context.numbered <= at.MOST_NUMBERED
@@ -132,7 +113,7 @@ def find_depths(plan: Plan, first, last, has_instructions: Callable) -> None:
                 comes_after(plan.node(operand))
         if has_instructions(node):
             depth += 1
-            # `by_depth` is not in use yet. It holds the stages of the planned nodes until `number_depths` reads them.
+            # `by_depth` is not in use yet: it holds the stages of the planned nodes until `number_depths` reads them.
             plan.by_depth[plan.context.planned_count] = stage
             add_planned(plan, node, signature, depth)
         node.stage = stage
@@ -143,12 +124,6 @@ def find_depths(plan: Plan, first, last, has_instructions: Callable) -> None:
 
 @plain
 def add_planned(plan: Plan, node: Node, number, depth) -> None:
-    """Append a node to the list of planned nodes.
-
-    Args:
-        number: the number of the node's signature.
-        depth: the depth of the node.
-    """
     place = plan.context.planned_count
     plan.planned[place] = node.number
     plan.numbers[place] = number
@@ -160,12 +135,8 @@ def add_planned(plan: Plan, node: Node, number, depth) -> None:
 def number_depths(plan: Plan, stages) -> None:
     """Turn the depths in `depths`, which are counted within stages, into depths counted over all stages.
 
-    To do so, add to each how many depths all earlier stages have. Before the call, the buffer `by_depth` holds the
-    stages of the planned nodes, and `stage_begins` how many depths each stage has. After it, `stage_begins` holds how
-    many depths all earlier stages have.
-
-    Args:
-        stages: the number of stages.
+    Before, `by_depth` holds the stages of the planned nodes, and `stage_begins` how many depths each stage has;
+    afterwards, `stage_begins` holds how many all earlier stages have.
     """
     deepest = 0
     for stage in range(stages):

@@ -47,11 +47,7 @@ class Pace(Struct):
 
 
 class Steps(Struct):
-    """The steps (kernel calls) of a signature in one direction. `steps[number]` is one step.
-
-    Args:
-        direction: a name in DIRECTIONS of `layout`.
-    """
+    """The steps of a signature in one direction, a name in DIRECTIONS of `layout`. `steps[number]` is one step."""
 
     layout = at.STEPS
 
@@ -64,11 +60,7 @@ class Steps(Struct):
 
 
 class Signature(Struct):
-    """A signature in the table, which describes nodes that can run in one batch.
-
-    The attributes are the integers with which it begins. Its `views` say where in memory operands are. Its steps are
-    the kernel calls that compute values (`forward`) and gradients (`backward`, and `deferred` at the end of the pass).
-    """
+    """A signature in the table: the integers with which it begins, its views, and its steps in each direction."""
 
     layout = at.SIGNATURE
 
@@ -90,10 +82,7 @@ class Signature(Struct):
 
     @plain
     def part(self, number) -> Signature:
-        """Return the signature of part `number` of a record that has this signature. Without parts, return this one.
-
-        If a record has more parts than are listed, the last one in the list serves all of the others.
-        """
+        """Return the signature of part `number`; without parts, this one. The last one listed serves all later ones."""
         count = self.part_count
         place = self.start if count == 0 else self.words[self.parts + min(number, count - 1)]
         return Signature(self.words, place)

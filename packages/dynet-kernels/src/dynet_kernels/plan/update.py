@@ -1,11 +1,7 @@
 """Plans the passes of trainers: one sums the squares of all gradients, one runs the update.
 
-A trainer's table has a row for each parameter (`layout.UPDATE`), and each parameter gets one instruction. A *column* is
-what a kernel works on at a time. A parameter that is no lookup table is one column. A lookup table has one column for
-each *touched* row: each row to which gradients were added since the last update. So rows that are not touched cost
-nothing.
-
-A trainer has its own context, in which `table` is the trainer's table. Other terms are explained in `layout`.
+A trainer has its own context, in which `table` is the trainer's. Each parameter gets one instruction, and is one
+column; a lookup table has a column for each *touched* row, to which gradients were added since the last update.
 """
 
 from __future__ import annotations
@@ -22,18 +18,11 @@ UPDATE_WORK = 500
 
 @plain
 def plan_gradient_norm(context, opcode, first, last, states, dense, total_at) -> None:
-    """Plan the pass that sums the squared gradients of some parameters of a trainer.
+    """Plan the pass that sums the squared gradients of the parameters in rows `first` to `last` - 1.
 
-    Each instruction has one view, and so two address lists. The first list has the addresses of the gradients. The
-    second one begins with the address of the total.
-
-    Args:
-        context: the address of the trainer's context.
-        opcode: the number of the kernel that adds the squares of the numbers in a column to a total.
-        first, last: the parameters are in rows `first` to `last` - 1 of the trainer's table.
-        states: the number of tensors that the trainer keeps for each parameter, such as its momentum.
-        dense: 1 to take all rows of lookup tables, 0 for the touched ones only.
-        total_at: the address, which counts floats, of the total, a float64 number.
+    Of each instruction's two address lists, the first has the gradients' addresses, the second begins with that of the
+    total, a float64 at `total_at`, which counts floats. `states` is how many tensors the trainer keeps for each
+    parameter. `dense` is 1 to take all rows of lookup tables, 0 for the touched ones.
     """
     plan = Plan(context)
     start_tape(plan.context)
@@ -49,20 +38,11 @@ def plan_gradient_norm(context, opcode, first, last, states, dense, total_at) ->
 
 @plain
 def plan_update(context, opcode, count, states, numbers, numbers_at, dense) -> None:
-    """Plan the pass that runs an update rule on those parameters of a trainer that are not frozen and are `chosen`.
+    """Plan the pass that runs an update rule on all parameters that are not frozen and are `chosen` (`layout.UPDATE`).
 
-    (See `layout.UPDATE` for `chosen`.) Each instruction has a view for the parameter's values, one for its gradient,
-    then one for each tensor that the trainer keeps for it, and one for each number that the rule reads. Of the two
-    address lists of each view, only the first is used.
-
-    Args:
-        context: the address of the trainer's context.
-        opcode: the number of the rule's kernel.
-        count: the number of rows of the trainer's table.
-        states: the number of tensors that the trainer keeps for each parameter, such as its momentum.
-        numbers: how many numbers, such as the learning rate, the rule reads.
-        numbers_at: the address of these numbers, which counts floats.
-        dense: 1 to update all rows of lookup tables, 0 for the touched ones only.
+    Each instruction has views for the values, the gradient, each of the `states` tensors that the trainer keeps, and
+    each of the `numbers` numbers that the rule reads, which are at `numbers_at` (counts floats). It uses the first of
+    the two lists of each view.
     """
     plan = Plan(context)
     views = 2 + states + numbers
@@ -86,13 +66,7 @@ def plan_update(context, opcode, count, states, numbers, numbers_at, dense) -> N
 
 @plain
 def check_room(plan: Plan, rows, states, dense, views) -> None:
-    """Set `status` to TOO_SMALL if the buffer `index` has no room for the address lists.
-
-    Args:
-        rows: how many rows of the trainer's table the pass uses, from the first on.
-        states, dense: as in `Updated`.
-        views: how many views each instruction has. Each view has two lists.
-    """
+    """Set `status` to TOO_SMALL if `index` has no room for the lists of the first `rows` parameters, two per view."""
     needed = 0
     for number in range(rows):
         needed += 2 * views * Updated(plan, number, states, dense).columns
@@ -101,16 +75,10 @@ def check_room(plan: Plan, rows, states, dense, views) -> None:
 
 
 class Updated:
-    """A parameter of a trainer, and the columns that the pass works on.
+    """The parameter in row `number` of a trainer's table, and the columns that the pass works on.
 
-    `whole` says whether all of the parameter is one column. Otherwise the parameter is a lookup table, and each touched
-    row is a column. `columns` is the number of columns.
-
-    Args:
-        number: the parameter's row in the trainer's table.
-        states: the number of tensors that the trainer keeps for each parameter.
-        dense: 1 if the pass works on all rows of lookup tables, so that a table is one column; 0 if only on touched
-            rows.
+    If it is `whole`, it is one column; if not, it is a lookup table, and each touched row is a column. With `dense` =
+    1, a table is one column, too.
     """
 
     @plain
@@ -124,7 +92,6 @@ class Updated:
         self.columns = 1 if self.whole else self.touched[0]
 
     def state(self, number):
-        """Return the address of a tensor that the trainer keeps for this parameter, such as its momentum."""
         return self.plan.table[self.row.start + len(at.UPDATE) + number]
 
     @plain
@@ -140,15 +107,9 @@ class Updated:
 
     @plain
     def add_instruction(self, opcode, views, work_each) -> None:
-        """Append the instruction for this parameter to the tape. Its address lists start at `index_top`.
+        """Append the instruction for this parameter, with the size of a column in floats; lists start at `index_top`.
 
-        The instruction gives one integer to the kernel: the size of a column, in floats.
-
-        Args:
-            opcode: the number of the kernel.
-            views: how many views, of two address lists each, it has.
-            work_each: how many picoseconds one thread takes for each number of the parameter; 0 if threads cannot share
-                the instruction.
+        `work_each` is the picoseconds that one thread takes for each number; 0 if threads cannot share the instruction.
         """
         context, row = self.plan.context, self.row
         size = row.floats if self.whole else self.width
@@ -160,7 +121,6 @@ class Updated:
 
     @plain
     def forget_touched(self) -> None:
-        """Clear the list of touched rows, so that no row of the lookup table counts as touched any more."""
         touched, rows = self.touched, self.rows
         for k in range(touched[0]):
             touched[1 + rows + touched[1 + k]] = 0

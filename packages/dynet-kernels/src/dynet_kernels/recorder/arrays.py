@@ -1,8 +1,4 @@
-"""Copies numbers, numpy arrays and nested lists to the graph's input buffer, as float32 in column-major order.
-
-An array is read by Python's buffer protocol: CPython fills in a C structure, the Py_buffer, which describes the array's
-memory. What cannot be read makes the functions here leave the entry. Terms: see `recorder/__init__.py`.
-"""
+"""Copies numbers, numpy arrays and nested lists to the graph's input buffer, as float32 in column-major order."""
 
 from __future__ import annotations
 
@@ -25,13 +21,10 @@ NUMBERS = {"float32": (4, "f"), "float64": (8, "d"), **INTEGERS}
 
 
 class Array:
-    """A numpy array of 1 to MOST_DIMS dimensions, which is not empty.
+    """A numpy array of 1 to MOST_DIMS dimensions, which is not empty, with elements of a type in `formats`.
 
-    Objects of subclasses of `numpy.ndarray` are left to Python. The memory stays as it is after the Py_buffer is
-    released, because nothing interrupts a compiled function.
-
-    Args:
-        formats: the types that elements may have: INTEGERS or NUMBERS.
+    Subclasses of `numpy.ndarray` are left to Python. The memory stays valid after the Py_buffer is released, because
+    nothing interrupts a compiled function.
     """
 
     def __init__(self, here: Here, x: Item, formats=NUMBERS):
@@ -58,7 +51,6 @@ class Array:
 
     @plain
     def store(self, inputs: Words, start) -> None:
-        """Copy the numbers to `inputs`, from offset `start` on."""
         extern("dynet_copy_array", self.view.words.address, self.count, inputs.address + 4 * start)
 
 
@@ -68,7 +60,6 @@ def dims_of(view: Buffer):
 
 @plain
 def has_format(view: Buffer, size: int, letters: str):
-    """Whether the elements of an array have a format."""
     # The first two bytes of the format string are the letter and the 0 that ends the string.
     return view.item == size and is_one_of(Words(view.format, "int16")[0], [ord(letter) for letter in letters])
 
@@ -97,7 +88,6 @@ def read_array(shared: Shared, array_at, view_at):
 
 @c_function("dynet_copy_array")
 def copy_array(shared: Shared, view_at, count, target_at):
-    """Copy the numbers of an array to an address."""
     view, target = Buffer(view_at), Words(target_at, "float32")
     shape, strides = Words(view.shape), Words(view.strides)
     rows, step = shape[0], strides[0]
@@ -144,12 +134,7 @@ class Stack:
 
 
 class Numbers:
-    """A number, a list of numbers or a list of lists of numbers. Tuples count as lists.
-
-    Args:
-        rows: the lists; or the number as the only item.
-        dims: 0 for a number, 1 for a list of numbers, 2 for a list of lists.
-    """
+    """A number, a list of numbers or a list of lists: `dims` is 0, 1 or 2. `rows` has the lists, or the number."""
 
     def __init__(self, here: Here, rows: Items, dims: int):
         self.here, self.rows, self.dims, self.stacked = here, rows, dims, 0
@@ -173,8 +158,7 @@ class Numbers:
 def read_flat(here: Here, x: Item, use: Callable):
     """Return `use(values)` for the values of an array, a number or a list of numbers.
 
-    Values have `count` numbers and `dims` dimensions, whose `sizes` are a list, which may end in zeros. The method
-    `store` copies the numbers to the input buffer.
+    Values have `count` numbers, `dims` dimensions, `sizes`, which may end in zeros, and a method `store`.
     """
     if x.type == here.shared.array:
         return use(Array(here, x))
@@ -200,12 +184,9 @@ def read(here: Here, x: Item, use: Callable):
 
 @entry
 def read_indices(here: Here, x: Item, use: Callable, or_one: bool = False):
-    """Return `use(count, at)` for the integers of a list, a tuple or an array of one dimension.
+    """Return `use(count, at)` for the integers of a list, tuple or array of one dimension, or with `or_one`, for one.
 
     `at(place, limit)` is one of them. It must be at least 0 and below `limit`.
-
-    Args:
-        or_one: whether x may also be a single integer.
     """
     if x.type == here.shared.array:
         array = Array(here, x, INTEGERS)
@@ -230,8 +211,8 @@ def vector(here: Here, function: Function, x: Item):
 def array(here: Here, function: Function, given: Items):
     """Record an input node: an array, a nested list, or a list of arrays, each of which is a batch element.
 
-    A second argument may be True or False: whether the last dimension is the batch. The key is 1 plus the number of
-    dimensions, plus words.BATCHED if the last one is the batch; and the sizes.
+    A second argument may say whether the last dimension is the batch. The key is 1 plus the number of dimensions, plus
+    words.BATCHED if so; and the sizes.
     """
     return read(here, given[0], partial(tensor, here, function, here.flag(given, 1)))
 
@@ -256,7 +237,6 @@ def find_shape(function: Function, key: Words, dims, batched) -> Row:
 
 @plain
 def new_input(here: Here, row: Row, count) -> NewRecord:
-    """Return the record of an input node of `count` numbers, as a row of the op's table says."""
     new = NewRecord(here, 2, count)
     new.write(row.signature, new.first)
     return new
@@ -266,8 +246,8 @@ def new_input(here: Here, row: Row, count) -> NewRecord:
 def sparse(here: Here, function: Function, given: Items):
     """Record an input node: lists of indices for each dimension, a list of values, and a list of sizes.
 
-    Two more arguments may be True or False, whether the last dimension is the batch; and the number that all other
-    elements are. The key is that of `arrays.array`.
+    Two more arguments may be whether the last dimension is the batch, and the number that all other elements are. The
+    key is that of `arrays.array`.
     """
     axes, values, shape = [here.items(each) for each in given.first(3)]
     need(shape.size >= 1 and shape.size <= words.MOST_DIMS and axes.size == shape.size and values.size > 0)
@@ -301,10 +281,7 @@ def sparse(here: Here, function: Function, given: Items):
 
 @recording(2, key=2)
 def one_hot(here: Here, function: Function, size: Item, given: Item):
-    """Record an input node: the size of a column, and an index, or a list, tuple or array of one index for each column.
-
-    The key is the size of a column, and the number of columns.
-    """
+    """Record an input node, one index for each column. The key is the size of a column, and the number of columns."""
     rows = here.index(size)
     need(rows > 0)
 

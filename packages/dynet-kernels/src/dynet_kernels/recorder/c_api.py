@@ -19,12 +19,7 @@ _error: list[BaseException] = []  # the error of an uncompiled call, until `PyEr
 
 
 def extern(name: str, *arguments, returns: str = "int64") -> Any:
-    """Call a function of CPython's C interface, or one of the recorder's own. Return its result.
-
-    Args:
-        arguments: integers, or for `PyFloat_FromDouble` a float64.
-        returns: the type of the result, with which TVM declares the function.
-    """
+    """Call a C function of CPython or of the recorder. Arguments are integers; for `PyFloat_FromDouble`, a float64."""
     if is_emitting():
         result = T.call_extern(returns, name, *map(int64, arguments))
         return let(T.Cast("int64", result) if returns == "int32" else result)

@@ -11,27 +11,16 @@ from .here import Items, graph_here, of_tuple
 from .structures import Function, Shared
 from .tables import is_one_of
 
-# In a call by CPython's vectorcall, the argument `nargsf` is the number of positional arguments, plus a flag in the
-# highest bit. This mask removes the flag.
+# In a vectorcall, `nargsf` is the number of positional arguments, plus a flag in the highest bit, which this removes.
 COUNT = (1 << 63) - 1
 
 
 def recording(*counts: int, name: str = "", key: int = 1, anywhere: bool = False) -> Callable[[Entry], Entry]:
-    """Decorator: make a function an entry, the path of a kind of recording functions.
+    """Decorator: make a function an entry, the fast path of a kind of recording functions; their `slow` does the rest.
 
-    Their `slow` serves calls for which the path has no result.
-
-    Keyword arguments are treated as positional ones if they are *in order*: if their names are the names of the
-    parameters that follow the positional arguments, in the same order.
-
-    The path is called as path(here, function, *arguments); or as path(here, function, arguments), with the arguments as
-    `Items`, if their number varies.
-
-    Args:
-        counts: the path runs for calls with one of these numbers of arguments. If none is given, with any number.
-        name: the name of the kind; by default that of the path.
-        key: how many words a key has.
-        anywhere: whether the path also runs if fast paths may not append to the graph.
+    It is called as path(here, function, *arguments), or with `Items` if their number varies, for calls with one of
+    `counts` arguments, or any. Keyword arguments count if *in order*: if they have the names of the next parameters.
+    `key` is how many words a key has. With `anywhere`, the path also runs if fast paths may not append to the graph.
     """
 
     def declare(path: Entry) -> Entry:
@@ -54,7 +43,6 @@ def recording(*counts: int, name: str = "", key: int = 1, anywhere: bool = False
 
 @plain
 def count_all(function: Function, count, keywords):
-    """Return the number of all arguments, or -1 if there are keyword arguments that are not in order."""
     if keywords == NULL:
         return count
     return extern("dynet_count_in_order", function.address, count, keywords)
@@ -62,12 +50,7 @@ def count_all(function: Function, count, keywords):
 
 @c_function("dynet_count_in_order")
 def count_in_order(shared: Shared, function_at, count, keywords):
-    """Return the number of all arguments, or -1 if the keyword arguments are not in order.
-
-    Args:
-        count: the number of positional arguments.
-        keywords: the address of a tuple with the names of the keyword arguments.
-    """
+    """Return the number of all arguments, or -1 if `keywords`, the address of a tuple of names, are not in order."""
     given, parameters = of_tuple(keywords), Function(function_at).parameters
     if parameters == NULL:
         return -1

@@ -19,18 +19,13 @@ HEAD = struct.Struct("<QQQ")
 
 @dataclass(frozen=True)
 class Recorder:
-    """The machine code of the recorder as one item of the kernel cache, with the interface `parts.Part`.
-
-    Args:
-        target: the CPU for which it is compiled; by default the CPU that runs this program.
-    """
+    """The recorder's machine code for a CPU, by default this one, as one item of the kernel cache; see `parts.Part`."""
 
     target: CpuTarget = field(default_factory=host_cpu)
     name = "the recorder"
     key = "recorder"
 
     def for_target(self, target: CpuTarget) -> Recorder:
-        """Return the recorder that is compiled for `target`, another CPU."""
         return Recorder(target)
 
     def build(self, path: Path) -> None:
@@ -45,10 +40,9 @@ class Recorder:
 
 
 def _load(content: bytes):
-    """Load the contents of a file that `Recorder.build` wrote. Return the TVM module and a dict of its functions.
+    """Return the TVM module in a file of `Recorder.build`, and how many words a key of each of its functions has.
 
-    The module has a function `addresses`, which writes the addresses of the functions to a list, in the order of the
-    dict. The dict has how many words a key has in the tables of each function.
+    The module's `addresses` writes the addresses of the functions to a list, in the order of the dict.
     """
     sizes = HEAD.unpack_from(content)
     if len(content) != HEAD.size + sum(sizes):
@@ -60,13 +54,7 @@ def _load(content: bytes):
 
 
 def functions(shared: int) -> tuple[dict[str, int], dict[str, int]]:
-    """Load the functions of the recorder. Return their addresses by name, which are valid until the process ends.
-
-    Also return how many words a key has in the tables of each function.
-
-    Args:
-        shared: the address of the shared words (`words.SHARED`), which the functions read and write.
-    """
+    """Load the recorder onto the shared words. Return the addresses of its functions, and words of their keys."""
     ((module, names),) = library.modules([Recorder()], load=_load)
     table = np.zeros(len(names), np.int64)
     module.get_function("addresses")(int(table.ctypes.data), shared)

@@ -1,15 +1,8 @@
-"""Compiles C functions whose bodies are written in TIR, TVM's intermediate code.
+"""Compiles C functions whose bodies are written in TIR.
 
-CPython expects a C function to return an object or NULL, but functions that TVM compiles for a CPU can only return an
-int32, which must be 0. So each C function consists of two functions. The *body*, in TIR, stores its result at an
-address that it gets as an argument. The *trampoline*, a few lines of LLVM IR text, calls the body with this address and
-returns the result that it finds there. TVM's LLVM compiles this text, too.
-
-The trampoline also gives the body the address of the shared words (`words.SHARED`). It reads this address from a global
-variable, which is set when the code is loaded.
-
-A C function is described by a `CFunction`: an entry (see `plain`), which gets the shared words and the C function's
-parameters. All are int64. If the entry has no result, the trampoline calls another C function with the same arguments.
+CPython expects an object or NULL, but TVM's functions for a CPU can only return an int32, which must be 0. So the
+*body*, in TIR, stores its result at an address that it gets. The *trampoline*, a few lines of LLVM IR, calls the body
+and returns this result. It also gives it the address of the shared words, from a global variable set at loading.
 """
 
 from __future__ import annotations
@@ -33,12 +26,10 @@ Entry = TypeVar("Entry", bound=Callable)
 
 @dataclass(frozen=True)
 class CFunction:
-    """A C function.
+    """A C function: the entry `path`, called with the shared words, and then with the parameters, all int64.
 
-    Args:
-        path: the entry, called with the shared words, and then with the parameters.
-        otherwise: the name of the C function to call if the entry has no result; "": it always has one.
-        key: if recording functions have this function, how many words a key has in their tables.
+    If the entry has no result, the C function `otherwise` is called with the same arguments; "": it always has one.
+    `key` is how many words a key has in the tables of recording functions that have this function.
     """
 
     path: Callable
@@ -50,7 +41,6 @@ class CFunction:
         return list(inspect.signature(self.path).parameters)[1:]
 
     def python(self, *arguments: int) -> int:
-        """Run the entry uncompiled."""
         result = self.path(Shared(shared_at), *arguments)
         if result is not None:
             return result
@@ -74,15 +64,7 @@ def c_function(name: str = "", otherwise: str = "") -> Callable[[Entry], Entry]:
 
 
 def write_objects(functions: dict[str, CFunction], folder: Path, target) -> list[bytes]:
-    """Compile C functions. Return the contents of two object files: one has their bodies, the other their trampolines.
-
-    It imports TVM.
-
-    Args:
-        functions: the functions by their names.
-        folder: a folder for temporary files.
-        target: the TVM target that describes the CPU.
-    """
+    """Compile C functions. Return two object files: their bodies, and their trampolines. Imports TVM."""
 
     module = ir.IRModule({ir.GlobalVar(f"body_{name}"): _body(name, function) for name, function in functions.items()})
     bodies, text, trampolines = (folder / name for name in ("bodies.o", "trampolines.ll", "trampolines.o"))
@@ -96,8 +78,7 @@ def _body(name: str, function: CFunction) -> Any:
     with ir_builder.IRBuilder() as builder:
         with T.prim_func(s_tir=True):
             T.func_name(f"body_{name}")
-            # With a `calling_conv` other than 0, TVM keeps the parameters of the function as they are. With 0, the
-            # default, it would replace them by one array.
+            # With the default `calling_conv`, 0, TVM would replace the parameters by one array.
             T.func_attr({"calling_conv": 1, "global_symbol": f"body_{name}"})
             T.func_ret(ir.PrimType("int32"))
             shared, *arguments, out = [T.arg(each, T.int64()) for each in ("shared", *function.parameters, "out")]
@@ -106,8 +87,7 @@ def _body(name: str, function: CFunction) -> Any:
     return builder.get()
 
 
-# LLVM IR text of the C functions. TVM passes each argument of `addresses` in 16 bytes: 8 for its type, then 8 for its
-# value. So the values of its two arguments are at offsets 8 and 24.
+# TVM passes each argument of `addresses` in 16 bytes, its type and its value: the two values are at offsets 8 and 24.
 ALL = """\
 @shared = internal global i64 0
 define i32 @__tvm_ffi_addresses(ptr %self, ptr %arguments, i32 %count, ptr %result) {{

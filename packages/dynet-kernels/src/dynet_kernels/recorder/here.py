@@ -1,7 +1,7 @@
 """What the fast paths ask of the calling thread's graph and of objects, and how they append a record.
 
-Everything is checked before a record counts as a part of the graph: `NewRecord.finish` makes it one. Nothing interrupts
-a compiled function, so a graph never has an incomplete record. Other terms: see `recorder/__init__.py`.
+All is checked before `NewRecord.finish` makes a record a part of the graph. Nothing interrupts a compiled function, so
+a graph never has an incomplete record.
 """
 
 from __future__ import annotations
@@ -15,11 +15,7 @@ from .structures import Expression, Graph, List, Shared
 
 
 class Item(Expression):
-    """An object. If it is an expression, it has the attributes of one.
-
-    Args:
-        place: the address of the word that has the object's address.
-    """
+    """An object, or an expression with its attributes. `place` is the address of the word with the object's address."""
 
     def __init__(self, address: Any, place: Any = NULL):
         super().__init__(address)
@@ -27,22 +23,14 @@ class Item(Expression):
 
 
 class Here:
-    """The graph of the calling thread.
-
-    Args:
-        shared, graph: the shared words, and the words of the graph.
-        version: the graph's version.
-    """
+    """The graph of the calling thread: the shared words, the words of the graph, and its version."""
 
     def __init__(self, shared: Shared, graph: Graph, version: Any):
         self.shared, self.graph, self.version = shared, graph, version
 
     @plain
     def is_expression(self, x: Item):
-        """Whether x is an expression: a node, or a parameter that is not a lookup table.
-
-        An op on a whole lookup table is left to Python, which has to note that the graph uses all of the table.
-        """
+        """Whether x is a node or a parameter. Lookup tables are left to Python, which notes that the graph uses all."""
         kind, shared = x.type, self.shared
         return kind == shared.expression or kind == shared.parameters or kind == shared.constant
 
@@ -53,10 +41,7 @@ class Here:
 
     @plain
     def is_node(self, x: Item):
-        """Whether an expression is a node of this graph.
-
-        It is if it has the graph's version; or one of those from before `cg_revert`, and is among the nodes that stay.
-        """
+        """Whether x has the graph's version, or one from before `cg_revert` and is among the nodes that stay."""
         version, graph = x.version, self.graph
         if version == self.version:
             return True
@@ -188,17 +173,14 @@ class Items:
 
 
 def of_tuple(address) -> Items:
-    """Return the items of a tuple. Their addresses follow the words of TUPLE."""
     return Items(address + 8 * len(words.TUPLE), List(address).size)
 
 
 class NewRecord:
     """A new record: its integers are written behind the graph's, its inputs behind the graph's inputs.
 
-    Args:
-        length: how many integers it has.
-        inputs: how many floats it adds to the input buffer. `first` is the offset of the first of them.
-        owned: objects to release if there is no memory.
+    `length` counts its integers, `inputs` its floats, the first of which is at offset `first` of the input buffer.
+    `owned` are objects to release if there is no memory.
     """
 
     def __init__(self, here: Here, length, inputs=0, *owned):
@@ -220,7 +202,6 @@ class NewRecord:
 
     @plain
     def write(self, *integers, begin=0) -> None:
-        """Write adjacent integers of the record, from integer `begin` on."""
         for place, number in enumerate(integers):
             self.integers[self.start + begin + place] = number
 

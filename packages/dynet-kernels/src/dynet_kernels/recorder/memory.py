@@ -1,14 +1,8 @@
-"""The memory of graphs. Each graph has two buffers: one for the integers of its records, one for its input values.
+"""The memory of graphs: each has a buffer for the integers of its records, and one for its input values.
 
-A buffer that is too small is replaced by a larger one. The old one is *outgrown*: it is freed only when the graph is
-renewed (emptied by `renew_cg`), because a pass, which computes the graph, may still be reading it. The outgrown buffers
-of a graph form a linked list.
-
-Input values are numbers from the program, kept as floats. Among them are the *random keys* of nodes that draw random
-numbers. A random key is two int32, a seed and a count; all random numbers of the node are computed from it. The int32
-before it is a *link*: the offset of the previous random key plus 1, or 0 if there is none. So all random keys of a
-graph form a linked list. They have nothing to do with the keys in the tables of recording functions. Other terms: see
-`recorder/__init__.py`.
+A buffer that is replaced by a larger one is *outgrown*: it is freed when the graph is renewed, because a pass may still
+be reading it. A node's *random key*, from which its random numbers are computed, is two int32 among the inputs: a seed
+and a count. The int32 before it links to the graph's previous key: its offset plus 1, or 0.
 """
 
 from __future__ import annotations
@@ -21,13 +15,11 @@ from .extension import c_function
 from .here import Here, Item, NewRecord
 from .structures import Function, Graph, Shared
 
-# This many bytes are reserved before the start of each buffer. When the buffer is outgrown, the first 8 of them are the
-# link of the linked list: the address of the next outgrown buffer.
+# This many bytes come before each buffer. In an outgrown one, the first 8 are the address of the next outgrown buffer.
 LINK = 64
 BUFFERS = (("records", "length", "room", 8), ("inputs", "inputs_length", "inputs_room", 4))
 """For each buffer the words of GRAPH with its address, length and room, counted in items; and the size of an item."""
-# When a graph is renewed, it gives up a buffer for more than SHRINK_FROM integers or floats if it used less than
-# 1 / SHRINK_TO of it.
+# A renewed graph gives up a buffer for more than SHRINK_FROM numbers if it used less than 1 / SHRINK_TO of it.
 SHRINK_FROM, SHRINK_TO = 1 << 20, 8
 EMPTY = (
     "nodes", "length", "inputs_length", "done", "inputs_done", "planned", "past_nodes", "newest_key",
@@ -37,7 +29,6 @@ EMPTY = (
 
 
 def outgrow(graph: Graph, buffer_at) -> None:
-    """Add a buffer to the graph's outgrown ones, which are freed when the graph is next renewed."""
     Words(buffer_at - LINK)[0] = graph.outgrown
     graph.outgrown = buffer_at
 
@@ -45,11 +36,7 @@ def outgrow(graph: Graph, buffer_at) -> None:
 def more_room(name: str, buffer: str, length: str, room: str, size: int) -> None:
     @c_function(name)
     def path(shared: Shared, graph_at, count):
-        """Replace one of a graph's buffers by one that is at least twice as large. Return 1.
-
-        The new buffer has room for at least `count` more integers or floats, of `size` bytes each. If there is no
-        memory, return NULL, with an error.
-        """
+        """Enlarge a buffer at least twofold, with room for `count` more items. Return 1, or NULL with an error."""
         graph = Graph(graph_at)
         wanted = getattr(graph, room) * 2 + count
         given = extern("PyMem_RawMalloc", (wanted + 1) * size + LINK)
@@ -70,10 +57,7 @@ more_room("dynet_make_input_room", *BUFFERS[1])
 
 @c_function()
 def take_inputs(shared: Shared, graph_at, floats_at, count):
-    """Append `count` floats, from address `floats_at` on, to a graph's input buffer.
-
-    Return the offset of the first of them in the buffer; 0, with an error, if there is no memory for a larger buffer.
-    """
+    """Append `count` floats to a graph's input buffer. Return their offset; 0, with an error, if there is no memory."""
     graph = Graph(graph_at)
     new = NewRecord(Here(shared, graph, graph.version), 0, count)
     extern("memcpy", graph.inputs + new.first * 4, floats_at, count * 4)
@@ -85,10 +69,8 @@ def take_inputs(shared: Shared, graph_at, floats_at, count):
 def take(here: Here, function: Function, given: Item, before: int = 0):
     """take(numbers) appends a tuple of numbers to the input buffer. Its result is where they begin there.
 
-    If an item is not a number, or is too large, it appends nothing, and leaves the call to Python.
-
-    Args:
-        before: how many places come before the numbers. They are for a new random key, whose offset is the result.
+    If an item is no number, or too large, it appends nothing, and leaves the call to Python. `before` places come
+    before the numbers, for a new random key, whose offset is then the result.
     """
     need(given.type == here.shared.tuple)
     numbers = here.items(given)
@@ -108,10 +90,7 @@ def take_keyed(here: Here, function: Function, given: Item):
 
 @plain
 def put_key(shared: Shared, graph: Graph, start) -> None:
-    """Write a new random key at offset `start` of the input buffer, and its link just before it.
-
-    The link leads to the random key that was the graph's newest until now.
-    """
+    """Write a new random key at offset `start` of the input buffer, and its link to the newest one just before it."""
     raw = Words(graph.inputs, "int32")
     raw[start - 1] = graph.newest_key
     graph.newest_key = start + 1
@@ -127,7 +106,6 @@ def draw_key(shared: Shared, raw: Words, start) -> None:
 
 @c_function("dynet_renew_keys")
 def renew_keys(shared: Shared, graph_at):
-    """Overwrite all random keys of a graph with new ones, so that nodes draw new numbers."""
     graph = Graph(graph_at)
     raw, key = Words(graph.inputs, "int32"), graph.newest_key
     while key != 0:
@@ -159,11 +137,7 @@ def overwrite(shared: Shared, graph_at, version, is_input, start, numbers_at, co
 
 @plain
 def renew_words(shared: Shared, graph: Graph) -> None:
-    """Renew a graph: remove all records and inputs, and give the graph a new version.
-
-    Also free the outgrown buffers. Then give up each present buffer that is much larger than the graph needed: this
-    buffer becomes an outgrown one, and the next record will allocate a smaller one.
-    """
+    """Empty a graph, give it a new version, and free its outgrown buffers. Much too large ones become outgrown."""
     version = shared.newest + 1
     shared.newest = version
     while graph.outgrown != NULL:
@@ -179,7 +153,6 @@ def renew_words(shared: Shared, graph: Graph) -> None:
 
 @c_function()
 def renew(shared: Shared, graph_at):
-    """Renew a graph (see `renew_words`) and return its new version."""
     graph = Graph(graph_at)
     renew_words(shared, graph)
     return graph.version
@@ -187,10 +160,7 @@ def renew(shared: Shared, graph_at):
 
 @recording(0, key=0, anywhere=True)
 def renew_quickly(here: Here, function: Function):
-    """The fast path of renew_cg(), for graphs for which Python has nothing to clean up.
-
-    For all others, Python has set the word `unusual` to 1.
-    """
+    """The fast path of renew_cg(). If Python has anything to clean up, it has set the word `unusual` to 1."""
     if here.graph.unusual == 0:
         renew_words(here.shared, here.graph)
         return new_reference(here.graph.object)
@@ -198,13 +168,9 @@ def renew_quickly(here: Here, function: Function):
 
 @c_function()
 def cut(shared: Shared, graph_at, expected, nodes, length, inputs_length):
-    """Remove the newest records of a graph, for `cg_revert`. Return the graph's new version.
+    """Remove the newest records of a graph, for `cg_revert`. Return the new version; 0 if it was not `expected`.
 
-    The values of the other nodes stay, but not their gradients.
-
-    Args:
-        expected: the version that the graph should have. If it has another one, do nothing, and return 0.
-        nodes, length, inputs_length: how many nodes, integers of records and input values to keep.
+    `nodes`, `length` and `inputs_length` are how much to keep. The kept nodes' values stay, but not their gradients.
     """
     graph = Graph(graph_at)
     if graph.version != expected:

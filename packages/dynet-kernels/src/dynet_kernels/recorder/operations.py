@@ -1,10 +1,7 @@
 """The fast paths of ops: compiled code that appends operations to the graph. Python functions do the rest.
 
-An op with a fast path is a *recording function*: a callable object with a table. The path checks the operands of a call
-and looks up their *key*, which is mostly their Dims (shapes). The row that it finds has the signature, which says what
-to compute. Then the path appends a record: the signature, the operands, the attributes (further integers, such as an
-index). If a check fails or the key is not in the table, it returns without a value, and a Python function is called
-instead. A row also has a number called `limit`, whose meaning depends on the op. Terms: see `recorder/__init__.py`.
+A path checks the operands, looks up the key in the op's table, and appends a record with the signature of the row. If
+there is none, or a check fails, it leaves the entry. The meaning of a row's `limit` depends on the op.
 """
 
 from __future__ import annotations
@@ -40,10 +37,7 @@ def two(here: Here, function: Function, a: Item, b: Item):
 
 @recording(2, name="number")
 def with_number(here: Here, function: Function, x: Item, given: Item, sign=1):
-    """Record an op on an expression and a number. The key is the Dim of the expression.
-
-    The number, multiplied by `sign`, is stored in the graph's input buffer. Its offset there becomes an attribute.
-    """
+    """Record an op on x, whose Dim is the key, and a number, times `sign`, whose input offset becomes an attribute."""
     need(here.is_operand(x))
     number, row, new = here.number(given), find(function, x.dim), NewRecord(here, 3, 1)
     new.floats[new.first] = number if sign == 1 else -number
@@ -53,13 +47,10 @@ def with_number(here: Here, function: Function, x: Item, given: Item, sign=1):
 
 @recording(2)
 def index(here: Here, function: Function, x: Item, given: Item, of_lookup=False, from_end=False):
-    """Record an op on an expression and an index. The key is the Dim of the expression.
+    """Record an op on an expression and an index, which becomes an attribute. The key is the Dim of the expression.
 
-    The index becomes an attribute. It must be at least 0 and below the row's `limit`.
-
-    Args:
-        of_lookup: whether the op is on a lookup table instead.
-        from_end: whether a negative index counts from the end.
+    The index must be at least 0 and below the row's `limit`; with `from_end`, a negative one counts from the end. With
+    `of_lookup`, the op is on a lookup table instead.
     """
     place, row = here.index(given), find_operand(here, function, of_lookup, x)
     if from_end and place < 0:
@@ -74,10 +65,7 @@ def lookup(here: Here, function: Function, x: Item, given: Item):
 
 @recording(2, key=2)
 def indices(here: Here, function: Function, x: Item, given: Item, of_lookup=False):
-    """Record an op on an expression (or lookup table) and a list, a tuple or an array of indices, as `index` does.
-
-    The key is the Dim of the operand and the number of indices.
-    """
+    """As `index`, for a list, tuple or array of indices. The key is the Dim of the operand and how many they are."""
 
     def use(count, at: Callable):
         row, new = find_operand(here, function, of_lookup, x, count), NewRecord(here, count + 2)
@@ -103,14 +91,9 @@ def find_operand(here: Here, function: Function, of_lookup: bool, x: Item, *key)
 
 @recording(3, key=2)
 def stretch(here: Here, function: Function, x: Item, first: Item, last: Item, shorter=False):
-    """Record an op that takes the slice `first:last` of an expression; `first` becomes an attribute.
+    """Record an op on the slice `first:last`; `first` becomes an attribute. The key is the Dim and the slice's length.
 
-    The key is the Dim of the expression and the length of the slice. The row's `limit` is the size of the expression's
-    first dimension.
-
-    Args:
-        shorter: whether the slice must be shorter than the first dimension. If it has the same length, the result is
-            the expression itself, and the call is left to Python.
+    The row's `limit` is the first dimension. With `shorter`, a slice of this length is left to Python: it is x itself.
     """
     need(here.is_operand(x))
     start, stop = here.index(first), here.index(last)
@@ -123,10 +106,9 @@ def stretch(here: Here, function: Function, x: Item, first: Item, last: Item, sh
 
 @recording(1, key=words.LIST_KEY)
 def many(here: Here, function: Function, given: Item):
-    """Record an op on a list of expressions.
+    """Record an op on a list of expressions. The key is their number and their Dims.
 
-    The key is their number and their Dims. If there are more than MOST_KEYED expressions, they must all have the same
-    Dim, and the key is their number with a minus sign, and this Dim.
+    More than MOST_KEYED must all have the same Dim, and the key is their number with a minus sign, and this Dim.
     """
     xs, key = here.items(given), on_stack(words.LIST_KEY)
     need(xs.size > 0)
@@ -165,7 +147,6 @@ def operator(name: str) -> None:
 
     @c_function(f"dynet_{name}_slowly")
     def slowly(shared: Shared, a_at, b_at):
-        """Call the Python function that serves all other operands."""
         slow = getattr(shared, f"{name}_slow")
         if slow == NULL:
             return new_reference(shared.not_implemented)
@@ -178,7 +159,6 @@ for name in words.OPERATORS:
 
 @c_function(otherwise="dynet_negative_slowly")
 def negative(shared: Shared, x_at):
-    """The operator `-x` of `Expression`."""
     here = graph_here(shared)
     need(shared.negative != NULL)
     return one(here, Function(shared.negative), Item(x_at))

@@ -1,9 +1,8 @@
 """Runs forward and backward passes, and reads values, without Python.
 
-A forward pass computes values, a backward pass gradients. The code here works while a graph is *prepared*: Python has
-written the addresses that a pass needs into the graph's words, and they are still valid. The graph stops being prepared
-when a buffer is replaced, and when the shared word `generation` changes, because a signature is added or a parameter
-changes. Then Python methods do the work, and they prepare the graph again. Other terms: see `recorder/__init__.py`.
+This works while a graph is *prepared*: Python has written the addresses that a pass needs into its words, and neither
+has a buffer been replaced nor `generation` changed, by a new signature or a parameter that changes. Otherwise Python
+does the work, and prepares the graph again.
 """
 
 from __future__ import annotations
@@ -26,18 +25,12 @@ MOST_SEARCHED = 1 << 12  # a search passes at most this many records: Python kee
 
 @plain
 def is_prepared(here: Here):
-    """Whether the graph is prepared, so that a pass can run without Python."""
     return here.graph.prepared == here.shared.generation
 
 
 @plain
 def call_planner(graph: Graph, function: str, *numbers):
-    """Call the planner's function that plans and runs a pass, without Python's lock. Return whether it has succeeded.
-
-    Args:
-        function: "forward" or "backward": the word of `graph` with the handle of the function.
-        numbers: the arguments of the function after the first one, which is the address of the planner's context.
-    """
+    """Run the planner's "forward" or "backward" with its context and `numbers`, without the GIL. Return its success."""
     for place, number in enumerate((graph.context, *numbers)):
         setattr(graph, f"argument_{2 * place + 1}", number)
     first, result = graph.address + 8 * words.GRAPH.argument_0, on_stack(2)
@@ -51,10 +44,7 @@ def call_planner(graph: Graph, function: str, *numbers):
 
 @c_function("dynet_compute")
 def compute(shared: Shared, graph_at):
-    """Compute the values of all new nodes of a graph: those whose values no forward pass has computed.
-
-    Return 1 if all values are computed, and 0 if Python has to compute them.
-    """
+    """Compute the values of all new nodes. Return 1 if all are computed now, 0 if Python has to compute them."""
     graph = Graph(graph_at)
     here, context = Here(shared, graph, graph.version), Context(graph.context)
     if graph.prepared < shared.generation and graph.prepared >= shared.settled and graph.done == 0:
@@ -79,7 +69,6 @@ def compute(shared: Shared, graph_at):
 
 
 def value_of(graph: Graph, x: Item) -> Words:
-    """Return the value of a computed node, as floats."""
     return Words(4 * place_of(graph, x), "float32")
 
 
@@ -105,10 +94,7 @@ def forget_values(graph: Graph) -> None:
 
 
 def into_array(name: str, dtype: str) -> None:
-    """Make a method that copies a node's value to a new numpy array, its second argument, column-major.
-
-    numpy owns its memory, which thus nothing else can free or resize.
-    """
+    """Make a method that copies a value, column-major, to a new numpy array, whose memory nothing else can free."""
 
     @recording(2, name=name)
     def path(here: Here, function: Function, x: Item, array: Item):
@@ -125,10 +111,7 @@ into_array("doubles", "float64")
 
 
 def into_list(name: str, least: int) -> None:
-    """Make a method that returns a node's value as a list of floats if it has at least `least` elements.
-
-    Otherwise it returns the only element as a float.
-    """
+    """Make a method that returns a value as a list of floats, or with less than `least` elements, its only element."""
 
     @recording(1, 2, name=name)
     def path(here: Here, function: Function, given: Items):
@@ -136,13 +119,12 @@ def into_list(name: str, least: int) -> None:
         if size < least:
             need(is_computed(here, flag))
             return extern("PyFloat_FromDouble", value_of(here.graph, x)[0])
-        # The list is made before the forward pass: making it may run the garbage collector and so any Python code,
-        # which could empty the graph.
+        # Made before the pass: this may run the garbage collector, and so Python code that empties the graph.
         made = extern("PyList_New", size)
         if made == NULL:
             fail()
-        # Hide the list from the garbage collector. Other threads run during the pass. By `gc.get_objects` they could
-        # find the list, whose items are still NULL.
+        # Hide the list from the garbage collector: during the pass, other threads could find it by `gc.get_objects`,
+        # with items that are still NULL.
         extern("PyObject_GC_UnTrack", made)
         if here.graph.open != here.version or not is_computed(here, flag):
             extern("Py_DecRef", made)
@@ -164,10 +146,7 @@ into_list("list", least=0)
 
 @plain
 def size_of(here: Here, function: Function, x: Item):
-    """Return the `limit` of a method's row for x, its number of elements. Leave the entry if x is no node of the graph.
-
-    It is read at once: while a pass runs, another thread may replace the table by a larger one.
-    """
+    """Return the size of node x from its row, at once: during a pass, another thread may replace the table."""
     need(x.type == here.shared.expression and here.is_node(x))
     return find(function, x.dim).limit
 
@@ -185,7 +164,6 @@ def is_computed(here: Here, again):
 
 @plain
 def size_computed(here: Here, function: Function, x: Item, again):
-    """Compute all nodes as `is_computed` does, and return the size of x."""
     size = size_of(here, function, x)
     need(is_computed(here, again))
     return size
@@ -205,11 +183,7 @@ def address(here: Here, function: Function, given: Items):
 
 @recording(1, 2)
 def differentiate(here: Here, function: Function, given: Items):
-    """Run the backward pass from a node with one element.
-
-    If parameters have changed since the values of the graph were computed, this is left to Python. The flag says
-    whether to compute the gradients of all nodes, not only of those that depend on a parameter which is not frozen.
-    """
+    """Run the backward pass from a node with one element, unless parameters changed since its value was computed."""
     graph, full = here.graph, here.flag(given, 1)
     size_computed(here, function, given[0], 0)
     place = given[0].at
@@ -224,8 +198,8 @@ def differentiate(here: Here, function: Function, given: Items):
 def set_values(here: Here, function: Function, x: Item, given: Item):
     """set(x, values), where `values` is a number, a list of numbers or an array.
 
-    The path runs only if all of the graph or nothing of it has been planned. The key is the Dim (shape) of `x`. The row
-    has the signature of input nodes with this Dim, and its `limit` is their number of elements.
+    It runs if all of the graph or nothing of it has been planned. The key is the Dim of `x`. The row has the signature
+    of inputs with this Dim, and as `limit` their number of elements.
     """
     need(x.type == here.shared.expression and x.version == here.version)
     row = find(function, x.dim)
@@ -246,18 +220,7 @@ def set_values(here: Here, function: Function, x: Item, given: Item):
 
 @plain
 def start_of(here: Here, place, signature):
-    """Find the values of an input node in the input buffer.
-
-    In a graph that has been planned, the planner's table says where the record of the node is. In one that has not, the
-    records are searched, from the input on that was found last. Most programs set inputs in the order of their nodes,
-    or each one when it is made.
-
-    Args:
-        place, signature: the number of the node; and its signature, if it is an input.
-
-    Returns:
-        The offset of the first value. If it is not found, leave the entry, and Python has to search.
-    """
+    """Return where the values of input node `place` begin in the input buffer. If not found, leave the entry."""
     graph, records = here.graph, Words(here.graph.records)
     if graph.planned == graph.length:
         node = Node(Words(graph.node_rows), place * len(at.NODE))

@@ -1,8 +1,7 @@
-"""Hash tables: each recording function (an op) has one, with a row for each kind of call that its fast path can handle.
+"""Hash tables of recording functions, with a row for each kind of call that the fast path can handle.
 
-A row is a key of a few words, such as the Dims (shapes) of the operands, and then the words of `words.ROW`. The first
-word of a key is never 0; a row with 0 there is free. Rows are never removed. The tables use open addressing: if the row
-at a key's hash has another key, the next rows are tried. Other terms: see `recorder/__init__.py`.
+A row is a key of a few words, then the words of `words.ROW`. The first word of a key is never 0; a row with 0 there is
+free. Rows are never removed. If the row at a key's hash has another key, the next rows are tried.
 """
 
 from __future__ import annotations
@@ -21,7 +20,6 @@ HASH, HASHED = 0x9E3779B1, (1 << 30) - 1
 
 @plain
 def is_one_of(number, known: Iterable[int]):
-    """Whether a number is one of some known ones."""
     found = 0
     for each in known:
         if number == each:
@@ -33,9 +31,8 @@ def is_one_of(number, known: Iterable[int]):
 def mixed(value, number):
     """Return the hash of one more word of a key, given the hash of the words before.
 
-    The upper half of the word is folded into the lower half, because a word may be a float, and the lower bits of round
-    floats are all 0. The result is cut to 30 bits before it is multiplied, because TVM assumes that products of int64
-    do not overflow.
+    The upper half is folded into the lower one, because round floats end in zeros. The result is cut to 30 bits before
+    it is multiplied, because TVM assumes that products of int64 do not overflow.
     """
     return (((value ^ number ^ (number >> 32)) & HASHED) * HASH) >> 16
 
@@ -61,14 +58,7 @@ def are_equal(a: Words, begin, b: Words, start, size):
 
 @plain
 def search(table: Words, mask, width, key: Words, begin, size, value) -> Any:
-    """Return the offset in a table of the row with a key; or if there is none, of a free row for it.
-
-    Args:
-        mask: the number of the table's rows minus 1.
-        width: how many words a row has.
-        key, begin, size: the key is `size` words of `key`, from offset `begin` on.
-        value: the hash of the key.
-    """
+    """Return the offset of the row with a key and hash `value`, or of a free row. `mask` is one less than the rows."""
     place = value & mask
     while table[place * width] != 0 and not are_equal(table, place * width, key, begin, size):
         place = (place + 1) & mask
@@ -95,10 +85,7 @@ def find_words(function: Function, key: Words, used, size: int, value) -> Row:
 
 @c_function()
 def enter(shared: Shared, function_at, row_at):
-    """Add a row to a recording function's table, or replace the row with the same key. Return 1.
-
-    If the table would be more than half full, it is doubled first. If there is no memory, return NULL, with an error.
-    """
+    """Add or replace a row. A table is at most half full. Return 1, or NULL with an error if there is no memory."""
     function = Function(function_at)
     if 2 * (function.used + 1) > function.mask + 1:
         double(function)
@@ -123,14 +110,9 @@ def double(function: Function) -> None:
 
 @plain
 def put_row(table: Words, mask, key, source: Words, begin):
-    """Write a row to a table: over the row with the same key, or if there is none, to a free row. Return 1 if so.
+    """Write a row to a table: over the row with the same key, or to a free row. Return 1 if it was free.
 
-    The first word of the key is written last, because the row counts as taken as soon as this word is not 0.
-
-    Args:
-        mask: the number of the table's rows minus 1.
-        key: how many words a key has.
-        source, begin: the row to write is in `source` from offset `begin` on.
+    The first word of the key is written last: the row counts as taken as soon as this word is not 0.
     """
     width, used = key + len(words.ROW), 1
     while used < key and source[begin + used] != 0:  # a key for a list or an array may end in unused words, which are 0

@@ -1,11 +1,8 @@
 """Records an op from a *template*: a copy of the records of an earlier call with similar arguments.
 
-Templates serve ops that are Python functions, which append records (operations as integers) to the graph. The *key* of
-a call has all that its records depend on: the Dim (shape) of each expression among the arguments, the value of each
-number, flag or None, and the length and items of each list or tuple. Expressions with the same Dim that follow one
-another in a list take two words, however many they are. A call with other kinds of arguments has no key.
-If the op's table has a template for the key, the records of the template are appended, with the operands of this call
-and with new nodes and inputs. Other terms: see `recorder/__init__.py`.
+This serves ops that are Python functions. The key has all that their records depend on: the Dims of expressions, the
+values of numbers, flags and None, the lengths and items of lists. Calls with other arguments have none. A template is
+appended with this call's operands, and new nodes and inputs.
 """
 
 from __future__ import annotations
@@ -22,11 +19,10 @@ from .records import number_of
 from .structures import Expression, Function, Template
 from .tables import are_equal, find, hashed
 
-# The lowest two bits of a word of a key say what the word is: an int, the address of a constant such as None, or the
-# length of a list. The word for an expression is the address of its Dim, in which the lowest two bits are 0.
+# The lowest two bits of a word of a key say what it is: an int, the address of a constant such as None, or a list's
+# length. They are 0 in the word for an expression, which is the address of its Dim.
 INT, CONSTANT, SIZE = 1, 2, 3
-# A float is two words: this one, then its bits. No other word is equal to this one: it would be the constant at address
-# 4, where no object is.
+# A float is two words: this one, then its bits. No constant has this word, because no object is at address 4.
 FLOAT = 6
 # The word after the Dim of several expressions in a list: REPEATED times how many follow the first one, plus FLOAT. No
 # constant has this word, because the addresses of objects are multiples of 8.
@@ -35,11 +31,10 @@ LARGEST = 1 << 60  # a call with an int this large or larger has no key, because
 
 
 class Key:
-    """The key of a call. If the call has none, the entry is left without a result.
+    """The key of a call. If the call has none, the entry is left.
 
-    `words` are the word that stands for the key in tables, and the key: its first word says how many words it has,
-    itself included; then follow those for the arguments. `items` has for each argument the address of its items if it
-    is a list, else the address of the word that has the argument.
+    `words` are the word that stands for the key in tables, and the key: first its length, itself included. `items` has
+    for each argument the address of its items if it is a list, else of the word that has the argument.
     """
 
     def __init__(self, here: Here, given: Items):
@@ -87,7 +82,6 @@ class Key:
 
     @plain
     def add_other(self, x: Item) -> None:
-        """Add an item that is no expression."""
         shared, kind = self.here.shared, x.type
         if self.here.is_index(x):
             if kind != shared.int:  # add the type of a numpy integer to the key, because an op may refuse it
@@ -104,18 +98,13 @@ class Key:
 
     @plain
     def operand(self, number) -> Expression:
-        """Return an expression among the arguments.
-
-        Args:
-            number: which expression, as a template says it; see `words.OPERAND`.
-        """
+        """Return the expression among the arguments that a template calls `number`; see `words.OPERAND`."""
         items = Items(self.items[number >> words.ITEM_BITS], 0)
         return items[number & ((1 << words.ITEM_BITS) - 1)]
 
 
 @recording()
 def template(here: Here, function: Function, given: Items):
-    """Append the records of the template for the call's key, if there is one."""
     key = Key(here, given)
     row = find(function, key.words[0])
     known = Template(row.signature)
@@ -137,10 +126,9 @@ def template(here: Here, function: Function, given: Items):
 def replay(here: Here, function: Function, dim: Item, template: Item, operands: Item, version: Item):
     """replay(dim, template, operands, version) appends the records of a template to this thread's graph.
 
-    The template is a bytes object. It has no key, and operand k is item k of the tuple `operands`: an expression or the
-    number of a node. `replay` returns the expression of the last node, which has the shape `dim`. It returns None if
-    the graph has another version than `version`, if Python has to see each new node, or if an item is neither an int
-    nor an expression that fits the graph. The caller has to know that the template is for such operands.
+    The template is bytes, without a key; the caller has to know that it fits. Operand k is item k of the tuple
+    `operands`: an expression or a node's number. `replay` returns the expression of the last node, of shape `dim`; or
+    None if the graph's version is not `version`, Python has to see each new node, or an item does not fit.
     """
     need(operands.type == here.shared.tuple and version.type == here.shared.int and here.index(version) == here.version)
     items = here.items(operands)
@@ -158,13 +146,9 @@ def replay(here: Here, function: Function, dim: Item, template: Item, operands: 
 
 @plain
 def append(here: Here, known: Template, parts: Words, operand: Callable, dim):
-    """Append the records of a template.
+    """Append the records of a template. `parts` is what follows its words `known` and its key in memory.
 
-    Args:
-        known: the words of the template.
-        parts: what follows these words and the template's key in memory.
-        operand: called with the number by which the template refers to an operand, returns the number of its node.
-        dim: the address of the Dim of the last node.
+    operand(number) returns the node for an operand of the template. `dim` is the address of the last node's Dim.
     """
     length, inputs, graph = known.length, known.inputs, here.graph
     new, begin = NewRecord(here, length, inputs), on_stack(4)
@@ -184,10 +168,6 @@ def append(here: Here, known: Template, parts: Words, operand: Callable, dim):
 
 @recording(key=0)
 def key(here: Here, function: Function, given: Items):
-    """key(*arguments) returns the key of a call with these arguments, as a bytes object.
-
-    The first 8 bytes are the word for the key in tables. The key does not depend on the op that is called. If there is
-    no key, a Python function is called, which returns None.
-    """
+    """key(*arguments) returns the key of a call of any op as bytes, or None. The first 8 are its word in tables."""
     found = Key(here, given)
     return extern("PyBytes_FromStringAndSize", found.words.address, (found.size + 1) * 8)

@@ -1,9 +1,4 @@
-"""C functions for the type slots, such as tp_dealloc, of `Expression` and of recording functions.
-
-CPython calls the function in a type slot for an operation on objects of the type, such as freeing one. An expression is
-the Python object for a node of the graph or, in subclasses of `Expression`, for a parameter. A recording function is a
-callable object that appends an op to the graph.
-"""
+"""C functions for the type slots, such as tp_dealloc, of `Expression` and of recording functions."""
 
 from __future__ import annotations
 
@@ -17,10 +12,7 @@ HAS_GC = 1 << 14  # the flag of types whose objects the garbage collector tracks
 
 @c_function()
 def free(shared: Shared, x_at):
-    """tp_dealloc of `Expression`: keep the object for reuse, or free it if enough are kept already.
-
-    Objects of subclasses, which are parameters, are always freed.
-    """
+    """tp_dealloc of `Expression`: keep some nodes' objects for reuse, free others, and always those of subclasses."""
     if Expression(x_at).type == shared.expression and shared.free_count < shared.free_most:
         Expression(x_at).at = shared.free
         shared.fill(free=x_at, free_count=shared.free_count + 1)
@@ -36,11 +28,10 @@ def free(shared: Shared, x_at):
 
 @c_function()
 def new(shared: Shared, kind, arguments, keywords):
-    """tp_new of `Expression`: make an object of a subclass, or of `Expression` itself without arguments.
+    """tp_new of `Expression`: make an object of a subclass, a parameter, which `become` completes.
 
-    Subclasses are the classes of parameters. The new object stands for no parameter until `become` is called.
-    `Expression` without arguments makes an object of its subclass `shared.unfinished`, which never stands for a node:
-    operations make those. With arguments, raise an error.
+    `Expression()` makes an object of its subclass `shared.unfinished`, which never stands for a node: operations make
+    those. `Expression` with arguments raises an error.
     """
     if kind == shared.expression:
         if keywords != NULL or extern("PyTuple_Size", arguments) != 0:
@@ -54,10 +45,7 @@ def new(shared: Shared, kind, arguments, keywords):
 
 @c_function()
 def visit_nothing(shared: Shared, object_at, visit, given):
-    """tp_traverse of `Expression`, which does nothing, because an expression owns no references.
-
-    Without this function, the garbage collector would track expressions.
-    """
+    """tp_traverse of `Expression`, which owns no references. Without it, the garbage collector would track them."""
     return 0
 
 
@@ -70,11 +58,7 @@ def become(shared: Shared, x_at, at, version, dim):
 
 @c_function()
 def bind(shared: Shared, function_at, object_at, kind):
-    """tp_descr_get of recording functions, which makes a recording function work as a method of a class.
-
-    CPython calls it when the attribute is read. For an instance of the class it returns a bound method, for the class
-    itself the recording function.
-    """
+    """tp_descr_get of recording functions: a bound method for an instance, the recording function for the class."""
     if object_at == NULL or object_at == shared.none:
         return new_reference(function_at)
     return extern("PyMethod_New", function_at, object_at)

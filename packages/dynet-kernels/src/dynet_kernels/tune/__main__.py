@@ -1,8 +1,4 @@
-"""The command `python -m dynet_kernels.tune`: find the tuning parameters with which kernels are fastest here.
-
-A *family* is a group of kernels that share tuning parameters, such as tile sizes; see `tuning.py`. The family `cuda`
-has all kernels for GPUs. It is searched if there are a GPU and a compiler for it.
-"""
+"""The command `python -m dynet_kernels.tune`. It searches `cuda`, all kernels for GPUs, with a GPU and a compiler."""
 
 from __future__ import annotations
 
@@ -52,10 +48,7 @@ def arguments(given: list[str] | None) -> argparse.Namespace:
 
 
 def pin(core: int | None) -> None:
-    """Make this process run on one core only. None means the last core that it may use.
-
-    Do nothing on systems where Python cannot choose cores.
-    """
+    """Make this process run on one core, by default the last that it may use, where Python can choose cores."""
     if hasattr(os, "sched_setaffinity"):
         allowed = os.sched_getaffinity(0)
         if core is not None and core not in allowed:
@@ -64,10 +57,7 @@ def pin(core: int | None) -> None:
 
 
 class Progress:
-    """Shows progress: a bar if tqdm is installed (`pip install dynet-kernels[tune]`), else lines of text on stderr.
-
-    Call the object with a text after each step, and `line` to print one. `total` is the expected number of steps.
-    """
+    """Shows progress through about `total` steps: by a bar if tqdm is installed, else by lines of text on stderr."""
 
     def __init__(self, total: int):
         self.bar, self.last, self.line = None, "", print
@@ -91,11 +81,7 @@ class Progress:
 
 
 def gpu(chosen: argparse.Namespace) -> Gpu | None:
-    """Return the GPU for which to tune; None if no families were named and there is no GPU, or no compiler for it.
-
-    Raises:
-        SystemExit: the family `cuda` was named, and there is no such GPU, or no compiler for it.
-    """
+    """Return the GPU to tune for. Without one, or a compiler for it: None, or a SystemExit if `cuda` was named."""
     if chosen.families and "cuda" not in chosen.families:
         return None
     try:
@@ -154,7 +140,6 @@ def main(given: list[str] | None = None) -> None:
 
 
 def _model() -> str:
-    """Return the name of this CPU's model."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith(("model name", "Model")):

@@ -1,8 +1,4 @@
-"""Which tuning parameters the search changes, and to what.
-
-A *tile* is a block of results whose sums stay in vector registers. A function of `best` and `registers` returns the
-values to try if the best parameters so far are `best`, on a CPU that has `registers` vector registers.
-"""
+"""Which tuning parameters the search changes, and to what. Functions of the `best` so far return values to try."""
 
 from __future__ import annotations
 
@@ -19,13 +15,10 @@ Tiles = tuple[tuning.Tile, ...]
 
 @dataclass(frozen=True)
 class Axis:
-    """A tuning parameter that the search changes, or several that it changes together.
+    """A tuning parameter that the search changes, or several that it changes together: `changed` names them.
 
-    Args:
-        name: the name to show to the user.
-        changed: the name of the parameter, or the names of several.
-        values: the values to try, or tuples of values for several parameters; or a function that returns them.
-        touches: returns whether the time of a workload can depend on what this axis changes.
+    `values` are what to try, tuples for several parameters, or a function that returns them. `touches` tells whether
+    the time of a workload can depend on it.
     """
 
     name: str
@@ -46,11 +39,7 @@ class Axis:
 
 
 def _register_tiles(widths: range) -> Callable[[Any, int], list[tuning.Tile]]:
-    """Return a function for tiles of (columns, vectors of rows) that use at least 5/8 of a CPU's vector registers.
-
-    A tile needs `columns * vectors` registers for its sums, and `vectors` more for the rows that it reads. The numbers
-    of columns to try are `widths`.
-    """
+    """Return a function for tiles of (columns, vectors of rows) that use at least 5/8 of the vector registers."""
     return lambda best, registers: [
         (width, vectors)
         for width in widths
@@ -73,12 +62,7 @@ def _first(choices: Callable[[Any, int], list[tuning.Tile]]) -> Callable[[Any, i
 
 
 def _middle(part: int, *choices: tuple[int, ...]) -> Callable[[Any, int], list[Tiles]]:
-    """Return a function for `tiles` with other ones between the first and the last.
-
-    Args:
-        part: three times the registers divided by this number are used by such a tile.
-        choices: the columns of these tiles. Those that are not narrower than the first tile are left out.
-    """
+    """Return a function for `tiles` with narrower ones after the first, each of 3 / `part` of the registers."""
 
     def tiles(best: Any, registers: int) -> list[Tiles]:
         first, *_, last = best.tiles
@@ -89,12 +73,10 @@ def _middle(part: int, *choices: tuple[int, ...]) -> Callable[[Any, int], list[T
 
 
 def _last(best: Any, registers: int) -> list[Tiles]:
-    """Return `tiles` with another one for a single column."""
     return [(*best.tiles[:-1], (1, vectors)) for vectors in (4, 6, 8, 12, 16)]
 
 
 def _few(best: Any, registers: int) -> list[tuning.Tile]:
-    """Return tiles for few columns."""
     tiles = (1, 4), (1, 8), (1, 16), (2, 4), (2, 8), (4, 4)
     return [tile for tile in tiles if tile[0] * tile[1] < registers]
 

@@ -18,13 +18,7 @@ from .timing import Candidate, Timer, Workload
 
 
 class OnGpu(Candidate):
-    """A candidate for a GPU.
-
-    Args:
-        timer: the GPU, and the copies of the workloads there.
-        launch: the compiled function that launches a tape's kernels; see `codegen.launch_module`.
-        handles: for each kernel, its handle at the driver.
-    """
+    """A candidate for a GPU. `launch` is from `codegen.launch_module`; `handles` are the kernels' at the driver."""
 
     def __init__(self, parameters: Parameters, kernels: Iterable[str], timer: GpuTimer, launch, handles: list[int]):
         super().__init__(parameters, kernels, launch)
@@ -54,8 +48,6 @@ class OnGpu(Candidate):
 
 
 class GpuTimer(Timer):
-    """A GPU."""
-
     registers = 0
 
     def __init__(self, gpu: driver.Gpu):
@@ -63,10 +55,7 @@ class GpuTimer(Timer):
         self._copies: dict[str, tuple[list[int], int]] = {}
 
     def copy(self, workload: Workload) -> tuple[list[int], int]:
-        """Return the GPU addresses of a workload's arrays and of its address lists, which the first call allocates.
-
-        They are not freed before the process ends. The workload is known by its label.
-        """
+        """Return the GPU addresses of a workload's arrays and address lists, by its label. They are never freed."""
         if workload.label not in self._copies:
             arrays = [self.gpu.allocate(array.nbytes) for array in workload.start]
             lists = workload.index_of(arrays)

@@ -1,9 +1,4 @@
-"""Searches for the fastest tuning parameters of a family of kernels: changes one at a time, and keeps what is faster.
-
-A family is a group of kernels with the same tuning parameters, which `tuning.py` describes. A *candidate* is the
-family's kernels, compiled with some parameters. A *workload* is a computation that is timed. `axes` has what to change,
-`shapes` what to time.
-"""
+"""Searches for the fastest tuning parameters of a family: changes one axis at a time, and keeps what is faster."""
 
 from __future__ import annotations
 
@@ -17,8 +12,8 @@ from .axes import AXES
 from .shapes import STUDIES, Study
 from .timing import Candidate, Timer
 
-# A candidate replaces the best one so far if, on average, it takes less than GAIN times the time of the best one, and
-# for no workload more than LOSS times the time. Smaller gains may be errors of measurement.
+# A better candidate takes less than GAIN times the time on average, and at most LOSS times for each workload. Smaller
+# gains may be errors of measurement.
 GAIN = 0.985
 LOSS = 1.05
 
@@ -28,14 +23,7 @@ class WrongResult(RuntimeError):
 
 
 class Search:
-    """A search for the fastest tuning parameters of one family of kernels.
-
-    Args:
-        family: the name of the family.
-        timer: the device.
-        start: the parameters of the family from which to start.
-        study: what to time; None for what `shapes.STUDIES` has for the family.
-    """
+    """A search for the fastest parameters of one family on a device, `timer`. The default of `study` is in STUDIES."""
 
     def __init__(self, family: str, timer: Timer, start: tuning.Parameters, study: Study | None = None):
         self.family, self.timer, self.start = family, timer, start
@@ -50,18 +38,7 @@ class Search:
         return sum(len(list(axis.variants(self.start, self.timer.registers))) for axis in AXES[self.family])
 
     def run(self, seconds: float, report: Callable[[str], None] = lambda text: None) -> tuple[tuning.Parameters, bool]:
-        """Search for the fastest parameters.
-
-        Args:
-            seconds: the time after which the search stops.
-            report: is called with a text after each candidate.
-
-        Returns:
-            The best parameters, and whether all candidates were tried within the time.
-
-        Raises:
-            WrongResult: kernels with the parameters from which the search starts do not compute what numpy does.
-        """
+        """Search for so many seconds, and report each candidate. Return the best, and whether all were tried."""
         end = time.monotonic() + seconds
         workloads = self.study.workloads()
         values, best = self.start, self._compiled(self.start)
@@ -100,10 +77,7 @@ class Search:
         return candidate if mean < GAIN and largest <= LOSS else None
 
     def figures(self, values: tuning.Parameters) -> dict[str, float]:
-        """Return for each workload, by its label: its speed with `values`, divided by that with default parameters.
-
-        Speed is work per second; see `Workload`.
-        """
+        """Return for each workload, by label, its speed (work per second) relative to that with default parameters."""
         pair = [self._compiled(values), self._compiled(self.timer.default(self.family))]
         *_, least = timing.least_times(pair, self.study.workloads(), 15)
         return {label: round(default / tuned, 2) for label, (tuned, default) in least.items()}

@@ -1,9 +1,4 @@
-"""What the tuner times: for each family of kernels, computations with sizes that are typical for programs.
-
-A family is a group of kernels with the same tuning parameters; see `tuning.py`. A computation to time is called a
-*workload*. It also has the results that numpy computes, so that wrong kernels are found. A kernel works on *columns*,
-runs of numbers, such as the columns of x in y = W x.
-"""
+"""What the tuner times: for each family, workloads with typical sizes, and the results that numpy computes."""
 
 from __future__ import annotations
 
@@ -24,13 +19,7 @@ from .timing import Workload
 
 @dataclass(frozen=True)
 class Study:
-    """What is timed of a family of kernels.
-
-    Args:
-        share: the family's share of the time for the search.
-        kernels: the kernels by name.
-        workloads: makes the workloads with which the kernels are timed.
-    """
+    """What is timed of a family: its share of the time, its kernels by name, and a function that makes workloads."""
 
     share: int
     kernels: dict[str, Kernel]
@@ -38,10 +27,9 @@ class Study:
 
 
 def _matrices(rows: int, inner: int, columns: int, matrices: int = 1):
-    """Return W, x and y of products y = W x, as arrays of random numbers that are stored column by column.
+    """Return W, x and y of y = W x, random and column-major. W stands for `matrices` matrices, one below the other.
 
-    W stands for `matrices` matrices of `rows` rows and `inner` columns. x has `columns` columns of `inner` numbers, and
-    y has `columns` columns of `rows` numbers. For gradients, the arrays are W, dx and dy, or dW, x and dy.
+    For gradients, the arrays are W, dx and dy, or dW, x and dy.
     """
     rng = np.random.default_rng(1)
     shapes = (matrices, inner, rows), (columns, inner), (columns, rows)
@@ -114,7 +102,6 @@ COLUMNS = {
 
 
 def _computed(symbol: Symbol, known: dict[str, Any]) -> Any:
-    """Return what numpy computes for a formula. `known` has the inputs."""
     if symbol.function in LEAVES:
         return known.get(symbol.arguments[0], symbol.arguments[0])
     return getattr(np, symbol.function)(*[_computed(argument, known) for argument in symbol.arguments])
@@ -159,10 +146,7 @@ def norm(columns: int, size: int) -> Workload:
 
 @update_rule
 def UPDATE(p, g, m, v, rate):
-    """The update of a trainer that keeps two tensors for each parameter, as Adam does.
-
-    The term 0.01 keeps numbers from becoming denormal (almost 0), because many CPUs compute slowly with such numbers.
-    """
+    """An update with two tensors for each parameter, as Adam has. 0.01 prevents denormals, which are slow."""
     new = 0.9 * m + 0.1 * g + 0.01
     return {"m": new, "v": 0.999 * v + 0.001 * g * g + 0.01, "p": p - rate * new / (f.sqrt(v) + 1e-8)}
 
@@ -171,8 +155,7 @@ def update(columns: int, size: int) -> Workload:
     return _rule(UPDATE, f"{columns}x{size}", "update", columns, size, 0.1, 0.001)
 
 
-# The kernels of all families, for GPUs, where one family has the parameters of all kernels. Smaller workloads than
-# these would take less time than their launch.
+# For GPUs, where one family has all parameters. Smaller workloads would take less time than their launch.
 REDUCTIONS = ("softmax", "layer_norm", "layer_norm.dx", "norm")
 ELEMENTWISE = ("add", "multiply.d", "tanh", "tanh.dx", "update")
 GPU_SHAPES = (512, 512, 64), (1024, 256, 640), (2048, 2048, 256)

@@ -1,8 +1,4 @@
-"""Compiles kernels with given tuning parameters, and times them.
-
-Kernels run as they do in programs, from a *tape*: a list of instructions, each of which calls a kernel. The tapes here
-repeat one instruction.
-"""
+"""Compiles kernels with given tuning parameters, and times them on tapes that repeat one instruction."""
 
 from __future__ import annotations
 
@@ -26,18 +22,11 @@ TOLERANCE = 2e-4  # a number may be wrong by this times the sum of the number an
 
 
 class Workload:
-    """A computation to time: a kernel, and the *columns* on which it works, such as the elements of a batch.
+    """A computation to time: a kernel, and the columns on which it works.
 
-    For each operand, the kernel has an *address list*: the address of the operand for every column.
-
-    Args:
-        label: the sizes, as a text for people. No other workload of the family has the same.
-        kernel: the name of the kernel within its family.
-        arrays: for each address list, an array of shape (columns, floats). Row c has the operand for column c.
-        parameters: the integer parameters of the instruction, which the kernel reads.
-        expected: what numpy computes for each array that the kernel writes, by the number of its address list.
-        shared: the numbers of address lists of operands that all columns share: row 0 of their arrays.
-        doubles: the numbers of address lists whose arrays hold float64, each in the place of two floats.
+    `label` has the sizes; it is unique in the family. `arrays` has an array of shape (columns, floats) for each address
+    list, `expected` what numpy computes for those that the kernel writes, by the lists' numbers. All columns use row 0
+    of `shared` ones; `doubles` hold float64, each in the place of two floats. `parameters` are the instruction's.
     """
 
     def __init__(
@@ -60,10 +49,7 @@ class Workload:
         self.table = np.array(parameters, np.int64)
 
     def index_of(self, addresses: Sequence[int]) -> np.ndarray:
-        """Return all address lists, one after another, if the arrays begin at these addresses. Addresses count bytes.
-
-        The addresses in the lists count floats.
-        """
+        """Return all address lists, which count floats, if the arrays begin at these addresses, which count bytes."""
         index = []
         for number, (address, array) in enumerate(zip(addresses, self.arrays, strict=True)):
             step = 0 if number in self.shared else array.strides[0] // 4
@@ -84,7 +70,6 @@ class Workload:
         return True
 
     def tape(self, opcode: int, rows: int) -> np.ndarray:
-        """Return a tape of `rows` instructions, each of which calls the kernel. `opcode` is the kernel's number."""
         row = np.zeros(len(at.INSTRUCTION), np.int64)
         row[at.INSTRUCTION.opcode], row[at.INSTRUCTION.count] = opcode, self.columns
         return np.tile(row, rows)
@@ -101,13 +86,7 @@ def _on_cache_line(array: np.ndarray) -> np.ndarray:
 
 
 class Candidate:
-    """The kernels of a family, compiled with some tuning parameters for the CPU. `gpu_timing` has them for a GPU.
-
-    Args:
-        parameters: the tuning parameters of the family that is tuned.
-        kernels: the names of the kernels. Instructions name each by its number in this order.
-        run: the compiled function that runs a tape; it is given the context's address.
-    """
+    """The kernels of a family, compiled with `parameters`, numbered as in `kernels`. run(context) runs a tape."""
 
     def __init__(self, parameters: Parameters | None, kernels: Iterable[str], run: Callable[..., None]):
         self.parameters, self.run = parameters, run
@@ -125,12 +104,10 @@ class Candidate:
         return (time.thread_time_ns() - began) / 1e9
 
     def reset(self, workload: Workload) -> None:
-        """Restore the arrays of a workload to what they held before a kernel ran."""
         for array, start in zip(workload.arrays, workload.start, strict=True):
             array[...] = start
 
     def arrays(self, workload: Workload) -> Sequence[np.ndarray]:
-        """Return what the arrays of a workload hold now."""
         return workload.arrays
 
     def is_right(self, workload: Workload) -> bool:
@@ -141,31 +118,20 @@ class Candidate:
 
 
 class Timer:
-    """A device on which candidates are compiled and timed. A CPU has `registers` vector registers, a GPU none.
-
-    `target` is the CPU, or the compute capability of the GPU.
-    """
+    """A device. A CPU has `registers` vector registers, a GPU none. `target` is the CPU, or the GPU's capability."""
 
     target: Any
     registers: int
 
     def default(self, family: str) -> Parameters:
-        """Return the parameters of a family for a device without tuning records."""
         return records.defaults(self.target)[family]
 
     def compiled(self, kernels: dict[str, Kernel], family: str = "", values: Parameters | None = None) -> Candidate:
-        """Compile kernels in this process, without the cache of compiled code.
-
-        Args:
-            kernels: the kernels by name.
-            family, values: a family, and its parameters, to use instead of those of this object.
-        """
+        """Compile kernels in this process, without the cache. `values` replace the parameters of `family`."""
         raise NotImplementedError
 
 
 class CpuTimer(Timer):
-    """A CPU, and the tuning parameters of all families with which to compile for it."""
-
     def __init__(self, target: CpuTarget, parameters: tuning.Cpu):
         self.target, self.parameters = target, parameters
         self.registers = records.KINDS[records.kind_of(target)][1]
@@ -189,10 +155,7 @@ def rows_for(candidate: Candidate, workload: Workload, seconds: float = ROW_SECO
 def least_times(
     candidates: Sequence[Candidate], workloads: Sequence[Workload], rounds: int
 ) -> Iterator[dict[str, list[float]]]:
-    """Time candidates. After each round, yield the least seconds that each has taken so far, by the workload's label.
-
-    The candidates run in turns, so that other programs on the machine slow down all of them.
-    """
+    """After each round, yield the least seconds of each candidate by label. They run in turns, so all are disturbed."""
     rows = {workload.label: rows_for(candidates[-1], workload) for workload in workloads}
     least = {workload.label: [math.inf] * len(candidates) for workload in workloads}
     for number in range(rounds):
@@ -206,13 +169,7 @@ def least_times(
 def ratio(
     candidate: Candidate, best: Candidate, workloads: Sequence[Workload], rounds: int = 7, hopeless: float = 1.05
 ) -> tuple[float, float]:
-    """Divide the least time of a candidate by that of the best one so far, for each workload.
-
-    If the geometric mean of the ratios is more than `hopeless` after at least three rounds, stop early.
-
-    Returns:
-        The geometric mean of the ratios, and the largest ratio.
-    """
+    """Return mean and maximum of ratios of least times. After three rounds, stop if the mean is over `hopeless`."""
     mean = largest = math.inf
     for number, least in enumerate(least_times([candidate, best], workloads, rounds)):
         ratios = [ours / others for ours, others in least.values()]

@@ -20,7 +20,6 @@ from .recorder.compiled import Recorder
 from .table import KERNELS
 from .target import NAMED, CpuTarget, host_cpu
 
-# The packages of this library that define kernels. When imported, they add these to the table of all kernels.
 PACKAGES = ("dynet_ops", "dynet_rnn", "dynet_optim")
 
 

@@ -104,8 +104,7 @@ def stored(key: str, directory: Path | None = None) -> bytes | None:
 def load_objects(objects: list[bytes]) -> Any:
     """Load several object files, which may call each other's functions, as one module."""
     session = linker()
-    # TVM's `load_module` would run the C++ compiler to find its runtime library, which kernels do not need. So name one
-    # that does not exist.
+    # Name a compiler that does not exist: TVM would run it to find its runtime library, which kernels do not need.
     with _linking:
         return session.load_module(objects, cxx=f"{os.devnull}/compiler", keep_module_alive=True)
 
@@ -170,8 +169,7 @@ def _keep(path: Path, key: str, content: bytes) -> None:
 def building_site() -> Path:
     """Return a directory to compile in: the temporary one, or without enough space there, the cache's own.
 
-    Raise a CacheError if neither has ROOM bytes free: LLVM ends the whole process if a write fails. Also remove dead
-    processes' folders.
+    If neither has ROOM bytes, raise a CacheError: LLVM ends the process if a write fails. Dead processes' folders go.
     """
     cache = cache_directory()
     sites.prune(cache)

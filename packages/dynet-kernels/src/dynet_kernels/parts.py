@@ -35,7 +35,7 @@ class Part(Protocol):
 
     @property
     def key(self) -> str:
-        """All that the machine code depends on but source files, compiler and CPU, which the cache key adds."""
+        """A text of all that the code depends on besides source files, compiler and CPU, which the cache key has."""
         ...
 
 

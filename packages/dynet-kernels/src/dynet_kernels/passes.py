@@ -19,9 +19,8 @@ PLANNED = {name: Function(f"do_plan_{name}", planner) for name, planner in PLANN
 def planner_module() -> Any:
     """Emit the module with the planners and the loop over the tape, which calls shards.
 
-    `plan_forward` only plans; `forward` also runs the tape, unless a buffer was too small, or Python has to start
-    helping threads first (NO_HELPERS). All functions return the status: a signal handler that computes may change that
-    in the context.
+    `plan_forward` only plans; `forward` also runs the tape, unless a buffer was too small, or helpers must be started
+    first (NO_HELPERS). All return the status: in the context, a signal handler that computes may change it.
     """
     functions = {
         "run": tir.emitted("run", run),

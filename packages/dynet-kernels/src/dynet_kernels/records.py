@@ -156,7 +156,7 @@ def nearest(family: str, target: CpuTarget | str, lists: Iterable[Iterable[Recor
 def _distance(record: Record, target: CpuTarget | str) -> tuple[float, ...]:
     """Return how much a record's kind of machine differs from `target`. A smaller tuple is more similar.
 
-    CPUs are compared by vector registers, then by their floats; GPUs by compute capability, first the lower one.
+    CPUs differ by vector registers, then by their floats; GPUs by compute capability, the lower of two being nearer.
     """
     if isinstance(target, str):
         mine, other = int(target.removeprefix("sm_")), int(record.target.removeprefix("sm_"))
@@ -188,7 +188,7 @@ def _found(target: CpuTarget | str, setting: str) -> dict[str, tuple[str, Record
 
 
 def for_cpu(target: CpuTarget) -> tuning.Cpu:
-    """Return the kernel parameters for a CPU, by `found`. Errors are as there."""
+    """Return the kernel parameters for a CPU, by `found`."""
     chosen: dict[str, Any] = {family: record.parameters for family, (_, record) in found(target).items()}
     return tuning.Cpu(**chosen)
 

@@ -43,7 +43,7 @@ help_others: Any = None
 
 
 def address() -> int:
-    """Return the address of this thread's settings. All but the main thread use one thread: helpers serve one."""
+    """Return the address of this thread's settings. Only the main thread has helpers, which serve one thread."""
     return ctypes.addressof(_table if threading.current_thread() is threading.main_thread() else _one)
 
 
@@ -81,8 +81,7 @@ def using(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> It
 def available() -> int:
     """Return the default number of threads: one for each core that this process may use, but at most MOST.
 
-    A container's CPU quota, and DYNET_NUM_THREADS or else OMP_NUM_THREADS, can lower it. A wrong value of the first is
-    a ValueError.
+    A container's CPU quota can lower it, and DYNET_NUM_THREADS (a ValueError if wrong), or else OMP_NUM_THREADS.
     """
     limits = [MOST, cores(), _quota()]
     for name in ("DYNET_NUM_THREADS", "OMP_NUM_THREADS"):
@@ -111,7 +110,7 @@ def _quota(path: str = "/sys/fs/cgroup/cpu.max") -> int:
 
 
 def start_helpers() -> None:
-    """Start as many threads as passes could use, for the cores of now, unless somebody has told the number."""
+    """Start as many threads as passes could use. Count cores again first, unless somebody has set the number."""
     global _starting
     _table[at.SHARING.wanted] = 0
     if _table[at.SHARING.look] != at.NEVER:

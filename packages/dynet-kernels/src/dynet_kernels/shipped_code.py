@@ -1,7 +1,7 @@
 """Machine code for general kinds of CPU that is shipped in a wheel, in files like those of the cache.
 
-Their keys do not depend on the version of the compiler, because a wheel works with any, but on source files. A *frozen*
-program, with modules in an archive, has none: `index.json` has the keys by other ones without sources.
+Their keys depend on source files, but not on the version of the compiler, because a wheel works with any. A *frozen*
+program, with modules in an archive, has no sources: `index.json` maps keys without sources to the keys.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ INDEX = "index.json"
 
 @functools.cache
 def index() -> dict[str, str]:
-    """Return that index in a frozen program, without which its code is missing (a CacheError); else {}."""
+    """Return the index of a frozen program, or {} if this is none. Without the index, raise a CacheError."""
     if os.path.isfile(os.path.join(os.path.dirname(__file__), "shipped_code.py")):
         return {}
     if not (FOLDER / INDEX).is_file():

@@ -37,8 +37,7 @@ class CpuTarget:
     """A CPU to compile for.
 
     `machine` is as in `x86_64-linux`. `identity`, a part of cache keys, differs for CPUs that need different code.
-    `lanes` is the float32s in a vector register. `kind` is `native` for exactly this CPU, or a general kind, such as
-    `avx2`.
+    `lanes` is the float32s in a vector register. `kind` is `native` for exactly this CPU, or a general one.
     """
 
     machine: str

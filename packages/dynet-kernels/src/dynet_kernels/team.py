@@ -3,7 +3,7 @@
 TVM's own threads would keep a forked child from ending. A helper may have no core for milliseconds, so it gets a part
 only if it looks for work; the main thread takes back parts that are not begun, and waits only for others. `balance` has
 what sharing gains and loses. While it is negative, the main thread goes on alone, which pays the debt. Some passes run
-alone as a trial: to take longer than these, as where cores have no cache in common, is a loss.
+alone as a trial: shared ones that take longer, as where cores have no cache in common, are a loss.
 """
 
 from __future__ import annotations

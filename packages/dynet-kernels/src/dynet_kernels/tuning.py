@@ -70,9 +70,9 @@ class Product(Parameters):
     """Parameters of the matrix product y = W x; see `families.products`.
 
     `tiles` are (columns of x, vectors of rows of W), the widest first, and one for a single column last. Panels are of
-    `panel` columns of W. They are used if x has `many` columns and W `far` rows; if W has `large` floats and x is wider
-    than any tile (W is read only once then); or if rows of W * columns of x are `crowded`, x has 20 columns, and those
-    of W are a multiple of 256 bytes apart, so that they crowd into few sets of the L1 cache.
+    `panel` columns of W. They are used if x has at least `many` columns and W `far` rows; if W has `large` floats and x
+    is wider than any tile (W is read only once then); or if rows of W * columns of x are `crowded`, x has 20 columns,
+    and those of W are a multiple of 256 bytes apart, so that they crowd into few sets of the L1 cache.
     """
 
     tiles: tuple[Tile, ...] = _tiles((4, 3), (2, 4), (1, 8))
@@ -89,8 +89,8 @@ class ColumnGradient(Parameters):
 
     `tiles` are (columns of dy, columns of W), without panels. `block` floats of W are worked on at once, so that they
     stay in the cache. If dy has `many` columns for every hundred rows of W (more if W's columns are no multiple of a
-    vector), `panel` rows of W, a multiple of 16, are transposed; `tile` is (columns of dy, vectors of columns of W)
-    then.
+    vector), `panel` rows of W, a multiple of 16, are transposed, for a `tile` of (columns of dy, vectors of columns of
+    W).
     """
 
     tiles: tuple[Tile, ...] = _tiles((3, 3), (2, 5), (1, 8))
@@ -109,8 +109,8 @@ class ColumnGradient(Parameters):
 class MatrixGradient(Parameters):
     """Parameters of dW += dy x', the gradient of W in the product y = W x; see `families.products`.
 
-    `tile` is (columns of W, vectors of rows). If dy has at most `few` columns, it is `few_tile`, narrow and tall, so
-    that dW is read in long runs, which takes most of the time. `panel` columns of dy and x are copied at once.
+    `tile` is (columns of W, vectors of rows). With at most `few` columns in dy, most of the time goes into reading and
+    writing dW: `few_tile`, narrow and tall, does so in long runs. `panel` columns of dy and x are copied at once.
     """
 
     tile: Tile = _tile((4, 3))
@@ -141,8 +141,7 @@ class Columns(Parameters):
 class Norm(Parameters):
     """Parameters of the kernel that computes the norm of gradients; see `families.norm`.
 
-    A column has `stretches`, read at the same time: two are faster if memory is slow. `vectors` of each are read at
-    once.
+    A column has `stretches`, read at the same time: two are faster if memory is slow. `vectors` are read from each.
     """
 
     stretches: int = _whole(2, 1, 4)
@@ -158,6 +157,8 @@ class Update(Parameters):
 
 @dataclass(frozen=True)
 class Cpu(Parameters):
+    """The tuning parameters of all families of kernels on a CPU."""
+
     product: Product = Product()
     column_gradient: ColumnGradient = ColumnGradient()
     matrix_gradient: MatrixGradient = MatrixGradient()
@@ -170,8 +171,8 @@ class Cpu(Parameters):
 class Cuda(Parameters):
     """The tuning parameters of all kernels on a GPU.
 
-    A block has `threads`, a power of two, if it reduces columns, or `block`, one for each element; or it computes tile
-    x tile numbers of a matrix product.
+    A block has `threads`, a power of two, to reduce columns, or `block`, one for each element. For matrix products, it
+    computes `tile` times `tile` numbers.
     """
 
     threads: int = _whole(128, 32, 1024)

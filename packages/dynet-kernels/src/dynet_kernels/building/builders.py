@@ -100,7 +100,7 @@ class Builders:
         self._lock = threading.Lock()
 
     def new(self) -> Builder | LocalBuilder:
-        """Start a builder, in this process if Python's executable is unknown or the user's. Fails after `stop`."""
+        """Start a builder: in this process if Python's executable is unknown, or is the user's program."""
         if not sys.executable or getattr(sys, "frozen", False):
             return LocalBuilder(self.site)
         with self._lock:
@@ -120,6 +120,5 @@ class Builders:
         sites.prune(self.site)  # a killed process leaves its folder
 
     def close(self) -> None:
-        """Close the pipes to all builders. Call this only when no thread uses them."""
         for builder in self._all:
             builder.close()

@@ -24,7 +24,7 @@ from . import sites
 
 
 class LocalBuilder:
-    """Compiles parts in this process, in folders that it makes in `site`. Methods are as in `builders.Builder`."""
+    """Compiles parts in this process, in folders in `site`. `emit` and `build` are as those of `builders.Builder`."""
 
     def __init__(self, site: Path):
         self._site = site

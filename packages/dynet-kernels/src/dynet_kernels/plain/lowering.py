@@ -47,7 +47,6 @@ def type_of(value) -> str:
 
 
 def integer(value):
-    """Make an int64 of a condition or an int."""
     if isinstance(value, int):
         return int64(int(value))
     if not is_emitted(value) or type_of(value).startswith("float"):

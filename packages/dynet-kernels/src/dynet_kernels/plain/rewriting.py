@@ -95,7 +95,7 @@ TEXTS = {"Is": "is", "IsNot": "is not", "In": "in", "NotIn": "not in", "Div": "/
 
 
 class _Rewriting(ast.NodeTransformer):
-    """`variables` are outer functions' names that are emitted variables; `ended` are names of blocks that are over."""
+    """Rewrites a function. `variables` are emitted ones of functions around it; `ended` names blocks that are over."""
 
     def __init__(self, file: str, is_entry: bool, variables: Iterable[str] = (), ended: Iterable[str] = ()):
         self.file, self.is_entry = file, is_entry

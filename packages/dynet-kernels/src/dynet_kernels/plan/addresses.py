@@ -1,7 +1,7 @@
 """Writes the address lists of a group, which tell kernels where their columns are.
 
 Each view has two lists, of values and of gradients, with an entry for each column. All lists of a group are adjacent in
-the buffer `index`. Lists that no kernel reads are left uninitialised.
+the buffer `index`. Lists that no kernel reads are left uninitialized.
 """
 
 from __future__ import annotations

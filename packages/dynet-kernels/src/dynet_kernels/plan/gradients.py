@@ -1,6 +1,6 @@
 """Assigns memory to each gradient when the first step of the backward pass that adds to it is planned.
 
-If this step can write all of the gradient, it overwrites uninitialised memory: it is *fresh*. If it would only copy a
+If this step can write all of the gradient, it overwrites uninitialized memory: it is *fresh*. If it would only copy a
 node's gradient to an operand that nothing else uses, both have one address, and the step is left out. Otherwise the
 memory is cleared before the step.
 """
@@ -80,8 +80,7 @@ class Gradients:
 def make_ready(gradients: Gradients, group: Group) -> tuple:
     """Assign memory to all gradients to which a group's backward steps add. Return three sets of steps, as bits:
 
-    fresh steps; distinct ones, known to add to a different gradient for each node; and aliased ones, which have nothing
-    to do, because operands and nodes share their gradients.
+    fresh steps; distinct ones, which add to a different gradient for each node; aliased ones, with nothing to do.
     """
     fresh, distinct, aliased = 0, 0, 0
     steps = group.signature.backward

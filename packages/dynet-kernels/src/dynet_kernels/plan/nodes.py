@@ -73,7 +73,7 @@ class Record:
 
     @property
     def whole(self) -> Signature:
-        """The signature of a variadic record, not of a part, at `start` - 2; between is the number of operands."""
+        """The signature of a variadic record, not of a part, at `start` - 2. Between them is the number of operands."""
         return self.plan.signature(self.plan.records[self.start - 2])
 
     @property
@@ -146,7 +146,6 @@ class Node(Struct):
 
     @property
     def signature_at(self):
-        """The offset of the node's signature in the buffer `table`."""
         return self.words[self.start + at.NODE.signature]
 
     @property

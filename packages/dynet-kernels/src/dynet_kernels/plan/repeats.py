@@ -57,7 +57,7 @@ class Equal:
 
     @plain
     def write(self, with_gradients: bool, sums=0, width=0) -> Block:
-        """Write lists for the first columns. With `sums`, own gradients are there, `width` floats for each column."""
+        """Write lists for the first columns; with `sums`, the nodes' gradients are there, `width` floats for each."""
         context, index, signature, count = (
             self.group.plan.context,
             self.group.plan.index,
@@ -174,8 +174,7 @@ def copy_values(equal: Equal) -> None:
 def gradients_once(group: Group, block: Block, everything) -> Block:
     """Append instructions that add up gradients of equal columns; return lists for the sums, or `block` itself.
 
-    The backward steps of the group run with these lists, and its deferred steps if the group is all nodes of the
-    signature, which `sums_are_known` finds out later.
+    The group's backward steps run with these lists; its deferred ones, too, if `sums_are_known` finds so later.
     """
     signature, context, index = group.signature, group.plan.context, group.plan.index
     to_operand, base = 0, block.base

@@ -10,8 +10,8 @@ from .grouping import Group
 from .nodes import Plan
 from .structs import Context, Instruction, Step, Steps
 
-# If threads can share a matrix product by rows or by columns, they do so by columns if each gets at least this many. It
-# then finds the columns that it reads in its cache, because it has written them.
+# If threads can share a matrix product by rows or by columns, they do so by columns if each gets at least this many. A
+# thread then finds the columns that it reads in its cache, because it has written them.
 COLUMNS_EACH = 16
 CLEAR_WORK = 100  # an estimate of how many picoseconds one thread takes to set one number to 0
 
@@ -33,7 +33,7 @@ def add_instruction(
     """Append an instruction to the tape. If its kernel is not loaded, set `status` to NO_CODE: then nothing runs.
 
     Its address lists start at `base` in `index`, its parameters at `parameters` in `table`. With `fresh`, the kernel
-    must overwrite uninitialised memory instead of adding to it. `work` is in picoseconds for one thread: if it is too
+    must overwrite uninitialized memory instead of adding to it. `work` is in picoseconds for one thread: if it is too
     short to be worth sharing, threads do not share it, whatever `shared` (see `layout.STEP`) says.
     """
     context = plan.context
@@ -78,9 +78,8 @@ def add_clear(plan: Plan, start, size) -> None:
 def add_steps(group: Group, steps: Steps, block: Block, everything=0, fresh=0, distinct=0, left_out=0) -> None:
     """Append an instruction for each step of a group that has to run.
 
-    `fresh`, `distinct` and `left_out` are sets of steps as bits: those that overwrite uninitialised gradients; those
-    that add to a different gradient for each node, so that threads can share them by columns; those that have nothing
-    to do.
+    `fresh`, `distinct` and `left_out` are sets of steps, as bits, that overwrite uninitialized gradients, that add to a
+    different one for each node (threads can share these by columns), and that have nothing to do.
     """
     columns = block.columns
     for number in range(steps.count):

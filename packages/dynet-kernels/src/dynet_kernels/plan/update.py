@@ -77,8 +77,7 @@ def check_room(plan: Plan, rows, states, dense, views) -> None:
 class Updated:
     """The parameter in row `number` of a trainer's table, and the columns that the pass works on.
 
-    If it is `whole`, it is one column; if not, it is a lookup table, and each touched row is a column. With `dense` =
-    1, a table is one column, too.
+    If not `whole`, it is a lookup table, and each touched row is a column. With `dense` = 1, tables are whole, too.
     """
 
     @plain

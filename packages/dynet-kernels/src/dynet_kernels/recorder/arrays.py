@@ -211,8 +211,7 @@ def vector(here: Here, function: Function, x: Item):
 def array(here: Here, function: Function, given: Items):
     """Record an input node: an array, a nested list, or a list of arrays, each of which is a batch element.
 
-    A second argument may say whether the last dimension is the batch. The key is 1 plus the number of dimensions, plus
-    words.BATCHED if so; and the sizes.
+    A second argument may say whether the last dimension is the batch. For the key, see `words.ARRAY_KEY`.
     """
     return read(here, given[0], partial(tensor, here, function, here.flag(given, 1)))
 
@@ -246,8 +245,7 @@ def new_input(here: Here, row: Row, count) -> NewRecord:
 def sparse(here: Here, function: Function, given: Items):
     """Record an input node: lists of indices for each dimension, a list of values, and a list of sizes.
 
-    Two more arguments may be whether the last dimension is the batch, and the number that all other elements are. The
-    key is that of `arrays.array`.
+    Optional: whether the last dimension is the batch, and what all other elements are. The key is as in `array`.
     """
     axes, values, shape = [here.items(each) for each in given.first(3)]
     need(shape.size >= 1 and shape.size <= words.MOST_DIMS and axes.size == shape.size and values.size > 0)

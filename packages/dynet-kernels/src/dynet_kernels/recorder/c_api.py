@@ -71,7 +71,6 @@ def fail(*owned) -> None:
 
 
 def new_reference(address: Any) -> Any:
-    """Add a reference to an object, and return its address."""
     extern("Py_IncRef", address)
     return address
 

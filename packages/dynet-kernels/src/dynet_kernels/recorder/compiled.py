@@ -54,7 +54,7 @@ def _load(content: bytes):
 
 
 def functions(shared: int) -> tuple[dict[str, int], dict[str, int]]:
-    """Load the recorder onto the shared words. Return the addresses of its functions, and words of their keys."""
+    """Load the recorder onto the shared words. Return its functions' addresses, and how many words their keys have."""
     ((module, names),) = library.modules([Recorder()], load=_load)
     table = np.zeros(len(names), np.int64)
     module.get_function("addresses")(int(table.ctypes.data), shared)

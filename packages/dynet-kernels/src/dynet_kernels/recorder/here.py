@@ -30,7 +30,7 @@ class Here:
 
     @plain
     def is_expression(self, x: Item):
-        """Whether x is a node or a parameter. Lookup tables are left to Python, which notes that the graph uses all."""
+        """Whether x is a node or parameter. Python handles whole lookup tables: it notes that the graph uses them."""
         kind, shared = x.type, self.shared
         return kind == shared.expression or kind == shared.parameters or kind == shared.constant
 
@@ -114,7 +114,6 @@ class Here:
 
     @plain
     def append(self, dim, *integers):
-        """Append a record of one node, and return its expression, of shape `dim`."""
         new = NewRecord(self, len(integers))
         new.write(*integers)
         return new.finish(dim)

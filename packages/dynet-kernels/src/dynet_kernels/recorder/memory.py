@@ -137,7 +137,7 @@ def overwrite(shared: Shared, graph_at, version, is_input, start, numbers_at, co
 
 @plain
 def renew_words(shared: Shared, graph: Graph) -> None:
-    """Empty a graph, give it a new version, and free its outgrown buffers. Much too large ones become outgrown."""
+    """Empty a graph, give it a new version, free outgrown buffers. Those much larger than needed become outgrown."""
     version = shared.newest + 1
     shared.newest = version
     while graph.outgrown != NULL:

@@ -168,6 +168,6 @@ def append(here: Here, known: Template, parts: Words, operand: Callable, dim):
 
 @recording(key=0)
 def key(here: Here, function: Function, given: Items):
-    """key(*arguments) returns the key of a call of any op as bytes, or None. The first 8 are its word in tables."""
+    """key(*arguments) returns a call's key, for any op, as bytes, or None. The first 8 bytes are its word in tables."""
     found = Key(here, given)
     return extern("PyBytes_FromStringAndSize", found.words.address, (found.size + 1) * 8)

@@ -45,7 +45,7 @@ def new(shared: Shared, kind, arguments, keywords):
 
 @c_function()
 def visit_nothing(shared: Shared, object_at, visit, given):
-    """tp_traverse of `Expression`, which owns no references. Without it, the garbage collector would track them."""
+    """tp_traverse of `Expression`, which owns no references. Without it, the collector would track expressions."""
     return 0
 
 

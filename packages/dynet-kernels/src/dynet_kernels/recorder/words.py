@@ -81,7 +81,7 @@ SHARED = Structure(
     "passes",  # the number of backward passes so far, in all graphs
     # Freed expressions that are kept for reuse: a linked list, its length, and the most it may have.
     "free", "free_count", "free_most",
-    # The addresses of Python types and other objects that compiled code has to recognise.
+    # The addresses of Python types and other objects that compiled code has to recognize.
     "expression", "unfinished", "parameters", "constant", "lookup", "list", "tuple", "float", "int", "slice",
     "int64", "int32", "float64", "float32", "array",
     "none", "true", "false",
@@ -107,7 +107,8 @@ TEMPLATE_KEY = 64  # the most words that the key of a template may have; it desc
 KEY = Structure("seed", "count")
 
 MOST_DIMS = 4  # arrays with more dimensions are left to Python
-# The key of an array or nested list: the number of dimensions, plus BATCHED if the last is the batch; sizes or 0.
+# The key of an array or nested list: 1 plus the number of dimensions, plus BATCHED if the last is the batch; sizes, or
+# 0.
 ARRAY_KEY = MOST_DIMS + 1
 BATCHED = 8
 

@@ -62,7 +62,7 @@ def _first(choices: Callable[[Any, int], list[tuning.Tile]]) -> Callable[[Any, i
 
 
 def _middle(part: int, *choices: tuple[int, ...]) -> Callable[[Any, int], list[Tiles]]:
-    """Return a function for `tiles` with narrower ones after the first, each of 3 / `part` of the registers."""
+    """Return a function for `tiles` with other ones between first and last, of 3 / `part` of the registers."""
 
     def tiles(best: Any, registers: int) -> list[Tiles]:
         first, *_, last = best.tiles
@@ -82,7 +82,6 @@ def _few(best: Any, registers: int) -> list[tuning.Tile]:
 
 
 def _columns(least: int, most: int = 1 << 62) -> Callable[[Workload], bool]:
-    """Return a function that says whether a workload has so many columns."""
     return lambda workload: least <= workload.columns <= most
 
 

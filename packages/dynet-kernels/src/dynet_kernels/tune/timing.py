@@ -155,7 +155,7 @@ def rows_for(candidate: Candidate, workload: Workload, seconds: float = ROW_SECO
 def least_times(
     candidates: Sequence[Candidate], workloads: Sequence[Workload], rounds: int
 ) -> Iterator[dict[str, list[float]]]:
-    """After each round, yield the least seconds of each candidate by label. They run in turns, so all are disturbed."""
+    """After each round, yield each candidate's least seconds, by label. They run in turns, to be disturbed alike."""
     rows = {workload.label: rows_for(candidates[-1], workload) for workload in workloads}
     least = {workload.label: [math.inf] * len(candidates) for workload in workloads}
     for number in range(rounds):
@@ -169,7 +169,7 @@ def least_times(
 def ratio(
     candidate: Candidate, best: Candidate, workloads: Sequence[Workload], rounds: int = 7, hopeless: float = 1.05
 ) -> tuple[float, float]:
-    """Return mean and maximum of ratios of least times. After three rounds, stop if the mean is over `hopeless`."""
+    """Return geometric mean and maximum of ratios of least times. Stop after 3 rounds if the mean is `hopeless`."""
     mean = largest = math.inf
     for number, least in enumerate(least_times([candidate, best], workloads, rounds)):
         ratios = [ours / others for ours, others in least.values()]

@@ -1,8 +1,4 @@
-"""The public functions and methods for computation graphs: begin a new graph, set checkpoints, print and draw a graph.
-
-A graph holds the nodes (results of operations) that a thread has recorded since its last `renew_cg`. An expression is
-a reference to a node.
-"""
+"""The public functions and methods for computation graphs: new graphs, checkpoints, printing and drawing."""
 
 from __future__ import annotations
 
@@ -25,16 +21,13 @@ from .parameter.base import Trained
 class ComputationGraph(Graph):
     """The computation graph of a thread, with the methods for users. `dy.cg()` returns it.
 
-    The methods of the base class `Graph` are for the library itself.
-
-    Many methods take the number of an expression as `index`. The `repr` of an expression shows its number:
-    `expression 2/1: (3,)` is number 2 of the graph with version 1, and has the shape (3,).
+    Methods that take an `index` mean the number of an expression, which its `repr` shows: `expression 2/1: (3,)` is
+    number 2 of the graph with version 1. The methods of the base class `Graph` are for the library itself.
     """
 
     __slots__ = ()
 
     def __dir__(self) -> list[str]:
-        """Return the names of the public methods, without those that only the library itself calls, for `dir`."""
         return [*dir(object), *(name for name in ComputationGraph.__dict__ if not name.startswith("_"))]
 
     if TYPE_CHECKING:  # the package dynet_ops adds these methods at run time; they are declared here for type checkers
@@ -65,14 +58,12 @@ class ComputationGraph(Graph):
         return parameter(params)
 
     def checkpoint(self) -> None:
-        """Set a checkpoint, to which `revert` returns. This does the same as the function `cg_checkpoint`."""
+        """Set a checkpoint, to which `revert` returns, like the function `cg_checkpoint`."""
         checkpoints.checkpoint(self)
 
     def revert(self) -> None:
-        """Remove the last checkpoint and all nodes recorded after it. This does the same as `cg_revert`."""
+        """Remove the last checkpoint and all nodes recorded after it, like the function `cg_revert`."""
         checkpoints.revert(self)
-
-    # Methods that compute values or gradients. Their argument `index` is the number of an expression.
 
     def _expression(self, name: str, index: int) -> Expression:
         self.check_thread()
@@ -83,19 +74,16 @@ class ComputationGraph(Graph):
         return self.node(place, node.dim)
 
     def forward(self, index: int) -> None:
-        """Compute the whole graph again, with new random numbers for dropout and noise.
+        """Compute the whole graph again, with new random numbers. `index` is the number of any expression of the graph.
 
-        Args:
-            index: the number of any expression of the graph. Which one makes no difference.
+        Raises:
+            OutOfRangeError: the graph has no expression with this number.
+            StaleExpressionError: the graph is another thread's.
 
         >>> x = dy.inputVector([1, 2])
         >>> g = dy.cg()
         >>> g.forward(x.at), g.forward_vec(x.at)
         (None, [1.0, 2.0])
-
-        Raises:
-            OutOfRangeError: the graph has no expression with this number.
-            StaleExpressionError: the graph is another thread's.
         """
         self._expression("forward", index).forward(recalculate=True)
 
@@ -120,15 +108,8 @@ class ComputationGraph(Graph):
         return self._expression("inc_forward_vec", index).vec_value()
 
     def backward(self, index: int, full: bool = False) -> None:
-        """Differentiate an expression with respect to all parameters, and add the results to the parameters' gradients.
-
-        Args:
-            index: the number of the expression, whose value must be a single number.
-            full: as for `Expression.backward`.
-        """
+        """Add the derivatives of a single number to the parameters' gradients, like `Expression.backward`."""
         self._expression("backward", index).backward(full)
-
-    # Methods that print or draw the graph
 
     def dump(
         self,
@@ -164,9 +145,9 @@ def renew_cg(
     """Begin a new graph and return it. Using an expression of the old graph then raises StaleExpressionError.
 
     Args:
-        immediate_compute: compute every node as soon as it is recorded, so that an error is raised by the line that
-            causes it. This is slow.
-        check_validity: raise NotFiniteError if a computed value is infinite or NaN. The message names the node.
+        immediate_compute: compute every node as soon as it is recorded, so that the line that causes an error raises
+            it. This is slow.
+        check_validity: raise NotFiniteError, which names the node, if a computed value is infinite or NaN.
         autobatching: accepted for compatibility, and ignored: batching is always on.
     """
     if immediate_compute is not False:
@@ -206,12 +187,9 @@ def cg_version() -> int:
 
 
 def cg_checkpoint() -> None:
-    """Set a checkpoint: `cg_revert` removes the nodes that are recorded after it. Checkpoints can be nested.
+    """Compute all nodes, and set a checkpoint: `cg_revert` removes nodes recorded after it. Checkpoints can be nested.
 
-    All nodes recorded so far are computed now, unless they have been computed already.
-
-    >>> dy.renew_cg()._version > 0
-    True
+    >>> _ = dy.renew_cg()
     >>> x = dy.inputVector([1, 2])
     >>> dy.cg_checkpoint()
     >>> y = dy.tanh(x)
@@ -224,7 +202,7 @@ def cg_checkpoint() -> None:
 
 
 def cg_revert() -> None:
-    """Return to the last checkpoint: remove it and all nodes recorded after it, and free their memory.
+    """Remove the last checkpoint and all nodes recorded after it, and free their memory.
 
     Using an expression of these nodes then raises StaleExpressionError.
 

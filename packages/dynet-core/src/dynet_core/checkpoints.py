@@ -1,8 +1,4 @@
-"""Checkpoints of a graph, and the options `immediate_compute` and `check_validity` of `renew_cg`.
-
-With `immediate_compute`, each node is computed as soon as it is recorded. With `check_validity`, all values are checked
-for infinities and NaN. A graph that uses checkpoints or one of these options has a `Watch`, an object with their state.
-"""
+"""Checkpoints of a graph, and the options `immediate_compute` and `check_validity` of `renew_cg`."""
 
 from __future__ import annotations
 
@@ -13,7 +9,7 @@ from .watch import Checkpoint, Watch
 
 
 def watch_of(graph: Graph) -> Watch:
-    """Return the `Watch` of a graph, the object that has its checkpoints. Create it if the graph has none yet."""
+    """Return the `Watch` of a graph. Create it if the graph has none yet."""
     watch = graph.watch  # read once, because a signal handler may call renew_cg, which sets it to None
     if watch is None:
         graph.records.watch_values()
@@ -22,12 +18,7 @@ def watch_of(graph: Graph) -> Watch:
 
 
 def watch_from_the_start(graph: Graph, immediate: bool, check: bool) -> None:
-    """Turn on options of `renew_cg` for a new graph, before any node is recorded.
-
-    Args:
-        immediate: whether to compute each node as soon as it is recorded.
-        check: whether to check all values for infinities and NaN.
-    """
+    """Turn on options of `renew_cg` for a new graph, before any node is recorded."""
     graph.records.watch_values()
     graph.watch = Watch(immediate, check)
     graph.records.watch()
@@ -42,11 +33,7 @@ def checkpoint(graph: Graph) -> None:
 
 
 def revert(graph: Graph) -> None:
-    """Remove the last checkpoint and all nodes recorded after it. Using expressions of these nodes is then an error.
-
-    Raises:
-        ArgumentError: there is no checkpoint.
-    """
+    """Remove the last checkpoint and all nodes recorded after it; raise ArgumentError if there is no checkpoint."""
     graph.check_thread()
     version = graph.records.version
     watch, engine = watch_of(graph), graph.engine

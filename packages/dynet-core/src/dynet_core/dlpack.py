@@ -1,8 +1,4 @@
-"""Share GPU memory with torch, CuPy and other libraries without a copy, by DLPack.
-
-DLPack defines a C structure that describes a tensor in memory. A capsule is a Python object that holds a pointer to
-such a structure.
-"""
+"""Share GPU memory with other libraries without a copy, by DLPack. A capsule points to its C structure of a tensor."""
 
 from __future__ import annotations
 
@@ -17,7 +13,7 @@ NAME = b"dltensor"
 
 
 class _Tensor(ctypes.Structure):
-    """The C structure DLTensor of DLPack: the address, device, element type, shape and strides of a tensor."""
+    """DLPack's DLTensor."""
 
     _fields_ = [
         ("data", ctypes.c_void_p),
@@ -34,13 +30,12 @@ class _Tensor(ctypes.Structure):
 
 
 class _Managed(ctypes.Structure):
-    """The C structure DLManagedTensor of DLPack: a DLTensor and a function that releases its memory."""
+    """DLPack's DLManagedTensor: a DLTensor and the function that releases its memory."""
 
     _fields_ = [("tensor", _Tensor), ("context", ctypes.c_void_p), ("deleter", ctypes.c_void_p)]
 
 
-# Number of a capsule -> the block of memory and the C structures that the capsule points to. They are kept alive here
-# until `_delete` is called.
+# Number of a capsule -> the memory and the C structures it points to, kept alive until `_delete` is called.
 _kept: dict[int, tuple] = {}
 _numbers = itertools.count(1)
 
@@ -52,13 +47,10 @@ def _delete(managed) -> None:
 
 @ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 def _delete_unused(capsule) -> None:
-    """Release the memory of a capsule that is being destroyed, unless another library has taken over the memory.
+    """Release the memory of a capsule that is being destroyed, unless another library has taken it over.
 
-    A library that takes over the memory renames the capsule, and calls `_delete` itself when it has finished.
-
-    Args:
-        capsule: the address of the capsule. It is not passed as a Python object: making and dropping a reference to
-            an object that is being destroyed would destroy it a second time.
+    That library has renamed the capsule, and calls `_delete` when it has finished. The capsule comes as an address: a
+    Python reference to an object that is being destroyed would destroy it a second time.
     """
     if _is_valid(capsule, NAME):
         _delete(ctypes.cast(_pointer(capsule, NAME), ctypes.POINTER(_Managed)))
@@ -73,14 +65,7 @@ _is_valid.restype, _is_valid.argtypes = ctypes.c_int, [ctypes.c_void_p, ctypes.c
 
 
 def capsule(block: GpuBlock, shape: tuple[int, ...], strides: tuple[int, ...], int64: bool = False):
-    """Return a DLPack capsule for a tensor in a block of GPU memory. The capsule keeps the block alive.
-
-    Args:
-        block: the memory, which holds only the elements of the tensor.
-        shape: the shape of the tensor.
-        strides: the strides, counted in elements.
-        int64: whether the elements are int64 instead of float32.
-    """
+    """Return a DLPack capsule for a tensor that fills a block. It keeps the block alive. Strides count elements."""
     block.gpu.synchronize()  # wait for pending work: the library that reads the memory uses other CUDA streams
     count = len(shape)
     numbers = ctypes.c_int64 * count

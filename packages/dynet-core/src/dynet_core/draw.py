@@ -1,4 +1,4 @@
-"""Draw a graph: as source text for the programs Graphviz and Mermaid, or as an SVG image."""
+"""Draw a graph: as source text for Graphviz or Mermaid, or as an SVG image."""
 
 from __future__ import annotations
 
@@ -13,20 +13,13 @@ from .nodes import Node, nodes_of
 from .parameter_rows import PARAMETER_ROWS
 from .recorder import ANY_GRAPH
 
-# Sizes in an SVG image, in pixels: the height of a box, the width of a letter, and the gap between columns of boxes.
+# Pixels in an SVG image: the height of a box, the width of a letter, the gap between columns of boxes.
 LINE, LETTER, GAP = 22, 7, 40
 
 
 @dataclass(frozen=True)
 class Box:
-    """A box in the picture of a graph. It shows an operation or a parameter.
-
-    Args:
-        label: the name of the operation or of the parameter.
-        dims: the dimensions of the operation's result as text, or "" to show none.
-        operands: for an operation, the positions of its operands in the list of all boxes.
-        is_parameter: whether it shows a parameter. Such a box is drawn with round corners or as an ellipse.
-    """
+    """A box in the picture of a graph, for the call of an op or for a parameter. `operands` are indices of boxes."""
 
     label: str
     dims: str
@@ -35,7 +28,6 @@ class Box:
 
     @property
     def text(self) -> str:
-        """The text inside the box: the label, followed by the dimensions."""
         return f"{self.label} {self.dims}".strip()
 
 
@@ -45,17 +37,9 @@ def boxes(
     expression_names: Mapping[Expression, str] | None = None,
     lookup_names: Mapping | None = None,
 ) -> list[Box]:
-    """Return a box for each operation in a graph, and for each parameter that an operation uses.
+    """Return a box for each call of an op, even if it has several nodes, and for each parameter. Operands come first.
 
-    The boxes of an operation's operands come before the operation's own box.
-
-    An operation is the call of an op. It has one box even if it adds several nodes to the graph.
-
-    Args:
-        graph: the graph to draw.
-        show_dims: whether the boxes of operations show the dimensions of the results.
-        expression_names: a dict from expression to the name to show for it.
-        lookup_names: a dict from lookup parameter to a list with the name to show for each row.
+    The arguments are as for `api.print_graphviz`.
     """
     names = {(e.at, e.version == ANY_GRAPH): name for e, name in (expression_names or {}).items()}
     rows = {table.name(): names for table, names in (lookup_names or {}).items()}
@@ -105,7 +89,6 @@ def dot(
 
 
 def mermaid(graph: Graph) -> str:
-    """Return a graph as source text for Mermaid."""
     lines = ["flowchart LR"]
     for number, box in enumerate(boxes(graph)):
         left, right = ("([", "])") if box.is_parameter else ("[", "]")
@@ -115,7 +98,7 @@ def mermaid(graph: Graph) -> str:
 
 
 def svg(graph: Graph) -> str:
-    """Return a graph as an SVG image. Operands are drawn to the left of the operations that use them."""
+    """Return a graph as an SVG image. Operands are to the left of the operations that use them."""
     drawn = boxes(graph)
     columns: list[list[int]] = []
     depths: list[int] = []

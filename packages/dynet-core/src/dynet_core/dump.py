@@ -29,12 +29,9 @@ def dump_cg(
         OSError: the file cannot be written.
 
     >>> _ = dy.renew_cg()
-    >>> y = dy.tanh(dy.inputVector([1, 2]))
+    >>> x = dy.inputVector([1, 2])
     >>> dump_cg(nan_check_only=True)
     Node 0: input (2,)
-    Value: valid
-    Gradient: (not computed)
-    Node 1: tanh (2,)
     Value: valid
     Gradient: (not computed)
     """
@@ -42,7 +39,7 @@ def dump_cg(
 
 
 def dump(graph: Graph, filename, show_values, show_gradients, nan_check_only) -> None:
-    """Print the value and the gradient of every expression of `graph`. The other arguments are as for `dump_cg`."""
+    """Do for `graph` what `dump_cg` does."""
     flags = {"show_values": show_values, "show_gradients": show_gradients, "nan_check_only": nan_check_only}
     text = "\n".join(_lines(graph, *[checked_flag("dump_cg", what, value) for what, value in flags.items()])) + "\n"
     if filename:

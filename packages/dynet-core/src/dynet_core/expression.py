@@ -28,23 +28,18 @@ module and so cannot be imported here."""
 
 
 class Operations(Refusals):
-    """The methods of expressions. The package `recorder` makes the type `Expression` as a subclass of this class.
+    """The methods of expressions. `recorder` makes the type `Expression` as a subclass; `dynet_ops` adds the operators.
 
-    `dynet_ops` adds the operators, such as `+`. An expression has three attributes, all read-only:
-
-    - `at`: the number of the node in its graph; for a parameter, -1 minus its row number in the table PARAMETER_ROWS.
-    - `version`: the version of the graph that the node belongs to; ANY_GRAPH for a parameter.
-    - `type`: the shape, a `Dim`.
+    Read-only attributes: `at`, the node's number, or -1 minus a parameter's row in PARAMETER_ROWS; `version`, the
+    graph's, or ANY_GRAPH for a parameter; `type`, the shape, a `Dim`.
     """
 
     __slots__ = ()
 
-    if TYPE_CHECKING:
+    if TYPE_CHECKING:  # dynet_ops adds these methods at run time
         at: int
         version: int
         type: Dim
-
-        # The package dynet_ops adds these methods at run time. They are declared here for type checkers.
 
         def __add__(self, other: Expression | Number) -> Expression: ...
         def __radd__(self, other: Expression | Number) -> Expression: ...
@@ -97,11 +92,7 @@ class Operations(Refusals):
         return self.type.rows
 
     def _graph(self) -> NodeGraph:
-        """Return the graph that this node belongs to.
-
-        Raises:
-            StaleExpressionError: the graph no longer has this node, or belongs to another thread.
-        """
+        """Return this node's graph; raise StaleExpressionError if the node is gone or is another thread's."""
         return GRAPH_OF_NODE[0](self)
 
     def _again(self, called: str, recalculate: bool, end: str = "") -> None:
@@ -120,14 +111,14 @@ class Operations(Refusals):
         return copy
 
     def _floats(self, array: Array) -> Array:
-        """Copy the value to a new float32 array of its shape, column-major. The value is computed if necessary."""
+        """Copy the value into a float32 array of its shape, column-major. The value is computed if necessary."""
         array.T.reshape(-1)[:] = self._stored()
         return array
 
     _doubles = _floats  # the same for a float64 array
 
     def _address(self) -> int:
-        """Return the address of the value in memory, divided by 4 to count floats. Compute the value if necessary."""
+        """Return the address of the value, counted in floats. The value is computed if necessary."""
         return self._graph().address(self.at)
 
     def forward(self, recalculate: bool = False) -> None:
@@ -139,9 +130,7 @@ class Operations(Refusals):
             self._graph()._compute(checked_flag("forward", "recalculate", recalculate))
 
     def npvalue(self, recalculate: bool = False, *, dtype: npt.DTypeLike = np.float64) -> Array:
-        """Return the value as a numpy array of the shape `self.shape`. A batch larger than 1 is the last axis.
-
-        The array is a copy.
+        """Return a copy of the value as a numpy array of the shape `self.shape`, where a batch is the last axis.
 
         Args:
             recalculate: as for `forward`.
@@ -189,7 +178,7 @@ class Operations(Refusals):
         return self._graph().number(self.at)
 
     def vec_value(self, recalculate: bool = False) -> list[float]:
-        """Return the value as a flat list, column by column, batch element after batch element.
+        """Return the value as a flat list, column by column, one batch element after another.
 
         `recalculate` is as for `forward`.
         """
@@ -199,9 +188,9 @@ class Operations(Refusals):
     def value(self, recalculate: bool = False) -> Any:
         """Return the value as a float, a list or an array, depending on the shape, as DyNet does.
 
-        With one dimension, it is a flat list, also for a batch; but a single number is a float. With two dimensions or
-        more, it is an array. Type checkers cannot know which of these it is, so the annotation is Any.
-        `scalar_value`, `vec_value` and `npvalue` always return the same type. `recalculate` is as for `forward`.
+        A single number of one dimension is a float; other values of one dimension are a flat list, also for a batch;
+        those of more dimensions are an array. `scalar_value`, `vec_value` and `npvalue` always return the same type.
+        `recalculate` is as for `forward`.
         """
         self._again("value", recalculate)
         dim = self.type
@@ -213,8 +202,8 @@ class Operations(Refusals):
     def gradient(self, dtype: npt.DTypeLike = np.float64) -> Array:
         """Return the gradient that `backward` computed for this node, as an array shaped like `npvalue()`.
 
-        Only `backward(full=True)` computes the gradients of nodes that depend on no parameter. After `backward()`, this
-        method returns zeros for them. `dtype` is as for `npvalue`.
+        For nodes that depend on no parameter, it is zeros, except after `backward(full=True)`. `dtype` is as for
+        `npvalue`.
 
         Raises:
             GradientError: `backward` has not been called; or it was called without `full=True`, parameters have changed
@@ -232,12 +221,10 @@ class Operations(Refusals):
     def backward(self, full: bool = False) -> None:
         """Differentiate this expression, a single number, and add the derivatives to the parameters' gradients.
 
-        `backward` can be called several times on one graph, on this expression or on others. If a parameter has changed
-        since values that depend on it were computed, as by an update, all values are computed again, with a warning.
-
-        Args:
-            full: whether to compute the gradients of all nodes, also of those that depend on no parameter, so that
-                `gradient()` can return them. Frozen parameters (`set_updated(False)`) get no gradient in any case.
+        It can be called several times on one graph, on any expressions. If a parameter has changed since values that
+        depend on it were computed, as by an update, all values are computed again, with a warning. With `full`, nodes
+        that depend on no parameter get gradients, too, for `gradient()`. Frozen parameters (`set_updated(False)`) never
+        get one.
 
         Raises:
             ShapeError: the expression is not a single number.
@@ -256,10 +243,7 @@ class Operations(Refusals):
             self._graph()._differentiate(version, self.at, 1, everything)  # the graph has this node and this version
 
     def _refuse_stale(self) -> None:
-        """Raise StaleExpressionError if the graph no longer has this node.
-
-        Callers that are about to raise another error call this first, because StaleExpressionError tells the user more.
-        """
+        """Raise StaleExpressionError if the graph no longer has this node. It tells users more than other errors do."""
         if self.version != ANY_GRAPH:
             self._graph()
 
@@ -268,15 +252,9 @@ class Operations(Refusals):
 
 
 def _quick(kind: str, name: str, numbers: Callable[[Dim], int]) -> None:
-    """Replace a method of `Operations` by a compiled function.
+    """Replace a method of `Operations` by the compiled function `kind` (see `recorder.function`).
 
-    When the compiled function meets a new shape, it calls the Python method instead.
-
-    Args:
-        kind: the name of the compiled function; see `recorder.function`.
-        name: the name of the method.
-        numbers: a function that returns, for a Dim (shape), the number that the compiled function needs for expressions
-            of this shape, such as the value's number of elements. 0 means that only the Python method handles it.
+    It calls the Python method for new shapes. `numbers` is what it needs for a shape; 0 leaves the shape to Python.
     """
     documented = getattr(Operations, name)
 
@@ -325,10 +303,7 @@ else:
 
 
 class Unfinished(Expression):
-    """The class of the placeholders that the call `Expression()` makes, as DyNet does.
-
-    They refer to no node. Reading their `type` raises an error, and all methods that need a node read it, or the graph.
-    """
+    """What the call `Expression()` makes, as DyNet does: a placeholder. Reading its `type` raises an error."""
 
     __slots__ = ()
 
@@ -343,7 +318,6 @@ recorder.know(unfinished=Unfinished)
 
 
 def has_no_node(x: Operations) -> str:
-    """Return the error message for using `x`, which stands for neither a node nor a parameter."""
     return (
         f"an unfinished {type(x).__name__} stands for no node, so it has no value and no shape: "
         "replace it by the result of an operation, such as dy.inputVector"

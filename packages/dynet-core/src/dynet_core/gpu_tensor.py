@@ -25,14 +25,9 @@ Layout = list[tuple[int, int, int]]  # loops of `Tape.copy`, innermost first: (c
 
 
 class GpuTensor(Tensor):
-    """A tensor on a GPU. numpy gets a copy of it on the host; DLPack gives other libraries its memory, not a copy.
+    """A tensor on a GPU. numpy gets a copy of it on the host; DLPack gives other libraries its memory.
 
-    Args:
-        block: the memory with the values, column-major, the batch last. The values are float32 or int64. An
-            int64 takes the room of two floats.
-        shape: the shape of the values; a batch larger than 1 is the last axis.
-        dims: the number of axes that are dimensions, without the batch.
-        integers: whether the values are int64.
+    The block has float32 or int64 values, column-major, the batch last; an int64 takes the room of two floats.
     """
 
     __slots__ = ("_block", "_integers", "_shape")
@@ -41,11 +36,11 @@ class GpuTensor(Tensor):
         self._block, self._shape, self._dims, self._integers = block, shape, dims, integers
 
     def argmax(self, dim: int = 0, num: int = 1) -> Tensor:
-        """Return the indices of the largest values along a dimension; see `Tensor.argmax`."""
+        """Return the indices of the largest values; see `Tensor.argmax`."""
         return self.topk(dim, num)[1]
 
     def topk(self, dim: int = 0, num: int = 1) -> tuple[Tensor, Tensor]:
-        """Return the largest values along a dimension and their indices; see `Tensor.topk`."""
+        """Return the largest values and their indices; see `Tensor.topk`."""
         dim, num = self._checked_topk(dim, num)
         if self._integers:
             host = Tensor(self._values(), self._dims)  # the kernels do not handle integers, so numpy does it
@@ -69,8 +64,7 @@ class GpuTensor(Tensor):
             tape.add("falling_order", (num, 0, 1, 2, 3), lists)
             found = ordered
         values = GpuBlock(self._block.gpu, columns * num)
-        # The kernels make indices of 32 bits, in the room of one float each. The result has indices of 64 bits: each
-        # 32-bit index is copied to the lower half of a 64-bit index, whose upper half stays 0.
+        # The kernels write 32-bit indices, in the room of one float. Each becomes the lower half of a zeroed int64.
         indices = GpuBlock(self._block.gpu, 2 * columns * num, zero=True)
         back = [(num, inner, 1), (inner, 1, num), (outer, inner * num, inner * num)]
         tape.copy(values, found[0], back)
@@ -107,7 +101,7 @@ class GpuTensor(Tensor):
 
 
 class Tape:
-    """A list of kernel calls for the GPU. Methods append calls, and `run` executes them one after the other."""
+    """A list of kernel calls for the GPU."""
 
     def __init__(self, gpu):
         self._gpu = gpu
@@ -117,36 +111,24 @@ class Tape:
         self._lists: list[np.ndarray] = []
 
     def scratch(self, floats: int) -> GpuBlock:
-        """Allocate GPU memory for `floats` numbers and return it. It is freed together with this tape."""
+        """Allocate GPU memory that is freed together with this tape."""
         self._blocks.append(GpuBlock(self._gpu, floats))
         return self._blocks[-1]
 
     def add(self, kernel: str, parameters: Sequence[int], lists: Sequence[np.ndarray]) -> None:
-        """Append a kernel call.
-
-        Args:
-            kernel: the name of the kernel.
-            parameters: the integers that the kernel needs: sizes, and for each array that it reads or writes, the
-                position of its addresses in `lists`.
-            lists: for each array that the kernel reads or writes, the addresses at which its columns (vectors) start.
-        """
+        """Append a kernel call. `lists` has the addresses of each array's columns; `parameters` index into it."""
         base = sum(len(each) for each in self._lists)
         self._rows += [KERNELS.opcode(kernel), base, len(lists[0]), len(self._table), 0, 0]
         self._table += parameters
         self._lists += lists
 
     def copy(self, target: GpuBlock, source: GpuBlock, loops: Layout) -> None:
-        """Append a kernel call that copies numbers from one block to another in up to four nested loops.
-
-        `loops` has a tuple (count, target stride, source stride) for each loop, the innermost first. The strides count
-        floats.
-        """
+        """Append a copy in up to four nested loops."""
         loops = [*loops, *[(1, 0, 0)] * (4 - len(loops))]
         lists = [np.array([block.address]) for block in (target, source)]
         self.add("copy", (0, 1, *itertools.chain(*zip(*loops))), lists)
 
     def run(self) -> None:
-        """Execute all kernel calls on the GPU, in the order in which they were appended."""
         index, table, tape = (
             np.array(numbers, np.int64) for numbers in (np.concatenate(self._lists), self._table, self._rows)
         )

@@ -1,10 +1,4 @@
-"""The computation graph of a thread: its records, and the values and gradients computed from them.
-
-A *record* is a call of an op as the graph stores it: integers for its signature (how to compute it), its operands and
-its attributes. It adds one node, sometimes several. Nodes are numbered in the order of recording. Each graph has a
-*version*, a number that changes when nodes are removed. Expressions, which refer to a node by its number, also hold the
-version; one whose version is no longer valid is *stale*, and using it is an error.
-"""
+"""The computation graph of a thread. An expression with a version that is no longer valid is *stale*."""
 
 from __future__ import annotations
 
@@ -41,11 +35,10 @@ NOTHING, UNDIFFERENTIATED = (0, 0), (-1, 0)
 
 
 class Graph:
-    """The nodes that this thread has recorded since its last `renew_cg`.
+    """The nodes that this thread has recorded since its last `renew_cg`. An argument `place` is a node's number.
 
-    `renew_cg` empties the graph and gives it a new version. Code that stores node numbers must check the version
-    before it uses them. `watch` is not None if the graph has checkpoints, checks its values, or computes nodes as soon
-    as they are recorded.
+    Code that stores node numbers must check the version before it uses them. `watch` is None unless the graph has
+    checkpoints or options of `renew_cg`.
     """
 
     __slots__ = ("__weakref__", "ended", "engine", "records", "input_index", "outdated", "watch")
@@ -81,14 +74,10 @@ class Graph:
         return self.records.version
 
     def node(self, number: int, dim: Dim) -> Expression:
-        """Return an expression for the node with this number, whose shape is `dim`."""
         return recorder.handle(number, dim)
 
     def node_count(self) -> int:
-        """Return the number of recorded nodes."""
         return self.records.nodes
-
-    # Methods that check versions and threads
 
     def holds(self, x: Operations) -> bool:
         """Return whether an expression can be used in this graph: it is one of its nodes, or a parameter."""
@@ -98,22 +87,16 @@ class Graph:
         return watch is not None and x.at < watch.past_versions.count(version)
 
     def _had_version(self, version: int) -> bool:
-        """Return whether this is the graph's version, or was before a `cg_revert`. Its nodes may be there."""
+        """Return whether this is the graph's version, or was before a `cg_revert`."""
         watch = self.watch
         return version == self.records.version or (watch is not None and version in watch.past_versions)
 
     def check_thread(self) -> None:
-        """Raise StaleExpressionError if this is another thread's graph.
-
-        Only one thread may use a graph, because no lock protects its buffers.
-        """
+        """Raise StaleExpressionError if this is another thread's graph: no lock protects its buffers."""
         if current() is not self:
             raise StaleExpressionError(OTHER_THREAD if self.ended is None else is_gone(self.ended))
 
-    # Methods that compute values and gradients
-
     def _compute(self, recalculate: bool = False) -> None:
-        """Compute the nodes that have not been computed yet. With `recalculate`, compute all nodes again."""
         self.check_thread()
         if recalculate:
             self.invalidate()
@@ -121,7 +104,7 @@ class Graph:
             self._compute_new()
 
     def _compute_new(self) -> None:
-        """Compute the nodes that have not been computed yet. Unlike `_compute`, do not check the thread."""
+        """Compute the nodes that have not been computed yet, without checking the thread."""
         records, version = self.records, self.records.version
         if self.engine.changing:  # an interrupt came while buffers were being replaced, so they cannot be used
             self._replace_engine()
@@ -132,7 +115,7 @@ class Graph:
             watch.check_values(records, self.values)
 
     def _compute_for(self, place: int) -> None:
-        """Compute the new nodes. If one of them cannot be compiled, go on if node `place` was computed before."""
+        """Compute the new nodes. If one cannot be compiled, go on if node `place` was computed before."""
         try:
             self._compute_new()
         except library.CompileError:
@@ -154,7 +137,7 @@ class Graph:
         self.records.renew_keys()
 
     def forget_values(self) -> None:
-        """Forget all values, so that they are computed again from the same inputs and with the same random numbers."""
+        """Forget all values, so that they are computed again from the same inputs and random numbers."""
         if (watch := self.watch) is not None:
             watch.forget_arenas()  # done first, in case an interrupt stops this function halfway
         self.records.computed = NOTHING
@@ -162,7 +145,7 @@ class Graph:
             self.engine.restart()
 
     def number(self, place: int) -> float:
-        """Return the first number of the value of node `place`. Compute the value if necessary."""
+        """Return the first number of a node's value. The value is computed if necessary."""
         if self.records.computed[0] < self.records.length or self.engine.changing:
             self._compute_for(place)
         engine = self.engine
@@ -173,36 +156,21 @@ class Graph:
         return float(floats_at(address, 1)[0])  # the value is in another block of memory, or on a GPU
 
     def values(self, place: int, count: int) -> Floats:
-        """Return the first `count` numbers of the value of node `place`. Compute the value if necessary.
-
-        On the CPU the result is a view of the memory, valid until the next node is computed.
-        """
+        """Return the first numbers of a node's value: on the CPU a view, valid until the next node is computed."""
         return floats_at(self.address(place), count)
 
     def address(self, place: int) -> int:
-        """Return the address of the value of node `place`, counted in floats. Compute the value if necessary.
-
-        The address is valid until the next node is computed.
-        """
+        """Return the address of a node's value, counted in floats, valid until the next node is computed."""
         if self.records.computed[0] < self.records.length or self.engine.changing:
             self._compute_for(place)
         return self.engine.nodes[place * len(at.NODE) + at.NODE.value]
 
     def _memory(self) -> list[Block]:
-        """Return the blocks of memory that hold values now. They are not freed as long as the result exists."""
+        """Return the blocks that hold values now. They are not freed as long as the result exists."""
         return [*self.engine.chunks]
 
     def _differentiate(self, version: int, place: int, size: int, everything: bool) -> None:
-        """Run the backward pass from a node: add its derivatives to the gradients of the parameters it depends on.
-
-        If it would read values that were computed from earlier values of parameters, compute all values again.
-
-        Args:
-            version: the version in which the graph has the node.
-            place: the number of the node.
-            size: how many numbers its value has.
-            everything: whether to compute also the gradients of nodes that depend on no parameter.
-        """
+        """Run the backward pass from a node whose value has `size` numbers, after computing outdated values again."""
         records = self.records
         if records.computed[0] < records.length or self.engine.changing:
             self._compute_for(place)
@@ -222,13 +190,10 @@ class Graph:
         records.note_differentiated(version, place, everything)
 
     def gradients(self, place: int, count: int) -> Floats:
-        """Return the gradient of node `place`, which has `count` numbers.
+        """Return the gradient of a node, of `count` numbers; zeros if the backward pass did not reach it.
 
-        It is zero if the backward pass did not reach the node. If the node is a part of another one, and only the
-        gradient of the whole was computed, the gradients of all nodes are computed now.
-
-        Raises:
-            GradientError: there has been no backward pass, or a part is asked for and parameters have changed since.
+        If it is a part, and only the gradient of the whole is known, all gradients are computed now. GradientError is
+        raised if there has been no backward pass, or if a part is asked for and parameters have changed since.
         """
         differentiated, fully = self.records.differentiated
         if differentiated < 0 or self.engine.changing:
@@ -250,10 +215,7 @@ class Graph:
         return floats_at(self.engine.nodes[place * len(at.NODE) + at.NODE.gradient] + offset, count)
 
     def _differentiate_parts(self) -> bool:
-        """Compute the gradients of all nodes from which the last backward pass began. Return whether this was possible.
-
-        It is not if parameters have changed since then.
-        """
+        """Compute all gradients of the last backward pass. Return False if parameters have changed since."""
         records, version = self.records, self.records.version
         loss, _ = records.differentiated
         if self.outdated.reached(loss, self.engine, True) or not differentiate_apart(self.engine, version, loss):
@@ -264,14 +226,8 @@ class Graph:
     def _flags(self, place: int) -> int:
         return int(self.engine.nodes[place * len(at.NODE) + at.NODE.flags])
 
-    # Methods for input values
-
     def replace_input(self, version: int, place: int, values: Floats) -> None:
-        """Replace the values of input node `place`. Before that, forget all computed values if the old ones were used.
-
-        Raises:
-            StaleExpressionError: the graph has another version than `version`.
-        """
+        """Replace the values of an input node; forget all computed values if the old ones were used."""
         start = self.start_of(place)
         while self.records.version == version:
             assert start is not None
@@ -281,20 +237,17 @@ class Graph:
         raise StaleExpressionError(is_gone(version))
 
     def start_of(self, place: int) -> int | None:
-        """Return where the values of input node `place` start in the input buffer. Return None for other nodes."""
+        """Return where the values of an input node start in the input buffer; None for other nodes."""
         return self.index_up_to(place).starts.get(place)
 
     def index_up_to(self, place: int) -> InputIndex:
-        """Return an index of the nodes that `set` and `set_index` can change. If `place` is one, the index has it."""
+        """Return an index of the nodes that `set` and `set_index` can change, up to node `place` at least."""
         index = self.input_index = self.input_index.up_to(self.records, place)
         return index
 
 
 class Owner:
-    """Marks a thread's graph as ended when the thread ends.
-
-    Only the thread's local storage refers to this object, so Python deletes it, and calls `__del__`, at that moment.
-    """
+    """Marks a thread's graph as ended: only the thread's storage refers to it, and deletes it with the thread."""
 
     __slots__ = ("end", "graph")
 
@@ -310,11 +263,7 @@ _graphs: list[weakref.ref[Graph]] = []  # the graphs of all threads
 
 
 def refuse(x: Operations) -> NoReturn:
-    """Raise StaleExpressionError for an expression that is not in this thread's graph. The message says why.
-
-    Raises:
-        ArgumentTypeError: the expression never stood for a node.
-    """
+    """Raise StaleExpressionError, which says why, for an expression that is not in this thread's graph."""
     if x.version == NO_NODE:
         raise ArgumentTypeError(has_no_node(x))
     graph = current()
@@ -326,12 +275,11 @@ def refuse(x: Operations) -> NoReturn:
 
 
 def is_taken_back(version: int) -> str:
-    """Return the error message for a node that `cg_revert` has removed."""
     return f"this expression belongs to a part of graph {version} that cg_revert has taken back"
 
 
 def is_gone(version: int) -> str:
-    """Return the error message for a node of a graph that `renew_cg` has replaced, or whose thread has ended."""
+    """Return the error message for a node of a graph that was renewed, or whose thread has ended."""
     return (
         f"this expression belongs to graph {version}, which renew_cg has replaced, "
         f"or another thread's graph, which has ended; the current graph is {current()._version}. "
@@ -340,7 +288,6 @@ def is_gone(version: int) -> str:
 
 
 def graph_of_node(x: Operations) -> Graph:
-    """Return the graph of a node. Raise StaleExpressionError if the node was removed or is another thread's."""
     graph = current()
     if not graph.holds(x):
         refuse(x)
@@ -364,7 +311,7 @@ def current() -> Graph:
 
 
 def renew() -> Graph:
-    """Begin a new graph in this thread and return it. Using expressions of the old graph then is an error.
+    """Begin a new graph in this thread and return it.
 
     An interrupt at any line leaves a usable graph: the old one before `records.renew()`, the new one after it.
     """
@@ -389,7 +336,7 @@ def renew() -> Graph:
 
 
 def _forget() -> None:
-    """Drop this thread's graph when the device changes, so that the next graph has its buffers on the new device."""
+    """Drop this thread's graph when the device changes, so that the next graph has its buffers there."""
     if hasattr(thread, "graph"):
         renew()
         del thread.graph

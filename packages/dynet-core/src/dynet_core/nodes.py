@@ -1,7 +1,4 @@
-"""Decode the records of a graph into `Node` objects, for code that checks, prints or draws the graph.
-
-A record is a call of an op as the graph stores it: an integer for its signature, then its operands and its attributes.
-"""
+"""Decode the records of a graph into `Node` objects, for code that checks, prints or draws the graph."""
 
 from __future__ import annotations
 
@@ -24,16 +21,9 @@ KINDS = {at.ALIAS: "part", at.APART: "part", at.INPUT: "input"}
 
 @dataclass(frozen=True)
 class Node:
-    """A decoded record (a call of an op). Most records are one node of the graph, some are several.
+    """A decoded record. Its nodes, often one, but perhaps all of a recurrent network, have the numbers `all`.
 
-    For example, all nodes of a recurrent network can be one record.
-
-    Args:
-        all: the numbers of all nodes of the record.
-        signature: says how the nodes are computed.
-        operands: for each operand, the number of its node, or -1 minus the row of a parameter in PARAMETER_ROWS.
-        attributes: the other integers of the record, such as positions of input values.
-        start: the index of the first of these among the integers of the graph.
+    Operands are numbers of nodes, or -1 minus a row in PARAMETER_ROWS. `start` is where its attributes are stored.
     """
 
     all: range
@@ -49,24 +39,16 @@ class Node:
 
     @property
     def op(self) -> str:
-        """The name of the op."""
         signature = self.signature
         return signature.name or KINDS.get(signature.kind, "") or signature.kernel.removeprefix("column_")
 
     @property
     def dim(self) -> Dim:
-        """The shape of the nodes in `places`."""
         return self.signature.dim
 
 
 def nodes_of(recorded: Records, begin: int = 0, end: int | None = None, number: int = 0) -> Iterator[Node]:
-    """Yield a Node for each record of a graph.
-
-    Args:
-        recorded: the records.
-        begin, end: decode only the records in the integers number `begin` to `end` - 1; by default all records.
-        number: the number of the first node of the record at `begin`.
-    """
+    """Yield a Node for each record in the integers from `begin` to `end` - 1. `number` is the first node's."""
     records, place = recorded.integers(begin, end), 0
     while place < len(records):
         signature = SIGNATURES[records[place]]
@@ -78,24 +60,17 @@ def nodes_of(recorded: Records, begin: int = 0, end: int | None = None, number: 
 
 
 def node_at(recorded: Records, place: int) -> Node | None:
-    """Return the decoded record to which node number `place` belongs.
-
-    Return None if there is no such node, or if it is an inner node of a record, to which no expression can refer.
-    """
+    """Return the record of a node; None if there is no such node, or it is an inner node, without expressions."""
     return next((node for node in nodes_of(recorded) if place in node.places), None)
 
 
 @dataclass(slots=True)
 class InputIndex:
-    """An index of the nodes that `set` and `set_index` can change: a graph's inputs, lookups and picks.
+    """An index of the nodes that `set` and `set_index` can change, valid for one version of a graph.
 
-    Args:
-        version: the version of the graph for which the index is valid.
-        records: how many integers of the graph's records have been searched for inputs so far.
-        nodes: how many nodes these records have.
-        starts: the number of each input node -> the position of its first value in the graph's buffer of input values.
-        selections: the number of each lookup and pick -> the node, as it was when it was found; its attributes, which
-            are indices, may have changed.
+    `starts` has the position of each input's first value in the buffer of input values; `selections` has lookups and
+    picks as they were when found: their attributes, which are indices, may have changed. The first `records` integers,
+    of `nodes` nodes, have been searched.
     """
 
     version: int
@@ -105,9 +80,9 @@ class InputIndex:
     selections: dict[int, Node] = field(default_factory=dict)
 
     def up_to(self, recorded: Records, place: int) -> InputIndex:
-        """Return an index for the present version of a graph that has node `place`, if the graph has it.
+        """Return an index of the graph's present version that has node `place`, if the graph has it.
 
-        It is this one, or one of all nodes. It is built here and not while recording, because few programs need it.
+        It is built here and not while recording, because few programs need it.
         """
         version = recorded.version
         index = self if self.version == version else InputIndex(version)

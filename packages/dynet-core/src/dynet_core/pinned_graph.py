@@ -1,8 +1,4 @@
-"""`PinnedGraph`: a graph to which Python code appends records, as long as the graph keeps its version.
-
-A *record* is a call of an op as the graph stores it: integers for its signature (how to compute it), its operands and
-its attributes. A graph's *version* is a number that changes when `renew_cg` or `cg_revert` removes nodes.
-"""
+"""`PinnedGraph`: a graph to which Python code appends records, as long as the graph keeps its version."""
 
 from __future__ import annotations
 
@@ -20,12 +16,11 @@ from .signature import SIGNATURES, Signature
 
 
 class PinnedGraph:
-    """A graph together with its present version, for Python code that appends records (calls of ops) to it.
+    """A graph and its present version, for Python code that appends records to it.
 
-    While Python prepares a record, methods of the user's objects and signal handlers may run and call `renew_cg`.
-    Appending then raises StaleExpressionError, instead of adding the record to the new graph. They may also compute the
-    graph after `take` has appended input values, and before a record refers to them. Such a pass is over these values,
-    and the next one begins behind them. Then appending takes the values again, for the record to refer to.
+    While Python prepares a record, methods of the user's objects and signal handlers may run. If they call `renew_cg`,
+    appending raises StaleExpressionError, instead of adding to the new graph. If they compute the graph after `take`,
+    that pass uses up the input values, and appending takes them again for the record.
     """
 
     __slots__ = ("_taken", "graph", "version")
@@ -40,12 +35,9 @@ class PinnedGraph:
 
     @classmethod
     def as_of(cls, graph: Graph, version: int, places: Sequence[int] = ()) -> PinnedGraph:
-        """Return a PinnedGraph, for code that stored node numbers (`places`) when the graph's version was `version`.
+        """Return a PinnedGraph for code that stored node numbers (`places`) when the graph had this version.
 
-        The PinnedGraph can append nodes until the graph's present version changes.
-
-        Raises:
-            StaleExpressionError: `renew_cg` or `cg_revert` has removed these nodes, or the graph is another thread's.
+        Raise StaleExpressionError if these nodes have been removed, or the graph is another thread's.
         """
         pinned_graph = cls(graph)
         if version != pinned_graph.version:
@@ -57,23 +49,11 @@ class PinnedGraph:
         return pinned_graph
 
     def append(self, signature: Signature, integers: Sequence[int]) -> Expression:
-        """Append a record (a call of an op) to the graph and return an expression for its last node.
-
-        Args:
-            signature: says how the nodes are computed.
-            integers: the operands as numbers, then the attributes. The caller has checked the operands.
-        """
+        """Append a record (checked operands as numbers, then attributes) and return an expression for its last node."""
         return self.add(signature.dim, signature.nodes(integers), (signature.at,), integers)
 
     def add(self, dim: Dim, nodes: int, head: tuple[int, ...], integers: Sequence[int]) -> Expression:
-        """Append a record (a call of an op) that adds several nodes, and return an expression for the last one.
-
-        Args:
-            dim: the shape of the last node.
-            nodes: the number of nodes.
-            head: the first integers of the record, which begin with the index of its signature.
-            integers: the record's further integers: operands, then attributes. The caller has checked the operands.
-        """
+        """Append a record and return an expression for its last node. `head` begins with the index of the signature."""
         if self._taken is None:
             node = commit(dim, nodes, head, integers, self.version)
         else:
@@ -86,7 +66,7 @@ class PinnedGraph:
         return node
 
     def _commit_with_inputs(self, dim: Dim, nodes: int, head: tuple[int, ...], integers: Sequence[int]) -> Any:
-        """Append a record that refers to the input values that were taken last. Return the same as `commit`."""
+        """Append a record that refers to the input values taken last. Return the same as `commit`."""
         while True:
             start, take_again, values = self._taken  # type: ignore[misc]  # `add` calls this if there are such values
             node = commit_with_inputs(self.graph.records, start, dim, nodes, head, integers, self.version)
@@ -103,11 +83,8 @@ class PinnedGraph:
     def rewrite(self, start: int, integers: Sequence[int]) -> None:
         """Overwrite integers of a record from integer `start` on. Forget all values if the old ones have been used.
 
-        A signal handler may compute the values again at any line here. So the integers are written only where the
-        record has no value at that moment. Then no value is of other integers.
-
-        Raises:
-            StaleExpressionError: the graph's version has changed.
+        A signal handler may compute values at any line, so this writes only where the record has no value at that
+        moment.
         """
         records = self.graph.records
         while not records.rewrite(self.version, start, integers):
@@ -120,11 +97,7 @@ class PinnedGraph:
         return OTHER_THREAD if self.graph is not current() else is_gone(self.version)
 
     def node(self, number: int, dim: Dim) -> Expression:
-        """Return an expression for the node with this number, whose shape is `dim`.
-
-        Raises:
-            StaleExpressionError: the graph's version has changed.
-        """
+        """Return an expression for a node; raise StaleExpressionError if the graph's version has changed."""
         node = recorder.handle(number, dim)
         if node.version != self.version:
             raise StaleExpressionError(self._gone())
@@ -133,19 +106,16 @@ class PinnedGraph:
     def take(self, values: Sequence[float]) -> int:
         """Append numbers to the graph's buffer of input values, and return their position there.
 
-        This method and the next two are called at most once for a record, just before it is appended.
+        At most one of this method and the next two is called for a record, just before it is appended.
         """
         return self._take(take, tuple(values))
 
     def take_array(self, values: Floats) -> int:
-        """Append a float32 array, column-major, to the graph's buffer of input values. Return its position there."""
+        """Append a float32 array, column-major, as `take` does."""
         return self._take(self.graph.records.take, values)
 
     def take_keyed(self, numbers: Sequence[Number]) -> int:
-        """Append a new key for a random node, and then numbers, to the buffer of input values.
-
-        Return the position of the key.
-        """
+        """Append a new random key, and then numbers, as `take` does. Return the position of the key."""
         return self._take(take_keyed, tuple(numbers))
 
     def _take(self, take: Callable[[Any], int], values: Any) -> int:
@@ -155,5 +125,5 @@ class PinnedGraph:
 
 
 def pinned() -> PinnedGraph:
-    """Return a PinnedGraph of this thread's graph. Records can be appended to it until the graph's version changes."""
+    """Return a PinnedGraph of this thread's graph."""
     return PinnedGraph(current())

@@ -29,10 +29,7 @@ def forward(exps: Iterable[Expression], recalculate: bool = False) -> None:
 
 
 def values(exps: Iterable[Expression], recalculate: bool = False) -> list[Any]:
-    """Return the values of several expressions, each as its method `value` returns it.
-
-    Args:
-        exps, recalculate: as for `forward`.
+    """Return the values of several expressions, as `Expression.value` returns them. The arguments are as for `forward`.
 
     >>> x = dy.inputVector([1, 2])
     >>> values([x, dy.sum_elems(x)])
@@ -44,11 +41,9 @@ def values(exps: Iterable[Expression], recalculate: bool = False) -> list[Any]:
 def npvalues(
     exps: Iterable[Expression], recalculate: bool = False, *, dtype: npt.DTypeLike = np.float64
 ) -> list[Array]:
-    """Return the values of several expressions as arrays, each as its method `npvalue` returns it.
+    """Return the values of several expressions as arrays, as `Expression.npvalue` returns them.
 
-    Args:
-        exps, recalculate: as for `forward`.
-        dtype: as for `Expression.npvalue`.
+    `exps` and `recalculate` are as for `forward`, `dtype` as for `Expression.npvalue`.
 
     >>> x = dy.inputVector([1, 2])
     >>> npvalues([x, dy.sum_elems(x)])
@@ -58,12 +53,7 @@ def npvalues(
 
 
 def _computed(name: str, exps: Iterable[Expression], recalculate: bool) -> Sequence[Expression]:
-    """Check that `exps` are expressions, compute them, and return them as a list.
-
-    Args:
-        name: the public function that was called, for error messages.
-        exps, recalculate: as for `forward`.
-    """
+    """Check that `exps` are expressions, compute them, and return them as a list."""
     if isinstance(exps, Expression):
         raise ArgumentTypeError(f"{name}: expected a list of expressions, got one: {exps!r}")
     listed = checked_list(name, exps, "expressions")

@@ -1,4 +1,4 @@
-"""`Tensor`: a copy of an expression's value. It stays valid when the graph changes or a new one begins."""
+"""`Tensor`: a copy of an expression's value, which outlives the graph."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .errors import ArgumentError, ArgumentTypeError, OutOfRangeError
 class Tensor:
     """A copy of an expression's value, made by `Expression.tensor_value`.
 
-    For a tensor `t`, `numpy.asarray(t)` and DLPack (`torch.from_dlpack(t)`) give access to its memory, without a copy.
+    `numpy.asarray(t)` and DLPack (`torch.from_dlpack(t)`) give access to the memory of a tensor `t`, without a copy.
     numpy gets a copy only if the tensor is on a GPU.
 
     Args:
@@ -40,45 +40,22 @@ class Tensor:
         self._array, self._dims = array, dims
 
     def as_numpy(self, *, dtype: npt.DTypeLike | None = None) -> Array:
-        """Return a copy of the values as a numpy array on the host.
-
-        Args:
-            dtype: the type of the array's numbers; by default float64, or int64 for indices.
-        """
+        """Return a copy of the values as a numpy array on the host, by default of float64, or int64 for indices."""
         values = self._values()
         usual = np.float64 if values.dtype == np.float32 else np.int64
         return values.astype(usual if dtype is None else dtype, order="F")
 
     def argmax(self, dim: int = 0, num: int = 1) -> Tensor:
-        """Return the indices of the largest values along a dimension, in descending order of the values.
-
-        Of equal values, the one with the lowest index comes first. NaN counts as larger than any number.
-
-        Args:
-            dim: the dimension.
-            num: how many indices to return.
-
-        Returns:
-            The indices, a tensor whose dimension `dim` has size `num`.
-
-        Raises:
-            OutOfRangeError: the dimension does not exist, or is smaller than `num`.
-        """
+        """Return the indices of the `num` largest values along the dimension `dim`; see `topk` for order and errors."""
         if dim.__class__ is int and 0 <= dim < self._dims and num.__class__ is int and num == 1:  # the usual case
             return Tensor(self._array.argmax(dim, keepdims=True), self._dims)
         return self.topk(dim, num)[1]
 
     def topk(self, dim: int = 0, num: int = 1) -> tuple[Tensor, Tensor]:
-        """Return the largest values along a dimension in descending order, and their indices.
+        """Return the `num` largest values along the dimension `dim` in descending order, and their indices.
 
-        Of equal values, the one with the lowest index comes first. NaN counts as larger than any number.
-
-        Args:
-            dim: the dimension.
-            num: how many values to return.
-
-        Returns:
-            The values and the indices, two tensors whose dimension `dim` has size `num`.
+        Both are tensors whose dimension `dim` has size `num`. Of equal values, the one with the lowest index comes
+        first. NaN counts as larger than any number.
 
         Raises:
             OutOfRangeError: the dimension does not exist, or is smaller than `num`.
@@ -96,16 +73,10 @@ class Tensor:
         return self._like(np.take_along_axis(self._array, indices, dim)), self._like(indices)
 
     def categorical_sample_log_prob(self, dim: int = 0, num: int = 1) -> Tensor:
-        """Draw random indices along a dimension. The values along it are the logarithms of the indices' probabilities.
+        """Draw random indices along the dimension `dim`, where the values are the logarithms of probabilities.
 
-        The random numbers depend on the same seed as dropout; see `reset_random_seed`.
-
-        Args:
-            dim: the dimension.
-            num: how many indices to draw, independently of each other.
-
-        Returns:
-            The indices, a tensor whose dimension `dim` has size `num`.
+        The result is a tensor whose dimension `dim` has size `num`. The draws are independent. Like dropout, they
+        depend on the seed of `reset_random_seed`.
 
         Raises:
             ArgumentError: a value is NaN or plus infinity, or all indices have probability 0.
@@ -116,8 +87,7 @@ class Tensor:
         if not (logs < np.inf).all() or (logs.max(-1) == -np.inf).any():
             raise ArgumentError(f"categorical_sample_log_prob: {self!r} holds no logarithms of probabilities")
         random = np.random.Generator(np.random.Philox(int.from_bytes(noise.next_key(), "little")))
-        # The Gumbel-max trick: add Gumbel noise to the logarithms. Then the index of the largest sum is a random draw
-        # with these probabilities.
+        # The Gumbel-max trick: the index of the largest sum of a logarithm and Gumbel noise is such a random draw.
         shape = (*logs.shape[:-2], num, logs.shape[-1])
         return self._like(np.moveaxis((logs + random.gumbel(size=shape)).argmax(-1), -1, dim))
 
@@ -126,7 +96,7 @@ class Tensor:
         return self._array
 
     def _like(self, array: npt.NDArray[Any]) -> Tensor:
-        """Return a tensor with the values of `array`, on the same device and with as many dimensions as this one."""
+        """Return a tensor with the values of `array`, on the same device and with as many dimensions."""
         return Tensor(array, self._dims)
 
     def _axes(self) -> tuple[int, ...]:

@@ -1,9 +1,4 @@
-"""`Watch`: an object that a graph has if it has checkpoints, checks its values, or computes nodes at once.
-
-With the option `immediate_compute` of `renew_cg`, each node is computed as soon as it is recorded.
-
-The *records* of a graph are the integers that store its nodes.
-"""
+"""`Watch`: what a graph has if it has checkpoints, checks its values, or computes nodes immediately."""
 
 from __future__ import annotations
 
@@ -22,14 +17,7 @@ from .recorder import Records
 
 @dataclass
 class Checkpoint:
-    """The size of a graph when a checkpoint was set, for `cg_revert`.
-
-    Args:
-        records: the number of integers in its records.
-        nodes: the number of its nodes.
-        inputs: the number of its input values.
-        arena: how much memory its values took, for `Engine.return_to`; None if the values have been discarded since.
-    """
+    """The size of a graph at a checkpoint. `arena` is for `Engine.return_to`; None once the values are discarded."""
 
     records: int
     nodes: int
@@ -40,14 +28,13 @@ class Checkpoint:
 class PastVersions:
     """For each `cg_revert`: the version that the graph had before it, and how many nodes from that time still exist.
 
-    `cg_revert` removes nodes and gives the graph a new version. Expressions of the remaining nodes still hold the old
-    version and stay valid, so the graph has to remember this version.
+    Expressions of the remaining nodes still hold that version, and stay valid.
     """
 
     def __init__(self):
         self._versions: set[int] = set()
-        # Two parallel lists, both in ascending order: versions, and how many nodes of the graph at each version still
-        # exist. Consecutive versions with the same count share one entry, with the last of these versions.
+        # Two ascending lists: versions, and how many of their nodes still exist. Consecutive versions with the same
+        # count share one entry, with the last of these versions.
         self._rows: tuple[list[int], list[int]] = [], []
 
     def __contains__(self, version: int) -> bool:
@@ -61,7 +48,7 @@ class PastVersions:
         return counts[bisect_left(lasts, version)]
 
     def cut(self, records: Records, version: int, nodes: int) -> None:
-        """Remember that `cg_revert` ends the graph's version `version`, and removes all but the first `nodes` nodes.
+        """Remember that `cg_revert` ends `version`, and removes all but the first `nodes` nodes.
 
         A signal handler may call this method, too, at any line of it. Then the graph has another version.
         """
@@ -75,16 +62,7 @@ class PastVersions:
 
 @dataclass
 class Watch:
-    """The checkpoints of a graph, the options `immediate_compute` and `check_validity`, and how far values are checked.
-
-    Args:
-        immediate: whether each node is computed as soon as it is recorded.
-        check: whether all values are checked for infinities and NaN.
-        checkpoints: the checkpoints that `cg_revert` can return to, the newest last.
-        past_versions: the version that the graph had before each `cg_revert`.
-        checked: how many nodes have been checked so far.
-        checked_records: how many integers the records of these nodes have.
-    """
+    """The checkpoints of a graph (the newest last), its options, and how far values are checked: `checked` nodes."""
 
     immediate: bool = False
     check: bool = False
@@ -94,20 +72,15 @@ class Watch:
     checked_records: int = 0
 
     def forget_arenas(self) -> None:
-        """Set the checkpoints' `arena` to None, and let all values be checked again: they are being discarded."""
+        """Forget how much memory the checkpoints' values took and which are checked: they are being discarded."""
         for checkpoint in self.checkpoints:
             checkpoint.arena = None
         self.checked = self.checked_records = 0
 
     def check_values(self, recorded: Records, values_of: Callable[[int, int], Floats]) -> None:
-        """Look for infinities and NaN in the values that have been computed since the last call.
+        """Raise NotFiniteError if a value computed since the last call is infinite or NaN.
 
-        Args:
-            recorded: the records of the graph.
-            values_of: a function that returns the value of a node, given its number and how many elements it has.
-
-        Raises:
-            NotFiniteError: a value is infinite or NaN.
+        `values_of` returns the value of a node, given its number and how many elements it has.
         """
         begin, number = self.checked_records, self.checked
         self.checked_records, self.checked, _ = recorded.ends()

@@ -1,4 +1,4 @@
-"""The device of the process: the CPU or one GPU. All values and parameters are in its memory; all kernels run on it."""
+"""The device of the process, the CPU or one GPU: it has all values and parameters and runs all kernels."""
 
 from __future__ import annotations
 
@@ -26,39 +26,28 @@ _changed: list[Callable[[], None]] = []
 
 
 def refuse_while(reason: Callable[[], str]) -> None:
-    """Register a function that can forbid a change of the device. `choose` calls it before it changes to a GPU.
-
-    Args:
-        reason: the function. It returns "" if the device may still change. Otherwise it returns the reason why not,
-            such as "parameters had been made", and `choose` raises an error that contains this text.
-    """
+    """Register a function that returns why the device cannot change now, such as "parameters had been made", or ""."""
     _in_use.append(reason)
 
 
 def on_change(forget: Callable[[], None]) -> None:
-    """Register a function that is called after the device has changed, in the thread that changed it."""
+    """Register a function to be called after the device has changed, in the thread that changed it."""
     _changed.append(forget)
 
 
 def gpu() -> Gpu | None:
-    """Return the GPU in use, or None for the CPU."""
     return _gpu
 
 
 def name() -> str:
-    """Return the name of the device in use, "CPU" or a name such as "GPU:0"."""
+    """Return "CPU" or a name such as "GPU:0"."""
     return "CPU" if _gpu is None else f"GPU:{_gpu.number}"
 
 
 def check_device(caller: str, device: str) -> None:
-    """Check the argument `device` of a public function. Allowed are "CPU", "" and the device in use.
+    """Check the argument `device` of a public function: "CPU", "" or the device in use.
 
-    A process computes everything on one device. "CPU" is accepted even if the device in use is a GPU, because the
-    results are the same.
-
-    Args:
-        caller: the name of the public function, for error messages.
-        device: what the user passed.
+    "CPU" is accepted even if a GPU is in use, because the results are the same.
 
     Raises:
         ArgumentTypeError: `device` is not a string.
@@ -73,20 +62,14 @@ def check_device(caller: str, device: str) -> None:
 
 
 def compiled(*needed: int) -> library.Library | Machine:
-    """Return the compiled code for the device in use; the arguments are as for `machine_of`."""
+    """Return the compiled code for the device in use, as `machine_of` does."""
     return machine_of(_gpu, *needed)
 
 
 def machine_of(gpu: Gpu | None, *needed: int) -> library.Library | Machine:
-    """Return the compiled code for a device, after loading the kernels that ops have needed so far.
+    """Return the compiled code for a device, with the kernels that ops have needed so far.
 
-    Args:
-        gpu: the GPU; None for the CPU.
-        needed: opcodes of kernels that must be loaded. Others are left out if they cannot be compiled.
-
-    Raises:
-        CompileError: one of `needed` cannot be compiled.
-        CacheError: nothing can be loaded.
+    Of these, the opcodes `needed` must be there, or CompileError is raised; others may fail to compile.
     """
     with _lock:
         key = None if gpu is None else (gpu.number, _tf32)
@@ -104,11 +87,7 @@ def machine_of(gpu: Gpu | None, *needed: int) -> library.Library | Machine:
 
 
 def _open(number: int) -> Gpu:
-    """Return the `Gpu` object for GPU `number`. Check that the GPU and a compiler for its kernels are there.
-
-    Raises:
-        DeviceError: the GPU, its driver or the compiler is missing.
-    """
+    """Return the `Gpu`; raise DeviceError if the GPU, its driver or a compiler for kernels is missing."""
     if number not in _gpus:
         from dynet_kernels.cuda import compiler, driver
 
@@ -122,11 +101,9 @@ def _open(number: int) -> Gpu:
 
 
 def choose(number: int) -> None:
-    """Use GPU `number` from now on. Parameters cannot be moved to it, so call this before any parameter is made.
+    """Use GPU `number` from now on; raise DeviceError if something is missing.
 
-    Raises:
-        DeviceError: the GPU, its driver or the compiler is missing.
-        ArgumentError: parameters have been made already.
+    Parameters cannot be moved to it. If some have been made, raise ArgumentError.
     """
     global _gpu
     if _gpu is not None and _gpu.number == number:
@@ -138,11 +115,7 @@ def choose(number: int) -> None:
 
 
 def allow_tf32(allowed: bool = True) -> None:
-    """Set whether matrix products on the GPU may round their inputs to TF32, a faster float format of 19 bits.
-
-    Raises:
-        DeviceError: the GPU in use is too old for TF32.
-    """
+    """Set whether matrix products on the GPU may round inputs to TF32; raise DeviceError if the GPU is too old."""
     global _tf32
     if allowed and _gpu is not None:
         from dynet_kernels.cuda.precision import FIRST
@@ -155,13 +128,9 @@ def allow_tf32(allowed: bool = True) -> None:
 
 @contextmanager
 def use(number: int | None, tf32: bool = False) -> Iterator[None]:
-    """Return a context manager that changes the device in its `with` block, for tests and measurements.
+    """Change the device in a `with` block, for tests and measurements. A new graph begins at both ends.
 
-    A new graph begins at both ends of the block. Parameters made outside the block must not be used inside.
-
-    Args:
-        number: the number of the GPU to use, or None for the CPU.
-        tf32: whether matrix products may round their inputs, as for `allow_tf32`.
+    Parameters made outside the block must not be used inside. `number` is a GPU's; None means the CPU.
     """
     global _gpu, _tf32
     before = _gpu, _tf32
@@ -180,10 +149,7 @@ def _has_changed() -> None:
 
 
 def has_driver() -> bool:
-    """Return whether this machine has a GPU driver.
-
-    The driver is not initialized, because a process that has initialized it cannot fork any more.
-    """
+    """Return whether there is a GPU driver. Do not initialize it: a process that has done so cannot fork any more."""
     from dynet_kernels.cuda import driver
 
     try:
@@ -199,7 +165,7 @@ class DeviceInfo:
     Args:
         name: the name, "CPU" or a name such as "GPU:0".
         id: the kind of device, not its number: 0 for a CPU, 1 for a GPU.
-        dtype: the number of the device: -1 for the CPU, n for GPU:n. The object has it as the attribute `type`.
+        dtype: the number of the device: -1 for the CPU, n for GPU:n. It is the attribute `type`.
     """
 
     def __init__(self, name: str, id: int, dtype: int):
@@ -218,10 +184,7 @@ def available_devices() -> list[str]:
 
 
 def get_device_info(name: str) -> DeviceInfo:
-    """Return the name, kind and number of a device.
-
-    Args:
-        name: one of `available_devices`; "" means the device in use.
+    """Return the name, kind and number of a device: one of `available_devices`, or "" for the device in use.
 
     Raises:
         DeviceError: the device does not exist or is not in use.

@@ -1,13 +1,7 @@
-"""`Engine`: has the buffers for the graph of one thread, and calls compiled code that plans and runs the graph in them.
+"""`Engine`: the buffers for the graph of one thread, and the calls of compiled code that plan and run it.
 
-Terms of this module:
-
-- *Records* are the integers that store the graph: for each call of an op its signature, operands and attributes. A
-  signature (an entry in the list TABLE) says how to compute a kind of node.
-- To *plan* is to turn records into a *tape*, a list of kernel calls. To run is to execute the tape.
-- The *arena* is the memory for the values of nodes, a list of blocks called *chunks*.
-- The *context* is an array of integers through which Python and compiled code share addresses of buffers, counters
-  and the result of a call. CONTEXT in `layout` names the integers; `Engine.slots` is a view of them.
+The *arena* is the memory for values, a list of blocks called *chunks*. The *context* is an array of integers that
+Python and compiled code share; CONTEXT in `layout` names them.
 """
 
 from __future__ import annotations
@@ -69,8 +63,7 @@ class Engine:
     def __init__(self, recorded: Records):
         self.recorded = recorded
         self.kept: list[Any] = []  # memory of deleted parameters that the graph may still refer to
-        # For each lookup parameter that the graph uses as one tensor: the array that lists which of its rows have a
-        # gradient, and the number of its entry in the table PARAMETER_ROWS.
+        # For each lookup parameter used as one tensor: the array of its rows with gradients, and its row number.
         self.whole: list[tuple[IntArray, int]] = []
         note_engine(self)
         self.changing = False
@@ -104,10 +97,7 @@ class Engine:
 
     @contextmanager
     def change(self) -> Iterator[None]:
-        """Return a context manager that marks the engine as `changing` while its `with` block replaces buffers.
-
-        If an exception ends the block, the mark stays, and the graph will take a new engine.
-        """
+        """Mark the engine as `changing` in a `with` block that replaces buffers. After an exception, the mark stays."""
         self.recorded.mark_unusual()
         self.changes += 1
         self.recorded.unprepare()
@@ -124,10 +114,7 @@ class Engine:
     def use_whole(self, touched: IntArray, row: int) -> None:
         """Remember that the graph uses a whole lookup parameter as one tensor, so that all its rows get a gradient.
 
-        Args:
-            touched: the array that lists which of the parameter's rows have a gradient. `backward` sets its last
-                element to 1, which means all rows.
-            row: the number of the lookup parameter's entry in the table PARAMETER_ROWS.
+        `backward` sets the last element of `touched`, the list of rows that have one, to 1, which means all.
         """
         if not any(known is touched for known, _ in self.whole):
             self.whole.append((touched, row))
@@ -158,7 +145,7 @@ class Engine:
         self._use(self.chunks[-1])
 
     def _replace_chunks(self, floats: int) -> None:
-        """Replace the memory for values by one new block. Free the old blocks first, so that they make room for it."""
+        """Replace the memory for values by one new block. Free the old blocks first, to make room for it."""
         self._use(block(0))
         self.chunks.clear()
         try:
@@ -168,24 +155,20 @@ class Engine:
             raise
 
     def _use(self, chunk: Block) -> None:
-        """Let compiled code store the values of the next nodes in `chunk`, which is a block of memory."""
+        """Let compiled code store the values of the next nodes in `chunk`."""
         self.numbers = chunk.direct()
         self.numbers_count = len(self.numbers)
         self.numbers_at = self.slots[ARENA_TOP] = chunk.address
         self.slots[CONTEXT.arena_end] = chunk.address + chunk.floats
 
     def arena_mark(self) -> tuple[int, int]:
-        """Return how much memory values take now: the number of chunks, and the floats used in the newest chunk.
-
-        Given this mark, `return_to` later frees the memory that values have taken in the meantime.
-        """
+        """Return the number of chunks, and the floats used in the newest one, for `return_to`."""
         return len(self.chunks), self.slots[ARENA_TOP] - self.numbers_at
 
     def return_to(self, version: int, length: int, mark: tuple[int, int]) -> None:
-        """Free the memory for values that has been taken since `arena_mark` returned `mark`.
+        """Free the memory for values taken since `arena_mark` returned `mark`, if `Records.is_at(version, length)`.
 
-        Do nothing if the graph has another version than `version`, or if more than `length` integers of its records
-        have been computed, because a signal handler has called `renew_cg`, or has computed values.
+        Otherwise, a signal handler has called `renew_cg` or computed values.
         """
         count, used = mark
         if len(self.chunks) > count:
@@ -201,17 +184,14 @@ class Engine:
         slots[ARENA_TOP] = top if records.is_at(version, length) else slots[ARENA_TOP]
 
     def restart(self) -> None:
-        """Prepare for computing the whole graph again. The new values will overwrite the present ones in memory."""
+        """Prepare for computing the whole graph again, over the present values."""
         if self.large:
             with self.change():
                 self._fit_memory()
         self.trained_again = PARAMETER_ROWS.trained_again
 
     def tidy(self) -> None:
-        """Free memory that no recent graph has needed, and drop the references kept for the last graph.
-
-        `renew_cg` calls this if `large` is set: the buffers are large, or there are such references.
-        """
+        """Free memory that no recent graph has needed, and drop the references kept for the last graph."""
         with self.change():
             self._fit_memory()
             self.kept.clear()
@@ -221,8 +201,8 @@ class Engine:
     def _fit_memory(self) -> None:
         """Free memory that no recent graph has needed.
 
-        Memory that the last graph did not need is kept if other recent graphs needed it. Otherwise, if minibatches of
-        long and short sentences alternate, each long one would allocate memory again, at 50 to 1000 us per MB.
+        Memory that only the last graph did not need is kept. Otherwise, if minibatches of long and short sentences
+        alternate, each long one would allocate memory again, at 50 to 1000 us per MB.
         """
         chunks = self.chunks
         used = sum(chunk.floats for chunk in chunks[:-1]) + self.slots[ARENA_TOP] - self.numbers_at
@@ -251,12 +231,7 @@ class Engine:
         self.slots[CONTEXT.gradient_end] = self.gradients.address + floats
 
     def prepare(self, begin: int, records: int) -> None:
-        """Make the engine ready to plan: load new kernels, copy new signatures and parameters, enlarge buffers.
-
-        Args:
-            begin: the index of the first integer of the records that will be planned; 0 at the start of a graph.
-            records: how many integers the records of the graph are; the buffers must have room for them.
-        """
+        """Make the engine ready to plan `records` integers: load new kernels, copy tables, enlarge buffers."""
         end, shards = len(TABLE), len(KERNELS.used)
         if self.shards != shards:
             self.machine = compiled()
@@ -279,20 +254,13 @@ class Engine:
                 self._grow_records(2 * room)
 
     def plan_anew(self) -> None:
-        """Discard the plans of the last passes, because the buffers, parameters or kernels they refer to have changed.
-
-        Otherwise, the next passes might use these plans again.
-        """
+        """Discard the plans of the last passes, because what they refer to has changed."""
         self.slots[CONTEXT.kept_end] = self.slots[CONTEXT.backward_plan] = -1
 
     def _make_room(self, direction: str, status: int) -> None:
-        """Enlarge the buffers that were too small for a pass, or start threads, so that the caller can start it again.
+        """Enlarge the buffers, or start the threads, for lack of which a pass stopped, so that it can start again.
 
-        Args:
-            direction, status: the pass that stopped, "forward" or "backward", and why it stopped.
-
-        Raises:
-            CompileError: the pass needs a kernel that cannot be compiled; nothing has run.
+        If it needs a kernel that cannot be compiled, raise CompileError; nothing has run.
         """
         slots = self.slots
         if status == NO_HELPERS:
@@ -320,22 +288,10 @@ class Engine:
                     self._new_chunk(floats)
 
     def forward(self, version: int, begin: int, inputs_begin: int) -> tuple[int, int]:
-        """Plan and run the records that have not been computed yet.
+        """Plan and run the records not computed yet. Return the next call's `begin` and `inputs_begin`.
 
-        A signal handler or a finalizer may run at any line here, and call `renew_cg`. Then the records that this method
-        is about to compute are gone. So it compares versions on the same line on which it calls compiled code.
-
-        Args:
-            version: the version of the graph to compute.
-            begin: the index of the first integer of these records.
-            inputs_begin: the index of their first input value, in the graph's buffer of input values.
-
-        Returns:
-            How many integers of records, and how many input values, have been used up so far. These two counts are the
-            arguments for the next call.
-
-        Raises:
-            StaleExpressionError: the graph has another version.
+        A signal handler or a finalizer may call `renew_cg` at any line here, and the records are gone. So the version
+        is compared on the line that calls compiled code; if it has changed, StaleExpressionError is raised.
         """
         records, now = self.recorded, generation()
         end, _, inputs_end = records.ends()
@@ -365,10 +321,9 @@ class Engine:
         return ran[0]
 
     def _publish(self, now: int, changes: int) -> None:
-        """Tell compiled code that it may run later passes in this engine's buffers itself, without calling Python.
+        """Tell compiled code that it may run later passes in these buffers itself, without calling Python.
 
-        It may do so until a buffer is replaced, or a signature or parameter changes. After a change of a signature or
-        parameter, `generation()` no longer returns `now`, the number that it returned when this pass began.
+        That ends when a buffer is replaced, or when new signatures or parameters change `generation()`.
         """
         if self.recorded.is_prepared(now):
             return
@@ -379,12 +334,8 @@ class Engine:
     def backward(self, version: int, loss: int, size: int, everything: bool) -> bool:
         """Add the gradient of node `loss`, whose value has `size` numbers, to every parameter it depends on.
 
-        With `everything`, also compute the gradients of nodes that depend on no parameter. `version` is as for
-        `forward`.
-
-        Returns:
-            True if the gradients have been added. False if a parameter has been unfrozen since the graph was planned:
-            the plan has no place for its gradient, and the caller must compute the graph again and retry.
+        With `everything`, also compute the gradients of nodes that depend on no parameter. Return False if a parameter
+        has been unfrozen: the plan has no place for its gradient, and the caller must compute the graph again.
         """
         if self.trained_again != PARAMETER_ROWS.trained_again:
             return False

@@ -1,4 +1,4 @@
-"""All engines, of the graphs of all threads, and memory that is kept for them. (`engine` has the class.)"""
+"""All engines, of the graphs of all threads, and memory that is kept for them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ _engines: list[weakref.ref[Any]] = []
 
 
 def note_engine(engine: Any) -> None:
-    """Add a new engine to the list of all, and drop those that are gone."""
     _engines[:] = [reference for reference in _engines if reference() is not None]
     _engines.append(weakref.ref(engine))
 

@@ -1,10 +1,4 @@
-"""Blocks of float32 memory, on the host or on a GPU. Addresses count floats: they are addresses in bytes divided by 4.
-
-`block` allocates a block on the device in use. `floats_at` returns the floats at an address as an array. A block has an
-`address` and a size, `floats`. To read it, use `array`, or `direct`, which copies nothing but is empty for a block on a
-GPU; `part` returns some of the numbers. To change it, use `write` (all numbers, from an array), `write_part` (some of
-them), `packer` (all numbers, given as arguments) or `edit` (in place, in a `with` block).
-"""
+"""Blocks of float32 memory, on the host or on a GPU. Addresses count floats: they are bytes divided by 4."""
 
 from __future__ import annotations
 
@@ -30,12 +24,9 @@ if TYPE_CHECKING:
 
 
 class HostBlock:
-    """A block of host memory for float32 numbers. It starts at the beginning of a cache line.
+    """A block of host memory that starts at a cache line.
 
-    Args:
-        floats: how many numbers it holds.
-        zero: whether to fill the memory with zeros.
-        shared: whether processes that are forked later use the same memory, not a copy. It is then filled with zeros.
+    If `shared`, processes that are forked later use the same memory, which starts as zeros.
     """
 
     __slots__ = ("_direct", "_whole", "address", "array", "floats")
@@ -57,36 +48,31 @@ class HostBlock:
         self._direct = memoryview(self.array)  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
 
     def direct(self) -> memoryview:
-        """Return a view of the numbers, through which Python can read them without a copy."""
+        """Return a view of the numbers, for reading without a copy."""
         return self._direct
 
     def part(self, start: int, count: int) -> Floats:
-        """Return a view of `count` numbers from number `start` on, counted from 0."""
         return self.array[start : start + count]
 
     def write(self, values: Numbers) -> None:
-        """Set all numbers of the block to the values of an array, or to one number."""
+        """Set all numbers to the values of an array, or to one number."""
         self.array[:] = values
 
     def write_part(self, start: int, values: Floats) -> None:
-        """Replace the numbers from number `start` on, counted from 0, by those of a flat float32 array."""
         self.array[start : start + values.size] = values
 
     def packer(self) -> Callable[..., None]:
-        """Return a function whose arguments are as many floats as the block holds. It stores them in the block."""
+        """Return a function that stores its arguments, as many as the block has floats."""
         return functools.partial(struct.Struct(f"={self.floats}f").pack_into, self._direct, 0)
 
     @contextmanager
     def edit(self) -> Iterator[Floats]:
-        """Return a context manager whose `with` block gets the numbers as an array and may change them in place."""
+        """Let a `with` block change the numbers, an array, in place."""
         yield self.array
 
 
 class GpuBlock:
-    """A block of memory for `floats` numbers on a GPU. Its `address` is in GPU memory, which Python cannot read.
-
-    With `zero`, it is filled with zeros.
-    """
+    """A block of memory on a GPU. Python cannot read at its `address`."""
 
     __slots__ = ("address", "floats", "gpu")
 
@@ -106,7 +92,6 @@ class GpuBlock:
         return self.part(0, self.floats)
 
     def part(self, start: int, count: int) -> Floats:
-        """Return a read-only copy of `count` numbers from number `start` on, counted from 0."""
         copy = np.empty(count, np.float32)
         self.gpu.download(4 * (self.address + start), copy)
         copy.flags.writeable = False
@@ -117,19 +102,15 @@ class GpuBlock:
         return memoryview(b"")
 
     def write(self, values: Numbers) -> None:
-        """Set all numbers of the block to the values of an array, or to one number."""
         self.write_part(0, np.ascontiguousarray(np.broadcast_to(values, self.floats), np.float32))
 
     def write_part(self, start: int, values: Floats) -> None:
-        """Replace the numbers from number `start` on, counted from 0, by those of a flat float32 array."""
         self.gpu.upload(4 * (self.address + start), np.ascontiguousarray(values))
 
     def packer(self) -> Callable[..., None]:
-        """Return a function whose arguments are as many floats as the block holds. It stores them in the block."""
         pack_into = struct.Struct(f"={self.floats}f").pack_into
 
         def pack(*numbers: float) -> None:
-            """Store `numbers` in the block. There must be as many as the block holds."""
             packed = np.empty(self.floats, np.float32)
             pack_into(packed, 0, *numbers)  # type: ignore[arg-type]
             self.write(packed)
@@ -138,10 +119,7 @@ class GpuBlock:
 
     @contextmanager
     def edit(self) -> Iterator[Floats]:
-        """Return a context manager whose `with` block gets a copy of the numbers, an array on the host, to change.
-
-        At the end of the block, the copy is written back to the GPU.
-        """
+        """Let a `with` block change a copy on the host, which is written back at its end."""
         copy = self.array.copy()
         yield copy
         self.write(copy)
@@ -155,13 +133,7 @@ Block = HostBlock | GpuBlock
 
 
 def block(floats: int, zero: bool = False, shared: bool = False) -> Block:
-    """Allocate a block of memory on the device in use, and return it.
-
-    The arguments are as for `HostBlock`, but `shared` has no effect on a GPU.
-
-    Raises:
-        OutOfMemoryError: the memory could not be allocated.
-    """
+    """Allocate a block on the device in use, as `HostBlock`; `shared` has no effect on a GPU."""
     gpu = device.gpu()
     try:
         return HostBlock(floats, zero, shared) if gpu is None else GpuBlock(gpu, floats, zero)
@@ -171,17 +143,14 @@ def block(floats: int, zero: bool = False, shared: bool = False) -> Block:
 
 
 def copy_on_gpu(gpu: Gpu, address: int, count: int) -> GpuBlock:
-    """Copy `count` floats from an address in a GPU's memory to a new block on this GPU, and return the block."""
+    """Copy `count` floats in a GPU's memory to a new block."""
     copied = GpuBlock(gpu, count)
     gpu.copy(4 * copied.address, 4 * address, 4 * count)
     return copied
 
 
 def floats_at(address: int, count: int) -> Floats:
-    """Return the `count` floats at an address of the device in use as an array.
-
-    On the CPU it is a view of the memory; on a GPU it is a copy on the host.
-    """
+    """Return floats on the device in use as an array: on the CPU a view, on a GPU a copy on the host."""
     gpu = device.gpu()
     if gpu is None:
         return np.frombuffer((ctypes.c_float * count).from_address(address * 4), np.float32)  # type: ignore
@@ -191,5 +160,5 @@ def floats_at(address: int, count: int) -> Floats:
 
 
 def integers_at(address: int, count: int) -> npt.NDArray[np.int64]:
-    """Return a view of the `count` int64 numbers at an address in host memory. The address counts bytes, not floats."""
+    """Return a view of int64 numbers in host memory. This address counts bytes, not floats."""
     return np.frombuffer((ctypes.c_int64 * count).from_address(address), np.int64)  # type: ignore

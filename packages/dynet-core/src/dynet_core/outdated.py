@@ -1,10 +1,7 @@
 """`Outdated`: which values of a graph were computed before parameters changed.
 
-A graph keeps its values until `renew_cg`. If an update changes parameters in between, values that were computed from
-them are *outdated*. `value()` returns them as they are. A backward pass must not mix them with the present parameters:
-the result would be the gradient of no function.
-
-Only changes by the graph's own thread count: threads that train one model together do not wait for each other.
+`value()` returns *outdated* values as they are. A backward pass must not mix them with the present parameters: the
+result would be the gradient of no function. Changes by other threads, which do not wait for each other, do not count.
 """
 
 from __future__ import annotations
@@ -26,8 +23,6 @@ MOST_NOTED = 64  # if there are more groups than this, those that changed before
 
 
 class Changed(Protocol):
-    """A parameter that has changed."""
-
     rows: list[int]
     """The numbers of its rows in PARAMETER_ROWS, by which records refer to it."""
 
@@ -35,10 +30,7 @@ class Changed(Protocol):
 class Group:
     """Parameters that change together, and what `Records.changes` was after their last change.
 
-    Attributes:
-        parameters: the parameters.
-        address: the address of `changed`, an int64, for compiled code.
-        owner: a weak reference to the object for which compiled code notes changes there, or None.
+    Compiled code notes changes at `address` while the object of the weak reference `owner` exists.
     """
 
     __slots__ = ("_changed", "address", "owner", "parameters")
@@ -68,14 +60,7 @@ class Group:
 
 
 class Outdated:
-    """Knows which values of a graph are outdated.
-
-    Args:
-        records: the records of the graph.
-
-    Attributes:
-        thread: the id of the thread whose graph it is; 0 after this thread has ended.
-    """
+    """Knows which values of a graph are outdated. `thread` is the id of the graph's thread; 0 after it has ended."""
 
     __slots__ = ("_answers", "_groups", "_noted", "_operands", "_read", "_records", "_rows", "thread")
 
@@ -87,12 +72,11 @@ class Outdated:
         self._groups: dict[int, Group] = {}  # by the id of their sequences of parameters
         # `begun` and `seen` when `note` last found a change, and how many nodes had been computed before this change.
         self._noted = -1, -1, 0
-        # The operands of each node that has been read so far. `_read` is the graph's version at that time, and how many
-        # integers of its records have been read.
+        # The operands of each node read so far, and of what: the graph's version, and how many integers of its records.
         self._operands: list[tuple[int, ...]] = []
         self._rows: set[int] = set()  # -1 minus the rows of all parameters that have been met among the operands
         self._read = -1, 0
-        # What `reached` has answered: (version, changes and so on that the answers are for, question -> answer).
+        # (version, changes and so on that the answers of `reached` are for; question -> answer)
         self._answers: tuple[tuple[int, ...], dict[tuple[int, bool], bool]] = (), {}
 
     def note_change(self, parameters: Sequence[Changed]) -> None:
@@ -109,7 +93,6 @@ class Outdated:
         return groups[key]
 
     def changes_address(self) -> int:
-        """Return the address of the graph's count of changes, for compiled code: see `Records.changes_address`."""
         return self._records.changes_address()
 
     def _drop_groups(self) -> None:
@@ -143,13 +126,7 @@ class Outdated:
         return count if (begun, seen) == (records.begun, records.seen) else 0
 
     def reached(self, place: int, engine: Engine, everything: bool) -> bool:
-        """Return whether a backward pass from node `place` would read an outdated value.
-
-        Args:
-            place: the number of the node, which has been computed.
-            engine: the engine that has computed the values.
-            everything: whether the pass is for all nodes, also for those that depend on no parameter that is trained.
-        """
+        """Return whether a backward pass from node `place`, which has been computed, would read an outdated value."""
         records = self._records
         if records.begun == records.changes or not records.computed[0]:
             return False
@@ -189,7 +166,6 @@ class Outdated:
         return False
 
     def uses(self, parameter: Changed) -> bool:
-        """Return whether an operand of the graph is this parameter."""
         self._operands_of_all()
         return not self._rows.isdisjoint([-1 - row for row in parameter.rows])
 
@@ -209,5 +185,5 @@ class Outdated:
 
 
 def _has_own_value(engine: Engine, address: int) -> bool:
-    """Return whether a value is in the memory for values. A lookup's value is in the lookup parameter's memory."""
+    """Return whether a value is in the arena. A lookup's value is in the lookup parameter's memory."""
     return any(chunk.address <= address < chunk.address + chunk.floats for chunk in engine.chunks)

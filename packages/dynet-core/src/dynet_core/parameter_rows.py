@@ -19,9 +19,8 @@ WIDTH, GRADIENT, NEEDS = len(at.PARAMETER), at.PARAMETER.gradient, at.PARAMETER.
 class Rows:
     """The table of parameters, which all threads share. PARAMETER in `dynet_kernels.layout` names its columns.
 
-    Each parameter has a row in it. Some have further rows: for example, one for uses in which the parameter gets no
-    gradient. In the integers that store a graph, an operand that is a parameter is written as -1 minus the number of
-    its row. `version` is a number that grows with each change of the table, `added` one that grows with each new row.
+    A parameter may have further rows, such as one for uses without a gradient. As an operand, a parameter is -1 minus
+    its row. `version` grows with each change of the table, `added` with each new row.
     """
 
     def __init__(self) -> None:
@@ -31,11 +30,10 @@ class Rows:
         self.buffer = np.zeros(64 * WIDTH, np.int64)
         self.lock = new_lock()
         self.version = self.added = 0
-        # How many times parameters have been unfrozen. A graph that was planned before has no place for the gradient of
-        # the unfrozen parameter. So the engine remembers this number, and computes the graph again if it has changed.
+        # How many times parameters have been unfrozen. A graph planned before has no place for their gradients, so the
+        # engine computes it again if this has changed.
         self.trained_again = 0
-        # The numbers of rows that no parameter and no graph uses any more, so that `add` can use them again. Finalizers
-        # append them here without taking the lock, because it may be held when they run.
+        # Rows that no parameter and no graph uses any more. Finalizers append them without the lock, which may be held.
         self.given_back: deque[int] = deque()
         self.free: list[int] = []
 
@@ -51,19 +49,10 @@ class Rows:
         width: int = 0,
         rows: int = 0,
     ) -> int:
-        """Add a row to the table and return its number.
+        """Add a row and return its number.
 
-        Args:
-            value: the address of the parameter's values.
-            gradient: the address of its gradient.
-            needs: whether backward passes are to compute the gradient.
-            name: the name of the parameter, for messages.
-            floats: the size of the parameter.
-            touched: for a lookup parameter, the address of the list that says which of its rows have a gradient.
-            width: for a lookup parameter, the number of floats in one of its rows.
-            rows: for a lookup parameter, how many rows it has.
-
-        `touched`, `width` and `rows` are 0 for other parameters. A row for uses without a gradient has `rows` only.
+        For a lookup parameter, `touched` is the address of the list of its rows with a gradient, and `width` counts the
+        floats of a row. Both are 0 for others; a row for uses without a gradient has `rows` only.
         """
         next_generation()
         with self.lock:
@@ -87,10 +76,7 @@ class Rows:
             return number
 
     def set_needs(self, number: int, needs: bool, gradient: int) -> None:
-        """Set whether backward passes are to compute the gradient of the parameter in row `number`.
-
-        If `needs` is True, they add it to the numbers that are stored from the address `gradient` on.
-        """
+        """Set whether backward passes add the parameter's gradient to the numbers from the address `gradient` on."""
         with self.lock:
             row = list(self.rows[number])
             if row[GRADIENT] == gradient and row[NEEDS] == needs:
@@ -106,7 +92,6 @@ class Rows:
             next_generation(freezes=True)
 
     def needs(self, number: int) -> bool:
-        """Return whether backward passes are to compute the gradient of the parameter in row `number`."""
         return bool(self.rows[number][NEEDS])
 
 

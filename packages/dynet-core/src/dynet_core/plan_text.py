@@ -1,10 +1,4 @@
-"""`show_plan`: print which nodes of a graph are computed together, by which kernels, and where they are in memory.
-
-A plan is made by compiled code, the planner. It puts nodes into groups that are computed together, and writes a *tape*,
-a list of instructions (kernel calls). A node has a *signature*, which says how to compute it. The signature lists
-*steps*, which are the kernel calls that the node needs. For each step of each group, this module finds the instruction
-on the tape and describes it in a line of text.
-"""
+"""`show_plan`: print which nodes are computed together, by which kernels, and where they are in memory."""
 
 from __future__ import annotations
 
@@ -35,26 +29,14 @@ OPERANDS = {at.ANY_OPERAND: "its operands", at.EACH_OPERAND: "its operands", at.
 
 @dataclass
 class Group:
-    """Nodes that are computed together: one kernel call computes a step of all of them.
-
-    Args:
-        signature: says how to compute the nodes. All nodes of the group have this signature.
-        nodes: the numbers of the nodes.
-        lines: the lines of text that describe the kernel calls.
-    """
+    """Nodes with one signature that are computed together, and the lines that describe the kernel calls."""
 
     signature: Signature
     nodes: list[int]
     lines: list[str] = field(default_factory=list)
 
     def head(self, addresses: Rows, start: int) -> str:
-        """Return a line of text: the op, the shape, the number of nodes, and where in memory the first node is.
-
-        Args:
-            addresses: for each node of the graph, the address to show: of its value for the forward pass, of its
-                gradient for the backward pass.
-            start: the address that is subtracted, so that the text counts floats from there.
-        """
+        """Return a line: the op, the shape, the number of nodes, and where the first one is, counted from `start`."""
         name = self.signature.name or self.signature.kernel or "part of a record"
         count = "1 node" if len(self.nodes) == 1 else f"{len(self.nodes)} nodes"
         return f"{name:24} {described(self.signature.dim):16} {count}, from {addresses[self.nodes[0]] - start}"
@@ -71,7 +53,6 @@ class Planned:
         self.forward = self._instructions("forward")
 
     def backward_from(self, loss: int, size: int) -> None:
-        """Plan the backward pass, which starts from node number `loss`, whose value has `size` numbers."""
         self.engine.plan(loss, size)
         self._read()
         self.backward = self._instructions("backward")
@@ -86,12 +67,7 @@ class Planned:
         return list(self.engine.buffers[f"{direction}_tape"][: count * len(at.INSTRUCTION)].reshape(count, -1).copy())
 
     def groups(self, order: str) -> Iterator[Group]:
-        """Yield the groups of nodes that the plan computes together.
-
-        Args:
-            order: "by_depth" for the groups in the order in which they are computed; "by_signature" for larger groups,
-                each of all nodes with the same signature.
-        """
+        """Yield groups "by_depth", in the order of computation, or "by_signature", all nodes of one together."""
         numbers = self.engine.buffers[order][: self.engine.slots[at.CONTEXT.planned_count]]
         begins = self.engine.buffers["stage_begins"]
         depths = self.nodes["depth"] + begins[self.nodes["stage"]]
@@ -104,30 +80,20 @@ class Planned:
 
 
 class Tape:
-    """A list of instructions (kernel calls) that is read one by one, to match them with the steps of the groups."""
+    """Instructions that are read one by one, to match them with the steps of the groups."""
 
     def __init__(self, instructions: Sequence[Rows]):
         self.rest = [*reversed(instructions)]
 
     def next_is(self, opcode: int, parameters: int | None = None) -> Rows | None:
-        """Return the next instruction and move past it, if it is the expected kernel call. Otherwise return None.
-
-        Args:
-            opcode: the number of the expected kernel.
-            parameters: the index in TABLE at which the expected parameters start; None accepts any parameters.
-        """
+        """Return the next instruction and move past it, if it calls this kernel with these parameters (None: any)."""
         row = self.rest[-1] if self.rest else None
         if row is None or row[at.INSTRUCTION.opcode] != opcode:
             return None
         return self.rest.pop() if parameters in (None, row[at.INSTRUCTION.parameters]) else None
 
     def read(self, group: Group, direction: str, purpose: str = "") -> None:
-        """Read the instructions of a group's steps for a pass, those that there are. Add a line for each to the group.
-
-        Args:
-            direction: a name in DIRECTIONS of `layout`.
-            purpose: the end of the lines, in which `{target}` stands for what the step adds to.
-        """
+        """Add a line to a group for each instruction of its steps. `{target}` in `purpose` is what the step adds to."""
         for step, parameters in _steps(group.signature, direction):
             row = self.next_is(KERNELS.opcode(step.kernel), parameters)
             if row is not None:
@@ -135,7 +101,6 @@ class Tape:
 
 
 def plan_text(loss: Expression | None = None) -> str:
-    """Return the text that `show_plan` prints. `loss` is as for `show_plan`."""
     graph = current()
     if loss is not None:
         graph_of("show_plan", (loss,))
@@ -198,11 +163,7 @@ def _backward(planned: Planned) -> list[str]:
 
 
 def _of_planner(planned: Planned, tape: Tape) -> str | None:
-    """If the next instruction is one that the planner itself adds, move past it and return a description of it.
-
-    The planner adds instructions that set the loss's gradient to 1, and that set other gradients to 0. Other
-    instructions belong to a step of a node: for them, return None.
-    """
+    """Describe the next instruction if the planner itself added it, to set the loss's gradient to 1 or others to 0."""
     if tape.next_is(at.FILL) is not None:
         return "set the gradient of the loss to 1"
     row = tape.next_is(at.CLEAR)
@@ -243,10 +204,7 @@ def _target(step: Step) -> str:
 
 
 def _steps(signature: Signature, direction: str) -> Iterator[tuple[Step, int]]:
-    """Yield pairs: a step that a signature lists for a pass, and the index in TABLE of the step's parameters.
-
-    `direction` is a name in DIRECTIONS of `layout`.
-    """
+    """Yield the steps of a signature for a pass, each with the index in TABLE of its parameters."""
     begin = signature.at + TABLE[signature.at + at.SIGNATURE[f"{direction}_begin"]]
     for number, step in enumerate(getattr(signature, direction) if signature.dim.total else ()):
         yield step, TABLE[begin + number * len(at.STEP) + at.STEP.parameters]
@@ -267,21 +225,15 @@ def show_plan(loss: Expression | None = None) -> None:
 
     Nodes of the same op with the same shapes form a group, if none of them needs the value of another. Under each group
     are the kernel calls that compute it. Positions, such as "from 16", count floats from the start of the memory for
-    values, or for gradients. A kernel of the backward pass sets a gradient, adds to it, or has nothing to do because
-    two gradients are in the same memory.
-
-    The plan is for computing the whole graph at once, even if parts have been computed already. `show_plan` itself
-    computes nothing.
+    values, or for gradients. The plan is for computing the whole graph at once; `show_plan` itself computes nothing.
 
     Args:
-        loss: the expression that the backward pass starts from. By default it is the last node, if its value is a
-            single number.
+        loss: where the backward pass starts; by default the last node, if its value is a single number.
 
     Raises:
         StaleExpressionError: `loss` belongs to another graph.
         ShapeError: `loss` is not a single number.
-        ArgumentError: `loss` is a parameter.
-        ArgumentTypeError: `loss` is not an expression.
+        ArgumentError, ArgumentTypeError: `loss` is a parameter, or not an expression.
 
     >>> _ = dy.renew_cg()
     >>> x, y = dy.inputVector([1, 2]), dy.inputVector([3, 4])

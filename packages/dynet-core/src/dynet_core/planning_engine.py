@@ -1,8 +1,4 @@
-"""An engine that only plans a graph and computes nothing, for `show_plan`.
-
-To *plan* a graph is to turn its records, which are the integers that store it, into a list of kernel calls; see the
-module `engine`.
-"""
+"""An engine that only plans a graph, for `show_plan`."""
 
 from __future__ import annotations
 
@@ -17,18 +13,12 @@ class PlanningEngine(Engine):
     """Only plans a graph and computes nothing. It has separate buffers, so the graph and its engine do not change."""
 
     def plan(self, loss: int | None = None, size: int = 0) -> None:
-        """Plan the forward pass of the whole graph, or its backward pass.
-
-        Args:
-            loss: the number of the node where the backward pass starts; None to plan the forward pass.
-            size: how many numbers the value of this node has.
-        """
+        """Plan the forward pass, or the backward pass from node `loss`, whose value has `size` numbers."""
         records, slots = self.recorded, self.slots
         end, _, inputs_end = records.ends()
         if loss is None:
             self.prepare(0, end)
-            # Each lookup parameter has a list in which the planner marks the rows that get a gradient. Here no gradient
-            # is computed, so give the planner a copy of the table of parameters without the addresses of these lists.
+            # The planner marks lookup rows that get a gradient, here none: leave out the addresses of these marks.
             self.rows = PARAMETER_ROWS.buffer.copy()
             self.rows.reshape(-1, len(at.PARAMETER))[:, at.PARAMETER.touched] = 0
             slots[CONTEXT.parameters] = self.rows.ctypes.data

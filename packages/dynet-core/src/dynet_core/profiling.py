@@ -1,9 +1,4 @@
-"""The profiler: it times every kernel call, and shows the times as a table and as a trace (a list of timed events).
-
-The table has a line for each kernel and for each phase, with the number of calls and their total time. There are two
-phases for each kind of work: to plan it, which means to choose the kernel calls, and to run it, which means to execute
-them. The kinds of work are forward passes, backward passes, norms of gradients, and updates of parameters.
-"""
+"""The profiler: it times every kernel call and phase, and shows the times as a table and as a trace."""
 
 from __future__ import annotations
 
@@ -36,17 +31,14 @@ CALLS = 5  # to measure the overhead of a call, this many calls that run nothing
 
 @dataclass
 class Line:
-    """A line of the table: how often a kernel or phase ran, and how many seconds that took together.
-
-    For a kernel, `columns` says how many columns (vectors) these calls computed.
-    """
+    """A line of the table: how often a kernel or phase ran, and the sums of its columns and seconds."""
 
     calls: int = 0
     columns: int = 0
     seconds: float = 0.0
 
     def add(self, columns: int, seconds: float) -> None:
-        """Add one call to the sums: it computed `columns` columns and took `seconds`."""
+        """Add one call to the sums."""
         self.calls += 1
         self.columns += columns
         self.seconds += max(seconds, 0.0)
@@ -96,12 +88,7 @@ class Profile:
         next_generation()
 
     def _timed(self, phase: str, plan: Callable) -> Callable:
-        """Return a function that plans a pass or an update, runs its kernel calls one by one, and times all of this.
-
-        Args:
-            phase: the name of the work, such as "forward".
-            plan: the compiled function that plans it.
-        """
+        """Return a function that plans a pass or an update, runs its kernel calls one by one, and times all of this."""
 
         def call(context: int, *arguments) -> int:
             with self._lock:
@@ -186,10 +173,8 @@ def profile() -> Profile:
     """Return a context manager that times the kernels and phases that run in its `with` block.
 
     There are two phases, planning and running, for each of these: forward passes, backward passes, norms of gradients,
-    and updates. The rest of the time, which includes the recording of graphs, is shown as the phase "Python".
-
-    `--dynet-profiling 1` on the command line profiles the whole program: at its end, the table is printed to stderr,
-    and the trace is written to `dynet-trace.json`.
+    and updates. The rest of the time, as for recording graphs, is the phase "Python". `--dynet-profiling 1` profiles
+    the whole program: at its end, the table is printed to stderr, and the trace is written to `dynet-trace.json`.
 
     >>> with profile() as times:
     ...     _ = dy.tanh(dy.inputVector([1, 2])).value()
@@ -204,7 +189,7 @@ def profile() -> Profile:
 
 
 def profile_program() -> None:
-    """Profile from now on. When the program ends, print the table to stderr and write the trace to TRACE_FILE."""
+    """Profile from now on, and report at the end of the program."""
     if Profile._running is None:
         running = Profile().__enter__()
         atexit.register(_report, running, os.getpid())

@@ -1,9 +1,4 @@
-"""Computes gradients that a backward pass has only added to others.
-
-A *part* is a node whose value is a part of another node's or a parameter's memory: a lookup, a pick, a slice. A plain
-backward pass adds the gradients of all parts to the gradient of the whole, and does not keep them. In the same way, it
-adds to the gradients of parameters, where earlier passes may have added something, too.
-"""
+"""Computes gradients that a backward pass has only added to others, as those of parts to the gradient of the whole."""
 
 from __future__ import annotations
 
@@ -29,17 +24,8 @@ PARTS = 2  # the second number of `Records.differentiated` after a pass that `di
 def differentiate_apart(engine: Engine, version: int, loss: int, places: Mapping[int, int] | None = None) -> bool:
     """Compute the gradients of all nodes, as `backward(full=True)` does, without adding any to parameters.
 
-    During this pass, the engine has a table of parameters in which gradients are in other memory.
-
-    Args:
-        engine: the engine of the graph.
-        version: the version of the graph.
-        loss: the number of the node whose `backward` has been called.
-        places: row of PARAMETER_ROWS -> the address where the gradient of this parameter is to be added. Gradients of
-            other parameters go to memory that nothing reads.
-
-    Returns:
-        Whether it was done. It is not if a parameter has been unfrozen since the last pass.
+    `places` says where to add the gradient of a row of PARAMETER_ROWS; nothing reads the others. Return False if a
+    parameter has been unfrozen since the last pass.
     """
     if engine.parameters_version != PARAMETER_ROWS.version:
         engine.prepare(1, engine.recorded.length)
@@ -59,7 +45,6 @@ def differentiate_apart(engine: Engine, version: int, loss: int, places: Mapping
 
 
 def signature_of(engine: Engine, place: int) -> Signature:
-    """Return the signature of node `place`."""
     return SIGNATURES[int(engine.nodes[place * len(at.NODE) + at.NODE.signature])]
 
 
@@ -73,7 +58,7 @@ def place_of_gradient(engine: Engine, place: int) -> tuple[int, int]:
 
 
 class Graph(Protocol):
-    """A graph, as far as it is needed here."""
+    """The part of a graph used here."""
 
     records: Records
     engine: Engine
@@ -81,7 +66,7 @@ class Graph(Protocol):
 
 
 class Parameter(Protocol):
-    """A parameter, as far as it is needed here."""
+    """The part of a parameter used here."""
 
     @property
     def row(self) -> int: ...
@@ -93,15 +78,7 @@ class Parameter(Protocol):
 
 
 class Shares:
-    """What the last backward pass of a graph has added to the gradients of parameters.
-
-    Args:
-        graph: the graph.
-        parameters: the parameters.
-
-    Raises:
-        GradientError: a parameter is trained again since the pass.
-    """
+    """What the last backward pass of a graph has added to the gradients of parameters."""
 
     def __init__(self, graph: Graph, parameters: Sequence[Parameter]):
         records = graph.records
@@ -129,20 +106,11 @@ _known = threading.local()  # `_known.shares` is the newest `Shares` of the call
 def added_by_last_pass(
     graph: Graph, parameter: Parameter, parameters: Callable[[], Sequence[Parameter]]
 ) -> Floats | None:
-    """Return what the last backward pass of a graph has added to the gradient of a parameter, as a flat array.
+    """Return what the last backward pass has added to a parameter's gradient; None if the graph does not use it.
 
-    Return None if the graph does not use the parameter. The first call after a pass computes the gradients of all
-    `parameters`, which takes longer than a backward pass.
-
-    Args:
-        graph: the graph of the calling thread.
-        parameter: the parameter.
-        parameters: returns this parameter and others for which the same will probably be asked. It is called if
-            gradients have to be computed.
-
-    Raises:
-        GradientError: there has been no such pass, or parameters of its loss have changed since it, so that the
-            gradient cannot be computed any more. It is then an error also if it has been computed before.
+    The first call after a pass computes the gradients of all `parameters()`, which takes longer than a backward pass.
+    GradientError is raised if there has been no pass, or if parameters of its loss have changed since, even if the
+    gradient has been computed before.
     """
     if not graph.outdated.uses(parameter.identity):
         return None

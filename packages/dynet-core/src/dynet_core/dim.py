@@ -1,8 +1,4 @@
-"""`Dim`: the shape of an expression, which is the sizes of its dimensions and its batch size.
-
-Equal shapes share one `Dim` object, so that shapes can be compared by identity when operations are recorded. Only a
-parameter has a `Dim` object that it does not share.
-"""
+"""`Dim`: the shape of an expression. Equal shapes are one object, except those of parameters."""
 
 from __future__ import annotations
 
@@ -34,18 +30,10 @@ _owned: dict[Dim, int] = {}
 class Dim:
     """The shape of an expression: the sizes of its dimensions, and its batch size.
 
-    A value of this shape is stored column-major, one batch element after the other.
-
-    `Dim.of` returns the same object for equal sizes. Parameters are the exception: each has a Dim object that only it
-    uses, made by `own`. Nodes are computed in one batch only if their operands have the same Dim objects, so nodes that
-    use different parameters are computed in different batches.
-
-    Args:
-        dims: the sizes of the dimensions.
-        batch: the batch size.
-        plain: for the Dim of a parameter, the Dim of the same sizes that `Dim.of` returns. For others, the Dim itself.
-        size: how many numbers one batch element has.
-        total: how many numbers all batch elements have together.
+    Values are stored column-major, one batch element after the other. `Dim.of` returns the same object for equal sizes,
+    so shapes are compared by identity. Each parameter has a Dim of its own, made by `own`: nodes form one batch only if
+    their operands have the same Dims, so nodes with different parameters do not. `plain` is the Dim that `Dim.of`
+    returns for these sizes, `size` counts the numbers of one batch element, `total` those of all.
     """
 
     __slots__ = ("batch", "dims", "plain", "size", "total")
@@ -64,11 +52,7 @@ class Dim:
 
     @classmethod
     def of(cls, dims: tuple[int, ...], batch: int = 1) -> Dim:
-        """Return the Dim of these sizes. Every call with the same sizes returns the same object.
-
-        Raises:
-            ShapeError: there are more than MAX_DIMS dimensions, or more than MAX_TOTAL numbers.
-        """
+        """Return the Dim of these sizes, always the same object; raise ShapeError above MAX_DIMS or MAX_TOTAL."""
         known = cls._known.get((dims, batch))
         if known is None:
             if len(dims) > MAX_DIMS:
@@ -81,9 +65,8 @@ class Dim:
     def own(self) -> Dim:
         """Return a Dim of the same sizes that no other parameter uses.
 
-        The Dim of a deleted parameter is returned again; if there are several, the one created first. So if a program
-        deletes a model and makes an equal one, the new parameters get the old Dims. What the library has cached for
-        these Dims, such as signatures (which say how to compute a kind of node), can then be used again.
+        Dims of deleted parameters come again, the oldest first. So a model that is deleted and made anew gets its old
+        Dims, and with them what the library has cached for them, such as signatures.
         """
         with _lock:
             while GIVEN_BACK:
@@ -119,15 +102,9 @@ class Dim:
 
 
 def checked_dims(name: str, dims: Dims, least: int = 1) -> tuple[int, ...]:
-    """Check dimensions that a user passed, and return them as a tuple of ints, each at least `least`.
-
-    Args:
-        name: the public function that was called, for error messages.
-        dims: what the user passed: an int or a sequence of ints.
-        least: the smallest size that is allowed.
+    """Return dimensions that a user passed, an int or a sequence of ints, as a tuple of ints of at least `least`.
 
     Raises:
-        ArgumentTypeError: a size is not a number.
         ArgumentError: a size is not whole or is less than `least`, or there are no sizes.
         ShapeError: there are more than MAX_DIMS dimensions, or more than MAX_TOTAL numbers.
     """
@@ -151,15 +128,12 @@ def checked_dims(name: str, dims: Dims, least: int = 1) -> tuple[int, ...]:
 
 
 def extent(sizes: Sequence[int]) -> int:
-    """Return the product of those sizes that are not 0. Callers refuse a shape if this is more than MAX_TOTAL.
-
-    The product of all sizes would be 0 if one of them is, however large the others are.
-    """
+    """Return the product of the sizes that are not 0, which must not exceed MAX_TOTAL even if another size is 0."""
     return math.prod([size or 1 for size in sizes])
 
 
 def checked_batch(name: str, batch_size: Index) -> int:
-    """Convert a batch size that a user passed to an int. Raise ArgumentError if it is not from 1 to MAX_TOTAL."""
+    """Return a batch size as an int; raise ArgumentError if it is not from 1 to MAX_TOTAL."""
     batch = whole(name, "batch_size", batch_size)
     if not 1 <= batch <= MAX_TOTAL:
         raise ArgumentError(f"{name}: batch_size must be in 1..{MAX_TOTAL}, got {batch}")

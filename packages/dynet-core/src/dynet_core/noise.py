@@ -1,7 +1,6 @@
-"""The keys from which dropout and noise draw random numbers.
+"""The keys from which dropout and noise draw random numbers: the seed, and how many keys have been drawn before.
 
-Their random generator has no state: each random number is computed from a key and from its position in the array of
-numbers. A key consists of two numbers: the seed, and how many keys have been drawn before.
+The generator has no state: each random number is computed from a key and a position in the array.
 """
 
 from __future__ import annotations
@@ -17,10 +16,7 @@ _forks = 0  # how many child processes have been forked since `reset`; each chil
 
 
 def reset(seed: int) -> None:
-    """Set the seed. The next key is the first one of this seed's sequence.
-
-    If several processes train one model, the seed becomes `seed_of_rank(seed, rank)`, so that each draws other numbers.
-    """
+    """Set the seed and begin its sequence. Processes that train one model together get different seeds from it."""
     set_state(seed_of_rank(seed, _rank), 0, 0)
 
 
@@ -31,7 +27,6 @@ def set_rank(rank: int) -> None:
 
 
 def seed_of_rank(seed: int, rank: int) -> int:
-    """Return the seed of process number `rank`, computed from `seed`, which is the seed of process 0."""
     if rank == 0:
         return seed
     return int.from_bytes(hashlib.blake2b(f"{seed} {rank}".encode(), digest_size=4).digest(), "little")
@@ -43,14 +38,13 @@ def state() -> tuple[int, int, int]:
 
 
 def set_state(seed: int, drawn: int, forks: int) -> None:
-    """Restore a state: three numbers that `state` has returned."""
     global _forks
     recorder.set_noise(seed & 0xFFFFFFFF, drawn)
     _forks = forks
 
 
 def next_key() -> bytes:
-    """Draw the next key and return it as 8 bytes. Callers use it for random numbers that are not part of a graph."""
+    """Draw a key of 8 bytes for random numbers that are not part of a graph."""
     count, (seed, _) = recorder.draw(), recorder.noise()
     return struct.pack("<II", seed, count & 0xFFFFFFFF)
 

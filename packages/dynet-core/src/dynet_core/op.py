@@ -21,13 +21,7 @@ Shape = tuple[tuple[int, ...], int]  # (dimensions, batch size)
 
 @dataclass(frozen=True)
 class Sample:
-    """The arguments of an op for one test.
-
-    Args:
-        shapes: the dimensions and the batch size of each operand.
-        attributes: the other arguments, by name.
-        as_list: whether the op takes its operands as one list.
-    """
+    """The arguments of an op for one test: the shapes of its operands, perhaps as one list, and the others by name."""
 
     shapes: Sequence[Shape]
     attributes: dict[str, Any] = field(default_factory=dict)
@@ -37,7 +31,6 @@ class Sample:
 def samples(text: str) -> list[Sample]:
     """Return samples from a text in which they are divided by `;`.
 
-    A sample has the shape of each operand, with `x` between dimensions and `*` before the batch size, then arguments:
     `3x4*2 5 d=1` has operands of shape (3, 4), with batch size 2, and (5,), and the argument d is 1. Operands that the
     op takes as one list stand in brackets: `[3 5]`. There are no spaces within an argument.
     """
@@ -60,23 +53,18 @@ class Op:
     """The facts about an operation that tests and documentation use.
 
     Args:
-        name: the name of the function that users call.
-        record: the function itself. It appends one or more nodes to the graph.
-        reference: a function that computes the op in float64 by numpy. It gets one batch element of each operand.
-        samples: the arguments with which tests call the op.
+        record: the function that users call. It appends one or more nodes to the graph.
+        reference: computes the op in float64 by numpy. It gets one batch element of each operand.
         domain: the range from which tests draw the operands' values.
         whole_batch: whether `reference` takes whole batches, with the batch as the last axis.
         differentiable: whether the operands get gradients.
-        differentiated_as: for an op whose gradient by design is not the derivative of `reference`: a function whose
-            derivative the gradient is.
+        differentiated_as: the function whose derivative the gradient is, if by design it is not that of `reference`.
         tolerance: the largest error that tests accept, relative to the largest magnitude of the correct values.
-        tolerance_reason: why `tolerance` is larger than the default.
-        random: whether the op draws random numbers.
-        prepare: makes a valid operand from numbers that a test has drawn, if not all numbers in `domain` are valid.
+        prepare: makes a valid operand from numbers of `domain`, if not all of these are valid.
         elementwise: whether each element of the result depends on only one element of each operand.
         limit, least: the largest and the smallest magnitude of finite operands for which tests compare the op.
         range_reason: why not all magnitudes are compared.
-        formula: what the op computes from each element, if it is stated so: a `dynet_kernels.formula.Formula`.
+        formula: what the op computes from each element, if it is stated so.
     """
 
     name: str
@@ -102,13 +90,10 @@ OPS: dict[str, Op] = {}
 
 
 def check_is_free(function: Callable) -> None:
-    """Check that a function can become an op: no op made from a different function may have its name.
+    """Raise ArgumentError if another op has the function's name.
 
-    If the old op's function has the same module and qualified name, `function` counts as a new definition of it, as
-    when a notebook cell is run twice. It may replace the old one. Nodes recorded with the old one stay as they are.
-
-    Raises:
-        ArgumentError: another op has this name.
+    An op whose function has the same module and qualified name, as in a notebook cell that is run twice, may be
+    replaced. Nodes recorded with it stay as they are.
     """
     name = function.__name__
     if name in OPS:
@@ -121,11 +106,8 @@ def register(function: Function, *, repeats: bool = True, **facts: Any) -> Funct
     """Add an op to OPS under the name of `function`, and return the function that users are to call.
 
     Args:
-        function: the function that records a call of the op, which means that it appends nodes to the graph.
-        repeats: whether programs often repeat calls that append nodes of the same kind. The returned function then
-            observes what repeated calls append, and later appends it without calling `function`; see the module
-            `templates`.
-        facts: the fields of `Op` other than `name` and `record`. `samples` may be a text for the function `samples`.
+        repeats: whether to record repeated calls from templates, without calling `function`; see `templates`.
+        facts: the fields of `Op` other than `name` and `record`. `samples` may be a text.
     """
     name = function.__name__
     check_is_free(function)
@@ -138,12 +120,10 @@ def register(function: Function, *, repeats: bool = True, **facts: Any) -> Funct
 
 
 def recorded(kind: str = "", **facts: Any) -> Callable[[Function], Function]:
-    """Return a decorator that makes an op of a function which appends nodes to the graph.
+    """Return a decorator that makes an op of a function which appends nodes to the graph. `facts` are as in `register`.
 
-    Args:
-        kind: the kind of compiled code that records those calls which the function has passed to `remember`, such as
-            "index" (see `recorder.function`). "": only templates are recorded by compiled code.
-        facts: as in `register`.
+    `kind` is the kind of compiled code that records those calls which the function has passed to `remember`, such as
+    "index" (see `recorder.function`). Without it, compiled code records from templates only.
     """
     return lambda function: register(
         recorder.describe(recorder.function(kind, function), function) if kind else function, **facts

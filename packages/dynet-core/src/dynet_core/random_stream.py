@@ -1,7 +1,7 @@
 """The random numbers for the initial values of parameters: bit for bit the same as those of DyNet 2.1.
 
-DyNet draws from one 32-bit Mersenne twister through the distributions of the GNU C++ library, compiled with
-fused multiply-adds. This module does the same computation on whole arrays.
+DyNet draws from one 32-bit Mersenne twister through the distributions of the GNU C++ library, compiled with fused
+multiply-adds. This module does the same computation on whole arrays.
 """
 
 from __future__ import annotations
@@ -31,18 +31,10 @@ LARGEST_BELOW_ONE = np.nextafter(np.float32(1), np.float32(0))
 class InitialStream:
     """A stream of random float32 numbers, in the order in which DyNet 2.1 draws them.
 
-    Every draw continues where the last one ended, even if the two have different distributions. Threads may share a
-    stream: which thread gets which numbers depends on timing, but no number is returned twice.
+    Draws of all distributions continue where the last one ended. Threads may share a stream: which gets which numbers
+    depends on timing, but none is returned twice. Without a seed (0 to 2**32 - 1), the system gives one.
 
-    Args:
-        seed: a whole number from 0 to 2**32 - 1; if None, the operating system gives a random one.
-
-    Raises:
-        TypeError: the seed is not a number.
-        ValueError: the seed is not whole, or out of range.
-
-    Source: Matsumoto and Nishimura, "Mersenne twister: a 623-dimensionally equidistributed uniform
-    pseudo-random number generator", 1998.
+    Source: Matsumoto and Nishimura, "Mersenne twister", 1998.
 
     >>> InitialStream(42).uniform(-1, 1, 3)
     array([-0.25091976,  0.593086  ,  0.9014286 ], dtype=float32)
@@ -69,16 +61,7 @@ class InitialStream:
         self._lock = new_lock()
 
     def uniform(self, low: Number, high: Number, count: int) -> Floats:
-        """Return `count` numbers distributed uniformly over [low, high].
-
-        Each is computed from one 32-bit word of the generator.
-
-        Raises:
-            ValueError: high < low, or a bound or their difference is not a finite float32.
-
-        >>> InitialStream(1).uniform(0, 10, 2)
-        array([4.17022  , 9.9718485], dtype=float32)
-        """
+        """Return numbers uniform over [low, high], one from each 32-bit word of the generator."""
         low32, high32 = _float32("low", low), _float32("high", high)
         width = _float32("high - low", float(high32) - float(low32))
         if width < 0:
@@ -91,14 +74,10 @@ class InitialStream:
         return values
 
     def normal(self, mean: Number, std: Number, count: int) -> Floats:
-        """Return `count` normally distributed numbers: mean + std * z, with z computed from random points in a circle.
+        """Return `count` normally distributed numbers: mean + std * z, with z from random points in a circle.
 
-        A random point (x, y) of the square [-1, 1]^2 is used if r = x^2 + y^2 is in (0, 1]. With
-        m = sqrt(-2 log(r) / r), it gives two numbers: z = y * m, then z = x * m. If `count` is odd, the last x * m is
-        dropped, not kept for the next draw.
-
-        Raises:
-            ValueError: std < 0, or mean or std is not a finite float32.
+        A point (x, y) of the square [-1, 1]^2 is used if r = x^2 + y^2 is in (0, 1]. With m = sqrt(-2 log(r) / r), it
+        gives z = y * m, then z = x * m. If `count` is odd, the last x * m is dropped, not kept for the next draw.
 
         Source: Marsaglia and Bray, "A convenient method for generating normal variables", 1964.
 
@@ -118,16 +97,7 @@ class InitialStream:
         return _fused_multiply_add(pairs.reshape(-1)[:count], std32, mean32)
 
     def bernoulli(self, probability: float, count: int) -> np.ndarray:
-        """Return `count` numbers, each of which is 1 with the given probability, else 0.
-
-        Each is computed from two 32-bit words of the generator.
-
-        Raises:
-            ValueError: the probability is not in [0, 1].
-
-        >>> InitialStream(1).bernoulli(0.5, 6)
-        array([0., 0., 1., 0., 1., 1.], dtype=float32)
-        """
+        """Return numbers that are 1 with the given probability, else 0, one from two 32-bit words of the generator."""
         if not 0 <= probability <= 1:
             raise ValueError(f"probability must be between 0 and 1 but got {probability}")
         values = np.empty(count, np.float32)
@@ -140,11 +110,7 @@ class InitialStream:
         return values
 
     def _normal_pairs(self, wanted: int) -> np.ndarray:
-        """Return up to `wanted` pairs of normally distributed numbers, made as `normal` describes.
-
-        There may be fewer, because not all random points are used. Words of the generator that were drawn but not
-        needed are kept for the next draw.
-        """
+        """Return up to `wanted` pairs for `normal`. Words that were drawn but not needed are kept for the next draw."""
         # pi / 4 of all points fall into the circle, so draw 4 / pi = 1.273 times as many points, and some more.
         tries = min(BLOCK, int(wanted * 1.28) + 8)
         words = self._words(2 * tries)
@@ -158,7 +124,6 @@ class InitialStream:
         return points[good, ::-1] * factor[:, None]
 
     def _words(self, count: int) -> np.ndarray:
-        """Return the next `count` 32-bit words of the generator."""
         old, self._unread = self._unread[:count], self._unread[count:]
         if old.size == count:
             return old
@@ -167,35 +132,19 @@ class InitialStream:
 
 
 def reset_random_seed(seed: int) -> None:
-    """Start a new stream with this seed, and make it the current one.
-
-    The seed 0 is a seed like any other here, as in DyNet. But `--dynet-seed 0` on the command line means a random seed.
-
-    The same seeds are allowed as for `InitialStream`, and others cause the same errors.
-
-    >>> reset_random_seed(42)
-    >>> stream().uniform(-1, 1, 1)
-    array([-0.25091976], dtype=float32)
-    """
+    """Make a new stream with this seed the current one. 0 is a seed like any other here, as in DyNet."""
     global _current
     _current = InitialStream(whole("reset_random_seed", "the seed", seed))
 
 
 def continue_with(other: InitialStream) -> None:
-    """Make `other` the current stream. For example, it may be a copy of another process's stream."""
+    """Make `other` the current stream, such as a copy of another process's."""
     global _current
     _current = other
 
 
 def stream() -> InitialStream:
-    """Return the current stream, from which initial values are drawn.
-
-    Its seed comes from the operating system until `reset_random_seed` is called.
-
-    >>> reset_random_seed(7)
-    >>> stream().seed
-    7
-    """
+    """Return the current stream, seeded by the operating system until `reset_random_seed` is called."""
     return _current
 
 
@@ -203,7 +152,7 @@ _current = InitialStream()
 
 
 def _float32(name: str, value: Number) -> np.float32:
-    """Return `value` as a float32. If it is not finite, raise a ValueError; the message calls it `name`."""
+    """Return `value` as a float32, which must be finite."""
     with np.errstate(over="ignore"):
         rounded = np.float32(value)
     if not np.isfinite(rounded):
@@ -212,16 +161,15 @@ def _float32(name: str, value: Number) -> np.float32:
 
 
 def _fractions(words: np.ndarray) -> np.ndarray:
-    """Convert 32-bit words to float32 numbers in [0, 1). A number that would round to 1 becomes LARGEST_BELOW_ONE."""
+    """Convert 32-bit words to float32 numbers in [0, 1), none of them rounded to 1."""
     return np.minimum(words.astype(np.float32) * np.float32(2.0**-32), LARGEST_BELOW_ONE)
 
 
 def _fused_multiply_add(a: np.ndarray, b: np.ndarray | np.float32, c: np.ndarray | np.float32) -> np.ndarray:
     """Return float32(a * b + c) with a single rounding, like the processor's fused multiply-add.
 
-    The product of two float32 is exact in float64, but the sum may be rounded. This matters only if the rounded sum is
-    the midpoint of two float32: a float64 whose last 29 bits, which float32 lacks, are 1 and then zeros. In this case
-    the sum is moved to the next float64 in the direction of the exact sum.
+    The product is exact in float64; the sum may be rounded, which matters only if it becomes the midpoint of two
+    float32 (its last 29 bits are 1 and then zeros). It is then moved to the next float64 toward the exact sum.
     """
     product = np.multiply(a, b, dtype=np.float64)
     addend = np.asarray(c, np.float64)
@@ -237,9 +185,8 @@ def _fused_multiply_add(a: np.ndarray, b: np.ndarray | np.float32, c: np.ndarray
 def _log(x: np.ndarray) -> np.ndarray:
     """Return the natural logarithm of float32 numbers in (0, 1], rounded like the C library's logf.
 
-    logf sometimes does not return the nearest float32. A test of all arguments showed that glibc's logf does so only if
-    the exact result is within 0.05 units in the last place of the midpoint of two float32 (0.3 for x near 1). logf is
-    called only for such arguments.
+    A test of all arguments showed that glibc's logf misses the nearest float32 only if the exact result is within 0.05
+    units in the last place of the midpoint of two float32 (0.3 for x near 1). logf is called only for those.
     """
     exact = np.log(x.astype(np.float64))
     nearest = exact.astype(np.float32)

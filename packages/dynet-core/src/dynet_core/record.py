@@ -1,12 +1,7 @@
-"""Make the recording functions of ops. Users call these functions, such as `dy.tanh`, to append a node to the graph.
+"""Make the recording functions of ops, which users call, such as `dy.tanh`, to append a node to the graph.
 
-A *record* is how the graph stores the call of an op: integers for its signature, its operands and its attributes. The
-*signature* says how the node is computed. It depends on the shapes of the operands, which are `Dim` objects.
-
-A recording function is compiled code with a table of the shapes it has seen (see `recorder`). For new shapes, for wrong
-operands, and for graphs that compute nodes as soon as they are recorded, it calls a Python function instead, which is
-made here and called `record_slowly`. It makes all checks before the one call that appends the record, so an error never
-leaves half a node.
+They are compiled code with a table of the shapes it has seen (see `recorder`). For all else it calls the Python
+function `record_slowly`. All checks come before the one call that appends the record, so an error leaves no half node.
 """
 
 from __future__ import annotations
@@ -36,8 +31,6 @@ PARAMETERS: list[type] = []
 
 def graph_of(name: str, operands: Sequence[Expression]) -> PinnedGraph:
     """Check the operands of the op `name`, and return this thread's graph as a PinnedGraph.
-
-    The caller appends the op's record to it. A PinnedGraph refuses this if `renew_cg` has been called in between.
 
     Raises:
         ArgumentTypeError: an operand is not an expression.
@@ -70,11 +63,7 @@ OF_ONE = {"average": "mean_elems", "emax": "max_dim", "esum": "sum_elems", "logs
 
 
 def listed(name: str, xs: Any) -> Sequence[Expression]:
-    """Return the argument xs of an op as a list or tuple; raise an error if it is empty or not iterable.
-
-    xs may be a list, a tuple or another iterable, but no expression, though one can be iterated over. The caller has to
-    check that the items are expressions.
-    """
+    """Return the operands xs of an op, an iterable but no expression, as a list or tuple. The items are not checked."""
     if xs.__class__ is not list and xs.__class__ is not tuple:
         if isinstance(xs, Expression):
             use = f"dy.{OF_ONE[name]} is for the elements of one" if name in OF_ONE else f"{name}([x]) takes one"
@@ -89,12 +78,7 @@ def listed(name: str, xs: Any) -> Sequence[Expression]:
 
 
 def made_of(value: Any, name: str = "") -> str:
-    """Return a text for an error message that says how to make an expression from `value`; "" if there is no way.
-
-    Args:
-        value: what was given to an op instead of an expression.
-        name: the name of the op. If `value` is a symbol of a formula, the text says what to use there.
-    """
+    """Return how to make an expression of what was given to the op `name` instead; "" if there is no way."""
     if isinstance(value, np.ndarray) or (isinstance(value, list) and value and isinstance(value[0], (int, float))):
         return "; dy.inputTensor(...) makes one of an array"
     if isinstance(value, (list, tuple)) and value and isinstance(value[0], Expression):
@@ -105,7 +89,7 @@ def made_of(value: Any, name: str = "") -> str:
 
 
 def _named(name: str, signature: Signature) -> Signature:
-    """Give a signature the name of its op, unless it has a name, and return the signature."""
+    """Give a signature the name of its op, unless it has a name."""
     signature.name = signature.name or name
     return signature
 
@@ -119,11 +103,7 @@ def node(
 ) -> Expression:
     """Append a call of the op `name` to this thread's graph, and return an expression for its last node.
 
-    Args:
-        signature: says how the op is computed.
-        operands: are checked by `graph_of`.
-        attributes: integers that the node stores.
-        numbers: plain numbers that its kernels read. The node stores their places before `attributes`.
+    The node stores the places of `numbers`, which its kernels read, before the integers `attributes`.
     """
     graph = graph_of(name, operands)
     start = graph.take(numbers) if numbers else 0
@@ -133,16 +113,10 @@ def node(
 
 
 def one_operand(name: str, signature_of: SignatureOf) -> Callable[[Expression], Expression]:
-    """Return the recording function of an op with one operand.
-
-    Args:
-        name: the name of the op.
-        signature_of: maps the operand's Dim (shape) to a signature, which says how the op is computed.
-    """
+    """Return the recording function of an op with one operand. `signature_of` maps the operand's Dim to a signature."""
     known: dict[Dim, Signature] = {}
 
     def record_slowly(x: Expression) -> Expression:
-        """Record a node. If the operand's shape is new, let compiled code record later nodes for this shape."""
         graph = graph_of(name, (x,))
         signature = known.get(x.type)
         if signature is None:
@@ -158,19 +132,14 @@ def one_operand(name: str, signature_of: SignatureOf) -> Callable[[Expression], 
 def two_operands(
     name: str, signature_of: SignatureOf, otherwise: Callable | None = None, with_number: Callable | None = None
 ) -> Callable[[Expression, Expression], Expression]:
-    """Return the recording function of an op with two operands.
+    """Return the recording function of an op with two operands. `signature_of` maps their Dims to a signature.
 
-    Args:
-        name: the name of the op.
-        signature_of: maps the operands' Dims (shapes) to a signature, which says how the op is computed.
-        otherwise: called first if the operands have new shapes. It records the op and returns the expression, or
-            returns None if `signature_of` is to be used.
-        with_number: called if the second operand is not an expression, as in `x + 1`.
+    `otherwise` is called first for new shapes; it records the op, or returns None if `signature_of` is to be used.
+    `with_number` is called if the second operand is not an expression, as in `x + 1`.
     """
     known: dict[tuple[Dim, Dim], Signature] = {}
 
     def record_slowly(a: Expression, b: Expression) -> Expression:
-        """Record a node. If its operands have new shapes, let compiled code record further nodes with these shapes."""
         if with_number and not isinstance(b, Expression):
             return with_number(a, b)
         graph = graph_of(name, (a, b))
@@ -191,18 +160,10 @@ def two_operands(
 def many_operands(
     name: str, signature_of: SignatureOf, otherwise: Callable | None = None
 ) -> Callable[[Sequence[Expression]], Expression]:
-    """Return the recording function of an op that takes its operands as a list.
-
-    Args:
-        name: the name of the op.
-        signature_of: maps the operands' Dims (shapes) to a signature, which says how the op is computed.
-        otherwise: called first if the operands have new shapes. It records the op and returns the expression, or
-            returns None if `signature_of` is to be used.
-    """
+    """Return the recording function of an op of a list of operands. The arguments are as for `two_operands`."""
     known: dict[tuple[Dim, ...], Signature] = {}
 
     def record_slowly(xs: Sequence[Expression]) -> Expression:
-        """Record a node. If its operands have new shapes, let compiled code record further nodes with these shapes."""
         operands = listed(name, xs)
         graph = graph_of(name, operands)
         key = tuple([x.type for x in operands])
@@ -221,11 +182,7 @@ def many_operands(
 
 
 def common_batch(name: str, dims: Sequence[Dim]) -> int:
-    """Return the largest batch size of an op's operands, whose shapes are `dims`. It is the batch size of the result.
-
-    Raises:
-        ShapeError: the batch size of an operand is neither this nor 1.
-    """
+    """Return the largest of the operands' batch sizes; raise ShapeError if another one is not 1."""
     batch = max(dim.batch for dim in dims)
     if any(dim.batch not in (1, batch) for dim in dims):
         raise ShapeError(f"{name}: batch sizes differ: operands are {described(dims)}")
@@ -233,5 +190,5 @@ def common_batch(name: str, dims: Sequence[Dim]) -> int:
 
 
 def described(dims: Sequence[Dim]) -> str:
-    """Return the shapes of operands as text for an error message, with commas between them."""
+    """Return the shapes of operands as text for an error message."""
     return ", ".join(map(repr, dims))

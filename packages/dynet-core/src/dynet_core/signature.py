@@ -1,8 +1,4 @@
-"""Signatures. A signature says how one kind of node is computed. Nodes with the same one can be computed in one batch.
-
-A signature has *steps*, which are kernel calls, and *views*, which say where in memory the kernels read and write. The
-planner, compiled code that orders and batches the nodes of a graph, reads signatures from the list TABLE.
-"""
+"""Signatures: how one kind of node is computed. The planner reads them from the list TABLE."""
 
 from __future__ import annotations
 
@@ -26,13 +22,7 @@ SIGNATURES: dict[int, Signature] = {}  # index in TABLE -> signature
 class Signature(Description):
     """A `Description` that is also in TABLE, where it begins at index `at`. The constructor writes it there.
 
-    Args:
-        dim: the shape of the value.
-        name: the name of the op, for messages.
-        has_gradient_of_whole: see `alias`.
-
-    Raises:
-        ShapeError: a size or stride does not fit into 64 bits.
+    `name` is the name of the op, for messages; for `has_gradient_of_whole` see `alias`.
     """
 
     dim: Dim
@@ -52,26 +42,17 @@ class Signature(Description):
 
     @property
     def kernel(self) -> str:
-        """The name of the kernel that computes the node's value; "" if no kernel does, as for an input."""
+        """The kernel that computes the node's value; "" if no kernel does, as for an input."""
         return self.forward[-1].kernel if self.forward else ""
 
     def nodes(self, integers: Sequence[int], place: int = 0) -> int:
-        """Return how many nodes a record (a call of the op, as the graph stores it) adds to the graph.
-
-        Args:
-            integers: from index `place` on, the integers of the record after its signature: the operands, then the
-                attributes. If the number of operands differs from record to record, this number comes first.
-        """
+        """Return how many nodes a record adds. `integers` has the record after its signature, from `place` on."""
         if not self.repeats:
             return len(self.parts) or 1
         return 1 + integers[place] - self.operands
 
     def bounds(self, records: Sequence[int], place: int = 0) -> tuple[int, int, int]:
-        """Find the operands and the attributes of a record of this signature, which starts at index `place`.
-
-        Returns:
-            Three indices: where the operands start, where the attributes start, and where the next record starts.
-        """
+        """Return where the operands, the attributes, and the next record start, for a record at index `place`."""
         first = place + 1 + self.variadic
         after = first + (records[place + 1] if self.variadic else self.operands)
         return first, after, after + self.attributes
@@ -90,12 +71,9 @@ def computed(
     """Return the signature of a node that one kernel computes, and its gradients by one kernel each.
 
     Args:
-        kernel: the kernel's name. The gradient of the operand x is computed by a kernel with this name and ".dx" behind
-            it, if there is one.
-        dim: the shape of the node.
+        kernel: the kernel's name. The kernel of the gradient of the operand x, if there is one, has ".dx" behind it.
         parameters: the integers that each of these kernels needs.
         views: where they read and write.
-        columns: the number of columns.
         names: what the views are called, beginning with the node itself; by default as the kernel's formulas say.
         passes: whether operands get gradients.
         facts: other fields of `Signature`.
@@ -112,10 +90,7 @@ def computed(
 
 
 def number_views(count: int) -> list[View]:
-    """Return views with which kernels read plain numbers from the graph's buffer of input values.
-
-    The first `count` attributes (integers that a node has besides its operands) are their places in this buffer.
-    """
+    """Return views of plain numbers in the buffer of input values. The first attributes are their places there."""
     return [View(at.NOWHERE, index=attribute, scale=1) for attribute in range(count)]
 
 
@@ -124,15 +99,10 @@ def alias(
 ) -> Signature:
     """Return the signature of a node whose value is a part of its operand's value, in the same memory, without a copy.
 
-    The part starts `offset` floats after the start of the operand's value. If `scale` is given, the node has one
-    attribute (an integer stored with it), and `scale` times this attribute is added to `offset`.
-
-    In the same way, the node's gradient is a part of the operand's gradient, in the same memory. There are exceptions:
-    if the node is the loss, and in `backward(full=True)`, the node's gradient has separate memory, and is added to the
-    operand's gradient.
-
-    If `has_gradient_of_whole`, the gradient that users get of the node is always the part of the operand's gradient.
-    It contains what flows to the operand from elsewhere.
+    The part starts at float `offset` of the operand's value, plus `scale` times the node's one attribute, if `scale` is
+    given. Its gradient is a part of the operand's gradient, too, except if the node is the loss, and in
+    `backward(full=True)`: then it is separate, and is added to the operand's. If `has_gradient_of_whole`, the gradient
+    that users get is always the part of the operand's, with what flows to the operand from elsewhere.
     """
     return Signature(
         dim,
@@ -149,11 +119,7 @@ def alias(
 def apart(dim: Dim, backward: Sequence[Step] = (), *, constants: int = 0) -> Signature:
     """Return the signature of a node whose value is its operand's, in the same memory, but whose gradient is separate.
 
-    Args:
-        dim: the shape of the node.
-        backward: the steps (kernel calls) that compute the operand's gradient from the node's. Without any, the operand
-            gets no gradient from this node.
-        constants: how many constants the steps read from the graph's buffer of input values.
+    `backward` computes the operand's gradient, if any, with `constants` numbers from the buffer of input values.
     """
     return Signature(
         dim,

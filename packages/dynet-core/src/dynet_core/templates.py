@@ -1,14 +1,8 @@
-"""Templates: what an op written in Python has recorded in the graph, kept so that compiled code can record it again.
+"""Templates: what an op written in Python has recorded, kept so that compiled code can record it again.
 
-A *record* is how the graph stores the call of an op: integers for its signature (how to compute it), its operands and
-its attributes. An op such as `softmax(x, 1)` is a Python function that makes one record or several. They depend on the
-shapes of its operands and on its other arguments (numbers, flags, lists), which together are the *key* of the call. If
-two calls with the same key make the same records and do nothing else, these records become a template. From the fourth
-call on, compiled code makes the records for calls with this key, and the Python function does not run. A call may also
-record nothing and return one of its arguments, as `emax([x])`; then so does the template.
-
-If two operands of a call are the same node, its records do not say which of the two they refer to. A template made of
-them is for calls with the same operands equal. Later calls with different operands can replace it by one for all calls.
+The shapes of a call's operands and its other arguments are its *key*. If two calls with one key make the same records
+and do nothing else, these become a template, and compiled code makes them from the fourth call on. If two operands are
+the same node, the template serves only such calls, until one for all calls replaces it.
 """
 
 from __future__ import annotations
@@ -31,20 +25,12 @@ MOST_CALLS = 8  # if this many calls with a key have not led to a template, late
 
 
 def with_templates(op: Callable) -> Any:
-    """Return a function that does the same as `op`, but records from a template if it has one for the arguments.
-
-    Otherwise it calls `op`, and observes what `op` records, to make a template of it.
-    """
+    """Return a function that records from a template if there is one for the arguments, or calls and observes `op`."""
     return recorder.with_templates(op, _Learner)
 
 
 class _Learner:
-    """Observes the calls of an op that run in Python, and makes templates from what they record.
-
-    Args:
-        enter: a function that gives a template to compiled code. Its arguments are the key, the template and the shape
-            of the op's result.
-    """
+    """Observes the calls of an op that run in Python, and makes templates, which `enter` gives to compiled code."""
 
     def __init__(self, enter: Callable):
         self._enter, self._words, self._is_full = enter, 0, False
@@ -52,11 +38,7 @@ class _Learner:
         self._seen: dict[bytes, tuple[int, list[int] | None]] = {}
 
     def begin(self, arguments: Sequence) -> tuple[bytes, Graph, tuple] | None:
-        """Prepare to observe a call of the op, before it runs.
-
-        Returns:
-            What to pass to `end` after the call as `begun`; None if the call need not be observed.
-        """
+        """Prepare to observe a call. Return what `end` takes as `begun`, or None if the call need not be observed."""
         key = recorder.key(*arguments)
         if key is None:
             return None
@@ -73,10 +55,9 @@ class _Learner:
         return key, graph, _state(graph)
 
     def _forget_single_calls(self) -> None:
-        """Make room for new keys: forget some of which there has been one call, as of numbers that are always new.
+        """Make room for new keys: forget the newer half of those with one call, as of numbers that are always new.
 
-        Half of these are kept, the oldest ones, because a program may use many keys in turn. If there are few to
-        forget, observe no more new keys, because it would take long to find the few again and again.
+        A program may use many keys in turn. If there are few to forget, observe no more new keys: finding them is slow.
         """
         if not self._is_full:
             single = [key for key, (calls, _) in self._seen.items() if calls == 1]
@@ -86,15 +67,7 @@ class _Learner:
             self._is_full = len(forgotten) <= MOST // 8
 
     def end(self, begun: tuple[bytes, Graph, tuple], arguments: Sequence, result: Any) -> None:
-        """Compare what the op has just recorded with what its last call with the same key recorded.
-
-        If the two are equal, give compiled code a template made from them.
-
-        Args:
-            begun: what `begin` has returned.
-            arguments: the arguments of the call.
-            result: the expression that the op has returned.
-        """
+        """Make a template if the op has recorded the same as in its last call with this key."""
         key, graph, state = begun
         calls, before = self._seen[key]
         template = _template(graph, state, arguments, result)
@@ -110,27 +83,16 @@ _EQUAL = TEMPLATE["equal"]
 
 
 def _state(graph: Graph) -> tuple:
-    """Return a pair: the state that an op must not change if there is to be a template, and three counts.
-
-    The counts are how many integers the graph's records have, how many nodes it has, and how many input values. They
-    grow when the op records. From the old and the new counts, `_template` finds what the op has recorded.
-    """
+    """Return the state that an op must not change, and the counts that grow when it records."""
     engine, records = graph.engine, graph.records
     same = records.version, records.computed, len(engine.whole), graph.watch, recorder.passes()
     return same, records.ends()
 
 
 def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> list[int] | None:
-    """Return a template of what an op has recorded: integers from which compiled code can record the same again.
+    """Return a template of what an op has recorded since `state`, or None if it could not replace the op.
 
-    Return None if a template could not replace the op. For example, the records may depend on more than the arguments,
-    because they use other nodes or earlier input values; or the op may have done more than record nodes.
-
-    Args:
-        graph: the graph in which the op has recorded.
-        state: what `_state` returned before the op ran.
-        arguments: the arguments of the op.
-        result: what the op has returned.
+    That is so if the records depend on other nodes or earlier input values, or if the op has done more than record.
     """
     operands: dict[int, int] = {}
     equal: list[int] = []
@@ -140,7 +102,7 @@ def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> l
     if state == _state(graph):
         if not any(x is result for _, x in _expressions(arguments)):
             return None
-        return [1, 0, 0, 0, len(equal) // 2, OPERAND, operands[result.at], *equal]
+        return [1, 0, 0, 0, len(equal) // 2, OPERAND, operands[result.at], *equal]  # as `emax([x])` does
     return _copy(graph, state, result, operands, equal)
 
 
@@ -154,12 +116,8 @@ def _copy(
 ) -> list[int] | None:
     """Return a template of what has been recorded, or None; see `_template`.
 
-    Args:
-        graph, state, result: as for `_template`.
-        operands: the numbers of the nodes and parameters that will be others in later calls -> how the template refers
-            to them; see `words.OPERAND`.
-        equal: pairs of operands that must be the same node.
-        fixed: says of the number of another node or parameter whether it will be the same in all later calls.
+    `operands` are the nodes and parameters that later calls may change, with the words for them (see `words.OPERAND`);
+    `equal` are pairs of operands that must be the same node; `fixed` says whether another node stays the same.
     """
     (same, (begin, first_node, first_input)), (now, (end, nodes, inputs)) = state, _state(graph)
     if now != same or end == begin or inputs - first_input > MOST_INPUTS:
@@ -191,9 +149,8 @@ def _copy(
         places += [(LITERAL, number) for number in node.attributes[signature.constants :]]
     bits = array.array("i", graph.records.floats(first_input, inputs - first_input).tobytes())
     keys = [start - first_input for start in reversed(graph.records.keys(first_input))]
-    # A random node, such as dropout, computes its random numbers from a random key (not the key of a call), which is
-    # among its input values. Random keys are different in each call, so they are set to zero here. When compiled code
-    # records the nodes again, it writes a new key there, and in front of it the position of the graph's previous key.
+    # Random keys, which are among the input values, are different in each call, so they are zero here. Compiled code
+    # writes a new key there, and in front of it the position of the graph's previous key.
     for key in keys:
         bits[key - 1 : key + len(KEY)] = array.array("i", [0] * (1 + len(KEY)))
     sizes = len(places), nodes - first_node, len(bits), len(keys), len(equal) // 2
@@ -201,23 +158,16 @@ def _copy(
 
 
 class Observed:
-    """What code in Python records from now on, for `recorder.replay` to record it again.
-
-    The code has to record the same for any operands of the same Dims.
-    """
+    """What code records from now on, for `recorder.replay`. It must be the same for all operands of these Dims."""
 
     def __init__(self):
         self._graph = current()
         self._state = _state(self._graph)
 
     def template(self, operands: Sequence[int], last: Expression, fixed: Container[int]) -> bytes | None:
-        """Return the template. None if the code has done more than record nodes, or has used other nodes than these.
+        """Return the template, or None if the code has done more than record nodes, or has used other nodes than these.
 
-        Args:
-            operands: the numbers of the nodes that will be others in later calls. No two may be equal.
-            last: the expression of the last node that the code has recorded.
-            fixed: the numbers of further nodes that it has used. Later calls will use the same ones, and the same
-                parameters.
+        `operands`, all different, will be others in later calls; the nodes `fixed` will be the same.
         """
         places = {number: place for place, number in enumerate(operands)}
         if len(places) < len(operands):
@@ -227,10 +177,7 @@ class Observed:
 
 
 def _expressions(arguments: Sequence) -> Iterator[tuple[int, Expression]]:
-    """Yield all expressions that are arguments, or items of arguments that are lists or tuples.
-
-    Each comes with the number by which a template refers to it; see `words.OPERAND`.
-    """
+    """Yield all expressions among the arguments and their items, with the numbers for them; see `words.OPERAND`."""
     for place, x in enumerate(arguments):
         for number, item in enumerate(x if isinstance(x, (list, tuple)) else [x]):
             if isinstance(item, Expression):

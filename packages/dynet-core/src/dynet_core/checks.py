@@ -1,7 +1,4 @@
-"""Checks of arguments that users pass: whole numbers, indices, numbers, flags, paths and arrays.
-
-In all functions, `name` is the name of the public function that the user called. Error messages begin with it.
-"""
+"""Checks of arguments that users pass. `name` is the called public function; error messages begin with it."""
 
 from __future__ import annotations
 
@@ -33,10 +30,7 @@ SHARE: Range = "in [0, 1]", lambda x: 0 <= x <= 1
 
 
 def single(value: Any) -> Any:
-    """Return the number that a numpy array of one number holds, whatever its shape, and any other value as it is.
-
-    `np.where` and `npvalue()` may return a number in this form. Everything that takes a number takes it.
-    """
+    """Return the number that a numpy array of one number holds, whatever its shape, and any other value as it is."""
     is_one = isinstance(value, np.ndarray) and value.size == 1
     return value.ravel()[0] if is_one and value.dtype.kind != "c" and not np.ma.is_masked(value) else value
 
@@ -54,10 +48,7 @@ def as_list(values: Any) -> Any:
 
 
 def checked_list(name: str, items: Any, of: str = "") -> list[Any]:
-    """Return what a user passed as a list; raise ArgumentTypeError if it cannot be iterated over.
-
-    `of` says what the items are, for error messages, such as "numbers".
-    """
+    """Return what a user passed as a list. `of` names the items in error messages."""
     try:
         iterator = iter(items)
     except TypeError:
@@ -67,21 +58,15 @@ def checked_list(name: str, items: Any, of: str = "") -> list[Any]:
 
 
 def whole(name: str, what: str, value) -> int:
-    """Convert a whole number that a user passed to an int.
+    """Convert a whole number that a user passed to an int. `what` names it in error messages, such as "an index".
 
-    Every function of the library accepts the same kinds of whole numbers: ints; floats without a fraction, because
-    `8 / 2` is a float; booleans (True is 1, False is 0); numpy's numbers of these three kinds; and numpy arrays that
-    hold one such number.
-
-    Args:
-        name: the public function that was called, for error messages.
-        what: what the number is, for error messages, such as "an index".
-        value: what the user passed.
+    Accepted are ints, booleans, floats without a fraction (`8 / 2` is a float), numpy's numbers of these kinds, and
+    arrays of one such number.
 
     Raises:
         ArgumentTypeError: `value` is none of these.
         ArgumentError: the number has a fraction, or is infinite or NaN.
-        OutOfRangeError: the number is HUGE or more, or -HUGE or less, so that no other error has to write it.
+        OutOfRangeError: its magnitude is HUGE or more, so that no other error has to write it.
     """
     if value.__class__ is int and abs(value) < HUGE:
         return value
@@ -104,15 +89,12 @@ def whole(name: str, what: str, value) -> int:
 
 
 def checked_index(name: str, index) -> int:
-    """Return a user's index as an int. If it is not a whole number, raise an error as `whole` does."""
+    """Return a user's index as an int, or raise an error as `whole` does."""
     return whole(name, "an index", index)
 
 
 def _are_plain(values, size: int) -> bool:
-    """Return whether `values` is a nonempty list or tuple of Python ints from 0 to `size` - 1.
-
-    Most programs pass indices in this form, which needs no further checks and no conversion.
-    """
+    """Return whether no checks are needed, the usual case: a nonempty list or tuple of ints in range."""
     if values.__class__ is not list and values.__class__ is not tuple:
         return False
     for value in values:
@@ -124,20 +106,13 @@ def _are_plain(values, size: int) -> bool:
 def checked_indices(name: str, indices, size: int, of: object, one: str = "index") -> list[int]:
     """Check that the indices that a user passed are from 0 to `size` - 1, and return them as a list of ints.
 
-    If the user passed a list, the result may be this same list, so the caller must not change it.
-
-    Args:
-        name: the public function that was called, for error messages.
-        indices: what the user passed.
-        size: the number of elements that the indices can select from.
-        of: what the indices select from, for error messages. This is either a str, which is shown as it is, or the
-            `Dim` (shape) of an op's operand x, which is shown as "x" and the shape.
-        one: what an index selects, such as "row", for error messages.
+    The result may be the user's own list, so the caller must not change it. `of` is what the indices select from: a
+    str, or the `Dim` of an op's operand x. `one` names what an index selects, such as "row".
 
     Raises:
         ArgumentTypeError: `indices` is not a sequence of numbers.
         ArgumentError: there are no indices, or one is not a whole number.
-        OutOfRangeError: an index is negative, or is `size` or more.
+        OutOfRangeError: an index is out of range.
     """
     if _are_plain(indices, size):
         return indices if indices.__class__ is list else list(indices)
@@ -159,14 +134,13 @@ def checked_indices(name: str, indices, size: int, of: object, one: str = "index
 
 
 def out_of_range(name: str, index: int, size: int, of: object, one: str = "index") -> OutOfRangeError:
-    """Return the error for an index that is negative, or is `size` or more. For arguments see `checked_indices`."""
+    """Return the error for an index that is out of range. The arguments are as for `checked_indices`."""
     named = of if isinstance(of, str) else f"x {of!r}"
     has = size if one == "index" else counted(size, one)
     return OutOfRangeError(f"{name}: {one} {shown(index)} is out of range for {named}, which has {has}")
 
 
 def checked_path(name: str, path) -> str:
-    """Convert a path that a user passed to a str. Raise ArgumentTypeError if it is not a str, bytes or path object."""
     try:
         return os.fsdecode(path)
     except TypeError:
@@ -176,21 +150,14 @@ def checked_path(name: str, path) -> str:
 
 
 def checked_flag(name: str, what: str, value, end: str = "") -> bool:
-    """Convert a flag that a user passed to a bool. Raise ArgumentTypeError unless it is True, False, 1 or 0.
-
-    Args:
-        name: the public function that was called, for error messages.
-        what: the name of the argument, for error messages.
-        value: what the user passed.
-        end: how error messages end.
-    """
+    """Return a flag as a bool; raise ArgumentTypeError unless it is True, False, 1 or 0. `end` ends the message."""
     if not isinstance(value, (bool, np.bool_, int)) or value not in (0, 1):
         raise ArgumentTypeError(f"{name}: {what} must be True or False, not {value!r:.40}{end}")
     return bool(value)
 
 
 def plain_number(name: str, value) -> float:
-    """Convert a number that a user passed, which may be in an array, to a float; raise an error if it is none."""
+    """Convert a number that a user passed, which may be in an array, to a float."""
     try:
         number = single(value)
         if isinstance(number, (str, bytes, np.ndarray)):
@@ -204,16 +171,9 @@ def plain_number(name: str, value) -> float:
 
 
 def checked_number(name: str, value, range: Range = FINITE) -> float:
-    """Convert a number that a user passed, which may be in an array, to a float.
+    """Convert a number that a user passed, which may be in an array, to a float in `range`, and finite as float32.
 
-    Args:
-        name: what the number is, for error messages, such as "AdamTrainer: eps".
-        value: what the user passed.
-        range: which numbers are allowed. Those that are infinite or NaN as float32 never are.
-
-    Raises:
-        ArgumentTypeError: the value is not a number.
-        ArgumentError: the number is not allowed.
+    `name` says what the number is, such as "AdamTrainer: eps".
     """
     number, (words, holds) = plain_number(name, value), range
     rounded = float32(number)
@@ -223,7 +183,7 @@ def checked_number(name: str, value, range: Range = FINITE) -> float:
 
 
 def float32(number: float) -> float:
-    """Return the float32 nearest to a number; plus or minus infinity if the number is too large."""
+    """Return the nearest float32; plus or minus infinity if the number is too large."""
     return ctypes.c_float(number).value
 
 
@@ -235,14 +195,10 @@ def real_array(
     refused: type[DynetError] = ArgumentTypeError,
     too_large: type[DynetError] | None = None,
 ) -> np.ndarray:
-    """Convert an argument to a float32 array: a number, a list, nested lists, an array or an iterator of numbers.
+    """Convert an argument to a new float32 array: a number, nested lists, an array or an iterator of numbers.
 
-    Args:
-        name: what the user called, for error messages.
-        values: the argument.
-        uneven: the type of the error if rows of nested lists differ in length.
-        refused: the type of the error if the values are not real numbers, or an array masks some of them.
-        too_large: the type of the error if float32 cannot hold a number. None: it becomes infinite.
+    Types of errors: `uneven` if rows differ in length, `refused` if values are masked or no real numbers, `too_large`
+    if float32 cannot hold a number. If that is None, the number becomes infinite.
     """
     values = as_list(values)
     if is_masked(values):
@@ -260,7 +216,7 @@ def real_array(
         raise refused(f"{name}: {_not_real(values)} ({problem})") from None
     except TypeError:
         raise refused(f"{name}: {_not_real(values)}") from None
-    # Of an int with more than 64 bits, a Fraction or the like, numpy makes an array of objects. It is converted here.
+    # Of an int with more than 64 bits, a Fraction and similar, numpy makes an array of objects.
     if array.dtype == object and all(map(_is_real, array.flat)):
         try:
             array = array.astype(np.float64)
@@ -290,19 +246,12 @@ def _not_real(values) -> str:
 
 
 def checked_array(name: str, values, dims: tuple[int, ...]) -> np.ndarray:
-    """Convert values that a user passed for a parameter of shape `dims` to a float32 array of this shape.
-
-    If the parameter has only one number, the shape of `values` does not matter: 2.5 fits a parameter of shape (1,).
-
-    Raises:
-        ArgumentTypeError: the values are not real numbers.
-        ShapeError: the values have another shape.
-    """
+    """Convert values for a parameter to a float32 array of shape `dims`. One number fits any shape of size 1."""
     return fitted(name, real_array(name, values), dims)
 
 
 def fitted(name: str, array: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
-    """Do what `checked_array` does, for values that are a float32 array already."""
+    """Do what `checked_array` does, for a float32 array."""
     if array.shape != dims and array.size == 1 == math.prod(dims):
         array = array.reshape(dims)
     if array.shape != dims:

@@ -1,8 +1,4 @@
-"""The settings of the library, such as the random seed and the device. They hold for the whole process.
-
-They come from the command line (`--dynet-seed 1`), or from the program: it sets them by the module `dynet_config` or in
-an object of the class `DynetParams`.
-"""
+"""The settings of the process, from the command line (`--dynet-seed 1`), `dynet_config`, or a `DynetParams`."""
 
 from __future__ import annotations
 
@@ -51,10 +47,7 @@ def _decay(text: str) -> float:
 
 
 def _memory(text: str) -> int:
-    """Parse the value of `--dynet-mem`: a number of megabytes, or several separated by commas. Return their sum.
-
-    Programs for DyNet may give four numbers: for forward passes, backward passes, parameters and scratch memory.
-    """
+    """Parse `--dynet-mem`: megabytes, or several numbers to add. DyNet's are forward, backward, parameters, scratch."""
     parts = [_whole(part) for part in text.split(",")]
     if min(parts) < 0:
         raise ValueError
@@ -104,10 +97,9 @@ class DynetParams(Closed):
     shared_parameters: bool = False
     gpu_ids: str = ""
     devices: str = ""
-    # The class that `LSTMBuilder` makes: "coupled" or "vanilla", or "" if the user has not chosen.
+    # "coupled" or "vanilla": what `LSTMBuilder` makes; "" if the user has not chosen
     lstm_builder: str = ""
-    # Name in a file -> class or function of the user that `load` may use to make objects, or None if the user
-    # gave only its name. `load` refuses the user's other classes and functions.
+    # Name in a file -> class or function of the user that `load` may call, or None if only its name was given.
     allow: dict[str, object] = {}
     own_classes: bool = True  # whether `load` may make objects of the program's own classes, too
 
@@ -116,11 +108,7 @@ class DynetParams(Closed):
         self.allow = _allowed_by_environment()
 
     def from_args(self, shared_parameters: bool | None = None) -> None:
-        """Read settings from the command line, without changing `sys.argv`.
-
-        Args:
-            shared_parameters: if not None, replaces the setting of this name.
-        """
+        """Read settings from `sys.argv` and leave it as it is. `shared_parameters` takes precedence unless None."""
         self.read(sys.argv[1:])
         if shared_parameters is not None:
             self.shared_parameters = bool(shared_parameters)
@@ -128,8 +116,7 @@ class DynetParams(Closed):
     def read(self, arguments: Sequence[str]) -> None:
         """Read settings from a list of arguments of the command line, such as ["--dynet-seed", "1"].
 
-        Arguments that start with neither `--dynet-` nor `--dynet_` are ignored. A flag that starts like this but does
-        not exist causes a warning.
+        Only arguments that start with `--dynet-` or `--dynet_` count. Of those, an unknown flag causes a warning.
 
         Raises:
             ArgumentError: the value of a flag is missing or malformed.
@@ -172,19 +159,14 @@ class DynetParams(Closed):
                 device.allow_tf32()
         if self.threads:  # 0 keeps the default: one thread for each core of this process, but at most 8
             sharing.use(self.threads)
-        # 0 keeps the seed that was drawn at random when the library was imported. A negative number, or one that is too
-        # large, becomes the largest seed, 2**32 - 1.
+        # 0 keeps the seed drawn at random at import. Negative and too large seeds become 2**32 - 1.
         if self.random_seed:
             reset_random_seed(min(max(self.random_seed, -1) % 2**64, 2**32 - 1))
         if self.profiling:
             profile_program()
 
     def _wanted_gpu(self) -> int | None:
-        """Return the number of the GPU that the settings ask for, or None for the CPU.
-
-        Raises:
-            ArgumentError: a setting is malformed, or asks for several GPUs.
-        """
+        """Return the number of the requested GPU, or None for the CPU."""
         names = [part.strip().upper() for part in self.devices.split(",") if part.strip()]
         wrong = [part for part in names if not re.fullmatch(r"CPU|GPU:\d+", part)]
         if wrong:
@@ -201,22 +183,16 @@ class DynetParams(Closed):
         return numbers[0] if numbers else None
 
     def change(self, settings: Mapping[str, Any]) -> None:
-        """Change several settings. If one of the new values is not allowed, raise an error and change nothing.
-
-        Args:
-            settings: a dict from the name of a setting, which is the name of its attribute, to the new value.
-        """
+        """Change several settings, given by attribute name: all of them, or none if a new value is not allowed."""
         fresh = copy.copy(self)
         for name, value in settings.items():
             getattr(fresh, f"set_{name}", functools.partial(setattr, fresh, name))(value)
         vars(self).update(vars(fresh))
 
     def set_mem(self, mem: int | str) -> None:
-        """Store how many megabytes to allocate. It has no effect here: memory grows with the graph.
+        """Store how many megabytes to allocate, an int or the value of `--dynet-mem`, such as "128,128,128,128".
 
-        Args:
-            mem: a number of megabytes as an int, or the value of `--dynet-mem` as a str, such as "512" or
-                "128,128,128,128".
+        It has no effect here: memory grows with the graph.
         """
         if not isinstance(mem, str):
             self.mem = _checked("set_mem", mem, int)
@@ -231,9 +207,9 @@ class DynetParams(Closed):
         self.random_seed = _checked("set_random_seed", random_seed, int)
 
     def set_threads(self, threads: int) -> None:
-        """Set the number of threads that share the work of large graphs on the CPU.
+        """Set the number of threads for large graphs on the CPU. 0 means one for each core, but at most 8.
 
-        0 means the default: one for each core, but at most 8. The results are the same for any number.
+        The results are the same for any number.
         """
         count = _checked("set_threads", threads, int)
         if count > MOST_THREADS:
@@ -245,11 +221,9 @@ class DynetParams(Closed):
         self.requested_gpus = _checked("set_requested_gpus", requested_gpus, int)
 
     def set_gpu_mask(self, gpu_mask: Sequence[int]) -> None:
-        """Set which GPU to use.
+        """Set which GPU to use: a list with a flag for each GPU in order, 1 for the GPU to use, 0 for the others.
 
-        Args:
-            gpu_mask: a list with a flag for each GPU in order: 1 for the GPU to use, 0 for the others. If no flag is 1,
-                the mask has no effect, and the other settings decide.
+        If no flag is 1, the mask has no effect, and the other settings decide.
         """
         flags = checked_list("set_gpu_mask", gpu_mask, "0 and 1")
         wanted = [number for number, flag in enumerate(flags) if checked_flag("set_gpu_mask", "a flag", flag)]
@@ -260,17 +234,11 @@ class DynetParams(Closed):
         self.tf32 = bool(tf32)
 
     def set_shared_parameters(self, shared_parameters: bool) -> None:
-        """Set whether new parameters are put into memory that is shared with processes forked later.
-
-        All these processes then train one model together.
-        """
+        """Set whether new parameters are in memory shared with processes forked later, which train them together."""
         self.shared_parameters = bool(shared_parameters)
 
     def set_weight_decay(self, weight_decay: Number) -> None:
-        """Set the weight decay of new models: each update also multiplies the parameters by `1 - weight_decay`.
-
-        Frozen parameters keep their values.
-        """
+        """Set the weight decay of new models: updates also multiply unfrozen parameters by `1 - weight_decay`."""
         decay = _checked("set_weight_decay", weight_decay, float)
         if decay >= 1:
             raise ArgumentError(f"set_weight_decay: expected a number less than 1, got {decay}")
@@ -285,17 +253,11 @@ class DynetParams(Closed):
         self.profiling = _checked("set_profiling", profiling, int)
 
     def set_allow(self, allow: Allow) -> None:
-        """Set the user's classes and functions with which `load` may make objects from files.
-
-        Those that the environment variable DYNET_ALLOW names are allowed in any case.
-        """
+        """Set the user's classes and functions that `load` may use. Those of DYNET_ALLOW are always allowed."""
         self.allow = {**_allowed_by_environment(), **allowed(allow)}
 
     def set_own_classes(self, own_classes: bool) -> None:
-        """Set whether `load` may make objects of the program's own classes, which it finds by where they are defined.
-
-        See `load`. Without it, objects are made only of classes that are allowed by name.
-        """
+        """Set whether `load` may make objects of the program's own classes, not only of those allowed by name."""
         self.own_classes = checked_flag("set_own_classes", "own_classes", own_classes)
 
     def set_cpu_mode(self) -> None:
@@ -361,8 +323,7 @@ in_force = False
 def init(shared_parameters: bool | None = None) -> None:
     """Read settings from the command line and apply them. `import dynet` does this.
 
-    Args:
-        shared_parameters: if not None, replaces the setting of this name; see `DynetParams.set_shared_parameters`.
+    `shared_parameters`, if not None, replaces the setting of this name; see `DynetParams.set_shared_parameters`.
     """
     global in_force
     PARAMS.from_args(shared_parameters)

@@ -1,7 +1,6 @@
 """The exceptions of the library, one type for each kind of error.
 
-Each type also derives from the built-in exceptions that DyNet 2.1 raises in the same case, so that programs written
-for DyNet catch it.
+Each also derives from the built-in exceptions that DyNet 2.1 raises in the same case, so existing programs catch it.
 """
 
 from __future__ import annotations
@@ -40,10 +39,7 @@ class DeviceError(DynetError, RuntimeError):
 
 
 class OutOfMemoryError(DynetError, MemoryError):
-    """Memory for parameters, input values, the nodes of a graph or the like could not be allocated, on the host or GPU.
-
-    The message says for how many numbers.
-    """
+    """Memory could not be allocated, on the host or a GPU. The message says for how many numbers."""
 
 
 class StaleExpressionError(DynetError, RuntimeError, ValueError):
@@ -51,10 +47,7 @@ class StaleExpressionError(DynetError, RuntimeError, ValueError):
 
 
 class GradientError(DynetError, RuntimeError):
-    """A gradient does not exist, for example because `backward` was not called.
-
-    A trainer's update also raises it if a gradient is infinite or NaN.
-    """
+    """A gradient does not exist, as when `backward` was not called, or an update found it infinite or NaN."""
 
 
 class NotFiniteError(DynetError, RuntimeError):
@@ -62,9 +55,9 @@ class NotFiniteError(DynetError, RuntimeError):
 
 
 class FileFormatError(DynetError, ValueError, RuntimeError):
-    """A file is damaged, or does not fit the model or trainer that reads it.
+    """A file is damaged, or does not fit the model or trainer that reads it, which stays unchanged.
 
-    The model or trainer is unchanged. Only what `load_generator` has yielded before the error stays in the model.
+    Only what `load_generator` has yielded before the error stays in the model.
     """
 
 
@@ -73,10 +66,7 @@ class MissingFileError(DynetError, FileNotFoundError, RuntimeError):
 
 
 class ParallelError(DynetError, RuntimeError):
-    """The processes that train a model together cannot connect, or do not all do the same things.
-
-    For example, their models differ, or one makes more updates than another.
-    """
+    """The processes that train a model together cannot connect, have different models, or differ in their updates."""
 
 
 class DynetWarning(RuntimeWarning):

@@ -1,8 +1,7 @@
-"""What to use instead of names that only other libraries have: a row for each text, in sections for where they are.
+"""What to use instead of names that only other libraries have.
 
-A section is named by a class, by a class or method and `()` for its keyword arguments, `dy` for the module, `ops` for
-operations, `operators` for those that expressions lack, or `arguments` for what arguments of any function may be called
-here. {} stands for the name itself.
+A section is named for where they are missing: a class, a class or method and `()` for its keyword arguments, `dy`,
+`ops`, `operators`, or `arguments` of any function. {} stands for the name itself.
 """
 
 TABLE = """\

@@ -1,8 +1,6 @@
 """Hints for attributes that users know from other libraries: `trainer.step()` raises an error that says what to use.
 
-A hint is a descriptor: an object in a class, whose method `__get__` is called when the attribute is read. It does not
-slow down the attributes that exist, while a method `__getattr__` would add 80 ns to each access. Misspelt names need no
-hints, because Python itself suggests the right name for them.
+Hints are descriptors: `__getattr__` would add 80 ns to each access. Python itself suggests names that are misspelt.
 """
 
 from __future__ import annotations
@@ -35,14 +33,7 @@ USES = _read(TABLE)
 
 
 class Hint:
-    """A descriptor for an attribute that does not exist. Reading it raises an AttributeError that says what to use.
-
-    Objects and subclasses may still define an attribute of this name, which then hides the hint.
-
-    Args:
-        name: the name of the attribute.
-        use: the text that says what to use instead.
-    """
+    """A descriptor for an attribute that does not exist. Objects and subclasses may define it and hide the hint."""
 
     def __init__(self, name: str, use: str):
         self.name, self.use = name, use
@@ -53,7 +44,7 @@ class Hint:
 
 
 class FirmHint(Hint):
-    """A hint that also refuses assignments: both reading and assigning the attribute raise the error."""
+    """A hint that also refuses assignments."""
 
     def __set__(self, x: Any, value: object) -> NoReturn:
         self.__get__(x, type(x))
@@ -67,7 +58,7 @@ class Missing:
 
 
 def give_hints(to: type[Hinted], uses: Mapping[str, str]) -> None:
-    """Add hints to the class `to`. `uses` has the name of each missing attribute, and what to use instead."""
+    """Add hints to a class. `uses` has the name of each missing attribute, and what to use instead."""
     for name, use in uses.items():
         setattr(to, name, _special(to, name, use) if name.startswith("__") else to._hint(name, use))
 
@@ -89,10 +80,7 @@ def _is_ours(cls: type) -> bool:
 
 
 class Hinted:
-    """The base of classes that have hints: classes of this library have those in the section of their name.
-
-    It keeps hints out of the results of `dir` and of completion in editors.
-    """
+    """The base of classes that have hints, in the section of their name. `dir` and editors do not show the hints."""
 
     __slots__ = ()
     _hint = Hint
@@ -103,7 +91,6 @@ class Hinted:
             give_hints(cls, USES.get(cls.__name__, {}))
 
     def __dir__(self) -> list[str]:
-        """Return the names of all attributes except the hints."""
         own = getattr(self, "__dict__", ())
         there = [(name, inspect.getattr_static(type(self), name, None)) for name in object.__dir__(self)]
         return [name for name, found in there if name in own or not isinstance(found, Hint)]
@@ -112,8 +99,7 @@ class Hinted:
 class Closed(Hinted):
     """The base of classes whose objects take no new attributes, as in DyNet, so that a misspelled one is an error.
 
-    Subclasses of users take any, and nothing is put into them. Names that begin with `_` are not checked, but setting
-    them takes 200 ns, too. So what each step of a program changes is kept in another object.
+    Users' subclasses take any. Setting an attribute takes 200 ns; so what each step changes is kept in another object.
     """
 
     __slots__ = ()
@@ -124,7 +110,7 @@ class Closed(Hinted):
         super().__setattr__(name, value)
 
     def _check(self, name: str, value: object) -> None:
-        """Raise AttributeError if the class has no attribute of this name, or a method that is no function then."""
+        """Raise AttributeError if the class has no such attribute, or `value` would replace a method by no function."""
         owner = type(self)
         found = getattr(owner, name, None)
         if found is None:
@@ -139,10 +125,9 @@ class Closed(Hinted):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the known name that is spelled most like `name`, ignoring case and underscores; "" if none is close.
+    """Return the known name spelled most like `name`, ignoring case and underscores; "" if none is close.
 
-    A `name` of at most four letters is close only to names with the same letters in another order, because too many
-    short names differ by one letter. Names whose digits differ are not close: `log2` is not suggested for `log`.
+    Names of at most four letters must have the same letters in some order. Digits must be the same.
     """
     spelled = {_letters(each): each for each in sorted(known)}
     letters = _letters(name)

@@ -17,10 +17,9 @@ AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
 
 def also_called(**others: str) -> Callable[[AnyFunction], AnyFunction]:
-    """Return a decorator that states other names of an op's arguments: DyNet 2.1's, where the manual has its own.
+    """Return a decorator that gives an op's arguments other names: `also_called(s="v")` lets calls say `s=0` for v.
 
-    `also_called(s="v")` lets calls say `s=0` for the argument v. The names count only in calls that would be wrong
-    without them, so one may also be the name of another argument.
+    They count only in calls that would be wrong without them, so one may also be the name of another argument.
     """
 
     def decorate(function: AnyFunction) -> AnyFunction:
@@ -48,12 +47,9 @@ def with_usual_keywords(
 def explained(
     function: AnyFunction, called: Callable[..., str], others: Mapping[str, str], uses: Mapping[str, str], end: str = ""
 ) -> AnyFunction:
-    """Return a method that calls `function`. Its errors about arguments say what to use.
+    """Return a method that calls `function`, and whose errors about arguments say what to use.
 
-    Args:
-        called: returns what messages call the function, for the object it is called of.
-        others, uses: as for `misfit`.
-        end: the end of messages.
+    `called` returns the name of the function in messages for an object; `others` and `uses` are as for `misfit`.
     """
     signature = inspect.signature(function)
 
@@ -72,11 +68,7 @@ def explained(
 
 
 def method(**others: str) -> Callable[[AnyFunction], AnyFunction]:
-    """Return a decorator of a method that many classes inherit. Errors about the arguments then name the user's class.
-
-    Args:
-        others: other names of the arguments, as for `also_called`.
-    """
+    """Return a decorator of a method that many classes inherit. Errors about arguments then name the user's class."""
     return lambda function: explained(function, lambda self: f"{type(self).__name__}.{function.__name__}", others, {})
 
 
@@ -95,7 +87,7 @@ def explain_arguments(*classes: type) -> None:
 
 
 def _class_called(cls: type, made: Any) -> str:
-    """Return what messages call `cls.__init__`, which may be called for an object of a user's class."""
+    """Return the name of `cls.__init__` in messages: a user's class may have inherited it."""
     inherits = type(made).__init__ is cls.__init__  # type: ignore[misc]
     return type(made).__name__ if inherits else f"{cls.__name__}.__init__"
 
@@ -108,12 +100,9 @@ def misfit(
     others: Mapping[str, str],
     uses: Mapping[str, str],
 ) -> str:
-    """Return the error message for a call whose arguments do not fit the signature of a function; "" if they do.
+    """Return the error message for a call whose arguments do not fit the signature; "" if they do.
 
-    Args:
-        name: the function, as the message names it.
-        others: other names of the arguments, with their usual names.
-        uses: for names that are no argument under any name: what to use instead.
+    `others` maps other names of arguments to usual ones; `uses` says what to use for names that are no arguments.
     """
     try:
         signature.bind(*arguments, **named)

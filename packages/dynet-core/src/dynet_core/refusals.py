@@ -1,8 +1,4 @@
-"""Methods that raise an error if Python or numpy tries to use an expression as a number or an array.
-
-An expression is a node of a graph. It has no value before it is computed, and it cannot be changed in place. Each error
-says what to write instead.
-"""
+"""Methods that raise an error if Python or numpy uses an expression as a number or an array."""
 
 from __future__ import annotations
 
@@ -47,16 +43,14 @@ class Refusals(Hinted):
         def type(self) -> Any: ...  # the shape, a Dim; `dim` imports this module, so it cannot be imported here
 
     _gives_numbers = False  # whether numpy's functions may read the values; True for parameters
-    # The end of the error message about changes in place: what to do instead.
+    # What to do instead of changes in place, for messages.
     _change = "operations make another one, such as dy.concatenate of parts"
 
     def __bool__(self) -> bool:
         return True  # as in DyNet, also of no elements: programs say `w = w or W * x`
 
-    # Methods that Python calls to use an object as a number: conversions, formatting and comparisons
-
     def _number(self) -> str:
-        """Return the call that gets this expression's value, such as ".npvalue()", as text for an error message."""
+        """Return the call that gets this expression's value, such as ".npvalue()", for messages."""
         if self.type.total > 1:
             return ".npvalue()"
         return ".value()" if len(self.type.dims) <= 1 else ".scalar_value()"
@@ -101,8 +95,8 @@ class Refusals(Hinted):
     def __ge__(self, other: object) -> bool:
         return self < other
 
-    # An expression equals only itself, as in DyNet: programs keep expressions in lists and dicts. So whoever compares
-    # one with numbers gets a warning. Objects of other classes may define what equals them, as mock.ANY does.
+    # An expression equals only itself, as in DyNet: programs keep expressions in lists and dicts. Comparing one with
+    # numbers is a warning. Objects of other classes may define what equals them, as mock.ANY does.
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Refusals):
@@ -137,8 +131,6 @@ class Refusals(Hinted):
     else:
         __hash__ = object.__hash__
 
-    # Methods that Python calls to change or copy an object
-
     def __setitem__(self, key: object, value: object = None) -> None:
         raise ArgumentTypeError(f"{self!r} cannot be changed in place: {self._change}")
 
@@ -147,14 +139,8 @@ class Refusals(Hinted):
     def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError("an expression belongs to its graph and cannot be copied or pickled; its npvalue() can")
 
-    # Methods that numpy calls
-
     def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **named: Any) -> Any:
-        """Do what numpy's operators and elementwise functions do with an expression `e`.
-
-        Arithmetic, as in `numpy.float32(2) * e`, records a node. == and != compare identity. Other functions, as in
-        `numpy.log(e)`, raise an error.
-        """
+        """Record arithmetic such as `numpy.float32(2) * e`, compare identity by == and !=, refuse `numpy.log(e)`."""
         if method == "__call__" and not named:
             if function in OPERATORS:
                 operate, left = OPERATORS[function], inputs[0]
@@ -180,10 +166,7 @@ class Refusals(Hinted):
         )
 
     def __array_function__(self, function: Any, types: Any, arguments: Any, named: Any) -> Any:
-        """Handle a call of a numpy function that is not elementwise, such as `numpy.argmax`.
-
-        `numpy.dot` of expressions records their product. Of other functions, an expression raises an error. For a
-        parameter, call the function with the parameter's values.
+        """Record `numpy.dot` of expressions, call other functions with the values of parameters, and refuse the rest.
 
         Without this method, numpy would treat an expression as an array of one object: `numpy.argmax` would return 0.
         """
@@ -197,14 +180,13 @@ class Refusals(Hinted):
         except (TypeError, ValueError):
             if self._gives_numbers:
                 raise
-        # An expression that is an argument has raised an error above. So there must be one inside a list or tuple.
+        # An expression that is an argument has raised an error above, so there is one inside a list or tuple.
         raise ArgumentTypeError(self._is_no_array(function.__name__, ".npvalue() of each"))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        """Return an array that holds one object, the expression itself.
+        """Return an array that holds the expression itself, so that `numpy.sum([e1, e2])` records their sum.
 
-        It does not hold the value, because a result that numpy computes from values has no gradient. This way,
-        `numpy.array([e1, e2])` holds the expressions, and `numpy.sum([e1, e2])` records their sum in the graph.
+        It does not hold the value: what numpy computes from values has no gradient.
         """
         if dtype is not None and np.dtype(dtype) != object:
             raise ArgumentTypeError(
@@ -234,7 +216,7 @@ def _refusing(what: str) -> Callable[..., NoReturn]:
     return lambda self, *others: self._refuse(f"{sign} is for numbers, not for", end + use)
 
 
-# These methods are set here and not defined in the class, so that type checkers report programs that use the operators.
+# Set here and not in the class, so that type checkers report programs that use the operators.
 for _name, _what in USES["operators"].items():
     setattr(Refusals, _name, _refusing(_what))
 Refusals.__index__ = _refuse_index  # type: ignore[attr-defined]

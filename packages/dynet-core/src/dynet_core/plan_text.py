@@ -225,7 +225,9 @@ def show_plan(loss: Expression | None = None) -> None:
 
     Nodes of the same op with the same shapes form a group, if none of them needs the value of another. Under each group
     are the kernel calls that compute it. Positions, such as "from 16", count floats from the start of the memory for
-    values, or for gradients. The plan is for computing the whole graph at once; `show_plan` itself computes nothing.
+    values, or for gradients. A kernel of the backward pass sets a gradient, adds to it, or has nothing to do because
+    two gradients are in the same memory. The plan is for computing the whole graph at once; `show_plan` itself computes
+    nothing.
 
     Args:
         loss: where the backward pass starts; by default the last node, if its value is a single number.

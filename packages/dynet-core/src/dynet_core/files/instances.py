@@ -1,7 +1,4 @@
-"""Make objects of users' classes from a pickle, without running code of these classes.
-
-The caller, module `names`, first checks that the user has allowed the class, by the argument `allow` of `dy.load`.
-"""
+"""Make objects of users' classes from a pickle, without running their code. `names` checks what is allowed."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from .modules import named
 from .plain_data import MAKERS
 
 _BUILT_IN = {id(base) for base in (*MAKERS, None)}  # ids, because metaclasses may define how classes are compared
-# The method that sets the fields of a dataclass with `frozen=True, slots=True`, of which the state is a list
+# sets the fields of a dataclass with `frozen=True, slots=True`, of which the state is a list
 _SET_FIELDS = vars(dataclasses.make_dataclass("_", ["a"], frozen=True, slots=True))["__setstate__"]
 OF_THEIR_OWN = (
     "__reduce__", "__reduce_ex__", "__setstate__", "__getnewargs__", "__getnewargs_ex__", "__new__", "__del__",
@@ -25,11 +22,9 @@ be made or deleted without running code of the class, so they are refused."""
 
 
 def static(cls: type, name: str) -> tuple[Any, Any]:
-    """Look up the attribute `name` of a class. Unlike `getattr`, run no code of descriptors or metaclasses.
+    """Look up an attribute of a class, without running code of descriptors or metaclasses as `getattr` does.
 
-    Returns:
-        The class that defines the attribute (`cls` or a base class), and what is stored there; (None, None) if there is
-        no such attribute.
+    Return the class that defines it, and what is stored there; (None, None) if there is none.
     """
     for base in named(cls, "__mro__"):
         if name in named(base, "__dict__"):
@@ -38,7 +33,7 @@ def static(cls: type, name: str) -> tuple[Any, Any]:
 
 
 def reason_against(cls: type) -> str:
-    """Return text that says why objects of a class cannot be made without running its code; "" if they can."""
+    """Return why objects of a class cannot be made without running its code; "" if they can."""
     if not named(cls, "__module__"):
         return "has a __module__ that is no name"
     if issubclass(cls, enum.Enum):
@@ -58,14 +53,7 @@ def has_own_hash(cls: type) -> bool:
 
 
 def made(cls: type, arguments: Any, limits: Limits) -> Any:
-    """Make an object of a class and return it. For a class derived from `Enum`, return the existing member instead.
-
-    Args:
-        cls: a class for which `reason_against` returns "".
-        arguments: a tuple of the arguments that the pickle passes to the class. For an `Enum`, the only argument is the
-            value of the member.
-        limits: counts the cost of making objects.
-    """
+    """Make an object of a class against which `reason_against` has none; for an `Enum`, return the existing member."""
     if issubclass(cls, enum.Enum):
         limits.visit(arguments)  # the file may have objects whose classes compare them
         (value,) = arguments
@@ -85,22 +73,15 @@ def made(cls: type, arguments: Any, limits: Limits) -> Any:
 
 
 def base_of(cls: type) -> type:
-    """Return the built-in class from which `cls` derives: the first class in its MRO that is a key of MAKERS."""
+    """Return the first class in the MRO of `cls` that is a key of MAKERS."""
     return next(base for base in named(cls, "__mro__") if id(base) in _BUILT_IN)
 
 
 def set_state(target: Any, state: Any, limits: Limits) -> None:
-    """Set the attributes and slots of an object to those in `state`, which the pickle has for the object.
+    """Set the attributes and slots of an object that `made` has returned.
 
-    Args:
-        target: an object that `made` has returned.
-        state: a dict from names of attributes to values. For a class with `__slots__`, a pair: this dict or None, and a
-            dict from names of slots to values. For a frozen dataclass with slots, the list of its fields' values.
-        limits: counts the cost of making objects.
-
-    Raises:
-        ValueError: `state` has another form, or names a slot that the class does not have, or has attributes although
-            objects of the class have no `__dict__`.
+    `state` is a dict of attributes; for a class with `__slots__`, a pair of it (or None) and a dict of slots; for a
+    frozen dataclass with slots, the list of its fields' values. Any other raises ValueError.
     """
     if type(state) is list and static(type(target), "__setstate__")[1] is _SET_FIELDS:
         described: Any = types.SimpleNamespace(__dataclass_fields__=static(type(target), "__dataclass_fields__")[1])
@@ -129,7 +110,6 @@ def is_member(made: Any) -> bool:
 
 
 def is_named_tuple(cls: type) -> bool:
-    """Return whether a class was made by `namedtuple` or `NamedTuple`, or derives from one that was."""
     return any(_is_generated(base) for base in named(cls, "__mro__"))
 
 

@@ -1,12 +1,8 @@
-"""Write and read the `.meta` file of `dy.save`, which describes the saved objects.
-
-The file has one pickle for each object. The pickled value is one of these tuples:
+"""Write and read the `.meta` file of `dy.save`: one pickle for each object, of one of these tuples:
 
     ("Parameters", name)   ("LookupParameters", name)   (class, spec, name of the object's parameter collection)
-
-A spec is the value from which the class makes the object again, by its method `from_spec`. It can be anything that can
-be pickled. Classes of this library are named as in the original DyNet's files, for example `_dynet.VanillaLSTMBuilder`.
-Reading a file imports nothing and calls nothing that the file names; see the modules `pickle_reader` and `names`.
+Classes of this library are named as in the original DyNet's files, for example `_dynet.VanillaLSTMBuilder`. Reading a
+file imports nothing and calls nothing that the file names.
 """
 
 from __future__ import annotations
@@ -27,10 +23,8 @@ from .pickle_writer import dumps
 class Record:
     """The description of one saved object.
 
-    Args:
-        kind: "Parameters" for a parameter, "LookupParameters" for a lookup parameter; for any other object, its class.
-        name: the full name of the parameter; for any other object, the name of its parameter collection.
-        spec: the value from which `kind.from_spec` makes the object again; None for parameters.
+    `kind` is "Parameters", "LookupParameters" or a class; `name` is that of the parameter, or of the object's
+    collection; from `spec`, `kind.from_spec` makes the object again.
     """
 
     kind: str | type
@@ -39,20 +33,10 @@ class Record:
 
 
 def write(file: BinaryIO, record: Record, allow: Mapping[str, Any], own: bool = False) -> str:
-    """Write the description of one object to an open `.meta` file.
+    """Write the description of one object; `allow` and `own` are as for `read`.
 
-    Args:
-        file: the open file.
-        record: the description.
-        allow: as for `read`.
-        own: as for `read`.
-
-    Returns:
-        "" if `read` will accept the description with the same `allow` and `own`. Otherwise a message that says what
-        `read` will ask for, or why it will refuse the description in any case.
-
-    Raises:
-        ArgumentTypeError: the spec cannot be pickled.
+    Return "" if `read` will accept it; otherwise what `read` will ask for, or why it will refuse it in any case. Raise
+    ArgumentTypeError if the spec cannot be pickled.
     """
     if isinstance(record.kind, str):
         file.write(dumps((record.kind, record.name))[0])
@@ -76,17 +60,10 @@ def write(file: BinaryIO, record: Record, allow: Mapping[str, Any], own: bool = 
 
 
 def read(content: bytes, path: str, allow: Mapping[str, Any], own: bool = False) -> list[Record]:
-    """Read all descriptions of a `.meta` file and return them.
+    """Read all descriptions of a `.meta` file.
 
-    Args:
-        content: the bytes of the file.
-        path: the file's name, for error messages.
-        allow: the classes that the user allows: a dict from the names that they have in the file to the classes. If a
-            value is None, the class is looked up by its name in the modules that are already imported.
-        own: whether the program's own classes are allowed, too: see `modules.belongs`.
-
-    Raises:
-        FileFormatError: the file is damaged, or names a class that is not allowed.
+    `allow` maps names in the file to allowed classes; None stands for the class of that name in modules already
+    imported. `own` allows the program's own classes, too: see `modules.belongs`.
     """
     stream, records, limits = io.BytesIO(content), [], Limits(len(content))
     while stream.tell() < len(content):
@@ -102,12 +79,7 @@ def read(content: bytes, path: str, allow: Mapping[str, Any], own: bool = False)
 
 
 def _value(stream: BinaryIO, names: Names) -> Any:
-    """Read the next pickle from `stream` and return its value.
-
-    Raises:
-        ValueError: `names` refuses a class or function that the pickle names, or the pickle is not plain data.
-        Exception: the pickle is damaged. The exception may be of any class.
-    """
+    """Read the next pickle from `stream`. Damaged ones raise exceptions of any class."""
     try:
         found = PickleReader(names).read(stream)
         names.limits.check_paths([found, *names.fragile], Function, names.refuse_value)
@@ -120,7 +92,7 @@ def _value(stream: BinaryIO, names: Names) -> Any:
 
 
 def _problem(error: Exception, names: Names) -> str:
-    """Return text for an error message: what `names` has refused, and why; if nothing, the text of `error`."""
+    """Return what `names` has refused, and why; if nothing, the text of `error`."""
     if names.refused:
         return explanation(names.refused)
     return f"{error!s:.200}" if type(error) is ValueError else f"{error!r:.200}"

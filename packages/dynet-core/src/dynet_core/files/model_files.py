@@ -1,7 +1,4 @@
-"""Write parameters to files and read them.
-
-Files whose names end in `.safetensors` have the safetensors format, all others have DyNet's text format.
-"""
+"""Write parameters to files and read them. The ending of the name decides: safetensors, or DyNet's text format."""
 
 from __future__ import annotations
 
@@ -21,12 +18,7 @@ Path = str | os.PathLike[str]
 def save(tensors: Sequence[StoredTensor], path: Path, append: bool = False) -> None:
     """Write parameters to a file. An old file is replaced in one step, after everything has been written.
 
-    Args:
-        append: keep the parameters that are already in the file, and add `tensors`.
-
-    Raises:
-        ArgumentError: the file's format cannot store the name of a parameter.
-        OSError: the file cannot be written. Its old contents remain.
+    If `append`, the parameters that are already in the file stay.
     """
     path = checked_path("save", path)
     binary = _is_safetensors(path)
@@ -37,11 +29,7 @@ def save(tensors: Sequence[StoredTensor], path: Path, append: bool = False) -> N
 
 
 def write(file: BinaryIO, path: Path, tensors: Sequence[StoredTensor]) -> None:
-    """Write parameters to an open file.
-
-    Args:
-        path: the file's final name. Its ending determines the format.
-    """
+    """Write parameters to an open file. The ending of its final name, `path`, determines the format."""
     if _is_safetensors(path):
         safetensors_format.write(file, tensors)
     else:
@@ -55,14 +43,8 @@ def _is_safetensors(path: Path) -> bool:
 def opened(path: Path, named: Path | None = None, name: str = "load") -> Reader:
     """Open a file of parameters for reading.
 
-    Args:
-        named: the file's final name if `path` is a temporary one. The ending of the final name determines the format.
-        name: the name of the calling function, for error messages.
-
-    Raises:
-        FileFormatError: the file is damaged.
-        MissingFileError: the file does not exist.
-        OSError: the file cannot be read.
+    `named` is the file's final name, which determines the format, if `path` is a temporary one. `name` is the calling
+    function, for messages. A damaged file raises FileFormatError.
     """
     path = checked_path(name, path)
     binary = _is_safetensors(path if named is None else named)
@@ -75,22 +57,12 @@ def opened(path: Path, named: Path | None = None, name: str = "load") -> Reader:
 
 
 def load_all(path: Path) -> list[StoredTensor]:
-    """Read all parameters of a file and return them."""
     with opened(path) as reader:
         return [reader.read(entry) for entry in reader.entries]
 
 
 def load_one(path: Path, lookup: bool, name: str, dims: tuple[int, ...] | None = None) -> StoredTensor:
-    """Read one parameter of a file and return it.
-
-    Args:
-        lookup: whether it is a lookup parameter.
-        name: its name in the file.
-        dims: the dimensions that it must have; None accepts any.
-
-    Raises:
-        FileFormatError: the file is damaged, has no such parameter, or has it with other dimensions than `dims`.
-    """
+    """Read one parameter of a file. Refuse other dimensions than `dims`, unless that is None."""
     with opened(path, name="populate") as reader:
         entry = reader.named(lookup, name)
         if dims is not None:
@@ -99,14 +71,9 @@ def load_one(path: Path, lookup: bool, name: str, dims: tuple[int, ...] | None =
 
 
 def load_matching(path: Path, key: str, expected: Expected) -> list[StoredTensor]:
-    """Read the parameters of a collection and return them in the order of `expected`.
+    """Read the parameters of the collection `key` of a file ("": all), in the order of `expected`.
 
-    Args:
-        key: the name of the collection in the file; "" reads the whole file.
-        expected: the parameters of the model. They are matched with those in the file by order, not by name.
-
-    Raises:
-        FileFormatError: the file is damaged, or the number of its parameters or their dimensions are not as expected.
+    They are matched by order, not by name.
     """
     with opened(path, name="populate") as reader:
         return [reader.read(entry) for entry in reader.matching(key, expected)]

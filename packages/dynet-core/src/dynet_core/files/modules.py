@@ -21,9 +21,8 @@ _STANDARD += tuple(os.path.join(os.path.realpath(path), "") for path in _STANDAR
 
 
 def imported(module: str, name: str) -> Any:
-    """Return the object that a module has under a name, which may contain dots, as in "Class.Inner".
-
-    Return None if the module is not imported or has no such name. No code of the module is run.
+    """Return what a module has under a name such as "Class.Inner"; None if there is none, or the module is not
+    imported.
     """
     found: Any = sys.modules.get(module)
     for part in name.split("."):
@@ -52,10 +51,10 @@ def beside(cls: type, other: type) -> bool:
 
 
 def _home(cls: type) -> tuple[Any, set[str]]:
-    """Return the module that defines a class, and its folders: that of its file, and that of its top-level package.
+    """Return a class's module, and the folders of its file and of its top-level package.
 
-    Instead of the module, return None if it is installed, or does not have the class that says it is defined there.
-    There are no folders where a folder may mix the program with what is installed, as in archives.
+    The module is None if it is installed, or does not have the class. There are no folders where a folder may mix the
+    program with what is installed, as in archives.
     """
     name = named(cls, "__module__")
     if imported(name, named(cls, "__qualname__")) is not cls:
@@ -90,9 +89,8 @@ def _is_installed(path: str) -> bool:
 
 
 def named(cls: type, attribute: str) -> Any:
-    """Return an attribute that every class has. Unlike `getattr`, run no code of metaclasses.
-
-    Return "" for a name that is no `str`: a class can have anything as its `__module__`.
+    """Return an attribute that every class has, without running code of metaclasses. A name that is no `str` becomes
+    "".
     """
     found = vars(type)[attribute].__get__(cls)
     return found if type(found) in (str, tuple, types.MappingProxyType) else ""

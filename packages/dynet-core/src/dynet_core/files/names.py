@@ -1,10 +1,8 @@
 """Find what the names in a `.meta` file refer to, and refuse those that the user does not allow.
 
-A pickle names classes and functions, which Python's own reader would call to make objects. A `.meta` file may name
-plain data types of Python and numpy, classes and operations of this library, and classes that the user allows. It may
-also have objects of classes that belong to the one whose `from_spec` takes them: see `modules.belongs`. Names are
-looked up in tables and in modules that are already imported. Nothing is imported, and nothing found by a name is
-called: the modules `plain_data`, `numpy_data` and `instances` make the objects instead.
+Allowed are plain data types of Python and numpy, classes and operations of this library, classes that the user allows,
+and objects of classes that belong to the one whose `from_spec` takes them. Nothing is imported, and nothing found by a
+name is called: `plain_data`, `numpy_data` and `instances` make the objects.
 """
 
 from __future__ import annotations
@@ -42,16 +40,10 @@ have in files to the classes and functions."""
 
 @dataclass(frozen=True, eq=False)
 class Function:
-    """What is used instead of a function that pickles name, such as numpy's `_reconstruct`. That one is never called.
+    """What is used instead of a function that pickles name, such as numpy's `_reconstruct`, which is never called.
 
-    It also stands for a class of the program's own, of which a pickle may make objects, but which is no value.
-
-    Args:
-        make: is called as make(arguments, limits) with the arguments that the pickle has for the function. It makes the
-            object and returns it.
-        complete: is called as complete(made, state, limits) with the object and the state that the pickle has for it.
-            It sets the object's state. None if pickles have no state for such objects.
-        own: the class of the program's own.
+    `make(arguments, limits)` makes the object; `complete(made, state, limits)` sets its state, if it can have one.
+    `own` is a class of the program's own, of which a pickle may make objects, but which is no value.
     """
 
     make: Callable[[Any, Limits], Any]
@@ -61,19 +53,16 @@ class Function:
 
 @dataclass(frozen=True)
 class Refused:
-    """A placeholder for a class or function that is refused, and for all objects that a pickle makes by calling it.
+    """Stands for a refused class or function, and for what a pickle makes by calling it.
 
-    With it, reading can go on to the end, so that one error message lists everything that is refused.
-
-    Args:
-        name: the full name of the class or function.
+    So reading can go on, and one message lists everything that is refused.
     """
 
     name: str
 
 
-# Stands for `copyreg._reconstructor`, by which pickles of protocols 0 and 1 make objects. Its `make` is never used:
-# `Names.call` recognises it and calls `Names._rebuilt`.
+# Stands for `copyreg._reconstructor`, by which pickles of protocols 0 and 1 make objects: `Names.call` uses
+# `Names._rebuilt` instead of its `make`.
 _REBUILD = Function(lambda arguments, limits: None)
 _DTYPE = Function(numpy_data.dtype, numpy_data.set_dtype)
 _NUMPY = {
@@ -96,15 +85,10 @@ _PLAIN_CLASSES = {id(found) for found in PLAIN.values() if isinstance(found, typ
 
 
 class Names:
-    """Looks up the names in one pickle, and makes objects where the pickle calls a class or function by its name.
+    """Looks up the names in one pickle, and makes objects where it calls a class or function.
 
-    Args:
-        allow: the classes and functions that the user allows: name in the file -> class or function. If the value is
-            None, the name is looked up in the modules that are already imported.
-        limits: counts the cost of making objects.
-        own: whether to allow objects of the program's own classes.
-        everything: whether to allow all classes and functions of imported modules. Used to check a file that has just
-            been written.
+    `allow` is as for `meta.read`. `own` allows objects of the program's own classes; `everything`, to check a file that
+    has just been written, all classes and functions of imported modules.
     """
 
     def __init__(self, allow: Mapping[str, Any], limits: Limits, own: bool = False, everything: bool = False):
@@ -115,14 +99,13 @@ class Names:
         self.first: Any = None  # what the pickle has named first: the class of the object, whose `from_spec` is called
         self._belonging: dict[int, bool] = {}  # `id` of a class -> whether it is the program's own
         self._listed: dict[int, Any] = {}  # allowed classes and functions that the pickle has named, by their `id`
-        # Objects for which the pickle may still set a state: `id` -> (object, function that sets its state).
+        # `id` -> (object for which the pickle may still set a state, function that sets it)
         self._incomplete: dict[int, tuple[Any, Callable]] = {}
         self.fragile: list[Any] = []  # the defaultdicts and deques: nested very deeply, they crash Python when freed
 
     def find(self, module: str, name: str) -> Any:
-        """Return the class or function that a pickle names `module.name`, or a `Refused` if it is not allowed.
-
-        Return a `Function` that makes its objects for a class of the program's own.
+        """Return the class or function that a pickle names, a `Refused`, or a `Function` for a class of the program's
+        own.
         """
         found = self._found(module, name)
         self.first = found if self.first is None else self.first
@@ -158,9 +141,8 @@ class Names:
         return found
 
     def call(self, callee: Any, arguments: Any) -> Any:
-        """Return the object that a pickle makes by calling `callee` with a tuple of arguments.
-
-        `callee` is what `find` has returned. It is not called: functions of this package make the object.
+        """Return what a pickle makes by calling `callee`, a result of `find`. It is not called: our functions make the
+        object.
         """
         if type(callee) is Refused:
             if self.refused[callee.name] in (FUNCTION, FOREIGN):
@@ -183,11 +165,7 @@ class Names:
         return self._refuse(name_of(callee), CALLED)
 
     def build(self, target: Any, state: Any) -> None:
-        """Set the attributes or contents of `target`, an object made by `call`, to `state`.
-
-        Raises:
-            ValueError: the state of `target` has been set before, or the pickle may not set one.
-        """
+        """Set the state of `target`, an object made by `call`, once. Raise ValueError if the pickle may not set one."""
         if type(target) is Refused:
             return
         if id(target) not in self._incomplete:
@@ -195,9 +173,9 @@ class Names:
         self._incomplete.pop(id(target))[1](target, state, self.limits)
 
     def abandon(self) -> None:
-        """Empty all defaultdicts and deques that have been made. Called if reading the pickle fails.
+        """Empty all defaultdicts and deques that have been made, because reading fails.
 
-        Without this, Python could crash when it frees them, because they may be nested very deeply.
+        They may be nested so deeply that Python would crash when it frees them.
         """
         for made in self.fragile:
             (dict if is_a(made, dict) else deque).clear(made)
@@ -224,12 +202,10 @@ class Names:
         return made
 
     def _rebuilt(self, cls: Any, base: Any, content: Any) -> Any:
-        """Make the object that a pickle of protocol 0 or 1 makes by calling `copyreg._reconstructor`.
+        """Make what a pickle of protocol 0 or 1 makes by `copyreg._reconstructor`.
 
-        Args:
-            cls: the class of the object.
-            base: the built-in class from which `cls` derives, such as `list`.
-            content: an object of class `base` with the contents of the new object; None if `base` is `object`.
+        `base` is the built-in class of `cls`, and `content` an object of it with the contents, or None if `base` is
+        `object`.
         """
         if type(cls) is Refused:
             return cls
@@ -241,11 +217,7 @@ class Names:
         return self._instance(cls, content if instances.is_named_tuple(cls) else (content,))
 
     def refuse_value(self, value: Function) -> None:
-        """Refuse what a pickle may call, but has as a value.
-
-        Raises:
-            ValueError: it is a function that pickles are made by.
-        """
+        """Refuse what a pickle may call, but has as a value."""
         if value.own is None:
             raise ValueError("a function that pickles are made by, as a value")
         self._refuse(name_of(value.own), VALUE)
@@ -258,7 +230,7 @@ class Names:
         return self._belonging[id(found)]
 
     def _why_not(self, found: Any) -> str:
-        """Return text that says why a name in a file is refused. `found` is the object that it refers to, or None."""
+        """Return why a name in a file is refused, which refers to `found`, or to nothing if that is None."""
         if found is None:
             return "is in no module that is imported"
         if is_a(found, type):
@@ -282,14 +254,7 @@ class Names:
 
 
 def allowed(allow: Allow) -> dict[str, Any]:
-    """Return the user's argument `allow` as a dict from names in files to classes and functions.
-
-    The value is None where the user gave only a name.
-
-    Raises:
-        ArgumentTypeError: `allow` is neither a list of classes, functions and names, nor a dict from names to classes
-            and functions.
-    """
+    """Return the user's argument `allow` as a dict from names in files to classes and functions, None if only named."""
     if isinstance(allow, Mapping):
         listed = list(allow.items())
     elif isinstance(allow, Iterable) and not isinstance(allow, str):
@@ -305,11 +270,7 @@ def allowed(allow: Allow) -> dict[str, Any]:
 
 
 def explanation(refused: Mapping[str, str]) -> str:
-    """Return text for an error message: what was refused and why, and how the user can allow it if this is possible.
-
-    Args:
-        refused: name of a class or function -> why it is refused.
-    """
+    """Return what was refused and why (`refused` maps names to reasons), and how the user can allow it if possible."""
     shown = {_shown(name): reason for name, reason in [*refused.items()][:10]}
     said = [f"{name} {reason}" for name, reason in shown.items()]
     if asked := [name for name, reason in shown.items() if reason in ASKS]:
@@ -322,22 +283,19 @@ def explanation(refused: Mapping[str, str]) -> str:
 
 
 def ours(name: str) -> Any:
-    """Return what the library's imported modules have under a name: a class, an operation or another object.
-
-    Return None if they have nothing under this name, or only modules of theirs.
-    """
+    """Return what the library's imported modules have under a name, other than modules; None if there is nothing."""
     found = [vars(sys.modules[module]).get(name) for module in (*OURS, OPS) if module in sys.modules]
     return next((one for one in found if one is not None and not is_a(one, types.ModuleType)), None)
 
 
 def is_op(found: Any) -> bool:
-    """Return whether an object is an operation of the library, such as `tanh`. Specs may contain operations."""
+    """Return whether an object is an operation of the library, such as `tanh`. Specs may contain these."""
     ops = sys.modules.get(OPS)
     return callable(found) and any(vars(ops)[name] is found for name in getattr(ops, "__all__", ()))
 
 
 def is_listable(found: Any) -> bool:
-    """Return whether an object is a class or a function, which the user's argument `allow` may contain."""
+    """Return whether the user's argument `allow` may contain an object."""
     return is_a(found, type, types.FunctionType, types.BuiltinFunctionType, FUNCTION_TYPE)
 
 
@@ -347,13 +305,13 @@ def is_builder(found: Any) -> bool:
 
 
 def name_of(found: Any) -> Any:
-    """Return the full name of a class or function, such as 'module.Class'. Return any other object unchanged."""
+    """Return the full name of a class or function. Return any other object unchanged."""
     get = named if is_a(found, type) else getattr
     return f"{get(found, '__module__')}.{get(found, '__qualname__')}" if is_listable(found) else found
 
 
 def _inside(name: str) -> str:
-    """Return what a class or function is called in its module. `name` is its full name."""
+    """Return what a class or function is called in its module, from its full name."""
     parts = name.split(".")
     last = max((k for k in range(1, len(parts)) if ".".join(parts[:k]) in sys.modules), default=len(parts) - 1)
     return ".".join(parts[last:])

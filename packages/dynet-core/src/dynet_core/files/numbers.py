@@ -1,7 +1,6 @@
-"""Write and read the numbers in DyNet's text files. Each has the format `"%+.8e "`, as in `+1.23456789e-01 `.
+"""Write and read the numbers in DyNet's text files, each as `"%+.8e "`: nine digits, sixteen characters with the space.
 
-So each number takes sixteen characters with the space after it, and has the nine digits that a float32 needs. The
-functions here convert whole arrays with numpy, which is many times faster than converting one number after the other.
+Whole arrays are converted with numpy, many times faster than one number after the other.
 """
 
 from __future__ import annotations
@@ -28,18 +27,14 @@ def _power(exponents: np.ndarray) -> np.ndarray:
 
 
 def _digits(count: int, width: int) -> np.ndarray:
-    """Return an array with the decimal digits of the numbers from 0 to count - 1.
-
-    Each element is an unsigned integer of `width` bytes, whose bytes are the number's digits in ASCII.
-    """
+    """Return the decimal digits of 0 to count - 1, each as an unsigned integer whose `width` bytes are ASCII."""
     text = b"".join(b"%0*d" % (width, number) for number in range(count))
     return np.frombuffer(text, f"u{width}")
 
 
 FOUR_DIGITS = _digits(10_000, 4)
 TWO_DIGITS = _digits(100, 2)
-# The characters of one number. `first` is the digit before the point. After the point come four digits in `high` and
-# four in `low`. `exponent` has two digits.
+# After the point come four digits in `high` and four in `low`.
 CELL = np.dtype(
     {
         "names": ["sign", "first", "point", "high", "low", "e", "exponent_sign", "exponent", "space"],
@@ -51,10 +46,7 @@ CELL = np.dtype(
 
 
 def written(values: np.ndarray) -> Iterator[bytes]:
-    """Yield the text of a flat float32 array, BLOCK numbers at a time.
-
-    Each number takes sixteen characters. Infinities and NaN are padded with spaces.
-    """
+    """Yield the text of a flat float32 array, BLOCK numbers at a time. Infinities and NaN are padded with spaces."""
     for start in range(0, len(values), BLOCK):
         yield _written_block(values[start : start + BLOCK])
 
@@ -82,8 +74,8 @@ def _written_block(values: np.ndarray) -> bytes:
     cells["exponent"] = TWO_DIGITS[np.abs(exponents)]
     cells["space"] = ord(" ")
 
-    # `scaled` has a small error. Where it is near the midpoint of two whole numbers, `whole` may be the wrong one of
-    # them. So these numbers are formatted again, by Python. Python also formats infinities and NaN.
+    # Near the midpoint of two whole numbers, the small error of `scaled` may have made `whole` the wrong one. Python
+    # formats these numbers again, and infinities and NaN.
     unsure = np.abs(np.abs(scaled - whole) - 0.5) < 1e-5
     text = cells.view(f"S{WIDTH}")
     for place in np.flatnonzero(unsure | ~finite):
@@ -92,9 +84,9 @@ def _written_block(values: np.ndarray) -> bytes:
 
 
 def _exponents(magnitudes: np.ndarray) -> np.ndarray:
-    """Return the exponent that each magnitude has in scientific notation, such as 2 for 123 = 1.23e2; 0 for zero."""
+    """Return each magnitude's decimal exponent, such as 2 for 123 = 1.23e2; 0 for zero."""
     binary = np.frexp(magnitudes)[1]
-    # 0.301... is log10(2). The first line gives the right exponent or one that is 1 too small, the second corrects it.
+    # 0.301... is log10(2). The first line may be 1 too small, the second corrects it.
     exponents = np.floor((binary - 1) * 0.30102999566398120).astype(np.int64)
     exponents += magnitudes >= _power(exponents + 1)
     exponents[magnitudes == 0] = 0
@@ -102,15 +94,7 @@ def _exponents(magnitudes: np.ndarray) -> np.ndarray:
 
 
 def read(line: bytes, count: int, where: str) -> np.ndarray:
-    """Parse a line of `count` numbers and return them as a float32 array.
-
-    Args:
-        where: the file and the parameter's name, for error messages.
-
-    Raises:
-        FileFormatError: the line has more or fewer numbers than `count`, or the file ends in the middle of one; or
-            something is not a number, or is too large for float32.
-    """
+    """Parse a line of `count` numbers. `where` is the file and the parameter's name, for messages."""
     line, ended = line.rstrip(b"\r\n"), line.endswith(b"\n")
     if len(line) == count * WIDTH:
         values = np.empty(count, np.float32)
@@ -125,16 +109,15 @@ def read(line: bytes, count: int, where: str) -> np.ndarray:
 
 
 def is_whole(words: list[bytes]) -> bool:
-    """Return whether the last word of a line is a whole number. If the file ends there, it may be a part of one."""
+    """Return whether a line's last word is a whole number. If the file ends there, it may be a part of one."""
     return not words or LAST_WORD.fullmatch(words[-1]) is not None
 
 
 def _read_block(cells: np.ndarray, values: np.ndarray) -> bool:
-    """Parse up to BLOCK numbers, each in a cell of sixteen characters, and put them into `values`.
+    """Parse up to BLOCK numbers of sixteen characters each into `values`.
 
-    Return False if a cell does not have exactly the format that `written` writes for finite numbers, or if its number
-    may be too large for float32. The caller then uses `_read_words`, which is slower but knows all formats and raises
-    errors.
+    Return False if one is not as `written` writes finite numbers, or may be too large for float32. Then the slower
+    `_read_words` knows all formats and raises errors.
     """
     digits = cells.view(np.uint8).reshape(-1, WIDTH) - np.uint8(ord("0"))  # other characters become 10 or more
     negative, small = cells["sign"] == ord("-"), cells["exponent_sign"] == ord("-")

@@ -1,9 +1,7 @@
 """Make numpy's arrays, numbers and dtypes from a pickle, without calling what the pickle names.
 
-A pickle first calls a function that makes an object, and then may set the object's state. So `dtype` and `array` make
-objects, and `set_dtype` and `set_array` set their states. In all functions, `arguments` is the tuple that the pickle
-passes in the call, and `limits` counts the cost. All functions raise ValueError for arguments and states that plain
-data do not have.
+`arguments` is the tuple that the pickle passes in the call. Later it may set the object's state, by `set_dtype` or
+`set_array`. All functions raise ValueError for what plain data do not have.
 """
 
 from __future__ import annotations
@@ -25,7 +23,7 @@ _MOST = 2**32  # the largest product of an array's dimensions, where a dimension
 
 
 def dtype(arguments: Any, limits: Limits) -> np.dtype:
-    """Return a new dtype in this machine's byte order. `set_dtype` may change it, because nothing else refers to it."""
+    """Return a new dtype in this machine's byte order. `set_dtype` may change it: nothing else refers to it."""
     text, _, _ = checked(arguments, (str,), _WHOLE, _WHOLE, least=3)
     if not _TEXT.fullmatch(text):
         raise ValueError(f"a dtype {text!r:.40}, which is not a plain one")
@@ -33,7 +31,7 @@ def dtype(arguments: Any, limits: Limits) -> np.dtype:
 
 
 def set_dtype(made: np.dtype, state: Any, limits: Limits) -> None:
-    """Set the byte order of a dtype to what `state`, from the pickle, says. For dates and times, set the unit, too."""
+    """Set the byte order of a dtype, and the unit of dates and times."""
     kinds = _WHOLE, (str,), _NONE, _NONE, _NONE, _WHOLE, _WHOLE, _WHOLE, (tuple, dict, *_NONE)
     _, order, *rest = checked(state, *kinds, least=8)
     if order not in ("<", ">", "|", "="):
@@ -46,11 +44,8 @@ def set_dtype(made: np.dtype, state: Any, limits: Limits) -> None:
 
 
 def _unit(state: Any = None) -> str:
-    """Return the unit of a dtype of dates or times as numpy writes it, such as "[25s]"; "" if it has no unit.
-
-    Args:
-        state: the last element of the dtype's state, which has the unit. None, which raises ValueError, stands for a
-            dtype's state without this element.
+    """Return the unit of a dtype of dates or times, such as "[25s]", from the last element of its state; "" if it has
+    none.
     """
     _, unit = checked(state, (dict, *_NONE), (tuple,), least=2)
     unit, number, per, _ = checked(unit, (bytes,), (int,), (int,), (int,), least=4)
@@ -62,7 +57,7 @@ def _unit(state: Any = None) -> str:
 
 
 def array(arguments: Any, limits: Limits) -> np.ndarray:
-    """Return a new array without elements. `set_array` gives it its shape, dtype and content."""
+    """Return a new array without elements, for `set_array`."""
     cls: Any = arguments[0] if arguments else type(None)
     if cls is not np.ndarray:
         raise ValueError(f"an array of class {named(cls, '__name__') if is_a(cls, type) else None}")
@@ -70,9 +65,8 @@ def array(arguments: Any, limits: Limits) -> np.ndarray:
 
 
 def set_array(made: np.ndarray, state: Any, limits: Limits) -> None:
-    """Set the shape, dtype and content of an array as `state` from the pickle says.
-
-    An array of objects may contain only numbers, strings, bytes and None.
+    """Set the shape, dtype and content of an array. An array of objects may contain only numbers, strings, bytes and
+    None.
     """
     if type(state) is not tuple or len(state) != 5:
         raise ValueError("the state of an array that is not a plain one")
@@ -89,10 +83,9 @@ def set_array(made: np.ndarray, state: Any, limits: Limits) -> None:
 
 
 def buffered(arguments: Any, limits: Limits) -> np.ndarray:
-    """Return a new array. Pickles of protocol 5 call numpy's function `_frombuffer` for this.
+    """Return the array that pickles of protocol 5 make by `_frombuffer(content, dtype, shape, order)`.
 
-    `arguments` are the bytes of the elements, the dtype, the shape and the memory order ("C", "F" or "K"). If the order
-    is "K", the last argument is the order of the axes.
+    If the order is "K", the order of the axes follows.
     """
     content, kind, shape, *rest = arguments
     order, axes, *_ = *checked(tuple(rest), (str,), (tuple, *_NONE), least=1), None
@@ -106,7 +99,6 @@ def buffered(arguments: Any, limits: Limits) -> np.ndarray:
 
 
 def number(arguments: Any, limits: Limits) -> Any:
-    """Return a numpy scalar, made from its dtype and its bytes."""
     kind, content = arguments
     if not is_a(kind, np.dtype) or kind.kind == "O" or type(content) is not bytes or len(content) != kind.itemsize:
         raise ValueError("a number that is not a plain one")
@@ -115,11 +107,7 @@ def number(arguments: Any, limits: Limits) -> Any:
 
 
 def _checked_shape(shape: Any, kind: Any) -> int:
-    """Check the shape and the dtype (`kind`) of an array, and return its number of elements.
-
-    Raises:
-        ValueError: the shape or the dtype is not allowed.
-    """
+    """Check an array's shape and dtype (`kind`), and return its number of elements."""
     if type(shape) is not tuple or len(shape) > 64 or not all(type(n) is int and 0 <= n <= _MOST for n in shape):
         raise ValueError("the shape of an array that is not a plain one")
     if not is_a(kind, np.dtype) or not kind.itemsize or math.prod(n or 1 for n in shape) > _MOST:

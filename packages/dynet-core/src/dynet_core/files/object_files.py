@@ -1,12 +1,8 @@
 """Save and load parameters, builders and users' objects: `dy.save` and `dy.load`.
 
-One call of `save` writes two files: `.data` has the numbers in DyNet's text format, and `.meta` describes the objects.
-A builder (a network, such as an LSTM) is described by its class, its `spec`, and the name of its parameter collection.
-The class makes the builder again by `from_spec(spec, collection)`.
-
-Even if saving is interrupted, readers find two files that belong together. First, the new `.data` is written under a
-temporary name that contains a hash of the new `.meta`. Then the new `.meta` replaces the old one. From then on, readers
-compute the hash and find the new `.data` by its temporary name. Last, the new `.data` is renamed and replaces the old.
+Even if saving is interrupted, readers find a `.data` and a `.meta` that belong together. The new `.data` is written
+under a temporary name with a hash of the new `.meta`, by which readers find it as soon as the new `.meta` has replaced
+the old one. Last, the new `.data` replaces the old.
 """
 
 from __future__ import annotations
@@ -38,14 +34,14 @@ def save(basename: Path, objects: Iterable[Any]) -> None:
 
     An object that is not a parameter has a spec, from which its class makes it again. A spec may contain everything
     that can be pickled, including objects of your own classes, such as a vocabulary. A warning names what `load` will
-    refuse: classes and functions that have to be passed to it in its argument `allow`, and objects of classes that have
-    their own pickle methods (see `load`), which cannot be loaded again.
+    refuse: classes and functions that its argument `allow` has to list, and objects of classes that have their own
+    pickle methods (see `load`), which cannot be loaded again.
 
     Args:
         basename: the path of the two files, without the endings.
-        objects: an iterable of parameters, builders and objects of your own classes. Each of your classes needs a
-            method `param_collection()`, a property `spec`, and a static method `from_spec(spec, model)` that makes the
-            object again. A warning says so if there is no `from_spec`.
+        objects: parameters, builders and objects of your own classes. Each of your classes needs a method
+            `param_collection()`, a property `spec`, and a static method `from_spec(spec, model)` that makes the object
+            again. A warning says so if there is no `from_spec`.
 
     Raises:
         ArgumentTypeError: `objects` contains something else, or a spec cannot be pickled. Nothing has been written.
@@ -117,30 +113,22 @@ def load(basename: Path, params: Collection, *, allow: Allow = ()) -> list[Any]:
 
 
 def load_generator(basename: Path, params: Collection, *, allow: Allow = ()) -> Iterator[Any]:
-    """Do the same as `load`, but yield the objects one by one, each as soon as it is loaded.
+    """Do the same as `load`, but yield each object as soon as it is loaded.
 
-    Raises:
-        FileFormatError: as for `load`, but the parameters of objects that were yielded before the error stay in the
-            collection.
+    After an error, the parameters of objects that were yielded before stay in the collection.
     """
     base = _basename(basename, params)
     return _objects(base + ".data", base + ".meta", params, _permitted(allow))
 
 
 def save_components(path: Path, components: Iterable[Any]) -> None:
-    """Save the objects that the user passed to `ParameterCollection.save` as `components`.
-
-    Their numbers are written to `path`, and their descriptions to `path.pym`.
-    """
+    """Save the user's `components` of `ParameterCollection.save`: numbers to `path`, descriptions to `path.pym`."""
     path = checked_path("save", path)
     _save_pair(path, path + ".pym", components, stacklevel=5)
 
 
 def load_components(path: Path, params: Collection, allow: Allow) -> list[Any]:
-    """Load the objects that `save_components` has saved to `path` and `path.pym`, and return them.
-
-    If there is no file `path.pym`, load all parameters of `path`.
-    """
+    """Load what `save_components` has saved; if there is no file `path.pym`, all parameters of `path`."""
     path, permitted = checked_path("load", path), _permitted(allow)
     if os.path.exists(path + ".pym"):
         return _load_pair(path, path + ".pym", params, permitted)
@@ -148,13 +136,13 @@ def load_components(path: Path, params: Collection, allow: Allow) -> list[Any]:
 
 
 def forget_components(path: Path) -> None:
-    """Remove the file `path.pym` of an earlier `save_components`, because a collection has now been saved to `path`."""
+    """Remove the `path.pym` of an earlier `save_components`, because a collection has now been saved to `path`."""
     with suppress(FileNotFoundError):
         os.unlink(os.fsdecode(path) + ".pym")
 
 
 def _basename(basename: Path, params: object) -> str:
-    """Check both arguments of `load`. Return `basename`, the name of the two files without their endings, as a str."""
+    """Check both arguments of `load`. Return `basename` as a str."""
     if not hasattr(params, "_add_loaded"):
         if isinstance(params, str) and not isinstance(basename, str):
             raise ArgumentTypeError(f"load: the name of the files comes first: load({params!r}, ...)")
@@ -197,35 +185,20 @@ def _warn(problem: str, stacklevel: int) -> None:
 
 
 def _permitted(allow: Allow) -> dict[str, Any]:
-    """Return all classes that files may name: those in `allow`, and those that `dynet_config` allows.
-
-    The result maps the names that they have in files to the classes. The value is None where the user gave only a name.
-    """
+    """Return all classes that files may name: those in `allow`, and those that `dynet_config` allows."""
     return {**config.PARAMS.allow, **allowed(allow)}
 
 
 def _ready_name(target: str, content: bytes) -> str:
-    """Return the temporary path of a new `.data` file.
-
-    The path contains a hash of the `.meta` file that is written together with it, so that readers can find it.
-
-    Args:
-        target: the final path of the `.data` file.
-        content: the bytes of the `.meta` file.
-    """
+    """Return the temporary path of a new `.data` file, with a hash of `content`, the `.meta` file."""
     folder, name = os.path.split(target)
     return os.path.join(folder, f".{name[:150]}.{hashlib.sha256(content).hexdigest()[:24]}")
 
 
 def _data_for(data: str, content: bytes) -> str:
-    """Return the path of the `.data` file that belongs to a `.meta` file.
+    """Return the path of the `.data` file that belongs to a `.meta` file with this `content`.
 
-    This is `data`, unless the last save was interrupted after it wrote both files and before it renamed the `.data`
-    file. Then the `.data` file still has its temporary path, and this path is returned.
-
-    Args:
-        data: the final path of the `.data` file.
-        content: the bytes of the `.meta` file.
+    It is the temporary one if the last save was interrupted before it renamed the file to `data`.
     """
     target = os.path.realpath(data)
     ready = _ready_name(target, content)
@@ -277,26 +250,17 @@ def _objects(data: str, meta_path: str, params: Collection, allow: dict[str, Any
 
 
 class _Entries:
-    """Finds the parameters of each loaded object among the entries of a `.data` file. Each entry is one parameter.
+    """Finds the parameters of each loaded object among the entries of a `.data` file.
 
-    Objects are loaded in the order in which they were saved. So an object's entries are usually the next ones in the
-    file. If the next entries do not fit the object, its entries are found by the name of its parameter or collection.
-
-    Args:
-        reader: the open `.data` file.
-        single: the names of the parameters that were saved by themselves, not as part of a builder.
+    They are usually the next entries in the file, else those with the name of the object's parameter or collection.
+    `single` are the names of parameters that were saved by themselves, not as part of a builder.
     """
 
     def __init__(self, reader: Reader, single: set[str]):
         self.reader, self.next, self.single = reader, 0, single
 
     def one(self, lookup: bool, name: str) -> Entry:
-        """Return the entry of a parameter that was saved by itself, not as part of a builder.
-
-        Args:
-            lookup: whether it is a lookup parameter.
-            name: its full name.
-        """
+        """Return the entry of a parameter that was saved by itself."""
         entry = next(iter(self.reader.entries[self.next : self.next + 1]), None)
         if entry is None or entry.lookup != lookup or entry.name != name:
             return self.reader.named(lookup, name)
@@ -308,13 +272,11 @@ class _Entries:
         return sum(entry.count for entry in self.reader.with_prefix(name))
 
     def outside(self, expected: Expected) -> list[Entry]:
-        """Return the entries of the parameters that a builder uses, but that are not in its collection.
+        """Return the entries of parameters that a builder uses, but that are not in its collection: an LSTM's layer
+        normalisation.
 
-        The only ones are the parameters of an LSTM's layer normalisation. The entries follow those of the collection.
-        Files that the original DyNet wrote do not contain them. So if the next entries do not fit, the result is [].
-
-        Args:
-            expected: the parameters that the builder uses and that are not in its collection.
+        They follow those of the collection. Files of the original DyNet lack them; if the next entries do not fit,
+        return [].
         """
         following = self.reader.entries[self.next : self.next + len(expected)]
         same = [(entry.lookup, entry.dims) for entry in following] == [(lookup, dims) for lookup, dims, _ in expected]
@@ -324,7 +286,7 @@ class _Entries:
         return following
 
     def all(self, name: str, expected: Expected) -> list[Entry]:
-        """Return the entries of a builder's collection `name`, one for each parameter in `expected`, in this order."""
+        """Return the entries of a builder's collection `name`, in the order of `expected`."""
         following = self.reader.entries[self.next : self.next + len(expected)]
         if len(following) == len(expected) and all(
             entry.lookup == lookup and entry.dims == dims and entry.name.startswith(name)
@@ -339,9 +301,8 @@ def _object(record: meta.Record, entries: _Entries, params: Collection) -> Any:
     reader = entries.reader
     if isinstance(record.kind, str):
         return params._add_loaded(reader.read(entries.one(record.kind == "LookupParameters", record.name)))
-    # Limit how many numbers the parameters that `from_spec` adds may have: the spec of a forged file could ask for very
-    # many. Allow 2.5 times as many as the file has, because files of the original DyNet lack the parameters of layer
-    # normalisation. These have at most 1.5 times as many numbers as all others.
+    # The spec of a forged file could ask for very many numbers. Allow 2.5 times as many as the file has, because files
+    # of the original DyNet lack the parameters of layer normalisation, at most 1.5 times as many as all others.
     with params._all_or_nothing(entries.floats(record.name) * 5 // 2):
         try:
             made = record.kind.from_spec(record.spec, params)  # type: ignore[attr-defined]

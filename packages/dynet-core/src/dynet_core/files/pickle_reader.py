@@ -1,9 +1,7 @@
-"""Read pickles without calling anything that they name.
+"""Read pickles without calling anything that they name: a `Names` object does it instead.
 
-A pickle is a sequence of instructions (opcodes) for a machine with a stack and a memo. The memo is a table of values
-that the pickle uses again. Where Python's own reader would import and call what the pickle names, this one calls
-methods of a `Names` object (see the module `names`). `OPCODES` has the opcodes that plain data need. A pickle with any
-other opcode is refused. The other opcodes are for persistent objects, the extension registry and out-of-band buffers.
+`OPCODES` are those that plain data need; any other (persistent objects, the extension registry, out-of-band buffers) is
+refused.
 """
 
 from __future__ import annotations
@@ -19,11 +17,9 @@ from .plain_data import add_items, set_items
 
 
 class PickleReader:
-    """Reads one pickle, for which it keeps the stack and the memo.
+    """Reads one pickle. `stack` has the values since the last mark, `below` a list for each mark before.
 
-    The opcode MARK begins the items of a container: it appends the present `stack` to `below`, as one list, and starts
-    an empty `stack`. So `stack` has the values since the last mark, and `below` has a list for each mark. `memo` has
-    the values that the pickle uses again, by the numbers that it gives them.
+    `memo` has the values that the pickle uses again, by the numbers that it gives them.
     """
 
     def __init__(self, names: Names):
@@ -103,17 +99,17 @@ def _get(reader: PickleReader, number: int) -> None:
 
 
 def _value(make: Callable[[], Any]) -> Perform:
-    """Return the function for an opcode that pushes the result of `make()`."""
+    """Return the opcode that pushes `make()`."""
     return lambda reader, argument: reader.stack.append(make())
 
 
 def _of_top(count: int) -> Perform:
-    """Return the function for an opcode that replaces the last `count` values on the stack by a tuple of them."""
+    """Return the opcode that replaces the last `count` values by a tuple of them."""
     return lambda reader, argument: reader.stack.append(tuple(reader.top(count)))
 
 
 def _of_marked(make: Callable[[PickleReader, list], Any]) -> Perform:
-    """Return the function for an opcode that replaces all values since the last mark by the result of `make`."""
+    """Return the opcode that replaces all values since the last mark by the result of `make`."""
 
     def perform(reader: PickleReader, argument: None) -> None:
         values = reader.to_mark()
@@ -123,12 +119,7 @@ def _of_marked(make: Callable[[PickleReader, list], Any]) -> Perform:
 
 
 def _into_below(put: Callable[[PickleReader, Any, list], None], count: int = 0) -> Perform:
-    """Return the function for an opcode that moves values from the stack into the container below them on the stack.
-
-    Args:
-        put: is called as put(reader, container, values). It adds the values to the container.
-        count: how many values to move; 0 moves all since the last mark.
-    """
+    """Return the opcode that moves `count` values (0: all since the last mark) into the container below them."""
 
     def perform(reader: PickleReader, argument: None) -> None:
         values = reader.top(count) if count else reader.to_mark()

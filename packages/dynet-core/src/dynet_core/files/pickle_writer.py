@@ -1,7 +1,4 @@
-"""Write pickles that the original DyNet can read.
-
-In these pickles, this library's classes and operations have the names that they have in DyNet.
-"""
+"""Write pickles that the original DyNet can read, with the names that classes and operations have there."""
 
 from __future__ import annotations
 
@@ -17,20 +14,15 @@ from ..errors import ArgumentTypeError
 from .names import is_listable, name_of, ours
 
 PACKAGES = ("dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim")  # the packages of this library
-# The pickler that is written in Python. Unlike the one in C, it has methods to override.
+# Unlike the pickler in C, this one has methods to override.
 _PythonPickler: Any = pickle._Pickler  # type: ignore[attr-defined]
 
 
 def dumps(value: Any) -> tuple[bytes, dict[str, type]]:
-    """Return the pickle of a value, and the names of the functions and classes that the pickle says to call.
+    """Return the pickle of a value; and the names of what it calls -> the class of the object that the call makes.
 
-    Returns:
-        The pickle; and a dict that maps the full name of each of these functions and classes to the class of the object
-        that the call makes.
-
-    Raises:
-        ArgumentTypeError: the value contains an object of the library, such as a parameter.
-        Exception: a method of an object in the value has raised it.
+    Raise ArgumentTypeError if the value contains an object of the library, such as a parameter, and whatever a method
+    of an object in the value raises.
     """
     try:
         return _Pickler.dumps(value)
@@ -44,7 +36,6 @@ class _Pickler(_PythonPickler):
 
     @classmethod
     def dumps(cls, value: Any) -> tuple[bytes, dict[str, type]]:
-        """Pickle a value once, with a new pickler, and return what the function `dumps` of this module returns."""
         stream = io.BytesIO()
         pickler = cls(stream, protocol=4)
         pickler.makers = {}
@@ -52,7 +43,7 @@ class _Pickler(_PythonPickler):
         return stream.getvalue(), pickler.makers
 
     def save_global(self, obj: Any, name: str | None = None) -> None:
-        """Write a class or function as its full name; for one of this library, write the name that DyNet gives it."""
+        """Write a class or function as its full name; for one of this library, as the name that DyNet gives it."""
         module, known = getattr(obj, "__module__", None) or "", name or getattr(obj, "__qualname__", "")
         if module.partition(".")[0] in PACKAGES and ours(known) is obj:
             known = obj._dynet_name() if hasattr(obj, "_dynet_name") else known
@@ -65,12 +56,12 @@ class _Pickler(_PythonPickler):
     dispatch[FunctionType] = save_global
 
     def save_reduce(self, func: Any, *arguments: Any, obj: Any = None, **named: Any) -> None:
-        """Write an object as a call of the function that will make it again, and note this function in `makers`."""
+        """Write an object as a call of a function, and note this function in `makers`."""
         if any(base.__module__.partition(".")[0] in PACKAGES for base in type(obj).__mro__):
             raise ArgumentTypeError(f"a {type(obj).__name__} is the library's own, and cannot stand in a spec")
         if is_listable(func):
             self.makers[name_of(func)] = type(obj)
-        # Do not use super(): a call through it takes space on the C stack, which deeply nested objects would use up.
+        # A call through super() takes space on the C stack, which deeply nested objects would use up.
         _PythonPickler.save_reduce(self, func, *arguments, obj=obj, **named)
 
     def _save_name(self, module: str, name: str, obj: Any) -> None:
@@ -82,10 +73,7 @@ class _Pickler(_PythonPickler):
 
 @contextmanager
 def _deeper_recursion() -> Iterator[None]:
-    """Return a context manager that raises the recursion limit fivefold.
-
-    For each level of nested objects, the pickler in Python needs five calls where the one in C needs one.
-    """
+    """Raise the recursion limit: the pickler in Python needs five calls where the one in C needs one."""
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(5 * before)
     try:

@@ -1,8 +1,7 @@
 """Make objects of Python's built-in classes from a pickle, without calling what the pickle names.
 
-`MAKERS` maps each built-in class to a function, its maker, which makes objects of this class and of classes derived
-from it. A maker takes three arguments: the class of the new object, a tuple of the arguments that the pickle passes to
-this class, and a `Limits` object, which counts the cost.
+`MAKERS` maps each built-in class to a function of the class to make (it or a derived one), the arguments that the
+pickle passes, and a `Limits`.
 """
 
 from __future__ import annotations
@@ -17,16 +16,7 @@ Maker = Callable[[type, tuple, Limits], Any]
 
 
 def checked(arguments: Any, *kinds: tuple[type, ...], least: int = 0) -> tuple:
-    """Check the arguments that a pickle passes in a call, and return them.
-
-    Args:
-        arguments: what the pickle passes. It must be a tuple.
-        kinds: for each argument, the types that it may have; derived classes are not accepted.
-        least: the least number of arguments. The largest number is the length of `kinds`.
-
-    Raises:
-        ValueError: `arguments` is not a tuple, or it has another length or an element of another type.
-    """
+    """Check how many arguments a pickle passes, and that each is exactly of one of the types in `kinds`."""
     if type(arguments) is tuple and least <= len(arguments) <= len(kinds):
         if all(type(argument) in types for argument, types in zip(arguments, kinds)):
             return arguments
@@ -36,7 +26,7 @@ def checked(arguments: Any, *kinds: tuple[type, ...], least: int = 0) -> tuple:
 
 
 def set_items(target: Any, pairs: Iterable[tuple], limits: Limits) -> None:
-    """Put pairs of a key and a value into a dict, by the built-in methods even if its class overrides them."""
+    """Put pairs into a dict, by the built-in methods even if its class overrides them."""
     put = OrderedDict.__setitem__ if is_a(target, OrderedDict) else dict.__setitem__
     for key, value in pairs:
         put(target, limits.key(key, target), value)
@@ -67,7 +57,7 @@ def _mapping(base: type) -> Maker:
 
 
 def _default_dict(cls: type, arguments: tuple, limits: Limits) -> Any:
-    """Make a defaultdict. `arguments` is empty or has one element: the default factory, checked by the caller."""
+    """Make a defaultdict. The caller has checked the default factory in `arguments`."""
     made = defaultdict.__new__(cls)
     for factory in arguments:
         vars(defaultdict)["default_factory"].__set__(made, factory)
@@ -111,10 +101,7 @@ def _tuple(cls: type, arguments: tuple, limits: Limits) -> Any:
 
 
 def _same(base: type) -> Maker:
-    """Return a maker for `base` (str, int or float) and derived classes.
-
-    The maker's `arguments` must be one object of class `base`. The new object has the same value.
-    """
+    """Return a maker for `base` (str, int or float) from one object of it."""
 
     def make(cls: type, arguments: tuple, limits: Limits) -> Any:
         checked(arguments, (base,), least=1)
@@ -136,7 +123,7 @@ def _bytes(cls: type, arguments: tuple, limits: Limits) -> Any:
 
 
 def _byte_array(cls: type, arguments: tuple, limits: Limits) -> Any:
-    """Make a bytearray. `arguments` is empty, or has bytes, or has a string and an encoding as for `encoded`."""
+    """Make a bytearray of nothing, of bytes, or of a string and an encoding as for `encoded`."""
     if len(arguments) == 2:
         arguments = (encoded(arguments, limits),)
     made = bytearray.__new__(cls)
@@ -147,10 +134,7 @@ def _byte_array(cls: type, arguments: tuple, limits: Limits) -> Any:
 
 
 def encoded(arguments: tuple, limits: Limits) -> bytes:
-    """Return the bytes that a pickle of protocol 0, 1 or 2 stores as a string with one character for each byte.
-
-    `arguments` is a pair: this string, and the name of its encoding, which must be Latin-1.
-    """
+    """Return the bytes that pickles of protocols 0, 1 and 2 store as a string, one character each, and "latin1"."""
     text, encoding = checked(arguments, (str,), (str,), least=2)
     if encoding not in ("latin1", "latin-1"):
         raise ValueError(f"bytes as {encoding!r:.40}")
@@ -159,7 +143,7 @@ def encoded(arguments: tuple, limits: Limits) -> bytes:
 
 
 def _of_whole_numbers(base: type) -> Maker:
-    """Return a maker for `base` (range or slice). The maker's `arguments` must be three, each an int or None."""
+    """Return a maker for range or slice, from three ints or None."""
     whole = (int, type(None))
     return lambda cls, arguments, limits: base(*checked(arguments, whole, whole, whole, least=3))
 

@@ -18,23 +18,9 @@ def replacing(
 ) -> Iterator[BinaryIO]:
     """Return a context manager that opens a new file, and renames it to `path` if the `with` block raises no error.
 
-    Until it is renamed, readers find the whole old file at `path`, even after a crash. If `path` exists and is not a
-    regular file but, for example, a pipe or a terminal, there is no new file: what is at `path` is opened and written.
-
-    Args:
-        path: the file. A symbolic link is followed.
-        keep: start the new file with the contents of the old one.
-        named: the file's name in error messages, if it is not `path`.
-
-    Raises:
-        OSError: the file cannot be written. The old file is unchanged.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with replacing(folder + "/model") as file:
-    ...         _ = file.write(b"values")
-    ...     os.path.getsize(folder + "/model")
-    6
+    Until then, readers find the whole old file, even after a crash. A symbolic link is followed. If `path` exists and
+    is not a regular file but, for example, a pipe or a terminal, it is written directly. `keep` starts with the
+    contents of the old file; `named` is the name in error messages.
     """
     shown = os.fspath(named or path)
     if not shown:
@@ -67,13 +53,7 @@ def replacing(
 
 
 def new_file_beside(target: str, mode: int | None = None) -> str:
-    """Create an empty hidden file in the folder of `target`, and return its path. The caller renames it to `target`.
-
-    Args:
-        target: the path of the file that will be replaced.
-        mode: `st_mode` of `target`, from `os.stat`: the new file gets the same permissions. If `target` does not exist,
-            None: the new file gets the default permissions.
-    """
+    """Create an empty hidden file beside `target`, with permissions `mode` if given. The caller renames it."""
     folder, name = os.path.split(target)
     path = os.path.join(folder, f".{name[:200]}.{secrets.token_hex(6)}")
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
@@ -84,9 +64,9 @@ def new_file_beside(target: str, mode: int | None = None) -> str:
 
 
 def sync_folder(target: str) -> None:
-    """Have the folder of the file `target` written to disk: its list of files, not their contents.
+    """Have the folder of `target` written to disk, so that the file's new name survives a power failure.
 
-    After that, the file's new name survives a power failure. Do nothing on systems that do not support this.
+    Do nothing on systems that do not support this.
     """
     try:
         folder = os.open(os.path.dirname(target), os.O_RDONLY)
@@ -98,13 +78,8 @@ def sync_folder(target: str) -> None:
 
 
 def checked_mode(path: str, named: str | bytes) -> int | None:
-    """Check that a file can be replaced. Return its `st_mode`, from `os.stat`; None if the file does not exist.
-
-    Args:
-        named: the file's name in error messages.
-
-    Raises:
-        OSError: the file is a directory or not writable.
+    """Check that a file can be replaced, and return its `st_mode`, or None if there is no file yet. `named` is for
+    messages.
     """
     try:
         mode = os.stat(path).st_mode

@@ -1,8 +1,7 @@
 """Read and write files in the safetensors format: binary, many times faster than text, and readable by other software.
 
-A parameter is stored as the array that its `as_array` returns, in row-major order; the first dimension of a lookup
-parameter counts its rows. The file's metadata say in which order the parameters are, which of them are lookup
-parameters, and which are frozen (not changed by trainers). Gradients are not stored.
+A parameter is stored as its `as_array`, in row-major order. The metadata say in which order the parameters are, and
+which are lookup parameters or frozen. Gradients are not stored.
 """
 
 from __future__ import annotations
@@ -34,13 +33,7 @@ def _library() -> Any:
 
 
 def write(file: BinaryIO, tensors: Iterable[StoredTensor]) -> None:
-    """Write parameters to an open file: first the length of the header, then the header in JSON, then the arrays.
-
-    Raises:
-        ArgumentError: two parameters have the same name, or one has a name that the format reserves.
-        ImportError: the package `safetensors` is not installed. This function does not use it, but reading needs it.
-        OSError: the file cannot be written.
-    """
+    """Write parameters to an open file: the length of the header, the header in JSON, the arrays."""
     _library()  # raise ImportError now: without the package, the file could not be read again
     head: dict[str, Any] = {"__metadata__": {}}
     arrays, order, frozen, end = [], [], [], 0
@@ -69,10 +62,9 @@ def write(file: BinaryIO, tensors: Iterable[StoredTensor]) -> None:
 
 
 def _pieces(array: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the numbers of an array in row-major order, as little-endian float32, in one or more arrays.
+    """Yield the numbers of an array in row-major order, as little-endian float32.
 
-    An array that is already in row-major order is yielded whole. Any other is copied in pieces that fit into a CPU
-    cache. Each piece is valid only until the next one, which may overwrite it.
+    An array in another order is copied in pieces that fit into a CPU cache. The next piece may overwrite the last.
     """
     if not array.size:
         return
@@ -93,18 +85,11 @@ def _pieces(array: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _is_possible(shape: tuple[int, ...], lookup: bool) -> bool:
-    """Return whether a parameter, or a lookup parameter if `lookup` is True, can have this shape."""
     return 1 + lookup <= len(shape) <= MAX_DIMS and extent(shape) <= MAX_TOTAL
 
 
 class SafetensorsReader(Reader):
-    """An open safetensors file that this library has written.
-
-    Raises:
-        FileFormatError: the file is damaged, or other software has written it.
-        ImportError: the package `safetensors` is not installed.
-        OSError: the file cannot be read.
-    """
+    """An open safetensors file that this library has written. Others raise FileFormatError."""
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = os.fspath(path)
@@ -121,7 +106,6 @@ class SafetensorsReader(Reader):
         self.entries = [self._entry(name, lookup, name in frozen) for name, lookup in self._order()]
 
     def close(self) -> None:
-        """Close the file."""
         del self.file
 
     def _order(self) -> list[tuple[str, bool]]:
@@ -151,7 +135,6 @@ class SafetensorsReader(Reader):
         return Entry(lookup, name, (*shape[1:], shape[0]) if lookup else shape, frozen=frozen)
 
     def read(self, entry: Entry) -> StoredTensor:
-        """Read and return the parameter that `entry` describes. Its gradient is None: this format stores none."""
         try:
             array = self.file.get_tensor(entry.name)
         except self.error as error:

@@ -1,8 +1,4 @@
-"""The classes that all file formats share: stored parameters, their descriptions, and readers of files.
-
-The part of a file that stores one parameter is called its entry. An `Entry` object has everything in this part but the
-parameter's values and gradient. The model is the collection of parameters that is saved to a file or loaded from it.
-"""
+"""The classes that all file formats share: stored parameters, their descriptions (entries), and readers of files."""
 
 from __future__ import annotations
 
@@ -22,13 +18,8 @@ from ..wording import few
 class StoredTensor:
     """A parameter as it is written to a file or was read from one.
 
-    Args:
-        lookup: whether this is a lookup parameter, a table of rows.
-        name: the full name, such as `/encoder/_0`.
-        dims: the dimensions; of a lookup parameter, the last one is the number of rows.
-        values: all numbers in a flat array, column by column.
-        gradient: the gradient, as a flat array like `values`; None if it is zero, or if the file stores no gradients.
-        frozen: whether trainers leave the parameter unchanged.
+    `dims` has a lookup parameter's number of rows last. `values` are flat, column by column, and so is `gradient`: None
+    if it is zero or not stored.
     """
 
     lookup: bool
@@ -43,10 +34,7 @@ class StoredTensor:
 class Entry:
     """The description of a parameter in a file: everything but its values and gradient.
 
-    Args:
-        lookup, name, dims, frozen: as in `StoredTensor`.
-        gradient: whether the file also has the parameter's gradient.
-        position: at which byte of the file the values begin. Only the text format uses it.
+    `gradient` says whether the file has one. `position` is the byte at which the values begin, in the text format.
     """
 
     lookup: bool
@@ -62,48 +50,29 @@ class Entry:
         return math.prod(self.dims)
 
     def problem(self, dims: tuple[int, ...]) -> str:
-        """Compare the entry's dimensions with those of the parameter in the model.
-
-        Args:
-            dims: the parameter's dimensions in the model, in the order in which files store them.
-
-        Returns:
-            An error message if they differ; else "".
-        """
+        """Return how the dimensions differ from those in the model, as files store them; "" if they don't."""
         if self.dims == dims:
             return ""
         there, here = shape_of(self.lookup, self.dims), shape_of(self.lookup, dims)
         return f"{kind_of(self.lookup)} {self.name} is {there} in the file, {here} in the model"
 
     def check(self, path: str, dims: tuple[int, ...]) -> None:
-        """Raise FileFormatError if the entry has other dimensions than the parameter in the model.
-
-        Args:
-            path: the file, for the error message.
-            dims: the parameter's dimensions in the model, in the order in which files store them.
-        """
+        """Raise FileFormatError if there is a `problem`."""
         if problem := self.problem(dims):
             raise FileFormatError(f"{path}: {problem}")
 
 
 def kind_of(lookup: bool) -> str:
-    """Return "lookup parameter" or "parameter", for error messages."""
     return "lookup parameter" if lookup else "parameter"
 
 
 def shape_of(lookup: bool, dims: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the shape of a parameter as users write it.
-
-    Args:
-        lookup: whether it is a lookup parameter.
-        dims: its dimensions as files store them. Only for a lookup parameter does the order differ: in files, the
-            number of rows is last; users write it first.
-    """
+    """Return a parameter's shape as users write it: files have a lookup parameter's number of rows last."""
     return (dims[-1], *dims[:-1]) if lookup else dims
 
 
-# What a file must contain to fit a model. It has one tuple for each parameter of the model: (whether this is a lookup
-# parameter, its dimensions as files store them, its name). Lookup parameters come after all others.
+# For each parameter of a model: whether it is a lookup parameter, its dimensions as files store them, its name. Lookup
+# parameters come last.
 Expected = Sequence[tuple[bool, tuple[int, ...], str]]
 MOST_NAMED = 20  # the most problems that one error message lists
 MOST_COMPARED = 1000  # the most names that are compared with a wrong one
@@ -115,20 +84,15 @@ returns a sentence for the error message, or "" if it knows no reason."""
 
 
 class Reader:
-    """An open file of parameters. The list `entries` describes all of them, in the order of the file; `read` reads one.
-
-    This is the base class; each file format has a subclass.
-    """
+    """An open file of parameters, described by `entries` in the order of the file. Each format has a subclass."""
 
     path: str
     entries: list[Entry]
 
     def read(self, entry: Entry) -> StoredTensor:
-        """Read and return the parameter that `entry` describes."""
         raise NotImplementedError
 
     def close(self) -> None:
-        """Close the file."""
         raise NotImplementedError
 
     def __enter__(self):
@@ -138,7 +102,7 @@ class Reader:
         self.close()
 
     def with_prefix(self, key: str) -> list[Entry]:
-        """Return the entries whose names begin with `key`, the name of a collection; all entries if `key` is ""."""
+        """Return the entries of the collection `key`; all entries if that is ""."""
         prefix = key if not key or key.endswith("/") else key + "/"
         return [entry for entry in self.entries if entry.name.startswith(prefix)]
 
@@ -147,15 +111,7 @@ class Reader:
         return {(entry.lookup, entry.name): entry for entry in reversed(self.entries)}
 
     def named(self, lookup: bool, name: str) -> Entry:
-        """Return the first entry of a parameter with this name.
-
-        Args:
-            lookup: True finds only lookup parameters, False only other parameters.
-            name: the full name, such as `/encoder/_0`.
-
-        Raises:
-            FileFormatError: the file has no such entry.
-        """
+        """Return the first entry of a parameter with this full name. Without one, raise FileFormatError."""
         entry = self._by_name.get((lookup, name))
         if entry is None:
             there = [entry.name for entry in self.entries if entry.lookup == lookup]
@@ -164,29 +120,15 @@ class Reader:
         return entry
 
     def _misfit(self, message: str, found: Iterable[Entry], expected: Iterable[str]) -> FileFormatError:
-        """Return an error whose text is `message`, followed by the reasons that the functions in EXPLAIN give.
-
-        Args:
-            message: how the file does not fit the model.
-            found: the entries in the file.
-            expected: the names of the parameters that the file should have.
-        """
+        """Return an error: `message`, followed by the reasons that the functions in EXPLAIN give."""
         names, wanted = [entry.name for entry in found], list(expected)
         return FileFormatError(". ".join(filter(None, [message, *[explain(names, wanted) for explain in EXPLAIN]])))
 
     def matching(self, key: str, expected: Expected) -> list[Entry]:
-        """Return the entries of the collection `key`, one for each parameter in `expected`, in the same order.
+        """Return the entries of the collection `key` ("": all) in the order of `expected`, or raise FileFormatError.
 
-        Entries and parameters are matched by their order, not by name: the first entry of a lookup parameter belongs to
-        the first expected lookup parameter, and so on; the other entries likewise. In the file, lookup parameters may
-        be between the others. In `expected` and in the result, they come after all others.
-
-        Args:
-            key: the name of the collection in the file; "" matches all entries of the file.
-            expected: the parameters of the model.
-
-        Raises:
-            FileFormatError: the number of entries or their dimensions are not as expected.
+        They are matched by order, not by name: the first lookup parameter's entry belongs to the first expected lookup
+        parameter, and so on; the others likewise. In the file, lookup parameters may be between the others.
         """
         entries = self.with_prefix(key)
         parameters = [entry for entry in entries if not entry.lookup]
@@ -215,13 +157,13 @@ class Reader:
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
-    """Return the names that are most like `name`, for an error message."""
+    """Return the names that are most like `name`."""
     names = list(dict.fromkeys(names))[:MOST_COMPARED]
     return few(sorted(names, key=lambda other: -SequenceMatcher(None, name, other).ratio()))
 
 
 def _collections(entries: Iterable[Entry]) -> list[str]:
-    """Return the names of all collections that the entries of a file are in, such as /encoder/, but not /."""
+    """Return the names of all collections that entries are in, such as /encoder/, but not /."""
     parts = [entry.name.split("/")[1:-1] for entry in entries]
     return ["/" + "/".join(names[:depth]) + "/" for names in parts for depth in range(1, len(names) + 1)]
 
@@ -245,6 +187,6 @@ def different(found: Iterable[Entry], expected: Expected) -> list[str]:
 
 
 def _listed(problems: list[str]) -> str:
-    """Return the end of an error message: a colon and the first MOST_NAMED problems; "" if there are none."""
+    """Return the end of a message: a colon and the first MOST_NAMED problems; "" if there are none."""
     more = f"; {len(problems) - MOST_NAMED} more" if len(problems) > MOST_NAMED else ""
     return ": " * bool(problems) + "; ".join(problems[:MOST_NAMED]) + more

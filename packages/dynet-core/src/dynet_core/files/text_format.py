@@ -3,10 +3,8 @@
     #Parameter# /encoder/_0 {3,2} 97 ZERO_GRAD
     +1.00000000e+00 ... one line of values, column by column
     ... and one line of the gradient, if the entry says FULL_GRAD
-
-{3,2} are the dimensions. The last dimension of a `#LookupParameter#` is the number of rows. 97 is the number of bytes
-that the other lines of the entry take. The first line says ZERO_GRAD if the gradient is zero and not stored. It ends
-with FROZEN if trainers do not change the parameter; DyNet ignores this word.
+{3,2} are the dimensions; a `#LookupParameter#` has its number of rows last. 97 is how many bytes the other lines take.
+The first line ends with FROZEN if trainers do not change the parameter; DyNet ignores this word.
 """
 
 from __future__ import annotations
@@ -34,11 +32,6 @@ LONGEST_HEAD = 1 << 16  # the most bytes that the first line of an entry may hav
 
 
 def write(file: BinaryIO, tensors: Iterable[StoredTensor]) -> None:
-    """Write parameters to an open file, one entry for each.
-
-    Raises:
-        ArgumentError: the format cannot store the name of a parameter.
-    """
     for tensor in tensors:
         kind = b"LookupParameter" if tensor.lookup else b"Parameter"
         dims = ",".join(map(str, tensor.dims)).encode()
@@ -56,29 +49,20 @@ def write(file: BinaryIO, tensors: Iterable[StoredTensor]) -> None:
 
 
 def checked_name(name: str) -> str:
-    """Check that an entry can store a parameter with this name, and return the name.
-
-    Raises:
-        ArgumentError: the name is empty, or contains white space or '#'.
-    """
+    """Return a name that an entry can store, or raise ArgumentError."""
     if re.fullmatch(r"[^\s#]+", name) is None:
         raise ArgumentError(f"save: {name!r} cannot be a name in a file: give a key without spaces and '#'")
     return name
 
 
 def _shown(line: bytes) -> str:
-    """Return the start of a line, in quotes, for an error message. The result has at most 40 characters."""
+    """Return at most 40 characters: the start of a line, in quotes."""
     shown = repr(line[:40])
     return shown if len(shown) <= 40 else f"{shown[:36]}...'"
 
 
 class TextReader(Reader):
-    """An open file in DyNet's text format. When it is opened, the first line of each entry is read.
-
-    Raises:
-        FileFormatError: the file is damaged.
-        OSError: the file cannot be read.
-    """
+    """An open file in DyNet's text format. When it is opened, the first line of each entry is read."""
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = os.fspath(path)
@@ -91,7 +75,6 @@ class TextReader(Reader):
             raise
 
     def close(self) -> None:
-        """Close the file."""
         self.file.close()
 
     def _found(self) -> Iterator[Entry]:
@@ -106,10 +89,8 @@ class TextReader(Reader):
                 self._skip(entry, size)
 
     def _entry(self, start: int, line: bytes) -> tuple[Entry, int]:
-        """Parse the first line of an entry, which begins at byte `start`.
-
-        Returns:
-            The entry, and how many bytes its other lines take.
+        """Parse the first line of an entry, which begins at byte `start`. Return also how many bytes its other lines
+        take.
         """
         found = HEAD.fullmatch(line)
         cut = not line.endswith(b"\n") and any(kind.startswith(line) or line.startswith(kind) for kind in KINDS)
@@ -128,8 +109,8 @@ class TextReader(Reader):
             if cut and any(str(whole).startswith(str(size)) for whole in (once, 2 * once)):
                 raise self._error(start, f"{CUT}: expected {EXPECTED}, found {_shown(line)}")
             raise self._error(start, f"{count} values do not take {size} bytes")
-        # Check that the rest of the file is long enough for `count` values: each takes at least one byte, and a space
-        # follows each but the last.
+        # The rest of the file must be long enough: each value takes at least one byte, and a space follows each but the
+        # last.
         try:
             name = found["name"].decode()
         except UnicodeDecodeError:
@@ -145,12 +126,9 @@ class TextReader(Reader):
         return FileFormatError(f"{self.path}, byte {position}: {reason}")
 
     def _skip(self, entry: Entry, size: int) -> None:
-        """Set the position in the file to the end of an entry.
+        """Go to the end of an entry, whose first line says that its numbers take `size` bytes.
 
-        Args:
-            entry: the entry; its `position` is where its numbers begin.
-            size: how many bytes its numbers take, as its first line says. If neither another entry nor the end of the
-                file follows these bytes, `size` is wrong, and the end of the entry is found by reading its lines.
+        If neither another entry nor the end of the file follows them, `size` is wrong, and the lines are read.
         """
         end = entry.position + size
         self.file.seek(end - 1)
@@ -163,12 +141,7 @@ class TextReader(Reader):
             self._check_last(entry, lines)
 
     def _check_last(self, entry: Entry, lines: list[bytes]) -> None:
-        """Raise FileFormatError if the file ends within the numbers of an entry.
-
-        Args:
-            entry: the last entry of the file.
-            lines: its numbers: a line of values, and a line of the gradient if the file has one.
-        """
+        """Raise FileFormatError if the file ends within `lines`, the values and gradient of its last entry."""
         for what, line in zip(("values", "numbers of the gradient"), lines):
             words = line.split()
             whole = len(words) - (not line.endswith(b"\n") and not numbers.is_whole(words))
@@ -177,7 +150,6 @@ class TextReader(Reader):
                 raise self._error(self.size, f"the file ends {after}")
 
     def read(self, entry: Entry) -> StoredTensor:
-        """Read and return the parameter that `entry` describes."""
         self.file.seek(entry.position)
         where = f"{self.path}: {entry.name}"
         values = numbers.read(self.file.readline(), entry.count, where)

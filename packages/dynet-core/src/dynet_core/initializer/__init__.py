@@ -1,9 +1,8 @@
 """Initializers, which make the initial values of parameters.
 
-With the same seed, parameters that are made in the same order have the same initial values as in DyNet 2.1. A parameter
-is stored column by column, a lookup parameter (a table of rows) row after row. In the shape that users see, the number
-of rows of a lookup parameter is the first dimension; in memory order, it is the last. Random numbers are drawn in
-memory order. To write a new initializer, derive from `PyInitializer` and override only `draw`.
+With the same seed, parameters made in the same order start with the same values as in DyNet 2.1. Random numbers are
+drawn in memory order: a parameter column by column, a lookup parameter row after row. To write a new initializer,
+derive from `PyInitializer` and override only `draw`.
 """
 
 from ..keyword_hints import explain_arguments

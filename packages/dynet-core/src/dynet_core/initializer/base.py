@@ -38,7 +38,7 @@ class PyInitializer:
     __slots__ = ()
 
     def draw(self, dim: tuple[int, ...]) -> Floats:
-        """Return the initial values of a parameter of dimensions `dim`, as a flat array in column-major order.
+        """Return the initial values of a parameter, as a flat array in column-major order.
 
         Args:
             dim: the dimensions in memory order: for a lookup parameter, the number of rows is last.
@@ -67,16 +67,11 @@ class PyInitializer:
 
 
 def error(initializer: PyInitializer, reason: str) -> InitializerError:
-    """Return an InitializerError whose message is the name of the initializer's class, followed by `reason`."""
     return InitializerError(f"{type(initializer).__name__}: {reason}")
 
 
 def checked_dim(initializer: PyInitializer, dim: Sequence[int]) -> tuple[int, ...]:
-    """Check the dimensions of a parameter and return them as a tuple of ints.
-
-    Raises:
-        InitializerError: there is no dimension, or one is negative.
-    """
+    """Check the dimensions of a parameter and return them as a tuple of ints."""
     dim = tuple([whole(type(initializer).__name__, "a dimension", size) for size in dim])
     if not dim or min(dim) < 0:
         raise error(initializer, f"dimensions must be 0 or more but the parameter is {dim}")
@@ -84,17 +79,8 @@ def checked_dim(initializer: PyInitializer, dim: Sequence[int]) -> tuple[int, ..
 
 
 def check_number(initializer: PyInitializer, field: str, least: float | None = None, infinite: bool = False) -> None:
-    """Check that an attribute of an initializer is a number that float32 can hold, and take it out of an array.
-
-    Args:
-        field: the name of the attribute.
-        least: the smallest number that is allowed; None if there is no such limit.
-        infinite: whether infinities are allowed.
-
-    Raises:
-        ArgumentTypeError: the attribute is not a number.
-        InitializerError: the attribute is NaN, too large for float32, less than `least`, or an infinity that is not
-            allowed.
+    """Check that an initializer's attribute is a number that float32 can hold and at least `least`. Take it out of an
+    array.
     """
     value = single(getattr(initializer, field))
     object.__setattr__(initializer, field, value)  # the initializer is frozen
@@ -115,13 +101,5 @@ def beyond_float32(number: Any) -> bool:
 
 
 def initial_array(data: object, name: str = "NumpyInitializer") -> Floats:
-    """Return a copy of `data`, the argument of `NumpyInitializer` (an array or nested lists), as a float32 array.
-
-    Args:
-        data: what the user passed.
-        name: what the user called, for error messages.
-
-    Raises:
-        InitializerError: the data are not real numbers, or a number is too large for float32.
-    """
+    """Return a copy of an array or nested lists as a float32 array. `name` is what the user called, for messages."""
     return real_array(name, data, uneven=InitializerError, refused=InitializerError, too_large=InitializerError)

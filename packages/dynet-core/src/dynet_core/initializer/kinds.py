@@ -119,24 +119,20 @@ class GlorotInitializer(PyInitializer):
     """Draws values uniformly from a range that keeps the variance of signals the same from layer to layer.
 
     The range is [-s, s] with s = gain * sqrt(3 n / (d1 + ... + dn)) for n dimensions d1, ..., dn. For a matrix this is
-    gain * sqrt(6 / (d1 + d2)). A parameter with four dimensions is taken as the filter of a convolution:
-    s = gain * sqrt(6 / ((d3 + d4) d1 d2)).
-
-    For a lookup parameter, the last of these dimensions is the number of rows. As in DyNet, it counts like the others
-    unless `is_lookup` is True: a lookup parameter of 10 rows of size 5 gets s = 0.6325, or 0.7746 with
-    `is_lookup=True`.
+    gain * sqrt(6 / (d1 + d2)). A parameter with four dimensions is taken as the filter of a convolution: s = gain *
+    sqrt(6 / ((d3 + d4) d1 d2)).
 
     Args:
-        is_lookup: whether to leave the last dimension out of the formula. In a lookup parameter, it is the number of
-            rows.
+        is_lookup: whether to leave the last dimension, a lookup parameter's number of rows, out of the formula. As in
+            DyNet, it counts like the others by default: 10 rows of size 5 get s = 0.6325, or 0.7746 with
+            `is_lookup=True`.
         gain: a factor, 0 or more. It depends on the activation function f: 1 for tanh, 0.5 for ReLU, 4 for the sigmoid,
             1 / f'(0) for any smooth f.
 
     Raises:
         InitializerError: the gain is negative or not finite, or `is_lookup` leaves out the only dimension.
 
-    Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks",
-    2010.
+    Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010.
 
     >>> from dynet_core.random_stream import reset_random_seed
     >>> reset_random_seed(1)
@@ -159,7 +155,7 @@ class GlorotInitializer(PyInitializer):
             numerator, denominator = 6, (counted[2] + counted[3]) * counted[0] * counted[1]
         else:
             numerator, denominator = 3 * len(counted), sum(counted)
-        # Compute in this order, so that even the last bit of the result is the same as in DyNet.
+        # In this order, even the last bit of the result is the same as in DyNet.
         scale = float(np.float32(self.gain)) * math.sqrt(numerator) / math.sqrt(denominator)
         return symmetric_uniform(scale, dim)
 
@@ -194,9 +190,8 @@ class SaxeInitializer(PyInitializer):
         side = side_of_square(self, dim)
         matrix = symmetric_uniform(1, dim).reshape(dim, order="F").astype(np.float64)
         left, _, right = np.linalg.svd(matrix)
-        # A singular value decomposition stays valid if a left singular vector and the right one that belongs to it both
-        # change their signs, and libraries choose different signs. So choose them here: those that make the element of
-        # largest magnitude of the right vector positive.
+        # Libraries choose the signs of singular vectors differently. So choose them here: those that make the element
+        # of largest magnitude of each right vector positive.
         largest = np.argmax(np.abs(right), axis=1)
         signs = np.sign(right[np.arange(side), largest])
         return (np.float32(self.scale) * (left * signs).astype(np.float32)).reshape(-1, order="F")
@@ -242,7 +237,7 @@ class FromFileInitializer(PyInitializer):
     def _number(self, word: bytes) -> float:
         shown = word[:40].decode("ascii", "replace")
         try:
-            # Refuse 1_000, which Python accepts as a number and other programs do not.
+            # Python accepts 1_000 as a number; other programs do not.
             number = float(word.replace(b"_", b"?"))
         except ValueError:
             raise error(self, f"{self._path()} holds {shown!r}, which is not a number") from None
@@ -283,9 +278,7 @@ class NumpyInitializer(PyInitializer):
     def values(self, dim: Sequence[int], lookup: bool = False) -> Floats:
         """Return a copy of the array, in the memory order of the parameter.
 
-        Args:
-            dim: the parameter's shape. It must be the shape of the array, apart from dimensions of size 1.
-            lookup: whether this is a lookup parameter.
+        Dimensions of size 1 of `dim` and of the array need not agree.
         """
         dim = checked_dim(self, dim)
         array = self.array
@@ -301,19 +294,12 @@ def _without_ones(shape: tuple[int, ...]) -> list[int]:
 
 
 def symmetric_uniform(scale: Number, dim: tuple[int, ...]) -> Floats:
-    """Draw a value uniformly from [-scale, scale] for each element of a parameter of dimensions `dim`.
-
-    Return the values as a flat array.
-    """
+    """Draw a value uniformly from [-scale, scale] for each element of a parameter. Return them as a flat array."""
     return stream().uniform(-scale, scale, math.prod(dim))
 
 
 def side_of_square(initializer: PyInitializer, dim: tuple[int, ...]) -> int:
-    """Check that `dim` is the shape of a square matrix, and return its number of rows.
-
-    Raises:
-        InitializerError: `dim` is another shape. The message begins with the name of the initializer's class.
-    """
+    """Return the number of rows of a square matrix of shape `dim`. Refuse other shapes."""
     if len(dim) != 2 or dim[0] != dim[1]:
         raise error(initializer, f"the parameter must be a square matrix but it is {dim}")
     return dim[0]

@@ -39,37 +39,21 @@ def initializer_from(
 ) -> PyInitializer:
     """Return the initializer for a user's argument `init=`.
 
-    - None or "glorot": `GlorotInitializer()`
-    - an initializer: itself
-    - a number: `ConstInitializer`
-    - an array, list or tuple: `NumpyInitializer`
-    - "identity": `IdentityInitializer()`
+    - None or "glorot": `GlorotInitializer()`; "identity": `IdentityInitializer()`
+    - an initializer: itself; a number: `ConstInitializer`; an array, list or tuple: `NumpyInitializer`
     - "uniform": `UniformInitializer(scale)`; "saxe": `SaxeInitializer(scale)`
     - "normal": `NormalInitializer` with the mean `mean` and the standard deviation `std`
     - "he": as in DyNet 2.1, `NormalInitializer` with variance 0.5 / n, where n is the last dimension of the parameter,
-      or of one row if it is a lookup parameter
+      or of one row if it is a lookup parameter. In the source (He, Zhang, Ren and Sun, "Delving deep into rectifiers",
+      2015), the variance is 2 / n.
 
-    As in DyNet, `scale`, `mean` and `std` are ignored if the initializer does not use them.
-
-    Args:
-        dim: the parameter's shape as users write it: for a lookup parameter, the number of rows is first.
-        lookup: whether this is a lookup parameter.
-        scale: for "uniform" and "saxe".
-        mean: for "normal".
-        std: for "normal".
-
-    Raises:
-        InitializerError: the name is unknown, or an argument has a value that is not allowed.
-        ArgumentTypeError: `init` is of none of these types, or an argument that is used is not a number.
-
-    Source of "he": He, Zhang, Ren and Sun, "Delving deep into rectifiers", 2015. There, the variance is 2 / n.
+    As in DyNet, `scale`, `mean` and `std` are ignored if the initializer does not use them. For a lookup parameter,
+    `dim` has the number of rows first.
 
     >>> initializer_from(None, (3, 4))
     GlorotInitializer(is_lookup=False, gain=1.0)
     >>> initializer_from("he", (3, 4))
     NormalInitializer(mean=0, var=0.125)
-    >>> initializer_from(2, (3, 4))
-    ConstInitializer(c=2)
     """
     if init is None:
         return GlorotInitializer()

@@ -1,42 +1,8 @@
-"""The recorder: makes the type of expressions, and appends nodes to a thread's graph.
+"""The recorder: makes the type of expressions, and appends records to a thread's graph.
 
-A graph is a list of records. A record describes one or more nodes (values to compute) by a few integers: first its
-signature, which says what is computed, then its operands. Numbers that the user passes in are kept in an input buffer.
-A recording function appends a record and returns an `Expression`, which refers to the last node of this record. In the
-compiled recorder, each recording function has a table that maps keys to signatures. A key is what the signature depends
-on: usually the Dims (shapes) of the operands. A random node is one that draws random numbers, such as dropout. All its
-random numbers follow from its random key: two integers in the input buffer. Random keys have nothing to do with the
-keys of tables. Each graph has a version, which changes when nodes are removed, so that expressions of removed nodes are
-noticed. A pass is the computation of the values (forward) or gradients (backward) of a graph.
-
-There are two recorders with one interface: the compiled one, machine code made by TVM, and the one in Python, the
-module `python_recorder`. The compiled one has extension types of CPython for expressions and recording functions, whose
-methods CPython calls like functions written in C. It is in the modules `functions`, `records`, `shared` and `types`.
-The one in Python is used if `DYNET_RECORDER=python` is set, if this Python's objects do not have the memory layout that
-the compiled one relies on, or if its machine code cannot be made or loaded. Both keep a graph in the words that
-`graph_records` reads, and count in `counters`. Both have:
-
-- `expression_type(operations)`: make the type `Expression` with the methods of the class `operations` and the
-  attributes `at` (the number of the node), `version` (of its graph) and `type` (its Dim). The version of a parameter is
-  ANY_GRAPH.
-- `Records`: the records of one thread's graph. `Records.adopt` makes the calling thread append to them.
-- `commit(dim, nodes, head, operands, version)`: append a record; `sequence`: append a record whose operands are a list.
-- `commit_with_inputs`: append a record that refers to input values, if no pass has been over these.
-- `take`: append numbers to the input buffer; `take_keyed`: append a new random key, and then numbers.
-- `handle(at, dim)`: return an expression for node number `at`.
-- `noise`, `set_noise` and `draw`: read, set and advance the source of random keys.
-- `function(kind, slow)`: return a recording function. If its table has the key of a call, it appends the record itself.
-  Otherwise it calls `slow`, which records in Python, and adds the key to the table by the method `enter`.
-- `describe(record, documented)`: give a recording function the name, docstring and parameters of a Python function.
-- `with_templates(op, learn)`: return a function that appends the records of `op` from a template (a copy of what an
-  earlier call has recorded) if it has one for this call. `key(*arguments)` returns the key of a call's template.
-- `replay(dim, template, operands, version)`: append the records of a template that the caller has kept.
-- `operator(name, pair, right, left)`: set one of the operators +, -, * and / of `Expression`.
-- `know(**objects)`: tell the recorder which objects have roles, such as the classes of parameters.
-- `become(x, at, dim)`: make `x` a parameter.
-- `next_generation`: tell graphs that signatures or parameters change, so that the next pass starts from Python.
-  `generation` returns a number that each such call changes.
-- `note_pass`: add 1 to the number of backward passes; `passes`: return this number.
+There are two recorders with one interface. The compiled one, machine code made by TVM, is in `functions`, `records`,
+`shared` and `types`. The one in Python, `python_recorder`, is used if `DYNET_RECORDER=python` is set, if this Python's
+objects do not have the memory layout that the compiled one relies on, or if its machine code cannot be made or loaded.
 """
 
 from __future__ import annotations
@@ -68,7 +34,7 @@ WANTED = os.environ.get("DYNET_RECORDER", "")
 
 
 def _choose():
-    """Choose the compiled recorder or the one in Python. Return its names, and a text that says which one and why."""
+    """Return the chosen recorder's names, and a text that says which one it is and why."""
     if WANTED not in ("", "compiled", "python"):
         raise ImportError(f"DYNET_RECORDER is {WANTED!r}: use 'compiled' or 'python', or leave it unset")
     problem = "DYNET_RECORDER=python" if WANTED == "python" else cpython.problem()

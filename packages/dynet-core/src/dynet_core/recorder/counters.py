@@ -1,7 +1,4 @@
-"""The compiled recorder's counters that exist once per process: of changes, of random keys, of backward passes.
-
-They are words that compiled code reads and writes, too. Each graph has counters of its own, in `records`.
-"""
+"""The compiled recorder's counters that exist once per process. Compiled code reads and writes them, too."""
 
 from __future__ import annotations
 
@@ -19,19 +16,16 @@ _NOISE = adjacent(words.SHARED, "seed", "drawn")
 def generation(place: int = words.SHARED["generation"]) -> int:
     """Return a number that changes whenever a signature is added or the memory or state of a parameter changes.
 
-    As soon as it returns another number than before, what `Records.prepare` has stored is out of date.
+    Then what `Records.prepare` has stored is out of date.
     """
     return SHARED.view[place]
 
 
 def next_generation(freezes: bool = False) -> None:
-    """Change the number that `generation` returns, so that the next pass starts from Python.
+    """Change the `generation`, so that the next pass starts from Python.
 
-    A pass computes the values or gradients of a graph. Called when signatures or parameters change.
-
-    Args:
-        freezes: whether a parameter is frozen or unfrozen, and nothing else changes. Then compiled code may start the
-            next pass itself if it begins a graph.
+    If `freezes` (all that changes is that a parameter is frozen or unfrozen), compiled code may start the next pass
+    itself if it begins a graph.
     """
     number = next(_generations)
     if freezes:
@@ -44,13 +38,13 @@ _generations = itertools.count(1)
 
 
 def noise() -> tuple[int, int]:
-    """Return the seed from which the keys of random nodes are made, and how many keys have been drawn from it."""
+    """Return the seed from which random keys are made, and how many keys have been drawn from it."""
     seed, drawn = SHARED.view[_NOISE].tolist()
     return seed, drawn
 
 
 def set_noise(seed: int, drawn: int) -> None:
-    """Set the seed from which the keys of random nodes are made. Go on as if `drawn` keys had been drawn from it."""
+    """Set the seed from which random keys are made. Go on as if `drawn` keys had been drawn from it."""
     SHARED.view[_NOISE] = array.array("q", (seed, drawn))
 
 
@@ -60,5 +54,4 @@ def passes(place: int = words.SHARED["passes"]) -> int:
 
 
 def note_pass() -> None:
-    """Add 1 to the number of backward passes that `passes` returns."""
     SHARED["passes"] = SHARED["passes"] + 1

@@ -1,7 +1,4 @@
-"""Check that this Python stores objects in memory as the compiled recorder expects.
-
-The compiled recorder reads some fields of objects, such as the items of a list, directly from memory.
-"""
+"""Check that this Python stores objects as the compiled recorder, which reads their memory, expects."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from dynet_kernels.recorder import words
 
 
 def problem() -> str:
-    """Return text that says why the compiled recorder cannot work with this Python; "" if it can."""
+    """Return why the compiled recorder cannot work with this Python; "" if it can."""
     if sys.implementation.name != "cpython":
         return f"this is {sys.implementation.name}, not CPython"
     if sys.maxsize < 1 << 32 or ctypes.sizeof(ctypes.c_void_p) != 8 or sys.byteorder != "little":
@@ -27,7 +24,7 @@ def problem() -> str:
 
 
 def word(address: int, place: int = 0) -> int:
-    """Read word number `place` (the first is 0) of the 64-bit words that begin at an address, and return it."""
+    """Read the 64-bit word `place` words behind an address."""
     return ctypes.c_int64.from_address(address + 8 * place).value
 
 
@@ -36,10 +33,7 @@ class _Probe:
 
 
 def _comparisons():
-    """Compare the memory of objects with what they are known to contain.
-
-    Yield a pair for each comparison: what is compared, such as "lists", and whether the memory is as expected.
-    """
+    """Yield what is compared, such as "lists", and whether the memory is as expected."""
     probe = _Probe()
     known = [probe, 1.5, 7, [1], (1,), slice(1, 2), None]
     yield "types", all(word(id(x), words.OBJECT["type"]) == id(type(x)) for x in known)

@@ -1,10 +1,8 @@
-"""Make recording functions, which append a record to the graph and return an expression.
+"""Make compiled recording functions.
 
-A record is a few integers that describe a call of an op. A recording function is compiled code with a table. Each row
-of the table has a key and says what to record for calls with this key. Which 64-bit words make up a key depends on the
-kind of function: usually the Dims (shapes) of the operands. For keys not in the table the recording function calls its
-slow function, which is in Python. The slow function records the call, and usually adds a row to the table by the method
-`enter`. A template is a copy of all records that an earlier call of an op has made; see `with_templates`.
+Each has a table. A row has a key, usually the operands' Dims, and says what to record for calls with this key. For
+other keys the recording function calls its slow function, which is in Python, records the call, and usually adds a row
+by the method `enter`.
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ from .types import FunctionType
 _enter = native("enter", 2)
 Documented = TypeVar("Documented", bound=Callable[..., Any])  # lets type checkers see the described function
 
-# These two dicts have one item per recording function. The key is the function's address.
+# Both dicts have one item per recording function; the key is its address.
 _documented: dict[int, Callable] = {}  # the Python function whose name, docstring and parameters it has
 _entered: dict[int, dict] = {}  # the rows that have been added to its table: key -> (signature, result, limit)
 
@@ -51,12 +49,7 @@ def _document(function: Any, documented: Callable) -> None:
 
 
 def function(kind: str, slow: Callable) -> Any:
-    """Return a new recording function.
-
-    Args:
-        kind: the name of the compiled code to run, such as "two" for two operands.
-        slow: the Python function to call for operands whose key is not in the table.
-    """
+    """Return a new recording function. `kind` names the compiled code to run, such as "two" for two operands."""
     made = immortal(api.PyType_GenericAlloc(FunctionType, 0))
     key = KEYS[kind]
     table = api.PyMem_RawCalloc(words.FIRST_ROWS, 8 * (key + len(ROW)))
@@ -69,16 +62,11 @@ def function(kind: str, slow: Callable) -> Any:
 
 
 def remember(self, key: Sequence, signature: int, result, limit: int = 0) -> None:
-    """Add a row to the table of the recording function `self`. This is the method `enter` of recording functions.
+    """Add a row to the table of a recording function. This is its method `enter`.
 
     No row is added for a call with a list of more than MOST_KEYED operands that do not all have the same Dim.
-
-    Args:
-        key: the row applies to calls with this key. It consists of Dims (the shapes of operands) and ints.
-        signature: where the signature (what to compute) begins in TABLE, the array of all signatures; or the address of
-            a template.
-        result: the Dim of the expression that the recording function returns.
-        limit: a number whose meaning depends on the kind of function. For lookups, indices must be less than it.
+    `signature` is an index in TABLE, or the address of a template. The meaning of `limit` depends on the kind of
+    function: for lookups, indices must be less than it.
     """
     rows, row_facts = _entered[id(self)], (signature, result, limit)
     if rows.get(key) == row_facts:
@@ -101,13 +89,10 @@ def remember(self, key: Sequence, signature: int, result, limit: int = 0) -> Non
 def describe(
     record: Any, documented: Documented, around: Callable | None = None, learner: Learner | None = None
 ) -> Documented:
-    """Give a recording function the name, docstring, parameters and keyword arguments of the function `documented`.
+    """Give a recording function the name, docstring, parameters and keyword arguments of `documented`. Return it.
 
-    Args:
-        record: the recording function, which is returned.
-        documented: the function whose name, docstring and parameters to use.
-        around: if given, called instead of the slow function, as `around(slow, *arguments)`.
-        learner: observes the calls that go to the slow function.
+    `around`, if given, is called instead of the slow function, as `around(slow, *arguments)`. `learner` observes the
+    calls that go to the slow function.
     """
     fallback = _documented[id(record)]
     if isinstance(fallback, FunctionType):  # the slow function is a recording function, too, and has a slow function
@@ -125,13 +110,10 @@ def describe(
 def with_templates(op: Callable, learn: Callable) -> Any:
     """Return a function that does the same as `op`: by a template if there is one for the call, else by calling `op`.
 
-    A template is a copy of what an earlier call has recorded. It serves all calls with the same key: with the same Dims
-    of the operands and the same values of all other arguments.
-
-    Args:
-        op: a Python function; or a recording function, which then uses templates for keys not in its own table.
-        learn: called once, as `learn(enter)`. It returns the `Learner` that observes the calls for which there is no
-            template. When the `Learner` has made a template, it calls `enter(key, template, Dim of the last node)`.
+    A template, a copy of what an earlier call has recorded, serves all calls with the same key: the same Dims of
+    operands and the same values of other arguments. If `op` is a recording function, templates serve keys not in its
+    own table. `learn(enter)` is called once and returns the `Learner` of calls without a template. When that has made
+    one, it calls `enter(key, template, Dim of the last node)`.
     """
     last, slow = None, op
     while isinstance(slow, FunctionType):
@@ -165,14 +147,10 @@ FunctionType.enter = remember
 
 
 def operator(name: str, pair: Any, right: Any, left: Any) -> None:
-    """Set one of the operators +, -, * and / of `Expression`.
+    """Set one of the operators of `Expression`, such as "add".
 
-    Args:
-        name: the name of the operator, such as "add".
-        pair: the recording function for two expressions. It also gets what is neither an expression nor a number.
-        right: the recording function for an expression and a number to its right.
-        left: the recording function for an expression and a number to its left. It is also called as `left(x, other)`
-            for anything else to the left of an expression x.
+    `pair` also gets what is neither an expression nor a number. `right` and `left` are for a number on that side;
+    `left` is also called as `left(x, other)` for anything else to the left of an expression x.
     """
     expression: Any = ctypes.cast(SHARED["expression"], py_object).value
 

@@ -1,9 +1,4 @@
-"""The memory of a thread's graph, as Python code reads it and computes the graph. Both recorders have it.
-
-A graph consists of records: integers that describe nodes (values to compute). Numbers that the user passes in are in an
-input buffer. A random node, such as dropout, has a key among its inputs, which determines the random numbers that it
-draws. A graph has a version, which changes when nodes are removed, so that expressions of removed nodes are noticed.
-"""
+"""The memory of a thread's graph, as Python code reads it and computes the graph. Both recorders have it."""
 
 from __future__ import annotations
 
@@ -27,13 +22,13 @@ DIFFERENTIATED = adjacent(words.GRAPH, "differentiated", "differentiated_fully")
 
 
 def _word(name: str, text: str) -> Any:
-    """Return a property that reads a word of the graph; `text` documents it."""
+    """Return a property that reads a word of the graph."""
     place = words.GRAPH[name]
     return property(lambda self: self._view[place], doc=text)
 
 
 def _pair(places: slice, text: str) -> Any:
-    """Return a property that reads and sets two words; `text` documents it."""
+    """Return a property that reads and sets two words."""
 
     def write(self, pair: tuple[int, int]) -> None:
         self._view[places] = array.array("q", pair)
@@ -42,11 +37,10 @@ def _pair(places: slice, text: str) -> Any:
 
 
 class GraphRecords:
-    """The records and input values of one thread's graph, how many there are, and how many have been computed.
+    """The records and input values of one thread's graph, and counts of them, in memory that compiled code shares.
 
-    They are in memory that compiled code reads and writes. Compiled code has fast paths that record and compute nodes
-    without Python. Some methods here switch a fast path off: then compiled code calls Python functions instead. The
-    class `Records` of each recorder adds the methods that append and remove records.
+    Some methods switch off compiled code's fast paths: it then calls Python functions instead. The class `Records` of
+    each recorder adds what appends and removes records.
     """
 
     __slots__ = ("_view", "_words")
@@ -59,8 +53,8 @@ class GraphRecords:
     seen: int = _word("seen", "`changes` when the newest node was computed. If it differs, Python computes more.")
 
     computed: tuple[int, int] = _pair(COMPUTED, "How many integers of records and input values have been computed.")
-    # The second number is 1 if the pass computed the gradients of all nodes that this node depends on, and 0 if it
-    # computed only those of nodes that depend on a parameter. `Graph` also sets PARTS.
+    # The second number is 1 if the pass computed the gradients of all nodes that this node depends on, and 0 if only of
+    # those that depend on a parameter. `Graph` also sets PARTS.
     differentiated: tuple[int, int] = _pair(DIFFERENTIATED, "Where the last backward pass began, or -1; a number.")
 
     def __init__(self, memory: NamedWords):
@@ -68,20 +62,19 @@ class GraphRecords:
         self.unprepare()
 
     def watch(self) -> None:
-        """Let Python functions record all nodes until `renew`, so that Python can compute each at once."""
+        """Let Python functions record all nodes until `renew`, so that Python can compute each immediately."""
         self._words["open"] = WATCHED
 
     def ends(self) -> tuple[int, int, int]:
-        """Return three counts, taken at the same moment: of the integers in all records, nodes, and input values."""
+        """Return how many integers of records, nodes and input values there are, all at the same moment."""
         return tuple(self._view[ENDS].tolist())
 
     def is_at(self, version: int, length: int) -> bool:
-        """Return whether the graph has this version, and no more integers of its records than these are computed."""
+        """Return whether the graph has this version, and at most `length` integers of its records are computed."""
         view = self._view
         return view[VERSION] == version and view[DONE] <= length
 
     def note_change(self) -> int:
-        """Add 1 to `changes`, and return it."""
         self._view[CHANGES] += 1
         return self.changes
 
@@ -90,7 +83,6 @@ class GraphRecords:
         return self._words.address + 8 * CHANGES
 
     def note_seen(self, changes: int, first: bool) -> None:
-        """Set `seen`, and `begun` if no node has been computed yet."""
         if first:
             self._words["begun"] = changes
         self._words["seen"] = changes
@@ -108,11 +100,9 @@ class GraphRecords:
         if view[VERSION] == version: view[DIFFERENTIATED] = numbers  # fmt: skip  # noqa: E701
 
     def watch_values(self) -> None:
-        """Leave the next `renew_cg`, and every removal of values that are to be computed again, to Python functions.
+        """Leave the next `renew_cg`, and every removal of values to be computed again, to Python functions.
 
-        These functions also update the graph's `Watch` (see the module `watch`), which compiled code does not know. A
-        graph has one if it has checkpoints, checks its values for infinities and NaN, or computes each node when it is
-        recorded.
+        They also update the graph's `Watch` (module `watch`), which compiled code does not know.
         """
         self._words["unusual"] = self._words["watched"] = 1
 
@@ -123,18 +113,10 @@ class GraphRecords:
     def prepare(
         self, generation: int, engine: Any, changes: int, forward: Any, backward: Any, **addresses: int
     ) -> None:
-        """Let compiled code start computations of values and gradients without Python.
+        """Let compiled code start passes without Python, by these addresses and sizes.
 
-        It may do so until a signature is added, or the memory or state of a parameter changes.
-
-        Args:
-            generation: what the function `generation` returned when `addresses` were read. When it returns another
-                number, the addresses are out of date, and compiled code does not use them.
-            engine, changes: the engine with these addresses, and its `changes` when they were read. If buffers of the
-                engine have been replaced since, by a signal handler, the addresses are not used either.
-            forward: the compiled function that computes values.
-            backward: the compiled function that computes gradients.
-            addresses: the addresses and sizes that these two functions need, by name.
+        It stops using them when `generation` (read with them) or the engine's `changes` differ: a signal handler may
+        have replaced the engine's buffers since.
         """
         for name, address in addresses.items():
             self._words[name] = address
@@ -142,15 +124,14 @@ class GraphRecords:
         self._view[PREPARED] = generation if engine.changes == changes else -1
 
     def is_prepared(self, generation: int) -> bool:
-        """Return whether `prepare` has been called with this `generation`, and `unprepare` not since then."""
         return self._words["prepared"] == generation
 
     def unprepare(self) -> None:
-        """Let Python functions start all computations of values and gradients until `prepare` is called again."""
+        """Let Python functions start all passes until `prepare` is called again."""
         self._words["prepared"] = -1
 
     def address(self) -> int:
-        """Return the address of the integers of the records, valid until the next record is appended."""
+        """Return the address of the records' integers, valid until the next record is appended."""
         return self._words["records"]
 
     def inputs_address(self) -> int:
@@ -158,20 +139,13 @@ class GraphRecords:
         return self._words["inputs"]
 
     def integers(self, begin: int = 0, end: int | None = None) -> list[int]:
-        """Return a copy of the records' integers `begin` to `end` - 1. If `end` is None, copy all from `begin` on."""
         count = (self.length if end is None else end) - begin
         return (c_int64 * count).from_address(self.address() + 8 * begin)[:] if count else []
 
     def rewrite(self, version: int, start: int, numbers: Sequence[int]) -> bool:
-        """Overwrite integers of a record from integer `start` on, if this record has not been computed.
+        """Overwrite integers of a record, from index `start` among those of all records.
 
-        Args:
-            version: the version that the graph should have.
-            start: the index of the first of these integers among those of all records.
-            numbers: the new integers.
-
-        Returns:
-            Whether they are written. They are not if the graph has another version, or if the record has been computed.
+        Return whether they are written: not if the graph has another version, or if the record has been computed.
         """
         return self._overwrite(version, 0, start, array.array("q", numbers))
 
@@ -183,7 +157,7 @@ class GraphRecords:
         return np.frombuffer(memory, np.float32)  # type: ignore[call-overload]
 
     def keys(self, begin: int) -> list[int]:
-        """Return the offsets of random nodes' keys in the input buffer, newest first. Omit those below `begin`."""
+        """Return the offsets of random keys in the input buffer, newest first. Omit those below `begin`."""
         places, key = [], self._words["newest_key"]
         while key > begin:
             places.append(key - 1)
@@ -194,14 +168,9 @@ class GraphRecords:
     def write(self, version: int, start: int, values: np.ndarray) -> bool:
         """Overwrite the input values from offset `start` on with a float32 array, column by column.
 
-        Args:
-            version: the version that the graph should have.
-
-        Returns:
-            Whether they are written. They are not if the graph has another version, or if a pass has used them.
+        Return whether they are written: not if the graph has another version, or if a pass has used them.
         """
         return self._overwrite(version, 1, start, values.ravel(order="F"))
 
     def _overwrite(self, version: int, kind: int, start: int, numbers: np.ndarray | array.array) -> bool:
-        """Do what `rewrite` (`kind` is 0) or `write` (1) does."""
         raise NotImplementedError

@@ -1,7 +1,4 @@
-"""Wrap functions that take positional arguments only, so that they also accept keyword arguments.
-
-These functions append nodes to the graph, which is also called recording.
-"""
+"""Wrap functions that take positional arguments only, so that they also accept keyword arguments."""
 
 from __future__ import annotations
 
@@ -17,10 +14,9 @@ _is_missing = functools.partial(operator.is_, inspect.Parameter.empty)
 
 
 class Learner(Protocol):
-    """Observes what the calls of an op record in the graph.
+    """Observes what the calls of an op record.
 
-    `begin` is called before the op. If its result is not None, `end` is called after the op, with this result as its
-    argument `begun`.
+    `begin` is called before the op. Unless its result is None, `end` gets it after the op.
     """
 
     def begin(self, arguments: Sequence) -> Any: ...
@@ -33,15 +29,10 @@ def with_keywords(
 ) -> Callable:
     """Return a function with the parameters of `documented` that calls `record` with positional arguments.
 
-    All its work is done in one Python frame, which keeps the user's tracebacks short.
-
-    Args:
-        documented: the function whose name, parameters and default values to use.
-        record: the function to call.
-        in_order: None, or the compiled function that calls the result of `with_keywords` where it cannot record a call
-            itself. It handles keyword arguments only in the order of the parameters. If they are in another order, the
-            result passes all arguments to `in_order` by position, because it may then be able to record the call.
-        learner: observes calls of `record`.
+    All its work is done in one Python frame, which keeps the user's tracebacks short. `in_order` is the compiled
+    function that calls the result where it cannot record a call itself. It handles keyword arguments only in the order
+    of the parameters. For another order, the result passes all arguments to it by position: it may then record the
+    call.
     """
     signature, name = inspect.signature(documented), documented.__name__
     defaults = {parameter.name: parameter.default for parameter in signature.parameters.values()}

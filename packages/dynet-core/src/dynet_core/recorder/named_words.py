@@ -11,8 +11,6 @@ from dynet_kernels.recorder import words
 
 
 class NamedWords:
-    """64-bit words that Python reads and writes by their names, and compiled code by their address."""
-
     __slots__ = ("_places", "address", "view")
 
     def __init__(self, names: Structure):
@@ -29,7 +27,7 @@ class NamedWords:
 
 
 def adjacent(names: Structure, first: str, last: str) -> slice:
-    """Return the places of adjacent words. A `view` reads or sets them in one step, which no signal handler divides."""
+    """Return a slice of adjacent words. A `view` reads or sets them in one step, which no signal handler divides."""
     return slice(names[first], names[last] + 1)
 
 

@@ -1,13 +1,4 @@
-"""The recorder in Python, short and simple. It is used where the compiled recorder cannot be used.
-
-Its functions and classes have the interface of the compiled recorder, and some of them do nothing here. A graph
-consists of records: integers that describe nodes (values to compute). Numbers that the user passes in are in an input
-buffer. A random node, such as dropout, has a key among its inputs, which determines the random numbers that it draws. A
-graph has a version, which changes when nodes are removed, so that expressions of removed nodes are noticed.
-
-A recording function appends a record and returns an expression. In the compiled recorder, it is compiled code that
-leaves some calls to its slow function, which is in Python. Here it is a copy of the slow function.
-"""
+"""The recorder in Python, for where the compiled one cannot be used. Some functions do nothing here."""
 
 from __future__ import annotations
 
@@ -26,8 +17,6 @@ from .python_records import THREAD, Records, new_key
 
 
 def expression_type(operations: type) -> type:
-    """Make the class of expressions, with the methods of the class `operations`."""
-
     class Expression(operations):
         __slots__ = ("_at", "_type", "_version")
 
@@ -55,24 +44,19 @@ _METHODS = {"negative": "__neg__", "subscript": "__getitem__"}
 
 
 def know(**objects: Any) -> None:
-    """Tell the recorder which objects have roles, such as `unfinished`: see the compiled recorder's function."""
+    """Tell the recorder which objects have roles, such as `unfinished`: see `shared.know`."""
     _known.update(objects)
     for role in _METHODS.keys() & objects:
         setattr(_expression, _METHODS[role], objects[role])
 
 
 def become(x, at: int, dim) -> None:
-    """Make `x`, a new object of a class of parameters, an expression that every graph may use.
-
-    Args:
-        at: the number by which records refer to it: -1 minus its row in PARAMETER_ROWS, the table of all parameters.
-        dim: its Dim (shape).
-    """
+    """Make `x`, a new parameter, an expression of every graph. `at` is -1 minus its row in PARAMETER_ROWS."""
     x._at, x._version, x._type = at, ANY_GRAPH, dim
 
 
 def _nothing(*arguments) -> None:
-    """Do nothing. Only the compiled recorder has templates, and tables of recording functions."""
+    """Do nothing. Only the compiled recorder has templates and tables."""
 
 
 key = replay = _nothing
@@ -81,17 +65,13 @@ key = replay = _nothing
 def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: int, inputs: int = sys.maxsize) -> Any:
     """Append a record to this thread's graph and return the expression of its last node.
 
-    Args:
-        dim: the Dim (shape) of the last node.
-        nodes: how many nodes the record has.
-        head: the integers with which the record begins.
-        operands: what follows: ints, which are appended as they are, and expressions, whose `at` is appended.
-        version: the version that the graph should have.
-        inputs: if the record refers to input values, the offset of the first of them. `commit_with_inputs` passes it.
+    `dim` is the last node's, `head` what the record begins with. Of `operands`, ints are appended as they are, and of
+    expressions `at`. `inputs` is the offset of the first input value that the record refers to.
 
     Returns:
-        The expression; None if the graph has another version, or an operand is neither a node of it nor a parameter.
-        False if a pass has been over the input values from `inputs` on.
+        None if the graph has another version, or an operand is neither a node of it nor a parameter; False if a pass
+        has
+        been over the input values from `inputs` on.
     """
     records, integers = getattr(THREAD, "records", None), list(head)
     for x in operands:
@@ -108,18 +88,10 @@ def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: 
 
 
 def commit_with_inputs(records: Records, start: int, *record: Any) -> Any:
-    """Append a record that refers to input values of this thread's graph, if no pass has been over these.
+    """Call `commit` with `record`, which refers to input values from `start` on. Return False if a pass has been over
+    these.
 
-    A signal handler may have computed the graph since the values were appended. The next pass reads only input values
-    that are behind those of the last one.
-
-    Args:
-        records: the records of the graph.
-        start: the offset of the first of these values in the input buffer.
-        record: the arguments of `commit`.
-
-    Returns:
-        False if a pass has been over the values, and otherwise what `commit` returns.
+    A signal handler may have computed the graph since they were appended, and the next pass reads only newer ones.
     """
     return commit(*record, inputs=start)
 
@@ -131,25 +103,15 @@ def _node(at: int, version: int, dim) -> Any:
 
 
 def handle(at: int, dim) -> Any:
-    """Return an expression for node number `at` of this thread's graph. `dim` is the Dim (shape) of the node."""
+    """Return an expression for node number `at` of this thread's graph."""
     return _node(at, THREAD.records.version, dim)
 
 
 def sequence(result, head: tuple[int, ...], xs: list, dim, version: int) -> list | None:
-    """Append one record for a whole list of operands, such as the inputs of an RNN at all time steps.
+    """Append one record for a whole list of operands: one node for the list, then one for each operand.
 
-    The record has 1 + len(xs) nodes: first one node for the whole list, then one for each operand.
-
-    Args:
-        result: the Dim (shape) of each node that belongs to one operand.
-        head: the integers with which the record begins.
-        xs: the operands, expressions of nodes.
-        dim: the Dim that each operand should have.
-        version: the version that the graph should have.
-
-    Returns:
-        The expressions of all nodes but the first; None if the graph has another version, or an operand is not a node
-        of it or has another Dim.
+    Return the latter's expressions, each with Dim `result`; None if the graph has another version, or an operand is not
+    a node of it or has another Dim than `dim`.
     """
     for x in xs:
         if type(x) is not _expression or x.version != version or x.type is not dim:
@@ -159,7 +121,7 @@ def sequence(result, head: tuple[int, ...], xs: list, dim, version: int) -> list
 
 
 def take(numbers: Sequence[float]) -> int:
-    """Append numbers to the input buffer of this thread's graph. Return their offset there."""
+    """Append numbers to the input buffer of this thread's graph. Return their offset."""
     return THREAD.records.take(_floats(numbers))
 
 
@@ -169,15 +131,14 @@ def _floats(numbers: Sequence[float]) -> np.ndarray:
 
 
 def take_keyed(numbers: Sequence[float]) -> int:
-    """Append a new key for a random node, and then `numbers`, to the input buffer. Return the offset of the key."""
+    """Append a new random key, and then `numbers`, to the input buffer. Return the offset of the key."""
     link = np.zeros(1, np.float32)  # to the previous key
     return THREAD.records.take(np.concatenate([link, new_key(), _floats(numbers)]), True) + 1
 
 
 def function(kind: str, slow: Any) -> Any:
-    """Return a recording function that does what the Python function `slow` does. `kind` is not used here.
-
-    The result is a copy of `slow`, because a function that calls `slow` would make the user's tracebacks longer.
+    """Return a recording function: a copy of `slow`, because one that calls `slow` would make the user's tracebacks
+    longer.
     """
     record: Any = FunctionType(slow.__code__, slow.__globals__, slow.__name__, slow.__defaults__, slow.__closure__)
     record.__kwdefaults__ = slow.__kwdefaults__
@@ -186,13 +147,7 @@ def function(kind: str, slow: Any) -> Any:
 
 
 def describe(record: Any, documented: Callable, around: Callable | None = None) -> Any:
-    """Return a recording function with the name, docstring, parameters and keyword arguments of `documented`.
-
-    Args:
-        record: a recording function, which is a copy of a slow function.
-        documented: the function whose name, docstring and parameters to use.
-        around: if given, called instead of the slow function, as `around(slow, *arguments)`.
-    """
+    """Give a recording function what `functions.describe` gives it."""
     slow = record
     while hasattr(slow, "enter"):  # call the slow function itself, so that the user's tracebacks are shorter
         slow = slow.__wrapped__
@@ -203,24 +158,14 @@ def describe(record: Any, documented: Callable, around: Callable | None = None) 
 
 
 def with_templates(op: Callable, learn: Callable) -> Callable:
-    """Return the op, with the other names of its arguments if it has any.
-
-    Only the compiled recorder has templates, copies of what earlier calls have recorded.
-    """
+    """Return the op, with the other names of its arguments if it has any."""
     if hasattr(op, "enter") or not hasattr(op, "other_keywords"):
         return op
     return functools.update_wrapper(with_keywords(op, op), op)
 
 
 def operator(name: str, pair: Any, right: Any, left: Any) -> None:
-    """Set one of the operators +, -, * and / of `Expression`.
-
-    Args:
-        name: the name of the operator, such as "add".
-        pair: called as `pair(x, other)`, where x is the expression.
-        right: not used here.
-        left: called as `left(x, other)` instead if the expression is on the right.
-    """
+    """Set one of the operators of `Expression` to `pair(x, other)`, or `left(x, other)` if x is on the right."""
     name = {"add": "add", "subtract": "sub", "multiply": "mul", "true_divide": "truediv"}[name]
     setattr(_expression, f"__{name}__", lambda x, other: pair(x, other))
     setattr(_expression, f"__r{name}__", lambda x, other: left(x, other))

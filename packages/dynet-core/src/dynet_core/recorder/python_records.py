@@ -1,9 +1,9 @@
-"""The memory of the recorder in Python: the records and input values of a thread's graph, and the keys of random nodes.
+"""The memory of the recorder in Python.
 
-A signal handler, or a finalizer, may run between any two lines and record nodes or call `renew_cg`. So what is written
-is prepared first. Then one line compares the graph's words with what they were before, and changes the graph. Nothing
-can run within this line: it calls nothing, and makes no object that the garbage collector tracks. If the words differ,
-all is done again.
+A signal handler or finalizer may run between any two lines and record nodes or call `renew_cg`. So what is written is
+prepared first. Then one line compares the graph's words with what they were, and changes the graph. Nothing can run
+within it: it calls nothing and makes no object that the garbage collector tracks. If the words differ, all is done
+again.
 """
 
 from __future__ import annotations
@@ -33,10 +33,9 @@ _UNDIFFERENTIATED = array.array("q", (-1, 0))
 
 
 class Records(GraphRecords):
-    """The records of one thread's graph, and what the recorder in Python needs to change them.
+    """The records of one thread's graph. `_buffers` are the integers of records and the input values.
 
-    `_buffers` has the integers of the records and the input values. `_replaced` has the buffers that were in their
-    place, of this graph and of the one before, because a pass may still read those.
+    `_replaced` has earlier buffers, of this graph and the one before, which a pass may still read.
     """
 
     __slots__ = ("_buffers", "_replaced")
@@ -48,11 +47,11 @@ class Records(GraphRecords):
         self.renew()
 
     def adopt(self, graph: Any) -> None:
-        """Let the calling thread append to these records from now on. `graph` is not used here."""
+        """Let the calling thread append to these records from now on."""
         THREAD.records = self
 
     def is_prepared(self, generation: int) -> bool:
-        """Return True: compiled code need not be told how to start passes, because here Python starts them all."""
+        """Return True: here Python starts all passes."""
         return True
 
     def renew(self) -> None:
@@ -96,8 +95,8 @@ class Records(GraphRecords):
     def take(self, values: np.ndarray, keyed: bool = False) -> int:
         """Append a float32 array, column by column, to the input buffer. Return its offset there.
 
-        If it is `keyed`, its second number is the key of a random node, and the first becomes the offset of the
-        previous key plus 1, or 0.
+        If `keyed`, its second number is a random key, and the first becomes the offset of the previous key plus 1, or
+        0.
         """
         view, values = self._view, np.array(values.ravel(order="F"), np.float32)
         while True:
@@ -110,7 +109,6 @@ class Records(GraphRecords):
             if view[VERSION] == version and view[_INPUTS_LENGTH] == start: self._buffers[1][place] = values; view[_INPUTS_LENGTH] = end; view[_KEY] = key; return start  # fmt: skip  # noqa: E501, E701, E702
 
     def _make_room(self, kind: int, size: int) -> None:
-        """Replace a buffer by a larger one if it has no room for `size` numbers."""
         while (room := len(self._buffers[kind])) < size:
             self._replace(kind, 2 * size, room)
 
@@ -128,7 +126,6 @@ class Records(GraphRecords):
         return False
 
     def renew_keys(self) -> None:
-        """Draw new keys for all random nodes, so that they draw other random numbers when they are computed again."""
         version = self.version
         for place in self.keys(0):
             self._overwrite(version, 1, place, new_key())
@@ -143,19 +140,16 @@ def new_key() -> np.ndarray:
 
 
 def noise() -> tuple[int, int]:
-    """Return the seed from which the keys of random nodes are made, and how many keys have been drawn from it."""
     seed, counter = _noise
-    # The text of the counter is `count(5)`. To call `next` would draw a key, and a signal handler might draw another
-    # one before the count is set back.
+    # A call of `next` would draw a key, and a signal handler might draw another before the count is set back.
     return seed, int(repr(counter)[len("count(") : -1])
 
 
 def set_noise(seed: int, drawn: int) -> None:
-    """Set the seed from which the keys of random nodes are made. Go on as if `drawn` keys had been drawn from it."""
     global _noise
     _noise = seed, itertools.count(drawn)
 
 
 def draw() -> int:
-    """Draw a key that no node uses, and return its number: how many keys were drawn before it."""
+    """Draw a key that no node uses, and return how many were drawn before it."""
     return next(_noise[1])

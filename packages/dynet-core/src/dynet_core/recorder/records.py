@@ -1,15 +1,9 @@
-"""The compiled recorder's memory of a thread's graph (see `graph_records`), and the functions that append to it.
+"""The compiled recorder's memory of a thread's graph, and the functions that append to it.
 
-`commit`, `sequence`, `replay`, `key`, `take`, `take_keyed` and `handle` are compiled functions. Each has a slow
-function here, in Python, which it calls where it cannot do its work. The module `python_recorder` says what they and
-`commit_with_inputs` do, except these two:
-
-- `key(*arguments)` returns the key by which the recorder finds a template for these arguments, or None.
-- `replay(dim, template, operands, version)` appends the records of a template to this thread's graph, and returns the
-  expression of the last node, whose Dim (shape) is `dim`. `template` are bytes; `dynet_core.templates` makes it.
-  `operands` has expressions and numbers of nodes. `version` is the version that the graph should have. The result is
-  None, and nothing is appended, if the graph has another version, if Python has to see each new node, or if an operand
-  is neither a node of the graph nor a parameter.
+The latter are compiled; each has a slow function here, which it calls where it cannot do its work. `python_recorder`
+says what they do, except `key(*arguments)`, which returns the key of these arguments' template or None, and
+`replay(dim, template, operands, version)`, which appends a template's records and returns the last node's expression:
+None if the graph has another version, Python has to see each node, or an operand is no node of it and no parameter.
 """
 
 from __future__ import annotations
@@ -38,7 +32,7 @@ _renew_keys, draw = native("dynet_renew_keys", 1), native("draw", 0)
 
 
 def _nothing(*arguments) -> None:
-    """Return None, as the result of `commit`, `sequence`, `replay` and `key` if they cannot do their work."""
+    """Return None, as the compiled functions do that cannot do their work."""
 
 
 def _refuse_handle(at, dim) -> None:
@@ -54,13 +48,8 @@ def _take_keyed_slowly(numbers: Sequence[float]) -> int:
 
 
 def _take_array(graph: int, values: np.ndarray) -> int:
-    """Append an array, as float32 and column by column, to the input buffer of a graph.
-
-    Args:
-        graph: the address of the graph's memory.
-
-    Returns:
-        The offset in the input buffer at which the array starts.
+    """Append an array, as float32 and column by column, to the input buffer of the graph at this address. Return its
+    offset.
     """
     values = np.asfortranarray(values, np.float32)
     return _take_inputs(graph, values.ctypes.data, values.size)
@@ -77,7 +66,6 @@ _no_words["version"] = _no_words["open"] = NO_NODE
 
 
 def commit_with_inputs(records: Records, start: int, *record: Any) -> Any:
-    """Append a record that refers to input values, if no pass has been over these. See the module `python_recorder`."""
     view = records._view
     return view[INPUTS_DONE] <= start and commit(*record)  # no handler can run between the two
 
@@ -94,31 +82,24 @@ class Records(GraphRecords):
         self.renew()
 
     def adopt(self, graph: Any) -> None:
-        """Let the calling thread append to these records from now on. `graph` is the `Graph` that they belong to."""
+        """Let the calling thread append to these records of `graph` from now on."""
         ctypes.pythonapi.Py_IncRef(py_object(graph))  # `end` releases this reference, except when Python shuts down
         self._words["object"] = id(graph)
         api.PyThread_tss_set(THREAD_GRAPH, self._words.address)
 
     def renew(self) -> None:
-        """Remove all records and input values, and give the graph a new version."""
         _renew(self._words.address)
 
     def cut(self, version: int, nodes: int, length: int, inputs_length: int) -> int:
-        """Remove the newest records and all gradients, and give the graph a new version.
+        """Keep only so many nodes, integers of records and input values, remove all gradients, and give the graph a new
+        version.
 
-        Args:
-            version: the version that the graph should have.
-            nodes: how many nodes to keep.
-            length: how many integers of the records to keep.
-            inputs_length: how many input values to keep.
-
-        Returns:
-            The new version. 0 if the graph has another version than `version`; then nothing is removed.
+        Return the new version; 0, and nothing is removed, if the graph's version was not `version`.
         """
         return _cut(self._words.address, version, nodes, length, inputs_length)
 
-    # All that this method uses is in default arguments, which keeps it alive: when Python shuts down, it may clear the
-    # names in modules before it runs finalizers.
+    # All that it uses is in default arguments: when Python shuts down, it may clear the names in modules before it runs
+    # finalizers.
     def end(
         self,
         finalizing: Any = sys.is_finalizing,
@@ -141,7 +122,7 @@ class Records(GraphRecords):
             unused.append(mine)
 
     def renew_keys(self) -> None:
-        """Draw new keys for all random nodes, so that they draw other random numbers when they are computed again."""
+        """Draw new random keys for all random nodes, for when they are computed again."""
         _renew_keys(self._words.address)
 
     def _overwrite(self, version: int, kind: int, start: int, numbers: np.ndarray | array.array) -> bool:
@@ -149,5 +130,5 @@ class Records(GraphRecords):
         return bool(_overwrite(self._words.address, version, kind, start, address, len(numbers)))
 
     def take(self, values: np.ndarray) -> int:
-        """Append an array, as float32 and column by column, to the input buffer. Return its offset there."""
+        """Append an array, as float32 and column by column, to the input buffer. Return its offset."""
         return _take_array(self._words.address, values)

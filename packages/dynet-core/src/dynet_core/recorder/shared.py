@@ -1,4 +1,4 @@
-"""The compiled recorder's functions, for Python to call, and what it has to know: objects that are never freed."""
+"""The compiled recorder's functions, for Python to call, and the objects it knows, which are never freed."""
 
 from __future__ import annotations
 
@@ -48,10 +48,7 @@ ADDRESSES, KEYS = compiled.functions(SHARED.address)
 
 
 def native(name: str, count: int) -> Callable[..., int]:
-    """Return a Python function that calls the compiled function `name`, which has `count` arguments, all ints.
-
-    The call keeps the GIL, so no other Python code runs until it ends.
-    """
+    """Return a Python function that calls the compiled function `name` with `count` ints. The GIL is held meanwhile."""
     function = immortal(ctypes.PYFUNCTYPE(c_int64, *[c_int64] * count)(ADDRESSES[name]))
 
     def call(*numbers: int) -> int:
@@ -64,12 +61,11 @@ def native(name: str, count: int) -> Callable[..., int]:
 
 
 def know(**objects: Any) -> None:
-    """Tell compiled code which objects have these roles. It finds their addresses in the words of SHARED.
+    """Tell compiled code which objects have these roles, by their addresses in SHARED.
 
-    Classes: `unfinished` is the subclass of `Expression` whose objects the call `Expression()` makes. Those of
-    parameters are `parameters`, `constant` and `lookup`. Functions: `negative` is called for `-x`, of an expression x.
-    For `x[key]`, `item` is called with an int, `stretch` with the ends of a slice of two ints, such as x[1:3], and
-    `subscript`, as `subscript(x, key)`, for all other keys. The first three are recording functions.
+    `unfinished` is the class of what `Expression()` makes; `parameters`, `constant` and `lookup` are those of
+    parameters. `negative` is called for `-x`; for `x[key]`, `item` with an int, `stretch` with the ends of a slice such
+    as x[1:3], and `subscript(x, key)` for other keys. The first three are recording functions.
     """
     for role, known in objects.items():
         SHARED[role] = id(immortal(known))
@@ -99,7 +95,7 @@ _dims: set = set()
 
 
 def immortal_dim(dim):
-    """Keep a Dim (a shape) alive until the process ends, because expressions have only its address. Return it."""
+    """Keep a Dim alive until the process ends, because expressions have only its address. Return it."""
     if dim not in _dims:
         _dims.add(immortal(dim))
     return dim

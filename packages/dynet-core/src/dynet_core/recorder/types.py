@@ -1,8 +1,4 @@
-"""Make extension types of CPython at run time, such as the type of expressions.
-
-Usually a module written in C defines such a type: which fields its objects have, and which functions CPython calls for
-operations such as `x + y` (the type's slots). Here the functions are code of the compiled recorder.
-"""
+"""Make extension types of CPython at run time, with code of the compiled recorder in their slots."""
 
 from __future__ import annotations
 
@@ -19,8 +15,8 @@ from .shared import ADDRESSES, SHARED, api, immortal, immortal_dim, native
 
 _become = native("become", 4)
 
-# The numbers of slots, the types of members and the flags of types, as in CPython's headers. They belong to its stable
-# ABI, so they do not change with its version.
+# Slots, types of members and flags of types. They belong to CPython's stable ABI, so they do not change with its
+# version.
 TP_CALL, TP_DEALLOC, TP_DESCR_GET, TP_NEW, TP_TRAVERSE, TP_MEMBERS, TP_FREE = 50, 52, 54, 65, 71, 72, 74
 MP_SUBSCRIPT, NB_ADD, NB_MULTIPLY, NB_NEGATIVE, NB_SUBTRACT, NB_TRUE_DIVIDE = 5, 7, 29, 30, 36, 37
 OBJECT, LONG_LONG, SSIZE, READ_ONLY = 16, 17, 19, 1
@@ -45,16 +41,11 @@ def _in_c(name: str) -> int:
 def _make_type(
     name: str, names: Structure, members: dict[str, tuple[str, int]], slots: dict[int, str], flags: int, base: type
 ) -> Any:
-    """Make an extension type whose objects consist of 64-bit words, and return it.
+    """Make an extension type whose objects consist of 64-bit words with these `names`.
 
-    Args:
-        name: the full name of the type.
-        names: the names of the words.
-        members: the read-only attributes: name -> (name of the word that it returns, type of the member). The type is a
-            constant such as OBJECT; it says how CPython converts the word to an object.
-        slots: number of a slot -> the function that CPython calls for it: of the compiled recorder, or of its C API.
-        flags: the flags of the type, besides DEFAULT.
-        base: its base class.
+    `members` are the read-only attributes: name -> (its word, a constant such as OBJECT that says how CPython converts
+    it). `slots`: number of a slot -> the function that CPython calls: the compiled recorder's, or the C API's. `flags`
+    are those besides DEFAULT.
     """
     listed: list[int] = []
     for member, (word, kind) in members.items():
@@ -81,7 +72,6 @@ FunctionType = _make_type(
 
 
 def expression_type(operations: type) -> Any:
-    """Make the type `Expression`, with the methods of the class `operations`, and return it."""
     made = _make_type(
         "dynet_core.expression.Expression",
         words.EXPRESSION,
@@ -89,8 +79,8 @@ def expression_type(operations: type) -> Any:
         {
             TP_DEALLOC: "free",
             TP_NEW: "new",
-            # This function does nothing. Without it, the type would inherit its base class's function for this slot,
-            # and the garbage collector would track all expressions.
+            # It does nothing. Without it, the type would inherit its base class's, and the garbage collector would
+            # track all expressions.
             TP_TRAVERSE: "visit_nothing",
             TP_FREE: "PyObject_Free",
             NB_ADD: "add",
@@ -110,11 +100,6 @@ def expression_type(operations: type) -> Any:
 
 
 def become(x, at: int, dim) -> None:
-    """Make `x`, a new object of a class of parameters, an expression that every graph may use.
-
-    Args:
-        at: the number by which records refer to it: -1 minus its row in PARAMETER_ROWS, the table of all parameters.
-        dim: its Dim (shape).
-    """
-    # Not by ctypes, of which an auditing program would hear: files that are loaded make parameters.
+    """Make `x`, a new parameter, an expression of every graph. `at` is -1 minus its row in PARAMETER_ROWS."""
+    # Not by ctypes, which an auditing program would hear: files that are loaded make parameters.
     _become(id(x), at, ANY_GRAPH, id(immortal_dim(dim)))

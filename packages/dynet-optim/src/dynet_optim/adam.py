@@ -17,7 +17,6 @@ from .rule import update
 
 
 def averages(g, m, v, beta_1, beta_2):
-    """Return the formulas for the new moving averages of gradients and of their squares."""
     return m * beta_1 + g * (1 - beta_1), v * beta_2 + g * g * (1 - beta_2)
 
 
@@ -35,10 +34,7 @@ def amsgrad(p, g, m, v, largest, rate, scale, beta_1, beta_2, eps):
 
 
 def _adam(p, g, states, rate, t, beta_1=0.9, beta_2=0.999, eps=1e-8):
-    """Do update number t of Adam or AMSGrad in numpy, for tests to compare with.
-
-    For AMSGrad, `states` has a third array: the largest averages of squared gradients so far.
-    """
+    """Do update number t of Adam or AMSGrad, for tests. For AMSGrad, `states` ends with the largest squares so far."""
     m, v, *largest = states
     a, b = float32(beta_1), float32(beta_2)
     m[:] = a * m + (1 - a) * g

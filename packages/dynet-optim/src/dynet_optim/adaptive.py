@@ -15,7 +15,6 @@ from .rule import update
 
 
 def mean_square(h, g, rho):
-    """Return the formula for the new moving average of squared gradients."""
     return h * rho + g * g * (1 - rho)
 
 

@@ -31,16 +31,16 @@ ONE = 1.0  # the default of the argument `s` of updates. If `s is ONE`, the call
 
 
 def _rows_of_loss() -> list[int] | None:
-    """Return the rows in PARAMETER_ROWS of the parameters in the graph whose loss was the last; None if it is gone."""
+    """Return the rows in PARAMETER_ROWS of the parameters in the graph of the last loss; None if it is gone."""
     records = current().records
     if records.differentiated[0] < 0:
         return None
-    # An operand that is a parameter is stored as -1 - row. Other operands are numbers of nodes, 0 or more.
+    # Operands that are parameters are -1 - row, others numbers of nodes.
     return [-1 - operand for node in nodes_of(records) for operand in node.operands if operand < 0]
 
 
 def _places(name: str, given: Iterable[Index], begin: int, end: int) -> list[int]:
-    """Return the indices in `given`, which count from `begin`, as ints from `begin` to `end` - 1 that count from 0."""
+    """Return indices that count from `begin` as ints from `begin` to `end` - 1 that count from 0."""
     found = [begin + whole(name, "a place", place) for place in checked_list(name, given, "ints")]
     for place in found:
         if not begin <= place < end:
@@ -116,10 +116,8 @@ class Trainer(Resumable, Closed):
 
         If the norm of all gradients, times |s|, exceeds the clipping threshold, the gradients are scaled down so that
         this product equals the threshold. With sparse updates (the default), a lookup parameter changes only in the
-        rows that were used since the last update.
-
-        If there are no gradients, because no call of `backward` has reached a parameter of the collection, a warning
-        is given, but only the first time.
+        rows that were used since the last update. The first time that there are no gradients, because no `backward` has
+        reached a parameter of the collection, a warning is given.
 
         Args:
             s: a factor by which the gradients are multiplied.
@@ -186,13 +184,13 @@ class Trainer(Resumable, Closed):
         return squared
 
     def _count(self) -> None:
-        """Count one more update. Trainers override this if their learning rate changes with every update."""
+        """Count one more update. Trainers whose learning rate changes with every update override this."""
         counts = self._counts
         counts.updates += 1
         counts.recent_updates += 1
 
     def _end_update(self, squared: float, chosen: Chosen) -> None:
-        """Apply the weight decay. Warn, once, if there were no gradients because no backward pass has computed any."""
+        """Apply the weight decay. Warn, once, if no backward pass has computed any gradients."""
         if self._collection._weight_decay:
             self._shrinking = self._shrinking or Table(self._collection, SHRINK)
             table = self._shrinking.prepared()
@@ -245,7 +243,7 @@ class Trainer(Resumable, Closed):
         return 1 + self._edecay * self._epoch
 
     def _scheduled_rate(self) -> float:
-        """Return what the learning rate would be if `edecay` were 0. `CyclicalSGDTrainer` overrides this."""
+        """Return what the learning rate would be if `edecay` were 0."""
         return self._rate0
 
     def update_epoch(self, r: Number = 1.0) -> None:

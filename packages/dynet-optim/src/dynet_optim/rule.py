@@ -1,8 +1,7 @@
-"""Update rules of trainers. A rule is stated as formulas, from which its kernel is compiled.
+"""Update rules of trainers: formulas, from which a kernel is compiled.
 
-For each parameter, a rule may keep *states*: tensors of the parameter's shape, such as a moving average of gradients.
-It also reads a few scalars in each update, such as the learning rate: its *numbers*. Compiled code refers to a kernel
-by an integer, its *opcode*.
+For each parameter, a rule may keep *states*, such as a moving average of gradients. It also reads *numbers* in each
+update: scalars such as the learning rate.
 """
 
 from __future__ import annotations
@@ -20,12 +19,8 @@ NORM = KERNELS.add("gradient_norm", GradientNorm())  # the opcode of the kernel 
 class Rule:
     """An update rule with its compiled kernel, which is called `update.` and the name of the rule.
 
-    Attributes:
-        opcode: the opcode of the kernel.
-        states: the names of the tensors that the rule keeps for each parameter. They have its shape and start at zero.
-        numbers: the names of the scalars that the rule reads in each update.
-        read: returns these numbers of a trainer, as in `Trainer._numbers`. `scale`, by which an update multiplies
-            gradients, is a factor of `rate` unless the rule reads it. Others are attributes: `eps` is `trainer._eps`.
+    `states` and `numbers` are names; states begin at zero. `read` returns the numbers of a trainer, as
+    `Trainer._numbers`: `eps` is `trainer._eps`, and `rate` has the factor `scale` unless the rule reads that itself.
     """
 
     opcode: int
@@ -39,7 +34,7 @@ class Rule:
         self.numbers = kernel.views[2 + len(self.states) :]
         rate = "trainer._rate" if "scale" in self.numbers else "trainer._rate * scale"
         values = [{"rate": rate, "scale": "scale"}.get(name, f"trainer._{name}") for name in self.numbers]
-        # Each update calls it: to read the attributes with `attrgetter` takes 200 ns more, of about 1 us in all.
+        # Each update calls it: `attrgetter` takes 200 ns more, of about 1 us in all.
         self.read = eval(f"lambda trainer, scale: ({''.join(value + ',' for value in values)})")
 
 
@@ -55,7 +50,6 @@ def update(function: Callable) -> Rule:
 
 
 def without_states(name: str, *numbers: str, **formulas: Callable) -> Rule:
-    """Return a rule that keeps no states, from formulas of what it changes: `p`, `g` or both."""
     return Rule(name, UpdateRule(("p", "g", *numbers), formulas, numbers=numbers))
 
 

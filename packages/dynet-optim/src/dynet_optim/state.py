@@ -1,8 +1,7 @@
 """Saving, pickling and copying a trainer. Resumed training gives the same numbers as uninterrupted training.
 
-A trainer keeps *states* for each parameter: tensors of its shape, such as a moving average of gradients. A saved
-trainer is a file in the format of a model file (see `dynet_core.files`). It has a tensor for each state, and one tensor
-with the trainer's own numbers, such as the learning rate, and the state of the random generator of dropout.
+The file has the format of a model file, with a tensor for each state, and one with the trainer's own numbers and the
+state of the random generator of dropout.
 """
 
 from __future__ import annotations
@@ -35,13 +34,10 @@ Path = str | os.PathLike[str]
 
 
 class Counts:
-    """What changes at each update of a trainer.
+    """What changes at each update of a trainer. `recent_...` count since the last call of `status`.
 
-    Attributes:
-        updates, recent_updates: how many updates there were, and how many since the last call of `status`.
-        recent_clips: how many of the latter were clipped.
-        passes: how many backward passes had run when the last update ended; 0 before the first update.
-        has_trained: whether there was an update with a gradient other than 0.
+    `passes` is how many backward passes had run when the last update ended. `has_trained` says whether a gradient was
+    ever other than 0.
     """
 
     updates = recent_updates = recent_clips = passes = 0
@@ -160,7 +156,7 @@ class Resumable:
 
 
 def _states(table: Table) -> list[tuple[StoredTensor, Block]]:
-    """Return all states of the trainer, each as a pair: a tensor to store in a file, and the state's memory."""
+    """Return each state as a tensor to store in a file, and the state's memory."""
     return [
         # Names of parameters may repeat, so the index is part of the tensor's name.
         (StoredTensor(p._lookup, f"{p.name()}.{place}.{state}", p.type.dims, block.array, None), block)
@@ -176,17 +172,15 @@ def _present_name(name: str, states: Sequence[str]) -> str:
 
 
 def _without_state(name: str) -> str:
-    """Return the name of the parameter in the name of a stored tensor."""
     return name.rsplit(".", 2)[0]
 
 
 def _names(kind: type) -> set[str]:
-    """Return the names of a class and of all classes derived from it."""
     return {kind.__name__}.union(*map(_names, kind.__subclasses__()))
 
 
 def _explanation(found: Iterable[str], expected: Iterable[str]) -> str:
-    """Explain that a file does not fit a collection because it has the state of a trainer. `EXPLAIN` has this."""
+    """Explain, in `EXPLAIN`, that a file has the state of a trainer."""
     trainers = _names(Resumable) & {name.removeprefix("/") for name in found}
     says = f"The file has the state of a trainer, {few(trainers)}, which the populate of such a trainer reads"
     return says * bool(trainers)
@@ -196,10 +190,10 @@ EXPLAIN.append(_explanation)
 
 
 def of_numbers(name: str, numbers: Sequence[float]) -> StoredTensor:
-    """Return a tensor that has three float32 numbers for each of `numbers`. They add up to it.
+    """Return a tensor that has three float32 numbers for each of `numbers`, which add up to it.
 
-    If no three do, they are its 64 bits instead: 22 bits in each, as a whole number from PART to 2 * PART - 1. The two
-    cases cannot be confused: in a sum, the second number is much smaller than the first.
+    If no three do, they are its 64 bits instead: 22 in each, as a whole number from PART to 2 * PART - 1. In a sum, the
+    second number is much smaller than the first, so the two cannot be confused.
     """
     exact = rest = np.array(numbers, np.float64)
     parts = []
@@ -213,7 +207,6 @@ def of_numbers(name: str, numbers: Sequence[float]) -> StoredTensor:
 
 
 def from_three(values: np.ndarray) -> list[float]:
-    """Return the numbers from which `of_numbers` made the values of a tensor."""
     three = values.reshape(-1, 3)
     bits = ((three % PART).astype(np.uint64) << SHIFTS).sum(axis=1, dtype=np.uint64).view(np.float64)
     are_bits = ((three >= PART) & (three < 2 * PART)).all(axis=1)

@@ -1,11 +1,7 @@
-"""The table in which compiled code finds the parameters of a trainer.
+"""The table in which compiled code finds the parameters of a trainer. Norm and update are one call each, or both one.
 
-An update computes the norm of all gradients, and applies the trainer's rule to each parameter. Each is one compiled
-call for all parameters. If nothing is clipped, one call does both.
-
-The argument `dense` of many functions is 1 to read or change all rows of lookup parameters, and 0 for only those rows
-that were used since the last update. `numbers` are the scalars that a rule reads. Parameters are counted as in
-`ParameterCollection._everything`: lookup parameters last.
+`dense` is 1 to read or change all rows of lookup parameters, and 0 for those used since the last update. Parameters are
+counted as in `ParameterCollection._everything`: lookup parameters last.
 """
 
 from __future__ import annotations
@@ -32,18 +28,18 @@ from dynet_kernels.table import KERNELS
 
 from .rule import CLEAR, NORM, Rule
 
-# If the squared norm is below NEARLY_ONE times the squared clipping threshold, nothing is clipped. The norm may have a
-# rounding error, so a squared norm between this and the squared threshold is computed and compared again.
+# The norm may have a rounding error, so a squared norm between this share of the squared threshold and the whole is
+# computed again.
 NEARLY_ONE = 1 - 1e-6
 Chosen = list[int] | slice
 ALL = slice(None)  # stands for the indices of all parameters
 
 
 class Table:
-    """The parameters of a collection as compiled code reads them, and the states that a rule keeps for each of them.
+    """The parameters of a collection as compiled code reads them, and the states that a rule keeps for each.
 
-    For each parameter, the array `rows` has a row of integers, such as addresses. By the array `context`, Python and
-    compiled code exchange addresses, sizes and results. Its integers have names in `layout.CONTEXT`.
+    `rows` has a row of integers, such as addresses, for each parameter. By `context` (see `layout.CONTEXT`), Python and
+    compiled code exchange addresses, sizes and results.
     """
 
     def __init__(self, collection: ParameterCollection, rule: Rule):
@@ -66,8 +62,8 @@ class Table:
             address_type=at.INT_ARGUMENT, address=self.context_at,
             code=library.code_address(), threads=self.threads.ctypes.data,
         )  # fmt: skip
-        # The memory of 4 floats, that is, of two float64: the sum of squared gradients, and the limit below which
-        # `run_if_below` updates. `sum` gives Python these two numbers; it is empty if they are on a GPU.
+        # Two float64: the sum of squared gradients, and the limit below which `run_if_below` updates. `sum` gives
+        # Python these; it is empty if they are on a GPU.
         self.sum_block = block(4)
         self.sum = self.sum_block.direct().cast("B").cast("d")
         self.both = np.zeros(len(at.BOTH), np.int64)  # arguments of `norm_and_update`
@@ -90,8 +86,8 @@ class Table:
         if self.added != added:
             self.added = -1
             self._fill()
-        # Compiled code is to note changes of the parameters for the graph of this thread. Only in the main thread do
-        # several threads share updates.
+        # Compiled code notes changes of the parameters for this thread's graph. Only in the main thread do several
+        # threads share updates.
         old, new = self.group, outdated.group(self.identities)
         new.owner = weakref.ref(self)
         self._set(changed=new.address, changes=outdated.changes_address(), sharing=sharing.address())
@@ -127,7 +123,6 @@ class Table:
         self._set(parameters=self.shared.ctypes.data, table=self.rows.ctypes.data, tape=self.tape.ctypes.data)
 
     def states_in_order(self) -> list[list[Block]]:
-        """Return the states that the rule keeps, a list for each parameter."""
         return [self.kept[parameter._storage] for parameter in self.everything]
 
     def choose(self, chosen: Chosen) -> None:
@@ -137,7 +132,6 @@ class Table:
         marks[chosen] = 1
 
     def squared_norm(self, dense: int) -> float:
-        """Return the sum of the squared gradients of the trained parameters."""
         sums, address = self.sum, self.sum_block.address
         if sums:
             sums[0] = 0.0
@@ -150,7 +144,6 @@ class Table:
         return sums[0] if sums else float(self.sum_block.array.view(np.float64)[0])
 
     def first_not_finite(self) -> str:
-        """Return the name of the first trained parameter whose gradient is not finite."""
         trained = (p for p in self.everything if PARAMETER_ROWS.needs(p._storage.row))
         return next(p.name() for p in trained if not np.isfinite(p._storage.gradient.array).all())
 
@@ -160,7 +153,6 @@ class Table:
         self._run(self.rule, dense)
 
     def clear(self, dense: int) -> None:
-        """Set the gradients of all trained parameters to zero."""
         self._run(CLEAR, dense)
 
     def _run(self, rule: Rule, dense: int) -> None:
@@ -173,7 +165,7 @@ class Table:
     def run_if_below(self, threshold: float, numbers: Sequence[float], dense: int) -> float | None:
         """Apply the rule, unless gradients must be clipped, and return the sum of the squared gradients.
 
-        None: they must be, or one call cannot do both here. Nothing has changed; `squared_norm` and `run` do it then.
+        None: nothing has changed; `squared_norm` and `run` are needed.
         """
         together, totals = self.machine.norm_and_update, self.sum
         if together is None or not totals:

@@ -1,8 +1,5 @@
-"""The base classes of builders.
-
-A builder owns the parameters of a network. It also makes initial states, whose methods read sequences or trees.
-`LayersBuilder` has what all networks with several layers share. `_RNNBuilder` adds what networks that read sequences
-need: dropout, and a *cell*, which holds the equations for one step of one layer.
+"""The base classes of builders: `LayersBuilder` for all networks with layers, `_RNNBuilder` for those that read
+sequences.
 """
 
 from __future__ import annotations
@@ -35,14 +32,7 @@ from .state import RNNState, as_vector
 
 
 def described(name: str, spec: Sequence, model: ParameterCollection, rates: Iterable[float] = ()) -> str:
-    """Return the `repr` of a builder as one line of text.
-
-    Args:
-        name: the name of the builder's class.
-        spec: a tuple that begins with the number of layers, the size of an input and the size of an output.
-        model: the collection that holds the builder's parameters.
-        rates: the dropout rates. The text mentions them only if one is not 0.
-    """
+    """Return the `repr` of a builder. `spec` begins with the number of layers and the sizes of an input and an output."""
     layers, size, hidden, *_ = spec
     held = holdings([*model.parameters_list(), *model.lookup_parameters_list()])
     found = dict.fromkeys(rates)
@@ -60,13 +50,9 @@ those of them that nodes compute."""
 class Latest:
     """What a builder remembers. A copy of the builder begins anew.
 
-    Attributes:
-        run: the `Run` of the states that the last call of `initial_state` has begun; None before the first call.
-        start: the initial state, if all sequences of a graph can share one, as without dropout. None: make a new one.
-        steps: how to record steps without masks. All sequences share it.
-        loaded: `update` -> the last result of `_loaded`.
-        layers: the numbers of the parameters, or of the nodes that compute them -> what is known of them.
-        tables: `Steps.kind` -> `Steps.known`.
+    `run` is of the last `initial_state`. `start` is the initial state, if all sequences of a graph can share one, as
+    without dropout. `steps` records steps without masks. `loaded`: `update` -> the last result of `_loaded`. `layers`:
+    the numbers of parameters, or of nodes that compute them -> `Layers`. `tables`: `Steps.kind` -> `Steps.known`.
     """
 
     __slots__ = ("layers", "loaded", "run", "start", "steps", "tables")
@@ -93,9 +79,8 @@ class Owner(Hinted):
 
     @contextmanager
     def _own(self, collection: str, model: ParameterCollection, argument: str = "model") -> Iterator[None]:
-        """Make a collection in `model`, after checking it. `argument` is its name in messages.
-
-        If the `with` block fails, as for lack of memory, `model` is as before.
+        """Make a collection in `model`, which messages call `argument`. If the `with` block fails, `model` is as
+        before.
         """
         if not isinstance(model, ParameterCollection):
             kind = type(model).__name__
@@ -113,10 +98,7 @@ class Owner(Hinted):
         return self._model
 
     def _add(self, *dims: tuple[int, ...]) -> list[Parameters]:
-        """Create a parameter for each shape in `dims`, and return them.
-
-        Vectors are biases and start at zero. Matrices start with the values of the default initializer.
-        """
+        """Create a parameter of each shape: biases (vectors) of zeros, matrices by the default initializer."""
         return [self._model.add_parameters(dim, init=ConstInitializer(0.0) if len(dim) == 1 else None) for dim in dims]
 
 
@@ -142,23 +124,18 @@ class LayersBuilder(Owner, Closed):
             self._parameters = [self._add_layer(hidden if k else size, hidden) for k in range(layers)]
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
-        """Create the parameters of a layer that reads vectors of size n and has m hidden units.
-
-        Return them in the order in which `get_parameters` lists them.
-        """
+        """Create the parameters of a layer of m units that reads vectors of size n, in the order of `get_parameters`."""
         raise NotImplementedError
 
     def __getstate__(self) -> dict[str, Any] | tuple[dict[str, Any], dict[str, Any]]:
-        """Return the attributes for `copy` and `pickle`, without what belongs to a graph: a copy makes its own."""
+        """Return the attributes for `copy` and `pickle`, without what belongs to a graph."""
         kept = {**self.__dict__, "_latest": Latest()}
         own = object.__getstate__(self)  # the attributes, or if a user's class has slots, these and the slots
         return (kept, own[1]) if isinstance(own, tuple) else kept
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> Self:
-        """Make a new builder with the sizes and options of another one.
-
-        The values of the other builder's parameters are not copied.
+        """Make a new builder with the sizes and options of another one, whose parameter values are not copied.
 
         Args:
             spec: the attribute `spec` of the other builder.
@@ -169,9 +146,8 @@ class LayersBuilder(Owner, Closed):
 
     @property
     def spec(self) -> tuple[object, ...]:
-        """The sizes and options of this builder, as a tuple. `from_spec` makes a builder like this one from it.
-
-        It has plain values only, so that `dy.save` can write it to a file.
+        """The sizes and options of this builder, a tuple of plain values, from which `from_spec` makes a builder like
+        this one.
         """
         return self._spec
 
@@ -180,11 +156,7 @@ class LayersBuilder(Owner, Closed):
 
     @method()
     def set_dropout(self, f: Number) -> None:
-        """Set all dropout rates of the network to `f`.
-
-        Args:
-            f: the probability of dropping a value, in [0, 1).
-        """
+        """Set all dropout rates of the network to `f`, the probability of dropping a value, in [0, 1)."""
         self._set_rates((checked_probability("set_dropout", f),) * len(self._rates))
 
     def disable_dropout(self) -> None:
@@ -210,7 +182,6 @@ class LayersBuilder(Owner, Closed):
 
 
 def cell_of(kind: type[_RNNBuilder]) -> Cell:
-    """Return the cell of a builder's class, which may be a user's."""
     cell = getattr(kind, "_cell", None)
     if not isinstance(cell, Cell):
         raise ArgumentTypeError(f"{kind.__name__}: `_cell` must be a cell such as CELLS['gru_step'], not {cell!r:.60}")
@@ -220,9 +191,8 @@ def cell_of(kind: type[_RNNBuilder]) -> Cell:
 class _RNNBuilder(LayersBuilder):
     """Base of the builders of networks that read sequences.
 
-    A subclass sets `_cell`, which holds the equations for one step of a layer, and the shapes of the parameters in
-    them by name. If a layer has more parameters than these, or has them in another order, the subclass also sets
-    `_names`: the names of all parameters of a layer.
+    A subclass sets `_cell`, the equations for one step of a layer, which has the parameters by name. If a layer has
+    more of them, or in another order, `_names` are the names of all.
     """
 
     _cell: Cell
@@ -307,11 +277,11 @@ class _RNNBuilder(LayersBuilder):
             self._run.steps = steps
 
     def _first_steps(self) -> Steps | None:
-        """Return how to record the steps of a sequence that begins; None if its masks have not been drawn."""
+        """Return how to record the steps of a new sequence; None if its masks have not been drawn."""
         return self._latest.steps if self._is_plain() else None
 
     def _steps(self, run: SequenceRun, batch: int) -> Steps | None:
-        """Return how to record steps whose input has this batch size, after drawing the masks that are missing."""
+        """Return how to record steps whose input has this batch size, after drawing missing masks."""
         return run.steps
 
     def _advance(self, state: RNNState, x: Expression) -> RNNState:
@@ -330,16 +300,13 @@ class _RNNBuilder(LayersBuilder):
         return RNNState._made(run, state, form, tuple(places), self._drop_output(x))
 
     def _drop_input(self, run: SequenceRun, k: int, x: Expression) -> Expression:
-        """Return x, the input of layer k, after dropout. Here it is unchanged; subclasses override this."""
+        """Return x, the input of layer k, after dropout. Here it is unchanged, as in the next two methods."""
         return x
 
     def _drop_state(self, state: RNNState, k: int) -> tuple[Previous, tuple[int, ...]]:
-        """Return where the previous state of layer k is after dropout: an entry of `Form.previous`, and the nodes.
-
-        Here it is unchanged; subclasses override this.
-        """
+        """Return where the previous state of layer k is after dropout: an entry of `Form.previous`, and the nodes."""
         return state._form.previous[k], state._operands(k)
 
     def _drop_output(self, h: Expression) -> Expression:
-        """Return h, the output of the last layer, after dropout. Here it is unchanged; subclasses override this."""
+        """Return h, the output of the last layer, after dropout."""
         return h

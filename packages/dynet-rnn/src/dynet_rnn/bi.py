@@ -20,22 +20,21 @@ from .state import RNNState
 class BiRNNBuilder(Owner):
     """A bidirectional network. Each layer is a pair of networks: one reads the sequence forwards, one backwards.
 
-    The outputs of the two networks are concatenated. The next layer reads the results.
+    Their outputs are concatenated, and the next layer reads the results.
 
     Args:
         num_layers: the number of layers, that is, of pairs.
         input_dim: the size of an input.
         hidden_dim: the size of an output, an even number. Each network of a pair computes half of it.
         model: the collection that gets the parameters.
-        rnn_builder_factory: the builder class of the networks, such as `VanillaLSTMBuilder`, or a function that makes
-            a builder. It is called twice for each layer, with (1, size of the layer's inputs, hidden_dim / 2, a
+        rnn_builder_factory: the builder class of the networks, such as `VanillaLSTMBuilder`, or a function that makes a
+            builder. It is called twice for each layer, with (1, size of the layer's inputs, hidden_dim / 2, a
             collection for the parameters).
         builder_layers: existing builders to use instead of new ones, as a pair (forward, backward) for each layer.
 
     Raises:
         ArgumentError: hidden_dim is odd, num_layers is 0, or neither a factory nor existing builders are given.
-        ArgumentTypeError: the factory is neither a class of builders nor a function that makes builders, an existing
-            builder is none, or `model` is no collection.
+        ArgumentTypeError: an argument is of none of these types.
 
     Source: Schuster and Paliwal, "Bidirectional recurrent neural networks", 1997.
 
@@ -84,11 +83,9 @@ class BiRNNBuilder(Owner):
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> BiRNNBuilder:
-        """Make a new bidirectional network with the sizes and options of another one. Parameter values are not copied.
+        """Make a new bidirectional network from the `spec` of another one, whose parameter values are not copied.
 
-        Args:
-            spec: the attribute `spec` of the other network. If it contains existing builders, they are used again.
-            model: the collection that gets the parameters of new builders.
+        If it contains existing builders, they are used again; else `model` gets the parameters of new ones.
         """
         layers, input_dim, hidden_dim, factory, pairs = spec
         if factory is not None:  # a file may name any class of ours
@@ -146,7 +143,6 @@ def _is_builder(x: Any) -> bool:
 
 
 def _check_factory(factory: Any) -> None:
-    """Raise ArgumentTypeError unless `factory` is a class of builders or a function."""
     if isinstance(factory, type) and not hasattr(factory, "initial_state"):
         raise ArgumentTypeError(
             f"BiRNNBuilder: {factory.__name__} is no class of builders of one direction, such as VanillaLSTMBuilder"

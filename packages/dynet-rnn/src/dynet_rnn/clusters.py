@@ -13,12 +13,7 @@ NAME = "ClassFactoredSoftmaxBuilder"
 
 
 def checked_numbers(word_dict: Mapping[str, int]) -> dict[str, int]:
-    """Return `word_dict` with words of type str and numbers of type int.
-
-    Raises:
-        ArgumentTypeError: `word_dict` is not a mapping, or is empty, or a word is not a str.
-        ArgumentError: the numbers are not 0, 1, 2, ... without gaps.
-    """
+    """Return a mapping of words to numbers as a dict. Refuse numbers that are not 0, 1, 2, ... without gaps."""
     if not isinstance(word_dict, Mapping) or not word_dict:
         raise ArgumentTypeError(f"{NAME}: word_dict must map words to their numbers, got {word_dict!r:.60}")
     for word in word_dict:
@@ -31,10 +26,9 @@ def checked_numbers(word_dict: Mapping[str, int]) -> dict[str, int]:
 
 
 def check_clusters(clusters: Sequence[Sequence[int]], count: int, rest: Sequence[str]) -> None:
-    """Check what a spec says, in time and memory of the order of the lists that it has: a file may have forged it.
+    """Check that the clusters and `rest`, the words without one, are `count` words from 0 to count - 1.
 
-    Raises:
-        ArgumentError: the clusters and `rest`, the words without a cluster, are not `count` words from 0 to count - 1.
+    It takes time and memory of the order of the lists that the spec has: a file may have forged it.
     """
     lists = isinstance(clusters, (list, tuple)) and all(isinstance(words, (list, tuple)) for words in clusters)
     if not lists or len({*map(id, clusters)}) < len(clusters):
@@ -47,20 +41,10 @@ def check_clusters(clusters: Sequence[Sequence[int]], count: int, rest: Sequence
 
 
 def read_clusters(path: str | os.PathLike[str], word_dict: Mapping[str, int]) -> tuple[list[list[int]], list[str]]:
-    """Read a file of lines `cluster word`.
+    """Read a file of lines `cluster word`: the words' numbers for each cluster, and the words that have none, in order.
 
-    Only spaces and tabs separate fields: a word may contain a no-break space. What follows a word is ignored.
-
-    Args:
-        path: the path of the file.
-        word_dict: the number of each word.
-
-    Returns:
-        The list of the words' numbers for each cluster, in the order of the clusters' first lines; and the words that
-        have no cluster, in the order of their numbers.
-
-    Raises:
-        ArgumentError: a line has no word, or one that `word_dict` lacks; or the file has a word twice, or none.
+    Only spaces and tabs separate fields: a word may contain a no-break space. What follows a word is ignored. A line
+    without a word, an unknown or repeated word, and a file without any raise ArgumentError.
     """
     path = os.fspath(path)  # `open` also takes the number of an open file, and closes it
     clusters: dict[str, list[int]] = {}

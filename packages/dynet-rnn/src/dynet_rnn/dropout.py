@@ -1,7 +1,4 @@
-"""The two kinds of dropout in recurrent networks: one mask for a whole sequence, or new masks at each step.
-
-A mask is a vector of random factors by which an input or a state is multiplied. The factor of a dropped value is 0.
-"""
+"""The two kinds of dropout in recurrent networks: one mask for a whole sequence, or new masks at each step."""
 
 from __future__ import annotations
 
@@ -32,21 +29,20 @@ class Variational(_RNNBuilder):
 
     @method(d_h="d_r")
     def set_dropouts(self, d: Number, d_r: Number) -> None:
-        """Set one dropout rate for inputs and another one for previous states.
+        """Set the dropout rates, the probabilities of dropping a value, in [0, 1).
 
         Args:
-            d: the probability of dropping a value of the input of a layer, in [0, 1).
-            d_r: the probability of dropping a value of the previous state of a layer, in [0, 1). `SimpleRNNBuilder` of
-                DyNet 2.1 calls it d_h.
+            d: the rate for the inputs of layers.
+            d_r: the rate for previous states of layers. `SimpleRNNBuilder` of DyNet 2.1 calls it d_h.
         """
         d, d_r = checked_probability("set_dropouts", d), checked_probability("set_dropouts", d_r)
         self._set_rates((d, *[d_r] * (len(self._rates) - 1)))
 
     def set_dropout_masks(self, batch_size: Index = 1) -> None:
-        """Draw new dropout masks for the sequence that the last call of `initial_state` has begun.
+        """Draw new dropout masks for the sequence that the last call of `initial_state` has begun, if the graph has
+        one.
 
-        If a program does not call this, the masks are drawn when the first input of the sequence is read, with the
-        batch size of this input. If `initial_state` has not been called in the current graph, nothing happens.
+        Without this call, they are drawn when the first input is read, with its batch size.
 
         Args:
             batch_size: the batch size of the masks. With 1, all batch elements share a mask.

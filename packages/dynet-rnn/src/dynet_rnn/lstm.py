@@ -1,7 +1,4 @@
-"""Builders of LSTM networks whose input and forget gates are separate.
-
-The functions above the first class compute one step in numpy. Tests compare the builders with them.
-"""
+"""Builders of LSTM networks whose input and forget gates are separate. Tests compare them with the steps in numpy here."""
 
 from __future__ import annotations
 
@@ -32,7 +29,6 @@ FORGET_BIAS = CELL.numbers["forget_bias"]
 
 
 def _vanilla(forget_bias: float) -> Step:
-    """Return a numpy function that computes a step of `VanillaLSTMBuilder`, for tests to compare with."""
     return functools.partial(CELL.reference, forget_bias=forget_bias)  # type: ignore[arg-type]
 
 
@@ -118,9 +114,8 @@ class VanillaLSTMBuilder(Variational):
 
     @property
     def _outside(self) -> list[Parameters]:
-        """The parameters of layer normalisation. As in DyNet, they are not in the builder's own collection.
-
-        The functions that save and load a builder read this property, so that files hold these parameters, too.
+        """The parameters of layer normalisation. As in DyNet, they are not in the builder's own collection, but in its
+        files.
         """
         own = self.param_collection().name()
         return [p for layer in self._parameters for p in layer if not p.name().startswith(own)]
@@ -189,11 +184,7 @@ class SparseLSTMBuilder(VanillaLSTMBuilder):
         return [*weights, *self._add((4 * m,)), *masks, *self._add_norms(m)]
 
     def get_parameter_expressions(self) -> list[list[Expression]]:
-        """Return :math:`W_x \\circ M_x, W_h \\circ M_h, b` of each layer, the parameters after pruning, as expressions.
-
-        Raises:
-            ArgumentError: `initial_state` has not been called in the current graph. (ArgumentError is a ValueError.)
-        """
+        """Return :math:`W_x \\circ M_x, W_h \\circ M_h, b` of each layer, the parameters after pruning, as expressions."""
         return [layer[:3] for layer in super().get_parameter_expressions()]
 
     def _expressions(self, layer: list[Parameters], update: bool) -> list[Expression]:
@@ -243,9 +234,8 @@ class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
         self._spec = self._spec[:3]  # only (layers, input_dim, hidden_dim), as in DyNet
 
     def set_weightnoise(self, std: Number) -> None:
-        """Set the Gaussian noise that is added to weights and biases. Each call of `initial_state` draws new noise.
-
-        Use this in training only.
+        """Set the Gaussian noise that is added to weights and biases, in training only. Each `initial_state` draws new
+        noise.
 
         Args:
             std: the standard deviation of the noise; 0 turns the noise off.

@@ -1,7 +1,4 @@
-"""`LSTMBuilder`: the name means `CoupledLSTMBuilder` in DyNet's manual and `VanillaLSTMBuilder` in DyNet 2.
-
-A setting decides which of the two this library's `LSTMBuilder` makes.
-"""
+"""`LSTMBuilder`: a setting decides whether it means `CoupledLSTMBuilder` or `VanillaLSTMBuilder`."""
 
 from __future__ import annotations
 
@@ -63,17 +60,7 @@ def _warn_of_name() -> None:
 
 
 def _other_meaning(found: Iterable[str], expected: Iterable[str]) -> str:
-    """Explain that a file does not fit a collection because `LSTMBuilder` meant another class when it was written.
-
-    If a file does not fit, the code that loads it adds this explanation to its error message.
-
-    Args:
-        found: the names of the parameters in the file.
-        expected: the names of the parameters in the collection that reads it.
-
-    Returns:
-        The explanation; "" if this is not the reason.
-    """
+    """Explain, by names of parameters, that `LSTMBuilder` meant another class when a file was written; "" if not."""
     there, here = [{kind for name in names for kind in _KIND.findall(name)} for names in (found, expected)]
     for kind, builder, other in (("vanilla-", "Vanilla", "Coupled"), ("", "Coupled", "Vanilla")):
         if kind in there - here and here - there:
@@ -86,6 +73,6 @@ def _other_meaning(found: Iterable[str], expected: Iterable[str]) -> str:
     return ""
 
 
-# Finds the builder in the name of a parameter: "vanilla-" for a VanillaLSTMBuilder, "" for a CoupledLSTMBuilder.
+# "vanilla-" for a VanillaLSTMBuilder, "" for a CoupledLSTMBuilder
 _KIND = re.compile(r"/(vanilla-|)lstm-builder(?:_[0-9]+)?/")
 EXPLAIN.append(_other_meaning)

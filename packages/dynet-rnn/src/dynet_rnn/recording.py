@@ -1,8 +1,6 @@
 """How steps of a recurrent network are recorded: what is known beyond a graph, and what the states of a sequence share.
 
-The graph stores each operation as a *record*, a list of integers: the number of the operation's *signature*, which
-says what is computed for which shapes; the number of operands; then the operands, which are numbers of nodes and of
-parameters. A step of one layer is one record, and so is a whole sequence. A shape is a `Dim`.
+A step of one layer is one record, and so is a whole sequence.
 """
 
 from __future__ import annotations
@@ -30,13 +28,8 @@ Head = tuple[int, int, tuple[int, ...]]
 class Layers:
     """The layers of a network whose parameters have certain numbers.
 
-    Args:
-        cell: the equations of one step of a layer.
-        sizes: the sizes of an input of the network, and of h.
-        parameters: for each layer, what the cell reads, in the order of `Cell.pairs` and then `Cell.weights`.
-
-    Attributes:
-        start: the `Form` of the state before the first input.
+    `parameters` are, for each layer, what the cell reads: `Cell.pairs`, then `Cell.weights`. `start` is the `Form` of
+    the state before the first input.
     """
 
     def __init__(self, cell: Cell, sizes: tuple[int, int], parameters: list[list[Expression]]):
@@ -49,10 +42,7 @@ class Layers:
         return len(self._read)
 
     def head(self, k: int, x: Dim, previous: Previous) -> tuple[Head, int]:
-        """Return how records of layer k begin, and the batch size of the new state.
-
-        `x` is the plain Dim of the input, `previous` says where the state before is: an entry of `Form.previous`.
-        """
+        """Return how records of layer k begin, for inputs of the plain Dim x, and the batch size of the new state."""
         numbers, dims = self._read[k]
         batch = common_batch(x, previous)
         signature = sequence_signature(self.cell, self.hidden, batch, previous, x, *dims)
@@ -66,7 +56,7 @@ class Layers:
         return graph.add(self.vector(batch, rank), 2, (signature, count + 1, *numbers), (*places, x.at))
 
     def vector(self, batch: int, rank: int) -> Dim:
-        """Return the shape of h and of c, with this batch size: `rank` dimensions, all of size 1 but the first."""
+        """Return the Dim of h and of c: `rank` dimensions, all of size 1 but the first."""
         return Dim.of(of_rank((self.hidden,), rank), batch)
 
     def form(self, previous: tuple[Previous, ...], ranks: tuple[int, ...]) -> Form:
@@ -80,15 +70,11 @@ class Layers:
 class Form:
     """The shapes of a state. States with the same shapes share one form.
 
-    Attributes:
-        previous: for each layer, the batch size of the state, and where it is in memory. An int is the batch size of a
-            state that a step has computed: one node holds all of its values. A tuple means that the state was set to
-            given vectors: each value, such as h or c, has its own node, and the tuple has (batch size, offset in
-            floats within the node) for each value. It is empty at the start of a sequence, where there is no state.
-        ranks: the number of dimensions of h in each layer: 1, or more if the initial vectors had trailing 1s, such as
-            (m, 1). The results keep them, as in DyNet.
-        dims: the Dim of h in each layer if the state is the result of a step; else empty.
-        known: the results of `heads` so far, by the Dim of the input.
+    `previous`: for each layer, the batch size, if one node holds all values of the state; a tuple if it was set to
+    given vectors, with (batch size, offset in floats within its node) for each value, or () at the start of a sequence.
+    `ranks`: the number of dimensions of h in each layer, more than 1 if the initial vectors had trailing 1s, such as
+    (m, 1): the results keep them, as in DyNet. `dims`: the Dim of h in each layer after a step; else empty. `known`:
+    the results of `heads` so far, by the Dim of the input.
     """
 
     __slots__ = ("_layers", "dims", "known", "previous", "ranks")
@@ -101,11 +87,7 @@ class Form:
         self.known: dict[Dim, tuple[Any, Form]] = {}
 
     def heads(self, x: Dim) -> tuple[tuple[tuple[int, int, int, tuple[int, ...]], ...], Form]:
-        """Return (layer, *head) of each layer for inputs of the Dim x, and the form of the state after one.
-
-        Raises:
-            ShapeError: x does not fit.
-        """
+        """Return (layer, *head) of each layer for inputs of the Dim x, and the form of the state after one."""
         found = self.known.get(x)
         if found is None:
             layers, dim = self._layers, x.plain
@@ -121,14 +103,7 @@ class Form:
 
 
 def check_vector(what: str, x: Dim, taker: str, size: int) -> None:
-    """Raise ShapeError if x is not the Dim of a vector of this size. Trailing dimensions of size 1 are allowed.
-
-    Args:
-        what: words for the vector in the error message, such as "add_input: the input".
-        x: the Dim to check.
-        taker: words for what reads the vector in the error message, such as "the network".
-        size: the expected size.
-    """
+    """Raise ShapeError, about `what` and its `taker`, if x is no vector of this size. Trailing 1s are allowed."""
     if of_rank(x.dims, 1) != (size,):
         columns = f"; reshape it to {(size,)} x {x.columns}" if x.rows == size and x.batch == 1 else ""
         listed = "; transduce and add_inputs take a list: [x]" * (x.total == 1 and taker == "the network")
@@ -136,11 +111,7 @@ def check_vector(what: str, x: Dim, taker: str, size: int) -> None:
 
 
 def common_batch(x: Dim, previous: Previous) -> int:
-    """Return the batch size of the state after a step: that of the input or of the state before, whichever is larger.
-
-    Raises:
-        ShapeError: the batch sizes differ, and neither is 1.
-    """
+    """Return the batch size of the state after a step. Raise ShapeError if two differ and neither is 1."""
     sizes = [previous] if isinstance(previous, int) else [size for size, _ in previous]
     batch = max([x.batch, *sizes])
     if any(size not in (1, batch) for size in (x.batch, *sizes)):
@@ -156,11 +127,7 @@ Known = dict[Form, dict[Dim, tuple[Any, ...]]]
 class Run:
     """What all states that stem from one call of a builder's `initial_state` have in common.
 
-    Attributes:
-        builder: the builder that made the states.
-        expressions: the parameters of each layer as expressions, in the order in which the builder reads them.
-        graph: the graph that has the nodes of the states.
-        version: the version of the graph when `initial_state` was called.
+    `expressions` are the parameters of each layer as the builder reads them, `version` the graph's at that call.
     """
 
     builder: Any
@@ -179,19 +146,14 @@ class Run:
 class Steps:
     """How the steps of a sequence are recorded, with certain dropout rates and masks.
 
-    Python records the first steps of each kind. If two of them have recorded the same, it becomes a *template*, from
-    which compiled code records all later steps of this kind: see `dynet_core.templates`.
+    If Python has recorded two steps of a kind in the same way, compiled code records all later ones from a template.
 
-    Attributes:
-        kind: what the records of a step depend on, besides shapes: () without dropout, else dropout rates; if there are
-            masks, their batch size, and for each value (the input, h, c) whether it has one.
-        known: by the form of a state and the Dim of an input, how to record a step: (Dim of the output, template,
-            offset, below, form of the next state). The operands of the template are the nodes of the state, the input
-            and `masks`. The place of the last layer's new state is `offset` nodes before the output. Those of the
-            layers below it, from top to bottom, are as many nodes before that place as `below` says. While it is
-            being learned: (how many steps were observed, template of the last one or None).
-        masks: the masks of all layers, in order, if the sequence has the same ones at all steps. A mask is a vector of
-            random factors.
+    `kind` is () without dropout, else the rates; with masks, their batch size, and for each value (the input, h, c)
+    whether it has one. `known`: form of a state, Dim of an input -> (Dim of the output, template, offset, below, form
+    of the next state). The template's operands are the nodes of the state, the input and `masks`, those of all layers
+    in order. The last layer's new state is `offset` nodes before the output; those of the layers below, from top to
+    bottom, as many before it as `below` says. While a kind is learned: (how many steps were observed, template of the
+    last one or None).
     """
 
     __slots__ = ("kind", "known", "masks")
@@ -211,11 +173,8 @@ class Steps:
 class SequenceRun(Run):
     """What all states of a recurrent network that stem from one call of `initial_state` have in common.
 
-    Attributes:
-        layers: what is known of the parameters in the order in which the cell reads them.
-        computed: those of them that are no parameters, but nodes that compute them.
-        steps: how to record steps; None if the masks have not been drawn.
-        drawn: the `Steps` for all masks that have been drawn, the newest last.
+    `layers` is of the parameters as the cell reads them; those of them that nodes compute are `computed`. `steps` is
+    None if the masks have not been drawn. `drawn` has the `Steps` for all masks, the newest last.
     """
 
     layers: Layers
@@ -228,9 +187,8 @@ class SequenceRun(Run):
         return self.builder._steps(self, x.batch) if x in form.known and self.is_current() else None
 
     def learn(self, state: Any, x: Expression) -> Any:
-        """Let Python record the step from `state` with the input x, and return the new state.
-
-        The step becomes known if the last one of its kind has recorded the same.
+        """Let Python record a step, and return the new state. It becomes known if the last of its kind recorded the
+        same.
         """
         steps: Any = self.steps
         known = steps.known.setdefault(state._form, {})

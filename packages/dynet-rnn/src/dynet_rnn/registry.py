@@ -1,7 +1,4 @@
-"""A table of the builders of recurrent networks. Tests are generated from it.
-
-The generated tests compare each builder with a function that computes a step of one layer in numpy.
-"""
+"""A table of the builders of recurrent networks. Tests compare each with a step of one layer in numpy."""
 
 from __future__ import annotations
 
@@ -42,7 +39,7 @@ def register(*others: tuple[dict[str, Any], Step], step: Step | None = None) -> 
     """Return a decorator that adds a builder class to `BUILDERS`, from which its tests are generated.
 
     Args:
-        others: pairs (arguments, step), see `Registered`. The tests use these arguments as well as the default ones.
+        others: pairs (arguments, step), see `Registered`, to test in addition to the default arguments.
         step: the numpy function for the default arguments. None means the one that `cell_step` returns for the class.
     """
     if others and isinstance(others[0], type):
@@ -58,10 +55,7 @@ def register(*others: tuple[dict[str, Any], Step], step: Step | None = None) -> 
 
 
 def cell_step(kind: type[_RNNBuilder]) -> Step:
-    """Return a numpy function that computes one step of one layer and has the arguments of `Registered.step`.
-
-    It calls `Cell.reference`, which the cell brings along, with those of the layer's parameters that the cell uses.
-    """
+    """Return a step for tests, by `Cell.reference` with those of the layer's parameters that the cell uses."""
     cell, names = cell_of(kind), kind._names or tuple(cell_of(kind).parameters)
     reference = cell.reference
     assert reference is not None

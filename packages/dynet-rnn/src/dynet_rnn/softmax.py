@@ -42,7 +42,7 @@ class SoftmaxBuilder(Owner, Closed, ABC):
     @classmethod
     @abstractmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> SoftmaxBuilder:
-        """Make a new layer with the sizes and options of another one. Parameter values are not copied.
+        """Make a new layer with the sizes and options of another one, whose parameter values are not copied.
 
         Args:
             spec: the attribute `spec` of the other layer.
@@ -73,7 +73,7 @@ class SoftmaxBuilder(Owner, Closed, ABC):
         Args:
             x: a batch of vectors (rep_dim,).
             c: the number of the class for each batch element.
-            update: False treats the parameters as constants: they get no gradient.
+            update: as in `neg_log_softmax`.
         """
         name = "neg_log_softmax_batch"
         self._checked(name, x)
@@ -83,29 +83,17 @@ class SoftmaxBuilder(Owner, Closed, ABC):
         return self._losses(x, [self._checked_class(name, one) for one in given], update)
 
     def sample(self, x: Expression) -> int:
-        """Draw a class at random with the probabilities p(c | x), and return its number.
-
-        Args:
-            x: a vector (rep_dim,), not a batch.
-        """
+        """Draw a class with the probabilities p(c | x), and return its number. x is a vector (rep_dim,), not a batch."""
         if self._checked("sample", x).type.batch > 1:
             raise ShapeError(f"sample: x is {x.type!r}, a class is drawn for one vector")
         return self._sample(x)
 
     def full_log_distribution(self, x: Expression, update: bool = True) -> Expression:
-        """Return the vector of log p(c | x) for all classes c.
-
-        Args:
-            x: a vector (rep_dim,).
-            update: False treats the parameters as constants: they get no gradient.
-        """
+        """Return the vector of log p(c | x) for all classes c. The arguments are as in `neg_log_softmax`."""
         return self._log_distribution(self._checked("full_log_distribution", x), update)
 
     def full_logits(self, x: Expression, update: bool = True) -> Expression:
-        """Return a vector whose softmax is the vector of p(c | x) for all classes c.
-
-        The arguments are as in `full_log_distribution`.
-        """
+        """Return a vector whose softmax is that of p(c | x). The arguments are as in `neg_log_softmax`."""
         return self._full_logits(self._checked("full_logits", x), update)
 
     @abstractmethod
@@ -124,7 +112,7 @@ class SoftmaxBuilder(Owner, Closed, ABC):
         return log_softmax(self._full_logits(x, update))
 
     def _weights(self, rows: int, bias: bool) -> list[Parameters]:
-        """Create a weight matrix with a row for each class, and, if `bias` is true, a bias."""
+        """Create a weight matrix with a row for each class, and maybe a bias."""
         return self._add((rows, self._size), *[(rows,)] * bias)
 
     def _checked(self, method: str, x: Expression) -> Expression:
@@ -143,7 +131,7 @@ def _logits(parameters: list[Parameters], x: Expression, update: bool) -> Expres
 
 
 def _drawn(logits: Expression) -> int:
-    """Draw a class at random with the probabilities softmax(logits), and return its number."""
+    """Draw a class with the probabilities softmax(logits), and return its number."""
     weights = softmax(logits).npvalue().ravel()
     if not np.isfinite(weights).all():
         raise NotFiniteError(f"sample: the probabilities of {len(weights)} classes are not finite")
@@ -182,12 +170,7 @@ class StandardSoftmaxBuilder(SoftmaxBuilder):
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> StandardSoftmaxBuilder:
-        """Make a new layer with the sizes and options of another one. Parameter values are not copied.
-
-        Args:
-            spec: the attribute `spec` of the other layer.
-            model: the collection that gets the parameters of the new layer.
-        """
+        """Do what `SoftmaxBuilder.from_spec` does."""
         size, count, bias = spec
         return cls(size, count, model, bias)
 
@@ -246,14 +229,7 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> ClassFactoredSoftmaxBuilder:
-        """Make a new layer with the sizes, options and clusters of another one. Parameter values are not copied.
-
-        No file is read, because the spec contains the clusters.
-
-        Args:
-            spec: the attribute `spec` of the other layer.
-            model: the collection that gets the parameters of the new layer.
-        """
+        """Do what `SoftmaxBuilder.from_spec` does. No file is read, because the spec contains the clusters."""
         (size, clusters, count, bias), rest = spec[:4], spec[4:]  # a file may have a range without end
         check_clusters(clusters, count, rest)
         layer = cls.__new__(cls)
@@ -272,8 +248,8 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
             self._of_words = [self._weights(len(words), bias) if len(words) > 1 else None for words in self._clusters]
         self._place = {word: (k, n) for k, words in enumerate(self._clusters) for n, word in enumerate(words)}
         listed = {word: place for place, word in enumerate(self._place)}
-        # For each word: its index in a vector that has the words of the first cluster, then of the second, and so on,
-        # and at the end one number for all words without a cluster. `rest` has these in the order of their numbers.
+        # For each word, its index in a vector of the first cluster's words, then the second's, and so on; at the end is
+        # one number for all words without a cluster, which `rest` has in the order of their numbers.
         self._order = [listed.get(word, len(listed)) for word in range(count)]
         self._rest = dict(zip([word for word in range(count) if word not in listed], rest, strict=True))
 
@@ -322,14 +298,11 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         return self._log_distribution(x, update)  # these are logits too: softmax(log p) is p
 
     def class_logits(self, x: Expression, update: bool = True) -> Expression:
-        """Return a vector whose softmax is the vector of p(cluster | x) for all clusters.
-
-        The arguments are as in `full_log_distribution`.
-        """
+        """Return a vector whose softmax is that of p(cluster | x). The arguments are as in `neg_log_softmax`."""
         return _logits(self._of_clusters, self._checked("class_logits", x), update)
 
     def class_log_distribution(self, x: Expression, update: bool = True) -> Expression:
-        """Return the vector of log p(cluster | x) for all clusters. The arguments are as in `full_log_distribution`."""
+        """Return the vector of log p(cluster | x) for all clusters. The arguments are as in `neg_log_softmax`."""
         return log_softmax(_logits(self._of_clusters, self._checked("class_log_distribution", x), update))
 
     def subclass_logits(self, x: Expression, classid: Index, update: bool = True) -> Expression:
@@ -338,15 +311,12 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         Args:
             x: a vector (rep_dim,).
             classid: the number of the cluster. The first cluster in the file is number 0, the next new one 1, etc.
-            update: False treats the parameters as constants: they get no gradient.
+            update: as in `neg_log_softmax`.
         """
         return self._subclass("subclass_logits", x, classid, update)
 
     def subclass_log_distribution(self, x: Expression, classid: Index, update: bool = True) -> Expression:
-        """Return the vector of log p(word | x, cluster) for the words of one cluster.
-
-        The arguments are as in `subclass_logits`.
-        """
+        """Return the vector of log p(word | x, cluster). The arguments are as in `subclass_logits`."""
         return log_softmax(self._subclass("subclass_log_distribution", x, classid, update))
 
     def _subclass(self, method: str, x: Expression, classid: Index, update: bool) -> Expression:

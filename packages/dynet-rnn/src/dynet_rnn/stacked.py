@@ -10,9 +10,8 @@ from .state import RNNState
 
 
 class StackedRNNState:
-    """The states of several recurrent networks that are stacked: each reads the outputs of the one before.
-
-    The first network reads the inputs.
+    """The states of several recurrent networks: the first reads the inputs, each other one the outputs of the one
+    before.
 
     Args:
         states: a state for each network, first network first.

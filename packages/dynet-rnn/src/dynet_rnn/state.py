@@ -1,9 +1,7 @@
 """`RNNState`: the state of a recurrent network after some inputs of a sequence.
 
-Each layer applies a *cell*, the equations for one step. The state of a cell has one or two *values*, which are vectors:
-h, the output, and for an LSTM also c, the memory. For each input that a layer reads, one node of the graph holds the
-new state of the layer: h and then c. The number of this node is called the place of the state. `recording.py` explains
-*records*, the operations that the graph stores, and `Form`, the shapes of a state.
+The state of a cell has one or two *values*, vectors: h, the output, and for an LSTM also c, the memory. After an input,
+one node holds a layer's h and then c. Its number is called the place of the state.
 """
 
 from __future__ import annotations
@@ -40,20 +38,16 @@ class Builder(Protocol):
 
 @functools.cache
 def as_vector(dim: Dim) -> Signature:
-    """Return the signature of a node that has the shape `dim` and the value of its operand, which is not copied.
-
-    A signature says what a node computes, and for which shapes.
-    """
+    """Return the signature of a node that gives its operand the shape `dim` without copying it."""
     return alias(dim)
 
 
 @functools.cache
 def value_of_state(dim: Dim, number: int) -> Signature:
-    """Return the signature of a node that is value number `number` of a state, such as 1 for the c of an LSTM's (h, c).
+    """Return the signature of a value of a state, such as 1 for the c of an LSTM's (h, c). `dim` is the shape of each.
 
-    Its operand is a time step or a tree node, whose memory begins with the values of the state. `dim` is the shape of
-    each of them. The gradient of such a value has what comes from its readers, and also what comes from the values of
-    the same state that were computed from it.
+    Its operand is a time step or a tree node, whose memory begins with the values. Its gradient is also what comes from
+    the values of the same state that were computed from it.
     """
     return alias(dim, offset=number * dim.total, has_gradient_of_whole=True)
 
@@ -70,10 +64,9 @@ class RNNState(Hinted):
     ((3,), 1)
     """
 
-    # `_form` has the shapes of the state. `_places` has the numbers of the nodes that hold it: after an input, one for
-    # each layer; in a state that was set to given expressions, those of the first layer, then of the next. `_vectors`
-    # has a tuple for each value (h, then c): this value of each layer, as an expression. After an input, it is None
-    # until the method `_value` is called.
+    # `_places` are the nodes that hold the state: after an input, one for each layer; in a state that was set, those of
+    # the first layer, then of the next. `_vectors` has a tuple for each value (h, then c): it in each layer, as an
+    # expression. After an input, it is None until `_value` is called.
     __slots__ = ("_form", "_output", "_places", "_prev", "_run", "_vectors")
 
     _form: Form
@@ -90,9 +83,8 @@ class RNNState(Hinted):
 
     @classmethod
     def _of(cls, run: SequenceRun, prev: RNNState | None, vectors: Sequence[tuple[Expression, ...]]) -> RNNState:
-        """Return a state that follows `prev` and consists of the given `vectors`.
-
-        `vectors` has a tuple for h, and for an LSTM another one for c. Each has a vector for each layer.
+        """Return a state that follows `prev`, of a tuple for h, and for an LSTM another for c, with a vector for each
+        layer.
         """
         shapes = tuple([tuple([(e.type.batch, 0) for e in layer]) for layer in zip(*vectors)])
         ranks = tuple([len(e.type.dims) if run.layers.cell.carries else 1 for e in vectors[-1]])
@@ -109,7 +101,6 @@ class RNNState(Hinted):
         output: Expression | None,
         vectors: list[tuple[Expression, ...] | None] | None = None,
     ) -> RNNState:
-        """Return a new state. Its attributes `_run`, `_prev`, `_form` and so on are the arguments of these names."""
         state = cls()
         state._run, state._prev, state._form = run, prev, form
         state._places, state._output, state._vectors = places, output, vectors
@@ -152,11 +143,7 @@ class RNNState(Hinted):
         return states
 
     def transduce(self, xs: Iterable[Expression]) -> list[Expression]:
-        """Read inputs, and return the output after each of them. This is faster than `add_inputs`.
-
-        Args:
-            xs: the inputs, in any iterable, such as a list or `reversed(list)`.
-        """
+        """Read inputs (any iterable), and return the output after each of them. This is faster than `add_inputs`."""
         given: Any = xs if xs.__class__ is list else list(xs)
         run, steps = self._run, self._run.steps
         is_watched = run.graph.watch is not None
@@ -169,7 +156,7 @@ class RNNState(Hinted):
         return [state.output() for state in self.add_inputs(given)]
 
     def _read_whole(self, xs: list[Expression]) -> list[Expression] | None:
-        """Add one record per layer to the graph for the whole sequence `xs`. Return the outputs of the last layer.
+        """Add one record per layer for the whole sequence `xs`. Return the outputs of the last layer.
 
         If that is not possible, as with inputs of different shapes, change nothing and return None.
         """
@@ -193,15 +180,12 @@ class RNNState(Hinted):
         return found
 
     def _operands(self, layer: int) -> tuple[int, ...]:
-        """Return the numbers of the nodes that hold this layer's state: one node for all values, or one for each."""
+        """Return the nodes that hold this layer's state: one for all values, or one for each."""
         count = len(self._places) // len(self._run.layers)
         return self._places[layer * count : (layer + 1) * count]
 
     def _add_unusual(self, x: Expression) -> RNNState:
-        """Do the work of `add_input` in the cases that its fast code does not cover.
-
-        These are new shapes, masks that are to be drawn, graphs that are watched, and errors.
-        """
+        """Do the work of `add_input` for new shapes, masks that are to be drawn, graphs that are watched, and errors."""
         run = self._run
         graph = graph_of("add_input", (x,))
         if self._pinned().graph is not graph.graph:
@@ -218,11 +202,7 @@ class RNNState(Hinted):
         return run.learn(self, x)
 
     def _pinned(self) -> PinnedGraph:
-        """Return the graph, to which nodes can be added, after checking that it still has all nodes of the state.
-
-        Raises:
-            StaleExpressionError: `renew_cg` or `cg_revert` has removed one of them, or a weight that is computed.
-        """
+        """Return the graph, after checking that it still has all nodes of the state and the weights that are computed."""
         run, version, places, vectors = self._run, self._run.version, (), self._vectors or ()
         if self._form.dims:  # all are nodes of steps, so none needs an expression
             version, places, vectors = self._output.version, self._places, ()  # type: ignore[union-attr]
@@ -238,7 +218,7 @@ class RNNState(Hinted):
     def output(self) -> Expression:
         """Return h of the last layer; None before the first input.
 
-        The return annotation leaves None out, so that type checkers do not complain about every use of an output.
+        The annotation leaves None out, so that type checkers do not complain about every use of an output.
         """
         return self._output  # type: ignore[return-value]
 
@@ -278,11 +258,7 @@ class RNNState(Hinted):
     # Copies of the state with other vectors
 
     def set_h(self, es: Sequence[Expression] | None = None) -> RNNState:
-        """Return a copy of this state in which h of each layer is replaced.
-
-        Args:
-            es: the new h of each layer, vectors of size hidden_dim.
-        """
+        """Return a copy of this state with `es` as h of each layer, vectors of size hidden_dim."""
         return self._with([self._checked("set_h", es, (len(self._run.layers),))])
 
     def set_s(self, es: Sequence[Expression] | None = None) -> RNNState:
@@ -295,7 +271,7 @@ class RNNState(Hinted):
         return self._with_vectors("set_s", es)
 
     def _with_vectors(self, name: str, es: Sequence[Expression] | None) -> RNNState:
-        """Do what `set_s` does. `name` is the name of the method that error messages mention."""
+        """Do what `set_s` does. `name` is the method that error messages mention."""
         count, values = len(self._run.layers), len(self._run.layers.cell.state)
         given = self._checked(name, es, (count, count * values))
         if len(given) < count * values:
@@ -315,10 +291,9 @@ class RNNState(Hinted):
         return es
 
     def _with(self, given: list[tuple[Expression, ...]]) -> RNNState:
-        """Return a copy of this state with new vectors.
+        """Return a copy of this state with new vectors of all layers, for h and maybe for c.
 
-        `given` has an entry for h, and may have one for c: the new vectors of all layers, or () to keep the old ones.
-        If there are no old ones, as before the first input, zeros are used instead.
+        () keeps the old ones, or zeros if there are none, as before the first input.
         """
         layers = self._run.layers
         batch = next(vectors for vectors in given if vectors)[0].type.batch

@@ -1,8 +1,6 @@
 """Networks over trees: TreeLSTMs, which compute the state of a tree node from its input and its children's states.
 
-The state of a tree node has two vectors in each layer: h, the output, and c, the memory. For each tree node, a layer
-adds one *record* to the computation graph. A record is one or more graph nodes that are added together. The last of
-them holds h and then c: its expression is h.
+For each tree node, a layer adds one record. Its last graph node holds h, the output, and then c, the memory.
 """
 
 from __future__ import annotations
@@ -32,14 +30,7 @@ from .state import value_of_state
 
 @with_templates
 def _record(x: Expression | None, children: Sequence, weights: Sequence, rate: float) -> Expression:
-    """Record a tree node in one layer, and return its h.
-
-    Args:
-        x: the input of the layer.
-        children: h of each child; None for one that is absent.
-        weights: the parameters of the layer.
-        rate: the dropout rate.
-    """
+    """Record a tree node in one layer, and return its h. `children` are their h; None for one that is absent."""
     W, *U, b = weights
     hidden, states = U[0].type.columns, [child for child in children if child is not None]
     given = states if x is None else [x, *states]
@@ -64,9 +55,7 @@ def _record(x: Expression | None, children: Sequence, weights: Sequence, rate: f
 
 
 class TreeState:
-    """The state of a node of a tree, or the initial state, which belongs to no node.
-
-    `initial_state` of a builder returns the initial state. Its `add_input` makes the states of the nodes:
+    """The state of a node of a tree, or the initial state, which belongs to no node and makes the others:
 
     >>> lstm = dy.ChildSumTreeLSTMBuilder(1, 2, 3, dy.Model())
     >>> start = lstm.initial_state()
@@ -89,8 +78,8 @@ class TreeState:
         Args:
             x: a vector of size input_dim; None for a node without an input.
             children: the states of the children, which come from the same builder. `NaryTreeLSTMBuilder` limits their
-                number, and takes None for a child that is absent. If this argument is left out, the node has this
-                state as its only child, or no children if this state is the initial one.
+                number, and takes None for an absent child. By default this state is the only child, unless it is the
+                initial one.
 
         Raises:
             ArgumentError: there are too many children, or one is the initial state.
@@ -178,7 +167,7 @@ class TreeState:
     def output(self) -> Expression:
         """Return h of the last layer, after dropout if there is any; None for the initial state.
 
-        The return annotation leaves None out, so that type checkers do not complain about every use of an output.
+        The annotation leaves None out, so that type checkers do not complain about every use of an output.
         """
         if key(self._output) is None:  # a node that may be gone
             graph_of("output", self._h)
@@ -206,8 +195,8 @@ class TreeState:
 class _TreeBuilder(LayersBuilder):
     """Base of the builders of networks over trees.
 
-    With dropout, each node drops values of the inputs of each layer and of the output of the last layer, by new random
-    masks. It does not drop values of its children's states.
+    Dropout uses new random masks at each node, for the inputs of each layer and the output of the last layer, but not
+    for its children's states.
     """
 
     _rates = (0.0,)

@@ -1,7 +1,6 @@
-"""The same public names as `dynet`. In the original DyNet, the module `_dynet` is the version for CPUs.
+"""The same public names as `dynet`; in the original DyNet, the version for CPUs.
 
-Unlike `import dynet`, importing this module does not read the command line. The program makes settings by `init()` or
-`DynetParams`.
+Importing this module does not read the command line. The program makes settings by `init()` or `DynetParams`.
 """
 
 from typing import TYPE_CHECKING
@@ -9,8 +8,7 @@ from typing import TYPE_CHECKING
 import _dynet_names
 from _dynet_names import *
 
-# Type checkers cannot evaluate the `__all__` below. Without it, `import *` leaves out names that begin with an
-# underscore, so they need this import of `_RNNBuilder`.
+# For type checkers, which cannot evaluate the `__all__` below and leave out names with an underscore.
 if TYPE_CHECKING:
     from dynet_rnn import _RNNBuilder as _RNNBuilder
 else:

@@ -1,7 +1,6 @@
-"""All public names of this library's installed packages. The modules `dynet`, `_dynet` and `_gdynet` import them here.
+"""All public names of this library's installed packages, for `dynet`, `_dynet` and `_gdynet`.
 
-Importing this module makes no settings and reads no command line. The names np, os, pickle and sys are public, too,
-because in the original DyNet `from dynet import *` also imports these.
+Importing this module makes no settings. The names np, os, pickle and sys are public because they are in DyNet.
 """
 
 import os as os
@@ -17,7 +16,7 @@ from dynet_core import *
 
 np = _numpy
 
-# A folder of such a name without `__init__.py`, as an uninstall leaves it, has no origin.
+# An uninstall may leave a folder of such a name without `__init__.py`, which has no origin.
 _PACKAGES = [name for name in ("dynet_ops", "dynet_rnn", "dynet_optim") if getattr(_find_spec(name), "origin", None)]
 
 if TYPE_CHECKING or "dynet_ops" in _PACKAGES:

@@ -1,7 +1,6 @@
 """``python -m dynet`` describes the installation, for bug reports; ``--clear-cache`` removes compiled kernels.
 
-The description has one line for each subject, such as the CPU. If something cannot be found out, its line says why. No
-kernels are compiled.
+If something cannot be found out, its line says why. No kernels are compiled.
 """
 
 import argparse
@@ -28,13 +27,11 @@ REQUIRED = ("numpy", "apache-tvm", "apache-tvm-ffi", "apache-tvm-ffi-orcjit")
 
 
 def packages() -> str:
-    """Return the versions of this library's packages, including the optional ones."""
     versions = [_version(name) for name in _installation.SIBLINGS]
     return ", ".join([f"{_installation.DISTRIBUTION} {dynet.__version__}", *versions])
 
 
 def requirements() -> str:
-    """Return the versions of the third-party packages that this library requires."""
     return ", ".join(map(_version, REQUIRED))
 
 
@@ -46,7 +43,6 @@ def _version(distribution: str) -> str:
 
 
 def python() -> str:
-    """Return the version of Python, and whether it is a free-threaded or a debug build."""
     built = {
         "free-threaded": sysconfig.get_config_var("Py_GIL_DISABLED"),
         "debug": sysconfig.get_config_var("Py_DEBUG"),
@@ -56,25 +52,21 @@ def python() -> str:
 
 
 def cpu() -> str:
-    """Return the architecture and the operating system, as in `x86_64-linux`, and the model of the CPU."""
     machine, model, _ = target.read_cpu()
     return f"{machine}, {model.replace(chr(10), ', ') or 'of an unknown model'}"
 
 
 def compile_target() -> str:
-    """Return the kind of CPU for which kernels are compiled, the size of its vectors, and LLVM's name for the CPU."""
     chosen = target.host_cpu()
     return f"{chosen.kind}, {chosen.lanes} numbers to a vector, {chosen.tvm_target().attrs['mcpu']} to LLVM"
 
 
 def recorder() -> str:
-    """Return whether compiled code or Python adds operations to graphs, and why."""
     name = "dynet_core.recorder"
     return importlib.import_module(name).DESCRIPTION if _installation.is_installed(name) else "python"
 
 
 def kernel_cache() -> str:
-    """Return the directory in which compiled kernels are kept, and the number and total size of its files."""
     directory = cache.cache_directory()
     sizes = [path.stat().st_size for path in directory.glob("*.o")]
     text = f"{directory}, {len(sizes)} files, {sum(sizes) / 2**20:.1f} MiB"
@@ -82,7 +74,6 @@ def kernel_cache() -> str:
 
 
 def shipped() -> str:
-    """Return the number and total size of the files of machine code that the installed package contains."""
     if not shipped_code.FOLDER.exists():
         return "none: kernels are compiled when they are first used"
     sizes = [len(path.read_bytes()) for path in shipped_code.FOLDER.iterdir()]
@@ -97,13 +88,11 @@ def shipped() -> str:
 
 
 def tuning() -> str:
-    """Return the parameters with which kernels are compiled for this CPU, and the file that each family's come from."""
     found = records.found(target.host_cpu())
     return ", ".join(f"{record.parameters} from {path}" for path, record in found.values())
 
 
 def gpus() -> str:
-    """Return the names of the GPUs, or the reason why there is none."""
     try:
         found = [driver.Gpu(number) for number in range(driver.gpu_count())]
     except driver.NoDriverError as problem:
@@ -112,7 +101,6 @@ def gpus() -> str:
 
 
 def gpu_compiler() -> str:
-    """Return the name of the compiler for GPU kernels, or the reason why there is none."""
     try:
         return compiler.name()
     except compiler.NoCompilerError as problem:
@@ -120,12 +108,10 @@ def gpu_compiler() -> str:
 
 
 def threads() -> str:
-    """Return how many threads compute a graph together, the most that are used by default, and the number of cores."""
     return f"{sharing.threads()} share work, of {sharing.MOST} at most; this process may use {sharing.cores()} cores"
 
 
 def environment() -> str:
-    """Return the environment variables whose names start with DYNET_, and their values."""
     found = [f"{name}={value!r}" for name, value in sorted(os.environ.items()) if name.startswith("DYNET_")]
     return ", ".join(found) or "no DYNET_ variables are set"
 
@@ -149,7 +135,7 @@ LINES: dict[str, Callable[[], str]] = {
 
 
 def described(find: Callable[[], str]) -> str:
-    """Call `find`. Return its result, or the error it raised, and any warnings, joined to one line of text."""
+    """Return the result of `find` or its error, and any warnings, as one line."""
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:

@@ -27,10 +27,7 @@ def is_command() -> bool:
 
 
 def version_of(distribution: str) -> str | None:
-    """Return the version of the package that pip knows by the name `distribution`.
-
-    Return None if pip has not installed it, even if it can be imported from a source tree.
-    """
+    """Return the version of an installed distribution; None if pip has not installed it, as in a source tree."""
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
@@ -38,10 +35,7 @@ def version_of(distribution: str) -> str | None:
 
 
 def check(own_version: str) -> None:
-    """Raise ImportError if a package of this library has another version than `own_version`.
-
-    Raise it also if another installed distribution, such as the original DyNet, has a module `dynet` or `_dynet`.
-    """
+    """Raise ImportError if a package of this library has another version, or another distribution has one of MODULES."""
     for distribution in (DISTRIBUTION, *SIBLINGS):
         found = version_of(distribution)
         if found not in (None, own_version):
@@ -63,16 +57,15 @@ def check(own_version: str) -> None:
 def owners() -> dict[str, str]:
     """Return the names and versions of other distributions that have a module `dynet` or `_dynet`.
 
-    First, this only looks at the names of files in the folders of `sys.path`, which takes less than a millisecond. Then
-    it reads the metadata of distributions whose names begin with `dynet`. Only if there is a foreign module `dynet` or
-    `_dynet` does it read the metadata of all distributions in the same folder.
+    To look at file names in `sys.path` takes less than a millisecond. The metadata of all distributions in a folder are
+    read only if it has a foreign module.
     """
     found: dict[str, str] = {}
     for folder in map(Path, sys.path):
         with suppress(OSError):
             names = [name for name in os.listdir(folder) if name.lower().lstrip("_").startswith("dynet")]
             information = [name for name in names if name.endswith((".dist-info", ".egg-info"))]
-            # A distribution with any name may have installed a foreign module `dynet` or `_dynet`.
+            # A distribution with any name may have installed a foreign module.
             if any(_is_foreign(folder, name) for name in names):
                 information = [name for name in os.listdir(folder) if name.endswith((".dist-info", ".egg-info"))]
             for name in information:
@@ -81,23 +74,20 @@ def owners() -> dict[str, str]:
 
 
 def _is_foreign(folder: Path, name: str) -> bool:
-    """Return whether the file or directory `name` in `folder` is another library's module `dynet` or `_dynet`.
-
-    A directory `dynet` with a file `_installation.py` is this library's.
-    """
+    """Return whether a file or directory is another library's module. One with `_installation.py` is this library's."""
     if name == "dynet":
         return (folder / name / "__init__.py").exists() and not (folder / name / Path(__file__).name).exists()
     return _module(name) in MODULES
 
 
 def _module(name: str) -> str:
-    """Return the name of the module that a file `name`, such as `_dynet.so`, contains; "" if it is not a module."""
+    """Return the name of the module in a file such as `_dynet.so`; "" if it is none."""
     suffix = next((suffix for suffix in sorted(all_suffixes(), key=len)[::-1] if name.endswith(suffix)), None)
     return name.removesuffix(suffix) if suffix else ""
 
 
 def _add_owner(found: dict[str, str], distribution: metadata.Distribution) -> None:
-    """Add the name and version of a distribution to `found`, if it is another library's and has one of MODULES."""
+    """Add a distribution to `found`, if it is another library's and has one of MODULES."""
     if not (distribution.read_text("METADATA") or distribution.read_text("PKG-INFO")):
         return  # an incomplete uninstallation has left a directory without metadata
     name = distribution.metadata["Name"]
@@ -111,16 +101,11 @@ def _add_owner(found: dict[str, str], distribution: metadata.Distribution) -> No
 
 
 def is_complete() -> bool:
-    """Return whether all optional packages of this library are installed."""
     return all(is_installed(f"dynet_{extra}") for extra in ("ops", "rnn", "optim"))
 
 
 def extra_with(name: str) -> str | None:
-    """Guess which extra of dynet-core, "rnn", "optim" or "ops", defines `name`, which `dynet` lacks.
-
-    The ending of the name decides. An extra is an optional part, as in `pip install "dynet-core[rnn]"`. Return None if
-    that extra is installed, or if the name is private.
-    """
+    """Guess from the ending of a name that `dynet` lacks which extra defines it; None if that is installed."""
     if name.startswith("_"):
         return None
     if name.endswith("Builder"):

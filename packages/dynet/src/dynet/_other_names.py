@@ -1,11 +1,8 @@
 """What the error message for a missing name such as `dy.relu` or `dy.Adam` suggests to use instead.
 
-There are hints for names that other libraries use, and, where a package of this library is not installed, for
-misspelled names. Elsewhere Python often suggests a name when it prints an error that ends a program.
-
-Where all packages are installed, the names of other libraries are objects of the class `StandIn`. A function
-`__getattr__` of the module `dynet` would raise the error earlier, when the name is read. But CPython reads every name
-of a module with such a function at least 18 ns more slowly, which is about as long as recording an operation takes.
+Where all packages are installed, the names of other libraries are objects of the class `StandIn`. With a function
+`__getattr__` in the module `dynet`, CPython would read all its names at least 18 ns more slowly, which is about as long
+as recording an operation takes.
 """
 
 from __future__ import annotations
@@ -18,9 +15,8 @@ from dynet_core.hints import USES, nearest
 
 
 class StandIn:
-    # Stands in `dynet` for a name that only other libraries have, such as `relu`. To call it, to read its members, and
-    # most other uses raise an AttributeError with a hint; comparisons, `bool` and `repr` do not, because tools call
-    # them. `hasattr(dy, "relu")` is true, but `dir(dy)` and `dy.__all__` do not have the name.
+    # Stands in `dynet` for a name that only other libraries have. Most uses raise an AttributeError with a hint;
+    # comparisons, `bool` and `repr` do not, because tools call them. `dir(dy)` and `dy.__all__` do not have the name.
 
     __slots__ = ("_name", "_use")
 
@@ -49,26 +45,20 @@ class StandIn:
 
 
 def stand_ins(public: Iterable[str]) -> dict[str, StandIn]:
-    """Return an object for each name of another library that has a hint. `public` has the names that exist."""
+    """Return an object for each name of another library that has a hint."""
     known = set(public)
     uses = {name: use_for(name, known) for name in {*USES["dy"], *USES["ops"]} - known}
     return {name: StandIn(name, use) for name, use in uses.items() if use}
 
 
 def use_for(name: str, known: set[str]) -> str:
-    """Return what to use for a name of another library; "" if nothing is known. `known` are the names that exist."""
+    """Return what to use for a name of another library; "" if nothing is known."""
     ops = ", ".join(f"dy.{each}" for each in USES["ops"].get(name, "").split() if each in known)
     return USES["dy"].get(name) or " or ".join(ops.rsplit(", ", 1))
 
 
 def message(name: str, public: Iterable[str], version: str) -> str:
-    """Return the error message for a missing name, with a hint, and with the package that may have it.
-
-    Args:
-        name: the name that does not exist in `dynet`.
-        public: the names that exist.
-        version: the version of this library.
-    """
+    """Return the message for a missing name, with a hint, and with the package that may have it."""
     known = set(public)
     use = use_for(name, known)
     if not use and not name.startswith("_") and (found := nearest(name, known)):

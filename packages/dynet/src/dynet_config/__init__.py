@@ -1,7 +1,6 @@
 """Settings that a program makes before `import dynet`, instead of by `--dynet-...` flags on the command line.
 
-If a program uses this module to make a setting that the original DyNet also has, `import dynet` does not read the
-`--dynet-...` flags.
+If it makes a setting that the original DyNet also has, `import dynet` does not read these flags.
 
 >>> import dynet_config
 >>> dynet_config.set(random_seed=42)
@@ -47,8 +46,8 @@ def set(
 ) -> None:  # noqa: A001
     """Change the settings that are given. The others stay as they are.
 
-    The original DyNet does not have the settings `threads`, `tf32`, `lstm_builder`, `allow` and `own_classes`. A
-    program that makes only these can still be given `--dynet-...` flags on the command line.
+    The original DyNet does not have `threads`, `tf32`, `lstm_builder`, `allow` and `own_classes`. A program that sets
+    only these can still be given `--dynet-...` flags on the command line.
 
     Args:
         mem: accepted and ignored: memory grows with the graph.
@@ -60,14 +59,13 @@ def set(
         requested_gpus: 1 to compute on a GPU.
         gpu_mask: a list with a number for each GPU of the machine: 1 to compute on this GPU, else 0.
         gpu: whether to compute on a GPU.
-        threads: the number of threads for large graphs on the CPU. The default is one for each core that this process
-            may use.
-        tf32: whether matrix products on a GPU may round their factors to TF32. This is faster, with a relative error
-            of about 0.001.
+        threads: the number of threads for large graphs on the CPU; by default one for each core this process may use.
+        tf32: whether matrix products on a GPU may round their factors to TF32: faster, with a relative error of about
+            0.001.
         lstm_builder: "coupled" if `LSTMBuilder` means `CoupledLSTMBuilder`, "vanilla" if it means `VanillaLSTMBuilder`.
             The environment variable DYNET_LSTM_BUILDER can also choose it.
-        allow: the names of classes, such as "module.Class", whose objects may be loaded from files, in addition to the
-            names in the environment variable DYNET_ALLOW. See `dy.load`.
+        allow: the names of classes, such as "module.Class", whose objects may be loaded from files, in addition to
+            those in the environment variable DYNET_ALLOW. See `dy.load`.
         own_classes: whether objects of the program's own classes may be loaded from files without `allow`. This is the
             default; a server that loads the files of others sets it to False. None is an error. See `dy.load`.
 
@@ -102,10 +100,9 @@ def _apply(given: dict[str, object], called: str) -> None:
 
 
 def get() -> dict[str, object] | None:
-    """Return a dict for `DynetParams.from_config`, with all settings that the original DyNet also has.
+    """Return a dict for `DynetParams.from_config` of the settings that the original DyNet also has, with defaults.
 
-    A setting has the value that the program gave it by this module, or else its default. Return None if the program has
-    made none of these settings by this module.
+    Return None if the program has made none of these settings by this module.
     """
     if not _decides:
         return None

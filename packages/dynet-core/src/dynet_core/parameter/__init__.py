@@ -1,7 +1,4 @@
-"""Parameters, lookup parameters, and the collections that own them.
-
-A lookup parameter is a table of rows.
-"""
+"""Parameters, lookup parameters (tables of rows), and the collections that own them."""
 
 from __future__ import annotations
 
@@ -40,9 +37,9 @@ def parameter(p: Expression, update: Expression, *more: Expression) -> tuple[Exp
 def parameter(p: Expression | list[Any] | tuple[Any, ...], update: Any = True, *more: Expression) -> Any:
     """Return a parameter or a whole lookup table as an expression. With update=False it gets no gradient.
 
-    Parameters are expressions already, so this function is needed only for update=False. (In DyNet 1 it was always
-    needed.) `parameter(W, b)` returns a tuple of expressions, as in DyNet 2.1. `parameter([W, b])` returns a list, and
-    `parameter((W, b))` a tuple. An expression that is not a parameter is returned as it is, if update is True.
+    Parameters are expressions already, so only update=False needs this function. `parameter(W, b)` returns a tuple, as
+    in DyNet 2.1; `parameter([W, b])` a list, and `parameter((W, b))` a tuple. An expression that is not a parameter is
+    returned as it is, if update is True.
 
     >>> W = dy.Model().parameters_from_numpy([1, 2])
     >>> dy.parameter(W).value()
@@ -84,7 +81,6 @@ def const_parameter(p: Expression, *more: Expression) -> Any:
 
 
 def _fixed(name: str, p: Any) -> Expression:
-    """Return what is given to the function `name` as an expression without a gradient."""
     if isinstance(p, Expression) and not isinstance(p, Trained):
         return p if isinstance(p, Constant) else _without_gradient(p)
     return _checked(name, p).expr(False)

@@ -27,16 +27,7 @@ from .storage import Storage
 
 
 def checked_values(kind: str, dims: Any, values: Any) -> tuple[tuple[int, ...], Floats]:
-    """Check the dimensions and the values of a new parameter. Return both, the values as a flat float32 array.
-
-    Args:
-        kind: the name of the parameter's class, for error messages.
-        dims: the dimensions that the user asked for.
-        values: all values in a flat array.
-
-    Raises:
-        ShapeError: `values` is not a flat array of as many numbers as `dims` says.
-    """
+    """Check the dimensions and the values (a flat array) of a new parameter. Return both, the values as float32."""
     if values is None:
         raise ArgumentTypeError(
             f"{kind}: use add_parameters(dims) or add_lookup_parameters(dims) of a ParameterCollection"
@@ -50,7 +41,7 @@ def checked_values(kind: str, dims: Any, values: Any) -> tuple[tuple[int, ...], 
 
 
 class Shape(tuple[int, ...]):
-    """A tuple of dimensions that can also be called, so that both `p.shape()`, as in DyNet, and `p.shape` work."""
+    """A tuple of dimensions that can also be called: `p.shape()`, as in DyNet, and `p.shape` work."""
 
     __slots__ = ()
 
@@ -196,9 +187,9 @@ class Trained(Expression):
     def gradient(self, dtype: npt.DTypeLike = np.float64) -> Array:
         """Return the gradient that the last `backward` in the present graph has computed, in the shape of `npvalue()`.
 
-        `grad_as_array()` returns the sum of what all passes since the last update have computed. If the graph does not
-        use the parameter, this method returns the same. The first call after a pass computes the gradients of all
-        parameters of the collection again, which takes longer than the pass. `dtype` is as for `as_array`.
+        `grad_as_array()` returns the sum over all passes since the last update, and so does this method if the graph
+        does not use the parameter. The first call after a pass computes the gradients of all parameters of the
+        collection again, which takes longer than the pass. `dtype` is as for `as_array`.
 
         Raises:
             GradientError: there was no `backward` in this graph, or its inputs have been set since then, or parameters
@@ -210,7 +201,6 @@ class Trained(Expression):
         return flat.reshape(self.type.shape, order="F").astype(dtype)
 
     def _relatives(self) -> list[Storage]:
-        """Return the storages of all parameters of the collection, this parameter's among them."""
         others = self.collection._relatives() if self.collection else []
         return [self._storage, *(other._storage for other in others if other is not self)]
 
@@ -251,10 +241,7 @@ class Trained(Expression):
         self._storage.set_needs(self._updated)
 
     def _is_never_trained(self) -> None:
-        """Freeze this parameter for good, because it is not to be trained: it may be a mask of 0s and 1s, for example.
-
-        `ParameterCollection.set_updated` then skips it, so it stays frozen.
-        """
+        """Freeze a mask of 0s and 1s, for example, for good: `ParameterCollection.set_updated` then skips it."""
         self.set_updated(False)
         self._never_trained = True
 
@@ -289,24 +276,17 @@ class Trained(Expression):
     populate_from_textfile = populate
 
     def _tensor(self, name: str = "") -> StoredTensor:
-        """Return what a file is to store for this parameter.
-
-        Args:
-            name: the name for the parameter in the file; by default its own name.
-        """
+        """Return what a file is to store for this parameter, under its own name by default."""
         storage = self._storage
         gradient, frozen = storage.gradient_or_none(), not (self._updated or self._never_trained)
         return StoredTensor(self._lookup, name or self._name, self.type.dims, storage.values.array, gradient, frozen)
 
     def _expected(self) -> tuple[bool, tuple[int, ...], str]:
-        """Return what a file must say of this parameter: whether it is a lookup parameter, its dimensions, its name."""
+        """Return what `Expected` has for this parameter."""
         return self._lookup, self.type.dims, self._name
 
     def _take(self, tensor: StoredTensor) -> None:
-        """Replace the values and the gradient by those of `tensor`, which was read from a file.
-
-        Freeze the parameter if it was frozen when it was saved.
-        """
+        """Replace values and gradient by those read from a file. Freeze the parameter if it was saved frozen."""
         self._storage.set_values(tensor.values)
         self._storage.set_gradient(tensor.gradient)
         if tensor.frozen:
@@ -329,15 +309,9 @@ class Trained(Expression):
 
 
 def checked_name(kind: str, name: str) -> str:
-    """Check a name that the user gives to a parameter or a collection, and return it.
+    """Return a user's name for a parameter or a collection, which is its `kind` in messages.
 
-    It may not contain `/` or `_`, because these have a meaning in full names such as `/encoder/_0`.
-
-    Args:
-        kind: what gets the name, such as "parameter", for the error message.
-
-    Raises:
-        ParameterNameError: the name is not a string, or contains `/` or `_`.
+    It may not contain `/` or `_`, which have a meaning in full names such as `/encoder/_0`.
     """
     if not isinstance(name, str) or "/" in name or "_" in name:
         raise ParameterNameError(f"the name of a {kind} is a string without '/' and '_', not {name!r}")

@@ -155,22 +155,15 @@ class ParameterCollection(Closed):
         return self.add_lookup_parameters(values.shape, init=NumpyInitializer(values), name=name, device=device)
 
     def add_subcollection(self, name: str | None = None) -> ParameterCollection:
-        """Return a new collection inside this one.
-
-        Parameters that are added to the new one belong to both. Their full names begin with the new collection's name.
-        """
+        """Return a new collection inside this one. Its parameters belong to both; their names begin with its name."""
         child = ParameterCollection(self)
         child._name = self._unique(self._collection_names, checked_name("subcollection", name or "")) + "/"
         return child
 
     def _unique(self, counts: dict[str, int], name: str) -> str:
-        """Return a full name that is not taken, for a parameter or subcollection that the user has named `name`.
+        """Return a full name that is not taken, for what the user has named `name`, and count it in `counts`.
 
-        The first result for a name ends with the name itself, the next ones with `name_1`, `name_2`, ... If `name` is
-        "", the results end with `_0`, `_1`, ...
-
-        Args:
-            counts: how often each name has been asked for; updated here.
+        The results end with `name`, `name_1`, `name_2`, ...; or if it is "", with `_0`, `_1`, ...
         """
         count = counts.get(name, 0)
         counts[name] = count + 1
@@ -186,10 +179,7 @@ class ParameterCollection(Closed):
     # Contents and settings
 
     def parameters_list(self) -> list[Parameters]:
-        """Return the parameters that are not lookup parameters, in the order in which they were added.
-
-        Parameters of subcollections are included.
-        """
+        """Return the parameters that are not lookup parameters, as they were added. Subcollections are included."""
         return list(self._parameters)
 
     def lookup_parameters_list(self) -> list[LookupParameters]:
@@ -204,7 +194,7 @@ class ParameterCollection(Closed):
         return outermost._everything()
 
     def _everything(self) -> list[Trained]:
-        """Return all parameters in the order in which files store them: lookup parameters come after the others."""
+        """Return all parameters as files store them: lookup parameters come after the others."""
         return [*self._parameters, *self._lookups]
 
     def parameter_count(self) -> int:
@@ -330,20 +320,12 @@ class ParameterCollection(Closed):
         return self._add_loaded(model_files.load_one(fname, False, key))
 
     def load_lookup_param(self, fname: Path, key: str) -> LookupParameters:
-        """Load the lookup parameter named `key` from a file, add it to this collection, and return it.
-
-        It keeps its name.
-
-        Raises:
-            FileFormatError: the file is damaged or has no such lookup parameter. Nothing has been added.
-        """
+        """Do the same as `load_param` for a lookup parameter."""
         return self._add_loaded(model_files.load_one(fname, True, key))
 
     def _tensors(self, key: str = "") -> list[StoredTensor]:
-        """Return what a file is to store for each parameter.
-
-        Args:
-            key: if given, the parameters' names in the file begin with it instead of the name of this collection.
+        """Return what a file is to store for each parameter. With `key`, names begin with it, not with this
+        collection's name.
         """
         if key and not key.startswith("/"):
             raise ArgumentError(f"save: the name of a collection begins with '/': {key!r}")
@@ -362,12 +344,9 @@ class ParameterCollection(Closed):
 
     @contextmanager
     def _all_or_nothing(self, floats: int | None = None) -> Iterator[None]:
-        """Return a context manager for a `with` block that adds parameters to this collection.
+        """Return a context manager that removes the parameters again that a block with an error has added.
 
-        If the block raises an error, all parameters that it has added are removed again.
-
-        Args:
-            floats: how many numbers the parameters may have together; beyond that, FileFormatError is raised.
+        If they have more than `floats` numbers, FileFormatError is raised.
         """
         state, owner = [], self
         while owner is not None:

@@ -16,12 +16,6 @@ class Parameters(Trained):
 
     `ParameterCollection.add_parameters` makes it. `numpy.asarray(p)` and DLPack (`torch.from_dlpack(p)`) do not copy:
     the result has the parameter's memory, and changes with the parameter. On a GPU, numpy gets a copy.
-
-    Args:
-        name: the full name, such as `/encoder/_0`.
-        dims: the dimensions.
-        values: all values in a flat array, column by column.
-        collection: the collection that owns the parameter.
     """
 
     __slots__ = ()

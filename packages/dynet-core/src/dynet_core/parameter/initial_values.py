@@ -13,16 +13,14 @@ from ..annotations import Floats
 from ..errors import FileFormatError, OutOfMemoryError
 from ..initializer import PyInitializer
 
-# `_loading.floats`: how many initial values may still be made while this thread loads a file; None at other times.
+# how many initial values may still be made while this thread loads a file
 _loading = threading.local()
 
 
 @contextmanager
 def at_most(floats: int) -> Iterator[None]:
-    """Return a context manager for a `with` block that loads a file: it limits how many initial values are made.
-
-    If the block makes more than `floats` of them, `initial_values` raises FileFormatError. So a small file cannot make
-    a program take much memory.
+    """Return a context manager in which `initial_values` refuses to make more values, so that a small file takes no
+    memory.
     """
     _loading.floats = floats
     try:
@@ -32,11 +30,7 @@ def at_most(floats: int) -> Iterator[None]:
 
 
 def initial_values(initializer: PyInitializer, dims: tuple[int, ...], lookup: bool) -> Floats:
-    """Return the initial values as a flat array, in memory order: column-major; for a lookup table, row after row.
-
-    Raises:
-        FileFormatError: a file is being loaded, and the limit that `at_most` has set would be exceeded.
-    """
+    """Return the initial values as a flat array, in memory order: column-major; for a lookup table, row after row."""
     left = getattr(_loading, "floats", None)
     if left is not None:
         _loading.floats = left - math.prod(dims)

@@ -1,9 +1,7 @@
 """Lookup parameters: tables of rows, such as word embeddings.
 
-A lookup of rows appends ("records") a node to the graph. The node's signature says how to compute it. A recording
-function, which is compiled code, records nodes for the lookup parameters that it knows. For a lookup parameter that it
-does not know yet, it calls the Python methods here. These record the node, and call the recording function's method
-`enter`, so that it knows the lookup parameter from then on. In the texts below, a table is a lookup parameter.
+A recording function records lookups in the tables that it knows. For others it calls the Python methods here, which
+record the node and make the table known by `enter`.
 """
 
 from __future__ import annotations
@@ -38,11 +36,7 @@ from .storage import Storage
 
 @functools.cache
 def _row_signature(table: Dim) -> Signature:
-    """Return the signature of a node that is one row of a table. The row is not copied: its memory is the node's value.
-
-    Args:
-        table: the Dim (shape) of the whole table.
-    """
+    """Return the signature of one row of a table. The row is not copied: its memory is the node's value."""
     row = Dim.of(table.dims[:-1])
     signature = alias(row, name="lookup", scale=row.size)
     LOOKUPS.add(signature)
@@ -51,12 +45,7 @@ def _row_signature(table: Dim) -> Signature:
 
 @functools.cache
 def _batch_signature(table: Dim, count: int) -> Signature:
-    """Return the signature of a node that copies several rows of a table, one into each of its batch elements.
-
-    Args:
-        table: the Dim (shape) of the whole table.
-        count: the number of rows, which is the node's batch size.
-    """
+    """Return the signature of a copy of `count` rows of a table, one in each batch element."""
     row = Dim.of(table.dims[:-1])
     signature = Signature(
         Dim.of(row.dims, count),
@@ -76,14 +65,6 @@ def set_rows(graph: PinnedGraph, place: int, rows: Index | Iterable[Index]) -> b
     """Let node `place` of a graph be of other rows of its table, if it is a lookup. Return whether it is.
 
     All values are forgotten if the old rows were used.
-
-    Args:
-        rows: the number of a row; for a lookup of several rows, as many as it has.
-
-    Raises:
-        ShapeError: there are more rows or fewer.
-        OutOfRangeError: the table has no such row.
-        StaleExpressionError: the graph's version has changed.
     """
     lookup = graph.graph.index_up_to(place).selections.get(place)
     if lookup is None or lookup.signature not in LOOKUPS:
@@ -103,18 +84,12 @@ def set_rows(graph: PinnedGraph, place: int, rows: Index | Iterable[Index]) -> b
 class LookupParameters(Trained):
     """A table of rows, which are vectors or tensors. `E[i]` is row i as an expression.
 
-    `ParameterCollection.add_lookup_parameters` makes it. Only the rows that a graph uses get gradients. The whole
-    table is an expression, too. Its last dimension is the number of rows, as `dim()`, `npvalue()` and `T` show. If the
-    whole table is an operand, all rows get gradients.
+    `ParameterCollection.add_lookup_parameters` makes it. Only the rows that a graph uses get gradients. The whole table
+    is an expression, too, whose last dimension is the number of rows, as `dim()`, `npvalue()` and `T` show. If it is an
+    operand, all rows get gradients.
 
     `shape` and `as_array()` put the rows first: (rows, *dims). So do `numpy.asarray(E)` and DLPack, which do not copy:
     the result has the table's memory, and changes with the table. On a GPU, numpy gets a copy.
-
-    Args:
-        name: the full name, such as `/encoder/_0`.
-        dims: the dimensions of a row, then the number of rows.
-        values: all values in a flat array, row after row.
-        collection: the collection that owns the table.
     """
 
     __slots__ = ("_operand", "_row_dim", "rows")
@@ -130,20 +105,15 @@ class LookupParameters(Trained):
         self.rows = dims[-1]
         self._begin(name, Storage(name, values, rows=self.rows), collection)
         self._row_dim = Dim.of(dims[:-1])
-        # Records of nodes that look up rows refer to the table by the number `_operand`. Records of ops on the whole
-        # table use the property `at` instead, which has side effects. A table of size 0 has no `_operand`, because its
-        # methods raise ShapeError before they need it.
+        # Records of lookups refer to the table by `_operand`, those of ops on the whole table by `at`, which has side
+        # effects. A table of size 0 has no `_operand`: its methods raise ShapeError before.
         if values.size:
             self._operand = -1 - self._storage.row
         become(self, -1 - self._storage.row, self._storage.identity.dim(Dim.of(dims)))
 
     @property
     def at(self) -> int:  # type: ignore[override]
-        """The number by which the record of an op refers to the whole table as an operand.
-
-        Reading this property also tells the engine that the current graph uses the whole table, so that all rows get
-        gradients.
-        """
+        """The whole table's number as an operand. Reading it tells the engine that all rows of the table get gradients."""
         storage = self._storage
         row = storage.whole_row(self._updated)
         current().engine.use_whole(storage.touched, row)  # type: ignore[arg-type]  # `touched` is set if there are rows
@@ -161,12 +131,7 @@ class LookupParameters(Trained):
     _looked_up = lookup  # the Python function, because `lookup` becomes a compiled function at the end of this file
 
     def _row(self, operand: Expression, index: int, functions: Iterable[Any]) -> Expression:
-        """Record a node for row `index`, and let compiled code record further rows of this table.
-
-        Args:
-            operand: the expression whose row this is: the table itself, or with update=False its `Constant`.
-            functions: the recording functions to which the table is made known.
-        """
+        """Record a node for row `index` of `operand` (the table, or its `Constant`), and make it known to `functions`."""
         graph = pinned()
         if not 0 <= index < self.rows:
             raise out_of_range("lookup", index, self.rows, self._name, "row")
@@ -189,23 +154,14 @@ class LookupParameters(Trained):
     _looked_up_batch = batch
 
     def _rows(self, operand: Expression, indices: list[int], functions: Iterable[Any]) -> Expression:
-        """Record a node for several rows, and let compiled code record further ones for the same number of rows.
-
-        Args:
-            operand: the expression whose rows these are: the table itself, or with update=False its `Constant`.
-            functions: the recording functions to which the table and this number of rows are made known.
-        """
+        """Record a node for several rows of `operand`, and make the table and their number known to `functions`."""
         signature = _batch_signature(self.type, len(indices))
         for record in functions:
             record.enter((operand.type, len(indices)), signature.at, signature.dim, self.rows)
         return pinned().append(signature, [self._operand if operand is self else operand.at, *indices])
 
     def _is_trained_by(self, name: str, update: bool) -> bool:
-        """Check `update`, an argument that the user passed to the function `name`, and return it as a bool.
-
-        Raises:
-            ShapeError: the table has size 0, so no graph can use it.
-        """
+        """Return a user's `update` as a bool. Raise ShapeError if the table has size 0, so no graph can use it."""
         if not self.type.total:
             graph_of(name, (self,))
         return update is True or (update is not None and checked_flag(name, "update", update))
@@ -217,9 +173,8 @@ class LookupParameters(Trained):
 
     @property
     def _dense_gradient(self) -> bool:
-        """Whether every row may have a gradient, because a graph used the whole table.
-
-        The next update by a trainer then changes the whole table, and not only the rows that `Storage.touched` lists.
+        """Whether every row may have a gradient, because a graph used the whole table. The next update changes them
+        all.
         """
         return bool(self._storage.touched[-1])
 
@@ -233,14 +188,7 @@ class LookupParameters(Trained):
         return np.moveaxis(flat.reshape((*self._row_dim.dims, self.rows), order="F"), -1, 0)
 
     def _one(self, name: str, stored: Block, row: Index, dtype: npt.DTypeLike) -> Array:
-        """Return a copy of one row of the table's values or gradients.
-
-        Args:
-            name: the name of the calling function, for error messages.
-            stored: the values or gradients of the whole table.
-            row: the number of the row.
-            dtype: the type of the array's numbers.
-        """
+        """Return a copy of one row of the table's values or gradients, `stored`. `name` is the caller, for messages."""
         place = checked_indices(name, [row], self.rows, self._name, "row")[0]
         flat = stored.part(place * self._row_dim.size, self._row_dim.size)
         return flat.reshape(self._row_dim.dims, order="F").astype(dtype)

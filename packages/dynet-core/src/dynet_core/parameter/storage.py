@@ -1,9 +1,4 @@
-"""The memory of a parameter, and its rows in PARAMETER_ROWS.
-
-PARAMETER_ROWS is a table in which compiled code finds the memory of all parameters. A row says where the values and the
-gradient of a parameter are, and whether backward passes are to compute the gradient. A lookup parameter is a table,
-too, such as one word embedding per row; the texts here say which table they mean.
-"""
+"""The memory of a parameter, and its rows in PARAMETER_ROWS, where compiled code finds all parameters."""
 
 from __future__ import annotations
 
@@ -22,7 +17,7 @@ from ..parameter_rows import PARAMETER_ROWS
 
 
 class Identity:
-    """The rows of PARAMETER_ROWS and the Dims (shapes) that belong to one parameter and to no other."""
+    """The rows of PARAMETER_ROWS and the Dims that belong to one parameter and to no other."""
 
     __slots__ = ("dims", "rows")
 
@@ -31,33 +26,28 @@ class Identity:
         self.dims: list[Dim] = dims or []
 
     def row(self, **facts) -> int:
-        """Add a row for this parameter to PARAMETER_ROWS and return the row's number.
-
-        Args:
-            facts: the arguments of `PARAMETER_ROWS.add`.
-        """
+        """Add a row for this parameter to PARAMETER_ROWS and return the row's number."""
         row = PARAMETER_ROWS.add(**facts)
         self.rows.append(row)
         return row
 
     def dim(self, dim: Dim) -> Dim:
-        """Return a Dim of the same sizes as `dim` that no other parameter uses."""
+        """Return a Dim of the same sizes that no other parameter uses."""
         own = dim.own()
         self.dims.append(own)
         return own
 
 
 class Retired(Identity):
-    """The rows of PARAMETER_ROWS and the Dims of a deleted parameter.
+    """The rows and Dims of a deleted parameter.
 
-    Graphs that may still use the rows and Dims keep this object alive. When it is deleted, other parameters may get
-    them.
+    Graphs that may still use them keep this object alive. When it is deleted, other parameters may get them.
     """
 
     __slots__ = ()
 
-    # Both lists are default arguments, which keeps them alive: when Python shuts down, it may clear the names in
-    # modules before it runs finalizers.
+    # Default arguments keep both lists alive: when Python shuts down, it may clear the names in modules before it runs
+    # finalizers.
     def __del__(self, rows=PARAMETER_ROWS.given_back, dims=GIVEN_BACK):
         rows.extend(self.rows)
         dims.extend(self.dims)
@@ -66,15 +56,9 @@ class Retired(Identity):
 class Storage:
     """The values and the gradient of a parameter, and its rows in PARAMETER_ROWS.
 
-    A lookup parameter is a table of `rows` rows. Its array `touched` says which of these have a gradient, in four
-    parts: how many rows are listed; room for the indices of the listed rows; for each row of the table, 1 if it is
-    listed; and last, 1 if the list is not to be relied on, because a graph used the table as a whole. Then every row
-    must be treated as if it had a gradient. A parameter of size 0 has no `touched` and gets no gradient.
-
-    Args:
-        name: the parameter's full name, for messages.
-        values: the initial values, as a flat array.
-        rows: for a lookup parameter, the number of its rows; otherwise 0.
+    For a lookup parameter of `rows` rows, `touched` says which have a gradient: how many are listed; room for their
+    indices; for each row, 1 if it is listed; and last, 1 if any row may have one, because a graph used the whole table.
+    A parameter of size 0 has no `touched` and gets no gradient.
     """
 
     __slots__ = (
@@ -119,19 +103,15 @@ class Storage:
     def _lost(self) -> int:
         """Return the address of memory for a gradient that is written but never read.
 
-        A parameter that is frozen or used with update=False needs no gradient. But it may be in one batch with operands
-        that need one. Then gradients are computed for all operands of the batch, and the parameter's gradient must be
-        written somewhere.
+        A frozen parameter may be in one batch with operands that need a gradient: then one is computed for each of
+        them.
         """
         if self._scratch is None:
             self._scratch = block(self.values.floats)
         return self._scratch.address
 
     def fixed_row(self) -> int:
-        """Return the number of the row of PARAMETER_ROWS for uses of the parameter with update=False.
-
-        The first call adds this row.
-        """
+        """Return the row of PARAMETER_ROWS for uses with update=False. The first call adds it."""
         if self._fixed is None:
             self._fixed = self.identity.row(
                 value=self.values.address, gradient=self._lost(), needs=False, name=self.name, rows=self.rows
@@ -139,12 +119,10 @@ class Storage:
         return self._fixed
 
     def whole_row(self, needs: bool) -> int:
-        """Return the number of the row of PARAMETER_ROWS for uses of a whole lookup parameter as one tensor.
+        """Return the row of PARAMETER_ROWS for uses of a whole lookup parameter. The first call adds it, and reads
+        `needs`.
 
-        The first call adds this row. Unlike the row for lookups, which is `self.row`, it does not refer to `touched`.
-
-        Args:
-            needs: whether the gradient is to be computed; used by the first call only. `set_needs` changes it later.
+        Unlike `self.row`, which is for lookups, it does not refer to `touched`.
         """
         if self._whole is None:
             self._whole = self.identity.row(
@@ -153,7 +131,7 @@ class Storage:
         return self._whole
 
     def trained_rows(self) -> list[int]:
-        """Return the numbers of the parameter's rows in PARAMETER_ROWS that get a gradient; [] if it is frozen."""
+        """Return the parameter's rows in PARAMETER_ROWS that get a gradient; [] if it is frozen."""
         return [row for row in (self.row, self._whole) if row is not None and PARAMETER_ROWS.needs(row)]
 
     def _gradient_at(self, needs: bool) -> int:
@@ -167,23 +145,21 @@ class Storage:
                 PARAMETER_ROWS.set_needs(row, wanted, self._gradient_at(wanted))
 
     def _note_change(self) -> None:
-        """Let this thread's graph, if there is one, know that the values change."""
+        """Let this thread's graph know that the values change."""
         if graph := getattr(thread, "graph", None):
             graph.outdated.note_change(self.identities)
 
     def set_values(self, values: Numbers) -> None:
-        """Set all values to those of a flat array, or to one number."""
         self._note_change()
         self.values.write(values)
 
     def set_part(self, start: int, values: Floats) -> None:
-        """Replace the values from number `start` on, counted from 0, by those of a flat float32 array."""
         self._note_change()
         self.values.write_part(start, values)
 
     @contextmanager
     def edit_values(self) -> Iterator[Floats]:
-        """Return a context manager whose `with` block gets the values as a flat array and may change them in place."""
+        """Return a context manager whose `with` block may change the values, a flat array, in place."""
         self._note_change()
         with self.values.edit() as values:
             yield values
@@ -194,7 +170,7 @@ class Storage:
         return gradient if gradient.any() else None
 
     def set_gradient(self, gradient: Floats | None) -> None:
-        """Replace the gradient by a flat array, or by zero if `gradient` is None. Update `touched`."""
+        """Replace the gradient by a flat array or, for None, by zero. Update `touched`."""
         self.gradient.write(0 if gradient is None else gradient)
         if self.touched is None:
             return
@@ -206,9 +182,9 @@ class Storage:
             self.touched[1 + self.rows + touched] = 1
 
     def __del__(self, keep_for_graphs=keep_for_graphs, Retired=Retired):
-        # Attributes are missing if memory ran out in __init__. The `Retired` object is made only now, because the
-        # garbage collector finalizes all objects of a reference cycle together. If that included a `Retired` object
-        # made earlier, other parameters would get rows and Dims that graphs still use.
+        # Attributes are missing if memory ran out in __init__. The `Retired` object is made only now: the garbage
+        # collector finalizes all objects of a reference cycle together, and other parameters would get rows and Dims
+        # that graphs still use.
         held = [getattr(self, name, None) for name in ("values", "gradient", "touched", "_scratch")]
         identity = getattr(self, "identity", None)
         keep_for_graphs(held if identity is None else [*held, Retired(identity.rows, identity.dims)])

@@ -15,7 +15,7 @@ SHOWN = 60  # the most parameters that a table shows; if there are more, it show
 
 
 def holdings(parameters: Iterable[Trained]) -> str:
-    """Return a short text that counts the parameters, such as "2 parameters, 1 lookup parameter, 36 numbers"."""
+    """Count the parameters, such as "2 parameters, 1 lookup parameter, 36 numbers"."""
     everything = list(parameters)
     tables = sum(p._lookup for p in everything)
     frozen = sum(not p.is_updated() for p in everything)
@@ -33,7 +33,7 @@ def _numbers(parameters: Iterable[Trained]) -> int:
 
 
 def _rows(everything: Sequence[Trained]) -> list[tuple[str, ...]]:
-    """Return the text of each cell of a table of parameters, row by row: the titles, the parameters, the totals."""
+    """Return the cells of a table of parameters, row by row: the titles, the parameters, the totals."""
     hidden = everything[SHOWN // 2 : -(SHOWN // 2)] if len(everything) > SHOWN else []
     rows = [
         (
@@ -56,10 +56,7 @@ def _rows(everything: Sequence[Trained]) -> list[tuple[str, ...]]:
 
 
 def table(parameters: Sequence[Trained]) -> str:
-    """Return a table of parameters as text: the titles, a line for each parameter, the totals.
-
-    If there is no lookup parameter, the column "kind" is left out.
-    """
+    """Return a table of parameters as text. Without lookup parameters, it has no column "kind"."""
     rows = _rows(parameters)
     kept = [place for place in range(len(HEAD)) if place != 1 or any(row[1] for row in rows[1:])]
     widths = {place: max(len(row[place]) for row in rows) for place in kept}
@@ -77,7 +74,7 @@ def table(parameters: Sequence[Trained]) -> str:
 
 
 def as_html(parameters: Sequence[Trained]) -> str:
-    """Return, as HTML for notebooks, the table that `table` returns as text. It always has the column "kind"."""
+    """Return the same table as HTML for notebooks, always with the column "kind"."""
 
     def line(row: Sequence[str], cell: str) -> str:
         aligned = ["right" if column in RIGHT else "left" for column in range(len(row))]

@@ -1,7 +1,5 @@
-"""Checkpoints of `DataParallel`: the parameters, the trainer's state and the position in the data, in one file.
-
-A file is a list of tensors, in this order: a hash of the rest; the parameters; the states of the random generators; the
-numbers of the position; and the trainer's state. Numbers are stored as `state.of_numbers` does.
+"""Checkpoints of `DataParallel`, in one file: a hash of the rest; the parameters; the states of the random generators;
+the position in the data; and the trainer's state. Numbers are stored as `state.of_numbers` does.
 """
 
 from __future__ import annotations
@@ -25,7 +23,6 @@ Noise = tuple[int, int, int]  # the state of the random generator for dropout: s
 
 
 def write(fname: Path, trainer: Trainer, position: Mapping[str, int], noises: Sequence[Noise]) -> None:
-    """Write a checkpoint of a trainer and its model, and for each rank the state of its random generator."""
     if not isinstance(position, Mapping):
         raise ArgumentTypeError(f"save: position must be a dict, not {type(position).__name__} {position!r:.40}")
     places = {}

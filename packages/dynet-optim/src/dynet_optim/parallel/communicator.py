@@ -1,7 +1,4 @@
-"""Connects the processes of a parallel program, called ranks, by MPI. Ends all of them if one fails.
-
-Each implementation of MPI, such as MPICH, has a *launcher*, such as `mpiexec`, which starts the processes.
-"""
+"""Connects the processes of a parallel program, called ranks, by MPI. Ends all of them if one fails."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ from typing import Any
 
 from dynet_core.errors import ParallelError
 
-# Environment variables. Launchers such as mpiexec say in STARTED how many processes they have started.
+# Launchers such as mpiexec say in STARTED how many processes they have started.
 STARTED = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
 PROCESS = "DYNET_MPI_PROCESS"  # a rank stores its process id there; child processes, which are no ranks, inherit it
 PATIENCE = "DYNET_MPI_SECONDS"  # how many seconds a process waits for the others to connect; 0 means forever
@@ -71,7 +68,6 @@ def world() -> Any:
 
 
 def is_child() -> bool:
-    """Return whether this process is a child of a rank."""
     return os.environ.get(PROCESS, str(os.getpid())) != str(os.getpid())
 
 
@@ -87,17 +83,17 @@ def mpi() -> Any:
 
 
 def number_started(environment: Mapping[str, str]) -> int:
-    """Return how many processes the launcher has started, as environment variables say; 1 if there is no launcher."""
+    """Return how many processes the launcher has started; 1 if there is no launcher."""
     found = [environment.get(name, "") for name in STARTED]
     return max((int(text) for text in found if text.isdecimal()), default=1)
 
 
 @contextlib.contextmanager
 def _impatience(started: int) -> Iterator[None]:
-    """For a `with` block that connects with other processes: end this process if the block takes too long.
+    """End this process if the `with` block, which connects with other processes, takes too long.
 
-    MPI waits for the others without end, even if one has ended before it has connected. Python code cannot run while
-    MPI waits. The timer of `faulthandler` can. It is not set if there are no others: the program may use it.
+    MPI waits without end, even for one that has ended, and meanwhile no Python code runs; the timer of `faulthandler`
+    does. It is not set if there are no others: the program may use it.
     """
     try:
         seconds = float(os.environ.get(PATIENCE, "600")) if started > 1 else 0.0
@@ -121,7 +117,7 @@ def _impatience(started: int) -> Iterator[None]:
 
 @functools.cache
 def end_all_on_exceptions() -> None:
-    """Make an uncaught exception, in any thread, end the processes of all ranks, which would wait for this one."""
+    """Make an uncaught exception, in any thread, end all ranks, which would wait for this one."""
     process = os.getpid()
 
     def ending(earlier: Callable) -> Callable:
@@ -141,7 +137,7 @@ def end_all_on_exceptions() -> None:
 
 
 def end_all(reason: str) -> None:
-    """End the processes of all ranks, this one included. Before that, print the reason to stderr."""
+    """Print the reason to stderr, and end the processes of all ranks, this one included."""
     MPI: Any = sys.modules.get("mpi4py.MPI")
     comm = MPI.COMM_WORLD if MPI and MPI.Is_initialized() and not MPI.Is_finalized() else None
     rank = f"rank {comm.rank}" if comm else f"process {os.getpid()}"
@@ -153,12 +149,11 @@ def end_all(reason: str) -> None:
     time.sleep(PAUSE)
     if comm:
         comm.Abort(1)
-    # MPICH's mpiexec ends the others at once if a process is killed, but not if it exits before it has connected.
+    # MPICH's mpiexec ends the others if a process is killed, but not if it exits before it has connected.
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-# This is done when the module is imported, since a rank may fail before it makes a `DataParallel`. Child processes of a
-# rank do not do it: they have inherited the variable PROCESS, which has the rank's id.
+# A rank may fail before it makes a `DataParallel`. Child processes of a rank have inherited PROCESS.
 if number_started(os.environ) > 1:
     os.environ.setdefault(PROCESS, str(os.getpid()))
     if not is_child():

@@ -90,7 +90,6 @@ class DataParallel:
                 self._gradients = Gradients(trainer._table, self._comm)
 
     def __getattr__(self, name: str) -> Any:
-        """Return an attribute or a method of the trainer, if this class does not define it."""
         if name == "update_subset":
             raise AttributeError(
                 "DataParallel has no attribute 'update_subset': use set_updated(False) of the others, update()"
@@ -182,7 +181,7 @@ class DataParallel:
         if not 0 <= count < MOST_EXAMPLES:
             raise ArgumentError(f"DataParallel.update: examples is {examples}; it must be a number of examples")
         trainer = self.trainer
-        # The trainer would find this only after the exchange, when each rank's gradients are replaced by the sums.
+        # The trainer would find this only after the exchange, when the sums have replaced the gradients.
         if not all(math.isfinite(float32(number)) for number in trainer._numbers(factor)):
             raise ArgumentError(
                 f"DataParallel.update: learning rate {trainer.learning_rate} times s, {factor}, is too large"
@@ -225,7 +224,6 @@ class DataParallel:
         self._gradients.add_up(rows, headers[:, TOUCHED].copy())
 
     def _note_known(self) -> None:
-        """Remember that all present parameters have the same values on all ranks."""
         self._known_version, self._known = self._version, {parameter._storage for parameter in self._everything()}
 
     def compare(self) -> None:

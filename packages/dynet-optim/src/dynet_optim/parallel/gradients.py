@@ -1,8 +1,7 @@
-"""Exchanges numbers between ranks, the processes of a parallel program: gradients, values and states of generators.
+"""Exchanges gradients, values and states of generators between ranks. All must call these functions together.
 
-All ranks must call these functions together. `comm` is their MPI communicator. Gradients are added up in one buffer. It
-has the whole gradients of ordinary parameters, which are called dense here. Of lookup parameters, it has the
-rows that any rank has used. To find these, the ranks first exchange the numbers of the rows that they have used.
+Gradients are added up in one buffer: the whole ones of ordinary (dense) parameters, and of lookup parameters the rows
+that any rank has used.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ class Gradients:
         trained = [p._storage for p in table.everything if PARAMETER_ROWS.needs(p._storage.row)]
         self.dense = [storage for storage in trained if storage.touched is None]
         self.tables = [(storage, storage.touched) for storage in trained if storage.touched is not None]
-        # The number of the first row of each lookup parameter, and then how many numbers there are in all.
+        # the first number of each lookup parameter, and how many there are in all
         self.firsts = np.cumsum([0, *(storage.rows + 1 for storage, _ in self.tables)])
         self.buffer = np.empty(0, np.float32)
         self.sent = 0  # the number of bytes that this rank has sent in the last exchange
@@ -92,7 +91,6 @@ class Gradients:
 
 
 def spread(comm: Any, blocks: Sequence[Block]) -> None:
-    """Copy the contents of blocks of memory from rank 0 to all ranks."""
     packed = np.concatenate([np.empty(0, np.float32), *(block.array for block in blocks)])
     comm.Bcast(packed)
     if comm.rank:
@@ -122,6 +120,6 @@ def spread_randomness(comm: Any) -> None:
     if comm.rank:
         random_stream.continue_with(stream)
         own = noise.seed_of_rank(seed, comm.rank)
-        # If the seed is right already, an earlier DataParallel has set it. Setting it again could repeat numbers.
+        # If an earlier DataParallel has set the seed, setting it again could repeat numbers.
         if noise.state()[0] != own:
             noise.set_state(own, drawn, forks)

@@ -1,8 +1,7 @@
-"""Checks that all ranks (the processes of a parallel program) are about to do the same, before they exchange data.
+"""Checks that all ranks are about to do the same, before they exchange data: otherwise they might wait forever.
 
-Each rank sends a *header* to all others: integers that say what it is about to do and how many updates it has done, and
-hashes of its model and options. If these differ, all ranks raise an error. Without this check, ranks might wait for
-others forever. *Facts* are the pairs (name, value) from which the hashes are computed.
+Each sends a *header*: integers that say what it is about to do and how many updates it has done, and hashes of *facts*,
+pairs (name, value), about its model and options. If these differ, all ranks raise an error.
 """
 
 from __future__ import annotations
@@ -33,10 +32,7 @@ LAST_WAIT = 5  # how many seconds a process that ends waits for a thread that is
 
 
 class Meeting:
-    """The connection of this rank with the others, by which all ranks exchange headers and compare them.
-
-    `meet` makes a header from its arguments. The integers up to OPTIONS must be the same on all ranks.
-    """
+    """The connection of this rank with the others. The integers of a header up to OPTIONS must be the same on all."""
 
     def __init__(self, comm: Any):
         self.comm, self.rank, self.size = comm, comm.rank, comm.size  # MPI says the last two only until it is finalized
@@ -51,7 +47,7 @@ class Meeting:
         atexit.register(self._end)
 
     def _end(self) -> None:
-        """Tell the other ranks that this one ends. Those that go on then raise an error instead of waiting for it."""
+        """Tell the other ranks that this one ends. Those that go on raise an error instead of waiting for it."""
         if self.over or os.getpid() != self.process or is_finalized():
             return
         with contextlib.suppress(Exception):
@@ -69,8 +65,7 @@ class Meeting:
     def exchange(self) -> Iterator[None]:
         """Return a context manager for a block in which ranks exchange data.
 
-        An exception in it ends all ranks, because the others would wait for this one forever. Only a ParallelError is
-        passed on: all ranks raise it, so none of them waits.
+        An exception in it ends all ranks, which would wait for this one forever; but all ranks raise a ParallelError.
         """
         if os.getpid() != self.process:
             raise ParallelError(
@@ -89,7 +84,7 @@ class Meeting:
         try:
             yield
         except BaseException as problem:
-            # A signal handler that has interrupted this exchange may raise `_refused`: only this rank has that error.
+            # A signal handler may raise `_refused` in this exchange, on this rank only.
             if isinstance(problem, ParallelError) and problem is not self._refused:
                 raise
             traceback.print_exc()
@@ -107,13 +102,9 @@ class Meeting:
     ) -> np.ndarray:
         """Wait for all ranks, check that they are about to do the same, and return their headers, a row for each rank.
 
-        Args:
-            action: what this rank is about to do, one of ACTIONS.
-            updates: how many updates this rank has done.
-            model: facts about its model, and their hash. The caller keeps both as long as the model is the same.
-            options: facts about its options.
-            counts: in what ranks may differ: the numbers of its examples and of the rows of lookup parameters that it
-                has used, and whether it has had a backward pass since its last update.
+        `model` are facts and their hash, which the caller keeps as long as the model is the same. In `counts`, ranks
+        may differ: the numbers of examples and of rows of lookup parameters used, and whether there was a backward
+        pass.
         """
         if self.over:
             raise ParallelError(self.over)
@@ -126,7 +117,7 @@ class Meeting:
         return self.headers
 
     def _problem(self, action: str, own: np.ndarray, facts: Mapping[int, Facts]) -> str:
-        """Return an error message that says how the headers differ. All ranks call this, with the same headers."""
+        """Return a message that says how the headers differ. All ranks call this, with the same headers."""
         headers = self.headers
         who = f"DataParallel{f'.{action}' * (action != 'start')}: rank {self.rank}"
         has_done = f"{who} has done {own[UPDATES]} update{'' if own[UPDATES] == 1 else 's'}"
@@ -138,7 +129,7 @@ class Meeting:
             )
             return self.over
         different = headers != own
-        # The message compares this rank with the first one that differs in the first field in which ranks differ.
+        # Compare this rank with the first one that differs in the first field in which ranks differ.
         field = int(different.any(axis=0).argmax())
         other = int(different[:, field].argmax())
         if field == ACTION:
@@ -182,7 +173,7 @@ def digest(*facts: object) -> int:
 
 
 def sendable(problem: Exception) -> Exception:
-    """Return `problem` if it can be pickled and sent to other processes, else a ParallelError with its message."""
+    """Return `problem` if it can be sent to other processes, else a ParallelError with its message."""
     try:
         pickle.loads(pickle.dumps(problem))
     except Exception:

@@ -54,8 +54,8 @@ class AdamTrainer(Trainer):
         \theta &\leftarrow \theta -
         \eta \frac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t} \frac{m}{\sqrt{v} + \epsilon}
 
-    where g is the gradient, :math:`\theta` the parameter, and t the number of the update, which starts at 1. All rows
-    of lookup parameters have the same t, even if some were not used in earlier updates.
+    where g is the gradient, :math:`\theta` the parameter, and t the number of the update, from 1 on: the same for all
+    rows of lookup parameters, even if some were not used in earlier updates.
 
     Args:
         m: the collection to train.
@@ -99,8 +99,7 @@ class AdamTrainer(Trainer):
         self._eps = self._checked("eps", eps, POSITIVE)
 
     def _numbers(self, scale: float) -> tuple[float, ...]:
-        # The betas were rounded to float32, because kernels read float32. Otherwise 1 - beta here would differ from
-        # 1 - beta there: for 0.999, in the fifth digit.
+        # The betas were rounded to float32, as kernels read them: 1 - 0.999 would differ in the fifth digit.
         number = self._counts.updates + 1
         rate = self._rate * sqrt(1 - self._beta_2**number) / (1 - self._beta_1**number)
         return rate, scale, self._beta_1, self._beta_2, self._eps

@@ -113,13 +113,11 @@ class AdadeltaTrainer(Trainer):
         d \leftarrow \rho d + (1 - \rho) \delta^2 \qquad
         \theta \leftarrow \theta - \eta \delta
 
-    The learning rate :math:`\eta` is 1, unless a program sets it or `edecay` lowers it. The original DyNet ignores the
-    learning rate.
+    The learning rate :math:`\eta`, which DyNet ignores, is 1, unless a program sets it or `edecay` lowers it.
 
     Args:
         m: the collection to train.
-        eps: :math:`\epsilon`. Under the lower root, it keeps the divisor from being 0. Under the upper root, it keeps
-            the first step from being 0.
+        eps: :math:`\epsilon`, which keeps the divisor and the first step from being 0.
         rho: the decay of the averages h and d, in [0, 1).
         edecay: how fast `update_epoch` lowers the rate: after n epochs it is (initial rate) / (1 + edecay * n).
 

@@ -52,11 +52,11 @@ class Trainer(Resumable, Closed):
     """The base of all trainers.
 
     A trainer updates the parameters of a collection, including those that are added later, and keeps the collection
-    alive. Parameters with `set_updated(False)` are not changed, and their gradients do not count in the norm of the
-    gradients, which clipping uses. Updates are computed in float32, the norm in float64.
+    alive. Frozen parameters are not changed, and their gradients do not count in the norm that clipping uses. Updates
+    are computed in float32, the norm in float64.
 
-    If the collection has a weight decay, every update ends by multiplying all parameters by 1 - decay. This changes all
-    rows of lookup parameters, even those that were not used, so it takes long if there are many rows.
+    With a weight decay, every update ends by multiplying all parameters by 1 - decay. That changes all rows of lookup
+    parameters, even those that were not used, so it takes long if there are many.
 
     After n epochs, the learning rate is (initial rate) / (1 + edecay * n).
     """

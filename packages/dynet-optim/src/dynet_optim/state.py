@@ -73,12 +73,10 @@ class Resumable:
         """Save the state of training to a file that `populate` reads. The parameters are not part of it.
 
         The state is the trainer's memory of earlier gradients, the learning rate, the epoch, the number of updates,
-        the clipping threshold, whether updates are sparse, and the state of the random generator of dropout. Save the
-        parameters with the collection's own `save`.
+        the clipping threshold, whether updates are sparse, and the state of the random generator of dropout.
 
         Args:
-            fname: the file to write or replace. Its format is safetensors if its name ends in `.safetensors`, else
-                text.
+            fname: the file to write or replace, in the safetensors format if the name ends so, else as text.
 
         Raises:
             OSError: the file cannot be written. An existing file has not changed.
@@ -103,8 +101,8 @@ class Resumable:
     def populate(self, fname: Path) -> None:
         """Load the state of training that `save` wrote. Training then continues as if it had not been interrupted.
 
-        The trainer must be of the same class and have the same settings, and its collection the same parameters. Load
-        the values of the parameters with the collection's own `populate`.
+        The trainer must be of the same class and have the same settings, and its collection the same parameters, whose
+        values the collection's own `populate` loads.
 
         Raises:
             FileFormatError: the file is damaged or belongs to another trainer; nothing has changed.

@@ -1,6 +1,4 @@
-"""The base classes of builders: `LayersBuilder` for all networks with layers, `_RNNBuilder` for those that read
-sequences.
-"""
+"""The base classes of builders: `LayersBuilder` for all with layers, `_RNNBuilder` for sequences."""
 
 from __future__ import annotations
 
@@ -32,7 +30,7 @@ from .state import RNNState, as_vector
 
 
 def described(name: str, spec: Sequence, model: ParameterCollection, rates: Iterable[float] = ()) -> str:
-    """Return the `repr` of a builder. `spec` begins with the number of layers and the sizes of an input and an output."""
+    """Return the `repr` of a builder. `spec` begins with the number of layers and two sizes."""
     layers, size, hidden, *_ = spec
     held = holdings([*model.parameters_list(), *model.lookup_parameters_list()])
     found = dict.fromkeys(rates)
@@ -79,9 +77,7 @@ class Owner(Hinted):
 
     @contextmanager
     def _own(self, collection: str, model: ParameterCollection, argument: str = "model") -> Iterator[None]:
-        """Make a collection in `model`, which messages call `argument`. If the `with` block fails, `model` is as
-        before.
-        """
+        """Make a collection in `model`, called `argument` in messages. If the block fails, `model` is as before."""
         if not isinstance(model, ParameterCollection):
             kind = type(model).__name__
             raise ArgumentTypeError(f"{self.whoami()}: {argument} must be a ParameterCollection, not {kind}")
@@ -124,7 +120,7 @@ class LayersBuilder(Owner, Closed):
             self._parameters = [self._add_layer(hidden if k else size, hidden) for k in range(layers)]
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
-        """Create the parameters of a layer of m units that reads vectors of size n, in the order of `get_parameters`."""
+        """Create the parameters of a layer of m units with n inputs, in the order of `get_parameters`."""
         raise NotImplementedError
 
     def __getstate__(self) -> dict[str, Any] | tuple[dict[str, Any], dict[str, Any]]:

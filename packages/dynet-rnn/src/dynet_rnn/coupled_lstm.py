@@ -33,9 +33,8 @@ class CoupledLSTMBuilder(Variational):
         hidden_dim: the size of h, the output of a layer, and of c, its memory.
         model: the collection that gets the parameters: for each layer
             :math:`W_{ix}, W_{ih}, W_{ic}, b_i, W_{ox}, W_{oh}, W_{oc}, b_o, W_{cx}, W_{ch}, b_c`.
-        ln_lstm, forget_bias: accepted because the `spec` of a `VanillaLSTMBuilder` has them, and DyNet 2 calls that
-            class `LSTMBuilder`. This network has neither layer normalisation nor a forget bias, so they must have
-            their default values.
+        ln_lstm, forget_bias: accepted because `VanillaLSTMBuilder` has them, which DyNet 2 calls `LSTMBuilder`. This
+            network has neither layer normalisation nor a forget bias, so they must have their default values.
 
     Raises:
         ArgumentError: ln_lstm or forget_bias does not have its default value.
@@ -81,15 +80,12 @@ class FastLSTMBuilder(Variational):
         o_t &= \sigma(W_{ox} x_t + W_{oh} h_{t-1} + b_o) \\
         h_t &= \tanh(c_t) \circ o_t
 
-    where i and o are the input and output gates, and :math:`\circ` is the elementwise product. As in DyNet, each layer
-    also has peephole vectors :math:`W_{ic}` and :math:`W_{oc}`, which are not used.
+    where i and o are the input and output gates, and :math:`\circ` is the elementwise product.
 
     Args:
-        layers: the number of layers. Each reads the outputs of the one before.
-        input_dim: the size of an input.
-        hidden_dim: the size of h, the output of a layer, and of c, its memory.
-        model: the collection that gets the parameters: for each layer
-            :math:`W_{ix}, W_{ih}, W_{ic}, b_i, W_{ox}, W_{oh}, W_{oc}, b_o, W_{cx}, W_{ch}, b_c`.
+        layers, input_dim, hidden_dim: as in `CoupledLSTMBuilder`.
+        model: the collection that gets the parameters, which are those of `CoupledLSTMBuilder`. As in DyNet, the
+            peepholes :math:`W_{ic}` and :math:`W_{oc}` are not used.
 
     Source: Greff et al., "LSTM: a search space odyssey", 2015.
 

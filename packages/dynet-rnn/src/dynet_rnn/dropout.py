@@ -39,8 +39,7 @@ class Variational(_RNNBuilder):
         self._set_rates((d, *[d_r] * (len(self._rates) - 1)))
 
     def set_dropout_masks(self, batch_size: Index = 1) -> None:
-        """Draw new dropout masks for the sequence that the last call of `initial_state` has begun, if the graph has
-        one.
+        """Draw new dropout masks for the sequence that the last call of `initial_state` has begun.
 
         Without this call, they are drawn when the first input is read, with its batch size.
 

@@ -1,4 +1,4 @@
-"""Builders of LSTM networks whose input and forget gates are separate. Tests compare them with the steps in numpy here."""
+"""Builders of LSTM networks with separate gates. Tests compare them with the steps in numpy here."""
 
 from __future__ import annotations
 
@@ -159,12 +159,9 @@ class SparseLSTMBuilder(VanillaLSTMBuilder):
     share of pruned weights step by step, with `set_sparsity`. Pruned weights keep their values, but get no gradient.
 
     Args:
-        layers: the number of layers. Each reads the outputs of the one before.
-        input_dim: the size of an input.
-        hidden_dim: the size of h.
+        layers, input_dim, hidden_dim, ln_lstm, forget_bias: as in `VanillaLSTMBuilder`.
         model: the collection that gets the parameters: for each layer, in the order of `get_parameters`,
             :math:`W_x, W_h, b` and the masks :math:`M_x, M_h`, which are not trained.
-        ln_lstm, forget_bias: as in `VanillaLSTMBuilder`.
 
     Source: Narang et al., "Exploring sparsity in recurrent neural networks", 2017.
 
@@ -184,7 +181,7 @@ class SparseLSTMBuilder(VanillaLSTMBuilder):
         return [*weights, *self._add((4 * m,)), *masks, *self._add_norms(m)]
 
     def get_parameter_expressions(self) -> list[list[Expression]]:
-        """Return :math:`W_x \\circ M_x, W_h \\circ M_h, b` of each layer, the parameters after pruning, as expressions."""
+        """Return :math:`W_x \\circ M_x, W_h \\circ M_h, b` of each layer, the parameters after pruning."""
         return [layer[:3] for layer in super().get_parameter_expressions()]
 
     def _expressions(self, layer: list[Parameters], update: bool) -> list[Expression]:

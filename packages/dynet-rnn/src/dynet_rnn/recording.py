@@ -187,9 +187,7 @@ class SequenceRun(Run):
         return self.builder._steps(self, x.batch) if x in form.known and self.is_current() else None
 
     def learn(self, state: Any, x: Expression) -> Any:
-        """Let Python record a step, and return the new state. It becomes known if the last of its kind recorded the
-        same.
-        """
+        """Let Python record a step, which becomes known if the last of its kind recorded the same."""
         steps: Any = self.steps
         known = steps.known.setdefault(state._form, {})
         seen = known.get(x.type, (0, None))

@@ -83,7 +83,7 @@ class SoftmaxBuilder(Owner, Closed, ABC):
         return self._losses(x, [self._checked_class(name, one) for one in given], update)
 
     def sample(self, x: Expression) -> int:
-        """Draw a class with the probabilities p(c | x), and return its number. x is a vector (rep_dim,), not a batch."""
+        """Draw a class with the probabilities p(c | x), and return its number. x is one vector (rep_dim,)."""
         if self._checked("sample", x).type.batch > 1:
             raise ShapeError(f"sample: x is {x.type!r}, a class is drawn for one vector")
         return self._sample(x)

@@ -185,7 +185,7 @@ class RNNState(Hinted):
         return self._places[layer * count : (layer + 1) * count]
 
     def _add_unusual(self, x: Expression) -> RNNState:
-        """Do the work of `add_input` for new shapes, masks that are to be drawn, graphs that are watched, and errors."""
+        """Do the work of `add_input` for new shapes, masks to be drawn, graphs that are watched, and errors."""
         run = self._run
         graph = graph_of("add_input", (x,))
         if self._pinned().graph is not graph.graph:
@@ -202,7 +202,7 @@ class RNNState(Hinted):
         return run.learn(self, x)
 
     def _pinned(self) -> PinnedGraph:
-        """Return the graph, after checking that it still has all nodes of the state and the weights that are computed."""
+        """Return the graph, after checking that it still has all nodes of the state and computed weights."""
         run, version, places, vectors = self._run, self._run.version, (), self._vectors or ()
         if self._form.dims:  # all are nodes of steps, so none needs an expression
             version, places, vectors = self._output.version, self._places, ()  # type: ignore[union-attr]

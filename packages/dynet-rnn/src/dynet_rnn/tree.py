@@ -264,21 +264,17 @@ class NaryTreeLSTMBuilder(_TreeBuilder):
         c &= i \circ u + \textstyle\sum_k f_k \circ c_k \\
         h &= o \circ \tanh(c)
 
-    where k runs over the children; i, o and f are the input, output and forget gates; and :math:`\circ` is the
-    elementwise product. A child that is None has h = c = 0; a node without an input has x = 0. In the paper, all forget
-    gates :math:`f_j` share W and b; here each has its own.
+    in the notation of `ChildSumTreeLSTMBuilder`. A child that is None has h = c = 0; a node without an input has x = 0.
+    In the paper, all forget gates :math:`f_j` share W and b; here each has its own.
 
     Args:
-        layers: the number of layers. Each reads the outputs of the one before.
-        input_dim: the size of an input.
-        hidden_dim: the size of h, the output of a node, and of c, its memory.
+        layers, input_dim, hidden_dim: as in `ChildSumTreeLSTMBuilder`.
         model: the collection that gets the parameters: for each layer :math:`W` ((3 + N) hidden_dim, input
             size), :math:`U_1, ..., U_N` ((3 + N) hidden_dim, hidden_dim) and :math:`b`, all with the rows of
             i, o, u and :math:`f_1, ..., f_N` in turn.
         children: N, the largest number of children that a node can have.
 
-    Source: Tai, Socher and Manning, "Improved semantic representations from tree-structured long short-term memory
-    networks", 2015.
+    Source: as for `ChildSumTreeLSTMBuilder`.
 
     >>> lstm = dy.NaryTreeLSTMBuilder(1, 2, 3, dy.Model(), children=2)
     >>> start = lstm.initial_state()

@@ -35,7 +35,7 @@ def version_of(distribution: str) -> str | None:
 
 
 def check(own_version: str) -> None:
-    """Raise ImportError if a package of this library has another version, or another distribution has one of MODULES."""
+    """Raise ImportError if a package of ours has another version, or another distribution has one of MODULES."""
     for distribution in (DISTRIBUTION, *SIBLINGS):
         found = version_of(distribution)
         if found not in (None, own_version):

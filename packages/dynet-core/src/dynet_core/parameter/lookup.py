@@ -113,7 +113,7 @@ class LookupParameters(Trained):
 
     @property
     def at(self) -> int:  # type: ignore[override]
-        """The whole table's number as an operand. Reading it tells the engine that all rows of the table get gradients."""
+        """The whole table as an operand. Reading it tells the engine that all rows of the table get gradients."""
         storage = self._storage
         row = storage.whole_row(self._updated)
         current().engine.use_whole(storage.touched, row)  # type: ignore[arg-type]  # `touched` is set if there are rows
@@ -131,7 +131,7 @@ class LookupParameters(Trained):
     _looked_up = lookup  # the Python function, because `lookup` becomes a compiled function at the end of this file
 
     def _row(self, operand: Expression, index: int, functions: Iterable[Any]) -> Expression:
-        """Record a node for row `index` of `operand` (the table, or its `Constant`), and make it known to `functions`."""
+        """Record row `index` of `operand` (the table, or its `Constant`), and make it known to `functions`."""
         graph = pinned()
         if not 0 <= index < self.rows:
             raise out_of_range("lookup", index, self.rows, self._name, "row")
@@ -173,9 +173,7 @@ class LookupParameters(Trained):
 
     @property
     def _dense_gradient(self) -> bool:
-        """Whether every row may have a gradient, because a graph used the whole table. The next update changes them
-        all.
-        """
+        """Whether every row may have a gradient, because a graph used the whole table. Then updates change all rows."""
         return bool(self._storage.touched[-1])
 
     @_dense_gradient.setter

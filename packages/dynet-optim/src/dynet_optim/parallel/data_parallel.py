@@ -41,13 +41,12 @@ class DataParallel:
     are the same in each run with the same number of ranks.
 
     At the start, the parameters and the state of the trainer are copied from rank 0 to all ranks. Parameters that are
-    added later must have the same initial values on all ranks. Each rank draws other random numbers for dropout; the
-    seeds for them are made from the seed of rank 0. An exception in one rank ends all of them. A program that is not
-    started by MPI has one rank, and `update` does what the trainer's `update` does.
+    added later must start with the same values on all. From the seed of rank 0, each rank makes its own for dropout. An
+    exception in one rank ends all of them. A program that is not started by MPI has one rank.
 
     All ranks must call `update`, `total`, `compare`, `save` and `populate` in the same order. A rank without examples
-    calls `update` without `backward`. All other methods and attributes are the trainer's; set its options to the same
-    values on all ranks. There is no `update_subset`.
+    calls `update` without `backward`. All other methods and attributes, but `update_subset`, are the trainer's; set its
+    options to the same values on all ranks.
 
     Args:
         trainer: the trainer, which on each rank has all parameters and updates them all.
@@ -227,9 +226,7 @@ class DataParallel:
         self._known_version, self._known = self._version, {parameter._storage for parameter in self._everything()}
 
     def compare(self) -> None:
-        """Check that the values of all parameters are the same on all ranks, to the last bit.
-
-        The state of the trainer is not compared.
+        """Check that all parameters, but not the trainer's state, are the same on all ranks, to the last bit.
 
         Raises:
             ParallelError: they are not; the message names the first parameter that differs.
@@ -248,8 +245,8 @@ class DataParallel:
         """Write a checkpoint: parameters, the trainer's state, and how far training has got. Rank 0 writes it.
 
         Args:
-            fname: the file to write or replace. An older file is replaced only when everything is written. The format
-                is safetensors if the name ends in `.safetensors`, else text.
+            fname: the file, which is replaced only when everything is written. Its name decides the format, as in the
+                `save` of a trainer.
             position: how far training has got in the data, as whole numbers by name: {"epoch": 3, "minibatch": 120}.
 
         Raises:

@@ -27,9 +27,8 @@ SCALE = without_states("scale", "factor", g=lambda g, factor: g * factor)  # doe
 class Gradients:
     """The gradients of the trained parameters in a trainer's `Table`.
 
-    The rows of all lookup parameters are numbered, one lookup parameter after the other. Each has one number more than
-    it has rows: the last one stands for all of its rows. `Storage.touched` of a lookup parameter is an array that lists
-    the rows with a gradient.
+    The rows of all lookup parameters are numbered one after the other. Each lookup parameter has one number more, which
+    stands for all its rows.
     """
 
     def __init__(self, table: Table, comm: Any):

@@ -131,7 +131,7 @@ class LayersBuilder(Owner, Closed):
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> Self:
-        """Make a new builder with the sizes and options of another one, whose parameter values are not copied.
+        """Make a new builder from the `spec` of another one, whose parameter values are not copied.
 
         Args:
             spec: the attribute `spec` of the other builder.
@@ -142,9 +142,7 @@ class LayersBuilder(Owner, Closed):
 
     @property
     def spec(self) -> tuple[object, ...]:
-        """The sizes and options of this builder, a tuple of plain values, from which `from_spec` makes a builder like
-        this one.
-        """
+        """The sizes and options of this builder as plain values, from which `from_spec` makes one like it."""
         return self._spec
 
     def __repr__(self) -> str:

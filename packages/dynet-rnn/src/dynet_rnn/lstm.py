@@ -114,9 +114,7 @@ class VanillaLSTMBuilder(Variational):
 
     @property
     def _outside(self) -> list[Parameters]:
-        """The parameters of layer normalisation. As in DyNet, they are not in the builder's own collection, but in its
-        files.
-        """
+        """The parameters of layer normalisation: in files, but as in DyNet not in the builder's own collection."""
         own = self.param_collection().name()
         return [p for layer in self._parameters for p in layer if not p.name().startswith(own)]
 
@@ -231,8 +229,9 @@ class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
         self._spec = self._spec[:3]  # only (layers, input_dim, hidden_dim), as in DyNet
 
     def set_weightnoise(self, std: Number) -> None:
-        """Set the Gaussian noise that is added to weights and biases, in training only. Each `initial_state` draws new
-        noise.
+        """Set the Gaussian noise that is added to weights and biases. Each `initial_state` draws new noise.
+
+        Use this in training only.
 
         Args:
             std: the standard deviation of the noise; 0 turns the noise off.

@@ -1,7 +1,4 @@
-"""How steps of a recurrent network are recorded: what is known beyond a graph, and what the states of a sequence share.
-
-A step of one layer is one record, and so is a whole sequence.
-"""
+"""How steps of a recurrent network are recorded. A step of one layer is one record, and so is a whole sequence."""
 
 from __future__ import annotations
 

@@ -42,12 +42,7 @@ class SoftmaxBuilder(Owner, Closed, ABC):
     @classmethod
     @abstractmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> SoftmaxBuilder:
-        """Make a new layer with the sizes and options of another one, whose parameter values are not copied.
-
-        Args:
-            spec: the attribute `spec` of the other layer.
-            model: the collection that gets the parameters of the new layer.
-        """
+        """Make a new layer from the `spec` of another one, whose parameter values are not copied."""
 
     def __repr__(self) -> str:
         held = holdings(self._model.parameters_list())
@@ -170,7 +165,7 @@ class StandardSoftmaxBuilder(SoftmaxBuilder):
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> StandardSoftmaxBuilder:
-        """Do what `SoftmaxBuilder.from_spec` does."""
+        """Make a new layer from the `spec` of another one, whose parameter values are not copied."""
         size, count, bias = spec
         return cls(size, count, model, bias)
 
@@ -229,7 +224,7 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> ClassFactoredSoftmaxBuilder:
-        """Do what `SoftmaxBuilder.from_spec` does. No file is read, because the spec contains the clusters."""
+        """Make a new layer from the `spec` of another one, which has the clusters. Values are not copied."""
         (size, clusters, count, bias), rest = spec[:4], spec[4:]  # a file may have a range without end
         check_clusters(clusters, count, rest)
         layer = cls.__new__(cls)

@@ -1,7 +1,7 @@
 """`RNNState`: the state of a recurrent network after some inputs of a sequence.
 
-The state of a cell has one or two *values*, vectors: h, the output, and for an LSTM also c, the memory. After an input,
-one node holds a layer's h and then c. Its number is called the place of the state.
+A cell has one or two *values*, vectors: h, the output, and for an LSTM c, the memory. After an input, one node holds a
+layer's h and then c: the place of the state.
 """
 
 from __future__ import annotations
@@ -83,9 +83,7 @@ class RNNState(Hinted):
 
     @classmethod
     def _of(cls, run: SequenceRun, prev: RNNState | None, vectors: Sequence[tuple[Expression, ...]]) -> RNNState:
-        """Return a state that follows `prev`, of a tuple for h, and for an LSTM another for c, with a vector for each
-        layer.
-        """
+        """Return a state that follows `prev`. Of `vectors`, one tuple is h of each layer, for an LSTM another c."""
         shapes = tuple([tuple([(e.type.batch, 0) for e in layer]) for layer in zip(*vectors)])
         ranks = tuple([len(e.type.dims) if run.layers.cell.carries else 1 for e in vectors[-1]])
         places = tuple([e.at for layer in zip(*vectors) for e in layer])
@@ -216,10 +214,7 @@ class RNNState(Hinted):
     # What is in the state
 
     def output(self) -> Expression:
-        """Return h of the last layer; None before the first input.
-
-        The annotation leaves None out, so that type checkers do not complain about every use of an output.
-        """
+        """Return h of the last layer; None, which the annotation leaves out for type checkers, before the first input."""
         return self._output  # type: ignore[return-value]
 
     def _value(self, value: int) -> tuple[Expression, ...]:

@@ -78,8 +78,8 @@ class TreeState:
         Args:
             x: a vector of size input_dim; None for a node without an input.
             children: the states of the children, which come from the same builder. `NaryTreeLSTMBuilder` limits their
-                number, and takes None for an absent child. By default this state is the only child, unless it is the
-                initial one.
+                number, and takes None for an absent child. By default this state, unless it is the initial one, is the
+                only child.
 
         Raises:
             ArgumentError: there are too many children, or one is the initial state.
@@ -165,10 +165,7 @@ class TreeState:
         return [state._output for state in self.add_inputs(xs, heads)]
 
     def output(self) -> Expression:
-        """Return h of the last layer, after dropout if there is any; None for the initial state.
-
-        The annotation leaves None out, so that type checkers do not complain about every use of an output.
-        """
+        """Return h of the last layer after dropout; None, which the annotation leaves out, for the initial state."""
         if key(self._output) is None:  # a node that may be gone
             graph_of("output", self._h)
         return self._output

@@ -21,9 +21,7 @@ _STANDARD += tuple(os.path.join(os.path.realpath(path), "") for path in _STANDAR
 
 
 def imported(module: str, name: str) -> Any:
-    """Return what a module has under a name such as "Class.Inner"; None if there is none, or the module is not
-    imported.
-    """
+    """Return what an imported module has under a name such as "Class.Inner"; None if there is nothing."""
     found: Any = sys.modules.get(module)
     for part in name.split("."):
         if not is_a(found, types.ModuleType, type):
@@ -89,8 +87,6 @@ def _is_installed(path: str) -> bool:
 
 
 def named(cls: type, attribute: str) -> Any:
-    """Return an attribute that every class has, without running code of metaclasses. A name that is no `str` becomes
-    "".
-    """
+    """Return an attribute that every class has, without running code. A name that is no `str` becomes ""."""
     found = vars(type)[attribute].__get__(cls)
     return found if type(found) in (str, tuple, types.MappingProxyType) else ""

@@ -104,9 +104,7 @@ class Names:
         self.fragile: list[Any] = []  # the defaultdicts and deques: nested very deeply, they crash Python when freed
 
     def find(self, module: str, name: str) -> Any:
-        """Return the class or function that a pickle names, a `Refused`, or a `Function` for a class of the program's
-        own.
-        """
+        """Return what a pickle names, a `Refused`, or a `Function` for a class of the program's own."""
         found = self._found(module, name)
         self.first = found if self.first is None else self.first
         return found
@@ -141,9 +139,7 @@ class Names:
         return found
 
     def call(self, callee: Any, arguments: Any) -> Any:
-        """Return what a pickle makes by calling `callee`, a result of `find`. It is not called: our functions make the
-        object.
-        """
+        """Return what a pickle makes by calling a result of `find`. Our functions make it; `callee` is not called."""
         if type(callee) is Refused:
             if self.refused[callee.name] in (FUNCTION, FOREIGN):
                 self.refused[callee.name] = CALLED
@@ -204,8 +200,7 @@ class Names:
     def _rebuilt(self, cls: Any, base: Any, content: Any) -> Any:
         """Make what a pickle of protocol 0 or 1 makes by `copyreg._reconstructor`.
 
-        `base` is the built-in class of `cls`, and `content` an object of it with the contents, or None if `base` is
-        `object`.
+        `base` is the built-in class of `cls`, and `content` one with the contents; None if `base` is `object`.
         """
         if type(cls) is Refused:
             return cls

@@ -44,9 +44,7 @@ def set_dtype(made: np.dtype, state: Any, limits: Limits) -> None:
 
 
 def _unit(state: Any = None) -> str:
-    """Return the unit of a dtype of dates or times, such as "[25s]", from the last element of its state; "" if it has
-    none.
-    """
+    """Return the unit of a dtype of dates or times, such as "[25s]", from the end of its state; "" if none."""
     _, unit = checked(state, (dict, *_NONE), (tuple,), least=2)
     unit, number, per, _ = checked(unit, (bytes,), (int,), (int,), (int,), least=4)
     if unit == b"generic":
@@ -65,9 +63,7 @@ def array(arguments: Any, limits: Limits) -> np.ndarray:
 
 
 def set_array(made: np.ndarray, state: Any, limits: Limits) -> None:
-    """Set the shape, dtype and content of an array. An array of objects may contain only numbers, strings, bytes and
-    None.
-    """
+    """Set the shape, dtype and content of an array. Its objects may be numbers, strings, bytes and None."""
     if type(state) is not tuple or len(state) != 5:
         raise ValueError("the state of an array that is not a plain one")
     _, shape, kind, fortran, content = state

@@ -272,11 +272,9 @@ class _Entries:
         return sum(entry.count for entry in self.reader.with_prefix(name))
 
     def outside(self, expected: Expected) -> list[Entry]:
-        """Return the entries of parameters that a builder uses, but that are not in its collection: an LSTM's layer
-        normalisation.
+        """Return the entries of an LSTM's layer normalisation, which is not in the builder's collection.
 
-        They follow those of the collection. Files of the original DyNet lack them; if the next entries do not fit,
-        return [].
+        They follow those of the collection. Files of the original DyNet lack them: if the next do not fit, return [].
         """
         following = self.reader.entries[self.next : self.next + len(expected)]
         same = [(entry.lookup, entry.dims) for entry in following] == [(lookup, dims) for lookup, dims, _ in expected]

@@ -1,7 +1,7 @@
 """Read pickles without calling anything that they name: a `Names` object does it instead.
 
-`OPCODES` are those that plain data need; any other (persistent objects, the extension registry, out-of-band buffers) is
-refused.
+`OPCODES` are those that plain data need. Others are for persistent objects, the extension registry and out-of-band
+buffers, and are refused.
 """
 
 from __future__ import annotations

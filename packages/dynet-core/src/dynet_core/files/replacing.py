@@ -78,9 +78,7 @@ def sync_folder(target: str) -> None:
 
 
 def checked_mode(path: str, named: str | bytes) -> int | None:
-    """Check that a file can be replaced, and return its `st_mode`, or None if there is no file yet. `named` is for
-    messages.
-    """
+    """Check that a file can be replaced, and return its `st_mode`; None if there is no file yet."""
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:

@@ -89,9 +89,7 @@ class TextReader(Reader):
                 self._skip(entry, size)
 
     def _entry(self, start: int, line: bytes) -> tuple[Entry, int]:
-        """Parse the first line of an entry, which begins at byte `start`. Return also how many bytes its other lines
-        take.
-        """
+        """Parse the first line of an entry, at byte `start`. Return also how many bytes the others take."""
         found = HEAD.fullmatch(line)
         cut = not line.endswith(b"\n") and any(kind.startswith(line) or line.startswith(kind) for kind in KINDS)
         if found is None and cut:

@@ -79,9 +79,7 @@ def checked_dim(initializer: PyInitializer, dim: Sequence[int]) -> tuple[int, ..
 
 
 def check_number(initializer: PyInitializer, field: str, least: float | None = None, infinite: bool = False) -> None:
-    """Check that an initializer's attribute is a number that float32 can hold and at least `least`. Take it out of an
-    array.
-    """
+    """Check that an attribute, taken out of an array, is a number of float32 and at least `least`."""
     value = single(getattr(initializer, field))
     object.__setattr__(initializer, field, value)  # the initializer is frozen
     if not isinstance(value, (Real, np.bool_)):

@@ -148,17 +148,11 @@ class Trained(Expression):
             self._storage.touched[-1] = 1
 
     def as_array(self, *, dtype: npt.DTypeLike = np.float64) -> Array:
-        """Return a copy of the values, in the shape `shape`.
-
-        `dtype` is the type of the array's numbers. They are kept as float32, which `numpy.asarray` does not convert.
-        """
+        """Return a copy of the values, which are stored as float32, as numbers of type `dtype` in the shape `shape`."""
         return self._view().astype(dtype)
 
     def grad_as_array(self, *, dtype: npt.DTypeLike = np.float64) -> Array:
-        """Return a copy of the gradient, in the shape `shape`: the sum over all passes since the last update.
-
-        `dtype` is as for `as_array`.
-        """
+        """Return a copy of the gradient, the sum over all passes since the last update. `dtype` is as for `as_array`."""
         return self._shaped(self._storage.gradient.array).astype(dtype)
 
     def _shaped(self, flat: Floats) -> Floats:

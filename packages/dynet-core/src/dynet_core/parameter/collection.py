@@ -131,10 +131,7 @@ class ParameterCollection(Closed):
         mean: Number = 0.0,
         std: Number = 1.0,
     ) -> LookupParameters:
-        """Add a lookup table of dim[0] rows. A row has the dimensions dim[1:]; if there are none, it is one number.
-
-        The arguments are as for `add_parameters`.
-        """
+        """Add a lookup table of dim[0] rows of dimensions dim[1:], or of numbers. Arguments are as for `add_parameters`."""
         check_device("add_lookup_parameters", device)
         dims = checked_dims("add_lookup_parameters", dim, least=0)
         dims = dims if len(dims) > 1 else (*dims, 1)
@@ -324,9 +321,7 @@ class ParameterCollection(Closed):
         return self._add_loaded(model_files.load_one(fname, True, key))
 
     def _tensors(self, key: str = "") -> list[StoredTensor]:
-        """Return what a file is to store for each parameter. With `key`, names begin with it, not with this
-        collection's name.
-        """
+        """Return what a file is to store for each parameter, under names that begin with `key` or the own name."""
         if key and not key.startswith("/"):
             raise ArgumentError(f"save: the name of a collection begins with '/': {key!r}")
         prefix = key if not key or key.endswith("/") else key + "/"

@@ -19,9 +19,7 @@ _loading = threading.local()
 
 @contextmanager
 def at_most(floats: int) -> Iterator[None]:
-    """Return a context manager in which `initial_values` refuses to make more values, so that a small file takes no
-    memory.
-    """
+    """Make `initial_values` refuse to make more in a `with` block: a small file shall not take much memory."""
     _loading.floats = floats
     try:
         yield

@@ -103,8 +103,7 @@ class Storage:
     def _lost(self) -> int:
         """Return the address of memory for a gradient that is written but never read.
 
-        A frozen parameter may be in one batch with operands that need a gradient: then one is computed for each of
-        them.
+        A frozen parameter may be in one batch with operands that need a gradient: then each of them gets one.
         """
         if self._scratch is None:
             self._scratch = block(self.values.floats)
@@ -119,8 +118,7 @@ class Storage:
         return self._fixed
 
     def whole_row(self, needs: bool) -> int:
-        """Return the row of PARAMETER_ROWS for uses of a whole lookup parameter. The first call adds it, and reads
-        `needs`.
+        """Return the row of PARAMETER_ROWS for uses of a whole lookup parameter. The first call adds it.
 
         Unlike `self.row`, which is for lookups, it does not refer to `touched`.
         """

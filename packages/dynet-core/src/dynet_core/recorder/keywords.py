@@ -31,8 +31,7 @@ def with_keywords(
 
     All its work is done in one Python frame, which keeps the user's tracebacks short. `in_order` is the compiled
     function that calls the result where it cannot record a call itself. It handles keyword arguments only in the order
-    of the parameters. For another order, the result passes all arguments to it by position: it may then record the
-    call.
+    of the parameters. For another order, the result passes it all arguments by position: it may then record them.
     """
     signature, name = inspect.signature(documented), documented.__name__
     defaults = {parameter.name: parameter.default for parameter in signature.parameters.values()}

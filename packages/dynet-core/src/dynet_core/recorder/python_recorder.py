@@ -66,12 +66,9 @@ def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: 
     """Append a record to this thread's graph and return the expression of its last node.
 
     `dim` is the last node's, `head` what the record begins with. Of `operands`, ints are appended as they are, and of
-    expressions `at`. `inputs` is the offset of the first input value that the record refers to.
-
-    Returns:
-        None if the graph has another version, or an operand is neither a node of it nor a parameter; False if a pass
-        has
-        been over the input values from `inputs` on.
+    expressions `at`. `inputs` is the offset of the first input value that the record refers to. Return None if the
+    graph has another version, or an operand is neither a node of it nor a parameter; False if a pass has been over
+    these input values.
     """
     records, integers = getattr(THREAD, "records", None), list(head)
     for x in operands:
@@ -88,8 +85,7 @@ def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: 
 
 
 def commit_with_inputs(records: Records, start: int, *record: Any) -> Any:
-    """Call `commit` with `record`, which refers to input values from `start` on. Return False if a pass has been over
-    these.
+    """Commit a record of input values from `start` on. Return False if a pass has been over these.
 
     A signal handler may have computed the graph since they were appended, and the next pass reads only newer ones.
     """
@@ -137,9 +133,7 @@ def take_keyed(numbers: Sequence[float]) -> int:
 
 
 def function(kind: str, slow: Any) -> Any:
-    """Return a recording function: a copy of `slow`, because one that calls `slow` would make the user's tracebacks
-    longer.
-    """
+    """Return a copy of `slow`: a function that calls it would make the user's tracebacks longer."""
     record: Any = FunctionType(slow.__code__, slow.__globals__, slow.__name__, slow.__defaults__, slow.__closure__)
     record.__kwdefaults__ = slow.__kwdefaults__
     record.enter = _nothing

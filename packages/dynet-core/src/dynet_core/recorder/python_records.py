@@ -1,9 +1,8 @@
 """The memory of the recorder in Python.
 
 A signal handler or finalizer may run between any two lines and record nodes or call `renew_cg`. So what is written is
-prepared first. Then one line compares the graph's words with what they were, and changes the graph. Nothing can run
-within it: it calls nothing and makes no object that the garbage collector tracks. If the words differ, all is done
-again.
+prepared first. Then one line compares the graph's words with what they were, and changes the graph, or all is done
+again. Nothing can run within it: it calls nothing and makes no object that the garbage collector tracks.
 """
 
 from __future__ import annotations
@@ -95,8 +94,7 @@ class Records(GraphRecords):
     def take(self, values: np.ndarray, keyed: bool = False) -> int:
         """Append a float32 array, column by column, to the input buffer. Return its offset there.
 
-        If `keyed`, its second number is a random key, and the first becomes the offset of the previous key plus 1, or
-        0.
+        If `keyed`, it begins with a link, which becomes the offset of the previous key plus 1, or 0; then comes a key.
         """
         view, values = self._view, np.array(values.ravel(order="F"), np.float32)
         while True:

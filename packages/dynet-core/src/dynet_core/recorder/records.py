@@ -3,7 +3,7 @@
 The latter are compiled; each has a slow function here, which it calls where it cannot do its work. `python_recorder`
 says what they do, except `key(*arguments)`, which returns the key of these arguments' template or None, and
 `replay(dim, template, operands, version)`, which appends a template's records and returns the last node's expression:
-None if the graph has another version, Python has to see each node, or an operand is no node of it and no parameter.
+None if the graph has another version, Python has to see each node, or an operand is neither a node nor a parameter.
 """
 
 from __future__ import annotations
@@ -48,9 +48,7 @@ def _take_keyed_slowly(numbers: Sequence[float]) -> int:
 
 
 def _take_array(graph: int, values: np.ndarray) -> int:
-    """Append an array, as float32 and column by column, to the input buffer of the graph at this address. Return its
-    offset.
-    """
+    """Append an array, as float32 and column by column, to the input buffer of a graph. Return its offset."""
     values = np.asfortranarray(values, np.float32)
     return _take_inputs(graph, values.ctypes.data, values.size)
 
@@ -91,8 +89,7 @@ class Records(GraphRecords):
         _renew(self._words.address)
 
     def cut(self, version: int, nodes: int, length: int, inputs_length: int) -> int:
-        """Keep only so many nodes, integers of records and input values, remove all gradients, and give the graph a new
-        version.
+        """Keep only so many nodes, integers of records and input values, and no gradients. Change the version.
 
         Return the new version; 0, and nothing is removed, if the graph's version was not `version`.
         """

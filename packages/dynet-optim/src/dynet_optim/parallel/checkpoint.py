@@ -1,5 +1,7 @@
-"""Checkpoints of `DataParallel`, in one file: a hash of the rest; the parameters; the states of the random generators;
-the position in the data; and the trainer's state. Numbers are stored as `state.of_numbers` does.
+"""Checkpoints of `DataParallel`, in one file.
+
+It has a hash of the rest; the parameters; the states of the random generators; the position in the data; and the
+trainer's state. Numbers are stored as `state.of_numbers` does.
 """
 
 from __future__ import annotations

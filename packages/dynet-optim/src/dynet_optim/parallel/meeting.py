@@ -103,8 +103,7 @@ class Meeting:
         """Wait for all ranks, check that they are about to do the same, and return their headers, a row for each rank.
 
         `model` are facts and their hash, which the caller keeps as long as the model is the same. In `counts`, ranks
-        may differ: the numbers of examples and of rows of lookup parameters used, and whether there was a backward
-        pass.
+        may differ: the numbers of examples and of used rows of lookup parameters, and whether there was a pass.
         """
         if self.over:
             raise ParallelError(self.over)

@@ -137,15 +137,10 @@ class Trainer(Resumable, Closed):
         self._end_update(squared, ALL)
 
     def update_subset(self, updated_params: Iterable[Index], updated_lookups: Iterable[Index], s: Number = ONE) -> None:
-        """Change some parameters only. The others keep their values and gradients.
+        """Change some parameters only, as indices in `parameters_list()` and in `lookup_parameters_list()`.
 
-        The gradients of the others count in the norm that clipping uses. `set_updated(False)` is usually the better way
-        to train only some parameters.
-
-        Args:
-            updated_params: which parameters to change, as indices in the collection's `parameters_list()`.
-            updated_lookups: which lookup parameters to change, as indices in its `lookup_parameters_list()`.
-            s: a factor by which the gradients are multiplied.
+        The others keep their values and gradients, which count in the norm that clipping uses. `set_updated(False)` is
+        usually the better way to train only some parameters. `s` is as for `update`.
         """
         table, first = self._table.prepared(), len(self._collection.parameters_list())
         chosen = [
@@ -243,7 +238,6 @@ class Trainer(Resumable, Closed):
         return 1 + self._edecay * self._epoch
 
     def _scheduled_rate(self) -> float:
-        """Return what the learning rate would be if `edecay` were 0."""
         return self._rate0
 
     def update_epoch(self, r: Number = 1.0) -> None:
@@ -255,12 +249,9 @@ class Trainer(Resumable, Closed):
         self._rate = self._scheduled_rate() / self._decay()
 
     def restart(self, learning_rate: Number | None = None) -> None:
-        """Forget what the trainer remembers of earlier gradients, and count epochs from 0 again.
+        """Forget what the trainer remembers of earlier gradients, count epochs from 0 again, and maybe set the rate.
 
         As in DyNet, the number of updates, which Adam's bias correction depends on, is not reset.
-
-        Args:
-            learning_rate: the new learning rate; None keeps the current one.
         """
         if learning_rate is not None:
             self.learning_rate = learning_rate

@@ -125,7 +125,6 @@ class Resumable:
         return [of_numbers(f"/{type(self).__name__}", own), *(tensor for tensor, _ in states)]
 
     def _load(self, stored: Sequence[StoredTensor], fname: Path) -> None:
-        """Take the state from tensors that `_tensors` returned. `fname` is only for error messages."""
         name, table = type(self).__name__, self._table.prepared()
         states = _states(table)
         tensors = {_present_name(tensor.name, table.rule.states): tensor for tensor in stored}

@@ -64,7 +64,6 @@ class Latest:
         self.steps = Steps((), self.table(()))
 
     def table(self, kind: tuple[float, ...]) -> Known:
-        """Return what is known of recording steps of a kind."""
         if len(self.tables) >= MOST and kind not in self.tables:
             self.tables.clear()
         return self.tables.setdefault(kind, {})
@@ -131,12 +130,7 @@ class LayersBuilder(Owner, Closed):
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> Self:
-        """Make a new builder from the `spec` of another one, whose parameter values are not copied.
-
-        Args:
-            spec: the attribute `spec` of the other builder.
-            model: the collection that gets the parameters of the new builder.
-        """
+        """Make a new builder from the `spec` of another one, with new parameters in `model`, which are not copied."""
         layers, input_dim, hidden_dim, *rest = spec[:9]  # a file may have a range without end
         return cls(layers, input_dim, hidden_dim, model, *rest)
 
@@ -167,8 +161,7 @@ class LayersBuilder(Owner, Closed):
     def get_parameter_expressions(self) -> list[list[Expression]]:
         """Return the parameters as expressions of the current graph, in a list with one list for each layer.
 
-        Raises:
-            ArgumentError: `initial_state` has not been called in the current graph. (ArgumentError is a ValueError.)
+        Without a call of `initial_state` in this graph, an ArgumentError, which is a ValueError, is raised.
         """
         if self._run is None or not self._run.is_current():
             raise ArgumentError(f"get_parameter_expressions: call initial_state of this {self.whoami()} first")

@@ -28,9 +28,8 @@ class CoupledLSTMBuilder(Variational):
     terms by which the gates read c.
 
     Args:
-        layers: the number of layers. Each reads the outputs of the one before.
-        input_dim: the size of an input.
-        hidden_dim: the size of h, the output of a layer, and of c, its memory.
+        layers, input_dim, hidden_dim: the number of layers, the size of an input, and that of h, a layer's output, and
+            of c, its memory.
         model: the collection that gets the parameters: for each layer
             :math:`W_{ix}, W_{ih}, W_{ic}, b_i, W_{ox}, W_{oh}, W_{oc}, b_o, W_{cx}, W_{ch}, b_c`.
         ln_lstm, forget_bias: accepted because `VanillaLSTMBuilder` has them, which DyNet 2 calls `LSTMBuilder`. This

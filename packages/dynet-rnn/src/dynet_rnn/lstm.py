@@ -66,9 +66,8 @@ class VanillaLSTMBuilder(Variational):
     where i, f and o are the input, forget and output gates, and :math:`\circ` is the elementwise product.
 
     Args:
-        layers: the number of layers. Each reads the outputs of the one before.
-        input_dim: the size of an input.
-        hidden_dim: the size of h, the output of a layer, and of c, its memory.
+        layers, input_dim, hidden_dim: the number of layers, the size of an input, and that of h, a layer's output, and
+            of c, its memory.
         model: the collection that gets the parameters: for each layer :math:`W_x` (4 hidden_dim, input size),
             :math:`W_h` (4 hidden_dim, hidden_dim) and :math:`b` (4 hidden_dim). The first hidden_dim rows of each are
             for i, the next for f, then for o and :math:`\tilde c`.
@@ -188,12 +187,9 @@ class SparseLSTMBuilder(VanillaLSTMBuilder):
         return [*masked, b.expr(update), *[p.expr(update) for p in norms]]
 
     def set_sparsity(self, sparsity: Number) -> None:
-        """Prune the weights of smallest magnitude among the weights of all layers.
+        """Prune the share `sparsity`, in [0, 1], of the weights of all layers: those of smallest magnitude.
 
         A weight that was pruned before stays pruned, unless this call lowers the share.
-
-        Args:
-            sparsity: the share of all weights that are pruned after this call, in [0, 1].
         """
         share = checked_number("set_sparsity: sparsity", sparsity, SHARE)
         pairs = [pair for Wx, Wh, _, Mx, Mh, *_ in self._parameters for pair in ((Wx, Mx), (Wh, Mh))]
@@ -229,12 +225,9 @@ class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
         self._spec = self._spec[:3]  # only (layers, input_dim, hidden_dim), as in DyNet
 
     def set_weightnoise(self, std: Number) -> None:
-        """Set the Gaussian noise that is added to weights and biases. Each `initial_state` draws new noise.
+        """Set the standard deviation of Gaussian noise on weights and biases in training; 0 turns it off.
 
-        Use this in training only.
-
-        Args:
-            std: the standard deviation of the noise; 0 turns the noise off.
+        Each call of `initial_state` draws new noise.
 
         Source: Graves, Mohamed and Hinton, "Speech recognition with deep recurrent neural networks", 2013.
         """

@@ -53,7 +53,6 @@ class Layers:
         return graph.add(self.vector(batch, rank), 2, (signature, count + 1, *numbers), (*places, x.at))
 
     def vector(self, batch: int, rank: int) -> Dim:
-        """Return the Dim of h and of c: `rank` dimensions, all of size 1 but the first."""
         return Dim.of(of_rank((self.hidden,), rank), batch)
 
     def form(self, previous: tuple[Previous, ...], ranks: tuple[int, ...]) -> Form:

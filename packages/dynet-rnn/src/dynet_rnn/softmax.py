@@ -63,7 +63,7 @@ class SoftmaxBuilder(Owner, Closed, ABC):
         return self._loss(self._checked("neg_log_softmax", x), self._checked_class("neg_log_softmax", c), update)
 
     def neg_log_softmax_batch(self, x: Expression, c: Iterable[Index], update: bool = True) -> Expression:
-        """Return a batch of losses -log p(c | x), with one class for each batch element of x.
+        """Return a batch of losses -log p(c | x).
 
         Args:
             x: a batch of vectors (rep_dim,).
@@ -195,8 +195,7 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         bias: whether there are biases.
 
     Raises:
-        ArgumentError: the file has a word twice, or one that `word_dict` lacks, or no words; or the numbers have gaps;
-            or the loss of a word without a cluster is asked for.
+        ArgumentError: the file has no words, a word twice, or one that `word_dict` lacks; or the numbers have gaps.
         OSError: the file cannot be read.
 
     Source: Goodman, "Classes for fast maximum entropy training", 2001.
@@ -303,10 +302,7 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
     def subclass_logits(self, x: Expression, classid: Index, update: bool = True) -> Expression:
         """Return a vector whose softmax is the vector of p(word | x, cluster) for the words of one cluster.
 
-        Args:
-            x: a vector (rep_dim,).
-            classid: the number of the cluster. The first cluster in the file is number 0, the next new one 1, etc.
-            update: as in `neg_log_softmax`.
+        The first cluster in the file is number 0, the next new one 1, etc. x and `update` are as in `neg_log_softmax`.
         """
         return self._subclass("subclass_logits", x, classid, update)
 

@@ -214,7 +214,7 @@ class RNNState(Hinted):
     # What is in the state
 
     def output(self) -> Expression:
-        """Return h of the last layer; None, which the annotation leaves out for type checkers, before the first input."""
+        """Return h of the last layer; None, which the annotation leaves out, before the first input."""
         return self._output  # type: ignore[return-value]
 
     def _value(self, value: int) -> tuple[Expression, ...]:
@@ -257,11 +257,9 @@ class RNNState(Hinted):
         return self._with([self._checked("set_h", es, (len(self._run.layers),))])
 
     def set_s(self, es: Sequence[Expression] | None = None) -> RNNState:
-        """Return a copy of this state in which the vectors are replaced.
+        """Return a copy of this state with `es` as its vectors of size hidden_dim, in the order of `s`.
 
-        Args:
-            es: the new vectors of size hidden_dim, in the order of `s`: h of each layer, or for an LSTM, first c of
-                each layer and then h of each layer. If only c of each layer is given, h stays as it is.
+        This is h of each layer, or for an LSTM, first c and then h of each layer. If only c is given, h stays as it is.
         """
         return self._with_vectors("set_s", es)
 

@@ -200,11 +200,7 @@ class _TreeBuilder(LayersBuilder):
     _most = 0  # N if a node has at most N children, some of which may be absent; 0: any number
 
     def initial_state(self, update: bool = True) -> TreeState:
-        """Return the initial state, which belongs to no node. Its `add_input` makes the states of the nodes.
-
-        Args:
-            update: False treats the parameters as constants: they get no gradient from these trees.
-        """
+        """Return the initial state, which makes the nodes'. With update=False, parameters get no gradient from them."""
         state, expressions = TreeState(), [[p.expr(update) for p in layer] for layer in self._parameters]
         state._run = self._latest.run = Run(self, current(), expressions)
         state._children, state._h, state._output = (), (), None  # type: ignore[assignment]
@@ -228,9 +224,8 @@ class ChildSumTreeLSTMBuilder(_TreeBuilder):
     together, in one tree or in many.
 
     Args:
-        layers: the number of layers. Each reads the outputs of the one before.
-        input_dim: the size of an input.
-        hidden_dim: the size of h, the output of a node, and of c, its memory.
+        layers, input_dim, hidden_dim: the number of layers, the size of an input, and that of h, a node's output, and
+            of c, its memory.
         model: the collection that gets the parameters: for each layer :math:`W` (4 hidden_dim, input size) with
             the rows of i, o, u, f in turn, :math:`U` (3 hidden_dim, hidden_dim) with the rows of i, o, u,
             :math:`U_f` (hidden_dim, hidden_dim), and :math:`b` with the rows of i, o, u, f.

@@ -50,9 +50,8 @@ def set(
     only these can still be given `--dynet-...` flags on the command line.
 
     Args:
-        mem: accepted and ignored: memory grows with the graph.
+        mem, autobatch: accepted and ignored: memory grows with the graph, and batching is always on.
         random_seed: the seed of initial values, dropout and noise; 0 means a random seed.
-        autobatch: accepted and ignored: batching is always on.
         profiling: whether to profile the program; 0 means no.
         weight_decay: each update multiplies the parameters by 1 minus this number.
         shared_parameters: whether forked processes train the same parameters.

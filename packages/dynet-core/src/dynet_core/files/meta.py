@@ -92,7 +92,6 @@ def _value(stream: BinaryIO, names: Names) -> Any:
 
 
 def _problem(error: Exception, names: Names) -> str:
-    """Return what `names` has refused, and why; if nothing, the text of `error`."""
     if names.refused:
         return explanation(names.refused)
     return f"{error!s:.200}" if type(error) is ValueError else f"{error!r:.200}"

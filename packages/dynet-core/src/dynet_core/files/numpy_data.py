@@ -103,7 +103,6 @@ def number(arguments: Any, limits: Limits) -> Any:
 
 
 def _checked_shape(shape: Any, kind: Any) -> int:
-    """Check an array's shape and dtype (`kind`), and return its number of elements."""
     if type(shape) is not tuple or len(shape) > 64 or not all(type(n) is int and 0 <= n <= _MOST for n in shape):
         raise ValueError("the shape of an array that is not a plain one")
     if not is_a(kind, np.dtype) or not kind.itemsize or math.prod(n or 1 for n in shape) > _MOST:

@@ -65,13 +65,12 @@ def save(basename: Path, objects: Iterable[Any]) -> None:
 def load(basename: Path, params: Collection, *, allow: Allow = ()) -> list[Any]:
     """Load the objects that `save`, or the original DyNet, has saved, and add their parameters to a collection.
 
-    Loading imports nothing. Without `allow`, a file can make it call one method, `from_spec`, and only of the library's
-    builders and of classes in modules that are already imported. Specs may then contain plain data of Python and numpy:
-    numbers, strings, bytes, lists, tuples, sets, dicts (also OrderedDict, Counter and defaultdict), deques, ranges,
-    slices, numpy's arrays and numbers. They may also name classes and operations of the library, and contain the
-    objects in which argparse and optparse return a program's options.
+    Loading imports nothing. Without `allow`, it calls one method, `from_spec`, and only of the library's builders and
+    of classes in modules that are already imported. Specs may then contain plain data: numbers, strings, bytes, lists,
+    tuples, sets, dicts (also OrderedDict, Counter and defaultdict), deques, ranges, slices, numpy's arrays and numbers,
+    classes and operations of the library, and the options of argparse and optparse.
 
-    Specs may also contain objects of classes that are defined in the same module or folder as the class whose
+    They may also contain objects of classes that are defined in the same module or folder as the class whose
     `from_spec` gets the spec, or in the same folder of a top-level package (a namespace package may have several), if
     no package manager has installed this code. `object.__new__` makes them, and then their attributes and slots are
     set; `__init__` is not run. Named tuples, enumerations (except combined flags) and classes derived from Python's
@@ -142,7 +141,6 @@ def forget_components(path: Path) -> None:
 
 
 def _basename(basename: Path, params: object) -> str:
-    """Check both arguments of `load`. Return `basename` as a str."""
     if not hasattr(params, "_add_loaded"):
         if isinstance(params, str) and not isinstance(basename, str):
             raise ArgumentTypeError(f"load: the name of the files comes first: load({params!r}, ...)")

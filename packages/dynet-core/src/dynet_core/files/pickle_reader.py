@@ -40,7 +40,6 @@ class PickleReader:
         return self.stack[0]
 
     def top(self, count: int) -> list:
-        """Pop the last `count` values from the stack and return them, the newest last."""
         if count > len(self.stack):
             raise ValueError("a stack that is too short")
         values = self.stack[-count:]

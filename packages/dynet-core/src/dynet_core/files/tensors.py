@@ -157,7 +157,6 @@ class Reader:
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:
-    """Return the names that are most like `name`."""
     names = list(dict.fromkeys(names))[:MOST_COMPARED]
     return few(sorted(names, key=lambda other: -SequenceMatcher(None, name, other).ratio()))
 

@@ -38,22 +38,13 @@ class PyInitializer:
     __slots__ = ()
 
     def draw(self, dim: tuple[int, ...]) -> Floats:
-        """Return the initial values of a parameter, as a flat array in column-major order.
-
-        Args:
-            dim: the dimensions in memory order: for a lookup parameter, the number of rows is last.
-        """
+        """Return the initial values, a flat array in memory order; so is `dim`: a lookup parameter's rows are last."""
         raise NotImplementedError(f"{type(self).__name__} must override draw")
 
     def values(self, dim: Sequence[int], lookup: bool = False) -> Floats:
         """Return the initial values as a new float32 array of shape `dim`, in the memory order of the parameter.
 
-        Args:
-            dim: the parameter's shape as users write it: for a lookup parameter, the number of rows is first.
-            lookup: whether this is a lookup parameter.
-
-        Raises:
-            InitializerError: the initializer does not fit `dim`.
+        `dim` is as users write it: for a lookup parameter, the number of rows is first. It may raise InitializerError.
         """
         dim = checked_dim(self, dim)
         if 0 in dim:  # there is nothing to draw

@@ -26,7 +26,6 @@ class NormalInitializer(PyInitializer):
 
     Raises:
         InitializerError: the variance is negative, or an argument is not finite.
-        ArgumentTypeError: an argument is not a number.
 
     >>> from dynet_core.random_stream import reset_random_seed
     >>> reset_random_seed(1)
@@ -54,12 +53,9 @@ class UniformInitializer(PyInitializer):
 
     Raises:
         InitializerError: the scale is not above 0, or not finite.
-        ArgumentTypeError: the scale is not a number.
 
-    >>> from dynet_core.random_stream import reset_random_seed
-    >>> reset_random_seed(1)
-    >>> UniformInitializer(0.1).values((3,))
-    array([-0.0165956 ,  0.09943696,  0.04406491], dtype=float32)
+    >>> bool(abs(UniformInitializer(0.1).values((100,))).max() <= 0.1)
+    True
     """
 
     scale: Number
@@ -82,7 +78,6 @@ class ConstInitializer(PyInitializer):
 
     Raises:
         InitializerError: the value is NaN, or too large for float32.
-        ArgumentTypeError: the value is not a number.
 
     >>> ConstInitializer(0.5).values((2, 2))
     array([[0.5, 0.5],
@@ -134,11 +129,8 @@ class GlorotInitializer(PyInitializer):
 
     Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", 2010.
 
-    >>> from dynet_core.random_stream import reset_random_seed
-    >>> reset_random_seed(1)
-    >>> GlorotInitializer().values((2, 2))
-    array([[-0.20325379,  0.5396827 ],
-           [ 1.2178491 ,  1.0595448 ]], dtype=float32)
+    >>> bool(abs(GlorotInitializer().values((2, 4))).max() <= 1)
+    True
     """
 
     is_lookup: bool = False

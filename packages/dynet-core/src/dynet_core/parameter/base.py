@@ -152,7 +152,7 @@ class Trained(Expression):
         return self._view().astype(dtype)
 
     def grad_as_array(self, *, dtype: npt.DTypeLike = np.float64) -> Array:
-        """Return a copy of the gradient, the sum over all passes since the last update. `dtype` is as for `as_array`."""
+        """Return a copy of the gradient: the sum over passes since the last update. `dtype` is as for `as_array`."""
         return self._shaped(self._storage.gradient.array).astype(dtype)
 
     def _shaped(self, flat: Floats) -> Floats:
@@ -257,9 +257,7 @@ class Trained(Expression):
     def populate(self, fname: Path, key: str = "") -> None:
         """Read the values and the gradient from a file. If the parameter was saved frozen, freeze it.
 
-        Args:
-            fname: the file.
-            key: the parameter's name in the file; by default its own name.
+        `key` is the parameter's name in the file, by default its own name.
 
         Raises:
             FileFormatError: the file is damaged, or has no parameter of this name and these dimensions.
@@ -276,7 +274,6 @@ class Trained(Expression):
         return StoredTensor(self._lookup, name or self._name, self.type.dims, storage.values.array, gradient, frozen)
 
     def _expected(self) -> tuple[bool, tuple[int, ...], str]:
-        """Return what `Expected` has for this parameter."""
         return self._lookup, self.type.dims, self._name
 
     def _take(self, tensor: StoredTensor) -> None:

@@ -101,13 +101,11 @@ class ParameterCollection(Closed):
         """Add a parameter of dimensions `dim`, with initial values from `init`.
 
         Args:
-            dim: an int or a tuple. None takes the dimensions of the array `init`. A dimension may be 0. The parameter
-                can then be saved and loaded, but it cannot be an operand.
-            init: an initializer, an array, a number, or a name such as `"glorot"`; Glorot's by default. If `dim` is an
-                int, a whole number of 2 or more must be passed by keyword, `init=3`, because it could be meant as a
-                second dimension.
-            name: the parameter's name in the collection. If another parameter has it already, a number is added. By
-                default, parameters are named `_0`, `_1`, ...
+            dim: an int or a tuple. None takes the dimensions of the array `init`. With a dimension of 0, the parameter
+                can be saved and loaded, but it cannot be an operand.
+            init: an initializer, an array, a number, or a name such as `"glorot"`, the default. If `dim` is an int, a
+                number of 2 or more must be passed by keyword, `init=3`: it could be meant as a second dimension.
+            name: the parameter's name in the collection, plus a number if it is taken. The default is `_0`, `_1`, ...
             device: "CPU" or the name of the device in use.
             scale, mean, std: arguments of the initializers `"uniform"`, `"saxe"` and `"normal"`.
         """
@@ -131,7 +129,7 @@ class ParameterCollection(Closed):
         mean: Number = 0.0,
         std: Number = 1.0,
     ) -> LookupParameters:
-        """Add a lookup table of dim[0] rows of dimensions dim[1:], or of numbers. Arguments are as for `add_parameters`."""
+        """Add a lookup table of dim[0] rows, of dimensions dim[1:] or numbers. See `add_parameters` for arguments."""
         check_device("add_lookup_parameters", device)
         dims = checked_dims("add_lookup_parameters", dim, least=0)
         dims = dims if len(dims) > 1 else (*dims, 1)
@@ -203,13 +201,10 @@ class ParameterCollection(Closed):
         return self._weight_decay
 
     def set_weight_decay(self, lam: Number) -> None:
-        """Set the weight decay: each update by a trainer of this collection also multiplies the parameters by 1 - lam.
+        """Set the weight decay `lam`, in [0, 1): updates by a trainer of this collection multiply parameters by 1 - lam.
 
         Frozen parameters keep their values. Existing subcollections keep their own weight decay, which only trainers of
         the subcollection use.
-
-        Args:
-            lam: at least 0, less than 1.
         """
         self._weight_decay = checked_number("set_weight_decay: lam", lam, FRACTION)
 
@@ -272,11 +267,8 @@ class ParameterCollection(Closed):
     def populate(self, fname: Path, key: str = "") -> None:
         """Read all values and gradients from a file, which must have the same parameters in the same order.
 
-        Parameters that were saved frozen become frozen. The others keep their state, frozen or not.
-
-        Args:
-            fname: the file.
-            key: the name of this collection in the file; by default all parameters of the file are read.
+        Parameters that were saved frozen become frozen; the others keep their state, frozen or not. If the file has
+        more parameters, `key` is the name of this collection in it.
 
         Raises:
             FileFormatError: the file is damaged, or its parameters do not fit this collection. Nothing has changed.
@@ -293,10 +285,7 @@ class ParameterCollection(Closed):
     def load(self, fname: Path, *, allow: Allow = ()) -> list[Any]:
         """Load the `components` that `save` wrote to a file, add their parameters to this collection, and return them.
 
-        If the file was saved without `components`, load all its parameters and lookup parameters instead.
-
-        Args:
-            allow: your own classes whose objects the file may contain, as in `dy.load`.
+        If it was saved without, load all parameters of the file instead. `allow` is as for `dy.load`.
         """
         return object_files.load_components(fname, self, allow)
 

@@ -141,12 +141,7 @@ class LookupParameters(Trained):
         return graph.append(signature, (self._operand if operand is self else operand.at, index))
 
     def batch(self, i: Iterable[Index], update: bool = True) -> Expression:
-        """Return several rows as one expression, one batch element for each row.
-
-        Args:
-            i: the numbers of the rows.
-            update: with False, the rows get no gradients.
-        """
+        """Return rows `i` as one expression, one batch element for each. With update=False, they get no gradients."""
         if not self._is_trained_by("lookup_batch", update):
             return _fixed_batch(self._fixed(), i)
         return self._rows(self, checked_indices("lookup_batch", i, self.rows, self._name, "row"), BATCH_FUNCTIONS)
@@ -210,12 +205,7 @@ class LookupParameters(Trained):
         return self._shaped(self._storage.gradient.array)[indices].astype(dtype, copy=False)
 
     def init_row(self, i: Index, row: Numbers) -> None:
-        """Replace one row.
-
-        Args:
-            i: the number of the row.
-            row: an array of the row's dimensions, or a flat list of its values, column by column.
-        """
+        """Replace row `i` by an array of its dimensions, or by a flat list of its values, column by column."""
         place = checked_indices("init_row", [i], self.rows, self._name, "row")[0]
         values, size = real_array("init_row", row), self._row_dim.size
         if values.shape != (size,):
@@ -223,11 +213,7 @@ class LookupParameters(Trained):
         self._storage.set_part(place * size, values)
 
     def init_from_array(self, arr: Numbers) -> None:
-        """Replace all rows by those of an array of shape (rows, *dims).
-
-        Raises:
-            ShapeError: the array has another shape; `init_row` replaces one row.
-        """
+        """Replace all rows by those of an array of shape (rows, *dims). A different shape is a ShapeError."""
         values = real_array("init_from_array", arr)
         if values.ndim == 1 == len(self._row_dim.dims) == self._row_dim.size:
             values = values[:, np.newaxis]

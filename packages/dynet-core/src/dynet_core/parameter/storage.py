@@ -32,7 +32,6 @@ class Identity:
         return row
 
     def dim(self, dim: Dim) -> Dim:
-        """Return a Dim of the same sizes that no other parameter uses."""
         own = dim.own()
         self.dims.append(own)
         return own
@@ -129,7 +128,6 @@ class Storage:
         return self._whole
 
     def trained_rows(self) -> list[int]:
-        """Return the parameter's rows in PARAMETER_ROWS that get a gradient; [] if it is frozen."""
         return [row for row in (self.row, self._whole) if row is not None and PARAMETER_ROWS.needs(row)]
 
     def _gradient_at(self, needs: bool) -> int:

@@ -49,7 +49,6 @@ def set_noise(seed: int, drawn: int) -> None:
 
 
 def passes(place: int = words.SHARED["passes"]) -> int:
-    """Return how many backward passes there have been, of all graphs together."""
     return SHARED.view[place]
 
 

@@ -22,14 +22,11 @@ DIFFERENTIATED = adjacent(words.GRAPH, "differentiated", "differentiated_fully")
 
 
 def _word(name: str, text: str) -> Any:
-    """Return a property that reads a word of the graph."""
     place = words.GRAPH[name]
     return property(lambda self: self._view[place], doc=text)
 
 
 def _pair(places: slice, text: str) -> Any:
-    """Return a property that reads and sets two words."""
-
     def write(self, pair: tuple[int, int]) -> None:
         self._view[places] = array.array("q", pair)
 

@@ -99,7 +99,6 @@ def _node(at: int, version: int, dim) -> Any:
 
 
 def handle(at: int, dim) -> Any:
-    """Return an expression for node number `at` of this thread's graph."""
     return _node(at, THREAD.records.version, dim)
 
 

@@ -50,7 +50,6 @@ class Records(GraphRecords):
         THREAD.records = self
 
     def is_prepared(self, generation: int) -> bool:
-        """Return True: here Python starts all passes."""
         return True
 
     def renew(self) -> None:

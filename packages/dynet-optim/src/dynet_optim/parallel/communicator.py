@@ -83,7 +83,6 @@ def mpi() -> Any:
 
 
 def number_started(environment: Mapping[str, str]) -> int:
-    """Return how many processes the launcher has started; 1 if there is no launcher."""
     found = [environment.get(name, "") for name in STARTED]
     return max((int(text) for text in found if text.isdecimal()), default=1)
 

@@ -131,11 +131,6 @@ class DataParallel:
         """Return this rank's part of a minibatch: a slice of it. The parts of the ranks differ by one example at most.
 
         All ranks must give the same minibatch, so they must shuffle their examples with the same seed.
-
-        >>> import dynet as dy
-        >>> trainer = dy.DataParallel(dy.AdamTrainer(dy.ParameterCollection()))
-        >>> trainer.share("abc")
-        'abc'
         """
         count = len(examples)
         return examples[count * self.rank // self.size : count * (self.rank + 1) // self.size]

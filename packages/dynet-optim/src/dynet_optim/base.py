@@ -137,7 +137,7 @@ class Trainer(Resumable, Closed):
         self._end_update(squared, ALL)
 
     def update_subset(self, updated_params: Iterable[Index], updated_lookups: Iterable[Index], s: Number = ONE) -> None:
-        """Change some parameters only, as indices in `parameters_list()` and in `lookup_parameters_list()`.
+        """Change only the parameters with these indices in `parameters_list()` and `lookup_parameters_list()`.
 
         The others keep their values and gradients, which count in the norm that clipping uses. `set_updated(False)` is
         usually the better way to train only some parameters. `s` is as for `update`.
@@ -249,7 +249,7 @@ class Trainer(Resumable, Closed):
         self._rate = self._scheduled_rate() / self._decay()
 
     def restart(self, learning_rate: Number | None = None) -> None:
-        """Forget what the trainer remembers of earlier gradients, count epochs from 0 again, and maybe set the rate.
+        """Forget earlier gradients, count epochs from 0 again, and set the learning rate, if it is given.
 
         As in DyNet, the number of updates, which Adam's bias correction depends on, is not reset.
         """

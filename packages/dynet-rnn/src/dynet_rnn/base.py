@@ -130,7 +130,7 @@ class LayersBuilder(Owner, Closed):
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> Self:
-        """Make a new builder from the `spec` of another one, with new parameters in `model`, which are not copied."""
+        """Make a new builder from the `spec` of another one, with new parameters in `model`. Values are not copied."""
         layers, input_dim, hidden_dim, *rest = spec[:9]  # a file may have a range without end
         return cls(layers, input_dim, hidden_dim, model, *rest)
 

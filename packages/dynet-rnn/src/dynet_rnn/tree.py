@@ -200,7 +200,7 @@ class _TreeBuilder(LayersBuilder):
     _most = 0  # N if a node has at most N children, some of which may be absent; 0: any number
 
     def initial_state(self, update: bool = True) -> TreeState:
-        """Return the initial state, which makes the nodes'. With update=False, parameters get no gradient from them."""
+        """Return the initial state, whose `add_input` makes nodes. With update=False, parameters get no gradient."""
         state, expressions = TreeState(), [[p.expr(update) for p in layer] for layer in self._parameters]
         state._run = self._latest.run = Run(self, current(), expressions)
         state._children, state._h, state._output = (), (), None  # type: ignore[assignment]

@@ -12,7 +12,7 @@ from .modules import named
 from .plain_data import MAKERS
 
 _BUILT_IN = {id(base) for base in (*MAKERS, None)}  # ids, because metaclasses may define how classes are compared
-# sets the fields of a dataclass with `frozen=True, slots=True`, of which the state is a list
+# What sets the fields of a dataclass with `frozen=True, slots=True`, of which the state is a list
 _SET_FIELDS = vars(dataclasses.make_dataclass("_", ["a"], frozen=True, slots=True))["__setstate__"]
 OF_THEIR_OWN = (
     "__reduce__", "__reduce_ex__", "__setstate__", "__getnewargs__", "__getnewargs_ex__", "__new__", "__del__",
@@ -53,7 +53,7 @@ def has_own_hash(cls: type) -> bool:
 
 
 def made(cls: type, arguments: Any, limits: Limits) -> Any:
-    """Make an object of a class against which `reason_against` has none; for an `Enum`, return the existing member."""
+    """Make an object of a class that has no `reason_against` it; for an `Enum`, return the existing member."""
     if issubclass(cls, enum.Enum):
         limits.visit(arguments)  # the file may have objects whose classes compare them
         (value,) = arguments

@@ -225,7 +225,7 @@ class Names:
         return self._belonging[id(found)]
 
     def _why_not(self, found: Any) -> str:
-        """Return why a name in a file is refused, which refers to `found`, or to nothing if that is None."""
+        """Return why a name in a file is refused that refers to `found`; None stands for nothing."""
         if found is None:
             return "is in no module that is imported"
         if is_a(found, type):
@@ -249,7 +249,7 @@ class Names:
 
 
 def allowed(allow: Allow) -> dict[str, Any]:
-    """Return the user's argument `allow` as a dict from names in files to classes and functions, None if only named."""
+    """Return the argument `allow` as a dict from names in files to classes and functions; None if only named."""
     if isinstance(allow, Mapping):
         listed = list(allow.items())
     elif isinstance(allow, Iterable) and not isinstance(allow, str):

@@ -38,13 +38,17 @@ class PyInitializer:
     __slots__ = ()
 
     def draw(self, dim: tuple[int, ...]) -> Floats:
-        """Return the initial values, a flat array in memory order; so is `dim`: a lookup parameter's rows are last."""
+        """Return the initial values of a parameter of dimensions `dim`, as a flat array in column-major order.
+
+        `dim` is in memory order: for a lookup parameter, the number of rows is last.
+        """
         raise NotImplementedError(f"{type(self).__name__} must override draw")
 
     def values(self, dim: Sequence[int], lookup: bool = False) -> Floats:
         """Return the initial values as a new float32 array of shape `dim`, in the memory order of the parameter.
 
-        `dim` is as users write it: for a lookup parameter, the number of rows is first. It may raise InitializerError.
+        `dim` is as users write it: for a lookup parameter, the number of rows is first. If the initializer does not fit
+        it, InitializerError is raised.
         """
         dim = checked_dim(self, dim)
         if 0 in dim:  # there is nothing to draw

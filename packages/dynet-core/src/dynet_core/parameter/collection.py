@@ -201,7 +201,7 @@ class ParameterCollection(Closed):
         return self._weight_decay
 
     def set_weight_decay(self, lam: Number) -> None:
-        """Set the weight decay `lam`, in [0, 1): updates by a trainer of this collection multiply parameters by 1 - lam.
+        """Set the weight decay `lam`, in [0, 1): updates by a trainer of this collection scale parameters by 1 - lam.
 
         Frozen parameters keep their values. Existing subcollections keep their own weight decay, which only trainers of
         the subcollection use.

@@ -1,4 +1,4 @@
-"""Parameters, lookup parameters (tables of rows), and the collections that own them."""
+"""Parameters, lookup parameters, and the collections that own them."""
 
 from __future__ import annotations
 

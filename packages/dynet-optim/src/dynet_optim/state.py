@@ -102,11 +102,8 @@ class Resumable:
         """Load the state of training that `save` wrote. Training then continues as if it had not been interrupted.
 
         The trainer must be of the same class and have the same settings, and its collection the same parameters, whose
-        values the collection's own `populate` loads.
-
-        Raises:
-            FileFormatError: the file is damaged or belongs to another trainer; nothing has changed.
-            OSError: the file cannot be read.
+        values the collection's own `populate` loads. If not, or if the file is damaged, FileFormatError is raised, and
+        nothing has changed.
         """
         self._load(model_files.load_all(fname), fname)
 

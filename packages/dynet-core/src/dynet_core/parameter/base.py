@@ -227,10 +227,7 @@ class Trained(Expression):
         return self._updated
 
     def set_updated(self, b: bool) -> None:
-        """Set whether trainers change this parameter. If not, it is frozen, and gets no gradient.
-
-        A parameter that is frozen when it is saved is frozen again after loading.
-        """
+        """Set whether trainers change this parameter. If not, it is frozen, also in files, and gets no gradient."""
         self._updated = checked_flag("set_updated", "b", b)
         self._storage.set_needs(self._updated)
 

@@ -300,8 +300,7 @@ class ParameterCollection(Closed):
     def load_param(self, fname: Path, key: str) -> Parameters:
         """Load the parameter named `key` from a file, add it to this collection, and return it. It keeps its name.
 
-        Raises:
-            FileFormatError: the file is damaged or has no such parameter. Nothing has been added.
+        If the file is damaged or has no such parameter, FileFormatError is raised, and nothing has been added.
         """
         return self._add_loaded(model_files.load_one(fname, False, key))
 

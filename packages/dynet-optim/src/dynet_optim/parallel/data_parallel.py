@@ -138,8 +138,7 @@ class DataParallel:
     def total(self, number: Number) -> float:
         """Return the sum of a number, such as a loss to print, over all ranks. All ranks get the same sum.
 
-        Raises:
-            ParallelError: another rank has called another method, or has ended.
+        If another rank has called another method, or has ended, ParallelError is raised.
         """
         own = plain_number("DataParallel.total: number", number)
         if not self._comm:

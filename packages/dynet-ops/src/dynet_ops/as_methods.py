@@ -1,8 +1,4 @@
-"""Give expressions the operator `@`, the attribute `T`, and errors that say what to use instead of missing methods.
-
-DyNet has functions where numpy or PyTorch have methods. So `e.sum()` on an expression `e` raises an AttributeError that
-names the function to call, such as `dy.sum_elems(e)`.
-"""
+"""The operator `@`, the attribute `T`, and errors that name the op to use for a method that DyNet lacks."""
 
 from __future__ import annotations
 
@@ -23,16 +19,12 @@ METHODS = """
     norm permute pow relu reshape round sigmoid sin softmax sqrt square squeeze std sub sum t take tanh trace transpose
     unsqueeze var view
 """.split()
-"""Names of methods that arrays of other libraries have. DyNet has functions instead, some of which are called otherwise
-(see the section `ops` of `hint_table`)."""
+"""Methods of other libraries' arrays. Ops that DyNet calls otherwise are in the section `ops` of `hint_table`."""
 OPERATIONS = USES["ops"]
 
 
 def _call(name: str) -> str:
-    """Return a call of the op `name` on an expression e, with all required arguments, as text: "dy.cmult(e, y)".
-
-    Return "" if there is no op with this name, or if its first argument is not an expression.
-    """
+    """Return "dy.cmult(e, y)" for "cmult"; "" if no op has this name or its first argument is not an expression."""
     if name not in OPS:
         return ""
     record = OPS[name].record
@@ -43,11 +35,7 @@ def _call(name: str) -> str:
 
 
 def install() -> None:
-    """Add hints for METHODS to expressions, and tell the module `refusals` which ops its errors should name.
-
-    `refusals` raises an error if a function of numpy gets an expression. For `numpy.log`, it then names `dy.log`. Call
-    this after all ops are registered, because the hints contain the names and arguments of ops.
-    """
+    """Add hints for METHODS, and op names for the errors of `refusals`. Call it after all ops are registered."""
     refusals.OPERATIONS |= {name: " or ".join(f"dy.{each}" for each in use.split()) for name, use in OPERATIONS.items()}
     refusals.OPERATIONS |= {name: f"dy.{name}" for name in OPS} | {"dot": "*"}
     calls = {name: [_call(each) for each in OPERATIONS.get(name, name).split()] for name in METHODS}

@@ -1,14 +1,7 @@
-"""Reduce an expression (by a sum, maximum, ...) along any of its dimensions and along the batch.
+"""Reduce an expression (by a sum, maximum, ...) along any dimensions and the batch, the axis after the last dimension.
 
-A kernel reduces *columns*: the elements of a column become one number. Values are stored column-major, so if the first
-dimensions are reduced, the elements of each column are adjacent in memory. Otherwise they are not, and a strided kernel
-reduces them, with ".across" in its name. The operand is transposed only if the dimensions to reduce are not neighbours
-and must be reduced in one step.
-
-An *axis* is the number of a dimension; the axis after the last dimension is the batch. A `Signature` describes a node
-to the planner: its shape, its operands' places in memory (*views*), and the kernels that compute it. A *rule* is a
-kernel that is stated as a formula. *Constants* are plain numbers that a kernel reads, such as 1 / n for a mean of n
-elements.
+Kernels with ".across" in their name are strided: they reduce a dimension that is not the first. The operand is
+transposed only if the dimensions to reduce are not adjacent and must be reduced in one step.
 """
 
 from __future__ import annotations
@@ -38,18 +31,14 @@ from .kinds import COLUMNWISE
 from .operands import checked_count, shape_along, shape_of
 
 Groups = list[tuple[int, bool]]
-"""The dimensions of an operand and its batch, innermost first, divided into groups.
+"""(product of sizes, whether they are reduced) for runs of adjacent axes, innermost first.
 
-A group is several neighbouring dimensions that are all reduced, or all kept. It is stored as (product of their sizes,
-whether they are reduced). Dimensions of size 1 are left out. If this leaves none to reduce, a group (1, True) is added.
+Dimensions of size 1 are left out. If this leaves none to reduce, a group (1, True) is added.
 """
 
 
 def add_across(name: str) -> None:
-    """Add kernels for columns whose elements are not adjacent: strided versions of the rules `name` and `name.dx`.
-
-    `name.dx` computes the gradient. The new kernels are called `name.across` and `name.across.dx`.
-    """
+    """Add the strided kernels `name.across` and `name.across.dx` of the rules `name` and `name.dx`."""
     for gradient in ("", ".dx"):
         rule = KERNELS[name + gradient]
         assert isinstance(rule, Rule)
@@ -60,18 +49,11 @@ def add_across(name: str) -> None:
 def column_signature(
     kernel: str, result: Dim, before: int, size: int, after: int, constants: int = 0, op: str = ""
 ) -> Signature:
-    """Return the signature (shape and kernels) of a node that runs a kernel along one dimension of its operand.
+    """Return the signature of a node that runs a kernel, and `kernel.dx` for the gradient, along one dimension.
 
-    Args:
-        kernel: the name of the kernel. The kernel for the gradient has this name with ".dx" appended. If `before` is
-            more than 1, the strided versions of both run instead, which `add_across` has added.
-        result: the shape of the node's value: as large as the operand, or with one number in place of the dimension.
-        before: the product of the sizes of all dimensions before this one. Two neighbouring elements along the
-            dimension are `before` floats apart in memory.
-        size: the size of the dimension.
-        after: the product of the sizes of all dimensions behind this one, and of the batch size.
-        constants: how many plain numbers the kernel reads. Each node stores where they are in the graph's input buffer.
-        op: the name of the op, for messages.
+    `before` is the product of the sizes before this dimension, and `after` of those behind it, the batch included. If
+    `before` exceeds 1, the strided versions run, which `add_across` has added. `constants` counts the plain numbers
+    that the kernel reads from the graph's input buffer.
     """
     name, parameters = (kernel + ".across", (size, before)) if before > 1 else (kernel, (size,))
     views = [View(SELF, stride=result.total // (after or 1)), View(0, stride=before * size)]
@@ -80,16 +62,13 @@ def column_signature(
 
 
 def before_along_after(dim: Dim, d: int) -> tuple[int, int, int]:
-    """Return the arguments `before`, `size` and `after` of `column_signature` for dimension d of the shape `dim`.
-
-    For dimensions (2, 3, 4) with batch size 5 and d = 1, they are (2, 3, 20).
-    """
+    """Return `before`, `size`, `after` for `column_signature`: (2, 3, 20) for ((2, 3, 4), 5) and d = 1."""
     sizes = (*dim.dims, dim.batch)
     return math.prod(sizes[:d]), sizes[d], math.prod(sizes[d + 1 :])
 
 
 def without(dim: Dim, axes: Sequence[int]) -> Dim:
-    """Return the shape that is left of `dim` after reducing `axes`. If the batch is among them, its size becomes 1."""
+    """Return the shape without `axes`. If the batch is among them, the batch size becomes 1."""
     rank = len(dim.dims)
     kept = tuple(size for place, size in enumerate(dim.dims) if place not in axes)
     return Dim.of(kept or (1,), 1 if rank in axes else dim.batch)
@@ -113,10 +92,7 @@ def _extents(groups: Groups) -> list[int]:
 
 
 def _around_last(groups: Groups) -> tuple[int, int, int]:
-    """Return the arguments `before`, `size` and `after` of `column_signature` for the last group that is reduced.
-
-    They are products of dimension sizes: of all dimensions before this group, of the group, and of all behind it.
-    """
+    """Return `before`, `size` and `after` of `column_signature` for the last reduced group."""
     last = max(place for place, (_, reduced) in enumerate(groups) if reduced)
     extents = _extents(groups)
     return math.prod(extents[:last]), extents[last], math.prod(extents[last + 1 :])
@@ -124,11 +100,7 @@ def _around_last(groups: Groups) -> tuple[int, int, int]:
 
 @functools.cache
 def _brought_together(before: int, kept: int, size: int, after: int) -> Signature:
-    """Return the signature (shape and kernels) of a node that swaps the two middle dimensions of its operand.
-
-    The operand has the sizes (before, kept, size, after), innermost first; the result (before, size, kept, after). So
-    the dimension that is to be reduced, of size `size`, changes places with one that is kept.
-    """
+    """Return the signature of a transpose from (before, kept, size, after) to (before, size, kept, after)."""
     loops = [
         (before, 1, 1),
         (size, before, before * kept),
@@ -139,7 +111,7 @@ def _brought_together(before: int, kept: int, size: int, after: int) -> Signatur
 
 
 def _together(x: Expression, groups: Groups) -> tuple[Expression, Groups]:
-    """Add nodes that transpose x until all dimensions to reduce are one group. Return the last node, and its groups."""
+    """Transpose x until all dimensions to reduce are one group. Return the result and its groups."""
     while sum(reduced for _, reduced in groups) > 1:
         place = next(k for k, (_, reduced) in enumerate(groups) if not reduced and any(r for _, r in groups[k + 1 :]))
         extents = _extents(groups)
@@ -156,13 +128,7 @@ def _together(x: Expression, groups: Groups) -> tuple[Expression, Groups]:
 
 
 def checked_axes(name: str, d, b, dim: Dim) -> tuple[int, ...]:
-    """Check the arguments d and b of a reduction, and return the axes to reduce.
-
-    Args:
-        name: the name of the op, for messages.
-        d: the number of a dimension, or several.
-        b: whether to reduce the batch, too. The axis of the batch is then the last one that is returned.
-        dim: the shape of the operand.
+    """Check d and b of a reduction, and return the axes to reduce, the batch last.
 
     Raises:
         ArgumentError: a dimension occurs twice, or nothing is to be reduced.
@@ -185,14 +151,10 @@ def checked_axes(name: str, d, b, dim: Dim) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class Axes:
-    """Which axes an op reduces, for its numpy reference in tests. In numpy arrays, the last axis is the batch.
+    """Which axes an op reduces, for its numpy reference in tests.
 
-    Args:
-        of: a function that returns the axes to reduce. Its arguments are the number of axes, the batch included, and
-            the arguments d and b of the op, if the op has them.
-        batch: whether the op may reduce the batch, too. Its reference then gets whole batches, otherwise one batch
-            element at a time.
-        samples: calls of the op to test.
+    `of` returns them from the number of axes, the batch included, and the op's arguments d and b. With `batch`, the
+    reference gets whole batches, otherwise one batch element at a time.
     """
 
     of: Callable[..., Sequence[int]]
@@ -230,13 +192,11 @@ class Along:
 
     Args:
         column: this function, decorated with `columnwise`.
-        parts: another function decorated with `columnwise`, used if the axes are not neighbours: `column` reduces some
-            of them, then `parts` combines the results. For example, `column` may be a sum of squares, and `parts` a
-            sum. None if `column` must read all elements at once; the operand is then transposed first.
-        constants: constants(n, count, *others) returns the numbers that the formula of `column` reads besides x. n is
-            the number by which a mean divides, `count` how many elements become one number, and `others` are further
-            arguments of the op, such as the order of a moment. The numpy reference of `column` gets n and `others`
-            instead of these numbers.
+        parts: another one, which combines the results of `column` if the axes are not adjacent: a sum, for a sum of
+            squares. None if `column` must read all elements at once; the operand is then transposed first.
+        constants: constants(n, count, *others) returns the numbers that the formula of `column` reads besides x: n is
+            what a mean divides by, `count` how many elements become one, `others` further arguments of the op, such as
+            the order of a moment. The numpy reference gets n and `others` instead.
     """
 
     def __init__(
@@ -254,14 +214,9 @@ class Along:
         add_across(self.column.kernels)
 
     def op(self, axes: Axes, samples: Sequence[Sample] = ()) -> Callable[[Function], Function]:
-        """Return a decorator that registers a function as an op, with a numpy reference for tests.
+        """Return a decorator that registers a function as an op. `samples` replace `axes.samples`.
 
-        That function must add nodes to the graph itself, by calling `dimensions`, `one_dimension`, `elements` or
-        `over_batch`.
-
-        Args:
-            axes: which axes the op reduces.
-            samples: calls to test, in place of `axes.samples`.
+        The function must add the nodes, by `dimensions`, `one_dimension`, `elements` or `over_batch`.
         """
 
         def reference(x, n=0, **attributes):
@@ -279,13 +234,9 @@ class Along:
         return lambda function: register(function, **facts)
 
     def record(self, name: str, x: Expression, axes: Sequence[int], n: int = 0, *others: float) -> Expression:
-        """Add the nodes that reduce x along `axes` to the graph, and return the last one.
+        """Add the nodes that reduce x along `axes`, and return the last one.
 
-        Args:
-            name: the name of the op, for messages.
-            axes: the dimensions to reduce. The axis after the last dimension is the batch.
-            n: the number by which a mean divides; 0 means the number of elements that become one.
-            others: further arguments of the op, such as the order of a moment. They are passed on to `constants`.
+        A mean divides by n; 0 means the number of elements that become one. `others` go to `constants`.
         """
         graph, dim = graph_of(name, (x,)), x.type.plain
         result, groups = without(dim, axes), _groups(dim, axes)
@@ -310,23 +261,20 @@ class Along:
             groups = [*groups[:place], *groups[place + 1 :]]
 
     def dimensions(self, name: str, x: Expression, d: Dims, b: bool, n: Index = 0, *others: float) -> Expression:
-        """Check d, b and n, then add nodes that reduce x along the dimensions d, and along the batch if b is true.
-
-        `n` and `others` are passed on to `record`.
-        """
+        """Check d, b and n, then reduce x along the dimensions d, and along the batch if b is true."""
         axes = checked_axes(name, d, b, shape_of(name, x))
         return self.record(name, x, axes, checked_count(name, "n", n), *others)
 
     def one_dimension(self, name: str, x: Expression, d: Index) -> Expression:
-        """Check d, then add a node that reduces x along dimension d."""
+        """Check d, then reduce x along dimension d."""
         dim, d = shape_along(name, x, d)
         signature = column_signature(self.column.kernels, without(dim, [d]), *before_along_after(dim, d))
         return node(name, signature, (x,))
 
     def elements(self, name: str, x: Expression, *others: float) -> Expression:
-        """Add nodes that reduce each batch element of x to one number. `others` are passed on to `record`."""
+        """Reduce each batch element of x to one number."""
         return self.record(name, x, range(len(shape_of(name, x).dims)), 0, *others)
 
     def over_batch(self, name: str, x: Expression, *others: float) -> Expression:
-        """Add a node that reduces x along the batch, keeping all dimensions. `others` are passed on to `record`."""
+        """Reduce x along the batch, keeping all dimensions."""
         return self.record(name, x, [len(shape_of(name, x).dims)], 0, *others)

@@ -1,9 +1,6 @@
-"""Signatures of nodes that copy numbers of their operands to other places, such as transposes, broadcasts and slices.
+"""Signatures of nodes that copy numbers of their operands, such as transposes, broadcasts and slices.
 
-A copy is stated as nested loops, innermost first. Each loop is (extent, stride in the result, stride in the operand):
-the number of its passes, and by how many floats each pass moves on. A `Signature` describes a node to the planner: its
-shape, where its operands are in memory (*views*), and the kernels that compute it (*steps*). A `Dim` is a shape:
-dimensions and batch size.
+A copy is stated as nested loops, innermost first: (extent, stride in the result, stride in the operand), in floats.
 """
 
 from __future__ import annotations
@@ -29,15 +26,11 @@ Loop = tuple[int, int, int]
 
 
 class TooManyLoops(ShapeError):
-    """Raised for a copy that needs more than `LOOPS` nested loops, which the copy kernel does not have."""
+    """A copy needs more than `LOOPS` nested loops."""
 
 
 def joined(loops: Sequence[Loop]) -> list[Loop]:
-    """Return fewer loops that copy the same numbers.
-
-    If an inner loop and the next outer one step through memory like one longer loop, they become this loop. Loops of
-    extent 1 are dropped.
-    """
+    """Return fewer loops that copy the same: merge those that step like one longer loop, and drop extents of 1."""
     found: list[Loop] = []
     for extent, target, source in loops:
         if extent == 1:
@@ -52,11 +45,7 @@ def joined(loops: Sequence[Loop]) -> list[Loop]:
 
 
 def collapsed(loops: Sequence[Loop]) -> list[Loop]:
-    """Merge loops where possible, then add loops of extent 1 until there are `LOOPS`, as the copy kernel wants.
-
-    Raises:
-        TooManyLoops: more than `LOOPS` are left after merging.
-    """
+    """Merge loops and fill them up to `LOOPS` with extents of 1. Raise TooManyLoops if more are left."""
     found = joined(loops)
     if len(found) > LOOPS:
         raise TooManyLoops(f"{len(found)} nested loops are needed, {LOOPS} are possible: {found}")
@@ -64,14 +53,10 @@ def collapsed(loops: Sequence[Loop]) -> list[Loop]:
 
 
 def copy_parameters(target: int, source: int, loops: Sequence[Loop], backward: bool = False) -> tuple[int, ...]:
-    """Return the parameters of a copying kernel: of `copy`, or of `accumulate`, which adds instead of overwriting.
+    """Return the parameters of the kernels `copy` and `accumulate`, which adds instead of overwriting.
 
-    Args:
-        target, source: numbers that say what the kernel writes, and what it reads: 2 * k means the values of `views[k]`
-            of the node's signature, 2 * k + 1 the gradients of these values.
-        loops: the loops of the forward pass. There must be exactly `LOOPS` of them, as `collapsed` returns them.
-        backward: swap the two strides of each loop, because the backward pass reads the result's gradient and writes
-            the operand's.
+    `target` and `source` are what is written and read: 2 k for the values of `views[k]`, 2 k + 1 for their gradients.
+    `backward` swaps the strides of each of the `LOOPS` loops.
     """
     extents, targets, sources = zip(*loops)
     if backward:
@@ -80,15 +65,10 @@ def copy_parameters(target: int, source: int, loops: Sequence[Loop], backward: b
 
 
 def copies(result: Dim, parts: Sequence[tuple[View, View, Sequence[Loop]]], **facts) -> Signature:
-    """Return the signature (shape and kernels) of a node that consists of copies, such as a concatenation.
+    """Return the signature of a node that consists of copies, such as a concatenation.
 
-    A loop with stride 0 in the result writes to one place again and again: the numbers that it reads are added up.
-
-    Args:
-        result: the shape of the node's value.
-        parts: for each copy, a tuple: the view of the node that is written, the view of an operand that is read, and
-            the loops.
-        facts: other fields of `Signature`.
+    Each of `parts` is (view that is written, view that is read, loops). Where a loop has stride 0 in the result, the
+    numbers read are added up. `facts` are other fields of `Signature`.
     """
     views, forward, backward = [], [], []
     for place, (target, source, loops) in enumerate(parts):
@@ -112,14 +92,9 @@ def copies(result: Dim, parts: Sequence[tuple[View, View, Sequence[Loop]]], **fa
 def copies_by_index(
     result: Dim, count: int, apart: int, loops: Sequence[Loop], *, scale: int, stride: int = 0
 ) -> Signature:
-    """Return the signature (shape and kernels) of a node that makes a copy for each of its indices.
+    """Return the signature of a node that makes a copy for each of its `count` indices.
 
-    Args:
-        result: the shape of the node's value.
-        count: how many indices each node stores.
-        apart: how many floats behind one copy the next one starts.
-        loops: the loops of one copy.
-        scale, stride: index i of copy number k begins to read k * stride + i * scale floats behind the operand's start.
+    Copies start `apart` floats after each other. Copy number k, of index i, reads from k * stride + i * scale on.
     """
     loops = collapsed(loops)
     return Signature(
@@ -140,14 +115,10 @@ def for_each_index(name: str, x: Expression, count: int) -> Expression:
 
 
 def copies_of_each(result: Dim, stride: int, loops: Sequence[Loop]) -> Signature:
-    """Return the signature (shape and kernels) of a node that consists of one copy of each operand, all of one shape.
+    """Return the signature of a node that copies operands of one shape, `stride` floats after each other.
 
-    All operands share one view and one step, so the signature is as small for many operands as for few.
-
-    Args:
-        result: the shape of the node's value.
-        stride: how many floats behind the copy of one operand the copy of the next one starts.
-        loops: the loops that copy one operand. They overwrite each number once.
+    All operands share one view and one step, so the signature is as small for many operands as for few. The loops must
+    overwrite each number once.
     """
     loops = collapsed(loops)
     return Signature(
@@ -160,14 +131,9 @@ def copies_of_each(result: Dim, stride: int, loops: Sequence[Loop]) -> Signature
 
 
 def copy_of(result: Dim, loops: Sequence[Loop], *, index_scale: int | None = None, offset: int = 0) -> Signature:
-    """Return the signature (shape and kernels) of a node that copies some or all numbers of its only operand.
+    """Return the signature of a node that copies some or all numbers of its only operand, from `offset` on.
 
-    Args:
-        result: the shape of the node's value.
-        loops: which numbers to copy, as nested loops of (extent, stride in the node, stride in the operand).
-        index_scale: if given, each node of this signature stores an index i, and begins to read i * index_scale floats
-            later.
-        offset: how many floats after the start of the operand to begin reading.
+    With `index_scale`, each node stores an index i and reads i * index_scale floats further on.
     """
     if index_scale is None:
         return copies(result, [(View(SELF), View(0, offset=offset), loops)])
@@ -176,7 +142,7 @@ def copy_of(result: Dim, loops: Sequence[Loop], *, index_scale: int | None = Non
 
 
 def before_and_after(dim: Dim, d: int) -> tuple[int, int]:
-    """Return the products of the sizes of all dimensions before d and of all dimensions after d, without the batch."""
+    """Return the products of the sizes before and after dimension d, without the batch."""
     return math.prod(dim.dims[:d]), math.prod(dim.dims[d + 1 :])
 
 
@@ -191,11 +157,7 @@ def _repeat_signature(dim: Dim, whole: Dim) -> Signature:
 
 @functools.cache
 def _repeat_steps(dim: Dim, whole: Dim) -> list[Dim]:
-    """Return the shapes that `repeat` copies to, one after the other, to get from the shape `dim` to `whole`.
-
-    If one copy is enough, this is [whole]. Otherwise each copy repeats one dimension more than the one before it. The
-    list is empty if nothing is to be repeated.
-    """
+    """Return the shapes that `repeat` copies to in turn. If one copy is not enough, each repeats one dimension more."""
     if dim.total == whole.total:
         return []
     if len(joined(_repeat_loops(dim, whole))) <= LOOPS:
@@ -210,10 +172,9 @@ def _repeat_steps(dim: Dim, whole: Dim) -> list[Dim]:
 
 
 def repeat(x: Expression, whole: Dim) -> Expression:
-    """Broadcast x to the shape `whole` by copying it, and return the copy.
+    """Broadcast x to the shape `whole` by copying it.
 
-    x is repeated along dimensions of size 1, along dimensions that it lacks, and along a batch of size 1. If nothing is
-    to be repeated, x itself is returned. Its shape may then differ from `whole` in trailing dimensions of size 1.
+    If nothing is to be repeated, return x itself, whose shape may differ in trailing dimensions of size 1.
     """
     for step in _repeat_steps(x.type.plain, whole):
         x = node("broadcast", _repeat_signature(x.type.plain, step), (x,))

@@ -1,9 +1,7 @@
-"""All that files which declare ops have in common: they begin with `from ..declare import *`.
+"""The vocabulary of all files that declare ops: they begin with `from ..declare import *`.
 
-An op is a function on expressions. `formula` (here `f`) has the functions of formulas; `elementwise` and `columnwise`
-make an op of a formula. Other ops say how their nodes are computed by a `Signature`: the node's shape (a `Dim`), where
-in memory its operands are (`View`), and the kernels that compute it and its gradients (`Step`). `by_dims` makes an op
-of a function that returns the signature, `recorded` of a function that appends nodes. `samples` are calls to test.
+`elementwise` and `columnwise` make an op of a formula, `by_dims` of a function that returns the signature, and
+`recorded` of one that appends nodes. `samples` are calls to test.
 """
 
 import functools

@@ -21,7 +21,7 @@ EXACT: dict[str, Callable] = {
     "round": lambda x: mpmath.sign(x) * mpmath.floor(abs(x) + 0.5),
     "lgamma": lambda x: mpmath.log(abs(mpmath.gamma(x))) if x < 0 else mpmath.loggamma(x),
 }
-"""Name of a function of formulas -> the function. For others mpmath has one of this name, or numpy, as for "add"."""
+"""By a formula's function. mpmath has the others under their name, or numpy (as "add")."""
 
 
 def value(formula: Formula, numbers: Mapping[str, float | mpmath.mpf]) -> mpmath.mpf:
@@ -51,7 +51,7 @@ def _applied(function: str, arguments: Sequence[Value]) -> Value:
 
 
 def slopes(formula: Formula, numbers: Mapping[str, float], name: str) -> list[mpmath.mpf]:
-    """Return the derivatives by the input `name` from below and from above: those that exist.
+    """Return the derivatives by the input `name` from below and from above, those that exist.
 
     Where one is infinite, and at a jump, it is larger than any float32.
     """

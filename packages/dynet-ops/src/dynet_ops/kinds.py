@@ -1,11 +1,6 @@
-"""Decorators that make an op (an operation on expressions) from a formula: `elementwise` and `columnwise`.
+"""Decorators that make an op from a formula, also for users (see CONTRIBUTING): `elementwise` and `columnwise`.
 
-The body of the decorated function is the formula. Its docstring and argument names become those of the op. Users define
-their own ops with the same decorators; see CONTRIBUTING.
-
-To *record* an op is to append a node for it to the graph. A `Signature` describes such a node to the planner: its
-shape, the places of its operands in memory (*views*), and the kernels that compute it. A `Dim` is a shape: dimensions
-and batch size. A *column* is a run of adjacent numbers that a kernel processes together, such as a matrix column.
+The body of the decorated function is the formula. Its docstring and argument names become those of the op.
 """
 
 from __future__ import annotations
@@ -52,22 +47,21 @@ BROADCAST = samples("5x3*2 5; 5 5x3*2; 5x3*2 1; 1*3 17; 1x4*2 3x1; 2x3x4 2x1x4*2
 def by_plain_dims(signature_of: Callable[..., Signature]) -> Callable[..., Signature]:
     """Return `signature_of` with a cache, so that it runs only once for operands of equal shapes.
 
-    The cache and `signature_of` get the attribute `plain` of each Dim, which is the same object for all equal shapes.
-    The Dim itself would not do as a key, because each parameter has a Dim object that only it uses.
+    Keys are the Dims' `plain`, one object for all equal shapes: each parameter has a Dim object that only it uses.
     """
     interned = functools.cache(signature_of)
     return lambda *dims: interned(*[dim.plain for dim in dims])
 
 
 def op(record: Callable[..., Any], around: Callable | None = None, **facts: Any) -> Callable[[Function], Function]:
-    """Return a decorator that registers `record` as an op.
+    """Return a decorator that registers `record` as an op, with the decorated function's name, docstring and arguments.
 
-    The op gets the name, docstring and arguments of the decorated function, whose body never runs.
+    The body of the decorated function never runs.
 
     Args:
-        record: the function that users will call. It appends a node to the graph.
+        record: what users call. It appends a node to the graph.
         around: called in place of the Python function of `record`, as in `recorder.describe`.
-        facts: what tests need to know of the op, as fields of `dynet_core.op.Op`.
+        facts: what tests need to know, as fields of `dynet_core.op.Op`.
     """
     return lambda function: register(describe(record, function, around), **facts)
 
@@ -75,11 +69,8 @@ def op(record: Callable[..., Any], around: Callable | None = None, **facts: Any)
 def by_dims(signature_of: Callable[..., Signature], **facts: Any) -> Callable[[Function], Function]:
     """Return a decorator that makes an op of one or two operands whose signature depends on their shapes alone.
 
-    The op gets the name, docstring and arguments of the decorated function, whose body never runs.
-
-    Args:
-        signature_of: returns the signature for the operands' Dims. Equal shapes are the same object.
-        facts: what tests need to know of the op, as fields of `dynet_core.op.Op`.
+    The body of the decorated function never runs. `signature_of` returns the signature for the operands' Dims; equal
+    shapes are the same object. `facts` are what tests need to know, as fields of `dynet_core.op.Op`.
     """
 
     def decorate(function: Function) -> Function:
@@ -113,27 +104,27 @@ def elementwise(
     expressions: `*` multiplies element by element, and functions come from `dynet_kernels.formula`. The gradients are
     derived from the formula.
 
-    Any number of operands come first. After them there may be parameters annotated as `dy.Number` or float: each is one
+    Any number of operands come first. Then there may be parameters annotated as `dy.Number` or float: each is one
     number for all elements, without a gradient.
 
     Args:
         reference: the same function in numpy, for the tests.
-        gradients: operand -> a function whose body is the formula of its gradient, to use instead of deriving it. The
-            function may have as arguments the operands, the numbers, the result `y` and its gradient `dy` (`z` and `dz`
-            if an argument of the op is called y or dy; if one is called z or dz, too, `result` and `dresult`).
+        gradients: operand -> a function whose body is the formula of its gradient, instead of the derived one. Its
+            arguments may be the operands, the numbers, the result `y` and its gradient `dy` (`z` and `dz` if an
+            argument of the op is called y or dy; `result` and `dresult` if one is called z or dz, too).
         domain: the range from which tests draw operands.
         rank: returns the number of dimensions of the result, from the operands' shapes.
-        scalars: also make kernels for an operand that has one number per column, such as a row that is added to a
-            matrix. They read it in place. Without them, it is first copied to the full shape.
-        with_number: called to add the node to the graph if the second operand is a plain number, as in `x + 1`.
-        operator: the sign of a Python operator that does the same, such as "+". The operator is then added to the table
-            `OPERATORS` or `SIGNS` of `operators.py`. Its errors name the sign instead of the op.
+        scalars: also make kernels that read an operand with one number per column in place, such as a row added to a
+            matrix. Otherwise it is first copied to the full shape.
+        with_number: adds the node if the second operand is a plain number, as in `x + 1`.
+        operator: the sign of a Python operator that does the same, such as "+". It goes into the table `OPERATORS` or
+            `SIGNS`.
         operator_with_number: used for the operator in place of `with_number`.
         limit, least: tests do not compare the op where an operand has a finite number of larger magnitude than `limit`,
-            or of smaller magnitude than `least`, for example because the formula subtracts nearly equal numbers there.
+            or smaller than `least`, for example because the formula subtracts nearly equal numbers there.
         range_reason: why there is a `limit` or `least`.
         tolerance: the relative error that tests allow.
-        tolerance_reason: why `tolerance` is more than the default.
+        tolerance_reason: why it is more than the default.
     """
 
     facts: dict[str, Any] = {"limit": limit, "least": least, "range_reason": range_reason, "domain": domain}
@@ -183,7 +174,7 @@ def elementwise(
 
 
 def _parsed(function: Any, reference: Any, gradients: Any) -> tuple[str, tuple[str, ...], tuple[str, ...], Formula]:
-    """Return the name of a function whose body is a formula, the names of its operands and numbers, and the formula."""
+    """Return a function's name, the names of its operands and numbers, and the formula in its body."""
     name, operands, numbers = function.__name__, operand_names(function), number_names(function)
     if not (reference is None or callable(reference)):
         raise ArgumentTypeError(f"{name}: reference must be a function of numpy arrays, not {reference!r:.60}")
@@ -200,7 +191,7 @@ def _parsed(function: Any, reference: Any, gradients: Any) -> tuple[str, tuple[s
 def _samples(
     function: Callable, operands: int, numbers: Sequence[str] = (), others: Sequence[Sample] = ()
 ) -> list[Sample]:
-    """Return ONE, or TWO and others, as samples of an op. The first leaves out plain numbers that have defaults."""
+    """Return ONE, or TWO and others. The first leaves out plain numbers that have defaults."""
     parameters, found = inspect.signature(function).parameters, []
     for place, sample in enumerate(ONE if operands == 1 else [*TWO, *others]):
         given = [name for name in numbers if place or parameters[name].default is inspect.Parameter.empty]
@@ -210,7 +201,7 @@ def _samples(
 
 
 def _with_defaults(function: Callable, numbers: Sequence[str], reference: Callable) -> Callable:
-    """Return a reference that gets the plain numbers of an op by name, also those that a call leaves out."""
+    """Return a reference that gets all plain numbers by name, also those that a call leaves out."""
     given = {name: parameter.default for name, parameter in inspect.signature(function).parameters.items()}
     defaults = {name: given[name] for name in numbers if given[name] is not inspect.Parameter.empty}
     return functools.partial(reference, **defaults) if defaults and reference else reference
@@ -223,11 +214,9 @@ def _of_several(
     fitted: Callable = lambda xs: xs,
     above: Mapping[str, float] = {},
 ) -> Callable[..., Expression]:
-    """Return the recording function of an op with any number of operands, and of plain numbers after them.
+    """Return the recording function of an op with any number of operands, then plain numbers.
 
-    Args:
-        fitted: returns operands in shapes for which `signature_of` has a signature.
-        above: plain number -> what it must be greater than.
+    `fitted` returns operands in shapes that `signature_of` takes. `above`: plain number -> what it must exceed.
     """
     name, parameters = function.__name__, inspect.signature(function).parameters
     count = len(parameters) - len(numbers)
@@ -243,10 +232,7 @@ def _of_several(
 
 
 def _fitted(name: str, xs: Sequence[Expression], rank: Rank, scalars: bool = False) -> Sequence[Expression]:
-    """Return operands of an elementwise op, copied to the full shape if the op's kernels cannot broadcast them.
-
-    `scalars` says whether the op has kernels for an operand with one number per column.
-    """
+    """Return the operands of an elementwise op, copied to the full shape if its kernels cannot broadcast them."""
     from .copying import repeat
 
     dims = [x.type.plain for x in xs]
@@ -266,16 +252,10 @@ def elementwise_signature(
     numbers: int = 0,
     passes: bool = True,
 ) -> Signature:
-    """Return the signature (shape and kernels) of a node of an elementwise op on operands of the given shapes.
+    """Return the signature of a node of an elementwise op.
 
-    Args:
-        name: the name of the op.
-        operands: the names of the operands.
-        dims: the shapes of the operands.
-        rank: returns the number of dimensions of the result.
-        kernels: what the names of the op's kernels begin with; by default the name of the op.
-        numbers: how many plain numbers the op has. Each node stores where they are in the graph's input buffer.
-        passes: whether operands get gradients.
+    `kernels` begins the kernels' names, by default `name`. `numbers` counts the plain numbers, which are in the graph's
+    input buffer. `passes` says whether operands get gradients.
     """
     layout = column_layout(name, dims, rank)
     assert layout is not None
@@ -285,15 +265,9 @@ def elementwise_signature(
 
 
 def _repeated_first(name: str, called: str, scalars: bool, rank: Rank) -> Callable:
-    """Return a function (a, b) that broadcasts two operands by copying, and then applies the op to the copies.
+    """Return a function (a, b) that applies the op to broadcast copies, or returns None if no copies are needed.
 
-    The function returns None if no copies are needed: kernels can read most broadcast operands in place.
-
-    Args:
-        name: the name of the op.
-        called: what errors call the op: its name, or the sign of a Python operator.
-        scalars: whether the op has kernels for an operand with one number per column.
-        rank: returns the number of dimensions of the result.
+    Errors show `called`: the op's name, or the sign of a Python operator.
     """
 
     def record_repeated(*xs: Expression) -> Expression | None:
@@ -307,12 +281,8 @@ def _repeated_first(name: str, called: str, scalars: bool, rank: Rank) -> Callab
 class Columnwise:
     """What `axes.Along` needs to know about a function that was decorated with `columnwise`.
 
-    Args:
-        kernels: what the names of its kernels begin with.
-        constants: the names of the plain numbers that the formula reads besides its operands.
-        reduces: whether `axes.Along` can use the function: its only operand is called x and gets a gradient, and each
-            column of x becomes one number.
-        reference: the same function in numpy.
+    `kernels` begins its kernels' names; the formula reads the plain numbers `constants` besides its operands.
+    `reduces`: its only operand is called x and gets a gradient, and each column of x becomes one number.
     """
 
     kernels: str
@@ -322,7 +292,7 @@ class Columnwise:
 
 
 COLUMNWISE: dict[str, Columnwise] = {}
-"""Name of a function that was decorated with `columnwise` -> what `axes.Along` needs to know about it."""
+"""The decorated functions, by name."""
 
 
 @written("@columnwise(reference=f), of a numpy function f that computes the same")
@@ -338,15 +308,14 @@ def columnwise(
 ) -> Callable[[Function], Function]:
     """Return a decorator that makes an op which works on each column, such as softmax.
 
-    The body of the decorated function is the formula of the result, as with `elementwise`. But the formula may also
-    reduce a column to one number, by `formula.sum`, `formula.max` or `formula.min`. If the formula reads its operands
-    only inside of these three, the result is one number per column. If x is then the only operand, `axes.Along` can
-    make ops of the function that reduce any dimensions.
+    The body is the formula of the result, as with `elementwise`. It may also reduce a column to one number, by
+    `formula.sum`, `formula.max` or `formula.min`. If operands are read only inside of these three, the result is one
+    number per column. If x is then the only operand, `axes.Along` can make ops that reduce any dimensions.
 
     Args:
         reference: the same function in numpy, on one batch element.
         gradients: formulas that replace derived gradients, as with `elementwise`.
-        whole: treat each batch element as one column. Otherwise a column is the elements along the first dimension.
+        whole: treat each batch element as one column, instead of the elements along the first dimension.
         called: the name of the op in errors, if users call it through another op.
         is_op: False if only `axes.Along` uses the function, and supplies its numbers. It is returned unchanged.
         above: plain number -> what it must be greater than.

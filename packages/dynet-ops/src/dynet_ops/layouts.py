@@ -1,9 +1,6 @@
-"""Broadcasting: find the shape of a result, and how a kernel reads operands of different shapes without copies.
+"""Broadcasting: the shape of a result, and views by which kernels read operands of different shapes in place.
 
-A kernel works on *columns*, runs of adjacent numbers. For each operand it gets a *view* (`View`), which says where the
-columns start. A view has *strides*: by how many floats the start moves from one column to the next. The stride is 0
-along a dimension in which the operand is repeated. A `Dim` is a shape: dimensions and batch size. Values are stored
-column-major, so the first dimension is the innermost one.
+Strides are in floats from one column's start to the next; 0 along a dimension in which the operand is repeated.
 """
 
 from __future__ import annotations
@@ -19,10 +16,7 @@ from dynet_kernels.layout import SELF
 
 
 def of_rank(sizes: tuple[int, ...], rank: int) -> tuple[int, ...]:
-    """Return the sizes of dimensions with trailing 1s added or dropped, so that there are `rank` of them.
-
-    Only 1s are dropped: (2, 3, 1) with rank 1 becomes (2, 3).
-    """
+    """Return the sizes with trailing 1s added or dropped until there are `rank`; larger sizes always stay."""
     kept = len(sizes)
     while kept > rank and sizes[kept - 1] == 1:
         kept -= 1
@@ -30,45 +24,42 @@ def of_rank(sizes: tuple[int, ...], rank: int) -> tuple[int, ...]:
 
 
 def is_matrix(dim: Dim) -> bool:
-    """Return whether a shape has at most two dimensions, not counting trailing dimensions of size 1."""
+    """Return whether at most two dimensions are left without trailing 1s."""
     return len(of_rank(dim.dims, 2)) == 2
 
 
 Rank = Callable[[Sequence[Dim]], int]
-"""A function that returns how many dimensions the result of an op should have, from the shapes of the operands.
+"""How many dimensions a result has, from the operands' shapes.
 
-Operands may differ in trailing dimensions of size 1, as (3,) and (3, 1) do. How many of these the result has differs
-from op to op in DyNet. So each op uses one of the functions below, and `of_rank` then adds or drops dimensions.
+Operands may differ in trailing dimensions of size 1, and how many of these the result keeps differs from op to op.
 """
 
 
 def longest(dims: Sequence[Dim]) -> int:
-    """Return the number of dimensions of the operand that has the most."""
+    """As many as the operand that has the most."""
     return max(len(dim.dims) for dim in dims)
 
 
 def as_first(dims: Sequence[Dim]) -> int:
-    """Return the number of dimensions of the first operand."""
+    """As many as the first operand."""
     return len(dims[0].dims)
 
 
 def as_last(dims: Sequence[Dim]) -> int:
-    """Return the number of dimensions of the last operand."""
+    """As many as the last operand."""
     return len(dims[-1].dims)
 
 
 def shortest(dims: Sequence[Dim]) -> int:
-    """Return 1: the result drops all trailing dimensions of size 1, but never its first dimension."""
+    """One: all trailing dimensions of size 1 are dropped, but never the first."""
     return 1
 
 
 def broadcast(name: str, dims: Sequence[Dim], rank: Rank = longest) -> Dim:
-    """Return the shape of an elementwise result. A size of 1 fits any other; missing dimensions count as 1.
-
-    `rank` says how many trailing dimensions of size 1 the result has (see `Rank`).
+    """Return the shape of an elementwise result: a size of 1 fits any other, missing dimensions count as 1.
 
     Raises:
-        ShapeError: the operands do not fit. The message begins with `name`, the name of the op.
+        ShapeError: the operands do not fit. The message begins with `name`.
     """
     most = longest(dims)
     padded = [of_rank(dim.dims, most) for dim in dims]
@@ -79,13 +70,10 @@ def broadcast(name: str, dims: Sequence[Dim], rank: Rank = longest) -> Dim:
 
 
 def matched(name: str, dims: Sequence[Dim], rank: Rank = longest) -> Dim:
-    """Return the shape of the result of an op whose operands must have equal dimensions.
-
-    They may still differ in trailing dimensions of size 1, and a batch size of 1 fits any other. `rank` says how many
-    trailing dimensions of size 1 the result has (see `Rank`).
+    """Return the shape of a result whose operands must have equal dimensions; a batch size of 1 fits any other.
 
     Raises:
-        ShapeError: the operands do not fit. The message begins with `name`, the name of the op.
+        ShapeError: the operands do not fit. The message begins with `name`.
     """
     if any(of_rank(dim.dims, 1) != of_rank(dims[0].dims, 1) for dim in dims):
         raise ShapeError(f"{name}: dimensions differ: operands are {described(dims)}")
@@ -93,15 +81,9 @@ def matched(name: str, dims: Sequence[Dim], rank: Rank = longest) -> Dim:
 
 
 def column_view(source: int, extents: Sequence[int], strides: Sequence[int]) -> View | None:
-    """Return a view that says where each column of an operand starts, given nested loops that visit the columns.
+    """Return the view of operand `source` whose columns nested loops visit, innermost first.
 
-    Two loops that visit the same places as one longer loop are merged. A view can express two loops. If more are left,
-    return None.
-
-    Args:
-        source: the number of the operand.
-        extents: the number of passes of each loop, innermost first.
-        strides: for each loop, by how many floats the start of the column moves from one pass to the next.
+    None if more than two loops, the most that a view has, are left after merging.
     """
     levels: list[tuple[int, int]] = []
     for extent, stride in zip(extents, strides):
@@ -122,23 +104,19 @@ def column_view(source: int, extents: Sequence[int], strides: Sequence[int]) -> 
 
 
 def column_views(extents: Sequence[int], strides: Iterable[Sequence[int]]) -> list[View]:
-    """Return the `column_view` of each operand, which two loops must be able to express. `strides` has one for each."""
+    """Return the `column_view` of each operand; two loops must be enough. `strides` has an entry for each."""
     views = [column_view(place, extents, one) for place, one in enumerate(strides)]
     assert None not in views
     return [view for view in views if view]
 
 
 def by_batch_elements(result: Dim, dims: Sequence[Dim]) -> list[View]:
-    """Return the views of a node and of operands of shapes `dims` if each batch element is a column."""
+    """Return the views of a node and its operands if each batch element is a column."""
     return [View(SELF, stride=result.size), *[View(k, stride=d.size if d.batch > 1 else 0) for k, d in enumerate(dims)]]
 
 
 def strides_of(dim: Dim, whole: Dim) -> list[int]:
-    """Return the strides with which an operand of shape `dim` is read when it is broadcast to the shape `whole`.
-
-    There is one stride, in floats, for each dimension of `whole`, and one for its batch. It is 0 where the operand is
-    repeated.
-    """
+    """Return the strides of `dim` broadcast to `whole`, one for each dimension and the batch; 0 where it repeats."""
     strides, step = [], 1
     for size in of_rank(dim.dims, len(whole.dims)):
         strides.append(step if size > 1 else 0)
@@ -147,12 +125,7 @@ def strides_of(dim: Dim, whole: Dim) -> list[int]:
 
 
 def leading_run(whole: Dim, strides: Sequence[Sequence[int]]) -> int:
-    """Return how many leading dimensions of `whole` together are one run of adjacent numbers in every operand.
-
-    Args:
-        whole: the shape of the result. Its batch counts as its last dimension.
-        strides: the strides of each operand, as `strides_of` returns them.
-    """
+    """Return how many leading dimensions of `whole` (batch last) are one run of adjacent numbers in every operand."""
     run, step = 0, 1
     for place, extent in enumerate((*whole.dims, whole.batch)):
         if extent > 1 and any(s[place] != step for s in strides):
@@ -165,16 +138,9 @@ def leading_run(whole: Dim, strides: Sequence[Sequence[int]]) -> int:
 def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
     """Divide operands into columns that a kernel can read in place, although the operands are broadcast.
 
-    Args:
-        name: the name of the op, for messages.
-        dims: the shapes of the operands.
-        rank: returns the number of dimensions of the result.
-
-    Returns:
-        (suffix, shape of the result, column size, number of columns, views). `suffix` is a function of the operands'
-        names that returns the end of the kernel's name: ".a_number" if the operand named a has one number per column,
-        else "".
-        None if a view would need more than two nested loops, or if no columns can be found for more than two operands.
+    Return (suffix, result's shape, column size, number of columns, views). `suffix` maps the operands' names to the end
+    of the kernel's name: ".a_number" if operand a has one number per column, else "". None if a view would need more
+    than two loops, or if no columns can be found for more than two operands.
     """
     whole = broadcast(name, dims, rank)
     strides = [strides_of(dim, whole) for dim in dims]
@@ -185,9 +151,8 @@ def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
     if size == 1 and whole.total > 1:
         if len(dims) > 2:
             return None
-        # One operand is repeated along the first dimension that is larger than 1, so no two elements are adjacent in
-        # both operands. Divide the other one into columns of adjacent numbers. The one that is repeated has one number
-        # for each of these columns.
+        # One operand is repeated along the first dimension larger than 1, so nothing is adjacent in both. Divide the
+        # other one into columns; the repeated one has one number for each of them.
         still = [k for k, s in enumerate(strides) if s[_first_moving(extents)] == 0]
         number, moving = still[0], 1 - still[0]
         run = leading_run(whole, [strides[moving]])
@@ -213,13 +178,9 @@ def _first_moving(extents: Sequence[int]) -> int:
 
 
 def lined_up(reference: Callable, rank: Rank | None = None) -> Callable:
-    """Return the numpy function `reference`, changed to broadcast as DyNet does.
+    """Return the numpy function `reference`, made to broadcast as DyNet does: missing dimensions are added at the end.
 
-    To an operand with fewer dimensions, DyNet adds dimensions of size 1 behind the others, but numpy in front of them.
-
-    Args:
-        reference: the numpy function.
-        rank: returns the number of dimensions of the result; None leaves the result as numpy makes it.
+    `rank` returns the number of dimensions of the result; None leaves it as numpy makes it.
     """
 
     def padded(*arrays, **attributes):

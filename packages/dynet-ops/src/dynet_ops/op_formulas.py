@@ -1,9 +1,4 @@
-"""Find the operands of an op, derive its gradients and make its kernels, from the function that holds its formula.
-
-Ops such as `tanh` are Python functions whose body is a formula; decorators in `kinds.py` make ops of them. A `Formula`
-is the tree of symbols that such a function returns if it is called with symbols. A `Rule` is a kernel that is stated as
-formulas, from which its code is generated. An *operand* is an argument that is an expression and may get a gradient.
-"""
+"""From a function whose body is a formula: the operands of its op, its gradients and its kernels."""
 
 from __future__ import annotations
 
@@ -22,17 +17,17 @@ from dynet_kernels.table import KERNELS
 
 
 def operand_names(function: Callable) -> tuple[str, ...]:
-    """Return the names of the parameters of an op that are annotated as Expression."""
+    """Return the parameters annotated as Expression."""
     return _annotated(function, ("Expression", Expression))
 
 
 def number_names(function: Callable) -> tuple[str, ...]:
-    """Return the names of the parameters of an op that are annotated as plain numbers: as Number or float."""
+    """Return the parameters annotated as Number or float."""
     return _annotated(function, ("Number", Number), ("float", float))
 
 
 def _annotated(function: Callable, *kinds: tuple[str, Any]) -> tuple[str, ...]:
-    """Return the names of the parameters annotated as one of some types, or by a text such as "dy.Number"."""
+    """Return the parameters annotated as one of some types, or by a text such as "dy.Number"."""
     given = {name: parameter.annotation for name, parameter in inspect.signature(function).parameters.items()}
     # Annotations are texts after `from __future__ import annotations`.
     last = {name: kind.rpartition(".")[2] if isinstance(kind, str) else kind for name, kind in given.items()}
@@ -40,10 +35,7 @@ def _annotated(function: Callable, *kinds: tuple[str, Any]) -> tuple[str, ...]:
 
 
 def check_operand(name: str, operands: Sequence[str], operand: str, what: str, hint: str = "") -> None:
-    """Raise ArgumentError if `operand` is not among `operands`, the names of the operands of the op `name`.
-
-    `what` is the part of the message before the wrong name, such as "a gradient is given for"; `hint` is its end.
-    """
+    """Raise ArgumentError if `operand` is not among `operands`. The message is `what`, the wrong name, then `hint`."""
     if operand not in operands:
         those = ", ".join(operands) or "none"
         raise ArgumentError(f"{name}: {what} {operand!r}, which is no operand; the operands are {those}{hint}")
@@ -53,12 +45,12 @@ RESULT = "y"  # the name of an op's result in formulas and rules
 
 
 def inner(name: str) -> str:
-    """Return the name of an op's argument in formulas and rules: no result and no gradient has such a name."""
+    """Return an argument's name in formulas, which no result and no gradient can have."""
     return "." + name
 
 
 def result_names(name: str, arguments: Sequence[str]) -> tuple[str, str]:
-    """Return the names by which stated gradients of an op refer to its result and to the result's gradient.
+    """Return what stated gradients call the result and its gradient.
 
     They are y and dy; if an argument of the op has one of these names, z and dz; then result and dresult.
     """
@@ -69,12 +61,9 @@ def result_names(name: str, arguments: Sequence[str]) -> tuple[str, str]:
 
 
 def formula_of(function: Callable, operands: Sequence[str]) -> Formula:
-    """Return the formula that is the body of a function, by calling the function with symbols as arguments.
+    """Return the formula in a function's body, by calling it with symbols, named by `inner`.
 
-    In the formula, the arguments have the names that `inner` gives them.
-
-    Raises:
-        ArgumentError: a parameter of the function is not among `operands`.
+    Raise ArgumentError if a parameter of the function is not among `operands`.
     """
     for parameter, given in inspect.signature(function).parameters.items():
         hint = f". Annotate an operand as `{parameter}: dy.Expression`, and a plain number as `{parameter}: dy.Number`"
@@ -103,17 +92,9 @@ def check_elementwise(name: str, formulas: Iterable[Formula]) -> None:
 def all_gradients(
     name: str, operands: Sequence[str], formula: Formula, stated: dict[str, Callable[..., Any]], *numbers: str
 ) -> dict[str, Formula]:
-    """Return the formula of each operand's gradient: the one in `stated` if there is one, else the derivative.
+    """Return each operand's gradient: the one in `stated`, else the derivative. Plain `numbers` get none.
 
-    Without a stated gradient, an operand is left out if the result does not depend on it, or depends on it only through
-    step functions such as `floor`.
-
-    Args:
-        name: the name of the op, for messages.
-        operands: the names of the operands.
-        formula: the formula of the op's result.
-        stated: operand -> a function whose body is the formula of its gradient.
-        numbers: the names of the plain numbers that the formula reads. They get no gradient.
+    An operand is left out if the result does not depend on it, or only through step functions such as `floor`.
     """
     result, gradient = result_names(name, (*operands, *numbers))
     allowed = (*operands, *numbers, result, gradient)
@@ -140,17 +121,10 @@ def rules_of(
     constants: Sequence[str] = (),
     one_number: bool = False,
 ) -> dict[str, Rule]:
-    """Make a kernel that computes a formula, and for each of its gradients another kernel. Return them in a dict.
+    """Return kernels by the end of their names: "" for the formula, ".da" for the gradient of an operand a.
 
-    The keys are the ends of the kernels' names: "" for the formula, ".da" for the gradient of an operand a.
-
-    Args:
-        operands: the names of the operands, plain numbers included.
-        formula: the formula of the op's result.
-        gradients: the formula of each operand's gradient.
-        numbers: the operands that have one number per column.
-        constants: the operands that have one number for all columns.
-        one_number: whether the result has one number per column.
+    `operands` include plain numbers. `numbers` have one number per column, `constants` one for all columns. With
+    `one_number`, the result has one per column.
     """
     inners = tuple(map(inner, operands))
     facts = {"numbers": (*map(inner, numbers), *(RESULT,) * one_number), "constants": tuple(map(inner, constants))}
@@ -173,16 +147,9 @@ def _rules(
 def add_rules(
     name: str, operands: tuple[str, ...], formula: Formula, gradients: dict[str, Formula], result: str = "y", **facts
 ) -> None:
-    """Make kernels that compute a formula and its gradients, and add them to the table of kernels.
+    """Add the kernels `name` and, for the gradient of an operand a, `name.da` to the table of kernels.
 
-    The kernel for the formula is called `name`, the one for the gradient of an operand a `name.da`.
-
-    Args:
-        name: the name of the op.
-        operands: the names of the operands, plain numbers included.
-        formula, gradients: the formulas, which call operands by these names.
-        result: what the formulas call the result.
-        facts: other arguments of `Rule`, such as `numbers`, the names of operands with one number per column.
+    `facts` are other arguments of `Rule`, such as `numbers`.
     """
     for end, rule in _rules(result, operands, formula, gradients, **facts).items():
         KERNELS.add(name + end, rule)

@@ -21,13 +21,13 @@ from dynet_core.refusals import MOST_NESTED
 
 
 def shape_of(name: str, x: Expression) -> Dim:
-    """Return the shape of x; raise an error unless x is a parameter or an expression of this thread's current graph."""
+    """Return the shape of a parameter or an expression of this thread's current graph; raise an error for all else."""
     graph_of(name, (x,))
     return x.type.plain
 
 
 def shape_along(name: str, x: Expression, d: Index) -> tuple[Dim, int]:
-    """Return the shape of x and d as an int; raise an error unless x has a dimension of this number."""
+    """Return the shape of x, and d as an int, if x has a dimension of this number."""
     graph_of(name, (x,))
     shape, place = x.type.plain, whole(name, "an index", d)
     if not 0 <= place < len(shape.dims):
@@ -36,12 +36,12 @@ def shape_along(name: str, x: Expression, d: Index) -> tuple[Dim, int]:
 
 
 def checked_shape(name: str, dims: Dims, batch_size: Index = 1) -> Dim:
-    """Return the shape that a user passed as dimensions and a batch size; raise an error if it is none."""
+    """Return the shape of dimensions and a batch size that a user passed."""
     return Dim.of(checked_dims(name, dims), checked_batch(name, batch_size))
 
 
 def checked_count(name: str, what: str, value, least: int = 0, most: int = HUGE) -> int:
-    """Return the argument `what` as an int; raise an error unless it is a whole number from `least` to `most`."""
+    """Return a whole number from `least` to `most` as an int."""
     number = whole(name, what, value)
     if not least <= number <= most:
         limit = f"least {least}" if number < least else f"most {most}"
@@ -50,14 +50,12 @@ def checked_count(name: str, what: str, value, least: int = 0, most: int = HUGE)
 
 
 checked_size = functools.partial(checked_count, least=1, most=MAX_TOTAL)
-"""Return the argument as an int; raise an error unless an expression can have so many numbers."""
 
 
 def nesting(value) -> int:
     """Return how many dimensions an argument has: 0 for a number, 1 for a list of numbers.
 
-    Of nested lists only the first items are looked at, so their rows may differ in length. In a list, an array of one
-    number counts as a number.
+    Only first items are looked at: rows may differ in length. In a list, an array of one number counts as a number.
     """
     for depth in range(MOST_NESTED):
         if not isinstance(value, (list, tuple)):
@@ -67,15 +65,12 @@ def nesting(value) -> int:
 
 
 def is_list(value) -> bool:
-    """Return whether an argument is a list, a tuple or a numpy array of at least one dimension."""
+    """Return whether an argument is a list, a tuple or an array of at least one dimension."""
     return isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim > 0)
 
 
 def checked_pair(name: str, what: str, values) -> tuple[int, int]:
-    """Return the argument `what` as two sizes, for rows and columns; raise an error if it is anything else.
-
-    Further sizes that are 1, as programs for other libraries give for channels and the batch, are left out.
-    """
+    """Return two sizes, for rows and columns, without the 1s that other libraries add for channels and batch."""
     values = as_list(values)
     if not is_list(values):
         raise ArgumentTypeError(f"{name}: {what} must be two ints, not {values!r:.60}")

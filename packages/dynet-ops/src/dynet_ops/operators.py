@@ -1,8 +1,4 @@
-"""Tables of the Python operators that do the same as an op, such as `a + b`, by their signs.
-
-An operator adds the same node to the graph as its op, but its errors show the sign instead of the op's name. The
-`Signature` of a node says how it is computed.
-"""
+"""Python operators that do the same as an op, such as `a + b`. Their errors show the sign instead of the op's name."""
 
 from __future__ import annotations
 
@@ -18,15 +14,10 @@ from dynet_core.signature import Signature
 
 @dataclass(frozen=True)
 class Operator:
-    """A Python operator with two operands, such as `+`, that does the same as an op. Its error messages name the sign.
+    """A Python operator with two operands.
 
-    Args:
-        name: the sign, such as "+".
-        signature_of: returns the signature of a node for operands of given shapes.
-        repeating: called first when operands have shapes for which no node was added before. If no kernel can broadcast
-            the operands in place, it copies them to the full shape, adds a node for the copies and returns it.
-            Otherwise it returns None.
-        with_number: called if the second operand is a plain number.
+    `repeating` is called first for shapes that are new. It copies operands that no kernel can broadcast in place and
+    returns a node of the copies, otherwise None. `with_number` is called if the second operand is a plain number.
     """
 
     name: str
@@ -35,22 +26,18 @@ class Operator:
     with_number: Callable[..., Any] | None
 
     def record(self) -> Callable[[Expression, Expression], Expression]:
-        """Return a function of two operands that adds the operator's node to the graph and returns its expression."""
+        """Return a function of two operands that adds the operator's node to the graph."""
         return two_operands(self.name, self.signature_of, self.repeating, self.with_number)
 
 
 OPERATORS: dict[str, Operator] = {}
-"""The Python operators with two operands, such as `a + b`, by their signs."""
+"""Those with two operands, by their signs."""
 SIGNS: dict[str, Callable[[Expression], Expression]] = {}
-"""The Python operators with one operand, such as `-x`, by their signs, as functions that add a node to the graph."""
+"""Those with one operand, by their signs, as functions that add a node to the graph."""
 
 
 def with_op_name(name: str, signature_of: Callable[..., Signature]) -> Callable[..., Signature]:
-    """Return `signature_of`, changed to name each signature after the op `name`, unless it has a name already.
-
-    An operator and its op share signatures. Without this, a signature that is first used by the operator would be named
-    after the operator's sign.
-    """
+    """Name signatures after the op, because an operator shares them and may be the first to use one."""
 
     def signature(*dims: Dim) -> Signature:
         found = signature_of(*dims)

@@ -1,10 +1,4 @@
-"""Check ops (operations on expressions) against references in numpy. Each check raises AssertionError if it fails.
-
-`check_op` runs all checks on one op, such as one that a user has defined. An `Op` is an entry of the table of ops. It
-has the function that users call; a *reference*, which computes the same in float64 numpy; and *samples*, which are
-calls to test, each with the shapes of the operands and the other arguments. An *operand* is an argument that is an
-expression.
-"""
+"""Check ops against references in numpy; `check_op` runs all checks on one op. A failure raises AssertionError."""
 
 from __future__ import annotations
 
@@ -22,14 +16,14 @@ from dynet_core.op import OPS, Op, Sample
 from dynet_kernels.formula import LARGEST, SMALLEST
 
 GRADIENT_TOLERANCE = 1e-4
-# GRADIENT_TOLERANCE is relative to the largest element of a gradient, or to SMALLEST_GRADIENT if this is larger: small
-# gradients often are sums of larger terms that cancel, while the rounding errors of these terms remain.
+# Relative to a gradient's largest element, or to SMALLEST_GRADIENT if this is larger: small gradients often are sums
+# of terms that cancel, while their rounding errors remain.
 SMALLEST_GRADIENT = 1e-2
 STEP = 1e-5  # to approximate a gradient, the reference is computed with an operand increased and decreased by this
 
 
 def draw(op: Op, sample: Sample, seed: int = 0) -> list[np.ndarray]:
-    """Return a random array for each operand of a sample, with the batch as its last axis."""
+    """Return a random array for each operand of a sample, the batch last."""
     rng = np.random.default_rng(seed)
     return [drawn(op, rng, (*dims, batch)) for dims, batch in sample.shapes]
 
@@ -41,7 +35,7 @@ def drawn(op: Op, rng: np.random.Generator, shape: Sequence[int]) -> np.ndarray:
 
 
 def reference(op: Op, sample: Sample, arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Return what the op should compute for these operands, in float64. The batch is the last axis."""
+    """Return what the op should compute, in float64, the batch last."""
     arrays = [np.asarray(array, np.float64) for array in arrays]
     if op.whole_batch:
         return op.reference(*arrays, **sample.attributes)
@@ -51,12 +45,12 @@ def reference(op: Op, sample: Sample, arrays: Sequence[np.ndarray]) -> np.ndarra
 
 
 def record(op: Op, sample: Sample, operands: Sequence) -> Expression:
-    """Call the op with these operands and the other arguments of the sample, and return its expression."""
+    """Call the op with these operands and the sample's other arguments."""
     return op.record(*[[*operands]] if sample.as_list else operands, **sample.attributes)
 
 
 class Input:
-    """An operand for tests: an input of the graph."""
+    """An operand: an input of the graph."""
 
     def __init__(self, array: np.ndarray):
         self.array = array
@@ -67,7 +61,7 @@ class Input:
 
 
 class Parameter:
-    """An operand for tests: a parameter or, if a batch is needed, a parameter that `reshape` divides into a batch."""
+    """An operand: a parameter, which `reshape` divides into a batch if one is needed."""
 
     def __init__(self, array: np.ndarray):
         self.array = array
@@ -81,7 +75,7 @@ class Parameter:
 
 
 class Computed(Parameter):
-    """An operand for tests: a value that other nodes compute from a parameter."""
+    """An operand: a value that other nodes compute from a parameter."""
 
     def __init__(self, array: np.ndarray):
         super().__init__(array)
@@ -92,28 +86,28 @@ KINDS = (Input, Parameter, Computed)  # the kinds of operands
 
 
 def started(op: Op, sample: Sample, arrays: Sequence[np.ndarray], kinds: Iterable[type]) -> tuple[list, Expression]:
-    """Call the op in a new graph, with an operand of each of these kinds. Return the operands and the op's result."""
+    """Call the op in a new graph, with an operand of each of these kinds. Return the operands and the result."""
     renew_cg()
     leaves = [kind(array) for kind, array in zip(kinds, arrays)]
     return leaves, record(op, sample, [leaf.expression for leaf in leaves])
 
 
 def value_of(expression: Expression) -> np.ndarray:
-    """Return the value of an expression, with the batch as the last axis."""
+    """Return the value of an expression, the batch last."""
     dims, batch = expression.dim()
     return expression.npvalue().reshape(*dims, batch)
 
 
 def largest(*arrays) -> float:
-    """Return the largest magnitude of all numbers in the arrays; 0 if there are none, NaN if one is NaN."""
+    """Return the largest magnitude in the arrays; 0 if they are empty, NaN if one number is."""
     return float(np.max([0.0, *[np.abs(array).max(initial=0) for array in arrays]]))
 
 
 def summed_terms(op: Op, sample: Sample, arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Return what the op should compute if all operands are replaced by their absolute values; finite elements only.
+    """Return the finite results for the operands' absolute values.
 
-    If the op computes sums, their terms may cancel in its result, but the rounding errors of the terms do not. Sums of
-    absolute values do not cancel, so they show how large the rounding errors may be.
+    Terms of sums may cancel in the op's result, but their rounding errors do not. These sums show how large they may
+    be.
     """
     with np.errstate(all="ignore"):
         terms = reference(op, sample, [np.abs(array) for array in arrays])
@@ -121,10 +115,7 @@ def summed_terms(op: Op, sample: Sample, arrays: Sequence[np.ndarray]) -> np.nda
 
 
 def check_value(op: Op, sample: Sample, leaf: type = Input) -> None:
-    """Check the shape and the values of the op's result against the reference.
-
-    `leaf` is the kind of the operands, one of `KINDS`.
-    """
+    """Check the shape and the values of the result for operands of the kind `leaf`."""
     arrays = draw(op, sample)
     expected = reference(op, sample, arrays)
     result = started(op, sample, arrays, itertools.repeat(leaf))[1]
@@ -136,7 +127,7 @@ def check_value(op: Op, sample: Sample, leaf: type = Input) -> None:
 
 
 def functional(result: Expression, weights: np.ndarray) -> Expression:
-    """Return a loss, from which gradients are computed: the sum of all elements of a result, each times its weight."""
+    """Return a loss: the sum of all elements, each times its weight."""
     return dy.sum_batches(dy.dot_product(result, dy.inputTensor(weights, batched=True)))
 
 
@@ -145,16 +136,16 @@ def weights_of_shape(shape: Sequence[int], seed: int = 1) -> np.ndarray:
 
 
 def weights_for(result: Expression, seed: int = 1) -> np.ndarray:
-    """Return random weights for `functional`, one for each element of `result`."""
+    """Return random weights for `functional`."""
     dims, batch = result.dim()
     return weights_of_shape((*dims, batch), seed)
 
 
-_expected: dict[tuple, list[np.ndarray]] = {}  # a cache of expected gradients, because many checks use the same sample
+_expected: dict[tuple, list[np.ndarray]] = {}  # a cache, because many checks use the same sample
 
 
 def expected_gradients(op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarray) -> list[np.ndarray]:
-    """Return by central differences the gradients of the sum of all results, each times its element of `weights`."""
+    """Return the gradients of the weighted sum of all results, by central differences."""
     key = op.reference, op.differentiable, repr(sample), weights.tobytes(), *[array.tobytes() for array in arrays]
     if key not in _expected:
         _expected[key] = [_differences(op, sample, arrays, weights, [place]) for place in range(len(arrays))]
@@ -164,10 +155,7 @@ def expected_gradients(op: Op, sample: Sample, arrays: Sequence[np.ndarray], wei
 def _differences(
     op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarray, places: Sequence[int]
 ) -> np.ndarray:
-    """Return the gradient of a loss, as in `expected_gradients`, with respect to one operand.
-
-    `places` has the numbers of all operands that are this same expression. They change together.
-    """
+    """Return the gradient of the expression that is the operands numbered `places`, which change together."""
     changed = arrays[places[0]].astype(np.float64)
     gradient = np.zeros_like(changed)
     operands = [changed if place in places else other for place, other in enumerate(arrays)]
@@ -182,7 +170,7 @@ def _differences(
 
 
 def assert_gradient(actual: np.ndarray, expected: np.ndarray) -> None:
-    """Check that one gradient agrees with the expected one, up to `GRADIENT_TOLERANCE`."""
+    """Check one gradient, up to `GRADIENT_TOLERANCE`."""
     error = largest(actual - expected)
     assert error <= GRADIENT_TOLERANCE * max(SMALLEST_GRADIENT, largest(expected)), f"gradient is off by {error}"
 
@@ -196,12 +184,9 @@ def mixtures(kinds: Sequence, count: int) -> list[list]:
 
 
 def check_gradients(op: Op, sample: Sample, *kinds: Sequence[type]) -> None:
-    """Check the gradient of each operand against central differences of the reference.
+    """Check each operand's gradient against central differences; without operands, that of the result itself.
 
-    If the op has no operands, check the gradient of the result itself.
-
-    Args:
-        kinds: lists with the kind (one of `KINDS`) of each operand. Each list is checked; by default, all `mixtures`.
+    Each of `kinds` lists the kinds of the operands; by default, all `mixtures` are checked.
     """
     arrays = draw(op, sample)
     for kinds_of in kinds or mixtures(KINDS, len(arrays)):
@@ -215,10 +200,7 @@ def check_gradients(op: Op, sample: Sample, *kinds: Sequence[type]) -> None:
 
 
 def check_operand_used_twice(op: Op, sample: Sample) -> None:
-    """Check that gradients add up if one expression is used several times, in one node and in two nodes.
-
-    For this, all operands that have the same shape are the same expression.
-    """
+    """Check that gradients add up if operands of equal shape are one expression, in one node and in two nodes."""
     arrays = draw(op, sample)
     first = {array.shape: array for array in reversed(arrays)}
     arrays = [first[array.shape] for array in arrays]
@@ -234,10 +216,7 @@ def check_operand_used_twice(op: Op, sample: Sample) -> None:
 
 
 def run(op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarray | None = None) -> list[np.ndarray]:
-    """Call the op once, in a new graph. Return its value and the gradients of its operands.
-
-    The loss is the sum of the value's elements, each multiplied by its weight. By default, the weights are random.
-    """
+    """Call the op once, in a new graph. Return its value and its operands' gradients for weights, by default random."""
     leaves, result = started(op, sample, arrays, itertools.repeat(Input))
     functional(result, weights_for(result) if weights is None else weights).backward(full=True)
     return [value_of(result), *[leaf.gradient() for leaf in leaves]]
@@ -248,9 +227,8 @@ def assert_same(
 ) -> None:
     """Check that arrays are equal up to rounding errors, which differ if a sum is computed in another order.
 
-    Args:
-        sizes: for each array, the number that its rounding errors are relative to. If its elements are sums, it is the
-            largest magnitude of a term. By default, it is the largest magnitude in the expected array.
+    Errors are relative to `sizes`, one for each array: the largest magnitude of a term, by default of the expected
+    array.
     """
     sizes = [largest(other) for other in expected] if sizes is None else sizes
     for one, other, size in zip(actual, expected, sizes, strict=True):
@@ -259,10 +237,7 @@ def assert_same(
 
 
 def check_batching(op: Op, sample: Sample, copies: int = 4) -> None:
-    """Check that nodes which run as one batch give the same values and gradients as each node alone in a graph.
-
-    `copies` is the number of nodes.
-    """
+    """Check that `copies` nodes in one batch give the same values and gradients as each alone in a graph."""
     sets = [draw(op, sample, seed) for seed in range(copies)]
     alone = [run(op, sample, arrays) for arrays in sets]
     renew_cg()
@@ -278,12 +253,7 @@ def check_batching(op: Op, sample: Sample, copies: int = 4) -> None:
 
 
 def check_operands_of_many_nodes(op: Op, sample: Sample, leaf: type = Computed, count: int = 40) -> None:
-    """Check that gradients add up if many nodes, which run as one batch, share the same few operands.
-
-    Args:
-        leaf: the kind of the operands, one of `KINDS`.
-        count: the number of nodes.
-    """
+    """Check that gradients add up if `count` nodes, which run as one batch, share the same few operands."""
     sets = [draw(op, sample, seed) for seed in (0, 2)]
     chosen = np.random.default_rng(4).integers(0, len(sets), count)
     renew_cg()
@@ -299,12 +269,7 @@ def check_operands_of_many_nodes(op: Op, sample: Sample, leaf: type = Computed, 
 
 
 def check_minibatch(op: Op, sample: Sample, batched: Sequence[bool], batch: int = 3) -> None:
-    """Check that a minibatch gives the same values and gradients as its elements one by one.
-
-    Args:
-        batched: for each operand, whether it has a batch.
-        batch: the batch size.
-    """
+    """Check a minibatch against its elements one by one. `batched` says which operands have a batch."""
     rng = np.random.default_rng(3)
     shapes = [(*dims, batch if has_batch else 1) for (dims, _), has_batch in zip(sample.shapes, batched)]
     arrays = [drawn(op, rng, shape) for shape in shapes]
@@ -316,8 +281,7 @@ def check_minibatch(op: Op, sample: Sample, batched: Sequence[bool], batch: int 
         np.concatenate(parts, axis=-1) if whole.shape[-1] > 1 else np.sum(parts, axis=0)
         for whole, parts in zip(actual, singles)
     ]
-    # The gradient of an operand without a batch is a sum over the batch. Terms may cancel, but their rounding errors do
-    # not. So the allowed error depends on the largest term.
+    # The gradient of an operand without a batch is a sum over the batch: the allowed error depends on the largest term.
     assert_same(actual, expected, [largest(*parts) for parts in singles])
 
 
@@ -327,7 +291,7 @@ LARGE = [1e15, 1e19, 1e25, 1e30, 3e38]  # for ops of one operand
 
 
 def trial_operands(op: Op) -> np.ndarray:
-    """Return operands of all magnitudes, a row for each operand of an op.
+    """Return a row of operands of all magnitudes for each operand of an op.
 
     One is large or small while the others are not, or all are equal; of two operands, both may be large or small.
     """
@@ -342,10 +306,9 @@ def trial_operands(op: Op) -> np.ndarray:
 
 
 def check_digits(op: Op) -> None:
-    """Check values and gradients of an elementwise op for operands of all magnitudes against exact ones.
+    """Check an elementwise op for operands of all magnitudes, up to `DIGITS_TOLERANCE` of exact normal float32s.
 
-    They may differ by `DIGITS_TOLERANCE` times the exact value, wherever this is a normal float32. An op with a range
-    of its own states it as `limit` or `least`, and the reason as `range_reason`.
+    An op with a range of its own states it as `limit` or `least`, and the reason as `range_reason`.
     """
     if op.formula is None or op.random:
         return
@@ -375,7 +338,7 @@ def check_digits(op: Op) -> None:
 
 
 def _check_digits(what: str, found: float, true: Sequence[float]) -> None:
-    """Check a number against the exact one, or against those from below and from above. A tiny one may be 0."""
+    """Check a number against the exact one, or those from below and from above. A tiny one may be 0."""
     if true and all(abs(one) <= LARGEST for one in true):
         low, high = (float(one) for one in (min(true), max(true)))
         slack = DIGITS_TOLERANCE * max(abs(low), abs(high)) + 2 * SMALLEST
@@ -383,10 +346,9 @@ def _check_digits(what: str, found: float, true: Sequence[float]) -> None:
 
 
 def batched_operands(count: int) -> list[Sequence[bool]]:
-    """Return lists for the argument `batched` of `check_minibatch`, which say which of `count` operands have a batch.
+    """Return which of `count` operands have a batch, for `check_minibatch`.
 
-    For up to 4 operands, return every combination with at least one batch. For more: all operands have one; only one
-    operand has one (a list for each operand); all but one operand have one (a list for each operand).
+    Up to 4 operands: every combination with at least one batch. More: all, only one, and all but one.
     """
     every = itertools.product([True, False], repeat=count) if count <= 4 else mixtures([True, False], count)
     return [batched for batched in every if any(batched)]
@@ -395,13 +357,11 @@ def batched_operands(count: int) -> list[Sequence[bool]]:
 def check_op(function: Callable) -> None:
     """Run all checks that the ops of this package pass on one op, with all its samples.
 
-    Values are compared with the reference, and gradients with central differences of the reference. This is repeated
-    with operands that are inputs, parameters and computed values, and with one expression as several operands or as the
-    operand of several nodes. Nodes that run as one batch must give what each gives alone, and a minibatch must give
-    what its elements give one by one. `check_digits` tries operands of any magnitude. The checks call `renew_cg`.
-
-    Args:
-        function: the function that `elementwise`, `columnwise`, `op` or `register` returned.
+    Values are compared with the reference, and gradients with central differences of it: with operands that are inputs,
+    parameters and computed values, and with one expression as several operands or as the operand of several nodes.
+    Nodes that run as one batch must give what each gives alone, and a minibatch what its elements give. `check_digits`
+    tries operands of any magnitude. The checks call `renew_cg`. `function` is what `elementwise`, `columnwise`, `op` or
+    `register` returned.
 
     Raises:
         AssertionError: a check fails.

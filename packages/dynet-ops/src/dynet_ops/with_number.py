@@ -1,4 +1,4 @@
-"""Ops (operations on expressions) whose operands are one expression and one plain number, as in `x + 1`."""
+"""Ops of one expression and one plain number, as in `x + 1`."""
 
 from __future__ import annotations
 
@@ -27,16 +27,10 @@ from .op_formulas import all_gradients, formula_of, rules_of
 
 
 def with_number(name: str, operator: str, formula: Callable, rank: Rank = longest) -> Callable[..., Expression]:
-    """Return a function of an expression and a plain number. It adds a node for the op to the graph.
+    """Return a function of an expression and a plain number that adds a node of `formula`.
 
-    The number is stored among the inputs of the graph. So nodes with different numbers have the same `Signature` (which
-    says how to compute a node), and can run as one batch.
-
-    Args:
-        name: what the names of the op's kernels begin with.
-        operator: what errors call the op: its name, or the sign of a Python operator, such as "+".
-        formula: the formula of the result: a function of the expression and the number.
-        rank: returns the number of dimensions of the result.
+    The number is stored among the graph's inputs, so nodes with different numbers share a signature and a batch. `name`
+    begins the kernels' names; errors show `operator`, the op's name or a sign.
     """
     operand, number = names = tuple(inspect.signature(formula).parameters)
     parsed = formula_of(formula, names)
@@ -60,7 +54,7 @@ def with_number(name: str, operator: str, formula: Callable, rank: Rank = longes
 
 
 def number_of(name: str, value) -> float:
-    """Return `value` as a float; raise ArgumentTypeError if it is not a number. `name` is the op's name in errors."""
+    """Return `value` as a float; raise ArgumentTypeError if it is not a number."""
     number = _plain(name, value)
     if number is None:
         raise ArgumentTypeError(f"{name}: expected an Expression or a number, got {_shown(value)}{made_of(value)}")
@@ -68,11 +62,7 @@ def number_of(name: str, value) -> float:
 
 
 def finite(name: str, argument: str, value, above: float | None = None) -> float:
-    """Return `value` as a float; raise an error if it is not a number, or is not finite as a float32.
-
-    `name` is the name of the op and `argument` the name of its argument, for messages. If `above` is given, the number
-    must be greater.
-    """
+    """Return `value` as a float; raise an error unless it is finite as a float32 and, if `above` is given, greater."""
     number = _plain(f"{name}: {argument}", value)
     if number is None:
         raise ArgumentTypeError(f"{name}: {argument} must be a number, got {_shown(value)}")

@@ -1,4 +1,4 @@
-"""Parts of neural networks: recurrent and tree-structured cells, LSTM gates, and normalisation."""
+"""Parts of neural networks: recurrent and tree-structured cells, LSTM gates, and normalization."""
 
 from . import recurrent as _recurrent
 from .norm import *

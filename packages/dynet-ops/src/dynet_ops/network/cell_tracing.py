@@ -1,14 +1,6 @@
-"""Turn the equations of a recurrent cell into a `Cell`, which lists the kernels that compute a time step.
+"""Turn the equations of a recurrent cell, a Python function that is called once with symbols, into a `Cell`.
 
-The equations are given as a Python function, which is called once. Its arguments are *symbols*, which stand for values.
-Operators on symbols return new symbols, so the function returns the formulas of the new state. From these, the formulas
-of the gradients are derived, too. Further terms:
-
-- A *gate* is a vector b + W @ x + U @ h, a bias plus matrix products, or some of the rows of such a vector. Its
-  *activation* is an elementwise function of it, such as logistic(gate), whose value overwrites it in memory.
-- A *rule* is an elementwise kernel that is stated as formulas. It computes the new state, or vectors that further
-  matrix products need, from the gates and the previous state.
-- An *instruction* of a time step is a matrix product (`Product`) or the name of a rule.
+A gate is b + W @ x + U @ h or some of its rows; its *activation*, such as logistic(gate), overwrites it in memory.
 """
 
 from __future__ import annotations
@@ -26,20 +18,17 @@ from .equations import Stored, substituted, symbols, with_zeros
 
 
 def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[str]) -> Cell:
-    """Return the recurrent cell that is defined by the equations in `function`.
+    """Return the cell that the equations in `function` define.
 
-    `function` is called once, with symbols for the input x, the previous state and the parameters of the cell. It may
-    use parameters only in sums such as b + W @ x + U @ h. Each sum has one bias, one product with x, and any number of
-    other products. Its value is one gate, unless `split(sum, n)` divides its rows into n gates. All other operations
-    are elementwise.
+    `function` may use parameters only in sums such as b + W @ x + U @ h, with one bias, one product with x, and any
+    number of other products. A sum is one gate, unless `split(sum, n)` divides its rows into n gates. All else is
+    elementwise.
 
     Args:
-        name: the beginning of the names of the cell's kernels.
-        function: its arguments are the input, the values of the state and the parameters, in this order, and numbers
-            that can be given by keyword only, with their values as defaults. It returns the new state as one value, or
-            as a tuple in the order of `state`.
-        state: the names of the values of the state, such as h and c. They must also be the names of the arguments of
-            `function` that stand for these values.
+        function: its arguments are the input, the values of the state and the parameters, in this order, and numbers by
+            keyword only, with defaults. It returns the new state, as a tuple in the order of `state` if there are
+            several.
+        state: the values of the state, such as h and c, as `function` calls them.
 
     Raises:
         TypeError: the arguments, the result or the equations of `function` do not have this form.
@@ -89,10 +78,7 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
 
 
 class _Input:
-    """Stands for the input x in the call of the function with the equations.
-
-    The only expression with it that works is `W @ x`, where W is a `_Weight`. Operators raise a TypeError.
-    """
+    """The input x. Only `W @ x` works with it; operators raise a TypeError."""
 
     _stands = "the input: in a cell's equations it stands only in products W @ x, the matrix first"
 
@@ -107,7 +93,7 @@ class _Input:
 
 
 class _Weight(_Input):
-    """Stands for a parameter. `W @ x` and `b + W @ x` return a `Sum`. Other operators raise a TypeError, too."""
+    """A parameter. `W @ x` and `b + W @ x` return a `Sum`. Other operators raise a TypeError."""
 
     _stands = (
         "a parameter: in a cell's equations it stands only in sums b + W @ x + U @ h, "
@@ -131,13 +117,10 @@ _numbers = itertools.count()
 
 
 class Sum(Symbol):
-    """A sum of a bias and matrix products, b + W @ x + U @ h. In formulas, it is an input (a variable).
+    """A sum b + W @ x + U @ h. In formulas, it is an input. "" as `bias`: none has been added yet.
 
-    Args:
-        bias: the name of the bias; "" if none has been added yet.
-        inputs: the names of the matrices that multiply the cell's input x. A complete sum has one.
-        products: the other matrix products, each as (name of the matrix, formula of the vector that it multiplies).
-        parts: into how many gates the rows are divided. The attribute `parts` is a list with a symbol for each gate.
+    `inputs` are the matrices that multiply x, one in a complete sum. `products` are (matrix, formula of the vector).
+    The rows are divided into `parts` gates; the attribute has their symbols.
     """
 
     __slots__ = ("bias", "inputs", "parts", "products")
@@ -164,7 +147,7 @@ class Sum(Symbol):
 
 
 class _Part(Symbol):
-    """One of the gates into which `split` divides the rows of a `Sum`. In formulas, it is an input (a variable)."""
+    """One of the gates into which `split` divides a `Sum`. In formulas, it is an input."""
 
     __slots__ = ("of",)
 
@@ -174,20 +157,12 @@ class _Part(Symbol):
 
 
 def split(vector: Any, parts: int) -> list[Any]:
-    """Divide a vector b + W @ x + U @ h into gates of equal size, and return them, the one with the top rows first.
-
-    Args:
-        vector: the vector, a `Sum`.
-        parts: the number of gates.
-    """
+    """Divide a vector b + W @ x + U @ h into gates of equal size, the one with the top rows first."""
     return Sum(vector.bias, vector.inputs, vector.products, parts).parts
 
 
 def _sums_beneath(symbols) -> list[Sum]:
-    """Return every `Sum` in the formulas `symbols`.
-
-    In a product U @ v of a `Sum`, the vector v is a formula, too, and may contain further sums. They are included.
-    """
+    """Return every `Sum` in the formulas, also those inside the vectors of products."""
     found: dict[int, Sum] = {}
     waiting = list(symbols)
     while waiting:
@@ -200,13 +175,9 @@ def _sums_beneath(symbols) -> list[Sum]:
 
 
 class _Plan:
-    """Orders the matrix products and elementwise kernels of a cell so that each value is computed before it is read.
+    """Orders the products and elementwise kernels of a cell so that each value is computed before it is read.
 
-    Args:
-        name: the beginning of the names of the cell's kernels.
-        equations: the formula of each value of the new state, by its name.
-        sums: all sums of products that occur in the equations.
-        gates: for the name of each gate's symbol, the gate's name in kernels, such as {"gate 7": "a0"}.
+    `gates`: a gate's symbol -> its name in kernels, such as {"gate 7": "a0"}.
     """
 
     def __init__(self, name: str, equations: dict[str, Symbol], sums: list[Sum], gates: dict[str, str]):
@@ -218,17 +189,14 @@ class _Plan:
         states = {key_of(symbol): value for value, symbol in self.equations.items()}
         others = [text for text in computed if text not in states]
         self.scratch = tuple(f"s{number}" for number in range(len(others)))
-        # For each value that kernels store: its name, by the text of its formula.
+        # The name of each stored value, by the text of its formula.
         self.stored = {**states, **dict(zip(others, self.scratch))}
         self.defined = {**self.equations, **{self.stored[text]: computed[text] for text in others}}
 
     def steps(self, cell: Cell, first: bool = False) -> list[str | Product]:
-        """Add the rules of one time step to the table of kernels, and return all instructions of the step in order.
+        """Add the rules of a time step to the table of kernels; return its instructions in order.
 
-        Args:
-            cell: the cell. Its `state`, `scratch` and `gates` are already set.
-            first: whether this is the first step of a sequence. The previous state is then 0. Products and terms that
-                are 0 for this reason are left out.
+        In the first step of a sequence, the previous state is 0. Products and terms that are 0 are left out.
         """
         zeros = tuple(value + PREVIOUS for value in cell.state) if first else ()
         found = {name: with_zeros(x, zeros) for name, x in self.defined.items()}
@@ -267,10 +235,9 @@ class _Plan:
             forward = stored.forward(now | gates)
             backward = stored.backward(now | gates, gates & shared, totals=cell.state)
             backward |= {"d" + gate: Formula((), as_symbol(0.0)) for gate in unread if not later}
-            # `shared` are the gates that this rule and later rules read. In the backward pass, the later rules run
-            # first and write the gradients of these gates, and this rule adds to them. But if this rule computes the
-            # activation of such a gate, its formula contains the gradient so far, so it overwrites the gradient.
-            # It also overwrites the gradients of the values that it computes, with their totals.
+            # `shared` are the gates that later rules read, too. These run first in the backward pass and write the
+            # gradients, and this rule adds to them. But if it computes the activation of such a gate, its formula
+            # contains the gradient so far, so it overwrites it, and that of the values it computes with their totals.
             sets = tuple("d" + gate for gate in cell.gates if gate not in shared or gate in gates)
             sets += tuple("d" + value for value in cell.state if value in now)
             steps.append(self._rule(cell, now, forward, backward, sets, first))
@@ -280,17 +247,10 @@ class _Plan:
         return x.arguments[0] if x.function == "input" else self.stored[key_of(x)]
 
     def _rule(self, cell: Cell, defines: Collection[str], forward, backward, sets: tuple[str, ...], first: bool) -> str:
-        """Add a forward and a backward kernel to the table of kernels, and return the name of the forward kernel.
+        """Add a forward kernel and its ".backward" to the table of kernels; return the forward kernel's name.
 
-        The backward kernel has the same name with ".backward" at the end.
-
-        Args:
-            cell: the cell that the rule belongs to.
-            defines: the names of the values that the rule computes.
-            forward, backward: the formulas of the two kernels, by the names of the values or gradients they compute.
-            sets: the gradients that the backward kernel overwrites. To all others, it adds.
-            first: whether the rule is for the first step of a sequence. If equal kernels for the other steps exist,
-                their name is returned and nothing is added.
+        The backward kernel overwrites the gradients `sets` and adds to all others. For the first step, equal kernels of
+        the other steps are used if there are any.
         """
         views = (*cell.state, *cell.scratch, *cell.gates)
         if any(name.endswith(PREVIOUS) for formula in forward.values() for name in formula.names):

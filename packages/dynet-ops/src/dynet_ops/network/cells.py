@@ -1,16 +1,7 @@
-"""Signatures of recurrent cells, such as an LSTM: they say how time steps are computed.
+"""Signatures of recurrent cells' records: a time step, or a whole sequence.
 
-A *record* is one call of an op, as the graph stores it. Here it is one time step, or a whole sequence of them. It has
-several *parts*, each of which is a node of the graph. A `Signature` describes a record or a part to the planner, the
-compiled code that puts nodes into batches: its shape, the memory that its kernels read and write (*views*, `View`), and
-these kernels. A *gate* is a vector such as b + W x + U h, from which the cell computes its new state. A *rule* is an
-elementwise kernel that is stated as formulas. An *instruction* of a time step is a matrix product (`Product`) or the
-name of a rule.
-
-The first part of a record is the *projection*, b + W x for each gate. It depends on the inputs only, not on the
-previous step. So the projections of all steps and sequences run as one matrix product. Each other part is one time
-step. It adds its recurrent products U h to the gates in place, in the memory of the projection, and computes the new
-state from them. Overwriting the projection is safe, because nothing else reads it.
+The first part is the projection. It depends on inputs only, so those of all steps and sequences run as one product.
+Each other part is one time step: it adds U h to the gates in the projection's memory, which nothing else reads.
 """
 
 from __future__ import annotations
@@ -27,11 +18,9 @@ from .cell_description import Cell, Product
 Previous = int | tuple[tuple[int, int], ...]
 """Where a record finds the previous state.
 
-- An int: in one operand, which is a time step of the same cell and holds all values of the state. The int is their
-  batch size.
-- A tuple: each value of the state, such as h or c, is in an operand of its own. For each, the tuple has (batch size,
-  number of floats between the start of the operand and the value).
-- The empty tuple: there is no previous state, because this is the start of a sequence.
+- An int: in one operand, a time step of the same cell, with all values of the state. The int is their batch size.
+- A tuple of (batch size, floats from the operand's start to the value): one operand for each value of the state.
+- The empty tuple: nowhere, because this is the start of a sequence.
 """
 GRADIENT_OF = {SELF: ANY_OPERAND, FIRST: ANY_OPERAND, BEFORE: BEFORE_OPERAND, EACH: EACH_OPERAND}
 """For the `source` of a view (where its memory is): the `gradient_of` of a `Step` that adds to the view's gradient.
@@ -49,18 +38,10 @@ def add_rule(
     sets: tuple[str, ...] = (),
     **facts: tuple[str, ...],
 ) -> str:
-    """Add a rule (a kernel stated as formulas) to the table of kernels, with its backward kernel if it has one.
+    """Add a rule, with its ".backward" unless `backward` is None, to the table of kernels. Return `kernel`.
 
-    Return `kernel`.
-
-    Args:
-        kernel: the name of the forward kernel. The backward kernel's name is this and ".backward".
-        views: the names of the values that the formulas read and write. The signature of a part that runs the rule must
-            list the views (memory) of these values first, in the same order.
-        forward, backward: the formulas of the kernels, by the names of the values that they compute. If `backward` is
-            None, there is no backward kernel.
-        sets: the gradients that the backward kernel overwrites. To all others, it adds.
-        facts: other arguments of `Rule`, for the forward kernel.
+    A signature that runs the rule must list the views of `views` first, in this order. The backward kernel overwrites
+    the gradients `sets` and adds to all others. `facts` are other arguments of `Rule`, for the forward kernel.
     """
     KERNELS.add(kernel, Rule(views, forward, **facts))
     if backward is not None:
@@ -78,18 +59,13 @@ def part_signature(
     each: bool = False,
     **facts,
 ) -> Signature:
-    """Return the signature (shape and kernels) of a part of a record: one node, which runs some instructions of a cell.
+    """Return the signature of a part of a record, which runs some instructions of a cell.
 
     Args:
-        name: the name of the op, for messages.
         hidden: the number of elements of h, and of every other value of the state.
-        batch: the batch size of the result.
-        views: the memory that the instructions read and write, by name. First come the views that the rules use, in
-            the order in which the rules list them.
-        weights: the shapes of the matrices that the products multiply by, by the names of their views.
-        steps: the instructions in order: matrix products, and names of rules (elementwise kernels).
+        views: the memory of the instructions, first of the rules, in the order in which they list it.
+        weights: the shapes of the products' matrices, by the names of their views.
         each: whether the kernels run once for each of a variable number of operands, such as a tree node's children.
-        facts: other fields of `Signature`.
     """
     place = {name: number for number, name in enumerate(views)}
 
@@ -128,41 +104,27 @@ def part_signature(
 
 
 def weight_view(operand: int, dim: Dim, batch: int) -> View:
-    """Return the view of a parameter: where in memory a kernel reads it for each column (batch element of the state).
-
-    Usually all columns share the parameter. If it has a batch itself, each column reads its own batch element.
-
-    Args:
-        operand: the number of the parameter among the operands.
-        dim: the shape of the parameter.
-        batch: the number of columns.
-    """
+    """Return the view of a parameter: `batch` columns share it, unless it has a batch itself."""
     return View(operand, stride=dim.size, period=batch) if dim.batch > 1 else View(operand)
 
 
 def columns_per_matrix(matrix: Dim, batch: int) -> int:
-    """Return how many neighbouring columns share one matrix: all `batch` columns, or 1 if `matrix` has a batch."""
+    """Return how many adjacent columns share one matrix: all, or 1 if the matrix has a batch."""
     return 1 if matrix.batch > 1 else batch
 
 
 @functools.cache
 def projection_part(batch: int, x: View | None, *dims: Dim, first_rows: int | None = None) -> Signature:
-    """Return the signature (shape and kernels) of the projection: the part of a record that computes b + W x.
+    """Return the signature of the projection, whose first operands are b, W, b, W, ... of the shapes `dims`.
 
-    The projection is the first part of the record. It computes b + W x for all gates, and stores them one after the
-    other for each batch element. Without an input x, the gates are the biases alone.
-
-    Args:
-        batch: the batch size of the result.
-        x: the view (place in memory) of the input; None if there is no input. If its source is EACH, the inputs are a
-            variable number of operands, such as those of a sequence, and the projection computes the gates of them all.
-        dims: the shapes of b, W, b, W, ... These are the first operands of the record.
-        first_rows: how many rows of each b and W to use, from the first on; by default all of them.
+    It stores b + W x of all gates one after the other for each batch element. If x is None, these are the biases alone.
+    If its source is EACH, the gates of all inputs of a sequence are computed. Only `first_rows` of each b and W are
+    used.
     """
     pairs = [(k, dims[k], dims[k + 1]) for k in range(0, len(dims), 2)]
     gates = sum(first_rows or matrix.rows for _, _, matrix in pairs)
     each = x is not None and x.source == EACH
-    # The number of the input's view. It is the last view: before it, each pair has three (gates, bias, matrix).
+    # The input's view is the last one: before it, each pair has three (gates, bias, matrix).
     inputs = 3 * len(pairs)
     views, forward, backward, deferred = [], [], [], []
     offset = 0
@@ -210,29 +172,16 @@ def projection_part(batch: int, x: View | None, *dims: Dim, first_rows: int | No
 
 
 def input_view(x: Dim, batch: int, source: int) -> View:
-    """Return the view of an input: where in memory a kernel reads it for each column (batch element of the state).
-
-    Args:
-        x: the shape of the input.
-        batch: the batch size of the record, which is the number of columns for each input.
-        source: the number of the operand; EACH for a sequence, whose inputs are a variable number of operands.
-    """
+    """Return the view of an input: operand `source`, or EACH of a sequence's inputs."""
     return View(source, stride=x.size if x.batch > 1 else 0, period=batch if source == EACH or x.batch > 1 else 0)
 
 
 @functools.cache
 def step_part(cell: Cell, hidden: int, batch: int, previous: Previous | None, *weights: Dim) -> Signature:
-    """Return the signature (shape and kernels) of the part of a record that is one time step of a cell.
+    """Return the signature of the part of a record that is one time step.
 
-    The parts of the record are a projection, then one or more time steps. Its operands are pairs (b, W) for the
-    projection, the recurrent parameters, the previous state and the inputs, in this order.
-
-    Args:
-        hidden: the number of elements of h, and of every other value of the state.
-        batch: the batch size of the record.
-        previous: where the previous state is (see `Previous`). None: in the part before this one, because that is the
-            previous time step.
-        weights: the shapes of the recurrent parameters.
+    The record's operands are pairs (b, W), the recurrent parameters (of the shapes `weights`), the previous state and
+    the inputs. If `previous` is None, the state is in the part before this one.
     """
     steps = cell.first if previous == () else cell.following
     dims = dict(zip(cell.weights, weights))
@@ -266,11 +215,7 @@ def step_part(cell: Cell, hidden: int, batch: int, previous: Previous | None, *w
 
 
 def state_operands(previous: Previous | None) -> int:
-    """Return how many operands of a record hold the previous state.
-
-    `previous` says where this state is (see `Previous`). If it is None, the state is in another part of the same
-    record, and no operand holds it.
-    """
+    """Return how many operands hold the previous state; none if it is in another part (None)."""
     if previous is None:
         return 0
     return 1 if isinstance(previous, int) else len(previous)
@@ -278,17 +223,10 @@ def state_operands(previous: Previous | None) -> int:
 
 @functools.cache
 def sequence_signature(cell: Cell, hidden: int, batch: int, previous: Previous, x: Dim, *dims: Dim) -> Signature:
-    """Return the signature (shape and kernels) of a record that applies a cell to a sequence of one or more inputs.
+    """Return the signature of a record that applies a cell to one or more inputs of the shape `x`.
 
-    The first node of the record is the projection of all inputs; then there is a node for each time step. The operands
-    are, in this order, pairs (b, W) for the projection, the recurrent weights, the previous state, and the inputs.
-
-    Args:
-        hidden: the number of elements of h, and of every other value of the state.
-        batch: the batch size of the record.
-        previous: where the state before the first step is (see `Previous`).
-        x: the shape of each input.
-        dims: the shapes of the parameters: b, W, b, W, ..., then the recurrent weights.
+    The operands are pairs (b, W), the recurrent weights, the previous state (before the first step) and the inputs;
+    `dims` are the shapes of the parameters.
     """
     inputs, weights = dims[: len(cell.pairs)], dims[len(cell.pairs) :]
     return Signature(
@@ -308,16 +246,9 @@ def sequence_signature(cell: Cell, hidden: int, batch: int, previous: Previous, 
 def record_step(
     name: str, cell: Cell, x: Expression, previous: Sequence[Expression], parameters: Sequence[Expression]
 ) -> Expression:
-    """Add one time step of a cell to the graph, and return the expression of the first value of the new state.
+    """Add one time step to the graph, and return the first value of the new state. Raise ShapeError for misfits.
 
-    Args:
-        name: the name of the op, for messages.
-        x: the input.
-        previous: the values of the previous state, such as h and c.
-        parameters: those of the projection, then the recurrent ones, as in `Cell.pairs` and `Cell.weights`.
-
-    Raises:
-        ShapeError: the shapes do not fit.
+    `previous` and `parameters` are as in `Cell.state`, and in `Cell.pairs` and then `Cell.weights`.
     """
     operands = (x, *previous, *parameters)
     graph = graph_of(name, operands)

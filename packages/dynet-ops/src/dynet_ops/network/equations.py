@@ -1,9 +1,7 @@
-"""Derive the kernels of the forward and the backward pass from elementwise equations between vectors.
+"""Derive the forward and the backward kernel from elementwise equations between vectors.
 
-A *rule* is an elementwise kernel that is stated as formulas, one for each value that it computes. A *symbol* is a
-formula, or a part of one, as a tree. An *input* is a symbol that is a variable: kernels read its value from memory. A
-*gate* is an input z whose memory is used twice: the forward kernel overwrites it with its *activation*, such as
-logistic(z). The backward kernel reads the activation, and computes the gradient of z.
+The forward kernel overwrites a gate z with its *activation*, such as logistic(z). The backward kernel reads it, and
+computes the gradient of z.
 """
 
 from __future__ import annotations
@@ -15,27 +13,21 @@ from dynet_kernels.formula import Formula, Symbol, as_symbol, beneath, in_order,
 from dynet_kernels.simplification import Simplifier
 
 Equations = dict[str, Symbol]
-"""Some equations: for the name of each value that they define, its formula."""
+"""The formula of each value, by name."""
 
 
 def symbols(*names: str) -> list[Symbol]:
-    """Return a symbol for each of `names`. Each symbol is an input, which formulas use as a variable."""
+    """Return a symbol for each name: an input of formulas."""
     return [Symbol("input", name) for name in names]
 
 
 def rules(
     equations: Mapping[str, Symbol], gates: Iterable[str] = (), totals: Collection[str] = ()
 ) -> tuple[dict[str, Formula], dict[str, Formula]]:
-    """Derive a forward and a backward kernel from equations. Return two dicts, with the formulas of each.
+    """Return the formulas of a forward and of a backward kernel, each by the name of what it computes.
 
-    The forward kernel computes the values that the equations define, and the activations of gates. The backward kernel
-    computes the gradients of all inputs from the gradients of these values. The keys of the dicts are the names of what
-    the formulas compute. The gradient of x is called "dx", and the activation of a gate has the name of the gate.
-
-    Args:
-        equations: the formula of each value, by name.
-        gates: the names of the inputs that the forward kernel may overwrite with their activations.
-        totals: as for `Stored.backward`.
+    The forward kernel computes the equations' values and the activations of `gates`, under the gates' names. The
+    backward kernel computes the gradient of each input x as "dx". `totals` are as for `Stored.backward`.
     """
     stored = Stored(equations, gates)
     names = {name for name, _ in stored.order}
@@ -43,14 +35,9 @@ def rules(
 
 
 class Stored:
-    """The values that forward kernels store: those that equations define, and the activations of gates.
+    """The values that forward kernels store: those that equations define, and activations, named like their gates.
 
-    `order` lists them as pairs (name, formula). A formula comes after all formulas of the list that it contains. The
-    name of an activation is the name of its gate, because it is stored in the gate's memory.
-
-    Args:
-        equations: the formula of each value, by name.
-        gates: the names of the inputs that may be overwritten with their activations.
+    `order` lists (name, formula), a formula after all those that it contains. Only `gates` may be overwritten.
     """
 
     def __init__(self, equations: Mapping[str, Symbol], gates: Iterable[str]):
@@ -66,15 +53,10 @@ class Stored:
         self.order = sorted(stored.items(), key=lambda pair: place.get(id(pair[1]), -1))
 
     def _activation(self, gate: str, every: list[Symbol]) -> Symbol:
-        """Return the activation of a gate, such as logistic(gate): a formula whose value can overwrite the gate.
+        """Return the formula, such as logistic(gate), whose value can overwrite a gate; else the gate's symbol.
 
-        It is the largest formula within an equation that meets three conditions. It contains no input but the gate. Its
-        derivative can be computed from its own value, as with logistic and tanh. Nothing outside of it reads the gate.
-        If there is no such formula, return the symbol of the gate itself.
-
-        Args:
-            gate: the name of the gate.
-            every: all symbols of the equations.
+        It is the largest formula that contains no input but the gate, whose derivative can be computed from its own
+        value, and outside of which nothing reads the gate. `every` has all symbols of the equations.
         """
         roots = {id(symbol) for symbol in self.equations.values()}
         node = found = self._input(gate)
@@ -87,21 +69,16 @@ class Stored:
                 found = node
 
     def _slope(self, gate: str, activation: Symbol) -> Symbol:
-        """Return a formula for the gradient of a gate, derived from the formula of its activation.
+        """Return a formula for a gate's gradient, from "value", its activation, and "d" + gate, that one's gradient.
 
-        In the result, the input "value" stands for the value of the activation, and the input "d" + `gate` for the
-        gradient of the activation. If the result has the input `gate`, too, the gate must not be overwritten.
+        If the formula has the input `gate`, too, the gate must not be overwritten.
         """
         chain = Chain(self.simplifier, {gate}, by_result=True)
         ((_, slope),) = chain.gradients(activation, self._input("d" + gate), self._input("value"))
         return slope
 
     def forward(self, names: Collection[str]) -> dict[str, Formula]:
-        """Return the formulas of a forward kernel that computes the values and activations with the names `names`.
-
-        The result is a dict with these names as keys. The formulas read all other stored values from memory instead of
-        computing them again.
-        """
+        """Return the formulas of a kernel that computes `names` and reads all other stored values from memory."""
         inner = {id(symbol) for name, symbol in self.order if name in names}
         found = {name: self._reading(symbol, inner) for name, symbol in self.order if name in names}
         return {name: Formula(inputs_of(symbol), symbol) for name, symbol in found.items()}
@@ -109,17 +86,14 @@ class Stored:
     def backward(
         self, names: Collection[str], shared: Collection[str] = (), totals: Collection[str] = ()
     ) -> dict[str, Formula]:
-        """Return the formulas of one backward kernel, by the names of the gradients that they compute.
-
-        The gradient of x is called "dx".
+        """Return the formulas of one backward kernel, by the names of the gradients ("dx" for x).
 
         Args:
-            names: the names of the values and activations that the corresponding forward kernel computes.
-            shared: those gates in `names` whose activations later forward kernels read, too. The backward kernels of
-                these later kernels run before this one. They have added their terms of the activation's gradient to
-                "d" + gate, so the formulas read it.
-            totals: those values whose whole gradient is to be stored in "d" + value. Before, this has only the terms of
-                the value's other readers. What is missing are the terms of the other values in `names` that read it.
+            names: what the corresponding forward kernel computes.
+            shared: gates in `names` whose activations later forward kernels read, too. Their backward kernels have run
+                before and added their terms to "d" + gate, so the formulas read it.
+            totals: values whose whole gradient is to be stored in "d" + value. Before, it lacks the terms of the other
+                values in `names` that read the value.
         """
         terms = {name: [self._input("d" + name)] for name in names if name in self.equations or name in shared}
         found: dict[str, list[Symbol]] = {}
@@ -145,7 +119,7 @@ class Stored:
         return {name: Formula(inputs_of(symbol), symbol) for name, symbol in symbols.items()}
 
     def reads(self, names: Iterable[str]) -> set[str]:
-        """Return the names of all that the equations of the values `names` read: inputs, gates and stored values."""
+        """Return all that the equations of `names` read: inputs, gates and stored values."""
         symbols = [self.equations[name] for name in names]
         return {read for symbol in symbols for read in inputs_of(self._reading(symbol, {id(symbol)}))}
 
@@ -153,17 +127,13 @@ class Stored:
         return self.simplifier(Symbol("input", name))
 
     def _reading(self, symbol: Symbol, inner: Collection[int]) -> Symbol:
-        """Return the formula `symbol` with each part that is a stored value replaced by an input.
-
-        A kernel with this formula reads the stored values from memory. Parts whose `id` is in `inner` are not replaced,
-        because the kernel itself computes them.
-        """
+        """Return the formula with its stored parts replaced by inputs, but for those whose `id` is in `inner`."""
         stored = {key: self._input(name) for key, name in self.names.items() if key not in inner}
         return self.simplifier(replaced(symbol, stored))
 
 
 def _all_beneath(symbols: Iterable[Symbol]) -> Iterable[Symbol]:
-    """Return all symbols in the formulas `symbols`, each once. A function comes after its arguments."""
+    """Return all symbols in the formulas, each once, a function after its arguments."""
     found: dict[int, Symbol] = {}
     for symbol in symbols:
         found |= {key: one for key, one in beneath(symbol).items() if key not in found}
@@ -171,13 +141,13 @@ def _all_beneath(symbols: Iterable[Symbol]) -> Iterable[Symbol]:
 
 
 def substituted(symbol: Symbol, values: Mapping[str, Symbol]) -> Symbol:
-    """Return the formula `symbol` with each input whose name is in `values` replaced by the symbol `values[name]`."""
+    """Return the formula with inputs named in `values` replaced."""
     inputs = {key: one.arguments[0] for key, one in beneath(symbol).items() if one.function == "input"}
     return replaced(symbol, {key: values[name] for key, name in inputs.items() if name in values})
 
 
 def with_zeros(symbol: Symbol, zeros: Iterable[str]) -> Symbol | None:
-    """Return `symbol` without the terms that are 0 if the inputs with the names `zeros` are 0; None if all of it is."""
+    """Return `symbol` without the terms that are 0 if the inputs `zeros` are 0; None if all of it is."""
     found: dict[int, Symbol | None] = {}
     for key, one in in_order(symbol).items():
         found[key] = _with_zeros(one, zeros, found)

@@ -13,12 +13,11 @@ _VIEWS = ("y", "x", "g", "b")
 
 
 def _normal(x):
-    """Return four formulas of the vector x (one batch element), from which `layer_norm` and its gradients are composed.
+    """Return x normalized, and three numbers of the vector x (one batch element).
 
-    The first is x normalised to mean 0 and standard deviation 1. The others compute one number each: 0 if there is no
-    such x, because all elements are equal, or differ too little; 1 / standard deviation; and the number of elements.
-
-    Each element is multiplied by numbers that are computed once, because a division takes as long as all the rest.
+    The numbers are 0 if the elements are equal or differ too little to normalize; 1 / standard deviation; and the
+    number of elements. A division takes as long as all the rest, so each element is multiplied by numbers computed
+    once.
     """
     count = f.sum(1.0)
     spread = x - f.sum(x) / count
@@ -28,10 +27,9 @@ def _normal(x):
 
 
 def _unless_equal(apart, value):
-    """Return a formula that is 0 if all elements are equal, and otherwise `value`.
+    """Return a formula that is `value`, or 0 where `apart` is 0: the elements are equal, or the deviation is.
 
-    `apart` is 0 if all elements are equal, and also if they differ so little that the standard deviation is 0. `value`
-    has 1 / standard deviation as a factor.
+    `value` has 1 / standard deviation as a factor.
     """
     return f.where(f.equal(apart, 0), 0, value)
 
@@ -72,15 +70,12 @@ _layer_norm = many_operands("layer_norm", by_plain_dims(_layer_norm_signature))
     "3x1 3x3 3x1x1; 3x4*2 3x4 1x1x2",
 )
 def layer_norm(x: Expression, g: Expression, b: Expression) -> Expression:
-    """Normalise x to mean 0 and standard deviation 1, then scale it by g and shift it by b.
+    """Normalize x to mean 0 and standard deviation 1, then scale it by g and shift it by b.
 
-    y = g (x - mean(x)) / sqrt(mean((x - mean(x))^2)) + b, element by element; means are over each batch element.
-    If all numbers of a batch element are equal, y is b there, and x and g get no gradient from this batch element.
+    y = g (x - mean(x)) / sqrt(mean((x - mean(x))^2)) + b, element by element; means are over each batch element. If all
+    numbers of a batch element are equal, y is b there, and x and g get no gradient from it.
 
-    Args:
-        x: any expression.
-        g: the scale. It usually has the dimensions of x. Other dimensions are broadcast as by `cmult`.
-        b: the shift. It usually has the dimensions of x. Other dimensions are broadcast as by `+`.
+    The scale g and the shift b usually have the dimensions of x. Others are broadcast as by `cmult` and `+`.
 
     Source: Ba, Kiros and Hinton, "Layer normalization", 2016.
 
@@ -123,9 +118,7 @@ def _weight_norm_signature(*dims: Dim) -> Signature:
 def weight_norm(w: Expression, g: Expression) -> Expression:
     """Scale weights to the norm g, y = g w / |w|.
 
-    Args:
-        w: the weights. |w| is their Euclidean norm over all dimensions.
-        g: the norm of the result: an expression with a single number.
+    w| is the Euclidean norm over all dimensions. g is an expression with a single number.
 
     Source: Salimans and Kingma, "Weight normalization", 2016.
 

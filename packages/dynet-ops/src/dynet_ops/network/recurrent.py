@@ -1,8 +1,4 @@
-"""The equations of recurrent cells (simple RNN, LSTM, GRU and variants), from which dynet_rnn builds networks.
-
-Each cell is a function with the decorator `cell`. Its body is the equations of one time step. The decorator derives
-from them the op that computes a step and its gradients, and the calls that test this op.
-"""
+"""The equations of recurrent cells (simple RNN, LSTM, GRU and variants), from which dynet_rnn builds networks."""
 
 from __future__ import annotations
 
@@ -15,20 +11,19 @@ from .cell_tracing import cell_of_equations, split
 from .cells import record_step
 
 CELLS: dict[str, Cell] = {}
-"""All recurrent cells, by the names of their ops, such as "lstm_step"."""
+"""By the names of their ops, such as "lstm_step"."""
 
 
 def cell(state: Sequence[str], *, reference: Callable[..., Any]) -> Callable[[Function], Function]:
-    """Return a decorator that turns a function with the equations of a recurrent step into an op.
+    """Return a decorator that makes an op, with its tests' samples, of the equations of a recurrent step.
 
-    The arguments of the function are the input, the previous state and the weights. It returns the new state.
-    `cell_of_equations` says what the equations may contain. The op has the same arguments, without the cell's numbers.
-    It computes the whole new state, but returns an expression for its first value only, such as h.
+    The arguments of the function are the input, the previous state and the weights; it returns the new state. See
+    `cell_of_equations` for what equations may contain. The op has the same arguments, without the cell's numbers. It
+    computes the whole new state, but returns an expression for its first value only, such as h.
 
     Args:
         state: the names of the values of the state, such as h and c.
-        reference: the same function in numpy, for inputs that are vectors. Tests compare the op with it. It takes the
-            cell's numbers, too.
+        reference: the same function in numpy, for vectors. It takes the cell's numbers, too.
     """
 
     def decorate(function: Function) -> Function:
@@ -52,7 +47,7 @@ def cell(state: Sequence[str], *, reference: Callable[..., Any]) -> Callable[[Fu
 
 
 def _samples(of: Cell) -> list[Sample]:
-    """Return calls of the cell's op for the tests, with several sizes and batch sizes of the input and the state."""
+    """Return samples with several sizes and batch sizes of the input and the state."""
     sizes = [(1, 1, 1, 1), (3, 4, 1, 1), (3, 2, 4, 4), (2, 3, 3, 1), (2, 5, 1, 2)]
     samples = []
     for n, m, inputs, states in sizes:
@@ -67,14 +62,9 @@ def _sigmoid(x):
 
 @cell(("h",), reference=lambda x, h, Wx, Wh, b: np.tanh(b + Wx @ x + Wh @ h))
 def simple_rnn_step(x, h, Wx, Wh, b):
-    """A step of a simple recurrent network, whose new state is h' = tanh(b + Wx x + Wh h).
+    """A step of a simple recurrent network, h' = tanh(b + Wx x + Wh h), with x of size n and h of size m.
 
-    Args:
-        x: the input, of dimensions (n,).
-        h: the previous state, of dimensions (m,).
-        Wx, Wh, b: the parameters, of dimensions (m, n), (m, m) and (m,).
-
-    Source: Elman, "Finding structure in time", 1990.
+    Wx, Wh, b: (m, n), (m, m) and (m,). Source: Elman, "Finding structure in time", 1990.
     """
     return tanh(b + Wx @ x + Wh @ h)
 
@@ -89,13 +79,9 @@ def _lstm(x, h, c, Wx, Wh, b, forget_bias):
 def lstm_step(x, h, c, Wx, Wh, b, *, forget_bias=1.0):
     """A step of a long short-term memory (LSTM) with the state h and c; the result is the new h.
 
-    The rows of b + Wx x + Wh h are the gates i, f, o and g, in this order, with m rows each. The new state is
-    c' = s(f + forget_bias) c + s(i) tanh(g) and h' = s(o) tanh(c'), where s is the logistic function.
-
-    Args:
-        x: the input, of dimensions (n,).
-        h, c: the previous state, each of dimensions (m,).
-        Wx, Wh, b: the parameters, of dimensions (4m, n), (4m, m) and (4m,).
+    The rows of b + Wx x + Wh h are the gates i, f, o and g, in this order, with m rows each. The new state is c' = s(f
+    + forget_bias) c + s(i) tanh(g) and h' = s(o) tanh(c'), where s is the logistic function. x has size n, h and c have
+    size m. Wx, Wh, b: (4m, n), (4m, m) and (4m,).
 
     Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997; forget gate: Gers et al., 2000.
     """
@@ -111,17 +97,10 @@ def _gru(x, h, Wzx, Wzh, bz, Wrx, Wrh, br, Whx, Whh, bh):
 
 @cell(("h",), reference=_gru)
 def gru_step(x, h, Wzx, Wzh, bz, Wrx, Wrh, br, Whx, Whh, bh):
-    """A step of a gated recurrent unit (GRU).
+    """A step of a gated recurrent unit (GRU), h' = (1 - z) h + z tanh(bh + Whx x + Whh (r h)).
 
-    The new state is h' = (1 - z) h + z tanh(bh + Whx x + Whh (r h)), where z = s(bz + Wzx x + Wzh h),
-    r = s(br + Wrx x + Wrh h), and s is the logistic function.
-
-    Args:
-        x: the input, of dimensions (n,).
-        h: the previous state, of dimensions (m,).
-        Wzx, Wrx, Whx: matrices of dimensions (m, n).
-        Wzh, Wrh, Whh: matrices of dimensions (m, m).
-        bz, br, bh: biases of dimensions (m,).
+    z = s(bz + Wzx x + Wzh h) and r = s(br + Wrx x + Wrh h), where s is the logistic function. x has size n, h size m;
+    W.x are (m, n), W.h are (m, m).
 
     Source: Cho et al., "Learning phrase representations using RNN encoder-decoder", 2014.
     """
@@ -141,15 +120,9 @@ def _coupled(x, h, c, Wix, Wih, Wic, bi, Wox, Woh, Woc, bo, Wcx, Wch, bc):
 def coupled_lstm_step(x, h, c, Wix, Wih, Wic, bi, Wox, Woh, Woc, bo, Wcx, Wch, bc):
     """A step of an LSTM whose forget gate is 1 - i, and whose gates also read c (peepholes); the result is the new h.
 
-    i = s(bi + Wix x + Wih h + Wic c), c' = (1 - i) c + i tanh(bc + Wcx x + Wch h),
-    o = s(bo + Wox x + Woh h + Woc c'), h' = o tanh(c'), where s is the logistic function.
-
-    Args:
-        x: the input, of dimensions (n,).
-        h, c: the previous state, each of dimensions (m,).
-        Wix, Wox, Wcx: matrices of dimensions (m, n).
-        Wih, Woh, Wch, Wic, Woc: matrices of dimensions (m, m).
-        bi, bo, bc: biases of dimensions (m,).
+    i = s(bi + Wix x + Wih h + Wic c), c' = (1 - i) c + i tanh(bc + Wcx x + Wch h), o = s(bo + Wox x + Woh h + Woc c'),
+    h' = o tanh(c'), where s is the logistic function. x has size n, h and c have size m; W.x are (m, n), all others (m,
+    m).
 
     Source: Greff et al., "LSTM: a search space odyssey", 2015; peepholes: Gers and Schmidhuber, 2000.
     """

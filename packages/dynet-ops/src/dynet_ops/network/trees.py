@@ -1,14 +1,8 @@
-"""The cells of TreeLSTMs, which compute the state (h, c) of a tree node from its input and its children's states.
+"""The cells of TreeLSTMs: the state (h, c) of a tree node from its input and its children's states.
 
-The state is computed from *gates*, which are sums of a bias, W x, and products of other matrices with the children's h.
-The gates are vectors: i, o and g, and f once for each child. Each tree node is one *record*, an entry of the graph. It
-has several *parts*, each of which is a node of the graph. The first part is the *projection*, b + W x for each gate. It
-depends on the input only, so the projections of all tree nodes with the same gates run as one batch. The other parts
-read the children and compute the state. Tree nodes of the same height run as one batch; those of an N-ary TreeLSTM run
-as one batch for each number of children.
-
-The operands of a record are b, W, the input x, the recurrent weights (the matrices for the children), and the
-children's states. Without an input, b is given a second time in its place, and the kernels do not read it there.
+The projection depends on the input only, so those of all tree nodes with the same gates (i, o, g, and f per child) run
+as one batch. A record's operands are b, W, x, the recurrent weights, and the children's states. Without an input, b is
+given a second time in its place, and is not read there.
 """
 
 from __future__ import annotations
@@ -25,14 +19,10 @@ FIXED = 3  # the number of operands before the recurrent weights: b, W and the i
 
 
 def _rule(name: str, inputs: Sequence[str], equations: Callable[..., Equations], gates: Sequence[str], **facts) -> str:
-    """Add a forward and a backward kernel for equations of a TreeLSTM, and return the name of the forward kernel.
+    """Add a forward kernel "tree_lstm." + name and its backward kernel; return the former's name.
 
-    Args:
-        name: the name of the forward kernel, without "tree_lstm." at its beginning.
-        inputs: the names of the arguments of `equations`. The views of the kernels are the new values, and then these.
-        equations: returns the formulas of the new values, by their names.
-        gates: the inputs that the forward kernel overwrites with their activations, such as logistic(i).
-        facts: other arguments of `Rule`, for the forward kernel.
+    The kernels' views are the new values, then `inputs`. `gates` are overwritten with their activations. `facts` are
+    other arguments of `Rule`, for the forward kernel.
     """
     values = equations(*symbols(*inputs))
     forward, backward = rules(values, gates, totals="hc")
@@ -47,7 +37,7 @@ def _outputs(o, c):
 
 @functools.cache
 def _node(children: int) -> str:
-    """Return the name of the kernel that computes a state from i, o and g, and from f and c of each child in turn."""
+    """Return the kernel that computes a state from i, o and g, and from f and c of each child in turn."""
 
     def equations(i, o, g, *of_children):
         kept = [logistic(f) * c for f, c in zip(of_children[::2], of_children[1::2])]
@@ -71,11 +61,7 @@ for _count in range(3):  # known at import, so that they can be compiled beforeh
 
 
 def _state(hidden: int, batch: int, rows: int) -> dict[str, View]:
-    """Return the views (places in memory) of h and c of a tree node, and of its gates i, o and g, by name.
-
-    The views are for the part that computes the state: h and c are in its own memory, and the gates are in the memory
-    of the projection, which has `rows` rows.
-    """
+    """Return the views of h and c in the part's own memory, and of i, o and g among the projection's `rows` rows."""
     views = {name: View(SELF, k * hidden * batch, hidden) for k, name in enumerate("hc")}
     return views | {name: View(FIRST, k * hidden, rows) for k, name in enumerate("iog")}
 
@@ -84,17 +70,10 @@ def _state(hidden: int, batch: int, rows: int) -> dict[str, View]:
 def nary_signature(
     hidden: int, batch: int, x: Dim | None, children: tuple[int, ...], b: Dim, W: Dim, *U: Dim
 ) -> Signature:
-    """Return the signature (shape and kernels) of a record that computes one tree node of an N-ary TreeLSTM.
+    """Return the signature of a node of an N-ary TreeLSTM; without children, also of a child-sum TreeLSTM's leaf.
 
-    Without children, it is also that of a leaf of a child-sum TreeLSTM.
-
-    Args:
-        hidden: the size of h and of c.
-        batch: the batch size of the tree node.
-        x: the shape of the input; None if the tree node has no input.
-        children: for each child, the batch size of its state; 0 for one that is absent.
-        b, W: the shapes of the parameters that are applied to the input.
-        U: the shapes of the recurrent matrices of the children that are not absent.
+    `x` is None without an input. `children` are their batch sizes, 0 for one that is absent; U are the shapes of the
+    matrices of the others.
     """
     present = [(k, size) for k, size in enumerate(children) if size]
     rows, first = (4 + max(present, default=(-1,))[0]) * hidden, FIXED + len(U)
@@ -112,7 +91,7 @@ def nary_signature(
 
 
 def _record(operands: int, batch: int, rows: int, x: Dim | None, b: Dim, W: Dim, *parts: Signature) -> Signature:
-    """Return the signature of a record with these parts, which follow the projection, of which `rows` rows are used."""
+    """Return the signature of a record: the projection, of which `rows` rows are used, then `parts`."""
     view = None if x is None else input_view(x, batch, FIXED - 1)
     parts = projection_part(batch, view, b, W, first_rows=rows), *parts
     return Signature(parts[-1].dim, name="tree_lstm", operands=operands, variadic=True, parts=parts)
@@ -120,14 +99,9 @@ def _record(operands: int, batch: int, rows: int, x: Dim | None, b: Dim, W: Dim,
 
 @functools.cache
 def child_sum_signature(batch: int, x: Dim | None, child_batch: int, b: Dim, W: Dim, U: Dim, Uf: Dim) -> Signature:
-    """Return the signature (shape and kernels) of a record for a tree node of a child-sum TreeLSTM that has children.
+    """Return the signature of a node of a child-sum TreeLSTM that has children. `x` is None without an input.
 
-    Args:
-        batch: the batch size of the tree node.
-        x: the shape of the input; None if the tree node has no input.
-        child_batch: the batch size of the children.
-        b, W, U, Uf: the shapes of the parameters. b + W x is the projection. U multiplies the sum of the children's h,
-            for i, o and g. Uf multiplies each child's h, for that child's f.
+    U multiplies the sum of the children's h, for i, o and g. Uf multiplies each child's h, for that child's f.
     """
     hidden = Uf.rows
     stride = hidden if child_batch > 1 else 0

@@ -1,9 +1,7 @@
 """Operations that compute an LSTM step: the gates, then the cell state c and the output h.
 
-If the output of a step has h elements, the gates are one vector of size 4 h: the input gate i, the forget gate f, the
-output gate o and the candidate g, in this order.
-
-Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997.
+For an output of h elements, the gates are one vector of size 4 h: the input gate i, the forget gate f, the output gate
+o and the candidate g. Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997.
 """
 
 from __future__ import annotations
@@ -25,15 +23,10 @@ _GATES = ("i", "f", "o", "g")
 def _of_parts(
     name: str, parts: Sequence[str], operands: Mapping[str, Sequence[str]], equations: Callable[..., Equations]
 ) -> Callable[..., Signature]:
-    """Add the kernels of an op whose result and operands are vectors of several parts of one size.
+    """Add the kernels of an op on vectors of several parts of one size, and return its `signature_of`.
 
-    Return what maps the operands' shapes to a signature, which says how to compute the op.
-
-    Args:
-        name: the name of the op and its kernels.
-        parts: the names of the result's parts.
-        operands: the names of the parts of each operand, by the operand's name; "" for one that is not read.
-        equations: returns the elementwise formulas of `parts`, by name. Its arguments are the operands' parts in turn.
+    `operands` maps an operand to its parts' names, "" for one that is not read. `equations` returns the formulas of
+    `parts`, by name, from the operands' parts in turn.
     """
     read = [part for of_one in operands.values() for part in of_one if part]
     forward, backward = rules(equations(*symbols(*read)))
@@ -81,13 +74,7 @@ def _record(
 ) -> Expression:
     """Check the operands of an LSTM step, and return its gates.
 
-    Args:
-        name: the name of the op, for messages.
-        xs: the inputs.
-        h: the previous output.
-        weights: Wx, Wh and b.
-        weightnoise_std: the standard deviation of the noise that is added to the weights; 0 for none.
-        masks: two dropout masks, one for the concatenation of all inputs and one for h; () for no dropout.
+    `weights` are Wx, Wh and b. `masks` are for the concatenation of all inputs and for h; () for no dropout.
     """
     operands = (*xs, h, *weights, *masks)
     graph_of(name, operands)
@@ -140,8 +127,7 @@ def vanilla_lstm_gates(
         Wx, Wh, b: of dimensions (4 h, n), (4 h, h) and (4 h,).
         weightnoise_std: the standard deviation of noise that is added to Wx, Wh and b, for training; 0 for none.
 
-    Returns:
-        i, f, o and g as one vector of size 4 h.
+    Returns: i, f, o and g as one vector of size 4 h.
 
     >>> x, h, b = inputVector([0]), inputVector([0]), inputVector([0, -1, 0, 0])
     >>> vanilla_lstm_gates(x, h, zeros((4, 1)), zeros((4, 1)), b).value()
@@ -160,9 +146,8 @@ def vanilla_lstm_gates_concat(
 ) -> Expression:
     """The gates of an LSTM step with several inputs, which are concatenated.
 
-    Args:
-        x_t: the inputs: a list of vectors, whose sizes may differ.
-        h_tm1, Wx, Wh, b, weightnoise_std: as for `vanilla_lstm_gates`, where n is the size of all inputs together.
+    `x_t` is a list of vectors, whose sizes may differ. All else is as for `vanilla_lstm_gates`, where n is the size of
+    all inputs together.
 
     >>> one, h, b = inputVector([0]), inputVector([0]), inputVector([0, -1, 0, 0])
     >>> vanilla_lstm_gates_concat([one, one], h, zeros((4, 2)), zeros((4, 1)), b).value()
@@ -211,10 +196,7 @@ def vanilla_lstm_gates_dropout_concat(
 ) -> Expression:
     """The same as `vanilla_lstm_gates_concat`, but the inputs and `h_tm1` are first multiplied by dropout masks.
 
-    Args:
-        x_t, h_tm1, Wx, Wh, b, weightnoise_std: as for `vanilla_lstm_gates_concat`.
-        dropout_mask_x: a vector of the size of all inputs together, which multiplies their concatenation.
-        dropout_mask_h: a vector of the size of `h_tm1`, which multiplies it.
+    `dropout_mask_x` is a vector of the size of all inputs together, which multiplies their concatenation.
 
     >>> one, h, b = inputVector([0]), inputVector([0]), inputVector([0, -1, 0, 0])
     >>> Wx, Wh = zeros((4, 2)), zeros((4, 1))
@@ -271,9 +253,7 @@ _output = _of_parts(
 def vanilla_lstm_c(c_tm1: Expression, gates_t: Expression) -> Expression:
     """The cell state of an LSTM step, c_t = i g + f c_tm1.
 
-    Args:
-        c_tm1: the previous cell state, a vector of size h.
-        gates_t: the gates i, f, o and g in one vector of size 4 h, as `vanilla_lstm_gates` returns them.
+    c_tm1, the previous one, is a vector of size h. `vanilla_lstm_gates` returns gates_t, of size 4 h.
 
     >>> vanilla_lstm_c(inputVector([2]), inputVector([0.5, 1, 0, 3])).value()
     3.5
@@ -289,9 +269,7 @@ def vanilla_lstm_c(c_tm1: Expression, gates_t: Expression) -> Expression:
 def vanilla_lstm_h(c_t: Expression, gates_t: Expression) -> Expression:
     """The output of an LSTM step, h_t = o tanh(c_t).
 
-    Args:
-        c_t: the cell state, a vector of size h.
-        gates_t: the gates i, f, o and g in one vector of size 4 h, as `vanilla_lstm_gates` returns them.
+    c_t is a vector of size h. `vanilla_lstm_gates` returns gates_t, of size 4 h.
 
     >>> vanilla_lstm_h(inputVector([0]), inputVector([0.5, 1, 0, 3])).value()
     0.0

@@ -1,8 +1,4 @@
-"""Check the arguments of ops (operations on expressions). Each check returns the argument, or raises an error.
-
-In all of these functions, `name` is the name of the op, and `what` the name of the argument. Messages show them. A
-`Dim` is the shape of an expression: dimensions and batch size.
-"""
+"""Checks of arguments. Each returns its argument or raises an error; messages show `name` (op), `what` (argument)."""
 
 from __future__ import annotations
 

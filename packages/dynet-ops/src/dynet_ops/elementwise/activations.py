@@ -11,11 +11,8 @@ SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 def elu(x: Expression, alpha: Number = 1.0) -> Expression:
     """Exponential linear unit of each element, y = x where x > 0, else alpha (e^x - 1).
 
-    Args:
-        alpha: a plain number. y tends to -alpha for very negative x.
-
-    Source: Clevert, Unterthiner and Hochreiter, "Fast and Accurate Deep Network Learning by Exponential Linear
-    Units", 2016.
+    y tends to -alpha, a plain number, for very negative x. Source: Clevert, Unterthiner and Hochreiter, "Fast and
+    Accurate Deep Network Learning by Exponential Linear Units", 2016.
 
     >>> elu(inputVector([-1.0, 2.0])).npvalue().round(4)
     array([-0.6321,  2.    ])
@@ -50,8 +47,7 @@ def silu(x: Expression, beta: Number = 1.0) -> Expression:
 
 @elementwise(
     reference=lambda x: np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))),
-    # The gradient is stated, because automatic derivation would be wrong at x = 0: there each of the two terms of the
-    # formula has a kink, but their sum has none.
+    # The gradient is stated: the derived one is wrong at x = 0, where both terms have a kink, but their sum has none.
     gradients={"x": lambda x, dy: dy * f.logistic(-x)},
 )
 def log_sigmoid(x: Expression) -> Expression:

@@ -17,7 +17,7 @@ _into = with_number("into_number", "/", lambda x, c: c / x)
 
 
 def _minus(x: Expression, number: Any) -> Expression:
-    """Add a node for x - number to the graph, computed as x + (-number)."""
+    """Add a node for x + (-number)."""
     graph_of("-", (x,))
     return _plus(x, -number_of("-", number))
 
@@ -69,10 +69,6 @@ def cdiv(x: Expression, y: Expression) -> Expression:
 def colwise_add(x: Expression, y: Expression) -> Expression:
     """Add a vector to each column of a matrix, z_ij = x_ij + y_i. Batch sizes must be equal, or one of them 1.
 
-    Args:
-        x: a matrix of m rows.
-        y: a vector of m elements.
-
     >>> colwise_add(inputTensor([[1, 2], [3, 4]]), inputVector([10, 20])).npvalue()
     array([[11., 12.],
            [23., 24.]])
@@ -88,11 +84,7 @@ def colwise_add(x: Expression, y: Expression) -> Expression:
 
 
 def _scales(a: Dim, b: Dim) -> bool:
-    """Return whether the operator `*` multiplies each element of one operand by the single number of the other.
-
-    It does so if one operand has one element, and the shapes a and b do not fit for a matrix product. In all other
-    cases `*` is a matrix product.
-    """
+    """Return whether `*` multiplies by a single number: one operand has one element, and no matrix product fits."""
     matrices = len(a.dims) <= 2 and len(b.dims) <= 2 and a.columns == b.rows
     return 1 in (a.size, b.size) and not matrices
 

@@ -32,21 +32,12 @@ def bmax(x: Expression, y: Expression) -> Expression:
 
 @elementwise(reference=np.maximum)
 def larger(x: Expression, y: Expression) -> Expression:
-    """Return the larger of two expressions for `emax`: like `bmax`, but x gets the gradient where both are equal."""
+    """Like `bmax`, but x gets the gradient where both are equal."""
     return f.maximum(y, x)  # if both are equal, `f.maximum` gives the gradient to its second argument
 
 
 def checked_together(name: str, xs: Iterable[Expression], rank: Rank = longest) -> tuple[Sequence[Expression], Dim]:
-    """Check the operands of an op that takes a list of expressions, and find the shape of the result.
-
-    Args:
-        name: the name of the op, for messages.
-        xs: the operands.
-        rank: returns the number of dimensions of the result, from the operands' shapes.
-
-    Returns:
-        the operands as a list or tuple, and the shape to which they are broadcast.
-    """
+    """Return the operands of an op that takes a list, and the shape to which they are broadcast."""
     found = listed(name, xs)
     graph_of(name, found)
     return found, broadcast(name, list(dict.fromkeys(x.type.plain for x in found)), rank)

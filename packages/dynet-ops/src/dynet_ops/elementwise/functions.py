@@ -21,7 +21,7 @@ def tanh(x: Expression) -> Expression:
 
 @elementwise(
     reference=lambda x: 1 / (1 + np.exp(-x)),
-    # The gradient is stated so that y counts as a normal float32: a loss divides by y, which may be too small for that.
+    # The gradient is stated so that y counts as a normal float32: a loss divides by y, which may be smaller.
     gradients={"x": lambda x, y, dy: dy * f.maximum(y, SMALLEST) / (1 + f.exp(x))},
 )
 def logistic(x: Expression) -> Expression:
@@ -115,8 +115,7 @@ def abs(x: Expression) -> Expression:  # noqa: A001
 
 @elementwise(
     reference=lambda x: x / (1 + np.abs(x)),
-    # The gradient is stated, because automatic derivation would give dy (1 / (1 + |x|) - |x| / (1 + |x|)^2). For large
-    # |x|, this subtracts nearly equal numbers, so that no correct digit is left.
+    # The gradient is stated: the derived one subtracts nearly equal numbers for large |x|, so no correct digit is left.
     gradients={"x": lambda x, dy: dy / ((1 + f.absolute(x)) * (1 + f.absolute(x)))},
 )
 def softsign(x: Expression) -> Expression:
@@ -139,7 +138,7 @@ def erf(x: Expression) -> Expression:
 
 
 def _lgamma(x: float) -> float:
-    """Return log |Gamma(x)|, which is infinity at 0, -1, -2, ...; math.lgamma raises an error there."""
+    """Return log |Gamma(x)|, infinity at 0, -1, -2, ..., where math.lgamma raises an error."""
     return math.inf if x <= 0 and x == np.floor(x) else math.lgamma(x)
 
 

@@ -15,10 +15,9 @@ _of_number = with_number("number_pow", "**", lambda x, c: f.power(c, x))
 
 
 def _by_multiplication(op: Callable) -> Callable[[Expression], Expression]:
-    """Return a function that adds a node for x ** 2 or x ** 3 to the graph, which is computed by multiplications.
+    """Return a function that adds a node with the kernel of `square` or `cube`.
 
-    The node runs the kernel of `op`, which is `square` or `cube`. But unlike these ops, the result has no trailing
-    dimensions of size 1, because `pow` drops them.
+    Unlike these ops, it drops trailing dimensions of size 1, as `pow` does.
     """
 
     return one_operand("pow", by_plain_dims(lambda dim: elementwise_signature(op.__name__, "x", (dim,), rank=shortest)))

@@ -1,7 +1,6 @@
 """Functions that round each element.
 
-Their true gradient is 0, so by default the operand x gets no gradient. If the argument `gradient_mode` is
-"straight_through_gradient", x gets the gradient of the result unchanged.
+Their true gradient is 0, so by default x gets none. "straight_through_gradient" passes the result's gradient on.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ ZERO, STRAIGHT_THROUGH = "zero_gradient", "straight_through_gradient"
 
 
 def checked_gradient_mode(name: str, mode) -> str:
-    """Return `mode`, the argument `gradient_mode` of the op `name`; raise an error if it is not a valid mode."""
     if not isinstance(mode, str):
         raise ArgumentTypeError(f"{name}: gradient_mode must be a str, not {type(mode).__name__} {mode!r:.40}")
     if mode not in (ZERO, STRAIGHT_THROUGH):
@@ -23,14 +21,7 @@ def checked_gradient_mode(name: str, mode) -> str:
 
 
 def _rounding(formula: Callable, reference: Callable) -> Callable[[Function], Function]:
-    """Return a decorator that makes an op which rounds each element, and has the argument `gradient_mode`.
-
-    The op has the name, docstring and arguments of the decorated function, whose body never runs.
-
-    Args:
-        formula: a function whose body is the formula of the result. The kernel is generated from it.
-        reference: the same function in numpy, for tests.
-    """
+    """Return a decorator that makes a rounding op with the argument `gradient_mode`. The function's body never runs."""
 
     def decorate(function: Function) -> Function:
         name = function.__name__
@@ -60,9 +51,7 @@ def _rounding(formula: Callable, reference: Callable) -> Callable[[Function], Fu
 def floor(x: Expression, gradient_mode: str = ZERO) -> Expression:
     """Each element rounded down: the largest whole number that is not above it.
 
-    Args:
-        gradient_mode: "zero_gradient": x gets no gradient. "straight_through_gradient": x gets the gradient of the
-            result unchanged.
+    With "zero_gradient", x gets no gradient; with "straight_through_gradient", that of the result unchanged.
 
     >>> floor(inputVector([-1.5, 2.5])).value()
     [-2.0, 2.0]
@@ -74,9 +63,7 @@ def floor(x: Expression, gradient_mode: str = ZERO) -> Expression:
 def ceil(x: Expression, gradient_mode: str = ZERO) -> Expression:
     """Each element rounded up: the smallest whole number that is not below it.
 
-    Args:
-        gradient_mode: "zero_gradient": x gets no gradient. "straight_through_gradient": x gets the gradient of the
-            result unchanged.
+    With "zero_gradient", x gets no gradient; with "straight_through_gradient", that of the result unchanged.
 
     >>> ceil(inputVector([-1.5, 2.5])).value()
     [-1.0, 3.0]
@@ -88,9 +75,7 @@ def ceil(x: Expression, gradient_mode: str = ZERO) -> Expression:
 def round(x: Expression, gradient_mode: str = ZERO) -> Expression:  # noqa: A001
     """The whole number nearest to each element. Halves are rounded away from zero.
 
-    Args:
-        gradient_mode: "zero_gradient": x gets no gradient. "straight_through_gradient": x gets the gradient of the
-            result unchanged.
+    With "zero_gradient", x gets no gradient; with "straight_through_gradient", that of the result unchanged.
 
     >>> round(inputVector([-1.5, 0.4, 2.5])).value()
     [-2.0, 0.0, 3.0]

@@ -11,8 +11,8 @@ RANGE = {"limit": 2.0**27, "range_reason": "larger angles count as 0: neighbouri
 def sin(x: Expression) -> Expression:
     """Sine of each element, an angle in radians.
 
-    Results are accurate to the last digits of a float32 up to |x| = 2^27. Larger angles are treated as 0, because
-    neighbouring float32 numbers are then more than a full turn apart.
+    Results are accurate to the last digits of a float32 up to |x| = 2^27. Larger angles are treated as 0: adjacent
+    float32 numbers are then more than a full turn apart.
 
     >>> sin(inputVector([0.0, 1.0])).npvalue().round(4)
     array([0.    , 0.8415])

@@ -23,15 +23,12 @@ def set_values(x: Expression, values) -> None:
     """Replace the values of the input x by a number, a list or an array of the same size. Users call it as `x.set`.
 
     If x is a row of a lookup table, as `E[i]`, `lookup` and `lookup_batch` give it, it becomes the row of another
-    index, and a batch of rows that of as many others. Gradients then go to these rows.
-
-    All values that the graph has computed are computed again when they are next needed. Dropout and noise then draw new
-    random numbers.
+    index, and a batch of rows that of as many others. Gradients then go to these rows. The graph's values are computed
+    again when they are next needed, with new random numbers for dropout and noise.
 
     Raises:
         ArgumentError: the expression is neither an input nor a lookup.
-        ShapeError: the number of values differs from the size of the input, or an array of several dimensions differs
-            from it in shape; or the number of indices differs from that of the lookup.
+        ShapeError: the size, an array's shape, or the number of indices differs from that of x.
         OutOfRangeError: the table has no row of this index.
         StaleExpressionError: `renew_cg` has started a new graph, or `cg_revert` has removed x.
 
@@ -76,12 +73,12 @@ Expression.set = describe(function("set", set_values), set_values)  # type: igno
 
 @functools.cache
 def input_signature(dim: Dim) -> Signature:
-    """Return the signature of input nodes of the shape `dim`. The same Dim object always gives the same signature."""
+    """Return the signature of inputs, the same one for the same Dim object."""
     return Signature(dim, attributes=1, constants=1, kind=INPUT)
 
 
 def add_input(name: str, array: np.ndarray, dim: Dim, device: str = "") -> Expression:
-    """Add an input node of shape `dim` with the values of an array to the graph, and return its expression."""
+    """Add an input node with the values of an array."""
     check_device(name, device)
     if array.size != dim.total:
         raise ShapeError(f"{name}: {array.size} values for a tensor of {dim!r}")
@@ -90,10 +87,7 @@ def add_input(name: str, array: np.ndarray, dim: Dim, device: str = "") -> Expre
 
 
 def numbers(name: str, values) -> np.ndarray:
-    """Convert an argument to a float32 array of one dimension; raise an error if it has another number of dimensions.
-
-    A list may hold any objects with a method `__float__` or `__index__`.
-    """
+    """Return a float32 array of one dimension, of objects with a method `__float__` or `__index__`."""
     if isinstance(values, list) and values and not is_masked(values):
         count = len(values)
         try:
@@ -107,10 +101,9 @@ def numbers(name: str, values) -> np.ndarray:
 
 
 def flat(name: str, values) -> np.ndarray:
-    """Convert an argument to a float32 array of one dimension, as `real_array`.
+    """Convert to a float32 array of one dimension, as `real_array`.
 
-    Dimensions of size 1 after the first are dropped: a list of values of shape (1,), as `npvalue()` gives them, is a
-    list of numbers. If there are other dimensions, raise an error.
+    Dimensions of size 1 after the first are dropped: items of shape (1,), as `npvalue()` gives them, are numbers.
     """
     array = real_array(name, values)
     if is_column(array):
@@ -122,12 +115,12 @@ def flat(name: str, values) -> np.ndarray:
 
 
 def is_column(array: np.ndarray) -> bool:
-    """Return whether an array has several dimensions, all of which but the first are of size 1."""
+    """Return whether an array has several dimensions, all but the first of size 1."""
     return array.ndim > 1 and array.shape[0] == array.size
 
 
 def one_number(name: str, value, what: str = "expected") -> np.ndarray:
-    """Convert an argument to a float32 array; raise an error if it holds more or less than one number."""
+    """Convert to a float32 array of exactly one number."""
     array = real_array(name, value)
     if array.size != 1:
         raise ShapeError(f"{name}: {what} one number, got {array.size}")
@@ -135,13 +128,13 @@ def one_number(name: str, value, what: str = "expected") -> np.ndarray:
 
 
 def check_any(name: str, array: np.ndarray) -> None:
-    """Raise ArgumentError if an array that the op `name` was given has no values."""
+    """Raise ArgumentError if an array has no values."""
     if not array.size:
         raise ArgumentError(f"{name}: no values")
 
 
 def filled(name: str, shape: tuple[int, ...], value: float = 0.0) -> np.ndarray:
-    """Return a column-major array filled with `value`; raise OutOfMemoryError if it does not fit into memory."""
+    """Return a column-major array; raise OutOfMemoryError if it does not fit."""
     try:
         return np.full(shape, value, np.float32, order="F")
     except MemoryError:
@@ -154,11 +147,10 @@ def input_op(
     """Return a decorator that makes an op without operands, which makes an expression from numbers.
 
     Args:
-        reference: returns the values that tests expect, from the op's arguments, with the batch as the last axis.
+        reference: returns the expected values from the op's arguments, the batch last.
         given: the op's arguments in each test call, as a text for `samples` or as dicts.
         kind: as in `dynet_core.op.recorded`.
-        repeats: whether programs call it with the same arguments again and again, so that it pays to cache what a call
-            records (see `dynet_core.op.register`).
+        repeats: calls often have the same arguments, so that caching pays (see `dynet_core.op.register`).
     """
     calls = samples(given) if isinstance(given, str) else [Sample([], each) for each in given]
     facts: dict[str, Any] = {"reference": reference, "whole_batch": True, "differentiable": False, "samples": calls}
@@ -166,10 +158,7 @@ def input_op(
 
 
 def stored(values, dim, batch_size: int = 1) -> np.ndarray:
-    """Return an array of the dimensions `dim`, with the batch as the last axis, from a flat list of its values.
-
-    The values are listed column by column, batch element by batch element. Tests use the array as a reference.
-    """
+    """Return an array, the batch last, from its values in memory order."""
     return np.reshape(values, (*np.atleast_1d(dim), batch_size), order="F")
 
 

@@ -9,7 +9,7 @@ _CALLS = "dim=1; dim=(17,); dim=(5,3) batch_size=2; dim=[2,1,4] batch_size=3"
 
 
 def _of_one(given: str, val: float = 0.0) -> Callable[[Function], Function]:
-    """Return a decorator that makes an op of a function which returns a tensor of `val`, or of its argument `val`."""
+    """Return a decorator that makes an op of a function which returns a tensor of `val`."""
     return input_op(
         lambda dim, batch_size=1, val=val: np.full((*np.atleast_1d(dim), batch_size), val), given, repeats=True
     )
@@ -54,10 +54,7 @@ def _constant_signature(name: str, dim: Dim) -> Signature:
 
 
 def _constant(name: str, dim: Dims, val: Numbers, batch_size: Index) -> Expression:
-    """Add a tensor whose elements are all `val` to the graph.
-
-    Only the number is stored in the graph's buffer of input values. In the forward pass, a kernel fills the tensor.
-    """
+    """Add a tensor to the graph. Only the number is in the buffer of input values; a kernel fills the tensor."""
     whole, value = Dim.of(checked_dims(name, dim), checked_batch(name, batch_size)), one_number(name, val)
     graph = pinned()
     return graph.append(_constant_signature(name, whole), [graph.take_array(value)])

@@ -13,9 +13,8 @@ from .arrays import NUMBERS, add_input, filled, flat, input_op, input_signature,
 def inputVector(v: Iterable[Number], device: str = "") -> Expression:
     """A vector of given values.
 
-    Args:
-        v: numbers, or an array of one dimension. It may be empty; sums of an empty vector are 0.
-        device: "CPU" or the device in use. Others are refused.
+    v has numbers, or is an array of one dimension. It may be empty; sums of an empty vector are 0. `device` is "CPU" or
+    the device in use.
 
     >>> inputVector([1, 2, 3]).value()
     [1.0, 2.0, 3.0]
@@ -29,11 +28,7 @@ def inputVector(v: Iterable[Number], device: str = "") -> Expression:
 
 @input_op(lambda s: np.full((1, 1), s), [{"s": 2.5}, {"s": -3}, {"s": np.float32(0.5)}, {"s": [1.5]}], "vector")
 def scalarInput(s: Number, device: str = "") -> Expression:
-    """A single number.
-
-    Args:
-        s: the number.
-        device: "CPU" or the device in use. Others are refused.
+    """A single number. `device` is "CPU" or the device in use.
 
     >>> scalarInput(2.5).value()
     2.5
@@ -49,9 +44,7 @@ remember(scalarInput, array_key(()), input_signature(_NUMBER))
 def vecInput(dim: Index, device: str = "") -> Expression:
     """A vector of `dim` zeros. To give it other values, call the method `set` of the expression.
 
-    Args:
-        dim: the size.
-        device: "CPU" or the device in use. Others are refused.
+    `device` is "CPU" or the device in use.
 
     >>> x = vecInput(2)
     >>> x.set([3, 4])
@@ -102,12 +95,7 @@ def inputMatrix(v: Numbers, d: Dims) -> Expression:
 def to_device(e: Expression, device_str: str) -> Expression:
     """Return e unchanged. A process computes everything on one device: the CPU, unless a GPU was asked for.
 
-    Args:
-        e: any expression.
-        device_str: "CPU" or the device in use.
-
-    Raises:
-        DeviceError: `device_str` names another device.
+    `device_str` is "CPU" or the device in use; another one raises DeviceError.
 
     >>> to_device(inputVector([1, 2]), "CPU").value()
     [1.0, 2.0]

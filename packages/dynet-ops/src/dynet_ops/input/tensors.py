@@ -55,7 +55,7 @@ def inputTensor(arr: Numbers, batched: bool = False, device: str = "", reusable_
 
 
 def _add(record, array: np.ndarray, batched: bool, device: str) -> Expression:
-    """Add an input of an array, whose last axis may be the batch. Let the function `record` add later ones alike."""
+    """Add an input; its last axis may be the batch. Let the function `record` add later ones like it."""
     name, shape = record.__name__, array.shape or (1,)
     batched = checked_flag(name, "batched", batched)
     dims, batch = (shape[:-1] or (1,), shape[-1]) if batched else (shape, 1)
@@ -73,13 +73,7 @@ def _add(record, array: np.ndarray, batched: bool, device: str) -> Expression:
 def one_hot(d: Index, idx: Index | Indices, device: str = "") -> Expression:
     """A vector of size d that is 1 at index `idx` and 0 elsewhere; a batch of vectors for a list of indices.
 
-    Args:
-        d: the size.
-        idx: the index of the 1, or a list with an index for each batch element.
-        device: "CPU" or the device in use. Others are refused.
-
-    Raises:
-        OutOfRangeError: an index is not in 0..d-1.
+    `device` is "CPU" or the device in use. An index that is not in 0..d-1 raises OutOfRangeError.
 
     >>> one_hot(3, 1).value()
     [0.0, 1.0, 0.0]
@@ -120,7 +114,6 @@ def sparse_inputTensor(
     Args:
         idxs: a sequence of indices for each dimension, the batch included. The first indices of all sequences together
             say where `values[0]` belongs, the second ones where `values[1]` belongs, and so on.
-        values: the values of these elements.
         shape: the dimensions, the batch included.
         batched: whether the last axis is the batch.
         defval: the value of all other elements.
@@ -154,7 +147,7 @@ def sparse_inputTensor(
 def scattered(
     name: str, found: Sequence[list[int]], sizes: tuple[int, ...], given: np.ndarray, other: float
 ) -> np.ndarray:
-    """Return an array of `other` in which some elements have given values; `found` has the indices of each axis."""
+    """Return an array of `other` with the `given` values at `found`, the indices of each axis."""
     for k, axis in enumerate(found):
         if len(axis) != given.size:
             counts = f"{counted(given.size, 'value')}, but {len(axis)} of the indices for dimension {k}"
@@ -176,10 +169,7 @@ def scattered(
 def inputTensorTranspose(arr: Numbers, dim: Dims | None = None, batch_size: Index = 1) -> Expression:
     """A tensor from numbers in memory order: column by column, batch element by batch element.
 
-    Args:
-        arr: the numbers, an array of one dimension or a list.
-        dim: the dimensions. If None, the result is a vector.
-        batch_size: the batch size.
+    `arr` is a list or an array of one dimension. If `dim` is None, the result is a vector.
 
     >>> inputTensorTranspose(np.arange(6), (2, 3)).npvalue()
     array([[0., 2., 4.],

@@ -40,13 +40,9 @@ def _huber_reference(x, y, c=1.345):
     samples=[*TWO, *samples("9x2*2 9x2 c=0.3; 3 3 c=100")],
 )
 def huber_distance(x: Expression, y: Expression, c: Number = 1.345) -> Expression:
-    """The Huber distance, z = sum over i of L(x_i - y_i).
+    """The Huber distance, z = sum over i of L(x_i - y_i), of two expressions of the same dimensions.
 
-    L(d) is d^2 / 2 for |d| <= c, and c |d| - c^2 / 2 for larger |d|.
-
-    Args:
-        x, y: two expressions of the same dimensions.
-        c: the loss is quadratic for differences up to c, and linear for larger ones. It must be above 0.
+    L(d) is d^2 / 2 for |d| <= c, and c |d| - c^2 / 2 for larger |d|. c must be above 0.
 
     Source: Huber, "Robust estimation of a location parameter", 1964.
 
@@ -58,7 +54,7 @@ def huber_distance(x: Expression, y: Expression, c: Number = 1.345) -> Expressio
 
 
 def _at_least_smallest(x):
-    """Return x, but `SMALLEST` where x is 0, so that the logarithm and the reciprocal of the result are finite."""
+    """Return x, but `SMALLEST` for 0, whose logarithm and reciprocal are finite."""
     return f.where(f.equal(x, 0), SMALLEST, x)
 
 
@@ -69,8 +65,8 @@ def _at_least(x, least):
 def _logarithms(x):
     """Return log(x) and log(1 - x), with `SMALLEST` in place of 0.
 
-    `rest` is 1 - x rounded, and (1 - rest) - x the rounding error. Added to log(rest), it makes log(1 - x) precise near
-    0. log1p divides it by `rest` first, which takes longer. In [0, 1], that changes less than the last digit.
+    `rest` is 1 - x rounded; (1 - rest) - x, the rounding error, makes log(1 - x) precise near 0. log1p divides it by
+    `rest` first, which takes longer, and in [0, 1] changes less than the last digit.
     """
     rest = 1 - x
     return f.log(_at_least_smallest(x)), f.log(_at_least_smallest(rest)) + ((1 - rest) - x)
@@ -97,14 +93,11 @@ def _binary_log_loss_reference(x, y):
 def binary_log_loss(x: Expression, y: Expression) -> Expression:
     """The log loss (cross entropy) of binary decisions, z = -sum over i of (y_i log x_i + (1 - y_i) log(1 - x_i)).
 
-    Where x or 1 - x is exactly 0, it is replaced by the smallest normal float32, about 1.2e-38. So the loss is finite.
-    A logarithm whose factor is 0 does not count: where y is 1, x may be a little above 1 by rounding. For the gradient,
-    x is at least that number, and 1 - x at least 6e-8, the last digit of an x near 1. So the gradient of a in
-    x = logistic(a) is -1 where a is very negative and y is 1.
-
-    Args:
-        x: predicted probabilities, for example from `logistic`.
-        y: the true values (0 or 1) or probabilities, of the same dimensions as x.
+    x has predicted probabilities, for example from `logistic`; y the true values (0 or 1) or probabilities, of the same
+    dimensions. An x or 1 - x of 0 counts as the smallest normal float32, about 1.2e-38, so the loss is finite. A
+    logarithm whose factor is 0 does not count: where y is 1, x may be a little above 1 by rounding. For the gradient, x
+    is at least that number, and 1 - x at least 6e-8, the last digit of an x near 1. So the gradient of a in x =
+    logistic(a) is -1 where a is very negative and y is 1.
 
     >>> binary_log_loss(inputVector([0.5, 0.5]), inputVector([1, 0])).value()
     1.3862943649291992
@@ -120,10 +113,7 @@ def binary_log_loss(x: Expression, y: Expression) -> Expression:
 def pairwise_rank_loss(x: Expression, y: Expression, m: Number = 1.0) -> Expression:
     """The ranking loss of pairs of scores, z_i = max(0, m - x_i + y_i); dimensions of size 1 are broadcast.
 
-    Args:
-        x: scores that should be high.
-        y: scores that should be low.
-        m: the margin: the loss is 0 where x_i exceeds y_i by at least m.
+    x are scores that should be high, y those that should be low: by the margin m, for a loss of 0.
 
     >>> pairwise_rank_loss(inputVector([1, 3]), inputVector([1, 1])).value()
     [1.0, 0.0]
@@ -145,12 +135,7 @@ add_rules(
 
 @functools.cache
 def _poisson_signature(dim: Dim, counts: int) -> Signature:
-    """Return the signature (shape and kernels) of a node that computes Poisson losses.
-
-    Args:
-        dim: the shape of the operand x. For each batch element, x has one number, the logarithm of a rate.
-        counts: how many counts the node stores: 1 if all batch elements have the same count, else the batch size.
-    """
+    """Return the signature of Poisson losses. A node stores `counts` counts: 1, or one for each batch element."""
     size = dim.batch if counts == 1 else 1
     views = [View(SELF, stride=size), View(0, stride=size if dim.batch > 1 else 0)]
     views += [View(NOWHERE, index=start, index_step=int(counts > 1), scale=1) for start in (0, counts)]
@@ -173,8 +158,8 @@ def poisson_loss(x: Expression, y: Numbers) -> Expression:
 
     Args:
         x: the logarithm of the distribution's rate, a single number.
-        y: the count, at least 0: one number for all batch elements, or a list with one for each. A count need not be
-            a whole number: y! is the gamma function of y + 1.
+        y: the count, at least 0: one number for all batch elements, or a list with one for each. A count need not be a
+            whole number: y! is the gamma function of y + 1.
 
     DyNet 2.1 calls them `log_lambda` and x: `poisson_loss(log_lambda=l, x=2)` works here, too.
 

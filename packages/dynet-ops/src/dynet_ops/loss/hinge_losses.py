@@ -19,7 +19,7 @@ def _excess(x, picked, m):
 
 
 def _loss(x, picked, m):
-    """Return the loss. Equal scores differ by 0, also if they are infinite: inf - inf would be NaN."""
+    """Return the loss. Equal scores differ by 0, even infinite ones: inf - inf would be NaN."""
     difference = f.where(f.equal(x, picked), 0, x - picked)
     return f.sum(f.maximum(difference + m, 0)) - f.maximum(m, 0)
 
@@ -40,14 +40,9 @@ KERNELS.add(
 
 @functools.cache
 def _signature(result: Dim, size: int, columns: int, shared: bool, choices: int) -> Signature:
-    """Return the signature (shape and kernels) of nodes that compute a hinge loss for each column of scores.
+    """Return the signature of nodes that compute a hinge loss for each column of scores.
 
-    Args:
-        result: the shape of the result, with one loss for each column.
-        size: the number of scores in a column.
-        columns: the number of columns, in all batch elements.
-        shared: whether the operand has only one column of scores, which is used for all losses.
-        choices: how many right choices a node stores: 1 if all columns have the same one, else one for each column.
+    If `shared`, all losses use the operand's only column. `choices` right choices are stored: 1, or one per column.
     """
     stride = 0 if shared else size
     picked = View(0, stride=stride, index=1, index_step=int(choices > 1), scale=1)
@@ -138,13 +133,11 @@ def _by_columns(x, v, d=0, m=1.0):
     "1x3*2 v=[0,0,0]; 1x5*3 v=[4] d=1",
 )
 def hinge_dim(x: Expression, v: Indices | Sequence[Indices], d: Index = 0, m: Number = 1.0) -> Expression:
-    """The hinge loss of each column of a matrix, or of each row.
+    """The hinge loss of each column of a matrix of scores (d = 0), or of each row (d = 1).
 
     Args:
-        x: scores, a matrix, with any batch size.
         v: the indices of the right choices: a list with one for each column (or row), the same for all batch elements;
             or a list of such lists, one for each batch element.
-        d: 0 for a loss of each column, 1 for a loss of each row.
         m: the margin by which the score of the right choice should exceed the others.
 
     >>> hinge_dim(inputTensor([[1, 2], [3, 0]]), [0, 0]).value()

@@ -15,13 +15,13 @@ def _softmax_reference(x):
 
 
 @columnwise(
-    # The gradient is stated, because formulas with a maximum cannot be derived automatically. Here it has no effect.
+    # The gradient is stated: formulas with a maximum cannot be derived, although it has no effect here.
     gradients={"x": lambda y, dy: (dy - f.sum(y * dy)) * y},
     called="softmax",
     reference=_softmax_reference,
 )
 def column_softmax(x: Expression) -> Expression:
-    """Return the softmax of each column, as `softmax` with d = 0. The maximum is subtracted to prevent overflow."""
+    """Softmax of each column. The maximum is subtracted to prevent overflow."""
     e = f.exp(x - f.max(x))
     return e * (1 / f.sum(e))
 
@@ -38,9 +38,7 @@ add_across("column_softmax")
 def softmax(x: Expression, d: Index = 0) -> Expression:
     """Softmax along a dimension, y_i = exp(x_i) / sum over j of exp(x_j).
 
-    Args:
-        x: scores.
-        d: the number of the dimension. With d = 0, each column becomes a probability distribution.
+    With d = 0, each column becomes a probability distribution.
 
     >>> softmax(inputVector([0, 0])).value()
     [0.5, 0.5]
@@ -56,10 +54,7 @@ def softmax(x: Expression, d: Index = 0) -> Expression:
 
 
 def _unless_left_out(y, value):
-    """Return `value`, but 0 where the log softmax y is -inf.
-
-    It is -inf for the elements that the argument `restrict` of `log_softmax` leaves out.
-    """
+    """Return 0 where the log softmax y is -inf, because `restrict` leaves the element out, else `value`."""
     return f.where(y < -LARGEST, 0, value)
 
 
@@ -73,7 +68,7 @@ def _log_softmax_gradient(y, dy):
     reference=lambda x: np.log(_softmax_reference(x)),
 )
 def column_log_softmax(x: Expression) -> Expression:
-    """Return the logarithm of the softmax of each column, as `log_softmax` without its argument `restrict`."""
+    """Return the logarithm of the softmax of each column."""
     peak = f.max(x)
     return x - peak - f.log(f.sum(f.exp(x - peak)))
 
@@ -92,10 +87,7 @@ def masked(x: Expression, mask: Expression) -> Expression:
 def log_softmax(x: Expression, restrict: Iterable[Index] | None = None) -> Expression:
     """The logarithm of the softmax of each column, y_i = x_i - log sum over j of exp(x_j).
 
-    Args:
-        x: scores.
-        restrict: the indices of the elements to use, the same in all columns. For the others, the result is -inf. None
-            means that all are used.
+    `restrict` has the indices of the elements to use in all columns; None means all. For others, the result is -inf.
 
     >>> log_softmax(inputVector([0, 0])).npvalue().round(4)
     array([-0.6931, -0.6931])
@@ -117,10 +109,10 @@ _VIEWS = ("y", "x", *_NUMBERS[1:])
 
 
 def _loss(x, picked):
-    """Return the loss, and what its gradient needs: the largest score, and the logarithm of the sum of exp(x - peak).
+    """Return the loss, the largest score, and the logarithm of the sum of exp(x - peak), for the gradient.
 
-    They cannot be found from the loss again: if `picked` is far below the peak, the loss is rounded to multiples of a
-    number that is larger than `total`.
+    They cannot be found from the loss: if `picked` is far below the peak, the loss is rounded more coarsely than
+    `total`.
     """
     peak = f.max(x)
     total = f.log(f.sum(f.exp(x - peak)))
@@ -168,13 +160,8 @@ def _loss_reference(x, v):
 def pickneglogsoftmax(x: Expression, v: Index) -> Expression:
     """The negative log likelihood of a choice, y = -log softmax(x)_v.
 
-    Args:
-        x: scores, a vector, with any batch size.
-        v: the index of the right choice in all batch elements, or a list with one for each, as in
-            `pickneglogsoftmax_batch`.
-
-    Raises:
-        OutOfRangeError: v is not an index of x.
+    x is a vector of scores. v is the index of the right choice in all batch elements, or a list with one for each, as
+    in `pickneglogsoftmax_batch`. OutOfRangeError is raised if v is not an index of x.
 
     >>> pickneglogsoftmax(inputVector([0, 0]), 1).value()
     0.6931471824645996

@@ -1,7 +1,4 @@
-"""Circular convolution and correlation of vectors.
-
-A `Signature` says how a node of the graph is computed.
-"""
+"""Circular convolution and correlation of vectors."""
 
 from __future__ import annotations
 
@@ -15,16 +12,10 @@ _RESULT, _TWICE, _U, _V = range(4)
 
 
 def _signature(name: str, dims, step: int) -> Signature:
-    """Return the signature (shape and kernels) of a node that computes the circular product z of two vectors.
+    """Return the signature of z_k = sum over i of u_i v_((k + step i) mod d); `step` is -1 for a convolution.
 
-    z_k = sum over i of u_i v_((k + step i) mod d), where u, v and z have d elements. In the node's memory, z is
-    followed by two copies of v in a row, so that kernels that read them need not compute indices mod d. For the same
-    reason, the backward pass makes two copies of the gradient of z in a row.
-
-    Args:
-        name: the name of the op, for messages.
-        dims: the shapes of u and v.
-        step: the sign in the formula: 1 for a correlation, -1 for a convolution.
+    z is followed in memory by two copies of v in a row, so that kernels need no index mod d. For the same reason, the
+    backward pass makes two copies of the gradient of z in a row.
     """
     u, v = dims
     if u.dims != v.dims or u.columns != 1:

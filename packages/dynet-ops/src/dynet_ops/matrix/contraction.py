@@ -1,7 +1,4 @@
-"""Contractions of three-dimensional tensors with vectors.
-
-A `Signature` says how a node of the graph is computed.
-"""
+"""Contractions of three-dimensional tensors with vectors."""
 
 from __future__ import annotations
 
@@ -11,16 +8,9 @@ from .products import NOTHING, affine_transform, gradient_of, is_shared, matmul,
 
 
 def _signature(name: str, dims: Sequence[Dim]) -> Signature:
-    """Return the signature (shape and kernels) of a node that computes z_ij = b_ij + sum over k of x_ijk y_k.
+    """Return the signature of z_ij = b_ij + sum over k of x_ijk y_k, where `dims` may lack b.
 
-    The bias b is optional. To the kernels, the tensor x is a matrix with a row for each (i, j) and a column for each k.
-
-    Args:
-        name: the name of the op, for messages.
-        dims: the shapes of x, y and, if there is one, b.
-
-    Raises:
-        ShapeError: the shapes do not fit.
+    To the kernels, the tensor x is a matrix with a row for each (i, j) and a column for each k.
     """
     x, y, *bias = dims
     if len(x.dims) != 3 or y.columns != 1:
@@ -68,9 +58,7 @@ def _reference(x, y, z=None, b=None):
 def contract3d_1d(x: Expression, y: Expression) -> Expression:
     """A tensor times a vector, z_ij = sum over k of x_ijk y_k.
 
-    Args:
-        x: a tensor of dimensions (I, J, K).
-        y: a vector of dimensions (K,).
+    Their dimensions are (I, J, K) and (K,).
 
     >>> contract3d_1d(inputTensor([[[1, 2], [3, 4]]]), inputVector([1, 10])).npvalue()
     array([[21., 43.]])
@@ -85,10 +73,7 @@ def contract3d_1d(x: Expression, y: Expression) -> Expression:
 def contract3d_1d_bias(x: Expression, y: Expression, b: Expression) -> Expression:
     """A tensor times a vector, with a bias: z_ij = b_ij + sum over k of x_ijk y_k.
 
-    Args:
-        x: a tensor of dimensions (I, J, K).
-        y: a vector of dimensions (K,).
-        b: a matrix of dimensions (I, J).
+    Their dimensions are (I, J, K), (K,) and (I, J).
 
     >>> b = inputTensor([[100, 200]])
     >>> contract3d_1d_bias(inputTensor([[[1, 2], [3, 4]]]), inputVector([1, 10]), b).npvalue()
@@ -104,10 +89,7 @@ def contract3d_1d_bias(x: Expression, y: Expression, b: Expression) -> Expressio
 def contract3d_1d_1d(x: Expression, y: Expression, z: Expression) -> Expression:
     """A tensor times two vectors, t_i = sum over j, k of x_ijk y_k z_j.
 
-    Args:
-        x: a tensor of dimensions (I, J, K).
-        y: a vector of dimensions (K,).
-        z: a vector of dimensions (J,).
+    The dimensions of x, y and z are (I, J, K), (K,) and (J,).
 
     >>> contract3d_1d_1d(inputTensor([[[1, 2], [3, 4]]]), inputVector([1, 10]), inputVector([1, 2])).value()
     107.0
@@ -122,11 +104,7 @@ def contract3d_1d_1d(x: Expression, y: Expression, z: Expression) -> Expression:
 def contract3d_1d_1d_bias(x: Expression, y: Expression, z: Expression, b: Expression) -> Expression:
     """A tensor times two vectors, with a bias: t_i = b_i + sum over j, k of x_ijk y_k z_j.
 
-    Args:
-        x: a tensor of dimensions (I, J, K).
-        y: a vector of dimensions (K,).
-        z: a vector of dimensions (J,).
-        b: a vector of dimensions (I,).
+    The dimensions of x, y, z and b are (I, J, K), (K,), (J,) and (I,).
 
     >>> x, y, z, b = inputTensor([[[1, 2], [3, 4]]]), inputVector([1, 10]), inputVector([1, 2]), inputVector([1000])
     >>> contract3d_1d_1d_bias(x, y, z, b).value()
@@ -136,15 +114,7 @@ def contract3d_1d_1d_bias(x: Expression, y: Expression, z: Expression, b: Expres
 
 
 def _twice(name: str, x: Expression, y: Expression, z: Expression, bias: list[Expression]) -> Expression:
-    """Return m z + bias, where m is the matrix m_ij = sum over k of x_ijk y_k. Both are nodes added to the graph.
-
-    All shapes are checked before the first node is added, so that an error leaves no node behind.
-
-    Args:
-        name: the name of the op, for messages.
-        x, y, z: a tensor and two vectors.
-        bias: a list with the bias; [] for no bias.
-    """
+    """Return m z + bias, where m_ij = sum over k of x_ijk y_k. All shapes are checked before a node is added."""
     graph_of(name, (x, y, z, *bias))
     dims = [operand.type for operand in (x, y, z, *bias)]
     tensor = dims[0].dims

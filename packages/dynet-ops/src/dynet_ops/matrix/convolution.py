@@ -1,13 +1,7 @@
 """Convolutions of images and sentences.
 
-An image has dimensions (height, width, channels). A filter moves over the image; the part of the image under it is a
-*window*. For each position, the window is copied into a row of a matrix. The convolution is the product of this matrix
-and a matrix that has a column for each filter.
-
-A `Signature` describes a node to the planner, the compiled code that puts nodes into batches: the node's shape, the
-memory that its kernels read and write (*views*), and the kernels (*steps*). A *column* is the unit of work of a kernel;
-a view says where in memory each column starts. `value_of` and `gradient_of` give the numbers by which steps refer to a
-view.
+Each window, the part of an image under the filter, is copied into a row of a matrix. The convolution is the product of
+this matrix and a matrix that has a column for each filter.
 """
 
 from __future__ import annotations
@@ -30,14 +24,9 @@ KERNELS.add("conv2d.db", Rule(_VIEWS, {"db": lambda dy: f.sum(dy)}, numbers=("b"
 
 @functools.cache
 def _windows_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
-    """Return the signature (shape and kernels) of a node that copies the windows of an image into a matrix.
+    """Return the signature of a copy of windows into a matrix with a row per position; see `window_numbers`.
 
-    The matrix has a row for each window position and a column for each element of a filter. If each window is a single
-    pixel and none is left out, the matrix is the image in another shape, and nothing is copied.
-
-    Args:
-        dim: the shape of the image.
-        window: the numbers that `window_numbers` returns.
+    If each window is a single pixel and none is left out, it is the image in a different shape: nothing is copied.
     """
     height, width, channels, window_height, window_width, *steps, _, _, rows, columns = window
     result = Dim.of((rows * columns, window_height * window_width * channels), dim.batch)
@@ -55,16 +44,9 @@ def _windows_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
 
 @functools.cache
 def _conv2d_signature(name: str, places: tuple[int, int], windows: Dim, *dims: Dim) -> Signature:
-    """Return the signature (shape and kernels) of a node that multiplies a matrix of windows by filters.
+    """Return the signature of windows times filters, plus a bias if `dims` has one.
 
-    It adds a bias if there is one. Each column (unit of work) of its kernels is one channel of one result image, so
-    there is a column for each filter and batch element.
-
-    Args:
-        name: the name of the op.
-        places: (number of window positions down, number across), which is also the size of the result image.
-        windows: the shape of the matrix of windows.
-        dims: the shapes of the filters and, if there is one, of the bias.
+    `places` are the positions down and across, the size of the result. A column is one channel of one result image.
     """
     batch = common_batch(name, (windows, *dims))
     rows, inner = windows.dims
@@ -140,12 +122,8 @@ def conv2d(x: Expression, f: Expression, stride: Indices, is_valid: bool = True)
 
     Args:
         x: images of dimensions (height, width, channels); a matrix has one channel.
-        f: filters of dimensions (height, width, channels, filters).
+        f: filters of dimensions (height, width, channels, filters). y has a channel for each filter.
         stride: s0 and s1, by how many rows and columns a filter moves from one position to the next.
-        is_valid: whether filters stay within the image. Otherwise the image is padded with zeros.
-
-    Returns:
-        Images with a channel for each filter.
 
     >>> x, f = inputTensor(np.arange(9).reshape(3, 3, 1)), inputTensor(np.ones((2, 2, 1, 1)))
     >>> conv2d(x, f, [1, 1]).npvalue()[:, :, 0]
@@ -164,12 +142,7 @@ def conv2d(x: Expression, f: Expression, stride: Indices, is_valid: bool = True)
 def conv2d_bias(x: Expression, f: Expression, b: Expression, stride: Indices, is_valid: bool = True) -> Expression:
     """The convolution of images with filters plus a bias, y_ijc = conv2d(x, f)_ijc + b_c.
 
-    Args:
-        x: images of dimensions (height, width, channels); a matrix has one channel.
-        f: filters of dimensions (height, width, channels, filters).
-        b: a bias for each filter, of dimensions (filters,).
-        stride: by how many rows and columns a filter moves from one position to the next.
-        is_valid: whether filters stay within the image. Otherwise the image is padded with zeros, as in `conv2d`.
+    b has the dimensions (filters,). All other arguments are as for `conv2d`.
 
     >>> x, f = inputTensor(np.arange(9).reshape(3, 3, 1)), inputTensor(np.ones((2, 2, 1, 1)))
     >>> conv2d_bias(x, f, inputVector([100]), [2, 2], is_valid=False).npvalue()[:, :, 0]
@@ -183,10 +156,9 @@ def conv2d_bias(x: Expression, f: Expression, b: Expression, stride: Indices, is
 
 
 def _filter1d_signature(x: Dim, y: Dim) -> Signature:
-    """Return the signature (shape and kernels) of a node that convolves a matrix of shape x with filters of shape y.
+    """Return the signature of the convolution of a matrix with filters.
 
-    The columns of the matrix under a filter are contiguous in memory. So the result for each position is a product of
-    the filters and a vector, which kernels read in place. The windows are not copied.
+    Its columns under a filter are contiguous, so kernels read them in place as a vector. No window is copied.
     """
     rows, columns = x.rows, x.columns
     y_dims = of_rank(y.dims, 3)
@@ -244,12 +216,8 @@ def _filter1d_reference(x, y):
 def filter1d_narrow(x: Expression, y: Expression) -> Expression:
     """The one-dimensional convolution of a sequence of columns with filters, z_fj = sum over i, k of x_i(j + k) y_ikf.
 
-    Filters move from column to column and stay within x. The result has a row for each filter and a column for each of
-    the n - w + 1 positions, where n is the number of columns of x and w is the width of the filters.
-
-    Args:
-        x: a matrix of dimensions (rows, n).
-        y: filters of dimensions (rows, w, filters), or one filter of dimensions (rows, w).
+    Filters move from column to column and stay within x, of dimensions (rows, n). y has dimensions (rows, w, filters),
+    or (rows, w) for one filter. The result has a row for each filter and n - w + 1 columns, one for each position.
 
     >>> x, y = inputTensor([[1, 2, 3], [4, 5, 6]]), inputTensor([[1, 1], [0, 10]])
     >>> filter1d_narrow(x, y).npvalue()

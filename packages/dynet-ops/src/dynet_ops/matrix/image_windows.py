@@ -1,8 +1,6 @@
-"""How a window moves over an image, for convolution and pooling.
+"""How a window moves over an image of dimensions (height, width, channels), for convolution and pooling.
 
-An image has dimensions (height, width, channels). The window starts at the top left and moves by a fixed number of rows
-and columns, the strides. Each place that it reaches is a window position. With `is_valid`, windows stay within the
-image. Otherwise the image is padded, and windows may reach into the padding.
+It starts at the top left. Unless `is_valid`, the image is padded, and windows may reach into the padding.
 """
 
 from __future__ import annotations
@@ -11,14 +9,7 @@ from ..declare import *
 
 
 def _places(size: int, window: int, stride: int, is_valid: bool) -> tuple[int, int]:
-    """Return how many positions a window has along one dimension of an image, and how much padding precedes the image.
-
-    Args:
-        size: the size of the image along this dimension.
-        window: the size of the window.
-        stride: the step from one position to the next.
-        is_valid: whether windows stay within the image, so that there is no padding.
-    """
+    """Return the positions of a window along one dimension, and how much padding precedes the image."""
     if is_valid:
         return -(-(size - window + 1) // stride), 0
     places = -(-size // stride)
@@ -29,17 +20,9 @@ def _places(size: int, window: int, stride: int, is_valid: bool) -> tuple[int, i
 def window_numbers(
     name: str, dim: Dim, window: tuple[int, int], stride: tuple[int, int], is_valid: bool
 ) -> tuple[int, ...]:
-    """Return the numbers that tell a kernel how a window moves over an image.
+    """Return what kernels need, in the order of `dynet_kernels.families.windows.WINDOW`.
 
-    They are, in the order of `dynet_kernels.families.windows.WINDOW`: the sizes of the image and of the window, the
-    strides, how much padding is above and left of the image, and how many positions the window has down and across.
-
-    Args:
-        name: the name of the op, for messages.
-        dim: the shape of the image.
-        window: the height and width of the window.
-        stride: by how many rows and columns the window moves from one position to the next.
-        is_valid: whether windows stay within the image. Otherwise the image is padded.
+    These are the sizes of image and window, the strides, the padding above and left, and the positions down and across.
     """
     height, width, channels = (*dim.dims, 1, 1)[:3]
     if is_valid and (window[0] > height or window[1] > width):
@@ -50,10 +33,7 @@ def window_numbers(
 
 
 def image_dim(name: str, x: Expression) -> Dim:
-    """Return the shape of the image x; raise ShapeError unless it has 2 or 3 dimensions.
-
-    A matrix is an image with one channel. `name` is the name of the op for messages.
-    """
+    """Return the shape of an image; a matrix has one channel. Raise ShapeError unless it has 2 or 3 dimensions."""
     dim = shape_of(name, x)
     if not 2 <= len(dim.dims) <= 3:
         raise ShapeError(f"{name}: expected an image x of (height, width, channels), got {dim!r}")
@@ -61,11 +41,7 @@ def image_dim(name: str, x: Expression) -> Dim:
 
 
 def padded(x, window, stride, is_valid, value):
-    """Return the image `x`, padded with `value`, and the numbers of window positions down and across.
-
-    This is for the numpy versions of the ops, with which tests compare them. `window` and `stride` each have a number
-    for rows and one for columns; if there are more numbers, they are not used.
-    """
+    """Return the image, padded with `value`, and the positions down and across, for numpy references."""
     x = x.reshape(*x.shape, *[1] * (3 - x.ndim))
     places, widths = [], [(0, 0)] * 3
     for d in range(2):

@@ -1,9 +1,6 @@
 """Inverses and determinants of matrices, and the trace of a product.
 
-A `Signature` says how a node of the graph is computed. In this file, a *view* is a part of memory that kernels read or
-write: the node's value, an operand, or scratch memory that follows the node's value. `value_of` and `gradient_of` give
-the numbers by which kernels refer to a view's values and gradients. The *pivots* of a matrix are numbers that the
-kernel `invert` computes besides the inverse. Their product is the determinant.
+The *pivots* of a matrix are numbers that the kernel `invert` computes, too. Their product is the determinant.
 """
 
 from __future__ import annotations
@@ -24,7 +21,7 @@ KERNELS.add(
 
 
 def _log_of_product(pivots):
-    """Return the formula of log(product of the pivots): NaN if the product is negative, -inf if any pivot is 0."""
+    """Return log(product of the pivots): NaN if it is negative, -inf if any pivot is 0."""
     logarithms, negative = f.sum(f.log(f.absolute(pivots))), f.sum(f.where(pivots < 0, 1, 0))
     counted = f.where(f.equal(logarithms, float("-inf")), 0, negative)
     is_odd = f.equal(counted - 2 * f.floor(counted / 2), 1)
@@ -45,10 +42,9 @@ def _order(name: str, dim: Dim) -> int:
 
 
 def invertible(arrays: np.ndarray) -> np.ndarray:
-    """Return matrices with which tests can test inversion, made from the random square matrices `arrays`.
+    """Return well-conditioned matrices with positive determinants, made from random square ones, for tests.
 
-    The results are well-conditioned and have a positive determinant. Their large elements are on the diagonal from top
-    right to bottom left, so that the elimination has to exchange rows. A third axis of `arrays`, if any, is the batch.
+    Large elements are on the antidiagonal, so that elimination has to exchange rows. A third axis is the batch.
     """
     order = len(arrays)
     matrices = arrays.reshape(order, order, -1) + 1.5 * np.sqrt(order) * np.eye(order)[..., None]
@@ -59,11 +55,10 @@ def invertible(arrays: np.ndarray) -> np.ndarray:
 
 
 def _inverse_signature(dim: Dim) -> Signature:
-    """Return the signature (shape and kernels) of a node that inverts a matrix of the shape `dim`.
+    """Return the signature of an inversion. A column is one of a matrix.
 
-    The unit of work of its kernels is one column of a matrix. In memory, the node's value is followed by a matrix t, in
-    whose gradient dt the backward pass stores an intermediate result, and by the scratch memory that the kernel
-    `invert` needs.
+    The value is followed by a matrix t, in whose gradient the backward pass stores an intermediate result, and by the
+    scratch memory of the kernel `invert`.
     """
     n, batch = _order("inverse", dim), dim.batch
     y, x, change = range(3)
@@ -112,10 +107,10 @@ def inverse(x: Expression) -> Expression:
 
 
 def _logdet_signature(dim: Dim) -> Signature:
-    """Return the signature (shape and kernels) of a node that computes the logarithm of the determinant of a matrix.
+    """Return the signature of log(determinant).
 
-    In memory, the node's value is followed by the transposed inverse of the matrix, which is the gradient of the
-    logarithm, and by the scratch memory that the kernel `invert` needs.
+    The value is followed by the matrix's transposed inverse, which is the gradient, and by the scratch memory of
+    `invert`.
     """
     n, batch = _order("logdet", dim), dim.batch
     y, x, inverse, pivots = range(4)
@@ -163,9 +158,6 @@ def logdet(x: Expression) -> Expression:
 )
 def trace_of_product(x: Expression, y: Expression) -> Expression:
     """The trace of the matrix product of x and transposed y, which is the number z = sum over i, j of x_ij y_ij.
-
-    Args:
-        x, y: matrices of the same dimensions.
 
     >>> trace_of_product(inputTensor([[1, 2], [3, 4]]), inputTensor([[1, 0], [0, 10]])).value()
     41.0

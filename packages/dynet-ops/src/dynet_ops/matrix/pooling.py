@@ -1,9 +1,4 @@
-"""Max pooling of images.
-
-An image has dimensions (height, width, channels). A `Signature` describes a node to the planner, the compiled code that
-puts nodes into batches: the node's shape, the memory that its kernels read and write (*views*), and the kernels
-(*steps*).
-"""
+"""Max pooling of images."""
 
 from __future__ import annotations
 
@@ -17,11 +12,7 @@ KERNELS.add("largest_in_window", LargestInWindow())
 
 @functools.cache
 def _maxpooling_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
-    """Return the signature (shape and kernels) of a node that finds the largest element of each window of an image.
-
-    In memory, the node's value is followed by the indices of these elements in the image, which the backward pass
-    needs. `dim` is the shape of the image. `window` has the numbers that `window_numbers` returns.
-    """
+    """Return the signature of a max pooling. Its value is followed by the elements' indices, for the backward pass."""
     result = Dim.of((*window[-2:], *dim.dims[2:]), dim.batch)
     return Signature(
         result,
@@ -62,7 +53,6 @@ def maxpooling2d(x: Expression, ksize: Indices, stride: Indices, is_valid: bool 
         x: images of dimensions (height, width, channels) or (height, width).
         ksize: the height and width of the window.
         stride: by how many rows and columns the window moves from one position to the next.
-        is_valid: whether the window stays within the image. Otherwise it may reach beyond the border.
 
     >>> maxpooling2d(inputTensor([[1, 2, 3], [4, 5, 6], [7, 8, 9]]), [2, 2], [1, 1]).npvalue()
     array([[5., 6.],

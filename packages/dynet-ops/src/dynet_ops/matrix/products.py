@@ -1,12 +1,6 @@
 """Matrix products: the operator `*`, `matmul` and `affine_transform`.
 
-A `Signature` describes a node to the planner, the compiled code that puts nodes into batches. It lists *steps*, the
-kernels that run, and *views*, the memory that they read or write, such as the node's value or an operand. A *column* is
-the unit of work of a kernel, here a column of the result; a view says where in memory each column starts. A step refers
-to the values of view number k by the *role* 2 k, and to their gradient by the role 2 k + 1.
-
-A `Dim` is a shape: dimensions and batch size. Each parameter has a separate `Dim` object; all other values of equal
-shape share one.
+Steps refer to the values of view k by the *role* 2 k, and to their gradient by 2 k + 1.
 """
 
 from __future__ import annotations
@@ -15,43 +9,31 @@ from dynet_kernels.layout import NO_VIEW
 
 from ..declare import *
 
-# Values for parameters of the product kernels:
-# - Y: the role of view 0, the result.
-# - NOTHING: in place of the role of what a product is added to. The product is then added to nothing.
-# - SHARED: in place of the number of neighbouring columns that share one matrix. All columns then share it.
+# For parameters of the product kernels: Y is the role of the result, NOTHING of a product that is added to nothing;
+# SHARED, as a number of columns, lets all columns share one matrix.
 Y, NOTHING, SHARED = 0, -1, 0
 
 
 def value_of(view: int) -> int:
-    """Return the *role* of the values of a view: the number by which a kernel's parameters refer to them.
-
-    `view` is the number of the view in the signature's list of views.
-    """
+    """Return the role of the values of a view."""
     return 2 * view
 
 
 def gradient_of(view: int) -> int:
-    """Return the *role* of the gradient of a view: the number by which a kernel's parameters refer to it.
-
-    `view` is the number of the view in the signature's list of views.
-    """
+    """Return the role of the gradient of a view."""
     return 2 * view + 1
 
 
 def is_shared(matrix: Dim) -> bool:
-    """Return whether `matrix` is the Dim of a parameter.
+    """Return whether `matrix` is the Dim of a parameter, which no other value has.
 
-    If so, no other value has this Dim object. All nodes that multiply by a matrix with this Dim then multiply by the
-    same matrix. So its gradient can be computed for all of these nodes together, at the end of the backward pass.
+    All nodes that multiply by it share one matrix, so its gradient is computed for all at the end of the backward pass.
     """
     return matrix.plain is not matrix
 
 
 def as_matrix(name: str, dim: Dim) -> tuple[int, int]:
-    """Return how many rows and columns an operand has; raise ShapeError if it is not a matrix or vector.
-
-    Trailing dimensions of size 1 do not count. `name` is the name of the op for messages.
-    """
+    """Return rows and columns, without trailing dimensions of size 1; raise ShapeError if there are more dimensions."""
     if not is_matrix(dim):
         raise ShapeError(f"{name}: expected a matrix or vector, got {dim!r}")
     return dim.rows, dim.columns
@@ -68,22 +50,17 @@ def product_steps(
     shape: tuple[int, int] | None = None,
     first_rows: int | None = None,
 ):
-    """Return the steps (kernels with their parameters) that compute y = start + W x and its gradients.
+    """Return (forward step, backward steps, deferred steps) for y = start + W x.
+
+    A deferred step runs once at the end of the backward pass, for all nodes. It computes the gradient of a parameter W.
 
     Args:
-        matrix: the Dim (shape object) of W.
-        w, x, y: the numbers of the views of W, x and y in the signature's list of views.
-        start: the role (see `value_of`) of what the product is added to; NOTHING for y = W x.
-        width: how many neighbouring columns of x share one matrix W. If W is a parameter, all columns share it, and
-            `width` is not used.
-        operands: the numbers of W and x among the node's operands. The steps add to the gradients of these operands.
-        shape: the (rows, columns) of W; by default those of `matrix`. This is for a tensor that is multiplied as if it
-            were a matrix.
-        first_rows: how many rows of W to use, from the first on; by default all of them.
-
-    Returns:
-        (forward step, list of backward steps, list of deferred steps). A deferred step runs once at the end of the
-        backward pass, for all nodes together. The step for the gradient of W is deferred if W is a parameter.
+        w, x, y: the numbers of views.
+        start: the role of what the product is added to; NOTHING for y = W x.
+        width: how many adjacent columns of x share one W. All do if W is a parameter.
+        operands: the numbers of W and x among the operands. The steps add to their gradients.
+        shape: the (rows, columns) of a tensor W that is multiplied as if it were a matrix.
+        first_rows: how many rows of W to use; by default all.
     """
     apart, inner = shape or (matrix.rows, matrix.columns)
     size = first_rows or apart, inner, apart
@@ -95,14 +72,7 @@ def product_steps(
 
 
 def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signature:
-    """Return the signature (shape and kernels) of a node that computes y = b + W1 x1 + W2 x2 + ...
-
-    Its kernels add one product after the other to y.
-
-    Args:
-        name: the name of the op, for messages.
-        dims: the shapes of the operands: b, if there is one, then W1, x1, W2, x2, ...
-        has_bias: whether the first operand is the bias b.
+    """Return the signature of y = b + W1 x1 + W2 x2 + ..., whose kernels add one product after the other to y.
 
     Raises:
         ArgumentError: a matrix lacks its x.
@@ -163,7 +133,7 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
 
 
 def matmul_signature(a: Dim, b: Dim) -> Signature:
-    """Return the signature (shape and kernels) of a node for the product of operands with the shapes `a` and `b`."""
+    """Return the signature of a product."""
     return affine_signature("*", (a, b), has_bias=False)
 
 
@@ -175,9 +145,7 @@ def matmul_signature(a: Dim, b: Dim) -> Signature:
 def matmul(a: Expression, b: Expression) -> Expression:
     """The product of a matrix and a vector or matrix, y = a b. For these operands, it is the same as `a * b`.
 
-    Args:
-        a: a matrix of dimensions (m, n).
-        b: a vector of dimensions (n,) or a matrix of dimensions (n, k).
+    a has dimensions (m, n), and b has (n,) or (n, k).
 
     >>> (inputTensor([[1, 2], [3, 4]]) * inputVector([1, 1])).value()
     [3.0, 7.0]
@@ -210,15 +178,9 @@ def _affine_reference(b, *pairs):
 def affine_transform(exprs: Iterable[Expression]) -> Expression:
     """A sum of matrix products and a bias, y = b + W1 x1 + W2 x2 + ...
 
-    Args:
-        exprs: an odd number of expressions b, W1, x1, W2, x2, ...: the bias b of dimensions (m,) or (m, k), then pairs
-            of a matrix of dimensions (m, n) and a vector (n,) or matrix (n, k). A bias (m,) is added to every column.
-
-    Returns:
-        A vector of dimensions (m,) if the x are vectors (n,) or columns (n, 1), else a matrix of dimensions (m, k).
-
-    Raises:
-        ShapeError: the shapes do not fit.
+    `exprs` are an odd number of expressions: the bias b of dimensions (m,) or (m, k), then pairs of a matrix (m, n) and
+    a vector (n,) or matrix (n, k). A bias (m,) is added to every column. The result has dimensions (m,) if the x are
+    vectors (n,) or columns (n, 1), else (m, k). ShapeError is raised if the shapes do not fit.
 
     >>> W, x, b = inputTensor([[1, 2], [3, 4]]), inputVector([1, 1]), inputVector([10, 20])
     >>> affine_transform([b, W, x]).value()

@@ -23,11 +23,7 @@ Previous = int | tuple[tuple[int, int], ...]
 - The empty tuple: nowhere, because this is the start of a sequence.
 """
 GRADIENT_OF = {SELF: ANY_OPERAND, FIRST: ANY_OPERAND, BEFORE: BEFORE_OPERAND, EACH: EACH_OPERAND}
-"""For the `source` of a view (where its memory is): the `gradient_of` of a `Step` that adds to the view's gradient.
-
-`gradient_of` tells the planner to run the step only if the gradient of a certain operand, or of any, is wanted. A
-`source` that is missing here is the number of an operand, and `gradient_of` is then the same number.
-"""
+"""A view's `source` -> the `gradient_of` of a step that adds to its gradient; other sources are operands' numbers."""
 
 
 def add_rule(

@@ -1,8 +1,4 @@
-"""What all inputs have in common: convert arguments to float32 arrays, and add arrays to the graph as input nodes.
-
-In all of these functions, `name` is the name of the op for error messages. A `Dim` is a shape: dimensions and batch
-size. A `Signature` describes a node to the planner.
-"""
+"""What all inputs share: converting arguments to float32, and adding arrays to the graph. Messages show `name` (op)."""
 
 from __future__ import annotations
 

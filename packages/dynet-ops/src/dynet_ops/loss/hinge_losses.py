@@ -10,11 +10,7 @@ _NUMBERS = {"numbers": ("y", "picked"), "constants": ("m",)}
 
 
 def _excess(x, picked, m):
-    """Return by how much the score x of a choice is too high: it should be below `picked` by at least the margin m.
-
-    `picked` is the score of the right choice. The result is 0 or negative if the margin is kept. For the right choice
-    itself, it is m. The formula of the loss sums over all choices, and therefore subtracts m again.
-    """
+    """Return x - picked + m, by how much a score is too high. For the right choice it is m; the loss subtracts that."""
     return x - picked + m
 
 

@@ -50,10 +50,7 @@ _VIEWS = ("z", "x", "y")
 
 
 def _expected(z, y, dz):
-    """Return the formula for a weighted mean of dz, the gradient of the result z. The weights are z.
-
-    The mean is over the elements of a column where z is not at its bound y. If their weights add up to 0, it is 0.
-    """
+    """Return the mean of dz, weighted by z, over a column's elements that are not at their bound; 0 if none are."""
     mass, dot = f.sum(f.where(f.equal(z, y), 0, z)), f.sum(f.where(f.equal(z, y), 0, z * dz))
     return f.where(mass > 0, dot / mass, 0)
 

@@ -1,8 +1,7 @@
 """Random tensors and noise.
 
-The numbers are drawn in the forward pass. They are computed from the *key* of their node. It consists of two integers
-in the graph's buffer of input values: `seed`, the random seed, and `count`, how many random nodes were made before. So
-a node draws the same numbers whether or not it runs in a batch with other nodes.
+The numbers are drawn in the forward pass from the node's *key*, two integers in the graph's buffer of input values:
+`seed`, and `count`, how many random nodes were made before. So they do not depend on batches.
 """
 
 from __future__ import annotations
@@ -13,15 +12,11 @@ from ..declare import *
 
 
 def random_node(name: str, formula: Callable) -> Callable[..., Expression]:
-    """Return a function that adds a random node to the graph, with a new key.
+    """Return a function that adds a random node with a new key to the graph.
 
-    Its arguments are the node's operands, the plain numbers that the formula reads after the key, and the node's shape,
-    by default that of the first operand.
-
-    Args:
-        name: the name of the op and of its kernel.
-        formula: a function whose body is the formula of one element. Its arguments are the operand x, if the node has
-            one, the node's key (seed, count) and plain numbers.
+    Its arguments are the node's operands, the plain numbers that the formula reads, and the shape, by default that of
+    the first operand. The arguments of `formula`, for one element, are x, if there is an operand, the key (seed, count)
+    and plain numbers.
     """
     parsed = Formula.of(formula)
     operands = parsed.names.count("x")
@@ -42,7 +37,7 @@ def random_node(name: str, formula: Callable) -> Callable[..., Expression]:
 
 
 def _distribution(name: str, formula: Callable) -> Callable[..., Expression]:
-    """Return a function of a shape and of plain numbers, which adds a tensor of random numbers to the graph."""
+    """Return a function of a shape and of plain numbers that adds a random tensor to the graph."""
     record = random_node(name, formula)
     return lambda dims, batch_size, *numbers: record(
         (), *numbers, dim=Dim.of(checked_dims(name, dims), checked_batch(name, batch_size))
@@ -58,10 +53,9 @@ _noise = random_node("noise", lambda x, seed, count, stddev: x + stddev * f.norm
 
 
 def _exponential(uniform):
-    """Return the formula -log(uniform). It has an exponential distribution if `uniform` is a uniform number in [0, 1).
+    """Return -log(uniform), which is exponentially distributed for a uniform multiple of 2^-24 in [0, 1).
 
-    `uniform` is one of the 2^24 multiples of 2^-24 in this range. If it is 0, it is replaced by 2^-25, because log(0)
-    would be infinite.
+    0 is replaced by 2^-25, because log(0) would be infinite.
     """
     return -f.log(f.where(uniform > 0, uniform, 2.0**-25))
 
@@ -80,7 +74,7 @@ def _not_negative(name: str, argument: str, value: Number) -> float:
 
 
 def checked_probability(name: str, p: Number, allowed: str = "[0, 1)") -> float:
-    """Return p as a float; raise an error that names the op unless p is a number in the interval `allowed`."""
+    """Return p as a float; raise an error unless it is in `allowed`."""
     number = p if isinstance(p, float) else finite(name, "p", p)
     if not 0 <= number <= 1 or (number == 1 and allowed != "[0, 1]"):
         raise ArgumentError(f"{name}: p must be in {allowed}, got {number}")
@@ -90,12 +84,7 @@ def checked_probability(name: str, p: Number, allowed: str = "[0, 1)") -> float:
 def _drawn(value: Callable, *numbers: str) -> Callable[[Function], Function]:
     """Return a decorator that makes an op of a function which returns a random tensor.
 
-    Tests can compare a random number with an expected one only if no other number is possible, for example because the
-    standard deviation is 0. So all test calls are of this kind.
-
-    Args:
-        value: returns the expected number, from the op's arguments in a test call.
-        numbers: the numbers in each of four test calls.
+    `numbers` are those of the test calls, in which only the number that `value` returns is possible.
     """
     shapes = "dim=(1,)", "dim=(17,)", "dim=(5,3) batch_size=2", "dim=(2,1,4) batch_size=3"
     return recorded(
@@ -114,10 +103,7 @@ _EXPECTED = 2.0, -1.5, 0.3, 1.0
 def random_normal(dim: Dims, mean: Number = 0.0, stddev: Number = 1.0, batch_size: Index = 1) -> Expression:
     """A tensor of independent, normally distributed numbers.
 
-    Args:
-        dim: the dimensions.
-        mean, stddev: mean and standard deviation.
-        batch_size: the batch size. Each batch element has different numbers.
+    `stddev` is the standard deviation. Each batch element has different numbers.
 
     Source: Box and Muller, "A Note on the Generation of Random Normal Deviates", 1958.
 
@@ -132,13 +118,7 @@ def random_normal(dim: Dims, mean: Number = 0.0, stddev: Number = 1.0, batch_siz
 def random_uniform(dim: Dims, left: Number, right: Number, batch_size: Index = 1) -> Expression:
     """A tensor of independent numbers, uniformly distributed between `left` and `right`.
 
-    Args:
-        dim: the dimensions.
-        left, right: the bounds.
-        batch_size: the batch size. Each batch element has different numbers.
-
-    Raises:
-        ArgumentError: left is larger than right.
+    Each batch element has different numbers. If left is larger than right, ArgumentError is raised.
 
     >>> y = random_uniform(100, 2.0, 3.0).npvalue()
     >>> bool(y.min() >= 2 and y.max() <= 3)
@@ -154,11 +134,7 @@ def random_uniform(dim: Dims, left: Number, right: Number, batch_size: Index = 1
 def random_bernoulli(dim: Dims, p: Number, scale: Number = 1.0, batch_size: Index = 1) -> Expression:
     """A tensor of independent numbers, each `scale` with probability p and 0 otherwise.
 
-    Args:
-        dim: the dimensions.
-        p: a probability, in [0, 1].
-        scale: a plain number.
-        batch_size: the batch size. Each batch element has different numbers.
+    p is in [0, 1]. Each batch element has different numbers.
 
     >>> random_bernoulli(3, 1.0, scale=2.0).value()
     [2.0, 2.0, 2.0]
@@ -171,10 +147,7 @@ def random_bernoulli(dim: Dims, p: Number, scale: Number = 1.0, batch_size: Inde
 def random_gumbel(dim: Dims, mu: Number = 0.0, beta: Number = 1.0, batch_size: Index = 1) -> Expression:
     """A tensor of independent numbers with the Gumbel distribution, mu - beta log(-log(u)) for u uniform in (0, 1).
 
-    Args:
-        dim: the dimensions.
-        mu, beta: the location and the scale. beta must not be negative.
-        batch_size: the batch size. Each batch element has different numbers.
+    The scale beta must not be negative. Each batch element has different numbers.
 
     >>> random_gumbel((2, 3), batch_size=4).dim()
     ((2, 3), 4)
@@ -188,11 +161,7 @@ def random_gumbel(dim: Dims, mu: Number = 0.0, beta: Number = 1.0, batch_size: I
     samples="5 stddev=0.0; 17*4 stddev=0.0; 1*2 stddev=0.0; 3x4 stddev=0.0",
 )
 def noise(x: Expression, stddev: Number) -> Expression:
-    """x plus independent, normally distributed numbers with mean 0.
-
-    Args:
-        x: any expression.
-        stddev: the standard deviation.
+    """x plus independent, normally distributed numbers with mean 0 and standard deviation `stddev`.
 
     >>> noise(inputVector([1, 2]), 0.0).value()
     [1.0, 2.0]

@@ -10,10 +10,7 @@ from .draws import checked_probability, random_bernoulli, random_node
 def _dropping(name: str, position: Symbol) -> Callable[..., Expression]:
     """Return a function of [x], p and 1 / (1 - p) that adds a dropout node to the graph.
 
-    Args:
-        name: the name of the op and of its kernel.
-        position: a symbol from which the random numbers are computed, together with the node's key (see `draws.py`):
-            `formula.position` to decide for each element, or `formula.origin` to decide once for all elements.
+    With `formula.position` the decision is made for each element, with `formula.origin` once for all.
     """
     return random_node(
         name, lambda x, seed, count, p, scale: f.where(f.uniform(seed, count, position) < p, 0, x * scale)
@@ -35,9 +32,7 @@ _ALL: dict[str, Any] = {
 def dropout(x: Expression, p: Number) -> Expression:
     """Set each element to zero with probability p, independently; scale the others by 1 / (1 - p). 0 <= p < 1.
 
-    Use it in training only.
-
-    Source: Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, "Dropout", 2014.
+    Use it in training only. Source: Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, "Dropout", 2014.
 
     >>> dropout(inputVector([1, 2]), 0.0).value()
     [1.0, 2.0]
@@ -88,10 +83,7 @@ def dropout_batch(x: Expression, p: Number) -> Expression:
 
 
 def _masked(name: str, x: Expression, dims: tuple[int, ...], batch: int, p: Number) -> Expression:
-    """Multiply x by a random mask of the shape (dims, batch), which is broadcast to the shape of x.
-
-    Each element of the mask is 0 with probability p, otherwise 1 / (1 - p). `name` is the name of the op for messages.
-    """
+    """Multiply x by a broadcast mask of the shape (dims, batch): 0 with probability p, else 1 / (1 - p)."""
     p = checked_probability(name, p)
     return cmult(x, random_bernoulli(dims, 1 - p, 1 / (1 - p), batch))
 

@@ -8,11 +8,7 @@ from .columns import sum_elems
 
 
 def share(n: float, count: float, *others: float) -> tuple[float]:
-    """Return (1 / n,), where 1 / n is the number by which the kernel of a mean multiplies the sum.
-
-    This function is passed to `Along` as its argument `constants`. `Along` calls it with more arguments than a mean
-    needs; the others are ignored.
-    """
+    """Return (1 / n,) for a mean. `Along` calls it with more arguments than a mean needs."""
     return (1 / n,)
 
 
@@ -21,7 +17,7 @@ total = Along(sum_elems, parts=sum_elems)
 
 @columnwise(is_op=False, reference=lambda x, n: x.sum() / n)
 def mean(x: Expression, share: Number):
-    """Return the formula for the mean of a column x of n elements. `share` is 1 / n."""
+    """The mean of a column; `share` is 1 / n."""
     return f.sum(x) * share
 
 
@@ -32,11 +28,8 @@ mean_along = Along(mean, parts=sum_elems, constants=share)
 def sum_dim(x: Expression, d: Dims = (0,), b: bool = False, n: Index = 0) -> Expression:
     """The sum along any dimensions, y = sum over i of x_i.
 
-    Args:
-        x: any expression.
-        d: the dimensions to sum over, counted from 0. The result does not have them.
-        b: whether to sum over the batch, too.
-        n: is ignored. `mean_dim` and others have such an argument, and DyNet 2.1 takes it here, too.
+    The result does not have the dimensions d, which are counted from 0. With b, the sum is over the batch, too. n is
+    ignored; DyNet 2.1 takes it, as `mean_dim` does.
 
     >>> x = inputTensor([[1, 2], [3, 4]])
     >>> sum_dim(x, [0]).value(), sum_dim(x, [1]).value(), sum_dim(x, [0, 1]).value()
@@ -52,12 +45,8 @@ N_SAMPLES = samples("3x4*2 d=[0] n=5; 3x4*2 d=[0] b=True n=9")
 def mean_dim(x: Expression, d: Dims = (0,), b: bool = False, n: Index = 0) -> Expression:
     """The mean along any dimensions, y = (1 / n) sum over i of x_i.
 
-    Args:
-        x: any expression.
-        d: the dimensions to average over, counted from 0. The result does not have them.
-        b: whether to average over the batch, too.
-        n: the number to divide by. Give it if only n elements count and the others are padding with zeros. 0 means the
-            number of all elements.
+    The result does not have the dimensions d, which are counted from 0. With b, the mean is over the batch, too. Give
+    n, the number to divide by, if only n elements count and the others are padding with zeros. 0 means all elements.
 
     >>> x = inputTensor([[1, 2], [3, 4]])
     >>> mean_dim(x, [0], False).value(), mean_dim(x, [0], False, n=1).value()
@@ -87,30 +76,26 @@ def mean_batches(x: Expression) -> Expression:
 
 
 def differences(x):
-    """Return a formula that is 0 if all elements of a column x are equal, or if squares of differences underflow.
+    """Return a formula that is 0 if all elements of a column are equal, or squares of differences underflow.
 
-    Deviations from the mean do not tell this. It is rounded, so those of equal elements may be noise instead of 0,
-    and a division by the standard deviation would make the noise as large as 1.
+    Deviations from the mean do not tell: the mean is rounded, and a division by the standard deviation would make noise
+    as large as 1.
     """
     return f.sum((x - f.first(x)) * (x - f.first(x)))
 
 
 def _if_finite(x):
-    """Return x, but 0 where x is infinite or NaN.
-
-    The formulas below subtract the result from other numbers, and infinity - infinity would be NaN.
-    """
+    """Return x, but 0 where it is infinite or NaN, because infinity - infinity would be NaN."""
     return f.where(f.absolute(x) < float("inf"), x, 0)
 
 
 @columnwise(
-    # The gradient is stated, because formulas with a maximum cannot be derived automatically. The maximum has no effect
-    # on the gradient, because the formula subtracts it and adds it again.
+    # The gradient is stated: formulas with a maximum, which is subtracted and added again, cannot be derived.
     gradients={"x": lambda x, y, dy: dy * f.exp(x - _if_finite(y))},
     reference=lambda x: np.atleast_1d(x.max(0) + np.log(np.exp(x - x.max(0)).sum(0))),
 )
 def column_logsumexp(x: Expression) -> Expression:
-    """Return log(sum over i of exp(x_i)) of each column, as `logsumexp_dim` with d = 0."""
+    """log(sum over i of exp(x_i)) of each column."""
     peak = _if_finite(f.max(x))
     return peak + f.log(f.sum(f.exp(x - peak)))
 

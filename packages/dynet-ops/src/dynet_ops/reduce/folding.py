@@ -6,17 +6,9 @@ from ..declare import *
 
 
 def _sum_of_neighbours(name: str, result: Dim, loops: Sequence[Loop], count: int, apart: int) -> Signature:
-    """Return the signature (shape and kernels) of a node whose elements are sums of elements of its operand.
+    """Return the signature of a node of sums: kernels copy the first terms by `loops`, then add the others.
 
-    Its kernels copy the first term of each sum, then add the other terms.
-
-    Args:
-        name: the name of the op.
-        result: the shape of the node's value.
-        loops: how to copy the first terms: loops of (extent, stride in the result, stride in the operand), innermost
-            first.
-        count: the number of terms of each sum.
-        apart: how many floats neighbouring terms of a sum are apart in the operand.
+    Each sum has `count` terms, `apart` floats after each other in the operand.
     """
     first = collapsed(loops)
     others = collapsed([loops[0], (count - 1, 0, apart), *loops[1:]])
@@ -50,11 +42,7 @@ def _ngrams(x, v):
 def kmh_ngram(x: Expression, v: Index) -> Expression:
     """The sum of every v neighbouring columns of a matrix, y_ij = sum over k < v of x_i,j+k.
 
-    Neighbouring sums share columns: a matrix of n columns gives n - v + 1 columns.
-
-    Args:
-        x: a matrix.
-        v: the number of columns to add, from 1 to the number of columns of x.
+    A matrix of n columns gives n - v + 1 columns; v is from 1 to n.
 
     >>> kmh_ngram(inputTensor([[1, 2, 3], [4, 5, 6]]), 2).npvalue()
     array([[ 3.,  5.],
@@ -82,9 +70,7 @@ def _fold_signature(dim: Dim, nrows: int) -> Signature:
 def fold_rows(x: Expression, nrows: Index = 2) -> Expression:
     """The sum of each group of nrows neighbouring rows, y_ij = sum over k < nrows of x_(i nrows + k),j.
 
-    Args:
-        x: a matrix. The number of its rows must be a multiple of nrows.
-        nrows: the number of rows to add.
+    The number of rows of x must be a multiple of nrows.
 
     >>> fold_rows(inputTensor([[1, 2], [3, 4], [5, 6], [7, 8]])).npvalue()
     array([[ 4.,  6.],

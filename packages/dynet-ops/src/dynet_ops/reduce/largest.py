@@ -8,23 +8,20 @@ from ..elementwise.rounding import STRAIGHT_THROUGH, ZERO, checked_gradient_mode
 
 
 def _to_the_first(x, y, dy):
-    """Return the formula for the gradient of a column x whose minimum or maximum is y.
-
-    The first element that equals y gets the gradient dy, all others 0.
-    """
+    """The gradient of a column x: dy for the first element that equals y, 0 for all others."""
     first = f.min(f.where(f.equal(x, y), f.place, float("inf")))
     return f.where(f.equal(f.place, first), dy, 0)
 
 
 @columnwise(gradients={"x": _to_the_first}, reference=lambda x: np.atleast_1d(x.max(0)))
 def column_max(x: Expression) -> Expression:
-    """Return the largest element of each column, as `max_dim` with d = 0."""
+    """The largest element of each column."""
     return f.max(x)
 
 
 @columnwise(gradients={"x": _to_the_first}, reference=lambda x: np.atleast_1d(x.min(0)))
 def column_min(x: Expression) -> Expression:
-    """Return the smallest element of each column, as `min_dim` with d = 0."""
+    """The smallest element of each column."""
     return f.min(x)
 
 
@@ -59,10 +56,7 @@ def min_dim(x: Expression, d: Index = 0) -> Expression:
 
 
 def _is_first(x):
-    """Return a formula that is 1 at the first of the largest elements of a column x, and 0 at all others.
-
-    NaN counts as the largest number.
-    """
+    """Return a formula that is 1 at the first of a column's largest elements, else 0. NaN counts as the largest."""
     is_number = x >= float("-inf")
     first = f.min(f.where(is_number, f.where(f.equal(x, f.max(x)), f.place, float("inf")), f.place))
     return f.where(f.equal(f.place, first), 1, 0)
@@ -73,11 +67,7 @@ KERNELS.add("argmax.dx", Rule(("y", "x"), {"dx": lambda dy: dy}))
 
 
 def _recorder(passes: bool):
-    """Return a function of x that adds an argmax node to the graph.
-
-    Args:
-        passes: whether x gets the gradient of the result unchanged. Otherwise it gets none.
-    """
+    """Return a function that adds an argmax node. If `passes`, x gets the result's gradient unchanged, else none."""
 
     @by_plain_dims
     def signature_of(dim: Dim) -> Signature:
@@ -103,12 +93,9 @@ def _one_hot(x, gradient_mode):
 def argmax(x: Expression, gradient_mode: str) -> Expression:
     """Mark the largest element of each column: 1 there, 0 elsewhere.
 
-    If several elements are the largest, the first of them is marked. NaN counts as larger than all numbers.
-
-    Args:
-        x: any expression. A column is the elements along its first dimension.
-        gradient_mode: "zero_gradient": x gets no gradient. "straight_through_gradient": x gets the gradient of the
-            result unchanged.
+    A column is the elements along the first dimension. If several elements are the largest, the first of them is
+    marked. NaN counts as larger than all numbers. With the `gradient_mode` "zero_gradient", x gets no gradient; with
+    "straight_through_gradient", x gets the gradient of the result unchanged.
 
     Source: Bengio, Léonard and Courville, "Estimating or propagating gradients through stochastic neurons for
     conditional computation", 2013, for "straight_through_gradient".

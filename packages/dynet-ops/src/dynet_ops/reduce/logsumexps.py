@@ -10,9 +10,9 @@ AT_ONCE = 4  # the most operands that one node can have; for more, `logsumexp` a
 
 
 def _terms(xs):
-    """Return formulas: the largest of the xs, and for each x the term e^(x - largest).
+    """Return the largest of the xs, and for each x the term e^(x - largest).
 
-    The term of the largest x is 1, even if x is infinite, where infinity - infinity would give NaN.
+    The largest x has the term 1 even if it is infinite: infinity - infinity would give NaN.
     """
     largest = xs[0]
     for x in xs[1:]:
@@ -67,8 +67,7 @@ _signatures = {count: _signature_for(count) for count in range(2, AT_ONCE + 1)}
 def logsumexp(xs: Iterable[Expression]) -> Expression:
     """The logarithm of the sum of the exponentials of any number of expressions, element by element.
 
-    y = log(sum over j of e^(x_j)), without overflow. Shapes are broadcast. Trailing dimensions of size 1 are dropped
-    from the result.
+    y = log(sum over j of e^(x_j)), without overflow. Shapes are broadcast; trailing dimensions of size 1 are dropped.
 
     >>> logsumexp([inputVector([0, 100]), inputVector([0, 100])]).npvalue().round(3)
     array([  0.693, 100.693])

@@ -28,12 +28,12 @@ _moments = {1: mean_along} | {order: _small_moment(order) for order in SMALL}
 
 @columnwise(
     is_op=False,
-    # The gradient is stated, because automatic derivation would add code for r = 0. It is not needed: r is at least 1.
+    # The gradient is stated: the derived one has code for r = 0, but r is at least 1.
     gradients={"x": lambda x, dy, share, r: f.power(x, r - 1) * (dy * (r * share))},
     reference=_moment_reference,
 )
 def moment(x: Expression, share: Number, r: Number):
-    """Return the formula for the moment of order r of a column x of n elements. `share` is 1 / n."""
+    """The moment of order r of a column; `share` is 1 / n."""
     return f.sum(f.power(x, r)) * share
 
 
@@ -41,7 +41,7 @@ _any_moment = Along(moment, parts=sum_elems, constants=lambda n, count, r: (1 / 
 
 
 def _moment(name: str, order: Index) -> tuple[Along, int]:
-    """Check `order`, the argument r of the op `name`. Return the `Along` that computes this moment, and r as an int."""
+    """Check the order r. Return the `Along` that computes this moment, and r as an int."""
     r = checked_count(name, "r", order, 1, LARGEST_ORDER)
     return _moments.get(r, _any_moment), r
 
@@ -54,13 +54,9 @@ def _moment(name: str, order: Index) -> tuple[Along, int]:
 def moment_dim(x: Expression, d: Dims, r: Index, b: bool = False, n: Index = 0) -> Expression:
     """The moment of order r along any dimensions, y = (1 / n) sum over i of x_i^r.
 
-    Args:
-        x: any expression.
-        d: the dimensions to reduce, counted from 0. The result does not have them.
-        r: the order, from 1 to 2^24.
-        b: whether to reduce the batch, too.
-        n: the number to divide by. Give it if only n elements count and the others are padding with zeros. 0 means the
-            number of all elements.
+    The result does not have the dimensions d, which are counted from 0. With b, the batch is reduced, too. r is from 1
+    to 2^24. Give n, the number to divide by, if only n elements count and the others are padding with zeros. 0 means
+    all.
 
     >>> moment_dim(inputTensor([[1, 2], [3, 4]]), [0], 2, False).value()
     [5.0, 10.0]
@@ -98,8 +94,7 @@ def _deviation(x, n):
     return np.sqrt(((x - x.sum() / n) ** 2).sum() / n + (n - len(x)) / n * (x.sum() / n) ** 2)
 
 
-# The gradients of both formulas are stated, because automatic derivation would divide by 0 if all elements are equal.
-# It would also compute terms with the derivative of the mean, although these add up to 0.
+# Both gradients are stated: derived ones divide by 0 if all elements are equal, and compute terms that add up to 0.
 
 
 @columnwise(
@@ -108,30 +103,29 @@ def _deviation(x, n):
     reference=_deviation,
 )
 def std(x: Expression, share: Number):
-    """Return the formula for the standard deviation of a column x of n elements. `share` is 1 / n."""
+    """The standard deviation of a column; `share` is 1 / n."""
     mean = f.sum(x) * share
     root = f.sqrt(f.sum((x - mean) * (x - mean)) * share)
     return f.where(f.equal(differences(x) * share, 0), 0, root)  # of no elements, `share` is infinite, and y is NaN
 
 
 def _zeros(x, absent):
-    """Return the formula for how many of the n elements that count are 0. All other zeros are padding."""
+    """Return how many of the n elements that count are 0. All other zeros are padding."""
     return f.maximum(f.sum(f.where(f.equal(x, 0), 1, 0)) + absent, 0)
 
 
 def _padded_gradient(x, y, dy, share, absent):
-    """Return the formula for dx. If no zero counts, all zeros are padding, and their dx is 0."""
+    """The gradient dx. If no zero counts, all zeros are padding, and their dx is 0."""
     is_padding = f.equal(f.absolute(x) + _zeros(x, absent), 0)
     return f.where(f.equal(y, 0), 0, f.where(is_padding, 0, dy * share / y * (x - f.sum(x) * share)))
 
 
 @columnwise(is_op=False, gradients={"x": _padded_gradient}, reference=_deviation)
 def padded_std(x: Expression, share: Number, absent: Number):
-    """Return the formula for the standard deviation of n elements of a column x. All its other elements must be 0.
+    """The standard deviation of n elements of a column, whose other elements must be 0. `share` is 1 / n.
 
-    `share` is 1 / n. `absent` is n minus the number of all elements: -2 if two elements are padding with zeros. Zeros
-    are counted. If the squares of all zeros were added, and those of the padding subtracted again, rounding would leave
-    noise, or a negative sum.
+    `absent` is n minus the number of all elements. Zeros are counted: if squares of all zeros were added, and those of
+    the padding subtracted again, rounding would leave noise, or a negative sum.
     """
     mean = f.sum(x) * share
     squares = f.sum(f.where(f.equal(x, 0), 0, (x - mean) * (x - mean)))
@@ -147,13 +141,9 @@ _padded_std = Along(padded_std, constants=lambda n, count: (1 / n, n - count))
 def std_dim(x: Expression, d: Dims = (0,), b: bool = False, n: Index = 0) -> Expression:
     """The standard deviation along any dimensions, y = sqrt((1 / n) sum over i of (x_i - mean)^2).
 
-    If all elements are equal, it is 0, and so is its gradient.
-
-    Args:
-        x: any expression.
-        d: the dimensions to reduce, counted from 0. The result does not have them.
-        b: whether to reduce the batch, too.
-        n: the number of elements that count. Give it if the others are padding with zeros. 0 means that all count.
+    If all elements are equal, it is 0, and so is its gradient. The result does not have the dimensions d, which are
+    counted from 0. With b, the batch is reduced, too. Give n if only n elements count and the others are padding with
+    zeros. 0 means all.
 
     >>> x = inputTensor([[1, 2], [3, 8]])
     >>> std_dim(x, [0], False).value()
@@ -181,8 +171,7 @@ def std_elems(x: Expression) -> Expression:
 def std_batches(x: Expression) -> Expression:
     """The standard deviation over the n batch elements x_i, y = sqrt((1 / n) sum over i of (x_i - mean)^2).
 
-    It is computed element by element, and the result has batch size 1. Where all x_i are equal, it is 0, and so is the
-    gradient.
+    y has batch size 1. Where all x_i are equal, it is 0, and so is the gradient.
 
     >>> std_batches(inputTensor([[1, 3]], batched=True)).value()
     1.0

@@ -16,9 +16,9 @@ KERNELS.add("scaled_sum.dx", Rule(("y", "x", "n"), {"dx": lambda dy, n: dy * n},
 
 @functools.cache
 def _equal_sum_signature(dim: Dim, scaled: bool) -> Signature:
-    """Return the signature (shape and kernels) of nodes that add up any number of operands of the shape `dim`.
+    """Return the signature of sums of any number of operands of one shape.
 
-    If `scaled`, each node also stores a number by which it multiplies the sum: 1 / n for an average of n operands.
+    If `scaled`, each node stores a number that multiplies the sum: 1 / n for an average.
     """
     kernel = "scaled_sum" if scaled else "sum"
     return Signature(
@@ -31,7 +31,7 @@ def _equal_sum_signature(dim: Dim, scaled: bool) -> Signature:
 
 
 def _sum_signature(name: str, dims: Sequence[Dim]) -> Signature:
-    """Return the signature (shape and kernels) of a sum of operands of the shapes `dims`, which are broadcast."""
+    """Return the signature of a sum of broadcast operands."""
     whole = broadcast(name, dims, as_first)
     extents, target = (*whole.dims, whole.batch), strides_of(whole, whole)
     views, forward, backward = [View(SELF)], [Step("clear", (whole.total,))], []
@@ -45,10 +45,7 @@ def _sum_signature(name: str, dims: Sequence[Dim]) -> Signature:
 
 
 def _sum_of_any(name: str) -> Callable:
-    """Return a function that adds a node to the graph: the sum of operands of different shapes, which are broadcast.
-
-    `name` is the name of the op in errors.
-    """
+    """Return a function that adds a node: the sum of operands of different shapes."""
     record = many_operands(name, by_plain_dims(lambda *dims: _sum_signature(name, dims)))
 
     def record_sum(xs: Sequence[Expression]) -> Expression:
@@ -82,8 +79,7 @@ _SUM_SAMPLES = [*SEVERAL, *samples("[5x1*2 5]")]
 def esum(xs: Iterable[Expression]) -> Expression:
     """The elementwise sum of any number of expressions. Shapes are broadcast.
 
-    The result has as many dimensions as the first expression, or more if another one has further dimensions that are
-    larger than 1.
+    The result has as many dimensions as the first one, or more if another has further dimensions larger than 1.
 
     >>> esum([inputVector([1, 2]), inputVector([3, 4])]).value()
     [4.0, 6.0]

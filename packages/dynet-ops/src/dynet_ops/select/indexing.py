@@ -13,9 +13,9 @@ from .selection import select_regularly
 def item(x: Expression, key) -> Expression:
     """Return `x[key]`, where `key` is an index or a slice, or a tuple of them for the first dimensions of x.
 
-    An index picks one element along its dimension, and the result lacks this dimension. A slice keeps its dimension.
-    Negative indices count from the end. Slices are cut off at the end of the dimension, as in Python; their steps must
-    be positive. If the tuple has an index or slice for every dimension, one more slice may follow, for the batch.
+    An index picks one element along its dimension, which the result lacks. A slice keeps its dimension; it is cut off
+    at the end, as in Python, and its step must be positive. Negative indices count from the end. If the tuple has an
+    entry for every dimension, one more slice may follow, for the batch.
 
     >>> x = inputVector([1, 2, 3, 4])
     >>> x[-1].value(), x[1:3].value(), x[::2].value()
@@ -74,13 +74,9 @@ def _index_of(x: Expression, number: int, index) -> int:
 
 
 def _range_of(x: Expression, d: int, part: slice) -> tuple[int, int, int]:
-    """Return the slice `part` of dimension d of x as (start, stop, step). Negative ends are made to count from 0.
+    """Return (start, stop, step) of dimension d of x, or of the batch, with ends that count from 0.
 
-    If d is the number of dimensions of x, `part` is a slice of the batch.
-
-    Raises:
-        ArgumentError: the step is not positive.
-        OutOfRangeError: the slice is empty.
+    Raises ArgumentError if the step is not positive, and OutOfRangeError if the slice is empty.
     """
     is_batch = d == len(x.type.dims)
     size = x.type.batch if is_batch else x.type.dims[d]
@@ -100,12 +96,12 @@ def _range_of(x: Expression, d: int, part: slice) -> tuple[int, int, int]:
 
 
 def _elements(x: Expression):
-    """Return an iterator over x[0], x[1], ..., so that `for element in x` works."""
+    """Return an iterator over x[0], x[1], ..."""
     return (x[index] for index in range(len(x)))
 
 
 def _elements_from_the_end(x: Expression):
-    """Return an iterator over x[-1], x[-2], ..., x[0], for `reversed(x)`."""
+    """Return an iterator over x[-1], x[-2], ..., x[0]."""
     return (x[index] for index in reversed(range(len(x))))
 
 

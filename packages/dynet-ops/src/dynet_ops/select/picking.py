@@ -1,7 +1,6 @@
 """Operations that pick elements, rows, columns or batch elements by their indices.
 
-A `Signature` says how nodes of the graph are computed. Nodes with one signature can run as one batch, so indices that
-may differ between them are stored in the nodes.
+The nodes store the indices, so nodes with different ones share a signature and a batch.
 """
 
 from __future__ import annotations
@@ -18,10 +17,9 @@ from ..declare import *
 
 @functools.cache
 def _pick_signature(dim: Dim, d: int, length: int) -> Signature:
-    """Return the signature (shape and kernels) of nodes that pick `length` neighbouring elements along dimension d.
+    """Return the signature of nodes that pick `length` adjacent elements along dimension d.
 
-    Each node stores the index of the first element, so nodes with different indices can run as one batch. If `length`
-    is 0, each node picks one element, and its result does not have dimension d.
+    If `length` is 0, each node picks one element, and its result does not have dimension d.
     """
     before, after = before_and_after(dim, d)
     kept = (length,) if length else ()
@@ -46,13 +44,8 @@ def _pick_signature(dim: Dim, d: int, length: int) -> Signature:
 def pick(e: Expression, index: Index | Indices = 0, dim: Index = 0) -> Expression:
     """The element (row, column, ...) number `index` along dimension `dim`. The result does not have this dimension.
 
-    Args:
-        e: any expression.
-        index: one index for all batch elements, or a list with an index for each, as in `pick_batch`.
-        dim: the number of the dimension, counted from 0.
-
-    Raises:
-        OutOfRangeError: the dimension or index does not exist. Negative indices are allowed only in `e[...]`.
+    `index` is one for all batch elements, or a list with an index for each, as in `pick_batch`. OutOfRangeError is
+    raised if the dimension or index does not exist. Negative indices are allowed only in `e[...]`.
 
     >>> pick(inputVector([1, 2, 3]), 2).value()
     3.0
@@ -89,8 +82,6 @@ def pickrange(x: Expression, v: Index, u: Index, d: Index = 0) -> Expression:
 @also_called(s="v", e="u")
 def pick_range(x: Expression, v: Index, u: Index, d: Index = 0) -> Expression:
     """Elements number v, v + 1, ..., u - 1 along dimension d. This is another name of `pickrange`.
-
-    DyNet 2.1 calls v and u s and e, which work here, too.
 
     >>> pick_range(inputVector([1, 2, 3, 4]), 1, 3).value()
     [2.0, 3.0]
@@ -157,10 +148,7 @@ def pick_batch_elem(x: Expression, v: Index) -> Expression:
 
 @functools.cache
 def _pick_batch_signature(dim: Dim, d: int) -> Signature:
-    """Return the signature (shape and kernels) of nodes that pick one element along dimension d in each batch element.
-
-    Each node stores an index for each batch element. The result does not have dimension d.
-    """
+    """Return the signature of nodes that pick one element along dimension d in each batch element."""
     before, after = before_and_after(dim, d)
     result = Dim.of(dim.dims[:d] + dim.dims[d + 1 :] or (1,), dim.batch)
     loops = [(before, 1, 1), (after, before, before * dim.dims[d])]
@@ -202,10 +190,8 @@ def _pick_each(name: str, e: Expression, indices: Iterable[Index], dim: Index) -
 def set_index(x: Expression, index: Index | Iterable[Index]) -> None:
     """Let x be another element of what it was picked from. Users call it as a method of what `pick` or `x[i]` returns.
 
-    What `pick_batch` returns takes as many indices as before. Gradients then go to these elements.
-
-    If x has a value, all values of the graph are computed again when they are next needed. Dropout and noise then draw
-    new random numbers.
+    What `pick_batch` returns takes as many indices as before. Gradients then go to these elements. The graph's values
+    are computed again when they are next needed, with new random numbers for dropout and noise.
 
     Raises:
         ArgumentError: the expression is no pick.

@@ -1,8 +1,4 @@
-"""Operations that select rows, columns, regularly spaced elements, or the largest elements along a dimension.
-
-A `Signature` says how nodes of the graph are computed. Nodes with one signature can run as one batch, so indices that
-may differ between them are stored in the nodes. A `Dim` is a shape: dimensions and batch size.
-"""
+"""Operations that select rows, columns, regularly spaced elements, or the largest elements along a dimension."""
 
 from __future__ import annotations
 
@@ -19,10 +15,7 @@ KERNELS.add("scatter", Scatter())
 
 @functools.cache
 def _select_signature(dim: Dim, d: int, count: int) -> Signature:
-    """Return the signature (shape and kernels) of nodes that select `count` rows (d = 0) or columns (d = 1).
-
-    `dim` is the shape of the operand. Each node stores the numbers of the rows or columns that it selects.
-    """
+    """Return the signature of nodes that select `count` rows (d = 0) or columns (d = 1), whose numbers they store."""
     result = Dim.of((*dim.dims[:d], count, *dim.dims[d + 1 :]), dim.batch)
     rows, columns = dim.rows, dim.columns
     step = rows if d else 1
@@ -44,9 +37,7 @@ def _select(name: str, x: Expression, indices: Iterable[Index], d: int) -> Expre
 def select_rows(x: Expression, rs: Iterable[Index]) -> Expression:
     """Rows number rs[0], rs[1], ... of a matrix, y_ij = x_(rs_i)j. Numbers may repeat.
 
-    Args:
-        x: a vector, matrix or tensor. Its rows are along the first dimension.
-        rs: numbers of rows, counted from 0.
+    x may have any dimensions. Rows are along the first one and counted from 0.
 
     >>> select_rows(inputTensor([[1, 2], [3, 4], [5, 6]]), [2, 0]).npvalue()
     array([[5., 6.],
@@ -59,9 +50,7 @@ def select_rows(x: Expression, rs: Iterable[Index]) -> Expression:
 def select_cols(x: Expression, cs: Iterable[Index]) -> Expression:
     """Columns number cs[0], cs[1], ... of a matrix, y_ij = x_i(cs_j). Numbers may repeat.
 
-    Args:
-        x: a matrix.
-        cs: numbers of columns, counted from 0.
+    They are counted from 0.
 
     >>> select_cols(inputTensor([[1, 2, 3], [4, 5, 6]]), [2, 0]).npvalue()
     array([[3., 1.],
@@ -74,14 +63,9 @@ def select_cols(x: Expression, cs: Iterable[Index]) -> Expression:
 
 
 def _strided_loops(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
-    """Plan a copy of regularly spaced elements of an operand of shape `dim`.
+    """Return the shape, and the loops of a copy, of counts[d] elements along each dimension d, steps[d] apart.
 
-    Along each dimension d, it copies counts[d] elements. Each of them is steps[d] places behind the one before. The
-    last entries of `counts` and `steps` are for the batch.
-
-    Returns:
-        The shape of the result, and the loops of the copy, innermost first. Each is (number of passes, stride in the
-        result, stride in the operand). A stride is the number of floats from one element to the next.
+    The last entries are for the batch.
     """
     result = Dim.of(counts[:-1], counts[-1])
     apart = [stride * step for stride, step in zip(strides_of(dim, dim), steps)]
@@ -90,26 +74,13 @@ def _strided_loops(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]) ->
 
 @functools.cache
 def _strided_signature(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]) -> Signature | None:
-    """Return the signature (shape and kernels) of nodes that copy regularly spaced elements of their operand.
-
-    The arguments are those of `_strided_loops`. Each node stores how many floats of the operand come before the first
-    element. Return None if the copy needs more nested loops than the copy kernel has.
-    """
+    """Return the signature of such copies, whose nodes store their start; None for too many loops."""
     result, loops = _strided_loops(dim, counts, steps)
     return None if len(joined(loops)) > LOOPS else copy_of(result, loops, index_scale=1)
 
 
 def _limits(name: str, what: str, given, dim: Dim, default: Sequence[int], smallest: int) -> list[int]:
-    """Check a list that a user passed, and extend it to an int for each dimension and, at the end, one for the batch.
-
-    Args:
-        name: the name of the op, for messages.
-        what: the name of the op's argument, for messages.
-        given: what the user passed as this argument: a list of ints, which may be too short.
-        dim: the shape of the operand.
-        default: a list of full length. The numbers that `given` lacks at its end are taken from it.
-        smallest: the smallest number that is allowed in `given`.
-    """
+    """Check a user's list of numbers >= `smallest`; extend it from `default` to all dimensions and the batch."""
     sizes, given = (*dim.dims, dim.batch), as_list(given)
     if not is_list(given):
         raise ArgumentTypeError(f"{name}: {what} must be a list of ints, not {given!r:.60}")
@@ -152,13 +123,8 @@ def strided_select(
 ) -> Expression:
     """Regularly spaced elements of x: along each dimension d, range_from[d]:range_to[d]:strides[d] as a Python slice.
 
-    Each of the three lists has a number for each dimension and, at the end, one for the batch. Lists may be shorter.
-
-    Args:
-        x: any expression.
-        strides: the step along each dimension; 1 where left out.
-        range_from: the first index along each dimension; 0 where left out.
-        range_to: the end along each dimension, an index that is not included; the size of the dimension where left out.
+    Each of the three lists has a number for each dimension and, at the end, one for the batch. Lists may be shorter:
+    missing strides are 1, missing starts 0, missing ends (which are not included) the size of the dimension.
 
     Raises:
         OutOfRangeError: a range is empty or outside its dimension.
@@ -183,12 +149,9 @@ def strided_select(
 
 
 def select_regularly(graph: PinnedGraph, x: Expression, ranges: Sequence[tuple[int, int, int]]) -> Expression:
-    """Return the elements of x in a range of each dimension. If that is all of x, return x itself.
+    """Return the elements of x in `ranges`: (start, stop, step) for each dimension and, last, the batch.
 
-    Args:
-        graph: the graph of x. The nodes that select the elements are added to it.
-        ranges: (start, stop, step) for each dimension and, last, for the batch. The list may be shorter: of the other
-            dimensions and the batch, all is selected.
+    The list may be shorter; of the rest, all is selected. If that is all of x, return x itself.
     """
     dim = x.type.plain
     sizes = (*dim.dims, dim.batch)
@@ -208,10 +171,9 @@ def select_regularly(graph: PinnedGraph, x: Expression, ranges: Sequence[tuple[i
 
 @functools.cache
 def _largest_signature(dim: Dim, k: int) -> Signature:
-    """Return the signature (shape and kernels) of a node that finds the k largest elements of each column.
+    """Return the signature of the k largest elements of each column.
 
-    The columns are along the first dimension of `dim`, the shape of the operand. In memory, the node's value is
-    followed by the indices of these elements within their columns, which the backward pass needs.
+    The value is followed by their indices within the columns, which the backward pass needs.
     """
     columns = dim.columns * dim.batch
     return Signature(
@@ -236,12 +198,8 @@ def _largest_reference(x, k, d=1):
 def kmax_pooling(x: Expression, k: Index, d: Index = 1) -> Expression:
     """The k largest elements along dimension d, in their original order. Among equal elements, the first are taken.
 
-    Args:
-        x: any expression.
-        k: the number of elements to take, at most the size of the dimension.
-        d: the number of the dimension, counted from 0.
-
-    Source: Kalchbrenner, Grefenstette and Blunsom, "A Convolutional Neural Network for Modelling Sentences", 2014.
+    k is at most the size of the dimension. Source: Kalchbrenner, Grefenstette and Blunsom, "A Convolutional Neural
+    Network for Modelling Sentences", 2014.
 
     >>> kmax_pooling(inputTensor([[3, 1, 2], [1, 9, 4]]), 2).npvalue()
     array([[3., 2.],

@@ -1,7 +1,4 @@
-"""Operations that concatenate expressions along a dimension, or join them into a batch.
-
-A `Signature` says how a node of the graph is computed.
-"""
+"""Operations that concatenate expressions along a dimension, or join them into a batch."""
 
 from __future__ import annotations
 
@@ -11,18 +8,16 @@ from ..copying import copies_of_each
 from ..declare import *
 
 FEW = 16
-"""In a list of more operands than this, which all have one shape, the operands share a view and a step (kernel call).
+"""More operands than this, of one shape, share a view and a step, so the signature of a long list stays small.
 
-So the signature of a list is as small for hundreds of operands as for few. Otherwise each operand has a step of its
-own. The planner then leaves out those steps whose operands need no gradient.
+Otherwise each has a step of its own, and the planner leaves out those whose operands need no gradient.
 """
 
 
 def _side_by_side(result: Dim, dims: Sequence[Dim], runs: Sequence[int], after: int, batch: int) -> Signature:
-    """Return the signature (shape and kernels) of a node that joins operands of shapes `dims`.
+    """Return the signature of a node that joins operands: `after * batch` times a run of each, of the sizes `runs`.
 
-    The result consists of `after * batch` runs of adjacent numbers. Each has a run of each operand, of the sizes
-    `runs`. An operand without a batch is repeated for each of the `batch` batch elements.
+    An operand without a batch is repeated for each batch element.
     """
     whole, starts = sum(runs), itertools.accumulate(runs, initial=0)
     if len(dims) > FEW and len({*dims}) == 1:
@@ -35,15 +30,9 @@ def _side_by_side(result: Dim, dims: Sequence[Dim], runs: Sequence[int], after: 
 
 
 def concatenate_signature(d: int, name: str, *dims: Dim) -> Signature:
-    """Return the signature (shape and kernels) of a node that concatenates operands along dimension d.
+    """Return the signature of a concatenation along dimension d.
 
-    Args:
-        d: the number of the dimension, counted from 0.
-        name: the name of the op, for messages.
-        dims: the shapes of the operands.
-
-    Raises:
-        ShapeError: the operands differ in another dimension than d.
+    Raise ShapeError if the operands differ in another dimension.
     """
     rank = max(d + 1, as_first(dims))
     padded = {dim: of_rank(dim.dims, rank) for dim in set(dims)}
@@ -97,10 +86,8 @@ def _join(arrays, d):
 def concatenate(xs: Iterable[Expression], d: Index = 0) -> Expression:
     """Concatenate the expressions `xs` along dimension d. Their sizes in all other dimensions must be equal.
 
-    The result has as many dimensions as the first expression, but at least d + 1.
-
-    Raises:
-        ShapeError: the sizes of other dimensions differ.
+    The result has as many dimensions as the first expression, but at least d + 1. ShapeError is raised if the sizes of
+    other dimensions differ.
 
     >>> concatenate([inputVector([1, 2]), inputVector([3])]).value()
     [1.0, 2.0, 3.0]

@@ -1,9 +1,6 @@
 """Reshape or transpose expressions, or block their gradients.
 
-If the order of the numbers in memory stays the same, the result shares the memory of the operand (an *alias*). If not,
-it is a copy, which a kernel makes in nested loops. A `Signature` says how a node of the graph is computed. A `Dim` is a
-shape: dimensions and batch size. Values are stored column by column. A *stride* is the number of floats in memory from
-one element to the next along a dimension.
+If the numbers keep their order in memory, the result is an alias of the operand, otherwise a copy.
 """
 
 from __future__ import annotations
@@ -24,10 +21,7 @@ _alias = functools.cache(alias)
 def reshape(x: Expression, d: Dims, batch_size: Index = 1) -> Expression:
     """The numbers of x in another shape, in the same column-by-column order. Nothing is copied.
 
-    Args:
-        d: the new dimensions.
-        batch_size: the new batch size. If it is 1, and `d` has as many elements as one batch element of x, the result
-            keeps the batch size of x.
+    If `batch_size` is 1, and `d` has as many elements as one batch element of x, the result keeps the batch size of x.
 
     >>> reshape(inputVector([1, 2, 3, 4]), (2, 2)).npvalue()
     array([[1., 3.],
@@ -45,14 +39,7 @@ def reshape(x: Expression, d: Dims, batch_size: Index = 1) -> Expression:
 
 
 def _transposed(dim: Dim, order: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
-    """Plan a copy that puts the dimensions of an operand of shape `dim` into another order.
-
-    Dimension i of the result is dimension order[i] of the operand.
-
-    Returns:
-        The shape of the result, and the loops of the copy, innermost first. Each is (number of passes, stride in the
-        result, stride in the operand).
-    """
+    """Return the shape of a transpose whose dimension i is order[i] of the operand, and the loops of the copy."""
     sizes = of_rank(dim.dims, len(order))
     strides = strides_of(dim, Dim.of(sizes))
     result = Dim.of(tuple(sizes[k] for k in order), dim.batch)
@@ -62,11 +49,7 @@ def _transposed(dim: Dim, order: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
 
 @functools.cache
 def _transpose_steps(dim: Dim, order: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Return the orders by which to transpose, one copy after the other, so that the last result has the order `order`.
-
-    If one copy needs no more nested loops than the copy kernel has, the list has `order` alone. Otherwise, each copy
-    but the last moves one dimension to its place.
-    """
+    """Return the orders of the copies in turn that give `order`. If one is not enough, each places one dimension."""
     if len(joined(_transposed(dim, order)[1])) <= LOOPS:
         return [order]
     place = next(place for place, k in enumerate(order) if place != k)
@@ -91,9 +74,8 @@ def _transpose_signature(dim: Dim, order: tuple[int, ...]) -> Signature:
 def transpose(x: Expression, dims: Indices = (1, 0)) -> Expression:
     """The transpose of a matrix, or x with its dimensions in another order.
 
-    Args:
-        dims: the new order: dimension i of the result is dimension dims[i] of x. Each dimension of x must occur once,
-            except that trailing dimensions of size 1 may be left out or added.
+    Dimension i of the result is dimension dims[i] of x. Each must occur once, but trailing ones of size 1 may be left
+    out or added.
 
     >>> transpose(inputTensor([[1, 2], [3, 4]])).npvalue()
     array([[1., 3.],
@@ -112,12 +94,9 @@ def transpose(x: Expression, dims: Indices = (1, 0)) -> Expression:
 
 
 def along(of_columns: Callable, x: Expression, d: int) -> Expression:
-    """Apply an op along dimension d of x, although the op can only work along dimension 0.
+    """Apply an op of dimension 0 along dimension d, by transposing x and the result.
 
-    To do so, make d the first dimension by transposing x, apply the op, and transpose the result back.
-
-    Args:
-        of_columns: the op. It may change the size of dimension 0, but not the number of dimensions.
+    The op may change the size of dimension 0, but not the number of dimensions.
     """
     order = [d, *[k for k in range(len(x.type.dims)) if k != d]]
     return transpose(of_columns(transpose(x, order)), [order.index(k) for k in range(len(order))])

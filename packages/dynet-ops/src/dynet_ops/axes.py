@@ -49,11 +49,10 @@ def add_across(name: str) -> None:
 def column_signature(
     kernel: str, result: Dim, before: int, size: int, after: int, constants: int = 0, op: str = ""
 ) -> Signature:
-    """Return the signature of a node that runs a kernel, and `kernel.dx` for the gradient, along one dimension.
+    """Return the signature of a node that runs a kernel along one dimension. See `before_along_after`.
 
-    `before` is the product of the sizes before this dimension, and `after` of those behind it, the batch included. If
-    `before` exceeds 1, the strided versions run, which `add_across` has added. `constants` counts the plain numbers
-    that the kernel reads from the graph's input buffer.
+    If `before` exceeds 1, the strided kernels run, which `add_across` has added. The kernel reads `constants` plain
+    numbers from the graph's input buffer.
     """
     name, parameters = (kernel + ".across", (size, before)) if before > 1 else (kernel, (size,))
     views = [View(SELF, stride=result.total // (after or 1)), View(0, stride=before * size)]
@@ -62,7 +61,7 @@ def column_signature(
 
 
 def before_along_after(dim: Dim, d: int) -> tuple[int, int, int]:
-    """Return `before`, `size`, `after` for `column_signature`: (2, 3, 20) for ((2, 3, 4), 5) and d = 1."""
+    """Return the products of sizes before, along and after dimension d: (2, 3, 20) for ((2, 3, 4), 5) and d = 1."""
     sizes = (*dim.dims, dim.batch)
     return math.prod(sizes[:d]), sizes[d], math.prod(sizes[d + 1 :])
 
@@ -128,12 +127,7 @@ def _together(x: Expression, groups: Groups) -> tuple[Expression, Groups]:
 
 
 def checked_axes(name: str, d, b, dim: Dim) -> tuple[int, ...]:
-    """Check d and b of a reduction, and return the axes to reduce, the batch last.
-
-    Raises:
-        ArgumentError: a dimension occurs twice, or nothing is to be reduced.
-        OutOfRangeError: the operand has no such dimension.
-    """
+    """Return the axes to reduce, the batch last. Raise an error for missing, repeated or no dimensions."""
     b = checked_flag(name, "b", b)
     found = []
     for one in d if np.iterable(d) and not isinstance(d, Expression) else (d,):

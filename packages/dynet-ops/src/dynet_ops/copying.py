@@ -65,10 +65,9 @@ def copy_parameters(target: int, source: int, loops: Sequence[Loop], backward: b
 
 
 def copies(result: Dim, parts: Sequence[tuple[View, View, Sequence[Loop]]], **facts) -> Signature:
-    """Return the signature of a node that consists of copies, such as a concatenation.
+    """Return the signature of a node of copies, each (view that is written, view that is read, loops).
 
-    Each of `parts` is (view that is written, view that is read, loops). Where a loop has stride 0 in the result, the
-    numbers read are added up. `facts` are other fields of `Signature`.
+    Where a loop has stride 0 in the result, the numbers read are added up.
     """
     views, forward, backward = [], [], []
     for place, (target, source, loops) in enumerate(parts):

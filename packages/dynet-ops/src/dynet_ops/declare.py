@@ -1,8 +1,4 @@
-"""The vocabulary of all files that declare ops: they begin with `from ..declare import *`.
-
-`elementwise` and `columnwise` make an op of a formula, `by_dims` of a function that returns the signature, and
-`recorded` of one that appends nodes. `samples` are calls to test.
-"""
+"""The vocabulary of all files that declare ops: they begin with `from ..declare import *`."""
 
 import functools
 import math

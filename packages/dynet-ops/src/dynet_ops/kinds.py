@@ -45,10 +45,7 @@ BROADCAST = samples("5x3*2 5; 5 5x3*2; 5x3*2 1; 1*3 17; 1x4*2 3x1; 2x3x4 2x1x4*2
 
 
 def by_plain_dims(signature_of: Callable[..., Signature]) -> Callable[..., Signature]:
-    """Return `signature_of` with a cache, so that it runs only once for operands of equal shapes.
-
-    Keys are the Dims' `plain`, one object for all equal shapes: each parameter has a Dim object that only it uses.
-    """
+    """Cache `signature_of` by the Dims' `plain`, one object for all equal shapes. Parameters have Dims of their own."""
     interned = functools.cache(signature_of)
     return lambda *dims: interned(*[dim.plain for dim in dims])
 
@@ -214,10 +211,7 @@ def _of_several(
     fitted: Callable = lambda xs: xs,
     above: Mapping[str, float] = {},
 ) -> Callable[..., Expression]:
-    """Return the recording function of an op with any number of operands, then plain numbers.
-
-    `fitted` returns operands in shapes that `signature_of` takes. `above`: plain number -> what it must exceed.
-    """
+    """Return the recording function of an op of operands, then plain numbers, which must exceed those of `above`."""
     name, parameters = function.__name__, inspect.signature(function).parameters
     count = len(parameters) - len(numbers)
 
@@ -252,10 +246,9 @@ def elementwise_signature(
     numbers: int = 0,
     passes: bool = True,
 ) -> Signature:
-    """Return the signature of a node of an elementwise op.
+    """Return the signature of a node of an elementwise op that has `numbers` plain numbers.
 
-    `kernels` begins the kernels' names, by default `name`. `numbers` counts the plain numbers, which are in the graph's
-    input buffer. `passes` says whether operands get gradients.
+    `kernels` begins the kernels' names, by default `name`. `passes` says whether operands get gradients.
     """
     layout = column_layout(name, dims, rank)
     assert layout is not None
@@ -265,10 +258,7 @@ def elementwise_signature(
 
 
 def _repeated_first(name: str, called: str, scalars: bool, rank: Rank) -> Callable:
-    """Return a function (a, b) that applies the op to broadcast copies, or returns None if no copies are needed.
-
-    Errors show `called`: the op's name, or the sign of a Python operator.
-    """
+    """Return a function (a, b) that applies the op to broadcast copies, or returns None if no copies are needed."""
 
     def record_repeated(*xs: Expression) -> Expression | None:
         copies = _fitted(called, xs, rank, scalars)
@@ -281,8 +271,8 @@ def _repeated_first(name: str, called: str, scalars: bool, rank: Rank) -> Callab
 class Columnwise:
     """What `axes.Along` needs to know about a function that was decorated with `columnwise`.
 
-    `kernels` begins its kernels' names; the formula reads the plain numbers `constants` besides its operands.
-    `reduces`: its only operand is called x and gets a gradient, and each column of x becomes one number.
+    `constants` are its plain numbers. It `reduces` if x is the only operand and gets a gradient, and each column of x
+    becomes one number.
     """
 
     kernels: str

@@ -29,10 +29,7 @@ def is_matrix(dim: Dim) -> bool:
 
 
 Rank = Callable[[Sequence[Dim]], int]
-"""How many dimensions a result has, from the operands' shapes.
-
-Operands may differ in trailing dimensions of size 1, and how many of these the result keeps differs from op to op.
-"""
+"""How many dimensions a result has: which trailing dimensions of size 1 are kept differs from op to op."""
 
 
 def longest(dims: Sequence[Dim]) -> int:
@@ -56,11 +53,7 @@ def shortest(dims: Sequence[Dim]) -> int:
 
 
 def broadcast(name: str, dims: Sequence[Dim], rank: Rank = longest) -> Dim:
-    """Return the shape of an elementwise result: a size of 1 fits any other, missing dimensions count as 1.
-
-    Raises:
-        ShapeError: the operands do not fit. The message begins with `name`.
-    """
+    """Return the shape of an elementwise result: a size of 1 fits any other. Raise ShapeError for misfits."""
     most = longest(dims)
     padded = [of_rank(dim.dims, most) for dim in dims]
     sizes = tuple(max(sizes) for sizes in zip(*padded))
@@ -70,11 +63,7 @@ def broadcast(name: str, dims: Sequence[Dim], rank: Rank = longest) -> Dim:
 
 
 def matched(name: str, dims: Sequence[Dim], rank: Rank = longest) -> Dim:
-    """Return the shape of a result whose operands must have equal dimensions; a batch size of 1 fits any other.
-
-    Raises:
-        ShapeError: the operands do not fit. The message begins with `name`.
-    """
+    """Return the shape of a result of operands of equal dimensions; a batch size of 1 fits any. Raise ShapeError."""
     if any(of_rank(dim.dims, 1) != of_rank(dims[0].dims, 1) for dim in dims):
         raise ShapeError(f"{name}: dimensions differ: operands are {described(dims)}")
     return Dim.of(of_rank(dims[0].dims, rank(dims)), common_batch(name, dims))
@@ -178,10 +167,7 @@ def _first_moving(extents: Sequence[int]) -> int:
 
 
 def lined_up(reference: Callable, rank: Rank | None = None) -> Callable:
-    """Return the numpy function `reference`, made to broadcast as DyNet does: missing dimensions are added at the end.
-
-    `rank` returns the number of dimensions of the result; None leaves it as numpy makes it.
-    """
+    """Make a numpy function broadcast as DyNet does: missing dimensions are added at the end."""
 
     def padded(*arrays, **attributes):
         dims = [Dim.of(array.shape) for array in arrays]

@@ -50,10 +50,7 @@ def inner(name: str) -> str:
 
 
 def result_names(name: str, arguments: Sequence[str]) -> tuple[str, str]:
-    """Return what stated gradients call the result and its gradient.
-
-    They are y and dy; if an argument of the op has one of these names, z and dz; then result and dresult.
-    """
+    """Return what stated gradients call the result and its gradient: y, dy, or z, dz, or result, dresult."""
     for result in ("y", "z", "result"):
         if not {result, "d" + result} & {*arguments}:
             return result, "d" + result
@@ -61,10 +58,7 @@ def result_names(name: str, arguments: Sequence[str]) -> tuple[str, str]:
 
 
 def formula_of(function: Callable, operands: Sequence[str]) -> Formula:
-    """Return the formula in a function's body, by calling it with symbols, named by `inner`.
-
-    Raise ArgumentError if a parameter of the function is not among `operands`.
-    """
+    """Return the formula in a function's body. Raise ArgumentError if a parameter is not among `operands`."""
     for parameter, given in inspect.signature(function).parameters.items():
         hint = f". Annotate an operand as `{parameter}: dy.Expression`, and a plain number as `{parameter}: dy.Number`"
         check_operand(function.__name__, operands, parameter, "the formula asks for", hint)
@@ -147,9 +141,6 @@ def _rules(
 def add_rules(
     name: str, operands: tuple[str, ...], formula: Formula, gradients: dict[str, Formula], result: str = "y", **facts
 ) -> None:
-    """Add the kernels `name` and, for the gradient of an operand a, `name.da` to the table of kernels.
-
-    `facts` are other arguments of `Rule`, such as `numbers`.
-    """
+    """Add the kernels `name` and, for the gradient of an operand a, `name.da` to the table of kernels."""
     for end, rule in _rules(result, operands, formula, gradients, **facts).items():
         KERNELS.add(name + end, rule)

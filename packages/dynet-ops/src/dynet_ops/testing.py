@@ -136,7 +136,6 @@ def weights_of_shape(shape: Sequence[int], seed: int = 1) -> np.ndarray:
 
 
 def weights_for(result: Expression, seed: int = 1) -> np.ndarray:
-    """Return random weights for `functional`."""
     dims, batch = result.dim()
     return weights_of_shape((*dims, batch), seed)
 
@@ -170,7 +169,6 @@ def _differences(
 
 
 def assert_gradient(actual: np.ndarray, expected: np.ndarray) -> None:
-    """Check one gradient, up to `GRADIENT_TOLERANCE`."""
     error = largest(actual - expected)
     assert error <= GRADIENT_TOLERANCE * max(SMALLEST_GRADIENT, largest(expected)), f"gradient is off by {error}"
 
@@ -184,10 +182,7 @@ def mixtures(kinds: Sequence, count: int) -> list[list]:
 
 
 def check_gradients(op: Op, sample: Sample, *kinds: Sequence[type]) -> None:
-    """Check each operand's gradient against central differences; without operands, that of the result itself.
-
-    Each of `kinds` lists the kinds of the operands; by default, all `mixtures` are checked.
-    """
+    """Check the gradients of operands, or the result's own, by central differences; by default of all `mixtures`."""
     arrays = draw(op, sample)
     for kinds_of in kinds or mixtures(KINDS, len(arrays)):
         leaves, result = started(op, sample, arrays, kinds_of)

@@ -135,7 +135,7 @@ add_rules(
 
 @functools.cache
 def _poisson_signature(dim: Dim, counts: int) -> Signature:
-    """Return the signature of Poisson losses. A node stores `counts` counts: 1, or one for each batch element."""
+    """Return the signature of Poisson losses with 1 count, or one for each batch element."""
     size = dim.batch if counts == 1 else 1
     views = [View(SELF, stride=size), View(0, stride=size if dim.batch > 1 else 0)]
     views += [View(NOWHERE, index=start, index_step=int(counts > 1), scale=1) for start in (0, counts)]

@@ -38,7 +38,7 @@ KERNELS.add(
 def _signature(result: Dim, size: int, columns: int, shared: bool, choices: int) -> Signature:
     """Return the signature of nodes that compute a hinge loss for each column of scores.
 
-    If `shared`, all losses use the operand's only column. `choices` right choices are stored: 1, or one per column.
+    If `shared`, the operand has one column for all losses. A node stores 1 right choice, or one for each column.
     """
     stride = 0 if shared else size
     picked = View(0, stride=stride, index=1, index_step=int(choices > 1), scale=1)

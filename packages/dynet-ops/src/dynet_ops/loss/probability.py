@@ -109,11 +109,7 @@ _VIEWS = ("y", "x", *_NUMBERS[1:])
 
 
 def _loss(x, picked):
-    """Return the loss, the largest score, and the logarithm of the sum of exp(x - peak), for the gradient.
-
-    They cannot be found from the loss: if `picked` is far below the peak, the loss is rounded more coarsely than
-    `total`.
-    """
+    """Return the loss, and the peak and log(total) for the gradient: rounding may have lost them in the loss."""
     peak = f.max(x)
     total = f.log(f.sum(f.exp(x - peak)))
     return {"y": peak - picked + total, "peak": peak, "total": total}

@@ -12,10 +12,10 @@ _RESULT, _TWICE, _U, _V = range(4)
 
 
 def _signature(name: str, dims, step: int) -> Signature:
-    """Return the signature of z_k = sum over i of u_i v_((k + step i) mod d); `step` is -1 for a convolution.
+    """Return the signature of z_k = sum over i of u_i v_((k + step i) mod d).
 
-    z is followed in memory by two copies of v in a row, so that kernels need no index mod d. For the same reason, the
-    backward pass makes two copies of the gradient of z in a row.
+    In memory, two copies of v in a row follow z, so that kernels need no index mod d. The backward pass does the same
+    with the gradient of z.
     """
     u, v = dims
     if u.dims != v.dims or u.columns != 1:

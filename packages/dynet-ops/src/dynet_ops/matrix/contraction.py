@@ -8,10 +8,7 @@ from .products import NOTHING, affine_transform, gradient_of, is_shared, matmul,
 
 
 def _signature(name: str, dims: Sequence[Dim]) -> Signature:
-    """Return the signature of z_ij = b_ij + sum over k of x_ijk y_k, where `dims` may lack b.
-
-    To the kernels, the tensor x is a matrix with a row for each (i, j) and a column for each k.
-    """
+    """Return the signature of z_ij = b_ij + sum over k of x_ijk y_k. To kernels, x has a row for each (i, j)."""
     x, y, *bias = dims
     if len(x.dims) != 3 or y.columns != 1:
         raise ShapeError(f"{name}: expected a tensor of 3 dimensions and a vector, got {described(dims)}")

@@ -1,8 +1,4 @@
-"""Convolutions of images and sentences.
-
-Each window, the part of an image under the filter, is copied into a row of a matrix. The convolution is the product of
-this matrix and a matrix that has a column for each filter.
-"""
+"""Convolutions of images and sentences: products of a matrix with a row per window and one with a column per filter."""
 
 from __future__ import annotations
 
@@ -24,9 +20,9 @@ KERNELS.add("conv2d.db", Rule(_VIEWS, {"db": lambda dy: f.sum(dy)}, numbers=("b"
 
 @functools.cache
 def _windows_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
-    """Return the signature of a copy of windows into a matrix with a row per position; see `window_numbers`.
+    """Return the signature of a node that copies each window of an image into a row of a matrix.
 
-    If each window is a single pixel and none is left out, it is the image in a different shape: nothing is copied.
+    If each window is a single pixel and none is left out, nothing is copied.
     """
     height, width, channels, window_height, window_width, *steps, _, _, rows, columns = window
     result = Dim.of((rows * columns, window_height * window_width * channels), dim.batch)
@@ -44,10 +40,7 @@ def _windows_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
 
 @functools.cache
 def _conv2d_signature(name: str, places: tuple[int, int], windows: Dim, *dims: Dim) -> Signature:
-    """Return the signature of windows times filters, plus a bias if `dims` has one.
-
-    `places` are the positions down and across, the size of the result. A column is one channel of one result image.
-    """
+    """Return the signature of windows times filters, plus a bias, if any. A column is one channel of one result."""
     batch = common_batch(name, (windows, *dims))
     rows, inner = windows.dims
     filters = dims[0].dims[3]
@@ -156,10 +149,7 @@ def conv2d_bias(x: Expression, f: Expression, b: Expression, stride: Indices, is
 
 
 def _filter1d_signature(x: Dim, y: Dim) -> Signature:
-    """Return the signature of the convolution of a matrix with filters.
-
-    Its columns under a filter are contiguous, so kernels read them in place as a vector. No window is copied.
-    """
+    """Return the signature of a convolution. Windows are contiguous, so kernels read them in place as vectors."""
     rows, columns = x.rows, x.columns
     y_dims = of_rank(y.dims, 3)
     if not is_matrix(x) or len(y_dims) != 3 or len(y.dims) < 2:

@@ -1,7 +1,4 @@
-"""How a window moves over an image of dimensions (height, width, channels), for convolution and pooling.
-
-It starts at the top left. Unless `is_valid`, the image is padded, and windows may reach into the padding.
-"""
+"""How a window moves over an image (height, width, channels), for convolution and pooling, from the top left."""
 
 from __future__ import annotations
 
@@ -20,10 +17,7 @@ def _places(size: int, window: int, stride: int, is_valid: bool) -> tuple[int, i
 def window_numbers(
     name: str, dim: Dim, window: tuple[int, int], stride: tuple[int, int], is_valid: bool
 ) -> tuple[int, ...]:
-    """Return what kernels need, in the order of `dynet_kernels.families.windows.WINDOW`.
-
-    These are the sizes of image and window, the strides, the padding above and left, and the positions down and across.
-    """
+    """Return the numbers that `dynet_kernels.families.windows.WINDOW` names: sizes, strides, padding, positions."""
     height, width, channels = (*dim.dims, 1, 1)[:3]
     if is_valid and (window[0] > height or window[1] > width):
         raise ShapeError(f"{name}: a window of {window} does not fit into x, which is {dim!r}, unless is_valid=False")

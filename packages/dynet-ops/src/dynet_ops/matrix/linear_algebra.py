@@ -1,7 +1,4 @@
-"""Inverses and determinants of matrices, and the trace of a product.
-
-The *pivots* of a matrix are numbers that the kernel `invert` computes, too. Their product is the determinant.
-"""
+"""Inverses and determinants of matrices, and the trace of a product."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ KERNELS.add(
 
 
 def _log_of_product(pivots):
-    """Return log(product of the pivots): NaN if it is negative, -inf if any pivot is 0."""
+    """Return log(product of the pivots), that of the determinant: NaN if it is negative, -inf if any pivot is 0."""
     logarithms, negative = f.sum(f.log(f.absolute(pivots))), f.sum(f.where(pivots < 0, 1, 0))
     counted = f.where(f.equal(logarithms, float("-inf")), 0, negative)
     is_odd = f.equal(counted - 2 * f.floor(counted / 2), 1)
@@ -42,10 +39,7 @@ def _order(name: str, dim: Dim) -> int:
 
 
 def invertible(arrays: np.ndarray) -> np.ndarray:
-    """Return well-conditioned matrices with positive determinants, made from random square ones, for tests.
-
-    Large elements are on the antidiagonal, so that elimination has to exchange rows. A third axis is the batch.
-    """
+    """Return well-conditioned matrices with positive determinants, whose elimination exchanges rows, for tests."""
     order = len(arrays)
     matrices = arrays.reshape(order, order, -1) + 1.5 * np.sqrt(order) * np.eye(order)[..., None]
     matrices = matrices[::-1].copy()

@@ -1,7 +1,4 @@
-"""Matrix products: the operator `*`, `matmul` and `affine_transform`.
-
-Steps refer to the values of view k by the *role* 2 k, and to their gradient by 2 k + 1.
-"""
+"""Matrix products: the operator `*`, `matmul` and `affine_transform`."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ Y, NOTHING, SHARED = 0, -1, 0
 
 
 def value_of(view: int) -> int:
-    """Return the role of the values of a view."""
+    """Return the role of a view's values: the number by which steps refer to them."""
     return 2 * view
 
 
@@ -72,12 +69,7 @@ def product_steps(
 
 
 def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signature:
-    """Return the signature of y = b + W1 x1 + W2 x2 + ..., whose kernels add one product after the other to y.
-
-    Raises:
-        ArgumentError: a matrix lacks its x.
-        ShapeError: the shapes do not fit.
-    """
+    """Return the signature of y = b + W1 x1 + W2 x2 + ..., whose products are added to y in turn."""
     first = int(has_bias)
     if len(dims) % 2 != first:
         raise ArgumentError(f"{name}: an odd number of expressions is needed, got {len(dims)}")

@@ -1,7 +1,4 @@
-"""`Cell`, the description of a recurrent cell, such as an LSTM: its values, parameters and instructions.
-
-The *projection* of an input x is b + W x for all gates. An *instruction* is a `Product` or the name of a rule.
-"""
+"""`Cell`, the description of a recurrent cell, such as an LSTM: its values, parameters and instructions."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Turn the equations of a recurrent cell, a Python function that is called once with symbols, into a `Cell`.
-
-A gate is b + W @ x + U @ h or some of its rows; its *activation*, such as logistic(gate), overwrites it in memory.
-"""
+"""Turn the equations of a recurrent cell, a Python function that is called once with symbols, into a `Cell`."""
 
 from __future__ import annotations
 

@@ -34,10 +34,10 @@ def add_rule(
     sets: tuple[str, ...] = (),
     **facts: tuple[str, ...],
 ) -> str:
-    """Add a rule, with its ".backward" unless `backward` is None, to the table of kernels. Return `kernel`.
+    """Add a rule, with its ".backward" unless that is None, to the table of kernels. Return `kernel`.
 
-    A signature that runs the rule must list the views of `views` first, in this order. The backward kernel overwrites
-    the gradients `sets` and adds to all others. `facts` are other arguments of `Rule`, for the forward kernel.
+    Signatures list its `views` first, in order. The backward kernel overwrites the gradients `sets`, and adds to
+    others.
     """
     KERNELS.add(kernel, Rule(views, forward, **facts))
     if backward is not None:
@@ -113,9 +113,8 @@ def columns_per_matrix(matrix: Dim, batch: int) -> int:
 def projection_part(batch: int, x: View | None, *dims: Dim, first_rows: int | None = None) -> Signature:
     """Return the signature of the projection, whose first operands are b, W, b, W, ... of the shapes `dims`.
 
-    It stores b + W x of all gates one after the other for each batch element. If x is None, these are the biases alone.
-    If its source is EACH, the gates of all inputs of a sequence are computed. Only `first_rows` of each b and W are
-    used.
+    Without x, the gates are the biases alone. If its source is EACH, the gates of all inputs of a sequence are
+    computed. `first_rows` says how many rows of each b and W are used, by default all.
     """
     pairs = [(k, dims[k], dims[k + 1]) for k in range(0, len(dims), 2)]
     gates = sum(first_rows or matrix.rows for _, _, matrix in pairs)
@@ -221,8 +220,8 @@ def state_operands(previous: Previous | None) -> int:
 def sequence_signature(cell: Cell, hidden: int, batch: int, previous: Previous, x: Dim, *dims: Dim) -> Signature:
     """Return the signature of a record that applies a cell to one or more inputs of the shape `x`.
 
-    The operands are pairs (b, W), the recurrent weights, the previous state (before the first step) and the inputs;
-    `dims` are the shapes of the parameters.
+    Its operands are pairs (b, W), the recurrent weights, the state before the first step, and the inputs. `dims` are
+    the shapes of the parameters.
     """
     inputs, weights = dims[: len(cell.pairs)], dims[len(cell.pairs) :]
     return Signature(
@@ -242,9 +241,9 @@ def sequence_signature(cell: Cell, hidden: int, batch: int, previous: Previous, 
 def record_step(
     name: str, cell: Cell, x: Expression, previous: Sequence[Expression], parameters: Sequence[Expression]
 ) -> Expression:
-    """Add one time step to the graph, and return the first value of the new state. Raise ShapeError for misfits.
+    """Add one time step to the graph, and return the first value of the new state.
 
-    `previous` and `parameters` are as in `Cell.state`, and in `Cell.pairs` and then `Cell.weights`.
+    `parameters` are in the order of `Cell.pairs`, then `Cell.weights`. Raise ShapeError if shapes do not fit.
     """
     operands = (x, *previous, *parameters)
     graph = graph_of(name, operands)

@@ -13,11 +13,9 @@ _VIEWS = ("y", "x", "g", "b")
 
 
 def _normal(x):
-    """Return x normalized, and three numbers of the vector x (one batch element).
+    """Return x normalized; 0 if x has no deviation, else another number; 1 / deviation; and the number of elements.
 
-    The numbers are 0 if the elements are equal or differ too little to normalize; 1 / standard deviation; and the
-    number of elements. A division takes as long as all the rest, so each element is multiplied by numbers computed
-    once.
+    Each element is multiplied by numbers computed once, because a division takes as long as all the rest.
     """
     count = f.sum(1.0)
     spread = x - f.sum(x) / count
@@ -27,10 +25,7 @@ def _normal(x):
 
 
 def _unless_equal(apart, value):
-    """Return a formula that is `value`, or 0 where `apart` is 0: the elements are equal, or the deviation is.
-
-    `value` has 1 / standard deviation as a factor.
-    """
+    """Return `value`, which has 1 / deviation as a factor, or 0 where `apart` is 0."""
     return f.where(f.equal(apart, 0), 0, value)
 
 

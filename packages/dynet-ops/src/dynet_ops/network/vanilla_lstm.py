@@ -72,10 +72,7 @@ def _record(
     weightnoise_std: Number,
     masks: tuple[Expression, ...] = (),
 ) -> Expression:
-    """Check the operands of an LSTM step, and return its gates.
-
-    `weights` are Wx, Wh and b. `masks` are for the concatenation of all inputs and for h; () for no dropout.
-    """
+    """Return the gates of an LSTM step. `masks` are for the concatenated inputs and h; () for no dropout."""
     operands = (*xs, h, *weights, *masks)
     graph_of(name, operands)
     deviation = finite(name, "weightnoise_std", weightnoise_std)

@@ -53,10 +53,7 @@ _noise = random_node("noise", lambda x, seed, count, stddev: x + stddev * f.norm
 
 
 def _exponential(uniform):
-    """Return -log(uniform), which is exponentially distributed for a uniform multiple of 2^-24 in [0, 1).
-
-    0 is replaced by 2^-25, because log(0) would be infinite.
-    """
+    """Return -log(uniform) for a multiple of 2^-24 in [0, 1); 0 counts as 2^-25, because log(0) is infinite."""
     return -f.log(f.where(uniform > 0, uniform, 2.0**-25))
 
 

@@ -6,10 +6,7 @@ from ..declare import *
 
 
 def _sum_of_neighbours(name: str, result: Dim, loops: Sequence[Loop], count: int, apart: int) -> Signature:
-    """Return the signature of a node of sums: kernels copy the first terms by `loops`, then add the others.
-
-    Each sum has `count` terms, `apart` floats after each other in the operand.
-    """
+    """Return the signature of sums of `count` terms that are `apart` floats apart; `loops` copy the first terms."""
     first = collapsed(loops)
     others = collapsed([loops[0], (count - 1, 0, apart), *loops[1:]])
     every = collapsed([loops[0], (count, 0, apart), *loops[1:]])

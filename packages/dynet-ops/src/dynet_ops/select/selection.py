@@ -63,10 +63,7 @@ def select_cols(x: Expression, cs: Iterable[Index]) -> Expression:
 
 
 def _strided_loops(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
-    """Return the shape, and the loops of a copy, of counts[d] elements along each dimension d, steps[d] apart.
-
-    The last entries are for the batch.
-    """
+    """Return shape and loops of a copy of counts[d] elements along each d, steps[d] apart; the batch comes last."""
     result = Dim.of(counts[:-1], counts[-1])
     apart = [stride * step for stride, step in zip(strides_of(dim, dim), steps)]
     return result, list(zip(counts, strides_of(result, result), apart))
@@ -171,10 +168,7 @@ def select_regularly(graph: PinnedGraph, x: Expression, ranges: Sequence[tuple[i
 
 @functools.cache
 def _largest_signature(dim: Dim, k: int) -> Signature:
-    """Return the signature of the k largest elements of each column.
-
-    The value is followed by their indices within the columns, which the backward pass needs.
-    """
+    """Return the signature of the k largest elements, followed by their indices for the backward pass."""
     columns = dim.columns * dim.batch
     return Signature(
         Dim.of((k, *dim.dims[1:]), dim.batch),

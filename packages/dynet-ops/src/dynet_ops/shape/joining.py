@@ -15,10 +15,7 @@ Otherwise each has a step of its own, and the planner leaves out those whose ope
 
 
 def _side_by_side(result: Dim, dims: Sequence[Dim], runs: Sequence[int], after: int, batch: int) -> Signature:
-    """Return the signature of a node that joins operands: `after * batch` times a run of each, of the sizes `runs`.
-
-    An operand without a batch is repeated for each batch element.
-    """
+    """Return the signature of `after * batch` runs of each operand, of the sizes `runs`."""
     whole, starts = sum(runs), itertools.accumulate(runs, initial=0)
     if len(dims) > FEW and len({*dims}) == 1:
         return copies_of_each(result, runs[0], [(runs[0], 1, 1), (after * batch, whole, runs[0])])
@@ -30,10 +27,7 @@ def _side_by_side(result: Dim, dims: Sequence[Dim], runs: Sequence[int], after: 
 
 
 def concatenate_signature(d: int, name: str, *dims: Dim) -> Signature:
-    """Return the signature of a concatenation along dimension d.
-
-    Raise ShapeError if the operands differ in another dimension.
-    """
+    """Return the signature of a concatenation. Raise ShapeError if operands differ in another dimension."""
     rank = max(d + 1, as_first(dims))
     padded = {dim: of_rank(dim.dims, rank) for dim in set(dims)}
     first = padded[dims[0]]

@@ -21,7 +21,7 @@ EXACT: dict[str, Callable] = {
     "round": lambda x: mpmath.sign(x) * mpmath.floor(abs(x) + 0.5),
     "lgamma": lambda x: mpmath.log(abs(mpmath.gamma(x))) if x < 0 else mpmath.loggamma(x),
 }
-"""By a formula's function. mpmath has the others under their name, or numpy (as "add")."""
+"""Exact versions of formulas' functions. mpmath, or numpy, has the others under their names, such as "add"."""
 
 
 def value(formula: Formula, numbers: Mapping[str, float | mpmath.mpf]) -> mpmath.mpf:

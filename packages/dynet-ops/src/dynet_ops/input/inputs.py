@@ -28,7 +28,9 @@ def inputVector(v: Iterable[Number], device: str = "") -> Expression:
 
 @input_op(lambda s: np.full((1, 1), s), [{"s": 2.5}, {"s": -3}, {"s": np.float32(0.5)}, {"s": [1.5]}], "vector")
 def scalarInput(s: Number, device: str = "") -> Expression:
-    """A single number. `device` is "CPU" or the device in use.
+    """A single number.
+
+    `device` is "CPU" or the device in use.
 
     >>> scalarInput(2.5).value()
     2.5

@@ -96,8 +96,8 @@ def binary_log_loss(x: Expression, y: Expression) -> Expression:
     x has predicted probabilities, for example from `logistic`; y the true values (0 or 1) or probabilities, of the same
     dimensions. An x or 1 - x of 0 counts as the smallest normal float32, about 1.2e-38, so the loss is finite. A
     logarithm whose factor is 0 does not count: where y is 1, x may be a little above 1 by rounding. For the gradient, x
-    is at least that number, and 1 - x at least 6e-8, the last digit of an x near 1. So the gradient of a in x =
-    logistic(a) is -1 where a is very negative and y is 1.
+    is at least that number, and 1 - x at least 6e-8, the last digit of an x near 1. So the gradient of a in
+    x = logistic(a) is -1 where a is very negative and y is 1.
 
     >>> binary_log_loss(inputVector([0.5, 0.5]), inputVector([1, 0])).value()
     1.3862943649291992

@@ -55,7 +55,7 @@ def _reference(x, y, z=None, b=None):
 def contract3d_1d(x: Expression, y: Expression) -> Expression:
     """A tensor times a vector, z_ij = sum over k of x_ijk y_k.
 
-    Their dimensions are (I, J, K) and (K,).
+    The dimensions of x and y are (I, J, K) and (K,).
 
     >>> contract3d_1d(inputTensor([[[1, 2], [3, 4]]]), inputVector([1, 10])).npvalue()
     array([[21., 43.]])
@@ -70,7 +70,7 @@ def contract3d_1d(x: Expression, y: Expression) -> Expression:
 def contract3d_1d_bias(x: Expression, y: Expression, b: Expression) -> Expression:
     """A tensor times a vector, with a bias: z_ij = b_ij + sum over k of x_ijk y_k.
 
-    Their dimensions are (I, J, K), (K,) and (I, J).
+    The dimensions of x, y and b are (I, J, K), (K,) and (I, J).
 
     >>> b = inputTensor([[100, 200]])
     >>> contract3d_1d_bias(inputTensor([[[1, 2], [3, 4]]]), inputVector([1, 10]), b).npvalue()

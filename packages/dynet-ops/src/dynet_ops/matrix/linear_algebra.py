@@ -153,6 +153,8 @@ def logdet(x: Expression) -> Expression:
 def trace_of_product(x: Expression, y: Expression) -> Expression:
     """The trace of the matrix product of x and transposed y, which is the number z = sum over i, j of x_ij y_ij.
 
+    x and y are matrices of the same dimensions.
+
     >>> trace_of_product(inputTensor([[1, 2], [3, 4]]), inputTensor([[1, 0], [0, 10]])).value()
     41.0
     """

@@ -1,4 +1,4 @@
-"""Layer normalisation and weight normalisation."""
+"""Layer normalization and weight normalization."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _broadcast_layer_norm(x: Expression, g: Expression, b: Expression) -> Expres
     return add(cmult(g, normal), b)
 
 
-# ------------------------------------------------------------------------------------------ weight normalisation
+# ------------------------------------------------------------------------------------------ weight normalization
 
 _normed = Formula.of(lambda w, g: w * (g / f.sqrt(f.sum(w * w))))
 add_rules("weight_norm", ("w", "g"), _normed, gradients(_normed, ("w", "g"), numbers=("g",)), numbers=("g",))
@@ -113,7 +113,7 @@ def _weight_norm_signature(*dims: Dim) -> Signature:
 def weight_norm(w: Expression, g: Expression) -> Expression:
     """Scale weights to the norm g, y = g w / |w|.
 
-    w| is the Euclidean norm over all dimensions. g is an expression with a single number.
+    Here |w| is the Euclidean norm over all dimensions, and g is an expression with a single number.
 
     Source: Salimans and Kingma, "Weight normalization", 2016.
 

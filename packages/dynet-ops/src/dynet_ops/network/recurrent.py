@@ -79,9 +79,9 @@ def _lstm(x, h, c, Wx, Wh, b, forget_bias):
 def lstm_step(x, h, c, Wx, Wh, b, *, forget_bias=1.0):
     """A step of a long short-term memory (LSTM) with the state h and c; the result is the new h.
 
-    The rows of b + Wx x + Wh h are the gates i, f, o and g, in this order, with m rows each. The new state is c' = s(f
-    + forget_bias) c + s(i) tanh(g) and h' = s(o) tanh(c'), where s is the logistic function. x has size n, h and c have
-    size m. Wx, Wh, b: (4m, n), (4m, m) and (4m,).
+    The rows of b + Wx x + Wh h are the gates i, f, o and g, in this order, with m rows each. The new state is
+    c' = s(f + forget_bias) c + s(i) tanh(g) and h' = s(o) tanh(c'), where s is the logistic function. x has size n, h
+    and c have size m. Wx, Wh, b: (4m, n), (4m, m) and (4m,).
 
     Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997; forget gate: Gers et al., 2000.
     """
@@ -99,8 +99,8 @@ def _gru(x, h, Wzx, Wzh, bz, Wrx, Wrh, br, Whx, Whh, bh):
 def gru_step(x, h, Wzx, Wzh, bz, Wrx, Wrh, br, Whx, Whh, bh):
     """A step of a gated recurrent unit (GRU), h' = (1 - z) h + z tanh(bh + Whx x + Whh (r h)).
 
-    z = s(bz + Wzx x + Wzh h) and r = s(br + Wrx x + Wrh h), where s is the logistic function. x has size n, h size m;
-    W.x are (m, n), W.h are (m, m).
+    z = s(bz + Wzx x + Wzh h) and r = s(br + Wrx x + Wrh h), where s is the logistic function. x has size n, h size m.
+    Wzx, Wrx and Whx have dimensions (m, n), all other matrices (m, m).
 
     Source: Cho et al., "Learning phrase representations using RNN encoder-decoder", 2014.
     """
@@ -120,9 +120,9 @@ def _coupled(x, h, c, Wix, Wih, Wic, bi, Wox, Woh, Woc, bo, Wcx, Wch, bc):
 def coupled_lstm_step(x, h, c, Wix, Wih, Wic, bi, Wox, Woh, Woc, bo, Wcx, Wch, bc):
     """A step of an LSTM whose forget gate is 1 - i, and whose gates also read c (peepholes); the result is the new h.
 
-    i = s(bi + Wix x + Wih h + Wic c), c' = (1 - i) c + i tanh(bc + Wcx x + Wch h), o = s(bo + Wox x + Woh h + Woc c'),
-    h' = o tanh(c'), where s is the logistic function. x has size n, h and c have size m; W.x are (m, n), all others (m,
-    m).
+    i = s(bi + Wix x + Wih h + Wic c), c' = (1 - i) c + i tanh(bc + Wcx x + Wch h),
+    o = s(bo + Wox x + Woh h + Woc c'), h' = o tanh(c'), where s is the logistic function. x has size n, h and c have
+    size m. Wix, Wox and Wcx have dimensions (m, n), all others (m, m).
 
     Source: Greff et al., "LSTM: a search space odyssey", 2015; peepholes: Gers and Schmidhuber, 2000.
     """

@@ -116,15 +116,14 @@ def vanilla_lstm_gates(
 ) -> Expression:
     """The gates of an LSTM step, computed from z = Wx x_t + Wh h_tm1 + b.
 
-    With z divided into four parts, i = logistic(z_1), f = logistic(z_2 + 1), o = logistic(z_3), g = tanh(z_4).
+    With z divided into four parts, i = logistic(z_1), f = logistic(z_2 + 1), o = logistic(z_3), g = tanh(z_4). The
+    result has i, f, o and g in one vector of size 4 h.
 
     Args:
         x_t: the input, a vector of size n.
         h_tm1: the previous output, a vector of size h.
         Wx, Wh, b: of dimensions (4 h, n), (4 h, h) and (4 h,).
         weightnoise_std: the standard deviation of noise that is added to Wx, Wh and b, for training; 0 for none.
-
-    Returns: i, f, o and g as one vector of size 4 h.
 
     >>> x, h, b = inputVector([0]), inputVector([0]), inputVector([0, -1, 0, 0])
     >>> vanilla_lstm_gates(x, h, zeros((4, 1)), zeros((4, 1)), b).value()
@@ -193,7 +192,7 @@ def vanilla_lstm_gates_dropout_concat(
 ) -> Expression:
     """The same as `vanilla_lstm_gates_concat`, but the inputs and `h_tm1` are first multiplied by dropout masks.
 
-    `dropout_mask_x` is a vector of the size of all inputs together, which multiplies their concatenation.
+    `dropout_mask_x` is a vector of the size of all inputs together, `dropout_mask_h` one of the size of `h_tm1`.
 
     >>> one, h, b = inputVector([0]), inputVector([0]), inputVector([0, -1, 0, 0])
     >>> Wx, Wh = zeros((4, 2)), zeros((4, 1))

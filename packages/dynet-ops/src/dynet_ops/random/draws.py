@@ -1,7 +1,7 @@
 """Random tensors and noise.
 
 The numbers are drawn in the forward pass from the node's *key*, two integers in the graph's buffer of input values:
-`seed`, and `count`, how many random nodes were made before. So they do not depend on batches.
+`seed`, and `count`, how many random nodes were made before. So they do not depend on how nodes are batched.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def sum_dim(x: Expression, d: Dims = (0,), b: bool = False, n: Index = 0) -> Exp
     """The sum along any dimensions, y = sum over i of x_i.
 
     The result does not have the dimensions d, which are counted from 0. With b, the sum is over the batch, too. n is
-    ignored; DyNet 2.1 takes it, as `mean_dim` does.
+    ignored: DyNet 2.1 takes it here, as in `mean_dim`.
 
     >>> x = inputTensor([[1, 2], [3, 4]])
     >>> sum_dim(x, [0]).value(), sum_dim(x, [1]).value(), sum_dim(x, [0, 1]).value()

@@ -1,4 +1,4 @@
-"""Sums of neighbouring rows or columns."""
+"""Sums of neighboring rows or columns."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _ngrams(x, v):
 
 @recorded(reference=_ngrams, samples="3x5 v=2; 17x3*2 v=3; 1x4*3 v=1; 5*2 v=1; 2x9*2 v=5")
 def kmh_ngram(x: Expression, v: Index) -> Expression:
-    """The sum of every v neighbouring columns of a matrix, y_ij = sum over k < v of x_i,j+k.
+    """The sum of every v neighboring columns of a matrix, y_ij = sum over k < v of x_i,j+k.
 
     A matrix of n columns gives n - v + 1 columns; v is from 1 to n.
 
@@ -65,7 +65,7 @@ def _fold_signature(dim: Dim, nrows: int) -> Signature:
     samples="4x3; 6x5*3 nrows=3; 2*2; 38x2*2 nrows=1; 14x2x3*2 nrows=7; 1x5*2 nrows=1; 9x1 nrows=3",
 )
 def fold_rows(x: Expression, nrows: Index = 2) -> Expression:
-    """The sum of each group of nrows neighbouring rows, y_ij = sum over k < nrows of x_(i nrows + k),j.
+    """The sum of each group of nrows neighboring rows, y_ij = sum over k < nrows of x_(i nrows + k),j.
 
     The number of rows of x must be a multiple of nrows.
 

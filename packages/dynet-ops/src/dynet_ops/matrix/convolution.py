@@ -1,4 +1,7 @@
-"""Convolutions of images and sentences: products of a matrix with a row per window and one with a column per filter."""
+"""Convolutions of images and sentences.
+
+They are products of a matrix that has a row for each window and one that has a column for each filter.
+"""
 
 from __future__ import annotations
 

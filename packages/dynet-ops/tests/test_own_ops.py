@@ -570,6 +570,7 @@ def test_constants_beyond_float32_are_refused(number, own_made):
         ("f.where(x < 0, y, f.tanh(x) * 300) - f.tanh(x) * 300", [0.3, 2.0], 0),
         ("x ** y", [0.0, 0.0], 0),
         ("x ** y", [-1.0, 1e30], -1e30),
+        ("x ** y", [1.5e-39, 0.001], 0.001 * 1.5e-39**-0.999),
         ("f.tanh(x)", [6.0], 1 / np.cosh(6.0) ** 2),
         ("f.tanh(x)", [40.0], 1 / np.cosh(40.0) ** 2),
         ("1 - 2 * f.logistic(x)", [60.0], -2 * np.exp(-60.0)),

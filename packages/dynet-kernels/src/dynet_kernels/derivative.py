@@ -21,8 +21,7 @@ GRADIENTS: dict[str, Callable] = {
     "log": lambda dy, y, x: dy / x,
     "log1p": lambda dy, y, x: dy / (1 + x),
     "power": lambda dy, y, a, b: (
-        # A large b - 1 is rounded to an even number. Only for a = -1 and 1 this matters, and there y a is y / a.
-        f.where(f.equal(b, 0), 0, dy * (b * f.where(f.absolute(b) < 2.0**24, f.power(a, b - 1), y * a))),
+        f.where(f.equal(b, 0), 0, dy * _power_gradient(y, a, b)),
         # 0 where y is 0, although log(a) is infinite there, and for 0 to the power of 0.
         f.where(f.equal(y * (f.absolute(a) + f.absolute(b)), 0), 0, dy * (y * f.log(a))),
     ),
@@ -58,6 +57,14 @@ BY_RESULT: dict[str, Callable] = {
     "tanh": lambda dy, y, x: dy * (1 - y * y),
 }
 """Gradients that need only the result. Where it is near 1 or -1, they lose digits: 1 % at tanh(6)."""
+
+
+def _power_gradient(y: Symbol, a: Symbol, b: Symbol) -> Symbol:
+    """b a^(b - 1), where y is a^b."""
+    small = f.absolute(b) < 1  # then a^(b - 1) may overflow where the result does not, so it is taken in two halves
+    power = f.power(a, f.where(small, 0.5 * (b - 1), b - 1))
+    # A large b - 1 is rounded to an even number. This matters only if a is -1 or 1, and there y a is y / a.
+    return b * f.where(f.absolute(b) < 2.0**24, power, y * a) * f.where(small, power, 1)
 
 
 def _tanh_gradient(dy: Symbol, e: Symbol) -> Symbol:

@@ -1,6 +1,7 @@
 """What TIR cannot say, as LLVM's text: atomics, clocks, locks, and letting other threads have the core.
 
-Code that uses it must be emitted in `imported`. As Python, it is not atomic: for tests with one thread.
+Code that uses them must be emitted in `imported`. Uncompiled, these functions are not atomic: they then serve tests
+with one thread.
 """
 
 from __future__ import annotations
@@ -85,6 +86,7 @@ def move(helper: Helper, old: int, new: int):
 
 
 def time(clock: int = WALL):
+    """Return the time of a clock in nanoseconds."""
     if not is_emitting():
         return clocks.monotonic_ns() if clock == WALL else clocks.thread_time_ns()
     return let(T.call_extern("int64", "dynet_time", tirx.const(clock, "int32")))

@@ -1,6 +1,7 @@
 """The command `python -m dynet_kernels.build`, which compiles all kernels beforehand, into this user's cache.
 
-`--for x86-64-v4` compiles for all CPUs of a kind, such as for an image; `--into FOLDER` also makes files for a wheel.
+Without arguments it compiles for exactly this CPU. `--for x86-64-v4` compiles for all CPUs of a kind, for example for a
+container image. `--into FOLDER` also writes the code to files that can be put into a wheel of dynet-kernels.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from .recorder.compiled import Recorder
 from .table import KERNELS
 from .target import NAMED, CpuTarget, host_cpu
 
+# When imported, these add their kernels to the table of all kernels (`table.py`).
 PACKAGES = ("dynet_ops", "dynet_rnn", "dynet_optim")
 
 
@@ -72,7 +74,10 @@ def parts_for(target: CpuTarget) -> list[Part]:
 
 
 def build(target: CpuTarget, into: Path | None) -> dict[str, str]:
-    """Compile all parts for a CPU into the cache, and the folder `into`. Return the keys there; see `shipped_code`."""
+    """Compile all parts for a CPU, store them in the cache, and, if `into` is a folder, also there.
+
+    Return the keys of the files in this folder, by the keys of the parts without sources; see `shipped_code`.
+    """
     parts, index = parts_for(target), {}
     built = library.modules(parts, load=bytes, general=False)
     for part, code in zip(parts, built):

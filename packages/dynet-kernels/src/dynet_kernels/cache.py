@@ -1,8 +1,10 @@
 """A cache on disk for compiled code. Loading it needs neither TVM nor a compiler or system linker.
 
-`KEY.o` holds an object file and a digest of its key and contents. Loaded code runs with this user's rights, so nobody
-else may write to the cache; a file is read once, and exactly the bytes that were checked are loaded. `KEY.key` holds a
-second key, which takes longer to compute than the first: so different keys for the same code share one object file.
+`KEY.o` holds an object file, followed by a SHA-256 digest of its key and contents. Loaded code runs with this user's
+rights, so nobody else may be able to write to the cache; a file is read once, and exactly the bytes that were checked
+are loaded. A key that is quick to compute can refer to a second one that takes longer: `KEY.key` holds the second key
+and a digest. So different keys for the same code share one object file. A *module* is loaded machine code, in which
+TVM finds functions by name.
 """
 
 from __future__ import annotations
@@ -54,10 +56,13 @@ def load_or_make(
 ) -> Any:
     """Return the module cached under `key`. If there is none, compile it with `make` and cache it.
 
-    `key`, of letters, digits, `.`, `_` and `-`, differs whenever the code may differ. make(lock) returns an object file
-    while this process holds the lock file `lock`; load(contents) turns it into a module. While another process makes
-    it, stopped() is polled; if it is True, a CacheError is raised. If nothing is cached, identify(lock) computes a
-    second key, to which `key` refers from then on; what is cached under that is not made again.
+    Args:
+        key: letters, digits, `.`, `_` and `-`, which differ whenever the machine code may differ.
+        make: make(lock) returns the contents of an object file, while this process holds the lock file `lock`.
+        load: load(contents) turns the contents of an object file into a module.
+        stopped: polled while another process makes this module. If it returns True, a CacheError is raised.
+        identify: identify(lock) computes a second key, to which `key` refers from then on. It is called only if nothing
+            is cached under `key`. What is cached under the second key is loaded and not made again.
     """
     if not re.fullmatch(r"\w[\w.-]*", key, re.ASCII):
         raise ValueError(f"a cache key consists of letters, digits, '.', '_' and '-', not {key!r}")
@@ -104,7 +109,7 @@ def stored(key: str, directory: Path | None = None) -> bytes | None:
 def load_objects(objects: list[bytes]) -> Any:
     """Load several object files, which may call each other's functions, as one module."""
     session = linker()
-    # Name a compiler that does not exist: TVM would run it to find its runtime library, which kernels do not need.
+    # Name a C++ compiler that does not exist: TVM would run it to find its runtime library, which kernels do not need.
     with _linking:
         return session.load_module(objects, cxx=f"{os.devnull}/compiler", keep_module_alive=True)
 
@@ -116,10 +121,11 @@ def linker() -> Any:
 
 
 def prune(directory: Path, keep: str) -> None:
-    """Remove what killed processes left behind, and old files: those with KEEP of their suffix used after them.
+    """Remove old files from the cache directory, and files that killed processes left behind.
 
-    Files of the key `keep` stay, and those used within a day: the time of use is stored once a day, so it does not tell
-    which was last. Running processes need no file that they have loaded.
+    A file is old if KEEP files with its suffix were used after it. Files of the key `keep` stay, and so do those used
+    within the last day: the time of use is stored once a day, so it does not tell which of them was used last. Running
+    processes do not need a file once they have loaded it.
     """
     now = time.time()
     stored: dict[str, list[tuple[float, Path]]] = {suffix: [] for suffix in STORED}
@@ -140,9 +146,9 @@ def prune(directory: Path, keep: str) -> None:
 
 
 def clear() -> tuple[int, int]:
-    """Remove all compiled kernels, but no results of tuning. Return how many files these were, and their bytes.
+    """Remove all compiled kernels, and files that killed processes left behind. Results of tuning stay.
 
-    Files that killed processes left behind go, too. Running processes keep the code that they have loaded.
+    Return how many files were removed, and how many bytes they had. Running processes keep the code they have loaded.
     """
     count = size = 0
     directory = cache_directory()
@@ -167,9 +173,10 @@ def _keep(path: Path, key: str, content: bytes) -> None:
 
 
 def building_site() -> Path:
-    """Return a directory to compile in: the temporary one, or without enough space there, the cache's own.
+    """Return a directory to compile in: the one for temporary files or, if that is too full, the cache's own.
 
-    If neither has ROOM bytes, raise a CacheError: LLVM ends the process if a write fails. Dead processes' folders go.
+    Folders that dead processes left there are removed. If neither directory has ROOM bytes free, raise a CacheError:
+    LLVM ends the whole process if a write fails.
     """
     cache = cache_directory()
     sites.prune(cache)
@@ -210,9 +217,10 @@ def _read(path: Path, key: str) -> bytes | None:
 def _turn(path: Path, ready: Callable[[], bool], stopped: Callable[[], bool]) -> Iterator[None]:
     """Hold the lock file at `path` for a `with` block, so that one process compiles while the others wait.
 
-    Wait until it is free, or until ready() because another process has stored its result, but at most PATIENCE seconds:
-    the lock only saves time. It is freed when its holder dies, unless a child of that has the file open. If stopped(),
-    raise a CacheError; if the file cannot be created, an _Unwritable.
+    Wait until the lock is free, or until ready() returns True because another process has stored its result, but at
+    most PATIENCE seconds: the lock only saves time, and results are right without it. The system frees the lock when
+    its holder dies, unless a child of the holder still has the file open. If stopped() returns True, raise a
+    CacheError; if the lock file cannot be created, an _Unwritable.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)

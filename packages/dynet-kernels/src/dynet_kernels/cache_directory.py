@@ -69,8 +69,9 @@ def private_directory(directory: Path) -> Path:
     if not os.access(directory, os.R_OK | os.X_OK):
         raise CacheError(f"{directory} may not be looked into (mode {stat.S_IMODE(directory.stat().st_mode):04o})")
     for path in directory.parents:
-        # It may be writable for its group: often only this user is in it, and a file's owner is checked when the file
-        # is read. If it is writable for all, the sticky bit must keep others from renaming directories in it.
+        # A directory above may be writable for its group: often only this user is in the group, and a file's owner is
+        # checked when the file is read. If it is writable for all, the sticky bit must keep others from renaming
+        # directories in it.
         mode = path.stat().st_mode
         if os.name == "posix" and mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
             raise CacheError(f"{directory} is in {path}, writable by all (mode {stat.S_IMODE(mode):04o})")
@@ -78,7 +79,10 @@ def private_directory(directory: Path) -> Path:
 
 
 def danger(status: os.stat_result) -> str:
-    """Return the end of a message: why other users may have written to what has this `status`; else an empty text."""
+    """Return why other users may have written to a file or directory with this `status`; "" if they cannot have.
+
+    The text is the end of an error message that begins with the path.
+    """
     if os.name != "posix":
         return ""  # on Windows, a user's folders are private, and mode bits mean nothing
     if status.st_uid != os.geteuid():

@@ -97,9 +97,10 @@ def gradients(
 ) -> dict[str, Formula]:
     """Derive gradients of `operands` from the inputs, the result and its gradient, called "d" + `result`.
 
-    They read the result where that is cheaper: for y = exp(x), dx = dy * y. A branch that is not taken contributes 0,
-    even if its derivative is NaN. Inputs that do not matter, or only in step functions, are left out. `numbers` are
-    inputs of one number for a whole column. A function without a known derivative is a TypeError.
+    They read the result where that is cheaper: for y = exp(x), dx = dy * y. A branch of `where`, `minimum` or `maximum`
+    that is not taken contributes 0, even if its derivative is NaN. An operand is left out if the result does not depend
+    on it, or only through step functions such as `floor`. `numbers` are inputs of one number for a whole column. If an
+    operand is used by a function without a known derivative, a TypeError is raised.
     """
     simplifier = Simplifier(numbers)
     root = simplifier(formula.result)
@@ -125,8 +126,9 @@ class Chain:
         gradient is 0 for such an element."""
 
     def gradients(self, root: Symbol, dy: Symbol, y: Symbol | None, ends=frozenset()) -> list[tuple[Symbol, Symbol]]:
-        """Return pairs (symbol, gradient) for each wanted input in `root`, and for `ends`, which are not traced on."""
-        # `dy` is the gradient of `root`, `y` the input that holds its value, if any.
+        """Return pairs (symbol, gradient) for each wanted input in the tree `root`, and for each symbol in `ends`."""
+        # `dy` is the gradient of `root`; `y` is the input that holds the value of `root`, if it is stored. `ends` are
+        # ids of symbols whose gradients are not traced on to the inputs.
         terms, found, symbols = {id(root): [dy]}, [], beneath(root)
         if id(root) not in self.users:  # it is no branch
             for key, symbol in symbols.items():

@@ -15,15 +15,19 @@ MANY = 1 << 62  # stands for a number of columns that is not known
 
 
 class View(NamedTuple):
-    """Where a kernel reads or writes: an address for each column.
+    """Where a kernel reads or writes in memory: one address for each column.
 
-    Column c is at base + offset + (c % period) * stride + (c // period) * outer, or base + offset + c * stride if
-    `period` is 0, in floats. Unless `index` is NO_INDEX, `scale` times the record's attribute number
-    index + c * index_step is added. `source` is the number of an operand, whose address is the base, or one of:
+    The address of column c is base + offset + (c % period) * stride + (c // period) * outer, or
+    base + offset + c * stride if `period` is 0. All of these count floats. Unless `index` is NO_INDEX,
+    scale * attribute[index + c * index_step] is added, where `attribute` are the integers that the node's record holds
+    after its operands. The base depends on `source`:
 
-    - SELF: the address of the node itself; NOWHERE: 0; BEFORE: the address of the previous part;
-    - EACH: that of EACH operand number c // period, which has `period` columns (without `outer` and `index`);
-    - FIRST: that of the first part, plus `scale` for each part between it and the node.
+    - the number of an operand: where this operand starts;
+    - SELF: where the node itself starts;
+    - EACH: where EACH operand number c // period starts, which has `period` columns (`outer`, `index` are not used);
+    - NOWHERE: 0;
+    - BEFORE: where the previous part of the record starts;
+    - FIRST: where the record's first part starts, plus `scale` for each part between it and the node itself.
     """
 
     source: int
@@ -36,9 +40,13 @@ class View(NamedTuple):
     scale: int = 0
 
     def runs(self, count: int) -> tuple[int, int, int]:
-        """Return (columns of a run, gap between them, distance of runs): equal for views whose columns start alike."""
-        # `offset` and `index` move all columns and do not count. The last run may be shorter. Of one run, the distance
-        # is 0, and of one column, the gap, too; otherwise runs have at least two columns.
+        """Describe where the first `count` columns start, apart from `offset` and `index`, which move all alike.
+
+        Columns come in runs with equal gaps. Return how many columns a run has, how many floats after a column the next
+        one starts, and how many floats after a run the next one starts. Views whose columns start at the same places
+        have the same result. The last run may be shorter. If there is one run, the last number is 0, and if it is one
+        column, the gap is 0, too; otherwise runs have at least two columns.
+        """
         stride, period = self.stride, self.period
         outer = 0 if self.source == at.EACH else self.outer
         if period == 1:
@@ -49,7 +57,7 @@ class View(NamedTuple):
 
     def span(self, size: int, count: int) -> int | None:
         """Return how many floats the first `count` columns of `size` floats span; None if two of them overlap."""
-        # None also if runs lie within each other in a way that no op uses.
+        # It is None also if runs lie within each other in ways that no op uses, even where no columns overlap.
         length, gap, far = self.runs(count)
         for distance, times in sorted([(gap, length), (far, -(-count // length))]):
             if times > 1 and distance < size:
@@ -61,8 +69,9 @@ class View(NamedTuple):
 class Step(NamedTuple):
     """A kernel call that computes, for all columns, a node's value or its operands' gradients.
 
-    `parameters` are sizes and roles: 2 * k for the value of view k, 2 * k + 1 for its gradient. `gradient_of` is the
-    operand to whose gradient the step adds, or a negative constant of `layout`, such as NO_OPERAND.
+    `parameters` are the integers that the kernel needs: sizes, and roles, which say where it reads and writes. A role
+    is 2 * k for the value of view k, 2 * k + 1 for its gradient. `gradient_of` is the number of the operand to whose
+    gradient the step adds, or a negative constant of `layout`, such as NO_OPERAND.
     """
 
     kernel: str
@@ -71,7 +80,10 @@ class Step(NamedTuple):
 
 
 def copy_step(kernel: str, target: int, source: int, size: int, gradient_of: int = at.NO_OPERAND) -> Step:
-    """Return a step that copies `size` adjacent numbers of each column between roles: kernel "copy" or "accumulate"."""
+    """Return a step that copies `size` adjacent numbers of each column from role `source` to role `target`.
+
+    `kernel` is "copy", or "accumulate" to add to the target. `gradient_of` is the operand whose gradient that is.
+    """
     return Step(kernel, (target, source, size, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 0), gradient_of)
 
 
@@ -81,25 +93,33 @@ class Description:
 
     Args:
         total: how many floats the value has. If it has none, no steps run.
-        operands: their number; if `variadic`, of those with their own views. -1, also for `attributes` and `constants`:
-            what the views mention.
-        constants: how many attributes, from the first on, are positions in the graph's buffer of input values.
-        kind: COMPUTED by steps; INPUT: given; ALIAS: a part of the operand's value, in the same memory; APART: an alias
-            whose gradient is always in separate memory.
-        size: the floats in memory (-1: `total`), and `size_each` for each EACH operand. The last `hidden` of them have
-            no gradient: they are for the node's own steps.
-        columns: how many columns the steps compute; times the number of EACH operands if `each` (None: if `variadic`).
+        operands: the number of operands; if `variadic`, of the leading operands with views of their own. -1 means those
+            that the views mention; so it does for `attributes` and `constants`.
+        variadic: whether the number of operands differs from record to record, so that each record stores it.
+        attributes: the number of attributes, which are integers that a record stores after its operands.
+        constants: how many attributes, counted from the first, are positions in the graph's buffer of input values.
+        kind: COMPUTED if steps compute the value; INPUT if the user provides it; ALIAS if it is a part of the operand's
+            value, in the same memory; APART for an alias whose gradient is always in separate memory.
+        size: how many floats the node takes in memory; -1 means `total`.
+        size_each: how many floats it takes in addition for each EACH operand.
+        hidden: how many of the `size` floats, at the end, are for the node's own steps only. They have no gradient.
+        columns: how many columns the steps compute; if `each`, how many for each EACH operand.
+        each: whether `columns` is multiplied by the number of EACH operands; None means: if `variadic`.
         deferred: steps that run at the end of the backward pass, once for all nodes of the graph.
-        determined_by: the view that alone determines the value: columns with the same address there are equal and
-            computed once. All backward steps must be proportional to the column's gradient, with one column for each
-            node or EACH operand, and view 0 all of it. NO_VIEW: this does not hold.
+        determined_by: the number of the view that alone determines the value: columns with the same address there are
+            equal, and are computed once. This requires that all backward steps are proportional to the column's
+            gradient, that there is one column for each node or EACH operand, and that view 0 is all of it. NO_VIEW if
+            this does not hold.
         passes: whether the node passes gradients on to its operands.
-        alias_scale: an ALIAS starts alias_offset + alias_scale * (its first attribute) floats after its operand.
+        alias_scale, alias_offset: an ALIAS starts alias_offset + alias_scale * (its first attribute) floats after its
+            operand.
         parts: if not empty, a record is several nodes with these descriptions, which are already in the table.
-        repeats: a record has one node more than EACH operands; the last part describes all further ones.
-        waits: for a part, a pair (start, end): it comes after operands start to end - 1, and after the part before it.
-            None: after all. `waits_each`: after the EACH operands, too.
-        at: the index in the planner's table; -1 if it is not there yet.
+        repeats: whether a record has one node more than it has EACH operands. Each part then describes one node, in
+            order, and the last part describes all further nodes, too.
+        waits: for a part, a pair (start, end): it is computed after the record's operands number start to end - 1, and
+            after the part before it. None means after all operands.
+        waits_each: for a part, whether it is computed after the EACH operands, too.
+        at: the index of the description's first integer in the planner's table; -1 if it is not there yet.
         columns_each: `columns`, which is then 0, if it is to be multiplied.
     """
 

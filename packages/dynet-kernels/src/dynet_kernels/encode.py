@@ -21,9 +21,12 @@ _lock = new_lock()
 
 
 def enter(description: Description) -> int:
-    """Append a description to TABLE and return its index. If a number exceeds 64 bits, raise OverflowError."""
-    # A signal handler or a finalizer may append to TABLE after its length was read. Then the indices of the copy are
-    # wrong: append another one; the first stays unused.
+    """Append a description to TABLE and return the index of its first integer.
+
+    If a size or stride does not fit into 64 bits, raise an OverflowError and append nothing.
+    """
+    # A signal handler or a finalizer may append to TABLE after its length was read. Then the description begins later
+    # than expected and its indices are wrong, so the loop appends another copy; the first stays unused.
     with _lock:
         while True:
             here = len(TABLE)
@@ -86,7 +89,7 @@ def _effects(step: Step) -> Effects:
 
 def _lists(steps: Sequence[Effects]) -> tuple[int, int]:
     """Return two bit sets: the roles whose lists steps read, and those of which they read the first address only."""
-    # (ALL_LISTS, 0) if a kernel does not say what it reads, or if a role is too large.
+    # (ALL_LISTS, 0) if a kernel does not say what it reads, or if a role is too large for the bit sets.
     every: set[int] = set()
     firsts: set[int] = set()
     for effects in steps:
@@ -100,8 +103,11 @@ def _lists(steps: Sequence[Effects]) -> tuple[int, int]:
 
 
 def _covered(description: Description, step: Step, effects: Effects) -> int:
-    """Return how many floats of an operand's gradient a step can overwrite, each once from the start on."""
-    # 0: it would leave gaps or write a float twice, so the gradient must be 0 before the step adds to it.
+    """Return how many floats of an operand's gradient, from its start on, a step writes exactly once each.
+
+    The step can then overwrite uninitialized memory. The result is 0 if it would leave gaps or write a float twice:
+    then the gradient must be set to zero before the step adds to it.
+    """
     if not effects.covers:
         return 0
     ((role, size),) = effects.writes
@@ -128,7 +134,10 @@ def _copies_gradient(description: Description, effects: Effects) -> bool:
 
 
 def _shared(description: Description, step: Step, effects: Effects, deferred: bool) -> int:
-    """Return how threads may share a step: by columns only if no two write to the same memory."""
+    """Return how threads may share a step, as a constant of `layout`: by columns only if no two write to one memory.
+
+    `deferred` steps run at the end of the backward pass, for all nodes of the graph together.
+    """
     shared = effects.shared
     if shared != at.BY_COLUMNS and not effects.work:
         return at.ALONE

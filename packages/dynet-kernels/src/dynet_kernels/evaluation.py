@@ -23,11 +23,11 @@ BITS_OF_SMALLEST = 1 << 23  # the bits of the smallest normal float32, as an int
 
 
 class Evaluation:
-    """Called with one of `roots`, it returns a TIR expression for `lanes` elements. Repeated parts are put in
-    registers.
+    """Called with one of the symbols `roots`, it returns a TIR expression for `lanes` elements of a column at once.
 
-    `value_of(name)` loads an input, `first_of(name)` its first element; `position_of()` are the elements' int32
-    indices.
+    What is used more than once in the trees is computed once, into a register. value_of(name) emits the load of an
+    input, and first_of(name) that of the input's first element in the column, in each lane. position_of() emits an
+    int32 vector: the index in the column of each element.
     """
 
     def __init__(self, roots: list[Symbol], value_of: Callable, first_of: Callable, position_of: Callable, lanes: int):
@@ -62,5 +62,5 @@ class Evaluation:
         if condition or (self.uses.get(id(symbol), 0) <= 1 and depth < DEEPEST and symbol.function != "where"):
             self.depths[id(symbol)] = depth
             return value
-        # Store and load it. If TVM's simplifier saw the whole tree, it would take long.
+        # Store it in a local buffer and load it. If TVM's simplifier saw the whole tree, it would take long.
         return let(Accumulator(self.lanes, value).get())

@@ -116,7 +116,7 @@ class Symbol:
         self._refuse("round", "round")
 
     def __array_ufunc__(self, function, method, *inputs, **named):
-        """Do what numpy's operators do, as in `numpy.float32(2) * x`, and refuse the rest, as `numpy.exp(x)`."""
+        """Do what numpy's operators do, as in `numpy.float32(2) * x`, and refuse the rest, such as `numpy.exp(x)`."""
         name = function.__name__
         if method == "__call__" and not named and name in OPERATORS:
             return OPERATORS[name](*[x if isinstance(x, Symbol) else float(as_symbol(x).arguments[0]) for x in inputs])
@@ -170,7 +170,7 @@ CONDITIONS = ("less", "less_equal", "equal")
 
 
 def apply(function: str, *arguments) -> Symbol:
-    """Return a function of symbols or numbers. A condition in place of a number, or vice versa, is a TypeError."""
+    """Return the symbol for a function of symbols or numbers. Conditions for numbers, or vice versa, are TypeErrors."""
     symbols = [as_symbol(argument) for argument in arguments]
     for place, symbol in enumerate(symbols):
         if (function == "where" and place == 0) != (symbol.function in CONDITIONS):
@@ -380,7 +380,10 @@ def key_of(symbol: Symbol) -> str:
 
 
 def in_order(symbol: Symbol, known: Container[int] = ()) -> dict[int, Symbol]:
-    """Return a symbol and what it is computed from by id, arguments first, without what only `known` ids need."""
+    """Return a symbol and all that it is computed from, as a dict by id in which arguments come first.
+
+    Symbols whose ids are in `known`, and what only they are computed from, are left out.
+    """
     found: dict[int, Symbol] = {}
     stack = [symbol]
     while stack:

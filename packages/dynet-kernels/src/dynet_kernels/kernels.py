@@ -11,7 +11,8 @@ from . import tir
 
 FLOP = 10  # estimated picoseconds for one floating point operation in a matrix product
 NUMBER = 250  # for all other kernels: estimated picoseconds for each number that they write
-# Such a matrix fits in the L2 cache of each core: threads may share a product by columns, and each reads all of it.
+# A matrix of at most this many floats fits in the L2 cache of each core. Then threads may share a product by columns,
+# although each of them reads the whole matrix.
 AT_HAND = 1 << 17
 
 
@@ -19,15 +20,19 @@ class Effects(NamedTuple):
     """What an instruction of a kernel reads and writes, and what it costs.
 
     Args:
-        writes: pairs (address list, size): what it writes for one column, `size` floats from the address on. The size
-            does not matter if one thread runs it.
+        writes: what it writes for one column: pairs (number of an address list, size). Such a pair means the `size`
+            floats from the column's address in that list on. The size does not matter if one thread runs it.
         work: about how many picoseconds one thread takes for a column.
-        shared: how threads can share it. `layout.BY_COLUMNS`: no two columns write to the same floats. BY_ROWS: each
-            computes some rows of the result, for every column. EITHER: both. ALONE: not at all.
-        reads: the other address lists that it uses; only lists that are used are written. None: it may use any list.
-        firsts: the address lists, not in `reads`, of which it uses the first address only.
-        covers: whether it adds to what `writes` has, one pair, but a CPU can also overwrite it, where it is `fresh`.
-        copied: if it covers by adding unchanged copies of numbers: the address list from which it reads them.
+        shared: how threads can share it, as a constant of `layout`. BY_COLUMNS: each works on some columns, which is
+            possible if no two columns write to the same floats. BY_ROWS: each computes some rows of the result, for
+            every column. EITHER: in both ways. ALONE: in none.
+        reads: the numbers of the other address lists that it uses. None: it may use any list. The planner writes only
+            the lists that are used to memory.
+        firsts: the numbers of the address lists of which it uses the first address only. `reads` does not have them.
+        covers: whether it adds to what `writes` has, one pair, but can also overwrite it, on a CPU. The planner marks
+            an instruction as `fresh` if this memory is uninitialized; then the kernel overwrites it.
+        copied: if it covers by adding unchanged copies of numbers: the number of the address list from which it reads
+            them.
     """
 
     writes: tuple[tuple[int, int], ...] = ()
@@ -40,7 +45,7 @@ class Effects(NamedTuple):
 
 
 class Kernel:
-    """The base of all kernels.
+    """The base class of all kernels. A subclass has `on_cpu` and `on_gpu`, and `effects` if steps use it.
 
     Args:
         name: what tells the kernel from all others; by default its class and fields do.
@@ -60,7 +65,7 @@ class Kernel:
         return self.name or repr(self)
 
     def effects(self, parameters: tuple[int, ...]) -> Effects:
-        """Return what an instruction with these parameters does. By default, the planner itself knows it."""
+        """Return what an instruction with these parameters reads and writes. By default, the planner knows it itself."""
         return Effects(shared=self.shared)
 
     def cpu(self, lanes: int) -> Any:
@@ -92,8 +97,9 @@ class NoCodeError(RuntimeError):
 class Kernels:
     """A table of kernels by name and by opcode. Kernels are added at the end and never removed.
 
-    Up to SHARD kernels whose names begin alike, such as `tanh` and `tanh.dx`, are a shard. When compiled it is closed,
-    so its code does not depend on other kernels; later ones begin another.
+    Up to SHARD kernels whose names begin alike, such as `tanh` and `tanh.dx`, are a shard. It is compiled when one of
+    them is first used, and is then closed: a kernel with such a name that is added later begins another shard. So the
+    code of a shard does not depend on which other kernels there are.
     """
 
     def __init__(self):
@@ -122,8 +128,11 @@ class Kernels:
         return self._opcodes[name]
 
     def add_defined(self, name: str, kernels: Mapping[str, Kernel], alone: bool = False) -> str:
-        """Add the kernels of what a program has defined, by the ends of their names; return the beginning."""
-        # This is `name`; if it was defined before, differently, a number is appended, because old kernels stay.
+        """Add the kernels of what a program has defined, and return the beginning of their names.
+
+        This is `name`; if it was defined before, differently, a number is appended, because old kernels stay. `kernels`
+        are by the ends of their names. With `alone`, each is compiled by itself.
+        """
         start, number = name, 1
         while any(self._kernels.get(start + end, kernel).key != kernel.key for end, kernel in kernels.items()):
             number += 1
@@ -149,7 +158,7 @@ class Kernels:
         return self.use(self._opcodes[name])
 
     def close(self, shard: int) -> None:
-        """Have later kernels with names like those in the shard added to another one."""
+        """Close a shard: later kernels with names like those in it are added to another one."""
         self._open = {group: number for group, number in self._open.items() if number != shard}
 
     def shard(self, number: int) -> dict[int, tuple[str, Kernel]]:

@@ -29,7 +29,7 @@ _functions: list[Any] = []
 
 
 def code_address() -> int:
-    """Return the address of each loaded shard's function handle, 0 for others: `code` in `layout.RUNNING`."""
+    """Return the address of a list of each shard's function handle, 0 if not loaded: `code` in `layout.RUNNING`."""
     return ctypes.addressof(_code)
 
 
@@ -89,7 +89,10 @@ class Library(Shards):
         """Do nothing: a CPU has done all work when a function returns. For a GPU, this method waits for the work."""
 
     def load_used(self) -> None:
-        """Load all shards in `Kernels.used`, compiled if need be. Errors of compiling are kept for `require`."""
+        """Load each shard in `Kernels.used` that is not loaded yet. Compile what the cache does not have.
+
+        If a shard cannot be compiled, the error is kept for `require`. All other errors are raised.
+        """
         numbers = self._to_load()
         planners = [] if self._has_planner else [Planner()]
         shards = [Shard(self._kernels.shard(number)) for number in numbers]
@@ -121,10 +124,22 @@ def modules(
 ) -> list:
     """Load the machine code of parts. Compile parts that are not in the cache, several at the same time.
 
-    finish(part, content) turns what the part's `build` wrote into the contents of a cache file, and `load` these into a
-    module. `kind` is the device's name in the message that kernels are compiled (None: no message). With `general`,
-    code for a general kind of CPU is loaded, too. A CompileError is raised, or for classes in `kept` returned in place
-    of the module. Any exception ends all processes that compile.
+    An exception, such as KeyboardInterrupt, ends all processes that compile.
+
+    Args:
+        parts: what to load: shards of kernels, the planner or others.
+        load: turns the contents of a cache file into a module.
+        finish: finish(part, content) turns what the part's `build` wrote into the contents of a cache file. By default
+            they are the same.
+        kind: the name of the device, for the message that says that kernels are compiled. None: print no message.
+        general: whether code for a general kind of CPU may be loaded, too, as in `stored`.
+        kept: classes of parts. If a part of such a class cannot be compiled, its error is not raised but returned.
+
+    Returns:
+        The modules in the order of the parts, or CompileErrors in their place.
+
+    Raises:
+        CompileError: a part cannot be compiled.
     """
     found: list = []
     for part in parts:
@@ -163,7 +178,7 @@ def modules(
                     builder = None  # its process may have ended
                     done.put((place, None, problem))
 
-    # Not a pool of `concurrent.futures`: it has locks that can stay locked after an interrupt.
+    # Threads and a SimpleQueue withstand interrupts. A pool of `concurrent.futures` has locks that can stay locked.
     threads = [threading.Thread(target=work) for _ in range(min(sharing.cores(), len(missing)))]
     try:
         with Progress(kind, len(missing)) as progress:
@@ -187,7 +202,11 @@ def modules(
 
 
 def stored(part: Part) -> bytes | None:
-    """Return a part's machine code from cache or package, for this CPU or the best general kind; None without one."""
+    """Return the machine code of a part from the cache or from the package; None if neither has it.
+
+    Code that was compiled for exactly this CPU comes first, then code for the best general kind that this CPU is of,
+    such as x86-64-v4 or x86-64-v3.
+    """
     in_cache = cache.stored if shipped_code.look_in_cache() else lambda key: None
     code = in_cache(key_of(part))
     for target in general_targets() if code is None and hasattr(part, "for_target") else ():
@@ -201,7 +220,8 @@ def stored(part: Part) -> bytes | None:
 def general_targets() -> list[CpuTarget]:
     """Return the general kinds of CPU whose code may run here, the best first.
 
-    There is none if DYNET_CPU is `native`, or if kernels have been tuned for this CPU; and one if DYNET_CPU names it.
+    The list is empty if DYNET_CPU is `native`, or if kernels have been tuned for this CPU. If DYNET_CPU names a general
+    kind, the list has only this kind.
     """
     host = host_cpu()
     if host.kind != NATIVE:
@@ -219,7 +239,11 @@ def failures_of(part: Part) -> Iterator[None]:
 
 
 class Progress:
-    """Reports on stderr that `count` parts are compiled for a `kind` of device. None, or a broken stream: no report."""
+    """Reports on stderr that `count` parts are compiled for a `kind` of device, such as "CPU"; nothing if it is None.
+
+    On a terminal, it keeps showing how many are done. Elsewhere it prints one line at the start and one at the end. A
+    stream that cannot be written to is left alone.
+    """
 
     def __init__(self, kind: str | None, count: int):
         self._kind, self._count, self._done = kind, count, 0

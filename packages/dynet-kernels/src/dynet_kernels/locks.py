@@ -1,4 +1,7 @@
-"""Locks that are free in a forked child, where the thread of the parent that held one cannot release it."""
+"""Locks that are free in a forked child.
+
+A child has only the thread that forked it: if another thread of the parent held a lock, nobody could release it there.
+"""
 
 from __future__ import annotations
 

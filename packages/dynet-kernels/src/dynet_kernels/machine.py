@@ -84,7 +84,11 @@ HANDLES: dict[int, Callable[[int], None]] = {}
 
 
 def fails(called, running):
-    """Call a `Function`, or a TVM handle, with `running`, which has memory for the call. Return whether it failed."""
+    """Call a `Function`, or the TVM handle of one in another module. Return the condition that it has failed.
+
+    Its only argument, `running`, is the address of the integers of `layout.RUNNING`. They include the memory in which
+    TVM's calling convention passes the argument and the result.
+    """
     is_handle = not isinstance(called, Function)
     if not is_emitting():
         try:
@@ -174,11 +178,16 @@ def shard_module(kernels: dict[int, tuple[str, Kernel]], lanes: int) -> Any:
 
 
 def shard_runner(kernels: list[tuple]) -> Callable[..., None]:
-    """Return a shard's function, which runs instructions from `row` up to one of another shard.
+    """Return the function of a shard that runs instructions.
 
-    It does not depend on the shard's number. A kernel is its place in the shard, function, parameters, and names: of
-    the arguments between memory and index, which come first, and the parameters. Names in `layout.SHARES` are this
-    thread's part of the instruction, all others integers of the instruction.
+    It begins with the instruction whose number is in `row` of the context; its kernel is in this shard. It returns at
+    the end of the tape, or at the first instruction whose kernel is in another shard. It does not depend on the number
+    of the shard.
+
+    Args:
+        kernels: for each its place in the shard, its function, its parameters, and names. The function takes memory and
+            index, then the arguments with these names, then the parameters. Names in `layout.SHARES` say what part of
+            the instruction this thread runs. All others are integers of the instruction.
     """
 
     def run_shard(context):
@@ -215,9 +224,9 @@ def compile_cpu(module: Any, target):
 def give_llvm_options():
     """Make LLVM read LLVM_OPTIONS as if from its command line, for all that this process compiles from now on.
 
-    A TVM target's `cl-opt` sets the values, but does not mark them as given, so LLVM ignores them. In TVM 0.27, only
-    the code generator for Hexagon passes LLVM a command line: so build an empty module, which fails when LLVM has read
-    it, because there is no Hexagon linker.
+    The attribute `cl-opt` of a TVM target sets the values, but does not mark the options as given, so LLVM ignores
+    them. In TVM 0.27, only the code generator for Hexagon passes LLVM a command line. So build an empty module for
+    Hexagon: LLVM reads the options first, and then the build fails because there is no Hexagon linker.
     """
 
     build = tvm.get_global_func("target.build.hexagon", allow_missing=True)

@@ -24,8 +24,14 @@ from .tvm_modules import tvm_ffi
 class Part(Protocol):
     """A piece of machine code that is compiled by itself and kept in the cache.
 
-    It has `build(path)`, which writes the object file; or `emit()`, which returns code that has a `key` and a `build`:
-    this is compiled only if it has changed. It may have `target`, by default this CPU, and `for_target`.
+    It also has one of these:
+
+    - `build(path)`, which compiles the part and writes the object file to `path`. It may import TVM.
+    - `emit()`, which returns the code before compilation, as an object that has a `key` and a `build` like a part.
+      After a change in the sources, such a part is compiled again only if its emitted code has changed.
+
+    It may have `target`, the CPU to compile for (by default this CPU), and `for_target(target)`, which returns the same
+    part for another CPU.
     """
 
     @property
@@ -65,7 +71,11 @@ class Emitted:
 
 @dataclass(frozen=True)
 class Shard:
-    """Kernels that are compiled together, as (name, kernel). `parameters` are by default the CPU's tuning records."""
+    """Kernels that are compiled together, as (name, kernel) by place.
+
+    `parameters` are the tile sizes and other tuning parameters with which the code is emitted, by default those that
+    tuning records (`records.py`) have for the CPU.
+    """
 
     kernels: dict[int, tuple[str, Kernel]]
     target: CpuTarget = field(default_factory=host_cpu)

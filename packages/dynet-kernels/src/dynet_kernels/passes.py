@@ -19,8 +19,10 @@ PLANNED = {name: Function(f"do_plan_{name}", planner) for name, planner in PLANN
 def planner_module() -> Any:
     """Emit the module with the planners and the loop over the tape, which calls shards.
 
-    `plan_forward` only plans; `forward` also runs the tape, unless a buffer was too small, or helpers must be started
-    first (NO_HELPERS). All return the status: in the context, a signal handler that computes may change it.
+    For each pass, such as `forward`, there is a function `plan_forward`, which only plans, and a function `forward`,
+    which also runs the tape, unless a buffer was too small. If Python has to start helpers first, `forward` only sets
+    the status NO_HELPERS. All functions return the status, because a signal handler that computes may change the one in
+    the context before Python reads it.
     """
     functions = {
         "run": tir.emitted("run", run),
@@ -56,7 +58,8 @@ def pass_function(name: str, runs: bool) -> Callable:
 def norm_and_update(context, both):
     """Sum all squared gradients, and run the trainer's update if the sum is below a limit. Return the status.
 
-    `both` is the address of the integers of `layout.BOTH`, so that a call passes few numbers.
+    An update is counted in `changes` of the context. `both` is the address of the integers of `layout.BOTH`, so that a
+    call passes few numbers.
     """
     shared, told = Context(context), Both(both)
     count, states, dense = told.count, told.states, told.dense

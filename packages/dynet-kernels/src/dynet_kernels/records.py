@@ -1,8 +1,9 @@
 """Tuning records: JSON files with the kernel parameters that are fastest on a kind of machine. Needs no TVM.
 
-The user's own, which `dynet_kernels.tune` writes to the cache directory, come before those in `shipped_records` on the
-CPU that was measured. A machine without records uses those of the most similar kind. A file that cannot be read is
-skipped with a warning. With DYNET_RECORDS=off, all are ignored; if it names a directory, only those there are used.
+The directory `shipped_records` has the records of this package. `python -m dynet_kernels.tune` writes the user's own to
+the cache directory; on the CPU that was measured, they take precedence. A machine without records uses those of the most
+similar kind. A file that cannot be read is skipped with a warning: kernels may be slower without it, but not wrong. With
+DYNET_RECORDS=off, all records are ignored; if it names a directory, only those there are used.
 """
 
 from __future__ import annotations
@@ -33,9 +34,16 @@ KINDS = {"avx512": (16, 32), "avx2": (8, 16), "sse": (4, 16), "neon": (4, 32)}
 class Record:
     """The best parameters that were found for one family of kernels on one kind of machine.
 
-    `target` is a key of KINDS, or a GPU's compute capability as in `sm_90`. `cpu` is the `identity` of the only CPU
-    that it is for, or empty. `figure`, which may be empty, has the speedup over the defaults by shape. `measured` tells
-    how, or `not measured`; `versions` has those of the compiling packages; `date` is as in `2025-01-31`.
+    Args:
+        family: a key of `tuning.FAMILIES`.
+        target: the kind of machine: a CPU `avx512`, `avx2`, `sse` or `neon`, or a GPU's compute capability as in
+            `sm_90`.
+        parameters: the parameters of the family.
+        cpu: `CpuTarget.identity` of the only CPU that the record is for. Empty: it is for all CPUs of the kind.
+        figure: the speedup over the default parameters, by the shape of operands that was timed. May be empty.
+        measured: how the speeds were measured, or `not measured`.
+        versions: the versions of the packages that compiled the kernels, by package.
+        date: the day of the measurement, as in `2025-01-31`.
     """
 
     family: str
@@ -71,7 +79,7 @@ def kind_of(target: CpuTarget | str) -> str:
 
 
 def read(path: Path) -> list[Record]:
-    """Read the records of one file. If one is malformed, raise a ValueError."""
+    """Read the records of one file. If it is malformed, raise a ValueError; if it cannot be read, an OSError."""
     if isinstance(path, Path):  # not a file in an archive
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # reading a pipe could wait forever
@@ -98,7 +106,7 @@ def _record(number: int, entry: object) -> Record:
 
 
 def write(path: Path, records: Iterable[Record]) -> None:
-    """Write records to a file, whole or not at all. `for_cpu` and `for_cuda` will read them."""
+    """Write records to a file, whole or not at all. From then on, `for_cpu` and `for_cuda` read the new ones."""
     lines = ",\n".join(_flat(asdict(record)) for record in records)
     seal.write(path, f"[\n{lines}\n]\n".encode())
     _found.cache_clear()
@@ -134,7 +142,10 @@ def _readable(path: Path) -> list[Record]:
 
 
 def known(setting: str) -> dict[str, list[Record]]:
-    """Return the records by file, in order of precedence, for a value of DYNET_RECORDS; a ValueError if it is wrong."""
+    """Return the records by file, in order of precedence: the user's own, then those of this package.
+
+    `setting` is the value of DYNET_RECORDS. If it is wrong, raise a ValueError.
+    """
     if setting == "off":
         return {}
     own = [user_file()] if shipped_code.look_in_cache() else []
@@ -146,7 +157,15 @@ def known(setting: str) -> dict[str, list[Record]]:
 
 
 def nearest(family: str, target: CpuTarget | str, lists: Iterable[Iterable[Record]]) -> Record | None:
-    """Return the first of the best records of a family: for exactly this CPU, or the most similar kind; or None."""
+    """Return the record of a family for a machine: one for exactly this CPU, else one for the most similar kind.
+
+    If several records fit equally well, return the first. None if the family has no record.
+
+    Args:
+        family: a key of `tuning.FAMILIES`.
+        target: a CPU, or the compute capability of a GPU as in `sm_90`.
+        lists: lists of records, in order of precedence.
+    """
     candidates = [record for records in lists for record in records if record.family == family]
     if isinstance(target, CpuTarget):
         candidates = [record for record in candidates if record.cpu in ("", target.identity)]
@@ -156,7 +175,8 @@ def nearest(family: str, target: CpuTarget | str, lists: Iterable[Iterable[Recor
 def _distance(record: Record, target: CpuTarget | str) -> tuple[float, ...]:
     """Return how much a record's kind of machine differs from `target`. A smaller tuple is more similar.
 
-    CPUs differ by vector registers, then by their floats; GPUs by compute capability, the lower of two being nearer.
+    CPUs are compared by the number of vector registers, then by the floats in a register, GPUs by compute capability.
+    If two differ equally, the lower capability counts as more similar.
     """
     if isinstance(target, str):
         mine, other = int(target.removeprefix("sm_")), int(record.target.removeprefix("sm_"))
@@ -173,7 +193,10 @@ def defaults(target: CpuTarget | str) -> dict[str, tuning.Parameters]:
 
 
 def found(target: CpuTarget | str) -> dict[str, tuple[str, Record]]:
-    """Return the file and record of each family for a machine, as in `nearest`; or `tuning.py`, and the defaults."""
+    """Return for each family the path of a file, and the record in it that is used on a machine, as in `nearest`.
+
+    Where there is no record, it is one of the default parameters, with the path of `tuning.py`.
+    """
     return _found(target, os.environ.get("DYNET_RECORDS", ""))
 
 

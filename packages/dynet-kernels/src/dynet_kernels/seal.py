@@ -1,4 +1,7 @@
-"""Stores files whole or not at all, machine code with a SHA-256 digest. The build of a wheel runs this by itself."""
+"""Stores files whole or not at all; those of machine code with a SHA-256 digest of their key and contents.
+
+This file imports nothing of the package, because the build of a wheel runs it by itself.
+"""
 
 from __future__ import annotations
 

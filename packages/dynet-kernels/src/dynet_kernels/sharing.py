@@ -1,6 +1,7 @@
 """Sets how many CPU threads share a pass, and how much work is worth sharing. Starts these threads. Needs no TVM.
 
-Compiled code reads these settings; see `team.py`. Threads that help live as long as the process.
+Compiled code reads these settings from integers whose address it knows; see `team.py`. The threads are started when a
+pass first has enough work for them, and live as long as the process.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from typing import Any
 
 from . import layout as at
 
-# The least picoseconds of one thread for an instruction that is shared: threads wait for each other at its end.
+# Threads share an instruction only if it takes one thread at least this many picoseconds. Less would not pay, because
+# they wait for each other at its end.
 INSTRUCTION = 2_500_000
-# The least picoseconds of all such instructions in a pass that is shared: waking threads may take long.
+# Threads share a pass only if such instructions take at least this many picoseconds together: waking threads may take
+# long.
 PASS = 100_000_000
 MOST = 8  # the most threads that are used by default
 STACK = 1 << 20  # bytes of a helper's stack, at least: kernels have buffers of up to 256 kB there
@@ -43,7 +46,10 @@ help_others: Any = None
 
 
 def address() -> int:
-    """Return the address of this thread's settings. Only the main thread has helpers, which serve one thread."""
+    """Return the address of the settings for graphs that the calling Python thread computes.
+
+    Only the main thread gets settings with several threads, because helpers serve one thread.
+    """
     return ctypes.addressof(_table if threading.current_thread() is threading.main_thread() else _one)
 
 
@@ -52,10 +58,19 @@ def threads() -> int:
 
 
 def use(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> None:
-    """Set how many threads share work, and how much work is worth sharing. Results do not depend on this.
+    """Set how many threads share work, and how much work is worth sharing.
 
-    From then on, the number of threads stays as it is when the process may use other cores. Work is in picoseconds of
-    one thread: `instruction` is the least, and `whole` the least sum in a pass; if it is 0, each pass is shared.
+    The results of graphs do not depend on these settings. From then on, the number of threads stays as it is when
+    the process may use other cores.
+
+    Args:
+        threads: the number of threads.
+        instruction: share only instructions that take one thread at least this many picoseconds.
+        whole: share a pass only if its instructions that are worth sharing take at least this many picoseconds in all.
+            If it is 0, each pass is shared, whether it pays or not.
+
+    Raises:
+        ValueError: `threads` is less than 1 or more than MOST_THREADS.
     """
     if not 1 <= threads <= at.MOST_THREADS:
         raise ValueError(f"{threads} threads were asked for; 1 to {at.MOST_THREADS} can be used")
@@ -64,9 +79,10 @@ def use(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> None
 
 @contextmanager
 def using(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> Iterator[None]:
-    """Call `use` for the length of a `with` block, for tests and measurements: helpers start immediately.
+    """Call `use` with these settings for the length of a `with` block. For tests and measurements only.
 
-    A graph that was planned before and whose tape is used again keeps the old settings.
+    Helpers are started immediately, if the planner is loaded. A graph that was planned before the block, and whose tape
+    is used again in it, keeps the old settings.
     """
     before = _table[_SETTINGS]
     use(threads, instruction, whole)
@@ -81,7 +97,8 @@ def using(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> It
 def available() -> int:
     """Return the default number of threads: one for each core that this process may use, but at most MOST.
 
-    A container's CPU quota can lower it, and DYNET_NUM_THREADS (a ValueError if wrong), or else OMP_NUM_THREADS.
+    The CPU quota of a container can lower this number, and so can DYNET_NUM_THREADS, or if this is not set,
+    OMP_NUM_THREADS. If DYNET_NUM_THREADS is not a whole number of at least 1, raise a ValueError.
     """
     limits = [MOST, cores(), _quota()]
     for name in ("DYNET_NUM_THREADS", "OMP_NUM_THREADS"):
@@ -110,7 +127,10 @@ def _quota(path: str = "/sys/fs/cgroup/cpu.max") -> int:
 
 
 def start_helpers() -> None:
-    """Start as many threads as passes could use. Count cores again first, unless somebody has set the number."""
+    """Start as many threads as passes could use, if there are fewer. If the system has no more threads, use fewer.
+
+    Before this, count the cores again, unless somebody has set the number of threads.
+    """
     global _starting
     _table[at.SHARING.wanted] = 0
     if _table[at.SHARING.look] != at.NEVER:

@@ -1,7 +1,8 @@
 """Machine code for general kinds of CPU that is shipped in a wheel, in files like those of the cache.
 
-Their keys depend on source files, but not on the version of the compiler, because a wheel works with any. A *frozen*
-program, with modules in an archive, has no sources: `index.json` maps keys without sources to the keys.
+Their keys depend on source files, but not on the version of the compiler, because a wheel works with any version that is
+installed. A *frozen* program, whose modules are in an archive, has no source files. So `index.json` leads from the keys
+of parts without sources to the keys of the shipped files.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ INDEX = "index.json"
 
 @functools.cache
 def index() -> dict[str, str]:
-    """Return the index of a frozen program, or {} if this is none. Without the index, raise a CacheError."""
+    """Return the index if this is a frozen program, else {}. If a frozen program has none, raise a CacheError."""
     if os.path.isfile(os.path.join(os.path.dirname(__file__), "shipped_code.py")):
         return {}
     if not (FOLDER / INDEX).is_file():

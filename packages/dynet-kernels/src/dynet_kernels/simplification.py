@@ -46,7 +46,7 @@ class Sharing:
 
 
 class Simplifier(Sharing):
-    """Called with a symbol, it simplifies it, and replaces equal symbols by one."""
+    """Called with a symbol, it simplifies it, and replaces equal symbols by one. `numbers` are as in `is_number`."""
 
     def __init__(self, numbers: Iterable[str] = ()):
         super().__init__()

@@ -1,4 +1,8 @@
-"""The digest of all source files that emit code: if one changes, all is emitted again, and what differs compiled."""
+"""The digest of the source files that emit code, which is part of the cache key. Needs no TVM.
+
+There is one digest for all code: after a change in any file, code is emitted again, which is quick, and only what comes
+out differently is compiled.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Finds out for which CPU to compile, without TVM: the cache needs it at every start, the import takes a second."""
+"""Finds out for which CPU to compile: exactly this one, or a *general kind* of CPUs with certain features.
+
+TVM is not imported for this: the cache needs the CPU at every start, and the import takes a second.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,8 @@ from typing import Any
 
 from .tvm_modules import tvm
 
-# Kinds by their name in DYNET_CPU, the best first: LLVM's name, floats of a vector register, required features.
+# The general kinds by their names in DYNET_CPU, the best first: LLVM's name, how many float32s a vector register holds,
+# and the features that a CPU of this kind must have.
 _AVX2 = frozenset("abm avx avx2 bmi1 bmi2 f16c fma movbe".split())
 _AVX512 = _AVX2 | frozenset("avx512bw avx512cd avx512dq avx512f avx512vl".split())
 _KINDS = {
@@ -23,8 +27,8 @@ _KINDS = {
 
 NATIVE = "native"  # the kind of a target that is exactly this CPU
 
-# It keeps LLVM from inlining kernels into the function that calls them: a module became one function of 150 kB, in
-# which a kernel ran at half its speed whenever another kernel had grown.
+# This option keeps LLVM from inlining kernels into the function that calls them. Without it, a module became one
+# function of 150 kB, in which a kernel ran at half its speed whenever another kernel had grown.
 NOT_INLINED = "-inline-instr-cost:int=10000"
 
 # Entries of /proc/cpuinfo that identify a CPU. Others, such as clock or microcode, can change from day to day.
@@ -36,8 +40,11 @@ _LASTING += [f"CPU {name}" for name in ("implementer", "architecture", "variant"
 class CpuTarget:
     """A CPU to compile for.
 
-    `machine` is as in `x86_64-linux`. `identity`, a part of cache keys, differs for CPUs that need different code.
-    `lanes` is the float32s in a vector register. `kind` is `native` for exactly this CPU, or a general one.
+    Args:
+        machine: the architecture and operating system, such as `x86_64-linux`.
+        identity: a text that differs for CPUs that need different machine code. It is part of the cache key.
+        lanes: how many float32s a vector register holds.
+        kind: `native` for exactly this CPU, or a general kind, such as `avx2`.
     """
 
     machine: str
@@ -57,8 +64,8 @@ class CpuTarget:
             return named("generic" if self.kind == "generic" else tvm.target.codegen.llvm_get_system_cpu())
         if self.kind != NATIVE:
             return named(baseline)
-        # LLVM infers the features from the model, wrongly if a virtual machine hides some, or the model is too new.
-        # Then compile for the general kind whose registers are as wide.
+        # LLVM infers the features from the model. This goes wrong if a virtual machine hides some of them, or if the
+        # model is too new for LLVM. Then compile for the general kind whose registers are as wide.
         native = named(tvm.target.codegen.llvm_get_system_cpu())
         has = tvm.target.codegen.target_has_features
         lanes = 16 if has("avx512f", native) else 8 if has(["avx2", "fma"], native) else 4
@@ -67,7 +74,11 @@ class CpuTarget:
 
 @functools.cache
 def host_cpu() -> CpuTarget:
-    """Return this machine's CPU, or the general kind that DYNET_CPU asks for. If it cannot be, raise a ValueError."""
+    """Return this machine's CPU, or the general kind that the environment variable DYNET_CPU asks for.
+
+    Raises:
+        ValueError: DYNET_CPU is not `native`, `avx512`, `avx2` or `generic`, or this CPU is not of the kind it names.
+    """
     return choose(os.environ.get("DYNET_CPU", ""), *read_cpu())
 
 

@@ -1,9 +1,10 @@
 """Runs tapes, also with several threads at once: Python's main thread, and helpers, threads of Python.
 
-TVM's own threads would keep a forked child from ending. A helper may have no core for milliseconds, so it gets a part
-only if it looks for work; the main thread takes back parts that are not begun, and waits only for others. `balance` has
-what sharing gains and loses. While it is negative, the main thread goes on alone, which pays the debt. Some passes run
-alone as a trial: shared ones that take longer, as where cores have no cache in common, are a loss.
+TVM's runtime has threads for this, too, but a child that is forked after their use cannot end. A helper may have no core
+for milliseconds. So it gets a part of an instruction only if it looks for work; the main thread takes back parts that no
+helper has begun, and waits only for those in progress. `balance` is an account of what sharing gains and loses. While it
+is negative, the main thread goes on alone, and the time that it runs alone pays the debt. Some passes run alone as a
+trial. Shared passes that take longer than these, as where two cores have no cache in common, are a loss, too.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from .plan.structs import Context, Helper, Instruction, Pace, Sharing
 # their core, and after what time cores are counted again.
 PATIENCE, SPIN, LOOK_AGAIN = 3_000_000, 10_000, 1_000_000_000
 WAKING = 100_000  # how long a pass waits for helpers to wake, at most; a short one waits for about 1/16 of its work
-# The balance is LEAST to MOST nanoseconds. Waiting counts WAIT times; time alone pays back 1 in 2 ** PAYS_BACK.
+# The balance is LEAST to MOST nanoseconds. Time that the main thread waits counts WAIT times. Of the time that it runs
+# alone, one part in 2 ** PAYS_BACK is added to the balance.
 LEAST, MOST, WAIT, PAYS_BACK = -2_000_000, 10_000_000, 2, 7
-# The last TRIALS of PERIOD passes run alone, as a trial. After MEMORY nanoseconds, half of the sums is forgotten.
+# The last TRIALS of PERIOD passes run alone, to learn how long this takes. When the time in these sums is more than
+# MEMORY nanoseconds, half of them is forgotten.
 TRIALS, PERIOD, MEMORY = 4, 256, 10_000_000
 
 
@@ -37,7 +40,11 @@ def functions() -> dict:
 
 @separate
 def run_rows(running):
-    """Run instructions from `row` to the end of the tape, shard after shard; a shard not loaded is an error."""
+    """Run instructions from number `row` to the end of the tape.
+
+    In each turn, call the function of the shard that has the kernel of instruction `row`. It runs instructions up to
+    one of another shard, and sets `row` to its number. If the shard is not loaded, end with an error.
+    """
     context = Context(running)
     tape, code = tape_of(context), Words(context.code)
     while context.row < context.tape_count:

@@ -43,7 +43,10 @@ def pointer(address, dtype):
 
 
 def function(name, parameters, body, private=False, has_result=False):
-    """Build a TIR function of int64s from what `body(*parameters)` emits and, if `has_result`, returns."""
+    """Build a TIR function that has int64 parameters. `body(*parameters)` emits its code.
+
+    If `has_result`, the function returns an int64: the expression that `body` returns.
+    """
     with ir_builder.IRBuilder() as builder:
         with T.prim_func(s_tir=True, is_private=private):
             T.func_name(name)
@@ -74,7 +77,8 @@ def quotient(number, divisor):
         if divisor & (divisor - 1) == 0:
             return T.shift_right(number, int64(divisor.bit_length() - 1))
         return T.truncdiv(number, int64(divisor))
-    # Float64 is exact below 2 ** 53. LLVM would repeat a division of integers in each loop whose bounds depend on it.
+    # Divide in float64, which is exact below 2 ** 53. LLVM would repeat a division of integers in each loop whose bounds
+    # depend on the quotient.
     wide = [T.Cast("float64", each) for each in (number, divisor)]
     return T.Cast("int64", wide[0] / wide[1])
 
@@ -143,7 +147,11 @@ def prefetch_line(buffer, place):
 
 
 def vector_loop(size, lanes, step):
-    """Loop over vectors of `size` elements: step(offset, mask), where the mask is None but for the rest at the end."""
+    """Emit a loop over `size` elements in vectors of `lanes`.
+
+    `step(offset, mask)` emits the work on one vector. The mask is None for a full vector. Elements that are left over
+    at the end form a last vector, whose mask selects the lanes to use.
+    """
     with T.serial(int64(0), quotient(size, lanes)) as block:
         step(let(block * int64(lanes)), None)
     if lanes == 1:
@@ -161,7 +169,10 @@ def masked_loop(size, lanes, step):
 
 
 def unrolled_loop(size, lanes, vectors, step):
-    """Loop over `vectors` full vectors at a time, then over single ones: step(offsets, mask), as in `vector_loop`."""
+    """Emit a loop over `size` elements that works on `vectors` full vectors at a time, then on single ones.
+
+    `step(offsets, mask)` emits the work on the vectors at a list of offsets. The mask is as in `vector_loop`.
+    """
     begin = int64(0)
     if vectors > 1:
         blocks = let(quotient(size, vectors * lanes))
@@ -169,7 +180,7 @@ def unrolled_loop(size, lanes, vectors, step):
             start = let(block * int64(vectors * lanes))
             step([start] + [let(start + int64(k * lanes)) for k in range(1, vectors)], None)
         begin = let(blocks * int64(vectors * lanes))
-        # `remainder` tells LLVM an upper limit of what is left; a subtraction would not.
+        # Compute how many elements are left by `remainder`, which tells LLVM an upper limit; a subtraction would not.
         size = let(remainder(size, vectors * lanes))
     vector_loop(size, lanes, lambda offset, mask: step([let(begin + offset) if vectors > 1 else offset], mask))
 
@@ -205,8 +216,8 @@ class IntVariable:
 
 def settled(value):
     """Compute the int64 `value` once, and return a variable that holds it in a register."""
-    # TVM inserts what `let` has bound wherever it is used. For selections and divisions in an address, its simplifier
-    # then takes seconds, and on a GPU minutes.
+    # `let` alone will not do: TVM inserts what it has bound wherever the variable is used. For addresses with selections
+    # and divisions, its simplifier then takes seconds, and on a GPU minutes.
     return let(IntVariable(value).get())
 
 
@@ -216,14 +227,20 @@ class Instruction:
 
     Args:
         memory: all float32 numbers. Addresses count floats.
-        index: all address lists; that of a `role` is at base + role * stride, and has an address for each column.
+        index: the address lists of all instructions.
+        base: where the instruction's address lists begin in `index`. The list with the number `role` begins at base +
+            role * stride, and has one address for each column.
         count: the number of columns that this thread works on.
-        fresh: 1 if the memory that the kernel adds to is uninitialized, so that it must overwrite it; 0 on a GPU.
-        others: how many columns other CPU threads work on, of which `columns_before` come before this thread's.
-        rows_before: if threads share rows, which part of them comes before those of this thread, in units of 1 / WHOLE;
-            `rows_after` likewise.
+        stride: the distance between the beginnings of two address lists.
+        fresh: 1 if the memory that the kernel adds to is uninitialized, so that the kernel must overwrite it. Always 0
+            on a GPU.
+        others: the number of columns that other CPU threads work on; 0 unless threads share the columns.
+        columns_before: how many of these columns come before the columns of this thread.
+        rows_before: which share of the rows of the result comes before the rows of this thread, in units of 1 / WHOLE;
+            0 unless threads share the rows.
+        rows_after: which share of the rows comes after the rows of this thread, in the same units.
         parameters: the integer parameters.
-        scope: Python contexts, such as axes of GPU threads, that are closed when the kernel's code is complete.
+        scope: the Python contexts, such as the axes of GPU threads, that are closed when the kernel's code is complete.
     """
 
     memory: object
@@ -247,8 +264,11 @@ class Instruction:
         return let(self.index[self.base + role * self.stride + column], "at")  # type: ignore
 
     def shared_address(self, role, column):
-        """Load an address of list `role`, where `column` counts from the instruction's first column."""
-        # `address` counts from this thread's. If all columns share one address, it may only be at the instruction's.
+        """Load an address from list number `role`. The index `column` counts from the instruction's first column.
+
+        In contrast, `address` counts from the first column of this thread. But if all columns share one address, the
+        list may have it only at the instruction's first column, even if another thread works on that column.
+        """
         return let(self.index[self.base - self.columns_before + role * self.stride + column], "at")  # type: ignore
 
     def stretch(self, count, unit=1):
@@ -274,9 +294,18 @@ def add_or_set(instruction: Instruction, buffer, start, value, mask=None):
 def kernel(
     body: Callable[[Instruction], None], parameters: tuple[str, ...], may_set: bool = False, shared: int = ALONE
 ):
-    """Build the TIR function of a kernel, whose code `body(instruction)` emits."""
-    # The body sees only its thread's columns. For BY_ROWS, it asks for its rows by `Instruction.stretch`; for EITHER,
-    # it must allow for both. `fresh` is always 0 unless `may_set`.
+    """Build the TIR function of one kernel.
+
+    Args:
+        body: `body(instruction)` emits the code of the kernel.
+        parameters: the names of the integer parameters.
+        may_set: whether the kernel overwrites its target instead of adding to it if `Instruction.fresh` is 1. If not,
+            `fresh` is always 0.
+        shared: how CPU threads share an instruction. BY_COLUMNS: the kernel sees only the columns of its thread.
+            BY_ROWS: the body asks for the rows of its thread by `Instruction.stretch`. EITHER: threads share some
+            instructions by columns and others by rows, and the body must allow for both. ALONE: one thread runs the
+            whole instruction.
+    """
     with ir_builder.IRBuilder() as builder:
         with T.prim_func(is_private=True, s_tir=True):
             T.func_name("kernel")

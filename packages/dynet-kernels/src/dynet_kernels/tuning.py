@@ -1,8 +1,9 @@
-"""Tuning parameters of kernels, by family: they decide speed and the order of some sums, not results. Needs no TVM.
+"""Tuning parameters with which kernels are emitted: sizes of tiles and panels, unrolling, GPU threads. Needs no TVM.
 
-The defaults work everywhere; tuning records (`records.py`) have better values. A *vector* is what a vector register
-holds. A *tile* is a block of results whose sums stay in registers. A *panel* is a part of a matrix that is copied to
-contiguous memory, because it is used many times.
+They decide how fast a kernel is and in which order some sums are added up, but not what it computes. The defaults work
+everywhere; tuning records (`records.py`) have better values for kinds of machines. A *family* is a group of kernels with
+the same tuning parameters. A *vector* is what one vector register of the CPU holds. A *tile* is a block of results whose
+sums stay in registers. A *panel* is a part of a matrix that is copied to contiguous memory, as it is used many times.
 """
 
 from __future__ import annotations
@@ -69,10 +70,16 @@ def _tiles(*default: Tile) -> Any:
 class Product(Parameters):
     """Parameters of the matrix product y = W x; see `families.products`.
 
-    `tiles` are (columns of x, vectors of rows of W), the widest first, and one for a single column last. Panels are of
-    `panel` columns of W. They are used if x has at least `many` columns and W `far` rows; if W has `large` floats and x
-    is wider than any tile (W is read only once then); or if rows of W * columns of x are `crowded`, x has 20 columns,
-    and those of W are a multiple of 256 bytes apart, so that they crowd into few sets of the L1 cache.
+    Args:
+        tiles: sizes of tiles, blocks of results whose sums stay in registers: (columns of x, vectors of rows of W).
+            The widest tile, for many columns, comes first, and one for a single column last.
+        panel: how many columns of W are copied to contiguous memory at once; this copy is the panel.
+        many: panels are used if x has at least this many columns, and W has at least `far` rows.
+        far: see `many`.
+        large: panels are also used if W has at least this many floats and x has more columns than the widest tile. W is
+            then read only once.
+        crowded: panels are also used if rows of W * columns of x are at least this many, and x has at least 20 columns,
+            where the columns of W are a multiple of 256 bytes apart. They crowd into few sets of the L1 cache then.
     """
 
     tiles: tuple[Tile, ...] = _tiles((4, 3), (2, 4), (1, 8))
@@ -87,10 +94,15 @@ class Product(Parameters):
 class ColumnGradient(Parameters):
     """Parameters of dx += W' dy, the gradient of x in the product y = W x; see `families.products`.
 
-    `tiles` are (columns of dy, columns of W), without panels. `block` floats of W are worked on at once, so that they
-    stay in the cache. If dy has `many` columns for every hundred rows of W (more if W's columns are no multiple of a
-    vector), `panel` rows of W, a multiple of 16, are transposed, for a `tile` of (columns of dy, vectors of columns of
-    W).
+    Args:
+        tiles: sizes of tiles, blocks of results whose sums stay in registers: (columns of dy, columns of W). They are
+            used without panels.
+        block: how many floats of W are worked on at once, so that they stay in the cache.
+        many: if dy has at least this many columns for every hundred rows of W, parts of W are transposed into panels,
+            and the kernel works as it does for y = W x. dy needs more columns for this if the number of columns of W is
+            not a multiple of a vector's length.
+        tile: the size of a tile when panels are used: (columns of dy, vectors of columns of W).
+        panel: how many rows of W are transposed at once, a multiple of 16.
     """
 
     tiles: tuple[Tile, ...] = _tiles((3, 3), (2, 5), (1, 8))
@@ -109,8 +121,12 @@ class ColumnGradient(Parameters):
 class MatrixGradient(Parameters):
     """Parameters of dW += dy x', the gradient of W in the product y = W x; see `families.products`.
 
-    `tile` is (columns of W, vectors of rows). With at most `few` columns in dy, most of the time goes into reading and
-    writing dW: `few_tile`, narrow and tall, does so in long runs. `panel` columns of dy and x are copied at once.
+    Args:
+        tile: the size of a tile, a block of dW whose sums stay in registers: (columns of W, vectors of rows).
+        few: if dy has at most this many columns, most of the time is spent on reading and writing dW. Then `few_tile`
+            is the size of a tile instead.
+        few_tile: see `few`. It is narrow and tall, so that dW is read in long runs of memory.
+        panel: how many columns of dy and x are copied to contiguous memory at once.
     """
 
     tile: Tile = _tile((4, 3))
@@ -121,10 +137,14 @@ class MatrixGradient(Parameters):
 
 @dataclass(frozen=True)
 class Columns(Parameters):
-    """Parameters of rules; see `families.rules`. `vectors` of a column are worked on at once.
+    """Parameters of rules, kernels that apply formulas to columns of numbers; see `families.rules`.
 
-    Reductions have `chains` partial sums (at most `vectors`), so that additions need not wait for each other. Formulas
-    of more than about `heaviest` machine instructions work on one vector at once.
+    Args:
+        vectors: how many vectors of a column are worked on at once.
+        chains: into how many partial sums a reduction is split, so that additions need not wait for each other; at most
+            `vectors`.
+        heaviest: if the formulas take more than about this many machine instructions, only one vector is worked on at
+            once.
     """
 
     vectors: int = _whole(1, 1, 8)
@@ -141,7 +161,8 @@ class Columns(Parameters):
 class Norm(Parameters):
     """Parameters of the kernel that computes the norm of gradients; see `families.norm`.
 
-    A column has `stretches`, read at the same time: two are faster if memory is slow. `vectors` are read from each.
+    A column is cut into `stretches` parts, which are read at the same time: if memory is slow, two are faster than one.
+    From each part, `vectors` vectors are read at once, each with its own partial sum.
     """
 
     stretches: int = _whole(2, 1, 4)
@@ -150,7 +171,7 @@ class Norm(Parameters):
 
 @dataclass(frozen=True)
 class Update(Parameters):
-    """Parameters of kernels that update parameters, `vectors` of a tensor at once; see `families.rules.update`."""
+    """Parameters of the kernels of trainers, which work on `vectors` vectors of each tensor at once."""
 
     vectors: int = _whole(2, 1, 8)
 
@@ -171,8 +192,10 @@ class Cpu(Parameters):
 class Cuda(Parameters):
     """The tuning parameters of all kernels on a GPU.
 
-    A block has `threads`, a power of two, to reduce columns, or `block`, one for each element. For matrix products, it
-    computes `tile` times `tile` numbers.
+    Args:
+        threads: how many threads a block has in kernels that reduce columns of numbers; a power of two.
+        block: how many threads a block has in kernels with one thread for each element.
+        tile: a block of threads computes tile x tile numbers of a matrix product.
     """
 
     threads: int = _whole(128, 32, 1024)
@@ -228,7 +251,7 @@ def using(parameters: Cpu | Cuda) -> Iterator[None]:
 
 
 def from_json(name: Any, values: object) -> Parameters:
-    """Return a family's parameters from JSON. If there is no such family or parameter or value, raise a ValueError."""
+    """Return the parameters of family `name` that were read from JSON. What is unknown or out of range is a ValueError."""
     if name not in tuple(FAMILIES):  # it may be anything
         raise ValueError(f"there is no family {name!r}: they are {', '.join(FAMILIES)}")
     if not isinstance(values, dict):

@@ -1,7 +1,7 @@
 """The modules of TVM: no other file imports them, so a new TVM with other names changes only this one.
 
-Each is imported when first used: that takes a second, and programs whose kernels are cached never need the compiler,
-though they import files with code that emits kernels.
+Each is imported when one of its attributes is first used, because importing TVM takes a second. A program whose kernels
+are all cached never needs the compiler, though it imports files that contain code to emit kernels.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Starts processes that compile parts (see `parts.py`), so that this process need not import TVM.
 
-To *emit* a part, to generate its TIR, takes much less time than to compile it. The key of this code tells whether the
-cache already has it compiled. `worker.py` has the program of the processes.
+To *emit* a part is to generate its TIR, which takes much less time than to compile this TIR. The key of the TIR tells
+whether the cache already has the compiled code. `worker.py` has the program of the processes.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ class Builder:
     def emit(self, part: Any, lock: Path | None) -> str | None:
         """Have the process emit a part, which is pickled. Return the key of the code, which `build` then compiles.
 
-        It is None for a part without a method `emit`, for which `build` does everything. If this process is killed, the
-        child removes `lock`, the lock file that this process has made in the cache, if any. If emitting fails, or the
-        process ends, a BuildError is raised.
+        The key is None for a part without a method `emit`, for which `build` does everything. `lock` is the lock file
+        that this process has made in the cache, if any: if this process is killed, the child removes it. A BuildError
+        is raised if emitting fails or the child ends.
         """
         return self._ask(lock, pickle.dumps(part))
 
     def build(self, lock: Path | None) -> bytes:
-        """Have it compile the code just emitted. Return the contents of the compiled file. All else is as in `emit`."""
+        """Have the process compile the code just emitted, and return the compiled file. Otherwise it is like `emit`."""
         return self._ask(lock, None)
 
     def _ask(self, lock: Path | None, part: bytes | None) -> Any:
@@ -100,7 +100,10 @@ class Builders:
         self._lock = threading.Lock()
 
     def new(self) -> Builder | LocalBuilder:
-        """Start a builder: in this process if Python's executable is unknown, or is the user's program."""
+        """Start a builder, in this process if Python's executable is unknown or is the user's program.
+
+        A BuildError is raised if `stop` has been called.
+        """
         if not sys.executable or getattr(sys, "frozen", False):
             return LocalBuilder(self.site)
         with self._lock:
@@ -120,5 +123,6 @@ class Builders:
         sites.prune(self.site)  # a killed process leaves its folder
 
     def close(self) -> None:
+        """Close the pipes to all builders. Call this only when no thread uses them."""
         for builder in self._all:
             builder.close()

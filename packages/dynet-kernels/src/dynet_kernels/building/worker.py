@@ -1,9 +1,9 @@
 """The program of a process that compiles parts for its parent, with which it exchanges pickles.
 
-A request is the name of a lock file, and a pickled part, which is emitted, or None: then the code that was emitted last
-is compiled. The answer is the key of this code, or the compiled file. When the parent closes stdin or dies, the process
-removes the lock file, for which others would wait, and ends. TVM releases Python's global lock while it compiles, so
-that other threads can listen to the parent and to signals.
+A request comes on stdin: the name of a lock file, and a pickled part or None. A part is emitted, and the answer is the
+key of its code. On None, the code that was emitted last is compiled, and the answer is the compiled file. When the
+parent closes stdin or dies, the process removes the lock file, for which other processes would wait, and ends. TVM
+releases Python's global lock while it compiles, so other threads can listen to the parent and to signals.
 """
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ class Worker:
 
 
 def main(site: str) -> None:
-    # Importing TVM and emitting make many objects that stay: to look for garbage takes a fifth of the import's time.
+    # Importing TVM and emitting code make many objects that stay. Collecting garbage among them would take a fifth of
+    # the import's time.
     gc.disable()
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a compiler prints to stdout goes to stderr, as answers use stdout

@@ -1,7 +1,9 @@
 """Emits CUDA C from kernels, and the function on the host that launches them. Imports TVM.
 
-First, a kernel is a TIR function of eight-byte arguments, which also says how many blocks and threads it needs as
-expressions of them. The host function computes these from the tape.
+A kernel is emitted as a TIR function first. Its arguments have eight bytes each: the start of memory; `index`, the
+buffer of all address lists; `base`, where the lists of the instruction start in it; `count`, the number of columns; and
+the kernel's parameters. The function also states how many blocks and threads it needs, as expressions of its arguments.
+The CUDA function takes the same arguments, and the host function reads them from the tape.
 """
 
 from __future__ import annotations
@@ -90,8 +92,9 @@ class Launch(Struct):
 
 def launch_module(pairs, name: str):
     """Return a module with the host function `name(context, device)`, which launches the instructions of a shard."""
-    # It takes the addresses of CONTEXT and LAUNCH, begins at `context.row`, and stores there where it stopped: at
-    # another shard, the end of the tape, or a launch that the driver refuses.
+    # It takes the addresses of the integers that CONTEXT and LAUNCH of `layout.py` name. It begins at instruction
+    # `context.row` and stores there where it stopped: at an instruction of another shard, at the end of the tape, or at
+    # a launch that the driver refuses.
 
     def launch(context, device):
         running, told = machine.Running(context), Launch(device)

@@ -1,7 +1,7 @@
 """Runs graphs on a GPU. `Machine` has the same functions as `library.Library`, which runs them on a CPU.
 
-The planner runs on the host; its buffers stay there, and values and gradients are in GPU memory. Address lists are
-copied there before a tape is run, whose kernels the host launches one by one.
+The planner runs on the host (the CPU) and keeps its buffers there; values and gradients are in GPU memory. Before a
+tape is run, its address lists are copied to the GPU. Then the host launches its kernels one by one.
 """
 
 from __future__ import annotations
@@ -109,7 +109,10 @@ class Launcher(_OfShard):
 
 @dataclass
 class Copy:
-    """A plan's address lists on the GPU: `size` counts 8 bytes; no `plan` means that they must be copied again."""
+    """A copy of a plan's address lists on the GPU, with room for `size` addresses of 8 bytes.
+
+    `address` is 0 before memory is allocated. `plan` is the number of the plan; None means: copy the lists again.
+    """
 
     address: int = 0
     size: int = 0
@@ -167,11 +170,14 @@ class Machine(library.Shards):
                 self._loaded.add(number)
 
     def plan_forward(self, context: int, begin: int, end: int, inputs: int, inputs_begin: int, inputs_end: int) -> int:
-        """Plan the new records, integers `begin` to `end` - 1, and copy their input values to the GPU."""
+        """Plan the new records, integers `begin` to `end` - 1, and copy their input values to the GPU.
+
+        The values are the floats `inputs_begin` to `inputs_end` - 1 of the buffer at address `inputs`.
+        """
         tape = Context.from_address(context)
         start, first = tape.arena_top, inputs + 4 * inputs_begin
         # The planner copies the inputs to `origin` plus `start` floats. They must go to GPU memory instead, by the
-        # upload below, so let it copy them onto themselves.
+        # upload below, so choose `origin` such that the planner copies them onto themselves.
         tape.origin = first - 4 * start
         try:
             status = self._plan("forward", context, begin, end, inputs, inputs_begin, inputs_end)
@@ -182,7 +188,8 @@ class Machine(library.Shards):
         return status
 
     def plan_backward(self, context: int, *arguments: int) -> int:
-        """Plan the backward pass, where kernels can only add: on a GPU, they do so atomically."""
+        """Plan the backward pass, and tell the planner that kernels can only add to gradients (`never_fresh`)."""
+        # On a CPU, the first kernel of a gradient overwrites uninitialized memory. On a GPU, kernels add atomically.
         Context.from_address(context).never_fresh = 1
         return self._plan("backward", context, *arguments)
 
@@ -250,7 +257,7 @@ class Machine(library.Shards):
         return copy.address
 
     def _plan_of(self, tape: Context) -> tuple[tuple[int, ...], int | None]:
-        """Return the key in `_copies` of this tape's lists, and the number of their plan; None: copy them always."""
+        """Return the key in `_copies` of this tape's lists, and the number of the plan; None if always to be copied."""
         if tape.index == tape.forward_index:
             plan = tape.plan
         elif tape.index == tape.backward_index:

@@ -1,6 +1,7 @@
 """Whether matrix products on a GPU round their factors to TF32 (ten bits of mantissa), for tensor cores.
 
-Results differ by about a thousandth, so this is not in `tuning.py`, which never changes results. Needs no TVM.
+Results then differ by about a thousandth, so the setting is not in `tuning.py`, which never changes what is computed.
+This module does not import TVM.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Inversion of matrices in place by Gauss-Jordan elimination with partial pivoting.
 
-A matrix has 3 * order floats of scratch memory: the pivots, whose product is its determinant; the int32 number of the
-row that each step k exchanged with row k; and a copy of column k. A singular matrix has a pivot of 0, and infinite or
-NaN elements in its inverse.
+A matrix has 3 * order floats of scratch memory: `order` pivots, a second result, whose product is the determinant;
+`order` int32 numbers, of the row that each step k exchanged with row k; and a copy of column k. A singular matrix has a
+pivot of 0, and its inverse has infinite or NaN elements.
 """
 
 from __future__ import annotations

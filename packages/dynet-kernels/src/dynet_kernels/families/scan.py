@@ -15,7 +15,8 @@ from .threads import add_atomically, thread_each
 class Scan(Kernel):
     """y[i, w] = sum over j <= i of x[j, w]; with `backward`, dx[i, w] += sum over j >= i of dy[j, w].
 
-    Element (i, w) of the (size, width) arrays is at i * width + w. They are the same array or do not overlap.
+    Element (i, w) of the (size, width) arrays is at i * width + w. `size` is the extent of the dimension that is summed
+    along, `width` the product of the extents before it. The arrays are the same or do not overlap.
     """
 
     backward: bool

@@ -98,7 +98,10 @@ class LargestInOrder(Kernel):
 
 @dataclass(frozen=True)
 class FallingOrder(Kernel):
-    """y = x sorted in falling order; places = the indices `found`, permuted likewise, in quadratic time."""
+    """y = x sorted from largest to smallest; places = `found`, an index for each element, permuted in the same way.
+
+    It counts, for each element, how many come before it, so the time is quadratic in `size`.
+    """
 
     parameters = ("size", "y", "places", "x", "found")
     name = "falling_order"

@@ -1,4 +1,11 @@
-"""Sparsemax and constrained softmax: probabilities y of scores x, some of which are exactly 0 or at a bound u."""
+"""Kernels that map scores x to probabilities y, some of which are exactly 0 or at an upper bound u.
+
+- sparsemax: y_i = max(0, x_i - t), where t makes the sum of y equal 1.
+- constrained_softmax: y_i = min(u_i, exp(x_i) / s), where s makes the sum of y equal 1. If the sum of u is less, y = u.
+
+An iteration finds t or log(s), the threshold. Each round moves it so that some elements get to its other side, and the
+iteration ends when none did. Usually there are a handful of rounds.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +73,7 @@ class _Column:
         vector_loop(self.size, self.lanes, step)
 
     def reduce(self, combine, identity, formulas, *reads):
-        """Return, for each of `formulas`, its values for the elements of the arrays `reads`, combined to one number."""
+        """Return one number for each of `formulas`: its values for all elements of the arrays `reads`, combined."""
         start = self.constant(identity)
         totals = [tir.Accumulator(self.lanes, start) for _ in formulas]
 
@@ -101,7 +108,7 @@ def _rounds(side, move):
 
 
 def _sparsemax(column):
-    """Emit y = max(0, z - t), z = x - max(x), where t makes the sum of y 1."""
+    """Emit y = max(0, z - t) with z = x - max(x), where t makes the sum of y 1."""
     # t = (the sum of the z above t, minus 1) / (how many z are above t). It starts at -1 and rises.
     (peak,) = column.reduce(vmath.maximum, float("-inf"), [lambda x: x], 1)
     peak = column.wide(peak)

@@ -88,7 +88,7 @@ class Strides(Kernel):
                 copy(instruction.address(target_role, column), instruction.address(source_role, column))
 
         def into_one():
-            """Add columns that fit into one vector. A target that neighboring columns share stays in a register."""
+            """Add columns that fit into one vector. Neighbors mostly share a target, which stays in a register."""
             size = extents[0]
             mask = tir.first_lanes(size, lanes) if lanes > 1 else None
             held = tir.IntVariable(instruction.address(target_role, int64(0)))

@@ -19,7 +19,10 @@ MANY = 16  # in a sum of at least this many arrays, prefetch what is read next
 
 @dataclass(frozen=True)
 class Sum(Kernel):
-    """Sets y to the sum of the x of a run; if `scaled`, times the factor of the run's first column."""
+    """Sets y to the sum of the arrays x of a run; if `scaled`, times the factor of the run's first column.
+
+    For each column, address list Y has the address of y, list X that of x, and list FACTOR that of one number.
+    """
 
     scaled: bool
     parameters = ("size",)

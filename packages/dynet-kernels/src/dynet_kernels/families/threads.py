@@ -1,4 +1,8 @@
-"""How CUDA kernels divide their work among threads, and how the threads of a block combine numbers."""
+"""How CUDA kernels divide their work among threads, and how the threads of a block combine numbers.
+
+The work is divided in one of three ways: a thread per element (`thread_each`), a block of threads per column
+(`share_of`), or a block per rectangle of a matrix product (`block_of_products`).
+"""
 
 from __future__ import annotations
 
@@ -27,8 +31,10 @@ def thread_each(instruction, count, size=None):
 def block_of_products(instruction, group, extents, height, width):
     """Launch a block per `height` x `width` results of matrix products, one product for each matrix.
 
-    `group` neighboring columns share a matrix (0: all do). If n do, extents(n) are its product's (rows, columns,
-    inner). Returns them, the first column of the block's product, and the row and column at which the block begins.
+    `group` neighboring columns of the instruction share a matrix; 0 means all. If n columns do, extents(n) returns the
+    extents (rows, columns, inner) of their product: rows x columns results, each a sum of `inner` terms. Return the
+    extents, the first column of the instruction in this block's product, and the row and column of the product's result
+    at which the block begins.
     """
     sharing = let(T.Select(group == int64(0), instruction.count, group))
     rows, columns, inner = extents(sharing)
@@ -91,7 +97,7 @@ class Sums:
         return self.of_warps(int64(0), int64(self.warps), value, combine)
 
     def of_warps(self, first, count, value, combine):
-        """Combine those of `count` warps from warp `first` on. Both may differ between the warps of a block."""
+        """Combine the `value` of all threads of `count` warps from warp `first` on, which may differ between warps."""
         value = self.of_warp(value, combine)
         with tir.when(self.lane == int64(0)):
             T.buffer_store(self.shared, value, [self.warp])

@@ -30,7 +30,7 @@ class Toeplitz(Kernel):
         return Effects(((y, size),), 2 * FLOP * size * size)
 
     def on_cpu(self, instruction, lanes):
-        """Handle elements of `a` that are one vector length apart together: they need almost the same vectors of b."""
+        """Handle several elements of `a` together that are one vector length apart: they need almost the same of b."""
         y_role, a_role, b_role, size, offset, step = instruction.parameters
         memory = instruction.memory
 

@@ -1,6 +1,8 @@
 """Windows that move over images (height, width, channels), for convolution and pooling. A column is one image.
 
-At position (r, c), element (i, j, k) of the window lies over this element of the image, or over the padding around it:
+Images are stored in column-major order: neighboring elements in memory are one below the other. The window is put at
+result_height x result_width positions (r, c). There, its element (i, j, k) lies over this element of the image, or over
+the padding around it:
 
     (r * row_step + i - above, c * column_step + j - left, k)
 
@@ -30,7 +32,8 @@ WINDOW = (
 class Windows(Kernel):
     """matrix[(r, c), (i, j, k)] = the image element under element (i, j, k) of the window, or 0 in the padding.
 
-    With `backward`, it adds the elements of the matrix to the image instead.
+    The matrix has the shape (result_height * result_width, window_height * window_width * channels): a convolution is a
+    product with it. With `backward`, the elements of the matrix are added to the image instead.
     """
 
     backward: bool = False

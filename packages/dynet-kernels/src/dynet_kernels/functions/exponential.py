@@ -1,6 +1,6 @@
 """Exponentials and logarithms that stay precise near 0, powers, the logistic function and erf.
 
-The coefficients are minimax fits in relative error.
+The coefficients of polynomials are minimax fits in relative error.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def expm1(x):
 
 
 def log1p(x):
-    """Return log(s) + e / s, where s is 1 + x rounded to float32, and e the rounding error: precise near 0."""
+    """Return log(1 + x), precise near 0: log(s) + e / s, where s is 1 + x in float32, and e the rounding error."""
     above = register(number(1.0, x) + x)
     lost = register(x - register(above - number(1.0, x)))
     lost = select(x < number(1e9, x), lost, number(0.0, x))
@@ -69,7 +69,8 @@ def negative_size(x):
 
 
 def erf(x):
-    """Return an odd polynomial for |x| < 0.9, else 1 - exp(a polynomial of |x|), which rounds to 1 from |x| = 4 on."""
+    """Return erf(x): an odd polynomial for |x| < 0.9; for larger |x|, |erf(x)| is 1 - exp(a polynomial of |x|)."""
+    # This rounds to 1 from |x| = 4 on.
     size = register(clamp(absolute(x), 0.0, 4.0))
     square = register(size * size)
     near = polynomial(
@@ -86,8 +87,11 @@ def erf(x):
 
 
 def power(x, y):
-    """Return x to the power of y, as 2 to the power of y * log2(|x|): the exponent is a float64 for its digits."""
-    # Special cases are as in C: x to 0 and 1 to y are 1; a negative number to a power that is not whole is NaN.
+    """Return x to the power of y, as 2 to the power of y * log2(|x|).
+
+    This exponent is a float64, because it needs more digits than a float32 has. Special cases are as in C: 1 to any
+    power is 1, and so is anything to the power of 0; a negative number to a power that is not whole is NaN.
+    """
     size = register(absolute(x))
     exact = let(T.Cast(as_type("float64", x), y) * _log2(size))
     exact = T.max(number(-160.0, x, "float64"), T.min(number(130.0, x, "float64"), exact))

@@ -11,7 +11,7 @@ ROOT = (4.6163213253e-1, 1.2438149843e-8)
 
 
 def _split(x):
-    """Return z, which is 1 - x if x < 0, else x, and the fractional part of |x|, for reflection at x < 0."""
+    """Return z, which is 1 - x if x < 0, else x; and the fractional part of |x|, on which the reflection depends."""
     size = register(absolute(x))
     argument = select(x < number(0.0, x), number(1.0, x) - x, x)
     return argument, register(size - T.floor(size))
@@ -55,7 +55,10 @@ def lgamma(x):
 
 
 def digamma(x):
-    """Return the derivative of `lgamma`, precise near its root: x minus the root is a factor."""
+    """Return the derivative of `lgamma`, by the same ranges of x.
+
+    It is precise near its root, because x minus the root is a factor.
+    """
     z, part = _split(x)
     one, three = number(1.0, x), number(3.0, x)
     t, quotient = _near(

@@ -24,7 +24,7 @@ LARGE = 1e8  # for x above this, x + 1 and x are the same float32
 
 
 def tanh(x):
-    """Return a rational function for |x| up to 9.01, beyond which the nearest float32 is 1 or -1."""
+    """Return tanh(x): a rational function for |x| up to 9.01, beyond which the nearest float32 is 1 or -1."""
     near = let(clamp(x, -9.02, 9.02))
     square = let(near * near)
     above = polynomial(square, (1.3319102640e-8, 2.0583506977e-5, 3.4940363143e-3, 1.3379719685e-1, 1.0))

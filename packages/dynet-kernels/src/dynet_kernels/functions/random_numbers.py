@@ -1,6 +1,7 @@
 """Pseudo-random numbers, each of which is a hash of two keys and the position of an element.
 
-There is no state: they can be drawn in any order, on any thread, and again. Keys are float32s whose bits are hashed.
+Such a generator has no state: numbers can be drawn in any order, on any thread, and again with the same result. Keys
+are float32s whose bits are hashed, so any numbers will do. Positions are int32s.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ def _const(value, like):
 
 
 def _low(h):
-    """Return the lower 32 bits of uint64s, modulo 2^32: TVM assumes that unsigned integers never overflow."""
+    """Return the lower 32 bits of uint64s. TVM assumes that unsigned integers never overflow, so 64 bits are used."""
     return register(T.bitwise_and(h, _const(0xFFFFFFFF, h)), "uint64")
 
 

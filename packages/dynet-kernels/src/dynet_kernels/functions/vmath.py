@@ -1,6 +1,7 @@
-"""Arithmetic and elementary functions of float32 vectors, one lane on a GPU. Other modules build on them.
+"""Arithmetic and elementary functions of float32 vectors, emitted as TIR. The other modules build on them.
 
-The polynomials have the coefficients of the Cephes library (S. Moshier).
+A vector is a TIR expression with as many lanes as a vector register: 16 with AVX-512, one on a GPU, where each thread
+has its own element. The polynomials have the coefficients of the Cephes library (S. Moshier).
 """
 
 from __future__ import annotations
@@ -128,7 +129,9 @@ def sqrt(x):
 
 
 def over_root(x, y, c):
-    """Return x / (sqrt(y) + c). AVX-512's approximations and Newton's method take 6 cycles instead of 40."""
+    """Return x / (sqrt(y) + c)."""
+    # AVX-512 has fast approximations of 1 / sqrt(y) and 1 / y. Each is improved by a step of Newton's method. Together
+    # this takes 6 cycles instead of 40.
     if lanes_of(x) != AVX512:
         return x / (T.sqrt(y) + c)
     y = register(y)
@@ -260,8 +263,12 @@ def horizontal(combine, x):
 
 
 def horizontal_sums(vectors) -> dict:
-    """Return the sum over the lanes of each vector in a list, by its place."""
-    # If there are 2, 4 or 8, and as many lanes, the dict has one vector under 0, whose lane n is the sum of vector n.
+    """Return the sum over the lanes of each vector in a list, as a dict.
+
+    For 2, 4 or 8 vectors, if they have at least that many lanes, all sums are computed together. Then the dict has one
+    vector, under the key 0, and its lane n is the sum of vector n of the list. Otherwise the dict has one number for
+    each vector, under the vector's place in the list.
+    """
     lanes, share = lanes_of(vectors[0]), lanes_of(vectors[0])
     if len(vectors) not in (2, 4, 8) or len(vectors) > lanes:
         return {place: horizontal(add, vector) for place, vector in enumerate(vectors)}
@@ -277,7 +284,7 @@ def horizontal_sums(vectors) -> dict:
 
 
 def _folded(vectors, share, lanes):
-    """Add groups 1, 3, ... of `share` lanes to groups 0, 2, ...; two vectors count as one of twice the length."""
+    """Add groups 1, 3, ... of `share` lanes to groups 0, 2, ...; two vectors count as one of `lanes` lanes."""
     first = [place + k for place in range(0, lanes, 2 * share) for k in range(share)]
     halves = [tirx.Shuffle(list(vectors), [tirx.const(k + move, "int32") for k in first]) for move in (0, share)]
     return let(let(halves[0]) + let(halves[1]))

@@ -1,7 +1,7 @@
 """What the statements of plain functions become when they are compiled. All of it emits TIR.
 
-Conditions and loops are generators: `for _ in when(condition)` emits its body inside the condition. If that is a bool,
-so known already, the body is emitted as it is, or left out.
+Conditions and loops are generators with one turn: `for _ in when(condition)` emits its body inside the condition. If
+the condition is a bool, and so known already, the body is emitted as it is, or left out.
 """
 
 from __future__ import annotations

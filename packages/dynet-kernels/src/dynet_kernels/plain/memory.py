@@ -1,4 +1,7 @@
-"""Numbers and structures in memory for plain functions, which emit loads and stores, or read and set them now."""
+"""Numbers and structures in memory, for plain functions.
+
+While TIR is emitted, reading a number emits a load, and setting it emits a store. Otherwise both happen immediately.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +25,11 @@ CTYPES: dict[str, Any] = {
 
 
 class Words:
-    """The numbers in memory from an address on. One that was read keeps its value if a later store changes the memory.
+    """The numbers in memory from an address on. `words[place]` reads one, `words[place] = value` writes one.
 
-    It is an int64, or for floats a float64. In tests, `memory` may be an array of ctypes, which knows its length: a
-    place outside of it is an IndexError.
+    What was read keeps its value even if a later store changes the memory. It is an int64, or a float64 for floats.
+    `memory` is an address in bytes, as an int or an integer of the emitted code; in tests it may be an array of ctypes,
+    which knows its length: a place outside of it is an IndexError.
     """
 
     def __init__(self, memory, dtype: str = "int64"):

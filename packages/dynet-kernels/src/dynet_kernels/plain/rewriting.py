@@ -1,8 +1,9 @@
-"""`@plain` makes functions that run in two ways: they emit TIR while it is being emitted, else they are Python.
+"""`@plain` makes functions that run in two ways: compiled, and as Python.
 
-A debugger steps through them, and unit tests need no TVM. For emitting, the syntax tree is rewritten once, at the first
-call: `if`, `for`, `while`, `and` and assignment become calls of `lowering`. Lines keep their numbers. What is outside
-of the subset is refused by a SyntaxError with file and line.
+Called while TIR is being emitted, such a function emits code that does what its source says. Called at any other time,
+it is the ordinary Python function: a debugger steps through it, and unit tests need no TVM. For emitting, its syntax
+tree is rewritten once, at the first call: `if`, `for`, `while`, `and` and assignment become calls of `lowering`. Lines
+keep their numbers. What is outside of the subset is refused by a SyntaxError with file and line.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def plain(function: F) -> F:
 def entry(function: F) -> F:
     """Make a plain function that is a whole compiled function: it may `return` anywhere, also in loops.
 
-    Without a value, there is no result. An entry may call another only by `return other(...)`.
+    `return` without a value means that there is no result. An entry may call another only by `return other(...)`.
     """
 
     def python(*arguments, **named):
@@ -95,7 +96,11 @@ TEXTS = {"Is": "is", "IsNot": "is not", "In": "in", "NotIn": "not in", "Div": "/
 
 
 class _Rewriting(ast.NodeTransformer):
-    """Rewrites a function. `variables` are emitted ones of functions around it; `ended` names blocks that are over."""
+    """Rewrites one function.
+
+    `variables` are the names in functions around it that are variables of the emitted code. `ended` are names that
+    belong to blocks or loops which are over, so they may not be used.
+    """
 
     def __init__(self, file: str, is_entry: bool, variables: Iterable[str] = (), ended: Iterable[str] = ()):
         self.file, self.is_entry = file, is_entry

@@ -26,7 +26,10 @@ class Block:
 
 @plain
 def write_lists(group: Group, steps: Steps, with_gradients: bool = False) -> Block:
-    """Write the address lists that `steps` read, for all nodes of a group, and reserve room for all other lists."""
+    """Write the address lists that `steps` read, for all nodes of a group, and reserve room for all other lists.
+
+    Without `with_gradients`, only lists of values are written.
+    """
     signature, context = group.signature, group.plan.context
     base, columns, count = context.index_top, group_columns(group), signature.view_count
     one_column = signature.columns == 1 and signature.columns_each == 0
@@ -78,7 +81,10 @@ class Lists:
 
     @plain
     def write_direct(self, whole, first) -> None:
-        """Write direct lists, for nodes of one column: all of those in `whole`, the first entry of those in `first`."""
+        """Write lists that are direct (`is_direct`), for a group whose nodes have one column each.
+
+        Of the lists in the set `whole` kernels read all entries, of those in `first` only the first entry.
+        """
         for field, bit, start in self.sides:
             count = self.group.count if whole & bit else 1 if first & bit else 0
             # The first two cases are there for speed only.

@@ -19,11 +19,11 @@ KEPT = ("tape_count", "index_top", "shared_work")
 
 @plain
 def plan_backward(context, loss, size, everything) -> None:
-    """Plan the backward pass from node `loss`, or use the last plan again for the same forward plan and arguments.
+    """Plan the backward pass from node number `loss`. Its plan is used again for the same forward plan and arguments.
 
-    Each time, the rows of lookup tables that get gradients are noted. If `size`, the loss's floats, is 0, the pass is
-    only planned ahead, and no rows are noted. With `everything`, all nodes get gradients, even those that depend on no
-    trained parameter, and aliases have their own.
+    Each time, the rows of lookup tables that get gradients are noted. `size` is how many floats the loss has; 0 means
+    that the pass is only planned ahead, and no rows are noted. If `everything` is 1, all nodes get gradients, even those
+    that depend on no trained parameter, and aliases have their own.
     """
     use_tape(Context(context), "backward")
     plan = Plan(context)
@@ -123,7 +123,10 @@ def find_planned(gradients: Gradients) -> None:
 
 @plain
 def reach_operands(gradients: Gradients, node: Node) -> None:
-    """Flag operands and the part before: REACHED, next time USED_TWICE; DIFFERENTIATED if they need a gradient."""
+    """Set flags of a node's operands: REACHED for all, DIFFERENTIATED for those that need a gradient from the node.
+
+    An operand that was REACHED before also gets USED_TWICE. The part before a later part counts as an operand.
+    """
     plan = gradients.plan
     passes = node.has(at.DIFFERENTIATED) and node.signature.passes
 
@@ -162,7 +165,7 @@ def add_needed(context: Context, node: Node) -> None:
 
 @plain
 def note_touched_rows(plan: Plan) -> None:
-    """Note which rows get gradients in the tables' lists of touched rows, which the trainer updates."""
+    """Note which rows of lookup tables get gradients, in the lists of touched rows that the trainer updates."""
     count = plan.context.lookup_count
     for back in range(count):
         node = plan.node(plan.lookups[count - 1 - back])
@@ -187,7 +190,8 @@ def touch_rows(node: Node, parameter: Parameter) -> None:
 def add_all_steps(gradients: Gradients, size) -> None:
     """Write all instructions: set the loss's gradient to 1, then the groups' backward steps, from the loss on.
 
-    Last come the deferred steps, such as for gradients of matrices: once for all nodes of a signature, at any depth.
+    Last come the deferred steps, such as those for gradients of matrices: once for all nodes of a signature, whatever
+    their depths.
     """
     plan, context = gradients.plan, gradients.context
     start, search, count = context.gradient_start, context.searches, context.planned_count

@@ -21,8 +21,9 @@ KEPT = ("arena_top", "node_count", "one_numbering", "tape_count", "index_top", "
 def plan_forward(context, begin, end, inputs_at, inputs_begin, inputs_end) -> None:
     """Plan the pass of the new records: the integers `begin` to `end` - 1 of `new_records`. Copy their input values.
 
-    These are the floats `inputs_begin` to `inputs_end` - 1 of the graph's input buffer at `inputs_at`. The last plan of
-    a whole graph is kept, and used again for equal records of a whole graph, whatever their input values.
+    The values are the floats `inputs_begin` to `inputs_end` - 1 of the graph's input buffer at `inputs_at`. The last
+    plan of a whole graph is kept. It is used again if the new records are a whole graph and equal those of the plan,
+    whatever their input values.
     """
     use_tape(Context(context), "forward")
     plan = Plan(context)
@@ -51,7 +52,11 @@ class Inputs:
 
 @plain
 def is_kept(plan: Plan, begin, end, inputs: Inputs):
-    """Whether the kept plan fits: equal records of a whole graph, as many inputs, and the same free address."""
+    """Whether the kept plan can be used again for the new records.
+
+    It can if these are a whole graph and equal the records of the kept plan, if there are as many input values, and if
+    the free memory for values starts at the same address.
+    """
     context = plan.context
     if begin != 0 or context.kept_end != end or context.kept_inputs != inputs.count:
         return 0

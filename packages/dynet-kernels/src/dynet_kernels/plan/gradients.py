@@ -48,7 +48,11 @@ class Gradients:
 
     @plain
     def owner(self, operand) -> tuple:
-        """Return which node or parameter has the gradient of an operand, through aliases, and where it begins there."""
+        """Return the node or parameter whose gradient contains that of an operand, and where it begins there, in floats.
+
+        The gradient of an alias is a part of its operand's. So go on from alias to operand, up to a parameter or a node
+        that has its own gradient.
+        """
         owner, offset = operand, 0
         while owner >= 0 and not self.has_own(self.plan.node(owner)):
             alias = self.plan.node(owner)
@@ -78,9 +82,11 @@ class Gradients:
 
 @plain
 def make_ready(gradients: Gradients, group: Group) -> tuple:
-    """Assign memory to all gradients to which a group's backward steps add. Return three sets of steps, as bits:
+    """Assign memory to all gradients to which a group's backward steps add. Return three sets of steps.
 
-    fresh steps; distinct ones, which add to a different gradient for each node; aliased ones, with nothing to do.
+    Bit k of a set stands for step k. Fresh steps must overwrite the gradients that they add to. Distinct steps are known
+    to add to a different gradient for each node of the group. Aliased steps have nothing to do, because the gradients of
+    operands and nodes have the same addresses.
     """
     fresh, distinct, aliased = 0, 0, 0
     steps = group.signature.backward
@@ -133,7 +139,10 @@ class Targets:
 
     @plain
     def become_aliases(self):
-        """If the step only copies, and all targets are suitable, they share their nodes' gradients. Return whether."""
+        """If possible, let the gradient of each target have the address of its node's gradient. Return whether it is.
+
+        It is if the step only copies gradients, and if all targets are suitable; see `_can_be_alias`.
+        """
         possible = self.can_be_overwritten and self.step.copies and self.are_nodes(self._can_be_alias)
         if possible:
             for node, operand in self.each_target():
@@ -144,7 +153,7 @@ class Targets:
 
     @plain
     def _can_be_alias(self, operand):
-        """Whether no other step adds to this gradient, the operand's own steps don't change it, and the size fits."""
+        """Whether no other step adds to this gradient, the operand's own steps do not change it, and its size fits."""
         target = self.plan.node(operand)
         return (
             not target.has(at.HAS_GRADIENT | at.USED_TWICE)
@@ -170,7 +179,10 @@ class Targets:
 
     @plain
     def _allocate_one(self, operand):
-        """Assign memory to a gradient that has none yet, if the step writes all of it. Return 1 if so, else 0."""
+        """Assign memory to a gradient that has none yet, if the step writes all of it. Return 1 if so, else 0.
+
+        The gradient of an alias must be all of another node's gradient, as in a reshape.
+        """
         owner, offset = self.gradients.owner(operand)
         if owner < 0 or offset != 0:
             return 0
@@ -194,7 +206,10 @@ class Targets:
 
     @plain
     def are_distinct(self):
-        """Whether the step surely adds to different gradients for all nodes; checked only if threads might share it."""
+        """Whether the step is known to add to a different gradient for each node of the group.
+
+        This is found out only if it decides how threads share the step, and if the step takes long enough to be shared.
+        """
         shared, signature = self.step.shared, self.group.signature
         columns = self.group.count * max(signature.columns, signature.columns_each)
         matters = shared == at.IF_DISTINCT or shared == at.EITHER_IF_DISTINCT
@@ -217,7 +232,7 @@ class Targets:
 
     @plain
     def allocate_cleared(self) -> None:
-        """Assign cleared memory to targets that have none; if `operand` is negative, to all operands of the nodes."""
+        """Assign cleared memory to targets that have none; if `self.operand` is negative, to all operands of the nodes."""
         begin = self.plan.context.gradient_top
         if self.operand >= 0:
             for _, operand in self.each_target():

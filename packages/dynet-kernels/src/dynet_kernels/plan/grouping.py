@@ -10,7 +10,10 @@ from .nodes import Node, Plan
 
 @plain
 def put_in_order(plan: Plan) -> None:
-    """Sort `planned` by signature into `by_signature`, and by depth, then signature, into `by_depth` and `planned`."""
+    """Sort the nodes in `planned` by signature into `by_signature`, and by depth, then signature, into `by_depth`.
+
+    Afterwards `planned` is sorted like `by_depth`.
+    """
     context = plan.context
     count = context.planned_count
     # Until the last loop, entry k of `by_depth` is the depth of node `by_signature[k]`.

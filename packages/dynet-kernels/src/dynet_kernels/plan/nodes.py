@@ -73,7 +73,7 @@ class Record:
 
     @property
     def whole(self) -> Signature:
-        """The signature of a variadic record, not of a part, at `start` - 2. Between them is the number of operands."""
+        """The signature of a whole variadic record, not of a part: it is at `start` - 2, the number of operands after it."""
         return self.plan.signature(self.plan.records[self.start - 2])
 
     @property
@@ -119,7 +119,10 @@ class Record:
 
     @plain
     def awaited(self) -> Iterator:
-        """Loop over the operands to compute first: `waits_count` from `waits_from` on, and EACH if `waits_each`."""
+        """Loop over the operands that must be computed before the node whose signature is `self.signature`.
+
+        These are the `waits_count` operands from number `waits_from` on, and those that share EACH if `waits_each` is 1.
+        """
         signature = self.signature
         for turn in range(1 + signature.waits_each):
             first = signature.waits_from if turn == 0 else self.each_start

@@ -30,10 +30,11 @@ FACTOR = 2654435761  # near 2 ** 32 divided by the golden ratio, which spreads a
 
 @dataclass
 class Equal:
-    """The equal columns of a group, found in its address lists `block`.
+    """The equal columns of a group that were found in the block of address lists `block`.
 
-    A column that equals no earlier one is the *first* of its kind. First columns are numbered in order, and those that
-    equal them have the same number. `count` is how many columns are computed: the first ones if this pays, else all.
+    Each column that equals no earlier one is the *first* of its kind. The first columns are numbered in their order,
+    and those that equal them have the same number. If so many are equal that it pays, `count` is the number of first
+    columns, which alone are computed. Otherwise `count` is the number of all columns.
     """
 
     group: Group
@@ -57,7 +58,10 @@ class Equal:
 
     @plain
     def write(self, with_gradients: bool, sums=0, width=0) -> Block:
-        """Write lists for the first columns; with `sums`, the nodes' gradients are there, `width` floats for each."""
+        """Write address lists for the first columns, of gradients, too, if `with_gradients`.
+
+        The gradients of the nodes themselves are replaced by those from address `sums` on, `width` floats per column.
+        """
         context, index, signature, count = (
             self.group.plan.context,
             self.group.plan.index,
@@ -102,7 +106,10 @@ class Equal:
 
 @plain
 def find_equal(group: Group, block: Block, gradients=0) -> Equal:
-    """Find equal columns if this may pay; with `gradients`, their gradients' addresses at that view must be equal."""
+    """Look for equal columns in a group, if kernels take long enough for a column that this may pay.
+
+    If `gradients` is 1, columns are equal only if their gradients at the view that determines them have one address, too.
+    """
     signature, columns = group.signature, block.columns
     view, count = signature.determined_by, columns
     is_some = columns >= LEAST_COLUMNS and columns < 1 << COLUMN_BITS
@@ -153,7 +160,10 @@ def number_columns(equal: Equal, view, gradients):
 
 @plain
 def values_once(group: Group, block: Block) -> tuple[Equal, Block]:
-    """Write lists that leave equal columns out. Return what `copy_values` needs, and the lists, or `block` itself."""
+    """Write the address lists with which the forward steps compute each of the group's equal columns once.
+
+    Return what `copy_values` needs, and the new lists, or `block` itself if nothing is left out.
+    """
     equal = find_equal(group, block)
     base = equal.write(with_gradients=False).base if equal.found else block.base
     return equal, Block(base, equal.count)
@@ -174,7 +184,8 @@ def copy_values(equal: Equal) -> None:
 def gradients_once(group: Group, block: Block, everything) -> Block:
     """Append instructions that add up gradients of equal columns; return lists for the sums, or `block` itself.
 
-    The group's backward steps run with these lists; its deferred ones, too, if `sums_are_known` finds so later.
+    The group's backward steps run with these lists. So do its deferred steps if the group has all nodes of the
+    signature, which `sums_are_known` finds out later.
     """
     signature, context, index = group.signature, group.plan.context, group.plan.index
     to_operand, base = 0, block.base

@@ -1,8 +1,9 @@
-"""Finds the depths of nodes, as few as possible for each signature.
+"""Finds the depths of nodes, as few as possible for each signature: nodes of one signature and depth run together.
 
-Each signature first gets a stage: the number of signatures that it depends on, itself included. Those of a recurrent
-network share one. In a stage, depth is the longest path. So the nodes of the output layer, one for each time step, have
-one depth, and its matrix is read once.
+Each signature first gets a stage: the number of signatures that it depends on, directly or indirectly, itself included.
+Lower stages run first. Signatures that depend on each other, such as those of a recurrent network, have the same stage.
+Within a stage, the depth of a node is the length of the longest path to it. So all nodes of the output layer of a
+recurrent network, one for each time step, have the same depth, and the matrix of this layer is read once.
 """
 
 from __future__ import annotations
@@ -64,7 +65,11 @@ def note_edges(plan: Plan, node: Node, earliest, visit: Callable = lambda operan
 
 @plain
 def find_stages(plan: Plan) -> None:
-    """Compute the stage of each signature. The rows of bits in `predecessors` become their transitive closure."""
+    """Compute the stage of each signature.
+
+    Before the call, each row of bits in `predecessors` says on which signatures one depends directly. The transitive
+    closure is computed in place, so that the rows also have indirect dependencies.
+    """
     count, predecessors = plan.context.numbered, plan.predecessors
     if count > at.MOST_NUMBERED:
         return

@@ -50,7 +50,11 @@ def add_instruction(
 
 @plain
 def way_to_share(plan: Plan, shared, count, distinct):
-    """Return ALONE, BY_COLUMNS or BY_ROWS. `distinct` tells that the step adds to different gradients for all nodes."""
+    """Return how threads share an instruction of `count` columns: ALONE, BY_COLUMNS or BY_ROWS.
+
+    `shared` may leave the choice to this function (see `layout.STEP`). `distinct` is 1 if the step is known to add to a
+    different gradient for each node of the group.
+    """
     if shared == at.IF_DISTINCT:
         return at.BY_COLUMNS if distinct else at.ALONE
     if shared < at.EITHER:
@@ -78,8 +82,9 @@ def add_clear(plan: Plan, start, size) -> None:
 def add_steps(group: Group, steps: Steps, block: Block, everything=0, fresh=0, distinct=0, left_out=0) -> None:
     """Append an instruction for each step of a group that has to run.
 
-    `fresh`, `distinct` and `left_out` are sets of steps, as bits, that overwrite uninitialized gradients, that add to a
-    different one for each node (threads can share these by columns), and that have nothing to do.
+    The last three arguments are sets of steps: bit k stands for step k. `fresh` steps overwrite uninitialized
+    gradients, `distinct` steps add to a different gradient for each node, so that threads can share them by columns,
+    and `left_out` steps have nothing to do.
     """
     columns = block.columns
     for number in range(steps.count):

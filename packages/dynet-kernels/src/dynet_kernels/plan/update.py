@@ -77,7 +77,8 @@ def check_room(plan: Plan, rows, states, dense, views) -> None:
 class Updated:
     """The parameter in row `number` of a trainer's table, and the columns that the pass works on.
 
-    If not `whole`, it is a lookup table, and each touched row is a column. With `dense` = 1, tables are whole, too.
+    If `whole`, all of it is one column. Otherwise it is a lookup table, and each touched row is a column; if `dense` is
+    1, lookup tables are whole, too. `states` is how many tensors the trainer keeps for each parameter.
     """
 
     @plain

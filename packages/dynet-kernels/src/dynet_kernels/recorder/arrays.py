@@ -1,4 +1,8 @@
-"""Copies numbers, numpy arrays and nested lists to the graph's input buffer, as float32 in column-major order."""
+"""Copies numbers, numpy arrays and nested lists to the graph's input buffer, as float32 in column-major order.
+
+Arrays are read by Python's buffer protocol: CPython fills in a C structure, the Py_buffer, which describes the memory.
+What cannot be read leaves the entry, so that Python does the work.
+"""
 
 from __future__ import annotations
 
@@ -158,7 +162,8 @@ class Numbers:
 def read_flat(here: Here, x: Item, use: Callable):
     """Return `use(values)` for the values of an array, a number or a list of numbers.
 
-    Values have `count` numbers, `dims` dimensions, `sizes`, which may end in zeros, and a method `store`.
+    Values have `count` numbers and `dims` dimensions, whose `sizes` are a list, which may end in zeros. Their method
+    `store` copies the numbers to the input buffer.
     """
     if x.type == here.shared.array:
         return use(Array(here, x))
@@ -184,7 +189,7 @@ def read(here: Here, x: Item, use: Callable):
 
 @entry
 def read_indices(here: Here, x: Item, use: Callable, or_one: bool = False):
-    """Return `use(count, at)` for the integers of a list, tuple or array of one dimension, or with `or_one`, for one.
+    """Return `use(count, at)` for the integers of a list, tuple or array of one dimension; with `or_one`, also for one.
 
     `at(place, limit)` is one of them. It must be at least 0 and below `limit`.
     """
@@ -279,7 +284,10 @@ def sparse(here: Here, function: Function, given: Items):
 
 @recording(2, key=2)
 def one_hot(here: Here, function: Function, size: Item, given: Item):
-    """Record an input node, one index for each column. The key is the size of a column, and the number of columns."""
+    """Record an input node: the size of a column, and an index, or a list, tuple or array of one index for each column.
+
+    The key is the size of a column, and the number of columns.
+    """
     rows = here.index(size)
     need(rows > 0)
 

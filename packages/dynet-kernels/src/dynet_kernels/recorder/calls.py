@@ -18,9 +18,11 @@ COUNT = (1 << 63) - 1
 def recording(*counts: int, name: str = "", key: int = 1, anywhere: bool = False) -> Callable[[Entry], Entry]:
     """Decorator: make a function an entry, the fast path of a kind of recording functions; their `slow` does the rest.
 
-    It is called as path(here, function, *arguments), or with `Items` if their number varies, for calls with one of
-    `counts` arguments, or any. Keyword arguments count if *in order*: if they have the names of the next parameters.
-    `key` is how many words a key has. With `anywhere`, the path also runs if fast paths may not append to the graph.
+    The path runs for calls with one of the numbers of arguments in `counts`, or any number if none is given. It is
+    called as path(here, function, *arguments), or as path(here, function, arguments) with `Items` if their number
+    varies. Keyword arguments are treated as positional ones if they are *in order*: if they have the names of the
+    parameters that follow the positional arguments, in the same order. `key` is how many words a key has. With
+    `anywhere`, the path also runs if fast paths may not append to the graph.
     """
 
     def declare(path: Entry) -> Entry:

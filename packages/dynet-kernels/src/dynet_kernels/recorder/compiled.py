@@ -54,7 +54,11 @@ def _load(content: bytes):
 
 
 def functions(shared: int) -> tuple[dict[str, int], dict[str, int]]:
-    """Load the recorder onto the shared words. Return its functions' addresses, and how many words their keys have."""
+    """Load the recorder, and return its functions' addresses by name, which are valid until the process ends.
+
+    Also return how many words a key has in the tables of each function. `shared` is the address of the shared words,
+    which the functions read and write.
+    """
     ((module, names),) = library.modules([Recorder()], load=_load)
     table = np.zeros(len(names), np.int64)
     module.get_function("addresses")(int(table.ctypes.data), shared)

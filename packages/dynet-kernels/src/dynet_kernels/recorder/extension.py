@@ -1,8 +1,10 @@
 """Compiles C functions whose bodies are written in TIR.
 
-CPython expects an object or NULL, but TVM's functions for a CPU can only return an int32, which must be 0. So the
-*body*, in TIR, stores its result at an address that it gets. The *trampoline*, a few lines of LLVM IR, calls the body
-and returns this result. It also gives it the address of the shared words, from a global variable set at loading.
+CPython expects a C function to return an object or NULL, but functions that TVM compiles for a CPU can only return an
+int32, which must be 0. So each C function consists of two. The *body*, in TIR, stores its result at an address that it
+gets as an argument. The *trampoline*, a few lines of LLVM IR, calls the body with this address and returns the result
+that it finds there. It also gives the body the address of the shared words, which it reads from a global variable that
+is set when the code is loaded.
 """
 
 from __future__ import annotations
@@ -26,10 +28,12 @@ Entry = TypeVar("Entry", bound=Callable)
 
 @dataclass(frozen=True)
 class CFunction:
-    """A C function: the entry `path`, called with the shared words, and then with the parameters, all int64.
+    """A C function.
 
-    If the entry has no result, the C function `otherwise` is called with the same arguments; "": it always has one.
-    `key` is how many words a key has in the tables of recording functions that have this function.
+    Args:
+        path: the entry, called with the shared words, and then with the parameters.
+        otherwise: the name of the C function to call if the entry has no result; "": it always has one.
+        key: if recording functions have this function, how many words a key has in their tables.
     """
 
     path: Callable

@@ -1,7 +1,7 @@
 """What the fast paths ask of the calling thread's graph and of objects, and how they append a record.
 
-All is checked before `NewRecord.finish` makes a record a part of the graph. Nothing interrupts a compiled function, so
-a graph never has an incomplete record.
+Everything is checked before `NewRecord.finish` makes a record a part of the graph. Nothing interrupts a compiled
+function, so a graph never has an incomplete record.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ class Here:
 
     @plain
     def is_expression(self, x: Item):
-        """Whether x is a node or parameter. Python handles whole lookup tables: it notes that the graph uses them."""
+        """Whether x is an expression: a node, or a parameter that is not a lookup table.
+
+        An op on a whole lookup table is left to Python, which has to note that the graph uses all of the table.
+        """
         kind, shared = x.type, self.shared
         return kind == shared.expression or kind == shared.parameters or kind == shared.constant
 

@@ -1,8 +1,10 @@
 """The memory of graphs: each has a buffer for the integers of its records, and one for its input values.
 
-A buffer that is replaced by a larger one is *outgrown*: it is freed when the graph is renewed, because a pass may still
-be reading it. A node's *random key*, from which its random numbers are computed, is two int32 among the inputs: a seed
-and a count. The int32 before it links to the graph's previous key: its offset plus 1, or 0.
+A buffer that is replaced by a larger one is *outgrown*: it is freed only when the graph is renewed, because a pass may
+still be reading it. The outgrown buffers of a graph form a linked list.
+
+A node's *random key*, from which its random numbers are computed, is two int32s among the inputs: a seed and a count.
+The int32 before it is a *link*: the offset of the graph's previous random key plus 1, or 0 if there is none.
 """
 
 from __future__ import annotations
@@ -15,11 +17,13 @@ from .extension import c_function
 from .here import Here, Item, NewRecord
 from .structures import Function, Graph, Shared
 
-# This many bytes come before each buffer. In an outgrown one, the first 8 are the address of the next outgrown buffer.
+# This many bytes are reserved before the start of each buffer. In an outgrown buffer, the first 8 of them are the address
+# of the next outgrown one.
 LINK = 64
 BUFFERS = (("records", "length", "room", 8), ("inputs", "inputs_length", "inputs_room", 4))
 """For each buffer the words of GRAPH with its address, length and room, counted in items; and the size of an item."""
-# A renewed graph gives up a buffer for more than SHRINK_FROM numbers if it used less than 1 / SHRINK_TO of it.
+# A graph that is renewed gives up a buffer for more than SHRINK_FROM integers or floats if it used less than
+# 1 / SHRINK_TO of it.
 SHRINK_FROM, SHRINK_TO = 1 << 20, 8
 EMPTY = (
     "nodes", "length", "inputs_length", "done", "inputs_done", "planned", "past_nodes", "newest_key",
@@ -36,7 +40,10 @@ def outgrow(graph: Graph, buffer_at) -> None:
 def more_room(name: str, buffer: str, length: str, room: str, size: int) -> None:
     @c_function(name)
     def path(shared: Shared, graph_at, count):
-        """Enlarge a buffer at least twofold, with room for `count` more items. Return 1, or NULL with an error."""
+        """Replace one of a graph's buffers by one at least twice as large, with room for `count` more items. Return 1.
+
+        If there is no memory, return NULL, with an error.
+        """
         graph = Graph(graph_at)
         wanted = getattr(graph, room) * 2 + count
         given = extern("PyMem_RawMalloc", (wanted + 1) * size + LINK)
@@ -69,8 +76,8 @@ def take_inputs(shared: Shared, graph_at, floats_at, count):
 def take(here: Here, function: Function, given: Item, before: int = 0):
     """take(numbers) appends a tuple of numbers to the input buffer. Its result is where they begin there.
 
-    If an item is no number, or too large, it appends nothing, and leaves the call to Python. `before` places come
-    before the numbers, for a new random key, whose offset is then the result.
+    If an item is not a number, or is too large, it appends nothing and leaves the call to Python. `before` places come
+    before the numbers. They are for a new random key, whose offset is then the result.
     """
     need(given.type == here.shared.tuple)
     numbers = here.items(given)
@@ -137,7 +144,11 @@ def overwrite(shared: Shared, graph_at, version, is_input, start, numbers_at, co
 
 @plain
 def renew_words(shared: Shared, graph: Graph) -> None:
-    """Empty a graph, give it a new version, free outgrown buffers. Those much larger than needed become outgrown."""
+    """Renew a graph: remove all records and inputs, and give the graph a new version.
+
+    Also free the outgrown buffers. Then give up each present buffer that is much larger than the graph needed: this
+    buffer becomes an outgrown one, and the next record will allocate a smaller one.
+    """
     version = shared.newest + 1
     shared.newest = version
     while graph.outgrown != NULL:
@@ -168,9 +179,10 @@ def renew_quickly(here: Here, function: Function):
 
 @c_function()
 def cut(shared: Shared, graph_at, expected, nodes, length, inputs_length):
-    """Remove the newest records of a graph, for `cg_revert`. Return the new version; 0 if it was not `expected`.
+    """Remove the newest records of a graph, for `cg_revert`. Return the graph's new version.
 
-    `nodes`, `length` and `inputs_length` are how much to keep. The kept nodes' values stay, but not their gradients.
+    If its version is not `expected`, do nothing and return 0. `nodes`, `length` and `inputs_length` say how many nodes,
+    integers of records and input values to keep. The values of these nodes stay, but not their gradients.
     """
     graph = Graph(graph_at)
     if graph.version != expected:

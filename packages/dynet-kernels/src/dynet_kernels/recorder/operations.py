@@ -1,7 +1,8 @@
 """The fast paths of ops: compiled code that appends operations to the graph. Python functions do the rest.
 
-A path checks the operands, looks up the key in the op's table, and appends a record with the signature of the row. If
-there is none, or a check fails, it leaves the entry. The meaning of a row's `limit` depends on the op.
+A path checks the operands of a call, looks up its key in the op's table, and appends a record: the signature in the row,
+the operands, the attributes. If there is no row, or a check fails, it leaves the entry, and a Python function is called
+instead. The meaning of a row's `limit` depends on the op.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ def two(here: Here, function: Function, a: Item, b: Item):
 
 @recording(2, name="number")
 def with_number(here: Here, function: Function, x: Item, given: Item, sign=1):
-    """Record an op on x, whose Dim is the key, and a number, times `sign`, whose input offset becomes an attribute."""
+    """Record an op on an expression and a number. The key is the Dim of the expression.
+
+    The number, multiplied by `sign`, is stored in the graph's input buffer. Its offset there becomes an attribute.
+    """
     need(here.is_operand(x))
     number, row, new = here.number(given), find(function, x.dim), NewRecord(here, 3, 1)
     new.floats[new.first] = number if sign == 1 else -number
@@ -65,7 +69,10 @@ def lookup(here: Here, function: Function, x: Item, given: Item):
 
 @recording(2, key=2)
 def indices(here: Here, function: Function, x: Item, given: Item, of_lookup=False):
-    """As `index`, for a list, tuple or array of indices. The key is the Dim of the operand and how many they are."""
+    """Record an op on an expression (or lookup table) and a list, a tuple or an array of indices, as `index` does.
+
+    The key is the Dim of the operand and the number of indices.
+    """
 
     def use(count, at: Callable):
         row, new = find_operand(here, function, of_lookup, x, count), NewRecord(here, count + 2)
@@ -91,9 +98,10 @@ def find_operand(here: Here, function: Function, of_lookup: bool, x: Item, *key)
 
 @recording(3, key=2)
 def stretch(here: Here, function: Function, x: Item, first: Item, last: Item, shorter=False):
-    """Record an op on the slice `first:last`; `first` becomes an attribute. The key is the Dim and the slice's length.
+    """Record an op on the slice `first:last` of x; `first` becomes an attribute. The key is the Dim and the length.
 
-    The row's `limit` is the first dimension. With `shorter`, a slice of this length is left to Python: it is x itself.
+    The row's `limit` is the size of the first dimension. With `shorter`, a slice of this length is left to Python: its
+    result is x itself.
     """
     need(here.is_operand(x))
     start, stop = here.index(first), here.index(last)
@@ -106,9 +114,10 @@ def stretch(here: Here, function: Function, x: Item, first: Item, last: Item, sh
 
 @recording(1, key=words.LIST_KEY)
 def many(here: Here, function: Function, given: Item):
-    """Record an op on a list of expressions. The key is their number and their Dims.
+    """Record an op on a list of expressions.
 
-    More than MOST_KEYED must all have the same Dim, and the key is their number with a minus sign, and this Dim.
+    The key is their number and their Dims. If there are more than MOST_KEYED expressions, they must all have the same
+    Dim, and the key is their number with a minus sign, and this Dim.
     """
     xs, key = here.items(given), on_stack(words.LIST_KEY)
     need(xs.size > 0)

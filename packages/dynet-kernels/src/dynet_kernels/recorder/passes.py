@@ -1,8 +1,8 @@
 """Runs forward and backward passes, and reads values, without Python.
 
-This works while a graph is *prepared*: Python has written the addresses that a pass needs into its words, and neither
-has a buffer been replaced nor `generation` changed, by a new signature or a parameter that changes. Otherwise Python
-does the work, and prepares the graph again.
+This works while a graph is *prepared*: Python has written the addresses that a pass needs into the graph's words, and
+they are still valid. They are not once a buffer is replaced, or once the shared word `generation` changes because a
+signature is added or a parameter changes. Then Python does the work, and prepares the graph again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,12 @@ def is_prepared(here: Here):
 
 @plain
 def call_planner(graph: Graph, function: str, *numbers):
-    """Run the planner's "forward" or "backward" with its context and `numbers`, without the GIL. Return its success."""
+    """Call the planner's function that plans and runs a pass, without Python's lock. Return whether it has succeeded.
+
+    Args:
+        function: "forward" or "backward": the word of `graph` with the handle of the function.
+        numbers: the arguments of the function after the first one, which is the address of the planner's context.
+    """
     for place, number in enumerate((graph.context, *numbers)):
         setattr(graph, f"argument_{2 * place + 1}", number)
     first, result = graph.address + 8 * words.GRAPH.argument_0, on_stack(2)
@@ -94,7 +99,10 @@ def forget_values(graph: Graph) -> None:
 
 
 def into_array(name: str, dtype: str) -> None:
-    """Make a method that copies a value, column-major, to a new numpy array, whose memory nothing else can free."""
+    """Make a method that copies a node's value to a new numpy array, its second argument, column-major.
+
+    numpy owns its memory, which thus nothing else can free or resize.
+    """
 
     @recording(2, name=name)
     def path(here: Here, function: Function, x: Item, array: Item):
@@ -111,7 +119,7 @@ into_array("doubles", "float64")
 
 
 def into_list(name: str, least: int) -> None:
-    """Make a method that returns a value as a list of floats, or with less than `least` elements, its only element."""
+    """Make a method that returns a value as a list of floats, or, with fewer than `least` elements, the only element."""
 
     @recording(1, 2, name=name)
     def path(here: Here, function: Function, given: Items):
@@ -119,7 +127,8 @@ def into_list(name: str, least: int) -> None:
         if size < least:
             need(is_computed(here, flag))
             return extern("PyFloat_FromDouble", value_of(here.graph, x)[0])
-        # Made before the pass: this may run the garbage collector, and so Python code that empties the graph.
+        # The list is made before the pass: making it may run the garbage collector, and so Python code that empties the
+        # graph.
         made = extern("PyList_New", size)
         if made == NULL:
             fail()
@@ -146,7 +155,10 @@ into_list("list", least=0)
 
 @plain
 def size_of(here: Here, function: Function, x: Item):
-    """Return the size of node x from its row, at once: during a pass, another thread may replace the table."""
+    """Return the number of elements of x, or leave the entry if x is not a node of the graph.
+
+    It is read immediately: while a pass runs, another thread may replace the method's table by a larger one.
+    """
     need(x.type == here.shared.expression and here.is_node(x))
     return find(function, x.dim).limit
 
@@ -183,7 +195,11 @@ def address(here: Here, function: Function, given: Items):
 
 @recording(1, 2)
 def differentiate(here: Here, function: Function, given: Items):
-    """Run the backward pass from a node with one element, unless parameters changed since its value was computed."""
+    """Run the backward pass from a node with one element.
+
+    If parameters have changed since the values of the graph were computed, this is left to Python. The flag says
+    whether to compute the gradients of all nodes, not only of those that depend on a parameter which is not frozen.
+    """
     graph, full = here.graph, here.flag(given, 1)
     size_computed(here, function, given[0], 0)
     place = given[0].at
@@ -198,8 +214,8 @@ def differentiate(here: Here, function: Function, given: Items):
 def set_values(here: Here, function: Function, x: Item, given: Item):
     """set(x, values), where `values` is a number, a list of numbers or an array.
 
-    It runs if all of the graph or nothing of it has been planned. The key is the Dim of `x`. The row has the signature
-    of inputs with this Dim, and as `limit` their number of elements.
+    The path runs only if all of the graph or nothing of it has been planned. The key is the Dim of `x`. The row has the
+    signature of input nodes with this Dim, and its `limit` is their number of elements.
     """
     need(x.type == here.shared.expression and x.version == here.version)
     row = find(function, x.dim)
@@ -220,7 +236,18 @@ def set_values(here: Here, function: Function, x: Item, given: Item):
 
 @plain
 def start_of(here: Here, place, signature):
-    """Return where the values of input node `place` begin in the input buffer. If not found, leave the entry."""
+    """Find the values of an input node in the input buffer.
+
+    In a graph that has been planned, the planner's table says where the record of the node is. In one that has not, the
+    records are searched, from the input on that was found last. Most programs set inputs in the order of their nodes,
+    or each one when it is made.
+
+    Args:
+        place, signature: the number of the node; and its signature, if it is an input.
+
+    Returns:
+        The offset of the first value. If it is not found, leave the entry, and Python has to search.
+    """
     graph, records = here.graph, Words(here.graph.records)
     if graph.planned == graph.length:
         node = Node(Words(graph.node_rows), place * len(at.NODE))

@@ -22,12 +22,14 @@ def number_of(here: Here, x: Item):
 def commit(here: Here, function: Function, dim: Item, nodes: Item, head: Item, operands: Item, version: Item):
     """commit(dim, nodes, head, operands, version) appends a record to this thread's graph.
 
-    It adds `nodes` nodes. It is the integers of the tuple `head`, which begin with the signature, then `operands`,
-    integers or expressions. `commit` returns the expression of the last node, of shape `dim`; or None if the graph's
-    version is not `version`, or an item does not fit.
+    The record adds `nodes` nodes to the graph. It is the integers of the tuple `head`, which begin with the signature,
+    then those of the list or tuple `operands`. An expression among them is written as its operand number. `commit`
+    returns the expression of the last of the nodes, which has the shape `dim`. It returns None if the graph has another
+    version than `version`, or if an item is neither an int nor an expression that fits the graph.
 
-    Unlike fast paths, it also appends to a graph whose `open` is WATCHED, by options such as `immediate_compute`:
-    Python has to see each new node, and sees those of `commit`, which only Python calls.
+    Unlike the fast paths of ops, `commit` also appends to a graph whose `open` is WATCHED. `renew_cg` sets `open` to
+    WATCHED for its options `immediate_compute` and `check_validity`, with which Python has to see each new node. Python
+    sees the nodes that `commit` adds, because only Python code calls `commit`.
     """
     shared = here.shared
     need(nodes.type == shared.int and version.type == shared.int and head.type == shared.tuple)
@@ -44,11 +46,13 @@ def commit(here: Here, function: Function, dim: Item, nodes: Item, head: Item, o
 
 @recording(5, key=0, anywhere=True)
 def sequence(here: Here, function: Function, result: Item, head: Item, xs: Item, dim: Item, version: Item):
-    """sequence(result, head, xs, dim, version) appends one record for a sequence `xs`, such as a layer of an RNN.
+    """sequence(result, head, xs, dim, version) appends one record for a whole sequence `xs` of nodes.
 
-    It is the integers of the tuple `head`, then the numbers of the nodes `xs`, all of shape `dim`. It adds one node,
-    and one of shape `result` for each item: their expressions are returned, as a list. The result is None if the
-    graph's version is not `version`, or an item does not fit.
+    For example, it records a layer of a recurrent network. The record is the integers of the tuple `head`, which begin
+    with the signature, then the numbers of the nodes in the list `xs`, which must all have the shape `dim`. The record
+    adds one node to the graph, and then one more for each item of `xs`. `sequence` returns a list of the expressions of
+    these further nodes, which have the shape `result`. It returns None if the graph has another version than `version`,
+    or if an item of `xs` is not a node of the graph with the shape `dim`.
     """
     shared, graph = here.shared, here.graph
     need(head.type == shared.tuple and xs.type == shared.list and version.type == shared.int)
@@ -56,7 +60,8 @@ def sequence(here: Here, function: Function, result: Item, head: Item, xs: Item,
     for place in range(first.size):
         need(first[place].type == shared.int)
         here.index(first[place])  # leaves the entry if it does not fit
-    # Made before the checks: this may run the garbage collector, and so Python code that changes what was checked.
+    # The list is made before the checks: making it may run the garbage collector, and so Python code that changes what
+    # was checked.
     size = List(xs.address).size
     made = extern("PyList_New", size)
     if made == NULL:

@@ -31,8 +31,9 @@ def is_one_of(number, known: Iterable[int]):
 def mixed(value, number):
     """Return the hash of one more word of a key, given the hash of the words before.
 
-    The upper half is folded into the lower one, because round floats end in zeros. The result is cut to 30 bits before
-    it is multiplied, because TVM assumes that products of int64 do not overflow.
+    The upper half of the word is folded into the lower half, because the word may be a float, and the lower bits of
+    round floats are 0. The result is cut to 30 bits before it is multiplied, because TVM assumes that products of int64
+    do not overflow.
     """
     return (((value ^ number ^ (number >> 32)) & HASHED) * HASH) >> 16
 
@@ -58,7 +59,11 @@ def are_equal(a: Words, begin, b: Words, start, size):
 
 @plain
 def search(table: Words, mask, width, key: Words, begin, size, value) -> Any:
-    """Return the offset of the row with a key and hash `value`, or of a free row. `mask` is one less than the rows."""
+    """Return the offset in a table of the row with a key; or if there is none, of a free row for it.
+
+    The table has `mask` + 1 rows of `width` words. The key is `size` words of `key` from offset `begin` on; `value` is
+    its hash.
+    """
     place = value & mask
     while table[place * width] != 0 and not are_equal(table, place * width, key, begin, size):
         place = (place + 1) & mask
@@ -85,7 +90,10 @@ def find_words(function: Function, key: Words, used, size: int, value) -> Row:
 
 @c_function()
 def enter(shared: Shared, function_at, row_at):
-    """Add or replace a row. A table is at most half full. Return 1, or NULL with an error if there is no memory."""
+    """Add a row to a recording function's table, or replace the row with the same key. Return 1.
+
+    If the table would be more than half full, it is doubled first. If there is no memory, return NULL, with an error.
+    """
     function = Function(function_at)
     if 2 * (function.used + 1) > function.mask + 1:
         double(function)

@@ -1,8 +1,10 @@
 """Records an op from a *template*: a copy of the records of an earlier call with similar arguments.
 
-This serves ops that are Python functions. The key has all that their records depend on: the Dims of expressions, the
-values of numbers, flags and None, the lengths and items of lists. Calls with other arguments have none. A template is
-appended with this call's operands, and new nodes and inputs.
+This serves ops that are Python functions. The *key* of a call has all that its records depend on: the Dim of each
+expression among the arguments, the value of each number, flag or None, and the length and items of each list or tuple.
+Expressions with the same Dim that follow one another in a list take two words, however many they are. A call with other
+kinds of arguments has no key. The records of a template are appended with the operands of this call, and with new nodes
+and inputs.
 """
 
 from __future__ import annotations
@@ -33,8 +35,9 @@ LARGEST = 1 << 60  # a call with an int this large or larger has no key, because
 class Key:
     """The key of a call. If the call has none, the entry is left.
 
-    `words` are the word that stands for the key in tables, and the key: first its length, itself included. `items` has
-    for each argument the address of its items if it is a list, else of the word that has the argument.
+    `words` are the word that stands for the key in tables, and then the key: first its number of words, including this
+    one, then those for the arguments. `items` has for each argument the address of its items if it is a list, else the
+    address of the word that has the argument.
     """
 
     def __init__(self, here: Here, given: Items):
@@ -126,9 +129,10 @@ def template(here: Here, function: Function, given: Items):
 def replay(here: Here, function: Function, dim: Item, template: Item, operands: Item, version: Item):
     """replay(dim, template, operands, version) appends the records of a template to this thread's graph.
 
-    The template is bytes, without a key; the caller has to know that it fits. Operand k is item k of the tuple
-    `operands`: an expression or a node's number. `replay` returns the expression of the last node, of shape `dim`; or
-    None if the graph's version is not `version`, Python has to see each new node, or an item does not fit.
+    The template is a bytes object without a key: the caller has to know that it is for such operands. Operand k is item
+    k of the tuple `operands`, an expression or the number of a node. `replay` returns the expression of the last node,
+    which has the shape `dim`. It returns None if the graph's version is not `version`, if Python has to see each new
+    node, or if an item is neither an int nor an expression that fits the graph.
     """
     need(operands.type == here.shared.tuple and version.type == here.shared.int and here.index(version) == here.version)
     items = here.items(operands)
@@ -168,6 +172,9 @@ def append(here: Here, known: Template, parts: Words, operand: Callable, dim):
 
 @recording(key=0)
 def key(here: Here, function: Function, given: Items):
-    """key(*arguments) returns a call's key, for any op, as bytes, or None. The first 8 bytes are its word in tables."""
+    """key(*arguments) returns the key of a call with these arguments, as bytes, whatever the op; None if it has none.
+
+    The first 8 bytes are the word for the key in tables.
+    """
     found = Key(here, given)
     return extern("PyBytes_FromStringAndSize", found.words.address, (found.size + 1) * 8)

@@ -12,7 +12,10 @@ HAS_GC = 1 << 14  # the flag of types whose objects the garbage collector tracks
 
 @c_function()
 def free(shared: Shared, x_at):
-    """tp_dealloc of `Expression`: keep some nodes' objects for reuse, free others, and always those of subclasses."""
+    """tp_dealloc of `Expression`: keep the object for reuse, or free it if enough are kept already.
+
+    Objects of subclasses, which are parameters, are always freed.
+    """
     if Expression(x_at).type == shared.expression and shared.free_count < shared.free_most:
         Expression(x_at).at = shared.free
         shared.fill(free=x_at, free_count=shared.free_count + 1)
@@ -28,7 +31,7 @@ def free(shared: Shared, x_at):
 
 @c_function()
 def new(shared: Shared, kind, arguments, keywords):
-    """tp_new of `Expression`: make an object of a subclass, a parameter, which `become` completes.
+    """tp_new of `Expression`: make an object of a subclass, which stands for no parameter until `become` is called.
 
     `Expression()` makes an object of its subclass `shared.unfinished`, which never stands for a node: operations make
     those. `Expression` with arguments raises an error.

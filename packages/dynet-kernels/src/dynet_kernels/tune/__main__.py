@@ -1,4 +1,7 @@
-"""The command `python -m dynet_kernels.tune`. It searches `cuda`, all kernels for GPUs, with a GPU and a compiler."""
+"""The command `python -m dynet_kernels.tune`: find the tuning parameters with which kernels are fastest here.
+
+The family `cuda`, all kernels for GPUs, is searched if there are a GPU and a compiler for it.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +84,7 @@ class Progress:
 
 
 def gpu(chosen: argparse.Namespace) -> Gpu | None:
-    """Return the GPU to tune for. Without one, or a compiler for it: None, or a SystemExit if `cuda` was named."""
+    """Return the GPU to tune for. Without a GPU or a compiler, return None, or raise SystemExit if `cuda` was named."""
     if chosen.families and "cuda" not in chosen.families:
         return None
     try:

@@ -1,4 +1,8 @@
-"""Which tuning parameters the search changes, and to what. Functions of the `best` so far return values to try."""
+"""Which tuning parameters the search changes, and to what.
+
+A function of `best` and `registers` returns the values to try if the best parameters so far are `best`, on a CPU with
+`registers` vector registers.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +43,11 @@ class Axis:
 
 
 def _register_tiles(widths: range) -> Callable[[Any, int], list[tuning.Tile]]:
-    """Return a function for tiles of (columns, vectors of rows) that use at least 5/8 of the vector registers."""
+    """Return a function for tiles of (columns, vectors of rows) that use at least 5/8 of the vector registers.
+
+    A tile needs columns * vectors registers for its sums, and `vectors` more for the rows that it reads. The numbers of
+    columns to try are `widths`.
+    """
     return lambda best, registers: [
         (width, vectors)
         for width in widths
@@ -62,7 +70,12 @@ def _first(choices: Callable[[Any, int], list[tuning.Tile]]) -> Callable[[Any, i
 
 
 def _middle(part: int, *choices: tuple[int, ...]) -> Callable[[Any, int], list[Tiles]]:
-    """Return a function for `tiles` with other ones between first and last, of 3 / `part` of the registers."""
+    """Return a function for `tiles` with other ones between the first and the last.
+
+    Args:
+        part: three times the registers divided by this number are used by such a tile.
+        choices: the columns of these tiles. Those that are not narrower than the first tile are left out.
+    """
 
     def tiles(best: Any, registers: int) -> list[Tiles]:
         first, *_, last = best.tiles

@@ -12,8 +12,8 @@ from .axes import AXES
 from .shapes import STUDIES, Study
 from .timing import Candidate, Timer
 
-# A better candidate takes less than GAIN times the time on average, and at most LOSS times for each workload. Smaller
-# gains may be errors of measurement.
+# A candidate replaces the best one if it takes less than GAIN times its time on average, and at most LOSS times for each
+# workload. Smaller gains may be errors of measurement.
 GAIN = 0.985
 LOSS = 1.05
 
@@ -23,7 +23,14 @@ class WrongResult(RuntimeError):
 
 
 class Search:
-    """A search for the fastest parameters of one family on a device, `timer`. The default of `study` is in STUDIES."""
+    """A search for the fastest tuning parameters of one family of kernels.
+
+    Args:
+        family: the name of the family.
+        timer: the device.
+        start: the parameters of the family from which to start.
+        study: what to time; None for what `shapes.STUDIES` has for the family.
+    """
 
     def __init__(self, family: str, timer: Timer, start: tuning.Parameters, study: Study | None = None):
         self.family, self.timer, self.start = family, timer, start
@@ -38,7 +45,11 @@ class Search:
         return sum(len(list(axis.variants(self.start, self.timer.registers))) for axis in AXES[self.family])
 
     def run(self, seconds: float, report: Callable[[str], None] = lambda text: None) -> tuple[tuning.Parameters, bool]:
-        """Search for so many seconds, and report each candidate. Return the best, and whether all were tried."""
+        """Search for at most `seconds`. Return the best parameters, and whether all candidates were tried.
+
+        `report` is called with a text after each candidate. If kernels with the first parameters do not compute what
+        numpy does, raise WrongResult.
+        """
         end = time.monotonic() + seconds
         workloads = self.study.workloads()
         values, best = self.start, self._compiled(self.start)

@@ -27,7 +27,7 @@ class Study:
 
 
 def _matrices(rows: int, inner: int, columns: int, matrices: int = 1):
-    """Return W, x and y of products y = W x, random and column by column; W has so many `matrices`.
+    """Return W, x and y of products y = W x, as random numbers stored column by column. W has several `matrices`.
 
     For gradients, the arrays are W, dx and dy, or dW, x and dy.
     """

@@ -22,11 +22,18 @@ TOLERANCE = 2e-4  # a number may be wrong by this times the sum of the number an
 
 
 class Workload:
-    """A computation to time: a kernel, and the columns on which it works.
+    """A computation to time: a kernel, and the *columns* on which it works, such as the elements of a batch.
 
-    `label` has the sizes; it is unique in the family. `arrays` has an array of shape (columns, floats) for each address
-    list, `expected` what numpy computes for those that the kernel writes, by the lists' numbers. All columns use row 0
-    of `shared` ones; `doubles` hold float64, each in the place of two floats. `parameters` are the instruction's.
+    For each operand, the kernel has an *address list*: the address of the operand for every column.
+
+    Args:
+        label: the sizes, as a text for people. No other workload of the family has the same.
+        kernel: the name of the kernel within its family.
+        arrays: for each address list, an array of shape (columns, floats). Row c has the operand for column c.
+        parameters: the integer parameters of the instruction, which the kernel reads.
+        expected: what numpy computes for each array that the kernel writes, by the number of its address list.
+        shared: the numbers of address lists of operands that all columns share: row 0 of their arrays.
+        doubles: the numbers of address lists whose arrays hold float64, each in the place of two floats.
     """
 
     def __init__(
@@ -86,7 +93,10 @@ def _on_cache_line(array: np.ndarray) -> np.ndarray:
 
 
 class Candidate:
-    """The kernels of a family, compiled with `parameters`, numbered as in `kernels`. run(context) runs a tape."""
+    """The kernels of a family, compiled with tuning parameters for the CPU. `gpu_timing` has them for a GPU.
+
+    Instructions name each kernel by its number in the order of `kernels`. run(context) runs a tape.
+    """
 
     def __init__(self, parameters: Parameters | None, kernels: Iterable[str], run: Callable[..., None]):
         self.parameters, self.run = parameters, run
@@ -118,7 +128,10 @@ class Candidate:
 
 
 class Timer:
-    """A device. A CPU has `registers` vector registers, a GPU none. `target` is the CPU, or the GPU's capability."""
+    """A device on which candidates are compiled and timed. A CPU has `registers` vector registers, a GPU none.
+
+    `target` is the CPU, or the compute capability of the GPU.
+    """
 
     target: Any
     registers: int
@@ -155,7 +168,10 @@ def rows_for(candidate: Candidate, workload: Workload, seconds: float = ROW_SECO
 def least_times(
     candidates: Sequence[Candidate], workloads: Sequence[Workload], rounds: int
 ) -> Iterator[dict[str, list[float]]]:
-    """After each round, yield each candidate's least seconds, by label. They run in turns, to be disturbed alike."""
+    """Time candidates. After each round, yield the least seconds that each has taken so far, by the workload's label.
+
+    The candidates run in turns, so that other programs on the machine slow down all of them.
+    """
     rows = {workload.label: rows_for(candidates[-1], workload) for workload in workloads}
     least = {workload.label: [math.inf] * len(candidates) for workload in workloads}
     for number in range(rounds):
@@ -169,7 +185,11 @@ def least_times(
 def ratio(
     candidate: Candidate, best: Candidate, workloads: Sequence[Workload], rounds: int = 7, hopeless: float = 1.05
 ) -> tuple[float, float]:
-    """Return geometric mean and maximum of ratios of least times. Stop after 3 rounds if the mean is `hopeless`."""
+    """Divide the least time of a candidate by that of the best one so far, for each workload.
+
+    Return the geometric mean of these ratios, and the largest. Stop early if the mean is more than `hopeless` after at
+    least three rounds.
+    """
     mean = largest = math.inf
     for number, least in enumerate(least_times([candidate, best], workloads, rounds)):
         ratios = [ours / others for ours, others in least.values()]

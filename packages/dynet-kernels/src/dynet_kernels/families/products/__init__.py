@@ -1,7 +1,11 @@
 """Products of a (rows, inner) matrix W with columns x[j] anywhere in memory, and their gradients.
 
-The columns of W are `apart` floats apart: `rows`, or more in a larger matrix. `group` neighboring j share a matrix (0:
-all). The sums of a tile stay in registers; a panel is a contiguous copy of a part of a matrix. See `tuning.py`.
+x[j] has `inner` floats, y[j] has `rows`; j is the number of a column of an instruction, and ' means the transpose. W is
+stored column by column, each `apart` floats after the one before: `rows`, or more if W is the first rows of a larger
+matrix. `group` neighboring columns j share one matrix; 0 means that all do.
+
+A tile is a small part of the result whose sums stay in registers. A panel is a part of a matrix that is copied to
+contiguous memory. `tuning.py` has the sizes of both.
 """
 
 from .column_gradient import ColumnGradient

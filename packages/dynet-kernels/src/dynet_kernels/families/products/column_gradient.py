@@ -14,7 +14,7 @@ from ..threads import add_atomically
 from .panels import Sums, blocks, by_chunks, groups, tiles
 from .shared import effects, tiled_product
 
-# `one_matrix` estimates by these which of two ways is faster.
+# `one_matrix` estimates with these which of two ways to compute dx is faster.
 ACROSS = 6  # adding up the n lanes of a vector takes as long as adding the terms of this many times n rows of W
 READ_AGAIN = 1 << 17  # a matrix of up to this many floats stays in the cache, so it can be read again quickly
 AS_IF = 96  # larger matrices are slow to read again; the estimate assumes at most this many rows for them
@@ -68,7 +68,8 @@ class ColumnGradient(Kernel):
         width_for = dict(sizes.tiles)
 
         def in_place(w, first, end):
-            """Emit dx[j] for j in [first, end), reading W in place: the lanes of each sum are added up in the end."""
+            """Emit dx[j] for j in [first, end), reading W in place."""
+            # A vector holds elements of one column of W, so the lanes of each sum are added up in the end.
 
             def some_rows(first_row, height):
                 def some_columns(start, n):
@@ -87,7 +88,8 @@ class ColumnGradient(Kernel):
             blocks(rows, let(height * int64(lanes)), some_rows)
 
         def with_panels(w, first, end):
-            """Emit dx[j] for j in [first, end) from transposed copies of parts of W: no lanes are added up."""
+            """Emit dx[j] for j in [first, end) from panels, which are transposed copies of parts of W."""
+            # A vector holds elements of one row of W, so no lanes have to be added up.
 
             def fill(panel, row, vectors, mask, k, length):
                 def column(number):
@@ -115,8 +117,9 @@ class ColumnGradient(Kernel):
 
         def one_matrix(first, end):
             w = instruction.shared_address(w_role, first)
-            # In place, lanes are added up, and W is read again for every few j. Panels are transposed first, and waste
-            # lanes beyond `inner`. Count the columns of all threads, so that all choose the same way.
+            # Estimate which way is faster. In place, lanes must be added up, and W is read again for every few columns
+            # j. With panels, W is transposed first, and lanes beyond `inner` are wasted. Each thread counts the columns
+            # of all threads, so that all choose the same way.
             columns, vectors = let(end - first + instruction.others), quotient(inner + int64(lanes - 1), lanes)
             filled = let(T.max(vectors * int64(lanes), int64(lanes + lanes // 2)))
             summed = let(T.Select(rows * inner > int64(READ_AGAIN), T.min(rows, int64(AS_IF)), rows))

@@ -1,7 +1,8 @@
 """The gradient of the matrix of a product y[j] = W x[j]: dW += sum over j of dy[j] x[j]'.
 
-The x[j] and dy[j] were written by many instructions and have left the nearest cache: the CPU prefetches them a cache
-line at a time while it works. A column is a column j, an x[j] with its dy[j], or one of dW.
+The x[j] and dy[j] were written by many instructions and are no longer in the nearest cache, so the CPU kernel
+prefetches those that it needs next while it works, a cache line at a time. "Column" has two meanings here: a column j,
+which is an x[j] with its dy[j], and a column of dW.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def shared_if(shared, size, stretch):
 
 @dataclass(frozen=True)
 class MatrixGradient(Kernel):
-    """dW += sum of dy[j] x[j]' over the j that share it. Matrices overlap neither each other nor x and dy."""
+    """dW += sum of dy[j] x[j]' over the columns j that share dW. It must not overlap x, dy or another dW."""
 
     parameters = ("rows", "inner", "apart", "dmatrix", "x", "dy", "group")
     name = "matrix_gradient"
@@ -144,8 +145,9 @@ class MatrixGradient(Kernel):
                 )
 
             def some_elements(stretch, height, start, length, first_k, size):
-                """Do so for `size` columns of dW from `first_k` on."""
-                # During each tile, prefetch lines of a few of the next x[j] or dy[j]: a core can wait for only few.
+                """Do the same for `size` columns of dW, from `first_k` on."""
+                # During each tile of dW, prefetch one cache line of a few of the x[j] or dy[j] that come next: a core
+                # can wait for only few lines at a time.
                 copied = let(height > int64(2 * tall * lanes))
                 with tir.when(copied):
                     x_panel.fill_parts(memory, length, lambda n: instruction.address(x_role, start + n) + first_k, size)

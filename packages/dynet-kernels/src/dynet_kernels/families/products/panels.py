@@ -1,6 +1,7 @@
 """Loops over rows and columns that matrix products use on a CPU, and matrix products that run by tiles and panels.
 
-`emit` emits the body of a loop. A vector is of neighboring rows; a mask selects its lanes if fewer are left.
+The argument `emit` of a loop emits its body. A range [first, end) does not include `end`. A vector holds `lanes` floats
+of neighboring rows; if fewer rows are left, a mask selects the lanes to use.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from ...tvm_modules import T
 
 
 def tiles(first, end, sizes, emit):
-    """Divide [first, end) into tiles, emit(start, size): as many of the first size as fit, then of the next.
+    """Divide [first, end) into tiles: as many of the first size as fit, then of the next. Each is emit(start, size).
 
     Sizes are in falling order. If the last one is not 1, the end of the range may be left out.
     """
@@ -25,7 +26,7 @@ def tiles(first, end, sizes, emit):
 
 
 def halves(size):
-    """Return [size, half of it, half of that, and so on down to 1], rounded up."""
+    """Return [size, half of it, half of that, and so on down to 1], each rounded up."""
     sizes = [size]
     while sizes[-1] > 1:
         sizes.append((sizes[-1] + 1) // 2)
@@ -57,7 +58,8 @@ def row_tiles(first, end, lanes, vectors, emit, taller=False):
 
 
 def joined_row_tiles(first, end, lanes, vectors, emit):
-    """Divide rows like `row_tiles`, but join the vector with the mask, which alone takes as long, to full vectors."""
+    """Divide rows like `row_tiles`, but join a last vector with a mask to full vectors before it, if any."""
+    # A tile of only this vector would take as long as a tile of several vectors.
     rows = let(end - first)
     whole = let(quotient(rows, lanes))
     rest = let(rows - whole * int64(lanes))
@@ -88,7 +90,7 @@ class Panel:
         self.buffer = tir.on_stack(height * self.width, "float32")
 
     def fill(self, memory, count, source, vectors, mask):
-        """Copy `vectors` vectors from address source(n) to each row n < `count`. The mask is for the last one."""
+        """Copy `vectors` vectors from address source(n) to each row n < `count`. The mask is for the last vector."""
         with T.serial(int64(0), count) as number:
             at = let(source(number))
             for v in range(vectors):
@@ -155,7 +157,7 @@ def by_chunks(emit, w, first, end):
 
 def groups(instruction, group, emit):
     """Emit a loop over the matrices of an instruction: emit(first, end) for the columns that share one."""
-    # At least 1, since we divide by it: a thread may have no columns at all.
+    # The width is at least 1, since we divide by it: a thread may have no columns at all.
     width = let(T.Select(group == int64(0), T.max(instruction.count, int64(1)), group))
     with T.serial(int64(0), quotient(instruction.count, width)) as number:
         first = let(number * width)
@@ -165,8 +167,8 @@ def groups(instruction, group, emit):
 class Sums:
     """Emits target[j] = start[j] + M source[j] for rows [first_row, end_row), where M is a matrix or its transpose.
 
-    A `start_role` of -1 means that start[j] is 0. If `shared`, several columns may have the same target, and
-    `start_role` is -1 or `target_role`.
+    A `start_role` of -1 means that start[j] is 0. If `shared`, several columns may have the same target. Then
+    `start_role` must be -1 or `target_role`, so that the products are added to the target.
     """
 
     def __init__(self, instruction, lanes, source_role, target_role, first_row, end_row, shared=False):
@@ -176,8 +178,8 @@ class Sums:
 
     def tile(self, vector_of, columns, row, vectors, mask, first, length, start_role, bring=None):
         """Add up the terms of `length` columns of M from `first` on, for `vectors` vectors of rows from `row` on."""
-        # vector_of(k, v) loads vector v of column first + k of M; bring(k) prefetches a cache line meanwhile.
-        # Prefetches must be spread: a core can wait for only few lines at a time.
+        # vector_of(k, v) loads vector v of column first + k of M; meanwhile, bring(k) prefetches a cache line.
+        # Prefetches must be spread over time: a core can wait for only few lines at a time.
         source = [let(self.instruction.address(self.source_role, j) + first) for j in columns]
         target = [let(self.instruction.address(self.target_role, j) + row) for j in columns]
         if self.shared:  # the targets will be read when all terms have been added up, so prefetch them now
@@ -212,11 +214,15 @@ class Sums:
     def by_panels(self, fill, bring, tile, height, depth, first, end, start_role, row_first):
         """Compute the target for the columns [first, end) of the instruction from panels of M.
 
-        fill(panel, row, vectors, mask, k, length) copies columns k to k + length - 1 of M: `vectors` vectors of rows
-        from `row` on. bring(row, vectors, k, part) returns a function that prefetches one cache line of the next panel,
-        for its vector `part`, for each number below `length`. A panel has at most `height` of the `depth` columns of M.
-        Panels with the same rows of M follow each other if `row_first`, so that the targets stay in the cache, else
-        those with the same columns, so that the sources do.
+        Args:
+            fill: fill(panel, row, vectors, mask, k, length) copies a part of M to the panel: columns k to
+                k + length - 1, and of each column `vectors` vectors of rows from `row` on.
+            bring: bring(row, vectors, k, part) returns a function. It is called with each number below `length`, and
+                each time prefetches one cache line of what is copied next, for vector number `part` of the panel.
+            tile: (columns, vectors of rows) of the largest tile.
+            height: how many of the `depth` columns of M a panel has at most.
+            row_first: if true, panels with the same rows of M follow each other, so that these rows of the targets stay
+                in the cache. If false, panels with the same columns do, so that the sources stay there.
         """
         width, tall = tile
         panel = Panel(self.lanes, tall, height)

@@ -16,7 +16,10 @@ from . import tensor_cores
 def effects(
     parameters: tuple[int, ...], matrix: int, columns: tuple[int, ...], target: tuple[int, int], covers: bool = False
 ) -> Effects:
-    """Return the effects of a product or gradient, where `target` is (address list, size)."""
+    """Return the effects of a product or of a gradient of one.
+
+    `matrix` and `columns` are numbers of address lists that are read; `target` is (number of the list, size).
+    """
     # If all columns share one matrix, only the first address of its list is used.
     rows, inner, *_, group = parameters
     reads, firsts = ((*columns, matrix), ()) if group else (columns, (matrix,))
@@ -27,8 +30,8 @@ def effects(
 def tiled_product(instruction, group, extents, left, right, write):
     """Emit a CUDA kernel of sums over k of left(first, i, k) * right(first, k, j), for each matrix."""
     # `first` is the first of the columns of the instruction that share a matrix; extents(n) returns the extents of i, j
-    # and k if n columns do. A block computes a square of results, one per thread, from squares of both factors that it
-    # copies to shared memory first. write(first, i, j, total) stores a result.
+    # and k if n columns share it; write(first, i, j, total) stores a result. A block computes a square of results, one
+    # per thread. It copies squares of both factors to shared memory first, as each element is used many times.
     if precision.tf32():
         tensor_cores.product(instruction, group, extents, left, right, write)
         return

@@ -1,7 +1,8 @@
-"""Matrix products on the tensor cores of a GPU, with factors rounded to TF32 (10 bits of mantissa): sm_80 or later.
+"""Matrix products on the tensor cores of a GPU, with factors rounded to TF32 (10 bits of mantissa).
 
-Each of the four warps of a block computes 32 x 16 results, as four products of 16 x 8. Thread 4 g + t (t < 4) has the
-elements (g, 2 t), (g, 2 t + 1), (g + 8, 2 t) and (g + 8, 2 t + 1) of each.
+They need compute capability 8.0. A block of four warps computes 64 x 32 results. Each warp computes 32 x 16 of them, as
+four products of 16 x 8. Of each product, thread 4 g + t of the warp (g < 8, t < 4) has the elements (g, 2 t),
+(g, 2 t + 1), (g + 8, 2 t) and (g + 8, 2 t + 1).
 """
 
 from __future__ import annotations

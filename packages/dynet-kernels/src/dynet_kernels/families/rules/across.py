@@ -16,10 +16,11 @@ from .rule import Rule
 
 @dataclass(frozen=True)
 class Across(Kernel):
-    """Applies a rule to `width` interleaved columns, so along any dimension: element (i, w) is at i * width + w.
+    """Applies a rule to `width` interleaved columns of `size` elements: element i of column w is at i * width + w.
 
-    One column of the instruction stands for all `width`. The lanes of a vector are several of them, so reductions need
-    not add up lanes. A value with one number per column is `width` contiguous floats. Gradients are always added.
+    So a rule works along any dimension of a tensor without a transpose. One column of the instruction stands for all
+    `width`. Each lane of a vector is another of them, so reductions need not add up lanes. A value with one number per
+    column (`Rule.numbers`) is `width` contiguous floats. Gradients are always added to their targets, never set.
     Outputs must not overlap with inputs, except that without reductions they may be the same memory.
     """
 

@@ -1,4 +1,8 @@
-"""Emits the code of rules for columns of contiguous floats.
+"""Emits the code of rules for columns of `size` contiguous floats. For each column, a rule computes
+
+    r = sum, maximum or minimum over i < size of g(x[i], ...)    its reductions, in groups (`Rule.passes`)
+    y[i] = f(x[i], ..., r, ...)                                  its outputs, for each i < size
+    z = h(r, ...)                                                its outputs that are one number per column (`numbers`)
 
 Outputs must not overlap with inputs, except that without reductions they may be the same memory.
 """
@@ -150,7 +154,8 @@ def on_cpu(rule, instruction, lanes):
 
     def any_size():
         if rule.reductions and not is_long:
-            # A column that fits into one vector stays in a register: to load it again with a mask would be slow.
+            # A column that fits into one vector stays in a register from the reductions to the outputs: loading it
+            # again with a mask would be slow.
             mask = tir.first_lanes(size, lanes) if lanes > 1 else None
             tir.choose(
                 size <= int64(lanes),
@@ -160,7 +165,8 @@ def on_cpu(rule, instruction, lanes):
         else:
             each(_in_vectors, size, lanes)
 
-    # Full vectors with masks would reach into the next columns of a small matrix in memory, which makes them slow.
+    # Columns of a few floats, as in small matrices, have vectors of this length. Full vectors with masks would reach
+    # into the next columns in memory, which makes them slow.
     if lanes > FEW and not is_long:
         tir.choose(size == int64(FEW), lambda: each(_in_one_vector, size, FEW, None), any_size)
     else:

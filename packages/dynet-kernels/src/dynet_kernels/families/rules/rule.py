@@ -15,7 +15,8 @@ from . import columns
 class Reduction:
     """Combines the values of a formula for all elements of a column by "sum", "max" or "min".
 
-    `keep` names an output in whose memory the values are stored as well, for later formulas to read, or is empty.
+    `keep` names an output in whose memory the values are stored as well, so that later formulas can read them before
+    the output overwrites them. Empty: they are not stored.
     """
 
     combine: str
@@ -29,8 +30,9 @@ class Reduction:
 
 def _apart(outputs: dict[str, Formula], columns: frozenset[str]) -> tuple[dict[str, Reduction], dict[str, Formula]]:
     """Return the reductions of formulas by name, in the order in which they must run, and the remaining formulas."""
-    # y = x / sum(x) becomes sum_0 = sum(x) and y = x / sum_0. Of exp(x) / sum(exp(x)), exp(x) is kept in the memory of
-    # y, if y is in `columns`: the outputs of `size` elements that overwrite their targets.
+    # For example, y = x / sum(x) becomes the reduction sum_0 = sum(x) and the output y = x / sum_0. For y = exp(x) /
+    # sum(exp(x)), the reduction keeps exp(x) in the memory of y, where the output reads it. This is done for outputs in
+    # `columns`, which have `size` elements and overwrite their targets.
     sharing, reductions, names = Sharing(), {}, {}
 
     found = {}
@@ -63,13 +65,17 @@ def _reads(root: Symbol, part: Symbol) -> bool:
 class Rule(Kernel):
     """A kernel that computes formulas for each column.
 
+    Sums and extremes in the formulas become `reductions`, a dict by name, of one number per column each. They run in
+    the order of the dict, before the formulas that read them.
+
     Args:
-        views: the names of the arrays, without gradients; the gradient of `x` is `dx`.
+        views: the names of the arrays that the formulas read or write, except gradients: the gradient of `x` is `dx`.
+            Address list 2 v holds the addresses of array number v, and list 2 v + 1 those of its gradient.
         outputs: a formula for each target, by name, or a function that returns a dict of them. A gradient is added to
             its target; any other output overwrites it.
         numbers: the views that have one number per column, instead of `size` elements.
         accumulate: outputs that are not gradients but are added to their targets, too.
-        constants: like `numbers`; but in an `Across`, all interleaved columns share the number.
+        constants: views of one number per column, like `numbers`; but in an `Across`, all interleaved columns share it.
         sets: gradients that overwrite their targets instead of being added to them.
     """
 
@@ -117,7 +123,7 @@ class Rule(Kernel):
 
     @property
     def multiples(self) -> dict[str, float]:
-        """The constants whose sum over the column is wanted, by name."""
+        """The reductions that are sums of a constant, by name: each is this constant times the size of the column."""
         sums = {name: one.formula.result for name, one in self.reductions.items() if one.combine == "sum"}
         return {name: of.arguments[0] for name, of in sums.items() if of.function == "constant"}
 

@@ -1,7 +1,9 @@
-"""Update rules of trainers, such as p = p - rate * g. A column is a parameter or a row of a lookup table.
+"""Update rules of trainers, such as p = p - rate * g. A column is a parameter or one row of a lookup table.
 
-Address lists are in the order p, gradient g, states (tensors such as the momentum), hyperparameters (single numbers).
-Memory bandwidth is the limit: a few cache lines of each tensor at a time are read and written.
+For each of its elements, a kernel sets p, s, ... = formulas of p, g, s, ..., n, ... and g = 0. g is the gradient of the
+parameter p, s stands for states, which are tensors of its size such as the momentum, and n for hyperparameters, which
+are single numbers. Address list 2 v is for array number v, in the order p, g, states, hyperparameters. The kernels are
+limited by memory bandwidth, so they read and write a few cache lines of each tensor at a time.
 """
 
 from __future__ import annotations
@@ -21,12 +23,12 @@ SMALL = 1e-37  # a little above the smallest normal float32; see `without_denorm
 
 
 class UpdateRule(Rule):
-    """A rule without reductions that overwrites several tensors of the same size, element by element."""
+    """A rule that overwrites several tensors of the same size, element by element. It must have no reductions."""
 
     shared, may_set = BY_ROWS, False
 
     def on_cpu(self, instruction, lanes):
-        """Take all elements as one list, of which each thread works on a contiguous range."""
+        """Take the elements of all columns as one list. Each thread works on one contiguous range of it."""
         vectors = tuning.cpu(lanes).update.vectors
         (size,) = instruction.parameters
         first, end = instruction.stretch(instruction.count * size, lanes)
@@ -47,8 +49,11 @@ class UpdateRule(Rule):
 
 
 def update_rule(function: Callable) -> UpdateRule:
-    """Return the rule that updates `p` and its states, and sets its gradient `g` to 0."""
-    # `function` takes p, g, the old states and then hyperparameters, and returns a dict of the new p and states.
+    """Return the rule that updates a parameter `p` and its states as `function` says, and sets its gradient `g` to 0.
+
+    `function` takes the old `p`, `g`, the old states and then hyperparameters. It returns a dict of the new `p` and
+    states: so the arguments that are in the dict, other than `p`, are the states.
+    """
     names = tuple(inspect.signature(function).parameters)
     new = Formula.several(function)
     states = tuple(name for name in names if name in new and name != "p")

@@ -58,7 +58,8 @@ from .seeds import reset_random_seed
 from .several import forward, npvalues, values
 from .tensor import Tensor
 
-# Load the linker now, so that the first computation need not wait. A failure is raised again when one comes.
+# Load the linker of compiled code now, so that the first computation need not wait for it. If this fails, the same
+# error is raised again when something is computed.
 with suppress(ImportError):
     cache.linker()
 

@@ -21,8 +21,10 @@ from .parameter.base import Trained
 class ComputationGraph(Graph):
     """The computation graph of a thread, with the methods for users. `dy.cg()` returns it.
 
-    Methods that take an `index` mean the number of an expression, which its `repr` shows: `expression 2/1: (3,)` is
-    number 2 of the graph with version 1. The methods of the base class `Graph` are for the library itself.
+    The methods of the base class `Graph` are for the library itself.
+
+    Many methods take the number of an expression as `index`. The `repr` of an expression shows its number:
+    `expression 2/1: (3,)` is number 2 of the graph with version 1, and has the shape (3,).
     """
 
     __slots__ = ()
@@ -108,7 +110,12 @@ class ComputationGraph(Graph):
         return self._expression("inc_forward_vec", index).vec_value()
 
     def backward(self, index: int, full: bool = False) -> None:
-        """Add the derivatives of a single number to the parameters' gradients, like `Expression.backward`."""
+        """Differentiate an expression with respect to all parameters, and add the results to the parameters' gradients.
+
+        Args:
+            index: the number of the expression, whose value must be a single number.
+            full: as for `Expression.backward`.
+        """
         self._expression("backward", index).backward(full)
 
     def dump(
@@ -187,7 +194,9 @@ def cg_version() -> int:
 
 
 def cg_checkpoint() -> None:
-    """Compute all nodes, and set a checkpoint: `cg_revert` removes nodes recorded after it. Checkpoints can be nested.
+    """Set a checkpoint: `cg_revert` removes the nodes that are recorded after it. Checkpoints can be nested.
+
+    All nodes recorded so far are computed now, unless they have been computed already.
 
     >>> _ = dy.renew_cg()
     >>> x = dy.inputVector([1, 2])

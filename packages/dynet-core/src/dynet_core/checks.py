@@ -1,4 +1,7 @@
-"""Checks of arguments that users pass. `name` is the called public function; error messages begin with it."""
+"""Checks of arguments that users pass. In all functions, `name` is the public function that was called.
+
+Error messages begin with it.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,10 @@ SHARE: Range = "in [0, 1]", lambda x: 0 <= x <= 1
 
 
 def single(value: Any) -> Any:
-    """Return the number that a numpy array of one number holds, whatever its shape, and any other value as it is."""
+    """Return the number that a numpy array of one number holds, whatever its shape, and any other value as it is.
+
+    `np.where` and `npvalue()` may return numbers in this form, so everything that takes a number takes it.
+    """
     is_one = isinstance(value, np.ndarray) and value.size == 1
     return value.ravel()[0] if is_one and value.dtype.kind != "c" and not np.ma.is_masked(value) else value
 
@@ -58,15 +64,21 @@ def checked_list(name: str, items: Any, of: str = "") -> list[Any]:
 
 
 def whole(name: str, what: str, value) -> int:
-    """Convert a whole number that a user passed to an int. `what` names it in error messages, such as "an index".
+    """Convert a whole number that a user passed to an int.
 
-    Accepted are ints, booleans, floats without a fraction (`8 / 2` is a float), numpy's numbers of these kinds, and
-    arrays of one such number.
+    Every function of the library accepts the same kinds of whole numbers: ints; floats without a fraction, because
+    `8 / 2` is a float; booleans (True is 1, False is 0); numpy's numbers of these three kinds; and numpy arrays that
+    hold one such number.
+
+    Args:
+        name: the public function that was called, for error messages.
+        what: what the number is, for error messages, such as "an index".
+        value: what the user passed.
 
     Raises:
         ArgumentTypeError: `value` is none of these.
         ArgumentError: the number has a fraction, or is infinite or NaN.
-        OutOfRangeError: its magnitude is HUGE or more, so that no other error has to write it.
+        OutOfRangeError: the number is HUGE or more, or -HUGE or less, so that no other error has to write it.
     """
     if value.__class__ is int and abs(value) < HUGE:
         return value
@@ -94,7 +106,7 @@ def checked_index(name: str, index) -> int:
 
 
 def _are_plain(values, size: int) -> bool:
-    """Return whether no checks are needed, the usual case: a nonempty list or tuple of ints in range."""
+    """Return whether `values` is a nonempty list or tuple of ints in range: the usual case, which needs no checks."""
     if values.__class__ is not list and values.__class__ is not tuple:
         return False
     for value in values:
@@ -106,8 +118,9 @@ def _are_plain(values, size: int) -> bool:
 def checked_indices(name: str, indices, size: int, of: object, one: str = "index") -> list[int]:
     """Check that the indices that a user passed are from 0 to `size` - 1, and return them as a list of ints.
 
-    The result may be the user's own list, so the caller must not change it. `of` is what the indices select from: a
-    str, or the `Dim` of an op's operand x. `one` names what an index selects, such as "row".
+    The result may be the user's own list, so the caller must not change it. For error messages, `of` is what the
+    indices select from: a str, or the `Dim` of an op's operand x, which is shown as "x" and the shape. `one` is what an
+    index selects, such as "row".
 
     Raises:
         ArgumentTypeError: `indices` is not a sequence of numbers.
@@ -171,9 +184,16 @@ def plain_number(name: str, value) -> float:
 
 
 def checked_number(name: str, value, range: Range = FINITE) -> float:
-    """Convert a number that a user passed, which may be in an array, to a float in `range`, and finite as float32.
+    """Convert a number that a user passed, which may be in an array, to a float.
 
-    `name` says what the number is, such as "AdamTrainer: eps".
+    Args:
+        name: what the number is, for error messages, such as "AdamTrainer: eps".
+        value: what the user passed.
+        range: which numbers are allowed. Those that are infinite or NaN as float32 never are.
+
+    Raises:
+        ArgumentTypeError: the value is not a number.
+        ArgumentError: the number is not allowed.
     """
     number, (words, holds) = plain_number(name, value), range
     rounded = float32(number)
@@ -216,7 +236,7 @@ def real_array(
         raise refused(f"{name}: {_not_real(values)} ({problem})") from None
     except TypeError:
         raise refused(f"{name}: {_not_real(values)}") from None
-    # Of an int with more than 64 bits, a Fraction and similar, numpy makes an array of objects.
+    # Of ints with more than 64 bits, Fractions and similar numbers, numpy makes an array of objects, converted here.
     if array.dtype == object and all(map(_is_real, array.flat)):
         try:
             array = array.astype(np.float64)
@@ -246,7 +266,11 @@ def _not_real(values) -> str:
 
 
 def checked_array(name: str, values, dims: tuple[int, ...]) -> np.ndarray:
-    """Convert values for a parameter to a float32 array of shape `dims`. One number fits any shape of size 1."""
+    """Convert values that a user passed for a parameter to a float32 array of shape `dims`.
+
+    A single number fits any shape of size 1. Values that are not real numbers raise ArgumentTypeError, those of a
+    different shape raise ShapeError.
+    """
     return fitted(name, real_array(name, values), dims)
 
 

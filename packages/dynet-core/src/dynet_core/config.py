@@ -47,7 +47,10 @@ def _decay(text: str) -> float:
 
 
 def _memory(text: str) -> int:
-    """Parse `--dynet-mem`: megabytes, or several numbers to add. DyNet's are forward, backward, parameters, scratch."""
+    """Parse the value of `--dynet-mem`: a number of megabytes, or several separated by commas. Return their sum.
+
+    Programs for DyNet may give four: for forward passes, backward passes, parameters and scratch memory.
+    """
     parts = [_whole(part) for part in text.split(",")]
     if min(parts) < 0:
         raise ValueError
@@ -116,7 +119,8 @@ class DynetParams(Closed):
     def read(self, arguments: Sequence[str]) -> None:
         """Read settings from a list of arguments of the command line, such as ["--dynet-seed", "1"].
 
-        Only arguments that start with `--dynet-` or `--dynet_` count. Of those, an unknown flag causes a warning.
+        Arguments that start with neither `--dynet-` nor `--dynet_` are ignored. An unknown flag that starts like this
+        causes a warning.
 
         Raises:
             ArgumentError: the value of a flag is missing or malformed.
@@ -159,7 +163,7 @@ class DynetParams(Closed):
                 device.allow_tf32()
         if self.threads:  # 0 keeps the default: one thread for each core of this process, but at most 8
             sharing.use(self.threads)
-        # 0 keeps the seed drawn at random at import. Negative and too large seeds become 2**32 - 1.
+        # 0 keeps the seed that was drawn at random at import. Seeds that are negative or too large become 2**32 - 1.
         if self.random_seed:
             reset_random_seed(min(max(self.random_seed, -1) % 2**64, 2**32 - 1))
         if self.profiling:
@@ -183,7 +187,7 @@ class DynetParams(Closed):
         return numbers[0] if numbers else None
 
     def change(self, settings: Mapping[str, Any]) -> None:
-        """Change several settings, given by attribute name: all of them, or none if a new value is not allowed."""
+        """Change several settings, given by the names of their attributes. If a value is not allowed, change none."""
         fresh = copy.copy(self)
         for name, value in settings.items():
             getattr(fresh, f"set_{name}", functools.partial(setattr, fresh, name))(value)
@@ -221,9 +225,11 @@ class DynetParams(Closed):
         self.requested_gpus = _checked("set_requested_gpus", requested_gpus, int)
 
     def set_gpu_mask(self, gpu_mask: Sequence[int]) -> None:
-        """Set which GPU to use: a list with a flag for each GPU in order, 1 for the GPU to use, 0 for the others.
+        """Set which GPU to use.
 
-        If no flag is 1, the mask has no effect, and the other settings decide.
+        Args:
+            gpu_mask: a list with a flag for each GPU in order: 1 for the GPU to use, 0 for the others. If no flag is 1,
+                the mask has no effect, and the other settings decide.
         """
         flags = checked_list("set_gpu_mask", gpu_mask, "0 and 1")
         wanted = [number for number, flag in enumerate(flags) if checked_flag("set_gpu_mask", "a flag", flag)]
@@ -234,11 +240,17 @@ class DynetParams(Closed):
         self.tf32 = bool(tf32)
 
     def set_shared_parameters(self, shared_parameters: bool) -> None:
-        """Set whether new parameters are in memory shared with processes forked later, which train them together."""
+        """Set whether new parameters are put into memory that is shared with processes forked later.
+
+        All these processes then train one model together.
+        """
         self.shared_parameters = bool(shared_parameters)
 
     def set_weight_decay(self, weight_decay: Number) -> None:
-        """Set the weight decay of new models: updates also multiply unfrozen parameters by `1 - weight_decay`."""
+        """Set the weight decay of new models: each update also multiplies the parameters by `1 - weight_decay`.
+
+        Frozen parameters keep their values.
+        """
         decay = _checked("set_weight_decay", weight_decay, float)
         if decay >= 1:
             raise ArgumentError(f"set_weight_decay: expected a number less than 1, got {decay}")
@@ -253,11 +265,17 @@ class DynetParams(Closed):
         self.profiling = _checked("set_profiling", profiling, int)
 
     def set_allow(self, allow: Allow) -> None:
-        """Set the user's classes and functions that `load` may use. Those of DYNET_ALLOW are always allowed."""
+        """Set the user's classes and functions with which `load` may make objects from files.
+
+        Those that the environment variable DYNET_ALLOW names are always allowed.
+        """
         self.allow = {**_allowed_by_environment(), **allowed(allow)}
 
     def set_own_classes(self, own_classes: bool) -> None:
-        """Set whether `load` may make objects of the program's own classes, not only of those allowed by name."""
+        """Set whether `load` may make objects of the program's own classes, too, not only of those allowed by name.
+
+        It finds them by where they are defined; see `load`.
+        """
         self.own_classes = checked_flag("set_own_classes", "own_classes", own_classes)
 
     def set_cpu_mode(self) -> None:

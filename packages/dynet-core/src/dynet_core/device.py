@@ -26,7 +26,10 @@ _changed: list[Callable[[], None]] = []
 
 
 def refuse_while(reason: Callable[[], str]) -> None:
-    """Register a function that returns why the device cannot change now, such as "parameters had been made", or ""."""
+    """Register a function that can forbid a change of the device. It returns why, or "" if the device may change.
+
+    The reason, such as "parameters had been made", goes into the error that `choose` raises.
+    """
     _in_use.append(reason)
 
 
@@ -67,9 +70,9 @@ def compiled(*needed: int) -> library.Library | Machine:
 
 
 def machine_of(gpu: Gpu | None, *needed: int) -> library.Library | Machine:
-    """Return the compiled code for a device, with the kernels that ops have needed so far.
+    """Return the compiled code for a device (None: the CPU), after loading the kernels that ops have needed so far.
 
-    Of these, the opcodes `needed` must be there, or CompileError is raised; others may fail to compile.
+    If one of the opcodes `needed` cannot be compiled, raise CompileError; others are then left out.
     """
     with _lock:
         key = None if gpu is None else (gpu.number, _tf32)
@@ -115,7 +118,10 @@ def choose(number: int) -> None:
 
 
 def allow_tf32(allowed: bool = True) -> None:
-    """Set whether matrix products on the GPU may round inputs to TF32; raise DeviceError if the GPU is too old."""
+    """Set whether matrix products on the GPU may round their inputs to TF32, a faster float format of 19 bits.
+
+    Raise DeviceError if the GPU in use is too old for it.
+    """
     global _tf32
     if allowed and _gpu is not None:
         from dynet_kernels.cuda.precision import FIRST
@@ -130,7 +136,8 @@ def allow_tf32(allowed: bool = True) -> None:
 def use(number: int | None, tf32: bool = False) -> Iterator[None]:
     """Change the device in a `with` block, for tests and measurements. A new graph begins at both ends.
 
-    Parameters made outside the block must not be used inside. `number` is a GPU's; None means the CPU.
+    Parameters made outside the block must not be used inside. `number` is the GPU's; None means the CPU. `tf32` is as
+    for `allow_tf32`.
     """
     global _gpu, _tf32
     before = _gpu, _tf32
@@ -149,7 +156,7 @@ def _has_changed() -> None:
 
 
 def has_driver() -> bool:
-    """Return whether there is a GPU driver. Do not initialize it: a process that has done so cannot fork any more."""
+    """Return whether there is a GPU driver. It is not initialized: a process that has done so can no longer fork."""
     from dynet_kernels.cuda import driver
 
     try:

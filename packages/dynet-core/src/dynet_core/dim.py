@@ -30,10 +30,18 @@ _owned: dict[Dim, int] = {}
 class Dim:
     """The shape of an expression: the sizes of its dimensions, and its batch size.
 
-    Values are stored column-major, one batch element after the other. `Dim.of` returns the same object for equal sizes,
-    so shapes are compared by identity. Each parameter has a Dim of its own, made by `own`: nodes form one batch only if
-    their operands have the same Dims, so nodes with different parameters do not. `plain` is the Dim that `Dim.of`
-    returns for these sizes, `size` counts the numbers of one batch element, `total` those of all.
+    A value of this shape is stored column-major, one batch element after the other.
+
+    `Dim.of` returns the same object for equal sizes. Parameters are the exception: each has a Dim object that only it
+    uses, made by `own`. Nodes are computed in one batch only if their operands have the same Dim objects, so nodes that
+    use different parameters are computed in different batches.
+
+    Args:
+        dims: the sizes of the dimensions.
+        batch: the batch size.
+        plain: for the Dim of a parameter, the Dim of the same sizes that `Dim.of` returns. For others, the Dim itself.
+        size: how many numbers one batch element has.
+        total: how many numbers all batch elements have together.
     """
 
     __slots__ = ("batch", "dims", "plain", "size", "total")
@@ -52,7 +60,11 @@ class Dim:
 
     @classmethod
     def of(cls, dims: tuple[int, ...], batch: int = 1) -> Dim:
-        """Return the Dim of these sizes, always the same object; raise ShapeError above MAX_DIMS or MAX_TOTAL."""
+        """Return the Dim of these sizes. Every call with the same sizes returns the same object.
+
+        Raises:
+            ShapeError: there are more than MAX_DIMS dimensions, or more than MAX_TOTAL numbers.
+        """
         known = cls._known.get((dims, batch))
         if known is None:
             if len(dims) > MAX_DIMS:
@@ -65,8 +77,8 @@ class Dim:
     def own(self) -> Dim:
         """Return a Dim of the same sizes that no other parameter uses.
 
-        Dims of deleted parameters come again, the oldest first. So a model that is deleted and made anew gets its old
-        Dims, and with them what the library has cached for them, such as signatures.
+        The Dims of deleted parameters are used again, the oldest first. So if a model is deleted and made anew, it gets
+        its old Dims, and what the library has cached for them, such as signatures, serves again.
         """
         with _lock:
             while GIVEN_BACK:
@@ -102,9 +114,15 @@ class Dim:
 
 
 def checked_dims(name: str, dims: Dims, least: int = 1) -> tuple[int, ...]:
-    """Return dimensions that a user passed, an int or a sequence of ints, as a tuple of ints of at least `least`.
+    """Check dimensions that a user passed, and return them as a tuple of ints, each at least `least`.
+
+    Args:
+        name: the public function that was called, for error messages.
+        dims: what the user passed: an int or a sequence of ints.
+        least: the smallest size that is allowed.
 
     Raises:
+        ArgumentTypeError: a size is not a number.
         ArgumentError: a size is not whole or is less than `least`, or there are no sizes.
         ShapeError: there are more than MAX_DIMS dimensions, or more than MAX_TOTAL numbers.
     """

@@ -19,7 +19,7 @@ LINE, LETTER, GAP = 22, 7, 40
 
 @dataclass(frozen=True)
 class Box:
-    """A box in the picture of a graph, for the call of an op or for a parameter. `operands` are indices of boxes."""
+    """A box in the picture of a graph: the call of an op, or a parameter. `operands` are indices of boxes."""
 
     label: str
     dims: str

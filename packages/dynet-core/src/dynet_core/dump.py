@@ -29,9 +29,12 @@ def dump_cg(
         OSError: the file cannot be written.
 
     >>> _ = dy.renew_cg()
-    >>> x = dy.inputVector([1, 2])
+    >>> y = dy.tanh(dy.inputVector([1, 2]))
     >>> dump_cg(nan_check_only=True)
     Node 0: input (2,)
+    Value: valid
+    Gradient: (not computed)
+    Node 1: tanh (2,)
     Value: valid
     Gradient: (not computed)
     """

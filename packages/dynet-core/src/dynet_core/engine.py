@@ -63,7 +63,8 @@ class Engine:
     def __init__(self, recorded: Records):
         self.recorded = recorded
         self.kept: list[Any] = []  # memory of deleted parameters that the graph may still refer to
-        # For each lookup parameter used as one tensor: the array of its rows with gradients, and its row number.
+        # For each lookup parameter that the graph uses as one tensor: the array that lists which of its rows have a
+        # gradient, and its row in PARAMETER_ROWS.
         self.whole: list[tuple[IntArray, int]] = []
         note_engine(self)
         self.changing = False
@@ -97,7 +98,10 @@ class Engine:
 
     @contextmanager
     def change(self) -> Iterator[None]:
-        """Mark the engine as `changing` in a `with` block that replaces buffers. After an exception, the mark stays."""
+        """Mark the engine as `changing` while a `with` block replaces buffers.
+
+        If an exception ends the block, the mark stays, and the graph will take a new engine.
+        """
         self.recorded.mark_unusual()
         self.changes += 1
         self.recorded.unprepare()
@@ -114,7 +118,8 @@ class Engine:
     def use_whole(self, touched: IntArray, row: int) -> None:
         """Remember that the graph uses a whole lookup parameter as one tensor, so that all its rows get a gradient.
 
-        `backward` sets the last element of `touched`, the list of rows that have one, to 1, which means all.
+        `touched` is the array that lists which rows have a gradient: `backward` sets its last element to 1, which means
+        all rows. `row` is the parameter's row in PARAMETER_ROWS.
         """
         if not any(known is touched for known, _ in self.whole):
             self.whole.append((touched, row))
@@ -166,9 +171,10 @@ class Engine:
         return len(self.chunks), self.slots[ARENA_TOP] - self.numbers_at
 
     def return_to(self, version: int, length: int, mark: tuple[int, int]) -> None:
-        """Free the memory for values taken since `arena_mark` returned `mark`, if `Records.is_at(version, length)`.
+        """Free the memory that values have taken since `arena_mark` returned `mark`.
 
-        Otherwise, a signal handler has called `renew_cg` or computed values.
+        Do nothing unless `Records.is_at(version, length)`: a signal handler may have called `renew_cg`, or computed
+        values.
         """
         count, used = mark
         if len(self.chunks) > count:
@@ -184,14 +190,17 @@ class Engine:
         slots[ARENA_TOP] = top if records.is_at(version, length) else slots[ARENA_TOP]
 
     def restart(self) -> None:
-        """Prepare for computing the whole graph again, over the present values."""
+        """Prepare for computing the whole graph again. The new values overwrite the present ones in memory."""
         if self.large:
             with self.change():
                 self._fit_memory()
         self.trained_again = PARAMETER_ROWS.trained_again
 
     def tidy(self) -> None:
-        """Free memory that no recent graph has needed, and drop the references kept for the last graph."""
+        """Free memory that no recent graph has needed, and drop the references kept for the last graph.
+
+        `renew_cg` calls this if `large` is set: the buffers are large, or there are such references.
+        """
         with self.change():
             self._fit_memory()
             self.kept.clear()
@@ -201,8 +210,8 @@ class Engine:
     def _fit_memory(self) -> None:
         """Free memory that no recent graph has needed.
 
-        Memory that only the last graph did not need is kept. Otherwise, if minibatches of long and short sentences
-        alternate, each long one would allocate memory again, at 50 to 1000 us per MB.
+        Memory that the last graph did not need is kept if other recent graphs needed it. Otherwise, if minibatches of
+        long and short sentences alternate, each long one would allocate memory again, at 50 to 1000 us per MB.
         """
         chunks = self.chunks
         used = sum(chunk.floats for chunk in chunks[:-1]) + self.slots[ARENA_TOP] - self.numbers_at
@@ -231,7 +240,10 @@ class Engine:
         self.slots[CONTEXT.gradient_end] = self.gradients.address + floats
 
     def prepare(self, begin: int, records: int) -> None:
-        """Make the engine ready to plan `records` integers: load new kernels, copy tables, enlarge buffers."""
+        """Make the engine ready to plan: load new kernels, copy new signatures and parameters, enlarge buffers.
+
+        The records of the graph are `records` integers, of which those from `begin` on will be planned.
+        """
         end, shards = len(TABLE), len(KERNELS.used)
         if self.shards != shards:
             self.machine = compiled()
@@ -258,9 +270,10 @@ class Engine:
         self.slots[CONTEXT.kept_end] = self.slots[CONTEXT.backward_plan] = -1
 
     def _make_room(self, direction: str, status: int) -> None:
-        """Enlarge the buffers, or start the threads, for lack of which a pass stopped, so that it can start again.
+        """Enlarge the buffers that were too small for a pass, or start threads, so that it can start again.
 
-        If it needs a kernel that cannot be compiled, raise CompileError; nothing has run.
+        `status` is why the pass has stopped. If it needs a kernel that cannot be compiled, raise CompileError; nothing
+        has run.
         """
         slots = self.slots
         if status == NO_HELPERS:
@@ -288,10 +301,11 @@ class Engine:
                     self._new_chunk(floats)
 
     def forward(self, version: int, begin: int, inputs_begin: int) -> tuple[int, int]:
-        """Plan and run the records not computed yet. Return the next call's `begin` and `inputs_begin`.
+        """Plan and run the records that have not been computed yet, from integer `begin` and input `inputs_begin` on.
 
-        A signal handler or a finalizer may call `renew_cg` at any line here, and the records are gone. So the version
-        is compared on the line that calls compiled code; if it has changed, StaleExpressionError is raised.
+        Return these two arguments for the next call. A signal handler or a finalizer may call `renew_cg` at any line
+        here, and then the records are gone. So the version is compared on the line that calls compiled code; if it has
+        changed, raise StaleExpressionError.
         """
         records, now = self.recorded, generation()
         end, _, inputs_end = records.ends()
@@ -323,7 +337,8 @@ class Engine:
     def _publish(self, now: int, changes: int) -> None:
         """Tell compiled code that it may run later passes in these buffers itself, without calling Python.
 
-        That ends when a buffer is replaced, or when new signatures or parameters change `generation()`.
+        It may do so until a buffer is replaced, or until `generation()` no longer returns `now`, what it returned when
+        this pass began, because a signature or parameter has changed.
         """
         if self.recorded.is_prepared(now):
             return
@@ -335,7 +350,8 @@ class Engine:
         """Add the gradient of node `loss`, whose value has `size` numbers, to every parameter it depends on.
 
         With `everything`, also compute the gradients of nodes that depend on no parameter. Return False if a parameter
-        has been unfrozen: the plan has no place for its gradient, and the caller must compute the graph again.
+        has been unfrozen since the graph was planned: the plan has no place for its gradient, and the caller must
+        compute the graph again and retry.
         """
         if self.trained_again != PARAMETER_ROWS.trained_again:
             return False

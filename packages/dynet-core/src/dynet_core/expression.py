@@ -28,10 +28,13 @@ module and so cannot be imported here."""
 
 
 class Operations(Refusals):
-    """The methods of expressions. `recorder` makes the type `Expression` as a subclass; `dynet_ops` adds the operators.
+    """The methods of expressions. The package `recorder` makes the type `Expression` as a subclass of this class.
 
-    Read-only attributes: `at`, the node's number, or -1 minus a parameter's row in PARAMETER_ROWS; `version`, the
-    graph's, or ANY_GRAPH for a parameter; `type`, the shape, a `Dim`.
+    `dynet_ops` adds the operators, such as `+`. An expression has three attributes, all read-only:
+
+    - `at`: the number of the node in its graph; for a parameter, -1 minus its row number in the table PARAMETER_ROWS.
+    - `version`: the version of the graph that the node belongs to; ANY_GRAPH for a parameter.
+    - `type`: the shape, a `Dim`.
     """
 
     __slots__ = ()
@@ -111,7 +114,7 @@ class Operations(Refusals):
         return copy
 
     def _floats(self, array: Array) -> Array:
-        """Copy the value into a float32 array of its shape, column-major. The value is computed if necessary."""
+        """Copy the value into a float32 array of its shape, and return the array. Compute the value if necessary."""
         array.T.reshape(-1)[:] = self._stored()
         return array
 
@@ -130,7 +133,9 @@ class Operations(Refusals):
             self._graph()._compute(checked_flag("forward", "recalculate", recalculate))
 
     def npvalue(self, recalculate: bool = False, *, dtype: npt.DTypeLike = np.float64) -> Array:
-        """Return a copy of the value as a numpy array of the shape `self.shape`, where a batch is the last axis.
+        """Return the value as a numpy array of the shape `self.shape`. A batch larger than 1 is the last axis.
+
+        The array is a copy.
 
         Args:
             recalculate: as for `forward`.
@@ -202,8 +207,8 @@ class Operations(Refusals):
     def gradient(self, dtype: npt.DTypeLike = np.float64) -> Array:
         """Return the gradient that `backward` computed for this node, as an array shaped like `npvalue()`.
 
-        For nodes that depend on no parameter, it is zeros, except after `backward(full=True)`. `dtype` is as for
-        `npvalue`.
+        Only `backward(full=True)` computes the gradients of nodes that depend on no parameter. After `backward()`, this
+        method returns zeros for them. `dtype` is as for `npvalue`.
 
         Raises:
             GradientError: `backward` has not been called; or it was called without `full=True`, parameters have changed
@@ -221,10 +226,12 @@ class Operations(Refusals):
     def backward(self, full: bool = False) -> None:
         """Differentiate this expression, a single number, and add the derivatives to the parameters' gradients.
 
-        It can be called several times on one graph, on any expressions. If a parameter has changed since values that
-        depend on it were computed, as by an update, all values are computed again, with a warning. With `full`, nodes
-        that depend on no parameter get gradients, too, for `gradient()`. Frozen parameters (`set_updated(False)`) never
-        get one.
+        `backward` can be called several times on one graph, on this expression or on others. If a parameter has changed
+        since values that depend on it were computed, as by an update, all values are computed again, with a warning.
+
+        Args:
+            full: whether to compute the gradients of all nodes, also of those that depend on no parameter, so that
+                `gradient()` can return them. Frozen parameters (`set_updated(False)`) get no gradient in any case.
 
         Raises:
             ShapeError: the expression is not a single number.
@@ -254,7 +261,8 @@ class Operations(Refusals):
 def _quick(kind: str, name: str, numbers: Callable[[Dim], int]) -> None:
     """Replace a method of `Operations` by the compiled function `kind` (see `recorder.function`).
 
-    It calls the Python method for new shapes. `numbers` is what it needs for a shape; 0 leaves the shape to Python.
+    This calls the Python method for new shapes. numbers(dim) is the number that it needs for a shape, such as how many
+    elements it has; 0 means that only the Python method handles the shape.
     """
     documented = getattr(Operations, name)
 
@@ -303,7 +311,10 @@ else:
 
 
 class Unfinished(Expression):
-    """What the call `Expression()` makes, as DyNet does: a placeholder. Reading its `type` raises an error."""
+    """The class of the placeholders that the call `Expression()` makes, as DyNet does.
+
+    They refer to no node. Reading their `type` raises an error, and all methods that need a node read it, or the graph.
+    """
 
     __slots__ = ()
 

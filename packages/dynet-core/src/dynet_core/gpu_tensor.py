@@ -27,7 +27,8 @@ Layout = list[tuple[int, int, int]]  # loops of `Tape.copy`, innermost first: (c
 class GpuTensor(Tensor):
     """A tensor on a GPU. numpy gets a copy of it on the host; DLPack gives other libraries its memory.
 
-    The block has float32 or int64 values, column-major, the batch last; an int64 takes the room of two floats.
+    The block has float32 or int64 values, column-major, the batch last; an int64 takes the room of two floats. `dims`
+    is the number of axes without the batch.
     """
 
     __slots__ = ("_block", "_integers", "_shape")
@@ -116,14 +117,17 @@ class Tape:
         return self._blocks[-1]
 
     def add(self, kernel: str, parameters: Sequence[int], lists: Sequence[np.ndarray]) -> None:
-        """Append a kernel call. `lists` has the addresses of each array's columns; `parameters` index into it."""
+        """Append a kernel call. `lists` has, for each array, the addresses at which its columns start.
+
+        `parameters` are sizes, and for each array its place in `lists`.
+        """
         base = sum(len(each) for each in self._lists)
         self._rows += [KERNELS.opcode(kernel), base, len(lists[0]), len(self._table), 0, 0]
         self._table += parameters
         self._lists += lists
 
     def copy(self, target: GpuBlock, source: GpuBlock, loops: Layout) -> None:
-        """Append a copy in up to four nested loops."""
+        """Append a copy in up to four loops of (count, target stride, source stride) in floats, the innermost first."""
         loops = [*loops, *[(1, 0, 0)] * (4 - len(loops))]
         lists = [np.array([block.address]) for block in (target, source)]
         self.add("copy", (0, 1, *itertools.chain(*zip(*loops))), lists)

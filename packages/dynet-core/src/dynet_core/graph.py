@@ -1,4 +1,7 @@
-"""The computation graph of a thread. An expression with a version that is no longer valid is *stale*."""
+"""The computation graph of a thread: its records, and the values and gradients computed from them.
+
+An expression whose version is no longer valid is *stale*, and using it is an error.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +90,7 @@ class Graph:
         return watch is not None and x.at < watch.past_versions.count(version)
 
     def _had_version(self, version: int) -> bool:
-        """Return whether this is the graph's version, or was before a `cg_revert`."""
+        """Return whether this is the graph's version, or was before a `cg_revert`, so that its nodes may be there."""
         watch = self.watch
         return version == self.records.version or (watch is not None and version in watch.past_versions)
 
@@ -156,11 +159,17 @@ class Graph:
         return float(floats_at(address, 1)[0])  # the value is in another block of memory, or on a GPU
 
     def values(self, place: int, count: int) -> Floats:
-        """Return the first numbers of a node's value: on the CPU a view, valid until the next node is computed."""
+        """Return the first `count` numbers of a node's value. Compute the value if necessary.
+
+        On the CPU, the result is a view of the memory, valid until the next node is computed.
+        """
         return floats_at(self.address(place), count)
 
     def address(self, place: int) -> int:
-        """Return the address of a node's value, counted in floats, valid until the next node is computed."""
+        """Return the address of a node's value, counted in floats. Compute the value if necessary.
+
+        The address is valid until the next node is computed.
+        """
         if self.records.computed[0] < self.records.length or self.engine.changing:
             self._compute_for(place)
         return self.engine.nodes[place * len(at.NODE) + at.NODE.value]
@@ -170,7 +179,10 @@ class Graph:
         return [*self.engine.chunks]
 
     def _differentiate(self, version: int, place: int, size: int, everything: bool) -> None:
-        """Run the backward pass from a node whose value has `size` numbers, after computing outdated values again."""
+        """Run the backward pass from node `place` of the graph's version `version`, whose value has `size` numbers.
+
+        If it would read values that were computed from earlier values of parameters, compute all values again first.
+        """
         records = self.records
         if records.computed[0] < records.length or self.engine.changing:
             self._compute_for(place)
@@ -247,7 +259,10 @@ class Graph:
 
 
 class Owner:
-    """Marks a thread's graph as ended: only the thread's storage refers to it, and deletes it with the thread."""
+    """Marks a thread's graph as ended when the thread ends.
+
+    Only the thread's local storage refers to this object, so Python deletes it, and calls `__del__`, at that moment.
+    """
 
     __slots__ = ("end", "graph")
 

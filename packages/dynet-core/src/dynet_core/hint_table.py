@@ -1,7 +1,7 @@
-"""What to use instead of names that only other libraries have.
+"""What to use instead of names that only other libraries have: a row for each text, in sections.
 
-A section is named for where they are missing: a class, a class or method and `()` for its keyword arguments, `dy`,
-`ops`, `operators`, or `arguments` of any function. {} stands for the name itself.
+A section is named for where the names are missing: a class; a class or method with `()`, for its keyword arguments;
+`dy` for the module; `ops`; `operators`; or `arguments`, for those of any function. {} stands for the name itself.
 """
 
 TABLE = """\

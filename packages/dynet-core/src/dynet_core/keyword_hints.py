@@ -87,7 +87,7 @@ def explain_arguments(*classes: type) -> None:
 
 
 def _class_called(cls: type, made: Any) -> str:
-    """Return the name of `cls.__init__` in messages: a user's class may have inherited it."""
+    """Return what messages call `cls.__init__`, which a user's class may have inherited."""
     inherits = type(made).__init__ is cls.__init__  # type: ignore[misc]
     return type(made).__name__ if inherits else f"{cls.__name__}.__init__"
 

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 class HostBlock:
-    """A block of host memory that starts at a cache line.
+    """A block of host memory for float32 numbers, which starts at a cache line.
 
-    If `shared`, processes that are forked later use the same memory, which starts as zeros.
+    If `shared`, processes that are forked later use the same memory, not a copy. It is then filled with zeros.
     """
 
     __slots__ = ("_direct", "_whole", "address", "array", "floats")
@@ -67,7 +67,7 @@ class HostBlock:
 
     @contextmanager
     def edit(self) -> Iterator[Floats]:
-        """Let a `with` block change the numbers, an array, in place."""
+        """Return a context manager whose `with` block gets the numbers as an array and may change them in place."""
         yield self.array
 
 
@@ -119,7 +119,7 @@ class GpuBlock:
 
     @contextmanager
     def edit(self) -> Iterator[Floats]:
-        """Let a `with` block change a copy on the host, which is written back at its end."""
+        """Return a context manager whose `with` block gets a copy on the host to change, which is then written back."""
         copy = self.array.copy()
         yield copy
         self.write(copy)
@@ -133,7 +133,7 @@ Block = HostBlock | GpuBlock
 
 
 def block(floats: int, zero: bool = False, shared: bool = False) -> Block:
-    """Allocate a block on the device in use, as `HostBlock`; `shared` has no effect on a GPU."""
+    """Allocate a block on the device in use. The arguments are as for `HostBlock`; `shared` has no effect on a GPU."""
     gpu = device.gpu()
     try:
         return HostBlock(floats, zero, shared) if gpu is None else GpuBlock(gpu, floats, zero)

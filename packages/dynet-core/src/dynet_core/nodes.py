@@ -21,9 +21,10 @@ KINDS = {at.ALIAS: "part", at.APART: "part", at.INPUT: "input"}
 
 @dataclass(frozen=True)
 class Node:
-    """A decoded record. Its nodes, often one, but perhaps all of a recurrent network, have the numbers `all`.
+    """A decoded record. `all` has the numbers of its nodes: mostly one, but for example all of a recurrent network.
 
-    Operands are numbers of nodes, or -1 minus a row in PARAMETER_ROWS. `start` is where its attributes are stored.
+    Operands are numbers of nodes, or -1 minus the row of a parameter in PARAMETER_ROWS. `start` is the index of the
+    first attribute among the integers of the graph.
     """
 
     all: range
@@ -60,7 +61,7 @@ def nodes_of(recorded: Records, begin: int = 0, end: int | None = None, number: 
 
 
 def node_at(recorded: Records, place: int) -> Node | None:
-    """Return the record of a node; None if there is no such node, or it is an inner node, without expressions."""
+    """Return the record of a node; None if there is none, or it is an inner node, to which no expression can refer."""
     return next((node for node in nodes_of(recorded) if place in node.places), None)
 
 

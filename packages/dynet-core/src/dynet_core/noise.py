@@ -1,6 +1,6 @@
-"""The keys from which dropout and noise draw random numbers: the seed, and how many keys have been drawn before.
+"""The random keys of dropout and noise: a seed, and how many keys have been drawn before.
 
-The generator has no state: each random number is computed from a key and a position in the array.
+The generator has no state: each random number is computed from a key and from its position in the array.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ _forks = 0  # how many child processes have been forked since `reset`; each chil
 
 
 def reset(seed: int) -> None:
-    """Set the seed and begin its sequence. Processes that train one model together get different seeds from it."""
+    """Set the seed. The next key is the first one of its sequence.
+
+    If several processes train one model, the seed becomes `seed_of_rank(seed, rank)`, so that each draws other numbers.
+    """
     set_state(seed_of_rank(seed, _rank), 0, 0)
 
 

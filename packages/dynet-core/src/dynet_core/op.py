@@ -21,7 +21,11 @@ Shape = tuple[tuple[int, ...], int]  # (dimensions, batch size)
 
 @dataclass(frozen=True)
 class Sample:
-    """The arguments of an op for one test: the shapes of its operands, perhaps as one list, and the others by name."""
+    """The arguments of an op for one test.
+
+    `shapes` has the dimensions and the batch size of each operand, `attributes` the other arguments by name. `as_list`
+    says whether the op takes its operands as one list.
+    """
 
     shapes: Sequence[Shape]
     attributes: dict[str, Any] = field(default_factory=dict)
@@ -31,8 +35,9 @@ class Sample:
 def samples(text: str) -> list[Sample]:
     """Return samples from a text in which they are divided by `;`.
 
-    `3x4*2 5 d=1` has operands of shape (3, 4), with batch size 2, and (5,), and the argument d is 1. Operands that the
-    op takes as one list stand in brackets: `[3 5]`. There are no spaces within an argument.
+    A sample has the shape of each operand, then arguments: `3x4*2 5 d=1` has operands of shape (3, 4), with batch size
+    2, and (5,), and the argument d is 1. Operands that the op takes as one list stand in brackets: `[3 5]`. There are
+    no spaces within an argument.
     """
     found = []
     for words in map(str.split, text.split(";")):

@@ -1,7 +1,9 @@
 """`Outdated`: which values of a graph were computed before parameters changed.
 
-`value()` returns *outdated* values as they are. A backward pass must not mix them with the present parameters: the
-result would be the gradient of no function. Changes by other threads, which do not wait for each other, do not count.
+A graph keeps its values until `renew_cg`. If parameters change in between, values that were computed from them are
+*outdated*. `value()` returns them as they are. A backward pass must not mix them with the present parameters: the
+result would be the gradient of no function. Only changes by the graph's own thread count: threads that train one model
+together do not wait for each other.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ class Changed(Protocol):
 class Group:
     """Parameters that change together, and what `Records.changes` was after their last change.
 
-    Compiled code notes changes at `address` while the object of the weak reference `owner` exists.
+    `address` is that of `changed`, for compiled code, which notes changes there while the object of the weak reference
+    `owner` exists.
     """
 
     __slots__ = ("_changed", "address", "owner", "parameters")

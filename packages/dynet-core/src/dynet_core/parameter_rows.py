@@ -30,10 +30,11 @@ class Rows:
         self.buffer = np.zeros(64 * WIDTH, np.int64)
         self.lock = new_lock()
         self.version = self.added = 0
-        # How many times parameters have been unfrozen. A graph planned before has no place for their gradients, so the
-        # engine computes it again if this has changed.
+        # How many times parameters have been unfrozen. A graph that was planned before has no place for their
+        # gradients, so the engine computes it again if this number has changed.
         self.trained_again = 0
-        # Rows that no parameter and no graph uses any more. Finalizers append them without the lock, which may be held.
+        # Rows that no parameter and no graph uses any more, for `add` to use again. Finalizers append them without
+        # taking the lock, because it may be held when they run.
         self.given_back: deque[int] = deque()
         self.free: list[int] = []
 
@@ -51,8 +52,10 @@ class Rows:
     ) -> int:
         """Add a row and return its number.
 
-        For a lookup parameter, `touched` is the address of the list of its rows with a gradient, and `width` counts the
-        floats of a row. Both are 0 for others; a row for uses without a gradient has `rows` only.
+        `value` and `gradient` are addresses; `needs` says whether backward passes compute the gradient; `floats` is the
+        size. For a lookup parameter, `touched` is the address of the list that says which of its `rows` rows have a
+        gradient, and `width` is how many floats one has. All three are 0 for other parameters. A row of the table for
+        uses without a gradient has `rows` only.
         """
         next_generation()
         with self.lock:

@@ -16,11 +16,12 @@ from .signature import SIGNATURES, Signature
 
 
 class PinnedGraph:
-    """A graph and its present version, for Python code that appends records to it.
+    """A graph together with its present version, for Python code that appends records (calls of ops) to it.
 
-    While Python prepares a record, methods of the user's objects and signal handlers may run. If they call `renew_cg`,
-    appending raises StaleExpressionError, instead of adding to the new graph. If they compute the graph after `take`,
-    that pass uses up the input values, and appending takes them again for the record.
+    While Python prepares a record, methods of the user's objects and signal handlers may run and call `renew_cg`.
+    Appending then raises StaleExpressionError, instead of adding the record to the new graph. They may also compute the
+    graph after `take` has appended input values, and before a record refers to them. Such a pass is over these values,
+    and the next one begins behind them. Then appending takes the values again, for the record to refer to.
     """
 
     __slots__ = ("_taken", "graph", "version")

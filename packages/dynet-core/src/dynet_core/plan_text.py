@@ -67,7 +67,11 @@ class Planned:
         return list(self.engine.buffers[f"{direction}_tape"][: count * len(at.INSTRUCTION)].reshape(count, -1).copy())
 
     def groups(self, order: str) -> Iterator[Group]:
-        """Yield groups "by_depth", in the order of computation, or "by_signature", all nodes of one together."""
+        """Yield the groups of nodes that the plan computes together.
+
+        `order` is "by_depth" for the order in which they are computed, or "by_signature" for larger groups, each of all
+        nodes with the same signature.
+        """
         numbers = self.engine.buffers[order][: self.engine.slots[at.CONTEXT.planned_count]]
         begins = self.engine.buffers["stage_begins"]
         depths = self.nodes["depth"] + begins[self.nodes["stage"]]

@@ -18,7 +18,8 @@ class PlanningEngine(Engine):
         end, _, inputs_end = records.ends()
         if loss is None:
             self.prepare(0, end)
-            # The planner marks lookup rows that get a gradient, here none: leave out the addresses of these marks.
+            # The planner marks which rows of lookup parameters get a gradient. Here no gradient is computed, so give it
+            # a copy of the table of parameters without the addresses of these marks.
             self.rows = PARAMETER_ROWS.buffer.copy()
             self.rows.reshape(-1, len(at.PARAMETER))[:, at.PARAMETER.touched] = 0
             slots[CONTEXT.parameters] = self.rows.ctypes.data

@@ -31,10 +31,12 @@ LARGEST_BELOW_ONE = np.nextafter(np.float32(1), np.float32(0))
 class InitialStream:
     """A stream of random float32 numbers, in the order in which DyNet 2.1 draws them.
 
-    Draws of all distributions continue where the last one ended. Threads may share a stream: which gets which numbers
-    depends on timing, but none is returned twice. Without a seed (0 to 2**32 - 1), the system gives one.
+    Every draw continues where the last one ended, even if the two have different distributions. Threads may share a
+    stream: which thread gets which numbers depends on timing, but no number is returned twice. The seed is a whole
+    number from 0 to 2**32 - 1; if it is None, the operating system gives one.
 
-    Source: Matsumoto and Nishimura, "Mersenne twister", 1998.
+    Source: Matsumoto and Nishimura, "Mersenne twister: a 623-dimensionally equidistributed uniform pseudo-random number
+    generator", 1998.
 
     >>> InitialStream(42).uniform(-1, 1, 3)
     array([-0.25091976,  0.593086  ,  0.9014286 ], dtype=float32)
@@ -61,7 +63,16 @@ class InitialStream:
         self._lock = new_lock()
 
     def uniform(self, low: Number, high: Number, count: int) -> Floats:
-        """Return numbers uniform over [low, high], one from each 32-bit word of the generator."""
+        """Return `count` numbers distributed uniformly over [low, high].
+
+        Each is computed from one 32-bit word of the generator.
+
+        Raises:
+            ValueError: high < low, or a bound or their difference is not a finite float32.
+
+        >>> InitialStream(1).uniform(0, 10, 2)
+        array([4.17022  , 9.9718485], dtype=float32)
+        """
         low32, high32 = _float32("low", low), _float32("high", high)
         width = _float32("high - low", float(high32) - float(low32))
         if width < 0:
@@ -132,7 +143,16 @@ class InitialStream:
 
 
 def reset_random_seed(seed: int) -> None:
-    """Make a new stream with this seed the current one. 0 is a seed like any other here, as in DyNet."""
+    """Start a new stream with this seed, and make it the current one.
+
+    The seed 0 is a seed like any other here, as in DyNet. But `--dynet-seed 0` on the command line means a random seed.
+
+    The same seeds are allowed as for `InitialStream`, and others cause the same errors.
+
+    >>> reset_random_seed(42)
+    >>> stream().uniform(-1, 1, 1)
+    array([-0.25091976], dtype=float32)
+    """
     global _current
     _current = InitialStream(whole("reset_random_seed", "the seed", seed))
 
@@ -168,8 +188,9 @@ def _fractions(words: np.ndarray) -> np.ndarray:
 def _fused_multiply_add(a: np.ndarray, b: np.ndarray | np.float32, c: np.ndarray | np.float32) -> np.ndarray:
     """Return float32(a * b + c) with a single rounding, like the processor's fused multiply-add.
 
-    The product is exact in float64; the sum may be rounded, which matters only if it becomes the midpoint of two
-    float32 (its last 29 bits are 1 and then zeros). It is then moved to the next float64 toward the exact sum.
+    The product of two float32s is exact in float64, but the sum may be rounded. This matters only if the rounded sum is
+    the midpoint of two float32s: if its last 29 bits, which float32 lacks, are 1 and then zeros. It is then moved to
+    the next float64 in the direction of the exact sum.
     """
     product = np.multiply(a, b, dtype=np.float64)
     addend = np.asarray(c, np.float64)

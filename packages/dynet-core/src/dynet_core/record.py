@@ -1,7 +1,9 @@
 """Make the recording functions of ops, which users call, such as `dy.tanh`, to append a node to the graph.
 
-They are compiled code with a table of the shapes it has seen (see `recorder`). For all else it calls the Python
-function `record_slowly`. All checks come before the one call that appends the record, so an error leaves no half node.
+They are compiled code with tables of the shapes that they have seen (see `recorder`). For new shapes, for wrong
+operands, and for graphs that compute nodes as soon as they are recorded, they call a Python function, which is made
+here and called `record_slowly`. All its checks come before the one call that appends the record, so an error never
+leaves half a node.
 """
 
 from __future__ import annotations
@@ -63,7 +65,10 @@ OF_ONE = {"average": "mean_elems", "emax": "max_dim", "esum": "sum_elems", "logs
 
 
 def listed(name: str, xs: Any) -> Sequence[Expression]:
-    """Return the operands xs of an op, an iterable but no expression, as a list or tuple. The items are not checked."""
+    """Return the operands xs of an op as a list or tuple. The caller has to check that the items are expressions.
+
+    xs may be any iterable except an expression, though one can be iterated over.
+    """
     if xs.__class__ is not list and xs.__class__ is not tuple:
         if isinstance(xs, Expression):
             use = f"dy.{OF_ONE[name]} is for the elements of one" if name in OF_ONE else f"{name}([x]) takes one"

@@ -1,4 +1,7 @@
-"""Methods that raise an error if Python or numpy uses an expression as a number or an array."""
+"""Methods that raise an error if Python or numpy uses an expression as a number or an array.
+
+An expression has no value before it is computed, and cannot be changed in place. Each error says what to write instead.
+"""
 
 from __future__ import annotations
 
@@ -95,8 +98,8 @@ class Refusals(Hinted):
     def __ge__(self, other: object) -> bool:
         return self < other
 
-    # An expression equals only itself, as in DyNet: programs keep expressions in lists and dicts. Comparing one with
-    # numbers is a warning. Objects of other classes may define what equals them, as mock.ANY does.
+    # An expression equals only itself, as in DyNet: programs keep expressions in lists and dicts. Comparing one with a
+    # number causes a warning. Objects of other classes may define what equals them, as mock.ANY does.
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Refusals):
@@ -140,7 +143,11 @@ class Refusals(Hinted):
         raise TypeError("an expression belongs to its graph and cannot be copied or pickled; its npvalue() can")
 
     def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **named: Any) -> Any:
-        """Record arithmetic such as `numpy.float32(2) * e`, compare identity by == and !=, refuse `numpy.log(e)`."""
+        """Do what numpy's operators and elementwise functions do with an expression `e`.
+
+        Arithmetic, as in `numpy.float32(2) * e`, records a node. == and != compare identity. Other functions, as in
+        `numpy.log(e)`, raise an error.
+        """
         if method == "__call__" and not named:
             if function in OPERATORS:
                 operate, left = OPERATORS[function], inputs[0]
@@ -166,7 +173,10 @@ class Refusals(Hinted):
         )
 
     def __array_function__(self, function: Any, types: Any, arguments: Any, named: Any) -> Any:
-        """Record `numpy.dot` of expressions, call other functions with the values of parameters, and refuse the rest.
+        """Handle a call of a numpy function that is not elementwise, such as `numpy.argmax`.
+
+        `numpy.dot` of expressions records their product. Other functions get the values of parameters, and are refused
+        for other expressions.
 
         Without this method, numpy would treat an expression as an array of one object: `numpy.argmax` would return 0.
         """

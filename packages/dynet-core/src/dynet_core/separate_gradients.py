@@ -1,4 +1,9 @@
-"""Computes gradients that a backward pass has only added to others, as those of parts to the gradient of the whole."""
+"""Computes gradients that a backward pass has only added to others.
+
+A *part* is a node whose value is a part of another node's or a parameter's memory: a lookup, a pick, a slice. A plain
+backward pass adds the gradients of all parts to the gradient of the whole, and does not keep them. In the same way, it
+adds to the gradients of parameters, where earlier passes may have added something, too.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +29,9 @@ PARTS = 2  # the second number of `Records.differentiated` after a pass that `di
 def differentiate_apart(engine: Engine, version: int, loss: int, places: Mapping[int, int] | None = None) -> bool:
     """Compute the gradients of all nodes, as `backward(full=True)` does, without adding any to parameters.
 
-    `places` says where to add the gradient of a row of PARAMETER_ROWS; nothing reads the others. Return False if a
-    parameter has been unfrozen since the last pass.
+    During this pass, the engine has a table of parameters that leads gradients to other memory. `places` maps rows of
+    PARAMETER_ROWS to the addresses at which their gradients are added. All other gradients go to memory that nothing
+    reads. Return False if a parameter has been unfrozen since the last pass.
     """
     if engine.parameters_version != PARAMETER_ROWS.version:
         engine.prepare(1, engine.recorded.length)
@@ -108,9 +114,9 @@ def added_by_last_pass(
 ) -> Floats | None:
     """Return what the last backward pass has added to a parameter's gradient; None if the graph does not use it.
 
-    The first call after a pass computes the gradients of all `parameters()`, which takes longer than a backward pass.
-    GradientError is raised if there has been no pass, or if parameters of its loss have changed since, even if the
-    gradient has been computed before.
+    The first call after a pass computes the gradients of all `parameters()`, for which the same will probably be asked.
+    This takes longer than a backward pass. Raise GradientError if there has been no pass, or if parameters of its loss
+    have changed since, even if the gradient has been computed before.
     """
     if not graph.outdated.uses(parameter.identity):
         return None

@@ -1,4 +1,4 @@
-"""Signatures: how one kind of node is computed. The planner reads them from the list TABLE."""
+"""Signatures, which say how one kind of node is computed. The planner reads them from the list TABLE."""
 
 from __future__ import annotations
 
@@ -46,7 +46,10 @@ class Signature(Description):
         return self.forward[-1].kernel if self.forward else ""
 
     def nodes(self, integers: Sequence[int], place: int = 0) -> int:
-        """Return how many nodes a record adds. `integers` has the record after its signature, from `place` on."""
+        """Return how many nodes a record adds to the graph.
+
+        `integers` has, from index `place` on, the integers of the record after its signature.
+        """
         if not self.repeats:
             return len(self.parts) or 1
         return 1 + integers[place] - self.operands
@@ -99,10 +102,15 @@ def alias(
 ) -> Signature:
     """Return the signature of a node whose value is a part of its operand's value, in the same memory, without a copy.
 
-    The part starts at float `offset` of the operand's value, plus `scale` times the node's one attribute, if `scale` is
-    given. Its gradient is a part of the operand's gradient, too, except if the node is the loss, and in
-    `backward(full=True)`: then it is separate, and is added to the operand's. If `has_gradient_of_whole`, the gradient
-    that users get is always the part of the operand's, with what flows to the operand from elsewhere.
+    The part starts `offset` floats after the start of the operand's value. If `scale` is given, the node has one
+    attribute (an integer stored with it), and `scale` times this attribute is added to `offset`.
+
+    In the same way, the node's gradient is a part of the operand's gradient, in the same memory. There are exceptions:
+    if the node is the loss, and in `backward(full=True)`, the node's gradient has separate memory, and is added to the
+    operand's gradient.
+
+    If `has_gradient_of_whole`, the gradient that users get of the node is always the part of the operand's gradient.
+    It contains what flows to the operand from elsewhere.
     """
     return Signature(
         dim,
@@ -119,7 +127,8 @@ def alias(
 def apart(dim: Dim, backward: Sequence[Step] = (), *, constants: int = 0) -> Signature:
     """Return the signature of a node whose value is its operand's, in the same memory, but whose gradient is separate.
 
-    `backward` computes the operand's gradient, if any, with `constants` numbers from the buffer of input values.
+    The steps `backward` compute the operand's gradient from the node's; without any, the operand gets no gradient from
+    this node. They read `constants` numbers from the graph's buffer of input values.
     """
     return Signature(
         dim,

@@ -1,8 +1,10 @@
 """Templates: what an op written in Python has recorded, kept so that compiled code can record it again.
 
-The shapes of a call's operands and its other arguments are its *key*. If two calls with one key make the same records
-and do nothing else, these become a template, and compiled code makes them from the fourth call on. If two operands are
-the same node, the template serves only such calls, until one for all calls replaces it.
+The shapes of the operands of a call, and its other arguments (numbers, flags, lists), are together its *key*. If two
+calls with the same key make the same records and do nothing else, these records become a template. From the fourth call
+on, compiled code makes the records, and the Python function does not run. If two operands of a call are the same node,
+its records do not say which of the two they refer to. Then the template is for calls with the same operands equal,
+until a later call with different operands replaces it by one for all calls.
 """
 
 from __future__ import annotations
@@ -55,9 +57,10 @@ class _Learner:
         return key, graph, _state(graph)
 
     def _forget_single_calls(self) -> None:
-        """Make room for new keys: forget the newer half of those with one call, as of numbers that are always new.
+        """Make room for new keys: forget some of which there has been one call, as of numbers that are always new.
 
-        A program may use many keys in turn. If there are few to forget, observe no more new keys: finding them is slow.
+        Half of these are kept, the oldest ones, because a program may use many keys in turn. If there are few to
+        forget, observe no more new keys, because it would take long to find the few again and again.
         """
         if not self._is_full:
             single = [key for key, (calls, _) in self._seen.items() if calls == 1]
@@ -67,7 +70,7 @@ class _Learner:
             self._is_full = len(forgotten) <= MOST // 8
 
     def end(self, begun: tuple[bytes, Graph, tuple], arguments: Sequence, result: Any) -> None:
-        """Make a template if the op has recorded the same as in its last call with this key."""
+        """Give compiled code a template if the op has just recorded the same as in its last call with this key."""
         key, graph, state = begun
         calls, before = self._seen[key]
         template = _template(graph, state, arguments, result)
@@ -83,7 +86,10 @@ _EQUAL = TEMPLATE["equal"]
 
 
 def _state(graph: Graph) -> tuple:
-    """Return the state that an op must not change, and the counts that grow when it records."""
+    """Return the state that an op must not change if there is to be a template, and three counts.
+
+    They are how many integers of records, nodes and input values the graph has. They grow when the op records.
+    """
     engine, records = graph.engine, graph.records
     same = records.version, records.computed, len(engine.whole), graph.watch, recorder.passes()
     return same, records.ends()
@@ -92,7 +98,8 @@ def _state(graph: Graph) -> tuple:
 def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> list[int] | None:
     """Return a template of what an op has recorded since `state`, or None if it could not replace the op.
 
-    That is so if the records depend on other nodes or earlier input values, or if the op has done more than record.
+    It could not if the records depend on more than the arguments, because they use other nodes or earlier input values,
+    or if the op has done more than record nodes.
     """
     operands: dict[int, int] = {}
     equal: list[int] = []
@@ -158,7 +165,10 @@ def _copy(
 
 
 class Observed:
-    """What code records from now on, for `recorder.replay`. It must be the same for all operands of these Dims."""
+    """What code in Python records from now on, for `recorder.replay` to record it again.
+
+    The code has to record the same for any operands of the same Dims.
+    """
 
     def __init__(self):
         self._graph = current()

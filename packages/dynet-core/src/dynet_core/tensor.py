@@ -40,22 +40,45 @@ class Tensor:
         self._array, self._dims = array, dims
 
     def as_numpy(self, *, dtype: npt.DTypeLike | None = None) -> Array:
-        """Return a copy of the values as a numpy array on the host, by default of float64, or int64 for indices."""
+        """Return a copy of the values as a numpy array on the host.
+
+        Args:
+            dtype: the type of the array's numbers; by default float64, or int64 for indices.
+        """
         values = self._values()
         usual = np.float64 if values.dtype == np.float32 else np.int64
         return values.astype(usual if dtype is None else dtype, order="F")
 
     def argmax(self, dim: int = 0, num: int = 1) -> Tensor:
-        """Return the indices of the `num` largest values along the dimension `dim`; see `topk` for order and errors."""
+        """Return the indices of the largest values along a dimension, in descending order of the values.
+
+        Of equal values, the one with the lowest index comes first. NaN counts as larger than any number.
+
+        Args:
+            dim: the dimension.
+            num: how many indices to return.
+
+        Returns:
+            The indices, a tensor whose dimension `dim` has size `num`.
+
+        Raises:
+            OutOfRangeError: the dimension does not exist, or is smaller than `num`.
+        """
         if dim.__class__ is int and 0 <= dim < self._dims and num.__class__ is int and num == 1:  # the usual case
             return Tensor(self._array.argmax(dim, keepdims=True), self._dims)
         return self.topk(dim, num)[1]
 
     def topk(self, dim: int = 0, num: int = 1) -> tuple[Tensor, Tensor]:
-        """Return the `num` largest values along the dimension `dim` in descending order, and their indices.
+        """Return the largest values along a dimension in descending order, and their indices.
 
-        Both are tensors whose dimension `dim` has size `num`. Of equal values, the one with the lowest index comes
-        first. NaN counts as larger than any number.
+        Of equal values, the one with the lowest index comes first. NaN counts as larger than any number.
+
+        Args:
+            dim: the dimension.
+            num: how many values to return.
+
+        Returns:
+            The values and the indices, two tensors whose dimension `dim` has size `num`.
 
         Raises:
             OutOfRangeError: the dimension does not exist, or is smaller than `num`.
@@ -73,10 +96,16 @@ class Tensor:
         return self._like(np.take_along_axis(self._array, indices, dim)), self._like(indices)
 
     def categorical_sample_log_prob(self, dim: int = 0, num: int = 1) -> Tensor:
-        """Draw random indices along the dimension `dim`, where the values are the logarithms of probabilities.
+        """Draw random indices along a dimension. The values along it are the logarithms of the indices' probabilities.
 
-        The result is a tensor whose dimension `dim` has size `num`. The draws are independent. Like dropout, they
-        depend on the seed of `reset_random_seed`.
+        The random numbers depend on the same seed as dropout; see `reset_random_seed`.
+
+        Args:
+            dim: the dimension.
+            num: how many indices to draw, independently of each other.
+
+        Returns:
+            The indices, a tensor whose dimension `dim` has size `num`.
 
         Raises:
             ArgumentError: a value is NaN or plus infinity, or all indices have probability 0.

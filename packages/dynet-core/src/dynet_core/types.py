@@ -1,4 +1,7 @@
-"""Protocols: the methods called on objects whose classes cannot be imported, because that would be circular."""
+"""Protocols for type checkers: the methods that modules call on objects whose classes they cannot import.
+
+Such an import would be circular, because the module that defines the class imports the module that uses it.
+"""
 
 from __future__ import annotations
 

@@ -17,7 +17,10 @@ from .recorder import Records
 
 @dataclass
 class Checkpoint:
-    """The size of a graph at a checkpoint. `arena` is for `Engine.return_to`; None once the values are discarded."""
+    """The size of a graph when a checkpoint was set: integers of records, nodes, and input values.
+
+    `arena` is how much memory its values took, for `Engine.return_to`; None if they have been discarded since.
+    """
 
     records: int
     nodes: int
@@ -28,7 +31,7 @@ class Checkpoint:
 class PastVersions:
     """For each `cg_revert`: the version that the graph had before it, and how many nodes from that time still exist.
 
-    Expressions of the remaining nodes still hold that version, and stay valid.
+    `cg_revert` gives the graph a new version. Expressions of the remaining nodes still hold the old one and stay valid.
     """
 
     def __init__(self):
@@ -62,7 +65,11 @@ class PastVersions:
 
 @dataclass
 class Watch:
-    """The checkpoints of a graph (the newest last), its options, and how far values are checked: `checked` nodes."""
+    """The checkpoints of a graph (the newest last), its options, and how far values are checked.
+
+    `immediate` and `check` are the options `immediate_compute` and `check_validity` of `renew_cg`. `checked` nodes have
+    been checked, whose records have `checked_records` integers.
+    """
 
     immediate: bool = False
     check: bool = False

@@ -11,7 +11,7 @@ LONGEST = 80  # the most characters of a name that `printable` returns
 
 
 def counted(count: int, what: str) -> str:
-    """Return "1 node" or "2,000 nodes" for `what` "node"."""
+    """Return a count and the noun `what` as text, such as "1 node" or "2,000 nodes" for "node"."""
     return f"{count:,} {what}" + "s" * (count != 1)
 
 

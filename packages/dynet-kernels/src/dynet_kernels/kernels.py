@@ -65,7 +65,7 @@ class Kernel:
         return self.name or repr(self)
 
     def effects(self, parameters: tuple[int, ...]) -> Effects:
-        """Return what an instruction with these parameters reads and writes. By default, the planner knows it itself."""
+        """Return what an instruction with these parameters reads and writes. By default, the planner itself knows."""
         return Effects(shared=self.shared)
 
     def cpu(self, lanes: int) -> Any:

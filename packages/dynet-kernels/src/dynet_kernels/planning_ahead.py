@@ -1,8 +1,8 @@
 """How a helping thread plans the backward pass while the others run the forward pass.
 
 Most programs compute a graph by one forward pass and differentiate it from its last node. If the last backward pass was
-of this kind, the next one is expected to be, too. Planning and running both write to the context, so the helper plans in
-a copy of it. Then `backward` finds the plan in the context, as if it had been made for an earlier pass.
+of this kind, the next one is expected to be, too. Planning and running both write to the context, so the helper plans
+in a copy of it. Then `backward` finds the plan in the context, as if it had been made for an earlier pass.
 """
 
 from __future__ import annotations

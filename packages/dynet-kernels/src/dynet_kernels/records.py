@@ -1,9 +1,9 @@
 """Tuning records: JSON files with the kernel parameters that are fastest on a kind of machine. Needs no TVM.
 
 The directory `shipped_records` has the records of this package. `python -m dynet_kernels.tune` writes the user's own to
-the cache directory; on the CPU that was measured, they take precedence. A machine without records uses those of the most
-similar kind. A file that cannot be read is skipped with a warning: kernels may be slower without it, but not wrong. With
-DYNET_RECORDS=off, all records are ignored; if it names a directory, only those there are used.
+the cache directory; on the CPU that was measured, they take precedence. A machine without records uses those of the
+most similar kind. A file that cannot be read is skipped with a warning: kernels may be slower without it, but not
+wrong. With DYNET_RECORDS=off, all records are ignored; if it names a directory, only those there are used.
 """
 
 from __future__ import annotations

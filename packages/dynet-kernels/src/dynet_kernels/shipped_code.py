@@ -1,8 +1,8 @@
 """Machine code for general kinds of CPU that is shipped in a wheel, in files like those of the cache.
 
-Their keys depend on source files, but not on the version of the compiler, because a wheel works with any version that is
-installed. A *frozen* program, whose modules are in an archive, has no source files. So `index.json` leads from the keys
-of parts without sources to the keys of the shipped files.
+Their keys depend on source files, but not on the version of the compiler, because a wheel works with any version that
+is installed. A *frozen* program, whose modules are in an archive, has no source files. So `index.json` leads from the
+keys of parts without sources to the keys of the shipped files.
 """
 
 from __future__ import annotations

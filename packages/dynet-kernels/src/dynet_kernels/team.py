@@ -1,10 +1,11 @@
 """Runs tapes, also with several threads at once: Python's main thread, and helpers, threads of Python.
 
-TVM's runtime has threads for this, too, but a child that is forked after their use cannot end. A helper may have no core
-for milliseconds. So it gets a part of an instruction only if it looks for work; the main thread takes back parts that no
-helper has begun, and waits only for those in progress. `balance` is an account of what sharing gains and loses. While it
-is negative, the main thread goes on alone, and the time that it runs alone pays the debt. Some passes run alone as a
-trial. Shared passes that take longer than these, as where two cores have no cache in common, are a loss, too.
+TVM's runtime has threads for this, too, but a child that is forked after their use cannot end. A helper may have no
+core for milliseconds. So it gets a part of an instruction only if it looks for work; the main thread takes back parts
+that no helper has begun, and waits only for those in progress. `balance` is an account of what sharing gains and loses.
+While it is negative, the main thread goes on alone, and the time that it runs alone pays the debt. Some passes run
+alone as a trial. Shared passes that take longer than these, as where two cores have no cache in common, are a loss,
+too.
 """
 
 from __future__ import annotations

@@ -77,8 +77,8 @@ def quotient(number, divisor):
         if divisor & (divisor - 1) == 0:
             return T.shift_right(number, int64(divisor.bit_length() - 1))
         return T.truncdiv(number, int64(divisor))
-    # Divide in float64, which is exact below 2 ** 53. LLVM would repeat a division of integers in each loop whose bounds
-    # depend on the quotient.
+    # Divide in float64, which is exact below 2 ** 53. LLVM would repeat a division of integers in each loop whose
+    # bounds depend on the quotient.
     wide = [T.Cast("float64", each) for each in (number, divisor)]
     return T.Cast("int64", wide[0] / wide[1])
 
@@ -216,8 +216,8 @@ class IntVariable:
 
 def settled(value):
     """Compute the int64 `value` once, and return a variable that holds it in a register."""
-    # `let` alone will not do: TVM inserts what it has bound wherever the variable is used. For addresses with selections
-    # and divisions, its simplifier then takes seconds, and on a GPU minutes.
+    # `let` alone will not do: TVM inserts what it has bound wherever the variable is used. For addresses with
+    # selections and divisions, its simplifier then takes seconds, and on a GPU minutes.
     return let(IntVariable(value).get())
 
 

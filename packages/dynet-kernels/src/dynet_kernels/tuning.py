@@ -1,9 +1,10 @@
 """Tuning parameters with which kernels are emitted: sizes of tiles and panels, unrolling, GPU threads. Needs no TVM.
 
 They decide how fast a kernel is and in which order some sums are added up, but not what it computes. The defaults work
-everywhere; tuning records (`records.py`) have better values for kinds of machines. A *family* is a group of kernels with
-the same tuning parameters. A *vector* is what one vector register of the CPU holds. A *tile* is a block of results whose
-sums stay in registers. A *panel* is a part of a matrix that is copied to contiguous memory, as it is used many times.
+everywhere; tuning records (`records.py`) have better values for kinds of machines. A *family* is a group of kernels
+with the same tuning parameters. A *vector* is what one vector register of the CPU holds. A *tile* is a block of results
+whose sums stay in registers. A *panel* is a part of a matrix that is copied to contiguous memory, as it is used many
+times.
 """
 
 from __future__ import annotations
@@ -251,7 +252,7 @@ def using(parameters: Cpu | Cuda) -> Iterator[None]:
 
 
 def from_json(name: Any, values: object) -> Parameters:
-    """Return the parameters of family `name` that were read from JSON. What is unknown or out of range is a ValueError."""
+    """Return the parameters of family `name` that were read from JSON. Raise ValueError if one is out of range."""
     if name not in tuple(FAMILIES):  # it may be anything
         raise ValueError(f"there is no family {name!r}: they are {', '.join(FAMILIES)}")
     if not isinstance(values, dict):

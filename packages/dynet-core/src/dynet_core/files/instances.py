@@ -1,4 +1,7 @@
-"""Make objects of users' classes from a pickle, without running their code. `names` checks what is allowed."""
+"""Make objects of users' classes from a pickle, without running code of these classes.
+
+The caller, `names`, first checks that the user has allowed the class.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,10 @@ def has_own_hash(cls: type) -> bool:
 
 
 def made(cls: type, arguments: Any, limits: Limits) -> Any:
-    """Make an object of a class that has no `reason_against` it; for an `Enum`, return the existing member."""
+    """Make an object of a class for which `reason_against` returns ""; for an `Enum`, return the existing member.
+
+    `arguments` are those that the pickle passes to the class; for an `Enum`, the value of the member.
+    """
     if issubclass(cls, enum.Enum):
         limits.visit(arguments)  # the file may have objects whose classes compare them
         (value,) = arguments

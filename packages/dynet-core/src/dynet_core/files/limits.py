@@ -83,11 +83,11 @@ class Limits:
                 left.append((self._states[id(item)][1], depth + 1))
 
     def check_paths(self, values: Iterable[Any], without: type, refuse: Callable[[Any], None]) -> None:
-        """Refuse values with too many paths, or too long ones; and call `refuse` with objects of the class `without`.
+        """Raise ValueError if a value has too many paths, or too long ones. Call `refuse` with objects of `without`.
 
         A path leads from a value through nested containers to one item. Functions such as `repr` follow all paths, so a
-        shared container counts once for each. The attributes that `state` has collected are checked, too. Then they and
-        the counts of hashes are forgotten, for the next pickle.
+        shared container counts once for each. The attributes that `state` has collected are checked, too. Afterwards
+        they and the counts of hashes are forgotten, so that the next pickle starts afresh.
         """
         for root in (*values, *[state for _, state in self._states.values()]):
             above, left = {0}, [(0, iter([root]))]

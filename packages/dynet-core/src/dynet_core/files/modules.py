@@ -21,7 +21,7 @@ _STANDARD += tuple(os.path.join(os.path.realpath(path), "") for path in _STANDAR
 
 
 def imported(module: str, name: str) -> Any:
-    """Return what an imported module has under a name such as "Class.Inner"; None if there is nothing."""
+    """Return what an imported module has under a name such as "Class.Inner", without running code of it, or None."""
     found: Any = sys.modules.get(module)
     for part in name.split("."):
         if not is_a(found, types.ModuleType, type):

@@ -40,7 +40,7 @@ have in files to the classes and functions."""
 
 @dataclass(frozen=True, eq=False)
 class Function:
-    """What is used instead of a function that pickles name, such as numpy's `_reconstruct`, which is never called.
+    """What is called instead of a function that pickles name, such as numpy's `_reconstruct`.
 
     `make(arguments, limits)` makes the object; `complete(made, state, limits)` sets its state, if it can have one.
     `own` is a class of the program's own, of which a pickle may make objects, but which is no value.
@@ -53,9 +53,9 @@ class Function:
 
 @dataclass(frozen=True)
 class Refused:
-    """Stands for a refused class or function, and for what a pickle makes by calling it.
+    """Stands for a class or function that is refused, and for all objects that a pickle makes by calling it.
 
-    So reading can go on, and one message lists everything that is refused.
+    With it, reading can go on to the end, so that one error message lists everything that is refused.
     """
 
     name: str
@@ -104,7 +104,10 @@ class Names:
         self.fragile: list[Any] = []  # the defaultdicts and deques: nested very deeply, they crash Python when freed
 
     def find(self, module: str, name: str) -> Any:
-        """Return what a pickle names, a `Refused`, or a `Function` for a class of the program's own."""
+        """Return the class or function that a pickle names `module.name`, or a `Refused` if it is not allowed.
+
+        For a class of the program's own, return a `Function` that makes its objects.
+        """
         found = self._found(module, name)
         self.first = found if self.first is None else self.first
         return found
@@ -139,7 +142,10 @@ class Names:
         return found
 
     def call(self, callee: Any, arguments: Any) -> Any:
-        """Return what a pickle makes by calling a result of `find`. Our functions make it; `callee` is not called."""
+        """Return the object that a pickle makes by calling `callee`, a result of `find`, with a tuple of arguments.
+
+        `callee` is not called: functions of this package make the object.
+        """
         if type(callee) is Refused:
             if self.refused[callee.name] in (FUNCTION, FOREIGN):
                 self.refused[callee.name] = CALLED
@@ -200,7 +206,8 @@ class Names:
     def _rebuilt(self, cls: Any, base: Any, content: Any) -> Any:
         """Make what a pickle of protocol 0 or 1 makes by `copyreg._reconstructor`.
 
-        `base` is the built-in class of `cls`, and `content` one with the contents; None if `base` is `object`.
+        `base` is the built-in class from which `cls` derives, such as `list`. `content` is an object of this class with
+        the contents of the new object; None if `base` is `object`.
         """
         if type(cls) is Refused:
             return cls
@@ -225,7 +232,7 @@ class Names:
         return self._belonging[id(found)]
 
     def _why_not(self, found: Any) -> str:
-        """Return why a name in a file is refused that refers to `found`; None stands for nothing."""
+        """Return why a name in a file is refused. `found` is what it refers to; None if nothing."""
         if found is None:
             return "is in no module that is imported"
         if is_a(found, type):

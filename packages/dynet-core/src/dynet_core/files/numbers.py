@@ -1,6 +1,7 @@
-"""Write and read the numbers in DyNet's text files, each as `"%+.8e "`: nine digits, sixteen characters with the space.
+"""Write and read the numbers in DyNet's text files. Each has the format `"%+.8e "`, as in `+1.23456789e-01 `.
 
-Whole arrays are converted with numpy, many times faster than one number after the other.
+So each takes sixteen characters with the space, and has the nine digits that a float32 needs. Whole arrays are
+converted with numpy, which is many times faster than one number after the other.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def _digits(count: int, width: int) -> np.ndarray:
 
 FOUR_DIGITS = _digits(10_000, 4)
 TWO_DIGITS = _digits(100, 2)
-# After the point come four digits in `high` and four in `low`.
+# The characters of one number. After the point come four digits in `high` and four in `low`.
 CELL = np.dtype(
     {
         "names": ["sign", "first", "point", "high", "low", "e", "exponent_sign", "exponent", "space"],
@@ -94,7 +95,7 @@ def _exponents(magnitudes: np.ndarray) -> np.ndarray:
 
 
 def read(line: bytes, count: int, where: str) -> np.ndarray:
-    """Parse a line of `count` numbers. `where` is the file and the parameter's name, for messages."""
+    """Parse a line of `count` numbers. `where` is the file and the parameter's name, for error messages."""
     line, ended = line.rstrip(b"\r\n"), line.endswith(b"\n")
     if len(line) == count * WIDTH:
         values = np.empty(count, np.float32)

@@ -1,7 +1,8 @@
 """Make numpy's arrays, numbers and dtypes from a pickle, without calling what the pickle names.
 
-`arguments` is the tuple that the pickle passes in the call. Later it may set the object's state, by `set_dtype` or
-`set_array`. All functions raise ValueError for what plain data do not have.
+A pickle first calls a function that makes an object (`dtype`, `array`), and then may set the object's state
+(`set_dtype`, `set_array`). `arguments` is the tuple that it passes in the call; `limits` counts the cost. All functions
+raise ValueError for what plain data do not have.
 """
 
 from __future__ import annotations

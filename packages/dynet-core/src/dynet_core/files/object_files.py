@@ -1,8 +1,9 @@
 """Save and load parameters, builders and users' objects: `dy.save` and `dy.load`.
 
-Even if saving is interrupted, readers find a `.data` and a `.meta` that belong together. The new `.data` is written
-under a temporary name with a hash of the new `.meta`, by which readers find it as soon as the new `.meta` has replaced
-the old one. Last, the new `.data` replaces the old.
+`save` writes two files: `.data` has the numbers, and `.meta` describes the objects. Even if saving is interrupted,
+readers find two files that belong together. First, the new `.data` is written under a temporary name that contains a
+hash of the new `.meta`. Then the new `.meta` replaces the old one. From then on, readers compute the hash and find the
+new `.data` by its temporary name. Last, it is renamed and replaces the old `.data`.
 """
 
 from __future__ import annotations
@@ -112,9 +113,11 @@ def load(basename: Path, params: Collection, *, allow: Allow = ()) -> list[Any]:
 
 
 def load_generator(basename: Path, params: Collection, *, allow: Allow = ()) -> Iterator[Any]:
-    """Do the same as `load`, but yield each object as soon as it is loaded.
+    """Do the same as `load`, but yield the objects one by one, each as soon as it is loaded.
 
-    After an error, the parameters of objects that were yielded before stay in the collection.
+    Raises:
+        FileFormatError: as for `load`, but the parameters of objects that were yielded before the error stay in the
+            collection.
     """
     base = _basename(basename, params)
     return _objects(base + ".data", base + ".meta", params, _permitted(allow))
@@ -270,9 +273,10 @@ class _Entries:
         return sum(entry.count for entry in self.reader.with_prefix(name))
 
     def outside(self, expected: Expected) -> list[Entry]:
-        """Return the entries of an LSTM's layer normalisation, which is not in the builder's collection.
+        """Return the entries of the parameters that a builder uses but that are not in its collection.
 
-        They follow those of the collection. Files of the original DyNet lack them: if the next do not fit, return [].
+        Only the parameters of an LSTM's layer normalization are such. Their entries follow those of the collection.
+        Files of the original DyNet lack them: if the next entries do not fit, return [].
         """
         following = self.reader.entries[self.next : self.next + len(expected)]
         same = [(entry.lookup, entry.dims) for entry in following] == [(lookup, dims) for lookup, dims, _ in expected]
@@ -297,8 +301,9 @@ def _object(record: meta.Record, entries: _Entries, params: Collection) -> Any:
     reader = entries.reader
     if isinstance(record.kind, str):
         return params._add_loaded(reader.read(entries.one(record.kind == "LookupParameters", record.name)))
-    # The spec of a forged file could ask for very many numbers. Allow 2.5 times as many as the file has, because files
-    # of the original DyNet lack the parameters of layer normalisation, at most 1.5 times as many as all others.
+    # Limit how many numbers the parameters may have that `from_spec` adds: the spec of a forged file could ask for very
+    # many. Allow 2.5 times as many as the file has, because files of the original DyNet lack the parameters of layer
+    # normalization, which have at most 1.5 times as many as all others.
     with params._all_or_nothing(entries.floats(record.name) * 5 // 2):
         try:
             made = record.kind.from_spec(record.spec, params)  # type: ignore[attr-defined]

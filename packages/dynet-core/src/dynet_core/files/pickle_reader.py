@@ -1,7 +1,8 @@
-"""Read pickles without calling anything that they name: a `Names` object does it instead.
+"""Read pickles without calling anything that they name.
 
-`OPCODES` are those that plain data need. Others are for persistent objects, the extension registry and out-of-band
-buffers, and are refused.
+Where Python's own reader would import and call what a pickle names, this one calls methods of a `Names` object.
+`OPCODES` has the opcodes (instructions of pickles) that plain data need. Others are for persistent objects, the
+extension registry and out-of-band buffers, and are refused.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from .plain_data import add_items, set_items
 
 
 class PickleReader:
-    """Reads one pickle. `stack` has the values since the last mark, `below` a list for each mark before.
+    """Reads one pickle. `stack` has the values since the last mark, `below` the stacks before each mark.
 
-    `memo` has the values that the pickle uses again, by the numbers that it gives them.
+    The opcode MARK begins the items of a container: it appends `stack` to `below` and starts an empty one. `memo` has
+    the values that the pickle uses again, by the numbers that it gives them.
     """
 
     def __init__(self, names: Names):

@@ -19,10 +19,10 @@ _PythonPickler: Any = pickle._Pickler  # type: ignore[attr-defined]
 
 
 def dumps(value: Any) -> tuple[bytes, dict[str, type]]:
-    """Return the pickle of a value; and the names of what it calls -> the class of the object that the call makes.
+    """Return the pickle of a value, and a dict from the name of what it calls to the class of what the call makes.
 
-    Raise ArgumentTypeError if the value contains an object of the library, such as a parameter, and whatever a method
-    of an object in the value raises.
+    If the value contains an object of the library, such as a parameter, raise ArgumentTypeError. Errors of methods of
+    objects in the value are passed on.
     """
     try:
         return _Pickler.dumps(value)
@@ -73,7 +73,7 @@ class _Pickler(_PythonPickler):
 
 @contextmanager
 def _deeper_recursion() -> Iterator[None]:
-    """Raise the recursion limit: the pickler in Python needs five calls where the one in C needs one."""
+    """Raise the recursion limit fivefold: the pickler in Python needs five calls where the one in C needs one."""
     before = sys.getrecursionlimit()
     sys.setrecursionlimit(5 * before)
     try:

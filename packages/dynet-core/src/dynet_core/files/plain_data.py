@@ -1,7 +1,7 @@
 """Make objects of Python's built-in classes from a pickle, without calling what the pickle names.
 
-`MAKERS` maps each built-in class to a function of the class to make (it or a derived one), the arguments that the
-pickle passes, and a `Limits`.
+`MAKERS` maps each built-in class to its maker. This function takes the class of the new object (the built-in class or
+one derived from it), the tuple of arguments that the pickle passes, and a `Limits`, which counts the cost.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ Maker = Callable[[type, tuple, Limits], Any]
 
 
 def checked(arguments: Any, *kinds: tuple[type, ...], least: int = 0) -> tuple:
-    """Check how many arguments a pickle passes, and that each is exactly of one of the types in `kinds`."""
+    """Return the arguments that a pickle passes in a call, or raise ValueError.
+
+    There must be at least `least` of them. `kinds` has the types that each may have; derived classes are refused.
+    """
     if type(arguments) is tuple and least <= len(arguments) <= len(kinds):
         if all(type(argument) in types for argument, types in zip(arguments, kinds)):
             return arguments

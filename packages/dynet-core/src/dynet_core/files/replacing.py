@@ -19,8 +19,9 @@ def replacing(
     """Return a context manager that opens a new file, and renames it to `path` if the `with` block raises no error.
 
     Until then, readers find the whole old file, even after a crash. A symbolic link is followed. If `path` exists and
-    is not a regular file but, for example, a pipe or a terminal, it is written directly. `keep` starts with the
-    contents of the old file; `named` is the name in error messages.
+    is not a regular file but, for example, a pipe or a terminal, it is written directly. With `keep`, the new file
+    starts with the contents of the old one. `named` is the name in error messages. If the file cannot be written, raise
+    OSError; the old file is unchanged.
     """
     shown = os.fspath(named or path)
     if not shown:

@@ -1,7 +1,7 @@
 """Read and write files in the safetensors format: binary, many times faster than text, and readable by other software.
 
-A parameter is stored as its `as_array`, in row-major order. The metadata say in which order the parameters are, and
-which are lookup parameters or frozen. Gradients are not stored.
+A parameter is stored as the array that its `as_array` returns, in row-major order. The metadata say in which order the
+parameters are, which of them are lookup parameters, and which are frozen. Gradients are not stored.
 """
 
 from __future__ import annotations

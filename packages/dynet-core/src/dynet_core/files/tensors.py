@@ -18,8 +18,8 @@ from ..wording import few
 class StoredTensor:
     """A parameter as it is written to a file or was read from one.
 
-    `dims` has a lookup parameter's number of rows last. `values` are flat, column by column, and so is `gradient`: None
-    if it is zero or not stored.
+    `dims` are the dimensions; of a lookup parameter, the last one is the number of rows. `values` is a flat array,
+    column by column, and so is `gradient`; it is None if the gradient is zero or not stored.
     """
 
     lookup: bool
@@ -67,7 +67,7 @@ def kind_of(lookup: bool) -> str:
 
 
 def shape_of(lookup: bool, dims: tuple[int, ...]) -> tuple[int, ...]:
-    """Return a parameter's shape as users write it: files have a lookup parameter's number of rows last."""
+    """Return a parameter's shape as users write it: a lookup parameter's number of rows, last in files, comes first."""
     return (dims[-1], *dims[:-1]) if lookup else dims
 
 

@@ -3,8 +3,10 @@
     #Parameter# /encoder/_0 {3,2} 97 ZERO_GRAD
     +1.00000000e+00 ... one line of values, column by column
     ... and one line of the gradient, if the entry says FULL_GRAD
-{3,2} are the dimensions; a `#LookupParameter#` has its number of rows last. 97 is how many bytes the other lines take.
-The first line ends with FROZEN if trainers do not change the parameter; DyNet ignores this word.
+
+{3,2} are the dimensions. The last dimension of a `#LookupParameter#` is the number of rows. 97 is the number of bytes
+that the other lines of the entry take. The first line says ZERO_GRAD if the gradient is zero and not stored. It ends
+with FROZEN if trainers do not change the parameter; DyNet ignores this word.
 """
 
 from __future__ import annotations

@@ -40,15 +40,20 @@ class PyInitializer:
     def draw(self, dim: tuple[int, ...]) -> Floats:
         """Return the initial values of a parameter of dimensions `dim`, as a flat array in column-major order.
 
-        `dim` is in memory order: for a lookup parameter, the number of rows is last.
+        Args:
+            dim: the dimensions in memory order: for a lookup parameter, the number of rows is last.
         """
         raise NotImplementedError(f"{type(self).__name__} must override draw")
 
     def values(self, dim: Sequence[int], lookup: bool = False) -> Floats:
         """Return the initial values as a new float32 array of shape `dim`, in the memory order of the parameter.
 
-        `dim` is as users write it: for a lookup parameter, the number of rows is first. If the initializer does not fit
-        it, InitializerError is raised.
+        Args:
+            dim: the parameter's shape as users write it: for a lookup parameter, the number of rows is first.
+            lookup: whether this is a lookup parameter.
+
+        Raises:
+            InitializerError: the initializer does not fit `dim`.
         """
         dim = checked_dim(self, dim)
         if 0 in dim:  # there is nothing to draw
@@ -74,7 +79,10 @@ def checked_dim(initializer: PyInitializer, dim: Sequence[int]) -> tuple[int, ..
 
 
 def check_number(initializer: PyInitializer, field: str, least: float | None = None, infinite: bool = False) -> None:
-    """Check that an attribute, taken out of an array, is a number of float32 and at least `least`."""
+    """Check that an attribute of an initializer is a number that float32 can hold, and at least `least`.
+
+    If it is an array of one number, replace it by this number.
+    """
     value = single(getattr(initializer, field))
     object.__setattr__(initializer, field, value)  # the initializer is frozen
     if not isinstance(value, (Real, np.bool_)):

@@ -227,12 +227,15 @@ class Trained(Expression):
         return self._updated
 
     def set_updated(self, b: bool) -> None:
-        """Set whether trainers change this parameter. If not, it is frozen, also in files, and gets no gradient."""
+        """Set whether trainers change this parameter. If not, it is frozen, and gets no gradient.
+
+        A parameter that is frozen when it is saved is frozen again after loading.
+        """
         self._updated = checked_flag("set_updated", "b", b)
         self._storage.set_needs(self._updated)
 
     def _is_never_trained(self) -> None:
-        """Freeze a mask of 0s and 1s, for example, for good: `ParameterCollection.set_updated` then skips it."""
+        """Freeze this parameter for good, for example a mask: `ParameterCollection.set_updated` then skips it."""
         self.set_updated(False)
         self._never_trained = True
 
@@ -254,7 +257,9 @@ class Trained(Expression):
     def populate(self, fname: Path, key: str = "") -> None:
         """Read the values and the gradient from a file. If the parameter was saved frozen, freeze it.
 
-        `key` is the parameter's name in the file, by default its own name.
+        Args:
+            fname: the file.
+            key: the parameter's name in the file; by default its own name.
 
         Raises:
             FileFormatError: the file is damaged, or has no parameter of this name and these dimensions.
@@ -297,7 +302,7 @@ class Trained(Expression):
 
 
 def checked_name(kind: str, name: str) -> str:
-    """Return a user's name for a parameter or a collection, which is its `kind` in messages.
+    """Check a name that a user gives to a parameter or a collection (`kind`, for messages), and return it.
 
     It may not contain `/` or `_`, which have a meaning in full names such as `/encoder/_0`.
     """

@@ -129,7 +129,10 @@ class ParameterCollection(Closed):
         mean: Number = 0.0,
         std: Number = 1.0,
     ) -> LookupParameters:
-        """Add a lookup table of dim[0] rows, of dimensions dim[1:] or numbers. See `add_parameters` for arguments."""
+        """Add a lookup table of dim[0] rows. A row has the dimensions dim[1:]; if there are none, it is one number.
+
+        The arguments are as for `add_parameters`.
+        """
         check_device("add_lookup_parameters", device)
         dims = checked_dims("add_lookup_parameters", dim, least=0)
         dims = dims if len(dims) > 1 else (*dims, 1)
@@ -150,7 +153,10 @@ class ParameterCollection(Closed):
         return self.add_lookup_parameters(values.shape, init=NumpyInitializer(values), name=name, device=device)
 
     def add_subcollection(self, name: str | None = None) -> ParameterCollection:
-        """Return a new collection inside this one. Its parameters belong to both; their names begin with its name."""
+        """Return a new collection inside this one.
+
+        Parameters that are added to the new one belong to both. Their full names begin with the new collection's name.
+        """
         child = ParameterCollection(self)
         child._name = self._unique(self._collection_names, checked_name("subcollection", name or "")) + "/"
         return child
@@ -174,7 +180,10 @@ class ParameterCollection(Closed):
     # Contents and settings
 
     def parameters_list(self) -> list[Parameters]:
-        """Return the parameters that are not lookup parameters, as they were added. Subcollections are included."""
+        """Return the parameters that are not lookup parameters, in the order in which they were added.
+
+        Parameters of subcollections are included.
+        """
         return list(self._parameters)
 
     def lookup_parameters_list(self) -> list[LookupParameters]:
@@ -201,10 +210,13 @@ class ParameterCollection(Closed):
         return self._weight_decay
 
     def set_weight_decay(self, lam: Number) -> None:
-        """Set the weight decay `lam`, in [0, 1): updates by a trainer of this collection scale parameters by 1 - lam.
+        """Set the weight decay: each update by a trainer of this collection also multiplies the parameters by 1 - lam.
 
         Frozen parameters keep their values. Existing subcollections keep their own weight decay, which only trainers of
         the subcollection use.
+
+        Args:
+            lam: at least 0, less than 1.
         """
         self._weight_decay = checked_number("set_weight_decay: lam", lam, FRACTION)
 
@@ -267,8 +279,11 @@ class ParameterCollection(Closed):
     def populate(self, fname: Path, key: str = "") -> None:
         """Read all values and gradients from a file, which must have the same parameters in the same order.
 
-        Parameters that were saved frozen become frozen; the others keep their state, frozen or not. If the file has
-        more parameters, `key` is the name of this collection in it.
+        Parameters that were saved frozen become frozen. The others keep their state, frozen or not.
+
+        Args:
+            fname: the file.
+            key: the name of this collection in the file; by default all parameters of the file are read.
 
         Raises:
             FileFormatError: the file is damaged, or its parameters do not fit this collection. Nothing has changed.
@@ -285,7 +300,10 @@ class ParameterCollection(Closed):
     def load(self, fname: Path, *, allow: Allow = ()) -> list[Any]:
         """Load the `components` that `save` wrote to a file, add their parameters to this collection, and return them.
 
-        If it was saved without, load all parameters of the file instead. `allow` is as for `dy.load`.
+        If the file was saved without `components`, load all its parameters and lookup parameters instead.
+
+        Args:
+            allow: your own classes whose objects the file may contain, as in `dy.load`.
         """
         return object_files.load_components(fname, self, allow)
 
@@ -300,12 +318,19 @@ class ParameterCollection(Closed):
     def load_param(self, fname: Path, key: str) -> Parameters:
         """Load the parameter named `key` from a file, add it to this collection, and return it. It keeps its name.
 
-        If the file is damaged or has no such parameter, FileFormatError is raised, and nothing has been added.
+        Raises:
+            FileFormatError: the file is damaged or has no such parameter. Nothing has been added.
         """
         return self._add_loaded(model_files.load_one(fname, False, key))
 
     def load_lookup_param(self, fname: Path, key: str) -> LookupParameters:
-        """Do the same as `load_param` for a lookup parameter."""
+        """Load the lookup parameter named `key` from a file, add it to this collection, and return it.
+
+        It keeps its name.
+
+        Raises:
+            FileFormatError: the file is damaged or has no such lookup parameter. Nothing has been added.
+        """
         return self._add_loaded(model_files.load_one(fname, True, key))
 
     def _tensors(self, key: str = "") -> list[StoredTensor]:
@@ -327,9 +352,9 @@ class ParameterCollection(Closed):
 
     @contextmanager
     def _all_or_nothing(self, floats: int | None = None) -> Iterator[None]:
-        """Return a context manager that removes the parameters again that a block with an error has added.
+        """Return a context manager for a `with` block that adds parameters. If it raises an error, remove them again.
 
-        If they have more than `floats` numbers, FileFormatError is raised.
+        If the parameters have more than `floats` numbers together, raise FileFormatError.
         """
         state, owner = [], self
         while owner is not None:

@@ -24,8 +24,9 @@ def _is_whole(value: object) -> bool:
 def one_dim_argument(method: Method) -> Method:
     """Decorate a method whose first argument is all dimensions, and whose second one is the initial values.
 
-    In `add_parameters(4, 3)`, 3 is most likely meant as a dimension. Smaller numbers than 2 are usual as initial
-    values. For keyword arguments that the method does not have, a TypeError says what to use.
+    In `add_parameters(4, 3)`, 3 is most likely meant as a second dimension. So two whole numbers, passed by position,
+    raise ArgumentError if the second is at least 2; smaller numbers are usual as initial values. For keyword arguments
+    that the method does not have, a TypeError says what to use.
     """
     called = explained(method, lambda self: method.__name__, {}, USES["add_parameters()"])
 

@@ -13,13 +13,16 @@ from ..annotations import Floats
 from ..errors import FileFormatError, OutOfMemoryError
 from ..initializer import PyInitializer
 
-# how many initial values may still be made while this thread loads a file
+# `_loading.floats`: how many initial values may still be made while this thread loads a file; None at other times.
 _loading = threading.local()
 
 
 @contextmanager
 def at_most(floats: int) -> Iterator[None]:
-    """Make `initial_values` refuse to make more in a `with` block: a small file shall not take much memory."""
+    """Limit how many initial values a `with` block that loads a file makes: a small file must not take much memory.
+
+    Beyond the limit, `initial_values` raises FileFormatError.
+    """
     _loading.floats = floats
     try:
         yield

@@ -1,7 +1,7 @@
 """Lookup parameters: tables of rows, such as word embeddings.
 
-A recording function records lookups in the tables that it knows. For others it calls the Python methods here, which
-record the node and make the table known by `enter`.
+A table is a lookup parameter here. A recording function records lookups in the tables that it knows. For others it
+calls the Python methods here, which record the node and call `enter`, so that it knows the table from then on.
 """
 
 from __future__ import annotations
@@ -106,14 +106,18 @@ class LookupParameters(Trained):
         self._begin(name, Storage(name, values, rows=self.rows), collection)
         self._row_dim = Dim.of(dims[:-1])
         # Records of lookups refer to the table by `_operand`, those of ops on the whole table by `at`, which has side
-        # effects. A table of size 0 has no `_operand`: its methods raise ShapeError before.
+        # effects. A table of size 0 has no `_operand`: its methods raise ShapeError before they need it.
         if values.size:
             self._operand = -1 - self._storage.row
         become(self, -1 - self._storage.row, self._storage.identity.dim(Dim.of(dims)))
 
     @property
     def at(self) -> int:  # type: ignore[override]
-        """The whole table as an operand. Reading it tells the engine that all rows of the table get gradients."""
+        """The number by which the record of an op refers to the whole table as an operand.
+
+        Reading this property also tells the engine that the current graph uses the whole table, so that all rows get
+        gradients.
+        """
         storage = self._storage
         row = storage.whole_row(self._updated)
         current().engine.use_whole(storage.touched, row)  # type: ignore[arg-type]  # `touched` is set if there are rows
@@ -141,7 +145,12 @@ class LookupParameters(Trained):
         return graph.append(signature, (self._operand if operand is self else operand.at, index))
 
     def batch(self, i: Iterable[Index], update: bool = True) -> Expression:
-        """Return rows `i` as one expression, one batch element for each. With update=False, they get no gradients."""
+        """Return several rows as one expression, one batch element for each row.
+
+        Args:
+            i: the numbers of the rows.
+            update: with False, the rows get no gradients.
+        """
         if not self._is_trained_by("lookup_batch", update):
             return _fixed_batch(self._fixed(), i)
         return self._rows(self, checked_indices("lookup_batch", i, self.rows, self._name, "row"), BATCH_FUNCTIONS)
@@ -205,7 +214,12 @@ class LookupParameters(Trained):
         return self._shaped(self._storage.gradient.array)[indices].astype(dtype, copy=False)
 
     def init_row(self, i: Index, row: Numbers) -> None:
-        """Replace row `i` by an array of its dimensions, or by a flat list of its values, column by column."""
+        """Replace one row.
+
+        Args:
+            i: the number of the row.
+            row: an array of the row's dimensions, or a flat list of its values, column by column.
+        """
         place = checked_indices("init_row", [i], self.rows, self._name, "row")[0]
         values, size = real_array("init_row", row), self._row_dim.size
         if values.shape != (size,):
@@ -213,7 +227,11 @@ class LookupParameters(Trained):
         self._storage.set_part(place * size, values)
 
     def init_from_array(self, arr: Numbers) -> None:
-        """Replace all rows by those of an array of shape (rows, *dims). A different shape is a ShapeError."""
+        """Replace all rows by those of an array of shape (rows, *dims).
+
+        Raises:
+            ShapeError: the array has another shape; `init_row` replaces one row.
+        """
         values = real_array("init_from_array", arr)
         if values.ndim == 1 == len(self._row_dim.dims) == self._row_dim.size:
             values = values[:, np.newaxis]

@@ -45,8 +45,8 @@ class Retired(Identity):
 
     __slots__ = ()
 
-    # Default arguments keep both lists alive: when Python shuts down, it may clear the names in modules before it runs
-    # finalizers.
+    # Both lists are default arguments, which keeps them alive: when Python shuts down, it may clear the names in
+    # modules before it runs finalizers.
     def __del__(self, rows=PARAMETER_ROWS.given_back, dims=GIVEN_BACK):
         rows.extend(self.rows)
         dims.extend(self.dims)
@@ -55,9 +55,15 @@ class Retired(Identity):
 class Storage:
     """The values and the gradient of a parameter, and its rows in PARAMETER_ROWS.
 
-    For a lookup parameter of `rows` rows, `touched` says which have a gradient: how many are listed; room for their
-    indices; for each row, 1 if it is listed; and last, 1 if any row may have one, because a graph used the whole table.
-    A parameter of size 0 has no `touched` and gets no gradient.
+    A lookup parameter is a table of `rows` rows. Its array `touched` says which of these have a gradient, in four
+    parts: how many rows are listed; room for the indices of the listed rows; for each row of the table, 1 if it is
+    listed; and last, 1 if the list is not to be relied on, because a graph used the table as a whole. Then every row
+    must be treated as if it had a gradient. A parameter of size 0 has no `touched` and gets no gradient.
+
+    Args:
+        name: the parameter's full name, for messages.
+        values: the initial values, as a flat array.
+        rows: for a lookup parameter, the number of its rows; otherwise 0.
     """
 
     __slots__ = (
@@ -102,7 +108,8 @@ class Storage:
     def _lost(self) -> int:
         """Return the address of memory for a gradient that is written but never read.
 
-        A frozen parameter may be in one batch with operands that need a gradient: then each of them gets one.
+        A parameter that is frozen or used with update=False needs no gradient. But it may be in one batch with operands
+        that need one. Then gradients of all operands are computed, and this one must be written somewhere.
         """
         if self._scratch is None:
             self._scratch = block(self.values.floats)
@@ -178,9 +185,9 @@ class Storage:
             self.touched[1 + self.rows + touched] = 1
 
     def __del__(self, keep_for_graphs=keep_for_graphs, Retired=Retired):
-        # Attributes are missing if memory ran out in __init__. The `Retired` object is made only now: the garbage
-        # collector finalizes all objects of a reference cycle together, and other parameters would get rows and Dims
-        # that graphs still use.
+        # Attributes are missing if memory ran out in __init__. The `Retired` object is made only now, because the
+        # garbage collector finalizes all objects of a reference cycle together. If that included a `Retired` object
+        # made earlier, other parameters would get rows and Dims that graphs still use.
         held = [getattr(self, name, None) for name in ("values", "gradient", "touched", "_scratch")]
         identity = getattr(self, "identity", None)
         keep_for_graphs(held if identity is None else [*held, Retired(identity.rows, identity.dims)])

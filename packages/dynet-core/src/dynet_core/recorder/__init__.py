@@ -3,6 +3,7 @@
 There are two recorders with one interface. The compiled one, machine code made by TVM, is in `functions`, `records`,
 `shared` and `types`. The one in Python, `python_recorder`, is used if `DYNET_RECORDER=python` is set, if this Python's
 objects do not have the memory layout that the compiled one relies on, or if its machine code cannot be made or loaded.
+Both keep a graph in the words that `graph_records` reads.
 """
 
 from __future__ import annotations

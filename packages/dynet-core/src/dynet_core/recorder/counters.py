@@ -16,16 +16,16 @@ _NOISE = adjacent(words.SHARED, "seed", "drawn")
 def generation(place: int = words.SHARED["generation"]) -> int:
     """Return a number that changes whenever a signature is added or the memory or state of a parameter changes.
 
-    Then what `Records.prepare` has stored is out of date.
+    As soon as it returns a different number than before, what `Records.prepare` has stored is out of date.
     """
     return SHARED.view[place]
 
 
 def next_generation(freezes: bool = False) -> None:
-    """Change the `generation`, so that the next pass starts from Python.
+    """Change the number that `generation` returns, so that the next pass starts from Python.
 
-    If `freezes` (all that changes is that a parameter is frozen or unfrozen), compiled code may start the next pass
-    itself if it begins a graph.
+    With `freezes`, a parameter is frozen or unfrozen, and nothing else changes. Then compiled code may start the next
+    pass itself if it begins a graph.
     """
     number = next(_generations)
     if freezes:

@@ -1,4 +1,4 @@
-"""Check that this Python stores objects as the compiled recorder, which reads their memory, expects."""
+"""Check that this Python stores objects in memory as the compiled recorder, which reads some fields, expects."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def problem() -> str:
 
 
 def word(address: int, place: int = 0) -> int:
-    """Read the 64-bit word `place` words behind an address."""
+    """Read number `place` of the 64-bit words that begin at an address."""
     return ctypes.c_int64.from_address(address + 8 * place).value
 
 

@@ -1,8 +1,8 @@
-"""Make compiled recording functions.
+"""Make compiled recording functions, which append a record to the graph and return an expression.
 
-Each has a table. A row has a key, usually the operands' Dims, and says what to record for calls with this key. For
-other keys the recording function calls its slow function, which is in Python, records the call, and usually adds a row
-by the method `enter`.
+Each has a table. A row has a key, usually the Dims of the operands, and says what to record for calls with this key.
+For other keys, the recording function calls its slow function. This is in Python, records the call, and usually adds a
+row to the table by the method `enter`.
 """
 
 from __future__ import annotations
@@ -147,10 +147,14 @@ FunctionType.enter = remember
 
 
 def operator(name: str, pair: Any, right: Any, left: Any) -> None:
-    """Set one of the operators of `Expression`, such as "add".
+    """Set one of the operators +, -, * and / of `Expression`.
 
-    `pair` also gets what is neither an expression nor a number. `right` and `left` are for a number on that side;
-    `left` is also called as `left(x, other)` for anything else to the left of an expression x.
+    Args:
+        name: the name of the operator, such as "add".
+        pair: the recording function for two expressions. It also gets what is neither an expression nor a number.
+        right: the recording function for an expression and a number to its right.
+        left: the recording function for an expression and a number to its left. It is also called as `left(x, other)`
+            for anything else to the left of an expression x.
     """
     expression: Any = ctypes.cast(SHARED["expression"], py_object).value
 

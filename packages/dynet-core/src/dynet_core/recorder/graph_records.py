@@ -34,10 +34,11 @@ def _pair(places: slice, text: str) -> Any:
 
 
 class GraphRecords:
-    """The records and input values of one thread's graph, and counts of them, in memory that compiled code shares.
+    """The records and input values of one thread's graph, how many there are, and how many have been computed.
 
-    Some methods switch off compiled code's fast paths: it then calls Python functions instead. The class `Records` of
-    each recorder adds what appends and removes records.
+    They are in memory that compiled code reads and writes. Some methods switch off a fast path of compiled code: it
+    then calls Python functions instead. The class `Records` of each recorder adds the methods that append and remove
+    records.
     """
 
     __slots__ = ("_view", "_words")
@@ -99,7 +100,7 @@ class GraphRecords:
     def watch_values(self) -> None:
         """Leave the next `renew_cg`, and every removal of values to be computed again, to Python functions.
 
-        They also update the graph's `Watch` (module `watch`), which compiled code does not know.
+        These functions also update the graph's `Watch` (module `watch`), which compiled code does not know.
         """
         self._words["unusual"] = self._words["watched"] = 1
 
@@ -110,10 +111,18 @@ class GraphRecords:
     def prepare(
         self, generation: int, engine: Any, changes: int, forward: Any, backward: Any, **addresses: int
     ) -> None:
-        """Let compiled code start passes without Python, by these addresses and sizes.
+        """Let compiled code start computations of values and gradients without Python.
 
-        It stops using them when `generation` (read with them) or the engine's `changes` differ: a signal handler may
-        have replaced the engine's buffers since.
+        It may do so until a signature is added, or the memory or state of a parameter changes.
+
+        Args:
+            generation: what the function `generation` returned when `addresses` were read. When it returns another
+                number, the addresses are out of date, and compiled code does not use them.
+            engine, changes: the engine with these addresses, and its `changes` when they were read. If buffers of the
+                engine have been replaced since, by a signal handler, the addresses are not used either.
+            forward: the compiled function that computes values.
+            backward: the compiled function that computes gradients.
+            addresses: the addresses and sizes that these two functions need, by name.
         """
         for name, address in addresses.items():
             self._words[name] = address

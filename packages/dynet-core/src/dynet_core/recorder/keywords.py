@@ -14,9 +14,10 @@ _is_missing = functools.partial(operator.is_, inspect.Parameter.empty)
 
 
 class Learner(Protocol):
-    """Observes what the calls of an op record.
+    """Observes what the calls of an op record in the graph.
 
-    `begin` is called before the op. Unless its result is None, `end` gets it after the op.
+    `begin` is called before the op. If its result is not None, `end` is called after the op, with this result as its
+    argument `begun`.
     """
 
     def begin(self, arguments: Sequence) -> Any: ...
@@ -29,9 +30,10 @@ def with_keywords(
 ) -> Callable:
     """Return a function with the parameters of `documented` that calls `record` with positional arguments.
 
-    All its work is done in one Python frame, which keeps the user's tracebacks short. `in_order` is the compiled
-    function that calls the result where it cannot record a call itself. It handles keyword arguments only in the order
-    of the parameters. For another order, the result passes it all arguments by position: it may then record them.
+    All its work is done in one Python frame, which keeps the user's tracebacks short. `in_order` is None, or the
+    compiled function that calls the result where it cannot record a call itself. It handles keyword arguments only in
+    the order of the parameters. If they are in a different order, the result passes all arguments to `in_order` by
+    position, because it may then be able to record the call.
     """
     signature, name = inspect.signature(documented), documented.__name__
     defaults = {parameter.name: parameter.default for parameter in signature.parameters.values()}

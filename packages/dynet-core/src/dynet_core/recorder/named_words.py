@@ -11,6 +11,8 @@ from dynet_kernels.recorder import words
 
 
 class NamedWords:
+    """64-bit words that Python reads and writes by their names, and compiled code by their address."""
+
     __slots__ = ("_places", "address", "view")
 
     def __init__(self, names: Structure):

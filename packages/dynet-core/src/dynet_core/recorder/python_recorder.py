@@ -1,4 +1,7 @@
-"""The recorder in Python, for where the compiled one cannot be used. Some functions do nothing here."""
+"""The recorder in Python, short and simple. It is used where the compiled recorder cannot be used.
+
+Its functions and classes have the interface of the compiled one, and some of them do nothing here.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,10 @@ def know(**objects: Any) -> None:
 
 
 def become(x, at: int, dim) -> None:
-    """Make `x`, a new parameter, an expression of every graph. `at` is -1 minus its row in PARAMETER_ROWS."""
+    """Make `x`, a new object of a class of parameters, an expression that every graph may use.
+
+    `at` is -1 minus its row in PARAMETER_ROWS.
+    """
     x._at, x._version, x._type = at, ANY_GRAPH, dim
 
 
@@ -65,10 +71,11 @@ key = replay = _nothing
 def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: int, inputs: int = sys.maxsize) -> Any:
     """Append a record to this thread's graph and return the expression of its last node.
 
-    `dim` is the last node's, `head` what the record begins with. Of `operands`, ints are appended as they are, and of
-    expressions `at`. `inputs` is the offset of the first input value that the record refers to. Return None if the
-    graph has another version, or an operand is neither a node of it nor a parameter; False if a pass has been over
-    these input values.
+    `dim` is the Dim of the last node, `nodes` how many there are, `head` the integers with which the record begins. Of
+    `operands`, ints are appended as they are, and of expressions their `at`. `version` is the version that the graph
+    should have. `inputs`, if given, is the offset of the first input value that the record refers to. Return None if
+    the graph has another version, or if an operand is neither a node of it nor a parameter; False if a pass has been
+    over these input values.
     """
     records, integers = getattr(THREAD, "records", None), list(head)
     for x in operands:
@@ -85,9 +92,10 @@ def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: 
 
 
 def commit_with_inputs(records: Records, start: int, *record: Any) -> Any:
-    """Commit a record of input values from `start` on. Return False if a pass has been over these.
+    """Append a record that refers to input values from `start` on, or return False if a pass has been over these.
 
-    A signal handler may have computed the graph since they were appended, and the next pass reads only newer ones.
+    A signal handler may have computed the graph since the values were appended. The next pass reads only input values
+    that are behind those of the last one.
     """
     return commit(*record, inputs=start)
 

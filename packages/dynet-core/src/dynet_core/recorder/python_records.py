@@ -1,8 +1,9 @@
-"""The memory of the recorder in Python.
+"""The memory of the recorder in Python: the records and input values of a thread's graph, and the random keys.
 
-A signal handler or finalizer may run between any two lines and record nodes or call `renew_cg`. So what is written is
-prepared first. Then one line compares the graph's words with what they were, and changes the graph, or all is done
-again. Nothing can run within it: it calls nothing and makes no object that the garbage collector tracks.
+A signal handler, or a finalizer, may run between any two lines and record nodes or call `renew_cg`. So what is written
+is prepared first. Then one line compares the graph's words with what they were before, and changes the graph. Nothing
+can run within this line: it calls nothing, and makes no object that the garbage collector tracks. If the words differ,
+all is done again.
 """
 
 from __future__ import annotations
@@ -32,9 +33,10 @@ _UNDIFFERENTIATED = array.array("q", (-1, 0))
 
 
 class Records(GraphRecords):
-    """The records of one thread's graph. `_buffers` are the integers of records and the input values.
+    """The records of one thread's graph. `_buffers` has the integers of the records and the input values.
 
-    `_replaced` has earlier buffers, of this graph and the one before, which a pass may still read.
+    `_replaced` has the buffers that were in their place, of this graph and of the one before: a pass may still read
+    them.
     """
 
     __slots__ = ("_buffers", "_replaced")
@@ -93,7 +95,8 @@ class Records(GraphRecords):
     def take(self, values: np.ndarray, keyed: bool = False) -> int:
         """Append a float32 array, column by column, to the input buffer. Return its offset there.
 
-        If `keyed`, it begins with a link, which becomes the offset of the previous key plus 1, or 0; then comes a key.
+        If `keyed`, the second number of the array is a random key, and the first becomes its link: the offset of the
+        previous key plus 1, or 0.
         """
         view, values = self._view, np.array(values.ravel(order="F"), np.float32)
         while True:
@@ -138,7 +141,8 @@ def new_key() -> np.ndarray:
 
 def noise() -> tuple[int, int]:
     seed, counter = _noise
-    # A call of `next` would draw a key, and a signal handler might draw another before the count is set back.
+    # The text of the counter is `count(5)`. A call of `next` would draw a key, and a signal handler might draw another
+    # one before the count is set back.
     return seed, int(repr(counter)[len("count(") : -1])
 
 

@@ -1,9 +1,8 @@
 """The compiled recorder's memory of a thread's graph, and the functions that append to it.
 
-The latter are compiled; each has a slow function here, which it calls where it cannot do its work. `python_recorder`
-says what they do, except `key(*arguments)`, which returns the key of these arguments' template or None, and
-`replay(dim, template, operands, version)`, which appends a template's records and returns the last node's expression:
-None if the graph has another version, Python has to see each node, or an operand is neither a node nor a parameter.
+`commit`, `sequence`, `replay`, `key`, `take`, `take_keyed` and `handle` are compiled. Each has a slow function here,
+which it calls where it cannot do its work. `python_recorder` says what they do, except `key` and `replay`: for these,
+see `templates.py` of `dynet_kernels.recorder`.
 """
 
 from __future__ import annotations
@@ -89,14 +88,15 @@ class Records(GraphRecords):
         _renew(self._words.address)
 
     def cut(self, version: int, nodes: int, length: int, inputs_length: int) -> int:
-        """Keep only so many nodes, integers of records and input values, and no gradients. Change the version.
+        """Remove the newest records and all gradients, and give the graph a new version, which is returned.
 
-        Return the new version; 0, and nothing is removed, if the graph's version was not `version`.
+        The counts say how many nodes, integers of records and input values to keep. If the graph's version is not
+        `version`, remove nothing and return 0.
         """
         return _cut(self._words.address, version, nodes, length, inputs_length)
 
-    # All that it uses is in default arguments: when Python shuts down, it may clear the names in modules before it runs
-    # finalizers.
+    # All that this method uses is in default arguments, which keeps it alive: when Python shuts down, it may clear the
+    # names in modules before it runs finalizers.
     def end(
         self,
         finalizing: Any = sys.is_finalizing,

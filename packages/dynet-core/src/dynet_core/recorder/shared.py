@@ -48,7 +48,10 @@ ADDRESSES, KEYS = compiled.functions(SHARED.address)
 
 
 def native(name: str, count: int) -> Callable[..., int]:
-    """Return a Python function that calls the compiled function `name` with `count` ints. The GIL is held meanwhile."""
+    """Return a Python function that calls the compiled function `name` with `count` ints.
+
+    The call keeps the GIL, so no other Python code runs until it ends.
+    """
     function = immortal(ctypes.PYFUNCTYPE(c_int64, *[c_int64] * count)(ADDRESSES[name]))
 
     def call(*numbers: int) -> int:
@@ -63,9 +66,10 @@ def native(name: str, count: int) -> Callable[..., int]:
 def know(**objects: Any) -> None:
     """Tell compiled code which objects have these roles, by their addresses in SHARED.
 
-    `unfinished` is the class of what `Expression()` makes; `parameters`, `constant` and `lookup` are those of
-    parameters. `negative` is called for `-x`; for `x[key]`, `item` with an int, `stretch` with the ends of a slice such
-    as x[1:3], and `subscript(x, key)` for other keys. The first three are recording functions.
+    Classes: `unfinished` is that of what the call `Expression()` makes; those of parameters are `parameters`,
+    `constant` and `lookup`. Functions: `negative` is called for `-x`, of an expression x. For `x[key]`, `item` is
+    called with an int, `stretch` with the ends of a slice such as x[1:3], and `subscript(x, key)` for all other keys.
+    The first three are recording functions.
     """
     for role, known in objects.items():
         SHARED[role] = id(immortal(known))

@@ -1,4 +1,7 @@
-"""Make extension types of CPython at run time, with code of the compiled recorder in their slots."""
+"""Make extension types of CPython at run time, with code of the compiled recorder in their slots.
+
+A slot has the function that CPython calls for an operation, such as `x + y`, on objects of the type.
+"""
 
 from __future__ import annotations
 
@@ -43,9 +46,9 @@ def _make_type(
 ) -> Any:
     """Make an extension type whose objects consist of 64-bit words with these `names`.
 
-    `members` are the read-only attributes: name -> (its word, a constant such as OBJECT that says how CPython converts
-    it). `slots`: number of a slot -> the function that CPython calls: the compiled recorder's, or the C API's. `flags`
-    are those besides DEFAULT.
+    `members` are the read-only attributes: name -> (name of the word, a constant such as OBJECT, which says how CPython
+    converts the word). `slots` has the function for each slot, of the compiled recorder or of the C API. `flags` are
+    those besides DEFAULT.
     """
     listed: list[int] = []
     for member, (word, kind) in members.items():
@@ -79,8 +82,8 @@ def expression_type(operations: type) -> Any:
         {
             TP_DEALLOC: "free",
             TP_NEW: "new",
-            # It does nothing. Without it, the type would inherit its base class's, and the garbage collector would
-            # track all expressions.
+            # This function does nothing. Without it, the type would inherit its base class's function, and the garbage
+            # collector would track all expressions.
             TP_TRAVERSE: "visit_nothing",
             TP_FREE: "PyObject_Free",
             NB_ADD: "add",
@@ -100,6 +103,9 @@ def expression_type(operations: type) -> Any:
 
 
 def become(x, at: int, dim) -> None:
-    """Make `x`, a new parameter, an expression of every graph. `at` is -1 minus its row in PARAMETER_ROWS."""
+    """Make `x`, a new object of a class of parameters, an expression that every graph may use.
+
+    `at` is -1 minus its row in PARAMETER_ROWS.
+    """
     # Not by ctypes, which an auditing program would hear: files that are loaded make parameters.
     _become(id(x), at, ANY_GRAPH, id(immortal_dim(dim)))

@@ -22,8 +22,8 @@ def plan_backward(context, loss, size, everything) -> None:
     """Plan the backward pass from node number `loss`. Its plan is used again for the same forward plan and arguments.
 
     Each time, the rows of lookup tables that get gradients are noted. `size` is how many floats the loss has; 0 means
-    that the pass is only planned ahead, and no rows are noted. If `everything` is 1, all nodes get gradients, even those
-    that depend on no trained parameter, and aliases have their own.
+    that the pass is only planned ahead, and no rows are noted. If `everything` is 1, all nodes get gradients, even
+    those that depend on no trained parameter, and aliases have their own.
     """
     use_tape(Context(context), "backward")
     plan = Plan(context)

@@ -48,7 +48,7 @@ class Gradients:
 
     @plain
     def owner(self, operand) -> tuple:
-        """Return the node or parameter whose gradient contains that of an operand, and where it begins there, in floats.
+        """Return the node or parameter whose gradient contains that of an operand, and where (in floats) it begins.
 
         The gradient of an alias is a part of its operand's. So go on from alias to operand, up to a parameter or a node
         that has its own gradient.
@@ -84,9 +84,9 @@ class Gradients:
 def make_ready(gradients: Gradients, group: Group) -> tuple:
     """Assign memory to all gradients to which a group's backward steps add. Return three sets of steps.
 
-    Bit k of a set stands for step k. Fresh steps must overwrite the gradients that they add to. Distinct steps are known
-    to add to a different gradient for each node of the group. Aliased steps have nothing to do, because the gradients of
-    operands and nodes have the same addresses.
+    Bit k of a set stands for step k. Fresh steps must overwrite the gradients that they add to. Distinct steps are
+    known to add to a different gradient for each node of the group. Aliased steps have nothing to do, because the
+    gradients of operands and nodes have the same addresses.
     """
     fresh, distinct, aliased = 0, 0, 0
     steps = group.signature.backward
@@ -232,7 +232,7 @@ class Targets:
 
     @plain
     def allocate_cleared(self) -> None:
-        """Assign cleared memory to targets that have none; if `self.operand` is negative, to all operands of the nodes."""
+        """Assign cleared memory to targets that have none; if `operand` is negative, to all operands of the nodes."""
         begin = self.plan.context.gradient_top
         if self.operand >= 0:
             for _, operand in self.each_target():

@@ -73,7 +73,7 @@ class Record:
 
     @property
     def whole(self) -> Signature:
-        """The signature of a whole variadic record, not of a part: it is at `start` - 2, the number of operands after it."""
+        """The signature of a whole variadic record, not of a part: at `start` - 2, before the number of operands."""
         return self.plan.signature(self.plan.records[self.start - 2])
 
     @property
@@ -121,7 +121,8 @@ class Record:
     def awaited(self) -> Iterator:
         """Loop over the operands that must be computed before the node whose signature is `self.signature`.
 
-        These are the `waits_count` operands from number `waits_from` on, and those that share EACH if `waits_each` is 1.
+        These are the `waits_count` operands from number `waits_from` on, and if `waits_each` is 1, those that share
+        EACH.
         """
         signature = self.signature
         for turn in range(1 + signature.waits_each):

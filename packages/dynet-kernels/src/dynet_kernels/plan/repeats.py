@@ -108,7 +108,7 @@ class Equal:
 def find_equal(group: Group, block: Block, gradients=0) -> Equal:
     """Look for equal columns in a group, if kernels take long enough for a column that this may pay.
 
-    If `gradients` is 1, columns are equal only if their gradients at the view that determines them have one address, too.
+    If `gradients` is 1, the gradients at the view that determines equal columns must have one address, too.
     """
     signature, columns = group.signature, block.columns
     view, count = signature.determined_by, columns

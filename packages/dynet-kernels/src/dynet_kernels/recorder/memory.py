@@ -17,8 +17,8 @@ from .extension import c_function
 from .here import Here, Item, NewRecord
 from .structures import Function, Graph, Shared
 
-# This many bytes are reserved before the start of each buffer. In an outgrown buffer, the first 8 of them are the address
-# of the next outgrown one.
+# This many bytes are reserved before the start of each buffer. In an outgrown buffer, the first 8 of them are the
+# address of the next outgrown one.
 LINK = 64
 BUFFERS = (("records", "length", "room", 8), ("inputs", "inputs_length", "inputs_room", 4))
 """For each buffer the words of GRAPH with its address, length and room, counted in items; and the size of an item."""

@@ -1,8 +1,8 @@
 """The fast paths of ops: compiled code that appends operations to the graph. Python functions do the rest.
 
-A path checks the operands of a call, looks up its key in the op's table, and appends a record: the signature in the row,
-the operands, the attributes. If there is no row, or a check fails, it leaves the entry, and a Python function is called
-instead. The meaning of a row's `limit` depends on the op.
+A path checks the operands of a call, looks up its key in the op's table, and appends a record: the signature in the
+row, the operands, the attributes. If there is no row, or a check fails, it leaves the entry, and a Python function is
+called instead. The meaning of a row's `limit` depends on the op.
 """
 
 from __future__ import annotations

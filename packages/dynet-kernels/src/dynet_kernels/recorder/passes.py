@@ -119,7 +119,7 @@ into_array("doubles", "float64")
 
 
 def into_list(name: str, least: int) -> None:
-    """Make a method that returns a value as a list of floats, or, with fewer than `least` elements, the only element."""
+    """Make a method that returns a value as a list of floats, or the only element if there are fewer than `least`."""
 
     @recording(1, 2, name=name)
     def path(here: Here, function: Function, given: Items):

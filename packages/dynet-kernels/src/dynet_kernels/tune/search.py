@@ -12,8 +12,8 @@ from .axes import AXES
 from .shapes import STUDIES, Study
 from .timing import Candidate, Timer
 
-# A candidate replaces the best one if it takes less than GAIN times its time on average, and at most LOSS times for each
-# workload. Smaller gains may be errors of measurement.
+# A candidate replaces the best one if it takes less than GAIN times its time on average, and at most LOSS times for
+# each workload. Smaller gains may be errors of measurement.
 GAIN = 0.985
 LOSS = 1.05
 

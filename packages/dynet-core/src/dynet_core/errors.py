@@ -47,7 +47,10 @@ class StaleExpressionError(DynetError, RuntimeError, ValueError):
 
 
 class GradientError(DynetError, RuntimeError):
-    """A gradient does not exist, as when `backward` was not called, or an update found it infinite or NaN."""
+    """A gradient does not exist, for example because `backward` was not called.
+
+    A trainer's update also raises it if a gradient is infinite or NaN.
+    """
 
 
 class NotFiniteError(DynetError, RuntimeError):
@@ -66,7 +69,10 @@ class MissingFileError(DynetError, FileNotFoundError, RuntimeError):
 
 
 class ParallelError(DynetError, RuntimeError):
-    """The processes that train a model together cannot connect, have different models, or differ in their updates."""
+    """The processes that train a model together cannot connect, or do not all do the same things.
+
+    For example, their models differ, or one makes more updates than another.
+    """
 
 
 class DynetWarning(RuntimeWarning):

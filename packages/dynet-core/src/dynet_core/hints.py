@@ -34,7 +34,10 @@ USES = _read(TABLE)
 
 
 class Hint:
-    """A descriptor for an attribute that does not exist. Objects and subclasses may define it and hide the hint."""
+    """A descriptor for an attribute that does not exist. Reading it raises an AttributeError that says what to use.
+
+    Objects and subclasses may still define an attribute of this name, which then hides the hint.
+    """
 
     def __init__(self, name: str, use: str):
         self.name, self.use = name, use
@@ -112,7 +115,7 @@ class Closed(Hinted):
         super().__setattr__(name, value)
 
     def _check(self, name: str, value: object) -> None:
-        """Raise AttributeError if the class has no such attribute, or `value` would replace a method by no function."""
+        """Raise AttributeError if the class has no such attribute, or if it is a method and `value` not a function."""
         owner = type(self)
         found = getattr(owner, name, None)
         if found is None:
@@ -129,7 +132,7 @@ class Closed(Hinted):
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return the known name spelled most like `name`, ignoring case and underscores; "" if none is close.
 
-    A `name` of at most four letters is close only to names with the same letters in another order, because too many
+    A `name` of at most four letters is close only to names with the same letters in a different order, because too many
     short names differ by one letter. Names whose digits differ are not close: `log2` is not suggested for `log`.
     """
     spelled = {_letters(each): each for each in sorted(known)}

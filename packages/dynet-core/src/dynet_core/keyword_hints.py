@@ -32,7 +32,7 @@ def also_called(**others: str) -> Callable[[AnyFunction], AnyFunction]:
 def with_usual_keywords(
     signature: inspect.Signature, arguments: Sequence, named: Mapping[str, Any], others: Mapping[str, str]
 ) -> tuple | None:
-    """Return all arguments of a call by position, with usual names for other ones; None if they do not fit even so."""
+    """Return all arguments of a call by position, with usual names for other ones; None if they still do not fit."""
     usual = {others.get(name, name): value for name, value in named.items()}
     if usual.keys() == named.keys() or len(usual) < len(named):
         return None

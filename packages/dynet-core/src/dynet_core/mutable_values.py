@@ -75,7 +75,7 @@ class FloatVectorValue:
         self.set(vals)
 
     def set(self, newval: Iterable[float]) -> None:
-        """Replace the list by `newval`, which may have another length."""
+        """Replace the list by `newval`, which may have a different length."""
         self._values = _list("FloatVectorValue", newval, plain_number)
 
     def get(self) -> list[float]:
@@ -98,7 +98,7 @@ class UnsignedVectorValue:
         self.set(vals)
 
     def set(self, newval: Iterable[int]) -> None:
-        """Replace the list by `newval`, which may have another length."""
+        """Replace the list by `newval`, which may have a different length."""
         self._values = _list("UnsignedVectorValue", newval, _unsigned)
 
     def get(self) -> list[int]:

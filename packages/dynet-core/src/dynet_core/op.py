@@ -58,18 +58,23 @@ class Op:
     """The facts about an operation that tests and documentation use.
 
     Args:
-        record: the function that users call. It appends one or more nodes to the graph.
-        reference: computes the op in float64 by numpy. It gets one batch element of each operand.
+        name: the name of the function that users call.
+        record: the function itself. It appends one or more nodes to the graph.
+        reference: a function that computes the op in float64 by numpy. It gets one batch element of each operand.
+        samples: the arguments with which tests call the op.
         domain: the range from which tests draw the operands' values.
         whole_batch: whether `reference` takes whole batches, with the batch as the last axis.
         differentiable: whether the operands get gradients.
-        differentiated_as: the function whose derivative the gradient is, if by design it is not that of `reference`.
+        differentiated_as: for an op whose gradient by design is not the derivative of `reference`: a function whose
+            derivative the gradient is.
         tolerance: the largest error that tests accept, relative to the largest magnitude of the correct values.
-        prepare: makes a valid operand from numbers of `domain`, if not all of these are valid.
+        tolerance_reason: why `tolerance` is larger than the default.
+        random: whether the op draws random numbers.
+        prepare: makes a valid operand from numbers that a test has drawn, if not all numbers in `domain` are valid.
         elementwise: whether each element of the result depends on only one element of each operand.
         limit, least: the largest and the smallest magnitude of finite operands for which tests compare the op.
         range_reason: why not all magnitudes are compared.
-        formula: what the op computes from each element, if it is stated so.
+        formula: what the op computes from each element, if it is stated so: a `dynet_kernels.formula.Formula`.
     """
 
     name: str

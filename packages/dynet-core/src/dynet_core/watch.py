@@ -53,7 +53,7 @@ class PastVersions:
     def cut(self, records: Records, version: int, nodes: int) -> None:
         """Remember that `cg_revert` ends `version`, and removes all but the first `nodes` nodes.
 
-        A signal handler may call this method, too, at any line of it. Then the graph has another version.
+        A signal handler may call this method, too, at any line of it. Then the graph has a different version.
         """
         while records.version == version and (version not in self._versions or self.count(version) > nodes):
             rows = lasts, counts = self._rows

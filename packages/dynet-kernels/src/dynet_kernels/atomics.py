@@ -17,7 +17,7 @@ from .tir import int64, let
 from .tvm_modules import T, tirx
 
 YIELD = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
-# The numbers of C's clocks of the time that passes, and of the time for which the calling thread has had a core.
+# The numbers of C's clocks for wall time and for the CPU time of the calling thread.
 WALL, CORE = (6, 16) if sys.platform == "darwin" else (1, 3)
 _TIME = """
 declare i32 @clock_gettime(i32, ptr)
@@ -106,7 +106,7 @@ def open_lock(lock) -> None:
 
 
 def _call(name: str, *arguments) -> None:
-    """Call a function of C that `sharing` has told ctypes the arguments of, if there are any."""
+    """Call a C function. If it has arguments, `sharing` has declared their types to ctypes."""
     if is_emitting():
         T.evaluate(T.call_extern("int32", name, *arguments))
     else:

@@ -94,7 +94,7 @@ class Description:
     Args:
         total: how many floats the value has. If it has none, no steps run.
         operands: the number of operands; if `variadic`, of the leading operands with views of their own. -1 means those
-            that the views mention; so it does for `attributes` and `constants`.
+            that the views mention; this is also so for `attributes` and `constants`.
         variadic: whether the number of operands differs from record to record, so that each record stores it.
         attributes: the number of attributes, which are integers that a record stores after its operands.
         constants: how many attributes, counted from the first, are positions in the graph's buffer of input values.

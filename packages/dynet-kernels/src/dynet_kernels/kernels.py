@@ -29,8 +29,9 @@ class Effects(NamedTuple):
         reads: the numbers of the other address lists that it uses. None: it may use any list. The planner writes only
             the lists that are used to memory.
         firsts: the numbers of the address lists of which it uses the first address only. `reads` does not have them.
-        covers: whether it adds to what `writes` has, one pair, but can also overwrite it, on a CPU. The planner marks
-            an instruction as `fresh` if this memory is uninitialized; then the kernel overwrites it.
+        covers: whether it adds to the memory of the one pair in `writes`, but on a CPU can also overwrite it. The
+        planner
+            marks an instruction as `fresh` if this memory is uninitialized; then the kernel overwrites it.
         copied: if it covers by adding unchanged copies of numbers: the number of the address list from which it reads
             them.
     """
@@ -106,7 +107,7 @@ class Kernels:
         self._kernels: dict[str, Kernel] = {}
         self._opcodes: dict[str, int] = {}
         self._shards: list[list[str]] = []
-        self._open: dict[str, int] = {}  # by the first part of a name (`tanh`): where the next one goes
+        self._open: dict[str, int] = {}  # from the first part of a name (`tanh`) to the shard of the next such kernel
         self.used: set[int] = set()  # numbers of the shards from which a kernel was passed to `use`
 
     def add(self, name: str, kernel: Kernel) -> int:

@@ -296,8 +296,7 @@ INSTRUCTION = Structure(
 # `threads` is how many threads may share work. They share an instruction that takes one thread at least
 # `least_instruction` picoseconds, and a pass whose shared instructions take at least `least_pass` picoseconds together.
 # If `least_pass` is 0, all passes are shared by all threads, whether it pays or not. `look` is the time, by a clock of
-# nanoseconds, from which on Python has to look again how many cores there are; NEVER if somebody has told the number of
-# threads.
+# nanoseconds, from which on Python has to count the cores again; NEVER if the program has set the number of threads.
 # The rest is for the helpers, the threads that help Python's main thread; see `team.py`. `helpers` is how many there
 # are. `wanted` is 1 if Python has to start more of them, or to look again. `rows` is the address of their rows, of
 # HELPER_ROW integers each, which begin with those of HELPER. Row 0 is not used. `balance` is what sharing has brought

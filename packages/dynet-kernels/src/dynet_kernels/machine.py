@@ -125,8 +125,8 @@ class Running:
     def each_of_shard(self, run: Callable, fails: Callable = lambda: False) -> None:
         """Run instructions from number `row` on, until one has a kernel in another shard; set `row` to its number.
 
-        Each is run(number, instruction, place of the kernel in the shard); then stop there if fails(). Neither this nor
-        `switch` is `@plain`: a program in an archive, which has no sources, may have ops of its own.
+        For each, call run(number, instruction, place of the kernel in the shard), then stop there if fails(). Neither
+        this nor `switch` is `@plain`: a program in an archive, which has no sources, may have ops of its own.
         """
         context, end = self.context, self.context.tape_count
         shard = settled(self.tape[context.row].opcode // SHARD)

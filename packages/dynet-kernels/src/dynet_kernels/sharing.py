@@ -60,8 +60,8 @@ def threads() -> int:
 def use(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> None:
     """Set how many threads share work, and how much work is worth sharing.
 
-    The results of graphs do not depend on these settings. From then on, the number of threads stays as it is when
-    the process may use other cores.
+    The results of graphs do not depend on these settings. From then on, the number of threads stays the same even if
+    the number of cores that the process may use changes.
 
     Args:
         threads: the number of threads.
@@ -129,7 +129,7 @@ def _quota(path: str = "/sys/fs/cgroup/cpu.max") -> int:
 def start_helpers() -> None:
     """Start as many threads as passes could use, if there are fewer. If the system has no more threads, use fewer.
 
-    Before this, count the cores again, unless somebody has set the number of threads.
+    Before this, count the cores again, unless the program has set the number of threads.
     """
     global _starting
     _table[at.SHARING.wanted] = 0

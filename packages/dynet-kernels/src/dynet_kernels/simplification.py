@@ -1,6 +1,6 @@
 """Simplifies formulas: shares equal parts, carries out operations on constants, and adds up like terms.
 
-Products keep the order of their factors: in another order, they could overflow where the value does not.
+Products keep the order of their factors: in a different order, they could overflow where the value does not.
 """
 
 from __future__ import annotations

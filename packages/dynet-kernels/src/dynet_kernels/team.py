@@ -1,4 +1,4 @@
-"""Runs tapes, also with several threads at once: Python's main thread, and helpers, threads of Python.
+"""Runs tapes, also with several threads at once: Python's main thread and helpers, which are threads of Python, too.
 
 TVM's runtime has threads for this, too, but a child that is forked after their use cannot end. A helper may have no
 core for milliseconds. So it gets a part of an instruction only if it looks for work; the main thread takes back parts
@@ -146,7 +146,7 @@ def note(sharing: Sharing, gain) -> None:
 
 @plain
 def wake(sharing: Sharing, helpers, always, until) -> None:
-    """Wake helpers that sleep. Wait for them until some time; if `always` holds, at all events."""
+    """Wake helpers that sleep. Wait for them until the time `until`, or if `always` holds, as long as it takes."""
     for helper in each_of(sharing, helpers):
         if move(helper, at.ASLEEP, at.COMING):
             atomics.open_lock(helper.lock)

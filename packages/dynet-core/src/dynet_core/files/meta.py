@@ -1,6 +1,7 @@
 """Write and read the `.meta` file of `dy.save`: one pickle for each object, of one of these tuples:
 
     ("Parameters", name)   ("LookupParameters", name)   (class, spec, name of the object's parameter collection)
+
 Classes of this library are named as in the original DyNet's files, for example `_dynet.VanillaLSTMBuilder`. Reading a
 file imports nothing and calls nothing that the file names.
 """

@@ -18,8 +18,8 @@ Path = str | os.PathLike[str]
 def save(tensors: Sequence[StoredTensor], path: Path, append: bool = False) -> None:
     """Write parameters to a file. An old file is replaced in one step, after everything has been written.
 
-    If `append`, the parameters that are already in the file stay. If the file cannot be written, so do its old
-    contents.
+    If `append`, the parameters that are already in the file stay. If the file cannot be written, its old contents
+    remain.
     """
     path = checked_path("save", path)
     binary = _is_safetensors(path)

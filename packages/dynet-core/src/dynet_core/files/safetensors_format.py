@@ -64,7 +64,7 @@ def write(file: BinaryIO, tensors: Iterable[StoredTensor]) -> None:
 def _pieces(array: np.ndarray) -> Iterator[np.ndarray]:
     """Yield the numbers of an array in row-major order, as little-endian float32.
 
-    An array in another order is copied in pieces that fit into a CPU cache. The next piece may overwrite the last.
+    An array in a different order is copied in pieces that fit into a CPU cache. The next piece may overwrite the last.
     """
     if not array.size:
         return

@@ -259,11 +259,11 @@ class NumpyInitializer(PyInitializer):
 
     Args:
         array: real numbers, in an array or in lists, with the parameter's shape. Dimensions of size 1 do not count,
-            but for the rows of a lookup parameter.
+            except the number of rows of a lookup parameter.
 
     Raises:
         InitializerError: `array` is not an array of real numbers, a value is too large for float32, or the parameter
-            has another shape.
+            has a different shape.
 
     >>> NumpyInitializer([[1, 2], [3, 4]]).values((2, 2))
     array([[1., 2.],

@@ -230,7 +230,7 @@ class LookupParameters(Trained):
         """Replace all rows by those of an array of shape (rows, *dims).
 
         Raises:
-            ShapeError: the array has another shape; `init_row` replaces one row.
+            ShapeError: the array has a different shape; `init_row` replaces one row.
         """
         values = real_array("init_from_array", arr)
         if values.ndim == 1 == len(self._row_dim.dims) == self._row_dim.size:

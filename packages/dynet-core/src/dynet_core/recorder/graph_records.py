@@ -86,14 +86,14 @@ class GraphRecords:
         self._words["seen"] = changes
 
     def note_computed(self, version: int, ends: tuple[int, int]) -> None:
-        """Set `computed`, unless the graph has another version by now: a signal handler may have called `renew_cg`."""
+        """Set `computed`, unless the version is different by now: a signal handler may have called `renew_cg`."""
         view, numbers = self._view, array.array("q", ends)
         if view[VERSION] == version: view[COMPUTED] = numbers  # fmt: skip  # noqa: E701  # no handler can run here
         if view[VERSION] == version and ends[0]:
             self._words["planned"] = ends[0]
 
     def note_differentiated(self, version: int, place: int, fully: int) -> None:
-        """Set `differentiated`, unless the graph has another version by now."""
+        """Set `differentiated`, unless the graph has a different version by now."""
         view, numbers = self._view, array.array("q", (place, fully))
         if view[VERSION] == version: view[DIFFERENTIATED] = numbers  # fmt: skip  # noqa: E701
 
@@ -151,7 +151,7 @@ class GraphRecords:
     def rewrite(self, version: int, start: int, numbers: Sequence[int]) -> bool:
         """Overwrite integers of a record, from index `start` among those of all records.
 
-        Return whether they are written: not if the graph has another version, or if the record has been computed.
+        Return whether they are written: not if the graph has a different version, or if the record has been computed.
         """
         return self._overwrite(version, 0, start, array.array("q", numbers))
 
@@ -174,7 +174,7 @@ class GraphRecords:
     def write(self, version: int, start: int, values: np.ndarray) -> bool:
         """Overwrite the input values from offset `start` on with a float32 array, column by column.
 
-        Return whether they are written: not if the graph has another version, or if a pass has used them.
+        Return whether they are written: not if the graph has a different version, or if a pass has used them.
         """
         return self._overwrite(version, 1, start, values.ravel(order="F"))
 

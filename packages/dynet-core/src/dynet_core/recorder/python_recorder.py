@@ -74,8 +74,8 @@ def commit(dim, nodes: int, head: tuple[int, ...], operands: Sequence, version: 
     `dim` is the Dim of the last node, `nodes` how many there are, `head` the integers with which the record begins. Of
     `operands`, ints are appended as they are, and of expressions their `at`. `version` is the version that the graph
     should have. `inputs`, if given, is the offset of the first input value that the record refers to. Return None if
-    the graph has another version, or if an operand is neither a node of it nor a parameter; False if a pass has been
-    over these input values.
+    the graph has a different version, or if an operand is neither a node of it nor a parameter; False if a pass has
+    been over these input values.
     """
     records, integers = getattr(THREAD, "records", None), list(head)
     for x in operands:
@@ -113,8 +113,8 @@ def handle(at: int, dim) -> Any:
 def sequence(result, head: tuple[int, ...], xs: list, dim, version: int) -> list | None:
     """Append one record for a whole list of operands: one node for the list, then one for each operand.
 
-    Return the latter's expressions, each with Dim `result`; None if the graph has another version, or an operand is not
-    a node of it or has another Dim than `dim`.
+    Return the latter's expressions, each with Dim `result`; None if the graph has a different version, or an operand is
+    not a node of it or has a Dim other than `dim`.
     """
     for x in xs:
         if type(x) is not _expression or x.version != version or x.type is not dim:

@@ -68,7 +68,7 @@ class Records(GraphRecords):
     """Change the version because the graph's thread has ended. The graph's expressions cannot be used any more."""
 
     def cut(self, version: int, nodes: int, length: int, inputs_length: int) -> int:
-        """Keep only so many of each, and give the graph a new version: see the compiled recorder's method."""
+        """Remove the newest records, and give the graph a new version: see the compiled recorder's method."""
         view, new = self._view, next(_versions)
         state = array.array("q", (new, length, nodes, inputs_length))
         computed = array.array("q", min(self.computed, (length, inputs_length)))
@@ -79,7 +79,8 @@ class Records(GraphRecords):
     def append(self, integers: Sequence[int], nodes: int, version: int, inputs: int = sys.maxsize) -> int | None:
         """Append a record. Return how many nodes there are before it.
 
-        Return None if the graph has another version, and -1 if a pass has been over the input values from `inputs` on.
+        Return None if the graph has a different version, and -1 if a pass has been over the input values from `inputs`
+        on.
         """
         view, numbers = self._view, array.array("q", integers)
         while view[VERSION] == version:
@@ -113,7 +114,7 @@ class Records(GraphRecords):
             self._replace(kind, 2 * size, room)
 
     def _replace(self, kind: int, size: int, kept: int) -> None:
-        """Replace a buffer by one of another size with the same first `kept` numbers, if no more of it are in use."""
+        """Replace a buffer by one of `size` numbers with the same first `kept` ones, if no more of it are in use."""
         old, view, length = self._buffers[kind], self._view, _LENGTHS[kind]
         memory, place = array.array(old.format, [0]) * size, slice(min(kept, len(old)))
         new, address, numbers = memoryview(memory), memory.buffer_info()[0], old[place]

@@ -29,7 +29,7 @@ NOTHING = 0  # no docstring, or the end of a list
 
 
 def _stored(*numbers: int) -> int:
-    """Store 64-bit words for ever, and return their address. An int in a structure of CPython fills a word here."""
+    """Store 64-bit words forever, and return their address. An int in a structure of CPython fills a word here."""
     return ctypes.addressof(immortal((c_int64 * len(numbers))(*numbers)))
 
 

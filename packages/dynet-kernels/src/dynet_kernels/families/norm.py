@@ -13,9 +13,9 @@ from .threads import Sums, share_of
 class GradientNorm(Kernel):
     """Adds the squares of the gradients in address list 0, of `size` floats each, to `total`.
 
-    The first address of list 1 is that of `total`, an initialized float64. It counts float32s and must be even. In
-    float64, squares of finite float32s do not overflow, and sums of millions of terms stay precise. The CPU kernel must
-    run in one thread.
+    The first address of list 1, which counts float32s and must be even, is that of `total`: a float64 that has been
+    initialized. In float64, squares of finite float32s do not overflow, and sums of millions of terms stay precise. The
+    CPU kernel must run in one thread.
     """
 
     parameters = ("size",)

@@ -19,7 +19,7 @@ from ..tvm_modules import T
 from .threads import thread_each
 
 THREADS = 64  # threads per CUDA block; few, because each thread works on a whole column
-# The first threshold of constrained softmax: x - log(u) is below it for every u > 0, and above it for u = 0.
+# The first threshold of constrained softmax: x - log(u) is below it forevery u > 0, and above it for u = 0.
 LARGEST = 3.4e38
 
 

@@ -100,8 +100,9 @@ def find_depths_again(gradients: Gradients) -> None:
 def find_planned(gradients: Gradients) -> None:
     """Flag all nodes on which the loss depends, and list those whose backward steps will run in `planned`.
 
-    Nodes that read rows of lookup tables and need a gradient are listed in `lookups`. Both lists descend. Also compute
-    how much room address lists and instructions need at most: `needed_index` and `needed_tape`.
+    Nodes that read rows of lookup tables and need a gradient are listed in `lookups`. Both lists are in descending
+    order of node numbers. Also compute how much room address lists and instructions need at most: `needed_index` and
+    `needed_tape`.
     """
     plan, context, loss = gradients.plan, gradients.context, gradients.loss
     if context.flags_used:

@@ -1,7 +1,7 @@
 """Copies numbers, numpy arrays and nested lists to the graph's input buffer, as float32 in column-major order.
 
 Arrays are read by Python's buffer protocol: CPython fills in a C structure, the Py_buffer, which describes the memory.
-What cannot be read leaves the entry, so that Python does the work.
+If something cannot be read, the functions here leave the entry, so that Python does the work.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .structures import Buffer, Function, Shared
 from .tables import Row, find, find_words, hashed, is_one_of
 
 STRIDED, FORMAT = 0x18, 0x4  # CPython's flags PyBUF_STRIDES and PyBUF_FORMAT: which fields of a Py_buffer to fill in
-# How numpy describes types of elements: a size in bytes, and letters. An "l" has another size on Windows.
+# How numpy describes types of elements: a size in bytes, and letters. An "l" has a different size on Windows.
 INTEGERS = {"int64": (8, "lq"), "int32": (4, "il")}
 NUMBERS = {"float32": (4, "f"), "float64": (8, "d"), **INTEGERS}
 

@@ -132,7 +132,7 @@ def draw(shared: Shared):
 def overwrite(shared: Shared, graph_at, version, is_input, start, numbers_at, count):
     """Copy `count` inputs, or integers of records, from an address to offset `start` of their buffer. Return 1.
 
-    If the graph has another version than `version`, or those from `start` on have been computed, return 0.
+    If the graph has a version other than `version`, or those from `start` on have been computed, return 0.
     """
     graph = Graph(graph_at)
     if graph.version != version or (graph.inputs_done if is_input else graph.done) > start:

@@ -20,7 +20,7 @@ from .here import Here, Item, Items, NewRecord
 from .structures import Function, Graph, List, Shared
 from .tables import find
 
-MOST_SEARCHED = 1 << 12  # a search passes at most this many records: Python keeps an index for large graphs
+MOST_SEARCHED = 1 << 12  # a search gives up after scanning this many records: Python keeps an index for large graphs
 
 
 @plain

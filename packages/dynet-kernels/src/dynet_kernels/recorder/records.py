@@ -51,7 +51,7 @@ def sequence(here: Here, function: Function, result: Item, head: Item, xs: Item,
     For example, it records a layer of a recurrent network. The record is the integers of the tuple `head`, which begin
     with the signature, then the numbers of the nodes in the list `xs`, which must all have the shape `dim`. The record
     adds one node to the graph, and then one more for each item of `xs`. `sequence` returns a list of the expressions of
-    these further nodes, which have the shape `result`. It returns None if the graph has another version than `version`,
+    these further nodes, which have the shape `result`. It returns None if the graph has a version other than `version`,
     or if an item of `xs` is not a node of the graph with the shape `dim`.
     """
     shared, graph = here.shared, here.graph

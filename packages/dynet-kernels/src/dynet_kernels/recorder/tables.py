@@ -1,7 +1,7 @@
 """Hash tables of recording functions, with a row for each kind of call that the fast path can handle.
 
 A row is a key of a few words, then the words of `words.ROW`. The first word of a key is never 0; a row with 0 there is
-free. Rows are never removed. If the row at a key's hash has another key, the next rows are tried.
+free. Rows are never removed. If the row at a key's hash has a different key, the next rows are tried.
 """
 
 from __future__ import annotations

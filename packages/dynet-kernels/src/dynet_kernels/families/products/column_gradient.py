@@ -117,7 +117,7 @@ class ColumnGradient(Kernel):
 
         def one_matrix(first, end):
             w = instruction.shared_address(w_role, first)
-            # Estimate which way is faster. In place, lanes must be added up, and W is read again for every few columns
+            # Estimate which way is faster. In place, lanes must be added up, and W is read again forevery few columns
             # j. With panels, W is transposed first, and lanes beyond `inner` are wasted. Each thread counts the columns
             # of all threads, so that all choose the same way.
             columns, vectors = let(end - first + instruction.others), quotient(inner + int64(lanes - 1), lanes)

@@ -84,7 +84,7 @@ class Column:
 
 
 class Totals:
-    """What reductions that run together come to, each a vector of `lanes` numbers, which a loop changes."""
+    """The totals of reductions that run together, each a vector of `lanes` numbers, which a loop changes."""
 
     def __init__(self, reductions, lanes):
         self.combine = {name: COMBINE[one.combine][0] for name, one in reductions.items()}

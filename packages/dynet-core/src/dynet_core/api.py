@@ -67,6 +67,8 @@ class ComputationGraph(Graph):
         """Remove the last checkpoint and all nodes recorded after it, like the function `cg_revert`."""
         checkpoints.revert(self)
 
+    # Methods that compute values or gradients. Their argument `index` is the number of an expression.
+
     def _expression(self, name: str, index: int) -> Expression:
         self.check_thread()
         place = checked_index(name, index)
@@ -117,6 +119,8 @@ class ComputationGraph(Graph):
             full: as for `Expression.backward`.
         """
         self._expression("backward", index).backward(full)
+
+    # Methods that print or draw the graph
 
     def dump(
         self,

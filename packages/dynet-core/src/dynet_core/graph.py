@@ -82,6 +82,8 @@ class Graph:
     def node_count(self) -> int:
         return self.records.nodes
 
+    # Methods that check versions and threads
+
     def holds(self, x: Operations) -> bool:
         """Return whether an expression can be used in this graph: it is one of its nodes, or a parameter."""
         version, watch = x.version, self.watch
@@ -98,6 +100,8 @@ class Graph:
         """Raise StaleExpressionError if this is another thread's graph: no lock protects its buffers."""
         if current() is not self:
             raise StaleExpressionError(OTHER_THREAD if self.ended is None else is_gone(self.ended))
+
+    # Methods that compute values and gradients
 
     def _compute(self, recalculate: bool = False) -> None:
         self.check_thread()
@@ -237,6 +241,8 @@ class Graph:
 
     def _flags(self, place: int) -> int:
         return int(self.engine.nodes[place * len(at.NODE) + at.NODE.flags])
+
+    # Methods for input values
 
     def replace_input(self, version: int, place: int, values: Floats) -> None:
         """Replace the values of an input node; forget all computed values if the old ones were used."""

@@ -52,6 +52,7 @@ class HostBlock:
         return self._direct
 
     def part(self, start: int, count: int) -> Floats:
+        """Return a view of `count` numbers from number `start` on."""
         return self.array[start : start + count]
 
     def write(self, values: Numbers) -> None:
@@ -92,6 +93,7 @@ class GpuBlock:
         return self.part(0, self.floats)
 
     def part(self, start: int, count: int) -> Floats:
+        """Return a read-only copy of `count` numbers from number `start` on."""
         copy = np.empty(count, np.float32)
         self.gpu.download(4 * (self.address + start), copy)
         copy.flags.writeable = False

@@ -52,6 +52,8 @@ class Refusals(Hinted):
     def __bool__(self) -> bool:
         return True  # as in DyNet, also of no elements: programs say `w = w or W * x`
 
+    # Methods that Python calls to use an object as a number: conversions, formatting and comparisons
+
     def _number(self) -> str:
         """Return the call that gets this expression's value, such as ".npvalue()", for messages."""
         if self.type.total > 1:
@@ -134,6 +136,8 @@ class Refusals(Hinted):
     else:
         __hash__ = object.__hash__
 
+    # Methods that Python calls to change or copy an object
+
     def __setitem__(self, key: object, value: object = None) -> None:
         raise ArgumentTypeError(f"{self!r} cannot be changed in place: {self._change}")
 
@@ -141,6 +145,8 @@ class Refusals(Hinted):
 
     def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError("an expression belongs to its graph and cannot be copied or pickled; its npvalue() can")
+
+    # Methods that numpy calls
 
     def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **named: Any) -> Any:
         """Do what numpy's operators and elementwise functions do with an expression `e`.

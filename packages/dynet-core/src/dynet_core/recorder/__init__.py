@@ -3,7 +3,24 @@
 There are two recorders with one interface. The compiled one, machine code made by TVM, is in `functions`, `records`,
 `shared` and `types`. The one in Python, `python_recorder`, is used if `DYNET_RECORDER=python` is set, if this Python's
 objects do not have the memory layout that the compiled one relies on, or if its machine code cannot be made or loaded.
-Both keep a graph in the words that `graph_records` reads.
+Both keep a graph in the words that `graph_records` reads. Both have:
+
+- `expression_type(operations)`: make the type `Expression` with the methods of the class `operations`.
+- `Records`: the records of one thread's graph. `Records.adopt` makes the calling thread append to them.
+- `commit`, `sequence`: append a record; the latter for a list of operands. `commit_with_inputs`: append a record that
+  refers to input values, if no pass has been over these.
+- `take`, `take_keyed`: append numbers to the input buffer; the latter after a new random key.
+- `handle(at, dim)`: return an expression for node number `at`.
+- `noise`, `set_noise`, `draw`: read, set and advance the source of random keys.
+- `function(kind, slow)`: return a recording function. `describe` gives it the name and parameters of a Python function.
+- `with_templates(op, learn)`: return a function that records from a template if it has one for the call. `key` returns
+  the key of a call's template, and `replay` appends the records of a template that the caller has kept.
+- `operator(name, pair, right, left)`: set an operator of `Expression`.
+- `know(**objects)`: tell the recorder which objects have roles, such as the classes of parameters.
+- `become(x, at, dim)`: make `x` a parameter.
+- `next_generation`, `generation`: tell graphs that signatures or parameters change, so that the next pass starts from
+  Python; and return a number that this changes.
+- `note_pass`, `passes`: count backward passes.
 """
 
 from __future__ import annotations

@@ -142,7 +142,7 @@ class Machine(library.Shards):
         self._plans = {name: planner.get_function(f"plan_{name}") for name in library.PHASES}
         self._launch = Launch()
         self._launch_at = ctypes.addressof(self._launch)
-        # By (id of the context, whether it is the forward pass); the last used is at the end.
+        # Copies of address lists, by (id of the context, whether it is the forward pass); the last used is at the end.
         self._copies: dict[tuple[int, ...], Copy] = {}
         self._numbers = itertools.count(1)
         self.load_used()

@@ -1,4 +1,7 @@
-"""Plain functions, in a subset of Python (docs/internals.md), run in two ways: compiled by TVM, and as they are."""
+"""Plain functions: functions in a subset of Python (docs/internals.md) that run compiled by TVM, and as they are.
+
+The planner, the recorder and what is scalar in the tape machine are such functions.
+"""
 
 from __future__ import annotations
 

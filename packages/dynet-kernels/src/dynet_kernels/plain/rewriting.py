@@ -146,6 +146,8 @@ class _Rewriting(ast.NodeTransformer):
     def later(self, expression) -> ast.Lambda:
         return self.new(ast.Lambda, ast.arguments([], [], None, [], [], None, []), expression)
 
+    # functions
+
     def function(self, node):
         """Rewrite a function: its variables are made first, so that every branch and loop of it can set them."""
         self.line, node.args = node.lineno, self.visit(node.args)
@@ -212,6 +214,8 @@ class _Rewriting(ast.NodeTransformer):
         self.has_results = True
         return self.new(ast.Assign, [self.value("_result", ast.Store())], *value)
 
+    # names and assignment
+
     def visit_Name(self, node):
         is_load = isinstance(node.ctx, ast.Load)
         if is_load and node.id in self.ended:
@@ -244,6 +248,8 @@ class _Rewriting(ast.NodeTransformer):
         self.loop_names(node.target)
         node.iter, node.ifs = self.visit(node.iter), [self.visit(one) for one in node.ifs]
         return node
+
+    # conditions and operators
 
     def visit_BoolOp(self, node):
         self.generic_visit(node)
@@ -278,6 +284,8 @@ class _Rewriting(ast.NodeTransformer):
         if name:
             node.func = self.call(name).func
         return self.generic_visit(node)
+
+    # statements
 
     def turns(self, over, body):
         """A Python loop around emitted code: it has one turn for each side that the code has, or none."""

@@ -1,7 +1,19 @@
 """The planner, as plain functions, which tests also run uncompiled: turns the nodes of a graph into a tape.
 
-It contains nothing about single ops: it follows the views and steps of signatures. Each of these modules uses only
-earlier ones: structs, nodes, stages, grouping, addresses, tape, repeats, forward, gradients, backward, update.
+It contains nothing about single ops: it follows the views and steps of signatures. The modules, each after those that
+it uses:
+
+    structs       structures in memory
+    nodes         the context, nodes and records
+    stages        the depth of each node, which orders them
+    grouping      groups: nodes that one instruction computes
+    addresses     the address lists that kernels read
+    tape          instructions
+    repeats       equal columns, which are computed once
+    forward       the forward pass, and memory for values
+    gradients     memory for gradients
+    backward      the backward pass
+    update        the passes of trainers
 """
 
 from __future__ import annotations

@@ -15,16 +15,13 @@ from .checks import checked_flag
 from .dim import Dim
 from .errors import ArgumentTypeError, GradientError, ShapeError, StaleExpressionError
 from .gpu_tensor import GpuTensor
+from .graph import Graph, graph_of_node, has_no_node
 from .memory import copy_on_gpu, floats_at
 from .recorder import ANY_GRAPH, NO_NODE
 from .refusals import Refusals
 from .tensor import Tensor
-from .types import NodeGraph
 
 FLOAT32, FLOAT64, empty = np.dtype(np.float32), np.dtype(np.float64), np.empty
-GRAPH_OF_NODE: list[Callable[[Operations], NodeGraph]] = []
-"""Holds one function, which returns the graph of a node. The module `graph` appends it here, because it imports this
-module and so cannot be imported here."""
 
 
 class Operations(Refusals):
@@ -94,9 +91,9 @@ class Operations(Refusals):
         """Return the size of the first dimension."""
         return self.type.rows
 
-    def _graph(self) -> NodeGraph:
+    def _graph(self) -> Graph:
         """Return this node's graph; raise StaleExpressionError if the node is gone or is another thread's."""
-        return GRAPH_OF_NODE[0](self)
+        return graph_of_node(self)
 
     def _again(self, called: str, recalculate: bool, end: str = "") -> None:
         """Compute the whole graph again if the flag `recalculate`, which the method `called` got, is true."""
@@ -326,10 +323,3 @@ class Unfinished(Expression):
 
 Unfinished.__name__ = Unfinished.__qualname__ = "Expression"  # error messages show this name
 recorder.know(unfinished=Unfinished)
-
-
-def has_no_node(x: Operations) -> str:
-    return (
-        f"an unfinished {type(x).__name__} stands for no node, so it has no value and no shape: "
-        "replace it by the result of an operation, such as dy.inputVector"
-    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import warnings
 import weakref
-from typing import ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn, Protocol
 
 import numpy as np
 
@@ -20,7 +20,6 @@ from .annotations import Floats
 from .dim import Dim
 from .engine import Engine
 from .errors import ArgumentTypeError, DynetWarning, GradientError, StaleExpressionError
-from .expression import GRAPH_OF_NODE, Expression, Operations, has_no_node
 from .memory import Block, floats_at
 from .nodes import InputIndex, nodes_of
 from .outdated import Outdated
@@ -35,6 +34,13 @@ OTHER_THREAD = (
 )
 thread = threading.local()  # `thread.graph` is the graph of the calling thread; `current()` creates it
 NOTHING, UNDIFFERENTIATED = (0, 0), (-1, 0)
+
+
+class Handle(Protocol):
+    """What graphs read of an expression, whose class imports this module."""
+
+    at: int
+    version: int
 
 
 class Graph:
@@ -76,7 +82,7 @@ class Graph:
         """Return the version: a number that changes when `renew_cg` or `cg_revert` removes nodes."""
         return self.records.version
 
-    def node(self, number: int, dim: Dim) -> Expression:
+    def node(self, number: int, dim: Dim) -> Any:
         return recorder.handle(number, dim)
 
     def node_count(self) -> int:
@@ -84,7 +90,7 @@ class Graph:
 
     # Methods that check versions and threads
 
-    def holds(self, x: Operations) -> bool:
+    def holds(self, x: Handle) -> bool:
         """Return whether an expression can be used in this graph: it is one of its nodes, or a parameter."""
         version, watch = x.version, self.watch
         if version in (self.records.version, ANY_GRAPH):
@@ -283,7 +289,7 @@ class Owner:
 _graphs: list[weakref.ref[Graph]] = []  # the graphs of all threads
 
 
-def refuse(x: Operations) -> NoReturn:
+def refuse(x: Handle) -> NoReturn:
     """Raise StaleExpressionError, which says why, for an expression that is not in this thread's graph."""
     if x.version == NO_NODE:
         raise ArgumentTypeError(has_no_node(x))
@@ -293,6 +299,13 @@ def refuse(x: Operations) -> NoReturn:
     others = [reference() for reference in tuple(_graphs)]
     theirs = any(other is not None and other is not graph and other.holds(x) for other in others)
     raise StaleExpressionError(OTHER_THREAD if theirs else is_gone(x.version))
+
+
+def has_no_node(x: Handle) -> str:
+    return (
+        f"an unfinished {type(x).__name__} stands for no node, so it has no value and no shape: "
+        "replace it by the result of an operation, such as dy.inputVector"
+    )
 
 
 def is_taken_back(version: int) -> str:
@@ -308,14 +321,11 @@ def is_gone(version: int) -> str:
     )
 
 
-def graph_of_node(x: Operations) -> Graph:
+def graph_of_node(x: Handle) -> Graph:
     graph = current()
     if not graph.holds(x):
         refuse(x)
     return graph
-
-
-GRAPH_OF_NODE.append(graph_of_node)
 
 
 def current() -> Graph:

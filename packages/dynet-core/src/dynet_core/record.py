@@ -18,8 +18,8 @@ from dynet_kernels import formula
 from . import recorder
 from .dim import Dim
 from .errors import ArgumentError, ArgumentTypeError, ShapeError, StaleExpressionError
-from .expression import Expression, Unfinished, has_no_node
-from .graph import current, refuse
+from .expression import Expression, Unfinished
+from .graph import current, has_no_node, refuse
 from .pinned_graph import PinnedGraph
 from .recorder import ANY_GRAPH, NO_NODE
 from .signature import Signature

@@ -24,7 +24,7 @@ import numpy as np
 import dynet as dy
 import gpu_checks
 import gpu_torch
-from dynet_core import device
+from dynet_core.compute import device
 from dynet_kernels.cuda import compiler, driver
 
 SECONDS = 0.2  # how long one timing repeats its work

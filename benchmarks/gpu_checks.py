@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import dynet as dy
-from dynet_core import device
+from dynet_core.compute import device
 from dynet_core.op import OPS, Op, Sample
 from dynet_ops import testing
 

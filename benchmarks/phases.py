@@ -20,7 +20,7 @@ class Split:
     """A training step that keeps account of its parts, in seconds."""
 
     def __init__(self, steps):
-        from dynet_core.device import compiled
+        from dynet_core.compute.device import compiled
         from dynet_core.recorder import next_generation
         from dynet_kernels.library import PHASES
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import dynet as dy
-from dynet_core import device
+from dynet_core.compute import device
 from dynet_core.graph import current
 
 

@@ -84,7 +84,9 @@ def test_a_child_can_have_threads_of_its_own():
 
 
 FORK_WHILE_LOCKED = """
-from dynet_core import device, dim, parameter_rows, random_stream
+from dynet_core import dim
+from dynet_core.compute import device, parameter_rows
+from dynet_core.random import random_stream
 from dynet_kernels import cache, encode
 
 def hold():

@@ -6,6 +6,7 @@ Sources are read, not run. Tests and examples may import upwards.
 
 import ast
 import graphlib
+import re
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,26 @@ def test_no_module_imports_itself_by_way_of_others(module):
     modules = modules_of(root)
     assert module in modules
     assert circle_of(modules) == []
+
+
+def test_rooms_of_the_core_import_from_rooms_below():
+    """A room is a folder, or a module beside the folders. The README lists each after those that it imports."""
+    (root,) = PACKAGES.glob("*/src/dynet_core")
+    modules = modules_of(root)
+    rooms: dict[str, set[str]] = {}
+    for module in modules.keys() - {"dynet_core"}:
+        below = {name.split(".")[1] for name in imports_within(modules, module)}
+        room = module.split(".")[1]
+        rooms.setdefault(room, set()).update(below - {room})
+    floors: dict[str, int] = {}
+    for room in graphlib.TopologicalSorter(rooms).static_order():  # CycleError if there is a circle
+        floors[room] = max((floors[below] + 1 for below in rooms[room]), default=0)
+    assert max(floors.values()) < 8
+    readme = (root.parents[1] / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.*?`) \|", readme, re.MULTILINE)
+    listed = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    for place, room in enumerate(listed):
+        assert rooms[room] <= {*listed[:place]}
 
 
 @pytest.mark.parametrize(

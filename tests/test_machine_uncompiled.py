@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import dynet as dy
-from dynet_core.device import compiled
+from dynet_core.compute.device import compiled
 from dynet_core.graph import current
 from dynet_core.recorder import next_generation
 from dynet_kernels import layout as at

@@ -7,7 +7,7 @@ import pytest
 import dynet_ops as dy
 import dynet_optim
 import dynet_rnn
-from dynet_core.expression import Expression
+from dynet_core.graph.expression import Expression
 from dynet_core.op import OPS
 from dynet_ops.kinds import elementwise
 from dynet_ops.network.recurrent import CELLS

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import dynet
-from dynet_core.hints import Hint
+from dynet_core.messages.hints import Hint
 
 PROGRAM = Path(__file__).parent / "typing" / "every_public_name.py"
 PARTS = {

@@ -14,7 +14,7 @@ PROGRAM = """
 {before}
 import dynet as dy
 {after}
-from dynet_core import device
+from dynet_core.compute import device
 weight = dy.ParameterCollection().parameters_from_numpy([[1, 2], [3, 1.000244140625]])
 result = weight * dy.inputVector([1, 1.000244140625])  # 1 + 2 ** -12
 print(device.name(), result.tensor_value().argmax().as_numpy().item(), result.vec_value()[1])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import dynet as dy
-from dynet_core import device
+from dynet_core.compute import device
 from dynet_kernels import library
 from dynet_kernels.cuda import machine
 from dynet_ops.kinds import elementwise

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import dynet as dy
-from dynet_core import device
+from dynet_core.compute import device
 
 MANY = 65_536 + 9  # more matrices than the second and third axis of a grid allow
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import dynet as dy
-from dynet_core import device
+from dynet_core.compute import device
 from dynet_core.config import DynetParams
 
 SHAPES = [(1, 1, 1), (16, 8, 8), (33, 9, 17), (64, 16, 32), (70, 33, 65)]  # rows, inner, columns

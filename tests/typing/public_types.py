@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 import dynet as dy
-from dynet_core.hints import Hint
+from dynet_core.messages.hints import Hint
 
 OF_SHAPES = "what it is depends on the shape, which types do not tell"
 OF_FILES = "a file holds objects of any kind, as one of pickle does"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dynet_core import config
-from dynet_core.files import object_files
+from dynet_core.parameter import object_files
 
 sys.path.insert(0, str(Path(__file__).parent))
 

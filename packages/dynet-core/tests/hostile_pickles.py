@@ -188,7 +188,7 @@ GADGETS = [
     ("numpy.core.multiarray.scalar", np.dtype("O"), b"12345678"), ("numpy.random._pickle.__generator_ctor",),
     ("numpy.float64", "1"), ("numpy.object_", 1), ("numpy.lib.format.read_array", 1),
     ("dynet_core.save", "made-by-a-pickle", []), ("_dynet.save", "made-by-a-pickle", []),
-    ("dynet.save", "made-by-a-pickle", []), ("dynet_core.files.object_files.save", "made-by-a-pickle", []),
+    ("dynet.save", "made-by-a-pickle", []), ("dynet_core.parameter.object_files.save", "made-by-a-pickle", []),
     ("dynet_core.ParameterCollection",), ("_dynet.ParameterCollection",), ("dynet_core.reset_random_seed", 1),
     ("dynet_core.init",), ("dynet_kernels.cache.linker",), ("dynet_core.FromFileInitializer", "canary"),
     ("__main__.trap", 1), ("__main__.Trap", 1), ("__main__.Trap.__setstate__", 1, 2), ("__main__.Words", 1),

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from dynet_core import ArgumentError, ArgumentTypeError, DeviceError, DynetParams, ParameterCollection, device
+from dynet_core import ArgumentError, ArgumentTypeError, DeviceError, DynetParams, ParameterCollection
+from dynet_core.compute import device
 from dynet_kernels import sharing
 from dynet_kernels.cuda import compiler, driver
 

@@ -4,7 +4,8 @@ import types
 
 import pytest
 
-from dynet_core import ArgumentTypeError, DeviceError, DeviceInfo, available_devices, device, get_device_info
+from dynet_core import ArgumentTypeError, DeviceError, DeviceInfo, available_devices, get_device_info
+from dynet_core.compute import device
 from dynet_kernels.cuda import driver
 
 

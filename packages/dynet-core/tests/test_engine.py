@@ -3,7 +3,7 @@
 import numpy as np
 
 import dynet as dy
-from dynet_core.engine import Engine
+from dynet_core.compute.engine import Engine
 from dynet_core.graph import current
 from dynet_kernels import layout as at
 

@@ -14,8 +14,8 @@ if recorder.DESCRIPTION != "compiled":
 
 from dynet_core import ParameterCollection, renew_cg
 from dynet_core.dim import Dim
-from dynet_core.expression import Expression
 from dynet_core.graph import current
+from dynet_core.graph.expression import Expression
 from dynet_core.recorder import commit
 from dynet_core.recorder.shared import MOST_FREE, SHARED
 

@@ -7,7 +7,7 @@ import pytest
 
 import dynet as dy
 from dynet_core import GradientError
-from dynet_core.outdated import Outdated
+from dynet_core.graph.outdated import Outdated
 from dynet_core.recorder import passes
 
 

@@ -17,7 +17,7 @@ from dynet_core.initializer import (
     UniformInitializer,
     initializer_from,
 )
-from dynet_core.random_stream import InitialStream, reset_random_seed, stream
+from dynet_core.random.random_stream import InitialStream, reset_random_seed, stream
 
 
 @pytest.mark.parametrize(

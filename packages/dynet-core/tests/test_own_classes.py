@@ -14,7 +14,8 @@ from spec_checks import Holder, assert_same
 
 import dynet_core as dy
 from dynet_core import FileFormatError, ParameterCollection
-from dynet_core.files import meta, object_files
+from dynet_core.files import meta
+from dynet_core.parameter import object_files
 
 PROTOCOLS = range(2, pickle.HIGHEST_PROTOCOL + 1)
 CALLED = []

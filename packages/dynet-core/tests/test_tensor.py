@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dynet_core import ArgumentError, ArgumentTypeError, OutOfRangeError, ParameterCollection, reset_random_seed
-from dynet_core.tensor import Tensor
+from dynet_core.compute.tensor import Tensor
 
 
 def tensor(values, batched=False) -> Tensor:

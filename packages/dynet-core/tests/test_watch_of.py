@@ -2,9 +2,8 @@
 
 import sys
 
-from dynet_core import checkpoints
-from dynet_core.graph import current
-from dynet_core.watch import Watch
+from dynet_core.graph import checkpoints, current
+from dynet_core.graph.watch import Watch
 
 
 def test_a_handler_renews_the_graph_while_its_watch_is_made():

@@ -136,7 +136,7 @@ def test_values_and_gradients(name):
 def test_the_first_step_is_that_of_a_state_of_zeros(name):
     """In sequences there is no state before: what follows from it is left out."""
     from dynet_core.graph import current
-    from dynet_core.record import graph_of
+    from dynet_core.graph.record import graph_of
     from dynet_ops.network.cells import sequence_signature
 
     function, _ = EQUATIONS.get(name, (None, None))

@@ -10,7 +10,7 @@ import dynet_ops as dy
 from dynet_core import ParameterCollection, ShapeError, renew_cg
 from dynet_core.errors import DynetError
 from dynet_core.graph import current
-from dynet_core.nodes import nodes_of
+from dynet_core.graph.nodes import nodes_of
 from dynet_core.op import OPS
 
 NAN, INF = math.nan, math.inf

@@ -91,7 +91,7 @@ def test_inputs_for_which_there_is_no_memory(monkeypatch, call):
 
 
 def test_memory_that_there_is_not_ends_one_graph_only(monkeypatch):
-    from dynet_core import memory
+    from dynet_core.compute import memory
 
     def refuse(*_):
         raise MemoryError

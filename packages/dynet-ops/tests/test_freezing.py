@@ -7,7 +7,7 @@ from op_checks import python_calls
 
 import dynet_ops as dy
 from dynet_core import Model, recorder, renew_cg
-from dynet_core.parameter_rows import PARAMETER_ROWS
+from dynet_core.compute.parameter_rows import PARAMETER_ROWS
 
 compiled = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the recorder in Python has no compiled code")
 

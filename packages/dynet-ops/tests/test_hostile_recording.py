@@ -8,7 +8,7 @@ import pytest
 
 import dynet_ops as dy
 from dynet_core import ArgumentTypeError, OutOfRangeError, StaleExpressionError, cg_checkpoint, cg_revert, renew_cg
-from dynet_core.expression import Expression
+from dynet_core.graph.expression import Expression
 
 
 def test_slices_whose_length_overflows():

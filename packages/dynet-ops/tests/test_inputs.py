@@ -162,7 +162,7 @@ def test_numbers_are_there_when_they_are_computed_at_once():
 
 def test_to_find_inputs_takes_one_look_at_each_record(monkeypatch):
     looks = []
-    module = sys.modules["dynet_core.nodes"]
+    module = sys.modules["dynet_core.graph.nodes"]
     every = module.nodes_of
 
     def counted(*arguments, **named):

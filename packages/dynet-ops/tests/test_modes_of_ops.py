@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import dynet_ops as dy
-from dynet_core import cg_checkpoint, cg_revert, noise, renew_cg
+from dynet_core import cg_checkpoint, cg_revert, renew_cg
 from dynet_core.op import OPS
+from dynet_core.random import noise
 from dynet_ops.testing import Computed, Input, draw, functional, largest, record, value_of, weights_for
 
 SAMPLES = [

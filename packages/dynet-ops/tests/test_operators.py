@@ -15,8 +15,8 @@ import dynet_ops as dy
 from dynet_core import ArgumentTypeError, DynetWarning, Model, StaleExpressionError, renew_cg
 from dynet_core import Expression as dy_expression
 from dynet_core.graph import current
-from dynet_core.hints import Hint
-from dynet_core.refusals import Refusals
+from dynet_core.messages.hints import Hint
+from dynet_core.messages.refusals import Refusals
 
 X, Y = np.array([[1.0, -2.0, 4.0], [0.5, 8.0, -1.0]]), np.array([[2.0, 4.0, -8.0], [0.25, 1.0, 2.0]])
 NUMBERS = [

@@ -10,8 +10,8 @@ import pytest
 
 import dynet_ops as dy
 from dynet_core import ArgumentTypeError, recorder, renew_cg
-from dynet_core.expression import Expression
 from dynet_core.files.names import ours
+from dynet_core.graph.expression import Expression
 from dynet_core.op import OPS
 from dynet_core.recorder import FUNCTION_TYPE
 

@@ -12,7 +12,7 @@ import dynet_core
 import dynet_ops as dy
 from dynet_core import ArgumentError, ArgumentTypeError, Model, renew_cg
 from dynet_core.annotations import Number
-from dynet_core.expression import Expression
+from dynet_core.graph.expression import Expression
 from dynet_core.op import OPS, Sample
 from dynet_kernels import formula as f
 from dynet_kernels.formula import Formula

@@ -10,7 +10,7 @@ import pytest
 
 import dynet_ops as dy
 from dynet_core import Model, ParameterCollection, renew_cg
-from dynet_core.parameter_rows import PARAMETER_ROWS
+from dynet_core.compute.parameter_rows import PARAMETER_ROWS
 from dynet_core.signature import SIGNATURES
 
 

@@ -9,8 +9,8 @@ from op_checks import python_calls
 
 import dynet_ops as dy
 from dynet_core import ParameterCollection, recorder, renew_cg
-from dynet_core.expression import Expression
 from dynet_core.graph import current
+from dynet_core.graph.expression import Expression
 from dynet_core.op import OPS
 from dynet_core.recorder import FUNCTION_TYPE
 from dynet_kernels import formula as f

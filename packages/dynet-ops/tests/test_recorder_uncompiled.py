@@ -17,8 +17,8 @@ from uncompiled_arguments import NO_NUMBERS, NUMBERS, Listed, Paired, Whole, gra
 
 import dynet_ops as dy
 from dynet_core import recorder, renew_cg
-from dynet_core.expression import Expression
 from dynet_core.graph import current
+from dynet_core.graph.expression import Expression
 
 
 @of("one")

@@ -18,8 +18,8 @@ from uncompiled import both, declining, left, of, run, same, vectorcall
 import dynet_ops as dy
 from dynet_core import ParameterCollection, recorder, renew_cg
 from dynet_core.dim import Dim
-from dynet_core.expression import Expression
 from dynet_core.graph import current
+from dynet_core.graph.expression import Expression
 from dynet_core.recorder import function
 from dynet_kernels.recorder import c_api, words
 from dynet_kernels.recorder.functions import FUNCTIONS

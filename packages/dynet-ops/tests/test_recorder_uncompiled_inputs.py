@@ -15,8 +15,8 @@ from uncompiled_arguments import Listed, Real
 
 import dynet_ops as dy
 from dynet_core import cg_checkpoint, cg_revert, recorder, renew_cg
-from dynet_core.expression import Expression
 from dynet_core.graph import current
+from dynet_core.graph.expression import Expression
 from dynet_kernels.recorder import words
 from dynet_kernels.recorder.arrays import NUMBERS
 

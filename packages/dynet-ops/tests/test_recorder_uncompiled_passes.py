@@ -10,8 +10,8 @@ from uncompiled import declining, described, left, of, run, uncollected, vectorc
 
 import dynet_ops as dy
 from dynet_core import ParameterCollection, renew_cg, reset_random_seed
-from dynet_core.expression import Expression
 from dynet_core.graph import current
+from dynet_core.graph.expression import Expression
 
 # Passes. Each way has a graph of its own, because a pass plans, which cannot be taken back.
 

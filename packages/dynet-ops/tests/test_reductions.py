@@ -10,8 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import dynet_ops as dy
-from dynet_core import Model, draw, renew_cg
+from dynet_core import Model, renew_cg
 from dynet_core.graph import current
+from dynet_core.pictures import draw
 from dynet_ops.testing import value_of
 
 INF = float("inf")

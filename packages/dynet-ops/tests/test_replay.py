@@ -5,7 +5,7 @@ import pytest
 import dynet_ops as dy
 from dynet_core import Model, recorder, renew_cg, reset_random_seed
 from dynet_core.graph import current
-from dynet_core.templates import Observed
+from dynet_core.graph.templates import Observed
 
 pytestmark = pytest.mark.skipif(not recorder.HAS_TEMPLATES, reason="the recorder in Python has no templates")
 VECTOR = [1.0, 2.0, 3.0]

@@ -9,17 +9,8 @@ import pytest
 from op_checks import python_calls
 
 import dynet_ops as dy
-from dynet_core import (
-    ParameterCollection,
-    cg_checkpoint,
-    cg_revert,
-    errors,
-    recorder,
-    renew_cg,
-    reset_random_seed,
-    templates,
-)
-from dynet_core.graph import current
+from dynet_core import ParameterCollection, cg_checkpoint, cg_revert, errors, recorder, renew_cg, reset_random_seed
+from dynet_core.graph import current, templates
 from dynet_core.op import OPS, register
 from dynet_ops.testing import draw, record
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import dynet as dy
-from dynet_core import device
+from dynet_core.compute import device
+from dynet_core.compute.parameter_rows import PARAMETER_ROWS
 from dynet_core.graph import current
-from dynet_core.parameter_rows import PARAMETER_ROWS
 from dynet_core.recorder import next_generation
 from dynet_kernels import layout as at
 from dynet_kernels import sharing

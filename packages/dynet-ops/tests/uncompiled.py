@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from dynet_core import recorder
-from dynet_core.expression import Expression
 from dynet_core.graph import current
+from dynet_core.graph.expression import Expression
 from dynet_core.recorder import FUNCTION_TYPE
 
 if recorder.DESCRIPTION != "compiled":

@@ -6,7 +6,7 @@ import numpy as np
 
 import dynet_ops as dy
 from dynet_core import cg_checkpoint, cg_revert, renew_cg
-from dynet_core.expression import Expression
+from dynet_core.graph.expression import Expression
 
 NUMBERS = [0, 1, 2, -1, 2.5, -1.0, 1e300, float("nan"), float("inf"), 1 << 40, 1 << 62, -(1 << 63), 1 << 63, 1 << 200]
 NUMBERS += [10**400, -(10**400), np.int64(1), np.int32(2), np.float32(0.1), np.float64(1.5), np.int64(-(1 << 63))]

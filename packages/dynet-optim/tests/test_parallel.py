@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from trainer_models import Model
 
-from dynet_core import noise
 from dynet_core.errors import ArgumentError, ArgumentTypeError, DynetWarning, FileFormatError
+from dynet_core.random import noise
 from dynet_optim import AdamTrainer, DataParallel, MomentumSGDTrainer, SimpleSGDTrainer
 from dynet_optim.registry import TRAINERS
 

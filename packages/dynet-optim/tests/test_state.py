@@ -9,7 +9,8 @@ import pytest
 
 import dynet_core as dy
 import dynet_optim
-from dynet_core import FileFormatError, noise
+from dynet_core import FileFormatError
+from dynet_core.random import noise
 from dynet_optim import registry, state
 
 TRAINERS = list(registry.TRAINERS)

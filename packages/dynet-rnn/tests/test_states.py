@@ -28,9 +28,9 @@ from dynet_core import (
     cg_version,
     renew_cg,
 )
-from dynet_core.draw import dot
 from dynet_core.graph import current
-from dynet_core.nodes import node_at, nodes_of
+from dynet_core.graph.nodes import node_at, nodes_of
+from dynet_core.pictures.draw import dot
 
 every_network = pytest.mark.parametrize("name", NETWORKS)
 

@@ -18,7 +18,7 @@ from dynet_core import (
     renew_cg,
 )
 from dynet_core.graph import current
-from dynet_core.nodes import nodes_of
+from dynet_core.graph.nodes import nodes_of
 from dynet_kernels.layout import CONTEXT
 from dynet_rnn import tree
 

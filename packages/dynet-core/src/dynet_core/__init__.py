@@ -15,9 +15,10 @@ from .api import (
     print_text_graphviz,
     renew_cg,
 )
+from .compute.device import DeviceInfo, available_devices, get_device_info
+from .compute.profiling import profile
+from .compute.tensor import Tensor
 from .config import DynetParams, init, init_from_params
-from .device import DeviceInfo, available_devices, get_device_info
-from .dump import dump_cg
 from .errors import (
     ArgumentError,
     ArgumentTypeError,
@@ -36,8 +37,9 @@ from .errors import (
     StaleExpressionError,
     TooLargeError,
 )
-from .expression import Expression
-from .files.object_files import load, load_generator, save
+from .graph.expression import Expression
+from .graph.mutable_values import FloatValue, FloatVectorValue, UnsignedValue, UnsignedVectorValue
+from .graph.several_expressions import forward, npvalues, values
 from .initializer import (
     ConstInitializer,
     FromFileInitializer,
@@ -50,13 +52,11 @@ from .initializer import (
     SaxeInitializer,
     UniformInitializer,
 )
-from .mutable_values import FloatValue, FloatVectorValue, UnsignedValue, UnsignedVectorValue
 from .parameter import LookupParameters, Model, ParameterCollection, Parameters
-from .plan_text import show_plan
-from .profiling import profile
-from .seeds import reset_random_seed
-from .several import forward, npvalues, values
-from .tensor import Tensor
+from .parameter.object_files import load, load_generator, save
+from .pictures.dump import dump_cg
+from .pictures.plan_text import show_plan
+from .random.seeds import reset_random_seed
 
 # Load the linker of compiled code now, so that the first computation need not wait for it. If this fails, the same
 # error is raised again when something is computed.

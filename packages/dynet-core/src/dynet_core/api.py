@@ -6,16 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
-from . import checkpoints, draw, recorder
+from . import recorder
 from .annotations import Dims, Index, Number, Numbers
 from .checks import checked_flag, checked_index
-from .dump import dump
 from .errors import OutOfRangeError
-from .expression import Expression
-from .graph import Graph, current, renew
-from .nodes import node_at
+from .graph import Graph, checkpoints, current, renew
+from .graph.expression import Expression
+from .graph.nodes import node_at
 from .parameter import LookupParameters, parameter
 from .parameter.base import Trained
+from .pictures import draw
+from .pictures.dump import dump
 
 
 class ComputationGraph(Graph):

@@ -15,8 +15,8 @@ from typing import Any, SupportsFloat, SupportsIndex
 import numpy as np
 
 from .errors import ArgumentError, ArgumentTypeError, DynetError, OutOfRangeError, ShapeError, TooLargeError
-from .refusals import MOST_NESTED, NUMBERS, Refusals
-from .wording import HUGE, counted, shown
+from .messages.refusals import MOST_NESTED, NUMBERS, Refusals
+from .messages.wording import HUGE, counted, shown
 
 MASKED = "some of the numbers are masked; the method filled() of their array gives them values"
 PLAIN = {bool, float, int, *NUMBERS}

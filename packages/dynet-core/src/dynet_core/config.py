@@ -16,14 +16,14 @@ from typing import Any, TypeVar
 from dynet_kernels import sharing
 from dynet_kernels.layout import MOST_THREADS
 
-from . import device
 from .annotations import Number
 from .checks import checked_flag, checked_list, whole
+from .compute import device
+from .compute.profiling import profile_program
 from .errors import ArgumentError, ArgumentTypeError
 from .files.names import Allow, allowed
-from .hints import Closed
-from .profiling import profile_program
-from .seeds import reset_random_seed
+from .messages.hints import Closed
+from .random.seeds import reset_random_seed
 
 T = TypeVar("T", int, float)
 

@@ -15,7 +15,7 @@ from dynet_kernels.locks import new_lock
 from .annotations import Dims, Index
 from .checks import whole
 from .errors import ArgumentError, ShapeError
-from .refusals import Refusals
+from .messages.refusals import Refusals
 
 MAX_DIMS = 7
 MAX_TOTAL = 1 << 40  # the most numbers that one expression may hold: 2^40

@@ -12,8 +12,8 @@ from dynet_kernels.formula import Formula
 
 from . import recorder
 from .errors import ArgumentError
+from .graph.templates import with_templates
 from .signature import Signature
-from .templates import with_templates
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Shape = tuple[tuple[int, ...], int]  # (dimensions, batch size)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 
-from dynet_core import refusals
-from dynet_core.expression import Operations
-from dynet_core.hints import USES, give_hints
+from dynet_core.graph.expression import Operations
+from dynet_core.graph.record import two_operands
+from dynet_core.messages import refusals
+from dynet_core.messages.hints import USES, give_hints
 from dynet_core.op import OPS
-from dynet_core.record import two_operands
 
 from .matrix.products import affine_signature
 from .op_formulas import operand_names

@@ -18,9 +18,9 @@ from dynet_core.annotations import Dims, Index
 from dynet_core.checks import checked_flag, whole
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, OutOfRangeError
-from dynet_core.expression import Expression
+from dynet_core.graph.expression import Expression
+from dynet_core.graph.record import graph_of, node
 from dynet_core.op import Function, Sample, register, samples
-from dynet_core.record import graph_of, node
 from dynet_core.signature import Signature, View, computed, number_views
 from dynet_kernels.families.rules import Across, Rule
 from dynet_kernels.layout import SELF

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
-from dynet_core.expression import Expression
-from dynet_core.record import node
+from dynet_core.graph.expression import Expression
+from dynet_core.graph.record import node
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels.families.rules import Rule
 from dynet_kernels.layout import EACH, EACH_OPERAND, SELF

@@ -11,11 +11,20 @@ from dynet_core.annotations import Dims, Index, Indices, Number, Numbers
 from dynet_core.checks import checked_flag, checked_index, checked_indices, real_array, whole
 from dynet_core.dim import Dim, checked_batch, checked_dims
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeError
-from dynet_core.expression import Expression
-from dynet_core.keyword_hints import also_called
+from dynet_core.graph.expression import Expression
+from dynet_core.graph.pinned_graph import PinnedGraph, pinned
+from dynet_core.graph.record import (
+    common_batch,
+    described,
+    graph_of,
+    listed,
+    many_operands,
+    node,
+    one_operand,
+    two_operands,
+)
+from dynet_core.messages.keyword_hints import also_called
 from dynet_core.op import Function, Sample, recorded, register, remember, samples
-from dynet_core.pinned_graph import PinnedGraph, pinned
-from dynet_core.record import common_batch, described, graph_of, listed, many_operands, node, one_operand, two_operands
 from dynet_core.recorder import describe, function
 from dynet_core.signature import Signature, Step, View, alias, computed, copy_step, number_views
 from dynet_kernels import formula as f

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentTypeError, ShapeError
-from dynet_core.record import common_batch, described
+from dynet_core.graph.record import common_batch, described
 from dynet_core.signature import View
 from dynet_kernels.layout import SELF
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from dynet_core.annotations import Number
 from dynet_core.errors import ArgumentError
-from dynet_core.expression import Expression
+from dynet_core.graph.expression import Expression
 from dynet_kernels import formula as f
 from dynet_kernels.derivative import gradients as derived
 from dynet_kernels.families.rules import Rule

@@ -11,9 +11,9 @@ from dynet_core.annotations import Dims, Index
 from dynet_core.checks import HUGE, as_list, single, whole
 from dynet_core.dim import MAX_TOTAL, Dim, checked_batch, checked_dims
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError
-from dynet_core.expression import Expression
-from dynet_core.record import graph_of
-from dynet_core.refusals import MOST_NESTED
+from dynet_core.graph.expression import Expression
+from dynet_core.graph.record import graph_of
+from dynet_core.messages.refusals import MOST_NESTED
 
 
 def shape_of(name: str, x: Expression) -> Dim:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from dynet_core.dim import Dim
-from dynet_core.expression import Expression
-from dynet_core.record import two_operands
+from dynet_core.graph.expression import Expression
+from dynet_core.graph.record import two_operands
 from dynet_core.signature import Signature
 
 

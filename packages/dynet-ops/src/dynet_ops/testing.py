@@ -11,7 +11,7 @@ import numpy as np
 import dynet_ops as dy
 from dynet_core import Model, renew_cg
 from dynet_core.errors import ArgumentTypeError
-from dynet_core.expression import Expression
+from dynet_core.graph.expression import Expression
 from dynet_core.op import OPS, Op, Sample
 from dynet_kernels.formula import LARGEST, SMALLEST
 

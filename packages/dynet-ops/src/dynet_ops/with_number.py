@@ -12,12 +12,12 @@ import numpy as np
 from dynet_core.checks import TOO_LARGE, single
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError, TooLargeError
-from dynet_core.expression import Expression
+from dynet_core.graph.expression import Expression
+from dynet_core.graph.record import graph_of, made_of
+from dynet_core.messages.wording import shown
 from dynet_core.op import remember
-from dynet_core.record import graph_of, made_of
 from dynet_core.recorder import function
 from dynet_core.signature import View, computed, number_views
-from dynet_core.wording import shown
 from dynet_kernels.formula import LARGEST
 from dynet_kernels.layout import SELF
 from dynet_kernels.table import KERNELS

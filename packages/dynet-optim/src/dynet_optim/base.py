@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from dynet_core.annotations import Index, Number
 from dynet_core.checks import NOT_NEGATIVE, Range, checked_flag, checked_list, checked_number, plain_number, whole
+from dynet_core.compute.parameter_rows import PARAMETER_ROWS
 from dynet_core.errors import ArgumentError, ArgumentTypeError, DynetWarning, GradientError, OutOfRangeError
 from dynet_core.graph import current
-from dynet_core.hints import Closed, Missing
-from dynet_core.keyword_hints import method
-from dynet_core.nodes import nodes_of
+from dynet_core.graph.nodes import nodes_of
+from dynet_core.messages.hints import Closed, Missing
+from dynet_core.messages.keyword_hints import method
+from dynet_core.messages.wording import few
 from dynet_core.parameter import ParameterCollection, summary
-from dynet_core.parameter_rows import PARAMETER_ROWS
 from dynet_core.recorder import passes
-from dynet_core.wording import few
 
 from .rule import SHRINK, Rule
 from .state import Counts, Resumable  # pickles of earlier versions look for `Counts` here

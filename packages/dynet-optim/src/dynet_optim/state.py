@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from dynet_core import noise
+from dynet_core.compute.memory import Block
 from dynet_core.errors import FileFormatError
 from dynet_core.files import model_files
 from dynet_core.files.tensors import EXPLAIN, Entry, StoredTensor, different
-from dynet_core.memory import Block
-from dynet_core.wording import few
+from dynet_core.messages.wording import few
+from dynet_core.random import noise
 
 from .table import Table
 

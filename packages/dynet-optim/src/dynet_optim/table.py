@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from dynet_core.device import compiled
+from dynet_core.compute.device import compiled
+from dynet_core.compute.memory import Block, block
+from dynet_core.compute.parameter_rows import PARAMETER_ROWS
 from dynet_core.graph import current
-from dynet_core.memory import Block, block
-from dynet_core.outdated import Group
+from dynet_core.graph.outdated import Group
 from dynet_core.parameter import ParameterCollection
 from dynet_core.parameter.storage import Identity, Storage
-from dynet_core.parameter_rows import PARAMETER_ROWS
 from dynet_kernels import layout as at
 from dynet_kernels import library, sharing
 from dynet_kernels.layout import CONTEXT

@@ -8,7 +8,7 @@ from typing import Any
 from dynet_core.annotations import Index, Number
 from dynet_core.checks import checked_list
 from dynet_core.errors import ArgumentError, ArgumentTypeError
-from dynet_core.expression import Expression
+from dynet_core.graph.expression import Expression
 from dynet_core.parameter import ParameterCollection
 from dynet_ops.operands import checked_size
 from dynet_ops.shape.joining import concatenate

@@ -8,7 +8,7 @@ import numpy as np
 
 from dynet_core.annotations import Index, Number
 from dynet_core.checks import NOT_NEGATIVE, SHARE, checked_flag, checked_number
-from dynet_core.expression import Expression
+from dynet_core.graph.expression import Expression
 from dynet_core.initializer import ConstInitializer
 from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_ops.elementwise.arithmetic import cmult

@@ -8,11 +8,11 @@ from typing import Any
 
 from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
-from dynet_core.expression import Expression
 from dynet_core.graph import Graph, current
-from dynet_core.pinned_graph import PinnedGraph
+from dynet_core.graph.expression import Expression
+from dynet_core.graph.pinned_graph import PinnedGraph
+from dynet_core.graph.templates import Observed
 from dynet_core.recorder import HAS_TEMPLATES
-from dynet_core.templates import Observed
 from dynet_ops.layouts import of_rank
 from dynet_ops.network.cell_description import Cell
 from dynet_ops.network.cells import Previous, sequence_signature

@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from dynet_core import noise
 from dynet_core.annotations import Index
 from dynet_core.checks import checked_flag, checked_list, whole
 from dynet_core.errors import ArgumentError, NotFiniteError, ShapeError
-from dynet_core.expression import Expression
-from dynet_core.hints import Closed
+from dynet_core.graph.expression import Expression
+from dynet_core.graph.record import graph_of
+from dynet_core.messages.hints import Closed
 from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_core.parameter.summary import holdings
-from dynet_core.record import graph_of
+from dynet_core.random import noise
 from dynet_ops.input.constants import constant
 from dynet_ops.loss.probability import log_softmax, pickneglogsoftmax, pickneglogsoftmax_batch, softmax
 from dynet_ops.matrix.products import affine_transform

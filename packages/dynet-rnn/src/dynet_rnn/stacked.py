@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from dynet_core.expression import Expression
+from dynet_core.graph.expression import Expression
 
 from .state import RNNState
 

@@ -13,12 +13,12 @@ from typing import Any, Protocol
 from dynet_core.annotations import Number
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ShapeError, StaleExpressionError
-from dynet_core.expression import Expression
 from dynet_core.graph import OTHER_THREAD, is_gone, refuse
-from dynet_core.hints import Hinted
+from dynet_core.graph.expression import Expression
+from dynet_core.graph.pinned_graph import PinnedGraph
+from dynet_core.graph.record import graph_of
+from dynet_core.messages.hints import Hinted
 from dynet_core.parameter import ParameterCollection
-from dynet_core.pinned_graph import PinnedGraph
-from dynet_core.record import graph_of
 from dynet_core.recorder import replay, sequence
 from dynet_core.signature import Signature, alias
 from dynet_ops.input.constants import zeros

@@ -11,13 +11,13 @@ from dynet_core.annotations import Index
 from dynet_core.checks import whole
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError
-from dynet_core.expression import Expression
 from dynet_core.graph import current
+from dynet_core.graph.expression import Expression
+from dynet_core.graph.pinned_graph import PinnedGraph
+from dynet_core.graph.record import common_batch, graph_of
+from dynet_core.graph.templates import with_templates
 from dynet_core.parameter import ParameterCollection, Parameters
-from dynet_core.pinned_graph import PinnedGraph
-from dynet_core.record import common_batch, graph_of
 from dynet_core.recorder import key
-from dynet_core.templates import with_templates
 from dynet_ops.network.trees import child_sum_signature, nary_signature
 from dynet_ops.operands import checked_size
 from dynet_ops.random.dropouts import dropout

@@ -42,7 +42,7 @@ if TYPE_CHECKING:  # type checkers cannot evaluate the `__all__` below, and woul
 else:
     __all__ = ["HAVE_CUDA", "dynet_config", *_dynet_names.__all__]
 
-    HAVE_CUDA = dynet_core.device.has_driver()
+    HAVE_CUDA = dynet_core.compute.device.has_driver()
 
     if _installation.is_complete():
         globals().update({name: it for name, it in _other_names.stand_ins(__all__).items() if name not in globals()})

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from dynet import _installation
-from dynet_core.hints import USES, nearest
+from dynet_core.messages.hints import USES, nearest
 
 
 class StandIn:

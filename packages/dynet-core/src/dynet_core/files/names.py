@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentTypeError
+from ..messages.wording import shown
 from ..recorder import FUNCTION_TYPE
-from ..wording import shown
 from . import instances, numpy_data, plain_data
 from .limits import Limits, is_a
 from .modules import OPS, OURS, belongs, beside, imported, is_foreign, named

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from ..errors import FileFormatError
-from ..wording import few
+from ..messages.wording import few
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ drawn in memory order: a parameter column by column, a lookup parameter row afte
 derive from `PyInitializer` and override only `draw`.
 """
 
-from ..keyword_hints import explain_arguments
+from ..messages.keyword_hints import explain_arguments
 from .base import InitializerError, PyInitializer
 from .kinds import (
     ConstInitializer,

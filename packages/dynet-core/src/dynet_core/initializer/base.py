@@ -12,7 +12,7 @@ import numpy as np
 from ..annotations import Floats
 from ..checks import real_array, single, whole
 from ..errors import ArgumentTypeError, DynetError
-from ..wording import shown
+from ..messages.wording import shown
 
 FLOAT32_LIMIT = 2.0**128 - 2.0**103  # this number and all larger ones become infinity when rounded to float32
 

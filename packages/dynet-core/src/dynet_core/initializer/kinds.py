@@ -12,7 +12,7 @@ import numpy as np
 
 from ..annotations import Floats, Number, Numbers
 from ..errors import ArgumentTypeError
-from ..random_stream import stream
+from ..random.random_stream import stream
 from .base import PyInitializer, beyond_float32, check_number, checked_dim, error, initial_array
 
 
@@ -28,7 +28,7 @@ class NormalInitializer(PyInitializer):
         InitializerError: the variance is negative, or an argument is not finite.
         ArgumentTypeError: an argument is not a number.
 
-    >>> from dynet_core.random_stream import reset_random_seed
+    >>> from dynet_core.random.random_stream import reset_random_seed
     >>> reset_random_seed(1)
     >>> NormalInitializer(mean=10, var=4).values((3,))
     array([10.612799, 10.312131,  9.151228], dtype=float32)

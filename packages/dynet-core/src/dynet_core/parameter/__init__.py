@@ -6,8 +6,8 @@ from typing import Any, TypeVar, overload
 
 from ..checks import checked_flag
 from ..errors import ArgumentTypeError
-from ..expression import Expression
-from ..record import PARAMETERS, one_operand
+from ..graph.expression import Expression
+from ..graph.record import PARAMETERS, one_operand
 from ..recorder import know
 from ..signature import apart
 from ..signature import copy_step as copy_step

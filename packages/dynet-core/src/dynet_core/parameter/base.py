@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import dlpack
 from ..annotations import Array, Floats, Number, Path
 from ..checks import checked_flag, checked_number, real_array
+from ..compute import dlpack
+from ..compute.memory import HostBlock
 from ..dim import checked_dims
 from ..errors import ArgumentError, ArgumentTypeError, GradientError, ParameterNameError, ShapeError
-from ..expression import Expression
 from ..files import model_files
 from ..files.tensors import StoredTensor
 from ..graph import thread
-from ..memory import HostBlock
+from ..graph.expression import Expression
+from ..graph.separate_gradients import added_by_last_pass
+from ..messages.wording import printable
 from ..recorder import become, note_pass
-from ..separate_gradients import added_by_last_pass
-from ..types import Collection
-from ..wording import printable
+from .collection_protocol import Collection
 from .storage import Storage
 
 

@@ -11,17 +11,17 @@ import numpy as np
 from .. import config
 from ..annotations import Dims, Number, Numbers, Path
 from ..checks import FRACTION, checked_flag, checked_number
-from ..device import check_device
+from ..compute.device import check_device
 from ..dim import checked_dims
 from ..errors import ArgumentError, ArgumentTypeError
-from ..files import model_files, object_files
+from ..files import model_files
 from ..files.names import Allow
 from ..files.tensors import StoredTensor
-from ..hints import Closed, Missing
 from ..initializer import NumpyInitializer, PyInitializer, initializer_from
 from ..initializer.base import initial_array
-from ..wording import printable
-from . import summary
+from ..messages.hints import Closed, Missing
+from ..messages.wording import printable
+from . import object_files, summary
 from .base import Trained, checked_name
 from .dense import Parameters
 from .dim_argument import one_dim_argument

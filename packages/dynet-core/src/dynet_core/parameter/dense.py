@@ -6,8 +6,8 @@ from ..annotations import Floats, Numbers
 from ..checks import checked_array
 from ..dim import Dim
 from ..recorder import become
-from ..types import Collection
 from .base import Shape, Trained, checked_values
+from .collection_protocol import Collection
 from .storage import Storage
 
 

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..errors import ArgumentError
-from ..hints import USES
-from ..keyword_hints import explained
+from ..messages.hints import USES
+from ..messages.keyword_hints import explained
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 

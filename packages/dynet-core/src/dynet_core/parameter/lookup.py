@@ -17,20 +17,20 @@ from dynet_kernels import layout as at
 
 from ..annotations import Array, Floats, Index, Numbers
 from ..checks import checked_flag, checked_indices, fitted, out_of_range, real_array, whole
+from ..compute.memory import Block
+from ..compute.parameter_rows import PARAMETER_ROWS
 from ..dim import Dim
 from ..errors import ShapeError
-from ..expression import Expression
 from ..graph import current
-from ..memory import Block
-from ..nodes import LOOKUPS
-from ..parameter_rows import PARAMETER_ROWS
-from ..pinned_graph import PinnedGraph, pinned
-from ..record import graph_of
+from ..graph.expression import Expression
+from ..graph.nodes import LOOKUPS
+from ..graph.pinned_graph import PinnedGraph, pinned
+from ..graph.record import graph_of
+from ..messages.wording import counted
 from ..recorder import become, describe, function
 from ..signature import Signature, View, alias, copy_step
-from ..types import Collection
-from ..wording import counted
 from .base import Constant, Shape, Trained, checked_values
+from .collection_protocol import Collection
 from .storage import Storage
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
-from ..wording import counted, printable
+from ..messages.wording import counted, printable
 from .base import Trained
 
 BYTES = 4  # bytes that a number takes

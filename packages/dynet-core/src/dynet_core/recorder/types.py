@@ -76,7 +76,7 @@ FunctionType = _make_type(
 
 def expression_type(operations: type) -> Any:
     made = _make_type(
-        "dynet_core.expression.Expression",
+        "dynet_core.graph.expression.Expression",
         words.EXPRESSION,
         {"at": ("at", LONG_LONG), "version": ("version", LONG_LONG), "type": ("dim", OBJECT)},
         {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dynet_core.templates import with_templates
+from dynet_core.graph.templates import with_templates
 
 from ..declare import *
 from ..kinds import elementwise_signature

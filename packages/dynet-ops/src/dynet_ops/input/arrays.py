@@ -5,7 +5,7 @@ from __future__ import annotations
 import array
 
 from dynet_core.checks import is_masked
-from dynet_core.device import check_device
+from dynet_core.compute.device import check_device
 from dynet_core.errors import OutOfMemoryError, StaleExpressionError
 from dynet_core.graph import graph_of_node
 from dynet_core.parameter.lookup import set_rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dynet_core.device import check_device
+from dynet_core.compute.device import check_device
 from dynet_kernels.recorder.words import array_key
 
 from ..declare import *

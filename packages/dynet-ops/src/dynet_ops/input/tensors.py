@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dynet_core.checks import is_masked
-from dynet_core.wording import counted
+from dynet_core.messages.wording import counted
 from dynet_kernels.recorder.words import MOST_DIMS, array_key
 
 from ..declare import *

@@ -10,11 +10,11 @@ from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
-from dynet_core import noise
 from dynet_core.annotations import Number
 from dynet_core.checks import checked_flag, checked_number, float32, plain_number, whole
+from dynet_core.compute.parameter_rows import PARAMETER_ROWS
 from dynet_core.errors import ArgumentError, ArgumentTypeError, ParallelError
-from dynet_core.parameter_rows import PARAMETER_ROWS
+from dynet_core.random import noise
 
 from ..base import Trainer
 from ..state import Path

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from dynet_core import noise, random_stream
-from dynet_core.memory import Block
+from dynet_core.compute.memory import Block
+from dynet_core.compute.parameter_rows import PARAMETER_ROWS
 from dynet_core.parameter.storage import Storage
-from dynet_core.parameter_rows import PARAMETER_ROWS
+from dynet_core.random import noise, random_stream
 
 from ..rule import without_states
 from ..table import Table

@@ -1,0 +1,205 @@
+"""The device of the process, the CPU or one GPU: it has all values and parameters and runs all kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from dynet_kernels import library
+from dynet_kernels.locks import new_lock
+from dynet_kernels.table import KERNELS
+
+from ..errors import ArgumentError, ArgumentTypeError, DeviceError
+
+if TYPE_CHECKING:
+    from dynet_kernels.cuda.driver import Gpu
+    from dynet_kernels.cuda.machine import Machine
+
+_lock = new_lock()
+_machines: dict[tuple[int, bool] | None, library.Library | Machine] = {}
+_gpus: dict[int, Gpu] = {}
+_gpu: Gpu | None = None
+_tf32 = False
+_in_use: list[Callable[[], str]] = []
+_changed: list[Callable[[], None]] = []
+
+
+def refuse_while(reason: Callable[[], str]) -> None:
+    """Register a function that can forbid a change of the device. It returns why, or "" if the device may change.
+
+    The reason, such as "parameters had been made", goes into the error that `choose` raises.
+    """
+    _in_use.append(reason)
+
+
+def on_change(forget: Callable[[], None]) -> None:
+    """Register a function to be called after the device has changed, in the thread that changed it."""
+    _changed.append(forget)
+
+
+def gpu() -> Gpu | None:
+    return _gpu
+
+
+def name() -> str:
+    """Return "CPU" or a name such as "GPU:0"."""
+    return "CPU" if _gpu is None else f"GPU:{_gpu.number}"
+
+
+def check_device(caller: str, device: str) -> None:
+    """Check the argument `device` of a public function: "CPU", "" or the device in use.
+
+    "CPU" is accepted even if a GPU is in use, because the results are the same.
+
+    Raises:
+        ArgumentTypeError: `device` is not a string.
+        DeviceError: the device does not exist or is not in use.
+    """
+    if not isinstance(device, str):
+        raise ArgumentTypeError(
+            f"{caller}: a device is a str such as 'CPU', not {type(device).__name__} {device!r:.40}"
+        )
+    if device not in ("", "CPU") and device != name():
+        raise DeviceError(f"{caller}: {device!r:.40} is not the device in use, which is {name()!r}")
+
+
+def compiled(*needed: int) -> library.Library | Machine:
+    """Return the compiled code for the device in use, as `machine_of` does."""
+    return machine_of(_gpu, *needed)
+
+
+def machine_of(gpu: Gpu | None, *needed: int) -> library.Library | Machine:
+    """Return the compiled code for a device (None: the CPU), after loading the kernels that ops have needed so far.
+
+    If one of the opcodes `needed` cannot be compiled, raise CompileError; others are then left out.
+    """
+    with _lock:
+        key = None if gpu is None else (gpu.number, _tf32)
+        if key in _machines:
+            _machines[key].load_used()
+        elif gpu is None:
+            _machines[key] = library.Library(KERNELS)
+        else:
+            from dynet_kernels.cuda.machine import Machine
+
+            _machines[key] = Machine(KERNELS, gpu, _tf32)
+        for opcode in needed:
+            _machines[key].require(opcode)
+        return _machines[key]
+
+
+def _open(number: int) -> Gpu:
+    """Return the `Gpu`; raise DeviceError if the GPU, its driver or a compiler for kernels is missing."""
+    if number not in _gpus:
+        from dynet_kernels.cuda import compiler, driver
+
+        try:
+            found = driver.Gpu(number)
+            compiler.name()
+        except driver.CudaError as problem:
+            raise DeviceError(f"GPU:{number} was asked for, but {problem}") from None
+        _gpus[number] = found
+    return _gpus[number]
+
+
+def choose(number: int) -> None:
+    """Use GPU `number` from now on; raise DeviceError if something is missing.
+
+    Parameters cannot be moved to it. If some have been made, raise ArgumentError.
+    """
+    global _gpu
+    if _gpu is not None and _gpu.number == number:
+        return
+    for reason in filter(None, [ask() for ask in _in_use]):
+        raise ArgumentError(f"GPU:{number} was asked for after {reason}; ask for it first")
+    _gpu = _open(number)
+    _has_changed()
+
+
+def allow_tf32(allowed: bool = True) -> None:
+    """Set whether matrix products on the GPU may round their inputs to TF32, a faster float format of 19 bits.
+
+    Raise DeviceError if the GPU in use is too old for it.
+    """
+    global _tf32
+    if allowed and _gpu is not None:
+        from dynet_kernels.cuda.precision import FIRST
+
+        if int(_gpu.arch.removeprefix("sm_")) < FIRST:
+            raise DeviceError(f"TF32 was asked for, but {name()} is {_gpu.arch}, and it takes sm_{FIRST} or later")
+    _tf32 = allowed
+    _has_changed()
+
+
+@contextmanager
+def use(number: int | None, tf32: bool = False) -> Iterator[None]:
+    """Change the device in a `with` block, for tests and measurements. A new graph begins at both ends.
+
+    Parameters made outside the block must not be used inside. `number` is the GPU's; None means the CPU. `tf32` is as
+    for `allow_tf32`.
+    """
+    global _gpu, _tf32
+    before = _gpu, _tf32
+    _gpu = None if number is None else _open(number)
+    try:
+        allow_tf32(tf32)
+        yield
+    finally:
+        _gpu, _tf32 = before
+        _has_changed()
+
+
+def _has_changed() -> None:
+    for forget in _changed:
+        forget()
+
+
+def has_driver() -> bool:
+    """Return whether there is a GPU driver. It is not initialized: a process that has done so can no longer fork."""
+    from dynet_kernels.cuda import driver
+
+    try:
+        driver._library()
+    except driver.NoDriverError:
+        return False
+    return True
+
+
+class DeviceInfo:
+    """The name, kind and number of a device, as `get_device_info` returns them.
+
+    Args:
+        name: the name, "CPU" or a name such as "GPU:0".
+        id: the kind of device, not its number: 0 for a CPU, 1 for a GPU.
+        dtype: the number of the device: -1 for the CPU, n for GPU:n. It is the attribute `type`.
+    """
+
+    def __init__(self, name: str, id: int, dtype: int):
+        self.name: str = name
+        self.id: int = id
+        self.type: int = dtype
+
+
+def available_devices() -> list[str]:
+    """Return the names of the devices that a program may use: the CPU, and the GPU in use if there is one.
+
+    >>> available_devices()
+    ['CPU']
+    """
+    return ["CPU"] if _gpu is None else ["CPU", name()]
+
+
+def get_device_info(name: str) -> DeviceInfo:
+    """Return the name, kind and number of a device: one of `available_devices`, or "" for the device in use.
+
+    Raises:
+        DeviceError: the device does not exist or is not in use.
+
+    >>> get_device_info("CPU").type
+    -1
+    """
+    check_device("get_device_info", name)
+    if _gpu is None or name == "CPU":
+        return DeviceInfo("CPU", 0, -1)
+    return DeviceInfo(f"GPU:{_gpu.number}", 1, _gpu.number)

@@ -1,0 +1,367 @@
+"""`Engine`: the buffers for the graph of one thread, and the calls of compiled code that plan and run it.
+
+The *arena* is the memory for values, a list of blocks called *chunks*. The *context* is an array of integers that
+Python and compiled code share; CONTEXT in `layout` names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from dynet_kernels import layout as at
+from dynet_kernels import library, sharing
+from dynet_kernels.encode import TABLE
+from dynet_kernels.layout import CONTEXT
+from dynet_kernels.table import KERNELS
+
+from ..errors import OutOfMemoryError, StaleExpressionError
+from ..recorder import Records, generation, note_pass
+from .all_engines import RENEWED_BESIDE, note_engine
+from .device import compiled
+from .memory import Block, block
+from .parameter_rows import PARAMETER_ROWS
+
+READY, NO_CODE, NO_HELPERS = at.READY, at.NO_CODE, at.NO_HELPERS
+IntArray: TypeAlias = npt.NDArray[np.int64]
+# The buffers that grow with the records: name -> integers in the buffer per integer of the records.
+_ONE = "records kept_records aliases lookups planned numbers depths by_signature by_depth counters"
+PER_RECORD = {**dict.fromkeys(_ONE.split(), 1), "buckets": 2, "numbers_of_columns": 2, "nodes": len(at.NODE)}
+KEPT_FLOATS = 1 << 24  # memory for values of up to this size (64 MB) is always kept from one graph to the next
+FORGETTING = 32  # each call of `_fit_memory` lowers `Engine.used`, the memory that recent graphs needed, by 1/32
+ROOMY = 4  # memory is freed if there is more than this many times `Engine.used`
+FIRST_FLOATS = 1 << 16  # the number of floats in the first block of memory for values
+ARENA_TOP, NEW_RECORDS = CONTEXT.arena_top, CONTEXT.new_records
+
+
+class Engine:
+    """Plans and runs the graph of one thread. Values are in the arena (`chunks`), gradients in one other block."""
+
+    changes: int  # how many times buffers have been replaced
+    changing: bool  # True while buffers are being replaced, and afterwards if an interrupt left them half replaced
+    large: bool  # whether `renew_cg` must call `tidy`: buffers are large, or `kept` or `whole` is not empty
+    used: int  # how many floats the largest of the recent graphs needed for values; older graphs count less and less
+    room: int  # the number of integers of records that the buffers of PER_RECORD have room for
+    shards: int
+    table_written: int
+    parameters_version: int
+    trained_again: int
+    context: IntArray
+    context_at: int
+    slots: memoryview
+    nodes: memoryview
+    numbers: memoryview
+    numbers_at: int
+    numbers_count: int
+    rows: IntArray
+    gradients: Block
+
+    def __init__(self, recorded: Records):
+        self.recorded = recorded
+        self.kept: list[Any] = []  # memory of deleted parameters that the graph may still refer to
+        # For each lookup parameter that the graph uses as one tensor: the array that lists which of its rows have a
+        # gradient, and its row in PARAMETER_ROWS.
+        self.whole: list[tuple[IntArray, int]] = []
+        note_engine(self)
+        self.changing = False
+        self.changes = 0
+        self.machine: Any = None  # the compiled code, loaded when first needed
+        self.shards = 0
+        self.context = np.zeros(len(CONTEXT), np.int64)
+        self.context_at = self.context.ctypes.data
+        self.slots = memoryview(self.context)  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
+        self.slots[CONTEXT.address_type], self.slots[CONTEXT.address] = at.INT_ARGUMENT, self.context_at
+        self.slots[CONTEXT.code] = library.code_address()
+        self.slots[CONTEXT.sharing] = sharing.address()
+        self.buffers: dict[str, IntArray] = {}
+        self.table_written = self.parameters_version = self.trained_again = 0
+        self.chunks: list[Block] = []
+        self.large = False
+        self.gradients = block(0)
+        self.used = 0
+        self._grow_records(1 << 10)
+        self._grow("table", 1 << 12)
+        self._grow("threads", at.MOST_THREADS, width=at.THREAD_ROW)
+        self._grow("ahead", len(CONTEXT))
+        self._grow("predecessors", at.MOST_NUMBERED * at.WORDS)
+        self._grow("stages", at.MOST_NUMBERED)
+        self._grow("stage_begins", at.MOST_NUMBERED + 1)
+        for direction in ("forward", "backward"):
+            self._grow(f"{direction}_index", 1 << 12, end=f"{direction}_index_end")
+            self._grow(f"{direction}_tape", 1 << 10, end=f"{direction}_tape_end", width=len(at.INSTRUCTION))
+        self.plan_anew()
+        self._new_chunk(FIRST_FLOATS)
+
+    @contextmanager
+    def change(self) -> Iterator[None]:
+        """Mark the engine as `changing` while a `with` block replaces buffers.
+
+        If an exception ends the block, the mark stays, and the graph will take a new engine.
+        """
+        self.recorded.mark_unusual()
+        self.changes += 1
+        self.recorded.unprepare()
+        self.changing = True
+        yield
+        self.changing = False
+
+    def successor(self) -> Engine:
+        """Return a new engine, with new buffers, that takes the place of this one for the same graph."""
+        new = Engine(self.recorded)
+        new.kept, new.whole, new.large = self.kept, self.whole, True
+        return new
+
+    def use_whole(self, touched: IntArray, row: int) -> None:
+        """Remember that the graph uses a whole lookup parameter as one tensor, so that all its rows get a gradient.
+
+        `touched` is the array that lists which rows have a gradient: `backward` sets its last element to 1, which means
+        all rows. `row` is the parameter's row in PARAMETER_ROWS.
+        """
+        if not any(known is touched for known, _ in self.whole):
+            self.whole.append((touched, row))
+            self.large = True  # the next `renew_cg` then calls `tidy`, which clears `whole`
+            self.recorded.mark_unusual()
+            self.recorded.unprepare()
+
+    def _grow(self, name: str, size: int, end: str = "", width: int = 1) -> None:
+        old = self.buffers.get(name)
+        fresh = np.zeros(size * width, np.int64)
+        if old is not None:
+            fresh[: len(old)] = old
+        self.buffers[name] = fresh
+        self.slots[CONTEXT[name]] = fresh.ctypes.data
+        if end:
+            self.slots[CONTEXT[end]] = size
+
+    def _grow_records(self, size: int) -> None:
+        for name, width in PER_RECORD.items():
+            self._grow(name, size, width=width)
+        self.room, self.slots[CONTEXT.bucket_count] = size, 2 * size
+        self.plan_anew()
+        self.nodes = memoryview(self.buffers["nodes"])  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
+
+    def _new_chunk(self, floats: int) -> None:
+        self.chunks.append(block(floats))
+        self.large = len(self.chunks) > 1 or floats > KEPT_FLOATS
+        self._use(self.chunks[-1])
+
+    def _replace_chunks(self, floats: int) -> None:
+        """Replace the memory for values by one new block. Free the old blocks first, to make room for it."""
+        self._use(block(0))
+        self.chunks.clear()
+        try:
+            self._new_chunk(floats)
+        except OutOfMemoryError:
+            self._new_chunk(FIRST_FLOATS)
+            raise
+
+    def _use(self, chunk: Block) -> None:
+        """Let compiled code store the values of the next nodes in `chunk`."""
+        self.numbers = chunk.direct()
+        self.numbers_count = len(self.numbers)
+        self.numbers_at = self.slots[ARENA_TOP] = chunk.address
+        self.slots[CONTEXT.arena_end] = chunk.address + chunk.floats
+
+    def arena_mark(self) -> tuple[int, int]:
+        """Return the number of chunks, and the floats used in the newest one, for `return_to`."""
+        return len(self.chunks), self.slots[ARENA_TOP] - self.numbers_at
+
+    def return_to(self, version: int, length: int, mark: tuple[int, int]) -> None:
+        """Free the memory that values have taken since `arena_mark` returned `mark`.
+
+        Do nothing unless `Records.is_at(version, length)`: a signal handler may have called `renew_cg`, or computed
+        values.
+        """
+        count, used = mark
+        if len(self.chunks) > count:
+            with self.change():
+                if self.recorded.is_at(version, length):
+                    self._use(self.chunks[count - 1])
+                    del self.chunks[count:]
+        self._set_arena_top(version, length, self.numbers_at + used)
+
+    def _set_arena_top(self, version: int, length: int, top: int) -> None:
+        """Let the next values begin at address `top`, if `Records.is_at(version, length)` holds."""
+        slots, records = self.slots, self.recorded
+        slots[ARENA_TOP] = top if records.is_at(version, length) else slots[ARENA_TOP]
+
+    def restart(self) -> None:
+        """Prepare for computing the whole graph again. The new values overwrite the present ones in memory."""
+        if self.large:
+            with self.change():
+                self._fit_memory()
+        self.trained_again = PARAMETER_ROWS.trained_again
+
+    def tidy(self) -> None:
+        """Free memory that no recent graph has needed, and drop the references kept for the last graph.
+
+        `renew_cg` calls this if `large` is set: the buffers are large, or there are such references.
+        """
+        with self.change():
+            self._fit_memory()
+            self.kept.clear()
+            self.whole.clear()
+            self.large = max(self.chunks[0].floats, self.gradients.floats) > KEPT_FLOATS
+
+    def _fit_memory(self) -> None:
+        """Free memory that no recent graph has needed.
+
+        Memory that the last graph did not need is kept if other recent graphs needed it. Otherwise, if minibatches of
+        long and short sentences alternate, each long one would allocate memory again, at 50 to 1000 us per MB.
+        """
+        chunks = self.chunks
+        used = sum(chunk.floats for chunk in chunks[:-1]) + self.slots[ARENA_TOP] - self.numbers_at
+        self.used = max(used, self.used - self.used // FORGETTING)
+        wanted = max(self.used, FIRST_FLOATS)
+        if len(chunks) > 1 or chunks[0].floats > max(ROOMY * wanted, KEPT_FLOATS):
+            self._replace_chunks(wanted)
+        if self.gradients.floats > max(ROOMY * wanted, KEPT_FLOATS):
+            self._grow_gradients(0)
+        self._shrink_records()
+
+    def _shrink_records(self) -> None:
+        if self.room * 8 * sum(PER_RECORD.values()) > KEPT_FLOATS * 4:
+            self.buffers = {name: b for name, b in self.buffers.items() if name not in PER_RECORD}
+            self._grow_records(1 << 10)
+        for direction in ("forward", "backward"):
+            for name, width in ((f"{direction}_index", 1), (f"{direction}_tape", len(at.INSTRUCTION))):
+                if len(self.buffers[name]) * 8 > KEPT_FLOATS * 4:
+                    del self.buffers[name]
+                    self._grow(name, 1 << 12, f"{name}_end", width)
+                    self.plan_anew()
+
+    def _grow_gradients(self, floats: int) -> None:
+        self.gradients = block(floats)
+        self.slots[CONTEXT.gradient_start] = self.gradients.address
+        self.slots[CONTEXT.gradient_end] = self.gradients.address + floats
+
+    def prepare(self, begin: int, records: int) -> None:
+        """Make the engine ready to plan: load new kernels, copy new signatures and parameters, enlarge buffers.
+
+        The records of the graph are `records` integers, of which those from `begin` on will be planned.
+        """
+        end, shards = len(TABLE), len(KERNELS.used)
+        if self.shards != shards:
+            self.machine = compiled()
+            self.shards = shards  # not set if `compiled` fails, so that the next call tries again
+        with self.change():
+            if self.table_written != end:
+                if end > len(self.buffers["table"]):
+                    self._grow("table", 2 * end)
+                self.buffers["table"][self.table_written : end] = TABLE[self.table_written : end]
+                self.table_written = end
+            if self.parameters_version != PARAMETER_ROWS.version:
+                self.parameters_version = PARAMETER_ROWS.version
+                if not begin:
+                    self.trained_again = PARAMETER_ROWS.trained_again
+                self.rows = PARAMETER_ROWS.buffer  # keeps the array alive: the planner reads it by its address
+                self.slots[CONTEXT.parameters] = self.rows.ctypes.data
+                self.plan_anew()
+            room = records + 2
+            if room > self.room:
+                self._grow_records(2 * room)
+
+    def plan_anew(self) -> None:
+        """Discard the plans of the last passes, because what they refer to has changed."""
+        self.slots[CONTEXT.kept_end] = self.slots[CONTEXT.backward_plan] = -1
+
+    def _make_room(self, direction: str, status: int) -> None:
+        """Enlarge the buffers that were too small for a pass, or start threads, so that it can start again.
+
+        `status` is why the pass has stopped. If it needs a kernel that cannot be compiled, raise CompileError; nothing
+        has run.
+        """
+        slots = self.slots
+        if status == NO_HELPERS:
+            return sharing.start_helpers()
+        if status == NO_CODE:
+            self.plan_anew()
+            if direction == "backward":
+                self.recorded.differentiated = -1, 0  # the plan has moved the gradients of nodes
+            self.machine = compiled(int(self.buffers[f"{direction}_tape"][slots[CONTEXT.row] * len(at.INSTRUCTION)]))
+            return None
+        with self.change():
+            for name, width in ((f"{direction}_index", 1), (f"{direction}_tape", len(at.INSTRUCTION))):
+                needed = slots[CONTEXT[f"needed_{name.removeprefix(direction + '_')}"]]
+                if needed > slots[CONTEXT[f"{name}_end"]]:
+                    self._grow(name, needed * 3 // 2, f"{name}_end", width)
+            needed = slots[CONTEXT.needed_floats]
+            if direction == "backward":
+                if needed > slots[CONTEXT.gradient_end] - slots[CONTEXT.gradient_start]:
+                    self._grow_gradients(needed * 5 // 4)
+            elif needed > slots[CONTEXT.arena_end] - slots[CONTEXT.arena_top]:
+                floats = max(needed * 5 // 4, 2 * self.chunks[-1].floats if needed < KEPT_FLOATS else 0)
+                if slots[ARENA_TOP] == self.chunks[0].address:
+                    self._replace_chunks(floats)
+                else:
+                    self._new_chunk(floats)
+
+    def forward(self, version: int, begin: int, inputs_begin: int) -> tuple[int, int]:
+        """Plan and run the records that have not been computed yet, from integer `begin` and input `inputs_begin` on.
+
+        Return these two arguments for the next call. A signal handler or a finalizer may call `renew_cg` at any line
+        here, and then the records are gone. So the version is compared on the line that calls compiled code; if it has
+        changed, raise StaleExpressionError.
+        """
+        records, now = self.recorded, generation()
+        end, _, inputs_end = records.ends()
+        if end >= self.room or self.table_written != len(TABLE) or self.parameters_version != PARAMETER_ROWS.version:
+            self.prepare(begin, end)
+        self.slots[NEW_RECORDS] = records.address()
+        if not begin:
+            self._set_arena_top(version, 0, self.numbers_at)
+        changes = self.changes
+        status = self._run(version, "forward", begin, end, records.inputs_address(), inputs_begin, inputs_end)
+        if status != READY:
+            self._make_room("forward", status)
+            return self.forward(version, begin, inputs_begin)
+        if self.large:
+            records.mark_unusual()
+        quick = isinstance(self.machine, library.Library) and not self.machine.is_watched
+        if quick and not self.whole and self.trained_again == PARAMETER_ROWS.trained_again:
+            self._publish(now, changes)
+        return end, inputs_end
+
+    def _run(self, version: int, phase: str, *numbers: int) -> int:
+        """Call the compiled code of a pass if the graph still has this version. Return the pass's own status."""
+        run, records = getattr(self.machine, phase, None), self.recorded
+        ran = records.version == version and [run(self.context_at, *numbers)]  # type: ignore[misc]
+        if not ran:
+            raise StaleExpressionError(RENEWED_BESIDE)
+        return ran[0]
+
+    def _publish(self, now: int, changes: int) -> None:
+        """Tell compiled code that it may run later passes in these buffers itself, without calling Python.
+
+        It may do so until a buffer is replaced, or until `generation()` no longer returns `now`, what it returned when
+        this pass began, because a signature or parameter has changed.
+        """
+        if self.recorded.is_prepared(now):
+            return
+        addresses = {"context": self.context_at, "node_rows": self.buffers["nodes"].ctypes.data}
+        addresses |= {"values_begin": self.numbers_at, "most": self.room}
+        self.recorded.prepare(now, self, changes, self.machine.forward, self.machine.backward, **addresses)
+
+    def backward(self, version: int, loss: int, size: int, everything: bool) -> bool:
+        """Add the gradient of node `loss`, whose value has `size` numbers, to every parameter it depends on.
+
+        With `everything`, also compute the gradients of nodes that depend on no parameter. Return False if a parameter
+        has been unfrozen since the graph was planned: the plan has no place for its gradient, and the caller must
+        compute the graph again and retry.
+        """
+        if self.trained_again != PARAMETER_ROWS.trained_again:
+            return False
+        if self.parameters_version != PARAMETER_ROWS.version:
+            self.slots[CONTEXT.backward_plan] = -1  # it may be for gradients that are not wanted any more
+        note_pass()
+        for touched, row in self.whole:
+            if PARAMETER_ROWS.needs(row):
+                touched[-1] = 1
+        if (status := self._run(version, "backward", loss, size, 1 if everything else 0)) == READY:
+            return True
+        self._make_room("backward", status)
+        return self.backward(version, loss, size, everything)

@@ -1,0 +1,166 @@
+"""Blocks of float32 memory, on the host or on a GPU. Addresses count floats: they are bytes divided by 4."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import mmap
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from dynet_kernels.layout import CACHE_LINE
+
+from ..annotations import Floats, Numbers
+from ..errors import OutOfMemoryError
+from . import device
+
+if TYPE_CHECKING:
+    from dynet_kernels.cuda.driver import Gpu
+
+
+class HostBlock:
+    """A block of host memory for float32 numbers, which starts at a cache line.
+
+    If `shared`, processes that are forked later use the same memory, not a copy. It is then filled with zeros.
+    """
+
+    __slots__ = ("_direct", "_whole", "address", "array", "floats")
+
+    address: int
+    array: Floats
+    floats: int
+
+    def __init__(self, floats: int, zero: bool = False, shared: bool = False):
+        self.floats = floats
+        size = floats + 2 * CACHE_LINE
+        if shared:
+            self._whole = np.frombuffer(mmap.mmap(-1, 4 * size), np.float32)
+        else:
+            self._whole = (np.zeros if zero else np.empty)(size, np.float32)
+        skip = (-self._whole.ctypes.data // 4) % CACHE_LINE
+        self.array = self._whole[skip : skip + floats]
+        self.address = self.array.ctypes.data // 4
+        self._direct = memoryview(self.array)  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
+
+    def direct(self) -> memoryview:
+        """Return a view of the numbers, for reading without a copy."""
+        return self._direct
+
+    def part(self, start: int, count: int) -> Floats:
+        """Return a view of `count` numbers from number `start` on."""
+        return self.array[start : start + count]
+
+    def write(self, values: Numbers) -> None:
+        """Set all numbers to the values of an array, or to one number."""
+        self.array[:] = values
+
+    def write_part(self, start: int, values: Floats) -> None:
+        self.array[start : start + values.size] = values
+
+    def packer(self) -> Callable[..., None]:
+        """Return a function that stores its arguments, as many as the block has floats."""
+        return functools.partial(struct.Struct(f"={self.floats}f").pack_into, self._direct, 0)
+
+    @contextmanager
+    def edit(self) -> Iterator[Floats]:
+        """Return a context manager whose `with` block gets the numbers as an array and may change them in place."""
+        yield self.array
+
+
+class GpuBlock:
+    """A block of memory on a GPU. Python cannot read at its `address`."""
+
+    __slots__ = ("address", "floats", "gpu")
+
+    address: int
+    floats: int
+    gpu: Gpu
+
+    def __init__(self, gpu: Gpu, floats: int, zero: bool = False):
+        self.gpu, self.floats = gpu, floats
+        self.address = gpu.allocate(4 * floats) // 4
+        if zero:
+            gpu.fill(4 * self.address, 0, floats)
+
+    @property
+    def array(self) -> Floats:
+        """A read-only copy of the numbers."""
+        return self.part(0, self.floats)
+
+    def part(self, start: int, count: int) -> Floats:
+        """Return a read-only copy of `count` numbers from number `start` on."""
+        copy = np.empty(count, np.float32)
+        self.gpu.download(4 * (self.address + start), copy)
+        copy.flags.writeable = False
+        return copy
+
+    def direct(self) -> memoryview:
+        """Return an empty view: Python cannot read GPU memory without a copy."""
+        return memoryview(b"")
+
+    def write(self, values: Numbers) -> None:
+        self.write_part(0, np.ascontiguousarray(np.broadcast_to(values, self.floats), np.float32))
+
+    def write_part(self, start: int, values: Floats) -> None:
+        self.gpu.upload(4 * (self.address + start), np.ascontiguousarray(values))
+
+    def packer(self) -> Callable[..., None]:
+        pack_into = struct.Struct(f"={self.floats}f").pack_into
+
+        def pack(*numbers: float) -> None:
+            packed = np.empty(self.floats, np.float32)
+            pack_into(packed, 0, *numbers)  # type: ignore[arg-type]
+            self.write(packed)
+
+        return pack
+
+    @contextmanager
+    def edit(self) -> Iterator[Floats]:
+        """Return a context manager whose `with` block gets a copy on the host to change, which is then written back."""
+        copy = self.array.copy()
+        yield copy
+        self.write(copy)
+
+    def __del__(self) -> None:
+        if hasattr(self, "address"):
+            self.gpu.free(4 * self.address)
+
+
+Block = HostBlock | GpuBlock
+
+
+def block(floats: int, zero: bool = False, shared: bool = False) -> Block:
+    """Allocate a block on the device in use. The arguments are as for `HostBlock`; `shared` has no effect on a GPU."""
+    gpu = device.gpu()
+    try:
+        return HostBlock(floats, zero, shared) if gpu is None else GpuBlock(gpu, floats, zero)
+    except MemoryError as problem:
+        where = "" if gpu is None else f": {problem}"  # the driver's error says how much memory is left
+        raise OutOfMemoryError(f"there is not enough memory for {floats} more numbers{where}") from None
+
+
+def copy_on_gpu(gpu: Gpu, address: int, count: int) -> GpuBlock:
+    """Copy `count` floats in a GPU's memory to a new block."""
+    copied = GpuBlock(gpu, count)
+    gpu.copy(4 * copied.address, 4 * address, 4 * count)
+    return copied
+
+
+def floats_at(address: int, count: int) -> Floats:
+    """Return floats on the device in use as an array: on the CPU a view, on a GPU a copy on the host."""
+    gpu = device.gpu()
+    if gpu is None:
+        return np.frombuffer((ctypes.c_float * count).from_address(address * 4), np.float32)  # type: ignore
+    copy = np.empty(count, np.float32)
+    gpu.download(4 * address, copy)
+    return copy
+
+
+def integers_at(address: int, count: int) -> npt.NDArray[np.int64]:
+    """Return a view of int64 numbers in host memory. This address counts bytes, not floats."""
+    return np.frombuffer((ctypes.c_int64 * count).from_address(address), np.int64)  # type: ignore

@@ -1,0 +1,102 @@
+"""PARAMETER_ROWS, the table in which compiled code finds the addresses of all parameters' values and gradients."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+
+import numpy as np
+
+from dynet_kernels import layout as at
+from dynet_kernels.locks import new_lock
+
+from ..recorder import next_generation
+from .device import refuse_while
+
+WIDTH, GRADIENT, NEEDS = len(at.PARAMETER), at.PARAMETER.gradient, at.PARAMETER.needs_gradient
+
+
+class Rows:
+    """The table of parameters, which all threads share. PARAMETER in `dynet_kernels.layout` names its columns.
+
+    A parameter may have further rows, such as one for uses without a gradient. As an operand, a parameter is -1 minus
+    its row. `version` grows with each change of the table, `added` with each new row.
+    """
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[int, ...]] = []
+        self.names: dict[int, str] = {}  # number of a row -> name of the parameter, for messages
+        self.largest = 0  # the size of the largest parameter that there has been
+        self.buffer = np.zeros(64 * WIDTH, np.int64)
+        self.lock = new_lock()
+        self.version = self.added = 0
+        # How many times parameters have been unfrozen. A graph that was planned before has no place for their
+        # gradients, so the engine computes it again if this number has changed.
+        self.trained_again = 0
+        # Rows that no parameter and no graph uses any more, for `add` to use again. Finalizers append them without
+        # taking the lock, because it may be held when they run.
+        self.given_back: deque[int] = deque()
+        self.free: list[int] = []
+
+    def add(
+        self,
+        *,
+        value: int,
+        gradient: int,
+        needs: bool,
+        name: str = "",
+        floats: int = 0,
+        touched: int = 0,
+        width: int = 0,
+        rows: int = 0,
+    ) -> int:
+        """Add a row and return its number.
+
+        `value` and `gradient` are addresses; `needs` says whether backward passes compute the gradient; `floats` is the
+        size. For a lookup parameter, `touched` is the address of the list that says which of its `rows` rows have a
+        gradient, and `width` is how many floats one has. All three are 0 for other parameters. A row of the table for
+        uses without a gradient has `rows` only.
+        """
+        next_generation()
+        with self.lock:
+            while self.given_back:
+                heapq.heappush(self.free, self.given_back.popleft())
+            row = value, gradient, int(needs), touched, width, rows
+            if self.free:
+                number = heapq.heappop(self.free)
+                self.rows[number] = row
+            else:
+                self.rows.append(row)
+                number = len(self.rows) - 1
+            self.names[number], self.largest = name, max(self.largest, floats)
+            while (number + 1) * WIDTH > len(self.buffer):
+                self.buffer = np.concatenate([self.buffer, np.zeros_like(self.buffer)])
+            start = number * WIDTH
+            self.buffer[start : start + WIDTH] = row
+            self.version += 1
+            self.added += 1
+            next_generation()
+            return number
+
+    def set_needs(self, number: int, needs: bool, gradient: int) -> None:
+        """Set whether backward passes add the parameter's gradient to the numbers from the address `gradient` on."""
+        with self.lock:
+            row = list(self.rows[number])
+            if row[GRADIENT] == gradient and row[NEEDS] == needs:
+                return
+            row[GRADIENT], row[NEEDS] = gradient, int(needs)
+            next_generation(freezes=True)
+            self.rows[number] = tuple(row)
+            start = number * WIDTH
+            self.buffer[start + GRADIENT] = gradient
+            self.buffer[start + NEEDS] = needs
+            self.version += 1
+            self.trained_again += needs
+            next_generation(freezes=True)
+
+    def needs(self, number: int) -> bool:
+        return bool(self.rows[number][NEEDS])
+
+
+PARAMETER_ROWS = Rows()
+refuse_while(lambda: "parameters had been made" if PARAMETER_ROWS.rows else "")

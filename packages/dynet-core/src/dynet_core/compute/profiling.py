@@ -1,0 +1,202 @@
+"""The profiler: it times every kernel call and phase, and shows the times as a table and as a trace."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dynet_kernels import layout as at
+from dynet_kernels import sharing
+from dynet_kernels.layout import CONTEXT
+from dynet_kernels.library import PHASES
+from dynet_kernels.table import KERNELS
+
+from ..errors import ArgumentError
+from ..recorder import next_generation
+from .device import compiled
+from .memory import integers_at
+
+LONGEST_TRACE = 200_000  # the most events that a trace has
+TRACE_FILE = "dynet-trace.json"
+CALLS = 5  # to measure the overhead of a call, this many calls that run nothing are timed; the shortest counts
+
+
+@dataclass
+class Line:
+    """A line of the table: how often a kernel or phase ran, and the sums of its columns and seconds."""
+
+    calls: int = 0
+    columns: int = 0
+    seconds: float = 0.0
+
+    def add(self, columns: int, seconds: float) -> None:
+        """Add one call to the sums."""
+        self.calls += 1
+        self.columns += columns
+        self.seconds += max(seconds, 0.0)
+
+
+class Profile:
+    """A context manager that times the kernels and phases that run in its `with` block.
+
+    `kernels` and `phases` are dicts from a name to a `Line` with `calls`, `columns` and `seconds`. Printing a `Profile`
+    shows the table. A profiled program is slower, and only one thread computes at a time.
+    """
+
+    _running: Profile | None = None
+
+    def __init__(self) -> None:
+        self.kernels: dict[str, Line] = {}
+        self.phases: dict[str, Line] = {}
+        self.events: list[dict[str, Any]] = []
+        self._lock = threading.Lock()
+        self._began = self._spent = 0.0
+        self._inside = 0.0
+
+    def __enter__(self) -> Profile:
+        if Profile._running is not None:
+            raise ArgumentError("profile: another profile is running")
+        Profile._running = self
+        self._machine = compiled()
+        self._untimed = {name: getattr(self._machine, name) for name in (*PHASES, "norm_and_update")}
+        self._set_watched(True)
+        self._machine.norm_and_update = None
+        self._names = {}
+        for name in PHASES:
+            setattr(self._machine, name, self._timed(name, getattr(self._machine, f"plan_{name}")))
+        self._began = time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._spent += time.perf_counter() - self._began
+        for name, function in self._untimed.items():
+            setattr(self._machine, name, function)
+        self._set_watched(False)
+        Profile._running = None
+
+    def _set_watched(self, watched: bool) -> None:
+        """Set whether Python must start all passes, to time them. Otherwise compiled code may start them, too."""
+        self._machine.is_watched = watched
+        next_generation()
+
+    def _timed(self, phase: str, plan: Callable) -> Callable:
+        """Return a function that plans a pass or an update, runs its kernel calls one by one, and times all of this."""
+
+        def call(context: int, *arguments) -> int:
+            with self._lock:
+                start = time.perf_counter()
+                status = plan(context, *arguments)
+                planned = time.perf_counter()
+                self._note(f"{phase}: plan", "phase", start, planned - start)
+                if status == at.READY:
+                    self._run(context)
+                    status = int(integers_at(context, len(CONTEXT))[CONTEXT.status])
+                    sharing.start_wanted()
+                    end = time.perf_counter()
+                    self._note(f"{phase}: run", "phase", planned, end - planned)
+                self._inside += time.perf_counter() - start
+            return status
+
+        return call
+
+    def _run(self, context: int) -> None:
+        slots = integers_at(context, len(CONTEXT))
+
+        def run(context: int) -> None:
+            self._machine.run(context)
+            self._machine.synchronize()
+
+        tape_at, count = int(slots[CONTEXT.tape]), int(slots[CONTEXT.tape_count])
+        tape = integers_at(tape_at, count * len(at.INSTRUCTION)).reshape(count, len(at.INSTRUCTION))
+        slots[CONTEXT.tape_count] = 0
+        overhead = min(self._seconds_of(run, context) for _ in range(CALLS))  # `tape_count` is 0: nothing runs
+        slots[CONTEXT.tape_count] = 1
+        for number in range(count):
+            slots[CONTEXT.tape] = tape_at + number * len(at.INSTRUCTION) * 8
+            start = time.perf_counter()
+            seconds = self._seconds_of(run, context) - overhead
+            opcode, columns = int(tape[number, at.INSTRUCTION.opcode]), int(tape[number, at.INSTRUCTION.count])
+            self._note(self._name_of(opcode), "kernel", start, seconds, columns)
+        slots[CONTEXT.tape], slots[CONTEXT.tape_count] = tape_at, count
+
+    @staticmethod
+    def _seconds_of(run: Callable, context: int) -> float:
+        start = time.perf_counter()
+        run(context)
+        return time.perf_counter() - start
+
+    def _name_of(self, opcode: int) -> str:
+        if opcode not in self._names:
+            self._names = {opcode: name for opcode, name, _ in KERNELS.numbered()}
+        return self._names[opcode]
+
+    def _note(self, name: str, kind: str, start: float, seconds: float, columns: int = 0) -> None:
+        lines = self.kernels if kind == "kernel" else self.phases
+        lines.setdefault(name, Line()).add(columns, seconds)
+        if len(self.events) < LONGEST_TRACE:
+            event = {"name": name, "cat": kind, "ph": "X", "pid": os.getpid(), "tid": threading.get_native_id()}
+            event |= {"ts": 1e6 * (start - self._began), "dur": 1e6 * max(seconds, 0.0)}
+            self.events.append(event | ({"args": {"columns": columns}} if kind == "kernel" else {}))
+
+    def __str__(self) -> str:
+        spent = self._spent or time.perf_counter() - self._began
+        phases = {"Python": Line(0, 0, spent - self._inside), **self.phases}
+        lines = [f"{'phase':32}{'calls':>9}{'':>11}{'ms':>11}{'%':>7}"]
+        lines += [_row(name, line, spent) for name, line in phases.items()]
+        lines += ["", f"{'kernel':32}{'calls':>9}{'columns':>11}{'ms':>11}{'%':>7}"]
+        by_time = sorted(self.kernels.items(), key=lambda item: -item[1].seconds)
+        lines += [_row(name, line, spent) for name, line in by_time]
+        return "\n".join(lines)
+
+    def save(self, fname: str | os.PathLike[str]) -> None:
+        """Write the trace to the file `fname`, as JSON for the viewers of Chrome (`chrome://tracing`) and Perfetto.
+
+        Only the first 200,000 events are in it.
+        """
+        Path(fname).write_text(json.dumps({"traceEvents": self.events, "displayTimeUnit": "ns"}))
+
+
+def _row(name: str, line: Line, whole: float) -> str:
+    calls, columns = line.calls or "", line.columns or ""
+    return f"{name:32}{calls:>9}{columns:>11}{1e3 * line.seconds:>11.3f}{100 * line.seconds / whole:>7.1f}"
+
+
+def profile() -> Profile:
+    """Return a context manager that times the kernels and phases that run in its `with` block.
+
+    There are two phases, planning and running, for each of these: forward passes, backward passes, norms of gradients,
+    and updates. The rest of the time, as for recording graphs, is the phase "Python". `--dynet-profiling 1` profiles
+    the whole program: at its end, the table is printed to stderr, and the trace is written to `dynet-trace.json`.
+
+    >>> with profile() as times:
+    ...     _ = dy.tanh(dy.inputVector([1, 2])).value()
+    >>> times.kernels["tanh"].calls
+    1
+    >>> times.save(os.devnull)
+
+    Raises:
+        ArgumentError: on entry, if another profile is running.
+    """
+    return Profile()
+
+
+def profile_program() -> None:
+    """Profile from now on, and report at the end of the program."""
+    if Profile._running is None:
+        running = Profile().__enter__()
+        atexit.register(_report, running, os.getpid())
+
+
+def _report(running: Profile, process: int) -> None:
+    if os.getpid() == process:
+        running.__exit__()
+        print(running, file=sys.stderr)
+        running.save(TRACE_FILE)

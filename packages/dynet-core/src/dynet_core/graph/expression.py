@@ -1,0 +1,326 @@
+"""`Expression`: a reference to a node of a graph, or a parameter. Its methods return values and gradients."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import recorder
+from ..annotations import Array, Floats, Index, Key, Number, Numbers
+from ..checks import checked_flag
+from ..compute import device
+from ..compute.gpu_tensor import GpuTensor
+from ..compute.memory import copy_on_gpu, floats_at
+from ..compute.tensor import Tensor
+from ..dim import Dim
+from ..errors import ArgumentTypeError, GradientError, ShapeError, StaleExpressionError
+from ..messages.refusals import Refusals
+from ..recorder import ANY_GRAPH, NO_NODE
+from .graph import Graph, graph_of_node, has_no_node
+
+FLOAT32, FLOAT64, empty = np.dtype(np.float32), np.dtype(np.float64), np.empty
+
+
+class Operations(Refusals):
+    """The methods of expressions. The package `recorder` makes the type `Expression` as a subclass of this class.
+
+    `dynet_ops` adds the operators, such as `+`. An expression has three attributes, all read-only:
+
+    - `at`: the number of the node in its graph; for a parameter, -1 minus its row number in the table PARAMETER_ROWS.
+    - `version`: the version of the graph that the node belongs to; ANY_GRAPH for a parameter.
+    - `type`: the shape, a `Dim`.
+    """
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:  # dynet_ops adds these methods at run time
+        at: int
+        version: int
+        type: Dim
+
+        def __add__(self, other: Expression | Number) -> Expression: ...
+        def __radd__(self, other: Expression | Number) -> Expression: ...
+        def __sub__(self, other: Expression | Number) -> Expression: ...
+        def __rsub__(self, other: Expression | Number) -> Expression: ...
+        def __mul__(self, other: Expression | Number) -> Expression: ...
+        def __rmul__(self, other: Expression | Number) -> Expression: ...
+        def __truediv__(self, other: Expression | Number) -> Expression: ...
+        def __rtruediv__(self, other: Expression | Number) -> Expression: ...
+        def __matmul__(self, other: Expression | Number) -> Expression: ...
+        def __rmatmul__(self, other: Expression | Number) -> Expression: ...
+        def __pow__(self, other: Expression | Number) -> Expression: ...
+        def __rpow__(self, other: Expression | Number) -> Expression: ...
+        def __neg__(self) -> Expression: ...
+        def __abs__(self) -> Expression: ...
+        def __getitem__(self, key: Key) -> Expression: ...
+        def __iter__(self) -> Iterator[Expression]: ...
+        def set(self, values: Numbers) -> None: ...
+        def set_index(self, index: Index | Iterable[Index]) -> None: ...
+        @property
+        def T(self) -> Expression: ...
+
+    def dim(self) -> tuple[tuple[int, ...], int]:
+        """Return the dimensions and the batch size.
+
+        >>> import dynet as dy
+        >>> dy.inputVector([1, 2, 3]).dim()
+        ((3,), 1)
+        """
+        return self.type.dims, self.type.batch
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of `npvalue()`: the dimensions, then the batch size if it is larger than 1.
+
+        >>> import dynet as dy
+        >>> dy.inputTensor([[1, 2, 3], [4, 5, 6]]).shape
+        (2, 3)
+        """
+        return self.type.shape
+
+    def __repr__(self) -> str:
+        if self.version == NO_NODE:
+            return f"unfinished {type(self).__name__}"
+        graph = "parameter" if self.version == ANY_GRAPH else self.version
+        return f"expression {self.at}/{graph}: {self.type!r}"
+
+    def __len__(self) -> int:
+        """Return the size of the first dimension."""
+        return self.type.rows
+
+    def _graph(self) -> Graph:
+        """Return this node's graph; raise StaleExpressionError if the node is gone or is another thread's."""
+        return graph_of_node(self)
+
+    def _again(self, called: str, recalculate: bool, end: str = "") -> None:
+        """Compute the whole graph again if the flag `recalculate`, which the method `called` got, is true."""
+        if recalculate is not False and checked_flag(called, "recalculate", recalculate, end):
+            self.forward(True)
+
+    def _stored(self) -> Floats:
+        """Return a copy of the value as a flat array, column-major. The value is computed if necessary."""
+        graph = self._graph()
+        address = self._address()
+        held = graph._memory()  # a signal handler may call `renew_cg`, which frees memory, at any line
+        self._refuse_stale()
+        copy = floats_at(address, self.type.total).copy()
+        del held
+        return copy
+
+    def _floats(self, array: Array) -> Array:
+        """Copy the value into a float32 array of its shape, and return the array. Compute the value if necessary."""
+        array.T.reshape(-1)[:] = self._stored()
+        return array
+
+    _doubles = _floats  # the same for a float64 array
+
+    def _address(self) -> int:
+        """Return the address of the value, counted in floats. The value is computed if necessary."""
+        return self._graph().address(self.at)
+
+    def forward(self, recalculate: bool = False) -> None:
+        """Compute all expressions of the graph, among them this one, that have not been computed yet.
+
+        With `recalculate`, compute the whole graph again, with the inputs' present values and new random numbers.
+        """
+        if self.version != ANY_GRAPH:
+            self._graph()._compute(checked_flag("forward", "recalculate", recalculate))
+
+    def npvalue(self, recalculate: bool = False, *, dtype: npt.DTypeLike = np.float64) -> Array:
+        """Return the value as a numpy array of the shape `self.shape`. A batch larger than 1 is the last axis.
+
+        The array is a copy.
+
+        Args:
+            recalculate: as for `forward`.
+            dtype: the type of the array's numbers. They are computed as float32.
+
+        >>> import dynet as dy
+        >>> dy.inputTensor([[1, 2], [3, 4]]).npvalue()
+        array([[1., 2.],
+               [3., 4.]])
+        """
+        if recalculate is not False:
+            self._again("npvalue", recalculate, "; dtype= takes a type")
+        # Keyword arguments would take longer.
+        if dtype is np.float64 or np.dtype(dtype) == FLOAT64:
+            return self._doubles(empty(self.type.shape, FLOAT64, "F"))
+        return self._floats(empty(self.type.shape, FLOAT32, "F")).astype(dtype, copy=False)
+
+    def tensor_value(self, recalculate: bool = False) -> Tensor:
+        """Return a copy of the value as a `Tensor`, which has methods such as `argmax`.
+
+        If the value is on a GPU, so is the copy. `recalculate` is as for `forward`.
+
+        >>> import dynet as dy
+        >>> dy.inputVector([1, 3, 2]).tensor_value().argmax().as_numpy()
+        array([1])
+        """
+        self._again("tensor_value", recalculate)
+        dim, gpu = self.type, device.gpu()
+        if gpu is None:
+            return Tensor(self._floats(empty(dim.shape, FLOAT32, "F")), len(dim.dims))
+        return GpuTensor(copy_on_gpu(gpu, self._address(), dim.total), dim.shape, len(dim.dims))
+
+    def scalar_value(self, recalculate: bool = False) -> float:
+        """Return the value as a float. `recalculate` is as for `forward`.
+
+        Raises:
+            ShapeError: the expression is not a single number.
+        """
+        if self.type.total != 1:
+            self._refuse_stale()
+            raise ShapeError(f"scalar_value: the expression is {self.type!r}, not a single number")
+        self._again("scalar_value", recalculate)
+        if self.version == ANY_GRAPH:
+            return float(self._stored()[0])
+        return self._graph().number(self.at)
+
+    def vec_value(self, recalculate: bool = False) -> list[float]:
+        """Return the value as a flat list, column by column, one batch element after another.
+
+        `recalculate` is as for `forward`.
+        """
+        self._again("vec_value", recalculate)
+        return self._stored().tolist()
+
+    def value(self, recalculate: bool = False) -> Any:
+        """Return the value as a float, a list or an array, depending on the shape, as DyNet does.
+
+        A single number of one dimension is a float; other values of one dimension are a flat list, also for a batch;
+        those of more dimensions are an array. `scalar_value`, `vec_value` and `npvalue` always return the same type.
+        `recalculate` is as for `forward`.
+        """
+        self._again("value", recalculate)
+        dim = self.type
+        if len(dim.dims) > 1:
+            return self.npvalue()
+        values = self._stored().tolist()
+        return values[0] if dim.total == 1 else values
+
+    def gradient(self, dtype: npt.DTypeLike = np.float64) -> Array:
+        """Return the gradient that `backward` computed for this node, as an array shaped like `npvalue()`.
+
+        Only `backward(full=True)` computes the gradients of nodes that depend on no parameter. After `backward()`, this
+        method returns zeros for them. `dtype` is as for `npvalue`.
+
+        Raises:
+            GradientError: `backward` has not been called; or it was called without `full=True`, parameters have changed
+                since then, and this node is a part of another one, so that only the gradient of the whole is known.
+        """
+        try:
+            stored = self._graph().gradients(self.at, self.type.total)
+        except GradientError:
+            self._refuse_stale()  # a signal handler may have called `renew_cg` in between
+            raise
+        copy = stored.reshape(self.type.shape, order="F").astype(dtype)
+        self._refuse_stale()
+        return copy
+
+    def backward(self, full: bool = False) -> None:
+        """Differentiate this expression, a single number, and add the derivatives to the parameters' gradients.
+
+        `backward` can be called several times on one graph, on this expression or on others. If a parameter has changed
+        since values that depend on it were computed, as by an update, all values are computed again, with a warning.
+
+        Args:
+            full: whether to compute the gradients of all nodes, also of those that depend on no parameter, so that
+                `gradient()` can return them. Frozen parameters (`set_updated(False)`) get no gradient in any case.
+
+        Raises:
+            ShapeError: the expression is not a single number.
+        """
+        if self.type.total != 1:
+            self._refuse_stale()
+            raise ShapeError(
+                f"backward: the expression is {self.type!r}, not a single number; "
+                "sum_elems and sum_batches make one of it"
+            )
+        if self.version == ANY_GRAPH:
+            self._add_to_gradient()
+        else:
+            everything = full is not False and checked_flag("backward", "full", full)
+            version = self._graph().records.version
+            self._graph()._differentiate(version, self.at, 1, everything)  # the graph has this node and this version
+
+    def _refuse_stale(self) -> None:
+        """Raise StaleExpressionError if the graph no longer has this node. It tells users more than other errors do."""
+        if self.version != ANY_GRAPH:
+            self._graph()
+
+    def _add_to_gradient(self) -> None:
+        raise NotImplementedError
+
+
+def _quick(kind: str, name: str, numbers: Callable[[Dim], int]) -> None:
+    """Replace a method of `Operations` by the compiled function `kind` (see `recorder.function`).
+
+    This calls the Python method for new shapes. numbers(dim) is the number that it needs for a shape, such as how many
+    elements it has; 0 means that only the Python method handles the shape.
+    """
+    documented = getattr(Operations, name)
+
+    known: set[Dim] = set()
+
+    def call_slowly(self: Operations, *arguments):
+        try:
+            try:
+                result = documented(self, *arguments)
+            except StaleExpressionError:  # a signal handler may have called `cg_revert`, which has left this node
+                self._refuse_stale()
+                result = documented(self, *arguments)
+            if result is not None:
+                self._refuse_stale()  # a signal handler may have called `renew_cg` since the value was read
+        except StaleExpressionError as problem:
+            raise StaleExpressionError(str(problem)) from None  # a new exception, for a shorter traceback
+        except IndexError:
+            self._refuse_stale()  # a signal handler may have called `renew_cg`, so that there is no such node now
+            raise
+        if self.version != ANY_GRAPH and self.type not in known and (number := numbers(self.type)):
+            method.enter((self.type,), 0, self.type, number)
+            known.add(self.type)
+        return result
+
+    method = recorder.function(kind, functools.update_wrapper(call_slowly, documented))
+    setattr(Operations, name, recorder.describe(method, documented))
+
+
+_quick("value", "value", lambda dim: dim.total if len(dim.dims) <= 1 else 0)
+_quick("value", "scalar_value", lambda dim: int(dim.total == 1))
+_quick("list", "vec_value", lambda dim: dim.total)
+_quick("floats", "_floats", lambda dim: dim.total)
+_quick("doubles", "_doubles", lambda dim: dim.total)
+_quick("nothing", "forward", lambda dim: 1)
+_quick("address", "_address", lambda dim: 1)
+_quick("differentiate", "backward", lambda dim: int(dim.total == 1))
+
+if TYPE_CHECKING:
+
+    class Expression(Operations):
+        """A node of the current graph, or a parameter. It can be an operand of operations."""
+
+        __slots__ = ()
+else:
+    Expression = recorder.expression_type(Operations)
+
+
+class Unfinished(Expression):
+    """The class of the placeholders that the call `Expression()` makes, as DyNet does.
+
+    They refer to no node. Reading their `type` raises an error, and all methods that need a node read it, or the graph.
+    """
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "type":
+            raise ArgumentTypeError(has_no_node(self))
+        return self.__getattribute__(name)  # raises the usual AttributeError again
+
+
+Unfinished.__name__ = Unfinished.__qualname__ = "Expression"  # error messages show this name
+recorder.know(unfinished=Unfinished)

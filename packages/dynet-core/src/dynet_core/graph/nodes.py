@@ -1,0 +1,104 @@
+"""Decode the records of a graph into `Node` objects, for code that checks, prints or draws the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from dynet_kernels import layout as at
+
+from ..dim import Dim
+from ..recorder import Records
+from ..signature import SIGNATURES, Signature
+
+LOOKUPS: set[Signature] = set()
+"""The signatures of lookups, which `parameter.lookup` adds. Their attributes are numbers of rows."""
+PICKS: dict[Signature, tuple[int, bool]] = {}
+"""The signatures of picks, which `dynet_ops` adds. Their attributes are indices of elements. For each it
+has how many elements there are to pick from, and whether there is an index for each batch element."""
+KINDS = {at.ALIAS: "part", at.APART: "part", at.INPUT: "input"}
+
+
+@dataclass(frozen=True)
+class Node:
+    """A decoded record. `all` has the numbers of its nodes: mostly one, but for example all of a recurrent network.
+
+    Operands are numbers of nodes, or -1 minus the row of a parameter in PARAMETER_ROWS. `start` is the index of the
+    first attribute among the integers of the graph.
+    """
+
+    all: range
+    signature: Signature
+    operands: tuple[int, ...]
+    attributes: tuple[int, ...]
+    start: int
+
+    @property
+    def places(self) -> range:
+        """The numbers of those nodes to which expressions can refer."""
+        return self.all[1:] if self.signature.repeats else self.all[-1:]
+
+    @property
+    def op(self) -> str:
+        signature = self.signature
+        return signature.name or KINDS.get(signature.kind, "") or signature.kernel.removeprefix("column_")
+
+    @property
+    def dim(self) -> Dim:
+        return self.signature.dim
+
+
+def nodes_of(recorded: Records, begin: int = 0, end: int | None = None, number: int = 0) -> Iterator[Node]:
+    """Yield a Node for each record in the integers from `begin` to `end` - 1. `number` is the first node's."""
+    records, place = recorded.integers(begin, end), 0
+    while place < len(records):
+        signature = SIGNATURES[records[place]]
+        count = signature.nodes(records, place + 1)
+        first, after, end_of_record = signature.bounds(records, place)
+        operands, attributes = tuple(records[first:after]), tuple(records[after:end_of_record])
+        yield Node(range(number, number + count), signature, operands, attributes, begin + after)
+        place, number = end_of_record, number + count
+
+
+def node_at(recorded: Records, place: int) -> Node | None:
+    """Return the record of a node; None if there is none, or it is an inner node, to which no expression can refer."""
+    return next((node for node in nodes_of(recorded) if place in node.places), None)
+
+
+@dataclass(slots=True)
+class InputIndex:
+    """An index of the nodes that `set` and `set_index` can change, valid for one version of a graph.
+
+    `starts` has the position of each input's first value in the buffer of input values; `selections` has lookups and
+    picks as they were when found: their attributes, which are indices, may have changed. The first `records` integers,
+    of `nodes` nodes, have been searched.
+    """
+
+    version: int
+    records: int = 0
+    nodes: int = 0
+    starts: dict[int, int] = field(default_factory=dict)
+    selections: dict[int, Node] = field(default_factory=dict)
+
+    def up_to(self, recorded: Records, place: int) -> InputIndex:
+        """Return an index of the graph's present version that has node `place`, if the graph has it.
+
+        It is built here and not while recording, because few programs need it.
+        """
+        version = recorded.version
+        index = self if self.version == version else InputIndex(version)
+        if place < index.nodes:
+            return index
+        length, nodes, _ = recorded.ends()
+        longer = InputIndex(version, length, nodes, {**index.starts}, {**index.selections})
+        try:
+            for node in nodes_of(recorded, index.records, length, index.nodes):
+                if node.signature.kind == at.INPUT:
+                    longer.starts[node.all[0]] = node.attributes[0]
+                elif node.signature in LOOKUPS or node.signature in PICKS:
+                    longer.selections[node.all[0]] = node
+        except (KeyError, IndexError):  # a signal handler has called `renew_cg`, so these were no records any more
+            if recorded.version == version:
+                raise
+            return InputIndex(version)
+        return longer

@@ -1,0 +1,192 @@
+"""`Outdated`: which values of a graph were computed before parameters changed.
+
+A graph keeps its values until `renew_cg`. If parameters change in between, values that were computed from them are
+*outdated*. `value()` returns them as they are. A backward pass must not mix them with the present parameters: the
+result would be the gradient of no function. Only changes by the graph's own thread count: threads that train one model
+together do not wait for each other.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from threading import get_ident
+from typing import Protocol
+
+import numpy as np
+
+from dynet_kernels import layout as at
+
+from ..compute.engine import Engine
+from ..recorder import Records
+from .nodes import nodes_of
+
+MOST_NOTED = 64  # if there are more groups than this, those that changed before the graph are dropped, if they can be
+
+
+class Changed(Protocol):
+    rows: list[int]
+    """The numbers of its rows in PARAMETER_ROWS, by which records refer to it."""
+
+
+class Group:
+    """Parameters that change together, and what `Records.changes` was after their last change.
+
+    `address` is that of `changed`, for compiled code, which notes changes there while the object of the weak reference
+    `owner` exists.
+    """
+
+    __slots__ = ("_changed", "address", "owner", "parameters")
+
+    address: int
+    owner: weakref.ref[object] | None
+    parameters: Sequence[Changed]
+
+    def __init__(self, parameters: Sequence[Changed]):
+        self.parameters = parameters
+        self._changed = np.zeros(1, np.int64)
+        self.address = self._changed.ctypes.data
+        self.owner = None
+
+    @property
+    def changed(self) -> int:
+        """What `Records.changes` was after the last change of the parameters; 0 if there was none."""
+        return int(self._changed[0])
+
+    @changed.setter
+    def changed(self, count: int) -> None:
+        self._changed[0] = count
+
+    def is_in_use(self) -> bool:
+        """Return whether compiled code may still note changes."""
+        return self.owner is not None and self.owner() is not None
+
+
+class Outdated:
+    """Knows which values of a graph are outdated. `thread` is the id of the graph's thread; 0 after it has ended."""
+
+    __slots__ = ("_answers", "_groups", "_noted", "_operands", "_read", "_records", "_rows", "thread")
+
+    thread: int
+
+    def __init__(self, records: Records):
+        self._records = records
+        self.thread = get_ident()
+        self._groups: dict[int, Group] = {}  # by the id of their sequences of parameters
+        # `begun` and `seen` when `note` last found a change, and how many nodes had been computed before this change.
+        self._noted = -1, -1, 0
+        # The operands of each node read so far, and of what: the graph's version, and how many integers of its records.
+        self._operands: list[tuple[int, ...]] = []
+        self._rows: set[int] = set()  # -1 minus the rows of all parameters that have been met among the operands
+        self._read = -1, 0
+        # (version, changes and so on that the answers of `reached` are for; question -> answer)
+        self._answers: tuple[tuple[int, ...], dict[tuple[int, bool], bool]] = (), {}
+
+    def note_change(self, parameters: Sequence[Changed]) -> None:
+        """Remember that values of these parameters change. The caller passes the same object each time."""
+        self.group(parameters).changed = self._records.note_change()
+
+    def group(self, parameters: Sequence[Changed]) -> Group:
+        """Return the group of these parameters. The caller passes the same object each time."""
+        groups, key = self._groups, id(parameters)
+        if key not in groups:
+            if len(groups) >= MOST_NOTED:
+                self._drop_groups()
+            groups[key] = Group(parameters)
+        return groups[key]
+
+    def changes_address(self) -> int:
+        return self._records.changes_address()
+
+    def _drop_groups(self) -> None:
+        """Forget groups that have not changed since the graph was begun, unless they are in use."""
+        records = self._records
+        begun = records.begun if records.computed[0] else records.changes
+        for key, group in [*self._groups.items()]:
+            if group.changed <= begun and not group.is_in_use():
+                self._groups.pop(key, None)
+
+    def note(self) -> None:
+        """Remember, before further nodes are computed, which nodes have been computed before a change."""
+        records, now = self._records, self._records.changes
+        computed = records.computed[0]
+        if computed and records.seen != now:
+            self._noted = records.begun, now, self._computed_nodes()
+        if not computed or records.seen != now:
+            records.note_seen(now, not computed)
+
+    def _computed_nodes(self) -> int:
+        records = self._records
+        length, count, _ = records.ends()
+        return count - sum(len(node.all) for node in nodes_of(records, records.computed[0], length))
+
+    def _before_change(self) -> int:
+        """Return how many nodes were computed before the last change."""
+        records = self._records
+        if records.seen != records.changes:
+            return self._computed_nodes()
+        begun, seen, count = self._noted
+        return count if (begun, seen) == (records.begun, records.seen) else 0
+
+    def reached(self, place: int, engine: Engine, everything: bool) -> bool:
+        """Return whether a backward pass from node `place`, which has been computed, would read an outdated value."""
+        records = self._records
+        if records.begun == records.changes or not records.computed[0]:
+            return False
+        state = records.version, records.begun, records.changes, records.computed[0]
+        if self._answers[0] != state:
+            self._answers = state, {}
+        answers, question = self._answers[1], (place, everything)
+        if question not in answers:
+            answers[question] = self._reaches(place, engine, everything)
+        return answers[question]
+
+    def _reaches(self, place: int, engine: Engine, everything: bool) -> bool:
+        records = self._records
+        groups = [group for group in [*self._groups.values()] if group.changed > records.begun]
+        changed = {-1 - row for group in groups for parameter in group.parameters for row in parameter.rows}
+        before, operands = self._before_change(), self._operands_of_all()
+        stack, met, old = [place], {place}, []
+        while stack:
+            number = stack.pop()
+            row = number * len(at.NODE)
+            if not (everything or engine.nodes[row + at.NODE.flags] & at.NEEDS_GRADIENT):
+                continue
+            if number < before and _has_own_value(engine, engine.nodes[row + at.NODE.value]):
+                old.append(number)
+                continue
+            new = [operand for operand in operands[number] if operand >= 0 and operand not in met]
+            met.update(new)
+            stack += new
+        met = set(old)
+        while old:
+            for operand in operands[old.pop()]:
+                if operand in changed:
+                    return True
+                if operand >= 0 and operand not in met:
+                    met.add(operand)
+                    old.append(operand)
+        return False
+
+    def uses(self, parameter: Changed) -> bool:
+        self._operands_of_all()
+        return not self._rows.isdisjoint([-1 - row for row in parameter.rows])
+
+    def _operands_of_all(self) -> list[tuple[int, ...]]:
+        """Return the operands of each node: numbers of nodes, or -1 minus the row of a parameter."""
+        records, version = self._records, self._records.version
+        known, end = self._read
+        if known != version:
+            self._operands, self._rows, end = [], set(), 0
+        length = records.length
+        for node in nodes_of(records, end, length, len(self._operands)):
+            self._rows.update([operand for operand in node.operands if operand < 0])
+            for number in node.all:  # a node of a record may read those before it
+                self._operands.append((number - 1, *node.operands) if number > node.all.start else node.operands)
+        self._read = version, length
+        return self._operands
+
+
+def _has_own_value(engine: Engine, address: int) -> bool:
+    """Return whether a value is in the arena. A lookup's value is in the lookup parameter's memory."""
+    return any(chunk.address <= address < chunk.address + chunk.floats for chunk in engine.chunks)

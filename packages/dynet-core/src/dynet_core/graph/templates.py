@@ -1,0 +1,194 @@
+"""Templates: what an op written in Python has recorded, kept so that compiled code can record it again.
+
+The shapes of the operands of a call, and its other arguments (numbers, flags, lists), are together its *key*. If two
+calls with the same key make the same records and do nothing else, these records become a template. From the fourth call
+on, compiled code makes the records, and the Python function does not run. If two operands of a call are the same node,
+its records do not say which of the two they refer to. Then the template is for calls with the same operands equal,
+until a later call with different operands replaces it by one for all calls.
+"""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from typing import Any
+
+from dynet_kernels.recorder.words import INPUT, ITEM_BITS, KEY, LITERAL, NODE, OPERAND, TEMPLATE
+
+from .. import recorder
+from .expression import Expression
+from .graph import Graph, current
+from .nodes import nodes_of
+
+MOST = 1 << 12  # for each op, calls with at most this many keys are observed at a time
+MOST_INPUTS = 64  # the most input values that a template may have
+MOST_WORDS = 1 << 20  # for each op, no more templates are made once they have this many 64-bit words together
+MOST_CALLS = 8  # if this many calls with a key have not led to a template, later calls with it are not observed
+
+
+def with_templates(op: Callable) -> Any:
+    """Return a function that records from a template if there is one for the arguments, or calls and observes `op`."""
+    return recorder.with_templates(op, _Learner)
+
+
+class _Learner:
+    """Observes the calls of an op that run in Python, and makes templates, which `enter` gives to compiled code."""
+
+    def __init__(self, enter: Callable):
+        self._enter, self._words, self._is_full = enter, 0, False
+        # key -> (how many calls there have been; what the last of them recorded, as a template, or None)
+        self._seen: dict[bytes, tuple[int, list[int] | None]] = {}
+
+    def begin(self, arguments: Sequence) -> tuple[bytes, Graph, tuple] | None:
+        """Prepare to observe a call. Return what `end` takes as `begun`, or None if the call need not be observed."""
+        key = recorder.key(*arguments)
+        if key is None:
+            return None
+        if key not in self._seen and len(self._seen) >= MOST:
+            self._forget_single_calls()
+            if self._is_full:
+                return None
+        calls, before = self._seen.get(key, (0, None))
+        if calls < MOST_CALLS:
+            self._seen[key] = calls + 1, before
+        if not 0 < calls < MOST_CALLS or self._words > MOST_WORDS:
+            return None
+        graph = current()
+        return key, graph, _state(graph)
+
+    def _forget_single_calls(self) -> None:
+        """Make room for new keys: forget some of which there has been one call, as of numbers that are always new.
+
+        Half of these are kept, the oldest ones, because a program may use many keys in turn. If there are few to
+        forget, observe no more new keys, because it would take long to find the few again and again.
+        """
+        if not self._is_full:
+            single = [key for key, (calls, _) in self._seen.items() if calls == 1]
+            forgotten = single[len(single) // 2 :]
+            for key in forgotten:
+                self._seen.pop(key, None)
+            self._is_full = len(forgotten) <= MOST // 8
+
+    def end(self, begun: tuple[bytes, Graph, tuple], arguments: Sequence, result: Any) -> None:
+        """Give compiled code a template if the op has just recorded the same as in its last call with this key."""
+        key, graph, state = begun
+        calls, before = self._seen[key]
+        template = _template(graph, state, arguments, result)
+        if template is not None and before == template:
+            self._enter(key, template, result.type)
+            self._words += len(template)
+            if not template[_EQUAL]:
+                calls = MOST_CALLS
+        self._seen[key] = calls, None if calls == MOST_CALLS else template or before
+
+
+_EQUAL = TEMPLATE["equal"]
+
+
+def _state(graph: Graph) -> tuple:
+    """Return the state that an op must not change if there is to be a template, and three counts.
+
+    They are how many integers of records, nodes and input values the graph has. They grow when the op records.
+    """
+    engine, records = graph.engine, graph.records
+    same = records.version, records.computed, len(engine.whole), graph.watch, recorder.passes()
+    return same, records.ends()
+
+
+def _template(graph: Graph, state: tuple, arguments: Sequence, result: Any) -> list[int] | None:
+    """Return a template of what an op has recorded since `state`, or None if it could not replace the op.
+
+    It could not if the records depend on more than the arguments, because they use other nodes or earlier input values,
+    or if the op has done more than record nodes.
+    """
+    operands: dict[int, int] = {}
+    equal: list[int] = []
+    for number, x in _expressions(arguments):
+        if operands.setdefault(x.at, number) != number:
+            equal += [operands[x.at], number]
+    if state == _state(graph):
+        if not any(x is result for _, x in _expressions(arguments)):
+            return None
+        return [1, 0, 0, 0, len(equal) // 2, OPERAND, operands[result.at], *equal]  # as `emax([x])` does
+    return _copy(graph, state, result, operands, equal)
+
+
+def _copy(
+    graph: Graph,
+    state: tuple,
+    result: Any,
+    operands: Mapping[int, int],
+    equal: Sequence[int] = (),
+    fixed: Callable[[int], bool] = lambda number: False,
+) -> list[int] | None:
+    """Return a template of what has been recorded, or None; see `_template`.
+
+    `operands` are the nodes and parameters that later calls may change, with the words for them (see `words.OPERAND`);
+    `equal` are pairs of operands that must be the same node; `fixed` says whether another node stays the same.
+    """
+    (same, (begin, first_node, first_input)), (now, (end, nodes, inputs)) = state, _state(graph)
+    if now != same or end == begin or inputs - first_input > MOST_INPUTS:
+        return None
+    if type(result) is not Expression or result.at != nodes - 1:
+        return None
+    places: list[tuple[int, int]] = []
+    try:
+        recorded = [*nodes_of(graph.records, begin, end)]
+    except (KeyError, IndexError):  # a signal handler has called `renew_cg`, so these are no records any more
+        return None
+    for node in recorded:
+        signature = node.signature
+        head = (signature.at, len(node.operands)) if signature.variadic else (signature.at,)
+        places += [(LITERAL, number) for number in head]
+        for number in node.operands:
+            if number >= first_node:
+                places.append((NODE, number - first_node))
+            elif number in operands:
+                places.append((OPERAND, operands[number]))
+            elif fixed(number):
+                places.append((LITERAL, number))
+            else:
+                return None
+        for number in node.attributes[: signature.constants]:
+            if number < first_input:
+                return None
+            places.append((INPUT, number - first_input))
+        places += [(LITERAL, number) for number in node.attributes[signature.constants :]]
+    bits = array.array("i", graph.records.floats(first_input, inputs - first_input).tobytes())
+    keys = [start - first_input for start in reversed(graph.records.keys(first_input))]
+    # Random keys, which are among the input values, are different in each call, so they are zero here. Compiled code
+    # writes a new key there, and in front of it the position of the graph's previous key.
+    for key in keys:
+        bits[key - 1 : key + len(KEY)] = array.array("i", [0] * (1 + len(KEY)))
+    sizes = len(places), nodes - first_node, len(bits), len(keys), len(equal) // 2
+    return [*sizes, *[word for pair in places for word in pair], *bits, *keys, *equal]
+
+
+class Observed:
+    """What code in Python records from now on, for `recorder.replay` to record it again.
+
+    The code has to record the same for any operands of the same Dims.
+    """
+
+    def __init__(self):
+        self._graph = current()
+        self._state = _state(self._graph)
+
+    def template(self, operands: Sequence[int], last: Expression, fixed: Container[int]) -> bytes | None:
+        """Return the template, or None if the code has done more than record nodes, or has used other nodes than these.
+
+        `operands`, all different, will be others in later calls; the nodes `fixed` will be the same.
+        """
+        places = {number: place for place, number in enumerate(operands)}
+        if len(places) < len(operands):
+            return None
+        known = _copy(self._graph, self._state, last, places, fixed=lambda number: number < 0 or number in fixed)
+        return None if known is None else array.array("q", known).tobytes()
+
+
+def _expressions(arguments: Sequence) -> Iterator[tuple[int, Expression]]:
+    """Yield all expressions among the arguments and their items, with the numbers for them; see `words.OPERAND`."""
+    for place, x in enumerate(arguments):
+        for number, item in enumerate(x if isinstance(x, (list, tuple)) else [x]):
+            if isinstance(item, Expression):
+                yield (place << ITEM_BITS) + number, item

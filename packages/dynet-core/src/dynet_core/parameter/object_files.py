@@ -1,0 +1,324 @@
+"""Save and load parameters, builders and users' objects: `dy.save` and `dy.load`.
+
+`save` writes two files: `.data` has the numbers, and `.meta` describes the objects. Even if saving is interrupted,
+readers find two files that belong together. First, the new `.data` is written under a temporary name that contains a
+hash of the new `.meta`. Then the new `.meta` replaces the old one. From then on, readers compute the hash and find the
+new `.data` by its temporary name. Last, it is renamed and replaces the old `.data`.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import io
+import os
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import Any
+
+from .. import config
+from ..annotations import Path
+from ..checks import checked_path
+from ..errors import ArgumentTypeError, FileFormatError, MissingFileError
+from ..files import meta, model_files
+from ..files.names import Allow, allowed
+from ..files.replacing import checked_mode, replacing
+from ..files.tensors import Entry, Expected, Reader, StoredTensor
+from ..messages.wording import counted
+from .collection_protocol import Collection
+
+
+def save(basename: Path, objects: Iterable[Any]) -> None:
+    """Save parameters, lookup parameters, builders and other objects to `basename.data` and `basename.meta`.
+
+    An object that is not a parameter has a spec, from which its class makes it again. A spec may contain everything
+    that can be pickled, including objects of your own classes, such as a vocabulary. A warning names what `load` will
+    refuse: classes and functions that its argument `allow` has to list, and objects of classes that have their own
+    pickle methods (see `load`), which cannot be loaded again.
+
+    Args:
+        basename: the path of the two files, without the endings.
+        objects: parameters, builders and objects of your own classes. Each of your classes needs a method
+            `param_collection()`, a property `spec`, and a static method `from_spec(spec, model)` that makes the object
+            again. A warning says so if there is no `from_spec`.
+
+    Raises:
+        ArgumentTypeError: `objects` contains something else, or a spec cannot be pickled. Nothing has been written.
+        ArgumentError: a file cannot store the name of a parameter.
+        OSError: the files cannot be written. The old files are unchanged.
+
+    >>> import tempfile
+    >>> W = dy.Model().parameters_from_numpy([1, 2])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     dy.save(folder + "/model", [W])
+    ...     (copy,) = dy.load(folder + "/model", dy.Model())
+    >>> copy.value()
+    [1.0, 2.0]
+    """
+    if isinstance(objects, str) and not isinstance(basename, str):
+        raise ArgumentTypeError(f"save: the name of the files comes first: save({objects!r}, [...])")
+    base = checked_path("save", basename)
+    _save_pair(base + ".data", base + ".meta", objects, stacklevel=4)
+
+
+def load(basename: Path, params: Collection, *, allow: Allow = ()) -> list[Any]:
+    """Load the objects that `save`, or the original DyNet, has saved, and add their parameters to a collection.
+
+    Loading imports nothing. Without `allow`, it calls one method, `from_spec`, and only of the library's builders and
+    of classes in modules that are already imported. Specs may then contain plain data: numbers, strings, bytes, lists,
+    tuples, sets, dicts (also OrderedDict, Counter and defaultdict), deques, ranges, slices, numpy's arrays and numbers,
+    classes and operations of the library, and the options of argparse and optparse.
+
+    They may also contain objects of classes that are defined in the same module or folder as the class whose
+    `from_spec` gets the spec, or in the same folder of a top-level package (a namespace package may have several), if
+    no package manager has installed this code. `object.__new__` makes them, and then their attributes and slots are
+    set; `__init__` is not run. Named tuples, enumerations (except combined flags) and classes derived from Python's
+    containers, strings and numbers are among them. There can be no objects of a class that defines `__new__`,
+    `__del__`, `__reduce__`, `__reduce_ex__`, `__setstate__` (but by `@dataclass`), `__getnewargs__` or
+    `__getnewargs_ex__`, and none without `allow` if the metaclass defines `__getattribute__`, `__hash__` or `__eq__`.
+    `dynet_config.set(own_classes=False)` switches this rule off.
+
+    `allow` permits objects of other classes. It also permits what the rule does not: a class or a function as a value
+    (only a `BiRNNBuilder` calls it, to make its builders; a class beside the one with `from_spec` that has a
+    `from_spec` itself needs no `allow`), and objects as keys of dicts or elements of sets where this runs the class's
+    own `__hash__` or `__eq__`.
+
+    To allow classes without changing the program's calls, use `dynet_config.set(allow=["module.Class"])` before
+    `import dynet`, or set DYNET_ALLOW=module.Class,module.Other in the environment. Their modules must be imported
+    when the file is loaded.
+
+    Args:
+        basename: as for `save`.
+        params: the collection to which all parameters are added.
+        allow: a list of classes, or of names such as "module.Class"; or a dict from the names that files use to
+            classes, such as {"__main__.Vocabulary": Vocabulary}.
+
+    Returns:
+        The objects, in the order in which they were saved.
+
+    Raises:
+        FileFormatError: a file is damaged, the two files do not fit each other, or they contain objects of a class that
+            is not allowed; the message names the class. Nothing has been added to `params`.
+        OSError: a file cannot be read.
+
+    For a parser whose spec contains a vocabulary of a class that another package defines::
+
+        dy.save("model", [parser])
+        (parser,) = dy.load("model", dy.Model(), allow=[Vocabulary])
+    """
+    base = _basename(basename, params)
+    return _load_pair(base + ".data", base + ".meta", params, _permitted(allow))
+
+
+def load_generator(basename: Path, params: Collection, *, allow: Allow = ()) -> Iterator[Any]:
+    """Do the same as `load`, but yield the objects one by one, each as soon as it is loaded.
+
+    Raises:
+        FileFormatError: as for `load`, but the parameters of objects that were yielded before the error stay in the
+            collection.
+    """
+    base = _basename(basename, params)
+    return _objects(base + ".data", base + ".meta", params, _permitted(allow))
+
+
+def save_components(path: Path, components: Iterable[Any]) -> None:
+    """Save the user's `components` of `ParameterCollection.save`: numbers to `path`, descriptions to `path.pym`."""
+    path = checked_path("save", path)
+    _save_pair(path, path + ".pym", components, stacklevel=5)
+
+
+def load_components(path: Path, params: Collection, allow: Allow) -> list[Any]:
+    """Load what `save_components` has saved; if there is no file `path.pym`, all parameters of `path`."""
+    path, permitted = checked_path("load", path), _permitted(allow)
+    if os.path.exists(path + ".pym"):
+        return _load_pair(path, path + ".pym", params, permitted)
+    return [params._add_loaded(tensor) for tensor in model_files.load_all(path)]
+
+
+def forget_components(path: Path) -> None:
+    """Remove the `path.pym` of an earlier `save_components`, because a collection has now been saved to `path`."""
+    with suppress(FileNotFoundError):
+        os.unlink(os.fsdecode(path) + ".pym")
+
+
+def _basename(basename: Path, params: object) -> str:
+    if not hasattr(params, "_add_loaded"):
+        if isinstance(params, str) and not isinstance(basename, str):
+            raise ArgumentTypeError(f"load: the name of the files comes first: load({params!r}, ...)")
+        raise ArgumentTypeError(f"load: expected a ParameterCollection, got {type(params).__name__} {params!r:.60}")
+    return checked_path("load", basename)
+
+
+def _save_pair(data: str, meta_path: str, objects: Iterable, stacklevel: int) -> None:
+    if hasattr(objects, "_tensor") or hasattr(objects, "param_collection"):
+        raise ArgumentTypeError(f"save: the objects are one list: save(name, [...]), not {objects!r:.60}")
+    if not isinstance(objects, Iterable):
+        use = "; a collection has a method: model.save(path)" if hasattr(objects, "_add_loaded") else ""
+        raise ArgumentTypeError(f"save: expected a list of objects, got {objects!r:.60}{use}")
+    records, tensors = [], []
+    for item in objects:
+        record, held = _described(item)
+        records.append(record)
+        tensors += held
+    content = io.BytesIO()
+    problems = [meta.write(content, record, config.PARAMS.allow, config.PARAMS.own_classes) for record in records]
+    target = os.path.realpath(data)
+    checked_mode(target, data)
+    ready = _ready_name(target, content.getvalue())
+    with replacing(ready, named=data) as file:
+        model_files.write(file, data, tensors)
+    try:
+        with replacing(meta_path) as file:
+            file.write(content.getvalue())
+    except BaseException:
+        os.unlink(ready)
+        raise
+    os.replace(ready, target)
+    for problem in filter(None, problems):
+        _warn(problem, stacklevel)
+
+
+@functools.cache
+def _warn(problem: str, stacklevel: int) -> None:
+    warnings.warn(f"save: the files are whole, but {problem}", stacklevel=stacklevel)
+
+
+def _permitted(allow: Allow) -> dict[str, Any]:
+    """Return all classes that files may name: those in `allow`, and those that `dynet_config` allows."""
+    return {**config.PARAMS.allow, **allowed(allow)}
+
+
+def _ready_name(target: str, content: bytes) -> str:
+    """Return the temporary path of a new `.data` file, with a hash of `content`, the `.meta` file."""
+    folder, name = os.path.split(target)
+    return os.path.join(folder, f".{name[:150]}.{hashlib.sha256(content).hexdigest()[:24]}")
+
+
+def _data_for(data: str, content: bytes) -> str:
+    """Return the path of the `.data` file that belongs to a `.meta` file with this `content`.
+
+    It is the temporary one if the last save was interrupted before it renamed the file to `data`.
+    """
+    target = os.path.realpath(data)
+    ready = _ready_name(target, content)
+    try:
+        return ready if os.stat(ready).st_mtime_ns >= os.stat(target).st_mtime_ns else data
+    except FileNotFoundError:
+        return ready if os.path.exists(ready) else data
+
+
+def _described(item: Any) -> tuple[meta.Record, list[StoredTensor]]:
+    if hasattr(item, "_tensor"):
+        tensor = item._tensor()
+        return meta.Record("LookupParameters" if tensor.lookup else "Parameters", tensor.name), [tensor]
+    for name in ("param_collection", "spec"):  # a property of the user's that raises AttributeError is there
+        if not hasattr(item, name) and inspect.getattr_static(item, name, None) is None:
+            wanted = "a parameter, a builder or an object with param_collection and spec"
+            raise ArgumentTypeError(f"save: expected {wanted}, got {type(item).__name__}")
+    collection = _collection(item)
+    outside = [parameter._tensor() for parameter in getattr(item, "_outside", ())]
+    return meta.Record(type(item), collection.name(), item.spec), [*collection._tensors(), *outside]
+
+
+def _collection(item: Any) -> Any:
+    found = item.param_collection()
+    if not hasattr(found, "_everything"):
+        raise ArgumentTypeError(f"{type(item).__name__}.param_collection() returned {found!r:.60}, no collection")
+    return found
+
+
+def _load_pair(data: str, meta_path: str, params: Collection, allow: dict[str, Any]) -> list[Any]:
+    with params._all_or_nothing():
+        return list(_objects(data, meta_path, params, allow))
+
+
+def _objects(data: str, meta_path: str, params: Collection, allow: dict[str, Any]) -> Iterator[Any]:
+    try:
+        with open(meta_path, "rb") as file:
+            content = file.read()
+    except FileNotFoundError as error:
+        raise MissingFileError(error.errno, error.strerror, error.filename) from None
+    records = meta.read(content, meta_path, allow, config.PARAMS.own_classes)
+    with model_files.opened(_data_for(data, content), named=data) as reader:
+        if reader.entries and not records:
+            held = counted(len(reader.entries), "parameter")
+            raise FileFormatError(f"{meta_path} describes no object, but {data} holds {held}: the files are damaged")
+        entries = _Entries(reader, {record.name for record in records if isinstance(record.kind, str)})
+        for record in records:
+            yield _object(record, entries, params)
+
+
+class _Entries:
+    """Finds the parameters of each loaded object among the entries of a `.data` file.
+
+    They are usually the next entries in the file, else those with the name of the object's parameter or collection.
+    `single` are the names of parameters that were saved by themselves, not as part of a builder.
+    """
+
+    def __init__(self, reader: Reader, single: set[str]):
+        self.reader, self.next, self.single = reader, 0, single
+
+    def one(self, lookup: bool, name: str) -> Entry:
+        """Return the entry of a parameter that was saved by itself."""
+        entry = next(iter(self.reader.entries[self.next : self.next + 1]), None)
+        if entry is None or entry.lookup != lookup or entry.name != name:
+            return self.reader.named(lookup, name)
+        self.next += 1
+        return entry
+
+    def floats(self, name: str) -> int:
+        """Return how many numbers the file has for the parameters of the collection `name`."""
+        return sum(entry.count for entry in self.reader.with_prefix(name))
+
+    def outside(self, expected: Expected) -> list[Entry]:
+        """Return the entries of the parameters that a builder uses but that are not in its collection.
+
+        Only the parameters of an LSTM's layer normalization are such. Their entries follow those of the collection.
+        Files of the original DyNet lack them: if the next entries do not fit, return [].
+        """
+        following = self.reader.entries[self.next : self.next + len(expected)]
+        same = [(entry.lookup, entry.dims) for entry in following] == [(lookup, dims) for lookup, dims, _ in expected]
+        if not same or any(entry.name in self.single for entry in following):
+            return []
+        self.next += len(expected)
+        return following
+
+    def all(self, name: str, expected: Expected) -> list[Entry]:
+        """Return the entries of a builder's collection `name`, in the order of `expected`."""
+        following = self.reader.entries[self.next : self.next + len(expected)]
+        if len(following) == len(expected) and all(
+            entry.lookup == lookup and entry.dims == dims and entry.name.startswith(name)
+            for entry, (lookup, dims, _) in zip(following, expected)
+        ):
+            self.next += len(expected)
+            return following
+        return self.reader.matching(name, expected)
+
+
+def _object(record: meta.Record, entries: _Entries, params: Collection) -> Any:
+    reader = entries.reader
+    if isinstance(record.kind, str):
+        return params._add_loaded(reader.read(entries.one(record.kind == "LookupParameters", record.name)))
+    # Limit how many numbers the parameters may have that `from_spec` adds: the spec of a forged file could ask for very
+    # many. Allow 2.5 times as many as the file has, because files of the original DyNet lack the parameters of layer
+    # normalization, which have at most 1.5 times as many as all others.
+    with params._all_or_nothing(entries.floats(record.name) * 5 // 2):
+        try:
+            made = record.kind.from_spec(record.spec, params)  # type: ignore[attr-defined]
+            if not hasattr(made, "param_collection"):
+                raise ArgumentTypeError(f"it returned {made!r:.60}, which has no param_collection")
+            collection = _collection(made)
+        except Exception as error:
+            raise FileFormatError(
+                f"{reader.path}: {record.kind.__name__}.from_spec failed: {type(error).__name__}: {error}"
+            ) from error
+        targets = collection._everything()
+        expected = [target._expected() for target in targets]
+        tensors = [reader.read(entry) for entry in entries.all(record.name, expected)]
+        targets += (outside := list(getattr(made, "_outside", ())))
+        tensors += [reader.read(entry) for entry in entries.outside([target._expected() for target in outside])]
+        for target, tensor in zip(targets, tensors):
+            target._take(tensor)
+    return made

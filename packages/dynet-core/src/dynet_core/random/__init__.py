@@ -1,0 +1,1 @@
+"""Random numbers: those of initial values, the keys of dropout and noise, and the seed of both."""

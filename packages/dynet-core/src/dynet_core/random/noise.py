@@ -1,0 +1,67 @@
+"""The random keys of dropout and noise: a seed, and how many keys have been drawn before.
+
+The generator has no state: each random number is computed from a key and from its position in the array.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+
+from .. import recorder
+
+_rank = 0  # this process's number among those that train one model together; 0 if it trains alone
+_forks = 0  # how many child processes have been forked since `reset`; each child gets a seed that depends on it
+
+
+def reset(seed: int) -> None:
+    """Set the seed. The next key is the first one of its sequence.
+
+    If several processes train one model, the seed becomes `seed_of_rank(seed, rank)`, so that each draws other numbers.
+    """
+    set_state(seed_of_rank(seed, _rank), 0, 0)
+
+
+def set_rank(rank: int) -> None:
+    """Tell `reset` this process's number among those that train one model together. The present seed stays."""
+    global _rank
+    _rank = rank
+
+
+def seed_of_rank(seed: int, rank: int) -> int:
+    if rank == 0:
+        return seed
+    return int.from_bytes(hashlib.blake2b(f"{seed} {rank}".encode(), digest_size=4).digest(), "little")
+
+
+def state() -> tuple[int, int, int]:
+    """Return the seed, and two counts since it was set: of the keys drawn, and of the processes forked."""
+    return *recorder.noise(), _forks
+
+
+def set_state(seed: int, drawn: int, forks: int) -> None:
+    global _forks
+    recorder.set_noise(seed & 0xFFFFFFFF, drawn)
+    _forks = forks
+
+
+def next_key() -> bytes:
+    """Draw a key of 8 bytes for random numbers that are not part of a graph."""
+    count, (seed, _) = recorder.draw(), recorder.noise()
+    return struct.pack("<II", seed, count & 0xFFFFFFFF)
+
+
+def _count_fork() -> None:
+    global _forks
+    _forks += 1
+
+
+def _begin_in_child() -> None:
+    told = struct.pack("<QQQ", *state())
+    reset(int.from_bytes(hashlib.blake2b(told, digest_size=4).digest(), "little"))
+
+
+reset(int.from_bytes(os.urandom(4), "little"))
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_count_fork, after_in_child=_begin_in_child)

@@ -1,0 +1,230 @@
+"""The random numbers for the initial values of parameters: bit for bit the same as those of DyNet 2.1.
+
+DyNet draws from one 32-bit Mersenne twister through the distributions of the GNU C++ library, compiled with fused
+multiply-adds. This module does the same computation on whole arrays.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from dynet_kernels.locks import new_lock
+
+from ..annotations import Floats, Number
+from ..checks import whole
+
+__all__ = ["InitialStream", "continue_with", "reset_random_seed", "stream"]
+
+# Numbers are drawn in blocks of this many, so that the intermediate arrays fit in the CPU's cache.
+BLOCK = 1 << 16
+
+LARGEST_SEED = 2**32 - 1
+LARGEST_BELOW_ONE = np.nextafter(np.float32(1), np.float32(0))
+
+
+class InitialStream:
+    """A stream of random float32 numbers, in the order in which DyNet 2.1 draws them.
+
+    Every draw continues where the last one ended, even if the two have different distributions. Threads may share a
+    stream: which thread gets which numbers depends on timing, but no number is returned twice. The seed is a whole
+    number from 0 to 2**32 - 1; if it is None, the operating system gives one.
+
+    Source: Matsumoto and Nishimura, "Mersenne twister: a 623-dimensionally equidistributed uniform pseudo-random number
+    generator", 1998.
+
+    >>> InitialStream(42).uniform(-1, 1, 3)
+    array([-0.25091976,  0.593086  ,  0.9014286 ], dtype=float32)
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        drawn = int.from_bytes(os.urandom(4), "little") if seed is None else seed
+        self.seed = whole("InitialStream", "the seed", drawn)
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise ValueError(f"the random seed must be between 0 and {LARGEST_SEED} but got {seed}")
+        self._engine = np.random.RandomState(self.seed)
+        self._unread = np.empty(0, np.uint32)
+        self._lock = new_lock()
+
+    def __getstate__(self) -> tuple[int, dict[str, Any], np.ndarray]:
+        """Return the state for `copy` and `pickle`, so that a copy continues where this stream is."""
+        with self._lock:
+            return self.seed, self._engine.get_state(legacy=False), self._unread
+
+    def __setstate__(self, state: tuple[int, dict[str, Any], np.ndarray]) -> None:
+        self.seed, place, self._unread = state
+        self._engine = np.random.RandomState()
+        self._engine.set_state(place)
+        self._lock = new_lock()
+
+    def uniform(self, low: Number, high: Number, count: int) -> Floats:
+        """Return `count` numbers distributed uniformly over [low, high].
+
+        Each is computed from one 32-bit word of the generator.
+
+        Raises:
+            ValueError: high < low, or a bound or their difference is not a finite float32.
+
+        >>> InitialStream(1).uniform(0, 10, 2)
+        array([4.17022  , 9.9718485], dtype=float32)
+        """
+        low32, high32 = _float32("low", low), _float32("high", high)
+        width = _float32("high - low", float(high32) - float(low32))
+        if width < 0:
+            raise ValueError(f"high must not be below low but got low {low}, high {high}")
+        values = np.empty(count, np.float32)
+        with self._lock:
+            for start in range(0, count, BLOCK):
+                part = values[start : start + BLOCK]
+                part[:] = _fused_multiply_add(_fractions(self._words(part.size)), width, low32)
+        return values
+
+    def normal(self, mean: Number, std: Number, count: int) -> Floats:
+        """Return `count` normally distributed numbers: mean + std * z, with z from random points in a circle.
+
+        A point (x, y) of the square [-1, 1]^2 is used if r = x^2 + y^2 is in (0, 1]. With m = sqrt(-2 log(r) / r), it
+        gives z = y * m, then z = x * m. If `count` is odd, the last x * m is dropped, not kept for the next draw.
+
+        Source: Marsaglia and Bray, "A convenient method for generating normal variables", 1964.
+
+        >>> InitialStream(1).normal(0, 1, 3)
+        array([ 0.3063995 ,  0.1560656 , -0.42438623], dtype=float32)
+        """
+        mean32, std32 = _float32("mean", mean), _float32("std", std)
+        if std32 < 0:
+            raise ValueError(f"std must be 0 or more but got {std}")
+        pairs = np.empty(((count + 1) // 2, 2), np.float32)
+        with self._lock:
+            filled = 0
+            while filled < len(pairs):
+                part = self._normal_pairs(len(pairs) - filled)
+                pairs[filled : filled + len(part)] = part
+                filled += len(part)
+        return _fused_multiply_add(pairs.reshape(-1)[:count], std32, mean32)
+
+    def bernoulli(self, probability: float, count: int) -> np.ndarray:
+        """Return numbers that are 1 with the given probability, else 0, one from two 32-bit words of the generator."""
+        if not 0 <= probability <= 1:
+            raise ValueError(f"probability must be between 0 and 1 but got {probability}")
+        values = np.empty(count, np.float32)
+        with self._lock:
+            for start in range(0, count, BLOCK):
+                part = values[start : start + BLOCK]
+                words = self._words(2 * part.size).astype(np.float64).reshape(-1, 2)
+                # Round the probability to float32 but compare in float64, as DyNet does.
+                part[:] = (words[:, 0] + words[:, 1] * 2.0**32) * 2.0**-64 < float(np.float32(probability))
+        return values
+
+    def _normal_pairs(self, wanted: int) -> np.ndarray:
+        """Return up to `wanted` pairs for `normal`. Words that were drawn but not needed are kept for the next draw."""
+        # pi / 4 of all points fall into the circle, so draw 4 / pi = 1.273 times as many points, and some more.
+        tries = min(BLOCK, int(wanted * 1.28) + 8)
+        words = self._words(2 * tries)
+        points = np.float32(2) * _fractions(words).reshape(-1, 2) - np.float32(1)
+        radius = _fused_multiply_add(points[:, 1], points[:, 1], points[:, 0] * points[:, 0])
+        good = np.flatnonzero((radius <= 1) & (radius != 0))[:wanted]
+        if good.size == wanted:
+            self._unread = np.concatenate([words[2 * (good[-1] + 1) :], self._unread])
+        radius = radius[good]
+        factor = np.sqrt(np.float32(-2) * _log(radius) / radius)
+        return points[good, ::-1] * factor[:, None]
+
+    def _words(self, count: int) -> np.ndarray:
+        old, self._unread = self._unread[:count], self._unread[count:]
+        if old.size == count:
+            return old
+        new = self._engine.randint(0, 2**32, size=count - old.size, dtype=np.uint32)
+        return np.concatenate([old, new]) if old.size else new
+
+
+def reset_random_seed(seed: int) -> None:
+    """Start a new stream with this seed, and make it the current one.
+
+    The seed 0 is a seed like any other here, as in DyNet. But `--dynet-seed 0` on the command line means a random seed.
+
+    The same seeds are allowed as for `InitialStream`, and others cause the same errors.
+
+    >>> reset_random_seed(42)
+    >>> stream().uniform(-1, 1, 1)
+    array([-0.25091976], dtype=float32)
+    """
+    global _current
+    _current = InitialStream(whole("reset_random_seed", "the seed", seed))
+
+
+def continue_with(other: InitialStream) -> None:
+    """Make `other` the current stream, such as a copy of another process's."""
+    global _current
+    _current = other
+
+
+def stream() -> InitialStream:
+    """Return the current stream, seeded by the operating system until `reset_random_seed` is called."""
+    return _current
+
+
+_current = InitialStream()
+
+
+def _float32(name: str, value: Number) -> np.float32:
+    """Return `value` as a float32, which must be finite."""
+    with np.errstate(over="ignore"):
+        rounded = np.float32(value)
+    if not np.isfinite(rounded):
+        raise ValueError(f"{name} must be a finite float32 but got {value}")
+    return rounded
+
+
+def _fractions(words: np.ndarray) -> np.ndarray:
+    """Convert 32-bit words to float32 numbers in [0, 1), none of them rounded to 1."""
+    return np.minimum(words.astype(np.float32) * np.float32(2.0**-32), LARGEST_BELOW_ONE)
+
+
+def _fused_multiply_add(a: np.ndarray, b: np.ndarray | np.float32, c: np.ndarray | np.float32) -> np.ndarray:
+    """Return float32(a * b + c) with a single rounding, like the processor's fused multiply-add.
+
+    The product of two float32s is exact in float64, but the sum may be rounded. This matters only if the rounded sum is
+    the midpoint of two float32s: if its last 29 bits, which float32 lacks, are 1 and then zeros. It is then moved to
+    the next float64 in the direction of the exact sum.
+    """
+    product = np.multiply(a, b, dtype=np.float64)
+    addend = np.asarray(c, np.float64)
+    total = product + addend
+    middle = np.flatnonzero((total.view(np.int64) & 0x1FFFFFFF) == 0x10000000)
+    if middle.size:
+        p, s, t = product[middle], np.broadcast_to(addend, total.shape)[middle], total[middle]
+        lost = (p - (t - (t - p))) + (s - (t - p))
+        total[middle] = np.where(lost == 0, t, np.nextafter(t, np.copysign(np.inf, lost)))
+    return total.astype(np.float32)
+
+
+def _log(x: np.ndarray) -> np.ndarray:
+    """Return the natural logarithm of float32 numbers in (0, 1], rounded like the C library's logf.
+
+    A test of all arguments showed that glibc's logf misses the nearest float32 only if the exact result is within 0.05
+    units in the last place of the midpoint of two float32 (0.3 for x near 1). logf is called only for those.
+    """
+    exact = np.log(x.astype(np.float64))
+    nearest = exact.astype(np.float32)
+    logf = _c_logf()
+    if logf is not None:
+        distance = np.abs((exact.view(np.int64) & 0x1FFFFFFF) - 0x10000000)
+        doubtful = distance < np.where(x > 0.93, 0.3 * 2**29, 0.05 * 2**29)
+        nearest[doubtful] = [logf(value) for value in x[doubtful].tolist()]
+    return nearest
+
+
+@functools.cache
+def _c_logf() -> Callable[[float], float] | None:
+    """Return the C library's function logf, or None if it cannot be found in this process."""
+    try:
+        logf = ctypes.CDLL(None).logf
+    except (AttributeError, OSError, TypeError):
+        return None
+    logf.argtypes, logf.restype = [ctypes.c_float], ctypes.c_float
+    return logf

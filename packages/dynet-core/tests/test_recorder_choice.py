@@ -212,3 +212,22 @@ def in_another_interpreter(program: str) -> subprocess.CompletedProcess:
 def test_other_interpreters_are_refused_in_words():
     done = in_another_interpreter("import dynet_core")
     assert "dynet works in the main interpreter of a process only" in done.stdout + done.stderr
+
+
+# Without ops
+
+OPERATORS = """
+from dynet_core import ParameterCollection
+p = ParameterCollection().add_parameters(2)
+for operate in (lambda: -p, lambda: p[0], lambda: p[0:1], lambda: p + p, lambda: p * 2.0, lambda: 1 - p, lambda: p / None):
+    try:
+        operate()
+    except TypeError as problem:
+        print(problem)
+"""
+
+
+@compiled_only
+def test_operators_are_refused_without_ops():
+    done = run(OPERATORS)
+    assert done.stdout.splitlines() == ["the operators of expressions come with dynet_ops: import it first"] * 7

@@ -162,3 +162,10 @@ def operator(name: str, pair: Any, right: Any, left: Any) -> None:
         return pair(a, b) if isinstance(a, expression) else left(b, a)
 
     know(**{f"{name}_pair": pair, f"{name}_right": right, f"{name}_left": left, f"{name}_slow": call_slowly})
+
+
+def _refuse_operator(*operands) -> None:
+    raise TypeError("the operators of expressions come with dynet_ops: import it first")
+
+
+know(**dict.fromkeys(words.OPERATIONS, function("two", _refuse_operator)))

@@ -79,14 +79,9 @@ def _refuse_new() -> None:
     raise TypeError("an expression is made by an operation, such as dy.inputVector, not by its class")
 
 
-def _refuse_operator() -> None:
-    raise TypeError("the operators of expressions come with dynet_ops: import it first")
-
-
 know(
     list=list, tuple=tuple, float=float, int=int, slice=slice, none=None, true=True, false=False,
-    not_implemented=NotImplemented, refuse_new=_refuse_new, refuse_operator=_refuse_operator,
-    int64=np.int64, int32=np.int32, float64=np.float64, float32=np.float32, array=np.ndarray,
+    refuse_new=_refuse_new, int64=np.int64, int32=np.int32, float64=np.float64, float32=np.float32, array=np.ndarray,
 )  # fmt: skip
 SHARED["free_most"] = MOST_FREE
 THREAD_GRAPH = api.PyThread_tss_alloc()

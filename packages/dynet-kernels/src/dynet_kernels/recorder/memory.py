@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from ..plain import Words, plain
 from . import words
-from .c_api import NULL, extern, fail, need, new_reference
+from .c_api import NULL, extern, made, need, new_reference
 from .calls import recording
 from .extension import c_function
 from .here import Here, Item, NewRecord
@@ -46,11 +46,8 @@ def more_room(name: str, buffer: str, length: str, room: str, size: int) -> None
         """
         graph = Graph(graph_at)
         wanted = getattr(graph, room) * 2 + count
-        given = extern("PyMem_RawMalloc", (wanted + 1) * size + LINK)
-        if given == NULL:
-            extern("PyErr_NoMemory")
-            fail()
-        old, begin = getattr(graph, buffer), given + LINK
+        begin = made("PyMem_RawMalloc", (wanted + 1) * size + LINK) + LINK
+        old = getattr(graph, buffer)
         if old != NULL:
             extern("memcpy", begin, old, getattr(graph, length) * size)
             outgrow(graph, old)

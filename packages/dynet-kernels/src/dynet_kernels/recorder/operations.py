@@ -12,7 +12,7 @@ from collections.abc import Callable
 from ..plain import on_stack, plain
 from . import words
 from .arrays import read_indices
-from .c_api import NULL, call_python, need, new_reference
+from .c_api import call_python, need
 from .calls import recording
 from .extension import c_function
 from .here import Here, Item, NewRecord, below, graph_here
@@ -147,7 +147,6 @@ def operator(name: str) -> None:
     def path(shared: Shared, a_at, b_at):
         a, b, here = Item(a_at), Item(b_at), graph_here(shared)
         pair, right, left = [Function(getattr(shared, f"{name}_{what}")) for what in ("pair", "right", "left")]
-        need(getattr(shared, f"{name}_slow") != NULL)
         if not here.is_expression(a):
             return with_number(here, left, b, a)
         if here.is_expression(b):
@@ -156,10 +155,7 @@ def operator(name: str) -> None:
 
     @c_function(f"dynet_{name}_slowly")
     def slowly(shared: Shared, a_at, b_at):
-        slow = getattr(shared, f"{name}_slow")
-        if slow == NULL:
-            return new_reference(shared.not_implemented)
-        return call_python(slow, a_at, b_at)
+        return call_python(getattr(shared, f"{name}_slow"), a_at, b_at)
 
 
 for name in words.OPERATORS:
@@ -168,15 +164,11 @@ for name in words.OPERATORS:
 
 @c_function(otherwise="dynet_negative_slowly")
 def negative(shared: Shared, x_at):
-    here = graph_here(shared)
-    need(shared.negative != NULL)
-    return one(here, Function(shared.negative), Item(x_at))
+    return one(graph_here(shared), Function(shared.negative), Item(x_at))
 
 
 @c_function("dynet_negative_slowly")
 def negative_slowly(shared: Shared, x_at):
-    if shared.negative == NULL:
-        return call_python(shared.refuse_operator)
     return call_python(Function(shared.negative).slow, x_at)
 
 
@@ -184,7 +176,6 @@ def negative_slowly(shared: Shared, x_at):
 def subscript(shared: Shared, x_at, key_at):
     """The operator `x[key]` of `Expression` for an int, as in x[2], and for a slice of two ints, as in x[1:3]."""
     here, x, key = graph_here(shared), Item(x_at), Item(key_at)
-    need(shared.subscript != NULL)
     if key.type == shared.int:
         return index(here, Function(shared.item), x, key, False, True)
     part = Slice(key_at)
@@ -194,6 +185,4 @@ def subscript(shared: Shared, x_at, key_at):
 
 @c_function("dynet_subscript_slowly")
 def subscript_slowly(shared: Shared, x_at, key_at):
-    if shared.subscript == NULL:
-        return call_python(shared.refuse_operator)
     return call_python(shared.subscript, x_at, key_at)

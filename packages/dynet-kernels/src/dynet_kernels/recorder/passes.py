@@ -7,13 +7,15 @@ signature is added or a parameter changes. Then Python does the work, and prepar
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .. import layout as at
 from ..plain import Words, on_stack, plain
 from ..plan.nodes import Node, Plan
 from ..plan.structs import Context, Sharing
 from . import words
 from .arrays import read_flat
-from .c_api import NULL, extern, fail, need, new_reference
+from .c_api import NULL, extern, fail, made, need, new_reference
 from .calls import recording
 from .extension import c_function
 from .here import Here, Item, Items, NewRecord
@@ -129,24 +131,22 @@ def into_list(name: str, least: int) -> None:
             return extern("PyFloat_FromDouble", value_of(here.graph, x)[0])
         # The list is made before the pass: making it may run the garbage collector, and so Python code that empties the
         # graph.
-        made = extern("PyList_New", size)
-        if made == NULL:
-            fail()
+        found = made("PyList_New", size)
         # Hide the list from the garbage collector: during the pass, other threads could find it by `gc.get_objects`,
         # with items that are still NULL.
-        extern("PyObject_GC_UnTrack", made)
+        extern("PyObject_GC_UnTrack", found)
         if here.graph.open != here.version or not is_computed(here, flag):
-            extern("Py_DecRef", made)
+            extern("Py_DecRef", found)
             return
-        numbers, items = value_of(here.graph, x), Words(List(made).items)
+        numbers, items = value_of(here.graph, x), Words(List(found).items)
         for place in range(size):
             number = extern("PyFloat_FromDouble", numbers[place])
             if number == NULL:
-                extern("PyObject_GC_Track", made)
-                fail(made)
+                extern("PyObject_GC_Track", found)
+                fail(found)
             items[place] = number
-        extern("PyObject_GC_Track", made)
-        return made
+        extern("PyObject_GC_Track", found)
+        return found
 
 
 into_list("value", least=2)
@@ -181,16 +181,17 @@ def size_computed(here: Here, function: Function, x: Item, again):
     return size
 
 
-@recording(1, 2)
-def nothing(here: Here, function: Function, given: Items):
-    size_computed(here, function, given[0], here.flag(given, 1))
-    return new_reference(here.shared.none)
+def after_pass(name: str, result: Callable) -> None:
+    """Make a method that computes a node, and returns `result(here, node)`."""
+
+    @recording(1, 2, name=name)
+    def path(here: Here, function: Function, given: Items):
+        size_computed(here, function, given[0], here.flag(given, 1))
+        return result(here, given[0])
 
 
-@recording(1, 2)
-def address(here: Here, function: Function, given: Items):
-    size_computed(here, function, given[0], here.flag(given, 1))
-    return extern("PyLong_FromSsize_t", place_of(here.graph, given[0]))
+after_pass("nothing", lambda here, x: new_reference(here.shared.none))
+after_pass("address", lambda here, x: extern("PyLong_FromSsize_t", place_of(here.graph, x)))
 
 
 @recording(1, 2)

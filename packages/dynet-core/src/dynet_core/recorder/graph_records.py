@@ -46,6 +46,8 @@ class GraphRecords:
     nodes: int = _word("nodes", "How many nodes there are.")
     length: int = _word("length", "How many integers all records have together.")
     inputs_length: int = _word("inputs_length", "How many numbers the input buffer has.")
+    address: int = _word("records", "The address of the records' integers, valid until the next record is appended.")
+    inputs_address: int = _word("inputs", "The address of the input buffer, valid until the next value is appended.")
     changes: int = _word("changes", "How many times the thread has changed values of parameters, in any way.")
     begun: int = _word("begun", "What `changes` was when the first node of the graph was computed.")
     seen: int = _word("seen", "`changes` when the newest node was computed. If it differs, Python computes more.")
@@ -136,17 +138,9 @@ class GraphRecords:
         """Let Python functions start all passes until `prepare` is called again."""
         self._words["prepared"] = -1
 
-    def address(self) -> int:
-        """Return the address of the records' integers, valid until the next record is appended."""
-        return self._words["records"]
-
-    def inputs_address(self) -> int:
-        """Return the address of the input buffer, valid until the next input value is appended."""
-        return self._words["inputs"]
-
     def integers(self, begin: int = 0, end: int | None = None) -> list[int]:
         count = (self.length if end is None else end) - begin
-        return (c_int64 * count).from_address(self.address() + 8 * begin)[:] if count else []
+        return (c_int64 * count).from_address(self.address + 8 * begin)[:] if count else []
 
     def rewrite(self, version: int, start: int, numbers: Sequence[int]) -> bool:
         """Overwrite integers of a record, from index `start` among those of all records.
@@ -159,7 +153,7 @@ class GraphRecords:
         """Return a view of `count` input values from `start` on, valid until the next one is appended."""
         if not count:
             return np.zeros(0, np.float32)
-        memory = (ctypes.c_float * count).from_address(self.inputs_address() + 4 * start)
+        memory = (ctypes.c_float * count).from_address(self.inputs_address + 4 * start)
         return np.frombuffer(memory, np.float32)  # type: ignore[call-overload]
 
     def keys(self, begin: int) -> list[int]:
@@ -167,7 +161,7 @@ class GraphRecords:
         places, key = [], self._words["newest_key"]
         while key > begin:
             places.append(key - 1)
-            link = c_int32.from_address(self.inputs_address() + 4 * (key - 2)).value
+            link = c_int32.from_address(self.inputs_address + 4 * (key - 2)).value
             key = min(link, key - 1)  # a signal handler may have begun another graph, and replaced the link
         return places
 

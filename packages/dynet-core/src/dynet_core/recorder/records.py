@@ -27,7 +27,7 @@ from .shared import THREAD_GRAPH, api, immortal, native
 
 _overwrite = native("overwrite", 6)
 _renew, _cut, _take_inputs = native("renew", 1), native("cut", 5), native("take_inputs", 3)
-_renew_keys, draw = native("dynet_renew_keys", 1), native("draw", 0)
+_renew_keys = native("dynet_renew_keys", 1)
 
 
 def _nothing(*arguments) -> None:

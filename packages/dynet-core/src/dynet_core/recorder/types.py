@@ -6,7 +6,6 @@ A slot has the function that CPython calls for an operation, such as `x + y`, on
 from __future__ import annotations
 
 import ctypes
-import itertools
 from ctypes import c_int64, c_void_p
 from typing import Any
 
@@ -44,10 +43,6 @@ def _text(text: str) -> int:
     return ctypes.addressof(immortal(ctypes.create_string_buffer(text.encode())))
 
 
-def _in_c(name: str) -> int:
-    return ctypes.cast(getattr(api, name), c_void_p).value or 0
-
-
 def _make_type(
     name: str, names: Structure, members: dict[str, tuple[str, int]], slots: dict[str, int], flags: int, base: type
 ) -> Any:
@@ -59,9 +54,10 @@ def _make_type(
     listed: list[int] = []
     for member, (word, kind) in members.items():
         listed += _text(member), kind, 8 * names[word], READ_ONLY, NOTHING
-    functions = [(slot, ADDRESSES.get(called) or _in_c(called)) for called, slot in slots.items()]
-    pairs = *itertools.chain(*functions), TP_MEMBERS, _stored(*listed, *[NOTHING] * 5), NOTHING, NOTHING
-    specification = _stored(_text(name), 8 * len(names), DEFAULT | flags, _stored(*pairs))
+    filled: list[Any] = [TP_MEMBERS, _stored(*listed, *[NOTHING] * 5)]
+    for called, slot in slots.items():
+        filled += slot, ADDRESSES.get(called) or ctypes.cast(getattr(api, called), c_void_p).value
+    specification = _stored(_text(name), 8 * len(names), DEFAULT | flags, _stored(*filled, NOTHING, NOTHING))
     return immortal(api.PyType_FromSpecWithBases(specification, (base,)))
 
 

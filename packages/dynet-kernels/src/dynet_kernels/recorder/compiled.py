@@ -42,7 +42,8 @@ class Recorder:
 def _load(content: bytes):
     """Return the TVM module in a file of `Recorder.build`, and how many words a key of each of its functions has.
 
-    The module's `addresses` writes the addresses of the functions to a list, in the order of the dict.
+    The module's `addresses` gets a list that begins with the address of the shared words. There it writes the addresses
+    of the functions, in the order of the dict.
     """
     sizes = HEAD.unpack_from(content)
     if len(content) != HEAD.size + sum(sizes):
@@ -60,6 +61,6 @@ def functions(shared: int) -> tuple[dict[str, int], dict[str, int]]:
     which the functions read and write.
     """
     ((module, names),) = library.modules([Recorder()], load=_load)
-    table = np.zeros(len(names), np.int64)
-    module.get_function("addresses")(int(table.ctypes.data), shared)
+    table = np.full(len(names), shared, np.int64)
+    module.get_function("addresses")(int(table.ctypes.data))
     return dict(zip(names, table.tolist())), names

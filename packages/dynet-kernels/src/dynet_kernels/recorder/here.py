@@ -131,7 +131,7 @@ class Here:
         else:
             shared.free = Expression(free).at
             shared.free_count -= 1
-        Expression(free).fill(references=1, at=at, version=self.version, dim=dim)
+        Expression(free).fill(references=1, at=at, version=self.graph.version, dim=dim)
         return free
 
 
@@ -184,20 +184,14 @@ class NewRecord:
     `owned` are objects to release if there is no memory.
     """
 
+    @plain
     def __init__(self, here: Here, length, inputs=0, *owned):
-        self.here, self.length, self.inputs = here, length, inputs
         graph = here.graph
-        self.make_room(length, inputs, *owned)
+        if graph.length + length > graph.room or (inputs and graph.inputs_length + inputs > graph.inputs_room):
+            made("dynet_make_room", graph.address, length, inputs, owned=owned)
+        self.here, self.length, self.inputs = here, length, inputs
         self.start, self.integers = graph.length, Words(graph.records)
         self.first, self.floats = graph.inputs_length, Words(graph.inputs, "float32")
-
-    @plain
-    def make_room(self, length, inputs, *owned) -> None:
-        graph = self.here.graph
-        if graph.length + length > graph.room:
-            made("dynet_make_room", graph.address, length, owned=owned)
-        if inputs and graph.inputs_length + inputs > graph.inputs_room:
-            made("dynet_make_input_room", graph.address, inputs, owned=owned)
 
     @plain
     def write(self, *integers, begin=0) -> None:

@@ -36,7 +36,7 @@ def two(here: Here, function: Function, a: Item, b: Item):
     return here.append(row.result, row.signature, a.at, b.at)
 
 
-@recording(2, name="number")
+@recording(2, number=1)
 def with_number(here: Here, function: Function, x: Item, given: Item, sign=1):
     """Record an op on an expression and a number. The key is the Dim of the expression.
 
@@ -49,7 +49,7 @@ def with_number(here: Here, function: Function, x: Item, given: Item, sign=1):
     return new.finish(row.result)
 
 
-@recording(2)
+@recording(2, index=False, lookup=True)
 def index(here: Here, function: Function, x: Item, given: Item, of_lookup=False, from_end=False):
     """Record an op on an expression and an index, which becomes an attribute. The key is the Dim of the expression.
 
@@ -62,13 +62,8 @@ def index(here: Here, function: Function, x: Item, given: Item, of_lookup=False,
     return here.append(row.result, row.signature, x.at, below(row.limit, place))
 
 
-@recording(2)
-def lookup(here: Here, function: Function, x: Item, given: Item):
-    return index(here, function, x, given, True)
-
-
-@recording(2, key=2)
-def indices(here: Here, function: Function, x: Item, given: Item, of_lookup=False):
+@recording(2, key=2, indices=False, lookup_indices=True)
+def indices(here: Here, function: Function, x: Item, given: Item, of_lookup: bool):
     """Record an op on an expression (or lookup table) and a list, a tuple or an array of indices, as `index` does.
 
     The key is the Dim of the operand and the number of indices.
@@ -82,11 +77,6 @@ def indices(here: Here, function: Function, x: Item, given: Item, of_lookup=Fals
         return new.finish(row.result)
 
     return read_indices(here, given, use)
-
-
-@recording(2, key=2)
-def lookup_indices(here: Here, function: Function, x: Item, given: Item):
-    return indices(here, function, x, given, True)
 
 
 @plain

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..plain import Words, plain
 from .c_api import extern, made, need
 from .calls import recording
-from .here import Here, Item, Items, NewRecord, below
+from .here import Here, Item, NewRecord, below
 from .structures import Function, List
 
 
@@ -58,14 +58,18 @@ def sequence(here: Here, function: Function, result: Item, head: Item, xs: Item,
     need(head.type == shared.tuple and xs.type == shared.list and version.type == shared.int)
     wanted, first = here.index(version), here.items(head)
     for place in range(first.size):
-        need(first[place].type == shared.int)
         here.index(first[place])  # leaves the entry if it does not fit
     # The list is made before the checks: making it may run the garbage collector, and so Python code that changes what
     # was checked.
     size = List(xs.address).size
     found = made("PyList_New", size)
     now, items = Here(shared, graph, graph.version), here.items(xs)
-    if now.version != wanted or items.size != size or not are_nodes(now, items, dim):
+    fine = now.version == wanted and items.size == size
+    for place in range(items.size):
+        x = items[place]
+        if not (x.type == shared.expression and now.is_node(x) and x.dim == dim.address):
+            fine = 0
+    if not fine:
         extern("Py_DecRef", found)
         return
     new = NewRecord(now, first.size + size, 0, found)
@@ -77,16 +81,6 @@ def sequence(here: Here, function: Function, result: Item, head: Item, xs: Item,
         new.write(here.index(first[place]), begin=place)
     graph.fill(length=new.start + new.length, nodes=nodes + size + 1)
     return found
-
-
-@plain
-def are_nodes(here: Here, xs: Items, dim: Item):
-    fine = 1
-    for place in range(xs.size):
-        x = xs[place]
-        if not (x.type == here.shared.expression and here.is_node(x) and x.dim == dim.address):
-            fine = 0
-    return fine
 
 
 @recording(2, key=0, anywhere=True)

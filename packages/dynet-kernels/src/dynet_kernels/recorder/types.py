@@ -36,9 +36,8 @@ def new(shared: Shared, kind, arguments, keywords):
     `Expression()` makes an object of its subclass `shared.unfinished`, which never stands for a node: operations make
     those. `Expression` with arguments raises an error.
     """
-    if kind == shared.expression:
-        if keywords != NULL or extern("PyTuple_Size", arguments) != 0:
-            return call_python(shared.refuse_new)
+    if kind == shared.expression and (keywords != NULL or extern("PyTuple_Size", arguments) != 0):
+        return call_python(shared.refuse_new)
     x_at = made("PyType_GenericAlloc", shared.unfinished if kind == shared.expression else kind, 0)
     Expression(x_at).version = words.NO_NODE
     return x_at

@@ -77,7 +77,7 @@ def test_room_and_versions():
     words_of, xs = current().records._words, [dy.inputVector([1.0, 2.0]) for _ in range(5)]
     ys = [dy.dropout(x, 0.5) for x in xs]
     for count in (1, 100_000):
-        assert both("dynet_make_room", words_of.address, count, 0, is_object=False).result == 1
+        assert both("dynet_make_room", words_of.address, words_of["length"] + count, 0, is_object=False).result == 1
         assert words_of["room"] - words_of["length"] >= count
     version, ends = current().records.version, current().records.ends()
     length, nodes, inputs = ends

@@ -45,7 +45,7 @@ def _set(function: Any, **numbers: int) -> None:
 def _document(function: Any, documented: Callable) -> None:
     _documented[id(function)] = immortal(documented)
     names = immortal((documented.__name__, documented.__qualname__))
-    _set(function, name=id(names[0]), qualname=id(names[1]))
+    _set(function, name=id(names[0]), qualname=id(names[1]), parameters=id(()))
 
 
 def function(kind: str, slow: Callable) -> Any:
@@ -57,7 +57,6 @@ def function(kind: str, slow: Callable) -> Any:
         raise MemoryError
     _entered[id(made)] = {}
     _set(made, slow=id(slow), table=table, mask=words.FIRST_ROWS - 1, key=key, vectorcall=ADDRESSES[kind])
-    _set(made, parameters=id(()))
     _document(made, slow)
     return made
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import array
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ctypes import c_int32, c_int64
 from typing import Any
 
@@ -42,6 +42,7 @@ class GraphRecords:
     """
 
     __slots__ = ("_view", "_words")
+    _overwrite: Callable[..., bool]
     version: int = _word("version", "The version of the graph, a number that changes when nodes are removed.")
     nodes: int = _word("nodes", "How many nodes there are.")
     length: int = _word("length", "How many integers all records have together.")
@@ -171,6 +172,3 @@ class GraphRecords:
         Return whether they are written: not if the graph has a different version, or if a pass has used them.
         """
         return self._overwrite(version, 1, start, values.ravel(order="F"))
-
-    def _overwrite(self, version: int, kind: int, start: int, numbers: np.ndarray | array.array) -> bool:
-        raise NotImplementedError

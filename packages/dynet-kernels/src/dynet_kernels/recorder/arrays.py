@@ -26,7 +26,7 @@ NUMBERS = {"float32": (4, "f"), "float64": (8, "d"), **INTEGERS}
 
 
 class Array:
-    """A numpy array of 1 to MOST_DIMS dimensions, which is not empty, with elements of a type in NUMBERS.
+    """A numpy array of 1 to MOST_DIMS dimensions, which is not empty, with elements of a type in NUMBERS or INTEGERS.
 
     Subclasses of `numpy.ndarray` are left to Python. The memory stays valid after the Py_buffer is released, because
     nothing interrupts a compiled function.
@@ -35,10 +35,10 @@ class Array:
     stacked = 0
 
     @plain
-    def __init__(self, here: Here, x: Item):
+    def __init__(self, here: Here, x: Item, integers: bool = False):
         need(x.type == here.shared.array)
-        view = Buffer(on_stack(len(words.BUFFER)))
-        self.count = extern("dynet_read_array", x.address, view.address)
+        at, view = x.address, Buffer(on_stack(len(words.BUFFER)))
+        self.count = described(at, view, INTEGERS) if integers else extern("dynet_read_array", at, view.address)
         need(self.count > 0)
         self.view, self.begin, self.dims, self.item = view, view.begin, dims_of(view), view.item
         self.shape, self.step = Words(view.shape), Words(view.strides)[0]
@@ -69,20 +69,24 @@ def has_format(view: Buffer, *formats: tuple[int, str]):
     return found
 
 
-@c_function("dynet_read_array")
-def read_array(shared: Shared, array_at, view_at):
+@plain
+def described(array_at, view: Buffer, formats: dict):
     """Describe a numpy array in a Py_buffer. Return how many numbers it has; 0 if they cannot be read."""
-    view = Buffer(view_at)
-    if extern("PyObject_GetBuffer", array_at, view_at, STRIDED | FORMAT, returns="int32") != 0:
+    if extern("PyObject_GetBuffer", array_at, view.address, STRIDED | FORMAT, returns="int32") != 0:
         extern("PyErr_Clear")
         return 0
     count, dims = 0, dims_of(view)
     if dims > 0 and dims <= words.MOST_DIMS:
-        count = has_format(view, *NUMBERS.values())
+        count = has_format(view, *formats.values())
         for place in range(dims):
             count *= Words(view.shape)[place]
-    extern("PyBuffer_Release", view_at)
+    extern("PyBuffer_Release", view.address)
     return count
+
+
+@c_function("dynet_read_array")
+def read_array(shared: Shared, array_at, view_at):
+    return described(array_at, Buffer(view_at), NUMBERS)
 
 
 @c_function("dynet_copy_array")
@@ -188,8 +192,8 @@ def read_indices(here: Here, x: Item, use: Callable, or_one: bool = False):
     `at(place, limit)` is one of them. It must be at least 0 and below `limit`.
     """
     if x.type == here.shared.array:
-        array = Array(here, x)
-        need(array.dims == 1 and has_format(array.view, *INTEGERS.values()))
+        array = Array(here, x, integers=True)
+        need(array.dims == 1)
         return use(array.count, array.integer)
     need(or_one or here.is_sequence(x))
     items = here.one_or_all(x)

@@ -122,16 +122,16 @@ class Here:
         return new.finish(dim)
 
     @plain
-    def node(self, at, dim, *owned):
-        """Return an expression, a freed one or else a new one, for node number `at`, of shape `dim`."""
-        shared = self.shared
+    def node(self, place, dim, *owned):
+        """Return an expression, a freed one or else a new one, for node `place` behind the graph's, of shape `dim`."""
+        shared, graph = self.shared, self.graph
         free = shared.free
         if free == NULL:
             free = made("_PyObject_New", shared.expression, owned=owned)
         else:
             shared.free = Expression(free).at
             shared.free_count -= 1
-        Expression(free).fill(references=1, at=at, version=self.graph.version, dim=dim)
+        Expression(free).fill(references=1, at=graph.nodes + place, version=graph.version, dim=dim)
         return free
 
 
@@ -187,8 +187,9 @@ class NewRecord:
     @plain
     def __init__(self, here: Here, length, inputs=0, *owned):
         graph = here.graph
-        if graph.length + length > graph.room or (inputs and graph.inputs_length + inputs > graph.inputs_room):
-            made("dynet_make_room", graph.address, length, inputs, owned=owned)
+        end, inputs_end = graph.length + length, graph.inputs_length + inputs
+        if end > graph.room or (inputs and inputs_end > graph.inputs_room):
+            made("dynet_make_room", graph.address, end, inputs_end, owned=owned)
         self.here, self.length, self.inputs = here, length, inputs
         self.start, self.integers = graph.length, Words(graph.records)
         self.first, self.floats = graph.inputs_length, Words(graph.inputs, "float32")
@@ -202,10 +203,9 @@ class NewRecord:
     def finish(self, dim, nodes=1):
         """Make the record a part of the graph. Return the expression of the last of its nodes, of shape `dim`."""
         graph = self.here.graph
-        last = graph.nodes + nodes
-        node = self.here.node(last - 1, dim)
+        node = self.here.node(nodes - 1, dim)
         graph.length = self.start + self.length
-        graph.nodes = last
+        graph.nodes += nodes
         if self.inputs:
             graph.inputs_length = self.first + self.inputs
         return node

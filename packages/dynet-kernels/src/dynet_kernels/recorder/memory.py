@@ -39,11 +39,11 @@ def outgrow(graph: Graph, buffer_at) -> None:
 
 @c_function("dynet_make_room")
 def make_room(shared: Shared, graph_at, integers, floats):
-    """Enlarge each buffer without room for so many more numbers at least twofold. Return 1, or NULL with an error."""
+    """Enlarge each buffer without room for so many numbers at least twofold. Return 1, or NULL with an error."""
     graph = Graph(graph_at)
-    for buffer, length, room, size, count in ((*BUFFERS[0], integers), (*BUFFERS[1], floats)):
-        if getattr(graph, length) + count > getattr(graph, room):
-            wanted, old = getattr(graph, room) * 2 + count, getattr(graph, buffer)
+    for buffer, length, room, size, most in ((*BUFFERS[0], integers), (*BUFFERS[1], floats)):
+        if most > getattr(graph, room):
+            wanted, old = getattr(graph, room) + most, getattr(graph, buffer)
             begin = made("PyMem_RawMalloc", (wanted + 1) * size + LINK) + LINK
             if old != NULL:
                 extern("memcpy", begin, old, getattr(graph, length) * size)

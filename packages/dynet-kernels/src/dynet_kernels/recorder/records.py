@@ -73,17 +73,18 @@ def sequence(here: Here, function: Function, result: Item, head: Item, xs: Item,
         extern("Py_DecRef", found)
         return
     new = NewRecord(now, first.size + size, 0, found)
-    nodes, made_nodes = graph.nodes, Words(List(found).items)
+    made_nodes = Words(List(found).items)
     for place in range(size):
-        made_nodes[place] = now.node(nodes + 1 + place, result.address, found)
+        made_nodes[place] = now.node(1 + place, result.address, found)
         new.write(items[place].at, begin=first.size + place)
     for place in range(first.size):
         new.write(here.index(first[place]), begin=place)
-    graph.fill(length=new.start + new.length, nodes=nodes + size + 1)
+    graph.fill(length=new.start + new.length, nodes=graph.nodes + size + 1)
     return found
 
 
 @recording(2, key=0, anywhere=True)
 def handle(here: Here, function: Function, at: Item, dim: Item):
     """handle(at, dim) returns an expression for node number `at` of this thread's graph, of shape `dim`."""
-    return here.node(below(here.graph.nodes, here.index(at)), dim.address)
+    count = here.graph.nodes
+    return here.node(below(count, here.index(at)) - count, dim.address)

@@ -14,8 +14,9 @@ import pytest
 import dynet
 from dynet import __main__ as diagnostics
 from dynet import _installation
-from dynet_kernels import records, sharing, tuning
+from dynet_kernels import records, tuning
 from dynet_kernels.cuda import driver
+from dynet_kernels.machine import sharing
 from dynet_kernels.target import host_cpu
 from dynet_kernels.tuning import CPU_FAMILIES, Update, defaults
 

@@ -22,7 +22,7 @@ SIZE = 16
 
 
 def compiled(function):
-    from dynet_kernels.machine import compile_cpu
+    from dynet_kernels.machine.modules import compile_cpu
     from dynet_kernels.target import host_cpu
     from dynet_kernels.tvm_modules import ir
 

@@ -14,9 +14,10 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from . import cache, layout, records, sharing, shipped_code
+from . import cache, layout, records, shipped_code
 from .building.builders import Builders
 from .kernels import RUN_SHARD, SHARD, Kernels
+from .machine import sharing
 from .parts import Part, Planner, Shard, key_of, key_of_code
 from .target import NATIVE, CpuTarget, general_kinds, host_cpu
 

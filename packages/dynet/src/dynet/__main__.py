@@ -16,10 +16,11 @@ from collections.abc import Callable, Sequence
 import dynet
 from dynet import _installation
 from dynet_core.config import FLAGS
-from dynet_kernels import cache, library, records, sharing, shipped_code, target
+from dynet_kernels import cache, library, records, shipped_code, target
 from dynet_kernels.cuda import compiler, driver
 from dynet_kernels.kernels import SHARD
 from dynet_kernels.layout import FILL
+from dynet_kernels.machine import sharing
 from dynet_kernels.parts import Planner, Shard, key_of
 from dynet_kernels.table import KERNELS
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..machine import compile_cpu
+from ..machine.modules import compile_cpu
 from ..plain import Words, entry
 from ..plain.lowering import NO_RESULT, result_at
 from ..tvm_modules import T, ir, ir_builder, tvm

@@ -11,7 +11,7 @@ from .. import records, tuning
 from ..cuda import codegen, compiler, driver
 from ..cuda.machine import LAUNCH_SHARD, Context, Launch, symbol_of
 from ..kernels import Kernel
-from ..machine import compile_cpu
+from ..machine.modules import compile_cpu
 from ..target import host_cpu
 from ..tuning import Parameters
 from .timing import Candidate, Timer, Workload

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from .. import layout as at
-from .. import machine, records, tuning
+from .. import records, tuning
 from ..kernels import RUN_SHARD, Kernel
 from ..layout import CONTEXT
+from ..machine import modules
 from ..target import CpuTarget
 from ..tuning import Parameters
 
@@ -152,8 +153,8 @@ class CpuTimer(Timer):
     def compiled(self, kernels: dict[str, Kernel], family: str = "", values: Parameters | None = None) -> Candidate:
         parameters = replace(self.parameters, **({family: values} if values else {}))
         with tuning.using(parameters):
-            module = machine.shard_module(dict(enumerate(kernels.items())), self.target.lanes)
-        return Candidate(values, kernels, machine.compile_cpu(module, self.target.tvm_target())[RUN_SHARD])
+            module = modules.shard_module(dict(enumerate(kernels.items())), self.target.lanes)
+        return Candidate(values, kernels, modules.compile_cpu(module, self.target.tvm_target())[RUN_SHARD])
 
 
 def rows_for(candidate: Candidate, workload: Workload, seconds: float = ROW_SECONDS) -> int:

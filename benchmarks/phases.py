@@ -22,7 +22,7 @@ class Split:
     def __init__(self, steps):
         from dynet_core.compute.device import compiled
         from dynet_core.recorder import next_generation
-        from dynet_kernels.library import PHASES
+        from dynet_kernels.machine.library import PHASES
 
         steps.train()  # the first loads kernels, and the machine's functions with them
         self.steps = steps

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dynet_kernels.seal import sealed
+from dynet_kernels.cache.seal import sealed
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ROOT / "packages"

@@ -8,8 +8,7 @@ from dynet_core.compute.device import compiled
 from dynet_core.graph import current
 from dynet_core.recorder import next_generation
 from dynet_kernels import layout as at
-from dynet_kernels import library
-from dynet_kernels.machine import modules, planner, planning_ahead, sharing
+from dynet_kernels.machine import library, modules, planner, planning_ahead, sharing
 from dynet_kernels.plan.structs import Context
 
 NAMES = [name for name in at.CONTEXT if name not in ("result_type", "result")]

@@ -13,7 +13,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 MACHINES = {"x86_64": 62, "aarch64": 183}  # the number of the machine in the header of an object file
 INDEX = "index.json"  # which frozen programs need; see shipped_code.py
-SEAL = Path(__file__).parent / "src" / "dynet_kernels" / "seal.py"
+SEAL = Path(__file__).parent / "src" / "dynet_kernels" / "cache" / "seal.py"
 
 
 class CompiledKernels(BuildHookInterface):

@@ -8,8 +8,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import pytest  # noqa: E402
 from cached import COMPILE, run  # noqa: E402
 
-from dynet_kernels import cache_directory as places  # noqa: E402
 from dynet_kernels import records  # noqa: E402
+from dynet_kernels.cache import directory as places  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from dynet_kernels import tir
-from dynet_kernels.cache import load_objects
+from dynet_kernels.cache.store import load_objects
 from dynet_kernels.plain import Words, entry, plain, popcount
 from dynet_kernels.plain.rewriting import _emitter, rewritten
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dynet_kernels.cache import CacheError
+from dynet_kernels.cache.store import CacheError
 from dynet_kernels.recorder import compiled, words
 
 

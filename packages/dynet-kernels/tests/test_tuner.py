@@ -189,7 +189,8 @@ def test_the_command_refuses_nonsense(given, complaint, capsys):
 
 ROUND = """
 import numpy as np
-from dynet_kernels import library, records, tuning
+from dynet_kernels.machine import library
+from dynet_kernels import records, tuning
 from dynet_kernels.table import KERNELS
 from dynet_kernels.target import host_cpu
 assert records.for_cpu(host_cpu()) == tuning.defaults(host_cpu().lanes)

@@ -6,9 +6,10 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from dynet_kernels import library, records, tuning
+from dynet_kernels import records, tuning
 from dynet_kernels.families.fill import Fill
 from dynet_kernels.families.products import Product
+from dynet_kernels.machine import library
 from dynet_kernels.records import Record
 from dynet_kernels.target import CpuTarget, host_cpu
 from dynet_kernels.tune import shapes, timing

@@ -4,7 +4,7 @@ from .interpreter import check_interpreter
 
 check_interpreter()
 
-from .cache import CacheError
+from .cache.store import CacheError
 from .families.rules import Rule
 from .formula import Formula
 from .kernels import Kernels

@@ -298,7 +298,7 @@ INSTRUCTION = Structure(
 # If `least_pass` is 0, all passes are shared by all threads, whether it pays or not. `look` is the time, by a clock of
 # nanoseconds, from which on Python has to count the cores again; NEVER if the program has set the number of threads.
 # The rest is for the helpers, the threads that help Python's main thread; see `machine/team.py`. `helpers` is how many
-# there are. `wanted` is 1 if Python has to start more of them, or to look again. `rows` is the address of their rows, of
+# there are. `wanted` is 1 if Python has to start more, or to look again. `rows` is the address of their rows, of
 # HELPER_ROW integers each, which begin with those of HELPER. Row 0 is not used. `balance` is what sharing has brought
 # lately, in nanoseconds. Of the pass that they share: `context` is the address of its CONTEXT, or 0 after the pass, and
 # `ahead` is WANTED if a helper is to plan the backward pass, ORDERED if one has been told to. `planned` is for how many

@@ -22,9 +22,8 @@ from dynet_core.graph.outdated import Group
 from dynet_core.parameter import ParameterCollection
 from dynet_core.parameter.storage import Identity, Storage
 from dynet_kernels import layout as at
-from dynet_kernels import library
 from dynet_kernels.layout import CONTEXT
-from dynet_kernels.machine import sharing
+from dynet_kernels.machine import library, sharing
 from dynet_kernels.table import KERNELS
 
 from .rule import CLEAR, NORM, Rule

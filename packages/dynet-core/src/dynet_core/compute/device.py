@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from dynet_kernels import library
 from dynet_kernels.locks import new_lock
+from dynet_kernels.machine import library
 from dynet_kernels.table import KERNELS
 
 from ..errors import ArgumentError, ArgumentTypeError, DeviceError

@@ -14,10 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dynet_kernels import layout as at
-from dynet_kernels import library
 from dynet_kernels.encode import TABLE
 from dynet_kernels.layout import CONTEXT
-from dynet_kernels.machine import sharing
+from dynet_kernels.machine import library, sharing
 from dynet_kernels.table import KERNELS
 
 from ..errors import OutOfMemoryError, StaleExpressionError

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NoReturn, Protocol
 import numpy as np
 
 from dynet_kernels import layout as at
-from dynet_kernels import library
+from dynet_kernels.machine import library
 
 from .. import recorder
 from ..annotations import Floats

@@ -29,7 +29,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from dynet_kernels.cache import CacheError
+from dynet_kernels.cache.store import CacheError
 from dynet_kernels.recorder.words import ANY_GRAPH, NO_NODE
 
 from . import cpython

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from .. import layout as at
-from .. import library, records, tuning
+from .. import records, tuning
 from ..kernels import SHARD, Kernel, Kernels
-from ..parts import Emitted
+from ..machine import library
+from ..machine.parts import Emitted
 from ..target import host_cpu
 from . import compiler, driver, precision
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import cache, library
+from ..cache import store
+from ..machine import library
 from ..target import CpuTarget, host_cpu
 
 # The stored file begins with the sizes of the three parts that follow: the functions' names, and two object files.
@@ -47,11 +48,11 @@ def _load(content: bytes):
     """
     sizes = HEAD.unpack_from(content)
     if len(content) != HEAD.size + sum(sizes):
-        raise cache.CacheError("the compiled recorder is not whole")
+        raise store.CacheError("the compiled recorder is not whole")
     ends = list(itertools.accumulate(sizes, initial=HEAD.size))
     names, *objects = [content[begin:end] for begin, end in itertools.pairwise(ends)]
     pairs = (one.split(":") for one in names.decode().split())
-    return cache.load_objects(objects), {name: int(key) for name, key in pairs}
+    return store.load_objects(objects), {name: int(key) for name, key in pairs}
 
 
 def functions(shared: int) -> tuple[dict[str, int], dict[str, int]]:

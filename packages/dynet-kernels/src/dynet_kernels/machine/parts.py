@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from . import records, shipped_code, sources, tuning
-from .kernels import Kernel
-from .target import CpuTarget, host_cpu
-from .tvm_modules import tvm_ffi
+from .. import records, tuning
+from ..cache import shipped_code, sources
+from ..kernels import Kernel
+from ..target import CpuTarget, host_cpu
+from ..tvm_modules import tvm_ffi
 
 
 class Part(Protocol):
@@ -55,7 +56,7 @@ class Emitted:
     @property
     def key(self) -> str:
         """A text with TVM's structural hash, for the second cache key: of all but names of variables. Imports TVM."""
-        from .machine import modules
+        from . import modules
 
         names = sorted(symbol.name_hint for symbol in self.module.functions)
         settings = (str(self.target.tvm_target()), modules.PASSES, modules.NEEDLESS_ON_CPU, modules.LLVM_OPTIONS)
@@ -64,7 +65,7 @@ class Emitted:
 
     def build(self, path: Path) -> None:
         """Compile the module and write the object file to `path`. Imports TVM."""
-        from .machine import modules
+        from . import modules
 
         modules.compile_cpu(self.module, self.target.tvm_target()).write_to_file(str(path))
 
@@ -99,7 +100,7 @@ class Shard:
         return Shard(self.kernels, target)
 
     def emit(self) -> Emitted:
-        from .machine import modules
+        from . import modules
 
         with tuning.using(self.parameters):
             return Emitted(modules.shard_module(self.kernels, self.target.lanes), self.target)
@@ -117,7 +118,7 @@ class Planner:
         return Planner(target)
 
     def emit(self) -> Emitted:
-        from .machine import planner
+        from . import planner
 
         return Emitted(planner.planner_module(), self.target)
 

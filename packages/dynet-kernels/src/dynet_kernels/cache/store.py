@@ -22,11 +22,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from .building import sites
-from .cache_directory import CacheError, cache_directory, danger, temporary_instead, warn
-from .locks import new_lock
+from ..building import sites
+from ..locks import new_lock
+from ..tvm_modules import load_ffi, tvm_ffi_orcjit
+from .directory import CacheError, cache_directory, danger, temporary_instead, warn
 from .seal import sealed, unsealed, write
-from .tvm_modules import load_ffi, tvm_ffi_orcjit
 
 STORED = (".o", ".key")  # suffixes of object files, and of files that map a key to a second key
 UNFINISHED = (".lock", ".new")  # suffixes of lock files, and of files that are being written

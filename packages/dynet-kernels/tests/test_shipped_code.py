@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from cached import run
 
-from dynet_kernels import build, records, target
+from dynet_kernels import build, target, tuning_records
 from dynet_kernels.cache import seal, shipped_code, store
 from dynet_kernels.families.fill import Fill
 from dynet_kernels.kernels import RUN_SHARD
@@ -110,7 +110,11 @@ def test_a_chosen_kind_takes_its_own_shipped_code(shipped, tmp_path):
 def test_kernels_tuned_for_this_cpu_are_compiled(shipped, tmp_path, monkeypatch):
     monkeypatch.delenv("DYNET_CPU", raising=False)
     target.host_cpu.cache_clear()
-    record = {"family": "update", "target": records.kind_of(target.host_cpu()), "cpu": target.host_cpu().identity}
+    record = {
+        "family": "update",
+        "target": tuning_records.kind_of(target.host_cpu()),
+        "cpu": target.host_cpu().identity,
+    }
     (tmp_path / "tuned.json").write_text(json.dumps([{**record, "parameters": {"vectors": 2}}]))
     tmp_path.chmod(0o700)
     assert use(shipped, tmp_path)[0] == 3
@@ -170,7 +174,7 @@ def test_code_for_other_machines_is_built(kind, tmp_path, monkeypatch, capsys):
     if architecture == platform.machine():  # linked, also if this CPU could not run it
         assert store.load_object(code).get_function(RUN_SHARD)
     assert capsys.readouterr().out == f"{target.NAMED[kind].identity}: 1 modules, 0.0 MiB, in {folder}\n"
-    assert os.environ["DYNET_RECORDS"] == str(records.SHIPPED)  # whatever this user has tuned
+    assert os.environ["DYNET_RECORDS"] == str(tuning_records.SHIPPED)  # whatever this user has tuned
     with pytest.raises(SystemExit):
         build.main(["--for", kind, "--into", str(folder)])
     assert "is not empty" in capsys.readouterr().err

@@ -22,7 +22,7 @@ from dynet_core.graph import current
 from dynet_core.graph.expression import Expression
 from dynet_core.recorder import function
 from dynet_kernels.recorder import c_api, words
-from dynet_kernels.recorder.functions import FUNCTIONS
+from dynet_kernels.recorder.c_functions import FUNCTIONS
 
 # Records of Python code
 

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import records
+from . import tuning_records
 from .cache import shipped_code, store
 from .machine import library
 from .machine.parts import Part, Planner, Shard, key_of, key_of_code
@@ -97,7 +97,7 @@ def main(given: Sequence[str] | None = None) -> None:
     chosen = arguments(given)
     if chosen.into:
         # A wheel must not depend on what this user has tuned, or on the environment.
-        os.environ["DYNET_RECORDS"] = str(records.SHIPPED)
+        os.environ["DYNET_RECORDS"] = str(tuning_records.SHIPPED)
     try:
         import_packages()
         index = {}

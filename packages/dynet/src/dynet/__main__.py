@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 import dynet
 from dynet import _installation
 from dynet_core.config import FLAGS
-from dynet_kernels import records, target
+from dynet_kernels import target, tuning_records
 from dynet_kernels.cache import shipped_code, store
 from dynet_kernels.cuda import compiler, driver
 from dynet_kernels.kernels import SHARD
@@ -90,7 +90,7 @@ def shipped() -> str:
 
 
 def tuning() -> str:
-    found = records.found(target.host_cpu())
+    found = tuning_records.found(target.host_cpu())
     return ", ".join(f"{record.parameters} from {path}" for path, record in found.values())
 
 

@@ -124,7 +124,7 @@ def allow_tf32(allowed: bool = True) -> None:
     """
     global _tf32
     if allowed and _gpu is not None:
-        from dynet_kernels.cuda.precision import FIRST
+        from dynet_kernels.families.products.precision import FIRST
 
         if int(_gpu.arch.removeprefix("sm_")) < FIRST:
             raise DeviceError(f"TF32 was asked for, but {name()} is {_gpu.arch}, and it takes sm_{FIRST} or later")

@@ -16,7 +16,7 @@ HERE = os.path.dirname(os.path.dirname(__file__))
 KEEPERS = frozenset(
     os.path.join(HERE, name)
     for name in "building cache tune __init__.py build.py description.py encode.py interpreter.py locks.py "
-    "machine/library.py records.py table.py".split()
+    "machine/library.py table.py tuning_records.py".split()
 )
 
 

@@ -12,12 +12,11 @@ import functools
 
 from .. import layout as at
 from .. import tir
-from ..families.products import tensor_cores
+from ..families.products import precision, tensor_cores
 from ..machine import modules
 from ..plain import Struct, Words
 from ..tir import int64, let
 from ..tvm_modules import T, tirx, tvm, tvm_ffi
-from . import precision
 
 # Replaces the beginning that TVM writes, which includes files that nvrtc may not find.
 PRELUDE = """\

@@ -14,7 +14,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from .. import layout, records
+from .. import layout, tuning_records
 from ..building.builders import Builders
 from ..cache import shipped_code, store
 from ..kernels import RUN_SHARD, SHARD, Kernels
@@ -228,7 +228,7 @@ def general_targets() -> list[CpuTarget]:
     host = host_cpu()
     if host.kind != NATIVE:
         return [host]
-    return [] if os.environ.get("DYNET_CPU") == NATIVE or records.are_tuned_for(host) else general_kinds()
+    return [] if os.environ.get("DYNET_CPU") == NATIVE or tuning_records.are_tuned_for(host) else general_kinds()
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from .. import records, tuning
+from .. import tuning, tuning_records
 from ..cache import shipped_code, sources
 from ..kernels import Kernel
 from ..target import CpuTarget, host_cpu
@@ -84,7 +84,7 @@ class Shard:
 
     def __post_init__(self):
         if self.parameters is None:
-            object.__setattr__(self, "parameters", records.for_cpu(self.target))
+            object.__setattr__(self, "parameters", tuning_records.for_cpu(self.target))
 
     @property
     def name(self) -> str:

@@ -31,8 +31,8 @@ class Recorder:
 
     def build(self, path: Path) -> None:
         """Compile all functions and write them to one file, which `_load` can read. Imports TVM."""
+        from .c_functions import FUNCTIONS
         from .extension import write_objects
-        from .functions import FUNCTIONS
 
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             named = " ".join(f"{name}:{function.key}" for name, function in FUNCTIONS.items())

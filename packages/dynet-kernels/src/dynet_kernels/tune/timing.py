@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import layout as at
-from .. import records, tuning
+from .. import tuning, tuning_records
 from ..kernels import RUN_SHARD, Kernel
 from ..layout import CONTEXT
 from ..machine import modules
@@ -138,7 +138,7 @@ class Timer:
     registers: int
 
     def default(self, family: str) -> Parameters:
-        return records.defaults(self.target)[family]
+        return tuning_records.defaults(self.target)[family]
 
     def compiled(self, kernels: dict[str, Kernel], family: str = "", values: Parameters | None = None) -> Candidate:
         """Compile kernels in this process, without the cache. `values` replace the parameters of `family`."""
@@ -148,7 +148,7 @@ class Timer:
 class CpuTimer(Timer):
     def __init__(self, target: CpuTarget, parameters: tuning.Cpu):
         self.target, self.parameters = target, parameters
-        self.registers = records.KINDS[records.kind_of(target)][1]
+        self.registers = tuning_records.KINDS[tuning_records.kind_of(target)][1]
 
     def compiled(self, kernels: dict[str, Kernel], family: str = "", values: Parameters | None = None) -> Candidate:
         parameters = replace(self.parameters, **({family: values} if values else {}))

@@ -13,11 +13,11 @@ from collections.abc import Callable
 
 from ..plain import Words, bits_of, on_stack, plain
 from . import words
+from .buffers import put_key
 from .c_api import NULL, extern, made, need, new_reference
 from .calls import recording
 from .here import Here, Item, Items, NewRecord
-from .memory import put_key
-from .records import number_of
+from .record_calls import number_of
 from .structures import Expression, Function, Template
 from .tables import are_equal, find, hashed
 

@@ -82,9 +82,9 @@ def attempts(use, warm, owner, name, error, turn):
     return len(calls) >= turn
 
 def functions():
-    yield cache, "cache_directory"
-    yield cache, "load_object"
-    yield cache, "linker"
+    yield store, "cache_directory"
+    yield store, "load_object"
+    yield store, "linker"
     yield library, "modules"
     yield library, "key_of"
     yield library, "stored"

@@ -58,36 +58,26 @@ class Variable(tir.IntVariable):
     def __init__(self, value=0):
         super().__init__(integer(value))
 
-    @property
-    def value(self):
-        return let(self.get())
-
-    @value.setter
-    def value(self, value):
-        self.set(integer(value))
+    value: Any = property(lambda self: let(self.get()), lambda self, value: self.set(integer(value)))
 
 
-def when(value, *rest: Callable) -> Iterator[None]:
+def when(value, *rest: Callable) -> Iterator[bool]:
     """Emit an `if` without `else`, or several inside each other: each of `rest` emits a further condition."""
-    for holds in branch(value, False):
-        if holds and rest:
-            yield from when(rest[0](), *rest[1:])
-        elif holds:
-            yield None
+    for holds in branch(value, T.Then):
+        if holds:
+            yield from when(rest[0](), *rest[1:]) if rest else (True,)
 
 
-def branch(value, has_else: bool = True) -> Iterator[bool]:
+def branch(value, *sides: Callable) -> Iterator[bool]:
     """Emit an if-else statement in two turns: one with True inside of the condition, one with False in its `else`."""
     test = condition(value)
     if not is_emitted(test):
         yield test
         return
     with T.If(test):
-        with T.Then():
-            yield True
-        if has_else:
-            with T.Else():
-                yield False
+        for side in sides or (T.Then, T.Else):
+            with side():
+                yield side is not T.Else
 
 
 def loop(begin, end=None) -> Iterator[Any]:
@@ -109,24 +99,18 @@ def ends(value) -> bool:
     """Leave a loop of the emitted code if a condition holds. Otherwise return it, for a loop of Python."""
     if is_emitting():
         for _ in when(value):
-            stop()
+            T.evaluate(T.break_loop())
         return False
     return bool(value)
 
 
-def go_on_if(value):
-    """Leave a `while` of the emitted code unless its condition holds."""
+def go_on_if(value, *rest: Callable):
+    """Leave a `while` of the emitted code unless its conditions hold."""
     if not is_emitted(value) and value is not True:
         raise TypeError("the condition of a `while` must be a number of the code: for a list of Python, write `for`")
     ends(negation(value))
-
-
-def stop():
-    T.evaluate(T.break_loop())
-
-
-def next_turn():
-    T.evaluate(T.continue_loop())
+    if rest:
+        go_on_if(rest[0](), *rest[1:])
 
 
 class Left(Exception):  # noqa: N818
@@ -191,23 +175,18 @@ def negation(value):
 
 def both(first, *rest: Callable):
     """`first and rest[0]() and ...`: what each of `rest` emits runs only if all before it hold."""
-    if not rest:
-        return first
-    test = condition(first)
-    if not is_emitted(test):
-        return both(rest[0](), *rest[1:]) if test else first
+    if not rest or not is_emitted(first):
+        return both(rest[0](), *rest[1:]) if rest and condition(first) else first
     last = Variable()
-    for _ in when(test, *rest[:-1]):
+    for _ in when(first, *rest[:-1]):
         last.value = rest[-1]()
     return last.value
 
 
 def either(first, *rest: Callable):
     """`first or rest[0]() or ...`: what each of `rest` emits runs only if none before it holds."""
-    if not rest:
-        return first
-    if not is_emitted(first):
-        return first or either(rest[0](), *rest[1:])
+    if not rest or not is_emitted(first):
+        return either(rest[0](), *rest[1:]) if rest and not condition(first) else first
     found = Variable(first)
     for one in rest:
         for _ in when(negation(found.value)):
@@ -216,11 +195,10 @@ def either(first, *rest: Callable):
 
 
 def pick(value, then: Callable, otherwise: Callable):
-    test = condition(value)
-    if not is_emitted(test):
-        return then() if test else otherwise()
+    if not is_emitted(value):
+        return then() if condition(value) else otherwise()
     picked = Variable()
-    for holds in branch(test):
+    for holds in branch(value):
         picked.value = then() if holds else otherwise()
     return picked.value
 

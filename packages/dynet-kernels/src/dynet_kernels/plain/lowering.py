@@ -23,7 +23,7 @@ def is_emitting() -> bool:
 
 def is_emitted(value) -> bool:
     # Without TVM's compiler, nothing is. `a == b` is of the second class.
-    return "tvm.ir" in sys.modules and isinstance(value, (ir.Expr, tvm_ffi.core.ObjectConvertible))
+    return "tvm.ir" in sys.modules and isinstance(value, (ir.expr.ExprOperand, tvm_ffi.core.ObjectConvertible))
 
 
 def bound(value) -> Any:
@@ -43,7 +43,7 @@ def condition(value):
 
 
 def type_of(value) -> str:
-    return (value.expr_ty() if hasattr(value, "expr_ty") else value.ty).dtype
+    return compared(value).ty.dtype
 
 
 def integer(value):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ast
 import functools
-import inspect
 import linecache
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -23,7 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def plain(function: F) -> F:
-    return _either(function, False)
+    return _either(function, function, False)
 
 
 def entry(function: F) -> F:
@@ -31,28 +30,27 @@ def entry(function: F) -> F:
 
     `return` without a value means that there is no result. An entry may call another only by `return other(...)`.
     """
-    return _either(function, True)
+
+    def python(*arguments, **named):
+        try:
+            return function(*arguments, **named)
+        except lowering.Left as left:
+            return left.value
+
+    return _either(function, python, True)
 
 
-def _either(function: Callable, is_entry: bool) -> Any:
+def _either(function: Callable, python: Callable, is_entry: bool) -> Any:
     emitter = functools.cache(lambda: rewritten(function, is_entry))
 
     @functools.wraps(function)
     def either(*arguments, **named):
-        if lowering.is_emitting():
-            return emitter()(*arguments, **named)
-        try:
-            return function(*arguments, **named)
-        except lowering.Left as left:
-            if is_entry:
-                return left.value
-            raise
+        return (emitter() if lowering.is_emitting() else python)(*arguments, **named)
 
     return either
 
 
 def rewritten(function: Callable, is_entry: bool = False) -> Callable:
-    function = inspect.unwrap(function)
     code, scope = function.__code__, function.__globals__
     scope["_lowering"] = lowering
     linecache.getlines(code.co_filename, scope)  # they may be in an archive, which the module knows how to read
@@ -95,14 +93,16 @@ def _statements_in(node: Any) -> list:
     return [statement for field in fields for statement in getattr(node, field, ())]
 
 
-COPIED = """
-    arguments arg Nonlocal Pass Yield Constant Attribute Subscript Tuple List Dict ListComp Starred keyword JoinedStr
-    FormattedValue Add Sub Mult FloorDiv Mod LShift RShift BitAnd BitOr BitXor Invert USub Eq NotEq Lt LtE Gt GtE
-""".split()  # what a function may have; besides, what methods of _Rewriting rewrite
+COPIED = {
+    "arguments", "arg", "Nonlocal", "Pass", "Yield", "Constant", "Attribute", "Subscript", "Tuple", "List", "Dict",
+    "ListComp", "Starred", "keyword", "JoinedStr", "FormattedValue", "Add", "Sub", "Mult", "FloorDiv", "Mod", "LShift",
+    "RShift", "BitAnd", "BitOr", "BitXor", "Invert", "USub", "Eq", "NotEq", "Lt", "LtE", "Gt", "GtE",
+}  # fmt: skip
 TEXTS = {"Is": "is", "IsNot": "is not", "In": "in", "NotIn": "not in", "Div": "/", "Pow": "**", "NamedExpr": ":="}
 TIMES = {ast.Assign: 1, ast.AugAssign: 2}  # how often they assign their names; loops, never
-OPERANDS = ("left", "right", "operand", "comparators")
+NAMES = {"Name": "id", "Attribute": "attr", "keyword": "arg", "arg": "arg", "FunctionDef": "name"}
 LOWERED = {"max": "maximum", "min": "minimum"}
+NOTHING = ast.arguments([], [], None, [], [], None, [])
 
 
 class _Rewriting:
@@ -114,22 +114,28 @@ class _Rewriting:
     def __init__(self, file: str, definition, is_entry: bool, names: dict[str, str]):
         self.file, self.is_entry = file, is_entry
         self.definition = self.at = definition  # `at`: the node that is being rewritten
-        self.times, around = _assignments(definition)
-        self.own = {name for name in self.times if self.times[name] > 1} - around  # its variables
-        known = {name: names[name] for name in names if name in around or name not in self.times}
+        self.times, _ = _assignments(definition)
+        self.own = {name for name in self.times if self.times[name] > 1}  # its variables
+        known = {name: names[name] for name in names if name not in self.times}
         self.names = known | dict.fromkeys(self.own, "variable")
         self.in_one: bool | None = None  # in a loop: whether the emitted code has it as one loop
-        self.depth = 0  # the number of blocks around
-        self.may_return = True  # whether the function ends where the statement or block does
-        self.has_results, self.falls = False, None  # `falls`: a statement that ends it without a result
+        self.may_return = not is_entry  # whether the function ends where the statement or block does
+        self.results, self.falls = [], None  # where it stores results, and a statement that ends it without one
 
     def refuse(self, text: str, at=None):
         at = at or self.at
         raise SyntaxError(f"a plain function cannot have {text}", (self.file, at.lineno, at.col_offset + 1, None))
 
     def visit(self, node) -> Any:
+        if isinstance(node, list):
+            return [self.visit(one) for one in node]
+        if not isinstance(node, ast.AST):
+            return node
         before, kind = self.at, type(node).__name__
         self.at = node if hasattr(node, "lineno") else before
+        name = getattr(node, NAMES.get(kind, ""), None) or ""
+        if name.startswith("__") or name in (*LOWERED, "range"):
+            self.refuse(f"the name `{name}`, except `for k in range(...)`, `max(...)` and `min(...)`")
         rewrite = self.copy if kind in COPIED else getattr(self, f"visit_{kind}", None)
         made = rewrite(node) if rewrite else self.refuse(f"`{TEXTS.get(kind, kind.lower())}`")
         self.at = before
@@ -137,25 +143,11 @@ class _Rewriting:
 
     def copy(self, node, **fields) -> Any:
         """Return a node with parts that are rewritten, but for those given."""
-        for name, value in vars(node).items():
-            visit = self.operand if name in OPERANDS else self.visit
-            if name in fields:
-                continue
-            if isinstance(value, list):
-                value = [visit(one) if isinstance(one, ast.AST) else one for one in value]
-            elif isinstance(value, ast.AST) and name != "ctx":
-                value = visit(value)
-            elif name in ("id", "attr", "arg", "name"):
-                self.check_name(value or "")
-            fields[name] = value
-        return type(node)(**fields)
+        visited = {name: self.visit(getattr(node, name)) for name in node._fields if name not in ("ctx", *fields)}
+        return type(node)(**vars(node) | visited | fields)
 
     def operand(self, node) -> ast.Call:
         return self.call("wide", self.visit(node))
-
-    def check_name(self, name: str):
-        if name.startswith("__") or name in (*LOWERED, "range"):
-            self.refuse(f"the name `{name}`, except `for k in range(...)`, `max(...)` and `min(...)`")
 
     def new(self, kind: Callable[..., Any], *fields) -> Any:
         """Make a node of the syntax tree where the node is that is being rewritten."""
@@ -171,9 +163,7 @@ class _Rewriting:
 
     def lazily(self, name: str, first, *rest) -> ast.Call:
         """Make a call of a function that decides when, and whether, to emit all but the first argument."""
-        nothing = ast.arguments([], [], None, [], [], None, [])
-        later = [self.new(ast.Lambda, nothing, self.visit(one)) for one in rest]
-        return self.call(name, self.visit(first), *later)
+        return self.call(name, self.visit(first), *[self.new(ast.Lambda, NOTHING, self.visit(one)) for one in rest])
 
     def statements(self, *texts: str) -> list[ast.stmt]:
         return ast.parse("\n" * (self.at.lineno - 1) + ";".join(texts)).body if texts else []
@@ -181,44 +171,39 @@ class _Rewriting:
     def function(self, **fields) -> ast.FunctionDef:
         """Rewrite the function: its variables are made first, so that every branch and loop of it can set them."""
         body, parameters = self.block(self.definition.body), _parameters(self.definition)
-        if self.has_results and self.falls:
+        if self.results and self.falls:
             self.refuse("an end without a result, if another end has one", self.falls)
         made = [f"{one} = _lowering.Variable({one if one in parameters else ''})" for one in sorted(self.own)]
         left = ["_lowering.leave()", "return _lowering.LEFT"] * self.is_entry
-        if self.has_results:
+        if len(self.results) == 1:
+            body[-1] = ast.copy_location(ast.Return(self.results[0].value), body[-1])
+        elif self.results:
             made, left = [*made, "_result = _lowering.Variable()"], ["return _result.value"]
         fields["body"] = [*self.statements(*made), *body, *self.statements(*left)]
         return ast.FunctionDef(**vars(self.definition) | {"args": self.visit(fields.pop("args"))} | fields)
 
     def visit_FunctionDef(self, node):
-        self.check_name(node.name)
         return _Rewriting(self.file, node, False, self.names).function(args=node.args)
 
     def block(self, statements: list, names: Iterable[str] = ()) -> list[ast.stmt]:
         """Rewrite statements. If one is an `if` that ends in `return`, what follows it becomes its `else`."""
         made, may_return, before = [], self.may_return, self.names
         self.names = before | dict.fromkeys(names, "loop")
-        self.depth += 1
-        for place, one in enumerate(statements, 1):
-            rest = statements[place:]
-            ends = isinstance(one, ast.Return)
-            if ends and rest:
-                self.refuse("statements after `return`", rest[0])
-            if isinstance(one, ast.If) and not one.orelse and not self.is_entry:
-                last = one.body[-1]
-                ends = isinstance(last, ast.Return) and bool(rest or not last.value)
-                one = ast.If(**vars(one) | {"orelse": rest if ends else []})
-            self.may_return = may_return and ends
-            found = self.visit(one)
-            made += found if isinstance(found, list) else [found]
-            if ends:
-                break
+        while statements:
+            one, *statements = statements
+            if isinstance(one, ast.Return) and statements:
+                self.refuse("statements after `return`", statements[0])
+            last = one.body[-1] if isinstance(one, ast.If) and not one.orelse else one
+            ends = may_return and isinstance(last, ast.Return) and (last is one or bool(statements or not last.value))
+            if ends and last is not one:
+                one, statements = ast.If(**vars(one) | {"orelse": statements}), []
+            self.may_return = ends
+            made.append(self.visit(one))
         if may_return and not ends:
             self.falls = one
         self.may_return = may_return
         self.names = dict.fromkeys(self.names, "ended") | before
-        self.depth -= 1
-        return made or self.statements("pass")
+        return made
 
     def visit_Return(self, node):
         value = [self.visit(node.value)] if node.value else []
@@ -230,16 +215,13 @@ class _Rewriting:
             self.refuse("a `return` that is not at the end of an `if` without `else`, before other statements")
         if not value:
             self.falls = node
-            return []
-        if self.depth == 1:
-            return self.new(ast.Return, *value)
-        self.has_results = True
-        return self.new(ast.Assign, [self.load("_result", "value", ast.Store())], *value)
+            return self.new(ast.Pass)
+        self.results.append(self.new(ast.Assign, [self.load("_result", "value", ast.Store())], *value))
+        return self.results[-1]
 
     # names and assignment
 
     def visit_Name(self, node):
-        self.check_name(node.id)
         state = self.names.get(node.id)
         if state == "variable":
             return self.load(node.id, "value", node.ctx)
@@ -273,14 +255,17 @@ class _Rewriting:
     def visit_Compare(self, node):
         if len(node.ops) > 1:
             self.refuse("a chain of comparisons: write `a < b and b < c`")
-        return self.call("compared", self.copy(node))
+        (right,) = map(self.operand, node.comparators)
+        return self.call("compared", self.copy(node, left=self.operand(node.left), comparators=[right]))
 
     def visit_BinOp(self, node):
-        made = self.copy(node)
+        made = self.copy(node, left=self.operand(node.left), right=self.operand(node.right))
         return self.call("settled", made) if isinstance(node.op, (ast.FloorDiv, ast.Mod)) else made
 
     def visit_UnaryOp(self, node):
-        return self.call("negation", self.visit(node.operand)) if isinstance(node.op, ast.Not) else self.copy(node)
+        if isinstance(node.op, ast.Not):
+            return self.call("negation", self.visit(node.operand))
+        return self.copy(node, operand=self.operand(node.operand))
 
     def visit_IfExp(self, node):
         return self.lazily("pick", node.test, node.body, node.orelse)
@@ -331,7 +316,7 @@ class _Rewriting:
     def visit_Break(self, node):
         if not self.in_one:
             self.refuse("`break` or `continue` in a loop that is neither over `range` nor `while`")
-        return self.statements(f"_lowering.T.evaluate(_lowering.T.{type(node).__name__.lower()}_loop())")
+        return self.statements(f"_lowering.T.evaluate(_lowering.T.{type(node).__name__.lower()}_loop())")[0]
 
     visit_Continue = visit_Break
 
@@ -350,7 +335,7 @@ def _parameters(definition) -> set[str]:
 
 
 def _assignments(definition) -> tuple[Counter[str], set[str]]:
-    """Return how often each name is assigned, also by functions inside; and the names of functions around this one."""
+    """Return how often each own name is assigned, also by functions inside; and the names of functions around."""
     times, inside, around = Counter(_parameters(definition)), set(), set()
     nodes: list[Any] = [*definition.body]
     for node in nodes:
@@ -365,4 +350,4 @@ def _assignments(definition) -> tuple[Counter[str], set[str]]:
             around.update(node.names)
     around |= inside - times.keys()
     times.update(dict.fromkeys(inside, 2))
-    return times, around
+    return Counter({name: times[name] for name in times if name not in around}), around

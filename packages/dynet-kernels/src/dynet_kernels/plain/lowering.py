@@ -30,7 +30,7 @@ def bound(value) -> Any:
     """Compute a value now. What is not emitted, such as a Python int or a structure, is bound already."""
     if isinstance(value, tuple):
         return tuple(map(bound, value))
-    if value is LEFT:
+    if value is Left:
         raise TypeError("one entry can call another only by `return other(...)`")
     return let(value) if is_emitted(value) and not isinstance(value, tirx.Var) else value
 
@@ -104,17 +104,15 @@ def ends(value) -> bool:
     return bool(value)
 
 
-def go_on_if(value, *rest: Callable):
-    """Leave a `while` of the emitted code unless its conditions hold."""
+def go_on_if(value):
+    """Leave a `while` of the emitted code unless its condition holds."""
     if not is_emitted(value) and value is not True:
         raise TypeError("the condition of a `while` must be a number of the code: for a list of Python, write `for`")
     ends(negation(value))
-    if rest:
-        go_on_if(rest[0](), *rest[1:])
 
 
 class Left(Exception):  # noqa: N818
-    """How a plain function that runs as Python leaves the entry that has called it: see `leave`."""
+    """How a plain function that runs as Python leaves its entry. The emitter of an entry returns this class."""
 
     def __init__(self, value):
         self.value = value
@@ -138,13 +136,10 @@ def leave(value=None):
     """Leave the entry, the whole compiled function, with a result, from any plain function that it calls."""
     if not is_emitting():
         raise Left(value)
-    if value is not LEFT:
+    if value is not Left:
         if _results:
             _results[-1][0] = NO_RESULT if value is None else integer(value)
         T.Return(tirx.const(0, "int32"))
-
-
-LEFT = object()  # what the emitter of an entry returns: its code has left already
 
 
 def wide(number):

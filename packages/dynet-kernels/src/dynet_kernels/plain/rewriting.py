@@ -64,14 +64,14 @@ def rewritten(function: Callable, is_entry: bool = False) -> Callable:
 
 @functools.cache
 def _emitter(file: str, code: CodeType, is_entry: bool) -> CodeType:
-    node: Any = _definitions(file).get((code.co_firstlineno, code.co_name))
+    node: Any = _definitions("".join(linecache.getlines(file))).get((code.co_firstlineno, code.co_name))
     if node is None:
         raise OSError(f"to compile {code.co_name}, the lines of its `def` are needed, but they are not in {file}")
-    no_defaults = {"defaults": [], "kw_defaults": [None] * len(node.args.kwonlyargs)}
-    arguments = ast.arguments(**vars(node.args) | no_defaults)
+    rewriting = _Rewriting(file, node, is_entry, {})
     # It is defined in a function that has the names of its closure, and under a name that it does not use itself.
     made: Any = ast.parse(f"def _closure({', '.join(code.co_freevars)}): 0")
-    made.body[0].body = [_Rewriting(file, node, is_entry, {}).function(args=arguments, name="_emitter", decorator_list=[])]
+    arguments = rewriting.copy(node.args, defaults=[], kw_defaults=[None] * len(node.args.kwonlyargs))
+    made.body[0].body = [rewriting.function(args=arguments, name="_emitter", decorator_list=[])]
     made = compile(made, file, "exec")
     for _ in range(2):
         (made,) = [one for one in made.co_consts if isinstance(one, CodeType)]
@@ -79,9 +79,9 @@ def _emitter(file: str, code: CodeType, is_entry: bool) -> CodeType:
 
 
 @functools.cache
-def _definitions(file: str) -> dict[tuple[int, str], ast.FunctionDef]:
+def _definitions(source: str) -> dict[tuple[int, str], ast.FunctionDef]:
     """Return all functions of a file, by first line and name."""
-    nodes: list[Any] = [ast.parse("".join(linecache.getlines(file)))]
+    nodes: list[Any] = [ast.parse(source)]
     for node in nodes:
         nodes += _statements_in(node)
     functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
@@ -106,20 +106,19 @@ NOTHING = ast.arguments([], [], None, [], [], None, [])
 
 
 class _Rewriting:
-    """Rewrites a function. `names` tells what names are here: a "variable", a "value", of a "loop", or "ended".
+    """Rewrites a function. The tree of the file stays as it is: what differs from it is new.
 
-    The tree of the file stays as it is: what differs from it is new.
+    `scope` has what names are where it is: a "variable", a "value", of a "loop", or "ended". Besides: `for`, whether
+    the emitted code has the loop around as one, or None; `return`, whether the function ends with the statement.
     """
 
-    def __init__(self, file: str, definition, is_entry: bool, names: dict[str, str]):
+    def __init__(self, file: str, definition: Any, is_entry: bool, scope: dict[str, Any]):
         self.file, self.is_entry = file, is_entry
-        self.definition = self.at = definition  # `at`: the node that is being rewritten
+        self.definition, self.at = definition, definition  # `at`: the node that is being rewritten
         self.times, _ = _assignments(definition)
         self.own = {name for name in self.times if self.times[name] > 1}  # its variables
-        known = {name: names[name] for name in names if name not in self.times}
-        self.names = known | dict.fromkeys(self.own, "variable")
-        self.in_one: bool | None = None  # in a loop: whether the emitted code has it as one loop
-        self.may_return = not is_entry  # whether the function ends where the statement or block does
+        known = {name: scope[name] for name in scope if name not in self.times and scope[name] != "loop"}
+        self.scope = known | dict.fromkeys(self.own, "variable") | {"for": None, "return": not is_entry}
         self.results, self.falls = [], None  # where it stores results, and a statement that ends it without one
 
     def refuse(self, text: str, at=None):
@@ -127,10 +126,8 @@ class _Rewriting:
         raise SyntaxError(f"a plain function cannot have {text}", (self.file, at.lineno, at.col_offset + 1, None))
 
     def visit(self, node) -> Any:
-        if isinstance(node, list):
-            return [self.visit(one) for one in node]
         if not isinstance(node, ast.AST):
-            return node
+            return [self.visit(one) for one in node] if isinstance(node, list) else node
         before, kind = self.at, type(node).__name__
         self.at = node if hasattr(node, "lineno") else before
         name = getattr(node, NAMES.get(kind, ""), None) or ""
@@ -143,75 +140,75 @@ class _Rewriting:
 
     def copy(self, node, **fields) -> Any:
         """Return a node with parts that are rewritten, but for those given."""
-        visited = {name: self.visit(getattr(node, name)) for name in node._fields if name not in ("ctx", *fields)}
-        return type(node)(**vars(node) | visited | fields)
+        for name in node._fields:
+            if name != "ctx" and name not in fields:
+                fields[name] = self.visit(getattr(node, name))
+        return _changed(node, **fields)
 
-    def operand(self, node) -> ast.Call:
+    def operand(self, node):
         return self.call("wide", self.visit(node))
 
     def new(self, kind: Callable[..., Any], *fields) -> Any:
         """Make a node of the syntax tree where the node is that is being rewritten."""
-        at = self.at
-        place = {"lineno": at.lineno, "end_lineno": at.end_lineno}
-        return kind(*fields, **place, col_offset=at.col_offset, end_col_offset=at.end_col_offset)
+        return kind(*fields, lineno=self.at.lineno, col_offset=self.at.col_offset)
 
-    def load(self, name: str, attribute: str, context: ast.expr_context) -> ast.Attribute:
+    def load(self, name: str, attribute: str, context: ast.expr_context):
         return self.new(ast.Attribute, self.new(ast.Name, name, ast.Load()), attribute, context)
 
-    def call(self, name: str, *arguments) -> ast.Call:
+    def call(self, name: str, *arguments):
         return self.new(ast.Call, self.load("_lowering", name, ast.Load()), list(arguments), [])
 
-    def lazily(self, name: str, first, *rest) -> ast.Call:
+    def lazily(self, name: str, first, *rest):
         """Make a call of a function that decides when, and whether, to emit all but the first argument."""
         return self.call(name, self.visit(first), *[self.new(ast.Lambda, NOTHING, self.visit(one)) for one in rest])
 
-    def statements(self, *texts: str) -> list[ast.stmt]:
+    def statements(self, *texts: str):
         return ast.parse("\n" * (self.at.lineno - 1) + ";".join(texts)).body if texts else []
 
-    def function(self, **fields) -> ast.FunctionDef:
+    def function(self, **fields):
         """Rewrite the function: its variables are made first, so that every branch and loop of it can set them."""
         body, parameters = self.block(self.definition.body), _parameters(self.definition)
         if self.results and self.falls:
             self.refuse("an end without a result, if another end has one", self.falls)
         made = [f"{one} = _lowering.Variable({one if one in parameters else ''})" for one in sorted(self.own)]
-        left = ["_lowering.leave()", "return _lowering.LEFT"] * self.is_entry
+        left = ["_lowering.leave()", "return _lowering.Left"] * self.is_entry
         if len(self.results) == 1:
             body[-1] = ast.copy_location(ast.Return(self.results[0].value), body[-1])
         elif self.results:
             made, left = [*made, "_result = _lowering.Variable()"], ["return _result.value"]
         fields["body"] = [*self.statements(*made), *body, *self.statements(*left)]
-        return ast.FunctionDef(**vars(self.definition) | {"args": self.visit(fields.pop("args"))} | fields)
+        return _changed(self.definition, **fields)
 
     def visit_FunctionDef(self, node):
-        return _Rewriting(self.file, node, False, self.names).function(args=node.args)
+        return _Rewriting(self.file, node, False, self.scope).function(args=self.visit(node.args))
 
-    def block(self, statements: list, names: Iterable[str] = ()) -> list[ast.stmt]:
+    def block(self, statements: list[Any], inside=()) -> list:
         """Rewrite statements. If one is an `if` that ends in `return`, what follows it becomes its `else`."""
-        made, may_return, before = [], self.may_return, self.names
-        self.names = before | dict.fromkeys(names, "loop")
+        made, before = [], self.scope
+        self.scope = before | dict(inside)
         while statements:
             one, *statements = statements
             if isinstance(one, ast.Return) and statements:
                 self.refuse("statements after `return`", statements[0])
-            last = one.body[-1] if isinstance(one, ast.If) and not one.orelse else one
-            ends = may_return and isinstance(last, ast.Return) and (last is one or bool(statements or not last.value))
+            last: Any = one.body[-1] if isinstance(one, ast.If) and not one.orelse else one
+            ends = before["return"] and isinstance(last, ast.Return)
             if ends and last is not one:
-                one, statements = ast.If(**vars(one) | {"orelse": statements}), []
-            self.may_return = ends
+                ends = bool(statements or not last.value)
+                one, statements = _changed(one, orelse=statements), []
+            self.scope["return"] = ends
             made.append(self.visit(one))
-        if may_return and not ends:
+        if before["return"] and not ends:
             self.falls = one
-        self.may_return = may_return
-        self.names = dict.fromkeys(self.names, "ended") | before
+        self.scope = dict.fromkeys(self.scope, "ended") | before
         return made
 
     def visit_Return(self, node):
         value = [self.visit(node.value)] if node.value else []
         if self.is_entry:
             return self.new(ast.Expr, self.call("leave", *value))
-        if self.in_one is not None:
-            self.refuse("`return` in a loop, unless it is a whole compiled function")
-        if not self.may_return:
+        if not self.scope["return"]:
+            if self.scope["for"] is not None:
+                self.refuse("`return` in a loop, unless it is a whole compiled function")
             self.refuse("a `return` that is not at the end of an `if` without `else`, before other statements")
         if not value:
             self.falls = node
@@ -222,11 +219,11 @@ class _Rewriting:
     # names and assignment
 
     def visit_Name(self, node):
-        state = self.names.get(node.id)
+        state = self.scope.get(node.id)
         if state == "variable":
             return self.load(node.id, "value", node.ctx)
         if isinstance(node.ctx, ast.Store):
-            self.names[node.id] = "value"
+            self.scope[node.id] = "value"
         elif state == "ended":
             self.refuse(f"the name `{node.id}` outside of the block or loop that binds it")
         return node
@@ -274,18 +271,18 @@ class _Rewriting:
         name = LOWERED.get(getattr(node.func, "id", ""))
         return self.copy(node, func=self.call(name).func) if name else self.copy(node)
 
-    def turns(self, over: ast.Call, body: list) -> ast.For:
+    def turns(self, over, body: list):
         """Make a Python loop around emitted code: it has one turn for each side that the code has, or none."""
         return self.new(ast.For, self.new(ast.Name, "_side", ast.Store()), over, body, [])
 
     def visit_If(self, node):
         over = self.lazily("branch", node.test) if node.orelse else self.lazily("when", *_tests(node))
-        side = self.new(ast.Name, "_side", ast.Load())
-        return self.turns(over, [self.new(ast.If, side, self.block(node.body), node.orelse and self.block(node.orelse))])
+        blocks = self.block(node.body), node.orelse and self.block(node.orelse)
+        return self.turns(over, [self.new(ast.If, self.new(ast.Name, "_side", ast.Load()), *blocks)])
 
     def visit_While(self, node):
-        go_on = self.new(ast.Expr, self.lazily("go_on_if", *_tests(node)))
-        return self.turns(self.call("forever"), [go_on, *self.loop(node, True)])
+        stops = [self.new(ast.Expr, self.lazily("go_on_if", one)) for one in _tests(node)]
+        return self.turns(self.call("forever"), [*stops, *self.loop(node, True)])
 
     def visit_For(self, node):
         names, over = self.loop_names(node), node.iter
@@ -301,24 +298,26 @@ class _Rewriting:
         self.check(node.target, ast.Name)
         names = _names(node.target) - {"_"}
         for name in names:
-            if self.times[name] or self.names.get(name) in ("variable", "loop"):
-                self.refuse(f"the name `{name}` both for a loop and for a variable or another loop around it", node.target)
+            if self.times[name] or self.scope.get(name) in ("variable", "loop"):
+                both = "both for a loop and for a variable or another loop around it"
+                self.refuse(f"the name `{name}` {both}", node.target)
         return names
 
-    def loop(self, node, is_one: bool, names: Iterable[str] = ()) -> list[ast.stmt]:
+    def loop(self, node, is_one: bool, names: Iterable[str] = ()):
         if node.orelse:
             self.refuse("`else` of a loop")
-        before, self.in_one = self.in_one, is_one
-        body = self.block(node.body, names)
-        self.in_one = before
-        return body
+        return self.block(node.body, {**dict.fromkeys(names, "loop"), "for": is_one})
 
     def visit_Break(self, node):
-        if not self.in_one:
+        if not self.scope["for"]:
             self.refuse("`break` or `continue` in a loop that is neither over `range` nor `while`")
         return self.statements(f"_lowering.T.evaluate(_lowering.T.{type(node).__name__.lower()}_loop())")[0]
 
     visit_Continue = visit_Break
+
+
+def _changed(node, **fields) -> Any:
+    return type(node)(**vars(node) | fields)
 
 
 def _tests(node) -> list[ast.expr]:

@@ -113,8 +113,8 @@ class _Rewriting:
     """
 
     def __init__(self, file: str, definition: Any, is_entry: bool, scope: dict[str, Any]):
-        self.file, self.is_entry = file, is_entry
-        self.definition, self.at = definition, definition  # `at`: the node that is being rewritten
+        self.file, self.definition, self.is_entry = file, definition, is_entry
+        self.at: Any = definition  # the node that is being rewritten
         self.times, _ = _assignments(definition)
         self.own = {name for name in self.times if self.times[name] > 1}  # its variables
         known = {name: scope[name] for name in scope if name not in self.times and scope[name] != "loop"}

@@ -110,6 +110,24 @@ def names(w):
     w[3] = Named().clamp(w[0])
 
 
+def with_low(low):
+    class Closed:
+        @plain
+        def clamp(self, x):
+            return clamp(x, low, 5)
+
+    return Closed()
+
+
+LOW = with_low(2)
+
+
+@plain
+def names_in_a_closure(w):
+    """So may a method that closes over something."""
+    w[3] = LOW.clamp(w[0])
+
+
 @plain
 def swap(w):
     """Values are read when they are assigned."""
@@ -367,6 +385,7 @@ PROGRAMS = [
     repeated_divisions,
     real_numbers,
     names,
+    names_in_a_closure,
     large_constants,
     conditions_are_numbers,
     branches_of_static_things,

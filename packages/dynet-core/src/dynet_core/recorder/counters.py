@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import itertools
 
+from dynet_kernels.locks import new_lock
 from dynet_kernels.recorder import words
 
 from .named_words import SHARED, adjacent
@@ -12,6 +13,7 @@ from .named_words import SHARED, adjacent
 _GENERATIONS = adjacent(words.SHARED, "generation", "settled")
 _DRAWN = words.SHARED["drawn"]
 _NOISE = adjacent(words.SHARED, "seed", "drawn")
+_drawing = new_lock()
 
 
 def generation(place: int = words.SHARED["generation"]) -> int:
@@ -52,7 +54,8 @@ def set_noise(seed: int, drawn: int) -> None:
 def draw() -> int:
     """Draw a key that no node uses, and return how many were drawn before it."""
     view = SHARED.view
-    drawn = view[_DRAWN]; view[_DRAWN] = drawn + 1; return drawn  # fmt: skip  # noqa: E702  # no handler can run here
+    with _drawing:  # where threads run Python code at the same time, without the GIL
+        drawn = view[_DRAWN]; view[_DRAWN] = drawn + 1; return drawn  # fmt: skip  # noqa: E702  # no handler can run here
 
 
 def passes(place: int = words.SHARED["passes"]) -> int:

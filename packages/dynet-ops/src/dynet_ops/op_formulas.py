@@ -50,7 +50,10 @@ def inner(name: str) -> str:
 
 
 def result_names(name: str, arguments: Sequence[str]) -> tuple[str, str]:
-    """Return what stated gradients call the result and its gradient: y, dy, or z, dz, or result, dresult."""
+    """Return what stated gradients call the result and its gradient: y, dy; z, dz; or result, dresult.
+
+    It is the first of these pairs of which no argument has a name.
+    """
     for result in ("y", "z", "result"):
         if not {result, "d" + result} & {*arguments}:
             return result, "d" + result

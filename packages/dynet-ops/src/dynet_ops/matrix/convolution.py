@@ -1,6 +1,7 @@
 """Convolutions of images and sentences.
 
-They are products of a matrix that has a row for each window and one that has a column for each filter.
+A window is the part of an image that is under a filter. A convolution is the product of a matrix that has a row for
+each window and a matrix that has a column for each filter.
 """
 
 from __future__ import annotations
@@ -152,7 +153,7 @@ def conv2d_bias(x: Expression, f: Expression, b: Expression, stride: Indices, is
 
 
 def _filter1d_signature(x: Dim, y: Dim) -> Signature:
-    """Return the signature of a convolution. Windows are contiguous, so kernels read them in place as vectors."""
+    """Return the signature of `filter1d_narrow`. Windows are contiguous, so kernels read them in place as vectors."""
     rows, columns = x.rows, x.columns
     y_dims = of_rank(y.dims, 3)
     if not is_matrix(x) or len(y_dims) != 3 or len(y.dims) < 2:

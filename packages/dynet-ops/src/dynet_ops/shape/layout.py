@@ -21,7 +21,10 @@ _alias = functools.cache(alias)
 def reshape(x: Expression, d: Dims, batch_size: Index = 1) -> Expression:
     """The numbers of x in another shape, in the same column-by-column order. Nothing is copied.
 
-    If `batch_size` is 1, and `d` has as many elements as one batch element of x, the result keeps the batch size of x.
+    Args:
+        d: the new dimensions.
+        batch_size: the new batch size. If it is 1, and `d` has as many elements as one batch element of x, the result
+            keeps the batch size of x.
 
     >>> reshape(inputVector([1, 2, 3, 4]), (2, 2)).npvalue()
     array([[1., 3.],
@@ -49,7 +52,10 @@ def _transposed(dim: Dim, order: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
 
 @functools.cache
 def _transpose_steps(dim: Dim, order: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Return the orders of the copies in turn that give `order`. If one is not enough, each places one dimension."""
+    """Return the orders of the copies that in turn give `order`.
+
+    If one copy is not enough, each but the last moves one dimension to its place.
+    """
     if len(joined(_transposed(dim, order)[1])) <= LOOPS:
         return [order]
     place = next(place for place, k in enumerate(order) if place != k)
@@ -74,8 +80,8 @@ def _transpose_signature(dim: Dim, order: tuple[int, ...]) -> Signature:
 def transpose(x: Expression, dims: Indices = (1, 0)) -> Expression:
     """The transpose of a matrix, or x with its dimensions in another order.
 
-    Dimension i of the result is dimension dims[i] of x. Each must occur once, but trailing ones of size 1 may be left
-    out or added.
+    Dimension i of the result is dimension dims[i] of x. Each dimension of x must occur once, except that trailing
+    dimensions of size 1 may be left out or added.
 
     >>> transpose(inputTensor([[1, 2], [3, 4]])).npvalue()
     array([[1., 3.],
@@ -94,7 +100,7 @@ def transpose(x: Expression, dims: Indices = (1, 0)) -> Expression:
 
 
 def along(of_columns: Callable, x: Expression, d: int) -> Expression:
-    """Apply an op of dimension 0 along dimension d, by transposing x and the result.
+    """Apply an op that works along dimension 0 to dimension d, by transposing x and the result.
 
     The op may change the size of dimension 0, but not the number of dimensions.
     """

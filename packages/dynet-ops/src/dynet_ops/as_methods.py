@@ -19,8 +19,7 @@ METHODS = """
     norm permute pow relu reshape round sigmoid sin softmax sqrt square squeeze std sub sum t take tanh trace transpose
     unsqueeze var view
 """.split()
-"""Names of methods of other libraries' arrays. If DyNet's op has a different name, the section `ops` of `hint_table`
-has it."""
+"""Methods of other libraries' arrays. The section `ops` of `hint_table` has DyNet's ops that have different names."""
 OPERATIONS = USES["ops"]
 
 

@@ -28,12 +28,10 @@ def is_matrix(dim: Dim) -> bool:
     return len(of_rank(dim.dims, 2)) == 2
 
 
+# Operands may differ in trailing dimensions of size 1, as (3,) and (3, 1) do. How many of these the result has differs
+# from op to op in DyNet, so each op uses one of the functions below.
 Rank = Callable[[Sequence[Dim]], int]
-"""Returns how many dimensions the result of an op has, from the shapes of the operands.
-
-Operands may differ in trailing dimensions of size 1, as (3,) and (3, 1) do. How many of these the result has differs
-from op to op in DyNet, so each op uses one of the functions below.
-"""
+"""Returns how many dimensions the result of an op has, from the shapes of the operands."""
 
 
 def longest(dims: Sequence[Dim]) -> int:

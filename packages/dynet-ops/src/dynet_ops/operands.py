@@ -48,8 +48,7 @@ def checked_count(name: str, what: str, value, least: int = 0, most: int = HUGE)
     return number
 
 
-checked_size = functools.partial(checked_count, least=1, most=MAX_TOTAL)
-"""Return the argument as an int. Raise ArgumentError unless an expression can have so many numbers."""
+checked_size = functools.partial(checked_count, least=1, most=MAX_TOTAL)  # what an expression can have
 
 
 def nesting(value) -> int:

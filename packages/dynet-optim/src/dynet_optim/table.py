@@ -1,5 +1,6 @@
-"""The table in which compiled code finds the parameters of a trainer. Norm and update are one call each, or both one.
+"""The table in which compiled code finds the parameters of a trainer.
 
+Computing the norm of all gradients and updating are one compiled call each; if nothing is clipped, one call does both.
 `dense` is 1 to read or change all rows of lookup parameters, and 0 for those used since the last update. Parameters are
 counted as in `ParameterCollection._everything`: lookup parameters last.
 """
@@ -28,8 +29,8 @@ from dynet_kernels.table import KERNELS
 
 from .rule import CLEAR, NORM, Rule
 
-# The norm may have a rounding error, so a squared norm between this share of the squared threshold and the whole is
-# computed again.
+# Nothing is clipped if the squared norm is below this share of the squared clipping threshold. The norm may have a
+# rounding error, so a squared norm between this share and the threshold itself is computed and compared again.
 NEARLY_ONE = 1 - 1e-6
 Chosen = list[int] | slice
 ALL = slice(None)  # stands for the indices of all parameters
@@ -165,7 +166,7 @@ class Table:
     def run_if_below(self, threshold: float, numbers: Sequence[float], dense: int) -> float | None:
         """Apply the rule, unless gradients must be clipped, and return the sum of the squared gradients.
 
-        None: nothing has changed; `squared_norm` and `run` are needed.
+        None: they must be, or one call cannot do both here. Nothing has changed; `squared_norm` and `run` do it then.
         """
         together, totals = self.machine.norm_and_update, self.sum
         if together is None or not totals:

@@ -14,7 +14,7 @@ from dynet import _installation
 __version__ = "3.0.0"
 _installation.check(__version__)
 if _installation.is_command() and "--clear-cache" in _sys.argv:
-    # It is about to remove all compiled code, so it should not first compile the recorder.
+    # This process is about to remove all compiled code, so it should not first compile the recorder.
     _os.environ["DYNET_RECORDER"] = "python"
 
 try:

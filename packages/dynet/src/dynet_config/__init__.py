@@ -1,6 +1,6 @@
 """Settings that a program makes before `import dynet`, instead of by `--dynet-...` flags on the command line.
 
-If it makes a setting that the original DyNet also has, `import dynet` does not read these flags.
+If a program makes a setting here that the original DyNet also has, `import dynet` does not read these flags.
 
 >>> import dynet_config
 >>> dynet_config.set(random_seed=42)
@@ -99,9 +99,10 @@ def _apply(given: dict[str, object], called: str) -> None:
 
 
 def get() -> dict[str, object] | None:
-    """Return a dict for `DynetParams.from_config` of the settings that the original DyNet also has, with defaults.
+    """Return a dict for `DynetParams.from_config`, with all settings that the original DyNet also has.
 
-    Return None if the program has made none of these settings by this module.
+    A setting has the value that the program gave it here, or else its default. Return None if the program has made none
+    of these settings here.
     """
     if not _decides:
         return None

@@ -1,7 +1,7 @@
-"""Checkpoints of `DataParallel`, in one file.
+"""Checkpoints of `DataParallel`, each in one file.
 
-It has a hash of the rest; the parameters; the states of the random generators; the position in the data; and the
-trainer's state. Numbers are stored as `state.of_numbers` does.
+A file is a list of tensors, in this order: a hash of the rest; the parameters; the states of the random generators; the
+position in the data; and the trainer's state. Numbers are stored as `state.of_numbers` does.
 """
 
 from __future__ import annotations

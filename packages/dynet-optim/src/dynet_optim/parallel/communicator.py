@@ -91,8 +91,8 @@ def number_started(environment: Mapping[str, str]) -> int:
 def _impatience(started: int) -> Iterator[None]:
     """End this process if the `with` block, which connects with other processes, takes too long.
 
-    MPI waits without end, even for one that has ended, and meanwhile no Python code runs; the timer of `faulthandler`
-    does. It is not set if there are no others: the program may use it.
+    MPI waits forever, even for a process that has ended before it has connected, and Python code cannot run meanwhile.
+    The timer of `faulthandler` can. It is not set if there are no other processes: the program may use it.
     """
     try:
         seconds = float(os.environ.get(PATIENCE, "600")) if started > 1 else 0.0
@@ -152,7 +152,8 @@ def end_all(reason: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-# A rank may fail before it makes a `DataParallel`. Child processes of a rank have inherited PROCESS.
+# This is done at import, since a rank may fail before it makes a `DataParallel`. A rank's child processes do not do it:
+# they have inherited the variable PROCESS, which has the rank's id.
 if number_started(os.environ) > 1:
     os.environ.setdefault(PROCESS, str(os.getpid()))
     if not is_child():

@@ -74,7 +74,7 @@ def test_a_kernel_can_be_alone():
 def test_there_are_as_many_shards_as_have_room_in_the_table(monkeypatch):
     monkeypatch.setattr("dynet_kernels.layout.MOST_SHARDS", 2)
     kernels = filled("a", "b", "b.dx")
-    with pytest.raises(ValueError, match="kernel c is one too many: 2 groups"):
+    with pytest.raises(ValueError, match="kernel c: too many kernels: the limit is 2 groups"):
         kernels.add("c", Fill())
     assert "c" not in kernels
     assert len(kernels) == 3

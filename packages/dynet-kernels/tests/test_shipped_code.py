@@ -211,14 +211,14 @@ def test_an_interrupted_build_says_so(monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(build, "import_packages", interrupt)
-    with pytest.raises(SystemExit, match="interrupted; the next call goes on from here"):
+    with pytest.raises(SystemExit, match="interrupted; the next call continues from here"):
         build.main([])
 
 
 def test_a_build_that_the_cache_does_not_keep_fails(monkeypatch, directory):
     monkeypatch.setattr(library, "modules", lambda parts, **_: [b"code"] * len(parts))
     monkeypatch.setattr(build, "import_packages", lambda: None)
-    with pytest.raises(SystemExit, match="does not keep what was compiled: is there no room"):
+    with pytest.raises(SystemExit, match="does not keep what was compiled: is the disk full"):
         build.main([])
 
 

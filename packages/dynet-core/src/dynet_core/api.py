@@ -210,7 +210,7 @@ def cg_checkpoint() -> None:
     >>> dy.cg_revert()
     >>> y.value()
     Traceback (most recent call last):
-    dynet_core.errors.StaleExpressionError: ... belongs to a part of graph ... that cg_revert has taken back
+    dynet_core.errors.StaleExpressionError: ... belongs to a part of graph ... that cg_revert has removed
     """
     checkpoints.checkpoint(current())
 

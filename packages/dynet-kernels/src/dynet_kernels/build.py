@@ -87,7 +87,7 @@ def build(target: CpuTarget, into: Path | None) -> dict[str, str]:
             index[key_of_code(part, "", part.key, with_versions=False)] = key = key_of(part, with_versions=False)
             shipped_code.write(into, key, code)
         elif store.stored(key_of(part)) is None:
-            raise store.CacheError(f"{store.cache_directory()} does not keep what was compiled: is there no room?")
+            raise store.CacheError(f"{store.cache_directory()} does not keep what was compiled: is the disk full?")
     size = sum(map(len, built)) / 2**20
     print(f"{target.identity}: {len(parts)} modules, {size:.1f} MiB, in {into or store.cache_directory()}")
     return index
@@ -108,7 +108,7 @@ def main(given: Sequence[str] | None = None) -> None:
     except (store.CacheError, OSError, ValueError) as problem:
         sys.exit(f"python -m dynet_kernels.build: {problem}")
     except KeyboardInterrupt:
-        sys.exit("python -m dynet_kernels.build: interrupted; the next call goes on from here")
+        sys.exit("python -m dynet_kernels.build: interrupted; the next call continues from here")
 
 
 if __name__ == "__main__":

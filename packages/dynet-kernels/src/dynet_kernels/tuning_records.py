@@ -84,7 +84,7 @@ def read(path: Path) -> list[Record]:
     if isinstance(path, Path):  # not a file in an archive
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # reading a pipe could wait forever
-            raise ValueError("it is no regular file")
+            raise ValueError("it is not a regular file")
         if status.st_size > LARGEST:
             raise ValueError(f"it is larger than {LARGEST} bytes")
     try:

@@ -209,7 +209,7 @@ class Along:
         self.parts = COLUMNWISE[parts.__name__] if parts else None
         if not self.column.reduces:
             raise ArgumentError(
-                f"{column.__name__}: no reduction: it must make one number of each column of one operand x"
+                f"{column.__name__}: not a reduction: it must turn each column of one operand x into one number"
             )
         add_across(self.column.kernels)
 

@@ -315,7 +315,7 @@ def columnwise(
     def decorate(function: Function) -> Function:
         name, operands, numbers, formula = _parsed(function, reference, gradients)
         if unknown := [*above.keys() - {*numbers}]:
-            raise ArgumentError(f"{name}: above names {unknown[0]!r}, which is no plain number of it")
+            raise ArgumentError(f"{name}: above names {unknown[0]!r}, which is not one of its plain numbers")
         differentiated = all_gradients(name, operands, formula, gradients or {}, *numbers)
         one_number = is_number(formula.result, [*map(inner, numbers)])
         check_is_free(function)

@@ -175,7 +175,7 @@ def lined_up(reference: Callable, rank: Rank | None = None) -> Callable:
         dims = [Dim.of(array.shape) for array in arrays]
         result = reference(*[array.reshape(of_rank(array.shape, longest(dims))) for array in arrays], **attributes)
         if not hasattr(result, "shape"):
-            raise ArgumentTypeError(f"the reference returns {result!r:.60}, which is no array")
+            raise ArgumentTypeError(f"the reference returns {result!r:.60}, which is not an array")
         return result if rank is None else result.reshape(of_rank(result.shape, rank(dims)))
 
     return padded

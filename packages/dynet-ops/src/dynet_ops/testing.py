@@ -376,7 +376,7 @@ def check_op(function: Callable) -> None:
     """
     op = OPS.get(getattr(function, "__name__", ""))
     if op is None:
-        raise ArgumentTypeError(f"check_op: {function!r:.60} is no op: give it one, as in check_op(dy.tanh)")
+        raise ArgumentTypeError(f"check_op: {function!r:.60} is not an op: give it one, as in check_op(dy.tanh)")
     for sample in op.samples:
         try:
             for leaf in KINDS:

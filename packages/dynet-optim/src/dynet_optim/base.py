@@ -204,8 +204,8 @@ class Trainer(Resumable, Closed):
             self._warned = True
             in_parallel = sys._getframe(2).f_globals["__name__"].startswith("dynet_optim.")
             warnings.warn(
-                f"{self.whoami()}.update: since the last update, no backward() has met a parameter of the collection "
-                f"that is trained: there are no gradients{self._others()}",
+                f"{self.whoami()}.update: since the last update, backward() has reached no trained parameter of the "
+                f"collection, so there are no gradients{self._others()}",
                 DynetWarning,
                 stacklevel=3 + in_parallel,
             )
@@ -224,7 +224,8 @@ class Trainer(Resumable, Closed):
         ours = {row for p in self._collection._everything() for row in p._storage.identity.rows}
         rows = [row for row in _rows_of_loss() or [] if row not in ours and PARAMETER_ROWS.needs(row)]
         names = dict.fromkeys(PARAMETER_ROWS.names.get(row, "?") for row in rows)
-        return f". The loss has parameters of another collection, {few(names)}: give the trainer that" * bool(names)
+        says = f". The loss has parameters of a different collection, {few(names)}: give that one to the trainer"
+        return says * bool(names)
 
     @property
     def learning_rate(self) -> float:

@@ -148,7 +148,7 @@ def _is_builder(x: Any) -> bool:
 def _check_factory(factory: Any) -> None:
     if isinstance(factory, type) and not hasattr(factory, "initial_state"):
         raise ArgumentTypeError(
-            f"BiRNNBuilder: {factory.__name__} is no class of builders of one direction, such as VanillaLSTMBuilder"
+            f"BiRNNBuilder: {factory.__name__} is not a class of one-directional builders, such as VanillaLSTMBuilder"
         )
     if _is_builder(factory) or not callable(factory):
         use = f": give the class, {type(factory).__name__}" if _is_builder(factory) else ""

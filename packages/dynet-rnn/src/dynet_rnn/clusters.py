@@ -61,7 +61,7 @@ def read_clusters(path: str | os.PathLike[str], word_dict: Mapping[str, int]) ->
             if word not in word_dict:
                 raise ArgumentError(f"{NAME}: {path}, line {line}: word_dict has no word {word!r}")
             if word in seen:
-                raise ArgumentError(f"{NAME}: {path}, line {line}: word {word!r} is there twice")
+                raise ArgumentError(f"{NAME}: {path}, line {line}: word {word!r} occurs twice")
             seen.add(word)
             clusters.setdefault(cluster, []).append(word_dict[word])
     if not clusters:

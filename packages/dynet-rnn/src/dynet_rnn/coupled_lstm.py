@@ -59,12 +59,13 @@ class CoupledLSTMBuilder(Variational):
         ln_lstm: bool = False,
         forget_bias: Number = FORGET_BIAS,
     ):
-        lacking = f"layer normalisation (ln_lstm={ln_lstm!r:.20})" if ln_lstm else f"forget_bias={forget_bias!r:.20}"
+        lacking = f"layer normalization (ln_lstm={ln_lstm!r:.20})" if ln_lstm else f"forget_bias={forget_bias!r:.20}"
         if ln_lstm or forget_bias != FORGET_BIAS:
             raise ArgumentError(
-                f"{self.whoami()}: a network with coupled gates has no {lacking}; VanillaLSTMBuilder has. If the "
-                "program says LSTMBuilder and means what DyNet 2 does, say dynet_config.set(lstm_builder='vanilla') "
-                "before import dynet, or DYNET_LSTM_BUILDER=vanilla in the environment"
+                f"{self.whoami()}: a network with coupled gates does not support {lacking}; VanillaLSTMBuilder does. "
+                "If the program says LSTMBuilder and means what DyNet 2 does, say "
+                "dynet_config.set(lstm_builder='vanilla') before import dynet, or DYNET_LSTM_BUILDER=vanilla in the "
+                "environment"
             )
         super().__init__(layers, input_dim, hidden_dim, model)
 

@@ -84,7 +84,7 @@ class SoftmaxBuilder(Owner, Closed, ABC):
             x: a vector (rep_dim,), not a batch.
         """
         if self._checked("sample", x).type.batch > 1:
-            raise ShapeError(f"sample: x is {x.type!r}, a class is drawn for one vector")
+            raise ShapeError(f"sample: x is {x.type!r}, a class can be drawn for one vector only")
         return self._sample(x)
 
     def full_log_distribution(self, x: Expression, update: bool = True) -> Expression:

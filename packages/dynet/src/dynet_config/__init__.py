@@ -91,8 +91,8 @@ def _apply(given: dict[str, object], called: str) -> None:
     if _config.in_force and late:
         settings = ", ".join(f"{name}={value!r}" for name, value in late.items())
         warnings.warn(
-            f"dynet_config.{called}: {settings} comes too late, `import dynet` has put the settings into force; "
-            f"call dynet_config.{called} before it",
+            f"dynet_config.{called}: {settings} comes too late: `import dynet` has already applied the settings; call "
+            f"dynet_config.{called} before it",
             RuntimeWarning,
             stacklevel=3,
         )

@@ -127,7 +127,7 @@ def allow_tf32(allowed: bool = True) -> None:
         from dynet_kernels.families.products.precision import FIRST
 
         if int(_gpu.arch.removeprefix("sm_")) < FIRST:
-            raise DeviceError(f"TF32 was asked for, but {name()} is {_gpu.arch}, and it takes sm_{FIRST} or later")
+            raise DeviceError(f"TF32 was asked for, but {name()} is {_gpu.arch}, and TF32 needs sm_{FIRST} or later")
     _tf32 = allowed
     _has_changed()
 

@@ -30,8 +30,8 @@ from .separate_gradients import PARTS, differentiate_apart, place_of_gradient, s
 from .watch import Watch
 
 OTHER_THREAD = (
-    "this expression belongs to another thread's graph; each thread has a graph of its own: "
-    "record and read there what belongs together, and exchange numbers, as .value() and .npvalue() give them"
+    "this expression belongs to another thread's graph; each thread has its own graph: record and read an expression "
+    "in the same thread, and exchange numbers between threads, such as .value() and .npvalue() return"
 )
 thread = threading.local()  # `thread.graph` is the graph of the calling thread; `current()` creates it
 NOTHING, UNDIFFERENTIATED = (0, 0), (-1, 0)
@@ -310,15 +310,15 @@ def has_no_node(x: Handle) -> str:
 
 
 def is_taken_back(version: int) -> str:
-    return f"this expression belongs to a part of graph {version} that cg_revert has taken back"
+    return f"this expression belongs to a part of graph {version} that cg_revert has removed"
 
 
 def is_gone(version: int) -> str:
     """Return the error message for a node of a graph that was renewed, or whose thread has ended."""
     return (
-        f"this expression belongs to graph {version}, which renew_cg has replaced, "
-        f"or another thread's graph, which has ended; the current graph is {current()._version}. "
-        f"Record it again; what is to outlive a graph are numbers, as in total += loss.value(){of_coroutines()}"
+        f"this expression belongs to graph {version}, which renew_cg has replaced, or to a thread that has ended; the "
+        f"current graph is {current()._version}. Record it again; keep numbers, not expressions, across graphs, as in "
+        f"total += loss.value(){of_coroutines()}"
     )
 
 

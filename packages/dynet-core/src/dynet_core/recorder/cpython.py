@@ -20,7 +20,7 @@ def problem() -> str:
     if hasattr(sys, "gettotalrefcount") or sysconfig.get_config_var("Py_TRACE_REFS"):
         return "this is a debug build of Python"
     differing = next((name for name, same in _comparisons() if not same), "")
-    return f"this Python stores {differing} otherwise" if differing else ""
+    return f"this Python stores {differing} differently" if differing else ""
 
 
 def word(address: int, place: int = 0) -> int:

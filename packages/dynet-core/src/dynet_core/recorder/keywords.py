@@ -14,7 +14,7 @@ _is_missing = functools.partial(operator.is_, inspect.Parameter.empty)
 
 
 def refuse_new() -> None:
-    raise TypeError("an expression is made by an operation, such as dy.inputVector, not by its class")
+    raise TypeError("expressions are made by operations, such as dy.inputVector, not by their class")
 
 
 Learn = Callable[[Sequence], Callable[[Any], None] | None]

@@ -230,7 +230,7 @@ def _turn(path: Path, ready: Callable[[], bool], stopped: Callable[[], bool]) ->
         deadline = time.monotonic() + PATIENCE
         while sites.lock(descriptor) is False and time.monotonic() < deadline and not ready():
             if stopped():
-                raise CacheError(f"it was not waited for {path.stem}, which another process compiles")
+                raise CacheError(f"gave up waiting for {path.stem}, which another process is compiling")
             time.sleep(0.05)
         yield
     finally:

@@ -48,7 +48,7 @@ def _load(content: bytes):
     """
     sizes = HEAD.unpack_from(content)
     if len(content) != HEAD.size + sum(sizes):
-        raise store.CacheError("the compiled recorder is not whole")
+        raise store.CacheError("the compiled recorder is incomplete")
     ends = list(itertools.accumulate(sizes, initial=HEAD.size))
     names, *objects = [content[begin:end] for begin, end in itertools.pairwise(ends)]
     pairs = (one.split(":") for one in names.decode().split())

@@ -80,7 +80,7 @@ def _convolution(
     channels = (*image.dims, 1)[2]
     if len(filters.dims) != 4 or filters.dims[2] != channels:
         raise ShapeError(
-            f"{name}: x is {image!r}, so that filters are (height, width, {channels}, filters); they are {filters!r}"
+            f"{name}: x is {image!r}, so filters must be (height, width, {channels}, filters); they are {filters!r}"
         )
     for b in bias:
         if b.type.dims != (filters.dims[3],):

@@ -80,7 +80,7 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
         if inner != height:
             more = f"; operands are {described(dims)}" if len(dims) > 2 else ""
             if dims[w].dims == dims[x].dims:
-                more += "; dy.cmult(x, y) multiplies element by element, dy.dot_product(x, y) adds that up"
+                more += "; dy.cmult(x, y) multiplies element by element, dy.dot_product(x, y) also adds up the products"
             raise ShapeError(
                 f"{name}: {dims[w]!r} times {dims[x]!r}: inner dimensions differ, {inner} != {height}{more}"
             )

@@ -55,9 +55,9 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
         for columns, weight in factors:
             shape = Weight(len(one.parts), columns)
             if shapes.setdefault(weight, shape) != shape:
-                raise TypeError(f"{name}: {weight} stands for parameters of two shapes: each needs a name of its own")
+                raise TypeError(f"{name}: {weight} stands for parameters of two shapes: each needs its own name")
     if unused := [weight for weight in weights if weight not in shapes]:
-        raise TypeError(f"{name}: no equation has {', '.join(unused)}")
+        raise TypeError(f"{name}: no equation uses {', '.join(unused)}")
     cell = Cell(
         name,
         tuple(state),

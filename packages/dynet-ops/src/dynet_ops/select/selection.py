@@ -206,7 +206,7 @@ def kmax_pooling(x: Expression, k: Index, d: Index = 1) -> Expression:
     name = "kmax_pooling"
     (dim, d), k = shape_along(name, x, d), checked_size(name, "k", k)
     if k > dim.dims[d]:
-        raise OutOfRangeError(f"{name}: k = {k} is more than dimension {d} of x has, which is {dim!r}")
+        raise OutOfRangeError(f"{name}: k = {k} exceeds the size of dimension {d} of x, which is {dim!r}")
     if k == dim.dims[d]:
         return x
     return along(lambda x: node(name, _largest_signature(x.type.plain, k), (x,)), x, d)

@@ -93,7 +93,7 @@ def transpose(x: Expression, dims: Indices = (1, 0)) -> Expression:
     order = tuple(checked_index("transpose", d) for d in dims)
     rank = len(order)
     if sorted(order) != list(range(rank)) or not 1 <= rank <= MAX_DIMS or len(of_rank(dim.dims, rank)) > rank:
-        raise ArgumentError(f"transpose: dims {order} is no order of the dimensions of x, which is {dim!r}")
+        raise ArgumentError(f"transpose: dims {order} is not an order of the dimensions of x, which is {dim!r}")
     for step in _transpose_steps(dim, order):
         x = node("transpose", _transpose_signature(x.type.plain, step), (x,))
     return x

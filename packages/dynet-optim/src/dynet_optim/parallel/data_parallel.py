@@ -209,10 +209,10 @@ class DataParallel:
             if different := first_difference(self._comm, new):
                 rank, name = different
                 raise ParallelError(
-                    f"DataParallel.update: {name}, which was added later, has other initial values on rank {rank} "
+                    f"DataParallel.update: {name}, which was added later, has different initial values on rank {rank} "
                     "than on rank 0. They are the same if all ranks draw the same random numbers: make the same "
-                    "parameters in the same order, also those of other models, or before it, call "
-                    "dy.reset_random_seed with the same seed on all ranks"
+                    "parameters in the same order, also those of other models, or call dy.reset_random_seed with the "
+                    "same seed on all ranks before that"
                 )
             self._note_known()
         trainer._backward_elsewhere = bool(headers[:, BACKWARD].any())
@@ -238,8 +238,9 @@ class DataParallel:
             if different := first_difference(self._comm, self._everything()):
                 rank, name = different
                 raise ParallelError(
-                    f"DataParallel: after {self._updates} updates, rank {rank} has other values of {name} than rank 0. "
-                    "Values may be set on all ranks alike only; and processors of different kinds round differently"
+                    f"DataParallel: after {self._updates} updates, rank {rank} has different values of {name} than "
+                    "rank 0. Set values on all ranks in the same way; processors of different kinds may round "
+                    "differently"
                 )
 
     def save(self, fname: Path, position: Mapping[str, int] | None = None) -> None:

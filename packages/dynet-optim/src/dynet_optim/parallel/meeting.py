@@ -70,7 +70,7 @@ class Meeting:
         """
         if os.getpid() != self.process:
             raise ParallelError(
-                f"DataParallel: this process was forked from rank {self.rank} and is no rank, so it cannot "
+                f"DataParallel: this process was forked from rank {self.rank} and is not a rank, so it cannot "
                 "exchange anything with others. Return its results to the rank, as multiprocessing.Pool does; to train "
                 "alone, use the trainer itself"
             )
@@ -141,7 +141,7 @@ class Meeting:
                 "often"
             )
         everyone = self.comm.allgather(list(facts[field]))
-        what = "another model" if field == MODEL else "other options"
+        what = "a different model" if field == MODEL else "different options"
         return f"{who} has {what} than rank {other}: {difference(facts[field], everyone[other], other)}"
 
 

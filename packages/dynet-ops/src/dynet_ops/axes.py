@@ -193,7 +193,7 @@ class Along:
     Args:
         column: this function, decorated with `columnwise`.
         parts: another one, which combines the results of `column` if the axes are not adjacent: a sum, for a sum of
-            squares. None if `column` must read all elements at once; the operand is then transposed first.
+            squares. None if `column` must read all elements together; the operand is then transposed first.
         constants: constants(n, count, *others) returns the numbers that the formula of `column` reads besides x: n is
             what a mean divides by, `count` how many elements become one, `others` further arguments of the op, such as
             the order of a moment. The numpy reference gets n and `others` instead.

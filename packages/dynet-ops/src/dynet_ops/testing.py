@@ -227,7 +227,7 @@ def run(op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarra
 def assert_same(
     actual: Sequence[np.ndarray], expected: Sequence[np.ndarray], sizes: Sequence[float] | None = None
 ) -> None:
-    """Check that arrays are equal up to rounding errors, which differ if a sum is computed in another order.
+    """Check that arrays are equal up to rounding errors, which differ if a sum is computed in a different order.
 
     Errors are relative to `sizes`, one for each array: if its elements are sums, the largest magnitude of a term. By
     default, it is the largest magnitude in the expected array.
@@ -370,7 +370,7 @@ def check_op(function: Callable) -> None:
 
     Raises:
         AssertionError: a check fails.
-        ArgumentTypeError: `function` is no op.
+        ArgumentTypeError: `function` is not an op.
 
     >>> check_op(dy.tanh)
     """

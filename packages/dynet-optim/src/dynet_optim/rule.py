@@ -44,7 +44,7 @@ def update(function: Callable) -> Rule:
 
     Args:
         function: takes the parameter `p`, its gradient `g`, the states and the numbers, and returns a dict with the new
-            `p` and the new states. The numbers are the learning rate, `rate`; then, if it is a factor of its own,
+            `p` and the new states. The numbers are the learning rate, `rate`; then, if it is a separate factor,
             `scale`, by which the update multiplies gradients; then settings of the trainer.
     """
     return Rule(function.__qualname__, update_rule(function))

@@ -80,7 +80,7 @@ class Table:
         self._set(index=self.index.ctypes.data, index_end=size)
 
     def prepared(self) -> Table:
-        """Return this table, ready for the calling thread, and filled anew if parameters were added since."""
+        """Return this table, ready for the calling thread, and filled again if parameters were added since."""
         outdated, added = current().outdated, PARAMETER_ROWS.added
         if self.outdated is outdated and self.added == added:
             return self

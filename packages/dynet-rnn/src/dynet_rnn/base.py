@@ -38,7 +38,7 @@ def described(name: str, spec: Sequence, model: ParameterCollection, rates: Iter
     return f"<{name} {printable(model.name())}: {counted(layers, 'layer')}, {size} to {hidden}; {held}{dropout}>"
 
 
-MOST = 64  # how many choices of rates and of numbers of weights a network knows; then it begins anew
+MOST = 64  # how many choices of rates and of numbers of weights a network remembers; then it forgets them all
 
 Loaded = tuple[int, list[list[Expression]], Layers, list[Expression]]
 """The version of the graph in which this holds, the parameters of each layer, what is known of recording with them, and
@@ -46,7 +46,7 @@ those of them that nodes compute."""
 
 
 class Latest:
-    """What a builder remembers. A copy of the builder begins anew.
+    """What a builder remembers. A copy of the builder starts without it.
 
     `run` is what the last call of `initial_state` has begun. `start` is the initial state, if all sequences of a graph
     can share one, as without dropout. `steps` records steps without masks. `loaded`: `update` -> the last result of

@@ -249,7 +249,7 @@ class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
     def _loaded(self, version: int, update: bool) -> Loaded:
         loaded = super()._loaded(version, update)
         if self._noise:
-            self._latest.loaded.clear()  # each sequence has noise of its own
+            self._latest.loaded.clear()  # each sequence has its own noise
         return loaded
 
     def _read(self, found: list[list[Expression]]) -> list[list[Expression]]:

@@ -27,7 +27,7 @@ import dynet_config as dynet_config
 import dynet_core
 from _dynet_names import *
 from dynet import _other_names
-from dynet_core.annotations import Number as Number  # not in __all__: programs may have a name of their own like it
+from dynet_core.annotations import Number as Number  # not in __all__: programs may use this name themselves
 
 if dynet_config.get() is None:
     dynet_core.init()  # reads the flags of the command line, and leaves them in sys.argv

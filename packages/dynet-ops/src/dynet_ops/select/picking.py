@@ -195,7 +195,7 @@ def _pick_each(name: str, e: Expression, indices: Iterable[Index], dim: Index) -
 
 @method(i="index")
 def set_index(x: Expression, index: Index | Iterable[Index]) -> None:
-    """Let x be another element of what it was picked from. Users call it as a method of what `pick` or `x[i]` returns.
+    """Make x a different element of what it was picked from. Call it as a method of what `pick` or `x[i]` returns.
 
     What `pick_batch` returns takes as many indices as before. Gradients then go to these elements. The graph's values
     are computed again when they are next needed, with new random numbers for dropout and noise.

@@ -19,7 +19,7 @@ _alias = functools.cache(alias)
     samples="6 d=(2,3); 2x3*2 d=(3,2); 1x5 d=(5,); 4x3x2*3 d=(2,12)",
 )
 def reshape(x: Expression, d: Dims, batch_size: Index = 1) -> Expression:
-    """The numbers of x in another shape, in the same column-by-column order. Nothing is copied.
+    """The numbers of x in a different shape, in the same column-by-column order. Nothing is copied.
 
     Args:
         d: the new dimensions.
@@ -78,7 +78,7 @@ def _transpose_signature(dim: Dim, order: tuple[int, ...]) -> Signature:
     samples="3x5; 17*2; 1x4*3; 2x3x4*2 dims=(2,0,1); 2x3x4 dims=(1,0,2); 4x3x1*2; 4x1x1*2 dims=(0,); 4x3x1 dims=(0,1)",
 )
 def transpose(x: Expression, dims: Indices = (1, 0)) -> Expression:
-    """The transpose of a matrix, or x with its dimensions in another order.
+    """The transpose of a matrix, or x with its dimensions in a different order.
 
     Dimension i of the result is dimension dims[i] of x. Each dimension of x must occur once, except that trailing
     dimensions of size 1 may be left out or added.

@@ -273,7 +273,7 @@ class DataParallel:
         dropout draws other numbers. Rank 0 reads the file.
 
         Raises:
-            FileFormatError: the file is damaged or belongs to another model; nothing has changed. Raised on all ranks.
+            FileFormatError: the file is damaged or of a different model; nothing has changed. Raised on all ranks.
             OSError: rank 0 cannot read the file. Raised on all ranks.
         """
         position, noises = self._by_first("populate", lambda _: checkpoint.read(fname, self.trainer))

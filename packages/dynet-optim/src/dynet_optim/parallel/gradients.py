@@ -33,7 +33,7 @@ class Gradients:
 
     def __init__(self, table: Table, comm: Any):
         self.comm, self.in_place = comm, mpi().IN_PLACE
-        self.version = PARAMETER_ROWS.version  # if this is another number later, this object is out of date
+        self.version = PARAMETER_ROWS.version  # if the number is different later, this object is out of date
         trained = [p._storage for p in table.everything if PARAMETER_ROWS.needs(p._storage.row)]
         self.dense = [storage for storage in trained if storage.touched is None]
         self.tables = [(storage, storage.touched) for storage in trained if storage.touched is not None]

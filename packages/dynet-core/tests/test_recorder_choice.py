@@ -82,23 +82,23 @@ CHANGES = {
     "free-threaded": (VARIABLE.format(name="Py_GIL_DISABLED"), "this is a free-threaded build of Python"),
     "traced references": (VARIABLE.format(name="Py_TRACE_REFS"), "this is a debug build of Python"),
     "debug": ("sys.gettotalrefcount = lambda: 0", "this is a debug build of Python"),
-    "types": ("S = words.Structure; words.OBJECT = S('type', 'references')", "this Python stores types otherwise"),
-    "references": ("sys.getrefcount = lambda x: 0", "this Python stores references otherwise"),
+    "types": ("S = words.Structure; words.OBJECT = S('type', 'references')", "this Python stores types differently"),
+    "references": ("sys.getrefcount = lambda x: 0", "this Python stores references differently"),
     "sizes of lists": (
         "S = words.Structure; words.LIST = S(*words.OBJECT, 'items', 'size')",
-        "this Python stores lists otherwise",
+        "this Python stores lists differently",
     ),
     "sizes of tuples": (
         "S = words.Structure; words.TUPLE = S('size', *words.OBJECT)",
-        "this Python stores tuples otherwise",
+        "this Python stores tuples differently",
     ),
     "items of tuples": (
         "S = words.Structure; words.TUPLE = S(*words.OBJECT, 'size', 'hash')",
-        "this Python stores tuples otherwise",
+        "this Python stores tuples differently",
     ),
     "slices": (
         "S = words.Structure; words.SLICE = S(*words.OBJECT, 'stop', 'first', 'step')",
-        "this Python stores slices otherwise",
+        "this Python stores slices differently",
     ),
 }
 

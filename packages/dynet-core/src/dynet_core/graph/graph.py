@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import warnings
 import weakref
-from typing import Any, ClassVar, NoReturn, Protocol
+from typing import ClassVar, NoReturn, Protocol
 
 import numpy as np
 
@@ -20,7 +20,6 @@ from ..annotations import Floats
 from ..compute import device
 from ..compute.engine import Engine
 from ..compute.memory import Block, floats_at
-from ..dim import Dim
 from ..errors import ArgumentTypeError, DynetWarning, GradientError, StaleExpressionError
 from ..messages.wording import counted, of_coroutines
 from ..recorder import ANY_GRAPH, NO_NODE
@@ -82,9 +81,6 @@ class Graph:
     def version(self) -> int:
         """Return the version: a number that changes when `renew_cg` or `cg_revert` removes nodes."""
         return self.records.version
-
-    def node(self, number: int, dim: Dim) -> Any:
-        return recorder.handle(number, dim)
 
     def node_count(self) -> int:
         return self.records.nodes

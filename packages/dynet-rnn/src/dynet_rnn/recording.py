@@ -146,7 +146,7 @@ class Steps:
     """How the steps of a sequence are recorded, with certain dropout rates and masks.
 
     If Python has recorded two steps of a kind in the same way, compiled code records all later ones from a template
-    (see `dynet_core.templates`).
+    (see `dynet_core.graph.templates`).
 
     `kind` is () without dropout, else the rates; with masks, their batch size, and for each value (the input, h, c)
     whether it has one. `known`: form of a state, Dim of an input -> (Dim of the output, template, offset, below, form

@@ -129,6 +129,17 @@ def names_in_a_closure(w):
 
 
 @plain
+def names_of_the_rewriting(w):
+    """Names that begin with one underscore are the program's."""
+    _side, _lowering, _result = w[1] + 3, w[2], w[4]
+    if w[0] > 2:
+        w[2] = _side
+    while w[3] < 3:
+        w[3] += _lowering * 0 + 1
+    w[5] = _side + _lowering + _result
+
+
+@plain
 def swap(w):
     """Values are read when they are assigned."""
     a, b = w[0], w[1]
@@ -386,6 +397,7 @@ PROGRAMS = [
     real_numbers,
     names,
     names_in_a_closure,
+    names_of_the_rewriting,
     large_constants,
     conditions_are_numbers,
     branches_of_static_things,

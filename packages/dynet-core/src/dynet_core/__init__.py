@@ -1,5 +1,6 @@
 """The core of the library: computation graphs, expressions and their values, parameters, initializers and files."""
 
+import sys
 from contextlib import suppress
 
 from dynet_kernels.cache import store
@@ -57,6 +58,15 @@ from .parameter.object_files import load, load_generator, save
 from .pictures.dump import dump_cg
 from .pictures.plan_text import show_plan
 from .random.seeds import reset_random_seed
+
+# Pickles of older versions name these modules.
+for _before, _now in {
+    "device": "compute.device", "dump": "pictures.dump", "expression": "graph.expression",
+    "files.object_files": "parameter.object_files", "mutable_values": "graph.mutable_values",
+    "plan_text": "pictures.plan_text", "profiling": "compute.profiling", "seeds": "random.seeds",
+    "several": "graph.several_expressions", "tensor": "compute.tensor",
+}.items():  # fmt: skip
+    sys.modules[f"{__name__}.{_before}"] = sys.modules[f"{__name__}.{_now}"]
 
 # Load the linker of compiled code now, so that the first computation need not wait for it. If this fails, the same
 # error is raised again when something is computed.

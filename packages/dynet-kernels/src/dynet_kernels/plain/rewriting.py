@@ -52,7 +52,7 @@ def _either(function: Callable, python: Callable, is_entry: bool) -> Any:
 
 def rewritten(function: Callable, is_entry: bool = False) -> Callable:
     code, scope = function.__code__, function.__globals__
-    scope["_lowering"] = lowering
+    scope["__lowering"] = lowering
     linecache.getlines(code.co_filename, scope)  # they may be in an archive, which the module knows how to read
     made = _emitter(code.co_filename, code, is_entry)
     cells = dict(zip(code.co_freevars, function.__closure__ or ()))
@@ -156,7 +156,7 @@ class _Rewriting:
         return self.new(ast.Attribute, self.new(ast.Name, name, ast.Load()), attribute, context)
 
     def call(self, name: str, *arguments):
-        return self.new(ast.Call, self.load("_lowering", name, ast.Load()), list(arguments), [])
+        return self.new(ast.Call, self.load("__lowering", name, ast.Load()), list(arguments), [])
 
     def lazily(self, name: str, first, *rest):
         """Make a call of a function that decides when, and whether, to emit all but the first argument."""
@@ -170,12 +170,12 @@ class _Rewriting:
         body, parameters = self.block(self.definition.body), _parameters(self.definition)
         if self.results and self.falls:
             self.refuse("an end without a result, if another end has one", self.falls)
-        made = [f"{one} = _lowering.Variable({one if one in parameters else ''})" for one in sorted(self.own)]
-        left = ["_lowering.leave()", "return _lowering.Left"] * self.is_entry
+        made = [f"{one} = __lowering.Variable({one if one in parameters else ''})" for one in sorted(self.own)]
+        left = ["__lowering.leave()", "return __lowering.Left"] * self.is_entry
         if len(self.results) == 1:
             body[-1] = ast.copy_location(ast.Return(self.results[0].value), body[-1])
         elif self.results:
-            made, left = [*made, "_result = _lowering.Variable()"], ["return _result.value"]
+            made, left = [*made, "__result = __lowering.Variable()"], ["return __result.value"]
         fields["body"] = [*self.statements(*made), *body, *self.statements(*left)]
         return _changed(self.definition, **fields)
 
@@ -213,7 +213,7 @@ class _Rewriting:
         if not value:
             self.falls = node
             return self.new(ast.Pass)
-        self.results.append(self.new(ast.Assign, [self.load("_result", "value", ast.Store())], *value))
+        self.results.append(self.new(ast.Assign, [self.load("__result", "value", ast.Store())], *value))
         return self.results[-1]
 
     # names and assignment
@@ -273,12 +273,12 @@ class _Rewriting:
 
     def turns(self, over, body: list):
         """Make a Python loop around emitted code: it has one turn for each side that the code has, or none."""
-        return self.new(ast.For, self.new(ast.Name, "_side", ast.Store()), over, body, [])
+        return self.new(ast.For, self.new(ast.Name, "__side", ast.Store()), over, body, [])
 
     def visit_If(self, node):
         over = self.lazily("branch", node.test) if node.orelse else self.lazily("when", *_tests(node))
         blocks = self.block(node.body), node.orelse and self.block(node.orelse)
-        return self.turns(over, [self.new(ast.If, self.new(ast.Name, "_side", ast.Load()), *blocks)])
+        return self.turns(over, [self.new(ast.If, self.new(ast.Name, "__side", ast.Load()), *blocks)])
 
     def visit_While(self, node):
         stops = [self.new(ast.Expr, self.lazily("go_on_if", one)) for one in _tests(node)]
@@ -311,7 +311,7 @@ class _Rewriting:
     def visit_Break(self, node):
         if not self.scope["for"]:
             self.refuse("`break` or `continue` in a loop that is neither over `range` nor `while`")
-        return self.statements(f"_lowering.T.evaluate(_lowering.T.{type(node).__name__.lower()}_loop())")[0]
+        return self.statements(f"__lowering.T.evaluate(__lowering.T.{type(node).__name__.lower()}_loop())")[0]
 
     visit_Continue = visit_Break
 

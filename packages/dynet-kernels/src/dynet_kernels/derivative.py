@@ -60,7 +60,7 @@ BY_RESULT: dict[str, Callable] = {
 
 
 def _power_gradient(y: Symbol, a: Symbol, b: Symbol) -> Symbol:
-    """b a^(b - 1), where y is a^b."""
+    """b a^(b - 1), where y is a^b. For b of -1 and less it may overflow although dy times it does not."""
     small = f.absolute(b) < 1  # then a^(b - 1) may overflow where the result does not, so it is taken in two halves
     power = f.power(a, f.where(small, 0.5 * (b - 1), b - 1))
     # A large b - 1 is rounded to an even number. This matters only if a is -1 or 1, and there y a is y / a.

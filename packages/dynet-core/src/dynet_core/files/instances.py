@@ -72,7 +72,7 @@ def made(cls: type, arguments: Any, limits: Limits) -> Any:
     if is_named_tuple(cls):
         _, fields = static(cls, "_fields")
         if type(arguments) is not tuple or len(arguments) != len(fields):
-            raise ValueError(f"values for something other than the {len(fields)} fields of {named(cls, '__name__')}")
+            raise ValueError(f"values that do not match the {len(fields)} fields of {named(cls, '__name__')}")
         limits.copy(len(arguments))
         return tuple.__new__(cls, arguments)
     return MAKERS[base_of(cls)](cls, arguments, limits)

@@ -124,7 +124,7 @@ def test_nothing_is_imported(imported, tmp_path, monkeypatch):
     (tmp_path / "a" / "own_trap.py").write_text("raise SystemExit('imported')")
     content = b"cown_net\nThing\ncown_trap\nThing\n)\x81X\x08\x00\x00\x00/holder/\x87."
     with pytest.raises(FileFormatError, match="own_trap.Thing is in no module that is imported"):
-        meta.read(content, "model.meta", {}, True)
+        meta.read_records(content, "model.meta", {}, True)
     assert "own_trap" not in sys.modules and modules.imported("own_net", "Thing") is one
 
 

@@ -54,9 +54,8 @@ from .initializer import (
 )
 from .parameter import LookupParameters, Model, ParameterCollection, Parameters
 from .parameter.object_files import load, load_generator, save
-from .pictures.dump import dump_cg
-from .pictures.plan_text import show_plan
-from .random.seeds import reset_random_seed
+from .pictures import dump_cg, show_plan
+from .random.noise import reset_random_seed
 
 # Load the linker of compiled code now, so that the first computation need not wait for it. If this fails, the same
 # error is raised again when something is computed.

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
-from . import recorder
+from . import pictures, recorder
 from .annotations import Dims, Index, Number, Numbers
 from .checks import checked_flag, checked_index
 from .errors import OutOfRangeError
@@ -15,8 +15,6 @@ from .graph.expression import Expression
 from .graph.nodes import node_at
 from .parameter import LookupParameters, parameter
 from .parameter.base import Trained
-from .pictures import draw
-from .pictures.dump import dump
 
 
 class ComputationGraph(Graph):
@@ -131,17 +129,17 @@ class ComputationGraph(Graph):
         nan_check_only: bool = False,
     ) -> None:
         """Print the value and the gradient of each expression. The arguments are those of the function `dump_cg`."""
-        dump(self, filename, show_values, show_gradients, nan_check_only)
+        pictures.dump(self, filename, show_values, show_gradients, nan_check_only)
 
     def print_graphviz(self) -> None:
         """Print the graph as source text for Graphviz, a program that draws graphs."""
-        print(draw.dot(self))
+        print(pictures.dot(self))
 
     def _repr_svg_(self) -> str:
-        return draw.svg(self)
+        return pictures.svg(self)
 
     def _repr_markdown_(self) -> str:
-        return f"```mermaid\n{draw.mermaid(self)}```\n"
+        return f"```mermaid\n{pictures.mermaid(self)}```\n"
 
 
 Graph._kind = ComputationGraph
@@ -228,7 +226,7 @@ def cg_revert() -> None:
 
 def print_text_graphviz() -> None:
     """Print the current graph as source text for Graphviz, a program that draws graphs."""
-    print(draw.dot(current()))
+    print(pictures.dot(current()))
 
 
 def print_graphviz(
@@ -247,4 +245,4 @@ def print_graphviz(
         lookup_names: a dict from lookup parameter to a list with the name to show for each row.
         collapse_birnns: accepted for compatibility, and ignored: a layer of a recurrent network is one box anyway.
     """
-    print(draw.dot(current(), show_dims and not compact, expression_names, lookup_names))
+    print(pictures.dot(current(), show_dims and not compact, expression_names, lookup_names))

@@ -23,7 +23,7 @@ from .compute.profiling import profile_program
 from .errors import ArgumentError, ArgumentTypeError
 from .files.names import Allow, allowed
 from .messages.hints import Closed
-from .random.seeds import reset_random_seed
+from .random.noise import reset_random_seed
 
 T = TypeVar("T", int, float)
 

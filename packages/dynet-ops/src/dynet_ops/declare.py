@@ -23,7 +23,7 @@ from dynet_core.graph.record import (
     one_operand,
     two_operands,
 )
-from dynet_core.messages.keyword_hints import also_called
+from dynet_core.messages.hints import also_called
 from dynet_core.op import Function, Sample, recorded, register, remember, samples
 from dynet_core.recorder import describe, function
 from dynet_core.signature import Signature, Step, View, alias, computed, copy_step, number_views

@@ -17,8 +17,7 @@ from dynet_core.compute.parameter_rows import PARAMETER_ROWS
 from dynet_core.errors import ArgumentError, ArgumentTypeError, DynetWarning, GradientError, OutOfRangeError
 from dynet_core.graph import current
 from dynet_core.graph.nodes import nodes_of
-from dynet_core.messages.hints import Closed, Missing
-from dynet_core.messages.keyword_hints import method
+from dynet_core.messages.hints import Closed, Missing, method
 from dynet_core.messages.wording import few
 from dynet_core.parameter import ParameterCollection, summary
 from dynet_core.recorder import passes

@@ -13,8 +13,7 @@ from dynet_core.graph import current
 from dynet_core.graph.expression import Expression
 from dynet_core.graph.record import graph_of
 from dynet_core.initializer import ConstInitializer
-from dynet_core.messages.hints import Closed, Hinted
-from dynet_core.messages.keyword_hints import method
+from dynet_core.messages.hints import Closed, Hinted, method
 from dynet_core.messages.wording import counted, printable
 from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_core.parameter.summary import holdings

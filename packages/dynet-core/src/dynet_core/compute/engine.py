@@ -6,6 +6,7 @@ Python and compiled code share; CONTEXT in `layout` names them.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -21,7 +22,6 @@ from dynet_kernels.table import KERNELS
 
 from ..errors import OutOfMemoryError, StaleExpressionError
 from ..recorder import Records, generation, note_pass
-from .all_engines import RENEWED_BESIDE, note_engine
 from .device import compiled
 from .memory import Block, block
 from .parameter_rows import PARAMETER_ROWS
@@ -365,3 +365,48 @@ class Engine:
             return True
         self._make_room("backward", status)
         return self.backward(version, loss, size, everything)
+
+
+RENEWED_BESIDE = (
+    "while this graph was computed, a signal handler or a finalizer called renew_cg or cg_revert; "
+    "the expressions of the old graph cannot be used any more"
+)
+_engines: list[weakref.ref[Any]] = []
+
+
+def note_engine(engine: Any) -> None:
+    _engines[:] = [reference for reference in _engines if reference() is not None]
+    _engines.append(weakref.ref(engine))
+
+
+def keep_for_graphs(memory, engines=_engines) -> None:
+    """Keep `memory`, of a deleted parameter, until every graph that may still use it has been renewed."""
+    for reference in tuple(engines):
+        engine = reference()
+        if engine is not None and engine.recorded.length:
+            engine.kept.append(memory)
+            engine.large = True
+            engine.recorded.mark_unusual()
+
+
+class PlanningEngine(Engine):
+    """Only plans a graph and computes nothing. It has separate buffers, so the graph and its engine do not change."""
+
+    def plan(self, loss: int | None = None, size: int = 0) -> None:
+        """Plan the forward pass, or the backward pass from node `loss`, whose value has `size` numbers."""
+        records, slots = self.recorded, self.slots
+        end, _, inputs_end = records.ends()
+        if loss is None:
+            self.prepare(0, end)
+            # The planner marks which rows of lookup parameters get a gradient. Here no gradient is computed, so give it
+            # a copy of the table of parameters without the addresses of these marks.
+            self.rows = PARAMETER_ROWS.buffer.copy()
+            self.rows.reshape(-1, len(at.PARAMETER))[:, at.PARAMETER.touched] = 0
+            slots[CONTEXT.parameters] = self.rows.ctypes.data
+            slots[NEW_RECORDS], slots[ARENA_TOP] = records.address(), self.numbers_at
+            status = self.machine.plan_forward(self.context_at, 0, end, records.inputs_address(), 0, inputs_end)
+        else:
+            status = self.machine.plan_backward(self.context_at, loss, size, 0)
+        if status != READY:
+            self._make_room("forward" if loss is None else "backward", status)
+            self.plan(loss, size)

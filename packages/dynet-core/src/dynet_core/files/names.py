@@ -20,10 +20,10 @@ import numpy as np
 from ..errors import ArgumentTypeError
 from ..messages.wording import shown
 from ..recorder import FUNCTION_TYPE
-from . import instances, numpy_data, plain_data
+from . import instances
+from .instances import MAKERS
 from .limits import Limits, is_a
 from .modules import OPS, OURS, belongs, beside, imported, is_foreign, named
-from .plain_data import MAKERS
 
 THEIRS = ("_dynet", "_gdynet", "dynet")  # modules that files, including the original DyNet's, name for these
 NAMESPACES = ("argparse.Namespace", "optparse.Values")  # every file may name them: their objects only hold attributes
@@ -64,11 +64,11 @@ class Refused:
 # Stands for `copyreg._reconstructor`, by which pickles of protocols 0 and 1 make objects: `Names.call` uses
 # `Names._rebuilt` instead of its `make`.
 _REBUILD = Function(lambda arguments, limits: None)
-_DTYPE = Function(numpy_data.dtype, numpy_data.set_dtype)
+_DTYPE = Function(instances.dtype, instances.set_dtype)
 _NUMPY = {
-    "multiarray._reconstruct": Function(numpy_data.array, numpy_data.set_array),
-    "multiarray.scalar": Function(numpy_data.number),
-    "numeric._frombuffer": Function(numpy_data.buffered),
+    "multiarray._reconstruct": Function(instances.array, instances.set_array),
+    "multiarray.scalar": Function(instances.number),
+    "numeric._frombuffer": Function(instances.buffered),
 }
 PLAIN: dict[str, Any] = {
     **{f"{cls.__module__}.{cls.__name__}": cls for cls in [*MAKERS, bool]},
@@ -76,7 +76,7 @@ PLAIN: dict[str, Any] = {
     "__builtin__.xrange": range, "__builtin__.unicode": str, "__builtin__.long": int,
     **{f"numpy.{name}": cls for name, cls in vars(np).items() if isinstance(cls, type) and issubclass(cls, np.generic)},
     **{f"numpy.{package}.{name}": function for name, function in _NUMPY.items() for package in ("core", "_core")},
-    "numpy.ndarray": np.ndarray, "numpy.dtype": np.dtype, "_codecs.encode": Function(plain_data.encoded),
+    "numpy.ndarray": np.ndarray, "numpy.dtype": np.dtype, "_codecs.encode": Function(instances.encoded),
     "copyreg._reconstructor": _REBUILD, "copy_reg._reconstructor": _REBUILD,
 }  # fmt: skip
 """The classes and functions that every file may name, by their full names: plain data of Python and numpy."""
@@ -87,8 +87,8 @@ _PLAIN_CLASSES = {id(found) for found in PLAIN.values() if isinstance(found, typ
 class Names:
     """Looks up the names in one pickle, and makes objects where it calls a class or function.
 
-    `allow` is as for `meta.read`. `own` allows objects of the program's own classes; `everything`, to check a file that
-    has just been written, all classes and functions of imported modules.
+    `allow` is as for `meta.read_records`. `own` allows objects of the program's own classes; `everything`, to check a
+    file that has just been written, all classes and functions of imported modules.
     """
 
     def __init__(self, allow: Mapping[str, Any], limits: Limits, own: bool = False, everything: bool = False):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..compute.all_engines import RENEWED_BESIDE
+from ..compute.engine import RENEWED_BESIDE
 from ..errors import ArgumentError, StaleExpressionError
 from .graph import Graph
 from .watch import Checkpoint, Watch

@@ -13,9 +13,8 @@ from .. import recorder
 from ..annotations import Array, Floats, Index, Key, Number, Numbers
 from ..checks import checked_flag
 from ..compute import device
-from ..compute.gpu_tensor import GpuTensor
 from ..compute.memory import copy_on_gpu, floats_at
-from ..compute.tensor import Tensor
+from ..compute.tensor import GpuTensor, Tensor
 from ..dim import Dim
 from ..errors import ArgumentTypeError, GradientError, ShapeError, StaleExpressionError
 from ..messages.refusals import Refusals

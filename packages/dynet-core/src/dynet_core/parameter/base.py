@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from ..annotations import Array, Floats, Number, Path
 from ..checks import checked_flag, checked_number, real_array
-from ..compute import dlpack
 from ..compute.memory import HostBlock
+from ..compute.tensor import CUDA, capsule
 from ..dim import checked_dims
 from ..errors import ArgumentError, ArgumentTypeError, GradientError, ParameterNameError, ShapeError
 from ..files import model_files
@@ -172,11 +172,11 @@ class Trained(Expression):
         if isinstance(block, HostBlock):
             return self._view().__dlpack__(**options)
         view = self._view()
-        return dlpack.capsule(block, view.shape, tuple(stride // view.itemsize for stride in view.strides))
+        return capsule(block, view.shape, tuple(stride // view.itemsize for stride in view.strides))
 
     def __dlpack_device__(self) -> tuple[int, int]:
         block = self._storage.values
-        return self._view().__dlpack_device__() if isinstance(block, HostBlock) else (dlpack.CUDA, block.gpu.number)
+        return self._view().__dlpack_device__() if isinstance(block, HostBlock) else (CUDA, block.gpu.number)
 
     def gradient(self, dtype: npt.DTypeLike = np.float64) -> Array:
         """Return the gradient that the last `backward` in the present graph has computed, in the shape of `npvalue()`.

@@ -17,8 +17,7 @@ from ..errors import ArgumentError, ArgumentTypeError
 from ..files import model_files
 from ..files.names import Allow
 from ..files.tensors import StoredTensor
-from ..initializer import NumpyInitializer, PyInitializer, initializer_from
-from ..initializer.base import initial_array
+from ..initializer import NumpyInitializer, PyInitializer, initial_array, initializer_from
 from ..messages.hints import Closed, Missing
 from ..messages.wording import printable
 from . import object_files, summary

@@ -9,8 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..errors import ArgumentError
-from ..messages.hints import USES
-from ..messages.keyword_hints import explained
+from ..messages.hints import USES, explained
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 

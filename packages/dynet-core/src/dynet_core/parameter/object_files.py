@@ -163,7 +163,9 @@ def _save_pair(data: str, meta_path: str, objects: Iterable, stacklevel: int) ->
         records.append(record)
         tensors += held
     content = io.BytesIO()
-    problems = [meta.write(content, record, config.PARAMS.allow, config.PARAMS.own_classes) for record in records]
+    problems = [
+        meta.write_record(content, record, config.PARAMS.allow, config.PARAMS.own_classes) for record in records
+    ]
     target = os.path.realpath(data)
     checked_mode(target, data)
     ready = _ready_name(target, content.getvalue())
@@ -209,17 +211,17 @@ def _data_for(data: str, content: bytes) -> str:
         return ready if os.path.exists(ready) else data
 
 
-def _described(item: Any) -> tuple[meta.Record, list[StoredTensor]]:
+def _described(item: Any) -> tuple[meta.Saved, list[StoredTensor]]:
     if hasattr(item, "_tensor"):
         tensor = item._tensor()
-        return meta.Record("LookupParameters" if tensor.lookup else "Parameters", tensor.name), [tensor]
+        return meta.Saved("LookupParameters" if tensor.lookup else "Parameters", tensor.name), [tensor]
     for name in ("param_collection", "spec"):  # a property of the user's that raises AttributeError is there
         if not hasattr(item, name) and inspect.getattr_static(item, name, None) is None:
             wanted = "a parameter, a builder or an object with param_collection and spec"
             raise ArgumentTypeError(f"save: expected {wanted}, got {type(item).__name__}")
     collection = _collection(item)
     outside = [parameter._tensor() for parameter in getattr(item, "_outside", ())]
-    return meta.Record(type(item), collection.name(), item.spec), [*collection._tensors(), *outside]
+    return meta.Saved(type(item), collection.name(), item.spec), [*collection._tensors(), *outside]
 
 
 def _collection(item: Any) -> Any:
@@ -240,7 +242,7 @@ def _objects(data: str, meta_path: str, params: Collection, allow: dict[str, Any
             content = file.read()
     except FileNotFoundError as error:
         raise MissingFileError(error.errno, error.strerror, error.filename) from None
-    records = meta.read(content, meta_path, allow, config.PARAMS.own_classes)
+    records = meta.read_records(content, meta_path, allow, config.PARAMS.own_classes)
     with model_files.opened(_data_for(data, content), named=data) as reader:
         if reader.entries and not records:
             held = counted(len(reader.entries), "parameter")
@@ -297,7 +299,7 @@ class _Entries:
         return self.reader.matching(name, expected)
 
 
-def _object(record: meta.Record, entries: _Entries, params: Collection) -> Any:
+def _object(record: meta.Saved, entries: _Entries, params: Collection) -> Any:
     reader = entries.reader
     if isinstance(record.kind, str):
         return params._add_loaded(reader.read(entries.one(record.kind == "LookupParameters", record.name)))

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import config
 from ..annotations import Floats, Numbers
-from ..compute.all_engines import keep_for_graphs
+from ..compute.engine import keep_for_graphs
 from ..compute.memory import Block, block
 from ..compute.parameter_rows import PARAMETER_ROWS
 from ..dim import GIVEN_BACK, Dim

@@ -1,10 +1,13 @@
-"""`show_plan`: print which nodes are computed together, by which kernels, and where they are in memory."""
+"""A graph shown to users: as a drawing (for Graphviz, Mermaid, or as SVG), its numbers, and its plan as text."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 
 import numpy as np
 import numpy.typing as npt
@@ -13,14 +16,206 @@ from dynet_kernels import layout as at
 from dynet_kernels.encode import TABLE
 from dynet_kernels.table import KERNELS
 
-from ..compute.planning_engine import PlanningEngine
-from ..errors import ArgumentError, ShapeError
-from ..graph import Graph, current
-from ..graph.expression import Expression
-from ..graph.record import graph_of
-from ..recorder import ANY_GRAPH
-from ..signature import SIGNATURES, Signature, Step
-from .draw import described
+from .checks import checked_flag
+from .compute.engine import PlanningEngine
+from .compute.parameter_rows import PARAMETER_ROWS
+from .dim import Dim
+from .errors import ArgumentError, GradientError, ShapeError
+from .graph import Graph, current
+from .graph.expression import Expression
+from .graph.nodes import Node, nodes_of
+from .graph.record import graph_of
+from .recorder import ANY_GRAPH
+from .signature import SIGNATURES, Signature, Step
+
+# Pixels in an SVG image: the height of a box, the width of a letter, the gap between columns of boxes.
+LINE, LETTER, GAP = 22, 7, 40
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box in the picture of a graph: the call of an op, or a parameter. `operands` are indices of boxes."""
+
+    label: str
+    dims: str
+    operands: tuple[int, ...]
+    is_parameter: bool = False
+
+    @property
+    def text(self) -> str:
+        return f"{self.label} {self.dims}".strip()
+
+
+def boxes(
+    graph: Graph,
+    show_dims: bool = True,
+    expression_names: Mapping[Expression, str] | None = None,
+    lookup_names: Mapping | None = None,
+) -> list[Box]:
+    """Return a box for each call of an op, even if it has several nodes, and for each parameter. Operands come first.
+
+    The arguments are as for `api.print_graphviz`.
+    """
+    names = {(e.at, e.version == ANY_GRAPH): name for e, name in (expression_names or {}).items()}
+    rows = {table.name(): names for table, names in (lookup_names or {}).items()}
+    found: list[Box] = []
+    places: dict[int, int] = {}
+    for node in nodes_of(graph.records):
+        named = [names[place, False] for place in node.places if (place, False) in names]
+        label = ", ".join(named) or node.op
+        operands = []
+        for operand in node.operands:
+            if operand < 0 and operand not in places:
+                places[operand] = len(found)
+                name = names.get((operand, True), PARAMETER_ROWS.names[-1 - operand])
+                found.append(Box(name, "", (), is_parameter=True))
+            operands.append(places[operand])
+        if node.op.startswith("lookup"):
+            label = _lookup_label(label, node, rows.get(found[operands[0]].label))
+        places.update(dict.fromkeys(node.places, len(found)))
+        found.append(Box(label, shape_text(node.dim) if show_dims else "", tuple(operands)))
+    return found
+
+
+def _lookup_label(label: str, node: Node, names: Sequence[str] | None) -> str:
+    rows = [str(row) if names is None else names[row] for row in node.attributes]
+    return f"{label} {', '.join(rows[:5])}{', ...' * (len(rows) > 5)}"
+
+
+def shape_text(dim: Dim) -> str:
+    """Return a shape as text for a picture, such as `{3,4} X2` for dimensions (3, 4) and batch size 2."""
+    return f"{{{','.join(map(str, dim.dims))}}}" + (f" X{dim.batch}" if dim.batch > 1 else "")
+
+
+def dot(
+    graph: Graph,
+    show_dims: bool = True,
+    expression_names: Mapping[Expression, str] | None = None,
+    lookup_names: Mapping | None = None,
+) -> str:
+    """Return a graph as source text for Graphviz. The arguments are as for `boxes`."""
+    lines = ["digraph G {", "  rankdir=LR;", "  nodesep=.05;"]
+    for number, box in enumerate(boxes(graph, show_dims, expression_names, lookup_names)):
+        label = box.text.replace("\\", "\\\\").replace('"', '\\"')
+        shape = "" if box.is_parameter else ", shape=rect"
+        lines.append(f'  N{number} [label="{label}"{shape}];')
+        lines += [f"  N{operand} -> N{number};" for operand in box.operands]
+    return "\n".join([*lines, "}"])
+
+
+def mermaid(graph: Graph) -> str:
+    lines = ["flowchart LR"]
+    for number, box in enumerate(boxes(graph)):
+        left, right = ("([", "])") if box.is_parameter else ("[", "]")
+        lines.append(f'    N{number}{left}"{escape(box.text)}"{right}')
+        lines += [f"    N{operand} --> N{number}" for operand in box.operands]
+    return "\n".join(lines) + "\n"
+
+
+def svg(graph: Graph) -> str:
+    """Return a graph as an SVG image. Operands are to the left of the operations that use them."""
+    drawn = boxes(graph)
+    columns: list[list[int]] = []
+    depths: list[int] = []
+    for number, box in enumerate(drawn):
+        depth = 1 + max([depths[operand] for operand in box.operands], default=-1)
+        depths.append(depth)
+        columns += [[] for _ in range(depth + 1 - len(columns))]
+        columns[depth].append(number)
+    corners: dict[int, tuple[int, int, int]] = {}  # number of a box -> its left edge, top edge and width in pixels
+    x = GAP // 2
+    for column in columns:
+        width = max(LETTER * len(drawn[number].text) for number in column) + 2 * LETTER
+        for row, number in enumerate(column):
+            corners[number] = (x, GAP // 2 + row * (LINE + GAP // 2), width)
+        x += width + GAP
+    height = GAP + max((len(column) for column in columns), default=0) * (LINE + GAP // 2)
+    shapes = [_svg_box(box, *corners[number]) for number, box in enumerate(drawn)]
+    lines = [
+        _svg_line(corners[operand], corners[number])
+        for number, box in enumerate(drawn)
+        for operand in dict.fromkeys(box.operands)
+    ]
+    size = f'width="{x}" height="{height}" viewBox="0 0 {x} {height}"'
+    style = 'font-family="monospace" font-size="11" fill="none" stroke="currentColor"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}>{"".join([*lines, *shapes])}</svg>'
+
+
+def _svg_box(box: Box, x: int, y: int, width: int) -> str:
+    corner = LINE // 2 if box.is_parameter else 0
+    text = f'<text x="{x + LETTER}" y="{y + 15}" fill="currentColor" stroke="none">{escape(box.text)}</text>'
+    return f'<rect x="{x}" y="{y}" width="{width}" height="{LINE}" rx="{corner}"/>{text}'
+
+
+def _svg_line(start: tuple[int, int, int], end: tuple[int, int, int]) -> str:
+    x, y, width = start
+    return f'<path d="M{x + width} {y + LINE // 2}L{end[0]} {end[1] + LINE // 2}"/>'
+
+
+def dump_cg(
+    filename: str | bytes = "", show_values: bool = True, show_gradients: bool = True, nan_check_only: bool = False
+) -> None:
+    """Print the value and the gradient of every expression of the current graph. Values are computed if necessary.
+
+    Args:
+        filename: the file to write to; by default stdout.
+        show_values: whether to print values.
+        show_gradients: whether to print gradients.
+        nan_check_only: print only whether all numbers of a value or gradient are finite: "valid" or "invalid".
+
+    Raises:
+        OSError: the file cannot be written.
+
+    >>> _ = dy.renew_cg()
+    >>> y = dy.tanh(dy.inputVector([1, 2]))
+    >>> dump_cg(nan_check_only=True)
+    Node 0: input (2,)
+    Value: valid
+    Gradient: (not computed)
+    Node 1: tanh (2,)
+    Value: valid
+    Gradient: (not computed)
+    """
+    dump(current(), filename, show_values, show_gradients, nan_check_only)
+
+
+def dump(graph: Graph, filename, show_values, show_gradients, nan_check_only) -> None:
+    """Do for `graph` what `dump_cg` does."""
+    flags = {"show_values": show_values, "show_gradients": show_gradients, "nan_check_only": nan_check_only}
+    text = "\n".join(_lines(graph, *[checked_flag("dump_cg", what, value) for what, value in flags.items()])) + "\n"
+    if filename:
+        with open(os.fsdecode(filename), "w", encoding="utf-8") as file:
+            file.write(text)
+    else:
+        sys.stdout.write(text)
+
+
+def _lines(graph: Graph, show_values: bool, show_gradients: bool, only_check: bool) -> Iterator[str]:
+    if not graph.records.length:
+        yield "(Computation graph is empty)"
+    for node in nodes_of(graph.records):
+        for place in node.places:
+            yield f"Node {place}: {node.op} {node.dim!r}"
+            if show_values:
+                yield _line_of("Value", graph.node(place, node.dim).npvalue(dtype=np.float32), only_check)
+            if show_gradients:
+                yield _line_of("Gradient", _gradient(graph, place, node.dim), only_check)
+
+
+def _gradient(graph: Graph, place: int, dim) -> np.ndarray | None:
+    try:
+        return graph.node(place, dim).gradient(dtype=np.float32)
+    except GradientError:
+        return None
+
+
+def _line_of(what: str, array: np.ndarray | None, only_check: bool) -> str:
+    if array is None:
+        return f"{what}: (not computed)"
+    if only_check:
+        return f"{what}: {'valid' if np.isfinite(array).all() else 'invalid'}"
+    return f"{what}:\n{array}"
+
 
 Rows = npt.NDArray[np.int64]
 MOST_GROUPS = 200  # the most groups that are printed for each pass
@@ -39,7 +234,7 @@ class Group:
         """Return a line: the op, the shape, the number of nodes, and where the first one is, counted from `start`."""
         name = self.signature.name or self.signature.kernel or "part of a record"
         count = "1 node" if len(self.nodes) == 1 else f"{len(self.nodes)} nodes"
-        return f"{name:24} {described(self.signature.dim):16} {count}, from {addresses[self.nodes[0]] - start}"
+        return f"{name:24} {shape_text(self.signature.dim):16} {count}, from {addresses[self.nodes[0]] - start}"
 
 
 class Planned:
@@ -83,7 +278,7 @@ class Planned:
             yield Group(SIGNATURES[signature], list(members))
 
 
-class Tape:
+class TapeReader:
     """Instructions that are read one by one, to match them with the steps of the groups."""
 
     def __init__(self, instructions: Sequence[Rows]):
@@ -139,7 +334,7 @@ def _overview(planned: Planned) -> list[str]:
 
 
 def _forward(planned: Planned) -> list[str]:
-    tape, groups = Tape(planned.forward), list(planned.groups("by_depth"))
+    tape, groups = TapeReader(planned.forward), list(planned.groups("by_depth"))
     for group in groups:
         tape.read(group, "forward")
         tape.read(group, "repeated", ", which equal others")
@@ -147,7 +342,7 @@ def _forward(planned: Planned) -> list[str]:
 
 
 def _backward(planned: Planned) -> list[str]:
-    tape, groups = Tape(planned.backward), [*planned.groups("by_depth")][::-1]
+    tape, groups = TapeReader(planned.backward), [*planned.groups("by_depth")][::-1]
     start, before = planned.engine.gradients.address, []
     while (line := _of_planner(planned, tape)) is not None:
         before.append("  " + line)
@@ -166,7 +361,7 @@ def _backward(planned: Planned) -> list[str]:
     return lines
 
 
-def _of_planner(planned: Planned, tape: Tape) -> str | None:
+def _of_planner(planned: Planned, tape: TapeReader) -> str | None:
     """Describe the next instruction if the planner itself added it, to set the loss's gradient to 1 or others to 0."""
     if tape.next_is(at.FILL) is not None:
         return "set the gradient of the loss to 1"
@@ -177,7 +372,7 @@ def _of_planner(planned: Planned, tape: Tape) -> str | None:
     return f"clear {size} floats, from {begin - planned.engine.gradients.address}"
 
 
-def _gradient_line(planned: Planned, group: Group, step: Step, tape: Tape, parameters: int) -> str:
+def _gradient_line(planned: Planned, group: Group, step: Step, tape: TapeReader, parameters: int) -> str:
     row, target = tape.next_is(KERNELS.opcode(step.kernel), parameters), _target(step)
     if row is not None:
         verb = "sets" if row[at.INSTRUCTION.fresh] else "adds to"

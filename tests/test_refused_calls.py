@@ -347,7 +347,6 @@ def test_a_graph_is_renewed_after_an_interrupt_anywhere():
         "graph.py",
         "engine.py",
         "record.py",
-        "checkpoints.py",
         "with_number.py",
         "lookup.py",
         "api.py",

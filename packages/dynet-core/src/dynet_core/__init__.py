@@ -6,14 +6,21 @@ from dynet_kernels import cache
 
 from .api import (
     ComputationGraph,
+    FloatValue,
+    FloatVectorValue,
+    UnsignedValue,
+    UnsignedVectorValue,
     cg,
     cg_checkpoint,
     cg_revert,
     cg_version,
+    forward,
     graph,
+    npvalues,
     print_graphviz,
     print_text_graphviz,
     renew_cg,
+    values,
 )
 from .compute.device import DeviceInfo, available_devices, get_device_info
 from .compute.profiling import profile
@@ -38,8 +45,6 @@ from .errors import (
     TooLargeError,
 )
 from .graph.expression import Expression
-from .graph.mutable_values import FloatValue, FloatVectorValue, UnsignedValue, UnsignedVectorValue
-from .graph.several_expressions import forward, npvalues, values
 from .initializer import (
     ConstInitializer,
     FromFileInitializer,

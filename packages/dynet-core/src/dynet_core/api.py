@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
 
 from . import pictures, recorder
-from .annotations import Dims, Index, Number, Numbers
-from .checks import checked_flag, checked_index
-from .errors import OutOfRangeError
-from .graph import Graph, checkpoints, current, renew
+from .annotations import Array, Dims, Index, Number, Numbers
+from .checks import checked_flag, checked_index, checked_list, plain_number
+from .compute.engine import RENEWED_BESIDE
+from .errors import ArgumentError, ArgumentTypeError, OutOfRangeError, StaleExpressionError
+from .graph import Graph, current, renew
 from .graph.expression import Expression
+from .graph.graph import Checkpoint, Watch
 from .graph.nodes import node_at
+from .graph.record import graph_of
 from .parameter import LookupParameters, parameter
 from .parameter.base import Trained
 
@@ -44,9 +50,7 @@ class ComputationGraph(Graph):
             device: str = "",
         ) -> Expression: ...
 
-    def version(self) -> int:
-        """Return the version of the graph, a number that no other graph has. `renew` and `revert` change it."""
-        return self.records.version
+    version = Graph.version
 
     def renew(
         self, immediate_compute: bool = False, check_validity: bool = False, autobatching: bool | None = None
@@ -60,11 +64,29 @@ class ComputationGraph(Graph):
 
     def checkpoint(self) -> None:
         """Set a checkpoint, to which `revert` returns, like the function `cg_checkpoint`."""
-        checkpoints.checkpoint(self)
+        self._compute()
+        watch = self.watch_or_new()
+        length, nodes, inputs_length = self.records.ends()
+        watch.checkpoints.append(Checkpoint(length, nodes, inputs_length, self.engine.arena_mark()))
 
     def revert(self) -> None:
         """Remove the last checkpoint and all nodes recorded after it, like the function `cg_revert`."""
-        checkpoints.revert(self)
+        self.check_thread()
+        version = self.records.version
+        watch, engine = self.watch_or_new(), self.engine
+        last = watch.checkpoints[-1] if watch.checkpoints else None
+        if last is None:
+            raise ArgumentError(f"cg_revert: graph {self.version()} has no checkpoint to go back to")
+        watch.checked = min(watch.checked, last.nodes)
+        watch.checked_records = min(watch.checked_records, last.records)
+        watch.past_versions.cut(self.records, version, last.nodes)
+        after = self.records.cut(version, last.nodes, last.records, last.inputs)
+        if not after:
+            raise StaleExpressionError(f"cg_revert: {RENEWED_BESIDE}")
+        # On one line, on which no handler can run: one may have called cg_revert before.
+        if watch.checkpoints and watch.checkpoints[-1] is last: watch.checkpoints.pop()  # fmt: skip  # noqa: E701
+        if last.arena is not None and not engine.changing:
+            engine.return_to(after, last.records, last.arena)
 
     # Methods that compute values or gradients. Their argument `index` is the number of an expression.
 
@@ -145,10 +167,6 @@ class ComputationGraph(Graph):
 Graph._kind = ComputationGraph
 
 
-def _public(graph: Graph) -> ComputationGraph:
-    return cast(ComputationGraph, graph)
-
-
 def renew_cg(
     immediate_compute: bool = False, check_validity: bool = False, autobatching: bool | None = None
 ) -> ComputationGraph:
@@ -164,9 +182,11 @@ def renew_cg(
         immediate_compute = checked_flag("renew_cg", "immediate_compute", immediate_compute)
     if check_validity is not False:
         check_validity = checked_flag("renew_cg", "check_validity", check_validity)
-    fresh = _public(renew())
+    fresh = cast(ComputationGraph, renew())
     if immediate_compute or check_validity:
-        checkpoints.watch_from_the_start(fresh, immediate_compute, check_validity)
+        fresh.records.watch_values()
+        fresh.watch = Watch(immediate_compute, check_validity)
+        fresh.records.watch()
     return fresh
 
 
@@ -188,12 +208,12 @@ def graph() -> Iterator[ComputationGraph]:
 
 def cg() -> ComputationGraph:
     """Return the current graph of this thread."""
-    return _public(current())
+    return cast(ComputationGraph, current())
 
 
 def cg_version() -> int:
     """Return the version of this thread's current graph, a number that `renew_cg` and `cg_revert` change."""
-    return current()._version
+    return current().version()
 
 
 def cg_checkpoint() -> None:
@@ -210,7 +230,7 @@ def cg_checkpoint() -> None:
     Traceback (most recent call last):
     dynet_core.errors.StaleExpressionError: ... belongs to a part of graph ... that cg_revert has taken back
     """
-    checkpoints.checkpoint(current())
+    cg().checkpoint()
 
 
 def cg_revert() -> None:
@@ -221,7 +241,7 @@ def cg_revert() -> None:
     Raises:
         ArgumentError: there is no checkpoint.
     """
-    checkpoints.revert(current())
+    cg().revert()
 
 
 def print_text_graphviz() -> None:
@@ -246,3 +266,151 @@ def print_graphviz(
         collapse_birnns: accepted for compatibility, and ignored: a layer of a recurrent network is one box anyway.
     """
     print(pictures.dot(current(), show_dims and not compact, expression_names, lookup_names))
+
+
+def forward(exps: Iterable[Expression], recalculate: bool = False) -> None:
+    """Compute several expressions in one pass.
+
+    Args:
+        exps: a list of expressions.
+        recalculate: compute the whole graph again, with the inputs' present values and new random numbers.
+
+    >>> x = dy.inputVector([1, 2])
+    >>> forward([x, dy.square(x)])
+    """
+    _computed("forward", exps, recalculate)
+
+
+def values(exps: Iterable[Expression], recalculate: bool = False) -> list[Any]:
+    """Return the values of several expressions, as `Expression.value` returns them. The arguments are as for `forward`.
+
+    >>> x = dy.inputVector([1, 2])
+    >>> values([x, dy.sum_elems(x)])
+    [[1.0, 2.0], 3.0]
+    """
+    return [e.value() for e in _computed("values", exps, recalculate)]
+
+
+def npvalues(
+    exps: Iterable[Expression], recalculate: bool = False, *, dtype: npt.DTypeLike = np.float64
+) -> list[Array]:
+    """Return the values of several expressions as arrays, as `Expression.npvalue` returns them.
+
+    `exps` and `recalculate` are as for `forward`, `dtype` as for `Expression.npvalue`.
+
+    >>> x = dy.inputVector([1, 2])
+    >>> npvalues([x, dy.sum_elems(x)])
+    [array([1., 2.]), array([3.])]
+    """
+    return [e.npvalue(dtype=dtype) for e in _computed("npvalues", exps, recalculate)]
+
+
+def _computed(name: str, exps: Iterable[Expression], recalculate: bool) -> Sequence[Expression]:
+    """Check that `exps` are expressions, compute them, and return them as a list."""
+    if isinstance(exps, Expression):
+        raise ArgumentTypeError(f"{name}: expected a list of expressions, got one: {exps!r}")
+    listed = checked_list(name, exps, "expressions")
+    graph_of(name, listed).graph._compute(checked_flag(name, "recalculate", recalculate))
+    return listed
+
+
+LARGEST = 2**32 - 1
+T = TypeVar("T")
+
+
+def _unsigned(who: str, value) -> int:
+    number = checked_index(who, value)
+    if not 0 <= number <= LARGEST:
+        raise OutOfRangeError(f"{who}: expected a number in 0..{LARGEST}, got {number}")
+    return number
+
+
+def _list(who: str, values: Iterable[Any], checked: Callable[[str, Any], T]) -> list[T]:
+    return [checked(who, value) for value in checked_list(who, values, "numbers")]
+
+
+class FloatValue:
+    """A float that can be changed by `set`.
+
+    >>> x = FloatValue(2.5)
+    >>> x.set(3)
+    >>> x.get()
+    3.0
+    """
+
+    def __init__(self, val: float = 0.0):
+        self.set(val)
+
+    def set(self, val: float) -> None:
+        """Replace the number by `val`."""
+        self._value = plain_number("FloatValue: val", val)
+
+    def get(self) -> float:
+        """Return the number."""
+        return self._value
+
+
+class UnsignedValue:
+    """A whole number from 0 to 2^32 - 1 that can be changed by `set`.
+
+    >>> UnsignedValue(2).get()
+    2
+    """
+
+    def __init__(self, val: int = 0):
+        self.set(val)
+
+    def set(self, val: int) -> None:
+        """Replace the number by `val`."""
+        self._value = _unsigned("UnsignedValue", val)
+
+    def get(self) -> int:
+        """Return the number."""
+        return self._value
+
+
+class FloatVectorValue:
+    """A list of floats that can be changed by `set`.
+
+    >>> x = FloatVectorValue([1, 2])
+    >>> x.get(), x.size()
+    ([1.0, 2.0], 2)
+    """
+
+    def __init__(self, vals: Iterable[float]):
+        self.set(vals)
+
+    def set(self, newval: Iterable[float]) -> None:
+        """Replace the list by `newval`, which may have a different length."""
+        self._values = _list("FloatVectorValue", newval, plain_number)
+
+    def get(self) -> list[float]:
+        """Return a copy of the list."""
+        return list(self._values)
+
+    def size(self) -> int:
+        """Return the length of the list."""
+        return len(self._values)
+
+
+class UnsignedVectorValue:
+    """A list of whole numbers from 0 to 2^32 - 1 that can be changed by `set`.
+
+    >>> UnsignedVectorValue([1, 2]).get()
+    [1, 2]
+    """
+
+    def __init__(self, vals: Iterable[int]):
+        self.set(vals)
+
+    def set(self, newval: Iterable[int]) -> None:
+        """Replace the list by `newval`, which may have a different length."""
+        self._values = _list("UnsignedVectorValue", newval, _unsigned)
+
+    def get(self) -> list[int]:
+        """Return a copy of the list."""
+        return list(self._values)
+
+    def size(self) -> int:
+        """Return the length of the list."""
+        return len(self._values)

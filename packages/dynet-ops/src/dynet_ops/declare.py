@@ -12,8 +12,8 @@ from dynet_core.checks import checked_flag, checked_index, checked_indices, real
 from dynet_core.dim import Dim, checked_batch, checked_dims
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeError
 from dynet_core.graph.expression import Expression
-from dynet_core.graph.pinned_graph import PinnedGraph, pinned
 from dynet_core.graph.record import (
+    PinnedGraph,
     common_batch,
     described,
     graph_of,
@@ -21,6 +21,7 @@ from dynet_core.graph.record import (
     many_operands,
     node,
     one_operand,
+    pinned,
     two_operands,
 )
 from dynet_core.messages.hints import also_called

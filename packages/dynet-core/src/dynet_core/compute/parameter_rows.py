@@ -10,6 +10,7 @@ import numpy as np
 from dynet_kernels import layout as at
 from dynet_kernels.locks import new_lock
 
+from ..dim import GIVEN_BACK, Dim
 from ..recorder import next_generation
 from .device import refuse_while
 
@@ -100,3 +101,39 @@ class Rows:
 
 PARAMETER_ROWS = Rows()
 refuse_while(lambda: "parameters had been made" if PARAMETER_ROWS.rows else "")
+
+
+class Identity:
+    """The rows of PARAMETER_ROWS and the Dims that belong to one parameter and to no other."""
+
+    __slots__ = ("dims", "rows")
+
+    def __init__(self, rows: list[int] | None = None, dims: list[Dim] | None = None):
+        self.rows: list[int] = rows or []
+        self.dims: list[Dim] = dims or []
+
+    def row(self, **facts) -> int:
+        """Add a row for this parameter to PARAMETER_ROWS and return the row's number."""
+        row = PARAMETER_ROWS.add(**facts)
+        self.rows.append(row)
+        return row
+
+    def dim(self, dim: Dim) -> Dim:
+        own = dim.own()
+        self.dims.append(own)
+        return own
+
+
+class Retired(Identity):
+    """The rows and Dims of a deleted parameter.
+
+    Graphs that may still use them keep this object alive. When it is deleted, other parameters may get them.
+    """
+
+    __slots__ = ()
+
+    # Both lists are default arguments, which keeps them alive: when Python shuts down, it may clear the names in
+    # modules before it runs finalizers.
+    def __del__(self, rows=PARAMETER_ROWS.given_back, dims=GIVEN_BACK):
+        rows.extend(self.rows)
+        dims.extend(self.dims)

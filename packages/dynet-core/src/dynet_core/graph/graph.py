@@ -8,26 +8,30 @@ from __future__ import annotations
 import threading
 import warnings
 import weakref
-from typing import Any, ClassVar, NoReturn, Protocol
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
 from dynet_kernels import layout as at
 from dynet_kernels import library
+from dynet_kernels.layout import CONTEXT
 
 from .. import recorder
 from ..annotations import Floats
 from ..compute import device
 from ..compute.engine import Engine
-from ..compute.memory import Block, floats_at
+from ..compute.memory import Block, block, floats_at
+from ..compute.parameter_rows import PARAMETER_ROWS
 from ..dim import Dim
-from ..errors import ArgumentTypeError, DynetWarning, GradientError, StaleExpressionError
+from ..errors import ArgumentTypeError, DynetWarning, GradientError, NotFiniteError, StaleExpressionError
 from ..messages.wording import counted, of_coroutines
-from ..recorder import ANY_GRAPH, NO_NODE
-from .nodes import InputIndex, nodes_of
+from ..recorder import ANY_GRAPH, NO_NODE, Records
+from ..signature import SIGNATURES, Signature
+from .nodes import InputIndex, node_at, nodes_of
 from .outdated import Outdated
-from .separate_gradients import PARTS, differentiate_apart, place_of_gradient, signature_of
-from .watch import Watch
 
 OTHER_THREAD = (
     "this expression belongs to another thread's graph; each thread has a graph of its own: "
@@ -35,13 +39,142 @@ OTHER_THREAD = (
 )
 thread = threading.local()  # `thread.graph` is the graph of the calling thread; `current()` creates it
 NOTHING, UNDIFFERENTIATED = (0, 0), (-1, 0)
+PARTS = 2  # the second number of `Records.differentiated` after a pass that `differentiate_apart` has run
 
 
-class Handle(Protocol):
-    """What graphs read of an expression, whose class imports this module."""
+@dataclass
+class Checkpoint:
+    """The size of a graph when a checkpoint was set: integers of records, nodes, and input values.
 
-    at: int
-    version: int
+    `arena` is how much memory its values took, for `Engine.return_to`; None if they have been discarded since.
+    """
+
+    records: int
+    nodes: int
+    inputs: int
+    arena: tuple[int, int] | None
+
+
+class PastVersions:
+    """For each `cg_revert`: the version that the graph had before it, and how many nodes from that time still exist.
+
+    `cg_revert` gives the graph a new version. Expressions of the remaining nodes still hold the old one and stay valid.
+    """
+
+    def __init__(self):
+        self._versions: set[int] = set()
+        # Two ascending lists: versions, and how many of their nodes still exist. Consecutive versions with the same
+        # count share one entry, with the last of these versions.
+        self._rows: tuple[list[int], list[int]] = [], []
+
+    def __contains__(self, version: int) -> bool:
+        return version in self._versions
+
+    def count(self, version: int) -> int:
+        """Return how many nodes of the graph at this version still exist; 0 if no `cg_revert` ended this version."""
+        if version not in self._versions:
+            return 0
+        lasts, counts = self._rows
+        return counts[bisect_left(lasts, version)]
+
+    def cut(self, records: Records, version: int, nodes: int) -> None:
+        """Remember that `cg_revert` ends `version`, and removes all but the first `nodes` nodes.
+
+        A signal handler may call this method, too, at any line of it. Then the graph has a different version.
+        """
+        while records.version == version and (version not in self._versions or self.count(version) > nodes):
+            rows = lasts, counts = self._rows
+            kept = bisect_left(counts, nodes)
+            new = [*lasts[:kept], version], [*counts[:kept], nodes]
+            # No handler can run after this line has read the version.
+            if records.version == version and self._rows is rows: self._rows = new; self._versions.add(version)  # fmt: skip  # noqa: E501, E701, E702
+
+
+@dataclass
+class Watch:
+    """The checkpoints of a graph (the newest last), its options, and how far values are checked.
+
+    `immediate` and `check` are the options `immediate_compute` and `check_validity` of `renew_cg`. `checked` nodes have
+    been checked, whose records have `checked_records` integers.
+    """
+
+    immediate: bool = False
+    check: bool = False
+    checkpoints: list[Checkpoint] = field(default_factory=list)
+    past_versions: PastVersions = field(default_factory=PastVersions)
+    checked: int = 0
+    checked_records: int = 0
+
+    def forget_arenas(self) -> None:
+        """Forget how much memory the checkpoints' values took and which are checked: they are being discarded."""
+        for checkpoint in self.checkpoints:
+            checkpoint.arena = None
+        self.checked = self.checked_records = 0
+
+    def check_values(self, recorded: Records, values_of: Callable[[int, int], Floats]) -> None:
+        """Raise NotFiniteError if a value computed since the last call is infinite or NaN.
+
+        `values_of` returns the value of a node, given its number and how many elements it has.
+        """
+        begin, number = self.checked_records, self.checked
+        self.checked_records, self.checked, _ = recorded.ends()
+        if self.checked_records < begin:
+            return  # a signal handler has renewed the graph
+        for node in nodes_of(recorded, begin, self.checked_records, number):
+            for place in node.places:
+                values = values_of(place, node.dim.total)
+                if not np.isfinite(values).all():
+                    wrong = values[~np.isfinite(values)][0]
+                    shapes = ", ".join(_shape(recorded, operand) for operand in node.operands) or "none"
+                    raise NotFiniteError(
+                        f"{node.op}: node {place} of graph {recorded.version}, {node.dim!r}, holds {wrong}; "
+                        f"its operands are {shapes}"
+                    )
+
+
+def _shape(recorded: Records, operand: int) -> str:
+    if operand < 0:
+        return f"parameter {PARAMETER_ROWS.names[-1 - operand]}"
+    node = node_at(recorded, operand)
+    assert node is not None
+    return repr(node.dim)
+
+
+def differentiate_apart(engine: Engine, version: int, loss: int, places: Mapping[int, int] | None = None) -> bool:
+    """Compute the gradients of all nodes, as `backward(full=True)` does, without adding any to parameters.
+
+    During this pass, the engine has a table of parameters that leads gradients to other memory. `places` maps rows of
+    PARAMETER_ROWS to the addresses at which their gradients are added. All other gradients go to memory that nothing
+    reads. Return False if a parameter has been unfrozen since the last pass.
+    """
+    if engine.parameters_version != PARAMETER_ROWS.version:
+        engine.prepare(1, engine.recorded.length)
+    unread = block(PARAMETER_ROWS.largest)
+    rows, usual = engine.rows.copy(), engine.slots[CONTEXT.parameters]
+    addresses = rows.reshape(-1, len(at.PARAMETER))[:, at.PARAMETER.gradient]
+    addresses[:] = unread.address
+    for row, address in (places or {}).items():
+        addresses[row] = address
+    engine.plan_anew()
+    engine.slots[CONTEXT.parameters] = rows.ctypes.data
+    try:
+        return engine.backward(version, loss, 1, True)
+    finally:
+        engine.slots[CONTEXT.parameters] = usual
+        engine.plan_anew()
+
+
+def signature_of(engine: Engine, place: int) -> Signature:
+    return SIGNATURES[int(engine.nodes[place * len(at.NODE) + at.NODE.signature])]
+
+
+def place_of_gradient(engine: Engine, place: int) -> tuple[int, int]:
+    """Return which node's gradient has that of node `place` in it, and from which of its numbers on."""
+    signature = signature_of(engine, place)
+    if not signature.has_gradient_of_whole:
+        return place, 0
+    operands = engine.nodes[place * len(at.NODE) + at.NODE.operands]
+    return int(engine.buffers["records"][operands]), signature.alias_offset
 
 
 class Graph:
@@ -56,16 +189,10 @@ class Graph:
     _kind: ClassVar[type[Graph]]
     """The class to instantiate: `api.ComputationGraph`, which adds the public methods and assigns itself here."""
 
-    ended: int | None  # the graph's version when its thread ended; None while the thread is running
-    engine: Engine
-    records: recorder.Records
-    input_index: InputIndex
-    outdated: Outdated
-    watch: Watch | None
-
     def __init__(self) -> None:
-        self.ended = None
-        self.records, self.input_index, self.watch = recorder.Records(), InputIndex(NO_NODE), None
+        self.ended: int | None = None  # the graph's version when its thread ended; None while the thread is running
+        self.watch: Watch | None = None
+        self.records, self.input_index = recorder.Records(), InputIndex(NO_NODE)
         self.engine, self.outdated = Engine(self.records), Outdated(self.records)
 
     def __repr__(self) -> str:
@@ -73,14 +200,10 @@ class Graph:
             return f"<graph {self.ended} of a thread that has ended>"
         length, nodes, _ = self.records.ends()
         computed = "computed" if self.records.computed[0] >= length else "not computed to the end"
-        return f"<graph {self._version}: {counted(nodes, 'expression')}, {computed}>"
-
-    @property
-    def _version(self) -> int:
-        return self.records.version
+        return f"<graph {self.version()}: {counted(nodes, 'expression')}, {computed}>"
 
     def version(self) -> int:
-        """Return the version: a number that changes when `renew_cg` or `cg_revert` removes nodes."""
+        """Return the version of the graph, a number that no other graph has. `renew` and `revert` change it."""
         return self.records.version
 
     def node(self, number: int, dim: Dim) -> Any:
@@ -89,9 +212,17 @@ class Graph:
     def node_count(self) -> int:
         return self.records.nodes
 
+    def watch_or_new(self) -> Watch:
+        """Return the `Watch` of the graph. Create it if there is none yet."""
+        watch = self.watch  # read once, because a signal handler may call renew_cg, which sets it to None
+        if watch is None:
+            self.records.watch_values()
+            watch = self.watch = Watch()
+        return watch
+
     # Methods that check versions and threads
 
-    def holds(self, x: Handle) -> bool:
+    def holds(self, x: Any) -> bool:
         """Return whether an expression can be used in this graph: it is one of its nodes, or a parameter."""
         version, watch = x.version, self.watch
         if version in (self.records.version, ANY_GRAPH):
@@ -290,7 +421,7 @@ class Owner:
 _graphs: list[weakref.ref[Graph]] = []  # the graphs of all threads
 
 
-def refuse(x: Handle) -> NoReturn:
+def refuse(x: Any) -> NoReturn:
     """Raise StaleExpressionError, which says why, for an expression that is not in this thread's graph."""
     if x.version == NO_NODE:
         raise ArgumentTypeError(has_no_node(x))
@@ -302,7 +433,7 @@ def refuse(x: Handle) -> NoReturn:
     raise StaleExpressionError(OTHER_THREAD if theirs else is_gone(x.version))
 
 
-def has_no_node(x: Handle) -> str:
+def has_no_node(x: Any) -> str:
     return (
         f"an unfinished {type(x).__name__} stands for no node, so it has no value and no shape: "
         "replace it by the result of an operation, such as dy.inputVector"
@@ -317,12 +448,12 @@ def is_gone(version: int) -> str:
     """Return the error message for a node of a graph that was renewed, or whose thread has ended."""
     return (
         f"this expression belongs to graph {version}, which renew_cg has replaced, "
-        f"or another thread's graph, which has ended; the current graph is {current()._version}. "
+        f"or another thread's graph, which has ended; the current graph is {current().version()}. "
         f"Record it again; what is to outlive a graph are numbers, as in total += loss.value(){of_coroutines()}"
     )
 
 
-def graph_of_node(x: Handle) -> Graph:
+def graph_of_node(x: Any) -> Graph:
     graph = current()
     if not graph.holds(x):
         refuse(x)

@@ -11,25 +11,20 @@ from __future__ import annotations
 import weakref
 from collections.abc import Sequence
 from threading import get_ident
-from typing import Protocol
 
 import numpy as np
 
 from dynet_kernels import layout as at
 
 from ..compute.engine import Engine
+from ..compute.parameter_rows import Identity
 from ..recorder import Records
 from .nodes import nodes_of
 
 MOST_NOTED = 64  # if there are more groups than this, those that changed before the graph are dropped, if they can be
 
 
-class Changed(Protocol):
-    rows: list[int]
-    """The numbers of its rows in PARAMETER_ROWS, by which records refer to it."""
-
-
-class Group:
+class ParameterGroup:
     """Parameters that change together, and what `Records.changes` was after their last change.
 
     `address` is that of `changed`, for compiled code, which notes changes there while the object of the weak reference
@@ -38,15 +33,11 @@ class Group:
 
     __slots__ = ("_changed", "address", "owner", "parameters")
 
-    address: int
-    owner: weakref.ref[object] | None
-    parameters: Sequence[Changed]
-
-    def __init__(self, parameters: Sequence[Changed]):
+    def __init__(self, parameters: Sequence[Identity]):
         self.parameters = parameters
         self._changed = np.zeros(1, np.int64)
         self.address = self._changed.ctypes.data
-        self.owner = None
+        self.owner: weakref.ref[object] | None = None
 
     @property
     def changed(self) -> int:
@@ -72,7 +63,7 @@ class Outdated:
     def __init__(self, records: Records):
         self._records = records
         self.thread = get_ident()
-        self._groups: dict[int, Group] = {}  # by the id of their sequences of parameters
+        self._groups: dict[int, ParameterGroup] = {}  # by the id of their sequences of parameters
         # `begun` and `seen` when `note` last found a change, and how many nodes had been computed before this change.
         self._noted = -1, -1, 0
         # The operands of each node read so far, and of what: the graph's version, and how many integers of its records.
@@ -82,17 +73,17 @@ class Outdated:
         # (version, changes and so on that the answers of `reached` are for; question -> answer)
         self._answers: tuple[tuple[int, ...], dict[tuple[int, bool], bool]] = (), {}
 
-    def note_change(self, parameters: Sequence[Changed]) -> None:
+    def note_change(self, parameters: Sequence[Identity]) -> None:
         """Remember that values of these parameters change. The caller passes the same object each time."""
         self.group(parameters).changed = self._records.note_change()
 
-    def group(self, parameters: Sequence[Changed]) -> Group:
+    def group(self, parameters: Sequence[Identity]) -> ParameterGroup:
         """Return the group of these parameters. The caller passes the same object each time."""
         groups, key = self._groups, id(parameters)
         if key not in groups:
             if len(groups) >= MOST_NOTED:
                 self._drop_groups()
-            groups[key] = Group(parameters)
+            groups[key] = ParameterGroup(parameters)
         return groups[key]
 
     def changes_address(self) -> int:
@@ -168,7 +159,7 @@ class Outdated:
                     old.append(operand)
         return False
 
-    def uses(self, parameter: Changed) -> bool:
+    def uses(self, parameter: Identity) -> bool:
         self._operands_of_all()
         return not self._rows.isdisjoint([-1 - row for row in parameter.rows])
 

@@ -19,11 +19,10 @@ from ..files import model_files
 from ..files.tensors import StoredTensor
 from ..graph import thread
 from ..graph.expression import Expression
-from ..graph.separate_gradients import added_by_last_pass
 from ..messages.wording import printable
 from ..recorder import become, note_pass
 from .collection_protocol import Collection
-from .storage import Storage
+from .storage import Storage, added_by_last_pass
 
 
 def checked_values(kind: str, dims: Any, values: Any) -> tuple[tuple[int, ...], Floats]:

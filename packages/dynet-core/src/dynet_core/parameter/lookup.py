@@ -24,8 +24,7 @@ from ..errors import ShapeError
 from ..graph import current
 from ..graph.expression import Expression
 from ..graph.nodes import LOOKUPS
-from ..graph.pinned_graph import PinnedGraph, pinned
-from ..graph.record import graph_of
+from ..graph.record import PinnedGraph, graph_of, pinned
 from ..messages.wording import counted
 from ..recorder import become, describe, function
 from ..signature import Signature, View, alias, copy_step

@@ -16,7 +16,7 @@ from dynet_core.initializer import ConstInitializer
 from dynet_core.messages.hints import Closed, Hinted, method
 from dynet_core.messages.wording import counted, printable
 from dynet_core.parameter import ParameterCollection, Parameters
-from dynet_core.parameter.summary import holdings
+from dynet_core.parameter.collection import holdings
 from dynet_core.recorder import ANY_GRAPH
 from dynet_ops.input.inputs import inputVector
 from dynet_ops.network.cell_description import Cell

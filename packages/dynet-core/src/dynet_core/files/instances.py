@@ -16,8 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .limits import ATOMS, Limits, is_a, kinds
-from .modules import named
+from .limits import ATOMS, Limits, is_a, kinds, named
 
 Maker = Callable[[type, tuple, Limits], Any]
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copyreg
 import math
-from typing import Any
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +23,17 @@ from ..graph import thread
 from ..graph.expression import Expression
 from ..messages.wording import printable
 from ..recorder import become, note_pass
-from .collection_protocol import Collection
 from .storage import Storage, added_by_last_pass
+
+
+class Collection(Protocol):
+    """The methods of a parameter collection, whose class imports this module, that parameters and files call."""
+
+    def parameters_list(self) -> Sequence[object]: ...
+    def lookup_parameters_list(self) -> Sequence[object]: ...
+    def _add_loaded(self, tensor: StoredTensor) -> Any: ...
+    def _all_or_nothing(self, floats: int | None = None) -> AbstractContextManager[None]: ...
+    def _relatives(self) -> Sequence[Any]: ...
 
 
 def checked_values(kind: str, dims: Any, values: Any) -> tuple[tuple[int, ...], Floats]:
@@ -85,11 +96,6 @@ class Trained(Expression):
 
     __slots__ = ("__weakref__", "_constant", "_name", "_never_trained", "_storage", "_updated", "collection")
 
-    _constant: Constant | None
-    _name: str
-    _storage: Storage
-    _updated: bool
-    collection: Collection | None
     _lookup = False
     _gives_numbers = True
     _change = "set_value(array) replaces its values"
@@ -104,7 +110,8 @@ class Trained(Expression):
 
     def _begin(self, name: str, storage: Storage, collection: Collection | None) -> None:
         self._name, self._storage, self.collection = name, storage, collection
-        self._updated, self._never_trained, self._constant = True, False, None
+        self._updated, self._never_trained = True, False
+        self._constant: Constant | None = None
 
     def name(self) -> str:
         """Return the full name, such as `/encoder/_0`. It begins with the name of the collection, here `/encoder/`."""

@@ -6,8 +6,7 @@ from ..annotations import Floats, Numbers
 from ..checks import checked_array
 from ..dim import Dim
 from ..recorder import become
-from .base import Shape, Trained, checked_values
-from .collection_protocol import Collection
+from .base import Collection, Shape, Trained, checked_values
 from .storage import Storage
 
 

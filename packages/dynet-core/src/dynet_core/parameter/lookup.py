@@ -28,8 +28,7 @@ from ..graph.record import PinnedGraph, graph_of, pinned
 from ..messages.wording import counted
 from ..recorder import become, describe, function
 from ..signature import Signature, View, alias, copy_step
-from .base import Constant, Shape, Trained, checked_values
-from .collection_protocol import Collection
+from .base import Collection, Constant, Shape, Trained, checked_values
 from .storage import Storage
 
 

@@ -27,7 +27,7 @@ from ..files.names import Allow, allowed
 from ..files.replacing import checked_mode, replacing
 from ..files.tensors import Entry, Expected, Reader, StoredTensor
 from ..messages.wording import counted
-from .collection_protocol import Collection
+from .base import Collection
 
 
 def save(basename: Path, objects: Iterable[Any]) -> None:

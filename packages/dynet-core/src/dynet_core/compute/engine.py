@@ -41,24 +41,7 @@ ARENA_TOP, NEW_RECORDS = CONTEXT.arena_top, CONTEXT.new_records
 class Engine:
     """Plans and runs the graph of one thread. Values are in the arena (`chunks`), gradients in one other block."""
 
-    changes: int  # how many times buffers have been replaced
-    changing: bool  # True while buffers are being replaced, and afterwards if an interrupt left them half replaced
-    large: bool  # whether `renew_cg` must call `tidy`: buffers are large, or `kept` or `whole` is not empty
-    used: int  # how many floats the largest of the recent graphs needed for values; older graphs count less and less
     room: int  # the number of integers of records that the buffers of PER_RECORD have room for
-    shards: int
-    table_written: int
-    parameters_version: int
-    trained_again: int
-    context: IntArray
-    context_at: int
-    slots: memoryview
-    nodes: memoryview
-    numbers: memoryview
-    numbers_at: int
-    numbers_count: int
-    rows: IntArray
-    gradients: Block
 
     def __init__(self, recorded: Records):
         self.recorded = recorded
@@ -67,8 +50,10 @@ class Engine:
         # gradient, and its row in PARAMETER_ROWS.
         self.whole: list[tuple[IntArray, int]] = []
         note_engine(self)
-        self.changing = False
-        self.changes = 0
+        self.changing = (
+            False  # True while buffers are being replaced, and later if an interrupt left them half replaced
+        )
+        self.changes = 0  # how many times buffers have been replaced
         self.machine: Any = None  # the compiled code, loaded when first needed
         self.shards = 0
         self.context = np.zeros(len(CONTEXT), np.int64)
@@ -80,9 +65,9 @@ class Engine:
         self.buffers: dict[str, IntArray] = {}
         self.table_written = self.parameters_version = self.trained_again = 0
         self.chunks: list[Block] = []
-        self.large = False
+        self.large = False  # whether `renew_cg` must call `tidy`: buffers are large, or `kept` or `whole` is not empty
         self.gradients = block(0)
-        self.used = 0
+        self.used = 0  # how many floats the largest of the recent graphs needed for values; older graphs count less
         self._grow_records(1 << 10)
         self._grow("table", 1 << 12)
         self._grow("threads", at.MOST_THREADS, width=at.THREAD_ROW)

@@ -42,9 +42,6 @@ class Tensor:
 
     __slots__ = ("_array", "_dims")
 
-    _array: npt.NDArray[Any]
-    _dims: int
-
     def __init__(self, array: npt.NDArray[Any], dims: int | None = None):
         if dims is None:
             raise ArgumentTypeError("Tensor: e.tensor_value() makes one; dy.inputTensor(...) takes numbers")

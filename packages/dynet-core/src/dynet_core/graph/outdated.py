@@ -58,8 +58,6 @@ class Outdated:
 
     __slots__ = ("_answers", "_groups", "_noted", "_operands", "_read", "_records", "_rows", "thread")
 
-    thread: int
-
     def __init__(self, records: Records):
         self._records = records
         self.thread = get_ident()

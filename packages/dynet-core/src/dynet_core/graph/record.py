@@ -8,6 +8,7 @@ leaves half a node.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,7 +26,6 @@ from ..signature import SIGNATURES, Signature
 from .expression import Expression, Unfinished
 from .graph import OTHER_THREAD, Graph, current, has_no_node, is_gone, is_taken_back, refuse
 
-SignatureOf = Callable[..., Signature]
 PARAMETERS: list[type] = []
 """The subclasses of `Expression` whose objects can be operands: the types of parameters, added by the package
 `parameter`."""
@@ -117,73 +117,42 @@ def node(
     )
 
 
-def one_operand(name: str, signature_of: SignatureOf) -> Callable[[Expression], Expression]:
-    """Return the recording function of an op with one operand. `signature_of` maps the operand's Dim to a signature."""
-    known: dict[Dim, Signature] = {}
+def recording_of(
+    kind: str,
+    name: str,
+    signature_of: Callable[..., Signature],
+    otherwise: Callable | None = None,
+    with_number: Callable | None = None,
+) -> Callable[..., Expression]:
+    """Return the recording function of an op. `signature_of` maps the operands' Dims to a signature.
 
-    def record_slowly(x: Expression) -> Expression:
-        graph = graph_of(name, (x,))
-        signature = known.get(x.type)
-        if signature is None:
-            signature = _named(name, signature_of(x.type))
-            record.enter((x.type,), signature.at, signature.dim)
-            known[x.type] = signature
-        return graph.append(signature, (x.at,))
-
-    record = recorder.function("one", record_slowly)
-    return record
-
-
-def two_operands(
-    name: str, signature_of: SignatureOf, otherwise: Callable | None = None, with_number: Callable | None = None
-) -> Callable[[Expression, Expression], Expression]:
-    """Return the recording function of an op with two operands. `signature_of` maps their Dims to a signature.
-
-    `otherwise` is called first for new shapes; it records the op, or returns None if `signature_of` is to be used.
-    `with_number` is called if the second operand is not an expression, as in `x + 1`.
+    `kind` says how it takes its operands: "one", "two", or "many" for a list. `otherwise` is called first for new
+    shapes; it records the op, or returns None if `signature_of` is to be used. `with_number` is called if the second of
+    two operands is not an expression, as in `x + 1`.
     """
-    known: dict[tuple[Dim, Dim], Signature] = {}
-
-    def record_slowly(a: Expression, b: Expression) -> Expression:
-        if with_number and not isinstance(b, Expression):
-            return with_number(a, b)
-        graph = graph_of(name, (a, b))
-        key = a.type, b.type
-        signature = known.get(key)
-        if signature is None:
-            if otherwise and (result := otherwise(a, b)) is not None:
-                return result
-            signature = _named(name, signature_of(*key))
-            record.enter(key, signature.at, signature.dim)
-            known[key] = signature
-        return graph.append(signature, (a.at, b.at))
-
-    record = recorder.function("two", record_slowly)
-    return record
-
-
-def many_operands(
-    name: str, signature_of: SignatureOf, otherwise: Callable | None = None
-) -> Callable[[Sequence[Expression]], Expression]:
-    """Return the recording function of an op of a list of operands. The arguments are as for `two_operands`."""
     known: dict[tuple[Dim, ...], Signature] = {}
 
-    def record_slowly(xs: Sequence[Expression]) -> Expression:
-        operands = listed(name, xs)
+    def record_slowly(*arguments: Any) -> Expression:
+        if with_number and not isinstance(arguments[1], Expression):
+            return with_number(*arguments)
+        operands = listed(name, *arguments) if kind == "many" else arguments
         graph = graph_of(name, operands)
         key = tuple([x.type for x in operands])
         signature = known.get(key)
         if signature is None:
-            if otherwise and (result := otherwise(operands)) is not None:
+            if otherwise and (result := otherwise(operands) if kind == "many" else otherwise(*operands)) is not None:
                 return result
             signature = _named(name, signature_of(*key))
             record.enter(key, signature.at, signature.dim, int(signature.variadic))
             known[key] = signature
-        places = [x.at for x in operands]
-        return graph.append(signature, [len(places), *places] if signature.variadic else places)
+        nodes = [x.at for x in operands]
+        return graph.append(signature, [len(nodes), *nodes] if signature.variadic else nodes)
 
-    record = recorder.function("many", record_slowly)
+    record = recorder.function(kind, record_slowly)
     return record
+
+
+one_operand, two_operands, many_operands = (functools.partial(recording_of, kind) for kind in ("one", "two", "many"))
 
 
 def common_batch(name: str, dims: Sequence[Dim]) -> int:
@@ -210,13 +179,10 @@ class PinnedGraph:
 
     __slots__ = ("_taken", "graph", "version")
 
-    _taken: tuple[int, Callable[[Any], int], Any] | None
-    graph: Graph
-    version: int
-
     def __init__(self, graph: Graph):
         self.graph, self.version = graph, graph.records.version
-        self._taken = None  # the input values of the next record: where they are, and how they are taken
+        # The input values of the next record: where they are, and how they are taken.
+        self._taken: tuple[int, Callable[[Any], int], Any] | None = None
 
     @classmethod
     def as_of(cls, graph: Graph, version: int, places: Sequence[int] = ()) -> PinnedGraph:

@@ -68,14 +68,7 @@ class Refusals(Hinted):
     def __float__(self) -> Any:
         self._refuse("a number is needed, not", "; dy.log and its like are operations of expressions")
 
-    def __int__(self) -> Any:
-        self.__float__()
-
-    def __complex__(self) -> Any:
-        self.__float__()
-
-    def __trunc__(self) -> Any:
-        self.__float__()
+    __int__ = __complex__ = __trunc__ = __float__
 
     def __format__(self, form: str) -> str:
         if form:
@@ -91,14 +84,7 @@ class Refusals(Hinted):
             f"compare its {self._number()}"
         )
 
-    def __le__(self, other: object) -> bool:
-        return self < other
-
-    def __gt__(self, other: object) -> bool:
-        return self < other
-
-    def __ge__(self, other: object) -> bool:
-        return self < other
+    __le__ = __gt__ = __ge__ = __lt__
 
     # An expression equals only itself, as in DyNet: programs keep expressions in lists and dicts. Comparing one with a
     # number causes a warning. Objects of other classes may define what equals them, as mock.ANY does.

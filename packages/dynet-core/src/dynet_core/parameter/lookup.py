@@ -93,9 +93,6 @@ class LookupParameters(Trained):
     __slots__ = ("_operand", "_row_dim", "rows")
 
     _lookup = True
-    _operand: int
-    _row_dim: Dim
-    rows: int
     _change = "init_row(i, row) replaces a row, set_value(array) all of them"
 
     def __init__(self, name: str, dims: tuple[int, ...], values: object = None, collection: Collection | None = None):

@@ -2,8 +2,7 @@
 
 import sys
 
-from dynet_core.graph import Graph, current
-from dynet_core.graph.graph import Watch
+from dynet_core.graph import Graph, Watch, current
 
 
 def test_a_handler_renews_the_graph_while_its_watch_is_made():

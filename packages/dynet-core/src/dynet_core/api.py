@@ -14,9 +14,8 @@ from .annotations import Array, Dims, Index, Number, Numbers
 from .checks import checked_flag, checked_index, checked_list, plain_number
 from .compute.engine import RENEWED_BESIDE
 from .errors import ArgumentError, ArgumentTypeError, OutOfRangeError, StaleExpressionError
-from .graph import Graph, current, renew
+from .graph import Checkpoint, Graph, Watch, current, renew
 from .graph.expression import Expression
-from .graph.graph import Checkpoint, Watch
 from .graph.nodes import node_at
 from .graph.record import graph_of
 from .parameter import LookupParameters, parameter
@@ -265,7 +264,8 @@ def print_graphviz(
         lookup_names: a dict from lookup parameter to a list with the name to show for each row.
         collapse_birnns: accepted for compatibility, and ignored: a layer of a recurrent network is one box anyway.
     """
-    print(pictures.dot(current(), show_dims and not compact, expression_names, lookup_names))
+    shown = {"show_dims": show_dims and not compact, "expression_names": expression_names}
+    print(pictures.dot(current(), lookup_names=lookup_names, **shown))
 
 
 def forward(exps: Iterable[Expression], recalculate: bool = False) -> None:

@@ -8,12 +8,14 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dynet_kernels import layout as at
+from dynet_kernels import layout
 from dynet_kernels.encode import TABLE
+from dynet_kernels.layout import CONTEXT, INSTRUCTION, NODE
 from dynet_kernels.table import KERNELS
 
 from .checks import checked_flag
@@ -87,15 +89,10 @@ def shape_text(dim: Dim) -> str:
     return f"{{{','.join(map(str, dim.dims))}}}" + (f" X{dim.batch}" if dim.batch > 1 else "")
 
 
-def dot(
-    graph: Graph,
-    show_dims: bool = True,
-    expression_names: Mapping[Expression, str] | None = None,
-    lookup_names: Mapping | None = None,
-) -> str:
-    """Return a graph as source text for Graphviz. The arguments are as for `boxes`."""
+def dot(graph: Graph, **shown: Any) -> str:
+    """Return a graph as source text for Graphviz. `shown` are further arguments of `boxes`."""
     lines = ["digraph G {", "  rankdir=LR;", "  nodesep=.05;"]
-    for number, box in enumerate(boxes(graph, show_dims, expression_names, lookup_names)):
+    for number, box in enumerate(boxes(graph, **shown)):
         label = box.text.replace("\\", "\\\\").replace('"', '\\"')
         shape = "" if box.is_parameter else ", shape=rect"
         lines.append(f'  N{number} [label="{label}"{shape}];')
@@ -219,7 +216,11 @@ def _line_of(what: str, array: np.ndarray | None, only_check: bool) -> str:
 
 Rows = npt.NDArray[np.int64]
 MOST_GROUPS = 200  # the most groups that are printed for each pass
-OPERANDS = {at.ANY_OPERAND: "its operands", at.EACH_OPERAND: "its operands", at.BEFORE_OPERAND: "the part before"}
+OPERANDS = {
+    layout.ANY_OPERAND: "its operands",
+    layout.EACH_OPERAND: "its operands",
+    layout.BEFORE_OPERAND: "the part before",
+}
 
 
 @dataclass
@@ -253,13 +254,13 @@ class Planned:
         self.backward = self._instructions("backward")
 
     def _read(self) -> None:
-        count = self.engine.slots[at.CONTEXT.node_count]
-        rows = self.engine.buffers["nodes"][: count * len(at.NODE)].reshape(count, len(at.NODE))
-        self.nodes = {name: rows[:, place] for place, name in enumerate(at.NODE)}
+        count = self.engine.slots[CONTEXT.node_count]
+        rows = self.engine.buffers["nodes"][: count * len(NODE)].reshape(count, len(NODE))
+        self.nodes = {name: rows[:, place] for place, name in enumerate(NODE)}
 
     def _instructions(self, direction: str) -> list[Rows]:
-        count = self.engine.slots[at.CONTEXT.tape_count]
-        return list(self.engine.buffers[f"{direction}_tape"][: count * len(at.INSTRUCTION)].reshape(count, -1).copy())
+        count = self.engine.slots[CONTEXT.tape_count]
+        return list(self.engine.buffers[f"{direction}_tape"][: count * len(INSTRUCTION)].reshape(count, -1).copy())
 
     def groups(self, order: str) -> Iterator[Group]:
         """Yield the groups of nodes that the plan computes together.
@@ -267,7 +268,7 @@ class Planned:
         `order` is "by_depth" for the order in which they are computed, or "by_signature" for larger groups, each of all
         nodes with the same signature.
         """
-        numbers = self.engine.buffers[order][: self.engine.slots[at.CONTEXT.planned_count]]
+        numbers = self.engine.buffers[order][: self.engine.slots[CONTEXT.planned_count]]
         begins = self.engine.buffers["stage_begins"]
         depths = self.nodes["depth"] + begins[self.nodes["stage"]]
 
@@ -287,9 +288,9 @@ class TapeReader:
     def next_is(self, opcode: int, parameters: int | None = None) -> Rows | None:
         """Return the next instruction and move past it, if it calls this kernel with these parameters (None: any)."""
         row = self.rest[-1] if self.rest else None
-        if row is None or row[at.INSTRUCTION.opcode] != opcode:
+        if row is None or row[INSTRUCTION.opcode] != opcode:
             return None
-        return self.rest.pop() if parameters in (None, row[at.INSTRUCTION.parameters]) else None
+        return self.rest.pop() if parameters in (None, row[INSTRUCTION.parameters]) else None
 
     def read(self, group: Group, direction: str, purpose: str = "") -> None:
         """Add a line to a group for each instruction of its steps. `{target}` in `purpose` is what the step adds to."""
@@ -324,12 +325,12 @@ def plan_text(loss: Expression | None = None) -> str:
 
 def _overview(planned: Planned) -> list[str]:
     kinds = [SIGNATURES[int(number)].kind for number in planned.nodes["signature"]]
-    parts = kinds.count(at.ALIAS) + kinds.count(at.APART)
+    parts = kinds.count(layout.ALIAS) + kinds.count(layout.APART)
     slots = planned.engine.slots
-    floats = slots[at.CONTEXT.arena_top] - planned.engine.numbers_at
+    floats = slots[CONTEXT.arena_top] - planned.engine.numbers_at
     return [
-        f"{len(kinds)} nodes: {kinds.count(at.INPUT)} inputs, {parts} parts of other nodes' memory, "
-        f"{slots[at.CONTEXT.planned_count]} computed by {len(planned.forward)} instructions; {floats} floats"
+        f"{len(kinds)} nodes: {kinds.count(layout.INPUT)} inputs, {parts} parts of other nodes' memory, "
+        f"{slots[CONTEXT.planned_count]} computed by {len(planned.forward)} instructions; {floats} floats"
     ]
 
 
@@ -363,19 +364,19 @@ def _backward(planned: Planned) -> list[str]:
 
 def _of_planner(planned: Planned, tape: TapeReader) -> str | None:
     """Describe the next instruction if the planner itself added it, to set the loss's gradient to 1 or others to 0."""
-    if tape.next_is(at.FILL) is not None:
+    if tape.next_is(layout.FILL) is not None:
         return "set the gradient of the loss to 1"
-    row = tape.next_is(at.CLEAR)
+    row = tape.next_is(layout.CLEAR)
     if row is None:
         return None
-    begin, size = planned.engine.buffers["backward_index"][row[at.INSTRUCTION.base] :][:2].tolist()
+    begin, size = planned.engine.buffers["backward_index"][row[INSTRUCTION.base] :][:2].tolist()
     return f"clear {size} floats, from {begin - planned.engine.gradients.address}"
 
 
 def _gradient_line(planned: Planned, group: Group, step: Step, tape: TapeReader, parameters: int) -> str:
     row, target = tape.next_is(KERNELS.opcode(step.kernel), parameters), _target(step)
     if row is not None:
-        verb = "sets" if row[at.INSTRUCTION.fresh] else "adds to"
+        verb = "sets" if row[INSTRUCTION.fresh] else "adds to"
         return f"{step.kernel}: {_columns(row)}, {verb} {target}"
     if _is_alias(planned, group, step):
         return f"{step.kernel}: nothing to do: {target} is in the same memory"
@@ -388,25 +389,25 @@ def _is_alias(planned: Planned, group: Group, step: Step) -> bool:
     place = int(planned.nodes["operands"][number]) + max(step.gradient_of, 0)
     operand = int(planned.engine.buffers["records"][place])
     gradients, flags = planned.nodes["gradient"], planned.nodes["flags"]
-    return operand >= 0 and bool(flags[operand] & at.HAS_GRADIENT) and gradients[operand] == gradients[number]
+    return operand >= 0 and bool(flags[operand] & layout.HAS_GRADIENT) and gradients[operand] == gradients[number]
 
 
 def _columns(instruction: Rows) -> str:
-    count = int(instruction[at.INSTRUCTION.count])
+    count = int(instruction[INSTRUCTION.count])
     return "1 column" if count == 1 else f"{count} columns"
 
 
 def _target(step: Step) -> str:
-    if step.gradient_of == at.NO_OPERAND:
+    if step.gradient_of == layout.NO_OPERAND:
         return "what it needs itself"
     return f"the gradient of {OPERANDS.get(step.gradient_of, f'operand {step.gradient_of}')}"
 
 
 def _steps(signature: Signature, direction: str) -> Iterator[tuple[Step, int]]:
     """Yield the steps of a signature for a pass, each with the index in TABLE of its parameters."""
-    begin = signature.at + TABLE[signature.at + at.SIGNATURE[f"{direction}_begin"]]
+    begin = signature.at + TABLE[signature.at + layout.SIGNATURE[f"{direction}_begin"]]
     for number, step in enumerate(getattr(signature, direction) if signature.dim.total else ()):
-        yield step, TABLE[begin + number * len(at.STEP) + at.STEP.parameters]
+        yield step, TABLE[begin + number * len(layout.STEP) + layout.STEP.parameters]
 
 
 def _written(groups: Sequence[Group], addresses: Rows, start: int) -> list[str]:

@@ -14,10 +14,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from dynet_kernels import layout as at
-from dynet_kernels import library, sharing
+from dynet_kernels import layout, library, sharing
 from dynet_kernels.encode import TABLE
-from dynet_kernels.layout import CONTEXT
+from dynet_kernels.layout import CONTEXT, INSTRUCTION, MOST_NUMBERED, NO_CODE, NO_HELPERS, NODE, READY
 from dynet_kernels.table import KERNELS
 
 from ..errors import OutOfMemoryError, StaleExpressionError
@@ -26,11 +25,10 @@ from .device import compiled
 from .memory import Block, block
 from .parameter_rows import PARAMETER_ROWS
 
-READY, NO_CODE, NO_HELPERS = at.READY, at.NO_CODE, at.NO_HELPERS
 IntArray: TypeAlias = npt.NDArray[np.int64]
 # The buffers that grow with the records: name -> integers in the buffer per integer of the records.
 _ONE = "records kept_records aliases lookups planned numbers depths by_signature by_depth counters"
-PER_RECORD = {**dict.fromkeys(_ONE.split(), 1), "buckets": 2, "numbers_of_columns": 2, "nodes": len(at.NODE)}
+PER_RECORD = {**dict.fromkeys(_ONE.split(), 1), "buckets": 2, "numbers_of_columns": 2, "nodes": len(NODE)}
 KEPT_FLOATS = 1 << 24  # memory for values of up to this size (64 MB) is always kept from one graph to the next
 FORGETTING = 32  # each call of `_fit_memory` lowers `Engine.used`, the memory that recent graphs needed, by 1/32
 ROOMY = 4  # memory is freed if there is more than this many times `Engine.used`
@@ -59,7 +57,7 @@ class Engine:
         self.context = np.zeros(len(CONTEXT), np.int64)
         self.context_at = self.context.ctypes.data
         self.slots = memoryview(self.context)  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
-        self.slots[CONTEXT.address_type], self.slots[CONTEXT.address] = at.INT_ARGUMENT, self.context_at
+        self.slots[CONTEXT.address_type], self.slots[CONTEXT.address] = layout.INT_ARGUMENT, self.context_at
         self.slots[CONTEXT.code] = library.code_address()
         self.slots[CONTEXT.sharing] = sharing.address()
         self.buffers: dict[str, IntArray] = {}
@@ -70,14 +68,14 @@ class Engine:
         self.used = 0  # how many floats the largest of the recent graphs needed for values; older graphs count less
         self._grow_records(1 << 10)
         self._grow("table", 1 << 12)
-        self._grow("threads", at.MOST_THREADS, width=at.THREAD_ROW)
+        self._grow("threads", layout.MOST_THREADS, width=layout.THREAD_ROW)
         self._grow("ahead", len(CONTEXT))
-        self._grow("predecessors", at.MOST_NUMBERED * at.WORDS)
-        self._grow("stages", at.MOST_NUMBERED)
-        self._grow("stage_begins", at.MOST_NUMBERED + 1)
+        self._grow("predecessors", MOST_NUMBERED * layout.WORDS)
+        self._grow("stages", MOST_NUMBERED)
+        self._grow("stage_begins", MOST_NUMBERED + 1)
         for direction in ("forward", "backward"):
             self._grow(f"{direction}_index", 1 << 12, end=f"{direction}_index_end")
-            self._grow(f"{direction}_tape", 1 << 10, end=f"{direction}_tape_end", width=len(at.INSTRUCTION))
+            self._grow(f"{direction}_tape", 1 << 10, end=f"{direction}_tape_end", width=len(INSTRUCTION))
         self.plan_anew()
         self._new_chunk(FIRST_FLOATS)
 
@@ -213,7 +211,7 @@ class Engine:
             self.buffers = {name: b for name, b in self.buffers.items() if name not in PER_RECORD}
             self._grow_records(1 << 10)
         for direction in ("forward", "backward"):
-            for name, width in ((f"{direction}_index", 1), (f"{direction}_tape", len(at.INSTRUCTION))):
+            for name, width in ((f"{direction}_index", 1), (f"{direction}_tape", len(INSTRUCTION))):
                 if len(self.buffers[name]) * 8 > KEPT_FLOATS * 4:
                     del self.buffers[name]
                     self._grow(name, 1 << 12, f"{name}_end", width)
@@ -267,10 +265,10 @@ class Engine:
             self.plan_anew()
             if direction == "backward":
                 self.recorded.differentiated = -1, 0  # the plan has moved the gradients of nodes
-            self.machine = compiled(int(self.buffers[f"{direction}_tape"][slots[CONTEXT.row] * len(at.INSTRUCTION)]))
+            self.machine = compiled(int(self.buffers[f"{direction}_tape"][slots[CONTEXT.row] * len(INSTRUCTION)]))
             return None
         with self.change():
-            for name, width in ((f"{direction}_index", 1), (f"{direction}_tape", len(at.INSTRUCTION))):
+            for name, width in ((f"{direction}_index", 1), (f"{direction}_tape", len(INSTRUCTION))):
                 needed = slots[CONTEXT[f"needed_{name.removeprefix(direction + '_')}"]]
                 if needed > slots[CONTEXT[f"{name}_end"]]:
                     self._grow(name, needed * 3 // 2, f"{name}_end", width)
@@ -386,7 +384,7 @@ class PlanningEngine(Engine):
             # The planner marks which rows of lookup parameters get a gradient. Here no gradient is computed, so give it
             # a copy of the table of parameters without the addresses of these marks.
             self.rows = PARAMETER_ROWS.buffer.copy()
-            self.rows.reshape(-1, len(at.PARAMETER))[:, at.PARAMETER.touched] = 0
+            self.rows.reshape(-1, len(layout.PARAMETER))[:, layout.PARAMETER.touched] = 0
             slots[CONTEXT.parameters] = self.rows.ctypes.data
             slots[NEW_RECORDS], slots[ARENA_TOP] = records.address(), self.numbers_at
             status = self.machine.plan_forward(self.context_at, 0, end, records.inputs_address(), 0, inputs_end)

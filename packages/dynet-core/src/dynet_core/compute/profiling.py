@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dynet_kernels import layout as at
 from dynet_kernels import sharing
-from dynet_kernels.layout import CONTEXT
+from dynet_kernels.layout import CONTEXT, INSTRUCTION, READY
 from dynet_kernels.library import PHASES
 from dynet_kernels.table import KERNELS
 
@@ -96,7 +95,7 @@ class Profile:
                 status = plan(context, *arguments)
                 planned = time.perf_counter()
                 self._note(f"{phase}: plan", "phase", start, planned - start)
-                if status == at.READY:
+                if status == READY:
                     self._run(context)
                     status = int(integers_at(context, len(CONTEXT))[CONTEXT.status])
                     sharing.start_wanted()
@@ -115,15 +114,15 @@ class Profile:
             self._machine.synchronize()
 
         tape_at, count = int(slots[CONTEXT.tape]), int(slots[CONTEXT.tape_count])
-        tape = integers_at(tape_at, count * len(at.INSTRUCTION)).reshape(count, len(at.INSTRUCTION))
+        tape = integers_at(tape_at, count * len(INSTRUCTION)).reshape(count, len(INSTRUCTION))
         slots[CONTEXT.tape_count] = 0
         overhead = min(self._seconds_of(run, context) for _ in range(CALLS))  # `tape_count` is 0: nothing runs
         slots[CONTEXT.tape_count] = 1
         for number in range(count):
-            slots[CONTEXT.tape] = tape_at + number * len(at.INSTRUCTION) * 8
+            slots[CONTEXT.tape] = tape_at + number * len(INSTRUCTION) * 8
             start = time.perf_counter()
             seconds = self._seconds_of(run, context) - overhead
-            opcode, columns = int(tape[number, at.INSTRUCTION.opcode]), int(tape[number, at.INSTRUCTION.count])
+            opcode, columns = int(tape[number, INSTRUCTION.opcode]), int(tape[number, INSTRUCTION.count])
             self._note(self._name_of(opcode), "kernel", start, seconds, columns)
         slots[CONTEXT.tape], slots[CONTEXT.tape_count] = tape_at, count
 

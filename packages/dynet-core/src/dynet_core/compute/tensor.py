@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dynet_kernels import layout as at
 from dynet_kernels.families.selection import FallingOrder, LargestInOrder
-from dynet_kernels.layout import CONTEXT
+from dynet_kernels.layout import CONTEXT, INSTRUCTION
 from dynet_kernels.table import KERNELS
 
 from ..annotations import Array
@@ -288,7 +287,7 @@ class Tape:
         context = np.zeros(len(CONTEXT), np.int64)
         for name, buffer in (("index", index), ("table", table), ("tape", tape)):
             context[CONTEXT[name]] = buffer.ctypes.data
-        context[CONTEXT.index_top], context[CONTEXT.tape_count] = len(index), len(tape) // len(at.INSTRUCTION)
+        context[CONTEXT.index_top], context[CONTEXT.tape_count] = len(index), len(tape) // len(INSTRUCTION)
         device.machine_of(self._gpu).run(context.ctypes.data)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from dynet_kernels import layout as at
+from dynet_kernels.layout import ALIAS, APART, INPUT
 
 from ..dim import Dim
 from ..recorder import Records
@@ -16,7 +16,7 @@ LOOKUPS: set[Signature] = set()
 PICKS: dict[Signature, tuple[int, bool]] = {}
 """The signatures of picks, which `dynet_ops` adds. Their attributes are indices of elements. For each it
 has how many elements there are to pick from, and whether there is an index for each batch element."""
-KINDS = {at.ALIAS: "part", at.APART: "part", at.INPUT: "input"}
+KINDS = {ALIAS: "part", APART: "part", INPUT: "input"}
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class InputIndex:
         longer = InputIndex(version, length, nodes, {**index.starts}, {**index.selections})
         try:
             for node in nodes_of(recorded, index.records, length, index.nodes):
-                if node.signature.kind == at.INPUT:
+                if node.signature.kind == INPUT:
                     longer.starts[node.all[0]] = node.attributes[0]
                 elif node.signature in LOOKUPS or node.signature in PICKS:
                     longer.selections[node.all[0]] = node

@@ -14,7 +14,7 @@ from threading import get_ident
 
 import numpy as np
 
-from dynet_kernels import layout as at
+from dynet_kernels.layout import NEEDS_GRADIENT, NODE
 
 from ..compute.engine import Engine
 from ..compute.parameter_rows import Identity
@@ -138,10 +138,10 @@ class Outdated:
         stack, met, old = [place], {place}, []
         while stack:
             number = stack.pop()
-            row = number * len(at.NODE)
-            if not (everything or engine.nodes[row + at.NODE.flags] & at.NEEDS_GRADIENT):
+            row = number * len(NODE)
+            if not (everything or engine.nodes[row + NODE.flags] & NEEDS_GRADIENT):
                 continue
-            if number < before and _has_own_value(engine, engine.nodes[row + at.NODE.value]):
+            if number < before and _has_own_value(engine, engine.nodes[row + NODE.value]):
                 old.append(number)
                 continue
             new = [operand for operand in operands[number] if operand >= 0 and operand not in met]

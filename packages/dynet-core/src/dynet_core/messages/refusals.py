@@ -9,7 +9,7 @@ import operator
 import warnings
 from collections.abc import Callable
 from numbers import Number, Real
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -40,11 +40,7 @@ class Refusals(Hinted):
     __slots__ = ()
     _hint = FirmHint
 
-    if TYPE_CHECKING:
-
-        @property
-        def type(self) -> Any: ...  # the shape, a Dim; `dim` imports this module, so it cannot be imported here
-
+    type: Any  # the shape, a Dim; `dim` imports this module, so it cannot be imported here
     _gives_numbers = False  # whether numpy's functions may read the values; True for parameters
     # What to do instead of changes in place, for messages.
     _change = "operations make another one, such as dy.concatenate of parts"
@@ -116,11 +112,7 @@ class Refusals(Hinted):
             stacklevel=3,
         )
 
-    if TYPE_CHECKING:
-
-        def __hash__(self) -> int: ...
-    else:
-        __hash__ = object.__hash__
+    __hash__ = object.__hash__  # type: ignore[assignment]
 
     # Methods that Python calls to change or copy an object
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dynet_kernels import layout as at
+from dynet_kernels.layout import ALIAS
 
 from ..annotations import Array, Floats, Index, Numbers
 from ..checks import checked_flag, checked_indices, fitted, out_of_range, real_array, whole
@@ -68,8 +68,8 @@ def set_rows(graph: PinnedGraph, place: int, rows: Index | Iterable[Index]) -> b
     if lookup is None or lookup.signature not in LOOKUPS:
         return False
     row = -1 - lookup.operands[0]
-    name, size = PARAMETER_ROWS.names[row], PARAMETER_ROWS.rows[row][at.PARAMETER.rows]
-    if lookup.signature.kind == at.ALIAS:
+    name, size = PARAMETER_ROWS.names[row], PARAMETER_ROWS.row_count(row)
+    if lookup.signature.kind == ALIAS:
         indices = checked_indices("set", [rows], size, name, "row")  # type: ignore[list-item]
     else:
         indices = [*checked_indices("set", rows, size, name, "row")]  # type: ignore[arg-type]

@@ -14,8 +14,7 @@ from ..compute.engine import keep_for_graphs
 from ..compute.memory import Block, block
 from ..compute.parameter_rows import PARAMETER_ROWS, Identity, Retired
 from ..errors import GradientError
-from ..graph import Graph, thread
-from ..graph.graph import PARTS, differentiate_apart
+from ..graph import PARTS, Graph, differentiate_apart, thread
 from ..recorder import passes
 
 
@@ -47,7 +46,7 @@ class Storage:
         self.row = self.identity.row(
             value=self.values.address,
             gradient=self.gradient.address,
-            needs=count > 0,
+            needs_gradient=count > 0,
             name=name,
             floats=count,
             touched=self.touched.ctypes.data if self.touched is not None else 0,
@@ -72,7 +71,7 @@ class Storage:
         """Return the row of PARAMETER_ROWS for uses with update=False. The first call adds it."""
         if self._fixed is None:
             self._fixed = self.identity.row(
-                value=self.values.address, gradient=self._lost(), needs=False, name=self.name, rows=self.rows
+                value=self.values.address, gradient=self._lost(), needs_gradient=False, name=self.name, rows=self.rows
             )
         return self._fixed
 
@@ -83,7 +82,7 @@ class Storage:
         """
         if self._whole is None:
             self._whole = self.identity.row(
-                value=self.values.address, gradient=self._gradient_at(needs), needs=needs, name=self.name
+                value=self.values.address, gradient=self._gradient_at(needs), needs_gradient=needs, name=self.name
             )
         return self._whole
 

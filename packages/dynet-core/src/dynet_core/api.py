@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -315,18 +315,13 @@ def _computed(name: str, exps: Iterable[Expression], recalculate: bool) -> Seque
 
 
 LARGEST = 2**32 - 1
-T = TypeVar("T")
 
 
-def _unsigned(who: str, value) -> int:
+def _unsigned(who: str, value: Any) -> int:
     number = checked_index(who, value)
     if not 0 <= number <= LARGEST:
         raise OutOfRangeError(f"{who}: expected a number in 0..{LARGEST}, got {number}")
     return number
-
-
-def _list(who: str, values: Iterable[Any], checked: Callable[[str, Any], T]) -> list[T]:
-    return [checked(who, value) for value in checked_list(who, values, "numbers")]
 
 
 class FloatValue:
@@ -369,7 +364,29 @@ class UnsignedValue:
         return self._value
 
 
-class FloatVectorValue:
+class _Values:
+    """The base of lists of numbers of one kind, to which `_number` converts them, that can be changed."""
+
+    _number: Callable[[str, Any], Any]
+
+    def __init__(self, vals: Iterable[Any]):
+        self.set(vals)
+
+    def set(self, newval: Iterable[Any]) -> None:
+        """Replace the list by `newval`, which may have a different length."""
+        name = type(self).__name__
+        self._values = [self._number(name, value) for value in checked_list(name, newval, "numbers")]
+
+    def get(self) -> list[Any]:
+        """Return a copy of the list."""
+        return list(self._values)
+
+    def size(self) -> int:
+        """Return the length of the list."""
+        return len(self._values)
+
+
+class FloatVectorValue(_Values):
     """A list of floats that can be changed by `set`.
 
     >>> x = FloatVectorValue([1, 2])
@@ -377,40 +394,14 @@ class FloatVectorValue:
     ([1.0, 2.0], 2)
     """
 
-    def __init__(self, vals: Iterable[float]):
-        self.set(vals)
-
-    def set(self, newval: Iterable[float]) -> None:
-        """Replace the list by `newval`, which may have a different length."""
-        self._values = _list("FloatVectorValue", newval, plain_number)
-
-    def get(self) -> list[float]:
-        """Return a copy of the list."""
-        return list(self._values)
-
-    def size(self) -> int:
-        """Return the length of the list."""
-        return len(self._values)
+    _number = staticmethod(plain_number)
 
 
-class UnsignedVectorValue:
+class UnsignedVectorValue(_Values):
     """A list of whole numbers from 0 to 2^32 - 1 that can be changed by `set`.
 
     >>> UnsignedVectorValue([1, 2]).get()
     [1, 2]
     """
 
-    def __init__(self, vals: Iterable[int]):
-        self.set(vals)
-
-    def set(self, newval: Iterable[int]) -> None:
-        """Replace the list by `newval`, which may have a different length."""
-        self._values = _list("UnsignedVectorValue", newval, _unsigned)
-
-    def get(self) -> list[int]:
-        """Return a copy of the list."""
-        return list(self._values)
-
-    def size(self) -> int:
-        """Return the length of the list."""
-        return len(self._values)
+    _number = staticmethod(_unsigned)

@@ -335,22 +335,19 @@ class FromFileInitializer(PyInitializer):
         with open(self.fname, "rb") as file:
             words = file.read().split()
         if len(words) != math.prod(dim):
-            raise error(self, f"{self._path()} holds {len(words)} numbers but needs {math.prod(dim)}")
+            raise error(self, f"{os.fsdecode(self.fname)} holds {len(words)} numbers but needs {math.prod(dim)}")
         return np.array([self._number(word) for word in words], np.float32)
 
     def _number(self, word: bytes) -> float:
-        shown = word[:40].decode("ascii", "replace")
+        shown, path = word[:40].decode("ascii", "replace"), os.fsdecode(self.fname)
         try:
             # Python accepts 1_000 as a number; other programs do not.
             number = float(word.replace(b"_", b"?"))
         except ValueError:
-            raise error(self, f"{self._path()} holds {shown!r}, which is not a number") from None
+            raise error(self, f"{path} holds {shown!r}, which is not a number") from None
         if beyond_float32(number):
-            raise error(self, f"{self._path()} holds {shown}, which float32 cannot hold")
+            raise error(self, f"{path} holds {shown}, which float32 cannot hold")
         return number
-
-    def _path(self) -> str:
-        return os.fsdecode(self.fname)
 
 
 @dataclass(frozen=True, eq=False)
@@ -459,14 +456,10 @@ def initializer_from(
 
 
 def _named(name: str, dim: tuple[int, ...], lookup: bool, scale: Number, mean: Number, std: Number) -> PyInitializer:
-    if name == "glorot":
-        return GlorotInitializer()
-    if name == "uniform":
-        return UniformInitializer(scale)
-    if name == "saxe":
-        return SaxeInitializer(scale)
-    if name == "identity":
-        return IdentityInitializer()
+    if name in ("glorot", "identity"):
+        return GlorotInitializer() if name == "glorot" else IdentityInitializer()
+    if name in ("uniform", "saxe"):
+        return UniformInitializer(scale) if name == "uniform" else SaxeInitializer(scale)
     if name == "normal":
         std = single(std)
         if not isinstance(std, (Real, np.bool_)):

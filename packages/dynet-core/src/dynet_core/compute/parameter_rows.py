@@ -13,7 +13,7 @@ from dynet_kernels.locks import new_lock
 
 from ..dim import GIVEN_BACK, Dim
 from ..recorder import next_generation
-from .device import refuse_while
+from .device import IN_USE
 
 WIDTH, GRADIENT, NEEDS = len(layout.PARAMETER), layout.PARAMETER.gradient, layout.PARAMETER.needs_gradient
 
@@ -84,7 +84,7 @@ class Rows:
 
 
 PARAMETER_ROWS = Rows()
-refuse_while(lambda: "parameters had been made" if PARAMETER_ROWS.names else "")
+IN_USE.append(lambda: "parameters had been made" if PARAMETER_ROWS.names else "")
 
 
 class Identity:

@@ -36,12 +36,6 @@ class Line:
     columns: int = 0
     seconds: float = 0.0
 
-    def add(self, columns: int, seconds: float) -> None:
-        """Add one call to the sums."""
-        self.calls += 1
-        self.columns += columns
-        self.seconds += max(seconds, 0.0)
-
 
 class Profile:
     """A context manager that times the kernels and phases that run in its `with` block.
@@ -139,10 +133,11 @@ class Profile:
 
     def _note(self, name: str, kind: str, start: float, seconds: float, columns: int = 0) -> None:
         lines = self.kernels if kind == "kernel" else self.phases
-        lines.setdefault(name, Line()).add(columns, seconds)
+        line, seconds = lines.setdefault(name, Line()), max(seconds, 0.0)
+        line.calls, line.columns, line.seconds = line.calls + 1, line.columns + columns, line.seconds + seconds
         if len(self.events) < LONGEST_TRACE:
             event = {"name": name, "cat": kind, "ph": "X", "pid": os.getpid(), "tid": threading.get_native_id()}
-            event |= {"ts": 1e6 * (start - self._began), "dur": 1e6 * max(seconds, 0.0)}
+            event |= {"ts": 1e6 * (start - self._began), "dur": 1e6 * seconds}
             self.events.append(event | ({"args": {"columns": columns}} if kind == "kernel" else {}))
 
     def __str__(self) -> str:

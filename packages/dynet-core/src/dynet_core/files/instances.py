@@ -47,22 +47,43 @@ def add_items(target: set, items: Iterable, limits: Limits) -> None:
         set.add(target, limits.key(item, target))
 
 
-def _object(cls: type, arguments: tuple, limits: Limits) -> Any:
-    checked(arguments)
-    return object.__new__(cls)
+def _content(arguments: Any, limits: Limits, *kinds: type, default: Any = (), least: int = 0) -> Any:
+    """Return the one argument of a call, whose type is one of `kinds`, or `default`. Count its items."""
+    (content,) = checked(arguments, kinds, least=least) or (default,)
+    limits.copy(len(content))
+    return content
 
 
-def _mapping(base: type) -> Maker:
+def _holding(base: type, default: Any = (), least: int = 0) -> Maker:
+    """Return a maker for `base` from one object of it."""
+    return lambda cls, arguments, limits: base.__new__(
+        cls, _content(arguments, limits, base, default=default, least=least)
+    )
+
+
+def _same(base: type) -> Maker:
+    """Return a maker for int or float from one object of it."""
+    return lambda cls, arguments, limits: base.__new__(cls, *checked(arguments, (base,), least=1))
+
+
+def _filled(base: type, fill: Callable[[Any, Any, Limits], None], *kinds: type) -> Maker:
+    """Return a maker for `base` that fills an empty object with the items of the argument, which is one of `kinds`."""
+
     def make(cls: type, arguments: tuple, limits: Limits) -> Any:
         made = base.__new__(cls)  # type: ignore[reportCallIssue]
-        for content in checked(arguments, (dict, list)):
-            limits.copy(len(content))
-            if type(content) is list and not all(type(pair) in (list, tuple) for pair in content):
-                raise ValueError(f"a {base.__name__} of something else than pairs")
-            set_items(made, content.items() if type(content) is dict else content, limits)
+        fill(made, _content(arguments, limits, *kinds), limits)
         return made
 
     return make
+
+
+def _mapping(base: type) -> Maker:
+    def fill(made: Any, content: Any, limits: Limits) -> None:
+        if type(content) is list and not all(type(pair) in (list, tuple) for pair in content):
+            raise ValueError(f"a {base.__name__} of something else than pairs")
+        set_items(made, content.items() if type(content) is dict else content, limits)
+
+    return _filled(base, fill, dict, list)
 
 
 def _default_dict(cls: type, arguments: tuple, limits: Limits) -> Any:
@@ -70,14 +91,6 @@ def _default_dict(cls: type, arguments: tuple, limits: Limits) -> Any:
     made = defaultdict.__new__(cls)
     for factory in arguments:
         vars(defaultdict)["default_factory"].__set__(made, factory)
-    return made
-
-
-def _list(cls: type, arguments: tuple, limits: Limits) -> Any:
-    made = list.__new__(cls)
-    for content in checked(arguments, (list,)):
-        limits.copy(len(content))
-        list.extend(made, content)
     return made
 
 
@@ -89,46 +102,9 @@ def _deque(cls: type, arguments: tuple, limits: Limits) -> Any:
     return made
 
 
-def _set(cls: type, arguments: tuple, limits: Limits) -> Any:
-    made = set.__new__(cls)
-    for content in checked(arguments, (list, tuple)):
-        limits.copy(len(content))
-        add_items(made, content, limits)
-    return made
-
-
 def _frozenset(cls: type, arguments: tuple, limits: Limits) -> Any:
-    (content,) = checked(arguments, (list, tuple)) or ((),)
-    limits.copy(len(content))
+    content = _content(arguments, limits, list, tuple)
     return frozenset.__new__(cls, [limits.key(item, content) for item in content])
-
-
-def _tuple(cls: type, arguments: tuple, limits: Limits) -> Any:
-    (content,) = checked(arguments, (tuple,), least=1)
-    limits.copy(len(content))
-    return tuple.__new__(cls, content)
-
-
-def _same(base: type) -> Maker:
-    """Return a maker for `base` (str, int or float) from one object of it."""
-
-    def make(cls: type, arguments: tuple, limits: Limits) -> Any:
-        checked(arguments, (base,), least=1)
-        if base in (str, bytes):
-            limits.copy(len(arguments[0]))
-        return base.__new__(cls, *arguments)
-
-    return make
-
-
-def _complex(cls: type, arguments: tuple, limits: Limits) -> Any:
-    return complex.__new__(cls, *checked(arguments, (float, int), (float, int), least=2))
-
-
-def _bytes(cls: type, arguments: tuple, limits: Limits) -> Any:
-    (content,) = checked(arguments, (bytes,)) or (b"",)
-    limits.copy(len(content))
-    return bytes.__new__(cls, content)
 
 
 def _byte_array(cls: type, arguments: tuple, limits: Limits) -> Any:
@@ -136,9 +112,7 @@ def _byte_array(cls: type, arguments: tuple, limits: Limits) -> Any:
     if len(arguments) == 2:
         arguments = (encoded(arguments, limits),)
     made = bytearray.__new__(cls)
-    (content,) = checked(arguments, (bytes,)) or (b"",)
-    limits.copy(len(content))
-    bytearray.extend(made, content)
+    bytearray.extend(made, _content(arguments, limits, bytes, default=b""))
     return made
 
 
@@ -158,11 +132,14 @@ def _of_whole_numbers(base: type) -> Maker:
 
 
 MAKERS: dict[type, Maker] = {
-    object: _object,
+    object: lambda cls, arguments, limits: object.__new__(cls, *checked(arguments)),
     dict: _mapping(dict), OrderedDict: _mapping(OrderedDict), Counter: _mapping(Counter), defaultdict: _default_dict,
-    list: _list, deque: _deque, tuple: _tuple, set: _set, frozenset: _frozenset,
-    str: _same(str), int: _same(int), float: _same(float), complex: _complex,
-    bytes: _bytes, bytearray: _byte_array, range: _of_whole_numbers(range), slice: _of_whole_numbers(slice),
+    list: _filled(list, lambda made, content, _: list.extend(made, content), list), deque: _deque,
+    tuple: _holding(tuple, least=1), set: _filled(set, add_items, list, tuple), frozenset: _frozenset,
+    str: _holding(str, least=1), int: _same(int), float: _same(float),
+    complex: lambda cls, arguments, _: complex.__new__(cls, *checked(arguments, (float, int), (float, int), least=2)),
+    bytes: _holding(bytes, b""), bytearray: _byte_array,
+    range: _of_whole_numbers(range), slice: _of_whole_numbers(slice),
 }  # fmt: skip
 
 

@@ -251,7 +251,9 @@ def read_numbers(line: bytes, count: int, where: str) -> np.ndarray:
     words = line.split()
     if not ended and not ends_whole(words):
         raise FileFormatError(f"{where}: the file ends in the middle of a number")
-    return _read_words(words, count, where)
+    if len(words) != count:
+        raise FileFormatError(f"{where}: the line holds {len(words)} numbers, not {count}")
+    return np.array([_read_word(word, where) for word in words], np.float32)
 
 
 def ends_whole(words: list[bytes]) -> bool:
@@ -263,7 +265,7 @@ def _read_block(cells: np.ndarray, values: np.ndarray) -> bool:
     """Parse up to BLOCK numbers of sixteen characters each into `values`.
 
     Return False if one is not as `numbers_as_text` writes finite ones, or may be too large for float32. Then the slower
-    `_read_words` knows all formats and raises errors.
+    `_read_word` knows all formats and raises errors.
     """
     digits = cells.view(np.uint8).reshape(-1, WIDTH) - np.uint8(ord("0"))  # other characters become 10 or more
     negative, small = cells["sign"] == ord("-"), cells["exponent_sign"] == ord("-")
@@ -291,12 +293,6 @@ def _read_block(cells: np.ndarray, values: np.ndarray) -> bool:
         return False
     np.copysign(np.minimum(number, LARGEST), np.where(negative, -1.0, 1.0), out=values, casting="same_kind")
     return True
-
-
-def _read_words(words: list[bytes], count: int, where: str) -> np.ndarray:
-    if len(words) != count:
-        raise FileFormatError(f"{where}: the line holds {len(words)} numbers, not {count}")
-    return np.array([_read_word(word, where) for word in words], np.float32)
 
 
 def _read_word(word: bytes, where: str) -> float:

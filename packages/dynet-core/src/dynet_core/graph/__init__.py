@@ -120,13 +120,13 @@ class Watch:
         if self.checked_records < begin:
             return  # a signal handler has renewed the graph
         for node in nodes_of(recorded, begin, self.checked_records, number):
-            for place in node.places:
-                values = values_of(place, node.dim.total)
+            for index in node.places:
+                values = values_of(index, node.dim.total)
                 if not np.isfinite(values).all():
                     wrong = values[~np.isfinite(values)][0]
                     shapes = ", ".join(_shape(recorded, operand) for operand in node.operands) or "none"
                     raise NotFiniteError(
-                        f"{node.op}: node {place} of graph {recorded.version}, {node.dim!r}, holds {wrong}; "
+                        f"{node.op}: node {index} of graph {recorded.version}, {node.dim!r}, holds {wrong}; "
                         f"its operands are {shapes}"
                     )
 
@@ -163,21 +163,21 @@ def differentiate_apart(engine: Engine, version: int, loss: int, places: Mapping
         engine.plan_anew()
 
 
-def signature_of(engine: Engine, place: int) -> Signature:
-    return SIGNATURES[int(engine.nodes[place * len(NODE) + NODE.signature])]
+def signature_of(engine: Engine, index: int) -> Signature:
+    return SIGNATURES[int(engine.nodes[index * len(NODE) + NODE.signature])]
 
 
-def place_of_gradient(engine: Engine, place: int) -> tuple[int, int]:
-    """Return which node's gradient has that of node `place` in it, and from which of its numbers on."""
-    signature = signature_of(engine, place)
+def place_of_gradient(engine: Engine, index: int) -> tuple[int, int]:
+    """Return which node's gradient has that of node `index` in it, and from which of its numbers on."""
+    signature = signature_of(engine, index)
     if not signature.has_gradient_of_whole:
-        return place, 0
-    operands = engine.nodes[place * len(NODE) + NODE.operands]
+        return index, 0
+    operands = engine.nodes[index * len(NODE) + NODE.operands]
     return int(engine.buffers["records"][operands]), signature.alias_offset
 
 
 class Graph:
-    """The nodes that this thread has recorded since its last `renew_cg`. An argument `place` is a node's number.
+    """The nodes that this thread has recorded since its last `renew_cg`. An argument `index` is a node's number.
 
     Code that stores node numbers must check the version before it uses them. `watch` is None unless the graph has
     checkpoints or options of `renew_cg`.
@@ -258,12 +258,12 @@ class Graph:
         if (watch := self.watch) is not None and watch.check and records.version == version:
             watch.check_values(records, self.values)
 
-    def _compute_for(self, place: int) -> None:
-        """Compute the new nodes. If one cannot be compiled, go on if node `place` was computed before."""
+    def _compute_for(self, index: int) -> None:
+        """Compute the new nodes. If one cannot be compiled, go on if node `index` was computed before."""
         try:
             self._compute_new()
         except library.CompileError:
-            if not any(place in node.all for node in nodes_of(self.records, end=self.records.computed[0])):
+            if not any(index in node.all for node in nodes_of(self.records, end=self.records.computed[0])):
                 raise
 
     def _replace_engine(self) -> None:
@@ -288,46 +288,46 @@ class Graph:
         if not self.engine.changing:
             self.engine.restart()
 
-    def number(self, place: int) -> float:
+    def number(self, index: int) -> float:
         """Return the first number of a node's value. The value is computed if necessary."""
         if self.records.computed[0] < self.records.length or self.engine.changing:
-            self._compute_for(place)
+            self._compute_for(index)
         engine = self.engine
-        address = engine.nodes[place * len(NODE) + NODE.value]
+        address = engine.nodes[index * len(NODE) + NODE.value]
         number = address - engine.numbers_at
         if 0 <= number < engine.numbers_count:
             return engine.numbers[number]
         return float(floats_at(address, 1)[0])  # the value is in another block of memory, or on a GPU
 
-    def values(self, place: int, count: int) -> Floats:
+    def values(self, index: int, count: int) -> Floats:
         """Return the first `count` numbers of a node's value. Compute the value if necessary.
 
         On the CPU, the result is a view of the memory, valid until the next node is computed.
         """
-        return floats_at(self.address(place), count)
+        return floats_at(self.address(index), count)
 
-    def address(self, place: int) -> int:
+    def address(self, index: int) -> int:
         """Return the address of a node's value, counted in floats. Compute the value if necessary.
 
         The address is valid until the next node is computed.
         """
         if self.records.computed[0] < self.records.length or self.engine.changing:
-            self._compute_for(place)
-        return self.engine.nodes[place * len(NODE) + NODE.value]
+            self._compute_for(index)
+        return self.engine.nodes[index * len(NODE) + NODE.value]
 
     def _memory(self) -> list[Block]:
         """Return the blocks that hold values now. They are not freed as long as the result exists."""
         return [*self.engine.chunks]
 
-    def _differentiate(self, version: int, place: int, size: int, everything: bool) -> None:
-        """Run the backward pass from node `place` of the graph's version `version`, whose value has `size` numbers.
+    def _differentiate(self, version: int, index: int, size: int, everything: bool) -> None:
+        """Run the backward pass from node `index` of the graph's version `version`, whose value has `size` numbers.
 
         If it would read values that were computed from earlier values of parameters, compute all values again first.
         """
         records = self.records
         if records.computed[0] < records.length or self.engine.changing:
-            self._compute_for(place)
-        if self.outdated.reached(place, self.engine, everything):
+            self._compute_for(index)
+        if self.outdated.reached(index, self.engine, everything):
             warnings.warn(
                 "backward: parameters have changed since values of this graph were computed; they are computed again "
                 "from the present parameters. Call renew_cg() after update()",
@@ -336,13 +336,13 @@ class Graph:
             )
             self.forget_values()
             self._compute_new()
-        if not self.engine.backward(version, place, size, everything):
+        if not self.engine.backward(version, index, size, everything):
             self.forget_values()
             self._compute_new()
-            self.engine.backward(version, place, size, everything)
-        records.note_differentiated(version, place, everything)
+            self.engine.backward(version, index, size, everything)
+        records.note_differentiated(version, index, everything)
 
-    def gradients(self, place: int, count: int) -> Floats:
+    def gradients(self, index: int, count: int) -> Floats:
         """Return the gradient of a node, of `count` numbers; zeros if the backward pass did not reach it.
 
         If it is a part, and only the gradient of the whole is known, all gradients are computed now. GradientError is
@@ -351,21 +351,21 @@ class Graph:
         differentiated, fully = self.records.differentiated
         if differentiated < 0 or self.engine.changing:
             raise GradientError("gradient: backward() has not been called on this graph")
-        if place > differentiated:
+        if index > differentiated:
             return np.zeros(count, np.float32)
-        is_complete = fully == 1 or place == differentiated
-        place, offset = place_of_gradient(self.engine, place)
-        if not is_complete and not self._flags(place) & NEEDS_GRADIENT:
+        is_complete = fully == 1 or index == differentiated
+        index, offset = place_of_gradient(self.engine, index)
+        if not is_complete and not self._flags(index) & NEEDS_GRADIENT:
             return np.zeros(count, np.float32)  # what has been computed of its gradient need not be all of it
-        is_part = signature_of(self.engine, place).kind == ALIAS
+        is_part = signature_of(self.engine, index).kind == ALIAS
         if not is_complete and is_part and fully != PARTS and not self._differentiate_parts():
             raise GradientError(
                 "gradient: this expression is a part of another one, and since backward(), parameters have changed, or "
                 "are trained again: ask for its gradient before that, or call backward(full=True)"
             )
-        if not self._flags(place) & HAS_GRADIENT:
+        if not self._flags(index) & HAS_GRADIENT:
             return np.zeros(count, np.float32)
-        return floats_at(self.engine.nodes[place * len(NODE) + NODE.gradient] + offset, count)
+        return floats_at(self.engine.nodes[index * len(NODE) + NODE.gradient] + offset, count)
 
     def _differentiate_parts(self) -> bool:
         """Compute all gradients of the last backward pass. Return False if parameters have changed since."""
@@ -376,14 +376,14 @@ class Graph:
         records.note_differentiated(version, loss, PARTS)
         return True
 
-    def _flags(self, place: int) -> int:
-        return int(self.engine.nodes[place * len(NODE) + NODE.flags])
+    def _flags(self, index: int) -> int:
+        return int(self.engine.nodes[index * len(NODE) + NODE.flags])
 
     # Methods for input values
 
-    def replace_input(self, version: int, place: int, values: Floats) -> None:
+    def replace_input(self, version: int, index: int, values: Floats) -> None:
         """Replace the values of an input node; forget all computed values if the old ones were used."""
-        start = self.start_of(place)
+        start = self.start_of(index)
         while self.records.version == version:
             assert start is not None
             if self.records.write(version, start, values):
@@ -391,14 +391,14 @@ class Graph:
             self.invalidate()  # the old ones were used, perhaps just now by a signal handler
         raise StaleExpressionError(is_gone(version))
 
-    def start_of(self, place: int) -> int | None:
+    def start_of(self, index: int) -> int | None:
         """Return where the values of an input node start in the input buffer; None for other nodes."""
-        return self.index_up_to(place).starts.get(place)
+        return self.index_up_to(index).starts.get(index)
 
-    def index_up_to(self, place: int) -> InputIndex:
-        """Return an index of the nodes that `set` and `set_index` can change, up to node `place` at least."""
-        index = self.input_index = self.input_index.up_to(self.records, place)
-        return index
+    def index_up_to(self, index: int) -> InputIndex:
+        """Return an index of the nodes that `set` and `set_index` can change, up to node `index` at least."""
+        self.input_index = self.input_index.up_to(self.records, index)
+        return self.input_index
 
 
 class Owner:
@@ -505,4 +505,4 @@ def _forget() -> None:
         del thread.owner
 
 
-device.on_change(_forget)
+device.CHANGED.append(_forget)

@@ -59,6 +59,7 @@ class Operations(Refusals):
         def __iter__(self) -> Iterator[Expression]: ...
         def set(self, values: Numbers) -> None: ...
         def set_index(self, index: Index | Iterable[Index]) -> None: ...
+        def _add_to_gradient(self) -> None: ...  # of parameters
         @property
         def T(self) -> Expression: ...
 
@@ -250,9 +251,6 @@ class Operations(Refusals):
         """Raise StaleExpressionError if the graph no longer has this node. It tells users more than other errors do."""
         if self.version != ANY_GRAPH:
             self._graph()
-
-    def _add_to_gradient(self) -> None:
-        raise NotImplementedError
 
 
 def _quick(kind: str, name: str, numbers: Callable[[Dim], int]) -> None:

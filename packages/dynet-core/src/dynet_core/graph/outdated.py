@@ -117,25 +117,25 @@ class Outdated:
         begun, seen, count = self._noted
         return count if (begun, seen) == (records.begun, records.seen) else 0
 
-    def reached(self, place: int, engine: Engine, everything: bool) -> bool:
-        """Return whether a backward pass from node `place`, which has been computed, would read an outdated value."""
+    def reached(self, index: int, engine: Engine, everything: bool) -> bool:
+        """Return whether a backward pass from node `index`, which has been computed, would read an outdated value."""
         records = self._records
         if records.begun == records.changes or not records.computed[0]:
             return False
         state = records.version, records.begun, records.changes, records.computed[0]
         if self._answers[0] != state:
             self._answers = state, {}
-        answers, question = self._answers[1], (place, everything)
+        answers, question = self._answers[1], (index, everything)
         if question not in answers:
-            answers[question] = self._reaches(place, engine, everything)
+            answers[question] = self._reaches(index, engine, everything)
         return answers[question]
 
-    def _reaches(self, place: int, engine: Engine, everything: bool) -> bool:
+    def _reaches(self, index: int, engine: Engine, everything: bool) -> bool:
         records = self._records
         groups = [group for group in [*self._groups.values()] if group.changed > records.begun]
         changed = {-1 - row for group in groups for parameter in group.parameters for row in parameter.rows}
         before, operands = self._before_change(), self._operands_of_all()
-        stack, met, old = [place], {place}, []
+        stack, met, old = [index], {index}, []
         while stack:
             number = stack.pop()
             row = number * len(NODE)

@@ -251,18 +251,15 @@ functions to these lists. So when one of these functions first uses a table, the
 
 def _fixed_row_slowly(table: Constant, index: Index) -> Expression:
     source: Any = table._source
-    return source._row(table, whole("lookup", "an index", index), FIXED_ROW_FUNCTIONS)
+    return source._row(table, whole("lookup", "an index", index), [_fixed_row])
 
 
 def _fixed_batch_slowly(table: Constant, i: Iterable[Index]) -> Expression:
     source: Any = table._source
-    indices = checked_indices("lookup_batch", i, source.rows, source._name, "row")
-    return source._rows(table, indices, FIXED_BATCH_FUNCTIONS)
+    return source._rows(table, checked_indices("lookup_batch", i, source.rows, source._name, "row"), [_fixed_batch])
 
 
-FIXED_ROW_FUNCTIONS = [function("index", _fixed_row_slowly)]
-FIXED_BATCH_FUNCTIONS = [function("indices", _fixed_batch_slowly)]
-(_fixed_row,), (_fixed_batch,) = FIXED_ROW_FUNCTIONS, FIXED_BATCH_FUNCTIONS
+_fixed_row, _fixed_batch = function("index", _fixed_row_slowly), function("indices", _fixed_batch_slowly)
 """The recording functions that look up rows with update=False. Their first argument is the `Constant` of the table,
 an expression that has its values and gets no gradient."""
 LookupParameters.lookup = LookupParameters.__getitem__ = describe(ROW_FUNCTIONS[0], LookupParameters.lookup)  # type: ignore

@@ -14,7 +14,7 @@ import inspect
 import io
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -280,23 +280,21 @@ class _Entries:
         Only the parameters of an LSTM's layer normalization are such. Their entries follow those of the collection.
         Files of the original DyNet lack them: if the next entries do not fit, return [].
         """
-        following = self.reader.entries[self.next : self.next + len(expected)]
-        same = [(entry.lookup, entry.dims) for entry in following] == [(lookup, dims) for lookup, dims, _ in expected]
-        if not same or any(entry.name in self.single for entry in following):
-            return []
-        self.next += len(expected)
-        return following
+        return self._following(expected, lambda entry: entry.name not in self.single) or []
 
     def all(self, name: str, expected: Expected) -> list[Entry]:
         """Return the entries of a builder's collection `name`, in the order of `expected`."""
+        following = self._following(expected, lambda entry: entry.name.startswith(name))
+        return self.reader.matching(name, expected) if following is None else following
+
+    def _following(self, expected: Expected, fits: Callable[[Entry], bool]) -> list[Entry] | None:
+        """Return the next entries and go past them, if they are as expected and `fits` is true of each; else None."""
         following = self.reader.entries[self.next : self.next + len(expected)]
-        if len(following) == len(expected) and all(
-            entry.lookup == lookup and entry.dims == dims and entry.name.startswith(name)
-            for entry, (lookup, dims, _) in zip(following, expected)
-        ):
-            self.next += len(expected)
-            return following
-        return self.reader.matching(name, expected)
+        same = [(entry.lookup, entry.dims) for entry in following] == [(lookup, dims) for lookup, dims, _ in expected]
+        if not same or not all(map(fits, following)):
+            return None
+        self.next += len(expected)
+        return following
 
 
 def _object(record: meta.Saved, entries: _Entries, params: Collection) -> Any:

@@ -6,14 +6,21 @@ from dynet_kernels.cache import store
 
 from .api import (
     ComputationGraph,
+    FloatValue,
+    FloatVectorValue,
+    UnsignedValue,
+    UnsignedVectorValue,
     cg,
     cg_checkpoint,
     cg_revert,
     cg_version,
+    forward,
     graph,
+    npvalues,
     print_graphviz,
     print_text_graphviz,
     renew_cg,
+    values,
 )
 from .compute.device import DeviceInfo, available_devices, get_device_info
 from .compute.profiling import profile
@@ -38,8 +45,6 @@ from .errors import (
     TooLargeError,
 )
 from .graph.expression import Expression
-from .graph.mutable_values import FloatValue, FloatVectorValue, UnsignedValue, UnsignedVectorValue
-from .graph.several_expressions import forward, npvalues, values
 from .initializer import (
     ConstInitializer,
     FromFileInitializer,
@@ -54,9 +59,8 @@ from .initializer import (
 )
 from .parameter import LookupParameters, Model, ParameterCollection, Parameters
 from .parameter.object_files import load, load_generator, save
-from .pictures.dump import dump_cg
-from .pictures.plan_text import show_plan
-from .random.seeds import reset_random_seed
+from .pictures import dump_cg, show_plan
+from .random.noise import reset_random_seed
 
 # Load the linker of compiled code now, so that the first computation need not wait for it. If this fails, the same
 # error is raised again when something is computed.

@@ -224,8 +224,7 @@ class Trainer(Resumable, Closed):
         ours = {row for p in self._collection._everything() for row in p._storage.identity.rows}
         rows = [row for row in _rows_of_loss() or [] if row not in ours and PARAMETER_ROWS.needs(row)]
         names = dict.fromkeys(PARAMETER_ROWS.names.get(row, "?") for row in rows)
-        says = f". The loss has parameters of a different collection, {few(names)}: give that one to the trainer"
-        return says * bool(names)
+        return f". The loss has parameters of other collections, {few(names)}: give these to the trainer" * bool(names)
 
     @property
     def learning_rate(self) -> float:

@@ -63,9 +63,8 @@ class CoupledLSTMBuilder(Variational):
         if ln_lstm or forget_bias != FORGET_BIAS:
             raise ArgumentError(
                 f"{self.whoami()}: a network with coupled gates does not support {lacking}; VanillaLSTMBuilder does. "
-                "If the program says LSTMBuilder and means what DyNet 2 does, say "
-                "dynet_config.set(lstm_builder='vanilla') before import dynet, or DYNET_LSTM_BUILDER=vanilla in the "
-                "environment"
+                "For DyNet 2's LSTMBuilder, say dynet_config.set(lstm_builder='vanilla') before import dynet, or set "
+                "DYNET_LSTM_BUILDER=vanilla in the environment"
             )
         super().__init__(layers, input_dim, hidden_dim, model)
 

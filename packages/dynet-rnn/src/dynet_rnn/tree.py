@@ -123,9 +123,7 @@ class TreeState:
             if not isinstance(child, TreeState):
                 raise ArgumentTypeError(f"add_input: child {number} must be a TreeState, not {type(child).__name__}")
             if child._run.builder is not run.builder:
-                raise ArgumentError(
-                    f"add_input: child {number} is a state of a different {child._run.builder.whoami()}"
-                )
+                raise ArgumentError(f"add_input: child {number} is of a different {child._run.builder.whoami()}")
             if not child._h:
                 raise ArgumentError(f"add_input: child {number} is the initial state, which is not a node")
 

@@ -239,8 +239,7 @@ class DataParallel:
                 rank, name = different
                 raise ParallelError(
                     f"DataParallel: after {self._updates} updates, rank {rank} has different values of {name} than "
-                    "rank 0. Set values on all ranks in the same way; processors of different kinds may round "
-                    "differently"
+                    "rank 0. Set the same values on all ranks; processors of different kinds round differently"
                 )
 
     def save(self, fname: Path, position: Mapping[str, int] | None = None) -> None:

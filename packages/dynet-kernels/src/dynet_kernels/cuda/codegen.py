@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import functools
 
-from .. import layout as at
-from .. import tir
+from .. import layout, tir
 from ..families.products import precision, tensor_cores
 from ..machine import modules
 from ..plain import Struct, Words
@@ -87,7 +86,7 @@ def extents(function) -> dict[str, object]:
 
 
 class Launch(Struct):
-    layout = at.LAUNCH
+    layout = layout.LAUNCH
 
 
 def launch_module(pairs, name: str):

@@ -7,7 +7,7 @@ in a copy of it. Then `backward` finds the plan in the context, as if it had bee
 
 from __future__ import annotations
 
-from .. import layout as at
+from .. import layout
 from ..plain import plain
 from ..plan import PLANNERS
 from ..plan.nodes import Plan
@@ -31,22 +31,22 @@ def is_expected(address):
     context = plan.context
     is_forward = context.backward_expected != 0 and context.tape == context.forward_tape
     is_new = is_forward and context.backward_plan != context.plan and context.one_numbering != 0
-    return is_new and plan.node(context.node_count - 1).signature.kind != at.ALIAS
+    return is_new and plan.node(context.node_count - 1).signature.kind != layout.ALIAS
 
 
 @plain
 def order(address, helper: Helper) -> None:
     """Order a helper to plan ahead, if it looks for work. The main thread does this."""
-    if state_of(helper) == at.IDLE:
+    if state_of(helper) == layout.IDLE:
         context = Context(address)
         copy = Context(context.ahead)
         # If no backward pass follows, as in a program that only predicts now, the next graph is not planned ahead.
         context.backward_expected = 0
-        for place in range(len(at.CONTEXT)):
+        for place in range(len(layout.CONTEXT)):
             copy.words[place] = context.words[place]
         helper.row = -1
-        if move(helper, at.IDLE, at.ORDERED):
-            Sharing(context.sharing).ahead = at.ORDERED
+        if move(helper, layout.IDLE, layout.ORDERED):
+            Sharing(context.sharing).ahead = layout.ORDERED
 
 
 @plain

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .. import layout as at
+from .. import layout
 from ..plain import plain
 from .grouping import Group
 from .nodes import Node
@@ -36,7 +36,7 @@ def write_lists(group: Group, steps: Steps, with_gradients: bool = False) -> Blo
     read, read_first = steps.lists, steps.first_lists
     for number in range(count):
         # Lists from MOST_LISTS on have no bits: if a step reads one of them, all bits of `read` are set.
-        bits = min(2 * number, at.MOST_LISTS - 2)
+        bits = min(2 * number, layout.MOST_LISTS - 2)
         whole, first = (read >> bits) & 3, (read_first >> bits) & 3
         values = base + 2 * number * columns
         gradients = values + columns
@@ -77,7 +77,7 @@ class Lists:
     @plain
     def is_direct(self):
         """Whether the first column of each node is `offset` floats behind one address, as `start_of` finds it."""
-        return self.source != at.NOWHERE and self.source != at.EACH and self.view.index == at.NO_INDEX
+        return self.source != layout.NOWHERE and self.source != layout.EACH and self.view.index == layout.NO_INDEX
 
     @plain
     def write_direct(self, whole, first) -> None:
@@ -92,7 +92,7 @@ class Lists:
                 for place in range(count):
                     operand = self.group[place].record.operand(self.source)
                     self.index[start + place] = self.offset + self.plan.address(operand, field)
-            elif self.source == at.SELF:
+            elif self.source == layout.SELF:
                 for place in range(count):
                     self.index[start + place] = self.offset + getattr(self.group[place], field)
             else:
@@ -104,7 +104,7 @@ class Lists:
         """Write the addresses of all columns of all nodes of the group, for any view."""
         begin = 0
         for _, node in self.group.each_node():
-            if self.source == at.EACH:
+            if self.source == layout.EACH:
                 self._write_each(node, begin)
             else:
                 self._write_columns(node, begin)
@@ -149,14 +149,14 @@ class Lists:
         """Return the base address of the view for this node, plus the view's `offset`. See `layout.VIEW`."""
         if self.source >= 0:
             return self.offset + self.plan.address(node.record.operand(self.source), field)
-        if self.source == at.SELF:
+        if self.source == layout.SELF:
             return self.offset + getattr(node, field)
-        return self.offset if self.source == at.NOWHERE else self._beside(node, field)
+        return self.offset if self.source == layout.NOWHERE else self._beside(node, field)
 
     @plain
     def _beside(self, node: Node, field: str):
         """Return the address for a view of a part of the same record: the part before, or a share of the first part."""
-        if self.source == at.BEFORE:
+        if self.source == layout.BEFORE:
             return self.offset + getattr(node.part_before, field)
         first = node.first_part
         return self.offset + getattr(self.plan.node(first), field) + (node.number - first - 1) * self.view.scale

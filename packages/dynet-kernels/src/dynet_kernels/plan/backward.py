@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .. import layout as at
+from .. import layout
 from ..plain import Words, plain
 from .addresses import Block, write_lists
 from .forward import lists_are_too_long
@@ -31,12 +31,12 @@ def plan_backward(context, loss, size, everything) -> None:
     if is_kept(gradients):
         for name in KEPT:
             setattr(plan.context, name, getattr(plan.context, f"backward_{name}"))
-        plan.context.status = at.READY
-        plan.table[at.SEED_FILL] = plan.node(loss).gradient
-        plan.table[at.SEED_FILL + 1] = size
+        plan.context.status = layout.READY
+        plan.table[layout.SEED_FILL] = plan.node(loss).gradient
+        plan.table[layout.SEED_FILL + 1] = size
     else:
         plan_anew(gradients, size)
-    if plan.context.status == at.READY and size != 0:
+    if plan.context.status == layout.READY and size != 0:
         note_touched_rows(plan)
         from_last = loss == plan.context.node_count - 1
         plan.context.backward_expected = from_last and not everything and plan.context.one_numbering
@@ -65,7 +65,7 @@ def plan_anew(gradients: Gradients, size) -> None:
         find_depths_again(gradients)
     find_planned(gradients)
     if lists_are_too_long(context):
-        context.status = at.TOO_SMALL
+        context.status = layout.TOO_SMALL
         return
     # The forward plan may have sorted the same nodes already.
     if context.ordered != context.plan or context.ordered_count != context.planned_count:
@@ -83,7 +83,7 @@ def depths_are_known(gradients: Gradients):
     gradients of their own (the loss, or all with `everything`) have only backward steps.
     """
     loss = gradients.plan.node(gradients.loss)
-    return gradients.context.one_numbering and not gradients.everything and loss.signature.kind != at.ALIAS
+    return gradients.context.one_numbering and not gradients.everything and loss.signature.kind != layout.ALIAS
 
 
 @plain
@@ -107,15 +107,15 @@ def find_planned(gradients: Gradients) -> None:
     plan, context, loss = gradients.plan, gradients.context, gradients.loss
     if context.flags_used:
         for number in range(context.node_count):
-            plan.node(number).flags &= at.NEEDS_GRADIENT
+            plan.node(number).flags &= layout.NEEDS_GRADIENT
     context.flags_used = 1
-    plan.node(loss).set_flag(at.REACHED | at.DIFFERENTIATED)
+    plan.node(loss).set_flag(layout.REACHED | layout.DIFFERENTIATED)
     context.fill(needed_floats=0, needed_index=2, needed_tape=3, planned_count=0, lookup_count=0)
     for back in range(loss + 1):
         node = plan.node(loss - back)
-        if node.has(at.REACHED):
+        if node.has(layout.REACHED):
             reach_operands(gradients, node)
-            if node.has(at.DIFFERENTIATED):
+            if node.has(layout.DIFFERENTIATED):
                 list_lookup(plan, node)
                 if gradients.has_steps(node):
                     add_needed(context, node)
@@ -129,12 +129,12 @@ def reach_operands(gradients: Gradients, node: Node) -> None:
     An operand that was REACHED before also gets USED_TWICE. The part before a later part counts as an operand.
     """
     plan = gradients.plan
-    passes = node.has(at.DIFFERENTIATED) and node.signature.passes
+    passes = node.has(layout.DIFFERENTIATED) and node.signature.passes
 
     def reach(operand: Node):
-        flags = operand.flags | (at.USED_TWICE if operand.has(at.REACHED) else at.REACHED)
+        flags = operand.flags | (layout.USED_TWICE if operand.has(layout.REACHED) else layout.REACHED)
         if passes and (operand.needs_gradient or gradients.everything):
-            flags |= at.DIFFERENTIATED
+            flags |= layout.DIFFERENTIATED
         operand.flags = flags
 
     for operand in node.record.awaited():
@@ -159,7 +159,7 @@ def add_needed(context: Context, node: Node) -> None:
     steps = signature.backward.count
     context.needed_index += 4 * signature.view_count * columns + 2 * steps
     context.needed_tape += 2 * steps + signature.deferred.count
-    if signature.determined_by != at.NO_VIEW:
+    if signature.determined_by != layout.NO_VIEW:
         context.needed_index += 2 * (signature.view_count + 1) * columns
         context.needed_tape += 2
 
@@ -199,7 +199,7 @@ def add_all_steps(gradients: Gradients, size) -> None:
     context.gradient_top = start
     gradients.allocate(plan.node(gradients.loss))
     gradients.clear_from(start)
-    add_fill(plan, at.SEED_FILL, start, size, 1)
+    add_fill(plan, layout.SEED_FILL, start, size, 1)
     for group in each_group_backwards(plan, plan.by_depth, count, Node.runs_with):
         begin = context.gradient_top
         for _, node in group.each_node():
@@ -245,8 +245,8 @@ def finish(gradients: Gradients) -> None:
     """
     context = gradients.context
     if context.gradient_top > context.gradient_end:
-        context.fill(status=at.TOO_SMALL, needed_floats=context.gradient_top - context.gradient_start)
-    elif context.status == at.READY:
+        context.fill(status=layout.TOO_SMALL, needed_floats=context.gradient_top - context.gradient_start)
+    elif context.status == layout.READY:
         context.fill(
             backward_plan=context.plan,
             backward_loss=gradients.loss,

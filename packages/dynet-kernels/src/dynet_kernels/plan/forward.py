@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .. import layout as at
+from .. import layout
 from ..plain import Words, plain
 from .addresses import write_lists
 from .grouping import each_group, put_in_order
@@ -32,7 +32,7 @@ def plan_forward(context, begin, end, inputs_at, inputs_begin, inputs_end) -> No
         inputs.take()
         for name in KEPT:
             setattr(plan.context, name, getattr(plan.context, f"kept_{name}"))
-        plan.context.status = at.READY
+        plan.context.status = layout.READY
     else:
         plan_anew(plan, inputs, begin, end)
 
@@ -88,7 +88,7 @@ def plan_anew(plan: Plan, inputs: Inputs, begin, end) -> None:
     top = values + context.needed_floats
     context.needed_floats = top - inputs.start
     if top > context.arena_end or lists_are_too_long(context):
-        context.status = at.TOO_SMALL
+        context.status = layout.TOO_SMALL
         return
     context.arena_top = top
     inputs.take()
@@ -98,7 +98,7 @@ def plan_anew(plan: Plan, inputs: Inputs, begin, end) -> None:
     place_values(plan, values)
     place_aliases(plan)
     add_all_steps(plan)
-    if begin == 0 and context.status == at.READY:
+    if begin == 0 and context.status == layout.READY:
         keep(plan, inputs, end)
 
 
@@ -134,19 +134,19 @@ def add_nodes(plan: Plan, inputs: Inputs, begin, end) -> None:
             note_operands(plan, node, earliest)
             signature = node.signature
             kind = signature.kind
-            if kind == at.COMPUTED:
+            if kind == layout.COMPUTED:
                 floats += node.room
                 index += 2 * signature.view_count * node.columns
                 tape += signature.forward.count
-                if signature.determined_by != at.NO_VIEW:
+                if signature.determined_by != layout.NO_VIEW:
                     index += 2 * (signature.view_count + 1) * node.columns
                     tape += 1
-            elif kind == at.INPUT:
+            elif kind == layout.INPUT:
                 node.value = plan.records[attributes]  # the address of the value
             else:
                 plan.aliases[aliases] = number
                 aliases += 1
-                if kind == at.APART:
+                if kind == layout.APART:
                     context.one_numbering = 0
             number += 1
         position = attributes + whole.attributes
@@ -167,12 +167,12 @@ def note_operands(plan: Plan, node: Node, earliest) -> None:
         needs |= plan.needs_gradient(operand)
 
     note_edges(plan, node, earliest, visit)
-    node.flags = needs * node.signature.passes * at.NEEDS_GRADIENT
+    node.flags = needs * node.signature.passes * layout.NEEDS_GRADIENT
 
 
 @plain
 def is_computed(node: Node):
-    return node.signature.kind == at.COMPUTED
+    return node.signature.kind == layout.COMPUTED
 
 
 @plain

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from .. import layout as at
+from .. import layout
 from ..plain import plain
 from .grouping import Group
 from .nodes import Node, Plan, whole_lines
@@ -26,18 +26,18 @@ class Gradients:
     @plain
     def has_own(self, node: Node):
         """Whether a node has its own gradient. Otherwise it is an alias: its gradient is a part of its operand's."""
-        return node.signature.kind != at.ALIAS or node.number == self.loss or self.everything
+        return node.signature.kind != layout.ALIAS or node.number == self.loss or self.everything
 
     @plain
     def has_steps(self, node: Node):
         """Whether the pass runs backward steps for this node: not for inputs, nor for aliases without own gradients."""
-        return node.signature.kind != at.INPUT and self.has_own(node)
+        return node.signature.kind != layout.INPUT and self.has_own(node)
 
     @plain
     def allocate(self, node: Node) -> None:
         node.gradient = self.context.gradient_top
         self.context.gradient_top += whole_lines(node.gradient_size)
-        node.set_flag(at.HAS_GRADIENT)
+        node.set_flag(layout.HAS_GRADIENT)
 
     @plain
     def clear_from(self, begin) -> None:
@@ -65,7 +65,7 @@ class Gradients:
         """Set the address of an operand's gradient, and assign memory if it has none. Do nothing for a parameter."""
         if operand >= 0:
             owner, offset = self.owner(operand)
-            if owner >= 0 and not self.plan.node(owner).has(at.HAS_GRADIENT):
+            if owner >= 0 and not self.plan.node(owner).has(layout.HAS_GRADIENT):
                 self.allocate(self.plan.node(owner))
             if owner != operand:
                 self.plan.node(operand).gradient = self.plan.address(owner, "gradient") + offset
@@ -148,7 +148,7 @@ class Targets:
             for node, operand in self.each_target():
                 target = self.plan.node(operand)
                 target.gradient = node.gradient
-                target.set_flag(at.HAS_GRADIENT)
+                target.set_flag(layout.HAS_GRADIENT)
         return possible
 
     @plain
@@ -156,7 +156,7 @@ class Targets:
         """Whether no other step adds to this gradient, the operand's own steps do not change it, and its size fits."""
         target = self.plan.node(operand)
         return (
-            not target.has(at.HAS_GRADIENT | at.USED_TWICE)
+            not target.has(layout.HAS_GRADIENT | layout.USED_TWICE)
             and target.is_whole_record
             and target.gradient_size == self.covers
             and target.signature.keeps_gradient
@@ -187,7 +187,7 @@ class Targets:
         if owner < 0 or offset != 0:
             return 0
         target = self.plan.node(owner)
-        if target.has(at.HAS_GRADIENT) or target.gradient_size != self.covers:
+        if target.has(layout.HAS_GRADIENT) or target.gradient_size != self.covers:
             return 0
         self.gradients.allocate(target)
         if owner != operand:
@@ -200,8 +200,8 @@ class Targets:
             owner, _ = self.gradients.owner(operand)
             if owner >= 0:
                 target = self.plan.node(owner)
-                if target.has(at.HAS_GRADIENT) and target.gradient >= begin:
-                    target.clear_flag(at.HAS_GRADIENT)
+                if target.has(layout.HAS_GRADIENT) and target.gradient >= begin:
+                    target.clear_flag(layout.HAS_GRADIENT)
         self.plan.context.gradient_top = begin
 
     @plain
@@ -212,22 +212,22 @@ class Targets:
         """
         shared, signature = self.step.shared, self.group.signature
         columns = self.group.count * max(signature.columns, signature.columns_each)
-        matters = shared == at.IF_DISTINCT or shared == at.EITHER_IF_DISTINCT
+        matters = shared == layout.IF_DISTINCT or shared == layout.EITHER_IF_DISTINCT
         if not matters or columns * self.step.work < self.plan.limits.least_instruction:
             return 0
         distinct = self.are_nodes(self._mark)
         for _, operand in self.each_target():
             if operand >= 0:
-                self.plan.node(operand).clear_flag(at.MET)
+                self.plan.node(operand).clear_flag(layout.MET)
         return distinct
 
     @plain
     def _mark(self, operand):
         """Set the flag MET of an operand. Return 1 if it is not yet set, and if the operand has its own gradient."""
         target = self.plan.node(operand)
-        if target.has(at.MET) or not self.gradients.has_own(target):
+        if target.has(layout.MET) or not self.gradients.has_own(target):
             return 0
-        target.set_flag(at.MET)
+        target.set_flag(layout.MET)
         return 1
 
     @plain

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .. import layout as at
+from .. import layout
 from ..plain import Rows, Struct, Words, plain
 from .structs import Context, Parameter, Sharing, Signature
 
@@ -17,13 +17,13 @@ class Plan:
 
     def __init__(self, address, **others: Words):
         self.context = context = Context(Words(address))
-        self._buffers = {name: Words(getattr(context, name)) for name in at.BUFFERS if name not in others} | others
+        self._buffers = {name: Words(getattr(context, name)) for name in layout.BUFFERS if name not in others} | others
         self._nodes, self._parameters = Rows(Node, self.nodes), Rows(Parameter, self.parameters)
         self.limits = Sharing(self.sharing)
 
     def __getattr__(self, name: str) -> Words:
-        if name not in at.BUFFERS:
-            raise AttributeError(f"there is no buffer {name!r} among {', '.join(at.BUFFERS)}")
+        if name not in layout.BUFFERS:
+            raise AttributeError(f"there is no buffer {name!r} among {', '.join(layout.BUFFERS)}")
         return self._buffers[name]
 
     def node(self, number) -> Node:
@@ -134,13 +134,13 @@ class Record:
     @plain
     def _listed(self, signature: Signature):
         count = signature.waits_count
-        return self.operand_count - signature.waits_from if count == at.TO_THE_END else count
+        return self.operand_count - signature.waits_from if count == layout.TO_THE_END else count
 
 
 class Node(Struct):
     """A node: a row of the buffer `nodes`, whose integers `layout.NODE` names. `number` is its number in the graph."""
 
-    layout = at.NODE
+    layout = layout.NODE
     plan: Plan
     number: int
 
@@ -150,7 +150,7 @@ class Node(Struct):
 
     @property
     def signature_at(self):
-        return self.words[self.start + at.NODE.signature]
+        return self.words[self.start + layout.NODE.signature]
 
     @property
     def record(self) -> Record:
@@ -212,7 +212,7 @@ class Node(Struct):
     @property
     def needs_gradient(self):
         # NEEDS_GRADIENT is the highest flag, so the shift to the right leaves no other bit.
-        return self.flags >> (at.NEEDS_GRADIENT.bit_length() - 1)
+        return self.flags >> (layout.NEEDS_GRADIENT.bit_length() - 1)
 
     def has(self, flag: int):
         return (self.flags & flag) != 0
@@ -230,4 +230,4 @@ class Node(Struct):
 
 
 def whole_lines(floats):
-    return (floats + (at.CACHE_LINE - 1)) & -at.CACHE_LINE
+    return (floats + (layout.CACHE_LINE - 1)) & -layout.CACHE_LINE

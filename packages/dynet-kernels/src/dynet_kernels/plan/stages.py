@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .. import layout as at
+from .. import layout
 from ..plain import plain, popcount
 from .nodes import Node, Plan
 from .structs import Signature
@@ -33,17 +33,17 @@ def number_signature(plan: Plan, signature: Signature) -> None:
     signature.numbering = context.numbering
     signature.number = number
     context.numbered = number + 1
-    if number < at.MOST_NUMBERED:
-        for word in range(at.WORDS):
-            plan.predecessors[number * at.WORDS + word] = 0
+    if number < layout.MOST_NUMBERED:
+        for word in range(layout.WORDS):
+            plan.predecessors[number * layout.WORDS + word] = 0
         goes_before(plan, number, number)
 
 
 @plain
 def goes_before(plan: Plan, earlier, later) -> None:
     """Note in `predecessors` that nodes of signature number `later` depend on nodes of signature number `earlier`."""
-    if max(earlier, later) < at.MOST_NUMBERED:
-        plan.predecessors[later * at.WORDS + (earlier >> 6)] |= 1 << (earlier & 63)
+    if max(earlier, later) < layout.MOST_NUMBERED:
+        plan.predecessors[later * layout.WORDS + (earlier >> 6)] |= 1 << (earlier & 63)
 
 
 @plain
@@ -71,19 +71,19 @@ def find_stages(plan: Plan) -> None:
     closure is computed in place, so that the rows also have indirect dependencies.
     """
     count, predecessors = plan.context.numbered, plan.predecessors
-    if count > at.MOST_NUMBERED:
+    if count > layout.MOST_NUMBERED:
         return
     words = (count + 63) >> 6
     for via in range(count):
         for number in range(count):
-            row = number * at.WORDS
+            row = number * layout.WORDS
             if (predecessors[row + (via >> 6)] >> (via & 63)) & 1:
                 for k in range(words):
-                    predecessors[row + k] |= predecessors[via * at.WORDS + k]
+                    predecessors[row + k] |= predecessors[via * layout.WORDS + k]
     for number in range(count):
         stage = 0
         for k in range(words):
-            stage += popcount(predecessors[number * at.WORDS + k])
+            stage += popcount(predecessors[number * layout.WORDS + k])
         plan.stages[number] = stage
 
 
@@ -95,7 +95,7 @@ def find_depths(plan: Plan, first, last, has_instructions: Callable) -> None:
     depths in `depths`. All others get the largest depth of their operands in the same stage, or 0.
     """
     find_stages(plan)
-    in_stages = plan.context.numbered <= at.MOST_NUMBERED
+    in_stages = plan.context.numbered <= layout.MOST_NUMBERED
     stages = plan.context.numbered + 1 if in_stages else 1
     for k in range(stages):
         plan.stage_begins[k] = 0

@@ -2,57 +2,57 @@
 
 from __future__ import annotations
 
-from .. import layout as at
+from .. import layout
 from ..plain import Rows, Struct, plain
 
 
 class Context(Struct):
-    layout = at.CONTEXT
+    layout = layout.CONTEXT
 
 
 class Parameter(Struct):
-    layout = at.PARAMETER
+    layout = layout.PARAMETER
 
 
 class Update(Struct):
-    layout = at.UPDATE
+    layout = layout.UPDATE
 
 
 class Both(Struct):
-    layout = at.BOTH
+    layout = layout.BOTH
 
 
 class View(Struct):
-    layout = at.VIEW
+    layout = layout.VIEW
 
 
 class Step(Struct):
-    layout = at.STEP
+    layout = layout.STEP
 
 
 class Instruction(Struct):
-    layout = at.INSTRUCTION
+    layout = layout.INSTRUCTION
 
 
 class Sharing(Struct):
-    layout = at.SHARING
+    layout = layout.SHARING
 
 
 class Helper(Struct):
-    layout = at.HELPER
+    layout = layout.HELPER
 
 
 class Pace(Struct):
-    layout = at.PACE
+    layout = layout.PACE
 
 
 class Steps(Struct):
     """The steps of a signature in one direction, a name in DIRECTIONS of `layout`. `steps[number]` is one step."""
 
-    layout = at.STEPS
+    layout = layout.STEPS
 
     def __init__(self, signature: Signature, direction: str):
-        super().__init__(signature.words, signature.start + at.SIGNATURE[f"{direction}_begin"])
+        super().__init__(signature.words, signature.start + layout.SIGNATURE[f"{direction}_begin"])
         self.signature = signature
 
     def __getitem__(self, number) -> Step:
@@ -62,7 +62,7 @@ class Steps(Struct):
 class Signature(Struct):
     """A signature in the table: the integers with which it begins, its views, and its steps in each direction."""
 
-    layout = at.SIGNATURE
+    layout = layout.SIGNATURE
 
     @property
     def views(self) -> Rows:

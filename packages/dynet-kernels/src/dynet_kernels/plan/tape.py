@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .. import layout as at
+from .. import layout
 from ..kernels import SHARD
 from ..plain import Rows, Words, plain
 from .addresses import Block
@@ -23,12 +23,12 @@ def use_tape(context: Context, direction: str) -> None:
 
 
 def start_tape(context: Context) -> None:
-    context.fill(index_top=0, tape_count=0, shared_work=0, status=at.READY)
+    context.fill(index_top=0, tape_count=0, shared_work=0, status=layout.READY)
 
 
 @plain
 def add_instruction(
-    plan: Plan, opcode, base, count, parameters=0, fresh=0, shared=at.ALONE, work=0, distinct=0
+    plan: Plan, opcode, base, count, parameters=0, fresh=0, shared=layout.ALONE, work=0, distinct=0
 ) -> None:
     """Append an instruction to the tape. If its kernel is not loaded, set `status` to NO_CODE: then nothing runs.
 
@@ -37,15 +37,15 @@ def add_instruction(
     short to be worth sharing, threads do not share it, whatever `shared` (see `layout.STEP`) says.
     """
     context = plan.context
-    way = way_to_share(plan, shared, count, distinct) if work >= plan.limits.least_instruction else at.ALONE
-    if way != at.ALONE:
+    way = way_to_share(plan, shared, count, distinct) if work >= plan.limits.least_instruction else layout.ALONE
+    if way != layout.ALONE:
         context.shared_work += work
     number = context.tape_count
     instruction = Rows(Instruction, plan.tape)[number]
     instruction.fill(opcode=opcode, base=base, count=count, parameters=parameters, fresh=fresh, shared=way)
     context.tape_count = number + 1
     if Words(context.code)[opcode // SHARD] == 0:
-        context.fill(status=at.NO_CODE, row=number)
+        context.fill(status=layout.NO_CODE, row=number)
 
 
 @plain
@@ -55,26 +55,26 @@ def way_to_share(plan: Plan, shared, count, distinct):
     `shared` may leave the choice to this function (see `layout.STEP`). `distinct` is 1 if the step is known to add to a
     different gradient for each node of the group.
     """
-    if shared == at.IF_DISTINCT:
-        return at.BY_COLUMNS if distinct else at.ALONE
-    if shared < at.EITHER:
+    if shared == layout.IF_DISTINCT:
+        return layout.BY_COLUMNS if distinct else layout.ALONE
+    if shared < layout.EITHER:
         return shared
-    may_by_columns = shared == at.EITHER or distinct
-    return at.BY_COLUMNS if may_by_columns and count >= COLUMNS_EACH * plan.limits.threads else at.BY_ROWS
+    may_by_columns = shared == layout.EITHER or distinct
+    return layout.BY_COLUMNS if may_by_columns and count >= COLUMNS_EACH * plan.limits.threads else layout.BY_ROWS
 
 
 def add_fill(plan: Plan, parameters: int, start, size, number) -> None:
     """Append an instruction that sets `size` floats at `start` to `number`; these are in `table`, at `parameters`."""
     for place, value in enumerate((start, size, number)):
         plan.table[parameters + place] = value
-    add_instruction(plan, at.FILL, 0, 1, parameters)
+    add_instruction(plan, layout.FILL, 0, 1, parameters)
 
 
 def add_clear(plan: Plan, start, size) -> None:
     base = plan.context.index_top
     plan.index[base] = start
     plan.index[base + 1] = size
-    add_instruction(plan, at.CLEAR, base, 1, shared=at.BY_ROWS, work=size * CLEAR_WORK)
+    add_instruction(plan, layout.CLEAR, base, 1, shared=layout.BY_ROWS, work=size * CLEAR_WORK)
     plan.context.index_top = base + 2
 
 
@@ -110,7 +110,7 @@ def is_wanted(group: Group, step: Step, everything):
     If `everything` is 1, all nodes need gradients, but parameters still only if they are trained.
     """
     operand = step.gradient_of
-    return operand == at.NO_OPERAND or _is_needed(group, operand, everything)
+    return operand == layout.NO_OPERAND or _is_needed(group, operand, everything)
 
 
 @plain
@@ -122,11 +122,11 @@ def _is_needed(group: Group, operand, everything):
         record = node.record
         if operand >= 0:
             needed = plan.needs_gradient(record.operand(operand), everything)
-        elif operand == at.EACH_OPERAND:
+        elif operand == layout.EACH_OPERAND:
             first = record.each_start
             for k in range(record.each_count):
                 needed |= plan.needs_gradient(record.operand(first + k), everything)
-        elif operand == at.BEFORE_OPERAND:
+        elif operand == layout.BEFORE_OPERAND:
             needed = everything | node.part_before.needs_gradient
         else:
             needed = everything | node.needs_gradient

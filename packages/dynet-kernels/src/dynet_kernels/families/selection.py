@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .. import tir
-from ..functions import vmath
+from .. import tir, vmath
 from ..kernels import NUMBER, Effects, Kernel
 from ..layout import ALONE
 from ..tir import int64, let, load, store, vector_loop

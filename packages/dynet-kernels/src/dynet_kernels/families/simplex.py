@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .. import tir
-from ..functions import vmath
+from .. import tir, vmath
 from ..kernels import NUMBER, Effects, Kernel
 from ..tir import float32, int64, let, load, store, vector_loop
 from ..tvm_modules import T

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ... import tir, tuning
-from ...functions import vmath
+from ... import tir, tuning, vmath
 from ...kernels import Kernel
 from ...layout import CACHE_LINE, EITHER
 from ...tir import int64, let, load, quotient, remainder, store, vector_loop

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ... import tir, tuning
-from ...functions import vmath
+from ... import tir, tuning, vmath
 from ...kernels import Kernel
 from ...layout import BY_ROWS, CACHE_LINE
 from ...tir import int64, let, load, quotient, remainder, settled, store

@@ -6,8 +6,7 @@ of neighboring rows; if fewer rows are left, a mask selects the lanes to use.
 
 from __future__ import annotations
 
-from ... import tir
-from ...functions import vmath
+from ... import tir, vmath
 from ...tir import int64, let, load, quotient, remainder, settled, store
 from ...tvm_modules import T
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ... import tir, tuning
-from ...functions import vmath
+from ... import tir, tuning, vmath
 from ...kernels import AT_HAND, FLOP, Effects
 from ...layout import BY_ROWS, EITHER
 from ...tir import int64, let

@@ -1,22 +1,16 @@
-"""Turns formulas into TIR. Each function of formulas is implemented under the same name in the folder `functions`."""
+"""Turns formulas into TIR. Each function of formulas is implemented under the same name in `vmath`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from ... import formula
+from ... import formula, vmath
 from ...formula import Symbol, in_order, use_counts
-from ...functions import exponential, gamma, hyperbolic, random_numbers, trigonometry, vmath
 from ...simplification import Sharing
 from ...tir import Accumulator, let, wide
 from ...tvm_modules import tirx
 
-FUNCTIONS = {
-    name: function
-    for module in (vmath, exponential, hyperbolic, gamma, trigonometry, random_numbers)
-    for name, function in vars(module).items()
-    if name in formula.FUNCTIONS
-}
+FUNCTIONS = {name: function for name, function in vars(vmath).items() if name in formula.FUNCTIONS}
 
 DEEPEST = 12  # TVM's passes get slow where functions of functions go deeper
 BITS_OF_SMALLEST = 1 << 23  # the bits of the smallest normal float32, as an int32

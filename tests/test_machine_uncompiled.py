@@ -9,7 +9,7 @@ from dynet_core.graph import current
 from dynet_core.recorder import next_generation
 from dynet_kernels import layout as at
 from dynet_kernels.machine import library, modules, planner, planning_ahead, sharing
-from dynet_kernels.plan.structs import Context
+from dynet_kernels.plan.nodes import Context
 
 NAMES = [name for name in at.CONTEXT if name not in ("result_type", "result")]
 

@@ -11,7 +11,7 @@ import pytest
 from dynet_kernels import layout as at
 from dynet_kernels.kernels import SHARD
 from dynet_kernels.machine import atomics, modules, planner, planning_ahead, sharing, team
-from dynet_kernels.plan.structs import Both, Context, Helper, Sharing
+from dynet_kernels.plan.nodes import Both, Context, Helper, Sharing
 
 NAMES = ("base", "count", *at.SHARES)
 

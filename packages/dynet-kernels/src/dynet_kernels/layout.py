@@ -94,7 +94,7 @@ BUFFERS = (
     # column of a group the number that it shares with those that equal it, then for each such number the first column.
     "buckets", "numbers_of_columns",
     # For each signature that has a number in this plan: the set of signatures that must run before it, as bits, and its
-    # stage (see `plan/stages.py`).
+    # stage (see `plan/forward.py`).
     "predecessors", "stages",
     "stage_begins",  # for each stage: how many depths all earlier stages have together
     # The address lists and the instructions of the pass that is planned and run now. These addresses are copies of two

@@ -36,7 +36,7 @@ def cast(dtype, x):
 
 def register(value, dtype="float32"):
     """Store `value` and load it: TVM's simplifier takes minutes for long trees, but does not look behind a load."""
-    return let(Accumulator(lanes_of(value), value, dtype).get())
+    return let(Accumulator(lanes_of(value), value, dtype).value)
 
 
 def select(condition, x, y):
@@ -261,7 +261,7 @@ def horizontal(combine, x):
         low = [tirx.const(k, "int32") for k in range(lanes)]
         high = [tirx.const(k + lanes, "int32") for k in range(lanes)]
         halves = combine(let(tirx.Shuffle([x], low)), let(tirx.Shuffle([x], high)))
-        x = let(Accumulator(lanes, halves).get())  # stored and loaded, so that TVM's simplifier sees no long expression
+        x = let(Accumulator(lanes, halves).value)  # stored and loaded, so that TVM's simplifier sees no long expression
     return x
 
 

@@ -16,7 +16,7 @@ from .. import layout, tir
 from ..kernels import RUN_SHARD, SHARD, Kernel
 from ..plain import Rows, Words, is_emitting, plain
 from ..plain.lowering import bound, branch, ends, forever, settled
-from ..plan.structs import Context, Instruction
+from ..plan.nodes import Context, Instruction
 from ..tir import int64, let
 from ..tvm_modules import T, ir, tirx, tvm
 

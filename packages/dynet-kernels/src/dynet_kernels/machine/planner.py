@@ -9,7 +9,7 @@ from typing import Any
 from .. import layout, tir
 from ..plain import Words, plain
 from ..plan import PLANNERS
-from ..plan.structs import Both, Context, Sharing
+from ..plan.nodes import Both, Context, Sharing
 from . import team
 from .modules import Function, fails, module_of
 

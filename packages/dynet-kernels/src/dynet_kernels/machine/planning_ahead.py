@@ -10,8 +10,7 @@ from __future__ import annotations
 from .. import layout
 from ..plain import plain
 from ..plan import PLANNERS
-from ..plan.nodes import Plan
-from ..plan.structs import Context, Helper, Sharing
+from ..plan.nodes import Context, Helper, Plan, Sharing
 from .atomics import move, state_of
 from .modules import Function
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from .. import layout, tir
 from ..kernels import SHARD
 from ..plain import Words, plain
-from ..plan.structs import Context, Helper, Instruction, Pace, Sharing
+from ..plan.nodes import Context, Helper, Instruction, Pace, Sharing
 from . import atomics, planning_ahead
 from .atomics import CORE, give_way, move, state_of, time
 from .modules import fails, refuse, separate, tape_of

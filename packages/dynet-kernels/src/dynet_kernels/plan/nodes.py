@@ -1,4 +1,4 @@
-"""The planner's data: the context with its buffers, nodes and records."""
+"""The planner's data: structures in memory, whose integers `layout` names, and what nodes and records have."""
 
 from __future__ import annotations
 
@@ -6,7 +6,81 @@ from collections.abc import Iterator
 
 from .. import layout
 from ..plain import Rows, Struct, Words, plain
-from .structs import Context, Parameter, Sharing, Signature
+
+
+class PlannerStruct(Struct):
+    """A structure whose integers the constant of `layout` names that has the name of the class, in upper case."""
+
+    def __init_subclass__(cls):
+        cls.layout = getattr(layout, cls.__name__.upper())
+
+
+class Context(PlannerStruct): ...
+
+
+class Parameter(PlannerStruct): ...
+
+
+class Update(PlannerStruct): ...
+
+
+class Both(PlannerStruct): ...
+
+
+class View(PlannerStruct): ...
+
+
+class Step(PlannerStruct): ...
+
+
+class Instruction(PlannerStruct): ...
+
+
+class Sharing(PlannerStruct): ...
+
+
+class Helper(PlannerStruct): ...
+
+
+class Pace(PlannerStruct): ...
+
+
+class Steps(PlannerStruct):
+    """The steps of a signature in one direction, a name in DIRECTIONS of `layout`. `steps[number]` is one step."""
+
+    def __init__(self, signature: Signature, direction: str):
+        super().__init__(signature.words, signature.start + layout.SIGNATURE[f"{direction}_begin"])
+        self.signature = signature
+
+    def __getitem__(self, number) -> Step:
+        return Rows(Step, self.words, self.signature.start + self.begin)[number]
+
+
+class Signature(PlannerStruct):
+    """A signature in the table: the integers with which it begins, its views, and its steps in each direction."""
+
+    @property
+    def views(self) -> Rows:
+        return Rows(View, self.words, self.start + len(self.layout))
+
+    @property
+    def forward(self) -> Steps:
+        return Steps(self, "forward")
+
+    @property
+    def backward(self) -> Steps:
+        return Steps(self, "backward")
+
+    @property
+    def deferred(self) -> Steps:
+        return Steps(self, "deferred")
+
+    @plain
+    def part(self, number) -> Signature:
+        """Return the signature of part `number`; without parts, this one. The last one listed serves all later ones."""
+        count = self.part_count
+        place = self.start if count == 0 else self.words[self.parts + min(number, count - 1)]
+        return Signature(self.words, place)
 
 
 class Plan:
@@ -137,10 +211,9 @@ class Record:
         return self.operand_count - signature.waits_from if count == layout.TO_THE_END else count
 
 
-class Node(Struct):
+class Node(PlannerStruct):
     """A node: a row of the buffer `nodes`, whose integers `layout.NODE` names. `number` is its number in the graph."""
 
-    layout = layout.NODE
     plan: Plan
     number: int
 

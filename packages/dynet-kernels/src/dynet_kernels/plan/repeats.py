@@ -13,11 +13,8 @@ from typing import Any
 
 from .. import layout
 from ..plain import plain
-from .addresses import Block
-from .grouping import Group
-from .nodes import whole_lines
-from .structs import Steps
-from .tape import add_instruction, is_wanted
+from .nodes import Steps, whole_lines
+from .tape import Block, Group, add_instruction, is_wanted
 
 LEAST_COLUMNS = 8  # in smaller groups, equal columns are not looked for
 LEAST_WORK = 50_000  # nor if the forward steps of a column take fewer picoseconds than this

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from .. import layout
 from ..plain import Words, plain
-from .nodes import Plan
-from .structs import Update
+from .nodes import Plan, Update
 from .tape import add_instruction, start_tape
 
 # An estimate of how many picoseconds one thread takes in an update to read and write one number of one tensor.

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from .. import layout
 from ..plain import Words, on_stack, plain
-from ..plan.nodes import Node, Plan
-from ..plan.structs import Context, Sharing
+from ..plan.nodes import Context, Node, Plan, Sharing
 from . import words
 from .arrays import read_flat
 from .c_api import NULL, extern, fail, made, need, new_reference

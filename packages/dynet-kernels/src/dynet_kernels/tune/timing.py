@@ -24,7 +24,7 @@ TOLERANCE = 2e-4  # a number may be wrong by this times the sum of the number an
 class Workload:
     """A computation to time: a kernel, and the *columns* on which it works, such as the elements of a batch.
 
-    For each operand, the kernel has an *address list*: the address of the operand forevery column.
+    For each operand, the kernel has an *address list*: the address of the operand for every column.
 
     Args:
         label: the sizes, as a text for people. No other workload of the family has the same.

@@ -103,7 +103,7 @@ BUFFERS = (
     "forward_index", "forward_tape", "backward_index", "backward_tape",
     "sharing",  # a SHARING structure: how many threads share work, how much work is worth sharing, and helping threads
     "threads",  # for each thread that helps to run this tape: its own RUNNING integers and one INSTRUCTION
-    "ahead",  # a copy of this CONTEXT, in which a helper plans the backward pass ahead (`machine/planning_ahead.py`)
+    "ahead",  # a copy of this CONTEXT, in which a helper plans the backward pass ahead (`machine/team.py`)
     # In the context of a trainer: `changes` is one integer, which counts the updates and other changes of parameters in
     # the thread that uses the trainer. `changed` is one integer, what this count was after the trainer's last update.
     "changes", "changed",

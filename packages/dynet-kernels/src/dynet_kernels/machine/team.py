@@ -6,6 +6,11 @@ that no helper has begun, and waits only for those in progress. `balance` is an 
 While it is negative, the main thread goes on alone, and the time that it runs alone pays the debt. Some passes run
 alone as a trial. Shared passes that take longer than these, as where two cores have no cache in common, are a loss,
 too.
+
+A helper also plans the backward pass while the others run the forward pass. Most programs compute a graph by one
+forward pass and differentiate it from its last node. If the last backward pass was of this kind, the next one is
+expected to be, too. Planning and running both write to the context, so the helper plans in a copy of it. Then
+`backward` finds the plan in the context, as if it had been made for an earlier pass.
 """
 
 from __future__ import annotations
@@ -13,10 +18,59 @@ from __future__ import annotations
 from .. import layout, tir
 from ..kernels import SHARD
 from ..plain import Words, plain
-from ..plan.nodes import Context, Helper, Instruction, Pace, Sharing
-from . import atomics, planning_ahead
+from ..plan import PLANNERS
+from ..plan.nodes import Context, Helper, Instruction, Pace, Plan, Sharing
+from . import atomics
 from .atomics import CORE, give_way, move, state_of, time
-from .modules import fails, refuse, separate, tape_of
+from .modules import Function, fails, refuse, separate, tape_of
+
+PLAN_BACKWARD = Function("do_plan_backward", PLANNERS["backward"])
+# What a plan changes in the context in which it is made, besides what the next pass sets anyway.
+RESULTS = (
+    "flags_used", "planned_count", "ordered", "searches", "lookup_count", "gradient_top", "backward_plan",
+    "backward_loss", "backward_everything", "backward_start", "backward_tape_count", "backward_index_top",
+    "backward_shared_work", "backward_plans",
+)  # fmt: skip
+
+
+@plain
+def is_expected(address):
+    """Whether to plan ahead: the tape is that of a forward pass, whose depths the backward pass can use."""
+    plan = Plan(address)
+    context = plan.context
+    is_forward = context.backward_expected != 0 and context.tape == context.forward_tape
+    is_new = is_forward and context.backward_plan != context.plan and context.one_numbering != 0
+    return is_new and plan.node(context.node_count - 1).signature.kind != layout.ALIAS
+
+
+@plain
+def order_plan(address, helper: Helper) -> None:
+    """Order a helper to plan ahead, if it looks for work. The main thread does this."""
+    if state_of(helper) == layout.IDLE:
+        context = Context(address)
+        copy = Context(context.ahead)
+        # If no backward pass follows, as in a program that only predicts now, the next graph is not planned ahead.
+        context.backward_expected = 0
+        for place in range(len(layout.CONTEXT)):
+            copy.words[place] = context.words[place]
+        helper.row = -1
+        if move(helper, layout.IDLE, layout.ORDERED):
+            Sharing(context.sharing).ahead = layout.ORDERED
+
+
+@plain
+def plan_ahead(address) -> None:
+    """Plan. The helper does this."""
+    context = Context(address)
+    PLAN_BACKWARD(context.ahead, context.node_count - 1, 0, 0)
+
+
+@plain
+def take_plan(address) -> None:
+    """Copy what the plan has changed to the context. The main thread does this after the pass."""
+    context = Context(address)
+    context.take(Context(context.ahead), RESULTS)
+
 
 # In nanoseconds: how long helpers look for work before they sleep, how long threads wait before they let others have
 # their core, and after what time cores are counted again.
@@ -104,7 +158,7 @@ def run_together(address):
     last = row_of(sharing, helpers)
     if helpers > 0:
         sharing.context = address
-        sharing.ahead = layout.WANTED if planning_ahead.is_expected(address) else 0
+        sharing.ahead = layout.WANTED if is_expected(address) else 0
         wake(sharing, helpers, always, began + min(WAKING, context.shared_work >> 14))
     while row < count:
         first, together = row, helpers > 0 and pays()
@@ -115,7 +169,7 @@ def run_together(address):
                 row += 1
         if together:
             while sharing.ahead == layout.WANTED:
-                planning_ahead.order(address, last)
+                order_plan(address, last)
                 if not always or state_of(last) == layout.STARTED:
                     break
                 wake(sharing, helpers, always, began)
@@ -208,7 +262,7 @@ def finish_plan(address, sharing: Sharing, helper: Helper, always) -> None:
     since = time()
     if sharing.ahead == layout.ORDERED and (always or not move(helper, layout.ORDERED, layout.IDLE)):
         wait_for(helper, since)
-        planning_ahead.take_plan(address)
+        take_plan(address)
         note(sharing, sharing.planned - (time() - since) * WAIT)
 
 
@@ -230,7 +284,7 @@ def look_for_work(sharing: Sharing, helper: Helper, lock, since):
     if state == layout.ORDERED and move(helper, layout.ORDERED, layout.WORKING):
         if helper.row < 0:
             start = time(CORE)
-            planning_ahead.plan_ahead(sharing.context)
+            plan_ahead(sharing.context)
             sharing.planned = time(CORE) - start
         else:
             run_part(sharing.context, helper.row, helper.row + 1, helper.part, helper.parts)

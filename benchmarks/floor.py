@@ -77,7 +77,7 @@ def work_of(row: Row) -> Work:
 def products_of(loss) -> Counter[Sizes]:
     """Count the matrix products of a graph by their sizes, forwards and backwards."""
     from dynet_core.graph import current
-    from dynet_core.pictures.plan_text import Planned
+    from dynet_core.pictures import Planned
     from dynet_kernels import layout as at
     from dynet_kernels.encode import TABLE
     from dynet_kernels.families.products import ColumnGradient, MatrixGradient, Product

@@ -8,8 +8,8 @@ from dynet_core.compute.device import compiled
 from dynet_core.graph import current
 from dynet_core.recorder import next_generation
 from dynet_kernels import layout as at
-from dynet_kernels.machine import library, modules, planner, planning_ahead, sharing
-from dynet_kernels.plan.structs import Context
+from dynet_kernels.machine import library, modules, planner, sharing, team
+from dynet_kernels.plan.nodes import Context
 
 NAMES = [name for name in at.CONTEXT if name not in ("result_type", "result")]
 
@@ -101,9 +101,9 @@ def test_whether_a_backward_pass_is_expected():
         loss.value()
         address = current().engine.context_at
         if depth:
-            assert planning_ahead.is_expected(address)
+            assert team.is_expected(address)
         loss.backward()
-        assert not planning_ahead.is_expected(address)  # there is a plan
+        assert not team.is_expected(address)  # there is a plan
 
 
 def test_settings_of_this_thread_are_found():

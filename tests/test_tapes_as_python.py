@@ -10,11 +10,9 @@ from test_repeated_words import NETWORKS, SENTENCES, Example
 from dynet_core.graph import current
 from dynet_kernels import layout as at
 from dynet_kernels.plain import Words
-from dynet_kernels.plan.addresses import write_lists
-from dynet_kernels.plan.grouping import each_group
 from dynet_kernels.plan.nodes import Node, Plan
 from dynet_kernels.plan.repeats import copy_values, values_once
-from dynet_kernels.plan.tape import add_steps, start_tape
+from dynet_kernels.plan.tape import add_steps, each_group, start_tape, write_lists
 
 READ = ("table", "parameters", "nodes", "records", "by_depth", "stage_begins")
 WRITTEN = ("index", "tape", "buckets", "numbers_of_columns")

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import dynet  # noqa: F401  # fills the table of kernels
-import dynet_core.compute.gpu_tensor  # noqa: F401  # with those that only a GPU needs, too
 from dynet_kernels.cuda import codegen, compiler
 from dynet_kernels.cuda.driver import CudaError
 from dynet_kernels.cuda.machine import MOST_PARAMETERS, Source, symbol_of

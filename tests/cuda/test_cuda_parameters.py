@@ -10,7 +10,7 @@ import tvm_ffi
 
 import dynet as dy
 from dynet_core.compute import device
-from dynet_core.compute.dlpack import _kept
+from dynet_core.compute.tensor import _kept
 
 VALUES = np.arange(6, dtype=np.float32).reshape(2, 3)
 

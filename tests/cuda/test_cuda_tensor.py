@@ -9,8 +9,7 @@ import tvm_ffi
 
 import dynet as dy
 from dynet_core.compute import device
-from dynet_core.compute.dlpack import _kept
-from dynet_core.compute.gpu_tensor import GpuTensor
+from dynet_core.compute.tensor import GpuTensor, _kept
 
 SHAPES = [((7,), 1), ((300,), 3), ((3, 4), 1), ((2, 3, 4), 2), ((5, 1, 2, 3), 1)]
 

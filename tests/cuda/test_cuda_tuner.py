@@ -7,7 +7,7 @@ import pytest
 from dynet_kernels import tuning, tuning_records
 from dynet_kernels.cuda.driver import Gpu
 from dynet_kernels.tune import __main__ as command
-from dynet_kernels.tune import axes, search, shapes, timing
+from dynet_kernels.tune import search, shapes, timing
 from dynet_kernels.tune.gpu_timing import GpuTimer
 
 STUDY = shapes.STUDIES["cuda"]
@@ -55,7 +55,7 @@ def test_time_grows_with_the_work(timer):
 
 
 def test_each_axis_has_candidates_and_workloads():
-    for axis in axes.AXES["cuda"]:
+    for axis in search.AXES["cuda"]:
         variants = list(axis.variants(DEFAULT, GpuTimer.registers))
         assert variants and DEFAULT not in variants and len(set(variants)) == len(variants), axis.name
         assert any(axis.touches(workload) for workload in STUDY.workloads()), axis.name

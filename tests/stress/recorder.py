@@ -12,7 +12,7 @@ import numpy as np
 
 import dynet as dy
 from dynet_core import recorder
-from dynet_core.pictures.draw import dot
+from dynet_core.pictures import dot
 
 dy.reset_random_seed(1)
 MODEL = dy.ParameterCollection()

@@ -18,7 +18,7 @@ def read_again(value, protocol=4, allow=()):
 
 def of_pickle(content, allow=()):
     """The spec of the one object in a `.meta` file."""
-    (record,) = meta.read(content, "model.meta", allowed(allow))
+    (record,) = meta.read_records(content, "model.meta", allowed(allow))
     return record.spec
 
 

@@ -156,7 +156,7 @@ def test_objects_of_allowed_classes_are_made(value, protocol):
 
 def test_they_are_written_as_pickle_does():
     file = io.BytesIO()
-    assert meta.write(file, meta.Record(Holder, "/holder/", OBJECTS), allowed(ALLOWED)) == ""
+    assert meta.write_record(file, meta.Saved(Holder, "/holder/", OBJECTS), allowed(ALLOWED)) == ""
     assert_same(pickle.loads(file.getvalue())[1], OBJECTS)
     assert_same(of_pickle(file.getvalue(), ALLOWED), OBJECTS)
 
@@ -207,7 +207,7 @@ def test_nested_as_deeply_as_pickle_takes_it():
         node.itself = value
         value = [node]
     file = io.BytesIO()
-    assert meta.write(file, meta.Record(Holder, "/holder/", value), allowed([Vocabulary])) == ""
+    assert meta.write_record(file, meta.Saved(Holder, "/holder/", value), allowed([Vocabulary])) == ""
     assert of_pickle(file.getvalue(), [Vocabulary])[0].itself[0].words == ["the"]
 
 
@@ -340,7 +340,7 @@ REFUSED = [
 @pytest.mark.parametrize("make, reason", REFUSED, ids=[str(number) for number in range(len(REFUSED))])
 def test_what_nobody_can_load_is_written_and_said_so(make, reason):
     file = io.BytesIO()
-    problem = meta.write(file, meta.Record(Holder, "/holder/", make()), {})
+    problem = meta.write_record(file, meta.Saved(Holder, "/holder/", make()), {})
     assert re.search(reason, problem), problem
     assert pickle.loads(file.getvalue())[0] is Holder
     CALLED.clear()

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from dynet_core import ArgumentTypeError, DynetError
+from dynet_core import ArgumentTypeError, DynetError, reset_random_seed
 from dynet_core.initializer import (
     ConstInitializer,
     GlorotInitializer,
@@ -17,7 +17,7 @@ from dynet_core.initializer import (
     UniformInitializer,
     initializer_from,
 )
-from dynet_core.random.random_stream import InitialStream, reset_random_seed, stream
+from dynet_core.random.random_stream import InitialStream, stream
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ ALLOWED = allowed([Object, Slots, Words, Pair, Rule])
 def read(opcodes):
     """The spec of a file whose object has it."""
     content = b"c" + HERE + b"\nHolder\n" + opcodes + b"X\x08\x00\x00\x00/holder/\x87."
-    (record,) = meta.read(content, "model.meta", ALLOWED)
+    (record,) = meta.read_records(content, "model.meta", ALLOWED)
     return record.spec
 
 
@@ -230,9 +230,9 @@ def test_what_is_copied_again_and_again(kind):
 
 def test_a_file_has_one_bound_for_all_its_objects():
     record = pickle.dumps((Holder, doubled(lambda x, y: (x, y), 10), "/holder/"))
-    meta.read(record * 10, "model.meta", {})
+    meta.read_records(record * 10, "model.meta", {})
     with pytest.raises(FileFormatError, match=r"object \d\d\d: .*nested too deeply"):
-        meta.read(record * 1000, "model.meta", {})
+        meta.read_records(record * 1000, "model.meta", {})
 
 
 # What a pickle hides: it changes a dict after an object has got its attributes from it, or drops what it has made

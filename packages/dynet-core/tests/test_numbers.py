@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from dynet_core import FileFormatError
-from dynet_core.files import numbers
+from dynet_core.files.text_format import numbers_as_text, read_numbers
 
 
 def text_of(values) -> bytes:
-    return b"".join(numbers.written(np.asarray(values, np.float32)))
+    return b"".join(numbers_as_text(np.asarray(values, np.float32)))
 
 
 def bits(values) -> list[int]:
@@ -36,20 +36,20 @@ def test_the_text_is_that_of_printf():
 
 def test_every_finite_number_comes_back_bit_for_bit():
     values = all_kinds()
-    assert bits(numbers.read(text_of(values) + b"\n", len(values), "x")) == bits(values)
+    assert bits(read_numbers(text_of(values) + b"\n", len(values), "x")) == bits(values)
 
 
 def test_infinities_and_nan_come_back():
     values = np.array([1, np.inf, -np.inf, np.nan, -2], np.float32)
     text = text_of(values)
     assert len(text) == 16 * 5
-    np.testing.assert_array_equal(numbers.read(text, 5, "x"), values)
+    np.testing.assert_array_equal(read_numbers(text, 5, "x"), values)
 
 
 @pytest.mark.parametrize("line", [b"1 -2.5 3e2", b"1\t-2.5  3E+2 \r\n", b"+1.00000000e+00 -2.5 300\n"])
 def test_numbers_in_other_forms_are_read(line):
     line += b"" if line.endswith(b"\n") else b"\n"
-    assert numbers.read(line, 3, "x").tolist() == [1, -2.5, 300]
+    assert read_numbers(line, 3, "x").tolist() == [1, -2.5, 300]
 
 
 @pytest.mark.parametrize(
@@ -69,14 +69,14 @@ def test_numbers_in_other_forms_are_read(line):
 )
 def test_what_is_not_two_numbers_is_refused(line):
     with pytest.raises(FileFormatError):
-        numbers.read(line, 2, "x")
+        read_numbers(line, 2, "x")
 
 
 @pytest.mark.parametrize("cut", range(1, 17))
 def test_a_number_cut_off_by_the_end_of_the_file_is_noticed(cut):
     whole = text_of([1.5, 2.5])
     if cut == 1:  # only the last space is missing
-        assert numbers.read(whole[:-cut], 2, "x").tolist() == [1.5, 2.5]
+        assert read_numbers(whole[:-cut], 2, "x").tolist() == [1.5, 2.5]
     else:
         with pytest.raises(FileFormatError):
-            numbers.read(whole[:-cut], 2, "x")
+            read_numbers(whole[:-cut], 2, "x")

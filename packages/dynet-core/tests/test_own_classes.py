@@ -23,7 +23,7 @@ CALLED = []
 
 def read(content, own=True):
     """The spec of the one object in a `.meta` file, without `allow`."""
-    (record,) = meta.read(content, "model.meta", {}, own)
+    (record,) = meta.read_records(content, "model.meta", {}, own)
     return record.spec
 
 
@@ -376,7 +376,7 @@ def test_only_classes_that_are_allowed_are_given_to_from_spec(kind):
     content = hand_written(named, b"c%s\nOther\n")
     with pytest.raises(FileFormatError, match=rf"{kind.__name__} is a class that .*allow=\[{kind.__name__}\]"):
         read(content, own=False)
-    assert meta.read(content, "model.meta", {f"{__name__}.{kind.__name__}": kind}, False)[0].spec is kind
+    assert meta.read_records(content, "model.meta", {f"{__name__}.{kind.__name__}": kind}, False)[0].spec is kind
     decoy = hand_written(b"h\x00", named + b"q\x000c%h\nHolder\n")
     with pytest.raises(FileFormatError, match="belong to a different class than the one that takes them"):
         read(decoy)
@@ -391,7 +391,7 @@ def test_what_a_class_hashes_itself_is_no_key(value, protocol):
     with pytest.raises(FileFormatError, match=r"Rule is a class that you .* as a key, .* dy.load\(..., allow=\[Rule\]"):
         read_again(value, protocol)
     content = pickle.dumps((Holder, value, "/holder/"), protocol)
-    (record,) = meta.read(content, "model.meta", {f"{__name__}.Rule": Rule}, True)
+    (record,) = meta.read_records(content, "model.meta", {f"{__name__}.Rule": Rule}, True)
     assert record.spec == value
 
 
@@ -423,7 +423,7 @@ def test_a_class_or_function_as_a_value_is_asked_for(value):
         read_again(value)
     found = pickle.dumps((Holder, value, "/holder/"))
     allow = {f"{__name__}.{one.__name__}": one for one in (Vocabulary, Color, function)}
-    assert meta.read(found, "model.meta", allow, True)[0].spec == value
+    assert meta.read_records(found, "model.meta", allow, True)[0].spec == value
 
 
 def test_a_factory_and_an_attribute_are_values():

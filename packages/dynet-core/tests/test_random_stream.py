@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dynet_core import reset_random_seed
 from dynet_core.random import random_stream
-from dynet_core.random.random_stream import InitialStream, reset_random_seed, stream
+from dynet_core.random.random_stream import InitialStream, stream
 
 # A busy machine is no failure.
 steady = settings(deadline=None)

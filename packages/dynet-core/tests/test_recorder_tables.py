@@ -10,7 +10,7 @@ import pytest
 from dynet_core import recorder, renew_cg
 from dynet_core.dim import Dim
 from dynet_core.graph import current
-from dynet_core.graph.pinned_graph import pinned
+from dynet_core.graph.record import pinned
 from dynet_core.recorder import commit, function
 from dynet_kernels.recorder.words import FUNCTION, LIST_KEY, MOST_KEYED, ROW, array_key
 

@@ -21,7 +21,7 @@ class Holder:
 
 
 def read_again(value, protocol=4):
-    (record,) = meta.read(pickle.dumps((Holder, value, "/holder/"), protocol), "model.meta", {})
+    (record,) = meta.read_records(pickle.dumps((Holder, value, "/holder/"), protocol), "model.meta", {})
     return record.spec
 
 
@@ -108,7 +108,7 @@ def test_names_of_both_versions_of_numpy_are_known(names, protocol):
     Renaming(file, protocol).dump((Holder, arrays("f4"), "/holder/"))
     content = file.getvalue() if protocol >= 4 else file.getvalue().replace(names[1].encode(), names[0].encode())
     assert names[0].encode() in content and names[1].encode() not in content
-    (record,) = meta.read(content, "model.meta", {})
+    (record,) = meta.read_records(content, "model.meta", {})
     assert [value.tolist() for value in record.spec] == [value.tolist() for value in arrays("f4")]
 
 
@@ -124,7 +124,7 @@ def test_arrays_share_no_memory_with_others():
     one = b"\7\7"[:1]  # the object that CPython has for these bytes; a constant of a compiled file is another one
     content = pickle.dumps((Holder, [one, np.array([7], "u1")], "/holder/"), 3)
     assert content.count(b"C\1\7") == 1  # what the array has is the bytes before
-    (record,) = meta.read(content, "model.meta", {})
+    (record,) = meta.read_records(content, "model.meta", {})
     record.spec[1][0] = 9
     assert record.spec[0] == b"\7" == bytes([7])
 

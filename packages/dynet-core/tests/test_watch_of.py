@@ -2,8 +2,7 @@
 
 import sys
 
-from dynet_core.graph import checkpoints, current
-from dynet_core.graph.watch import Watch
+from dynet_core.graph import Graph, Watch, current
 
 
 def test_a_handler_renews_the_graph_while_its_watch_is_made():
@@ -11,14 +10,14 @@ def test_a_handler_renews_the_graph_while_its_watch_is_made():
     graph.renew()
 
     def forget(frame, event, _):
-        if frame.f_code is checkpoints.watch_of.__code__ and event == "line":
+        if frame.f_code is Graph.watch_or_new.__code__ and event == "line":
             graph.watch = None  # as `renew_cg` does
         return forget
 
     before = sys.gettrace()
     sys.settrace(forget)
     try:
-        watch = checkpoints.watch_of(graph)
+        watch = graph.watch_or_new()
     finally:
         sys.settrace(before)
         graph.renew()

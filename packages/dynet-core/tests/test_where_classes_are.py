@@ -13,8 +13,8 @@ import pytest
 
 import dynet_core as dy
 from dynet_core import FileFormatError
-from dynet_core.files import meta, modules
-from dynet_core.files.modules import belongs
+from dynet_core.files import meta, names
+from dynet_core.files.names import belongs
 
 
 @pytest.fixture
@@ -124,8 +124,8 @@ def test_nothing_is_imported(imported, tmp_path, monkeypatch):
     (tmp_path / "a" / "own_trap.py").write_text("raise SystemExit('imported')")
     content = b"cown_net\nThing\ncown_trap\nThing\n)\x81X\x08\x00\x00\x00/holder/\x87."
     with pytest.raises(FileFormatError, match="own_trap.Thing is in no module that is imported"):
-        meta.read(content, "model.meta", {}, True)
-    assert "own_trap" not in sys.modules and modules.imported("own_net", "Thing") is one
+        meta.read_records(content, "model.meta", {}, True)
+    assert "own_trap" not in sys.modules and names.imported("own_net", "Thing") is one
 
 
 CALLED = []

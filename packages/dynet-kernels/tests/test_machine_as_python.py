@@ -10,8 +10,8 @@ import pytest
 
 from dynet_kernels import layout as at
 from dynet_kernels.kernels import SHARD
-from dynet_kernels.machine import atomics, modules, planner, planning_ahead, sharing, team
-from dynet_kernels.plan.structs import Both, Context, Helper, Sharing
+from dynet_kernels.machine import atomics, modules, planner, sharing, team
+from dynet_kernels.plan.nodes import Both, Context, Helper, Sharing
 
 NAMES = ("base", "count", *at.SHARES)
 
@@ -137,7 +137,7 @@ class Helpers:
         self.turns = dice.choice([0.1, 0.3, 0.9])
         self.real = team.state_of
         monkeypatch.setattr(team, "state_of", self.state_of)
-        monkeypatch.setattr(planning_ahead, "state_of", self.state_of)
+        monkeypatch.setattr(team, "state_of", self.state_of)
         monkeypatch.setattr(team, "time", self.time)
         monkeypatch.setattr(team, "give_way", lambda: None)
         monkeypatch.setattr(atomics, "close_lock", self.sleep)
@@ -228,8 +228,8 @@ def test_a_helper_plans_the_backward_pass_ahead(helped, monkeypatch):
         planned.append((loss, size, everything))
         Context(address).fill(backward_plan=5, backward_tape_count=77, status=at.TOO_SMALL)
 
-    monkeypatch.setattr(planning_ahead.PLAN_BACKWARD, "python", plan)
-    monkeypatch.setattr(planning_ahead, "is_expected", lambda address: helped)
+    monkeypatch.setattr(team.PLAN_BACKWARD, "python", plan)
+    monkeypatch.setattr(team, "is_expected", lambda address: helped)
     program.context.fill(node_count=9, backward_plan=-1, backward_expected=1)
     Helpers(program, random.Random(3), monkeypatch)
     planner.run(program.address)

@@ -13,10 +13,9 @@ from planning import SIZE, Planned, Table, add, copy, gradient_of, value_of, vie
 from dynet_kernels import layout as at
 from dynet_kernels.machine import library
 from dynet_kernels.plain import Words
-from dynet_kernels.plan import backward, forward, grouping, stages
-from dynet_kernels.plan.gradients import Gradients
-from dynet_kernels.plan.nodes import Plan
-from dynet_kernels.plan.structs import Parameter
+from dynet_kernels.plan import backward, forward, tape
+from dynet_kernels.plan.backward import Gradients
+from dynet_kernels.plan.nodes import Parameter, Plan
 from dynet_kernels.table import KERNELS
 
 ROWS = 5  # of a lookup table
@@ -162,13 +161,13 @@ def check_nodes(before, plan, inputs, begin, end):
     for k in range(begin, end):
         plan.records[k] = plan.new_records[k]
     first = context.node_count
-    stages.start_numbering(plan)
+    forward.start_numbering(plan)
     forward.add_nodes(plan, inputs, begin, end)
     graph.memory[inputs.start - graph.arena :][: inputs.count] = np.nan
     inputs.take()
     assert graph.numbers(inputs.start, inputs.count) == graph._inputs[inputs.begin :][: inputs.count].tolist()
-    stages.find_depths(plan, first, context.node_count, forward.is_computed)
-    grouping.put_in_order(plan)
+    forward.find_depths(plan, first, context.node_count, forward.is_computed)
+    tape.put_in_order(plan)
     forward.place_values(plan, inputs.start + at.aligned(inputs.count))
     forward.place_aliases(plan)
     ours, theirs = before.rows()
@@ -203,7 +202,7 @@ def test_what_the_loss_depends_on(graph, everything):
         assert (ours == theirs).all()
         before.same("planned_count", "lookup_count", "needed_index", "needed_tape", "one_numbering", "flags_used")
         before.same_lists(before.plan.context.lookup_count, "lookups")
-        grouping.put_in_order(before.plan)
+        tape.put_in_order(before.plan)
         before.same_lists(before.plan.context.planned_count, "by_depth", "by_signature")
         backward.note_touched_rows(before.plan)
         assert before.touched.tolist() == graph.touched.tolist()

@@ -17,11 +17,21 @@ from dynet_kernels import layout as at
 from dynet_kernels.machine import library
 from dynet_kernels.plain import Words
 from dynet_kernels.plan import update
-from dynet_kernels.plan.addresses import Block, Lists, write_lists
-from dynet_kernels.plan.grouping import each_group, each_group_backwards
 from dynet_kernels.plan.nodes import Node, Plan
 from dynet_kernels.plan.repeats import Equal, copy_values, gradients_once, number_columns, sums_are_known, values_once
-from dynet_kernels.plan.tape import COLUMNS_EACH, add_clear, add_fill, add_steps, start_tape, way_to_share
+from dynet_kernels.plan.tape import (
+    COLUMNS_EACH,
+    Block,
+    Lists,
+    add_clear,
+    add_fill,
+    add_steps,
+    each_group,
+    each_group_backwards,
+    start_tape,
+    way_to_share,
+    write_lists,
+)
 from dynet_kernels.table import KERNELS
 
 
@@ -269,7 +279,7 @@ def test_addresses_of_parts():
 
 
 def test_no_tvm():
-    modules = ", ".join(f"dynet_kernels.plan.{name}" for name in ("addresses", "repeats", "tape"))
+    modules = ", ".join(f"dynet_kernels.plan.{name}" for name in ("repeats", "tape"))
     assert (
         subprocess.run([sys.executable, "-c", f"import sys, {modules}; sys.exit('tvm' in sys.modules)"]).returncode == 0
     )

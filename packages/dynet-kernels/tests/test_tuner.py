@@ -15,7 +15,7 @@ from dynet_kernels import tuning, tuning_records
 from dynet_kernels.cuda import compiler, driver
 from dynet_kernels.target import CpuTarget, host_cpu
 from dynet_kernels.tune import __main__ as command
-from dynet_kernels.tune import axes, search, shapes, timing
+from dynet_kernels.tune import search, shapes, timing
 from dynet_kernels.tuning_records import Record
 
 DEFAULT = tuning.Update()
@@ -111,7 +111,7 @@ def test_there_is_something_to_search(family, kind):
 
 def check_axes(family, timer):
     first = timer.default(family)
-    for axis in axes.AXES[family]:
+    for axis in search.AXES[family]:
         variants = list(axis.variants(first, timer.registers))
         assert variants and first not in variants and len(set(variants)) == len(variants), axis.name
         assert any(axis.touches(workload) for workload in workloads_of(family)), axis.name

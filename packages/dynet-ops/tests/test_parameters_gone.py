@@ -32,13 +32,13 @@ def test_models_that_are_gone_cost_nothing():
     for k in range(40):
         use_a_model(1 + k / 8)
         gc.collect()
-    before = len(PARAMETER_ROWS.rows), len(SIGNATURES)
+    before = len(PARAMETER_ROWS.names), len(SIGNATURES)
     for k in range(400):
         use_a_model(1 + k / 64)
         if k % 20 == 0:
             gc.collect()
     gc.collect()
-    rows, signatures = len(PARAMETER_ROWS.rows) - before[0], len(SIGNATURES) - before[1]
+    rows, signatures = len(PARAMETER_ROWS.names) - before[0], len(SIGNATURES) - before[1]
     assert rows < 20 * 8 and signatures < 20 * 12, "no more than for the models that were not collected yet"
 
 

@@ -9,7 +9,7 @@ import pytest
 import dynet_ops as dy
 from dynet_core import renew_cg, reset_random_seed
 
-FILES = "pinned_graph.py", "python_recorder.py", "python_records.py", "records.py"
+FILES = "record.py", "python_recorder.py", "python_records.py", "records.py"
 sizes = itertools.count(7001)  # the compiled recorder records nodes of a new size in Python
 OPS = {
     "number": (lambda x: x * 3.0, lambda x: 3 * x),

@@ -10,9 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import dynet_ops as dy
-from dynet_core import Model, renew_cg
+from dynet_core import Model, pictures, renew_cg
 from dynet_core.graph import current
-from dynet_core.pictures import draw
 from dynet_ops.testing import value_of
 
 INF = float("inf")
@@ -340,7 +339,7 @@ def test_a_picture_names_each_reduction_as_it_was_called():
     renew_cg()
     x = dy.inputTensor(np.ones((3, 4)))
     dy.mean_elems(x), dy.mean_dim(dy.reshape(x, (12,)), [0], False)
-    text = draw.dot(current())
+    text = pictures.dot(current())
     assert "mean_elems" in text and "mean_dim" in text
 
 

@@ -30,7 +30,7 @@ from dynet_core import (
 )
 from dynet_core.graph import current
 from dynet_core.graph.nodes import node_at, nodes_of
-from dynet_core.pictures.draw import dot
+from dynet_core.pictures import dot
 
 every_network = pytest.mark.parametrize("name", NETWORKS)
 

@@ -7,14 +7,21 @@ from dynet_kernels.cache import store
 
 from .api import (
     ComputationGraph,
+    FloatValue,
+    FloatVectorValue,
+    UnsignedValue,
+    UnsignedVectorValue,
     cg,
     cg_checkpoint,
     cg_revert,
     cg_version,
+    forward,
     graph,
+    npvalues,
     print_graphviz,
     print_text_graphviz,
     renew_cg,
+    values,
 )
 from .compute.device import DeviceInfo, available_devices, get_device_info
 from .compute.profiling import profile
@@ -39,8 +46,6 @@ from .errors import (
     TooLargeError,
 )
 from .graph.expression import Expression
-from .graph.mutable_values import FloatValue, FloatVectorValue, UnsignedValue, UnsignedVectorValue
-from .graph.several_expressions import forward, npvalues, values
 from .initializer import (
     ConstInitializer,
     FromFileInitializer,
@@ -55,9 +60,8 @@ from .initializer import (
 )
 from .parameter import LookupParameters, Model, ParameterCollection, Parameters
 from .parameter.object_files import load, load_generator, save
-from .pictures.dump import dump_cg
-from .pictures.plan_text import show_plan
-from .random.seeds import reset_random_seed
+from .pictures import dump_cg, show_plan
+from .random.noise import reset_random_seed
 
 # Pickles of older versions name these modules.
 for _before, _now in {

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from . import recorder
-from .annotations import Dims, Index, Number, Numbers
-from .checks import checked_flag, checked_index
-from .errors import OutOfRangeError
-from .graph import Graph, checkpoints, current, renew
+import numpy as np
+import numpy.typing as npt
+
+from . import pictures, recorder
+from .annotations import Array, Dims, Index, Number, Numbers
+from .checks import checked_flag, checked_index, checked_list, plain_number
+from .compute.engine import RENEWED_BESIDE
+from .errors import ArgumentError, ArgumentTypeError, OutOfRangeError, StaleExpressionError
+from .graph import Checkpoint, Graph, Watch, current, renew
 from .graph.expression import Expression
 from .graph.nodes import node_at
+from .graph.record import graph_of
 from .parameter import LookupParameters, parameter
 from .parameter.base import Trained
-from .pictures import draw
-from .pictures.dump import dump
 
 
 class ComputationGraph(Graph):
@@ -46,9 +49,7 @@ class ComputationGraph(Graph):
             device: str = "",
         ) -> Expression: ...
 
-    def version(self) -> int:
-        """Return the version of the graph, a number that no other graph has. `renew` and `revert` change it."""
-        return self.records.version
+    version = Graph.version
 
     def renew(
         self, immediate_compute: bool = False, check_validity: bool = False, autobatching: bool | None = None
@@ -62,11 +63,29 @@ class ComputationGraph(Graph):
 
     def checkpoint(self) -> None:
         """Set a checkpoint, to which `revert` returns, like the function `cg_checkpoint`."""
-        checkpoints.checkpoint(self)
+        self._compute()
+        watch = self.watch_or_new()
+        length, nodes, inputs_length = self.records.ends()
+        watch.checkpoints.append(Checkpoint(length, nodes, inputs_length, self.engine.arena_mark()))
 
     def revert(self) -> None:
         """Remove the last checkpoint and all nodes recorded after it, like the function `cg_revert`."""
-        checkpoints.revert(self)
+        self.check_thread()
+        version = self.records.version
+        watch, engine = self.watch_or_new(), self.engine
+        last = watch.checkpoints[-1] if watch.checkpoints else None
+        if last is None:
+            raise ArgumentError(f"cg_revert: graph {self.version()} has no checkpoint to go back to")
+        watch.checked = min(watch.checked, last.nodes)
+        watch.checked_records = min(watch.checked_records, last.records)
+        watch.past_versions.cut(self.records, version, last.nodes)
+        after = self.records.cut(version, last.nodes, last.records, last.inputs)
+        if not after:
+            raise StaleExpressionError(f"cg_revert: {RENEWED_BESIDE}")
+        # On one line, on which no handler can run: one may have called cg_revert before.
+        if watch.checkpoints and watch.checkpoints[-1] is last: watch.checkpoints.pop()  # fmt: skip  # noqa: E701
+        if last.arena is not None and not engine.changing:
+            engine.return_to(after, last.records, last.arena)
 
     # Methods that compute values or gradients. Their argument `index` is the number of an expression.
 
@@ -131,24 +150,20 @@ class ComputationGraph(Graph):
         nan_check_only: bool = False,
     ) -> None:
         """Print the value and the gradient of each expression. The arguments are those of the function `dump_cg`."""
-        dump(self, filename, show_values, show_gradients, nan_check_only)
+        pictures.dump(self, filename, show_values, show_gradients, nan_check_only)
 
     def print_graphviz(self) -> None:
         """Print the graph as source text for Graphviz, a program that draws graphs."""
-        print(draw.dot(self))
+        print(pictures.dot(self))
 
     def _repr_svg_(self) -> str:
-        return draw.svg(self)
+        return pictures.svg(self)
 
     def _repr_markdown_(self) -> str:
-        return f"```mermaid\n{draw.mermaid(self)}```\n"
+        return f"```mermaid\n{pictures.mermaid(self)}```\n"
 
 
 Graph._kind = ComputationGraph
-
-
-def _public(graph: Graph) -> ComputationGraph:
-    return cast(ComputationGraph, graph)
 
 
 def renew_cg(
@@ -166,9 +181,11 @@ def renew_cg(
         immediate_compute = checked_flag("renew_cg", "immediate_compute", immediate_compute)
     if check_validity is not False:
         check_validity = checked_flag("renew_cg", "check_validity", check_validity)
-    fresh = _public(renew())
+    fresh = cast(ComputationGraph, renew())
     if immediate_compute or check_validity:
-        checkpoints.watch_from_the_start(fresh, immediate_compute, check_validity)
+        fresh.records.watch_values()
+        fresh.watch = Watch(immediate_compute, check_validity)
+        fresh.records.watch()
     return fresh
 
 
@@ -190,12 +207,12 @@ def graph() -> Iterator[ComputationGraph]:
 
 def cg() -> ComputationGraph:
     """Return the current graph of this thread."""
-    return _public(current())
+    return cast(ComputationGraph, current())
 
 
 def cg_version() -> int:
     """Return the version of this thread's current graph, a number that `renew_cg` and `cg_revert` change."""
-    return current()._version
+    return current().version()
 
 
 def cg_checkpoint() -> None:
@@ -212,7 +229,7 @@ def cg_checkpoint() -> None:
     Traceback (most recent call last):
     dynet_core.errors.StaleExpressionError: ... belongs to a part of graph ... that cg_revert has removed
     """
-    checkpoints.checkpoint(current())
+    cg().checkpoint()
 
 
 def cg_revert() -> None:
@@ -223,12 +240,12 @@ def cg_revert() -> None:
     Raises:
         ArgumentError: there is no checkpoint.
     """
-    checkpoints.revert(current())
+    cg().revert()
 
 
 def print_text_graphviz() -> None:
     """Print the current graph as source text for Graphviz, a program that draws graphs."""
-    print(draw.dot(current()))
+    print(pictures.dot(current()))
 
 
 def print_graphviz(
@@ -247,4 +264,144 @@ def print_graphviz(
         lookup_names: a dict from lookup parameter to a list with the name to show for each row.
         collapse_birnns: accepted for compatibility, and ignored: a layer of a recurrent network is one box anyway.
     """
-    print(draw.dot(current(), show_dims and not compact, expression_names, lookup_names))
+    shown = {"show_dims": show_dims and not compact, "expression_names": expression_names}
+    print(pictures.dot(current(), lookup_names=lookup_names, **shown))
+
+
+def forward(exps: Iterable[Expression], recalculate: bool = False) -> None:
+    """Compute several expressions in one pass.
+
+    Args:
+        exps: a list of expressions.
+        recalculate: compute the whole graph again, with the inputs' present values and new random numbers.
+
+    >>> x = dy.inputVector([1, 2])
+    >>> forward([x, dy.square(x)])
+    """
+    _computed("forward", exps, recalculate)
+
+
+def values(exps: Iterable[Expression], recalculate: bool = False) -> list[Any]:
+    """Return the values of several expressions, as `Expression.value` returns them. The arguments are as for `forward`.
+
+    >>> x = dy.inputVector([1, 2])
+    >>> values([x, dy.sum_elems(x)])
+    [[1.0, 2.0], 3.0]
+    """
+    return [e.value() for e in _computed("values", exps, recalculate)]
+
+
+def npvalues(
+    exps: Iterable[Expression], recalculate: bool = False, *, dtype: npt.DTypeLike = np.float64
+) -> list[Array]:
+    """Return the values of several expressions as arrays, as `Expression.npvalue` returns them.
+
+    `exps` and `recalculate` are as for `forward`, `dtype` as for `Expression.npvalue`.
+
+    >>> x = dy.inputVector([1, 2])
+    >>> npvalues([x, dy.sum_elems(x)])
+    [array([1., 2.]), array([3.])]
+    """
+    return [e.npvalue(dtype=dtype) for e in _computed("npvalues", exps, recalculate)]
+
+
+def _computed(name: str, exps: Iterable[Expression], recalculate: bool) -> Sequence[Expression]:
+    """Check that `exps` are expressions, compute them, and return them as a list."""
+    if isinstance(exps, Expression):
+        raise ArgumentTypeError(f"{name}: expected a list of expressions, got one: {exps!r}")
+    listed = checked_list(name, exps, "expressions")
+    graph_of(name, listed).graph._compute(checked_flag(name, "recalculate", recalculate))
+    return listed
+
+
+LARGEST = 2**32 - 1
+
+
+def _unsigned(who: str, value: Any) -> int:
+    number = checked_index(who, value)
+    if not 0 <= number <= LARGEST:
+        raise OutOfRangeError(f"{who}: expected a number in 0..{LARGEST}, got {number}")
+    return number
+
+
+class FloatValue:
+    """A float that can be changed by `set`.
+
+    >>> x = FloatValue(2.5)
+    >>> x.set(3)
+    >>> x.get()
+    3.0
+    """
+
+    def __init__(self, val: float = 0.0):
+        self.set(val)
+
+    def set(self, val: float) -> None:
+        """Replace the number by `val`."""
+        self._value = plain_number("FloatValue: val", val)
+
+    def get(self) -> float:
+        """Return the number."""
+        return self._value
+
+
+class UnsignedValue:
+    """A whole number from 0 to 2^32 - 1 that can be changed by `set`.
+
+    >>> UnsignedValue(2).get()
+    2
+    """
+
+    def __init__(self, val: int = 0):
+        self.set(val)
+
+    def set(self, val: int) -> None:
+        """Replace the number by `val`."""
+        self._value = _unsigned("UnsignedValue", val)
+
+    def get(self) -> int:
+        """Return the number."""
+        return self._value
+
+
+class _Values:
+    """The base of lists of numbers of one kind, to which `_number` converts them, that can be changed."""
+
+    _number: Callable[[str, Any], Any]
+
+    def __init__(self, vals: Iterable[Any]):
+        self.set(vals)
+
+    def set(self, newval: Iterable[Any]) -> None:
+        """Replace the list by `newval`, which may have a different length."""
+        name = type(self).__name__
+        self._values = [self._number(name, value) for value in checked_list(name, newval, "numbers")]
+
+    def get(self) -> list[Any]:
+        """Return a copy of the list."""
+        return list(self._values)
+
+    def size(self) -> int:
+        """Return the length of the list."""
+        return len(self._values)
+
+
+class FloatVectorValue(_Values):
+    """A list of floats that can be changed by `set`.
+
+    >>> x = FloatVectorValue([1, 2])
+    >>> x.get(), x.size()
+    ([1.0, 2.0], 2)
+    """
+
+    _number = staticmethod(plain_number)
+
+
+class UnsignedVectorValue(_Values):
+    """A list of whole numbers from 0 to 2^32 - 1 that can be changed by `set`.
+
+    >>> UnsignedVectorValue([1, 2]).get()
+    [1, 2]
+    """
+
+    _number = staticmethod(_unsigned)

@@ -265,17 +265,11 @@ def _not_real(values) -> str:
     return f"expected real numbers, got {type(values).__name__} {shown(values)}"
 
 
-def checked_array(name: str, values, dims: tuple[int, ...]) -> np.ndarray:
-    """Convert values that a user passed for a parameter to a float32 array of shape `dims`.
-
-    A single number fits any shape of size 1. Values that are not real numbers raise ArgumentTypeError, those of a
-    different shape raise ShapeError.
-    """
-    return fitted(name, real_array(name, values), dims)
-
-
 def fitted(name: str, array: np.ndarray, dims: tuple[int, ...]) -> np.ndarray:
-    """Do what `checked_array` does, for a float32 array."""
+    """Return a float32 array for a parameter in the shape `dims`; raise ShapeError if it has a different one.
+
+    A single number fits any shape of size 1.
+    """
     if array.shape != dims and array.size == 1 == math.prod(dims):
         array = array.reshape(dims)
     if array.shape != dims:

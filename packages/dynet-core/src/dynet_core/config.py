@@ -17,33 +17,26 @@ from dynet_kernels.layout import MOST_THREADS
 from dynet_kernels.machine import sharing
 
 from .annotations import Number
-from .checks import checked_flag, checked_list, whole
+from .checks import FRACTION, checked_flag, checked_list, whole
 from .compute import device
 from .compute.profiling import profile_program
 from .errors import ArgumentError, ArgumentTypeError
 from .files.names import Allow, allowed
 from .messages.hints import Closed
-from .random.seeds import reset_random_seed
+from .random.noise import reset_random_seed
 
 T = TypeVar("T", int, float)
 
 
-def _whole(text: str) -> int:
-    return int(text, 10)
+def _allowed(kind: Callable[[str], Any], holds: Callable[[Any], bool]) -> Callable[[str], Any]:
+    """Return a function that reads a number of type `kind` and raises ValueError if `holds` is not true of it."""
 
+    def read(text: str) -> Any:
+        if not holds(number := kind(text)):
+            raise ValueError
+        return number
 
-def _threads(text: str) -> int:
-    number = _whole(text)
-    if not 1 <= number <= MOST_THREADS:
-        raise ValueError
-    return number
-
-
-def _decay(text: str) -> float:
-    number = float(text)
-    if not 0 <= number < 1:
-        raise ValueError
-    return number
+    return read
 
 
 def _memory(text: str) -> int:
@@ -51,7 +44,7 @@ def _memory(text: str) -> int:
 
     Programs for DyNet may give four: for forward passes, backward passes, parameters and scratch memory.
     """
-    parts = [_whole(part) for part in text.split(",")]
+    parts = [int(part) for part in text.split(",")]
     if min(parts) < 0:
         raise ValueError
     return sum(parts)
@@ -59,13 +52,17 @@ def _memory(text: str) -> int:
 
 FLAGS: dict[str, tuple[str, Callable[[str], Any] | None, str]] = {
     "mem": ("mem", _memory, "a number of megabytes, or several separated by commas"),
-    "seed": ("random_seed", _whole, "a whole number"),
-    "weight-decay": ("weight_decay", _decay, "a number of at least 0, less than 1"),
-    "autobatch": ("autobatch", _whole, "0 or 1"),
-    "autobatch-strategy": ("autobatch", _whole, "a whole number"),
-    "profiling": ("profiling", _whole, "a whole number"),
-    "threads": ("threads", _threads, f"a whole number from 1 to {MOST_THREADS}"),
-    "gpus": ("requested_gpus", _whole, "a whole number"),
+    "seed": ("random_seed", int, "a whole number"),
+    "weight-decay": ("weight_decay", _allowed(float, FRACTION[1]), "a number of at least 0, less than 1"),
+    "autobatch": ("autobatch", int, "0 or 1"),
+    "autobatch-strategy": ("autobatch", int, "a whole number"),
+    "profiling": ("profiling", int, "a whole number"),
+    "threads": (
+        "threads",
+        _allowed(int, range(1, MOST_THREADS + 1).__contains__),
+        f"a whole number from 1 to {MOST_THREADS}",
+    ),
+    "gpus": ("requested_gpus", int, "a whole number"),
     "gpu-ids": ("gpu_ids", str, "numbers separated by commas"),
     "devices": ("devices", str, "devices separated by commas, such as CPU or GPU:0"),
     "gpu": ("gpu", None, ""),
@@ -343,10 +340,8 @@ def init(shared_parameters: bool | None = None) -> None:
 
     `shared_parameters`, if not None, replaces the setting of this name; see `DynetParams.set_shared_parameters`.
     """
-    global in_force
     PARAMS.from_args(shared_parameters)
-    PARAMS.init()
-    in_force = True
+    init_from_params(PARAMS)
 
 
 def init_from_params(params: DynetParams) -> None:

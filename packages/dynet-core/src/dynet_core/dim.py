@@ -46,17 +46,12 @@ class Dim:
 
     __slots__ = ("batch", "dims", "plain", "size", "total")
 
-    batch: int
-    dims: tuple[int, ...]
-    plain: Dim
-    size: int
-    total: int
     _known: dict[tuple[tuple[int, ...], int], Dim] = {}
 
     def __init__(self, dims: tuple[int, ...], batch: int = 1, plain: Dim | None = None):
         self.dims, self.batch, self.size = dims, batch, math.prod(dims)
         self.total = self.size * batch
-        self.plain = plain or self
+        self.plain: Dim = plain or self
 
     @classmethod
     def of(cls, dims: tuple[int, ...], batch: int = 1) -> Dim:

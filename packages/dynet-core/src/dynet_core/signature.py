@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from dynet_kernels import layout as at
 from dynet_kernels.description import Description, Step, View, copy_step
 from dynet_kernels.encode import enter
+from dynet_kernels.layout import ALIAS, APART, NO_INDEX, NOWHERE, SELF
 from dynet_kernels.table import KERNELS
 
 from .dim import Dim
@@ -94,7 +94,7 @@ def computed(
 
 def number_views(count: int) -> list[View]:
     """Return views of plain numbers in the buffer of input values. The first attributes are their places there."""
-    return [View(at.NOWHERE, index=attribute, scale=1) for attribute in range(count)]
+    return [View(NOWHERE, index=attribute, scale=1) for attribute in range(count)]
 
 
 def alias(
@@ -115,11 +115,14 @@ def alias(
     return Signature(
         dim,
         name=name,
-        kind=at.ALIAS,
+        kind=ALIAS,
         has_gradient_of_whole=has_gradient_of_whole,
         alias_scale=scale or 0,
         alias_offset=offset,
-        views=[View(at.SELF), View(0, offset=offset, index=at.NO_INDEX if scale is None else 0, scale=scale or 0)],
+        views=[
+            View(SELF),
+            View(0, offset=offset, index=NO_INDEX if scale is None else 0, scale=scale or 0),
+        ],
         backward=[copy_step("accumulate", 3, 1, dim.total, gradient_of=0)],
     )
 
@@ -132,9 +135,9 @@ def apart(dim: Dim, backward: Sequence[Step] = (), *, constants: int = 0) -> Sig
     """
     return Signature(
         dim,
-        kind=at.APART,
+        kind=APART,
         passes=bool(backward),
-        views=[View(at.SELF), View(0), *number_views(constants)],
+        views=[View(SELF), View(0), *number_views(constants)],
         backward=backward,
     )
 

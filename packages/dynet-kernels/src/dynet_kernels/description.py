@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from . import layout as at
+from . import layout
 
 MANY = 1 << 62  # stands for a number of columns that is not known
 
@@ -35,7 +35,7 @@ class View(NamedTuple):
     stride: int = 0
     period: int = 0
     outer: int = 0
-    index: int = at.NO_INDEX
+    index: int = layout.NO_INDEX
     index_step: int = 0
     scale: int = 0
 
@@ -48,7 +48,7 @@ class View(NamedTuple):
         column, the gap is 0, too; otherwise runs have at least two columns.
         """
         stride, period = self.stride, self.period
-        outer = 0 if self.source == at.EACH else self.outer
+        outer = 0 if self.source == layout.EACH else self.outer
         if period == 1:
             stride, period = outer, 0
         if not period or period >= count or outer == stride * period:
@@ -76,10 +76,10 @@ class Step(NamedTuple):
 
     kernel: str
     parameters: tuple[int, ...]
-    gradient_of: int = at.NO_OPERAND
+    gradient_of: int = layout.NO_OPERAND
 
 
-def copy_step(kernel: str, target: int, source: int, size: int, gradient_of: int = at.NO_OPERAND) -> Step:
+def copy_step(kernel: str, target: int, source: int, size: int, gradient_of: int = layout.NO_OPERAND) -> Step:
     """Return a step that copies `size` adjacent numbers of each column from role `source` to role `target`.
 
     `kernel` is "copy", or "accumulate" to add to the target. `gradient_of` is the operand whose gradient that is.
@@ -128,7 +128,7 @@ class Description:
     variadic: bool = False
     attributes: int = -1
     constants: int = -1
-    kind: int = at.COMPUTED
+    kind: int = layout.COMPUTED
     size: int = -1
     size_each: int = 0
     hidden: int = 0
@@ -145,7 +145,7 @@ class Description:
     forward: Sequence[Step] = ()
     backward: Sequence[Step] = ()
     deferred: Sequence[Step] = ()
-    determined_by: int = at.NO_VIEW
+    determined_by: int = layout.NO_VIEW
     at: int = -1
     columns_each: int = field(init=False, default=0)
 
@@ -157,25 +157,25 @@ class Description:
         if self.attributes < 0:
             self.attributes = self._attributes(self.views)
         if self.constants < 0:
-            self.constants = self._attributes([view for view in self.views if view.source == at.NOWHERE])
+            self.constants = self._attributes([view for view in self.views if view.source == layout.NOWHERE])
         if self.variadic if self.each is None else self.each:
             self.columns, self.columns_each = 0, self.columns
 
     def _attributes(self, views: Sequence[View]) -> int:
         """Return how many attributes, counted from the first one, views read."""
-        indexed = [view for view in views if view.index != at.NO_INDEX]
+        indexed = [view for view in views if view.index != layout.NO_INDEX]
         return max([0, *[view.index + view.index_step * (self.columns - 1) + 1 for view in indexed]])
 
     def count(self, view: View) -> int:
         """Return how many columns of a view begin in one operand, or in the node itself; MANY if this differs."""
-        if view.source == at.EACH:
+        if view.source == layout.EACH:
             return view.period
         return MANY if self.columns_each else self.columns
 
     @property
     def repeated(self) -> Sequence[Step]:
         """The steps that copy a column to its equals, and add up their gradients."""
-        if self.determined_by == at.NO_VIEW:
+        if self.determined_by == layout.NO_VIEW:
             return ()
         size = self.size + self.size_each
         return copy_step("copy", 0, 1, size), copy_step("accumulate", 0, 1, size)

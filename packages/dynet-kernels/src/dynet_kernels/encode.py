@@ -6,17 +6,20 @@ import array
 from collections.abc import Sequence
 from dataclasses import fields
 
-from . import layout as at
+from . import layout
 from .description import Description, Step
 from .kernels import Effects
 from .locks import new_lock
 from .table import KERNELS
 
-TABLE: list[int] = [0] * at.TABLE_HEAD  # some integers for the planner's own use, then all descriptions
+TABLE: list[int] = [0] * layout.TABLE_HEAD  # some integers for the planner's own use, then all descriptions
 # The facts that have the same name in a description and among its integers.
-FACTS = {field.name for field in fields(Description)}.intersection(at.SIGNATURE) - {"parts"}
+FACTS = {field.name for field in fields(Description)}.intersection(layout.SIGNATURE) - {"parts"}
 # For kernels whose columns threads can share: what is left if columns overlap, and if different nodes' columns may.
-WITHOUT_COLUMNS = {at.BY_COLUMNS: (at.ALONE, at.IF_DISTINCT), at.EITHER: (at.BY_ROWS, at.EITHER_IF_DISTINCT)}
+WITHOUT_COLUMNS = {
+    layout.BY_COLUMNS: (layout.ALONE, layout.IF_DISTINCT),
+    layout.EITHER: (layout.BY_ROWS, layout.EITHER_IF_DISTINCT),
+}
 _lock = new_lock()
 
 
@@ -39,17 +42,17 @@ def enter(description: Description) -> int:
 def _integers(description: Description, here: int) -> list[int]:
     groups = {
         direction: [(step, _effects(step)) for step in (getattr(description, direction) if description.total else ())]
-        for direction in at.DIRECTIONS
+        for direction in layout.DIRECTIONS
     }
     backward = groups["backward"] + groups["deferred"]
-    own_gradients = {2 * k + 1 for k, view in enumerate(description.views) if view.source == at.SELF}
+    own_gradients = {2 * k + 1 for k, view in enumerate(description.views) if view.source == layout.SELF}
     views, parts = [number for view in description.views for number in view], [part.at for part in description.parts]
-    steps_at = len(at.SIGNATURE) + len(views)
-    parts_at = steps_at + len(at.STEP) * sum(map(len, groups.values()))
+    steps_at = len(layout.SIGNATURE) + len(views)
+    parts_at = steps_at + len(layout.STEP) * sum(map(len, groups.values()))
     steps: list[int] = []
     parameters: list[int] = []
-    first, last = description.waits or (0, at.TO_THE_END)
-    head = dict.fromkeys(at.SIGNATURE, 0) | {name: int(getattr(description, name)) for name in FACTS}
+    first, last = description.waits or (0, layout.TO_THE_END)
+    head = dict.fromkeys(layout.SIGNATURE, 0) | {name: int(getattr(description, name)) for name in FACTS}
     head |= {
         "waits_from": first,
         "waits_count": last - first,
@@ -61,13 +64,13 @@ def _integers(description: Description, here: int) -> list[int]:
     }
     for direction, group in groups.items():
         # The deferred steps may read the lists that were written for the backward steps (see `plan/repeats.py`).
-        together = direction == "backward" and description.determined_by != at.NO_VIEW
+        together = direction == "backward" and description.determined_by != layout.NO_VIEW
         lists = _lists([effects for _, effects in (backward if together else group)])
-        facts = zip(at.STEPS, (steps_at + len(steps), len(group), *lists), strict=True)
+        facts = zip(layout.STEPS, (steps_at + len(steps), len(group), *lists), strict=True)
         head |= {f"{direction}_{name}": fact for name, fact in facts}
         for step, effects in group:
             covers = _covered(description, step, effects)
-            steps += at.STEP.filled(
+            steps += layout.STEP.filled(
                 opcode=KERNELS.opcode(step.kernel),
                 gradient_of=step.gradient_of,
                 parameters=here + parts_at + len(parts) + len(parameters),
@@ -77,7 +80,7 @@ def _integers(description: Description, here: int) -> list[int]:
                 copies=int(covers != 0 and _copies_gradient(description, effects)),
             )
             parameters += step.parameters
-    return at.SIGNATURE.filled(**head) + views + steps + parts + parameters
+    return layout.SIGNATURE.filled(**head) + views + steps + parts + parameters
 
 
 def _effects(step: Step) -> Effects:
@@ -94,11 +97,11 @@ def _lists(steps: Sequence[Effects]) -> tuple[int, int]:
     firsts: set[int] = set()
     for effects in steps:
         if effects.reads is None:
-            return at.ALL_LISTS, 0
+            return layout.ALL_LISTS, 0
         firsts.update(effects.firsts)
         every.update(effects.reads, {role for role, _ in effects.writes}.difference(effects.firsts))
-    if max(every | firsts, default=0) >= at.MOST_LISTS:
-        return at.ALL_LISTS, 0
+    if max(every | firsts, default=0) >= layout.MOST_LISTS:
+        return layout.ALL_LISTS, 0
     return sum(1 << role for role in every), sum(1 << role for role in firsts - every)
 
 
@@ -114,7 +117,7 @@ def _covered(description: Description, step: Step, effects: Effects) -> int:
     view = description.views[role // 2]
     # If there are columns for each EACH operand, the step writes several times to the gradient of any other operand.
     operand = view.source == step.gradient_of >= 0 and not description.columns_each
-    if not (operand or view.source == at.EACH) or view.offset or view.index != at.NO_INDEX:
+    if not (operand or view.source == layout.EACH) or view.offset or view.index != layout.NO_INDEX:
         return 0
     count = description.count(view)
     whole = count % view.runs(count)[0] == 0 and view.span(size, count) == size * count
@@ -127,9 +130,9 @@ def _copies_gradient(description: Description, effects: Effects) -> bool:
     if source is None or source % 2 == 0:
         return False
     operand, own = description.views[effects.writes[0][0] // 2], description.views[source // 2]
-    if own.source != at.SELF or own.offset or own.index != at.NO_INDEX:
+    if own.source != layout.SELF or own.offset or own.index != layout.NO_INDEX:
         return False
-    count = description.count(operand) * (2 if operand.source == at.EACH else 1)
+    count = description.count(operand) * (2 if operand.source == layout.EACH else 1)
     return own.runs(count) == operand.runs(count)
 
 
@@ -139,16 +142,16 @@ def _shared(description: Description, step: Step, effects: Effects, deferred: bo
     `deferred` steps run at the end of the backward pass, for all nodes of the graph together.
     """
     shared = effects.shared
-    if shared != at.BY_COLUMNS and not effects.work:
-        return at.ALONE
+    if shared != layout.BY_COLUMNS and not effects.work:
+        return layout.ALONE
     without, if_distinct = WITHOUT_COLUMNS.get(shared, (shared, shared))
     for role, size in effects.writes:
         view = description.views[role // 2]
-        if view.source == at.NOWHERE or view.index_step or view.span(size, description.count(view)) is None:
+        if view.source == layout.NOWHERE or view.index_step or view.span(size, description.count(view)) is None:
             return without
-        if view.source == at.SELF or (view.source in (at.BEFORE, at.FIRST) and not deferred):
+        if view.source == layout.SELF or (view.source in (layout.BEFORE, layout.FIRST) and not deferred):
             continue  # no conflict: a node writes only to its own memory, or to that of other parts of its record
-        operand = at.EACH_OPERAND if view.source == at.EACH else view.source
+        operand = layout.EACH_OPERAND if view.source == layout.EACH else view.source
         if operand != step.gradient_of or deferred:
             return without
         shared = if_distinct

@@ -7,15 +7,35 @@ applied to each element of a column; functions such as `sum` combine a whole col
 from __future__ import annotations
 
 import inspect
+import operator
 from collections import Counter
 from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, overload
 
-from .numpy_names import OPERATORS, OTHER_NAMES
+OPERATORS: dict[str, Callable[..., Any]] = {
+    "add": operator.add, "subtract": operator.sub, "multiply": operator.mul, "divide": operator.truediv,
+    "power": operator.pow, "negative": operator.neg, "absolute": operator.abs, "less": operator.lt,
+    "less_equal": operator.le, "greater": operator.gt, "greater_equal": operator.ge, "equal": operator.eq,
+    "not_equal": operator.ne, "square": lambda x: x * x, "reciprocal": lambda x: 1 / x, "positive": lambda x: x,
+}  # fmt: skip
+"""Name of a function of numpy that symbols can compute by operators -> a function that does it."""
+
+OTHER_NAMES = {
+    "fabs": "absolute", "abs": "absolute", "arcsin": "asin", "arccos": "acos", "arctan": "atan", "arcsinh": "asinh",
+    "arccosh": "acosh", "arctanh": "atanh", "rint": "round", "fmax": "maximum", "fmin": "minimum", "amax": "max",
+    "amin": "min", "clip": "minimum", "add.reduce": "sum", "maximum.reduce": "max", "minimum.reduce": "min",
+    "bmax": "maximum", "bmin": "minimum", "max_dim": "max", "min_dim": "min", "sum_elems": "sum", "pow": "power",
+}  # fmt: skip
+"""Name of a function of numpy or of an op -> the function here to use, where it is called otherwise."""
 
 Operand = "Symbol | float | int"
 SMALLEST, LARGEST = 1.1754943508222875e-38, 3.4028234663852886e38  # of normal float32s
+
+
+def _operators(function: str) -> tuple[Callable[[Any, Any], Symbol], Callable[[Any, Any], Symbol]]:
+    """Return the methods for an operator, and for the same with both sides exchanged."""
+    return lambda self, other: apply(function, self, other), lambda self, other: apply(function, other, self)
 
 
 class Symbol:
@@ -34,29 +54,12 @@ class Symbol:
         parts = [one.__repr__(depth - 1) if isinstance(one, Symbol) else repr(one) for one in self.arguments]
         return f"{self.function}({', '.join(parts)})"
 
-    def __add__(self, other):
-        return apply("add", self, other)
-
-    def __radd__(self, other):
-        return apply("add", other, self)
-
-    def __sub__(self, other):
-        return apply("subtract", self, other)
-
-    def __rsub__(self, other):
-        return apply("subtract", other, self)
-
-    def __mul__(self, other):
-        return apply("multiply", self, other)
-
-    def __rmul__(self, other):
-        return apply("multiply", other, self)
-
-    def __truediv__(self, other):
-        return apply("divide", self, other)
-
-    def __rtruediv__(self, other):
-        return apply("divide", other, self)
+    __add__, __radd__ = _operators("add")
+    __sub__, __rsub__ = _operators("subtract")
+    __mul__, __rmul__ = _operators("multiply")
+    __truediv__, __rtruediv__ = _operators("divide")
+    __lt__, __gt__ = _operators("less")
+    __le__, __ge__ = _operators("less_equal")
 
     def __neg__(self):
         return apply("negative", self)
@@ -72,18 +75,6 @@ class Symbol:
 
     def __rpow__(self, other):
         return apply("power", other, self)
-
-    def __lt__(self, other):
-        return apply("less", self, other)
-
-    def __le__(self, other):
-        return apply("less_equal", self, other)
-
-    def __gt__(self, other):
-        return apply("less", other, self)
-
-    def __ge__(self, other):
-        return apply("less_equal", other, self)
 
     def __eq__(self, other):
         return apply("equal", self, other)
@@ -249,9 +240,9 @@ cosh = _unary("cosh", "The hyperbolic cosine.")
 asinh = _unary("asinh", "The inverse hyperbolic sine.")
 acosh = _unary("acosh", "The inverse hyperbolic cosine; NaN below 1.")
 atanh = _unary("atanh", "The inverse hyperbolic tangent; NaN outside [-1, 1].")
-sin = _unary("sin", "The sine; see `trigonometry` for how large x may be.")
-cos = _unary("cos", "The cosine; see `trigonometry` for how large x may be.")
-tan = _unary("tan", "The tangent; see `trigonometry` for how large x may be.")
+sin = _unary("sin", "The sine; see `vmath` for how large x may be.")
+cos = _unary("cos", "The cosine; see `vmath` for how large x may be.")
+tan = _unary("tan", "The tangent; see `vmath` for how large x may be.")
 asin = _unary("asin", "The inverse sine; NaN outside [-1, 1].")
 acos = _unary("acos", "The inverse cosine; NaN outside [-1, 1].")
 atan = _unary("atan", "The inverse tangent.")

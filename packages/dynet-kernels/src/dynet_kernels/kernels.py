@@ -6,8 +6,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from . import layout as at
-from . import tir
+from . import layout, tir
 
 FLOP = 10  # estimated picoseconds for one floating point operation in a matrix product
 NUMBER = 250  # for all other kernels: estimated picoseconds for each number that they write
@@ -38,7 +37,7 @@ class Effects(NamedTuple):
 
     writes: tuple[tuple[int, int], ...] = ()
     work: int = 0
-    shared: int = at.BY_COLUMNS
+    shared: int = layout.BY_COLUMNS
     reads: tuple[int, ...] | None = None
     firsts: tuple[int, ...] = ()
     covers: bool = False
@@ -57,7 +56,7 @@ class Kernel:
 
     name: str = ""
     parameters: tuple[str, ...] = ()
-    shared: int = at.BY_COLUMNS
+    shared: int = layout.BY_COLUMNS
     may_set: bool = False
 
     @property
@@ -119,8 +118,8 @@ class Kernels:
         group = name.partition(".")[0]
         shard = self._open.get(group)
         if shard is None or len(self._shards[shard]) == SHARD:
-            if len(self._shards) == at.MOST_SHARDS:
-                raise ValueError(f"kernel {name}: too many kernels: the limit is {at.MOST_SHARDS} groups")
+            if len(self._shards) == layout.MOST_SHARDS:
+                raise ValueError(f"kernel {name}: too many kernels: the limit is {layout.MOST_SHARDS} groups")
             shard = self._open[group] = len(self._shards)
             self._shards.append([])
         self._kernels[name] = kernel

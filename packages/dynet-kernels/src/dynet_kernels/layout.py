@@ -94,7 +94,7 @@ BUFFERS = (
     # column of a group the number that it shares with those that equal it, then for each such number the first column.
     "buckets", "numbers_of_columns",
     # For each signature that has a number in this plan: the set of signatures that must run before it, as bits, and its
-    # stage (see `plan/stages.py`).
+    # stage (see `plan/forward.py`).
     "predecessors", "stages",
     "stage_begins",  # for each stage: how many depths all earlier stages have together
     # The address lists and the instructions of the pass that is planned and run now. These addresses are copies of two
@@ -103,7 +103,7 @@ BUFFERS = (
     "forward_index", "forward_tape", "backward_index", "backward_tape",
     "sharing",  # a SHARING structure: how many threads share work, how much work is worth sharing, and helping threads
     "threads",  # for each thread that helps to run this tape: its own RUNNING integers and one INSTRUCTION
-    "ahead",  # a copy of this CONTEXT, in which a helper plans the backward pass ahead (`machine/planning_ahead.py`)
+    "ahead",  # a copy of this CONTEXT, in which a helper plans the backward pass ahead (`machine/team.py`)
     # In the context of a trainer: `changes` is one integer, which counts the updates and other changes of parameters in
     # the thread that uses the trainer. `changed` is one integer, what this count was after the trainer's last update.
     "changes", "changed",

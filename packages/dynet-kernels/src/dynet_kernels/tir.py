@@ -77,15 +77,20 @@ def on_stack(count, dtype):
     return T.alloc_buffer((count,), dtype, scope="local", annotations=ON_STACK, **NO_LAYOUT)
 
 
+def divided(number, divisor):
+    """Emit (number // divisor, number % divisor)."""
+    return let(T.floordiv(number, divisor)), let(T.floormod(number, divisor))
+
+
 def quotient(number, divisor):
     """Emit number // divisor for a number >= 0 and a divisor > 0. A constant divisor may be a Python int."""
     if isinstance(divisor, int):
         if divisor & (divisor - 1) == 0:
-            return T.shift_right(number, int64(divisor.bit_length() - 1))
-        return T.truncdiv(number, int64(divisor))
+            return T.shift_right(number, divisor.bit_length() - 1)
+        return T.truncdiv(number, divisor)
     # Divide in float64, which is exact below 2 ** 53. LLVM would repeat a division of integers in each loop whose
     # bounds depend on the quotient.
-    wide = [T.Cast("float64", each) for each in (number, divisor)]
+    wide = [T.Cast("float64", int64(each)) for each in (number, divisor)]
     return T.Cast("int64", wide[0] / wide[1])
 
 
@@ -93,9 +98,14 @@ def remainder(number, divisor):
     """Emit number % divisor for a number >= 0 and a divisor > 0. A constant divisor may be a Python int."""
     if isinstance(divisor, int):
         if divisor & (divisor - 1) == 0:
-            return T.bitwise_and(number, int64(divisor - 1))
-        divisor = int64(divisor)
+            return T.bitwise_and(number, divisor - 1)
     return T.truncmod(number, divisor)
+
+
+def serial(begin, end=None):
+    """Return the context of a loop over the numbers from `begin` to `end` - 1, or with one argument from 0 on."""
+    begin, end = (0, begin) if end is None else (begin, end)
+    return T.serial(int64(begin), int64(end))
 
 
 @contextmanager
@@ -113,6 +123,7 @@ def choose(condition, then, otherwise):
 
 
 def wide(value, lanes):
+    value = float32(value) if isinstance(value, float) else value
     return T.Broadcast(value, lanes) if lanes > 1 else value
 
 
@@ -126,7 +137,7 @@ def first_lanes(count, lanes):
     return numbers < T.Broadcast(T.Cast("int32", count), lanes)
 
 
-def load(buffer, start, lanes, mask=None):
+def load(buffer, start, lanes=1, mask=None):
     if mask is not None:
         return let(T.masked_load(f"float32x{lanes}", buffer, T.Ramp(start, int64(1), lanes), mask))
     return let(buffer.vload((start,), vector_type("float32", lanes)))
@@ -141,8 +152,8 @@ def store(buffer, start, value, mask=None):
 
 def prefetch(buffer, start, size):
     """Prefetch `size` floats, from index `start` of a buffer on, into the L2 cache."""
-    with T.serial(int64(0), quotient(size + int64(CACHE_LINE - 1), CACHE_LINE)) as line:
-        prefetch_line(buffer, start + line * int64(CACHE_LINE))
+    with serial(quotient(int64(size) + CACHE_LINE - 1, CACHE_LINE)) as line:
+        prefetch_line(buffer, start + line * CACHE_LINE)
 
 
 def prefetch_line(buffer, place):
@@ -158,19 +169,19 @@ def vector_loop(size, lanes, step):
     `step(offset, mask)` emits the work on one vector. The mask is None for a full vector. Elements that are left over
     at the end form a last vector, whose mask selects the lanes to use.
     """
-    with T.serial(int64(0), quotient(size, lanes)) as block:
-        step(let(block * int64(lanes)), None)
+    with serial(quotient(size, lanes)) as block:
+        step(let(block * lanes), None)
     if lanes == 1:
         return
     rest = let(remainder(size, lanes))
-    with when(rest > int64(0)):
+    with when(rest > 0):
         step(let(size - rest), first_lanes(rest, lanes))
 
 
 def masked_loop(size, lanes, step):
     """Emit what `vector_loop` does with half of the code: every vector has a mask."""
-    with T.serial(int64(0), quotient(size + int64(lanes - 1), lanes)) as block:
-        offset = let(block * int64(lanes))
+    with serial(quotient(size + lanes - 1, lanes)) as block:
+        offset = let(block * lanes)
         step(offset, first_lanes(let(size - offset), lanes) if lanes > 1 else None)
 
 
@@ -179,13 +190,13 @@ def unrolled_loop(size, lanes, vectors, step):
 
     `step(offsets, mask)` emits the work on the vectors at a list of offsets. The mask is as in `vector_loop`.
     """
-    begin = int64(0)
+    begin = 0
     if vectors > 1:
         blocks = let(quotient(size, vectors * lanes))
-        with T.serial(int64(0), blocks) as block:
-            start = let(block * int64(vectors * lanes))
-            step([start] + [let(start + int64(k * lanes)) for k in range(1, vectors)], None)
-        begin = let(blocks * int64(vectors * lanes))
+        with serial(blocks) as block:
+            start = let(block * (vectors * lanes))
+            step([start] + [let(start + k * lanes) for k in range(1, vectors)], None)
+        begin = let(blocks * (vectors * lanes))
         # Compute how many elements are left by `remainder`, which tells LLVM an upper limit; a subtraction would not.
         size = let(remainder(size, vectors * lanes))
     vector_loop(size, lanes, lambda offset, mask: step([let(begin + offset) if vectors > 1 else offset], mask))
@@ -197,34 +208,29 @@ class Accumulator:
     def __init__(self, lanes, value, dtype="float32"):
         self.type = vector_type(dtype, lanes)
         self.buffer = on_stack(lanes, dtype)
-        self.set(value)
+        self.set(wide(tirx.const(value, dtype), lanes) if isinstance(value, float) else value)
 
     def get(self):
         return self.buffer.vload((int64(0),), self.type)
 
     def set(self, value):
-        T.add_to_parent(self.buffer.vstore((int64(0),), value))
+        T.add_to_parent(self.buffer.vstore((int64(0),), int64(value)))
+
+    value = property(get, set)
 
 
-class IntVariable:
+class IntVariable(Accumulator):
     """An int64 variable in a register, which loops can change."""
 
     def __init__(self, value):
-        self.buffer = on_stack(1, "int64")
-        self.set(value)
-
-    def get(self):
-        return tirx.BufferLoad(self.buffer, [int64(0)])
-
-    def set(self, value):
-        T.buffer_store(self.buffer, value, [int64(0)])
+        super().__init__(1, value, "int64")
 
 
 def settled(value):
     """Compute the int64 `value` once, and return a variable that holds it in a register."""
     # `let` alone will not do: TVM inserts what it has bound wherever the variable is used. For addresses with
     # selections and divisions, its simplifier then takes seconds, and on a GPU minutes.
-    return let(IntVariable(value).get())
+    return let(IntVariable(value).value)
 
 
 @dataclass

@@ -97,7 +97,7 @@ class ColumnGradient(Parameters):
         tiles: sizes of tiles, blocks of results whose sums stay in registers: (columns of dy, columns of W). They are
             used without panels.
         block: how many floats of W are worked on at once, so that they stay in the cache.
-        many: if dy has at least this many columns forevery hundred rows of W, parts of W are transposed into panels,
+        many: if dy has at least this many columns for every hundred rows of W, parts of W are transposed into panels,
             and the kernel works as it does for y = W x. dy needs more columns for this if the number of columns of W is
             not a multiple of a vector's length.
         tile: the size of a tile when panels are used: (columns of dy, vectors of columns of W).

@@ -17,8 +17,8 @@ from dynet_core.checks import checked_flag, checked_index, checked_indices, real
 from dynet_core.dim import Dim, checked_batch, checked_dims
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError, ShapeError
 from dynet_core.graph.expression import Expression
-from dynet_core.graph.pinned_graph import PinnedGraph, pinned
 from dynet_core.graph.record import (
+    PinnedGraph,
     common_batch,
     described,
     graph_of,
@@ -26,9 +26,10 @@ from dynet_core.graph.record import (
     many_operands,
     node,
     one_operand,
+    pinned,
     two_operands,
 )
-from dynet_core.messages.keyword_hints import also_called
+from dynet_core.messages.hints import also_called
 from dynet_core.op import Function, Sample, recorded, register, remember, samples
 from dynet_core.recorder import describe, function
 from dynet_core.signature import Signature, Step, View, alias, computed, copy_step, number_views

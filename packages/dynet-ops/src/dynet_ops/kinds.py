@@ -16,7 +16,7 @@ from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.graph.expression import Expression
 from dynet_core.graph.record import graph_of, node, one_operand, two_operands
-from dynet_core.messages.keyword_hints import written
+from dynet_core.messages.hints import written
 from dynet_core.op import OPS, Function, Op, Sample, check_is_free, register, samples
 from dynet_core.recorder import describe
 from dynet_core.recorder.keywords import with_keywords

@@ -1,6 +1,6 @@
 """DyNet's trainers (optimizers)."""
 
-from dynet_core.messages.keyword_hints import explain_arguments
+from dynet_core.messages.hints import explain_arguments
 
 from .adam import AdamTrainer, AmsgradTrainer
 from .adaptive import AdadeltaTrainer, AdagradTrainer, RMSPropTrainer

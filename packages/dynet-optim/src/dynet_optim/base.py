@@ -17,10 +17,10 @@ from dynet_core.compute.parameter_rows import PARAMETER_ROWS
 from dynet_core.errors import ArgumentError, ArgumentTypeError, DynetWarning, GradientError, OutOfRangeError
 from dynet_core.graph import current
 from dynet_core.graph.nodes import nodes_of
-from dynet_core.messages.hints import Closed, Missing
-from dynet_core.messages.keyword_hints import method
-from dynet_core.messages.wording import few
-from dynet_core.parameter import ParameterCollection, summary
+from dynet_core.messages.hints import Closed, Missing, method
+from dynet_core.messages.wording import counted, few
+from dynet_core.parameter import ParameterCollection
+from dynet_core.parameter.collection import holdings
 from dynet_core.recorder import passes
 
 from .rule import SHRINK, Rule
@@ -99,8 +99,8 @@ class Trainer(Resumable, Closed):
         return given[names[0]] if names else default
 
     def __repr__(self) -> str:
-        held = summary.holdings(self._collection._everything())
-        rate, updates = f"learning rate {self._rate:g}", summary.counted(self._updates, "update")
+        held = holdings(self._collection._everything())
+        rate, updates = f"learning rate {self._rate:g}", counted(self._updates, "update")
         return f"<{self.whoami()} of {self._collection.name()}: {held}; {rate}, {updates}>"
 
     def whoami(self) -> str:

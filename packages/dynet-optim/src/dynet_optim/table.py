@@ -17,11 +17,11 @@ import numpy as np
 
 from dynet_core.compute.device import compiled
 from dynet_core.compute.memory import Block, block
-from dynet_core.compute.parameter_rows import PARAMETER_ROWS
+from dynet_core.compute.parameter_rows import PARAMETER_ROWS, Identity
 from dynet_core.graph import current
-from dynet_core.graph.outdated import Group
+from dynet_core.graph.outdated import ParameterGroup
 from dynet_core.parameter import ParameterCollection
-from dynet_core.parameter.storage import Identity, Storage
+from dynet_core.parameter.storage import Storage
 from dynet_kernels import layout as at
 from dynet_kernels.layout import CONTEXT
 from dynet_kernels.machine import library, sharing
@@ -52,7 +52,7 @@ class Table:
         self._pack = self.numbers.packer()
         self.added = -1  # PARAMETER_ROWS.added when `_fill` filled this table; -1: it is out of date
         self.outdated: Any = None  # that of the graph of the thread which was the last to call `prepared`
-        self.group: Group | None = None
+        self.group: ParameterGroup | None = None
         self.identities: list[Identity] = []  # of all parameters, as `Outdated` takes them
         self.kept: dict[Storage, list[Block]] = {}  # the states that the rule keeps for each parameter
         self.context = np.zeros(len(CONTEXT), np.int64)

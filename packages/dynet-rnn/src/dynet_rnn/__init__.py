@@ -1,6 +1,6 @@
 """DyNet's builders of recurrent networks, of networks over trees, and of softmax layers."""
 
-from dynet_core.messages.keyword_hints import explain_arguments
+from dynet_core.messages.hints import explain_arguments
 
 from .base import _RNNBuilder
 from .bi import BiRNNBuilder

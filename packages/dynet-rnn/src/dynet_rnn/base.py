@@ -13,11 +13,10 @@ from dynet_core.graph import current
 from dynet_core.graph.expression import Expression
 from dynet_core.graph.record import graph_of
 from dynet_core.initializer import ConstInitializer
-from dynet_core.messages.hints import Closed, Hinted
-from dynet_core.messages.keyword_hints import method
+from dynet_core.messages.hints import Closed, Hinted, method
 from dynet_core.messages.wording import counted, printable
 from dynet_core.parameter import ParameterCollection, Parameters
-from dynet_core.parameter.summary import holdings
+from dynet_core.parameter.collection import holdings
 from dynet_core.recorder import ANY_GRAPH
 from dynet_ops.input.inputs import inputVector
 from dynet_ops.network.cell_description import Cell

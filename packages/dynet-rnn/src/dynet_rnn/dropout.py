@@ -5,7 +5,7 @@ from __future__ import annotations
 from dynet_core.annotations import Index, Number
 from dynet_core.dim import checked_batch
 from dynet_core.graph.expression import Expression
-from dynet_core.messages.keyword_hints import method
+from dynet_core.messages.hints import method
 from dynet_ops.elementwise.arithmetic import cmult
 from dynet_ops.input.constants import ones
 from dynet_ops.network.cells import Previous

@@ -10,7 +10,7 @@ from dynet_core.dim import Dim
 from dynet_core.errors import ShapeError
 from dynet_core.graph import Graph, current
 from dynet_core.graph.expression import Expression
-from dynet_core.graph.pinned_graph import PinnedGraph
+from dynet_core.graph.record import PinnedGraph
 from dynet_core.graph.templates import Observed
 from dynet_core.recorder import HAS_TEMPLATES
 from dynet_ops.layouts import of_rank

@@ -17,7 +17,7 @@ from dynet_core.graph.expression import Expression
 from dynet_core.graph.record import graph_of
 from dynet_core.messages.hints import Closed
 from dynet_core.parameter import ParameterCollection, Parameters
-from dynet_core.parameter.summary import holdings
+from dynet_core.parameter.collection import holdings
 from dynet_core.random import noise
 from dynet_ops.input.constants import constant
 from dynet_ops.loss.probability import log_softmax, pickneglogsoftmax, pickneglogsoftmax_batch, softmax

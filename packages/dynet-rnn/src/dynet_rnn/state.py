@@ -15,8 +15,7 @@ from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ShapeError, StaleExpressionError
 from dynet_core.graph import OTHER_THREAD, is_gone, refuse
 from dynet_core.graph.expression import Expression
-from dynet_core.graph.pinned_graph import PinnedGraph
-from dynet_core.graph.record import graph_of
+from dynet_core.graph.record import PinnedGraph, graph_of
 from dynet_core.messages.hints import Hinted
 from dynet_core.parameter import ParameterCollection
 from dynet_core.recorder import replay, sequence

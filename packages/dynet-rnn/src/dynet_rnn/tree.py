@@ -13,8 +13,7 @@ from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.graph import current
 from dynet_core.graph.expression import Expression
-from dynet_core.graph.pinned_graph import PinnedGraph
-from dynet_core.graph.record import common_batch, graph_of
+from dynet_core.graph.record import PinnedGraph, common_batch, graph_of
 from dynet_core.graph.templates import with_templates
 from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_core.recorder import key

@@ -21,21 +21,11 @@ _machines: dict[tuple[int, bool] | None, library.Library | Machine] = {}
 _gpus: dict[int, Gpu] = {}
 _gpu: Gpu | None = None
 _tf32 = False
-_in_use: list[Callable[[], str]] = []
-_changed: list[Callable[[], None]] = []
-
-
-def refuse_while(reason: Callable[[], str]) -> None:
-    """Register a function that can forbid a change of the device. It returns why, or "" if the device may change.
-
-    The reason, such as "parameters had been made", goes into the error that `choose` raises.
-    """
-    _in_use.append(reason)
-
-
-def on_change(forget: Callable[[], None]) -> None:
-    """Register a function to be called after the device has changed, in the thread that changed it."""
-    _changed.append(forget)
+IN_USE: list[Callable[[], str]] = []
+"""Functions that can forbid a change of the device. Each returns why, such as "parameters had been made", for the error
+that `choose` raises, or "" if the device may change."""
+CHANGED: list[Callable[[], None]] = []
+"""Functions that are called after the device has changed, in the thread that changed it."""
 
 
 def gpu() -> Gpu | None:
@@ -111,7 +101,7 @@ def choose(number: int) -> None:
     global _gpu
     if _gpu is not None and _gpu.number == number:
         return
-    for reason in filter(None, [ask() for ask in _in_use]):
+    for reason in filter(None, [ask() for ask in IN_USE]):
         raise ArgumentError(f"GPU:{number} was asked for after {reason}; ask for it first")
     _gpu = _open(number)
     _has_changed()
@@ -151,7 +141,7 @@ def use(number: int | None, tf32: bool = False) -> Iterator[None]:
 
 
 def _has_changed() -> None:
-    for forget in _changed:
+    for forget in CHANGED:
         forget()
 
 

@@ -6,6 +6,7 @@ Python and compiled code share; CONTEXT in `layout` names them.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -13,24 +14,22 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from dynet_kernels import layout as at
+from dynet_kernels import layout
 from dynet_kernels.encode import TABLE
-from dynet_kernels.layout import CONTEXT
+from dynet_kernels.layout import CONTEXT, INSTRUCTION, MOST_NUMBERED, NO_CODE, NO_HELPERS, NODE, READY
 from dynet_kernels.machine import library, sharing
 from dynet_kernels.table import KERNELS
 
 from ..errors import OutOfMemoryError, StaleExpressionError
 from ..recorder import Records, generation, note_pass
-from .all_engines import RENEWED_BESIDE, note_engine
 from .device import compiled
 from .memory import Block, block
 from .parameter_rows import PARAMETER_ROWS
 
-READY, NO_CODE, NO_HELPERS = at.READY, at.NO_CODE, at.NO_HELPERS
 IntArray: TypeAlias = npt.NDArray[np.int64]
 # The buffers that grow with the records: name -> integers in the buffer per integer of the records.
 _ONE = "records kept_records aliases lookups planned numbers depths by_signature by_depth counters"
-PER_RECORD = {**dict.fromkeys(_ONE.split(), 1), "buckets": 2, "numbers_of_columns": 2, "nodes": len(at.NODE)}
+PER_RECORD = {**dict.fromkeys(_ONE.split(), 1), "buckets": 2, "numbers_of_columns": 2, "nodes": len(NODE)}
 KEPT_FLOATS = 1 << 24  # memory for values of up to this size (64 MB) is always kept from one graph to the next
 FORGETTING = 32  # each call of `_fit_memory` lowers `Engine.used`, the memory that recent graphs needed, by 1/32
 ROOMY = 4  # memory is freed if there is more than this many times `Engine.used`
@@ -41,24 +40,7 @@ ARENA_TOP, NEW_RECORDS = CONTEXT.arena_top, CONTEXT.new_records
 class Engine:
     """Plans and runs the graph of one thread. Values are in the arena (`chunks`), gradients in one other block."""
 
-    changes: int  # how many times buffers have been replaced
-    changing: bool  # True while buffers are being replaced, and afterwards if an interrupt left them half replaced
-    large: bool  # whether `renew_cg` must call `tidy`: buffers are large, or `kept` or `whole` is not empty
-    used: int  # how many floats the largest of the recent graphs needed for values; older graphs count less and less
     room: int  # the number of integers of records that the buffers of PER_RECORD have room for
-    shards: int
-    table_written: int
-    parameters_version: int
-    trained_again: int
-    context: IntArray
-    context_at: int
-    slots: memoryview
-    nodes: memoryview
-    numbers: memoryview
-    numbers_at: int
-    numbers_count: int
-    rows: IntArray
-    gradients: Block
 
     def __init__(self, recorded: Records):
         self.recorded = recorded
@@ -67,32 +49,34 @@ class Engine:
         # gradient, and its row in PARAMETER_ROWS.
         self.whole: list[tuple[IntArray, int]] = []
         note_engine(self)
-        self.changing = False
-        self.changes = 0
+        self.changing = (
+            False  # True while buffers are being replaced, and later if an interrupt left them half replaced
+        )
+        self.changes = 0  # how many times buffers have been replaced
         self.machine: Any = None  # the compiled code, loaded when first needed
         self.shards = 0
         self.context = np.zeros(len(CONTEXT), np.int64)
         self.context_at = self.context.ctypes.data
         self.slots = memoryview(self.context)  # type: ignore[arg-type]  # arrays are buffers to checkers only from Python 3.12 on
-        self.slots[CONTEXT.address_type], self.slots[CONTEXT.address] = at.INT_ARGUMENT, self.context_at
+        self.slots[CONTEXT.address_type], self.slots[CONTEXT.address] = layout.INT_ARGUMENT, self.context_at
         self.slots[CONTEXT.code] = library.code_address()
         self.slots[CONTEXT.sharing] = sharing.address()
         self.buffers: dict[str, IntArray] = {}
         self.table_written = self.parameters_version = self.trained_again = 0
         self.chunks: list[Block] = []
-        self.large = False
+        self.large = False  # whether `renew_cg` must call `tidy`: buffers are large, or `kept` or `whole` is not empty
         self.gradients = block(0)
-        self.used = 0
+        self.used = 0  # how many floats the largest of the recent graphs needed for values; older graphs count less
         self._grow_records(1 << 10)
         self._grow("table", 1 << 12)
-        self._grow("threads", at.MOST_THREADS, width=at.THREAD_ROW)
+        self._grow("threads", layout.MOST_THREADS, width=layout.THREAD_ROW)
         self._grow("ahead", len(CONTEXT))
-        self._grow("predecessors", at.MOST_NUMBERED * at.WORDS)
-        self._grow("stages", at.MOST_NUMBERED)
-        self._grow("stage_begins", at.MOST_NUMBERED + 1)
+        self._grow("predecessors", MOST_NUMBERED * layout.WORDS)
+        self._grow("stages", MOST_NUMBERED)
+        self._grow("stage_begins", MOST_NUMBERED + 1)
         for direction in ("forward", "backward"):
             self._grow(f"{direction}_index", 1 << 12, end=f"{direction}_index_end")
-            self._grow(f"{direction}_tape", 1 << 10, end=f"{direction}_tape_end", width=len(at.INSTRUCTION))
+            self._grow(f"{direction}_tape", 1 << 10, end=f"{direction}_tape_end", width=len(INSTRUCTION))
         self.plan_anew()
         self._new_chunk(FIRST_FLOATS)
 
@@ -228,7 +212,7 @@ class Engine:
             self.buffers = {name: b for name, b in self.buffers.items() if name not in PER_RECORD}
             self._grow_records(1 << 10)
         for direction in ("forward", "backward"):
-            for name, width in ((f"{direction}_index", 1), (f"{direction}_tape", len(at.INSTRUCTION))):
+            for name, width in ((f"{direction}_index", 1), (f"{direction}_tape", len(INSTRUCTION))):
                 if len(self.buffers[name]) * 8 > KEPT_FLOATS * 4:
                     del self.buffers[name]
                     self._grow(name, 1 << 12, f"{name}_end", width)
@@ -282,10 +266,10 @@ class Engine:
             self.plan_anew()
             if direction == "backward":
                 self.recorded.differentiated = -1, 0  # the plan has moved the gradients of nodes
-            self.machine = compiled(int(self.buffers[f"{direction}_tape"][slots[CONTEXT.row] * len(at.INSTRUCTION)]))
+            self.machine = compiled(int(self.buffers[f"{direction}_tape"][slots[CONTEXT.row] * len(INSTRUCTION)]))
             return None
         with self.change():
-            for name, width in ((f"{direction}_index", 1), (f"{direction}_tape", len(at.INSTRUCTION))):
+            for name, width in ((f"{direction}_index", 1), (f"{direction}_tape", len(INSTRUCTION))):
                 needed = slots[CONTEXT[f"needed_{name.removeprefix(direction + '_')}"]]
                 if needed > slots[CONTEXT[f"{name}_end"]]:
                     self._grow(name, needed * 3 // 2, f"{name}_end", width)
@@ -365,3 +349,48 @@ class Engine:
             return True
         self._make_room("backward", status)
         return self.backward(version, loss, size, everything)
+
+
+RENEWED_BESIDE = (
+    "while this graph was computed, a signal handler or a finalizer called renew_cg or cg_revert; "
+    "the expressions of the old graph can no longer be used"
+)
+_engines: list[weakref.ref[Any]] = []
+
+
+def note_engine(engine: Any) -> None:
+    _engines[:] = [reference for reference in _engines if reference() is not None]
+    _engines.append(weakref.ref(engine))
+
+
+def keep_for_graphs(memory, engines=_engines) -> None:
+    """Keep `memory`, of a deleted parameter, until every graph that may still use it has been renewed."""
+    for reference in tuple(engines):
+        engine = reference()
+        if engine is not None and engine.recorded.length:
+            engine.kept.append(memory)
+            engine.large = True
+            engine.recorded.mark_unusual()
+
+
+class PlanningEngine(Engine):
+    """Only plans a graph and computes nothing. It has separate buffers, so the graph and its engine do not change."""
+
+    def plan(self, loss: int | None = None, size: int = 0) -> None:
+        """Plan the forward pass, or the backward pass from node `loss`, whose value has `size` numbers."""
+        records, slots = self.recorded, self.slots
+        end, _, inputs_end = records.ends()
+        if loss is None:
+            self.prepare(0, end)
+            # The planner marks which rows of lookup parameters get a gradient. Here no gradient is computed, so give it
+            # a copy of the table of parameters without the addresses of these marks.
+            self.rows = PARAMETER_ROWS.buffer.copy()
+            self.rows.reshape(-1, len(layout.PARAMETER))[:, layout.PARAMETER.touched] = 0
+            slots[CONTEXT.parameters] = self.rows.ctypes.data
+            slots[NEW_RECORDS], slots[ARENA_TOP] = records.address, self.numbers_at
+            status = self.machine.plan_forward(self.context_at, 0, end, records.inputs_address, 0, inputs_end)
+        else:
+            status = self.machine.plan_backward(self.context_at, loss, size, 0)
+        if status != READY:
+            self._make_room("forward" if loss is None else "backward", status)
+            self.plan(loss, size)

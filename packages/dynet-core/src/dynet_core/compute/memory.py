@@ -31,10 +31,6 @@ class HostBlock:
 
     __slots__ = ("_direct", "_whole", "address", "array", "floats")
 
-    address: int
-    array: Floats
-    floats: int
-
     def __init__(self, floats: int, zero: bool = False, shared: bool = False):
         self.floats = floats
         size = floats + 2 * CACHE_LINE
@@ -76,10 +72,6 @@ class GpuBlock:
     """A block of memory on a GPU. Python cannot read at its `address`."""
 
     __slots__ = ("address", "floats", "gpu")
-
-    address: int
-    floats: int
-    gpu: Gpu
 
     def __init__(self, gpu: Gpu, floats: int, zero: bool = False):
         self.gpu, self.floats = gpu, floats

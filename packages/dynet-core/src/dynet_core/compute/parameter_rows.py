@@ -6,14 +6,16 @@ import heapq
 from collections import deque
 
 import numpy as np
+import numpy.typing as npt
 
-from dynet_kernels import layout as at
+from dynet_kernels import layout
 from dynet_kernels.locks import new_lock
 
+from ..dim import GIVEN_BACK, Dim
 from ..recorder import next_generation
-from .device import refuse_while
+from .device import IN_USE
 
-WIDTH, GRADIENT, NEEDS = len(at.PARAMETER), at.PARAMETER.gradient, at.PARAMETER.needs_gradient
+WIDTH, GRADIENT, NEEDS = len(layout.PARAMETER), layout.PARAMETER.gradient, layout.PARAMETER.needs_gradient
 
 
 class Rows:
@@ -24,7 +26,6 @@ class Rows:
     """
 
     def __init__(self) -> None:
-        self.rows: list[tuple[int, ...]] = []
         self.names: dict[int, str] = {}  # number of a row -> name of the parameter, for messages
         self.largest = 0  # the size of the largest parameter that there has been
         self.buffer = np.zeros(64 * WIDTH, np.int64)
@@ -38,65 +39,85 @@ class Rows:
         self.given_back: deque[int] = deque()
         self.free: list[int] = []
 
-    def add(
-        self,
-        *,
-        value: int,
-        gradient: int,
-        needs: bool,
-        name: str = "",
-        floats: int = 0,
-        touched: int = 0,
-        width: int = 0,
-        rows: int = 0,
-    ) -> int:
-        """Add a row and return its number.
+    def add(self, name: str = "", floats: int = 0, **facts: int) -> int:
+        """Add a row and return its number. `floats` is the size of the parameter, `facts` the columns that are not 0.
 
-        `value` and `gradient` are addresses; `needs` says whether backward passes compute the gradient; `floats` is the
-        size. For a lookup parameter, `touched` is the address of the list that says which of its `rows` rows have a
-        gradient, and `width` is how many floats one has. All three are 0 for other parameters. A row of the table for
-        uses without a gradient has `rows` only.
+        `value` and `gradient` are addresses; `needs_gradient` says whether backward passes compute the gradient. For a
+        lookup parameter, `touched` is the address of the list that says which of its `rows` rows have a gradient, and
+        `width` is how many floats one has. A row of the table for uses without a gradient has `rows` only.
         """
         next_generation()
         with self.lock:
             while self.given_back:
                 heapq.heappush(self.free, self.given_back.popleft())
-            row = value, gradient, int(needs), touched, width, rows
-            if self.free:
-                number = heapq.heappop(self.free)
-                self.rows[number] = row
-            else:
-                self.rows.append(row)
-                number = len(self.rows) - 1
+            number = heapq.heappop(self.free) if self.free else len(self.names)
             self.names[number], self.largest = name, max(self.largest, floats)
             while (number + 1) * WIDTH > len(self.buffer):
                 self.buffer = np.concatenate([self.buffer, np.zeros_like(self.buffer)])
-            start = number * WIDTH
-            self.buffer[start : start + WIDTH] = row
+            self._row(number)[:] = layout.PARAMETER.filled(**dict.fromkeys(layout.PARAMETER, 0) | facts)
             self.version += 1
             self.added += 1
             next_generation()
             return number
 
+    def _row(self, number: int) -> npt.NDArray[np.int64]:
+        return self.buffer[number * WIDTH : (number + 1) * WIDTH]
+
     def set_needs(self, number: int, needs: bool, gradient: int) -> None:
         """Set whether backward passes add the parameter's gradient to the numbers from the address `gradient` on."""
         with self.lock:
-            row = list(self.rows[number])
+            row = self._row(number)
             if row[GRADIENT] == gradient and row[NEEDS] == needs:
                 return
-            row[GRADIENT], row[NEEDS] = gradient, int(needs)
             next_generation(freezes=True)
-            self.rows[number] = tuple(row)
-            start = number * WIDTH
-            self.buffer[start + GRADIENT] = gradient
-            self.buffer[start + NEEDS] = needs
+            row[GRADIENT], row[NEEDS] = gradient, needs
             self.version += 1
             self.trained_again += needs
             next_generation(freezes=True)
 
     def needs(self, number: int) -> bool:
-        return bool(self.rows[number][NEEDS])
+        return bool(self._row(number)[NEEDS])
+
+    def row_count(self, number: int) -> int:
+        """Return how many rows a lookup parameter has."""
+        return int(self._row(number)[layout.PARAMETER.rows])
 
 
 PARAMETER_ROWS = Rows()
-refuse_while(lambda: "parameters had been made" if PARAMETER_ROWS.rows else "")
+IN_USE.append(lambda: "parameters had been made" if PARAMETER_ROWS.names else "")
+
+
+class Identity:
+    """The rows of PARAMETER_ROWS and the Dims that belong to one parameter and to no other."""
+
+    __slots__ = ("dims", "rows")
+
+    def __init__(self, rows: list[int] | None = None, dims: list[Dim] | None = None):
+        self.rows: list[int] = rows or []
+        self.dims: list[Dim] = dims or []
+
+    def row(self, **facts) -> int:
+        """Add a row for this parameter to PARAMETER_ROWS and return the row's number."""
+        row = PARAMETER_ROWS.add(**facts)
+        self.rows.append(row)
+        return row
+
+    def dim(self, dim: Dim) -> Dim:
+        own = dim.own()
+        self.dims.append(own)
+        return own
+
+
+class Retired(Identity):
+    """The rows and Dims of a deleted parameter.
+
+    Graphs that may still use them keep this object alive. When it is deleted, other parameters may get them.
+    """
+
+    __slots__ = ()
+
+    # Both lists are default arguments, which keeps them alive: when Python shuts down, it may clear the names in
+    # modules before it runs finalizers.
+    def __del__(self, rows=PARAMETER_ROWS.given_back, dims=GIVEN_BACK):
+        rows.extend(self.rows)
+        dims.extend(self.dims)

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dynet_kernels import layout as at
-from dynet_kernels.layout import CONTEXT
+from dynet_kernels.layout import CONTEXT, INSTRUCTION, READY
 from dynet_kernels.machine import sharing
 from dynet_kernels.machine.library import PHASES
 from dynet_kernels.table import KERNELS
@@ -36,12 +35,6 @@ class Line:
     calls: int = 0
     columns: int = 0
     seconds: float = 0.0
-
-    def add(self, columns: int, seconds: float) -> None:
-        """Add one call to the sums."""
-        self.calls += 1
-        self.columns += columns
-        self.seconds += max(seconds, 0.0)
 
 
 class Profile:
@@ -96,7 +89,7 @@ class Profile:
                 status = plan(context, *arguments)
                 planned = time.perf_counter()
                 self._note(f"{phase}: plan", "phase", start, planned - start)
-                if status == at.READY:
+                if status == READY:
                     self._run(context)
                     status = int(integers_at(context, len(CONTEXT))[CONTEXT.status])
                     sharing.start_wanted()
@@ -115,15 +108,15 @@ class Profile:
             self._machine.synchronize()
 
         tape_at, count = int(slots[CONTEXT.tape]), int(slots[CONTEXT.tape_count])
-        tape = integers_at(tape_at, count * len(at.INSTRUCTION)).reshape(count, len(at.INSTRUCTION))
+        tape = integers_at(tape_at, count * len(INSTRUCTION)).reshape(count, len(INSTRUCTION))
         slots[CONTEXT.tape_count] = 0
         overhead = min(self._seconds_of(run, context) for _ in range(CALLS))  # `tape_count` is 0: nothing runs
         slots[CONTEXT.tape_count] = 1
         for number in range(count):
-            slots[CONTEXT.tape] = tape_at + number * len(at.INSTRUCTION) * 8
+            slots[CONTEXT.tape] = tape_at + number * len(INSTRUCTION) * 8
             start = time.perf_counter()
             seconds = self._seconds_of(run, context) - overhead
-            opcode, columns = int(tape[number, at.INSTRUCTION.opcode]), int(tape[number, at.INSTRUCTION.count])
+            opcode, columns = int(tape[number, INSTRUCTION.opcode]), int(tape[number, INSTRUCTION.count])
             self._note(self._name_of(opcode), "kernel", start, seconds, columns)
         slots[CONTEXT.tape], slots[CONTEXT.tape_count] = tape_at, count
 
@@ -140,10 +133,11 @@ class Profile:
 
     def _note(self, name: str, kind: str, start: float, seconds: float, columns: int = 0) -> None:
         lines = self.kernels if kind == "kernel" else self.phases
-        lines.setdefault(name, Line()).add(columns, seconds)
+        line, seconds = lines.setdefault(name, Line()), max(seconds, 0.0)
+        line.calls, line.columns, line.seconds = line.calls + 1, line.columns + columns, line.seconds + seconds
         if len(self.events) < LONGEST_TRACE:
             event = {"name": name, "cat": kind, "ph": "X", "pid": os.getpid(), "tid": threading.get_native_id()}
-            event |= {"ts": 1e6 * (start - self._began), "dur": 1e6 * max(seconds, 0.0)}
+            event |= {"ts": 1e6 * (start - self._began), "dur": 1e6 * seconds}
             self.events.append(event | ({"args": {"columns": columns}} if kind == "kernel" else {}))
 
     def __str__(self) -> str:

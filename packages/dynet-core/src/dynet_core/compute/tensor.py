@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import ctypes
+import itertools
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from dynet_kernels.families.selection import FallingOrder, LargestInOrder
+from dynet_kernels.layout import CONTEXT, INSTRUCTION
+from dynet_kernels.table import KERNELS
+
 from ..annotations import Array
 from ..checks import whole
 from ..errors import ArgumentError, ArgumentTypeError, OutOfRangeError
 from ..random import noise
+from . import device
+from .memory import GpuBlock
 
 
 class Tensor:
@@ -30,9 +40,6 @@ class Tensor:
     """
 
     __slots__ = ("_array", "_dims")
-
-    _array: npt.NDArray[Any]
-    _dims: int
 
     def __init__(self, array: npt.NDArray[Any], dims: int | None = None):
         if dims is None:
@@ -158,3 +165,198 @@ class Tensor:
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return self._array.__dlpack_device__()
+
+
+KERNELS.add("largest_in_order", LargestInOrder())
+KERNELS.add("falling_order", FallingOrder())
+Layout = list[tuple[int, int, int]]  # loops of `Tape.copy`, innermost first: (count, target stride, source stride)
+
+
+class GpuTensor(Tensor):
+    """A tensor on a GPU. numpy gets a copy of it on the host; DLPack gives other libraries its memory.
+
+    The block has float32 or int64 values, column-major, the batch last; an int64 takes the room of two floats. `dims`
+    is the number of axes without the batch.
+    """
+
+    __slots__ = ("_block", "_integers", "_shape")
+
+    def __init__(self, block: GpuBlock, shape: tuple[int, ...], dims: int, integers: bool = False):
+        self._block, self._shape, self._dims, self._integers = block, shape, dims, integers
+
+    def argmax(self, dim: int = 0, num: int = 1) -> Tensor:
+        """Return the indices of the largest values; see `Tensor.argmax`."""
+        return self.topk(dim, num)[1]
+
+    def topk(self, dim: int = 0, num: int = 1) -> tuple[Tensor, Tensor]:
+        """Return the largest values and their indices; see `Tensor.topk`."""
+        dim, num = self._checked_topk(dim, num)
+        if self._integers:
+            host = Tensor(self._values(), self._dims)  # the kernels do not handle integers, so numpy does it
+            values, places = host.topk(dim, num)
+            return self._like(values._values()), self._like(places._values())
+        size = self._shape[dim]
+        inner, outer = math.prod(self._shape[:dim]), math.prod(self._shape[dim + 1 :])
+        columns = inner * outer
+        tape, source = Tape(self._block.gpu), self._block
+        if inner > 1:  # the kernel compares adjacent numbers, so make those along `dim` adjacent by a copy
+            source = tape.scratch(columns * size)
+            tape.copy(source, self._block, [(size, 1, inner), (inner, size, 1), (outer, inner * size, inner * size)])
+        found = [tape.scratch(columns * num) for _ in range(2)]
+        starts = num * np.arange(columns)
+        y, places = (block.address + starts for block in found)
+        x = source.address + size * np.arange(columns)
+        tape.add("largest_in_order", (size, num, 0, 1, 2), [y, x, places])
+        if num > 1:
+            ordered = [tape.scratch(columns * num) for _ in range(2)]
+            lists = [block.address + starts for block in (*ordered, *found)]
+            tape.add("falling_order", (num, 0, 1, 2, 3), lists)
+            found = ordered
+        values = GpuBlock(self._block.gpu, columns * num)
+        # The kernels write 32-bit indices, in the room of one float. Each becomes the lower half of a zeroed int64.
+        indices = GpuBlock(self._block.gpu, 2 * columns * num, zero=True)
+        back = [(num, inner, 1), (inner, 1, num), (outer, inner * num, inner * num)]
+        tape.copy(values, found[0], back)
+        tape.copy(indices, found[1], [(extent, 2 * target, source) for extent, target, source in back])
+        tape.run()
+        shape = (*self._shape[:dim], num, *self._shape[dim + 1 :])
+        return GpuTensor(values, shape, self._dims), GpuTensor(indices, shape, self._dims, integers=True)
+
+    def _values(self) -> npt.NDArray[Any]:
+        numbers = self._block.array.view(np.int64 if self._integers else np.float32)
+        return numbers.reshape(self._shape, order="F")
+
+    def _like(self, array: npt.NDArray[Any]) -> Tensor:
+        integers = array.dtype != np.float32
+        numbers = array.astype(np.int64 if integers else np.float32).ravel(order="F").view(np.float32)
+        block = GpuBlock(self._block.gpu, numbers.size)
+        block.write(numbers)
+        return GpuTensor(block, array.shape, self._dims, integers)
+
+    def _axes(self) -> tuple[int, ...]:
+        return self._shape
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        if copy is False:
+            raise ValueError(f"{self!r} is on a GPU: as an array it can only be copied")
+        return np.array(self._values(), dtype, order="K")
+
+    def __dlpack__(self, **options: Any) -> Any:
+        strides = (1, *itertools.accumulate(self._shape[:-1], lambda stride, extent: stride * extent))
+        return capsule(self._block, self._shape, strides, self._integers)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return CUDA, self._block.gpu.number
+
+
+class Tape:
+    """A list of kernel calls for the GPU."""
+
+    def __init__(self, gpu):
+        self._gpu = gpu
+        self._blocks: list[GpuBlock] = []
+        self._rows: list[int] = []
+        self._table: list[int] = []
+        self._lists: list[np.ndarray] = []
+
+    def scratch(self, floats: int) -> GpuBlock:
+        """Allocate GPU memory that is freed together with this tape."""
+        self._blocks.append(GpuBlock(self._gpu, floats))
+        return self._blocks[-1]
+
+    def add(self, kernel: str, parameters: Sequence[int], lists: Sequence[np.ndarray]) -> None:
+        """Append a kernel call. `lists` has, for each array, the addresses at which its columns start.
+
+        `parameters` are sizes, and for each array its place in `lists`.
+        """
+        base = sum(len(each) for each in self._lists)
+        self._rows += [KERNELS.opcode(kernel), base, len(lists[0]), len(self._table), 0, 0]
+        self._table += parameters
+        self._lists += lists
+
+    def copy(self, target: GpuBlock, source: GpuBlock, loops: Layout) -> None:
+        """Append a copy in up to four loops of (count, target stride, source stride) in floats, the innermost first."""
+        loops = [*loops, *[(1, 0, 0)] * (4 - len(loops))]
+        lists = [np.array([block.address]) for block in (target, source)]
+        self.add("copy", (0, 1, *itertools.chain(*zip(*loops))), lists)
+
+    def run(self) -> None:
+        index, table, tape = (
+            np.array(numbers, np.int64) for numbers in (np.concatenate(self._lists), self._table, self._rows)
+        )
+        context = np.zeros(len(CONTEXT), np.int64)
+        for name, buffer in (("index", index), ("table", table), ("tape", tape)):
+            context[CONTEXT[name]] = buffer.ctypes.data
+        context[CONTEXT.index_top], context[CONTEXT.tape_count] = len(index), len(tape) // len(INSTRUCTION)
+        device.machine_of(self._gpu).run(context.ctypes.data)
+
+
+CUDA = 2  # the device type kDLCUDA of DLPack
+INTEGER, FLOAT = 0, 2  # the type codes kDLInt and kDLFloat of DLPack
+CAPSULE = b"dltensor"
+
+
+class _DLTensor(ctypes.Structure):
+    """DLPack's DLTensor."""
+
+    _fields_ = [
+        ("data", ctypes.c_void_p),
+        ("device_type", ctypes.c_int32),
+        ("device_id", ctypes.c_int32),
+        ("ndim", ctypes.c_int32),
+        ("code", ctypes.c_uint8),
+        ("bits", ctypes.c_uint8),
+        ("lanes", ctypes.c_uint16),
+        ("shape", ctypes.POINTER(ctypes.c_int64)),
+        ("strides", ctypes.POINTER(ctypes.c_int64)),
+        ("byte_offset", ctypes.c_uint64),
+    ]
+
+
+class _DLManagedTensor(ctypes.Structure):
+    """DLPack's DLManagedTensor: a DLTensor and the function that releases its memory."""
+
+    _fields_ = [("tensor", _DLTensor), ("context", ctypes.c_void_p), ("deleter", ctypes.c_void_p)]
+
+
+# Number of a capsule -> the memory and the C structures it points to, kept alive until `_delete` is called.
+_kept: dict[int, tuple] = {}
+_numbers = itertools.count(1)
+
+
+@ctypes.CFUNCTYPE(None, ctypes.POINTER(_DLManagedTensor))
+def _delete(managed) -> None:
+    _kept.pop(managed.contents.context, None)
+
+
+@ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+def _delete_unused(capsule) -> None:
+    """Release the memory of a capsule that is being destroyed, unless another library has taken it over.
+
+    That library has renamed the capsule, and calls `_delete` when it has finished. The capsule comes as an address: a
+    Python reference to an object that is being destroyed would destroy it a second time.
+    """
+    if _is_valid(capsule, CAPSULE):
+        _delete(ctypes.cast(_pointer(capsule, CAPSULE), ctypes.POINTER(_DLManagedTensor)))
+
+
+_new = ctypes.pythonapi.PyCapsule_New
+_new.restype, _new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+_pointer = ctypes.pythonapi.PyCapsule_GetPointer
+_pointer.restype, _pointer.argtypes = ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_char_p]
+_is_valid = ctypes.pythonapi.PyCapsule_IsValid
+_is_valid.restype, _is_valid.argtypes = ctypes.c_int, [ctypes.c_void_p, ctypes.c_char_p]
+
+
+def capsule(block: GpuBlock, shape: tuple[int, ...], strides: tuple[int, ...], int64: bool = False):
+    """Return a DLPack capsule for a tensor that fills a block. It keeps the block alive. Strides count elements."""
+    block.gpu.synchronize()  # wait for pending work: the library that reads the memory uses other CUDA streams
+    count = len(shape)
+    numbers = ctypes.c_int64 * count
+    both = numbers(*shape), numbers(*strides)
+    kind, bits = (INTEGER, 64) if int64 else (FLOAT, 32)
+    number = next(_numbers)
+    tensor = _DLTensor(4 * block.address, CUDA, block.gpu.number, count, kind, bits, 1, *both, 0)
+    managed = _DLManagedTensor(tensor, number, ctypes.cast(_delete, ctypes.c_void_p))
+    _kept[number] = block, both, managed
+    return _new(ctypes.addressof(managed), CAPSULE, ctypes.cast(_delete_unused, ctypes.c_void_p))

@@ -7,12 +7,235 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
+import re
 import types
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from .limits import Limits, is_a, kinds
-from .modules import named
-from .plain_data import MAKERS
+import numpy as np
+
+from .limits import ATOMS, Limits, is_a, kinds, named
+
+Maker = Callable[[type, tuple, Limits], Any]
+
+
+def checked(arguments: Any, *kinds: tuple[type, ...], least: int = 0) -> tuple:
+    """Return the arguments that a pickle passes in a call, or raise ValueError.
+
+    There must be at least `least` of them. `kinds` has the types that each may have; derived classes are refused.
+    """
+    if type(arguments) is tuple and least <= len(arguments) <= len(kinds):
+        if all(type(argument) in types for argument, types in zip(arguments, kinds)):
+            return arguments
+    given = arguments if type(arguments) is tuple else (arguments,)
+    found = ", ".join(type(argument).__name__ for argument in given)
+    raise ValueError(f"arguments ({found}) that do not belong to plain data")
+
+
+def set_items(target: Any, pairs: Iterable[tuple], limits: Limits) -> None:
+    """Put pairs into a dict, by the built-in methods even if its class overrides them."""
+    put = OrderedDict.__setitem__ if is_a(target, OrderedDict) else dict.__setitem__
+    for key, value in pairs:
+        put(target, limits.key(key, target), value)
+
+
+def add_items(target: set, items: Iterable, limits: Limits) -> None:
+    """Put items into a set, by the built-in methods even if its class overrides them."""
+    for item in items:
+        set.add(target, limits.key(item, target))
+
+
+def _content(arguments: Any, limits: Limits, *kinds: type, default: Any = (), least: int = 0) -> Any:
+    """Return the one argument of a call, whose type is one of `kinds`, or `default`. Count its items."""
+    (content,) = checked(arguments, kinds, least=least) or (default,)
+    limits.copy(len(content))
+    return content
+
+
+def _holding(base: type, default: Any = (), least: int = 0) -> Maker:
+    """Return a maker for `base` from one object of it."""
+    return lambda cls, arguments, limits: base.__new__(
+        cls, _content(arguments, limits, base, default=default, least=least)
+    )
+
+
+def _same(base: type) -> Maker:
+    """Return a maker for int or float from one object of it."""
+    return lambda cls, arguments, limits: base.__new__(cls, *checked(arguments, (base,), least=1))
+
+
+def _filled(base: type, fill: Callable[[Any, Any, Limits], None], *kinds: type) -> Maker:
+    """Return a maker for `base` that fills an empty object with the items of the argument, which is one of `kinds`."""
+
+    def make(cls: type, arguments: tuple, limits: Limits) -> Any:
+        made = base.__new__(cls)  # type: ignore[reportCallIssue]
+        fill(made, _content(arguments, limits, *kinds), limits)
+        return made
+
+    return make
+
+
+def _mapping(base: type) -> Maker:
+    def fill(made: Any, content: Any, limits: Limits) -> None:
+        if type(content) is list and not all(type(pair) in (list, tuple) for pair in content):
+            raise ValueError(f"a {base.__name__} of something other than pairs")
+        set_items(made, content.items() if type(content) is dict else content, limits)
+
+    return _filled(base, fill, dict, list)
+
+
+def _default_dict(cls: type, arguments: tuple, limits: Limits) -> Any:
+    """Make a defaultdict. The caller has checked the default factory in `arguments`."""
+    made = defaultdict.__new__(cls)
+    for factory in arguments:
+        vars(defaultdict)["default_factory"].__set__(made, factory)
+    return made
+
+
+def _deque(cls: type, arguments: tuple, limits: Limits) -> Any:
+    content, longest = checked(arguments, (list, tuple), (int, type(None))) + ((), None)[len(arguments) :]
+    made = deque.__new__(cls)
+    limits.copy(len(content))
+    deque.__init__(made, content, longest)
+    return made
+
+
+def _frozenset(cls: type, arguments: tuple, limits: Limits) -> Any:
+    content = _content(arguments, limits, list, tuple)
+    return frozenset.__new__(cls, [limits.key(item, content) for item in content])
+
+
+def _byte_array(cls: type, arguments: tuple, limits: Limits) -> Any:
+    """Make a bytearray of nothing, of bytes, or of a string and an encoding as for `encoded`."""
+    if len(arguments) == 2:
+        arguments = (encoded(arguments, limits),)
+    made = bytearray.__new__(cls)
+    bytearray.extend(made, _content(arguments, limits, bytes, default=b""))
+    return made
+
+
+def encoded(arguments: tuple, limits: Limits) -> bytes:
+    """Return the bytes that pickles of protocols 0, 1 and 2 store as a string, one character each, and "latin1"."""
+    text, encoding = checked(arguments, (str,), (str,), least=2)
+    if encoding not in ("latin1", "latin-1"):
+        raise ValueError(f"bytes as {encoding!r:.40}")
+    limits.copy(len(text))
+    return text.encode("latin-1")
+
+
+def _of_whole_numbers(base: type) -> Maker:
+    """Return a maker for range or slice, from three ints or None."""
+    whole = (int, type(None))
+    return lambda cls, arguments, limits: base(*checked(arguments, whole, whole, whole, least=3))
+
+
+MAKERS: dict[type, Maker] = {
+    object: lambda cls, arguments, limits: object.__new__(cls, *checked(arguments)),
+    dict: _mapping(dict), OrderedDict: _mapping(OrderedDict), Counter: _mapping(Counter), defaultdict: _default_dict,
+    list: _filled(list, lambda made, content, _: list.extend(made, content), list), deque: _deque,
+    tuple: _holding(tuple, least=1), set: _filled(set, add_items, list, tuple), frozenset: _frozenset,
+    str: _holding(str, least=1), int: _same(int), float: _same(float),
+    complex: lambda cls, arguments, _: complex.__new__(cls, *checked(arguments, (float, int), (float, int), least=2)),
+    bytes: _holding(bytes, b""), bytearray: _byte_array,
+    range: _of_whole_numbers(range), slice: _of_whole_numbers(slice),
+}  # fmt: skip
+
+
+_TEXT = re.compile(r"b1|[iu][1248]|f(2|4|8|12|16)|c(8|16|24|32)|[SU][0-9]{1,8}|[Mm]8|O8?")
+_UNIT = re.compile(rb"[YMWDhms]|ms|us|ns|ps|fs|as")
+_WHOLE, _BYTES, _NONE = (int, bool), (bytes, bytearray), (type(None),)
+_MOST = 2**32  # the largest product of an array's dimensions, where a dimension of 0 counts as 1
+
+
+def dtype(arguments: Any, limits: Limits) -> np.dtype:
+    """Return a new dtype in this machine's byte order. `set_dtype` may change it: nothing else refers to it."""
+    text, _, _ = checked(arguments, (str,), _WHOLE, _WHOLE, least=3)
+    if not _TEXT.fullmatch(text):
+        raise ValueError(f"a dtype {text!r:.40}, which is not a plain one")
+    return np.dtype(text, False, True)
+
+
+def set_dtype(made: np.dtype, state: Any, limits: Limits) -> None:
+    """Set the byte order of a dtype, and the unit of dates and times."""
+    kinds = _WHOLE, (str,), _NONE, _NONE, _NONE, _WHOLE, _WHOLE, _WHOLE, (tuple, dict, *_NONE)
+    _, order, *rest = checked(state, *kinds, least=8)
+    if order not in ("<", ">", "|", "="):
+        raise ValueError("the state of a dtype that is not a plain one")
+    wanted = np.dtype(made.str[1:] + (_unit(*rest[6:]) if made.kind in "Mm" else "")).newbyteorder(order)
+    expected = wanted.__reduce__()[2]
+    if rest[:6] != list(expected[2:8]):
+        raise ValueError("the state of a dtype that is not a plain one")
+    made.__setstate__(expected)  # type: ignore[attr-defined]
+
+
+def _unit(state: Any = None) -> str:
+    """Return the unit of a dtype of dates or times, such as "[25s]", from the end of its state; "" if none."""
+    _, unit = checked(state, (dict, *_NONE), (tuple,), least=2)
+    unit, number, per, _ = checked(unit, (bytes,), (int,), (int,), (int,), least=4)
+    if unit == b"generic":
+        return ""
+    if _UNIT.fullmatch(unit) and number > 0 and per == 1:
+        return f"[{number}{unit.decode()}]"
+    raise ValueError("a unit of time that there is not")
+
+
+def array(arguments: Any, limits: Limits) -> np.ndarray:
+    """Return a new array without elements, for `set_array`."""
+    cls: Any = arguments[0] if arguments else type(None)
+    if cls is not np.ndarray:
+        raise ValueError(f"an array of class {named(cls, '__name__') if is_a(cls, type) else None}")
+    return np.ndarray((0,), np.int8)
+
+
+def set_array(made: np.ndarray, state: Any, limits: Limits) -> None:
+    """Set the shape, dtype and content of an array. Its objects may be numbers, strings, bytes and None."""
+    if type(state) is not tuple or len(state) != 5:
+        raise ValueError("the state of an array that is not a plain one")
+    _, shape, kind, fortran, content = state
+    count = _checked_shape(shape, kind)
+    if kind.kind == "O":
+        fits = type(content) is list and len(content) == count and all(type(one) in ATOMS for one in content)
+    else:
+        fits = type(content) is bytes and len(content) == count * kind.itemsize
+    if not fits or type(fortran) not in _WHOLE:
+        raise ValueError(f"an array {shape} of {kind} that has something else")
+    limits.copy(len(content))
+    made.__setstate__((1, shape, kind, bool(fortran), content))  # type: ignore[arg-type]
+
+
+def buffered(arguments: Any, limits: Limits) -> np.ndarray:
+    """Return the array that pickles of protocol 5 make by `_frombuffer(content, dtype, shape, order)`.
+
+    If the order is "K", the order of the axes follows.
+    """
+    content, kind, shape, *rest = arguments
+    order, axes, *_ = *checked(tuple(rest), (str,), (tuple, *_NONE), least=1), None
+    count = _checked_shape(shape, kind)
+    if type(content) not in _BYTES or kind.kind == "O" or len(content) != count * kind.itemsize:
+        raise ValueError(f"an array {shape} of {kind} that has something else")
+    limits.copy(len(content))
+    if axes and order == "K":
+        return np.ndarray(shape, kind, bytearray(content)).transpose(checked(axes, *[(int,)] * 64))
+    return np.ndarray(shape, kind, bytearray(content), order="F" if order == "F" else "C")
+
+
+def number(arguments: Any, limits: Limits) -> Any:
+    kind, content = arguments
+    if not is_a(kind, np.dtype) or kind.kind == "O" or type(content) is not bytes or len(content) != kind.itemsize:
+        raise ValueError("a number that is not a plain one")
+    limits.copy(len(content))
+    return np.ndarray((), kind, content)[()]
+
+
+def _checked_shape(shape: Any, kind: Any) -> int:
+    if type(shape) is not tuple or len(shape) > 64 or not all(type(n) is int and 0 <= n <= _MOST for n in shape):
+        raise ValueError("the shape of an array that is not a plain one")
+    if not is_a(kind, np.dtype) or not kind.itemsize or math.prod(n or 1 for n in shape) > _MOST:
+        raise ValueError("an array that is not a plain one")
+    return math.prod(shape)
+
 
 _BUILT_IN = {id(base) for base in (*MAKERS, None)}  # ids, because metaclasses may define how classes are compared
 # What sets the fields of a dataclass with `frozen=True, slots=True`, of which the state is a list

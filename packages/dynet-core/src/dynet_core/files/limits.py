@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
+from types import MappingProxyType
 from typing import Any
 
 ATOMS = frozenset({str, int, float, bool, bytes, type(None), complex})  # types whose values contain no other objects
@@ -22,6 +23,12 @@ def is_a(value: Any, *kinds: type) -> bool:
     `isinstance` may run code of the class: it reads `value.__class__`, which can be a property.
     """
     return issubclass(type(value), kinds)
+
+
+def named(cls: type, attribute: str) -> Any:
+    """Return an attribute that every class has, without running code. A name that is no `str` becomes ""."""
+    found = vars(type)[attribute].__get__(cls)
+    return found if type(found) in (str, tuple, MappingProxyType) else ""
 
 
 class Limits:

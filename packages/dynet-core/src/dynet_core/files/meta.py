@@ -9,19 +9,264 @@ file imports nothing and calls nothing that the file names.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+import pickle
+import pickletools
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any, BinaryIO
 
 from ..errors import ArgumentTypeError, FileFormatError
-from .limits import Limits, is_a
-from .names import Function, Names, explanation, is_builder, name_of
-from .pickle_reader import PickleReader
-from .pickle_writer import dumps
+from .instances import add_items, set_items
+from .limits import DEEPEST, Limits, is_a
+from .names import Function, Names, Refused, explanation, is_builder, is_listable, name_of, ours
+
+
+class PickleReader:
+    """Reads one pickle. `stack` has the values since the last mark, `below` the stacks before each mark.
+
+    The opcode MARK begins the items of a container: it appends `stack` to `below` and starts an empty one. `memo` has
+    the values that the pickle uses again, by the numbers that it gives them.
+    """
+
+    def __init__(self, names: Names):
+        self.names, self.limits = names, names.limits
+        self.stack: list = []
+        self.below: list[list] = []
+        self.memo: dict[int, Any] = {}
+
+    def read(self, file: BinaryIO) -> Any:
+        """Read the next pickle of a file and return its value."""
+        for opcode, argument, _ in pickletools.genops(file):
+            perform = OPCODES.get(opcode.name)
+            if perform is None:
+                raise ValueError(f"opcode {opcode.name}, which plain data do not need")
+            perform(self, argument)
+        if self.below or len(self.stack) != 1:
+            raise ValueError("a pickle that ends within a value")
+        return self.stack[0]
+
+    def top(self, count: int) -> list:
+        if count > len(self.stack):
+            raise ValueError("a stack that is too short")
+        values = self.stack[-count:]
+        del self.stack[-count:]
+        return values
+
+    def to_mark(self) -> list:
+        """Pop all values since the last mark and return them. Remove the mark."""
+        values, self.stack = self.stack, self.below.pop()
+        return values
+
+
+Perform = Callable[[PickleReader, Any], Any]
+
+
+def _mark(reader: PickleReader, argument: None) -> None:
+    if len(reader.below) > DEEPEST:
+        raise ValueError("it is nested too deeply")
+    reader.below.append(reader.stack)
+    reader.stack = []
+
+
+def _pop(reader: PickleReader, argument: None) -> None:
+    if reader.stack:
+        del reader.stack[-1]
+    else:
+        reader.to_mark()
+
+
+def _put(reader: PickleReader, number: int) -> None:
+    reader.memo[number] = reader.stack[-1]
+
+
+def _constant(make: Callable[[], Any]) -> Perform:
+    """Return the opcode that pushes `make()`."""
+    return lambda reader, _: reader.stack.append(make())
+
+
+def _of_top(count: int) -> Perform:
+    """Return the opcode that replaces the last `count` values by a tuple of them."""
+    return lambda reader, _: reader.stack.append(tuple(reader.top(count)))
+
+
+def _of_marked(make: Callable[[PickleReader, list], Any]) -> Perform:
+    """Return the opcode that replaces all values since the last mark by the result of `make`."""
+
+    def perform(reader: PickleReader, argument: None) -> None:
+        values = reader.to_mark()
+        reader.stack.append(make(reader, values))
+
+    return perform
+
+
+def _into_below(put: Callable[[Any, list, Limits], None], count: int = 0) -> Perform:
+    """Return the opcode that moves `count` values (0: all since the last mark) into the container below them."""
+
+    def perform(reader: PickleReader, argument: None) -> None:
+        values = reader.top(count) if count else reader.to_mark()
+        target = reader.stack[-1]
+        if type(target) is not Refused:
+            put(target, values, reader.limits)
+
+    return perform
+
+
+def _append(target: Any, values: list, limits: Limits) -> None:
+    (list if is_a(target, list) else deque).extend(target, values)
+
+
+def _set(target: Any, values: list, limits: Limits) -> None:
+    set_items(target, zip(values[::2], values[1::2], strict=True), limits)
+
+
+def _dict(reader: PickleReader, values: list) -> dict:
+    made: dict = {}
+    _set(made, values, reader.limits)
+    return made
+
+
+def _frozenset(reader: PickleReader, values: list) -> frozenset:
+    return frozenset(reader.limits.key(value, values) for value in values)
+
+
+def _stack_global(reader: PickleReader, argument: None) -> None:
+    module, name = reader.top(2)
+    if type(module) is not str or type(name) is not str:
+        raise ValueError("a name that is not a string")
+    reader.stack.append(reader.names.find(module, name))
+
+
+def _call(reader: PickleReader, argument: None) -> None:
+    callee, arguments = reader.top(2)
+    reader.stack.append(reader.names.call(callee, arguments))
+
+
+def _call_with_names(reader: PickleReader, argument: None) -> None:
+    callee, arguments, named = reader.top(3)
+    made = reader.names.call(callee, arguments)
+    if type(made) is not Refused and (type(named) is not dict or named):
+        raise ValueError("arguments with names, which plain data do not need")
+    reader.stack.append(made)
+
+
+def _call_marked(reader: PickleReader, values: list) -> Any:
+    callee, *arguments = values
+    return reader.names.call(callee, tuple(arguments))
+
+
+def _call_global(reader: PickleReader, names: str) -> None:
+    arguments = tuple(reader.to_mark())
+    reader.stack.append(reader.names.call(reader.names.find(*names.split(" ", 1)), arguments))
+
+
+def _build(reader: PickleReader, argument: None) -> None:
+    (state,) = reader.top(1)
+    reader.names.build(reader.stack[-1], state)
+
+
+_VALUES = """
+    INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING
+    UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8
+"""
+OPCODES: dict[str, Perform] = {
+    **dict.fromkeys(("PROTO", "FRAME", "STOP"), lambda reader, _: None),
+    **dict.fromkeys(_VALUES.split(), lambda reader, value: reader.stack.append(value)),
+    "NONE": _constant(lambda: None), "NEWTRUE": _constant(lambda: True), "NEWFALSE": _constant(lambda: False),
+    "MARK": _mark, "POP": _pop, "POP_MARK": lambda reader, _: reader.to_mark(),
+    "DUP": lambda reader, _: reader.stack.append(reader.stack[-1]),
+    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _put),
+    "MEMOIZE": lambda reader, _: _put(reader, len(reader.memo)),
+    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), lambda reader, index: reader.stack.append(reader.memo[index])),
+    "EMPTY_TUPLE": _constant(tuple), "EMPTY_LIST": _constant(list),
+    "EMPTY_DICT": _constant(dict), "EMPTY_SET": _constant(set),
+    "TUPLE1": _of_top(1), "TUPLE2": _of_top(2), "TUPLE3": _of_top(3),
+    "TUPLE": _of_marked(lambda reader, values: tuple(values)), "LIST": _of_marked(lambda reader, values: values),
+    "DICT": _of_marked(_dict), "FROZENSET": _of_marked(_frozenset),
+    "APPEND": _into_below(_append, 1), "APPENDS": _into_below(_append), "ADDITEMS": _into_below(add_items),
+    "SETITEM": _into_below(_set, 2), "SETITEMS": _into_below(_set),
+    "GLOBAL": lambda reader, names: reader.stack.append(reader.names.find(*names.split(" ", 1))),
+    "STACK_GLOBAL": _stack_global,
+    "REDUCE": _call, "NEWOBJ": _call, "NEWOBJ_EX": _call_with_names, "OBJ": _of_marked(_call_marked),
+    "INST": _call_global, "BUILD": _build,
+}  # fmt: skip
+"""The function that performs each opcode, by the opcode's name in the module `pickletools`."""
+
+
+PACKAGES = ("dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim")  # the packages of this library
+# Unlike the pickler in C, this one has methods to override.
+_PythonPickler: Any = pickle._Pickler  # type: ignore[attr-defined]
+
+
+def dumps(value: Any) -> tuple[bytes, dict[str, type]]:
+    """Return the pickle of a value, and a dict from the name of what it calls to the class of what the call makes.
+
+    If the value contains an object of the library, such as a parameter, raise ArgumentTypeError. Errors of methods of
+    objects in the value are passed on.
+    """
+    try:
+        return _Pickler.dumps(value)
+    except RecursionError:
+        with _deeper_recursion():
+            return _Pickler.dumps(value)
+
+
+class _Pickler(_PythonPickler):
+    dispatch = dict(_PythonPickler.dispatch)
+
+    @classmethod
+    def dumps(cls, value: Any) -> tuple[bytes, dict[str, type]]:
+        stream = io.BytesIO()
+        pickler = cls(stream, protocol=4)
+        pickler.makers = {}
+        pickler.dump(value)
+        return stream.getvalue(), pickler.makers
+
+    def save_global(self, obj: Any, name: str | None = None) -> None:
+        """Write a class or function as its full name; for one of this library, as the name that DyNet gives it."""
+        module, known = getattr(obj, "__module__", None) or "", name or getattr(obj, "__qualname__", "")
+        if module.partition(".")[0] in PACKAGES and ours(known) is obj:
+            known = obj._dynet_name() if hasattr(obj, "_dynet_name") else known
+            self._save_name("_dynet", known, obj)
+        elif module.startswith("numpy._core."):  # numpy 1 has no `_core`; numpy 2 also knows the old name
+            self._save_name("numpy.core." + module.removeprefix("numpy._core."), known, obj)
+        else:
+            super().save_global(obj, name)
+
+    dispatch[FunctionType] = save_global
+
+    def save_reduce(self, func: Any, *arguments: Any, obj: Any = None, **named: Any) -> None:
+        """Write an object as a call of a function, and note this function in `makers`."""
+        if any(base.__module__.partition(".")[0] in PACKAGES for base in type(obj).__mro__):
+            raise ArgumentTypeError(f"a {type(obj).__name__} is the library's own, and cannot stand in a spec")
+        if is_listable(func):
+            self.makers[name_of(func)] = type(obj)
+        # A call through super() takes space on the C stack, which deeply nested objects would use up.
+        _PythonPickler.save_reduce(self, func, *arguments, obj=obj, **named)
+
+    def _save_name(self, module: str, name: str, obj: Any) -> None:
+        self.save(module)
+        self.save(name)
+        self.write(pickle.STACK_GLOBAL)
+        self.memoize(obj)
+
+
+@contextmanager
+def _deeper_recursion() -> Iterator[None]:
+    """Raise the recursion limit fivefold: the pickler in Python needs five calls where the one in C needs one."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(5 * before)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
 
 
 @dataclass(frozen=True)
-class Record:
+class Saved:
     """The description of one saved object.
 
     `kind` is "Parameters", "LookupParameters" or a class; `name` is that of the parameter, or of the object's
@@ -33,10 +278,10 @@ class Record:
     spec: Any = None
 
 
-def write(file: BinaryIO, record: Record, allow: Mapping[str, Any], own: bool = False) -> str:
-    """Write the description of one object; `allow` and `own` are as for `read`.
+def write_record(file: BinaryIO, record: Saved, allow: Mapping[str, Any], own: bool = False) -> str:
+    """Write the description of one object; `allow` and `own` are as for `read_records`.
 
-    Return "" if `read` will accept it; otherwise what `read` will ask for, or why it will refuse it in any case. Raise
+    Return "" if that accepts it; otherwise what it asks for, or why it refuses the object in any case. Raise
     ArgumentTypeError if the spec cannot be pickled.
     """
     if isinstance(record.kind, str):
@@ -60,7 +305,7 @@ def write(file: BinaryIO, record: Record, allow: Mapping[str, Any], own: bool = 
     return f"load will refuse them: {problem}" + (f" (for {', '.join(classes)})" if classes else "")
 
 
-def read(content: bytes, path: str, allow: Mapping[str, Any], own: bool = False) -> list[Record]:
+def read_records(content: bytes, path: str, allow: Mapping[str, Any], own: bool = False) -> list[Saved]:
     """Read all descriptions of a `.meta` file.
 
     `allow` maps names in the file to allowed classes; None stands for the class of that name in modules already
@@ -98,12 +343,12 @@ def _problem(error: Exception, names: Names) -> str:
     return f"{error!s:.200}" if type(error) is ValueError else f"{error!r:.200}"
 
 
-def _record(found: Any) -> Record:
+def _record(found: Any) -> Saved:
     kind, *spec, name = found if type(found) is tuple and len(found) in (2, 3) else ("", "")
     if type(kind) is str and kind in ("Parameters", "LookupParameters") and not spec and type(name) is str:
-        return Record(kind, name)
+        return Saved(kind, name)
     if is_a(kind, type) and spec and type(name) is str:
         if not is_builder(kind):
             raise ValueError(f"it is a {name_of(kind)}, which has no from_spec")
-        return Record(kind, name, *spec)
+        return Saved(kind, name, *spec)
     raise ValueError("it is neither a parameter's name nor a class, a spec and a name")

@@ -48,7 +48,7 @@ def opened(path: Path, named: Path | None = None, name: str = "load") -> Reader:
     function, for messages. A damaged file raises FileFormatError.
     """
     path = checked_path(name, path)
-    binary = _is_safetensors(path if named is None else named)
+    binary = _is_safetensors(named or path)
     try:
         return safetensors_format.SafetensorsReader(path) if binary else text_format.TextReader(path)
     except FileNotFoundError as error:

@@ -7,8 +7,10 @@ name is called: `plain_data`, `numpy_data` and `instances` make the objects.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
+import sysconfig
 import types
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
@@ -20,10 +22,82 @@ import numpy as np
 from ..errors import ArgumentTypeError
 from ..messages.wording import shown
 from ..recorder import FUNCTION_TYPE
-from . import instances, numpy_data, plain_data
-from .limits import Limits, is_a
-from .modules import OPS, OURS, belongs, beside, imported, is_foreign, named
-from .plain_data import MAKERS
+from . import instances
+from .instances import MAKERS
+from .limits import Limits, is_a, named
+
+OURS = ("dynet", "_dynet", "dynet_rnn", "dynet_optim", "dynet_core")  # this library's modules; some may not be imported
+OPS = "dynet_ops"  # this library's module that defines operations
+LIBRARY = (*OURS, OPS, "dynet_kernels")
+_STANDARD = tuple(os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib"))
+_STANDARD += tuple(os.path.join(os.path.realpath(path), "") for path in _STANDARD)
+
+
+def imported(module: str, name: str) -> Any:
+    """Return what an imported module has under a name such as "Class.Inner", without running code of it, or None."""
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        if not is_a(found, types.ModuleType, type):
+            return None
+        found = (named if is_a(found, type) else object.__getattribute__)(found, "__dict__").get(part)
+    return found
+
+
+def belongs(cls: type, other: type) -> bool:
+    """Return whether `cls` is beside `other` and does not derive from a class of this library.
+
+    Forged attributes of an object that does could be addresses.
+    """
+    ours = any(named(base, "__module__").partition(".")[0] in LIBRARY for base in named(cls, "__mro__"))
+    return not ours and beside(cls, other)
+
+
+def beside(cls: type, other: type) -> bool:
+    """Return whether two classes are defined in the same module, folder or folder of a top-level package.
+
+    Installed packages and the standard library have no classes that are beside others.
+    """
+    (module, folders), (its_module, its_folders) = _home(cls), _home(other)
+    return module is not None and its_module is not None and (module is its_module or bool(folders & its_folders))
+
+
+def _home(cls: type) -> tuple[Any, set[str]]:
+    """Return a class's module, and the folders of its file and of its top-level package.
+
+    The module is None if it is installed, or does not have the class. There are no folders where a folder may mix the
+    program with what is installed, as in archives.
+    """
+    name = named(cls, "__module__")
+    if imported(name, named(cls, "__qualname__")) is not cls:
+        return None, set()
+    module = sys.modules[name]
+    inside = object.__getattribute__(module, "__dict__")
+    file = inside.get("__file__")
+    if type(file) is not str:  # a notebook's module or that of `python -c`, which has no spec, or a built-in one
+        return (module if inside.get("__spec__") is None else None), set()
+    real = os.path.realpath(file)
+    if _is_installed(file) or _is_installed(real):
+        return None, set()
+    folder, package = os.path.dirname(real), inside.get("__package__") or ""
+    inner = os.sep + package.replace(".", os.sep)
+    entry = folder.removesuffix(inner) if package else folder  # where Python has found the module or its package
+    if not (os.path.isabs(file) and os.path.isfile(real) and os.path.isdir(entry)) or getattr(sys, "frozen", False):
+        return module, set()
+    if any(name.endswith((".dist-info", "EGG-INFO")) for name in os.listdir(entry)):
+        return None, set()  # pip has installed into this folder
+    return module, {folder, folder if entry == folder else os.path.join(entry, package.partition(".")[0])}
+
+
+def is_foreign(module: str | None) -> bool:
+    """Return whether a module is installed, built-in, of the standard library or not imported."""
+    inside = object.__getattribute__(sys.modules.get(module or "", types), "__dict__")
+    file = inside.get("__file__") or ("" if inside.get("__spec__") is None else _STANDARD[0])
+    return _is_installed(os.path.realpath(str(file))) or file in _STANDARD
+
+
+def _is_installed(path: str) -> bool:
+    return not {"site-packages", "dist-packages"}.isdisjoint(path.split(os.sep)) or path.startswith(_STANDARD)
+
 
 THEIRS = ("_dynet", "_gdynet", "dynet")  # modules that files, including the original DyNet's, name for these
 NAMESPACES = ("argparse.Namespace", "optparse.Values")  # every file may name them: their objects only hold attributes
@@ -64,11 +138,11 @@ class Refused:
 # Stands for `copyreg._reconstructor`, by which pickles of protocols 0 and 1 make objects: `Names.call` uses
 # `Names._rebuilt` instead of its `make`.
 _REBUILD = Function(lambda arguments, limits: None)
-_DTYPE = Function(numpy_data.dtype, numpy_data.set_dtype)
+_DTYPE = Function(instances.dtype, instances.set_dtype)
 _NUMPY = {
-    "multiarray._reconstruct": Function(numpy_data.array, numpy_data.set_array),
-    "multiarray.scalar": Function(numpy_data.number),
-    "numeric._frombuffer": Function(numpy_data.buffered),
+    "multiarray._reconstruct": Function(instances.array, instances.set_array),
+    "multiarray.scalar": Function(instances.number),
+    "numeric._frombuffer": Function(instances.buffered),
 }
 PLAIN: dict[str, Any] = {
     **{f"{cls.__module__}.{cls.__name__}": cls for cls in [*MAKERS, bool]},
@@ -76,7 +150,7 @@ PLAIN: dict[str, Any] = {
     "__builtin__.xrange": range, "__builtin__.unicode": str, "__builtin__.long": int,
     **{f"numpy.{name}": cls for name, cls in vars(np).items() if isinstance(cls, type) and issubclass(cls, np.generic)},
     **{f"numpy.{package}.{name}": function for name, function in _NUMPY.items() for package in ("core", "_core")},
-    "numpy.ndarray": np.ndarray, "numpy.dtype": np.dtype, "_codecs.encode": Function(plain_data.encoded),
+    "numpy.ndarray": np.ndarray, "numpy.dtype": np.dtype, "_codecs.encode": Function(instances.encoded),
     "copyreg._reconstructor": _REBUILD, "copy_reg._reconstructor": _REBUILD,
 }  # fmt: skip
 """The classes and functions that every file may name, by their full names: plain data of Python and numpy."""
@@ -87,8 +161,8 @@ _PLAIN_CLASSES = {id(found) for found in PLAIN.values() if isinstance(found, typ
 class Names:
     """Looks up the names in one pickle, and makes objects where it calls a class or function.
 
-    `allow` is as for `meta.read`. `own` allows objects of the program's own classes; `everything`, to check a file that
-    has just been written, all classes and functions of imported modules.
+    `allow` is as for `meta.read_records`. `own` allows objects of the program's own classes; `everything`, to check a
+    file that has just been written, all classes and functions of imported modules.
     """
 
     def __init__(self, allow: Mapping[str, Any], limits: Limits, own: bool = False, everything: bool = False):

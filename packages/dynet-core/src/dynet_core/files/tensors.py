@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cached_property
@@ -83,7 +84,7 @@ takes two arguments: the names of the parameters in the file, and the names of t
 returns a sentence for the error message, or "" if it knows no reason."""
 
 
-class Reader:
+class Reader(AbstractContextManager):
     """An open file of parameters, described by `entries` in the order of the file. Each format has a subclass."""
 
     path: str
@@ -94,9 +95,6 @@ class Reader:
 
     def close(self) -> None:
         raise NotImplementedError
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *_) -> None:
         self.close()

@@ -13,14 +13,13 @@ from .. import recorder
 from ..annotations import Array, Floats, Index, Key, Number, Numbers
 from ..checks import checked_flag
 from ..compute import device
-from ..compute.gpu_tensor import GpuTensor
 from ..compute.memory import copy_on_gpu, floats_at
-from ..compute.tensor import Tensor
+from ..compute.tensor import GpuTensor, Tensor
 from ..dim import Dim
 from ..errors import ArgumentTypeError, GradientError, ShapeError, StaleExpressionError
 from ..messages.refusals import Refusals
 from ..recorder import ANY_GRAPH, NO_NODE
-from .graph import Graph, graph_of_node, has_no_node
+from . import Graph, graph_of_node, has_no_node
 
 FLOAT32, FLOAT64, empty = np.dtype(np.float32), np.dtype(np.float64), np.empty
 
@@ -60,6 +59,7 @@ class Operations(Refusals):
         def __iter__(self) -> Iterator[Expression]: ...
         def set(self, values: Numbers) -> None: ...
         def set_index(self, index: Index | Iterable[Index]) -> None: ...
+        def _add_to_gradient(self) -> None: ...  # of parameters
         @property
         def T(self) -> Expression: ...
 
@@ -251,9 +251,6 @@ class Operations(Refusals):
         """Raise StaleExpressionError if the graph no longer has this node. It tells users more than other errors do."""
         if self.version != ANY_GRAPH:
             self._graph()
-
-    def _add_to_gradient(self) -> None:
-        raise NotImplementedError
 
 
 def _quick(kind: str, name: str, numbers: Callable[[Dim], int]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from dynet_kernels import layout as at
+from dynet_kernels.layout import ALIAS, APART, INPUT
 
 from ..dim import Dim
 from ..recorder import Records
@@ -16,7 +16,7 @@ LOOKUPS: set[Signature] = set()
 PICKS: dict[Signature, tuple[int, bool]] = {}
 """The signatures of picks, which `dynet_ops` adds. Their attributes are indices of elements. For each it
 has how many elements there are to pick from, and whether there is an index for each batch element."""
-KINDS = {at.ALIAS: "part", at.APART: "part", at.INPUT: "input"}
+KINDS = {ALIAS: "part", APART: "part", INPUT: "input"}
 
 
 @dataclass(frozen=True)
@@ -50,19 +50,19 @@ class Node:
 
 def nodes_of(recorded: Records, begin: int = 0, end: int | None = None, number: int = 0) -> Iterator[Node]:
     """Yield a Node for each record in the integers from `begin` to `end` - 1. `number` is the first node's."""
-    records, place = recorded.integers(begin, end), 0
-    while place < len(records):
-        signature = SIGNATURES[records[place]]
-        count = signature.nodes(records, place + 1)
-        first, after, end_of_record = signature.bounds(records, place)
+    records, position = recorded.integers(begin, end), 0
+    while position < len(records):
+        signature = SIGNATURES[records[position]]
+        count = signature.nodes(records, position + 1)
+        first, after, end_of_record = signature.bounds(records, position)
         operands, attributes = tuple(records[first:after]), tuple(records[after:end_of_record])
         yield Node(range(number, number + count), signature, operands, attributes, begin + after)
-        place, number = end_of_record, number + count
+        position, number = end_of_record, number + count
 
 
-def node_at(recorded: Records, place: int) -> Node | None:
+def node_at(recorded: Records, index: int) -> Node | None:
     """Return the record of a node; None if there is none, or it is an inner node, to which no expression can refer."""
-    return next((node for node in nodes_of(recorded) if place in node.places), None)
+    return next((node for node in nodes_of(recorded) if index in node.places), None)
 
 
 @dataclass(slots=True)
@@ -80,20 +80,20 @@ class InputIndex:
     starts: dict[int, int] = field(default_factory=dict)
     selections: dict[int, Node] = field(default_factory=dict)
 
-    def up_to(self, recorded: Records, place: int) -> InputIndex:
-        """Return an index of the graph's present version that has node `place`, if the graph has it.
+    def up_to(self, recorded: Records, index: int) -> InputIndex:
+        """Return an index of the graph's present version that has node `index`, if the graph has it.
 
         It is built here and not while recording, because few programs need it.
         """
         version = recorded.version
-        index = self if self.version == version else InputIndex(version)
-        if place < index.nodes:
-            return index
+        known = self if self.version == version else InputIndex(version)
+        if index < known.nodes:
+            return known
         length, nodes, _ = recorded.ends()
-        longer = InputIndex(version, length, nodes, {**index.starts}, {**index.selections})
+        longer = InputIndex(version, length, nodes, {**known.starts}, {**known.selections})
         try:
-            for node in nodes_of(recorded, index.records, length, index.nodes):
-                if node.signature.kind == at.INPUT:
+            for node in nodes_of(recorded, known.records, length, known.nodes):
+                if node.signature.kind == INPUT:
                     longer.starts[node.all[0]] = node.attributes[0]
                 elif node.signature in LOOKUPS or node.signature in PICKS:
                     longer.selections[node.all[0]] = node

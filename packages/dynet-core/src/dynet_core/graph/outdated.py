@@ -11,25 +11,20 @@ from __future__ import annotations
 import weakref
 from collections.abc import Sequence
 from threading import get_ident
-from typing import Protocol
 
 import numpy as np
 
-from dynet_kernels import layout as at
+from dynet_kernels.layout import NEEDS_GRADIENT, NODE
 
 from ..compute.engine import Engine
+from ..compute.parameter_rows import Identity
 from ..recorder import Records
 from .nodes import nodes_of
 
 MOST_NOTED = 64  # if there are more groups than this, those that changed before the graph are dropped, if they can be
 
 
-class Changed(Protocol):
-    rows: list[int]
-    """The numbers of its rows in PARAMETER_ROWS, by which records refer to it."""
-
-
-class Group:
+class ParameterGroup:
     """Parameters that change together, and what `Records.changes` was after their last change.
 
     `address` is that of `changed`, for compiled code, which notes changes there while the object of the weak reference
@@ -38,15 +33,11 @@ class Group:
 
     __slots__ = ("_changed", "address", "owner", "parameters")
 
-    address: int
-    owner: weakref.ref[object] | None
-    parameters: Sequence[Changed]
-
-    def __init__(self, parameters: Sequence[Changed]):
+    def __init__(self, parameters: Sequence[Identity]):
         self.parameters = parameters
         self._changed = np.zeros(1, np.int64)
         self.address = self._changed.ctypes.data
-        self.owner = None
+        self.owner: weakref.ref[object] | None = None
 
     @property
     def changed(self) -> int:
@@ -67,12 +58,10 @@ class Outdated:
 
     __slots__ = ("_answers", "_groups", "_noted", "_operands", "_read", "_records", "_rows", "thread")
 
-    thread: int
-
     def __init__(self, records: Records):
         self._records = records
         self.thread = get_ident()
-        self._groups: dict[int, Group] = {}  # by the id of their sequences of parameters
+        self._groups: dict[int, ParameterGroup] = {}  # by the id of their sequences of parameters
         # `begun` and `seen` when `note` last found a change, and how many nodes had been computed before this change.
         self._noted = -1, -1, 0
         # The operands of each node read so far, and of what: the graph's version, and how many integers of its records.
@@ -82,17 +71,17 @@ class Outdated:
         # (version, changes and so on that the answers of `reached` are for; question -> answer)
         self._answers: tuple[tuple[int, ...], dict[tuple[int, bool], bool]] = (), {}
 
-    def note_change(self, parameters: Sequence[Changed]) -> None:
+    def note_change(self, parameters: Sequence[Identity]) -> None:
         """Remember that values of these parameters change. The caller passes the same object each time."""
         self.group(parameters).changed = self._records.note_change()
 
-    def group(self, parameters: Sequence[Changed]) -> Group:
+    def group(self, parameters: Sequence[Identity]) -> ParameterGroup:
         """Return the group of these parameters. The caller passes the same object each time."""
         groups, key = self._groups, id(parameters)
         if key not in groups:
             if len(groups) >= MOST_NOTED:
                 self._drop_groups()
-            groups[key] = Group(parameters)
+            groups[key] = ParameterGroup(parameters)
         return groups[key]
 
     def changes_address(self) -> int:
@@ -128,31 +117,31 @@ class Outdated:
         begun, seen, count = self._noted
         return count if (begun, seen) == (records.begun, records.seen) else 0
 
-    def reached(self, place: int, engine: Engine, everything: bool) -> bool:
-        """Return whether a backward pass from node `place`, which has been computed, would read an outdated value."""
+    def reached(self, index: int, engine: Engine, everything: bool) -> bool:
+        """Return whether a backward pass from node `index`, which has been computed, would read an outdated value."""
         records = self._records
         if records.begun == records.changes or not records.computed[0]:
             return False
         state = records.version, records.begun, records.changes, records.computed[0]
         if self._answers[0] != state:
             self._answers = state, {}
-        answers, question = self._answers[1], (place, everything)
+        answers, question = self._answers[1], (index, everything)
         if question not in answers:
-            answers[question] = self._reaches(place, engine, everything)
+            answers[question] = self._reaches(index, engine, everything)
         return answers[question]
 
-    def _reaches(self, place: int, engine: Engine, everything: bool) -> bool:
+    def _reaches(self, index: int, engine: Engine, everything: bool) -> bool:
         records = self._records
         groups = [group for group in [*self._groups.values()] if group.changed > records.begun]
         changed = {-1 - row for group in groups for parameter in group.parameters for row in parameter.rows}
         before, operands = self._before_change(), self._operands_of_all()
-        stack, met, old = [place], {place}, []
+        stack, met, old = [index], {index}, []
         while stack:
             number = stack.pop()
-            row = number * len(at.NODE)
-            if not (everything or engine.nodes[row + at.NODE.flags] & at.NEEDS_GRADIENT):
+            row = number * len(NODE)
+            if not (everything or engine.nodes[row + NODE.flags] & NEEDS_GRADIENT):
                 continue
-            if number < before and _has_own_value(engine, engine.nodes[row + at.NODE.value]):
+            if number < before and _has_own_value(engine, engine.nodes[row + NODE.value]):
                 old.append(number)
                 continue
             new = [operand for operand in operands[number] if operand >= 0 and operand not in met]
@@ -168,7 +157,7 @@ class Outdated:
                     old.append(operand)
         return False
 
-    def uses(self, parameter: Changed) -> bool:
+    def uses(self, parameter: Identity) -> bool:
         self._operands_of_all()
         return not self._rows.isdisjoint([-1 - row for row in parameter.rows])
 

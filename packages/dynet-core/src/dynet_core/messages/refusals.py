@@ -9,7 +9,7 @@ import operator
 import warnings
 from collections.abc import Callable
 from numbers import Number, Real
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -40,11 +40,7 @@ class Refusals(Hinted):
     __slots__ = ()
     _hint = FirmHint
 
-    if TYPE_CHECKING:
-
-        @property
-        def type(self) -> Any: ...  # the shape, a Dim; `dim` imports this module, so it cannot be imported here
-
+    type: Any  # the shape, a Dim; `dim` imports this module, so it cannot be imported here
     _gives_numbers = False  # whether numpy's functions may read the values; True for parameters
     # What to do instead of changes in place, for messages.
     _change = "operations make a new one, such as dy.concatenate of parts"
@@ -68,14 +64,7 @@ class Refusals(Hinted):
     def __float__(self) -> Any:
         self._refuse("a number is needed, not", "; dy.log and the like are operations on expressions")
 
-    def __int__(self) -> Any:
-        self.__float__()
-
-    def __complex__(self) -> Any:
-        self.__float__()
-
-    def __trunc__(self) -> Any:
-        self.__float__()
+    __int__ = __complex__ = __trunc__ = __float__
 
     def __format__(self, form: str) -> str:
         if form:
@@ -91,14 +80,7 @@ class Refusals(Hinted):
             f"compare its {self._number()}"
         )
 
-    def __le__(self, other: object) -> bool:
-        return self < other
-
-    def __gt__(self, other: object) -> bool:
-        return self < other
-
-    def __ge__(self, other: object) -> bool:
-        return self < other
+    __le__ = __gt__ = __ge__ = __lt__
 
     # An expression equals only itself, as in DyNet: programs keep expressions in lists and dicts. Comparing one with a
     # number causes a warning. Objects of other classes may define what equals them, as mock.ANY does.
@@ -130,11 +112,7 @@ class Refusals(Hinted):
             stacklevel=3,
         )
 
-    if TYPE_CHECKING:
-
-        def __hash__(self) -> int: ...
-    else:
-        __hash__ = object.__hash__
+    __hash__ = object.__hash__  # type: ignore[assignment]
 
     # Methods that Python calls to change or copy an object
 

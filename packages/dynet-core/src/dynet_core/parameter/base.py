@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import copyreg
 import math
-from typing import Any
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from ..annotations import Array, Floats, Number, Path
 from ..checks import checked_flag, checked_number, real_array
-from ..compute import dlpack
 from ..compute.memory import HostBlock
+from ..compute.tensor import CUDA, capsule
 from ..dim import checked_dims
 from ..errors import ArgumentError, ArgumentTypeError, GradientError, ParameterNameError, ShapeError
 from ..files import model_files
 from ..files.tensors import StoredTensor
 from ..graph import thread
 from ..graph.expression import Expression
-from ..graph.separate_gradients import added_by_last_pass
 from ..messages.wording import printable
 from ..recorder import become, note_pass
-from .collection_protocol import Collection
-from .storage import Storage
+from .storage import Storage, added_by_last_pass
+
+
+class Collection(Protocol):
+    """The methods of a parameter collection, whose class imports this module, that parameters and files call."""
+
+    def parameters_list(self) -> Sequence[object]: ...
+    def lookup_parameters_list(self) -> Sequence[object]: ...
+    def _add_loaded(self, tensor: StoredTensor) -> Any: ...
+    def _all_or_nothing(self, floats: int | None = None) -> AbstractContextManager[None]: ...
+    def _relatives(self) -> Sequence[Any]: ...
 
 
 def checked_values(kind: str, dims: Any, values: Any) -> tuple[tuple[int, ...], Floats]:
@@ -86,11 +96,6 @@ class Trained(Expression):
 
     __slots__ = ("__weakref__", "_constant", "_name", "_never_trained", "_storage", "_updated", "collection")
 
-    _constant: Constant | None
-    _name: str
-    _storage: Storage
-    _updated: bool
-    collection: Collection | None
     _lookup = False
     _gives_numbers = True
     _change = "set_value(array) replaces its values"
@@ -105,7 +110,8 @@ class Trained(Expression):
 
     def _begin(self, name: str, storage: Storage, collection: Collection | None) -> None:
         self._name, self._storage, self.collection = name, storage, collection
-        self._updated, self._never_trained, self._constant = True, False, None
+        self._updated, self._never_trained = True, False
+        self._constant: Constant | None = None
 
     def name(self) -> str:
         """Return the full name, such as `/encoder/_0`. It begins with the name of the collection, here `/encoder/`."""
@@ -172,11 +178,11 @@ class Trained(Expression):
         if isinstance(block, HostBlock):
             return self._view().__dlpack__(**options)
         view = self._view()
-        return dlpack.capsule(block, view.shape, tuple(stride // view.itemsize for stride in view.strides))
+        return capsule(block, view.shape, tuple(stride // view.itemsize for stride in view.strides))
 
     def __dlpack_device__(self) -> tuple[int, int]:
         block = self._storage.values
-        return self._view().__dlpack_device__() if isinstance(block, HostBlock) else (dlpack.CUDA, block.gpu.number)
+        return self._view().__dlpack_device__() if isinstance(block, HostBlock) else (CUDA, block.gpu.number)
 
     def gradient(self, dtype: npt.DTypeLike = np.float64) -> Array:
         """Return the gradient that the last `backward` in the present graph has computed, in the shape of `npvalue()`.

@@ -2,31 +2,163 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+import functools
+import html
+import math
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
 from .. import config
-from ..annotations import Dims, Number, Numbers, Path
+from ..annotations import Dims, Floats, Number, Numbers, Path
 from ..checks import FRACTION, checked_flag, checked_number
 from ..compute.device import check_device
 from ..dim import checked_dims
-from ..errors import ArgumentError, ArgumentTypeError
+from ..errors import ArgumentError, ArgumentTypeError, FileFormatError, OutOfMemoryError
 from ..files import model_files
 from ..files.names import Allow
 from ..files.tensors import StoredTensor
-from ..initializer import NumpyInitializer, PyInitializer, initializer_from
-from ..initializer.base import initial_array
-from ..messages.hints import Closed, Missing
-from ..messages.wording import printable
-from . import object_files, summary
+from ..initializer import NumpyInitializer, PyInitializer, initial_array, initializer_from
+from ..messages.hints import USES, Closed, Missing, explained
+from ..messages.wording import counted, printable
+from . import object_files
 from .base import Trained, checked_name
 from .dense import Parameters
-from .dim_argument import one_dim_argument
-from .initial_values import at_most, initial_values
 from .lookup import LookupParameters
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def _is_whole(value: object) -> bool:
+    if isinstance(value, np.ndarray) and not value.ndim:
+        value = value[()]
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def one_dim_argument(method: Method) -> Method:
+    """Decorate a method whose first argument is all dimensions, and whose second one is the initial values.
+
+    In `add_parameters(4, 3)`, 3 is most likely meant as a second dimension. So two whole numbers, passed by position,
+    raise ArgumentError if the second is at least 2; smaller numbers are usual as initial values. For keyword arguments
+    that the method does not have, a TypeError says what to use.
+    """
+    called = explained(method, lambda self: method.__name__, {}, USES["add_parameters()"])
+
+    @functools.wraps(method)
+    def checked(self: Any, *positional: Any, **named: Any) -> Any:
+        if len(positional) > 1:
+            dim, init, *_ = positional
+            if _is_whole(dim) and _is_whole(init) and init >= 2:
+                raise ArgumentError(
+                    f"{method.__name__}: dimensions are one argument: write (({dim}, {init})) for {dim} times {init}, "
+                    f"or ({dim}, init={init}) for {dim} numbers that are all {init}"
+                )
+        return called(self, *positional, **named)
+
+    return checked  # type: ignore[return-value]
+
+
+# `_loading.floats`: how many initial values may still be made while this thread loads a file; None at other times.
+_loading = threading.local()
+
+
+def initial_values(initializer: PyInitializer, dims: tuple[int, ...], lookup: bool) -> Floats:
+    """Return the initial values as a flat array, in memory order: column-major; for a lookup table, row after row."""
+    left = getattr(_loading, "floats", None)
+    if left is not None:
+        _loading.floats = left - math.prod(dims)
+        if _loading.floats < 0:
+            raise FileFormatError(
+                f"more parameters than the file holds: {math.prod(dims)} of {dims}, where {left} are left"
+            )
+    try:
+        values = initializer.values(dims, lookup=lookup)
+        return (np.moveaxis(values, 0, -1) if lookup else values).ravel(order="F")
+    except MemoryError:
+        count = math.prod(dims)
+        raise OutOfMemoryError(f"there is not enough memory for the initial values of {count} numbers") from None
+
+
+BYTES = 4  # bytes that a number takes
+HEAD = ("name", "kind", "shape", "numbers", "trained", "bytes")
+RIGHT = (3, 5)  # the columns that are aligned to the right: "numbers" and "bytes"
+SHOWN = 60  # the most parameters that a table shows; if there are more, it shows the first and the last 30
+
+
+def holdings(parameters: Iterable[Trained]) -> str:
+    """Count the parameters, such as "2 parameters, 1 lookup parameter, 36 numbers"."""
+    everything = list(parameters)
+    tables = sum(p._lookup for p in everything)
+    frozen = sum(not p.is_updated() for p in everything)
+    parts = [counted(len(everything) - tables, "parameter")]
+    if tables:
+        parts.append(counted(tables, "lookup parameter"))
+    parts.append(counted(_numbers(everything), "number"))
+    if frozen:
+        parts.append(f"{frozen:,} frozen")
+    return ", ".join(parts)
+
+
+def _numbers(parameters: Iterable[Trained]) -> int:
+    return sum(p.type.total for p in parameters)
+
+
+def _rows(everything: Sequence[Trained]) -> list[tuple[str, ...]]:
+    """Return the cells of a table of parameters, row by row: the titles, the parameters, the totals."""
+    hidden = everything[SHOWN // 2 : -(SHOWN // 2)] if len(everything) > SHOWN else []
+    rows = [
+        (
+            printable(p.name()),
+            "lookup" if p._lookup else "",
+            repr(p.shape()),
+            f"{p.type.total:,}",
+            "yes" if p.is_updated() else "frozen",
+            f"{BYTES * p.type.total:,}",
+        )
+        for p in ([*everything[: SHOWN // 2], *everything[-(SHOWN // 2) :]] if hidden else everything)
+    ]
+    if hidden:
+        numbers = _numbers(hidden)
+        more = f"... {len(hidden):,} more ...", "", "", f"{numbers:,}", "", f"{BYTES * numbers:,}"
+        rows.insert(SHOWN // 2, more)
+    total, frozen = _numbers(everything), sum(not p.is_updated() for p in everything)
+    of_frozen = f"{frozen:,} frozen" if frozen else ""
+    return [HEAD, *rows, (f"{len(everything):,} in all", "", "", f"{total:,}", of_frozen, f"{BYTES * total:,}")]
+
+
+def table(parameters: Sequence[Trained]) -> str:
+    """Return a table of parameters as text. Without lookup parameters, it has no column "kind"."""
+    rows = _rows(parameters)
+    kept = [place for place in range(len(HEAD)) if place != 1 or any(row[1] for row in rows[1:])]
+    widths = {place: max(len(row[place]) for row in rows) for place in kept}
+
+    def line(row: Sequence[str]) -> str:
+        cells = [
+            row[column].rjust(widths[column]) if column in RIGHT else row[column].ljust(widths[column])
+            for column in kept
+        ]
+        return "  ".join(cells).rstrip()
+
+    lines = [line(row) for row in rows]
+    rule = "-" * max(map(len, lines))
+    return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+
+
+def as_html(parameters: Sequence[Trained]) -> str:
+    """Return the same table as HTML for notebooks, always with the column "kind"."""
+
+    def line(row: Sequence[str], cell: str) -> str:
+        aligned = ["right" if column in RIGHT else "left" for column in range(len(row))]
+        cells = [f'<{cell} style="text-align: {side}">{html.escape(x)}</{cell}>' for x, side in zip(row, aligned)]
+        return f"<tr>{''.join(cells)}</tr>"
+
+    head, *rows, totals = _rows(parameters)
+    body = "".join(line(row, "td") for row in rows)
+    return f"<table><thead>{line(head, 'th')}</thead><tbody>{body}</tbody><tfoot>{line(totals, 'th')}</tfoot></table>"
+
 
 Kind = TypeVar("Kind", bound=Trained)
 Init: TypeAlias = PyInitializer | Numbers | None
@@ -64,7 +196,7 @@ class ParameterCollection(Closed):
         return self._name
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {printable(self._name)}: {summary.holdings(self._everything())}>"
+        return f"<{type(self).__name__} {printable(self._name)}: {holdings(self._everything())}>"
 
     def __str__(self) -> str:
         """Return a table of all parameters as text. If there are more than 60, it shows the first and the last 30.
@@ -80,10 +212,10 @@ class ParameterCollection(Closed):
         ----------------------------------------------------
         2 in all                         36  1 frozen    144
         """
-        return summary.table(self._everything())
+        return table(self._everything())
 
     def _repr_html_(self) -> str:
-        return summary.as_html(self._everything())
+        return as_html(self._everything())
 
     # Adding parameters
 
@@ -111,12 +243,8 @@ class ParameterCollection(Closed):
         """
         if dim is None and isinstance(init, (np.ndarray, NumpyInitializer)):
             dim = np.shape(init.array if isinstance(init, NumpyInitializer) else init)
-        check_device("add_parameters", device)
-        dims = checked_dims("add_parameters", dim, least=0)  # type: ignore[arg-type]  # raises for None
-        name = checked_name("parameter", name)
-        initializer = initializer_from(init, dims, scale=scale, mean=mean, std=std)
-        values = initial_values(initializer, dims, lookup=False)
-        return self._add(Parameters(self._unique(self._names, name), dims, values, self))
+        settings = {"scale": scale, "mean": mean, "std": std}
+        return self._new(Parameters, "add_parameters", dim, init, name, device, **settings)
 
     @one_dim_argument
     def add_lookup_parameters(
@@ -133,14 +261,17 @@ class ParameterCollection(Closed):
 
         The arguments are as for `add_parameters`.
         """
-        check_device("add_lookup_parameters", device)
-        dims = checked_dims("add_lookup_parameters", dim, least=0)
-        dims = dims if len(dims) > 1 else (*dims, 1)
+        settings = {"scale": scale, "mean": mean, "std": std}
+        return self._new(LookupParameters, "add_lookup_parameters", dim, init, name, device, **settings)
+
+    def _new(self, kind: Any, called: str, dim: Any, init: Init, name: str, device: str, **settings: Number) -> Any:
+        check_device(called, device)
+        dims, lookup = checked_dims(called, dim, least=0), kind._lookup
+        dims = (*dims, 1) if lookup and len(dims) == 1 else dims
         name = checked_name("parameter", name)
-        initializer = initializer_from(init, dims, lookup=True, scale=scale, mean=mean, std=std)
-        values = initial_values(initializer, dims, lookup=True)
-        stored = (*dims[1:], dims[0])
-        return self._add(LookupParameters(self._unique(self._names, name), stored, values, self))
+        values = initial_values(initializer_from(init, dims, lookup, **settings), dims, lookup)
+        stored = (*dims[1:], dims[0]) if lookup else dims
+        return self._add(kind(self._unique(self._names, name), stored, values, self))
 
     def parameters_from_numpy(self, array: Numbers, name: str = "", device: str = "") -> Parameters:
         """Add a parameter with the shape and values of an array."""
@@ -171,11 +302,16 @@ class ParameterCollection(Closed):
         return f"{self._name}{name}" + (f"_{count}" if count or not name else "")
 
     def _add(self, parameter: Kind) -> Kind:
+        for owner in self._owners():
+            (owner._lookups if parameter._lookup else owner._parameters).append(parameter)  # type: ignore[arg-type]
+        return parameter
+
+    def _owners(self) -> Iterator[ParameterCollection]:
+        """Yield this collection, the one that it is in, and so on."""
         owner: ParameterCollection | None = self
         while owner is not None:
-            (owner._lookups if parameter._lookup else owner._parameters).append(parameter)  # type: ignore[arg-type]
+            yield owner
             owner = owner._parent
-        return parameter
 
     # Contents and settings
 
@@ -192,10 +328,7 @@ class ParameterCollection(Closed):
 
     def _relatives(self) -> list[Trained]:
         """Return all parameters of the outermost collection to which this one belongs."""
-        outermost = self
-        while outermost._parent is not None:
-            outermost = outermost._parent
-        return outermost._everything()
+        return [*self._owners()][-1]._everything()
 
     def _everything(self) -> list[Trained]:
         """Return all parameters as files store them: lookup parameters come after the others."""
@@ -354,21 +487,25 @@ class ParameterCollection(Closed):
     def _all_or_nothing(self, floats: int | None = None) -> Iterator[None]:
         """Return a context manager for a `with` block that adds parameters. If it raises an error, remove them again.
 
-        If the parameters have more than `floats` numbers together, raise FileFormatError.
+        If the parameters have more than `floats` numbers together, raise FileFormatError: a small file must not take
+        much memory.
         """
-        state, owner = [], self
-        while owner is not None:
-            counts = dict(owner._names), dict(owner._collection_names)
-            state.append((owner, len(owner._parameters), len(owner._lookups), *counts))
-            owner = owner._parent
+        state = [
+            (owner, len(owner._parameters), len(owner._lookups), dict(owner._names), dict(owner._collection_names))
+            for owner in self._owners()
+        ]
         try:
-            with nullcontext() if floats is None else at_most(floats):
-                yield
+            if floats is not None:
+                _loading.floats = floats
+            yield
         except BaseException:
             for owner, parameters, lookups, names, collection_names in state:
                 del owner._parameters[parameters:], owner._lookups[lookups:]
                 owner._names, owner._collection_names = names, collection_names
             raise
+        finally:
+            if floats is not None:
+                _loading.floats = None
 
 
 Model = ParameterCollection

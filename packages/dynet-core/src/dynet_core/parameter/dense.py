@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from ..annotations import Floats, Numbers
-from ..checks import checked_array
+from ..checks import fitted, real_array
 from ..dim import Dim
 from ..recorder import become
-from .base import Shape, Trained, checked_values
-from .collection_protocol import Collection
+from .base import Collection, Shape, Trained, checked_values
 from .storage import Storage
 
 
@@ -32,7 +31,7 @@ class Parameters(Trained):
 
     def set_value(self, arr: Numbers) -> None:
         """Replace the values by those of an array of the same shape."""
-        self._storage.set_values(checked_array("set_value", arr, self.type.dims).ravel(order="F"))
+        self._storage.set_values(fitted("set_value", real_array("set_value", arr), self.type.dims).ravel(order="F"))
 
     load_array = set_value
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dynet_kernels import layout as at
+from dynet_kernels.layout import ALIAS
 
 from ..annotations import Array, Floats, Index, Numbers
 from ..checks import checked_flag, checked_indices, fitted, out_of_range, real_array, whole
@@ -24,13 +24,11 @@ from ..errors import ShapeError
 from ..graph import current
 from ..graph.expression import Expression
 from ..graph.nodes import LOOKUPS
-from ..graph.pinned_graph import PinnedGraph, pinned
-from ..graph.record import graph_of
+from ..graph.record import PinnedGraph, graph_of, pinned
 from ..messages.wording import counted
 from ..recorder import become, describe, function
 from ..signature import Signature, View, alias, copy_step
-from .base import Constant, Shape, Trained, checked_values
-from .collection_protocol import Collection
+from .base import Collection, Constant, Shape, Trained, checked_values
 from .storage import Storage
 
 
@@ -70,8 +68,8 @@ def set_rows(graph: PinnedGraph, place: int, rows: Index | Iterable[Index]) -> b
     if lookup is None or lookup.signature not in LOOKUPS:
         return False
     row = -1 - lookup.operands[0]
-    name, size = PARAMETER_ROWS.names[row], PARAMETER_ROWS.rows[row][at.PARAMETER.rows]
-    if lookup.signature.kind == at.ALIAS:
+    name, size = PARAMETER_ROWS.names[row], PARAMETER_ROWS.row_count(row)
+    if lookup.signature.kind == ALIAS:
         indices = checked_indices("set", [rows], size, name, "row")  # type: ignore[list-item]
     else:
         indices = [*checked_indices("set", rows, size, name, "row")]  # type: ignore[arg-type]
@@ -95,9 +93,6 @@ class LookupParameters(Trained):
     __slots__ = ("_operand", "_row_dim", "rows")
 
     _lookup = True
-    _operand: int
-    _row_dim: Dim
-    rows: int
     _change = "init_row(i, row) replaces a row, set_value(array) all of them"
 
     def __init__(self, name: str, dims: tuple[int, ...], values: object = None, collection: Collection | None = None):
@@ -256,18 +251,15 @@ functions to these lists. So when one of these functions first uses a table, the
 
 def _fixed_row_slowly(table: Constant, index: Index) -> Expression:
     source: Any = table._source
-    return source._row(table, whole("lookup", "an index", index), FIXED_ROW_FUNCTIONS)
+    return source._row(table, whole("lookup", "an index", index), [_fixed_row])
 
 
 def _fixed_batch_slowly(table: Constant, i: Iterable[Index]) -> Expression:
     source: Any = table._source
-    indices = checked_indices("lookup_batch", i, source.rows, source._name, "row")
-    return source._rows(table, indices, FIXED_BATCH_FUNCTIONS)
+    return source._rows(table, checked_indices("lookup_batch", i, source.rows, source._name, "row"), [_fixed_batch])
 
 
-FIXED_ROW_FUNCTIONS = [function("index", _fixed_row_slowly)]
-FIXED_BATCH_FUNCTIONS = [function("indices", _fixed_batch_slowly)]
-(_fixed_row,), (_fixed_batch,) = FIXED_ROW_FUNCTIONS, FIXED_BATCH_FUNCTIONS
+_fixed_row, _fixed_batch = function("index", _fixed_row_slowly), function("indices", _fixed_batch_slowly)
 """The recording functions that look up rows with update=False. Their first argument is the `Constant` of the table,
 an expression that has its values and gets no gradient."""
 LookupParameters.lookup = LookupParameters.__getitem__ = describe(ROW_FUNCTIONS[0], LookupParameters.lookup)  # type: ignore

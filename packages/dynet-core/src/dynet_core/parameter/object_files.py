@@ -14,7 +14,7 @@ import inspect
 import io
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -27,7 +27,7 @@ from ..files.names import Allow, allowed
 from ..files.replacing import checked_mode, replacing
 from ..files.tensors import Entry, Expected, Reader, StoredTensor
 from ..messages.wording import counted
-from .collection_protocol import Collection
+from .base import Collection
 
 
 def save(basename: Path, objects: Iterable[Any]) -> None:
@@ -163,7 +163,9 @@ def _save_pair(data: str, meta_path: str, objects: Iterable, stacklevel: int) ->
         records.append(record)
         tensors += held
     content = io.BytesIO()
-    problems = [meta.write(content, record, config.PARAMS.allow, config.PARAMS.own_classes) for record in records]
+    problems = [
+        meta.write_record(content, record, config.PARAMS.allow, config.PARAMS.own_classes) for record in records
+    ]
     target = os.path.realpath(data)
     checked_mode(target, data)
     ready = _ready_name(target, content.getvalue())
@@ -209,17 +211,17 @@ def _data_for(data: str, content: bytes) -> str:
         return ready if os.path.exists(ready) else data
 
 
-def _described(item: Any) -> tuple[meta.Record, list[StoredTensor]]:
+def _described(item: Any) -> tuple[meta.Saved, list[StoredTensor]]:
     if hasattr(item, "_tensor"):
         tensor = item._tensor()
-        return meta.Record("LookupParameters" if tensor.lookup else "Parameters", tensor.name), [tensor]
+        return meta.Saved("LookupParameters" if tensor.lookup else "Parameters", tensor.name), [tensor]
     for name in ("param_collection", "spec"):  # a property of the user's that raises AttributeError is there
         if not hasattr(item, name) and inspect.getattr_static(item, name, None) is None:
             wanted = "a parameter, a builder or an object with param_collection and spec"
             raise ArgumentTypeError(f"save: expected {wanted}, got {type(item).__name__}")
     collection = _collection(item)
     outside = [parameter._tensor() for parameter in getattr(item, "_outside", ())]
-    return meta.Record(type(item), collection.name(), item.spec), [*collection._tensors(), *outside]
+    return meta.Saved(type(item), collection.name(), item.spec), [*collection._tensors(), *outside]
 
 
 def _collection(item: Any) -> Any:
@@ -240,7 +242,7 @@ def _objects(data: str, meta_path: str, params: Collection, allow: dict[str, Any
             content = file.read()
     except FileNotFoundError as error:
         raise MissingFileError(error.errno, error.strerror, error.filename) from None
-    records = meta.read(content, meta_path, allow, config.PARAMS.own_classes)
+    records = meta.read_records(content, meta_path, allow, config.PARAMS.own_classes)
     with model_files.opened(_data_for(data, content), named=data) as reader:
         if reader.entries and not records:
             held = counted(len(reader.entries), "parameter")
@@ -278,26 +280,24 @@ class _Entries:
         Only the parameters of an LSTM's layer normalization are such. Their entries follow those of the collection.
         Files of the original DyNet lack them: if the next entries do not fit, return [].
         """
-        following = self.reader.entries[self.next : self.next + len(expected)]
-        same = [(entry.lookup, entry.dims) for entry in following] == [(lookup, dims) for lookup, dims, _ in expected]
-        if not same or any(entry.name in self.single for entry in following):
-            return []
-        self.next += len(expected)
-        return following
+        return self._following(expected, lambda entry: entry.name not in self.single) or []
 
     def all(self, name: str, expected: Expected) -> list[Entry]:
         """Return the entries of a builder's collection `name`, in the order of `expected`."""
+        following = self._following(expected, lambda entry: entry.name.startswith(name))
+        return self.reader.matching(name, expected) if following is None else following
+
+    def _following(self, expected: Expected, fits: Callable[[Entry], bool]) -> list[Entry] | None:
+        """Return the next entries and go past them, if they are as expected and `fits` is true of each; else None."""
         following = self.reader.entries[self.next : self.next + len(expected)]
-        if len(following) == len(expected) and all(
-            entry.lookup == lookup and entry.dims == dims and entry.name.startswith(name)
-            for entry, (lookup, dims, _) in zip(following, expected)
-        ):
-            self.next += len(expected)
-            return following
-        return self.reader.matching(name, expected)
+        same = [(entry.lookup, entry.dims) for entry in following] == [(lookup, dims) for lookup, dims, _ in expected]
+        if not same or not all(map(fits, following)):
+            return None
+        self.next += len(expected)
+        return following
 
 
-def _object(record: meta.Record, entries: _Entries, params: Collection) -> Any:
+def _object(record: meta.Saved, entries: _Entries, params: Collection) -> Any:
     reader = entries.reader
     if isinstance(record.kind, str):
         return params._add_loaded(reader.read(entries.one(record.kind == "LookupParameters", record.name)))

@@ -2,54 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 
 from .. import config
 from ..annotations import Floats, Numbers
-from ..compute.all_engines import keep_for_graphs
+from ..compute.engine import keep_for_graphs
 from ..compute.memory import Block, block
-from ..compute.parameter_rows import PARAMETER_ROWS
-from ..dim import GIVEN_BACK, Dim
-from ..graph import thread
-
-
-class Identity:
-    """The rows of PARAMETER_ROWS and the Dims that belong to one parameter and to no other."""
-
-    __slots__ = ("dims", "rows")
-
-    def __init__(self, rows: list[int] | None = None, dims: list[Dim] | None = None):
-        self.rows: list[int] = rows or []
-        self.dims: list[Dim] = dims or []
-
-    def row(self, **facts) -> int:
-        """Add a row for this parameter to PARAMETER_ROWS and return the row's number."""
-        row = PARAMETER_ROWS.add(**facts)
-        self.rows.append(row)
-        return row
-
-    def dim(self, dim: Dim) -> Dim:
-        own = dim.own()
-        self.dims.append(own)
-        return own
-
-
-class Retired(Identity):
-    """The rows and Dims of a deleted parameter.
-
-    Graphs that may still use them keep this object alive. When it is deleted, other parameters may get them.
-    """
-
-    __slots__ = ()
-
-    # Both lists are default arguments, which keeps them alive: when Python shuts down, it may clear the names in
-    # modules before it runs finalizers.
-    def __del__(self, rows=PARAMETER_ROWS.given_back, dims=GIVEN_BACK):
-        rows.extend(self.rows)
-        dims.extend(self.dims)
+from ..compute.parameter_rows import PARAMETER_ROWS, Identity, Retired
+from ..errors import GradientError
+from ..graph import PARTS, Graph, differentiate_apart, thread
+from ..recorder import passes
 
 
 class Storage:
@@ -66,20 +32,6 @@ class Storage:
         rows: for a lookup parameter, the number of its rows; otherwise 0.
     """
 
-    __slots__ = (
-        "_fixed",
-        "_scratch",
-        "_whole",
-        "gradient",
-        "identities",
-        "identity",
-        "name",
-        "row",
-        "rows",
-        "touched",
-        "values",
-    )
-
     def __init__(self, name: str, values: Floats, rows: int = 0):
         self.name = name
         count = values.size
@@ -94,7 +46,7 @@ class Storage:
         self.row = self.identity.row(
             value=self.values.address,
             gradient=self.gradient.address,
-            needs=count > 0,
+            needs_gradient=count > 0,
             name=name,
             floats=count,
             touched=self.touched.ctypes.data if self.touched is not None else 0,
@@ -119,7 +71,7 @@ class Storage:
         """Return the row of PARAMETER_ROWS for uses with update=False. The first call adds it."""
         if self._fixed is None:
             self._fixed = self.identity.row(
-                value=self.values.address, gradient=self._lost(), needs=False, name=self.name, rows=self.rows
+                value=self.values.address, gradient=self._lost(), needs_gradient=False, name=self.name, rows=self.rows
             )
         return self._fixed
 
@@ -130,7 +82,7 @@ class Storage:
         """
         if self._whole is None:
             self._whole = self.identity.row(
-                value=self.values.address, gradient=self._gradient_at(needs), needs=needs, name=self.name
+                value=self.values.address, gradient=self._gradient_at(needs), needs_gradient=needs, name=self.name
             )
         return self._whole
 
@@ -191,3 +143,54 @@ class Storage:
         held = [getattr(self, name, None) for name in ("values", "gradient", "touched", "_scratch")]
         identity = getattr(self, "identity", None)
         keep_for_graphs(held if identity is None else [*held, Retired(identity.rows, identity.dims)])
+
+
+_known = threading.local()  # `_known.shares` is what `_added` has computed last in the calling thread, and its key
+
+
+def added_by_last_pass(graph: Graph, parameter: Storage, parameters: Callable[[], Sequence[Storage]]) -> Floats | None:
+    """Return what the last backward pass has added to a parameter's gradient; None if the graph does not use it.
+
+    The first call after a pass computes the gradients of all `parameters()`, for which the same will probably be asked.
+    This takes longer than a backward pass. Raise GradientError if there has been no pass, or if parameters of its loss
+    have changed since, even if the gradient has been computed before.
+    """
+    if not graph.outdated.uses(parameter.identity):
+        return None
+    loss, _ = graph.records.differentiated
+    if loss < 0 or graph.engine.changing:
+        raise GradientError(
+            "gradient: backward() has not been called on this graph, or not since its values changed: grad_as_array() "
+            "has what backward passes have added up since the last update"
+        )
+    if graph.outdated.reached(loss, graph.engine, False):
+        raise GradientError(
+            "gradient: since backward(), parameters of its loss have changed, as by an update: ask for the "
+            "gradients before that. grad_as_array() has what backward passes have added up since the last update"
+        )
+    key, blocks = getattr(_known, "shares", (None, {}))
+    if key != _key_of(graph) or parameter.row not in blocks:
+        blocks = _added(graph, parameters())
+        _known.shares = _key_of(graph), blocks
+    return blocks[parameter.row].array
+
+
+def _added(graph: Graph, parameters: Sequence[Storage]) -> dict[int, Block]:
+    """Compute what the last backward pass has added to the gradients of parameters. The keys are their rows."""
+    records = graph.records
+    version, (loss, fully) = records.version, records.differentiated
+    blocks: dict[int, Block] = {}
+    places: dict[int, int] = {}
+    for parameter in parameters:
+        added = blocks[parameter.row] = block(parameter.values.floats, zero=True)
+        places |= dict.fromkeys(parameter.trained_rows(), added.address)
+    if not differentiate_apart(graph.engine, version, loss, places):
+        raise GradientError("gradient: a parameter is trained again since backward(): ask for the gradient before")
+    if not fully:
+        records.note_differentiated(version, loss, PARTS)
+    return blocks
+
+
+def _key_of(graph: Graph) -> tuple[int, ...]:
+    """Return numbers that change when a backward pass runs, or when a parameter is made, frozen or unfrozen."""
+    return graph.records.version, graph.records.differentiated[0], passes(), PARAMETER_ROWS.version

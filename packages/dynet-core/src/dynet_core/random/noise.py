@@ -1,4 +1,4 @@
-"""The random keys of dropout and noise: a seed, and how many keys have been drawn before.
+"""The random keys of dropout and noise: a seed, and how many keys have been drawn before. The seed of all numbers.
 
 The generator has no state: each random number is computed from a key and from its position in the array.
 """
@@ -10,6 +10,8 @@ import os
 import struct
 
 from .. import recorder
+from ..checks import whole
+from .random_stream import InitialStream, continue_with
 
 _rank = 0  # this process's number among those that train one model together; 0 if it trains alone
 _forks = 0  # how many child processes have been forked since `reset`; each child gets a seed that depends on it
@@ -65,3 +67,15 @@ def _begin_in_child() -> None:
 reset(int.from_bytes(os.urandom(4), "little"))
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_count_fork, after_in_child=_begin_in_child)
+
+
+def reset_random_seed(seed: int) -> None:
+    """Set the seed of all random numbers: initial values, dropout and noise.
+
+    Processes that train one model together (`DataParallel`) all give the same seed. They then draw the same initial
+    values, but each draws its own numbers for dropout and noise. The seed 0 is a seed like any other here, as in DyNet.
+    But `--dynet-seed 0` on the command line means a random seed.
+    """
+    seed = whole("reset_random_seed", "the seed", seed)
+    continue_with(InitialStream(seed))
+    reset(seed)

@@ -19,8 +19,6 @@ from dynet_kernels.locks import new_lock
 from ..annotations import Floats, Number
 from ..checks import whole
 
-__all__ = ["InitialStream", "continue_with", "reset_random_seed", "stream"]
-
 # Numbers are drawn in blocks of this many, so that the intermediate arrays fit in the CPU's cache.
 BLOCK = 1 << 16
 
@@ -140,21 +138,6 @@ class InitialStream:
             return old
         new = self._engine.randint(0, 2**32, size=count - old.size, dtype=np.uint32)
         return np.concatenate([old, new]) if old.size else new
-
-
-def reset_random_seed(seed: int) -> None:
-    """Start a new stream with this seed, and make it the current one.
-
-    The seed 0 is a seed like any other here, as in DyNet. But `--dynet-seed 0` on the command line means a random seed.
-
-    The same seeds are allowed as for `InitialStream`, and others cause the same errors.
-
-    >>> reset_random_seed(42)
-    >>> stream().uniform(-1, 1, 1)
-    array([-0.25091976], dtype=float32)
-    """
-    global _current
-    _current = InitialStream(whole("reset_random_seed", "the seed", seed))
 
 
 def continue_with(other: InitialStream) -> None:

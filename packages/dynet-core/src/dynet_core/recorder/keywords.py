@@ -8,7 +8,7 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..messages.keyword_hints import misfit, with_usual_keywords
+from ..messages.hints import misfit, with_usual_keywords
 
 _is_missing = functools.partial(operator.is_, inspect.Parameter.empty)
 

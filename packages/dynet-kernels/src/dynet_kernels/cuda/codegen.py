@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import functools
 
-from .. import layout as at
-from .. import tir
-from ..families.products import precision, tensor_cores
+from .. import layout, tir
+from ..families.products import precision, shared
 from ..machine import modules
 from ..plain import Struct, Words
 from ..tir import int64, let
@@ -62,7 +61,7 @@ def device_source(pairs) -> str:
     target = tvm.target.Target({"kind": "cuda", "arch": "sm_70"}, host={"kind": "llvm"})
     with target, tvm.transform.PassContext(opt_level=3, config=modules.PASSES, disabled_pass=modules.NEEDLESS):
         source = tvm.compile(modules.module_of(functions), target=target).mod.imports[0].inspect_source()
-    return PRELUDE + (tensor_cores.SOURCE if precision.tf32() else "") + source[source.index('extern "C" __global__') :]
+    return PRELUDE + (shared.SOURCE if precision.tf32() else "") + source[source.index('extern "C" __global__') :]
 
 
 def extents(function) -> dict[str, object]:
@@ -87,7 +86,7 @@ def extents(function) -> dict[str, object]:
 
 
 class Launch(Struct):
-    layout = at.LAUNCH
+    layout = layout.LAUNCH
 
 
 def launch_module(pairs, name: str):

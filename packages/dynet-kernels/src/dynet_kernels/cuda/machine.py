@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import layout as at
-from .. import tuning, tuning_records
+from .. import layout, tuning, tuning_records
 from ..families.products import precision
 from ..kernels import SHARD, Kernel, Kernels
 from ..machine import library
@@ -31,13 +30,13 @@ MOST_PARAMETERS = 60  # arguments of a kernel beside the four that every kernel 
 class Context(ctypes.Structure):
     """The integers that planner and machine share, such as addresses of buffers and the length of the tape."""
 
-    _fields_ = [(name, ctypes.c_int64) for name in at.CONTEXT]
+    _fields_ = [(name, ctypes.c_int64) for name in layout.CONTEXT]
 
 
 class Launch(ctypes.Structure):
     """The integers that compiled code needs to launch kernels, and its result `failure`."""
 
-    _fields_ = [(name, ctypes.c_int64) for name in at.LAUNCH]
+    _fields_ = [(name, ctypes.c_int64) for name in layout.LAUNCH]
 
     def __init__(self, handles: Sequence[int] = ()):
         count = 4 + MOST_PARAMETERS
@@ -137,7 +136,9 @@ class Machine(library.Shards):
     def __init__(self, kernels: Kernels, gpu: driver.Gpu, tf32: bool = False):
         super().__init__(kernels)
         self.gpu, self.tf32 = gpu, tf32
-        self._code = (ctypes.c_int64 * at.MOST_SHARDS)()  # for each shard 1 if it is loaded, which the planner reads
+        self._code = (
+            ctypes.c_int64 * layout.MOST_SHARDS
+        )()  # for each shard 1 if it is loaded, which the planner reads
         self._launchers: dict[int, object] = {}
         self._lock = threading.Lock()
         (planner,) = library.modules([library.Planner()])
@@ -185,7 +186,7 @@ class Machine(library.Shards):
             status = self._plan("forward", context, begin, end, inputs, inputs_begin, inputs_end)
         finally:
             tape.origin = 0
-        if status == at.READY:
+        if status == layout.READY:
             self.gpu.upload_from(4 * start, first, 4 * (inputs_end - inputs_begin))
         return status
 
@@ -222,7 +223,7 @@ class Machine(library.Shards):
         self.gpu.synchronize()
 
     def _run_if_ready(self, context: int, status: int) -> int:
-        if status == at.READY:
+        if status == layout.READY:
             self.run(context)
         return status
 
@@ -233,7 +234,7 @@ class Machine(library.Shards):
             self._launch.index = self._uploaded(tape)
             tape.row = 0
             while tape.row < tape.tape_count:
-                opcode = ctypes.c_int64.from_address(tape.tape + 8 * len(at.INSTRUCTION) * tape.row).value
+                opcode = ctypes.c_int64.from_address(tape.tape + 8 * len(layout.INSTRUCTION) * tape.row).value
                 launch = self._launchers.get(opcode // SHARD)
                 if launch is None or not self._launch.handles[opcode]:
                     raise self._kernels.no_code(opcode)
@@ -276,7 +277,7 @@ class Machine(library.Shards):
 
     def _fail(self, tape: Context) -> None:
         """Raise the error for the instruction whose kernel the driver has refused to launch."""
-        row = ctypes.c_int64.from_address(tape.tape + 8 * len(at.INSTRUCTION) * tape.row)
+        row = ctypes.c_int64.from_address(tape.tape + 8 * len(layout.INSTRUCTION) * tape.row)
         if not self._launch.handles[row.value]:
             self._launch.failure = 0
             raise self._kernels.no_code(row.value)

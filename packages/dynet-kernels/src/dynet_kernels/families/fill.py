@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from .. import tir
 from ..kernels import Kernel
 from ..layout import ALONE, BY_ROWS
-from ..tir import int64, let, store, vector_loop
+from ..tir import let, serial, store, vector_loop
 from ..tvm_modules import T
 from .threads import share_of, thread_each
 
@@ -39,9 +39,9 @@ class Clear(Kernel):
     shared = BY_ROWS
 
     def on_cpu(self, instruction, lanes):
-        zero = tir.wide(tir.float32(0.0), lanes)
-        with T.serial(int64(0), instruction.count) as number:
-            start, size = (instruction.address(int64(role), number) for role in range(2))
+        zero = tir.wide(0.0, lanes)
+        with serial(instruction.count) as number:
+            start, size = (instruction.address(role, number) for role in range(2))
             first, end = instruction.stretch(size, lanes)
             at = let(start + first)
             vector_loop(
@@ -52,6 +52,6 @@ class Clear(Kernel):
         """Launch one block per range."""
         number = instruction.thread("blockIdx.x", instruction.count)
         lane = instruction.thread("threadIdx.x", 256)
-        start, size = (instruction.address(int64(role), number) for role in range(2))
-        with share_of(lane, int64(256), size) as place:
+        start, size = (instruction.address(role, number) for role in range(2))
+        with share_of(lane, 256, size) as place:
             store(instruction.memory, let(start + place), tir.float32(0.0))

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .. import tir
-from ..functions import vmath
+from .. import tir, vmath
 from ..kernels import Effects, Kernel
 from ..layout import ALONE
-from ..tir import int64, let, load, store, vector_loop
+from ..tir import let, load, serial, store, vector_loop
 from ..tvm_modules import T
 from .threads import share_of, wait
 
@@ -45,8 +44,8 @@ class Invert(Kernel):
             # Column k itself becomes meaningless. `saved` is a copy of it, `factor` is 1 / pivot.
 
             def columns(first, width):
-                starts = [let(matrix + (first + int64(c)) * order) for c in range(width)]
-                factors = [let(load(memory, let(start + k), 1) * factor) for start in starts]
+                starts = [let(matrix + (first + c) * order) for c in range(width)]
+                factors = [let(load(memory, let(start + k)) * factor) for start in starts]
                 opposite = [let(tir.wide(vmath.negative(f), lanes)) for f in factors]
 
                 def step(offset, mask):
@@ -59,11 +58,11 @@ class Invert(Kernel):
                 for start, f in zip(starts, factors):
                     store(memory, let(start + k), f)
 
-            blocks = let(T.floordiv(order, int64(COLUMNS)))
-            with T.serial(int64(0), blocks) as block:
-                columns(let(block * int64(COLUMNS)), COLUMNS)
-            rest = let(blocks * int64(COLUMNS))
-            with T.serial(int64(0), order - rest) as number:
+            blocks = let(T.floordiv(order, COLUMNS))
+            with serial(blocks) as block:
+                columns(let(block * COLUMNS), COLUMNS)
+            rest = let(blocks * COLUMNS)
+            with serial(order - rest) as number:
                 columns(let(rest + number), 1)
 
         def copy(target, source, factor):
@@ -74,27 +73,27 @@ class Invert(Kernel):
 
             vector_loop(order, lanes, step)
 
-        with T.serial(int64(0), T.floordiv(instruction.count, group)) as number:
+        with serial(T.floordiv(instruction.count, group)) as number:
             matrix = instruction.address(matrix_role, number * group)
             work = instruction.address(work_role, number * group)
             saved = let(work + order + order)
-            with T.serial(int64(0), order) as k:
+            with serial(order) as k:
                 row = _find_pivot(memory, order, matrix, k)
                 pivot = _note_pivot(memory, order, matrix, work, k, row)
                 with tir.when(row != k):
-                    with T.serial(int64(0), order) as j:
+                    with serial(order) as j:
                         _exchange(memory, let(matrix + j * order + k), let(matrix + j * order + row))
-                factor = let(tir.float32(1.0) / pivot)
+                factor = let(1.0 / pivot)
                 column = let(matrix + k * order)
                 copy(saved, column, tir.float32(1.0))
                 eliminate(matrix, saved, k, factor)
                 copy(column, saved, vmath.negative(factor))
                 store(memory, let(column + k), factor)
-            with T.serial(int64(0), order) as back:
-                k = let(order - int64(1) - back)
+            with serial(order) as back:
+                k = let(order - 1 - back)
                 row = _noted_row(memory, order, work, k)
                 with tir.when(row != k):
-                    with T.serial(int64(0), order) as i:
+                    with serial(order) as i:
                         _exchange(memory, let(matrix + k * order + i), let(matrix + row * order + i))
 
     def on_gpu(self, instruction):
@@ -108,14 +107,14 @@ class Invert(Kernel):
 
         def each(size, emit):
             """Emit a loop over this thread's share of the numbers below `size`."""
-            with share_of(lane, int64(THREADS), size) as number:
+            with share_of(lane, THREADS, size) as number:
                 emit(number)
 
         def exchange(one, other):
             each(order, lambda number: _exchange(memory, one(number), other(number)))
 
-        with T.serial(int64(0), order) as k:
-            with tir.when(lane == int64(0)):
+        with serial(order) as k:
+            with tir.when(lane == 0):
                 _note_pivot(memory, order, matrix, work, k, _find_pivot(memory, order, matrix, k))
             wait()
             row = _noted_row(memory, order, work, k)
@@ -123,32 +122,32 @@ class Invert(Kernel):
             with tir.when(row != k):
                 exchange(lambda j: let(matrix + j * order + k), lambda j: let(matrix + j * order + row))  # noqa: B023
             wait()
-            factor = let(tir.float32(1.0) / load(memory, let(column + k), 1))
-            each(order, lambda i: store(memory, let(saved + i), load(memory, let(column + i), 1)))  # noqa: B023
+            factor = let(1.0 / load(memory, let(column + k)))
+            each(order, lambda i: store(memory, let(saved + i), load(memory, let(column + i))))  # noqa: B023
             wait()
 
             def eliminate(number):
                 i, j = let(T.floormod(number, order)), let(T.floordiv(number, order))  # noqa: B023
                 with tir.when(T.And(i != k, j != k)):  # noqa: B023
                     at = let(matrix + number)
-                    part = load(memory, let(matrix + j * order + k), 1) * factor  # noqa: B023
-                    store(memory, at, load(memory, at, 1) - load(memory, let(saved + i), 1) * part)
+                    part = load(memory, let(matrix + j * order + k)) * factor  # noqa: B023
+                    store(memory, at, load(memory, at) - load(memory, let(saved + i)) * part)
 
             each(order * order, eliminate)
             wait()
 
             def finish(i):
                 with tir.when(i != k):  # noqa: B023
-                    store(memory, let(column + i), vmath.negative(load(memory, let(saved + i), 1) * factor))  # noqa: B023
+                    store(memory, let(column + i), vmath.negative(load(memory, let(saved + i)) * factor))  # noqa: B023
                     at = let(matrix + i * order + k)  # noqa: B023
-                    store(memory, at, load(memory, at, 1) * factor)  # noqa: B023
+                    store(memory, at, load(memory, at) * factor)  # noqa: B023
 
             each(order, finish)
-            with tir.when(lane == int64(0)):
+            with tir.when(lane == 0):
                 store(memory, let(column + k), factor)
             wait()
-        with T.serial(int64(0), order) as back:
-            k = let(order - int64(1) - back)
+        with serial(order) as back:
+            k = let(order - 1 - back)
             row = _noted_row(memory, order, work, k)
             with tir.when(row != k):
                 exchange(lambda i: let(matrix + k * order + i), lambda i: let(matrix + row * order + i))  # noqa: B023
@@ -159,18 +158,18 @@ def _find_pivot(memory, order, matrix, k):
     """Return the row, from k on, whose element in column k has the largest magnitude."""
     column = let(matrix + k * order)
     row = tir.IntVariable(k)
-    largest = tir.Accumulator(1, vmath.absolute(load(memory, let(column + k), 1)))
-    with T.serial(int64(0), order - k - int64(1)) as number:
-        i = let(k + int64(1) + number)
-        size = let(vmath.absolute(load(memory, let(column + i), 1)))
-        with tir.when(size > largest.get()):
-            largest.set(size)
-            row.set(i)
-    return let(row.get())
+    largest = tir.Accumulator(1, vmath.absolute(load(memory, let(column + k))))
+    with serial(order - k - 1) as number:
+        i = let(k + 1 + number)
+        size = let(vmath.absolute(load(memory, let(column + i))))
+        with tir.when(size > largest.value):
+            largest.value = size
+            row.value = i
+    return let(row.value)
 
 
 def _exchange(memory, one, other):
-    first, second = load(memory, one, 1), load(memory, other, 1)
+    first, second = load(memory, one), load(memory, other)
     store(memory, one, second)
     store(memory, other, first)
 
@@ -179,11 +178,11 @@ def _note_pivot(memory, order, matrix, work, k, row):
     """Return pivot k, and store it and its row in the scratch memory."""
     # It is stored negated if rows will be exchanged, for the determinant's sign, and as 0 after another 0: then the
     # matrix is singular, and its elements are infinite or NaN by now.
-    pivot = load(memory, let(matrix + k * order + row), 1)
+    pivot = load(memory, let(matrix + k * order + row))
     signed = let(T.Select(row == k, pivot, vmath.negative(pivot)))
     store(memory, let(work + k), signed)
-    with tir.when(k > int64(0)):
-        with tir.when(load(memory, let(work + k - int64(1)), 1) == tir.float32(0.0)):
+    with tir.when(k > 0):
+        with tir.when(load(memory, let(work + k - 1)) == 0.0):
             store(memory, let(work + k), tir.float32(0.0))
     store(memory, let(work + order + k), T.reinterpret("float32", T.Cast("int32", row)))
     return pivot
@@ -191,4 +190,4 @@ def _note_pivot(memory, order, matrix, work, k, row):
 
 def _noted_row(memory, order, work, k):
     """Load the number of the row that step k exchanged with row k."""
-    return let(T.Cast("int64", T.reinterpret("int32", load(memory, let(work + order + k), 1))))
+    return let(T.Cast("int64", T.reinterpret("int32", load(memory, let(work + order + k)))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .. import tir, tuning
 from ..kernels import Kernel
 from ..layout import ALONE
-from ..tir import int64, let, load, vector_loop
+from ..tir import int64, let, load, serial, vector_loop
 from ..tvm_modules import T, tirx
 from .threads import Sums, share_of
 
@@ -38,16 +38,16 @@ class GradientNorm(Kernel):
         def add(number, at, mask=None):
             g = load(instruction.memory, at, lanes, mask)
             if mask is not None:
-                g = let(T.Select(mask, g, tir.wide(tir.float32(0.0), lanes)))
+                g = let(T.Select(mask, g, tir.wide(0.0, lanes)))
             g = let(T.Cast(wide, g))
             put(number, chain(number) + g * g)
 
         for number in range(chains):
             put(number, tir.wide(tirx.const(0.0, "float64"), lanes))
-        with T.serial(int64(0), instruction.count) as column:
+        with serial(instruction.count) as column:
             start = instruction.address(int64(0), column)
             stretch_size = let(T.floordiv(size, int64(chains * lanes)) * int64(vectors * lanes))
-            with T.serial(int64(0), T.floordiv(stretch_size, int64(vectors * lanes))) as step:
+            with serial(T.floordiv(stretch_size, int64(vectors * lanes))) as step:
                 for number in range(chains):
                     stretch, vector = divmod(number, vectors)
                     begin = start + stretch_size * int64(stretch) + int64(vector * lanes)
@@ -58,7 +58,7 @@ class GradientNorm(Kernel):
         for number in range(1, chains):
             total = let(total + chain(number))
         put(0, total)
-        with T.serial(int64(0), int64(lanes)) as lane:
+        with serial(int64(lanes)) as lane:
             _add_to_total(instruction, let(sums[lane]))
 
     def on_gpu(self, instruction):
@@ -70,8 +70,8 @@ class GradientNorm(Kernel):
         total = tir.Accumulator(1, tirx.const(0.0, "float64"), "float64")
         with share_of(lane, int64(threads), size) as place:
             g = let(T.Cast("float64", instruction.memory[start + place]))
-            total.set(total.get() + g * g)
-        whole = Sums(lane, threads, "float64").of_block(let(total.get()), lambda a, b: a + b)
+            total.value += g * g
+        whole = Sums(lane, threads, "float64").of_block(let(total.value), lambda a, b: a + b)
         with tir.when(lane == int64(0)):
             target = T.address_of(_total(instruction)[int64(0)])
             T.evaluate(T.call_extern("float64", "atomicAdd", target, whole))

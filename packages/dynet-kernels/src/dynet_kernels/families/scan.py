@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from .. import tir
 from ..kernels import NUMBER, Effects, Kernel
-from ..tir import int64, let, load, store, vector_loop
-from ..tvm_modules import T
+from ..tir import divided, let, load, serial, store, vector_loop
 from .threads import add_atomically, thread_each
 
 
@@ -30,20 +29,20 @@ class Scan(Kernel):
         width = instruction.parameters[3]
 
         def one_by_one(number):
-            with T.serial(int64(0), width) as offset:
+            with serial(width) as offset:
                 _run(self, instruction, number, offset, 1)
 
         def in_vectors(number):
             vector_loop(width, lanes, lambda offset, mask: _run(self, instruction, number, offset, lanes, mask))
 
-        with T.serial(int64(0), instruction.count) as number:
-            tir.choose(width < int64(4), lambda: one_by_one(number), lambda: in_vectors(number))
+        with serial(instruction.count) as number:
+            tir.choose(width < 4, lambda: one_by_one(number), lambda: in_vectors(number))
 
     def on_gpu(self, instruction):
         """Launch one thread for each w of each column. It sums along i."""
         width = instruction.parameters[3]
         with thread_each(instruction, instruction.count * width) as number:
-            column, offset = let(T.floordiv(number, width)), let(T.floormod(number, width))
+            column, offset = divided(number, width)
             _run(self, instruction, column, offset, 1, add=add_atomically)
 
 
@@ -53,11 +52,11 @@ def _run(kernel, instruction, number, offset, lanes, mask=None, add=None):
     memory = instruction.memory
     target = let(instruction.address(target_role, number) + offset)
     source = let(instruction.address(source_role, number) + offset)
-    total = tir.Accumulator(lanes, tir.wide(tir.float32(0.0), lanes))
-    with T.serial(int64(0), size) as step:
-        row = let((size - int64(1) - step if kernel.backward else step) * width)
-        value = let(total.get() + load(memory, let(source + row), lanes, mask))
-        total.set(value)
+    total = tir.Accumulator(lanes, 0.0)
+    with serial(size) as step:
+        row = let((size - 1 - step if kernel.backward else step) * width)
+        value = let(total.value + load(memory, let(source + row), lanes, mask))
+        total.value = value
         at = let(target + row)
         if not kernel.backward:
             store(memory, at, value, mask)

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .. import tir
-from ..functions import vmath
+from .. import tir, vmath
 from ..kernels import NUMBER, Effects, Kernel
 from ..layout import ALONE
-from ..tir import int64, let, load, store, vector_loop
+from ..tir import divided, int64, let, load, serial, store, vector_loop
 from ..tvm_modules import T, tirx
 from .threads import Sums, add_atomically, share_of, thread_each
 
@@ -36,9 +35,9 @@ class LargestInOrder(Kernel):
     def on_cpu(self, instruction, lanes):
         size, number, y_role, x_role, places_role = instruction.parameters
         memory = instruction.memory
-        one, none = tir.wide(tir.float32(1.0), lanes), tir.wide(tir.float32(0.0), lanes)
+        one, none = tir.wide(1.0, lanes), tir.wide(0.0, lanes)
 
-        with T.serial(int64(0), instruction.count) as column:
+        with serial(instruction.count) as column:
             x = instruction.address(x_role, column)
 
             def count_from(limit, start=x):
@@ -49,23 +48,23 @@ class LargestInOrder(Kernel):
                     if mask is not None:
                         key = let(T.Select(mask, key, vmath.number(LOWEST, key, "int32")))
                     reached = let(T.Select(key >= tir.wide(limit, lanes), one, none))
-                    total.set(total.get() + reached)
+                    total.value += reached
 
                 vector_loop(size, lanes, step)
-                return let(T.Cast("int64", vmath.horizontal(lambda a, b: a + b, let(total.get()))))
+                return let(T.Cast("int64", vmath.horizontal(lambda a, b: a + b, let(total.value))))
 
-            found, step = tir.IntVariable(int64(LOWEST)), tir.IntVariable(int64(1 << 31))
-            with T.While(step.get() > int64(0)):
+            found, step = tir.IntVariable(LOWEST), tir.IntVariable(1 << 31)
+            with T.While(step.value > 0):
                 reached = _halve(found, step, count_from, number)
                 with tir.when(reached == number):
                     # Exactly `number` keys are at least `found`: the lower bits do not matter, so end the loop.
-                    step.set(int64(0))
-            threshold = let(T.Cast("int32", found.get()))
-            above = tir.IntVariable(int64(0))
+                    step.value = 0
+            threshold = let(T.Cast("int32", found.value))
+            above = tir.IntVariable(0)
             with tir.when(threshold < tirx.const((1 << 31) - 1, "int32")):
-                above.set(count_from(let(threshold + tirx.const(1, "int32"))))
+                above.value = count_from(let(threshold + tirx.const(1, "int32")))
             y, places = instruction.address(y_role, column), instruction.address(places_role, column)
-            _put_in_order(memory, size, number, threshold, let(number - above.get()), y, x, places)
+            _put_in_order(memory, size, number, threshold, let(number - above.value), y, x, places)
 
     def on_gpu(self, instruction):
         """Launch one block per column. Its threads count together; the first one writes the results."""
@@ -77,22 +76,22 @@ class LargestInOrder(Kernel):
         x = instruction.address(x_role, column)
 
         def count_from(limit):
-            total = tir.IntVariable(int64(0))
-            with share_of(lane, int64(THREADS), size) as place:
-                key = _key(load(memory, let(x + place), 1))
-                total.set(total.get() + T.Cast("int64", key >= limit))
-            return sums.of_block(let(total.get()), lambda a, b: a + b)
+            total = tir.IntVariable(0)
+            with share_of(lane, THREADS, size) as place:
+                key = _key(load(memory, let(x + place)))
+                total.value += T.Cast("int64", key >= limit)
+            return sums.of_block(let(total.value), lambda a, b: a + b)
 
-        found, step = tir.IntVariable(int64(LOWEST)), tir.IntVariable(int64(1 << 31))
-        with T.serial(int64(0), int64(32)):
+        found, step = tir.IntVariable(LOWEST), tir.IntVariable(1 << 31)
+        with serial(32):
             _halve(found, step, count_from, number)
-        threshold = let(T.Cast("int32", found.get()))
+        threshold = let(T.Cast("int32", found.value))
         last = tirx.const((1 << 31) - 1, "int32")
         following = let(T.Select(threshold < last, threshold + tirx.const(1, "int32"), threshold))
         counted = count_from(following)
         above = let(T.Select(threshold < last, counted, int64(0)))
         y, places = instruction.address(y_role, column), instruction.address(places_role, column)
-        with tir.when(lane == int64(0)):
+        with tir.when(lane == 0):
             _put_in_order(memory, size, number, threshold, let(number - above), y, x, places)
 
 
@@ -111,8 +110,8 @@ class FallingOrder(Kernel):
         return Effects(((y, size), (places, size)), 4 * NUMBER * size * size)
 
     def on_cpu(self, instruction, lanes):
-        with T.serial(int64(0), instruction.count) as column:
-            with T.serial(int64(0), instruction.parameters[0]) as number:
+        with serial(instruction.count) as column:
+            with serial(instruction.parameters[0]) as number:
                 _put_by_rank(instruction, column, number)
 
     def on_gpu(self, instruction):
@@ -137,24 +136,24 @@ class Scatter(Kernel):
     def on_cpu(self, instruction, lanes):
         size, target_role, source_role, places_role = instruction.parameters
         memory = instruction.memory
-        with T.serial(int64(0), instruction.count) as column:
+        with serial(instruction.count) as column:
             target, source = instruction.address(target_role, column), instruction.address(source_role, column)
             places = instruction.address(places_role, column)
-            with T.serial(int64(0), size) as number:
+            with serial(size) as number:
                 at = let(target + _place(memory, let(places + number)))
-                store(memory, at, load(memory, at, 1) + load(memory, let(source + number), 1))
+                store(memory, at, load(memory, at) + load(memory, let(source + number)))
 
     def on_gpu(self, instruction):
         """Launch one thread per element of the source; the additions are atomic."""
         size, target_role, source_role, places_role = instruction.parameters
         memory = instruction.memory
         with thread_each(instruction, instruction.count * size) as thread:
-            column, number = let(T.floordiv(thread, size)), let(T.floormod(thread, size))
+            column, number = divided(thread, size)
             at = let(
                 instruction.address(target_role, column)
                 + _place(memory, let(instruction.address(places_role, column) + number))
             )
-            add_atomically(memory, at, load(memory, let(instruction.address(source_role, column) + number), 1))
+            add_atomically(memory, at, load(memory, let(instruction.address(source_role, column) + number)))
 
 
 def _key(x):
@@ -172,27 +171,27 @@ def _key(x):
 def _halve(found, step, count_from, number):
     """Emit a step of the binary search for a key, and return how many keys are >= found + step."""
     # If at least `number` are, add `step` to `found`, which begins at LOWEST; halve `step` in any case.
-    candidate = let(found.get() + step.get())
+    candidate = let(found.value + step.value)
     reached = count_from(let(T.Cast("int32", candidate)))
     with tir.when(reached >= number):
-        found.set(candidate)
-    step.set(T.shift_right(step.get(), int64(1)))
+        found.value = candidate
+    step.value = T.shift_right(step.value, 1)
     return reached
 
 
 def _put_in_order(memory, size, number, threshold, spare, y, x, places):
     """Store in y, with indices in `places`, the x with keys above `threshold`, and the first `spare` equal to it."""
-    filled, equals = tir.IntVariable(int64(0)), tir.IntVariable(spare)
-    with T.serial(int64(0), size) as place:
-        value = load(memory, let(x + place), 1)
+    filled, equals = tir.IntVariable(0), tir.IntVariable(spare)
+    with serial(size) as place:
+        value = load(memory, let(x + place))
         key = _key(value)
         equal = let(T.Cast("int64", key == threshold))
-        taken = T.Or(key > threshold, T.And(key == threshold, equals.get() > int64(0)))
-        with tir.when(T.And(taken, filled.get() < number)):
-            store(memory, let(y + filled.get()), value)
-            store(memory, let(places + filled.get()), T.reinterpret("float32", T.Cast("int32", place)))
-            filled.set(filled.get() + int64(1))
-            equals.set(equals.get() - equal)
+        taken = T.Or(key > threshold, T.And(key == threshold, equals.value > 0))
+        with tir.when(T.And(taken, filled.value < number)):
+            store(memory, let(y + filled.value), value)
+            store(memory, let(places + filled.value), T.reinterpret("float32", T.Cast("int32", place)))
+            filled.value += 1
+            equals.value = equals.value - equal
 
 
 def _put_by_rank(instruction, column, number):
@@ -200,17 +199,17 @@ def _put_by_rank(instruction, column, number):
     size, *roles = instruction.parameters
     memory = instruction.memory
     y, places, x, found = (instruction.address(role, column) for role in roles)
-    value = load(memory, let(x + number), 1)
+    value = load(memory, let(x + number))
     key = _key(value)
-    rank = tir.IntVariable(int64(0))
-    with T.serial(int64(0), size) as other:
-        its_key = _key(load(memory, let(x + other), 1))
+    rank = tir.IntVariable(0)
+    with serial(size) as other:
+        its_key = _key(load(memory, let(x + other)))
         before = T.Or(its_key > key, T.And(its_key == key, other < number))
-        rank.set(rank.get() + T.Cast("int64", before))
-    store(memory, let(y + rank.get()), value)
-    store(memory, let(places + rank.get()), load(memory, let(found + number), 1))
+        rank.value += T.Cast("int64", before)
+    store(memory, let(y + rank.value), value)
+    store(memory, let(places + rank.value), load(memory, let(found + number)))
 
 
 def _place(memory, at):
     """Load an index, an int32 whose bits are in the float32 memory, as an int64."""
-    return let(T.Cast("int64", T.reinterpret("int32", load(memory, at, 1))))
+    return let(T.Cast("int64", T.reinterpret("int32", load(memory, at))))

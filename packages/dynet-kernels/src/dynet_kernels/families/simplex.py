@@ -11,15 +11,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .. import tir
-from ..functions import vmath
+from .. import tir, vmath
 from ..kernels import NUMBER, Effects, Kernel
-from ..tir import float32, int64, let, load, store, vector_loop
+from ..tir import float32, let, load, serial, store, vector_loop
 from ..tvm_modules import T
 from .threads import thread_each
 
 THREADS = 64  # threads per CUDA block; few, because each thread works on a whole column
-# The first threshold of constrained softmax: x - log(u) is below it forevery u > 0, and above it for u = 0.
+# The first threshold of constrained softmax: x - log(u) is below it for every u > 0, and above it for u = 0.
 LARGEST = 3.4e38
 
 
@@ -39,7 +38,7 @@ class Simplex(Kernel):
 
     def on_cpu(self, instruction, lanes):
         views, emit = EMITTERS[self.function]
-        with T.serial(int64(0), instruction.count) as number:
+        with serial(instruction.count) as number:
             emit(_Column(instruction, number, views, lanes))
 
     def on_gpu(self, instruction):
@@ -55,7 +54,7 @@ class _Column:
     def __init__(self, instruction, number, views, lanes):
         (self.size,) = instruction.parameters
         self.memory, self.lanes = instruction.memory, lanes
-        self.at = [instruction.address(int64(2 * view), number) for view in range(views)]
+        self.at = [instruction.address(2 * view, number) for view in range(views)]
 
     def wide(self, value):
         return tir.wide(value, self.lanes)
@@ -83,10 +82,10 @@ class _Column:
                 value = let(formula(*values))
                 if mask is not None:
                     value = let(T.Select(mask, value, start))
-                total.set(combine(let(total.get()), value))
+                total.value = combine(let(total.value), value)
 
         vector_loop(self.size, self.lanes, step)
-        return [vmath.horizontal(combine, let(total.get())) for total in totals]
+        return [vmath.horizontal(combine, let(total.value)) for total in totals]
 
 
 def _sum(a, b):
@@ -97,13 +96,13 @@ def _rounds(side, move):
     """Emit the loop that finds a threshold."""
     # side() returns how many elements are on one side of it, and a sum over them, for move(number, sum). The loop ends
     # when their number is as before. All moves have one direction, so there are at most as many rounds as elements.
-    going, previous = tir.IntVariable(int64(1)), tir.Accumulator(1, float32(-1.0))
-    with T.While(going.get() > int64(0)):
+    going, previous = tir.IntVariable(1), tir.Accumulator(1, -1.0)
+    with T.While(going.value > 0):
         count, total = side()
-        with tir.when(count == let(previous.get())):
-            going.set(int64(0))
-        with tir.when(count != let(previous.get())):
-            previous.set(count)
+        with tir.when(count == let(previous.value)):
+            going.value = 0
+        with tir.when(count != let(previous.value)):
+            previous.value = count
             move(count, total)
 
 
@@ -112,11 +111,11 @@ def _sparsemax(column):
     # t = (the sum of the z above t, minus 1) / (how many z are above t). It starts at -1 and rises.
     (peak,) = column.reduce(vmath.maximum, float("-inf"), [lambda x: x], 1)
     peak = column.wide(peak)
-    threshold = tir.Accumulator(1, float32(-1.0))
+    threshold = tir.Accumulator(1, -1.0)
     zero, one = column.constant(0.0), column.constant(1.0)
 
     def above():
-        t = column.wide(let(threshold.get()))
+        t = column.wide(let(threshold.value))
         return column.reduce(
             _sum,
             0.0,
@@ -128,12 +127,12 @@ def _sparsemax(column):
         )
 
     def raise_threshold(count, total):
-        level = let((total - float32(1.0)) / count)
-        with tir.when(level > let(threshold.get())):  # never lower it because of a rounding error: the loop must end
-            threshold.set(level)
+        level = let((total - 1.0) / count)
+        with tir.when(level > let(threshold.value)):  # never lower it because of a rounding error: the loop must end
+            threshold.value = level
 
     _rounds(above, raise_threshold)
-    t = column.wide(let(threshold.get()))
+    t = column.wide(let(threshold.value))
     column.each(0, lambda x: vmath.maximum(let(x - peak - t), zero), 1)
 
 
@@ -141,12 +140,12 @@ def _constrained_softmax(column):
     """Emit y = min(u, exp(x) / s), where s makes the sum of y 1; y = u if the sum of u is less."""
     # y = u where x - log(u) is above the threshold log(s). The memory of y holds x - log(u) until the end.
     column.each(0, lambda x, u: x - vmath.log(u), 1, 2)
-    threshold = tir.Accumulator(1, float32(LARGEST))
-    peak, mass, total = (tir.Accumulator(1, float32(0.0)) for _ in range(3))
+    threshold = tir.Accumulator(1, LARGEST)
+    peak, mass, total = (tir.Accumulator(1, 0.0) for _ in range(3))
     zero, one, lowest = column.constant(0.0), column.constant(1.0), column.constant(float("-inf"))
 
     def held():
-        t = column.wide(let(threshold.get()))
+        t = column.wide(let(threshold.value))
         return column.reduce(
             _sum,
             0.0,
@@ -156,7 +155,7 @@ def _constrained_softmax(column):
         )
 
     def lower_threshold(_, bounds):
-        t = column.wide(let(threshold.get()))
+        t = column.wide(let(threshold.value))
         (highest,) = column.reduce(vmath.maximum, float("-inf"), [lambda key, x: T.Select(key > t, lowest, x)], 0, 1)
         wide_peak = column.wide(highest)
         (exponentials,) = column.reduce(
@@ -166,17 +165,17 @@ def _constrained_softmax(column):
             0,
             1,
         )
-        peak.set(highest)
-        mass.set(T.max(float32(0.0), float32(1.0) - bounds))
-        total.set(exponentials)
-        with tir.when(let(mass.get()) > float32(0.0)):
-            level = let(highest + vmath.log(let(exponentials / let(mass.get()))))
-            with tir.when(level < let(threshold.get())):
-                threshold.set(level)
+        peak.value = highest
+        mass.value = T.max(float32(0.0), 1.0 - bounds)
+        total.value = exponentials
+        with tir.when(let(mass.value) > 0.0):
+            level = let(highest + vmath.log(let(exponentials / let(mass.value))))
+            with tir.when(level < let(threshold.value)):
+                threshold.value = level
 
     _rounds(held, lower_threshold)
-    t, highest = column.wide(let(threshold.get())), column.wide(let(peak.get()))
-    share = column.wide(let(let(mass.get()) / let(total.get())))
+    t, highest = column.wide(let(threshold.value)), column.wide(let(peak.value))
+    share = column.wide(let(let(mass.value) / let(total.value)))
     column.each(
         0,
         lambda key, x, u: T.Select(key > t, u, let(let(vmath.exp(let(x - highest))) * share)),

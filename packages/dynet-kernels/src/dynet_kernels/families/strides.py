@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .. import tir
 from ..kernels import NUMBER, Effects, Kernel
-from ..tir import int64, let, load, store, vector_loop
+from ..tir import int64, let, load, serial, store, vector_loop
 from ..tvm_modules import T
 from .threads import add_atomically, thread_each
 
@@ -63,27 +63,27 @@ class Strides(Kernel):
                 )
 
             def scalars():
-                with T.serial(int64(0), extents[0]) as i:
-                    put(let(target + i * targets[0]), load(memory, let(source + i * sources[0]), 1))
+                with serial(extents[0]) as i:
+                    put(let(target + i * targets[0]), load(memory, let(source + i * sources[0])))
 
-            tir.choose(T.And(targets[0] == int64(1), sources[0] == int64(1)), vectors, scalars)
+            tir.choose(T.And(targets[0] == 1, sources[0] == 1), vectors, scalars)
 
         def outer(target, source):
-            with T.serial(int64(0), extents[3]) as l:  # noqa: E741
-                with T.serial(int64(0), extents[2]) as k:
-                    with T.serial(int64(0), extents[1]) as j:
+            with serial(extents[3]) as l:  # noqa: E741
+                with serial(extents[2]) as k:
+                    with serial(extents[1]) as j:
                         inner(
                             let(target + l * targets[3] + k * targets[2] + j * targets[1]),
                             let(source + l * sources[3] + k * sources[2] + j * sources[1]),
                         )
 
         def each(copy):
-            last = instruction.count - int64(1)
-            short = T.And(T.And(targets[0] == int64(1), extents[0] <= int64(SHORT)), last > int64(0))
+            last = instruction.count - 1
+            short = T.And(T.And(targets[0] == 1, extents[0] <= SHORT), last > 0)
             ahead = let(T.Select(short, extents[0], int64(0)))
-            with T.serial(int64(0), instruction.count) as column:
+            with serial(instruction.count) as column:
                 if not self.accumulate:  # a CPU reads a cache line before it writes to it, so prefetch the target
-                    later = instruction.address(target_role, let(T.min(column + int64(1), last)))
+                    later = instruction.address(target_role, let(T.min(column + 1, last)))
                     tir.prefetch(memory, later, ahead)
                 copy(instruction.address(target_role, column), instruction.address(source_role, column))
 
@@ -91,30 +91,30 @@ class Strides(Kernel):
             """Add columns that fit into one vector. Neighbors mostly share a target, which stays in a register."""
             size = extents[0]
             mask = tir.first_lanes(size, lanes) if lanes > 1 else None
-            held = tir.IntVariable(instruction.address(target_role, int64(0)))
-            total = tir.Accumulator(lanes, load(memory, let(held.get()), lanes, mask))
-            with T.serial(int64(0), instruction.count) as column:
+            held = tir.IntVariable(instruction.address(target_role, 0))
+            total = tir.Accumulator(lanes, load(memory, let(held.value), lanes, mask))
+            with serial(instruction.count) as column:
                 target = instruction.address(target_role, column)
-                with tir.when(target != held.get()):
-                    store(memory, let(held.get()), total.get(), mask)
-                    held.set(target)
-                    total.set(load(memory, target, lanes, mask))
+                with tir.when(target != held.value):
+                    store(memory, let(held.value), total.value, mask)
+                    held.value = target
+                    total.value = load(memory, target, lanes, mask)
                 value = load(memory, instruction.address(source_role, column), lanes, mask)
-                total.set(total.get() + value)
-            store(memory, let(held.get()), total.get(), mask)
+                total.value += value
+            store(memory, let(held.value), total.value, mask)
 
         def stretches():
             if not self.accumulate:
                 each(inner)
                 return
-            last = instruction.count - int64(1)
-            same = instruction.address(target_role, int64(0)) == instruction.address(target_role, last)
-            short = T.And(T.And(targets[0] == int64(1), sources[0] == int64(1)), extents[0] <= int64(lanes))
-            adds = T.And(instruction.fresh == int64(0), last > int64(0))
+            last = instruction.count - 1
+            same = instruction.address(target_role, 0) == instruction.address(target_role, last)
+            short = T.And(T.And(targets[0] == 1, sources[0] == 1), extents[0] <= lanes)
+            adds = T.And(instruction.fresh == 0, last > 0)
             tir.choose(T.And(T.And(short, adds), same), into_one, lambda: each(inner))
 
         # Most copies need only the innermost loop; the others would take longer than a short copy.
-        tir.choose(extents[1] * extents[2] * extents[3] == int64(1), stretches, lambda: each(outer))
+        tir.choose(extents[1] * extents[2] * extents[3] == 1, stretches, lambda: each(outer))
 
     def on_gpu(self, instruction):
         memory = instruction.memory

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from .. import tir
 from ..kernels import NUMBER, Effects, Kernel
 from ..layout import BY_ROWS
-from ..tir import int64, let, load, store
+from ..tir import let, load, serial, store
 from ..tvm_modules import T
 from .products.panels import row_tiles
 from .threads import thread_each
@@ -36,37 +36,37 @@ class Sum(Kernel):
         (size,) = instruction.parameters
         memory = instruction.memory
         begin, stop = instruction.stretch(size, lanes)
-        column = tir.IntVariable(int64(0))
-        with T.While(column.get() < instruction.count):
-            first = let(column.get())
-            y = instruction.address(int64(Y), first)
+        column = tir.IntVariable(0)
+        with T.While(column.value < instruction.count):
+            first = let(column.value)
+            y = instruction.address(Y, first)
             end = _end_of_run(instruction, first)
 
             def some(place, vectors, mask):
-                zero = tir.wide(tir.float32(0.0), lanes)
+                zero = tir.wide(0.0, lanes)
                 totals = [tir.Accumulator(lanes, zero) for _ in range(vectors)]
 
                 def add(number, ahead=0):
-                    x = let(instruction.address(int64(X), let(first + number)) + place)
+                    x = let(instruction.address(X, let(first + number)) + place)
                     if ahead:
-                        tir.prefetch(memory, x + int64(ahead), int64(ahead))
+                        tir.prefetch(memory, x + ahead, ahead)
                     for v, total in enumerate(totals):
-                        total.set(total.get() + load(memory, x + int64(v * lanes), lanes, mask))
+                        total.value += load(memory, x + v * lanes, lanes, mask)
 
                 def all_columns(ahead=0):
-                    with T.serial(int64(0), let(end - first)) as number:
+                    with serial(let(end - first)) as number:
                         add(number, ahead)
 
                 # The arrays are far apart. If there are many, prefetch what the next turn of the loop over y adds up.
                 width = vectors * lanes
-                far = T.And(end - first >= int64(MANY), place + int64(2 * width) <= stop)
+                far = T.And(end - first >= MANY, place + 2 * width <= stop)
                 tir.choose(far, lambda: all_columns(width), all_columns)
                 for v, total in enumerate(totals):
-                    value = _scaled(self, instruction, first, total.get(), lanes)
-                    store(memory, y + place + int64(v * lanes), value, mask)
+                    value = _scaled(self, instruction, first, total.value, lanes)
+                    store(memory, y + place + v * lanes, value, mask)
 
             row_tiles(begin, stop, lanes, VECTORS, some)
-            column.set(end)
+            column.value = end
 
     def on_gpu(self, instruction):
         """Launch one thread per element of each column; only those of the first column of a run work."""
@@ -75,32 +75,32 @@ class Sum(Kernel):
         with thread_each(instruction, instruction.count * size) as number:
             column = let(T.floordiv(number, size))
             place = let(T.floormod(number, size))
-            y = instruction.address(int64(Y), column)
-            before = instruction.address(int64(Y), let(T.max(column - int64(1), int64(0))))
-            with tir.when(T.Or(column == int64(0), before != y)):
-                total = tir.Accumulator(1, tir.float32(0.0))
-                with T.serial(int64(0), let(_end_of_run(instruction, column) - column)) as step:
-                    x = instruction.address(int64(X), let(column + step))
-                    total.set(total.get() + load(memory, let(x + place), 1))
-                store(memory, let(y + place), _scaled(self, instruction, column, total.get(), 1))
+            y = instruction.address(Y, column)
+            before = instruction.address(Y, let(T.max(column - 1, 0)))
+            with tir.when(T.Or(column == 0, before != y)):
+                total = tir.Accumulator(1, 0.0)
+                with serial(let(_end_of_run(instruction, column) - column)) as step:
+                    x = instruction.address(X, let(column + step))
+                    total.value += load(memory, let(x + place))
+                store(memory, let(y + place), _scaled(self, instruction, column, total.value, 1))
 
 
 def _scaled(kernel, instruction, first, total, lanes):
     if not kernel.scaled:
         return total
-    return total * tir.wide(load(instruction.memory, instruction.address(int64(FACTOR), first), 1), lanes)
+    return total * tir.wide(load(instruction.memory, instruction.address(FACTOR, first)), lanes)
 
 
 def _end_of_run(instruction, first):
     """Return the first column after `first` with a different y, or `count`."""
-    y = instruction.address(int64(Y), first)
-    end = tir.IntVariable(first + int64(1))
+    y = instruction.address(Y, first)
+    end = tir.IntVariable(first + 1)
 
     def same():
-        inside = end.get() < instruction.count
-        other = instruction.index[instruction.base + int64(Y) * instruction.stride + end.get()]
+        inside = end.value < instruction.count
+        other = instruction.index[instruction.base + Y * instruction.stride + end.value]
         return T.if_then_else(inside, other == y, T.bool(False))
 
     with T.While(same()):
-        end.set(end.get() + int64(1))
-    return let(end.get())
+        end.value += 1
+    return let(end.value)

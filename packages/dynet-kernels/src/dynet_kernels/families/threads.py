@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 
 from .. import tir, tuning
-from ..tir import int64, let, settled
+from ..tir import int64, let, serial, settled
 from ..tvm_modules import T, tirx
 
 WARP = 32  # threads in a warp: they run together and can read each other's registers
@@ -22,8 +22,8 @@ def thread_each(instruction, count, size=None):
     Yields the number of the thread, below `count`. By default, `size` is the tuned block size.
     """
     size = size or tuning.cuda().block
-    block = instruction.thread("blockIdx.x", T.floordiv(count + int64(size - 1), int64(size)))
-    number = let(block * int64(size) + instruction.thread("threadIdx.x", size))
+    block = instruction.thread("blockIdx.x", T.floordiv(count + (size - 1), size))
+    number = let(block * size + instruction.thread("threadIdx.x", size))
     with tir.when(number < count):
         yield number
 
@@ -36,15 +36,15 @@ def block_of_products(instruction, group, extents, height, width):
     extents, the first column of the instruction in this block's product, and the row and column of the product's result
     at which the block begins.
     """
-    sharing = let(T.Select(group == int64(0), instruction.count, group))
+    sharing = let(T.Select(group == 0, instruction.count, group))
     rows, columns, inner = extents(sharing)
-    down = let(T.floordiv(rows + int64(height - 1), int64(height)))
-    across = let(T.floordiv(columns + int64(width - 1), int64(width)))
+    down = let(T.floordiv(rows + (height - 1), height))
+    across = let(T.floordiv(columns + (width - 1), width))
     # All on the x axis: CUDA allows only 65535 blocks on the other axes.
     block = instruction.thread("blockIdx.x", down * across * T.floordiv(instruction.count, sharing))
-    first_row = settled(T.truncmod(block, down) * int64(height))
+    first_row = settled(T.truncmod(block, down) * height)
     block = settled(T.truncdiv(block, down))
-    first_column = settled(T.truncmod(block, across) * int64(width))
+    first_column = settled(T.truncmod(block, across) * width)
     first = settled(T.truncdiv(block, across) * sharing)
     return (rows, columns, inner), first, first_row, first_column
 
@@ -53,9 +53,9 @@ def block_of_products(instruction, group, extents, height, width):
 def share_of(lane, threads, size):
     """Loop over this thread's share of the numbers below `size`: lane, lane + threads, and so on. Yields the number."""
     place = tir.IntVariable(lane)
-    with T.While(place.get() < size):
-        yield let(place.get())
-        place.set(place.get() + threads)
+    with T.While(place.value < size):
+        yield let(place.value)
+        place.value += threads
 
 
 def wait():
@@ -76,7 +76,7 @@ class Sums:
     """
 
     def __init__(self, thread, threads, dtype="float32"):
-        self.lane, self.warp = let(T.floormod(thread, int64(WARP))), let(T.floordiv(thread, int64(WARP)))
+        self.lane, self.warp = let(T.floormod(thread, WARP)), let(T.floordiv(thread, WARP))
         self.warps, self.dtype = threads // WARP, dtype
         self.shared = T.alloc_buffer((self.warps,), dtype, scope="shared")
 
@@ -86,24 +86,24 @@ class Sums:
         total = tir.Accumulator(1, value, self.dtype)
         width = WARP // 2
         while width:
-            own = let(total.get())
+            own = let(total.value)
             other = T.call_extern(self.dtype, "__shfl_xor_sync", everybody, own, tirx.const(width, "int32"))
-            total.set(combine(own, let(other)))
+            total.value = combine(own, let(other))
             width //= 2
-        return let(total.get())
+        return let(total.value)
 
     def of_block(self, value, combine):
         """Combine the `value` of all threads of a block. Each gets the result."""
-        return self.of_warps(int64(0), int64(self.warps), value, combine)
+        return self.of_warps(0, self.warps, value, combine)
 
     def of_warps(self, first, count, value, combine):
         """Combine the `value` of all threads of `count` warps from warp `first` on, which may differ between warps."""
         value = self.of_warp(value, combine)
-        with tir.when(self.lane == int64(0)):
+        with tir.when(self.lane == 0):
             T.buffer_store(self.shared, value, [self.warp])
         wait()
-        total = tir.Accumulator(1, self.shared[first], self.dtype)
-        with T.serial(int64(1), count) as number:
-            total.set(combine(let(total.get()), let(self.shared[first + number])))
+        total = tir.Accumulator(1, self.shared[int64(first)], self.dtype)
+        with serial(1, count) as number:
+            total.value = combine(let(total.value), let(self.shared[first + number]))
         wait()  # all threads must have read `shared` before the next call writes to it
-        return let(total.get())
+        return let(total.value)

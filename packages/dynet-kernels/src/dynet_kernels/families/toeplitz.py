@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .. import tir
-from ..functions import vmath
+from .. import tir, vmath
 from ..kernels import FLOP, Effects, Kernel
-from ..tir import int64, let, load, store, vector_loop
+from ..tir import divided, let, load, serial, store, vector_loop
 from ..tvm_modules import T
 from .threads import add_atomically, thread_each
 
@@ -36,56 +35,52 @@ class Toeplitz(Kernel):
 
         def tile(y, a, b, block):
             """Compute OUTPUTS neighboring vectors of y, from vector `block` * OUTPUTS on."""
-            first = let(block * int64(OUTPUTS * lanes))
-            sums = [
-                tir.Accumulator(lanes, load(memory, let(y + first + int64(k * lanes)), lanes)) for k in range(OUTPUTS)
-            ]
+            first = let(block * (OUTPUTS * lanes))
+            sums = [tir.Accumulator(lanes, load(memory, let(y + first + k * lanes), lanes)) for k in range(OUTPUTS)]
             stretch = INPUTS * lanes
-            whole = let(T.floordiv(size, int64(stretch)))
+            whole = let(T.floordiv(size, stretch))
 
             def together(start, forwards):
                 """Add the terms of the INPUTS elements a[start], a[start + lanes], and so on."""
                 # Each needs OUTPUTS vectors of b, which begin one vector after those of the element before if
                 # `forwards`, else one before.
-                factors = [tir.wide(load(memory, let(a + start + int64(q * lanes)), 1), lanes) for q in range(INPUTS)]
-                low = let(b + first + (start if forwards else int64(0) - start))
+                factors = [tir.wide(load(memory, let(a + start + q * lanes)), lanes) for q in range(INPUTS)]
+                low = let(b + first + (start if forwards else 0 - start))
                 shift = 0 if forwards else -(INPUTS - 1)
-                vectors = [
-                    load(memory, let(low + int64((shift + m) * lanes)), lanes) for m in range(OUTPUTS + INPUTS - 1)
-                ]
+                vectors = [load(memory, let(low + (shift + m) * lanes), lanes) for m in range(OUTPUTS + INPUTS - 1)]
                 for q, factor in enumerate(factors):
                     for k, total in enumerate(sums):
-                        total.set(vmath.fma(factor, vectors[k + q if forwards else k - q - shift], total.get()))
+                        total.value = vmath.fma(factor, vectors[k + q if forwards else k - q - shift], total.value)
 
             def all_together(forwards):
-                with T.serial(int64(0), whole) as part:
-                    with T.serial(int64(0), int64(lanes)) as residue:
-                        together(let(part * int64(stretch) + residue), forwards)
+                with serial(whole) as part:
+                    with serial(lanes) as residue:
+                        together(let(part * stretch + residue), forwards)
 
-            tir.choose(step > int64(0), lambda: all_together(True), lambda: all_together(False))
-            with T.serial(let(whole * int64(stretch)), size) as i:
-                factor = tir.wide(load(memory, let(a + i), 1), lanes)
+            tir.choose(step > 0, lambda: all_together(True), lambda: all_together(False))
+            with serial(let(whole * stretch), size) as i:
+                factor = tir.wide(load(memory, let(a + i)), lanes)
                 for k, total in enumerate(sums):
-                    vector = load(memory, let(b + first + step * i + int64(k * lanes)), lanes)
-                    total.set(vmath.fma(factor, vector, total.get()))
+                    vector = load(memory, let(b + first + step * i + k * lanes), lanes)
+                    total.value = vmath.fma(factor, vector, total.value)
             for k, total in enumerate(sums):
-                store(memory, let(y + first + int64(k * lanes)), let(total.get()))
+                store(memory, let(y + first + k * lanes), let(total.value))
 
         def single(y, a, b, at, mask):
             """Compute one vector of y, from element `at` on."""
             total = tir.Accumulator(lanes, load(memory, let(y + at), lanes, mask))
-            with T.serial(int64(0), size) as i:
-                factor = tir.wide(load(memory, let(a + i), 1), lanes)
-                total.set(vmath.fma(factor, load(memory, let(b + at + step * i), lanes, mask), total.get()))
-            store(memory, let(y + at), let(total.get()), mask)
+            with serial(size) as i:
+                factor = tir.wide(load(memory, let(a + i)), lanes)
+                total.value = vmath.fma(factor, load(memory, let(b + at + step * i), lanes, mask), total.value)
+            store(memory, let(y + at), let(total.value), mask)
 
-        with T.serial(int64(0), instruction.count) as number:
+        with serial(instruction.count) as number:
             y, a = instruction.address(y_role, number), instruction.address(a_role, number)
             b = let(instruction.address(b_role, number) + offset)
-            tiles = let(T.floordiv(size, int64(OUTPUTS * lanes)))
-            with T.serial(int64(0), tiles) as block:
+            tiles = let(T.floordiv(size, OUTPUTS * lanes))
+            with serial(tiles) as block:
                 tile(y, a, b, block)
-            done = let(tiles * int64(OUTPUTS * lanes))
+            done = let(tiles * (OUTPUTS * lanes))
             vector_loop(
                 let(size - done),
                 lanes,
@@ -97,10 +92,10 @@ class Toeplitz(Kernel):
         y_role, a_role, b_role, size, offset, step = instruction.parameters
         memory = instruction.memory
         with thread_each(instruction, instruction.count * size) as number:
-            column, k = let(T.floordiv(number, size)), let(T.floormod(number, size))
+            column, k = divided(number, size)
             a = instruction.address(a_role, column)
             b = let(instruction.address(b_role, column) + offset + k)
-            total = tir.Accumulator(1, tir.float32(0.0))
-            with T.serial(int64(0), size) as i:
-                total.set(let(total.get()) + load(memory, let(a + i), 1) * load(memory, let(b + step * i), 1))
-            add_atomically(memory, let(instruction.address(y_role, column) + k), let(total.get()))
+            total = tir.Accumulator(1, 0.0)
+            with serial(size) as i:
+                total.value = let(total.value) + load(memory, let(a + i)) * load(memory, let(b + step * i))
+            add_atomically(memory, let(instruction.address(y_role, column) + k), let(total.value))

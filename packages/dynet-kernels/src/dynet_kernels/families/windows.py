@@ -16,7 +16,7 @@ from types import SimpleNamespace
 
 from .. import tir
 from ..kernels import NUMBER, Effects, Kernel
-from ..tir import int64, let, load, store, vector_loop
+from ..tir import let, load, serial, store, vector_loop
 from ..tvm_modules import T
 from .threads import add_atomically, thread_each
 
@@ -53,7 +53,7 @@ class Windows(Kernel):
 
         def zeros(start, size):
             def step(offset, mask):
-                store(memory, let(start + offset), tir.wide(tir.float32(0.0), lanes), mask)
+                store(memory, let(start + offset), tir.wide(0.0, lanes), mask)
 
             vector_loop(size, lanes, step)
 
@@ -71,14 +71,14 @@ class Windows(Kernel):
                 vector_loop(size, lanes, step)
 
             def scalars():
-                with T.serial(int64(0), size) as place:
+                with serial(size) as place:
                     at = let(image + place * g.row_step)
                     if self.backward:
-                        store(memory, at, load(memory, at, 1) + load(memory, seen + place, 1))
+                        store(memory, at, load(memory, at) + load(memory, seen + place))
                     else:
-                        store(memory, seen + place, load(memory, at, 1))
+                        store(memory, seen + place, load(memory, at))
 
-            tir.choose(g.row_step == int64(1), vectors, scalars)
+            tir.choose(g.row_step == 1, vectors, scalars)
 
         def one_column(seen, image, row, left, first, end):
             """Do the same at all positions of one column of the result."""
@@ -88,7 +88,7 @@ class Windows(Kernel):
 
             def inside():
                 if not self.backward:
-                    with tir.when(first > int64(0)):
+                    with tir.when(first > 0):
                         zeros(seen, first)
                     with tir.when(end < g.result_height):
                         zeros(let(seen + end), let(g.result_height - end))
@@ -99,23 +99,21 @@ class Windows(Kernel):
                 if not self.backward:
                     zeros(seen, g.result_height)
 
-            tir.choose(T.And(left >= int64(0), left < g.width), inside, outside)
+            tir.choose(T.And(left >= 0, left < g.width), inside, outside)
 
-        with T.serial(int64(0), instruction.count) as column:
+        with serial(instruction.count) as column:
             image = instruction.address(image_role, column)
             windows = instruction.address(windows_role, column)
-            with T.serial(int64(0), g.channels) as channel:
-                with T.serial(int64(0), g.window_height) as i:
+            with serial(g.channels) as channel:
+                with serial(g.window_height) as i:
                     # At window positions in rows [first, end) of the result, row i of the window is in the image.
                     row = let(i - g.above)
-                    first = let(
-                        T.max(T.min(T.floordiv(g.row_step - int64(1) - row, g.row_step), g.result_height), int64(0))
-                    )
-                    below = let(T.floordiv(g.height - int64(1) - row, g.row_step) + int64(1))
+                    first = let(T.max(T.min(T.floordiv(g.row_step - 1 - row, g.row_step), g.result_height), 0))
+                    below = let(T.floordiv(g.height - 1 - row, g.row_step) + 1)
                     end = let(T.max(T.min(below, g.result_height), first))
-                    with T.serial(int64(0), g.window_width) as j:
+                    with serial(g.window_width) as j:
                         number = let((channel * g.window_width + j) * g.window_height + i)
-                        with T.serial(int64(0), g.result_width) as place:
+                        with serial(g.result_width) as place:
                             one_column(
                                 let(windows + number * g.places + place * g.result_height),
                                 let(image + channel * g.plane),
@@ -146,15 +144,15 @@ class Windows(Kernel):
 
             def inside():
                 if self.backward:
-                    add_atomically(memory, image, load(memory, seen, 1))
+                    add_atomically(memory, image, load(memory, seen))
                 else:
-                    store(memory, seen, load(memory, image, 1))
+                    store(memory, seen, load(memory, image))
 
             def outside():
                 if not self.backward:
                     store(memory, seen, tir.float32(0.0))
 
-            within = T.And(T.And(top >= int64(0), top < g.height), T.And(left >= int64(0), left < g.width))
+            within = T.And(T.And(top >= 0, top < g.height), T.And(left >= 0, left < g.width))
             tir.choose(within, inside, outside)
 
 
@@ -173,11 +171,11 @@ class LargestInWindow(Kernel):
     def on_cpu(self, instruction, lanes):
         y_role, image_role, places_role, *parameters = instruction.parameters
         g = _geometry(parameters)
-        with T.serial(int64(0), instruction.count) as column:
+        with serial(instruction.count) as column:
             y, image, places = (instruction.address(role, column) for role in (y_role, image_role, places_role))
-            with T.serial(int64(0), g.channels) as channel:
-                with T.serial(int64(0), g.result_width) as place:
-                    with T.serial(int64(0), g.result_height) as row:
+            with serial(g.channels) as channel:
+                with serial(g.result_width) as place:
+                    with serial(g.result_height) as row:
                         _largest_at(instruction.memory, g, y, image, places, channel, row, place)
 
     def on_gpu(self, instruction):
@@ -215,21 +213,21 @@ def _largest_at(memory, g, y, image, places, channel, row, place):
     # Of equal numbers it is the first one. NaN counts as larger than any number.
 
     def within(start, window, extent):
-        return let(T.max(int64(0) - start, int64(0))), let(T.min(extent - start, window))
+        return let(T.max(0 - start, 0)), let(T.min(extent - start, window))
 
     top, left = let(row * g.row_step - g.above), let(place * g.column_step - g.left)
     first_row, end_row = within(top, g.window_height, g.height)
     first_column, end_column = within(left, g.window_width, g.width)
     corner = let(channel * g.plane + left * g.height + top)
-    best = tir.Accumulator(1, tir.float32(float("-inf")))
+    best = tir.Accumulator(1, float("-inf"))
     best_at = tir.IntVariable(corner + first_column * g.height + first_row)
-    with T.serial(int64(0), end_column - first_column) as j:
-        with T.serial(int64(0), end_row - first_row) as i:
+    with serial(end_column - first_column) as j:
+        with serial(end_row - first_row) as i:
             at = let(corner + (first_column + j) * g.height + first_row + i)
-            value = load(memory, let(image + at), 1)
-            with tir.when(T.Or(value > best.get(), T.isnan(value))):
-                best.set(value)
-                best_at.set(at)
+            value = load(memory, let(image + at))
+            with tir.when(T.Or(value > best.value, T.isnan(value))):
+                best.value = value
+                best_at.value = at
     number = let((channel * g.result_width + place) * g.result_height + row)
-    store(memory, let(y + number), best.get())
-    store(memory, let(places + number), T.reinterpret("float32", T.Cast("int32", best_at.get())))
+    store(memory, let(y + number), best.value)
+    store(memory, let(places + number), T.reinterpret("float32", T.Cast("int32", best_at.value)))

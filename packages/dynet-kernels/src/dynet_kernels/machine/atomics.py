@@ -12,7 +12,7 @@ import sys
 import time as clocks
 
 from ..plain import is_emitting
-from ..plan.structs import Helper
+from ..plan.nodes import Helper
 from ..tir import int64, let
 from ..tvm_modules import T, tirx
 

@@ -12,12 +12,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from .. import layout as at
-from .. import tir
+from .. import layout, tir
 from ..kernels import RUN_SHARD, SHARD, Kernel
 from ..plain import Rows, Words, is_emitting, plain
 from ..plain.lowering import bound, branch, ends, forever, settled
-from ..plan.structs import Context, Instruction
+from ..plan.nodes import Context, Instruction
 from ..tir import int64, let
 from ..tvm_modules import T, ir, tirx, tvm
 
@@ -99,7 +98,7 @@ def fails(called, running):
     pointer = ir.PointerType(ir.PrimType("int64"))
     name = "TVMFFIFunctionCall" if is_handle else f"__tvm_ffi_{called.name}"
     first = called if is_handle else T.reinterpret(pointer, int64(0))
-    slots = at.CONTEXT.address_type, at.CONTEXT.result_type
+    slots = layout.CONTEXT.address_type, layout.CONTEXT.result_type
     argument, result = (T.reinterpret(pointer, running + 8 * slot) for slot in slots)
     return let(T.call_extern("int32", name, first, argument, T.int32(1), result), "result") != 0
 
@@ -192,7 +191,7 @@ def shard_runner(kernels: list[tuple]) -> Callable[..., None]:
 
     def run_shard(context):
         running = Running(context)
-        shares = {name: getattr(running.context, name) for name in at.SHARES}
+        shares = {name: getattr(running.context, name) for name in layout.SHARES}
         running.each_of_shard(functools.partial(run, running, shares))
 
     def run(running: Running, shares, number, instruction, place):

@@ -6,11 +6,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from .. import layout as at
-from .. import tir
+from .. import layout, tir
 from ..plain import Words, plain
 from ..plan import PLANNERS
-from ..plan.structs import Both, Context, Sharing
+from ..plan.nodes import Both, Context, Sharing
 from . import team
 from .modules import Function, fails, module_of
 
@@ -45,10 +44,10 @@ def pass_function(name: str, runs: bool) -> Callable:
     def do(address, *arguments):
         context = Context(address)
         if runs and name == "forward" and Sharing(context.sharing).wanted == 1:
-            context.status = at.NO_HELPERS
+            context.status = layout.NO_HELPERS
         else:
             PLANNED[name](address, *arguments)
-            if runs and context.status == at.READY:
+            if runs and context.status == layout.READY:
                 run(address)
         return context.status
 
@@ -67,16 +66,16 @@ def norm_and_update(context, both):
     sums = Words(told.totals * 4, "float64")
     sums[0] = 0.0
     PLANNED["gradient_norm"](context, told.norm, 0, count, states, dense, told.totals)
-    if shared.status == at.READY:
+    if shared.status == layout.READY:
         run(context)
-    if shared.status == at.READY:
+    if shared.status == layout.READY:
         if sums[0] < sums[1]:
             PLANNED["update"](context, told.opcode, count, states, told.numbers, told.numbers_at, dense)
-            if shared.status == at.READY:
+            if shared.status == layout.READY:
                 run(context)
                 note_change(shared)
         else:
-            shared.status = at.NOT_BELOW
+            shared.status = layout.NOT_BELOW
     return shared.status
 
 
@@ -94,8 +93,8 @@ def run(address) -> None:
     context = Context(address)
     if team.is_worth_it(context):
         if fails(team.run_together, address):
-            context.status = at.NO_CODE
+            context.status = layout.NO_CODE
     else:
         context.row = 0
         if fails(team.run_rows, address):
-            context.status = at.NO_CODE
+            context.status = layout.NO_CODE

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import BuiltinFunctionType
 from typing import Any
 
-from .. import layout as at
+from .. import layout
 
 # Threads share an instruction only if it takes one thread at least this many picoseconds. Less would not pay, because
 # they wait for each other at its end.
@@ -29,12 +29,12 @@ PASS = 100_000_000
 MOST = 8  # the most threads that are used by default
 STACK = 1 << 20  # bytes of a helper's stack, at least: kernels have buffers of up to 256 kB there
 
-_table, _one = ((ctypes.c_int64 * len(at.SHARING))(1, INSTRUCTION, PASS) for _ in range(2))
-_SETTINGS = slice(0, at.SHARING.helpers)  # those integers of `_table` that `use` sets
-_rows = (ctypes.c_int64 * (at.MOST_THREADS * at.HELPER_ROW))()
-_paces = (ctypes.c_int64 * (at.PACES * len(at.PACE)))()
-_table[at.SHARING.rows], _table[at.SHARING.paces] = ctypes.addressof(_rows), ctypes.addressof(_paces)
-_one[at.SHARING.look] = at.NEVER
+_table, _one = ((ctypes.c_int64 * len(layout.SHARING))(1, INSTRUCTION, PASS) for _ in range(2))
+_SETTINGS = slice(0, layout.SHARING.helpers)  # those integers of `_table` that `use` sets
+_rows = (ctypes.c_int64 * (layout.MOST_THREADS * layout.HELPER_ROW))()
+_paces = (ctypes.c_int64 * (layout.PACES * len(layout.PACE)))()
+_table[layout.SHARING.rows], _table[layout.SHARING.paces] = ctypes.addressof(_rows), ctypes.addressof(_paces)
+_one[layout.SHARING.look] = layout.NEVER
 
 _starting = False  # whether `start_helpers` is running
 _start_thread: Any = _thread.start_new_thread
@@ -54,7 +54,7 @@ def address() -> int:
 
 
 def threads() -> int:
-    return _table[at.SHARING.threads]
+    return _table[layout.SHARING.threads]
 
 
 def use(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> None:
@@ -72,9 +72,9 @@ def use(threads: int, instruction: int = INSTRUCTION, whole: int = PASS) -> None
     Raises:
         ValueError: `threads` is less than 1 or more than MOST_THREADS.
     """
-    if not 1 <= threads <= at.MOST_THREADS:
-        raise ValueError(f"{threads} threads were asked for; 1 to {at.MOST_THREADS} can be used")
-    _table[_SETTINGS] = threads, instruction, whole, at.NEVER
+    if not 1 <= threads <= layout.MOST_THREADS:
+        raise ValueError(f"{threads} threads were asked for; 1 to {layout.MOST_THREADS} can be used")
+    _table[_SETTINGS] = threads, instruction, whole, layout.NEVER
 
 
 @contextmanager
@@ -132,14 +132,14 @@ def start_helpers() -> None:
     Before this, count the cores again, unless the program has set the number of threads.
     """
     global _starting
-    _table[at.SHARING.wanted] = 0
-    if _table[at.SHARING.look] != at.NEVER:
+    _table[layout.SHARING.wanted] = 0
+    if _table[layout.SHARING.look] != layout.NEVER:
         with suppress(ValueError):
-            _table[at.SHARING.threads] = available()
+            _table[layout.SHARING.threads] = available()
     if _starting:  # a signal handler computes while this function runs
         return
     if _start_thread is None:
-        _table[at.SHARING.threads], _table[at.SHARING.look] = 1, at.NEVER
+        _table[layout.SHARING.threads], _table[layout.SHARING.look] = 1, layout.NEVER
         return
     stack = _thread.stack_size()  # 0: the system's default
     is_small = 0 < stack < STACK
@@ -150,15 +150,15 @@ def start_helpers() -> None:
                 _keep(used)
             if is_small:
                 _thread.stack_size(STACK)
-            while (part := _table[at.SHARING.helpers] + 1) < _table[at.SHARING.threads]:
+            while (part := _table[layout.SHARING.helpers] + 1) < _table[layout.SHARING.threads]:
                 lock = _new_lock()
                 try:
                     _start_thread(help_others, (ctypes.addressof(_table), part, lock))
                 except (RuntimeError, MemoryError):
-                    _table[at.SHARING.threads], _table[at.SHARING.look] = part, at.NEVER
+                    _table[layout.SHARING.threads], _table[layout.SHARING.look] = part, layout.NEVER
                     break
                 # An interrupt before this line leaves a thread that waits for its lock forever, which does no harm.
-                _rows[part * at.HELPER_ROW + at.HELPER.lock], _table[at.SHARING.helpers] = lock, part
+                _rows[part * layout.HELPER_ROW + layout.HELPER.lock], _table[layout.SHARING.helpers] = lock, part
                 ctypes.pythonapi.PyThread_release_lock(lock)
     finally:
         if is_small:
@@ -181,7 +181,7 @@ def _signals_blocked() -> Iterator[None]:
 
 def start_wanted() -> None:
     """Start helpers if a pass found fewer than it could use, or count cores again if this is due."""
-    if _table[at.SHARING.wanted]:
+    if _table[layout.SHARING.wanted]:
         start_helpers()
 
 
@@ -205,11 +205,11 @@ def _new_lock() -> int:
 
 def _go_on_alone() -> None:
     """In a forked child, use one thread, and forget the helpers of its parent, which do not exist there."""
-    _table[at.SHARING.threads], _table[at.SHARING.look] = 1, at.NEVER
-    _table[at.SHARING.helpers] = _table[at.SHARING.wanted] = _table[at.SHARING.balance] = 0
+    _table[layout.SHARING.threads], _table[layout.SHARING.look] = 1, layout.NEVER
+    _table[layout.SHARING.helpers] = _table[layout.SHARING.wanted] = _table[layout.SHARING.balance] = 0
     ctypes.memset(_rows, 0, ctypes.sizeof(_rows))
 
 
-_table[at.SHARING.threads] = available()
+_table[layout.SHARING.threads] = available()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_go_on_alone)

@@ -6,18 +6,71 @@ that no helper has begun, and waits only for those in progress. `balance` is an 
 While it is negative, the main thread goes on alone, and the time that it runs alone pays the debt. Some passes run
 alone as a trial. Shared passes that take longer than these, as where two cores have no cache in common, are a loss,
 too.
+
+A helper also plans the backward pass while the others run the forward pass. Most programs compute a graph by one
+forward pass and differentiate it from its last node. If the last backward pass was of this kind, the next one is
+expected to be, too. Planning and running both write to the context, so the helper plans in a copy of it. Then
+`backward` finds the plan in the context, as if it had been made for an earlier pass.
 """
 
 from __future__ import annotations
 
-from .. import layout as at
-from .. import tir
+from .. import layout, tir
 from ..kernels import SHARD
 from ..plain import Words, plain
-from ..plan.structs import Context, Helper, Instruction, Pace, Sharing
-from . import atomics, planning_ahead
+from ..plan import PLANNERS
+from ..plan.nodes import Context, Helper, Instruction, Pace, Plan, Sharing
+from . import atomics
 from .atomics import CORE, give_way, move, state_of, time
-from .modules import fails, refuse, separate, tape_of
+from .modules import Function, fails, refuse, separate, tape_of
+
+PLAN_BACKWARD = Function("do_plan_backward", PLANNERS["backward"])
+# What a plan changes in the context in which it is made, besides what the next pass sets anyway.
+RESULTS = (
+    "flags_used", "planned_count", "ordered", "searches", "lookup_count", "gradient_top", "backward_plan",
+    "backward_loss", "backward_everything", "backward_start", "backward_tape_count", "backward_index_top",
+    "backward_shared_work", "backward_plans",
+)  # fmt: skip
+
+
+@plain
+def is_expected(address):
+    """Whether to plan ahead: the tape is that of a forward pass, whose depths the backward pass can use."""
+    plan = Plan(address)
+    context = plan.context
+    is_forward = context.backward_expected != 0 and context.tape == context.forward_tape
+    is_new = is_forward and context.backward_plan != context.plan and context.one_numbering != 0
+    return is_new and plan.node(context.node_count - 1).signature.kind != layout.ALIAS
+
+
+@plain
+def order_plan(address, helper: Helper) -> None:
+    """Order a helper to plan ahead, if it looks for work. The main thread does this."""
+    if state_of(helper) == layout.IDLE:
+        context = Context(address)
+        copy = Context(context.ahead)
+        # If no backward pass follows, as in a program that only predicts now, the next graph is not planned ahead.
+        context.backward_expected = 0
+        for place in range(len(layout.CONTEXT)):
+            copy.words[place] = context.words[place]
+        helper.row = -1
+        if move(helper, layout.IDLE, layout.ORDERED):
+            Sharing(context.sharing).ahead = layout.ORDERED
+
+
+@plain
+def plan_ahead(address) -> None:
+    """Plan. The helper does this."""
+    context = Context(address)
+    PLAN_BACKWARD(context.ahead, context.node_count - 1, 0, 0)
+
+
+@plain
+def take_plan(address) -> None:
+    """Copy what the plan has changed to the context. The main thread does this after the pass."""
+    context = Context(address)
+    context.take(Context(context.ahead), RESULTS)
+
 
 # In nanoseconds: how long helpers look for work before they sleep, how long threads wait before they let others have
 # their core, and after what time cores are counted again.
@@ -51,21 +104,21 @@ def run_rows(running):
     tape, code = tape_of(context), Words(context.code)
     while context.row < context.tape_count:
         shard = tape[context.row].opcode // SHARD
-        if shard < 0 or shard >= at.MOST_SHARDS or code[shard] == 0 or fails(code[shard], running):
+        if shard < 0 or shard >= layout.MOST_SHARDS or code[shard] == 0 or fails(code[shard], running):
             refuse()
 
 
 @plain
 def is_worth_it(context: Context):
     sharing = Sharing(context.sharing)
-    may_share = sharing.threads > 1 or sharing.look != at.NEVER
+    may_share = sharing.threads > 1 or sharing.look != layout.NEVER
     return may_share and context.tape_count > 0 and context.shared_work >= sharing.least_pass
 
 
 @plain
 def row_of(sharing: Sharing, number) -> Helper:
     """Return the row of a helper. Helpers are counted from 1."""
-    return Helper(sharing.rows + number * 8 * at.HELPER_ROW)
+    return Helper(sharing.rows + number * 8 * layout.HELPER_ROW)
 
 
 @plain
@@ -80,7 +133,7 @@ def pace_of(sharing: Sharing, context: Context) -> Pace:
     number, rest = context.tape == context.forward_tape, context.shared_work
     while rest > 0:
         number, rest = number + 2, rest >> 1
-    return Pace(sharing.paces + number * 8 * len(at.PACE))
+    return Pace(sharing.paces + number * 8 * len(layout.PACE))
 
 
 @separate
@@ -105,19 +158,19 @@ def run_together(address):
     last = row_of(sharing, helpers)
     if helpers > 0:
         sharing.context = address
-        sharing.ahead = at.WANTED if planning_ahead.is_expected(address) else 0
+        sharing.ahead = layout.WANTED if is_expected(address) else 0
         wake(sharing, helpers, always, began + min(WAKING, context.shared_work >> 14))
     while row < count:
         first, together = row, helpers > 0 and pays()
-        is_shared = together and tape[first].shared != at.ALONE
+        is_shared = together and tape[first].shared != layout.ALONE
         row = first + 1
         if not is_shared:
-            while row < count and (not together or tape[row].shared == at.ALONE):
+            while row < count and (not together or tape[row].shared == layout.ALONE):
                 row += 1
         if together:
-            while sharing.ahead == at.WANTED:
-                planning_ahead.order(address, last)
-                if not always or state_of(last) == at.STARTED:
+            while sharing.ahead == layout.WANTED:
+                order_plan(address, last)
+                if not always or state_of(last) == layout.STARTED:
                     break
                 wake(sharing, helpers, always, began)
         if is_shared:
@@ -149,10 +202,10 @@ def note(sharing: Sharing, gain) -> None:
 def wake(sharing: Sharing, helpers, always, until) -> None:
     """Wake helpers that sleep. Wait for them until the time `until`, or if `always` holds, as long as it takes."""
     for helper in each_of(sharing, helpers):
-        if move(helper, at.ASLEEP, at.COMING):
+        if move(helper, layout.ASLEEP, layout.COMING):
             atomics.open_lock(helper.lock)
     for helper in each_of(sharing, helpers):
-        while state_of(helper) == at.COMING and (always or time() < until):
+        while state_of(helper) == layout.COMING and (always or time() < until):
             if always:
                 give_way()
 
@@ -162,7 +215,7 @@ def share(address, sharing: Sharing, row, helpers, always) -> None:
     """Run instruction number `row` on the main thread, with those helpers that look for work."""
     began, idle, given = time(), 1, 1
     for helper in each_of(sharing, helpers):
-        if state_of(helper) == at.IDLE:
+        if state_of(helper) == layout.IDLE:
             idle += 1
     parts = idle
 
@@ -171,9 +224,9 @@ def share(address, sharing: Sharing, row, helpers, always) -> None:
 
     for helper in each_of(sharing, helpers):
         helper.part = 0
-        if given < parts and state_of(helper) == at.IDLE:
+        if given < parts and state_of(helper) == layout.IDLE:
             helper.fill(row=row, part=given, parts=parts)
-            if move(helper, at.IDLE, at.ORDERED):
+            if move(helper, layout.IDLE, layout.ORDERED):
                 given += 1
             else:
                 helper.part = 0
@@ -183,7 +236,7 @@ def share(address, sharing: Sharing, row, helpers, always) -> None:
         run(part)
     helped = given - 1
     for helper in each_of(sharing, helpers):
-        if helper.part != 0 and not always and move(helper, at.ORDERED, at.IDLE):
+        if helper.part != 0 and not always and move(helper, layout.ORDERED, layout.IDLE):
             run(helper.part)
             helper.part = 0
             helped -= 1
@@ -198,7 +251,7 @@ def share(address, sharing: Sharing, row, helpers, always) -> None:
 @plain
 def wait_for(helper: Helper, since) -> None:
     """Wait until a helper has done its part. The main thread does this, since the time `since`."""
-    while state_of(helper) > at.IDLE:
+    while state_of(helper) > layout.IDLE:
         if time() > since + SPIN:
             give_way()
 
@@ -207,9 +260,9 @@ def wait_for(helper: Helper, since) -> None:
 def finish_plan(address, sharing: Sharing, helper: Helper, always) -> None:
     """After the tape, take the plan that a helper makes, unless it has not begun. The main thread does this."""
     since = time()
-    if sharing.ahead == at.ORDERED and (always or not move(helper, at.ORDERED, at.IDLE)):
+    if sharing.ahead == layout.ORDERED and (always or not move(helper, layout.ORDERED, layout.IDLE)):
         wait_for(helper, since)
-        planning_ahead.take_plan(address)
+        take_plan(address)
         note(sharing, sharing.planned - (time() - since) * WAIT)
 
 
@@ -219,7 +272,7 @@ def help_others(address, number, lock):
     sharing, since = Sharing(address), 0
     helper = row_of(sharing, number)
     atomics.close_lock(lock)
-    move(helper, at.STARTED, at.IDLE)
+    move(helper, layout.STARTED, layout.IDLE)
     while True:
         since = look_for_work(sharing, helper, lock, since)
 
@@ -228,24 +281,24 @@ def help_others(address, number, lock):
 def look_for_work(sharing: Sharing, helper: Helper, lock, since):
     """Carry out an order, or sleep if nothing is to do for long. Return since when the helper looks for work now."""
     state = state_of(helper)
-    if state == at.ORDERED and move(helper, at.ORDERED, at.WORKING):
+    if state == layout.ORDERED and move(helper, layout.ORDERED, layout.WORKING):
         if helper.row < 0:
             start = time(CORE)
-            planning_ahead.plan_ahead(sharing.context)
+            plan_ahead(sharing.context)
             sharing.planned = time(CORE) - start
         else:
             run_part(sharing.context, helper.row, helper.row + 1, helper.part, helper.parts)
-        move(helper, at.WORKING, at.IDLE)
+        move(helper, layout.WORKING, layout.IDLE)
         since = time()
-    if state == at.IDLE:
+    if state == layout.IDLE:
         idle = time() - since
         if idle > SPIN:
             give_way()
         is_alone = sharing.least_pass != 0 and sharing.balance < 0
         is_bored = idle > PATIENCE and sharing.context == 0
-        if (is_bored or is_alone) and move(helper, at.IDLE, at.ASLEEP):
+        if (is_bored or is_alone) and move(helper, layout.IDLE, layout.ASLEEP):
             atomics.close_lock(lock)
-            move(helper, at.COMING, at.IDLE)
+            move(helper, layout.COMING, layout.IDLE)
             since = time()
     return since
 
@@ -258,24 +311,24 @@ def run_part(address, first, end, part, parts):
     """
     context = Context(address)
     instruction = tape_of(context)[first]
-    own_at = context.threads + part * 8 * at.THREAD_ROW
+    own_at = context.threads + part * 8 * layout.THREAD_ROW
     own = Context(own_at)
-    begin, stop = part * at.WHOLE // parts, (part + 1) * at.WHOLE // parts
-    way = instruction.shared if parts > 1 else at.ALONE
-    by_rows, by_columns = way == at.BY_ROWS, way == at.BY_COLUMNS
-    own.take(context, at.RUNNING)
+    begin, stop = part * layout.WHOLE // parts, (part + 1) * layout.WHOLE // parts
+    way = instruction.shared if parts > 1 else layout.ALONE
+    by_rows, by_columns = way == layout.BY_ROWS, way == layout.BY_COLUMNS
+    own.take(context, layout.RUNNING)
     own.fill(row=first, tape_count=end, others=0, columns_before=0, address=own_at)
     own.rows_before = begin if by_rows else 0
-    own.rows_after = at.WHOLE - stop if by_rows else 0
+    own.rows_after = layout.WHOLE - stop if by_rows else 0
     if by_columns:
-        copy = Instruction(own.words, at.THREAD_INSTRUCTION)
-        copy.take(instruction, at.INSTRUCTION)
+        copy = Instruction(own.words, layout.THREAD_INSTRUCTION)
+        copy.take(instruction, layout.INSTRUCTION)
         count, base = instruction.count, instruction.base
         before = tir.share_of(count, begin)
         mine = tir.share_of(count, stop) - before
         copy.fill(base=base + before, count=mine)
-        own.fill(tape=own_at + 8 * at.THREAD_INSTRUCTION, row=0, tape_count=1)
+        own.fill(tape=own_at + 8 * layout.THREAD_INSTRUCTION, row=0, tape_count=1)
         own.fill(others=count - mine, columns_before=before)
     if fails(run_rows, own_at):
         context.row = first if by_columns else own.row
-        context.status = at.NO_CODE
+        context.status = layout.NO_CODE

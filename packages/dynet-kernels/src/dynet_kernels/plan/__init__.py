@@ -3,16 +3,11 @@
 It contains nothing about single ops: it follows the views and steps of signatures. The modules, each after those that
 it uses:
 
-    structs       structures in memory
-    nodes         the context, nodes and records
-    stages        the depth of each node, which orders them
-    grouping      groups: nodes that one instruction computes
-    addresses     the address lists that kernels read
-    tape          instructions
+    nodes         structures in memory: the context, nodes and records
+    tape          groups of nodes that one instruction computes, their address lists, and the tape
     repeats       equal columns, which are computed once
-    forward       the forward pass, and memory for values
-    gradients     memory for gradients
-    backward      the backward pass
+    forward       the depth of each node, which orders them; memory for values; the forward pass
+    backward      memory for gradients; the backward pass
     update        the passes of trainers
 """
 

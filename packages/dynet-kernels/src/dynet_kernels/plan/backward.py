@@ -1,18 +1,261 @@
-"""Plans the backward pass: writes the instructions that compute gradients to the tape, from the loss backwards."""
+"""Plans the backward pass: writes the instructions that compute gradients to the tape, from the loss backwards.
+
+Memory is assigned to each gradient when the first step that adds to it is planned. If this step can write
+all of the gradient, it overwrites uninitialized memory: it is *fresh*. If it would only copy a node's gradient to an
+operand that nothing else uses, both have one address, and the step is left out. Otherwise the memory is cleared before
+the step.
+"""
 
 from __future__ import annotations
 
-from .. import layout as at
+from collections.abc import Callable, Iterator
+
+from .. import layout
 from ..plain import Words, plain
-from .addresses import Block, write_lists
-from .forward import lists_are_too_long
-from .gradients import Gradients, make_ready
-from .grouping import Group, each_group, each_group_backwards, put_in_order
-from .nodes import Node, Plan
+from .forward import add_planned, find_depths, lists_are_too_long, note_edges, start_numbering
+from .nodes import Context, Node, Parameter, Plan, Step, whole_lines
 from .repeats import gradients_once, sums_are_known
-from .stages import add_planned, find_depths, note_edges, start_numbering
-from .structs import Context, Parameter
-from .tape import add_fill, add_steps, start_tape, use_tape
+from .tape import (
+    Block,
+    Group,
+    add_clear,
+    add_fill,
+    add_steps,
+    each_group,
+    each_group_backwards,
+    is_wanted,
+    put_in_order,
+    start_tape,
+    use_tape,
+    write_lists,
+)
+
+
+class Gradients:
+    """The gradients of a backward pass from node `loss`. With `everything`, all nodes, even aliases, have their own."""
+
+    def __init__(self, plan: Plan, loss, everything):
+        self.plan, self.context, self.loss, self.everything = plan, plan.context, loss, everything
+
+    @plain
+    def has_own(self, node: Node):
+        """Whether a node has its own gradient. Otherwise it is an alias: its gradient is a part of its operand's."""
+        return node.signature.kind != layout.ALIAS or node.number == self.loss or self.everything
+
+    @plain
+    def has_steps(self, node: Node):
+        """Whether the pass runs backward steps for this node: not for inputs, nor for aliases without own gradients."""
+        return node.signature.kind != layout.INPUT and self.has_own(node)
+
+    @plain
+    def allocate(self, node: Node) -> None:
+        node.gradient = self.context.gradient_top
+        self.context.gradient_top += whole_lines(node.gradient_size)
+        node.set_flag(layout.HAS_GRADIENT)
+
+    @plain
+    def clear_from(self, begin) -> None:
+        """Clear the memory that was assigned since `gradient_top` was `begin`: add an instruction to the tape."""
+        end = self.context.gradient_top
+        if end > begin:
+            add_clear(self.plan, begin, end - begin)
+
+    @plain
+    def owner(self, operand) -> tuple:
+        """Return the node or parameter whose gradient contains that of an operand, and where (in floats) it begins.
+
+        The gradient of an alias is a part of its operand's. So go on from alias to operand, up to a parameter or a node
+        that has its own gradient.
+        """
+        owner, offset = operand, 0
+        while owner >= 0 and not self.has_own(self.plan.node(owner)):
+            alias = self.plan.node(owner)
+            offset += alias.alias_offset
+            owner = alias.record.operand(0)
+        return owner, offset
+
+    @plain
+    def place(self, operand) -> None:
+        """Set the address of an operand's gradient, and assign memory if it has none. Do nothing for a parameter."""
+        if operand >= 0:
+            owner, offset = self.owner(operand)
+            if owner >= 0 and not self.plan.node(owner).has(layout.HAS_GRADIENT):
+                self.allocate(self.plan.node(owner))
+            if owner != operand:
+                self.plan.node(operand).gradient = self.plan.address(owner, "gradient") + offset
+
+    @plain
+    def place_operands(self, node: Node) -> None:
+        """Place all gradients to which a node's steps may add: of its operands, the part before, and the first part."""
+        for operand in node.record.awaited():
+            self.place(operand)
+        if node.is_later_part:
+            self.place(node.number - 1)
+            self.place(node.first_part)
+
+
+@plain
+def make_ready(gradients: Gradients, group: Group) -> tuple:
+    """Assign memory to all gradients to which a group's backward steps add. Return three sets of steps.
+
+    Bit k of a set stands for step k. Fresh steps must overwrite the gradients that they add to. Distinct steps are
+    known to add to a different gradient for each node of the group. Aliased steps have nothing to do, because the
+    gradients of operands and nodes have the same addresses.
+    """
+    fresh, distinct, aliased = 0, 0, 0
+    steps = group.signature.backward
+    for number in range(steps.count):
+        step = steps[number]
+        if is_wanted(group, step, gradients.everything):
+            targets = Targets(gradients, group, step)
+            bit = 1 << number
+            if targets.become_aliases():
+                aliased |= bit
+            elif targets.are_overwritten():
+                fresh |= bit
+                distinct |= bit
+            else:
+                if targets.are_distinct():
+                    distinct |= bit
+                targets.allocate_cleared()
+    return fresh, distinct, aliased
+
+
+class Targets:
+    """The operands to whose gradients a step adds, for all nodes of a group; `operand` may also be EACH_OPERAND."""
+
+    def __init__(self, gradients: Gradients, group: Group, step: Step):
+        self.gradients, self.group, self.step, self.plan = gradients, group, step, gradients.plan
+        self.operand, self.covers = step.gradient_of, step.covers
+
+    @property
+    @plain
+    def can_be_overwritten(self):
+        return not self.plan.context.never_fresh and self.covers
+
+    @plain
+    def each_target(self) -> Iterator[tuple]:
+        """Yield pairs of a node and a target: operand `operand`, or if this is negative, all that share EACH."""
+        for _, node in self.group.each_node():
+            record = node.record
+            first = self.operand if self.operand >= 0 else record.each_start
+            count = 1 if self.operand >= 0 else record.each_count
+            for k in range(count):
+                yield node, record.operand(first + k)
+
+    @plain
+    def are_nodes(self, fit: Callable):
+        """Whether all targets are nodes, and fit(number) holds for each. After one that does not fit, none is tried."""
+        good = 1
+        for _, operand in self.each_target():
+            good = good and operand >= 0 and fit(operand)
+        return good
+
+    @plain
+    def become_aliases(self):
+        """If possible, let the gradient of each target have the address of its node's gradient. Return whether it is.
+
+        It is if the step only copies gradients, and if all targets are suitable; see `_can_be_alias`.
+        """
+        possible = self.can_be_overwritten and self.step.copies and self.are_nodes(self._can_be_alias)
+        if possible:
+            for node, operand in self.each_target():
+                target = self.plan.node(operand)
+                target.gradient = node.gradient
+                target.set_flag(layout.HAS_GRADIENT)
+        return possible
+
+    @plain
+    def _can_be_alias(self, operand):
+        """Whether no other step adds to this gradient, the operand's own steps do not change it, and its size fits."""
+        target = self.plan.node(operand)
+        return (
+            not target.has(layout.HAS_GRADIENT | layout.USED_TWICE)
+            and target.is_whole_record
+            and target.gradient_size == self.covers
+            and target.signature.keeps_gradient
+            and self.gradients.has_own(target)
+        )
+
+    @plain
+    def are_overwritten(self):
+        """If the step can overwrite all targets, assign uncleared memory to their gradients. Return whether it can.
+
+        It can if it is the first to add to each of them, writes all of it, and the targets are all different. Memory is
+        assigned while they are checked, and taken back if one does not fit.
+        """
+        context = self.plan.context
+        begin = context.gradient_top
+        fresh = self.can_be_overwritten and self.are_nodes(self._allocate_one)
+        if not fresh and context.gradient_top != begin:
+            self._take_back(begin)
+        return fresh
+
+    @plain
+    def _allocate_one(self, operand):
+        """Assign memory to a gradient that has none yet, if the step writes all of it. Return 1 if so, else 0.
+
+        The gradient of an alias must be all of another node's gradient, as in a reshape.
+        """
+        owner, offset = self.gradients.owner(operand)
+        if owner < 0 or offset != 0:
+            return 0
+        target = self.plan.node(owner)
+        if target.has(layout.HAS_GRADIENT) or target.gradient_size != self.covers:
+            return 0
+        self.gradients.allocate(target)
+        if owner != operand:
+            self.plan.node(operand).gradient = target.gradient
+        return 1
+
+    @plain
+    def _take_back(self, begin) -> None:
+        for _, operand in self.each_target():
+            owner, _ = self.gradients.owner(operand)
+            if owner >= 0:
+                target = self.plan.node(owner)
+                if target.has(layout.HAS_GRADIENT) and target.gradient >= begin:
+                    target.clear_flag(layout.HAS_GRADIENT)
+        self.plan.context.gradient_top = begin
+
+    @plain
+    def are_distinct(self):
+        """Whether the step is known to add to a different gradient for each node of the group.
+
+        This is found out only if it decides how threads share the step, and if the step takes long enough to be shared.
+        """
+        shared, signature = self.step.shared, self.group.signature
+        columns = self.group.count * max(signature.columns, signature.columns_each)
+        matters = shared == layout.IF_DISTINCT or shared == layout.EITHER_IF_DISTINCT
+        if not matters or columns * self.step.work < self.plan.limits.least_instruction:
+            return 0
+        distinct = self.are_nodes(self._mark)
+        for _, operand in self.each_target():
+            if operand >= 0:
+                self.plan.node(operand).clear_flag(layout.MET)
+        return distinct
+
+    @plain
+    def _mark(self, operand):
+        """Set the flag MET of an operand. Return 1 if it is not yet set, and if the operand has its own gradient."""
+        target = self.plan.node(operand)
+        if target.has(layout.MET) or not self.gradients.has_own(target):
+            return 0
+        target.set_flag(layout.MET)
+        return 1
+
+    @plain
+    def allocate_cleared(self) -> None:
+        """Assign cleared memory to targets that have none; if `operand` is negative, to all operands of the nodes."""
+        begin = self.plan.context.gradient_top
+        if self.operand >= 0:
+            for _, operand in self.each_target():
+                self.gradients.place(operand)
+        else:
+            for _, node in self.group.each_node():
+                self.gradients.place_operands(node)
+        self.gradients.clear_from(begin)
+
 
 KEPT = ("tape_count", "index_top", "shared_work")
 
@@ -31,12 +274,12 @@ def plan_backward(context, loss, size, everything) -> None:
     if is_kept(gradients):
         for name in KEPT:
             setattr(plan.context, name, getattr(plan.context, f"backward_{name}"))
-        plan.context.status = at.READY
-        plan.table[at.SEED_FILL] = plan.node(loss).gradient
-        plan.table[at.SEED_FILL + 1] = size
+        plan.context.status = layout.READY
+        plan.table[layout.SEED_FILL] = plan.node(loss).gradient
+        plan.table[layout.SEED_FILL + 1] = size
     else:
         plan_anew(gradients, size)
-    if plan.context.status == at.READY and size != 0:
+    if plan.context.status == layout.READY and size != 0:
         note_touched_rows(plan)
         from_last = loss == plan.context.node_count - 1
         plan.context.backward_expected = from_last and not everything and plan.context.one_numbering
@@ -65,7 +308,7 @@ def plan_anew(gradients: Gradients, size) -> None:
         find_depths_again(gradients)
     find_planned(gradients)
     if lists_are_too_long(context):
-        context.status = at.TOO_SMALL
+        context.status = layout.TOO_SMALL
         return
     # The forward plan may have sorted the same nodes already.
     if context.ordered != context.plan or context.ordered_count != context.planned_count:
@@ -83,7 +326,7 @@ def depths_are_known(gradients: Gradients):
     gradients of their own (the loss, or all with `everything`) have only backward steps.
     """
     loss = gradients.plan.node(gradients.loss)
-    return gradients.context.one_numbering and not gradients.everything and loss.signature.kind != at.ALIAS
+    return gradients.context.one_numbering and not gradients.everything and loss.signature.kind != layout.ALIAS
 
 
 @plain
@@ -107,15 +350,15 @@ def find_planned(gradients: Gradients) -> None:
     plan, context, loss = gradients.plan, gradients.context, gradients.loss
     if context.flags_used:
         for number in range(context.node_count):
-            plan.node(number).flags &= at.NEEDS_GRADIENT
+            plan.node(number).flags &= layout.NEEDS_GRADIENT
     context.flags_used = 1
-    plan.node(loss).set_flag(at.REACHED | at.DIFFERENTIATED)
+    plan.node(loss).set_flag(layout.REACHED | layout.DIFFERENTIATED)
     context.fill(needed_floats=0, needed_index=2, needed_tape=3, planned_count=0, lookup_count=0)
     for back in range(loss + 1):
         node = plan.node(loss - back)
-        if node.has(at.REACHED):
+        if node.has(layout.REACHED):
             reach_operands(gradients, node)
-            if node.has(at.DIFFERENTIATED):
+            if node.has(layout.DIFFERENTIATED):
                 list_lookup(plan, node)
                 if gradients.has_steps(node):
                     add_needed(context, node)
@@ -129,12 +372,12 @@ def reach_operands(gradients: Gradients, node: Node) -> None:
     An operand that was REACHED before also gets USED_TWICE. The part before a later part counts as an operand.
     """
     plan = gradients.plan
-    passes = node.has(at.DIFFERENTIATED) and node.signature.passes
+    passes = node.has(layout.DIFFERENTIATED) and node.signature.passes
 
     def reach(operand: Node):
-        flags = operand.flags | (at.USED_TWICE if operand.has(at.REACHED) else at.REACHED)
+        flags = operand.flags | (layout.USED_TWICE if operand.has(layout.REACHED) else layout.REACHED)
         if passes and (operand.needs_gradient or gradients.everything):
-            flags |= at.DIFFERENTIATED
+            flags |= layout.DIFFERENTIATED
         operand.flags = flags
 
     for operand in node.record.awaited():
@@ -159,7 +402,7 @@ def add_needed(context: Context, node: Node) -> None:
     steps = signature.backward.count
     context.needed_index += 4 * signature.view_count * columns + 2 * steps
     context.needed_tape += 2 * steps + signature.deferred.count
-    if signature.determined_by != at.NO_VIEW:
+    if signature.determined_by != layout.NO_VIEW:
         context.needed_index += 2 * (signature.view_count + 1) * columns
         context.needed_tape += 2
 
@@ -199,7 +442,7 @@ def add_all_steps(gradients: Gradients, size) -> None:
     context.gradient_top = start
     gradients.allocate(plan.node(gradients.loss))
     gradients.clear_from(start)
-    add_fill(plan, at.SEED_FILL, start, size, 1)
+    add_fill(plan, layout.SEED_FILL, start, size, 1)
     for group in each_group_backwards(plan, plan.by_depth, count, Node.runs_with):
         begin = context.gradient_top
         for _, node in group.each_node():
@@ -245,8 +488,8 @@ def finish(gradients: Gradients) -> None:
     """
     context = gradients.context
     if context.gradient_top > context.gradient_end:
-        context.fill(status=at.TOO_SMALL, needed_floats=context.gradient_top - context.gradient_start)
-    elif context.status == at.READY:
+        context.fill(status=layout.TOO_SMALL, needed_floats=context.gradient_top - context.gradient_start)
+    elif context.status == layout.READY:
         context.fill(
             backward_plan=context.plan,
             backward_loss=gradients.loss,

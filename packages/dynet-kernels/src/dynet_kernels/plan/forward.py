@@ -1,16 +1,158 @@
-"""Plans the forward pass: assigns memory to values, and writes the instructions that compute them, depth by depth."""
+"""Plans the forward pass: finds depths, assigns memory to values, and writes the instructions, depth by depth.
+
+Each signature first gets a stage: the number of signatures that it depends on, directly or indirectly, itself included.
+Lower stages run first. Signatures that depend on each other, such as those of a recurrent network, have the same stage.
+Within a stage, the depth of a node is the length of the longest path to it. So all nodes of the output layer of a
+recurrent network, one for each time step, have the same depth, and the matrix of this layer is read once.
+"""
 
 from __future__ import annotations
 
-from .. import layout as at
-from ..plain import Words, plain
-from .addresses import write_lists
-from .grouping import each_group, put_in_order
-from .nodes import Node, Plan, whole_lines
+from collections.abc import Callable
+
+from .. import layout
+from ..plain import Words, plain, popcount
+from .nodes import Context, Node, Plan, Signature, whole_lines
 from .repeats import copy_values, values_once
-from .stages import find_depths, note_edges, start_numbering
-from .structs import Context
-from .tape import add_steps, start_tape, use_tape
+from .tape import add_steps, each_group, put_in_order, start_tape, use_tape, write_lists
+
+
+@plain
+def start_numbering(plan: Plan) -> None:
+    """Begin to number signatures from 0. The numbers that signatures got in earlier plans become invalid."""
+    plan.context.numbering += 1
+    plan.context.numbered = 0
+
+
+@plain
+def number_signature(plan: Plan, signature: Signature) -> None:
+    """Give a signature the next number, unless it has got one since the last call of `start_numbering`."""
+    context = plan.context
+    if signature.numbering == context.numbering:
+        return
+    number = context.numbered
+    signature.numbering = context.numbering
+    signature.number = number
+    context.numbered = number + 1
+    if number < layout.MOST_NUMBERED:
+        for word in range(layout.WORDS):
+            plan.predecessors[number * layout.WORDS + word] = 0
+        goes_before(plan, number, number)
+
+
+@plain
+def goes_before(plan: Plan, earlier, later) -> None:
+    """Note in `predecessors` that nodes of signature number `later` depend on nodes of signature number `earlier`."""
+    if max(earlier, later) < layout.MOST_NUMBERED:
+        plan.predecessors[later * layout.WORDS + (earlier >> 6)] |= 1 << (earlier & 63)
+
+
+@plain
+def note_edges(plan: Plan, node: Node, earliest, visit: Callable = lambda operand: None) -> None:
+    """Note that a node's signature depends on those of its operands, and of the part before it.
+
+    Operands below `earliest`, which are computed already or parameters, are left out. visit(operand) is called for all.
+    """
+    signature = node.signature
+    number_signature(plan, signature)
+    number = signature.number
+    if node.is_later_part:
+        goes_before(plan, node.part_before.signature.number, number)
+    for operand in node.record.awaited():
+        visit(operand)
+        if operand >= earliest:
+            goes_before(plan, plan.node(operand).signature.number, number)
+
+
+@plain
+def find_stages(plan: Plan) -> None:
+    """Compute the stage of each signature.
+
+    Before the call, each row of bits in `predecessors` says on which signatures one depends directly. The transitive
+    closure is computed in place, so that the rows also have indirect dependencies.
+    """
+    count, predecessors = plan.context.numbered, plan.predecessors
+    if count > layout.MOST_NUMBERED:
+        return
+    words = (count + 63) >> 6
+    for via in range(count):
+        for number in range(count):
+            row = number * layout.WORDS
+            if (predecessors[row + (via >> 6)] >> (via & 63)) & 1:
+                for k in range(words):
+                    predecessors[row + k] |= predecessors[via * layout.WORDS + k]
+    for number in range(count):
+        stage = 0
+        for k in range(words):
+            stage += popcount(predecessors[number * layout.WORDS + k])
+        plan.stages[number] = stage
+
+
+@plain
+def find_depths(plan: Plan, first, last, has_instructions: Callable) -> None:
+    """Compute the stages and depths of nodes `first` to `last` - 1, for all of which `note_edges` has been called.
+
+    Those for which has_instructions(node) holds are listed in `planned`, their signatures' numbers in `numbers`, their
+    depths in `depths`. All others get the largest depth of their operands in the same stage, or 0.
+    """
+    find_stages(plan)
+    in_stages = plan.context.numbered <= layout.MOST_NUMBERED
+    stages = plan.context.numbered + 1 if in_stages else 1
+    for k in range(stages):
+        plan.stage_begins[k] = 0
+    plan.context.planned_count = 0
+    for number in range(first, last):
+        node = plan.node(number)
+        signature = node.signature.number
+        stage = plan.stages[signature] if in_stages else 0
+        depth = 0
+
+        def comes_after(earlier: Node):
+            nonlocal depth
+            if earlier.stage == stage:  # noqa: B023
+                depth = max(depth, earlier.depth)
+
+        if node.is_later_part:
+            comes_after(node.part_before)
+        for operand in node.record.awaited():
+            if operand >= first:
+                comes_after(plan.node(operand))
+        if has_instructions(node):
+            depth += 1
+            # `by_depth` is not in use yet: it holds the stages of the planned nodes until `number_depths` reads them.
+            plan.by_depth[plan.context.planned_count] = stage
+            add_planned(plan, node, signature, depth)
+        node.stage = stage
+        node.depth = depth
+        plan.stage_begins[stage] = max(plan.stage_begins[stage], depth + 1)
+    number_depths(plan, stages)
+
+
+@plain
+def add_planned(plan: Plan, node: Node, number, depth) -> None:
+    place = plan.context.planned_count
+    plan.planned[place] = node.number
+    plan.numbers[place] = number
+    plan.depths[place] = depth
+    plan.context.planned_count = place + 1
+
+
+@plain
+def number_depths(plan: Plan, stages) -> None:
+    """Turn the depths in `depths`, which are counted within stages, into depths counted over all stages.
+
+    Before, `by_depth` holds the stages of the planned nodes, and `stage_begins` how many depths each stage has;
+    afterwards, `stage_begins` holds how many all earlier stages have.
+    """
+    deepest = 0
+    for stage in range(stages):
+        size = plan.stage_begins[stage]
+        plan.stage_begins[stage] = deepest
+        deepest += size
+    plan.context.deepest = deepest
+    for place in range(plan.context.planned_count):
+        plan.depths[place] += plan.stage_begins[plan.by_depth[place]]
+
 
 # Records are compared in chunks of so many integers; only after each chunk does the loop check for a difference.
 CHUNK = 64
@@ -32,7 +174,7 @@ def plan_forward(context, begin, end, inputs_at, inputs_begin, inputs_end) -> No
         inputs.take()
         for name in KEPT:
             setattr(plan.context, name, getattr(plan.context, f"kept_{name}"))
-        plan.context.status = at.READY
+        plan.context.status = layout.READY
     else:
         plan_anew(plan, inputs, begin, end)
 
@@ -88,7 +230,7 @@ def plan_anew(plan: Plan, inputs: Inputs, begin, end) -> None:
     top = values + context.needed_floats
     context.needed_floats = top - inputs.start
     if top > context.arena_end or lists_are_too_long(context):
-        context.status = at.TOO_SMALL
+        context.status = layout.TOO_SMALL
         return
     context.arena_top = top
     inputs.take()
@@ -98,7 +240,7 @@ def plan_anew(plan: Plan, inputs: Inputs, begin, end) -> None:
     place_values(plan, values)
     place_aliases(plan)
     add_all_steps(plan)
-    if begin == 0 and context.status == at.READY:
+    if begin == 0 and context.status == layout.READY:
         keep(plan, inputs, end)
 
 
@@ -134,19 +276,19 @@ def add_nodes(plan: Plan, inputs: Inputs, begin, end) -> None:
             note_operands(plan, node, earliest)
             signature = node.signature
             kind = signature.kind
-            if kind == at.COMPUTED:
+            if kind == layout.COMPUTED:
                 floats += node.room
                 index += 2 * signature.view_count * node.columns
                 tape += signature.forward.count
-                if signature.determined_by != at.NO_VIEW:
+                if signature.determined_by != layout.NO_VIEW:
                     index += 2 * (signature.view_count + 1) * node.columns
                     tape += 1
-            elif kind == at.INPUT:
+            elif kind == layout.INPUT:
                 node.value = plan.records[attributes]  # the address of the value
             else:
                 plan.aliases[aliases] = number
                 aliases += 1
-                if kind == at.APART:
+                if kind == layout.APART:
                     context.one_numbering = 0
             number += 1
         position = attributes + whole.attributes
@@ -167,12 +309,12 @@ def note_operands(plan: Plan, node: Node, earliest) -> None:
         needs |= plan.needs_gradient(operand)
 
     note_edges(plan, node, earliest, visit)
-    node.flags = needs * node.signature.passes * at.NEEDS_GRADIENT
+    node.flags = needs * node.signature.passes * layout.NEEDS_GRADIENT
 
 
 @plain
 def is_computed(node: Node):
-    return node.signature.kind == at.COMPUTED
+    return node.signature.kind == layout.COMPUTED
 
 
 @plain

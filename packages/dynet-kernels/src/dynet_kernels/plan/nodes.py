@@ -1,12 +1,86 @@
-"""The planner's data: the context with its buffers, nodes and records."""
+"""The planner's data: structures in memory, whose integers `layout` names, and what nodes and records have."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .. import layout as at
+from .. import layout
 from ..plain import Rows, Struct, Words, plain
-from .structs import Context, Parameter, Sharing, Signature
+
+
+class PlannerStruct(Struct):
+    """A structure whose integers the constant of `layout` names that has the name of the class, in upper case."""
+
+    def __init_subclass__(cls):
+        cls.layout = getattr(layout, cls.__name__.upper())
+
+
+class Context(PlannerStruct): ...
+
+
+class Parameter(PlannerStruct): ...
+
+
+class Update(PlannerStruct): ...
+
+
+class Both(PlannerStruct): ...
+
+
+class View(PlannerStruct): ...
+
+
+class Step(PlannerStruct): ...
+
+
+class Instruction(PlannerStruct): ...
+
+
+class Sharing(PlannerStruct): ...
+
+
+class Helper(PlannerStruct): ...
+
+
+class Pace(PlannerStruct): ...
+
+
+class Steps(PlannerStruct):
+    """The steps of a signature in one direction, a name in DIRECTIONS of `layout`. `steps[number]` is one step."""
+
+    def __init__(self, signature: Signature, direction: str):
+        super().__init__(signature.words, signature.start + layout.SIGNATURE[f"{direction}_begin"])
+        self.signature = signature
+
+    def __getitem__(self, number) -> Step:
+        return Rows(Step, self.words, self.signature.start + self.begin)[number]
+
+
+class Signature(PlannerStruct):
+    """A signature in the table: the integers with which it begins, its views, and its steps in each direction."""
+
+    @property
+    def views(self) -> Rows:
+        return Rows(View, self.words, self.start + len(self.layout))
+
+    @property
+    def forward(self) -> Steps:
+        return Steps(self, "forward")
+
+    @property
+    def backward(self) -> Steps:
+        return Steps(self, "backward")
+
+    @property
+    def deferred(self) -> Steps:
+        return Steps(self, "deferred")
+
+    @plain
+    def part(self, number) -> Signature:
+        """Return the signature of part `number`; without parts, this one. The last one listed serves all later ones."""
+        count = self.part_count
+        place = self.start if count == 0 else self.words[self.parts + min(number, count - 1)]
+        return Signature(self.words, place)
 
 
 class Plan:
@@ -17,13 +91,13 @@ class Plan:
 
     def __init__(self, address, **others: Words):
         self.context = context = Context(Words(address))
-        self._buffers = {name: Words(getattr(context, name)) for name in at.BUFFERS if name not in others} | others
+        self._buffers = {name: Words(getattr(context, name)) for name in layout.BUFFERS if name not in others} | others
         self._nodes, self._parameters = Rows(Node, self.nodes), Rows(Parameter, self.parameters)
         self.limits = Sharing(self.sharing)
 
     def __getattr__(self, name: str) -> Words:
-        if name not in at.BUFFERS:
-            raise AttributeError(f"there is no buffer {name!r} among {', '.join(at.BUFFERS)}")
+        if name not in layout.BUFFERS:
+            raise AttributeError(f"there is no buffer {name!r} among {', '.join(layout.BUFFERS)}")
         return self._buffers[name]
 
     def node(self, number) -> Node:
@@ -134,13 +208,12 @@ class Record:
     @plain
     def _listed(self, signature: Signature):
         count = signature.waits_count
-        return self.operand_count - signature.waits_from if count == at.TO_THE_END else count
+        return self.operand_count - signature.waits_from if count == layout.TO_THE_END else count
 
 
-class Node(Struct):
+class Node(PlannerStruct):
     """A node: a row of the buffer `nodes`, whose integers `layout.NODE` names. `number` is its number in the graph."""
 
-    layout = at.NODE
     plan: Plan
     number: int
 
@@ -150,7 +223,7 @@ class Node(Struct):
 
     @property
     def signature_at(self):
-        return self.words[self.start + at.NODE.signature]
+        return self.words[self.start + layout.NODE.signature]
 
     @property
     def record(self) -> Record:
@@ -212,7 +285,7 @@ class Node(Struct):
     @property
     def needs_gradient(self):
         # NEEDS_GRADIENT is the highest flag, so the shift to the right leaves no other bit.
-        return self.flags >> (at.NEEDS_GRADIENT.bit_length() - 1)
+        return self.flags >> (layout.NEEDS_GRADIENT.bit_length() - 1)
 
     def has(self, flag: int):
         return (self.flags & flag) != 0
@@ -230,4 +303,4 @@ class Node(Struct):
 
 
 def whole_lines(floats):
-    return (floats + (at.CACHE_LINE - 1)) & -at.CACHE_LINE
+    return (floats + (layout.CACHE_LINE - 1)) & -layout.CACHE_LINE

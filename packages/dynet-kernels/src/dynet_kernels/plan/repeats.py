@@ -11,13 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from .. import layout as at
+from .. import layout
 from ..plain import plain
-from .addresses import Block
-from .grouping import Group
-from .nodes import whole_lines
-from .structs import Steps
-from .tape import add_instruction, is_wanted
+from .nodes import Steps, whole_lines
+from .tape import Block, Group, add_instruction, is_wanted
 
 LEAST_COLUMNS = 8  # in smaller groups, equal columns are not looked for
 LEAST_WORK = 50_000  # nor if the forward steps of a column take fewer picoseconds than this
@@ -77,7 +74,7 @@ class Equal:
             if with_gradients:
                 start_of_sums = sums + view.offset
                 for place in range(count):
-                    if view.source == at.SELF:
+                    if view.source == layout.SELF:
                         index[start + count + place] = start_of_sums + place * width
                     else:
                         index[start + count + place] = self.address(number, 1, self.first_column(place))
@@ -113,7 +110,7 @@ def find_equal(group: Group, block: Block, gradients=0) -> Equal:
     signature, columns = group.signature, block.columns
     view, count = signature.determined_by, columns
     is_some = columns >= LEAST_COLUMNS and columns < 1 << COLUMN_BITS
-    if view != at.NO_VIEW and is_some and 2 * columns <= group.plan.context.bucket_count:
+    if view != layout.NO_VIEW and is_some and 2 * columns <= group.plan.context.bucket_count:
         work = 0
         for number in range(signature.forward.count):
             work += signature.forward[number].work
@@ -174,7 +171,7 @@ def copy_values(equal: Equal) -> None:
     index = equal.group.plan.index
     if equal.found:
         count = equal.block.columns - equal.count
-        base = equal.add_step(COPY, count, at.BY_COLUMNS)
+        base = equal.add_step(COPY, count, layout.BY_COLUMNS)
         for place, column in equal.each_repeated():
             index[base + place] = equal.address(0, 0, column)
             index[base + count + place] = equal.address(0, 0, equal.first_column(equal.number_of(column)))
@@ -189,7 +186,7 @@ def gradients_once(group: Group, block: Block, everything) -> Block:
     """
     signature, context, index = group.signature, group.plan.context, group.plan.index
     to_operand, base = 0, block.base
-    if signature.determined_by != at.NO_VIEW:
+    if signature.determined_by != layout.NO_VIEW:
         for number in range(signature.backward.count):
             if is_wanted(group, signature.backward[number], everything):
                 to_operand = 1
@@ -199,12 +196,12 @@ def gradients_once(group: Group, block: Block, everything) -> Block:
         width = whole_lines(signature.size + signature.size_each)
         sums = context.gradient_top
         context.gradient_top = sums + count * width
-        copied = equal.add_step(COPY, count, at.BY_COLUMNS)
+        copied = equal.add_step(COPY, count, layout.BY_COLUMNS)
         for number in range(count):
             index[copied + number] = sums + number * width
             index[copied + count + number] = equal.address(0, 1, equal.first_column(number))
         others = block.columns - count
-        added = equal.add_step(ADD, others, at.ALONE)
+        added = equal.add_step(ADD, others, layout.ALONE)
         for place, column in equal.each_repeated():
             index[added + place] = sums + equal.number_of(column) * width
             index[added + others + place] = equal.address(0, 1, column)
@@ -218,4 +215,4 @@ def sums_are_known(group: Group, search):
     """Whether `gradients_once` wrote lists for exactly this group in this pass, which began at search `search`."""
     signature = group.signature
     known = signature.once_search > search and signature.once_nodes == group.count
-    return signature.determined_by != at.NO_VIEW and known
+    return signature.determined_by != layout.NO_VIEW and known

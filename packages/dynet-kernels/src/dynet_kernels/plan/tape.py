@@ -1,14 +1,244 @@
-"""Writes instructions to the tape: each step becomes one for all nodes of a group; others fill or clear memory."""
+"""Finds groups, and writes what kernels need for each: its address lists, and its instructions.
+
+Nodes are sorted by depth and then by signature, so the nodes of a group are adjacent. Each view has two address lists,
+of values and of gradients, with an entry for each column. All lists of a group are adjacent in the buffer `index`.
+Lists that no kernel reads are left uninitialized.
+"""
 
 from __future__ import annotations
 
-from .. import layout as at
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .. import layout
 from ..kernels import SHARD
 from ..plain import Rows, Words, plain
-from .addresses import Block
-from .grouping import Group
-from .nodes import Plan
-from .structs import Context, Instruction, Step, Steps
+from .nodes import Context, Instruction, Node, Plan, Step, Steps, View
+
+
+@plain
+def put_in_order(plan: Plan) -> None:
+    """Sort the nodes in `planned` by signature into `by_signature`, and by depth, then signature, into `by_depth`.
+
+    Afterwards `planned` is sorted like `by_depth`.
+    """
+    context = plan.context
+    count = context.planned_count
+    # Until the last loop, entry k of `by_depth` is the depth of node `by_signature[k]`.
+    nodes_and_depths = [(plan.planned, plan.by_signature), (plan.depths, plan.by_depth)]
+    move_in_order(count, plan.numbers, context.numbered, plan.counters, nodes_and_depths)
+    move_in_order(count, plan.by_depth, context.deepest, plan.counters, [(plan.by_signature, plan.planned)])
+    for k in range(count):
+        plan.by_depth[k] = plan.planned[k]
+
+
+@plain
+def move_in_order(count, keys: Words, key_count, counters: Words, lists: Sequence[tuple[Words, Words]]) -> None:
+    """Sort lists by keys, and write the sorted lists to other memory. This is a stable counting sort.
+
+    `keys[k]`, at least 0 and less than `key_count`, belongs to entry k of each list. `counters` has room for
+    `key_count` + 1 integers. `lists` has pairs of a list and the memory to which it is copied.
+    """
+    for k in range(key_count + 1):
+        counters[k] = 0
+    for k in range(count):
+        counters[keys[k] + 1] += 1
+    for k in range(key_count):
+        counters[k + 1] += counters[k]
+    for k in range(count):
+        key = keys[k]
+        place = counters[key]
+        counters[key] = place + 1
+        for source, target in lists:
+            target[place] = source[k]
+
+
+class Group:
+    """`count` nodes of one signature, adjacent in the list `order` from place `begin` on. `group[k]` is the k-th."""
+
+    def __init__(self, plan: Plan, order: Words, begin, count):
+        self.plan, self.order, self.begin, self.count = plan, order, begin, count
+
+    def __getitem__(self, place) -> Node:
+        return self.plan.node(self.order[self.begin + place])
+
+    @property
+    def signature(self):
+        return self[0].signature
+
+    @plain
+    def each_node(self) -> Iterator[tuple]:
+        for place in range(self.count):
+            yield place, self[place]
+
+
+@plain
+def each_group(plan: Plan, order: Words, count, together: Callable) -> Iterator[Group]:
+    """Loop over the groups in a sorted list; together(node, first node of a group) tells whether a node is in it."""
+    begin = 0
+    while begin < count:
+        first = plan.node(order[begin])
+        end = begin + 1
+        while end < count and together(plan.node(order[end]), first):
+            end += 1
+        yield Group(plan, order, begin, end - begin)
+        begin = end
+
+
+@plain
+def each_group_backwards(plan: Plan, order: Words, count, together: Callable) -> Iterator[Group]:
+    """Loop over the groups of nodes in a sorted list, from the last to the first. Arguments are as for `each_group`."""
+    end = count
+    while end > 0:
+        last = plan.node(order[end - 1])
+        begin = end - 1
+        while begin > 0 and together(plan.node(order[begin - 1]), last):
+            begin -= 1
+        yield Group(plan, order, begin, end - begin)
+        end = begin
+
+
+@dataclass
+class Block:
+    """The address lists of a group: they begin at `base` in the buffer `index`, and each is for `columns` columns."""
+
+    base: Any
+    columns: Any
+
+
+@plain
+def write_lists(group: Group, steps: Steps, with_gradients: bool = False) -> Block:
+    """Write the address lists that `steps` read, for all nodes of a group, and reserve room for all other lists.
+
+    Without `with_gradients`, only lists of values are written.
+    """
+    signature, context = group.signature, group.plan.context
+    base, columns, count = context.index_top, group_columns(group), signature.view_count
+    one_column = signature.columns == 1 and signature.columns_each == 0
+    read, read_first = steps.lists, steps.first_lists
+    for number in range(count):
+        # Lists from MOST_LISTS on have no bits: if a step reads one of them, all bits of `read` are set.
+        bits = min(2 * number, layout.MOST_LISTS - 2)
+        whole, first = (read >> bits) & 3, (read_first >> bits) & 3
+        values = base + 2 * number * columns
+        gradients = values + columns
+        sides = [("value", 1, values), ("gradient", 2, gradients)] if with_gradients else [("value", 1, values)]
+        lists = Lists(group, signature.views[number], sides)
+        if one_column and lists.is_direct:
+            lists.write_direct(whole, first)
+        elif whole | first:
+            lists.write_all()
+    context.index_top = base + columns * 2 * count
+    return Block(base, columns)
+
+
+@plain
+def group_columns(group: Group):
+    signature = group.signature
+    if signature.columns_each == 0:
+        return group.count * signature.columns
+    columns = 0
+    for _, node in group.each_node():
+        columns += node.columns
+    return columns
+
+
+class Lists:
+    """The two address lists of a view.
+
+    A side in `sides` is the attribute with the address to write, "value" or "gradient"; the list's bit in a set of
+    lists; and where in the buffer `index` the list starts.
+    """
+
+    def __init__(self, group: Group, view: View, sides: list[tuple]):
+        self.group, self.view, self.sides = group, view, sides
+        self.plan, self.index = group.plan, group.plan.index
+        self.source, self.offset = view.source, view.offset
+
+    @property
+    @plain
+    def is_direct(self):
+        """Whether the first column of each node is `offset` floats behind one address, as `start_of` finds it."""
+        return self.source != layout.NOWHERE and self.source != layout.EACH and self.view.index == layout.NO_INDEX
+
+    @plain
+    def write_direct(self, whole, first) -> None:
+        """Write lists that are direct (`is_direct`), for a group whose nodes have one column each.
+
+        Of the lists in the set `whole` kernels read all entries, of those in `first` only the first entry.
+        """
+        for field, bit, start in self.sides:
+            count = self.group.count if whole & bit else 1 if first & bit else 0
+            # The first two cases are there for speed only.
+            if self.source >= 0:
+                for place in range(count):
+                    operand = self.group[place].record.operand(self.source)
+                    self.index[start + place] = self.offset + self.plan.address(operand, field)
+            elif self.source == layout.SELF:
+                for place in range(count):
+                    self.index[start + place] = self.offset + getattr(self.group[place], field)
+            else:
+                for place in range(count):
+                    self.index[start + place] = self._beside(self.group[place], field)
+
+    @plain
+    def write_all(self) -> None:
+        """Write the addresses of all columns of all nodes of the group, for any view."""
+        begin = 0
+        for _, node in self.group.each_node():
+            if self.source == layout.EACH:
+                self._write_each(node, begin)
+            else:
+                self._write_columns(node, begin)
+            begin += node.columns
+
+    @plain
+    def _write_each(self, node: Node, begin) -> None:
+        """Write the addresses of a node's columns if many operands share the view. `begin` columns come before."""
+        view, record = self.view, node.record
+        period, stride, first = view.period, view.stride, record.each_start
+        for k in range(record.each_count):
+            operand = record.operand(first + k)
+            for field, _, list_at in self.sides:
+                start = self.offset + self.plan.address(operand, field)
+                place = list_at + begin + k * period
+                for column in range(period):
+                    self.index[place + column] = start + column * stride
+
+    @plain
+    def _write_columns(self, node: Node, begin) -> None:
+        """Write the addresses of a node's columns, for a view with any source but EACH. `begin` columns come before."""
+        view, attributes = self.view, node.record.attributes
+        starts = [(self.start_of(node, field), list_at + begin) for field, _, list_at in self.sides]
+        period, stride, outer = view.period, view.stride, view.outer
+        index, index_step, scale = view.index, view.index_step, view.scale
+        for column in range(node.columns):
+            move = column * stride
+            if period:
+                move = column % period * stride + column // period * outer
+            if index >= 0:
+                move += self.plan.records[attributes + index + column * index_step] * scale
+            for start, place in starts:
+                self.index[place + column] = start + move
+
+    @plain
+    def start_of(self, node: Node, field: str):
+        """Return the base address of the view for this node, plus the view's `offset`. See `layout.VIEW`."""
+        if self.source >= 0:
+            return self.offset + self.plan.address(node.record.operand(self.source), field)
+        if self.source == layout.SELF:
+            return self.offset + getattr(node, field)
+        return self.offset if self.source == layout.NOWHERE else self._beside(node, field)
+
+    @plain
+    def _beside(self, node: Node, field: str):
+        """Return the address for a view of a part of the same record: the part before, or a share of the first part."""
+        if self.source == layout.BEFORE:
+            return self.offset + getattr(node.part_before, field)
+        first = node.first_part
+        return self.offset + getattr(self.plan.node(first), field) + (node.number - first - 1) * self.view.scale
+
 
 # If threads can share a matrix product by rows or by columns, they do so by columns if each gets at least this many. A
 # thread then finds the columns that it reads in its cache, because it has written them.
@@ -23,12 +253,12 @@ def use_tape(context: Context, direction: str) -> None:
 
 
 def start_tape(context: Context) -> None:
-    context.fill(index_top=0, tape_count=0, shared_work=0, status=at.READY)
+    context.fill(index_top=0, tape_count=0, shared_work=0, status=layout.READY)
 
 
 @plain
 def add_instruction(
-    plan: Plan, opcode, base, count, parameters=0, fresh=0, shared=at.ALONE, work=0, distinct=0
+    plan: Plan, opcode, base, count, parameters=0, fresh=0, shared=layout.ALONE, work=0, distinct=0
 ) -> None:
     """Append an instruction to the tape. If its kernel is not loaded, set `status` to NO_CODE: then nothing runs.
 
@@ -37,15 +267,15 @@ def add_instruction(
     short to be worth sharing, threads do not share it, whatever `shared` (see `layout.STEP`) says.
     """
     context = plan.context
-    way = way_to_share(plan, shared, count, distinct) if work >= plan.limits.least_instruction else at.ALONE
-    if way != at.ALONE:
+    way = way_to_share(plan, shared, count, distinct) if work >= plan.limits.least_instruction else layout.ALONE
+    if way != layout.ALONE:
         context.shared_work += work
     number = context.tape_count
     instruction = Rows(Instruction, plan.tape)[number]
     instruction.fill(opcode=opcode, base=base, count=count, parameters=parameters, fresh=fresh, shared=way)
     context.tape_count = number + 1
     if Words(context.code)[opcode // SHARD] == 0:
-        context.fill(status=at.NO_CODE, row=number)
+        context.fill(status=layout.NO_CODE, row=number)
 
 
 @plain
@@ -55,26 +285,26 @@ def way_to_share(plan: Plan, shared, count, distinct):
     `shared` may leave the choice to this function (see `layout.STEP`). `distinct` is 1 if the step is known to add to a
     different gradient for each node of the group.
     """
-    if shared == at.IF_DISTINCT:
-        return at.BY_COLUMNS if distinct else at.ALONE
-    if shared < at.EITHER:
+    if shared == layout.IF_DISTINCT:
+        return layout.BY_COLUMNS if distinct else layout.ALONE
+    if shared < layout.EITHER:
         return shared
-    may_by_columns = shared == at.EITHER or distinct
-    return at.BY_COLUMNS if may_by_columns and count >= COLUMNS_EACH * plan.limits.threads else at.BY_ROWS
+    may_by_columns = shared == layout.EITHER or distinct
+    return layout.BY_COLUMNS if may_by_columns and count >= COLUMNS_EACH * plan.limits.threads else layout.BY_ROWS
 
 
 def add_fill(plan: Plan, parameters: int, start, size, number) -> None:
     """Append an instruction that sets `size` floats at `start` to `number`; these are in `table`, at `parameters`."""
     for place, value in enumerate((start, size, number)):
         plan.table[parameters + place] = value
-    add_instruction(plan, at.FILL, 0, 1, parameters)
+    add_instruction(plan, layout.FILL, 0, 1, parameters)
 
 
 def add_clear(plan: Plan, start, size) -> None:
     base = plan.context.index_top
     plan.index[base] = start
     plan.index[base + 1] = size
-    add_instruction(plan, at.CLEAR, base, 1, shared=at.BY_ROWS, work=size * CLEAR_WORK)
+    add_instruction(plan, layout.CLEAR, base, 1, shared=layout.BY_ROWS, work=size * CLEAR_WORK)
     plan.context.index_top = base + 2
 
 
@@ -110,7 +340,7 @@ def is_wanted(group: Group, step: Step, everything):
     If `everything` is 1, all nodes need gradients, but parameters still only if they are trained.
     """
     operand = step.gradient_of
-    return operand == at.NO_OPERAND or _is_needed(group, operand, everything)
+    return operand == layout.NO_OPERAND or _is_needed(group, operand, everything)
 
 
 @plain
@@ -122,11 +352,11 @@ def _is_needed(group: Group, operand, everything):
         record = node.record
         if operand >= 0:
             needed = plan.needs_gradient(record.operand(operand), everything)
-        elif operand == at.EACH_OPERAND:
+        elif operand == layout.EACH_OPERAND:
             first = record.each_start
             for k in range(record.each_count):
                 needed |= plan.needs_gradient(record.operand(first + k), everything)
-        elif operand == at.BEFORE_OPERAND:
+        elif operand == layout.BEFORE_OPERAND:
             needed = everything | node.part_before.needs_gradient
         else:
             needed = everything | node.needs_gradient

@@ -6,10 +6,9 @@ column; a lookup table has a column for each *touched* row, to which gradients w
 
 from __future__ import annotations
 
-from .. import layout as at
+from .. import layout
 from ..plain import Words, plain
-from .nodes import Plan
-from .structs import Update
+from .nodes import Plan, Update
 from .tape import add_instruction, start_tape
 
 # An estimate of how many picoseconds one thread takes in an update to read and write one number of one tensor.
@@ -27,7 +26,7 @@ def plan_gradient_norm(context, opcode, first, last, states, dense, total_at) ->
     plan = Plan(context)
     start_tape(plan.context)
     check_room(plan, last, states, dense, 1)
-    if plan.context.status == at.READY:
+    if plan.context.status == layout.READY:
         for number in range(first, last):
             updated = Updated(plan, number, states, dense)
             if updated.columns and updated.parameter.needs_gradient:
@@ -48,7 +47,7 @@ def plan_update(context, opcode, count, states, numbers, numbers_at, dense) -> N
     views = 2 + states + numbers
     start_tape(plan.context)
     check_room(plan, count, states, dense, views)
-    if plan.context.status == at.READY:
+    if plan.context.status == layout.READY:
         for number in range(count):
             updated = Updated(plan, number, states, dense)
             if updated.parameter.needs_gradient and updated.row.chosen:
@@ -71,7 +70,7 @@ def check_room(plan: Plan, rows, states, dense, views) -> None:
     for number in range(rows):
         needed += 2 * views * Updated(plan, number, states, dense).columns
     if needed > plan.context.index_end:
-        plan.context.fill(status=at.TOO_SMALL, needed_index=needed)
+        plan.context.fill(status=layout.TOO_SMALL, needed_index=needed)
 
 
 class Updated:
@@ -84,7 +83,7 @@ class Updated:
     @plain
     def __init__(self, plan: Plan, number, states, dense):
         self.plan = plan
-        self.row = Update(plan.table, number * (len(at.UPDATE) + states))
+        self.row = Update(plan.table, number * (len(layout.UPDATE) + states))
         parameter = plan.parameter(self.row.parameter)
         self.parameter, self.width, self.rows = parameter, parameter.width, parameter.rows
         self.touched = Words(parameter.touched)
@@ -92,7 +91,7 @@ class Updated:
         self.columns = 1 if self.whole else self.touched[0]
 
     def state(self, number):
-        return self.plan.table[self.row.start + len(at.UPDATE) + number]
+        return self.plan.table[self.row.start + len(layout.UPDATE) + number]
 
     @plain
     def write_list(self, view, start, width) -> None:
@@ -114,8 +113,8 @@ class Updated:
         context, row = self.plan.context, self.row
         size = row.floats if self.whole else self.width
         row.column = size
-        work, way = self.columns * size * work_each, at.BY_ROWS if work_each else at.ALONE
-        size_at = row.start + at.UPDATE.column
+        work, way = self.columns * size * work_each, layout.BY_ROWS if work_each else layout.ALONE
+        size_at = row.start + layout.UPDATE.column
         add_instruction(self.plan, opcode, context.index_top, self.columns, size_at, shared=way, work=work)
         context.index_top += 2 * views * self.columns
 

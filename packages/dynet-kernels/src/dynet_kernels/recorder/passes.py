@@ -7,10 +7,9 @@ signature is added or a parameter changes. Then Python does the work, and prepar
 
 from __future__ import annotations
 
-from .. import layout as at
+from .. import layout
 from ..plain import Words, on_stack, plain
-from ..plan.nodes import Node, Plan
-from ..plan.structs import Context, Sharing
+from ..plan.nodes import Context, Node, Plan, Sharing
 from . import words
 from .arrays import read_flat
 from .c_api import NULL, extern, fail, made, need, new_reference
@@ -44,7 +43,7 @@ def call_planner(graph: Graph, function: str, *numbers):
     count = 1 + len(numbers)
     failed = extern("TVMFFIFunctionCall", getattr(graph, function), first, count, result.address, returns="int32")
     extern("PyEval_RestoreThread", state)
-    return failed == 0 and Context(graph.context).status == at.READY
+    return failed == 0 and Context(graph.context).status == layout.READY
 
 
 @c_function("dynet_compute")
@@ -79,7 +78,7 @@ def value_of(graph: Graph, x: Item) -> Words:
 
 def place_of(graph: Graph, x: Item):
     """Return where the value of a computed node begins in the memory for values, in floats."""
-    return Node(Words(graph.node_rows), x.at * len(at.NODE)).value
+    return Node(Words(graph.node_rows), x.at * len(layout.NODE)).value
 
 
 @plain
@@ -229,7 +228,7 @@ def start_of(here: Here, place, signature):
     """
     graph, records = here.graph, Words(here.graph.records)
     if graph.planned == graph.length:
-        node = Node(Words(graph.node_rows), place * len(at.NODE))
+        node = Node(Words(graph.node_rows), place * len(layout.NODE))
         need(node.signature_at == signature)
         return records[node.operands]
     need(graph.planned == 0)

@@ -1,16 +1,151 @@
-"""Searches for the fastest tuning parameters of a family: changes one axis at a time, and keeps what is faster."""
+"""Searches for the fastest tuning parameters of a family: changes one axis at a time, and keeps what is faster.
+
+An axis is a tuning parameter, or several that are changed together. A function of `best` and `registers` returns the
+values to try if the best parameters so far are `best`, on a CPU with `registers` vector registers.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
 from .. import tuning
 from ..cuda.driver import CudaError
 from . import timing
-from .axes import AXES
-from .shapes import STUDIES, Study
-from .timing import Candidate, Timer
+from .shapes import ELEMENTWISE, REDUCTIONS, STUDIES, Study
+from .timing import Candidate, Timer, Workload
+
+Tiles = tuple[tuning.Tile, ...]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A tuning parameter that the search changes, or several that it changes together: `changed` names them.
+
+    `values` are what to try, tuples for several parameters, or a function that returns them. `touches` tells whether
+    the time of a workload can depend on it.
+    """
+
+    name: str
+    changed: str | tuple[str, ...]
+    values: Iterable[Any] | Callable[[Any, int], Iterable[Any]]
+    touches: Callable[[Workload], bool] = lambda workload: True
+
+    def variants(self, best: tuning.Parameters, registers: int) -> Iterator[tuning.Parameters]:
+        """Yield the parameters to try. Each differs from `best` in what this axis changes. Skip what is not allowed."""
+        for value in dict.fromkeys(self.values(best, registers) if callable(self.values) else self.values):
+            changes = {self.changed: value} if isinstance(self.changed, str) else dict(zip(self.changed, value))
+            try:
+                variant = replace(best, **changes)
+            except ValueError:
+                continue
+            if variant != best:
+                yield variant
+
+
+def _register_tiles(widths: range) -> Callable[[Any, int], list[tuning.Tile]]:
+    """Return a function for tiles of (columns, vectors of rows) that use at least 5/8 of the vector registers.
+
+    A tile needs columns * vectors registers for its sums, and `vectors` more for the rows that it reads. The numbers of
+    columns to try are `widths`.
+    """
+    return lambda best, registers: [
+        (width, vectors)
+        for width in widths
+        for vectors in range(1, 9)
+        if registers * 5 // 8 <= width * vectors + vectors <= registers
+    ]
+
+
+def _gradient_tiles(best: Any, registers: int) -> list[tuning.Tile]:
+    """Return tiles of (columns of the gradient, columns of the matrix)."""
+    sizes = [(width, columns) for width in (2, 3, 4, 5, 6) for columns in (2, 3, 4, 5, 6, 8)]
+    return [tile for tile in sizes if registers // 2 <= tile[0] * tile[1] + tile[1] + 1 <= registers + 1]
+
+
+def _first(choices: Callable[[Any, int], list[tuning.Tile]]) -> Callable[[Any, int], list[Tiles]]:
+    """Return a function for `tiles` that begin with one of some tiles; narrower ones follow as before."""
+    return lambda best, registers: [
+        (tile, *(other for other in best.tiles[1:] if other[0] < tile[0])) for tile in choices(best, registers)
+    ]
+
+
+def _middle(part: int, *choices: tuple[int, ...]) -> Callable[[Any, int], list[Tiles]]:
+    """Return a function for `tiles` with other ones between the first and the last.
+
+    Args:
+        part: three times the registers divided by this number are used by such a tile.
+        choices: the columns of these tiles. Those that are not narrower than the first tile are left out.
+    """
+
+    def tiles(best: Any, registers: int) -> list[Tiles]:
+        first, *_, last = best.tiles
+        narrower = [[width for width in widths if width < first[0]] for widths in choices]
+        return [(first, *((w, min(8, registers * 3 // part // w)) for w in widths), last) for widths in narrower]
+
+    return tiles
+
+
+def _last(best: Any, registers: int) -> list[Tiles]:
+    return [(*best.tiles[:-1], (1, vectors)) for vectors in (4, 6, 8, 12, 16)]
+
+
+def _few(best: Any, registers: int) -> list[tuning.Tile]:
+    tiles = (1, 4), (1, 8), (1, 16), (2, 4), (2, 8), (4, 4)
+    return [tile for tile in tiles if tile[0] * tile[1] < registers]
+
+
+def _columns(least: int, most: int = 1 << 62) -> Callable[[Workload], bool]:
+    return lambda workload: least <= workload.columns <= most
+
+
+_SEVERAL, _MANY = _columns(2), _columns(16)
+_AT_ONCE = ((1, 2), (1, 4), (1, 8), (2, 1), (2, 2), (2, 4), (4, 1), (4, 2))
+_WIDTHS = ((), (2,), (4,), (4, 2), (6, 4, 2), (4, 3, 2))
+
+# By family, in the order in which they are changed.
+AXES: dict[str, tuple[Axis, ...]] = {
+    "product": (
+        Axis("tile of many columns", "tiles", _first(_register_tiles(range(4, 15))), _columns(8)),
+        Axis(
+            "tiles of a few columns", "tiles", _middle(4, *_WIDTHS), lambda w: _SEVERAL(w) and "matrices" not in w.label
+        ),
+        Axis("tile of one column", "tiles", _last, _columns(1, 1)),
+        Axis("panel", "panel", (64, 96, 128, 192, 256, 384), _MANY),
+        Axis("columns for a panel", "many", (8, 12, 16, 24, 32, 48, 96), _columns(8, 64)),
+        Axis("rows for a panel", "far", (64, 128, 256, 512), _MANY),
+        Axis("work for a panel", "crowded", (1 << 12, 1 << 13, 1 << 14, 1 << 40), _MANY),
+    ),
+    "column_gradient": (
+        Axis("tile of many columns", "tiles", _first(_gradient_tiles), _SEVERAL),
+        Axis("tiles of a few columns", "tiles", _middle(5, (), (2,), (3, 2)), _SEVERAL),
+        Axis("tile of one column", "tiles", _last, _columns(1, 1)),
+        Axis("tile in a panel", "tile", _register_tiles(range(4, 15)), _MANY),
+        Axis("columns for a panel", "many", (5, 7, 10, 14, 20, 28, 40), _columns(8, 64)),
+        Axis("panel", "panel", (64, 96, 128, 192, 256), _MANY),
+        Axis("block", "block", (1 << 14, 1 << 15, 1 << 16, 1 << 17, 1 << 18, 1 << 19), _SEVERAL),
+    ),
+    "matrix_gradient": (
+        Axis("tile of many columns", "tile", _register_tiles(range(3, 15)), _columns(9)),
+        Axis("tile of few columns", "few_tile", _few, _columns(0, 2)),
+        Axis("columns that are few", "few", (1, 2, 4, 8, 12), _columns(0, 16)),
+        Axis("panel", "panel", (32, 48, 64, 96, 128, 192, 240), _columns(32)),
+    ),
+    "columns": (
+        Axis("vectors and chains", ("vectors", "chains"), ((1, 1), (2, 1), (2, 2), (4, 1), (4, 2), (4, 4))),
+        Axis("heaviest formula", "heaviest", (4, 16, 40), _SEVERAL),
+    ),
+    "norm": (Axis("stretches and vectors", ("stretches", "vectors"), _AT_ONCE),),
+    "update": (Axis("vectors", "vectors", (1, 2, 3, 4)),),
+    "cuda": (
+        Axis("tile", "tile", (4, 16, 32), lambda w: w.kernel.startswith("product")),
+        Axis("threads", "threads", (32, 64, 256, 512, 1024), lambda w: w.kernel in REDUCTIONS),
+        Axis("block", "block", (64, 128, 512, 1024), lambda w: w.kernel in ELEMENTWISE),
+    ),
+}
+
 
 # A candidate replaces the best one if it takes less than GAIN times its time on average, and at most LOSS times for
 # each workload. Smaller gains may be errors of measurement.

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import layout as at
-from .. import tuning, tuning_records
+from .. import layout, tuning, tuning_records
 from ..kernels import RUN_SHARD, Kernel
 from ..layout import CONTEXT
 from ..machine import modules
@@ -25,7 +24,7 @@ TOLERANCE = 2e-4  # a number may be wrong by this times the sum of the number an
 class Workload:
     """A computation to time: a kernel, and the *columns* on which it works, such as the elements of a batch.
 
-    For each operand, the kernel has an *address list*: the address of the operand forevery column.
+    For each operand, the kernel has an *address list*: the address of the operand for every column.
 
     Args:
         label: the sizes, as a text for people. No other workload of the family has the same.
@@ -78,14 +77,14 @@ class Workload:
         return True
 
     def tape(self, opcode: int, rows: int) -> np.ndarray:
-        row = np.zeros(len(at.INSTRUCTION), np.int64)
-        row[at.INSTRUCTION.opcode], row[at.INSTRUCTION.count] = opcode, self.columns
+        row = np.zeros(len(layout.INSTRUCTION), np.int64)
+        row[layout.INSTRUCTION.opcode], row[layout.INSTRUCTION.count] = opcode, self.columns
         return np.tile(row, rows)
 
 
 def _on_cache_line(array: np.ndarray) -> np.ndarray:
     """Return a copy of `array` that begins at the start of a cache line, as the values of nodes do in programs."""
-    line = 4 * at.CACHE_LINE
+    line = 4 * layout.CACHE_LINE
     room = np.empty(array.nbytes + line, np.uint8)
     skip = -room.ctypes.data % line
     copy = room[skip : skip + array.nbytes].view(np.float32).reshape(array.shape)

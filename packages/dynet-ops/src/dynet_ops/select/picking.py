@@ -8,7 +8,7 @@ from __future__ import annotations
 from dynet_core.errors import StaleExpressionError
 from dynet_core.graph import graph_of_node
 from dynet_core.graph.nodes import PICKS
-from dynet_core.messages.keyword_hints import method
+from dynet_core.messages.hints import method
 from dynet_core.recorder import ANY_GRAPH
 
 from ..copying import before_and_after

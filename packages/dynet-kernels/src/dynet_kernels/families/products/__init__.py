@@ -12,8 +12,6 @@ A tile is a small part of the result whose sums stay in registers. A panel is a 
 contiguous memory. `tuning.py` has the sizes of both.
 """
 
-from .column_gradient import ColumnGradient
-from .matrix_gradient import MatrixGradient
-from .product import Product
+from .product import ColumnGradient, MatrixGradient, Product
 
 __all__ = ["ColumnGradient", "MatrixGradient", "Product"]

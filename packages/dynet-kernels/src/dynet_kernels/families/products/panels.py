@@ -6,9 +6,8 @@ of neighboring rows; if fewer rows are left, a mask selects the lanes to use.
 
 from __future__ import annotations
 
-from ... import tir
-from ...functions import vmath
-from ...tir import int64, let, load, quotient, remainder, settled, store
+from ... import tir, vmath
+from ...tir import int64, let, load, quotient, remainder, serial, settled, store
 from ...tvm_modules import T
 
 
@@ -20,9 +19,9 @@ def tiles(first, end, sizes, emit):
     start = first
     for size in sizes:
         turns = let(quotient(end - start, size))
-        with T.serial(int64(0), turns) as turn:
-            emit(let(start + turn * int64(size)), size)
-        start = let(start + turns * int64(size))
+        with serial(turns) as turn:
+            emit(let(start + turn * size), size)
+        start = let(start + turns * size)
 
 
 def halves(size):
@@ -38,23 +37,23 @@ def row_tiles(first, end, lanes, vectors, emit, taller=False):
     # If `taller`, a single vector that is left over is added to the last full tile. A rest below a vector gets a mask.
     rows = let(end - first)
     whole = let(quotient(rows, lanes))
-    sizes, start = halves(vectors), int64(0)
+    sizes, start = halves(vectors), 0
 
     def some_rows(start, size):
-        emit(let(first + start * int64(lanes)), size, None)
+        emit(let(first + start * lanes), size, None)
 
     if taller and vectors > 1:
         rest = remainder(whole, vectors)
-        one_left = T.And(rest == int64(1), whole > int64(1))
+        one_left = T.And(rest == 1, whole > 1)
         start = settled(whole - T.Select(one_left, int64(vectors + 1), rest))
-        tiles(int64(0), start, [vectors], some_rows)
+        tiles(0, start, [vectors], some_rows)
         sizes = [vectors + 1, *sizes[1:]]
     tiles(start, whole, sizes, some_rows)
     if lanes == 1:
         return
-    rest = let(rows - whole * int64(lanes))
-    with tir.when(rest > int64(0)):
-        emit(let(first + whole * int64(lanes)), 1, tir.first_lanes(rest, lanes))
+    rest = let(rows - whole * lanes)
+    with tir.when(rest > 0):
+        emit(let(first + whole * lanes), 1, tir.first_lanes(rest, lanes))
 
 
 def joined_row_tiles(first, end, lanes, vectors, emit):
@@ -62,24 +61,24 @@ def joined_row_tiles(first, end, lanes, vectors, emit):
     # A tile of only this vector would take as long as a tile of several vectors.
     rows = let(end - first)
     whole = let(quotient(rows, lanes))
-    rest = let(rows - whole * int64(lanes))
-    last = int64(0)  # how many vectors the tile with the mask has; 0: no mask is needed
+    rest = let(rows - whole * lanes)
+    last = 0  # how many vectors the tile with the mask has; 0: no mask is needed
     if lanes > 1:
-        left_over = remainder(whole, vectors) + int64(1)
+        left_over = remainder(whole, vectors) + 1
         # If only the vector with the mask is left over, its tile takes some vectors from the tile before it.
-        one_left = T.And(left_over == int64(1), whole > int64(0))
+        one_left = T.And(left_over == 1, whole > 0)
         shared = int64(vectors + 1 - (vectors + 1) // 2)
-        last = settled(T.Select(rest > int64(0), T.Select(one_left, shared, left_over), int64(0)))
-    begin = settled(whole + T.Select(rest > int64(0), int64(1), int64(0)) - last)
+        last = settled(T.Select(rest > 0, T.Select(one_left, shared, left_over), int64(0)))
+    begin = settled(whole + T.Select(rest > 0, int64(1), int64(0)) - last)
 
     def some_rows(start, size):
-        emit(let(first + start * int64(lanes)), size, None)
+        emit(let(first + start * lanes), size, None)
 
-    tiles(int64(0), begin, halves(vectors), some_rows)
+    tiles(0, begin, halves(vectors), some_rows)
     if lanes > 1:
         for size in range(1, vectors + 1):
-            with tir.when(last == int64(size)):
-                emit(let(first + begin * int64(lanes)), size, tir.first_lanes(rest, lanes))
+            with tir.when(last == size):
+                emit(let(first + begin * lanes), size, tir.first_lanes(rest, lanes))
 
 
 class Panel:
@@ -91,60 +90,60 @@ class Panel:
 
     def fill(self, memory, count, source, vectors, mask):
         """Copy `vectors` vectors from address source(n) to each row n < `count`. The mask is for the last vector."""
-        with T.serial(int64(0), count) as number:
+        with serial(count) as number:
             at = let(source(number))
             for v in range(vectors):
-                value = load(memory, let(at + int64(v * self.lanes)), self.lanes, mask if v == vectors - 1 else None)
-                store(self.buffer, let(number * int64(self.width) + int64(v * self.lanes)), value)
+                value = load(memory, let(at + v * self.lanes), self.lanes, mask if v == vectors - 1 else None)
+                store(self.buffer, let(number * self.width + v * self.lanes), value)
 
     def fill_parts(self, memory, count, source, length):
         """Copy `length` floats from address source(n) to each row n < `count`."""
-        whole = let(quotient(length, self.lanes) * int64(self.lanes))
+        whole = let(quotient(length, self.lanes) * self.lanes)
         rest = let(length - whole)
         mask = tir.first_lanes(rest, self.lanes) if self.lanes > 1 else None
-        with T.serial(int64(0), count) as number:
-            at, to = let(source(number)), let(number * int64(self.width))
+        with serial(count) as number:
+            at, to = let(source(number)), let(number * self.width)
 
             def copy(v, vectors):
                 for k in range(vectors):
-                    place = let((v + int64(k)) * int64(self.lanes))
+                    place = let((v + k) * self.lanes)
                     store(self.buffer, to + place, load(memory, at + place, self.lanes))
 
-            tiles(int64(0), let(quotient(whole, self.lanes)), [4, 1], copy)
+            tiles(0, let(quotient(whole, self.lanes)), [4, 1], copy)
             if self.lanes > 1:
-                with tir.when(rest > int64(0)):
+                with tir.when(rest > 0):
                     store(self.buffer, to + whole, load(memory, at + whole, self.lanes, mask))
 
     def fill_transposed(self, memory, count, source, vectors):
         """Fill the panel with a transpose: element k of row n < `count` comes from address source(k) + n."""
         # source(k) must be a valid address for all elements of a row, even those that the caller does not use.
-        lanes = int64(self.lanes)
-        with T.serial(int64(0), int64(vectors)) as v:
-            with T.serial(int64(0), quotient(count + lanes - int64(1), self.lanes)) as block:
+        lanes = self.lanes
+        with serial(vectors) as v:
+            with serial(quotient(count + lanes - 1, self.lanes)) as block:
                 number = let(block * lanes)
                 mask = tir.first_lanes(T.min(lanes, count - number), self.lanes) if self.lanes > 1 else None
-                columns = [let(source(let(v * lanes + int64(k))) + number) for k in range(self.lanes)]
+                columns = [let(source(let(v * lanes + k)) + number) for k in range(self.lanes)]
                 rows = vmath.transposed([load(memory, column, self.lanes, mask) for column in columns])
                 for k, row in enumerate(rows):
-                    store(self.buffer, let((number + int64(k)) * int64(self.width) + v * lanes), row)
+                    store(self.buffer, let((number + k) * self.width + v * lanes), row)
 
     def vector(self, number, v):
         """Load vector v of row `number`. Lanes that the mask left out when the panel was filled are undefined."""
-        return load(self.buffer, let(number * int64(self.width) + int64(v * self.lanes)), self.lanes)
+        return load(self.buffer, let(number * self.width + v * self.lanes), self.lanes)
 
 
 def blocks(count, size, emit):
     """Divide [0, count) into blocks of `size`, the last of which may be shorter: emit(first, length)."""
-    whole = int64(size)
-    with T.serial(int64(0), quotient(count + whole - int64(1), size)) as block:
+    whole = size
+    with serial(quotient(count + whole - 1, size)) as block:
         first = let(block * whole)
         emit(first, let(T.min(whole, count - first)))
 
 
 def even_blocks(count, size, emit):
     """Divide [0, count) into as many blocks as `blocks` does, of nearly the same length."""
-    number = let(quotient(count + size - int64(1), size))
-    blocks(count, settled(quotient(count + number - int64(1), T.max(number, int64(1)))), emit)
+    number = let(quotient(count + size - 1, size))
+    blocks(count, settled(quotient(count + number - 1, T.max(number, 1))), emit)
 
 
 CHUNK = 512  # columns of an instruction worked on together, so that their elements stay in the L2 cache
@@ -158,8 +157,8 @@ def by_chunks(emit, w, first, end):
 def groups(instruction, group, emit):
     """Emit a loop over the matrices of an instruction: emit(first, end) for the columns that share one."""
     # The width is at least 1, since we divide by it: a thread may have no columns at all.
-    width = let(T.Select(group == int64(0), T.max(instruction.count, int64(1)), group))
-    with T.serial(int64(0), quotient(instruction.count, width)) as number:
+    width = let(T.Select(group == 0, T.max(instruction.count, 1), group))
+    with serial(quotient(instruction.count, width)) as number:
         first = let(number * width)
         emit(first, let(first + width))
 
@@ -185,29 +184,29 @@ class Sums:
         if self.shared:  # the targets will be read when all terms have been added up, so prefetch them now
             for v in range(vectors):
                 for at in target:
-                    tir.prefetch_line(self.memory, at + int64(v * self.lanes))
-        zero = tir.wide(tir.float32(0.0), self.lanes)
+                    tir.prefetch_line(self.memory, at + v * self.lanes)
+        zero = tir.wide(0.0, self.lanes)
         masks = [None] * (vectors - 1) + [mask]
         sums = [[tir.Accumulator(self.lanes, zero) for _ in range(vectors)] for _ in columns]
         if not self.shared:
-            with tir.when(start_role >= int64(0)):
+            with tir.when(start_role >= 0):
                 for j, number in enumerate(columns):
                     start = let(self.instruction.address(start_role, number) + row)
                     for v in range(vectors):
-                        sums[j][v].set(load(self.memory, start + int64(v * self.lanes), self.lanes, masks[v]))
-        with T.serial(int64(0), length) as k:
+                        sums[j][v].value = load(self.memory, start + v * self.lanes, self.lanes, masks[v])
+        with serial(length) as k:
             if bring:
                 bring(k)
             matrix = [vector_of(k, v) for v in range(vectors)]
             for j in range(len(columns)):
                 scalar = let(tir.wide(self.memory[source[j] + k], self.lanes))
                 for v in range(vectors):
-                    sums[j][v].set(vmath.fma(matrix[v], scalar, sums[j][v].get()))
+                    sums[j][v].value = vmath.fma(matrix[v], scalar, sums[j][v].value)
         for j in range(len(columns)):
             for v in range(vectors):
-                at, total = target[j] + int64(v * self.lanes), sums[j][v].get()
+                at, total = target[j] + v * self.lanes, sums[j][v].value
                 if self.shared:  # read the target only now, because a column before this one may have the same target
-                    adds = tir.wide(start_role >= int64(0), self.lanes)
+                    adds = tir.wide(start_role >= 0, self.lanes)
                     total = total + T.Select(adds, load(self.memory, at, self.lanes, masks[v]), zero)
                 store(self.memory, at, total, masks[v])
 
@@ -229,14 +228,14 @@ class Sums:
 
         def one_panel(row, vectors, mask, k, length):
             fill(panel, row, vectors, mask, k, length)
-            so_far = let(T.Select(k == int64(0), start_role, self.target_role))
+            so_far = let(T.Select(k == 0, start_role, self.target_role))
 
             def some_columns(start, count):
-                columns = [let(start + int64(j)) for j in range(count)]
+                columns = [let(start + j) for j in range(count)]
                 # While the first rows are computed, prefetch the source of the next columns, which all rows need.
                 with tir.when(row == self.first_row):
-                    with T.serial(int64(0), int64(count)) as j:
-                        column = let(T.min(start + int64(count) + j, end - int64(1)))
+                    with serial(count) as j:
+                        column = let(T.min(start + count + j, end - 1))
                         tir.prefetch(self.memory, let(self.instruction.address(self.source_role, column) + k), length)
 
                 def add(part=None):
@@ -245,7 +244,7 @@ class Sums:
 
                 if count == width:
                     part = let(quotient(start - first, width))
-                    tir.choose(part < int64(vectors), lambda: add(part), add)
+                    tir.choose(part < vectors, lambda: add(part), add)
                 else:
                     add()
 

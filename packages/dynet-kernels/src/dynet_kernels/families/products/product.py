@@ -1,15 +1,21 @@
-"""Products of a matrix with columns that may be anywhere in memory: y[j] = start[j] + W x[j]."""
+"""The kernels of matrix products and of their gradients.
+
+In `MatrixGradient`, "column" has two meanings: a column j, which is an x[j] with its dy[j], and a column of dW. The
+x[j] and dy[j] were written by many instructions and are no longer in the nearest cache, so the CPU kernel prefetches
+those that it needs next while it works, a cache line at a time.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ... import tir, tuning
+from ... import tir, tuning, vmath
 from ...kernels import Kernel
-from ...layout import EITHER
-from ...tir import int64, let, load, quotient, remainder, settled, store
+from ...layout import BY_ROWS, CACHE_LINE, EITHER
+from ...tir import int64, let, load, quotient, remainder, serial, settled, store, vector_loop
 from ...tvm_modules import T
-from .panels import Sums, blocks, by_chunks, groups, row_tiles
+from ..threads import add_atomically
+from .panels import Panel, Sums, blocks, by_chunks, even_blocks, groups, row_tiles, tiles
 from .shared import effects, tiled_product
 
 FITS = 12_000  # a matrix of fewer floats than this stays in the L1 cache together with the x and y in use
@@ -48,7 +54,7 @@ class Product(Kernel):
                 panel.fill(memory, length, lambda number: w + (k + number) * apart + row, vectors, mask)
 
             def bring(row, vectors, k, part):
-                next_rows = let(w + k * apart + row + (int64(vectors) + part) * int64(lanes))
+                next_rows = let(w + k * apart + row + (vectors + part) * lanes)
                 return lambda number: tir.prefetch_line(memory, next_rows + number * apart)
 
             sums.by_panels(fill, bring, sizes.tiles[0], sizes.panel, inner, first, end, start_role, row_first=True)
@@ -58,14 +64,14 @@ class Product(Kernel):
 
             def rows_of(row, vectors, mask, start, width):
                 def vector_of(k, v):
-                    at = let(w + k * apart + row + int64(v * lanes))
+                    at = let(w + k * apart + row + v * lanes)
                     if width >= ENOUGH:
-                        tir.prefetch_line(memory, at + int64(vectors * lanes))  # for the next tile of rows
+                        tir.prefetch_line(memory, at + vectors * lanes)  # for the next tile of rows
                     return load(memory, at, lanes, mask)
 
                 # If fewer columns are left than the tile has, it computes the last one several times.
-                columns = [start] + [settled(T.min(start + int64(j), end - int64(1))) for j in range(1, width)]
-                sums.tile(vector_of, columns, row, vectors, mask, int64(0), inner, start_role)
+                columns = [start] + [settled(T.min(start + j, end - 1)) for j in range(1, width)]
+                sums.tile(vector_of, columns, row, vectors, mask, 0, inner, start_role)
 
             def each_width(start, width):
                 row_tiles(
@@ -81,35 +87,35 @@ class Product(Kernel):
             # widest tiles leave over go into one more tile, the narrowest that holds them.
             widest, *narrower = [width for width, _ in sizes.tiles]
             rest = let(remainder(end - first, widest))
-            few = T.Select(rest <= int64(narrower[0] if narrower else 0), rest, int64(0))
+            few = T.Select(rest <= (narrower[0] if narrower else 0), rest, int64(0))
             narrow = settled(few)
             count = let(end - first - narrow)
-            at_once = let(T.Select(count < rows, T.max(count, int64(1)), int64(widest)))
+            at_once = let(T.Select(count < rows, T.max(count, 1), int64(widest)))
 
             def some_columns(start, length):
                 def all_of_these(row, vectors, mask):
-                    with T.serial(int64(0), quotient(length + int64(widest - 1), widest)) as turn:
-                        rows_of(row, vectors, mask, let(first + start + turn * int64(widest)), widest)
+                    with serial(quotient(length + (widest - 1), widest)) as turn:
+                        rows_of(row, vectors, mask, let(first + start + turn * widest), widest)
 
                 row_tiles(first_row, end_row, lanes, vectors_for[widest], all_of_these)
 
             blocks(count, at_once, some_columns)
             for width, narrower_one in zip(narrower, [*narrower[1:], 0]):
-                with tir.when(T.And(narrow > int64(narrower_one), narrow <= int64(width))):
+                with tir.when(T.And(narrow > narrower_one, narrow <= width)):
                     each_width(let(first + count), width)
 
         def one_matrix(first, end):
             w = instruction.shared_address(w_role, first)
-            many = end - first >= int64(sizes.many)
-            far = T.And(many, rows >= int64(sizes.far))
-            large = T.And(end - first > int64(sizes.tiles[0][0]), rows * inner >= int64(sizes.large))
+            many = end - first >= sizes.many
+            far = T.And(many, rows >= sizes.far)
+            large = T.And(end - first > sizes.tiles[0][0], rows * inner >= sizes.large)
             # If the columns of W are not whole vectors, vectors straddle two cache lines. If also W does not fit into
             # the L1 cache, each costs two reads, so that panels pay.
-            again = T.And(T.And(many, end - first > rows), rows * inner >= int64(FITS))
-            straddles = T.And(remainder(apart, lanes) != int64(0), again)
-            enough = T.And(end - first >= int64(CROWD), (end - first) * rows >= int64(sizes.crowded))
-            crowded = T.And(remainder(apart, APART) == int64(0), enough)
-            pays = T.And(inner > int64(0), T.Or(T.Or(far, large), T.Or(straddles, crowded)))
+            again = T.And(T.And(many, end - first > rows), rows * inner >= FITS)
+            straddles = T.And(remainder(apart, lanes) != 0, again)
+            enough = T.And(end - first >= CROWD, (end - first) * rows >= sizes.crowded)
+            crowded = T.And(remainder(apart, APART) == 0, enough)
+            pays = T.And(inner > 0, T.Or(T.Or(far, large), T.Or(straddles, crowded)))
             tir.choose(pays, lambda: by_chunks(with_panels, w, first, end), lambda: in_place(w, first, end))
 
         groups(instruction, group, one_matrix)
@@ -121,7 +127,7 @@ class Product(Kernel):
         def write(i, j, total):
             at = let(instruction.address(y_role, j) + i)
             tir.choose(
-                start_role >= int64(0),
+                start_role >= 0,
                 lambda: store(memory, at, total + memory[instruction.address(start_role, j) + i]),
                 lambda: store(memory, at, total),
             )
@@ -133,4 +139,350 @@ class Product(Kernel):
             left=lambda first, i, k: memory[instruction.address(w_role, first) + i + k * apart],
             right=lambda first, k, j: memory[instruction.address(x_role, first + j) + k],
             write=lambda first, i, j, total: write(i, let(first + j), total),
+        )
+
+
+# `one_matrix` estimates with these which of two ways to compute dx is faster.
+ACROSS = 6  # adding up the n lanes of a vector takes as long as adding the terms of this many times n rows of W
+READ_AGAIN = 1 << 17  # a matrix of up to this many floats stays in the cache, so it can be read again quickly
+AS_IF = 96  # larger matrices are slow to read again; the estimate assumes at most this many rows for them
+
+
+@dataclass(frozen=True)
+class ColumnGradient(Kernel):
+    """dx[j] += W' dy[j]. Several j may share dx[j], unless the instruction is fresh; dx overlaps neither W nor dy."""
+
+    parameters = ("rows", "inner", "apart", "matrix", "dx", "dy", "group")
+    name = "column_gradient"
+    shared, may_set = EITHER, True
+
+    def effects(self, parameters):
+        _, inner, _, matrix, dx, dy, _ = parameters
+        return effects(parameters, matrix, (dy,), (dx, inner), covers=True)
+
+    def on_cpu(self, instruction, lanes):
+        rows, inner, apart, w_role, dx_role, dy_role, group = instruction.parameters
+        memory = instruction.memory
+        begin, stop = instruction.stretch(inner, lanes)
+
+        def tile(w, columns, k, width, first_row, height):
+            """Add the terms of `height` rows of W, from `first_row` on, to `width` elements of dx, from k on."""
+            dy = [let(instruction.address(dy_role, j) + first_row) for j in columns]
+            dx = [instruction.address(dx_role, j) for j in columns]
+            zero = tir.wide(0.0, lanes)
+            sums = [[tir.Accumulator(lanes, zero) for _ in range(width)] for _ in columns]
+
+            def step(row, mask=None):
+                at = let(w + first_row + k * apart + row)
+                matrix = [load(memory, at + c * apart, lanes, mask) for c in range(width)]
+                for j in range(len(columns)):
+                    vector = load(memory, dy[j] + row, lanes, mask)
+                    for c in range(width):
+                        sums[j][c].value = vmath.fma(matrix[c], vector, sums[j][c].value)
+
+            vector_loop(height, lanes, step)
+            adds = T.Or(instruction.fresh == 0, first_row > 0)
+            for j in range(len(columns)):
+                at = let(dx[j] + k)
+                totals = vmath.horizontal_sums([let(total.value) for total in sums[j]])
+                for c, total in totals.items():
+                    lane_count = vmath.lanes_of(total)
+                    so_far = load(memory, at + c, lane_count)
+                    nothing = tir.wide(0.0, lane_count)
+                    so_far = let(T.Select(tir.wide(adds, lane_count), so_far, nothing))
+                    store(memory, at + c, so_far + total)
+
+        sizes = tuning.cpu(lanes).column_gradient
+        width_for = dict(sizes.tiles)
+
+        def in_place(w, first, end):
+            """Emit dx[j] for j in [first, end), reading W in place."""
+            # A vector holds elements of one column of W, so the lanes of each sum are added up in the end.
+
+            def some_rows(first_row, height):
+                def some_columns(start, n):
+                    columns = [let(start + j) for j in range(n)]
+                    tiles(
+                        begin,
+                        stop,
+                        dict.fromkeys((width_for[n], 1)),
+                        lambda k, width: tile(w, columns, k, width, first_row, height),
+                    )
+
+                tiles(first, end, list(width_for), some_columns)
+
+            fitting = quotient(sizes.block, T.max(inner, 1))
+            height = let(quotient(T.max(fitting, 256), lanes))
+            blocks(rows, let(height * lanes), some_rows)
+
+        def with_panels(w, first, end):
+            """Emit dx[j] for j in [first, end) from panels, which are transposed copies of parts of W."""
+            # A vector holds elements of one row of W, so no lanes have to be added up.
+
+            def fill(panel, row, vectors, mask, k, length):
+                def column(number):
+                    place = row + number
+                    return w + (T.min(place, inner - 1) if mask is not None else place) * apart + k
+
+                panel.fill_transposed(memory, length, column, vectors)
+
+            def bring(row, vectors, k, part):
+                # After the last elements of dx, the next panel is for the first ones again, from rows further down.
+                beyond = row + vectors * lanes >= stop
+                next_row = T.Select(beyond, begin, row + vectors * lanes) + part * lanes
+                at = let(w + next_row * apart + T.Select(beyond, k + sizes.panel, k))
+                lines = sizes.panel // CACHE_LINE  # cache lines per column of W in a panel
+
+                def line(number):
+                    column, place = quotient(number, lines), remainder(number, lines)
+                    tir.prefetch_line(memory, at + column * apart + place * CACHE_LINE)
+
+                return line
+
+            sums = Sums(instruction, lanes, dy_role, dx_role, begin, stop, shared=True)
+            start_role = let(T.Select(instruction.fresh == 0, dx_role, int64(-1)))
+            sums.by_panels(fill, bring, sizes.tile, sizes.panel, rows, first, end, start_role, row_first=False)
+
+        def one_matrix(first, end):
+            w = instruction.shared_address(w_role, first)
+            # Estimate which way is faster. In place, lanes must be added up, and W is read again for every few columns
+            # j. With panels, W is transposed first, and lanes beyond `inner` are wasted. Each thread counts the columns
+            # of all threads, so that all choose the same way.
+            columns, vectors = let(end - first + instruction.others), quotient(inner + (lanes - 1), lanes)
+            filled = let(T.max(vectors * lanes, lanes + lanes // 2))
+            summed = let(T.Select(rows * inner > READ_AGAIN, T.min(rows, AS_IF), rows))
+            across = ACROSS * lanes
+            in_place_costs = 100 * columns * inner * (summed + across)
+            pays = in_place_costs > (100 * columns + across * sizes.many) * filled * summed
+            tir.choose(pays, lambda: by_chunks(with_panels, w, first, end), lambda: in_place(w, first, end))
+
+        groups(instruction, group, one_matrix)
+
+    def on_gpu(self, instruction):
+        rows, inner, apart, w_role, dx_role, dy_role, group = instruction.parameters
+        memory = instruction.memory
+        tiled_product(
+            instruction,
+            group,
+            lambda width: (inner, width, rows),
+            left=lambda first, i, k: memory[instruction.address(w_role, first) + k + i * apart],
+            right=lambda first, k, j: memory[instruction.address(dy_role, first + j) + k],
+            write=lambda first, i, j, total: add_atomically(memory, instruction.address(dx_role, first + j) + i, total),
+        )
+
+
+MOST_COLUMNS = 16  # a tile of dW has at most this many columns of dW, even if it has few rows
+TOGETHER = 150_000  # floats of dW that are worked on together, so that they stay in the L2 cache
+LARGE = 1 << 18  # a dW with more floats than this does not fit into the L2 cache
+
+
+def shared_if(shared, size, stretch):
+    """Return this thread's range of `size` rows or columns: `stretch` if `shared`, else all."""
+    begin, end = stretch
+    return settled(T.Select(shared, begin, int64(0))), settled(T.Select(shared, end, size))
+
+
+@dataclass(frozen=True)
+class MatrixGradient(Kernel):
+    """dW += sum of dy[j] x[j]' over the columns j that share dW. It must not overlap x, dy or another dW."""
+
+    parameters = ("rows", "inner", "apart", "dmatrix", "x", "dy", "group")
+    name = "matrix_gradient"
+    shared = BY_ROWS
+
+    def effects(self, parameters):
+        rows, inner, _, matrix, x, dy, _ = parameters
+        return effects(parameters, matrix, (x, dy), (matrix, rows * inner))
+
+    def on_cpu(self, instruction, lanes):
+        rows, inner, apart, dw_role, x_role, dy_role, group = instruction.parameters
+        memory = instruction.memory
+        # A thread computes some rows of dW and copies all x[j], or some columns and copies all dy[j]. Rows are shared
+        # in whole vectors, and so less evenly.
+        by_rows = let(rows > 2 * inner)
+        first_row, end_row = shared_if(by_rows, rows, instruction.stretch(rows, lanes))
+        first_column, end_column = shared_if(T.Not(by_rows), inner, instruction.stretch(inner, CACHE_LINE))
+        sizes = tuning.cpu(lanes).matrix_gradient
+
+        def one_matrix(first, end):
+            by_chunks(some_of_matrix, instruction.address(dw_role, first), first, end)
+
+        def some_of_matrix(dw, first, end):
+            tir.choose(end - first <= sizes.few, lambda: of_few(dw, first, end), lambda: of_many(dw, first, end))
+
+        def add(dw, k, width, row, vectors, mask, start, length, panel, xs=None, spread=False, bring=None):
+            """Add dy[j] x[j]' to a tile of dW, for `length` columns j from `start` on."""
+            # Row n of `panel` is dy[start + n]. xs(n) returns a buffer and where element k of x[start + n] is in it;
+            # None: read x in place. `bring` is (brought, prefetch): prefetch(n) for n < `brought` prefetches a line of
+            # what is needed next, which costs nothing during the additions; with too few columns j, some lines are left
+            # out. If `spread`, the next rows of dW are prefetched a line at a time along with the additions; if not,
+            # all at once, and only if dW is large.
+
+            def at(c, v):
+                return dw + (k + c) * apart + row + v * lanes
+
+            sums = [
+                [tir.Accumulator(lanes, load(memory, at(c, v), lanes, mask)) for v in range(vectors)]
+                for c in range(width)
+            ]
+
+            def step(number):
+                buffer, x = xs(number) if xs else (memory, let(instruction.address(x_role, start + number) + k))
+                vector = [panel.vector(number, v) for v in range(vectors)]
+                for c in range(width):
+                    scalar = let(tir.wide(buffer[x + c], lanes))
+                    for v in range(vectors):
+                        sums[c][v].value = vmath.fma(vector[v], scalar, sums[c][v].value)
+
+            if spread:
+                lines, next_rows = width * vectors, let(at(0, vectors))
+                some = let(T.min(length, lines))
+
+                def next_line(number):
+                    column, place = remainder(number, width), quotient(number, width)
+                    tir.prefetch_line(memory, next_rows + column * apart + place * lanes)
+
+                with serial(some, lines) as number:
+                    next_line(number)
+                with serial(some) as number:
+                    next_line(number)
+                    step(number)
+            else:
+                some = 0
+                with tir.when(rows * inner > LARGE):
+                    for c in range(width):
+                        tir.prefetch(memory, let(at(c, vectors)), vectors * lanes)
+            if bring:
+                brought, prefetch = bring
+                before, some = some, let(T.min(some + brought, length))
+                with serial(before, some) as number:
+                    prefetch(number - before)
+                    step(number)
+            with serial(some, length) as number:
+                step(number)
+            for c in range(width):
+                for v in range(vectors):
+                    store(memory, at(c, v), sums[c][v].value, mask)
+
+        def of_few(dw, first, end):
+            """Add the terms of few columns j: one panel holds all their dy[j]."""
+            width, tall = sizes.few_tile
+            panel = Panel(lanes, tall, sizes.few)
+
+            def some_rows(row, vectors, mask):
+                panel.fill(memory, end - first, lambda j: instruction.address(dy_role, first + j) + row, vectors, mask)
+
+                def tile(k, width):
+                    add(dw, k, width, row, vectors, mask, first, end - first, panel)
+
+                tiles(first_column, end_column, dict.fromkeys((width, (width + 1) // 2, 1)), tile)
+
+            row_tiles(first_row, end_row, lanes, tall, some_rows)
+
+        def of_many(dw, first, end):
+            """Add the terms of many columns j: a panel holds some of the dy[j] at a time."""
+            # Another holds the x[j], which each row of tiles needs again: few fit into the L1 cache together where they
+            # are. This does not pay if dW has one or two rows of tiles.
+            width, tall = sizes.tile
+            taller = (width * tall // (tall + 1) + 1) * (tall + 1) < tuning.registers(lanes)
+            panel = Panel(lanes, tall + taller, sizes.panel)
+            x_panel = Panel(lanes, (tuning.WIDE + CACHE_LINE) // lanes, sizes.panel)
+
+            def some_columns(stretch, height, start, length):
+                """Add to `height` rows of dW from `stretch` on, for `length` columns j from `start` on."""
+                blocks(
+                    end_column - first_column,
+                    tuning.WIDE,
+                    lambda k, size: some_elements(stretch, height, start, length, let(first_column + k), size),
+                )
+
+            def some_elements(stretch, height, start, length, first_k, size):
+                """Do the same for `size` columns of dW, from `first_k` on."""
+                # During each tile of dW, prefetch one cache line of a few of the x[j] or dy[j] that come next: a core
+                # can wait for only few lines at a time.
+                copied = let(height > 2 * tall * lanes)
+                with tir.when(copied):
+                    x_panel.fill_parts(memory, length, lambda n: instruction.address(x_role, start + n) + first_k, size)
+                lines_of_x, lines_of_dy = (
+                    let(quotient(floats + (CACHE_LINE - 1), CACHE_LINE)) for floats in (size, height)
+                )
+                lines = let(lines_of_x + lines_of_dy)
+                tiles_of_rows = let(quotient(size, width))
+                tiles_a_line = let(T.max(quotient(tiles_of_rows * quotient(height, tall * lanes), lines), 1))
+                columns_a_tile = let(quotient(length + tiles_a_line - 1, tiles_a_line))
+                next_columns = let(T.min(start + length, end - length))
+
+                def bring(tile):
+                    """Return how many columns j tile number `tile` prefetches a cache line of, and how to do so."""
+                    line = let(quotient(tile, tiles_a_line))
+                    of_dy = line - lines_of_x
+                    role = let(T.Select(of_dy < 0, x_role, dy_role))
+                    place = settled(
+                        T.Select(
+                            of_dy < 0,
+                            first_k + line * CACHE_LINE,
+                            stretch + of_dy * CACHE_LINE,
+                        )
+                    )
+                    done = let(remainder(tile, tiles_a_line) * columns_a_tile)
+                    column = settled(next_columns + done)
+                    some = T.max(T.min(columns_a_tile, length - done), 0)
+                    needed = T.And(line < lines, end - start > length)
+
+                    def prefetch(number):
+                        tir.prefetch_line(memory, instruction.address(role, column + number) + place)
+
+                    return settled(T.Select(needed, some, int64(0))), prefetch
+
+                def some_rows(row, vectors, mask):
+                    panel.fill(memory, length, lambda j: instruction.address(dy_role, start + j) + row, vectors, mask)
+                    tiles_before = let(quotient(row - stretch, tall * lanes) * tiles_of_rows)
+                    # A tile of fewer rows gets more columns of dW, so that it has as many independent sums.
+                    wide = max(min(width * tall // vectors, MOST_COLUMNS), 1)
+                    widths = sorted({wide, max(wide // 2, 1), min(wide, 2), 1}, reverse=True)
+
+                    def tile(k, width):
+                        def xs(number):
+                            return x_panel.buffer, let(number * x_panel.width + (k - first_k))
+
+                        def sums(xs=None, spread=False, bring=None):
+                            add(dw, k, width, row, vectors, mask, start, length, panel, xs, spread, bring)
+
+                        if width == wide:
+                            needed = bring(let(tiles_before + quotient(k - first_k, wide)))
+                            tir.choose(copied, lambda: sums(xs, True, needed), lambda: sums(bring=needed))
+                        else:
+                            sums()
+
+                    tiles(first_k, let(first_k + size), widths, tile)
+
+                row_tiles(stretch, let(stretch + height), lanes, tall, some_rows, taller)
+
+            def some_stretch(offset, height):
+                stretch = let(first_row + offset)
+                even_blocks(
+                    end - first,
+                    int64(sizes.panel),
+                    lambda number, length: some_columns(stretch, height, let(first + number), length),
+                )
+
+            tile_rows = tall * lanes
+            tiles_together = quotient(TOGETHER, T.max(inner, 1) * tile_rows)
+            together = settled(T.max(tiles_together, 1) * tile_rows)
+            blocks(end_row - first_row, together, some_stretch)
+
+        groups(instruction, group, one_matrix)
+
+    def on_gpu(self, instruction):
+        rows, inner, apart, dw_role, x_role, dy_role, group = instruction.parameters
+        memory = instruction.memory
+        tiled_product(
+            instruction,
+            group,
+            lambda width: (rows, inner, width),
+            left=lambda first, i, k: memory[instruction.address(dy_role, first + k) + i],
+            right=lambda first, k, j: memory[instruction.address(x_role, first + k) + j],
+            write=lambda first, i, j, total: add_atomically(
+                memory, instruction.address(dw_role, first) + i + j * apart, total
+            ),
         )

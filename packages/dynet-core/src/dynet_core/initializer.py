@@ -1,4 +1,9 @@
-"""DyNet's initializers: random distributions, constants, the identity matrix, and values from files or arrays."""
+"""Initializers, which make the initial values of parameters.
+
+With the same seed, parameters made in the same order start with the same values as in DyNet 2.1. Random numbers are
+drawn in memory order: a parameter column by column, a lookup parameter row after row. To write a new initializer,
+derive from `PyInitializer` and override only `draw`.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +11,109 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from difflib import get_close_matches
+from numbers import Real
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from ..annotations import Floats, Number, Numbers
-from ..errors import ArgumentTypeError
-from ..random.random_stream import stream
-from .base import PyInitializer, beyond_float32, check_number, checked_dim, error, initial_array
+from .annotations import Floats, Number, Numbers
+from .checks import real_array, single, whole
+from .errors import ArgumentTypeError, DynetError
+from .messages.hints import explain_arguments
+from .messages.wording import shown
+from .random.random_stream import stream
+
+FLOAT32_LIMIT = 2.0**128 - 2.0**103  # this number and all larger ones become infinity when rounded to float32
+
+
+class InitializerError(DynetError, ValueError):
+    """An argument of an initializer is not allowed, or the initializer does not fit the shape of the parameter."""
+
+
+class PyInitializer:
+    """The base class of initializers. A subclass overrides `draw`; users call `values`.
+
+    >>> class Ramp(PyInitializer):
+    ...     def draw(self, dim):
+    ...         return np.arange(np.prod(dim))
+    >>> Ramp().values((2, 3))
+    array([[0., 2., 4.],
+           [1., 3., 5.]], dtype=float32)
+    >>> Ramp().values((2, 3), lookup=True)
+    array([[0., 1., 2.],
+           [3., 4., 5.]], dtype=float32)
+    """
+
+    __slots__ = ()
+
+    def draw(self, dim: tuple[int, ...]) -> Floats:
+        """Return the initial values of a parameter of dimensions `dim`, as a flat array in column-major order.
+
+        Args:
+            dim: the dimensions in memory order: for a lookup parameter, the number of rows is last.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must override draw")
+
+    def values(self, dim: Sequence[int], lookup: bool = False) -> Floats:
+        """Return the initial values as a new float32 array of shape `dim`, in the memory order of the parameter.
+
+        Args:
+            dim: the parameter's shape as users write it: for a lookup parameter, the number of rows is first.
+            lookup: whether this is a lookup parameter.
+
+        Raises:
+            InitializerError: the initializer does not fit `dim`.
+        """
+        dim = checked_dim(self, dim)
+        if 0 in dim:  # there is nothing to draw
+            return np.zeros(dim, np.float32)
+        stored = dim[1:] + dim[:1] if lookup else dim
+        flat = np.asarray(self.draw(stored), np.float32)
+        if flat.shape != (math.prod(dim),):
+            raise error(self, f"draw gave shape {flat.shape}, the parameter has {math.prod(dim)} values")
+        array = flat.reshape(stored, order="F")
+        return np.moveaxis(array, -1, 0) if lookup else array
+
+
+def error(initializer: PyInitializer, reason: str) -> InitializerError:
+    return InitializerError(f"{type(initializer).__name__}: {reason}")
+
+
+def checked_dim(initializer: PyInitializer, dim: Sequence[int]) -> tuple[int, ...]:
+    """Check the dimensions of a parameter and return them as a tuple of ints."""
+    dim = tuple([whole(type(initializer).__name__, "a dimension", size) for size in dim])
+    if not dim or min(dim) < 0:
+        raise error(initializer, f"dimensions must be 0 or more but the parameter is {dim}")
+    return dim
+
+
+def check_number(initializer: PyInitializer, field: str, least: float | None = None, infinite: bool = False) -> None:
+    """Check that an attribute of an initializer is a number that float32 can hold, and at least `least`.
+
+    If it is an array of one number, replace it by this number.
+    """
+    value = single(getattr(initializer, field))
+    object.__setattr__(initializer, field, value)  # the initializer is frozen
+    if not isinstance(value, (Real, np.bool_)):
+        raise ArgumentTypeError(f"{type(initializer).__name__}: {field} must be a number but got {value!r}")
+    if value != value or beyond_float32(value) or (not infinite and abs(value) == math.inf):
+        raise error(initializer, f"{field} must be a {'' if infinite else 'finite '}float32, not {shown(value, 40)}")
+    if least is not None and value < least:
+        raise error(initializer, f"{field} must be {least} or more but got {value}")
+
+
+def beyond_float32(number: Any) -> bool:
+    """Return whether a number is finite, but would become infinite if it were rounded to float32."""
+    try:
+        return FLOAT32_LIMIT <= abs(float(number)) < math.inf
+    except OverflowError:
+        return True
+
+
+def initial_array(data: object, name: str = "NumpyInitializer") -> Floats:
+    """Return a copy of an array or nested lists as a float32 array. `name` is what the user called, for messages."""
+    return real_array(name, data, uneven=InitializerError, refused=InitializerError, too_large=InitializerError)
 
 
 @dataclass(frozen=True)
@@ -28,7 +128,7 @@ class NormalInitializer(PyInitializer):
         InitializerError: the variance is negative, or an argument is not finite.
         ArgumentTypeError: an argument is not a number.
 
-    >>> from dynet_core.random.random_stream import reset_random_seed
+    >>> from dynet_core import reset_random_seed
     >>> reset_random_seed(1)
     >>> NormalInitializer(mean=10, var=4).values((3,))
     array([10.612799, 10.312131,  9.151228], dtype=float32)
@@ -56,7 +156,7 @@ class UniformInitializer(PyInitializer):
         InitializerError: the scale is not above 0, or not finite.
         ArgumentTypeError: the scale is not a number.
 
-    >>> from dynet_core.random.random_stream import reset_random_seed
+    >>> from dynet_core import reset_random_seed
     >>> reset_random_seed(1)
     >>> UniformInitializer(0.1).values((3,))
     array([-0.0165956 ,  0.09943696,  0.04406491], dtype=float32)
@@ -138,7 +238,7 @@ class GlorotInitializer(PyInitializer):
     Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks",
     2010.
 
-    >>> from dynet_core.random.random_stream import reset_random_seed
+    >>> from dynet_core import reset_random_seed
     >>> reset_random_seed(1)
     >>> GlorotInitializer().values((2, 2))
     array([[-0.20325379,  0.5396827 ],
@@ -235,22 +335,19 @@ class FromFileInitializer(PyInitializer):
         with open(self.fname, "rb") as file:
             words = file.read().split()
         if len(words) != math.prod(dim):
-            raise error(self, f"{self._path()} holds {len(words)} numbers but needs {math.prod(dim)}")
+            raise error(self, f"{os.fsdecode(self.fname)} holds {len(words)} numbers but needs {math.prod(dim)}")
         return np.array([self._number(word) for word in words], np.float32)
 
     def _number(self, word: bytes) -> float:
-        shown = word[:40].decode("ascii", "replace")
+        shown, path = word[:40].decode("ascii", "replace"), os.fsdecode(self.fname)
         try:
             # Python accepts 1_000 as a number; other programs do not.
             number = float(word.replace(b"_", b"?"))
         except ValueError:
-            raise error(self, f"{self._path()} holds {shown!r}, which is not a number") from None
+            raise error(self, f"{path} holds {shown!r}, which is not a number") from None
         if beyond_float32(number):
-            raise error(self, f"{self._path()} holds {shown}, which float32 cannot hold")
+            raise error(self, f"{path} holds {shown}, which float32 cannot hold")
         return number
-
-    def _path(self) -> str:
-        return os.fsdecode(self.fname)
 
 
 @dataclass(frozen=True, eq=False)
@@ -307,3 +404,76 @@ def side_of_square(initializer: PyInitializer, dim: tuple[int, ...]) -> int:
     if len(dim) != 2 or dim[0] != dim[1]:
         raise error(initializer, f"the parameter must be a square matrix but it is {dim}")
     return dim[0]
+
+
+OTHER_NAMES = {"xavier": "'glorot'", "xavier_uniform": "'glorot'", "orthogonal": "'saxe'", "zeros": "0", "ones": "1"}
+OTHER_NAMES |= {"kaiming": "'he'", "kaiming_normal": "'he'"}
+NAMES = ("glorot", "he", "identity", "normal", "saxe", "uniform")
+SHOWN_NAMES = ", ".join(map(repr, NAMES))
+
+
+def initializer_from(
+    init: object,
+    dim: Sequence[int],
+    lookup: bool = False,
+    *,
+    scale: Number = 1.0,
+    mean: Number = 0.0,
+    std: Number = 1.0,
+) -> PyInitializer:
+    """Return the initializer for a user's argument `init=`.
+
+    - None or "glorot": `GlorotInitializer()`; "identity": `IdentityInitializer()`
+    - an initializer: itself; a number: `ConstInitializer`; an array, list or tuple: `NumpyInitializer`
+    - "uniform": `UniformInitializer(scale)`; "saxe": `SaxeInitializer(scale)`
+    - "normal": `NormalInitializer` with the mean `mean` and the standard deviation `std`
+    - "he": as in DyNet 2.1, `NormalInitializer` with variance 0.5 / n, where n is the last dimension of the parameter,
+      or of one row if it is a lookup parameter. In the source (He, Zhang, Ren and Sun, "Delving deep into rectifiers",
+      2015), the variance is 2 / n.
+
+    As in DyNet, `scale`, `mean` and `std` are ignored if the initializer does not use them. For a lookup parameter,
+    `dim` has the number of rows first.
+
+    >>> initializer_from(None, (3, 4))
+    GlorotInitializer(is_lookup=False, gain=1.0)
+    >>> initializer_from("he", (3, 4))
+    NormalInitializer(mean=0, var=0.125)
+    """
+    if init is None:
+        return GlorotInitializer()
+    if isinstance(init, PyInitializer):
+        return init
+    if isinstance(init, (np.ndarray, list, tuple)):
+        return NumpyInitializer(initial_array(init, "init"))
+    if isinstance(init, str):
+        return _named(init, tuple(dim), lookup, scale, mean, std)
+    if isinstance(init, (Real, np.bool_)):
+        return ConstInitializer(cast(float, init))
+    if isinstance(init, type) and issubclass(init, PyInitializer):
+        raise ArgumentTypeError(f"init is the class {init.__name__}: pass an instance, {init.__name__}(...)")
+    kinds = f"None, an initializer, a number, an array or one of {SHOWN_NAMES}"
+    raise ArgumentTypeError(f"init must be {kinds} but got {type(init).__name__}: {repr(init)[:100]}")
+
+
+def _named(name: str, dim: tuple[int, ...], lookup: bool, scale: Number, mean: Number, std: Number) -> PyInitializer:
+    if name in ("glorot", "identity"):
+        return GlorotInitializer() if name == "glorot" else IdentityInitializer()
+    if name in ("uniform", "saxe"):
+        return UniformInitializer(scale) if name == "uniform" else SaxeInitializer(scale)
+    if name == "normal":
+        std = single(std)
+        if not isinstance(std, (Real, np.bool_)):
+            raise ArgumentTypeError(f"init='normal': std must be a number but got {std!r}")
+        if std < 0:
+            raise InitializerError(f"init='normal': std must be 0 or more but got {std}")
+        return NormalInitializer(mean, float(std) * float(std))
+    if name == "he":
+        size = dim[1:] if lookup else dim
+        if not size:
+            raise InitializerError(f"init='he': the rows of a {dim} lookup parameter have no dimension")
+        return NormalInitializer(var=0.5 / max(size[-1], 1))
+    use = OTHER_NAMES.get(name) or ", ".join(map(repr, get_close_matches(name, NAMES, 1)))
+    raise InitializerError(f"init is {name!r:.40}, which is none of {SHOWN_NAMES}" + (f": use {use}" if use else ""))
+
+
+explain_arguments(*[kind for kind in PyInitializer.__subclasses__() if kind is not IdentityInitializer])

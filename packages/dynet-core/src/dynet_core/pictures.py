@@ -1,0 +1,453 @@
+"""A graph shown to users: as a drawing (for Graphviz, Mermaid, or as SVG), its numbers, and its plan as text."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dynet_kernels import layout
+from dynet_kernels.encode import TABLE
+from dynet_kernels.layout import CONTEXT, INSTRUCTION, NODE
+from dynet_kernels.table import KERNELS
+
+from . import recorder
+from .checks import checked_flag
+from .compute.engine import PlanningEngine
+from .compute.parameter_rows import PARAMETER_ROWS
+from .dim import Dim
+from .errors import ArgumentError, GradientError, ShapeError
+from .graph import Graph, current
+from .graph.expression import Expression
+from .graph.nodes import Node, nodes_of
+from .graph.record import graph_of
+from .recorder import ANY_GRAPH
+from .signature import SIGNATURES, Signature, Step
+
+# Pixels in an SVG image: the height of a box, the width of a letter, the gap between columns of boxes.
+LINE, LETTER, GAP = 22, 7, 40
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box in the picture of a graph: the call of an op, or a parameter. `operands` are indices of boxes."""
+
+    label: str
+    dims: str
+    operands: tuple[int, ...]
+    is_parameter: bool = False
+
+    @property
+    def text(self) -> str:
+        return f"{self.label} {self.dims}".strip()
+
+
+def boxes(
+    graph: Graph,
+    show_dims: bool = True,
+    expression_names: Mapping[Expression, str] | None = None,
+    lookup_names: Mapping | None = None,
+) -> list[Box]:
+    """Return a box for each call of an op, even if it has several nodes, and for each parameter. Operands come first.
+
+    The arguments are as for `api.print_graphviz`.
+    """
+    names = {(e.at, e.version == ANY_GRAPH): name for e, name in (expression_names or {}).items()}
+    rows = {table.name(): names for table, names in (lookup_names or {}).items()}
+    found: list[Box] = []
+    places: dict[int, int] = {}
+    for node in nodes_of(graph.records):
+        named = [names[place, False] for place in node.places if (place, False) in names]
+        label = ", ".join(named) or node.op
+        operands = []
+        for operand in node.operands:
+            if operand < 0 and operand not in places:
+                places[operand] = len(found)
+                name = names.get((operand, True), PARAMETER_ROWS.names[-1 - operand])
+                found.append(Box(name, "", (), is_parameter=True))
+            operands.append(places[operand])
+        if node.op.startswith("lookup"):
+            label = _lookup_label(label, node, rows.get(found[operands[0]].label))
+        places.update(dict.fromkeys(node.places, len(found)))
+        found.append(Box(label, shape_text(node.dim) if show_dims else "", tuple(operands)))
+    return found
+
+
+def _lookup_label(label: str, node: Node, names: Sequence[str] | None) -> str:
+    rows = [str(row) if names is None else names[row] for row in node.attributes]
+    return f"{label} {', '.join(rows[:5])}{', ...' * (len(rows) > 5)}"
+
+
+def shape_text(dim: Dim) -> str:
+    """Return a shape as text for a picture, such as `{3,4} X2` for dimensions (3, 4) and batch size 2."""
+    return f"{{{','.join(map(str, dim.dims))}}}" + (f" X{dim.batch}" if dim.batch > 1 else "")
+
+
+def dot(graph: Graph, **shown: Any) -> str:
+    """Return a graph as source text for Graphviz. `shown` are further arguments of `boxes`."""
+    lines = ["digraph G {", "  rankdir=LR;", "  nodesep=.05;"]
+    for number, box in enumerate(boxes(graph, **shown)):
+        label = box.text.replace("\\", "\\\\").replace('"', '\\"')
+        shape = "" if box.is_parameter else ", shape=rect"
+        lines.append(f'  N{number} [label="{label}"{shape}];')
+        lines += [f"  N{operand} -> N{number};" for operand in box.operands]
+    return "\n".join([*lines, "}"])
+
+
+def mermaid(graph: Graph) -> str:
+    lines = ["flowchart LR"]
+    for number, box in enumerate(boxes(graph)):
+        left, right = ("([", "])") if box.is_parameter else ("[", "]")
+        lines.append(f'    N{number}{left}"{escape(box.text)}"{right}')
+        lines += [f"    N{operand} --> N{number}" for operand in box.operands]
+    return "\n".join(lines) + "\n"
+
+
+def svg(graph: Graph) -> str:
+    """Return a graph as an SVG image. Operands are to the left of the operations that use them."""
+    drawn = boxes(graph)
+    columns: list[list[int]] = []
+    depths: list[int] = []
+    for number, box in enumerate(drawn):
+        depth = 1 + max([depths[operand] for operand in box.operands], default=-1)
+        depths.append(depth)
+        columns += [[] for _ in range(depth + 1 - len(columns))]
+        columns[depth].append(number)
+    corners: dict[int, tuple[int, int, int]] = {}  # number of a box -> its left edge, top edge and width in pixels
+    x = GAP // 2
+    for column in columns:
+        width = max(LETTER * len(drawn[number].text) for number in column) + 2 * LETTER
+        for row, number in enumerate(column):
+            corners[number] = (x, GAP // 2 + row * (LINE + GAP // 2), width)
+        x += width + GAP
+    height = GAP + max((len(column) for column in columns), default=0) * (LINE + GAP // 2)
+    shapes = [_svg_box(box, *corners[number]) for number, box in enumerate(drawn)]
+    lines = [
+        _svg_line(corners[operand], corners[number])
+        for number, box in enumerate(drawn)
+        for operand in dict.fromkeys(box.operands)
+    ]
+    size = f'width="{x}" height="{height}" viewBox="0 0 {x} {height}"'
+    style = 'font-family="monospace" font-size="11" fill="none" stroke="currentColor"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}>{"".join([*lines, *shapes])}</svg>'
+
+
+def _svg_box(box: Box, x: int, y: int, width: int) -> str:
+    corner = LINE // 2 if box.is_parameter else 0
+    text = f'<text x="{x + LETTER}" y="{y + 15}" fill="currentColor" stroke="none">{escape(box.text)}</text>'
+    return f'<rect x="{x}" y="{y}" width="{width}" height="{LINE}" rx="{corner}"/>{text}'
+
+
+def _svg_line(start: tuple[int, int, int], end: tuple[int, int, int]) -> str:
+    x, y, width = start
+    return f'<path d="M{x + width} {y + LINE // 2}L{end[0]} {end[1] + LINE // 2}"/>'
+
+
+def dump_cg(
+    filename: str | bytes = "", show_values: bool = True, show_gradients: bool = True, nan_check_only: bool = False
+) -> None:
+    """Print the value and the gradient of every expression of the current graph. Values are computed if necessary.
+
+    Args:
+        filename: the file to write to; by default stdout.
+        show_values: whether to print values.
+        show_gradients: whether to print gradients.
+        nan_check_only: print only whether all numbers of a value or gradient are finite: "valid" or "invalid".
+
+    Raises:
+        OSError: the file cannot be written.
+
+    >>> _ = dy.renew_cg()
+    >>> y = dy.tanh(dy.inputVector([1, 2]))
+    >>> dump_cg(nan_check_only=True)
+    Node 0: input (2,)
+    Value: valid
+    Gradient: (not computed)
+    Node 1: tanh (2,)
+    Value: valid
+    Gradient: (not computed)
+    """
+    dump(current(), filename, show_values, show_gradients, nan_check_only)
+
+
+def dump(graph: Graph, filename, show_values, show_gradients, nan_check_only) -> None:
+    """Do for `graph` what `dump_cg` does."""
+    flags = {"show_values": show_values, "show_gradients": show_gradients, "nan_check_only": nan_check_only}
+    text = "\n".join(_lines(graph, *[checked_flag("dump_cg", what, value) for what, value in flags.items()])) + "\n"
+    if filename:
+        with open(os.fsdecode(filename), "w", encoding="utf-8") as file:
+            file.write(text)
+    else:
+        sys.stdout.write(text)
+
+
+def _lines(graph: Graph, show_values: bool, show_gradients: bool, only_check: bool) -> Iterator[str]:
+    if not graph.records.length:
+        yield "(Computation graph is empty)"
+    for node in nodes_of(graph.records):
+        for place in node.places:
+            yield f"Node {place}: {node.op} {node.dim!r}"
+            if show_values:
+                yield _line_of("Value", recorder.handle(place, node.dim).npvalue(dtype=np.float32), only_check)
+            if show_gradients:
+                yield _line_of("Gradient", _gradient(place, node.dim), only_check)
+
+
+def _gradient(place: int, dim) -> np.ndarray | None:
+    try:
+        return recorder.handle(place, dim).gradient(dtype=np.float32)
+    except GradientError:
+        return None
+
+
+def _line_of(what: str, array: np.ndarray | None, only_check: bool) -> str:
+    if array is None:
+        return f"{what}: (not computed)"
+    if only_check:
+        return f"{what}: {'valid' if np.isfinite(array).all() else 'invalid'}"
+    return f"{what}:\n{array}"
+
+
+Rows = npt.NDArray[np.int64]
+MOST_GROUPS = 200  # the most groups that are printed for each pass
+OPERANDS = {
+    layout.ANY_OPERAND: "its operands",
+    layout.EACH_OPERAND: "its operands",
+    layout.BEFORE_OPERAND: "the part before",
+}
+
+
+@dataclass
+class Group:
+    """Nodes with one signature that are computed together, and the lines that describe the kernel calls."""
+
+    signature: Signature
+    nodes: list[int]
+    lines: list[str] = field(default_factory=list)
+
+    def head(self, addresses: Rows, start: int) -> str:
+        """Return a line: the op, the shape, the number of nodes, and where the first one is, counted from `start`."""
+        name = self.signature.name or self.signature.kernel or "part of a record"
+        count = "1 node" if len(self.nodes) == 1 else f"{len(self.nodes)} nodes"
+        return f"{name:24} {shape_text(self.signature.dim):16} {count}, from {addresses[self.nodes[0]] - start}"
+
+
+class Planned:
+    """A plan of the whole graph that is made only to print it. Nothing is computed, and the graph does not change."""
+
+    def __init__(self, graph: Graph):
+        self.engine = PlanningEngine(graph.records)
+        self.engine.plan()
+        self.nodes: dict[str, Rows] = {}
+        self._read()
+        self.forward = self._instructions("forward")
+
+    def backward_from(self, loss: int, size: int) -> None:
+        self.engine.plan(loss, size)
+        self._read()
+        self.backward = self._instructions("backward")
+
+    def _read(self) -> None:
+        count = self.engine.slots[CONTEXT.node_count]
+        rows = self.engine.buffers["nodes"][: count * len(NODE)].reshape(count, len(NODE))
+        self.nodes = {name: rows[:, place] for place, name in enumerate(NODE)}
+
+    def _instructions(self, direction: str) -> list[Rows]:
+        count = self.engine.slots[CONTEXT.tape_count]
+        return list(self.engine.buffers[f"{direction}_tape"][: count * len(INSTRUCTION)].reshape(count, -1).copy())
+
+    def groups(self, order: str) -> Iterator[Group]:
+        """Yield the groups of nodes that the plan computes together.
+
+        `order` is "by_depth" for the order in which they are computed, or "by_signature" for larger groups, each of all
+        nodes with the same signature.
+        """
+        numbers = self.engine.buffers[order][: self.engine.slots[CONTEXT.planned_count]]
+        begins = self.engine.buffers["stage_begins"]
+        depths = self.nodes["depth"] + begins[self.nodes["stage"]]
+
+        def key(number: int) -> tuple[int, int]:
+            return int(self.nodes["signature"][number]), int(depths[number]) if order == "by_depth" else 0
+
+        for (signature, _), members in itertools.groupby(numbers.tolist(), key):
+            yield Group(SIGNATURES[signature], list(members))
+
+
+class TapeReader:
+    """Instructions that are read one by one, to match them with the steps of the groups."""
+
+    def __init__(self, instructions: Sequence[Rows]):
+        self.rest = [*reversed(instructions)]
+
+    def next_is(self, opcode: int, parameters: int | None = None) -> Rows | None:
+        """Return the next instruction and move past it, if it calls this kernel with these parameters (None: any)."""
+        row = self.rest[-1] if self.rest else None
+        if row is None or row[INSTRUCTION.opcode] != opcode:
+            return None
+        return self.rest.pop() if parameters in (None, row[INSTRUCTION.parameters]) else None
+
+    def read(self, group: Group, direction: str, purpose: str = "") -> None:
+        """Add a line to a group for each instruction of its steps. `{target}` in `purpose` is what the step adds to."""
+        for step, parameters in _steps(group.signature, direction):
+            row = self.next_is(KERNELS.opcode(step.kernel), parameters)
+            if row is not None:
+                group.lines.append(f"{step.kernel}: {_columns(row)}{purpose.format(target=_target(step))}")
+
+
+def plan_text(loss: Expression | None = None) -> str:
+    graph = current()
+    if loss is not None:
+        graph_of("show_plan", (loss,))
+        if loss.version == ANY_GRAPH:
+            raise ArgumentError(f"show_plan: {loss!r} is a parameter, from which no backward pass can be planned")
+        if loss.type.total != 1:
+            raise ShapeError(
+                f"show_plan: the expression is {loss.type!r}, not a single number from which a backward pass starts; "
+                "sum_elems and sum_batches reduce it to one, and show_plan() plans the last node"
+            )
+    if not graph.records.length:
+        return "The graph is empty."
+    planned = Planned(graph)
+    lines = [*_overview(planned), "", "forward", *_forward(planned)]
+    number = len(planned.nodes["value"]) - 1 if loss is None else loss.at
+    signature = SIGNATURES[int(planned.nodes["signature"][number])]
+    if loss is not None or signature.dim.total == 1:
+        planned.backward_from(number, signature.dim.total)
+        lines += ["", f"backward from node {number}", *_backward(planned)]
+    return "\n".join(lines)
+
+
+def _overview(planned: Planned) -> list[str]:
+    kinds = [SIGNATURES[int(number)].kind for number in planned.nodes["signature"]]
+    parts = kinds.count(layout.ALIAS) + kinds.count(layout.APART)
+    slots = planned.engine.slots
+    floats = slots[CONTEXT.arena_top] - planned.engine.numbers_at
+    return [
+        f"{len(kinds)} nodes: {kinds.count(layout.INPUT)} inputs, {parts} parts of other nodes' memory, "
+        f"{slots[CONTEXT.planned_count]} computed by {len(planned.forward)} instructions; {floats} floats"
+    ]
+
+
+def _forward(planned: Planned) -> list[str]:
+    tape, groups = TapeReader(planned.forward), list(planned.groups("by_depth"))
+    for group in groups:
+        tape.read(group, "forward")
+        tape.read(group, "repeated", ", which equal others")
+    return _written(groups, planned.nodes["value"], planned.engine.numbers_at)
+
+
+def _backward(planned: Planned) -> list[str]:
+    tape, groups = TapeReader(planned.backward), [*planned.groups("by_depth")][::-1]
+    start, before = planned.engine.gradients.address, []
+    while (line := _of_planner(planned, tape)) is not None:
+        before.append("  " + line)
+    for group in groups:
+        for step, parameters in _steps(group.signature, "backward"):
+            while (line := _of_planner(planned, tape)) is not None:
+                group.lines.append(line)
+            tape.read(group, "repeated", ", for sums of the gradients of equal columns")
+            group.lines.append(_gradient_line(planned, group, step, tape, parameters))
+    lines = before + _written(groups, planned.nodes["gradient"], start)
+    deferred = list(planned.groups("by_signature"))
+    for group in deferred:
+        tape.read(group, "deferred", ", adds to {target}")
+    if deferred := [group for group in deferred if group.lines]:
+        lines += ["", "at the end, for the whole graph", *_written(deferred, planned.nodes["gradient"], start)]
+    return lines
+
+
+def _of_planner(planned: Planned, tape: TapeReader) -> str | None:
+    """Describe the next instruction if the planner itself added it, to set the loss's gradient to 1 or others to 0."""
+    if tape.next_is(layout.FILL) is not None:
+        return "set the gradient of the loss to 1"
+    row = tape.next_is(layout.CLEAR)
+    if row is None:
+        return None
+    begin, size = planned.engine.buffers["backward_index"][row[INSTRUCTION.base] :][:2].tolist()
+    return f"clear {size} floats, from {begin - planned.engine.gradients.address}"
+
+
+def _gradient_line(planned: Planned, group: Group, step: Step, tape: TapeReader, parameters: int) -> str:
+    row, target = tape.next_is(KERNELS.opcode(step.kernel), parameters), _target(step)
+    if row is not None:
+        verb = "sets" if row[INSTRUCTION.fresh] else "adds to"
+        return f"{step.kernel}: {_columns(row)}, {verb} {target}"
+    if _is_alias(planned, group, step):
+        return f"{step.kernel}: nothing to do: {target} is in the same memory"
+    return f"{step.kernel}: not needed: {target} is not wanted"
+
+
+def _is_alias(planned: Planned, group: Group, step: Step) -> bool:
+    """Return whether the gradient to which `step` adds shares the memory of the gradient of the group's first node."""
+    number = group.nodes[0]
+    place = int(planned.nodes["operands"][number]) + max(step.gradient_of, 0)
+    operand = int(planned.engine.buffers["records"][place])
+    gradients, flags = planned.nodes["gradient"], planned.nodes["flags"]
+    return operand >= 0 and bool(flags[operand] & layout.HAS_GRADIENT) and gradients[operand] == gradients[number]
+
+
+def _columns(instruction: Rows) -> str:
+    count = int(instruction[INSTRUCTION.count])
+    return "1 column" if count == 1 else f"{count} columns"
+
+
+def _target(step: Step) -> str:
+    if step.gradient_of == layout.NO_OPERAND:
+        return "what it needs itself"
+    return f"the gradient of {OPERANDS.get(step.gradient_of, f'operand {step.gradient_of}')}"
+
+
+def _steps(signature: Signature, direction: str) -> Iterator[tuple[Step, int]]:
+    """Yield the steps of a signature for a pass, each with the index in TABLE of its parameters."""
+    begin = signature.at + TABLE[signature.at + layout.SIGNATURE[f"{direction}_begin"]]
+    for number, step in enumerate(getattr(signature, direction) if signature.dim.total else ()):
+        yield step, TABLE[begin + number * len(layout.STEP) + layout.STEP.parameters]
+
+
+def _written(groups: Sequence[Group], addresses: Rows, start: int) -> list[str]:
+    lines = []
+    for group in groups[:MOST_GROUPS]:
+        lines.append("  " + group.head(addresses, start))
+        lines += [f"      {line}" for line in group.lines]
+    if len(groups) > MOST_GROUPS:
+        lines.append(f"  ... and {len(groups) - MOST_GROUPS} more groups")
+    return lines
+
+
+def show_plan(loss: Expression | None = None) -> None:
+    """Print how the graph is computed: which nodes together, by which kernels, and where they are in memory.
+
+    Nodes of the same op with the same shapes form a group, if none of them needs the value of another. Under each group
+    are the kernel calls that compute it. Positions, such as "from 16", count floats from the start of the memory for
+    values, or for gradients. A kernel of the backward pass sets a gradient, adds to it, or has nothing to do because
+    two gradients are in the same memory. The plan is for computing the whole graph at once; `show_plan` itself computes
+    nothing.
+
+    Args:
+        loss: where the backward pass starts; by default the last node, if its value is a single number.
+
+    Raises:
+        StaleExpressionError: `loss` belongs to another graph.
+        ShapeError: `loss` is not a single number.
+        ArgumentError, ArgumentTypeError: `loss` is a parameter, or not an expression.
+
+    >>> _ = dy.renew_cg()
+    >>> x, y = dy.inputVector([1, 2]), dy.inputVector([3, 4])
+    >>> z = dy.tanh(x) + dy.tanh(y)
+    >>> show_plan()
+    5 nodes: 2 inputs, 0 parts of other nodes' memory, 3 computed by 2 instructions; 64 floats
+    <BLANKLINE>
+    forward
+      tanh                     {2}              2 nodes, from 16
+          tanh: 2 columns
+      add                      {2}              1 node, from 48
+          add: 1 column
+    """
+    print(plan_text(loss))

@@ -1,0 +1,643 @@
+"""Rules: kernels that are stated as formulas, such as y = tanh(x) or y = x / sum(x). For each column of `size` floats,
+a rule computes
+
+    r = sum, maximum or minimum over i < size of g(x[i], ...)    its reductions, in groups (`Rule.passes`)
+    y[i] = f(x[i], ..., r, ...)                                  its outputs, for each i < size
+    z = h(r, ...)                                                its outputs that are one number per column (`numbers`)
+
+Outputs must not overlap with inputs, except that without reductions they may be the same memory.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from .. import formula, tir, tuning, vmath
+from ..formula import LEAVES, REDUCTIONS, Formula, Symbol, beneath, in_order, inputs_of, replaced, use_counts
+from ..kernels import NUMBER, Effects, Kernel
+from ..layout import BY_ROWS
+from ..simplification import Sharing
+from ..tir import divided, int64, let, load, serial, settled, store, vector_loop
+from ..tvm_modules import T, tirx
+from .threads import WARP, Sums, add_atomically, share_of, thread_each
+
+FUNCTIONS = {name: function for name, function in vars(vmath).items() if name in formula.FUNCTIONS}
+
+DEEPEST = 12  # TVM's passes get slow where functions of functions go deeper
+BITS_OF_SMALLEST = 1 << 23  # the bits of the smallest normal float32, as an int32
+
+
+class Evaluation:
+    """Called with one of the symbols `roots`, it returns a TIR expression for `lanes` elements of a column at once.
+
+    What is used more than once in the trees is computed once, into a register. value_of(name) emits the load of an
+    input, and first_of(name) that of the input's first element in the column, in each lane. position_of() emits an
+    int32 vector: the index in the column of each element.
+    """
+
+    def __init__(self, roots: list[Symbol], value_of: Callable, first_of: Callable, position_of: Callable, lanes: int):
+        self.value_of, self.first_of, self.position_of, self.lanes = value_of, first_of, position_of, lanes
+        self.sharing = Sharing()  # equal parts of the roots are computed once
+        self.uses, self.known = use_counts([self.sharing(root) for root in roots]), {}
+        self.depths: dict[int, int] = {}  # of the TIR expression for each symbol: as functions of functions, or 0
+
+    def __call__(self, symbol: Symbol):
+        symbol = self.sharing(symbol)
+        for key, one in in_order(symbol, self.known).items():
+            self.known[key] = self._emit(one)
+        return self.known[id(symbol)]
+
+    def _emit(self, symbol):
+        if symbol.function == "input":
+            return self.value_of(symbol.arguments[0])
+        if symbol.function == "first":
+            return self.first_of(symbol.arguments[0].arguments[0])
+        if symbol.function == "constant":
+            return tir.wide(tirx.const(symbol.arguments[0], "float32"), self.lanes)
+        if symbol.function == "position":
+            return self.position_of()
+        if symbol.function == "origin":
+            return tir.wide(tirx.const(0, "int32"), self.lanes)
+        if symbol.function == "place":
+            position = self.position_of()
+            return let(vmath.from_bits(position + vmath.number(BITS_OF_SMALLEST, position, "int32")))
+        value = FUNCTIONS[symbol.function](*[self.known[id(argument)] for argument in symbol.arguments])
+        depth = 1 + max((self.depths.get(id(argument), 0) for argument in symbol.arguments), default=0)
+        condition = symbol.function in formula.CONDITIONS  # a vector of bools, which TIR cannot bind to a variable
+        if condition or (self.uses.get(id(symbol), 0) <= 1 and depth < DEEPEST and symbol.function != "where"):
+            self.depths[id(symbol)] = depth
+            return value
+        # Store it in a local buffer and load it. If TVM's simplifier saw the whole tree, it would take long.
+        return let(tir.Accumulator(self.lanes, value).value)
+
+
+SUM, MAXIMUM, MINIMUM = REDUCTIONS
+COMBINE = {
+    SUM: (lambda a, b: a + b, 0.0),
+    MAXIMUM: (vmath.maximum, float("-inf")),
+    MINIMUM: (vmath.minimum, float("inf")),
+}
+
+
+class Column:
+    """Emits loads, formulas and stores of a rule for one column of an instruction."""
+
+    def __init__(self, rule, instruction, column):
+        self.rule, self.instruction, self.column = rule, instruction, column
+        self.memory = instruction.memory
+        self.addresses, self.reduced = {}, {}
+        for name in sorted(rule.reads | set(rule.outputs)):
+            self.addresses[name] = instruction.address(rule.role_of(name), column)
+        for name in sorted(rule.reads & rule.numbers):
+            self.reduced[name] = load(self.memory, self.addresses[name])
+
+    def evaluate(self, formulas, offset, lanes, mask=None, loaded=None):
+        """Return the values of formulas for the `lanes` elements from `offset` on."""
+        # `loaded` has the inputs that are in registers already, by name; those loaded here are added.
+        one_vector = loaded is not None
+        loaded = {} if loaded is None else loaded
+
+        def value_of(name):
+            if name in self.reduced:
+                return tir.wide(self.reduced[name], lanes)
+            if name not in loaded:
+                loaded[name] = load(self.memory, self.addresses[name] + offset, lanes, mask)
+            return loaded[name]
+
+        def first_of(name):
+            if one_vector:  # its load may have a mask without any lane
+                return tir.wide(vmath.lane(value_of(name), 0), lanes)
+            return tir.wide(load(self.memory, self.addresses[name]), lanes)
+
+        def position_of():
+            start = T.Cast("int32", int64(offset))
+            return T.Ramp(start, tirx.const(1, "int32"), lanes) if lanes > 1 else start
+
+        evaluation = Evaluation([f.result for f in formulas], value_of, first_of, position_of, lanes)
+        return [let(evaluation(formula.result)) for formula in formulas]
+
+    def keep(self, reductions, values, offset, mask=None):
+        """Store those of `values`, which go into reductions, that a later formula reads again (`Reduction.keep`)."""
+        for reduction, value in zip(reductions.values(), values, strict=True):
+            if reduction.keep:
+                store(self.memory, let(self.addresses[reduction.keep] + offset), value, mask)
+
+    def write(self, outputs, offsets, lanes, mask=None, add=None, loaded=None):
+        """Store the outputs for the vectors at several offsets, or add them: atomically by `add`, if given."""
+        # All are evaluated before any is stored, because an output may overwrite what a formula reads.
+        values = [self.evaluate(outputs.values(), offset, lanes, mask, loaded) for offset in offsets]
+        for name, parts in zip(outputs, zip(*values), strict=True):
+            for offset, value in zip(offsets, parts, strict=True):
+                at = let(self.addresses[name] + offset)
+                if name not in self.rule.accumulate:
+                    store(self.memory, at, value, mask)
+                elif add:
+                    add(self.memory, at, value)
+                else:
+                    tir.add_or_set(self.instruction, self.memory, at, value, mask)
+
+
+class Totals:
+    """The totals of reductions that run together, each a vector of `lanes` numbers, which a loop changes."""
+
+    def __init__(self, reductions, lanes):
+        self.combine = {name: COMBINE[one.combine][0] for name, one in reductions.items()}
+        self.starts = [tir.wide(COMBINE[one.combine][1], lanes) for one in reductions.values()]
+        self.totals = [tir.Accumulator(lanes, start) for start in self.starts]
+
+    def take(self, values, mask=None):
+        """Combine each total with its value, in the lanes of the mask."""
+        for combine, start, total, value in zip(self.combine.values(), self.starts, self.totals, values, strict=True):
+            if mask is not None:
+                value = let(T.Select(mask, value, start))
+            total.value = combine(let(total.value), value)
+
+    def results(self, of=lambda combine, total: total):
+        """Return what each reduction comes to, by name. `of` emits how its lanes or threads are combined."""
+        pairs = zip(self.combine.items(), self.totals, strict=True)
+        return {name: of(combine, let(total.value)) for (name, combine), total in pairs}
+
+
+def multiples(rule, size):
+    """Return the sums of constants over a column of `size` elements, by name."""
+    return {name: let(T.Cast("float32", size) * constant) for name, constant in rule.multiples.items()}
+
+
+# Functions of about one machine instruction each.
+LIGHT = frozenset("add subtract multiply divide negative less less_equal equal where maximum minimum absolute".split())
+
+FEW = 4  # columns of so many floats have a vector of this length
+LONG = 500  # formulas of about so many machine instructions are emitted once, since compiling them takes long
+
+
+def _outputs(rule, numbers: bool):
+    """Return the outputs that are one number per column if `numbers`, else those that have `size` elements."""
+    return {name: formula for name, formula in rule.outputs.items() if (name in rule.numbers) == numbers}
+
+
+def _weight(formulas):
+    """Estimate how many machine instructions formulas take. A repeated subexpression counts once."""
+    symbols = {key: one for formula in formulas for key, one in beneath(formula.result).items()}
+    return sum(1 if one.function in LIGHT else 12 for one in symbols.values() if one.function != "input")
+
+
+def _at_once(formulas, lanes):
+    """Return how many vectors to work on at once: 1 for long formulas, where more would hardly be faster."""
+    sizes = tuning.cpu(lanes).columns
+    return sizes.vectors if _weight(formulas) <= sizes.heaviest else 1
+
+
+def _each_vector(formulas, size, lanes, step):
+    """Emit a loop over the vectors of a column: step(offsets, mask) emits the work on some of them."""
+    if _weight(formulas) > LONG:
+        tir.masked_loop(size, lanes, lambda offset, mask: step([offset], mask))
+    else:
+        tir.unrolled_loop(size, lanes, _at_once(formulas, lanes), step)
+
+
+def _in_vectors(column, size, lanes):
+    """Emit loops over the vectors of a column of any size."""
+    rule = column.rule
+    column.reduced |= multiples(rule, size)
+    for reductions in rule.passes:
+        column.reduced |= _reduce_vectors(column, reductions, size, lanes)
+    if outputs := _outputs(rule, numbers=False):
+        step = lambda offsets, mask: column.write(outputs, offsets, lanes, mask)  # noqa: E731
+        _each_vector(outputs.values(), size, lanes, step)
+    if numbers := _outputs(rule, numbers=True):
+        column.write(numbers, [int64(0)], 1)
+
+
+def _in_one_vector(column, size, lanes, mask):
+    """Emit the code for a column that fits into one vector, without loops."""
+    rule, loaded = column.rule, {}
+    column.reduced |= multiples(rule, size)
+    for reductions in rule.passes:
+        totals = Totals(reductions, lanes)
+        values = column.evaluate([reduction.formula for reduction in reductions.values()], 0, lanes, mask, loaded)
+        column.keep(reductions, values, 0, mask)
+        loaded |= {one.keep: value for one, value in zip(reductions.values(), values, strict=True) if one.keep}
+        totals.take(values, mask)
+        column.reduced |= totals.results(vmath.horizontal)
+    if outputs := _outputs(rule, numbers=False):
+        column.write(outputs, [int64(0)], lanes, mask, loaded=loaded)
+    if numbers := _outputs(rule, numbers=True):
+        column.write(numbers, [int64(0)], 1)
+
+
+def _reduce_vectors(column, reductions, size, lanes):
+    """Return the results, by name, of reducing a column vector by vector."""
+    formulas = [reduction.formula for reduction in reductions.values()]
+    vectors = _at_once(formulas, lanes)
+    chains = min(vectors, tuning.cpu(lanes).columns.chains)
+    totals = [Totals(reductions, lanes) for _ in range(chains)]
+
+    def step(offsets, mask):
+        values = [column.evaluate(formulas, offset, lanes, mask) for offset in offsets]
+        for number, (offset, those) in enumerate(zip(offsets, values, strict=True)):
+            column.keep(reductions, those, offset, mask)
+            totals[number % chains].take(those, mask)
+
+    _each_vector(formulas, size, lanes, step)
+    whole, *others = totals
+    for other in others:
+        whole.take(other.results().values())
+    return whole.results(vmath.horizontal)
+
+
+def _reduce_with_threads(rule, instruction, size, vectors, numbers):
+    """Emit a rule with reductions: the threads of a block, or of a warp, share one column."""
+    threads = tuning.cuda().threads
+    warps = threads // WARP
+    small = let(size <= threads)  # if true, each warp works on one column; if not, the whole block does
+    blocks = T.Select(small, T.floordiv(instruction.count + (warps - 1), warps), instruction.count)
+    block = instruction.thread("blockIdx.x", blocks)
+    thread = instruction.thread("threadIdx.x", threads)
+    sums = Sums(thread, threads)
+    number = settled(T.Select(small, block * warps + sums.warp, block))
+    lane, sharing = settled(T.Select(small, sums.lane, thread)), settled(T.Select(small, int64(WARP), int64(threads)))
+    first, together = settled(T.Select(small, sums.warp, int64(0))), settled(T.Select(small, int64(1), int64(warps)))
+    # A warp without a column works on an empty one: all threads of the block must reach the barriers in `of_warps`.
+    there = let(number < instruction.count)
+    size = settled(T.Select(there, size, int64(0)))
+    column = Column(rule, instruction, settled(T.Select(there, number, int64(0))))
+    column.reduced |= multiples(rule, size)
+    for reductions in rule.passes:
+        totals = Totals(reductions, 1)
+        with share_of(lane, sharing, size) as place:
+            values = column.evaluate([reduction.formula for reduction in reductions.values()], place, 1)
+            column.keep(reductions, values, place)
+            totals.take(values)
+        column.reduced |= totals.results(lambda combine, total: sums.of_warps(first, together, total, combine))
+    if numbers:
+        with tir.when(T.And(there, lane == 0)):
+            column.write(numbers, [int64(0)], 1, add=add_atomically)
+    if vectors:
+        with share_of(lane, sharing, size) as place:
+            column.write(vectors, [place], 1, add=add_atomically)
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """Combines the values of a formula for all elements of a column by "sum", "max" or "min".
+
+    `keep` names an output in whose memory the values are stored as well, so that later formulas can read them before
+    the output overwrites them. Empty: they are not stored.
+    """
+
+    combine: str
+    formula: Formula
+    keep: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"{self.combine}({self.formula.key}){self.keep and '=' + self.keep}"
+
+
+def _apart(outputs: dict[str, Formula], columns: frozenset[str]) -> tuple[dict[str, Reduction], dict[str, Formula]]:
+    """Return the reductions of formulas by name, in the order in which they must run, and the remaining formulas."""
+    # For example, y = x / sum(x) becomes the reduction sum_0 = sum(x) and the output y = x / sum_0. For y = exp(x) /
+    # sum(exp(x)), the reduction keeps exp(x) in the memory of y, where the output reads it. This is done for outputs in
+    # `columns`, which have `size` elements and overwrite their targets.
+    sharing, reductions, names = Sharing(), {}, {}
+
+    found = {}
+    for output, traced in outputs.items():
+        root = sharing(traced.result)
+        kept = {}
+        for symbol in beneath(root).values():
+            if symbol.function not in REDUCTIONS or id(symbol) in names:
+                continue
+            (of,) = symbol.arguments
+            value = replaced(of, names)
+            keeps = output in columns and not kept and of.function not in LEAVES and _reads(root, of)
+            keep = output if keeps else ""
+            name = f"{symbol.function}_{len(reductions)}"
+            reductions[name] = Reduction(symbol.function, Formula(inputs_of(value), value), keep)
+            names[id(symbol)] = Symbol("input", name)
+            if keep:
+                kept[id(of)] = Symbol("input", output)
+        result = replaced(root, names | kept)
+        found[output] = Formula(inputs_of(result), result)
+    return reductions, found
+
+
+def _reads(root: Symbol, part: Symbol) -> bool:
+    """Return whether `part` occurs in `root` other than in the argument of a reduction."""
+    of_reductions = {key for key, one in beneath(root).items() if one.function in REDUCTIONS}
+    return id(part) in in_order(root, of_reductions)
+
+
+class Rule(Kernel):
+    """A kernel that computes formulas for each column.
+
+    Sums and extremes in the formulas become `reductions`, a dict by name, of one number per column each. They run in
+    the order of the dict, before the formulas that read them.
+
+    Args:
+        views: the names of the arrays that the formulas read or write, except gradients: the gradient of `x` is `dx`.
+            Address list 2 v holds the addresses of array number v, and list 2 v + 1 those of its gradient.
+        outputs: a formula for each target, by name, or a function that returns a dict of them. A gradient is added to
+            its target; any other output overwrites it.
+        numbers: the views that have one number per column, instead of `size` elements.
+        accumulate: outputs that are not gradients but are added to their targets, too.
+        constants: views of one number per column, like `numbers`; but in an `Across`, all interleaved columns share it.
+        sets: gradients that overwrite their targets instead of being added to them.
+    """
+
+    parameters = ("size",)
+    may_set = True
+
+    def __init__(
+        self,
+        views: tuple[str, ...],
+        outputs: Mapping[str, Callable | Formula] | Callable,
+        numbers: tuple[str, ...] = (),
+        accumulate: tuple[str, ...] = (),
+        constants: tuple[str, ...] = (),
+        sets: tuple[str, ...] = (),
+    ):
+        names = [*views, *("d" + view for view in views)]
+        if len({*names}) < len(names):
+            raise ValueError(f"the views {', '.join(views)} and their gradients d... have a name in common")
+        self.views, self.constants = views, constants
+        numbers = (*numbers, *constants)
+        if callable(outputs):
+            self.outputs = Formula.several(outputs)
+        else:
+            self.outputs = {name: Formula.of(function) for name, function in outputs.items()}
+        self.reductions: dict[str, Reduction] = {}
+        self.numbers = frozenset(name for view in numbers for name in (view, "d" + view))
+        self.sets = frozenset(name for name in sets if name in self.outputs)
+        self.accumulate = (frozenset(accumulate) | {name for name in self.outputs if name not in views}) - self.sets
+        if any(one.function in REDUCTIONS for o in self.outputs.values() for one in beneath(o.result).values()):
+            columns = frozenset(self.outputs) - self.numbers - self.accumulate
+            self.reductions, self.outputs = _apart(self.outputs, columns)
+
+    @property
+    def key(self) -> str:
+        outputs = [f"{name}={formula.key}" for name, formula in self.outputs.items()]
+        reductions = [f"{name}={reduction.key}" for name, reduction in self.reductions.items()]
+        numbers = sorted(self.numbers), sorted(self.accumulate), *self.constants
+        return repr((self.views, outputs, reductions, *numbers))
+
+    def role_of(self, name: str) -> int:
+        """Return the number of the address list of a view or gradient, such as `x` or `dx`."""
+        if name in self.views:
+            return 2 * self.views.index(name)
+        return 2 * self.views.index(name.removeprefix("d")) + 1
+
+    @property
+    def multiples(self) -> dict[str, float]:
+        """The reductions that are sums of a constant, by name: each is this constant times the size of the column."""
+        sums = {name: one.formula.result for name, one in self.reductions.items() if one.combine == "sum"}
+        return {name: of.arguments[0] for name, of in sums.items() if of.function == "constant"}
+
+    @property
+    def passes(self) -> list[dict[str, Reduction]]:
+        """The other reductions in groups that run in one loop. A group reads results of earlier groups only."""
+        found: list[dict[str, Reduction]] = []
+        places: dict[str, int] = {}
+        for name, reduction in self.reductions.items():
+            if name in self.multiples:
+                continue
+            places[name] = max((places[read] + 1 for read in reduction.formula.names if read in places), default=0)
+            if places[name] == len(found):
+                found.append({})
+            found[places[name]][name] = reduction
+        return found
+
+    @property
+    def reads(self) -> set[str]:
+        """The names of the views and gradients that the formulas read."""
+        formulas = [*self.outputs.values(), *(reduction.formula for reduction in self.reductions.values())]
+        return {name for formula in formulas for name in formula.names} - set(self.reductions)
+
+    def effects(self, parameters: tuple[int, ...]) -> Effects:
+        """Return what the rule does. It covers a gradient if this is its only output, and no formula reads it."""
+        size, reads, covers, copied = parameters[0], self.reads, False, None
+        writes = tuple((self.role_of(name), 1 if name in self.numbers else size) for name in self.outputs)
+        if len(writes) == 1:
+            ((name, formula),) = self.outputs.items()
+            covers = name in self.accumulate and name not in reads.union(self.views)
+            if covers and formula.result.function == "input":
+                (source,) = formula.result.arguments
+                if (name in self.numbers) == (source in self.numbers):
+                    copied = self.role_of(source)
+        lists = tuple(map(self.role_of, reads))
+        return Effects(writes, NUMBER * size * len(writes), self.shared, reads=lists, covers=covers, copied=copied)
+
+    def on_cpu(self, instruction, lanes):
+        """Emit a CPU kernel that works on one column after the other, a few vectors at a time."""
+
+        formulas = [*self.outputs.values(), *(reduction.formula for reduction in self.reductions.values())]
+        is_long = _weight(formulas) > LONG
+        (size,) = instruction.parameters
+
+        def each(run, *arguments):
+            with serial(instruction.count) as number:
+                run(Column(self, instruction, number), *arguments)
+
+        def any_size():
+            if self.reductions and not is_long:
+                # A column that fits into one vector stays in a register from the reductions to the outputs: loading it
+                # again with a mask would be slow.
+                mask = tir.first_lanes(size, lanes) if lanes > 1 else None
+                tir.choose(
+                    size <= lanes,
+                    lambda: each(_in_one_vector, size, lanes, mask),
+                    lambda: each(_in_vectors, size, lanes),
+                )
+            else:
+                each(_in_vectors, size, lanes)
+
+        # Columns of a few floats, as in small matrices, have vectors of this length. Full vectors with masks would
+        # reach into the next columns in memory, which makes them slow.
+        if lanes > FEW and not is_long:
+            tir.choose(size == FEW, lambda: each(_in_one_vector, size, FEW, None), any_size)
+        else:
+            any_size()
+
+    def on_gpu(self, instruction):
+        """Launch a thread per element; with reductions, a block per column, or a warp if the columns are small."""
+        (size,) = instruction.parameters
+        vectors, numbers = _outputs(self, numbers=False), _outputs(self, numbers=True)
+        if self.reductions:
+            _reduce_with_threads(self, instruction, size, vectors, numbers)
+            return
+        width = size if vectors else 1
+        with thread_each(instruction, instruction.count * width) as number:
+            column = Column(self, instruction, let(T.floordiv(number, width)))
+            place = let(T.floormod(number, width))
+            if vectors:
+                column.write(vectors, [place], 1, add=add_atomically)
+            if numbers:
+                with tir.when(place == 0):
+                    column.write(numbers, [int64(0)], 1, add=add_atomically)
+
+
+@dataclass(frozen=True)
+class Across(Kernel):
+    """Applies a rule to `width` interleaved columns of `size` elements: element i of column w is at i * width + w.
+
+    So a rule works along any dimension of a tensor without a transpose. One column of the instruction stands for all
+    `width`. Each lane of a vector is another of them, so reductions need not add up lanes. A value with one number per
+    column (`Rule.numbers`) is `width` contiguous floats. Gradients are always added to their targets, never set.
+    Outputs must not overlap with inputs, except that without reductions they may be the same memory.
+    """
+
+    rule: Rule
+    parameters = ("size", "width")
+
+    @property
+    def key(self) -> str:
+        return f"across({self.rule.key})"
+
+    def effects(self, parameters: tuple[int, ...]) -> Effects:
+        size, width = parameters
+        of = self.rule.effects((size,))
+        writes = tuple((role, floats * width) for role, floats in of.writes)
+        return of._replace(writes=writes, work=of.work * width, covers=False)
+
+    def on_cpu(self, instruction, lanes):
+        size, width = instruction.parameters
+
+        with serial(instruction.count) as number:
+            vector_loop(
+                width,
+                lanes,
+                lambda offset, mask: Columns(self.rule, instruction, number, offset, lanes, mask).run(size),  # noqa: B023
+            )
+
+    def on_gpu(self, instruction):
+        """Launch one thread per interleaved column: neighboring threads read neighboring floats."""
+        size, width = instruction.parameters
+        with thread_each(instruction, instruction.count * width) as number:
+            column, offset = divided(number, width)
+            Columns(self.rule, instruction, column, offset, 1).run(size, add_atomically)
+
+
+class Columns:
+    """Emits a rule for `lanes` neighboring interleaved columns, from `offset` on, of column `number`."""
+
+    def __init__(self, rule, instruction, number, offset, lanes, mask=None):
+        _, self.width = instruction.parameters
+        self.rule, self.memory, self.lanes, self.mask = rule, instruction.memory, lanes, mask
+        self.addresses, self.reduced = {}, {}
+        for name in sorted(rule.reads | set(rule.outputs)):
+            start = instruction.address(rule.role_of(name), number)
+            if name in rule.constants:
+                self.reduced[name] = tir.wide(load(self.memory, start), lanes)
+                continue
+            self.addresses[name] = let(start + offset)
+            if name in rule.reads & rule.numbers:
+                self.reduced[name] = load(self.memory, self.addresses[name], lanes, mask)
+
+    def evaluate(self, formulas, row):
+        """Return the values of formulas for element `row` of each column. Inputs are loaded when they are needed."""
+        loaded = {}
+
+        def value_of(name):
+            if name in self.reduced:
+                return self.reduced[name]
+            if name not in loaded:
+                loaded[name] = load(self.memory, let(self.addresses[name] + row * self.width), self.lanes, self.mask)
+            return loaded[name]
+
+        def first_of(name):
+            return load(self.memory, self.addresses[name], self.lanes, self.mask)
+
+        def position_of():
+            return tir.wide(T.Cast("int32", row), self.lanes)
+
+        evaluation = Evaluation([f.result for f in formulas], value_of, first_of, position_of, self.lanes)
+        return [let(evaluation(formula.result)) for formula in formulas]
+
+    def write(self, outputs, row, add=None):
+        """Store the outputs for element `row` of each column, or add them: atomically by `add`, if given."""
+        values = self.evaluate(outputs.values(), row)
+        for name, value in zip(outputs, values, strict=True):
+            at = let(self.addresses[name] + row * self.width)
+            if name not in self.rule.accumulate:
+                store(self.memory, at, value, self.mask)
+            elif add:
+                add(self.memory, at, value)
+            else:
+                store(self.memory, at, load(self.memory, at, self.lanes, self.mask) + value, self.mask)
+
+    def run(self, size, add=None):
+        """Emit all reductions, then the outputs, whose formulas may read their results."""
+        self.reduced |= {name: tir.wide(value, self.lanes) for name, value in multiples(self.rule, size).items()}
+        for reductions in self.rule.passes:
+            totals = Totals(reductions, self.lanes)
+            with serial(size) as row:
+                values = self.evaluate([reduction.formula for reduction in reductions.values()], row)
+                for reduction, value in zip(reductions.values(), values, strict=True):
+                    if reduction.keep:
+                        store(self.memory, let(self.addresses[reduction.keep] + row * self.width), value, self.mask)
+                totals.take(values)
+            self.reduced |= totals.results()
+        vectors = {name: formula for name, formula in self.rule.outputs.items() if name not in self.rule.numbers}
+        numbers = {name: formula for name, formula in self.rule.outputs.items() if name in self.rule.numbers}
+        if vectors:
+            with serial(size) as row:
+                self.write(vectors, row, add)
+        if numbers:
+            self.write(numbers, 0, add)
+
+
+SMALL = 1e-37  # a little above the smallest normal float32; see `without_denormals`
+
+
+class UpdateRule(Rule):
+    """A rule that overwrites several tensors of the same size, element by element. It must have no reductions."""
+
+    shared, may_set = BY_ROWS, False
+
+    def on_cpu(self, instruction, lanes):
+        """Take the elements of all columns as one list. Each thread works on one contiguous range of it."""
+        vectors = tuning.cpu(lanes).update.vectors
+        (size,) = instruction.parameters
+        first, end = instruction.stretch(instruction.count * size, lanes)
+
+        def some(number, begin, stop):
+            """Emit the update of the elements [begin, stop) of column `number`."""
+            column = Column(self, instruction, number)
+
+            def step(offsets, mask):
+                column.write(self.outputs, [let(begin + offset) for offset in offsets], lanes, mask)
+
+            tir.unrolled_loop(let(stop - begin), lanes, vectors, step)
+
+        width = let(T.max(size, 1))
+        with serial(let(T.floordiv(first, width)), let(T.floordiv(end + width - 1, width))) as number:
+            begin = let(T.max(first - number * size, 0))
+            some(number, begin, let(T.max(T.min(end - number * size, size), begin)))
+
+
+def update_rule(function: Callable) -> UpdateRule:
+    """Return the rule that updates a parameter `p` and its states as `function` says, and sets its gradient `g` to 0.
+
+    `function` takes the old `p`, `g`, the old states and then hyperparameters. It returns a dict of the new `p` and
+    states: so the arguments that are in the dict, other than `p`, are the states.
+    """
+    names = tuple(inspect.signature(function).parameters)
+    new = Formula.several(function)
+    states = tuple(name for name in names if name in new and name != "p")
+    if names[:2] != ("p", "g") or names[2 : 2 + len(states)] != states or {*new} != {"p", *states}:
+        raise ValueError(
+            f"{function.__name__} takes {', '.join(names)} and returns {', '.join(new)}: it must take p, g, the states "
+            "and then numbers, and return a dict of the new p and the new states"
+        )
+    for name in states:
+        new[name] = Formula(new[name].names, without_denormals(new[name].result))
+    return UpdateRule(names, {**new, "g": lambda: 0.0}, numbers=names[2 + len(states) :])
+
+
+def without_denormals(x: Symbol) -> Symbol:
+    """Return the formula: 0 where |x| < SMALL, else x."""
+    # Operations on smaller numbers (denormals) take a hundred cycles on many CPUs. A running average of zero gradients
+    # would shrink to one and stay there: 0.9 times the smallest float32 rounds to itself.
+    return formula.where(formula.absolute(x) < SMALL, 0.0, x)

@@ -1,0 +1,726 @@
+"""Arithmetic and elementary functions of float32 vectors, emitted as TIR. TVM's own ones call the C library.
+
+A vector is a TIR expression with as many lanes as a vector register: 16 with AVX-512, one on a GPU, where each thread
+has its own element. In operations of a vector and a number of Python, each lane gets the number. The coefficients of
+`exp` and `log` are those of the Cephes library (S. Moshier); other polynomials are minimax fits in relative error.
+"""
+
+from __future__ import annotations
+
+import math
+
+from .formula import LARGEST, SMALLEST
+from .tir import Accumulator, let, vector_type, wide
+from .tvm_modules import T, tirx
+
+AVX512 = 16  # float32s in a vector register of AVX-512; no other target has as many
+SIGN = -(1 << 31)  # the sign bit, in an int32
+
+
+def lanes_of(x):
+    return (x.asobject() if hasattr(x, "asobject") else x).ty.dtype.lanes  # `a == b` is only convertible to an object
+
+
+def number(value, like, dtype="float32"):
+    """Return a number of Python in each lane of a vector; return what is a vector already."""
+    return wide(tirx.const(value, dtype), lanes_of(like)) if isinstance(value, float | int) else value
+
+
+def as_type(dtype, x):
+    return vector_type(dtype, lanes_of(x))
+
+
+def cast(dtype, x):
+    return T.Cast(as_type(dtype, x), x)
+
+
+def register(value, dtype="float32"):
+    """Store `value` and load it: TVM's simplifier takes minutes for long trees, but does not look behind a load."""
+    return let(Accumulator(lanes_of(value), value, dtype).value)
+
+
+def select(condition, x, y):
+    """Return x where the condition holds, else y. All are in registers, so that nested selections compile fast."""
+    x, y = (register(number(one, condition)) for one in (x, y))
+    return register(T.Select(condition, x, y))
+
+
+def chosen(condition, x, y):
+    return T.Select(condition, number(x, condition), number(y, condition))
+
+
+def lane(x, number):
+    return tirx.Shuffle([x], [tirx.const(number, "int32")]) if lanes_of(x) > 1 else x
+
+
+def bits_of(x):
+    return T.reinterpret(as_type("int32", x), x)
+
+
+def from_bits(bits):
+    return T.reinterpret(as_type("float32", bits), bits)
+
+
+def sign_bit(x):
+    """Return the bits of x with all but the sign bit cleared, as an int32."""
+    return T.bitwise_and(bits_of(x), SIGN)
+
+
+def with_sign(magnitude, x):
+    """Return `magnitude` with the sign of x, even if x is -0. It must be positive or have the sign of x."""
+    return register(from_bits(T.bitwise_or(bits_of(magnitude), sign_bit(x))))
+
+
+def add(x, y):
+    return x + y
+
+
+def subtract(x, y):
+    return x - y
+
+
+def multiply(x, y):
+    return x * y
+
+
+def divide(x, y):
+    """Return x / y. TVM's simplifier refuses a division by a 0 that it finds, but does not look into a register."""
+    return x / register(y)
+
+
+def negative(x):
+    """Return -x by flipping the sign bit, which also works for zero and NaN."""
+    return from_bits(T.bitwise_xor(bits_of(x), SIGN))
+
+
+def less(x, y):
+    return x < y
+
+
+def less_equal(x, y):
+    return x <= y
+
+
+def equal(x, y):
+    return x == y
+
+
+def where(condition, x, y):
+    return let(chosen(condition, x, y))
+
+
+def minimum(x, y):
+    """Return the smaller one, or NaN if either is NaN."""
+    if lanes_of(x) == 1:
+        return let(T.Select(T.isnan(x), x, let(T.Select(x < y, x, y))))
+    return _both(T.min(x, y), T.min(y, x))
+
+
+def maximum(x, y):
+    """Return the larger one, or NaN if either is NaN."""
+    if lanes_of(x) == 1:
+        return let(T.Select(T.isnan(x), x, let(T.Select(y < x, x, y))))
+    return _both(T.max(x, y), T.max(y, x))
+
+
+def _both(one, other):
+    """Merge min(x, y) with min(y, x), or two max, so that NaN in either makes the result NaN."""
+    # Where either is NaN, T.min and T.max return the second one. The bitwise or keeps a NaN. For nested selections
+    # instead, TVM's simplifier takes minutes.
+    union = T.bitwise_or(bits_of(one), bits_of(other))
+    return let(from_bits(union))
+
+
+def absolute(x):
+    return from_bits(T.bitwise_and(bits_of(x), ~SIGN))
+
+
+def sqrt(x):
+    return T.sqrt(x)
+
+
+def over_root(x, y, c):
+    """Return x / (sqrt(y) + c)."""
+    # AVX-512 has fast approximations of 1 / sqrt(y) and 1 / y. Each is improved by a step of Newton's method. Together
+    # this takes 6 cycles instead of 40.
+    if lanes_of(x) != AVX512:
+        return x / (T.sqrt(y) + c)
+    y = register(y)
+    inside = register(clamp(y, SMALLEST, LARGEST))
+    guess = register(_guessed("rsqrt14", inside))
+    root = register(inside * guess)
+    lacks = fma(-root, guess * 0.5, 0.5)
+    root = register(fma(root, lacks, root))
+    divisor = register(select(y == 0.0, 0.0, root) + c)
+    divisor = register(T.max(SMALLEST, divisor))  # of less, the guess would be infinite
+    guess = register(_guessed("rcp14", divisor))
+    inverse = register(fma(guess, fma(-divisor, guess, 1.0), guess))
+    return x * select(y > LARGEST, 0.0, inverse)
+
+
+def _guessed(function, x):
+    """Emit AVX-512's `rsqrt14` or `rcp14`, which approximate 1 / sqrt(x) and 1 / x to 14 bits."""
+    return T.call_llvm_pure_intrin("float32x16", f"llvm.x86.avx512.{function}.ps.512", x, x, tirx.const(-1, "int16"))
+
+
+def floor(x):
+    return T.floor(x)
+
+
+def ceil(x):
+    return T.ceil(x)
+
+
+def round(x):  # noqa: A001
+    """Return the whole number nearest to x, halves away from zero."""
+    size = register(absolute(x))
+    whole = register(T.floor(size))
+    up = let(chosen(size - whole < 0.5, 0.0, 1.0))
+    return with_sign(register(whole + up), x)
+
+
+def fma(a, b, c):
+    """Return a * b + c in one operation. TIR has none for CUDA, but nvcc forms it."""
+    return T.fma(a, number(b, a), number(c, a)) if lanes_of(a) > 1 else a * b + c
+
+
+def polynomial(x, coefficients):
+    """Evaluate a polynomial by Horner's rule. The coefficient of the highest power comes first."""
+    value = number(coefficients[0], x)
+    for coefficient in coefficients[1:]:
+        value = let(fma(value, x, coefficient))
+    return value
+
+
+def clamp(x, low, high):
+    """Limit x to the range [low, high]; NaN stays NaN."""
+    # On a CPU, T.min and T.max return their second argument if either is NaN, so x comes second. On a GPU they return
+    # the one that is not NaN, so NaN is selected afterwards.
+    inside = T.max(low, T.min(high, x))
+    return inside if lanes_of(x) > 1 else T.Select(T.isnan(x), x, inside)
+
+
+def power_of_two(n):
+    return from_bits(T.shift_left(n + 127, 23))
+
+
+def scaled(value, whole):
+    """Return value * 2^whole, even if denormal or infinite; `whole` is a whole number, as a float32."""
+    if lanes_of(value) == AVX512:
+        everywhere, as_usual = tirx.const(-1, "int16"), tirx.const(4, "int32")
+        name = "llvm.x86.avx512.mask.scalef.ps.512"
+        return T.call_llvm_pure_intrin("float32x16", name, value, whole, value, everywhere, as_usual)
+    exponent = let(cast("int32", whole))
+    half = let(T.shift_right(exponent, 1))
+    # In two steps, because 2^whole itself may be too large or too small for a float32.
+    return value * power_of_two(half) * power_of_two(exponent - half)
+
+
+def exp(x):
+    x = register(clamp(register(x), -105.0, 89.0))
+    whole = let(T.floor(fma(x, 1.44269504088896341, 0.5)))
+    rest = fma(whole, -0.693359375, x)
+    rest = let(fma(whole, 2.12194440e-4, rest))
+    value = polynomial(
+        rest,
+        (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1),
+    )
+    return register(scaled(let(fma(rest * rest, value, rest) + 1.0), whole))
+
+
+def log(x):
+    x = register(x)
+    tiny = x < SMALLEST
+    scaled = register(T.Select(tiny, x * 8388608.0, x))  # denormals are multiplied by 2^23
+    lift = register(chosen(tiny, 23.0, 0.0))
+    bits = let(T.reinterpret(as_type("int32", x), T.max(scaled, SMALLEST)))
+    exponent = T.shift_right(bits, 23) - 126
+    mantissa = T.bitwise_or(T.bitwise_and(bits, 0x007FFFFF), 0x3F000000)
+    mantissa = register(from_bits(mantissa))
+    small = mantissa < 0.707106781186547524
+    e = register(cast("float32", exponent) - lift - chosen(small, 1.0, 0.0))
+    m = register(mantissa - 1.0 + chosen(small, mantissa, 0.0))
+    z = let(m * m)
+    value = polynomial(
+        m,
+        (7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1)
+        + (-1.6668057665e-1, 2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1),
+    )
+    value = fma(e, -2.12194440e-4, m * z * value) - 0.5 * z
+    value = register(fma(e, 0.693359375, m + value))
+    infinite = register(T.Select(x == math.inf, x, value))
+    outside = register(chosen(x == 0.0, -math.inf, math.nan))
+    return register(T.Select(x > 0.0, infinite, outside))
+
+
+def horizontal(combine, x):
+    """Combine all lanes of the vector x into one number, by combining its two halves again and again."""
+    lanes = lanes_of(x)
+    while lanes > 1:
+        lanes //= 2
+        low = [tirx.const(k, "int32") for k in range(lanes)]
+        high = [tirx.const(k + lanes, "int32") for k in range(lanes)]
+        halves = combine(let(tirx.Shuffle([x], low)), let(tirx.Shuffle([x], high)))
+        x = let(Accumulator(lanes, halves).value)  # stored and loaded, so that TVM's simplifier sees no long expression
+    return x
+
+
+def horizontal_sums(vectors) -> dict:
+    """Return the sum over the lanes of each vector in a list, as a dict.
+
+    For 2, 4 or 8 vectors, if they have at least that many lanes, all sums are computed together. Then the dict has one
+    vector, under the key 0, and its lane n is the sum of vector n of the list. Otherwise the dict has one number for
+    each vector, under the vector's place in the list.
+    """
+    lanes, share = lanes_of(vectors[0]), lanes_of(vectors[0])
+    if len(vectors) not in (2, 4, 8) or len(vectors) > lanes:
+        return {place: horizontal(add, vector) for place, vector in enumerate(vectors)}
+    # Make one vector of every two: half of its lanes are for the sums of the first, half for those of the second.
+    while len(vectors) > 1:
+        share //= 2
+        vectors = [_folded(pair, share, 2 * lanes) for pair in zip(vectors[::2], vectors[1::2])]
+    (whole,) = vectors
+    while share > 1:
+        share //= 2
+        whole = _folded([whole], share, lanes_of(whole))
+    return {0: whole}
+
+
+def _folded(vectors, share, lanes):
+    """Add groups 1, 3, ... of `share` lanes to groups 0, 2, ...; two vectors count as one of `lanes` lanes."""
+    first = [place + k for place in range(0, lanes, 2 * share) for k in range(share)]
+    halves = [tirx.Shuffle(list(vectors), [tirx.const(k + move, "int32") for k in first]) for move in (0, share)]
+    return let(let(halves[0]) + let(halves[1]))
+
+
+def transposed(vectors):
+    """Transpose n vectors of n lanes: vector k of the result has lane k of each."""
+    vectors, lanes = list(vectors), lanes_of(vectors[0]) if len(vectors) > 1 else 1
+    move = lanes // 2
+    while move:  # exchange the squares of move x move numbers on both sides of the diagonal
+        for first in [place for place in range(lanes) if not place & move]:
+            pair = [vectors[first], vectors[first + move]]
+            upper = [lanes + k - move if k & move else k for k in range(lanes)]
+            lower = [lanes + k if k & move else k + move for k in range(lanes)]
+            for place, order in ((first, upper), (first + move, lower)):
+                vectors[place] = let(tirx.Shuffle(pair, [tirx.const(k, "int32") for k in order]))
+        move //= 2
+    return vectors
+
+
+# Exponentials and logarithms that stay precise near 0, powers, the logistic function and erf
+
+LOG2_E = 1.44269504088896341
+# log(2) is the sum of these. The first has only 9 bits, so float32 holds its product with each n of `halved` exactly.
+LOG_2_PARTS = (0.693359375, -2.12194440e-4)
+
+
+def halved(x):
+    """Return (n, p) with exp(x) = 2^n * (1 + p): n is an int32, and p is expm1(rest) for |rest| <= log(2) / 2."""
+    n = let(T.floor(fma(x, LOG2_E, 0.5)))
+    rest = fma(n, -LOG_2_PARTS[0], x)
+    rest = let(fma(n, -LOG_2_PARTS[1], rest))
+    value = polynomial(rest, (1.3946551887e-3, 8.3666440808e-3, 4.1666280664e-2, 1.6666542544e-1, 5.0000000623e-1))
+    return cast("int32", n), register(fma(rest * rest, value, rest))
+
+
+def expm1(x):
+    n, p = halved(let(clamp(x, -30.0, 89.0)))
+    half = register(power_of_two(n - 1))  # 2^(n - 1), since n may be 128, and 2^128 overflows
+    value = register(fma(half, p, half - 0.5) * 2.0)
+    # For a small |x|, n is 0. Return p itself, because p / 2 loses bits if it is denormal.
+    size = register(absolute(x))
+    return with_sign(select(size < 0.25, absolute(p), absolute(value)), x)
+
+
+def log1p(x):
+    """Return log(1 + x), precise near 0: log(s) + e / s, where s is 1 + x in float32, and e the rounding error."""
+    above = register(1.0 + x)
+    lost = register(x - register(above - 1.0))
+    lost = select(x < 1e9, lost, 0.0)
+    value = register(log(above) + lost / clamp(above, 1e-30, 1e30))
+    return with_sign(value, x)
+
+
+def logistic(x):
+    """Return 1 / (1 + exp(-x)), from exp(-|x|), so nothing overflows and small results are precise."""
+    e = register(exp(register(negative_size(x))))
+    return register(select(x < 0.0, e, 1.0) / (1.0 + e))
+
+
+def negative_size(x):
+    """Return -|x|."""
+    return from_bits(T.bitwise_or(bits_of(x), SIGN))
+
+
+def erf(x):
+    """Return erf(x): an odd polynomial for |x| < 0.9; for larger |x|, |erf(x)| is 1 - exp(a polynomial of |x|)."""
+    # This rounds to 1 from |x| = 4 on.
+    size = register(clamp(absolute(x), 0.0, 4.0))
+    square = register(size * size)
+    near = polynomial(
+        square,
+        (-6.0903579960e-4, 5.0119624112e-3, -2.6778908621e-2) + (1.1282140803e-1, -3.7612523275e-1, 1.1283791538),
+    )
+    far = polynomial(
+        size,
+        (1.9822070778e-4, -3.0654998278e-3, 2.2315248062e-2)
+        + (-1.0411374558e-1, -6.3697601312e-1, -1.1277972809, -1.6643907026e-4),
+    )
+    far = register(1.0 - exp(far))
+    return with_sign(select(size < 0.9, size * near, far), x)
+
+
+def power(x, y):
+    """Return x to the power of y, as 2 to the power of y * log2(|x|).
+
+    This exponent is a float64, because it needs more digits than a float32 has. Special cases are as in C: 1 to any
+    power is 1, and so is anything to the power of 0; a negative number to a power that is not whole is NaN.
+    """
+    size = register(absolute(x))
+    exact = let(cast("float64", y) * _log2(size))
+    exact = T.max(-160.0, T.min(130.0, exact))
+    whole = let(T.floor(exact + 0.5))
+    rest = register(cast("float32", exact - whole))
+    value = polynomial(
+        rest,
+        (1.5475896706e-4, 1.3400283159e-3, 9.6180054153e-3, 5.5503277424e-2, 2.4022651332e-1, 6.9314720629e-1),
+    )
+    value = register(fma(rest, value, 1.0))
+    n = cast("int32", whole)
+    half = let(T.shift_right(n, 1))
+    # Multiply by 2^n in two steps: if the result is denormal or infinite, 2^n may not be a normal float32.
+    value = register(value * power_of_two(half) * power_of_two(n - half))
+    value = _of_limits(value, x, size, y)
+    halved_y = register(y * 0.5)
+    odd = select(halved_y == T.floor(halved_y), 0.0, 1.0)
+    whole_y = register(T.floor(y))
+    odd = select(y == whole_y, odd, 0.0)
+    value = select(odd == 1.0, with_sign(value, x), value)
+    imaginary = select(y == whole_y, value, math.nan)
+    imaginary = select(x > -math.inf, imaginary, value)
+    value = select(x < 0.0, imaginary, value)
+    value = select(y == 0.0, 1.0, value)
+    return select(x == 1.0, 1.0, value)
+
+
+def _of_limits(value, x, size, y):
+    """Correct `value`, |x| to the power of y, where it is meaningless: |x| is 0, 1 or infinite, or x or y is NaN."""
+    value = select(size == 0.0, select(y > 0.0, 0.0, math.inf), value)
+    value = select(size == math.inf, select(y > 0.0, math.inf, 0.0), value)
+    value = select(size == 1.0, 1.0, value)
+    value = select(size <= math.inf, value, x)
+    return select(absolute(y) <= math.inf, value, y)
+
+
+def _log2(x):
+    """Return the binary logarithm of x >= 0 as a float64."""
+    tiny = x < 1.17549435e-38
+    scaled = register(T.Select(tiny, x * 8388608.0, x))  # denormals are multiplied by 2^23
+    lift = register(chosen(tiny, 23.0, 0.0))
+    bits = let(bits_of(scaled))
+    # Split into exponent and mantissa so that the mantissa is in [sqrt(1/2), sqrt(2)), close to 1.
+    shifted = let(bits - 0x3F3504F3)
+    exponent = let(T.shift_right(shifted, 23))
+    mantissa = register(from_bits(bits - T.shift_left(exponent, 23)))
+    wide = as_type("float64", x)
+    m = let(T.Cast(wide, mantissa))
+    s = let((m - 1.0) / (m + 1.0))
+    square = let(s * s)
+    value = number(3.4074008711e-1, x, "float64")
+    for coefficient in (4.1167212840e-1, 5.7708359589e-1, 9.6179667328e-1, 2.8853900818):
+        value = let(value * square + coefficient)
+    whole = let(cast("float32", exponent) - lift)
+    return let(T.Cast(wide, whole) + s * value)
+
+
+# Hyperbolic functions and their inverses
+
+LOG_2 = 0.693147180559945309
+LARGE = 1e8  # for x above this, x + 1 and x are the same float32
+
+
+def tanh(x):
+    """Return tanh(x): a rational function for |x| up to 9.01, beyond which the nearest float32 is 1 or -1."""
+    near = let(clamp(x, -9.02, 9.02))
+    square = let(near * near)
+    above = polynomial(square, (1.3319102640e-8, 2.0583506977e-5, 3.4940363143e-3, 1.3379719685e-1, 1.0))
+    below = polynomial(square, (7.7620330377e-7, 3.2830955558e-4, 2.5871080288e-2, 4.6713035626e-1, 1.0))
+    inside = register(clamp(register(near * above / below), -1.0, 1.0))
+    one = register(from_bits(T.bitwise_or(sign_bit(x), 0x3F800000)))
+    return register(T.Select(absolute(x) > 9.0109, one, inside))
+
+
+def quarter_exp(x):
+    """Return exp(|x|) / 4 and expm1(|x|) / 4: neither overflows if sinh(x) is finite."""
+    n, p = halved(let(clamp(absolute(x), 0.0, 89.5)))
+    scale = register(power_of_two(n - 2))
+    product = register(scale * p)
+    return register(product + scale), register(product + (scale - 0.25))
+
+
+def sinh(x):
+    _, e = quarter_exp(x)
+    half_of_rest = 0.5 * e / (0.25 + e)
+    value = register(2.0 * e + half_of_rest)
+    return with_sign(select(absolute(x) < 1e-4, absolute(x), value), x)
+
+
+def cosh(x):
+    e, _ = quarter_exp(x)
+    return register(2.0 * e + 0.125 / e)
+
+
+def asinh(x):
+    size = register(absolute(x))
+    inside = register(clamp(size, 0.0, LARGE))
+    square = register(inside * inside)
+    above = register(inside + square / (1.0 + sqrt(1.0 + square)))
+    return with_sign(_log1p_unless_large(size, above), x)
+
+
+def acosh(x):
+    above = register(clamp(x, -1.0, LARGE) - 1.0)
+    root = register(sqrt(register(above * (2.0 + above))))
+    value = _log1p_unless_large(x, register(above + root))
+    return select(x < 1.0, math.nan, value)
+
+
+def _log1p_unless_large(x, above):
+    """Return log1p(above), or log(2 x) where x > LARGE: asinh or acosh, up to rounding."""
+    # `above` contains x * x, and is computed from x limited to LARGE, so that it does not overflow.
+    value = register(log1p(select(x > LARGE, x, above)))
+    return register(value + select(x > LARGE, LOG_2, 0.0))
+
+
+def atanh(x):
+    size = register(absolute(x))
+    return with_sign(0.5 * log1p(register((size + size) / (1.0 - size))), x)
+
+
+# The logarithm of the gamma function and its derivative
+
+HALF_LOG_2_PI = 0.918938533204672742
+# digamma(x) is 0 for x = 1 + the sum of these. A single float32 would not be precise enough.
+ROOT = (4.6163213253e-1, 1.2438149843e-8)
+
+
+def _split(x):
+    """Return z, which is 1 - x if x < 0, else x; and the fractional part of |x|, on which the reflection depends."""
+    size = register(absolute(x))
+    argument = select(x < 0.0, 1.0 - x, x)
+    return argument, register(size - T.floor(size))
+
+
+def _near(z, numerator, denominator):
+    """Return t and a rational function of t, for 0 <= z < 3: t is z - 1 if z >= 1."""
+    # For z < 1, t is z: the function is computed at z + 1, and a recurrence leads to z.
+    t = select(z < 1.0, z, z - 1.0)
+    return t, register(polynomial(t, numerator) / polynomial(t, denominator))
+
+
+def lgamma(x):
+    """Return log |gamma(x)|: a rational function times (x - 1) (x - 2) on [1, 3), and Stirling's series from 3 on."""
+    # On [0, 1) it is lgamma(x + 1) - log(x), and below 0 it follows from lgamma(1 - x) by reflection.
+    z, part = _split(x)
+    logarithm = register(log(z))
+    t, quotient = _near(
+        z,
+        (2.7127592285e-3, 2.0453748526e-1, 1.0058649196, 1.0),
+        (8.2404940474e-2, 9.4105075628e-1, 2.4787092592, 1.7324547550),
+    )
+    near = register(t * (t - 1.0) * quotient)
+    near = register(near + select(z < 1.0, 0.0 - logarithm, 0.0))  # adding 0 turns -0 into 0
+    inverse = register(1.0 / z)
+    series = polynomial(register(inverse * inverse), (6.7897693829e-4, -2.7698875539e-3, 8.3333162294e-2))
+    far = register((z - 0.5) * (logarithm - 1.0))
+    far = register(far + ((HALF_LOG_2_PI - 0.5) + inverse * series))
+    value = select(z < 3.0, near, far)
+    to_whole = register(T.min(part, register(1.0 - part)))
+    sine = polynomial(
+        register(to_whole * to_whole),
+        (-2.2352240639e-3, 2.6116205326e-2, -1.9074762268e-1, 8.1174217077e-1, -1.6449340611, 1.0),
+    )
+    reflected = register(0.0 - log(register(to_whole * sine)) - value)
+    # All float32s from -2^23 downwards are whole numbers, where the gamma function has poles.
+    reflected = select(x <= -8388608.0, math.inf, reflected)
+    return select(x < 0.0, reflected, value)
+
+
+def digamma(x):
+    """Return the derivative of `lgamma`, by the same ranges of x.
+
+    It is precise near its root, because x minus the root is a factor.
+    """
+    z, part = _split(x)
+    t, quotient = _near(
+        z,
+        (1.4601369511e-3, 1.4853298327e-1, 8.6887601667e-1, 1.0),
+        (4.3305824323e-2, 4.8617815397e-1, 1.2415599144, 7.9975679546e-1),
+    )
+    inverse = register(1.0 / z)
+    near = register(((t - ROOT[0]) - ROOT[1]) * quotient)
+    near = register(near - select(z < 1.0, inverse, 0.0))
+    square = register(inverse * inverse)
+    series = polynomial(square, (3.2323224409e-3, -8.2863811678e-3, 8.3332408829e-2))
+    far = register(log(z) - 0.5 * inverse - square * series)
+    value = select(z < 3.0, near, far)
+    # Below 0: digamma(1 - x) + pi * cot(pi * r), where r is |x| minus the nearest whole number. `rest` is a polynomial
+    # with which pi * cot(pi * r) = 1 / r - r * rest.
+    r = select(part > 0.5, part - 1.0, part)
+    rest = polynomial(
+        register(r * r),
+        (6.1280123167, -5.4862326043e-2, 2.4832325908, 1.9414762790)
+        + (2.0122003892, 2.0345545459, 2.1646480060, 3.2898681304),
+    )
+    reflected = register(value + (1.0 / r - r * rest))
+    return select(x < 0.0, reflected, value)
+
+
+# Trigonometric functions and their inverses. Angles are reduced by pi/2 in float64, precisely up to LIMIT. Larger
+# float32s are further apart than a whole turn, so they count as 0.
+
+HALF_PI = 1.57079632679489662
+# pi/2 is the sum of these. The first two have 25 bits: float64 holds their products with whole numbers exactly.
+HALF_PI_PARTS = (1.5707963109016418, 1.5893254712295857e-08, 6.123233995736766e-17)
+LIMIT = 2.0**27
+
+
+def _quadrant(x):
+    """Return the int32 n for which n pi/2 is nearest to the angle x, and sine and cosine of x - n pi/2."""
+    inside = select(absolute(x) <= LIMIT, x, 0.0)
+    exact = let(cast("float64", inside))
+    turns = let(T.floor(exact * (1 / HALF_PI) + 0.5))
+    for part in HALF_PI_PARTS:
+        exact = register(exact - turns * part, "float64")
+    rest = register(cast("float32", exact))
+    # Sine and cosine of infinity and NaN are NaN. This must be set here, because `inside` is 0 for them.
+    rest = select(absolute(x) < math.inf, rest, math.nan)
+    square = register(rest * rest)
+    sine = polynomial(square, (-1.9516654721e-4, 8.3321735332e-3, -1.6666654873e-1))
+    cosine = polynomial(square, (2.4437728177e-5, -1.3887361431e-3, 4.1666646747e-2))
+    sine = with_sign(fma(rest * square, sine, rest), rest)
+    cosine = register(fma(square * square, cosine, fma(square, -0.5, 1.0)))
+    return cast("int32", turns), sine, cosine
+
+
+def _odd(quarter):
+    return T.bitwise_and(quarter, 1) == 1
+
+
+def _turned(value, quarter):
+    """Return `value`, negated in the second half of a turn: where `quarter` modulo 4 is 2 or 3."""
+    bit = T.shift_left(T.bitwise_and(quarter, 2), 30)
+    return register(from_bits(T.bitwise_xor(bits_of(value), bit)))
+
+
+def sin(x):
+    quarter, sine, cosine = _quadrant(x)
+    quarter = let(quarter)
+    return _turned(select(_odd(quarter), cosine, sine), quarter)
+
+
+def cos(x):
+    quarter, sine, cosine = _quadrant(x)
+    quarter = let(quarter + 1)
+    return _turned(select(_odd(quarter), cosine, sine), quarter)
+
+
+def tan(x):
+    quarter, sine, cosine = _quadrant(x)
+    quarter = let(quarter)
+    minus = register(0.0 - cosine)
+    return register(select(_odd(quarter), minus, sine) / select(_odd(quarter), sine, cosine))
+
+
+def _arc(t, square):
+    """Return asin(t) for |t| up to 1/2; `square` is t * t."""
+    value = polynomial(square, (4.2218546136e-2, 2.4147611861e-2, 4.5477097115e-2, 7.4952417775e-2, 1.6666753928e-1))
+    return register(fma(t * square, value, t))
+
+
+def _of_half_angle(size):
+    """Return asin(size) where size <= 1/2, else acos(size) / 2 = asin(sqrt((1 - size) / 2))."""
+    square = select(size > 0.5, (1.0 - size) * 0.5, size * size)
+    return _arc(select(size > 0.5, sqrt(square), size), square)
+
+
+def asin(x):
+    size = register(absolute(x))
+    arc = _of_half_angle(size)
+    return with_sign(select(size > 0.5, HALF_PI - (arc + arc), arc), x)
+
+
+def acos(x):
+    size = register(absolute(x))
+    arc = _of_half_angle(size)
+    twice = register(arc + arc)
+    middle = register(HALF_PI - with_sign(arc, x))
+    ends = select(x > 0.0, twice, 2 * HALF_PI - twice)
+    return select(size > 0.5, ends, middle)
+
+
+def atan(x):
+    size = register(absolute(x))
+    t = select(size > 1.0, 1.0 / size, size)
+    square = register(t * t)
+    value = polynomial(
+        square,
+        (2.9745431165e-3, -1.6580997051e-2, 4.3553239853e-2, -7.5805532443e-2)
+        + (1.0678928899e-1, -1.4214206339e-1, 1.9994136877e-1, -3.3333166953e-1),
+    )
+    arc = register(fma(t * square, value, t))
+    return with_sign(select(size > 1.0, HALF_PI - arc, arc), x)
+
+
+# Pseudo-random numbers, each of which is a hash of two keys and the position of an element. Such a generator has no
+# state: numbers can be drawn in any order, on any thread, and again with the same result. Keys are float32s whose bits
+# are hashed, so any numbers will do. Positions are int32s.
+
+GOLDEN = 0x9E3779B9
+
+
+def _const(value, like):
+    return number(value, like, "uint64")
+
+
+def _low(h):
+    """Return the lower 32 bits of uint64s. TVM assumes that unsigned integers never overflow, so 64 bits are used."""
+    return register(T.bitwise_and(h, _const(0xFFFFFFFF, h)), "uint64")
+
+
+def _mixed(h):
+    """Return a 32-bit hash of 32 bits, each of which depends on every bit of h."""
+    h = _low(T.bitwise_xor(h, T.shift_right(h, _const(16, h))) * _const(0x85EBCA6B, h))
+    h = _low(T.bitwise_xor(h, T.shift_right(h, _const(13, h))) * _const(0xC2B2AE35, h))
+    return register(T.bitwise_xor(h, T.shift_right(h, _const(16, h))), "uint64")
+
+
+def _hash(key, other, position):
+    """Hash two keys and a position to 32 bits, by two rounds of mixing."""
+
+    def unsigned(value):
+        return cast("uint64", T.reinterpret(as_type("uint32", value), value))
+
+    h = _mixed(_low(cast("uint64", position) * _const(0x9E3779B1, position) + unsigned(key)))
+    return _mixed(_low(h + unsigned(other) + _const(GOLDEN, h)))  # add GOLDEN, because mixing maps 0 to 0
+
+
+def _unit(h):
+    """Return a float32 in [0, 1) made of the upper 24 of the 32 bits in h."""
+    top = cast("int32", T.shift_right(h, _const(8, h)))
+    return let(cast("float32", top) * 2.0**-24)
+
+
+def uniform(key, other, position):
+    """Return a number of the uniform distribution on [0, 1)."""
+    return _unit(_hash(key, other, position))
+
+
+def normal(key, other, position):
+    """Return a number of the standard normal distribution, by the method of Box and Muller."""
+    h = _hash(key, other, position)
+    u = register(_unit(h))
+    u = select(u > 0.0, u, 2.0**-25)
+    angle = register(_unit(_mixed(_low(h + _const(GOLDEN, h)))) * (2 * math.pi))
+    return register(sqrt(register(log(u) * -2.0)) * cos(angle))

@@ -348,7 +348,7 @@ def test_a_graph_is_renewed_after_an_interrupt_anywhere():
         "engine.py",
         "record.py",
         "checkpoints.py",
-        "with_number.py",
+        "kinds.py",
         "lookup.py",
         "api.py",
     )

@@ -34,7 +34,7 @@ from dynet_kernels.layout import ANY_OPERAND, EACH, SELF
 from dynet_kernels.table import KERNELS
 
 from .copying import Loop, collapsed, copies, copies_by_index, copy_of, copy_parameters, for_each_index, repeat
-from .kinds import ONE, TWO, by_dims, by_plain_dims, columnwise, elementwise, op
+from .kinds import ONE, TWO, add_rules, by_dims, by_plain_dims, columnwise, elementwise, op
 from .layouts import (
     as_first,
     as_last,
@@ -48,18 +48,17 @@ from .layouts import (
     shortest,
     strides_of,
 )
-from .op_formulas import add_rules
 from .operands import (
     checked_count,
     checked_pair,
     checked_shape,
     checked_size,
+    finite,
     is_list,
     nesting,
     shape_along,
     shape_of,
 )
-from .with_number import finite
 
 __all__ = [
     "ANY_OPERAND", "Any", "ArgumentError", "ArgumentTypeError", "Callable", "Dim", "Dims", "EACH", "Expression",

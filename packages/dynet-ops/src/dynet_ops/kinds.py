@@ -8,35 +8,194 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dynet_core import recorder
+from dynet_core.annotations import Number
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.graph.expression import Expression
 from dynet_core.graph.record import graph_of, node, one_operand, two_operands
 from dynet_core.messages.keyword_hints import written
-from dynet_core.op import OPS, Function, Op, Sample, check_is_free, register, samples
-from dynet_core.recorder import describe
+from dynet_core.op import OPS, Function, Op, Sample, check_is_free, register, remember, samples
 from dynet_core.recorder.keywords import with_keywords
 from dynet_core.signature import Signature, View, computed, number_views
-from dynet_kernels.formula import Formula, is_number
+from dynet_kernels import formula as f
+from dynet_kernels.derivative import gradients as derived
+from dynet_kernels.families.rules import Rule
+from dynet_kernels.formula import REDUCTIONS, Formula, beneath, is_number
 from dynet_kernels.layout import SELF
 from dynet_kernels.table import KERNELS
 
-from .layouts import Rank, broadcast, column_layout, column_views, lined_up, longest, matched
-from .op_formulas import (
-    all_gradients,
-    check_elementwise,
-    formula_of,
-    inner,
-    number_names,
-    operand_names,
-    rules_of,
-)
-from .operators import OPERATORS, SIGNS, Operator, with_op_name
-from .with_number import finite
+from .copying import repeat
+from .layouts import Rank, broadcast, column_layout, column_views, lined_up, longest, matched, of_rank
+from .operands import finite, number_of
+
+
+def operand_names(function: Callable) -> tuple[str, ...]:
+    """Return the parameters annotated as Expression."""
+    return _annotated(function, ("Expression", Expression))
+
+
+def number_names(function: Callable) -> tuple[str, ...]:
+    """Return the parameters annotated as Number or float."""
+    return _annotated(function, ("Number", Number), ("float", float))
+
+
+def _annotated(function: Callable, *kinds: tuple[str, Any]) -> tuple[str, ...]:
+    """Return the parameters annotated as one of some types, or by a text such as "dy.Number"."""
+    given = {name: parameter.annotation for name, parameter in inspect.signature(function).parameters.items()}
+    # Annotations are texts after `from __future__ import annotations`.
+    last = {name: kind.rpartition(".")[2] if isinstance(kind, str) else kind for name, kind in given.items()}
+    return tuple(name for name, kind in last.items() if any(kind == one for pair in kinds for one in pair))
+
+
+def check_operand(name: str, operands: Sequence[str], operand: str, what: str, hint: str = "") -> None:
+    """Raise ArgumentError if `operand` is not among `operands`. The message is `what`, the wrong name, then `hint`."""
+    if operand not in operands:
+        those = ", ".join(operands) or "none"
+        raise ArgumentError(f"{name}: {what} {operand!r}, which is no operand; the operands are {those}{hint}")
+
+
+RESULT = "y"  # the name of an op's result in formulas and rules
+
+
+def inner(name: str) -> str:
+    """Return an argument's name in formulas, which no result and no gradient can have."""
+    return "." + name
+
+
+def result_names(name: str, arguments: Sequence[str]) -> tuple[str, str]:
+    """Return what stated gradients call the result and its gradient: y, dy, or z, dz, or result, dresult."""
+    for result in ("y", "z", "result"):
+        if not {result, "d" + result} & {*arguments}:
+            return result, "d" + result
+    raise ArgumentError(f"{name}: rename an argument, so that a gradient can ask for the result as y, z or result")
+
+
+def formula_of(function: Callable, operands: Sequence[str]) -> Formula:
+    """Return the formula in a function's body. Raise ArgumentError if a parameter is not among `operands`."""
+    for parameter, given in inspect.signature(function).parameters.items():
+        hint = f". Annotate an operand as `{parameter}: dy.Expression`, and a plain number as `{parameter}: dy.Number`"
+        check_operand(function.__name__, operands, parameter, "the formula asks for", hint)
+        is_plain = given.default is given.empty or parameter in number_names(function)
+        if given.kind is not given.POSITIONAL_OR_KEYWORD or not is_plain:
+            what = given if given.kind is given.POSITIONAL_OR_KEYWORD else f"the {given.kind.description} {given}"
+            raise ArgumentError(f"{function.__name__}: {what} is neither a plain operand nor a number with a default")
+    return Formula.of(function, {operand: inner(operand) for operand in operands})
+
+
+OF_COLUMNS = ("first", "place", "position", *REDUCTIONS)  # what depends on how a value is divided into columns
+
+
+def check_elementwise(name: str, formulas: Iterable[Formula]) -> None:
+    """Raise ArgumentError if a formula of an elementwise op does not work on each element by itself."""
+    for formula in formulas:
+        for symbol in beneath(formula.result).values():
+            if symbol.function in OF_COLUMNS:
+                raise ArgumentError(
+                    f"{name}: f.{symbol.function} is of a column, and this works on each element by itself: make an op "
+                    "by `columnwise`, or pass the number as an operand"
+                )
+
+
+def all_gradients(
+    name: str, operands: Sequence[str], formula: Formula, stated: dict[str, Callable[..., Any]], *numbers: str
+) -> dict[str, Formula]:
+    """Return each operand's gradient: the one in `stated`, else the derivative. Plain `numbers` get none.
+
+    An operand is left out if the result does not depend on it, or only through step functions such as `floor`.
+    """
+    result, gradient = result_names(name, (*operands, *numbers))
+    allowed = (*operands, *numbers, result, gradient)
+    for operand, function in stated.items():
+        check_operand(name, operands, operand, "a gradient is given for")
+        for asked in inspect.signature(function).parameters:
+            if asked not in allowed:
+                raise ArgumentError(
+                    f"{name}: the gradient of {operand} asks for {asked!r}; there are {', '.join(allowed)}"
+                )
+    derivable = [inner(operand) for operand in operands if operand not in stated]
+    found = derived(formula, derivable, RESULT, [inner(number) for number in numbers])
+    names = {argument: inner(argument) for argument in (*operands, *numbers)} | {result: RESULT, gradient: "d" + RESULT}
+    for operand, function in stated.items():
+        found[inner(operand)] = Formula.of(function, names, f"{name}: the gradient of {operand}")
+    return {operand: found[inner(operand)] for operand in operands if inner(operand) in found}
+
+
+def rules_of(
+    operands: Sequence[str],
+    formula: Formula,
+    gradients: dict[str, Formula],
+    numbers: Sequence[str] = (),
+    constants: Sequence[str] = (),
+    one_number: bool = False,
+) -> dict[str, Rule]:
+    """Return kernels by the end of their names: "" for the formula, ".da" for the gradient of an operand a.
+
+    `operands` include plain numbers. `numbers` have one number per column, `constants` one for all columns. With
+    `one_number`, the result has one per column.
+    """
+    inners = tuple(map(inner, operands))
+    facts = {"numbers": (*map(inner, numbers), *(RESULT,) * one_number), "constants": tuple(map(inner, constants))}
+    rules = _rules(RESULT, inners, formula, {inner(name): found for name, found in gradients.items()}, **facts)
+    return {end.replace(".d.", ".d"): rule for end, rule in rules.items()}
+
+
+def _rules(
+    result: str, operands: tuple[str, ...], formula: Formula, gradients: dict[str, Formula], **facts
+) -> dict[str, Rule]:
+    numbers = facts.get("numbers", ())
+    rules = {"": Rule((result, *operands), {result: formula}, **facts)}
+    for operand, gradient in gradients.items():
+        if operand in numbers and not is_number(gradient.result, numbers):
+            gradient = Formula(gradient.names, f.sum(gradient.result))
+        rules[f".d{operand}"] = Rule((result, *operands), {"d" + operand: gradient}, **facts)
+    return rules
+
+
+def add_rules(
+    name: str, operands: tuple[str, ...], formula: Formula, gradients: dict[str, Formula], result: str = "y", **facts
+) -> None:
+    """Add the kernels `name` and, for the gradient of an operand a, `name.da` to the table of kernels."""
+    for end, rule in _rules(result, operands, formula, gradients, **facts).items():
+        KERNELS.add(name + end, rule)
+
+
+def with_number(name: str, operator: str, formula: Callable, rank: Rank = longest) -> Callable[..., Expression]:
+    """Return a function of an expression and a plain number that adds a node of `formula`.
+
+    The number is stored among the graph's inputs, so nodes with different numbers share a signature and a batch. `name`
+    begins the kernels' names; errors show `operator`, the op's name or a sign.
+    """
+    operand, number = names = tuple(inspect.signature(formula).parameters)
+    parsed = formula_of(formula, names)
+    gradients = all_gradients(name, (operand,), parsed, {}, number)
+    kernels = KERNELS.add_defined(name, rules_of(names, parsed, gradients, numbers=(number,)))
+
+    @functools.cache
+    def signature_of(dim):
+        whole = Dim.of(of_rank(dim.dims, rank((dim,))), dim.batch)
+        return computed(kernels, whole, (dim.total,), [View(SELF), View(0), *number_views(1)])
+
+    def unusual(x: Expression, c) -> Expression:
+        graph = graph_of(operator, (x,))
+        number = number_of(operator, c)
+        signature = signature_of(x.type.plain)
+        remember(record, (x.type,), signature)
+        return graph.append(signature, (x.at, graph.take((number,))))
+
+    record = recorder.function("number", unusual)
+    return record
+
+
+OPERATORS: dict[str, tuple[Callable[..., Signature], Callable[..., Any], Callable[..., Any] | None]] = {}
+"""Sign of a Python operator that does the same as an op -> what `two_operands` takes after the name."""
+SIGNS: dict[str, Callable[[Expression], Expression]] = {}
+"""Operators with one operand, by their signs, as functions that add a node to the graph."""
+
 
 ONE = samples("1; 7; 16x3; 5x2*3; 130*2")
 TWO = samples("1 1; 19 19; 7*3 7; 5x2 5x2*4; 33*2 33*2; 6 6x1x1*2")
@@ -60,7 +219,7 @@ def op(record: Callable[..., Any], around: Callable | None = None, **facts: Any)
         around: called in place of the Python function of `record`, as in `recorder.describe`.
         facts: what tests need to know, as fields of `dynet_core.op.Op`.
     """
-    return lambda function: register(describe(record, function, around), **facts)
+    return lambda function: register(recorder.describe(record, function, around), **facts)
 
 
 def by_dims(signature_of: Callable[..., Signature], **facts: Any) -> Callable[[Function], Function]:
@@ -71,9 +230,8 @@ def by_dims(signature_of: Callable[..., Signature], **facts: Any) -> Callable[[F
     """
 
     def decorate(function: Function) -> Function:
-        recorder = one_operand if len(operand_names(function)) == 1 else two_operands
-        record = recorder(function.__name__, by_plain_dims(signature_of))
-        return register(describe(record, function), **facts)
+        make = one_operand if len(operand_names(function)) == 1 else two_operands
+        return op(make(function.__name__, by_plain_dims(signature_of)), **facts)(function)
 
     return decorate
 
@@ -88,7 +246,6 @@ def elementwise(
     scalars: bool = False,
     with_number: Callable[..., Any] | None = None,
     operator: str = "",
-    operator_with_number: Callable[..., Any] | None = None,
     limit: float = math.inf,
     least: float = 0.0,
     range_reason: str = "",
@@ -116,7 +273,6 @@ def elementwise(
         with_number: adds the node if the second operand is a plain number, as in `x + 1`.
         operator: the sign of a Python operator that does the same, such as "+". It goes into the table `OPERATORS` or
             `SIGNS`.
-        operator_with_number: used for the operator in place of `with_number`.
         limit, least: tests do not compare the op where an operand has a finite number of larger magnitude than `limit`,
             or smaller than `least`, for example because the formula subtracts nearly equal numbers there.
         range_reason: why there is a `limit` or `least`.
@@ -148,18 +304,13 @@ def elementwise(
         elif len(operands) == 1:
             record = one_operand(name, signature_of)
             if operator:
-                SIGNS[operator] = one_operand(operator, with_op_name(name, signature_of))
+                SIGNS[operator] = one_operand(operator, signature_of)
         else:
             record = two_operands(name, signature_of, _repeated_first(name, name, scalars, rank), with_number)
             if operator:
-                OPERATORS[operator] = Operator(
-                    operator,
-                    with_op_name(name, signature_of),
-                    _repeated_first(name, operator, scalars, rank),
-                    operator_with_number or with_number,
-                )
+                OPERATORS[operator] = signature_of, _repeated_first(name, operator, scalars, rank), with_number
         return register(
-            record if several else describe(record, function),
+            record if several else recorder.describe(record, function),
             reference=lined_up(_with_defaults(function, numbers, reference), rank),
             samples=_samples(function, len(operands), numbers, BROADCAST),
             differentiable=bool(differentiated),
@@ -227,8 +378,6 @@ def _of_several(
 
 def _fitted(name: str, xs: Sequence[Expression], rank: Rank, scalars: bool = False) -> Sequence[Expression]:
     """Return the operands of an elementwise op, copied to the full shape if its kernels cannot broadcast them."""
-    from .copying import repeat
-
     dims = [x.type.plain for x in xs]
     layout = column_layout(name, dims)
     if layout and (scalars or not layout[0](range(len(xs)))):
@@ -254,7 +403,7 @@ def elementwise_signature(
     assert layout is not None
     kernel, whole, size, columns, views = layout
     views = [*views, *number_views(numbers)]
-    return computed((kernels or name) + kernel(operands), whole, (size,), views, columns, passes=passes)
+    return computed((kernels or name) + kernel(operands), whole, (size,), views, columns, passes=passes, name=name)
 
 
 def _repeated_first(name: str, called: str, scalars: bool, rank: Rank) -> Callable:
@@ -343,7 +492,7 @@ def columnwise(
             record = (one_operand, two_operands)[len(operands) - 1](called or name, signature_of)
         shown: dict[str, Any] = {"samples": _samples(function, len(operands), numbers), **facts}
         return register(
-            record if several else describe(record, function),
+            record if several else recorder.describe(record, function),
             reference=lined_up(_with_defaults(function, numbers, reference)),
             differentiable=bool(differentiated),
             **shown,

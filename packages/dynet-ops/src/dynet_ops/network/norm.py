@@ -6,7 +6,7 @@ from dynet_kernels.derivative import gradients
 
 from ..declare import *
 from ..elementwise.arithmetic import add, cmult
-from ..input.constants import ones, zeros
+from ..input.inputs import ones, zeros
 from ..reduce.dims import differences
 
 _VIEWS = ("y", "x", "g", "b")

@@ -6,9 +6,8 @@ from dynet_core.op import Shape
 from dynet_kernels.formula import logistic, tanh
 
 from ..declare import *
-from .cell_description import Cell
-from .cell_tracing import cell_of_equations, split
 from .cells import record_step
+from .equations import Cell, cell_of_equations, split
 
 CELLS: dict[str, Cell] = {}
 """By the names of their ops, such as "lstm_step"."""

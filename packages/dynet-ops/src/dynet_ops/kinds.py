@@ -30,26 +30,26 @@ from dynet_kernels.layout import SELF
 from dynet_kernels.table import KERNELS
 
 from .copying import repeat
-from .layouts import Rank, broadcast, column_layout, column_views, lined_up, longest, matched, of_rank
+from .layouts import Rank, batch_stride, broadcast, column_layout, column_views, lined_up, longest, matched, of_rank
 from .operands import finite, number_of
 
 
 def operand_names(function: Callable) -> tuple[str, ...]:
     """Return the parameters annotated as Expression."""
-    return _annotated(function, ("Expression", Expression))
+    return _annotated(function, "Expression", Expression)
 
 
 def number_names(function: Callable) -> tuple[str, ...]:
     """Return the parameters annotated as Number or float."""
-    return _annotated(function, ("Number", Number), ("float", float))
+    return _annotated(function, "Number", Number, "float", float)
 
 
-def _annotated(function: Callable, *kinds: tuple[str, Any]) -> tuple[str, ...]:
+def _annotated(function: Callable, *kinds: Any) -> tuple[str, ...]:
     """Return the parameters annotated as one of some types, or by a text such as "dy.Number"."""
     given = {name: parameter.annotation for name, parameter in inspect.signature(function).parameters.items()}
     # Annotations are texts after `from __future__ import annotations`.
     last = {name: kind.rpartition(".")[2] if isinstance(kind, str) else kind for name, kind in given.items()}
-    return tuple(name for name, kind in last.items() if any(kind == one for pair in kinds for one in pair))
+    return tuple(name for name, kind in last.items() if kind in kinds)
 
 
 def check_operand(name: str, operands: Sequence[str], operand: str, what: str, hint: str = "") -> None:
@@ -140,28 +140,32 @@ def rules_of(
     """
     inners = tuple(map(inner, operands))
     facts = {"numbers": (*map(inner, numbers), *(RESULT,) * one_number), "constants": tuple(map(inner, constants))}
-    rules = _rules(RESULT, inners, formula, {inner(name): found for name, found in gradients.items()}, **facts)
+    rules = _rules(inners, formula, {inner(name): found for name, found in gradients.items()}, **facts)
     return {end.replace(".d.", ".d"): rule for end, rule in rules.items()}
 
 
-def _rules(
-    result: str, operands: tuple[str, ...], formula: Formula, gradients: dict[str, Formula], **facts
-) -> dict[str, Rule]:
+def _rules(operands: tuple[str, ...], formula: Formula, gradients: dict[str, Formula], **facts) -> dict[str, Rule]:
     numbers = facts.get("numbers", ())
-    rules = {"": Rule((result, *operands), {result: formula}, **facts)}
+    views = (RESULT, *operands)
+    rules = {"": Rule(views, {RESULT: formula}, **facts)}
     for operand, gradient in gradients.items():
         if operand in numbers and not is_number(gradient.result, numbers):
             gradient = Formula(gradient.names, f.sum(gradient.result))
-        rules[f".d{operand}"] = Rule((result, *operands), {"d" + operand: gradient}, **facts)
+        rules[f".d{operand}"] = Rule(views, {"d" + operand: gradient}, **facts)
     return rules
 
 
-def add_rules(
-    name: str, operands: tuple[str, ...], formula: Formula, gradients: dict[str, Formula], result: str = "y", **facts
-) -> None:
-    """Add the kernels `name` and, for the gradient of an operand a, `name.da` to the table of kernels."""
-    for end, rule in _rules(result, operands, formula, gradients, **facts).items():
+def derive_rules(name: str, formula: Formula, operands: Sequence[str], numbers: Sequence[str]) -> None:
+    """Add the kernels `name` of a formula and `name.da` of the gradient of each operand a. See `rules_of`."""
+    gradients = derived(formula, operands, numbers=numbers)
+    for end, rule in _rules(formula.names, formula, gradients, numbers=numbers).items():
         KERNELS.add(name + end, rule)
+
+
+def add_rules(name: str, views: Sequence[str], outputs: Mapping[str, Callable], **facts: tuple[str, ...]) -> None:
+    """Add a kernel for each formula: `name` for that of the result, the first view, `name.dx` for a gradient dx."""
+    for output, formula in outputs.items():
+        KERNELS.add(name if output == views[0] else f"{name}.{output}", Rule(tuple(views), {output: formula}, **facts))
 
 
 def with_number(name: str, operator: str, formula: Callable, rank: Rank = longest) -> Callable[..., Expression]:
@@ -482,7 +486,7 @@ def columnwise(
             size = shape.size if whole else shape.rows
             dim = Dim.of((1,) if whole else shape.dims[1:] or (1,), batch) if one_number else shape
             extents = (across, batch)
-            views = column_views(extents, [(size, d.size if d.batch > 1 else 0) for d in dims])
+            views = column_views(extents, [(size, batch_stride(d)) for d in dims])
             views = [View(SELF, stride=1 if one_number else size), *views, *number_views(len(numbers))]
             return computed(kernels, dim, (size,), views, across * batch)
 

@@ -28,6 +28,7 @@ def is_matrix(dim: Dim) -> bool:
     return len(of_rank(dim.dims, 2)) == 2
 
 
+Loop = tuple[int, int, int]  # extent, stride in the result, stride in the operand
 Rank = Callable[[Sequence[Dim]], int]
 """How many dimensions a result has: which trailing dimensions of size 1 are kept differs from op to op."""
 
@@ -69,26 +70,35 @@ def matched(name: str, dims: Sequence[Dim], rank: Rank = longest) -> Dim:
     return Dim.of(of_rank(dims[0].dims, rank(dims)), common_batch(name, dims))
 
 
+def joined(loops: Iterable[Loop]) -> list[Loop]:
+    """Return fewer loops that copy the same: merge those that step like one longer loop, and drop extents of 1."""
+    longer: list[Loop] = []
+    for extent, target, source in loops:
+        inner, inner_target, inner_source = longer[-1] if longer else (0, 0, 0)
+        if longer and (target, source) == (inner * inner_target, inner * inner_source):
+            longer[-1] = (inner * extent, inner_target, inner_source)
+        elif extent != 1:
+            longer.append((extent, target, source))
+    return longer
+
+
+def batch_stride(dim: Dim) -> int:
+    """Return how many floats after a batch element the next one starts: 0 if the only one is repeated."""
+    return dim.size if dim.batch > 1 else 0
+
+
 def column_view(source: int, extents: Sequence[int], strides: Sequence[int]) -> View | None:
     """Return the view of operand `source` whose columns nested loops visit, innermost first.
 
     None if more than two loops, the most that a view has, are left after merging.
     """
-    levels: list[tuple[int, int]] = []
-    for extent, stride in zip(extents, strides):
-        if extent == 1:
-            continue
-        if levels and stride == levels[-1][0] * levels[-1][1]:
-            levels[-1] = (levels[-1][0] * extent, levels[-1][1])
-        else:
-            levels.append((extent, stride))
-    if not levels:
-        return View(source)
-    if len(levels) == 1:
-        return View(source, stride=levels[0][1])
-    if len(levels) == 2:
-        (period, stride), (_, outer) = levels
-        return View(source, stride=stride, period=period, outer=outer)
+    match joined(zip(extents, strides, strides)):
+        case []:
+            return View(source)
+        case [(_, _, stride)]:
+            return View(source, stride=stride)
+        case [(period, _, stride), (_, _, outer)]:
+            return View(source, stride=stride, period=period, outer=outer)
     return None
 
 
@@ -101,7 +111,7 @@ def column_views(extents: Sequence[int], strides: Iterable[Sequence[int]]) -> li
 
 def by_batch_elements(result: Dim, dims: Sequence[Dim]) -> list[View]:
     """Return the views of a node and its operands if each batch element is a column."""
-    return [View(SELF, stride=result.size), *[View(k, stride=d.size if d.batch > 1 else 0) for k, d in enumerate(dims)]]
+    return [View(SELF, stride=result.size), *[View(k, stride=batch_stride(dim)) for k, dim in enumerate(dims)]]
 
 
 def strides_of(dim: Dim, whole: Dim) -> list[int]:
@@ -110,7 +120,7 @@ def strides_of(dim: Dim, whole: Dim) -> list[int]:
     for size in of_rank(dim.dims, len(whole.dims)):
         strides.append(step if size > 1 else 0)
         step *= size
-    return [*strides, dim.size if dim.batch > 1 else 0]
+    return [*strides, batch_stride(dim)]
 
 
 def leading_run(whole: Dim, strides: Sequence[Sequence[int]]) -> int:

@@ -330,12 +330,28 @@ def log_sigmoid(x: Expression) -> Expression:
 ZERO, STRAIGHT_THROUGH = "zero_gradient", "straight_through_gradient"
 
 
-def checked_gradient_mode(name: str, mode) -> str:
-    if not isinstance(mode, str):
-        raise ArgumentTypeError(f"{name}: gradient_mode must be a str, not {type(mode).__name__} {mode!r:.40}")
-    if mode not in (ZERO, STRAIGHT_THROUGH):
-        raise ArgumentError(f"{name}: gradient_mode must be {ZERO!r} or {STRAIGHT_THROUGH!r}, not {mode!r:.40}")
-    return mode
+def by_gradient_mode(name: str, signature_of: Callable[[Dim, bool], Signature]) -> Callable[..., Expression]:
+    """Return the recording function of an op of x and a gradient mode, by which x gets the result's gradient or none.
+
+    `signature_of` takes the Dim of x and whether it gets the gradient.
+    """
+
+    def recording(passes: bool) -> Callable:
+        return one_operand(name, by_plain_dims(lambda dim: signature_of(dim, passes)))
+
+    modes = {ZERO: recording(False), STRAIGHT_THROUGH: recording(True)}
+
+    def record(x: Expression, gradient_mode: str = ZERO) -> Expression:
+        if not isinstance(gradient_mode, str):
+            kind = type(gradient_mode).__name__
+            raise ArgumentTypeError(f"{name}: gradient_mode must be a str, not {kind} {gradient_mode!r:.40}")
+        if gradient_mode not in modes:
+            raise ArgumentError(
+                f"{name}: gradient_mode must be {ZERO!r} or {STRAIGHT_THROUGH!r}, not {gradient_mode!r:.40}"
+            )
+        return modes[gradient_mode](x)
+
+    return record
 
 
 def _rounding(formula: Callable, reference: Callable) -> Callable[[Function], Function]:
@@ -345,21 +361,16 @@ def _rounding(formula: Callable, reference: Callable) -> Callable[[Function], Fu
         name = function.__name__
         kernels = KERNELS.add_defined(name, rules_of("x", formula_of(formula, "x"), {"x": Formula.of(lambda dy: dy)}))
 
-        def recording(passes: bool) -> Callable:
-            facts = {"kernels": kernels, "passes": passes}
-            return one_operand(name, by_plain_dims(lambda dim: elementwise_signature(name, "x", (dim,), **facts)))
+        def signature_of(dim: Dim, passes: bool) -> Signature:
+            return elementwise_signature(name, "x", (dim,), kernels=kernels, passes=passes)
 
-        modes = {ZERO: recording(False), STRAIGHT_THROUGH: recording(True)}
-
-        def record(x: Expression, gradient_mode: str = ZERO) -> Expression:
-            return modes[checked_gradient_mode(name, gradient_mode)](x)
-
+        record, modes = by_gradient_mode(name, signature_of), 2 * [ZERO, STRAIGHT_THROUGH]
         return register(
             functools.update_wrapper(record, function),  # type: ignore[arg-type]
             elementwise=True,
             reference=lambda x, gradient_mode=ZERO: reference(x),
             differentiated_as=lambda x, gradient_mode=ZERO: x if gradient_mode == STRAIGHT_THROUGH else 0 * x,
-            samples=[Sample(one.shapes, {"gradient_mode": mode}) for one, mode in zip(ONE, 2 * list(modes))],
+            samples=[Sample(one.shapes, {"gradient_mode": mode}) for one, mode in zip(ONE, modes)],
         )
 
     return decorate

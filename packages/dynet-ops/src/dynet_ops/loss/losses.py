@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dynet_kernels.derivative import gradients
 from dynet_kernels.formula import SMALLEST
 from dynet_kernels.layout import NOWHERE
 
@@ -125,13 +124,7 @@ def pairwise_rank_loss(x: Expression, y: Expression, m: Number = 1.0) -> Express
 # --------------------------------------------------------------------------------------------------- Poisson loss
 
 _loss_of_count = Formula.of(lambda x, count, permutations: f.exp(x) - count * x + permutations)
-add_rules(
-    "poisson_loss",
-    ("x", "count", "permutations"),
-    _loss_of_count,
-    gradients(_loss_of_count, ["x"]),
-    numbers=("count", "permutations"),
-)
+derive_rules("poisson_loss", _loss_of_count, "x", ("count", "permutations"))
 
 
 @functools.cache

@@ -10,9 +10,9 @@ from ..declare import *
 from ..input.inputs import inputTensor
 
 
-def _softmax_reference(x):
-    e = np.exp(x - x.max(0))
-    return e / e.sum(0)
+def _softmax_reference(x, d=0):
+    e = np.exp(x - x.max(d, keepdims=True))
+    return e / e.sum(d, keepdims=True)
 
 
 @columnwise(
@@ -30,12 +30,7 @@ def column_softmax(x: Expression) -> Expression:
 add_across("column_softmax")
 
 
-@recorded(
-    reference=lambda x, d=0: (
-        np.exp(x - x.max(d, keepdims=True)) / np.exp(x - x.max(d, keepdims=True)).sum(d, keepdims=True)
-    ),
-    samples="7*2; 3x4*2 d=1; 2x3x4 d=1; 17x1 d=1",
-)
+@recorded(reference=_softmax_reference, samples="7*2; 3x4*2 d=1; 2x3x4 d=1; 17x1 d=1")
 def softmax(x: Expression, d: Index = 0) -> Expression:
     """Softmax along a dimension, y_i = exp(x_i) / sum over j of exp(x_j).
 
@@ -117,11 +112,12 @@ def _loss(x, picked):
 
 
 KERNELS.add("pickneglogsoftmax", Rule(_VIEWS, _loss, numbers=_NUMBERS))
-KERNELS.add(
-    "pickneglogsoftmax.dx",
-    Rule(_VIEWS, {"dx": lambda x, peak, total, dy: dy * f.exp(x - peak - total)}, numbers=_NUMBERS),
+add_rules(
+    "pickneglogsoftmax",
+    _VIEWS,
+    {"dx": lambda x, peak, total, dy: dy * f.exp(x - peak - total), "dpicked": lambda dy: -dy},
+    numbers=_NUMBERS,
 )
-KERNELS.add("pickneglogsoftmax.dpicked", Rule(_VIEWS, {"dpicked": lambda dy: -dy}, numbers=_NUMBERS))
 
 
 @functools.cache
@@ -208,7 +204,7 @@ def _sparsemax_gradient(y, dy):
     return f.where(y > 0, dy - total / support, 0)
 
 
-KERNELS.add("sparsemax.dx", Rule(("y", "x"), {"dx": _sparsemax_gradient}))
+add_rules("sparsemax", "yx", {"dx": _sparsemax_gradient})
 
 
 def _sparsemax_reference(x):
@@ -239,7 +235,6 @@ def sparsemax(x: Expression) -> Expression:
 
 
 KERNELS.add("constrained_softmax", Simplex("constrained_softmax"))
-_CONSTRAINED_VIEWS = ("z", "x", "y")
 
 
 def _expected(z, y, dz):
@@ -248,22 +243,22 @@ def _expected(z, y, dz):
     return f.where(mass > 0, dot / mass, 0)
 
 
-KERNELS.add(
-    "constrained_softmax.dx",
-    Rule(_CONSTRAINED_VIEWS, {"dx": lambda z, y, dz: f.where(f.equal(z, y), 0, z * (dz - _expected(z, y, dz)))}),
-)
-KERNELS.add(
-    "constrained_softmax.dy",
-    Rule(_CONSTRAINED_VIEWS, {"dy": lambda z, y, dz: f.where(f.equal(z, y), dz - _expected(z, y, dz), 0)}),
+add_rules(
+    "constrained_softmax",
+    "zxy",
+    {
+        "dx": lambda z, y, dz: f.where(f.equal(z, y), 0, z * (dz - _expected(z, y, dz))),
+        "dy": lambda z, y, dz: f.where(f.equal(z, y), dz - _expected(z, y, dz), 0),
+    },
 )
 
 
 def _constrained_signature(*dims: Dim) -> Signature:
     result = matched("constrained_softmax", dims, as_first)
     rows, extents = result.rows, (result.columns, result.batch)
-    views = column_views(extents, [(rows, dim.size if dim.batch > 1 else 0) for dim in dims])
+    views = column_views(extents, [(rows, batch_stride(dim)) for dim in dims])
     views = [View(SELF, stride=rows), *views]
-    return computed("constrained_softmax", result, (rows,), views, math.prod(extents), names=_CONSTRAINED_VIEWS)
+    return computed("constrained_softmax", result, (rows,), views, math.prod(extents), names="zxy")
 
 
 def _constrained_reference(x, y):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numpy.lib.stride_tricks import sliding_window_view
+
 from dynet_kernels.families.toeplitz import Toeplitz
 from dynet_kernels.families.windows import LargestInWindow, Windows
 
@@ -38,16 +40,16 @@ def image_dim(name: str, x: Expression) -> Dim:
     return dim
 
 
-def padded(x, window, stride, is_valid, value):
-    """Return the image, padded with `value`, and the positions down and across, for numpy references."""
+def windows_of(x, window, stride, is_valid, value):
+    """Return the windows of an image padded with `value`; the axes are down, across, channel, row, column."""
     x = x.reshape(*x.shape, *[1] * (3 - x.ndim))
-    places, widths = [], [(0, 0)] * 3
+    widths = [(0, 0)] * 3
     for d in range(2):
         count, before = _places(x.shape[d], window[d], stride[d], is_valid)
         needed = (count - 1) * stride[d] + window[d]
-        places.append(count)
         widths[d] = (before, max(needed - before - x.shape[d], 0))
-    return np.pad(x, widths, constant_values=value), places
+    image = np.pad(x, widths, constant_values=value)
+    return sliding_window_view(image, window, (0, 1))[:: stride[0], :: stride[1]]
 
 
 _BIAS_VIEWS = ("y", "windows", "f", "b")
@@ -87,7 +89,7 @@ def _conv2d_signature(name: str, places: tuple[int, int], windows: Dim, *dims: D
     rows, inner = windows.dims
     filters = dims[0].dims[3]
     extents = (filters, batch)
-    strides = [(stride, dim.size if dim.batch > 1 else 0) for dim, stride in zip((windows, *dims), (0, inner, 1))]
+    strides = [(stride, batch_stride(dim)) for dim, stride in zip((windows, *dims), (0, inner, 1))]
     y, x, f = range(3)
     group = filters if windows.batch > 1 else filters * batch
     forward, start = [], NOTHING
@@ -131,13 +133,7 @@ def _convolution(
 
 
 def _conv2d_reference(x, f, b=None, *, stride, is_valid=True):
-    x, (rows, columns) = padded(x, f.shape, stride, is_valid, 0.0)
-    result = np.zeros((rows, columns, f.shape[3]))
-    for i in range(rows):
-        for j in range(columns):
-            top, left = i * stride[0], j * stride[1]
-            seen = x[top : top + f.shape[0], left : left + f.shape[1]]
-            result[i, j] = np.tensordot(seen, f, axes=3)
+    result = np.einsum("ijkab,abkf->ijf", windows_of(x, f.shape[:2], stride, is_valid, 0.0), f)
     return result if b is None else result + b
 
 
@@ -205,7 +201,7 @@ def _filter1d_signature(x: Dim, y: Dim) -> Signature:
     places, batch, inner = columns - width + 1, common_batch("filter1d_narrow", (x, y)), rows * width
     result = Dim.of((filters, places), batch)
     extents = (places, batch)
-    operands = column_views(extents, [(rows, x.size if x.batch > 1 else 0), (0, y.size if y.batch > 1 else 0)])
+    operands = column_views(extents, [(rows, batch_stride(x)), (0, batch_stride(y))])
     group = places if y.batch > 1 else places * batch
     z, x_at, y_at, change = range(4)
     return Signature(
@@ -235,9 +231,7 @@ def _filter1d_signature(x: Dim, y: Dim) -> Signature:
 
 def _filter1d_reference(x, y):
     y = y.reshape(of_rank(y.shape, 3))
-    x = x.reshape(len(x), -1)
-    places = x.shape[1] - y.shape[1] + 1
-    return np.stack([np.tensordot(y, x[:, p : p + y.shape[1]], axes=([0, 1], [0, 1])) for p in range(places)], axis=1)
+    return np.einsum("ijk,ikf->fj", sliding_window_view(x.reshape(len(x), -1), y.shape[1], 1), y)
 
 
 @by_dims(
@@ -280,13 +274,8 @@ def _maxpooling_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
 
 
 def _maxpooling_reference(x, ksize, stride, is_valid=True):
-    image, (rows, columns) = padded(x, ksize, stride, is_valid, -np.inf)
-    result = np.zeros((rows, columns, image.shape[2]))
-    for i in range(rows):
-        for j in range(columns):
-            top, left = i * stride[0], j * stride[1]
-            result[i, j] = image[top : top + ksize[0], left : left + ksize[1]].max((0, 1))
-    return result.reshape(rows, columns, *x.shape[2:])
+    result = windows_of(x, ksize, stride, is_valid, -np.inf).max((3, 4))
+    return result.reshape(*result.shape[:2], *x.shape[2:])
 
 
 @recorded(
@@ -320,7 +309,7 @@ KERNELS.add("toeplitz", Toeplitz())
 _RESULT, _TWICE, _U, _V = range(4)
 
 
-def _circular_signature(name: str, dims, step: int) -> Signature:
+def _circular_signature(name: str, step: int, *dims: Dim) -> Signature:
     """Return the signature of z_k = sum over i of u_i v_((k + step i) mod d).
 
     In memory, two copies of v in a row follow z, so that kernels need no index mod d. The backward pass does the same
@@ -344,15 +333,13 @@ def _circular_signature(name: str, dims, step: int) -> Signature:
         backward = [product(du, value_of(_V), gradient, 1, 0), product(dv, value_of(_U), gradient, 1, 1)]
     else:
         backward = [product(du, gradient_of(_RESULT), value, 1, 0), product(dv, value_of(_U), gradient, -1, 1)]
+    result = Dim.of(u.dims, batch)
+    own, *operands = by_batch_elements(result, dims)
     return Signature(
-        Dim.of(u.dims, batch),
+        result,
         size=3 * size * batch,
         columns=batch,
-        views=[
-            View(SELF, stride=size),
-            View(SELF, offset=size * batch, stride=2 * size),
-            *[View(k, stride=size if dim.batch > 1 else 0) for k, dim in enumerate(dims)],
-        ],
+        views=[own, View(SELF, offset=size * batch, stride=2 * size), *operands],
         forward=[
             twice(value, value_of(_V)),
             Step("clear", (size,)),
@@ -362,18 +349,20 @@ def _circular_signature(name: str, dims, step: int) -> Signature:
     )
 
 
-def _circular_reference(step):
-    def reference(u, v):
-        k, i = np.indices((len(u), len(u)))
-        return v[(k + step * i) % len(u)] @ u
-
-    return reference
+def _circular_reference(u, v, step):
+    k, i = np.indices((len(u), len(u)))
+    return v[(k + step * i) % len(u)] @ u
 
 
-_CIRCULAR = samples("1 1; 7 7; 16*3 16; 37 37*2; 5*2 5*2; 307 307")
+def _circular(name: str, step: int) -> Callable[[Function], Function]:
+    return by_dims(
+        functools.partial(_circular_signature, name, step),
+        reference=functools.partial(_circular_reference, step=step),
+        samples="1 1; 7 7; 16*3 16; 37 37*2; 5*2 5*2; 307 307",
+    )
 
 
-@by_dims(lambda *dims: _circular_signature("circ_conv", dims, -1), reference=_circular_reference(-1), samples=_CIRCULAR)
+@_circular("circ_conv", -1)
 def circ_conv(u: Expression, v: Expression) -> Expression:
     """The circular convolution of two vectors of length d, z_k = sum over i of u_i v_((k - i) mod d).
 
@@ -383,7 +372,7 @@ def circ_conv(u: Expression, v: Expression) -> Expression:
     ...
 
 
-@by_dims(lambda *dims: _circular_signature("circ_corr", dims, 1), reference=_circular_reference(1), samples=_CIRCULAR)
+@_circular("circ_corr", 1)
 def circ_corr(u: Expression, v: Expression) -> Expression:
     """The circular correlation of two vectors of length d, z_k = sum over i of u_i v_((i + k) mod d).
 

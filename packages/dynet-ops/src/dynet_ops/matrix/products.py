@@ -94,7 +94,7 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
     result = Dim.of(of_rank((rows, width), rank), batch)
     forward, backward, deferred, strides = [], [], [], []
     for place, dim in enumerate(dims):
-        own = dim.size if dim.batch > 1 else 0
+        own = batch_stride(dim)
         if has_bias and place == 0:
             if dim.rows != rows or dim.columns not in (1, width) or not is_matrix(dim):
                 raise ShapeError(f"{name}: the bias {dim!r} does not fit the result {result!r}")
@@ -182,7 +182,7 @@ def affine_transform(exprs: Iterable[Expression]) -> Expression:
     ...
 
 
-def _contraction_signature(name: str, dims: Sequence[Dim]) -> Signature:
+def _contraction_signature(name: str, *dims: Dim) -> Signature:
     """Return the signature of z_ij = b_ij + sum over k of x_ijk y_k. To kernels, x has a row for each (i, j)."""
     x, y, *bias = dims
     if len(x.dims) != 3 or y.columns != 1:
@@ -192,7 +192,8 @@ def _contraction_signature(name: str, dims: Sequence[Dim]) -> Signature:
     if any(b.dims != x.dims[:2] for b in bias):
         raise ShapeError(f"{name}: the bias {bias[0]!r} does not fit the result, which is {x.dims[:2]}")
     batch = common_batch(name, dims)
-    rows = x.dims[0] * x.dims[1]
+    result = Dim.of(x.dims[:2], batch)
+    rows = result.size
     start = value_of(3) if bias else NOTHING
     width = 1 if x.batch > 1 else batch
     forward, backward, deferred = product_steps(x, 1, 2, 0, start, width, (0, 1), shape=(rows, x.dims[2]))
@@ -200,21 +201,17 @@ def _contraction_signature(name: str, dims: Sequence[Dim]) -> Signature:
         step = copy_step("accumulate", gradient_of(3), gradient_of(0), rows, gradient_of=2)
         (deferred if is_shared(x) and is_shared(bias[0]) else backward).append(step)
     return Signature(
-        Dim.of(x.dims[:2], batch),
+        result,
         columns=batch,
-        views=[View(SELF, stride=rows), *column_views((batch,), [(d.size if d.batch > 1 else 0,) for d in dims])],
+        views=by_batch_elements(result, dims),
         forward=[forward],
         backward=backward,
         deferred=deferred,
     )
 
 
-def _contraction(name: str):
-    return many_operands(name, lambda *dims: _contraction_signature(name, dims))
-
-
 _CONTRACTIONS = {
-    name: _contraction(name)
+    name: many_operands(name, functools.partial(_contraction_signature, name))
     for name in ("contract3d_1d", "contract3d_1d_bias", "contract3d_1d_1d", "contract3d_1d_1d_bias")
 }
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from dynet_core.parameter import copy_step
 from dynet_kernels.formula import logistic, tanh
 from dynet_kernels.layout import BEFORE, BEFORE_OPERAND, EACH_OPERAND, FIRST, NO_VIEW
@@ -21,25 +19,6 @@ Previous = int | tuple[tuple[int, int], ...]
 """
 GRADIENT_OF = {SELF: ANY_OPERAND, FIRST: ANY_OPERAND, BEFORE: BEFORE_OPERAND, EACH: EACH_OPERAND}
 """A view's `source` -> the `gradient_of` of a step that adds to its gradient; other sources are operands' numbers."""
-
-
-def add_rule(
-    kernel: str,
-    views: tuple[str, ...],
-    forward: Mapping[str, Callable | Formula] | Callable,
-    backward: Mapping[str, Callable | Formula] | None,
-    sets: tuple[str, ...] = (),
-    **facts: tuple[str, ...],
-) -> str:
-    """Add a rule, with its ".backward" unless that is None, to the table of kernels. Return `kernel`.
-
-    Signatures list its `views` first, in order. The backward kernel overwrites the gradients `sets`, and adds to
-    others.
-    """
-    KERNELS.add(kernel, Rule(views, forward, **facts))
-    if backward is not None:
-        KERNELS.add(kernel + ".backward", Rule(views, backward, sets=sets))
-    return kernel
 
 
 def part_signature(
@@ -165,7 +144,7 @@ def projection_part(batch: int, x: View | None, *dims: Dim, first_rows: int | No
 
 def input_view(x: Dim, batch: int, source: int) -> View:
     """Return the view of an input: operand `source`, or EACH of a sequence's inputs."""
-    return View(source, stride=x.size if x.batch > 1 else 0, period=batch if source == EACH or x.batch > 1 else 0)
+    return View(source, stride=batch_stride(x), period=batch if source == EACH or x.batch > 1 else 0)
 
 
 @functools.cache
@@ -277,7 +256,10 @@ def _rule(name: str, inputs: Sequence[str], equations: Callable[..., Equations],
     forward, backward = rules(values, gates, totals="hc")
     if "fx" in inputs:
         backward["dfx"] = backward["df"]  # f is fx plus a product, so fx has the same gradient as f
-    return add_rule(f"tree_lstm.{name}", (*values, *inputs), forward, backward, ("dh", "dc"), **facts)
+    kernel, views = f"tree_lstm.{name}", (*values, *inputs)
+    KERNELS.add(kernel, Rule(views, forward, **facts))
+    KERNELS.add(kernel + ".backward", Rule(views, backward, sets=("dh", "dc")))
+    return kernel
 
 
 def _outputs(o, c):
@@ -302,7 +284,7 @@ def _summands(f, c, h, fx):
 
 
 SUMMED = ("f", "c_child", "h_child", "fx")
-clear_sums = add_rule("tree_lstm.clear_sums", ("c_kept", "h_sum", *SUMMED), lambda: {"c_kept": 0.0, "h_sum": 0.0}, None)
+KERNELS.add("tree_lstm.clear_sums", Rule(("c_kept", "h_sum", *SUMMED), lambda: {"c_kept": 0.0, "h_sum": 0.0}))
 summed_child = _rule("summed_child", SUMMED, _summands, "f", accumulate=("c_kept", "h_sum"))
 summing = _rule("summing", (*"iog", "c_kept"), lambda i, o, g, kept: _outputs(o, logistic(i) * tanh(g) + kept), "iog")
 for _count in range(3):  # known at import, so that they can be compiled beforehand
@@ -365,7 +347,7 @@ def child_sum_signature(batch: int, x: Dim | None, child_batch: int, b: Dim, W: 
     }
     summed = part_signature(
         "tree_lstm", hidden, batch, views, {"Uf": Uf},
-        [clear_sums, Product("Uf", "h_child", "f", start="fx"), summed_child],
+        ["tree_lstm.clear_sums", Product("Uf", "h_child", "f", start="fx"), summed_child],
         each=True, size=2 * hidden * batch, size_each=hidden * batch, waits=(FIXED + 1, FIXED + 2), waits_each=True,
     )  # fmt: skip
     views = _state(hidden, batch, 4 * hidden) | {

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dynet_kernels.derivative import gradients
-
 from ..declare import *
 from ..elementwise.arithmetic import cmult
 
@@ -18,7 +16,7 @@ def random_node(name: str, formula: Callable) -> Callable[..., Expression]:
     parsed = Formula.of(formula)
     operands = parsed.names.count("x")
     numbers = parsed.names[operands:]
-    add_rules(name, parsed.names, parsed, gradients(parsed, ["x"]), numbers=numbers)
+    derive_rules(name, parsed, "x", numbers)
 
     @functools.cache
     def signature_of(dim: Dim) -> Signature:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..axes import BATCH, DIMENSIONS, ELEMENTS, ONE_DIMENSION, Along
 from ..declare import *
-from ..elementwise.functions import STRAIGHT_THROUGH, ZERO, checked_gradient_mode
+from ..elementwise.functions import ZERO, by_gradient_mode
 
 
 @columnwise(whole=True, reference=lambda x: np.atleast_1d(x.sum()))
@@ -397,22 +397,15 @@ def _is_first(x):
     return f.where(f.equal(f.place, first), 1, 0)
 
 
-KERNELS.add("argmax", Rule(("y", "x"), {"y": _is_first}))
-KERNELS.add("argmax.dx", Rule(("y", "x"), {"dx": lambda dy: dy}))
+add_rules("argmax", "yx", {"y": _is_first, "dx": lambda dy: dy})
 
 
-def _recorder(passes: bool):
-    """Return a function that adds an argmax node. If `passes`, x gets the result's gradient unchanged, else none."""
-
-    @by_plain_dims
-    def signature_of(dim: Dim) -> Signature:
-        views = [View(SELF, stride=dim.rows), View(0, stride=dim.rows)]
-        return computed("argmax", dim, (dim.rows,), views, dim.columns * dim.batch, passes=passes)
-
-    return one_operand("argmax", signature_of)
+def _argmax_signature(dim: Dim, passes: bool) -> Signature:
+    views = [View(SELF, stride=dim.rows), View(0, stride=dim.rows)]
+    return computed("argmax", dim, (dim.rows,), views, dim.columns * dim.batch, passes=passes)
 
 
-_MODES = {ZERO: _recorder(False), STRAIGHT_THROUGH: _recorder(True)}
+_argmax = by_gradient_mode("argmax", _argmax_signature)
 
 
 def _one_hot(x, gradient_mode):
@@ -438,7 +431,7 @@ def argmax(x: Expression, gradient_mode: str) -> Expression:
     >>> argmax(inputVector([1, 3, 2]), "zero_gradient").value()
     [0.0, 1.0, 0.0]
     """
-    return _MODES[checked_gradient_mode("argmax", gradient_mode)](x)
+    return _argmax(x, gradient_mode)
 
 
 __all__ = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numpy.lib.stride_tricks import sliding_window_view
+
 from dynet_kernels.families.scan import Scan
 from dynet_kernels.families.sums import Sum
 
@@ -12,9 +14,9 @@ from ..elementwise.arithmetic import SEVERAL, checked_together, folded
 from ..shape.layout import reshape
 
 KERNELS.add("sum", Sum(scaled=False))
-KERNELS.add("sum.dx", Rule(("y", "x"), {"dx": lambda dy: dy}))
+add_rules("sum", "yx", {"dx": lambda dy: dy})
 KERNELS.add("scaled_sum", Sum(scaled=True))
-KERNELS.add("scaled_sum.dx", Rule(("y", "x", "n"), {"dx": lambda dy, n: dy * n}, constants=("n",)))
+add_rules("scaled_sum", "yxn", {"dx": lambda dy, n: dy * n}, constants=("n",))
 
 
 @functools.cache
@@ -165,8 +167,7 @@ def _ngram_signature(dim: Dim, width: int) -> Signature:
 
 
 def _ngrams(x, v):
-    x = x.reshape(len(x), -1)
-    return np.stack([x[:, j : j + v].sum(1) for j in range(x.shape[1] - v + 1)], axis=1)
+    return sliding_window_view(x.reshape(len(x), -1), v, 1).sum(2)
 
 
 @recorded(reference=_ngrams, samples="3x5 v=2; 17x3*2 v=3; 1x4*3 v=1; 5*2 v=1; 2x9*2 v=5")

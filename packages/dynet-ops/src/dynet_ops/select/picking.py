@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from dynet_core.checks import as_list
 from dynet_core.errors import StaleExpressionError
 from dynet_core.graph import graph_of_node
@@ -12,7 +14,7 @@ from dynet_kernels.families.selection import LargestInOrder, Scatter
 
 from ..copying import LOOPS, before_and_after, joined
 from ..declare import *
-from ..shape.layout import along
+from ..shape.layout import transpose
 
 
 @functools.cache
@@ -310,15 +312,7 @@ def _limits(name: str, what: str, given, dim: Dim, default: Sequence[int], small
 
 
 def _strided_reference(x, strides, range_from=(), range_to=()):
-    limits = [
-        slice(
-            range_from[d] if d < len(range_from) else 0,
-            range_to[d] if d < len(range_to) else None,
-            strides[d] if d < len(strides) else 1,
-        )
-        for d in range(x.ndim)
-    ]
-    return x[tuple(limits)]
+    return x[tuple(itertools.starmap(slice, itertools.zip_longest(range_from, range_to, strides)))]
 
 
 @recorded(
@@ -421,7 +415,10 @@ def kmax_pooling(x: Expression, k: Index, d: Index = 1) -> Expression:
         raise OutOfRangeError(f"{name}: k = {k} is more than dimension {d} of x has, which is {dim!r}")
     if k == dim.dims[d]:
         return x
-    return along(lambda x: node(name, _largest_signature(x.type.plain, k), (x,)), x, d)
+    order = [d, *[place for place in range(len(dim.dims)) if place != d]]
+    x = transpose(x, order)
+    x = node(name, _largest_signature(x.type.plain, k), (x,))
+    return transpose(x, [order.index(place) for place in range(len(order))])
 
 
 def item(x: Expression, key) -> Expression:

@@ -90,15 +90,6 @@ def transpose(x: Expression, dims: Indices = (1, 0)) -> Expression:
     return x
 
 
-def along(of_columns: Callable, x: Expression, d: int) -> Expression:
-    """Apply an op of dimension 0 along dimension d, by transposing x and the result.
-
-    The op may change the size of dimension 0, but not the number of dimensions.
-    """
-    order = [d, *[k for k in range(len(x.type.dims)) if k != d]]
-    return transpose(of_columns(transpose(x, order)), [order.index(k) for k in range(len(order))])
-
-
 @by_dims(apart, reference=lambda x: x, differentiable=False, samples="3; 17x2*3; 1; 5*2")
 def nobackprop(x: Expression) -> Expression:
     """The value of x, unchanged. The result passes no gradient on to x.

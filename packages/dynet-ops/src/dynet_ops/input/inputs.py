@@ -208,7 +208,7 @@ def constant(dim: Dims, val: Number, batch_size: Index = 1) -> Expression:
     return _constant("constant", dim, val, batch_size)
 
 
-KERNELS.add("constant", Rule(("y", "c"), {"y": lambda c: c}, numbers=("c",)))
+add_rules("constant", "yc", {"y": lambda c: c}, numbers=("c",))
 
 
 @functools.cache
@@ -218,7 +218,7 @@ def _constant_signature(name: str, dim: Dim) -> Signature:
 
 def _constant(name: str, dim: Dims, val: Numbers, batch_size: Index) -> Expression:
     """Add a tensor to the graph. Only the number is in the buffer of input values; a kernel fills the tensor."""
-    whole, value = Dim.of(checked_dims(name, dim), checked_batch(name, batch_size)), one_number(name, val)
+    whole, value = checked_shape(name, dim, batch_size), one_number(name, val)
     graph = pinned()
     return graph.append(_constant_signature(name, whole), [graph.take_array(value)])
 

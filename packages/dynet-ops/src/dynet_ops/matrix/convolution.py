@@ -8,7 +8,7 @@ from dynet_kernels.families.toeplitz import Toeplitz
 from dynet_kernels.families.windows import LargestInWindow, Windows
 
 from ..declare import *
-from .products import NOTHING, gradient_of, value_of
+from .products import NOTHING, gradient_of, product_steps, value_of
 
 
 def _places(size: int, window: int, stride: int, is_valid: bool) -> tuple[int, int]:
@@ -90,24 +90,18 @@ def _conv2d_signature(name: str, places: tuple[int, int], windows: Dim, *dims: D
     filters = dims[0].dims[3]
     extents = (filters, batch)
     strides = [(stride, batch_stride(dim)) for dim, stride in zip((windows, *dims), (0, inner, 1))]
-    y, x, f = range(3)
     group = filters if windows.batch > 1 else filters * batch
-    forward, start = [], NOTHING
-    backward = [
-        Step("product.dW", (rows, inner, rows, gradient_of(x), value_of(f), gradient_of(y), group), gradient_of=0),
-        Step("product.dx", (rows, inner, rows, value_of(x), gradient_of(f), gradient_of(y), group), gradient_of=1),
-    ]
+    forward, backward, _ = product_steps(windows, 1, 2, 0, value_of(0) if len(dims) > 1 else NOTHING, group, (0, 1))
+    bias = []
     if len(dims) > 1:
-        start = value_of(y)
-        forward.append(Step("conv2d.bias", (rows,)))
+        bias.append(Step("conv2d.bias", (rows,)))
         backward.append(Step("conv2d.db", (rows,), gradient_of=2))
-    forward.append(Step("product", (rows, inner, rows, value_of(x), value_of(f), value_of(y), start, group)))
     return Signature(
         Dim.of((*places, filters), batch),
         name=name,
         columns=filters * batch,
         views=[View(SELF, stride=rows), *column_views(extents, strides)],
-        forward=forward,
+        forward=[*bias, forward],
         backward=backward,
     )
 

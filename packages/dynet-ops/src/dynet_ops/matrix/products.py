@@ -92,15 +92,8 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
     batch = common_batch(name, dims)
     rank = shortest(dims) if has_bias else as_last(dims)
     result = Dim.of(of_rank((rows, width), rank), batch)
-    forward, backward, deferred, strides = [], [], [], []
-    for place, dim in enumerate(dims):
-        own = batch_stride(dim)
-        if has_bias and place == 0:
-            if dim.rows != rows or dim.columns not in (1, width) or not is_matrix(dim):
-                raise ShapeError(f"{name}: the bias {dim!r} does not fit the result {result!r}")
-            strides.append((rows if dim.columns == width > 1 else 0, own))
-        else:
-            strides.append((0 if (place - first) % 2 == 0 else dim.rows, own))
+    forward, backward, deferred = [], [], []
+    strides = [(dim.rows if (place - first) % 2 else 0, batch_stride(dim)) for place, dim in enumerate(dims)]
     start = value_of(1) if has_bias else NOTHING
     for w, x in pairs:
         step, now, later = product_steps(dims[w], w + 1, x + 1, 0, start, width, (w, x))
@@ -109,7 +102,11 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
         backward += now
         deferred += later
     if has_bias:
-        shared = is_shared(dims[0]) and all(is_shared(dims[w]) for w, _ in pairs)
+        bias = dims[0]
+        if bias.rows != rows or bias.columns not in (1, width) or not is_matrix(bias):
+            raise ShapeError(f"{name}: the bias {bias!r} does not fit the result {result!r}")
+        strides[0] = (rows if bias.columns == width > 1 else 0, batch_stride(bias))
+        shared = is_shared(bias) and all(is_shared(dims[w]) for w, _ in pairs)
         step = copy_step("accumulate", gradient_of(1), gradient_of(0), rows, gradient_of=0)
         (deferred if shared else backward).append(step)
     parameters = [dims[w] for w, _ in pairs] + [dims[0]] * has_bias

@@ -265,32 +265,22 @@ def _exponentials(xs):
     return largest, [f.where(f.equal(x, largest), 1, f.exp(x - largest)) for x in xs]
 
 
-def _logsumexp(*xs):
+def _add_logsumexp(count: int) -> None:
+    names = tuple("abcd"[:count])
+    xs = [Symbol("input", name) for name in names]
     largest, terms = _exponentials(xs)
-    return largest + f.log(sum(terms[1:], terms[0]))
+    total = sum(terms[1:], terms[0])
+    value, part = largest + f.log(total), Symbol("input", "dz") / total
+    if count == 2:
+        a, b = xs
+        value = f.where(f.equal(a, b), a + float(np.log(2)), largest + f.log1p(f.exp(-f.absolute(a - b))))
+    gradients = {"d" + name: Formula((*names, "dz"), part * term) for name, term in zip(names, terms)}
+    KERNELS.add(f"logsumexp.{count}", Rule(("z", *names), {"z": Formula(names, value)}))
+    KERNELS.add(f"logsumexp.{count}.backward", Rule(("z", *names), gradients))
 
 
-def _logsumexp_gradients(dz, *xs):
-    _, terms = _exponentials(xs)
-    part = dz / sum(terms[1:], terms[0])
-    return {name: part * term for name, term in zip(("da", "db", "dc", "dd"), terms)}
-
-
-def _add_logsumexp(count: int, value: Callable, gradients: Callable) -> None:
-    views = "zabcd"[: count + 1]
-    KERNELS.add(f"logsumexp.{count}", Rule((*views,), {"z": value}))
-    KERNELS.add(f"logsumexp.{count}.backward", Rule((*views,), gradients))
-
-
-_add_logsumexp(
-    2,
-    lambda a, b: f.where(f.equal(a, b), a + float(np.log(2)), f.maximum(a, b) + f.log1p(f.exp(-f.absolute(a - b)))),
-    lambda a, b, dz: _logsumexp_gradients(dz, a, b),
-)
-_add_logsumexp(3, lambda a, b, c: _logsumexp(a, b, c), lambda a, b, c, dz: _logsumexp_gradients(dz, a, b, c))
-_add_logsumexp(
-    4, lambda a, b, c, d: _logsumexp(a, b, c, d), lambda a, b, c, d, dz: _logsumexp_gradients(dz, a, b, c, d)
-)
+for _count in range(2, AT_ONCE + 1):
+    _add_logsumexp(_count)
 
 
 def _logsumexp_of(count: int) -> Callable[[Dim], Signature]:

@@ -104,7 +104,7 @@ def column_view(source: int, extents: Sequence[int], strides: Sequence[int]) -> 
 
 def column_views(extents: Sequence[int], strides: Iterable[Sequence[int]]) -> list[View]:
     """Return the `column_view` of each operand; two loops must be enough. `strides` has an entry for each."""
-    views = [column_view(place, extents, one) for place, one in enumerate(strides)]
+    views = [column_view(operand, extents, one) for operand, one in enumerate(strides)]
     assert None not in views
     return [view for view in views if view]
 
@@ -146,16 +146,16 @@ def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
     extents = (*whole.dims, whole.batch)
     run = leading_run(whole, strides)
     size = math.prod(extents[:run])
-    number = None
+    single = None  # the operand that has one number for each column
     if size == 1 and whole.total > 1:
         if len(dims) > 2:
             return None
         # One operand is repeated along the first dimension larger than 1, so nothing is adjacent in both. Divide the
         # other one into columns; the repeated one has one number for each of them.
         still = [k for k, s in enumerate(strides) if s[_first_moving(extents)] == 0]
-        number, moving = still[0], 1 - still[0]
+        single, moving = still[0], 1 - still[0]
         run = leading_run(whole, [strides[moving]])
-        while run and any(strides[number][k] for k in range(run)):
+        while run and any(strides[single][k] for k in range(run)):
             run -= 1
         size = math.prod(extents[:run])
     views = [View(SELF, stride=size)]
@@ -167,7 +167,7 @@ def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
     columns = math.prod(extents[run:])
 
     def kernel(operands):
-        return "" if number is None else f".{operands[number]}_number"
+        return "" if single is None else f".{operands[single]}_number"
 
     return kernel, whole, size, columns, views
 

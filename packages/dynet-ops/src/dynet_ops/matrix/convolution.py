@@ -90,9 +90,8 @@ def _conv2d_signature(name: str, places: tuple[int, int], windows: Dim, *dims: D
     filters = dims[0].dims[3]
     extents = (filters, batch)
     strides = [(stride, batch_stride(dim)) for dim, stride in zip((windows, *dims), (0, inner, 1))]
-    group = filters if windows.batch > 1 else filters * batch
-    forward, backward, _ = product_steps(windows, 1, 2, 0, value_of(0) if len(dims) > 1 else NOTHING, group, (0, 1))
-    bias = []
+    start, bias = value_of(0) if len(dims) > 1 else NOTHING, []
+    forward, backward, _ = product_steps(windows, 1, 2, 0, start, (0, 1), filters, batch)
     if len(dims) > 1:
         bias.append(Step("conv2d.bias", (rows,)))
         backward.append(Step("conv2d.db", (rows,), gradient_of=2))

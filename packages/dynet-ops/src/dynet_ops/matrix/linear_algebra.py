@@ -80,7 +80,7 @@ def _inverse_signature(dim: Dim) -> Signature:
     )
 
 
-_SQUARE = samples("1x1; 2x2*3; 5x5; 17x17*2; 16x16")
+_SQUARE = "1x1; 2x2*3; 5x5; 17x17*2; 16x16"
 
 
 @by_dims(

@@ -43,8 +43,9 @@ def product_steps(
     x: int,
     y: int,
     start: int,
-    width: int,
     operands: tuple[int, int],
+    width: int = 1,
+    batch: int = 1,
     shape: tuple[int, int] | None = None,
     first_rows: int | None = None,
 ):
@@ -55,14 +56,15 @@ def product_steps(
     Args:
         w, x, y: the numbers of views.
         start: the role of what the product is added to; NOTHING for y = W x.
-        width: how many adjacent columns of x share one W. All do if W is a parameter.
-        operands: the numbers of W and x among the operands. The steps add to their gradients.
+        operands: the indices of W and x among the operands. The steps add to their gradients.
+        width: how many adjacent columns of x share one W: `batch` times as many if W has no batch, all if W is a
+            parameter.
         shape: the (rows, columns) of a tensor W that is multiplied as if it were a matrix.
         first_rows: how many rows of W to use; by default all.
     """
     apart, inner = shape or (matrix.rows, matrix.columns)
     size = first_rows or apart, inner, apart
-    group = SHARED if is_shared(matrix) else width
+    group = SHARED if is_shared(matrix) else width if matrix.batch > 1 else width * batch
     forward = Step("product", (*size, value_of(w), value_of(x), value_of(y), start, group))
     to_x = Step("product.dx", (*size, value_of(w), gradient_of(x), gradient_of(y), group), operands[1])
     to_w = Step("product.dW", (*size, gradient_of(w), value_of(x), gradient_of(y), group), operands[0])
@@ -96,7 +98,7 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
     strides = [(dim.rows if (place - first) % 2 else 0, batch_stride(dim)) for place, dim in enumerate(dims)]
     start = value_of(1) if has_bias else NOTHING
     for w, x in pairs:
-        step, now, later = product_steps(dims[w], w + 1, x + 1, 0, start, width, (w, x))
+        step, now, later = product_steps(dims[w], w + 1, x + 1, 0, start, (w, x), width)
         start = Y
         forward.append(step)
         backward += now
@@ -192,8 +194,7 @@ def _contraction_signature(name: str, *dims: Dim) -> Signature:
     result = Dim.of(x.dims[:2], batch)
     rows = result.size
     start = value_of(3) if bias else NOTHING
-    width = 1 if x.batch > 1 else batch
-    forward, backward, deferred = product_steps(x, 1, 2, 0, start, width, (0, 1), shape=(rows, x.dims[2]))
+    forward, backward, deferred = product_steps(x, 1, 2, 0, start, (0, 1), batch=batch, shape=(rows, x.dims[2]))
     if bias:
         step = copy_step("accumulate", gradient_of(3), gradient_of(0), rows, gradient_of=2)
         (deferred if is_shared(x) and is_shared(bias[0]) else backward).append(step)

@@ -21,6 +21,11 @@ GRADIENT_OF = {SELF: ANY_OPERAND, FIRST: ANY_OPERAND, BEFORE: BEFORE_OPERAND, EA
 """A view's `source` -> the `gradient_of` of a step that adds to its gradient; other sources are operands' numbers."""
 
 
+def operand_of(view: View) -> int:
+    """Return the `gradient_of` of a step that adds to the gradient of what a view reads."""
+    return GRADIENT_OF.get(view.source, view.source)
+
+
 def part_signature(
     name: str,
     hidden: int,
@@ -39,21 +44,15 @@ def part_signature(
         weights: the shapes of the products' matrices, by the names of their views.
         each: whether the kernels run once for each of a variable number of operands, such as a tree node's children.
     """
-    place = {name: number for number, name in enumerate(views)}
-
-    def whose(view: str) -> int:
-        source = views[view].source
-        return GRADIENT_OF.get(source, source)
+    place = {name: index for index, name in enumerate(views)}
 
     forward, backward, deferred = [], [], []
     for step in steps:
         if isinstance(step, Product):
             matrix, start = weights[step.weight], value_of(place[step.start or step.y])
             w, x, y = place[step.weight], place[step.x], place[step.y]
-            operands = whose(step.weight), whose(step.x)
-            now, back, later = product_steps(
-                matrix, w, x, y, start, columns_per_matrix(matrix, batch), operands, first_rows=step.first_rows
-            )
+            operands = operand_of(views[step.weight]), operand_of(views[step.x])
+            now, back, later = product_steps(matrix, w, x, y, start, operands, batch=batch, first_rows=step.first_rows)
             forward.append(now)
             backward = back + backward
             deferred += later
@@ -80,11 +79,6 @@ def weight_view(operand: int, dim: Dim, batch: int) -> View:
     return View(operand, stride=dim.size, period=batch) if dim.batch > 1 else View(operand)
 
 
-def columns_per_matrix(matrix: Dim, batch: int) -> int:
-    """Return how many adjacent columns share one matrix: all, or 1 if the matrix has a batch."""
-    return 1 if matrix.batch > 1 else batch
-
-
 @functools.cache
 def projection_part(batch: int, x: View | None, *dims: Dim, first_rows: int | None = None) -> Signature:
     """Return the signature of the projection, whose first operands are b, W, b, W, ... of the shapes `dims`.
@@ -106,16 +100,9 @@ def projection_part(batch: int, x: View | None, *dims: Dim, first_rows: int | No
         if x is None:
             forward.append(copy_step("copy", value_of(y), value_of(y + 1), rows))
         else:
-            operands = k + 1, GRADIENT_OF.get(x.source, x.source)
+            operands, start = (k + 1, operand_of(x)), value_of(y + 1)
             step, now, later = product_steps(
-                matrix,
-                y + 2,
-                inputs,
-                y,
-                value_of(y + 1),
-                columns_per_matrix(matrix, batch),
-                operands,
-                first_rows=first_rows,
+                matrix, y + 2, inputs, y, start, operands, batch=batch, first_rows=first_rows
             )
             forward.append(step)
             backward += now
@@ -170,9 +157,9 @@ def step_part(cell: Cell, hidden: int, batch: int, previous: Previous | None, *w
         else:
             size, offset = previous[k]
             views[name] = View(state + k, offset, hidden if size > 1 else 0)
-    for number, (name, dim) in enumerate(dims.items(), pairs):
+    for operand, (name, dim) in enumerate(dims.items(), pairs):
         if any(isinstance(step, Product) and step.weight == name for step in steps):
-            views[name] = weight_view(number, dim, batch)
+            views[name] = weight_view(operand, dim, batch)
     return part_signature(
         cell.name,
         hidden,

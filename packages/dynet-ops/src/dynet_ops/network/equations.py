@@ -121,8 +121,8 @@ class Stored:
         self.activations = {gate: symbol for gate, symbol in found.items() if symbol.function != "input"}
         stored = {**self.activations, **self.equations}
         self.names = {id(symbol): name for name, symbol in stored.items() if symbol.function != "constant"}
-        place = {id(symbol): number for number, symbol in enumerate(every)}
-        self.order = sorted(stored.items(), key=lambda pair: place.get(id(pair[1]), -1))
+        order = {id(symbol): index for index, symbol in enumerate(every)}
+        self.order = sorted(stored.items(), key=lambda pair: order.get(id(pair[1]), -1))
 
     def _activation(self, gate: str, every: list[Symbol]) -> Symbol:
         """Return the formula, such as logistic(gate), whose value can overwrite a gate; else the gate's symbol.
@@ -275,7 +275,7 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
     sums = sorted(_sums_beneath(equations.values()), key=lambda one: weights.index(one.bias or weights[0]))
     if any(not one.bias or len(one.inputs) != 1 for one in sums):
         raise TypeError(f"{name}: each gate is b + W @ x + ..., a bias, one product of x, and others")
-    gates = {part.arguments[0]: f"a{number}" for number, part in enumerate(p for one in sums for p in one.parts)}
+    gates = {part.arguments[0]: f"a{index}" for index, part in enumerate(p for one in sums for p in one.parts)}
     plan = _Plan(name, equations, sums, gates)
     shapes: dict[str, Weight] = {}
     for one in sums:
@@ -338,7 +338,7 @@ class _Weight(_Input):
     __radd__ = __add__
 
 
-_numbers = itertools.count()
+_gates = itertools.count()
 
 
 class Sum(Symbol):
@@ -357,7 +357,7 @@ class Sum(Symbol):
         products: tuple[tuple[str, Symbol], ...] = (),
         parts: int = 1,
     ):
-        super().__init__("input", f"gate {next(_numbers)}")
+        super().__init__("input", f"gate {next(_gates)}")
         self.bias, self.inputs, self.products = bias, inputs, products
         self.parts: list[Symbol] = [self]
         if parts > 1:
@@ -377,7 +377,7 @@ class _Part(Symbol):
     __slots__ = ("of",)
 
     def __init__(self, of: Sum):
-        super().__init__("input", f"gate {next(_numbers)}")
+        super().__init__("input", f"gate {next(_gates)}")
         self.of = of
 
 
@@ -413,7 +413,7 @@ class _Plan:
         computed = {key_of(x): x for x in self.operands.values() if x.function != "input"}
         states = {key_of(symbol): value for value, symbol in self.equations.items()}
         others = [text for text in computed if text not in states]
-        self.scratch = tuple(f"s{number}" for number in range(len(others)))
+        self.scratch = tuple(f"s{index}" for index in range(len(others)))
         # The name of each stored value, by the text of its formula.
         self.stored = {**states, **dict(zip(others, self.scratch))}
         self.defined = {**self.equations, **{self.stored[text]: computed[text] for text in others}}
@@ -428,8 +428,8 @@ class _Plan:
         found |= {value: as_symbol(0.0) for value in cell.state if found[value] is None}
         defined = {name: x for name, x in found.items() if x is not None}
         products = [
-            (number, Product(weight, self._name_of(x), self.gates[one.parts[0].arguments[0]]))
-            for number, one in enumerate(self.sums)
+            (index, Product(weight, self._name_of(x), self.gates[one.parts[0].arguments[0]]))
+            for index, one in enumerate(self.sums)
             for weight, operand in one.products
             if with_zeros(x := self.operands[id(operand)], zeros) is not None
         ]
@@ -444,7 +444,7 @@ class _Plan:
             products = [pair for pair in products if pair not in ready]
             if len(known) == len(defined):
                 continue
-            waiting = {self.gates[part.arguments[0]] for number, _ in products for part in self.sums[number].parts}
+            waiting = {self.gates[part.arguments[0]] for index, _ in products for part in self.sums[index].parts}
             wanted = {product.x for _, product in products} or defined.keys()
             now = {
                 name

@@ -210,7 +210,7 @@ def _register_concat(function: Callable[..., Expression], others: int, of: str) 
         return _gates_reference(np.concatenate(operands[:-others]), *operands[-others:])
 
     from_list.__name__ = function.__name__
-    register(from_list, reference=reference, samples=samples(of))
+    register(from_list, reference=reference, samples=of)
 
 
 _register_concat(
@@ -225,7 +225,7 @@ _register_concat(
     "[2 2 17 68x4 68x17 68 4*2 17*2]",
 )
 
-_STATES = samples("1 4; 5*3 20; 17 68*2; 33*2 132*2")
+_STATES = "1 4; 5*3 20; 17 68*2; 33*2 132*2"
 
 
 def _cell_reference(c, gates):

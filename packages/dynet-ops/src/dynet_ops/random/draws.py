@@ -82,7 +82,7 @@ def _drawn(value: Callable, *numbers: str) -> Callable[[Function], Function]:
         whole_batch=True,
         random=True,
         differentiable=False,
-        samples=samples("; ".join(map(" ".join, zip(shapes, numbers)))),
+        samples="; ".join(map(" ".join, zip(shapes, numbers))),
     )
 
 
@@ -176,7 +176,7 @@ _block_dropout = _dropping("block_dropout", f.origin)
 _ALL: dict[str, Any] = {
     "reference": lambda x, p: x,
     "random": True,
-    "samples": samples("5 p=0.0; 17*4 p=0.0; 1*2 p=0.0; 3x4*3 p=0.0"),
+    "samples": "5 p=0.0; 17*4 p=0.0; 1*2 p=0.0; 3x4*3 p=0.0",
 }
 
 

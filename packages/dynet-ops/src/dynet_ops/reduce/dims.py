@@ -209,10 +209,13 @@ def _moment(name: str, order: Index) -> tuple[Along, int]:
     return _moments.get(r, _any_moment), r
 
 
+def _of_orders(samples: Sequence[Sample], first: int) -> list[Sample]:
+    return [Sample(one.shapes, {**one.attributes, "r": first + k % 5}) for k, one in enumerate(samples)]
+
+
 @_any_moment.op(
     DIMENSIONS,
-    [Sample(one.shapes, {**one.attributes, "r": 1 + k % 5}) for k, one in enumerate(DIMENSIONS.samples)]
-    + [Sample(one.shapes, {**one.attributes, "r": 2 + k}) for k, one in enumerate(N_SAMPLES)],
+    [*_of_orders(DIMENSIONS.samples, 1), *_of_orders(N_SAMPLES, 2)],
 )
 def moment_dim(x: Expression, d: Dims, r: Index, b: bool = False, n: Index = 0) -> Expression:
     """The moment of order r along any dimensions, y = (1 / n) sum over i of x_i^r.
@@ -228,7 +231,7 @@ def moment_dim(x: Expression, d: Dims, r: Index, b: bool = False, n: Index = 0) 
     return along.dimensions("moment_dim", x, d, b, n, r)
 
 
-@_any_moment.op(ELEMENTS, [Sample(one.shapes, {"r": 2 + k}) for k, one in enumerate(ELEMENTS.samples)])
+@_any_moment.op(ELEMENTS, _of_orders(ELEMENTS.samples, 2))
 def moment_elems(x: Expression, r: Index) -> Expression:
     """The moment of order r of all elements of each batch element, y = (1 / n) sum over i of x_i^r.
 
@@ -239,7 +242,7 @@ def moment_elems(x: Expression, r: Index) -> Expression:
     return along.elements("moment_elems", x, r)
 
 
-@_any_moment.op(BATCH, [Sample(one.shapes, {"r": 1 + k}) for k, one in enumerate(BATCH.samples)])
+@_any_moment.op(BATCH, _of_orders(BATCH.samples, 1))
 def moment_batches(x: Expression, r: Index) -> Expression:
     """The moment of order r over the n batch elements x_i, y = (1 / n) sum over i of x_i^r. y has batch size 1.
 

@@ -304,8 +304,8 @@ def _limits(name: str, what: str, given, dim: Dim, default: Sequence[int], small
             f"{name}: {len(given)} {what} for x, which is {dim!r}: at most one for each dimension and the batch"
         )
     found = []
-    for number in given:
-        found.append(whole(name, "an index", number))
+    for one in given:
+        found.append(whole(name, "an index", one))
     if found and min(found) < smallest:
         raise ArgumentError(f"{name}: {what} must be at least {smallest}, got {found}")
     return [*found, *default[len(found) :]]
@@ -348,9 +348,9 @@ def strided_select(
     first = _limits(name, "range_from", range_from, dim, [0] * len(sizes), 0)
     end = _limits(name, "range_to", range_to, dim, sizes, 0)
     ranges = list(zip(first, end, steps))
-    for number, ((start, stop, _), size) in enumerate(zip(ranges, sizes)):
+    for d, ((start, stop, _), size) in enumerate(zip(ranges, sizes)):
         if not start < stop <= size:
-            what = "the batch" if number == len(dim.dims) else f"dimension {number}"
+            what = "the batch" if d == len(dim.dims) else f"dimension {d}"
             raise OutOfRangeError(f"{name}: {start}..{stop} is out of range for {what} of x, which is {dim!r}")
     return select_regularly(graph_of(name, (x,)), x, ranges)
 
@@ -368,8 +368,8 @@ def select_regularly(graph: PinnedGraph, x: Expression, ranges: Sequence[tuple[i
         return x
     signature = _strided_signature(dim, counts, tuple(step for _, _, step in ranges))
     if signature is None:
-        for number, limits in enumerate(ranges):  # too many loops for one copy: copy once per dimension
-            before = [(0, size, 1) for size in x.type.dims[:number]]
+        for d, limits in enumerate(ranges):  # too many loops for one copy: copy once per dimension
+            before = [(0, size, 1) for size in x.type.dims[:d]]
             x = select_regularly(graph, x, [*before, limits])
         return x
     offset = sum(start * stride for (start, _, _), stride in zip(ranges, strides_of(dim, dim)))
@@ -458,16 +458,16 @@ def _part(x: Expression, key) -> Expression:
     if len(keys) > rank + of_batch:
         raise OutOfRangeError(f"x[...]: {len(keys)} indices for x, which is {x.type!r}")
     picked, ranges = [], []
-    for number, one in enumerate(keys):
+    for d, one in enumerate(keys):
         if isinstance(one, slice):
-            ranges.append(_range_of(x, number, one))
+            ranges.append(_range_of(x, d, one))
         else:
-            picked.append((_index_of(x, number, one), number))
+            picked.append((_index_of(x, d, one), d))
     if of_batch:
         every = [(0, size, 1) for size in x.type.dims]
         x = select_regularly(graph_of("x[...]", (x,)), x, [*every, ranges.pop()])
-    for index, number in reversed(picked):
-        x = pick(x, index, number)
+    for index, d in reversed(picked):
+        x = pick(x, index, d)
     if any(step > 1 for _, _, step in ranges):
         return select_regularly(graph_of("x[...]", (x,)), x, ranges)
     for d, (start, stop, _) in enumerate(ranges):
@@ -476,11 +476,11 @@ def _part(x: Expression, key) -> Expression:
     return x
 
 
-def _index_of(x: Expression, number: int, index) -> int:
-    size, index = x.type.dims[number], checked_index("x[...]", index)
+def _index_of(x: Expression, d: int, index) -> int:
+    size, index = x.type.dims[d], checked_index("x[...]", index)
     if not -size <= index < size:
         graph_of("x[...]", (x,))  # if x is a parameter of size 0, this raises an error that says so
-        raise OutOfRangeError(f"x[...]: index {index} is out of range for dimension {number} of x, which is {x.type!r}")
+        raise OutOfRangeError(f"x[...]: index {index} is out of range for dimension {d} of x, which is {x.type!r}")
     return index % size
 
 

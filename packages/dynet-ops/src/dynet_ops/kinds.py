@@ -56,7 +56,7 @@ def check_operand(name: str, operands: Sequence[str], operand: str, what: str, h
     """Raise ArgumentError if `operand` is not among `operands`. The message is `what`, the wrong name, then `hint`."""
     if operand not in operands:
         those = ", ".join(operands) or "none"
-        raise ArgumentError(f"{name}: {what} {operand!r}, which is no operand; the operands are {those}{hint}")
+        raise ArgumentError(f"{name}: {what} {operand!r}, which is not an operand; the operands are {those}{hint}")
 
 
 RESULT = "y"  # the name of an op's result in formulas and rules
@@ -68,7 +68,10 @@ def inner(name: str) -> str:
 
 
 def result_names(name: str, arguments: Sequence[str]) -> tuple[str, str]:
-    """Return what stated gradients call the result and its gradient: y, dy, or z, dz, or result, dresult."""
+    """Return what stated gradients call the result and its gradient: y, dy; z, dz; or result, dresult.
+
+    It is the first of these pairs of which no argument has a name.
+    """
     for result in ("y", "z", "result"):
         if not {result, "d" + result} & {*arguments}:
             return result, "d" + result
@@ -96,8 +99,8 @@ def check_elementwise(name: str, formulas: Iterable[Formula]) -> None:
         for symbol in beneath(formula.result).values():
             if symbol.function in OF_COLUMNS:
                 raise ArgumentError(
-                    f"{name}: f.{symbol.function} is of a column, and this works on each element by itself: make an op "
-                    "by `columnwise`, or pass the number as an operand"
+                    f"{name}: f.{symbol.function} is over a column, but this works on each element separately: make an "
+                    "op by `columnwise`, or pass the number as an operand"
                 )
 
 
@@ -171,8 +174,8 @@ def add_rules(name: str, views: Sequence[str], outputs: Mapping[str, Callable], 
 def with_number(name: str, operator: str, formula: Callable, rank: Rank = longest) -> Callable[..., Expression]:
     """Return a function of an expression and a plain number that adds a node of `formula`.
 
-    The number is stored among the graph's inputs, so nodes with different numbers share a signature and a batch. `name`
-    begins the kernels' names; errors show `operator`, the op's name or a sign.
+    The number is stored among the graph's inputs, so nodes with different numbers share a signature and can run as one
+    batch. The kernels' names begin with `name`. Errors show `operator`, the op's name or a sign.
     """
     operand, number = names = tuple(inspect.signature(formula).parameters)
     parsed = formula_of(formula, names)
@@ -196,7 +199,7 @@ def with_number(name: str, operator: str, formula: Callable, rank: Rank = longes
 
 
 OPERATORS: dict[str, tuple[Callable[..., Signature], Callable[..., Any], Callable[..., Any] | None]] = {}
-"""Sign of a Python operator that does the same as an op -> what `two_operands` takes after the name."""
+"""Operators with two operands, by their signs: what `two_operands` takes after the name, to do the same as an op."""
 SIGNS: dict[str, Callable[[Expression], Expression]] = {}
 """Operators with one operand, by their signs, as functions that add a node to the graph."""
 
@@ -208,7 +211,7 @@ BROADCAST = samples("5x3*2 5; 5 5x3*2; 5x3*2 1; 1*3 17; 1x4*2 3x1; 2x3x4 2x1x4*2
 
 
 def by_plain_dims(signature_of: Callable[..., Signature]) -> Callable[..., Signature]:
-    """Cache `signature_of` by the Dims' `plain`, one object for all equal shapes. Parameters have Dims of their own."""
+    """Cache `signature_of` by each Dim's `plain`, one object for all equal shapes: a parameter's Dim is its alone."""
     interned = functools.cache(signature_of)
     return lambda *dims: interned(*[dim.plain for dim in dims])
 
@@ -276,9 +279,9 @@ def elementwise(
             matrix. Otherwise it is first copied to the full shape.
         with_number: adds the node if the second operand is a plain number, as in `x + 1`.
         operator: the sign of a Python operator that does the same, such as "+". It goes into the table `OPERATORS` or
-            `SIGNS`.
+            `SIGNS`. Its errors name the sign instead of the op.
         limit, least: tests do not compare the op where an operand has a finite number of larger magnitude than `limit`,
-            or smaller than `least`, for example because the formula subtracts nearly equal numbers there.
+            or of smaller magnitude than `least`, for example because the formula subtracts nearly equal numbers there.
         range_reason: why there is a `limit` or `least`.
         tolerance: the relative error that tests allow.
         tolerance_reason: why it is more than the default.
@@ -435,7 +438,7 @@ class Columnwise:
 
 
 COLUMNWISE: dict[str, Columnwise] = {}
-"""The decorated functions, by name."""
+"""Name of a function that was decorated with `columnwise` -> what `axes.Along` needs to know about it."""
 
 
 @written("@columnwise(reference=f), of a numpy function f that computes the same")
@@ -468,7 +471,7 @@ def columnwise(
     def decorate(function: Function) -> Function:
         name, operands, numbers, formula = _parsed(function, reference, gradients)
         if unknown := [*above.keys() - {*numbers}]:
-            raise ArgumentError(f"{name}: above names {unknown[0]!r}, which is no plain number of it")
+            raise ArgumentError(f"{name}: above names {unknown[0]!r}, which is not one of its plain numbers")
         differentiated = all_gradients(name, operands, formula, gradients or {}, *numbers)
         one_number = is_number(formula.result, [*map(inner, numbers)])
         check_is_free(function)

@@ -1,7 +1,7 @@
 """Saving, pickling and copying a trainer. Resumed training gives the same numbers as uninterrupted training.
 
-The file has the format of a model file, with a tensor for each state, and one with the trainer's own numbers and the
-state of the random generator of dropout.
+A saved trainer is a file in the format of a model file (see `dynet_core.files`). It has a tensor for each state, and
+one with the trainer's own numbers and the state of the random generator of dropout.
 """
 
 from __future__ import annotations
@@ -73,10 +73,12 @@ class Resumable:
         """Save the state of training to a file that `populate` reads. The parameters are not part of it.
 
         The state is the trainer's memory of earlier gradients, the learning rate, the epoch, the number of updates,
-        the clipping threshold, whether updates are sparse, and the state of the random generator of dropout.
+        the clipping threshold, whether updates are sparse, and the state of the random generator of dropout. Save the
+        parameters with the collection's own `save`.
 
         Args:
-            fname: the file to write or replace, in the safetensors format if the name ends so, else as text.
+            fname: the file to write or replace. The format is safetensors if the name ends in `.safetensors`, else
+                text.
 
         Raises:
             OSError: the file cannot be written. An existing file has not changed.
@@ -101,9 +103,12 @@ class Resumable:
     def populate(self, fname: Path) -> None:
         """Load the state of training that `save` wrote. Training then continues as if it had not been interrupted.
 
-        The trainer must be of the same class and have the same settings, and its collection the same parameters, whose
-        values the collection's own `populate` loads. If not, or if the file is damaged, FileFormatError is raised, and
-        nothing has changed.
+        The trainer must be of the same class and have the same settings, and its collection the same parameters. Load
+        the values of the parameters with the collection's own `populate`.
+
+        Raises:
+            FileFormatError: the file is damaged or belongs to a different trainer; nothing has changed.
+            OSError: the file cannot be read.
         """
         self._load(model_files.load_all(fname), fname)
 
@@ -174,7 +179,7 @@ def _names(kind: type) -> set[str]:
 
 
 def _explanation(found: Iterable[str], expected: Iterable[str]) -> str:
-    """Explain, in `EXPLAIN`, that a file has the state of a trainer."""
+    """Explain that a file does not fit a collection because it has the state of a trainer; "" if that is not so."""
     trainers = _names(Resumable) & {name.removeprefix("/") for name in found}
     says = f"The file has the state of a trainer, {few(trainers)}, which the populate of such a trainer reads"
     return says * bool(trainers)
@@ -184,7 +189,7 @@ EXPLAIN.append(_explanation)
 
 
 def of_numbers(name: str, numbers: Sequence[float]) -> StoredTensor:
-    """Return a tensor that has three float32 numbers for each of `numbers`, which add up to it.
+    """Return a tensor that has, for each of `numbers`, three float32 numbers that add up to it.
 
     If no three do, they are its 64 bits instead: 22 in each, as a whole number from PART to 2 * PART - 1. In a sum, the
     second number is much smaller than the first, so the two cannot be confused.

@@ -30,7 +30,7 @@ from .state import RNNState, as_vector
 
 
 def described(name: str, spec: Sequence, model: ParameterCollection, rates: Iterable[float] = ()) -> str:
-    """Return the `repr` of a builder. `spec` begins with the number of layers and two sizes."""
+    """Return the `repr` of a builder. `spec` begins with the number of layers and the sizes of input and output."""
     layers, size, hidden, *_ = spec
     held = holdings([*model.parameters_list(), *model.lookup_parameters_list()])
     found = dict.fromkeys(rates)
@@ -38,7 +38,7 @@ def described(name: str, spec: Sequence, model: ParameterCollection, rates: Iter
     return f"<{name} {printable(model.name())}: {counted(layers, 'layer')}, {size} to {hidden}; {held}{dropout}>"
 
 
-MOST = 64  # how many choices of rates and of numbers of weights a network knows; then it begins anew
+MOST = 64  # how many choices of rates and of numbers of weights a network remembers; then it forgets them all
 
 Loaded = tuple[int, list[list[Expression]], Layers, list[Expression]]
 """The version of the graph in which this holds, the parameters of each layer, what is known of recording with them, and
@@ -46,11 +46,12 @@ those of them that nodes compute."""
 
 
 class Latest:
-    """What a builder remembers. A copy of the builder begins anew.
+    """What a builder remembers. A copy of the builder starts without it.
 
-    `run` is of the last `initial_state`. `start` is the initial state, if all sequences of a graph can share one, as
-    without dropout. `steps` records steps without masks. `loaded`: `update` -> the last result of `_loaded`. `layers`:
-    the numbers of parameters, or of nodes that compute them -> `Layers`. `tables`: `Steps.kind` -> `Steps.known`.
+    `run` is what the last call of `initial_state` has begun. `start` is the initial state, if all sequences of a graph
+    can share one, as without dropout. `steps` records steps without masks. `loaded`: `update` -> the last result of
+    `_loaded`. `layers`: the numbers of parameters, or of nodes that compute them -> `Layers`. `tables`: `Steps.kind` ->
+    `Steps.known`.
     """
 
     __slots__ = ("layers", "loaded", "run", "start", "steps", "tables")
@@ -76,7 +77,7 @@ class Owner(Hinted):
 
     @contextmanager
     def _own(self, collection: str, model: ParameterCollection, argument: str = "model") -> Iterator[None]:
-        """Make a collection in `model`, called `argument` in messages. If the block fails, `model` is as before."""
+        """Make a collection in `model`, which messages call `argument`. If the block fails, `model` is as before."""
         if not isinstance(model, ParameterCollection):
             kind = type(model).__name__
             raise ArgumentTypeError(f"{self.whoami()}: {argument} must be a ParameterCollection, not {kind}")
@@ -123,20 +124,30 @@ class LayersBuilder(Owner, Closed):
         raise NotImplementedError
 
     def __getstate__(self) -> dict[str, Any] | tuple[dict[str, Any], dict[str, Any]]:
-        """Return the attributes for `copy` and `pickle`, without what belongs to a graph."""
+        """Return the attributes for `copy` and `pickle`, without what belongs to a graph: a copy makes its own."""
         kept = {**self.__dict__, "_latest": Latest()}
         own = object.__getstate__(self)  # the attributes, or if a user's class has slots, these and the slots
         return (kept, own[1]) if isinstance(own, tuple) else kept
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> Self:
-        """Make a new builder from the `spec` of another one, with new parameters in `model`. Values are not copied."""
+        """Make a new builder with the sizes and options of another one.
+
+        The values of the other builder's parameters are not copied.
+
+        Args:
+            spec: the attribute `spec` of the other builder.
+            model: the collection that gets the parameters of the new builder.
+        """
         layers, input_dim, hidden_dim, *rest = spec[:9]  # a file may have a range without end
         return cls(layers, input_dim, hidden_dim, model, *rest)
 
     @property
     def spec(self) -> tuple[object, ...]:
-        """The sizes and options of this builder as plain values, from which `from_spec` makes one like it."""
+        """The sizes and options of this builder, as a tuple. `from_spec` makes a builder like this one from it.
+
+        It has plain values only, so that `dy.save` can write it to a file.
+        """
         return self._spec
 
     def __repr__(self) -> str:
@@ -161,7 +172,8 @@ class LayersBuilder(Owner, Closed):
     def get_parameter_expressions(self) -> list[list[Expression]]:
         """Return the parameters as expressions of the current graph, in a list with one list for each layer.
 
-        Without a call of `initial_state` in this graph, an ArgumentError, which is a ValueError, is raised.
+        Raises:
+            ArgumentError: `initial_state` has not been called in the current graph. (ArgumentError is a ValueError.)
         """
         if self._run is None or not self._run.is_current():
             raise ArgumentError(f"get_parameter_expressions: call initial_state of this {self.whoami()} first")
@@ -178,8 +190,8 @@ def cell_of(kind: type[_RNNBuilder]) -> Cell:
 class _RNNBuilder(LayersBuilder):
     """Base of the builders of networks that read sequences.
 
-    A subclass sets `_cell`, the equations for one step of a layer, which has the parameters by name. If a layer has
-    more of them, or in another order, `_names` are the names of all.
+    A subclass sets `_cell`, the equations of one step of a layer, with the shapes of its parameters by name. If a layer
+    has more parameters than these, or has them in a different order, the subclass also sets `_names`, the names of all.
     """
 
     _cell: Cell
@@ -287,7 +299,7 @@ class _RNNBuilder(LayersBuilder):
         return RNNState._made(run, state, form, tuple(places), self._drop_output(x))
 
     def _drop_input(self, run: SequenceRun, k: int, x: Expression) -> Expression:
-        """Return x, the input of layer k, after dropout. Here it is unchanged, as in the next two methods."""
+        """Return x, the input of layer k, after dropout. Subclasses override this and the next two methods."""
         return x
 
     def _drop_state(self, state: RNNState, k: int) -> tuple[Previous, tuple[int, ...]]:

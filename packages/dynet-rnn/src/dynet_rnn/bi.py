@@ -34,7 +34,8 @@ class BiRNNBuilder(Owner):
 
     Raises:
         ArgumentError: hidden_dim is odd, num_layers is 0, or neither a factory nor existing builders are given.
-        ArgumentTypeError: an argument is of none of these types.
+        ArgumentTypeError: the factory is neither a class of builders nor a function that makes builders, an existing
+            builder is not one, or `model` is not a collection.
 
     Source: Schuster and Paliwal, "Bidirectional recurrent neural networks", 1997.
 
@@ -83,9 +84,11 @@ class BiRNNBuilder(Owner):
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> BiRNNBuilder:
-        """Make a new bidirectional network from the `spec` of another one, whose parameter values are not copied.
+        """Make a new bidirectional network with the sizes and options of another one. Parameter values are not copied.
 
-        If it contains existing builders, they are used again; else `model` gets the parameters of new ones.
+        Args:
+            spec: the attribute `spec` of the other network. If it contains existing builders, they are used again.
+            model: the collection that gets the parameters of new builders.
         """
         layers, input_dim, hidden_dim, factory, pairs = spec
         if factory is not None:  # a file may name any class of ours
@@ -145,7 +148,7 @@ def _is_builder(x: Any) -> bool:
 def _check_factory(factory: Any) -> None:
     if isinstance(factory, type) and not hasattr(factory, "initial_state"):
         raise ArgumentTypeError(
-            f"BiRNNBuilder: {factory.__name__} is no class of builders of one direction, such as VanillaLSTMBuilder"
+            f"BiRNNBuilder: {factory.__name__} is not a class of one-directional builders, such as VanillaLSTMBuilder"
         )
     if _is_builder(factory) or not callable(factory):
         use = f": give the class, {type(factory).__name__}" if _is_builder(factory) else ""

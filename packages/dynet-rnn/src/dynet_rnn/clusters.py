@@ -13,7 +13,7 @@ NAME = "ClassFactoredSoftmaxBuilder"
 
 
 def checked_numbers(word_dict: Mapping[str, int]) -> dict[str, int]:
-    """Return a mapping of words to numbers as a dict. Refuse numbers that are not 0, 1, 2, ... without gaps."""
+    """Return `word_dict` with words of type str and numbers of type int, which must be 0, 1, 2, ... without gaps."""
     if not isinstance(word_dict, Mapping) or not word_dict:
         raise ArgumentTypeError(f"{NAME}: word_dict must map words to their numbers, got {word_dict!r:.60}")
     for word in word_dict:
@@ -41,10 +41,11 @@ def check_clusters(clusters: Sequence[Sequence[int]], count: int, rest: Sequence
 
 
 def read_clusters(path: str | os.PathLike[str], word_dict: Mapping[str, int]) -> tuple[list[list[int]], list[str]]:
-    """Read a file of lines `cluster word`: the words' numbers for each cluster, and the words that have none, in order.
+    """Read a file of lines `cluster word`. Return the words' numbers for each cluster, and the words that have none.
 
-    Only spaces and tabs separate fields: a word may contain a no-break space. What follows a word is ignored. A line
-    without a word, an unknown or repeated word, and a file without any raise ArgumentError.
+    Clusters are in the order of their first lines. Only spaces and tabs separate fields: a word may contain a no-break
+    space. What follows a word is ignored. A line without a word, an unknown or repeated word, and a file without any
+    raise ArgumentError.
     """
     path = os.fspath(path)  # `open` also takes the number of an open file, and closes it
     clusters: dict[str, list[int]] = {}
@@ -60,7 +61,7 @@ def read_clusters(path: str | os.PathLike[str], word_dict: Mapping[str, int]) ->
             if word not in word_dict:
                 raise ArgumentError(f"{NAME}: {path}, line {line}: word_dict has no word {word!r}")
             if word in seen:
-                raise ArgumentError(f"{NAME}: {path}, line {line}: word {word!r} is there twice")
+                raise ArgumentError(f"{NAME}: {path}, line {line}: word {word!r} occurs twice")
             seen.add(word)
             clusters.setdefault(cluster, []).append(word_dict[word])
     if not clusters:

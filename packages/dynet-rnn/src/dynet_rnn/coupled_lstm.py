@@ -28,12 +28,14 @@ class CoupledLSTMBuilder(Variational):
     terms by which the gates read c.
 
     Args:
-        layers, input_dim, hidden_dim: the number of layers, the size of an input, and that of h, a layer's output, and
-            of c, its memory.
+        layers: the number of layers. Each reads the outputs of the one before.
+        input_dim: the size of an input.
+        hidden_dim: the size of h, the output of a layer, and of c, its memory.
         model: the collection that gets the parameters: for each layer
             :math:`W_{ix}, W_{ih}, W_{ic}, b_i, W_{ox}, W_{oh}, W_{oc}, b_o, W_{cx}, W_{ch}, b_c`.
-        ln_lstm, forget_bias: accepted because `VanillaLSTMBuilder` has them, which DyNet 2 calls `LSTMBuilder`. This
-            network has neither layer normalisation nor a forget bias, so they must have their default values.
+        ln_lstm, forget_bias: accepted because the `spec` of a `VanillaLSTMBuilder` has them, and DyNet 2 calls that
+            class `LSTMBuilder`. This network has neither layer normalization nor a forget bias, so they must have
+            their default values.
 
     Raises:
         ArgumentError: ln_lstm or forget_bias does not have its default value.
@@ -57,12 +59,12 @@ class CoupledLSTMBuilder(Variational):
         ln_lstm: bool = False,
         forget_bias: Number = FORGET_BIAS,
     ):
-        lacking = f"layer normalisation (ln_lstm={ln_lstm!r:.20})" if ln_lstm else f"forget_bias={forget_bias!r:.20}"
+        lacking = f"layer normalization (ln_lstm={ln_lstm!r:.20})" if ln_lstm else f"forget_bias={forget_bias!r:.20}"
         if ln_lstm or forget_bias != FORGET_BIAS:
             raise ArgumentError(
-                f"{self.whoami()}: a network with coupled gates has no {lacking}; VanillaLSTMBuilder has. If the "
-                "program says LSTMBuilder and means what DyNet 2 does, say dynet_config.set(lstm_builder='vanilla') "
-                "before import dynet, or DYNET_LSTM_BUILDER=vanilla in the environment"
+                f"{self.whoami()}: a network with coupled gates does not support {lacking}; VanillaLSTMBuilder does. "
+                "For DyNet 2's LSTMBuilder, say dynet_config.set(lstm_builder='vanilla') before import dynet, or set "
+                "DYNET_LSTM_BUILDER=vanilla in the environment"
             )
         super().__init__(layers, input_dim, hidden_dim, model)
 
@@ -82,9 +84,11 @@ class FastLSTMBuilder(Variational):
     where i and o are the input and output gates, and :math:`\circ` is the elementwise product.
 
     Args:
-        layers, input_dim, hidden_dim: as in `CoupledLSTMBuilder`.
+        layers: the number of layers. Each reads the outputs of the one before.
+        input_dim: the size of an input.
+        hidden_dim: the size of h, the output of a layer, and of c, its memory.
         model: the collection that gets the parameters, which are those of `CoupledLSTMBuilder`. As in DyNet, the
-            peepholes :math:`W_{ic}` and :math:`W_{oc}` are not used.
+            peepholes :math:`W_{ic}` and :math:`W_{oc}` are among them, but are not used.
 
     Source: Greff et al., "LSTM: a search space odyssey", 2015.
 

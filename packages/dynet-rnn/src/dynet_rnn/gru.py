@@ -22,7 +22,9 @@ class GRUBuilder(Vertical):
     where z is the update gate, r the reset gate, and :math:`\circ` the elementwise product.
 
     Args:
-        layers, input_dim, hidden_dim: the number of layers, the size of an input, and that of h, a layer's output.
+        layers: the number of layers. Each reads the outputs of the one before.
+        input_dim: the size of an input.
+        hidden_dim: the size of h, the state and output of a layer.
         model: the collection that gets the parameters: for each layer
             :math:`W_{zx}, W_{zh}, b_z, W_{rx}, W_{rh}, b_r, W_{hx}, W_{hh}, b_h`.
 

@@ -1,4 +1,7 @@
-"""Builders of LSTM networks with separate gates. Tests compare them with the steps in numpy here."""
+"""Builders of LSTM networks whose input and forget gates are separate.
+
+The functions above the first class compute one step in numpy, for tests.
+"""
 
 from __future__ import annotations
 
@@ -66,12 +69,13 @@ class VanillaLSTMBuilder(Variational):
     where i, f and o are the input, forget and output gates, and :math:`\circ` is the elementwise product.
 
     Args:
-        layers, input_dim, hidden_dim: the number of layers, the size of an input, and that of h, a layer's output, and
-            of c, its memory.
+        layers: the number of layers. Each reads the outputs of the one before.
+        input_dim: the size of an input.
+        hidden_dim: the size of h, the output of a layer, and of c, its memory.
         model: the collection that gets the parameters: for each layer :math:`W_x` (4 hidden_dim, input size),
             :math:`W_h` (4 hidden_dim, hidden_dim) and :math:`b` (4 hidden_dim). The first hidden_dim rows of each are
             for i, the next for f, then for o and :math:`\tilde c`.
-        ln_lstm: whether to apply layer normalisation to :math:`W_x x`, :math:`W_h h` and c. This adds six parameters
+        ln_lstm: whether to apply layer normalization to :math:`W_x x`, :math:`W_h h` and c. This adds six parameters
             to each layer. They belong to `model` itself, as in DyNet, and `get_parameters` does not list them.
         forget_bias: the number that is added to :math:`b_f`, which is 1 in the formula.
 
@@ -105,7 +109,7 @@ class VanillaLSTMBuilder(Variational):
         return [*super()._add_layer(n, m), *self._add_norms(m)]
 
     def _add_norms(self, m: int) -> list[Parameters]:
-        """Create the parameters of layer normalisation for a layer of m units; none if the network does not use it."""
+        """Create the parameters of layer normalization for a layer of m units; none if the network does not use it."""
         if self._norms_in is None:
             return []
         sizes = ((4 * m, 1.0), (4 * m, 0.0), (4 * m, 1.0), (4 * m, 0.0), (m, 1.0), (m, 0.0))
@@ -113,7 +117,7 @@ class VanillaLSTMBuilder(Variational):
 
     @property
     def _outside(self) -> list[Parameters]:
-        """The parameters of layer normalisation: in files, but as in DyNet not in the builder's own collection."""
+        """The parameters of layer normalization: saved with the builder, but as in DyNet not in its own collection."""
         own = self.param_collection().name()
         return [p for layer in self._parameters for p in layer if not p.name().startswith(own)]
 
@@ -178,7 +182,11 @@ class SparseLSTMBuilder(VanillaLSTMBuilder):
         return [*weights, *self._add((4 * m,)), *masks, *self._add_norms(m)]
 
     def get_parameter_expressions(self) -> list[list[Expression]]:
-        """Return :math:`W_x \\circ M_x, W_h \\circ M_h, b` of each layer, the parameters after pruning."""
+        """Return :math:`W_x \\circ M_x, W_h \\circ M_h, b` of each layer, the parameters after pruning, as expressions.
+
+        Raises:
+            ArgumentError: `initial_state` has not been called in the current graph. (ArgumentError is a ValueError.)
+        """
         return [layer[:3] for layer in super().get_parameter_expressions()]
 
     def _expressions(self, layer: list[Parameters], update: bool) -> list[Expression]:
@@ -187,9 +195,12 @@ class SparseLSTMBuilder(VanillaLSTMBuilder):
         return [*masked, b.expr(update), *[p.expr(update) for p in norms]]
 
     def set_sparsity(self, sparsity: Number) -> None:
-        """Prune the share `sparsity`, in [0, 1], of the weights of all layers: those of smallest magnitude.
+        """Prune the weights of smallest magnitude among the weights of all layers.
 
         A weight that was pruned before stays pruned, unless this call lowers the share.
+
+        Args:
+            sparsity: the share of all weights that are pruned after this call, in [0, 1].
         """
         share = checked_number("set_sparsity: sparsity", sparsity, SHARE)
         pairs = [pair for Wx, Wh, _, Mx, Mh, *_ in self._parameters for pair in ((Wx, Mx), (Wh, Mh))]
@@ -225,9 +236,9 @@ class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
         self._spec = self._spec[:3]  # only (layers, input_dim, hidden_dim), as in DyNet
 
     def set_weightnoise(self, std: Number) -> None:
-        """Set the standard deviation of Gaussian noise on weights and biases in training; 0 turns it off.
+        """Set the standard deviation of the Gaussian noise that is added to weights and biases; 0 turns it off.
 
-        Each call of `initial_state` draws new noise.
+        Each call of `initial_state` draws new noise. Use this in training only.
 
         Source: Graves, Mohamed and Hinton, "Speech recognition with deep recurrent neural networks", 2013.
         """
@@ -238,7 +249,7 @@ class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
     def _loaded(self, version: int, update: bool) -> Loaded:
         loaded = super()._loaded(version, update)
         if self._noise:
-            self._latest.loaded.clear()  # each sequence has noise of its own
+            self._latest.loaded.clear()  # each sequence has its own noise
         return loaded
 
     def _read(self, found: list[list[Expression]]) -> list[list[Expression]]:

@@ -1,4 +1,7 @@
-"""`LSTMBuilder`: a setting decides whether it means `CoupledLSTMBuilder` or `VanillaLSTMBuilder`."""
+"""`LSTMBuilder`: the name means `CoupledLSTMBuilder` in DyNet's manual and `VanillaLSTMBuilder` in DyNet 2.
+
+A setting decides which of the two it is here.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +63,10 @@ def _warn_of_name() -> None:
 
 
 def _other_meaning(found: Iterable[str], expected: Iterable[str]) -> str:
-    """Explain, by names of parameters, that `LSTMBuilder` meant another class when a file was written; "" if not."""
+    """Explain that a file does not fit because `LSTMBuilder` meant the other class when it was written; "" if not so.
+
+    `found` are the names of the parameters in the file, `expected` those in the collection.
+    """
     there, here = [{kind for name in names for kind in _KIND.findall(name)} for names in (found, expected)]
     for kind, builder, other in (("vanilla-", "Vanilla", "Coupled"), ("", "Coupled", "Vanilla")):
         if kind in there - here and here - there:
@@ -73,6 +79,6 @@ def _other_meaning(found: Iterable[str], expected: Iterable[str]) -> str:
     return ""
 
 
-# "vanilla-" for a VanillaLSTMBuilder, "" for a CoupledLSTMBuilder
+# Finds the builder in a parameter's name: "vanilla-" for a VanillaLSTMBuilder, "" for a CoupledLSTMBuilder.
 _KIND = re.compile(r"/(vanilla-|)lstm-builder(?:_[0-9]+)?/")
 EXPLAIN.append(_other_meaning)

@@ -99,7 +99,10 @@ class Form:
 
 
 def check_vector(what: str, x: Dim, taker: str, size: int) -> None:
-    """Raise ShapeError, about `what` and its `taker`, if x is no vector of this size. Trailing 1s are allowed."""
+    """Raise ShapeError if x is not a vector of this size. Trailing 1s are allowed.
+
+    The message calls x `what`, such as "add_input: the input", and what reads it `taker`, such as "the network".
+    """
     if of_rank(x.dims, 1) != (size,):
         columns = f"; reshape it to {(size,)} x {x.columns}" if x.rows == size and x.batch == 1 else ""
         listed = "; transduce and add_inputs take a list: [x]" * (x.total == 1 and taker == "the network")
@@ -107,7 +110,7 @@ def check_vector(what: str, x: Dim, taker: str, size: int) -> None:
 
 
 def common_batch(x: Dim, previous: Previous) -> int:
-    """Return the batch size of the state after a step. Raise ShapeError if two differ and neither is 1."""
+    """Return the batch size of the state after a step. Raise ShapeError if batch sizes differ and neither is 1."""
     sizes = [previous] if isinstance(previous, int) else [size for size, _ in previous]
     batch = max([x.batch, *sizes])
     if any(size not in (1, batch) for size in (x.batch, *sizes)):
@@ -142,7 +145,8 @@ class Run:
 class Steps:
     """How the steps of a sequence are recorded, with certain dropout rates and masks.
 
-    If Python has recorded two steps of a kind in the same way, compiled code records all later ones from a template.
+    If Python has recorded two steps of a kind in the same way, compiled code records all later ones from a template
+    (see `dynet_core.graph.templates`).
 
     `kind` is () without dropout, else the rates; with masks, their batch size, and for each value (the input, h, c)
     whether it has one. `known`: form of a state, Dim of an input -> (Dim of the output, template, offset, below, form
@@ -169,8 +173,8 @@ class Steps:
 class SequenceRun(Run):
     """What all states of a recurrent network that stem from one call of `initial_state` have in common.
 
-    `layers` is of the parameters as the cell reads them; those of them that nodes compute are `computed`. `steps` is
-    None if the masks have not been drawn. `drawn` has the `Steps` for all masks, the newest last.
+    `layers` has the parameters as the cell reads them. `computed` are those of them that nodes compute. `steps` is None
+    if the masks have not been drawn. `drawn` has the `Steps` of all masks that have been drawn, the newest last.
     """
 
     layers: Layers
@@ -183,7 +187,7 @@ class SequenceRun(Run):
         return self.builder._steps(self, x.batch) if x in form.known and self.is_current() else None
 
     def learn(self, state: Any, x: Expression) -> Any:
-        """Let Python record a step, which becomes known if the last of its kind recorded the same."""
+        """Let Python record a step, which becomes known if the last one of its kind has recorded the same."""
         steps: Any = self.steps
         known = steps.known.setdefault(state._form, {})
         seen = known.get(x.type, (0, None))

@@ -15,7 +15,9 @@ class SimpleRNNBuilder(Variational):
     .. math:: h_t = \tanh(W_{hx} x_t + W_{hh} h_{t-1} + b_h)
 
     Args:
-        layers, input_dim, hidden_dim: the number of layers, the size of an input, and that of h, a layer's output.
+        layers: the number of layers. Each reads the outputs of the one before.
+        input_dim: the size of an input.
+        hidden_dim: the size of h, the state and output of a layer.
         model: the collection that gets the parameters: for each layer :math:`W_{hx}, W_{hh}, b_h`.
 
     Source: Elman, "Finding structure in time", 1990.

@@ -10,7 +10,7 @@ from .state import RNNState
 
 
 class StackedRNNState:
-    """The states of several recurrent networks. The first reads the inputs, others the one before.
+    """The states of several stacked recurrent networks: the first reads the inputs, each other one the one before.
 
     Args:
         states: a state for each network, first network first.

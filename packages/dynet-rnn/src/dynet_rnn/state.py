@@ -1,7 +1,7 @@
 """`RNNState`: the state of a recurrent network after some inputs of a sequence.
 
-A cell has one or two *values*, vectors: h, the output, and for an LSTM c, the memory. After an input, one node holds a
-layer's h and then c: the place of the state.
+The state of a layer has one or two *values*, vectors: h, the output, and for an LSTM also c, the memory. After an
+input, one node holds the h and then the c of a layer. Its number is called the place of the state.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def as_vector(dim: Dim) -> Signature:
 def value_of_state(dim: Dim, number: int) -> Signature:
     """Return the signature of a value of a state, such as 1 for the c of an LSTM's (h, c). `dim` is the shape of each.
 
-    Its operand is a time step or a tree node, whose memory begins with the values. Its gradient is also what comes from
-    the values of the same state that were computed from it.
+    Its operand is a time step or a tree node, whose memory begins with the values. Its gradient includes what comes
+    from the values of the same state that were computed from it.
     """
     return alias(dim, offset=number * dim.total, has_gradient_of_whole=True)
 
@@ -65,8 +65,8 @@ class RNNState(Hinted):
     """
 
     # `_places` are the nodes that hold the state: after an input, one for each layer; in a state that was set, those of
-    # the first layer, then of the next. `_vectors` has a tuple for each value (h, then c): it in each layer, as an
-    # expression. After an input, it is None until `_value` is called.
+    # the first layer, then of the next. `_vectors` has a tuple for each value (h, then c): the expressions of this
+    # value in each layer. After an input, it is None until `_value` is called.
     __slots__ = ("_form", "_output", "_places", "_prev", "_run", "_vectors")
 
     _form: Form
@@ -83,7 +83,7 @@ class RNNState(Hinted):
 
     @classmethod
     def _of(cls, run: SequenceRun, prev: RNNState | None, vectors: Sequence[tuple[Expression, ...]]) -> RNNState:
-        """Return a state that follows `prev`. Of `vectors`, one tuple is h of each layer, for an LSTM another c."""
+        """Return a state that follows `prev`. `vectors` has a tuple of h of each layer, and for an LSTM one of c."""
         shapes = tuple([tuple([(e.type.batch, 0) for e in layer]) for layer in zip(*vectors)])
         ranks = tuple([len(e.type.dims) if run.layers.cell.carries else 1 for e in vectors[-1]])
         places = tuple([e.at for layer in zip(*vectors) for e in layer])
@@ -214,7 +214,10 @@ class RNNState(Hinted):
     # What is in the state
 
     def output(self) -> Expression:
-        """Return h of the last layer; None, which the annotation leaves out, before the first input."""
+        """Return h of the last layer; None before the first input.
+
+        The annotation leaves None out, so that type checkers do not complain about every use of an output.
+        """
         return self._output  # type: ignore[return-value]
 
     def _value(self, value: int) -> tuple[Expression, ...]:
@@ -253,13 +256,15 @@ class RNNState(Hinted):
     # Copies of the state with other vectors
 
     def set_h(self, es: Sequence[Expression] | None = None) -> RNNState:
-        """Return a copy of this state with `es` as h of each layer, vectors of size hidden_dim."""
+        """Return a copy of this state in which h of each layer is replaced by `es`, vectors of size hidden_dim."""
         return self._with([self._checked("set_h", es, (len(self._run.layers),))])
 
     def set_s(self, es: Sequence[Expression] | None = None) -> RNNState:
-        """Return a copy of this state with `es` as its vectors of size hidden_dim, in the order of `s`.
+        """Return a copy of this state in which the vectors are replaced.
 
-        This is h of each layer, or for an LSTM, first c and then h of each layer. If only c is given, h stays as it is.
+        Args:
+            es: the new vectors of size hidden_dim, in the order of `s`: h of each layer, or for an LSTM, first c of
+                each layer and then h of each layer. If only c of each layer is given, h stays as it is.
         """
         return self._with_vectors("set_s", es)
 
@@ -284,9 +289,9 @@ class RNNState(Hinted):
         return es
 
     def _with(self, given: list[tuple[Expression, ...]]) -> RNNState:
-        """Return a copy of this state with new vectors of all layers, for h and maybe for c.
+        """Return a copy of this state with new vectors of all layers: `given` has an entry for h, and maybe one for c.
 
-        () keeps the old ones, or zeros if there are none, as before the first input.
+        () keeps the old vectors, or zeros if there are none, as before the first input.
         """
         layers = self._run.layers
         batch = next(vectors for vectors in given if vectors)[0].type.batch

@@ -1,6 +1,7 @@
-"""The same public names as `dynet`; in the original DyNet, the version for CPUs.
+"""The same public names as `dynet`. In the original DyNet, the module `_dynet` is the version for CPUs.
 
-Importing this module does not read the command line. The program makes settings by `init()` or `DynetParams`.
+Unlike `import dynet`, importing this module does not read the command line. The program makes settings by `init()` or
+`DynetParams`.
 """
 
 from typing import TYPE_CHECKING

@@ -1,6 +1,7 @@
 """All public names of this library's installed packages, for `dynet`, `_dynet` and `_gdynet`.
 
-Importing this module makes no settings. The names np, os, pickle and sys are public because they are in DyNet.
+Importing this module makes no settings and reads no command line. The names np, os, pickle and sys are public, too,
+because in the original DyNet `from dynet import *` also imports these.
 """
 
 import os as os

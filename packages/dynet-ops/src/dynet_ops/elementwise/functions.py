@@ -21,7 +21,8 @@ def tanh(x: Expression) -> Expression:
 
 @elementwise(
     reference=lambda x: 1 / (1 + np.exp(-x)),
-    # The gradient is stated so that y counts as a normal float32: a loss divides by y, which may be smaller.
+    # The gradient is stated: a loss such as `binary_log_loss` divides by y, but at least by SMALLEST, so y counts as no
+    # less here, too.
     gradients={"x": lambda x, y, dy: dy * f.maximum(y, SMALLEST) / (1 + f.exp(x))},
 )
 def logistic(x: Expression) -> Expression:
@@ -279,8 +280,10 @@ SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 def elu(x: Expression, alpha: Number = 1.0) -> Expression:
     """Exponential linear unit of each element, y = x where x > 0, else alpha (e^x - 1).
 
-    y tends to -alpha, a plain number, for very negative x. Source: Clevert, Unterthiner and Hochreiter, "Fast and
-    Accurate Deep Network Learning by Exponential Linear Units", 2016.
+    alpha is a plain number; y tends to -alpha for very negative x.
+
+    Source: Clevert, Unterthiner and Hochreiter, "Fast and Accurate Deep Network Learning by Exponential Linear
+    Units", 2016.
 
     >>> elu(inputVector([-1.0, 2.0])).npvalue().round(4)
     array([-0.6321,  2.    ])
@@ -331,7 +334,7 @@ ZERO, STRAIGHT_THROUGH = "zero_gradient", "straight_through_gradient"
 
 
 def by_gradient_mode(name: str, signature_of: Callable[[Dim, bool], Signature]) -> Callable[..., Expression]:
-    """Return the recording function of an op of x and a gradient mode, by which x gets the result's gradient or none.
+    """Return the recording function of an op of x and a mode, by which x gets the gradient of the result, or none.
 
     `signature_of` takes the Dim of x and whether it gets the gradient.
     """
@@ -380,7 +383,8 @@ def _rounding(formula: Callable, reference: Callable) -> Callable[[Function], Fu
 def floor(x: Expression, gradient_mode: str = ZERO) -> Expression:
     """Each element rounded down: the largest whole number that is not above it.
 
-    With "zero_gradient", x gets no gradient; with "straight_through_gradient", that of the result unchanged.
+    With the `gradient_mode` "zero_gradient", x gets no gradient; with "straight_through_gradient", x gets the gradient
+    of the result unchanged.
 
     >>> floor(inputVector([-1.5, 2.5])).value()
     [-2.0, 2.0]
@@ -392,7 +396,8 @@ def floor(x: Expression, gradient_mode: str = ZERO) -> Expression:
 def ceil(x: Expression, gradient_mode: str = ZERO) -> Expression:
     """Each element rounded up: the smallest whole number that is not below it.
 
-    With "zero_gradient", x gets no gradient; with "straight_through_gradient", that of the result unchanged.
+    With the `gradient_mode` "zero_gradient", x gets no gradient; with "straight_through_gradient", x gets the gradient
+    of the result unchanged.
 
     >>> ceil(inputVector([-1.5, 2.5])).value()
     [-1.0, 3.0]
@@ -404,7 +409,8 @@ def ceil(x: Expression, gradient_mode: str = ZERO) -> Expression:
 def round(x: Expression, gradient_mode: str = ZERO) -> Expression:  # noqa: A001
     """The whole number nearest to each element. Halves are rounded away from zero.
 
-    With "zero_gradient", x gets no gradient; with "straight_through_gradient", that of the result unchanged.
+    With the `gradient_mode` "zero_gradient", x gets no gradient; with "straight_through_gradient", x gets the gradient
+    of the result unchanged.
 
     >>> round(inputVector([-1.5, 0.4, 2.5])).value()
     [-2.0, 0.0, 3.0]

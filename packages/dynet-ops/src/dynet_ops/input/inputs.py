@@ -1,4 +1,8 @@
-"""Inputs: functions that make expressions of numbers, arrays, constants and parameters."""
+"""Inputs: functions that make expressions of numbers, arrays, constants and parameters.
+
+They convert arguments to float32 arrays, and add these to the graph as input nodes. `name` is the name of the op, for
+error messages.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +35,8 @@ def set_values(x: Expression, values) -> None:
 
     Raises:
         ArgumentError: the expression is neither an input nor a lookup.
-        ShapeError: the size, an array's shape, or the number of indices differs from that of x.
+        ShapeError: the number of values differs from the size of the input, or an array of several dimensions differs
+            from it in shape; or the number of indices differs from that of the lookup.
         OutOfRangeError: the table has no row of this index.
         StaleExpressionError: `renew_cg` has started a new graph, or `cg_revert` has removed x.
 
@@ -76,7 +81,7 @@ Expression.set = describe(function("set", set_values), set_values)  # type: igno
 
 @functools.cache
 def input_signature(dim: Dim) -> Signature:
-    """Return the signature of inputs, the same one for the same Dim object."""
+    """Return the signature of input nodes of this shape."""
     return Signature(dim, attributes=1, constants=1, kind=INPUT)
 
 
@@ -161,7 +166,7 @@ def input_op(
 
 
 def stored(values, dim, batch_size: int = 1) -> np.ndarray:
-    """Return an array, the batch last, from its values in memory order."""
+    """Return an array of the dimensions `dim`, the batch last, from its values in memory order, for tests."""
     return np.reshape(values, (*np.atleast_1d(dim), batch_size), order="F")
 
 
@@ -217,7 +222,7 @@ def _constant_signature(name: str, dim: Dim) -> Signature:
 
 
 def _constant(name: str, dim: Dims, val: Numbers, batch_size: Index) -> Expression:
-    """Add a tensor to the graph. Only the number is in the buffer of input values; a kernel fills the tensor."""
+    """Add a tensor to the graph. Only the number is stored among the input values; a kernel fills the tensor."""
     whole, value = checked_shape(name, dim, batch_size), one_number(name, val)
     graph = pinned()
     return graph.append(_constant_signature(name, whole), [graph.take_array(value)])
@@ -230,8 +235,9 @@ zeroes = zeros
 def inputVector(v: Iterable[Number], device: str = "") -> Expression:
     """A vector of given values.
 
-    v has numbers, or is an array of one dimension. It may be empty; sums of an empty vector are 0. `device` is "CPU" or
-    the device in use.
+    Args:
+        v: numbers, or an array of one dimension. It may be empty; sums of an empty vector are 0.
+        device: "CPU" or the device in use. Others are refused.
 
     >>> inputVector([1, 2, 3]).value()
     [1.0, 2.0, 3.0]
@@ -247,7 +253,7 @@ def inputVector(v: Iterable[Number], device: str = "") -> Expression:
 def scalarInput(s: Number, device: str = "") -> Expression:
     """A single number.
 
-    `device` is "CPU" or the device in use.
+    `device` is "CPU" or the device in use. Others are refused.
 
     >>> scalarInput(2.5).value()
     2.5
@@ -263,7 +269,7 @@ remember(scalarInput, array_key(()), input_signature(_NUMBER))
 def vecInput(dim: Index, device: str = "") -> Expression:
     """A vector of `dim` zeros. To give it other values, call the method `set` of the expression.
 
-    `device` is "CPU" or the device in use.
+    `device` is "CPU" or the device in use. Others are refused.
 
     >>> x = vecInput(2)
     >>> x.set([3, 4])
@@ -314,7 +320,7 @@ def inputMatrix(v: Numbers, d: Dims) -> Expression:
 def to_device(e: Expression, device_str: str) -> Expression:
     """Return e unchanged. A process computes everything on one device: the CPU, unless a GPU was asked for.
 
-    `device_str` is "CPU" or the device in use; another one raises DeviceError.
+    `device_str` is "CPU" or the device in use. Others raise DeviceError.
 
     >>> to_device(inputVector([1, 2]), "CPU").value()
     [1.0, 2.0]
@@ -387,7 +393,7 @@ def _add(record, array: np.ndarray, batched: bool, device: str) -> Expression:
 def one_hot(d: Index, idx: Index | Indices, device: str = "") -> Expression:
     """A vector of size d that is 1 at index `idx` and 0 elsewhere; a batch of vectors for a list of indices.
 
-    `device` is "CPU" or the device in use. An index that is not in 0..d-1 raises OutOfRangeError.
+    `device` is "CPU" or the device in use. Others are refused. An index that is not in 0..d-1 raises OutOfRangeError.
 
     >>> one_hot(3, 1).value()
     [0.0, 1.0, 0.0]
@@ -428,6 +434,7 @@ def sparse_inputTensor(
     Args:
         idxs: a sequence of indices for each dimension, the batch included. The first indices of all sequences together
             say where `values[0]` belongs, the second ones where `values[1]` belongs, and so on.
+        values: the values of these elements.
         shape: the dimensions, the batch included.
         batched: whether the last axis is the batch.
         defval: the value of all other elements.
@@ -483,7 +490,7 @@ def scattered(
 def inputTensorTranspose(arr: Numbers, dim: Dims | None = None, batch_size: Index = 1) -> Expression:
     """A tensor from numbers in memory order: column by column, batch element by batch element.
 
-    `arr` is a list or an array of one dimension. If `dim` is None, the result is a vector.
+    `arr` is a list or an array of one dimension. If the dimensions `dim` are None, the result is a vector.
 
     >>> inputTensorTranspose(np.arange(6), (2, 3)).npvalue()
     array([[0., 2., 4.],
@@ -552,10 +559,19 @@ def inputSparseTensor(
     defval: Number = 0.0,
     device: str = "",
 ) -> Expression:
-    """A tensor from the indices and values of some of its elements; all others are `defval`.
+    """A tensor from the indices and values of some of its elements.
 
-    Indices count the elements in memory order: column by column, batch element by batch element. `device` is "CPU" or
-    the device in use. An index outside the tensor raises OutOfRangeError.
+    Args:
+        idxs: an index for each of these elements. It counts the elements in memory order: column by column, batch
+            element by batch element.
+        v: the values at these indices.
+        dim: the dimensions.
+        batch_size: the batch size.
+        defval: the value of all other elements.
+        device: "CPU" or the device in use. Others are refused.
+
+    Raises:
+        OutOfRangeError: an index is outside the tensor.
 
     >>> dy.cg().inputSparseTensor([0, 3], [5, 6], (2, 2)).npvalue()
     array([[5., 0.],

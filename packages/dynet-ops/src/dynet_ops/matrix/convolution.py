@@ -1,4 +1,9 @@
-"""Convolutions of images, sentences and vectors, and pooling."""
+"""Convolutions of images, sentences and vectors, and pooling.
+
+A window is the part of an image that is under a filter. It moves over an image (height, width, channels) from the top
+left. With `is_valid`, windows stay within the image. Otherwise the image is padded. A convolution is the product of a
+matrix that has a row for each window and a matrix that has a column for each filter.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +17,7 @@ from .products import NOTHING, gradient_of, product_steps, value_of
 
 
 def _places(size: int, window: int, stride: int, is_valid: bool) -> tuple[int, int]:
-    """Return the positions of a window along one dimension, and how much padding precedes the image."""
+    """Return how many positions a window has along one dimension, and how much padding precedes the image."""
     if is_valid:
         return -(-(size - window + 1) // stride), 0
     places = -(-size // stride)
@@ -113,7 +118,7 @@ def _convolution(
     channels = (*image.dims, 1)[2]
     if len(filters.dims) != 4 or filters.dims[2] != channels:
         raise ShapeError(
-            f"{name}: x is {image!r}, so that filters are (height, width, {channels}, filters); they are {filters!r}"
+            f"{name}: x is {image!r}, so filters must be (height, width, {channels}, filters); they are {filters!r}"
         )
     for b in bias:
         if b.type.dims != (filters.dims[3],):
@@ -180,7 +185,7 @@ def conv2d_bias(x: Expression, f: Expression, b: Expression, stride: Indices, is
 
 
 def _filter1d_signature(x: Dim, y: Dim) -> Signature:
-    """Return the signature of a convolution. Windows are contiguous, so kernels read them in place as vectors."""
+    """Return the signature of `filter1d_narrow`. Windows are contiguous, so kernels read them in place as vectors."""
     rows, columns = x.rows, x.columns
     y_dims = of_rank(y.dims, 3)
     if not is_matrix(x) or len(y_dims) != 3 or len(y.dims) < 2:

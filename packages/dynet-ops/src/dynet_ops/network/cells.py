@@ -1,4 +1,9 @@
-"""Signatures of recurrent cells' and tree cells' records."""
+"""Signatures of recurrent cells' and tree cells' records. Each is a time step, a whole sequence, or a node of a tree.
+
+The first part is the projection. It depends on the inputs only, so the projections of all steps and sequences run as
+one product. Each other part is one time step: it adds U h to the gates in place, in the projection's memory, which
+nothing else reads, and computes the new state.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +45,7 @@ def part_signature(
 
     Args:
         hidden: the number of elements of h, and of every other value of the state.
-        views: the memory of the instructions, first of the rules, in the order in which they list it.
+        views: the memory of the instructions, by name: first what the rules list, in their order.
         weights: the shapes of the products' matrices, by the names of their views.
         each: whether the kernels run once for each of a variable number of operands, such as a tree node's children.
     """
@@ -230,7 +235,10 @@ def record_step(
     return graph.add(signature.dim, 2, (signature.at, len(operands)), operands)
 
 
-FIXED = 3  # the number of operands before the recurrent weights: b, W and the input
+# A tree node's state (h, c) follows from its input and its children's states. Projections of all tree nodes with the
+# same gates (i, o, g, and f per child) run as one batch. A record's operands are b, W, x, the recurrent weights, and
+# the children's states. Without an input, b is given a second time in its place, and is not read there.
+FIXED = 3  # the number of operands before the recurrent weights
 
 
 def _rule(name: str, inputs: Sequence[str], equations: Callable[..., Equations], gates: Sequence[str], **facts) -> str:
@@ -274,7 +282,7 @@ SUMMED = ("f", "c_child", "h_child", "fx")
 KERNELS.add("tree_lstm.clear_sums", Rule(("c_kept", "h_sum", *SUMMED), lambda: {"c_kept": 0.0, "h_sum": 0.0}))
 summed_child = _rule("summed_child", SUMMED, _summands, "f", accumulate=("c_kept", "h_sum"))
 summing = _rule("summing", (*"iog", "c_kept"), lambda i, o, g, kept: _outputs(o, logistic(i) * tanh(g) + kept), "iog")
-for _count in range(3):  # known at import, so that they can be compiled beforehand
+for _count in range(3):  # known at import, so that they can be compiled in advance
     _node(_count)
 
 

@@ -1,4 +1,8 @@
-"""From the equations of a recurrent cell, a Python function of symbols, to its kernels and their gradients."""
+"""From the equations of a recurrent cell, a Python function of symbols, to `Cell`, its kernels and their gradients.
+
+A *gate* is a vector such as b + W x + U h, from which a cell computes its new state. The *projection* of an input x is
+b + W x for all gates. An *instruction* is a matrix product (`Product`) or the name of a rule.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +64,7 @@ class Cell:
         weights: the recurrent parameters: matrices that multiply h, or another vector computed from the state.
         following, first: the instructions of a step with and without a previous state, in order.
         carries: whether a formula, not only a product, reads the last value of the previous state. The new state then
-            has as many trailing dimensions of size 1.
+            has as many trailing dimensions of size 1 as this value.
         numbers: the named numbers of the equations, such as the forget bias of an LSTM.
         reference: a time step in numpy: the new state, from the input, the previous state and the parameters.
     """
@@ -89,7 +93,7 @@ Equations = dict[str, Symbol]
 
 
 def symbols(*names: str) -> list[Symbol]:
-    """Return a symbol for each name: an input of formulas."""
+    """Return a symbol for each name, an input (a variable) of formulas."""
     return [Symbol("input", name) for name in names]
 
 
@@ -141,9 +145,10 @@ class Stored:
                 found = node
 
     def _slope(self, gate: str, activation: Symbol) -> Symbol:
-        """Return a formula for a gate's gradient, from "value", its activation, and "d" + gate, that one's gradient.
+        """Return a formula for the gradient of a gate, derived from the formula of its activation.
 
-        If the formula has the input `gate`, too, the gate must not be overwritten.
+        Its input "value" is the value of the activation, and "d" + `gate` is the activation's gradient. If it also has
+        the input `gate`, the gate must not be overwritten.
         """
         chain = Chain(self.simplifier, {gate}, by_result=True)
         ((_, slope),) = chain.gradients(activation, self._input("d" + gate), self._input("value"))
@@ -283,9 +288,9 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
         for columns, weight in factors:
             shape = Weight(len(one.parts), columns)
             if shapes.setdefault(weight, shape) != shape:
-                raise TypeError(f"{name}: {weight} stands for parameters of two shapes: each needs a name of its own")
+                raise TypeError(f"{name}: {weight} stands for parameters of two shapes: each needs its own name")
     if unused := [weight for weight in weights if weight not in shapes]:
-        raise TypeError(f"{name}: no equation has {', '.join(unused)}")
+        raise TypeError(f"{name}: no equation uses {', '.join(unused)}")
     cell = Cell(
         name,
         tuple(state),
@@ -342,10 +347,10 @@ _gates = itertools.count()
 
 
 class Sum(Symbol):
-    """A sum b + W @ x + U @ h. In formulas, it is an input. "" as `bias`: none has been added yet.
+    """A sum b + W @ x + U @ h. In formulas, it is an input (a variable). `bias` is "" until one is added.
 
-    `inputs` are the matrices that multiply x, one in a complete sum. `products` are (matrix, formula of the vector).
-    The rows are divided into `parts` gates; the attribute has their symbols.
+    `inputs` are the matrices that multiply x, one in a complete sum. `products` are the others, each a pair (matrix,
+    formula of the vector). The rows are divided into `parts` gates; the attribute `parts` has their symbols.
     """
 
     __slots__ = ("bias", "inputs", "parts", "products")
@@ -460,9 +465,10 @@ class _Plan:
             forward = stored.forward(now | gates)
             backward = stored.backward(now | gates, gates & shared, totals=cell.state)
             backward |= {"d" + gate: Formula((), as_symbol(0.0)) for gate in unread if not later}
-            # `shared` are the gates that later rules read, too. These run first in the backward pass and write the
-            # gradients, and this rule adds to them. But if it computes the activation of such a gate, its formula
-            # contains the gradient so far, so it overwrites it, and that of the values it computes with their totals.
+            # `shared` are the gates that later rules read, too. In the backward pass, the later rules run first and
+            # write the gradients of these gates, and this rule adds to them. But if it computes the activation of such
+            # a gate, its formula contains the gradient so far, so it overwrites the gradient. It also overwrites the
+            # gradients of the values that it computes, with their totals.
             sets = tuple("d" + gate for gate in cell.gates if gate not in shared or gate in gates)
             sets += tuple("d" + value for value in cell.state if value in now)
             steps.append(self._rule(cell, now, forward, backward, sets, first))

@@ -93,7 +93,7 @@ _EXPECTED = 2.0, -1.5, 0.3, 1.0
 def random_normal(dim: Dims, mean: Number = 0.0, stddev: Number = 1.0, batch_size: Index = 1) -> Expression:
     """A tensor of independent, normally distributed numbers.
 
-    `stddev` is the standard deviation. Each batch element has different numbers.
+    `stddev` is the standard deviation, at least 0. Each batch element has different numbers.
 
     Source: Box and Muller, "A Note on the Generation of Random Normal Deviates", 1958.
 
@@ -137,7 +137,7 @@ def random_bernoulli(dim: Dims, p: Number, scale: Number = 1.0, batch_size: Inde
 def random_gumbel(dim: Dims, mu: Number = 0.0, beta: Number = 1.0, batch_size: Index = 1) -> Expression:
     """A tensor of independent numbers with the Gumbel distribution, mu - beta log(-log(u)) for u uniform in (0, 1).
 
-    The scale beta must not be negative. Each batch element has different numbers.
+    mu is the location. The scale beta must not be negative. Each batch element has different numbers.
 
     >>> random_gumbel((2, 3), batch_size=4).dim()
     ((2, 3), 4)
@@ -162,7 +162,7 @@ def noise(x: Expression, stddev: Number) -> Expression:
 def _dropping(name: str, position: Symbol) -> Callable[..., Expression]:
     """Return a function of [x], p and 1 / (1 - p) that adds a dropout node to the graph.
 
-    With `formula.position` the decision is made for each element, with `formula.origin` once for all.
+    With `formula.position`, each element is dropped or not by itself; with `formula.origin`, all are or none is.
     """
     return random_node(
         name, lambda x, seed, count, p, scale: f.where(f.uniform(seed, count, position) < p, 0, x * scale)
@@ -184,7 +184,9 @@ _ALL: dict[str, Any] = {
 def dropout(x: Expression, p: Number) -> Expression:
     """Set each element to zero with probability p, independently; scale the others by 1 / (1 - p). 0 <= p < 1.
 
-    Use it in training only. Source: Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, "Dropout", 2014.
+    Use it in training only.
+
+    Source: Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, "Dropout", 2014.
 
     >>> dropout(inputVector([1, 2]), 0.0).value()
     [1.0, 2.0]

@@ -84,7 +84,8 @@ _SUM_SAMPLES = [*SEVERAL, *samples("[5x1*2 5]")]
 def esum(xs: Iterable[Expression]) -> Expression:
     """The elementwise sum of any number of expressions. Shapes are broadcast.
 
-    The result has as many dimensions as the first one, or more if another has further dimensions larger than 1.
+    The result has as many dimensions as the first expression, or more if another one has further dimensions that are
+    larger than 1.
 
     >>> esum([inputVector([1, 2]), inputVector([3, 4])]).value()
     [4.0, 6.0]
@@ -185,7 +186,7 @@ def kmh_ngram(x: Expression, v: Index) -> Expression:
     if len(dim.dims) > 2:
         raise ShapeError(f"kmh_ngram: expected a matrix, got {dim!r}")
     if width > dim.columns:
-        raise OutOfRangeError(f"kmh_ngram: v = {width} columns of x, which is {dim!r}")
+        raise OutOfRangeError(f"kmh_ngram: v = {width} is more than the number of columns of x, which is {dim!r}")
     return node("kmh_ngram", _ngram_signature(dim, width), (x,))
 
 
@@ -211,7 +212,7 @@ def fold_rows(x: Expression, nrows: Index = 2) -> Expression:
     dim = shape_of("fold_rows", x)
     nrows = checked_count("fold_rows", "nrows", nrows, 1)
     if dim.rows % nrows:
-        raise ShapeError(f"fold_rows: x is {dim!r}: {dim.rows} rows are no multiple of nrows = {nrows}")
+        raise ShapeError(f"fold_rows: x is {dim!r}: {dim.rows} rows are not a multiple of nrows = {nrows}")
     return node("fold_rows", _fold_signature(dim, nrows), (x,))
 
 
@@ -255,9 +256,9 @@ AT_ONCE = 4  # the most operands that one node can have; for more, `logsumexp` a
 
 
 def _exponentials(xs):
-    """Return the largest of the xs, and for each x the term e^(x - largest).
+    """Return formulas: the largest of the xs, and for each x the term e^(x - largest).
 
-    The largest x has the term 1 even if it is infinite: infinity - infinity would give NaN.
+    The term of the largest x is 1 even if x is infinite, where infinity - infinity would give NaN.
     """
     largest = xs[0]
     for x in xs[1:]:

@@ -1,4 +1,7 @@
-"""Elements, rows, columns, ranges and batch elements by their indices, the largest elements, and `x[...]`."""
+"""Elements, rows, columns, ranges and batch elements by their indices, the largest elements, and `x[...]`.
+
+Nodes store their indices, so nodes with different indices share a signature and can run as one batch.
+"""
 
 from __future__ import annotations
 
@@ -46,8 +49,13 @@ def _pick_signature(dim: Dim, d: int, length: int) -> Signature:
 def pick(e: Expression, index: Index | Indices = 0, dim: Index = 0) -> Expression:
     """The element (row, column, ...) number `index` along dimension `dim`. The result does not have this dimension.
 
-    `index` is one for all batch elements, or a list with an index for each, as in `pick_batch`. OutOfRangeError is
-    raised if the dimension or index does not exist. Negative indices are allowed only in `e[...]`.
+    Args:
+        e: any expression.
+        index: one index for all batch elements, or a list with an index for each, as in `pick_batch`.
+        dim: the number of the dimension, counted from 0.
+
+    Raises:
+        OutOfRangeError: the dimension or index does not exist. Negative indices are allowed only in `e[...]`.
 
     >>> pick(inputVector([1, 2, 3]), 2).value()
     3.0
@@ -84,6 +92,8 @@ def pickrange(x: Expression, v: Index, u: Index, d: Index = 0) -> Expression:
 @also_called(s="v", e="u")
 def pick_range(x: Expression, v: Index, u: Index, d: Index = 0) -> Expression:
     """Elements number v, v + 1, ..., u - 1 along dimension d. This is another name of `pickrange`.
+
+    DyNet 2.1 calls v and u s and e, which work here, too.
 
     >>> pick_range(inputVector([1, 2, 3, 4]), 1, 3).value()
     [2.0, 3.0]
@@ -190,7 +200,7 @@ def _pick_each(name: str, e: Expression, indices: Iterable[Index], dim: Index) -
 
 @method(i="index")
 def set_index(x: Expression, index: Index | Iterable[Index]) -> None:
-    """Let x be another element of what it was picked from. Users call it as a method of what `pick` or `x[i]` returns.
+    """Make x a different element of what it was picked from. Call it as a method of what `pick` or `x[i]` returns.
 
     What `pick_batch` returns takes as many indices as before. Gradients then go to these elements. The graph's values
     are computed again when they are next needed, with new random numbers for dropout and noise.
@@ -268,7 +278,7 @@ def select_rows(x: Expression, rs: Iterable[Index]) -> Expression:
 def select_cols(x: Expression, cs: Iterable[Index]) -> Expression:
     """Columns number cs[0], cs[1], ... of a matrix, y_ij = x_i(cs_j). Numbers may repeat.
 
-    They are counted from 0.
+    Columns are counted from 0.
 
     >>> select_cols(inputTensor([[1, 2, 3], [4, 5, 6]]), [2, 0]).npvalue()
     array([[3., 1.],
@@ -281,7 +291,10 @@ def select_cols(x: Expression, cs: Iterable[Index]) -> Expression:
 
 
 def _strided_loops(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
-    """Return shape and loops of a copy of counts[d] elements along each d, steps[d] apart; the batch comes last."""
+    """Return the shape and the loops of a copy of counts[d] elements along each dimension d, steps[d] apart.
+
+    The last entries of `counts` and `steps` are for the batch.
+    """
     result = Dim.of(counts[:-1], counts[-1])
     apart = [stride * step for stride, step in zip(strides_of(dim, dim), steps)]
     return result, list(zip(counts, strides_of(result, result), apart))
@@ -289,13 +302,13 @@ def _strided_loops(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]) ->
 
 @functools.cache
 def _strided_signature(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]) -> Signature | None:
-    """Return the signature of such copies, whose nodes store their start; None if there are too many loops."""
+    """Return the signature of such copies, whose nodes store the first element's offset; None for too many loops."""
     result, loops = _strided_loops(dim, counts, steps)
     return None if len(joined(loops)) > LOOPS else copy_of(result, loops, index_scale=1)
 
 
 def _limits(name: str, what: str, given, dim: Dim, default: Sequence[int], smallest: int) -> list[int]:
-    """Check a user's list of numbers >= `smallest`; extend it from `default` to all dimensions and the batch."""
+    """Check a user's list of numbers >= `smallest`, and extend it to all dimensions and the batch by `default`."""
     sizes, given = (*dim.dims, dim.batch), as_list(given)
     if not is_list(given):
         raise ArgumentTypeError(f"{name}: {what} must be a list of ints, not {given!r:.60}")
@@ -402,8 +415,9 @@ def _largest_reference(x, k, d=1):
 def kmax_pooling(x: Expression, k: Index, d: Index = 1) -> Expression:
     """The k largest elements along dimension d, in their original order. Among equal elements, the first are taken.
 
-    k is at most the size of the dimension. Source: Kalchbrenner, Grefenstette and Blunsom, "A Convolutional Neural
-    Network for Modelling Sentences", 2014.
+    k is at most the size of the dimension. Dimensions are counted from 0.
+
+    Source: Kalchbrenner, Grefenstette and Blunsom, "A Convolutional Neural Network for Modelling Sentences", 2014.
 
     >>> kmax_pooling(inputTensor([[3, 1, 2], [1, 9, 4]]), 2).npvalue()
     array([[3., 2.],
@@ -412,7 +426,7 @@ def kmax_pooling(x: Expression, k: Index, d: Index = 1) -> Expression:
     name = "kmax_pooling"
     (dim, d), k = shape_along(name, x, d), checked_size(name, "k", k)
     if k > dim.dims[d]:
-        raise OutOfRangeError(f"{name}: k = {k} is more than dimension {d} of x has, which is {dim!r}")
+        raise OutOfRangeError(f"{name}: k = {k} exceeds the size of dimension {d} of x, which is {dim!r}")
     if k == dim.dims[d]:
         return x
     order = [d, *[place for place in range(len(dim.dims)) if place != d]]
@@ -499,7 +513,7 @@ def _range_of(x: Expression, d: int, part: slice) -> tuple[int, int, int]:
     if start >= stop:
         graph_of("x[...]", (x,))
         named = "the batch" if is_batch else f"dimension {d}"
-        raise OutOfRangeError(f"x[...]: {part} takes nothing from {named} of x, which is {x.type!r}")
+        raise OutOfRangeError(f"x[...]: {part} selects nothing from {named} of x, which is {x.type!r}")
     return start, stop, step
 
 

@@ -1,7 +1,7 @@
-"""Checkpoints of `DataParallel`, in one file.
+"""Checkpoints of `DataParallel`, each in one file.
 
-It has a hash of the rest; the parameters; the states of the random generators; the position in the data; and the
-trainer's state. Numbers are stored as `state.of_numbers` does.
+A file is a list of tensors, in this order: a hash of the rest; the parameters; the states of the random generators; the
+position in the data; and the trainer's state. Numbers are stored as `state.of_numbers` does.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ def read(fname: Path, trainer: Trainer) -> tuple[dict[str, int], list[Noise]]:
     """Load a checkpoint into a trainer and its model. Return the position, and each rank's random generator's state."""
     digest, *rest = model_files.load_all(fname) or [of_numbers("", [])]
     if digest.name != DIGEST:
-        raise FileFormatError(f"{fname} is no checkpoint of DataParallel")
+        raise FileFormatError(f"{fname} is not a checkpoint of DataParallel")
     if _read(digest) != _digest(rest):
         raise FileFormatError(f"{fname}: the checkpoint is damaged")
     wanted = [(t.lookup, PARAMETERS + t.name, t.dims) for t in trainer._collection._tensors()]
     parameters, rest = rest[: len(wanted)], rest[len(wanted) :]
     if [(t.lookup, t.name, t.dims) for t in parameters] != wanted or not rest or rest[0].name != RANKS:
-        raise FileFormatError(f"{fname}: the checkpoint has other parameters than the model")
+        raise FileFormatError(f"{fname}: the checkpoint has different parameters than the model")
     counts = _read(rest.pop(0))
     noises = [(high << 16 | low, drawn, forks) for high, low, drawn, forks in zip(*[iter(counts)] * 4)]
     places: dict[str, int] = {}

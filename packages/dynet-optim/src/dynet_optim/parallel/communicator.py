@@ -33,9 +33,9 @@ def world() -> Any:
             return None
         raise ParallelError(
             f"DataParallel: this process, {os.getpid()}, is a child of process {os.environ[PROCESS]}, which the "
-            "launcher has started, and is no rank. Only ranks can train together: use the trainer itself here. If the "
-            f"child is a program that trains alone, start it without {PROCESS} and the launcher's variables, such as "
-            "PMI_SIZE, in its environment"
+            "launcher has started, and is not a rank. Only ranks can train together: use the trainer itself here. If "
+            f"the child is a program that trains alone, start it without {PROCESS} and the launcher's variables, such "
+            "as PMI_SIZE, in its environment"
         )
     with _impatience(started):
         try:
@@ -43,9 +43,9 @@ def world() -> Any:
         except (ImportError, RuntimeError) as raised:  # mpi4py raises RuntimeError if it finds no MPI
             reason = str(raised).split("\n")[0]
             cure = (
-                'pip install "dynet-optim[mpi]" brings it'
+                'pip install "dynet-optim[mpi]" installs it'
                 if isinstance(raised, ModuleNotFoundError)
-                else "it finds no MPI library. pip install mpich brings one; where there is one already, the "
+                else "it finds no MPI library. pip install mpich installs one; if there is one already, the "
                 "environment variable MPI4PY_LIBMPI can name its file"
             )
             problem = f"{started} processes were started, but mpi4py cannot be used ({reason}); {cure}"
@@ -60,7 +60,7 @@ def world() -> Any:
                 library = MPI.Get_library_version().split("\n")[0].strip("\0 ")
                 problem = (
                     f"{started} processes were started, but each finds itself alone: mpi4py uses {library}, and the "
-                    "launcher belongs to another MPI. Start the program by the mpiexec of that one"
+                    "launcher belongs to a different MPI. Start the program by the mpiexec of mpi4py's MPI"
                 )
     if started > 1:
         raise ParallelError(f"DataParallel: {problem}")
@@ -91,8 +91,8 @@ def number_started(environment: Mapping[str, str]) -> int:
 def _impatience(started: int) -> Iterator[None]:
     """End this process if the `with` block, which connects with other processes, takes too long.
 
-    MPI waits without end, even for one that has ended, and meanwhile no Python code runs; the timer of `faulthandler`
-    does. It is not set if there are no others: the program may use it.
+    MPI waits forever, even for a process that has ended before it has connected, and Python code cannot run meanwhile.
+    The timer of `faulthandler` can. It is not set if there are no other processes: the program may use it.
     """
     try:
         seconds = float(os.environ.get(PATIENCE, "600")) if started > 1 else 0.0
@@ -152,7 +152,8 @@ def end_all(reason: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-# A rank may fail before it makes a `DataParallel`. Child processes of a rank have inherited PROCESS.
+# This is done at import, since a rank may fail before it makes a `DataParallel`. A rank's child processes do not do it:
+# they have inherited the variable PROCESS, which has the rank's id.
 if number_started(os.environ) > 1:
     os.environ.setdefault(PROCESS, str(os.getpid()))
     if not is_child():

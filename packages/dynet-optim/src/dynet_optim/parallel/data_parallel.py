@@ -41,8 +41,9 @@ class DataParallel:
     are the same in each run with the same number of ranks.
 
     At the start, the parameters and the state of the trainer are copied from rank 0 to all ranks. Parameters that are
-    added later must start with the same values on all. From the seed of rank 0, each rank makes its own for dropout. An
-    exception in one rank ends all of them. A program that is not started by MPI has one rank.
+    added later must have the same initial values on all ranks. Each rank draws its own random numbers for dropout, with
+    a seed made from that of rank 0. An exception in one rank ends all of them. A program that is not started by MPI has
+    one rank, and `update` does what the trainer's `update` does.
 
     All ranks must call `update`, `total`, `compare`, `save` and `populate` in the same order. A rank without examples
     calls `update` without `backward`. All other methods and attributes, but `update_subset`, are the trainer's; set its
@@ -131,6 +132,11 @@ class DataParallel:
         """Return this rank's part of a minibatch: a slice of it. The parts of the ranks differ by one example at most.
 
         All ranks must give the same minibatch, so they must shuffle their examples with the same seed.
+
+        >>> import dynet as dy
+        >>> trainer = dy.DataParallel(dy.AdamTrainer(dy.ParameterCollection()))
+        >>> trainer.share("abc")
+        'abc'
         """
         count = len(examples)
         return examples[count * self.rank // self.size : count * (self.rank + 1) // self.size]
@@ -138,7 +144,8 @@ class DataParallel:
     def total(self, number: Number) -> float:
         """Return the sum of a number, such as a loss to print, over all ranks. All ranks get the same sum.
 
-        If another rank has called another method, or has ended, ParallelError is raised.
+        Raises:
+            ParallelError: another rank has called a different method, or has ended.
         """
         own = plain_number("DataParallel.total: number", number)
         if not self._comm:
@@ -174,7 +181,7 @@ class DataParallel:
         if not 0 <= count < MOST_EXAMPLES:
             raise ArgumentError(f"DataParallel.update: examples is {examples}; it must be a number of examples")
         trainer = self.trainer
-        # The trainer would find this only after the exchange, when the sums have replaced the gradients.
+        # The trainer would find this only after the exchange, when the sums have replaced each rank's gradients.
         if not all(math.isfinite(float32(number)) for number in trainer._numbers(factor)):
             raise ArgumentError(
                 f"DataParallel.update: learning rate {trainer.learning_rate} times s, {factor}, is too large"
@@ -202,10 +209,10 @@ class DataParallel:
             if different := first_difference(self._comm, new):
                 rank, name = different
                 raise ParallelError(
-                    f"DataParallel.update: {name}, which was added later, has other initial values on rank {rank} "
+                    f"DataParallel.update: {name}, which was added later, has different initial values on rank {rank} "
                     "than on rank 0. They are the same if all ranks draw the same random numbers: make the same "
-                    "parameters in the same order, also those of other models, or before it, call "
-                    "dy.reset_random_seed with the same seed on all ranks"
+                    "parameters in the same order, also those of other models, or call dy.reset_random_seed with the "
+                    "same seed on all ranks before that"
                 )
             self._note_known()
         trainer._backward_elsewhere = bool(headers[:, BACKWARD].any())
@@ -231,16 +238,16 @@ class DataParallel:
             if different := first_difference(self._comm, self._everything()):
                 rank, name = different
                 raise ParallelError(
-                    f"DataParallel: after {self._updates} updates, rank {rank} has other values of {name} than rank 0. "
-                    "Values may be set on all ranks alike only; and processors of different kinds round differently"
+                    f"DataParallel: after {self._updates} updates, rank {rank} has different values of {name} than "
+                    "rank 0. Set the same values on all ranks; processors of different kinds round differently"
                 )
 
     def save(self, fname: Path, position: Mapping[str, int] | None = None) -> None:
         """Write a checkpoint: parameters, the trainer's state, and how far training has got. Rank 0 writes it.
 
         Args:
-            fname: the file, which is replaced only when everything is written. Its name decides the format, as in the
-                `save` of a trainer.
+            fname: the file to write or replace. An older file is replaced only when everything is written. The format
+                is safetensors if the name ends in `.safetensors`, else text.
             position: how far training has got in the data, as whole numbers by name: {"epoch": 3, "minibatch": 120}.
 
         Raises:
@@ -265,7 +272,7 @@ class DataParallel:
         dropout draws other numbers. Rank 0 reads the file.
 
         Raises:
-            FileFormatError: the file is damaged or belongs to another model; nothing has changed. Raised on all ranks.
+            FileFormatError: the file is damaged or of a different model; nothing has changed. Raised on all ranks.
             OSError: rank 0 cannot read the file. Raised on all ranks.
         """
         position, noises = self._by_first("populate", lambda _: checkpoint.read(fname, self.trainer))

@@ -1,7 +1,7 @@
-"""Exchanges gradients, values and states of generators between ranks. All must call these functions together.
+"""Exchanges gradients, values and states of random generators. All ranks must call these functions together.
 
-Gradients are added up in one buffer: the whole ones of ordinary (dense) parameters, and of lookup parameters the rows
-that any rank has used.
+Gradients are added up in one buffer. It has the whole gradients of ordinary parameters, called dense here, and of
+lookup parameters the rows that any rank has used.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ SCALE = without_states("scale", "factor", g=lambda g, factor: g * factor)  # doe
 class Gradients:
     """The gradients of the trained parameters in a trainer's `Table`.
 
-    The rows of all lookup parameters are numbered one after the other. Each lookup parameter has one number more, which
-    stands for all its rows.
+    The rows of all lookup parameters are numbered one after the other. Each lookup parameter has one more number than
+    rows, the last, which stands for all its rows. `Storage.touched` lists the rows with a gradient.
     """
 
     def __init__(self, table: Table, comm: Any):
         self.comm, self.in_place = comm, mpi().IN_PLACE
-        self.version = PARAMETER_ROWS.version  # if this is another number later, this object is out of date
+        self.version = PARAMETER_ROWS.version  # if the number is different later, this object is out of date
         trained = [p._storage for p in table.everything if PARAMETER_ROWS.needs(p._storage.row)]
         self.dense = [storage for storage in trained if storage.touched is None]
         self.tables = [(storage, storage.touched) for storage in trained if storage.touched is not None]
-        # the first number of each lookup parameter, and how many there are in all
+        # The number of the first row of each lookup parameter, and then how many numbers there are in all.
         self.firsts = np.cumsum([0, *(storage.rows + 1 for storage, _ in self.tables)])
         self.buffer = np.empty(0, np.float32)
         self.sent = 0  # the number of bytes that this rank has sent in the last exchange
@@ -51,7 +51,10 @@ class Gradients:
         return np.concatenate(found)
 
     def add_up(self, own: np.ndarray, counts: np.ndarray) -> None:
-        """Replace this rank's gradients by the sums over all ranks. `touched` returned `own`, and `counts` numbers."""
+        """Replace this rank's gradients by the sums over all ranks.
+
+        `own` is what `touched` returned on this rank. `counts` has the number of such rows on each rank.
+        """
         chosen = [*((storage, slice(None)) for storage in self.dense), *self._used_by_all(own, counts)]
         values = [storage.gradient.array.reshape(storage.rows or 1, -1)[rows].ravel() for storage, rows in chosen]
         ends = np.cumsum([0, *map(len, values)])
@@ -119,6 +122,6 @@ def spread_randomness(comm: Any) -> None:
     if comm.rank:
         random_stream.continue_with(stream)
         own = noise.seed_of_rank(seed, comm.rank)
-        # If an earlier DataParallel has set the seed, setting it again could repeat numbers.
+        # A seed that is right already was set by an earlier DataParallel. Setting it again could repeat numbers.
         if noise.state()[0] != own:
             noise.set_state(own, drawn, forks)

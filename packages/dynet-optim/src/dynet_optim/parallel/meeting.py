@@ -65,11 +65,12 @@ class Meeting:
     def exchange(self) -> Iterator[None]:
         """Return a context manager for a block in which ranks exchange data.
 
-        An exception in it ends all ranks, which would wait for this one forever; but all ranks raise a ParallelError.
+        An exception in it ends all ranks, because the others would wait for this one forever. Only a ParallelError is
+        passed on: all ranks raise it, so none of them waits.
         """
         if os.getpid() != self.process:
             raise ParallelError(
-                f"DataParallel: this process was forked from rank {self.rank} and is no rank, so it cannot "
+                f"DataParallel: this process was forked from rank {self.rank} and is not a rank, so it cannot "
                 "exchange anything with others. Return its results to the rank, as multiprocessing.Pool does; to train "
                 "alone, use the trainer itself"
             )
@@ -84,7 +85,7 @@ class Meeting:
         try:
             yield
         except BaseException as problem:
-            # A signal handler may raise `_refused` in this exchange, on this rank only.
+            # A signal handler that interrupts this exchange may raise `_refused`: only this rank has that error.
             if isinstance(problem, ParallelError) and problem is not self._refused:
                 raise
             traceback.print_exc()
@@ -103,7 +104,8 @@ class Meeting:
         """Wait for all ranks, check that they are about to do the same, and return their headers, a row for each rank.
 
         `model` are facts and their hash, which the caller keeps as long as the model is the same. In `counts`, ranks
-        may differ: the numbers of examples and of used rows of lookup parameters, and whether there was a pass.
+        may differ: the numbers of examples and of used rows of lookup parameters, and whether a backward pass ran since
+        the last update.
         """
         if self.over:
             raise ParallelError(self.over)
@@ -139,7 +141,7 @@ class Meeting:
                 "often"
             )
         everyone = self.comm.allgather(list(facts[field]))
-        what = "another model" if field == MODEL else "other options"
+        what = "a different model" if field == MODEL else "different options"
         return f"{who} has {what} than rank {other}: {difference(facts[field], everyone[other], other)}"
 
 

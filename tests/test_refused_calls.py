@@ -349,7 +349,7 @@ def test_a_graph_is_renewed_after_an_interrupt_anywhere():
         "graph/__init__.py",
         "engine.py",
         "record.py",
-        "with_number.py",
+        "kinds.py",
         "lookup.py",
         "api.py",
     )

@@ -9,7 +9,7 @@ from dynet_core.errors import ArgumentError
 from dynet_core.op import OPS
 from dynet_kernels import formula as f
 from dynet_kernels.formula import logistic, tanh
-from dynet_ops.network.cell_tracing import cell_of_equations, split
+from dynet_ops.network.equations import cell_of_equations, split
 from dynet_ops.network.recurrent import CELLS, cell
 from dynet_ops.testing import check_op
 

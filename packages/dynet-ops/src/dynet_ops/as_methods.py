@@ -10,8 +10,8 @@ from dynet_core.messages import refusals
 from dynet_core.messages.hints import USES, give_hints
 from dynet_core.op import OPS
 
+from .kinds import operand_names
 from .matrix.products import affine_signature
-from .op_formulas import operand_names
 from .shape.layout import transpose
 
 METHODS = """

@@ -8,6 +8,7 @@ reduce are not adjacent and must be reduced in one step.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -75,16 +76,10 @@ def without(dim: Dim, axes: Sequence[int]) -> Dim:
 
 
 def _groups(dim: Dim, axes: Sequence[int]) -> Groups:
-    found: Groups = []
-    for place, extent in enumerate((*dim.dims, dim.batch)):
-        reduced = place in axes
-        if extent == 1:
-            continue
-        if found and found[-1][1] == reduced:
-            found[-1] = found[-1][0] * extent, reduced
-        else:
-            found.append((extent, reduced))
-    return found if any(reduced for _, reduced in found) else [*found, (1, True)]
+    sized = [(extent, place in axes) for place, extent in enumerate((*dim.dims, dim.batch)) if extent != 1]
+    runs = itertools.groupby(sized, key=lambda pair: pair[1])
+    groups = [(math.prod(extent for extent, _ in run), reduced) for reduced, run in runs]
+    return groups if any(reduced for _, reduced in groups) else [*groups, (1, True)]
 
 
 def _extents(groups: Groups) -> list[int]:

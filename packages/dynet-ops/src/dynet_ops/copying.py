@@ -18,30 +18,14 @@ from dynet_kernels.families.rules import Rule
 from dynet_kernels.layout import EACH, EACH_OPERAND, SELF
 from dynet_kernels.table import KERNELS
 
-from .layouts import of_rank, strides_of
+from .layouts import Loop, joined, of_rank, strides_of
 
 KERNELS.add("clear", Rule(("y",), {"y": lambda: 0.0}))
 LOOPS = 4  # how many nested loops the copy kernel has
-Loop = tuple[int, int, int]
 
 
 class TooManyLoops(ShapeError):
     """A copy needs more than `LOOPS` nested loops."""
-
-
-def joined(loops: Sequence[Loop]) -> list[Loop]:
-    """Return fewer loops that copy the same: merge those that step like one longer loop, and drop extents of 1."""
-    found: list[Loop] = []
-    for extent, target, source in loops:
-        if extent == 1:
-            continue
-        if found:
-            inner, inner_target, inner_source = found[-1]
-            if target == inner * inner_target and source == inner * inner_source:
-                found[-1] = (inner * extent, inner_target, inner_source)
-                continue
-        found.append((extent, target, source))
-    return found
 
 
 def collapsed(loops: Sequence[Loop]) -> list[Loop]:

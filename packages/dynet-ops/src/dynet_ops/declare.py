@@ -39,11 +39,13 @@ from dynet_kernels.formula import Formula, Symbol
 from dynet_kernels.layout import ANY_OPERAND, EACH, SELF
 from dynet_kernels.table import KERNELS
 
-from .copying import Loop, collapsed, copies, copies_by_index, copy_of, copy_parameters, for_each_index, repeat
-from .kinds import ONE, TWO, by_dims, by_plain_dims, columnwise, elementwise, op
+from .copying import collapsed, copies, copies_by_index, copy_of, copy_parameters, for_each_index, repeat
+from .kinds import ONE, TWO, add_rules, by_dims, by_plain_dims, columnwise, derive_rules, elementwise, op
 from .layouts import (
+    Loop,
     as_first,
     as_last,
+    batch_stride,
     broadcast,
     by_batch_elements,
     column_views,
@@ -54,30 +56,29 @@ from .layouts import (
     shortest,
     strides_of,
 )
-from .op_formulas import add_rules
 from .operands import (
     checked_count,
     checked_pair,
     checked_shape,
     checked_size,
+    finite,
     is_list,
     nesting,
     shape_along,
     shape_of,
 )
-from .with_number import finite
 
 __all__ = [
     "ANY_OPERAND", "Any", "ArgumentError", "ArgumentTypeError", "Callable", "Dim", "Dims", "EACH", "Expression",
     "Formula", "Function", "Index", "Indices", "Iterable", "KERNELS", "Loop", "Number", "Numbers", "ONE",
     "OutOfRangeError", "PinnedGraph", "Rule", "SELF", "Sample", "Sequence", "ShapeError", "Signature", "Step",
-    "Symbol", "TWO", "View", "add_rules", "alias", "also_called", "as_first", "as_last", "broadcast",
-    "by_batch_elements", "by_dims", "by_plain_dims", "checked_batch", "checked_count",
-    "checked_dims", "checked_flag", "checked_index", "checked_indices", "checked_pair", "checked_shape",
-    "checked_size", "collapsed", "column_views", "columnwise", "common_batch", "computed", "copies",
-    "copies_by_index", "copy_of", "copy_parameters", "copy_step", "describe", "described", "elementwise", "f",
-    "finite", "for_each_index", "function", "functools", "graph_of", "is_list", "is_matrix", "lined_up",
-    "listed", "many_operands", "matched", "math", "nesting", "node", "np", "number_views", "of_rank",
-    "one_operand", "op", "pinned", "real_array", "recorded", "register", "remember", "repeat", "samples",
-    "shape_along", "shape_of", "shortest", "strides_of", "two_operands", "whole",
+    "Symbol", "TWO", "View", "add_rules", "alias", "also_called", "as_first", "as_last", "batch_stride",
+    "broadcast", "by_batch_elements", "by_dims", "by_plain_dims", "checked_batch", "checked_count", "checked_dims",
+    "checked_flag", "checked_index", "checked_indices", "checked_pair", "checked_shape", "checked_size",
+    "collapsed", "column_views", "columnwise", "common_batch", "computed", "copies", "copies_by_index", "copy_of",
+    "copy_parameters", "copy_step", "derive_rules", "describe", "described", "elementwise", "f", "finite",
+    "for_each_index", "function", "functools", "graph_of", "is_list", "is_matrix", "lined_up", "listed",
+    "many_operands", "matched", "math", "nesting", "node", "np", "number_views", "of_rank", "one_operand", "op",
+    "pinned", "real_array", "recorded", "register", "remember", "repeat", "samples", "shape_along", "shape_of",
+    "shortest", "strides_of", "two_operands", "whole",
 ]  # fmt: skip

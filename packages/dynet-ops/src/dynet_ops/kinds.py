@@ -8,35 +8,201 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dynet_core import recorder
+from dynet_core.annotations import Number
 from dynet_core.dim import Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError
 from dynet_core.graph.expression import Expression
 from dynet_core.graph.record import graph_of, node, one_operand, two_operands
 from dynet_core.messages.hints import written
-from dynet_core.op import OPS, Function, Op, Sample, check_is_free, register, samples
-from dynet_core.recorder import describe
+from dynet_core.op import OPS, Function, Op, Sample, check_is_free, register, remember, samples
 from dynet_core.recorder.keywords import with_keywords
 from dynet_core.signature import Signature, View, computed, number_views
-from dynet_kernels.formula import Formula, is_number
+from dynet_kernels import formula as f
+from dynet_kernels.derivative import gradients as derived
+from dynet_kernels.families.rules import Rule
+from dynet_kernels.formula import REDUCTIONS, Formula, beneath, is_number
 from dynet_kernels.layout import SELF
 from dynet_kernels.table import KERNELS
 
-from .layouts import Rank, broadcast, column_layout, column_views, lined_up, longest, matched
-from .op_formulas import (
-    all_gradients,
-    check_elementwise,
-    formula_of,
-    inner,
-    number_names,
-    operand_names,
-    rules_of,
-)
-from .operators import OPERATORS, SIGNS, Operator, with_op_name
-from .with_number import finite
+from .copying import repeat
+from .layouts import Rank, batch_stride, broadcast, column_layout, column_views, lined_up, longest, matched, of_rank
+from .operands import finite, number_of
+
+
+def operand_names(function: Callable) -> tuple[str, ...]:
+    """Return the parameters annotated as Expression."""
+    return _annotated(function, "Expression", Expression)
+
+
+def number_names(function: Callable) -> tuple[str, ...]:
+    """Return the parameters annotated as Number or float."""
+    return _annotated(function, "Number", Number, "float", float)
+
+
+def _annotated(function: Callable, *kinds: Any) -> tuple[str, ...]:
+    """Return the parameters annotated as one of some types, or by a text such as "dy.Number"."""
+    given = {name: parameter.annotation for name, parameter in inspect.signature(function).parameters.items()}
+    # Annotations are texts after `from __future__ import annotations`.
+    last = {name: kind.rpartition(".")[2] if isinstance(kind, str) else kind for name, kind in given.items()}
+    return tuple(name for name, kind in last.items() if kind in kinds)
+
+
+def check_operand(name: str, operands: Sequence[str], operand: str, what: str, hint: str = "") -> None:
+    """Raise ArgumentError if `operand` is not among `operands`. The message is `what`, the wrong name, then `hint`."""
+    if operand not in operands:
+        those = ", ".join(operands) or "none"
+        raise ArgumentError(f"{name}: {what} {operand!r}, which is not an operand; the operands are {those}{hint}")
+
+
+RESULT = "y"  # the name of an op's result in formulas and rules
+
+
+def inner(name: str) -> str:
+    """Return an argument's name in formulas, which no result and no gradient can have."""
+    return "." + name
+
+
+def result_names(name: str, arguments: Sequence[str]) -> tuple[str, str]:
+    """Return what stated gradients call the result and its gradient: y, dy; z, dz; or result, dresult.
+
+    It is the first of these pairs of which no argument has a name.
+    """
+    for result in ("y", "z", "result"):
+        if not {result, "d" + result} & {*arguments}:
+            return result, "d" + result
+    raise ArgumentError(f"{name}: rename an argument, so that a gradient can ask for the result as y, z or result")
+
+
+def formula_of(function: Callable, operands: Sequence[str]) -> Formula:
+    """Return the formula in a function's body. Raise ArgumentError if a parameter is not among `operands`."""
+    for parameter, given in inspect.signature(function).parameters.items():
+        hint = f". Annotate an operand as `{parameter}: dy.Expression`, and a plain number as `{parameter}: dy.Number`"
+        check_operand(function.__name__, operands, parameter, "the formula asks for", hint)
+        is_plain = given.default is given.empty or parameter in number_names(function)
+        if given.kind is not given.POSITIONAL_OR_KEYWORD or not is_plain:
+            what = given if given.kind is given.POSITIONAL_OR_KEYWORD else f"the {given.kind.description} {given}"
+            raise ArgumentError(f"{function.__name__}: {what} is neither a plain operand nor a number with a default")
+    return Formula.of(function, {operand: inner(operand) for operand in operands})
+
+
+OF_COLUMNS = ("first", "place", "position", *REDUCTIONS)  # what depends on how a value is divided into columns
+
+
+def check_elementwise(name: str, formulas: Iterable[Formula]) -> None:
+    """Raise ArgumentError if a formula of an elementwise op does not work on each element by itself."""
+    for formula in formulas:
+        for symbol in beneath(formula.result).values():
+            if symbol.function in OF_COLUMNS:
+                raise ArgumentError(
+                    f"{name}: f.{symbol.function} is over a column, but this works on each element separately: make an "
+                    "op by `columnwise`, or pass the number as an operand"
+                )
+
+
+def all_gradients(
+    name: str, operands: Sequence[str], formula: Formula, stated: dict[str, Callable[..., Any]], *numbers: str
+) -> dict[str, Formula]:
+    """Return each operand's gradient: the one in `stated`, else the derivative. Plain `numbers` get none.
+
+    An operand is left out if the result does not depend on it, or only through step functions such as `floor`.
+    """
+    result, gradient = result_names(name, (*operands, *numbers))
+    allowed = (*operands, *numbers, result, gradient)
+    for operand, function in stated.items():
+        check_operand(name, operands, operand, "a gradient is given for")
+        for asked in inspect.signature(function).parameters:
+            if asked not in allowed:
+                raise ArgumentError(
+                    f"{name}: the gradient of {operand} asks for {asked!r}; there are {', '.join(allowed)}"
+                )
+    derivable = [inner(operand) for operand in operands if operand not in stated]
+    found = derived(formula, derivable, RESULT, [inner(number) for number in numbers])
+    names = {argument: inner(argument) for argument in (*operands, *numbers)} | {result: RESULT, gradient: "d" + RESULT}
+    for operand, function in stated.items():
+        found[inner(operand)] = Formula.of(function, names, f"{name}: the gradient of {operand}")
+    return {operand: found[inner(operand)] for operand in operands if inner(operand) in found}
+
+
+def rules_of(
+    operands: Sequence[str],
+    formula: Formula,
+    gradients: dict[str, Formula],
+    numbers: Sequence[str] = (),
+    constants: Sequence[str] = (),
+    one_number: bool = False,
+) -> dict[str, Rule]:
+    """Return kernels by the end of their names: "" for the formula, ".da" for the gradient of an operand a.
+
+    `operands` include plain numbers. `numbers` have one number per column, `constants` one for all columns. With
+    `one_number`, the result has one per column.
+    """
+    inners = tuple(map(inner, operands))
+    facts = {"numbers": (*map(inner, numbers), *(RESULT,) * one_number), "constants": tuple(map(inner, constants))}
+    rules = _rules(inners, formula, {inner(name): found for name, found in gradients.items()}, **facts)
+    return {end.replace(".d.", ".d"): rule for end, rule in rules.items()}
+
+
+def _rules(operands: tuple[str, ...], formula: Formula, gradients: dict[str, Formula], **facts) -> dict[str, Rule]:
+    numbers = facts.get("numbers", ())
+    views = (RESULT, *operands)
+    rules = {"": Rule(views, {RESULT: formula}, **facts)}
+    for operand, gradient in gradients.items():
+        if operand in numbers and not is_number(gradient.result, numbers):
+            gradient = Formula(gradient.names, f.sum(gradient.result))
+        rules[f".d{operand}"] = Rule(views, {"d" + operand: gradient}, **facts)
+    return rules
+
+
+def derive_rules(name: str, formula: Formula, operands: Sequence[str], numbers: Sequence[str]) -> None:
+    """Add the kernels `name` of a formula and `name.da` of the gradient of each operand a. See `rules_of`."""
+    gradients = derived(formula, operands, numbers=numbers)
+    for end, rule in _rules(formula.names, formula, gradients, numbers=numbers).items():
+        KERNELS.add(name + end, rule)
+
+
+def add_rules(name: str, views: Sequence[str], outputs: Mapping[str, Callable], **facts: tuple[str, ...]) -> None:
+    """Add a kernel for each formula: `name` for that of the result, the first view, `name.dx` for a gradient dx."""
+    for output, formula in outputs.items():
+        KERNELS.add(name if output == views[0] else f"{name}.{output}", Rule(tuple(views), {output: formula}, **facts))
+
+
+def with_number(name: str, operator: str, formula: Callable, rank: Rank = longest) -> Callable[..., Expression]:
+    """Return a function of an expression and a plain number that adds a node of `formula`.
+
+    The number is stored among the graph's inputs, so nodes with different numbers share a signature and can run as one
+    batch. The kernels' names begin with `name`. Errors show `operator`, the op's name or a sign.
+    """
+    operand, number = names = tuple(inspect.signature(formula).parameters)
+    parsed = formula_of(formula, names)
+    gradients = all_gradients(name, (operand,), parsed, {}, number)
+    kernels = KERNELS.add_defined(name, rules_of(names, parsed, gradients, numbers=(number,)))
+
+    @functools.cache
+    def signature_of(dim):
+        whole = Dim.of(of_rank(dim.dims, rank((dim,))), dim.batch)
+        return computed(kernels, whole, (dim.total,), [View(SELF), View(0), *number_views(1)])
+
+    def unusual(x: Expression, c) -> Expression:
+        graph = graph_of(operator, (x,))
+        number = number_of(operator, c)
+        signature = signature_of(x.type.plain)
+        remember(record, (x.type,), signature)
+        return graph.append(signature, (x.at, graph.take((number,))))
+
+    record = recorder.function("number", unusual)
+    return record
+
+
+OPERATORS: dict[str, tuple[Callable[..., Signature], Callable[..., Any], Callable[..., Any] | None]] = {}
+"""Operators with two operands, by their signs: what `two_operands` takes after the name, to do the same as an op."""
+SIGNS: dict[str, Callable[[Expression], Expression]] = {}
+"""Operators with one operand, by their signs, as functions that add a node to the graph."""
+
 
 ONE = samples("1; 7; 16x3; 5x2*3; 130*2")
 TWO = samples("1 1; 19 19; 7*3 7; 5x2 5x2*4; 33*2 33*2; 6 6x1x1*2")
@@ -60,7 +226,7 @@ def op(record: Callable[..., Any], around: Callable | None = None, **facts: Any)
         around: called in place of the Python function of `record`, as in `recorder.describe`.
         facts: what tests need to know, as fields of `dynet_core.op.Op`.
     """
-    return lambda function: register(describe(record, function, around), **facts)
+    return lambda function: register(recorder.describe(record, function, around), **facts)
 
 
 def by_dims(signature_of: Callable[..., Signature], **facts: Any) -> Callable[[Function], Function]:
@@ -71,9 +237,8 @@ def by_dims(signature_of: Callable[..., Signature], **facts: Any) -> Callable[[F
     """
 
     def decorate(function: Function) -> Function:
-        recorder = one_operand if len(operand_names(function)) == 1 else two_operands
-        record = recorder(function.__name__, by_plain_dims(signature_of))
-        return register(describe(record, function), **facts)
+        make = one_operand if len(operand_names(function)) == 1 else two_operands
+        return op(make(function.__name__, by_plain_dims(signature_of)), **facts)(function)
 
     return decorate
 
@@ -88,7 +253,6 @@ def elementwise(
     scalars: bool = False,
     with_number: Callable[..., Any] | None = None,
     operator: str = "",
-    operator_with_number: Callable[..., Any] | None = None,
     limit: float = math.inf,
     least: float = 0.0,
     range_reason: str = "",
@@ -115,8 +279,7 @@ def elementwise(
             matrix. Otherwise it is first copied to the full shape.
         with_number: adds the node if the second operand is a plain number, as in `x + 1`.
         operator: the sign of a Python operator that does the same, such as "+". It goes into the table `OPERATORS` or
-            `SIGNS` of `operators.py`. Its errors name the sign instead of the op.
-        operator_with_number: used for the operator in place of `with_number`.
+            `SIGNS`. Its errors name the sign instead of the op.
         limit, least: tests do not compare the op where an operand has a finite number of larger magnitude than `limit`,
             or of smaller magnitude than `least`, for example because the formula subtracts nearly equal numbers there.
         range_reason: why there is a `limit` or `least`.
@@ -148,18 +311,13 @@ def elementwise(
         elif len(operands) == 1:
             record = one_operand(name, signature_of)
             if operator:
-                SIGNS[operator] = one_operand(operator, with_op_name(name, signature_of))
+                SIGNS[operator] = one_operand(operator, signature_of)
         else:
             record = two_operands(name, signature_of, _repeated_first(name, name, scalars, rank), with_number)
             if operator:
-                OPERATORS[operator] = Operator(
-                    operator,
-                    with_op_name(name, signature_of),
-                    _repeated_first(name, operator, scalars, rank),
-                    operator_with_number or with_number,
-                )
+                OPERATORS[operator] = signature_of, _repeated_first(name, operator, scalars, rank), with_number
         return register(
-            record if several else describe(record, function),
+            record if several else recorder.describe(record, function),
             reference=lined_up(_with_defaults(function, numbers, reference), rank),
             samples=_samples(function, len(operands), numbers, BROADCAST),
             differentiable=bool(differentiated),
@@ -227,8 +385,6 @@ def _of_several(
 
 def _fitted(name: str, xs: Sequence[Expression], rank: Rank, scalars: bool = False) -> Sequence[Expression]:
     """Return the operands of an elementwise op, copied to the full shape if its kernels cannot broadcast them."""
-    from .copying import repeat
-
     dims = [x.type.plain for x in xs]
     layout = column_layout(name, dims)
     if layout and (scalars or not layout[0](range(len(xs)))):
@@ -254,7 +410,7 @@ def elementwise_signature(
     assert layout is not None
     kernel, whole, size, columns, views = layout
     views = [*views, *number_views(numbers)]
-    return computed((kernels or name) + kernel(operands), whole, (size,), views, columns, passes=passes)
+    return computed((kernels or name) + kernel(operands), whole, (size,), views, columns, passes=passes, name=name)
 
 
 def _repeated_first(name: str, called: str, scalars: bool, rank: Rank) -> Callable:
@@ -333,7 +489,7 @@ def columnwise(
             size = shape.size if whole else shape.rows
             dim = Dim.of((1,) if whole else shape.dims[1:] or (1,), batch) if one_number else shape
             extents = (across, batch)
-            views = column_views(extents, [(size, d.size if d.batch > 1 else 0) for d in dims])
+            views = column_views(extents, [(size, batch_stride(d)) for d in dims])
             views = [View(SELF, stride=1 if one_number else size), *views, *number_views(len(numbers))]
             return computed(kernels, dim, (size,), views, across * batch)
 
@@ -343,7 +499,7 @@ def columnwise(
             record = (one_operand, two_operands)[len(operands) - 1](called or name, signature_of)
         shown: dict[str, Any] = {"samples": _samples(function, len(operands), numbers), **facts}
         return register(
-            record if several else describe(record, function),
+            record if several else recorder.describe(record, function),
             reference=lined_up(_with_defaults(function, numbers, reference)),
             differentiable=bool(differentiated),
             **shown,

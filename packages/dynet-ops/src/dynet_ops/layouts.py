@@ -28,6 +28,7 @@ def is_matrix(dim: Dim) -> bool:
     return len(of_rank(dim.dims, 2)) == 2
 
 
+Loop = tuple[int, int, int]  # extent, stride in the result, stride in the operand
 # Operands may differ in trailing dimensions of size 1, as (3,) and (3, 1) do. How many of these the result has differs
 # from op to op in DyNet, so each op uses one of the functions below.
 Rank = Callable[[Sequence[Dim]], int]
@@ -71,39 +72,48 @@ def matched(name: str, dims: Sequence[Dim], rank: Rank = longest) -> Dim:
     return Dim.of(of_rank(dims[0].dims, rank(dims)), common_batch(name, dims))
 
 
+def joined(loops: Iterable[Loop]) -> list[Loop]:
+    """Return fewer loops that copy the same: merge those that step like one longer loop, and drop extents of 1."""
+    longer: list[Loop] = []
+    for extent, target, source in loops:
+        inner, inner_target, inner_source = longer[-1] if longer else (0, 0, 0)
+        if longer and (target, source) == (inner * inner_target, inner * inner_source):
+            longer[-1] = (inner * extent, inner_target, inner_source)
+        elif extent != 1:
+            longer.append((extent, target, source))
+    return longer
+
+
+def batch_stride(dim: Dim) -> int:
+    """Return how many floats after a batch element the next one starts: 0 if the only one is repeated."""
+    return dim.size if dim.batch > 1 else 0
+
+
 def column_view(source: int, extents: Sequence[int], strides: Sequence[int]) -> View | None:
     """Return the view of operand `source` whose columns are visited by nested loops, innermost first.
 
     None if more than two loops, the most that a view can express, are left after merging.
     """
-    levels: list[tuple[int, int]] = []
-    for extent, stride in zip(extents, strides):
-        if extent == 1:
-            continue
-        if levels and stride == levels[-1][0] * levels[-1][1]:
-            levels[-1] = (levels[-1][0] * extent, levels[-1][1])
-        else:
-            levels.append((extent, stride))
-    if not levels:
-        return View(source)
-    if len(levels) == 1:
-        return View(source, stride=levels[0][1])
-    if len(levels) == 2:
-        (period, stride), (_, outer) = levels
-        return View(source, stride=stride, period=period, outer=outer)
+    match joined(zip(extents, strides, strides)):
+        case []:
+            return View(source)
+        case [(_, _, stride)]:
+            return View(source, stride=stride)
+        case [(period, _, stride), (_, _, outer)]:
+            return View(source, stride=stride, period=period, outer=outer)
     return None
 
 
 def column_views(extents: Sequence[int], strides: Iterable[Sequence[int]]) -> list[View]:
     """Return the `column_view` of each operand; two loops must be enough. `strides` has an entry for each."""
-    views = [column_view(place, extents, one) for place, one in enumerate(strides)]
+    views = [column_view(operand, extents, one) for operand, one in enumerate(strides)]
     assert None not in views
     return [view for view in views if view]
 
 
 def by_batch_elements(result: Dim, dims: Sequence[Dim]) -> list[View]:
     """Return the views of a node and its operands if each batch element is a column."""
-    return [View(SELF, stride=result.size), *[View(k, stride=d.size if d.batch > 1 else 0) for k, d in enumerate(dims)]]
+    return [View(SELF, stride=result.size), *[View(k, stride=batch_stride(dim)) for k, dim in enumerate(dims)]]
 
 
 def strides_of(dim: Dim, whole: Dim) -> list[int]:
@@ -112,7 +122,7 @@ def strides_of(dim: Dim, whole: Dim) -> list[int]:
     for size in of_rank(dim.dims, len(whole.dims)):
         strides.append(step if size > 1 else 0)
         step *= size
-    return [*strides, dim.size if dim.batch > 1 else 0]
+    return [*strides, batch_stride(dim)]
 
 
 def leading_run(whole: Dim, strides: Sequence[Sequence[int]]) -> int:
@@ -138,16 +148,16 @@ def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
     extents = (*whole.dims, whole.batch)
     run = leading_run(whole, strides)
     size = math.prod(extents[:run])
-    number = None
+    single = None  # the operand that has one number for each column
     if size == 1 and whole.total > 1:
         if len(dims) > 2:
             return None
         # One operand is repeated along the first dimension larger than 1, so nothing is adjacent in both. Divide the
         # other one into columns; the repeated one has one number for each of them.
         still = [k for k, s in enumerate(strides) if s[_first_moving(extents)] == 0]
-        number, moving = still[0], 1 - still[0]
+        single, moving = still[0], 1 - still[0]
         run = leading_run(whole, [strides[moving]])
-        while run and any(strides[number][k] for k in range(run)):
+        while run and any(strides[single][k] for k in range(run)):
             run -= 1
         size = math.prod(extents[:run])
     views = [View(SELF, stride=size)]
@@ -159,7 +169,7 @@ def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
     columns = math.prod(extents[run:])
 
     def kernel(operands):
-        return "" if number is None else f".{operands[number]}_number"
+        return "" if single is None else f".{operands[single]}_number"
 
     return kernel, whole, size, columns, views
 

@@ -11,12 +11,14 @@ from numbers import Real
 import numpy as np
 
 from dynet_core.annotations import Dims, Index
-from dynet_core.checks import HUGE, as_list, single, whole
+from dynet_core.checks import HUGE, TOO_LARGE, as_list, single, whole
 from dynet_core.dim import MAX_TOTAL, Dim, checked_batch, checked_dims
-from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError
+from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError, TooLargeError
 from dynet_core.graph.expression import Expression
-from dynet_core.graph.record import graph_of
+from dynet_core.graph.record import graph_of, made_of
 from dynet_core.messages.refusals import MOST_NESTED
+from dynet_core.messages.wording import shown
+from dynet_kernels.formula import LARGEST
 
 
 def shape_of(name: str, x: Expression) -> Dim:
@@ -77,3 +79,38 @@ def checked_pair(name: str, what: str, values) -> tuple[int, int]:
     if len(values) < 2 or not all(isinstance(value, Real) and value == 1 for value in values[2:]):
         raise ArgumentError(f"{name}: {what} must be two ints, got {len(values)}: {values!r:.60}")
     return checked_count(name, what, values[0], 1, MAX_TOTAL), checked_count(name, what, values[1], 1, MAX_TOTAL)
+
+
+def number_of(name: str, value) -> float:
+    """Return `value` as a float; raise ArgumentTypeError if it is not a number."""
+    number = _plain(name, value)
+    if number is None:
+        raise ArgumentTypeError(f"{name}: expected an Expression or a number, got {_shown(value)}{made_of(value)}")
+    return number
+
+
+def finite(name: str, argument: str, value, above: float | None = None) -> float:
+    """Return `value` as a float; raise an error unless it is finite as a float32 and, if `above` is given, greater."""
+    number = _plain(f"{name}: {argument}", value)
+    if number is None:
+        raise ArgumentTypeError(f"{name}: {argument} must be a number, got {_shown(value)}")
+    if not abs(number) <= LARGEST:
+        raise ArgumentError(f"{name}: {argument} must be a finite float32, got {number}")
+    if above is not None and np.float32(number) <= above:
+        raise ArgumentError(f"{name}: {argument} must be above {above}, got {number}")
+    return number
+
+
+def _plain(name: str, value) -> float | None:
+    if value.__class__ is np.ndarray:
+        value = single(value)
+    if value.__class__ is not int and not isinstance(value, (Real, np.floating, np.integer, np.bool_)):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        raise TooLargeError(f"{name}: {TOO_LARGE}") from None
+
+
+def _shown(value) -> str:
+    return f"{type(value).__name__} {shown(value)}"

@@ -19,10 +19,10 @@ from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_core.parameter.collection import holdings
 from dynet_core.recorder import ANY_GRAPH
 from dynet_ops.input.inputs import inputVector
-from dynet_ops.network.cell_description import Cell
 from dynet_ops.network.cells import Previous
+from dynet_ops.network.equations import Cell
 from dynet_ops.operands import checked_size
-from dynet_ops.random.dropouts import checked_probability
+from dynet_ops.random.draws import checked_probability
 
 from .recording import Known, Layers, SequenceRun, Steps
 from .state import RNNState, as_vector

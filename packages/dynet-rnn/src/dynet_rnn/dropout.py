@@ -7,9 +7,9 @@ from dynet_core.dim import checked_batch
 from dynet_core.graph.expression import Expression
 from dynet_core.messages.hints import method
 from dynet_ops.elementwise.arithmetic import cmult
-from dynet_ops.input.constants import ones
+from dynet_ops.input.inputs import ones
 from dynet_ops.network.cells import Previous
-from dynet_ops.random.dropouts import checked_probability, dropout
+from dynet_ops.random.draws import checked_probability, dropout
 
 from .base import _RNNBuilder
 from .recording import SequenceRun, Steps

@@ -14,8 +14,8 @@ from dynet_core.graph.record import PinnedGraph
 from dynet_core.graph.templates import Observed
 from dynet_core.recorder import HAS_TEMPLATES
 from dynet_ops.layouts import of_rank
-from dynet_ops.network.cell_description import Cell
 from dynet_ops.network.cells import Previous, sequence_signature
+from dynet_ops.network.equations import Cell
 
 MOST_CALLS = 8  # if this many steps of a kind have not led to a template, later ones are not observed
 Head = tuple[int, int, tuple[int, ...]]

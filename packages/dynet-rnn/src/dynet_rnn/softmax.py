@@ -19,12 +19,11 @@ from dynet_core.messages.hints import Closed
 from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_core.parameter.collection import holdings
 from dynet_core.random import noise
-from dynet_ops.input.constants import constant
+from dynet_ops.input.inputs import constant
 from dynet_ops.loss.probability import log_softmax, pickneglogsoftmax, pickneglogsoftmax_batch, softmax
 from dynet_ops.matrix.products import affine_transform
 from dynet_ops.operands import checked_size
-from dynet_ops.select.picking import pick_batch_elem, pickrange
-from dynet_ops.select.selection import select_rows
+from dynet_ops.select.picking import pick_batch_elem, pickrange, select_rows
 from dynet_ops.shape.joining import concatenate, concatenate_to_batch
 
 from .base import Owner

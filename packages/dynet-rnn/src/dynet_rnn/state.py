@@ -20,7 +20,7 @@ from dynet_core.messages.hints import Hinted
 from dynet_core.parameter import ParameterCollection
 from dynet_core.recorder import replay, sequence
 from dynet_core.signature import Signature, alias
-from dynet_ops.input.constants import zeros
+from dynet_ops.input.inputs import zeros
 
 from .recording import Form, SequenceRun
 

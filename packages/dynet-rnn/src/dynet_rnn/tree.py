@@ -17,10 +17,10 @@ from dynet_core.graph.record import PinnedGraph, common_batch, graph_of
 from dynet_core.graph.templates import with_templates
 from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_core.recorder import key
-from dynet_ops.network.trees import child_sum_signature, nary_signature
+from dynet_ops.network.cells import child_sum_signature, nary_signature
 from dynet_ops.operands import checked_size
-from dynet_ops.random.dropouts import dropout
-from dynet_ops.select.selection import select_cols
+from dynet_ops.random.draws import dropout
+from dynet_ops.select.picking import select_cols
 
 from .base import LayersBuilder
 from .recording import Run, check_vector

@@ -1,13 +1,16 @@
-"""Sums, differences, products and quotients, of expressions and of plain numbers."""
+"""Sums, products, powers and extremes of several expressions, element by element, and of plain numbers."""
 
 from __future__ import annotations
 
+from dynet_core.graph.templates import with_templates
 from dynet_core.recorder import operator
 
 from ..declare import *
+from ..kinds import OPERATORS, elementwise_signature, with_number
+from ..layouts import Rank, longest
 from ..matrix.products import matmul_signature
-from ..operators import OPERATORS
-from ..with_number import number_of, with_number
+from ..operands import number_of
+from .functions import cube, square
 
 _plus = with_number("plus_number", "+", lambda x, c: x + c)
 _times = with_number("times_number", "*", lambda x, c: x * c)
@@ -91,21 +94,142 @@ def _scales(a: Dim, b: Dim) -> bool:
     return 1 in (a.size, b.size) and not matrices
 
 
+_cmult_signature, _repeated_cmult, _ = OPERATORS["*"]
+
+
 def _product(a: Dim, b: Dim) -> Signature:
-    return OPERATORS["*"].signature_of(a, b) if _scales(a, b) else matmul_signature(a, b)
+    return _cmult_signature(a, b) if _scales(a, b) else matmul_signature(a, b)
 
 
 def _repeated_product(a: Expression, b: Expression) -> Expression | None:
-    return OPERATORS["*"].repeating(a, b) if _scales(a.type, b.type) else None
+    return _repeated_cmult(a, b) if _scales(a.type, b.type) else None
 
 
 _multiply = two_operands("*", _product, _repeated_product, _times)
 
 
-_add, _subtract, _divide = (OPERATORS[sign].record() for sign in "+-/")
+_add, _subtract, _divide = (two_operands(sign, *OPERATORS[sign]) for sign in "+-/")
 operator("add", _add, _plus, _plus)
 operator("subtract", _subtract, _plus, _from)
 operator("multiply", _multiply, _times, _times)
 operator("true_divide", _divide, _over, _into)
 
-__all__ = ["add", "cdiv", "cmult", "colwise_add", "subtract"]
+
+_to_number = with_number("pow_number", "pow", lambda x, c: f.power(x, c), rank=shortest)
+_of_number = with_number("number_pow", "**", lambda x, c: f.power(c, x))
+
+
+def _by_multiplication(op: Callable) -> Callable[[Expression], Expression]:
+    """Return a function that adds a node with the kernel of `square` or `cube`.
+
+    Unlike these ops, it drops trailing dimensions of size 1, as `pow` does.
+    """
+
+    return one_operand(
+        "pow", by_plain_dims(lambda dim: elementwise_signature("pow", "x", (dim,), shortest, op.__name__))
+    )
+
+
+_BY_MULTIPLICATION = {2.0: _by_multiplication(square), 3.0: _by_multiplication(cube)}
+
+
+def _with_number(name: str, x: Expression, exponent) -> Expression:
+    graph_of(name, (x,))
+    number = number_of(name, exponent)
+    return _BY_MULTIPLICATION[number](x) if number in _BY_MULTIPLICATION else _to_number(x, number)
+
+
+def _with_base(x: Expression, base) -> Expression:
+    return _of_number(x, number_of("**", base))
+
+
+@elementwise(
+    reference=np.power,
+    domain=(0.2, 2.5),
+    rank=shortest,
+    scalars=True,
+    with_number=functools.partial(_with_number, "pow"),
+    operator="**",
+)
+def pow(x: Expression, y: Expression) -> Expression:  # noqa: A001
+    """x to the power of y, element by element; the same as x ** y. y may be an expression or a plain number.
+
+    Dimensions of size 1 are broadcast. Trailing dimensions of size 1 are dropped from the result. Where x is negative
+    and y is not a whole number, the result is NaN.
+
+    >>> pow(inputVector([2, 3]), inputVector([3, 2])).value()
+    [8.0, 9.0]
+    >>> (inputVector([4, 9]) ** 0.5).value()
+    [2.0, 3.0]
+    """
+    return f.power(x, y)
+
+
+_power = two_operands("**", *OPERATORS["**"][:2], functools.partial(_with_number, "**"))
+Expression.__pow__ = with_templates(_power)  # type: ignore[method-assign]
+Expression.__rpow__ = _with_base  # type: ignore[method-assign]
+
+
+@elementwise(reference=np.minimum)
+def bmin(x: Expression, y: Expression) -> Expression:
+    """The smaller of two expressions, element by element; dimensions of size 1 are broadcast.
+
+    Where both are equal, y gets the gradient. NaN in either gives NaN.
+
+    >>> bmin(inputVector([1, 4]), inputVector([3, 2])).value()
+    [1.0, 2.0]
+    """
+    return f.minimum(x, y)
+
+
+@elementwise(reference=np.maximum)
+def bmax(x: Expression, y: Expression) -> Expression:
+    """The larger of two expressions, element by element; dimensions of size 1 are broadcast.
+
+    Where both are equal, y gets the gradient. NaN in either gives NaN.
+
+    >>> bmax(inputVector([1, 4]), inputVector([3, 2])).value()
+    [3.0, 4.0]
+    """
+    return f.maximum(x, y)
+
+
+@elementwise(reference=np.maximum)
+def larger(x: Expression, y: Expression) -> Expression:
+    """Like `bmax`, but x gets the gradient where both are equal."""
+    return f.maximum(y, x)  # if both are equal, `f.maximum` gives the gradient to its second argument
+
+
+def checked_together(name: str, xs: Iterable[Expression], rank: Rank = longest) -> tuple[Sequence[Expression], Dim]:
+    """Return the operands of an op that takes a list, and the shape to which they are broadcast."""
+    found = listed(name, xs)
+    graph_of(name, found)
+    return found, broadcast(name, list(dict.fromkeys(x.type.plain for x in found)), rank)
+
+
+SEVERAL = samples(
+    "[3x2 3*2]; [3]; [17*2 17*2 17*2]; [5x3 5x3*4]; [1 1 1 1 1 1 1 1 1]; [4*3 4 1]; [37 37 37 37]; [1x4*2 3x1]; "
+    "[5 5x1x1*2 5x1]; [5x1*2]"
+)
+
+
+folded = functools.reduce  # (pair, arrays) -> pair(pair(a, b), c) for arrays a, b, c, and so on
+
+
+@recorded(reference=lined_up(lambda *xs: folded(np.maximum, xs), longest), samples=SEVERAL)
+def emax(xs: Iterable[Expression]) -> Expression:
+    """The largest of any number of expressions, element by element; shapes are broadcast.
+
+    If several expressions have the largest element at a place, the first of them gets the gradient.
+
+    >>> emax([inputVector([1, 4]), inputVector([3, 2]), inputVector([2, 3])]).value()
+    [3.0, 4.0]
+    """
+    xs, _ = checked_together("emax", xs)
+    while len(xs) > 1:  # combining them in pairs makes the graph as deep as the logarithm of the number of operands
+        paired = [larger(x, y) for x, y in zip(xs[::2], xs[1::2])]
+        xs = [*paired, *xs[len(paired) * 2 :]]
+    return xs[0]
+
+
+__all__ = ["add", "bmax", "bmin", "cdiv", "cmult", "colwise_add", "emax", "pow", "subtract"]

@@ -1,22 +1,67 @@
-"""Convolutions of images and sentences.
+"""Convolutions of images, sentences and vectors, and pooling.
 
-A window is the part of an image that is under a filter. A convolution is the product of a matrix that has a row for
-each window and a matrix that has a column for each filter.
+A window is the part of an image that is under a filter. It moves over an image (height, width, channels) from the top
+left. With `is_valid`, windows stay within the image. Otherwise the image is padded. A convolution is the product of a
+matrix that has a row for each window and a matrix that has a column for each filter.
 """
 
 from __future__ import annotations
 
-from dynet_kernels.families.windows import Windows
+from numpy.lib.stride_tricks import sliding_window_view
+
+from dynet_kernels.families.toeplitz import Toeplitz
+from dynet_kernels.families.windows import LargestInWindow, Windows
 
 from ..declare import *
-from .image_windows import image_dim, padded, window_numbers
-from .products import NOTHING, gradient_of, value_of
+from .products import NOTHING, gradient_of, product_steps, value_of
 
-_VIEWS = ("y", "windows", "f", "b")
+
+def _places(size: int, window: int, stride: int, is_valid: bool) -> tuple[int, int]:
+    """Return how many positions a window has along one dimension, and how much padding precedes the image."""
+    if is_valid:
+        return -(-(size - window + 1) // stride), 0
+    places = -(-size // stride)
+    return places, max((places - 1) * stride + window - size, 0) // 2
+
+
+@functools.cache
+def window_numbers(
+    name: str, dim: Dim, window: tuple[int, int], stride: tuple[int, int], is_valid: bool
+) -> tuple[int, ...]:
+    """Return the numbers that `dynet_kernels.families.windows.WINDOW` names: sizes, strides, padding, positions."""
+    height, width, channels = (*dim.dims, 1, 1)[:3]
+    if is_valid and (window[0] > height or window[1] > width):
+        raise ShapeError(f"{name}: a window of {window} does not fit into x, which is {dim!r}, unless is_valid=False")
+    rows, above = _places(height, window[0], stride[0], is_valid)
+    columns, left = _places(width, window[1], stride[1], is_valid)
+    return (height, width, channels, *window, *stride, above, left, rows, columns)
+
+
+def image_dim(name: str, x: Expression) -> Dim:
+    """Return the shape of an image; a matrix has one channel. Raise ShapeError unless it has 2 or 3 dimensions."""
+    dim = shape_of(name, x)
+    if not 2 <= len(dim.dims) <= 3:
+        raise ShapeError(f"{name}: expected an image x of (height, width, channels), got {dim!r}")
+    return dim
+
+
+def windows_of(x, window, stride, is_valid, value):
+    """Return the windows of an image padded with `value`; the axes are down, across, channel, row, column."""
+    x = x.reshape(*x.shape, *[1] * (3 - x.ndim))
+    widths = [(0, 0)] * 3
+    for d in range(2):
+        count, before = _places(x.shape[d], window[d], stride[d], is_valid)
+        needed = (count - 1) * stride[d] + window[d]
+        widths[d] = (before, max(needed - before - x.shape[d], 0))
+    image = np.pad(x, widths, constant_values=value)
+    return sliding_window_view(image, window, (0, 1))[:: stride[0], :: stride[1]]
+
+
+_BIAS_VIEWS = ("y", "windows", "f", "b")
 KERNELS.add("windows", Windows())
 KERNELS.add("windows.dx", Windows(backward=True))
-KERNELS.add("conv2d.bias", Rule(_VIEWS, {"y": lambda b: b}, numbers=("b",)))
-KERNELS.add("conv2d.db", Rule(_VIEWS, {"db": lambda dy: f.sum(dy)}, numbers=("b",)))
+KERNELS.add("conv2d.bias", Rule(_BIAS_VIEWS, {"y": lambda b: b}, numbers=("b",)))
+KERNELS.add("conv2d.db", Rule(_BIAS_VIEWS, {"db": lambda dy: f.sum(dy)}, numbers=("b",)))
 
 
 # ---------------------------------------------------------------------------------------------------- convolution
@@ -49,25 +94,18 @@ def _conv2d_signature(name: str, places: tuple[int, int], windows: Dim, *dims: D
     rows, inner = windows.dims
     filters = dims[0].dims[3]
     extents = (filters, batch)
-    strides = [(stride, dim.size if dim.batch > 1 else 0) for dim, stride in zip((windows, *dims), (0, inner, 1))]
-    y, x, f = range(3)
-    group = filters if windows.batch > 1 else filters * batch
-    forward, start = [], NOTHING
-    backward = [
-        Step("product.dW", (rows, inner, rows, gradient_of(x), value_of(f), gradient_of(y), group), gradient_of=0),
-        Step("product.dx", (rows, inner, rows, value_of(x), gradient_of(f), gradient_of(y), group), gradient_of=1),
-    ]
+    strides = [(stride, batch_stride(dim)) for dim, stride in zip((windows, *dims), (0, inner, 1))]
+    start, bias = value_of(0) if len(dims) > 1 else NOTHING, []
+    forward, backward, _ = product_steps(windows, 1, 2, 0, start, (0, 1), filters, batch)
     if len(dims) > 1:
-        start = value_of(y)
-        forward.append(Step("conv2d.bias", (rows,)))
+        bias.append(Step("conv2d.bias", (rows,)))
         backward.append(Step("conv2d.db", (rows,), gradient_of=2))
-    forward.append(Step("product", (rows, inner, rows, value_of(x), value_of(f), value_of(y), start, group)))
     return Signature(
         Dim.of((*places, filters), batch),
         name=name,
         columns=filters * batch,
         views=[View(SELF, stride=rows), *column_views(extents, strides)],
-        forward=forward,
+        forward=[*bias, forward],
         backward=backward,
     )
 
@@ -93,13 +131,7 @@ def _convolution(
 
 
 def _conv2d_reference(x, f, b=None, *, stride, is_valid=True):
-    x, (rows, columns) = padded(x, f.shape, stride, is_valid, 0.0)
-    result = np.zeros((rows, columns, f.shape[3]))
-    for i in range(rows):
-        for j in range(columns):
-            top, left = i * stride[0], j * stride[1]
-            seen = x[top : top + f.shape[0], left : left + f.shape[1]]
-            result[i, j] = np.tensordot(seen, f, axes=3)
+    result = np.einsum("ijkab,abkf->ijf", windows_of(x, f.shape[:2], stride, is_valid, 0.0), f)
     return result if b is None else result + b
 
 
@@ -167,7 +199,7 @@ def _filter1d_signature(x: Dim, y: Dim) -> Signature:
     places, batch, inner = columns - width + 1, common_batch("filter1d_narrow", (x, y)), rows * width
     result = Dim.of((filters, places), batch)
     extents = (places, batch)
-    operands = column_views(extents, [(rows, x.size if x.batch > 1 else 0), (0, y.size if y.batch > 1 else 0)])
+    operands = column_views(extents, [(rows, batch_stride(x)), (0, batch_stride(y))])
     group = places if y.batch > 1 else places * batch
     z, x_at, y_at, change = range(4)
     return Signature(
@@ -197,9 +229,7 @@ def _filter1d_signature(x: Dim, y: Dim) -> Signature:
 
 def _filter1d_reference(x, y):
     y = y.reshape(of_rank(y.shape, 3))
-    x = x.reshape(len(x), -1)
-    places = x.shape[1] - y.shape[1] + 1
-    return np.stack([np.tensordot(y, x[:, p : p + y.shape[1]], axes=([0, 1], [0, 1])) for p in range(places)], axis=1)
+    return np.einsum("ijk,ikf->fj", sliding_window_view(x.reshape(len(x), -1), y.shape[1], 1), y)
 
 
 @by_dims(
@@ -220,4 +250,134 @@ def filter1d_narrow(x: Expression, y: Expression) -> Expression:
     ...
 
 
-__all__ = ["conv2d", "conv2d_bias", "filter1d_narrow"]
+KERNELS.add("largest_in_window", LargestInWindow())
+
+
+@functools.cache
+def _maxpooling_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
+    """Return the signature of a max pooling. Its value is followed by the elements' indices, for the backward pass."""
+    result = Dim.of((*window[-2:], *dim.dims[2:]), dim.batch)
+    return Signature(
+        result,
+        size=2 * result.total,
+        columns=dim.batch,
+        views=[
+            View(SELF, stride=result.size),
+            View(0, stride=dim.size),
+            View(SELF, result.total, stride=result.size),
+        ],
+        forward=[Step("largest_in_window", (0, 2, 4, *window))],
+        backward=[Step("scatter", (result.size, 3, 1, 4), gradient_of=0)],
+    )
+
+
+def _maxpooling_reference(x, ksize, stride, is_valid=True):
+    result = windows_of(x, ksize, stride, is_valid, -np.inf).max((3, 4))
+    return result.reshape(*result.shape[:2], *x.shape[2:])
+
+
+@recorded(
+    reference=_maxpooling_reference,
+    samples="1x1x1 ksize=[1,1] stride=[1,1]; 5x4*2 ksize=[2,3] stride=[1,1]; 7x5x3 ksize=[3,2] stride=[2,2]; "
+    "5x4x2*3 ksize=[2,2] stride=[2,3] is_valid=False; 2x3x1 ksize=[4,5] stride=[1,1] is_valid=False",
+)
+def maxpooling2d(x: Expression, ksize: Indices, stride: Indices, is_valid: bool = True) -> Expression:
+    """Max pooling: the largest element under a window, for each position of the window on an image and each channel.
+
+    The window has the same positions as the filters of `conv2d`. With is_valid=False, it may reach into padding, which
+    is never the largest element. Of equal elements, the first gets the gradient.
+
+    Args:
+        x: images of dimensions (height, width, channels) or (height, width).
+        ksize: the height and width of the window.
+        stride: by how many rows and columns the window moves from one position to the next.
+
+    >>> maxpooling2d(inputTensor([[1, 2, 3], [4, 5, 6], [7, 8, 9]]), [2, 2], [1, 1]).npvalue()
+    array([[5., 6.],
+           [8., 9.]])
+    """
+    name = "maxpooling2d"
+    dim = image_dim(name, x)
+    ksize, stride = checked_pair(name, "ksize", ksize), checked_pair(name, "stride", stride)
+    window = window_numbers(name, dim, ksize, stride, checked_flag(name, "is_valid", is_valid))
+    return node(name, _maxpooling_signature(dim, window), (x,))
+
+
+KERNELS.add("toeplitz", Toeplitz())
+_RESULT, _TWICE, _U, _V = range(4)
+
+
+def _circular_signature(name: str, step: int, *dims: Dim) -> Signature:
+    """Return the signature of z_k = sum over i of u_i v_((k + step i) mod d).
+
+    In memory, two copies of v in a row follow z, so that kernels need no index mod d. The backward pass does the same
+    with the gradient of z.
+    """
+    u, v = dims
+    if u.dims != v.dims or u.columns != 1:
+        raise ShapeError(f"{name}: expected two vectors of one length: operands are {described(dims)}")
+    batch, size = common_batch(name, dims), u.size
+
+    def twice(target: int, source: int, gradient: int = -1) -> Step:
+        loops = [(size, 1, 1), (2, size, 0), (1, 1, 1), (1, 1, 1)]
+        return Step("copy", copy_parameters(target, source, loops), gradient_of=gradient)
+
+    def product(y: int, a: int, b: int, direction: int, gradient: int = -1) -> Step:
+        return Step("toeplitz", (y, a, b, size, 0 if direction > 0 else size, direction), gradient_of=gradient)
+
+    value, gradient = value_of(_TWICE), gradient_of(_TWICE)
+    du, dv = gradient_of(_U), gradient_of(_V)
+    if step < 0:
+        backward = [product(du, value_of(_V), gradient, 1, 0), product(dv, value_of(_U), gradient, 1, 1)]
+    else:
+        backward = [product(du, gradient_of(_RESULT), value, 1, 0), product(dv, value_of(_U), gradient, -1, 1)]
+    result = Dim.of(u.dims, batch)
+    own, *operands = by_batch_elements(result, dims)
+    return Signature(
+        result,
+        size=3 * size * batch,
+        columns=batch,
+        views=[own, View(SELF, offset=size * batch, stride=2 * size), *operands],
+        forward=[
+            twice(value, value_of(_V)),
+            Step("clear", (size,)),
+            product(value_of(_RESULT), value_of(_U), value, step),
+        ],
+        backward=[twice(gradient, gradient_of(_RESULT), ANY_OPERAND), *backward],
+    )
+
+
+def _circular_reference(u, v, step):
+    k, i = np.indices((len(u), len(u)))
+    return v[(k + step * i) % len(u)] @ u
+
+
+def _circular(name: str, step: int) -> Callable[[Function], Function]:
+    return by_dims(
+        functools.partial(_circular_signature, name, step),
+        reference=functools.partial(_circular_reference, step=step),
+        samples="1 1; 7 7; 16*3 16; 37 37*2; 5*2 5*2; 307 307",
+    )
+
+
+@_circular("circ_conv", -1)
+def circ_conv(u: Expression, v: Expression) -> Expression:
+    """The circular convolution of two vectors of length d, z_k = sum over i of u_i v_((k - i) mod d).
+
+    >>> circ_conv(inputVector([1, 2, 3]), inputVector([0, 1, 0])).value()
+    [3.0, 1.0, 2.0]
+    """
+    ...
+
+
+@_circular("circ_corr", 1)
+def circ_corr(u: Expression, v: Expression) -> Expression:
+    """The circular correlation of two vectors of length d, z_k = sum over i of u_i v_((i + k) mod d).
+
+    >>> circ_corr(inputVector([1, 0, 0]), inputVector([1, 2, 3])).value()
+    [1.0, 2.0, 3.0]
+    """
+    ...
+
+
+__all__ = ["circ_conv", "circ_corr", "conv2d", "conv2d_bias", "filter1d_narrow", "maxpooling2d"]

@@ -25,17 +25,19 @@ def _log_of_product(pivots):
     return f.where(is_odd, float("nan"), logarithms)
 
 
-_LOGDET = ("y", "x", "inverse", "pivots")
-KERNELS.add("logdet", Rule(_LOGDET, {"y": _log_of_product}, numbers=("y",)))
-KERNELS.add("logdet.dx", Rule(_LOGDET, {"dx": lambda dy, inverse: dy * inverse}, numbers=("y",)))
+add_rules(
+    "logdet",
+    ("y", "x", "inverse", "pivots"),
+    {"y": _log_of_product, "dx": lambda dy, inverse: dy * inverse},
+    numbers=("y",),
+)
 
 
 def _order(name: str, dim: Dim) -> int:
-    if not is_matrix(dim):
-        raise ShapeError(f"{name}: expected a matrix or vector, got {dim!r}")
-    if dim.rows != dim.columns:
+    rows, columns = as_matrix(name, dim)
+    if rows != columns:
         raise ShapeError(f"{name}: expected a square matrix, got {dim!r}")
-    return dim.rows
+    return rows
 
 
 def invertible(arrays: np.ndarray) -> np.ndarray:
@@ -78,7 +80,7 @@ def _inverse_signature(dim: Dim) -> Signature:
     )
 
 
-_SQUARE = samples("1x1; 2x2*3; 5x5; 17x17*2; 16x16")
+_SQUARE = "1x1; 2x2*3; 5x5; 17x17*2; 16x16"
 
 
 @by_dims(

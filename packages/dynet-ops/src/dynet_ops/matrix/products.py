@@ -1,10 +1,11 @@
-"""Matrix products: the operator `*`, `matmul` and `affine_transform`."""
+"""Matrix products: the operator `*`, `matmul` and `affine_transform`, and contractions of tensors with vectors."""
 
 from __future__ import annotations
 
 from dynet_kernels.layout import NO_VIEW
 
 from ..declare import *
+from ..shape.layout import reshape
 
 # Parameters of the product kernels. Y is the role of the result. NOTHING, in place of the role of what a product is
 # added to, adds it to nothing. SHARED, in place of the number of columns that share a matrix, lets all share it.
@@ -42,8 +43,9 @@ def product_steps(
     x: int,
     y: int,
     start: int,
-    width: int,
     operands: tuple[int, int],
+    width: int = 1,
+    batch: int = 1,
     shape: tuple[int, int] | None = None,
     first_rows: int | None = None,
 ):
@@ -54,14 +56,15 @@ def product_steps(
     Args:
         w, x, y: the numbers of views.
         start: the role of what the product is added to; NOTHING for y = W x.
-        width: how many adjacent columns of x share one W. All do if W is a parameter.
-        operands: the numbers of W and x among the operands. The steps add to their gradients.
+        operands: the indices of W and x among the operands. The steps add to their gradients.
+        width: how many adjacent columns of x share one W: `batch` times as many if W has no batch, all if W is a
+            parameter.
         shape: the (rows, columns) of a tensor W that is multiplied as if it were a matrix.
         first_rows: how many rows of W to use; by default all.
     """
     apart, inner = shape or (matrix.rows, matrix.columns)
     size = first_rows or apart, inner, apart
-    group = SHARED if is_shared(matrix) else width
+    group = SHARED if is_shared(matrix) else width if matrix.batch > 1 else width * batch
     forward = Step("product", (*size, value_of(w), value_of(x), value_of(y), start, group))
     to_x = Step("product.dx", (*size, value_of(w), gradient_of(x), gradient_of(y), group), operands[1])
     to_w = Step("product.dW", (*size, gradient_of(w), value_of(x), gradient_of(y), group), operands[0])
@@ -91,24 +94,21 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
     batch = common_batch(name, dims)
     rank = shortest(dims) if has_bias else as_last(dims)
     result = Dim.of(of_rank((rows, width), rank), batch)
-    forward, backward, deferred, strides = [], [], [], []
-    for place, dim in enumerate(dims):
-        own = dim.size if dim.batch > 1 else 0
-        if has_bias and place == 0:
-            if dim.rows != rows or dim.columns not in (1, width) or not is_matrix(dim):
-                raise ShapeError(f"{name}: the bias {dim!r} does not fit the result {result!r}")
-            strides.append((rows if dim.columns == width > 1 else 0, own))
-        else:
-            strides.append((0 if (place - first) % 2 == 0 else dim.rows, own))
+    forward, backward, deferred = [], [], []
+    strides = [(dim.rows if (place - first) % 2 else 0, batch_stride(dim)) for place, dim in enumerate(dims)]
     start = value_of(1) if has_bias else NOTHING
     for w, x in pairs:
-        step, now, later = product_steps(dims[w], w + 1, x + 1, 0, start, width, (w, x))
+        step, now, later = product_steps(dims[w], w + 1, x + 1, 0, start, (w, x), width)
         start = Y
         forward.append(step)
         backward += now
         deferred += later
     if has_bias:
-        shared = is_shared(dims[0]) and all(is_shared(dims[w]) for w, _ in pairs)
+        bias = dims[0]
+        if bias.rows != rows or bias.columns not in (1, width) or not is_matrix(bias):
+            raise ShapeError(f"{name}: the bias {bias!r} does not fit the result {result!r}")
+        strides[0] = (rows if bias.columns == width > 1 else 0, batch_stride(bias))
+        shared = is_shared(bias) and all(is_shared(dims[w]) for w, _ in pairs)
         step = copy_step("accumulate", gradient_of(1), gradient_of(0), rows, gradient_of=0)
         (deferred if shared else backward).append(step)
     parameters = [dims[w] for w, _ in pairs] + [dims[0]] * has_bias
@@ -187,4 +187,123 @@ def affine_transform(exprs: Iterable[Expression]) -> Expression:
     ...
 
 
-__all__ = ["affine_transform", "matmul"]
+def _contraction_signature(name: str, *dims: Dim) -> Signature:
+    """Return the signature of z_ij = b_ij + sum over k of x_ijk y_k. To kernels, x has a row for each (i, j)."""
+    x, y, *bias = dims
+    if len(x.dims) != 3 or y.columns != 1:
+        raise ShapeError(f"{name}: expected a tensor of 3 dimensions and a vector, got {described(dims)}")
+    if y.rows != x.dims[2]:
+        raise ShapeError(f"{name}: x is {x!r}, y is {y!r}: inner dimensions differ, {x.dims[2]} != {y.rows}")
+    if any(b.dims != x.dims[:2] for b in bias):
+        raise ShapeError(f"{name}: the bias {bias[0]!r} does not fit the result, which is {x.dims[:2]}")
+    batch = common_batch(name, dims)
+    result = Dim.of(x.dims[:2], batch)
+    rows = result.size
+    start = value_of(3) if bias else NOTHING
+    forward, backward, deferred = product_steps(x, 1, 2, 0, start, (0, 1), batch=batch, shape=(rows, x.dims[2]))
+    if bias:
+        step = copy_step("accumulate", gradient_of(3), gradient_of(0), rows, gradient_of=2)
+        (deferred if is_shared(x) and is_shared(bias[0]) else backward).append(step)
+    return Signature(
+        result,
+        columns=batch,
+        views=by_batch_elements(result, dims),
+        forward=[forward],
+        backward=backward,
+        deferred=deferred,
+    )
+
+
+_CONTRACTIONS = {
+    name: many_operands(name, functools.partial(_contraction_signature, name))
+    for name in ("contract3d_1d", "contract3d_1d_bias", "contract3d_1d_1d", "contract3d_1d_1d_bias")
+}
+
+
+def _contraction_reference(x, y, z=None, b=None):
+    result = np.einsum("ijk,k->ij", x, y.reshape(-1))
+    if z is not None:
+        result = result @ z.reshape(-1)
+    return result if b is None else result + b
+
+
+@recorded(reference=_contraction_reference, samples="1x1x1 1; 2x3x5*2 5; 3x2x17 17*3; 5x7x2*2 2*2")
+def contract3d_1d(x: Expression, y: Expression) -> Expression:
+    """A tensor times a vector, z_ij = sum over k of x_ijk y_k.
+
+    The dimensions of x and y are (I, J, K) and (K,).
+
+    >>> contract3d_1d(inputTensor([[[1, 2], [3, 4]]]), inputVector([1, 10])).npvalue()
+    array([[21., 43.]])
+    """
+    return _CONTRACTIONS["contract3d_1d"]((x, y))
+
+
+@recorded(
+    reference=lambda x, y, b: _contraction_reference(x, y, b=b),
+    samples="1x1x1 1 1x1; 2x3x5*2 5 2x3; 3x2x17 17*3 3x2; 5x7x2 2 5x7*2; 5x1x5 5x1*2 5x1*2",
+)
+def contract3d_1d_bias(x: Expression, y: Expression, b: Expression) -> Expression:
+    """A tensor times a vector, with a bias: z_ij = b_ij + sum over k of x_ijk y_k.
+
+    The dimensions of x, y and b are (I, J, K), (K,) and (I, J).
+
+    >>> b = inputTensor([[100, 200]])
+    >>> contract3d_1d_bias(inputTensor([[[1, 2], [3, 4]]]), inputVector([1, 10]), b).npvalue()
+    array([[121., 243.]])
+    """
+    return _CONTRACTIONS["contract3d_1d_bias"]((x, y, b))
+
+
+@recorded(
+    reference=_contraction_reference,
+    samples="1x1x1 1 1; 2x3x5*2 5 3; 3x2x17 17*3 2; 5x7x2 2 7*2; 3x5x5 5*2 5*2; 2x3x5 5x1 3x1x1*2",
+)
+def contract3d_1d_1d(x: Expression, y: Expression, z: Expression) -> Expression:
+    """A tensor times two vectors, t_i = sum over j, k of x_ijk y_k z_j.
+
+    The dimensions of x, y and z are (I, J, K), (K,) and (J,).
+
+    >>> contract3d_1d_1d(inputTensor([[[1, 2], [3, 4]]]), inputVector([1, 10]), inputVector([1, 2])).value()
+    107.0
+    """
+    return _contracted_twice("contract3d_1d_1d", x, y, z, [])
+
+
+@recorded(
+    reference=_contraction_reference,
+    samples="1x1x1 1 1 1; 2x3x5*2 5 3 2; 3x2x17 17*3 2 3*3; 5x7x2 2 7*2 5; 5x5x5 5*2 5*2 5*2; 2x3x5 5x1x1 3x1*2 2",
+)
+def contract3d_1d_1d_bias(x: Expression, y: Expression, z: Expression, b: Expression) -> Expression:
+    """A tensor times two vectors, with a bias: t_i = b_i + sum over j, k of x_ijk y_k z_j.
+
+    The dimensions of x, y, z and b are (I, J, K), (K,), (J,) and (I,).
+
+    >>> x, y, z, b = inputTensor([[[1, 2], [3, 4]]]), inputVector([1, 10]), inputVector([1, 2]), inputVector([1000])
+    >>> contract3d_1d_1d_bias(x, y, z, b).value()
+    1107.0
+    """
+    return _contracted_twice("contract3d_1d_1d_bias", x, y, z, [b])
+
+
+def _contracted_twice(name: str, x: Expression, y: Expression, z: Expression, bias: list[Expression]) -> Expression:
+    """Return m z + bias, where m_ij = sum over k of x_ijk y_k. All shapes are checked before a node is added."""
+    graph_of(name, (x, y, z, *bias))
+    dims = [operand.type for operand in (x, y, z, *bias)]
+    tensor = dims[0].dims
+    if len(tensor) != 3 or dims[1].columns != 1:
+        raise ShapeError(f"{name}: expected a tensor of 3 dimensions and a vector, got {described(dims[:2])}")
+    if dims[2].columns != 1 or dims[2].rows != tensor[1]:
+        raise ShapeError(f"{name}: x is {dims[0]!r}, z is {dims[2]!r}: expected a vector ({tensor[1]},)")
+    if any(b.dims != tensor[:1] for b in dims[3:]):
+        raise ShapeError(f"{name}: the bias {dims[3]!r} does not fit the result, which is {tensor[:1]}")
+    common_batch(name, dims)
+    matrix = _CONTRACTIONS[name]((x, y))
+    if bias:
+        return affine_transform([*bias, matrix, z])
+    return matmul(matrix, z if len(z.type.dims) == 1 else reshape(z, tensor[1:2]))
+
+
+__all__ = [
+    "affine_transform", "contract3d_1d", "contract3d_1d_1d", "contract3d_1d_1d_bias", "contract3d_1d_bias", "matmul",
+]  # fmt: skip

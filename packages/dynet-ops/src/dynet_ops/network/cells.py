@@ -1,4 +1,4 @@
-"""Signatures of recurrent cells' records, each of which is a time step or a whole sequence.
+"""Signatures of recurrent cells' and tree cells' records. Each is a time step, a whole sequence, or a node of a tree.
 
 The first part is the projection. It depends on the inputs only, so the projections of all steps and sequences run as
 one product. Each other part is one time step: it adds U h to the gates in place, in the projection's memory, which
@@ -7,14 +7,13 @@ nothing else reads, and computes the new state.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from dynet_core.parameter import copy_step
+from dynet_kernels.formula import logistic, tanh
 from dynet_kernels.layout import BEFORE, BEFORE_OPERAND, EACH_OPERAND, FIRST, NO_VIEW
 
 from ..declare import *
 from ..matrix.products import gradient_of, is_shared, product_steps, value_of
-from .cell_description import Cell, Product
+from .equations import Cell, Equations, Product, rules, symbols
 
 Previous = int | tuple[tuple[int, int], ...]
 """Where a record finds the previous state.
@@ -27,23 +26,9 @@ GRADIENT_OF = {SELF: ANY_OPERAND, FIRST: ANY_OPERAND, BEFORE: BEFORE_OPERAND, EA
 """A view's `source` -> the `gradient_of` of a step that adds to its gradient; other sources are operands' numbers."""
 
 
-def add_rule(
-    kernel: str,
-    views: tuple[str, ...],
-    forward: Mapping[str, Callable | Formula] | Callable,
-    backward: Mapping[str, Callable | Formula] | None,
-    sets: tuple[str, ...] = (),
-    **facts: tuple[str, ...],
-) -> str:
-    """Add a rule, with its ".backward" unless that is None, to the table of kernels. Return `kernel`.
-
-    The signature of a part that runs the rule must list these `views` first, in this order. The backward kernel
-    overwrites the gradients `sets`, and adds to all others.
-    """
-    KERNELS.add(kernel, Rule(views, forward, **facts))
-    if backward is not None:
-        KERNELS.add(kernel + ".backward", Rule(views, backward, sets=sets))
-    return kernel
+def operand_of(view: View) -> int:
+    """Return the `gradient_of` of a step that adds to the gradient of what a view reads."""
+    return GRADIENT_OF.get(view.source, view.source)
 
 
 def part_signature(
@@ -64,21 +49,15 @@ def part_signature(
         weights: the shapes of the products' matrices, by the names of their views.
         each: whether the kernels run once for each of a variable number of operands, such as a tree node's children.
     """
-    place = {name: number for number, name in enumerate(views)}
-
-    def whose(view: str) -> int:
-        source = views[view].source
-        return GRADIENT_OF.get(source, source)
+    place = {name: index for index, name in enumerate(views)}
 
     forward, backward, deferred = [], [], []
     for step in steps:
         if isinstance(step, Product):
             matrix, start = weights[step.weight], value_of(place[step.start or step.y])
             w, x, y = place[step.weight], place[step.x], place[step.y]
-            operands = whose(step.weight), whose(step.x)
-            now, back, later = product_steps(
-                matrix, w, x, y, start, columns_per_matrix(matrix, batch), operands, first_rows=step.first_rows
-            )
+            operands = operand_of(views[step.weight]), operand_of(views[step.x])
+            now, back, later = product_steps(matrix, w, x, y, start, operands, batch=batch, first_rows=step.first_rows)
             forward.append(now)
             backward = back + backward
             deferred += later
@@ -105,11 +84,6 @@ def weight_view(operand: int, dim: Dim, batch: int) -> View:
     return View(operand, stride=dim.size, period=batch) if dim.batch > 1 else View(operand)
 
 
-def columns_per_matrix(matrix: Dim, batch: int) -> int:
-    """Return how many adjacent columns share one matrix: all, or 1 if the matrix has a batch."""
-    return 1 if matrix.batch > 1 else batch
-
-
 @functools.cache
 def projection_part(batch: int, x: View | None, *dims: Dim, first_rows: int | None = None) -> Signature:
     """Return the signature of the projection, whose first operands are b, W, b, W, ... of the shapes `dims`.
@@ -131,16 +105,9 @@ def projection_part(batch: int, x: View | None, *dims: Dim, first_rows: int | No
         if x is None:
             forward.append(copy_step("copy", value_of(y), value_of(y + 1), rows))
         else:
-            operands = k + 1, GRADIENT_OF.get(x.source, x.source)
+            operands, start = (k + 1, operand_of(x)), value_of(y + 1)
             step, now, later = product_steps(
-                matrix,
-                y + 2,
-                inputs,
-                y,
-                value_of(y + 1),
-                columns_per_matrix(matrix, batch),
-                operands,
-                first_rows=first_rows,
+                matrix, y + 2, inputs, y, start, operands, batch=batch, first_rows=first_rows
             )
             forward.append(step)
             backward += now
@@ -169,7 +136,7 @@ def projection_part(batch: int, x: View | None, *dims: Dim, first_rows: int | No
 
 def input_view(x: Dim, batch: int, source: int) -> View:
     """Return the view of an input: operand `source`, or EACH of a sequence's inputs."""
-    return View(source, stride=x.size if x.batch > 1 else 0, period=batch if source == EACH or x.batch > 1 else 0)
+    return View(source, stride=batch_stride(x), period=batch if source == EACH or x.batch > 1 else 0)
 
 
 @functools.cache
@@ -195,9 +162,9 @@ def step_part(cell: Cell, hidden: int, batch: int, previous: Previous | None, *w
         else:
             size, offset = previous[k]
             views[name] = View(state + k, offset, hidden if size > 1 else 0)
-    for number, (name, dim) in enumerate(dims.items(), pairs):
+    for operand, (name, dim) in enumerate(dims.items(), pairs):
         if any(isinstance(step, Product) and step.weight == name for step in steps):
-            views[name] = weight_view(number, dim, batch)
+            views[name] = weight_view(operand, dim, batch)
     return part_signature(
         cell.name,
         hidden,
@@ -266,3 +233,125 @@ def record_step(
     signature = sequence_signature(cell, hidden, batch, batches, x.type.plain, *[one.type for one in parameters])
     operands = [operand.at for operand in (*parameters, *previous, x)]
     return graph.add(signature.dim, 2, (signature.at, len(operands)), operands)
+
+
+# A tree node's state (h, c) follows from its input and its children's states. Projections of all tree nodes with the
+# same gates (i, o, g, and f per child) run as one batch. A record's operands are b, W, x, the recurrent weights, and
+# the children's states. Without an input, b is given a second time in its place, and is not read there.
+FIXED = 3  # the number of operands before the recurrent weights
+
+
+def _rule(name: str, inputs: Sequence[str], equations: Callable[..., Equations], gates: Sequence[str], **facts) -> str:
+    """Add a forward kernel "tree_lstm." + name and its backward kernel; return the former's name.
+
+    The kernels' views are the new values, then `inputs`. `gates` are overwritten with their activations. `facts` are
+    other arguments of `Rule`, for the forward kernel.
+    """
+    values = equations(*symbols(*inputs))
+    forward, backward = rules(values, gates, totals="hc")
+    if "fx" in inputs:
+        backward["dfx"] = backward["df"]  # f is fx plus a product, so fx has the same gradient as f
+    kernel, views = f"tree_lstm.{name}", (*values, *inputs)
+    KERNELS.add(kernel, Rule(views, forward, **facts))
+    KERNELS.add(kernel + ".backward", Rule(views, backward, sets=("dh", "dc")))
+    return kernel
+
+
+def _outputs(o, c):
+    return {"h": logistic(o) * tanh(c), "c": c}
+
+
+@functools.cache
+def _node(children: int) -> str:
+    """Return the kernel that computes a state from i, o and g, and from f and c of each child in turn."""
+
+    def equations(i, o, g, *of_children):
+        kept = [logistic(f) * c for f, c in zip(of_children[::2], of_children[1::2])]
+        return _outputs(o, sum(kept, logistic(i) * tanh(g)))
+
+    f = [f"f{k}" for k in range(children)]
+    inputs = [name for k, gate in enumerate(f) for name in (gate, f"c{k}")]
+    return _rule(f"node{children}", (*"iog", *inputs), equations, (*"iog", *f))
+
+
+def _summands(f, c, h, fx):
+    return {"c_kept": logistic(f) * c, "h_sum": h}
+
+
+SUMMED = ("f", "c_child", "h_child", "fx")
+KERNELS.add("tree_lstm.clear_sums", Rule(("c_kept", "h_sum", *SUMMED), lambda: {"c_kept": 0.0, "h_sum": 0.0}))
+summed_child = _rule("summed_child", SUMMED, _summands, "f", accumulate=("c_kept", "h_sum"))
+summing = _rule("summing", (*"iog", "c_kept"), lambda i, o, g, kept: _outputs(o, logistic(i) * tanh(g) + kept), "iog")
+for _count in range(3):  # known at import, so that they can be compiled in advance
+    _node(_count)
+
+
+def _state(hidden: int, batch: int, rows: int) -> dict[str, View]:
+    """Return the views of h and c in the part's own memory, and of i, o and g among the projection's `rows` rows."""
+    views = {name: View(SELF, k * hidden * batch, hidden) for k, name in enumerate("hc")}
+    return views | {name: View(FIRST, k * hidden, rows) for k, name in enumerate("iog")}
+
+
+@functools.cache
+def nary_signature(
+    hidden: int, batch: int, x: Dim | None, children: tuple[int, ...], b: Dim, W: Dim, *U: Dim
+) -> Signature:
+    """Return the signature of a node of an N-ary TreeLSTM; without children, also of a child-sum TreeLSTM's leaf.
+
+    `x` is None without an input. `children` are their batch sizes, 0 for one that is absent; U are the shapes of the
+    matrices of the others.
+    """
+    present = [(k, size) for k, size in enumerate(children) if size]
+    rows, first = (4 + max(present, default=(-1,))[0]) * hidden, FIXED + len(U)
+    views, products = _state(hidden, batch, rows), {"z": View(FIRST, 0, rows)}
+    for n, (k, size) in enumerate(present):
+        stride = hidden if size > 1 else 0
+        views |= {f"f{n}": View(FIRST, (3 + k) * hidden, rows), f"c{n}": View(first + n, hidden * size, stride)}
+        products |= {f"U{n}": View(FIXED + n), f"h{n}": View(first + n, 0, stride)}
+    part = part_signature(
+        "tree_lstm", hidden, batch, views | products, {f"U{n}": dim for n, dim in enumerate(U)},
+        [*[Product(f"U{n}", f"h{n}", "z", first_rows=rows) for n in range(len(U))], _node(len(U))],
+        size=2 * hidden * batch, waits=(FIXED, first + len(U)),
+    )  # fmt: skip
+    return _record(first + len(U), batch, rows, x, b, W, part)
+
+
+def _record(operands: int, batch: int, rows: int, x: Dim | None, b: Dim, W: Dim, *parts: Signature) -> Signature:
+    """Return the signature of a record: the projection, of which `rows` rows are used, then `parts`."""
+    view = None if x is None else input_view(x, batch, FIXED - 1)
+    parts = projection_part(batch, view, b, W, first_rows=rows), *parts
+    return Signature(parts[-1].dim, name="tree_lstm", operands=operands, variadic=True, parts=parts)
+
+
+@functools.cache
+def child_sum_signature(batch: int, x: Dim | None, child_batch: int, b: Dim, W: Dim, U: Dim, Uf: Dim) -> Signature:
+    """Return the signature of a node of a child-sum TreeLSTM that has children. `x` is None without an input.
+
+    U multiplies the sum of the children's h, for i, o and g. Uf multiplies each child's h, for that child's f.
+    """
+    hidden = Uf.rows
+    stride = hidden if child_batch > 1 else 0
+    views = {
+        "c_kept": View(SELF, hidden * batch, hidden, period=batch),
+        "h_sum": View(SELF, 0, hidden, period=batch),
+        "f": View(SELF, 2 * hidden * batch, hidden),
+        "c_child": View(EACH, hidden * child_batch, stride, period=batch),
+        "h_child": View(EACH, 0, stride, period=batch),
+        "fx": View(FIRST, 3 * hidden, 4 * hidden, period=batch),
+        "Uf": View(FIXED + 1),
+    }
+    summed = part_signature(
+        "tree_lstm", hidden, batch, views, {"Uf": Uf},
+        ["tree_lstm.clear_sums", Product("Uf", "h_child", "f", start="fx"), summed_child],
+        each=True, size=2 * hidden * batch, size_each=hidden * batch, waits=(FIXED + 1, FIXED + 2), waits_each=True,
+    )  # fmt: skip
+    views = _state(hidden, batch, 4 * hidden) | {
+        "c_kept": View(BEFORE, hidden * batch, hidden),
+        "h_sum": View(BEFORE, 0, hidden),
+        "U": View(FIXED),
+    }
+    whole = part_signature(
+        "tree_lstm", hidden, batch, views, {"U": U}, [Product("U", "h_sum", "i"), summing],
+        size=2 * hidden * batch, waits=(FIXED, FIXED + 1),
+    )  # fmt: skip
+    return _record(FIXED + 2, batch, 4 * hidden, x, b, W, summed, whole)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from dynet_kernels.derivative import gradients
-
 from ..declare import *
 from ..elementwise.arithmetic import add, cmult
-from ..input.constants import ones, zeros
+from ..input.inputs import ones, zeros
 from ..reduce.dims import differences
-
-_VIEWS = ("y", "x", "g", "b")
 
 
 def _normal(x):
@@ -46,10 +42,11 @@ def _layer_norm_dg(x, dy):
     return _unless_equal(apart, dy * normal)
 
 
-KERNELS.add("layer_norm", Rule(_VIEWS, {"y": _layer_norm_value}))
-KERNELS.add("layer_norm.dx", Rule(_VIEWS, {"dx": _layer_norm_dx}))
-KERNELS.add("layer_norm.dg", Rule(_VIEWS, {"dg": _layer_norm_dg}))
-KERNELS.add("layer_norm.db", Rule(_VIEWS, {"db": lambda dy: dy}))
+add_rules(
+    "layer_norm",
+    "yxgb",
+    {"y": _layer_norm_value, "dx": _layer_norm_dx, "dg": _layer_norm_dg, "db": lambda dy: dy},
+)
 
 
 def _layer_norm_signature(*dims: Dim) -> Signature:
@@ -94,8 +91,7 @@ def _broadcast_layer_norm(x: Expression, g: Expression, b: Expression) -> Expres
 
 # ------------------------------------------------------------------------------------------ weight normalization
 
-_normed = Formula.of(lambda w, g: w * (g / f.sqrt(f.sum(w * w))))
-add_rules("weight_norm", ("w", "g"), _normed, gradients(_normed, ("w", "g"), numbers=("g",)), numbers=("g",))
+derive_rules("weight_norm", Formula.of(lambda w, g: w * (g / f.sqrt(f.sum(w * w)))), "wg", ("g",))
 
 
 def _weight_norm_signature(*dims: Dim) -> Signature:

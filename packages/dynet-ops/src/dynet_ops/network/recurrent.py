@@ -6,9 +6,8 @@ from dynet_core.op import Shape
 from dynet_kernels.formula import logistic, tanh
 
 from ..declare import *
-from .cell_description import Cell
-from .cell_tracing import cell_of_equations, split
 from .cells import record_step
+from .equations import Cell, cell_of_equations, split
 
 CELLS: dict[str, Cell] = {}
 """All recurrent cells, by the names of their ops, such as "lstm_step"."""
@@ -58,7 +57,7 @@ def _samples(of: Cell) -> list[Sample]:
     return samples
 
 
-def _sigmoid(x):
+def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
@@ -75,8 +74,8 @@ def simple_rnn_step(x, h, Wx, Wh, b):
 
 def _lstm(x, h, c, Wx, Wh, b, forget_bias):
     i, f, o, g = np.split(b + Wx @ x + Wh @ h, 4)
-    c = _sigmoid(f + forget_bias) * c + _sigmoid(i) * np.tanh(g)
-    return _sigmoid(o) * np.tanh(c), c
+    c = sigmoid(f + forget_bias) * c + sigmoid(i) * np.tanh(g)
+    return sigmoid(o) * np.tanh(c), c
 
 
 @cell(("h", "c"), reference=_lstm)
@@ -95,7 +94,7 @@ def lstm_step(x, h, c, Wx, Wh, b, *, forget_bias=1.0):
 
 
 def _gru(x, h, Wzx, Wzh, bz, Wrx, Wrh, br, Whx, Whh, bh):
-    z, r = _sigmoid(bz + Wzx @ x + Wzh @ h), _sigmoid(br + Wrx @ x + Wrh @ h)
+    z, r = sigmoid(bz + Wzx @ x + Wzh @ h), sigmoid(br + Wrx @ x + Wrh @ h)
     return (1 - z) * h + z * np.tanh(bh + Whx @ x + Whh @ (r * h))
 
 
@@ -115,9 +114,9 @@ def gru_step(x, h, Wzx, Wzh, bz, Wrx, Wrh, br, Whx, Whh, bh):
 
 
 def _coupled(x, h, c, Wix, Wih, Wic, bi, Wox, Woh, Woc, bo, Wcx, Wch, bc):
-    i = _sigmoid(bi + Wix @ x + Wih @ h + Wic @ c)
+    i = sigmoid(bi + Wix @ x + Wih @ h + Wic @ c)
     c = (1 - i) * c + i * np.tanh(bc + Wcx @ x + Wch @ h)
-    return _sigmoid(bo + Wox @ x + Woh @ h + Woc @ c) * np.tanh(c), c
+    return sigmoid(bo + Wox @ x + Woh @ h + Woc @ c) * np.tanh(c), c
 
 
 @cell(("h", "c"), reference=_coupled)

@@ -14,7 +14,7 @@ from ..matrix.products import affine_transform
 from ..random.draws import noise
 from ..shape.joining import concatenate
 from .equations import Equations, rules, symbols
-from .recurrent import CELLS
+from .recurrent import CELLS, sigmoid
 
 FORGET_BIAS = CELLS["lstm_step"].numbers["forget_bias"]
 _GATES = ("i", "f", "o", "g")
@@ -41,7 +41,7 @@ def _of_parts(
         for number, (dim, of_one) in enumerate(zip(dims, operands.values())):
             if dim.columns != 1 or dim.rows != len(of_one) * size:
                 raise ShapeError(f"{name}: gates_t must be four times the cell: {described(dims)}")
-            stride = dim.size if dim.batch > 1 else 0
+            stride = batch_stride(dim)
             views += [View(number, k * size, stride) for k, part in enumerate(of_one) if part]
         return Signature(
             Dim.of((len(parts) * size,), batch),
@@ -97,13 +97,9 @@ def _record(
     return _activated(affine_transform([b, Wx, x, Wh, h]))
 
 
-def _logistic(x):
-    return 1 / (1 + np.exp(-x))
-
-
 def _gates_reference(x, h, Wx, Wh, b, mask_x=1.0, mask_h=1.0):
     i, forget, o, g = np.split(Wx @ (x * mask_x) + Wh @ (h * mask_h) + b, 4)
-    return np.concatenate([_logistic(i), _logistic(forget + FORGET_BIAS), _logistic(o), np.tanh(g)])
+    return np.concatenate([sigmoid(i), sigmoid(forget + FORGET_BIAS), sigmoid(o), np.tanh(g)])
 
 
 @recorded(
@@ -214,7 +210,7 @@ def _register_concat(function: Callable[..., Expression], others: int, of: str) 
         return _gates_reference(np.concatenate(operands[:-others]), *operands[-others:])
 
     from_list.__name__ = function.__name__
-    register(from_list, reference=reference, samples=samples(of))
+    register(from_list, reference=reference, samples=of)
 
 
 _register_concat(
@@ -229,7 +225,7 @@ _register_concat(
     "[2 2 17 68x4 68x17 68 4*2 17*2]",
 )
 
-_STATES = samples("1 4; 5*3 20; 17 68*2; 33*2 132*2")
+_STATES = "1 4; 5*3 20; 17 68*2; 33*2 132*2"
 
 
 def _cell_reference(c, gates):

@@ -1,4 +1,3 @@
 """Operations that draw random numbers: random tensors, noise and dropout."""
 
 from .draws import *
-from .dropouts import *

@@ -1,10 +1,65 @@
-"""Sums, means and logsumexp along any dimensions or over the batch."""
+"""Sums, norms, means, moments, logsumexp and extremes along dimensions or over the batch."""
 
 from __future__ import annotations
 
 from ..axes import BATCH, DIMENSIONS, ELEMENTS, ONE_DIMENSION, Along
 from ..declare import *
-from .columns import sum_elems
+from ..elementwise.functions import ZERO, by_gradient_mode
+
+
+@columnwise(whole=True, reference=lambda x: np.atleast_1d(x.sum()))
+def sum_elems(x: Expression) -> Expression:
+    """The sum of all elements of each batch element.
+
+    >>> sum_elems(inputVector([1, 2, 3])).value()
+    6.0
+    """
+    return f.sum(x)
+
+
+@columnwise(whole=True, reference=lambda x: np.atleast_1d((x * x).sum()))
+def squared_norm(x: Expression) -> Expression:
+    """The sum of the squares of all elements of each batch element, y = sum over i of x_i^2.
+
+    >>> squared_norm(inputVector([1, 2, 3])).value()
+    14.0
+    """
+    return f.sum(x * x)
+
+
+@columnwise(whole=True, reference=lambda x, y: np.atleast_1d((x * y).sum()))
+def dot_product(x: Expression, y: Expression) -> Expression:
+    """The dot product of two expressions of the same shape, z = sum over i of x_i y_i.
+
+    >>> dot_product(inputVector([1, 2]), inputVector([3, 4])).value()
+    11.0
+    """
+    return f.sum(x * y)
+
+
+@columnwise(whole=True, reference=lambda x, y: np.atleast_1d(((x - y) ** 2).sum()))
+def squared_distance(x: Expression, y: Expression) -> Expression:
+    """The squared Euclidean distance of two expressions of the same shape, z = sum over i of (x_i - y_i)^2.
+
+    >>> squared_distance(inputVector([1, 2]), inputVector([3, 5])).value()
+    13.0
+    """
+    return f.sum((x - y) * (x - y))
+
+
+@columnwise(
+    whole=True,
+    # The gradient is stated, because automatic derivation would give NaN if all elements are 0.
+    gradients={"x": lambda x, y, dy: f.where(f.equal(y, 0), 0, dy * x / y)},
+    reference=lambda x: np.atleast_1d(np.sqrt((x * x).sum())),
+)
+def l2_norm(x: Expression) -> Expression:
+    """The Euclidean norm of each batch element, y = sqrt(sum over i of x_i^2). If all x_i are 0, the gradient is 0.
+
+    >>> l2_norm(inputVector([3, 4])).value()
+    5.0
+    """
+    return f.sqrt(f.sum(x * x))
 
 
 def share(n: float, count: float, *others: float) -> tuple[float]:
@@ -122,4 +177,283 @@ def logsumexp_dim(x: Expression, d: Index = 0) -> Expression:
     return _logsumexp.one_dimension("logsumexp_dim", x, d)
 
 
-__all__ = ["logsumexp_dim", "mean_batches", "mean_dim", "mean_elems", "sum_dim"]
+SMALL = (2, 3, 4)  # each of these orders has its own kernel, which multiplies instead of computing a general power
+LARGEST_ORDER = 1 << 24  # float32 cannot represent all whole numbers above this
+
+
+def _small_moment(order: int) -> Along:
+    def moment(x: Expression, share: Number):
+        return f.sum(x**order) * share
+
+    moment.__name__ = f"moment{order}"
+    return Along(columnwise(is_op=False, reference=_moment_reference)(moment), parts=sum_elems, constants=share)
+
+
+def _moment_reference(x, n, r):
+    return (x**r).sum() / n
+
+
+_moments = {1: mean_along} | {order: _small_moment(order) for order in SMALL}
+
+
+@columnwise(
+    is_op=False,
+    # The gradient is stated: the derived one has code for r = 0, but r is at least 1.
+    gradients={"x": lambda x, dy, share, r: f.power(x, r - 1) * (dy * (r * share))},
+    reference=_moment_reference,
+)
+def moment(x: Expression, share: Number, r: Number):
+    """The moment of order r of a column; `share` is 1 / n."""
+    return f.sum(f.power(x, r)) * share
+
+
+_any_moment = Along(moment, parts=sum_elems, constants=lambda n, count, r: (1 / n, r))
+
+
+def _moment(name: str, order: Index) -> tuple[Along, int]:
+    """Check the order r. Return the `Along` that computes this moment, and r as an int."""
+    r = checked_count(name, "r", order, 1, LARGEST_ORDER)
+    return _moments.get(r, _any_moment), r
+
+
+def _of_orders(samples: Sequence[Sample], first: int) -> list[Sample]:
+    return [Sample(one.shapes, {**one.attributes, "r": first + k % 5}) for k, one in enumerate(samples)]
+
+
+@_any_moment.op(
+    DIMENSIONS,
+    [*_of_orders(DIMENSIONS.samples, 1), *_of_orders(N_SAMPLES, 2)],
+)
+def moment_dim(x: Expression, d: Dims, r: Index, b: bool = False, n: Index = 0) -> Expression:
+    """The moment of order r along any dimensions, y = (1 / n) sum over i of x_i^r.
+
+    Args:
+        x: any expression.
+        d: the dimensions to reduce, counted from 0. The result does not have them.
+        r: the order, from 1 to 2^24.
+        b: whether to reduce the batch, too.
+        n: the number to divide by. Give it if only n elements count and the others are padding with zeros. 0 means the
+            number of all elements.
+
+    >>> moment_dim(inputTensor([[1, 2], [3, 4]]), [0], 2, False).value()
+    [5.0, 10.0]
+    """
+    along, r = _moment("moment_dim", r)
+    return along.dimensions("moment_dim", x, d, b, n, r)
+
+
+@_any_moment.op(ELEMENTS, _of_orders(ELEMENTS.samples, 2))
+def moment_elems(x: Expression, r: Index) -> Expression:
+    """The moment of order r of all elements of each batch element, y = (1 / n) sum over i of x_i^r.
+
+    >>> moment_elems(inputVector([1, 3]), 2).value()
+    5.0
+    """
+    along, r = _moment("moment_elems", r)
+    return along.elements("moment_elems", x, r)
+
+
+@_any_moment.op(BATCH, _of_orders(BATCH.samples, 1))
+def moment_batches(x: Expression, r: Index) -> Expression:
+    """The moment of order r over the n batch elements x_i, y = (1 / n) sum over i of x_i^r. y has batch size 1.
+
+    >>> moment_batches(inputTensor([[1, 3]], batched=True), 2).value()
+    5.0
+    """
+    along, r = _moment("moment_batches", r)
+    return along.over_batch("moment_batches", x, r)
+
+
+# ------------------------------------------------------------------------------------------- standard deviations
+
+
+def _deviation(x, n):
+    return np.sqrt(((x - x.sum() / n) ** 2).sum() / n + (n - len(x)) / n * (x.sum() / n) ** 2)
+
+
+# Both gradients are stated: derived ones divide by 0 if all elements are equal, and compute terms that add up to 0.
+
+
+@columnwise(
+    is_op=False,
+    gradients={"x": lambda x, y, dy, share: f.where(f.equal(y, 0), 0, dy * share / y * (x - f.sum(x) * share))},
+    reference=_deviation,
+)
+def std(x: Expression, share: Number):
+    """The standard deviation of a column; `share` is 1 / n."""
+    mean = f.sum(x) * share
+    root = f.sqrt(f.sum((x - mean) * (x - mean)) * share)
+    return f.where(f.equal(differences(x) * share, 0), 0, root)  # of no elements, `share` is infinite, and y is NaN
+
+
+def _zeros(x, absent):
+    """Return how many of the n elements that count are 0. All other zeros are padding."""
+    return f.maximum(f.sum(f.where(f.equal(x, 0), 1, 0)) + absent, 0)
+
+
+def _padded_gradient(x, y, dy, share, absent):
+    """The gradient dx. If no zero counts, all zeros are padding, and their dx is 0."""
+    is_padding = f.equal(f.absolute(x) + _zeros(x, absent), 0)
+    return f.where(f.equal(y, 0), 0, f.where(is_padding, 0, dy * share / y * (x - f.sum(x) * share)))
+
+
+@columnwise(is_op=False, gradients={"x": _padded_gradient}, reference=_deviation)
+def padded_std(x: Expression, share: Number, absent: Number):
+    """The standard deviation of n elements of a column, whose other elements must be 0. `share` is 1 / n.
+
+    `absent` is n minus the number of all elements. Zeros are counted: if squares of all zeros were added, and those of
+    the padding subtracted again, rounding would leave noise, or a negative sum.
+    """
+    mean = f.sum(x) * share
+    squares = f.sum(f.where(f.equal(x, 0), 0, (x - mean) * (x - mean)))
+    root = f.sqrt((squares + _zeros(x, absent) * mean * mean) * share)
+    return f.where(f.equal(differences(x) + f.absolute(absent), 0), 0, root)
+
+
+_std = Along(std, constants=share)
+_padded_std = Along(padded_std, constants=lambda n, count: (1 / n, n - count))
+
+
+@_std.op(DIMENSIONS, [*DIMENSIONS.samples, *N_SAMPLES])
+def std_dim(x: Expression, d: Dims = (0,), b: bool = False, n: Index = 0) -> Expression:
+    """The standard deviation along any dimensions, y = sqrt((1 / n) sum over i of (x_i - mean)^2).
+
+    If all elements are equal, it is 0, and so is its gradient.
+
+    Args:
+        x: any expression.
+        d: the dimensions to reduce, counted from 0. The result does not have them.
+        b: whether to reduce the batch, too.
+        n: the number of elements that count. Give it if the others are padding with zeros. 0 means that all count.
+
+    >>> x = inputTensor([[1, 2], [3, 8]])
+    >>> std_dim(x, [0], False).value()
+    [1.0, 3.0]
+    >>> std_dim(inputVector([1, 3, 0, 0]), [0], False, n=2).value()
+    1.0
+    """
+    along = _std if isinstance(n, int) and n == 0 else _padded_std
+    return along.dimensions("std_dim", x, d, b, n)
+
+
+@_std.op(ELEMENTS)
+def std_elems(x: Expression) -> Expression:
+    """The standard deviation of all elements of each batch element, y = sqrt((1 / n) sum over i of (x_i - mean)^2).
+
+    If all elements are equal, it is 0, and so is its gradient.
+
+    >>> std_elems(inputVector([1, 3])).value()
+    1.0
+    """
+    return _std.elements("std_elems", x)
+
+
+@_std.op(BATCH)
+def std_batches(x: Expression) -> Expression:
+    """The standard deviation over the n batch elements x_i, y = sqrt((1 / n) sum over i of (x_i - mean)^2).
+
+    It is computed element by element, and y has batch size 1. Where all x_i are equal, it is 0, and so is the gradient.
+
+    >>> std_batches(inputTensor([[1, 3]], batched=True)).value()
+    1.0
+    """
+    return _std.over_batch("std_batches", x)
+
+
+def _to_the_first(x, y, dy):
+    """The gradient of a column x: dy for the first element that equals y, 0 for all others."""
+    first = f.min(f.where(f.equal(x, y), f.place, float("inf")))
+    return f.where(f.equal(f.place, first), dy, 0)
+
+
+@columnwise(gradients={"x": _to_the_first}, reference=lambda x: np.atleast_1d(x.max(0)))
+def column_max(x: Expression) -> Expression:
+    """The largest element of each column."""
+    return f.max(x)
+
+
+@columnwise(gradients={"x": _to_the_first}, reference=lambda x: np.atleast_1d(x.min(0)))
+def column_min(x: Expression) -> Expression:
+    """The smallest element of each column."""
+    return f.min(x)
+
+
+_largest, _smallest = Along(column_max), Along(column_min)
+
+
+@_largest.op(ONE_DIMENSION)
+def max_dim(x: Expression, d: Index = 0) -> Expression:
+    """The largest element along dimension d. The result does not have dimension d.
+
+    If several elements are the largest, the first of them gets the gradient.
+
+    >>> max_dim(inputTensor([[1, 5], [3, 2]])).value()
+    [3.0, 5.0]
+    """
+    return _largest.one_dimension("max_dim", x, d)
+
+
+@_smallest.op(ONE_DIMENSION)
+def min_dim(x: Expression, d: Index = 0) -> Expression:
+    """The smallest element along dimension d. The result does not have dimension d.
+
+    If several elements are the smallest, the first of them gets the gradient.
+
+    >>> min_dim(inputTensor([[1, 5], [3, 2]])).value()
+    [1.0, 2.0]
+    """
+    return _smallest.one_dimension("min_dim", x, d)
+
+
+# ------------------------------------------------------------------------- argmax: mark the largest element
+
+
+def _is_first(x):
+    """Return a formula that is 1 at the first of a column's largest elements, else 0. NaN counts as the largest."""
+    is_number = x >= float("-inf")
+    first = f.min(f.where(is_number, f.where(f.equal(x, f.max(x)), f.place, float("inf")), f.place))
+    return f.where(f.equal(f.place, first), 1, 0)
+
+
+add_rules("argmax", "yx", {"y": _is_first, "dx": lambda dy: dy})
+
+
+def _argmax_signature(dim: Dim, passes: bool) -> Signature:
+    views = [View(SELF, stride=dim.rows), View(0, stride=dim.rows)]
+    return computed("argmax", dim, (dim.rows,), views, dim.columns * dim.batch, passes=passes)
+
+
+_argmax = by_gradient_mode("argmax", _argmax_signature)
+
+
+def _one_hot(x, gradient_mode):
+    columns = x.reshape(len(x), -1)
+    return (np.arange(len(x))[:, None] == columns.argmax(0)).astype(float).reshape(x.shape)
+
+
+@recorded(
+    reference=_one_hot,
+    differentiable=False,
+    samples=[Sample(one.shapes, {"gradient_mode": ZERO}) for one in samples("1; 7; 5x3*2; 130*2")],
+)
+def argmax(x: Expression, gradient_mode: str) -> Expression:
+    """Mark the largest element of each column: 1 there, 0 elsewhere.
+
+    A column is the elements along the first dimension. If several elements are the largest, the first of them is
+    marked. NaN counts as larger than all numbers. With the `gradient_mode` "zero_gradient", x gets no gradient; with
+    "straight_through_gradient", x gets the gradient of the result unchanged.
+
+    Source: Bengio, Léonard and Courville, "Estimating or propagating gradients through stochastic neurons for
+    conditional computation", 2013, for "straight_through_gradient".
+
+    >>> argmax(inputVector([1, 3, 2]), "zero_gradient").value()
+    [0.0, 1.0, 0.0]
+    """
+    return _argmax(x, gradient_mode)
+
+
+__all__ = [
+    "argmax", "dot_product", "l2_norm", "logsumexp_dim", "max_dim", "mean_batches", "mean_dim", "mean_elems",
+    "min_dim", "moment_batches", "moment_dim", "moment_elems", "squared_distance", "squared_norm", "std_batches",
+    "std_dim", "std_elems", "sum_dim", "sum_elems",
+]  # fmt: skip

@@ -1,17 +1,22 @@
-"""Sums and averages of several expressions; sums over the columns of a matrix and over the batch."""
+"""Sums of several expressions, of the columns, neighboring rows or the batch of one, and running sums."""
 
 from __future__ import annotations
 
+from numpy.lib.stride_tricks import sliding_window_view
+
+from dynet_kernels.families.scan import Scan
 from dynet_kernels.families.sums import Sum
 
+from ..axes import before_along_after
 from ..copying import TooManyLoops
 from ..declare import *
-from ..elementwise.extremes import SEVERAL
+from ..elementwise.arithmetic import SEVERAL, checked_together, folded
+from ..shape.layout import reshape
 
 KERNELS.add("sum", Sum(scaled=False))
-KERNELS.add("sum.dx", Rule(("y", "x"), {"dx": lambda dy: dy}))
+add_rules("sum", "yx", {"dx": lambda dy: dy})
 KERNELS.add("scaled_sum", Sum(scaled=True))
-KERNELS.add("scaled_sum.dx", Rule(("y", "x", "n"), {"dx": lambda dy, n: dy * n}, constants=("n",)))
+add_rules("scaled_sum", "yxn", {"dx": lambda dy, n: dy * n}, constants=("n",))
 
 
 @functools.cache
@@ -137,4 +142,185 @@ def sum_cols(x: Expression) -> Expression:
     ...
 
 
-__all__ = ["average", "esum", "sum_batches", "sum_cols"]
+def _sum_of_neighbors(name: str, result: Dim, loops: Sequence[Loop], count: int, apart: int) -> Signature:
+    """Return the signature of sums of `count` terms that are `apart` floats apart; `loops` copy the first terms."""
+    first = collapsed(loops)
+    others = collapsed([loops[0], (count - 1, 0, apart), *loops[1:]])
+    every = collapsed([loops[0], (count, 0, apart), *loops[1:]])
+    forward = [Step("copy", copy_parameters(0, 2, first))]
+    if count > 1:
+        forward.append(Step("accumulate", copy_parameters(0, 4, others)))
+    return Signature(
+        result,
+        name=name,
+        views=[View(SELF), View(0), View(0, offset=apart)],
+        forward=forward,
+        backward=[Step("accumulate", copy_parameters(3, 1, every, backward=True), gradient_of=0)],
+    )
+
+
+@functools.cache
+def _ngram_signature(dim: Dim, width: int) -> Signature:
+    rows, columns = dim.rows, dim.columns
+    left = columns - width + 1
+    batch = (dim.batch, rows * left, dim.size)
+    return _sum_of_neighbors("kmh_ngram", Dim.of((rows, left), dim.batch), [(rows * left, 1, 1), batch], width, rows)
+
+
+def _ngrams(x, v):
+    return sliding_window_view(x.reshape(len(x), -1), v, 1).sum(2)
+
+
+@recorded(reference=_ngrams, samples="3x5 v=2; 17x3*2 v=3; 1x4*3 v=1; 5*2 v=1; 2x9*2 v=5")
+def kmh_ngram(x: Expression, v: Index) -> Expression:
+    """The sum of every v neighboring columns of a matrix, y_ij = sum over k < v of x_i,j+k.
+
+    A matrix of n columns gives n - v + 1 columns; v is from 1 to n.
+
+    >>> kmh_ngram(inputTensor([[1, 2, 3], [4, 5, 6]]), 2).npvalue()
+    array([[ 3.,  5.],
+           [ 9., 11.]])
+    """
+    dim = shape_of("kmh_ngram", x)
+    width = checked_count("kmh_ngram", "v", v, 1)
+    if len(dim.dims) > 2:
+        raise ShapeError(f"kmh_ngram: expected a matrix, got {dim!r}")
+    if width > dim.columns:
+        raise OutOfRangeError(f"kmh_ngram: v = {width} is more than the number of columns of x, which is {dim!r}")
+    return node("kmh_ngram", _ngram_signature(dim, width), (x,))
+
+
+@functools.cache
+def _fold_signature(dim: Dim, nrows: int) -> Signature:
+    result = Dim.of((dim.rows // nrows, *(dim.dims[1:] or (1,))), dim.batch)
+    return _sum_of_neighbors("fold_rows", result, [(result.total, 1, nrows)], nrows, 1)
+
+
+@recorded(
+    reference=lambda x, nrows=2: x.reshape(len(x) // nrows, nrows, *(x.shape[1:] or (1,))).sum(1),
+    samples="4x3; 6x5*3 nrows=3; 2*2; 38x2*2 nrows=1; 14x2x3*2 nrows=7; 1x5*2 nrows=1; 9x1 nrows=3",
+)
+def fold_rows(x: Expression, nrows: Index = 2) -> Expression:
+    """The sum of each group of nrows neighboring rows, y_ij = sum over k < nrows of x_(i nrows + k),j.
+
+    The number of rows of x must be a multiple of nrows.
+
+    >>> fold_rows(inputTensor([[1, 2], [3, 4], [5, 6], [7, 8]])).npvalue()
+    array([[ 4.,  6.],
+           [12., 14.]])
+    """
+    dim = shape_of("fold_rows", x)
+    nrows = checked_count("fold_rows", "nrows", nrows, 1)
+    if dim.rows % nrows:
+        raise ShapeError(f"fold_rows: x is {dim!r}: {dim.rows} rows are not a multiple of nrows = {nrows}")
+    return node("fold_rows", _fold_signature(dim, nrows), (x,))
+
+
+KERNELS.add("cumsum", Scan(backward=False))
+KERNELS.add("cumsum.dx", Scan(backward=True))
+
+
+@functools.cache
+def _cumsum_signature(dim: Dim, d: int) -> Signature:
+    before, size, after = before_along_after(dim, d)
+    return Signature(
+        dim,
+        columns=after,
+        views=[View(SELF, stride=before * size), View(0, stride=before * size)],
+        forward=[Step("cumsum", (0, 2, size, before))],
+        backward=[Step("cumsum.dx", (3, 1, size, before), gradient_of=0)],
+    )
+
+
+@recorded(
+    reference=lambda x, d=0: np.cumsum(x, axis=d) if d < x.ndim else x,
+    samples="1; 37*3; 3x4*2 d=1; 19x5 d=1; 2x3x4*2 d=1; 2x3*4 d=0; 3*2 d=1; 2x1x3*2 d=3",
+)
+def cumsum(x: Expression, d: Index = 0) -> Expression:
+    """The running sums along dimension d, y_i = sum over j <= i of x_j. The result has the shape of x.
+
+    If x has n dimensions, d may be from 0 to n. With d = n, x counts as having one more dimension, of size 1, and the
+    result is x itself.
+
+    >>> cumsum(inputVector([1, 2, 3])).value()
+    [1.0, 3.0, 6.0]
+    """
+    dim = shape_of("cumsum", x)
+    d = checked_index("cumsum", d)
+    if d == len(dim.dims):
+        return x
+    return node("cumsum", _cumsum_signature(*shape_along("cumsum", x, d)), (x,))
+
+
+AT_ONCE = 4  # the most operands that one node can have; for more, `logsumexp` adds several nodes
+
+
+def _exponentials(xs):
+    """Return formulas: the largest of the xs, and for each x the term e^(x - largest).
+
+    The term of the largest x is 1 even if x is infinite, where infinity - infinity would give NaN.
+    """
+    largest = xs[0]
+    for x in xs[1:]:
+        largest = f.maximum(largest, x)
+    return largest, [f.where(f.equal(x, largest), 1, f.exp(x - largest)) for x in xs]
+
+
+def _add_logsumexp(count: int) -> None:
+    names = tuple("abcd"[:count])
+    xs = [Symbol("input", name) for name in names]
+    largest, terms = _exponentials(xs)
+    total = sum(terms[1:], terms[0])
+    value, part = largest + f.log(total), Symbol("input", "dz") / total
+    if count == 2:
+        a, b = xs
+        value = f.where(f.equal(a, b), a + float(np.log(2)), largest + f.log1p(f.exp(-f.absolute(a - b))))
+    gradients = {"d" + name: Formula((*names, "dz"), part * term) for name, term in zip(names, terms)}
+    KERNELS.add(f"logsumexp.{count}", Rule(("z", *names), {"z": Formula(names, value)}))
+    KERNELS.add(f"logsumexp.{count}.backward", Rule(("z", *names), gradients))
+
+
+for _count in range(2, AT_ONCE + 1):
+    _add_logsumexp(_count)
+
+
+def _logsumexp_of(count: int) -> Callable[[Dim], Signature]:
+    @by_plain_dims
+    def signature_of(dim: Dim) -> Signature:
+        return Signature(
+            dim,
+            name="logsumexp",
+            views=[View(SELF), *map(View, range(count))],
+            forward=[Step(f"logsumexp.{count}", (dim.total,))],
+            backward=[Step(f"logsumexp.{count}.backward", (dim.total,), gradient_of=ANY_OPERAND)],
+        )
+
+    return signature_of
+
+
+_LOGSUMEXPS = {count: _logsumexp_of(count) for count in range(2, AT_ONCE + 1)}
+
+
+@recorded(reference=lined_up(lambda *xs: folded(np.logaddexp, xs), shortest), samples=SEVERAL)
+def logsumexp(xs: Iterable[Expression]) -> Expression:
+    """The logarithm of the sum of the exponentials of any number of expressions, element by element.
+
+    y = log(sum over j of e^(x_j)), without overflow. Shapes are broadcast; trailing dimensions of size 1 are dropped.
+
+    >>> logsumexp([inputVector([0, 100]), inputVector([0, 100])]).npvalue().round(3)
+    array([  0.693, 100.693])
+    """
+    xs, whole = checked_together("logsumexp", xs, shortest)
+    if any(x.type.total != whole.total for x in xs):
+        xs = [repeat(x, whole) for x in xs]
+    graph = graph_of("logsumexp", xs)
+    while len(xs) > 1:  # combining them in groups makes the graph as deep as the logarithm of the number of operands
+        groups = [xs[k : k + AT_ONCE] for k in range(0, len(xs), AT_ONCE)]
+        xs = [
+            graph.append(_LOGSUMEXPS[len(group)](whole), [x.at for x in group]) if len(group) > 1 else group[0]
+            for group in groups
+        ]
+    return xs[0] if xs[0].type.plain is whole else reshape(xs[0], whole.dims)
+
+
+__all__ = ["average", "cumsum", "esum", "fold_rows", "kmh_ngram", "logsumexp", "sum_batches", "sum_cols"]

@@ -1,18 +1,23 @@
-"""Operations that pick elements, rows, columns or batch elements by their indices.
+"""Elements, rows, columns, ranges and batch elements by their indices, the largest elements, and `x[...]`.
 
 Nodes store their indices, so nodes with different indices share a signature and can run as one batch.
 """
 
 from __future__ import annotations
 
+import itertools
+
+from dynet_core.checks import as_list
 from dynet_core.errors import StaleExpressionError
 from dynet_core.graph import graph_of_node
 from dynet_core.graph.nodes import PICKS
 from dynet_core.messages.hints import method
-from dynet_core.recorder import ANY_GRAPH
+from dynet_core.recorder import ANY_GRAPH, know
+from dynet_kernels.families.selection import LargestInOrder, Scatter
 
-from ..copying import before_and_after
+from ..copying import LOOPS, before_and_after, joined
 from ..declare import *
+from ..shape.layout import transpose
 
 
 @functools.cache
@@ -231,4 +236,302 @@ def set_index(x: Expression, index: Index | Iterable[Index]) -> None:
 
 Expression.set_index = set_index  # type: ignore[method-assign]
 
-__all__ = ["pick", "pick_batch", "pick_batch_elem", "pick_batch_elems", "pick_range", "pickrange"]
+
+KERNELS.add("largest_in_order", LargestInOrder())
+KERNELS.add("scatter", Scatter())
+
+
+@functools.cache
+def _select_signature(dim: Dim, d: int, count: int) -> Signature:
+    """Return the signature of nodes that select `count` rows (d = 0) or columns (d = 1), whose numbers they store."""
+    result = Dim.of((*dim.dims[:d], count, *dim.dims[d + 1 :]), dim.batch)
+    rows, columns = dim.rows, dim.columns
+    step = rows if d else 1
+    loops = [(rows, 1, 1) if d else (columns, count, rows), (dim.batch, result.size, dim.size)]
+    return copies_by_index(result, count, step, loops, scale=step)
+
+
+def _select(name: str, x: Expression, indices: Iterable[Index], d: int) -> Expression:
+    dim = shape_of(name, x)
+    found = checked_indices(name, indices, dim.dims[d], f"dimension {d} of x {dim!r}")
+    return node(name, _select_signature(dim, d, len(found)), (x,), found)
+
+
+@recorded(
+    reference=lambda x, rs: x[rs],
+    samples="1 rs=[0]; 7*3 rs=[6,0,2]; 5x3 rs=[1,1,4]; 17x2*2 rs=[16,15,14,13,12,11,10,9,8,7,6,5,4,3,2,1,0]; "
+    "3x2x5*2 rs=[2,0]",
+)
+def select_rows(x: Expression, rs: Iterable[Index]) -> Expression:
+    """Rows number rs[0], rs[1], ... of a matrix, y_ij = x_(rs_i)j. Numbers may repeat.
+
+    x may have any dimensions. Rows are along the first one and counted from 0.
+
+    >>> select_rows(inputTensor([[1, 2], [3, 4], [5, 6]]), [2, 0]).npvalue()
+    array([[5., 6.],
+           [1., 2.]])
+    """
+    return _select("select_rows", x, rs, 0)
+
+
+@recorded(reference=lambda x, cs: x[:, cs], samples="1x1 cs=[0]; 3x5*3 cs=[4,0]; 17x3 cs=[1,1,2,0]; 33x4*2 cs=[3]")
+def select_cols(x: Expression, cs: Iterable[Index]) -> Expression:
+    """Columns number cs[0], cs[1], ... of a matrix, y_ij = x_i(cs_j). Numbers may repeat.
+
+    Columns are counted from 0.
+
+    >>> select_cols(inputTensor([[1, 2, 3], [4, 5, 6]]), [2, 0]).npvalue()
+    array([[3., 1.],
+           [6., 4.]])
+    """
+    dim = shape_of("select_cols", x)
+    if len(dim.dims) != 2:
+        raise ShapeError(f"select_cols: expected a matrix, got {dim!r}")
+    return _select("select_cols", x, cs, 1)
+
+
+def _strided_loops(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
+    """Return the shape and the loops of a copy of counts[d] elements along each dimension d, steps[d] apart.
+
+    The last entries of `counts` and `steps` are for the batch.
+    """
+    result = Dim.of(counts[:-1], counts[-1])
+    apart = [stride * step for stride, step in zip(strides_of(dim, dim), steps)]
+    return result, list(zip(counts, strides_of(result, result), apart))
+
+
+@functools.cache
+def _strided_signature(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]) -> Signature | None:
+    """Return the signature of such copies, whose nodes store the first element's offset; None for too many loops."""
+    result, loops = _strided_loops(dim, counts, steps)
+    return None if len(joined(loops)) > LOOPS else copy_of(result, loops, index_scale=1)
+
+
+def _limits(name: str, what: str, given, dim: Dim, default: Sequence[int], smallest: int) -> list[int]:
+    """Check a user's list of numbers >= `smallest`, and extend it to all dimensions and the batch by `default`."""
+    sizes, given = (*dim.dims, dim.batch), as_list(given)
+    if not is_list(given):
+        raise ArgumentTypeError(f"{name}: {what} must be a list of ints, not {given!r:.60}")
+    if len(given) > len(sizes):
+        raise ArgumentError(
+            f"{name}: {len(given)} {what} for x, which is {dim!r}: at most one for each dimension and the batch"
+        )
+    found = []
+    for one in given:
+        found.append(whole(name, "an index", one))
+    if found and min(found) < smallest:
+        raise ArgumentError(f"{name}: {what} must be at least {smallest}, got {found}")
+    return [*found, *default[len(found) :]]
+
+
+def _strided_reference(x, strides, range_from=(), range_to=()):
+    return x[tuple(itertools.starmap(slice, itertools.zip_longest(range_from, range_to, strides)))]
+
+
+@recorded(
+    reference=_strided_reference,
+    whole_batch=True,
+    samples="1 strides=[1]; 9*3 strides=[2] range_from=[1]; 5x4 strides=[2,3] range_from=[1,0] range_to=[5,4]; "
+    "5x4*4 strides=[1,2,2] range_from=[0,1,1]; 33x3*2 strides=[] range_from=[7] range_to=[24,2]; "
+    "3x3x3x3x3*3 strides=[2,2,2,2,2,2] range_from=[0,0,0,0,0,0]",
+)
+def strided_select(
+    x: Expression,
+    strides: Indices,
+    range_from: Indices = (),
+    range_to: Indices = (),
+) -> Expression:
+    """Regularly spaced elements of x: along each dimension d, range_from[d]:range_to[d]:strides[d] as a Python slice.
+
+    Each of the three lists has a number for each dimension and, at the end, one for the batch. Lists may be shorter:
+    missing strides are 1, missing starts 0, missing ends (which are not included) the size of the dimension.
+
+    Raises:
+        OutOfRangeError: a range is empty or outside its dimension.
+
+    >>> x = inputTensor([[1, 2, 3], [4, 5, 6], [7, 8, 9]])
+    >>> strided_select(x, [2, 1], [0, 1], [3, 3]).npvalue()
+    array([[2., 3.],
+           [8., 9.]])
+    """
+    name = "strided_select"
+    dim = shape_of(name, x)
+    sizes = (*dim.dims, dim.batch)
+    steps = _limits(name, "strides", strides, dim, [1] * len(sizes), 1)
+    first = _limits(name, "range_from", range_from, dim, [0] * len(sizes), 0)
+    end = _limits(name, "range_to", range_to, dim, sizes, 0)
+    ranges = list(zip(first, end, steps))
+    for d, ((start, stop, _), size) in enumerate(zip(ranges, sizes)):
+        if not start < stop <= size:
+            what = "the batch" if d == len(dim.dims) else f"dimension {d}"
+            raise OutOfRangeError(f"{name}: {start}..{stop} is out of range for {what} of x, which is {dim!r}")
+    return select_regularly(graph_of(name, (x,)), x, ranges)
+
+
+def select_regularly(graph: PinnedGraph, x: Expression, ranges: Sequence[tuple[int, int, int]]) -> Expression:
+    """Return the elements of x in `ranges`: (start, stop, step) for each dimension and, last, the batch.
+
+    The list may be shorter; of the rest, all is selected. If that is all of x, return x itself.
+    """
+    dim = x.type.plain
+    sizes = (*dim.dims, dim.batch)
+    ranges = [*ranges, *[(0, size, 1) for size in sizes[len(ranges) :]]]
+    counts = tuple(-(-(stop - start) // step) for start, stop, step in ranges)
+    if counts == sizes:
+        return x
+    signature = _strided_signature(dim, counts, tuple(step for _, _, step in ranges))
+    if signature is None:
+        for d, limits in enumerate(ranges):  # too many loops for one copy: copy once per dimension
+            before = [(0, size, 1) for size in x.type.dims[:d]]
+            x = select_regularly(graph, x, [*before, limits])
+        return x
+    offset = sum(start * stride for (start, _, _), stride in zip(ranges, strides_of(dim, dim)))
+    return graph.append(signature, [x.at, offset])
+
+
+@functools.cache
+def _largest_signature(dim: Dim, k: int) -> Signature:
+    """Return the signature of the k largest elements, followed by their indices for the backward pass."""
+    columns = dim.columns * dim.batch
+    return Signature(
+        Dim.of((k, *dim.dims[1:]), dim.batch),
+        size=2 * k * columns,
+        columns=columns,
+        views=[View(SELF, stride=k), View(0, stride=dim.rows), View(SELF, k * columns, stride=k)],
+        forward=[Step("largest_in_order", (dim.rows, k, 0, 2, 4))],
+        backward=[Step("scatter", (k, 3, 1, 4), gradient_of=0)],
+    )
+
+
+def _largest_reference(x, k, d=1):
+    order = np.argsort(-x, axis=d, kind="stable").take(range(k), axis=d)
+    return np.take_along_axis(x, np.sort(order, axis=d), axis=d)
+
+
+@recorded(
+    reference=_largest_reference,
+    samples="1x1 k=1; 5*2 k=3 d=0; 3x7 k=2; 17x5*3 k=4 d=1; 67x3*2 k=33 d=0; 2x3x9*2 k=5 d=2",
+)
+def kmax_pooling(x: Expression, k: Index, d: Index = 1) -> Expression:
+    """The k largest elements along dimension d, in their original order. Among equal elements, the first are taken.
+
+    k is at most the size of the dimension. Dimensions are counted from 0.
+
+    Source: Kalchbrenner, Grefenstette and Blunsom, "A Convolutional Neural Network for Modelling Sentences", 2014.
+
+    >>> kmax_pooling(inputTensor([[3, 1, 2], [1, 9, 4]]), 2).npvalue()
+    array([[3., 2.],
+           [9., 4.]])
+    """
+    name = "kmax_pooling"
+    (dim, d), k = shape_along(name, x, d), checked_size(name, "k", k)
+    if k > dim.dims[d]:
+        raise OutOfRangeError(f"{name}: k = {k} exceeds the size of dimension {d} of x, which is {dim!r}")
+    if k == dim.dims[d]:
+        return x
+    order = [d, *[place for place in range(len(dim.dims)) if place != d]]
+    x = transpose(x, order)
+    x = node(name, _largest_signature(x.type.plain, k), (x,))
+    return transpose(x, [order.index(place) for place in range(len(order))])
+
+
+def item(x: Expression, key) -> Expression:
+    """Return `x[key]`, where `key` is an index or a slice, or a tuple of them for the first dimensions of x.
+
+    An index picks one element along its dimension, which the result lacks. A slice keeps its dimension; it is cut off
+    at the end, as in Python, and its step must be positive. Negative indices count from the end. If the tuple has an
+    entry for every dimension, one more slice may follow, for the batch.
+
+    >>> x = inputVector([1, 2, 3, 4])
+    >>> x[-1].value(), x[1:3].value(), x[::2].value()
+    (4.0, [2.0, 3.0], [1.0, 3.0])
+    >>> inputTensor([[1, 2, 3], [4, 5, 6]], batched=True)[:, 1:].npvalue()
+    array([[2., 3.],
+           [5., 6.]])
+    """
+    try:
+        return _part(x, key)
+    except StaleExpressionError:
+        pass
+    graph_of("x[...]", (x,))  # raises the same error, but its message names `x[...]`, not the op that `_part` called
+    return _part(x, key)  # a signal handler has called `cg_revert` meanwhile, which left x
+
+
+def _part(x: Expression, key) -> Expression:
+    if key.__class__ is slice and key.step is None and x.type.dims:
+        size = x.type.dims[0]
+        try:
+            start, stop, _ = key.indices(size)
+        except TypeError:
+            start = stop = 0  # an end is not an int: skip the next `if`; `_range_of` converts the ends or raises
+        if start < stop:
+            return x if stop - start == size else pickrange(x, start, stop)
+    keys = key if isinstance(key, tuple) else (key,)
+    rank = len(x.type.dims)
+    of_batch = len(keys) == rank + 1 and isinstance(keys[rank], slice)
+    if len(keys) > rank + of_batch:
+        raise OutOfRangeError(f"x[...]: {len(keys)} indices for x, which is {x.type!r}")
+    picked, ranges = [], []
+    for d, one in enumerate(keys):
+        if isinstance(one, slice):
+            ranges.append(_range_of(x, d, one))
+        else:
+            picked.append((_index_of(x, d, one), d))
+    if of_batch:
+        every = [(0, size, 1) for size in x.type.dims]
+        x = select_regularly(graph_of("x[...]", (x,)), x, [*every, ranges.pop()])
+    for index, d in reversed(picked):
+        x = pick(x, index, d)
+    if any(step > 1 for _, _, step in ranges):
+        return select_regularly(graph_of("x[...]", (x,)), x, ranges)
+    for d, (start, stop, _) in enumerate(ranges):
+        if stop - start < x.type.dims[d]:
+            x = pickrange(x, start, stop, d)
+    return x
+
+
+def _index_of(x: Expression, d: int, index) -> int:
+    size, index = x.type.dims[d], checked_index("x[...]", index)
+    if not -size <= index < size:
+        graph_of("x[...]", (x,))  # if x is a parameter of size 0, this raises an error that says so
+        raise OutOfRangeError(f"x[...]: index {index} is out of range for dimension {d} of x, which is {x.type!r}")
+    return index % size
+
+
+def _range_of(x: Expression, d: int, part: slice) -> tuple[int, int, int]:
+    """Return (start, stop, step) with ends that count from 0, of dimension d or of the batch."""
+    is_batch = d == len(x.type.dims)
+    size = x.type.batch if is_batch else x.type.dims[d]
+    step = 1 if part.step is None else whole("x[...]", "the step of a slice", part.step)
+    if step < 1:
+        raise ArgumentError(f"x[...]: the step of {part} must be at least 1")
+    try:
+        start, stop, _ = part.indices(size)
+    except TypeError:  # an end is not an int: convert the ends, or raise an error that names the wrong one
+        ends = [None if end is None else whole("x[...]", "an end of a slice", end) for end in (part.start, part.stop)]
+        start, stop, _ = slice(*ends).indices(size)
+    if start >= stop:
+        graph_of("x[...]", (x,))
+        named = "the batch" if is_batch else f"dimension {d}"
+        raise OutOfRangeError(f"x[...]: {part} selects nothing from {named} of x, which is {x.type!r}")
+    return start, stop, step
+
+
+def _elements(x: Expression):
+    """Return an iterator over x[0], x[1], ..."""
+    return (x[index] for index in range(len(x)))
+
+
+def _elements_from_the_end(x: Expression):
+    """Return an iterator over x[-1], x[-2], ..., x[0]."""
+    return (x[index] for index in reversed(range(len(x))))
+
+
+know(item=pick, stretch=pickrange, subscript=item)
+Expression.__iter__ = _elements  # type: ignore[attr-defined]
+Expression.__reversed__ = _elements_from_the_end  # type: ignore[attr-defined]
+
+__all__ = [
+    "kmax_pooling", "pick", "pick_batch", "pick_batch_elem", "pick_batch_elems", "pick_range", "pickrange",
+    "select_cols", "select_rows", "strided_select",
+]  # fmt: skip

@@ -1,5 +1,4 @@
 """Operations that rearrange or join values, or that leave values unchanged and change only the gradient."""
 
-from .gradients import *
 from .joining import *
 from .layout import *

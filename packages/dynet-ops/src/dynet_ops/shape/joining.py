@@ -75,10 +75,8 @@ def _join(arrays, d):
     _concatenate[0],
     around=_along_any,
     reference=lambda *xs, d=0: _join(xs, d),
-    samples=samples(
-        "[3 5]; [3*2 1 17*2]; [2x3 4x3*2]; [2x3*2 2x1] d=1; [2]; [3*2 3*2]; [2x5 2x5 2x5] d=1; "
-        f"[3 5x1x1*2 1x1]; [3x1*2 5]; [3 3*2] d=2; {_long('3')}; {_long('2x3*2', FEW + 2)}"
-    ),
+    samples="[3 5]; [3*2 1 17*2]; [2x3 4x3*2]; [2x3*2 2x1] d=1; [2]; [3*2 3*2]; [2x5 2x5 2x5] d=1; "
+    f"[3 5x1x1*2 1x1]; [3x1*2 5]; [3 3*2] d=2; {_long('3')}; {_long('2x3*2', FEW + 2)}",
 )
 def concatenate(xs: Iterable[Expression], d: Index = 0) -> Expression:
     """Concatenate the expressions `xs` along dimension d. Their sizes in all other dimensions must be equal.
@@ -97,7 +95,7 @@ def concatenate(xs: Iterable[Expression], d: Index = 0) -> Expression:
 @op(
     _joining("concatenate_cols", functools.partial(concatenate_signature, 1, "concatenate_cols")),
     reference=lambda *xs: _join(xs, 1),
-    samples=samples(f"[3 3 3]; [3*2 3x4]; [1]; [17x2*3 17x1*3]; [3 3x1x1*2 3x2x1]; {_long('3')}; {_long('3x2*2')}"),
+    samples=f"[3 3 3]; [3*2 3x4]; [1]; [17x2*3 17x1*3]; [3 3x1x1*2 3x2x1]; {_long('3')}; {_long('3x2*2')}",
 )
 def concatenate_cols(xs: Iterable[Expression]) -> Expression:
     """Concatenate vectors or matrices side by side into one matrix. They must have the same number of rows.
@@ -121,7 +119,7 @@ def _to_batch_signature(*dims: Dim) -> Signature:
     _joining("concatenate_to_batch", _to_batch_signature),
     reference=lambda *xs: np.concatenate(xs, axis=-1),
     whole_batch=True,
-    samples=samples(f"[3 3]; [3x2*2 3x2 3x2*3]; [1]; [17*2 17*2]; {_long('3x2*2')}"),
+    samples=f"[3 3]; [3x2*2 3x2 3x2*3]; [1]; [17*2 17*2]; {_long('3x2*2')}",
 )
 def concatenate_to_batch(xs: Iterable[Expression]) -> Expression:
     """Join expressions of the same dimensions into one batch. It has all their batch elements, in the order of `xs`.

@@ -1,7 +1,4 @@
-"""Reshape or transpose expressions, or block their gradients.
-
-If the numbers keep their order in memory, the result is an alias of the operand, otherwise a copy.
-"""
+"""Reshape or transpose expressions, or change only their gradients."""
 
 from __future__ import annotations
 
@@ -99,15 +96,6 @@ def transpose(x: Expression, dims: Indices = (1, 0)) -> Expression:
     return x
 
 
-def along(of_columns: Callable, x: Expression, d: int) -> Expression:
-    """Apply an op that works along dimension 0 to dimension d, by transposing x and the result.
-
-    The op may change the size of dimension 0, but not the number of dimensions.
-    """
-    order = [d, *[k for k in range(len(x.type.dims)) if k != d]]
-    return transpose(of_columns(transpose(x, order)), [order.index(k) for k in range(len(order))])
-
-
 @by_dims(apart, reference=lambda x: x, differentiable=False, samples="3; 17x2*3; 1; 5*2")
 def nobackprop(x: Expression) -> Expression:
     """The value of x, unchanged. The result passes no gradient on to x.
@@ -118,4 +106,46 @@ def nobackprop(x: Expression) -> Expression:
     ...
 
 
-__all__ = ["nobackprop", "reshape", "transpose"]
+@functools.cache
+def _scaled(dim: Dim) -> Signature:
+    return apart(dim, [Step("times_number.dx", (dim.total,), gradient_of=0)], constants=1)
+
+
+@recorded(
+    reference=lambda x, lambd=1.0: x,
+    differentiated_as=lambda x, lambd=1.0: lambd * x,
+    samples="1 lambd=0.5; 17 lambd=-2.0; 5x3*2 lambd=0.0; 33*3 lambd=3.0",
+)
+def scale_gradient(x: Expression, lambd: Number = 1.0) -> Expression:
+    """The value of x, unchanged. The gradient of x is `lambd` times the gradient of the result.
+
+    >>> x = inputVector([1, 2])
+    >>> sum_elems(scale_gradient(x, 3.0)).backward(full=True)
+    >>> x.gradient()
+    array([3., 3.])
+    """
+    graph = graph_of("scale_gradient", (x,))
+    number = finite("scale_gradient", "lambd", lambd)
+    return graph.append(_scaled(x.type.plain), [x.at, graph.take((number,))])
+
+
+@by_dims(
+    lambda dim: apart(dim, [Step("negative.dx", (dim.total,), gradient_of=0)]),
+    reference=lambda x: x,
+    differentiated_as=lambda x: -x,
+    samples="1; 17; 5x3*2; 33*3",
+)
+def flip_gradient(x: Expression) -> Expression:
+    """The value of x, unchanged. The gradient of x is minus the gradient of the result, for adversarial training.
+
+    Source: Ganin and Lempitsky, "Unsupervised Domain Adaptation by Backpropagation", 2015.
+
+    >>> x = inputVector([1, 2])
+    >>> sum_elems(flip_gradient(x)).backward(full=True)
+    >>> x.gradient()
+    array([-1., -1.])
+    """
+    ...
+
+
+__all__ = ["flip_gradient", "nobackprop", "reshape", "scale_gradient", "transpose"]

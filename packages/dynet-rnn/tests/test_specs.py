@@ -52,7 +52,7 @@ def test_specs_of_both_lengths_are_read(name, spec):
 @pytest.mark.parametrize("kind", [rnn.CoupledLSTMBuilder, rnn.LSTMBuilder])
 @pytest.mark.parametrize(
     ("rest", "message"),
-    [((True,), r"no layer normalisation \(ln_lstm=True\)"), ((False, 0.5), "no forget_bias=0.5")],
+    [((True,), r"no layer normalization \(ln_lstm=True\)"), ((False, 0.5), "no forget_bias=0.5")],
 )
 def test_what_coupled_gates_do_not_have_is_refused_by_name(kind, rest, message, monkeypatch):
     monkeypatch.setattr(dynet_core.config.PARAMS, "lstm_builder", "coupled")

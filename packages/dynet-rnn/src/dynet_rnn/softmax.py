@@ -32,7 +32,10 @@ from .base import Owner, check_vector
 
 
 class SoftmaxBuilder(Owner, Closed, ABC):
-    """Base of the softmax layers. A layer computes the probability p(c | x) of each class c from a vector x."""
+    """Base of the softmax layers. A layer computes the probability p(c | x) of each class c from a vector x.
+
+    Its collection holds weight matrices, each followed by its bias if it has one.
+    """
 
     spec: tuple[object, ...] = ()
     _count: int  # the number of classes
@@ -46,10 +49,6 @@ class SoftmaxBuilder(Owner, Closed, ABC):
     def __repr__(self) -> str:
         held = holdings(self._model.parameters_list())
         return f"<{self.whoami()} {self._model.name()}: {self.spec[0]} to {self._count} classes; {held}>"
-
-    def param_collection(self) -> ParameterCollection:
-        """Return the collection that holds the parameters: weight matrices, each followed by its bias if it has one."""
-        return self._model
 
     def neg_log_softmax(self, x: Expression, c: Index, update: bool = True) -> Expression:
         """Return the loss -log p(c | x).
@@ -120,6 +119,8 @@ class SoftmaxBuilder(Owner, Closed, ABC):
 
 
 def _logits(parameters: list[Parameters], x: Expression, update: bool) -> Expression:
+    if not parameters:  # of one class
+        return constant((1,), 0.0, x.type.batch)
     weights, *bias = [p.expr(update) for p in parameters]
     return affine_transform([*bias, weights, x]) if bias else weights * x
 
@@ -158,7 +159,7 @@ class StandardSoftmaxBuilder(SoftmaxBuilder):
         self._count = checked_size(self.whoami(), "num_classes", num_classes)
         self._size = checked_size(self.whoami(), "rep_dim", rep_dim)
         has_bias = checked_flag(self.whoami(), "bias", bias)
-        self.spec: tuple[object, ...] = (self._size, self._count, has_bias)
+        self.spec = (self._size, self._count, has_bias)
         with self._own("standard-softmax-builder", pc, "pc"):
             self._parameters = self._weights(self._count, has_bias)
 
@@ -234,13 +235,13 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
     ) -> None:
         self._clusters = [list(words) for words in clusters]
         self._size = checked_size(self.whoami(), "rep_dim", rep_dim)
-        self.spec: tuple[object, ...] = (self._size, self._clusters, count, bias, *rest)
+        self.spec = (self._size, self._clusters, count, bias, *rest)
         self._count = count
         with self._own("class-factored-softmax-builder", pc, "pc"):
             self._of_clusters = self._weights(len(self._clusters), bias)
-            self._of_words = [self._weights(len(words), bias) if len(words) > 1 else None for words in self._clusters]
-        self._place = {word: (k, n) for k, words in enumerate(self._clusters) for n, word in enumerate(words)}
-        listed = {word: place for place, word in enumerate(self._place)}
+            self._of_words = [self._weights(len(words), bias) if len(words) > 1 else [] for words in self._clusters]
+        self._position = {word: (k, n) for k, words in enumerate(self._clusters) for n, word in enumerate(words)}
+        listed = {word: index for index, word in enumerate(self._position)}
         # For each word, its index in a vector of the first cluster's words, then the second's, and so on; at the end is
         # one number for all words without a cluster, which `rest` has in the order of their numbers.
         self._order = [listed.get(word, len(listed)) for word in range(count)]
@@ -256,33 +257,30 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         return number
 
     def _loss(self, x: Expression, c: int, update: bool) -> Expression:
-        cluster, number = self._place[c]
-        loss = pickneglogsoftmax(_logits(self._of_clusters, x, update), cluster)
-        if self._of_words[cluster] is None:
-            return loss
-        return loss + pickneglogsoftmax(self._word_logits(cluster, x, update), number)
+        cluster, index = self._position[c]
+        loss, parameters = pickneglogsoftmax(_logits(self._of_clusters, x, update), cluster), self._of_words[cluster]
+        return loss + pickneglogsoftmax(_logits(parameters, x, update), index) if parameters else loss
 
     def _losses(self, x: Expression, c: list[int], update: bool) -> Expression:
-        places = [self._place[word] for word in c]
-        of_clusters = pickneglogsoftmax_batch(_logits(self._of_clusters, x, update), [k for k, _ in places])
+        positions = [self._position[word] for word in c]
+        of_clusters = pickneglogsoftmax_batch(_logits(self._of_clusters, x, update), [k for k, _ in positions])
         losses = [
-            pickneglogsoftmax(self._word_logits(cluster, pick_batch_elem(x, element), update), number)
-            for element, (cluster, number) in enumerate(places)
+            pickneglogsoftmax(_logits(self._of_words[cluster], pick_batch_elem(x, element), update), index)
+            for element, (cluster, index) in enumerate(positions)
         ]
         return of_clusters + concatenate_to_batch(losses)
 
     def _sample(self, x: Expression) -> int:
         cluster = _drawn(_logits(self._of_clusters, x, False))
         parameters = self._of_words[cluster]
-        return self._clusters[cluster][0 if parameters is None else _drawn(_logits(parameters, x, False))]
+        return self._clusters[cluster][_drawn(_logits(parameters, x, False)) if parameters else 0]
 
     def _log_distribution(self, x: Expression, update: bool) -> Expression:
         of_clusters = log_softmax(_logits(self._of_clusters, x, update))
         parts = []
         for k, parameters in enumerate(self._of_words):
             of_cluster = pickrange(of_clusters, k, k + 1)
-            within = None if parameters is None else log_softmax(_logits(parameters, x, update))
-            parts.append(of_cluster if within is None else within + of_cluster)
+            parts.append(log_softmax(_logits(parameters, x, update)) + of_cluster if parameters else of_cluster)
         if self._rest:
             parts.append(constant((1,), _NEVER, x.type.batch))
         return select_rows(concatenate(parts), self._order)
@@ -311,12 +309,7 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
 
     def _subclass(self, method: str, x: Expression, classid: Index, update: bool) -> Expression:
         cluster = _checked_number(method, classid, len(self._clusters))
-        return self._word_logits(cluster, self._checked(method, x), update)
-
-    def _word_logits(self, cluster: int, x: Expression, update: bool) -> Expression:
-        """Return the logits of the words in a cluster; 0 if it has one word, which needs no parameters."""
-        parameters = self._of_words[cluster]
-        return constant((1,), 0.0, x.type.batch) if parameters is None else _logits(parameters, x, update)
+        return _logits(self._of_words[cluster], self._checked(method, x), update)
 
 
 # The words of a `ClassFactoredSoftmaxBuilder`: their numbers, and the file that says to which cluster each belongs.

@@ -1,15 +1,12 @@
-"""The same public names as `dynet`; in the original DyNet, the version for GPUs.
-
-Importing this module does not read the command line. The program makes settings by `init()` or `DynetParams`.
-"""
+"""The same public names as `_dynet`; in the original DyNet, the version for GPUs."""
 
 from typing import TYPE_CHECKING
 
-import _dynet_names
-from _dynet_names import *
+import _dynet
+from _dynet import *
 
 # For type checkers, which cannot evaluate the `__all__` below and leave out names with an underscore.
 if TYPE_CHECKING:
-    from dynet_rnn import _RNNBuilder as _RNNBuilder
+    from _dynet import _RNNBuilder as _RNNBuilder
 else:
-    __all__ = [*_dynet_names.__all__]
+    __all__ = [*_dynet.__all__]

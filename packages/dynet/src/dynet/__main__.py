@@ -43,11 +43,8 @@ def _version(distribution: str) -> str:
 
 
 def python() -> str:
-    built = {
-        "free-threaded": sysconfig.get_config_var("Py_GIL_DISABLED"),
-        "debug": sysconfig.get_config_var("Py_DEBUG"),
-    }
-    kind = ", ".join(name for name, is_so in built.items() if is_so) or "ordinary"
+    variables = {"free-threaded": "Py_GIL_DISABLED", "debug": "Py_DEBUG"}
+    kind = ", ".join(name for name, variable in variables.items() if sysconfig.get_config_var(variable)) or "ordinary"
     return f"{platform.python_implementation()} {sys.version} ({kind} build)"
 
 
@@ -134,7 +131,7 @@ LINES: dict[str, Callable[[], str]] = {
 }
 
 
-def described(find: Callable[[], str]) -> str:
+def one_line(find: Callable[[], str]) -> str:
     """Return the result of `find` or its error, and any warnings, as one line."""
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
@@ -189,7 +186,7 @@ def main() -> None:
         return
     try:
         for name, find in LINES.items():
-            print(f"{name}: {described(find)}", flush=True)
+            print(f"{name}: {one_line(find)}", flush=True)
     except BrokenPipeError:  # whoever reads has enough, as `head -1`; Python writes what is left when it ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -108,10 +108,5 @@ def extra_with(name: str) -> str | None:
     """Guess from the ending of a name that `dynet` lacks which extra defines it; None if that is installed."""
     if name.startswith("_"):
         return None
-    if name.endswith("Builder"):
-        extra = "rnn"
-    elif name.endswith("Trainer"):
-        extra = "optim"
-    else:
-        extra = "ops"
+    extra = "rnn" if name.endswith("Builder") else "optim" if name.endswith("Trainer") else "ops"
     return None if is_installed(f"dynet_{extra}") else extra

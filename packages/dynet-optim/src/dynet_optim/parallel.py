@@ -1,0 +1,513 @@
+"""`DataParallel`: a trainer that adds up the gradients of several processes, which MPI starts. Its checkpoints.
+
+Gradients are added up in one buffer: the whole ones of ordinary (dense) parameters, and of lookup parameters the rows
+that any rank has used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NoReturn, TypeVar
+
+import numpy as np
+
+from dynet_core.annotations import Number
+from dynet_core.checks import checked_flag, checked_number, float32, plain_number, whole
+from dynet_core.compute.memory import Block
+from dynet_core.compute.parameter_rows import PARAMETER_ROWS
+from dynet_core.errors import ArgumentError, ArgumentTypeError, FileFormatError, ParallelError
+from dynet_core.files import model_files
+from dynet_core.files.tensors import StoredTensor
+from dynet_core.parameter.storage import Storage
+from dynet_core.random import noise, random_stream
+
+from .base import Path, Trainer, from_three, of_numbers
+from .ranks import BACKWARD, EXAMPLES, TOUCHED, digest, meeting, mpi, sendable
+from .rule import without_states
+from .table import Table
+
+Example = TypeVar("Example")
+COUNT = itertools.count()  # gives each DataParallel of this process a number; ranks check that they use the same one
+MOST_EXAMPLES = 1 << 40  # the argument `examples` must be less, so that the sum over all ranks fits 64 bits
+
+
+class DataParallel:
+    r"""A trainer for programs that run as several processes, which MPI starts: `mpiexec -n 4 python train.py`.
+
+    Each process, a *rank*, has the whole model and its own share of the examples. `update` replaces the gradient of
+    each parameter by the sum over all ranks, and then updates the parameters as the trainer alone does:
+
+    .. math:: g = \sum_r g_r \qquad\text{or, with average,}\qquad g = \sum_r \frac{n_r}{\sum_q n_q}\, g_r
+
+    where :math:`g_r` is the gradient of rank r and :math:`n_r` the number of its examples. So n ranks with 1/n of each
+    minibatch train as one process with the whole minibatch, up to rounding. Clipping uses the norm of the sum. Results
+    are the same in each run with the same number of ranks.
+
+    At the start, the parameters and the state of the trainer are copied from rank 0 to all ranks. Parameters that are
+    added later must start with the same values on all. From the seed of rank 0, each rank makes its own for dropout. An
+    exception in one rank ends all of them. A program that is not started by MPI has one rank.
+
+    All ranks must call `update`, `total`, `compare`, `save` and `populate` in the same order. A rank without examples
+    calls `update` without `backward`. All other methods and attributes, but `update_subset`, are the trainer's; set its
+    options to the same values on all ranks.
+
+    Args:
+        trainer: the trainer, which on each rank has all parameters and updates them all.
+        average: weight the gradients of the ranks by their numbers of examples, for losses that are means.
+        compare_every: after how many updates to call `compare` each time; 0 means never.
+
+    Raises:
+        ParallelError: the ranks do not have the same model, or several processes cannot find each other, or this
+            process is a child of a rank.
+
+    >>> import dynet as dy
+    >>> m = dy.ParameterCollection()
+    >>> w = m.add_parameters(2, init=1.0)
+    >>> trainer = dy.DataParallel(dy.SimpleSGDTrainer(m, 0.25))
+    >>> for x in trainer.share([[1, 2], [3, 4]]):  # this rank's part of the minibatch
+    ...     dy.dot_product(w, dy.inputVector(x)).backward()
+    >>> trainer.update()
+    >>> trainer.rank, trainer.size
+    (0, 1)
+    """
+
+    def __init__(self, trainer: Trainer, *, average: bool = False, compare_every: int = 0):
+        if not isinstance(trainer, Trainer):
+            raise ArgumentTypeError(f"DataParallel: expected a trainer, got {type(trainer).__name__}")
+        self._trainer = trainer
+        self._average = checked_flag("DataParallel", "average", average)
+        self._every = whole("DataParallel", "compare_every", compare_every)
+        if self._every < 0:
+            raise ArgumentError(f"DataParallel: compare_every is {compare_every}; it must not be negative")
+        self._meeting: Any = meeting()
+        self._comm: Any = self._meeting and self._meeting.comm
+        self._updates = 0
+        if self._meeting:
+            self._number = next(COUNT)
+            self._version = -1  # that of PARAMETER_ROWS when `_meet` set `_model`
+            self._scaling = Table(trainer._collection, SCALE) if self._average else None
+            with self._exchange("start"):
+                self._spread()
+                spread_randomness(self._comm)
+                self._gradients = Gradients(trainer._table, self._comm)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "update_subset":
+            raise AttributeError(
+                "DataParallel has no attribute 'update_subset': use set_updated(False) of the others, update()"
+            )
+        if name.startswith("_"):
+            raise AttributeError(f"DataParallel has no attribute {name!r}")
+        return getattr(self._trainer, name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Set an attribute of the trainer, if this class does not define it. Refuse attributes that nobody reads."""
+        is_own = name.startswith("_") or hasattr(type(self), name)
+        if is_own or not (hasattr(self._trainer, name) or type(self) is DataParallel):  # subclasses take any
+            super().__setattr__(name, value)
+        else:
+            getattr(self._trainer, name)  # if there is no such attribute, this raises the error, which may have a hint
+            setattr(self._trainer, name, value)
+
+    @property
+    def trainer(self) -> Trainer:
+        """The trainer."""
+        return self._trainer
+
+    @property
+    def rank(self) -> int:
+        """The number of this process, from 0 to `size` - 1."""
+        return self._meeting.rank if self._meeting else 0
+
+    @property
+    def size(self) -> int:
+        """The number of processes."""
+        return self._meeting.size if self._meeting else 1
+
+    def __repr__(self) -> str:
+        return f"<DataParallel: rank {self.rank} of {self.size}; {self.trainer!r}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise ArgumentTypeError("DataParallel cannot be copied or pickled; its .trainer can")
+
+    def share(self, examples: Sequence[Example]) -> Sequence[Example]:
+        """Return this rank's part of a minibatch: a slice of it. The parts of the ranks differ by one example at most.
+
+        All ranks must give the same minibatch, so they must shuffle their examples with the same seed.
+        """
+        count = len(examples)
+        return examples[count * self.rank // self.size : count * (self.rank + 1) // self.size]
+
+    def total(self, number: Number) -> float:
+        """Return the sum of a number, such as a loss to print, over all ranks. All ranks get the same sum.
+
+        If another rank has called another method, or has ended, ParallelError is raised.
+        """
+        own = plain_number("DataParallel.total: number", number)
+        if not self._comm:
+            return own
+        with self._exchange("total"):
+            everyone = np.empty(self.size)
+            self._comm.Allgather(np.array([own]), everyone)
+        try:
+            return math.fsum(everyone)
+        except (OverflowError, ValueError):  # raised for infinities, and for sums that are too large
+            return sum(everyone.tolist())
+
+    def update(self, s: Number = 1.0, examples: int | None = None) -> None:
+        """Sum the gradients of all ranks, and change the parameters by them.
+
+        Args:
+            s: a factor by which the gradients are multiplied.
+            examples: the number of examples over which this rank's loss is a mean. It is needed with `average`.
+
+        Raises:
+            ParallelError: the ranks are not about to do the same, or have other initial values of a new parameter; the
+                message says how. Nothing has changed.
+            ArgumentError: the learning rate times `s` is too large. Nothing has changed.
+            GradientError: the sum is infinite or NaN, on all ranks. No parameter has changed.
+        """
+        factor = checked_number("DataParallel.update: s", s)
+        if examples is None and self._average:
+            raise ArgumentError(
+                "DataParallel.update: with average=True it needs the number of this rank's examples: "
+                "update(examples=...)"
+            )
+        count = whole("DataParallel.update", "examples", 0 if examples is None else examples)
+        if not 0 <= count < MOST_EXAMPLES:
+            raise ArgumentError(f"DataParallel.update: examples is {examples}; it must be a number of examples")
+        trainer = self.trainer
+        # The trainer would find this only after the exchange, when the sums have replaced the gradients.
+        if not all(math.isfinite(float32(number)) for number in trainer._numbers(factor)):
+            raise ArgumentError(
+                f"DataParallel.update: learning rate {trainer.learning_rate} times s, {factor}, is too large"
+            )
+        if self._comm:
+            with self._meeting.exchange():
+                self._add_up(factor, count if self._average else 0)
+        trainer.update() if factor == 1.0 else trainer.update(factor)
+        self._updates += 1
+        if self._comm:
+            self._meeting.updates = self._updates
+        if self._every and self._updates % self._every == 0:
+            self.compare()
+
+    def _add_up(self, s: float, examples: int) -> None:
+        """Replace this rank's gradients by the sums over all ranks, weighted by their `examples` with `average`."""
+        trainer = self.trainer
+        table = trainer._table.prepared()
+        if self._gradients.version != PARAMETER_ROWS.version:
+            self._gradients = Gradients(table, self._comm)
+        rows = self._gradients.touched()
+        headers = self._meet("update", s, (examples, len(rows), trainer._has_backward()))
+        if self._version != self._known_version:
+            new = [p for p in self._everything() if p._storage not in self._known]
+            if different := first_difference(self._comm, new):
+                rank, name = different
+                raise ParallelError(
+                    f"DataParallel.update: {name}, which was added later, has other initial values on rank {rank} "
+                    "than on rank 0. They are the same if all ranks draw the same random numbers: make the same "
+                    "parameters in the same order, also those of other models, or before it, call "
+                    "dy.reset_random_seed with the same seed on all ranks"
+                )
+            self._note_known()
+        trainer._backward_elsewhere = bool(headers[:, BACKWARD].any())
+        if self._scaling:
+            everyone = int(headers[:, EXAMPLES].sum())
+            if not everyone:
+                raise ParallelError("DataParallel.update: with average=True, some rank must have examples")
+            self._scaling.prepared().run([examples / everyone], trainer._dense)
+        self._gradients.add_up(rows, headers[:, TOUCHED].copy())
+
+    def _note_known(self) -> None:
+        self._known_version, self._known = self._version, {parameter._storage for parameter in self._everything()}
+
+    def compare(self) -> None:
+        """Check that all parameters, but not the trainer's state, are the same on all ranks, to the last bit.
+
+        Raises:
+            ParallelError: they are not; the message names the first parameter that differs.
+        """
+        if not self._comm:
+            return
+        with self._exchange("compare"):
+            if different := first_difference(self._comm, self._everything()):
+                rank, name = different
+                raise ParallelError(
+                    f"DataParallel: after {self._updates} updates, rank {rank} has other values of {name} than rank 0. "
+                    "Values may be set on all ranks alike only; and processors of different kinds round differently"
+                )
+
+    def save(self, fname: Path, position: Mapping[str, int] | None = None) -> None:
+        """Write a checkpoint: parameters, the trainer's state, and how far training has got. Rank 0 writes it.
+
+        Args:
+            fname: the file, which is replaced only when everything is written. Its name decides the format, as in the
+                `save` of a trainer.
+            position: how far training has got in the data, as whole numbers by name: {"epoch": 3, "minibatch": 120}.
+
+        Raises:
+            ArgumentError: a position is not a whole number; raised on all ranks.
+            OSError: the file cannot be written; raised on all ranks. An existing file has not changed.
+
+        >>> import dynet as dy, tempfile
+        >>> m = dy.ParameterCollection()
+        >>> w = m.add_parameters(2, init=1.0)
+        >>> trainer = dy.DataParallel(dy.AdamTrainer(m))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     trainer.save(folder + "/checkpoint", {"minibatch": 120})
+        ...     trainer.populate(folder + "/checkpoint")
+        {'minibatch': 120}
+        """
+        self._by_first("save", lambda noises: write_checkpoint(fname, self.trainer, position or {}, noises))
+
+    def populate(self, fname: Path) -> dict[str, int]:
+        """Load a file that `save` wrote: set the models and trainers of all ranks. Return the stored `position`.
+
+        Training then continues as if it had not been interrupted. If the number of ranks is not the same as before,
+        dropout draws other numbers. Rank 0 reads the file.
+
+        Raises:
+            FileFormatError: the file is damaged or belongs to another model; nothing has changed. Raised on all ranks.
+            OSError: rank 0 cannot read the file. Raised on all ranks.
+        """
+        position, noises = self._by_first("populate", lambda _: read_checkpoint(fname, self.trainer))
+        if self._comm:
+            with self._meeting.exchange():
+                self._spread()
+        if len(noises) == self.size:
+            noise.set_state(*noises[self.rank])
+        else:
+            seed, drawn, forks = noises[0]
+            noise.set_state(noise.seed_of_rank(seed, self.rank), drawn, forks)
+        return position
+
+    def _by_first(self, action: str, work: Callable) -> Any:
+        """Call `work` on rank 0 only, with all ranks' generators of dropout. Return or raise on all what it does."""
+        if not self._comm:
+            return work([noise.state()])
+        with self._exchange(action):
+            noises = self._comm.gather(noise.state())
+            result = problem = None
+            if self.rank == 0:
+                try:
+                    result = work(noises)
+                except Exception as raised:
+                    problem = raised
+            result, told = self._comm.bcast((result, problem and sendable(problem)))
+        if problem or told:
+            raise problem or told
+        return result
+
+    @contextlib.contextmanager
+    def _exchange(self, action: str) -> Iterator[None]:
+        with self._meeting.exchange():
+            self._meet(action)
+            yield
+
+    def _meet(self, action: str, s: float = 1.0, counts: Sequence[int] = (0, 0, 0)) -> Any:
+        trainer = self.trainer
+        if self._version != PARAMETER_ROWS.version:
+            everything, self._version = self._everything(), PARAMETER_ROWS.version
+            model = [
+                ("the number of DataParallels before this", self._number),
+                ("the trainer", type(trainer).__name__),
+                ("average", self._average),
+                ("compare_every", self._every),
+                *((f"{'lookup ' * p._lookup}{p.name()}", p.type.dims) for p in everything),
+                *((f"whether {p.name()} is updated", p._updated) for p in everything),
+            ]
+            self._model = model, digest(model)
+        options = [
+            ("s", s),
+            ("the learning rate", trainer._rate),
+            ("the clipping threshold", trainer._threshold),
+            ("the weight decay", trainer._collection._weight_decay),
+            ("sparse updates", not trainer._dense),
+            *((name.strip("_"), value) for name, value in vars(trainer).items() if type(value) is float),
+        ]
+        return self._meeting.meet(action, self._updates, self._model, options, counts)
+
+    def _everything(self) -> list[Any]:
+        return self.trainer._collection._everything()
+
+    def _spread(self) -> None:
+        """Copy the values of all parameters and the state of the trainer from rank 0 to all ranks."""
+        states = self.trainer._table.prepared().states_in_order()
+        spread(self._comm, [*(p._storage.values for p in self._everything()), *(b for kept in states for b in kept)])
+        self.trainer._take(self._comm.bcast(self.trainer._in_files()))
+        self._note_known()
+
+
+# What ranks exchange; all must call these functions together
+
+SCALE = without_states("scale", "factor", g=lambda g, factor: g * factor)  # does not change the parameters
+
+
+class Gradients:
+    """The gradients of the trained parameters in a trainer's `Table`.
+
+    The rows of all lookup parameters are numbered one after the other. Each lookup parameter has one number more, which
+    stands for all its rows.
+    """
+
+    def __init__(self, table: Table, comm: Any):
+        self.comm, self.in_place = comm, mpi().IN_PLACE
+        self.version = PARAMETER_ROWS.version  # if this is another number later, this object is out of date
+        trained = [p._storage for p in table.everything if PARAMETER_ROWS.needs(p._storage.row)]
+        self.dense = [storage for storage in trained if storage.touched is None]
+        self.tables = [storage for storage in trained if storage.touched is not None]
+        # the first number of each lookup parameter, and how many there are in all
+        self.firsts = np.cumsum([0, *(storage.rows + 1 for storage in self.tables)])
+        self.buffer = np.empty(0, np.float32)
+        self.sent = 0  # the number of bytes that this rank has sent in the last exchange
+
+    def touched(self) -> np.ndarray:
+        """Return the numbers of the rows of lookup parameters for which this rank has gradients."""
+        numbers = [np.empty(0, np.int64)]
+        for first, storage in zip(self.firsts, self.tables):
+            touched = storage.touched
+            rows = np.array([storage.rows]) if touched[-1] else touched[1 : 1 + touched[0]]
+            numbers.append(rows + first)
+        return np.concatenate(numbers)
+
+    def add_up(self, own: np.ndarray, counts: np.ndarray) -> None:
+        """Replace this rank's gradients by the sums over all ranks. `touched` returned `own`, and `counts` numbers."""
+        chosen = [*((storage, slice(None)) for storage in self.dense), *self._used_by_all(own, counts)]
+        values = [storage.gradient.array.reshape(storage.rows or 1, -1)[rows].ravel() for storage, rows in chosen]
+        ends = np.cumsum([0, *map(len, values)])
+        if len(self.buffer) < ends[-1]:
+            self.buffer = np.empty(ends[-1] * 5 // 4, np.float32)
+        buffer = self.buffer[: ends[-1]]
+        np.concatenate([buffer[:0], *values], out=buffer)
+        self.comm.Allreduce(self.in_place, buffer)
+        self.sent = buffer.nbytes + own.nbytes
+        for (storage, rows), part in zip(chosen, np.split(buffer, ends[1:])):
+            if storage.touched is None:
+                storage.gradient.write(part)
+            else:
+                with storage.gradient.edit() as gradient:
+                    gradient.reshape(storage.rows, -1)[rows] = part.reshape(len(rows), -1)
+
+    def _used_by_all(self, own: np.ndarray, counts: np.ndarray) -> Iterator[tuple[Storage, np.ndarray]]:
+        """Yield each lookup parameter of which any rank has used rows, with these rows, and mark them as used here."""
+        if not counts.any():
+            return
+        together = np.empty(counts.sum(), np.int64)
+        self.comm.Allgatherv(own, [together, counts])
+        together = np.unique(together)
+        for storage, first, end in zip(self.tables, self.firsts, self.firsts[1:]):
+            begin, stop = np.searchsorted(together, [first, end])
+            rows = together[begin:stop] - first
+            if not len(rows):
+                continue
+            touched: Any = storage.touched
+            if rows[-1] == storage.rows:
+                touched[-1] = 1
+                rows = np.arange(storage.rows)
+            touched[0] = len(rows)
+            touched[1 : 1 + len(rows)] = rows
+            touched[1 + storage.rows + rows] = 1
+            yield storage, rows
+
+
+def spread(comm: Any, blocks: Sequence[Block]) -> None:
+    packed = np.concatenate([np.empty(0, np.float32), *(block.array for block in blocks)])
+    comm.Bcast(packed)
+    if comm.rank:
+        for block in blocks:
+            values, packed = np.split(packed, [block.floats])
+            block.write(values)
+
+
+def first_difference(comm: Any, parameters: Sequence[Any]) -> tuple[int, str] | None:
+    """Return the first rank whose values differ from those of rank 0 in any bit, and the name of the parameter."""
+    if not parameters:
+        return None
+    own = [
+        hashlib.blake2b(np.ascontiguousarray(p._storage.values.array).data, digest_size=8).digest() for p in parameters
+    ]
+    different = [mine != theirs for mine, theirs in zip(own, comm.bcast(own))]
+    for rank, index in enumerate(comm.allgather(different.index(True) if any(different) else None)):
+        if index is not None:
+            return rank, parameters[index].name()
+    return None
+
+
+def spread_randomness(comm: Any) -> None:
+    """Copy the random generator for initial values from rank 0 to all ranks. Give each its own seed for dropout."""
+    stream, (seed, drawn, forks) = comm.bcast((random_stream.stream(), noise.state()))
+    noise.set_rank(comm.rank)
+    if comm.rank:
+        random_stream.continue_with(stream)
+        own = noise.seed_of_rank(seed, comm.rank)
+        # If an earlier DataParallel has set the seed, setting it again could repeat numbers.
+        if noise.state()[0] != own:
+            noise.set_state(own, drawn, forks)
+
+
+# Checkpoints, in one file: a hash of the rest; the parameters; the states of the random generators; the position in the
+# data; and the trainer's state.
+
+PARAMETERS, DIGEST, RANKS, POSITION = "/parameters", "/digest", "/ranks", "/position/"  # the beginnings of tensor names
+LARGEST = 2**53  # a Python float holds whole numbers up to this exactly
+Noise = tuple[int, int, int]  # the state of the random generator for dropout: seed, numbers drawn, processes forked
+
+
+def write_checkpoint(fname: Path, trainer: Trainer, position: Mapping[str, int], noises: Sequence[Noise]) -> None:
+    if not isinstance(position, Mapping):
+        raise ArgumentTypeError(f"save: position must be a dict, not {type(position).__name__} {position!r:.40}")
+    numbers = {}
+    for name, given in position.items():
+        numbers[name] = number = whole("save", f"position {name!r}", given)
+        if not isinstance(name, str) or not name.isidentifier() or abs(number) > LARGEST:
+            raise ArgumentError(f"save: position {name!r}: {number!r}; it takes names with whole numbers")
+    tensors = [
+        *(StoredTensor(t.lookup, PARAMETERS + t.name, t.dims, t.values, None) for t in trainer._collection._tensors()),
+        of_numbers(RANKS, [n for seed, *counts in noises for n in (seed >> 16, seed & 0xFFFF, *counts)]),
+        *(of_numbers(POSITION + name, [number]) for name, number in numbers.items()),
+        *trainer._tensors(),
+    ]
+    model_files.save([of_numbers(DIGEST, _digest(tensors)), *tensors], fname)
+
+
+def read_checkpoint(fname: Path, trainer: Trainer) -> tuple[dict[str, int], list[Noise]]:
+    """Load a checkpoint into a trainer and its model. Return the position, and each rank's random generator's state."""
+    digest, *rest = model_files.load_all(fname) or [of_numbers("", [])]
+    if digest.name != DIGEST:
+        raise FileFormatError(f"{fname} is no checkpoint of DataParallel")
+    if _whole_numbers(digest) != _digest(rest):
+        raise FileFormatError(f"{fname}: the checkpoint is damaged")
+    wanted = [(t.lookup, PARAMETERS + t.name, t.dims) for t in trainer._collection._tensors()]
+    parameters, rest = rest[: len(wanted)], rest[len(wanted) :]
+    if [(t.lookup, t.name, t.dims) for t in parameters] != wanted or not rest or rest[0].name != RANKS:
+        raise FileFormatError(f"{fname}: the checkpoint has other parameters than the model")
+    counts = _whole_numbers(rest.pop(0))
+    noises = [(high << 16 | low, drawn, forks) for high, low, drawn, forks in zip(*[iter(counts)] * 4)]
+    position: dict[str, int] = {}
+    while rest and rest[0].name.startswith(POSITION):
+        stored = rest.pop(0)
+        (position[stored.name.removeprefix(POSITION)],) = _whole_numbers(stored)
+    trainer._load(rest, fname)
+    for parameter, t in zip(trainer._collection._everything(), parameters):
+        parameter._storage.set_values(t.values)
+    return position, noises
+
+
+def _digest(tensors: Iterable[StoredTensor]) -> list[int]:
+    """Return a hash of tensors, four numbers of 16 bits, by which damage to the file is noticed."""
+    found = hashlib.blake2b(digest_size=8)
+    for tensor in tensors:
+        found.update(repr((tensor.lookup, tensor.name, tuple(tensor.dims))).encode())
+        found.update(np.ascontiguousarray(tensor.values, np.float32).data)
+    return np.frombuffer(found.digest(), "<u2").tolist()
+
+
+def _whole_numbers(tensor: StoredTensor) -> list[int]:
+    """Return the whole numbers from which `of_numbers` made a tensor; [] if the tensor is damaged."""
+    is_whole = len(tensor.values) % 3 == 0 and np.isfinite(tensor.values).all()
+    return [int(number) for number in from_three(tensor.values)] if is_whole else []

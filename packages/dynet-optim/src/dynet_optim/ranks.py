@@ -1,0 +1,325 @@
+"""Connects the processes of a parallel program, called ranks, by MPI. Ends all of them if one fails.
+
+Before ranks exchange data, a `Meeting` checks that all are about to do the same: otherwise they might wait forever.
+Each sends a *header*: integers that say what it is about to do and how many updates it has done, and hashes of *facts*,
+pairs (name, value), about its model and options. If these differ, all ranks raise an error.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import faulthandler
+import functools
+import hashlib
+import importlib
+import itertools
+import math
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dynet_core.errors import ParallelError
+
+# Launchers such as mpiexec say in STARTED how many processes they have started.
+STARTED = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
+PROCESS = "DYNET_MPI_PROCESS"  # a rank stores its process id there; child processes, which are no ranks, inherit it
+PATIENCE = "DYNET_MPI_SECONDS"  # how many seconds a process waits for the others to connect; 0 means forever
+PAUSE = 0.5  # how many seconds a process waits before it ends all ranks: the launcher reads what it has printed
+
+
+def world() -> Any:
+    """Return an MPI communicator of all processes; None if the program has only this process."""
+    started = number_started(os.environ)
+    if is_child():
+        if started == 1:
+            return None
+        raise ParallelError(
+            f"DataParallel: this process, {os.getpid()}, is a child of process {os.environ[PROCESS]}, which the "
+            "launcher has started, and is no rank. Only ranks can train together: use the trainer itself here. If the "
+            f"child is a program that trains alone, start it without {PROCESS} and the launcher's variables, such as "
+            "PMI_SIZE, in its environment"
+        )
+    with _impatience(started):
+        try:
+            MPI = mpi()
+        except (ImportError, RuntimeError) as raised:  # mpi4py raises RuntimeError if it finds no MPI
+            reason = str(raised).split("\n")[0]
+            cure = (
+                'pip install "dynet-optim[mpi]" brings it'
+                if isinstance(raised, ModuleNotFoundError)
+                else "it finds no MPI library. pip install mpich brings one; where there is one already, the "
+                "environment variable MPI4PY_LIBMPI can name its file"
+            )
+            problem = f"{started} processes were started, but mpi4py cannot be used ({reason}); {cure}"
+        else:
+            if MPI.Is_finalized():
+                problem = "MPI.Finalize() was called before; call it after training, or not at all"
+            elif not MPI.Is_initialized():
+                problem = "MPI is not initialized, because mpi4py.rc.initialize is False; call MPI.Init() before"
+            elif MPI.COMM_WORLD.size > 1:
+                return MPI.COMM_WORLD.Dup()
+            else:
+                library = MPI.Get_library_version().split("\n")[0].strip("\0 ")
+                problem = (
+                    f"{started} processes were started, but each finds itself alone: mpi4py uses {library}, and the "
+                    "launcher belongs to another MPI. Start the program by the mpiexec of that one"
+                )
+    if started > 1:
+        raise ParallelError(f"DataParallel: {problem}")
+    return None
+
+
+def is_child() -> bool:
+    return os.environ.get(PROCESS, str(os.getpid())) != str(os.getpid())
+
+
+def is_finalized() -> bool:
+    """Return whether MPI has been finalized, so that no rank can exchange anything any more."""
+    MPI: Any = sys.modules.get("mpi4py.MPI")
+    return MPI is not None and MPI.Is_finalized()
+
+
+def mpi() -> Any:
+    """Return the module `mpi4py.MPI`. Its first import connects this process with the others."""
+    return importlib.import_module("mpi4py.MPI")
+
+
+def number_started(environment: Mapping[str, str]) -> int:
+    found = [environment.get(name, "") for name in STARTED]
+    return max((int(text) for text in found if text.isdecimal()), default=1)
+
+
+@contextlib.contextmanager
+def _impatience(started: int) -> Iterator[None]:
+    """End this process if the `with` block, which connects with other processes, takes too long.
+
+    MPI waits without end, even for one that has ended, and meanwhile no Python code runs; the timer of `faulthandler`
+    does. It is not set if there are no others: the program may use it.
+    """
+    try:
+        seconds = float(os.environ.get(PATIENCE, "600")) if started > 1 else 0.0
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < math.inf:
+        raise ParallelError(
+            f"DataParallel: the environment variable {PATIENCE} is {os.environ[PATIENCE]!r}; it must be a number of "
+            "seconds, 0 to wait forever"
+        )
+    if not seconds:
+        yield
+        return
+    with contextlib.suppress(Exception):  # `faulthandler` fails if stderr is not a real file
+        faulthandler.dump_traceback_later(seconds, exit=True)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+@functools.cache
+def end_all_on_exceptions() -> None:
+    """Make an uncaught exception, in any thread, end all ranks, which would wait for this one."""
+    process = os.getpid()
+
+    def ending(earlier: Callable) -> Callable:
+        def hook(*arguments: Any) -> None:
+            kind, problem, trace, *_ = arguments if len(arguments) == 3 else arguments[0]
+            try:
+                earlier(*arguments)
+            except BaseException:
+                traceback.print_exception(kind, problem, trace)
+            finally:
+                if os.getpid() == process and kind is not SystemExit:  # SystemExit only ends a thread
+                    end_all("this exception")
+
+        return hook
+
+    sys.excepthook, threading.excepthook = ending(sys.excepthook), ending(threading.excepthook)
+
+
+def end_all(reason: str) -> None:
+    """Print the reason to stderr, and end the processes of all ranks, this one included."""
+    MPI: Any = sys.modules.get("mpi4py.MPI")
+    comm = MPI.COMM_WORLD if MPI and MPI.Is_initialized() and not MPI.Is_finalized() else None
+    rank = f"rank {comm.rank}" if comm else f"process {os.getpid()}"
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            if stream is sys.stderr:
+                print(f"dynet: {rank} ends all ranks, because of {reason}", file=stream)
+            stream.flush()
+    time.sleep(PAUSE)
+    if comm:
+        comm.Abort(1)
+    # MPICH's mpiexec ends the others if a process is killed, but not if it exits before it has connected.
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+ACTIONS = ("start", "update", "total", "compare", "save", "populate", "end")
+ACTION, UPDATES, MODEL, OPTIONS, EXAMPLES, TOUCHED, BACKWARD = range(7)  # the indices of the integers in a header
+Facts = Sequence[tuple[str, object]]
+LAST_WAIT = 5  # how many seconds a process that ends waits for a thread that is in the middle of an exchange
+
+
+class Meeting:
+    """The connection of this rank with the others. The integers of a header up to OPTIONS must be the same on all."""
+
+    def __init__(self, comm: Any):
+        self.comm, self.rank, self.size = comm, comm.rank, comm.size  # MPI says the last two only until it is finalized
+        self.headers = np.zeros(
+            (comm.size, BACKWARD + 1), np.int64
+        )  # the headers of all ranks at the last call of `meet`
+        self.updates = 0  # how many updates this rank has done, by the trainer that was used last
+        self.over = ""  # an error message, if a rank has ended and so the others can exchange nothing any more
+        self.process = os.getpid()  # a forked child, which has another id, is no rank
+        self._exchanging = threading.Lock()  # locked while a thread is in an exchange
+        self._refused: ParallelError | None = None  # the last error of a thread that found it locked
+        atexit.register(self._end)
+
+    def _end(self) -> None:
+        """Tell the other ranks that this one ends. Those that go on raise an error instead of waiting for it."""
+        if self.over or os.getpid() != self.process or is_finalized():
+            return
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+        if not self._exchanging.acquire(timeout=LAST_WAIT):
+            return
+        try:
+            with contextlib.suppress(ParallelError):
+                self.meet("end", self.updates)
+            self.over = self.over or f"DataParallel: rank {self.rank} has ended"
+        finally:
+            self._exchanging.release()
+
+    @contextlib.contextmanager
+    def exchange(self) -> Iterator[None]:
+        """Return a context manager for a block in which ranks exchange data.
+
+        An exception in it ends all ranks, which would wait for this one forever; but all ranks raise a ParallelError.
+        """
+        if os.getpid() != self.process:
+            raise ParallelError(
+                f"DataParallel: this process was forked from rank {self.rank} and is no rank, so it cannot "
+                "exchange anything with others. Return its results to the rank, as multiprocessing.Pool does; to train "
+                "alone, use the trainer itself"
+            )
+        if is_finalized():
+            raise ParallelError("DataParallel: MPI.Finalize() was called; call it after all uses of DataParallel")
+        if not self._exchanging.acquire(blocking=False):
+            self._refused = ParallelError(
+                f"DataParallel: rank {self.rank} is in the middle of an exchange, in another thread or before a "
+                "signal handler was called. Only one thread at a time may exchange, and all ranks in the same order"
+            )
+            raise self._refused
+        try:
+            yield
+        except BaseException as problem:
+            # A signal handler may raise `_refused` in this exchange, on this rank only.
+            if isinstance(problem, ParallelError) and problem is not self._refused:
+                raise
+            traceback.print_exc()
+            end_all("this exception in the middle of an exchange")
+        finally:
+            self._exchanging.release()
+
+    def meet(
+        self,
+        action: str,
+        updates: int,
+        model: tuple[Facts, int] = ((), 0),
+        options: Facts = (),
+        counts: Sequence[int] = (0, 0, 0),
+    ) -> np.ndarray:
+        """Wait for all ranks, check that they are about to do the same, and return their headers, a row for each rank.
+
+        `model` are facts and their hash, which the caller keeps as long as the model is the same. In `counts`, ranks
+        may differ: the numbers of examples and of used rows of lookup parameters, and whether there was a pass.
+        """
+        if self.over:
+            raise ParallelError(self.over)
+        self.updates = updates
+        own = np.array([ACTIONS.index(action), updates, model[1], digest(options), *counts], np.int64)
+        self.comm.Allgather(own, self.headers)
+        # If this rank is about to end, the error is for the ranks that go on.
+        if action != "end" and (self.headers[:, :EXAMPLES] != own[:EXAMPLES]).any():
+            raise ParallelError(self._problem(action, own, {MODEL: model[0], OPTIONS: options}))
+        return self.headers
+
+    def _problem(self, action: str, own: np.ndarray, facts: Mapping[int, Facts]) -> str:
+        """Return a message that says how the headers differ. All ranks call this, with the same headers."""
+        headers = self.headers
+        who = f"DataParallel{f'.{action}' * (action != 'start')}: rank {self.rank}"
+        has_done = f"{who} has done {own[UPDATES]} update{'' if own[UPDATES] == 1 else 's'}"
+        ended = np.flatnonzero(headers[:, ACTION] == ACTIONS.index("end"))
+        if len(ended):
+            self.over = (
+                f"{has_done} and goes on, but rank {ended[0]} has ended after {headers[ended[0], UPDATES]}. All ranks "
+                "must call update equally often; one without examples calls it without backward"
+            )
+            return self.over
+        different = headers != own
+        # Compare this rank with the first one that differs in the first field in which ranks differ.
+        field = int(different.any(axis=0).argmax())
+        other = int(different[:, field].argmax())
+        if field == ACTION:
+            return f"{who} is in {action}, but rank {other} is in {ACTIONS[headers[other, ACTION]]}"
+        if field == UPDATES:
+            return (
+                f"{has_done}, but rank {other} has done {headers[other, UPDATES]}: all ranks must call update equally "
+                "often"
+            )
+        everyone = self.comm.allgather(list(facts[field]))
+        what = "another model" if field == MODEL else "other options"
+        return f"{who} has {what} than rank {other}: {difference(facts[field], everyone[other], other)}"
+
+
+def difference(own: Facts, others: Facts, rank: int) -> str:
+    """Return words for the first difference between `own`, the facts of this rank, and `others`, those of `rank`."""
+    for (name, value), (others_name, others_value) in itertools.zip_longest(own, others, fillvalue=("", "")):
+        if "" in (name, others_name):
+            return f"{name or others_name} is only {'here' if name else 'there'}"
+        if name != others_name:
+            return f"where this has {name}, rank {rank} has {others_name}"
+        if value != others_value:
+            return f"{name} is {value} here, and {others_value} there"
+    return "something is only there"
+
+
+@functools.cache
+def meeting() -> Meeting | None:
+    """Return the `Meeting` of this process, always the same one; None if the program has only one process."""
+    comm = world()
+    if comm is None:
+        return None
+    end_all_on_exceptions()
+    os.environ.setdefault(PROCESS, str(os.getpid()))  # for child processes, if the launcher is an unknown one
+    return Meeting(comm)
+
+
+def digest(*facts: object) -> int:
+    """Return a hash of facts, the same in all processes: 63 bits, so that it fits an int64."""
+    return int.from_bytes(hashlib.blake2b(repr(facts).encode(), digest_size=8).digest(), "little") >> 1
+
+
+def sendable(problem: Exception) -> Exception:
+    """Return `problem` if it can be sent to other processes, else a ParallelError with its message."""
+    try:
+        pickle.loads(pickle.dumps(problem))
+    except Exception:
+        return ParallelError(f"DataParallel: rank 0 has raised {type(problem).__name__}: {problem}")
+    return problem
+
+
+# A rank may fail before it makes a `DataParallel`. Child processes of a rank have inherited PROCESS.
+if number_started(os.environ) > 1:
+    os.environ.setdefault(PROCESS, str(os.getpid()))
+    if not is_child():
+        end_all_on_exceptions()

@@ -96,12 +96,9 @@ class DataParallel:
                 self._gradients = Gradients(trainer._table, self._comm)
 
     def __getattr__(self, name: str) -> Any:
-        if name == "update_subset":
-            raise AttributeError(
-                "DataParallel has no attribute 'update_subset': use set_updated(False) of the others, update()"
-            )
-        if name.startswith("_"):
-            raise AttributeError(f"DataParallel has no attribute {name!r}")
+        if name.startswith("_") or name == "update_subset":
+            use = ": use set_updated(False) of the others, update()" * (name == "update_subset")
+            raise AttributeError(f"DataParallel has no attribute {name!r}{use}")
         return getattr(self._trainer, name)
 
     def __setattr__(self, name: str, value: object) -> None:

@@ -114,15 +114,14 @@ def _impatience(started: int) -> Iterator[None]:
             f"DataParallel: the environment variable {PATIENCE} is {os.environ[PATIENCE]!r}; it must be a number of "
             "seconds, 0 to wait forever"
         )
-    if not seconds:
-        yield
-        return
-    with contextlib.suppress(Exception):  # `faulthandler` fails if stderr is not a real file
-        faulthandler.dump_traceback_later(seconds, exit=True)
+    if seconds:
+        with contextlib.suppress(Exception):  # `faulthandler` fails if stderr is not a real file
+            faulthandler.dump_traceback_later(seconds, exit=True)
     try:
         yield
     finally:
-        faulthandler.cancel_dump_traceback_later()
+        if seconds:
+            faulthandler.cancel_dump_traceback_later()
 
 
 @functools.cache
@@ -174,9 +173,8 @@ class Meeting:
 
     def __init__(self, comm: Any):
         self.comm, self.rank, self.size = comm, comm.rank, comm.size  # MPI says the last two only until it is finalized
-        self.headers = np.zeros(
-            (comm.size, BACKWARD + 1), np.int64
-        )  # the headers of all ranks at the last call of `meet`
+        # The headers of all ranks at the last call of `meet`
+        self.headers = np.zeros((comm.size, BACKWARD + 1), np.int64)
         self.updates = 0  # how many updates this rank has done, by the trainer that was used last
         self.over = ""  # an error message, if a rank has ended and so the others can exchange nothing any more
         self.process = os.getpid()  # a forked child, which has another id, is no rank

@@ -132,7 +132,7 @@ def test_the_root_is_no_package_and_says_so(options, tmp_path):
 
 
 def test_one_oldest_python_stands_everywhere():
-    """In all six packages, in what ruff and pyright check for, in what is tested, and in what the README asks for."""
+    """All six packages, ruff, pyright, the tests and the README agree."""
     (required,) = {manifest["project"]["requires-python"] for manifest in MANIFESTS.values()}
     oldest = required.removeprefix(">=")
     tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]

@@ -70,7 +70,7 @@ def test_whole_numbers_of_other_types_are_what_they_are_as_ints(call):
 @pytest.mark.parametrize("kind", [bool, np.bool_])
 @pytest.mark.parametrize("call", WITH_BOOLS, ids=lambda call: f"{call.name}-{call.argument}")
 def test_bools_are_one_and_zero(call, kind):
-    """As in DyNet, to which they are ints."""
+    """Bools are ints, as in DyNet."""
     wanted = result(call, call.value)
     assert result(call, of_each(lambda n: kind(n) if n in (0, 1) else n, call.value)) == wanted
 

@@ -1,4 +1,4 @@
-"""What every op refuses, whatever it does."""
+"""Arguments that every op refuses: what is no expression, and expressions of old graphs."""
 
 import re
 

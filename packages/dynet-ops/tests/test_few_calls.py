@@ -1,4 +1,4 @@
-"""Whatever is wrong with an argument of an op, its error is raised few calls below the user's line."""
+"""Errors about wrong arguments of ops are raised at most a few calls below the user's line."""
 
 import inspect
 

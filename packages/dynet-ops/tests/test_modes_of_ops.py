@@ -1,4 +1,4 @@
-"""Every op in every kind of graph: what a plain graph gives."""
+"""Every op computes the same in every kind of graph: immediate, checked, reverted, in another thread."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""A helper plans the backward pass while others run the forward pass: nothing but the time changes."""
+"""If a helper thread plans the backward pass during the forward pass, the results stay the same."""
 
 import os
 import threading

@@ -1,4 +1,4 @@
-"""What has been recorded once is recorded by compiled code from then on: no Python function is called."""
+"""Calls that were recorded once are recorded by compiled code afterwards, without calling a Python function."""
 
 import inspect
 import operator
@@ -149,7 +149,7 @@ def test_expressions_that_scale_others(x, batch):
 
 
 def test_numbers_have_their_values(x):
-    """Of the quick ways, in each operand's place; the first call of each is the slow one."""
+    """Plain numbers in each operand's place; the first call of each takes the slow path."""
     for number in (2, 0.5, -1, -1.0, 3.0, 1 << 30):
         for turn in range(2):
             values = np.array([1.0, 2.0, 3.0])

@@ -1,4 +1,4 @@
-"""Threads that share passes: what one thread gives, to the last bit, however small the work."""
+"""Passes that several threads share give the same bits as one thread, however small the work."""
 
 import numpy as np
 import pytest
@@ -106,7 +106,7 @@ def test_kernels_are_told_what_to_share():
 
 
 def products(count, size, repeated):
-    """As many products with one matrix; where operands are `repeated`, two have each."""
+    """Return so many products with one matrix. If operands are `repeated`, two products have each operand."""
     rng = np.random.default_rng(count)
     W = Model().parameters_from_numpy(rng.normal(size=(40, size)).astype(np.float32))
     xs = [dy.tanh(dy.inputTensor(rng.normal(size=size).astype(np.float32))) for _ in range(count)]

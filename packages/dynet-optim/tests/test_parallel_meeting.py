@@ -1,4 +1,4 @@
-"""What ranks tell each other before they exchange data, with threads as ranks."""
+"""The checks that ranks make before they exchange data, with threads as ranks."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""What `dy.relu` and its like say: names of other frameworks, and misspelled ones."""
+"""The errors for names of other frameworks, such as `dy.relu`, and for misspelled names."""
 
 import re
 import subprocess

@@ -66,13 +66,6 @@ class Layers:
         signature = sequence_signature(self.cell, self.hidden, batch, previous, x, *dims)
         return (k, signature.at, signature.operands, parameters), batch
 
-    def record(
-        self, graph: PinnedGraph, k: int, x: Expression, previous: Previous, nodes: Sequence[int], rank: int
-    ) -> Expression:
-        """Record a step of layer k, and return the new h, of `rank` dimensions. `nodes` are those of the state."""
-        (_, signature, count, parameters), batch = self.head(k, x.type.plain, previous)
-        return graph.add(self.vector(batch, rank), 2, (signature, count + 1, *parameters), (*nodes, x.at))
-
     def vector(self, batch: int, rank: int) -> Dim:
         return Dim.of(of_rank((self.hidden,), rank), batch)
 
@@ -254,7 +247,11 @@ class RNNState(Hinted):
 
     def add_inputs(self, xs: Iterable[Expression]) -> list[RNNState]:
         """Read inputs one by one, and return the state after each of them."""
-        return [*itertools.accumulate(xs, RNNState.add_input, initial=self)][1:]
+        state, states = self, []
+        for x in xs:
+            state = state.add_input(x)
+            states.append(state)
+        return states
 
     def transduce(self, xs: Iterable[Expression]) -> list[Expression]:
         """Read inputs (any iterable), and return the output after each of them. This is faster than `add_inputs`."""
@@ -622,9 +619,12 @@ class _RNNBuilder(LayersBuilder):
         nodes, batches = [], []
         for k, rank in enumerate(form.ranks):
             x = self._drop_input(run, k, x)
-            x = run.layers.record(graph, k, x, *self._drop_state(state, k), rank)
+            previous, read = self._drop_state(state, k)
+            (_, signature, count, parameters), batch = run.layers.head(k, x.type.plain, previous)
+            h = run.layers.vector(batch, rank)
+            x = graph.add(h, 2, (signature, count + 1, *parameters), (*read, x.at))
             nodes.append(x.at)
-            batches.append(x.type.batch)
+            batches.append(batch)
         form = run.layers.form(tuple(batches), form.ranks)
         return RNNState._made(run, state, form, tuple(nodes), self._drop_output(x))
 

@@ -31,10 +31,6 @@ def packages() -> str:
     return ", ".join([f"{_installation.DISTRIBUTION} {dynet.__version__}", *versions])
 
 
-def requirements() -> str:
-    return ", ".join(map(_version, REQUIRED))
-
-
 def _version(distribution: str) -> str:
     found = _installation.version_of(distribution)
     if found is None and _installation.is_installed(distribution.replace("-", "_")):
@@ -115,7 +111,7 @@ def environment() -> str:
 
 LINES: dict[str, Callable[[], str]] = {
     "packages": packages,
-    "requirements": requirements,
+    "requirements": lambda: ", ".join(map(_version, REQUIRED)),
     "Python": python,
     "system": platform.platform,
     "CPU": cpu,

@@ -4,18 +4,12 @@ import threading
 
 import numpy as np
 import pytest
+from tested_ops import each_sample
 
 import dynet_ops as dy
 from dynet_core import cg_checkpoint, cg_revert, renew_cg
-from dynet_core.op import OPS
 from dynet_core.random import noise
 from dynet_ops.testing import Computed, Input, draw, functional, largest, record, value_of, weights_for
-
-SAMPLES = [
-    pytest.param(op, sample, id=f"{name}-{number}")
-    for name, op in OPS.items()
-    for number, sample in enumerate(op.samples)
-]
 
 
 def recorded(op, sample, kind):
@@ -105,7 +99,7 @@ MODES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("op", "sample"), SAMPLES)
+@pytest.mark.parametrize(("op", "sample"), each_sample())
 def test_every_op(op, sample):
     for kind in (Input, Computed):
         expected = plain(op, sample, kind)

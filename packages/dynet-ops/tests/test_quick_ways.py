@@ -6,6 +6,7 @@ import operator
 import numpy as np
 import pytest
 from op_checks import python_calls
+from tested_ops import each_sample
 
 import dynet_ops as dy
 from dynet_core import ParameterCollection, recorder, renew_cg
@@ -40,13 +41,8 @@ def test_a_call_of_python_is_noticed():
 
 # All ops of the table whose function is one of the recorder's
 
-RECORDED = [
-    pytest.param(op, sample, id=f"{name}-{number}")
-    for name, op in OPS.items()
-    if type(op.record) is FUNCTION_TYPE
-    for number, sample in enumerate(op.samples)
-    if sample.shapes
-]
+COMPILED = {name: op for name, op in OPS.items() if type(op.record) is FUNCTION_TYPE}
+RECORDED = [parameter for parameter in each_sample(COMPILED) if parameter.values[1].shapes]
 
 
 @pytest.mark.parametrize(("op", "sample"), RECORDED)

@@ -2,22 +2,17 @@
 
 import numpy as np
 import pytest
+from tested_ops import each_sample
 
 import dynet_ops as dy
 from dynet_core import Model, renew_cg
 from dynet_core.graph import current
-from dynet_core.op import OPS
 from dynet_kernels import layout as at
 from dynet_kernels import sharing
 from dynet_kernels.layout import CONTEXT
 from dynet_kernels.table import KERNELS
 from dynet_ops.testing import Computed, Input, draw, functional, record, value_of, weights_for
 
-SAMPLES = [
-    pytest.param(op, sample, id=f"{name}-{number}")
-    for name, op in OPS.items()
-    for number, sample in enumerate(op.samples)
-]
 TOLD = {  # how threads share a kernel -> what it is told
     at.ALONE: set(),
     at.BY_COLUMNS: {"others"},
@@ -62,7 +57,7 @@ def several(op, sample):
     return [*map(value_of, results), *gradients]
 
 
-@pytest.mark.parametrize(("op", "sample"), SAMPLES)
+@pytest.mark.parametrize(("op", "sample"), each_sample())
 def test_every_op(op, sample):
     assert_same_bits(several, op, sample)
 

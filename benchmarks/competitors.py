@@ -40,6 +40,7 @@ TASKS = (
 READS = ("parser, scores read", "beam_search")
 """Rows that read values while they build a graph, so building cannot be timed by itself."""
 SEED = 1
+SAME_LOSS = 1e-4
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 ONE_THREAD["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 REFERENCE_MEMORY = "4096"
@@ -220,6 +221,25 @@ def take_turns(workers: Iterable[Worker], **request) -> None:
         turn = worker.turn(**request)
         if turn is not None:
             worker.turns.append(turn)
+
+
+@dataclass
+class Result:
+    """What a row's measurement gave: speeds by competitor, None where there is none."""
+
+    row: Row
+    speeds: dict[str, float | None]
+    losses: list[float]  # of the competitors that draw the same initial values
+
+    def ratio(self, theirs: str = "") -> float | None:
+        """This project's speed, the last, against the best of the others, or of those whose name begins so."""
+        *others, ours = self.speeds.items()
+        best = max((speed for name, speed in others if speed and name.startswith(theirs)), default=None)
+        return ours[1] / best if ours[1] and best else None
+
+    def agrees(self) -> bool:
+        losses = self.losses
+        return not losses or max(losses) - min(losses) <= SAME_LOSS * abs(losses[0])
 
 
 def report_failures(row: Row, competitors: list[Competitor], workers: list[Worker]) -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from run import Result
+from competitors import Result
 
 COLOURS = {"DyNet": "#5b8db8", "DyNet autobatch": "#1f4e79", "torch": "#e07b39", "JAX": "#6a9f58", "MLX": "#b8860b"}
 MARKS = {"DyNet": "o", "DyNet autobatch": "s", "torch": "^", "JAX": "D", "MLX": "v"}

@@ -11,16 +11,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
+import drawing
 import guard
 import memory
 import phases
 from competitors import (
     PYTHONS,
+    SAME_LOSS,
     TASKS,
     Competitor,
+    Result,
     Row,
     Worker,
     cpu_model,
@@ -29,27 +31,6 @@ from competitors import (
     report_failures,
     rows_of,
 )
-
-SAME_LOSS = 1e-4
-
-
-@dataclass
-class Result:
-    """What a row's measurement gave: speeds by competitor, None where there is none."""
-
-    row: Row
-    speeds: dict[str, float | None]
-    losses: list[float]  # of the competitors that draw the same initial values
-
-    def ratio(self, theirs: str = "") -> float | None:
-        """This project's speed, the last, against the best of the others, or of those whose name begins so."""
-        *others, ours = self.speeds.items()
-        best = max((speed for name, speed in others if speed and name.startswith(theirs)), default=None)
-        return ours[1] / best if ours[1] and best else None
-
-    def agrees(self) -> bool:
-        losses = self.losses
-        return not losses or max(losses) - min(losses) <= SAME_LOSS * abs(losses[0])
 
 
 def main() -> None:
@@ -72,8 +53,6 @@ def main() -> None:
     if differing := [str(result.row) for result in results if not result.agrees()]:
         sys.exit(f"first losses differ by more than {SAME_LOSS:g} of their size: {', '.join(differing)}")
     if options.draw:
-        import drawing
-
         drawing.draw(results, options.draw, f"{cpu_model()}, one core; {work}")
     if options.record:
         guard.record({str(result.row): result.ratio("DyNet") for result in results}, options.recorded, cpu_model())

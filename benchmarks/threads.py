@@ -22,7 +22,7 @@ from collections.abc import Callable
 import numpy as np
 
 import dynet as dy
-from dynet_kernels import sharing
+from dynet_kernels.machine import sharing
 
 Task = Callable[[], float]
 """Does some work; the seconds it took."""

@@ -90,13 +90,15 @@ def clocked(run, times: int) -> float:
 
 def kernel(case: str):
     """A product by this project's kernel, with the parameters in force."""
-    from dynet_kernels import records
+    from dynet_kernels import tuning_records
     from dynet_kernels.target import host_cpu
     from dynet_kernels.tune import shapes, timing
 
     if case not in PRODUCTS | SKINNY:
         return None
-    candidate = timing.CpuTimer(host_cpu(), records.for_cpu(host_cpu())).compiled(shapes.STUDIES["product"].kernels)
+    candidate = timing.CpuTimer(host_cpu(), tuning_records.for_cpu(host_cpu())).compiled(
+        shapes.STUDIES["product"].kernels
+    )
     rows, inner, columns = (PRODUCTS | SKINNY)[case]
     workload = shapes.product(rows, inner, columns)
     if not candidate.is_right(workload):
@@ -272,7 +274,7 @@ def gigaflops(rate: float | None) -> str:
 
 def products(chosen: argparse.Namespace, cpu: str) -> None:
     """Products, with kernels for one kind of CPU."""
-    from dynet_kernels.records import SHIPPED
+    from dynet_kernels.tuning_records import SHIPPED
 
     competitors = [
         Competitor("default", "kernel", {"DYNET_CPU": cpu, "DYNET_RECORDS": "off"}),
@@ -298,7 +300,7 @@ def products(chosen: argparse.Namespace, cpu: str) -> None:
 
 def ops(chosen: argparse.Namespace) -> None:
     """Other ops, on this CPU."""
-    from dynet_kernels.records import SHIPPED
+    from dynet_kernels.tuning_records import SHIPPED
 
     competitors = [
         Competitor("default", "op", {"DYNET_RECORDS": "off"}),

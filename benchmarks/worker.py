@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from phases import Split
+from split import Split
 
 MODULES = {
     "dynet": "tasks",

@@ -56,7 +56,7 @@ SLIPS = [
     ("GRUBuilder", "spec", "spec"),
     ("collection", "training", "use set_dropout of networks, and dy.dropout where you train"),
     ("collection", "weight_decay", r"use model.set_weight_decay\(decay\)"),
-    ("collection", "colour", "only objects of subclasses of yours take new ones"),
+    ("collection", "colour", "only objects of your own subclasses accept new ones"),
 ]
 
 

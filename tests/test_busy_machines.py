@@ -7,7 +7,7 @@ from training_programs import run
 
 SETUP = """
 from dynet_kernels import layout as at
-from dynet_kernels import team
+from dynet_kernels.machine import team
 HELPER = at.HELPER_ROW  # where the row of the first helper begins
 
 def helper(name, value=None):

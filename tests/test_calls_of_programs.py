@@ -214,9 +214,9 @@ def test_gradients_of_slices_of_the_batch():
         (
             np.s_[:, 3:3],
             dy.OutOfRangeError,
-            r"slice\(3, 3, None\) takes nothing from the batch of x, which is \(4,\) x 6",
+            r"slice\(3, 3, None\) selects nothing from the batch of x, which is \(4,\) x 6",
         ),
-        (np.s_[:, 6:], dy.OutOfRangeError, "takes nothing from the batch"),
+        (np.s_[:, 6:], dy.OutOfRangeError, "selects nothing from the batch"),
         (np.s_[:, ::0], dy.ArgumentError, "step"),
         (np.s_[:, 1.5:], dy.ArgumentError, r"1\.5"),
         (np.s_[:, "a":], dy.ArgumentTypeError, "'a'"),

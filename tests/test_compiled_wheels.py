@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dynet_kernels.seal import sealed
+from dynet_kernels.cache.seal import sealed
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ROOT / "packages"
@@ -60,8 +60,8 @@ def test_a_wheel_has_code_for_its_machine_alone(architecture):
         ("sparc", None, b"", "DYNET_ARCHITECTURE is 'sparc', not one of x86_64, aarch64"),
         ("x86_64", None, b"", "has no compiled kernels"),
         ("x86_64", "index.json", b"{}", "has no compiled kernels"),
-        ("x86_64", "junk.o", b"junk", "is no file of compiled kernels, or it is damaged"),
-        ("x86_64", "readme.txt", b"", "is no file of compiled kernels, or it is damaged"),
+        ("x86_64", "junk.o", b"junk", "is not a file of compiled kernels, or it is damaged"),
+        ("x86_64", "readme.txt", b"", "is not a file of compiled kernels, or it is damaged"),
         ("x86_64", "key.o", sealed("key", b"\x7fELF".ljust(18, b"\0") + b"\xb7\0"), "is not for x86_64"),
     ],
 )

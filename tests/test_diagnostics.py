@@ -14,8 +14,9 @@ import pytest
 import dynet
 from dynet import __main__ as diagnostics
 from dynet import _installation
-from dynet_kernels import records, sharing, tuning
+from dynet_kernels import tuning, tuning_records
 from dynet_kernels.cuda import driver
+from dynet_kernels.machine import sharing
 from dynet_kernels.target import host_cpu
 from dynet_kernels.tuning import CPU_FAMILIES, Update, defaults
 
@@ -123,11 +124,11 @@ def test_without_a_home(tmp_path):
 
 
 def test_the_tuned_numbers_in_use_and_their_files_are_named(empty_cache):
-    own = records.Record("update", "avx2", Update(7), cpu=host_cpu().identity)
-    records.write(empty_cache / records.TUNED, [own])
+    own = tuning_records.Record("update", "avx2", Update(7), cpu=host_cpu().identity)
+    tuning_records.write(empty_cache / tuning_records.TUNED, [own])
     said = lines_of(DYNET_CACHE_DIR=str(empty_cache), **IN_PYTHON)["tuning"]
     assert f"Update(vectors=7) from {os.path.realpath(empty_cache)}/tuned.json" in said
-    assert said.count(f" from {records.SHIPPED}/") == len(CPU_FAMILIES) - 1
+    assert said.count(f" from {tuning_records.SHIPPED}/") == len(CPU_FAMILIES) - 1
     said = lines_of(DYNET_RECORDS="off", **IN_PYTHON)["tuning"]
     assert f"{defaults(host_cpu().lanes).product} from {tuning.__file__}" in said
     assert said.count(f" from {tuning.__file__}") == len(CPU_FAMILIES)

@@ -268,7 +268,7 @@ ROWS = {
     "`inverse` of a matrix that is not square": "dynet-ops/test_tensor_errors: bad_input",
     "`add_parameters(())`": "tests/test_refused_calls: a_parameter_has_at_least_one_dimension",
     "`initial_state([c])` of cells alone": "dynet-rnn/test_states: a_state_of_cells_alone_has_outputs_of_zeros",
-    "`initial_state` with vectors of another size": "dynet-rnn/test_states: vectors_of_another_size_are_refused",
+    "`initial_state` with vectors of a different size": "dynet-rnn/test_states: vectors_of_another_size_are_refused",
     "`add_parameters(4, 3)`": "tests/test_refused_calls: a_second_dimension_in_the_place_of_init_is_refused",
     "`init_from_array` of a lookup table with fewer rows": "tests/test_refused_calls: a_table_is_replaced_whole",
     "`numpy.asarray(e, float)` of an expression": "tests/test_refused_calls: an_expression_is_no_array_of_numbers",
@@ -300,10 +300,10 @@ ROWS = {
     "a `spec` of a `BiRNNBuilder` whose number of layers is not that of its `builder_layers`": (
         "dynet-rnn/test_specs: builders_that_are_given_are_counted"
     ),
-    "objects of other classes in a `spec`, classes and functions as values, keys whose class has a `__hash__` or `__eq__` of its own": (  # noqa: E501
+    "objects of other classes in a `spec`, classes and functions as values, keys whose class defines `__hash__` or `__eq__`": (  # noqa: E501
         "dynet-core/test_own_classes: saving_says_what_loading_will_ask_for"
     ),
-    "objects in a `spec` whose class has `__reduce__`, `__setstate__`, `__getnewargs__`, `__new__` or `__del__` of its own; combined flags; structured arrays, and arrays of lists and other objects": (  # noqa: E501
+    "objects in a `spec` whose class defines `__reduce__`, `__setstate__`, `__getnewargs__`, `__new__` or `__del__`; combined flags; structured arrays, and arrays of lists and other objects": (  # noqa: E501
         "dynet-core/test_allowed_classes: what_nobody_can_load_is_written_and_said_so"
     ),
     "`recalculate` that is not a flag, such as `value(None)`": (
@@ -321,7 +321,7 @@ ROWS = {
     "a `spec` that pickle refuses": (
         "dynet-core/test_object_files: what_pickle_refuses_is_refused_before_anything_is_written"
     ),
-    "a `.meta` file of a few kilobytes that unfolds, hashes or copies without end": (
+    "a `.meta` file of a few kilobytes that unfolds, hashes or copies endlessly": (
         "dynet-core/test_limits: a_file_has_one_bound_for_all_its_objects"
     ),
 }

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from dynet_kernels import cache
+from dynet_kernels.cache import store
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="needs fork and signals")
 
@@ -19,7 +19,8 @@ import contextlib, os, signal, sys, tempfile, time, traceback
 import numpy as np
 import tvm_ffi
 import dynet as dy
-from dynet_kernels import cache, library
+from dynet_kernels.cache import store
+from dynet_kernels.machine import library
 
 A = np.array([[2.0, 1.0], [0.0, 4.0]])
 
@@ -49,7 +50,7 @@ def trained():
 class Failure(BaseException):
     pass
 
-class Refused(cache.CacheError, Failure):
+class Refused(store.CacheError, Failure):
     pass
 """
 
@@ -81,9 +82,9 @@ def attempts(use, warm, owner, name, error, turn):
     return len(calls) >= turn
 
 def functions():
-    yield cache, "cache_directory"
-    yield cache, "load_object"
-    yield cache, "linker"
+    yield store, "cache_directory"
+    yield store, "load_object"
+    yield store, "linker"
     yield library, "modules"
     yield library, "key_of"
     yield library, "stored"
@@ -93,7 +94,7 @@ def in_children():
     failed = reached = 0
     for use, warm in ((first, False), (later, False), (later, True), (trained, False), (trained, True)):
         for owner, name in functions():
-            for error in (KeyboardInterrupt, MemoryError, OSError, cache.CacheError):
+            for error in (KeyboardInterrupt, MemoryError, OSError, store.CacheError):
                 for turn in (1, 2, 3):
                     child = os.fork()
                     if not child:
@@ -135,10 +136,10 @@ def test_whatever_fails_once_works_the_next_time():
 
 KEYS = """
 loaded = []
-def stored(key, real=cache.stored):
+def stored(key, real=store.stored):
     loaded.append(key)
     return real(key)
-cache.stored = stored
+store.stored = stored
 first()
 before = len(loaded)
 later()
@@ -170,11 +171,11 @@ def nearly_full(tmp_path):
     directory = tmp_path / "cache"
     directory.mkdir(mode=0o700)
     for key in set(here) - set(lacking):
-        other = cache.cache_directory() / f"{key}.key"  # the key of the emitted code, which has the object file
+        other = store.cache_directory() / f"{key}.key"  # the key of the emitted code, which has the object file
         if other.exists():
             shutil.copy(other, directory)
-            key = cache._read(other, key).decode()
-        shutil.copy(cache.cache_directory() / f"{key}.o", directory)
+            key = store._read(other, key).decode()
+        shutil.copy(store.cache_directory() / f"{key}.o", directory)
     return directory
 
 
@@ -210,15 +211,15 @@ def test_signals_while_kernels_are_compiled(nearly_full):
 @posix_only
 def test_a_cache_that_is_refused_is_named_and_works_once_it_is_mended(tmp_path):
     directory = tmp_path / "cache"
-    others = shutil.ignore_patterns(*(f"*{suffix}" for suffix in cache.UNFINISHED))  # of processes that run meanwhile
-    shutil.copytree(cache.cache_directory(), directory, ignore=others)
+    others = shutil.ignore_patterns(*(f"*{suffix}" for suffix in store.UNFINISHED))  # of processes that run meanwhile
+    shutil.copytree(store.cache_directory(), directory, ignore=others)
     directory.chmod(0o777)
     program = """
 import os
 for _ in range(2):
     try:
         first()
-    except cache.CacheError as error:
+    except store.CacheError as error:
         assert "can be written to by others" in str(error), error
     else:
         sys.exit("not refused")
@@ -228,7 +229,7 @@ os.chmod(os.environ["DYNET_CACHE_DIR"], 0o777)
 for use in (later, first):
     try:
         use()
-    except cache.CacheError as error:
+    except store.CacheError as error:
         assert "can be written to by others" in str(error), error
     else:
         sys.exit("not refused")
@@ -243,7 +244,7 @@ later()
 @pytest.mark.parametrize("kind", ["pipe", "device", "socket", "directory"])
 def test_no_file_in_the_place_of_a_stored_one_is_waited_for(tmp_path, kind, monkeypatch):
     monkeypatch.setenv("DYNET_CACHE_DIR", str(tmp_path / "cache"))
-    path = cache.cache_directory() / "key.o"
+    path = store.cache_directory() / "key.o"
     with contextlib.ExitStack() as stack:
         if kind == "pipe":
             os.mkfifo(path)
@@ -256,4 +257,4 @@ def test_no_file_in_the_place_of_a_stored_one_is_waited_for(tmp_path, kind, monk
             stack.enter_context(socket.socket(socket.AF_UNIX)).bind(str(path))
         else:
             path.mkdir()
-        assert cache.stored("key") is None
+        assert store.stored("key") is None

@@ -87,7 +87,8 @@ FORK_WHILE_LOCKED = """
 from dynet_core import dim
 from dynet_core.compute import device, parameter_rows
 from dynet_core.random import random_stream
-from dynet_kernels import cache, encode
+from dynet_kernels import encode
+from dynet_kernels.cache import store
 
 def hold():
     with LOCK:
@@ -111,7 +112,7 @@ print("done")
 
 
 LOCKS = ["device._lock", "dim._lock", "encode._lock", "parameter_rows.PARAMETER_ROWS.lock"]
-LOCKS += ["random_stream._current._lock", "cache._linking"]
+LOCKS += ["random_stream._current._lock", "store._linking"]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

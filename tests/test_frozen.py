@@ -40,7 +40,8 @@ print(packed(dy.scalarInput(2.0)).value())
 # Compiles what a program needs, and no more, into a folder.
 SHIP = """
 import sys
-from dynet_kernels import build, library
+from dynet_kernels import build
+from dynet_kernels.machine import library
 from dynet_kernels.target import NAMED, host_cpu
 
 real, parts = library.modules, []

@@ -100,7 +100,7 @@ def test_each_row_of_the_table_for_attributes(place, name):
     call = {"__call__": lambda: x(1), "__getitem__": lambda: x[0]}.get(name, lambda: getattr(x, name))
     with pytest.raises(TypeError if name.startswith("__") else AttributeError) as caught:
         call()
-    no = "is no " if name.startswith("__") else f"has no attribute {name!r}"
+    no = "is not a " if name.startswith("__") else f"has no attribute {name!r}"
     assert no in str(caught.value) and str(caught.value).endswith(f": use {HINTS[place][name]}")
 
 
@@ -423,13 +423,16 @@ def test_names_of_other_libraries(name, said):
 TABLE = MODEL.add_lookup_parameters((5, 3))
 ONE = dy.inputVector([1, 2, 3])
 NO_FUNCTIONS = [
-    (lambda: TABLE([1, 2]), r"a LookupParameters is no function: use E\[i\] for a row, dy.lookup_batch\(E, indices\)"),
-    (lambda: LSTM(ONE), r"a VanillaLSTMBuilder is no function: use b.initial_state\(\).transduce\(xs\)$"),
-    (lambda: OBJECTS["two ways"]([ONE]), r"a BiRNNBuilder is no function: use b.transduce\(xs\)$"),
+    (
+        lambda: TABLE([1, 2]),
+        r"a LookupParameters is not a function: use E\[i\] for a row, dy.lookup_batch\(E, indices\)",
+    ),
+    (lambda: LSTM(ONE), r"a VanillaLSTMBuilder is not a function: use b.initial_state\(\).transduce\(xs\)$"),
+    (lambda: OBJECTS["two ways"]([ONE]), r"a BiRNNBuilder is not a function: use b.transduce\(xs\)$"),
     (lambda: OBJECTS["tree"]([ONE]), r"use b.initial_state\(\).transduce\(xs, heads\)$"),
     (lambda: dy.StandardSoftmaxBuilder(3, 4, MODEL)(ONE), r"use layer.full_logits\(x\), or"),
-    (lambda: list(MODEL), r"a ParameterCollection is no list: use model.parameters_list\(\) and"),
-    (lambda: MODEL[0], "is no list: use model.parameters_list"),
+    (lambda: list(MODEL), r"a ParameterCollection is not a list: use model.parameters_list\(\) and"),
+    (lambda: MODEL[0], "is not a list: use model.parameters_list"),
     (lambda: TABLE[[1, 2]], r"lookup: an index must be an int, not list \[1, 2\]: dy.lookup_batch takes several"),
     (
         lambda: ONE[[0, 1]],

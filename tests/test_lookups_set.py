@@ -230,7 +230,7 @@ def test_lookups_that_are_gone(E):
     dy.cg_checkpoint()
     lost = E[2]
     dy.cg_revert()
-    for gone, why in ((old, "renew_cg has replaced"), (lost, "cg_revert has taken back")):
+    for gone, why in ((old, "renew_cg has replaced"), (lost, "cg_revert has removed")):
         with pytest.raises(dy.StaleExpressionError, match=rf"^set: .*\(2,\).* {why}"):
             gone.set(0)
     other = dy.lookup(E, 2)  # a node of the number that the lost one had

@@ -8,7 +8,7 @@ from dynet_core.compute.device import compiled
 from dynet_core.graph import current
 from dynet_core.recorder import next_generation
 from dynet_kernels import layout as at
-from dynet_kernels import library, machine, passes, planning_ahead, sharing
+from dynet_kernels.machine import library, modules, planner, planning_ahead, sharing
 from dynet_kernels.plan.structs import Context
 
 NAMES = [name for name in at.CONTEXT if name not in ("result_type", "result")]
@@ -19,15 +19,15 @@ def uncompiled(monkeypatch):
     """Replace the machine's compiled functions by Python, except those that only plan. The names of those that ran."""
     compiled_machine, ran = compiled(), []
     monkeypatch.setattr(compiled_machine, "is_watched", True)
-    monkeypatch.setattr(machine, "HANDLES", {one.__chandle__(): one for one in library._functions})
+    monkeypatch.setattr(modules, "HANDLES", {one.__chandle__(): one for one in library._functions})
 
     def counted(name, function):
         return lambda *given: ran.append(name) or function(*given)
 
     for name in library.PHASES:
-        monkeypatch.setattr(passes.PLANNED[name], "python", getattr(compiled_machine, f"plan_{name}"))
-        monkeypatch.setattr(compiled_machine, name, counted(name, passes.pass_function(name, True)))
-    together = counted("norm_and_update", passes.norm_and_update)
+        monkeypatch.setattr(planner.PLANNED[name], "python", getattr(compiled_machine, f"plan_{name}"))
+        monkeypatch.setattr(compiled_machine, name, counted(name, planner.pass_function(name, True)))
+    together = counted("norm_and_update", planner.norm_and_update)
     monkeypatch.setattr(compiled_machine, "norm_and_update", together)
     next_generation()
     yield ran
@@ -78,10 +78,10 @@ def test_a_tape_run_again_leaves_the_same_integers(width, monkeypatch):
     loss = graph(width)
     expected = loss.value()
     engine = current().engine
-    monkeypatch.setattr(machine, "HANDLES", {one.__chandle__(): one for one in library._functions})
+    monkeypatch.setattr(modules, "HANDLES", {one.__chandle__(): one for one in library._functions})
     slots, threads = engine.slots, engine.buffers["threads"]
     context, found = Context(engine.context_at), []
-    for run in (compiled().run, passes.run):
+    for run in (compiled().run, planner.run):
         threads[:] = 7
         slots[at.CONTEXT.row] = 77
         run(engine.context_at)

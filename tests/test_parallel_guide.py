@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dynet_kernels import cache
+from dynet_kernels.cache import store
 
 TEXT = (Path(__file__).parents[1] / "docs" / "parallel.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", TEXT, re.DOTALL | re.MULTILINE)
@@ -39,7 +39,7 @@ def folder(tmp_path):
 def run(folder, *command):
     known = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "USER": "somebody"}
     known |= {"PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}", "HOME": str(folder)}
-    known["DYNET_CACHE_DIR"] = str(cache.cache_directory())  # which goes by HOME otherwise
+    known["DYNET_CACHE_DIR"] = str(store.cache_directory())  # which goes by HOME otherwise
     done = subprocess.run(command, cwd=folder, env=known, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()

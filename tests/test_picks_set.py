@@ -173,7 +173,7 @@ def test_picks_that_are_gone(model):
     dy.cg_checkpoint()
     lost = x[2]
     dy.cg_revert()
-    for gone, why in ((old, "renew_cg has replaced"), (lost, "cg_revert has taken back")):
+    for gone, why in ((old, "renew_cg has replaced"), (lost, "cg_revert has removed")):
         with pytest.raises(dy.StaleExpressionError, match=rf"^set_index: .*\(1,\).* {why}"):
             gone.set_index(0)
     other = dy.pick(x, 2)  # a node of the number that the lost one had

@@ -176,7 +176,7 @@ def test_a_safetensors_file_that_announces_too_many_rows_of_nothing(tmp_path):
     }
     text = json.dumps(head).encode()
     (tmp_path / "file.safetensors").write_bytes(len(text).to_bytes(8, "little") + text)
-    with pytest.raises(dy.FileFormatError, match="which no parameter is"):
+    with pytest.raises(dy.FileFormatError, match="which no parameter can be"):
         dy.ParameterCollection.from_file(tmp_path / "file.safetensors")
 
 
@@ -204,7 +204,7 @@ def train(m, trainer, steps=2):
         trainer.update()
 
 
-@pytest.mark.filterwarnings("ignore:.*since the last update, no backward:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:.*since the last update, backward.. has reached no:RuntimeWarning")
 @pytest.mark.parametrize("decay", [0.0, 0.01])
 @pytest.mark.parametrize("sparse", [True, False])
 @pytest.mark.parametrize("trainer", TRAINERS)

@@ -5,7 +5,7 @@ import os
 import pytest
 from training_programs import run
 
-from dynet_kernels import sharing
+from dynet_kernels.machine import sharing
 
 SAME = """
 for builder in (dy.SimpleRNNBuilder, dy.GRUBuilder, dy.VanillaLSTMBuilder, dy.CoupledLSTMBuilder, dy.FastLSTMBuilder):

@@ -15,7 +15,7 @@ import dynet as dy
 from broken_kernels import break_kernel
 from dynet_kernels import formula as f
 from dynet_kernels.families.fill import Fill
-from dynet_kernels.library import CompileError
+from dynet_kernels.machine.library import CompileError
 from dynet_kernels.table import KERNELS
 from dynet_ops.kinds import elementwise
 
@@ -158,7 +158,7 @@ def test_only_graphs_with_a_broken_kernel_fail(program, tmp_path):
 
 PLANNER = """
 import dynet as dy
-from dynet_kernels import library
+from dynet_kernels.machine import library
 
 def refuse(*_, **__):
     raise library.CompileError("compiling the planner failed")

@@ -12,7 +12,7 @@ import threading
 import time
 import numpy as np
 import dynet as dy
-from dynet_kernels import sharing
+from dynet_kernels.machine import sharing
 
 def train(builder, trainer, width=40, steps=3):
     dy.reset_random_seed(5)

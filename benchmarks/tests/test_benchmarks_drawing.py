@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 import drawing
-from competitors import Row
-from run import Result
+from competitors import Result, Row
 
 RESULTS = [
     Result(Row("tagger", "tagger", 1), {"DyNet": 1000.0, "torch": 500.0, "JAX": None, "this project": 3000.0}, []),

@@ -12,7 +12,7 @@ import pytest
 
 import dynet as dy
 from competitors import OURS, PYTHONS, TASKS, core, measure, rows_of
-from phases import PARTS
+from split import PARTS
 from tasks import rnnlm
 from worker import made
 

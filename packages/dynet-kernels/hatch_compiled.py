@@ -13,7 +13,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 MACHINES = {"x86_64": 62, "aarch64": 183}  # the number of the machine in the header of an object file
 INDEX = "index.json"  # which frozen programs need; see shipped_code.py
-SEAL = Path(__file__).parent / "src" / "dynet_kernels" / "seal.py"
+SEAL = Path(__file__).parent / "src" / "dynet_kernels" / "cache" / "seal.py"
 
 
 class CompiledKernels(BuildHookInterface):
@@ -36,7 +36,9 @@ class CompiledKernels(BuildHookInterface):
         for file in files:
             code = unsealed(file.stem, file.read_bytes()) if file.suffix == ".o" else None
             if code is None:
-                raise ValueError(f"{file} is no file of compiled kernels, or it is damaged: build into an empty folder")
+                raise ValueError(
+                    f"{file} is not a file of compiled kernels, or it is damaged: build into an empty folder"
+                )
             # The recorder is not an object file itself, but two of them behind a head.
             if code[:4] == b"\x7fELF" and int.from_bytes(code[18:20], "little") != MACHINES[architecture]:
                 raise ValueError(f"{file} is not for {architecture}")

@@ -19,7 +19,7 @@ from dynet_kernels.table import KERNELS
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory):
     """The CUDA C of all kernels, in files of many: to start a compiler takes longer than to compile a kernel."""
-    from dynet_kernels import library
+    from dynet_kernels.machine import library
 
     every = list(KERNELS.items())
     parts = [Source(dict(enumerate(every[at : at + 32])), "sm_90", "nvcc") for at in range(0, len(every), 32)]

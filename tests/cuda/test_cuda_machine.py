@@ -5,8 +5,8 @@ import pytest
 
 import dynet as dy
 from dynet_core.compute import device
-from dynet_kernels import library
 from dynet_kernels.cuda import machine
+from dynet_kernels.machine import library
 from dynet_ops.kinds import elementwise
 
 X = [1.0, 2.0, 3.0]

@@ -64,7 +64,7 @@ def test_products_are_exact_unless_asked_otherwise(emulated):
 
 def test_an_older_gpu_is_refused(emulated, monkeypatch):
     monkeypatch.setitem(vars(device._open(0)), "arch", "sm_75")
-    with pytest.raises(dy.DeviceError, match="TF32 was asked for, but GPU:0 is sm_75, and it takes sm_80 or later"):
+    with pytest.raises(dy.DeviceError, match="TF32 was asked for, but GPU:0 is sm_75, and TF32 needs sm_80 or later"):
         with device.use(0, tf32=True):
             pass
     assert device.name() == "CPU"

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from dynet_kernels import records, tuning
+from dynet_kernels import tuning, tuning_records
 from dynet_kernels.cuda.driver import Gpu
 from dynet_kernels.tune import __main__ as command
 from dynet_kernels.tune import axes, search, shapes, timing
@@ -104,9 +104,9 @@ def own_records(tmp_path, monkeypatch):
     """A user's cache directory without records."""
     monkeypatch.setenv("DYNET_CACHE_DIR", str(tmp_path))
     monkeypatch.delenv("DYNET_RECORDS", raising=False)
-    records._found.cache_clear()
+    tuning_records._found.cache_clear()
     yield
-    records._found.cache_clear()
+    tuning_records._found.cache_clear()
 
 
 def test_the_command_keeps_what_it_finds(emulated, own_records, monkeypatch, capsys):
@@ -115,8 +115,8 @@ def test_the_command_keeps_what_it_finds(emulated, own_records, monkeypatch, cap
     times_by(monkeypatch, lambda values: 1.0 + (values.block != 64))
     command.main(["--families", "cuda", "--seconds", "100"])
     gpu = Gpu()
-    (record,) = records.read(records.user_file())
+    (record,) = tuning_records.read(tuning_records.user_file())
     assert (record.family, record.target, record.cpu) == ("cuda", gpu.arch, "")
-    assert record.parameters == records.for_cuda(gpu.arch) == tuning.Cuda(block=64)
+    assert record.parameters == tuning_records.for_cuda(gpu.arch) == tuning.Cuda(block=64)
     assert gpu.name in record.measured and list(record.figure) == ["add 3x5", "add 3x200"]
     assert "cuda: Cuda(threads=128, block=64, tile=8)" in capsys.readouterr().out

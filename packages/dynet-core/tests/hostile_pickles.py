@@ -190,7 +190,7 @@ GADGETS = [
     ("dynet_core.save", "made-by-a-pickle", []), ("_dynet.save", "made-by-a-pickle", []),
     ("dynet.save", "made-by-a-pickle", []), ("dynet_core.parameter.object_files.save", "made-by-a-pickle", []),
     ("dynet_core.ParameterCollection",), ("_dynet.ParameterCollection",), ("dynet_core.reset_random_seed", 1),
-    ("dynet_core.init",), ("dynet_kernels.cache.linker",), ("dynet_core.FromFileInitializer", "canary"),
+    ("dynet_core.init",), ("dynet_kernels.cache.store.linker",), ("dynet_core.FromFileInitializer", "canary"),
     ("__main__.trap", 1), ("__main__.Trap", 1), ("__main__.Trap.__setstate__", 1, 2), ("__main__.Words", 1),
     ("__main__.Words.update", {}, {}), ("__main__.CALLED.append", 1), ("__main__.dy.save", "made-by-a-pickle", []),
     ("__main__.sys.exit", 3), ("__main__", 1), (".", 1), ("a.b.c", 1),

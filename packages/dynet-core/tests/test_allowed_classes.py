@@ -247,7 +247,7 @@ def test_a_function_is_given_and_not_called():
 @pytest.mark.parametrize("function", [os.system, os.path.join, math.sqrt, textwrap.dedent])
 def test_no_advice_is_given_to_allow_a_function_that_is_not_the_programs(function):
     with pytest.raises(
-        FileFormatError, match="is a function that is not the program's own: trust no file with"
+        FileFormatError, match="is a function that is not the program's own: do not trust a file with"
     ) as caught:
         read_again(collections.defaultdict(function))
     assert "allow" not in str(caught.value)

@@ -7,8 +7,8 @@ import pytest
 
 from dynet_core import ArgumentError, ArgumentTypeError, DeviceError, DynetParams, ParameterCollection
 from dynet_core.compute import device
-from dynet_kernels import sharing
 from dynet_kernels.cuda import compiler, driver
+from dynet_kernels.machine import sharing
 
 
 def read(*arguments):

@@ -56,7 +56,7 @@ def test_what_is_no_model_is_shown_in_part(content, suffix, tmp_path):
         model_of(2).populate(file)
     message = str(caught.value)
     if not suffix:
-        assert message.startswith(f"{file}, byte 0: this is no file of parameters: expected '#Parameter# ")
+        assert message.startswith(f"{file}, byte 0: this is not a file of parameters: expected '#Parameter# ")
         assert len(message.partition("found ")[2]) <= 40
     assert len(message.removeprefix(str(file))) < 160
 

@@ -453,7 +453,7 @@ def test_a_class_without_from_spec_is_told_so_from_the_beginning(base):
 def test_what_the_users_methods_return_or_raise_is_said(base):
     with pytest.raises(AttributeError, match="^inner bug$"):
         dy.save(base, [WrongProperty(ParameterCollection())])
-    with pytest.raises(ArgumentTypeError, match=r"^Nowhere.param_collection\(\) returned None, no collection"):
+    with pytest.raises(ArgumentTypeError, match=r"^Nowhere.param_collection\(\) returned None, not a collection"):
         dy.save(base, [Nowhere(None)])
     model = ParameterCollection()
     dy.save(base, [ReturnsNothing(model)])
@@ -462,7 +462,7 @@ def test_what_the_users_methods_return_or_raise_is_said(base):
     ):
         dy.load(base, model)
     dy.save(base, [Nowhere(model)])
-    with pytest.raises(FileFormatError, match=r"Nowhere.param_collection\(\) returned None, no collection"):
+    with pytest.raises(FileFormatError, match=r"Nowhere.param_collection\(\) returned None, not a collection"):
         dy.load(base, model)
 
 

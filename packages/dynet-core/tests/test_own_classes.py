@@ -264,7 +264,7 @@ NEVER = {
     "HasNew": "has __new__ of its own", "HasDel": "has __del__ of its own", "Heir": "has __setstate__ of HasSetstate",
     "Generated": "Generated has __del__ of its own", "GeneratedToo": "GeneratedToo has __setstate__ of its own",
     **dict.fromkeys(["Made", "MadeList", "MadeTuple", "MadeColor"], "is a class that you have not allowed; "),
-    "Nameless": "Nameless has a __module__ that is no name",
+    "Nameless": "Nameless has a __module__ that is not a name",
     "Meta": "has __new__ of type", "Mine": "", "MyExpression": "", "Matrix": "has __", "function": "would be called",
     "CALLED.append": "", "os.system": "would be called", "CALLED": "is not a class", "os": "is not a class",
     "Vocabulary.__call__": "would be called", "Vocabulary.__class__": "", "argparse.Action": "",
@@ -378,7 +378,7 @@ def test_only_classes_that_are_allowed_are_given_to_from_spec(kind):
         read(content, own=False)
     assert meta.read(content, "model.meta", {f"{__name__}.{kind.__name__}": kind}, False)[0].spec is kind
     decoy = hand_written(b"h\x00", named + b"q\x000c%h\nHolder\n")
-    with pytest.raises(FileFormatError, match="belong to another class than the one that takes them"):
+    with pytest.raises(FileFormatError, match="belong to a different class than the one that takes them"):
         read(decoy)
 
 
@@ -444,7 +444,7 @@ def test_an_attribute_is_refused_even_if_the_state_has_lost_it(kind):
 def test_the_class_that_takes_the_objects_is_the_one_that_was_looked_at():
     """A file cannot have one class make its classes allowed and give the objects to another."""
     named = hand_written(b"c%s\nVocabulary\n)\x81", first=b"c%h\nHolder\n0c%s\nOther\n")
-    with pytest.raises(FileFormatError, match="belong to another class than the one that takes them"):
+    with pytest.raises(FileFormatError, match="belong to a different class than the one that takes them"):
         read(named)
     with pytest.raises(FileFormatError, match="Vocabulary is a class that you have not allowed"):
         read(hand_written(b"c%s\nVocabulary\n)\x81", first=b"c_dynet\nParameterCollection\n0c%h\nHolder\n"))
@@ -494,7 +494,7 @@ ASKED = {
 def test_saving_says_what_loading_will_ask_for(what, fresh, tmp_path):
     value, said = ASKED[what]
     base, layer = str(tmp_path / "model"), Layer(ParameterCollection(), value)
-    with pytest.warns(UserWarning, match="save: the files are whole, but load will ask for a permission: .*" + said):
+    with pytest.warns(UserWarning, match="save: the files are complete, but load will ask for a permission: .*" + said):
         dy.save(base, [layer])
     with pytest.raises(FileFormatError, match=said):
         dy.load(base, ParameterCollection())

@@ -35,7 +35,7 @@ def test_memory_that_each_graph_needs_is_kept():
     records = Records()
     for _ in range(3):
         record(records, 1 << 18, 1)
-        kept = records.inputs_address()
+        kept = records.inputs_address
         records.renew()
     record(records, 1 << 18, 1)
-    assert records.inputs_address() == kept
+    assert records.inputs_address == kept

@@ -82,23 +82,23 @@ CHANGES = {
     "free-threaded": (VARIABLE.format(name="Py_GIL_DISABLED"), "this is a free-threaded build of Python"),
     "traced references": (VARIABLE.format(name="Py_TRACE_REFS"), "this is a debug build of Python"),
     "debug": ("sys.gettotalrefcount = lambda: 0", "this is a debug build of Python"),
-    "types": ("S = words.Structure; words.OBJECT = S('type', 'references')", "this Python stores types otherwise"),
-    "references": ("sys.getrefcount = lambda x: 0", "this Python stores references otherwise"),
+    "types": ("S = words.Structure; words.OBJECT = S('type', 'references')", "this Python stores types differently"),
+    "references": ("sys.getrefcount = lambda x: 0", "this Python stores references differently"),
     "sizes of lists": (
         "S = words.Structure; words.LIST = S(*words.OBJECT, 'items', 'size')",
-        "this Python stores lists otherwise",
+        "this Python stores lists differently",
     ),
     "sizes of tuples": (
         "S = words.Structure; words.TUPLE = S('size', *words.OBJECT)",
-        "this Python stores tuples otherwise",
+        "this Python stores tuples differently",
     ),
     "items of tuples": (
         "S = words.Structure; words.TUPLE = S(*words.OBJECT, 'size', 'hash')",
-        "this Python stores tuples otherwise",
+        "this Python stores tuples differently",
     ),
     "slices": (
         "S = words.Structure; words.SLICE = S(*words.OBJECT, 'stop', 'first', 'step')",
-        "this Python stores slices otherwise",
+        "this Python stores slices differently",
     ),
 }
 
@@ -212,3 +212,23 @@ def in_another_interpreter(program: str) -> subprocess.CompletedProcess:
 def test_other_interpreters_are_refused_in_words():
     done = in_another_interpreter("import dynet_core")
     assert "dynet works in the main interpreter of a process only" in done.stdout + done.stderr
+
+
+# Without ops
+
+OPERATORS = """
+from dynet_core import ParameterCollection
+p = ParameterCollection().add_parameters(2)
+signs = [lambda: -p, lambda: p[0], lambda: p[0:1]]
+for operate in [*signs, lambda: p + p, lambda: p * 2.0, lambda: 1 - p, lambda: p / None]:
+    try:
+        operate()
+    except TypeError as problem:
+        print(problem)
+"""
+
+
+@compiled_only
+def test_operators_are_refused_without_ops():
+    done = run(OPERATORS)
+    assert done.stdout.splitlines() == ["the operators of expressions come with dynet_ops: import it first"] * 7

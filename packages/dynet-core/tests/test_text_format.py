@@ -127,7 +127,7 @@ def test_a_file_that_ends_too_soon_says_where(length, tmp_path):
     end_of_head = TWO.index("\n", start)
     if f", byte {start}: " in message:
         head = "the file ends in the first line of an entry: expected '#Parameter# NAME {DIMS} BYTES ...', found b'#"
-        values = f"values of /_{int(start > 0)} are announced, and the file ends at byte {length}"
+        values = f"values of /_{int(start > 0)} are announced, but the file ends at byte {length}"
         assert head in message or values in message
         assert length < end_of_head + 16 and (head not in message or length < end_of_head)
     else:
@@ -140,7 +140,7 @@ def test_a_file_that_ends_too_soon_says_where(length, tmp_path):
 
 
 def test_a_name_that_is_not_utf8_is_refused(tmp_path):
-    with pytest.raises(FileFormatError, match="is no name"):
+    with pytest.raises(FileFormatError, match="is not a name"):
         populated(tmp_path, TWO.encode().replace(b"/_0", b"/\xff"))
 
 

@@ -1,15 +1,15 @@
 """Modules that tests build into the cache of compiled kernels."""
 
-from dynet_kernels import cache
 from dynet_kernels.building import sites
+from dynet_kernels.cache import store
 
 
 def load_or_build(key, build):
     """`load_or_make` of an object file that `build(path)` writes."""
 
     def make(_):
-        with sites.folder(cache.building_site()) as folder:
+        with sites.folder(store.building_site()) as folder:
             build(folder / "kernels.o")
             return (folder / "kernels.o").read_bytes()
 
-    return cache.load_or_make(key, make)
+    return store.load_or_make(key, make)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dynet_kernels import cache
+from dynet_kernels.cache import store
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="needs POSIX owners and modes")
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
@@ -50,7 +50,7 @@ USE = """
 
 def start(program, *, arguments=(), environment=None, **options):
     """Start a Python process with this program, in a changed environment."""
-    folders = [str(Path(cache.__file__).parents[1]), str(Path(__file__).parent)]
+    folders = [str(Path(store.__file__).parents[1]), str(Path(__file__).parent)]
     search = os.pathsep.join([*folders, os.environ.get("PYTHONPATH", "")])
     env = {**os.environ, "PYTHONPATH": search, **(environment or {})}
     command = [sys.executable, "-W", "error", "-c", program, *map(str, arguments)]

@@ -8,8 +8,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import pytest  # noqa: E402
 from cached import COMPILE, run  # noqa: E402
 
-from dynet_kernels import cache_directory as places  # noqa: E402
-from dynet_kernels import records  # noqa: E402
+from dynet_kernels import tuning_records  # noqa: E402
+from dynet_kernels.cache import directory as places  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -58,6 +58,6 @@ def own_records(tmp_path, monkeypatch):
     directory = tmp_path / "cache"
     monkeypatch.setenv("DYNET_CACHE_DIR", str(directory))
     monkeypatch.delenv("DYNET_RECORDS", raising=False)
-    records._found.cache_clear()
+    tuning_records._found.cache_clear()
     yield directory
-    records._found.cache_clear()
+    tuning_records._found.cache_clear()

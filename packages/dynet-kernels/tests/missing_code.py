@@ -3,10 +3,10 @@
 import numpy as np
 
 from dynet_kernels import layout as at
-from dynet_kernels import library, sharing
 from dynet_kernels.families.fill import Fill
 from dynet_kernels.kernels import SHARD, Kernels
 from dynet_kernels.layout import CONTEXT
+from dynet_kernels.machine import library, sharing
 
 
 class Context:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dynet_kernels import layout as at
-from dynet_kernels import library, sharing
 from dynet_kernels.layout import CONTEXT
+from dynet_kernels.machine import library, sharing
 from dynet_kernels.table import KERNELS
 
 COPY, ACCUMULATE = (KERNELS.opcode(name) for name in ("copy", "accumulate"))

@@ -8,14 +8,14 @@ import pytest
 from built import load_or_build
 from cached import COMPILE, USE, linux_only, names, run, set_age, use
 
-from dynet_kernels import cache
+from dynet_kernels.cache import store
 
 
 def test_builds_once(directory, build, capsys):
-    assert cache.stored("key") is None
+    assert store.stored("key") is None
     assert use(load_or_build("key", build)) == 41
     assert use(load_or_build("key", build)) == 41
-    assert use(cache.load_object(cache.stored("key"))) == 41
+    assert use(store.load_object(store.stored("key"))) == 41
     assert build.calls == 1
     assert capsys.readouterr() == ("", "")
     assert names(directory) == ["key.o"]
@@ -67,7 +67,7 @@ def identified(object_file):
             load.made += 1
             return object_file.read_bytes()
 
-        return cache.load_or_make(key, make, identify=identify)
+        return store.load_or_make(key, make, identify=identify)
 
     load.identified = load.made = 0
     return load
@@ -78,7 +78,7 @@ def test_keys_that_turn_out_to_be_the_same_share_a_file(directory, identified):
         assert use(identified(key)) == 41
     assert (identified.identified, identified.made) == (2, 1)
     assert names(directory) == ["a.key", "b.key", "code.o"]
-    assert cache.stored("a") == cache.stored("b") and use(cache.load_object(cache.stored("a"))) == 41
+    assert store.stored("a") == store.stored("b") and use(store.load_object(store.stored("a"))) == 41
 
 
 def test_keys_that_turn_out_to_differ_have_a_file_each(directory, identified):
@@ -106,14 +106,14 @@ def test_a_damaged_second_key_is_found_again(directory, identified, damage):
 def test_what_a_key_stands_for_is_made_again_where_it_is_gone(directory, identified):
     identified("a")
     (directory / "code.o").unlink()
-    assert cache.stored("a") is None
+    assert store.stored("a") is None
     assert use(identified("a")) == 41
     assert (identified.identified, identified.made) == (2, 2)
 
 
 def test_a_second_key_that_cannot_be_found_leaves_nothing(directory):
     with pytest.raises(KeyError, match="on purpose"):
-        cache.load_or_make("a", lambda lock: b"", identify=lambda lock: {}["on purpose"])
+        store.load_or_make("a", lambda lock: b"", identify=lambda lock: {}["on purpose"])
     assert names(directory) == []
 
 
@@ -144,12 +144,12 @@ def test_a_flipped_bit_is_seen_wherever_it_is(directory, build):
     load_or_build("key", build)
     path = directory / "key.o"
     intact = path.read_bytes()
-    assert cache._read(path, "key") == intact[:-32]
+    assert store._read(path, "key") == intact[:-32]
     for place in [*range(0, len(intact), 97), len(intact) - 1]:
         content = bytearray(intact)
         content[place] ^= 1 << place % 8
         path.write_bytes(content)
-        assert cache._read(path, "key") is None, place
+        assert store._read(path, "key") is None, place
 
 
 def test_a_file_under_another_key_is_not_taken(directory, build):
@@ -225,7 +225,7 @@ def test_a_forked_child_goes_on_with_what_is_loaded_and_loads_more(directory, ob
 
 def test_functions_outlive_their_module(directory, build):
     function = load_or_build("key", build).get_function("f")
-    cache.tvm_ffi_orcjit.default_session().clear_free_slabs()
+    store.tvm_ffi_orcjit.default_session().clear_free_slabs()
     memory = (ctypes.c_int64 * 1)()
     function(ctypes.addressof(memory), 3)
     assert memory[0] == 7
@@ -240,34 +240,34 @@ def make(directory, name, age):
 def test_what_killed_processes_left_is_removed_after_a_build(directory, build):
     """Code is kept however old it is: an image of a container may hold it for months before it is used."""
     directory.mkdir(mode=0o700)
-    make(directory, "old.o", 400 * cache.DAY)
-    make(directory, "old.key", 400 * cache.DAY)
-    make(directory, "killed.lock", 2 * cache.ABANDONED)
-    make(directory, "killed.new", 2 * cache.ABANDONED)
+    make(directory, "old.o", 400 * store.DAY)
+    make(directory, "old.key", 400 * store.DAY)
+    make(directory, "killed.lock", 2 * store.ABANDONED)
+    make(directory, "killed.new", 2 * store.ABANDONED)
     make(directory, "busy.lock", 1)
     make(directory, "busy.new", 1)
-    make(directory, "notes.txt", 100 * cache.DAY)
+    make(directory, "notes.txt", 100 * store.DAY)
     load_or_build("key", build)
     assert names(directory) == ["busy.lock", "busy.new", "key.o", "notes.txt", "old.key", "old.o"]
 
 
 def test_the_last_used_are_kept(directory, build):
     directory.mkdir(mode=0o700)
-    for number in range(cache.KEEP + 14):
-        for suffix in cache.STORED:
-            make(directory, f"{number:03}{suffix}", 2 * cache.DAY + number)
+    for number in range(store.KEEP + 14):
+        for suffix in store.STORED:
+            make(directory, f"{number:03}{suffix}", 2 * store.DAY + number)
     load_or_build("key", build)
-    kept = [f"{number:03}{suffix}" for number in range(cache.KEEP - 1) for suffix in (".key", ".o")]
+    kept = [f"{number:03}{suffix}" for number in range(store.KEEP - 1) for suffix in (".key", ".o")]
     assert names(directory) == [*kept, "key.o"]
 
 
 def test_files_in_use_are_kept_however_many(directory, build):
     directory.mkdir(mode=0o700)
-    for number in range(cache.KEEP + 9):
+    for number in range(store.KEEP + 9):
         make(directory, f"{number:03}.o", 3600)
-    make(directory, "unused.o", 2 * cache.DAY)
+    make(directory, "unused.o", 2 * store.DAY)
     load_or_build("key", build)
-    assert names(directory) == [f"{number:03}.o" for number in range(cache.KEEP + 9)] + ["key.o"]
+    assert names(directory) == [f"{number:03}.o" for number in range(store.KEEP + 9)] + ["key.o"]
 
 
 def test_use_is_noted_once_a_day(directory, build):
@@ -277,7 +277,7 @@ def test_use_is_noted_once_a_day(directory, build):
     before = path.stat().st_mtime
     load_or_build("key", build)
     assert path.stat().st_mtime == before
-    set_age(path, 2 * cache.DAY)
+    set_age(path, 2 * store.DAY)
     load_or_build("key", build)
     assert time.time() - path.stat().st_mtime < 60
     assert build.calls == 1

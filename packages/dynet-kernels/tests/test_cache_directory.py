@@ -10,9 +10,9 @@ import pytest
 from built import load_or_build
 from cached import USE, linux_only, names, posix_only, root_only, run, use
 
-from dynet_kernels import cache
-from dynet_kernels import cache_directory as places
-from dynet_kernels.cache import CacheError, cache_directory
+from dynet_kernels.cache import directory as places
+from dynet_kernels.cache import store
+from dynet_kernels.cache.store import CacheError, cache_directory
 
 
 @posix_only
@@ -80,7 +80,7 @@ def test_root_leaves_no_directory_in_the_home_of_another_user(tmp_path, monkeypa
     (tmp_path / "home").mkdir()
     os.chown(tmp_path / "home", 12345, -1)
     monkeypatch.setenv("DYNET_CACHE_DIR", str(tmp_path / "home" / "cache" / "dynet"))
-    with pytest.raises(CacheError, match="another user than root"):
+    with pytest.raises(CacheError, match="a user other than root"):
         cache_directory()
     assert names(tmp_path / "home") == []
 
@@ -109,23 +109,23 @@ def test_a_file_others_can_write_to_or_a_link_is_not_loaded(directory, build, tm
 
 NOBODY = """
     import os, sys, tempfile
-    from dynet_kernels import cache, cache_directory, shipped_code
+    from dynet_kernels.cache import directory, shipped_code, store
     os.environ["DYNET_CACHE_DIR"], tempfile.tempdir = sys.argv[1:]
     os.setgid(65534)
     os.setuid(65534)
     shipped_code.look_in_cache()
-    for use in (cache.clear, lambda: cache.load_or_make("key", lambda lock: b"code", load=bytes)):
+    for use in (store.clear, lambda: store.load_or_make("key", lambda lock: b"code", load=bytes)):
         try:
             use()
-        except cache.CacheError as error:
+        except store.CacheError as error:
             print(error)
     for name in ("XDG_CACHE_HOME", "HOME"):
         os.environ[name] = os.environ["DYNET_CACHE_DIR"]
     del os.environ["DYNET_CACHE_DIR"]
     import warnings
     warnings.simplefilter("ignore")  # that a temporary directory is used
-    assert not cache_directory.exists()
-    assert cache.load_or_make("key", lambda lock: b"code", load=bytes) == b"code"
+    assert not directory.exists()
+    assert store.load_or_make("key", lambda lock: b"code", load=bytes) == b"code"
 """
 
 
@@ -142,7 +142,7 @@ def test_a_directory_that_may_not_be_looked_into_is_refused(place):
         (folder / "temporary").mkdir()
         (folder / "temporary").chmod(0o1777)
         said = run(NOBODY, arguments=[folder / place, folder / "temporary"])[0].splitlines()
-        why = "belongs to another user" if place == "closed" else "may not be looked into"
+        why = "belongs to another user" if place == "closed" else "cannot be accessed"
         assert len(said) == 2
         assert all(f"DYNET_CACHE_DIR cannot be used: {folder / place} {why}" in line for line in said)
 
@@ -159,7 +159,7 @@ def test_a_home_that_cannot_be_written_is_replaced_with_one_warning(tmp_path, mo
     (tmp_path / "home").write_text("not even root can make a directory in a file")
     for name in ("HOME", "XDG_CACHE_HOME"):
         monkeypatch.setenv(name, str(tmp_path / "home"))
-    with pytest.warns(RuntimeWarning, match="kept in .*DYNET_CACHE_DIR can name another") as caught:
+    with pytest.warns(RuntimeWarning, match="kept in .*DYNET_CACHE_DIR can name a different") as caught:
         module = load_or_build("key", build)
         assert use(module) == 41
         load_or_build("key", build)
@@ -214,14 +214,14 @@ def test_a_directory_that_cannot_be_written_is_still_read(directory, object_file
         directory, object_file, temporary, user = sys.argv[1:]
         if os.geteuid() == 0:
             import tvm_ffi_orcjit  # while all may be read
-            from dynet_kernels import cache
+            from dynet_kernels.cache import store
             import ctypes
-            cache.linker()
+            store.linker()
             code = open(object_file, "rb").read()
-            cache.load_object(code)
+            store.load_object(code)
             os.seteuid(int(user))
         else:
-            from dynet_kernels import cache
+            from dynet_kernels.cache import store
             code = open(object_file, "rb").read()
         import warnings
         build = lambda path: path.write_bytes(code)
@@ -278,7 +278,7 @@ def test_a_full_disk_costs_only_the_next_start(directory, object_file):
 
 
 def test_no_room_to_build_is_said_before_llvm_ends_the_process(directory, build, monkeypatch):
-    monkeypatch.setattr(cache, "ROOM", 1 << 60)
+    monkeypatch.setattr(store, "ROOM", 1 << 60)
     with pytest.raises(CacheError, match="needs .* MB of free space"):
         load_or_build("key", build)
     assert build.calls == 0

@@ -9,7 +9,7 @@ import pytest
 from built import load_or_build
 from cached import USE, names, posix_only, start, use
 
-from dynet_kernels import cache
+from dynet_kernels.cache import store
 
 SLOW = """
     import pathlib, sys, time
@@ -109,7 +109,7 @@ def test_a_process_that_hangs_is_not_waited_for_forever(directory, object_file, 
     try:
         wait_for(log.exists)
         process.send_signal(signal.SIGSTOP)
-        monkeypatch.setattr(cache, "PATIENCE", 0.2)
+        monkeypatch.setattr(store, "PATIENCE", 0.2)
         assert use(load_or_build("key", build)) == 41
         assert build.calls == 1
     finally:

@@ -6,8 +6,9 @@ import tvm
 from tvm import ir
 from tvm.tirx.script import builder as T
 
-from dynet_kernels import machine, tir
+from dynet_kernels import tir
 from dynet_kernels.families import products
+from dynet_kernels.machine import modules
 from dynet_kernels.target import host_cpu
 from dynet_kernels.tir import int64
 
@@ -17,7 +18,7 @@ NUMBERS = (0, 1, 2, 3, 15, 16, 17, 47, 48, 49, 2**31, 3 * 2**40 - 1, 3 * 2**40)
 
 def compiled(name, body, *parameters, target=None):
     function = tir.function(name, parameters, body)
-    return machine.compile_cpu(ir.IRModule({ir.GlobalVar(name): function}), target or host_cpu().tvm_target())
+    return modules.compile_cpu(ir.IRModule({ir.GlobalVar(name): function}), target or host_cpu().tvm_target())
 
 
 def test_loops_are_not_unrolled():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dynet_kernels import records
+from dynet_kernels import tuning_records
 from dynet_kernels.families.selection import FallingOrder
 from dynet_kernels.target import host_cpu
 from dynet_kernels.tune import timing
@@ -11,7 +11,7 @@ from dynet_kernels.tune import timing
 
 @pytest.fixture(scope="module")
 def compiled():
-    return timing.CpuTimer(host_cpu(), records.for_cpu(host_cpu())).compiled({"falling_order": FallingOrder()})
+    return timing.CpuTimer(host_cpu(), tuning_records.for_cpu(host_cpu())).compiled({"falling_order": FallingOrder()})
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 40])

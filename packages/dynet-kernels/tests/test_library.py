@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 import dynet_kernels
-from dynet_kernels import cache, library
+from dynet_kernels.cache import store
 from dynet_kernels.families.fill import Fill
 from dynet_kernels.families.rules import Rule
 from dynet_kernels.kernels import SHARD, Kernels, NoCodeError
+from dynet_kernels.machine import library
 
 MESSAGE = (
     "dynet: compiling kernels for this CPU, {parts}, once for this machine ...\n"
@@ -73,7 +74,7 @@ def test_a_kernel_can_be_alone():
 def test_there_are_as_many_shards_as_have_room_in_the_table(monkeypatch):
     monkeypatch.setattr("dynet_kernels.layout.MOST_SHARDS", 2)
     kernels = filled("a", "b", "b.dx")
-    with pytest.raises(ValueError, match="kernel c is one too many: 2 groups"):
+    with pytest.raises(ValueError, match="kernel c: too many kernels: the limit is 2 groups"):
         kernels.add("c", Fill())
     assert "c" not in kernels
     assert len(kernels) == 3
@@ -98,7 +99,7 @@ def run(program, directory):
 
 
 LATE = """
-from dynet_kernels import library
+from dynet_kernels.machine import library
 from dynet_kernels.families.fill import Fill
 from dynet_kernels.families.scan import Scan
 from dynet_kernels.kernels import Kernels
@@ -136,7 +137,8 @@ GONE = """
 import gc
 import tvm_ffi
 from missing_code import Context
-from dynet_kernels import layout as at, library
+from dynet_kernels import layout as at
+from dynet_kernels.machine import library
 from dynet_kernels.families.fill import Fill
 from dynet_kernels.kernels import Kernels
 kernels = Kernels()
@@ -158,7 +160,7 @@ def test_code_stays_when_a_library_is_dropped(tmp_path, monkeypatch):
 
 
 CHANGED = """
-from dynet_kernels import parts
+from dynet_kernels.machine import parts
 parts.sources_of = lambda part: "others"
 """
 
@@ -174,7 +176,7 @@ def test_changed_sources_that_emit_the_same_code_compile_nothing(tmp_path):
 
 
 EMIT = """
-from dynet_kernels import library
+from dynet_kernels.machine import library
 from dynet_kernels.families.scan import Scan
 print(library.Shard({0: ("scan", Scan(False)), 1: ("scan.back", Scan(BACKWARD))}).emit().key)
 """
@@ -289,7 +291,7 @@ def test_a_part_that_cannot_be_built_says_why(how, said, tmp_path, monkeypatch):
     monkeypatch.setenv("DYNET_CACHE_DIR", str(tmp_path / "cache"))
     import broken
 
-    with pytest.raises(cache.CacheError, match="compiling what is broken failed:\n(.|\n)*" + said):
+    with pytest.raises(store.CacheError, match="compiling what is broken failed:\n(.|\n)*" + said):
         library.modules([broken.Broken()], kind=None)
     assert list((tmp_path / "cache").iterdir()) == []
 

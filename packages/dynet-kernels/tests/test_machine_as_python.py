@@ -8,9 +8,9 @@ from contextlib import suppress
 
 import pytest
 
-from dynet_kernels import atomics, machine, passes, planning_ahead, sharing, team
 from dynet_kernels import layout as at
 from dynet_kernels.kernels import SHARD
+from dynet_kernels.machine import atomics, modules, planner, planning_ahead, sharing, team
 from dynet_kernels.plan.structs import Both, Context, Helper, Sharing
 
 NAMES = ("base", "count", *at.SHARES)
@@ -47,14 +47,14 @@ class Program:
         self.sharing.fill(threads=threads, helpers=threads - 1, look=at.NEVER)
         self.sharing.fill(rows=addresses["rows"], paces=addresses["paces"])
         for number, (opcode, columns, shared) in enumerate(instructions):
-            machine.tape_of(self.context)[number].fill(
+            modules.tape_of(self.context)[number].fill(
                 opcode=opcode, base=100 * number, count=columns, parameters=2 * number, shared=shared
             )
             self.buffers["table"][2 * number : 2 * number + 2] = [number, 7]
         for shard in range(shards):
             self.buffers["code"][shard] = handle = 1000 + shard
             kernels = [(place, self.kernel(shard * SHARD + place), ("n", "seven"), NAMES) for place in range(2)]
-            machine.HANDLES[handle] = machine.shard_runner(kernels)
+            modules.HANDLES[handle] = modules.shard_runner(kernels)
 
     def kernel(self, opcode: int):
         def run(memory, index, *numbers):
@@ -68,12 +68,12 @@ class Program:
 
 @pytest.fixture(autouse=True)
 def no_handles(monkeypatch):
-    monkeypatch.setattr(machine, "HANDLES", {})
+    monkeypatch.setattr(modules, "HANDLES", {})
 
 
 def test_instructions_run_in_order_by_the_shards_of_their_kernels():
     program = Program((0, 1, 0), (1, 2, 0), (SHARD, 3, 0), (2 * SHARD + 1, 4, 0), (0, 5, 0))
-    passes.run(program.address)
+    planner.run(program.address)
     assert (program.context.status, program.context.row) == (at.READY, 5)
     none = (0,) * len(at.SHARES)
     assert program.ran == [
@@ -86,14 +86,14 @@ def test_instructions_run_in_order_by_the_shards_of_their_kernels():
 @pytest.mark.parametrize("threads", [1, 2])
 def test_an_instruction_without_code_ends_the_run(opcode, threads):
     program = Program((0, 1, 0), (opcode, 1, 0), (0, 1, 0), threads=threads)
-    passes.run(program.address)
+    planner.run(program.address)
     assert (program.context.status, program.context.row) == (at.NO_CODE, 1)
     assert [opcode for opcode, *_ in program.ran] == [0]
 
 
 def test_kernels_of_a_gpu_stop_where_the_driver_refuses_one():
     program, ran = Program((0, 1, 0), (1, 1, 0), (0, 1, 0)), []
-    running = machine.Running(program.address)
+    running = modules.Running(program.address)
     running.each_of_shard(lambda number, *_: ran.append(number), fails=lambda: len(ran) == 2)
     assert ran == [0, 1] and program.context.row == 1
 
@@ -195,7 +195,7 @@ def test_threads_share_a_tape(seed, monkeypatch):
     Helpers(program, dice, monkeypatch)
     for _ in range(8):
         program.ran.clear()
-        passes.run(program.address)
+        planner.run(program.address)
         assert program.context.status == at.READY and program.sharing.context == 0
         whole(program.ran, wanted)
         assert team.LEAST <= program.sharing.balance <= team.MOST
@@ -204,14 +204,14 @@ def test_threads_share_a_tape(seed, monkeypatch):
 def test_all_threads_take_part_if_told_so(monkeypatch):
     program = Program(*[(0, 40, at.BY_COLUMNS)] * 8, threads=4)
     Helpers(program, random.Random(1), monkeypatch)
-    passes.run(program.address)
+    planner.run(program.address)
     assert {numbers[NAMES.index("columns_before")] for _, numbers, _ in program.ran} >= {10, 20, 30}
 
 
 def test_a_pass_alone_is_remembered():
     program = Program((0, 1, at.ALONE), threads=2)
     program.sharing.fill(helpers=0, least_pass=1)
-    passes.run(program.address)
+    planner.run(program.address)
     (place,) = [k for k in range(at.PACES) if program.buffers["paces"][k * len(at.PACE)]]
     assert place == 2 * 41  # not a forward pass; the work has 41 bits
     number, took, work = program.buffers["paces"][place * len(at.PACE) :][: len(at.PACE)]
@@ -232,7 +232,7 @@ def test_a_helper_plans_the_backward_pass_ahead(helped, monkeypatch):
     monkeypatch.setattr(planning_ahead, "is_expected", lambda address: helped)
     program.context.fill(node_count=9, backward_plan=-1, backward_expected=1)
     Helpers(program, random.Random(3), monkeypatch)
-    passes.run(program.address)
+    planner.run(program.address)
     assert planned == [(8, 0, 0)] * helped
     context = program.context
     assert (context.backward_plan, context.backward_tape_count) == ((5, 77) if helped else (-1, 0))
@@ -266,7 +266,7 @@ class Trainer:
         self.both.totals = ctypes.addressof(self.totals) // 4
         self.totals[1] = limit
         for name in ("gradient_norm", "update"):
-            monkeypatch.setattr(passes.PLANNED[name], "python", lambda *given, name=name: self.plan(name, *given))
+            monkeypatch.setattr(planner.PLANNED[name], "python", lambda *given, name=name: self.plan(name, *given))
 
     def plan(self, name, address, *numbers):
         assert address == self.program.address
@@ -277,7 +277,7 @@ class Trainer:
 
     def run(self) -> int:
         self.totals[0] = 8.0
-        return passes.norm_and_update(self.program.address, ctypes.addressof(self.numbers))
+        return planner.norm_and_update(self.program.address, ctypes.addressof(self.numbers))
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ def test_an_update_unless_gradients_must_be_clipped(squares, statuses, expected,
 
 def test_an_update_without_code_changes_nothing(monkeypatch):
     trainer = Trainer(monkeypatch, 0.0, 2.0, {})
-    machine.tape_of(trainer.program.context)[0].opcode = 2
+    modules.tape_of(trainer.program.context)[0].opcode = 2
     assert trainer.run() == at.NO_CODE and trainer.counts[0][0] == 41
 
 
@@ -320,9 +320,9 @@ def test_a_pass_is_planned_and_run(name, runs, wanted, status, monkeypatch):
         planned.append(numbers)
         program.context.status = status
 
-    monkeypatch.setattr(passes.PLANNED[name], "python", plan)
+    monkeypatch.setattr(planner.PLANNED[name], "python", plan)
     program.sharing.wanted = wanted
-    found = passes.pass_function(name, runs)(program.address, 1, 2, 3)
+    found = planner.pass_function(name, runs)(program.address, 1, 2, 3)
     waits = wanted and runs and name == "forward"
     assert found == program.context.status == (at.NO_HELPERS if waits else status)
     assert planned == [(1, 2, 3)] * (not waits)
@@ -330,5 +330,5 @@ def test_a_pass_is_planned_and_run(name, runs, wanted, status, monkeypatch):
 
 
 def test_no_tvm():
-    code = "import sys, dynet_kernels.passes; sys.exit('tvm' in sys.modules)"
+    code = "import sys, dynet_kernels.machine.planner; sys.exit('tvm' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

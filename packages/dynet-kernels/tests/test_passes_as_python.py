@@ -11,7 +11,7 @@ import pytest
 from planning import SIZE, Planned, Table, add, copy, gradient_of, value_of, view
 
 from dynet_kernels import layout as at
-from dynet_kernels import library
+from dynet_kernels.machine import library
 from dynet_kernels.plain import Words
 from dynet_kernels.plan import backward, forward, grouping, stages
 from dynet_kernels.plan.gradients import Gradients

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from dynet_kernels import tir
-from dynet_kernels.cache import load_objects
+from dynet_kernels.cache.store import load_objects
 from dynet_kernels.plain import Words, entry, plain, popcount
 from dynet_kernels.plain.rewriting import _emitter, rewritten
 
@@ -22,7 +22,7 @@ SIZE = 16
 
 
 def compiled(function):
-    from dynet_kernels.machine import compile_cpu
+    from dynet_kernels.machine.modules import compile_cpu
     from dynet_kernels.target import host_cpu
     from dynet_kernels.tvm_modules import ir
 
@@ -108,6 +108,24 @@ class Named:
 @plain
 def names(w):
     w[3] = Named().clamp(w[0])
+
+
+def with_low(low):
+    class Closed:
+        @plain
+        def clamp(self, x):
+            return clamp(x, low, 5)
+
+    return Closed()
+
+
+LOW = with_low(2)
+
+
+@plain
+def names_in_a_closure(w):
+    """So may a method that closes over something."""
+    w[3] = LOW.clamp(w[0])
 
 
 @plain
@@ -367,6 +385,7 @@ PROGRAMS = [
     repeated_divisions,
     real_numbers,
     names,
+    names_in_a_closure,
     large_constants,
     conditions_are_numbers,
     branches_of_static_things,

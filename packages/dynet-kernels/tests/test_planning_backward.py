@@ -5,7 +5,7 @@ import pytest
 from planning import ACCUMULATE, SIZE, Planned, Table, add, copy, gradient_of, value_of, view
 
 from dynet_kernels import layout as at
-from dynet_kernels import library, sharing
+from dynet_kernels.machine import library, sharing
 from dynet_kernels.table import KERNELS
 
 LINE = at.CACHE_LINE

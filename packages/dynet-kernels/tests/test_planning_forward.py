@@ -5,7 +5,7 @@ import pytest
 from planning import ACCUMULATE, COPY, SIZE, Planned, Step, Table, add, copy, gradient_of, value_of, view
 
 from dynet_kernels import layout as at
-from dynet_kernels import library
+from dynet_kernels.machine import library
 from dynet_kernels.table import KERNELS
 
 LINE = at.CACHE_LINE

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from planning import ACCUMULATE, COPY, SIZE, Planned, Table, add, copy, gradient_of, value_of, view
 
 from dynet_kernels import layout as at
-from dynet_kernels import library
+from dynet_kernels.machine import library
 from dynet_kernels.plan.repeats import LEAST_COLUMNS, LEAST_WORK
 from dynet_kernels.table import KERNELS
 

@@ -5,7 +5,7 @@ import pytest
 from planning import Planned, Table
 
 from dynet_kernels import layout as at
-from dynet_kernels import library
+from dynet_kernels.machine import library
 from dynet_kernels.table import KERNELS
 
 ROWS, WIDTH, STATES, NUMBERS = 5, 3, 1, 2

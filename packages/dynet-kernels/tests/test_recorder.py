@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from dynet_kernels.cache import CacheError
+from dynet_kernels.cache.store import CacheError
 from dynet_kernels.recorder import compiled, words
 
 
 def test_the_functions_have_their_names():
-    from dynet_kernels.recorder.functions import FUNCTIONS  # imports TVM
+    from dynet_kernels.recorder.c_functions import FUNCTIONS  # imports TVM
 
     shared = np.zeros(len(words.SHARED), np.int64)
     found, keys = compiled.functions(int(shared.ctypes.data))
@@ -32,5 +32,5 @@ def test_a_table_begins_with_a_power_of_two_of_rows():
 
 @pytest.mark.parametrize("content", [b"01234567890", b"0123456789012", b""])
 def test_object_files_that_are_not_whole_are_not_loaded(content):
-    with pytest.raises(CacheError, match="the compiled recorder is not whole"):
+    with pytest.raises(CacheError, match="the compiled recorder is incomplete"):
         compiled._load(compiled.HEAD.pack(2, 4, 6) + content)

@@ -74,7 +74,7 @@ def test_reductions_that_do_not_need_each_other_run_together():
 
 
 def test_only_an_input_has_a_first_element():
-    with pytest.raises(TypeError, match="first: .* is no input"):
+    with pytest.raises(TypeError, match="first: .* is not an input"):
         Rule(("y", "x"), {"y": lambda x: f.first(x + 1)})
 
 

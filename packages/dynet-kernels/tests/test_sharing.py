@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from dynet_kernels import layout as at
-from dynet_kernels import sharing
+from dynet_kernels.machine import sharing
 
 
 @pytest.fixture(autouse=True)

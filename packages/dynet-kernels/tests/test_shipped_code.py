@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 from cached import run
 
-from dynet_kernels import build, cache, library, records, seal, shipped_code, target
+from dynet_kernels import build, target, tuning_records
+from dynet_kernels.cache import seal, shipped_code, store
 from dynet_kernels.families.fill import Fill
 from dynet_kernels.kernels import RUN_SHARD
-from dynet_kernels.parts import Shard, key_of
+from dynet_kernels.machine import library
+from dynet_kernels.machine.parts import Shard, key_of
 from dynet_kernels.table import KERNELS
 
 MACHINE = {"x86_64": 62, "aarch64": 183}  # the number of an object file's machine in the ELF header
@@ -22,11 +24,12 @@ MACHINE = {"x86_64": 62, "aarch64": 183}  # the number of an object file's machi
 KERNELS_OF_PROGRAM = """
     import sys
     from pathlib import Path
-    from dynet_kernels import library, shipped_code
+    from dynet_kernels.machine import library
+    from dynet_kernels.cache import shipped_code
     from dynet_kernels.families.fill import Fill
     from dynet_kernels.families.scan import Scan
     from dynet_kernels.kernels import Kernels
-    from dynet_kernels.parts import Planner, Shard, key_of
+    from dynet_kernels.machine.parts import Planner, Shard, key_of
     kernels = Kernels()
     kernels.use(kernels.add("fill", Fill()))
     kernels.use(kernels.add("scan", Scan(False)))
@@ -58,7 +61,7 @@ def shipped(tmp_path_factory):
 
 def use(folder, cache_directory, **environment):
     """Load the shards: whether TVM was imported, how many files of code were compiled, and what was said."""
-    search = os.pathsep.join([str(Path(cache.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    search = os.pathsep.join([str(Path(store.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     known = {"PYTHONPATH": search, "DYNET_CACHE_DIR": str(cache_directory), "DYNET_CPU": "", "DYNET_RECORDS": ""}
     program = "\n".join(line[4:] for line in (KERNELS_OF_PROGRAM + USE).splitlines())
     done = subprocess.run(
@@ -107,7 +110,11 @@ def test_a_chosen_kind_takes_its_own_shipped_code(shipped, tmp_path):
 def test_kernels_tuned_for_this_cpu_are_compiled(shipped, tmp_path, monkeypatch):
     monkeypatch.delenv("DYNET_CPU", raising=False)
     target.host_cpu.cache_clear()
-    record = {"family": "update", "target": records.kind_of(target.host_cpu()), "cpu": target.host_cpu().identity}
+    record = {
+        "family": "update",
+        "target": tuning_records.kind_of(target.host_cpu()),
+        "cpu": target.host_cpu().identity,
+    }
     (tmp_path / "tuned.json").write_text(json.dumps([{**record, "parameters": {"vectors": 2}}]))
     tmp_path.chmod(0o700)
     assert use(shipped, tmp_path)[0] == 3
@@ -165,9 +172,9 @@ def test_code_for_other_machines_is_built(kind, tmp_path, monkeypatch, capsys):
     architecture = target.NAMED[kind].machine.partition("-")[0]
     assert int.from_bytes(code[18:20], "little") == MACHINE[architecture]
     if architecture == platform.machine():  # linked, also if this CPU could not run it
-        assert cache.load_object(code).get_function(RUN_SHARD)
+        assert store.load_object(code).get_function(RUN_SHARD)
     assert capsys.readouterr().out == f"{target.NAMED[kind].identity}: 1 modules, 0.0 MiB, in {folder}\n"
-    assert os.environ["DYNET_RECORDS"] == str(records.SHIPPED)  # whatever this user has tuned
+    assert os.environ["DYNET_RECORDS"] == str(tuning_records.SHIPPED)  # whatever this user has tuned
     with pytest.raises(SystemExit):
         build.main(["--for", kind, "--into", str(folder)])
     assert "is not empty" in capsys.readouterr().err
@@ -188,7 +195,7 @@ def test_wrong_arguments_are_refused(given, said, capsys):
     assert said in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("error", [cache.CacheError("no luck"), OSError("no luck"), ValueError("no luck")])
+@pytest.mark.parametrize("error", [store.CacheError("no luck"), OSError("no luck"), ValueError("no luck")])
 def test_a_failed_build_ends_with_its_reason(error, monkeypatch):
     def fail(*_, **__):
         raise error
@@ -204,14 +211,14 @@ def test_an_interrupted_build_says_so(monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(build, "import_packages", interrupt)
-    with pytest.raises(SystemExit, match="interrupted; the next call goes on from here"):
+    with pytest.raises(SystemExit, match="interrupted; the next call continues from here"):
         build.main([])
 
 
 def test_a_build_that_the_cache_does_not_keep_fails(monkeypatch, directory):
     monkeypatch.setattr(library, "modules", lambda parts, **_: [b"code"] * len(parts))
     monkeypatch.setattr(build, "import_packages", lambda: None)
-    with pytest.raises(SystemExit, match="does not keep what was compiled: is there no room"):
+    with pytest.raises(SystemExit, match="does not keep what was compiled: is the disk full"):
         build.main([])
 
 
@@ -227,7 +234,7 @@ def test_half_a_file_is_not_written(tmp_path, monkeypatch):
 
 def test_no_cache_directory_is_made_where_all_code_is_shipped(shipped, tmp_path):
     nowhere = tmp_path / "nowhere"
-    search = os.pathsep.join([str(Path(cache.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    search = os.pathsep.join([str(Path(store.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     program = "\n".join(line[4:] for line in (KERNELS_OF_PROGRAM + USE).splitlines())
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DYNET_", "XDG_"))}
     done = subprocess.run(

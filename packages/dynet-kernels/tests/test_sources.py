@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 import dynet_kernels
-from dynet_kernels import parts, sources
+from dynet_kernels.cache import sources
 from dynet_kernels.families.fill import Fill
+from dynet_kernels.machine import parts
 from dynet_kernels.recorder.compiled import Recorder
 
 PACKAGE = Path(dynet_kernels.__file__).parent
 EMITTERS = [
-    *(PACKAGE / name for name in ("machine.py", "passes.py", "cuda/codegen.py", "target.py")),
+    *(PACKAGE / name for name in ("machine/modules.py", "machine/planner.py", "cuda/codegen.py", "target.py")),
     *(path for folder in ("families", "functions", "plan", "recorder") for path in (PACKAGE / folder).rglob("*.py")),
 ]
 
@@ -48,8 +49,14 @@ def test_all_that_emitters_import_counts():
 
 def test_what_loads_and_keeps_code_does_not_count():
     counted = {str(Path(file).relative_to(PACKAGE)) for file in sources._emitters(sources.HERE)}
-    assert {"machine.py", "tuning.py", "families/rules/columns.py", "functions/vmath.py", "plan/stages.py"} < counted
-    assert not counted & {"library.py", "cache.py", "table.py", "building/worker.py", "tune/search.py"}
+    assert {
+        "machine/modules.py",
+        "tuning.py",
+        "families/rules/columns.py",
+        "functions/vmath.py",
+        "plan/stages.py",
+    } < counted
+    assert not counted & {"machine/library.py", "cache/store.py", "table.py", "building/worker.py", "tune/search.py"}
     assert all(map(os.path.exists, sources.KEEPERS))
 
 
@@ -77,7 +84,7 @@ def test_the_file_of_a_kernel_from_elsewhere_counts(tmp_path, monkeypatch):
 # Files that change
 
 PROGRAM = """
-from dynet_kernels import library
+from dynet_kernels.machine import library
 from dynet_kernels.families.fill import Fill
 from dynet_kernels.families.scan import Scan
 from dynet_kernels.kernels import Kernels
@@ -119,4 +126,4 @@ def test_what_is_compiled_again_is_what_comes_out_differently(compiled):
     assert compiled(scan, "tir.float32(1.0)", "tir.float32(0.0)") == (0, 0)
     assert compiled("target.py", "inline-instr-cost:int=10000", "inline-instr-cost:int=9999") == (3, 3)
     assert compiled("tir.py", "def let(", "# shared\ndef let(") == (3, 0)
-    assert compiled("library.py", "class Library(Shards):", "# keeps\nclass Library(Shards):") == (0, 0)
+    assert compiled("machine/library.py", "class Library(Shards):", "# keeps\nclass Library(Shards):") == (0, 0)

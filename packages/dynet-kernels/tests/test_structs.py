@@ -5,7 +5,8 @@ import pytest
 from tvm import ir
 
 from dynet_kernels import layout as at
-from dynet_kernels import machine, tir
+from dynet_kernels import tir
+from dynet_kernels.machine import modules
 from dynet_kernels.plain import Rows, Struct, Words, plain
 from dynet_kernels.target import host_cpu
 
@@ -16,7 +17,7 @@ class Point(Struct):
 
 def compiled(body):
     function = tir.emitted("run", body)
-    return machine.compile_cpu(ir.IRModule({ir.GlobalVar("run"): function}), host_cpu().tvm_target())["run"]
+    return modules.compile_cpu(ir.IRModule({ir.GlobalVar("run"): function}), host_cpu().tvm_target())["run"]
 
 
 def run(body, integers, *arguments):

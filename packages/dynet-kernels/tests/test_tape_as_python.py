@@ -14,7 +14,7 @@ from test_planning_repeats import MANY, Example
 from test_planning_updates import NUMBERS, OPCODE, STATES, Trained
 
 from dynet_kernels import layout as at
-from dynet_kernels import library
+from dynet_kernels.machine import library
 from dynet_kernels.plain import Words
 from dynet_kernels.plan import update
 from dynet_kernels.plan.addresses import Block, Lists, write_lists

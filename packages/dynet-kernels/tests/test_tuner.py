@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import dynet_kernels
-from dynet_kernels import records, tuning
+from dynet_kernels import tuning, tuning_records
 from dynet_kernels.cuda import compiler, driver
-from dynet_kernels.records import Record
 from dynet_kernels.target import CpuTarget, host_cpu
 from dynet_kernels.tune import __main__ as command
 from dynet_kernels.tune import axes, search, shapes, timing
+from dynet_kernels.tuning_records import Record
 
 DEFAULT = tuning.Update()
 TINY = replace(shapes.STUDIES["update"], workloads=lambda: [shapes.update(2, 100)])
@@ -102,7 +102,7 @@ def workloads_of(family):
 @pytest.mark.parametrize("kind", ["avx512", "avx2", "neon"])
 @pytest.mark.parametrize("family", tuning.CPU_FAMILIES)
 def test_there_is_something_to_search(family, kind):
-    lanes, registers = records.KINDS[kind]
+    lanes, registers = tuning_records.KINDS[kind]
     target = CpuTarget("aarch64-linux" if kind == "neon" else "x86_64-linux", "", lanes)
     timer = timing.CpuTimer(target, tuning.defaults(lanes))
     assert timer.registers == registers
@@ -154,20 +154,20 @@ def test_the_command_writes_what_it_finds(bar, quick, monkeypatch, capsys):
     else:
         monkeypatch.setitem(sys.modules, "tqdm", None)
     command.main(["--families", "update", "--seconds", "100", "--dry-run"])
-    assert not records.user_file().exists()
+    assert not tuning_records.user_file().exists()
     command.main(["--families", "update", "--seconds", "100"])
-    (record,) = records.read(records.user_file())
+    (record,) = tuning_records.read(tuning_records.user_file())
     assert (record.family, record.cpu, list(record.figure)) == ("update", host_cpu().identity, ["2x100"])
     assert record.versions["apache-tvm"] and record.date and "not measured" not in record.measured
-    assert records.for_cpu(host_cpu()).update == record.parameters
-    assert f"written to {records.user_file()}" in capsys.readouterr().out
+    assert tuning_records.for_cpu(host_cpu()).update == record.parameters
+    assert f"written to {tuning_records.user_file()}" in capsys.readouterr().out
 
 
 def test_the_command_keeps_other_records_in_a_file(quick, tmp_path):
     path, neon = tmp_path / "some.json", Record("update", "neon", tuning.Update(4), "")
-    records.write(path, [neon, Record("update", records.kind_of(host_cpu()), tuning.Update(8))])
+    tuning_records.write(path, [neon, Record("update", tuning_records.kind_of(host_cpu()), tuning.Update(8))])
     command.main(["--families", "update", "--seconds", "100", "--for-kind", "--output", str(path)])
-    first, second = records.read(path)
+    first, second = tuning_records.read(path)
     assert first == neon
     assert second.cpu == "" and second.figure
 
@@ -189,10 +189,11 @@ def test_the_command_refuses_nonsense(given, complaint, capsys):
 
 ROUND = """
 import numpy as np
-from dynet_kernels import library, records, tuning
+from dynet_kernels.machine import library
+from dynet_kernels import tuning, tuning_records
 from dynet_kernels.table import KERNELS
 from dynet_kernels.target import host_cpu
-assert records.for_cpu(host_cpu()) == tuning.defaults(host_cpu().lanes)
+assert tuning_records.for_cpu(host_cpu()) == tuning.defaults(host_cpu().lanes)
 machine = library.Library(KERNELS)
 print(sorted(machine._loaded))
 """

@@ -6,12 +6,13 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from dynet_kernels import library, records, tuning
+from dynet_kernels import tuning, tuning_records
 from dynet_kernels.families.fill import Fill
 from dynet_kernels.families.products import Product
-from dynet_kernels.records import Record
+from dynet_kernels.machine import library
 from dynet_kernels.target import CpuTarget, host_cpu
 from dynet_kernels.tune import shapes, timing
+from dynet_kernels.tuning_records import Record
 
 AVX512 = CpuTarget("x86_64-linux", "x86_64-linux native 1", 16)
 AVX2 = CpuTarget("x86_64-linux", "x86_64-linux native 2", 8)
@@ -83,7 +84,7 @@ def test_parameters_are_part_of_the_key():
     shards = [library.Shard(kernel, AVX2, tuning.Cpu(update=tuning.Update(n))) for n in (1, 2, 2)]
     first, second, third = (library.key_of(shard) for shard in shards)
     assert first != second == third
-    assert library.Shard(kernel).parameters == records.for_cpu(host_cpu())
+    assert library.Shard(kernel).parameters == tuning_records.for_cpu(host_cpu())
 
 
 # Records --------------------------------------------------------------------------------------------------------------
@@ -94,11 +95,13 @@ def test_records_survive_a_file(tmp_path):
     one = Record(
         "product", "avx512", tuning.Product(((6, 4), (1, 8))), "cpu", {"8x8": 1.5}, "here", {"tvm": "1"}, "2026-01-01"
     )
-    records.write(path, [one, update("neon", 3)])
-    assert records.read(path) == [one, update("neon", 3)]
+    tuning_records.write(path, [one, update("neon", 3)])
+    assert tuning_records.read(path) == [one, update("neon", 3)]
     assert [entry.name for entry in tmp_path.iterdir()] == ["r.json"]
-    records.write(path, records.merged(records.read(path), [update("neon", 4), update("neon", 2, "mine")]))
-    assert records.read(path) == [one, update("neon", 4), update("neon", 2, "mine")]
+    tuning_records.write(
+        path, tuning_records.merged(tuning_records.read(path), [update("neon", 4), update("neon", 2, "mine")])
+    )
+    assert tuning_records.read(path) == [one, update("neon", 4), update("neon", 2, "mine")]
 
 
 NOT_MEASURED = {"avx512": ["matrix_gradient"], "avx2": [], "neon": list(tuning.CPU_FAMILIES), "sm_90": ["cuda"]}
@@ -106,7 +109,7 @@ NOT_MEASURED = {"avx512": ["matrix_gradient"], "avx2": [], "neon": list(tuning.C
 
 
 def test_shipped_records_can_be_read():
-    found = {path.stem: records.read(path) for path in records.SHIPPED.glob("*.json")}
+    found = {path.stem: tuning_records.read(path) for path in tuning_records.SHIPPED.glob("*.json")}
     assert set(found) == {"avx512", "avx2", "neon", "sm_90"}
     for kind, list_of in found.items():
         assert {record.target for record in list_of} == {kind}
@@ -128,15 +131,15 @@ def test_shipped_records_can_be_read():
     ],
 )
 def test_the_nearest_record_is_found(target, kinds, found):
-    record = records.nearest("update", target, [[update(kind, 3) for kind in kinds]])
+    record = tuning_records.nearest("update", target, [[update(kind, 3) for kind in kinds]])
     assert (record and record.target) == found
-    assert records.nearest("norm", target, [[update(kind, 3) for kind in kinds]]) is None
+    assert tuning_records.nearest("norm", target, [[update(kind, 3) for kind in kinds]]) is None
 
 
 @pytest.mark.parametrize("capability, found", [("sm_90", 90), ("sm_70", 80), ("sm_120", 90), ("sm_86", 90)])
 def test_the_nearest_gpu_is_found(capability, found):
     list_of = [Record("cuda", f"sm_{number}", tuning.Cuda(tile=number // 10)) for number in (80, 90)]
-    record = records.nearest("cuda", capability, [list_of])
+    record = tuning_records.nearest("cuda", capability, [list_of])
     assert record and record.target == f"sm_{found}"
 
 
@@ -146,7 +149,7 @@ def test_own_records_win_on_their_cpu_alone():
     other = replace(AVX512, identity="another")
 
     def vectors(target, *lists):
-        record = records.nearest("update", target, lists)
+        record = tuning_records.nearest("update", target, lists)
         return record and record.parameters.vectors
 
     assert vectors(AVX512, own, shipped) == 3
@@ -158,29 +161,31 @@ def test_own_records_win_on_their_cpu_alone():
 
 def test_a_users_records_win(own_records):
     for target in (AVX512, AVX2):
-        kind = records.kind_of(target)
-        shipped = {record.family: record.parameters for record in records.read(records.SHIPPED / f"{kind}.json")}
-        assert records.for_cpu(target) == tuning.Cpu(**shipped)
-    assert records.user_file().parent == own_records
+        kind = tuning_records.kind_of(target)
+        shipped = {
+            record.family: record.parameters for record in tuning_records.read(tuning_records.SHIPPED / f"{kind}.json")
+        }
+        assert tuning_records.for_cpu(target) == tuning.Cpu(**shipped)
+    assert tuning_records.user_file().parent == own_records
     for vectors in (5, 7):  # each counts from the moment it is written
-        records.write(records.user_file(), [update("avx512", vectors, AVX512.identity)])
-        assert records.for_cpu(AVX512).update == tuning.Update(vectors)
-    assert records.for_cpu(AVX2).update == tuning.Update(**{"vectors": shipped["update"].vectors})
+        tuning_records.write(tuning_records.user_file(), [update("avx512", vectors, AVX512.identity)])
+        assert tuning_records.for_cpu(AVX512).update == tuning.Update(vectors)
+    assert tuning_records.for_cpu(AVX2).update == tuning.Update(**{"vectors": shipped["update"].vectors})
 
 
 def test_records_can_be_left_aside_or_come_from_a_directory(own_records, tmp_path, monkeypatch):
-    records.write(records.user_file(), [update("avx512", 5)])
+    tuning_records.write(tuning_records.user_file(), [update("avx512", 5)])
     monkeypatch.setenv("DYNET_RECORDS", "off")
     for target in (AVX512, AVX2, SSE, NEON):
-        assert records.for_cpu(target) == tuning.defaults(target.lanes)
+        assert tuning_records.for_cpu(target) == tuning.defaults(target.lanes)
     directory = tmp_path / "mine"
     directory.mkdir()
-    records.write(directory / "some.json", [update("avx512", 6)])
+    tuning_records.write(directory / "some.json", [update("avx512", 6)])
     monkeypatch.setenv("DYNET_RECORDS", str(directory))
-    assert records.for_cpu(AVX512) == replace(tuning.defaults(16), update=tuning.Update(6))
+    assert tuning_records.for_cpu(AVX512) == replace(tuning.defaults(16), update=tuning.Update(6))
     monkeypatch.setenv("DYNET_RECORDS", str(tmp_path / "missing"))
     with pytest.raises(ValueError, match="use off, the name of a directory, or leave it unset"):
-        records.for_cpu(AVX512)
+        tuning_records.for_cpu(AVX512)
 
 
 MALFORMED = {
@@ -201,27 +206,27 @@ MALFORMED = {
     "a version that is no text": json.dumps([{**UPDATE, "versions": {"tvm": 1}}]),
     "a date that is no text": json.dumps([{**UPDATE, "date": 2026}]),
     "nested too deeply": "[" * 100_000,
-    "too large": " " * (records.LARGEST + 1),
+    "too large": " " * (tuning_records.LARGEST + 1),
     "bytes that are no text": b"\xff\xfe\x00",
 }
 
 
 @pytest.mark.parametrize("content", MALFORMED.values(), ids=MALFORMED)
 def test_a_malformed_file_is_passed_over_with_a_warning(content, own_records):
-    path = records.user_file()
+    path = tuning_records.user_file()
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(ValueError):
-        records.read(path)
+        tuning_records.read(path)
     with pytest.warns(RuntimeWarning) as warned:
-        found = records.for_cpu(AVX2)
+        found = tuning_records.for_cpu(AVX2)
     (warning,) = warned
     assert str(path) in str(warning.message) and "are not used" in str(warning.message)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert records.for_cpu(AVX2) == found  # it is said once
+        assert tuning_records.for_cpu(AVX2) == found  # it is said once
     path.unlink()
-    records._found.cache_clear()
-    assert records.for_cpu(AVX2) == found
+    tuning_records._found.cache_clear()
+    assert tuning_records.for_cpu(AVX2) == found
 
 
 # Kernels --------------------------------------------------------------------------------------------------------------

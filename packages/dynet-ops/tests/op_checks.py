@@ -10,7 +10,7 @@ import pytest
 import dynet_ops as dy
 from dynet_core import Model, renew_cg
 from dynet_core.graph import current
-from dynet_kernels import sharing
+from dynet_kernels.machine import sharing
 
 sharing.use(sharing.threads())  # a number that is told: no pass whose calls are counted stops to count cores again
 

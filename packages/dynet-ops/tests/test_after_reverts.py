@@ -47,7 +47,7 @@ def test_nodes_from_before_a_revert_are_operands_without_python():
             assert len(python_calls(use)) == 1  # the lambda itself
             assert python_calls(x.value) == []
             assert use().value() == value
-        with pytest.raises(StaleExpressionError, match="taken back"):
+        with pytest.raises(StaleExpressionError, match="cg_revert has removed"):
             dy.tanh(again)
 
 

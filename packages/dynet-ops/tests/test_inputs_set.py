@@ -9,7 +9,7 @@ from op_checks import python_calls
 import dynet_ops as dy
 from dynet_core import Model, cg_checkpoint, cg_revert, recorder, renew_cg
 from dynet_core.errors import ArgumentError, ShapeError, StaleExpressionError
-from dynet_kernels import sharing
+from dynet_kernels.machine import sharing
 
 compiled = pytest.mark.skipif(recorder.DESCRIPTION != "compiled", reason="the recorder in Python has no compiled code")
 

@@ -107,7 +107,7 @@ def test_in_a_coroutine_the_error_speaks_of_await():
         x = dy.inputVector([1, 2])
         await asyncio.sleep(0)
         renew_cg()
-        with pytest.raises(StaleExpressionError, match="between two awaits, or in a thread of your own$"):
+        with pytest.raises(StaleExpressionError, match="between two awaits, or in a separate thread$"):
             dy.tanh(x)
         return x
 

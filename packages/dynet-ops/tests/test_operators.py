@@ -184,7 +184,8 @@ def test_equality_with_numbers_is_warned_of(other, swapped):
     x = dy.inputVector([0.5, 1.0])
     for compare, sign, expected in ((operator.eq, "==", False), (operator.ne, "!=", True)):
         plain = other if np.ndim(other) or not hasattr(other, "item") else other.item()
-        said = f"an expression equals no {type(plain).__name__}, whatever its value: write e.npvalue() {sign} {plain!r}"
+        equals = f"never equals an object of type {type(plain).__name__}, whatever its value"
+        said = f"an expression {equals}: write e.npvalue() {sign} {plain!r}"
         with pytest.warns(DynetWarning, match=re.escape(said)) as warned:
             assert (compare(other, x) if swapped else compare(x, other)) is expected
         assert (warned[0].filename, len(warned)) == (__file__, 1)

@@ -72,7 +72,7 @@ def test_no_expression_is_made_by_its_class():
     renew_cg()
     x = dy.inputVector([1.0, 2.0])
     for make in (lambda: Expression(0), lambda: type(x)(x), lambda: Expression.__new__(Expression, at=1)):
-        with pytest.raises(TypeError, match="an expression is made by an operation, such as dy.inputVector"):
+        with pytest.raises(TypeError, match="expressions are made by operations, such as dy.inputVector"):
             make()
     assert (x + x).value() == [2.0, 4.0]
 

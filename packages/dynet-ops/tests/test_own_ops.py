@@ -76,7 +76,7 @@ def test_a_gradient_of_what_is_no_operand_is_refused(kind):
         return a + b
 
     with pytest.raises(
-        ArgumentError, match="unheard_of: a gradient is given for 'y', which is no operand; .* are a, b"
+        ArgumentError, match="unheard_of: a gradient is given for 'y', which is not an operand; .* are a, b"
     ):
         decorate()(unheard_of)
     assert "unheard_of" not in OPS
@@ -93,7 +93,7 @@ def own_op(formula=lambda x: x, **facts):
     [
         (
             {"formula": lambda x, y: x * y},
-            r"the formula asks for 'y', which is no operand; the operands are x\. Annotate an operand as `y: "
+            r"the formula asks for 'y', which is not an operand; the operands are x\. Annotate an operand as `y: "
             r"dy\.Expression`, and a plain number as `y: dy\.Number`",
         ),
         (
@@ -106,10 +106,10 @@ def own_op(formula=lambda x: x, **facts):
         ),
         (
             {"formula": lambda x: f.sum(x)},
-            "f.sum is of a column, and this works on each element by itself: make an op by .*",
+            "f.sum is over a column, but this works on each element separately: make an op by .*",
         ),
-        ({"formula": lambda x: f.where(f.place > x, x, 1)}, "f.place is of a column, .*"),
-        ({"gradients": {"x": lambda dy: dy * f.max(dy)}}, "f.max is of a column, .*"),
+        ({"formula": lambda x: f.where(f.place > x, x, 1)}, "f.place is over a column, .*"),
+        ({"gradients": {"x": lambda dy: dy * f.max(dy)}}, "f.max is over a column, .*"),
         ({"gradients": {"x": lambda x, dx: dx}}, "the gradient of x asks for 'dx'; there are x, y, dy"),
     ],
 )
@@ -126,9 +126,9 @@ def test_a_formula_that_asks_for_what_is_not_there_is_refused(facts, message):
         (lambda x: None, "the formula returns nothing"),
         (lambda x: ..., "the formula returns nothing"),
         (lambda x: f.digamma(x), "digamma has no known derivative: state the gradient"),
-        (lambda x: x * (x > 0), "is no number; a condition"),
-        (lambda x: f.where(x, 1, 0), "is no condition"),
-        (lambda x: f.exp(x > 0), "is no number"),
+        (lambda x: x * (x > 0), "is not a number; a condition"),
+        (lambda x: f.where(x, 1, 0), "is not a condition"),
+        (lambda x: f.exp(x > 0), "is not a number"),
         (lambda x: f.exp(), "exp takes 1 argument, got 0"),
         (lambda x: f.exp(x, x), "exp takes 1 argument, got 2"),
         (lambda x: f.where(x > 0, x), "where takes 3 arguments, got 2"),
@@ -218,8 +218,8 @@ def test_a_number_by_keyword_only_is_refused():
     ("reference", "message"),
     [
         (lambda a, b: a, r"^unheard_of of Sample\(.*missing 1 required positional argument: 'b'$"),
-        (lambda a: 1.0, r"^unheard_of of Sample\(.*: the reference returns 1\.0, which is no array$"),
-        (lambda a: None, r"^unheard_of of Sample\(.*: the reference returns None, which is no array$"),
+        (lambda a: 1.0, r"^unheard_of of Sample\(.*: the reference returns 1\.0, which is not an array$"),
+        (lambda a: None, r"^unheard_of of Sample\(.*: the reference returns None, which is not an array$"),
         (lambda a: a[:0], r"^unheard_of of Sample\(.*: its shape is .*, the reference's \(\("),
     ],
 )
@@ -236,7 +236,9 @@ def test_a_check_with_a_wrong_reference_names_the_op(reference, message):
 
 @pytest.mark.parametrize("what", ["tanh", lambda x: x, 3])
 def test_what_is_no_op_is_not_checked(what):
-    with pytest.raises(ArgumentTypeError, match=r"^check_op: .* is no op: give it one, as in check_op\(dy\.tanh\)$"):
+    with pytest.raises(
+        ArgumentTypeError, match=r"^check_op: .* is not an op: give it one, as in check_op\(dy\.tanh\)$"
+    ):
         check_op(what)
 
 
@@ -319,7 +321,7 @@ def test_an_op_may_not_take_anothers_name():
         return x
 
     with pytest.raises(
-        ArgumentError, match="^tanh: dynet_ops.elementwise.functions has an op of this name: give the new one"
+        ArgumentError, match="^tanh: dynet_ops.elementwise.functions already has an op of this name: give the new one"
     ):
         elementwise(reference=None)(tanh)
 
@@ -398,7 +400,7 @@ def test_a_reduction_is_stated_once_for_all_axes():
 
 @pytest.mark.parametrize("column", [dy.dot_product, column_softmax], ids=["two operands", "a column"])
 def test_what_is_no_reduction_is_not_made_one(column):
-    with pytest.raises(ArgumentError, match=f"^{column.__name__}: no reduction: it must make one number of each"):
+    with pytest.raises(ArgumentError, match=f"^{column.__name__}: not a reduction: it must turn each"):
         Along(column)
 
 
@@ -542,7 +544,9 @@ def test_numbers_come_after_operands(own_made, kind):
 
 def test_a_limit_of_a_number_that_is_none_is_refused(own_made):
     for name in ("q", "x"):
-        with pytest.raises(ArgumentError, match=f"^own_made: above names '{name}', which is no plain number of it"):
+        with pytest.raises(
+            ArgumentError, match=f"^own_made: above names '{name}', which is not one of its plain numbers"
+        ):
             own_made("x: E, c: N", "x * c", columnwise, above={name: 0})
     op = own_made("x: E, c: N", "x * c", columnwise, above={"c": 0})
     with pytest.raises(ArgumentError, match="^own_made: c must be above 0, got 1e-50"):

@@ -12,8 +12,8 @@ import dynet_ops as dy
 from dynet_core import Model, cg_checkpoint, cg_revert, renew_cg
 from dynet_core.graph import current
 from dynet_kernels import layout as at
-from dynet_kernels import sharing
 from dynet_kernels.layout import CONTEXT
+from dynet_kernels.machine import sharing
 from dynet_ops.testing import Computed, draw, functional, record, weights_for
 
 NUMBERS = (2, 3, 7)  # of threads

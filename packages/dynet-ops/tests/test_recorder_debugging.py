@@ -14,8 +14,8 @@ import dynet_ops as dy
 from dynet_core import recorder, renew_cg
 from dynet_core.graph import current
 from dynet_kernels.recorder import operations
+from dynet_kernels.recorder.c_functions import FUNCTIONS
 from dynet_kernels.recorder.extension import write_objects
-from dynet_kernels.recorder.functions import FUNCTIONS
 from dynet_kernels.target import host_cpu
 
 FILE = inspect.getsourcefile(operations)

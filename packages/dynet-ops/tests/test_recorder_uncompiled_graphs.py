@@ -22,7 +22,7 @@ from dynet_core.graph import current
 from dynet_core.graph.expression import Expression
 from dynet_core.recorder import function
 from dynet_kernels.recorder import c_api, words
-from dynet_kernels.recorder.functions import FUNCTIONS
+from dynet_kernels.recorder.c_functions import FUNCTIONS
 
 # Records of Python code
 
@@ -77,7 +77,7 @@ def test_room_and_versions():
     words_of, xs = current().records._words, [dy.inputVector([1.0, 2.0]) for _ in range(5)]
     ys = [dy.dropout(x, 0.5) for x in xs]
     for count in (1, 100_000):
-        assert both("dynet_make_room", words_of.address, count, is_object=False).result == 1
+        assert both("dynet_make_room", words_of.address, words_of["length"] + count, 0, is_object=False).result == 1
         assert words_of["room"] - words_of["length"] >= count
     version, ends = current().records.version, current().records.ends()
     length, nodes, inputs = ends
@@ -233,8 +233,9 @@ def test_without_memory_an_error_is_raised_and_nothing_appended(name, monkeypatc
     table, row = function("one", uncompiled.declined), (ctypes.c_int64 * 4)(8, 0, 0, 0)
     uncompiled.word(table, "used").value = words.FIRST_ROWS // 2  # so that it is to be doubled
     calls = [
-        ("bind", (id(dy.tanh), id(x), 0)), ("new", (id(Expression), id(()), 0)), ("dynet_make_room", (graph, 5)),
-        ("dynet_make_input_room", (graph, 5)), ("enter", (id(table), ctypes.addressof(row))),
+        ("bind", (id(dy.tanh), id(x), 0)), ("new", (id(Expression), id(()), 0)),
+        ("dynet_make_room", (graph, 1 << 30, 0)), ("dynet_make_room", (graph, 0, 1 << 30)),
+        ("enter", (id(table), ctypes.addressof(row))),
     ]  # fmt: skip
     for record, arguments in (
         (Expression.vec_value, (x,)), (dy.tanh, (x,)), (dy.scalarInput, (1.0,)),

@@ -8,8 +8,8 @@ import dynet_ops as dy
 from dynet_core import Model, renew_cg
 from dynet_core.graph import current
 from dynet_kernels import layout as at
-from dynet_kernels import sharing
 from dynet_kernels.layout import CONTEXT
+from dynet_kernels.machine import sharing
 from dynet_kernels.table import KERNELS
 from dynet_ops.testing import Computed, Input, draw, functional, record, value_of, weights_for
 

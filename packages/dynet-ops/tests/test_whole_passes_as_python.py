@@ -17,8 +17,8 @@ from dynet_core.compute.parameter_rows import PARAMETER_ROWS
 from dynet_core.graph import current
 from dynet_core.recorder import next_generation
 from dynet_kernels import layout as at
-from dynet_kernels import sharing
 from dynet_kernels.layout import CONTEXT
+from dynet_kernels.machine import sharing
 from dynet_kernels.plan import PLANNERS
 
 # Buffers that the planner does not write, or that planning does not use.

@@ -26,7 +26,7 @@ if recorder.DESCRIPTION != "compiled":
 
 from dynet_core.recorder.shared import ADDRESSES, SHARED, api
 from dynet_kernels.recorder import c_api, extension, words
-from dynet_kernels.recorder.functions import FUNCTIONS
+from dynet_kernels.recorder.c_functions import FUNCTIONS
 
 extension.shared_at = SHARED.address
 NAMES = {address: name for name, address in ADDRESSES.items()}

@@ -84,7 +84,7 @@ def test_subclasses_have_attributes_of_their_own():
 
 def test_warnings_are_about_the_users_line():
     parallel = DataParallel(SimpleSGDTrainer(Model().collection))
-    with pytest.warns(DynetWarning, match="no backward") as caught:
+    with pytest.warns(DynetWarning, match="no trained parameter") as caught:
         parallel.update()
         parallel.update()
     assert [warning.filename for warning in caught] == [__file__]

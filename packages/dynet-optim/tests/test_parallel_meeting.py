@@ -69,7 +69,7 @@ def test_all_ranks_hear_of_one_that_differs(different):
 
     for rank, error in enumerate(Ranks(3).run(work)):
         assert type(error) is ParallelError
-        assert f"rank {rank} has another model than rank " in str(error)
+        assert f"rank {rank} has a different model than rank " in str(error)
         assert "/w is (3, " in str(error)
 
 
@@ -139,7 +139,7 @@ def test_forked_children_do_not_exchange(monkeypatch):
 
     for rank, error in enumerate(Ranks(2).run(work)):
         assert type(error) is ParallelError
-        assert str(error).startswith(f"DataParallel: this process was forked from rank {rank} and is no rank")
+        assert str(error).startswith(f"DataParallel: this process was forked from rank {rank} and is not a rank")
 
 
 def test_nothing_is_exchanged_after_mpi_is_finalized(monkeypatch):

@@ -5,8 +5,8 @@ from trainer_models import Model
 
 import dynet_optim
 from dynet_kernels import layout as at
-from dynet_kernels import sharing
 from dynet_kernels.layout import CONTEXT
+from dynet_kernels.machine import sharing
 from dynet_optim import registry
 
 TRAINERS = list(registry.TRAINERS)

@@ -188,7 +188,7 @@ def test_wrong_shapes(layer):
         ("x\u00a0a\n", {"a": 0}, "line 1: expected `cluster word`"),
         ("", {"a": 0}, "has no line `cluster word`"),
         (" \t\n\n", {"a": 0}, "has no line `cluster word`"),
-        ("x a\ny a\n", {"a": 0}, "line 2: word 'a' is there twice"),
+        ("x a\ny a\n", {"a": 0}, "line 2: word 'a' occurs twice"),
         ("x a\nx b\n", {"a": 0}, "line 2: word_dict has no word 'b'"),
         ("x a\n", {"a": 1}, "are not 0 to 0"),
         ("x a\nx b\n", {"a": 0, "b": 0}, "are not 0 to 1"),

@@ -52,7 +52,7 @@ def test_specs_of_both_lengths_are_read(name, spec):
 @pytest.mark.parametrize("kind", [rnn.CoupledLSTMBuilder, rnn.LSTMBuilder])
 @pytest.mark.parametrize(
     ("rest", "message"),
-    [((True,), r"no layer normalization \(ln_lstm=True\)"), ((False, 0.5), "no forget_bias=0.5")],
+    [((True,), r"not support layer normalization \(ln_lstm=True\)"), ((False, 0.5), "not support forget_bias=0.5")],
 )
 def test_what_coupled_gates_do_not_have_is_refused_by_name(kind, rest, message, monkeypatch):
     monkeypatch.setattr(dynet_core.config.PARAMS, "lstm_builder", "coupled")
@@ -66,7 +66,9 @@ def test_what_coupled_gates_do_not_have_is_refused_by_name(kind, rest, message, 
 def test_a_file_makes_no_builders_of_classes_that_are_none():
     """A file may name any class of the library in the place of the class of a network's builders."""
     for kind in (ArgumentError, dict, ParameterCollection):
-        with pytest.raises(ArgumentTypeError, match=f"BiRNNBuilder: {kind.__name__} is no class of builders"):
+        with pytest.raises(
+            ArgumentTypeError, match=f"BiRNNBuilder: {kind.__name__} is not a class of one-directional builders"
+        ):
             rnn.BiRNNBuilder.from_spec((1, INPUT, 4, kind, None), ParameterCollection())
 
 

@@ -385,7 +385,7 @@ def test_refused(name):
         (ArgumentTypeError, "expected an Expression, got list", lambda: start.add_input([1, 2])),
         (ArgumentTypeError, "child 1 must be a TreeState, not int", lambda: start.add_input(x, [leaf, 3])),
         (ArgumentError, "child 0 is the initial state", lambda: start.add_input(x, [start])),
-        (ArgumentError, "state of another", lambda: start.add_input(x, [other.initial_state().add_input(x)])),
+        (ArgumentError, "child 0 is of a different", lambda: start.add_input(x, [other.initial_state().add_input(x)])),
         (ShapeError, "batch sizes differ", lambda: start.add_input(pair, [start.add_input(batched)])),
         (ArgumentError, "2 inputs, but 1 heads", lambda: start.add_inputs([x, x], [1])),
         (ArgumentError, "head 2 of node 0 is out of range", lambda: start.add_inputs([x, x], [2, -1])),

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-from dynet_kernels import cache
+from dynet_kernels.cache import store
 
 from .api import (
     ComputationGraph,
@@ -61,7 +61,7 @@ from .random.seeds import reset_random_seed
 # Load the linker of compiled code now, so that the first computation need not wait for it. If this fails, the same
 # error is raised again when something is computed.
 with suppress(ImportError):
-    cache.linker()
+    store.linker()
 
 __all__ = [
     "ArgumentError", "ArgumentTypeError", "ComputationGraph", "ConstInitializer", "DeviceError", "DeviceInfo",

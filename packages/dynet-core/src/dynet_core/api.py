@@ -76,7 +76,7 @@ class ComputationGraph(Graph):
         node = node_at(self.records, place)
         if node is None:
             raise OutOfRangeError(f"{name}: graph {self.version()} has no expression number {place}")
-        return self.node(place, node.dim)
+        return recorder.handle(place, node.dim)
 
     def forward(self, index: int) -> None:
         """Compute the whole graph again, with new random numbers. `index` is the number of any expression of the graph.
@@ -210,7 +210,7 @@ def cg_checkpoint() -> None:
     >>> dy.cg_revert()
     >>> y.value()
     Traceback (most recent call last):
-    dynet_core.errors.StaleExpressionError: ... belongs to a part of graph ... that cg_revert has taken back
+    dynet_core.errors.StaleExpressionError: ... belongs to a part of graph ... that cg_revert has removed
     """
     checkpoints.checkpoint(current())
 

@@ -13,8 +13,8 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from dynet_kernels import sharing
 from dynet_kernels.layout import MOST_THREADS
+from dynet_kernels.machine import sharing
 
 from .annotations import Number
 from .checks import checked_flag, checked_list, whole

@@ -109,7 +109,9 @@ def check_is_free(function: Callable) -> None:
     if name in OPS:
         old = OPS[name].record
         if (old.__module__, old.__qualname__) != (function.__module__, function.__qualname__):
-            raise ArgumentError(f"{name}: {old.__module__} has an op of this name: give the new one another name")
+            raise ArgumentError(
+                f"{name}: {old.__module__} already has an op of this name: give the new one a different name"
+            )
 
 
 def register(function: Function, *, repeats: bool = True, **facts: Any) -> Function:

@@ -4,7 +4,8 @@ from .interpreter import check_interpreter
 
 check_interpreter()
 
-from .cache import CacheError
+from . import tuning_records as records  # noqa: F401  # what programs import
+from .cache.store import CacheError
 from .families.rules import Rule
 from .formula import Formula
 from .kernels import Kernels

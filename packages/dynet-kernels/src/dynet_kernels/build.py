@@ -15,8 +15,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import cache, library, records, shipped_code
-from .parts import Part, Planner, Shard, key_of, key_of_code
+from . import tuning_records
+from .cache import shipped_code, store
+from .machine import library
+from .machine.parts import Part, Planner, Shard, key_of, key_of_code
 from .recorder.compiled import Recorder
 from .table import KERNELS
 from .target import NAMED, CpuTarget, host_cpu
@@ -84,10 +86,10 @@ def build(target: CpuTarget, into: Path | None) -> dict[str, str]:
         if into:
             index[key_of_code(part, "", part.key, with_versions=False)] = key = key_of(part, with_versions=False)
             shipped_code.write(into, key, code)
-        elif cache.stored(key_of(part)) is None:
-            raise cache.CacheError(f"{cache.cache_directory()} does not keep what was compiled: is there no room?")
+        elif store.stored(key_of(part)) is None:
+            raise store.CacheError(f"{store.cache_directory()} does not keep what was compiled: is the disk full?")
     size = sum(map(len, built)) / 2**20
-    print(f"{target.identity}: {len(parts)} modules, {size:.1f} MiB, in {into or cache.cache_directory()}")
+    print(f"{target.identity}: {len(parts)} modules, {size:.1f} MiB, in {into or store.cache_directory()}")
     return index
 
 
@@ -95,7 +97,7 @@ def main(given: Sequence[str] | None = None) -> None:
     chosen = arguments(given)
     if chosen.into:
         # A wheel must not depend on what this user has tuned, or on the environment.
-        os.environ["DYNET_RECORDS"] = str(records.SHIPPED)
+        os.environ["DYNET_RECORDS"] = str(tuning_records.SHIPPED)
     try:
         import_packages()
         index = {}
@@ -103,10 +105,10 @@ def main(given: Sequence[str] | None = None) -> None:
             index |= build(target, chosen.into)
         if chosen.into:
             (chosen.into / shipped_code.INDEX).write_text(json.dumps(index))
-    except (cache.CacheError, OSError, ValueError) as problem:
+    except (store.CacheError, OSError, ValueError) as problem:
         sys.exit(f"python -m dynet_kernels.build: {problem}")
     except KeyboardInterrupt:
-        sys.exit("python -m dynet_kernels.build: interrupted; the next call goes on from here")
+        sys.exit("python -m dynet_kernels.build: interrupted; the next call continues from here")
 
 
 if __name__ == "__main__":

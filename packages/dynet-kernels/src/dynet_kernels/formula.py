@@ -152,7 +152,7 @@ def as_symbol(value) -> Symbol:
             raise  # the class of `value` raises a better error, as the parameters of a cell do
         raise TypeError(
             f"a formula consists of numbers and of the function's arguments, not of {type(value).__name__} "
-            f"{value!r:.60}: what is an expression or an array is an argument of the function"
+            f"{value!r:.60}: pass expressions and arrays as arguments of the function"
         ) from None
 
 
@@ -176,7 +176,7 @@ def apply(function: str, *arguments) -> Symbol:
         if (function == "where" and place == 0) != (symbol.function in CONDITIONS):
             wanted = "condition" if function == "where" and place == 0 else "number"
             raise TypeError(
-                f"{function}: {symbol!r:.60} is no {wanted}; a condition such as x > 0 is the first argument of "
+                f"{function}: {symbol!r:.60} is not a {wanted}; a condition such as x > 0 is the first argument of "
                 "where(x > 0, a, b), and nothing else"
             )
     return Symbol(function, *symbols)
@@ -282,7 +282,7 @@ REDUCTIONS = ("sum", "max", "min")
 def first(x: Value) -> Value:
     """Return the first element of a column: of an input, not of a formula."""
     if not (isinstance(x, Symbol) and x.function == "input"):
-        raise TypeError(f"first: {x!r:.60} is no input")
+        raise TypeError(f"first: {x!r:.60} is not an input")
     return apply("first", x)
 
 

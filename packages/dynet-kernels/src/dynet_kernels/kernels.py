@@ -120,7 +120,7 @@ class Kernels:
         shard = self._open.get(group)
         if shard is None or len(self._shards[shard]) == SHARD:
             if len(self._shards) == at.MOST_SHARDS:
-                raise ValueError(f"kernel {name} is one too many: {at.MOST_SHARDS} groups of kernels are there")
+                raise ValueError(f"kernel {name}: too many kernels: the limit is {at.MOST_SHARDS} groups")
             shard = self._open[group] = len(self._shards)
             self._shards.append([])
         self._kernels[name] = kernel

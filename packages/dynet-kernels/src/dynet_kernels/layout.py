@@ -103,7 +103,7 @@ BUFFERS = (
     "forward_index", "forward_tape", "backward_index", "backward_tape",
     "sharing",  # a SHARING structure: how many threads share work, how much work is worth sharing, and helping threads
     "threads",  # for each thread that helps to run this tape: its own RUNNING integers and one INSTRUCTION
-    "ahead",  # a copy of this CONTEXT, in which a helper plans the backward pass ahead (see `planning_ahead.py`)
+    "ahead",  # a copy of this CONTEXT, in which a helper plans the backward pass ahead (`machine/planning_ahead.py`)
     # In the context of a trainer: `changes` is one integer, which counts the updates and other changes of parameters in
     # the thread that uses the trainer. `changed` is one integer, what this count was after the trainer's last update.
     "changes", "changed",
@@ -297,8 +297,8 @@ INSTRUCTION = Structure(
 # `least_instruction` picoseconds, and a pass whose shared instructions take at least `least_pass` picoseconds together.
 # If `least_pass` is 0, all passes are shared by all threads, whether it pays or not. `look` is the time, by a clock of
 # nanoseconds, from which on Python has to count the cores again; NEVER if the program has set the number of threads.
-# The rest is for the helpers, the threads that help Python's main thread; see `team.py`. `helpers` is how many there
-# are. `wanted` is 1 if Python has to start more of them, or to look again. `rows` is the address of their rows, of
+# The rest is for the helpers, the threads that help Python's main thread; see `machine/team.py`. `helpers` is how many
+# there are. `wanted` is 1 if Python has to start more, or to look again. `rows` is the address of their rows, of
 # HELPER_ROW integers each, which begin with those of HELPER. Row 0 is not used. `balance` is what sharing has brought
 # lately, in nanoseconds. Of the pass that they share: `context` is the address of its CONTEXT, or 0 after the pass, and
 # `ahead` is WANTED if a helper is to plan the backward pass, ORDERED if one has been told to. `planned` is for how many

@@ -6,6 +6,7 @@ is an index in it, as an int64.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
@@ -22,8 +23,13 @@ ON_STACK = {"disable_lower_builtin": True}  # an annotation that puts a local bu
 NO_LAYOUT = {"layout": None}
 
 
+@functools.cache
+def _int64(value: int):
+    return tirx.const(value, "int64")
+
+
 def int64(value):
-    return tirx.const(value, "int64") if isinstance(value, int) else value
+    return _int64(value) if isinstance(value, int) else value
 
 
 def float32(value):
@@ -208,7 +214,7 @@ class IntVariable:
         self.set(value)
 
     def get(self):
-        return self.buffer[int64(0)]
+        return tirx.BufferLoad(self.buffer, [int64(0)])
 
     def set(self, value):
         T.buffer_store(self.buffer, value, [int64(0)])

@@ -1,10 +1,8 @@
 """Tuning parameters with which kernels are emitted: sizes of tiles and panels, unrolling, GPU threads. Needs no TVM.
 
-They decide how fast a kernel is and in which order some sums are added up, but not what it computes. The defaults work
-everywhere; tuning records (`records.py`) have better values for kinds of machines. A *family* is a group of kernels
-with the same tuning parameters. A *vector* is what one vector register of the CPU holds. A *tile* is a block of results
-whose sums stay in registers. A *panel* is a part of a matrix that is copied to contiguous memory, as it is used many
-times.
+They decide how fast a kernel is and in which order some sums are added up, but not what it computes. The defaults
+work everywhere; tuning records (`tuning_records.py`) have better values for kinds of machines. Here, a *family* is a
+group of kernels with the same tuning parameters. A *vector* is what one vector register of the CPU holds.
 """
 
 from __future__ import annotations

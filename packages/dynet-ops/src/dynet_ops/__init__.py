@@ -1,6 +1,7 @@
 """All operations ("ops") of DyNet: functions such as `tanh` that add a node to the computation graph and return it.
 
-Importing this package also gives expressions `@`, `T`, and hints in place of methods of other libraries (`e.sum()`).
+Importing this package also gives expressions the operator `@` and the attribute `T`. Methods that only arrays of other
+libraries have, such as `e.sum()`, then raise errors that name the function to call.
 """
 
 from . import as_methods as _as_methods

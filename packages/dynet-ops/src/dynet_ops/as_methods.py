@@ -19,7 +19,7 @@ METHODS = """
     norm permute pow relu reshape round sigmoid sin softmax sqrt square squeeze std sub sum t take tanh trace transpose
     unsqueeze var view
 """.split()
-"""Methods of other libraries' arrays. Ops that DyNet calls otherwise are in the section `ops` of `hint_table`."""
+"""Methods of other libraries' arrays. The section `ops` of `hint_table` has DyNet's ops that have different names."""
 OPERATIONS = USES["ops"]
 
 
@@ -35,7 +35,10 @@ def _call(name: str) -> str:
 
 
 def install() -> None:
-    """Add hints for METHODS, and op names for the errors of `refusals`. Call it after all ops are registered."""
+    """Add hints for METHODS to expressions, and tell `refusals` which op to name when numpy gets an expression.
+
+    Call this after all ops are registered, because the hints show their names and arguments.
+    """
     refusals.OPERATIONS |= {name: " or ".join(f"dy.{each}" for each in use.split()) for name, use in OPERATIONS.items()}
     refusals.OPERATIONS |= {name: f"dy.{name}" for name in OPS} | {"dot": "*"}
     calls = {name: [_call(each) for each in OPERATIONS.get(name, name).split()] for name in METHODS}

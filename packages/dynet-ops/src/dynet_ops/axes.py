@@ -1,7 +1,8 @@
-"""Reduce an expression (by a sum, maximum, ...) along any dimensions and the batch, the axis after the last dimension.
+"""Reduce an expression (by a sum, maximum, ...) along any of its dimensions and along the batch.
 
-Kernels with ".across" in their name are strided: they reduce a dimension that is not the first. The operand is
-transposed only if the dimensions to reduce are not adjacent and must be reduced in one step.
+An axis is the number of a dimension; the axis after the last dimension is the batch. Kernels with ".across" in their
+name are strided: they reduce a dimension that is not the first. The operand is transposed only if the dimensions to
+reduce are not adjacent and must be reduced in one step.
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ def column_signature(
 ) -> Signature:
     """Return the signature of a node that runs a kernel along one dimension. See `before_along_after`.
 
-    If `before` exceeds 1, the strided kernels run, which `add_across` has added. The kernel reads `constants` plain
-    numbers from the graph's input buffer.
+    `result` is as large as the operand, or has one number in place of the dimension. If `before` exceeds 1, the strided
+    kernels run, which `add_across` has added. The kernel reads `constants` plain numbers from the graph's input buffer.
     """
     name, parameters = (kernel + ".across", (size, before)) if before > 1 else (kernel, (size,))
     views = [View(SELF, stride=result.total // (after or 1)), View(0, stride=before * size)]
@@ -99,7 +100,7 @@ def _around_last(groups: Groups) -> tuple[int, int, int]:
 
 @functools.cache
 def _brought_together(before: int, kept: int, size: int, after: int) -> Signature:
-    """Return the signature of a transpose from (before, kept, size, after) to (before, size, kept, after)."""
+    """Return the signature of a transpose from the sizes (before, kept, size, after) to (before, size, kept, after)."""
     loops = [
         (before, 1, 1),
         (size, before, before * kept),
@@ -127,7 +128,10 @@ def _together(x: Expression, groups: Groups) -> tuple[Expression, Groups]:
 
 
 def checked_axes(name: str, d, b, dim: Dim) -> tuple[int, ...]:
-    """Return the axes to reduce, the batch last. Raise an error for missing, repeated or no dimensions."""
+    """Return the axes to reduce, the batch last.
+
+    Raise OutOfRangeError if the operand lacks a dimension, ArgumentError if one is repeated or there are none.
+    """
     b = checked_flag(name, "b", b)
     found = []
     for one in d if np.iterable(d) and not isinstance(d, Expression) else (d,):
@@ -184,10 +188,12 @@ BATCH = Axes(
 class Along:
     """Makes ops that reduce along any axes, from a function that reduces each column to one number.
 
+    CONTRIBUTING.md has an example. In all methods, `name` is the name of the op, for error messages.
+
     Args:
         column: this function, decorated with `columnwise`.
         parts: another one, which combines the results of `column` if the axes are not adjacent: a sum, for a sum of
-            squares. None if `column` must read all elements at once; the operand is then transposed first.
+            squares. None if `column` must read all elements together; the operand is then transposed first.
         constants: constants(n, count, *others) returns the numbers that the formula of `column` reads besides x: n is
             what a mean divides by, `count` how many elements become one, `others` further arguments of the op, such as
             the order of a moment. The numpy reference gets n and `others` instead.
@@ -203,14 +209,18 @@ class Along:
         self.parts = COLUMNWISE[parts.__name__] if parts else None
         if not self.column.reduces:
             raise ArgumentError(
-                f"{column.__name__}: no reduction: it must make one number of each column of one operand x"
+                f"{column.__name__}: not a reduction: it must turn each column of one operand x into one number"
             )
         add_across(self.column.kernels)
 
     def op(self, axes: Axes, samples: Sequence[Sample] = ()) -> Callable[[Function], Function]:
-        """Return a decorator that registers a function as an op. `samples` replace `axes.samples`.
+        """Return a decorator that registers a function as an op, with a numpy reference for tests.
 
-        The function must add the nodes, by `dimensions`, `one_dimension`, `elements` or `over_batch`.
+        The function must add the nodes, by calling `dimensions`, `one_dimension`, `elements` or `over_batch`.
+
+        Args:
+            axes: which axes the op reduces: DIMENSIONS, ONE_DIMENSION, ELEMENTS or BATCH.
+            samples: calls to test, in place of `axes.samples`.
         """
 
         def reference(x, n=0, **attributes):
@@ -255,7 +265,10 @@ class Along:
             groups = [*groups[:place], *groups[place + 1 :]]
 
     def dimensions(self, name: str, x: Expression, d: Dims, b: bool, n: Index = 0, *others: float) -> Expression:
-        """Check d, b and n, then reduce x along the dimensions d, and along the batch if b is true."""
+        """Check d, b and n, then reduce x along the dimensions d, and along the batch if b is true.
+
+        A mean divides by n, or by the number of elements if n is 0. `others` go to `constants`.
+        """
         axes = checked_axes(name, d, b, shape_of(name, x))
         return self.record(name, x, axes, checked_count(name, "n", n), *others)
 
@@ -266,9 +279,9 @@ class Along:
         return node(name, signature, (x,))
 
     def elements(self, name: str, x: Expression, *others: float) -> Expression:
-        """Reduce each batch element of x to one number."""
+        """Reduce each batch element of x to one number. `others` go to `constants`."""
         return self.record(name, x, range(len(shape_of(name, x).dims)), 0, *others)
 
     def over_batch(self, name: str, x: Expression, *others: float) -> Expression:
-        """Reduce x along the batch, keeping all dimensions."""
+        """Reduce x along the batch, keeping all dimensions. `others` go to `constants`."""
         return self.record(name, x, [len(shape_of(name, x).dims)], 0, *others)

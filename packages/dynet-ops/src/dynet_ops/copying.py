@@ -56,7 +56,7 @@ def copy_parameters(target: int, source: int, loops: Sequence[Loop], backward: b
     """Return the parameters of the kernels `copy` and `accumulate`, which adds instead of overwriting.
 
     `target` and `source` are what is written and read: 2 k for the values of `views[k]`, 2 k + 1 for their gradients.
-    `backward` swaps the strides of each of the `LOOPS` loops.
+    `backward` swaps the strides of each of the `LOOPS` loops, to read the result's gradient and write the operand's.
     """
     extents, targets, sources = zip(*loops)
     if backward:
@@ -93,7 +93,8 @@ def copies_by_index(
 ) -> Signature:
     """Return the signature of a node that makes a copy for each of its `count` indices.
 
-    Copies start `apart` floats after each other. Copy number k, of index i, reads from k * stride + i * scale on.
+    In the result, copies start `apart` floats apart. Copy number k, for index i, starts reading k * stride + i * scale
+    floats after the operand's start.
     """
     loops = collapsed(loops)
     return Signature(
@@ -114,10 +115,10 @@ def for_each_index(name: str, x: Expression, count: int) -> Expression:
 
 
 def copies_of_each(result: Dim, stride: int, loops: Sequence[Loop]) -> Signature:
-    """Return the signature of a node that copies operands of one shape, `stride` floats after each other.
+    """Return the signature of a node with one copy of each operand, all of one shape.
 
-    All operands share one view and one step, so the signature is as small for many operands as for few. The loops must
-    overwrite each number once.
+    Copies start `stride` floats apart. All operands share one view and one step, so the signature is as small for many
+    operands as for few. The loops must overwrite each number once.
     """
     loops = collapsed(loops)
     return Signature(
@@ -130,9 +131,14 @@ def copies_of_each(result: Dim, stride: int, loops: Sequence[Loop]) -> Signature
 
 
 def copy_of(result: Dim, loops: Sequence[Loop], *, index_scale: int | None = None, offset: int = 0) -> Signature:
-    """Return the signature of a node that copies some or all numbers of its only operand, from `offset` on.
+    """Return the signature of a node that copies some or all numbers of its only operand.
 
-    With `index_scale`, each node stores an index i and reads i * index_scale floats further on.
+    Args:
+        result: the shape of the node's value.
+        loops: which numbers to copy, as nested loops, innermost first: (extent, stride in the node, stride in the
+            operand). Strides are in floats.
+        index_scale: if given, each node stores an index i, and begins to read i * index_scale floats later.
+        offset: how many floats after the operand's start to begin reading.
     """
     if index_scale is None:
         return copies(result, [(View(SELF), View(0, offset=offset), loops)])
@@ -156,7 +162,10 @@ def _repeat_signature(dim: Dim, whole: Dim) -> Signature:
 
 @functools.cache
 def _repeat_steps(dim: Dim, whole: Dim) -> list[Dim]:
-    """Return the shapes that `repeat` copies to in turn. If one copy is not enough, each repeats one dimension more."""
+    """Return the shapes of the copies that `repeat` makes in turn; [] if nothing is repeated.
+
+    If one copy is not enough, each repeats one more dimension than the one before.
+    """
     if dim.total == whole.total:
         return []
     if len(joined(_repeat_loops(dim, whole))) <= LOOPS:

@@ -1,4 +1,9 @@
-"""The vocabulary of all files that declare ops: they begin with `from ..declare import *`."""
+"""What files that declare ops have in common: they begin with `from ..declare import *`.
+
+`elementwise` and `columnwise` make an op of a formula, with the functions of `f`. Other ops say how their nodes are
+computed by a `Signature`: `by_dims` makes an op of a function that returns one, `recorded` of a function that appends
+nodes. `samples` are calls to test.
+"""
 
 import functools
 import math

@@ -21,7 +21,7 @@ EXACT: dict[str, Callable] = {
     "round": lambda x: mpmath.sign(x) * mpmath.floor(abs(x) + 0.5),
     "lgamma": lambda x: mpmath.log(abs(mpmath.gamma(x))) if x < 0 else mpmath.loggamma(x),
 }
-"""Exact versions of formulas' functions. mpmath, or numpy, has the others under their names, such as "add"."""
+"""The exact version of a formula's function, by name. For all others, mpmath or numpy has one of that name ("add")."""
 
 
 def value(formula: Formula, numbers: Mapping[str, float | mpmath.mpf]) -> mpmath.mpf:

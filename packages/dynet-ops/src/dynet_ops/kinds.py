@@ -45,7 +45,7 @@ BROADCAST = samples("5x3*2 5; 5 5x3*2; 5x3*2 1; 1*3 17; 1x4*2 3x1; 2x3x4 2x1x4*2
 
 
 def by_plain_dims(signature_of: Callable[..., Signature]) -> Callable[..., Signature]:
-    """Cache `signature_of` by the Dims' `plain`, one object for all equal shapes. Parameters have Dims of their own."""
+    """Cache `signature_of` by each Dim's `plain`, one object for all equal shapes: a parameter's Dim is its alone."""
     interned = functools.cache(signature_of)
     return lambda *dims: interned(*[dim.plain for dim in dims])
 
@@ -115,10 +115,10 @@ def elementwise(
             matrix. Otherwise it is first copied to the full shape.
         with_number: adds the node if the second operand is a plain number, as in `x + 1`.
         operator: the sign of a Python operator that does the same, such as "+". It goes into the table `OPERATORS` or
-            `SIGNS`.
+            `SIGNS` of `operators.py`. Its errors name the sign instead of the op.
         operator_with_number: used for the operator in place of `with_number`.
         limit, least: tests do not compare the op where an operand has a finite number of larger magnitude than `limit`,
-            or smaller than `least`, for example because the formula subtracts nearly equal numbers there.
+            or of smaller magnitude than `least`, for example because the formula subtracts nearly equal numbers there.
         range_reason: why there is a `limit` or `least`.
         tolerance: the relative error that tests allow.
         tolerance_reason: why it is more than the default.
@@ -282,7 +282,7 @@ class Columnwise:
 
 
 COLUMNWISE: dict[str, Columnwise] = {}
-"""The decorated functions, by name."""
+"""Name of a function that was decorated with `columnwise` -> what `axes.Along` needs to know about it."""
 
 
 @written("@columnwise(reference=f), of a numpy function f that computes the same")
@@ -315,7 +315,7 @@ def columnwise(
     def decorate(function: Function) -> Function:
         name, operands, numbers, formula = _parsed(function, reference, gradients)
         if unknown := [*above.keys() - {*numbers}]:
-            raise ArgumentError(f"{name}: above names {unknown[0]!r}, which is no plain number of it")
+            raise ArgumentError(f"{name}: above names {unknown[0]!r}, which is not one of its plain numbers")
         differentiated = all_gradients(name, operands, formula, gradients or {}, *numbers)
         one_number = is_number(formula.result, [*map(inner, numbers)])
         check_is_free(function)

@@ -16,7 +16,7 @@ from dynet_kernels.layout import SELF
 
 
 def of_rank(sizes: tuple[int, ...], rank: int) -> tuple[int, ...]:
-    """Return the sizes with trailing 1s added or dropped until there are `rank`; larger sizes always stay."""
+    """Return the sizes with trailing 1s added or dropped until there are `rank`: (2, 3) for (2, 3, 1) and rank 1."""
     kept = len(sizes)
     while kept > rank and sizes[kept - 1] == 1:
         kept -= 1
@@ -28,8 +28,10 @@ def is_matrix(dim: Dim) -> bool:
     return len(of_rank(dim.dims, 2)) == 2
 
 
+# Operands may differ in trailing dimensions of size 1, as (3,) and (3, 1) do. How many of these the result has differs
+# from op to op in DyNet, so each op uses one of the functions below.
 Rank = Callable[[Sequence[Dim]], int]
-"""How many dimensions a result has: which trailing dimensions of size 1 are kept differs from op to op."""
+"""Returns how many dimensions the result of an op has, from the shapes of the operands."""
 
 
 def longest(dims: Sequence[Dim]) -> int:
@@ -53,7 +55,7 @@ def shortest(dims: Sequence[Dim]) -> int:
 
 
 def broadcast(name: str, dims: Sequence[Dim], rank: Rank = longest) -> Dim:
-    """Return the shape of an elementwise result: a size of 1 fits any other. Raise ShapeError for misfits."""
+    """Return the shape of an elementwise result: a size of 1 fits any other. Raise ShapeError if others differ."""
     most = longest(dims)
     padded = [of_rank(dim.dims, most) for dim in dims]
     sizes = tuple(max(sizes) for sizes in zip(*padded))
@@ -63,16 +65,16 @@ def broadcast(name: str, dims: Sequence[Dim], rank: Rank = longest) -> Dim:
 
 
 def matched(name: str, dims: Sequence[Dim], rank: Rank = longest) -> Dim:
-    """Return the shape of a result of operands of equal dimensions; a batch size of 1 fits any. Raise ShapeError."""
+    """Return the shape of the result of operands that must have equal dimensions; a batch size of 1 fits any other."""
     if any(of_rank(dim.dims, 1) != of_rank(dims[0].dims, 1) for dim in dims):
         raise ShapeError(f"{name}: dimensions differ: operands are {described(dims)}")
     return Dim.of(of_rank(dims[0].dims, rank(dims)), common_batch(name, dims))
 
 
 def column_view(source: int, extents: Sequence[int], strides: Sequence[int]) -> View | None:
-    """Return the view of operand `source` whose columns nested loops visit, innermost first.
+    """Return the view of operand `source` whose columns are visited by nested loops, innermost first.
 
-    None if more than two loops, the most that a view has, are left after merging.
+    None if more than two loops, the most that a view can express, are left after merging.
     """
     levels: list[tuple[int, int]] = []
     for extent, stride in zip(extents, strides):
@@ -167,13 +169,13 @@ def _first_moving(extents: Sequence[int]) -> int:
 
 
 def lined_up(reference: Callable, rank: Rank | None = None) -> Callable:
-    """Make a numpy function broadcast as DyNet does: missing dimensions are added at the end."""
+    """Make a numpy function broadcast as DyNet does: missing dimensions are added at the end, not at the beginning."""
 
     def padded(*arrays, **attributes):
         dims = [Dim.of(array.shape) for array in arrays]
         result = reference(*[array.reshape(of_rank(array.shape, longest(dims))) for array in arrays], **attributes)
         if not hasattr(result, "shape"):
-            raise ArgumentTypeError(f"the reference returns {result!r:.60}, which is no array")
+            raise ArgumentTypeError(f"the reference returns {result!r:.60}, which is not an array")
         return result if rank is None else result.reshape(of_rank(result.shape, rank(dims)))
 
     return padded

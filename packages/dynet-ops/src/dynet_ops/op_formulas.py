@@ -38,7 +38,7 @@ def check_operand(name: str, operands: Sequence[str], operand: str, what: str, h
     """Raise ArgumentError if `operand` is not among `operands`. The message is `what`, the wrong name, then `hint`."""
     if operand not in operands:
         those = ", ".join(operands) or "none"
-        raise ArgumentError(f"{name}: {what} {operand!r}, which is no operand; the operands are {those}{hint}")
+        raise ArgumentError(f"{name}: {what} {operand!r}, which is not an operand; the operands are {those}{hint}")
 
 
 RESULT = "y"  # the name of an op's result in formulas and rules
@@ -50,7 +50,10 @@ def inner(name: str) -> str:
 
 
 def result_names(name: str, arguments: Sequence[str]) -> tuple[str, str]:
-    """Return what stated gradients call the result and its gradient: y, dy, or z, dz, or result, dresult."""
+    """Return what stated gradients call the result and its gradient: y, dy; z, dz; or result, dresult.
+
+    It is the first of these pairs of which no argument has a name.
+    """
     for result in ("y", "z", "result"):
         if not {result, "d" + result} & {*arguments}:
             return result, "d" + result
@@ -78,8 +81,8 @@ def check_elementwise(name: str, formulas: Iterable[Formula]) -> None:
         for symbol in beneath(formula.result).values():
             if symbol.function in OF_COLUMNS:
                 raise ArgumentError(
-                    f"{name}: f.{symbol.function} is of a column, and this works on each element by itself: make an op "
-                    "by `columnwise`, or pass the number as an operand"
+                    f"{name}: f.{symbol.function} is over a column, but this works on each element separately: make an "
+                    "op by `columnwise`, or pass the number as an operand"
                 )
 
 

@@ -1,4 +1,7 @@
-"""Checks of arguments. Each returns its argument or raises an error; messages show `name` (op), `what` (argument)."""
+"""Checks of ops' arguments. Each returns the argument, or raises an error.
+
+In all of these functions, `name` is the name of the op, and `what` the name of the argument. Messages show them.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ def shape_of(name: str, x: Expression) -> Dim:
 
 
 def shape_along(name: str, x: Expression, d: Index) -> tuple[Dim, int]:
-    """Return the shape of x, and d as an int, if x has a dimension of this number."""
+    """Return the shape of x, and d as an int. Raise OutOfRangeError unless x has a dimension of this number."""
     graph_of(name, (x,))
     shape, place = x.type.plain, whole(name, "an index", d)
     if not 0 <= place < len(shape.dims):
@@ -37,7 +40,7 @@ def checked_shape(name: str, dims: Dims, batch_size: Index = 1) -> Dim:
 
 
 def checked_count(name: str, what: str, value, least: int = 0, most: int = HUGE) -> int:
-    """Return a whole number from `least` to `most` as an int."""
+    """Return the argument as an int. Raise ArgumentError unless it is a whole number from `least` to `most`."""
     number = whole(name, what, value)
     if not least <= number <= most:
         limit = f"least {least}" if number < least else f"most {most}"
@@ -45,7 +48,7 @@ def checked_count(name: str, what: str, value, least: int = 0, most: int = HUGE)
     return number
 
 
-checked_size = functools.partial(checked_count, least=1, most=MAX_TOTAL)
+checked_size = functools.partial(checked_count, least=1, most=MAX_TOTAL)  # what an expression can have
 
 
 def nesting(value) -> int:

@@ -31,13 +31,13 @@ class Operator:
 
 
 OPERATORS: dict[str, Operator] = {}
-"""Those with two operands, by their signs."""
+"""Operators with two operands, by their signs."""
 SIGNS: dict[str, Callable[[Expression], Expression]] = {}
-"""Those with one operand, by their signs, as functions that add a node to the graph."""
+"""Operators with one operand, by their signs, as functions that add a node to the graph."""
 
 
 def with_op_name(name: str, signature_of: Callable[..., Signature]) -> Callable[..., Signature]:
-    """Name signatures after the op, because an operator shares them and may be the first to use one."""
+    """Return `signature_of`, but name signatures after the op: an operator shares them and may use one first."""
 
     def signature(*dims: Dim) -> Signature:
         found = signature_of(*dims)

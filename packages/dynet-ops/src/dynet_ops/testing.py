@@ -16,8 +16,8 @@ from dynet_core.op import OPS, Op, Sample
 from dynet_kernels.formula import LARGEST, SMALLEST
 
 GRADIENT_TOLERANCE = 1e-4
-# Relative to a gradient's largest element, or to SMALLEST_GRADIENT if this is larger: small gradients often are sums
-# of terms that cancel, while their rounding errors remain.
+# It is relative to the gradient's largest element, or to SMALLEST_GRADIENT if this is larger: small gradients often are
+# sums of larger terms that cancel, while the rounding errors of these terms remain.
 SMALLEST_GRADIENT = 1e-2
 STEP = 1e-5  # to approximate a gradient, the reference is computed with an operand increased and decreased by this
 
@@ -99,15 +99,15 @@ def value_of(expression: Expression) -> np.ndarray:
 
 
 def largest(*arrays) -> float:
-    """Return the largest magnitude in the arrays; 0 if they are empty, NaN if one number is."""
+    """Return the largest magnitude in the arrays; 0 if they are empty, NaN if a number is NaN."""
     return float(np.max([0.0, *[np.abs(array).max(initial=0) for array in arrays]]))
 
 
 def summed_terms(op: Op, sample: Sample, arrays: Sequence[np.ndarray]) -> np.ndarray:
     """Return the finite results for the operands' absolute values.
 
-    Terms of sums may cancel in the op's result, but their rounding errors do not. These sums show how large they may
-    be.
+    Terms of sums may cancel in the op's result, but their rounding errors do not. Sums of absolute values show how
+    large these errors may be.
     """
     with np.errstate(all="ignore"):
         terms = reference(op, sample, [np.abs(array) for array in arrays])
@@ -182,7 +182,11 @@ def mixtures(kinds: Sequence, count: int) -> list[list]:
 
 
 def check_gradients(op: Op, sample: Sample, *kinds: Sequence[type]) -> None:
-    """Check the gradients of operands, or the result's own, by central differences; by default of all `mixtures`."""
+    """Check the gradient of each operand against central differences of the reference.
+
+    `kinds` are lists with a kind for each operand, by default all `mixtures`. Without operands, check the gradient of
+    the result itself.
+    """
     arrays = draw(op, sample)
     for kinds_of in kinds or mixtures(KINDS, len(arrays)):
         leaves, result = started(op, sample, arrays, kinds_of)
@@ -211,7 +215,10 @@ def check_operand_used_twice(op: Op, sample: Sample) -> None:
 
 
 def run(op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarray | None = None) -> list[np.ndarray]:
-    """Call the op once, in a new graph. Return its value and its operands' gradients for weights, by default random."""
+    """Call the op once, in a new graph. Return its value, and the gradients of its operands for a `functional` of it.
+
+    By default, the weights of the functional are random.
+    """
     leaves, result = started(op, sample, arrays, itertools.repeat(Input))
     functional(result, weights_for(result) if weights is None else weights).backward(full=True)
     return [value_of(result), *[leaf.gradient() for leaf in leaves]]
@@ -220,10 +227,10 @@ def run(op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarra
 def assert_same(
     actual: Sequence[np.ndarray], expected: Sequence[np.ndarray], sizes: Sequence[float] | None = None
 ) -> None:
-    """Check that arrays are equal up to rounding errors, which differ if a sum is computed in another order.
+    """Check that arrays are equal up to rounding errors, which differ if a sum is computed in a different order.
 
-    Errors are relative to `sizes`, one for each array: the largest magnitude of a term, by default of the expected
-    array.
+    Errors are relative to `sizes`, one for each array: if its elements are sums, the largest magnitude of a term. By
+    default, it is the largest magnitude in the expected array.
     """
     sizes = [largest(other) for other in expected] if sizes is None else sizes
     for one, other, size in zip(actual, expected, sizes, strict=True):
@@ -232,7 +239,7 @@ def assert_same(
 
 
 def check_batching(op: Op, sample: Sample, copies: int = 4) -> None:
-    """Check that `copies` nodes in one batch give the same values and gradients as each alone in a graph."""
+    """Check that `copies` nodes that run as one batch give the same values and gradients as each alone in a graph."""
     sets = [draw(op, sample, seed) for seed in range(copies)]
     alone = [run(op, sample, arrays) for arrays in sets]
     renew_cg()
@@ -264,7 +271,7 @@ def check_operands_of_many_nodes(op: Op, sample: Sample, leaf: type = Computed, 
 
 
 def check_minibatch(op: Op, sample: Sample, batched: Sequence[bool], batch: int = 3) -> None:
-    """Check a minibatch against its elements one by one. `batched` says which operands have a batch."""
+    """Check that a minibatch gives what its elements give one by one. `batched` says which operands have a batch."""
     rng = np.random.default_rng(3)
     shapes = [(*dims, batch if has_batch else 1) for (dims, _), has_batch in zip(sample.shapes, batched)]
     arrays = [drawn(op, rng, shape) for shape in shapes]
@@ -301,9 +308,10 @@ def trial_operands(op: Op) -> np.ndarray:
 
 
 def check_digits(op: Op) -> None:
-    """Check an elementwise op for operands of all magnitudes, up to `DIGITS_TOLERANCE` of exact normal float32s.
+    """Check values and gradients of an elementwise op for operands of all magnitudes against exact ones.
 
-    An op with a range of its own states it as `limit` or `least`, and the reason as `range_reason`.
+    They may differ by `DIGITS_TOLERANCE` times the exact value, wherever this is a normal float32. An op that works
+    only in a smaller range states it as `limit` or `least`, and the reason as `range_reason`.
     """
     if op.formula is None or op.random:
         return
@@ -352,21 +360,23 @@ def batched_operands(count: int) -> list[Sequence[bool]]:
 def check_op(function: Callable) -> None:
     """Run all checks that the ops of this package pass on one op, with all its samples.
 
-    Values are compared with the reference, and gradients with central differences of it: with operands that are inputs,
-    parameters and computed values, and with one expression as several operands or as the operand of several nodes.
-    Nodes that run as one batch must give what each gives alone, and a minibatch what its elements give. `check_digits`
-    tries operands of any magnitude. The checks call `renew_cg`. `function` is what `elementwise`, `columnwise`, `op` or
-    `register` returned.
+    Values are compared with the reference, and gradients with central differences of the reference. This is repeated
+    with operands that are inputs, parameters and computed values, and with one expression as several operands or as the
+    operand of several nodes. Nodes that run as one batch must give what each gives alone, and a minibatch must give
+    what its elements give one by one. `check_digits` tries operands of any magnitude. The checks call `renew_cg`.
+
+    Args:
+        function: what `elementwise`, `columnwise`, `op`, `recorded` or `register` returned.
 
     Raises:
         AssertionError: a check fails.
-        ArgumentTypeError: `function` is no op.
+        ArgumentTypeError: `function` is not an op.
 
     >>> check_op(dy.tanh)
     """
     op = OPS.get(getattr(function, "__name__", ""))
     if op is None:
-        raise ArgumentTypeError(f"check_op: {function!r:.60} is no op: give it one, as in check_op(dy.tanh)")
+        raise ArgumentTypeError(f"check_op: {function!r:.60} is not an op: give it one, as in check_op(dy.tanh)")
     for sample in op.samples:
         try:
             for leaf in KINDS:

@@ -29,8 +29,8 @@ from .op_formulas import all_gradients, formula_of, rules_of
 def with_number(name: str, operator: str, formula: Callable, rank: Rank = longest) -> Callable[..., Expression]:
     """Return a function of an expression and a plain number that adds a node of `formula`.
 
-    The number is stored among the graph's inputs, so nodes with different numbers share a signature and a batch. `name`
-    begins the kernels' names; errors show `operator`, the op's name or a sign.
+    The number is stored among the graph's inputs, so nodes with different numbers share a signature and can run as one
+    batch. The kernels' names begin with `name`. Errors show `operator`, the op's name or a sign.
     """
     operand, number = names = tuple(inspect.signature(formula).parameters)
     parsed = formula_of(formula, names)

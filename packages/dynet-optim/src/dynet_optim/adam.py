@@ -34,7 +34,10 @@ def amsgrad(p, g, m, v, largest, rate, scale, beta_1, beta_2, eps):
 
 
 def _adam(p, g, states, rate, t, beta_1=0.9, beta_2=0.999, eps=1e-8):
-    """Do update number t of Adam or AMSGrad, for tests. For AMSGrad, `states` ends with the largest squares so far."""
+    """Do update number t of Adam or AMSGrad in numpy, for tests.
+
+    For AMSGrad, `states` has a third array: the largest averages of squared gradients so far.
+    """
     m, v, *largest = states
     a, b = float32(beta_1), float32(beta_2)
     m[:] = a * m + (1 - a) * g
@@ -54,8 +57,8 @@ class AdamTrainer(Trainer):
         \theta &\leftarrow \theta -
         \eta \frac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t} \frac{m}{\sqrt{v} + \epsilon}
 
-    where g is the gradient, :math:`\theta` the parameter, and t the number of the update, from 1 on: the same for all
-    rows of lookup parameters, even if some were not used in earlier updates.
+    where g is the gradient, :math:`\theta` the parameter, and t the number of the update, which starts at 1. All rows
+    of lookup parameters have the same t, even if some were not used in earlier updates.
 
     Args:
         m: the collection to train.
@@ -99,7 +102,8 @@ class AdamTrainer(Trainer):
         self._eps = self._checked("eps", eps, POSITIVE)
 
     def _numbers(self, scale: float) -> tuple[float, ...]:
-        # The betas were rounded to float32, as kernels read them: 1 - 0.999 would differ in the fifth digit.
+        # The betas were rounded to float32, as kernels read them. Otherwise 1 - beta here would differ from theirs: for
+        # 0.999, in the fifth digit.
         number = self._counts.updates + 1
         rate = self._rate * sqrt(1 - self._beta_2**number) / (1 - self._beta_1**number)
         return rate, scale, self._beta_1, self._beta_2, self._eps

@@ -113,11 +113,13 @@ class AdadeltaTrainer(Trainer):
         d \leftarrow \rho d + (1 - \rho) \delta^2 \qquad
         \theta \leftarrow \theta - \eta \delta
 
-    The learning rate :math:`\eta`, which DyNet ignores, is 1, unless a program sets it or `edecay` lowers it.
+    The learning rate :math:`\eta` is 1, unless a program sets it or `edecay` lowers it. The original DyNet ignores the
+    learning rate.
 
     Args:
         m: the collection to train.
-        eps: :math:`\epsilon`, which keeps the divisor and the first step from being 0.
+        eps: :math:`\epsilon`, which keeps the divisor (under the lower root) and the first step (under the upper root)
+            from being 0.
         rho: the decay of the averages h and d, in [0, 1).
         edecay: how fast `update_epoch` lowers the rate: after n epochs it is (initial rate) / (1 + edecay * n).
 

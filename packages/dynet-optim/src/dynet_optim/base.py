@@ -1,7 +1,8 @@
 """`Trainer`, the base class of all trainers (optimizers): updates, clipping, the learning rate, files, and copies.
 
-A file has the format of a model file, with a tensor for each state, and one with the trainer's own numbers and the
-state of the random generator of dropout. Resumed training gives the same numbers as uninterrupted training.
+A saved trainer is a file in the format of a model file (see `dynet_core.files`). It has a tensor for each state, and
+one with the trainer's own numbers and the state of the random generator of dropout. Resumed training gives the same
+numbers as uninterrupted training.
 """
 
 from __future__ import annotations
@@ -61,12 +62,12 @@ def _rows_of_loss() -> list[int] | None:
     records = current().records
     if records.differentiated[0] < 0:
         return None
-    # Operands that are parameters are -1 - row, others numbers of nodes.
+    # An operand that is a parameter is stored as -1 - row. Other operands are numbers of nodes, 0 or more.
     return [-1 - operand for node in nodes_of(records) for operand in node.operands if operand < 0]
 
 
 def _places(name: str, given: Iterable[Index], begin: int, end: int) -> list[int]:
-    """Return indices that count from `begin` as ints from `begin` to `end` - 1 that count from 0."""
+    """Return the given indices, which count from `begin`, as ints from `begin` to `end` - 1, which count from 0."""
     found = [begin + whole(name, "a place", place) for place in checked_list(name, given, "ints")]
     for place in found:
         if not begin <= place < end:
@@ -89,8 +90,8 @@ class Trainer(Closed):
     """The base of all trainers.
 
     A trainer updates the parameters of a collection, including those that are added later, and keeps the collection
-    alive. Frozen parameters are not changed, and their gradients do not count in the norm that clipping uses. Updates
-    are computed in float32, the norm in float64.
+    alive. Parameters with `set_updated(False)` are not changed, and their gradients do not count in the norm of the
+    gradients, which clipping uses. Updates are computed in float32, the norm in float64.
 
     With a weight decay, every update ends by multiplying all parameters by 1 - decay. That changes all rows of lookup
     parameters, even those that were not used, so it takes long if there are many.
@@ -153,8 +154,10 @@ class Trainer(Closed):
 
         If the norm of all gradients, times |s|, exceeds the clipping threshold, the gradients are scaled down so that
         this product equals the threshold. With sparse updates (the default), a lookup parameter changes only in the
-        rows that were used since the last update. The first time that there are no gradients, because no `backward` has
-        reached a parameter of the collection, a warning is given.
+        rows that were used since the last update.
+
+        If there are no gradients, because no call of `backward` has reached a parameter of the collection, a warning
+        is given, but only the first time.
 
         Args:
             s: a factor by which the gradients are multiplied.
@@ -174,10 +177,15 @@ class Trainer(Closed):
         self._end_update(squared, ALL)
 
     def update_subset(self, updated_params: Iterable[Index], updated_lookups: Iterable[Index], s: Number = ONE) -> None:
-        """Change only the parameters with these indices in `parameters_list()` and `lookup_parameters_list()`.
+        """Change some parameters only. The others keep their values and gradients.
 
-        The others keep their values and gradients, which count in the norm that clipping uses. `set_updated(False)` is
-        usually the better way to train only some parameters. `s` is as for `update`.
+        The gradients of the others count in the norm that clipping uses. `set_updated(False)` is usually the better way
+        to train only some parameters.
+
+        Args:
+            updated_params: which parameters to change, as indices in the collection's `parameters_list()`.
+            updated_lookups: which lookup parameters to change, as indices in its `lookup_parameters_list()`.
+            s: a factor by which the gradients are multiplied.
         """
         table, first = self._table.prepared(), len(self._collection.parameters_list())
         chosen = [
@@ -234,8 +242,8 @@ class Trainer(Closed):
             self._warned = True
             in_parallel = sys._getframe(2).f_globals["__name__"].startswith("dynet_optim.")
             warnings.warn(
-                f"{self.whoami()}.update: since the last update, no backward() has met a parameter of the collection "
-                f"that is trained: there are no gradients{self._others()}",
+                f"{self.whoami()}.update: since the last update, backward() has reached no trained parameter of the "
+                f"collection, so there are no gradients{self._others()}",
                 DynetWarning,
                 stacklevel=3 + in_parallel,
             )
@@ -254,7 +262,7 @@ class Trainer(Closed):
         ours = {row for p in self._collection._everything() for row in p._storage.identity.rows}
         rows = [row for row in _rows_of_loss() or [] if row not in ours and PARAMETER_ROWS.needs(row)]
         names = dict.fromkeys(PARAMETER_ROWS.names.get(row, "?") for row in rows)
-        return f". The loss has parameters of another collection, {few(names)}: give the trainer that" * bool(names)
+        return f". The loss has parameters of other collections, {few(names)}: give these to the trainer" * bool(names)
 
     @property
     def learning_rate(self) -> float:
@@ -286,9 +294,12 @@ class Trainer(Closed):
         self._rate = self._scheduled_rate() / self._decay()
 
     def restart(self, learning_rate: Number | None = None) -> None:
-        """Forget earlier gradients, count epochs from 0 again, and set the learning rate, if it is given.
+        """Forget what the trainer remembers of earlier gradients, and count epochs from 0 again.
 
         As in DyNet, the number of updates, which Adam's bias correction depends on, is not reset.
+
+        Args:
+            learning_rate: the new learning rate; None keeps the current one.
         """
         if learning_rate is not None:
             self.learning_rate = learning_rate
@@ -350,10 +361,12 @@ class Trainer(Closed):
         """Save the state of training to a file that `populate` reads. The parameters are not part of it.
 
         The state is the trainer's memory of earlier gradients, the learning rate, the epoch, the number of updates,
-        the clipping threshold, whether updates are sparse, and the state of the random generator of dropout.
+        the clipping threshold, whether updates are sparse, and the state of the random generator of dropout. Save the
+        parameters with the collection's own `save`.
 
         Args:
-            fname: the file to write or replace, in the safetensors format if the name ends so, else as text.
+            fname: the file to write or replace. The format is safetensors if the name ends in `.safetensors`, else
+                text.
 
         Raises:
             OSError: the file cannot be written. An existing file has not changed.
@@ -378,9 +391,12 @@ class Trainer(Closed):
     def populate(self, fname: Path) -> None:
         """Load the state of training that `save` wrote. Training then continues as if it had not been interrupted.
 
-        The trainer must be of the same class and have the same settings, and its collection the same parameters, whose
-        values the collection's own `populate` loads. If not, or if the file is damaged, FileFormatError is raised, and
-        nothing has changed.
+        The trainer must be of the same class and have the same settings, and its collection the same parameters. Load
+        the values of the parameters with the collection's own `populate`.
+
+        Raises:
+            FileFormatError: the file is damaged or belongs to a different trainer; nothing has changed.
+            OSError: the file cannot be read.
         """
         self._load(model_files.load_all(fname), fname)
 
@@ -451,7 +467,7 @@ def _names(kind: type) -> set[str]:
 
 
 def _explanation(found: Iterable[str], expected: Iterable[str]) -> str:
-    """Explain, in `EXPLAIN`, that a file has the state of a trainer."""
+    """Explain that a file does not fit a collection because it has the state of a trainer; "" if that is not so."""
     trainers = _names(Trainer) & {name.removeprefix("/") for name in found}
     says = f"The file has the state of a trainer, {few(trainers)}, which the populate of such a trainer reads"
     return says * bool(trainers)
@@ -461,7 +477,7 @@ EXPLAIN.append(_explanation)
 
 
 def of_numbers(name: str, numbers: Sequence[float]) -> StoredTensor:
-    """Return a tensor that has three float32 numbers for each of `numbers`, which add up to it.
+    """Return a tensor that has, for each of `numbers`, three float32 numbers that add up to it.
 
     If no three do, they are its 64 bits instead: 22 in each, as a whole number from PART to 2 * PART - 1. In a sum, the
     second number is much smaller than the first, so the two cannot be confused.

@@ -1,7 +1,7 @@
 """`DataParallel`: a trainer that adds up the gradients of several processes, which MPI starts. Its checkpoints.
 
-Gradients are added up in one buffer: the whole ones of ordinary (dense) parameters, and of lookup parameters the rows
-that any rank has used.
+Gradients are added up in one buffer. It has the whole gradients of ordinary parameters, called dense here, and of
+lookup parameters the rows that any rank has used.
 """
 
 from __future__ import annotations
@@ -48,8 +48,9 @@ class DataParallel:
     are the same in each run with the same number of ranks.
 
     At the start, the parameters and the state of the trainer are copied from rank 0 to all ranks. Parameters that are
-    added later must start with the same values on all. From the seed of rank 0, each rank makes its own for dropout. An
-    exception in one rank ends all of them. A program that is not started by MPI has one rank.
+    added later must have the same initial values on all ranks. Each rank draws its own random numbers for dropout, with
+    a seed made from that of rank 0. An exception in one rank ends all of them. A program that is not started by MPI has
+    one rank, and `update` does what the trainer's `update` does.
 
     All ranks must call `update`, `total`, `compare`, `save` and `populate` in the same order. A rank without examples
     calls `update` without `backward`. All other methods and attributes, but `update_subset`, are the trainer's; set its
@@ -135,6 +136,11 @@ class DataParallel:
         """Return this rank's part of a minibatch: a slice of it. The parts of the ranks differ by one example at most.
 
         All ranks must give the same minibatch, so they must shuffle their examples with the same seed.
+
+        >>> import dynet as dy
+        >>> trainer = dy.DataParallel(dy.AdamTrainer(dy.ParameterCollection()))
+        >>> trainer.share("abc")
+        'abc'
         """
         count = len(examples)
         return examples[count * self.rank // self.size : count * (self.rank + 1) // self.size]
@@ -142,7 +148,8 @@ class DataParallel:
     def total(self, number: Number) -> float:
         """Return the sum of a number, such as a loss to print, over all ranks. All ranks get the same sum.
 
-        If another rank has called another method, or has ended, ParallelError is raised.
+        Raises:
+            ParallelError: another rank has called a different method, or has ended.
         """
         own = plain_number("DataParallel.total: number", number)
         if not self._comm:
@@ -163,8 +170,8 @@ class DataParallel:
             examples: the number of examples over which this rank's loss is a mean. It is needed with `average`.
 
         Raises:
-            ParallelError: the ranks are not about to do the same, or have other initial values of a new parameter; the
-                message says how. Nothing has changed.
+            ParallelError: the ranks are not about to do the same, or have different initial values of a new parameter;
+                the message says how. Nothing has changed.
             ArgumentError: the learning rate times `s` is too large. Nothing has changed.
             GradientError: the sum is infinite or NaN, on all ranks. No parameter has changed.
         """
@@ -178,7 +185,7 @@ class DataParallel:
         if not 0 <= count < MOST_EXAMPLES:
             raise ArgumentError(f"DataParallel.update: examples is {examples}; it must be a number of examples")
         trainer = self.trainer
-        # The trainer would find this only after the exchange, when the sums have replaced the gradients.
+        # The trainer would find this only after the exchange, when the sums have replaced each rank's gradients.
         if not all(math.isfinite(float32(number)) for number in trainer._numbers(factor)):
             raise ArgumentError(
                 f"DataParallel.update: learning rate {trainer.learning_rate} times s, {factor}, is too large"
@@ -206,10 +213,10 @@ class DataParallel:
             if different := first_difference(self._comm, new):
                 rank, name = different
                 raise ParallelError(
-                    f"DataParallel.update: {name}, which was added later, has other initial values on rank {rank} "
+                    f"DataParallel.update: {name}, which was added later, has different initial values on rank {rank} "
                     "than on rank 0. They are the same if all ranks draw the same random numbers: make the same "
-                    "parameters in the same order, also those of other models, or before it, call "
-                    "dy.reset_random_seed with the same seed on all ranks"
+                    "parameters in the same order, also those of other models, or call dy.reset_random_seed with the "
+                    "same seed on all ranks before that"
                 )
             self._note_known()
         trainer._backward_elsewhere = bool(headers[:, BACKWARD].any())
@@ -235,16 +242,16 @@ class DataParallel:
             if different := first_difference(self._comm, self._everything()):
                 rank, name = different
                 raise ParallelError(
-                    f"DataParallel: after {self._updates} updates, rank {rank} has other values of {name} than rank 0. "
-                    "Values may be set on all ranks alike only; and processors of different kinds round differently"
+                    f"DataParallel: after {self._updates} updates, rank {rank} has different values of {name} than "
+                    "rank 0. Set the same values on all ranks; processors of different kinds round differently"
                 )
 
     def save(self, fname: Path, position: Mapping[str, int] | None = None) -> None:
         """Write a checkpoint: parameters, the trainer's state, and how far training has got. Rank 0 writes it.
 
         Args:
-            fname: the file, which is replaced only when everything is written. Its name decides the format, as in the
-                `save` of a trainer.
+            fname: the file to write or replace. An older file is replaced only when everything is written. The format
+                is safetensors if the name ends in `.safetensors`, else text.
             position: how far training has got in the data, as whole numbers by name: {"epoch": 3, "minibatch": 120}.
 
         Raises:
@@ -269,7 +276,7 @@ class DataParallel:
         dropout draws other numbers. Rank 0 reads the file.
 
         Raises:
-            FileFormatError: the file is damaged or belongs to another model; nothing has changed. Raised on all ranks.
+            FileFormatError: the file is damaged or of a different model; nothing has changed. Raised on all ranks.
             OSError: rank 0 cannot read the file. Raised on all ranks.
         """
         position, noises = self._by_first("populate", lambda _: read_checkpoint(fname, self.trainer))
@@ -340,7 +347,7 @@ class DataParallel:
         self._note_known()
 
 
-# What ranks exchange; all must call these functions together
+# Exchanges of gradients, values and states of random generators. All ranks must call these functions together.
 
 SCALE = without_states("scale", "factor", g=lambda g, factor: g * factor)  # does not change the parameters
 
@@ -348,17 +355,17 @@ SCALE = without_states("scale", "factor", g=lambda g, factor: g * factor)  # doe
 class Gradients:
     """The gradients of the trained parameters in a trainer's `Table`.
 
-    The rows of all lookup parameters are numbered one after the other. Each lookup parameter has one number more, which
-    stands for all its rows.
+    The rows of all lookup parameters are numbered one after the other. Each lookup parameter has one more number than
+    rows, the last, which stands for all its rows. `Storage.touched` lists the rows with a gradient.
     """
 
     def __init__(self, table: Table, comm: Any):
         self.comm, self.in_place = comm, mpi().IN_PLACE
-        self.version = PARAMETER_ROWS.version  # if this is another number later, this object is out of date
+        self.version = PARAMETER_ROWS.version  # if the number is different later, this object is out of date
         trained = [p._storage for p in table.everything if PARAMETER_ROWS.needs(p._storage.row)]
         self.dense = [storage for storage in trained if storage.touched is None]
         self.tables = [storage for storage in trained if storage.touched is not None]
-        # the first number of each lookup parameter, and how many there are in all
+        # The number of the first row of each lookup parameter, and then how many numbers there are in all.
         self.firsts = np.cumsum([0, *(storage.rows + 1 for storage in self.tables)])
         self.buffer = np.empty(0, np.float32)
         self.sent = 0  # the number of bytes that this rank has sent in the last exchange
@@ -373,7 +380,10 @@ class Gradients:
         return np.concatenate(numbers)
 
     def add_up(self, own: np.ndarray, counts: np.ndarray) -> None:
-        """Replace this rank's gradients by the sums over all ranks. `touched` returned `own`, and `counts` numbers."""
+        """Replace this rank's gradients by the sums over all ranks.
+
+        `own` is what `touched` returned on this rank. `counts` has the number of such rows on each rank.
+        """
         chosen = [*((storage, slice(None)) for storage in self.dense), *self._used_by_all(own, counts)]
         values = [storage.gradient.array.reshape(storage.rows or 1, -1)[rows].ravel() for storage, rows in chosen]
         ends = np.cumsum([0, *map(len, values)])
@@ -442,13 +452,13 @@ def spread_randomness(comm: Any) -> None:
     if comm.rank:
         random_stream.continue_with(stream)
         own = noise.seed_of_rank(seed, comm.rank)
-        # If an earlier DataParallel has set the seed, setting it again could repeat numbers.
+        # A seed that is right already was set by an earlier DataParallel. Setting it again could repeat numbers.
         if noise.state()[0] != own:
             noise.set_state(own, drawn, forks)
 
 
-# Checkpoints, in one file: a hash of the rest; the parameters; the states of the random generators; the position in the
-# data; and the trainer's state.
+# Checkpoints, each in one file: a list of tensors, in this order: a hash of the rest; the parameters; the states of the
+# random generators; the position in the data; and the trainer's state. `of_numbers` stores numbers.
 
 PARAMETERS, DIGEST, RANKS, POSITION = "/parameters", "/digest", "/ranks", "/position/"  # the beginnings of tensor names
 LARGEST = 2**53  # a Python float holds whole numbers up to this exactly
@@ -476,13 +486,13 @@ def read_checkpoint(fname: Path, trainer: Trainer) -> tuple[dict[str, int], list
     """Load a checkpoint into a trainer and its model. Return the position, and each rank's random generator's state."""
     digest, *rest = model_files.load_all(fname) or [of_numbers("", [])]
     if digest.name != DIGEST:
-        raise FileFormatError(f"{fname} is no checkpoint of DataParallel")
+        raise FileFormatError(f"{fname} is not a checkpoint of DataParallel")
     if _whole_numbers(digest) != _digest(rest):
         raise FileFormatError(f"{fname}: the checkpoint is damaged")
     wanted = [(t.lookup, PARAMETERS + t.name, t.dims) for t in trainer._collection._tensors()]
     parameters, rest = rest[: len(wanted)], rest[len(wanted) :]
     if [(t.lookup, t.name, t.dims) for t in parameters] != wanted or not rest or rest[0].name != RANKS:
-        raise FileFormatError(f"{fname}: the checkpoint has other parameters than the model")
+        raise FileFormatError(f"{fname}: the checkpoint has different parameters than the model")
     counts = _whole_numbers(rest.pop(0))
     noises = [(high << 16 | low, drawn, forks) for high, low, drawn, forks in zip(*[iter(counts)] * 4)]
     position: dict[str, int] = {}

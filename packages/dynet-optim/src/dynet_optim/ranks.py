@@ -44,9 +44,9 @@ def world() -> Any:
             return None
         raise ParallelError(
             f"DataParallel: this process, {os.getpid()}, is a child of process {os.environ[PROCESS]}, which the "
-            "launcher has started, and is no rank. Only ranks can train together: use the trainer itself here. If the "
-            f"child is a program that trains alone, start it without {PROCESS} and the launcher's variables, such as "
-            "PMI_SIZE, in its environment"
+            "launcher has started, and is not a rank. Only ranks can train together: use the trainer itself here. If "
+            f"the child is a program that trains alone, start it without {PROCESS} and the launcher's variables, such "
+            "as PMI_SIZE, in its environment"
         )
     with _impatience(started):
         try:
@@ -54,9 +54,9 @@ def world() -> Any:
         except (ImportError, RuntimeError) as raised:  # mpi4py raises RuntimeError if it finds no MPI
             reason = str(raised).split("\n")[0]
             cure = (
-                'pip install "dynet-optim[mpi]" brings it'
+                'pip install "dynet-optim[mpi]" installs it'
                 if isinstance(raised, ModuleNotFoundError)
-                else "it finds no MPI library. pip install mpich brings one; where there is one already, the "
+                else "it finds no MPI library. pip install mpich installs one; if there is one already, the "
                 "environment variable MPI4PY_LIBMPI can name its file"
             )
             problem = f"{started} processes were started, but mpi4py cannot be used ({reason}); {cure}"
@@ -71,7 +71,7 @@ def world() -> Any:
                 library = MPI.Get_library_version().split("\n")[0].strip("\0 ")
                 problem = (
                     f"{started} processes were started, but each finds itself alone: mpi4py uses {library}, and the "
-                    "launcher belongs to another MPI. Start the program by the mpiexec of that one"
+                    "launcher belongs to a different MPI. Start the program by the mpiexec of mpi4py's MPI"
                 )
     if started > 1:
         raise ParallelError(f"DataParallel: {problem}")
@@ -102,8 +102,8 @@ def number_started(environment: Mapping[str, str]) -> int:
 def _impatience(started: int) -> Iterator[None]:
     """End this process if the `with` block, which connects with other processes, takes too long.
 
-    MPI waits without end, even for one that has ended, and meanwhile no Python code runs; the timer of `faulthandler`
-    does. It is not set if there are no others: the program may use it.
+    MPI waits forever, even for a process that has ended before it has connected, and Python code cannot run meanwhile.
+    The timer of `faulthandler` can. It is not set if there are no other processes: the program may use it.
     """
     try:
         seconds = float(os.environ.get(PATIENCE, "600")) if started > 1 else 0.0
@@ -201,11 +201,12 @@ class Meeting:
     def exchange(self) -> Iterator[None]:
         """Return a context manager for a block in which ranks exchange data.
 
-        An exception in it ends all ranks, which would wait for this one forever; but all ranks raise a ParallelError.
+        An exception in it ends all ranks, because the others would wait for this one forever. Only a ParallelError is
+        passed on: all ranks raise it, so none of them waits.
         """
         if os.getpid() != self.process:
             raise ParallelError(
-                f"DataParallel: this process was forked from rank {self.rank} and is no rank, so it cannot "
+                f"DataParallel: this process was forked from rank {self.rank} and is not a rank, so it cannot "
                 "exchange anything with others. Return its results to the rank, as multiprocessing.Pool does; to train "
                 "alone, use the trainer itself"
             )
@@ -220,7 +221,7 @@ class Meeting:
         try:
             yield
         except BaseException as problem:
-            # A signal handler may raise `_refused` in this exchange, on this rank only.
+            # A signal handler that interrupts this exchange may raise `_refused`: only this rank has that error.
             if isinstance(problem, ParallelError) and problem is not self._refused:
                 raise
             traceback.print_exc()
@@ -239,7 +240,8 @@ class Meeting:
         """Wait for all ranks, check that they are about to do the same, and return their headers, a row for each rank.
 
         `model` are facts and their hash, which the caller keeps as long as the model is the same. In `counts`, ranks
-        may differ: the numbers of examples and of used rows of lookup parameters, and whether there was a pass.
+        may differ: the numbers of examples and of used rows of lookup parameters, and whether a backward pass ran since
+        the last update.
         """
         if self.over:
             raise ParallelError(self.over)
@@ -275,7 +277,7 @@ class Meeting:
                 "often"
             )
         everyone = self.comm.allgather(list(facts[field]))
-        what = "another model" if field == MODEL else "other options"
+        what = "a different model" if field == MODEL else "different options"
         return f"{who} has {what} than rank {other}: {difference(facts[field], everyone[other], other)}"
 
 
@@ -316,7 +318,8 @@ def sendable(problem: Exception) -> Exception:
     return problem
 
 
-# A rank may fail before it makes a `DataParallel`. Child processes of a rank have inherited PROCESS.
+# This is done at import, since a rank may fail before it makes a `DataParallel`. A rank's child processes do not do it:
+# they have inherited the variable PROCESS, which has the rank's id.
 if number_started(os.environ) > 1:
     os.environ.setdefault(PROCESS, str(os.getpid()))
     if not is_child():

@@ -17,8 +17,10 @@ class Registered(NamedTuple):
     Attributes:
         kind: the trainer class.
         reference: the trainer's equations in numpy. `reference(p, g, states, rate, t, **settings)` does update number t
-            with the gradient g. It changes the parameter p and the list of `states`, all float64 arrays, in place.
-        settings: dicts of arguments of the trainer, to test it with each. `reference` gets the learning rate as `rate`.
+            with the gradient g and the learning rate `rate`. It changes the parameter p and the list of `states`, all
+            float64 arrays, in place.
+        settings: dicts of arguments; the trainer is tested with each of them. `reference` gets the same arguments,
+            except for the learning rate, which it gets as `rate`.
     """
 
     kind: type[Trainer]

@@ -89,7 +89,8 @@ class CyclicalSGDTrainer(Trainer):
         e0_min, learning_rate_min: the lowest learning rate, :math:`\eta_{min}`, which is also the first (default 0.01).
         e0_max, learning_rate_max: the highest learning rate, :math:`\eta_{max}` (default 0.1).
         step_size: half the length of a cycle, in updates; usually the number of updates in 2 to 8 epochs.
-        gamma: the factor by which the peaks shrink with each update (default 1, as in DyNet's code; its manual says 0).
+        gamma: the factor by which the peaks shrink with every update. The default is 1, as in the code of DyNet 2.1. In
+            DyNet's manual it is 0, which would keep the rate at its minimum.
         edecay: how fast `update_epoch` lowers the rate: after n epochs it is divided by 1 + edecay * n.
 
     Raises:

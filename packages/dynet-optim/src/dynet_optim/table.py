@@ -1,5 +1,6 @@
-"""The table in which compiled code finds the parameters of a trainer. Norm and update are one call each, or both one.
+"""The table in which compiled code finds the parameters of a trainer.
 
+Computing the norm of all gradients and updating are one compiled call each; if nothing is clipped, one call does both.
 `dense` is 1 to read or change all rows of lookup parameters, and 0 for those used since the last update. Parameters are
 counted as in `ParameterCollection._everything`: lookup parameters last.
 """
@@ -21,14 +22,15 @@ from dynet_core.graph import current
 from dynet_core.graph.outdated import Group
 from dynet_core.parameter import ParameterCollection
 from dynet_core.parameter.storage import Identity, Storage
-from dynet_kernels import layout, library, sharing
+from dynet_kernels import layout
 from dynet_kernels.layout import CONTEXT
+from dynet_kernels.machine import library, sharing
 from dynet_kernels.table import KERNELS
 
 from .rule import CLEAR, NORM, Rule
 
-# The norm may have a rounding error, so a squared norm between this share of the squared threshold and the whole is
-# computed again.
+# Nothing is clipped if the squared norm is below this share of the squared clipping threshold. The norm may have a
+# rounding error, so a squared norm between this share and the threshold itself is computed and compared again.
 NEARLY_ONE = 1 - 1e-6
 Chosen = list[int] | slice
 ALL = slice(None)  # stands for the indices of all parameters
@@ -78,7 +80,7 @@ class Table:
         self._set(index=self.index.ctypes.data, index_end=size)
 
     def prepared(self) -> Table:
-        """Return this table, ready for the calling thread, and filled anew if parameters were added since."""
+        """Return this table, ready for the calling thread, and filled again if parameters were added since."""
         outdated, added = current().outdated, PARAMETER_ROWS.added
         if self.outdated is outdated and self.added == added:
             return self
@@ -164,7 +166,7 @@ class Table:
     def run_if_below(self, threshold: float, numbers: Sequence[float], dense: int) -> float | None:
         """Apply the rule, unless gradients must be clipped, and return the sum of the squared gradients.
 
-        None: nothing has changed; `squared_norm` and `run` are needed.
+        None: they must be, or one call cannot do both here. Nothing has changed; `squared_norm` and `run` do it then.
         """
         together, totals = self.machine.norm_and_update, self.sum
         if together is None or not totals:

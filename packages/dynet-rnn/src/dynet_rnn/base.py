@@ -26,7 +26,7 @@ from dynet_ops.random.dropouts import checked_probability
 
 
 def repr_of_builder(name: str, spec: Sequence, model: ParameterCollection, rates: Iterable[float] = ()) -> str:
-    """Return the `repr` of a builder. `spec` begins with the number of layers and two sizes."""
+    """Return the `repr` of a builder. `spec` begins with the number of layers and the sizes of input and output."""
     layers, size, hidden, *_ = spec
     held = holdings([*model.parameters_list(), *model.lookup_parameters_list()])
     distinct = dict.fromkeys(rates)
@@ -35,7 +35,10 @@ def repr_of_builder(name: str, spec: Sequence, model: ParameterCollection, rates
 
 
 def check_vector(what: str, x: Dim, taker: str, size: int) -> None:
-    """Raise ShapeError, about `what` and its `taker`, if x is no vector of this size. Trailing 1s are allowed."""
+    """Raise ShapeError if x is not a vector of this size. Trailing 1s are allowed.
+
+    The message calls x `what`, such as "add_input: the input", and what reads it `taker`, such as "the network".
+    """
     if of_rank(x.dims, 1) != (size,):
         columns = f"; reshape it to {(size,)} x {x.columns}" if x.rows == size and x.batch == 1 else ""
         listed = "; transduce and add_inputs take a list: [x]" * (x.total == 1 and taker == "the network")
@@ -46,8 +49,8 @@ def check_vector(what: str, x: Dim, taker: str, size: int) -> None:
 def value_of_state(dim: Dim, index: int) -> Signature:
     """Return the signature of a value of a state, such as 1 for the c of an LSTM's (h, c). `dim` is the shape of each.
 
-    Its operand is a time step or a tree node, whose memory begins with the values. Its gradient is also what comes from
-    the values of the same state that were computed from it.
+    Its operand is a time step or a tree node, whose memory begins with the values. Its gradient includes what comes
+    from the values of the same state that were computed from it.
     """
     return alias(dim, offset=index * dim.total, has_gradient_of_whole=True)
 
@@ -76,7 +79,7 @@ class Owner(Hinted):
 
     @contextmanager
     def _own(self, collection: str, model: ParameterCollection, argument: str = "model") -> Iterator[None]:
-        """Make a collection in `model`, called `argument` in messages. If the block fails, `model` is as before."""
+        """Make a collection in `model`, which messages call `argument`. If the block fails, `model` is as before."""
         if not isinstance(model, ParameterCollection):
             kind = type(model).__name__
             raise ArgumentTypeError(f"{self.whoami()}: {argument} must be a ParameterCollection, not {kind}")
@@ -98,7 +101,10 @@ class Owner(Hinted):
 
 
 class Latest:
-    """What a builder remembers. A copy of the builder begins anew. `run` is of the last `initial_state`."""
+    """What a builder remembers. A copy of the builder starts without it.
+
+    `run` is what the last call of `initial_state` has begun.
+    """
 
     run: Any = None
 
@@ -129,20 +135,30 @@ class LayersBuilder(Owner, Closed):
         raise NotImplementedError
 
     def __getstate__(self) -> dict[str, Any] | tuple[dict[str, Any], dict[str, Any]]:
-        """Return the attributes for `copy` and `pickle`, without what belongs to a graph."""
+        """Return the attributes for `copy` and `pickle`, without what belongs to a graph: a copy makes its own."""
         kept = {name: value for name, value in vars(self).items() if name != "_latest"}
         own = object.__getstate__(self)  # the attributes, or if a user's class has slots, these and the slots
         return (kept, own[1]) if isinstance(own, tuple) else kept
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> Self:
-        """Make a new builder from the `spec` of another one, with new parameters in `model`. Values are not copied."""
+        """Make a new builder with the sizes and options of another one.
+
+        The values of the other builder's parameters are not copied.
+
+        Args:
+            spec: the attribute `spec` of the other builder.
+            model: the collection that gets the parameters of the new builder.
+        """
         layers, input_dim, hidden_dim, *rest = spec[:9]  # a file may have a range without end
         return cls(layers, input_dim, hidden_dim, model, *rest)
 
     @property
     def spec(self) -> tuple[object, ...]:
-        """The sizes and options of this builder as plain values, from which `from_spec` makes one like it."""
+        """The sizes and options of this builder, as a tuple. `from_spec` makes a builder like this one from it.
+
+        It has plain values only, so that `dy.save` can write it to a file.
+        """
         return self._spec
 
     def __repr__(self) -> str:
@@ -167,7 +183,8 @@ class LayersBuilder(Owner, Closed):
     def get_parameter_expressions(self) -> list[list[Expression]]:
         """Return the parameters as expressions of the current graph, in a list with one list for each layer.
 
-        Without a call of `initial_state` in this graph, an ArgumentError, which is a ValueError, is raised.
+        Raises:
+            ArgumentError: `initial_state` has not been called in the current graph. (ArgumentError is a ValueError.)
         """
         if self._run is None or not self._run.is_current():
             raise ArgumentError(f"get_parameter_expressions: call initial_state of this {self.whoami()} first")

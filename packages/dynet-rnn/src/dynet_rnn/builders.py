@@ -1,4 +1,7 @@
-"""The builders of networks that read sequences: simple, GRU, LSTM, and bidirectional ones."""
+"""The builders of networks that read sequences: simple, GRU, LSTM, and bidirectional ones.
+
+For tests, the functions above `VanillaLSTMBuilder` compute one step of it in numpy.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,9 @@ class SimpleRNNBuilder(Variational):
     .. math:: h_t = \tanh(W_{hx} x_t + W_{hh} h_{t-1} + b_h)
 
     Args:
-        layers, input_dim, hidden_dim: the number of layers, the size of an input, and that of h, a layer's output.
+        layers: the number of layers. Each reads the outputs of the one before.
+        input_dim: the size of an input.
+        hidden_dim: the size of h, the state and output of a layer.
         model: the collection that gets the parameters: for each layer :math:`W_{hx}, W_{hh}, b_h`.
 
     Source: Elman, "Finding structure in time", 1990.
@@ -68,7 +73,9 @@ class GRUBuilder(Vertical):
     where z is the update gate, r the reset gate, and :math:`\circ` the elementwise product.
 
     Args:
-        layers, input_dim, hidden_dim: the number of layers, the size of an input, and that of h, a layer's output.
+        layers: the number of layers. Each reads the outputs of the one before.
+        input_dim: the size of an input.
+        hidden_dim: the size of h, the state and output of a layer.
         model: the collection that gets the parameters: for each layer
             :math:`W_{zx}, W_{zh}, b_z, W_{rx}, W_{rh}, b_r, W_{hx}, W_{hh}, b_h`.
 
@@ -124,8 +131,9 @@ class VanillaLSTMBuilder(Variational):
     where i, f and o are the input, forget and output gates, and :math:`\circ` is the elementwise product.
 
     Args:
-        layers, input_dim, hidden_dim: the number of layers, the size of an input, and that of h, a layer's output, and
-            of c, its memory.
+        layers: the number of layers. Each reads the outputs of the one before.
+        input_dim: the size of an input.
+        hidden_dim: the size of h, the output of a layer, and of c, its memory.
         model: the collection that gets the parameters: for each layer :math:`W_x` (4 hidden_dim, input size),
             :math:`W_h` (4 hidden_dim, hidden_dim) and :math:`b` (4 hidden_dim). The first hidden_dim rows of each are
             for i, the next for f, then for o and :math:`\tilde c`.
@@ -171,7 +179,7 @@ class VanillaLSTMBuilder(Variational):
 
     @property
     def _outside(self) -> list[Parameters]:
-        """The parameters of layer normalization: in files, but as in DyNet not in the builder's own collection."""
+        """The parameters of layer normalization: saved with the builder, but as in DyNet not in its own collection."""
         own = self.param_collection().name()
         return [p for layer in self._parameters for p in layer if not p.name().startswith(own)]
 
@@ -236,7 +244,11 @@ class SparseLSTMBuilder(VanillaLSTMBuilder):
         return [*weights, *self._add((4 * m,)), *masks, *self._add_norms(m)]
 
     def get_parameter_expressions(self) -> list[list[Expression]]:
-        """Return :math:`W_x \\circ M_x, W_h \\circ M_h, b` of each layer, the parameters after pruning."""
+        """Return :math:`W_x \\circ M_x, W_h \\circ M_h, b` of each layer, the parameters after pruning, as expressions.
+
+        Raises:
+            ArgumentError: `initial_state` has not been called in the current graph. (ArgumentError is a ValueError.)
+        """
         return [layer[:3] for layer in super().get_parameter_expressions()]
 
     def _expressions(self, layer: list[Parameters], update: bool) -> list[Expression]:
@@ -245,9 +257,12 @@ class SparseLSTMBuilder(VanillaLSTMBuilder):
         return [*masked, b.expr(update), *[p.expr(update) for p in norms]]
 
     def set_sparsity(self, sparsity: Number) -> None:
-        """Prune the share `sparsity`, in [0, 1], of the weights of all layers: those of smallest magnitude.
+        """Prune the weights of smallest magnitude among the weights of all layers.
 
         A weight that was pruned before stays pruned, unless this call lowers the share.
+
+        Args:
+            sparsity: the share of all weights that are pruned after this call, in [0, 1].
         """
         share = checked_number("set_sparsity: sparsity", sparsity, SHARE)
         pairs = [pair for Wx, Wh, _, Mx, Mh, *_ in self._parameters for pair in ((Wx, Mx), (Wh, Mh))]
@@ -283,9 +298,9 @@ class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
         self._spec = self._spec[:3]  # only (layers, input_dim, hidden_dim), as in DyNet
 
     def set_weightnoise(self, std: Number) -> None:
-        """Set the standard deviation of Gaussian noise on weights and biases in training; 0 turns it off.
+        """Set the standard deviation of the Gaussian noise that is added to weights and biases; 0 turns it off.
 
-        Each call of `initial_state` draws new noise.
+        Each call of `initial_state` draws new noise. Use this in training only.
 
         Source: Graves, Mohamed and Hinton, "Speech recognition with deep recurrent neural networks", 2013.
         """
@@ -296,7 +311,7 @@ class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
     def _loaded(self, version: int, update: bool) -> Loaded:
         loaded = super()._loaded(version, update)
         if self._noise:
-            self._latest.loaded.clear()  # each sequence has noise of its own
+            self._latest.loaded.clear()  # each sequence has its own noise
         return loaded
 
     def _read(self, found: list[list[Expression]]) -> list[list[Expression]]:
@@ -319,12 +334,14 @@ class CoupledLSTMBuilder(Variational):
     terms by which the gates read c.
 
     Args:
-        layers, input_dim, hidden_dim: the number of layers, the size of an input, and that of h, a layer's output, and
-            of c, its memory.
+        layers: the number of layers. Each reads the outputs of the one before.
+        input_dim: the size of an input.
+        hidden_dim: the size of h, the output of a layer, and of c, its memory.
         model: the collection that gets the parameters: for each layer
             :math:`W_{ix}, W_{ih}, W_{ic}, b_i, W_{ox}, W_{oh}, W_{oc}, b_o, W_{cx}, W_{ch}, b_c`.
-        ln_lstm, forget_bias: accepted because `VanillaLSTMBuilder` has them, which DyNet 2 calls `LSTMBuilder`. This
-            network has neither layer normalization nor a forget bias, so they must have their default values.
+        ln_lstm, forget_bias: accepted because the `spec` of a `VanillaLSTMBuilder` has them, and DyNet 2 calls that
+            class `LSTMBuilder`. This network has neither layer normalization nor a forget bias, so they must have
+            their default values.
 
     Raises:
         ArgumentError: ln_lstm or forget_bias does not have its default value.
@@ -351,9 +368,9 @@ class CoupledLSTMBuilder(Variational):
         lacking = f"layer normalization (ln_lstm={ln_lstm!r:.20})" if ln_lstm else f"forget_bias={forget_bias!r:.20}"
         if ln_lstm or forget_bias != FORGET_BIAS:
             raise ArgumentError(
-                f"{self.whoami()}: a network with coupled gates has no {lacking}; VanillaLSTMBuilder has. If the "
-                "program says LSTMBuilder and means what DyNet 2 does, say dynet_config.set(lstm_builder='vanilla') "
-                "before import dynet, or DYNET_LSTM_BUILDER=vanilla in the environment"
+                f"{self.whoami()}: a network with coupled gates does not support {lacking}; VanillaLSTMBuilder does. "
+                "For DyNet 2's LSTMBuilder, say dynet_config.set(lstm_builder='vanilla') before import dynet, or set "
+                "DYNET_LSTM_BUILDER=vanilla in the environment"
             )
         super().__init__(layers, input_dim, hidden_dim, model)
 
@@ -373,9 +390,11 @@ class FastLSTMBuilder(Variational):
     where i and o are the input and output gates, and :math:`\circ` is the elementwise product.
 
     Args:
-        layers, input_dim, hidden_dim: as in `CoupledLSTMBuilder`.
+        layers: the number of layers. Each reads the outputs of the one before.
+        input_dim: the size of an input.
+        hidden_dim: the size of h, the output of a layer, and of c, its memory.
         model: the collection that gets the parameters, which are those of `CoupledLSTMBuilder`. As in DyNet, the
-            peepholes :math:`W_{ic}` and :math:`W_{oc}` are not used.
+            peepholes :math:`W_{ic}` and :math:`W_{oc}` are among them, but are not used.
 
     Source: Greff et al., "LSTM: a search space odyssey", 2015.
 
@@ -436,7 +455,10 @@ def _warn_of_name() -> None:
 
 
 def _other_meaning(found: Iterable[str], expected: Iterable[str]) -> str:
-    """Explain, by names of parameters, that `LSTMBuilder` meant another class when a file was written; "" if not."""
+    """Explain that a file does not fit because `LSTMBuilder` meant the other class when it was written; "" if not so.
+
+    `found` are the names of the parameters in the file, `expected` those in the collection.
+    """
     there, here = [{kind for name in names for kind in _KIND.findall(name)} for names in (found, expected)]
     for kind, builder, other in (("vanilla-", "Vanilla", "Coupled"), ("", "Coupled", "Vanilla")):
         if kind in there - here and here - there:
@@ -449,7 +471,7 @@ def _other_meaning(found: Iterable[str], expected: Iterable[str]) -> str:
     return ""
 
 
-# "vanilla-" for a VanillaLSTMBuilder, "" for a CoupledLSTMBuilder
+# Finds the builder in a parameter's name: "vanilla-" for a VanillaLSTMBuilder, "" for a CoupledLSTMBuilder.
 _KIND = re.compile(r"/(vanilla-|)lstm-builder(?:_[0-9]+)?/")
 EXPLAIN.append(_other_meaning)
 
@@ -471,7 +493,8 @@ class BiRNNBuilder(Owner):
 
     Raises:
         ArgumentError: hidden_dim is odd, num_layers is 0, or neither a factory nor existing builders are given.
-        ArgumentTypeError: an argument is of none of these types.
+        ArgumentTypeError: the factory is neither a class of builders nor a function that makes builders, an existing
+            builder is not one, or `model` is not a collection.
 
     Source: Schuster and Paliwal, "Bidirectional recurrent neural networks", 1997.
 
@@ -520,9 +543,11 @@ class BiRNNBuilder(Owner):
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> BiRNNBuilder:
-        """Make a new bidirectional network from the `spec` of another one, whose parameter values are not copied.
+        """Make a new bidirectional network with the sizes and options of another one. Parameter values are not copied.
 
-        If it contains existing builders, they are used again; else `model` gets the parameters of new ones.
+        Args:
+            spec: the attribute `spec` of the other network. If it contains existing builders, they are used again.
+            model: the collection that gets the parameters of new builders.
         """
         layers, input_dim, hidden_dim, factory, pairs = spec
         if factory is not None:  # a file may name any class of ours
@@ -578,7 +603,7 @@ def _is_builder(x: Any) -> bool:
 def _check_factory(factory: Any) -> None:
     if isinstance(factory, type) and not hasattr(factory, "initial_state"):
         raise ArgumentTypeError(
-            f"BiRNNBuilder: {factory.__name__} is no class of builders of one direction, such as VanillaLSTMBuilder"
+            f"BiRNNBuilder: {factory.__name__} is not a class of one-directional builders, such as VanillaLSTMBuilder"
         )
     if _is_builder(factory) or not callable(factory):
         use = f": give the class, {type(factory).__name__}" if _is_builder(factory) else ""

@@ -27,9 +27,11 @@ class Variational(_RNNBuilder):
 
     @method(d_h="d_r")
     def set_dropouts(self, d: Number, d_r: Number) -> None:
-        """Set the probabilities of dropping a value, in [0, 1): `d` for inputs, `d_r` for previous states.
+        """Set one dropout rate for inputs and another one for previous states.
 
-        `SimpleRNNBuilder` of DyNet 2.1 calls the latter d_h.
+        Args:
+            d: the probability of dropping a value of the input of a layer, in [0, 1).
+            d_r: the same for the previous state of a layer. `SimpleRNNBuilder` of DyNet 2.1 calls it d_h.
         """
         d, d_r = checked_probability("set_dropouts", d), checked_probability("set_dropouts", d_r)
         self._set_rates((d, *[d_r] * (len(self._rates) - 1)))
@@ -37,8 +39,11 @@ class Variational(_RNNBuilder):
     def set_dropout_masks(self, batch_size: Index = 1) -> None:
         """Draw new dropout masks for the sequence that the last call of `initial_state` has begun.
 
-        Without this call, they are drawn when the first input is read, with its batch size. With a `batch_size` of 1,
-        all batch elements share a mask.
+        Without this call, they are drawn when the first input of the sequence is read, with its batch size. If
+        `initial_state` has not been called in the current graph, nothing happens.
+
+        Args:
+            batch_size: the batch size of the masks. With 1, all batch elements share a mask.
         """
         batch, run = checked_batch("set_dropout_masks", batch_size), self._run
         if run is not None and run.is_current() and not self._is_plain():

@@ -53,7 +53,7 @@ def register(*others: tuple[dict[str, Any], Reference], step: Reference | None =
 
 
 def cell_step(kind: type[_RNNBuilder]) -> Reference:
-    """Return a step for tests, by `Cell.reference` with those of the layer's parameters that the cell uses."""
+    """Return a `Registered.step` that calls `Cell.reference` with the layer's parameters, those that the cell uses."""
     cell, names = cell_of(kind), kind._names or tuple(cell_of(kind).parameters)
     reference = cell.reference
     assert reference is not None

@@ -1,7 +1,7 @@
 """Networks that read sequences: how their steps are recorded, their states, and the base class of their builders.
 
-A cell has one or two *values*, vectors: h, the output, and for an LSTM c, the memory. After an input, one node holds a
-layer's h and then c. A step of one layer is one record, and so is a whole sequence.
+The state of a layer has one or two *values*, vectors: h, the output, and for an LSTM also c, the memory. After an
+input, one node holds the h and then the c of a layer. A step of one layer is one record, and so is a whole sequence.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Layers:
     def head(self, k: int, x: Dim, previous: Previous) -> tuple[Head, int]:
         """Return how records of layer k begin, for inputs of the plain Dim x, and the batch size of the new state.
 
-        Raise ShapeError if two batch sizes differ and neither is 1.
+        Raise ShapeError if batch sizes differ and neither is 1.
         """
         parameters, dims = self._read[k]
         sizes = [previous] if isinstance(previous, int) else [size for size, _ in previous]
@@ -118,7 +118,8 @@ Known = dict[Form, dict[Dim, tuple[Any, ...]]]
 class Steps:
     """How the steps of a sequence are recorded, with certain dropout rates and masks.
 
-    If Python has recorded two steps of a kind in the same way, compiled code records all later ones from a template.
+    If Python has recorded two steps of a kind in the same way, compiled code records all later ones from a template
+    (see `dynet_core.graph.templates`).
 
     `kind` is () without dropout, else the rates; with masks, their batch size, and for each value (the input, h, c)
     whether it has one. `known`: form of a state, Dim of an input -> (Dim of the output, template, offset, below, form
@@ -145,8 +146,8 @@ class Steps:
 class SequenceRun(Run):
     """What all states of a recurrent network that stem from one call of `initial_state` have in common.
 
-    `layers` is of the parameters as the cell reads them; those of them that nodes compute are `computed`. `steps` is
-    None if the masks have not been drawn. `drawn` has the `Steps` for all masks, the newest last.
+    `layers` has the parameters as the cell reads them. `computed` are those of them that nodes compute. `steps` is None
+    if the masks have not been drawn. `drawn` has the `Steps` of all masks that have been drawn, the newest last.
     """
 
     layers: Layers
@@ -178,8 +179,8 @@ class RNNState(Hinted):
     """
 
     # `_nodes` are the nodes that hold the state: after an input, one for each layer; in a state that was set, those of
-    # the first layer, then of the next. `_vectors` has a tuple for each value (h, then c): it in each layer, as an
-    # expression. After an input, it is None until `_value` is called.
+    # the first layer, then of the next. `_vectors` has a tuple for each value (h, then c): the expressions of this
+    # value in each layer. After an input, it is None until `_value` is called.
     __slots__ = ("_form", "_nodes", "_output", "_prev", "_run", "_vectors")
 
     _form: Form
@@ -196,7 +197,7 @@ class RNNState(Hinted):
 
     @classmethod
     def _of(cls, run: SequenceRun, prev: RNNState | None, vectors: Sequence[tuple[Expression, ...]]) -> RNNState:
-        """Return a state that follows `prev`. Of `vectors`, one tuple is h of each layer, for an LSTM another c."""
+        """Return a state that follows `prev`. `vectors` has a tuple of h of each layer, and for an LSTM one of c."""
         shapes = tuple([tuple([(e.type.batch, 0) for e in layer]) for layer in zip(*vectors)])
         ranks = tuple([len(e.type.dims) if run.layers.cell.carries else 1 for e in vectors[-1]])
         nodes = tuple([e.at for layer in zip(*vectors) for e in layer])
@@ -313,7 +314,7 @@ class RNNState(Hinted):
         return self._learned(x)
 
     def _learned(self, x: Expression) -> RNNState:
-        """Let Python record a step, which becomes known if the last of its kind recorded the same."""
+        """Let Python record a step, which becomes known if the last one of its kind has recorded the same."""
         run = self._run
         steps: Any = run.steps
         known = steps.known.setdefault(self._form, {})
@@ -346,7 +347,10 @@ class RNNState(Hinted):
     # What is in the state
 
     def output(self) -> Expression:
-        """Return h of the last layer; None, which the annotation leaves out, before the first input."""
+        """Return h of the last layer; None before the first input.
+
+        The annotation leaves None out, so that type checkers do not complain about every use of an output.
+        """
         return self._output  # type: ignore[return-value]
 
     def _value(self, value: int) -> tuple[Expression, ...]:
@@ -384,13 +388,15 @@ class RNNState(Hinted):
     # Copies of the state with other vectors
 
     def set_h(self, es: Sequence[Expression] | None = None) -> RNNState:
-        """Return a copy of this state with `es` as h of each layer, vectors of size hidden_dim."""
+        """Return a copy of this state in which h of each layer is replaced by `es`, vectors of size hidden_dim."""
         return self._with([self._checked("set_h", es, (len(self._run.layers),))])
 
     def set_s(self, es: Sequence[Expression] | None = None) -> RNNState:
-        """Return a copy of this state with `es` as its vectors of size hidden_dim, in the order of `s`.
+        """Return a copy of this state in which the vectors are replaced.
 
-        This is h of each layer, or for an LSTM, first c and then h of each layer. If only c is given, h stays as it is.
+        Args:
+            es: the new vectors of size hidden_dim, in the order of `s`: h of each layer, or for an LSTM, first c of
+                each layer and then h of each layer. If only c of each layer is given, h stays as it is.
         """
         return self._with_vectors("set_s", es)
 
@@ -415,9 +421,9 @@ class RNNState(Hinted):
         return es
 
     def _with(self, given: list[tuple[Expression, ...]]) -> RNNState:
-        """Return a copy of this state with new vectors of all layers, for h and maybe for c.
+        """Return a copy of this state with new vectors of all layers: `given` has an entry for h, and maybe one for c.
 
-        () keeps the old ones, or zeros if there are none, as before the first input.
+        () keeps the old vectors, or zeros if there are none, as before the first input.
         """
         layers = self._run.layers
         batch = next(vectors for vectors in given if vectors)[0].type.batch
@@ -428,7 +434,7 @@ class RNNState(Hinted):
 
 
 class StackedRNNState:
-    """The states of several recurrent networks. The first reads the inputs, others the one before.
+    """The states of several stacked recurrent networks: the first reads the inputs, each other one the one before.
 
     Args:
         states: a state for each network, first network first.
@@ -477,7 +483,7 @@ class StackedRNNState:
         return self._prev
 
 
-MOST_CHOICES = 64  # how many choices of rates and of parameters a network knows; then it begins anew
+MOST_CHOICES = 64  # how many choices of rates and of parameters a network remembers; then it forgets them all
 
 Loaded = tuple[int, list[list[Expression]], Layers, list[Expression]]
 """The version of the graph in which this holds, the parameters of each layer, what is known of recording with them, and
@@ -487,9 +493,9 @@ those of them that nodes compute."""
 class LatestSequences(Latest):
     """What a builder of sequences remembers.
 
-    `start` is the initial state, if all sequences of a graph can share one, as
-    without dropout. `steps` records steps without masks. `loaded`: `update` -> the last result of `_loaded`. `layers`:
-    the parameters, or the nodes that compute them -> `Layers`. `tables`: `Steps.kind` -> `Steps.known`.
+    `start` is the initial state, if all sequences of a graph can share one, as without dropout. `steps` records steps
+    without masks. `loaded`: `update` -> the last result of `_loaded`. `layers`: the numbers of parameters, or of nodes
+    that compute them -> `Layers`. `tables`: `Steps.kind` -> `Steps.known`.
     """
 
     def __init__(self) -> None:
@@ -515,8 +521,8 @@ def cell_of(kind: type[_RNNBuilder]) -> Cell:
 class _RNNBuilder(LayersBuilder):
     """Base of the builders of networks that read sequences.
 
-    A subclass sets `_cell`, the equations for one step of a layer, which has the parameters by name. If a layer has
-    more of them, or in another order, `_names` are the names of all.
+    A subclass sets `_cell`, the equations of one step of a layer, with the shapes of its parameters by name. If a layer
+    has more parameters than these, or has them in a different order, the subclass also sets `_names`, the names of all.
     """
 
     _cell: Cell
@@ -629,7 +635,7 @@ class _RNNBuilder(LayersBuilder):
         return RNNState._made(run, state, form, tuple(nodes), self._drop_output(x))
 
     def _drop_input(self, run: SequenceRun, k: int, x: Expression) -> Expression:
-        """Return x, the input of layer k, after dropout. Here it is unchanged, as in the next two methods."""
+        """Return x, the input of layer k, after dropout. Subclasses override this and the next two methods."""
         return x
 
     def _drop_state(self, state: RNNState, k: int) -> tuple[Previous, tuple[int, ...]]:

@@ -44,7 +44,7 @@ class SoftmaxBuilder(Owner, Closed, ABC):
     @classmethod
     @abstractmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> SoftmaxBuilder:
-        """Make a new layer from the `spec` of another one, whose parameter values are not copied."""
+        """Make a new layer from the `spec` of another one. Its parameters are in `model`; values are not copied."""
 
     def __repr__(self) -> str:
         held = holdings(self._model.parameters_list())
@@ -61,7 +61,7 @@ class SoftmaxBuilder(Owner, Closed, ABC):
         return self._loss(self._checked("neg_log_softmax", x), self._checked_class("neg_log_softmax", c), update)
 
     def neg_log_softmax_batch(self, x: Expression, c: Iterable[Index], update: bool = True) -> Expression:
-        """Return a batch of losses -log p(c | x).
+        """Return a batch of losses -log p(c | x), with one class for each batch element of x.
 
         Args:
             x: a batch of vectors (rep_dim,).
@@ -76,17 +76,26 @@ class SoftmaxBuilder(Owner, Closed, ABC):
         return self._losses(x, [self._checked_class(name, one) for one in given], update)
 
     def sample(self, x: Expression) -> int:
-        """Draw a class with the probabilities p(c | x), and return its number. x is one vector (rep_dim,)."""
+        """Draw a class at random with the probabilities p(c | x), and return its number.
+
+        Args:
+            x: a vector (rep_dim,), not a batch.
+        """
         if self._checked("sample", x).type.batch > 1:
-            raise ShapeError(f"sample: x is {x.type!r}, a class is drawn for one vector")
+            raise ShapeError(f"sample: x is {x.type!r}, a class can be drawn for one vector only")
         return self._sample(x)
 
     def full_log_distribution(self, x: Expression, update: bool = True) -> Expression:
-        """Return the vector of log p(c | x) for all classes c. The arguments are as in `neg_log_softmax`."""
+        """Return the vector of log p(c | x) for all classes c.
+
+        Args:
+            x: a vector (rep_dim,).
+            update: False treats the parameters as constants: they get no gradient.
+        """
         return self._log_distribution(self._checked("full_log_distribution", x), update)
 
     def full_logits(self, x: Expression, update: bool = True) -> Expression:
-        """Return a vector whose softmax is that of p(c | x). The arguments are as in `neg_log_softmax`."""
+        """Return a vector whose softmax is the vector of p(c | x). The arguments are as in `full_log_distribution`."""
         return self._full_logits(self._checked("full_logits", x), update)
 
     @abstractmethod
@@ -165,7 +174,7 @@ class StandardSoftmaxBuilder(SoftmaxBuilder):
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> StandardSoftmaxBuilder:
-        """Make a new layer from the `spec` of another one, whose parameter values are not copied."""
+        """Make a new layer from the `spec` of another one. Its parameters are in `model`; values are not copied."""
         size, count, bias = spec
         return cls(size, count, model, bias)
 
@@ -195,7 +204,8 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         bias: whether there are biases.
 
     Raises:
-        ArgumentError: the file has no words, a word twice, or one that `word_dict` lacks; or the numbers have gaps.
+        ArgumentError: the file has no words, a word twice, or one that `word_dict` lacks; or the numbers have gaps; or
+            the loss of a word without a cluster is asked for.
         OSError: the file cannot be read.
 
     Source: Goodman, "Classes for fast maximum entropy training", 2001.
@@ -223,7 +233,10 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> ClassFactoredSoftmaxBuilder:
-        """Make a new layer from the `spec` of another one, which has the clusters. Values are not copied."""
+        """Make a new layer from the `spec` of another one. Its parameters are in `model`; values are not copied.
+
+        No file is read, because the spec contains the clusters.
+        """
         (size, clusters, count, bias), rest = spec[:4], spec[4:]  # a file may have a range without end
         check_clusters(clusters, count, rest)
         layer = cls.__new__(cls)
@@ -289,22 +302,31 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         return self._log_distribution(x, update)  # these are logits too: softmax(log p) is p
 
     def class_logits(self, x: Expression, update: bool = True) -> Expression:
-        """Return a vector whose softmax is that of p(cluster | x). The arguments are as in `neg_log_softmax`."""
+        """Return a vector whose softmax is the vector of p(cluster | x) for all clusters.
+
+        The arguments are as in `full_log_distribution`.
+        """
         return _logits(self._of_clusters, self._checked("class_logits", x), update)
 
     def class_log_distribution(self, x: Expression, update: bool = True) -> Expression:
-        """Return the vector of log p(cluster | x) for all clusters. The arguments are as in `neg_log_softmax`."""
+        """Return the vector of log p(cluster | x) for all clusters. The arguments are as in `full_log_distribution`."""
         return log_softmax(_logits(self._of_clusters, self._checked("class_log_distribution", x), update))
 
     def subclass_logits(self, x: Expression, classid: Index, update: bool = True) -> Expression:
         """Return a vector whose softmax is the vector of p(word | x, cluster) for the words of one cluster.
 
-        The first cluster in the file is number 0, the next new one 1, etc. x and `update` are as in `neg_log_softmax`.
+        Args:
+            x: a vector (rep_dim,).
+            classid: the number of the cluster. The first cluster in the file is number 0, the next new one 1, etc.
+            update: False treats the parameters as constants: they get no gradient.
         """
         return self._subclass("subclass_logits", x, classid, update)
 
     def subclass_log_distribution(self, x: Expression, classid: Index, update: bool = True) -> Expression:
-        """Return the vector of log p(word | x, cluster). The arguments are as in `subclass_logits`."""
+        """Return the vector of log p(word | x, cluster) for the words of one cluster.
+
+        The arguments are as in `subclass_logits`.
+        """
         return log_softmax(self._subclass("subclass_log_distribution", x, classid, update))
 
     def _subclass(self, method: str, x: Expression, classid: Index, update: bool) -> Expression:
@@ -318,7 +340,7 @@ NAME = "ClassFactoredSoftmaxBuilder"
 
 
 def checked_numbers(word_dict: Mapping[str, int]) -> dict[str, int]:
-    """Return a mapping of words to numbers as a dict. Refuse numbers that are not 0, 1, 2, ... without gaps."""
+    """Return `word_dict` with words of type str and numbers of type int, which must be 0, 1, 2, ... without gaps."""
     if not isinstance(word_dict, Mapping) or not word_dict:
         raise ArgumentTypeError(f"{NAME}: word_dict must map words to their numbers, got {word_dict!r:.60}")
     for word in word_dict:
@@ -346,10 +368,11 @@ def check_clusters(clusters: Sequence[Sequence[int]], count: int, rest: Sequence
 
 
 def read_clusters(path: str | os.PathLike[str], word_dict: Mapping[str, int]) -> tuple[list[list[int]], list[str]]:
-    """Read a file of lines `cluster word`: the words' numbers for each cluster, and the words that have none, in order.
+    """Read a file of lines `cluster word`. Return the words' numbers for each cluster, and the words that have none.
 
-    Only spaces and tabs separate fields: a word may contain a no-break space. What follows a word is ignored. A line
-    without a word, an unknown or repeated word, and a file without any raise ArgumentError.
+    Clusters are in the order of their first lines. Only spaces and tabs separate fields: a word may contain a no-break
+    space. What follows a word is ignored. A line without a word, an unknown or repeated word, and a file without any
+    raise ArgumentError.
     """
     path = os.fspath(path)  # `open` also takes the number of an open file, and closes it
     clusters: dict[str, list[int]] = {}
@@ -365,7 +388,7 @@ def read_clusters(path: str | os.PathLike[str], word_dict: Mapping[str, int]) ->
             if word not in word_dict:
                 raise ArgumentError(f"{NAME}: {path}, line {line}: word_dict has no word {word!r}")
             if word in seen:
-                raise ArgumentError(f"{NAME}: {path}, line {line}: word {word!r} is there twice")
+                raise ArgumentError(f"{NAME}: {path}, line {line}: word {word!r} occurs twice")
             seen.add(word)
             clusters.setdefault(cluster, []).append(word_dict[word])
     if not clusters:

@@ -53,7 +53,9 @@ def _record(x: Expression | None, children: Sequence, weights: Sequence, rate: f
 
 
 class TreeState:
-    """The state of a node of a tree, or the initial state, which belongs to no node and makes the others:
+    """The state of a node of a tree, or the initial state, which belongs to no node.
+
+    `initial_state` of a builder returns the initial state. Its `add_input` makes the states of the nodes:
 
     >>> lstm = dy.ChildSumTreeLSTMBuilder(1, 2, 3, dy.Model())
     >>> start = lstm.initial_state()
@@ -76,8 +78,8 @@ class TreeState:
         Args:
             x: a vector of size input_dim; None for a node without an input.
             children: the states of the children, which come from the same builder. `NaryTreeLSTMBuilder` limits their
-                number, and takes None for an absent child. By default this state, unless it is the initial one, is the
-                only child.
+                number, and takes None for an absent child. If this argument is left out, this state is the only child;
+                of the initial state, the node has none.
 
         Raises:
             ArgumentError: there are too many children, or one is the initial state.
@@ -120,9 +122,9 @@ class TreeState:
             if not isinstance(child, TreeState):
                 raise ArgumentTypeError(f"add_input: child {index} must be a TreeState, not {type(child).__name__}")
             if child._run.builder is not run.builder:
-                raise ArgumentError(f"add_input: child {index} is a state of another {child._run.builder.whoami()}")
+                raise ArgumentError(f"add_input: child {index} is of a different {child._run.builder.whoami()}")
             if not child._h:
-                raise ArgumentError(f"add_input: child {index} is the initial state, which is no node")
+                raise ArgumentError(f"add_input: child {index} is the initial state, which is not a node")
 
     def add_inputs(self, xs: Iterable[Expression | None], heads: Iterable[Index]) -> list[TreeState]:
         """Return the states of all nodes of one or several trees.
@@ -163,7 +165,10 @@ class TreeState:
         return [state._output for state in self.add_inputs(xs, heads)]
 
     def output(self) -> Expression:
-        """Return h of the last layer after dropout; None, which the annotation leaves out, for the initial state."""
+        """Return h of the last layer, after dropout if there is any; None for the initial state.
+
+        The annotation leaves None out, so that type checkers do not complain about every use of an output.
+        """
         if key(self._output) is None:  # a node that may be gone
             graph_of("output", self._h)
         return self._output
@@ -190,15 +195,19 @@ class TreeState:
 class _TreeBuilder(LayersBuilder):
     """Base of the builders of networks over trees.
 
-    Dropout uses new random masks at each node, for the inputs of each layer and the output of the last layer, but not
-    for its children's states.
+    With dropout, each node drops values of the inputs of each layer and of the output of the last layer, by new random
+    masks. It does not drop values of its children's states.
     """
 
     _rates = (0.0,)
     _most = 0  # N if a node has at most N children, some of which may be absent; 0: any number
 
     def initial_state(self, update: bool = True) -> TreeState:
-        """Return the initial state, whose `add_input` makes nodes. With update=False, parameters get no gradient."""
+        """Return the initial state, which belongs to no node. Its `add_input` makes the states of the nodes.
+
+        Args:
+            update: False treats the parameters as constants: they get no gradient from these trees.
+        """
         state, graph = TreeState(), current()
         expressions = [[p.expr(update) for p in layer] for layer in self._parameters]
         state._run = self._latest.run = Run(self, graph, graph.version(), expressions)
@@ -223,8 +232,9 @@ class ChildSumTreeLSTMBuilder(_TreeBuilder):
     together, in one tree or in many.
 
     Args:
-        layers, input_dim, hidden_dim: the number of layers, the size of an input, and that of h, a node's output, and
-            of c, its memory.
+        layers: the number of layers. Each reads the outputs of the one before.
+        input_dim: the size of an input.
+        hidden_dim: the size of h, the output of a node, and of c, its memory.
         model: the collection that gets the parameters: for each layer :math:`W` (4 hidden_dim, input size) with
             the rows of i, o, u, f in turn, :math:`U` (3 hidden_dim, hidden_dim) with the rows of i, o, u,
             :math:`U_f` (hidden_dim, hidden_dim), and :math:`b` with the rows of i, o, u, f.
@@ -255,17 +265,21 @@ class NaryTreeLSTMBuilder(_TreeBuilder):
         c &= i \circ u + \textstyle\sum_k f_k \circ c_k \\
         h &= o \circ \tanh(c)
 
-    in the notation of `ChildSumTreeLSTMBuilder`. A child that is None has h = c = 0; a node without an input has x = 0.
-    In the paper, all forget gates :math:`f_j` share W and b; here each has its own.
+    where k runs over the children; i, o and f are the input, output and forget gates; and :math:`\circ` is the
+    elementwise product. A child that is None has h = c = 0; a node without an input has x = 0. In the paper, all forget
+    gates :math:`f_j` share W and b; here each has its own.
 
     Args:
-        layers, input_dim, hidden_dim: as in `ChildSumTreeLSTMBuilder`.
+        layers: the number of layers. Each reads the outputs of the one before.
+        input_dim: the size of an input.
+        hidden_dim: the size of h, the output of a node, and of c, its memory.
         model: the collection that gets the parameters: for each layer :math:`W` ((3 + N) hidden_dim, input
             size), :math:`U_1, ..., U_N` ((3 + N) hidden_dim, hidden_dim) and :math:`b`, all with the rows of
             i, o, u and :math:`f_1, ..., f_N` in turn.
         children: N, the largest number of children that a node can have.
 
-    Source: as for `ChildSumTreeLSTMBuilder`.
+    Source: Tai, Socher and Manning, "Improved semantic representations from tree-structured long short-term memory
+    networks", 2015.
 
     >>> lstm = dy.NaryTreeLSTMBuilder(1, 2, 3, dy.Model(), children=2)
     >>> start = lstm.initial_state()

@@ -1,7 +1,8 @@
-"""All public names of this library's installed packages: those of `dynet`. In the original DyNet, the version for CPUs.
+"""The public names of this library's installed packages. In the original DyNet, `_dynet` is the version for CPUs.
 
-Importing this module does not read the command line. The program makes settings by `init()` or `DynetParams`. The names
-np, os, pickle and sys are public because they are in DyNet.
+Unlike `import dynet`, importing this module does not read the command line. The program makes settings by `init()` or
+`DynetParams`. The names np, os, pickle and sys are public, too, because in the original DyNet `from dynet import *`
+also imports these.
 """
 
 import os as os

@@ -1,4 +1,8 @@
-"""The same public names as `_dynet`; in the original DyNet, the version for GPUs."""
+"""The same public names as `dynet`. In the original DyNet, the module `_gdynet` is the version for GPUs.
+
+Unlike `import dynet`, importing this module does not read the command line. The program makes settings by `init()` or
+`DynetParams`.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -14,7 +14,7 @@ from dynet import _installation
 __version__ = "3.0.0"
 _installation.check(__version__)
 if _installation.is_command() and "--clear-cache" in _sys.argv:
-    # It is about to remove all compiled code, so it should not first compile the recorder.
+    # This process is about to remove all compiled code, so it should not first compile the recorder.
     _os.environ["DYNET_RECORDER"] = "python"
 
 try:
@@ -27,7 +27,7 @@ import dynet_config as dynet_config
 import dynet_core
 from _dynet import *
 from dynet import _other_names
-from dynet_core.annotations import Number as Number  # not in __all__: programs may have a name of their own like it
+from dynet_core.annotations import Number as Number  # not in __all__: programs may use this name themselves
 
 if dynet_config.get() is None:
     dynet_core.init()  # reads the flags of the command line, and leaves them in sys.argv

@@ -16,11 +16,13 @@ from collections.abc import Callable, Sequence
 import dynet
 from dynet import _installation
 from dynet_core.config import FLAGS
-from dynet_kernels import cache, library, records, sharing, shipped_code, target
+from dynet_kernels import target, tuning_records
+from dynet_kernels.cache import shipped_code, store
 from dynet_kernels.cuda import compiler, driver
 from dynet_kernels.kernels import SHARD
 from dynet_kernels.layout import FILL
-from dynet_kernels.parts import Planner, Shard, key_of
+from dynet_kernels.machine import library, sharing
+from dynet_kernels.machine.parts import Planner, Shard, key_of
 from dynet_kernels.table import KERNELS
 
 REQUIRED = ("numpy", "apache-tvm", "apache-tvm-ffi", "apache-tvm-ffi-orcjit")
@@ -60,7 +62,7 @@ def recorder() -> str:
 
 
 def kernel_cache() -> str:
-    directory = cache.cache_directory()
+    directory = store.cache_directory()
     sizes = [path.stat().st_size for path in directory.glob("*.o")]
     text = f"{directory}, {len(sizes)} files, {sum(sizes) / 2**20:.1f} MiB"
     return text if os.access(directory, os.W_OK | os.X_OK) else f"{text}, but it cannot be written to"
@@ -81,7 +83,7 @@ def shipped() -> str:
 
 
 def tuning() -> str:
-    found = records.found(target.host_cpu())
+    found = tuning_records.found(target.host_cpu())
     return ", ".join(f"{record.parameters} from {path}" for path, record in found.values())
 
 
@@ -167,9 +169,9 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
 
 def clear_cache() -> None:
     try:
-        directory = cache.cache_directory()
-        count, size = cache.clear()
-    except cache.CacheError as problem:
+        directory = store.cache_directory()
+        count, size = store.clear()
+    except store.CacheError as problem:
         sys.exit(f"python -m dynet: {problem}")
     print(f"removed {count} file{'' if count == 1 else 's'} ({size / 2**20:.1f} MiB) from {directory}")
 

@@ -35,7 +35,10 @@ def version_of(distribution: str) -> str | None:
 
 
 def check(own_version: str) -> None:
-    """Raise ImportError if a package of ours has another version, or another distribution has one of MODULES."""
+    """Raise ImportError if a package of this library has a different version than `own_version`.
+
+    Also raise it if a different distribution, such as the original DyNet, has one of MODULES.
+    """
     for distribution in (DISTRIBUTION, *SIBLINGS):
         found = version_of(distribution)
         if found not in (None, own_version):
@@ -57,8 +60,8 @@ def check(own_version: str) -> None:
 def owners() -> dict[str, str]:
     """Return the names and versions of other distributions that have a module `dynet` or `_dynet`.
 
-    To look at file names in `sys.path` takes less than a millisecond. The metadata of all distributions in a folder are
-    read only if it has a foreign module.
+    Looking at the names of files in the folders of `sys.path` takes less than a millisecond. The metadata of all
+    distributions in a folder are read only if it has a foreign module.
     """
     found: dict[str, str] = {}
     for folder in map(Path, sys.path):
@@ -105,7 +108,10 @@ def is_complete() -> bool:
 
 
 def extra_with(name: str) -> str | None:
-    """Guess from the ending of a name that `dynet` lacks which extra defines it; None if that is installed."""
+    """Guess from the ending of a name that `dynet` lacks which extra, such as "rnn", defines it.
+
+    Return None if that extra is installed, or if the name is private.
+    """
     if name.startswith("_"):
         return None
     extra = "rnn" if name.endswith("Builder") else "optim" if name.endswith("Trainer") else "ops"

@@ -15,8 +15,9 @@ from dynet_core.messages.hints import USES, nearest
 
 
 class StandIn:
-    # Stands in `dynet` for a name that only other libraries have. Most uses raise an AttributeError with a hint;
-    # comparisons, `bool` and `repr` do not, because tools call them. `dir(dy)` and `dy.__all__` do not have the name.
+    # Stands in `dynet` for a name that only other libraries have, such as `relu`. Most uses raise an AttributeError
+    # with a hint; comparisons, `bool` and `repr` do not, because tools call them. `hasattr(dy, "relu")` is true, but
+    # `dir(dy)` and `dy.__all__` do not have the name.
 
     __slots__ = ("_name", "_use")
 

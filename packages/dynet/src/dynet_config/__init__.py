@@ -1,6 +1,6 @@
 """Settings that a program makes before `import dynet`, instead of by `--dynet-...` flags on the command line.
 
-If it makes a setting that the original DyNet also has, `import dynet` does not read these flags.
+If a program makes a setting here that the original DyNet also has, `import dynet` does not read these flags.
 
 >>> import dynet_config
 >>> dynet_config.set(random_seed=42)
@@ -90,17 +90,18 @@ def _apply(given: dict[str, object], called: str) -> None:
     if _config.in_force and late:
         settings = ", ".join(f"{name}={value!r}" for name, value in late.items())
         warnings.warn(
-            f"dynet_config.{called}: {settings} comes too late, `import dynet` has put the settings into force; "
-            f"call dynet_config.{called} before it",
+            f"dynet_config.{called}: {settings} comes too late: `import dynet` has already applied the settings; call "
+            f"dynet_config.{called} before it",
             RuntimeWarning,
             stacklevel=3,
         )
 
 
 def get() -> dict[str, object] | None:
-    """Return a dict for `DynetParams.from_config` of the settings that the original DyNet also has, with defaults.
+    """Return a dict for `DynetParams.from_config`, with all settings that the original DyNet also has.
 
-    Return None if the program has made none of these settings by this module.
+    A setting has the value that the program gave it here, or else its default. Return None if the program has made none
+    of these settings here.
     """
     if not _decides:
         return None

@@ -7,7 +7,7 @@ from typing import Any
 
 RENEWED_BESIDE = (
     "while this graph was computed, a signal handler or a finalizer called renew_cg or cg_revert; "
-    "the expressions of the old graph cannot be used any more"
+    "the expressions of the old graph can no longer be used"
 )
 _engines: list[weakref.ref[Any]] = []
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from dynet_kernels import library
 from dynet_kernels.locks import new_lock
+from dynet_kernels.machine import library
 from dynet_kernels.table import KERNELS
 
 from ..errors import ArgumentError, ArgumentTypeError, DeviceError
@@ -124,10 +124,10 @@ def allow_tf32(allowed: bool = True) -> None:
     """
     global _tf32
     if allowed and _gpu is not None:
-        from dynet_kernels.cuda.precision import FIRST
+        from dynet_kernels.families.products.precision import FIRST
 
         if int(_gpu.arch.removeprefix("sm_")) < FIRST:
-            raise DeviceError(f"TF32 was asked for, but {name()} is {_gpu.arch}, and it takes sm_{FIRST} or later")
+            raise DeviceError(f"TF32 was asked for, but {name()} is {_gpu.arch}, and TF32 needs sm_{FIRST} or later")
     _tf32 = allowed
     _has_changed()
 

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dynet_kernels import layout as at
-from dynet_kernels import library, sharing
 from dynet_kernels.encode import TABLE
 from dynet_kernels.layout import CONTEXT
+from dynet_kernels.machine import library, sharing
 from dynet_kernels.table import KERNELS
 
 from ..errors import OutOfMemoryError, StaleExpressionError
@@ -311,11 +311,11 @@ class Engine:
         end, _, inputs_end = records.ends()
         if end >= self.room or self.table_written != len(TABLE) or self.parameters_version != PARAMETER_ROWS.version:
             self.prepare(begin, end)
-        self.slots[NEW_RECORDS] = records.address()
+        self.slots[NEW_RECORDS] = records.address
         if not begin:
             self._set_arena_top(version, 0, self.numbers_at)
         changes = self.changes
-        status = self._run(version, "forward", begin, end, records.inputs_address(), inputs_begin, inputs_end)
+        status = self._run(version, "forward", begin, end, records.inputs_address, inputs_begin, inputs_end)
         if status != READY:
             self._make_room("forward", status)
             return self.forward(version, begin, inputs_begin)

@@ -23,8 +23,8 @@ class PlanningEngine(Engine):
             self.rows = PARAMETER_ROWS.buffer.copy()
             self.rows.reshape(-1, len(at.PARAMETER))[:, at.PARAMETER.touched] = 0
             slots[CONTEXT.parameters] = self.rows.ctypes.data
-            slots[NEW_RECORDS], slots[ARENA_TOP] = records.address(), self.numbers_at
-            status = self.machine.plan_forward(self.context_at, 0, end, records.inputs_address(), 0, inputs_end)
+            slots[NEW_RECORDS], slots[ARENA_TOP] = records.address, self.numbers_at
+            status = self.machine.plan_forward(self.context_at, 0, end, records.inputs_address, 0, inputs_end)
         else:
             status = self.machine.plan_backward(self.context_at, loss, size, 0)
         if status != READY:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from dynet_kernels import layout as at
-from dynet_kernels import sharing
 from dynet_kernels.layout import CONTEXT
-from dynet_kernels.library import PHASES
+from dynet_kernels.machine import sharing
+from dynet_kernels.machine.library import PHASES
 from dynet_kernels.table import KERNELS
 
 from ..errors import ArgumentError

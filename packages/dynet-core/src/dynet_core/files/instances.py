@@ -38,7 +38,7 @@ def static(cls: type, name: str) -> tuple[Any, Any]:
 def reason_against(cls: type) -> str:
     """Return why objects of a class cannot be made without running its code; "" if they can."""
     if not named(cls, "__module__"):
-        return "has a __module__ that is no name"
+        return "has a __module__ that is not a name"
     if issubclass(cls, enum.Enum):
         return ""
     for name in OF_THEIR_OWN:
@@ -72,7 +72,7 @@ def made(cls: type, arguments: Any, limits: Limits) -> Any:
     if is_named_tuple(cls):
         _, fields = static(cls, "_fields")
         if type(arguments) is not tuple or len(arguments) != len(fields):
-            raise ValueError(f"other values than for the {len(fields)} fields of {named(cls, '__name__')}")
+            raise ValueError(f"values for something other than the {len(fields)} fields of {named(cls, '__name__')}")
         limits.copy(len(arguments))
         return tuple.__new__(cls, arguments)
     return MAKERS[base_of(cls)](cls, arguments, limits)
@@ -95,7 +95,7 @@ def set_state(target: Any, state: Any, limits: Limits) -> None:
     attributes, slots = state if type(state) is tuple and len(state) == 2 else (state, None)
     for content in (attributes, slots):
         if content is not None and (type(content) is not dict or not all(type(name) is str for name in content)):
-            raise ValueError(f"the state of a {type(target).__name__} is no dict of attributes")
+            raise ValueError(f"the state of a {type(target).__name__} is not a dict of attributes")
     # The pickle may still change the dicts in `state`, but not what the object has got from them.
     limits.state(target, [value for part in (attributes, slots) if type(part) is dict for value in part.values()])
     if attributes:

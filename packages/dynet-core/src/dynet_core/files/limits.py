@@ -77,7 +77,7 @@ class Limits:
                 raise ValueError("a key is nested too deeply")
             if id(type(item)) in self.no_keys:
                 self.no_keys[id(type(item))]()
-                raise ValueError("a key whose class has a __hash__ of its own")
+                raise ValueError("a key whose class defines __hash__")
             left += [(part, depth + 1) for part in _held(item)]
             if type(item).__hash__ is not object.__hash__ and id(item) in self._states:
                 left.append((self._states[id(item)][1], depth + 1))

@@ -29,7 +29,7 @@ THEIRS = ("_dynet", "_gdynet", "dynet")  # modules that files, including the ori
 NAMESPACES = ("argparse.Namespace", "optparse.Values")  # every file may name them: their objects only hold attributes
 CLASS, FUNCTION = "is a class that you have not allowed", "is a function that you have not allowed"
 VALUE, KEY = CLASS + " as a value", CLASS + " as a key, which runs its __hash__ or __eq__"
-FOREIGN = "is a function that is not the program's own: trust no file with it that you have not saved yourself"
+FOREIGN = "is a function that is not the program's own: do not trust a file with it unless you saved it yourself"
 ASKS = (CLASS, FUNCTION, VALUE, KEY)  # why something is refused that the user's `allow` permits
 CALLED = "would be called"  # a function, where a file would have an object made
 
@@ -213,7 +213,7 @@ class Names:
             return cls
         cls = cls.own if type(cls) is Function else cls
         if not is_a(cls, type) or base is not instances.base_of(cls):
-            raise ValueError("an object of another class than it says")
+            raise ValueError("an object of a different class than it says")
         if base is object:
             return self._instance(cls, ())
         return self._instance(cls, content if instances.is_named_tuple(cls) else (content,))
@@ -279,7 +279,7 @@ def explanation(refused: Mapping[str, str]) -> str:
         classes = ", ".join(map(_inside, asked))
         said.append(
             f"if this file may name {'it' if len(asked) == 1 else 'them'}, say dy.load(..., allow=[{classes}]), or "
-            f"DYNET_ALLOW={','.join(asked)} in the environment of a program that is not to be changed"
+            f"DYNET_ALLOW={','.join(asked)} in the environment of a program that must not be changed"
         )
     return "; ".join(said)
 

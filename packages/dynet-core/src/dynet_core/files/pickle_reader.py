@@ -164,7 +164,7 @@ def _global(reader: PickleReader, names: str) -> None:
 def _stack_global(reader: PickleReader, argument: None) -> None:
     module, name = reader.top(2)
     if type(module) is not str or type(name) is not str:
-        raise ValueError("a name that is no string")
+        raise ValueError("a name that is not a string")
     reader.stack.append(reader.names.find(module, name))
 
 

@@ -52,7 +52,7 @@ def _mapping(base: type) -> Maker:
         for content in checked(arguments, (dict, list)):
             limits.copy(len(content))
             if type(content) is list and not all(type(pair) in (list, tuple) for pair in content):
-                raise ValueError(f"a {base.__name__} of something else than pairs")
+                raise ValueError(f"a {base.__name__} of something other than pairs")
             set_items(made, content.items() if type(content) is dict else content, limits)
         return made
 

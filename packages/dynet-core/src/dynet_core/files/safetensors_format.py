@@ -131,7 +131,7 @@ class SafetensorsReader(Reader):
         part = self.file.get_slice(name)
         shape = tuple(part.get_shape())
         if part.get_dtype() != "F32" or not _is_possible(shape, lookup):
-            raise FileFormatError(f"{self.path}: {name} is {part.get_dtype()} {shape}, which no parameter is")
+            raise FileFormatError(f"{self.path}: {name} is {part.get_dtype()} {shape}, which no parameter can be")
         return Entry(lookup, name, (*shape[1:], shape[0]) if lookup else shape, frozen=frozen)
 
     def read(self, entry: Entry) -> StoredTensor:

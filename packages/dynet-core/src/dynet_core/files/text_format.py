@@ -97,7 +97,7 @@ class TextReader(Reader):
         if found is None and cut:
             raise self._error(start, f"{CUT}: expected {EXPECTED}, found {_shown(line)}")
         if found is None:
-            problem = "this is no file of parameters: " if not start else ""
+            problem = "this is not a file of parameters: " if not start else ""
             raise self._error(start, f"{problem}expected {EXPECTED}, found {_shown(line)}")
         dims = tuple(map(int, found["dims"].split(b",")))
         size, count = int(found["bytes"]), math.prod(dims)
@@ -114,9 +114,9 @@ class TextReader(Reader):
         try:
             name = found["name"].decode()
         except UnicodeDecodeError:
-            raise self._error(start, f"{_shown(found['name'])} is no name") from None
+            raise self._error(start, f"{_shown(found['name'])} is not a name") from None
         if 2 * count - 1 > self.size - self.file.tell():
-            raise self._error(start, f"{count} values of {name} are announced, and the file ends at byte {self.size}")
+            raise self._error(start, f"{count} values of {name} are announced, but the file ends at byte {self.size}")
         lookup, frozen = found["kind"] == b"LookupParameter", found["frozen"] is not None
         if lookup and len(dims) == 1:  # DyNet writes this for rows of one number without dimensions; ours have one
             dims = (1, *dims)

@@ -238,7 +238,7 @@ class Operations(Refusals):
             self._refuse_stale()
             raise ShapeError(
                 f"backward: the expression is {self.type!r}, not a single number; "
-                "sum_elems and sum_batches make one of it"
+                "sum_elems and sum_batches reduce it to one"
             )
         if self.version == ANY_GRAPH:
             self._add_to_gradient()

@@ -8,19 +8,18 @@ from __future__ import annotations
 import threading
 import warnings
 import weakref
-from typing import Any, ClassVar, NoReturn, Protocol
+from typing import ClassVar, NoReturn, Protocol
 
 import numpy as np
 
 from dynet_kernels import layout as at
-from dynet_kernels import library
+from dynet_kernels.machine import library
 
 from .. import recorder
 from ..annotations import Floats
 from ..compute import device
 from ..compute.engine import Engine
 from ..compute.memory import Block, floats_at
-from ..dim import Dim
 from ..errors import ArgumentTypeError, DynetWarning, GradientError, StaleExpressionError
 from ..messages.wording import counted, of_coroutines
 from ..recorder import ANY_GRAPH, NO_NODE
@@ -30,8 +29,8 @@ from .separate_gradients import PARTS, differentiate_apart, place_of_gradient, s
 from .watch import Watch
 
 OTHER_THREAD = (
-    "this expression belongs to another thread's graph; each thread has a graph of its own: "
-    "record and read there what belongs together, and exchange numbers, as .value() and .npvalue() give them"
+    "this expression belongs to another thread's graph; each thread has its own graph: record and read an expression "
+    "in the same thread, and exchange numbers between threads, such as .value() and .npvalue() return"
 )
 thread = threading.local()  # `thread.graph` is the graph of the calling thread; `current()` creates it
 NOTHING, UNDIFFERENTIATED = (0, 0), (-1, 0)
@@ -82,9 +81,6 @@ class Graph:
     def version(self) -> int:
         """Return the version: a number that changes when `renew_cg` or `cg_revert` removes nodes."""
         return self.records.version
-
-    def node(self, number: int, dim: Dim) -> Any:
-        return recorder.handle(number, dim)
 
     def node_count(self) -> int:
         return self.records.nodes
@@ -310,15 +306,15 @@ def has_no_node(x: Handle) -> str:
 
 
 def is_taken_back(version: int) -> str:
-    return f"this expression belongs to a part of graph {version} that cg_revert has taken back"
+    return f"this expression belongs to a part of graph {version} that cg_revert has removed"
 
 
 def is_gone(version: int) -> str:
     """Return the error message for a node of a graph that was renewed, or whose thread has ended."""
     return (
-        f"this expression belongs to graph {version}, which renew_cg has replaced, "
-        f"or another thread's graph, which has ended; the current graph is {current()._version}. "
-        f"Record it again; what is to outlive a graph are numbers, as in total += loss.value(){of_coroutines()}"
+        f"this expression belongs to graph {version}, which renew_cg has replaced, or to a thread that has ended; the "
+        f"current graph is {current()._version}. Record it again; keep numbers, not expressions, across graphs, as in "
+        f"total += loss.value(){of_coroutines()}"
     )
 
 

@@ -49,7 +49,7 @@ def graph_of(name: str, operands: Sequence[Expression]) -> PinnedGraph:
             )
         if operand.version == ANY_GRAPH:
             if not operand.type.total:
-                raise ShapeError(f"{name}: {operand!r} has size 0, and no graph can use it")
+                raise ShapeError(f"{name}: {operand!r} has size 0 and cannot be used in a graph")
         elif operand.version == NO_NODE:
             raise ArgumentTypeError(f"{name}: {has_no_node(operand)}")
         elif not graph.holds(operand):
@@ -85,12 +85,12 @@ def listed(name: str, xs: Any) -> Sequence[Expression]:
 def made_of(value: Any, name: str = "") -> str:
     """Return how to make an expression of what was given to the op `name` instead; "" if there is no way."""
     if isinstance(value, np.ndarray) or (isinstance(value, list) and value and isinstance(value[0], (int, float))):
-        return "; dy.inputTensor(...) makes one of an array"
+        return "; dy.inputTensor(...) makes one from an array"
     if isinstance(value, (list, tuple)) and value and isinstance(value[0], Expression):
         return "; give it the expression itself, not a list"
     if isinstance(value, formula.Symbol):
         return f"; {formula.written(name)}"
-    return "; dy.scalarInput(...) makes one of a number" if isinstance(value, (int, float, np.number)) else ""
+    return "; dy.scalarInput(...) makes one from a number" if isinstance(value, (int, float, np.number)) else ""
 
 
 def _named(name: str, signature: Signature) -> Signature:

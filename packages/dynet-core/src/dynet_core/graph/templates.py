@@ -10,6 +10,7 @@ until a later call with different operands replaces it by one for all calls.
 from __future__ import annotations
 
 import array
+import functools
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -39,8 +40,8 @@ class _Learner:
         # key -> (how many calls there have been; what the last of them recorded, as a template, or None)
         self._seen: dict[bytes, tuple[int, list[int] | None]] = {}
 
-    def begin(self, arguments: Sequence) -> tuple[bytes, Graph, tuple] | None:
-        """Prepare to observe a call. Return what `end` takes as `begun`, or None if the call need not be observed."""
+    def __call__(self, arguments: Sequence) -> Callable[[Any], None] | None:
+        """Prepare to observe a call. Return what gets its result, or None if the call need not be observed."""
         key = recorder.key(*arguments)
         if key is None:
             return None
@@ -54,7 +55,7 @@ class _Learner:
         if not 0 < calls < MOST_CALLS or self._words > MOST_WORDS:
             return None
         graph = current()
-        return key, graph, _state(graph)
+        return functools.partial(self._end, key, graph, _state(graph), arguments)
 
     def _forget_single_calls(self) -> None:
         """Make room for new keys: forget some of which there has been one call, as of numbers that are always new.
@@ -69,9 +70,8 @@ class _Learner:
                 self._seen.pop(key, None)
             self._is_full = len(forgotten) <= MOST // 8
 
-    def end(self, begun: tuple[bytes, Graph, tuple], arguments: Sequence, result: Any) -> None:
+    def _end(self, key: bytes, graph: Graph, state: tuple, arguments: Sequence, result: Any) -> None:
         """Give compiled code a template if the op has just recorded the same as in its last call with this key."""
-        key, graph, state = begun
         calls, before = self._seen[key]
         template = _template(graph, state, arguments, result)
         if template is not None and before == template:

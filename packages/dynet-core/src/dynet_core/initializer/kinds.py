@@ -56,7 +56,7 @@ class UniformInitializer(PyInitializer):
         InitializerError: the scale is not above 0, or not finite.
         ArgumentTypeError: the scale is not a number.
 
-    >>> from dynet_core.random_stream import reset_random_seed
+    >>> from dynet_core.random.random_stream import reset_random_seed
     >>> reset_random_seed(1)
     >>> UniformInitializer(0.1).values((3,))
     array([-0.0165956 ,  0.09943696,  0.04406491], dtype=float32)
@@ -138,7 +138,7 @@ class GlorotInitializer(PyInitializer):
     Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks",
     2010.
 
-    >>> from dynet_core.random_stream import reset_random_seed
+    >>> from dynet_core.random.random_stream import reset_random_seed
     >>> reset_random_seed(1)
     >>> GlorotInitializer().values((2, 2))
     array([[-0.20325379,  0.5396827 ],

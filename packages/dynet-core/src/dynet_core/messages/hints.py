@@ -74,7 +74,7 @@ def _special(to: type, method: str, use: str) -> Callable[..., Any]:
         if further := getattr(super(to, self), method, None):  # type: ignore[misc]
             return further(*arguments, **named)
         is_no = "function" if method == "__call__" else "list"
-        raise ArgumentTypeError(f"a {type(self).__name__} is no {is_no}: use {use}")
+        raise ArgumentTypeError(f"a {type(self).__name__} is not a {is_no}: use {use}")
 
     return refuse
 
@@ -123,7 +123,7 @@ class Closed(Hinted):
             if isinstance(hint, Hint):
                 hint.__get__(self, owner)
             near = nearest(name, [each for each in dir(self) if not each.startswith("_")])
-            use = f"use {near}" if near else "only objects of subclasses of yours take new ones"
+            use = f"use {near}" if near else "only objects of your own subclasses accept new ones"
             raise AttributeError(f"{owner.__name__} has no attribute {name!r:.40}: {use}")
         if callable(found) and not callable(value):
             raise AttributeError(f"{owner.__name__}.{name} is a method: call it, {name}(...)")

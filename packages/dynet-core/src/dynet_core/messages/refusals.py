@@ -47,7 +47,7 @@ class Refusals(Hinted):
 
     _gives_numbers = False  # whether numpy's functions may read the values; True for parameters
     # What to do instead of changes in place, for messages.
-    _change = "operations make another one, such as dy.concatenate of parts"
+    _change = "operations make a new one, such as dy.concatenate of parts"
 
     def __bool__(self) -> bool:
         return True  # as in DyNet, also of no elements: programs say `w = w or W * x`
@@ -66,7 +66,7 @@ class Refusals(Hinted):
         )
 
     def __float__(self) -> Any:
-        self._refuse("a number is needed, not", "; dy.log and its like are operations of expressions")
+        self._refuse("a number is needed, not", "; dy.log and the like are operations on expressions")
 
     def __int__(self) -> Any:
         self.__float__()
@@ -124,7 +124,7 @@ class Refusals(Hinted):
             other = other.item()  # numpy passes its numbers as arrays of shape ()
         right = "..." if isinstance(other, int) and abs(other) >= HUGE else f"{other!r:.40}"
         warnings.warn(
-            f"an expression equals no {type(other).__name__}, whatever its value: "
+            f"an expression never equals an object of type {type(other).__name__}, whatever its value: "
             f"write e{self._number()} {sign} {right}",
             DynetWarning,
             stacklevel=3,
@@ -206,7 +206,7 @@ class Refusals(Hinted):
         """
         if dtype is not None and np.dtype(dtype) != object:
             raise ArgumentTypeError(
-                f"an expression is no array of {np.dtype(dtype)}: its .npvalue() is one, which has no gradient"
+                f"an expression is not an array of {np.dtype(dtype)}: its .npvalue() is one, which has no gradient"
             )
         found = np.empty((), object)
         found[()] = self

@@ -26,7 +26,7 @@ def of_coroutines() -> str:
     asyncio = sys.modules.get("asyncio")
     if asyncio is None or asyncio._get_running_loop() is None:
         return ""
-    return ". Coroutines share their thread's graph: build and read between two awaits, or in a thread of your own"
+    return ". Coroutines share their thread's graph: build and read between two awaits, or in a separate thread"
 
 
 def shown(value: object, most: int = 60) -> str:

@@ -75,7 +75,7 @@ class Constant(Expression):
 
     def gradient(self, dtype: npt.DTypeLike = np.float64) -> Array:
         """Raise GradientError, because a parameter used with update=False has no gradient."""
-        raise GradientError(f"gradient: {self._source.name()} takes part with update=False and has no gradient")
+        raise GradientError(f"gradient: {self._source.name()} is used with update=False and has no gradient")
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self._source)._fixed, (self._source,)

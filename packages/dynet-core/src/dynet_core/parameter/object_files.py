@@ -182,7 +182,7 @@ def _save_pair(data: str, meta_path: str, objects: Iterable, stacklevel: int) ->
 
 @functools.cache
 def _warn(problem: str, stacklevel: int) -> None:
-    warnings.warn(f"save: the files are whole, but {problem}", stacklevel=stacklevel)
+    warnings.warn(f"save: the files are complete, but {problem}", stacklevel=stacklevel)
 
 
 def _permitted(allow: Allow) -> dict[str, Any]:
@@ -225,7 +225,7 @@ def _described(item: Any) -> tuple[meta.Record, list[StoredTensor]]:
 def _collection(item: Any) -> Any:
     found = item.param_collection()
     if not hasattr(found, "_everything"):
-        raise ArgumentTypeError(f"{type(item).__name__}.param_collection() returned {found!r:.60}, no collection")
+        raise ArgumentTypeError(f"{type(item).__name__}.param_collection() returned {found!r:.60}, not a collection")
     return found
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from .. import recorder
 from ..checks import checked_flag
 from ..errors import GradientError
 from ..graph import Graph, current
@@ -59,14 +60,14 @@ def _lines(graph: Graph, show_values: bool, show_gradients: bool, only_check: bo
         for place in node.places:
             yield f"Node {place}: {node.op} {node.dim!r}"
             if show_values:
-                yield _described("Value", graph.node(place, node.dim).npvalue(dtype=np.float32), only_check)
+                yield _described("Value", recorder.handle(place, node.dim).npvalue(dtype=np.float32), only_check)
             if show_gradients:
-                yield _described("Gradient", _gradient(graph, place, node.dim), only_check)
+                yield _described("Gradient", _gradient(place, node.dim), only_check)
 
 
-def _gradient(graph: Graph, place: int, dim) -> np.ndarray | None:
+def _gradient(place: int, dim) -> np.ndarray | None:
     try:
-        return graph.node(place, dim).gradient(dtype=np.float32)
+        return recorder.handle(place, dim).gradient(dtype=np.float32)
     except GradientError:
         return None
 

@@ -113,7 +113,7 @@ def plan_text(loss: Expression | None = None) -> str:
         if loss.type.total != 1:
             raise ShapeError(
                 f"show_plan: the expression is {loss.type!r}, not a single number from which a backward pass starts; "
-                "sum_elems and sum_batches make one of it, and show_plan() plans the last node"
+                "sum_elems and sum_batches reduce it to one, and show_plan() plans the last node"
             )
     if not graph.records.length:
         return "The graph is empty."

@@ -29,16 +29,15 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from dynet_kernels.cache import CacheError
+from dynet_kernels.cache.store import CacheError
 from dynet_kernels.recorder.words import ANY_GRAPH, NO_NODE
 
-from . import counters, cpython
-from .counters import generation, next_generation, note_pass, passes
+from . import cpython
+from .counters import draw, generation, next_generation, noise, note_pass, passes, set_noise
 
 if TYPE_CHECKING:
-    from .counters import noise, set_noise
     from .functions import describe, function, operator, with_templates
-    from .records import Records, commit, commit_with_inputs, draw, handle, key, replay, sequence, take, take_keyed
+    from .records import Records, commit, commit_with_inputs, handle, key, replay, sequence, take, take_keyed
     from .shared import know
     from .types import become, expression_type
 
@@ -60,7 +59,7 @@ def _choose():
         try:
             from . import functions, records, shared, types
 
-            return {**vars(counters), **vars(shared), **vars(types), **vars(functions), **vars(records)}, "compiled"
+            return {**vars(shared), **vars(types), **vars(functions), **vars(records)}, "compiled"
         except (CacheError, OSError) as error:  # machine code could not be made or stored
             lines = str(error).strip().splitlines()
             problem = "it cannot be loaded: " + " ".join(dict.fromkeys([lines[0], lines[-1]]))

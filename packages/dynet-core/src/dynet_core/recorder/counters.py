@@ -1,16 +1,19 @@
-"""The compiled recorder's counters that exist once per process. Compiled code reads and writes them, too."""
+"""The counters that exist once per process. Compiled code reads and writes them, too."""
 
 from __future__ import annotations
 
 import array
 import itertools
 
+from dynet_kernels.locks import new_lock
 from dynet_kernels.recorder import words
 
 from .named_words import SHARED, adjacent
 
 _GENERATIONS = adjacent(words.SHARED, "generation", "settled")
+_DRAWN = words.SHARED["drawn"]
 _NOISE = adjacent(words.SHARED, "seed", "drawn")
+_drawing = new_lock()
 
 
 def generation(place: int = words.SHARED["generation"]) -> int:
@@ -46,6 +49,13 @@ def noise() -> tuple[int, int]:
 def set_noise(seed: int, drawn: int) -> None:
     """Set the seed from which random keys are made. Go on as if `drawn` keys had been drawn from it."""
     SHARED.view[_NOISE] = array.array("q", (seed, drawn))
+
+
+def draw() -> int:
+    """Draw a key that no node uses, and return how many were drawn before it."""
+    view = SHARED.view
+    with _drawing:  # where threads run Python code at the same time, without the GIL
+        drawn = view[_DRAWN]; view[_DRAWN] = drawn + 1; return drawn  # fmt: skip  # noqa: E702  # no handler can run here
 
 
 def passes(place: int = words.SHARED["passes"]) -> int:

@@ -20,7 +20,7 @@ def problem() -> str:
     if hasattr(sys, "gettotalrefcount") or sysconfig.get_config_var("Py_TRACE_REFS"):
         return "this is a debug build of Python"
     differing = next((name for name, same in _comparisons() if not same), "")
-    return f"this Python stores {differing} otherwise" if differing else ""
+    return f"this Python stores {differing} differently" if differing else ""
 
 
 def word(address: int, place: int = 0) -> int:
@@ -28,13 +28,9 @@ def word(address: int, place: int = 0) -> int:
     return ctypes.c_int64.from_address(address + 8 * place).value
 
 
-class _Probe:
-    __slots__ = ()
-
-
 def _comparisons():
     """Yield what is compared, such as "lists", and whether the memory is as expected."""
-    probe = _Probe()
+    probe = object()
     known = [probe, 1.5, 7, [1], (1,), slice(1, 2), None]
     yield "types", all(word(id(x), words.OBJECT["type"]) == id(type(x)) for x in known)
     begin = word(id(probe), words.OBJECT["references"])

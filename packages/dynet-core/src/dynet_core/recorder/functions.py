@@ -21,7 +21,7 @@ import numpy as np
 from dynet_kernels.recorder import words
 from dynet_kernels.recorder.words import LIST_KEY, MOST_KEYED, ROW, TEMPLATE
 
-from .keywords import Learner, with_keywords
+from .keywords import Learn, with_keywords
 from .shared import ADDRESSES, KEYS, SHARED, api, immortal, immortal_dim, know, native
 from .types import FunctionType
 
@@ -45,7 +45,7 @@ def _set(function: Any, **numbers: int) -> None:
 def _document(function: Any, documented: Callable) -> None:
     _documented[id(function)] = immortal(documented)
     names = immortal((documented.__name__, documented.__qualname__))
-    _set(function, name=id(names[0]), qualname=id(names[1]))
+    _set(function, name=id(names[0]), qualname=id(names[1]), parameters=id(()))
 
 
 def function(kind: str, slow: Callable) -> Any:
@@ -87,12 +87,12 @@ def remember(self, key: Sequence, signature: int, result, limit: int = 0) -> Non
 
 
 def describe(
-    record: Any, documented: Documented, around: Callable | None = None, learner: Learner | None = None
+    record: Any, documented: Documented, around: Callable | None = None, learn: Learn | None = None
 ) -> Documented:
     """Give a recording function the name, docstring, parameters and keyword arguments of `documented`. Return it.
 
-    `around`, if given, is called instead of the slow function, as `around(slow, *arguments)`. `learner` observes the
-    calls that go to the slow function.
+    `around`, if given, is called instead of the slow function, as `around(slow, *arguments)`. For `learn`, see
+    `with_keywords`.
     """
     fallback = _documented[id(record)]
     if isinstance(fallback, FunctionType):  # the slow function is a recording function, too, and has a slow function
@@ -100,19 +100,19 @@ def describe(
     else:
         if around:
             fallback = functools.update_wrapper(functools.partial(around, fallback), documented)
-        slow = with_keywords(documented, fallback, record, learner)
+        slow = with_keywords(documented, fallback, record, learn)
     _document(record, documented)
     names = tuple(map(sys.intern, inspect.signature(documented).parameters))
     _set(record, parameters=id(immortal(names)), slow=id(immortal(slow)))
     return record
 
 
-def with_templates(op: Callable, learn: Callable) -> Any:
+def with_templates(op: Callable, learning: Callable) -> Any:
     """Return a function that does the same as `op`: by a template if there is one for the call, else by calling `op`.
 
     A template, a copy of what an earlier call has recorded, serves all calls with the same key: the same Dims of
     operands and the same values of other arguments. If `op` is a recording function, templates serve keys not in its
-    own table. `learn(enter)` is called once and returns the `Learner` of calls without a template. When that has made
+    own table. `learning(enter)` is called once and returns the `Learn` of calls without a template. When that has made
     one, it calls `enter(key, template, Dim of the last node)`.
     """
     last, slow = None, op
@@ -127,19 +127,15 @@ def with_templates(op: Callable, learn: Callable) -> Any:
         remember(record, (word,), integers.ctypes.data, result)
 
     by_position = getattr(slow, "record", slow)  # skip the wrapper for keyword arguments: `record` gets its own
-    record = describe(function("template", by_position), documented, learner=learn(enter))
+    record = describe(function("template", by_position), documented, learn=learning(enter))
     if last is None:
         return record
     _set(last, slow=id(record))
     return op
 
 
-def _fact(name: str) -> property:
-    return property(lambda self: getattr(_documented[id(self)], name))
-
-
-for _name in ("doc", "module", "annotations", "defaults", "kwdefaults", "globals", "code"):
-    setattr(FunctionType, f"__{_name}__", _fact(f"__{_name}__"))
+for _name in ("__doc__", "__module__", "__annotations__", "__defaults__", "__kwdefaults__", "__globals__", "__code__"):
+    setattr(FunctionType, _name, property(lambda self, name=_name: getattr(_documented[id(self)], name)))
 FunctionType.__wrapped__ = property(lambda self: _documented[id(self)])
 FunctionType.__reduce__ = lambda self: self.__qualname__
 FunctionType.__repr__ = lambda self: f"<function {self.__qualname__}>"
@@ -162,3 +158,10 @@ def operator(name: str, pair: Any, right: Any, left: Any) -> None:
         return pair(a, b) if isinstance(a, expression) else left(b, a)
 
     know(**{f"{name}_pair": pair, f"{name}_right": right, f"{name}_left": left, f"{name}_slow": call_slowly})
+
+
+def _refuse_operator(*operands) -> None:
+    raise TypeError("the operators of expressions come with dynet_ops: import it first")
+
+
+know(**dict.fromkeys(words.OPERATIONS, function("two", _refuse_operator)))

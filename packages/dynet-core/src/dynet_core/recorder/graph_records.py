@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import array
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ctypes import c_int32, c_int64
 from typing import Any
 
@@ -42,10 +42,13 @@ class GraphRecords:
     """
 
     __slots__ = ("_view", "_words")
+    _overwrite: Callable[..., bool]
     version: int = _word("version", "The version of the graph, a number that changes when nodes are removed.")
     nodes: int = _word("nodes", "How many nodes there are.")
     length: int = _word("length", "How many integers all records have together.")
     inputs_length: int = _word("inputs_length", "How many numbers the input buffer has.")
+    address: int = _word("records", "The address of the records' integers, valid until the next record is appended.")
+    inputs_address: int = _word("inputs", "The address of the input buffer, valid until the next value is appended.")
     changes: int = _word("changes", "How many times the thread has changed values of parameters, in any way.")
     begun: int = _word("begun", "What `changes` was when the first node of the graph was computed.")
     seen: int = _word("seen", "`changes` when the newest node was computed. If it differs, Python computes more.")
@@ -136,17 +139,9 @@ class GraphRecords:
         """Let Python functions start all passes until `prepare` is called again."""
         self._words["prepared"] = -1
 
-    def address(self) -> int:
-        """Return the address of the records' integers, valid until the next record is appended."""
-        return self._words["records"]
-
-    def inputs_address(self) -> int:
-        """Return the address of the input buffer, valid until the next input value is appended."""
-        return self._words["inputs"]
-
     def integers(self, begin: int = 0, end: int | None = None) -> list[int]:
         count = (self.length if end is None else end) - begin
-        return (c_int64 * count).from_address(self.address() + 8 * begin)[:] if count else []
+        return (c_int64 * count).from_address(self.address + 8 * begin)[:] if count else []
 
     def rewrite(self, version: int, start: int, numbers: Sequence[int]) -> bool:
         """Overwrite integers of a record, from index `start` among those of all records.
@@ -159,7 +154,7 @@ class GraphRecords:
         """Return a view of `count` input values from `start` on, valid until the next one is appended."""
         if not count:
             return np.zeros(0, np.float32)
-        memory = (ctypes.c_float * count).from_address(self.inputs_address() + 4 * start)
+        memory = (ctypes.c_float * count).from_address(self.inputs_address + 4 * start)
         return np.frombuffer(memory, np.float32)  # type: ignore[call-overload]
 
     def keys(self, begin: int) -> list[int]:
@@ -167,7 +162,7 @@ class GraphRecords:
         places, key = [], self._words["newest_key"]
         while key > begin:
             places.append(key - 1)
-            link = c_int32.from_address(self.inputs_address() + 4 * (key - 2)).value
+            link = c_int32.from_address(self.inputs_address + 4 * (key - 2)).value
             key = min(link, key - 1)  # a signal handler may have begun another graph, and replaced the link
         return places
 
@@ -177,6 +172,3 @@ class GraphRecords:
         Return whether they are written: not if the graph has a different version, or if a pass has used them.
         """
         return self._overwrite(version, 1, start, values.ravel(order="F"))
-
-    def _overwrite(self, version: int, kind: int, start: int, numbers: np.ndarray | array.array) -> bool:
-        raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Wrap functions that take positional arguments only, so that they also accept keyword arguments."""
+"""Calls of both recorders: wrap functions of positional arguments, so that they also accept keyword arguments."""
 
 from __future__ import annotations
 
@@ -6,27 +6,23 @@ import functools
 import inspect
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from ..messages.keyword_hints import misfit, with_usual_keywords
 
 _is_missing = functools.partial(operator.is_, inspect.Parameter.empty)
 
 
-class Learner(Protocol):
-    """Observes what the calls of an op record in the graph.
+def refuse_new() -> None:
+    raise TypeError("expressions are made by operations, such as dy.inputVector, not by their class")
 
-    `begin` is called before the op. If its result is not None, `end` is called after the op, with this result as its
-    argument `begun`.
-    """
 
-    def begin(self, arguments: Sequence) -> Any: ...
-
-    def end(self, begun: Any, arguments: Sequence, result: Any) -> None: ...
+Learn = Callable[[Sequence], Callable[[Any], None] | None]
+"""Observes a call of an op: it gets the arguments before the op. What it returns, if any, gets the result after it."""
 
 
 def with_keywords(
-    documented: Callable, record: Callable, in_order: Callable | None = None, learner: Learner | None = None
+    documented: Callable, record: Callable, in_order: Callable | None = None, learn: Learn | None = None
 ) -> Callable:
     """Return a function with the parameters of `documented` that calls `record` with positional arguments.
 
@@ -60,11 +56,10 @@ def with_keywords(
                 one_by_one = takes_list and len(arguments) > 1 and not isinstance(arguments[0], (list, tuple))
                 one_by_one = one_by_one and "unexpected keyword" not in problem
                 raise TypeError(problem + f"; the expressions are one list, {name}([...])" * one_by_one)
-        begun = None if learner is None else learner.begin(arguments)
-        if begun is None:
-            return record(*arguments)
+        learned = learn and learn(arguments)
         result = record(*arguments)
-        learner.end(begun, arguments, result)  # type: ignore[union-attr]
+        if learned:
+            learned(result)
         return result
 
     by_place.__name__, by_place.__qualname__ = name, documented.__qualname__

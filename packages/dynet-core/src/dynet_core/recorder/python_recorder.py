@@ -5,6 +5,7 @@ Its functions and classes have the interface of the compiled one, and some of th
 
 from __future__ import annotations
 
+import array
 import functools
 import sys
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ import numpy as np
 
 from dynet_kernels.recorder.words import ANY_GRAPH, NO_NODE
 
-from .keywords import with_keywords
+from .keywords import refuse_new, with_keywords
 from .python_records import THREAD, Records, new_key
 
 
@@ -25,7 +26,7 @@ def expression_type(operations: type) -> type:
 
         def __new__(cls, *arguments, **named):
             if cls is Expression and (arguments or named):
-                raise TypeError(REFUSAL)
+                refuse_new()
             made = object.__new__(_known["unfinished"] if cls is Expression else cls)
             made._at, made._version = 0, NO_NODE
             return made
@@ -40,7 +41,6 @@ def expression_type(operations: type) -> type:
     return Expression
 
 
-REFUSAL = "an expression is made by an operation, such as dy.inputVector, not by its class"
 _expression: Any = None
 _known: dict[str, Any] = {}
 _METHODS = {"negative": "__neg__", "subscript": "__getitem__"}
@@ -125,18 +125,13 @@ def sequence(result, head: tuple[int, ...], xs: list, dim, version: int) -> list
 
 def take(numbers: Sequence[float]) -> int:
     """Append numbers to the input buffer of this thread's graph. Return their offset."""
-    return THREAD.records.take(_floats(numbers))
-
-
-def _floats(numbers: Sequence[float]) -> np.ndarray:
-    with np.errstate(over="ignore"):
-        return np.array(numbers, np.float64).astype(np.float32)
+    return THREAD.records.take(np.array(array.array("f", numbers)))
 
 
 def take_keyed(numbers: Sequence[float]) -> int:
     """Append a new random key, and then `numbers`, to the input buffer. Return the offset of the key."""
     link = np.zeros(1, np.float32)  # to the previous key
-    return THREAD.records.take(np.concatenate([link, new_key(), _floats(numbers)]), True) + 1
+    return THREAD.records.take(np.concatenate([link, new_key(), array.array("f", numbers)]), True) + 1
 
 
 def function(kind: str, slow: Any) -> Any:

@@ -19,6 +19,7 @@ import numpy as np
 
 from dynet_kernels.recorder import words
 
+from .counters import draw, noise
 from .graph_records import COMPUTED, DIFFERENTIATED, DONE, INPUTS_DONE, VERSION, GraphRecords
 from .named_words import NamedWords, adjacent
 
@@ -132,26 +133,6 @@ class Records(GraphRecords):
             self._overwrite(version, 1, place, new_key())
 
 
-_noise = 0, itertools.count()
-
-
 def new_key() -> np.ndarray:
-    seed, counter = _noise
-    return np.array([seed, next(counter) & 0xFFFFFFFF], np.uint32).view(np.float32)
-
-
-def noise() -> tuple[int, int]:
-    seed, counter = _noise
-    # The text of the counter is `count(5)`. A call of `next` would draw a key, and a signal handler might draw another
-    # one before the count is set back.
-    return seed, int(repr(counter)[len("count(") : -1])
-
-
-def set_noise(seed: int, drawn: int) -> None:
-    global _noise
-    _noise = seed, itertools.count(drawn)
-
-
-def draw() -> int:
-    """Draw a key that no node uses, and return how many were drawn before it."""
-    return next(_noise[1])
+    seed, _ = noise()
+    return np.array([seed, draw() & 0xFFFFFFFF], np.uint32).view(np.float32)

@@ -27,7 +27,7 @@ from .shared import THREAD_GRAPH, api, immortal, native
 
 _overwrite = native("overwrite", 6)
 _renew, _cut, _take_inputs = native("renew", 1), native("cut", 5), native("take_inputs", 3)
-_renew_keys, draw = native("dynet_renew_keys", 1), native("draw", 0)
+_renew_keys = native("dynet_renew_keys", 1)
 
 
 def _nothing(*arguments) -> None:
@@ -38,23 +38,16 @@ def _refuse_handle(at, dim) -> None:
     raise IndexError(f"this thread's graph has no node {at}")
 
 
-def _take_slowly(numbers: Sequence[float]) -> int:
-    return _take_array(api.PyThread_tss_get(THREAD_GRAPH), np.array(numbers, np.float32))
+def _taking(kind: str) -> Any:
+    def take_slowly(numbers: Sequence[float]) -> int:
+        return record(tuple(np.array(numbers, np.float32).tolist()))
 
-
-def _take_keyed_slowly(numbers: Sequence[float]) -> int:
-    return take_keyed(tuple(np.array(numbers, np.float32).tolist()))
-
-
-def _take_array(graph: int, values: np.ndarray) -> int:
-    """Append an array, as float32 and column by column, to the input buffer of a graph. Return its offset."""
-    values = np.asfortranarray(values, np.float32)
-    return _take_inputs(graph, values.ctypes.data, values.size)
+    record = function(kind, take_slowly)
+    return record
 
 
 commit, sequence, replay, key = (function(kind, _nothing) for kind in ("commit", "sequence", "replay", "key"))
-take = function("take", _take_slowly)
-take_keyed = function("take_keyed", _take_keyed_slowly)
+take, take_keyed = _taking("take"), _taking("take_keyed")
 handle = function("handle", _refuse_handle)
 
 _free_words: list[NamedWords] = []  # the memory of graphs whose threads have ended, to be used again
@@ -95,18 +88,11 @@ class Records(GraphRecords):
         """
         return _cut(self._words.address, version, nodes, length, inputs_length)
 
-    # All that this method uses is in default arguments, which keeps it alive: when Python shuts down, it may clear the
-    # names in modules before it runs finalizers.
-    def end(
-        self,
-        finalizing: Any = sys.is_finalizing,
-        nobody: Any = _no_words,
-        unused: Any = _free_words,
-        renew: Any = _renew,
-        api: Any = api,
-        key: Any = THREAD_GRAPH,
-    ) -> None:
+    def end(self, names: Any = (sys.is_finalizing, _no_words, _free_words, _renew, api, THREAD_GRAPH)) -> None:
         """Remove all records because their thread has ended. The thread's expressions cannot be used any more."""
+        # All that it uses is a default argument: when Python shuts down, it may clear the names in modules before it
+        # runs finalizers.
+        finalizing, nobody, unused, renew, api, key = names
         if finalizing() or self._words is nobody:
             return
         mine, self._words, self._view = self._words, nobody, nobody.view
@@ -128,4 +114,5 @@ class Records(GraphRecords):
 
     def take(self, values: np.ndarray) -> int:
         """Append an array, as float32 and column by column, to the input buffer. Return its offset."""
-        return _take_array(self._words.address, values)
+        values = np.asfortranarray(values, np.float32)
+        return _take_inputs(self._words.address, values.ctypes.data, values.size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 from collections.abc import Callable
 from ctypes import c_int, c_int64, c_ssize_t, c_void_p, py_object
@@ -12,6 +13,7 @@ import numpy as np
 
 from dynet_kernels.recorder import compiled
 
+from .keywords import refuse_new
 from .named_words import SHARED
 
 _most_free = os.environ.get("DYNET_EXPRESSION_CHAIN") or str(1 << 14)
@@ -75,18 +77,9 @@ def know(**objects: Any) -> None:
         SHARED[role] = id(immortal(known))
 
 
-def _refuse_new() -> None:
-    raise TypeError("an expression is made by an operation, such as dy.inputVector, not by its class")
-
-
-def _refuse_operator() -> None:
-    raise TypeError("the operators of expressions come with dynet_ops: import it first")
-
-
 know(
     list=list, tuple=tuple, float=float, int=int, slice=slice, none=None, true=True, false=False,
-    not_implemented=NotImplemented, refuse_new=_refuse_new, refuse_operator=_refuse_operator,
-    int64=np.int64, int32=np.int32, float64=np.float64, float32=np.float32, array=np.ndarray,
+    refuse_new=refuse_new, int64=np.int64, int32=np.int32, float64=np.float64, float32=np.float32, array=np.ndarray,
 )  # fmt: skip
 SHARED["free_most"] = MOST_FREE
 THREAD_GRAPH = api.PyThread_tss_alloc()
@@ -95,11 +88,5 @@ if not THREAD_GRAPH or api.PyThread_tss_create(THREAD_GRAPH):
 SHARED["thread_graph"] = THREAD_GRAPH
 
 
-_dims: set = set()
-
-
-def immortal_dim(dim):
-    """Keep a Dim alive until the process ends, because expressions have only its address. Return it."""
-    if dim not in _dims:
-        _dims.add(immortal(dim))
-    return dim
+# It keeps a Dim alive until the process ends, because expressions have only its address.
+immortal_dim = functools.cache(immortal)

@@ -6,7 +6,6 @@ A slot has the function that CPython calls for an operation, such as `x + y`, on
 from __future__ import annotations
 
 import ctypes
-import itertools
 from ctypes import c_int64, c_void_p
 from typing import Any
 
@@ -18,10 +17,17 @@ from .shared import ADDRESSES, SHARED, api, immortal, immortal_dim, native
 
 _become = native("become", 4)
 
-# Slots, types of members and flags of types. They belong to CPython's stable ABI, so they do not change with its
-# version.
-TP_CALL, TP_DEALLOC, TP_DESCR_GET, TP_NEW, TP_TRAVERSE, TP_MEMBERS, TP_FREE = 50, 52, 54, 65, 71, 72, 74
-MP_SUBSCRIPT, NB_ADD, NB_MULTIPLY, NB_NEGATIVE, NB_SUBTRACT, NB_TRUE_DIVIDE = 5, 7, 29, 30, 36, 37
+# The numbers of slots, by the functions that CPython calls: the compiled recorder's, or the C API's. They belong to
+# CPython's stable ABI, as the types of members and the flags of types do, so they do not change with its version.
+FUNCTION_SLOTS = {"PyVectorcall_Call": 50, "bind": 54}  # tp_call, tp_descr_get
+EXPRESSION_SLOTS = {
+    "free": 52, "new": 65, "PyObject_Free": 74,  # tp_dealloc, tp_new, tp_free
+    # tp_traverse: without it, the type would inherit its base class's, and the garbage collector would track all
+    # expressions.
+    "visit_nothing": 71,
+    "subscript": 5, "add": 7, "multiply": 29, "negative": 30, "subtract": 36, "true_divide": 37,
+}  # fmt: skip
+TP_MEMBERS = 72
 OBJECT, LONG_LONG, SSIZE, READ_ONLY = 16, 17, 19, 1
 NO_INSTANCES, BASE_TYPE, HAS_VECTORCALL, HAS_GC = 1 << 7, 1 << 10, 1 << 11, 1 << 14
 METHOD_DESCRIPTOR, DEFAULT = 1 << 17, 1 << 18
@@ -37,25 +43,21 @@ def _text(text: str) -> int:
     return ctypes.addressof(immortal(ctypes.create_string_buffer(text.encode())))
 
 
-def _in_c(name: str) -> int:
-    return ctypes.cast(getattr(api, name), c_void_p).value or 0
-
-
 def _make_type(
-    name: str, names: Structure, members: dict[str, tuple[str, int]], slots: dict[int, str], flags: int, base: type
+    name: str, names: Structure, members: dict[str, tuple[str, int]], slots: dict[str, int], flags: int, base: type
 ) -> Any:
     """Make an extension type whose objects consist of 64-bit words with these `names`.
 
-    `members` are the read-only attributes: name -> (name of the word, a constant such as OBJECT, which says how CPython
-    converts the word). `slots` has the function for each slot, of the compiled recorder or of the C API. `flags` are
-    those besides DEFAULT.
+    `members` are the read-only attributes: name -> (its word, a constant such as OBJECT that says how CPython converts
+    it). `flags` are those besides DEFAULT.
     """
     listed: list[int] = []
     for member, (word, kind) in members.items():
         listed += _text(member), kind, 8 * names[word], READ_ONLY, NOTHING
-    functions = [(slot, ADDRESSES.get(called) or _in_c(called)) for slot, called in slots.items()]
-    pairs = *itertools.chain(*functions), TP_MEMBERS, _stored(*listed, *[NOTHING] * 5), NOTHING, NOTHING
-    specification = _stored(_text(name), 8 * len(names), DEFAULT | flags, _stored(*pairs))
+    filled: list[Any] = [TP_MEMBERS, _stored(*listed, *[NOTHING] * 5)]
+    for called, slot in slots.items():
+        filled += slot, ADDRESSES.get(called) or ctypes.cast(getattr(api, called), c_void_p).value
+    specification = _stored(_text(name), 8 * len(names), DEFAULT | flags, _stored(*filled, NOTHING, NOTHING))
     return immortal(api.PyType_FromSpecWithBases(specification, (base,)))
 
 
@@ -68,7 +70,7 @@ FunctionType = _make_type(
         "__name__": ("name", OBJECT),
         "__qualname__": ("qualname", OBJECT),
     },
-    {TP_CALL: "PyVectorcall_Call", TP_DESCR_GET: "bind"},
+    FUNCTION_SLOTS,
     NO_INSTANCES | HAS_VECTORCALL | METHOD_DESCRIPTOR,
     object,
 )
@@ -79,20 +81,7 @@ def expression_type(operations: type) -> Any:
         "dynet_core.graph.expression.Expression",
         words.EXPRESSION,
         {"at": ("at", LONG_LONG), "version": ("version", LONG_LONG), "type": ("dim", OBJECT)},
-        {
-            TP_DEALLOC: "free",
-            TP_NEW: "new",
-            # This function does nothing. Without it, the type would inherit its base class's function, and the garbage
-            # collector would track all expressions.
-            TP_TRAVERSE: "visit_nothing",
-            TP_FREE: "PyObject_Free",
-            NB_ADD: "add",
-            NB_SUBTRACT: "subtract",
-            NB_MULTIPLY: "multiply",
-            NB_TRUE_DIVIDE: "true_divide",
-            NB_NEGATIVE: "negative",
-            MP_SUBSCRIPT: "subscript",
-        },
+        EXPRESSION_SLOTS,
         BASE_TYPE,
         operations,
     )

@@ -11,12 +11,12 @@ from __future__ import annotations
 import functools
 
 from .. import layout as at
-from .. import machine, tir
-from ..families.products import tensor_cores
+from .. import tir
+from ..families.products import precision, tensor_cores
+from ..machine import modules
 from ..plain import Struct, Words
 from ..tir import int64, let
 from ..tvm_modules import T, tirx, tvm, tvm_ffi
-from . import precision
 
 # Replaces the beginning that TVM writes, which includes files that nvrtc may not find.
 PRELUDE = """\
@@ -45,7 +45,7 @@ AXES = ("blockIdx.x", "blockIdx.y", "blockIdx.z", "threadIdx.x", "threadIdx.y", 
 
 def pairs(kernels) -> list:
     """Return (place, (function, kernel)) for each kernel of a shard, which has (name, kernel) by place."""
-    return [(place, (machine.kernel_function(name), kernel)) for place, (name, kernel) in kernels.items()]
+    return [(place, (modules.kernel_function(name), kernel)) for place, (name, kernel) in kernels.items()]
 
 
 def device_source(pairs) -> str:
@@ -60,8 +60,8 @@ def device_source(pairs) -> str:
 
     functions["run"] = tir.emitted("run", run).with_attr("target", host)
     target = tvm.target.Target({"kind": "cuda", "arch": "sm_70"}, host={"kind": "llvm"})
-    with target, tvm.transform.PassContext(opt_level=3, config=machine.PASSES, disabled_pass=machine.NEEDLESS):
-        source = tvm.compile(machine.module_of(functions), target=target).mod.imports[0].inspect_source()
+    with target, tvm.transform.PassContext(opt_level=3, config=modules.PASSES, disabled_pass=modules.NEEDLESS):
+        source = tvm.compile(modules.module_of(functions), target=target).mod.imports[0].inspect_source()
     return PRELUDE + (tensor_cores.SOURCE if precision.tf32() else "") + source[source.index('extern "C" __global__') :]
 
 
@@ -97,11 +97,11 @@ def launch_module(pairs, name: str):
     # a launch that the driver refuses.
 
     def launch(context, device):
-        running, told = machine.Running(context), Launch(device)
+        running, told = modules.Running(context), Launch(device)
         run = functools.partial(_run, running, told, pairs)
         running.each_of_shard(run, fails=lambda: told.failure != 0)
 
-    return machine.module_of({name: tir.emitted(name, launch)})
+    return modules.module_of({name: tir.emitted(name, launch)})
 
 
 def _run(running, told: Launch, pairs, _, instruction, place):
@@ -129,4 +129,4 @@ def _run(running, told: Launch, pairs, _, instruction, place):
             told.failure = T.Cast("int64", T.call_extern("int32", "cuLaunchKernel", *launched))
 
     *others, (_, last) = [(number, functools.partial(launch, kernel)) for number, (_, kernel) in pairs]
-    machine.switch(place, others, last)
+    modules.switch(place, others, last)

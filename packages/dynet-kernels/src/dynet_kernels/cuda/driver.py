@@ -132,7 +132,7 @@ class Gpu:
     def enter(self) -> None:
         """Make the driver apply calls from the current thread to this GPU. Other methods call this first."""
         if os.getpid() != self._owner:
-            raise CudaError("a forked process cannot go on with its parent's GPU: start it with `spawn`")
+            raise CudaError("a forked process cannot use its parent's GPU: start it with `spawn`")
         if not hasattr(self._thread, "entered"):
             call("cuCtxSetCurrent", self._context)
             self._thread.entered = True

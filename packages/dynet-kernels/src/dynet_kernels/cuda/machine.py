@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from .. import layout as at
-from .. import library, records, tuning
+from .. import tuning, tuning_records
+from ..families.products import precision
 from ..kernels import SHARD, Kernel, Kernels
-from ..parts import Emitted
+from ..machine import library
+from ..machine.parts import Emitted
 from ..target import host_cpu
-from . import compiler, driver, precision
+from . import compiler, driver
 
 MOST_COPIES = 16  # plans whose address lists stay on the GPU: forward and backward plans of a few threads
 LAUNCH_SHARD = "launch_shard"
@@ -77,13 +79,13 @@ class _OfShard:
     @property
     def key(self) -> str:
         """A text that changes whenever the CUDA C, or the numbers of blocks and threads, may change."""
-        kind, tuned = type(self).__name__, records.for_cuda(self.arch)
+        kind, tuned = type(self).__name__, tuning_records.for_cuda(self.arch)
         return f"{kind} {self.compiler} {self.arch}\n{tuned!r}, tf32={self.tf32}\n{library.Shard(self.kernels).key}"
 
     def build(self, path: Path) -> None:
         from . import codegen
 
-        with tuning.using(records.for_cuda(self.arch)), precision.using_tf32(self.tf32):
+        with tuning.using(tuning_records.for_cuda(self.arch)), precision.using_tf32(self.tf32):
             self._write(path, codegen, codegen.pairs(self.kernels))
 
     def _write(self, path: Path, codegen: Any, pairs: list) -> None:

@@ -23,14 +23,14 @@ def is_emitting() -> bool:
 
 def is_emitted(value) -> bool:
     # Without TVM's compiler, nothing is. `a == b` is of the second class.
-    return "tvm.ir" in sys.modules and isinstance(value, (ir.Expr, tvm_ffi.core.ObjectConvertible))
+    return "tvm.ir" in sys.modules and isinstance(value, (ir.expr.ExprOperand, tvm_ffi.core.ObjectConvertible))
 
 
 def bound(value) -> Any:
     """Compute a value now. What is not emitted, such as a Python int or a structure, is bound already."""
     if isinstance(value, tuple):
         return tuple(map(bound, value))
-    if value is LEFT:
+    if value is Left:
         raise TypeError("one entry can call another only by `return other(...)`")
     return let(value) if is_emitted(value) and not isinstance(value, tirx.Var) else value
 
@@ -43,7 +43,7 @@ def condition(value):
 
 
 def type_of(value) -> str:
-    return (value.expr_ty() if hasattr(value, "expr_ty") else value.ty).dtype
+    return compared(value).ty.dtype
 
 
 def integer(value):
@@ -58,36 +58,26 @@ class Variable(tir.IntVariable):
     def __init__(self, value=0):
         super().__init__(integer(value))
 
-    @property
-    def value(self):
-        return let(self.get())
-
-    @value.setter
-    def value(self, value):
-        self.set(integer(value))
+    value: Any = property(lambda self: let(self.get()), lambda self, value: self.set(integer(value)))
 
 
-def when(value, *rest: Callable) -> Iterator[None]:
+def when(value, *rest: Callable) -> Iterator[bool]:
     """Emit an `if` without `else`, or several inside each other: each of `rest` emits a further condition."""
-    for holds in branch(value, False):
-        if holds and rest:
-            yield from when(rest[0](), *rest[1:])
-        elif holds:
-            yield None
+    for holds in branch(value, T.Then):
+        if holds:
+            yield from when(rest[0](), *rest[1:]) if rest else (True,)
 
 
-def branch(value, has_else: bool = True) -> Iterator[bool]:
+def branch(value, *sides: Callable) -> Iterator[bool]:
     """Emit an if-else statement in two turns: one with True inside of the condition, one with False in its `else`."""
     test = condition(value)
     if not is_emitted(test):
         yield test
         return
     with T.If(test):
-        with T.Then():
-            yield True
-        if has_else:
-            with T.Else():
-                yield False
+        for side in sides or (T.Then, T.Else):
+            with side():
+                yield side is not T.Else
 
 
 def loop(begin, end=None) -> Iterator[Any]:
@@ -109,7 +99,7 @@ def ends(value) -> bool:
     """Leave a loop of the emitted code if a condition holds. Otherwise return it, for a loop of Python."""
     if is_emitting():
         for _ in when(value):
-            stop()
+            T.evaluate(T.break_loop())
         return False
     return bool(value)
 
@@ -121,16 +111,8 @@ def go_on_if(value):
     ends(negation(value))
 
 
-def stop():
-    T.evaluate(T.break_loop())
-
-
-def next_turn():
-    T.evaluate(T.continue_loop())
-
-
 class Left(Exception):  # noqa: N818
-    """How a plain function that runs as Python leaves the entry that has called it: see `leave`."""
+    """How a plain function that runs as Python leaves its entry. The emitter of an entry returns this class."""
 
     def __init__(self, value):
         self.value = value
@@ -154,13 +136,10 @@ def leave(value=None):
     """Leave the entry, the whole compiled function, with a result, from any plain function that it calls."""
     if not is_emitting():
         raise Left(value)
-    if value is not LEFT:
+    if value is not Left:
         if _results:
             _results[-1][0] = NO_RESULT if value is None else integer(value)
         T.Return(tirx.const(0, "int32"))
-
-
-LEFT = object()  # what the emitter of an entry returns: its code has left already
 
 
 def wide(number):
@@ -191,23 +170,18 @@ def negation(value):
 
 def both(first, *rest: Callable):
     """`first and rest[0]() and ...`: what each of `rest` emits runs only if all before it hold."""
-    if not rest:
-        return first
-    test = condition(first)
-    if not is_emitted(test):
-        return both(rest[0](), *rest[1:]) if test else first
+    if not rest or not is_emitted(first):
+        return both(rest[0](), *rest[1:]) if rest and condition(first) else first
     last = Variable()
-    for _ in when(test, *rest[:-1]):
+    for _ in when(first, *rest[:-1]):
         last.value = rest[-1]()
     return last.value
 
 
 def either(first, *rest: Callable):
     """`first or rest[0]() or ...`: what each of `rest` emits runs only if none before it holds."""
-    if not rest:
-        return first
-    if not is_emitted(first):
-        return first or either(rest[0](), *rest[1:])
+    if not rest or not is_emitted(first):
+        return either(rest[0](), *rest[1:]) if rest and not condition(first) else first
     found = Variable(first)
     for one in rest:
         for _ in when(negation(found.value)):
@@ -216,11 +190,10 @@ def either(first, *rest: Callable):
 
 
 def pick(value, then: Callable, otherwise: Callable):
-    test = condition(value)
-    if not is_emitted(test):
-        return then() if test else otherwise()
+    if not is_emitted(value):
+        return then() if condition(value) else otherwise()
     picked = Variable()
-    for holds in branch(test):
+    for holds in branch(value):
         picked.value = then() if holds else otherwise()
     return picked.value
 

@@ -42,7 +42,7 @@ class Words:
 
     def __getitem__(self, place) -> Any:
         if self.memory is None:
-            number = self.buffer[int64(wide(place))]
+            number = tirx.BufferLoad(self.buffer, [int64(wide(place))])
             return let(number if self.dtype == self.wide else T.Cast(self.wide, number))
         return self.memory[self._inside(place)]
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ast
 import functools
-import inspect
 import linecache
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -20,7 +19,6 @@ from typing import Any, TypeVar
 from . import lowering
 
 F = TypeVar("F", bound=Callable[..., Any])
-N = TypeVar("N", bound=ast.AST)
 
 
 def plain(function: F) -> F:
@@ -54,321 +52,301 @@ def _either(function: Callable, python: Callable, is_entry: bool) -> Any:
 
 def rewritten(function: Callable, is_entry: bool = False) -> Callable:
     code, scope = function.__code__, function.__globals__
-    made: Any = {}
     scope["_lowering"] = lowering
-    file = inspect.getsourcefile(function) or "?"
-    linecache.getlines(file, scope)  # the source may be in an archive, which the module knows how to read
-    exec(_emitter(file, code, is_entry), scope, made)
-    made = made["_closure"](*code.co_freevars) if code.co_freevars else made[code.co_name]
+    linecache.getlines(code.co_filename, scope)  # they may be in an archive, which the module knows how to read
+    made = _emitter(code.co_filename, code, is_entry)
     cells = dict(zip(code.co_freevars, function.__closure__ or ()))
-    closure = tuple(cells[name] for name in made.__code__.co_freevars)
-    emitter = FunctionType(made.__code__, scope, code.co_name, function.__defaults__, closure)
+    closure = tuple(cells[name] for name in made.co_freevars)
+    emitter = FunctionType(made, scope, code.co_name, function.__defaults__, closure)
     emitter.__kwdefaults__ = function.__kwdefaults__
     return emitter
 
 
 @functools.cache
 def _emitter(file: str, code: CodeType, is_entry: bool) -> CodeType:
-    lines = inspect.getblock(linecache.getlines(file)[code.co_firstlineno - 1 :])
-    if not lines or code.co_name == "<lambda>":
+    node: Any = _definitions("".join(linecache.getlines(file))).get((code.co_firstlineno, code.co_name))
+    if node is None:
         raise OSError(f"to compile {code.co_name}, the lines of its `def` are needed, but they are not in {file}")
-    around = "if 1:" if lines[0][0].isspace() else ""
-    module = ast.parse("\n" * (code.co_firstlineno - 2) + "\n".join([around, "".join(lines)]))
-    definition = next(node for node in ast.walk(module) if isinstance(node, ast.FunctionDef))
-    definition.decorator_list = definition.args.defaults = []
-    definition.args.kw_defaults = [None] * len(definition.args.kwonlyargs)
-    module.body = [_Rewriting(file, is_entry).function(definition)]
-    if code.co_freevars:  # a closure is defined again inside a function that has the names of the closure as parameters
-        names = ", ".join(code.co_freevars)
-        outer: Any = ast.parse(f"def _closure({names}):\n return {code.co_name}").body[0]
-        outer.body[:0], module.body = module.body, [outer]
-    return compile(module, file, "exec")
+    rewriting = _Rewriting(file, node, is_entry, {})
+    # It is defined in a function that has the names of its closure, and under a name that it does not use itself.
+    made: Any = ast.parse(f"def _closure({', '.join(code.co_freevars)}): 0")
+    arguments = rewriting.copy(node.args, defaults=[], kw_defaults=[None] * len(node.args.kwonlyargs))
+    made.body[0].body = [rewriting.function(args=arguments, name="_emitter", decorator_list=[])]
+    made = compile(made, file, "exec")
+    for _ in range(2):
+        (made,) = [one for one in made.co_consts if isinstance(one, CodeType)]
+    return made.replace(co_name=code.co_name, co_qualname=code.co_qualname)
 
 
-TIMES = {ast.For: 0, ast.Assign: 1, ast.AugAssign: 2}  # how often they assign their names
-LOWERED = {"max": "maximum", "min": "minimum"}
-KINDS = """
-    arguments arg Nonlocal Pass Yield Constant Attribute Subscript Load Store Tuple List Dict ListComp Starred keyword
-    JoinedStr FormattedValue And Or Not Add Sub Mult FloorDiv Mod LShift RShift BitAnd BitOr BitXor Invert USub Eq NotEq
-    Lt LtE Gt GtE
-""".split()  # what a function may have; besides, what is rewritten
+@functools.cache
+def _definitions(source: str) -> dict[tuple[int, str], ast.FunctionDef]:
+    """Return all functions of a file, by first line and name."""
+    nodes: list[Any] = [ast.parse(source)]
+    for node in nodes:
+        nodes += _statements_in(node)
+    functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
+    return {(min(one.lineno for one in (node, *node.decorator_list)), node.name): node for node in functions}
+
+
+def _statements_in(node: Any) -> list:
+    fields = ("body", "orelse", "handlers", "finalbody", "cases")
+    return [statement for field in fields for statement in getattr(node, field, ())]
+
+
+COPIED = {
+    "arguments", "arg", "Nonlocal", "Pass", "Yield", "Constant", "Attribute", "Subscript", "Tuple", "List", "Dict",
+    "ListComp", "Starred", "keyword", "JoinedStr", "FormattedValue", "Add", "Sub", "Mult", "FloorDiv", "Mod", "LShift",
+    "RShift", "BitAnd", "BitOr", "BitXor", "Invert", "USub", "Eq", "NotEq", "Lt", "LtE", "Gt", "GtE",
+}  # fmt: skip
 TEXTS = {"Is": "is", "IsNot": "is not", "In": "in", "NotIn": "not in", "Div": "/", "Pow": "**", "NamedExpr": ":="}
+TIMES = {ast.Assign: 1, ast.AugAssign: 2}  # how often they assign their names; loops, never
+NAMES = {"Name": "id", "Attribute": "attr", "keyword": "arg", "arg": "arg", "FunctionDef": "name"}
+LOWERED = {"max": "maximum", "min": "minimum"}
+NOTHING = ast.arguments([], [], None, [], [], None, [])
 
 
-class _Rewriting(ast.NodeTransformer):
-    """Rewrites one function.
+class _Rewriting:
+    """Rewrites a function. The tree of the file stays as it is: what differs from it is new.
 
-    `variables` are the names in functions around it that are variables of the emitted code. `ended` are names that
-    belong to blocks or loops which are over, so they may not be used.
+    `scope` has what names are where it is: a "variable", a "value", of a "loop", or "ended". Besides: `for`, whether
+    the emitted code has the loop around as one, or None; `return`, whether the function ends with the statement.
     """
 
-    def __init__(self, file: str, is_entry: bool, variables: Iterable[str] = (), ended: Iterable[str] = ()):
-        self.file, self.is_entry = file, is_entry
-        self.variables, self.ended = set(variables), set(ended)
-        self.loops: list[bool] = []  # of each loop around the statement: whether the emitted code has it as one loop
-        self.blocks: list[set[str]] = []  # the names that each block around the statement has bound
-        self.may_return = True  # whether the function ends where the statement or block does
-        self.line, self.has_results, self.falls = 0, False, None  # `falls`: a statement that ends it without a result
+    def __init__(self, file: str, definition: Any, is_entry: bool, scope: dict[str, Any]):
+        self.file, self.definition, self.is_entry = file, definition, is_entry
+        self.at: Any = definition  # the node that is being rewritten
+        self.times, _ = _assignments(definition)
+        self.own = {name for name in self.times if self.times[name] > 1}  # its variables
+        known = {name: scope[name] for name in scope if name not in self.times and scope[name] != "loop"}
+        self.scope = known | dict.fromkeys(self.own, "variable") | {"for": None, "return": not is_entry}
+        self.results, self.falls = [], None  # where it stores results, and a statement that ends it without one
 
-    def refuse(self, node, text: str):
-        line, column = getattr(node, "lineno", self.line), getattr(node, "col_offset", 0) + 1
-        raise SyntaxError(f"a plain function cannot have {text}", (self.file, line, column, None))
+    def refuse(self, text: str, at=None):
+        at = at or self.at
+        raise SyntaxError(f"a plain function cannot have {text}", (self.file, at.lineno, at.col_offset + 1, None))
 
     def visit(self, node) -> Any:
-        before, self.line = self.line, getattr(node, "lineno", self.line)
-        kind = type(node).__name__
-        if kind not in KINDS and not hasattr(self, f"visit_{kind}"):
-            self.refuse(node, f"`{TEXTS.get(kind, kind.lower())}`")
-        for name in (getattr(node, field, None) or "" for field in ("id", "attr", "arg", "name")):
-            if name.startswith("__") or name in (*LOWERED, "range"):
-                self.refuse(node, f"the name `{name}`, except `for k in range(...)`, `max(...)` and `min(...)`")
-        found = super().visit(node)
-        self.line = before
-        return found
-
-    def new(self, kind: type[N], *fields) -> N:
-        """Make a node of the syntax tree on the line of the node that is being visited."""
-        made: Any = kind(*fields)
-        made.lineno = made.end_lineno = self.line
-        made.col_offset = made.end_col_offset = 0
+        if not isinstance(node, ast.AST):
+            return [self.visit(one) for one in node] if isinstance(node, list) else node
+        before, kind = self.at, type(node).__name__
+        self.at = node if hasattr(node, "lineno") else before
+        name = getattr(node, NAMES.get(kind, ""), None) or ""
+        if name.startswith("__") or name in (*LOWERED, "range"):
+            self.refuse(f"the name `{name}`, except `for k in range(...)`, `max(...)` and `min(...)`")
+        rewrite = self.copy if kind in COPIED else getattr(self, f"visit_{kind}", None)
+        made = rewrite(node) if rewrite else self.refuse(f"`{TEXTS.get(kind, kind.lower())}`")
+        self.at = before
         return made
 
-    def load(self, name: str) -> ast.Name:
-        return self.new(ast.Name, name, ast.Load())
+    def copy(self, node, **fields) -> Any:
+        """Return a node with parts that are rewritten, but for those given."""
+        for name in node._fields:
+            if name != "ctx" and name not in fields:
+                fields[name] = self.visit(getattr(node, name))
+        return _changed(node, **fields)
 
-    def value(self, name: str, context: ast.expr_context) -> ast.Attribute:
-        return self.new(ast.Attribute, self.load(name), "value", context)
+    def operand(self, node):
+        return self.call("wide", self.visit(node))
 
-    def call(self, name: str, *arguments) -> ast.Call:
-        function = self.new(ast.Attribute, self.load("_lowering"), name, ast.Load())
-        return self.new(ast.Call, function, list(arguments), [])
+    def new(self, kind: Callable[..., Any], *fields) -> Any:
+        """Make a node of the syntax tree where the node is that is being rewritten."""
+        return kind(*fields, lineno=self.at.lineno, col_offset=self.at.col_offset)
 
-    def later(self, expression) -> ast.Lambda:
-        return self.new(ast.Lambda, ast.arguments([], [], None, [], [], None, []), expression)
+    def load(self, name: str, attribute: str, context: ast.expr_context):
+        return self.new(ast.Attribute, self.new(ast.Name, name, ast.Load()), attribute, context)
 
-    # functions
+    def call(self, name: str, *arguments):
+        return self.new(ast.Call, self.load("_lowering", name, ast.Load()), list(arguments), [])
 
-    def function(self, node):
-        """Rewrite a function: its variables are made first, so that every branch and loop of it can set them."""
-        self.line, node.args = node.lineno, self.visit(node.args)
-        times, around = _assignments(node)
-        own, names = {name for name in times if times[name] > 1} - around, times.keys() - around
-        self.variables, self.ended = self.variables - names | own, self.ended - names
-        self.taken = self.variables | {name for name in times if times[name]}
-        body, parameters = self.block(node.body), _parameters(node)
-        if self.has_results and self.falls:
-            self.refuse(self.falls, "an end without a result, if another end has one")
-        made = [f"{one} = _lowering.Variable({one if one in parameters else ''})" for one in sorted(own)]
-        left = ["_lowering.leave()", "return _lowering.LEFT"] * self.is_entry
-        if self.has_results:
+    def lazily(self, name: str, first, *rest):
+        """Make a call of a function that decides when, and whether, to emit all but the first argument."""
+        return self.call(name, self.visit(first), *[self.new(ast.Lambda, NOTHING, self.visit(one)) for one in rest])
+
+    def statements(self, *texts: str):
+        return ast.parse("\n" * (self.at.lineno - 1) + ";".join(texts)).body if texts else []
+
+    def function(self, **fields):
+        """Rewrite the function: its variables are made first, so that every branch and loop of it can set them."""
+        body, parameters = self.block(self.definition.body), _parameters(self.definition)
+        if self.results and self.falls:
+            self.refuse("an end without a result, if another end has one", self.falls)
+        made = [f"{one} = _lowering.Variable({one if one in parameters else ''})" for one in sorted(self.own)]
+        left = ["_lowering.leave()", "return _lowering.Left"] * self.is_entry
+        if len(self.results) == 1:
+            body[-1] = ast.copy_location(ast.Return(self.results[0].value), body[-1])
+        elif self.results:
             made, left = [*made, "_result = _lowering.Variable()"], ["return _result.value"]
-        node.body = [*self.statements(made), *body, *self.statements(left)]
-        return node
-
-    def statements(self, texts):
-        return ast.parse("\n" * (self.line - 1) + ";".join(texts)).body
+        fields["body"] = [*self.statements(*made), *body, *self.statements(*left)]
+        return _changed(self.definition, **fields)
 
     def visit_FunctionDef(self, node):
-        return _Rewriting(self.file, False, self.variables, self.ended).function(node)
+        return _Rewriting(self.file, node, False, self.scope).function(args=self.visit(node.args))
 
-    def visit_Nonlocal(self, node):
-        return []
-
-    def block(self, statements):
+    def block(self, statements: list[Any], inside=()) -> list:
         """Rewrite statements. If one is an `if` that ends in `return`, what follows it becomes its `else`."""
-        made: list = []
-        may_return = self.may_return
-        self.blocks.append(set())
+        made, before = [], self.scope
+        self.scope = before | dict(inside)
         while statements:
             one, *statements = statements
-            ends = isinstance(one, ast.Return)
-            if ends and statements:
-                self.refuse(statements[0], "statements after `return`")
-            if isinstance(one, ast.If) and not one.orelse and not self.is_entry:
-                last = one.body[-1]
-                ends = isinstance(last, ast.Return) and bool(statements or not last.value)
-                if ends:
-                    one.orelse, statements = statements, []
-            self.may_return = may_return and ends
-            found = self.visit(one)
-            made += found if isinstance(found, list) else [found]
-        if may_return and not ends:
+            if isinstance(one, ast.Return) and statements:
+                self.refuse("statements after `return`", statements[0])
+            last: Any = one.body[-1] if isinstance(one, ast.If) and not one.orelse else one
+            ends = before["return"] and isinstance(last, ast.Return)
+            if ends and last is not one:
+                ends = bool(statements or not last.value)
+                one, statements = _changed(one, orelse=statements), []
+            self.scope["return"] = ends
+            made.append(self.visit(one))
+        if before["return"] and not ends:
             self.falls = one
-        self.may_return = may_return
-        self.ended |= self.blocks.pop()
-        return made or self.statements(["pass"])
+        self.scope = dict.fromkeys(self.scope, "ended") | before
+        return made
 
     def visit_Return(self, node):
         value = [self.visit(node.value)] if node.value else []
         if self.is_entry:
             return self.new(ast.Expr, self.call("leave", *value))
-        if self.loops:
-            self.refuse(node, "`return` in a loop, unless it is a whole compiled function")
-        if not self.may_return:
-            self.refuse(node, "a `return` that is not at the end of an `if` without `else`, before other statements")
+        if not self.scope["return"]:
+            if self.scope["for"] is not None:
+                self.refuse("`return` in a loop, unless it is a whole compiled function")
+            self.refuse("a `return` that is not at the end of an `if` without `else`, before other statements")
         if not value:
             self.falls = node
-            return []
-        if len(self.blocks) == 1:
-            return self.new(ast.Return, *value)
-        self.has_results = True
-        return self.new(ast.Assign, [self.value("_result", ast.Store())], *value)
+            return self.new(ast.Pass)
+        self.results.append(self.new(ast.Assign, [self.load("_result", "value", ast.Store())], *value))
+        return self.results[-1]
 
     # names and assignment
 
     def visit_Name(self, node):
-        is_load = isinstance(node.ctx, ast.Load)
-        if is_load and node.id in self.ended:
-            self.refuse(node, f"the name `{node.id}` outside of the block or loop that binds it")
-        if node.id in self.variables:
-            return self.value(node.id, node.ctx)
-        if not is_load:
-            self.ended.discard(node.id)
-            self.blocks[-1].add(node.id)
+        state = self.scope.get(node.id)
+        if state == "variable":
+            return self.load(node.id, "value", node.ctx)
+        if isinstance(node.ctx, ast.Store):
+            self.scope[node.id] = "value"
+        elif state == "ended":
+            self.refuse(f"the name `{node.id}` outside of the block or loop that binds it")
         return node
 
     def visit_Assign(self, node):
         if len(node.targets) > 1:
-            self.refuse(node, "two targets in one assignment")
+            self.refuse("two targets in one assignment")
         self.check(node.targets[0], ast.Name, ast.Attribute, ast.Subscript)
-        node.value = self.call("bound", self.visit(node.value))
-        node.targets = [self.visit(node.targets[0])]
-        return node
+        return self.visit_Expr(node)
+
+    def visit_Expr(self, node):
+        return self.copy(node, value=self.call("bound", self.visit(node.value)))
+
+    def visit_AugAssign(self, node):
+        return self.copy(node, value=self.operand(node.value))
 
     def check(self, target, *kinds):
         if not all(isinstance(one, kinds) for one in getattr(target, "elts", [target])):
-            self.refuse(target, f"the target `{ast.unparse(target)}`")
-
-    def visit_AugAssign(self, node):
-        self.generic_visit(node)
-        node.value = self.call("wide", node.value)
-        return node
-
-    def visit_comprehension(self, node):
-        self.loop_names(node.target)
-        node.iter, node.ifs = self.visit(node.iter), [self.visit(one) for one in node.ifs]
-        return node
+            self.refuse(f"the target `{ast.unparse(target)}`", target)
 
     # conditions and operators
 
     def visit_BoolOp(self, node):
-        self.generic_visit(node)
-        first, *rest = node.values
-        return self.call("both" if isinstance(node.op, ast.And) else "either", first, *map(self.later, rest))
+        return self.lazily("both" if isinstance(node.op, ast.And) else "either", *node.values)
 
     def visit_Compare(self, node):
         if len(node.ops) > 1:
-            self.refuse(node, "a chain of comparisons: write `a < b and b < c`")
-        self.generic_visit(node)
-        node.left, node.comparators[0] = self.call("wide", node.left), self.call("wide", node.comparators[0])
-        return self.call("compared", node)
+            self.refuse("a chain of comparisons: write `a < b and b < c`")
+        (right,) = map(self.operand, node.comparators)
+        return self.call("compared", self.copy(node, left=self.operand(node.left), comparators=[right]))
 
     def visit_BinOp(self, node):
-        self.generic_visit(node)
-        node.left, node.right = self.call("wide", node.left), self.call("wide", node.right)
-        return self.call("settled", node) if isinstance(node.op, (ast.FloorDiv, ast.Mod)) else node
+        made = self.copy(node, left=self.operand(node.left), right=self.operand(node.right))
+        return self.call("settled", made) if isinstance(node.op, (ast.FloorDiv, ast.Mod)) else made
 
     def visit_UnaryOp(self, node):
-        self.generic_visit(node)
         if isinstance(node.op, ast.Not):
-            return self.call("negation", node.operand)
-        node.operand = self.call("wide", node.operand)
-        return node
+            return self.call("negation", self.visit(node.operand))
+        return self.copy(node, operand=self.operand(node.operand))
 
     def visit_IfExp(self, node):
-        self.generic_visit(node)
-        return self.call("pick", node.test, self.later(node.body), self.later(node.orelse))
+        return self.lazily("pick", node.test, node.body, node.orelse)
 
     def visit_Call(self, node):
         name = LOWERED.get(getattr(node.func, "id", ""))
-        if name:
-            node.func = self.call(name).func
-        return self.generic_visit(node)
+        return self.copy(node, func=self.call(name).func) if name else self.copy(node)
 
-    # statements
-
-    def turns(self, over, body):
-        """A Python loop around emitted code: it has one turn for each side that the code has, or none."""
+    def turns(self, over, body: list):
+        """Make a Python loop around emitted code: it has one turn for each side that the code has, or none."""
         return self.new(ast.For, self.new(ast.Name, "_side", ast.Store()), over, body, [])
 
-    def visit_Expr(self, node):
-        node.value = self.call("bound", self.visit(node.value))
-        return node
-
     def visit_If(self, node):
-        if node.orelse:
-            over = self.call("branch", self.visit(node.test))
-            return self.turns(over, [self.new(ast.If, self.load("_side"), *map(self.block, (node.body, node.orelse)))])
-        first, *rest = map(self.visit, self.tests(node))
-        return self.turns(self.call("when", first, *map(self.later, rest)), self.block(node.body))
-
-    def tests(self, node):
-        is_and = isinstance(node.test, ast.BoolOp) and isinstance(node.test.op, ast.And)
-        return node.test.values if is_and else [node.test]
-
-    def visit_For(self, node: Any):
-        names, over = self.loop_names(node.target), node.iter
-        is_range = isinstance(over, ast.Call) and ast.unparse(over.func) == "range" and not over.keywords
-        node.iter = self.call("loop", *map(self.visit, over.args)) if is_range else self.visit(over)
-        self.ended -= names
-        self.taken |= names
-        node.body = self.loop(node, is_range)
-        self.taken -= names
-        self.ended |= names
-        return node
-
-    def loop_names(self, target) -> set[str]:
-        self.check(target, ast.Name)
-        names = _names(target) - {"_"}
-        for name in names & self.taken:
-            self.refuse(target, f"the name `{name}` both for a loop and for a variable or another loop around it")
-        return names
+        over = self.lazily("branch", node.test) if node.orelse else self.lazily("when", *_tests(node))
+        blocks = self.block(node.body), node.orelse and self.block(node.orelse)
+        return self.turns(over, [self.new(ast.If, self.new(ast.Name, "_side", ast.Load()), *blocks)])
 
     def visit_While(self, node):
-        stops = [self.new(ast.Expr, self.call("go_on_if", self.visit(one))) for one in self.tests(node)]
+        stops = [self.new(ast.Expr, self.lazily("go_on_if", one)) for one in _tests(node)]
         return self.turns(self.call("forever"), [*stops, *self.loop(node, True)])
 
-    def loop(self, node, is_one: bool):
+    def visit_For(self, node):
+        names, over = self.loop_names(node), node.iter
+        is_range = isinstance(over, ast.Call) and getattr(over.func, "id", "") == "range" and not over.keywords
+        over = self.call("loop", *map(self.visit, over.args)) if is_range else self.visit(over)
+        return self.new(ast.For, node.target, over, self.loop(node, is_range, names), [])
+
+    def visit_comprehension(self, node):
+        self.loop_names(node)
+        return self.copy(node, target=node.target)
+
+    def loop_names(self, node) -> set[str]:
+        self.check(node.target, ast.Name)
+        names = _names(node.target) - {"_"}
+        for name in names:
+            if self.times[name] or self.scope.get(name) in ("variable", "loop"):
+                both = "both for a loop and for a variable or another loop around it"
+                self.refuse(f"the name `{name}` {both}", node.target)
+        return names
+
+    def loop(self, node, is_one: bool, names: Iterable[str] = ()):
         if node.orelse:
-            self.refuse(node, "`else` of a loop")
-        self.loops.append(is_one)
-        body = self.block(node.body)
-        self.loops.pop()
-        return body
+            self.refuse("`else` of a loop")
+        return self.block(node.body, {**dict.fromkeys(names, "loop"), "for": is_one})
 
-    def visit_Break(self, node, name: str = "stop"):
-        if not self.loops[-1]:
-            self.refuse(node, "`break` or `continue` in a loop that is neither over `range` nor `while`")
-        return self.statements([f"_lowering.{name}()"])
+    def visit_Break(self, node):
+        if not self.scope["for"]:
+            self.refuse("`break` or `continue` in a loop that is neither over `range` nor `while`")
+        return self.statements(f"_lowering.T.evaluate(_lowering.T.{type(node).__name__.lower()}_loop())")[0]
 
-    def visit_Continue(self, node):
-        return self.visit_Break(node, "next_turn")
+    visit_Continue = visit_Break
+
+
+def _changed(node, **fields) -> Any:
+    return type(node)(**vars(node) | fields)
+
+
+def _tests(node) -> list[ast.expr]:
+    is_and = isinstance(node.test, ast.BoolOp) and isinstance(node.test.op, ast.And)
+    return node.test.values if is_and else [node.test]
 
 
 def _names(target) -> set[str]:
-    return {one.id for one in ast.walk(target) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
+    return {one.id for one in getattr(target, "elts", [target]) if isinstance(one, ast.Name)}
 
 
-def _parameters(definition: Any) -> set[str]:
-    return {one.arg for one in ast.walk(definition.args) if isinstance(one, ast.arg)}
+def _parameters(definition) -> set[str]:
+    return {one.arg for one in ast.iter_child_nodes(definition.args) if isinstance(one, ast.arg)}
 
 
-def _assignments(definition: Any) -> tuple[Counter[str], set[str]]:
-    """Return how often each name is assigned, also by functions inside; and the names of functions around this one."""
-    times, inside, around = Counter(_parameters(definition)), Counter(), set()
-    waiting: list[Any] = [*definition.body]
-    for node in waiting:
-        if type(node) in TIMES:
-            for target in getattr(node, "targets", None) or [node.target]:
-                times.update(dict.fromkeys(_names(target), TIMES[type(node)]))
+def _assignments(definition) -> tuple[Counter[str], set[str]]:
+    """Return how often each own name is assigned, also by functions inside; and the names of functions around."""
+    times, inside, around = Counter(_parameters(definition)), set(), set()
+    nodes: list[Any] = [*definition.body]
+    for node in nodes:
+        for target in getattr(node, "targets", [getattr(node, "target", None)]):
+            times.update(dict.fromkeys(_names(target), TIMES.get(type(node), 0)))
         if isinstance(node, ast.FunctionDef):
-            found, names = _assignments(node)
             times[node.name] += 0
-            inside.update({name: found[name] for name in names})
+            inside |= _assignments(node)[1]
         else:
-            waiting += [*getattr(node, "body", ()), *getattr(node, "orelse", ())]
+            nodes += _statements_in(node)
         if isinstance(node, ast.Nonlocal):
             around.update(node.names)
-    around |= inside.keys() - times.keys()
-    times.update(inside)
-    return times, around
+    around |= inside - times.keys()
+    times.update(dict.fromkeys(inside, 2))
+    return Counter({name: times[name] for name in times if name not in around}), around

@@ -126,23 +126,18 @@ class Lists:
     @plain
     def _write_columns(self, node: Node, begin) -> None:
         """Write the addresses of a node's columns, for a view with any source but EACH. `begin` columns come before."""
-        view, columns = self.view, node.columns
+        view, attributes = self.view, node.record.attributes
         starts = [(self.start_of(node, field), list_at + begin) for field, _, list_at in self.sides]
-        period, stride, index = view.period, view.stride, view.index
-        if period == 0 and index < 0:
+        period, stride, outer = view.period, view.stride, view.outer
+        index, index_step, scale = view.index, view.index_step, view.scale
+        for column in range(node.columns):
+            move = column * stride
+            if period:
+                move = column % period * stride + column // period * outer
+            if index >= 0:
+                move += self.plan.records[attributes + index + column * index_step] * scale
             for start, place in starts:
-                for column in range(columns):
-                    self.index[place + column] = start + column * stride
-        else:
-            outer, index_step, scale, attributes = view.outer, view.index_step, view.scale, node.record.attributes
-            for column in range(columns):
-                move = column * stride
-                if period:
-                    move = column % period * stride + column // period * outer
-                if index >= 0:
-                    move += self.plan.records[attributes + index + column * index_step] * scale
-                for start, place in starts:
-                    self.index[place + column] = start + move
+                self.index[place + column] = start + move
 
     @plain
     def start_of(self, node: Node, field: str):

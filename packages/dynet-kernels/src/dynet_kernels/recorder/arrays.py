@@ -21,31 +21,28 @@ from .tables import Row, find, find_words, hashed, is_one_of
 STRIDED, FORMAT = 0x18, 0x4  # CPython's flags PyBUF_STRIDES and PyBUF_FORMAT: which fields of a Py_buffer to fill in
 # How numpy describes types of elements: a size in bytes, and letters. An "l" has a different size on Windows.
 INTEGERS = {"int64": (8, "lq"), "int32": (4, "il")}
+PLACES = range(words.MOST_DIMS)
 NUMBERS = {"float32": (4, "f"), "float64": (8, "d"), **INTEGERS}
 
 
 class Array:
-    """A numpy array of 1 to MOST_DIMS dimensions, which is not empty, with elements of a type in `formats`.
+    """A numpy array of 1 to MOST_DIMS dimensions, which is not empty, with elements of a type in NUMBERS or INTEGERS.
 
     Subclasses of `numpy.ndarray` are left to Python. The memory stays valid after the Py_buffer is released, because
     nothing interrupts a compiled function.
     """
 
-    def __init__(self, here: Here, x: Item, formats=NUMBERS):
-        need(x.type == here.shared.array)
-        view = self.view = Buffer(on_stack(len(words.BUFFER)))
-        if formats is NUMBERS:
-            self.count = extern("dynet_read_array", x.address, view.words.address)
-        else:
-            self.count = described(x.address, view, formats)
-        need(self.count > 0)
-        self.begin, self.dims, self.item, self.stacked = view.begin, dims_of(view), view.item, 0
-        self.shape, self.step = Words(view.shape), Words(view.strides)[0]
-        self.sizes = [self.size(place) for place in range(words.MOST_DIMS)]
+    stacked = 0
 
     @plain
-    def size(self, place: int):
-        return self.shape[place] if place < self.dims else 0
+    def __init__(self, here: Here, x: Item, integers: bool = False):
+        need(x.type == here.shared.array)
+        at, view = x.address, Buffer(on_stack(len(words.BUFFER)))
+        self.count = described(at, view, INTEGERS) if integers else extern("dynet_read_array", at, view.address)
+        need(self.count > 0)
+        self.view, self.begin, self.dims, self.item = view, view.begin, dims_of(view), view.item
+        self.shape, self.step = Words(view.shape), Words(view.strides)[0]
+        self.sizes = [self.shape[place] if place < self.dims else 0 for place in PLACES]
 
     @plain
     def integer(self, place, limit):
@@ -55,7 +52,7 @@ class Array:
 
     @plain
     def store(self, inputs: Words, start) -> None:
-        extern("dynet_copy_array", self.view.words.address, self.count, inputs.address + 4 * start)
+        extern("dynet_copy_array", self.view.address, self.count, inputs.address + 4 * start)
 
 
 def dims_of(view: Buffer):
@@ -63,25 +60,27 @@ def dims_of(view: Buffer):
 
 
 @plain
-def has_format(view: Buffer, size: int, letters: str):
+def has_format(view: Buffer, *formats: tuple[int, str]):
     # The first two bytes of the format string are the letter and the 0 that ends the string.
-    return view.item == size and is_one_of(Words(view.format, "int16")[0], [ord(letter) for letter in letters])
+    letter, found = Words(view.format, "int16")[0], 0
+    for size, letters in formats:
+        if view.item == size and is_one_of(letter, map(ord, letters)):
+            found = 1
+    return found
 
 
 @plain
 def described(array_at, view: Buffer, formats: dict):
     """Describe a numpy array in a Py_buffer. Return how many numbers it has; 0 if they cannot be read."""
-    if extern("PyObject_GetBuffer", array_at, view.words.address, STRIDED | FORMAT, returns="int32") != 0:
+    if extern("PyObject_GetBuffer", array_at, view.address, STRIDED | FORMAT, returns="int32") != 0:
         extern("PyErr_Clear")
         return 0
     count, dims = 0, dims_of(view)
     if dims > 0 and dims <= words.MOST_DIMS:
-        for known in formats.values():
-            if has_format(view, *known):
-                count = 1
+        count = has_format(view, *formats.values())
         for place in range(dims):
             count *= Words(view.shape)[place]
-    extern("PyBuffer_Release", view.words.address)
+    extern("PyBuffer_Release", view.address)
     return count
 
 
@@ -94,17 +93,16 @@ def read_array(shared: Shared, array_at, view_at):
 def copy_array(shared: Shared, view_at, count, target_at):
     view, target = Buffer(view_at), Words(target_at, "float32")
     shape, strides = Words(view.shape), Words(view.strides)
-    rows, step = shape[0], strides[0]
+    rows, step, item = shape[0], strides[0], view.item
     for dtype, form in NUMBERS.items():
-        size, letters = form
-        if has_format(view, size, letters):
+        if has_format(view, form):
             for column in range(count // rows):
                 source, rest = view.begin, column
                 for place in range(1, dims_of(view)):
                     source += rest % shape[place] * strides[place]
                     rest //= shape[place]
                 first = column * rows
-                if step == size:
+                if step == item:
                     near = Words(source, dtype)
                     for row in range(rows):
                         target[first + row] = near[row]
@@ -117,15 +115,15 @@ def copy_array(shared: Shared, view_at, count, target_at):
 class Stack:
     """A list of arrays of one shape, whose last dimension counts the arrays."""
 
-    def __init__(self, here: Here, arrays: Items):
-        self.here, self.arrays, self.first, self.stacked = here, arrays, Array(here, arrays[0]), 1
-        need(self.first.dims < words.MOST_DIMS)
-        self.dims, self.count = self.first.dims + 1, self.first.count * arrays.size
-        self.sizes = [self.size(place) for place in range(words.MOST_DIMS)]
+    stacked = 1
 
     @plain
-    def size(self, place: int):
-        return self.arrays.size if self.first.dims == place else self.first.sizes[place]
+    def __init__(self, here: Here, arrays: Items):
+        first = Array(here, arrays[0])
+        need(first.dims < words.MOST_DIMS)
+        self.here, self.arrays, self.first = here, arrays, first
+        self.dims, self.count = first.dims + 1, first.count * arrays.size
+        self.sizes = [arrays.size if first.dims == place else first.sizes[place] for place in PLACES]
 
     @plain
     def store(self, inputs: Words, start) -> None:
@@ -194,7 +192,7 @@ def read_indices(here: Here, x: Item, use: Callable, or_one: bool = False):
     `at(place, limit)` is one of them. It must be at least 0 and below `limit`.
     """
     if x.type == here.shared.array:
-        array = Array(here, x, INTEGERS)
+        array = Array(here, x, integers=True)
         need(array.dims == 1)
         return use(array.count, array.integer)
     need(or_one or here.is_sequence(x))
@@ -262,15 +260,12 @@ def sparse(here: Here, function: Function, given: Items):
         count *= size
     row = find_shape(function, key, shape.size, batched)
     new = new_input(here, row, count)
-
-    def fill(other):
-        for element in range(count):
-            new.floats[new.first + element] = other
-
+    new.floats[new.first] = 0.0
     if given.size > 4:
-        fill(here.number(given[4]))
-    else:
-        fill(0.0)
+        new.floats[new.first] = here.number(given[4])
+    other = new.floats[new.first]
+    for element in range(count):
+        new.floats[new.first + element] = other
     for number in range(values.size):
         place, stride = new.first, 1
         for axis in range(shape.size):

@@ -70,6 +70,17 @@ def fail(*owned) -> None:
     leave(NULL)
 
 
+@plain
+def made(name: str, *arguments, owned=()):
+    """Call a C function that returns an address. Without memory it is NULL: then release `owned`, and `fail`."""
+    address = extern(name, *arguments)
+    if address == NULL:
+        if name.startswith("PyMem_"):  # these set no error
+            extern("PyErr_NoMemory")
+        fail(*owned)
+    return address
+
+
 def new_reference(address: Any) -> Any:
     extern("Py_IncRef", address)
     return address

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from ..plain import entry, plain
 from .c_api import NULL, extern, need
@@ -15,7 +16,7 @@ from .tables import is_one_of
 COUNT = (1 << 63) - 1
 
 
-def recording(*counts: int, name: str = "", key: int = 1, anywhere: bool = False) -> Callable[[Entry], Entry]:
+def recording(*counts: int, key: int = 1, anywhere: bool = False, **kinds: Any) -> Callable[[Entry], Entry]:
     """Decorator: make a function an entry, the fast path of a kind of recording functions; their `slow` does the rest.
 
     The path runs for calls with one of the numbers of arguments in `counts`, or any number if none is given. It is
@@ -23,21 +24,25 @@ def recording(*counts: int, name: str = "", key: int = 1, anywhere: bool = False
     varies. Keyword arguments are treated as positional ones if they are *in order*: if they have the names of the
     parameters that follow the positional arguments, in the same order. `key` is how many words a key has. With
     `anywhere`, the path also runs if fast paths may not append to the graph.
+    `kinds` are names of kinds, each with the value of the path's last parameter. The default is the path's own name.
     """
 
     def declare(path: Entry) -> Entry:
         path = entry(path)
 
-        @entry
-        def run(shared: Shared, function_at, arguments, count, keywords):
-            function = Function(function_at)
-            given = count_all(function, count & COUNT, keywords)
-            need(is_one_of(given, counts) if counts else given >= 0)
-            items = Items(arguments, given)
-            here = graph_here(shared, anywhere)
-            return path(here, function, *(items.first(counts[0]) if len(counts) == 1 else [items]))
+        def fast(*last):
+            @entry
+            def run(shared: Shared, function_at, arguments, count, keywords):
+                function = Function(function_at)
+                given = count_all(function, count & COUNT, keywords)
+                need(is_one_of(given, counts) if counts else given >= 0)
+                items = Items(arguments, given)
+                here = graph_here(shared, anywhere)
+                return path(here, function, *(items.first(counts[0]) if len(counts) == 1 else [items]), *last)
 
-        FUNCTIONS[name or path.__name__] = CFunction(run, "dynet_slowly", key)
+            return CFunction(run, "dynet_slowly", key)
+
+        FUNCTIONS.update({name: fast(last) for name, last in kinds.items()} or {path.__name__: fast()})
         return path
 
     return declare
@@ -53,10 +58,7 @@ def count_all(function: Function, count, keywords):
 @c_function("dynet_count_in_order")
 def count_in_order(shared: Shared, function_at, count, keywords):
     """Return the number of all arguments, or -1 if `keywords`, the address of a tuple of names, are not in order."""
-    given, parameters = of_tuple(keywords), Function(function_at).parameters
-    if parameters == NULL:
-        return -1
-    known = of_tuple(parameters)
+    given, known = of_tuple(keywords), of_tuple(Function(function_at).parameters)
     if known.size < count + given.size:
         return -1
     for place in range(given.size):

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import cache, library
+from ..cache import store
+from ..machine import library
 from ..target import CpuTarget, host_cpu
 
 # The stored file begins with the sizes of the three parts that follow: the functions' names, and two object files.
@@ -30,8 +31,8 @@ class Recorder:
 
     def build(self, path: Path) -> None:
         """Compile all functions and write them to one file, which `_load` can read. Imports TVM."""
+        from .c_functions import FUNCTIONS
         from .extension import write_objects
-        from .functions import FUNCTIONS
 
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             named = " ".join(f"{name}:{function.key}" for name, function in FUNCTIONS.items())
@@ -42,15 +43,16 @@ class Recorder:
 def _load(content: bytes):
     """Return the TVM module in a file of `Recorder.build`, and how many words a key of each of its functions has.
 
-    The module's `addresses` writes the addresses of the functions to a list, in the order of the dict.
+    The module's `addresses` gets a list that begins with the address of the shared words. There it writes the addresses
+    of the functions, in the order of the dict.
     """
     sizes = HEAD.unpack_from(content)
     if len(content) != HEAD.size + sum(sizes):
-        raise cache.CacheError("the compiled recorder is not whole")
+        raise store.CacheError("the compiled recorder is incomplete")
     ends = list(itertools.accumulate(sizes, initial=HEAD.size))
     names, *objects = [content[begin:end] for begin, end in itertools.pairwise(ends)]
     pairs = (one.split(":") for one in names.decode().split())
-    return cache.load_objects(objects), {name: int(key) for name, key in pairs}
+    return store.load_objects(objects), {name: int(key) for name, key in pairs}
 
 
 def functions(shared: int) -> tuple[dict[str, int], dict[str, int]]:
@@ -60,6 +62,6 @@ def functions(shared: int) -> tuple[dict[str, int], dict[str, int]]:
     which the functions read and write.
     """
     ((module, names),) = library.modules([Recorder()], load=_load)
-    table = np.zeros(len(names), np.int64)
-    module.get_function("addresses")(int(table.ctypes.data), shared)
+    table = np.full(len(names), shared, np.int64)
+    module.get_function("addresses")(int(table.ctypes.data))
     return dict(zip(names, table.tolist())), names

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..machine import compile_cpu
+from ..machine.modules import compile_cpu
 from ..plain import Words, entry
 from ..plain.lowering import NO_RESULT, result_at
 from ..tvm_modules import T, ir, ir_builder, tvm
@@ -91,14 +91,14 @@ def _body(name: str, function: CFunction) -> Any:
     return builder.get()
 
 
-# TVM passes each argument of `addresses` in 16 bytes, its type and its value: the two values are at offsets 8 and 24.
+# TVM passes the argument of `addresses` in 16 bytes, its type and its value: the value is at offset 8. It is the
+# address of a list, which begins with the address of the shared words.
 ALL = """\
 @shared = internal global i64 0
 define i32 @__tvm_ffi_addresses(ptr %self, ptr %arguments, i32 %count, ptr %result) {{
   %first = getelementptr i8, ptr %arguments, i64 8
   %table = load ptr, ptr %first
-  %second = getelementptr i8, ptr %arguments, i64 24
-  %given = load i64, ptr %second
+  %given = load i64, ptr %table
   store i64 %given, ptr @shared
   store [{count} x ptr] [{addresses}], ptr %table
   ret i32 0

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..plain import Words, plain
 from . import words
-from .c_api import NULL, extern, fail, need
+from .c_api import NULL, extern, made, need
 from .structures import Expression, Graph, List, Shared
 
 
@@ -122,17 +122,16 @@ class Here:
         return new.finish(dim)
 
     @plain
-    def take_expression(self, *owned):
-        """Return a freed expression, or if there is none, a new one. If there is no memory, `fail(*owned)`."""
-        shared = self.shared
+    def node(self, place, dim, *owned):
+        """Return an expression, a freed one or else a new one, for node `place` behind the graph's, of shape `dim`."""
+        shared, graph = self.shared, self.graph
         free = shared.free
         if free == NULL:
-            free = extern("_PyObject_New", shared.expression)
-            if free == NULL:
-                fail(*owned)
+            free = made("_PyObject_New", shared.expression, owned=owned)
         else:
             shared.free = Expression(free).at
             shared.free_count -= 1
+        Expression(free).fill(references=1, at=graph.nodes + place, version=graph.version, dim=dim)
         return free
 
 
@@ -185,22 +184,15 @@ class NewRecord:
     `owned` are objects to release if there is no memory.
     """
 
+    @plain
     def __init__(self, here: Here, length, inputs=0, *owned):
-        self.here, self.length, self.inputs = here, length, inputs
         graph = here.graph
-        self.make_room(length, inputs, *owned)
+        end, inputs_end = graph.length + length, graph.inputs_length + inputs
+        if end > graph.room or (inputs and inputs_end > graph.inputs_room):
+            made("dynet_make_room", graph.address, end, inputs_end, owned=owned)
+        self.here, self.length, self.inputs = here, length, inputs
         self.start, self.integers = graph.length, Words(graph.records)
         self.first, self.floats = graph.inputs_length, Words(graph.inputs, "float32")
-
-    @plain
-    def make_room(self, length, inputs, *owned) -> None:
-        graph = self.here.graph
-        if graph.length + length > graph.room:
-            if extern("dynet_make_room", graph.address, length) == NULL:
-                fail(*owned)
-        if inputs and graph.inputs_length + inputs > graph.inputs_room:
-            if extern("dynet_make_input_room", graph.address, inputs) == NULL:
-                fail(*owned)
 
     @plain
     def write(self, *integers, begin=0) -> None:
@@ -211,15 +203,9 @@ class NewRecord:
     def finish(self, dim, nodes=1):
         """Make the record a part of the graph. Return the expression of the last of its nodes, of shape `dim`."""
         graph = self.here.graph
-        node = self.here.take_expression()
-        last = graph.nodes + nodes
+        node = self.here.node(nodes - 1, dim)
         graph.length = self.start + self.length
-        graph.nodes = last
+        graph.nodes += nodes
         if self.inputs:
             graph.inputs_length = self.first + self.inputs
-        become_node(node, last - 1, graph.version, dim)
         return node
-
-
-def become_node(expression_at, at, version, dim):
-    Expression(expression_at).fill(references=1, at=at, version=version, dim=dim)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from ..plain import on_stack, plain
 from . import words
 from .arrays import read_indices
-from .c_api import NULL, call_python, need, new_reference
+from .c_api import call_python, need
 from .calls import recording
 from .extension import c_function
 from .here import Here, Item, NewRecord, below, graph_here
@@ -36,7 +36,7 @@ def two(here: Here, function: Function, a: Item, b: Item):
     return here.append(row.result, row.signature, a.at, b.at)
 
 
-@recording(2, name="number")
+@recording(2, number=1)
 def with_number(here: Here, function: Function, x: Item, given: Item, sign=1):
     """Record an op on an expression and a number. The key is the Dim of the expression.
 
@@ -49,7 +49,7 @@ def with_number(here: Here, function: Function, x: Item, given: Item, sign=1):
     return new.finish(row.result)
 
 
-@recording(2)
+@recording(2, index=False, lookup=True)
 def index(here: Here, function: Function, x: Item, given: Item, of_lookup=False, from_end=False):
     """Record an op on an expression and an index, which becomes an attribute. The key is the Dim of the expression.
 
@@ -62,13 +62,8 @@ def index(here: Here, function: Function, x: Item, given: Item, of_lookup=False,
     return here.append(row.result, row.signature, x.at, below(row.limit, place))
 
 
-@recording(2)
-def lookup(here: Here, function: Function, x: Item, given: Item):
-    return index(here, function, x, given, True)
-
-
-@recording(2, key=2)
-def indices(here: Here, function: Function, x: Item, given: Item, of_lookup=False):
+@recording(2, key=2, indices=False, lookup_indices=True)
+def indices(here: Here, function: Function, x: Item, given: Item, of_lookup: bool):
     """Record an op on an expression (or lookup table) and a list, a tuple or an array of indices, as `index` does.
 
     The key is the Dim of the operand and the number of indices.
@@ -82,11 +77,6 @@ def indices(here: Here, function: Function, x: Item, given: Item, of_lookup=Fals
         return new.finish(row.result)
 
     return read_indices(here, given, use)
-
-
-@recording(2, key=2)
-def lookup_indices(here: Here, function: Function, x: Item, given: Item):
-    return indices(here, function, x, given, True)
 
 
 @plain
@@ -147,7 +137,6 @@ def operator(name: str) -> None:
     def path(shared: Shared, a_at, b_at):
         a, b, here = Item(a_at), Item(b_at), graph_here(shared)
         pair, right, left = [Function(getattr(shared, f"{name}_{what}")) for what in ("pair", "right", "left")]
-        need(getattr(shared, f"{name}_slow") != NULL)
         if not here.is_expression(a):
             return with_number(here, left, b, a)
         if here.is_expression(b):
@@ -156,10 +145,7 @@ def operator(name: str) -> None:
 
     @c_function(f"dynet_{name}_slowly")
     def slowly(shared: Shared, a_at, b_at):
-        slow = getattr(shared, f"{name}_slow")
-        if slow == NULL:
-            return new_reference(shared.not_implemented)
-        return call_python(slow, a_at, b_at)
+        return call_python(getattr(shared, f"{name}_slow"), a_at, b_at)
 
 
 for name in words.OPERATORS:
@@ -168,15 +154,11 @@ for name in words.OPERATORS:
 
 @c_function(otherwise="dynet_negative_slowly")
 def negative(shared: Shared, x_at):
-    here = graph_here(shared)
-    need(shared.negative != NULL)
-    return one(here, Function(shared.negative), Item(x_at))
+    return one(graph_here(shared), Function(shared.negative), Item(x_at))
 
 
 @c_function("dynet_negative_slowly")
 def negative_slowly(shared: Shared, x_at):
-    if shared.negative == NULL:
-        return call_python(shared.refuse_operator)
     return call_python(Function(shared.negative).slow, x_at)
 
 
@@ -184,7 +166,6 @@ def negative_slowly(shared: Shared, x_at):
 def subscript(shared: Shared, x_at, key_at):
     """The operator `x[key]` of `Expression` for an int, as in x[2], and for a slice of two ints, as in x[1:3]."""
     here, x, key = graph_here(shared), Item(x_at), Item(key_at)
-    need(shared.subscript != NULL)
     if key.type == shared.int:
         return index(here, Function(shared.item), x, key, False, True)
     part = Slice(key_at)
@@ -194,6 +175,4 @@ def subscript(shared: Shared, x_at, key_at):
 
 @c_function("dynet_subscript_slowly")
 def subscript_slowly(shared: Shared, x_at, key_at):
-    if shared.subscript == NULL:
-        return call_python(shared.refuse_operator)
     return call_python(shared.subscript, x_at, key_at)

@@ -13,7 +13,7 @@ from ..plan.nodes import Node, Plan
 from ..plan.structs import Context, Sharing
 from . import words
 from .arrays import read_flat
-from .c_api import NULL, extern, fail, need, new_reference
+from .c_api import NULL, extern, fail, made, need, new_reference
 from .calls import recording
 from .extension import c_function
 from .here import Here, Item, Items, NewRecord
@@ -86,8 +86,7 @@ def place_of(graph: Graph, x: Item):
 def can_forget(here: Here):
     """Whether `forget_values` may run. If it may not, Python has to forget the values."""
     # If Python has to start helping threads before the next pass, it gives the new keys, too.
-    is_free = is_prepared(here) and here.graph.watched == 0
-    return is_free and Sharing(Context(here.graph.context).sharing).wanted == 0
+    return is_prepared(here) and here.graph.watched == 0 and Sharing(Context(here.graph.context).sharing).wanted == 0
 
 
 @plain
@@ -98,59 +97,42 @@ def forget_values(graph: Graph) -> None:
         extern("dynet_renew_keys", graph.address)
 
 
-def into_array(name: str, dtype: str) -> None:
-    """Make a method that copies a node's value to a new numpy array, its second argument, column-major.
-
-    numpy owns its memory, which thus nothing else can free or resize.
-    """
-
-    @recording(2, name=name)
-    def path(here: Here, function: Function, x: Item, array: Item):
-        need(array.type == here.shared.array)
-        size = size_computed(here, function, x, 0)
-        numbers, copy = value_of(here.graph, x), Words(Words(array.address)[words.ARRAY.data], dtype)
-        for place in range(size):
-            copy[place] = numbers[place]
-        return new_reference(array.address)
+@recording(2, floats="float32", doubles="float64")
+def into_array(here: Here, function: Function, x: Item, array: Item, dtype: str):
+    """Copy a value, column-major, to a new numpy array. numpy owns its memory: nothing else can free or resize it."""
+    need(array.type == here.shared.array)
+    size = size_computed(here, function, x, 0)
+    numbers, copy = value_of(here.graph, x), Words(Words(array.address)[words.ARRAY.data], dtype)
+    for place in range(size):
+        copy[place] = numbers[place]
+    return new_reference(array.address)
 
 
-into_array("floats", "float32")
-into_array("doubles", "float64")
-
-
-def into_list(name: str, least: int) -> None:
-    """Make a method that returns a value as a list of floats, or the only element if there are fewer than `least`."""
-
-    @recording(1, 2, name=name)
-    def path(here: Here, function: Function, given: Items):
-        x, flag, size = given[0], here.flag(given, 1), size_of(here, function, given[0])
-        if size < least:
-            need(is_computed(here, flag))
-            return extern("PyFloat_FromDouble", value_of(here.graph, x)[0])
-        # The list is made before the pass: making it may run the garbage collector, and so Python code that empties the
-        # graph.
-        made = extern("PyList_New", size)
-        if made == NULL:
-            fail()
-        # Hide the list from the garbage collector: during the pass, other threads could find it by `gc.get_objects`,
-        # with items that are still NULL.
-        extern("PyObject_GC_UnTrack", made)
-        if here.graph.open != here.version or not is_computed(here, flag):
-            extern("Py_DecRef", made)
-            return
-        numbers, items = value_of(here.graph, x), Words(List(made).items)
-        for place in range(size):
-            number = extern("PyFloat_FromDouble", numbers[place])
-            if number == NULL:
-                extern("PyObject_GC_Track", made)
-                fail(made)
-            items[place] = number
-        extern("PyObject_GC_Track", made)
-        return made
-
-
-into_list("value", least=2)
-into_list("list", least=0)
+@recording(1, 2, value=2, list=0)
+def into_list(here: Here, function: Function, given: Items, least: int):
+    """Return a value as a list of floats, or its only element if there are fewer than `least`."""
+    x, flag, size = given[0], here.flag(given, 1), size_of(here, function, given[0])
+    if size < least:
+        need(is_computed(here, flag))
+        return extern("PyFloat_FromDouble", value_of(here.graph, x)[0])
+    # The list is made before the pass: making it may run the garbage collector, and so Python code that empties the
+    # graph.
+    found = made("PyList_New", size)
+    # Hide the list from the garbage collector: during the pass, other threads could find it by `gc.get_objects`, with
+    # items that are still NULL.
+    extern("PyObject_GC_UnTrack", found)
+    if here.graph.open != here.version or not is_computed(here, flag):
+        extern("Py_DecRef", found)
+        return
+    numbers, items = value_of(here.graph, x), Words(List(found).items)
+    for place in range(size):
+        number = extern("PyFloat_FromDouble", numbers[place])
+        if number == NULL:
+            extern("PyObject_GC_Track", found)
+            fail(found)
+        items[place] = number
+    extern("PyObject_GC_Track", found)
+    return found
 
 
 @plain
@@ -181,16 +163,13 @@ def size_computed(here: Here, function: Function, x: Item, again):
     return size
 
 
-@recording(1, 2)
-def nothing(here: Here, function: Function, given: Items):
+@recording(1, 2, nothing=False, address=True)
+def after_pass(here: Here, function: Function, given: Items, has_address: bool):
+    """Compute a node. Return where its value begins, or None."""
     size_computed(here, function, given[0], here.flag(given, 1))
+    if has_address:
+        return extern("PyLong_FromSsize_t", place_of(here.graph, given[0]))
     return new_reference(here.shared.none)
-
-
-@recording(1, 2)
-def address(here: Here, function: Function, given: Items):
-    size_computed(here, function, given[0], here.flag(given, 1))
-    return extern("PyLong_FromSsize_t", place_of(here.graph, given[0]))
 
 
 @recording(1, 2)
@@ -210,8 +189,8 @@ def differentiate(here: Here, function: Function, given: Items):
     return new_reference(here.shared.none)
 
 
-@recording(2, name="set")
-def set_values(here: Here, function: Function, x: Item, given: Item):
+@recording(2)
+def set(here: Here, function: Function, x: Item, given: Item):
     """set(x, values), where `values` is a number, a list of numbers or an array.
 
     The path runs only if all of the graph or nothing of it has been planned. The key is the Dim of `x`. The row has the

@@ -9,10 +9,8 @@ from . import words
 class Structure(Struct):
     """A structure. The constant in `words` that has the name of the class, in upper case, names its words."""
 
-    layout = words.OBJECT
-
     def __init_subclass__(cls):
-        cls.layout = getattr(words, cls.__name__.upper(), cls.layout)
+        cls.layout = getattr(words, cls.__name__.upper(), None) or cls.layout
 
     @property
     def address(self):

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..plain import Words, on_stack, plain
 from . import words
-from .c_api import NULL, extern, fail, need
+from .c_api import extern, made, need
 from .extension import c_function
 from .structures import Function, Row, Shared
 
@@ -95,25 +95,16 @@ def enter(shared: Shared, function_at, row_at):
     If the table would be more than half full, it is doubled first. If there is no memory, return NULL, with an error.
     """
     function = Function(function_at)
-    if 2 * (function.used + 1) > function.mask + 1:
-        double(function)
+    rows, width = function.mask + 1, function.key + len(words.ROW)
+    if 2 * (function.used + 1) > rows:
+        table, old = made("PyMem_RawCalloc", rows * 2, width * 8), Words(function.table)
+        for place in range(rows):
+            if old[place * width] != 0:
+                put_row(Words(table), 2 * rows - 1, function.key, old, place * width)
+        extern("PyMem_RawFree", function.table)
+        function.fill(table=table, mask=2 * rows - 1)
     function.used += put_row(Words(function.table), function.mask, function.key, Words(row_at), 0)
     return 1
-
-
-@plain
-def double(function: Function) -> None:
-    rows, width = function.mask + 1, function.key + len(words.ROW)
-    table = extern("PyMem_RawCalloc", rows * 2, width * 8)
-    if table == NULL:
-        extern("PyErr_NoMemory")
-        fail()
-    old = Words(function.table)
-    for place in range(rows):
-        if old[place * width] != 0:
-            put_row(Words(table), 2 * rows - 1, function.key, old, place * width)
-    extern("PyMem_RawFree", function.table)
-    function.fill(table=table, mask=2 * rows - 1)
 
 
 @plain

@@ -83,7 +83,10 @@ GRAPH = Structure(
 OPERATORS = ("add", "subtract", "multiply", "true_divide")
 # Each operator has three recording functions: for two expressions, for an expression with a number to its right, and
 # for an expression with a number to its left. A Python function serves all other operands.
-OPERATOR = ("pair", "right", "left", "slow")
+OPERATIONS = (
+    "negative", "item", "stretch", "subscript",
+    *(f"{operator}_{what}" for operator in OPERATORS for what in ("pair", "right", "left", "slow")),
+)  # fmt: skip
 # The shared words, which exist once per process.
 SHARED = Structure(
     "thread_graph",  # the key of the thread-local storage in which each thread keeps the address of its graph's words
@@ -99,10 +102,8 @@ SHARED = Structure(
     "expression", "unfinished", "parameters", "constant", "lookup", "list", "tuple", "float", "int", "slice",
     "int64", "int32", "float64", "float32", "array",
     "none", "true", "false",
-    "not_implemented",
     # The addresses of the functions that the type slots of `Expression` call.
-    "refuse_new", "refuse_operator", "negative", "item", "stretch", "subscript",
-    *(f"{operator}_{what}" for operator in OPERATORS for what in OPERATOR),
+    "refuse_new", *OPERATIONS,
 )  # fmt: skip
 
 # A template is a copy of the records that a call of an op appended, to append them again. These words say how many

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from .. import records, tuning
+from .. import tuning, tuning_records
 from ..cuda import compiler
 from ..cuda.driver import CudaError, Gpu, NoDriverError
 from ..target import host_cpu
@@ -99,25 +99,25 @@ def gpu(chosen: argparse.Namespace) -> Gpu | None:
         return None
 
 
-def record_for(family: str, timer: Timer, for_kind: bool = False) -> records.Record:
+def record_for(family: str, timer: Timer, for_kind: bool = False) -> tuning_records.Record:
     """Return a record of this family for a device, with the parameters in use and without figures."""
-    kind, (_, used) = records.kind_of(timer.target), records.found(timer.target)[family]
+    kind, (_, used) = tuning_records.kind_of(timer.target), tuning_records.found(timer.target)[family]
     device, cpu = f"one core of a {_model()}", "" if for_kind else getattr(timer.target, "identity", "")
     if isinstance(timer, GpuTimer):
         device = timer.gpu.name
     measured = f"{device}; least times, by turns with the default parameters"
     versions = {name: importlib.metadata.version(name) for name in TVM}
     date = datetime.date.today().isoformat()
-    return records.Record(family, kind, used.parameters, cpu, measured=measured, versions=versions, date=date)
+    return tuning_records.Record(family, kind, used.parameters, cpu, measured=measured, versions=versions, date=date)
 
 
 def main(given: list[str] | None = None) -> None:
     chosen = arguments(given)
     pin(chosen.core)
     target, card = host_cpu(), gpu(chosen)
-    path = None if chosen.dry_run else chosen.output or records.user_file()
+    path = None if chosen.dry_run else chosen.output or tuning_records.user_file()
     families = [name for name in STUDIES if name in (chosen.families or STUDIES) and (card or name != "cuda")]
-    timers: dict[str, Timer] = dict.fromkeys(families, CpuTimer(target, records.for_cpu(target)))
+    timers: dict[str, Timer] = dict.fromkeys(families, CpuTimer(target, tuning_records.for_cpu(target)))
     if card:
         timers["cuda"] = GpuTimer(card)
     before = {family: record_for(family, timer, chosen.for_kind) for family, timer in timers.items()}
@@ -132,7 +132,9 @@ def main(given: list[str] | None = None) -> None:
             values, complete = search.run(seconds, progress)
             found = replace(before[family], parameters=values, figure=search.figures(values))
             if path:  # written after each family, so that an interrupted run keeps its results
-                records.write(path, records.merged(records.read(path) if path.exists() else [], [found]))
+                tuning_records.write(
+                    path, tuning_records.merged(tuning_records.read(path) if path.exists() else [], [found])
+                )
             tried = f"{search.tried} tried" + (f", {search.refused} refused" if search.refused else "")
             progress.line(f"{family}: {values} ({tried}{'' if complete else ', time ran out'})")
             progress.line("  " + ", ".join(f"{label}: {figure}" for label, figure in found.figure.items()))

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from .. import records, tuning
+from .. import tuning, tuning_records
 from ..cuda import codegen, compiler, driver
 from ..cuda.machine import LAUNCH_SHARD, Context, Launch, symbol_of
 from ..kernels import Kernel
-from ..machine import compile_cpu
+from ..machine.modules import compile_cpu
 from ..target import host_cpu
 from ..tuning import Parameters
 from .timing import Candidate, Timer, Workload
@@ -65,7 +65,7 @@ class GpuTimer(Timer):
         return self._copies[workload.label]
 
     def compiled(self, kernels: dict[str, Kernel], family: str = "", values: Parameters | None = None) -> Candidate:
-        values = values or records.for_cuda(self.gpu.arch)
+        values = values or tuning_records.for_cuda(self.gpu.arch)
         assert isinstance(values, tuning.Cuda)
         pairs = codegen.pairs(dict(enumerate(kernels.items())))
         with tuning.using(values):

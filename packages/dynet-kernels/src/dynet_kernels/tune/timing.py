@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from .. import layout as at
-from .. import machine, records, tuning
+from .. import tuning, tuning_records
 from ..kernels import RUN_SHARD, Kernel
 from ..layout import CONTEXT
+from ..machine import modules
 from ..target import CpuTarget
 from ..tuning import Parameters
 
@@ -137,7 +138,7 @@ class Timer:
     registers: int
 
     def default(self, family: str) -> Parameters:
-        return records.defaults(self.target)[family]
+        return tuning_records.defaults(self.target)[family]
 
     def compiled(self, kernels: dict[str, Kernel], family: str = "", values: Parameters | None = None) -> Candidate:
         """Compile kernels in this process, without the cache. `values` replace the parameters of `family`."""
@@ -147,13 +148,13 @@ class Timer:
 class CpuTimer(Timer):
     def __init__(self, target: CpuTarget, parameters: tuning.Cpu):
         self.target, self.parameters = target, parameters
-        self.registers = records.KINDS[records.kind_of(target)][1]
+        self.registers = tuning_records.KINDS[tuning_records.kind_of(target)][1]
 
     def compiled(self, kernels: dict[str, Kernel], family: str = "", values: Parameters | None = None) -> Candidate:
         parameters = replace(self.parameters, **({family: values} if values else {}))
         with tuning.using(parameters):
-            module = machine.shard_module(dict(enumerate(kernels.items())), self.target.lanes)
-        return Candidate(values, kernels, machine.compile_cpu(module, self.target.tvm_target())[RUN_SHARD])
+            module = modules.shard_module(dict(enumerate(kernels.items())), self.target.lanes)
+        return Candidate(values, kernels, modules.compile_cpu(module, self.target.tvm_target())[RUN_SHARD])
 
 
 def rows_for(candidate: Candidate, workload: Workload, seconds: float = ROW_SECONDS) -> int:

@@ -11,8 +11,10 @@ SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 def elu(x: Expression, alpha: Number = 1.0) -> Expression:
     """Exponential linear unit of each element, y = x where x > 0, else alpha (e^x - 1).
 
-    y tends to -alpha, a plain number, for very negative x. Source: Clevert, Unterthiner and Hochreiter, "Fast and
-    Accurate Deep Network Learning by Exponential Linear Units", 2016.
+    alpha is a plain number; y tends to -alpha for very negative x.
+
+    Source: Clevert, Unterthiner and Hochreiter, "Fast and Accurate Deep Network Learning by Exponential Linear
+    Units", 2016.
 
     >>> elu(inputVector([-1.0, 2.0])).npvalue().round(4)
     array([-0.6321,  2.    ])

@@ -69,6 +69,8 @@ def cdiv(x: Expression, y: Expression) -> Expression:
 def colwise_add(x: Expression, y: Expression) -> Expression:
     """Add a vector to each column of a matrix, z_ij = x_ij + y_i. Batch sizes must be equal, or one of them 1.
 
+    x is a matrix of m rows, and y a vector of m elements.
+
     >>> colwise_add(inputTensor([[1, 2], [3, 4]]), inputVector([10, 20])).npvalue()
     array([[11., 12.],
            [23., 24.]])

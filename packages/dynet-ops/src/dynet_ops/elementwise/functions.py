@@ -21,7 +21,8 @@ def tanh(x: Expression) -> Expression:
 
 @elementwise(
     reference=lambda x: 1 / (1 + np.exp(-x)),
-    # The gradient is stated so that y counts as a normal float32: a loss divides by y, which may be smaller.
+    # The gradient is stated: a loss such as `binary_log_loss` divides by y, but at least by SMALLEST, so y counts as no
+    # less here, too.
     gradients={"x": lambda x, y, dy: dy * f.maximum(y, SMALLEST) / (1 + f.exp(x))},
 )
 def logistic(x: Expression) -> Expression:

@@ -1,6 +1,6 @@
 """Functions that round each element.
 
-Their true gradient is 0, so by default x gets none. "straight_through_gradient" passes the result's gradient on.
+Their true gradient is 0, so by default x gets none. With "straight_through_gradient", it gets that of the result.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def _rounding(formula: Callable, reference: Callable) -> Callable[[Function], Fu
 def floor(x: Expression, gradient_mode: str = ZERO) -> Expression:
     """Each element rounded down: the largest whole number that is not above it.
 
-    With "zero_gradient", x gets no gradient; with "straight_through_gradient", that of the result unchanged.
+    With the `gradient_mode` "zero_gradient", x gets no gradient; with "straight_through_gradient", x gets the gradient
+    of the result unchanged.
 
     >>> floor(inputVector([-1.5, 2.5])).value()
     [-2.0, 2.0]
@@ -63,7 +64,8 @@ def floor(x: Expression, gradient_mode: str = ZERO) -> Expression:
 def ceil(x: Expression, gradient_mode: str = ZERO) -> Expression:
     """Each element rounded up: the smallest whole number that is not below it.
 
-    With "zero_gradient", x gets no gradient; with "straight_through_gradient", that of the result unchanged.
+    With the `gradient_mode` "zero_gradient", x gets no gradient; with "straight_through_gradient", x gets the gradient
+    of the result unchanged.
 
     >>> ceil(inputVector([-1.5, 2.5])).value()
     [-1.0, 3.0]
@@ -75,7 +77,8 @@ def ceil(x: Expression, gradient_mode: str = ZERO) -> Expression:
 def round(x: Expression, gradient_mode: str = ZERO) -> Expression:  # noqa: A001
     """The whole number nearest to each element. Halves are rounded away from zero.
 
-    With "zero_gradient", x gets no gradient; with "straight_through_gradient", that of the result unchanged.
+    With the `gradient_mode` "zero_gradient", x gets no gradient; with "straight_through_gradient", x gets the gradient
+    of the result unchanged.
 
     >>> round(inputVector([-1.5, 0.4, 2.5])).value()
     [-2.0, 0.0, 3.0]

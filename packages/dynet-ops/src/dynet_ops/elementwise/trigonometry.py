@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..declare import *
 
-RANGE = {"limit": 2.0**27, "range_reason": "larger angles count as 0: neighbouring float32s are more than a turn apart"}
+RANGE = {"limit": 2.0**27, "range_reason": "larger angles count as 0: neighboring float32s are more than a turn apart"}
 
 
 @elementwise(reference=np.sin, **RANGE)

@@ -1,4 +1,7 @@
-"""What all inputs share: converting arguments to float32, and adding arrays to the graph. Messages show `name` (op)."""
+"""What all inputs share: converting arguments to float32 arrays, and adding arrays to the graph as input nodes.
+
+In all of these functions, `name` is the name of the op, for error messages.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,8 @@ def set_values(x: Expression, values) -> None:
 
     Raises:
         ArgumentError: the expression is neither an input nor a lookup.
-        ShapeError: the size, an array's shape, or the number of indices differs from that of x.
+        ShapeError: the number of values differs from the size of the input, or an array of several dimensions differs
+            from it in shape; or the number of indices differs from that of the lookup.
         OutOfRangeError: the table has no row of this index.
         StaleExpressionError: `renew_cg` has started a new graph, or `cg_revert` has removed x.
 
@@ -69,7 +73,7 @@ Expression.set = describe(function("set", set_values), set_values)  # type: igno
 
 @functools.cache
 def input_signature(dim: Dim) -> Signature:
-    """Return the signature of inputs, the same one for the same Dim object."""
+    """Return the signature of input nodes of this shape."""
     return Signature(dim, attributes=1, constants=1, kind=INPUT)
 
 
@@ -154,7 +158,7 @@ def input_op(
 
 
 def stored(values, dim, batch_size: int = 1) -> np.ndarray:
-    """Return an array, the batch last, from its values in memory order."""
+    """Return an array of the dimensions `dim`, the batch last, from its values in memory order, for tests."""
     return np.reshape(values, (*np.atleast_1d(dim), batch_size), order="F")
 
 

@@ -54,7 +54,7 @@ def _constant_signature(name: str, dim: Dim) -> Signature:
 
 
 def _constant(name: str, dim: Dims, val: Numbers, batch_size: Index) -> Expression:
-    """Add a tensor to the graph. Only the number is in the buffer of input values; a kernel fills the tensor."""
+    """Add a tensor to the graph. Only the number is stored among the input values; a kernel fills the tensor."""
     whole, value = Dim.of(checked_dims(name, dim), checked_batch(name, batch_size)), one_number(name, val)
     graph = pinned()
     return graph.append(_constant_signature(name, whole), [graph.take_array(value)])

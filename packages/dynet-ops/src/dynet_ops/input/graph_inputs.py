@@ -31,10 +31,19 @@ def inputSparseTensor(
     defval: Number = 0.0,
     device: str = "",
 ) -> Expression:
-    """A tensor from the indices and values of some of its elements; all others are `defval`.
+    """A tensor from the indices and values of some of its elements.
 
-    Indices count the elements in memory order: column by column, batch element by batch element. `device` is "CPU" or
-    the device in use. An index outside the tensor raises OutOfRangeError.
+    Args:
+        idxs: an index for each of these elements. It counts the elements in memory order: column by column, batch
+            element by batch element.
+        v: the values at these indices.
+        dim: the dimensions.
+        batch_size: the batch size.
+        defval: the value of all other elements.
+        device: "CPU" or the device in use. Others are refused.
+
+    Raises:
+        OutOfRangeError: an index is outside the tensor.
 
     >>> dy.cg().inputSparseTensor([0, 3], [5, 6], (2, 2)).npvalue()
     array([[5., 0.],

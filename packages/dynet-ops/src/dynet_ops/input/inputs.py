@@ -13,8 +13,9 @@ from .arrays import NUMBERS, add_input, filled, flat, input_op, input_signature,
 def inputVector(v: Iterable[Number], device: str = "") -> Expression:
     """A vector of given values.
 
-    v has numbers, or is an array of one dimension. It may be empty; sums of an empty vector are 0. `device` is "CPU" or
-    the device in use.
+    Args:
+        v: numbers, or an array of one dimension. It may be empty; sums of an empty vector are 0.
+        device: "CPU" or the device in use. Others are refused.
 
     >>> inputVector([1, 2, 3]).value()
     [1.0, 2.0, 3.0]
@@ -30,7 +31,7 @@ def inputVector(v: Iterable[Number], device: str = "") -> Expression:
 def scalarInput(s: Number, device: str = "") -> Expression:
     """A single number.
 
-    `device` is "CPU" or the device in use.
+    `device` is "CPU" or the device in use. Others are refused.
 
     >>> scalarInput(2.5).value()
     2.5
@@ -46,7 +47,7 @@ remember(scalarInput, array_key(()), input_signature(_NUMBER))
 def vecInput(dim: Index, device: str = "") -> Expression:
     """A vector of `dim` zeros. To give it other values, call the method `set` of the expression.
 
-    `device` is "CPU" or the device in use.
+    `device` is "CPU" or the device in use. Others are refused.
 
     >>> x = vecInput(2)
     >>> x.set([3, 4])
@@ -97,7 +98,7 @@ def inputMatrix(v: Numbers, d: Dims) -> Expression:
 def to_device(e: Expression, device_str: str) -> Expression:
     """Return e unchanged. A process computes everything on one device: the CPU, unless a GPU was asked for.
 
-    `device_str` is "CPU" or the device in use; another one raises DeviceError.
+    `device_str` is "CPU" or the device in use. Others raise DeviceError.
 
     >>> to_device(inputVector([1, 2]), "CPU").value()
     [1.0, 2.0]

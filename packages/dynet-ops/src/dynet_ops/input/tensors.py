@@ -73,7 +73,7 @@ def _add(record, array: np.ndarray, batched: bool, device: str) -> Expression:
 def one_hot(d: Index, idx: Index | Indices, device: str = "") -> Expression:
     """A vector of size d that is 1 at index `idx` and 0 elsewhere; a batch of vectors for a list of indices.
 
-    `device` is "CPU" or the device in use. An index that is not in 0..d-1 raises OutOfRangeError.
+    `device` is "CPU" or the device in use. Others are refused. An index that is not in 0..d-1 raises OutOfRangeError.
 
     >>> one_hot(3, 1).value()
     [0.0, 1.0, 0.0]
@@ -114,6 +114,7 @@ def sparse_inputTensor(
     Args:
         idxs: a sequence of indices for each dimension, the batch included. The first indices of all sequences together
             say where `values[0]` belongs, the second ones where `values[1]` belongs, and so on.
+        values: the values of these elements.
         shape: the dimensions, the batch included.
         batched: whether the last axis is the batch.
         defval: the value of all other elements.
@@ -169,7 +170,7 @@ def scattered(
 def inputTensorTranspose(arr: Numbers, dim: Dims | None = None, batch_size: Index = 1) -> Expression:
     """A tensor from numbers in memory order: column by column, batch element by batch element.
 
-    `arr` is a list or an array of one dimension. If `dim` is None, the result is a vector.
+    `arr` is a list or an array of one dimension. If the dimensions `dim` are None, the result is a vector.
 
     >>> inputTensorTranspose(np.arange(6), (2, 3)).npvalue()
     array([[0., 2., 4.],

@@ -54,7 +54,7 @@ def huber_distance(x: Expression, y: Expression, c: Number = 1.345) -> Expressio
 
 
 def _at_least_smallest(x):
-    """Return x, but `SMALLEST` for 0, whose logarithm and reciprocal are finite."""
+    """Return x, but `SMALLEST` where x is 0, so that the logarithm and the reciprocal are finite."""
     return f.where(f.equal(x, 0), SMALLEST, x)
 
 
@@ -93,11 +93,14 @@ def _binary_log_loss_reference(x, y):
 def binary_log_loss(x: Expression, y: Expression) -> Expression:
     """The log loss (cross entropy) of binary decisions, z = -sum over i of (y_i log x_i + (1 - y_i) log(1 - x_i)).
 
-    x has predicted probabilities, for example from `logistic`; y the true values (0 or 1) or probabilities, of the same
-    dimensions. An x or 1 - x of 0 counts as the smallest normal float32, about 1.2e-38, so the loss is finite. A
-    logarithm whose factor is 0 does not count: where y is 1, x may be a little above 1 by rounding. For the gradient, x
-    is at least that number, and 1 - x at least 6e-8, the last digit of an x near 1. So the gradient of a in
-    x = logistic(a) is -1 where a is very negative and y is 1.
+    An x or 1 - x of exactly 0 counts as the smallest normal float32, about 1.2e-38, so the loss is finite. A logarithm
+    whose factor is 0 does not count: where y is 1, x may be a little above 1 by rounding. For the gradient, x is at
+    least that number, and 1 - x at least 6e-8, the last digit of an x near 1. So the gradient of a in x = logistic(a)
+    is -1 where a is very negative and y is 1.
+
+    Args:
+        x: predicted probabilities, for example from `logistic`.
+        y: the true values (0 or 1) or probabilities, of the same dimensions as x.
 
     >>> binary_log_loss(inputVector([0.5, 0.5]), inputVector([1, 0])).value()
     1.3862943649291992
@@ -113,7 +116,8 @@ def binary_log_loss(x: Expression, y: Expression) -> Expression:
 def pairwise_rank_loss(x: Expression, y: Expression, m: Number = 1.0) -> Expression:
     """The ranking loss of pairs of scores, z_i = max(0, m - x_i + y_i); dimensions of size 1 are broadcast.
 
-    x are scores that should be high, y those that should be low: by the margin m, for a loss of 0.
+    x are scores that should be high, y scores that should be low. The loss is 0 where x_i exceeds y_i by at least the
+    margin m.
 
     >>> pairwise_rank_loss(inputVector([1, 3]), inputVector([1, 1])).value()
     [1.0, 0.0]

@@ -10,7 +10,7 @@ _NUMBERS = {"numbers": ("y", "picked"), "constants": ("m",)}
 
 
 def _excess(x, picked, m):
-    """Return x - picked + m, by how much a score is too high. For the right choice it is m; the loss subtracts that."""
+    """Return by how much a score is too high. For the right choice this is m, which the loss therefore subtracts."""
     return x - picked + m
 
 
@@ -132,8 +132,10 @@ def hinge_dim(x: Expression, v: Indices | Sequence[Indices], d: Index = 0, m: Nu
     """The hinge loss of each column of a matrix of scores (d = 0), or of each row (d = 1).
 
     Args:
+        x: the scores, with any batch size.
         v: the indices of the right choices: a list with one for each column (or row), the same for all batch elements;
             or a list of such lists, one for each batch element.
+        d: 0 for a loss of each column, 1 for a loss of each row.
         m: the margin by which the score of the right choice should exceed the others.
 
     >>> hinge_dim(inputTensor([[1, 2], [3, 0]]), [0, 0]).value()

@@ -15,7 +15,7 @@ def _softmax_reference(x):
 
 
 @columnwise(
-    # The gradient is stated: formulas with a maximum cannot be derived, although it has no effect here.
+    # The gradient is stated: formulas with a maximum cannot be derived. The maximum has no effect on this one.
     gradients={"x": lambda y, dy: (dy - f.sum(y * dy)) * y},
     called="softmax",
     reference=_softmax_reference,
@@ -87,7 +87,8 @@ def masked(x: Expression, mask: Expression) -> Expression:
 def log_softmax(x: Expression, restrict: Iterable[Index] | None = None) -> Expression:
     """The logarithm of the softmax of each column, y_i = x_i - log sum over j of exp(x_j).
 
-    `restrict` has the indices of the elements to use in all columns; None means all. For others, the result is -inf.
+    `restrict` has the indices of the elements to use, the same in all columns; None means all. For the others, the
+    result is -inf.
 
     >>> log_softmax(inputVector([0, 0])).npvalue().round(4)
     array([-0.6931, -0.6931])
@@ -109,7 +110,7 @@ _VIEWS = ("y", "x", *_NUMBERS[1:])
 
 
 def _loss(x, picked):
-    """Return the loss, and the peak and log(total) for the gradient: rounding may have lost them in the loss."""
+    """Return the loss and, for the gradient, the peak and log of the sum: the rounded loss may have lost these."""
     peak = f.max(x)
     total = f.log(f.sum(f.exp(x - peak)))
     return {"y": peak - picked + total, "peak": peak, "total": total}
@@ -156,8 +157,13 @@ def _loss_reference(x, v):
 def pickneglogsoftmax(x: Expression, v: Index) -> Expression:
     """The negative log likelihood of a choice, y = -log softmax(x)_v.
 
-    x is a vector of scores. v is the index of the right choice in all batch elements, or a list with one for each, as
-    in `pickneglogsoftmax_batch`. OutOfRangeError is raised if v is not an index of x.
+    Args:
+        x: scores, a vector, with any batch size.
+        v: the index of the right choice in all batch elements, or a list with one for each, as in
+            `pickneglogsoftmax_batch`.
+
+    Raises:
+        OutOfRangeError: v is not an index of x.
 
     >>> pickneglogsoftmax(inputVector([0, 0]), 1).value()
     0.6931471824645996

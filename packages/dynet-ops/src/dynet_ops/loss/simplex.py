@@ -103,7 +103,7 @@ def constrained_softmax(x: Expression, y: Expression) -> Expression:
     """Softmax of each column, with an upper bound for each probability: z_i = min(y_i, exp(x_i) / s).
 
     In each column, the number s is chosen so that the z_i add up to 1. If the bounds y_i add up to less than 1, z is y.
-    The bounds have the dimensions of the scores x.
+    x has the scores, and y the upper bounds, of the same dimensions.
 
     Source: Martins and Kreutzer, "Learning what's easy: fully differentiable neural easy-first taggers", 2017.
 

@@ -1,6 +1,7 @@
 """Convolutions of images and sentences.
 
-They are products of a matrix that has a row for each window and one that has a column for each filter.
+A window is the part of an image that is under a filter. A convolution is the product of a matrix that has a row for
+each window and a matrix that has a column for each filter.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def _convolution(
     channels = (*image.dims, 1)[2]
     if len(filters.dims) != 4 or filters.dims[2] != channels:
         raise ShapeError(
-            f"{name}: x is {image!r}, so that filters are (height, width, {channels}, filters); they are {filters!r}"
+            f"{name}: x is {image!r}, so filters must be (height, width, {channels}, filters); they are {filters!r}"
         )
     for b in bias:
         if b.type.dims != (filters.dims[3],):
@@ -152,7 +153,7 @@ def conv2d_bias(x: Expression, f: Expression, b: Expression, stride: Indices, is
 
 
 def _filter1d_signature(x: Dim, y: Dim) -> Signature:
-    """Return the signature of a convolution. Windows are contiguous, so kernels read them in place as vectors."""
+    """Return the signature of `filter1d_narrow`. Windows are contiguous, so kernels read them in place as vectors."""
     rows, columns = x.rows, x.columns
     y_dims = of_rank(y.dims, 3)
     if not is_matrix(x) or len(y_dims) != 3 or len(y.dims) < 2:

@@ -1,4 +1,7 @@
-"""How a window moves over an image (height, width, channels), for convolution and pooling, from the top left."""
+"""How a window moves over an image (height, width, channels), from the top left, for convolution and pooling.
+
+With `is_valid`, windows stay within the image. Otherwise the image is padded.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from ..declare import *
 
 
 def _places(size: int, window: int, stride: int, is_valid: bool) -> tuple[int, int]:
-    """Return the positions of a window along one dimension, and how much padding precedes the image."""
+    """Return how many positions a window has along one dimension, and how much padding precedes the image."""
     if is_valid:
         return -(-(size - window + 1) // stride), 0
     places = -(-size // stride)
@@ -35,7 +38,7 @@ def image_dim(name: str, x: Expression) -> Dim:
 
 
 def padded(x, window, stride, is_valid, value):
-    """Return the image, padded with `value`, and the positions down and across, for numpy references."""
+    """Return the image, padded with `value`, and the numbers of positions down and across, for numpy references."""
     x = x.reshape(*x.shape, *[1] * (3 - x.ndim))
     places, widths = [], [(0, 0)] * 3
     for d in range(2):

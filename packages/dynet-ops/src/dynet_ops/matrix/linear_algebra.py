@@ -18,7 +18,7 @@ KERNELS.add(
 
 
 def _log_of_product(pivots):
-    """Return log(product of the pivots), that of the determinant: NaN if it is negative, -inf if any pivot is 0."""
+    """Return log(determinant), the product of the pivots: NaN if it is negative, -inf if any pivot is 0."""
     logarithms, negative = f.sum(f.log(f.absolute(pivots))), f.sum(f.where(pivots < 0, 1, 0))
     counted = f.where(f.equal(logarithms, float("-inf")), 0, negative)
     is_odd = f.equal(counted - 2 * f.floor(counted / 2), 1)
@@ -39,7 +39,7 @@ def _order(name: str, dim: Dim) -> int:
 
 
 def invertible(arrays: np.ndarray) -> np.ndarray:
-    """Return well-conditioned matrices with positive determinants, whose elimination exchanges rows, for tests."""
+    """Return, for tests, well-conditioned matrices with positive determinants. Inverting them must exchange rows."""
     order = len(arrays)
     matrices = arrays.reshape(order, order, -1) + 1.5 * np.sqrt(order) * np.eye(order)[..., None]
     matrices = matrices[::-1].copy()
@@ -49,7 +49,7 @@ def invertible(arrays: np.ndarray) -> np.ndarray:
 
 
 def _inverse_signature(dim: Dim) -> Signature:
-    """Return the signature of an inversion. A column is one of a matrix.
+    """Return the signature of an inversion. The kernels' columns are those of the matrices.
 
     The value is followed by a matrix t, in whose gradient the backward pass stores an intermediate result, and by the
     scratch memory of the kernel `invert`.

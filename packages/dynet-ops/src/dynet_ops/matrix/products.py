@@ -6,8 +6,8 @@ from dynet_kernels.layout import NO_VIEW
 
 from ..declare import *
 
-# For parameters of the product kernels: Y is the role of the result, NOTHING of a product that is added to nothing;
-# SHARED, as a number of columns, lets all columns share one matrix.
+# Parameters of the product kernels. Y is the role of the result. NOTHING, in place of the role of what a product is
+# added to, adds it to nothing. SHARED, in place of the number of columns that share a matrix, lets all share it.
 Y, NOTHING, SHARED = 0, -1, 0
 
 
@@ -80,7 +80,7 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
         if inner != height:
             more = f"; operands are {described(dims)}" if len(dims) > 2 else ""
             if dims[w].dims == dims[x].dims:
-                more += "; dy.cmult(x, y) multiplies element by element, dy.dot_product(x, y) adds that up"
+                more += "; dy.cmult(x, y) multiplies element by element, dy.dot_product(x, y) also adds up the products"
             raise ShapeError(
                 f"{name}: {dims[w]!r} times {dims[x]!r}: inner dimensions differ, {inner} != {height}{more}"
             )
@@ -137,7 +137,7 @@ def matmul_signature(a: Dim, b: Dim) -> Signature:
 def matmul(a: Expression, b: Expression) -> Expression:
     """The product of a matrix and a vector or matrix, y = a b. For these operands, it is the same as `a * b`.
 
-    a has dimensions (m, n), and b has (n,) or (n, k).
+    a has the dimensions (m, n), and b has (n,) or (n, k).
 
     >>> (inputTensor([[1, 2], [3, 4]]) * inputVector([1, 1])).value()
     [3.0, 7.0]
@@ -170,9 +170,15 @@ def _affine_reference(b, *pairs):
 def affine_transform(exprs: Iterable[Expression]) -> Expression:
     """A sum of matrix products and a bias, y = b + W1 x1 + W2 x2 + ...
 
-    `exprs` are an odd number of expressions: the bias b of dimensions (m,) or (m, k), then pairs of a matrix (m, n) and
-    a vector (n,) or matrix (n, k). A bias (m,) is added to every column. The result has dimensions (m,) if the x are
-    vectors (n,) or columns (n, 1), else (m, k). ShapeError is raised if the shapes do not fit.
+    Args:
+        exprs: an odd number of expressions b, W1, x1, W2, x2, ...: the bias b of dimensions (m,) or (m, k), then pairs
+            of a matrix of dimensions (m, n) and a vector (n,) or matrix (n, k). A bias (m,) is added to every column.
+
+    Returns:
+        A vector of dimensions (m,) if the x are vectors (n,) or columns (n, 1), else a matrix of dimensions (m, k).
+
+    Raises:
+        ShapeError: the shapes do not fit.
 
     >>> W, x, b = inputTensor([[1, 2], [3, 4]]), inputVector([1, 1]), inputVector([10, 20])
     >>> affine_transform([b, W, x]).value()

@@ -1,4 +1,8 @@
-"""`Cell`, the description of a recurrent cell, such as an LSTM: its values, parameters and instructions."""
+"""`Cell`, the description of a recurrent cell, such as an LSTM: its values, parameters and instructions.
+
+A *gate* is a vector such as b + W x + U h, from which a cell computes its new state. The *projection* of an input x is
+b + W x for all gates. An *instruction* is a matrix product (`Product`) or the name of a rule.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +55,7 @@ class Cell:
         weights: the recurrent parameters: matrices that multiply h, or another vector computed from the state.
         following, first: the instructions of a step with and without a previous state, in order.
         carries: whether a formula, not only a product, reads the last value of the previous state. The new state then
-            has as many trailing dimensions of size 1.
+            has as many trailing dimensions of size 1 as this value.
         numbers: the named numbers of the equations, such as the forget bias of an LSTM.
         reference: a time step in numpy: the new state, from the input, the previous state and the parameters.
     """

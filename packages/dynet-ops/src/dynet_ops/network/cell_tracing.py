@@ -55,9 +55,9 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
         for columns, weight in factors:
             shape = Weight(len(one.parts), columns)
             if shapes.setdefault(weight, shape) != shape:
-                raise TypeError(f"{name}: {weight} stands for parameters of two shapes: each needs a name of its own")
+                raise TypeError(f"{name}: {weight} stands for parameters of two shapes: each needs its own name")
     if unused := [weight for weight in weights if weight not in shapes]:
-        raise TypeError(f"{name}: no equation has {', '.join(unused)}")
+        raise TypeError(f"{name}: no equation uses {', '.join(unused)}")
     cell = Cell(
         name,
         tuple(state),
@@ -114,10 +114,10 @@ _numbers = itertools.count()
 
 
 class Sum(Symbol):
-    """A sum b + W @ x + U @ h. In formulas, it is an input. "" as `bias`: none has been added yet.
+    """A sum b + W @ x + U @ h. In formulas, it is an input (a variable). `bias` is "" until one is added.
 
-    `inputs` are the matrices that multiply x, one in a complete sum. `products` are (matrix, formula of the vector).
-    The rows are divided into `parts` gates; the attribute has their symbols.
+    `inputs` are the matrices that multiply x, one in a complete sum. `products` are the others, each a pair (matrix,
+    formula of the vector). The rows are divided into `parts` gates; the attribute `parts` has their symbols.
     """
 
     __slots__ = ("bias", "inputs", "parts", "products")
@@ -232,9 +232,10 @@ class _Plan:
             forward = stored.forward(now | gates)
             backward = stored.backward(now | gates, gates & shared, totals=cell.state)
             backward |= {"d" + gate: Formula((), as_symbol(0.0)) for gate in unread if not later}
-            # `shared` are the gates that later rules read, too. These run first in the backward pass and write the
-            # gradients, and this rule adds to them. But if it computes the activation of such a gate, its formula
-            # contains the gradient so far, so it overwrites it, and that of the values it computes with their totals.
+            # `shared` are the gates that later rules read, too. In the backward pass, the later rules run first and
+            # write the gradients of these gates, and this rule adds to them. But if it computes the activation of such
+            # a gate, its formula contains the gradient so far, so it overwrites the gradient. It also overwrites the
+            # gradients of the values that it computes, with their totals.
             sets = tuple("d" + gate for gate in cell.gates if gate not in shared or gate in gates)
             sets += tuple("d" + value for value in cell.state if value in now)
             steps.append(self._rule(cell, now, forward, backward, sets, first))

@@ -1,7 +1,8 @@
-"""Signatures of recurrent cells' records: a time step, or a whole sequence.
+"""Signatures of recurrent cells' records, each of which is a time step or a whole sequence.
 
-The first part is the projection. It depends on inputs only, so those of all steps and sequences run as one product.
-Each other part is one time step: it adds U h to the gates in the projection's memory, which nothing else reads.
+The first part is the projection. It depends on the inputs only, so the projections of all steps and sequences run as
+one product. Each other part is one time step: it adds U h to the gates in place, in the projection's memory, which
+nothing else reads, and computes the new state.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ def add_rule(
 ) -> str:
     """Add a rule, with its ".backward" unless that is None, to the table of kernels. Return `kernel`.
 
-    Signatures list its `views` first, in order. The backward kernel overwrites the gradients `sets`, and adds to
-    others.
+    The signature of a part that runs the rule must list these `views` first, in this order. The backward kernel
+    overwrites the gradients `sets`, and adds to all others.
     """
     KERNELS.add(kernel, Rule(views, forward, **facts))
     if backward is not None:
@@ -59,7 +60,7 @@ def part_signature(
 
     Args:
         hidden: the number of elements of h, and of every other value of the state.
-        views: the memory of the instructions, first of the rules, in the order in which they list it.
+        views: the memory of the instructions, by name: first what the rules list, in their order.
         weights: the shapes of the products' matrices, by the names of their views.
         each: whether the kernels run once for each of a variable number of operands, such as a tree node's children.
     """

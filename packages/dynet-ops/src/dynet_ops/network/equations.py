@@ -17,7 +17,7 @@ Equations = dict[str, Symbol]
 
 
 def symbols(*names: str) -> list[Symbol]:
-    """Return a symbol for each name: an input of formulas."""
+    """Return a symbol for each name, an input (a variable) of formulas."""
     return [Symbol("input", name) for name in names]
 
 
@@ -69,9 +69,10 @@ class Stored:
                 found = node
 
     def _slope(self, gate: str, activation: Symbol) -> Symbol:
-        """Return a formula for a gate's gradient, from "value", its activation, and "d" + gate, that one's gradient.
+        """Return a formula for the gradient of a gate, derived from the formula of its activation.
 
-        If the formula has the input `gate`, too, the gate must not be overwritten.
+        Its input "value" is the value of the activation, and "d" + `gate` is the activation's gradient. If it also has
+        the input `gate`, the gate must not be overwritten.
         """
         chain = Chain(self.simplifier, {gate}, by_result=True)
         ((_, slope),) = chain.gradients(activation, self._input("d" + gate), self._input("value"))

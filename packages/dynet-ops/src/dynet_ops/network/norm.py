@@ -13,9 +13,10 @@ _VIEWS = ("y", "x", "g", "b")
 
 
 def _normal(x):
-    """Return x normalized; 0 if x has no deviation, else another number; 1 / deviation; and the number of elements.
+    """Return formulas: x normalized; what is 0 if the elements are equal; 1 / standard deviation; number of elements.
 
-    Each element is multiplied by numbers computed once, because a division takes as long as all the rest.
+    Elements that differ too little count as equal. Each is multiplied by numbers that are computed once, because a
+    division takes as long as all the rest.
     """
     count = f.sum(1.0)
     spread = x - f.sum(x) / count
@@ -25,7 +26,7 @@ def _normal(x):
 
 
 def _unless_equal(apart, value):
-    """Return `value`, which has 1 / deviation as a factor, or 0 where `apart` is 0."""
+    """Return `value`, which has 1 / standard deviation as a factor, or 0 where `apart`, from `_normal`, is 0."""
     return f.where(f.equal(apart, 0), 0, value)
 
 
@@ -68,7 +69,7 @@ def layer_norm(x: Expression, g: Expression, b: Expression) -> Expression:
     """Normalize x to mean 0 and standard deviation 1, then scale it by g and shift it by b.
 
     y = g (x - mean(x)) / sqrt(mean((x - mean(x))^2)) + b, element by element; means are over each batch element. If all
-    numbers of a batch element are equal, y is b there, and x and g get no gradient from it.
+    numbers of a batch element are equal, y is b there, and x and g get no gradient from this batch element.
 
     The scale g and the shift b usually have the dimensions of x. Others are broadcast as by `cmult` and `+`.
 
@@ -113,7 +114,7 @@ def _weight_norm_signature(*dims: Dim) -> Signature:
 def weight_norm(w: Expression, g: Expression) -> Expression:
     """Scale weights to the norm g, y = g w / |w|.
 
-    Here |w| is the Euclidean norm over all dimensions, and g is an expression with a single number.
+    |w| is the Euclidean norm over all dimensions. g is an expression with a single number.
 
     Source: Salimans and Kingma, "Weight normalization", 2016.
 

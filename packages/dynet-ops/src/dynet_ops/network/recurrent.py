@@ -11,19 +11,21 @@ from .cell_tracing import cell_of_equations, split
 from .cells import record_step
 
 CELLS: dict[str, Cell] = {}
-"""By the names of their ops, such as "lstm_step"."""
+"""All recurrent cells, by the names of their ops, such as "lstm_step"."""
 
 
 def cell(state: Sequence[str], *, reference: Callable[..., Any]) -> Callable[[Function], Function]:
-    """Return a decorator that makes an op, with its tests' samples, of the equations of a recurrent step.
+    """Return a decorator that turns a function with the equations of a recurrent step into an op.
 
-    The arguments of the function are the input, the previous state and the weights; it returns the new state. See
-    `cell_of_equations` for what equations may contain. The op has the same arguments, without the cell's numbers. It
-    computes the whole new state, but returns an expression for its first value only, such as h.
+    The arguments of the function are the input, the previous state, the weights, and, by keyword only, numbers of the
+    cell. It returns the new state. See `cell_of_equations` for what the equations may contain. The op has the same
+    arguments, without the numbers. It computes the whole new state, but returns an expression for its first value only,
+    such as h.
 
     Args:
         state: the names of the values of the state, such as h and c.
-        reference: the same function in numpy, for vectors. It takes the cell's numbers, too.
+        reference: the same function in numpy, for inputs that are vectors. Tests compare the op with it. It takes the
+            cell's numbers, too.
     """
 
     def decorate(function: Function) -> Function:
@@ -47,7 +49,7 @@ def cell(state: Sequence[str], *, reference: Callable[..., Any]) -> Callable[[Fu
 
 
 def _samples(of: Cell) -> list[Sample]:
-    """Return samples with several sizes and batch sizes of the input and the state."""
+    """Return calls to test, with several sizes and batch sizes of the input and the state."""
     sizes = [(1, 1, 1, 1), (3, 4, 1, 1), (3, 2, 4, 4), (2, 3, 3, 1), (2, 5, 1, 2)]
     samples = []
     for n, m, inputs, states in sizes:
@@ -62,9 +64,11 @@ def _sigmoid(x):
 
 @cell(("h",), reference=lambda x, h, Wx, Wh, b: np.tanh(b + Wx @ x + Wh @ h))
 def simple_rnn_step(x, h, Wx, Wh, b):
-    """A step of a simple recurrent network, h' = tanh(b + Wx x + Wh h), with x of size n and h of size m.
+    """A step of a simple recurrent network, h' = tanh(b + Wx x + Wh h).
 
-    Wx, Wh, b: (m, n), (m, m) and (m,). Source: Elman, "Finding structure in time", 1990.
+    x has size n, h size m. Wx, Wh and b have the dimensions (m, n), (m, m) and (m,).
+
+    Source: Elman, "Finding structure in time", 1990.
     """
     return tanh(b + Wx @ x + Wh @ h)
 
@@ -81,7 +85,7 @@ def lstm_step(x, h, c, Wx, Wh, b, *, forget_bias=1.0):
 
     The rows of b + Wx x + Wh h are the gates i, f, o and g, in this order, with m rows each. The new state is
     c' = s(f + forget_bias) c + s(i) tanh(g) and h' = s(o) tanh(c'), where s is the logistic function. x has size n, h
-    and c have size m. Wx, Wh, b: (4m, n), (4m, m) and (4m,).
+    and c have size m. Wx, Wh and b have the dimensions (4m, n), (4m, m) and (4m,).
 
     Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997; forget gate: Gers et al., 2000.
     """
@@ -122,7 +126,7 @@ def coupled_lstm_step(x, h, c, Wix, Wih, Wic, bi, Wox, Woh, Woc, bo, Wcx, Wch, b
 
     i = s(bi + Wix x + Wih h + Wic c), c' = (1 - i) c + i tanh(bc + Wcx x + Wch h),
     o = s(bo + Wox x + Woh h + Woc c'), h' = o tanh(c'), where s is the logistic function. x has size n, h and c have
-    size m. Wix, Wox and Wcx have dimensions (m, n), all others (m, m).
+    size m. Wix, Wox and Wcx have dimensions (m, n), all other matrices (m, m).
 
     Source: Greff et al., "LSTM: a search space odyssey", 2015; peepholes: Gers and Schmidhuber, 2000.
     """

@@ -56,7 +56,7 @@ SUMMED = ("f", "c_child", "h_child", "fx")
 clear_sums = add_rule("tree_lstm.clear_sums", ("c_kept", "h_sum", *SUMMED), lambda: {"c_kept": 0.0, "h_sum": 0.0}, None)
 summed_child = _rule("summed_child", SUMMED, _summands, "f", accumulate=("c_kept", "h_sum"))
 summing = _rule("summing", (*"iog", "c_kept"), lambda i, o, g, kept: _outputs(o, logistic(i) * tanh(g) + kept), "iog")
-for _count in range(3):  # known at import, so that they can be compiled beforehand
+for _count in range(3):  # known at import, so that they can be compiled in advance
     _node(_count)
 
 

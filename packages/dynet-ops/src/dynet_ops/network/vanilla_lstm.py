@@ -249,7 +249,9 @@ _output = _of_parts(
 def vanilla_lstm_c(c_tm1: Expression, gates_t: Expression) -> Expression:
     """The cell state of an LSTM step, c_t = i g + f c_tm1.
 
-    c_tm1, the previous one, is a vector of size h. `vanilla_lstm_gates` returns gates_t, of size 4 h.
+    Args:
+        c_tm1: the previous cell state, a vector of size h.
+        gates_t: the gates i, f, o and g in one vector of size 4 h, as `vanilla_lstm_gates` returns them.
 
     >>> vanilla_lstm_c(inputVector([2]), inputVector([0.5, 1, 0, 3])).value()
     3.5
@@ -265,7 +267,9 @@ def vanilla_lstm_c(c_tm1: Expression, gates_t: Expression) -> Expression:
 def vanilla_lstm_h(c_t: Expression, gates_t: Expression) -> Expression:
     """The output of an LSTM step, h_t = o tanh(c_t).
 
-    c_t is a vector of size h. `vanilla_lstm_gates` returns gates_t, of size 4 h.
+    Args:
+        c_t: the cell state, a vector of size h.
+        gates_t: the gates i, f, o and g in one vector of size 4 h, as `vanilla_lstm_gates` returns them.
 
     >>> vanilla_lstm_h(inputVector([0]), inputVector([0.5, 1, 0, 3])).value()
     0.0

@@ -100,7 +100,7 @@ _EXPECTED = 2.0, -1.5, 0.3, 1.0
 def random_normal(dim: Dims, mean: Number = 0.0, stddev: Number = 1.0, batch_size: Index = 1) -> Expression:
     """A tensor of independent, normally distributed numbers.
 
-    `stddev` is the standard deviation. Each batch element has different numbers.
+    `stddev` is the standard deviation, at least 0. Each batch element has different numbers.
 
     Source: Box and Muller, "A Note on the Generation of Random Normal Deviates", 1958.
 
@@ -144,7 +144,7 @@ def random_bernoulli(dim: Dims, p: Number, scale: Number = 1.0, batch_size: Inde
 def random_gumbel(dim: Dims, mu: Number = 0.0, beta: Number = 1.0, batch_size: Index = 1) -> Expression:
     """A tensor of independent numbers with the Gumbel distribution, mu - beta log(-log(u)) for u uniform in (0, 1).
 
-    The scale beta must not be negative. Each batch element has different numbers.
+    mu is the location. The scale beta must not be negative. Each batch element has different numbers.
 
     >>> random_gumbel((2, 3), batch_size=4).dim()
     ((2, 3), 4)

@@ -10,7 +10,7 @@ from .draws import checked_probability, random_bernoulli, random_node
 def _dropping(name: str, position: Symbol) -> Callable[..., Expression]:
     """Return a function of [x], p and 1 / (1 - p) that adds a dropout node to the graph.
 
-    With `formula.position` the decision is made for each element, with `formula.origin` once for all.
+    With `formula.position`, each element is dropped or not by itself; with `formula.origin`, all are or none is.
     """
     return random_node(
         name, lambda x, seed, count, p, scale: f.where(f.uniform(seed, count, position) < p, 0, x * scale)
@@ -32,7 +32,9 @@ _ALL: dict[str, Any] = {
 def dropout(x: Expression, p: Number) -> Expression:
     """Set each element to zero with probability p, independently; scale the others by 1 / (1 - p). 0 <= p < 1.
 
-    Use it in training only. Source: Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, "Dropout", 2014.
+    Use it in training only.
+
+    Source: Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, "Dropout", 2014.
 
     >>> dropout(inputVector([1, 2]), 0.0).value()
     [1.0, 2.0]

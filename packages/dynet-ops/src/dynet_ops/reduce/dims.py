@@ -28,8 +28,11 @@ mean_along = Along(mean, parts=sum_elems, constants=share)
 def sum_dim(x: Expression, d: Dims = (0,), b: bool = False, n: Index = 0) -> Expression:
     """The sum along any dimensions, y = sum over i of x_i.
 
-    The result does not have the dimensions d, which are counted from 0. With b, the sum is over the batch, too. n is
-    ignored: DyNet 2.1 takes it here, as in `mean_dim`.
+    Args:
+        x: any expression.
+        d: the dimensions to sum over, counted from 0. The result does not have them.
+        b: whether to sum over the batch, too.
+        n: ignored. `mean_dim` and others have such an argument, and DyNet 2.1 takes it here, too.
 
     >>> x = inputTensor([[1, 2], [3, 4]])
     >>> sum_dim(x, [0]).value(), sum_dim(x, [1]).value(), sum_dim(x, [0, 1]).value()
@@ -45,8 +48,12 @@ N_SAMPLES = samples("3x4*2 d=[0] n=5; 3x4*2 d=[0] b=True n=9")
 def mean_dim(x: Expression, d: Dims = (0,), b: bool = False, n: Index = 0) -> Expression:
     """The mean along any dimensions, y = (1 / n) sum over i of x_i.
 
-    The result does not have the dimensions d, which are counted from 0. With b, the mean is over the batch, too. Give
-    n, the number to divide by, if only n elements count and the others are padding with zeros. 0 means all elements.
+    Args:
+        x: any expression.
+        d: the dimensions to average over, counted from 0. The result does not have them.
+        b: whether to average over the batch, too.
+        n: the number to divide by. Give it if only n elements count and the others are padding with zeros. 0 means the
+            number of all elements.
 
     >>> x = inputTensor([[1, 2], [3, 4]])
     >>> mean_dim(x, [0], False).value(), mean_dim(x, [0], False, n=1).value()
@@ -76,10 +83,10 @@ def mean_batches(x: Expression) -> Expression:
 
 
 def differences(x):
-    """Return a formula that is 0 if all elements of a column are equal, or squares of differences underflow.
+    """Return a formula that is 0 if all elements of a column are equal, or if the squares of differences underflow.
 
-    Deviations from the mean do not tell: the mean is rounded, and a division by the standard deviation would make noise
-    as large as 1.
+    Deviations from the mean do not tell this. The mean is rounded, so those of equal elements may be noise, which a
+    division by the standard deviation would make as large as 1.
     """
     return f.sum((x - f.first(x)) * (x - f.first(x)))
 

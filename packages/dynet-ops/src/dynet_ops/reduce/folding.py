@@ -50,7 +50,7 @@ def kmh_ngram(x: Expression, v: Index) -> Expression:
     if len(dim.dims) > 2:
         raise ShapeError(f"kmh_ngram: expected a matrix, got {dim!r}")
     if width > dim.columns:
-        raise OutOfRangeError(f"kmh_ngram: v = {width} columns of x, which is {dim!r}")
+        raise OutOfRangeError(f"kmh_ngram: v = {width} is more than the number of columns of x, which is {dim!r}")
     return node("kmh_ngram", _ngram_signature(dim, width), (x,))
 
 
@@ -76,7 +76,7 @@ def fold_rows(x: Expression, nrows: Index = 2) -> Expression:
     dim = shape_of("fold_rows", x)
     nrows = checked_count("fold_rows", "nrows", nrows, 1)
     if dim.rows % nrows:
-        raise ShapeError(f"fold_rows: x is {dim!r}: {dim.rows} rows are no multiple of nrows = {nrows}")
+        raise ShapeError(f"fold_rows: x is {dim!r}: {dim.rows} rows are not a multiple of nrows = {nrows}")
     return node("fold_rows", _fold_signature(dim, nrows), (x,))
 
 

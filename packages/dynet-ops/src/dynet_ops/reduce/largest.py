@@ -67,7 +67,7 @@ KERNELS.add("argmax.dx", Rule(("y", "x"), {"dx": lambda dy: dy}))
 
 
 def _recorder(passes: bool):
-    """Return a function that adds an argmax node. If `passes`, x gets the result's gradient unchanged, else none."""
+    """Return a function that adds an argmax node. If `passes`, x gets the gradient of the result, else none."""
 
     @by_plain_dims
     def signature_of(dim: Dim) -> Signature:

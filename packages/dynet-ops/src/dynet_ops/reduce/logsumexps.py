@@ -10,9 +10,9 @@ AT_ONCE = 4  # the most operands that one node can have; for more, `logsumexp` a
 
 
 def _terms(xs):
-    """Return the largest of the xs, and for each x the term e^(x - largest).
+    """Return formulas: the largest of the xs, and for each x the term e^(x - largest).
 
-    The largest x has the term 1 even if it is infinite: infinity - infinity would give NaN.
+    The term of the largest x is 1 even if x is infinite, where infinity - infinity would give NaN.
     """
     largest = xs[0]
     for x in xs[1:]:

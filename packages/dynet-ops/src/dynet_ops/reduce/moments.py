@@ -54,9 +54,13 @@ def _moment(name: str, order: Index) -> tuple[Along, int]:
 def moment_dim(x: Expression, d: Dims, r: Index, b: bool = False, n: Index = 0) -> Expression:
     """The moment of order r along any dimensions, y = (1 / n) sum over i of x_i^r.
 
-    The result does not have the dimensions d, which are counted from 0. With b, the batch is reduced, too. r is from 1
-    to 2^24. Give n, the number to divide by, if only n elements count and the others are padding with zeros. 0 means
-    all.
+    Args:
+        x: any expression.
+        d: the dimensions to reduce, counted from 0. The result does not have them.
+        r: the order, from 1 to 2^24.
+        b: whether to reduce the batch, too.
+        n: the number to divide by. Give it if only n elements count and the others are padding with zeros. 0 means the
+            number of all elements.
 
     >>> moment_dim(inputTensor([[1, 2], [3, 4]]), [0], 2, False).value()
     [5.0, 10.0]
@@ -141,9 +145,13 @@ _padded_std = Along(padded_std, constants=lambda n, count: (1 / n, n - count))
 def std_dim(x: Expression, d: Dims = (0,), b: bool = False, n: Index = 0) -> Expression:
     """The standard deviation along any dimensions, y = sqrt((1 / n) sum over i of (x_i - mean)^2).
 
-    If all elements are equal, it is 0, and so is its gradient. The result does not have the dimensions d, which are
-    counted from 0. With b, the batch is reduced, too. Give n if only n elements count and the others are padding with
-    zeros. 0 means all.
+    If all elements are equal, it is 0, and so is its gradient.
+
+    Args:
+        x: any expression.
+        d: the dimensions to reduce, counted from 0. The result does not have them.
+        b: whether to reduce the batch, too.
+        n: the number of elements that count. Give it if the others are padding with zeros. 0 means that all count.
 
     >>> x = inputTensor([[1, 2], [3, 8]])
     >>> std_dim(x, [0], False).value()
@@ -171,7 +179,7 @@ def std_elems(x: Expression) -> Expression:
 def std_batches(x: Expression) -> Expression:
     """The standard deviation over the n batch elements x_i, y = sqrt((1 / n) sum over i of (x_i - mean)^2).
 
-    y has batch size 1. Where all x_i are equal, it is 0, and so is the gradient.
+    It is computed element by element, and y has batch size 1. Where all x_i are equal, it is 0, and so is the gradient.
 
     >>> std_batches(inputTensor([[1, 3]], batched=True)).value()
     1.0

@@ -79,7 +79,8 @@ _SUM_SAMPLES = [*SEVERAL, *samples("[5x1*2 5]")]
 def esum(xs: Iterable[Expression]) -> Expression:
     """The elementwise sum of any number of expressions. Shapes are broadcast.
 
-    The result has as many dimensions as the first one, or more if another has further dimensions larger than 1.
+    The result has as many dimensions as the first expression, or more if another one has further dimensions that are
+    larger than 1.
 
     >>> esum([inputVector([1, 2]), inputVector([3, 4])]).value()
     [4.0, 6.0]

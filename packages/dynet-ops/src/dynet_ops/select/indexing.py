@@ -88,7 +88,7 @@ def _range_of(x: Expression, d: int, part: slice) -> tuple[int, int, int]:
     if start >= stop:
         graph_of("x[...]", (x,))
         named = "the batch" if is_batch else f"dimension {d}"
-        raise OutOfRangeError(f"x[...]: {part} takes nothing from {named} of x, which is {x.type!r}")
+        raise OutOfRangeError(f"x[...]: {part} selects nothing from {named} of x, which is {x.type!r}")
     return start, stop, step
 
 

@@ -1,6 +1,6 @@
 """Operations that pick elements, rows, columns or batch elements by their indices.
 
-The nodes store the indices, so nodes with different ones share a signature and a batch.
+Nodes store their indices, so nodes with different indices share a signature and can run as one batch.
 """
 
 from __future__ import annotations
@@ -44,8 +44,13 @@ def _pick_signature(dim: Dim, d: int, length: int) -> Signature:
 def pick(e: Expression, index: Index | Indices = 0, dim: Index = 0) -> Expression:
     """The element (row, column, ...) number `index` along dimension `dim`. The result does not have this dimension.
 
-    `index` is one for all batch elements, or a list with an index for each, as in `pick_batch`. OutOfRangeError is
-    raised if the dimension or index does not exist. Negative indices are allowed only in `e[...]`.
+    Args:
+        e: any expression.
+        index: one index for all batch elements, or a list with an index for each, as in `pick_batch`.
+        dim: the number of the dimension, counted from 0.
+
+    Raises:
+        OutOfRangeError: the dimension or index does not exist. Negative indices are allowed only in `e[...]`.
 
     >>> pick(inputVector([1, 2, 3]), 2).value()
     3.0
@@ -82,6 +87,8 @@ def pickrange(x: Expression, v: Index, u: Index, d: Index = 0) -> Expression:
 @also_called(s="v", e="u")
 def pick_range(x: Expression, v: Index, u: Index, d: Index = 0) -> Expression:
     """Elements number v, v + 1, ..., u - 1 along dimension d. This is another name of `pickrange`.
+
+    DyNet 2.1 calls v and u s and e, which work here, too.
 
     >>> pick_range(inputVector([1, 2, 3, 4]), 1, 3).value()
     [2.0, 3.0]
@@ -188,7 +195,7 @@ def _pick_each(name: str, e: Expression, indices: Iterable[Index], dim: Index) -
 
 @method(i="index")
 def set_index(x: Expression, index: Index | Iterable[Index]) -> None:
-    """Let x be another element of what it was picked from. Users call it as a method of what `pick` or `x[i]` returns.
+    """Make x a different element of what it was picked from. Call it as a method of what `pick` or `x[i]` returns.
 
     What `pick_batch` returns takes as many indices as before. Gradients then go to these elements. The graph's values
     are computed again when they are next needed, with new random numbers for dropout and noise.

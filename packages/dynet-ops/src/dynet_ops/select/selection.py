@@ -50,7 +50,7 @@ def select_rows(x: Expression, rs: Iterable[Index]) -> Expression:
 def select_cols(x: Expression, cs: Iterable[Index]) -> Expression:
     """Columns number cs[0], cs[1], ... of a matrix, y_ij = x_i(cs_j). Numbers may repeat.
 
-    They are counted from 0.
+    Columns are counted from 0.
 
     >>> select_cols(inputTensor([[1, 2, 3], [4, 5, 6]]), [2, 0]).npvalue()
     array([[3., 1.],
@@ -63,7 +63,10 @@ def select_cols(x: Expression, cs: Iterable[Index]) -> Expression:
 
 
 def _strided_loops(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
-    """Return shape and loops of a copy of counts[d] elements along each d, steps[d] apart; the batch comes last."""
+    """Return the shape and the loops of a copy of counts[d] elements along each dimension d, steps[d] apart.
+
+    The last entries of `counts` and `steps` are for the batch.
+    """
     result = Dim.of(counts[:-1], counts[-1])
     apart = [stride * step for stride, step in zip(strides_of(dim, dim), steps)]
     return result, list(zip(counts, strides_of(result, result), apart))
@@ -71,13 +74,13 @@ def _strided_loops(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]) ->
 
 @functools.cache
 def _strided_signature(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]) -> Signature | None:
-    """Return the signature of such copies, whose nodes store their start; None if there are too many loops."""
+    """Return the signature of such copies, whose nodes store the first element's offset; None for too many loops."""
     result, loops = _strided_loops(dim, counts, steps)
     return None if len(joined(loops)) > LOOPS else copy_of(result, loops, index_scale=1)
 
 
 def _limits(name: str, what: str, given, dim: Dim, default: Sequence[int], smallest: int) -> list[int]:
-    """Check a user's list of numbers >= `smallest`; extend it from `default` to all dimensions and the batch."""
+    """Check a user's list of numbers >= `smallest`, and extend it to all dimensions and the batch by `default`."""
     sizes, given = (*dim.dims, dim.batch), as_list(given)
     if not is_list(given):
         raise ArgumentTypeError(f"{name}: {what} must be a list of ints, not {given!r:.60}")
@@ -192,8 +195,9 @@ def _largest_reference(x, k, d=1):
 def kmax_pooling(x: Expression, k: Index, d: Index = 1) -> Expression:
     """The k largest elements along dimension d, in their original order. Among equal elements, the first are taken.
 
-    k is at most the size of the dimension. Source: Kalchbrenner, Grefenstette and Blunsom, "A Convolutional Neural
-    Network for Modelling Sentences", 2014.
+    k is at most the size of the dimension. Dimensions are counted from 0.
+
+    Source: Kalchbrenner, Grefenstette and Blunsom, "A Convolutional Neural Network for Modelling Sentences", 2014.
 
     >>> kmax_pooling(inputTensor([[3, 1, 2], [1, 9, 4]]), 2).npvalue()
     array([[3., 2.],
@@ -202,7 +206,7 @@ def kmax_pooling(x: Expression, k: Index, d: Index = 1) -> Expression:
     name = "kmax_pooling"
     (dim, d), k = shape_along(name, x, d), checked_size(name, "k", k)
     if k > dim.dims[d]:
-        raise OutOfRangeError(f"{name}: k = {k} is more than dimension {d} of x has, which is {dim!r}")
+        raise OutOfRangeError(f"{name}: k = {k} exceeds the size of dimension {d} of x, which is {dim!r}")
     if k == dim.dims[d]:
         return x
     return along(lambda x: node(name, _largest_signature(x.type.plain, k), (x,)), x, d)

@@ -8,14 +8,17 @@ from ..copying import copies_of_each
 from ..declare import *
 
 FEW = 16
-"""More operands than this, of one shape, share a view and a step, so the signature of a long list stays small.
+"""If more operands than this have one shape, they share a view and a step, so the signature of a long list stays small.
 
-Otherwise each has a step of its own, and the planner leaves out those whose operands need no gradient.
+Otherwise each operand has its own step, and the planner leaves out the steps of operands that need no gradient.
 """
 
 
 def _side_by_side(result: Dim, dims: Sequence[Dim], runs: Sequence[int], after: int, batch: int) -> Signature:
-    """Return the signature of `after * batch` runs of each operand, of the sizes `runs`."""
+    """Return the signature of a node of `after * batch` runs of each operand in turn, of the sizes `runs`.
+
+    An operand without a batch is repeated for each batch element.
+    """
     whole, starts = sum(runs), itertools.accumulate(runs, initial=0)
     if len(dims) > FEW and len({*dims}) == 1:
         return copies_of_each(result, runs[0], [(runs[0], 1, 1), (after * batch, whole, runs[0])])
@@ -80,8 +83,10 @@ def _join(arrays, d):
 def concatenate(xs: Iterable[Expression], d: Index = 0) -> Expression:
     """Concatenate the expressions `xs` along dimension d. Their sizes in all other dimensions must be equal.
 
-    The result has as many dimensions as the first expression, but at least d + 1. ShapeError is raised if the sizes of
-    other dimensions differ.
+    The result has as many dimensions as the first expression, but at least d + 1.
+
+    Raises:
+        ShapeError: the sizes of other dimensions differ.
 
     >>> concatenate([inputVector([1, 2]), inputVector([3])]).value()
     [1.0, 2.0, 3.0]

@@ -19,9 +19,12 @@ _alias = functools.cache(alias)
     samples="6 d=(2,3); 2x3*2 d=(3,2); 1x5 d=(5,); 4x3x2*3 d=(2,12)",
 )
 def reshape(x: Expression, d: Dims, batch_size: Index = 1) -> Expression:
-    """The numbers of x in another shape, in the same column-by-column order. Nothing is copied.
+    """The numbers of x in a different shape, in the same column-by-column order. Nothing is copied.
 
-    If `batch_size` is 1, and `d` has as many elements as one batch element of x, the result keeps the batch size of x.
+    Args:
+        d: the new dimensions.
+        batch_size: the new batch size. If it is 1, and `d` has as many elements as one batch element of x, the result
+            keeps the batch size of x.
 
     >>> reshape(inputVector([1, 2, 3, 4]), (2, 2)).npvalue()
     array([[1., 3.],
@@ -49,7 +52,10 @@ def _transposed(dim: Dim, order: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
 
 @functools.cache
 def _transpose_steps(dim: Dim, order: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Return the orders of the copies in turn that give `order`. If one is not enough, each places one dimension."""
+    """Return the orders of the copies that in turn give `order`.
+
+    If one copy is not enough, each but the last moves one dimension to its place.
+    """
     if len(joined(_transposed(dim, order)[1])) <= LOOPS:
         return [order]
     place = next(place for place, k in enumerate(order) if place != k)
@@ -72,10 +78,10 @@ def _transpose_signature(dim: Dim, order: tuple[int, ...]) -> Signature:
     samples="3x5; 17*2; 1x4*3; 2x3x4*2 dims=(2,0,1); 2x3x4 dims=(1,0,2); 4x3x1*2; 4x1x1*2 dims=(0,); 4x3x1 dims=(0,1)",
 )
 def transpose(x: Expression, dims: Indices = (1, 0)) -> Expression:
-    """The transpose of a matrix, or x with its dimensions in another order.
+    """The transpose of a matrix, or x with its dimensions in a different order.
 
-    Dimension i of the result is dimension dims[i] of x. Each must occur once, but trailing ones of size 1 may be left
-    out or added.
+    Dimension i of the result is dimension dims[i] of x. Each dimension of x must occur once, except that trailing
+    dimensions of size 1 may be left out or added.
 
     >>> transpose(inputTensor([[1, 2], [3, 4]])).npvalue()
     array([[1., 3.],
@@ -87,14 +93,14 @@ def transpose(x: Expression, dims: Indices = (1, 0)) -> Expression:
     order = tuple(checked_index("transpose", d) for d in dims)
     rank = len(order)
     if sorted(order) != list(range(rank)) or not 1 <= rank <= MAX_DIMS or len(of_rank(dim.dims, rank)) > rank:
-        raise ArgumentError(f"transpose: dims {order} is no order of the dimensions of x, which is {dim!r}")
+        raise ArgumentError(f"transpose: dims {order} is not an order of the dimensions of x, which is {dim!r}")
     for step in _transpose_steps(dim, order):
         x = node("transpose", _transpose_signature(x.type.plain, step), (x,))
     return x
 
 
 def along(of_columns: Callable, x: Expression, d: int) -> Expression:
-    """Apply an op of dimension 0 along dimension d, by transposing x and the result.
+    """Apply an op that works along dimension 0 to dimension d, by transposing x and the result.
 
     The op may change the size of dimension 0, but not the number of dimensions.
     """

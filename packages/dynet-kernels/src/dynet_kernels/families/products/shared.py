@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from ... import tir, tuning
-from ...cuda import precision
 from ...functions import vmath
 from ...kernels import AT_HAND, FLOP, Effects
 from ...layout import BY_ROWS, EITHER
 from ...tir import int64, let
 from ...tvm_modules import T
 from ..threads import block_of_products, wait
-from . import tensor_cores
+from . import precision, tensor_cores
 
 
 def effects(

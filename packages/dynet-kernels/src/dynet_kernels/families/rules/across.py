@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ... import tir
-from ...evaluation import Evaluation
 from ...kernels import Effects, Kernel
 from ...tir import int64, let, load, store, vector_loop
 from ...tvm_modules import T
 from ..threads import add_atomically, thread_each
 from .columns import Totals, multiples
+from .evaluation import Evaluation
 from .rule import Rule
 
 

@@ -10,12 +10,12 @@ Outputs must not overlap with inputs, except that without reductions they may be
 from __future__ import annotations
 
 from ... import tir, tuning
-from ...evaluation import Evaluation
 from ...formula import REDUCTIONS, beneath
 from ...functions import vmath
 from ...tir import int64, let, load, masked_loop, settled, store, unrolled_loop
 from ...tvm_modules import T, tirx
 from ..threads import WARP, Sums, add_atomically, share_of, thread_each
+from .evaluation import Evaluation
 
 SUM, MAXIMUM, MINIMUM = REDUCTIONS
 COMBINE = {

@@ -22,11 +22,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from .building import sites
-from .cache_directory import CacheError, cache_directory, danger, temporary_instead, warn
-from .locks import new_lock
+from ..building import sites
+from ..locks import new_lock
+from ..tvm_modules import load_ffi, tvm_ffi_orcjit
+from .directory import CacheError, cache_directory, danger, temporary_instead, warn
 from .seal import sealed, unsealed, write
-from .tvm_modules import load_ffi, tvm_ffi_orcjit
 
 STORED = (".o", ".key")  # suffixes of object files, and of files that map a key to a second key
 UNFINISHED = (".lock", ".new")  # suffixes of lock files, and of files that are being written
@@ -230,7 +230,7 @@ def _turn(path: Path, ready: Callable[[], bool], stopped: Callable[[], bool]) ->
         deadline = time.monotonic() + PATIENCE
         while sites.lock(descriptor) is False and time.monotonic() < deadline and not ready():
             if stopped():
-                raise CacheError(f"it was not waited for {path.stem}, which another process compiles")
+                raise CacheError(f"gave up waiting for {path.stem}, which another process is compiling")
             time.sleep(0.05)
         yield
     finally:

@@ -36,7 +36,7 @@ def cache_directory() -> Path:
             raise CacheError(f"DYNET_CACHE_DIR cannot be used: {problem}") from None
         return temporary_instead(str(problem))
     except OSError as problem:
-        return temporary_instead(f"{directory} cannot be made ({problem.strerror})")
+        return temporary_instead(f"{directory} cannot be created ({problem.strerror})")
 
 
 def exists() -> bool:
@@ -56,10 +56,10 @@ def private_directory(directory: Path) -> Path:
     try:
         missing = [path for path in (directory, *directory.parents) if not path.exists()]
     except PermissionError as problem:
-        raise CacheError(f"{problem.filename} may not be looked into") from None
+        raise CacheError(f"{problem.filename} cannot be accessed") from None
     if missing and os.name == "posix" and os.geteuid() == 0 and missing[-1].parent.stat().st_uid != 0:
         # Under sudo, HOME may be the home of another user, who could not use a directory that root creates there.
-        raise CacheError(f"{missing[-1].parent} belongs to another user than root")
+        raise CacheError(f"{missing[-1].parent} belongs to a user other than root")
     for path in reversed(missing):
         path.mkdir(mode=0o700, exist_ok=True)
     if not directory.is_dir():
@@ -67,7 +67,7 @@ def private_directory(directory: Path) -> Path:
     if found := danger(directory.stat()):
         raise CacheError(f"{directory} {found}, and code stored there would run as this user")
     if not os.access(directory, os.R_OK | os.X_OK):
-        raise CacheError(f"{directory} may not be looked into (mode {stat.S_IMODE(directory.stat().st_mode):04o})")
+        raise CacheError(f"{directory} cannot be accessed (mode {stat.S_IMODE(directory.stat().st_mode):04o})")
     for path in directory.parents:
         # A directory above may be writable for its group: often only this user is in the group, and a file's owner is
         # checked when the file is read. If it is writable for all, the sticky bit must keep others from renaming
@@ -97,7 +97,7 @@ def temporary_instead(reason: str) -> Path:
     directory = _temporary_directory()
     warn(
         f"dynet: compiled kernels are kept in {directory}, since {reason}. "
-        "The environment variable DYNET_CACHE_DIR can name another directory."
+        "The environment variable DYNET_CACHE_DIR can name a different directory."
     )
     return directory
 

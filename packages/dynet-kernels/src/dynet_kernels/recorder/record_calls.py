@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ..plain import Words, plain
-from .c_api import NULL, extern, fail, need
+from .c_api import extern, made, need
 from .calls import recording
-from .here import Here, Item, Items, NewRecord, become_node, below
+from .here import Here, Item, NewRecord, below
 from .structures import Function, List
 
 
@@ -58,45 +58,33 @@ def sequence(here: Here, function: Function, result: Item, head: Item, xs: Item,
     need(head.type == shared.tuple and xs.type == shared.list and version.type == shared.int)
     wanted, first = here.index(version), here.items(head)
     for place in range(first.size):
-        need(first[place].type == shared.int)
         here.index(first[place])  # leaves the entry if it does not fit
     # The list is made before the checks: making it may run the garbage collector, and so Python code that changes what
     # was checked.
     size = List(xs.address).size
-    made = extern("PyList_New", size)
-    if made == NULL:
-        fail()
+    found = made("PyList_New", size)
     now, items = Here(shared, graph, graph.version), here.items(xs)
-    if now.version != wanted or items.size != size or not are_nodes(now, items, dim):
-        extern("Py_DecRef", made)
+    fine = now.version == wanted and items.size == size
+    for place in range(items.size):
+        x = items[place]
+        if not (x.type == shared.expression and now.is_node(x) and x.dim == dim.address):
+            fine = 0
+    if not fine:
+        extern("Py_DecRef", found)
         return
-    new = NewRecord(now, first.size + size, 0, made)
-    nodes, found = graph.nodes, Words(List(made).items)
+    new = NewRecord(now, first.size + size, 0, found)
+    made_nodes = Words(List(found).items)
     for place in range(size):
-        node = here.take_expression(made)
-        become_node(node, nodes + 1 + place, now.version, result.address)
-        found[place] = node
+        made_nodes[place] = now.node(1 + place, result.address, found)
         new.write(items[place].at, begin=first.size + place)
     for place in range(first.size):
         new.write(here.index(first[place]), begin=place)
-    graph.fill(length=new.start + new.length, nodes=nodes + size + 1)
-    return made
-
-
-@plain
-def are_nodes(here: Here, xs: Items, dim: Item):
-    fine = 1
-    for place in range(xs.size):
-        x = xs[place]
-        if not (x.type == here.shared.expression and here.is_node(x) and x.dim == dim.address):
-            fine = 0
-    return fine
+    graph.fill(length=new.start + new.length, nodes=graph.nodes + size + 1)
+    return found
 
 
 @recording(2, key=0, anywhere=True)
 def handle(here: Here, function: Function, at: Item, dim: Item):
     """handle(at, dim) returns an expression for node number `at` of this thread's graph, of shape `dim`."""
-    place = below(here.graph.nodes, here.index(at))
-    node = here.take_expression()
-    become_node(node, place, here.version, dim.address)
-    return node
+    count = here.graph.nodes
+    return here.node(below(count, here.index(at)) - count, dim.address)

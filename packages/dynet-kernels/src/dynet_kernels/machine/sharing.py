@@ -18,7 +18,7 @@ from pathlib import Path
 from types import BuiltinFunctionType
 from typing import Any
 
-from . import layout as at
+from .. import layout as at
 
 # Threads share an instruction only if it takes one thread at least this many picoseconds. Less would not pay, because
 # they wait for each other at its end.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import formula
-from .formula import Symbol, in_order, use_counts
-from .functions import exponential, gamma, hyperbolic, random_numbers, trigonometry, vmath
-from .simplification import Sharing
-from .tir import Accumulator, let, wide
-from .tvm_modules import tirx
+from ... import formula
+from ...formula import Symbol, in_order, use_counts
+from ...functions import exponential, gamma, hyperbolic, random_numbers, trigonometry, vmath
+from ...simplification import Sharing
+from ...tir import Accumulator, let, wide
+from ...tvm_modules import tirx
 
 FUNCTIONS = {
     name: function

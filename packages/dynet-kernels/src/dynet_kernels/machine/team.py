@@ -10,13 +10,14 @@ too.
 
 from __future__ import annotations
 
-from . import atomics, planning_ahead, tir
-from . import layout as at
+from .. import layout as at
+from .. import tir
+from ..kernels import SHARD
+from ..plain import Words, plain
+from ..plan.structs import Context, Helper, Instruction, Pace, Sharing
+from . import atomics, planning_ahead
 from .atomics import CORE, give_way, move, state_of, time
-from .kernels import SHARD
-from .machine import fails, refuse, separate, tape_of
-from .plain import Words, plain
-from .plan.structs import Context, Helper, Instruction, Pace, Sharing
+from .modules import fails, refuse, separate, tape_of
 
 # In nanoseconds: how long helpers look for work before they sleep, how long threads wait before they let others have
 # their core, and after what time cores are counted again.

@@ -6,12 +6,13 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from . import layout as at
-from . import team, tir
-from .machine import Function, fails, module_of
-from .plain import Words, plain
-from .plan import PLANNERS
-from .plan.structs import Both, Context, Sharing
+from .. import layout as at
+from .. import tir
+from ..plain import Words, plain
+from ..plan import PLANNERS
+from ..plan.structs import Both, Context, Sharing
+from . import team
+from .modules import Function, fails, module_of
 
 PLANNED = {name: Function(f"do_plan_{name}", planner) for name, planner in PLANNERS.items()}
 

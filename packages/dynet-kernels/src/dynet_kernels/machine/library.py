@@ -14,11 +14,13 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from . import cache, layout, records, sharing, shipped_code
-from .building.builders import Builders
-from .kernels import RUN_SHARD, SHARD, Kernels
+from .. import layout, tuning_records
+from ..building.builders import Builders
+from ..cache import shipped_code, store
+from ..kernels import RUN_SHARD, SHARD, Kernels
+from ..target import NATIVE, CpuTarget, general_kinds, host_cpu
+from . import sharing
 from .parts import Part, Planner, Shard, key_of, key_of_code
-from .target import NATIVE, CpuTarget, general_kinds, host_cpu
 
 # The functions of the planner that plan and run. Each has a counterpart, such as `plan_forward`, that only plans.
 PHASES = ("forward", "backward", "gradient_norm", "update")
@@ -33,7 +35,7 @@ def code_address() -> int:
     return ctypes.addressof(_code)
 
 
-class CompileError(cache.CacheError):
+class CompileError(store.CacheError):
     """A part of the machine code cannot be compiled. Only graphs that need one of its kernels fail."""
 
 
@@ -116,7 +118,7 @@ class Library(Shards):
 
 def modules(
     parts: Sequence[Part],
-    load: Callable[[bytes], Any] = cache.load_object,
+    load: Callable[[bytes], Any] = store.load_object,
     finish: Callable[[Part, bytes], bytes] = lambda part, content: content,
     kind: str | None = "CPU",
     general: bool = True,
@@ -143,12 +145,12 @@ def modules(
     """
     found: list = []
     for part in parts:
-        code = stored(part) if general else cache.stored(key_of(part))
+        code = stored(part) if general else store.stored(key_of(part))
         found.append(None if code is None else load(code))
     missing = [place for place, module in enumerate(found) if module is None]
     if not missing:
         return found
-    builders = Builders(cache.building_site())
+    builders = Builders(store.building_site())
 
     def made(part: Part, builder) -> Any:
         @failures_of(part)
@@ -161,7 +163,7 @@ def modules(
             return finish(part, builder.build(lock))
 
         key = key_of(part)
-        return cache.load_or_make(key, make, load, lambda: builders.stopped, identify)
+        return store.load_or_make(key, make, load, lambda: builders.stopped, identify)
 
     waiting, done = deque(missing), SimpleQueue()
 
@@ -207,7 +209,7 @@ def stored(part: Part) -> bytes | None:
     Code that was compiled for exactly this CPU comes first, then code for the best general kind that this CPU is of,
     such as x86-64-v4 or x86-64-v3.
     """
-    in_cache = cache.stored if shipped_code.look_in_cache() else lambda key: None
+    in_cache = store.stored if shipped_code.look_in_cache() else lambda key: None
     code = in_cache(key_of(part))
     for target in general_targets() if code is None and hasattr(part, "for_target") else ():
         general = part.for_target(target)  # type: ignore[attr-defined]
@@ -226,7 +228,7 @@ def general_targets() -> list[CpuTarget]:
     host = host_cpu()
     if host.kind != NATIVE:
         return [host]
-    return [] if os.environ.get("DYNET_CPU") == NATIVE or records.are_tuned_for(host) else general_kinds()
+    return [] if os.environ.get("DYNET_CPU") == NATIVE or tuning_records.are_tuned_for(host) else general_kinds()
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import words
-from .c_api import NULL, call_python, extern, fail, new_reference
+from .c_api import NULL, call_python, extern, made, new_reference
 from .extension import c_function
 from .structures import Expression, Shared
 
@@ -36,14 +36,11 @@ def new(shared: Shared, kind, arguments, keywords):
     `Expression()` makes an object of its subclass `shared.unfinished`, which never stands for a node: operations make
     those. `Expression` with arguments raises an error.
     """
-    if kind == shared.expression:
-        if keywords != NULL or extern("PyTuple_Size", arguments) != 0:
-            return call_python(shared.refuse_new)
-    made = extern("PyType_GenericAlloc", shared.unfinished if kind == shared.expression else kind, 0)
-    if made == NULL:
-        fail()
-    Expression(made).version = words.NO_NODE
-    return made
+    if kind == shared.expression and (keywords != NULL or extern("PyTuple_Size", arguments) != 0):
+        return call_python(shared.refuse_new)
+    x_at = made("PyType_GenericAlloc", shared.unfinished if kind == shared.expression else kind, 0)
+    Expression(x_at).version = words.NO_NODE
+    return x_at
 
 
 @c_function()

@@ -11,12 +11,12 @@ import hashlib
 import os
 import sys
 
-HERE = os.path.dirname(__file__)
+HERE = os.path.dirname(os.path.dirname(__file__))
 # These files and folders of this package load, keep or time code but do not affect it, so they do not count.
 KEEPERS = frozenset(
     os.path.join(HERE, name)
-    for name in "building tune __init__.py build.py cache.py cache_directory.py description.py encode.py "
-    "interpreter.py library.py locks.py records.py seal.py shipped_code.py sources.py table.py".split()
+    for name in "building cache tune __init__.py build.py description.py encode.py interpreter.py locks.py "
+    "machine/library.py table.py tuning_records.py".split()
 )
 
 

@@ -13,11 +13,11 @@ from collections.abc import Callable
 
 from ..plain import Words, bits_of, on_stack, plain
 from . import words
-from .c_api import NULL, extern, fail, need, new_reference
+from .buffers import put_key
+from .c_api import NULL, extern, made, need, new_reference
 from .calls import recording
 from .here import Here, Item, Items, NewRecord
-from .memory import put_key
-from .records import number_of
+from .record_calls import number_of
 from .structures import Expression, Function, Template
 from .tables import are_equal, find, hashed
 
@@ -136,11 +136,7 @@ def replay(here: Here, function: Function, dim: Item, template: Item, operands: 
     """
     need(operands.type == here.shared.tuple and version.type == here.shared.int and here.index(version) == here.version)
     items = here.items(operands)
-    for place in range(items.size):
-        number_of(here, items[place])  # leaves the entry if it has none
-    start = extern("PyBytes_AsString", template.address)
-    if start == NULL:
-        fail()
+    start = made("PyBytes_AsString", template.address)
 
     def operand(number):
         return number_of(here, items[number])

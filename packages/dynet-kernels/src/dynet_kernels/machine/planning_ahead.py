@@ -7,13 +7,13 @@ in a copy of it. Then `backward` finds the plan in the context, as if it had bee
 
 from __future__ import annotations
 
-from . import layout as at
+from .. import layout as at
+from ..plain import plain
+from ..plan import PLANNERS
+from ..plan.nodes import Plan
+from ..plan.structs import Context, Helper, Sharing
 from .atomics import move, state_of
-from .machine import Function
-from .plain import plain
-from .plan import PLANNERS
-from .plan.nodes import Plan
-from .plan.structs import Context, Helper, Sharing
+from .modules import Function
 
 PLAN_BACKWARD = Function("do_plan_backward", PLANNERS["backward"])
 # What a plan changes in the context in which it is made, besides what the next pass sets anyway.

@@ -20,7 +20,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from . import cache, seal, shipped_code, tuning
+from . import tuning
+from .cache import seal, shipped_code, store
 from .target import CpuTarget
 
 SHIPPED = shipped_code.PACKAGE / "shipped_records"
@@ -83,7 +84,7 @@ def read(path: Path) -> list[Record]:
     if isinstance(path, Path):  # not a file in an archive
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # reading a pipe could wait forever
-            raise ValueError("it is no regular file")
+            raise ValueError("it is not a regular file")
         if status.st_size > LARGEST:
             raise ValueError(f"it is larger than {LARGEST} bytes")
     try:
@@ -123,7 +124,7 @@ def merged(old: Iterable[Record], new: Iterable[Record]) -> list[Record]:
 
 
 def user_file() -> Path:
-    return cache.cache_directory() / TUNED
+    return store.cache_directory() / TUNED
 
 
 def _readable(path: Path) -> list[Record]:

@@ -1,6 +1,6 @@
 """The tape machine: how compiled functions run the instructions of graphs, and call each other.
 
-One module has the planner and the loop over the tape (`passes.py`). Each other one is a *shard*: some kernels, and a
+One module has the planner and the loop over the tape (`planner.py`). Each other one is a *shard*: some kernels, and a
 function that switches between them, which the loop calls by a handle from `library`. A *context* has what planner and
 machine share. It begins with what running a tape needs, `layout.RUNNING`, of which each thread can have a copy.
 """
@@ -12,14 +12,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from . import layout as at
-from . import tir
-from .kernels import RUN_SHARD, SHARD, Kernel
-from .plain import Rows, Words, is_emitting, plain
-from .plain.lowering import bound, branch, ends, forever, settled
-from .plan.structs import Context, Instruction
-from .tir import int64, let
-from .tvm_modules import T, ir, tirx, tvm
+from .. import layout as at
+from .. import tir
+from ..kernels import RUN_SHARD, SHARD, Kernel
+from ..plain import Rows, Words, is_emitting, plain
+from ..plain.lowering import bound, branch, ends, forever, settled
+from ..plan.structs import Context, Instruction
+from ..tir import int64, let
+from ..tvm_modules import T, ir, tirx, tvm
 
 PASSES = {"tirx.disable_storage_rewrite": True, "tirx.disable_cse_tir": True}
 # Passes of TVM that change nothing in kernels made of plain loops, but take two thirds of the time to compile them.

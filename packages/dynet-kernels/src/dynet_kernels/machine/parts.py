@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from . import records, shipped_code, sources, tuning
-from .kernels import Kernel
-from .target import CpuTarget, host_cpu
-from .tvm_modules import tvm_ffi
+from .. import tuning, tuning_records
+from ..cache import shipped_code, sources
+from ..kernels import Kernel
+from ..target import CpuTarget, host_cpu
+from ..tvm_modules import tvm_ffi
 
 
 class Part(Protocol):
@@ -55,18 +56,18 @@ class Emitted:
     @property
     def key(self) -> str:
         """A text with TVM's structural hash, for the second cache key: of all but names of variables. Imports TVM."""
-        from . import machine
+        from . import modules
 
         names = sorted(symbol.name_hint for symbol in self.module.functions)
-        settings = (str(self.target.tvm_target()), machine.PASSES, machine.NEEDLESS_ON_CPU, machine.LLVM_OPTIONS)
-        compiler = "" if shipped_code.index() else inspect.getsource(machine.compile_cpu)
+        settings = (str(self.target.tvm_target()), modules.PASSES, modules.NEEDLESS_ON_CPU, modules.LLVM_OPTIONS)
+        compiler = "" if shipped_code.index() else inspect.getsource(modules.compile_cpu)
         return "\n".join([*names, str(tvm_ffi.structural_hash(self.module)), repr(settings), compiler])
 
     def build(self, path: Path) -> None:
         """Compile the module and write the object file to `path`. Imports TVM."""
-        from . import machine
+        from . import modules
 
-        machine.compile_cpu(self.module, self.target.tvm_target()).write_to_file(str(path))
+        modules.compile_cpu(self.module, self.target.tvm_target()).write_to_file(str(path))
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Shard:
 
     def __post_init__(self):
         if self.parameters is None:
-            object.__setattr__(self, "parameters", records.for_cpu(self.target))
+            object.__setattr__(self, "parameters", tuning_records.for_cpu(self.target))
 
     @property
     def name(self) -> str:
@@ -99,10 +100,10 @@ class Shard:
         return Shard(self.kernels, target)
 
     def emit(self) -> Emitted:
-        from . import machine
+        from . import modules
 
         with tuning.using(self.parameters):
-            return Emitted(machine.shard_module(self.kernels, self.target.lanes), self.target)
+            return Emitted(modules.shard_module(self.kernels, self.target.lanes), self.target)
 
 
 @dataclass(frozen=True)
@@ -117,9 +118,9 @@ class Planner:
         return Planner(target)
 
     def emit(self) -> Emitted:
-        from . import passes
+        from . import planner
 
-        return Emitted(passes.planner_module(), self.target)
+        return Emitted(planner.planner_module(), self.target)
 
 
 def sources_of(part: Part) -> str:

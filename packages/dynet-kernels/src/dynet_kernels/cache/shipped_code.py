@@ -14,11 +14,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from . import cache, cache_directory, seal
+from . import directory, seal, store
 
-PACKAGE: Any = Path(__file__).parent
+PACKAGE: Any = Path(__file__).parents[1]
 if not PACKAGE.is_dir():
-    PACKAGE = importlib.resources.files(__package__ or "")  # a path in an archive
+    PACKAGE = importlib.resources.files((__package__ or "").partition(".")[0])  # a path in an archive
 FOLDER = PACKAGE / "compiled"
 INDEX = "index.json"
 
@@ -29,13 +29,13 @@ def index() -> dict[str, str]:
     if os.path.isfile(os.path.join(os.path.dirname(__file__), "shipped_code.py")):
         return {}
     if not (FOLDER / INDEX).is_file():
-        raise cache.CacheError(f"{FOLDER} lacks what `python -m dynet_kernels.build --into` writes for frozen programs")
+        raise store.CacheError(f"{FOLDER} lacks what `python -m dynet_kernels.build --into` writes for frozen programs")
     return json.loads((FOLDER / INDEX).read_bytes())
 
 
 def look_in_cache() -> bool:
     """Return whether to look for files in the cache, too. Where code is shipped, do not create a cache for that."""
-    return cache_directory.exists() or not (index() or FOLDER.exists())
+    return directory.exists() or not (index() or FOLDER.exists())
 
 
 def find(key: str) -> bytes | None:
@@ -48,7 +48,7 @@ def find(key: str) -> bytes | None:
         return None
     code = seal.unsealed(key, content)
     if code is None:
-        cache.warn(f"dynet: {path} is damaged and not used; kernels are compiled instead. Install dynet-kernels again.")
+        store.warn(f"dynet: {path} is damaged and not used; kernels are compiled instead. Install dynet-kernels again.")
     return code
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from ..plain import Words, plain
 from . import words
-from .c_api import NULL, extern, fail, need, new_reference
+from .c_api import NULL, extern, made, need, new_reference
 from .calls import recording
 from .extension import c_function
 from .here import Here, Item, NewRecord
@@ -37,29 +37,19 @@ def outgrow(graph: Graph, buffer_at) -> None:
     graph.outgrown = buffer_at
 
 
-def more_room(name: str, buffer: str, length: str, room: str, size: int) -> None:
-    @c_function(name)
-    def path(shared: Shared, graph_at, count):
-        """Replace one of a graph's buffers by one at least twice as large, with room for `count` more items. Return 1.
-
-        If there is no memory, return NULL, with an error.
-        """
-        graph = Graph(graph_at)
-        wanted = getattr(graph, room) * 2 + count
-        given = extern("PyMem_RawMalloc", (wanted + 1) * size + LINK)
-        if given == NULL:
-            extern("PyErr_NoMemory")
-            fail()
-        old, begin = getattr(graph, buffer), given + LINK
-        if old != NULL:
-            extern("memcpy", begin, old, getattr(graph, length) * size)
-            outgrow(graph, old)
-        graph.fill(**{buffer: begin, room: wanted})
-        return 1
-
-
-more_room("dynet_make_room", *BUFFERS[0])
-more_room("dynet_make_input_room", *BUFFERS[1])
+@c_function("dynet_make_room")
+def make_room(shared: Shared, graph_at, integers, floats):
+    """Enlarge each buffer without room for so many numbers at least twofold. Return 1, or NULL with an error."""
+    graph = Graph(graph_at)
+    for buffer, length, room, size, most in ((*BUFFERS[0], integers), (*BUFFERS[1], floats)):
+        if most > getattr(graph, room):
+            wanted, old = getattr(graph, room) + most, getattr(graph, buffer)
+            begin = made("PyMem_RawMalloc", (wanted + 1) * size + LINK) + LINK
+            if old != NULL:
+                extern("memcpy", begin, old, getattr(graph, length) * size)
+                outgrow(graph, old)
+            graph.fill(**{buffer: begin, room: wanted})
+    return 1
 
 
 @c_function()
@@ -72,8 +62,8 @@ def take_inputs(shared: Shared, graph_at, floats_at, count):
     return new.first
 
 
-@recording(1, key=0, anywhere=True)
-def take(here: Here, function: Function, given: Item, before: int = 0):
+@recording(1, key=0, anywhere=True, take=0, take_keyed=1 + len(words.KEY))
+def take(here: Here, function: Function, given: Item, before: int):
     """take(numbers) appends a tuple of numbers to the input buffer. Its result is where they begin there.
 
     If an item is not a number, or is too large, it appends nothing and leaves the call to Python. `before` places come
@@ -88,11 +78,6 @@ def take(here: Here, function: Function, given: Item, before: int = 0):
         put_key(here.shared, here.graph, new.first + 1)
     here.graph.inputs_length = new.first + new.inputs
     return extern("PyLong_FromSsize_t", new.first + 1 if before else new.first)
-
-
-@recording(1, key=0, anywhere=True)
-def take_keyed(here: Here, function: Function, given: Item):
-    return take(here, function, given, 1 + len(words.KEY))
 
 
 @plain
@@ -119,13 +104,6 @@ def renew_keys(shared: Shared, graph_at):
         draw_key(shared, raw, key - 1)
         key = raw[key - 2]
     return 0
-
-
-@c_function()
-def draw(shared: Shared):
-    """Return the count of a new random key, for numbers drawn outside of graphs."""
-    shared.drawn += 1
-    return shared.drawn - 1
 
 
 @c_function()
@@ -164,9 +142,8 @@ def renew_words(shared: Shared, graph: Graph) -> None:
 
 @c_function()
 def renew(shared: Shared, graph_at):
-    graph = Graph(graph_at)
-    renew_words(shared, graph)
-    return graph.version
+    renew_words(shared, Graph(graph_at))
+    return 0
 
 
 @recording(0, key=0, anywhere=True)

@@ -11,10 +11,10 @@ import functools
 import sys
 import time as clocks
 
-from .plain import is_emitting
-from .plan.structs import Helper
-from .tir import int64, let
-from .tvm_modules import T, tirx
+from ..plain import is_emitting
+from ..plan.structs import Helper
+from ..tir import int64, let
+from ..tvm_modules import T, tirx
 
 YIELD = "SwitchToThread" if sys.platform == "win32" else "sched_yield"
 # The numbers of C's clocks for wall time and for the CPU time of the calling thread.

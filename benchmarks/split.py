@@ -1,0 +1,84 @@
+"""A training step of this project that keeps account of its parts.
+
+The compiled machine's functions plan and run in one call; here they are called one after the other, and a clock is
+read in between: the thread's CPU time, less what reading it takes. `build` is `renew_cg` and the user's own code with
+all ops that it records; `rest` is what `value`, `backward` and `update` do around the compiled calls.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+clock = time.thread_time_ns
+PARTS = ("build", "plan", "forward", "backward", "update", "rest")
+
+
+class Split:
+    """A training step that keeps account of its parts, in seconds."""
+
+    def __init__(self, steps):
+        from dynet_core.compute.device import compiled
+        from dynet_core.recorder import next_generation
+        from dynet_kernels.machine.library import PHASES
+
+        steps.train()  # the first loads kernels, and the machine's functions with them
+        self.steps = steps
+        self.machine = compiled()
+        self.times = dict.fromkeys(PARTS, 0)
+        self.reading = int(statistics.median(-clock() + clock() for _ in range(1000)))
+        self.machine.is_watched = True
+        next_generation()  # graphs ask for the machine's functions anew
+        self.machine.norm_and_update = None
+        for phase in PHASES:
+            part = "update" if phase == "gradient_norm" else phase
+            setattr(self.machine, phase, self.timed(getattr(self.machine, f"plan_{phase}"), part))
+
+    def timed(self, plan: Callable, part: str) -> Callable:
+        """What plans and runs a phase, with a clock in between."""
+        from dynet_kernels.layout import READY
+
+        times, run, reading = self.times, self.machine.run, self.reading
+
+        def call(context: int, *arguments) -> int:
+            start = clock()
+            status = plan(context, *arguments)
+            planned = clock()
+            times["plan"] += planned - start - reading
+            if status == READY:
+                run(context)
+                times[part] += clock() - planned - reading
+                self.readings += 1
+            self.readings += 2
+            return status
+
+        return call
+
+    def __call__(self) -> float:
+        times, steps, reading = self.times, self.steps, self.reading
+        self.readings, inside = 0, self.inside()
+        start = clock()
+        loss = steps.build()
+        built = clock()
+        times["build"] += built - start - reading * (1 + self.readings) - (self.inside() - inside)
+        self.readings, inside = 0, self.inside()
+        start = clock()
+        value = loss.scalar_value()
+        if steps.trainer:
+            loss.backward()
+            steps.trainer.update()
+        end = clock()
+        times["rest"] += end - start - reading * (1 + self.readings) - (self.inside() - inside)
+        return value
+
+    def inside(self) -> int:
+        """What compiled calls have taken so far."""
+        times = self.times
+        return times["plan"] + times["forward"] + times["backward"] + times["update"]
+
+    def take(self) -> dict[str, float]:
+        """The parts' seconds since the last call."""
+        taken = {part: nanoseconds / 1e9 for part, nanoseconds in self.times.items()}
+        self.times.update(dict.fromkeys(PARTS, 0))
+        return taken

@@ -4,7 +4,7 @@ import sys
 
 from dynet_core.messages.keyword_hints import explain_arguments
 
-from . import builders
+from . import builders, sequences
 from .builders import (
     BiRNNBuilder,
     CompactVanillaLSTMBuilder,
@@ -29,6 +29,7 @@ __all__ = [
 
 for _name in ("bi", "coupled_lstm", "gru", "lstm", "lstm_builder", "simple"):  # older pickles name these modules
     sys.modules[f"{__name__}.{_name}"] = builders
+sys.modules[f"{__name__}.recording"] = sequences
 
 _BASES = ("SoftmaxBuilder", "_RNNBuilder")
 explain_arguments(*[globals()[name] for name in __all__ if name.endswith("Builder") and name not in _BASES])

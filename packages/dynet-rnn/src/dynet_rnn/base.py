@@ -140,6 +140,12 @@ class LayersBuilder(Owner, Closed):
         own = object.__getstate__(self)  # the attributes, or if a user's class has slots, these and the slots
         return (kept, own[1]) if isinstance(own, tuple) else kept
 
+    def __setstate__(self, state: Any) -> None:
+        kept, slots = state if isinstance(state, tuple) else (state, {})
+        for name, value in (kept | slots).items():
+            if name != "_latest":  # pickles of earlier versions have it
+                object.__setattr__(self, name, value)
+
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> Self:
         """Make a new builder with the sizes and options of another one.

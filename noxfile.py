@@ -69,17 +69,26 @@ def python_with(session, name):
 
 @nox.session
 def tests(session):
-    """Run all tests in one environment, after the tests of recording in graphs with the recorder written in Python."""
+    """Run the tests in one environment, after those of recording in graphs with the recorder written in Python.
+
+    The tests that are marked `thorough` are left to the session of that name.
+    """
     if not session.posargs:
         session.install("-r", "requirements.txt", *group("test"))
-        session.run("pytest", "-q", *RECORDING, env={"DYNET_RECORDER": "python"})
-    run_all_tests(session)
+        session.run("pytest", "-q", "-m", "not thorough", *RECORDING, env={"DYNET_RECORDER": "python"})
+    run_tests(session, "not thorough")
+
+
+@nox.session
+def thorough(session):
+    """Run the tests that `tests` leaves out: more samples for checks that it makes with fewer."""
+    run_tests(session, "thorough")
 
 
 @nox.session
 def untuned(session):
     """Run all tests without tuned parameters of kernels, which may change their speed, but no result."""
-    run_all_tests(session, DYNET_RECORDS="off")
+    run_tests(session, DYNET_RECORDS="off")
 
 
 @nox.session(python=False)
@@ -129,13 +138,14 @@ def readers(session):
 @nox.session
 def python_recorder(session):
     """Run all tests with the recorder written in Python, which is used where the compiled one cannot be."""
-    run_all_tests(session, DYNET_RECORDER="python")
+    run_tests(session, DYNET_RECORDER="python")
 
 
-def run_all_tests(session, **environment):
+def run_tests(session, *which, **environment):
+    """Run the tests that have the markers `which`; by default, all."""
     session.install("-r", "requirements.txt", *group("test", "examples", "workers"))
     workers = () if session.posargs else WORKERS
-    chosen = ("--ignore=tests/parity", "-m", "not cuda and not mpi", *session.posargs)
+    chosen = ("--ignore=tests/parity", "-m", " and ".join(["not cuda and not mpi", *which]), *session.posargs)
     session.run("pytest", *workers, *chosen, env=environment)
 
 

@@ -1,4 +1,4 @@
-"""Who competes, at what, and how: processes that take turns on one core."""
+"""The competitors, the rows they run, and the processes that run them, by turns on one core."""
 
 from __future__ import annotations
 

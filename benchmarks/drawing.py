@@ -1,4 +1,4 @@
-"""The table as a drawing: how fast each peer is, in parts of the best one, and this project's speed as a bar."""
+"""Draws the table: each peer's speed relative to the fastest, and this project's speed as a bar."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How near this project's training steps come to what the core allows: one core, CPU time, and prints one table.
+"""Compares training steps with the least time that one core needs for their operations, and prints one table.
 
     python benchmarks/floor.py --tasks tagger rnnlm
 

@@ -1,4 +1,4 @@
-"""The same work on the CPU and on a GPU, and what the two must agree in. Each check raises AssertionError.
+"""Runs the same work on the CPU and on a GPU, and compares. Each check raises AssertionError.
 
 The table of ops, the builders, the trainers and the benchmark's tasks say what the work is.
 """

@@ -31,7 +31,7 @@ REPORTS = 10  # of memory
 
 
 def graphs_of(dy, model) -> dict:
-    """By kind: what records a graph of about so many nodes and returns its loss."""
+    """Return, for each kind, a function that records a graph of about so many nodes and returns its loss."""
     W, b = model.add_parameters((WIDTH, WIDTH)), model.add_parameters(WIDTH)
     table = model.add_lookup_parameters((1000, WIDTH))
 

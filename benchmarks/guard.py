@@ -1,4 +1,4 @@
-"""What `run.py --record` keeps, this project's speed over DyNet's best, and what `--quick` holds against it."""
+"""Keeps this project's speed relative to DyNet's (`run.py --record`), and compares with it (`run.py --quick`)."""
 
 from __future__ import annotations
 

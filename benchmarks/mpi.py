@@ -86,8 +86,7 @@ def exchange_seconds(network: Network, ranks: int, dense: float, rows: float, in
 def work(task: str, steps: int) -> None:
     """Train, and print as JSON what the steps took, from rank 0."""
     import dynet as dy
-    from dynet_optim.parallel.data_parallel import DataParallel
-    from dynet_optim.parallel.gradients import Gradients
+    from dynet_optim.parallel import DataParallel, Gradients
 
     made: list[DataParallel] = []
     spent: dict[str, list[float]] = {"exchange": [], "summing": []}
@@ -143,12 +142,12 @@ def touch(task: str) -> dict[str, Any]:
     It runs alone. Packing is CPU time for each byte, so that other programs do not count.
     """
     import dynet as dy
-    from dynet_optim.parallel import gradients
+    from dynet_optim import parallel
 
     seen: list[tuple[int, dict[int, int]]] = []
     found: list[list[int]] = []
     packing: list[float] = []
-    gradients.mpi = lambda: types.SimpleNamespace(IN_PLACE=None)
+    parallel.mpi = lambda: types.SimpleNamespace(IN_PLACE=None)
 
     class Looking:
         """A trainer that only looks at the gradients."""
@@ -158,9 +157,9 @@ def touch(task: str) -> dict[str, Any]:
 
         def update(self):
             table = self.trainer._table.prepared()
-            looked = self.looked = self.looked or gradients.Gradients(table, NoMessages())
+            looked = self.looked = self.looked or parallel.Gradients(table, NoMessages())
             if not seen:
-                widths = {int(f): s.gradient.floats // s.rows for f, (s, _) in zip(looked.firsts, looked.tables)}
+                widths = {int(f): s.gradient.floats // s.rows for f, s in zip(looked.firsts, looked.tables)}
                 seen.append((4 * sum(s.gradient.floats for s in looked.dense), widths))
             rows = looked.touched()
             found.append(rows.tolist())

@@ -1,4 +1,4 @@
-"""A stand-in for `dynet` that does nothing: what a task's program costs by itself.
+"""A stand-in for `dynet` whose functions do nothing: it shows what a task's own Python code costs.
 
 Its functions are builtins that return one object, `CONSTANT`, whatever they are given; so are the object's methods,
 operators and subscripts. A call costs 10 to 20 ns, the least that a call can cost. A program under `nothing` therefore

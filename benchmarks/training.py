@@ -1,4 +1,4 @@
-"""What can be asked of a task, and the training step that the tasks share."""
+"""The interface of tasks, and the training step that they share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One competitor at one row of the table, in a process of its own that waits to be asked.
+"""A process that runs one competitor on one row of the table when it is asked to.
 
     python worker.py '{"kind": "dynet", "task": "tagger", "row": "tagger", "minibatch": 1, "seed": 1}' [--dynet-...]
 

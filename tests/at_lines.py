@@ -1,4 +1,4 @@
-"""What handlers and interrupts may do at any line of the library."""
+"""Calls a function, such as a signal handler, at the n-th line of the library that another function runs."""
 
 import gc
 import sys

@@ -1,4 +1,4 @@
-"""Threads whose helpers have no core: the main thread goes on alone, results stay the same, and sharing comes back."""
+"""If helper threads get no core, the main thread goes on alone with the same results; sharing resumes later."""
 
 import os
 

@@ -164,7 +164,7 @@ def test_a_line_that_fails_says_why_and_warnings_are_part_of_it():
         warnings.warn("something\nis odd", stacklevel=1)
         raise OSError("some\nreason")
 
-    assert diagnostics.described(fail) == "unknown (OSError: some reason); something is odd"
+    assert diagnostics.one_line(fail) == "unknown (OSError: some reason); something is odd"
 
 
 def test_missing_packages_are_named(monkeypatch):

@@ -1,4 +1,4 @@
-"""What objects say of members that are called otherwise elsewhere, and what they say of themselves."""
+"""Errors for attributes that other libraries name differently, and the `repr` of objects."""
 
 import copy
 import inspect

@@ -20,10 +20,9 @@ MAY_IMPORT = {
     "dynet_rnn": {"dynet_kernels", "dynet_core", "dynet_ops"},
     "dynet_optim": {"dynet_kernels", "dynet_core"},
     "dynet_config": {"dynet_core"},
-    "_dynet_names": {"dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim"},
-    "_dynet": {"_dynet_names", "dynet_rnn"},
-    "_gdynet": {"_dynet_names", "dynet_rnn"},
-    "dynet": {"dynet_kernels", "dynet_core", "dynet_ops", "dynet_rnn", "dynet_config", "_dynet_names"},
+    "_dynet": {"dynet_core", "dynet_ops", "dynet_rnn", "dynet_optim"},
+    "_gdynet": {"_dynet"},
+    "dynet": {"dynet_kernels", "dynet_core", "dynet_config", "_dynet"},
 }
 
 

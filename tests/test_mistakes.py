@@ -1,4 +1,4 @@
-"""docs/mistakes.md tells the truth: each mistake says what stands there, few calls below the user's line."""
+"""docs/mistakes.md is true: each mistake raises the error that the page shows, few calls below the user's line."""
 
 import re
 import traceback

@@ -1,4 +1,4 @@
-"""The page of moved names tells the truth: the old names are gone, the new ones are there."""
+"""docs/moved_names.md is true: old names are gone, and new ones exist."""
 
 import importlib
 import pickle

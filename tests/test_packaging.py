@@ -132,7 +132,7 @@ def test_the_root_is_no_package_and_says_so(options, tmp_path):
 
 
 def test_one_oldest_python_stands_everywhere():
-    """In all six packages, in what ruff and pyright check for, in what is tested, and in what the README asks for."""
+    """All six packages, ruff, pyright, the tests and the README agree."""
     (required,) = {manifest["project"]["requires-python"] for manifest in MANIFESTS.values()}
     oldest = required.removeprefix(">=")
     tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
@@ -172,7 +172,7 @@ def test_each_wheel_is_typed_and_holds_only_its_package(wheels, clean_python):
         names = [line.split()[0] for line in files.splitlines()[1:]]
         assert f"{module}/py.typed" in names
         assert f"{distribution}-{VERSION}.dist-info/licenses/LICENSE" in names
-        beside = {"_dynet", "_dynet_names", "_gdynet", "dynet_config"} if name == "dynet" else set()
+        beside = {"_dynet", "_gdynet", "dynet_config"} if name == "dynet" else set()
         assert {f"{one}/py.typed" for one in beside} <= {*names}
         assert {text.partition("/")[0] for text in names} == {module, f"{distribution}-{VERSION}.dist-info"} | beside
         with zipfile.ZipFile(wheel) as archive:

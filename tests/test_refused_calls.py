@@ -1,4 +1,4 @@
-"""Calls that were taken without a word, and did something else than they seem to say."""
+"""Calls that earlier versions accepted, but that did something else than they seem to say, are errors."""
 
 import subprocess
 import sys

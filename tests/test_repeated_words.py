@@ -1,4 +1,4 @@
-"""Words that come up again in a graph: their products are computed once, and nothing else changes."""
+"""If a word occurs several times in a graph, its products are computed once, with the same results."""
 
 import re
 

@@ -57,7 +57,7 @@ def test_gradients_of_matrices_come_last(capsys):
 
 
 def test_nothing_changes(capsys):
-    """Neither values nor the rows that a trainer takes for used, whether the graph is computed before or after."""
+    """Values, and the rows that a trainer treats as used, are the same with and without a call before or after."""
     found = []
     for shows in (False, True):
         m = dy.ParameterCollection()

@@ -64,7 +64,7 @@ def test_every_initializer_makes_them(init, shape):
 
 
 def test_no_initial_value_is_drawn_for_them():
-    """As in DyNet: what is made after them has the values that it would have without."""
+    """Later parameters have the values that they would have without them, as in DyNet."""
     found = []
     for sizes in ((), SHAPES):
         dy.reset_random_seed(1)

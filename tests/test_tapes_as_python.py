@@ -1,4 +1,4 @@
-"""The tapes of networks: the planner's functions write, as ordinary Python, what they wrote compiled."""
+"""The planner's functions, run as ordinary Python, write the same tapes of networks as compiled."""
 
 import ctypes
 from typing import Any

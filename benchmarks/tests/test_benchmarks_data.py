@@ -1,4 +1,4 @@
-"""The made-up data are what the benchmark says they are."""
+"""The synthetic data have the lengths, frequencies and structures that the benchmarks state."""
 
 import random
 import statistics

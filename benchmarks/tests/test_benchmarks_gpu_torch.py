@@ -1,4 +1,4 @@
-"""What the GPU's benchmark compares with torch trains the same networks."""
+"""The GPU benchmark's torch programs train the same networks as this project's."""
 
 import importlib
 

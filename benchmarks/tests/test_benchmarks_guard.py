@@ -1,4 +1,4 @@
-"""What has fallen behind the recorded ratios is named, once measuring again shows the same."""
+"""`--quick` names the rows that are slower than recorded, if a second measurement agrees."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""A peer that starts from this project's parameters has its losses: model, data and training step are the same."""
+"""Peers that start from this project's parameters compute the same losses."""
 
 import importlib
 import importlib.util

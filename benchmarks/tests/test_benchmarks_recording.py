@@ -1,4 +1,4 @@
-"""What recording is timed against, and the intervals of ratios."""
+"""The baselines of the recording benchmark, and the intervals of its ratios."""
 
 import math
 import random

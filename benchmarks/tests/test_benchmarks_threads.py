@@ -1,4 +1,4 @@
-"""What is timed with several threads is there, and both numbers of threads do the same work."""
+"""The benchmark of threads has rows for one and for several threads, which do the same work."""
 
 import importlib
 

@@ -1,4 +1,4 @@
-"""What competes in the tuning benchmark answers, and agrees with the others about what there is."""
+"""Each competitor of the tuning benchmark answers, and one that fails is named."""
 
 import importlib.util
 import json

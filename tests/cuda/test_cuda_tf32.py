@@ -12,7 +12,7 @@ SHAPES = [(1, 1, 1), (16, 8, 8), (33, 9, 17), (64, 16, 32), (70, 33, 65)]  # row
 
 
 def rounded(x):
-    """To ten bits of mantissa, away from zero from the middle on."""
+    """Round to ten bits of mantissa, ties away from zero."""
     bits = np.ascontiguousarray(x, np.float32).view(np.uint32)
     return ((bits + 0x1000) & np.uint32(0xFFFFE000)).view(np.float32).astype(np.float64)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import dynet as dy
 from dynet_core.files import model_files
-from dynet_optim.parallel import data_parallel, gradients, meeting
+from dynet_optim import parallel, ranks
 
 FAULT, MOMENT, RANK, FILE = sys.argv[1:]
 UPDATES = 6
@@ -70,14 +70,14 @@ def main() -> None:
     reach("before the start")
     model = dy.ParameterCollection()
     E, W = model.add_lookup_parameters((9, 4)), model.add_parameters((3, 4))
-    data_parallel.DataParallel._spread = reaching("at the start", data_parallel.DataParallel._spread)
+    parallel.DataParallel._spread = reaching("at the start", parallel.DataParallel._spread)
     trainer = dy.DataParallel(dy.AdamTrainer(model))
     reach("before the first update")
-    meeting.Meeting.meet = reaching("in an update, before the exchange", meeting.Meeting.meet)
-    gradients.Gradients.add_up = reaching("in an exchange", gradients.Gradients.add_up)
+    ranks.Meeting.meet = reaching("in an update, before the exchange", ranks.Meeting.meet)
+    parallel.Gradients.add_up = reaching("in an exchange", parallel.Gradients.add_up)
     trainer.trainer.update = reaching("in an update, after the exchange", trainer.trainer.update)
     model_files.write = reaching("in save", model_files.write, after=True)
-    data_parallel.DataParallel._spread = reaching("in populate", data_parallel.DataParallel._spread)
+    parallel.DataParallel._spread = reaching("in populate", parallel.DataParallel._spread)
     for number in range(UPDATES):
         dy.renew_cg()
         loss = dy.pickneglogsoftmax(W * E[number + trainer.rank], 1)

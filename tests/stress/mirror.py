@@ -1,4 +1,4 @@
-"""A graph and its mirror: each expression with the numbers that it must have, which numpy computes in float64."""
+"""A graph and its mirror: for each expression, its expected numbers, computed by numpy in float64."""
 
 import random
 

@@ -137,7 +137,7 @@ def test_ops_take_keywords(name):
 @pytest.mark.skipif(os.environ.get("DYNET_RECORDER") == "python", reason="ops are Python functions there")
 @pytest.mark.parametrize("name", ["tanh", "concatenate", "pick"])
 def test_attributes_of_ops_change_nothing(name):
-    """In a process of its own: what is set here may stay."""
+    """This runs in a process of its own, because attributes that are set may stay."""
     program = f"""
 import dynet as dy
 op = dy.{name}

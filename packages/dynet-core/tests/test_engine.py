@@ -1,4 +1,4 @@
-"""A pass that did not run is never taken for one that did."""
+"""The status of a pass is the pass's own, even if a signal handler runs another pass before it is read."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What errors of files say: every tensor that does not fit, little of what is no model, the path that was given."""
+"""Errors about model files name each tensor that does not fit, and the path as the user gave it."""
 
 import numpy as np
 import pytest

@@ -161,7 +161,7 @@ def test_a_key_in_another_order_is_another_key():
 @compiled_only
 @pytest.mark.parametrize("count", [*range(1, MOST_KEYED + 4), 1000])
 def test_lists_are_told_apart_by_length_and_by_each_dim(count):
-    """Of long lists, those whose Dims are all the same are known; others are recorded by the Python function."""
+    """Long lists are known only if all their Dims are the same; others are recorded by the Python function."""
     op = Slow("many", lambda xs: tuple(x.type for x in xs), lambda xs: xs)
     x, y = node(3), node(4)
     lists = [[x] * count, [x] * (count + 1), [y] * count]

@@ -1,4 +1,4 @@
-"""A graph's `Watch` is found, whatever a signal handler does meanwhile."""
+"""A graph's `Watch` is found even if a signal handler runs meanwhile."""
 
 import sys
 

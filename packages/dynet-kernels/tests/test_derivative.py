@@ -229,7 +229,7 @@ def test_a_branch_not_taken_adds_nothing(function, places):
 )
 @pytest.mark.parametrize("is_number", [False, True])
 def test_gradients_of_columns(function, is_number):
-    """Of sums, and of numbers that go into all elements."""
+    """Sums over a column, and scalars that are broadcast to all its elements."""
     rng, step = np.random.default_rng(0), 1e-6
     formula = Formula.of(function)
     at = {"x": rng.uniform(0.5, 2, 4), "g": rng.uniform(0.5, 2, None if is_number else 4)}

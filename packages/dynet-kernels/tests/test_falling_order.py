@@ -1,4 +1,4 @@
-"""The order of what has been found to be largest."""
+"""FallingOrder, the kernel that sorts the values found to be largest, and their indices, in falling order."""
 
 import numpy as np
 import pytest

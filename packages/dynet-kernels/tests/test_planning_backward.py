@@ -1,4 +1,4 @@
-"""The planner, backwards: which steps run, where gradients go, and what comes of them."""
+"""The planner, backwards: which steps run, where gradients are stored, and their values."""
 
 import numpy as np
 import pytest

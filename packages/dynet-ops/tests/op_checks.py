@@ -1,4 +1,4 @@
-"""Checks of calls that must fail, and of what calls come to."""
+"""Checks of calls that must fail, and of which Python functions a call runs."""
 
 import sys
 import traceback

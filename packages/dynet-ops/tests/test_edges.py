@@ -215,7 +215,7 @@ def test_what_a_restricted_softmax_leaves_out_may_be_anything(left_out):
     ],
 )
 def test_the_gradient_of_a_choice_that_is_far_below_the_best(scores):
-    """As with scores of -inf or -1e9 for what is not allowed, where the right choice is not allowed for once."""
+    """Scores of -inf or -1e9 exclude choices, but here the right choice is one of them."""
     x = np.float32(scores).astype(np.float64)
     share = np.exp(x - x.max()) / np.exp(x - x.max()).sum()
     for pick in range(3):

@@ -1,4 +1,4 @@
-"""Gradients that their first step sets: the memory may hold anything before, and the result is as if it had been 0."""
+"""The first step that computes a gradient overwrites it: the result does not depend on what the memory held."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What a program may do to recording that no program should: it is refused, and nothing breaks."""
+"""Misuse of recording, such as changing its internals: it is refused, and nothing breaks."""
 
 import subprocess
 import sys

@@ -74,7 +74,7 @@ def parts(join, weights, count):
 @pytest.mark.parametrize("kinds", [[0, 1], [0], [0, 4], [0, 1, 2], [3, 5], range(6)], ids=str)
 @pytest.mark.parametrize("full", [False, True])
 def test_values_and_gradients(name, batch, kinds, full):
-    """Of several lists in one graph, in which operands come again and again."""
+    """Several lists in one graph, with repeated operands."""
     op, join = JOINS[name]
     draw = np.random.default_rng(7)
     renew_cg()

@@ -1,21 +1,15 @@
-"""Every op in every kind of graph: what a plain graph gives."""
+"""Every op computes the same in every kind of graph: immediate, checked, reverted, in another thread."""
 
 import threading
 
 import numpy as np
 import pytest
+from tested_ops import each_sample
 
 import dynet_ops as dy
 from dynet_core import cg_checkpoint, cg_revert, renew_cg
-from dynet_core.op import OPS
 from dynet_core.random import noise
 from dynet_ops.testing import Computed, Input, draw, functional, largest, record, value_of, weights_for
-
-SAMPLES = [
-    pytest.param(op, sample, id=f"{name}-{number}")
-    for name, op in OPS.items()
-    for number, sample in enumerate(op.samples)
-]
 
 
 def recorded(op, sample, kind):
@@ -105,7 +99,7 @@ MODES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("op", "sample"), SAMPLES)
+@pytest.mark.parametrize(("op", "sample"), each_sample())
 def test_every_op(op, sample):
     for kind in (Input, Computed):
         expected = plain(op, sample, kind)

@@ -56,7 +56,7 @@ def test_an_expression_of_an_old_graph(name, warm):
 @pytest.mark.parametrize("op", OPS.values(), ids=OPS)
 @pytest.mark.parametrize("warm", [False, True], ids=["first", "again"])
 def test_no_op_takes_an_expression_of_an_old_graph(op, warm):
-    """Neither alone nor together with operands of the current graph."""
+    """An old expression is refused alone and together with operands of the current graph."""
     sample = op.samples[1]
 
     def record(operands):

@@ -460,7 +460,7 @@ NAMES = [("y", "z"), ("x", "dx"), ("dx", "x"), ("x", "dy"), ("dy", "w"), ("z", "
 @pytest.mark.parametrize("kind", [elementwise, columnwise])
 @pytest.mark.parametrize(("a", "b"), NAMES)
 def test_operands_may_have_any_names(a, b, kind, own_made):
-    """Also those that the result and the gradients have elsewhere."""
+    """This includes names that the result and the gradients have elsewhere."""
     op = own_made(f"{a}: E, {b}: E", f"{a} * {b} * {b}", kind)
     assert of_vectors(op, [2.0, 3.0], [5.0, 7.0]) == [[50, 147], [25, 49], [20, 42]]
 

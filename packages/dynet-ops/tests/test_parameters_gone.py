@@ -1,4 +1,4 @@
-"""Parameters that are gone leave nothing behind, and whatever takes their place is not mistaken for them."""
+"""Deleted parameters free what they used, and parameters that take their place are not mistaken for them."""
 
 import gc
 import subprocess

@@ -178,7 +178,7 @@ def test_rows_batches_and_the_whole_in_one_graph(dims, update):
 
 
 def test_a_large_table_costs_what_is_used():
-    """Neither the graph nor its gradient copy a table."""
+    """Neither a graph nor a gradient copies the table."""
     table = Model().add_lookup_parameters((200_000, 16))
     renew_cg()
     losses = [dy.squared_norm(table[k]) for k in range(0, 200_000, 10_000)]

@@ -1,4 +1,4 @@
-"""A helper plans the backward pass while others run the forward pass: nothing but the time changes."""
+"""If a helper thread plans the backward pass during the forward pass, the results stay the same."""
 
 import os
 import threading
@@ -6,21 +6,16 @@ import time
 
 import numpy as np
 import pytest
+from tested_ops import each_sample
 
 import dynet_ops as dy
 from dynet_core import Model, cg_checkpoint, cg_revert, renew_cg
 from dynet_core.graph import current
-from dynet_core.op import OPS
 from dynet_kernels import layout as at
 from dynet_kernels.layout import CONTEXT
 from dynet_kernels.machine import sharing
 from dynet_ops.testing import Computed, draw, functional, record, weights_for
 
-SAMPLES = [
-    pytest.param(op, sample, id=f"{name}-{number}")
-    for name, op in OPS.items()
-    for number, sample in enumerate(op.samples)
-]
 NUMBERS = (2, 3, 7)  # of threads
 
 
@@ -82,7 +77,7 @@ def gradients(threads, op, sample):
     return b"".join(leaf.gradient().tobytes() for these in leaves for leaf in these)
 
 
-@pytest.mark.parametrize(("op", "sample"), SAMPLES)
+@pytest.mark.parametrize(("op", "sample"), each_sample())
 def test_every_op(op, sample):
     expected = gradients(1, op, sample)
     for threads in NUMBERS:

@@ -1,4 +1,4 @@
-"""A graph that is the same as the one before keeps its plan: what changed in between must still count."""
+"""A graph with the same records as the one before keeps its plan, but changes in between take effect."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What has been recorded once is recorded by compiled code from then on: no Python function is called."""
+"""Calls that were recorded once are recorded by compiled code afterwards, without calling a Python function."""
 
 import inspect
 import operator
@@ -6,6 +6,7 @@ import operator
 import numpy as np
 import pytest
 from op_checks import python_calls
+from tested_ops import each_sample
 
 import dynet_ops as dy
 from dynet_core import ParameterCollection, recorder, renew_cg
@@ -40,13 +41,8 @@ def test_a_call_of_python_is_noticed():
 
 # All ops of the table whose function is one of the recorder's
 
-RECORDED = [
-    pytest.param(op, sample, id=f"{name}-{number}")
-    for name, op in OPS.items()
-    if type(op.record) is FUNCTION_TYPE
-    for number, sample in enumerate(op.samples)
-    if sample.shapes
-]
+COMPILED = {name: op for name, op in OPS.items() if type(op.record) is FUNCTION_TYPE}
+RECORDED = [parameter for parameter in each_sample(COMPILED) if parameter.values[1].shapes]
 
 
 @pytest.mark.parametrize(("op", "sample"), RECORDED)
@@ -149,7 +145,7 @@ def test_expressions_that_scale_others(x, batch):
 
 
 def test_numbers_have_their_values(x):
-    """Of the quick ways, in each operand's place; the first call of each is the slow one."""
+    """Plain numbers in each operand's place; the first call of each takes the slow path."""
     for number in (2, 0.5, -1, -1.0, 3.0, 1 << 30):
         for turn in range(2):
             values = np.array([1.0, 2.0, 3.0])

@@ -118,7 +118,7 @@ def test_elements_are_independent(name):
 
 @each_distribution
 def test_nodes_and_seeds_are_independent(name):
-    """Also of neighbouring seeds, and of a node and a seed that exchange their numbers."""
+    """This includes neighboring seeds, and a node and a seed that exchange their numbers."""
     record = DISTRIBUTIONS[name][0]
 
     def nodes(seed, count):

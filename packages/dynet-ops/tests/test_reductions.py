@@ -1,4 +1,4 @@
-"""What samples of the table do not show of reductions, losses and projections: bounds, large scores, modes."""
+"""Reductions, losses and projections where the table's samples say nothing: bounds, large scores, modes."""
 
 import itertools
 import subprocess
@@ -325,7 +325,7 @@ def test_sparsemax_ends_where_an_element_stands_at_the_threshold(scores):
 @settings(deadline=None, max_examples=200)
 @given(st.lists(st.floats(-4, 4, width=32), min_size=1, max_size=40), st.integers(1, 40), st.integers(0, 39))
 def test_sparsemax_of_any_scores(scores, above, place):
-    """Also of those with an element at the threshold of the `above` largest."""
+    """This includes scores with an element at the threshold of the `above` largest."""
     x = np.array(scores, np.float32)
     largest = np.sort(x)[::-1][:above]
     x[place % len(x)] = (largest.sum() - 1) / len(largest)

@@ -1,4 +1,4 @@
-"""Ops whose shapes were seen before are recorded without detours: with the same values, and the same errors."""
+"""Ops on operands whose shapes are known take the fast path, with the same values and errors as the first call."""
 
 import inspect
 import itertools
@@ -121,7 +121,7 @@ def test_sums():
 
 @pytest.mark.parametrize("kinds", [kinds for n in range(1, 6) for kinds in itertools.product("xp", repeat=n)])
 def test_columns_of_any_number(kinds):
-    """Of nodes and parameters of different lengths, at each place; twice, for the second time they are known."""
+    """Nodes and parameters of different lengths, in each place. At the second call, the shapes are known."""
     parameters = [Model().parameters_from_numpy(VALUES[: 1 + place]) for place in range(5)]
     for _ in range(2):
         renew_cg()

@@ -9,7 +9,7 @@ import types
 
 import numpy as np
 import pytest
-from tested_ops import TESTED
+from tested_ops import TESTED, each_sample
 
 import dynet_core
 import dynet_ops as dy
@@ -36,12 +36,9 @@ from dynet_ops.testing import (
     weights_of_shape,
 )
 
-SAMPLES = [
-    pytest.param(op, sample, id=f"{name}-{number}")
-    for name, op in TESTED.items()
-    for number, sample in enumerate(op.samples)
-]
+SAMPLES = each_sample(TESTED, few=False)
 every_sample = pytest.mark.parametrize(("op", "sample"), SAMPLES)
+few_samples = pytest.mark.parametrize(("op", "sample"), each_sample(TESTED))
 
 
 @pytest.mark.parametrize("op", TESTED.values(), ids=TESTED)
@@ -55,7 +52,7 @@ def test_value(op, sample):
         check_value(op, sample, leaf)
 
 
-@every_sample
+@few_samples
 def test_value_in_a_graph_that_computes_at_once(op, sample, monkeypatch):
     monkeypatch.setattr(testing, "renew_cg", functools.partial(renew_cg, immediate_compute=True))
     check_value(op, sample, Computed)
@@ -71,13 +68,13 @@ def test_digits_of_values_and_gradients_of_all_magnitudes(op):
     check_digits(op)
 
 
-@every_sample
+@few_samples
 def test_operand_used_twice(op, sample):
     check_operand_used_twice(op, sample)
 
 
 @every_sample
-@pytest.mark.parametrize("leaf", KINDS)
+@pytest.mark.parametrize("leaf", [Computed, *(pytest.param(leaf, marks=pytest.mark.thorough) for leaf in KINDS[:2])])
 def test_nodes_that_run_together_and_share_operands(op, sample, leaf):
     check_operands_of_many_nodes(op, sample, leaf)
 
@@ -153,7 +150,14 @@ def places_with_gradient(op):
 
 
 @of_each_op_with_gradient
-@pytest.mark.parametrize("factor", [1.001, -1.0, 0.0], ids=["scaled", "flipped", "zeroed"])
+@pytest.mark.parametrize(
+    "factor",
+    [
+        pytest.param(1.001, id="scaled"),
+        pytest.param(-1.0, id="flipped", marks=pytest.mark.thorough),
+        pytest.param(0.0, id="zeroed", marks=pytest.mark.thorough),
+    ],
+)
 def test_a_wrong_gradient_is_caught(op, factor):
     wrong = changed(op, lambda call, operands: with_gradient_times(call(operands), factor))
     samples = [sample for sample, _ in places_with_gradient(op)]

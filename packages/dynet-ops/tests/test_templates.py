@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 from op_checks import python_calls
+from tested_ops import each_sample
 
 import dynet_ops as dy
 from dynet_core import ParameterCollection, cg_checkpoint, cg_revert, errors, recorder, renew_cg, reset_random_seed
@@ -28,12 +29,7 @@ def recorded(action):
     return graph.records.integers(begin, end), graph.records.floats(first, last - first).tolist(), shape
 
 
-DETERMINISTIC = [
-    pytest.param(op, sample, id=f"{name}-{number}")
-    for name, op in OPS.items()
-    if not op.random
-    for number, sample in enumerate(op.samples)
-]
+DETERMINISTIC = each_sample({name: op for name, op in OPS.items() if not op.random})
 
 
 @pytest.mark.parametrize(("op", "sample"), DETERMINISTIC)

@@ -40,7 +40,7 @@ LISTS = [
 @pytest.mark.parametrize("op", [dy.emax, dy.logsumexp, dy.average, dy.esum, dy.concatenate])
 @pytest.mark.parametrize("operands", LISTS)
 def test_lists_of_any_length_are_recorded_without_python(op, operands):
-    """Also those of one operand, of which some ops record nothing, and those with an operand twice."""
+    """This includes lists of one operand, for which some ops record nothing, and lists with an operand twice."""
     model = ParameterCollection()
     p = model.parameters_from_numpy(np.array([0.5, -2.0]))
     found = []

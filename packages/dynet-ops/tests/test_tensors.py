@@ -1,4 +1,4 @@
-"""Selection, convolution, pooling and linear algebra: what the table's samples do not reach."""
+"""Selection, convolution, pooling and linear algebra, in cases that the table's samples do not have."""
 
 import itertools
 

@@ -1,23 +1,18 @@
-"""Threads that share passes: what one thread gives, to the last bit, however small the work."""
+"""Passes that several threads share give the same bits as one thread, however small the work."""
 
 import numpy as np
 import pytest
+from tested_ops import each_sample
 
 import dynet_ops as dy
 from dynet_core import Model, renew_cg
 from dynet_core.graph import current
-from dynet_core.op import OPS
 from dynet_kernels import layout as at
 from dynet_kernels.layout import CONTEXT
 from dynet_kernels.machine import sharing
 from dynet_kernels.table import KERNELS
 from dynet_ops.testing import Computed, Input, draw, functional, record, value_of, weights_for
 
-SAMPLES = [
-    pytest.param(op, sample, id=f"{name}-{number}")
-    for name, op in OPS.items()
-    for number, sample in enumerate(op.samples)
-]
 TOLD = {  # how threads share a kernel -> what it is told
     at.ALONE: set(),
     at.BY_COLUMNS: {"others"},
@@ -62,7 +57,7 @@ def several(op, sample):
     return [*map(value_of, results), *gradients]
 
 
-@pytest.mark.parametrize(("op", "sample"), SAMPLES)
+@pytest.mark.parametrize(("op", "sample"), each_sample())
 def test_every_op(op, sample):
     assert_same_bits(several, op, sample)
 
@@ -106,7 +101,7 @@ def test_kernels_are_told_what_to_share():
 
 
 def products(count, size, repeated):
-    """As many products with one matrix; where operands are `repeated`, two have each."""
+    """Return so many products with one matrix. If operands are `repeated`, two products have each operand."""
     rng = np.random.default_rng(count)
     W = Model().parameters_from_numpy(rng.normal(size=(40, size)).astype(np.float32))
     xs = [dy.tanh(dy.inputTensor(rng.normal(size=size).astype(np.float32))) for _ in range(count)]

@@ -1,4 +1,4 @@
-"""Gradients that are a matter of definition: of ties, of steps, of what only changes gradients."""
+"""Gradients that are a matter of definition: at ties, of steps, and of ops that only change gradients."""
 
 import numpy as np
 import pytest
@@ -92,7 +92,7 @@ def test_scaled_and_flipped_gradients():
 
 
 def test_powers_of_limits():
-    """As C defines them: for every pair of special numbers."""
+    """Every pair of special numbers gives what C defines."""
     inf, nan = np.inf, np.nan
     special = np.array(
         [0, -0.0, inf, -inf, nan, 1e-45, -1e-45, 3.4e38, 1, -1, 2, -2, 3, -3, 0.5, -0.5, 1e30], np.float32

@@ -1,4 +1,4 @@
-"""Values of expressions outlive their graph when they are asked for."""
+"""Values that a program reads, as tensors or arrays, stay as they are when the graph is renewed."""
 
 import numpy as np
 import pytest

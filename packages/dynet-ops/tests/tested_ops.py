@@ -1,4 +1,6 @@
-"""The ops that the tests of the table are made for: all of them, or the one that the option --op names."""
+"""The ops and samples that tests are made for: all ops, or for the tests of the table, the one that --op names."""
+
+import pytest
 
 import dynet_ops  # noqa: F401  (fills OPS)
 from dynet_core.op import OPS
@@ -16,3 +18,20 @@ def only(name: str) -> None:
         raise ValueError(f"there is no op {name!r}; the ops are {', '.join(sorted(OPS))}")
     for other in set(TESTED) - {name}:
         del TESTED[other]
+
+
+def each_sample(ops=OPS, *, few=True):
+    """Return a parameter (op, sample) for each sample of these ops.
+
+    If `few`, `nox -s tests` takes only the first and the last sample of each op, and `nox -s thorough` the others.
+    """
+    return [
+        pytest.param(
+            op,
+            sample,
+            id=f"{op.name}-{number}",
+            marks=[pytest.mark.thorough] * (few and 0 < number < len(op.samples) - 1),
+        )
+        for op in ops.values()
+        for number, sample in enumerate(op.samples)
+    ]

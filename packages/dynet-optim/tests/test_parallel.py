@@ -16,7 +16,7 @@ from dynet_optim.registry import TRAINERS
 @pytest.fixture(autouse=True)
 def alone(monkeypatch):
     """These tests are one process, whoever started it."""
-    monkeypatch.setattr("dynet_optim.parallel.data_parallel.meeting", lambda: None)
+    monkeypatch.setattr("dynet_optim.parallel.meeting", lambda: None)
 
 
 @pytest.mark.parametrize("kind", TRAINERS)

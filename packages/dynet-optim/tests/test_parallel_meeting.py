@@ -1,12 +1,12 @@
-"""What ranks tell each other before they exchange data, with threads as ranks."""
+"""The checks that ranks make before they exchange data, with threads as ranks."""
 
 import threading
 
 import pytest
 
 from dynet_core.errors import ParallelError
-from dynet_optim.parallel import meeting
-from dynet_optim.parallel.meeting import Meeting, difference, digest
+from dynet_optim import ranks
+from dynet_optim.ranks import Meeting, difference, digest
 
 
 class Ranks:
@@ -51,14 +51,14 @@ class Comm:
 @pytest.fixture(autouse=True)
 def no_end(monkeypatch):
     """Meetings of threads do not meet again when Python ends."""
-    monkeypatch.setattr(meeting.atexit, "register", lambda function: None)
+    monkeypatch.setattr(ranks.atexit, "register", lambda function: None)
 
 
 def test_ranks_that_agree_get_all_headers():
     found = Ranks(3).run(lambda m, rank: m.meet("update", 4, counts=(10 + rank, rank, 0)).copy())
     for headers in found:
-        assert headers[:, meeting.EXAMPLES].tolist() == [10, 11, 12]
-        assert headers[:, meeting.TOUCHED].tolist() == [0, 1, 2]
+        assert headers[:, ranks.EXAMPLES].tolist() == [10, 11, 12]
+        assert headers[:, ranks.TOUCHED].tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize("different", range(3))
@@ -121,7 +121,7 @@ def test_only_one_thread_at_a_time_exchanges(monkeypatch):
 def test_a_signal_handler_cannot_exchange_in_the_middle_of_an_exchange(monkeypatch):
     """The other ranks would wait for this one, if the error of the handler were passed on."""
     ended = []
-    monkeypatch.setattr(meeting, "end_all", ended.append)
+    monkeypatch.setattr(ranks, "end_all", ended.append)
 
     def work(m, rank):
         with m.exchange(), m.exchange():
@@ -143,7 +143,7 @@ def test_forked_children_do_not_exchange(monkeypatch):
 
 
 def test_nothing_is_exchanged_after_mpi_is_finalized(monkeypatch):
-    monkeypatch.setattr(meeting, "is_finalized", lambda: True)
+    monkeypatch.setattr(ranks, "is_finalized", lambda: True)
 
     def work(m, rank):
         with m.exchange():

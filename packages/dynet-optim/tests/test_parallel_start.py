@@ -8,7 +8,7 @@ import types
 import pytest
 
 from dynet_core.errors import ParallelError
-from dynet_optim.parallel import communicator
+from dynet_optim import ranks
 
 
 @pytest.mark.parametrize(
@@ -22,12 +22,12 @@ from dynet_optim.parallel import communicator
     ],
 )
 def test_launchers_say_how_many_they_start(environment, number):
-    assert communicator.number_started(environment) == number
+    assert ranks.number_started(environment) == number
 
 
 @pytest.fixture
 def launched(monkeypatch):
-    for name in (*communicator.STARTED, communicator.PROCESS):
+    for name in (*ranks.STARTED, ranks.PROCESS):
         monkeypatch.delenv(name, raising=False)
 
     def set_number(number):
@@ -39,21 +39,21 @@ def launched(monkeypatch):
 def test_without_mpi4py_one_process_is_alone(launched, monkeypatch):
     monkeypatch.setitem(sys.modules, "mpi4py", None)
     monkeypatch.delitem(sys.modules, "mpi4py.MPI", raising=False)
-    assert communicator.world() is None
+    assert ranks.world() is None
     launched(4)
     with pytest.raises(ParallelError, match=r'4 processes were started, but mpi4py cannot be used .*optim\[mpi\]"'):
-        communicator.world()
+        ranks.world()
 
 
 def test_an_mpi_library_that_is_missing_is_named(launched, monkeypatch):
     def no_library():
         raise RuntimeError("cannot load MPI library\nlibmpi.so.12: cannot open")
 
-    monkeypatch.setattr(communicator, "mpi", no_library)
-    assert communicator.world() is None
+    monkeypatch.setattr(ranks, "mpi", no_library)
+    assert ranks.world() is None
     launched(2)
     with pytest.raises(ParallelError, match=r"\(cannot load MPI library\); it finds no MPI library. pip install mpich"):
-        communicator.world()
+        ranks.world()
 
 
 def fake_mpi4py(monkeypatch, size, initialized=True, finalized=False):
@@ -70,14 +70,14 @@ def fake_mpi4py(monkeypatch, size, initialized=True, finalized=False):
 
 def test_the_launcher_of_another_mpi_is_noticed(launched, monkeypatch):
     fake_mpi4py(monkeypatch, 1)
-    assert communicator.world() is None
+    assert ranks.world() is None
     launched(2)
     with pytest.raises(
         ParallelError, match="2 processes .* finds itself alone: mpi4py uses Some MPI 1.0, and the laun"
     ):
-        communicator.world()
+        ranks.world()
     fake_mpi4py(monkeypatch, 2)
-    assert communicator.world() == "a communicator of its own"
+    assert ranks.world() == "a communicator of its own"
 
 
 @pytest.mark.parametrize(
@@ -89,29 +89,29 @@ def test_the_launcher_of_another_mpi_is_noticed(launched, monkeypatch):
 )
 def test_mpi_must_be_running(launched, monkeypatch, state, message):
     fake_mpi4py(monkeypatch, 2, **state)
-    assert communicator.world() is None
+    assert ranks.world() is None
     launched(2)
     with pytest.raises(ParallelError, match=message):
-        communicator.world()
+        ranks.world()
 
 
 def test_children_of_ranks_are_no_ranks(launched, monkeypatch):
     """MPI is not even imported there."""
-    monkeypatch.setattr(communicator, "mpi", lambda: 1 / 0)
-    monkeypatch.setenv(communicator.PROCESS, "1")
-    assert communicator.world() is None
+    monkeypatch.setattr(ranks, "mpi", lambda: 1 / 0)
+    monkeypatch.setenv(ranks.PROCESS, "1")
+    assert ranks.world() is None
     launched(2)
     with pytest.raises(ParallelError, match=r"is a child of process 1, .* use the trainer itself here"):
-        communicator.world()
+        ranks.world()
 
 
 @pytest.mark.parametrize("seconds", ["abc", "-1", "nan", "inf", ""])
 def test_seconds_are_a_number(launched, monkeypatch, seconds):
     fake_mpi4py(monkeypatch, 2)
     launched(2)
-    monkeypatch.setenv(communicator.PATIENCE, seconds)
+    monkeypatch.setenv(ranks.PATIENCE, seconds)
     with pytest.raises(ParallelError, match=f"DYNET_MPI_SECONDS is '{seconds}'; it must be a number of seconds"):
-        communicator.world()
+        ranks.world()
 
 
 @pytest.mark.parametrize(
@@ -123,11 +123,11 @@ def test_the_timer_is_touched_only_where_it_is_needed(launched, monkeypatch, num
     found = []
     fake_mpi4py(monkeypatch, number)
     launched(number)
-    monkeypatch.setenv(communicator.PATIENCE, seconds)
-    faulthandler = communicator.faulthandler
+    monkeypatch.setenv(ranks.PATIENCE, seconds)
+    faulthandler = ranks.faulthandler
     monkeypatch.setattr(faulthandler, "dump_traceback_later", lambda seconds, exit: found.append(seconds))
     monkeypatch.setattr(faulthandler, "cancel_dump_traceback_later", lambda: found.append("cancel"))
-    communicator.world()
+    ranks.world()
     assert found == calls
 
 
@@ -149,7 +149,7 @@ print("the end")
     ("number", "kind", "code"), [(1, "ValueError", 0), (2, "ValueError", -9), (2, "SystemExit", 0)]
 )
 def test_an_exception_in_a_thread_kills_the_process(number, kind, code):
-    environment = {name: value for name, value in os.environ.items() if name not in communicator.STARTED}
+    environment = {name: value for name, value in os.environ.items() if name not in ranks.STARTED}
     done = subprocess.run(
         [sys.executable, "-c", FAILS_IN_A_THREAD.format(kind)],
         capture_output=True,
@@ -174,7 +174,7 @@ raise ValueError("failed")
 def test_an_exception_before_the_start_kills_the_process(number, code):
     """So that mpiexec ends the others. Processes that a rank starts end as usual."""
     command = [sys.executable, "-c", FAILS]
-    environment = {name: value for name, value in os.environ.items() if name not in communicator.STARTED}
+    environment = {name: value for name, value in os.environ.items() if name not in ranks.STARTED}
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=300, env={**environment, "PMI_SIZE": str(number)}
     )

@@ -1,4 +1,4 @@
-"""Learning rates: what they are, and how they fall."""
+"""Learning rates: initial values, schedules, and changes by programs."""
 
 import sys
 

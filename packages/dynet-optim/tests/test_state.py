@@ -11,7 +11,7 @@ import dynet_core as dy
 import dynet_optim
 from dynet_core import FileFormatError
 from dynet_core.random import noise
-from dynet_optim import registry, state
+from dynet_optim import base, registry
 
 TRAINERS = list(registry.TRAINERS)
 
@@ -125,14 +125,14 @@ def test_states_have_their_names_in_files_and_had_numbers_before(tmp_path):
     training = Training("AmsgradTrainer")
     training.steps(0, 2)
     training.trainer.save(tmp_path / "trainer")
-    kept, stored = states_of(training), state.model_files.load_all(tmp_path / "trainer")
+    kept, stored = states_of(training), base.model_files.load_all(tmp_path / "trainer")
     names = [tensor.name for tensor in stored[1:]]
     assert {name.rpartition(".")[2] for name in names} == {"m", "v", "largest"}
     old = [stored[0]]
     for tensor in stored[1:]:
         start, _, name = tensor.name.rpartition(".")
         old.append(dataclasses.replace(tensor, name=f"{start}.{['m', 'v', 'largest'].index(name)}"))
-    state.model_files.save(old, tmp_path / "old")
+    base.model_files.save(old, tmp_path / "old")
     other = Training("AmsgradTrainer")
     other.trainer.populate(tmp_path / "old")
     np.testing.assert_equal([t.values for t in states_of(other)], [t.values for t in kept])
@@ -164,10 +164,10 @@ def test_numbers_are_kept_exactly(rate, tmp_path):
     [np.inf, 1e40, 3.5e38, 1.7e308, 1e-50, 5e-324, 1e-33, 0.1, 2.0**53, -1.0, -1e-40, -0.1, 0.0, 4194304.0, 12582912.5],
 )
 def test_every_number_is_read_as_it_was_written(number):
-    values = state.of_numbers("/two", [number, number]).values
+    values = base.of_numbers("/two", [number, number]).values
     assert values.dtype == np.float32
     assert np.isfinite(values).all()
-    assert state.from_three(values) == [number, number]
+    assert base.from_three(values) == [number, number]
 
 
 @pytest.mark.parametrize("threshold", [np.inf, 1e40, 1e-50])
@@ -209,7 +209,7 @@ def test_a_damaged_state_changes_nothing(place, number, tmp_path):
     training.steps(0, 3)
     own, *states = [own_tensor(training), *states_of(training)]
     own.values[place] = number
-    state.model_files.save([own, *states], tmp_path / "trainer")
+    base.model_files.save([own, *states], tmp_path / "trainer")
     training.steps(3, 4)
     before = noise.state(), [tensor.values.tolist() for tensor in states_of(training)], training.values()
     with pytest.raises(FileFormatError):
@@ -220,14 +220,14 @@ def test_a_damaged_state_changes_nothing(place, number, tmp_path):
 
 def states_of(training):
     """The tensors in which a trainer's file holds its states."""
-    return [tensor for tensor, _ in state._states(training.trainer._table.prepared())]
+    return [tensor for tensor, _ in base._states(training.trainer._table.prepared())]
 
 
 def own_tensor(training):
     """The tensor in which a trainer's file holds its own numbers."""
     seen = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(state.model_files, "save", lambda tensors, path: seen.extend(tensors))
+        patch.setattr(base.model_files, "save", lambda tensors, path: seen.extend(tensors))
         training.trainer.save("nowhere")
     return seen[0]
 

@@ -1,4 +1,4 @@
-"""Updates that threads share: what one thread gives, to the last bit."""
+"""Updates that several threads share give the same bits as one thread."""
 
 import pytest
 from trainer_models import Model

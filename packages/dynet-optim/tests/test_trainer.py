@@ -39,9 +39,7 @@ def test_all_names():
     assert all(issubclass(value, Trainer) for value in classes - {dynet_optim.DataParallel})
 
 
-@pytest.mark.parametrize(
-    "module", [*(module.name for module in pkgutil.iter_modules(dynet_optim.__path__)), "parallel.data_parallel"]
-)
+@pytest.mark.parametrize("module", [module.name for module in pkgutil.iter_modules(dynet_optim.__path__)])
 def test_examples(module):
     pytest.importorskip("dynet")
     pytest.importorskip("dynet_ops")

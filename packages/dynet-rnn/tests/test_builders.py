@@ -13,7 +13,7 @@ import dynet_core
 import dynet_ops
 import dynet_rnn as rnn
 from dynet_core import ArgumentError, FileFormatError, ParameterCollection, config, renew_cg
-from dynet_rnn import lstm_builder
+from dynet_rnn import builders
 
 GATE = [(HIDDEN, INPUT), (HIDDEN, HIDDEN), (HIDDEN,)]
 PEEPHOLES = [(HIDDEN, INPUT), (HIDDEN, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN,)]
@@ -51,7 +51,7 @@ def test_parameters(name):
     assert all(p.as_array().all() for p in first if len(p.shape()) == 2)
 
 
-def test_parameters_of_layer_normalisation():
+def test_parameters_of_layer_normalization():
     model = ParameterCollection()
     make("VanillaLSTMBuilder, ln_lstm=True", 1, model)
     own = [p for p in model.parameters_list() if p.name().startswith("/_")]
@@ -92,9 +92,9 @@ def test_a_copy_from_the_spec(name):
 @pytest.fixture
 def choice(monkeypatch):
     """Says what LSTMBuilder means."""
-    lstm_builder._warn_of_name.cache_clear()
+    builders._warn_of_name.cache_clear()
     yield lambda kind: monkeypatch.setattr(config.PARAMS, "lstm_builder", kind)
-    lstm_builder._warn_of_name.cache_clear()
+    builders._warn_of_name.cache_clear()
 
 
 def test_lstm_builder_is_the_manuals_and_says_so_once(choice):

@@ -176,3 +176,12 @@ def test_a_builder_that_was_used_can_be_copied(name, copied):
     wanted = outputs(builder)
     other = copied(builder)
     assert outputs(other) == outputs(builder) == wanted
+
+
+def test_a_builder_of_an_earlier_version_loads():
+    """Its pickle names modules that were joined since, and has tables of recorded steps."""
+    builder = Setting("VanillaLSTMBuilder").builder
+    other = pickle.loads(pickle.dumps(builder, 0).replace(b"dynet_rnn.builders\n", b"dynet_rnn.lstm\n"))
+    other.__setstate__({**vars(other), "_latest": pickle.loads(b"cdynet_rnn.recording\nSteps\n.")})
+    other.set_dropout(0.5)
+    assert other.initial_state().add_input(dy.inputVector([1.0, 2.0])).output().dim() == ((HIDDEN,), 1)

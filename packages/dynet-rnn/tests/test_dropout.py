@@ -57,8 +57,8 @@ def test_gradients(name, steps, layers, batch):
 
 
 @pytest.mark.parametrize(("steps", "layers", "batch"), SIZES)
-def test_gradients_of_layer_normalisation(steps, layers, batch):
-    """With masks that do not drop all of a vector: nothing can be normalised then."""
+def test_gradients_of_layer_normalization(steps, layers, batch):
+    """With masks that do not drop all of a vector: nothing can be normalized then."""
     setting = Setting("VanillaLSTMBuilder, ln_lstm=True", layers)
     setting.builder.set_dropouts(0.2, 0.2)
     state = setting.builder.initial_state()

@@ -105,7 +105,7 @@ def test_gradients_of_transduce_from_given_vectors(name, layers):
 @every_network
 @pytest.mark.parametrize("batches", [(1, 4), (4, 1), (4, 4, 1), (1, 1, 4)])
 def test_batches_of_one_go_with_others(name, batches):
-    """On the way from one input to the next, in values and gradients."""
+    """Batch sizes change between inputs; values and gradients are compared."""
     setting = Setting(name, 2)
     xs = [setting.arrays(1, batch=batch)[0] for batch in batches]
     states = setting.builder.initial_state().add_inputs([expression(x) for x in xs])

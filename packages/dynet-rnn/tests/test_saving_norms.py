@@ -1,4 +1,4 @@
-"""Builders with layer normalisation in files: those parameters stand outside of the builder's collection."""
+"""Builders with layer normalization in files: those parameters stand outside of the builder's collection."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def first_numbers(model):
 
 @pytest.mark.parametrize("builder", [rnn.VanillaLSTMBuilder, rnn.SparseLSTMBuilder])
 @pytest.mark.parametrize("layers", [1, 2])
-def test_normalisations_come_back(builder, layers, tmp_path):
+def test_normalizations_come_back(builder, layers, tmp_path):
     model = ParameterCollection()
     objects = [builder(layers, 3, 4, model, True), model.add_parameters(16), rnn.SimpleRNNBuilder(1, 3, 4, model)]
     numbered(model)

@@ -57,7 +57,7 @@ def test_a_second_pass_adds_the_same(name, drop):
 
 @pytest.mark.parametrize("used", [0, 2, 4])
 def test_sequences_of_which_a_part_is_used(used):
-    """Also where the last steps have no gradient."""
+    """This includes sequences whose last steps have no gradient."""
     setting = Setting("VanillaLSTMBuilder")
     xs = setting.arrays(5)
     loss_of([outputs_of(setting, xs)[used]]).backward()

@@ -1,4 +1,4 @@
-"""What cluster files and vocabularies may be: frequencies, odd spaces in words, words without a cluster."""
+"""Cluster files and vocabularies: frequencies, unusual spaces in words, words without a cluster."""
 
 import numpy as np
 import pytest

@@ -38,7 +38,7 @@ def test_a_subclass_may_have_a_spec_of_its_own(tmp_path):
 
     named = Named("x", ParameterCollection())
     named.set_dropouts(0.5, 0.5)
-    assert named.initial_state().add_input(rnn.state.zeros((INPUT,))).output().dim() == ((HIDDEN,), 1)
+    assert named.initial_state().add_input(rnn.sequences.zeros((INPUT,))).output().dim() == ((HIDDEN,), 1)
     assert Named.from_spec(named.spec, ParameterCollection()).spec == ("x",)
 
 

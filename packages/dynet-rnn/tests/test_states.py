@@ -1,4 +1,4 @@
-"""What can be done with states besides reading one input after another."""
+"""States of networks: continuing from one twice, setting vectors, looking at values."""
 
 import numpy as np
 import pytest
@@ -151,7 +151,7 @@ def test_an_empty_sequence_has_no_outputs(name):
 
 @every_network
 def test_states_set_by_hand(name):
-    """On any state, not only the newest."""
+    """Any state can be set, not only the newest."""
     setting = Setting(name, 2)
     count = 2 * setting.values
     vectors, (a, b, c) = setting.arrays(count, HIDDEN), setting.arrays(3)

@@ -1,7 +1,10 @@
 """DyNet's trainers (optimizers)."""
 
+import sys
+
 from dynet_core.messages.hints import explain_arguments
 
+from . import base
 from .adam import AdamTrainer, AmsgradTrainer
 from .adaptive import AdadeltaTrainer, AdagradTrainer, RMSPropTrainer
 from .base import Trainer
@@ -13,5 +16,7 @@ __all__ = [
     "DataParallel",
     "MomentumSGDTrainer", "RMSPropTrainer", "SimpleSGDTrainer", "Trainer",
 ]  # fmt: skip
+
+sys.modules[f"{__name__}.state"] = base  # older pickles look for `Counts` there
 
 explain_arguments(*Trainer.__subclasses__(), AmsgradTrainer)

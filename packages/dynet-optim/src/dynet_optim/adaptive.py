@@ -47,16 +47,16 @@ def _adagrad(p, g, states, rate, t, eps=1e-20):
 
 
 def _adadelta(p, g, states, rate, t, eps=1e-6, rho=0.95):
-    h, d = states
-    h[:] = float32(rho) * h + (1 - float32(rho)) * g**2
+    (h, d), rho = states, float32(rho)
+    h[:] = rho * h + (1 - rho) * g**2
     step = g * np.sqrt(d + eps) / np.sqrt(h + eps)
-    d[:] = float32(rho) * d + (1 - float32(rho)) * step**2
+    d[:] = rho * d + (1 - rho) * step**2
     p -= rate * step
 
 
 def _rmsprop(p, g, states, rate, t, eps=1e-8, rho=0.9):
-    (h,) = states
-    h[:] = float32(rho) * h + (1 - float32(rho)) * g**2
+    (h,), rho = states, float32(rho)
+    h[:] = rho * h + (1 - rho) * g**2
     p -= rate * g / np.sqrt(h + eps)
 
 

@@ -22,7 +22,7 @@ from dynet_core.graph import current
 from dynet_core.graph.outdated import ParameterGroup
 from dynet_core.parameter import ParameterCollection
 from dynet_core.parameter.storage import Storage
-from dynet_kernels import layout as at
+from dynet_kernels import layout
 from dynet_kernels.layout import CONTEXT
 from dynet_kernels.machine import library, sharing
 from dynet_kernels.table import KERNELS
@@ -56,19 +56,19 @@ class Table:
         self.identities: list[Identity] = []  # of all parameters, as `Outdated` takes them
         self.kept: dict[Storage, list[Block]] = {}  # the states that the rule keeps for each parameter
         self.context = np.zeros(len(CONTEXT), np.int64)
-        self.context_at = self.context.ctypes.data
+        self.context_address = self.context.ctypes.data
         self.slots = memoryview(self.context)  # type: ignore[arg-type]  # before Python 3.12, type checkers do not know arrays as buffers
-        self.threads = np.zeros((at.MOST_THREADS, at.THREAD_ROW), np.int64)
+        self.threads = np.zeros((layout.MOST_THREADS, layout.THREAD_ROW), np.int64)
         self._set(
-            address_type=at.INT_ARGUMENT, address=self.context_at,
+            address_type=layout.INT_ARGUMENT, address=self.context_address,
             code=library.code_address(), threads=self.threads.ctypes.data,
         )  # fmt: skip
         # Two float64: the sum of squared gradients, and the limit below which `run_if_below` updates. `sum` gives
         # Python these; it is empty if they are on a GPU.
         self.sum_block = block(4)
         self.sum = self.sum_block.direct().cast("B").cast("d")
-        self.both = np.zeros(len(at.BOTH), np.int64)  # arguments of `norm_and_update`
-        self.both_at = self.both.ctypes.data
+        self.both = np.zeros(len(layout.BOTH), np.int64)  # arguments of `norm_and_update`
+        self.both_address = self.both.ctypes.data
         self._grow_index(1 << 10)
 
     def _set(self, **values: int) -> None:
@@ -106,21 +106,21 @@ class Table:
         identities = [parameter._storage.identity for parameter in self.everything]
         if self.identities != identities:
             self.identities = identities
-        self.rows = np.zeros((self.count, len(at.UPDATE) + self.states), np.int64)
+        self.rows = np.zeros((self.count, len(layout.UPDATE) + self.states), np.int64)
         for row, parameter in zip(self.rows, self.everything):
             storage = parameter._storage
             floats = storage.values.floats
             if storage not in self.kept:
                 self.kept[storage] = [block(floats, zero=True) for _ in range(self.states)]
-            row[at.UPDATE.parameter], row[at.UPDATE.floats] = storage.row, floats
-            row[len(at.UPDATE) :] = [state.address for state in self.kept[storage]]
+            row[layout.UPDATE.parameter], row[layout.UPDATE.floats] = storage.row, floats
+            row[len(layout.UPDATE) :] = [state.address for state in self.kept[storage]]
         self.choose(ALL)
         self.dense = 0
-        self.both[:] = at.BOTH.filled(
+        self.both[:] = layout.BOTH.filled(
             norm=NORM, opcode=self.rule.opcode, count=self.count, states=self.states, dense=self.dense,
             numbers=len(self.rule.numbers), numbers_at=self.numbers.address, totals=self.sum_block.address,
         )  # fmt: skip
-        self.tape = np.zeros((self.count, len(at.INSTRUCTION)), np.int64)
+        self.tape = np.zeros((self.count, len(layout.INSTRUCTION)), np.int64)
         self._set(parameters=self.shared.ctypes.data, table=self.rows.ctypes.data, tape=self.tape.ctypes.data)
 
     def states_in_order(self) -> list[list[Block]]:
@@ -128,7 +128,7 @@ class Table:
 
     def choose(self, chosen: Chosen) -> None:
         """Let updates change only the parameters with these indices, if they are trained."""
-        marks = self.rows[:, at.UPDATE.chosen]
+        marks = self.rows[:, layout.UPDATE.chosen]
         marks[:] = 0
         marks[chosen] = 1
 
@@ -139,7 +139,7 @@ class Table:
         else:
             self.sum_block.write(0)
         if not self._is_done(
-            self.machine.gradient_norm(self.context_at, NORM, 0, self.count, self.states, dense, address)
+            self.machine.gradient_norm(self.context_address, NORM, 0, self.count, self.states, dense, address)
         ):
             return self.squared_norm(dense)
         return sums[0] if sums else float(self.sum_block.array.view(np.float64)[0])
@@ -159,7 +159,7 @@ class Table:
     def _run(self, rule: Rule, dense: int) -> None:
         numbers, address = len(rule.numbers), self.numbers.address
         if not self._is_done(
-            self.machine.update(self.context_at, rule.opcode, self.count, self.states, numbers, address, dense)
+            self.machine.update(self.context_address, rule.opcode, self.count, self.states, numbers, address, dense)
         ):
             self._run(rule, dense)
 
@@ -177,8 +177,8 @@ class Table:
             return None
         totals[1] = NEARLY_ONE * threshold * threshold if threshold else math.inf
         if dense != self.dense:
-            self.both[at.BOTH.dense] = self.dense = dense
-        return totals[0] if together(self.context_at, self.both_at) == at.READY else None
+            self.both[layout.BOTH.dense] = self.dense = dense
+        return totals[0] if together(self.context_address, self.both_address) == layout.READY else None
 
     def note_change(self, chosen: Chosen) -> None:
         """Let the graph know that `run` has changed these parameters. `run_if_below` does it itself."""
@@ -190,8 +190,8 @@ class Table:
 
     def _is_done(self, status: int) -> bool:
         """Return whether a compiled call has succeeded. Else mend why not: compile a kernel, or enlarge the index."""
-        if status == at.NO_CODE:
-            compiled(int(self.tape[self.slots[CONTEXT.row], at.INSTRUCTION.opcode]))
-        elif status != at.READY:
+        if status == layout.NO_CODE:
+            compiled(int(self.tape[self.slots[CONTEXT.row], layout.INSTRUCTION.opcode]))
+        elif status != layout.READY:
             self._grow_index(2 * self.slots[CONTEXT.needed_index])
-        return status == at.READY
+        return status == layout.READY

@@ -1,17 +1,23 @@
 """DyNet's builders of recurrent networks, of networks over trees, and of softmax layers."""
 
+import sys
+
 from dynet_core.messages.hints import explain_arguments
 
-from .base import _RNNBuilder
-from .bi import BiRNNBuilder
-from .coupled_lstm import CoupledLSTMBuilder, FastLSTMBuilder
-from .gru import GRUBuilder
-from .lstm import CompactVanillaLSTMBuilder, SparseLSTMBuilder, VanillaLSTMBuilder
-from .lstm_builder import LSTMBuilder
-from .simple import SimpleRNNBuilder
+from . import builders, sequences
+from .builders import (
+    BiRNNBuilder,
+    CompactVanillaLSTMBuilder,
+    CoupledLSTMBuilder,
+    FastLSTMBuilder,
+    GRUBuilder,
+    LSTMBuilder,
+    SimpleRNNBuilder,
+    SparseLSTMBuilder,
+    VanillaLSTMBuilder,
+)  # fmt: skip
+from .sequences import RNNState, StackedRNNState, _RNNBuilder
 from .softmax import ClassFactoredSoftmaxBuilder, SoftmaxBuilder, StandardSoftmaxBuilder
-from .stacked import StackedRNNState
-from .state import RNNState
 from .tree import ChildSumTreeLSTMBuilder, NaryTreeLSTMBuilder, TreeState
 
 __all__ = [
@@ -20,6 +26,10 @@ __all__ = [
     "SimpleRNNBuilder", "SoftmaxBuilder", "SparseLSTMBuilder", "StackedRNNState", "StandardSoftmaxBuilder",
     "TreeState", "VanillaLSTMBuilder", "_RNNBuilder",
 ]  # fmt: skip
+
+for _name in ("bi", "coupled_lstm", "gru", "lstm", "lstm_builder", "simple"):  # older pickles name these modules
+    sys.modules[f"{__name__}.{_name}"] = builders
+sys.modules[f"{__name__}.recording"] = sequences
 
 _BASES = ("SoftmaxBuilder", "_RNNBuilder")
 explain_arguments(*[globals()[name] for name in __all__ if name.endswith("Builder") and name not in _BASES])

@@ -1,72 +1,74 @@
-"""The base classes of builders: `LayersBuilder` for all with layers, `_RNNBuilder` for sequences."""
+"""The base classes of what has parameters, `Owner`, and of networks with layers, `LayersBuilder`."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Self
 
 from dynet_core.annotations import Index, Number
 from dynet_core.dim import Dim
-from dynet_core.errors import ArgumentError, ArgumentTypeError
-from dynet_core.graph import current
+from dynet_core.errors import ArgumentError, ArgumentTypeError, ShapeError
+from dynet_core.graph import Graph, current
 from dynet_core.graph.expression import Expression
-from dynet_core.graph.record import graph_of
 from dynet_core.initializer import ConstInitializer
 from dynet_core.messages.hints import Closed, Hinted, method
 from dynet_core.messages.wording import counted, printable
 from dynet_core.parameter import ParameterCollection, Parameters
 from dynet_core.parameter.collection import holdings
-from dynet_core.recorder import ANY_GRAPH
-from dynet_ops.input.inputs import inputVector
-from dynet_ops.network.cells import Previous
-from dynet_ops.network.equations import Cell
+from dynet_core.signature import Signature, alias
+from dynet_ops.layouts import of_rank
 from dynet_ops.operands import checked_size
 from dynet_ops.random.draws import checked_probability
 
-from .recording import Known, Layers, SequenceRun, Steps
-from .state import RNNState, as_vector
 
-
-def described(name: str, spec: Sequence, model: ParameterCollection, rates: Iterable[float] = ()) -> str:
+def repr_of_builder(name: str, spec: Sequence, model: ParameterCollection, rates: Iterable[float] = ()) -> str:
     """Return the `repr` of a builder. `spec` begins with the number of layers and the sizes of input and output."""
     layers, size, hidden, *_ = spec
     held = holdings([*model.parameters_list(), *model.lookup_parameters_list()])
-    found = dict.fromkeys(rates)
-    dropout = f"; dropout {', '.join(f'{rate:g}' for rate in found)}" if any(found) else ""
+    distinct = dict.fromkeys(rates)
+    dropout = f"; dropout {', '.join(f'{rate:g}' for rate in distinct)}" if any(distinct) else ""
     return f"<{name} {printable(model.name())}: {counted(layers, 'layer')}, {size} to {hidden}; {held}{dropout}>"
 
 
-MOST = 64  # how many choices of rates and of numbers of weights a network remembers; then it forgets them all
+def check_vector(what: str, x: Dim, taker: str, size: int) -> None:
+    """Raise ShapeError if x is not a vector of this size. Trailing 1s are allowed.
 
-Loaded = tuple[int, list[list[Expression]], Layers, list[Expression]]
-"""The version of the graph in which this holds, the parameters of each layer, what is known of recording with them, and
-those of them that nodes compute."""
+    The message calls x `what`, such as "add_input: the input", and what reads it `taker`, such as "the network".
+    """
+    if of_rank(x.dims, 1) != (size,):
+        columns = f"; reshape it to {(size,)} x {x.columns}" if x.rows == size and x.batch == 1 else ""
+        listed = "; transduce and add_inputs take a list: [x]" * (x.total == 1 and taker == "the network")
+        raise ShapeError(f"{what} is {x!r}, {taker} takes {(size,)}{columns}{listed}")
 
 
-class Latest:
-    """What a builder remembers. A copy of the builder starts without it.
+@functools.cache
+def value_of_state(dim: Dim, index: int) -> Signature:
+    """Return the signature of a value of a state, such as 1 for the c of an LSTM's (h, c). `dim` is the shape of each.
 
-    `run` is what the last call of `initial_state` has begun. `start` is the initial state, if all sequences of a graph
-    can share one, as without dropout. `steps` records steps without masks. `loaded`: `update` -> the last result of
-    `_loaded`. `layers`: the numbers of parameters, or of nodes that compute them -> `Layers`. `tables`: `Steps.kind` ->
-    `Steps.known`.
+    Its operand is a time step or a tree node, whose memory begins with the values. Its gradient includes what comes
+    from the values of the same state that were computed from it.
+    """
+    return alias(dim, offset=index * dim.total, has_gradient_of_whole=True)
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """What all states that stem from one call of a builder's `initial_state` have in common.
+
+    `expressions` are the parameters of each layer as the builder reads them, `version` the graph's at that call.
     """
 
-    __slots__ = ("layers", "loaded", "run", "start", "steps", "tables")
+    builder: Any
+    graph: Graph
+    version: int
+    expressions: list[list[Expression]]
 
-    def __init__(self) -> None:
-        self.run: Any = None
-        self.start: RNNState | None = None
-        self.loaded: dict[bool, Loaded] = {}
-        self.layers: dict[tuple[int, ...], Layers] = {}
-        self.tables: dict[tuple[float, ...], Known] = {}
-        self.steps = Steps((), self.table(()))
-
-    def table(self, kind: tuple[float, ...]) -> Known:
-        if len(self.tables) >= MOST and kind not in self.tables:
-            self.tables.clear()
-        return self.tables.setdefault(kind, {})
+    def is_current(self) -> bool:
+        """Return whether the graph is this thread's, and has not been renewed since `initial_state`."""
+        return self.graph is current() and self.graph._had_version(self.version)
 
 
 class Owner(Hinted):
@@ -97,6 +99,15 @@ class Owner(Hinted):
         return [self._model.add_parameters(dim, init=ConstInitializer(0.0) if len(dim) == 1 else None) for dim in dims]
 
 
+class Latest:
+    """What a builder remembers. A copy of the builder starts without it.
+
+    `run` is what the last call of `initial_state` has begun.
+    """
+
+    run: Any = None
+
+
 class LayersBuilder(Owner, Closed):
     """Base of the builders whose network has layers, each of which reads the outputs of the layer before it.
 
@@ -107,14 +118,14 @@ class LayersBuilder(Owner, Closed):
     _listed: int | None = None  # how many parameters of a layer `get_parameters` lists, from the first on; None: all
     _rates: tuple[float, ...] = ()  # the dropout rates; the subclass decides what each of them applies to
     _spec: tuple[Any, ...] = ()
-    _latest: Latest
+    _latest: Any = functools.cached_property(lambda self: Latest())
     _run = property(lambda self: self._latest.run)
 
     def __init__(self, layers: Index, input_dim: Index, hidden_dim: Index, model: ParameterCollection):
         name = self.whoami()
         layers, size = checked_size(name, "layers", layers), checked_size(name, "input_dim", input_dim)
         hidden = checked_size(name, "hidden_dim", hidden_dim)
-        self._spec, self._latest = (layers, size, hidden), Latest()
+        self._spec = layers, size, hidden
         with self._own(self._collection, model):
             self._parameters = [self._add_layer(hidden if k else size, hidden) for k in range(layers)]
 
@@ -124,9 +135,15 @@ class LayersBuilder(Owner, Closed):
 
     def __getstate__(self) -> dict[str, Any] | tuple[dict[str, Any], dict[str, Any]]:
         """Return the attributes for `copy` and `pickle`, without what belongs to a graph: a copy makes its own."""
-        kept = {**self.__dict__, "_latest": Latest()}
+        kept = {name: value for name, value in vars(self).items() if name != "_latest"}
         own = object.__getstate__(self)  # the attributes, or if a user's class has slots, these and the slots
         return (kept, own[1]) if isinstance(own, tuple) else kept
+
+    def __setstate__(self, state: Any) -> None:
+        kept, slots = state if isinstance(state, tuple) else (state, {})
+        for name, value in (kept | slots).items():
+            if name != "_latest":  # pickles of earlier versions have it
+                object.__setattr__(self, name, value)
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> Self:
@@ -150,7 +167,7 @@ class LayersBuilder(Owner, Closed):
         return self._spec
 
     def __repr__(self) -> str:
-        return described(self.whoami(), self._spec, self._model, self._rates)
+        return repr_of_builder(self.whoami(), self._spec, self._model, self._rates)
 
     @method()
     def set_dropout(self, f: Number) -> None:
@@ -177,134 +194,3 @@ class LayersBuilder(Owner, Closed):
         if self._run is None or not self._run.is_current():
             raise ArgumentError(f"get_parameter_expressions: call initial_state of this {self.whoami()} first")
         return [layer[: self._listed] for layer in self._run.expressions]
-
-
-def cell_of(kind: type[_RNNBuilder]) -> Cell:
-    cell = getattr(kind, "_cell", None)
-    if not isinstance(cell, Cell):
-        raise ArgumentTypeError(f"{kind.__name__}: `_cell` must be a cell such as CELLS['gru_step'], not {cell!r:.60}")
-    return cell
-
-
-class _RNNBuilder(LayersBuilder):
-    """Base of the builders of networks that read sequences.
-
-    A subclass sets `_cell`, the equations of one step of a layer, with the shapes of its parameters by name. If a layer
-    has more parameters than these, or has them in a different order, the subclass also sets `_names`, the names of all.
-    """
-
-    _cell: Cell
-    _names: tuple[str, ...] = ()
-
-    # Initial states
-
-    def initial_state(self, vecs: Sequence[Expression] | None = None, update: bool = True) -> RNNState:
-        """Return the state before the first input of a sequence.
-
-        Args:
-            vecs: the initial vectors of size hidden_dim, in the order of `RNNState.set_s`: h of each layer, or for an
-                LSTM, first c of each layer and then h of each layer. None means zeros.
-            update: False treats the parameters as constants: they get no gradient from this sequence.
-
-        Raises:
-            ArgumentError: the number of vectors does not fit the number of layers.
-            ShapeError: a vector is not of size hidden_dim.
-        """
-        latest, graph = self._latest, current()
-        state = latest.start
-        if state is not None and state._run.version == graph.records.version and update is True:
-            latest.run = state._run
-        else:
-            loaded = latest.loaded.get(update)
-            if loaded is None or loaded[0] not in (ANY_GRAPH, graph.records.version):
-                loaded = self._loaded(graph.records.version, update)
-            _, found, layers, computed = loaded
-            run = latest.run = SequenceRun(self, graph, found, layers, computed, self._first_steps())
-            state = RNNState._made(run, None, layers.start, (), None, [() for _ in self._cell.state])
-            if run.steps is latest.steps and update is True and not computed:
-                latest.start = state
-        if vecs is not None:
-            state = state._with_vectors("initial_state", vecs)
-            state._prev = None
-        return state
-
-    def initial_state_from_raw_vectors(
-        self, vecs: Iterable[Iterable[Number]] | None = None, update: bool = True
-    ) -> RNNState:
-        """Do the same as `initial_state`, with initial vectors that are arrays or lists of numbers."""
-        return self.initial_state(None if vecs is None else [inputVector(v) for v in vecs], update)
-
-    def _loaded(self, version: int, update: bool) -> Loaded:
-        """Return the parameters for a graph. If `update` is False, they get no gradient from it."""
-        latest, names = self._latest, self._names or tuple(self._cell.parameters)
-        places = [names.index(name) for name in (*self._cell.pairs, *self._cell.weights)]
-        found = [self._expressions(layer, update) for layer in self._parameters]
-        read = [[layer[place] for place in places] for layer in self._read(found)]
-        computed = [x for layer in read for x in layer if x.version != ANY_GRAPH]
-        numbers = tuple([x.at for layer in read for x in layer])
-        layers = latest.layers.get(numbers)
-        if layers is None:
-            if len(latest.layers) >= MOST:
-                for table in (latest.layers, latest.tables, latest.steps.known):
-                    table.clear()
-            layers = latest.layers[numbers] = Layers(self._cell, self._spec[1:3], read)
-        loaded = latest.loaded[update] = version if computed else ANY_GRAPH, found, layers, computed
-        return loaded
-
-    def _expressions(self, layer: list[Parameters], update: bool) -> list[Expression]:
-        return [p.expr(update) for p in layer]
-
-    def _read(self, found: list[list[Expression]]) -> list[list[Expression]]:
-        """Return the parameters of each layer as the cell reads them: those that are computed, too."""
-        return found
-
-    def _add_layer(self, n: int, m: int) -> list[Parameters]:
-        return self._add(*[weight.dims(n, m) for weight in cell_of(type(self)).parameters.values()])
-
-    # Dropout rates, and steps with dropout
-
-    def _is_plain(self) -> bool:
-        """Return whether a step computes only the cell of each layer. Here: whether all dropout rates are 0."""
-        return not any(self._rates)
-
-    def _set_rates(self, rates: tuple[float, ...]) -> None:
-        self._rates, self._latest.start = rates, None
-        steps = self._first_steps()
-        if self._run is not None:
-            self._run.drawn.clear()
-            self._run.steps = steps
-
-    def _first_steps(self) -> Steps | None:
-        """Return how to record the steps of a new sequence; None if its masks have not been drawn."""
-        return self._latest.steps if self._is_plain() else None
-
-    def _steps(self, run: SequenceRun, batch: int) -> Steps | None:
-        """Return how to record steps whose input has this batch size, after drawing missing masks."""
-        return run.steps
-
-    def _advance(self, state: RNNState, x: Expression) -> RNNState:
-        """Record a step with the input x, which `RNNState.add_input` has checked, and return the new state."""
-        run, form, graph = state._run, state._form, state._pinned()
-        graph_of("add_input", (x,))  # again: a signal handler may have called `cg_revert` since, which also took x
-        if x.version == ANY_GRAPH or len(x.type.dims) > 1:
-            x = graph.append(as_vector(Dim.of(x.type.dims[:1], x.type.batch)), [x.at])
-        places, batches = [], []
-        for k, rank in enumerate(form.ranks):
-            x = self._drop_input(run, k, x)
-            x = run.layers.record(graph, k, x, *self._drop_state(state, k), rank)
-            places.append(x.at)
-            batches.append(x.type.batch)
-        form = run.layers.form(tuple(batches), form.ranks)
-        return RNNState._made(run, state, form, tuple(places), self._drop_output(x))
-
-    def _drop_input(self, run: SequenceRun, k: int, x: Expression) -> Expression:
-        """Return x, the input of layer k, after dropout. Subclasses override this and the next two methods."""
-        return x
-
-    def _drop_state(self, state: RNNState, k: int) -> tuple[Previous, tuple[int, ...]]:
-        """Return where the previous state of layer k is after dropout: an entry of `Form.previous`, and the nodes."""
-        return state._form.previous[k], state._operands(k)
-
-    def _drop_output(self, h: Expression) -> Expression:
-        """Return h, the output of the last layer, after dropout."""
-        return h

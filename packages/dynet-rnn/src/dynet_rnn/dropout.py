@@ -11,9 +11,7 @@ from dynet_ops.input.inputs import ones
 from dynet_ops.network.cells import Previous
 from dynet_ops.random.draws import checked_probability, dropout
 
-from .base import _RNNBuilder
-from .recording import SequenceRun, Steps
-from .state import RNNState
+from .sequences import RNNState, SequenceRun, Steps, _RNNBuilder
 
 
 class Variational(_RNNBuilder):
@@ -78,20 +76,20 @@ class Variational(_RNNBuilder):
         return self._masked(run, k, 0, x)
 
     def _drop_state(self, state: RNNState, k: int) -> tuple[Previous, tuple[int, ...]]:
-        previous, places = super()._drop_state(state, k)
+        previous, nodes = super()._drop_state(state, k)
         if previous == () or not any(state._run.steps.kind[2:]):  # type: ignore[union-attr]
-            return previous, places
+            return previous, nodes
         values = range(len(self._cell.state))
         if isinstance(previous, int):  # one node has all values: say where each is
             previous = tuple([(previous, value * self._spec[2] * previous) for value in values])
-            places = places * len(values)
-        dropped = [*zip(previous, places)]
+            nodes = nodes * len(values)
+        dropped = [*zip(previous, nodes)]
         for value in values:
             x = state._value(value)[k]
             if (y := self._masked(state._run, k, value + 1, x)) is not x:
                 dropped[value] = (y.type.batch, 0), y.at
-        shapes, places = zip(*dropped)
-        return shapes, places
+        shapes, nodes = zip(*dropped)
+        return shapes, nodes
 
 
 class Vertical(_RNNBuilder):

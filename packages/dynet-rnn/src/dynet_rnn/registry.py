@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from dynet_core.errors import ArgumentTypeError
 
-from .base import _RNNBuilder, cell_of
+from .sequences import _RNNBuilder, cell_of
 
 Kind = TypeVar("Kind", bound=type[_RNNBuilder])
-Step = Callable[..., Any]
+Reference = Callable[..., Any]
 
 
-@dataclass(frozen=True)
-class Registered:
+class Registered(NamedTuple):
     """A builder class with what its tests need.
 
     Attributes:
@@ -28,14 +26,14 @@ class Registered:
 
     kind: type[_RNNBuilder]
     arguments: dict[str, Any]
-    step: Step
+    step: Reference
 
 
 BUILDERS: dict[str, Registered] = {}
 """The registered builders. A key is the class's name and the arguments, such as "VanillaLSTMBuilder, ln_lstm=True"."""
 
 
-def register(*others: tuple[dict[str, Any], Step], step: Step | None = None) -> Callable[[Kind], Kind]:
+def register(*others: tuple[dict[str, Any], Reference], step: Reference | None = None) -> Callable[[Kind], Kind]:
     """Return a decorator that adds a builder class to `BUILDERS`, from which its tests are generated.
 
     Args:
@@ -54,7 +52,7 @@ def register(*others: tuple[dict[str, Any], Step], step: Step | None = None) -> 
     return decorate
 
 
-def cell_step(kind: type[_RNNBuilder]) -> Step:
+def cell_step(kind: type[_RNNBuilder]) -> Reference:
     """Return a `Registered.step` that calls `Cell.reference` with the layer's parameters, those that the cell uses."""
     cell, names = cell_of(kind), kind._names or tuple(cell_of(kind).parameters)
     reference = cell.reference

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 
 from dynet_core.annotations import Index
 from dynet_core.checks import checked_flag, checked_list, whole
-from dynet_core.errors import ArgumentError, NotFiniteError, ShapeError
+from dynet_core.errors import ArgumentError, ArgumentTypeError, NotFiniteError, ShapeError
 from dynet_core.graph.expression import Expression
 from dynet_core.graph.record import graph_of
 from dynet_core.messages.hints import Closed
@@ -26,13 +27,14 @@ from dynet_ops.operands import checked_size
 from dynet_ops.select.picking import pick_batch_elem, pickrange, select_rows
 from dynet_ops.shape.joining import concatenate, concatenate_to_batch
 
-from .base import Owner
-from .clusters import check_clusters, checked_numbers, read_clusters
-from .recording import check_vector
+from .base import Owner, check_vector
 
 
 class SoftmaxBuilder(Owner, Closed, ABC):
-    """Base of the softmax layers. A layer computes the probability p(c | x) of each class c from a vector x."""
+    """Base of the softmax layers. A layer computes the probability p(c | x) of each class c from a vector x.
+
+    Its collection holds weight matrices, each followed by its bias if it has one.
+    """
 
     spec: tuple[object, ...] = ()
     _count: int  # the number of classes
@@ -46,10 +48,6 @@ class SoftmaxBuilder(Owner, Closed, ABC):
     def __repr__(self) -> str:
         held = holdings(self._model.parameters_list())
         return f"<{self.whoami()} {self._model.name()}: {self.spec[0]} to {self._count} classes; {held}>"
-
-    def param_collection(self) -> ParameterCollection:
-        """Return the collection that holds the parameters: weight matrices, each followed by its bias if it has one."""
-        return self._model
 
     def neg_log_softmax(self, x: Expression, c: Index, update: bool = True) -> Expression:
         """Return the loss -log p(c | x).
@@ -129,6 +127,8 @@ class SoftmaxBuilder(Owner, Closed, ABC):
 
 
 def _logits(parameters: list[Parameters], x: Expression, update: bool) -> Expression:
+    if not parameters:  # of one class
+        return constant((1,), 0.0, x.type.batch)
     weights, *bias = [p.expr(update) for p in parameters]
     return affine_transform([*bias, weights, x]) if bias else weights * x
 
@@ -167,7 +167,7 @@ class StandardSoftmaxBuilder(SoftmaxBuilder):
         self._count = checked_size(self.whoami(), "num_classes", num_classes)
         self._size = checked_size(self.whoami(), "rep_dim", rep_dim)
         has_bias = checked_flag(self.whoami(), "bias", bias)
-        self.spec: tuple[object, ...] = (self._size, self._count, has_bias)
+        self.spec = (self._size, self._count, has_bias)
         with self._own("standard-softmax-builder", pc, "pc"):
             self._parameters = self._weights(self._count, has_bias)
 
@@ -247,13 +247,13 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
     ) -> None:
         self._clusters = [list(words) for words in clusters]
         self._size = checked_size(self.whoami(), "rep_dim", rep_dim)
-        self.spec: tuple[object, ...] = (self._size, self._clusters, count, bias, *rest)
+        self.spec = (self._size, self._clusters, count, bias, *rest)
         self._count = count
         with self._own("class-factored-softmax-builder", pc, "pc"):
             self._of_clusters = self._weights(len(self._clusters), bias)
-            self._of_words = [self._weights(len(words), bias) if len(words) > 1 else None for words in self._clusters]
-        self._place = {word: (k, n) for k, words in enumerate(self._clusters) for n, word in enumerate(words)}
-        listed = {word: place for place, word in enumerate(self._place)}
+            self._of_words = [self._weights(len(words), bias) if len(words) > 1 else [] for words in self._clusters]
+        self._position = {word: (k, n) for k, words in enumerate(self._clusters) for n, word in enumerate(words)}
+        listed = {word: index for index, word in enumerate(self._position)}
         # For each word, its index in a vector of the first cluster's words, then the second's, and so on; at the end is
         # one number for all words without a cluster, which `rest` has in the order of their numbers.
         self._order = [listed.get(word, len(listed)) for word in range(count)]
@@ -269,33 +269,30 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         return number
 
     def _loss(self, x: Expression, c: int, update: bool) -> Expression:
-        cluster, number = self._place[c]
-        loss = pickneglogsoftmax(_logits(self._of_clusters, x, update), cluster)
-        if self._of_words[cluster] is None:
-            return loss
-        return loss + pickneglogsoftmax(self._word_logits(cluster, x, update), number)
+        cluster, index = self._position[c]
+        loss, parameters = pickneglogsoftmax(_logits(self._of_clusters, x, update), cluster), self._of_words[cluster]
+        return loss + pickneglogsoftmax(_logits(parameters, x, update), index) if parameters else loss
 
     def _losses(self, x: Expression, c: list[int], update: bool) -> Expression:
-        places = [self._place[word] for word in c]
-        of_clusters = pickneglogsoftmax_batch(_logits(self._of_clusters, x, update), [k for k, _ in places])
+        positions = [self._position[word] for word in c]
+        of_clusters = pickneglogsoftmax_batch(_logits(self._of_clusters, x, update), [k for k, _ in positions])
         losses = [
-            pickneglogsoftmax(self._word_logits(cluster, pick_batch_elem(x, element), update), number)
-            for element, (cluster, number) in enumerate(places)
+            pickneglogsoftmax(_logits(self._of_words[cluster], pick_batch_elem(x, element), update), index)
+            for element, (cluster, index) in enumerate(positions)
         ]
         return of_clusters + concatenate_to_batch(losses)
 
     def _sample(self, x: Expression) -> int:
         cluster = _drawn(_logits(self._of_clusters, x, False))
         parameters = self._of_words[cluster]
-        return self._clusters[cluster][0 if parameters is None else _drawn(_logits(parameters, x, False))]
+        return self._clusters[cluster][_drawn(_logits(parameters, x, False)) if parameters else 0]
 
     def _log_distribution(self, x: Expression, update: bool) -> Expression:
         of_clusters = log_softmax(_logits(self._of_clusters, x, update))
         parts = []
         for k, parameters in enumerate(self._of_words):
             of_cluster = pickrange(of_clusters, k, k + 1)
-            within = None if parameters is None else log_softmax(_logits(parameters, x, update))
-            parts.append(of_cluster if within is None else within + of_cluster)
+            parts.append(log_softmax(_logits(parameters, x, update)) + of_cluster if parameters else of_cluster)
         if self._rest:
             parts.append(constant((1,), _NEVER, x.type.batch))
         return select_rows(concatenate(parts), self._order)
@@ -333,9 +330,66 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
 
     def _subclass(self, method: str, x: Expression, classid: Index, update: bool) -> Expression:
         cluster = _checked_number(method, classid, len(self._clusters))
-        return self._word_logits(cluster, self._checked(method, x), update)
+        return _logits(self._of_words[cluster], self._checked(method, x), update)
 
-    def _word_logits(self, cluster: int, x: Expression, update: bool) -> Expression:
-        """Return the logits of the words in a cluster; 0 if it has one word, which needs no parameters."""
-        parameters = self._of_words[cluster]
-        return constant((1,), 0.0, x.type.batch) if parameters is None else _logits(parameters, x, update)
+
+# The words of a `ClassFactoredSoftmaxBuilder`: their numbers, and the file that says to which cluster each belongs.
+
+NAME = "ClassFactoredSoftmaxBuilder"
+
+
+def checked_numbers(word_dict: Mapping[str, int]) -> dict[str, int]:
+    """Return `word_dict` with words of type str and numbers of type int, which must be 0, 1, 2, ... without gaps."""
+    if not isinstance(word_dict, Mapping) or not word_dict:
+        raise ArgumentTypeError(f"{NAME}: word_dict must map words to their numbers, got {word_dict!r:.60}")
+    for word in word_dict:
+        if not isinstance(word, str):
+            raise ArgumentTypeError(f"{NAME}: a word of word_dict must be a str, got {word!r:.60}")
+    numbers = {str(word): whole(NAME, f"the number of word {word!r}", number) for word, number in word_dict.items()}
+    if sorted(numbers.values()) != list(range(len(numbers))):
+        raise ArgumentError(f"{NAME}: the numbers of the {len(numbers)} words are not 0 to {len(numbers) - 1}")
+    return numbers
+
+
+def check_clusters(clusters: Sequence[Sequence[int]], count: int, rest: Sequence[str]) -> None:
+    """Check that the clusters and `rest`, the words without one, are `count` words from 0 to count - 1.
+
+    It takes time and memory of the order of the lists that the spec has: a file may have forged it.
+    """
+    lists = isinstance(clusters, (list, tuple)) and all(isinstance(words, (list, tuple)) for words in clusters)
+    if not lists or len({*map(id, clusters)}) < len(clusters):
+        raise ArgumentError(f"{NAME}: the clusters of a spec are different lists of numbers")
+    words = [word for cluster in clusters for word in cluster]
+    fits = len(words) + len(rest) == count and all(0 <= word < count for word in words)
+    if not fits or len({*words}) < len(words):
+        held = f"{len(words)} numbers of words, and {len(rest)} words are in none"
+        raise ArgumentError(f"{NAME}: the spec has {count!r:.40} words, but its clusters hold {held}")
+
+
+def read_clusters(path: str | os.PathLike[str], word_dict: Mapping[str, int]) -> tuple[list[list[int]], list[str]]:
+    """Read a file of lines `cluster word`. Return the words' numbers for each cluster, and the words that have none.
+
+    Clusters are in the order of their first lines. Only spaces and tabs separate fields: a word may contain a no-break
+    space. What follows a word is ignored. A line without a word, an unknown or repeated word, and a file without any
+    raise ArgumentError.
+    """
+    path = os.fspath(path)  # `open` also takes the number of an open file, and closes it
+    clusters: dict[str, list[int]] = {}
+    seen: set[str] = set()
+    with open(path, encoding="utf-8", newline="\n") as file:
+        for line, text in enumerate(file, 1):
+            fields = re.findall(r"[^ \t]+", text.rstrip("\r\n"))
+            if not fields:
+                continue
+            if len(fields) < 2:
+                raise ArgumentError(f"{NAME}: {path}, line {line}: expected `cluster word`, got {fields[0]!r:.60}")
+            cluster, word = fields[:2]
+            if word not in word_dict:
+                raise ArgumentError(f"{NAME}: {path}, line {line}: word_dict has no word {word!r}")
+            if word in seen:
+                raise ArgumentError(f"{NAME}: {path}, line {line}: word {word!r} occurs twice")
+            seen.add(word)
+            clusters.setdefault(cluster, []).append(word_dict[word])
+    if not clusters:
+        raise ArgumentError(f"{NAME}: {path} has no line `cluster word`")
+    return list(clusters.values()), [word for word in sorted(word_dict, key=word_dict.__getitem__) if word not in seen]

@@ -22,9 +22,7 @@ from dynet_ops.operands import checked_size
 from dynet_ops.random.draws import dropout
 from dynet_ops.select.picking import select_cols
 
-from .base import LayersBuilder
-from .recording import Run, check_vector
-from .state import value_of_state
+from .base import LayersBuilder, Run, check_vector, value_of_state
 
 
 @with_templates
@@ -117,15 +115,15 @@ class TreeState:
         run = self._run
         PinnedGraph.as_of(run.graph, run.version)
         graph_of("add_input", self._h)
-        for number, child in enumerate(children):
+        for index, child in enumerate(children):
             if child is None and run.builder._most:
                 continue
             if not isinstance(child, TreeState):
-                raise ArgumentTypeError(f"add_input: child {number} must be a TreeState, not {type(child).__name__}")
+                raise ArgumentTypeError(f"add_input: child {index} must be a TreeState, not {type(child).__name__}")
             if child._run.builder is not run.builder:
-                raise ArgumentError(f"add_input: child {number} is of a different {child._run.builder.whoami()}")
+                raise ArgumentError(f"add_input: child {index} is of a different {child._run.builder.whoami()}")
             if not child._h:
-                raise ArgumentError(f"add_input: child {number} is the initial state, which is not a node")
+                raise ArgumentError(f"add_input: child {index} is the initial state, which is not a node")
 
     def add_inputs(self, xs: Iterable[Expression | None], heads: Iterable[Index]) -> list[TreeState]:
         """Return the states of all nodes of one or several trees.
@@ -140,11 +138,11 @@ class TreeState:
                 as many heads as inputs.
         """
         xs = list(xs)
-        count, numbers = len(xs), [whole("add_inputs", "a head, the number of a node or -1,", head) for head in heads]
-        if len(numbers) != count:
-            raise ArgumentError(f"add_inputs: {count} inputs, but {len(numbers)} heads")
+        count, parents = len(xs), [whole("add_inputs", "a head, the number of a node or -1,", head) for head in heads]
+        if len(parents) != count:
+            raise ArgumentError(f"add_inputs: {count} inputs, but {len(parents)} heads")
         children: list[list[int]] = [[] for _ in range(count + 1)]  # the last list, at -1, is for the roots
-        for node, head in enumerate(numbers):
+        for node, head in enumerate(parents):
             if not -1 <= head < count:
                 raise ArgumentError(
                     f"add_inputs: head {head} of node {node} is out of range: nodes are 0 to {count - 1}"
@@ -156,10 +154,10 @@ class TreeState:
         if len(order) < count:
             lost = min({*range(count)} - {*order})
             raise ArgumentError(f"add_inputs: node {lost} belongs to no tree: its heads lead in a circle")
-        found: list[TreeState] = [self] * count
+        states: list[TreeState] = [self] * count
         for node in reversed(order):
-            found[node] = self.add_input(xs[node], [found[child] for child in children[node]])
-        return found
+            states[node] = self.add_input(xs[node], [states[child] for child in children[node]])
+        return states
 
     def transduce(self, xs: Iterable[Expression | None], heads: Iterable[Index]) -> list[Expression]:
         """Return h of the last layer for each node of one or several trees. The arguments are as in `add_inputs`."""
@@ -209,8 +207,9 @@ class _TreeBuilder(LayersBuilder):
         Args:
             update: False treats the parameters as constants: they get no gradient from these trees.
         """
-        state, expressions = TreeState(), [[p.expr(update) for p in layer] for layer in self._parameters]
-        state._run = self._latest.run = Run(self, current(), expressions)
+        state, graph = TreeState(), current()
+        expressions = [[p.expr(update) for p in layer] for layer in self._parameters]
+        state._run = self._latest.run = Run(self, graph, graph.version(), expressions)
         state._children, state._h, state._output = (), (), None  # type: ignore[assignment]
         return state
 

@@ -1,16 +1,37 @@
-"""The same public names as `dynet`. In the original DyNet, the module `_dynet` is the version for CPUs.
+"""The public names of this library's installed packages. In the original DyNet, `_dynet` is the version for CPUs.
 
 Unlike `import dynet`, importing this module does not read the command line. The program makes settings by `init()` or
-`DynetParams`.
+`DynetParams`. The names np, os, pickle and sys are public, too, because in the original DyNet `from dynet import *`
+also imports these.
 """
 
+import os as os
+import pickle as pickle
+import sys as sys
+from importlib import import_module as _import_module
+from importlib.util import find_spec as _find_spec
 from typing import TYPE_CHECKING
 
-import _dynet_names
-from _dynet_names import *
+import numpy as _numpy
+
+from dynet_core import *
+
+np = _numpy
+
+# An uninstall may leave a folder of such a name without `__init__.py`, which has no origin.
+_PACKAGES = [name for name in ("dynet_ops", "dynet_rnn", "dynet_optim") if getattr(_find_spec(name), "origin", None)]
+
+if TYPE_CHECKING or "dynet_ops" in _PACKAGES:
+    from dynet_ops import *
+if TYPE_CHECKING or "dynet_rnn" in _PACKAGES:
+    from dynet_rnn import *
+if TYPE_CHECKING or "dynet_optim" in _PACKAGES:
+    from dynet_optim import *
 
 # For type checkers, which cannot evaluate the `__all__` below and leave out names with an underscore.
 if TYPE_CHECKING:
     from dynet_rnn import _RNNBuilder as _RNNBuilder
 else:
-    __all__ = [*_dynet_names.__all__]
+    __all__ = ["np", "os", "pickle", "sys"]
+    for _package in ("dynet_core", *_PACKAGES):
+        __all__ += _import_module(_package).__all__

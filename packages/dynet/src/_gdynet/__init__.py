@@ -6,11 +6,11 @@ Unlike `import dynet`, importing this module does not read the command line. The
 
 from typing import TYPE_CHECKING
 
-import _dynet_names
-from _dynet_names import *
+import _dynet
+from _dynet import *
 
 # For type checkers, which cannot evaluate the `__all__` below and leave out names with an underscore.
 if TYPE_CHECKING:
-    from dynet_rnn import _RNNBuilder as _RNNBuilder
+    from _dynet import _RNNBuilder as _RNNBuilder
 else:
-    __all__ = [*_dynet_names.__all__]
+    __all__ = [*_dynet.__all__]

@@ -18,14 +18,14 @@ if _installation.is_command() and "--clear-cache" in _sys.argv:
     _os.environ["DYNET_RECORDER"] = "python"
 
 try:
-    import _dynet_names
+    import _dynet
 except (ValueError, ImportError) as _problem:  # of a setting in the environment
     if not _installation.is_command():
         raise
     _sys.exit(f"python -m dynet: {_problem}")
 import dynet_config as dynet_config
 import dynet_core
-from _dynet_names import *
+from _dynet import *
 from dynet import _other_names
 from dynet_core.annotations import Number as Number  # not in __all__: programs may use this name themselves
 
@@ -36,11 +36,11 @@ else:
 
 
 if TYPE_CHECKING:  # type checkers cannot evaluate the `__all__` below, and would not find these two names
-    from dynet_rnn import _RNNBuilder as _RNNBuilder
+    from _dynet import _RNNBuilder as _RNNBuilder
 
     HAVE_CUDA: bool
 else:
-    __all__ = ["HAVE_CUDA", "dynet_config", *_dynet_names.__all__]
+    __all__ = ["HAVE_CUDA", "dynet_config", *_dynet.__all__]
 
     HAVE_CUDA = dynet_core.compute.device.has_driver()
 

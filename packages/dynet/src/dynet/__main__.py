@@ -33,10 +33,6 @@ def packages() -> str:
     return ", ".join([f"{_installation.DISTRIBUTION} {dynet.__version__}", *versions])
 
 
-def requirements() -> str:
-    return ", ".join(map(_version, REQUIRED))
-
-
 def _version(distribution: str) -> str:
     found = _installation.version_of(distribution)
     if found is None and _installation.is_installed(distribution.replace("-", "_")):
@@ -45,11 +41,8 @@ def _version(distribution: str) -> str:
 
 
 def python() -> str:
-    built = {
-        "free-threaded": sysconfig.get_config_var("Py_GIL_DISABLED"),
-        "debug": sysconfig.get_config_var("Py_DEBUG"),
-    }
-    kind = ", ".join(name for name, is_so in built.items() if is_so) or "ordinary"
+    variables = {"free-threaded": "Py_GIL_DISABLED", "debug": "Py_DEBUG"}
+    kind = ", ".join(name for name, variable in variables.items() if sysconfig.get_config_var(variable)) or "ordinary"
     return f"{platform.python_implementation()} {sys.version} ({kind} build)"
 
 
@@ -120,7 +113,7 @@ def environment() -> str:
 
 LINES: dict[str, Callable[[], str]] = {
     "packages": packages,
-    "requirements": requirements,
+    "requirements": lambda: ", ".join(map(_version, REQUIRED)),
     "Python": python,
     "system": platform.platform,
     "CPU": cpu,
@@ -136,7 +129,7 @@ LINES: dict[str, Callable[[], str]] = {
 }
 
 
-def described(find: Callable[[], str]) -> str:
+def one_line(find: Callable[[], str]) -> str:
     """Return the result of `find` or its error, and any warnings, as one line."""
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
@@ -191,7 +184,7 @@ def main() -> None:
         return
     try:
         for name, find in LINES.items():
-            print(f"{name}: {described(find)}", flush=True)
+            print(f"{name}: {one_line(find)}", flush=True)
     except BrokenPipeError:  # whoever reads has enough, as `head -1`; Python writes what is left when it ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -114,10 +114,5 @@ def extra_with(name: str) -> str | None:
     """
     if name.startswith("_"):
         return None
-    if name.endswith("Builder"):
-        extra = "rnn"
-    elif name.endswith("Trainer"):
-        extra = "optim"
-    else:
-        extra = "ops"
+    extra = "rnn" if name.endswith("Builder") else "optim" if name.endswith("Trainer") else "ops"
     return None if is_installed(f"dynet_{extra}") else extra

@@ -85,9 +85,8 @@ def _apply(given: dict[str, object], called: str) -> None:
     _config.PARAMS.change(given)
     _wanted.update(given)
     _decides = _decides or not given or any(name in given for name in (*DEFAULTS, "gpu"))
-    late = {
-        name: value for name, value in given.items() if name not in ("allow", "own_classes")
-    }  # these never come too late, because they are read whenever a file is loaded
+    # The names of classes never come too late, because they are read whenever a file is loaded.
+    late = {name: value for name, value in given.items() if name not in ("allow", "own_classes")}
     if _config.in_force and late:
         settings = ", ".join(f"{name}={value!r}" for name, value in late.items())
         warnings.warn(

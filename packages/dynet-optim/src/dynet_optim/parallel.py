@@ -1,27 +1,34 @@
-"""`DataParallel`: a trainer that adds up the gradients of several processes."""
+"""`DataParallel`: a trainer that adds up the gradients of several processes, which MPI starts. Its checkpoints.
+
+Gradients are added up in one buffer. It has the whole gradients of ordinary parameters, called dense here, and of
+lookup parameters the rows that any rank has used.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
 from dynet_core.annotations import Number
 from dynet_core.checks import checked_flag, checked_number, float32, plain_number, whole
+from dynet_core.compute.memory import Block
 from dynet_core.compute.parameter_rows import PARAMETER_ROWS
-from dynet_core.errors import ArgumentError, ArgumentTypeError, ParallelError
-from dynet_core.random import noise
+from dynet_core.errors import ArgumentError, ArgumentTypeError, FileFormatError, ParallelError
+from dynet_core.files import model_files
+from dynet_core.files.tensors import StoredTensor
+from dynet_core.parameter.storage import Storage
+from dynet_core.random import noise, random_stream
 
-from ..base import Trainer
-from ..state import Path
-from ..table import Table
-from . import checkpoint
-from .gradients import SCALE, Gradients, first_difference, spread, spread_randomness
-from .meeting import BACKWARD, EXAMPLES, TOUCHED, digest, meeting, sendable
+from .base import Path, Trainer, from_three, of_numbers
+from .ranks import BACKWARD, EXAMPLES, TOUCHED, digest, meeting, mpi, sendable
+from .rule import without_states
+from .table import Table
 
 Example = TypeVar("Example")
 COUNT = itertools.count()  # gives each DataParallel of this process a number; ranks check that they use the same one
@@ -90,12 +97,9 @@ class DataParallel:
                 self._gradients = Gradients(trainer._table, self._comm)
 
     def __getattr__(self, name: str) -> Any:
-        if name == "update_subset":
-            raise AttributeError(
-                "DataParallel has no attribute 'update_subset': use set_updated(False) of the others, update()"
-            )
-        if name.startswith("_"):
-            raise AttributeError(f"DataParallel has no attribute {name!r}")
+        if name.startswith("_") or name == "update_subset":
+            use = ": use set_updated(False) of the others, update()" * (name == "update_subset")
+            raise AttributeError(f"DataParallel has no attribute {name!r}{use}")
         return getattr(self._trainer, name)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -166,8 +170,8 @@ class DataParallel:
             examples: the number of examples over which this rank's loss is a mean. It is needed with `average`.
 
         Raises:
-            ParallelError: the ranks are not about to do the same, or have other initial values of a new parameter; the
-                message says how. Nothing has changed.
+            ParallelError: the ranks are not about to do the same, or have different initial values of a new parameter;
+                the message says how. Nothing has changed.
             ArgumentError: the learning rate times `s` is too large. Nothing has changed.
             GradientError: the sum is infinite or NaN, on all ranks. No parameter has changed.
         """
@@ -263,7 +267,7 @@ class DataParallel:
         ...     trainer.populate(folder + "/checkpoint")
         {'minibatch': 120}
         """
-        self._by_first("save", lambda noises: checkpoint.write(fname, self.trainer, position or {}, noises))
+        self._by_first("save", lambda noises: write_checkpoint(fname, self.trainer, position or {}, noises))
 
     def populate(self, fname: Path) -> dict[str, int]:
         """Load a file that `save` wrote: set the models and trainers of all ranks. Return the stored `position`.
@@ -275,7 +279,7 @@ class DataParallel:
             FileFormatError: the file is damaged or of a different model; nothing has changed. Raised on all ranks.
             OSError: rank 0 cannot read the file. Raised on all ranks.
         """
-        position, noises = self._by_first("populate", lambda _: checkpoint.read(fname, self.trainer))
+        position, noises = self._by_first("populate", lambda _: read_checkpoint(fname, self.trainer))
         if self._comm:
             with self._meeting.exchange():
                 self._spread()
@@ -341,3 +345,176 @@ class DataParallel:
         spread(self._comm, [*(p._storage.values for p in self._everything()), *(b for kept in states for b in kept)])
         self.trainer._take(self._comm.bcast(self.trainer._in_files()))
         self._note_known()
+
+
+# Exchanges of gradients, values and states of random generators. All ranks must call these functions together.
+
+SCALE = without_states("scale", "factor", g=lambda g, factor: g * factor)  # does not change the parameters
+
+
+class Gradients:
+    """The gradients of the trained parameters in a trainer's `Table`.
+
+    The rows of all lookup parameters are numbered one after the other. Each lookup parameter has one more number than
+    rows, the last, which stands for all its rows. `Storage.touched` lists the rows with a gradient.
+    """
+
+    def __init__(self, table: Table, comm: Any):
+        self.comm, self.in_place = comm, mpi().IN_PLACE
+        self.version = PARAMETER_ROWS.version  # if the number is different later, this object is out of date
+        trained = [p._storage for p in table.everything if PARAMETER_ROWS.needs(p._storage.row)]
+        self.dense = [storage for storage in trained if storage.touched is None]
+        self.tables = [storage for storage in trained if storage.touched is not None]
+        # The number of the first row of each lookup parameter, and then how many numbers there are in all.
+        self.firsts = np.cumsum([0, *(storage.rows + 1 for storage in self.tables)])
+        self.buffer = np.empty(0, np.float32)
+        self.sent = 0  # the number of bytes that this rank has sent in the last exchange
+
+    def touched(self) -> np.ndarray:
+        """Return the numbers of the rows of lookup parameters for which this rank has gradients."""
+        numbers = [np.empty(0, np.int64)]
+        for first, storage in zip(self.firsts, self.tables):
+            touched = storage.touched
+            rows = np.array([storage.rows]) if touched[-1] else touched[1 : 1 + touched[0]]
+            numbers.append(rows + first)
+        return np.concatenate(numbers)
+
+    def add_up(self, own: np.ndarray, counts: np.ndarray) -> None:
+        """Replace this rank's gradients by the sums over all ranks.
+
+        `own` is what `touched` returned on this rank. `counts` has the number of such rows on each rank.
+        """
+        chosen = [*((storage, slice(None)) for storage in self.dense), *self._used_by_all(own, counts)]
+        values = [storage.gradient.array.reshape(storage.rows or 1, -1)[rows].ravel() for storage, rows in chosen]
+        ends = np.cumsum([0, *map(len, values)])
+        if len(self.buffer) < ends[-1]:
+            self.buffer = np.empty(ends[-1] * 5 // 4, np.float32)
+        buffer = self.buffer[: ends[-1]]
+        np.concatenate([buffer[:0], *values], out=buffer)
+        self.comm.Allreduce(self.in_place, buffer)
+        self.sent = buffer.nbytes + own.nbytes
+        for (storage, rows), part in zip(chosen, np.split(buffer, ends[1:])):
+            if storage.touched is None:
+                storage.gradient.write(part)
+            else:
+                with storage.gradient.edit() as gradient:
+                    gradient.reshape(storage.rows, -1)[rows] = part.reshape(len(rows), -1)
+
+    def _used_by_all(self, own: np.ndarray, counts: np.ndarray) -> Iterator[tuple[Storage, np.ndarray]]:
+        """Yield each lookup parameter of which any rank has used rows, with these rows, and mark them as used here."""
+        if not counts.any():
+            return
+        together = np.empty(counts.sum(), np.int64)
+        self.comm.Allgatherv(own, [together, counts])
+        together = np.unique(together)
+        for storage, first, end in zip(self.tables, self.firsts, self.firsts[1:]):
+            begin, stop = np.searchsorted(together, [first, end])
+            rows = together[begin:stop] - first
+            if not len(rows):
+                continue
+            touched: Any = storage.touched
+            if rows[-1] == storage.rows:
+                touched[-1] = 1
+                rows = np.arange(storage.rows)
+            touched[0] = len(rows)
+            touched[1 : 1 + len(rows)] = rows
+            touched[1 + storage.rows + rows] = 1
+            yield storage, rows
+
+
+def spread(comm: Any, blocks: Sequence[Block]) -> None:
+    packed = np.concatenate([np.empty(0, np.float32), *(block.array for block in blocks)])
+    comm.Bcast(packed)
+    if comm.rank:
+        for block in blocks:
+            values, packed = np.split(packed, [block.floats])
+            block.write(values)
+
+
+def first_difference(comm: Any, parameters: Sequence[Any]) -> tuple[int, str] | None:
+    """Return the first rank whose values differ from those of rank 0 in any bit, and the name of the parameter."""
+    if not parameters:
+        return None
+    own = [
+        hashlib.blake2b(np.ascontiguousarray(p._storage.values.array).data, digest_size=8).digest() for p in parameters
+    ]
+    different = [mine != theirs for mine, theirs in zip(own, comm.bcast(own))]
+    for rank, index in enumerate(comm.allgather(different.index(True) if any(different) else None)):
+        if index is not None:
+            return rank, parameters[index].name()
+    return None
+
+
+def spread_randomness(comm: Any) -> None:
+    """Copy the random generator for initial values from rank 0 to all ranks. Give each its own seed for dropout."""
+    stream, (seed, drawn, forks) = comm.bcast((random_stream.stream(), noise.state()))
+    noise.set_rank(comm.rank)
+    if comm.rank:
+        random_stream.continue_with(stream)
+        own = noise.seed_of_rank(seed, comm.rank)
+        # A seed that is right already was set by an earlier DataParallel. Setting it again could repeat numbers.
+        if noise.state()[0] != own:
+            noise.set_state(own, drawn, forks)
+
+
+# Checkpoints, each in one file: a list of tensors, in this order: a hash of the rest; the parameters; the states of the
+# random generators; the position in the data; and the trainer's state. `of_numbers` stores numbers.
+
+PARAMETERS, DIGEST, RANKS, POSITION = "/parameters", "/digest", "/ranks", "/position/"  # the beginnings of tensor names
+LARGEST = 2**53  # a Python float holds whole numbers up to this exactly
+Noise = tuple[int, int, int]  # the state of the random generator for dropout: seed, numbers drawn, processes forked
+
+
+def write_checkpoint(fname: Path, trainer: Trainer, position: Mapping[str, int], noises: Sequence[Noise]) -> None:
+    if not isinstance(position, Mapping):
+        raise ArgumentTypeError(f"save: position must be a dict, not {type(position).__name__} {position!r:.40}")
+    numbers = {}
+    for name, given in position.items():
+        numbers[name] = number = whole("save", f"position {name!r}", given)
+        if not isinstance(name, str) or not name.isidentifier() or abs(number) > LARGEST:
+            raise ArgumentError(f"save: position {name!r}: {number!r}; it takes names with whole numbers")
+    tensors = [
+        *(StoredTensor(t.lookup, PARAMETERS + t.name, t.dims, t.values, None) for t in trainer._collection._tensors()),
+        of_numbers(RANKS, [n for seed, *counts in noises for n in (seed >> 16, seed & 0xFFFF, *counts)]),
+        *(of_numbers(POSITION + name, [number]) for name, number in numbers.items()),
+        *trainer._tensors(),
+    ]
+    model_files.save([of_numbers(DIGEST, _digest(tensors)), *tensors], fname)
+
+
+def read_checkpoint(fname: Path, trainer: Trainer) -> tuple[dict[str, int], list[Noise]]:
+    """Load a checkpoint into a trainer and its model. Return the position, and each rank's random generator's state."""
+    digest, *rest = model_files.load_all(fname) or [of_numbers("", [])]
+    if digest.name != DIGEST:
+        raise FileFormatError(f"{fname} is not a checkpoint of DataParallel")
+    if _whole_numbers(digest) != _digest(rest):
+        raise FileFormatError(f"{fname}: the checkpoint is damaged")
+    wanted = [(t.lookup, PARAMETERS + t.name, t.dims) for t in trainer._collection._tensors()]
+    parameters, rest = rest[: len(wanted)], rest[len(wanted) :]
+    if [(t.lookup, t.name, t.dims) for t in parameters] != wanted or not rest or rest[0].name != RANKS:
+        raise FileFormatError(f"{fname}: the checkpoint has different parameters than the model")
+    counts = _whole_numbers(rest.pop(0))
+    noises = [(high << 16 | low, drawn, forks) for high, low, drawn, forks in zip(*[iter(counts)] * 4)]
+    position: dict[str, int] = {}
+    while rest and rest[0].name.startswith(POSITION):
+        stored = rest.pop(0)
+        (position[stored.name.removeprefix(POSITION)],) = _whole_numbers(stored)
+    trainer._load(rest, fname)
+    for parameter, t in zip(trainer._collection._everything(), parameters):
+        parameter._storage.set_values(t.values)
+    return position, noises
+
+
+def _digest(tensors: Iterable[StoredTensor]) -> list[int]:
+    """Return a hash of tensors, four numbers of 16 bits, by which damage to the file is noticed."""
+    found = hashlib.blake2b(digest_size=8)
+    for tensor in tensors:
+        found.update(repr((tensor.lookup, tensor.name, tuple(tensor.dims))).encode())
+        found.update(np.ascontiguousarray(tensor.values, np.float32).data)
+    return np.frombuffer(found.digest(), "<u2").tolist()
+
+
+def _whole_numbers(tensor: StoredTensor) -> list[int]:
+    """Return the whole numbers from which `of_numbers` made a tensor; [] if the tensor is damaged."""
+    is_whole = len(tensor.values) % 3 == 0 and np.isfinite(tensor.values).all()
+    return [int(number) for number in from_three(tensor.values)] if is_whole else []

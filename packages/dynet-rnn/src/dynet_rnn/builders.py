@@ -1,0 +1,623 @@
+"""The builders of networks that read sequences: simple, GRU, LSTM, and bidirectional ones.
+
+For tests, the functions above `VanillaLSTMBuilder` compute one step of it in numpy.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from dynet_core import config
+from dynet_core.annotations import Index, Number
+from dynet_core.checks import NOT_NEGATIVE, SHARE, checked_flag, checked_list, checked_number
+from dynet_core.errors import ArgumentError, ArgumentTypeError
+from dynet_core.files.tensors import EXPLAIN
+from dynet_core.graph.expression import Expression
+from dynet_core.initializer import ConstInitializer
+from dynet_core.parameter import ParameterCollection, Parameters
+from dynet_ops.elementwise.arithmetic import cmult
+from dynet_ops.elementwise.functions import logistic, tanh
+from dynet_ops.input.inputs import inputVector
+from dynet_ops.network.norm import layer_norm
+from dynet_ops.network.recurrent import CELLS
+from dynet_ops.operands import checked_size
+from dynet_ops.random.draws import noise
+from dynet_ops.select.picking import pickrange
+from dynet_ops.shape.joining import concatenate
+
+from .base import Owner, repr_of_builder
+from .dropout import Variational, Vertical
+from .registry import Reference, register
+from .sequences import Loaded, RNNState, _RNNBuilder
+
+
+@register()
+class SimpleRNNBuilder(Variational):
+    r"""A simple recurrent network, also called an Elman network: one matrix for inputs, one for states, and tanh.
+
+    .. math:: h_t = \tanh(W_{hx} x_t + W_{hh} h_{t-1} + b_h)
+
+    Args:
+        layers: the number of layers. Each reads the outputs of the one before.
+        input_dim: the size of an input.
+        hidden_dim: the size of h, the state and output of a layer.
+        model: the collection that gets the parameters: for each layer :math:`W_{hx}, W_{hh}, b_h`.
+
+    Source: Elman, "Finding structure in time", 1990.
+
+    >>> rnn = dy.SimpleRNNBuilder(2, 3, 4, dy.Model())
+    >>> [y.dim() for y in rnn.initial_state().transduce([dy.inputVector([1, 2, 3])])]
+    [((4,), 1)]
+    """
+
+    _cell, _collection = CELLS["simple_rnn_step"], "simple-rnn-builder"
+
+
+@register()
+class GRUBuilder(Vertical):
+    r"""A network of gated recurrent units (GRU).
+
+    .. math::
+
+        z_t &= \sigma(W_{zx} x_t + W_{zh} h_{t-1} + b_z) \\
+        r_t &= \sigma(W_{rx} x_t + W_{rh} h_{t-1} + b_r) \\
+        \tilde h_t &= \tanh(W_{hx} x_t + W_{hh} (r_t \circ h_{t-1}) + b_h) \\
+        h_t &= (1 - z_t) \circ h_{t-1} + z_t \circ \tilde h_t
+
+    where z is the update gate, r the reset gate, and :math:`\circ` the elementwise product.
+
+    Args:
+        layers: the number of layers. Each reads the outputs of the one before.
+        input_dim: the size of an input.
+        hidden_dim: the size of h, the state and output of a layer.
+        model: the collection that gets the parameters: for each layer
+            :math:`W_{zx}, W_{zh}, b_z, W_{rx}, W_{rh}, b_r, W_{hx}, W_{hh}, b_h`.
+
+    Source: Cho et al., "Learning phrase representations using RNN encoder-decoder", 2014.
+
+    >>> gru = dy.GRUBuilder(1, 3, 4, dy.Model())
+    >>> [y.dim() for y in gru.initial_state().transduce([dy.inputVector([1, 2, 3])])]
+    [((4,), 1)]
+    """
+
+    _cell, _collection = CELLS["gru_step"], "gru-builder"
+
+
+CELL = CELLS["lstm_step"]
+FORGET_BIAS = CELL.numbers["forget_bias"]
+
+
+def _vanilla(forget_bias: float) -> Reference:
+    return functools.partial(CELL.reference, forget_bias=forget_bias)  # type: ignore[arg-type]
+
+
+def _normalized(x, h, c, Wx, Wh, b, gh, bh, gx, bx, gc, bc):
+    def norm(v, g, b):
+        return g * (v - v.mean(0)) / v.std(0) + b
+
+    def sigmoid(x):
+        return 1 / (1 + np.exp(-x))
+
+    recurring = norm(Wh @ h, gh, bh) if h.any() else 0  # left out in the first step, where h is 0
+    i, f, o, g = np.split(b + norm(Wx @ x, gx, bx) + recurring, 4)
+    c = sigmoid(f + FORGET_BIAS) * c + sigmoid(i) * np.tanh(g)
+    return sigmoid(o) * np.tanh(norm(c, gc, bc)), c
+
+
+def _sparse(forget_bias: float) -> Reference:
+    step = _vanilla(forget_bias)
+    return lambda x, h, c, Wx, Wh, b, Mx, Mh: step(x, h, c, Wx * Mx, Wh * Mh, b)
+
+
+@register(({"forget_bias": 0.25}, _vanilla(0.25)), ({"ln_lstm": True}, _normalized))
+class VanillaLSTMBuilder(Variational):
+    r"""An LSTM network with separate input and forget gates and without peepholes.
+
+    .. math::
+
+        i_t &= \sigma(W_{ix} x_t + W_{ih} h_{t-1} + b_i) \\
+        f_t &= \sigma(W_{fx} x_t + W_{fh} h_{t-1} + b_f + 1) \\
+        o_t &= \sigma(W_{ox} x_t + W_{oh} h_{t-1} + b_o) \\
+        \tilde c_t &= \tanh(W_{cx} x_t + W_{ch} h_{t-1} + b_c) \\
+        c_t &= c_{t-1} \circ f_t + \tilde c_t \circ i_t \\
+        h_t &= \tanh(c_t) \circ o_t
+
+    where i, f and o are the input, forget and output gates, and :math:`\circ` is the elementwise product.
+
+    Args:
+        layers: the number of layers. Each reads the outputs of the one before.
+        input_dim: the size of an input.
+        hidden_dim: the size of h, the output of a layer, and of c, its memory.
+        model: the collection that gets the parameters: for each layer :math:`W_x` (4 hidden_dim, input size),
+            :math:`W_h` (4 hidden_dim, hidden_dim) and :math:`b` (4 hidden_dim). The first hidden_dim rows of each are
+            for i, the next for f, then for o and :math:`\tilde c`.
+        ln_lstm: whether to apply layer normalization to :math:`W_x x`, :math:`W_h h` and c. This adds six parameters
+            to each layer. They belong to `model` itself, as in DyNet, and `get_parameters` does not list them.
+        forget_bias: the number that is added to :math:`b_f`, which is 1 in the formula.
+
+    Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997; forget gate: Gers et al., 2000.
+
+    >>> lstm = dy.VanillaLSTMBuilder(1, 3, 4, dy.Model())
+    >>> outputs = lstm.initial_state().transduce([dy.inputVector([1, 2, 3]), dy.inputVector([4, 5, 6])])
+    >>> [y.dim() for y in outputs]
+    [((4,), 1), ((4,), 1)]
+    """
+
+    _cell, _collection = CELL, "vanilla-lstm-builder"
+    _listed = 3
+
+    def __init__(
+        self,
+        layers: Index,
+        input_dim: Index,
+        hidden_dim: Index,
+        model: ParameterCollection,
+        ln_lstm: bool = False,
+        forget_bias: Number = FORGET_BIAS,
+    ):
+        has_norms = checked_flag(self.whoami(), "ln_lstm", ln_lstm)
+        self._norms_in = model if has_norms else None
+        self._forget_bias = checked_number(f"{self.whoami()}: forget_bias", forget_bias)
+        super().__init__(layers, input_dim, hidden_dim, model)
+        self._spec = (*self._spec, has_norms, self._forget_bias)
+
+    def _add_layer(self, n: int, m: int) -> list[Parameters]:
+        return [*super()._add_layer(n, m), *self._add_norms(m)]
+
+    def _add_norms(self, m: int) -> list[Parameters]:
+        """Create the parameters of layer normalization for a layer of m units; none if the network does not use it."""
+        if self._norms_in is None:
+            return []
+        sizes = ((4 * m, 1.0), (4 * m, 0.0), (4 * m, 1.0), (4 * m, 0.0), (m, 1.0), (m, 0.0))
+        return [self._norms_in.add_parameters((size,), init=ConstInitializer(start)) for size, start in sizes]
+
+    @property
+    def _outside(self) -> list[Parameters]:
+        """The parameters of layer normalization: saved with the builder, but as in DyNet not in its own collection."""
+        own = self.param_collection().name()
+        return [p for layer in self._parameters for p in layer if not p.name().startswith(own)]
+
+    def _read(self, found: list[list[Expression]]) -> list[list[Expression]]:
+        shift = self._forget_bias - FORGET_BIAS  # the cell itself adds its own
+        if not shift or self._norms_in is not None:
+            return found
+        m = self._spec[2]
+        shifts = inputVector([0.0] * m + [shift] * m + [0.0] * (2 * m))
+        return [[Wx, Wh, b + shifts] for Wx, Wh, b, *_ in found]
+
+    def _is_plain(self) -> bool:
+        return self._norms_in is None and super()._is_plain()
+
+    def _advance(self, state: RNNState, x: Expression) -> RNNState:
+        if self._norms_in is None:
+            return super()._advance(state, x)
+        run = state._run
+        hs, cs = [], []
+        for k, (Wx, Wh, b, gh, bh, gx, bx, gc, bc) in enumerate(run.expressions):
+            gates = b + layer_norm(Wx * self._drop_input(run, k, x), gx, bx)
+            if state.h():
+                gates = gates + layer_norm(Wh * self._masked(run, k, 1, state.h()[k]), gh, bh)
+            m = self._spec[2]
+            i, f, o, g = [pickrange(gates, part * m, part * m + m) for part in range(4)]
+            c = cmult(logistic(i), tanh(g))
+            if state.h():
+                c = c + cmult(logistic(f + self._forget_bias), state._value(1)[k])
+            x = cmult(logistic(o), tanh(layer_norm(c, gc, bc)))
+            hs.append(x)
+            cs.append(c)
+        return RNNState._of(run, state, [tuple(hs), tuple(cs)])
+
+
+@register(({"forget_bias": 0.25}, _sparse(0.25)), step=_sparse(FORGET_BIAS))
+class SparseLSTMBuilder(VanillaLSTMBuilder):
+    r"""A `VanillaLSTMBuilder` whose small weights can be pruned.
+
+    Each matrix W is multiplied elementwise by a mask M of zeros and ones. During training, the program raises the
+    share of pruned weights step by step, with `set_sparsity`. Pruned weights keep their values, but get no gradient.
+
+    Args:
+        layers, input_dim, hidden_dim, ln_lstm, forget_bias: as in `VanillaLSTMBuilder`.
+        model: the collection that gets the parameters: for each layer, in the order of `get_parameters`,
+            :math:`W_x, W_h, b` and the masks :math:`M_x, M_h`, which are not trained.
+
+    Source: Narang et al., "Exploring sparsity in recurrent neural networks", 2017.
+
+    >>> lstm = dy.SparseLSTMBuilder(1, 3, 4, dy.Model())
+    >>> lstm.set_sparsity(0.75)
+    >>> sum(int(mask.as_array().sum()) for mask in lstm.get_parameters()[0][3:])
+    28
+    """
+
+    _listed = 5
+
+    def _add_layer(self, n: int, m: int) -> list[Parameters]:
+        weights = self._add((4 * m, n), (4 * m, m))
+        masks = [self._model.add_parameters(w.shape(), init=ConstInitializer(1.0)) for w in weights]
+        for mask in masks:
+            mask._is_never_trained()
+        return [*weights, *self._add((4 * m,)), *masks, *self._add_norms(m)]
+
+    def get_parameter_expressions(self) -> list[list[Expression]]:
+        """Return :math:`W_x \\circ M_x, W_h \\circ M_h, b` of each layer, the parameters after pruning, as expressions.
+
+        Raises:
+            ArgumentError: `initial_state` has not been called in the current graph. (ArgumentError is a ValueError.)
+        """
+        return [layer[:3] for layer in super().get_parameter_expressions()]
+
+    def _expressions(self, layer: list[Parameters], update: bool) -> list[Expression]:
+        Wx, Wh, b, Mx, Mh, *norms = layer
+        masked = [cmult(w.expr(update), mask.expr(False)) for w, mask in ((Wx, Mx), (Wh, Mh))]
+        return [*masked, b.expr(update), *[p.expr(update) for p in norms]]
+
+    def set_sparsity(self, sparsity: Number) -> None:
+        """Prune the weights of smallest magnitude among the weights of all layers.
+
+        A weight that was pruned before stays pruned, unless this call lowers the share.
+
+        Args:
+            sparsity: the share of all weights that are pruned after this call, in [0, 1].
+        """
+        share = checked_number("set_sparsity: sparsity", sparsity, SHARE)
+        pairs = [pair for Wx, Wh, _, Mx, Mh, *_ in self._parameters for pair in ((Wx, Mx), (Wh, Mh))]
+        size = np.concatenate([abs(np.asarray(w)).ravel() for w, _ in pairs])
+        kept = np.concatenate([np.asarray(mask).ravel() for _, mask in pairs])
+        mask = np.ones(len(size), np.float32)
+        mask[np.lexsort((size, kept))[: int(share * len(size))]] = 0
+        for _, part in pairs:
+            part.set_value(mask[: part.type.total].reshape(part.shape()))
+            mask = mask[part.type.total :]
+
+
+@register()
+class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
+    """The same network as `VanillaLSTMBuilder`, to which noise on the weights can be added.
+
+    In DyNet 2.1 only this builder computes a step as a single operation. Here all builders do so.
+
+    Args:
+        layers, input_dim, hidden_dim, model: as in `VanillaLSTMBuilder`.
+
+    >>> lstm = dy.CompactVanillaLSTMBuilder(1, 3, 4, dy.Model())
+    >>> lstm.set_weightnoise(0.1)
+    >>> lstm.initial_state().add_input(dy.inputVector([1, 2, 3])).output().dim()
+    ((4,), 1)
+    """
+
+    _collection = "compact-vanilla-lstm-builder"
+    _noise = 0.0
+
+    def __init__(self, layers: Index, input_dim: Index, hidden_dim: Index, model: ParameterCollection):
+        super().__init__(layers, input_dim, hidden_dim, model)
+        self._spec = self._spec[:3]  # only (layers, input_dim, hidden_dim), as in DyNet
+
+    def set_weightnoise(self, std: Number) -> None:
+        """Set the standard deviation of the Gaussian noise that is added to weights and biases; 0 turns it off.
+
+        Each call of `initial_state` draws new noise. Use this in training only.
+
+        Source: Graves, Mohamed and Hinton, "Speech recognition with deep recurrent neural networks", 2013.
+        """
+        self._noise = checked_number("set_weightnoise: std", std, NOT_NEGATIVE)
+        self._latest.start = None
+        self._latest.loaded.clear()
+
+    def _loaded(self, version: int, update: bool) -> Loaded:
+        loaded = super()._loaded(version, update)
+        if self._noise:
+            self._latest.loaded.clear()  # each sequence has its own noise
+        return loaded
+
+    def _read(self, found: list[list[Expression]]) -> list[list[Expression]]:
+        return [[noise(e, self._noise) for e in layer] for layer in found] if self._noise else found
+
+
+@register()
+class CoupledLSTMBuilder(Variational):
+    r"""An LSTM network with peepholes and coupled gates: the forget gate is 1 - i.
+
+    .. math::
+
+        i_t &= \sigma(W_{ix} x_t + W_{ih} h_{t-1} + W_{ic} c_{t-1} + b_i) \\
+        \tilde c_t &= \tanh(W_{cx} x_t + W_{ch} h_{t-1} + b_c) \\
+        c_t &= c_{t-1} \circ (1 - i_t) + \tilde c_t \circ i_t \\
+        o_t &= \sigma(W_{ox} x_t + W_{oh} h_{t-1} + W_{oc} c_t + b_o) \\
+        h_t &= \tanh(c_t) \circ o_t
+
+    where i and o are the input and output gates, and :math:`\circ` is the elementwise product. The peepholes are the
+    terms by which the gates read c.
+
+    Args:
+        layers: the number of layers. Each reads the outputs of the one before.
+        input_dim: the size of an input.
+        hidden_dim: the size of h, the output of a layer, and of c, its memory.
+        model: the collection that gets the parameters: for each layer
+            :math:`W_{ix}, W_{ih}, W_{ic}, b_i, W_{ox}, W_{oh}, W_{oc}, b_o, W_{cx}, W_{ch}, b_c`.
+        ln_lstm, forget_bias: accepted because the `spec` of a `VanillaLSTMBuilder` has them, and DyNet 2 calls that
+            class `LSTMBuilder`. This network has neither layer normalization nor a forget bias, so they must have
+            their default values.
+
+    Raises:
+        ArgumentError: ln_lstm or forget_bias does not have its default value.
+
+    Source: Greff et al., "LSTM: a search space odyssey", 2015; peepholes: Gers and Schmidhuber, 2000.
+
+    >>> lstm = dy.CoupledLSTMBuilder(1, 3, 4, dy.Model())
+    >>> lstm.initial_state().add_input(dy.inputVector([1, 2, 3])).output().dim()
+    ((4,), 1)
+    """
+
+    _cell, _collection = CELLS["coupled_lstm_step"], "lstm-builder"
+    _rates = (0.0, 0.0, 0.0)
+
+    def __init__(
+        self,
+        layers: Index,
+        input_dim: Index,
+        hidden_dim: Index,
+        model: ParameterCollection,
+        ln_lstm: bool = False,
+        forget_bias: Number = FORGET_BIAS,
+    ):
+        lacking = f"layer normalization (ln_lstm={ln_lstm!r:.20})" if ln_lstm else f"forget_bias={forget_bias!r:.20}"
+        if ln_lstm or forget_bias != FORGET_BIAS:
+            raise ArgumentError(
+                f"{self.whoami()}: a network with coupled gates does not support {lacking}; VanillaLSTMBuilder does. "
+                "For DyNet 2's LSTMBuilder, say dynet_config.set(lstm_builder='vanilla') before import dynet, or set "
+                "DYNET_LSTM_BUILDER=vanilla in the environment"
+            )
+        super().__init__(layers, input_dim, hidden_dim, model)
+
+
+@register()
+class FastLSTMBuilder(Variational):
+    r"""An LSTM network without peepholes and with coupled gates: the forget gate is 1 - i.
+
+    .. math::
+
+        i_t &= \sigma(W_{ix} x_t + W_{ih} h_{t-1} + b_i) \\
+        \tilde c_t &= \tanh(W_{cx} x_t + W_{ch} h_{t-1} + b_c) \\
+        c_t &= c_{t-1} \circ (1 - i_t) + \tilde c_t \circ i_t \\
+        o_t &= \sigma(W_{ox} x_t + W_{oh} h_{t-1} + b_o) \\
+        h_t &= \tanh(c_t) \circ o_t
+
+    where i and o are the input and output gates, and :math:`\circ` is the elementwise product.
+
+    Args:
+        layers: the number of layers. Each reads the outputs of the one before.
+        input_dim: the size of an input.
+        hidden_dim: the size of h, the output of a layer, and of c, its memory.
+        model: the collection that gets the parameters, which are those of `CoupledLSTMBuilder`. As in DyNet, the
+            peepholes :math:`W_{ic}` and :math:`W_{oc}` are among them, but are not used.
+
+    Source: Greff et al., "LSTM: a search space odyssey", 2015.
+
+    >>> lstm = dy.FastLSTMBuilder(1, 3, 4, dy.Model())
+    >>> lstm.initial_state().add_input(dy.inputVector([1, 2, 3])).output().dim()
+    ((4,), 1)
+    """
+
+    _cell, _collection = CELLS["fast_lstm_step"], "fast-lstm-builder"
+    _names = ("Wix", "Wih", "Wic", "bi", "Wox", "Woh", "Woc", "bo", "Wcx", "Wch", "bc")
+
+    def _add_layer(self, n: int, m: int) -> list[Parameters]:
+        known = self._cell.parameters
+        return self._add(*[known[name].dims(n, m) if name in known else (m, 1) for name in self._names])
+
+
+class LSTMBuilder(CoupledLSTMBuilder):
+    """Another name for `CoupledLSTMBuilder`, as in DyNet's manual, or for `VanillaLSTMBuilder`, as in DyNet 2.
+
+    To choose, call `dynet_config.set(lstm_builder="coupled")` or `dynet_config.set(lstm_builder="vanilla")` before
+    `import dynet`, or set the environment variable DYNET_LSTM_BUILDER to one of these words. The default is "coupled";
+    if no choice was made, the first call of `LSTMBuilder` gives a warning.
+
+    Args:
+        layers, input_dim, hidden_dim, model, ln_lstm, forget_bias: as in the chosen class.
+
+    >>> import warnings
+    >>> with warnings.catch_warnings(action="ignore"):
+    ...     lstm = dy.LSTMBuilder(1, 3, 4, dy.Model())
+    >>> lstm.initial_state().add_input(dy.inputVector([1, 2, 3])).output().dim()
+    ((4,), 1)
+    """
+
+    def __new__(cls, *arguments: Any, **named: Any) -> Self:
+        kind = config.PARAMS.lstm_builder
+        if kind not in ("", "coupled", "vanilla"):
+            raise ArgumentError(f"LSTMBuilder: lstm_builder must be 'coupled' or 'vanilla', got {kind!r}")
+        if kind == "vanilla":
+            return VanillaLSTMBuilder(*arguments, **named)  # type: ignore[return-value]
+        if not kind:
+            _warn_of_name()
+        return super().__new__(cls)
+
+    @classmethod
+    def _dynet_name(cls) -> str:
+        """Return the name of the class that `LSTMBuilder` stands for. Files store it, so that DyNet 2 can read them."""
+        return "VanillaLSTMBuilder" if config.PARAMS.lstm_builder == "vanilla" else "CoupledLSTMBuilder"
+
+
+@functools.cache
+def _warn_of_name() -> None:
+    warnings.warn(
+        "LSTMBuilder has coupled gates and peepholes, as DyNet's manual says; in DyNet 2 the name means "
+        "VanillaLSTMBuilder. Use the name of the one you want, or say dynet_config.set(lstm_builder='vanilla') or "
+        "'coupled' before import dynet (or DYNET_LSTM_BUILDER=vanilla in the environment).",
+        stacklevel=3,
+    )
+
+
+def _other_meaning(found: Iterable[str], expected: Iterable[str]) -> str:
+    """Explain that a file does not fit because `LSTMBuilder` meant the other class when it was written; "" if not so.
+
+    `found` are the names of the parameters in the file, `expected` those in the collection.
+    """
+    there, here = [{kind for name in names for kind in _KIND.findall(name)} for names in (found, expected)]
+    for kind, builder, other in (("vanilla-", "Vanilla", "Coupled"), ("", "Coupled", "Vanilla")):
+        if kind in there - here and here - there:
+            return (
+                f"The file has parameters of a {builder}LSTMBuilder, the collection those of a {other}LSTMBuilder: "
+                "if the program says LSTMBuilder, this depends on what that means (VanillaLSTMBuilder in DyNet 2, "
+                f"CoupledLSTMBuilder in its manual); say dynet_config.set(lstm_builder='{builder.lower()}') before "
+                f"import dynet, or DYNET_LSTM_BUILDER={builder.lower()} in the environment"
+            )
+    return ""
+
+
+# Finds the builder in a parameter's name: "vanilla-" for a VanillaLSTMBuilder, "" for a CoupledLSTMBuilder.
+_KIND = re.compile(r"/(vanilla-|)lstm-builder(?:_[0-9]+)?/")
+EXPLAIN.append(_other_meaning)
+
+
+class BiRNNBuilder(Owner):
+    """A bidirectional network. Each layer is a pair of networks: one reads the sequence forwards, one backwards.
+
+    Their outputs are concatenated, and the next layer reads the results.
+
+    Args:
+        num_layers: the number of layers, that is, of pairs.
+        input_dim: the size of an input.
+        hidden_dim: the size of an output, an even number. Each network of a pair computes half of it.
+        model: the collection that gets the parameters. `param_collection` returns it if existing builders are used.
+        rnn_builder_factory: the builder class of the networks, such as `VanillaLSTMBuilder`, or a function that makes a
+            builder. It is called twice for each layer, with (1, size of the layer's inputs, hidden_dim / 2, a
+            collection for the parameters).
+        builder_layers: existing builders to use instead of new ones, as a pair (forward, backward) for each layer.
+
+    Raises:
+        ArgumentError: hidden_dim is odd, num_layers is 0, or neither a factory nor existing builders are given.
+        ArgumentTypeError: the factory is neither a class of builders nor a function that makes builders, an existing
+            builder is not one, or `model` is not a collection.
+
+    Source: Schuster and Paliwal, "Bidirectional recurrent neural networks", 1997.
+
+    >>> network = dy.BiRNNBuilder(1, 2, 6, dy.Model(), dy.VanillaLSTMBuilder)
+    >>> [y.dim() for y in network.transduce([dy.inputVector([1, 2]), dy.inputVector([3, 4])])]
+    [((6,), 1), ((6,), 1)]
+    """
+
+    def __init__(
+        self,
+        num_layers: Index,
+        input_dim: Index,
+        hidden_dim: Index,
+        model: ParameterCollection,
+        rnn_builder_factory: Callable[..., _RNNBuilder] | None,
+        builder_layers: Sequence[tuple[_RNNBuilder, _RNNBuilder]] | None = None,
+    ):
+        self.model = self._model = model
+        self.builder_layers: list[tuple[_RNNBuilder, _RNNBuilder]]
+        if builder_layers is not None:
+            given = checked_list("BiRNNBuilder: builder_layers", builder_layers)
+            self.builder_layers = [_checked_pair(pair) for pair in given]
+            num_layers = len(given)
+        else:
+            num_layers = checked_size("BiRNNBuilder", "num_layers", num_layers)
+            input_dim = checked_size("BiRNNBuilder", "input_dim", input_dim)
+            hidden_dim = checked_size("BiRNNBuilder", "hidden_dim", hidden_dim)
+            if hidden_dim % 2:
+                raise ArgumentError(f"BiRNNBuilder: hidden_dim must be even, got {hidden_dim}")
+            if rnn_builder_factory is None:
+                raise ArgumentError("BiRNNBuilder: either rnn_builder_factory or builder_layers is needed")
+            _check_factory(rnn_builder_factory)
+            with self._own("birnn", model):
+                self.model, half = self._model, hidden_dim // 2
+                self.builder_layers = [
+                    (self._made(rnn_builder_factory, size, half), self._made(rnn_builder_factory, size, half))
+                    for size in (hidden_dim if k else input_dim for k in range(num_layers))
+                ]
+        self.spec: tuple[object, ...] = (num_layers, input_dim, hidden_dim, rnn_builder_factory, builder_layers)
+
+    def _made(self, factory: Callable[..., Any], size: int, half: int) -> _RNNBuilder:
+        made = factory(1, size, half, self.model)
+        if not _is_builder(made):
+            raise ArgumentTypeError(f"BiRNNBuilder: rnn_builder_factory must return a builder, not {made!r:.80}")
+        return made
+
+    @classmethod
+    def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> BiRNNBuilder:
+        """Make a new bidirectional network with the sizes and options of another one. Parameter values are not copied.
+
+        Args:
+            spec: the attribute `spec` of the other network. If it contains existing builders, they are used again.
+            model: the collection that gets the parameters of new builders.
+        """
+        layers, input_dim, hidden_dim, factory, pairs = spec
+        if factory is not None:  # a file may name any class of ours
+            _check_factory(factory)
+        if pairs is not None and layers != len(pairs := [_checked_pair(pair) for pair in pairs]):
+            raise ArgumentError(f"BiRNNBuilder: the spec has {layers!r:.40} layers, but builders for {len(pairs)}")
+        return cls(layers, input_dim, hidden_dim, model, factory, pairs)
+
+    def __repr__(self) -> str:
+        rates = [rate for builder in self._builders() for rate in builder._rates]
+        return repr_of_builder(self.whoami(), self.spec, self.model, rates)
+
+    def set_dropout(self, p: Number) -> None:
+        """Set all dropout rates of all networks to `p`, a number in [0, 1)."""
+        for builder in self._builders():
+            builder.set_dropout(p)
+
+    def disable_dropout(self) -> None:
+        """Turn dropout off in all networks, by setting their dropout rates to 0."""
+        for builder in self._builders():
+            builder.disable_dropout()
+
+    def _builders(self) -> list[_RNNBuilder]:
+        return [builder for pair in self.builder_layers for builder in pair]
+
+    def transduce(self, es: Iterable[Expression]) -> list[Expression]:
+        """Read a sequence. For each input, return the outputs of the last layer's two networks, concatenated."""
+        return self._outputs(checked_list("transduce", es), self.builder_layers)
+
+    def _outputs(self, es: list[Expression], layers: Sequence[tuple[_RNNBuilder, _RNNBuilder]]) -> list[Expression]:
+        for forward, backward in layers:
+            fs = forward.initial_state().transduce(es)
+            bs = backward.initial_state().transduce(es[::-1])
+            es = [concatenate([f, b]) for f, b in zip(fs, reversed(bs))]
+        return es
+
+    def add_inputs(self, es: Iterable[Expression]) -> list[tuple[RNNState, RNNState]]:
+        """Read a sequence. For each input, return the states of the last layer's two networks: (forward, backward).
+
+        The forward network has read the sequence from its start to this input, the backward network from its end.
+        """
+        es = self._outputs(checked_list("add_inputs", es), self.builder_layers[:-1])
+        forward, backward = self.builder_layers[-1]
+        fs = forward.initial_state().add_inputs(es)
+        bs = backward.initial_state().add_inputs(es[::-1])
+        return list(zip(fs, reversed(bs)))
+
+
+def _is_builder(x: Any) -> bool:
+    return hasattr(x, "initial_state") and not isinstance(x, type)
+
+
+def _check_factory(factory: Any) -> None:
+    if isinstance(factory, type) and not hasattr(factory, "initial_state"):
+        raise ArgumentTypeError(
+            f"BiRNNBuilder: {factory.__name__} is not a class of one-directional builders, such as VanillaLSTMBuilder"
+        )
+    if _is_builder(factory) or not callable(factory):
+        use = f": give the class, {type(factory).__name__}" if _is_builder(factory) else ""
+        raise ArgumentTypeError(
+            "BiRNNBuilder: rnn_builder_factory must be a class of builders, such as VanillaLSTMBuilder, or a function "
+            f"that makes builders, not {factory!r:.80}{use}"
+        )
+
+
+def _checked_pair(pair: Any) -> tuple[Any, Any]:
+    """Return an item of `builder_layers`. Raise ArgumentTypeError if it is no pair of builders."""
+    items = tuple(pair) if isinstance(pair, (tuple, list)) else ()
+    if len(items) != 2 or not all(map(_is_builder, items)):
+        raise ArgumentTypeError(
+            f"BiRNNBuilder: builder_layers must be pairs of builders, (forward, backward), not {pair!r:.80}"
+        )
+    return items

@@ -1,0 +1,645 @@
+"""Networks that read sequences: how their steps are recorded, their states, and the base class of their builders.
+
+The state of a layer has one or two *values*, vectors: h, the output, and for an LSTM also c, the memory. After an
+input, one node holds the h and then the c of a layer. A step of one layer is one record, and so is a whole sequence.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dynet_core.annotations import Number
+from dynet_core.dim import Dim
+from dynet_core.errors import ArgumentError, ArgumentTypeError, ShapeError, StaleExpressionError
+from dynet_core.graph import OTHER_THREAD, current, is_gone, refuse
+from dynet_core.graph.expression import Expression
+from dynet_core.graph.record import PinnedGraph, graph_of
+from dynet_core.graph.templates import Observed
+from dynet_core.messages.hints import Hinted
+from dynet_core.parameter import Parameters
+from dynet_core.recorder import ANY_GRAPH, HAS_TEMPLATES, replay, sequence
+from dynet_core.signature import Signature, alias
+from dynet_ops.input.inputs import inputVector, zeros
+from dynet_ops.layouts import of_rank
+from dynet_ops.network.cells import Previous, sequence_signature
+from dynet_ops.network.equations import Cell
+
+from .base import Latest, LayersBuilder, Run, check_vector, value_of_state
+
+MOST_CALLS = 8  # if this many steps of a kind have not led to a template, later ones are not observed
+Head = tuple[int, int, int, tuple[int, ...]]
+"""How records of a layer begin: its index, the number of a signature, how many operands without inputs, parameters."""
+
+
+class Layers:
+    """The layers of a network with certain parameters, or nodes that compute them.
+
+    `parameters` are, for each layer, what the cell reads: `Cell.pairs`, then `Cell.weights`. `start` is the `Form` of
+    the state before the first input.
+    """
+
+    def __init__(self, cell: Cell, sizes: tuple[int, int], parameters: list[list[Expression]]):
+        self.cell, (self.size, self.hidden) = cell, sizes
+        self._read = [(tuple([x.at for x in layer]), [x.type for x in layer]) for layer in parameters]
+        self._forms: dict[tuple[tuple[Previous, ...], tuple[int, ...]], Form] = {}
+        self.start: Form = self.form(((),) * len(self), (1,) * len(self))
+
+    def __len__(self) -> int:
+        return len(self._read)
+
+    def head(self, k: int, x: Dim, previous: Previous) -> tuple[Head, int]:
+        """Return how records of layer k begin, for inputs of the plain Dim x, and the batch size of the new state.
+
+        Raise ShapeError if batch sizes differ and neither is 1.
+        """
+        parameters, dims = self._read[k]
+        sizes = [previous] if isinstance(previous, int) else [size for size, _ in previous]
+        batch = max([x.batch, *sizes])
+        if any(size not in (1, batch) for size in (x.batch, *sizes)):
+            raise ShapeError(f"add_input: the input is {x!r}, the state before has batch size {max(sizes)}")
+        signature = sequence_signature(self.cell, self.hidden, batch, previous, x, *dims)
+        return (k, signature.at, signature.operands, parameters), batch
+
+    def vector(self, batch: int, rank: int) -> Dim:
+        return Dim.of(of_rank((self.hidden,), rank), batch)
+
+    def form(self, previous: tuple[Previous, ...], ranks: tuple[int, ...]) -> Form:
+        """Return the `Form` with these `previous` and `ranks`. Equal arguments always give the same object."""
+        form = self._forms.get((previous, ranks))
+        if form is None:
+            form = self._forms[previous, ranks] = Form(self, previous, ranks)
+        return form
+
+
+class Form:
+    """The shapes of a state. States with the same shapes share one form.
+
+    `previous`: for each layer, the batch size, if one node holds all values of the state; a tuple if it was set to
+    given vectors, with (batch size, offset in floats within its node) for each value, or () at the start of a sequence.
+    `ranks`: the number of dimensions of h in each layer, more than 1 if the initial vectors had trailing 1s, such as
+    (m, 1): the results keep them, as in DyNet. `dims`: the Dim of h in each layer after a step; else empty. `known`:
+    the results of `heads` so far, by the Dim of the input.
+    """
+
+    __slots__ = ("_layers", "dims", "known", "previous", "ranks")
+
+    def __init__(self, layers: Layers, previous: tuple[Previous, ...], ranks: tuple[int, ...]):
+        self._layers, self.previous, self.ranks = layers, previous, ranks
+        self.dims: list[Dim] = [
+            layers.vector(batch, rank) for batch, rank in zip(previous, ranks) if isinstance(batch, int)
+        ]
+        self.known: dict[Dim, tuple[Any, Form]] = {}
+
+    def heads(self, x: Dim) -> tuple[tuple[Head, ...], Form]:
+        """Return the head of each layer for inputs of the Dim x, and the form of the state after one."""
+        if x not in self.known:
+            layers, dim = self._layers, x.plain
+            check_vector("add_input: the input", x, "the network", layers.size)
+            heads, batches = [], []
+            for k, previous in enumerate(self.previous):
+                head, batch = layers.head(k, dim, previous)
+                heads.append(head)
+                batches.append(batch)
+                dim = Dim.of((layers.hidden,), batch)
+            self.known[x] = tuple(heads), layers.form(tuple(batches), self.ranks)
+        return self.known[x]
+
+
+Known = dict[Form, dict[Dim, tuple[Any, ...]]]
+"""What is known of recording steps, by the form of the state and the Dim of the input; see `Steps`."""
+
+
+class Steps:
+    """How the steps of a sequence are recorded, with certain dropout rates and masks.
+
+    If Python has recorded two steps of a kind in the same way, compiled code records all later ones from a template
+    (see `dynet_core.graph.templates`).
+
+    `kind` is () without dropout, else the rates; with masks, their batch size, and for each value (the input, h, c)
+    whether it has one. `known`: form of a state, Dim of an input -> (Dim of the output, template, offset, below, form
+    of the next state). The template's operands are the nodes of the state, the input and `masks`, those of all layers
+    in order. The last layer's new state is `offset` nodes before the output; those of the layers below, from top to
+    bottom, as many before it as `below` says. While a kind is learned: (how many steps were observed, template of the
+    last one or None).
+    """
+
+    __slots__ = ("kind", "known", "masks")
+
+    def __init__(self, kind: tuple[float, ...], known: Known, masks: tuple[Expression, ...] = ()):
+        self.kind, self.known, self.masks = kind, known, masks
+
+    def mask(self, layer: int, value: int) -> Expression | None:
+        """Return the mask of the input of a layer (`value` is 0), of h (1) or of c (2). None stands for ones."""
+        has = self.kind[1:]
+        if not any(has[value : value + 1]):
+            return None
+        return self.masks[layer * sum(map(bool, has)) + sum(map(bool, has[:value]))]
+
+
+@dataclass(slots=True, eq=False)
+class SequenceRun(Run):
+    """What all states of a recurrent network that stem from one call of `initial_state` have in common.
+
+    `layers` has the parameters as the cell reads them. `computed` are those of them that nodes compute. `steps` is None
+    if the masks have not been drawn. `drawn` has the `Steps` of all masks that have been drawn, the newest last.
+    """
+
+    layers: Layers
+    computed: list[Expression]
+    steps: Steps | None
+    drawn: list[Steps] = field(default_factory=list)
+
+    def begun(self, form: Form, x: Dim) -> Any:
+        """Draw the masks, and return how to record steps with them. None: it is not known whether the input fits."""
+        return self.builder._steps(self, x.batch) if x in form.known and self.is_current() else None
+
+
+@functools.cache
+def as_vector(dim: Dim) -> Signature:
+    """Return the signature of a node that gives its operand the shape `dim` without copying it."""
+    return alias(dim)
+
+
+class RNNState(Hinted):
+    """The state of a recurrent network within a sequence. Reading an input returns a new state.
+
+    States do not change, so several sequences can continue from the same state. `initial_state` of a builder returns
+    the first state:
+
+    >>> lstm = dy.VanillaLSTMBuilder(1, 2, 3, dy.Model())
+    >>> state = lstm.initial_state().add_input(dy.inputVector([1, 2]))
+    >>> state.output().dim()
+    ((3,), 1)
+    """
+
+    # `_nodes` are the nodes that hold the state: after an input, one for each layer; in a state that was set, those of
+    # the first layer, then of the next. `_vectors` has a tuple for each value (h, then c): the expressions of this
+    # value in each layer. After an input, it is None until `_value` is called.
+    __slots__ = ("_form", "_nodes", "_output", "_prev", "_run", "_vectors")
+
+    _form: Form
+    _nodes: tuple[int, ...]
+    _output: Expression | None
+    _prev: RNNState | None
+    _run: SequenceRun
+    _vectors: list[tuple[Expression, ...] | None] | None
+
+    def __repr__(self) -> str:
+        builder, version = self._run.builder, self._run.version
+        where = "before the first input" if self._output is None else f"output {self._output!r}"
+        return f"<state of {builder.whoami()} {builder.param_collection().name()} in graph {version}: {where}>"
+
+    @classmethod
+    def _of(cls, run: SequenceRun, prev: RNNState | None, vectors: Sequence[tuple[Expression, ...]]) -> RNNState:
+        """Return a state that follows `prev`. `vectors` has a tuple of h of each layer, and for an LSTM one of c."""
+        shapes = tuple([tuple([(e.type.batch, 0) for e in layer]) for layer in zip(*vectors)])
+        ranks = tuple([len(e.type.dims) if run.layers.cell.carries else 1 for e in vectors[-1]])
+        nodes = tuple([e.at for layer in zip(*vectors) for e in layer])
+        return cls._made(run, prev, run.layers.form(shapes, ranks), nodes, vectors[0][-1], [*vectors])
+
+    @classmethod
+    def _made(
+        cls,
+        run: SequenceRun,
+        prev: RNNState | None,
+        form: Form,
+        nodes: tuple[int, ...],
+        output: Expression | None,
+        vectors: list[tuple[Expression, ...] | None] | None = None,
+    ) -> RNNState:
+        state = cls()
+        state._run, state._prev, state._form = run, prev, form
+        state._nodes, state._output, state._vectors = nodes, output, vectors
+        return state
+
+    # Reading inputs
+
+    def add_input(self, x: Expression) -> RNNState:
+        """Read one more input, and return the state after it.
+
+        Args:
+            x: a vector of size input_dim. The batch sizes of x and of the state must be equal, or one must be 1.
+
+        Raises:
+            ShapeError: x is not of size input_dim, or its batch size does not fit.
+        """
+        run = self._run
+        try:
+            steps = run.steps or run.begun(self._form, x.type)
+            dim, template, offset, below, form = steps.known[self._form][x.type]
+            output = replay(dim, template, self._nodes + (x,) + steps.masks, run.version)  # noqa: RUF005  # quicker
+            last = output.at - offset
+        except (AttributeError, KeyError, ValueError):  # also if `replay` has refused to record
+            return self._add_unusual(x)
+        nodes = (last,)
+        if below:
+            for distance in below:
+                nodes = (last - distance, *nodes)
+        state = RNNState()
+        state._run, state._prev, state._form = run, self, form
+        state._nodes, state._output, state._vectors = nodes, output, None
+        return state
+
+    def add_inputs(self, xs: Iterable[Expression]) -> list[RNNState]:
+        """Read inputs one by one, and return the state after each of them."""
+        state, states = self, []
+        for x in xs:
+            state = state.add_input(x)
+            states.append(state)
+        return states
+
+    def transduce(self, xs: Iterable[Expression]) -> list[Expression]:
+        """Read inputs (any iterable), and return the output after each of them. This is faster than `add_inputs`."""
+        given: Any = xs if xs.__class__ is list else list(xs)
+        run, steps = self._run, self._run.steps
+        is_watched = run.graph.watch is not None
+        if given and steps is not None and not steps.kind and not is_watched:
+            outputs = self._read_whole(given)
+            if outputs is not None:
+                return outputs
+        if is_watched or [x for x in given if getattr(x, "version", None) != run.version]:
+            graph_of("transduce", given)  # raises an error before anything is recorded
+        return [state.output() for state in self.add_inputs(given)]
+
+    def _read_whole(self, xs: list[Expression]) -> list[Expression] | None:
+        """Add one record per layer for the whole sequence `xs`. Return the outputs of the last layer.
+
+        If that is not possible, as with inputs of different shapes, change nothing and return None.
+        """
+        run, form, count = self._run, self._form, len(xs)
+        try:
+            heads, following = form.known[xs[0].type]
+        except (AttributeError, KeyError):
+            graph_of("transduce", xs)
+            heads, following = form.heads(xs[0].type)
+        dim, top = xs[0].type, following.dims[-1]
+        outputs: list[Expression] | None = xs
+        for layer, signature, size, parameters in heads:
+            states = self._operands(layer) if self._nodes else ()
+            outputs = sequence(top, (signature, size + count, *parameters, *states), outputs, dim, run.version)
+            if outputs is None:
+                graph_of("transduce", xs)
+                if layer:  # layer 0 was recorded, so `renew_cg` must have been called since
+                    raise StaleExpressionError(is_gone(run.version))
+                return None
+            dim = top
+        return outputs
+
+    def _operands(self, layer: int) -> tuple[int, ...]:
+        """Return the nodes that hold this layer's state: one for all values, or one for each."""
+        count = len(self._nodes) // len(self._run.layers)
+        return self._nodes[layer * count : (layer + 1) * count]
+
+    def _add_unusual(self, x: Expression) -> RNNState:
+        """Do the work of `add_input` for new shapes, masks to be drawn, graphs that are watched, and errors."""
+        run = self._run
+        graph = graph_of("add_input", (x,))
+        if self._pinned().graph is not graph.graph:
+            raise StaleExpressionError(
+                f"add_input: the input and the state belong to the graphs of two threads; {OTHER_THREAD}"
+            )
+        self._form.heads(x.type)  # raises ShapeError before anything is recorded
+        steps = run.steps
+        run.steps = run.builder._steps(run, x.type.batch)
+        if run.steps is not steps:
+            return self.add_input(x)
+        if x.at in self._nodes:  # so that a template can tell it from the state
+            x = graph.append(as_vector(x.type.plain), [x.at])
+        return self._learned(x)
+
+    def _learned(self, x: Expression) -> RNNState:
+        """Let Python record a step, which becomes known if the last one of its kind has recorded the same."""
+        run = self._run
+        steps: Any = run.steps
+        known = steps.known.setdefault(self._form, {})
+        seen = known.get(x.type, (0, None))
+        observed = Observed() if HAS_TEMPLATES and len(seen) == 2 and seen[0] < MOST_CALLS else None
+        new = run.builder._advance(self, x)
+        if observed is not None:
+            (calls, before), output = seen, new._output
+            operands = *self._nodes, x.at, *[mask.at for mask in steps.masks]
+            template = observed.template(operands, output, [weight.at for weight in run.computed])
+            known[x.type] = calls + 1, template or before
+            if template is not None and template == before and new._form.dims:
+                *below, last = new._nodes
+                below = tuple([last - node for node in reversed(below)])
+                known[x.type] = output.type, template, output.at - last, below, new._form
+        return new
+
+    def _pinned(self) -> PinnedGraph:
+        """Return the graph, after checking that it still has all nodes of the state and computed weights."""
+        run, version, nodes, vectors = self._run, self._run.version, (), self._vectors or ()
+        if self._form.dims:  # all are nodes of steps, so none needs an expression
+            version, nodes, vectors = self._output.version, self._nodes, ()  # type: ignore[union-attr]
+        graph = PinnedGraph.as_of(run.graph, version, nodes)
+        if run.graph.watch is not None:
+            for x in (*[x for of_value in vectors for x in of_value or ()], *run.computed):
+                if not run.graph.holds(x):
+                    refuse(x)
+        return graph
+
+    # What is in the state
+
+    def output(self) -> Expression:
+        """Return h of the last layer; None before the first input.
+
+        The annotation leaves None out, so that type checkers do not complain about every use of an output.
+        """
+        return self._output  # type: ignore[return-value]
+
+    def _value(self, value: int) -> tuple[Expression, ...]:
+        """Return h (`value` is 0) or c (`value` is 1) of each layer, first layer first; () before the first input."""
+        if self._vectors is None:
+            self._vectors = [None for _ in self._run.layers.cell.state]
+        vectors, graph, dims = self._vectors[value], self._run.graph, self._form.dims
+        if vectors is None or (dims and graph.watch is not None and not all(map(graph.holds, vectors))):
+            pinned = self._pinned()
+            vectors = self._vectors[value] = tuple(
+                [
+                    pinned.append(value_of_state(dim, value), [node]) if value else pinned.node(node, dim)
+                    for node, dim in zip(self._nodes, dims)
+                ]
+            )
+        return vectors
+
+    def h(self) -> tuple[Expression, ...]:
+        """Return h of each layer, first layer first; () before the first input."""
+        return self._value(0)
+
+    def s(self) -> tuple[Expression, ...]:
+        """Return all vectors of the state: h of each layer, or for an LSTM, c of all layers and then h of all."""
+        values = range(len(self._run.layers.cell.state))
+        return tuple([vector for value in reversed(values) for vector in self._value(value)])
+
+    def prev(self) -> RNNState | None:
+        """Return the state before the last input or the last call of `set_h` or `set_s`; None if there is none."""
+        return self._prev
+
+    def b(self) -> _RNNBuilder:
+        """Return the builder of the network."""
+        return self._run.builder
+
+    # Copies of the state with other vectors
+
+    def set_h(self, es: Sequence[Expression] | None = None) -> RNNState:
+        """Return a copy of this state in which h of each layer is replaced by `es`, vectors of size hidden_dim."""
+        return self._with([self._checked("set_h", es, (len(self._run.layers),))])
+
+    def set_s(self, es: Sequence[Expression] | None = None) -> RNNState:
+        """Return a copy of this state in which the vectors are replaced.
+
+        Args:
+            es: the new vectors of size hidden_dim, in the order of `s`: h of each layer, or for an LSTM, first c of
+                each layer and then h of each layer. If only c of each layer is given, h stays as it is.
+        """
+        return self._with_vectors("set_s", es)
+
+    def _with_vectors(self, name: str, es: Sequence[Expression] | None) -> RNNState:
+        """Do what `set_s` does. `name` is the method that error messages mention."""
+        count, values = len(self._run.layers), len(self._run.layers.cell.state)
+        given = self._checked(name, es, (count, count * values))
+        if len(given) < count * values:
+            return self._with([(), given])
+        return self._with([given[count * k : count * (k + 1)] for k in reversed(range(values))])
+
+    def _checked(self, name: str, es: Iterable[Expression] | None, counts: Sequence[int]) -> tuple[Expression, ...]:
+        es = () if es is None else tuple(es)
+        graph_of(name, es)
+        if len(es) not in counts:
+            layers, wanted = len(self._run.layers), " or ".join(map(str, sorted({*counts})))
+            raise ArgumentError(f"{name}: {wanted} expressions are needed for {layers} layers, got {len(es)}")
+        hidden = self._run.layers.hidden
+        for index, e in enumerate(es):
+            if e.type.size != hidden or e.type.rows != hidden:
+                raise ShapeError(f"{name}: expression {index} is {e.type!r}, the network's states are {(hidden,)}")
+        return es
+
+    def _with(self, given: list[tuple[Expression, ...]]) -> RNNState:
+        """Return a copy of this state with new vectors of all layers: `given` has an entry for h, and maybe one for c.
+
+        () keeps the old vectors, or zeros if there are none, as before the first input.
+        """
+        layers = self._run.layers
+        batch = next(vectors for vectors in given if vectors)[0].type.batch
+        kept = [self._value(k) for k in range(len(layers.cell.state))]
+        given = given + [()] * (len(kept) - len(given))
+        vectors = [new or old or tuple([zeros(layers.hidden, batch)] * len(layers)) for new, old in zip(given, kept)]
+        return RNNState._of(self._run, self, vectors)
+
+
+class StackedRNNState:
+    """The states of several stacked recurrent networks: the first reads the inputs, each other one the one before.
+
+    Args:
+        states: a state for each network, first network first.
+        prev: the `StackedRNNState` before the last input; None if nothing was read.
+    """
+
+    def __init__(self, states: Sequence[RNNState], prev: StackedRNNState | None = None):
+        self.states: list[RNNState] = list(states)
+        self._prev = prev
+
+    def __repr__(self) -> str:
+        return f"<{len(self.states)} states, one on top of the other: {', '.join(map(repr, self.states))}>"
+
+    def add_input(self, x: Expression) -> StackedRNNState:
+        """Read one more input, x, and return the state after it. Only the first network reads x itself."""
+        states = []
+        for state in self.states:
+            states.append(state.add_input(x))
+            x = states[-1].output()
+        return StackedRNNState(states, self)
+
+    def add_inputs(self, xs: Iterable[Expression]) -> list[StackedRNNState]:
+        """Read inputs one by one, as `add_input` does, and return the state after each of them."""
+        return [*itertools.accumulate(xs, StackedRNNState.add_input, initial=self)][1:]
+
+    def transduce(self, xs: Iterable[Expression]) -> list[Expression]:
+        """Read inputs, and return the output of the last network after each of them."""
+        for state in self.states:
+            xs = state.transduce(xs)
+        return list(xs)
+
+    def output(self) -> Expression:
+        """Return the output of the last network."""
+        return self.states[-1].output()
+
+    def h(self) -> list[tuple[Expression, ...]]:
+        """Return what `RNNState.h` returns for each network: h of each of its layers."""
+        return [state.h() for state in self.states]
+
+    def s(self) -> list[tuple[Expression, ...]]:
+        """Return what `RNNState.s` returns for each network: all vectors of its state."""
+        return [state.s() for state in self.states]
+
+    def prev(self) -> StackedRNNState | None:
+        """Return the state before the last input; None if nothing was read."""
+        return self._prev
+
+
+MOST_CHOICES = 64  # how many choices of rates and of parameters a network remembers; then it forgets them all
+
+Loaded = tuple[int, list[list[Expression]], Layers, list[Expression]]
+"""The version of the graph in which this holds, the parameters of each layer, what is known of recording with them, and
+those of them that nodes compute."""
+
+
+class LatestSequences(Latest):
+    """What a builder of sequences remembers.
+
+    `start` is the initial state, if all sequences of a graph can share one, as without dropout. `steps` records steps
+    without masks. `loaded`: `update` -> the last result of `_loaded`. `layers`: the numbers of parameters, or of nodes
+    that compute them -> `Layers`. `tables`: `Steps.kind` -> `Steps.known`.
+    """
+
+    def __init__(self) -> None:
+        self.start: RNNState | None = None
+        self.loaded: dict[bool, Loaded] = {}
+        self.layers: dict[tuple[int, ...], Layers] = {}
+        self.tables: dict[tuple[float, ...], Known] = {}
+        self.steps = Steps((), self.table(()))
+
+    def table(self, kind: tuple[float, ...]) -> Known:
+        if len(self.tables) >= MOST_CHOICES and kind not in self.tables:
+            self.tables.clear()
+        return self.tables.setdefault(kind, {})
+
+
+def cell_of(kind: type[_RNNBuilder]) -> Cell:
+    cell = getattr(kind, "_cell", None)
+    if not isinstance(cell, Cell):
+        raise ArgumentTypeError(f"{kind.__name__}: `_cell` must be a cell such as CELLS['gru_step'], not {cell!r:.60}")
+    return cell
+
+
+class _RNNBuilder(LayersBuilder):
+    """Base of the builders of networks that read sequences.
+
+    A subclass sets `_cell`, the equations of one step of a layer, with the shapes of its parameters by name. If a layer
+    has more parameters than these, or has them in a different order, the subclass also sets `_names`, the names of all.
+    """
+
+    _cell: Cell
+    _names: tuple[str, ...] = ()
+    _latest: Any = functools.cached_property(lambda self: LatestSequences())
+
+    # Initial states
+
+    def initial_state(self, vecs: Sequence[Expression] | None = None, update: bool = True) -> RNNState:
+        """Return the state before the first input of a sequence.
+
+        Args:
+            vecs: the initial vectors of size hidden_dim, in the order of `RNNState.set_s`: h of each layer, or for an
+                LSTM, first c of each layer and then h of each layer. None means zeros.
+            update: False treats the parameters as constants: they get no gradient from this sequence.
+
+        Raises:
+            ArgumentError: the number of vectors does not fit the number of layers.
+            ShapeError: a vector is not of size hidden_dim.
+        """
+        latest, graph = self._latest, current()
+        state = latest.start
+        if state is not None and state._run.version == graph.records.version and update is True:
+            latest.run = state._run
+        else:
+            loaded = latest.loaded.get(update)
+            if loaded is None or loaded[0] not in (ANY_GRAPH, graph.records.version):
+                loaded = self._loaded(graph.records.version, update)
+            _, expressions, layers, computed = loaded
+            run = SequenceRun(self, graph, graph.version(), expressions, layers, computed, self._first_steps())
+            latest.run = run
+            state = RNNState._made(run, None, layers.start, (), None, [() for _ in self._cell.state])
+            if run.steps is latest.steps and update is True and not computed:
+                latest.start = state
+        if vecs is not None:
+            state = state._with_vectors("initial_state", vecs)
+            state._prev = None
+        return state
+
+    def initial_state_from_raw_vectors(
+        self, vecs: Iterable[Iterable[Number]] | None = None, update: bool = True
+    ) -> RNNState:
+        """Do the same as `initial_state`, with initial vectors that are arrays or lists of numbers."""
+        return self.initial_state(None if vecs is None else [inputVector(v) for v in vecs], update)
+
+    def _loaded(self, version: int, update: bool) -> Loaded:
+        """Return the parameters for a graph. If `update` is False, they get no gradient from it."""
+        latest, names = self._latest, self._names or tuple(self._cell.parameters)
+        order = [names.index(name) for name in (*self._cell.pairs, *self._cell.weights)]
+        expressions = [self._expressions(layer, update) for layer in self._parameters]
+        read = [[layer[index] for index in order] for layer in self._read(expressions)]
+        computed = [x for layer in read for x in layer if x.version != ANY_GRAPH]
+        nodes = tuple([x.at for layer in read for x in layer])
+        layers = latest.layers.get(nodes)
+        if layers is None:
+            if len(latest.layers) >= MOST_CHOICES:
+                for table in (latest.layers, latest.tables, latest.steps.known):
+                    table.clear()
+            layers = latest.layers[nodes] = Layers(self._cell, self._spec[1:3], read)
+        latest.loaded[update] = version if computed else ANY_GRAPH, expressions, layers, computed
+        return latest.loaded[update]
+
+    def _expressions(self, layer: list[Parameters], update: bool) -> list[Expression]:
+        return [p.expr(update) for p in layer]
+
+    def _read(self, layers: list[list[Expression]]) -> list[list[Expression]]:
+        """Return the parameters of each layer as the cell reads them: those that are computed, too."""
+        return layers
+
+    def _add_layer(self, n: int, m: int) -> list[Parameters]:
+        return self._add(*[weight.dims(n, m) for weight in cell_of(type(self)).parameters.values()])
+
+    # Dropout rates, and steps with dropout
+
+    def _is_plain(self) -> bool:
+        """Return whether a step computes only the cell of each layer. Here: whether all dropout rates are 0."""
+        return not any(self._rates)
+
+    def _set_rates(self, rates: tuple[float, ...]) -> None:
+        self._rates, self._latest.start = rates, None
+        steps = self._first_steps()
+        if self._run is not None:
+            self._run.drawn.clear()
+            self._run.steps = steps
+
+    def _first_steps(self) -> Steps | None:
+        """Return how to record the steps of a new sequence; None if its masks have not been drawn."""
+        return self._latest.steps if self._is_plain() else None
+
+    def _steps(self, run: SequenceRun, batch: int) -> Steps | None:
+        """Return how to record steps whose input has this batch size, after drawing missing masks."""
+        return run.steps
+
+    def _advance(self, state: RNNState, x: Expression) -> RNNState:
+        """Record a step with the input x, which `RNNState.add_input` has checked, and return the new state."""
+        run, form, graph = state._run, state._form, state._pinned()
+        graph_of("add_input", (x,))  # again: a signal handler may have called `cg_revert` since, which also took x
+        if x.version == ANY_GRAPH or len(x.type.dims) > 1:
+            x = graph.append(as_vector(Dim.of(x.type.dims[:1], x.type.batch)), [x.at])
+        nodes, batches = [], []
+        for k, rank in enumerate(form.ranks):
+            x = self._drop_input(run, k, x)
+            previous, read = self._drop_state(state, k)
+            (_, signature, count, parameters), batch = run.layers.head(k, x.type.plain, previous)
+            h = run.layers.vector(batch, rank)
+            x = graph.add(h, 2, (signature, count + 1, *parameters), (*read, x.at))
+            nodes.append(x.at)
+            batches.append(batch)
+        form = run.layers.form(tuple(batches), form.ranks)
+        return RNNState._made(run, state, form, tuple(nodes), self._drop_output(x))
+
+    def _drop_input(self, run: SequenceRun, k: int, x: Expression) -> Expression:
+        """Return x, the input of layer k, after dropout. Subclasses override this and the next two methods."""
+        return x
+
+    def _drop_state(self, state: RNNState, k: int) -> tuple[Previous, tuple[int, ...]]:
+        """Return where the previous state of layer k is after dropout: an entry of `Form.previous`, and the nodes."""
+        return state._form.previous[k], state._operands(k)
+
+    def _drop_output(self, h: Expression) -> Expression:
+        """Return h, the output of the last layer, after dropout."""
+        return h

@@ -65,10 +65,10 @@ from .random.noise import reset_random_seed
 
 # Pickles of older versions name these modules.
 for _before, _now in {
-    "device": "compute.device", "dump": "pictures.dump", "expression": "graph.expression",
-    "files.object_files": "parameter.object_files", "mutable_values": "graph.mutable_values",
-    "plan_text": "pictures.plan_text", "profiling": "compute.profiling", "seeds": "random.seeds",
-    "several": "graph.several_expressions", "tensor": "compute.tensor",
+    "device": "compute.device", "dump": "pictures", "expression": "graph.expression",
+    "files.object_files": "parameter.object_files", "initializer.base": "initializer",
+    "initializer.kinds": "initializer", "mutable_values": "api", "plan_text": "pictures",
+    "profiling": "compute.profiling", "seeds": "random.noise", "several": "api", "tensor": "compute.tensor",
 }.items():  # fmt: skip
     sys.modules[f"{__name__}.{_before}"] = sys.modules[f"{__name__}.{_now}"]
 

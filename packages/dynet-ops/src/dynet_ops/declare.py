@@ -59,7 +59,6 @@ from .layouts import (
 from .operands import (
     checked_count,
     checked_pair,
-    checked_shape,
     checked_size,
     finite,
     is_list,
@@ -74,7 +73,7 @@ __all__ = [
     "OutOfRangeError", "PinnedGraph", "Rule", "SELF", "Sample", "Sequence", "ShapeError", "Signature", "Step",
     "Symbol", "TWO", "View", "add_rules", "alias", "also_called", "as_first", "as_last", "batch_stride",
     "broadcast", "by_batch_elements", "by_dims", "by_plain_dims", "checked_batch", "checked_count", "checked_dims",
-    "checked_flag", "checked_index", "checked_indices", "checked_pair", "checked_shape", "checked_size",
+    "checked_flag", "checked_index", "checked_indices", "checked_pair", "checked_size",
     "collapsed", "column_views", "columnwise", "common_batch", "computed", "copies", "copies_by_index", "copy_of",
     "copy_parameters", "copy_step", "derive_rules", "describe", "described", "elementwise", "f", "finite",
     "for_each_index", "function", "functools", "graph_of", "is_list", "is_matrix", "lined_up", "listed",

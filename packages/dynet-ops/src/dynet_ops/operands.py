@@ -10,9 +10,9 @@ from numbers import Real
 
 import numpy as np
 
-from dynet_core.annotations import Dims, Index
+from dynet_core.annotations import Index
 from dynet_core.checks import HUGE, TOO_LARGE, as_list, single, whole
-from dynet_core.dim import MAX_TOTAL, Dim, checked_batch, checked_dims
+from dynet_core.dim import MAX_TOTAL, Dim
 from dynet_core.errors import ArgumentError, ArgumentTypeError, OutOfRangeError, TooLargeError
 from dynet_core.graph.expression import Expression
 from dynet_core.graph.record import graph_of, made_of
@@ -34,11 +34,6 @@ def shape_along(name: str, x: Expression, d: Index) -> tuple[Dim, int]:
     if not 0 <= place < len(shape.dims):
         raise OutOfRangeError(f"{name}: dimension {place} is out of range for x, which is {shape!r}")
     return shape, place
-
-
-def checked_shape(name: str, dims: Dims, batch_size: Index = 1) -> Dim:
-    """Return the shape of dimensions and a batch size that a user passed."""
-    return Dim.of(checked_dims(name, dims), checked_batch(name, batch_size))
 
 
 def checked_count(name: str, what: str, value, least: int = 0, most: int = HUGE) -> int:

@@ -223,7 +223,8 @@ def _constant_signature(name: str, dim: Dim) -> Signature:
 
 def _constant(name: str, dim: Dims, val: Numbers, batch_size: Index) -> Expression:
     """Add a tensor to the graph. Only the number is stored among the input values; a kernel fills the tensor."""
-    whole, value = checked_shape(name, dim, batch_size), one_number(name, val)
+    whole = Dim.of(checked_dims(name, dim), checked_batch(name, batch_size))
+    value = one_number(name, val)
     graph = pinned()
     return graph.append(_constant_signature(name, whole), [graph.take_array(value)])
 
@@ -310,7 +311,7 @@ def inputMatrix(v: Numbers, d: Dims) -> Expression:
     array([[1., 3., 5.],
            [2., 4., 6.]])
     """
-    return add_input("inputMatrix", flat("inputMatrix", v), checked_shape("inputMatrix", d))
+    return add_input("inputMatrix", flat("inputMatrix", v), Dim.of(checked_dims("inputMatrix", d)))
 
 
 @recorded(
@@ -499,7 +500,8 @@ def inputTensorTranspose(arr: Numbers, dim: Dims | None = None, batch_size: Inde
     name = "inputTensorTranspose"
     array, batch = flat(name, arr), checked_batch(name, batch_size)
     check_any(name, array)
-    return add_input(name, array, checked_shape(name, max(1, array.size // batch) if dim is None else dim, batch))
+    dims = checked_dims(name, max(1, array.size // batch) if dim is None else dim)
+    return add_input(name, array, Dim.of(dims, batch))
 
 
 def _with_batch(array, batched: bool = False) -> np.ndarray:
@@ -547,7 +549,7 @@ def inputMatrixLiteral(graph: Graph, v: Numbers, d: Dims, batch_size: Index = 1,
            [2., 4.]])
     """
     name = "inputMatrixLiteral"
-    return add_input(name, flat(name, v), checked_shape(name, d, batch_size), device)
+    return add_input(name, flat(name, v), Dim.of(checked_dims(name, d), checked_batch(name, batch_size)), device)
 
 
 def inputSparseTensor(
@@ -578,7 +580,8 @@ def inputSparseTensor(
            [0., 6.]])
     """
     name = "inputSparseTensor"
-    whole, other = checked_shape(name, dim, batch_size), checked_number(name, defval)
+    whole = Dim.of(checked_dims(name, dim), checked_batch(name, batch_size))
+    other = checked_number(name, defval)
     places = checked_indices(name, idxs, whole.total, f"a tensor of {whole.dims} x {whole.batch}")
     return add_input(name, scattered(name, [places], (whole.total,), numbers(name, v), other), whole, device)
 

@@ -6,7 +6,7 @@ from dynet_core.op import OPS
 from dynet_kernels.families.linalg import Invert
 
 from ..declare import *
-from .products import as_matrix, gradient_of, value_of
+from .products import gradient_of, value_of
 
 WORK = 3  # the kernel `invert` needs WORK * n floats of scratch memory for a matrix with n rows
 
@@ -34,10 +34,11 @@ add_rules(
 
 
 def _order(name: str, dim: Dim) -> int:
-    rows, columns = as_matrix(name, dim)
-    if rows != columns:
+    if not is_matrix(dim):
+        raise ShapeError(f"{name}: expected a matrix or vector, got {dim!r}")
+    if dim.rows != dim.columns:
         raise ShapeError(f"{name}: expected a square matrix, got {dim!r}")
-    return rows
+    return dim.rows
 
 
 def invertible(arrays: np.ndarray) -> np.ndarray:

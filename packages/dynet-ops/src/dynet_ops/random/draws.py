@@ -34,7 +34,9 @@ def random_node(name: str, formula: Callable) -> Callable[..., Expression]:
 def _distribution(name: str, formula: Callable) -> Callable[..., Expression]:
     """Return a function of a shape and of plain numbers that adds a random tensor to the graph."""
     record = random_node(name, formula)
-    return lambda dims, batch_size, *numbers: record((), *numbers, dim=checked_shape(name, dims, batch_size))
+    return lambda dims, batch_size, *numbers: record(
+        (), *numbers, dim=Dim.of(checked_dims(name, dims), checked_batch(name, batch_size))
+    )
 
 
 _normal = _distribution("random_normal", lambda seed, count, a, b: a + b * f.normal(seed, count, f.position))

@@ -28,7 +28,7 @@ def reshape(x: Expression, d: Dims, batch_size: Index = 1) -> Expression:
            [2., 4.]])
     """
     old = shape_of("reshape", x)
-    new = checked_shape("reshape", d, batch_size)
+    new = Dim.of(checked_dims("reshape", d), checked_batch("reshape", batch_size))
     if new.batch > 1 and not np.iterable(d):
         raise ArgumentTypeError(f"reshape: write (x, ({d}, {new.batch})) or, for a batch, (x, ({d},), {new.batch})")
     if new.total != old.total:

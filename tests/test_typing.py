@@ -25,7 +25,7 @@ INTERNAL = {
     "ComputationGraph": {
         "address", "check_thread", "ended", "engine", "forget_values", "gradients", "holds",
         "index_up_to", "input_index", "invalidate", "node_count", "number", "outdated", "records",
-        "replace_input", "start_of", "values", "watch",
+        "replace_input", "start_of", "values", "watch", "watch_or_new",
     },
     "AdamTrainer": {"rule"},
 }  # fmt: skip

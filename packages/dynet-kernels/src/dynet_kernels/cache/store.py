@@ -198,7 +198,7 @@ def _read(path: Path, key: str) -> bytes | None:
         # With O_NONBLOCK, opening does not wait if a pipe has replaced the file since lstat.
         flags = (getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
         descriptor = os.open(path, functools.reduce(operator.or_, flags, os.O_RDONLY))
-        with open(descriptor, "rb") as file:
+        with os.fdopen(descriptor, "rb") as file:
             # Ask about the open file: the answer stays true even if somebody replaces a directory above.
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode) or danger(status):

@@ -6,7 +6,7 @@ from dynet_core.op import OPS
 from dynet_kernels.families.linalg import Invert
 
 from ..declare import *
-from .products import gradient_of, value_of
+from .products import as_matrix, gradient_of, value_of
 
 WORK = 3  # the kernel `invert` needs WORK * n floats of scratch memory for a matrix with n rows
 

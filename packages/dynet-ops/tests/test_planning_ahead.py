@@ -190,7 +190,7 @@ def test_graphs_that_are_computed_in_parts(expecting):
         assert found == in_parts(W, False)
 
 
-@pytest.mark.parametrize("length", [1, 2, 30])
+@pytest.mark.parametrize("length", [1, 2, pytest.param(30, marks=pytest.mark.thorough)])
 def test_the_thread_joins_early_or_late(expecting, length):
     """The graphs are short or long against the time that the plan takes, and have other numbers of nodes each time."""
     rng = np.random.default_rng(length)

@@ -5,27 +5,16 @@ import sys
 from dynet_core.messages.hints import explain_arguments
 
 from . import builders, sequences
-from .builders import (
-    BiRNNBuilder,
-    CompactVanillaLSTMBuilder,
-    CoupledLSTMBuilder,
-    FastLSTMBuilder,
-    GRUBuilder,
-    LSTMBuilder,
-    SimpleRNNBuilder,
-    SparseLSTMBuilder,
-    VanillaLSTMBuilder,
-)  # fmt: skip
+from .builders import *
 from .sequences import RNNState, StackedRNNState, _RNNBuilder
 from .softmax import ClassFactoredSoftmaxBuilder, SoftmaxBuilder, StandardSoftmaxBuilder
 from .tree import ChildSumTreeLSTMBuilder, NaryTreeLSTMBuilder, TreeState
 
 __all__ = [
-    "BiRNNBuilder", "ChildSumTreeLSTMBuilder", "ClassFactoredSoftmaxBuilder", "CompactVanillaLSTMBuilder",
-    "CoupledLSTMBuilder", "FastLSTMBuilder", "GRUBuilder", "LSTMBuilder", "NaryTreeLSTMBuilder", "RNNState",
-    "SimpleRNNBuilder", "SoftmaxBuilder", "SparseLSTMBuilder", "StackedRNNState", "StandardSoftmaxBuilder",
-    "TreeState", "VanillaLSTMBuilder", "_RNNBuilder",
+    "ChildSumTreeLSTMBuilder", "ClassFactoredSoftmaxBuilder", "NaryTreeLSTMBuilder", "RNNState", "SoftmaxBuilder",
+    "StackedRNNState", "StandardSoftmaxBuilder", "TreeState", "_RNNBuilder",
 ]  # fmt: skip
+__all__ += builders.__all__
 
 for _name in ("bi", "coupled_lstm", "gru", "lstm", "lstm_builder", "simple"):  # older pickles name these modules
     sys.modules[f"{__name__}.{_name}"] = builders

@@ -621,3 +621,9 @@ def _checked_pair(pair: Any) -> tuple[Any, Any]:
             f"BiRNNBuilder: builder_layers must be pairs of builders, (forward, backward), not {pair!r:.80}"
         )
     return items
+
+
+__all__ = [
+    "BiRNNBuilder", "CompactVanillaLSTMBuilder", "CoupledLSTMBuilder", "FastLSTMBuilder", "GRUBuilder", "LSTMBuilder",
+    "SimpleRNNBuilder", "SparseLSTMBuilder", "VanillaLSTMBuilder",
+]  # fmt: skip

@@ -71,26 +71,15 @@ def before_along_after(dim: Dim, d: int) -> tuple[int, int, int]:
 def without(dim: Dim, axes: Sequence[int]) -> Dim:
     """Return the shape without `axes`. If the batch is among them, the batch size becomes 1."""
     rank = len(dim.dims)
-    kept = tuple(size for place, size in enumerate(dim.dims) if place not in axes)
+    kept = tuple(size for d, size in enumerate(dim.dims) if d not in axes)
     return Dim.of(kept or (1,), 1 if rank in axes else dim.batch)
 
 
 def _groups(dim: Dim, axes: Sequence[int]) -> Groups:
-    sized = [(extent, place in axes) for place, extent in enumerate((*dim.dims, dim.batch)) if extent != 1]
+    sized = [(extent, axis in axes) for axis, extent in enumerate((*dim.dims, dim.batch)) if extent != 1]
     runs = itertools.groupby(sized, key=lambda pair: pair[1])
     groups = [(math.prod(extent for extent, _ in run), reduced) for reduced, run in runs]
     return groups if any(reduced for _, reduced in groups) else [*groups, (1, True)]
-
-
-def _extents(groups: Groups) -> list[int]:
-    return [extent for extent, _ in groups]
-
-
-def _around_last(groups: Groups) -> tuple[int, int, int]:
-    """Return `before`, `size` and `after` of `column_signature` for the last reduced group."""
-    last = max(place for place, (_, reduced) in enumerate(groups) if reduced)
-    extents = _extents(groups)
-    return math.prod(extents[:last]), extents[last], math.prod(extents[last + 1 :])
 
 
 @functools.cache
@@ -108,17 +97,11 @@ def _brought_together(before: int, kept: int, size: int, after: int) -> Signatur
 def _together(x: Expression, groups: Groups) -> tuple[Expression, Groups]:
     """Transpose x until all dimensions to reduce are one group. Return the result and its groups."""
     while sum(reduced for _, reduced in groups) > 1:
-        place = next(k for k, (_, reduced) in enumerate(groups) if not reduced and any(r for _, r in groups[k + 1 :]))
-        extents = _extents(groups)
-        before, after = math.prod(extents[:place]), math.prod(extents[place + 2 :])
-        signature = _brought_together(before, extents[place], extents[place + 1], after)
+        before = groups.pop(0)[0] if groups[0][1] else 1  # groups that are reduced alternate with others
+        (kept, _), (size, _), *rest = groups
+        signature = _brought_together(before, kept, size, math.prod(extent for extent, _ in rest))
         x = graph_of("transpose", (x,)).append(signature, [x.at])
-        (kept, _), (size, _), *rest = groups[place:]
-        if place:
-            groups = [*groups[: place - 1], (groups[place - 1][0] * size, True)]
-        else:
-            groups = [(size, True)]
-        groups += [(kept * rest[0][0], False), *rest[1:]] if rest else [(kept, False)]
+        groups = [(before * size, True), (kept * (rest[0][0] if rest else 1), False), *rest[1:]]
     return x, groups
 
 
@@ -245,19 +228,16 @@ class Along:
         count = math.prod((*dim.dims, dim.batch)[axis] for axis in axes) or math.nan
         constants = self.constants(n or count, count, *others)
         start = graph.take(constants)
-        places, column = range(start, start + len(constants)), self.column
-        while True:
-            before, size, after = _around_last(groups)
-            last = sum(reduced for _, reduced in groups) == 1
-            dim = result if last else Dim.of((before * after,))
-            signature = column_signature(column.kernels, dim, before, size, after, constants=len(places), op=name)
-            x = graph.append(signature, [x.at, *places])
-            if last:
-                return x
-            assert self.parts
-            column, places = self.parts, range(0)
-            place = max(place for place, (_, reduced) in enumerate(groups) if reduced)
-            groups = [*groups[:place], *groups[place + 1 :]]
+        addresses, column = range(start, start + len(constants)), self.column
+        extents, reduced = [extent for extent, _ in groups], [k for k, (_, reduced) in enumerate(groups) if reduced]
+        for k in reversed(reduced):
+            size = extents.pop(k)
+            before, after = math.prod(extents[:k]), math.prod(extents[k:])
+            dim = result if k == reduced[0] else Dim.of((before * after,))
+            signature = column_signature(column.kernels, dim, before, size, after, constants=len(addresses), op=name)
+            x = graph.append(signature, [x.at, *addresses])
+            column, addresses = self.parts or column, range(0)
+        return x
 
     def dimensions(self, name: str, x: Expression, d: Dims, b: bool, n: Index = 0, *others: float) -> Expression:
         """Check d, b and n, then reduce x along the dimensions d, and along the batch if b is true.

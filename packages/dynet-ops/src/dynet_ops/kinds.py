@@ -387,7 +387,7 @@ def _fitted(name: str, xs: Sequence[Expression], rank: Rank, scalars: bool = Fal
     """Return the operands of an elementwise op, copied to the full shape if its kernels cannot broadcast them."""
     dims = [x.type.plain for x in xs]
     layout = column_layout(name, dims)
-    if layout and (scalars or not layout[0](range(len(xs)))):
+    if layout and (scalars or layout[0] is None):
         return xs
     whole = broadcast(name, dims, rank)
     return [repeat(x, whole) for x in xs]
@@ -408,9 +408,9 @@ def elementwise_signature(
     """
     layout = column_layout(name, dims, rank)
     assert layout is not None
-    kernel, whole, size, columns, views = layout
-    views = [*views, *number_views(numbers)]
-    return computed((kernels or name) + kernel(operands), whole, (size,), views, columns, passes=passes, name=name)
+    single, whole, size, columns, views = layout
+    kernel = (kernels or name) + ("" if single is None else f".{operands[single]}_number")
+    return computed(kernel, whole, (size,), [*views, *number_views(numbers)], columns, passes=passes, name=name)
 
 
 def _repeated_first(name: str, called: str, scalars: bool, rank: Rank) -> Callable:

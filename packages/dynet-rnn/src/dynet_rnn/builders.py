@@ -25,7 +25,7 @@ from dynet_ops.elementwise.arithmetic import cmult
 from dynet_ops.elementwise.functions import logistic, tanh
 from dynet_ops.input.inputs import inputVector
 from dynet_ops.network.norm import layer_norm
-from dynet_ops.network.recurrent import CELLS
+from dynet_ops.network.recurrent import CELLS, sigmoid
 from dynet_ops.operands import checked_size
 from dynet_ops.random.draws import noise
 from dynet_ops.select.picking import pickrange
@@ -100,9 +100,6 @@ def _vanilla(forget_bias: float) -> Reference:
 def _normalized(x, h, c, Wx, Wh, b, gh, bh, gx, bx, gc, bc):
     def norm(v, g, b):
         return g * (v - v.mean(0)) / v.std(0) + b
-
-    def sigmoid(x):
-        return 1 / (1 + np.exp(-x))
 
     recurring = norm(Wh @ h, gh, bh) if h.any() else 0  # left out in the first step, where h is 0
     i, f, o, g = np.split(b + norm(Wx @ x, gx, bx) + recurring, 4)

@@ -45,7 +45,7 @@ class Layers:
     def __init__(self, cell: Cell, sizes: tuple[int, int], parameters: list[list[Expression]]):
         self.cell, (self.size, self.hidden) = cell, sizes
         self._read = [(tuple([x.at for x in layer]), [x.type for x in layer]) for layer in parameters]
-        self._forms: dict[tuple[tuple[Previous, ...], tuple[int, ...]], Form] = {}
+        self.form = functools.cache(functools.partial(Form, self))  # equal arguments always give the same object
         self.start: Form = self.form(((),) * len(self), (1,) * len(self))
 
     def __len__(self) -> int:
@@ -66,13 +66,6 @@ class Layers:
 
     def vector(self, batch: int, rank: int) -> Dim:
         return Dim.of(of_rank((self.hidden,), rank), batch)
-
-    def form(self, previous: tuple[Previous, ...], ranks: tuple[int, ...]) -> Form:
-        """Return the `Form` with these `previous` and `ranks`. Equal arguments always give the same object."""
-        form = self._forms.get((previous, ranks))
-        if form is None:
-            form = self._forms[previous, ranks] = Form(self, previous, ranks)
-        return form
 
 
 class Form:
@@ -246,11 +239,7 @@ class RNNState(Hinted):
 
     def add_inputs(self, xs: Iterable[Expression]) -> list[RNNState]:
         """Read inputs one by one, and return the state after each of them."""
-        state, states = self, []
-        for x in xs:
-            state = state.add_input(x)
-            states.append(state)
-        return states
+        return [*itertools.accumulate(xs, RNNState.add_input, initial=self)][1:]
 
     def transduce(self, xs: Iterable[Expression]) -> list[Expression]:
         """Read inputs (any iterable), and return the output after each of them. This is faster than `add_inputs`."""

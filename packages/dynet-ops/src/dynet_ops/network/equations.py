@@ -486,13 +486,8 @@ class _Plan:
         views = (*cell.state, *cell.scratch, *cell.gates)
         if any(name.endswith(PREVIOUS) for formula in forward.values() for name in formula.names):
             views += cell.previous
-        made = Rule(views, forward), Rule(views, backward, sets=sets)
+        rules = {"": Rule(views, forward), ".backward": Rule(views, backward, sets=sets)}
         kernel = f"{self.name}.{'_'.join(name for name in views if name in defines)}"
-        if first:
-            same = kernel in KERNELS and all(
-                KERNELS[kernel + which].key == rule.key for which, rule in zip(("", ".backward"), made)
-            )
-            if same:
-                return kernel
-            kernel += ".first"
-        return KERNELS.add_defined(kernel, dict(zip(("", ".backward"), made)))
+        if first and kernel in KERNELS and all(KERNELS[kernel + end].key == rule.key for end, rule in rules.items()):
+            return kernel
+        return KERNELS.add_defined(kernel + ".first" * first, rules)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dynet_core.op import Shape
 from dynet_kernels.formula import logistic, tanh
 
 from ..declare import *
@@ -49,12 +48,11 @@ def cell(state: Sequence[str], *, reference: Callable[..., Any]) -> Callable[[Fu
 
 def _samples(of: Cell) -> list[Sample]:
     """Return calls to test, with several sizes and batch sizes of the input and the state."""
-    sizes = [(1, 1, 1, 1), (3, 4, 1, 1), (3, 2, 4, 4), (2, 3, 3, 1), (2, 5, 1, 2)]
-    samples = []
-    for n, m, inputs, states in sizes:
-        shapes: list[Shape] = [((n,), inputs), *[((m,), states)] * len(of.state)]
-        samples.append(Sample([*shapes, *[(weight.dims(n, m), 1) for weight in of.parameters.values()]]))
-    return samples
+    weights = of.parameters.values()
+    return [
+        Sample([((n,), inputs), *[((m,), states)] * len(of.state), *[(weight.dims(n, m), 1) for weight in weights]])
+        for n, m, inputs, states in [(1, 1, 1, 1), (3, 4, 1, 1), (3, 2, 4, 4), (2, 3, 3, 1), (2, 5, 1, 2)]
+    ]
 
 
 def sigmoid(x):

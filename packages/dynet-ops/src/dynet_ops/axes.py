@@ -111,18 +111,18 @@ def checked_axes(name: str, d, b, dim: Dim) -> tuple[int, ...]:
     Raise OutOfRangeError if the operand lacks a dimension, ArgumentError if one is repeated or there are none.
     """
     b = checked_flag(name, "b", b)
-    found = []
+    axes = []
     for one in d if np.iterable(d) and not isinstance(d, Expression) else (d,):
-        found.append(whole(name, "a dimension", one))
+        axes.append(whole(name, "a dimension", one))
     rank = len(dim.dims)
-    for one in found:
+    for one in axes:
         if not 0 <= one < rank:
             raise OutOfRangeError(f"{name}: dimension {one} is out of range for x, which is {dim!r}")
-    if len(set(found)) != len(found):
-        raise ArgumentError(f"{name}: a dimension is named twice in d = {found}")
-    if not found and not b:
+    if len(set(axes)) != len(axes):
+        raise ArgumentError(f"{name}: a dimension is named twice in d = {axes}")
+    if not axes and not b:
         raise ArgumentError(f"{name}: no dimension to reduce: d is empty and b is False")
-    return (*found, rank) if b else tuple(found)
+    return (*axes, rank) if b else tuple(axes)
 
 
 @dataclass(frozen=True)

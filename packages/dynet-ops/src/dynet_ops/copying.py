@@ -30,10 +30,10 @@ class TooManyLoops(ShapeError):
 
 def collapsed(loops: Sequence[Loop]) -> list[Loop]:
     """Merge loops and fill them up to `LOOPS` with extents of 1. Raise TooManyLoops if more are left."""
-    found = joined(loops)
-    if len(found) > LOOPS:
-        raise TooManyLoops(f"{len(found)} nested loops are needed, {LOOPS} are possible: {found}")
-    return found + [(1, 1, 1)] * (LOOPS - len(found))
+    merged = joined(loops)
+    if len(merged) > LOOPS:
+        raise TooManyLoops(f"{len(merged)} nested loops are needed, {LOOPS} are possible: {merged}")
+    return merged + [(1, 1, 1)] * (LOOPS - len(merged))
 
 
 def copy_parameters(target: int, source: int, loops: Sequence[Loop], backward: bool = False) -> tuple[int, ...]:

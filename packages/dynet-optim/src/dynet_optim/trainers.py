@@ -458,8 +458,8 @@ class AdamTrainer(Trainer):
     def _numbers(self, scale: float) -> tuple[float, ...]:
         # The betas were rounded to float32, as kernels read them. Otherwise 1 - beta here would differ from theirs: for
         # 0.999, in the fifth digit.
-        number = self._counts.updates + 1
-        rate = self._rate * math.sqrt(1 - self._beta_2**number) / (1 - self._beta_1**number)
+        count = self._counts.updates + 1
+        rate = self._rate * math.sqrt(1 - self._beta_2**count) / (1 - self._beta_1**count)
         return rate, scale, self._beta_1, self._beta_2, self._eps
 
 

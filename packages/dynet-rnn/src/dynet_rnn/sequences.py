@@ -22,7 +22,7 @@ from dynet_core.graph.templates import Observed
 from dynet_core.messages.hints import Hinted
 from dynet_core.parameter import Parameters
 from dynet_core.recorder import ANY_GRAPH, HAS_TEMPLATES, replay, sequence
-from dynet_core.signature import Signature, alias
+from dynet_core.signature import alias
 from dynet_ops.input.inputs import inputVector, zeros
 from dynet_ops.layouts import of_rank
 from dynet_ops.network.cells import Previous, sequence_signature
@@ -151,10 +151,7 @@ class SequenceRun(Run):
         return self.builder._steps(self, x.batch) if x in form.known and self.is_current() else None
 
 
-@functools.cache
-def as_vector(dim: Dim) -> Signature:
-    """Return the signature of a node that gives its operand the shape `dim` without copying it."""
-    return alias(dim)
+as_vector = functools.cache(alias)  # returns the signature of a node that gives its operand a shape without a copy
 
 
 class RNNState(Hinted):

@@ -311,10 +311,10 @@ def hinge_dim(x: Expression, v: Indices | Sequence[Indices], d: Index = 0, m: Nu
         raise ShapeError(f"hinge_dim: {len(lists)} lists of indices for a batch of {dim.batch}")
     choices = []
     for one in lists:
-        found = checked_indices("hinge_dim", one, size, f"dimension {d} of x {dim!r}")
-        if len(found) != columns:
-            raise ShapeError(f"hinge_dim: {len(found)} indices, x {dim!r} has {columns} along the other dimension")
-        choices += found
+        indices = checked_indices("hinge_dim", one, size, f"dimension {d} of x {dim!r}")
+        if len(indices) != columns:
+            raise ShapeError(f"hinge_dim: {len(indices)} indices, x {dim!r} has {columns} along the other dimension")
+        choices += indices
     if len(lists) == 1:
         choices *= dim.batch
     x = transpose(x) if d else x

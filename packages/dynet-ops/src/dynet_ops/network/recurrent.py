@@ -28,20 +28,20 @@ def cell(state: Sequence[str], *, reference: Callable[..., Any]) -> Callable[[Fu
 
     def decorate(function: Function) -> Function:
         name = function.__name__
-        found = CELLS[name] = cell_of_equations(name.removesuffix("_step"), function, state)
-        numpy_step = found.reference = functools.partial(reference, **found.numbers)
-        after, order = 1 + len(state), [*found.parameters]
-        places = [after + order.index(parameter) for parameter in (*found.pairs, *found.weights)]
+        made = CELLS[name] = cell_of_equations(name.removesuffix("_step"), function, state)
+        numpy_step = made.reference = functools.partial(reference, **made.numbers)
+        after, order = 1 + len(state), [*made.parameters]
+        indices = [after + order.index(parameter) for parameter in (*made.pairs, *made.weights)]
 
         @functools.wraps(function)
         def record(*operands: Expression) -> Expression:
-            return record_step(name, found, operands[0], operands[1:after], [operands[place] for place in places])
+            return record_step(name, made, operands[0], operands[1:after], [operands[index] for index in indices])
 
         def first(*operands):
             result = numpy_step(*operands)
             return result[0] if isinstance(result, tuple) else result
 
-        return register(record, reference=first, samples=_samples(found))  # type: ignore[return-value]
+        return register(record, reference=first, samples=_samples(made))  # type: ignore[return-value]
 
     return decorate
 

@@ -40,12 +40,12 @@ def _sum_signature(name: str, dims: Sequence[Dim]) -> Signature:
     whole = broadcast(name, dims, as_first)
     extents, target = (*whole.dims, whole.batch), strides_of(whole, whole)
     views, forward, backward = [View(SELF)], [Step("clear", (whole.total,))], []
-    for place, dim in enumerate(dims):
+    for operand, dim in enumerate(dims):
         loops = collapsed(list(zip(extents, target, strides_of(dim, whole))))
-        role = 2 * (place + 1)
-        views.append(View(place))
+        role = 2 * (operand + 1)
+        views.append(View(operand))
         forward.append(Step("accumulate", copy_parameters(0, role, loops)))
-        backward.append(Step("accumulate", copy_parameters(role + 1, 1, loops, backward=True), gradient_of=place))
+        backward.append(Step("accumulate", copy_parameters(role + 1, 1, loops, backward=True), gradient_of=operand))
     return Signature(whole, views=views, forward=forward, backward=backward)
 
 

@@ -9,8 +9,10 @@ from .base import Trainer
 from .parallel import DataParallel
 from .trainers import *
 
-__all__ = ["DataParallel", "Trainer"]
-__all__ += trainers.__all__
+__all__ = [
+    "AdadeltaTrainer", "AdagradTrainer", "AdamTrainer", "AmsgradTrainer", "CyclicalSGDTrainer", "DataParallel",
+    "MomentumSGDTrainer", "RMSPropTrainer", "SimpleSGDTrainer", "Trainer",
+]  # fmt: skip
 
 # Older pickles name these modules.
 for _name in ("adam", "adaptive", "sgd"):

@@ -11,10 +11,11 @@ from .softmax import ClassFactoredSoftmaxBuilder, SoftmaxBuilder, StandardSoftma
 from .tree import ChildSumTreeLSTMBuilder, NaryTreeLSTMBuilder, TreeState
 
 __all__ = [
-    "ChildSumTreeLSTMBuilder", "ClassFactoredSoftmaxBuilder", "NaryTreeLSTMBuilder", "RNNState", "SoftmaxBuilder",
-    "StackedRNNState", "StandardSoftmaxBuilder", "TreeState", "_RNNBuilder",
+    "BiRNNBuilder", "ChildSumTreeLSTMBuilder", "ClassFactoredSoftmaxBuilder", "CompactVanillaLSTMBuilder",
+    "CoupledLSTMBuilder", "FastLSTMBuilder", "GRUBuilder", "LSTMBuilder", "NaryTreeLSTMBuilder", "RNNState",
+    "SimpleRNNBuilder", "SoftmaxBuilder", "SparseLSTMBuilder", "StackedRNNState", "StandardSoftmaxBuilder",
+    "TreeState", "VanillaLSTMBuilder", "_RNNBuilder",
 ]  # fmt: skip
-__all__ += builders.__all__
 
 for _name in ("bi", "coupled_lstm", "gru", "lstm", "lstm_builder", "simple"):  # older pickles name these modules
     sys.modules[f"{__name__}.{_name}"] = builders

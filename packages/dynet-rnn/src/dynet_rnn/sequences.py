@@ -236,7 +236,8 @@ class RNNState(Hinted):
 
     def add_inputs(self, xs: Iterable[Expression]) -> list[RNNState]:
         """Read inputs one by one, and return the state after each of them."""
-        return [*itertools.accumulate(xs, RNNState.add_input, initial=self)][1:]
+        state = self
+        return [state := state.add_input(x) for x in xs]
 
     def transduce(self, xs: Iterable[Expression]) -> list[Expression]:
         """Read inputs (any iterable), and return the output after each of them. This is faster than `add_inputs`."""

@@ -71,26 +71,15 @@ def before_along_after(dim: Dim, d: int) -> tuple[int, int, int]:
 def without(dim: Dim, axes: Sequence[int]) -> Dim:
     """Return the shape without `axes`. If the batch is among them, the batch size becomes 1."""
     rank = len(dim.dims)
-    kept = tuple(size for place, size in enumerate(dim.dims) if place not in axes)
+    kept = tuple(size for d, size in enumerate(dim.dims) if d not in axes)
     return Dim.of(kept or (1,), 1 if rank in axes else dim.batch)
 
 
 def _groups(dim: Dim, axes: Sequence[int]) -> Groups:
-    sized = [(extent, place in axes) for place, extent in enumerate((*dim.dims, dim.batch)) if extent != 1]
+    sized = [(extent, axis in axes) for axis, extent in enumerate((*dim.dims, dim.batch)) if extent != 1]
     runs = itertools.groupby(sized, key=lambda pair: pair[1])
     groups = [(math.prod(extent for extent, _ in run), reduced) for reduced, run in runs]
     return groups if any(reduced for _, reduced in groups) else [*groups, (1, True)]
-
-
-def _extents(groups: Groups) -> list[int]:
-    return [extent for extent, _ in groups]
-
-
-def _around_last(groups: Groups) -> tuple[int, int, int]:
-    """Return `before`, `size` and `after` of `column_signature` for the last reduced group."""
-    last = max(place for place, (_, reduced) in enumerate(groups) if reduced)
-    extents = _extents(groups)
-    return math.prod(extents[:last]), extents[last], math.prod(extents[last + 1 :])
 
 
 @functools.cache
@@ -108,17 +97,11 @@ def _brought_together(before: int, kept: int, size: int, after: int) -> Signatur
 def _together(x: Expression, groups: Groups) -> tuple[Expression, Groups]:
     """Transpose x until all dimensions to reduce are one group. Return the result and its groups."""
     while sum(reduced for _, reduced in groups) > 1:
-        place = next(k for k, (_, reduced) in enumerate(groups) if not reduced and any(r for _, r in groups[k + 1 :]))
-        extents = _extents(groups)
-        before, after = math.prod(extents[:place]), math.prod(extents[place + 2 :])
-        signature = _brought_together(before, extents[place], extents[place + 1], after)
+        before = groups.pop(0)[0] if groups[0][1] else 1  # groups that are reduced alternate with others
+        (kept, _), (size, _), *rest = groups
+        signature = _brought_together(before, kept, size, math.prod(extent for extent, _ in rest))
         x = graph_of("transpose", (x,)).append(signature, [x.at])
-        (kept, _), (size, _), *rest = groups[place:]
-        if place:
-            groups = [*groups[: place - 1], (groups[place - 1][0] * size, True)]
-        else:
-            groups = [(size, True)]
-        groups += [(kept * rest[0][0], False), *rest[1:]] if rest else [(kept, False)]
+        groups = [(before * size, True), (kept * (rest[0][0] if rest else 1), False), *rest[1:]]
     return x, groups
 
 
@@ -128,18 +111,18 @@ def checked_axes(name: str, d, b, dim: Dim) -> tuple[int, ...]:
     Raise OutOfRangeError if the operand lacks a dimension, ArgumentError if one is repeated or there are none.
     """
     b = checked_flag(name, "b", b)
-    found = []
+    axes = []
     for one in d if np.iterable(d) and not isinstance(d, Expression) else (d,):
-        found.append(whole(name, "a dimension", one))
+        axes.append(whole(name, "a dimension", one))
     rank = len(dim.dims)
-    for one in found:
+    for one in axes:
         if not 0 <= one < rank:
             raise OutOfRangeError(f"{name}: dimension {one} is out of range for x, which is {dim!r}")
-    if len(set(found)) != len(found):
-        raise ArgumentError(f"{name}: a dimension is named twice in d = {found}")
-    if not found and not b:
+    if len(set(axes)) != len(axes):
+        raise ArgumentError(f"{name}: a dimension is named twice in d = {axes}")
+    if not axes and not b:
         raise ArgumentError(f"{name}: no dimension to reduce: d is empty and b is False")
-    return (*found, rank) if b else tuple(found)
+    return (*axes, rank) if b else tuple(axes)
 
 
 @dataclass(frozen=True)
@@ -245,19 +228,16 @@ class Along:
         count = math.prod((*dim.dims, dim.batch)[axis] for axis in axes) or math.nan
         constants = self.constants(n or count, count, *others)
         start = graph.take(constants)
-        places, column = range(start, start + len(constants)), self.column
-        while True:
-            before, size, after = _around_last(groups)
-            last = sum(reduced for _, reduced in groups) == 1
-            dim = result if last else Dim.of((before * after,))
-            signature = column_signature(column.kernels, dim, before, size, after, constants=len(places), op=name)
-            x = graph.append(signature, [x.at, *places])
-            if last:
-                return x
-            assert self.parts
-            column, places = self.parts, range(0)
-            place = max(place for place, (_, reduced) in enumerate(groups) if reduced)
-            groups = [*groups[:place], *groups[place + 1 :]]
+        addresses, column = range(start, start + len(constants)), self.column
+        extents, reduced = [extent for extent, _ in groups], [k for k, (_, reduced) in enumerate(groups) if reduced]
+        for k in reversed(reduced):
+            size = extents.pop(k)
+            before, after = math.prod(extents[:k]), math.prod(extents[k:])
+            dim = result if k == reduced[0] else Dim.of((before * after,))
+            signature = column_signature(column.kernels, dim, before, size, after, constants=len(addresses), op=name)
+            x = graph.append(signature, [x.at, *addresses])
+            column, addresses = self.parts or column, range(0)
+        return x
 
     def dimensions(self, name: str, x: Expression, d: Dims, b: bool, n: Index = 0, *others: float) -> Expression:
         """Check d, b and n, then reduce x along the dimensions d, and along the batch if b is true.

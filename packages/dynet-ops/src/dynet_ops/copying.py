@@ -15,7 +15,7 @@ from dynet_core.graph.expression import Expression
 from dynet_core.graph.record import node
 from dynet_core.signature import Signature, Step, View
 from dynet_kernels.families.rules import Rule
-from dynet_kernels.layout import EACH, EACH_OPERAND, SELF
+from dynet_kernels.layout import EACH, EACH_OPERAND, NO_INDEX, SELF
 from dynet_kernels.table import KERNELS
 
 from .layouts import Loop, joined, of_rank, strides_of
@@ -30,10 +30,10 @@ class TooManyLoops(ShapeError):
 
 def collapsed(loops: Sequence[Loop]) -> list[Loop]:
     """Merge loops and fill them up to `LOOPS` with extents of 1. Raise TooManyLoops if more are left."""
-    found = joined(loops)
-    if len(found) > LOOPS:
-        raise TooManyLoops(f"{len(found)} nested loops are needed, {LOOPS} are possible: {found}")
-    return found + [(1, 1, 1)] * (LOOPS - len(found))
+    merged = joined(loops)
+    if len(merged) > LOOPS:
+        raise TooManyLoops(f"{len(merged)} nested loops are needed, {LOOPS} are possible: {merged}")
+    return merged + [(1, 1, 1)] * (LOOPS - len(merged))
 
 
 def copy_parameters(target: int, source: int, loops: Sequence[Loop], backward: bool = False) -> tuple[int, ...]:
@@ -54,21 +54,16 @@ def copies(result: Dim, parts: Sequence[tuple[View, View, Sequence[Loop]]], **fa
     Where a loop has stride 0 in the result, the numbers read are added up.
     """
     views, forward, backward = [], [], []
-    for place, (target, source, loops) in enumerate(parts):
+    for index, (target, source, loops) in enumerate(parts):
         views += [target, source]
         loops = collapsed(loops)
-        y, x = 2 * place, 2 * place + 1
+        y, x = 4 * index, 4 * index + 2
         adds = any(extent != 1 and stride == 0 for extent, stride, _ in loops)
-        if adds and place == 0:
+        if adds and index == 0:
             forward.append(Step("clear", (result.total,)))
-        forward.append(Step("accumulate" if adds else "copy", copy_parameters(2 * y, 2 * x, loops)))
-        backward.append(
-            Step(
-                "accumulate",
-                copy_parameters(2 * x + 1, 2 * y + 1, loops, backward=True),
-                gradient_of=source.source,
-            )
-        )
+        forward.append(Step("accumulate" if adds else "copy", copy_parameters(y, x, loops)))
+        operand = EACH_OPERAND if source.source == EACH else source.source
+        backward.append(Step("accumulate", copy_parameters(x + 1, y + 1, loops, backward=True), operand))
     return Signature(result, views=views, forward=forward, backward=backward, **facts)
 
 
@@ -80,14 +75,8 @@ def copies_by_index(
     In the result, copies start `apart` floats apart. Copy number k, for index i, starts reading k * stride + i * scale
     floats after the operand's start.
     """
-    loops = collapsed(loops)
-    return Signature(
-        result,
-        columns=count,
-        views=[View(SELF, stride=apart), View(0, stride=stride, index=0, index_step=1, scale=scale)],
-        forward=[Step("copy", copy_parameters(0, 2, loops))],
-        backward=[Step("accumulate", copy_parameters(3, 1, loops, backward=True), gradient_of=0)],
-    )
+    source = View(0, stride=stride, index=0, index_step=1, scale=scale)
+    return copies(result, [(View(SELF, stride=apart), source, loops)], columns=count)
 
 
 def for_each_index(name: str, x: Expression, count: int) -> Expression:
@@ -96,22 +85,6 @@ def for_each_index(name: str, x: Expression, count: int) -> Expression:
     if dim.batch not in (1, count):
         raise ShapeError(f"{name}: {count} indices for a batch of {dim.batch}")
     return repeat(x, Dim.of(dim.dims, count))
-
-
-def copies_of_each(result: Dim, stride: int, loops: Sequence[Loop]) -> Signature:
-    """Return the signature of a node with one copy of each operand, all of one shape.
-
-    Copies start `stride` floats apart. All operands share one view and one step, so the signature is as small for many
-    operands as for few. The loops must overwrite each number once.
-    """
-    loops = collapsed(loops)
-    return Signature(
-        result,
-        variadic=True,
-        views=[View(SELF, stride=stride), View(EACH, period=1)],
-        forward=[Step("copy", copy_parameters(0, 2, loops))],
-        backward=[Step("accumulate", copy_parameters(3, 1, loops, backward=True), gradient_of=EACH_OPERAND)],
-    )
 
 
 def copy_of(result: Dim, loops: Sequence[Loop], *, index_scale: int | None = None, offset: int = 0) -> Signature:
@@ -124,9 +97,7 @@ def copy_of(result: Dim, loops: Sequence[Loop], *, index_scale: int | None = Non
         index_scale: if given, each node stores an index i, and begins to read i * index_scale floats later.
         offset: how many floats after the operand's start to begin reading.
     """
-    if index_scale is None:
-        return copies(result, [(View(SELF), View(0, offset=offset), loops)])
-    source = View(0, offset=offset, index=0, scale=index_scale)
+    source = View(0, offset=offset, index=NO_INDEX if index_scale is None else 0, scale=index_scale or 0)
     return copies(result, [(View(SELF), source, loops)])
 
 

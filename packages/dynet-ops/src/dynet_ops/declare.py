@@ -39,33 +39,10 @@ from dynet_kernels.formula import Formula, Symbol
 from dynet_kernels.layout import ANY_OPERAND, EACH, SELF
 from dynet_kernels.table import KERNELS
 
-from .copying import collapsed, copies, copies_by_index, copy_of, copy_parameters, for_each_index, repeat
+from .copying import *
 from .kinds import ONE, TWO, add_rules, by_dims, by_plain_dims, columnwise, derive_rules, elementwise, op
-from .layouts import (
-    Loop,
-    as_first,
-    as_last,
-    batch_stride,
-    broadcast,
-    by_batch_elements,
-    column_views,
-    is_matrix,
-    lined_up,
-    matched,
-    of_rank,
-    shortest,
-    strides_of,
-)
-from .operands import (
-    checked_count,
-    checked_pair,
-    checked_size,
-    finite,
-    is_list,
-    nesting,
-    shape_along,
-    shape_of,
-)
+from .layouts import *
+from .operands import *
 
 __all__ = [
     "ANY_OPERAND", "Any", "ArgumentError", "ArgumentTypeError", "Callable", "Dim", "Dims", "EACH", "Expression",

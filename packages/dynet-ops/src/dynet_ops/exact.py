@@ -57,5 +57,5 @@ def slopes(formula: Formula, numbers: Mapping[str, float], name: str) -> list[mp
     """
     with mpmath.workdps(DIGITS):
         here, step = value(formula, numbers), STEP * (abs(mpmath.mpf(numbers[name])) or 1)
-        found = [(value(formula, {**numbers, name: numbers[name] + move}) - here) / move for move in (-step, step)]
-    return [slope for slope in found if mpmath.isfinite(slope)]
+        quotients = [(value(formula, {**numbers, name: numbers[name] + move}) - here) / move for move in (-step, step)]
+    return [slope for slope in quotients if mpmath.isfinite(slope)]

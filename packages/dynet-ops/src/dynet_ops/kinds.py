@@ -121,11 +121,11 @@ def all_gradients(
                     f"{name}: the gradient of {operand} asks for {asked!r}; there are {', '.join(allowed)}"
                 )
     derivable = [inner(operand) for operand in operands if operand not in stated]
-    found = derived(formula, derivable, RESULT, [inner(number) for number in numbers])
+    gradients = derived(formula, derivable, RESULT, [inner(number) for number in numbers])
     names = {argument: inner(argument) for argument in (*operands, *numbers)} | {result: RESULT, gradient: "d" + RESULT}
     for operand, function in stated.items():
-        found[inner(operand)] = Formula.of(function, names, f"{name}: the gradient of {operand}")
-    return {operand: found[inner(operand)] for operand in operands if inner(operand) in found}
+        gradients[inner(operand)] = Formula.of(function, names, f"{name}: the gradient of {operand}")
+    return {operand: gradients[inner(operand)] for operand in operands if inner(operand) in gradients}
 
 
 def rules_of(
@@ -143,7 +143,7 @@ def rules_of(
     """
     inners = tuple(map(inner, operands))
     facts = {"numbers": (*map(inner, numbers), *(RESULT,) * one_number), "constants": tuple(map(inner, constants))}
-    rules = _rules(inners, formula, {inner(name): found for name, found in gradients.items()}, **facts)
+    rules = _rules(inners, formula, {inner(name): gradient for name, gradient in gradients.items()}, **facts)
     return {end.replace(".d.", ".d"): rule for end, rule in rules.items()}
 
 
@@ -347,12 +347,12 @@ def _samples(
     function: Callable, operands: int, numbers: Sequence[str] = (), others: Sequence[Sample] = ()
 ) -> list[Sample]:
     """Return ONE, or TWO and others. The first leaves out plain numbers that have defaults."""
-    parameters, found = inspect.signature(function).parameters, []
-    for place, sample in enumerate(ONE if operands == 1 else [*TWO, *others]):
-        given = [name for name in numbers if place or parameters[name].default is inspect.Parameter.empty]
-        values = {name: NUMBERS[(place + k) % len(NUMBERS)] for k, name in enumerate(given)}
-        found.append(Sample([*sample.shapes, *[sample.shapes[-1]] * (operands - 2)], values))
-    return found
+    parameters, made = inspect.signature(function).parameters, []
+    for index, sample in enumerate(ONE if operands == 1 else [*TWO, *others]):
+        given = [name for name in numbers if index or parameters[name].default is inspect.Parameter.empty]
+        values = {name: NUMBERS[(index + k) % len(NUMBERS)] for k, name in enumerate(given)}
+        made.append(Sample([*sample.shapes, *[sample.shapes[-1]] * (operands - 2)], values))
+    return made
 
 
 def _with_defaults(function: Callable, numbers: Sequence[str], reference: Callable) -> Callable:
@@ -387,7 +387,7 @@ def _fitted(name: str, xs: Sequence[Expression], rank: Rank, scalars: bool = Fal
     """Return the operands of an elementwise op, copied to the full shape if its kernels cannot broadcast them."""
     dims = [x.type.plain for x in xs]
     layout = column_layout(name, dims)
-    if layout and (scalars or not layout[0](range(len(xs)))):
+    if layout and (scalars or layout[0] is None):
         return xs
     whole = broadcast(name, dims, rank)
     return [repeat(x, whole) for x in xs]
@@ -408,9 +408,9 @@ def elementwise_signature(
     """
     layout = column_layout(name, dims, rank)
     assert layout is not None
-    kernel, whole, size, columns, views = layout
-    views = [*views, *number_views(numbers)]
-    return computed((kernels or name) + kernel(operands), whole, (size,), views, columns, passes=passes, name=name)
+    single, whole, size, columns, views = layout
+    kernel = (kernels or name) + ("" if single is None else f".{operands[single]}_number")
+    return computed(kernel, whole, (size,), [*views, *number_views(numbers)], columns, passes=passes, name=name)
 
 
 def _repeated_first(name: str, called: str, scalars: bool, rank: Rank) -> Callable:

@@ -128,8 +128,8 @@ def strides_of(dim: Dim, whole: Dim) -> list[int]:
 def leading_run(whole: Dim, strides: Sequence[Sequence[int]]) -> int:
     """Return how many leading dimensions of `whole` (batch last) are one run of adjacent numbers in every operand."""
     run, step = 0, 1
-    for place, extent in enumerate((*whole.dims, whole.batch)):
-        if extent > 1 and any(s[place] != step for s in strides):
+    for d, extent in enumerate((*whole.dims, whole.batch)):
+        if extent > 1 and any(s[d] != step for s in strides):
             break
         step *= extent
         run += 1
@@ -139,43 +139,33 @@ def leading_run(whole: Dim, strides: Sequence[Sequence[int]]) -> int:
 def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
     """Divide operands into columns that a kernel can read in place, although the operands are broadcast.
 
-    Return (suffix, result's shape, column size, number of columns, views). `suffix` maps the operands' names to the end
-    of the kernel's name: ".a_number" if operand a has one number per column, else "". None if a view would need more
-    than two loops, or if no columns can be found for more than two operands.
+    Return (index of the operand that has one number per column or None, result's shape, column size, number of columns,
+    views). None if a view would need more than two loops, or if no columns can be found for more than two operands.
     """
     whole = broadcast(name, dims, rank)
     strides = [strides_of(dim, whole) for dim in dims]
     extents = (*whole.dims, whole.batch)
     run = leading_run(whole, strides)
     size = math.prod(extents[:run])
-    single = None  # the operand that has one number for each column
+    single = None
     if size == 1 and whole.total > 1:
         if len(dims) > 2:
             return None
         # One operand is repeated along the first dimension larger than 1, so nothing is adjacent in both. Divide the
         # other one into columns; the repeated one has one number for each of them.
-        still = [k for k, s in enumerate(strides) if s[_first_moving(extents)] == 0]
-        single, moving = still[0], 1 - still[0]
-        run = leading_run(whole, [strides[moving]])
+        first = next(d for d, extent in enumerate(extents) if extent > 1)
+        single = next(k for k, s in enumerate(strides) if s[first] == 0)
+        run = leading_run(whole, [strides[1 - single]])
         while run and any(strides[single][k] for k in range(run)):
             run -= 1
         size = math.prod(extents[:run])
     views = [View(SELF, stride=size)]
-    for place, operand_strides in enumerate(strides):
-        view = column_view(place, extents[run:], operand_strides[run:])
+    for operand, operand_strides in enumerate(strides):
+        view = column_view(operand, extents[run:], operand_strides[run:])
         if view is None:
             return None
         views.append(view)
-    columns = math.prod(extents[run:])
-
-    def kernel(operands):
-        return "" if single is None else f".{operands[single]}_number"
-
-    return kernel, whole, size, columns, views
-
-
-def _first_moving(extents: Sequence[int]) -> int:
-    return next(place for place, extent in enumerate(extents) if extent > 1)
+    return single, whole, size, math.prod(extents[run:]), views
 
 
 def lined_up(reference: Callable, rank: Rank | None = None) -> Callable:

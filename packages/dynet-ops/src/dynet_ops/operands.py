@@ -30,19 +30,19 @@ def shape_of(name: str, x: Expression) -> Dim:
 def shape_along(name: str, x: Expression, d: Index) -> tuple[Dim, int]:
     """Return the shape of x, and d as an int. Raise OutOfRangeError unless x has a dimension of this number."""
     graph_of(name, (x,))
-    shape, place = x.type.plain, whole(name, "an index", d)
-    if not 0 <= place < len(shape.dims):
-        raise OutOfRangeError(f"{name}: dimension {place} is out of range for x, which is {shape!r}")
-    return shape, place
+    shape, axis = x.type.plain, whole(name, "an index", d)
+    if not 0 <= axis < len(shape.dims):
+        raise OutOfRangeError(f"{name}: dimension {axis} is out of range for x, which is {shape!r}")
+    return shape, axis
 
 
 def checked_count(name: str, what: str, value, least: int = 0, most: int = HUGE) -> int:
     """Return the argument as an int. Raise ArgumentError unless it is a whole number from `least` to `most`."""
-    number = whole(name, what, value)
-    if not least <= number <= most:
-        limit = f"least {least}" if number < least else f"most {most}"
-        raise ArgumentError(f"{name}: {what} must be at {limit}, got {number}")
-    return number
+    count = whole(name, what, value)
+    if not least <= count <= most:
+        limit = f"least {least}" if count < least else f"most {most}"
+        raise ArgumentError(f"{name}: {what} must be at {limit}, got {count}")
+    return count
 
 
 checked_size = functools.partial(checked_count, least=1, most=MAX_TOTAL)  # what an expression can have

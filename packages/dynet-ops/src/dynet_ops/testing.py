@@ -147,24 +147,24 @@ def expected_gradients(op: Op, sample: Sample, arrays: Sequence[np.ndarray], wei
     """Return the gradients of the weighted sum of all results, by central differences."""
     key = op.reference, op.differentiable, repr(sample), weights.tobytes(), *[array.tobytes() for array in arrays]
     if key not in _expected:
-        _expected[key] = [_differences(op, sample, arrays, weights, [place]) for place in range(len(arrays))]
+        _expected[key] = [_differences(op, sample, arrays, weights, [index]) for index in range(len(arrays))]
     return _expected[key]
 
 
 def _differences(
-    op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarray, places: Sequence[int]
+    op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarray, indices: Sequence[int]
 ) -> np.ndarray:
-    """Return the gradient of the expression that is the operands numbered `places`, which change together."""
-    changed = arrays[places[0]].astype(np.float64)
+    """Return the gradient of the expression that is the operands numbered `indices`, which change together."""
+    changed = arrays[indices[0]].astype(np.float64)
     gradient = np.zeros_like(changed)
-    operands = [changed if place in places else other for place, other in enumerate(arrays)]
+    operands = [changed if index in indices else other for index, other in enumerate(arrays)]
     op = dataclasses.replace(op, reference=op.differentiated_as or op.reference)
-    for place in np.ndindex(changed.shape if op.differentiable else 0):
-        middle = changed[place]
+    for index in np.ndindex(changed.shape if op.differentiable else 0):
+        middle = changed[index]
         for step in (STEP, -STEP):
-            changed[place] = middle + step
-            gradient[place] += (weights * reference(op, sample, operands)).sum() / (2 * step)
-        changed[place] = middle
+            changed[index] = middle + step
+            gradient[index] += (weights * reference(op, sample, operands)).sum() / (2 * step)
+        changed[index] = middle
     return gradient
 
 
@@ -175,10 +175,10 @@ def assert_gradient(actual: np.ndarray, expected: np.ndarray) -> None:
 
 def mixtures(kinds: Sequence, count: int) -> list[list]:
     """Return lists of `count` of these kinds: all of one kind, and all but one of one kind."""
-    found = [[kind] * count for kind in kinds]
+    lists = [[kind] * count for kind in kinds]
     for one, rest in itertools.permutations(kinds, 2):
-        found += [[one if k == place else rest for k in range(count)] for place in range(count) if count > 1]
-    return found
+        lists += [[one if k == position else rest for k in range(count)] for position in range(count) if count > 1]
+    return lists
 
 
 def check_gradients(op: Op, sample: Sample, *kinds: Sequence[type]) -> None:
@@ -210,8 +210,8 @@ def check_operand_used_twice(op: Op, sample: Sample) -> None:
     weights, more = weights_for(one), weights_for(other, seed=2)
     (functional(one, weights) + functional(other, more)).backward()
     for shape, leaf in leaves.items():
-        places = [place for place, array in enumerate(arrays) if array.shape == shape]
-        assert_gradient(leaf.gradient(), _differences(op, sample, arrays, weights + more, places))
+        indices = [index for index, array in enumerate(arrays) if array.shape == shape]
+        assert_gradient(leaf.gradient(), _differences(op, sample, arrays, weights + more, indices))
 
 
 def run(op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarray | None = None) -> list[np.ndarray]:
@@ -260,13 +260,13 @@ def check_operands_of_many_nodes(op: Op, sample: Sample, leaf: type = Computed, 
     chosen = np.random.default_rng(4).integers(0, len(sets), count)
     renew_cg()
     leaves = [[leaf(array) for array in arrays] for arrays in sets]
-    results = [record(op, sample, [each.expression for each in leaves[number]]) for number in chosen]
+    results = [record(op, sample, [each.expression for each in leaves[index]]) for index in chosen]
     weights = [np.asarray(weights_for(result, seed) / np.float32(count)) for seed, result in enumerate(results)]
     dy.esum([functional(*pair) for pair in zip(results, weights)]).backward(full=leaf is Input)
     together = [[each.gradient() for each in these] for these in leaves]
-    for number, arrays in enumerate(sets):
-        total = np.sum([w for w, place in zip(weights, chosen) if place == number], axis=0, dtype=np.float32)
-        for gradient, expected in zip(together[number], run(op, sample, arrays, total)[1:]):  # type: ignore[arg-type]
+    for index, arrays in enumerate(sets):
+        total = np.sum([w for w, choice in zip(weights, chosen) if choice == index], axis=0, dtype=np.float32)
+        for gradient, expected in zip(together[index], run(op, sample, arrays, total)[1:]):  # type: ignore[arg-type]
             assert_gradient(gradient, expected)
 
 
@@ -300,11 +300,11 @@ def trial_operands(op: Op) -> np.ndarray:
     rng, operands = np.random.default_rng(5), len(op.samples[0].shapes)
     magnitudes = np.array([*MAGNITUDES, *(LARGE if operands == 1 else [])], np.float32)
     signed = np.concatenate([magnitudes, -magnitudes])
-    found = [np.tile(signed, (operands, 1))]
-    for place in range(operands if operands > 1 else 0):
-        found.append(rng.choice(np.array([0.25, 0.7, 1.0, 3.0, -2.0], np.float32), (operands, len(signed))))
-        found[-1][place] = signed
-    return np.concatenate([*found, *[rng.choice(signed, (2, 200))] * (operands == 2)], axis=1)
+    blocks = [np.tile(signed, (operands, 1))]
+    for operand in range(operands if operands > 1 else 0):
+        blocks.append(rng.choice(np.array([0.25, 0.7, 1.0, 3.0, -2.0], np.float32), (operands, len(signed))))
+        blocks[-1][operand] = signed
+    return np.concatenate([*blocks, *[rng.choice(signed, (2, 200))] * (operands == 2)], axis=1)
 
 
 def check_digits(op: Op) -> None:
@@ -329,23 +329,23 @@ def check_digits(op: Op) -> None:
     values = result.npvalue()
     dy.sum_elems(result).backward(full=True)
     gradients = [leaf.gradient()[:, 0] for leaf in leaves] if op.differentiable else []
-    for place in np.flatnonzero(in_range):
-        at = dict(zip(op.formula.names, [*map(float, arrays[:, place]), *map(float, numbers)]))
-        true = exact.value(op.formula, at)
+    for column in np.flatnonzero(in_range):
+        inputs = dict(zip(op.formula.names, [*map(float, arrays[:, column]), *map(float, numbers)]))
+        true, call = exact.value(op.formula, inputs), f"{op.name}{tuple(inputs.values())}"
         if not abs(true) <= LARGEST:
             continue
-        _check_digits(f"{op.name}{tuple(at.values())} is", values[place], [true])
+        _check_digits(f"{call} is", values[column], [true])
         for name, gradient in zip(op.formula.names, gradients):
-            slopes = exact.slopes(op.formula, at, name)
-            _check_digits(f"the gradient of {op.name}{tuple(at.values())} by {name[1:]} is", gradient[place], slopes)
+            slopes = exact.slopes(op.formula, inputs, name)
+            _check_digits(f"the gradient of {call} by {name[1:]} is", gradient[column], slopes)
 
 
-def _check_digits(what: str, found: float, true: Sequence[float]) -> None:
+def _check_digits(what: str, computed: float, true: Sequence[float]) -> None:
     """Check a number against the exact one, or those from below and from above. A tiny one may be 0."""
     if true and all(abs(one) <= LARGEST for one in true):
         low, high = (float(one) for one in (min(true), max(true)))
         slack = DIGITS_TOLERANCE * max(abs(low), abs(high)) + 2 * SMALLEST
-        assert low - slack <= found <= high + slack, f"{what} {found}, not {low} to {high}: {float(true[-1])}"
+        assert low - slack <= computed <= high + slack, f"{what} {computed}, not {low} to {high}: {float(true[-1])}"
 
 
 def batched_operands(count: int) -> list[Sequence[bool]]:

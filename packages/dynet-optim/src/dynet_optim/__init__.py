@@ -4,19 +4,20 @@ import sys
 
 from dynet_core.messages.hints import explain_arguments
 
-from . import base
-from .adam import AdamTrainer, AmsgradTrainer
-from .adaptive import AdadeltaTrainer, AdagradTrainer, RMSPropTrainer
+from . import base, trainers
 from .base import Trainer
 from .parallel import DataParallel
-from .sgd import CyclicalSGDTrainer, MomentumSGDTrainer, SimpleSGDTrainer
+from .trainers import *
 
 __all__ = [
-    "AdadeltaTrainer", "AdagradTrainer", "AdamTrainer", "AmsgradTrainer", "CyclicalSGDTrainer",
-    "DataParallel",
+    "AdadeltaTrainer", "AdagradTrainer", "AdamTrainer", "AmsgradTrainer", "CyclicalSGDTrainer", "DataParallel",
     "MomentumSGDTrainer", "RMSPropTrainer", "SimpleSGDTrainer", "Trainer",
 ]  # fmt: skip
 
-sys.modules[f"{__name__}.state"] = base  # older pickles look for `Counts` there
+# Programs and older pickles name these modules.
+adam = adaptive = sgd = trainers
+for _name in ("adam", "adaptive", "sgd"):
+    sys.modules[f"{__name__}.{_name}"] = trainers
+sys.modules[f"{__name__}.state"] = base
 
-explain_arguments(*Trainer.__subclasses__(), AmsgradTrainer)
+explain_arguments(*[getattr(trainers, name) for name in trainers.__all__])

@@ -66,13 +66,13 @@ def _rows_of_loss() -> list[int] | None:
     return [-1 - operand for node in nodes_of(records) for operand in node.operands if operand < 0]
 
 
-def _places(name: str, given: Iterable[Index], begin: int, end: int) -> list[int]:
+def _indices(name: str, given: Iterable[Index], begin: int, end: int) -> list[int]:
     """Return the given indices, which count from `begin`, as ints from `begin` to `end` - 1, which count from 0."""
-    found = [begin + whole(name, "a place", place) for place in checked_list(name, given, "ints")]
-    for place in found:
-        if not begin <= place < end:
-            raise OutOfRangeError(f"{name}: {place - begin} is out of range, the collection has {end - begin}")
-    return found
+    indices = [begin + whole(name, "a place", index) for index in checked_list(name, given, "ints")]
+    for index in indices:
+        if not begin <= index < end:
+            raise OutOfRangeError(f"{name}: {index - begin} is out of range, the collection has {end - begin}")
+    return indices
 
 
 class Counts:
@@ -189,8 +189,8 @@ class Trainer(Closed):
         """
         table, first = self._table.prepared(), len(self._collection.parameters_list())
         chosen = [
-            *_places("update_subset: updated_params", updated_params, 0, first),
-            *_places("update_subset: updated_lookups", updated_lookups, first, table.count),
+            *_indices("update_subset: updated_params", updated_params, 0, first),
+            *_indices("update_subset: updated_lookups", updated_lookups, first, table.count),
         ]
         try:
             table.choose(chosen)
@@ -403,9 +403,9 @@ class Trainer(Closed):
     def _in_files(self) -> dict[str, float]:
         return {name: getattr(self, name) for name in IN_FILES}
 
-    def _take(self, numbers: Mapping[str, float]) -> None:
-        for name, number in numbers.items():
-            setattr(self, name, number)
+    def _take(self, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            setattr(self, name, value)
 
     def _tensors(self) -> list[StoredTensor]:
         """Return what a file holds: first the trainer's own numbers and the random generator's, then all states."""
@@ -423,8 +423,8 @@ class Trainer(Closed):
             raise FileFormatError(f"{fname} holds no state of {name}: it has {few(tensors)}")
         there = {name: (tensor.lookup, tensor.dims) for name, tensor in tensors.items()}
         if there != {state.name: (state.lookup, state.dims) for state, _ in states}:
-            found = [Entry(tensor.lookup, _without_state(tensor.name), tensor.dims) for tensor in tensors.values()]
-            problems = different(found, [(state.lookup, state.dims, _without_state(state.name)) for state, _ in states])
+            held = [Entry(tensor.lookup, _without_state(tensor.name), tensor.dims) for tensor in tensors.values()]
+            problems = different(held, [(state.lookup, state.dims, _without_state(state.name)) for state, _ in states])
             first = f": {problems[0]}" if problems else " in their order"
             raise FileFormatError(f"{fname} is not the state of this {name}: its parameters differ{first}")
         is_whole = own.dims == (3 * (len(IN_FILES) + 4),) and np.isfinite(own.values).all()
@@ -446,8 +446,8 @@ def _states(table: Table) -> list[tuple[StoredTensor, Block]]:
     """Return each state as a tensor to store in a file, and the state's memory."""
     return [
         # Names of parameters may repeat, so the index is part of the tensor's name.
-        (StoredTensor(p._lookup, f"{p.name()}.{place}.{state}", p.type.dims, block.array, None), block)
-        for place, p in enumerate(table.everything)
+        (StoredTensor(p._lookup, f"{p.name()}.{index}.{state}", p.type.dims, block.array, None), block)
+        for index, p in enumerate(table.everything)
         for state, block in zip(table.rule.states, table.kept[p._storage])
     ]
 
@@ -466,9 +466,9 @@ def _names(kind: type) -> set[str]:
     return {kind.__name__}.union(*map(_names, kind.__subclasses__()))
 
 
-def _explanation(found: Iterable[str], expected: Iterable[str]) -> str:
+def _explanation(stored: Iterable[str], expected: Iterable[str]) -> str:
     """Explain that a file does not fit a collection because it has the state of a trainer; "" if that is not so."""
-    trainers = _names(Trainer) & {name.removeprefix("/") for name in found}
+    trainers = _names(Trainer) & {name.removeprefix("/") for name in stored}
     says = f"The file has the state of a trainer, {few(trainers)}, which the populate of such a trainer reads"
     return says * bool(trainers)
 

@@ -88,7 +88,7 @@ class DataParallel:
         self._comm: Any = self._meeting and self._meeting.comm
         self._updates = 0
         if self._meeting:
-            self._number = next(COUNT)
+            self._index = next(COUNT)
             self._version = -1  # that of PARAMETER_ROWS when `_meet` set `_model`
             self._scaling = Table(trainer._collection, SCALE) if self._average else None
             with self._exchange("start"):
@@ -318,7 +318,7 @@ class DataParallel:
         if self._version != PARAMETER_ROWS.version:
             everything, self._version = self._everything(), PARAMETER_ROWS.version
             model = [
-                ("the number of DataParallels before this", self._number),
+                ("the number of DataParallels before this", self._index),
                 ("the trainer", type(trainer).__name__),
                 ("average", self._average),
                 ("compare_every", self._every),
@@ -371,13 +371,13 @@ class Gradients:
         self.sent = 0  # the number of bytes that this rank has sent in the last exchange
 
     def touched(self) -> np.ndarray:
-        """Return the numbers of the rows of lookup parameters for which this rank has gradients."""
-        numbers = [np.empty(0, np.int64)]
+        """Return the indices of the rows of lookup parameters for which this rank has gradients."""
+        indices = [np.empty(0, np.int64)]
         for first, storage in zip(self.firsts, self.tables):
             touched = storage.touched
             rows = np.array([storage.rows]) if touched[-1] else touched[1 : 1 + touched[0]]
-            numbers.append(rows + first)
-        return np.concatenate(numbers)
+            indices.append(rows + first)
+        return np.concatenate(indices)
 
     def add_up(self, own: np.ndarray, counts: np.ndarray) -> None:
         """Replace this rank's gradients by the sums over all ranks.
@@ -468,15 +468,15 @@ Noise = tuple[int, int, int]  # the state of the random generator for dropout: s
 def write_checkpoint(fname: Path, trainer: Trainer, position: Mapping[str, int], noises: Sequence[Noise]) -> None:
     if not isinstance(position, Mapping):
         raise ArgumentTypeError(f"save: position must be a dict, not {type(position).__name__} {position!r:.40}")
-    numbers = {}
+    values = {}
     for name, given in position.items():
-        numbers[name] = number = whole("save", f"position {name!r}", given)
-        if not isinstance(name, str) or not name.isidentifier() or abs(number) > LARGEST:
-            raise ArgumentError(f"save: position {name!r}: {number!r}; it takes names with whole numbers")
+        values[name] = value = whole("save", f"position {name!r}", given)
+        if not isinstance(name, str) or not name.isidentifier() or abs(value) > LARGEST:
+            raise ArgumentError(f"save: position {name!r}: {value!r}; it takes names with whole numbers")
     tensors = [
         *(StoredTensor(t.lookup, PARAMETERS + t.name, t.dims, t.values, None) for t in trainer._collection._tensors()),
         of_numbers(RANKS, [n for seed, *counts in noises for n in (seed >> 16, seed & 0xFFFF, *counts)]),
-        *(of_numbers(POSITION + name, [number]) for name, number in numbers.items()),
+        *(of_numbers(POSITION + name, [value]) for name, value in values.items()),
         *trainer._tensors(),
     ]
     model_files.save([of_numbers(DIGEST, _digest(tensors)), *tensors], fname)
@@ -507,11 +507,11 @@ def read_checkpoint(fname: Path, trainer: Trainer) -> tuple[dict[str, int], list
 
 def _digest(tensors: Iterable[StoredTensor]) -> list[int]:
     """Return a hash of tensors, four numbers of 16 bits, by which damage to the file is noticed."""
-    found = hashlib.blake2b(digest_size=8)
+    hashed = hashlib.blake2b(digest_size=8)
     for tensor in tensors:
-        found.update(repr((tensor.lookup, tensor.name, tuple(tensor.dims))).encode())
-        found.update(np.ascontiguousarray(tensor.values, np.float32).data)
-    return np.frombuffer(found.digest(), "<u2").tolist()
+        hashed.update(repr((tensor.lookup, tensor.name, tuple(tensor.dims))).encode())
+        hashed.update(np.ascontiguousarray(tensor.values, np.float32).data)
+    return np.frombuffer(hashed.digest(), "<u2").tolist()
 
 
 def _whole_numbers(tensor: StoredTensor) -> list[int]:

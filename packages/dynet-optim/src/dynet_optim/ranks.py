@@ -94,8 +94,8 @@ def mpi() -> Any:
 
 
 def number_started(environment: Mapping[str, str]) -> int:
-    found = [environment.get(name, "") for name in STARTED]
-    return max((int(text) for text in found if text.isdecimal()), default=1)
+    texts = [environment.get(name, "") for name in STARTED]
+    return max((int(text) for text in texts if text.isdecimal()), default=1)
 
 
 @contextlib.contextmanager

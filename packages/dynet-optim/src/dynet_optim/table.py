@@ -185,8 +185,8 @@ class Table:
         if isinstance(chosen, slice):
             self.outdated.note_change(self.identities)
         else:
-            for place in chosen:
-                self.outdated.note_change(self.everything[place]._storage.identities)
+            for index in chosen:
+                self.outdated.note_change(self.everything[index]._storage.identities)
 
     def _is_done(self, status: int) -> bool:
         """Return whether a compiled call has succeeded. Else mend why not: compile a kernel, or enlarge the index."""

@@ -5,17 +5,7 @@ import sys
 from dynet_core.messages.hints import explain_arguments
 
 from . import builders, sequences
-from .builders import (
-    BiRNNBuilder,
-    CompactVanillaLSTMBuilder,
-    CoupledLSTMBuilder,
-    FastLSTMBuilder,
-    GRUBuilder,
-    LSTMBuilder,
-    SimpleRNNBuilder,
-    SparseLSTMBuilder,
-    VanillaLSTMBuilder,
-)  # fmt: skip
+from .builders import *
 from .sequences import RNNState, StackedRNNState, _RNNBuilder
 from .softmax import ClassFactoredSoftmaxBuilder, SoftmaxBuilder, StandardSoftmaxBuilder
 from .tree import ChildSumTreeLSTMBuilder, NaryTreeLSTMBuilder, TreeState

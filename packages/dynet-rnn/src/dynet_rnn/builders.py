@@ -25,7 +25,7 @@ from dynet_ops.elementwise.arithmetic import cmult
 from dynet_ops.elementwise.functions import logistic, tanh
 from dynet_ops.input.inputs import inputVector
 from dynet_ops.network.norm import layer_norm
-from dynet_ops.network.recurrent import CELLS
+from dynet_ops.network.recurrent import CELLS, sigmoid
 from dynet_ops.operands import checked_size
 from dynet_ops.random.draws import noise
 from dynet_ops.select.picking import pickrange
@@ -100,9 +100,6 @@ def _vanilla(forget_bias: float) -> Reference:
 def _normalized(x, h, c, Wx, Wh, b, gh, bh, gx, bx, gc, bc):
     def norm(v, g, b):
         return g * (v - v.mean(0)) / v.std(0) + b
-
-    def sigmoid(x):
-        return 1 / (1 + np.exp(-x))
 
     recurring = norm(Wh @ h, gh, bh) if h.any() else 0  # left out in the first step, where h is 0
     i, f, o, g = np.split(b + norm(Wx @ x, gx, bx) + recurring, 4)
@@ -183,13 +180,13 @@ class VanillaLSTMBuilder(Variational):
         own = self.param_collection().name()
         return [p for layer in self._parameters for p in layer if not p.name().startswith(own)]
 
-    def _read(self, found: list[list[Expression]]) -> list[list[Expression]]:
+    def _read(self, layers: list[list[Expression]]) -> list[list[Expression]]:
         shift = self._forget_bias - FORGET_BIAS  # the cell itself adds its own
         if not shift or self._norms_in is not None:
-            return found
+            return layers
         m = self._spec[2]
         shifts = inputVector([0.0] * m + [shift] * m + [0.0] * (2 * m))
-        return [[Wx, Wh, b + shifts] for Wx, Wh, b, *_ in found]
+        return [[Wx, Wh, b + shifts] for Wx, Wh, b, *_ in layers]
 
     def _is_plain(self) -> bool:
         return self._norms_in is None and super()._is_plain()
@@ -314,8 +311,8 @@ class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
             self._latest.loaded.clear()  # each sequence has its own noise
         return loaded
 
-    def _read(self, found: list[list[Expression]]) -> list[list[Expression]]:
-        return [[noise(e, self._noise) for e in layer] for layer in found] if self._noise else found
+    def _read(self, layers: list[list[Expression]]) -> list[list[Expression]]:
+        return [[noise(e, self._noise) for e in layer] for layer in layers] if self._noise else layers
 
 
 @register()
@@ -454,12 +451,12 @@ def _warn_of_name() -> None:
     )
 
 
-def _other_meaning(found: Iterable[str], expected: Iterable[str]) -> str:
+def _other_meaning(stored: Iterable[str], expected: Iterable[str]) -> str:
     """Explain that a file does not fit because `LSTMBuilder` meant the other class when it was written; "" if not so.
 
-    `found` are the names of the parameters in the file, `expected` those in the collection.
+    `stored` are the names of the parameters in the file, `expected` those in the collection.
     """
-    there, here = [{kind for name in names for kind in _KIND.findall(name)} for names in (found, expected)]
+    there, here = [{kind for name in names for kind in _KIND.findall(name)} for names in (stored, expected)]
     for kind, builder, other in (("vanilla-", "Vanilla", "Coupled"), ("", "Coupled", "Vanilla")):
         if kind in there - here and here - there:
             return (
@@ -621,3 +618,9 @@ def _checked_pair(pair: Any) -> tuple[Any, Any]:
             f"BiRNNBuilder: builder_layers must be pairs of builders, (forward, backward), not {pair!r:.80}"
         )
     return items
+
+
+__all__ = [
+    "BiRNNBuilder", "CompactVanillaLSTMBuilder", "CoupledLSTMBuilder", "FastLSTMBuilder", "GRUBuilder", "LSTMBuilder",
+    "SimpleRNNBuilder", "SparseLSTMBuilder", "VanillaLSTMBuilder",
+]  # fmt: skip

@@ -22,7 +22,7 @@ from dynet_core.graph.templates import Observed
 from dynet_core.messages.hints import Hinted
 from dynet_core.parameter import Parameters
 from dynet_core.recorder import ANY_GRAPH, HAS_TEMPLATES, replay, sequence
-from dynet_core.signature import Signature, alias
+from dynet_core.signature import alias
 from dynet_ops.input.inputs import inputVector, zeros
 from dynet_ops.layouts import of_rank
 from dynet_ops.network.cells import Previous, sequence_signature
@@ -45,7 +45,7 @@ class Layers:
     def __init__(self, cell: Cell, sizes: tuple[int, int], parameters: list[list[Expression]]):
         self.cell, (self.size, self.hidden) = cell, sizes
         self._read = [(tuple([x.at for x in layer]), [x.type for x in layer]) for layer in parameters]
-        self._forms: dict[tuple[tuple[Previous, ...], tuple[int, ...]], Form] = {}
+        self.form = functools.cache(functools.partial(Form, self))  # equal arguments always give the same object
         self.start: Form = self.form(((),) * len(self), (1,) * len(self))
 
     def __len__(self) -> int:
@@ -66,13 +66,6 @@ class Layers:
 
     def vector(self, batch: int, rank: int) -> Dim:
         return Dim.of(of_rank((self.hidden,), rank), batch)
-
-    def form(self, previous: tuple[Previous, ...], ranks: tuple[int, ...]) -> Form:
-        """Return the `Form` with these `previous` and `ranks`. Equal arguments always give the same object."""
-        form = self._forms.get((previous, ranks))
-        if form is None:
-            form = self._forms[previous, ranks] = Form(self, previous, ranks)
-        return form
 
 
 class Form:
@@ -158,10 +151,7 @@ class SequenceRun(Run):
         return self.builder._steps(self, x.batch) if x in form.known and self.is_current() else None
 
 
-@functools.cache
-def as_vector(dim: Dim) -> Signature:
-    """Return the signature of a node that gives its operand the shape `dim` without copying it."""
-    return alias(dim)
+as_vector = functools.cache(alias)  # returns the signature of a node that gives its operand a shape without a copy
 
 
 class RNNState(Hinted):
@@ -246,11 +236,8 @@ class RNNState(Hinted):
 
     def add_inputs(self, xs: Iterable[Expression]) -> list[RNNState]:
         """Read inputs one by one, and return the state after each of them."""
-        state, states = self, []
-        for x in xs:
-            state = state.add_input(x)
-            states.append(state)
-        return states
+        state = self
+        return [state := state.add_input(x) for x in xs]
 
     def transduce(self, xs: Iterable[Expression]) -> list[Expression]:
         """Read inputs (any iterable), and return the output after each of them. This is faster than `add_inputs`."""

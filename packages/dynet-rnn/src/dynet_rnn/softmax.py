@@ -123,7 +123,7 @@ class SoftmaxBuilder(Owner, Closed, ABC):
 
     def _checked_class(self, method: str, c: Index) -> int:
         """Return the class `c` as an int, if the layer has a loss for it."""
-        return _checked_number(method, c, self._count)
+        return _checked_index(method, c, self._count)
 
 
 def _logits(parameters: list[Parameters], x: Expression, update: bool) -> Expression:
@@ -141,11 +141,11 @@ def _drawn(logits: Expression) -> int:
     return random.Random(noise.next_key()).choices(range(len(weights)), weights.tolist())[0]
 
 
-def _checked_number(method: str, c: Index, count: int) -> int:
-    number = whole(method, "a class", c)
-    if not 0 <= number < count:
-        raise ArgumentError(f"{method}: class {number} is out of range, there are {count}")
-    return number
+def _checked_index(method: str, c: Index, count: int) -> int:
+    index = whole(method, "a class", c)
+    if not 0 <= index < count:
+        raise ArgumentError(f"{method}: class {index} is out of range, there are {count}")
+    return index
 
 
 class StandardSoftmaxBuilder(SoftmaxBuilder):
@@ -260,13 +260,13 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         self._rest = dict(zip([word for word in range(count) if word not in listed], rest, strict=True))
 
     def _checked_class(self, method: str, c: Index) -> int:
-        number = super()._checked_class(method, c)
-        if number in self._rest:
+        word = super()._checked_class(method, c)
+        if word in self._rest:
             raise ArgumentError(
-                f"{method}: word {self._rest[number]!r} (number {number}) has no cluster, so it has no probability: "
+                f"{method}: word {self._rest[word]!r} (number {word}) has no cluster, so it has no probability: "
                 "add a line `cluster word` for it to the cluster file, or leave it out of the words to predict"
             )
-        return number
+        return word
 
     def _loss(self, x: Expression, c: int, update: bool) -> Expression:
         cluster, index = self._position[c]
@@ -329,7 +329,7 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         return log_softmax(self._subclass("subclass_log_distribution", x, classid, update))
 
     def _subclass(self, method: str, x: Expression, classid: Index, update: bool) -> Expression:
-        cluster = _checked_number(method, classid, len(self._clusters))
+        cluster = _checked_index(method, classid, len(self._clusters))
         return _logits(self._of_words[cluster], self._checked(method, x), update)
 
 
@@ -345,7 +345,7 @@ def checked_numbers(word_dict: Mapping[str, int]) -> dict[str, int]:
     for word in word_dict:
         if not isinstance(word, str):
             raise ArgumentTypeError(f"{NAME}: a word of word_dict must be a str, got {word!r:.60}")
-    numbers = {str(word): whole(NAME, f"the number of word {word!r}", number) for word, number in word_dict.items()}
+    numbers = {str(word): whole(NAME, f"the number of word {word!r}", index) for word, index in word_dict.items()}
     if sorted(numbers.values()) != list(range(len(numbers))):
         raise ArgumentError(f"{NAME}: the numbers of the {len(numbers)} words are not 0 to {len(numbers) - 1}")
     return numbers

@@ -34,10 +34,10 @@ def packages() -> str:
 
 
 def _version(distribution: str) -> str:
-    found = _installation.version_of(distribution)
-    if found is None and _installation.is_installed(distribution.replace("-", "_")):
-        found = "from a source tree"
-    return f"{distribution} {found or 'not installed'}"
+    version = _installation.version_of(distribution)
+    if version is None and _installation.is_installed(distribution.replace("-", "_")):
+        version = "from a source tree"
+    return f"{distribution} {version or 'not installed'}"
 
 
 def python() -> str:
@@ -83,16 +83,16 @@ def shipped() -> str:
 
 
 def tuning() -> str:
-    found = tuning_records.found(target.host_cpu())
-    return ", ".join(f"{record.parameters} from {path}" for path, record in found.values())
+    records = tuning_records.found(target.host_cpu())
+    return ", ".join(f"{record.parameters} from {path}" for path, record in records.values())
 
 
 def gpus() -> str:
     try:
-        found = [driver.Gpu(number) for number in range(driver.gpu_count())]
+        present = [driver.Gpu(index) for index in range(driver.gpu_count())]
     except driver.NoDriverError as problem:
         return f"none: {problem}"
-    return ", ".join(f"{gpu.name} ({gpu.arch})" for gpu in found)
+    return ", ".join(f"{gpu.name} ({gpu.arch})" for gpu in present)
 
 
 def gpu_compiler() -> str:
@@ -107,8 +107,8 @@ def threads() -> str:
 
 
 def environment() -> str:
-    found = [f"{name}={value!r}" for name, value in sorted(os.environ.items()) if name.startswith("DYNET_")]
-    return ", ".join(found) or "no DYNET_ variables are set"
+    variables = [f"{name}={value!r}" for name, value in sorted(os.environ.items()) if name.startswith("DYNET_")]
+    return ", ".join(variables) or "no DYNET_ variables are set"
 
 
 LINES: dict[str, Callable[[], str]] = {

@@ -40,10 +40,10 @@ def check(own_version: str) -> None:
     Also raise it if a different distribution, such as the original DyNet, has one of MODULES.
     """
     for distribution in (DISTRIBUTION, *SIBLINGS):
-        found = version_of(distribution)
-        if found not in (None, own_version):
+        version = version_of(distribution)
+        if version not in (None, own_version):
             raise ImportError(
-                f"dynet {own_version} needs {distribution} {own_version}, but {distribution} {found} is installed. "
+                f"dynet {own_version} needs {distribution} {own_version}, but {distribution} {version} is installed. "
                 f'Run: pip install "{distribution}=={own_version}"'
             )
     others = owners()
@@ -63,7 +63,7 @@ def owners() -> dict[str, str]:
     Looking at the names of files in the folders of `sys.path` takes less than a millisecond. The metadata of all
     distributions in a folder are read only if it has a foreign module.
     """
-    found: dict[str, str] = {}
+    others: dict[str, str] = {}
     for folder in map(Path, sys.path):
         with suppress(OSError):
             names = [name for name in os.listdir(folder) if name.lower().lstrip("_").startswith("dynet")]
@@ -72,8 +72,8 @@ def owners() -> dict[str, str]:
             if any(_is_foreign(folder, name) for name in names):
                 information = [name for name in os.listdir(folder) if name.endswith((".dist-info", ".egg-info"))]
             for name in information:
-                _add_owner(found, metadata.Distribution.at(folder / name))
-    return found
+                _add_owner(others, metadata.Distribution.at(folder / name))
+    return others
 
 
 def _is_foreign(folder: Path, name: str) -> bool:
@@ -89,8 +89,8 @@ def _module(name: str) -> str:
     return name.removesuffix(suffix) if suffix else ""
 
 
-def _add_owner(found: dict[str, str], distribution: metadata.Distribution) -> None:
-    """Add a distribution to `found`, if it is another library's and has one of MODULES."""
+def _add_owner(others: dict[str, str], distribution: metadata.Distribution) -> None:
+    """Add a distribution to `others`, if it is another library's and has one of MODULES."""
     if not (distribution.read_text("METADATA") or distribution.read_text("PKG-INFO")):
         return  # an incomplete uninstallation has left a directory without metadata
     name = distribution.metadata["Name"]
@@ -100,7 +100,7 @@ def _add_owner(found: dict[str, str], distribution: metadata.Distribution) -> No
     for file in distribution.files or ():
         has.add(file.parts[0] if len(file.parts) > 1 else _module(file.name))
     if has & {*MODULES}:
-        found[name] = distribution.version
+        others[name] = distribution.version
 
 
 def is_complete() -> bool:

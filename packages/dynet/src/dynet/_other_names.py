@@ -62,8 +62,8 @@ def message(name: str, public: Iterable[str], version: str) -> str:
     """Return the message for a missing name, with a hint, and with the package that may have it."""
     known = set(public)
     use = use_for(name, known)
-    if not use and not name.startswith("_") and (found := nearest(name, known)):
-        use = f"dy.{found}"
+    if not use and not name.startswith("_") and (similar := nearest(name, known)):
+        use = f"dy.{similar}"
     extra = _installation.extra_with(name)
     command = f'pip install "dynet-core[{extra}]=={version}"'
     package = f"; dynet-{extra} is not installed and may have it: {command}" if extra else ""

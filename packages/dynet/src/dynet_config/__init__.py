@@ -105,8 +105,8 @@ def get() -> dict[str, object] | None:
     """
     if not _decides:
         return None
-    found = {_CALLED[name]: _wanted.get(name, default) for name, default in DEFAULTS.items()}
-    return found | {"requested_gpus": 1} if gpu() else found
+    settings = {_CALLED[name]: _wanted.get(name, default) for name, default in DEFAULTS.items()}
+    return settings | {"requested_gpus": 1} if gpu() else settings
 
 
 def gpu() -> bool | None:

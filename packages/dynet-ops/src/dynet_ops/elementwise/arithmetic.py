@@ -202,9 +202,9 @@ def larger(x: Expression, y: Expression) -> Expression:
 
 def checked_together(name: str, xs: Iterable[Expression], rank: Rank = longest) -> tuple[Sequence[Expression], Dim]:
     """Return the operands of an op that takes a list, and the shape to which they are broadcast."""
-    found = listed(name, xs)
-    graph_of(name, found)
-    return found, broadcast(name, list(dict.fromkeys(x.type.plain for x in found)), rank)
+    operands = listed(name, xs)
+    graph_of(name, operands)
+    return operands, broadcast(name, list(dict.fromkeys(x.type.plain for x in operands)), rank)
 
 
 SEVERAL = samples(

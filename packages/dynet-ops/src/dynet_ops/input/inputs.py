@@ -402,9 +402,9 @@ def one_hot(d: Index, idx: Index | Indices, device: str = "") -> Expression:
     ((3,), 2)
     """
     (size,) = checked_dims("one_hot", (checked_index("one_hot", d),))
-    found = checked_indices("one_hot", idx if np.iterable(idx) else [idx], size, f"a vector of {size}")
-    array, dim = filled("one_hot", (size, len(found))), Dim.of((size,), len(found))
-    array[found, range(len(found))] = 1
+    indices = checked_indices("one_hot", idx if np.iterable(idx) else [idx], size, f"a vector of {size}")
+    array, dim = filled("one_hot", (size, len(indices))), Dim.of((size,), len(indices))
+    array[indices, range(len(indices))] = 1
     remember(one_hot, array.shape, input_signature(dim))
     return add_input("one_hot", array, dim, device)
 
@@ -459,23 +459,23 @@ def sparse_inputTensor(
         ) from None
     if len(axes) != len(sizes):
         raise ShapeError(f"{name}: {len(axes)} sequences of indices for a shape of {len(sizes)} dimensions, {sizes}")
-    found = [
+    indices = [
         checked_indices(name, axis, size, f"dimension {k} of {sizes}")
         for k, (axis, size) in enumerate(zip(axes, sizes))
     ]
-    return _add(sparse_inputTensor, scattered(name, found, sizes, given, other), batched, device)
+    return _add(sparse_inputTensor, scattered(name, indices, sizes, given, other), batched, device)
 
 
 def scattered(
-    name: str, found: Sequence[list[int]], sizes: tuple[int, ...], given: np.ndarray, other: float
+    name: str, indices: Sequence[list[int]], sizes: tuple[int, ...], given: np.ndarray, other: float
 ) -> np.ndarray:
-    """Return an array of `other` with the `given` values at `found`, the indices of each axis."""
-    for k, axis in enumerate(found):
+    """Return an array of `other` with the `given` values at `indices`, the indices of each axis."""
+    for k, axis in enumerate(indices):
         if len(axis) != given.size:
             counts = f"{counted(given.size, 'value')}, but {len(axis)} of the indices for dimension {k}"
             raise ShapeError(f"{name}: {counts}: each dimension needs one for each value")
     array = filled(name, sizes, other)
-    array[tuple(found)] = given
+    array[tuple(indices)] = given
     return array
 
 
@@ -582,8 +582,8 @@ def inputSparseTensor(
     name = "inputSparseTensor"
     whole = Dim.of(checked_dims(name, dim), checked_batch(name, batch_size))
     other = checked_number(name, defval)
-    places = checked_indices(name, idxs, whole.total, f"a tensor of {whole.dims} x {whole.batch}")
-    return add_input(name, scattered(name, [places], (whole.total,), numbers(name, v), other), whole, device)
+    indices = checked_indices(name, idxs, whole.total, f"a tensor of {whole.dims} x {whole.batch}")
+    return add_input(name, scattered(name, [indices], (whole.total,), numbers(name, v), other), whole, device)
 
 
 ComputationGraph.inputMatrixLiteral = inputMatrixLiteral  # type: ignore[attr-defined]

@@ -183,54 +183,48 @@ _VIEWS = ("y", "x", "picked", "m")
 _NUMBERS = {"numbers": ("y", "picked"), "constants": ("m",)}
 
 
-def _excess(x, picked, m):
-    """Return by how much a score is too high. For the right choice this is m, which the loss therefore subtracts."""
-    return x - picked + m
-
-
 def _loss(x, picked, m):
-    """Return the loss. Equal scores differ by 0, even infinite ones: inf - inf would be NaN."""
+    """Return the loss, from which the right choice's term is taken. Equal scores differ by 0, even infinite ones."""
     difference = f.where(f.equal(x, picked), 0, x - picked)
-    return f.sum(f.maximum(difference + m, 0)) - f.maximum(m, 0)
+    return {"y": f.sum(f.maximum(difference + m, 0)) - f.maximum(m, 0)}
 
 
-KERNELS.add("hinge", Rule(_VIEWS, {"y": _loss}, **_NUMBERS))
-KERNELS.add(
-    "hinge.dx",
-    Rule(
-        _VIEWS,
-        {
-            "dx": lambda x, picked, m, dy: f.where(_excess(x, picked, m) > 0, dy, 0),
-            "dpicked": lambda x, picked, m, dy: -dy * f.sum(f.where(_excess(x, picked, m) > 0, 1, 0)),
-        },
-        **_NUMBERS,
-    ),
-)
+def _gradients(x, picked, m, dy):
+    is_too_high = x - picked + m > 0
+    return {"dx": f.where(is_too_high, dy, 0), "dpicked": -dy * f.sum(f.where(is_too_high, 1, 0))}
+
+
+KERNELS.add("hinge", Rule(_VIEWS, _loss, **_NUMBERS))
+KERNELS.add("hinge.dx", Rule(_VIEWS, _gradients, **_NUMBERS))
 
 
 @functools.cache
-def _signature(result: Dim, size: int, columns: int, shared: bool, choices: int) -> Signature:
-    """Return the signature of nodes that compute a hinge loss for each column of scores.
+def _signature(result: Dim, size: int, shared: bool, choices: int) -> Signature:
+    """Return the signature of nodes that compute a hinge loss for each column of `size` scores.
 
     If `shared`, the operand has one column for all losses. A node stores 1 right choice, or one for each column.
     """
     stride = 0 if shared else size
     picked = View(0, stride=stride, index=1, index_step=int(choices > 1), scale=1)
     views = [View(SELF, stride=1), View(0, stride=stride), picked, *number_views(1)]
-    return computed("hinge", result, (size,), views, columns, name="hinge")
+    return computed("hinge", result, (size,), views, result.total, name="hinge")
 
 
-def _record(name: str, x: Expression, result: Dim, size: int, columns: int, choices: Sequence[int], m) -> Expression:
-    shared = x.type.total == size and columns > 1
-    signature = _signature(result, size, columns, shared, len(choices))
-    return node(name, signature, (x,), choices, (finite(name, "m", m),))
+def _record(name: str, x: Expression, result: Dim, size: int, choices: Sequence[int], m: Number) -> Expression:
+    shared = x.type.total == size and result.total > 1
+    return node(name, _signature(result, size, shared, len(choices)), (x,), choices, (finite(name, "m", m),))
 
 
-def _scores(name: str, x: Expression) -> Dim:
+def _of_vectors(name: str, x: Expression, vs: Iterable[Index], m: Number, each: bool) -> Expression:
+    """Add the losses of vectors of scores, with one choice for all of them, or with one for `each`."""
     dim = shape_of(name, x)
     if dim.columns != 1:
         raise ShapeError(f"{name}: expected a vector of scores, got {dim!r}")
-    return dim
+    choices = checked_indices(name, vs, dim.size, dim)
+    batch = len(choices) if each else dim.batch
+    if dim.batch not in (1, batch):
+        raise ShapeError(f"{name}: {batch} indices for a batch of {dim.batch}")
+    return _record(name, x, Dim.of((1,), batch), dim.size, choices, m)
 
 
 def _reference(x, v, m=1.0):
@@ -252,11 +246,8 @@ def hinge(x: Expression, v: Index | Indices, m: Number = 1.0) -> Expression:
     >>> hinge(inputVector([1, 3, 0.5]), 0).value()
     3.5
     """
-    dim = _scores("hinge", x)
-    if nesting(v) == 1:
-        return _each("hinge", x, dim, v, m)  # type: ignore[arg-type]  # a list
-    choices = checked_indices("hinge", [v], dim.size, dim)
-    return _record("hinge", x, Dim.of((1,), dim.batch), dim.size, dim.batch, choices, m)
+    each = nesting(v) == 1
+    return _of_vectors("hinge", x, v if each else [v], m, each)  # type: ignore[arg-type,list-item]
 
 
 @recorded(
@@ -274,14 +265,7 @@ def hinge_batch(x: Expression, vs: Iterable[Index], m: Number = 1.0) -> Expressi
     >>> hinge_batch(inputTensor([[1, 2], [3, 0]], batched=True), [0, 1]).npvalue()
     array([[3., 3.]])
     """
-    return _each("hinge_batch", x, _scores("hinge_batch", x), vs, m)
-
-
-def _each(name: str, x: Expression, dim: Dim, vs: Iterable[Index], m: Number) -> Expression:
-    choices = checked_indices(name, vs, dim.size, dim)
-    if dim.batch not in (1, len(choices)):
-        raise ShapeError(f"{name}: {len(choices)} indices for a batch of {dim.batch}")
-    return _record(name, x, Dim.of((1,), len(choices)), dim.size, len(choices), choices, m)
+    return _of_vectors("hinge_batch", x, vs, m, True)
 
 
 def _by_columns(x, v, d=0, m=1.0):
@@ -327,14 +311,14 @@ def hinge_dim(x: Expression, v: Indices | Sequence[Indices], d: Index = 0, m: Nu
         raise ShapeError(f"hinge_dim: {len(lists)} lists of indices for a batch of {dim.batch}")
     choices = []
     for one in lists:
-        found = checked_indices("hinge_dim", one, size, f"dimension {d} of x {dim!r}")
-        if len(found) != columns:
-            raise ShapeError(f"hinge_dim: {len(found)} indices, x {dim!r} has {columns} along the other dimension")
-        choices += found
+        indices = checked_indices("hinge_dim", one, size, f"dimension {d} of x {dim!r}")
+        if len(indices) != columns:
+            raise ShapeError(f"hinge_dim: {len(indices)} indices, x {dim!r} has {columns} along the other dimension")
+        choices += indices
     if len(lists) == 1:
         choices *= dim.batch
     x = transpose(x) if d else x
-    return _record("hinge_dim", x, Dim.of((columns,), dim.batch), size, columns * dim.batch, choices, margin)
+    return _record("hinge_dim", x, Dim.of((columns,), dim.batch), size, choices, margin)
 
 
 __all__ = [

@@ -262,8 +262,7 @@ add_rules(
 def _constrained_signature(*dims: Dim) -> Signature:
     result = matched("constrained_softmax", dims, as_first)
     rows, extents = result.rows, (result.columns, result.batch)
-    views = column_views(extents, [(rows, batch_stride(dim)) for dim in dims])
-    views = [View(SELF, stride=rows), *views]
+    views = [View(SELF, stride=rows), *column_views(extents, [(rows, batch_stride(dim)) for dim in dims])]
     return computed("constrained_softmax", result, (rows,), views, math.prod(extents), names="zxy")
 
 

@@ -16,12 +16,12 @@ from ..declare import *
 from .products import NOTHING, gradient_of, product_steps, value_of
 
 
-def _places(size: int, window: int, stride: int, is_valid: bool) -> tuple[int, int]:
+def _positions(size: int, window: int, stride: int, is_valid: bool) -> tuple[int, int]:
     """Return how many positions a window has along one dimension, and how much padding precedes the image."""
     if is_valid:
         return -(-(size - window + 1) // stride), 0
-    places = -(-size // stride)
-    return places, max((places - 1) * stride + window - size, 0) // 2
+    positions = -(-size // stride)
+    return positions, max((positions - 1) * stride + window - size, 0) // 2
 
 
 @functools.cache
@@ -32,8 +32,8 @@ def window_numbers(
     height, width, channels = (*dim.dims, 1, 1)[:3]
     if is_valid and (window[0] > height or window[1] > width):
         raise ShapeError(f"{name}: a window of {window} does not fit into x, which is {dim!r}, unless is_valid=False")
-    rows, above = _places(height, window[0], stride[0], is_valid)
-    columns, left = _places(width, window[1], stride[1], is_valid)
+    rows, above = _positions(height, window[0], stride[0], is_valid)
+    columns, left = _positions(width, window[1], stride[1], is_valid)
     return (height, width, channels, *window, *stride, above, left, rows, columns)
 
 
@@ -50,7 +50,7 @@ def windows_of(x, window, stride, is_valid, value):
     x = x.reshape(*x.shape, *[1] * (3 - x.ndim))
     widths = [(0, 0)] * 3
     for d in range(2):
-        count, before = _places(x.shape[d], window[d], stride[d], is_valid)
+        count, before = _positions(x.shape[d], window[d], stride[d], is_valid)
         needed = (count - 1) * stride[d] + window[d]
         widths[d] = (before, max(needed - before - x.shape[d], 0))
     image = np.pad(x, widths, constant_values=value)
@@ -88,7 +88,7 @@ def _windows_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
 
 
 @functools.cache
-def _conv2d_signature(name: str, places: tuple[int, int], windows: Dim, *dims: Dim) -> Signature:
+def _conv2d_signature(name: str, positions: tuple[int, int], windows: Dim, *dims: Dim) -> Signature:
     """Return the signature of windows times filters, plus a bias, if any. A column is one channel of one result."""
     batch = common_batch(name, (windows, *dims))
     rows, inner = windows.dims
@@ -101,7 +101,7 @@ def _conv2d_signature(name: str, places: tuple[int, int], windows: Dim, *dims: D
         bias.append(Step("conv2d.bias", (rows,)))
         backward.append(Step("conv2d.db", (rows,), gradient_of=2))
     return Signature(
-        Dim.of((*places, filters), batch),
+        Dim.of((*positions, filters), batch),
         name=name,
         columns=filters * batch,
         views=[View(SELF, stride=rows), *column_views(extents, strides)],
@@ -196,31 +196,31 @@ def _filter1d_signature(x: Dim, y: Dim) -> Signature:
     _, width, filters = y_dims
     if y.rows != rows or width > columns:
         raise ShapeError(f"filter1d_narrow: filters y do not fit into x: operands are {described((x, y))}")
-    places, batch, inner = columns - width + 1, common_batch("filter1d_narrow", (x, y)), rows * width
-    result = Dim.of((filters, places), batch)
-    extents = (places, batch)
+    positions, batch, inner = columns - width + 1, common_batch("filter1d_narrow", (x, y)), rows * width
+    result = Dim.of((filters, positions), batch)
+    extents = (positions, batch)
     operands = column_views(extents, [(rows, batch_stride(x)), (0, batch_stride(y))])
-    group = places if y.batch > 1 else places * batch
-    z, x_at, y_at, change = range(4)
+    group = positions if y.batch > 1 else positions * batch
+    z, x_view, y_view, change = range(4)
     return Signature(
         result,
-        size=result.total + inner * places * batch,
-        columns=places * batch,
+        size=result.total + inner * positions * batch,
+        columns=positions * batch,
         views=[View(SELF, stride=filters), *operands, View(SELF, result.total, stride=inner)],
         forward=[
             Step("clear", (filters,)),
-            Step("product.dx", (inner, filters, inner, value_of(y_at), value_of(z), value_of(x_at), group)),
+            Step("product.dx", (inner, filters, inner, value_of(y_view), value_of(z), value_of(x_view), group)),
         ],
         backward=[  # windows overlap in x: compute each window's gradient in scratch memory, then add it to dx
             Step(
                 "product",
-                (inner, filters, inner, value_of(y_at), gradient_of(z), gradient_of(change), NOTHING, group),
+                (inner, filters, inner, value_of(y_view), gradient_of(z), gradient_of(change), NOTHING, group),
                 gradient_of=0,
             ),
-            copy_step("accumulate", gradient_of(x_at), gradient_of(change), inner, gradient_of=0),
+            copy_step("accumulate", gradient_of(x_view), gradient_of(change), inner, gradient_of=0),
             Step(
                 "product.dW",
-                (inner, filters, inner, gradient_of(y_at), gradient_of(z), value_of(x_at), group),
+                (inner, filters, inner, gradient_of(y_view), gradient_of(z), value_of(x_view), group),
                 gradient_of=1,
             ),
         ],

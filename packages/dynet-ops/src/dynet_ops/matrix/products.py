@@ -95,7 +95,7 @@ def affine_signature(name: str, dims: Sequence[Dim], has_bias: bool) -> Signatur
     rank = shortest(dims) if has_bias else as_last(dims)
     result = Dim.of(of_rank((rows, width), rank), batch)
     forward, backward, deferred = [], [], []
-    strides = [(dim.rows if (place - first) % 2 else 0, batch_stride(dim)) for place, dim in enumerate(dims)]
+    strides = [(dim.rows if (index - first) % 2 else 0, batch_stride(dim)) for index, dim in enumerate(dims)]
     start = value_of(1) if has_bias else NOTHING
     for w, x in pairs:
         step, now, later = product_steps(dims[w], w + 1, x + 1, 0, start, (w, x), width)

@@ -49,13 +49,13 @@ def part_signature(
         weights: the shapes of the products' matrices, by the names of their views.
         each: whether the kernels run once for each of a variable number of operands, such as a tree node's children.
     """
-    place = {name: index for index, name in enumerate(views)}
+    indices = {name: index for index, name in enumerate(views)}
 
     forward, backward, deferred = [], [], []
     for step in steps:
         if isinstance(step, Product):
-            matrix, start = weights[step.weight], value_of(place[step.start or step.y])
-            w, x, y = place[step.weight], place[step.x], place[step.y]
+            matrix, start = weights[step.weight], value_of(indices[step.start or step.y])
+            w, x, y = indices[step.weight], indices[step.x], indices[step.y]
             operands = operand_of(views[step.weight]), operand_of(views[step.x])
             now, back, later = product_steps(matrix, w, x, y, start, operands, batch=batch, first_rows=step.first_rows)
             forward.append(now)

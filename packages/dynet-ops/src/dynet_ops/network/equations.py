@@ -119,10 +119,11 @@ class Stored:
     def __init__(self, equations: Mapping[str, Symbol], gates: Iterable[str]):
         self.simplifier = Simplifier()
         self.equations = {name: self.simplifier(symbol) for name, symbol in equations.items()}
-        every = list(_all_beneath(self.equations.values()))
+        # All symbols in the formulas, each once, a function after its arguments
+        every = [*{key: one for whole in self.equations.values() for key, one in beneath(whole).items()}.values()]
         read = {symbol.arguments[0] for symbol in every if symbol.function == "input"}
-        found = {gate: self._activation(gate, every) for gate in gates if gate in read}
-        self.activations = {gate: symbol for gate, symbol in found.items() if symbol.function != "input"}
+        candidates = {gate: self._activation(gate, every) for gate in gates if gate in read}
+        self.activations = {gate: symbol for gate, symbol in candidates.items() if symbol.function != "input"}
         stored = {**self.activations, **self.equations}
         self.names = {id(symbol): name for name, symbol in stored.items() if symbol.function != "constant"}
         order = {id(symbol): index for index, symbol in enumerate(every)}
@@ -135,14 +136,14 @@ class Stored:
         value, and outside of which nothing reads the gate. `every` has all symbols of the equations.
         """
         roots = {id(symbol) for symbol in self.equations.values()}
-        node = found = self._input(gate)
+        node = activation = self._input(gate)
         while True:
             uses = [one for one in every if any(argument is node for argument in one.arguments)]
             if len(uses) != 1 or inputs_of(uses[0]) != (gate,) or id(uses[0]) in roots:
-                return found
+                return activation
             node = uses[0]
             if gate not in inputs_of(self._slope(gate, node)):
-                found = node
+                activation = node
 
     def _slope(self, gate: str, activation: Symbol) -> Symbol:
         """Return a formula for the gradient of a gate, derived from the formula of its activation.
@@ -157,8 +158,8 @@ class Stored:
     def forward(self, names: Collection[str]) -> dict[str, Formula]:
         """Return the formulas of a kernel that computes `names` and reads all other stored values from memory."""
         inner = {id(symbol) for name, symbol in self.order if name in names}
-        found = {name: self._reading(symbol, inner) for name, symbol in self.order if name in names}
-        return {name: Formula(inputs_of(symbol), symbol) for name, symbol in found.items()}
+        symbols = {name: self._reading(symbol, inner) for name, symbol in self.order if name in names}
+        return {name: Formula(inputs_of(symbol), symbol) for name, symbol in symbols.items()}
 
     def backward(
         self, names: Collection[str], shared: Collection[str] = (), totals: Collection[str] = ()
@@ -173,16 +174,16 @@ class Stored:
                 values in `names` that read the value.
         """
         terms = {name: [self._input("d" + name)] for name in names if name in self.equations or name in shared}
-        found: dict[str, list[Symbol]] = {}
+        parts_of: dict[str, list[Symbol]] = {}
         for name, symbol in reversed(self.order):
             if name not in names:
                 continue
             gradient = self.simplifier.sum(terms[name])
             if name in totals and len(terms[name]) > 1:
-                found["d" + name] = [gradient]
+                parts_of["d" + name] = [gradient]
             if name in self.activations:
                 values = {"value": self._input(name), "d" + name: gradient}
-                found["d" + name] = [self.simplifier(substituted(self._slope(name, symbol), values))]
+                parts_of["d" + name] = [self.simplifier(substituted(self._slope(name, symbol), values))]
                 continue
             tree = self._reading(symbol, {id(symbol)})
             chain = Chain(self.simplifier, {*inputs_of(tree)}, by_result=True)
@@ -191,8 +192,8 @@ class Stored:
                 if read in names:
                     terms.setdefault(read, []).append(part)
                 else:
-                    found.setdefault("d" + read, []).append(part)
-        symbols = {name: self.simplifier.sum(parts) for name, parts in found.items()}
+                    parts_of.setdefault("d" + read, []).append(part)
+        symbols = {name: self.simplifier.sum(parts) for name, parts in parts_of.items()}
         return {name: Formula(inputs_of(symbol), symbol) for name, symbol in symbols.items()}
 
     def reads(self, names: Iterable[str]) -> set[str]:
@@ -209,14 +210,6 @@ class Stored:
         return self.simplifier(replaced(symbol, stored))
 
 
-def _all_beneath(symbols: Iterable[Symbol]) -> Iterable[Symbol]:
-    """Return all symbols in the formulas, each once, a function after its arguments."""
-    found: dict[int, Symbol] = {}
-    for symbol in symbols:
-        found |= {key: one for key, one in beneath(symbol).items() if key not in found}
-    return found.values()
-
-
 def substituted(symbol: Symbol, values: Mapping[str, Symbol]) -> Symbol:
     """Return the formula with inputs named in `values` replaced."""
     inputs = {key: one.arguments[0] for key, one in beneath(symbol).items() if one.function == "input"}
@@ -225,18 +218,18 @@ def substituted(symbol: Symbol, values: Mapping[str, Symbol]) -> Symbol:
 
 def with_zeros(symbol: Symbol, zeros: Iterable[str]) -> Symbol | None:
     """Return `symbol` without the terms that are 0 if the inputs `zeros` are 0; None if all of it is."""
-    found: dict[int, Symbol | None] = {}
+    results: dict[int, Symbol | None] = {}
     for key, one in in_order(symbol).items():
-        found[key] = _with_zeros(one, zeros, found)
-    return found[id(symbol)]
+        results[key] = _with_zeros(one, zeros, results)
+    return results[id(symbol)]
 
 
-def _with_zeros(symbol: Symbol, zeros: Iterable[str], found: Mapping[int, Symbol | None]) -> Symbol | None:
+def _with_zeros(symbol: Symbol, zeros: Iterable[str], results: Mapping[int, Symbol | None]) -> Symbol | None:
     if symbol.function == "constant":
         return symbol if symbol.arguments[0] else None
     if symbol.function == "input":
         return None if symbol.arguments[0] in zeros else symbol
-    arguments = [found[id(argument)] for argument in symbol.arguments]
+    arguments = [results[id(argument)] for argument in symbol.arguments]
     match symbol.function, arguments:
         case ("multiply", [None, _] | [_, None]) | ("divide", [None, _]) | ("negative", [None]):
             return None
@@ -393,15 +386,15 @@ def split(vector: Any, parts: int) -> list[Any]:
 
 def _sums_beneath(symbols) -> list[Sum]:
     """Return every `Sum` in the formulas, also those inside the vectors of products."""
-    found: dict[int, Sum] = {}
+    sums: dict[int, Sum] = {}
     waiting = list(symbols)
     while waiting:
         for symbol in beneath(waiting.pop()).values():
             one = symbol.of if isinstance(symbol, _Part) else symbol
-            if isinstance(one, Sum) and id(one) not in found:
-                found[id(one)] = one
+            if isinstance(one, Sum) and id(one) not in sums:
+                sums[id(one)] = one
                 waiting += [operand for _, operand in one.products]
-    return list(found.values())
+    return list(sums.values())
 
 
 class _Plan:
@@ -429,9 +422,9 @@ class _Plan:
         In the first step of a sequence, the previous state is 0. Products and terms that are 0 are left out.
         """
         zeros = tuple(value + PREVIOUS for value in cell.state) if first else ()
-        found = {name: with_zeros(x, zeros) for name, x in self.defined.items()}
-        found |= {value: as_symbol(0.0) for value in cell.state if found[value] is None}
-        defined = {name: x for name, x in found.items() if x is not None}
+        reduced = {name: with_zeros(x, zeros) for name, x in self.defined.items()}
+        reduced |= {value: as_symbol(0.0) for value in cell.state if reduced[value] is None}
+        defined = {name: x for name, x in reduced.items() if x is not None}
         products = [
             (index, Product(weight, self._name_of(x), self.gates[one.parts[0].arguments[0]]))
             for index, one in enumerate(self.sums)
@@ -486,13 +479,8 @@ class _Plan:
         views = (*cell.state, *cell.scratch, *cell.gates)
         if any(name.endswith(PREVIOUS) for formula in forward.values() for name in formula.names):
             views += cell.previous
-        made = Rule(views, forward), Rule(views, backward, sets=sets)
+        rules = {"": Rule(views, forward), ".backward": Rule(views, backward, sets=sets)}
         kernel = f"{self.name}.{'_'.join(name for name in views if name in defines)}"
-        if first:
-            same = kernel in KERNELS and all(
-                KERNELS[kernel + which].key == rule.key for which, rule in zip(("", ".backward"), made)
-            )
-            if same:
-                return kernel
-            kernel += ".first"
-        return KERNELS.add_defined(kernel, dict(zip(("", ".backward"), made)))
+        if first and kernel in KERNELS and all(KERNELS[kernel + end].key == rule.key for end, rule in rules.items()):
+            return kernel
+        return KERNELS.add_defined(kernel + ".first" * first, rules)

@@ -80,13 +80,9 @@ def layer_norm(x: Expression, g: Expression, b: Expression) -> Expression:
     except ShapeError:
         if 0 in (x.type.total, g.type.total, b.type.total):
             raise  # the error says which operand has size 0, and broadcasting cannot help
-        return _broadcast_layer_norm(x, g, b)
-
-
-def _broadcast_layer_norm(x: Expression, g: Expression, b: Expression) -> Expression:
-    broadcast("layer_norm", [x.type, g.type, b.type])  # only to check the shapes: its error names layer_norm
-    normal = _layer_norm((x, ones(x.type.dims), zeros(x.type.dims)))
-    return add(cmult(g, normal), b)
+        broadcast("layer_norm", [x.type, g.type, b.type])  # only to check the shapes: its error names layer_norm
+        normal = _layer_norm((x, ones(x.type.dims), zeros(x.type.dims)))
+        return add(cmult(g, normal), b)
 
 
 # ------------------------------------------------------------------------------------------ weight normalization

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dynet_core.op import Shape
 from dynet_kernels.formula import logistic, tanh
 
 from ..declare import *
@@ -29,32 +28,31 @@ def cell(state: Sequence[str], *, reference: Callable[..., Any]) -> Callable[[Fu
 
     def decorate(function: Function) -> Function:
         name = function.__name__
-        found = CELLS[name] = cell_of_equations(name.removesuffix("_step"), function, state)
-        numpy_step = found.reference = functools.partial(reference, **found.numbers)
-        after, order = 1 + len(state), [*found.parameters]
-        places = [after + order.index(parameter) for parameter in (*found.pairs, *found.weights)]
+        made = CELLS[name] = cell_of_equations(name.removesuffix("_step"), function, state)
+        numpy_step = made.reference = functools.partial(reference, **made.numbers)
+        after, order = 1 + len(state), [*made.parameters]
+        indices = [after + order.index(parameter) for parameter in (*made.pairs, *made.weights)]
 
         @functools.wraps(function)
         def record(*operands: Expression) -> Expression:
-            return record_step(name, found, operands[0], operands[1:after], [operands[place] for place in places])
+            return record_step(name, made, operands[0], operands[1:after], [operands[index] for index in indices])
 
         def first(*operands):
             result = numpy_step(*operands)
             return result[0] if isinstance(result, tuple) else result
 
-        return register(record, reference=first, samples=_samples(found))  # type: ignore[return-value]
+        return register(record, reference=first, samples=_samples(made))  # type: ignore[return-value]
 
     return decorate
 
 
 def _samples(of: Cell) -> list[Sample]:
     """Return calls to test, with several sizes and batch sizes of the input and the state."""
-    sizes = [(1, 1, 1, 1), (3, 4, 1, 1), (3, 2, 4, 4), (2, 3, 3, 1), (2, 5, 1, 2)]
-    samples = []
-    for n, m, inputs, states in sizes:
-        shapes: list[Shape] = [((n,), inputs), *[((m,), states)] * len(of.state)]
-        samples.append(Sample([*shapes, *[(weight.dims(n, m), 1) for weight in of.parameters.values()]]))
-    return samples
+    weights = of.parameters.values()
+    return [
+        Sample([((n,), inputs), *[((m,), states)] * len(of.state), *[(weight.dims(n, m), 1) for weight in weights]])
+        for n, m, inputs, states in [(1, 1, 1, 1), (3, 4, 1, 1), (3, 2, 4, 4), (2, 3, 3, 1), (2, 5, 1, 2)]
+    ]
 
 
 def sigmoid(x):

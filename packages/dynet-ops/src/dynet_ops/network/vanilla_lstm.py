@@ -38,11 +38,11 @@ def _of_parts(
     def signature_of(*dims: Dim) -> Signature:
         size, batch = dims[0].rows // len(next(iter(operands.values()))), common_batch(name, dims)
         views = [View(SELF, k * size, len(parts) * size) for k in range(len(parts))]
-        for number, (dim, of_one) in enumerate(zip(dims, operands.values())):
+        for index, (dim, of_one) in enumerate(zip(dims, operands.values())):
             if dim.columns != 1 or dim.rows != len(of_one) * size:
                 raise ShapeError(f"{name}: gates_t must be four times the cell: {described(dims)}")
             stride = batch_stride(dim)
-            views += [View(number, k * size, stride) for k, part in enumerate(of_one) if part]
+            views += [View(index, k * size, stride) for k, part in enumerate(of_one) if part]
         return Signature(
             Dim.of((len(parts) * size,), batch),
             operands=len(dims),

@@ -40,12 +40,12 @@ def _sum_signature(name: str, dims: Sequence[Dim]) -> Signature:
     whole = broadcast(name, dims, as_first)
     extents, target = (*whole.dims, whole.batch), strides_of(whole, whole)
     views, forward, backward = [View(SELF)], [Step("clear", (whole.total,))], []
-    for place, dim in enumerate(dims):
+    for operand, dim in enumerate(dims):
         loops = collapsed(list(zip(extents, target, strides_of(dim, whole))))
-        role = 2 * (place + 1)
-        views.append(View(place))
+        role = 2 * (operand + 1)
+        views.append(View(operand))
         forward.append(Step("accumulate", copy_parameters(0, role, loops)))
-        backward.append(Step("accumulate", copy_parameters(role + 1, 1, loops, backward=True), gradient_of=place))
+        backward.append(Step("accumulate", copy_parameters(role + 1, 1, loops, backward=True), gradient_of=operand))
     return Signature(whole, views=views, forward=forward, backward=backward)
 
 
@@ -255,21 +255,12 @@ def cumsum(x: Expression, d: Index = 0) -> Expression:
 AT_ONCE = 4  # the most operands that one node can have; for more, `logsumexp` adds several nodes
 
 
-def _exponentials(xs):
-    """Return formulas: the largest of the xs, and for each x the term e^(x - largest).
-
-    The term of the largest x is 1 even if x is infinite, where infinity - infinity would give NaN.
-    """
-    largest = xs[0]
-    for x in xs[1:]:
-        largest = f.maximum(largest, x)
-    return largest, [f.where(f.equal(x, largest), 1, f.exp(x - largest)) for x in xs]
-
-
 def _add_logsumexp(count: int) -> None:
     names = tuple("abcd"[:count])
     xs = [Symbol("input", name) for name in names]
-    largest, terms = _exponentials(xs)
+    largest = folded(f.maximum, xs)
+    # The largest term is 1 even if x is infinite, where infinity - infinity would give NaN.
+    terms = [f.where(f.equal(x, largest), 1, f.exp(x - largest)) for x in xs]
     total = sum(terms[1:], terms[0])
     value, part = largest + f.log(total), Symbol("input", "dz") / total
     if count == 2:
@@ -284,21 +275,15 @@ for _count in range(2, AT_ONCE + 1):
     _add_logsumexp(_count)
 
 
-def _logsumexp_of(count: int) -> Callable[[Dim], Signature]:
-    @by_plain_dims
-    def signature_of(dim: Dim) -> Signature:
-        return Signature(
-            dim,
-            name="logsumexp",
-            views=[View(SELF), *map(View, range(count))],
-            forward=[Step(f"logsumexp.{count}", (dim.total,))],
-            backward=[Step(f"logsumexp.{count}.backward", (dim.total,), gradient_of=ANY_OPERAND)],
-        )
-
-    return signature_of
-
-
-_LOGSUMEXPS = {count: _logsumexp_of(count) for count in range(2, AT_ONCE + 1)}
+@functools.cache
+def _logsumexp_signature(dim: Dim, count: int) -> Signature:
+    return Signature(
+        dim,
+        name="logsumexp",
+        views=[View(SELF), *map(View, range(count))],
+        forward=[Step(f"logsumexp.{count}", (dim.total,))],
+        backward=[Step(f"logsumexp.{count}.backward", (dim.total,), gradient_of=ANY_OPERAND)],
+    )
 
 
 @recorded(reference=lined_up(lambda *xs: folded(np.logaddexp, xs), shortest), samples=SEVERAL)
@@ -317,7 +302,7 @@ def logsumexp(xs: Iterable[Expression]) -> Expression:
     while len(xs) > 1:  # combining them in groups makes the graph as deep as the logarithm of the number of operands
         groups = [xs[k : k + AT_ONCE] for k in range(0, len(xs), AT_ONCE)]
         xs = [
-            graph.append(_LOGSUMEXPS[len(group)](whole), [x.at for x in group]) if len(group) > 1 else group[0]
+            graph.append(_logsumexp_signature(whole, len(group)), [x.at for x in group]) if len(group) > 1 else group[0]
             for group in groups
         ]
     return xs[0] if xs[0].type.plain is whole else reshape(xs[0], whole.dims)

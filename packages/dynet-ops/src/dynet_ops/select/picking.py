@@ -190,12 +190,12 @@ def pick_batch(e: Expression, indices: Iterable[Index], dim: Index = 0) -> Expre
 
 def _pick_each(name: str, e: Expression, indices: Iterable[Index], dim: Index) -> Expression:
     shape, dim = shape_along(name, e, dim)
-    found = checked_indices(name, indices, shape.dims[dim], f"dimension {dim} of x {shape!r}")
-    e = for_each_index(name, e, len(found))
+    indices = checked_indices(name, indices, shape.dims[dim], f"dimension {dim} of x {shape!r}")
+    e = for_each_index(name, e, len(indices))
     signature = _pick_batch_signature(e.type.plain, dim)
     if dim == 0:
-        remember(pick_batch, (e.type, len(found)), signature, shape.dims[0])
-    return node(name, signature, (e,), found)
+        remember(pick_batch, (e.type, len(indices)), signature, shape.dims[0])
+    return node(name, signature, (e,), indices)
 
 
 @method(i="index")
@@ -253,8 +253,8 @@ def _select_signature(dim: Dim, d: int, count: int) -> Signature:
 
 def _select(name: str, x: Expression, indices: Iterable[Index], d: int) -> Expression:
     dim = shape_of(name, x)
-    found = checked_indices(name, indices, dim.dims[d], f"dimension {d} of x {dim!r}")
-    return node(name, _select_signature(dim, d, len(found)), (x,), found)
+    indices = checked_indices(name, indices, dim.dims[d], f"dimension {d} of x {dim!r}")
+    return node(name, _select_signature(dim, d, len(indices)), (x,), indices)
 
 
 @recorded(
@@ -290,20 +290,15 @@ def select_cols(x: Expression, cs: Iterable[Index]) -> Expression:
     return _select("select_cols", x, cs, 1)
 
 
-def _strided_loops(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
-    """Return the shape and the loops of a copy of counts[d] elements along each dimension d, steps[d] apart.
+@functools.cache
+def _strided_signature(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]) -> Signature | None:
+    """Return the signature of copies of counts[d] elements along each dimension d, steps[d] apart; the batch is last.
 
-    The last entries of `counts` and `steps` are for the batch.
+    Nodes store the first element's offset. None for too many loops.
     """
     result = Dim.of(counts[:-1], counts[-1])
     apart = [stride * step for stride, step in zip(strides_of(dim, dim), steps)]
-    return result, list(zip(counts, strides_of(result, result), apart))
-
-
-@functools.cache
-def _strided_signature(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]) -> Signature | None:
-    """Return the signature of such copies, whose nodes store the first element's offset; None for too many loops."""
-    result, loops = _strided_loops(dim, counts, steps)
+    loops = list(zip(counts, strides_of(result, result), apart))
     return None if len(joined(loops)) > LOOPS else copy_of(result, loops, index_scale=1)
 
 
@@ -316,12 +311,12 @@ def _limits(name: str, what: str, given, dim: Dim, default: Sequence[int], small
         raise ArgumentError(
             f"{name}: {len(given)} {what} for x, which is {dim!r}: at most one for each dimension and the batch"
         )
-    found = []
+    limits = []
     for one in given:
-        found.append(whole(name, "an index", one))
-    if found and min(found) < smallest:
-        raise ArgumentError(f"{name}: {what} must be at least {smallest}, got {found}")
-    return [*found, *default[len(found) :]]
+        limits.append(whole(name, "an index", one))
+    if limits and min(limits) < smallest:
+        raise ArgumentError(f"{name}: {what} must be at least {smallest}, got {limits}")
+    return [*limits, *default[len(limits) :]]
 
 
 def _strided_reference(x, strides, range_from=(), range_to=()):
@@ -429,10 +424,10 @@ def kmax_pooling(x: Expression, k: Index, d: Index = 1) -> Expression:
         raise OutOfRangeError(f"{name}: k = {k} exceeds the size of dimension {d} of x, which is {dim!r}")
     if k == dim.dims[d]:
         return x
-    order = [d, *[place for place in range(len(dim.dims)) if place != d]]
+    order = [d, *[axis for axis in range(len(dim.dims)) if axis != d]]
     x = transpose(x, order)
     x = node(name, _largest_signature(x.type.plain, k), (x,))
-    return transpose(x, [order.index(place) for place in range(len(order))])
+    return transpose(x, [order.index(axis) for axis in range(len(order))])
 
 
 def item(x: Expression, key) -> Expression:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 
-from ..copying import copies_of_each
 from ..declare import *
 
 FEW = 16
@@ -21,11 +20,12 @@ def _side_by_side(result: Dim, dims: Sequence[Dim], runs: Sequence[int], after: 
     """
     whole, starts = sum(runs), itertools.accumulate(runs, initial=0)
     if len(dims) > FEW and len({*dims}) == 1:
-        return copies_of_each(result, runs[0], [(runs[0], 1, 1), (after * batch, whole, runs[0])])
+        loops = [(runs[0], 1, 1), (after * batch, whole, runs[0])]
+        return copies(result, [(View(SELF, stride=runs[0]), View(EACH, period=1), loops)], variadic=True)
     parts = []
-    for place, (dim, run, start) in enumerate(zip(dims, runs, starts)):
+    for index, (dim, run, start) in enumerate(zip(dims, runs, starts)):
         loops = [(run, 1, 1), (after, whole, run), (batch, whole * after, run * after if dim.batch > 1 else 0)]
-        parts.append((View(SELF, offset=start), View(place), loops))
+        parts.append((View(SELF, offset=start), View(index), loops))
     return copies(result, parts)
 
 

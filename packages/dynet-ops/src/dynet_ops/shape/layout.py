@@ -55,9 +55,9 @@ def _transpose_steps(dim: Dim, order: tuple[int, ...]) -> list[tuple[int, ...]]:
     """
     if len(joined(_transposed(dim, order)[1])) <= LOOPS:
         return [order]
-    place = next(place for place, k in enumerate(order) if place != k)
-    behind = [k for k in range(place, len(order)) if k != order[place]]
-    first = (*range(place), order[place], *behind)
+    position = next(position for position, k in enumerate(order) if position != k)
+    behind = [k for k in range(position, len(order)) if k != order[position]]
+    first = (*range(position), order[position], *behind)
     rest = tuple(first.index(k) for k in order)
     return [first, *_transpose_steps(_transposed(dim, first)[0], rest)]
 
@@ -125,8 +125,8 @@ def scale_gradient(x: Expression, lambd: Number = 1.0) -> Expression:
     array([3., 3.])
     """
     graph = graph_of("scale_gradient", (x,))
-    number = finite("scale_gradient", "lambd", lambd)
-    return graph.append(_scaled(x.type.plain), [x.at, graph.take((number,))])
+    factor = finite("scale_gradient", "lambd", lambd)
+    return graph.append(_scaled(x.type.plain), [x.at, graph.take((factor,))])
 
 
 @by_dims(

@@ -1,0 +1,499 @@
+"""The trainers: stochastic gradient descent, and those that scale each element's step by its earlier gradients."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dynet_core.annotations import Number
+from dynet_core.checks import FRACTION, NOT_NEGATIVE, POSITIVE, float32
+from dynet_core.errors import ArgumentError
+from dynet_core.parameter import ParameterCollection
+from dynet_kernels.formula import maximum, over_root, sqrt
+
+from .base import Trainer
+from .registry import register
+from .rule import update
+
+
+def _sgd(p, g, states, rate, t, **settings):
+    p -= rate * g
+
+
+def _momentum(p, g, states, rate, t, mom=0.9):
+    (v,) = states
+    v[:] = float32(mom) * v - rate * g
+    p += v
+
+
+@update
+def sgd(p, g, rate):
+    return {"p": p - g * rate}
+
+
+@update
+def momentum(p, g, v, rate, momentum):
+    v = v * momentum - g * rate
+    return {"v": v, "p": p + v}
+
+
+@register(_sgd, {"e0": 0.7})
+class SimpleSGDTrainer(Trainer):
+    r"""Stochastic gradient descent.
+
+    .. math:: \theta \leftarrow \theta - \eta g
+
+    Args:
+        m: the collection to train.
+        e0, learning_rate: the learning rate :math:`\eta` (default 0.1).
+        edecay: how fast `update_epoch` lowers the rate: after n epochs it is (initial rate) / (1 + edecay * n).
+
+    Raises:
+        ArgumentError: a number is NaN, infinite or negative, or both names of the rate are given.
+
+    >>> import dynet as dy
+    >>> m = dy.ParameterCollection()
+    >>> w = m.add_parameters(2, init=1.0)
+    >>> trainer = dy.SimpleSGDTrainer(m, learning_rate=0.25)
+    >>> dy.sum_elems(w).backward()
+    >>> trainer.update()
+    >>> w.as_array()
+    array([0.75, 0.75])
+    """
+
+    rule = sgd
+
+    def __init__(
+        self,
+        m: ParameterCollection,
+        e0: Number | None = None,
+        edecay: Number = 0.0,
+        *,
+        learning_rate: Number | None = None,
+    ):
+        super().__init__(m, self._either(0.1, e0=e0, learning_rate=learning_rate), edecay)
+
+
+@register(_sgd, {"e0_min": 0.1, "e0_max": 0.5, "step_size": 2, "gamma": 0.9})
+class CyclicalSGDTrainer(Trainer):
+    r"""Stochastic gradient descent with a learning rate that rises and falls.
+
+    After each update, the learning rate becomes :math:`\eta`, where `it` is the number of updates before this one:
+
+    .. math::
+
+        \text{cycle} &= \left\lfloor 1 + \frac{it}{2\,step\_size} \right\rfloor \qquad
+        x = \left| \frac{it}{step\_size} - 2\,\text{cycle} + 1 \right| \\
+        \eta &= \eta_{min} + (\eta_{max} - \eta_{min}) \max(0, 1 - x)\,\gamma^{it}
+
+    Args:
+        m: the collection to train.
+        e0_min, learning_rate_min: the lowest learning rate, :math:`\eta_{min}`, which is also the first (default 0.01).
+        e0_max, learning_rate_max: the highest learning rate, :math:`\eta_{max}` (default 0.1).
+        step_size: half the length of a cycle, in updates; usually the number of updates in 2 to 8 epochs.
+        gamma: the factor by which the peaks shrink with every update. The default is 1, as in the code of DyNet 2.1. In
+            DyNet's manual it is 0, which would keep the rate at its minimum.
+        edecay: how fast `update_epoch` lowers the rate: after n epochs it is divided by 1 + edecay * n.
+
+    Raises:
+        ArgumentError: a number is out of its range, or the lowest rate is above the highest.
+
+    Source: L. Smith, Cyclical Learning Rates for Training Neural Networks, 2015.
+
+    >>> import dynet as dy
+    >>> m = dy.ParameterCollection()
+    >>> w = m.add_parameters(1, init=1.0)
+    >>> trainer = dy.CyclicalSGDTrainer(m, e0_min=0.1, e0_max=0.5, step_size=4)
+    >>> for _ in range(3):
+    ...     dy.sum_elems(w).backward()
+    ...     trainer.update()
+    >>> round(trainer.learning_rate, 4)
+    0.3
+    """
+
+    rule = sgd
+
+    def __init__(
+        self,
+        m: ParameterCollection,
+        e0_min: Number | None = None,
+        e0_max: Number | None = None,
+        step_size: Number = 2000,
+        gamma: Number = 1.0,
+        edecay: Number = 0.0,
+        *,
+        learning_rate_min: Number | None = None,
+        learning_rate_max: Number | None = None,
+    ):
+        low = self._either(0.01, e0_min=e0_min, learning_rate_min=learning_rate_min)
+        high = self._either(0.1, e0_max=e0_max, learning_rate_max=learning_rate_max)
+        self._low = self._checked("e0_min", low, NOT_NEGATIVE)
+        self._high = self._checked("e0_max", high, NOT_NEGATIVE)
+        if self._low > self._high:
+            raise ArgumentError(f"{self.whoami()}: e0_min is {low}, above e0_max, which is {high}")
+        self._step_size = self._checked("step_size", step_size, POSITIVE)
+        self._gamma = self._checked("gamma", gamma, ("more than 0 and at most 1", lambda x: 0 < x <= 1))
+        super().__init__(m, self._low, edecay)
+
+    def _scheduled_rate(self) -> float:
+        it = max(self._counts.updates - 1, 0)
+        cycle = math.floor(1 + it / (2 * self._step_size))
+        x = abs(it / self._step_size - 2 * cycle + 1)
+        return self._low + (self._high - self._low) * max(0.0, 1 - x) * self._gamma**it
+
+    def _count(self) -> None:
+        super()._count()
+        object.__setattr__(self, "_rate", self._scheduled_rate() / self._decay())  # takes less time than `self._rate =`
+
+
+@register(_momentum, {"e0": 0.1, "mom": 0.5})
+class MomentumSGDTrainer(Trainer):
+    r"""Stochastic gradient descent with momentum.
+
+    .. math:: v \leftarrow \mu v - \eta g \qquad \theta \leftarrow \theta + v
+
+    Args:
+        m: the collection to train.
+        e0, learning_rate: the learning rate :math:`\eta` (default 0.01, as in DyNet's code; its manual says 0.1).
+        mom: the momentum :math:`\mu`, in [0, 1).
+        edecay: how fast `update_epoch` lowers the rate: after n epochs it is (initial rate) / (1 + edecay * n).
+
+    Raises:
+        ArgumentError: a number is out of its range.
+
+    Source: B. Polyak, Some methods of speeding up the convergence of iteration methods, 1964.
+
+    >>> import dynet as dy
+    >>> m = dy.ParameterCollection()
+    >>> w = m.add_parameters(1, init=1.0)
+    >>> trainer = dy.MomentumSGDTrainer(m, 0.25, mom=0.5)
+    >>> for _ in range(2):
+    ...     dy.sum_elems(w).backward()
+    ...     trainer.update()
+    >>> w.as_array()
+    array([0.375])
+    """
+
+    rule = momentum
+
+    def __init__(
+        self,
+        m: ParameterCollection,
+        e0: Number | None = None,
+        mom: Number = 0.9,
+        edecay: Number = 0.0,
+        *,
+        learning_rate: Number | None = None,
+    ):
+        super().__init__(m, self._either(0.01, e0=e0, learning_rate=learning_rate), edecay)
+        self._momentum = self._checked("mom", mom, FRACTION)
+
+
+def mean_square(h, g, rho):
+    return h * rho + g * g * (1 - rho)
+
+
+@update
+def adagrad(p, g, h, rate, scale, eps):
+    g = g * scale
+    h = h + g * g
+    return {"h": h, "p": p - g / sqrt(h + eps) * rate}
+
+
+@update
+def adadelta(p, g, h, d, rate, scale, rho, eps):
+    g = g * scale
+    h = mean_square(h, g, rho)
+    step = g * sqrt(d + eps) / sqrt(h + eps)
+    return {"h": h, "d": mean_square(d, step, rho), "p": p - step * rate}
+
+
+@update
+def rmsprop(p, g, h, rate, scale, rho, eps):
+    g = g * scale
+    h = mean_square(h, g, rho)
+    return {"h": h, "p": p - g / sqrt(h + eps) * rate}
+
+
+def _adagrad(p, g, states, rate, t, eps=1e-20):
+    (h,) = states
+    h += g**2
+    p -= rate * g / np.sqrt(h + eps)
+
+
+def _adadelta(p, g, states, rate, t, eps=1e-6, rho=0.95):
+    (h, d), rho = states, float32(rho)
+    h[:] = rho * h + (1 - rho) * g**2
+    step = g * np.sqrt(d + eps) / np.sqrt(h + eps)
+    d[:] = rho * d + (1 - rho) * step**2
+    p -= rate * step
+
+
+def _rmsprop(p, g, states, rate, t, eps=1e-8, rho=0.9):
+    (h,), rho = states, float32(rho)
+    h[:] = rho * h + (1 - rho) * g**2
+    p -= rate * g / np.sqrt(h + eps)
+
+
+@register(_adagrad, {"e0": 0.3, "eps": 0.1})
+class AdagradTrainer(Trainer):
+    r"""Adagrad. It divides the step of each element by the root of the sum of its squared gradients so far.
+
+    .. math:: h \leftarrow h + g^2 \qquad \theta \leftarrow \theta - \eta \frac{g}{\sqrt{h + \epsilon}}
+
+    Args:
+        m: the collection to train.
+        e0, learning_rate: the learning rate :math:`\eta` (default 0.1).
+        eps: added to the squares, so that the divisor is not zero.
+        edecay: how fast `update_epoch` lowers the rate: after n epochs it is (initial rate) / (1 + edecay * n).
+
+    Raises:
+        ArgumentError: a number is out of its range.
+
+    Source: J. Duchi, E. Hazan, Y. Singer, Adaptive Subgradient Methods for Online Learning, 2011.
+
+    >>> import dynet as dy
+    >>> m = dy.ParameterCollection()
+    >>> w = m.add_parameters(1, init=1.0)
+    >>> trainer = dy.AdagradTrainer(m, 0.25)
+    >>> dy.sum_elems(w).backward()
+    >>> trainer.update()
+    >>> w.as_array()
+    array([0.75])
+    """
+
+    rule = adagrad
+
+    def __init__(
+        self,
+        m: ParameterCollection,
+        e0: Number | None = None,
+        eps: Number = 1e-20,
+        edecay: Number = 0.0,
+        *,
+        learning_rate: Number | None = None,
+    ):
+        super().__init__(m, self._either(0.1, e0=e0, learning_rate=learning_rate), edecay)
+        self._eps = self._checked("eps", eps, POSITIVE)
+
+
+@register(_adadelta, {"eps": 1e-3, "rho": 0.5})
+class AdadeltaTrainer(Trainer):
+    r"""Adadelta. It scales the step of each element by the ratio of its earlier steps to its earlier gradients.
+
+    .. math::
+
+        h \leftarrow \rho h + (1 - \rho) g^2 \qquad
+        \delta = \frac{\sqrt{d + \epsilon}}{\sqrt{h + \epsilon}} g \qquad
+        d \leftarrow \rho d + (1 - \rho) \delta^2 \qquad
+        \theta \leftarrow \theta - \eta \delta
+
+    The learning rate :math:`\eta` is 1, unless a program sets it or `edecay` lowers it. The original DyNet ignores the
+    learning rate.
+
+    Args:
+        m: the collection to train.
+        eps: :math:`\epsilon`, which keeps the divisor (under the lower root) and the first step (under the upper root)
+            from being 0.
+        rho: the decay of the averages h and d, in [0, 1).
+        edecay: how fast `update_epoch` lowers the rate: after n epochs it is (initial rate) / (1 + edecay * n).
+
+    Raises:
+        ArgumentError: a number is out of its range.
+
+    Source: M. Zeiler, ADADELTA: An Adaptive Learning Rate Method, 2012.
+
+    >>> import dynet as dy
+    >>> m = dy.ParameterCollection()
+    >>> w = m.add_parameters(1, init=1.0)
+    >>> trainer = dy.AdadeltaTrainer(m)
+    >>> dy.sum_elems(w).backward()
+    >>> trainer.update()
+    >>> w.as_array().round(4)
+    array([0.9955])
+    """
+
+    rule = adadelta
+
+    def __init__(self, m: ParameterCollection, eps: Number = 1e-6, rho: Number = 0.95, edecay: Number = 0.0):
+        super().__init__(m, 1.0, edecay)
+        self._eps = self._checked("eps", eps, POSITIVE)
+        self._rho = self._checked("rho", rho, FRACTION)
+
+
+@register(_rmsprop, {"e0": 0.1, "eps": 0.1, "rho": 0})
+class RMSPropTrainer(Trainer):
+    r"""RMSProp. It divides the step of each element by the root of a moving average of its squared gradients.
+
+    .. math::
+
+        h \leftarrow \rho h + (1 - \rho) g^2 \qquad
+        \theta \leftarrow \theta - \eta \frac{g}{\sqrt{h + \epsilon}}
+
+    Args:
+        m: the collection to train.
+        e0, learning_rate: the learning rate :math:`\eta` (default 0.001).
+        eps: added to the squares, so that the divisor is not zero.
+        rho: the decay of the average h, in [0, 1).
+        edecay: how fast `update_epoch` lowers the rate: after n epochs it is (initial rate) / (1 + edecay * n).
+
+    Raises:
+        ArgumentError: a number is out of its range.
+
+    Source: T. Tieleman, G. Hinton, Lecture 6.5 of Neural Networks for Machine Learning, 2012.
+
+    >>> import dynet as dy
+    >>> m = dy.ParameterCollection()
+    >>> w = m.add_parameters(1, init=1.0)
+    >>> trainer = dy.RMSPropTrainer(m, rho=0.75)
+    >>> dy.sum_elems(w).backward()
+    >>> trainer.update()
+    >>> w.as_array().round(4)
+    array([0.998])
+    """
+
+    rule = rmsprop
+
+    def __init__(
+        self,
+        m: ParameterCollection,
+        e0: Number | None = None,
+        eps: Number = 1e-8,
+        rho: Number = 0.9,
+        edecay: Number = 0.0,
+        *,
+        learning_rate: Number | None = None,
+    ):
+        super().__init__(m, self._either(0.001, e0=e0, learning_rate=learning_rate), edecay)
+        self._eps = self._checked("eps", eps, POSITIVE)
+        self._rho = self._checked("rho", rho, FRACTION)
+
+
+def averages(g, m, v, beta_1, beta_2):
+    return m * beta_1 + g * (1 - beta_1), v * beta_2 + g * g * (1 - beta_2)
+
+
+@update
+def adam(p, g, m, v, rate, scale, beta_1, beta_2, eps):
+    m, v = averages(g * scale, m, v, beta_1, beta_2)
+    return {"m": m, "v": v, "p": p - over_root(m, v, eps) * rate}
+
+
+@update
+def amsgrad(p, g, m, v, largest, rate, scale, beta_1, beta_2, eps):
+    m, v = averages(g * scale, m, v, beta_1, beta_2)
+    largest = maximum(largest, v)
+    return {"m": m, "v": v, "largest": largest, "p": p - over_root(m, largest, eps) * rate}
+
+
+def _adam(p, g, states, rate, t, beta_1=0.9, beta_2=0.999, eps=1e-8):
+    """Do update number t of Adam or AMSGrad in numpy, for tests.
+
+    For AMSGrad, `states` has a third array: the largest averages of squared gradients so far.
+    """
+    m, v, *largest = states
+    a, b = float32(beta_1), float32(beta_2)
+    m[:] = a * m + (1 - a) * g
+    v[:] = b * v + (1 - b) * g**2
+    for most in largest:
+        most[:] = v = np.maximum(most, v)
+    p -= rate * np.sqrt(1 - b**t) / (1 - a**t) * m / (np.sqrt(v) + eps)
+
+
+@register(_adam, {"alpha": 0.1, "beta_1": 0.5, "beta_2": 0.75, "eps": 1e-2}, {"beta_1": 0, "beta_2": 0})
+class AdamTrainer(Trainer):
+    r"""Adam. Its steps depend on moving averages of the gradient and its square, which are corrected for starting at 0.
+
+    .. math::
+
+        m &\leftarrow \beta_1 m + (1 - \beta_1) g \qquad v \leftarrow \beta_2 v + (1 - \beta_2) g^2 \\
+        \theta &\leftarrow \theta -
+        \eta \frac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t} \frac{m}{\sqrt{v} + \epsilon}
+
+    where g is the gradient, :math:`\theta` the parameter, and t the number of the update, which starts at 1. All rows
+    of lookup parameters have the same t, even if some were not used in earlier updates.
+
+    Args:
+        m: the collection to train.
+        alpha, learning_rate: the learning rate :math:`\eta` (default 0.001).
+        beta_1: the decay of the average of gradients, in [0, 1).
+        beta_2: the decay of the average of squared gradients, in [0, 1).
+        eps: added to the divisor, so that it is not zero.
+        edecay: how fast `update_epoch` lowers the rate: after n epochs it is (initial rate) / (1 + edecay * n).
+
+    Raises:
+        ArgumentError: a number is out of its range, or both names of the rate are given.
+
+    Source: D. Kingma, J. Ba, Adam: A Method for Stochastic Optimization, 2014.
+
+    >>> import dynet as dy
+    >>> m = dy.ParameterCollection()
+    >>> w = m.add_parameters(1, init=1.0)
+    >>> trainer = dy.AdamTrainer(m)
+    >>> dy.sum_elems(w).backward()
+    >>> trainer.update()
+    >>> w.as_array().round(4)
+    array([0.999])
+    """
+
+    rule = adam
+
+    def __init__(
+        self,
+        m: ParameterCollection,
+        alpha: Number | None = None,
+        beta_1: Number = 0.9,
+        beta_2: Number = 0.999,
+        eps: Number = 1e-8,
+        edecay: Number = 0.0,
+        *,
+        learning_rate: Number | None = None,
+    ):
+        super().__init__(m, self._either(0.001, alpha=alpha, learning_rate=learning_rate), edecay)
+        self._beta_1 = float32(self._checked("beta_1", beta_1, FRACTION))
+        self._beta_2 = float32(self._checked("beta_2", beta_2, FRACTION))
+        self._eps = self._checked("eps", eps, POSITIVE)
+
+    def _numbers(self, scale: float) -> tuple[float, ...]:
+        # The betas were rounded to float32, as kernels read them. Otherwise 1 - beta here would differ from theirs: for
+        # 0.999, in the fifth digit.
+        count = self._counts.updates + 1
+        rate = self._rate * math.sqrt(1 - self._beta_2**count) / (1 - self._beta_1**count)
+        return rate, scale, self._beta_1, self._beta_2, self._eps
+
+
+@register(_adam, {"alpha": 0.1, "beta_2": 0.5})
+class AmsgradTrainer(AdamTrainer):
+    r"""AMSGrad: Adam that divides by the largest average of squared gradients so far, so that steps do not grow again.
+
+    .. math::
+
+        \hat v \leftarrow \max(\hat v, v) \qquad
+        \theta \leftarrow \theta - \eta \frac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t}
+        \frac{m}{\sqrt{\hat v} + \epsilon}
+
+    where m and v are the averages in the formulas of `AdamTrainer`, and t is the number of the update.
+
+    Args:
+        m, alpha, learning_rate, beta_1, beta_2, eps, edecay: as in `AdamTrainer`.
+
+    Source: S. Reddi, S. Kale, S. Kumar, On the Convergence of Adam and Beyond, 2018.
+
+    >>> import dynet as dy
+    >>> m = dy.ParameterCollection()
+    >>> w = m.add_parameters(1, init=1.0)
+    >>> trainer = dy.AmsgradTrainer(m, alpha=0.01)
+    >>> dy.sum_elems(w).backward()
+    >>> trainer.update()
+    >>> w.as_array().round(4)
+    array([0.99])
+    """
+
+    rule = amsgrad
+
+
+__all__ = [
+    "AdadeltaTrainer", "AdagradTrainer", "AdamTrainer", "AmsgradTrainer", "CyclicalSGDTrainer", "MomentumSGDTrainer",
+    "RMSPropTrainer", "SimpleSGDTrainer",
+]  # fmt: skip

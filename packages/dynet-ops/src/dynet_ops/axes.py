@@ -1,7 +1,7 @@
 """Reduce an expression (by a sum, maximum, ...) along any of its dimensions and along the batch.
 
 An axis is the number of a dimension; the axis after the last dimension is the batch. Kernels with ".across" in their
-name are strided: they reduce a dimension that is not the first. The operand is transposed only if the dimensions to
+name are strided: they reduce a dimension other than the first. The operand is transposed only if the dimensions to
 reduce are not adjacent and must be reduced in one step.
 """
 
@@ -54,7 +54,7 @@ def column_signature(
     """Return the signature of a node that runs a kernel along one dimension. See `before_along_after`.
 
     `result` is as large as the operand, or has one number in place of the dimension. If `before` exceeds 1, the strided
-    kernels run, which `add_across` has added. The kernel reads `constants` plain numbers from the graph's input buffer.
+    kernel of `add_across` runs. The kernel reads `constants` plain numbers from the graph's input buffer.
     """
     name, parameters = (kernel + ".across", (size, before)) if before > 1 else (kernel, (size,))
     views = [View(SELF, stride=result.total // (after or 1)), View(0, stride=before * size)]
@@ -106,10 +106,7 @@ def _together(x: Expression, groups: Groups) -> tuple[Expression, Groups]:
 
 
 def checked_axes(name: str, d, b, dim: Dim) -> tuple[int, ...]:
-    """Return the axes to reduce, the batch last.
-
-    Raise OutOfRangeError if the operand lacks a dimension, ArgumentError if one is repeated or there are none.
-    """
+    """Return the axes to reduce, batch last. Raise an error if there are none, or one is repeated or out of range."""
     b = checked_flag(name, "b", b)
     axes = []
     for one in d if np.iterable(d) and not isinstance(d, Expression) else (d,):
@@ -129,8 +126,8 @@ def checked_axes(name: str, d, b, dim: Dim) -> tuple[int, ...]:
 class Axes:
     """Which axes an op reduces, for its numpy reference in tests.
 
-    `of` returns them from the number of axes, the batch included, and the op's arguments d and b. With `batch`, the
-    reference gets whole batches, otherwise one batch element at a time.
+    `of` takes the number of axes, including the batch, and the op's arguments d and b; it returns the axes to reduce.
+    With `batch`, the reference gets whole batches, otherwise one batch element at a time.
     """
 
     of: Callable[..., Sequence[int]]
@@ -169,12 +166,12 @@ class Along:
     CONTRIBUTING.md has an example. In all methods, `name` is the name of the op, for error messages.
 
     Args:
-        column: this function, decorated with `columnwise`.
-        parts: another one, which combines the results of `column` if the axes are not adjacent: a sum, for a sum of
-            squares. None if `column` must read all elements together; the operand is then transposed first.
-        constants: constants(n, count, *others) returns the numbers that the formula of `column` reads besides x: n is
-            what a mean divides by, `count` how many elements become one, `others` further arguments of the op, such as
-            the order of a moment. The numpy reference gets n and `others` instead.
+        column: the function that reduces a column, decorated with `columnwise`.
+        parts: the function that combines results of `column` if the axes are not adjacent: a sum, for a sum of squares.
+            None if `column` must read all elements together; the operand is then transposed first.
+        constants: constants(n, count, *others) returns the numbers that the formula of `column` reads besides x. A mean
+            divides by n, `count` elements become one, and `others` are further arguments of the op, such as the order
+            of a moment. The numpy reference gets n and `others` instead.
     """
 
     def __init__(
@@ -197,8 +194,8 @@ class Along:
         The function must add the nodes, by calling `dimensions`, `one_dimension`, `elements` or `over_batch`.
 
         Args:
-            axes: which axes the op reduces: DIMENSIONS, ONE_DIMENSION, ELEMENTS or BATCH.
-            samples: calls to test, in place of `axes.samples`.
+            axes: the axes that the op reduces: DIMENSIONS, ONE_DIMENSION, ELEMENTS or BATCH.
+            samples: calls to test, instead of `axes.samples`.
         """
 
         def reference(x, n=0, **attributes):
@@ -224,7 +221,7 @@ class Along:
         result, groups = without(dim, axes), _groups(dim, axes)
         if not self.parts:
             x, groups = _together(x, groups)
-        # How many elements become one number. It is NaN if there are none, because the mean of no elements is NaN.
+        # How many elements become one number; NaN if there are none, because the mean of no elements is NaN.
         count = math.prod((*dim.dims, dim.batch)[axis] for axis in axes) or math.nan
         constants = self.constants(n or count, count, *others)
         start = graph.take(constants)

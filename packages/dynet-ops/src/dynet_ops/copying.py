@@ -1,6 +1,6 @@
-"""Signatures of nodes that copy numbers of their operands, such as transposes, broadcasts and slices.
+"""Signatures of nodes that copy elements of their operands, such as transposes, broadcasts and slices.
 
-A copy is stated as nested loops, innermost first: (extent, stride in the result, stride in the operand), in floats.
+A copy is described by nested loops, innermost first: (extent, stride in the result, stride in the operand), in floats.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class TooManyLoops(ShapeError):
 
 
 def collapsed(loops: Sequence[Loop]) -> list[Loop]:
-    """Merge loops and fill them up to `LOOPS` with extents of 1. Raise TooManyLoops if more are left."""
+    """Merge loops, and add loops of extent 1 until there are `LOOPS`. Raise TooManyLoops if more are left."""
     merged = joined(loops)
     if len(merged) > LOOPS:
         raise TooManyLoops(f"{len(merged)} nested loops are needed, {LOOPS} are possible: {merged}")
@@ -39,8 +39,8 @@ def collapsed(loops: Sequence[Loop]) -> list[Loop]:
 def copy_parameters(target: int, source: int, loops: Sequence[Loop], backward: bool = False) -> tuple[int, ...]:
     """Return the parameters of the kernels `copy` and `accumulate`, which adds instead of overwriting.
 
-    `target` and `source` are what is written and read: 2 k for the values of `views[k]`, 2 k + 1 for their gradients.
-    `backward` swaps the strides of each of the `LOOPS` loops, to read the result's gradient and write the operand's.
+    `target` and `source` are the roles of the memory to write and read: 2 k for the values of `views[k]`, 2 k + 1 for
+    their gradients. `backward` swaps the strides of the loops, to read the result's gradient and write the operand's.
     """
     extents, targets, sources = zip(*loops)
     if backward:
@@ -49,9 +49,9 @@ def copy_parameters(target: int, source: int, loops: Sequence[Loop], backward: b
 
 
 def copies(result: Dim, parts: Sequence[tuple[View, View, Sequence[Loop]]], **facts) -> Signature:
-    """Return the signature of a node of copies, each (view that is written, view that is read, loops).
+    """Return the signature of a node that makes copies, each described by (view to write, view to read, loops).
 
-    Where a loop has stride 0 in the result, the numbers read are added up.
+    If a loop has stride 0 in the result, the elements that it reads are added up.
     """
     views, forward, backward = [], [], []
     for index, (target, source, loops) in enumerate(parts):
@@ -72,8 +72,7 @@ def copies_by_index(
 ) -> Signature:
     """Return the signature of a node that makes a copy for each of its `count` indices.
 
-    In the result, copies start `apart` floats apart. Copy number k, for index i, starts reading k * stride + i * scale
-    floats after the operand's start.
+    In the result, copies are `apart` floats apart. Copy k, for index i, starts reading at float k * stride + i * scale.
     """
     source = View(0, stride=stride, index=0, index_step=1, scale=scale)
     return copies(result, [(View(SELF, stride=apart), source, loops)], columns=count)
@@ -88,14 +87,14 @@ def for_each_index(name: str, x: Expression, count: int) -> Expression:
 
 
 def copy_of(result: Dim, loops: Sequence[Loop], *, index_scale: int | None = None, offset: int = 0) -> Signature:
-    """Return the signature of a node that copies some or all numbers of its only operand.
+    """Return the signature of a node that copies some or all elements of its only operand.
 
     Args:
         result: the shape of the node's value.
-        loops: which numbers to copy, as nested loops, innermost first: (extent, stride in the node, stride in the
+        loops: the elements to copy, as nested loops, innermost first: (extent, stride in the node, stride in the
             operand). Strides are in floats.
-        index_scale: if given, each node stores an index i, and begins to read i * index_scale floats later.
-        offset: how many floats after the operand's start to begin reading.
+        index_scale: if given, each node stores an index i, and starts reading i * index_scale floats later.
+        offset: where to start reading, in floats after the operand's start.
     """
     source = View(0, offset=offset, index=NO_INDEX if index_scale is None else 0, scale=index_scale or 0)
     return copies(result, [(View(SELF), source, loops)])
@@ -117,10 +116,7 @@ def _repeat_signature(dim: Dim, whole: Dim) -> Signature:
 
 @functools.cache
 def _repeat_steps(dim: Dim, whole: Dim) -> list[Dim]:
-    """Return the shapes of the copies that `repeat` makes in turn; [] if nothing is repeated.
-
-    If one copy is not enough, each repeats one more dimension than the one before.
-    """
+    """Return the shapes of the copies in `repeat`: [], [whole], or for too many loops, one per repeated dimension."""
     if dim.total == whole.total:
         return []
     if len(joined(_repeat_loops(dim, whole))) <= LOOPS:
@@ -137,7 +133,7 @@ def _repeat_steps(dim: Dim, whole: Dim) -> list[Dim]:
 def repeat(x: Expression, whole: Dim) -> Expression:
     """Broadcast x to the shape `whole` by copying it.
 
-    If nothing is to be repeated, return x itself, whose shape may differ in trailing dimensions of size 1.
+    If nothing needs to be repeated, return x itself, whose shape may differ in trailing dimensions of size 1.
     """
     for step in _repeat_steps(x.type.plain, whole):
         x = node("broadcast", _repeat_signature(x.type.plain, step), (x,))

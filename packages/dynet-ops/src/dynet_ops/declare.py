@@ -1,8 +1,10 @@
-"""What files that declare ops have in common: they begin with `from ..declare import *`.
+"""The names that every file of ops imports, by `from ..declare import *`.
 
-`elementwise` and `columnwise` make an op of a formula, with the functions of `f`. Other ops say how their nodes are
-computed by a `Signature`: `by_dims` makes an op of a function that returns one, `recorded` of a function that appends
-nodes. `samples` are calls to test.
+These decorators declare an op; most take `samples`, calls to test:
+
+- `elementwise`, `columnwise`: from a formula, which may use the functions of `f`, `dynet_kernels.formula`.
+- `by_dims`: from a function that returns the `Signature` for the operands' Dims.
+- `recorded`: from a function that appends nodes itself.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""Compute formulas and their derivatives to 400 digits, to judge what kernels compute. Needs the library mpmath."""
+"""Compute formulas and their derivatives to 400 digits, to check the results of kernels. Needs the library mpmath."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from dynet_kernels.formula import Formula, in_order
 
 DIGITS = 400
-TOO_LARGE = mpmath.mpf(10) ** 1000  # whatever is larger is infinite here
-STEP = mpmath.mpf(10) ** -180  # of a difference quotient, relative to the operand
+TOO_LARGE = mpmath.mpf(10) ** 1000  # larger values count as infinite
+STEP = mpmath.mpf(10) ** -180  # the step of a difference quotient, relative to the operand
 
 Value = mpmath.mpf | bool
 EXACT: dict[str, Callable] = {
@@ -21,7 +21,7 @@ EXACT: dict[str, Callable] = {
     "round": lambda x: mpmath.sign(x) * mpmath.floor(abs(x) + 0.5),
     "lgamma": lambda x: mpmath.log(abs(mpmath.gamma(x))) if x < 0 else mpmath.loggamma(x),
 }
-"""The exact version of a formula's function, by name. For all others, mpmath or numpy has one of that name ("add")."""
+"""Exact versions of formulas' functions, by name. Other functions, such as "add", have that name in mpmath or numpy."""
 
 
 def value(formula: Formula, numbers: Mapping[str, float | mpmath.mpf]) -> mpmath.mpf:
@@ -51,9 +51,9 @@ def _applied(function: str, arguments: Sequence[Value]) -> Value:
 
 
 def slopes(formula: Formula, numbers: Mapping[str, float], name: str) -> list[mpmath.mpf]:
-    """Return the derivatives by the input `name` from below and from above, those that exist.
+    """Return the derivatives with respect to the input `name` from below and from above, if they exist.
 
-    Where one is infinite, and at a jump, it is larger than any float32.
+    If one is infinite, or if there is a jump, the value is larger than any float32.
     """
     with mpmath.workdps(DIGITS):
         here, step = value(formula, numbers), STEP * (abs(mpmath.mpf(numbers[name])) or 1)

@@ -1,6 +1,6 @@
-"""Decorators that make an op from a formula, also for users (see CONTRIBUTING): `elementwise` and `columnwise`.
+"""`elementwise` and `columnwise`: decorators that make an op from a formula, also for users (see CONTRIBUTING).
 
-The body of the decorated function is the formula. Its docstring and argument names become those of the op.
+The body of the decorated function is the formula. The op has the function's docstring and argument names.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ def number_names(function: Callable) -> tuple[str, ...]:
 
 
 def _annotated(function: Callable, *kinds: Any) -> tuple[str, ...]:
-    """Return the parameters annotated as one of some types, or by a text such as "dy.Number"."""
+    """Return the parameters annotated with one of `kinds`, or with a string such as "dy.Number"."""
     given = {name: parameter.annotation for name, parameter in inspect.signature(function).parameters.items()}
-    # Annotations are texts after `from __future__ import annotations`.
+    # Annotations are strings after `from __future__ import annotations`.
     last = {name: kind.rpartition(".")[2] if isinstance(kind, str) else kind for name, kind in given.items()}
     return tuple(name for name, kind in last.items() if kind in kinds)
 
 
 def check_operand(name: str, operands: Sequence[str], operand: str, what: str, hint: str = "") -> None:
-    """Raise ArgumentError if `operand` is not among `operands`. The message is `what`, the wrong name, then `hint`."""
+    """Raise ArgumentError if `operand` is not among `operands`. In the message, `what` comes first and `hint` last."""
     if operand not in operands:
         those = ", ".join(operands) or "none"
         raise ArgumentError(f"{name}: {what} {operand!r}, which is not an operand; the operands are {those}{hint}")
@@ -63,15 +63,12 @@ RESULT = "y"  # the name of an op's result in formulas and rules
 
 
 def inner(name: str) -> str:
-    """Return an argument's name in formulas, which no result and no gradient can have."""
+    """Return an argument's name in formulas, which cannot be the name of a result or gradient."""
     return "." + name
 
 
 def result_names(name: str, arguments: Sequence[str]) -> tuple[str, str]:
-    """Return what stated gradients call the result and its gradient: y, dy; z, dz; or result, dresult.
-
-    It is the first of these pairs of which no argument has a name.
-    """
+    """Return the names of the result and its gradient in stated gradients: y, dy; if taken, z, dz; result, dresult."""
     for result in ("y", "z", "result"):
         if not {result, "d" + result} & {*arguments}:
             return result, "d" + result
@@ -90,11 +87,11 @@ def formula_of(function: Callable, operands: Sequence[str]) -> Formula:
     return Formula.of(function, {operand: inner(operand) for operand in operands})
 
 
-OF_COLUMNS = ("first", "place", "position", *REDUCTIONS)  # what depends on how a value is divided into columns
+OF_COLUMNS = ("first", "place", "position", *REDUCTIONS)  # these depend on how a value is divided into columns
 
 
 def check_elementwise(name: str, formulas: Iterable[Formula]) -> None:
-    """Raise ArgumentError if a formula of an elementwise op does not work on each element by itself."""
+    """Raise ArgumentError if a formula of an elementwise op does not work on each element separately."""
     for formula in formulas:
         for symbol in beneath(formula.result).values():
             if symbol.function in OF_COLUMNS:
@@ -107,7 +104,7 @@ def check_elementwise(name: str, formulas: Iterable[Formula]) -> None:
 def all_gradients(
     name: str, operands: Sequence[str], formula: Formula, stated: dict[str, Callable[..., Any]], *numbers: str
 ) -> dict[str, Formula]:
-    """Return each operand's gradient: the one in `stated`, else the derivative. Plain `numbers` get none.
+    """Return each operand's gradient: from `stated`, else the derivative. Plain `numbers` have no gradient.
 
     An operand is left out if the result does not depend on it, or only through step functions such as `floor`.
     """
@@ -136,10 +133,10 @@ def rules_of(
     constants: Sequence[str] = (),
     one_number: bool = False,
 ) -> dict[str, Rule]:
-    """Return kernels by the end of their names: "" for the formula, ".da" for the gradient of an operand a.
+    """Return kernels by the suffix of their names: "" for the formula, ".da" for the gradient of an operand a.
 
-    `operands` include plain numbers. `numbers` have one number per column, `constants` one for all columns. With
-    `one_number`, the result has one per column.
+    `operands` include plain numbers. Operands in `numbers` have one value per column, operands in `constants` one value
+    for all columns. With `one_number`, the result has one value per column.
     """
     inners = tuple(map(inner, operands))
     facts = {"numbers": (*map(inner, numbers), *(RESULT,) * one_number), "constants": tuple(map(inner, constants))}
@@ -166,7 +163,7 @@ def derive_rules(name: str, formula: Formula, operands: Sequence[str], numbers: 
 
 
 def add_rules(name: str, views: Sequence[str], outputs: Mapping[str, Callable], **facts: tuple[str, ...]) -> None:
-    """Add a kernel for each formula: `name` for that of the result, the first view, `name.dx` for a gradient dx."""
+    """Add a kernel for each formula: `name` for the result, which is the first view, `name.dx` for a gradient dx."""
     for output, formula in outputs.items():
         KERNELS.add(name if output == views[0] else f"{name}.{output}", Rule(tuple(views), {output: formula}, **facts))
 
@@ -199,9 +196,9 @@ def with_number(name: str, operator: str, formula: Callable, rank: Rank = longes
 
 
 OPERATORS: dict[str, tuple[Callable[..., Signature], Callable[..., Any], Callable[..., Any] | None]] = {}
-"""Operators with two operands, by their signs: what `two_operands` takes after the name, to do the same as an op."""
+"""Operators with two operands, by sign: the arguments of `two_operands`, after the name, that make the op."""
 SIGNS: dict[str, Callable[[Expression], Expression]] = {}
-"""Operators with one operand, by their signs, as functions that add a node to the graph."""
+"""Operators with one operand, by sign: functions that add a node to the graph."""
 
 
 ONE = samples("1; 7; 16x3; 5x2*3; 130*2")
@@ -211,7 +208,7 @@ BROADCAST = samples("5x3*2 5; 5 5x3*2; 5x3*2 1; 1*3 17; 1x4*2 3x1; 2x3x4 2x1x4*2
 
 
 def by_plain_dims(signature_of: Callable[..., Signature]) -> Callable[..., Signature]:
-    """Cache `signature_of` by each Dim's `plain`, one object for all equal shapes: a parameter's Dim is its alone."""
+    """Cache `signature_of` by each Dim's `plain`, which all equal shapes share. (Each parameter has its own Dim.)"""
     interned = functools.cache(signature_of)
     return lambda *dims: interned(*[dim.plain for dim in dims])
 
@@ -230,7 +227,7 @@ def op(record: Callable[..., Any], around: Callable | None = None, **facts: Any)
 
 
 def by_dims(signature_of: Callable[..., Signature], **facts: Any) -> Callable[[Function], Function]:
-    """Return a decorator that makes an op of one or two operands whose signature depends on their shapes alone.
+    """Return a decorator that makes an op of one or two operands, whose signature depends only on their shapes.
 
     The body of the decorated function never runs. `signature_of` returns the signature for the operands' Dims; equal
     shapes are the same object. `facts` are what tests need to know, as fields of `dynet_core.op.Op`.
@@ -259,20 +256,20 @@ def elementwise(
     tolerance: float = 2e-6,
     tolerance_reason: str = "",
 ) -> Callable[[Function], Function]:
-    """Return a decorator that makes an op which works on each element. Operands are broadcast against each other.
+    """Return a decorator that makes an op that works on each element. Operands are broadcast against each other.
 
     The body of the decorated function is the formula of the result. It is called once, with symbols in place of
     expressions: `*` multiplies element by element, and functions come from `dynet_kernels.formula`. The gradients are
     derived from the formula.
 
-    Any number of operands come first. Then there may be parameters annotated as `dy.Number` or float: each is one
-    number for all elements, without a gradient.
+    The operands come first. Parameters annotated as `dy.Number` or float may follow. Each is one number for all
+    elements, and gets no gradient.
 
     Args:
         reference: the same function in numpy, for the tests.
-        gradients: operand -> a function whose body is the formula of its gradient, instead of the derived one. Its
-            arguments may be the operands, the numbers, the result `y` and its gradient `dy` (`z` and `dz` if an
-            argument of the op is called y or dy; `result` and `dresult` if one is called z or dz, too).
+        gradients: maps an operand to a function whose body is the formula of its gradient, instead of the derived
+            formula. Its arguments may be the operands, the numbers, the result `y` and its gradient `dy` (`z` and `dz`
+            if an argument of the op is called y or dy; `result` and `dresult` if an argument is also called z or dz).
         domain: the range from which tests draw operands.
         rank: returns the number of dimensions of the result, from the operands' shapes.
         scalars: also make kernels that read an operand with one number per column in place, such as a row added to a
@@ -280,8 +277,8 @@ def elementwise(
         with_number: adds the node if the second operand is a plain number, as in `x + 1`.
         operator: the sign of a Python operator that does the same, such as "+". It goes into the table `OPERATORS` or
             `SIGNS`. Its errors name the sign instead of the op.
-        limit, least: tests do not compare the op where an operand has a finite number of larger magnitude than `limit`,
-            or of smaller magnitude than `least`, for example because the formula subtracts nearly equal numbers there.
+        limit, least: tests skip finite operands of larger magnitude than `limit` or of smaller magnitude than `least`,
+            for example because the formula subtracts nearly equal values there.
         range_reason: why there is a `limit` or `least`.
         tolerance: the relative error that tests allow.
         tolerance_reason: why it is more than the default.
@@ -346,7 +343,7 @@ def _parsed(function: Any, reference: Any, gradients: Any) -> tuple[str, tuple[s
 def _samples(
     function: Callable, operands: int, numbers: Sequence[str] = (), others: Sequence[Sample] = ()
 ) -> list[Sample]:
-    """Return ONE, or TWO and others. The first leaves out plain numbers that have defaults."""
+    """Return ONE, or TWO and `others`. The first sample omits plain numbers that have defaults."""
     parameters, made = inspect.signature(function).parameters, []
     for index, sample in enumerate(ONE if operands == 1 else [*TWO, *others]):
         given = [name for name in numbers if index or parameters[name].default is inspect.Parameter.empty]
@@ -356,7 +353,7 @@ def _samples(
 
 
 def _with_defaults(function: Callable, numbers: Sequence[str], reference: Callable) -> Callable:
-    """Return a reference that gets all plain numbers by name, also those that a call leaves out."""
+    """Return a reference that gets all plain numbers by name, even if a call omits them."""
     given = {name: parameter.default for name, parameter in inspect.signature(function).parameters.items()}
     defaults = {name: given[name] for name in numbers if given[name] is not inspect.Parameter.empty}
     return functools.partial(reference, **defaults) if defaults and reference else reference
@@ -369,7 +366,7 @@ def _of_several(
     fitted: Callable = lambda xs: xs,
     above: Mapping[str, float] = {},
 ) -> Callable[..., Expression]:
-    """Return the recording function of an op of operands, then plain numbers, which must exceed those of `above`."""
+    """Return the recording function of an op of operands and plain numbers, which must exceed their limits `above`."""
     name, parameters = function.__name__, inspect.signature(function).parameters
     count = len(parameters) - len(numbers)
 
@@ -404,7 +401,7 @@ def elementwise_signature(
 ) -> Signature:
     """Return the signature of a node of an elementwise op that has `numbers` plain numbers.
 
-    `kernels` begins the kernels' names, by default `name`. `passes` says whether operands get gradients.
+    The kernels' names begin with `kernels`, by default `name`. `passes` says whether operands get gradients.
     """
     layout = column_layout(name, dims, rank)
     assert layout is not None
@@ -425,9 +422,9 @@ def _repeated_first(name: str, called: str, scalars: bool, rank: Rank) -> Callab
 
 @dataclass(frozen=True)
 class Columnwise:
-    """What `axes.Along` needs to know about a function that was decorated with `columnwise`.
+    """What `axes.Along` needs to know about a function decorated with `columnwise`.
 
-    `constants` are its plain numbers. It `reduces` if x is the only operand and gets a gradient, and each column of x
+    `constants` are its plain numbers. It `reduces` if x is its only operand and gets a gradient, and each column of x
     becomes one number.
     """
 
@@ -438,7 +435,7 @@ class Columnwise:
 
 
 COLUMNWISE: dict[str, Columnwise] = {}
-"""Name of a function that was decorated with `columnwise` -> what `axes.Along` needs to know about it."""
+"""All functions decorated with `columnwise`, by name."""
 
 
 @written("@columnwise(reference=f), of a numpy function f that computes the same")
@@ -452,10 +449,10 @@ def columnwise(
     above: Mapping[str, float] = {},
     **facts: Any,
 ) -> Callable[[Function], Function]:
-    """Return a decorator that makes an op which works on each column, such as softmax.
+    """Return a decorator that makes an op that works on each column, such as softmax.
 
     The body is the formula of the result, as with `elementwise`. It may also reduce a column to one number, by
-    `formula.sum`, `formula.max` or `formula.min`. If operands are read only inside of these three, the result is one
+    `formula.sum`, `formula.max` or `formula.min`. If it reads operands only inside these three, the result is one
     number per column. If x is then the only operand, `axes.Along` can make ops that reduce any dimensions.
 
     Args:
@@ -463,8 +460,8 @@ def columnwise(
         gradients: formulas that replace derived gradients, as with `elementwise`.
         whole: treat each batch element as one column, instead of the elements along the first dimension.
         called: the name of the op in errors, if users call it through another op.
-        is_op: False if only `axes.Along` uses the function, and supplies its numbers. It is returned unchanged.
-        above: plain number -> what it must be greater than.
+        is_op: False if only `axes.Along` uses the function, and supplies its numbers; it is returned unchanged.
+        above: maps plain numbers to limits that they must exceed.
         facts: `domain`, `tolerance`, `tolerance_reason` and `samples`, as fields of `dynet_core.op.Op`.
     """
 

@@ -1,6 +1,6 @@
 """Broadcasting: the shape of a result, and views by which kernels read operands of different shapes in place.
 
-Strides are in floats from one column's start to the next; 0 along a dimension in which the operand is repeated.
+A stride is the distance from one column's start to the next, in floats; 0 if the operand is repeated.
 """
 
 from __future__ import annotations
@@ -24,39 +24,39 @@ def of_rank(sizes: tuple[int, ...], rank: int) -> tuple[int, ...]:
 
 
 def is_matrix(dim: Dim) -> bool:
-    """Return whether at most two dimensions are left without trailing 1s."""
+    """Return whether there are at most two dimensions, not counting trailing 1s."""
     return len(of_rank(dim.dims, 2)) == 2
 
 
 Loop = tuple[int, int, int]  # extent, stride in the result, stride in the operand
-# Operands may differ in trailing dimensions of size 1, as (3,) and (3, 1) do. How many of these the result has differs
-# from op to op in DyNet, so each op uses one of the functions below.
+# Operands may differ in trailing dimensions of size 1, as (3,) and (3, 1) do. In DyNet, each op has its own rule for
+# how many of these the result has, so each op uses one of the functions below.
 Rank = Callable[[Sequence[Dim]], int]
-"""Returns how many dimensions the result of an op has, from the shapes of the operands."""
+"""Returns the number of dimensions of an op's result, from the operands' shapes."""
 
 
 def longest(dims: Sequence[Dim]) -> int:
-    """As many as the operand that has the most."""
+    """As many dimensions as the operand that has the most."""
     return max(len(dim.dims) for dim in dims)
 
 
 def as_first(dims: Sequence[Dim]) -> int:
-    """As many as the first operand."""
+    """As many dimensions as the first operand."""
     return len(dims[0].dims)
 
 
 def as_last(dims: Sequence[Dim]) -> int:
-    """As many as the last operand."""
+    """As many dimensions as the last operand."""
     return len(dims[-1].dims)
 
 
 def shortest(dims: Sequence[Dim]) -> int:
-    """One: all trailing dimensions of size 1 are dropped, but never the first."""
+    """One dimension: all trailing dimensions of size 1 are dropped, but never the first."""
     return 1
 
 
 def broadcast(name: str, dims: Sequence[Dim], rank: Rank = longest) -> Dim:
-    """Return the shape of an elementwise result: a size of 1 fits any other. Raise ShapeError if others differ."""
+    """Return the shape of an elementwise result. A size of 1 fits any size; if others differ, raise ShapeError."""
     most = longest(dims)
     padded = [of_rank(dim.dims, most) for dim in dims]
     sizes = tuple(max(sizes) for sizes in zip(*padded))
@@ -66,14 +66,14 @@ def broadcast(name: str, dims: Sequence[Dim], rank: Rank = longest) -> Dim:
 
 
 def matched(name: str, dims: Sequence[Dim], rank: Rank = longest) -> Dim:
-    """Return the shape of the result of operands that must have equal dimensions; a batch size of 1 fits any other."""
+    """Return the result's shape for operands that must have equal dimensions; a batch size of 1 fits any other."""
     if any(of_rank(dim.dims, 1) != of_rank(dims[0].dims, 1) for dim in dims):
         raise ShapeError(f"{name}: dimensions differ: operands are {described(dims)}")
     return Dim.of(of_rank(dims[0].dims, rank(dims)), common_batch(name, dims))
 
 
 def joined(loops: Iterable[Loop]) -> list[Loop]:
-    """Return fewer loops that copy the same: merge those that step like one longer loop, and drop extents of 1."""
+    """Return equivalent loops, but fewer: merge loops that step like one longer loop, and drop loops of extent 1."""
     longer: list[Loop] = []
     for extent, target, source in loops:
         inner, inner_target, inner_source = longer[-1] if longer else (0, 0, 0)
@@ -85,15 +85,12 @@ def joined(loops: Iterable[Loop]) -> list[Loop]:
 
 
 def batch_stride(dim: Dim) -> int:
-    """Return how many floats after a batch element the next one starts: 0 if the only one is repeated."""
+    """Return the stride from one batch element to the next; 0 if the only batch element is repeated."""
     return dim.size if dim.batch > 1 else 0
 
 
 def column_view(source: int, extents: Sequence[int], strides: Sequence[int]) -> View | None:
-    """Return the view of operand `source` whose columns are visited by nested loops, innermost first.
-
-    None if more than two loops, the most that a view can express, are left after merging.
-    """
+    """Return a view whose columns nested loops visit, innermost first; None if it needs more than two merged loops."""
     match joined(zip(extents, strides, strides)):
         case []:
             return View(source)
@@ -105,7 +102,7 @@ def column_view(source: int, extents: Sequence[int], strides: Sequence[int]) -> 
 
 
 def column_views(extents: Sequence[int], strides: Iterable[Sequence[int]]) -> list[View]:
-    """Return the `column_view` of each operand; two loops must be enough. `strides` has an entry for each."""
+    """Return the `column_view` of each operand, given each one's strides. None of them may need more than two loops."""
     views = [column_view(operand, extents, one) for operand, one in enumerate(strides)]
     assert None not in views
     return [view for view in views if view]
@@ -126,7 +123,7 @@ def strides_of(dim: Dim, whole: Dim) -> list[int]:
 
 
 def leading_run(whole: Dim, strides: Sequence[Sequence[int]]) -> int:
-    """Return how many leading dimensions of `whole` (batch last) are one run of adjacent numbers in every operand."""
+    """Return how many leading dimensions of `whole` (batch last) are one run of adjacent floats in every operand."""
     run, step = 0, 1
     for d, extent in enumerate((*whole.dims, whole.batch)):
         if extent > 1 and any(s[d] != step for s in strides):
@@ -137,10 +134,11 @@ def leading_run(whole: Dim, strides: Sequence[Sequence[int]]) -> int:
 
 
 def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
-    """Divide operands into columns that a kernel can read in place, although the operands are broadcast.
+    """Divide broadcast operands into columns that a kernel can read in place.
 
     Return (index of the operand that has one number per column or None, result's shape, column size, number of columns,
-    views). None if a view would need more than two loops, or if no columns can be found for more than two operands.
+    views). Return None if a view would need more than two loops, or if no columns can be found for more than two
+    operands.
     """
     whole = broadcast(name, dims, rank)
     strides = [strides_of(dim, whole) for dim in dims]
@@ -151,8 +149,8 @@ def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
     if size == 1 and whole.total > 1:
         if len(dims) > 2:
             return None
-        # One operand is repeated along the first dimension larger than 1, so nothing is adjacent in both. Divide the
-        # other one into columns; the repeated one has one number for each of them.
+        # One operand is repeated along the first dimension larger than 1, so no elements are adjacent in both. Divide
+        # the other operand into columns; the repeated operand has one number for each column.
         first = next(d for d, extent in enumerate(extents) if extent > 1)
         single = next(k for k, s in enumerate(strides) if s[first] == 0)
         run = leading_run(whole, [strides[1 - single]])
@@ -169,7 +167,7 @@ def column_layout(name: str, dims: Sequence[Dim], rank: Rank = longest):
 
 
 def lined_up(reference: Callable, rank: Rank | None = None) -> Callable:
-    """Make a numpy function broadcast as DyNet does: missing dimensions are added at the end, not at the beginning."""
+    """Make a numpy function broadcast as DyNet does: by adding missing dimensions at the end, not at the beginning."""
 
     def padded(*arrays, **attributes):
         dims = [Dim.of(array.shape) for array in arrays]

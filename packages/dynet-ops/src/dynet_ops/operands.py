@@ -1,6 +1,6 @@
 """Checks of ops' arguments. Each returns the argument, or raises an error.
 
-In all of these functions, `name` is the name of the op, and `what` the name of the argument. Messages show them.
+In all of these functions, `name` is the op's name and `what` the argument's name, for error messages.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dynet_kernels.formula import LARGEST
 
 
 def shape_of(name: str, x: Expression) -> Dim:
-    """Return the shape of a parameter or an expression of this thread's current graph; raise an error for all else."""
+    """Return the shape of a parameter or of an expression of this thread's current graph; else raise an error."""
     graph_of(name, (x,))
     return x.type.plain
 
@@ -45,13 +45,13 @@ def checked_count(name: str, what: str, value, least: int = 0, most: int = HUGE)
     return count
 
 
-checked_size = functools.partial(checked_count, least=1, most=MAX_TOTAL)  # what an expression can have
+checked_size = functools.partial(checked_count, least=1, most=MAX_TOTAL)  # a size that an expression can have
 
 
 def nesting(value) -> int:
     """Return how many dimensions an argument has: 0 for a number, 1 for a list of numbers.
 
-    Only first items are looked at: rows may differ in length. In a list, an array of one number counts as a number.
+    Only first items are examined, so rows may differ in length. In a list, an array of one number counts as a number.
     """
     for depth in range(MOST_NESTED):
         if not isinstance(value, (list, tuple)):

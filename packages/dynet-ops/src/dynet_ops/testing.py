@@ -16,8 +16,8 @@ from dynet_core.op import OPS, Op, Sample
 from dynet_kernels.formula import LARGEST, SMALLEST
 
 GRADIENT_TOLERANCE = 1e-4
-# It is relative to the gradient's largest element, or to SMALLEST_GRADIENT if this is larger: small gradients often are
-# sums of larger terms that cancel, while the rounding errors of these terms remain.
+# The tolerance is relative to the gradient's largest element, or if this is larger, to SMALLEST_GRADIENT: a small
+# gradient is often a sum of larger terms that cancel, while their rounding errors remain.
 SMALLEST_GRADIENT = 1e-2
 STEP = 1e-5  # to approximate a gradient, the reference is computed with an operand increased and decreased by this
 
@@ -50,7 +50,7 @@ def record(op: Op, sample: Sample, operands: Sequence) -> Expression:
 
 
 class Input:
-    """An operand: an input of the graph."""
+    """An operand that is an input node."""
 
     def __init__(self, array: np.ndarray):
         self.array = array
@@ -61,7 +61,7 @@ class Input:
 
 
 class Parameter:
-    """An operand: a parameter, which `reshape` divides into a batch if one is needed."""
+    """An operand that is a parameter, which `reshape` divides into a batch if needed."""
 
     def __init__(self, array: np.ndarray):
         self.array = array
@@ -75,7 +75,7 @@ class Parameter:
 
 
 class Computed(Parameter):
-    """An operand: a value that other nodes compute from a parameter."""
+    """An operand that nodes compute from a parameter."""
 
     def __init__(self, array: np.ndarray):
         super().__init__(array)
@@ -86,7 +86,7 @@ KINDS = (Input, Parameter, Computed)  # the kinds of operands
 
 
 def started(op: Op, sample: Sample, arrays: Sequence[np.ndarray], kinds: Iterable[type]) -> tuple[list, Expression]:
-    """Call the op in a new graph, with an operand of each of these kinds. Return the operands and the result."""
+    """Call the op in a new graph, with operands of these kinds. Return the operands and the result."""
     renew_cg()
     leaves = [kind(array) for kind, array in zip(kinds, arrays)]
     return leaves, record(op, sample, [leaf.expression for leaf in leaves])
@@ -99,15 +99,14 @@ def value_of(expression: Expression) -> np.ndarray:
 
 
 def largest(*arrays) -> float:
-    """Return the largest magnitude in the arrays; 0 if they are empty, NaN if a number is NaN."""
+    """Return the largest magnitude in the arrays; 0 if they are empty, NaN if an element is NaN."""
     return float(np.max([0.0, *[np.abs(array).max(initial=0) for array in arrays]]))
 
 
 def summed_terms(op: Op, sample: Sample, arrays: Sequence[np.ndarray]) -> np.ndarray:
     """Return the finite results for the operands' absolute values.
 
-    Terms of sums may cancel in the op's result, but their rounding errors do not. Sums of absolute values show how
-    large these errors may be.
+    Terms of sums may cancel in the op's result, but their rounding errors do not. These results show their magnitude.
     """
     with np.errstate(all="ignore"):
         terms = reference(op, sample, [np.abs(array) for array in arrays])
@@ -154,7 +153,7 @@ def expected_gradients(op: Op, sample: Sample, arrays: Sequence[np.ndarray], wei
 def _differences(
     op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarray, indices: Sequence[int]
 ) -> np.ndarray:
-    """Return the gradient of the expression that is the operands numbered `indices`, which change together."""
+    """Return the gradient of the expression that is all of the operands `indices`, so that they change together."""
     changed = arrays[indices[0]].astype(np.float64)
     gradient = np.zeros_like(changed)
     operands = [changed if index in indices else other for index, other in enumerate(arrays)]
@@ -184,8 +183,7 @@ def mixtures(kinds: Sequence, count: int) -> list[list]:
 def check_gradients(op: Op, sample: Sample, *kinds: Sequence[type]) -> None:
     """Check the gradient of each operand against central differences of the reference.
 
-    `kinds` are lists with a kind for each operand, by default all `mixtures`. Without operands, check the gradient of
-    the result itself.
+    `kinds` are lists of kinds of operands, by default all `mixtures`. Without operands, check the result's gradient.
     """
     arrays = draw(op, sample)
     for kinds_of in kinds or mixtures(KINDS, len(arrays)):
@@ -215,10 +213,7 @@ def check_operand_used_twice(op: Op, sample: Sample) -> None:
 
 
 def run(op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarray | None = None) -> list[np.ndarray]:
-    """Call the op once, in a new graph. Return its value, and the gradients of its operands for a `functional` of it.
-
-    By default, the weights of the functional are random.
-    """
+    """Call the op in a new graph. Return its value and its operands' gradients for a `functional` (random weights)."""
     leaves, result = started(op, sample, arrays, itertools.repeat(Input))
     functional(result, weights_for(result) if weights is None else weights).backward(full=True)
     return [value_of(result), *[leaf.gradient() for leaf in leaves]]
@@ -227,10 +222,9 @@ def run(op: Op, sample: Sample, arrays: Sequence[np.ndarray], weights: np.ndarra
 def assert_same(
     actual: Sequence[np.ndarray], expected: Sequence[np.ndarray], sizes: Sequence[float] | None = None
 ) -> None:
-    """Check that arrays are equal up to rounding errors, which differ if a sum is computed in a different order.
+    """Check that arrays are equal up to rounding errors, which depend on the order in which sums are computed.
 
-    Errors are relative to `sizes`, one for each array: if its elements are sums, the largest magnitude of a term. By
-    default, it is the largest magnitude in the expected array.
+    Errors are relative to `sizes`: the largest term of each array's sums, or by default, each array's largest element.
     """
     sizes = [largest(other) for other in expected] if sizes is None else sizes
     for one, other, size in zip(actual, expected, sizes, strict=True):
@@ -239,7 +233,7 @@ def assert_same(
 
 
 def check_batching(op: Op, sample: Sample, copies: int = 4) -> None:
-    """Check that `copies` nodes that run as one batch give the same values and gradients as each alone in a graph."""
+    """Check that `copies` nodes in one batch give the same values and gradients as each gives alone in a graph."""
     sets = [draw(op, sample, seed) for seed in range(copies)]
     alone = [run(op, sample, arrays) for arrays in sets]
     renew_cg()
@@ -271,7 +265,7 @@ def check_operands_of_many_nodes(op: Op, sample: Sample, leaf: type = Computed, 
 
 
 def check_minibatch(op: Op, sample: Sample, batched: Sequence[bool], batch: int = 3) -> None:
-    """Check that a minibatch gives what its elements give one by one. `batched` says which operands have a batch."""
+    """Check that a minibatch gives the same as its elements one by one. `batched` says which operands have a batch."""
     rng = np.random.default_rng(3)
     shapes = [(*dims, batch if has_batch else 1) for (dims, _), has_batch in zip(sample.shapes, batched)]
     arrays = [drawn(op, rng, shape) for shape in shapes]
@@ -283,11 +277,11 @@ def check_minibatch(op: Op, sample: Sample, batched: Sequence[bool], batch: int 
         np.concatenate(parts, axis=-1) if whole.shape[-1] > 1 else np.sum(parts, axis=0)
         for whole, parts in zip(actual, singles)
     ]
-    # The gradient of an operand without a batch is a sum over the batch: the allowed error depends on the largest term.
+    # The gradient of an operand without a batch is a sum over the batch, so the largest term limits the error.
     assert_same(actual, expected, [largest(*parts) for parts in singles])
 
 
-DIGITS_TOLERANCE = 1e-4  # of values and gradients of any magnitude, relative to each
+DIGITS_TOLERANCE = 1e-4  # allowed relative error of each value and gradient, of any magnitude
 MAGNITUDES = [0.0, *10.0 ** np.arange(-6, 11), 0.3, 0.7, 3.0, 6.0, 17.0, 30.0, 44.0, 50.0, 80.0, 87.0, 88.5]
 LARGE = [1e15, 1e19, 1e25, 1e30, 3e38]  # for ops of one operand
 
@@ -295,7 +289,7 @@ LARGE = [1e15, 1e19, 1e25, 1e30, 3e38]  # for ops of one operand
 def trial_operands(op: Op) -> np.ndarray:
     """Return a row of operands of all magnitudes for each operand of an op.
 
-    One is large or small while the others are not, or all are equal; of two operands, both may be large or small.
+    One operand is large or small while the others are not, or all are equal. Two operands may both be large or small.
     """
     rng, operands = np.random.default_rng(5), len(op.samples[0].shapes)
     magnitudes = np.array([*MAGNITUDES, *(LARGE if operands == 1 else [])], np.float32)
@@ -308,10 +302,10 @@ def trial_operands(op: Op) -> np.ndarray:
 
 
 def check_digits(op: Op) -> None:
-    """Check values and gradients of an elementwise op for operands of all magnitudes against exact ones.
+    """Check values and gradients of an elementwise op against exact results, for operands of all magnitudes.
 
-    They may differ by `DIGITS_TOLERANCE` times the exact value, wherever this is a normal float32. An op that works
-    only in a smaller range states it as `limit` or `least`, and the reason as `range_reason`.
+    They may differ by `DIGITS_TOLERANCE` times the exact value, if this is a normal float32. An op that works only in a
+    smaller range declares `limit` or `least`, and the reason as `range_reason`.
     """
     if op.formula is None or op.random:
         return
@@ -341,7 +335,7 @@ def check_digits(op: Op) -> None:
 
 
 def _check_digits(what: str, computed: float, true: Sequence[float]) -> None:
-    """Check a number against the exact one, or those from below and from above. A tiny one may be 0."""
+    """Check a value against the exact value, or against values from below and above. A tiny value may be 0."""
     if true and all(abs(one) <= LARGEST for one in true):
         low, high = (float(one) for one in (min(true), max(true)))
         slack = DIGITS_TOLERANCE * max(abs(low), abs(high)) + 2 * SMALLEST
@@ -351,7 +345,7 @@ def _check_digits(what: str, computed: float, true: Sequence[float]) -> None:
 def batched_operands(count: int) -> list[Sequence[bool]]:
     """Return which of `count` operands have a batch, for `check_minibatch`.
 
-    Up to 4 operands: every combination with at least one batch. More: all, only one, and all but one.
+    For up to 4 operands, return every combination with at least one batch; for more, all, only one, and all but one.
     """
     every = itertools.product([True, False], repeat=count) if count <= 4 else mixtures([True, False], count)
     return [batched for batched in every if any(batched)]
@@ -362,8 +356,8 @@ def check_op(function: Callable) -> None:
 
     Values are compared with the reference, and gradients with central differences of the reference. This is repeated
     with operands that are inputs, parameters and computed values, and with one expression as several operands or as the
-    operand of several nodes. Nodes that run as one batch must give what each gives alone, and a minibatch must give
-    what its elements give one by one. `check_digits` tries operands of any magnitude. The checks call `renew_cg`.
+    operand of several nodes. Nodes that run as one batch must give the same results as each alone, and a minibatch the
+    same as its elements one by one. `check_digits` tries operands of any magnitude. The checks call `renew_cg`.
 
     Args:
         function: what `elementwise`, `columnwise`, `op`, `recorded` or `register` returned.

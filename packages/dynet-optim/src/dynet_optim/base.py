@@ -1,8 +1,7 @@
 """`Trainer`, the base class of all trainers (optimizers): updates, clipping, the learning rate, files, and copies.
 
-A saved trainer is a file in the format of a model file (see `dynet_core.files`). It has a tensor for each state, and
-one with the trainer's own numbers and the state of the random generator of dropout. Resumed training gives the same
-numbers as uninterrupted training.
+A saved trainer is in the format of model files (see `dynet_core.files`). It has a tensor for each state, and one with
+the trainer's own numbers and the state of dropout's random generator. Resumed and uninterrupted training agree exactly.
 """
 
 from __future__ import annotations
@@ -46,19 +45,19 @@ from dynet_core.recorder import passes
 from .rule import SHRINK, Rule
 from .table import ALL, Chosen, Table
 
-NOT_PICKLED = ("_backward_elsewhere", "_read", "_shrinking", "_table")  # attributes that `_begin` makes
+NOT_PICKLED = ("_backward_elsewhere", "_read", "_shrinking", "_table")  # `_begin` sets these attributes
 IN_FILES = ("_rate", "_rate0", "_epoch", "_threshold", "_dense", "_updates")  # the trainer's own numbers
 
-# How `of_numbers` stores a number that is no sum of three float32 numbers: its 64 bits, 22 of them in each.
+# How `of_numbers` stores a float64 that is not the sum of three float32 values: as its 64 bits, 22 in each value.
 PART = 1 << 22
 SHIFTS = np.arange(0, 66, 22, dtype=np.uint64)
 
 Path = str | os.PathLike[str]
-ONE = 1.0  # the default of the argument `s` of updates. If `s is ONE`, the caller gave no `s`, so it needs no check.
+ONE = 1.0  # the default of `s` in updates: if `s is ONE`, the caller did not pass `s`, so it needs no check
 
 
 def _rows_of_loss() -> list[int] | None:
-    """Return the rows in PARAMETER_ROWS of the parameters in the graph of the last loss; None if it is gone."""
+    """Return the rows in PARAMETER_ROWS of the current graph's parameters; None if it has had no backward pass."""
     records = current().records
     if records.differentiated[0] < 0:
         return None
@@ -67,7 +66,7 @@ def _rows_of_loss() -> list[int] | None:
 
 
 def _indices(name: str, given: Iterable[Index], begin: int, end: int) -> list[int]:
-    """Return the given indices, which count from `begin`, as ints from `begin` to `end` - 1, which count from 0."""
+    """Return `given`, indices that count from `begin`, as indices that count from 0. They must be less than `end`."""
     indices = [begin + whole(name, "a place", index) for index in checked_list(name, given, "ints")]
     for index in indices:
         if not begin <= index < end:
@@ -76,10 +75,9 @@ def _indices(name: str, given: Iterable[Index], begin: int, end: int) -> list[in
 
 
 class Counts:
-    """What changes at each update of a trainer. `recent_...` count since the last call of `status`.
+    """What changes in each update of a trainer. `recent_...` are counts since the last call of `status`.
 
-    `passes` is how many backward passes had run when the last update ended. `has_trained` says whether a gradient was
-    ever other than 0.
+    `passes`: the backward passes before the last update's end. `has_trained`: whether any gradient was ever nonzero.
     """
 
     updates = recent_updates = recent_clips = passes = 0
@@ -89,12 +87,12 @@ class Counts:
 class Trainer(Closed):
     """The base of all trainers.
 
-    A trainer updates the parameters of a collection, including those that are added later, and keeps the collection
-    alive. Parameters with `set_updated(False)` are not changed, and their gradients do not count in the norm of the
-    gradients, which clipping uses. Updates are computed in float32, the norm in float64.
+    A trainer updates the parameters of a collection, including parameters that are added later, and keeps the
+    collection alive. Parameters with `set_updated(False)` do not change, and the norm that clipping uses does not
+    include their gradients. Updates are computed in float32, the norm in float64.
 
     With a weight decay, every update ends by multiplying all parameters by 1 - decay. That changes all rows of lookup
-    parameters, even those that were not used, so it takes long if there are many.
+    parameters, even unused rows, so it is slow if there are many.
 
     After n epochs, the learning rate is (initial rate) / (1 + edecay * n).
     """
@@ -122,15 +120,15 @@ class Trainer(Closed):
         self._counts.passes = 0
         self._backward_elsewhere = False  # whether another process of a DataParallel had gradients for this update
         self._table = Table(self._collection, self.rule)
-        self._shrinking: Table | None = None  # the table for weight decay, made when it is first needed
+        self._shrinking: Table | None = None  # the table for weight decay, made when first needed
         numbers = type(self)._numbers
-        self._read = self.rule.read if numbers is Trainer._numbers else numbers  # one call less in each update
+        self._read = self.rule.read if numbers is Trainer._numbers else numbers  # saves a call in each update
 
     def _checked(self, name: str, value: object, range: Range) -> float:
         return checked_number(f"{self.whoami()}: {name}", value, range)
 
     def _either(self, default: float, **given: Number | None) -> Any:
-        """Return the value of a hyper-parameter that has two names. None: the user passed nothing."""
+        """Return the value of a hyperparameter that has two names. None means that it was not passed."""
         names = [name for name, value in given.items() if value is not None]
         if len(names) > 1:
             raise ArgumentError(f"{self.whoami()}: {' and '.join(names)} mean the same thing: give one of them")
@@ -150,21 +148,20 @@ class Trainer(Closed):
         return self.rule.read(self, scale)
 
     def update(self, s: Number = ONE) -> None:
-        """Change all parameters by their gradients, and set the gradients to zero.
+        """Update all parameters with their gradients, and set the gradients to zero.
 
         If the norm of all gradients, times |s|, exceeds the clipping threshold, the gradients are scaled down so that
         this product equals the threshold. With sparse updates (the default), a lookup parameter changes only in the
         rows that were used since the last update.
 
-        If there are no gradients, because no call of `backward` has reached a parameter of the collection, a warning
-        is given, but only the first time.
+        Warn, only once, if there are no gradients because no call of `backward` has reached the collection.
 
         Args:
             s: a factor by which the gradients are multiplied.
 
         Raises:
             GradientError: a gradient is infinite or NaN. The parameters and the trainer have not changed, but all
-                gradients have been set to zero, so that training can go on with the next example.
+                gradients have been set to zero, so that training can continue with the next example.
         """
         table = self._table
         if table.added != PARAMETER_ROWS.added or table.outdated.thread != get_ident():
@@ -177,14 +174,13 @@ class Trainer(Closed):
         self._end_update(squared, ALL)
 
     def update_subset(self, updated_params: Iterable[Index], updated_lookups: Iterable[Index], s: Number = ONE) -> None:
-        """Change some parameters only. The others keep their values and gradients.
+        """Update only some parameters. The others keep their values and gradients.
 
-        The gradients of the others count in the norm that clipping uses. `set_updated(False)` is usually the better way
-        to train only some parameters.
+        The norm for clipping includes all gradients. To train only some parameters, `set_updated(False)` is better.
 
         Args:
-            updated_params: which parameters to change, as indices in the collection's `parameters_list()`.
-            updated_lookups: which lookup parameters to change, as indices in its `lookup_parameters_list()`.
+            updated_params: the parameters to update, as indices in the collection's `parameters_list()`.
+            updated_lookups: the lookup parameters to update, as indices in its `lookup_parameters_list()`.
             s: a factor by which the gradients are multiplied.
         """
         table, first = self._table.prepared(), len(self._collection.parameters_list())
@@ -276,7 +272,7 @@ class Trainer(Closed):
 
     @method(value="learning_rate")
     def set_learning_rate(self, learning_rate: Number) -> None:
-        """Set the learning rate, as an assignment to `learning_rate` does. DyNet 2.1 calls the argument `value`."""
+        """Same as assigning to the attribute `learning_rate`. DyNet 2.1 calls the argument `value`."""
         self.learning_rate = learning_rate
 
     def _decay(self) -> float:
@@ -294,7 +290,7 @@ class Trainer(Closed):
         self._rate = self._scheduled_rate() / self._decay()
 
     def restart(self, learning_rate: Number | None = None) -> None:
-        """Forget what the trainer remembers of earlier gradients, and count epochs from 0 again.
+        """Forget earlier gradients, and count epochs from 0 again.
 
         As in DyNet, the number of updates, which Adam's bias correction depends on, is not reset.
 
@@ -322,8 +318,8 @@ class Trainer(Closed):
     def set_sparse_updates(self, su: bool) -> None:
         """Set whether updates skip the rows of lookup parameters that were not used since the last update.
 
-        With True, the default, the time for an update depends on the number of used rows, not of all rows. With False,
-        trainers that remember earlier gradients (all except SGD without momentum) also change the other rows.
+        With True, the default, the time for an update depends on the number of used rows, not on all rows. With False,
+        trainers that remember earlier gradients (all except SGD without momentum) also change the unused rows.
         """
         self._dense = int(not checked_flag("set_sparse_updates", "su", su))
 
@@ -331,7 +327,7 @@ class Trainer(Closed):
         """Write the learning rate to stderr, and the numbers of updates and of clipped updates since the last call."""
         counts = self._counts
         text = f"[lr={self._rate:g} clips={counts.recent_clips} updates={counts.recent_updates}] "
-        with suppress(Exception):  # the stream may be closed, or a program's own
+        with suppress(Exception):  # the program may have closed or replaced the stream
             print(text, end="", file=sys.stderr, flush=True)
         counts.recent_clips = counts.recent_updates = 0
 
@@ -340,16 +336,16 @@ class Trainer(Closed):
     _updates = property(lambda self: self._counts.updates, lambda self, count: setattr(self._counts, "updates", count))
 
     def __getstate__(self) -> tuple[Any, ...]:
-        """Return what pickle stores: the attributes, copies of each parameter's states, and what is in `__slots__`."""
-        own = object.__getstate__(self)  # the attributes, or if a user's class has slots, these and the slots
+        """Return what pickle stores: the attributes, copies of each parameter's states, and the values of slots."""
+        own = object.__getstate__(self)  # the attributes; if a user's class has slots, (attributes, slots)
         settings = {name: value for name, value in vars(self).items() if name not in NOT_PICKLED}
         settings["_counts"] = copy.copy(self._counts)
         kept = [[block.array.copy() for block in states] for states in self._table.prepared().states_in_order()]
         return settings, kept, own[1] if isinstance(own, tuple) else {}
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        settings, kept, slots = (*state, {})[:3]  # a pickle of an earlier version has no slots
-        self._counts = Counts()  # and one of a still earlier version has no counts
+        settings, kept, slots = (*state, {})[:3]  # pickles of earlier versions have no slots
+        self._counts = Counts()  # pickles of still earlier versions have no counts
         for name, value in (settings | slots).items():
             object.__setattr__(self, name, value)
         self._begin()
@@ -360,9 +356,9 @@ class Trainer(Closed):
     def save(self, fname: Path) -> None:
         """Save the state of training to a file that `populate` reads. The parameters are not part of it.
 
-        The state is the trainer's memory of earlier gradients, the learning rate, the epoch, the number of updates,
-        the clipping threshold, whether updates are sparse, and the state of the random generator of dropout. Save the
-        parameters with the collection's own `save`.
+        The state is the trainer's memory of earlier gradients, the learning rate, the epoch, the number of updates, the
+        clipping threshold, whether updates are sparse, and the state of dropout's random generator. Save the parameters
+        with the collection's own `save`.
 
         Args:
             fname: the file to write or replace. The format is safetensors if the name ends in `.safetensors`, else
@@ -408,7 +404,7 @@ class Trainer(Closed):
             setattr(self, name, value)
 
     def _tensors(self) -> list[StoredTensor]:
-        """Return what a file holds: first the trainer's own numbers and the random generator's, then all states."""
+        """Return a file's tensors: first the trainer's own numbers and the random generator's, then all states."""
         seed, drawn, forks = noise.state()  # the seed has 32 bits
         own = [*self._in_files().values(), seed >> 16, seed & 0xFFFF, drawn, forks]
         states = _states(self._table.prepared())
@@ -453,7 +449,7 @@ def _states(table: Table) -> list[tuple[StoredTensor, Block]]:
 
 
 def _present_name(name: str, states: Sequence[str]) -> str:
-    """Return the name of a stored tensor. Older files have the numbers of states in place of their names."""
+    """Return the present name of a stored tensor. In older files, names end with a state's index, not its name."""
     start, _, last = name.rpartition(".")
     return f"{start}.{states[int(last)]}" if last in map(str, range(len(states))) else name
 
@@ -467,7 +463,7 @@ def _names(kind: type) -> set[str]:
 
 
 def _explanation(stored: Iterable[str], expected: Iterable[str]) -> str:
-    """Explain that a file does not fit a collection because it has the state of a trainer; "" if that is not so."""
+    """Explain that a file does not fit a collection because it has the state of a trainer; else return ""."""
     trainers = _names(Trainer) & {name.removeprefix("/") for name in stored}
     says = f"The file has the state of a trainer, {few(trainers)}, which the populate of such a trainer reads"
     return says * bool(trainers)
@@ -477,10 +473,10 @@ EXPLAIN.append(_explanation)
 
 
 def of_numbers(name: str, numbers: Sequence[float]) -> StoredTensor:
-    """Return a tensor that has, for each of `numbers`, three float32 numbers that add up to it.
+    """Return a tensor that has, for each of `numbers`, three float32 values whose sum is the number.
 
-    If no three do, they are its 64 bits instead: 22 in each, as a whole number from PART to 2 * PART - 1. In a sum, the
-    second number is much smaller than the first, so the two cannot be confused.
+    If no three values have this sum, they hold the number's 64 bits: 22 in each, as an integer from PART to
+    2 * PART - 1. In a sum, the second value is much smaller than the first, so the two cannot be confused.
     """
     exact = rest = np.array(numbers, np.float64)
     parts = []

@@ -1,7 +1,6 @@
-"""`DataParallel`: a trainer that adds up the gradients of several processes, which MPI starts. Its checkpoints.
+"""`DataParallel`, a trainer that adds up the gradients of several MPI processes, and its checkpoints.
 
-Gradients are added up in one buffer. It has the whole gradients of ordinary parameters, called dense here, and of
-lookup parameters the rows that any rank has used.
+One buffer adds up the gradients of ordinary parameters, called dense here, and of lookup rows that any rank has used.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from .rule import without_states
 from .table import Table
 
 Example = TypeVar("Example")
-COUNT = itertools.count()  # gives each DataParallel of this process a number; ranks check that they use the same one
+COUNT = itertools.count()  # numbers the DataParallels of this process; ranks check that they use the same number
 MOST_EXAMPLES = 1 << 40  # the argument `examples` must be less, so that the sum over all ranks fits 64 bits
 
 
@@ -49,17 +48,17 @@ class DataParallel:
 
     At the start, the parameters and the state of the trainer are copied from rank 0 to all ranks. Parameters that are
     added later must have the same initial values on all ranks. Each rank draws its own random numbers for dropout, with
-    a seed made from that of rank 0. An exception in one rank ends all of them. A program that is not started by MPI has
-    one rank, and `update` does what the trainer's `update` does.
+    a seed derived from rank 0's. An exception in one rank ends all ranks. A program that is not started by MPI has one
+    rank, and `update` does what the trainer's `update` does.
 
     All ranks must call `update`, `total`, `compare`, `save` and `populate` in the same order. A rank without examples
-    calls `update` without `backward`. All other methods and attributes, but `update_subset`, are the trainer's; set its
-    options to the same values on all ranks.
+    calls `update` without `backward`. All other methods and attributes except `update_subset` are the trainer's; set
+    its options to the same values on all ranks.
 
     Args:
         trainer: the trainer, which on each rank has all parameters and updates them all.
         average: weight the gradients of the ranks by their numbers of examples, for losses that are means.
-        compare_every: after how many updates to call `compare` each time; 0 means never.
+        compare_every: the number of updates between calls of `compare`; 0 means that it is never called.
 
     Raises:
         ParallelError: the ranks do not have the same model, or several processes cannot find each other, or this
@@ -89,7 +88,7 @@ class DataParallel:
         self._updates = 0
         if self._meeting:
             self._index = next(COUNT)
-            self._version = -1  # that of PARAMETER_ROWS when `_meet` set `_model`
+            self._version = -1  # `PARAMETER_ROWS.version` when `_meet` set `_model`
             self._scaling = Table(trainer._collection, SCALE) if self._average else None
             with self._exchange("start"):
                 self._spread()
@@ -105,7 +104,7 @@ class DataParallel:
     def __setattr__(self, name: str, value: object) -> None:
         """Set an attribute of the trainer, if this class does not define it. Refuse attributes that nobody reads."""
         is_own = name.startswith("_") or hasattr(type(self), name)
-        if is_own or not (hasattr(self._trainer, name) or type(self) is DataParallel):  # subclasses take any
+        if is_own or not (hasattr(self._trainer, name) or type(self) is DataParallel):  # a subclass takes any
             super().__setattr__(name, value)
         else:
             getattr(self._trainer, name)  # if there is no such attribute, this raises the error, which may have a hint
@@ -133,7 +132,7 @@ class DataParallel:
         raise ArgumentTypeError("DataParallel cannot be copied or pickled; its .trainer can")
 
     def share(self, examples: Sequence[Example]) -> Sequence[Example]:
-        """Return this rank's part of a minibatch: a slice of it. The parts of the ranks differ by one example at most.
+        """Return this rank's part of a minibatch, a slice. The ranks' parts differ in size by at most one example.
 
         All ranks must give the same minibatch, so they must shuffle their examples with the same seed.
 
@@ -146,7 +145,7 @@ class DataParallel:
         return examples[count * self.rank // self.size : count * (self.rank + 1) // self.size]
 
     def total(self, number: Number) -> float:
-        """Return the sum of a number, such as a loss to print, over all ranks. All ranks get the same sum.
+        """Return the sum of a number, such as a loss, over all ranks. All ranks get the same sum.
 
         Raises:
             ParallelError: another rank has called a different method, or has ended.
@@ -163,7 +162,7 @@ class DataParallel:
             return sum(everyone.tolist())
 
     def update(self, s: Number = 1.0, examples: int | None = None) -> None:
-        """Sum the gradients of all ranks, and change the parameters by them.
+        """Sum the gradients of all ranks, and update the parameters with the sums.
 
         Args:
             s: a factor by which the gradients are multiplied.
@@ -185,7 +184,7 @@ class DataParallel:
         if not 0 <= count < MOST_EXAMPLES:
             raise ArgumentError(f"DataParallel.update: examples is {examples}; it must be a number of examples")
         trainer = self.trainer
-        # The trainer would find this only after the exchange, when the sums have replaced each rank's gradients.
+        # The trainer would notice this only after the exchange, when the sums have replaced each rank's gradients.
         if not all(math.isfinite(float32(number)) for number in trainer._numbers(factor)):
             raise ArgumentError(
                 f"DataParallel.update: learning rate {trainer.learning_rate} times s, {factor}, is too large"
@@ -201,7 +200,7 @@ class DataParallel:
             self.compare()
 
     def _add_up(self, s: float, examples: int) -> None:
-        """Replace this rank's gradients by the sums over all ranks, weighted by their `examples` with `average`."""
+        """Replace this rank's gradients by the sums over all ranks; with `average`, weighted by their `examples`."""
         trainer = self.trainer
         table = trainer._table.prepared()
         if self._gradients.version != PARAMETER_ROWS.version:
@@ -247,12 +246,12 @@ class DataParallel:
                 )
 
     def save(self, fname: Path, position: Mapping[str, int] | None = None) -> None:
-        """Write a checkpoint: parameters, the trainer's state, and how far training has got. Rank 0 writes it.
+        """Write a checkpoint: parameters, the trainer's state, and the position in the data. Rank 0 writes it.
 
         Args:
             fname: the file to write or replace. An older file is replaced only when everything is written. The format
                 is safetensors if the name ends in `.safetensors`, else text.
-            position: how far training has got in the data, as whole numbers by name: {"epoch": 3, "minibatch": 120}.
+            position: where training is in the data, as whole numbers by name: {"epoch": 3, "minibatch": 120}.
 
         Raises:
             ArgumentError: a position is not a whole number; raised on all ranks.
@@ -272,11 +271,11 @@ class DataParallel:
     def populate(self, fname: Path) -> dict[str, int]:
         """Load a file that `save` wrote: set the models and trainers of all ranks. Return the stored `position`.
 
-        Training then continues as if it had not been interrupted. If the number of ranks is not the same as before,
-        dropout draws other numbers. Rank 0 reads the file.
+        Training then continues as if it had not been interrupted. If the number of ranks has changed, dropout draws
+        different numbers. Rank 0 reads the file.
 
         Raises:
-            FileFormatError: the file is damaged or of a different model; nothing has changed. Raised on all ranks.
+            FileFormatError: the file is damaged or for a different model; nothing has changed. Raised on all ranks.
             OSError: rank 0 cannot read the file. Raised on all ranks.
         """
         position, noises = self._by_first("populate", lambda _: read_checkpoint(fname, self.trainer))
@@ -291,7 +290,7 @@ class DataParallel:
         return position
 
     def _by_first(self, action: str, work: Callable) -> Any:
-        """Call `work` on rank 0 only, with all ranks' generators of dropout. Return or raise on all what it does."""
+        """Call `work` on rank 0, with all ranks' states of dropout. All ranks return its result or raise its error."""
         if not self._comm:
             return work([noise.state()])
         with self._exchange(action):
@@ -355,17 +354,17 @@ SCALE = without_states("scale", "factor", g=lambda g, factor: g * factor)  # doe
 class Gradients:
     """The gradients of the trained parameters in a trainer's `Table`.
 
-    The rows of all lookup parameters are numbered one after the other. Each lookup parameter has one more number than
-    rows, the last, which stands for all its rows. `Storage.touched` lists the rows with a gradient.
+    The rows of all lookup parameters are numbered consecutively. The number after a parameter's last row stands for all
+    its rows. `Storage.touched` lists the rows with a gradient.
     """
 
     def __init__(self, table: Table, comm: Any):
         self.comm, self.in_place = comm, mpi().IN_PLACE
-        self.version = PARAMETER_ROWS.version  # if the number is different later, this object is out of date
+        self.version = PARAMETER_ROWS.version  # if this has changed, the object is out of date
         trained = [p._storage for p in table.everything if PARAMETER_ROWS.needs(p._storage.row)]
         self.dense = [storage for storage in trained if storage.touched is None]
         self.tables = [storage for storage in trained if storage.touched is not None]
-        # The number of the first row of each lookup parameter, and then how many numbers there are in all.
+        # The number of each lookup parameter's first row; last, how many numbers there are in all.
         self.firsts = np.cumsum([0, *(storage.rows + 1 for storage in self.tables)])
         self.buffer = np.empty(0, np.float32)
         self.sent = 0  # the number of bytes that this rank has sent in the last exchange
@@ -382,7 +381,7 @@ class Gradients:
     def add_up(self, own: np.ndarray, counts: np.ndarray) -> None:
         """Replace this rank's gradients by the sums over all ranks.
 
-        `own` is what `touched` returned on this rank. `counts` has the number of such rows on each rank.
+        `own` is this rank's result of `touched`. `counts` has the number of such rows on each rank.
         """
         chosen = [*((storage, slice(None)) for storage in self.dense), *self._used_by_all(own, counts)]
         values = [storage.gradient.array.reshape(storage.rows or 1, -1)[rows].ravel() for storage, rows in chosen]
@@ -401,7 +400,7 @@ class Gradients:
                     gradient.reshape(storage.rows, -1)[rows] = part.reshape(len(rows), -1)
 
     def _used_by_all(self, own: np.ndarray, counts: np.ndarray) -> Iterator[tuple[Storage, np.ndarray]]:
-        """Yield each lookup parameter of which any rank has used rows, with these rows, and mark them as used here."""
+        """Yield each lookup parameter that any rank has used, with the used rows. Mark these as used on this rank."""
         if not counts.any():
             return
         together = np.empty(counts.sum(), np.int64)
@@ -432,7 +431,7 @@ def spread(comm: Any, blocks: Sequence[Block]) -> None:
 
 
 def first_difference(comm: Any, parameters: Sequence[Any]) -> tuple[int, str] | None:
-    """Return the first rank whose values differ from those of rank 0 in any bit, and the name of the parameter."""
+    """Return the first rank whose values differ from rank 0's in any bit, and the name of the parameter."""
     if not parameters:
         return None
     own = [
@@ -446,22 +445,22 @@ def first_difference(comm: Any, parameters: Sequence[Any]) -> tuple[int, str] | 
 
 
 def spread_randomness(comm: Any) -> None:
-    """Copy the random generator for initial values from rank 0 to all ranks. Give each its own seed for dropout."""
+    """Copy rank 0's random generator for initial values to all ranks. Give each rank its own seed for dropout."""
     stream, (seed, drawn, forks) = comm.bcast((random_stream.stream(), noise.state()))
     noise.set_rank(comm.rank)
     if comm.rank:
         random_stream.continue_with(stream)
         own = noise.seed_of_rank(seed, comm.rank)
-        # A seed that is right already was set by an earlier DataParallel. Setting it again could repeat numbers.
+        # If the seed is already right, an earlier DataParallel has set it. Setting it again could repeat numbers.
         if noise.state()[0] != own:
             noise.set_state(own, drawn, forks)
 
 
-# Checkpoints, each in one file: a list of tensors, in this order: a hash of the rest; the parameters; the states of the
-# random generators; the position in the data; and the trainer's state. `of_numbers` stores numbers.
+# A checkpoint is a file with these tensors, in this order: a hash of the rest; the parameters; the states of the random
+# generators; the position in the data; and the trainer's state. `of_numbers` stores numbers.
 
-PARAMETERS, DIGEST, RANKS, POSITION = "/parameters", "/digest", "/ranks", "/position/"  # the beginnings of tensor names
-LARGEST = 2**53  # a Python float holds whole numbers up to this exactly
+PARAMETERS, DIGEST, RANKS, POSITION = "/parameters", "/digest", "/ranks", "/position/"  # how names of tensors begin
+LARGEST = 2**53  # a Python float is exact for whole numbers up to this
 Noise = tuple[int, int, int]  # the state of the random generator for dropout: seed, numbers drawn, processes forked
 
 
@@ -506,7 +505,7 @@ def read_checkpoint(fname: Path, trainer: Trainer) -> tuple[dict[str, int], list
 
 
 def _digest(tensors: Iterable[StoredTensor]) -> list[int]:
-    """Return a hash of tensors, four numbers of 16 bits, by which damage to the file is noticed."""
+    """Return a hash of tensors, as four 16-bit numbers, to detect damage to the file."""
     hashed = hashlib.blake2b(digest_size=8)
     for tensor in tensors:
         hashed.update(repr((tensor.lookup, tensor.name, tuple(tensor.dims))).encode())

@@ -1,8 +1,8 @@
-"""Connects the processes of a parallel program, called ranks, by MPI. Ends all of them if one fails.
+"""Connects the processes of a parallel program, called ranks, by MPI. Ends all ranks if one fails.
 
-Before ranks exchange data, a `Meeting` checks that all are about to do the same: otherwise they might wait forever.
-Each sends a *header*: integers that say what it is about to do and how many updates it has done, and hashes of *facts*,
-pairs (name, value), about its model and options. If these differ, all ranks raise an error.
+Before ranks exchange data, a `Meeting` checks that all are about to do the same; otherwise, they might wait forever.
+Each rank sends a *header*: integers that say what it is about to do and how many updates it has done, and hashes of
+*facts*, pairs (name, value), about its model and options. If these differ, all ranks raise an error.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ import numpy as np
 
 from dynet_core.errors import ParallelError
 
-# Launchers such as mpiexec say in STARTED how many processes they have started.
+# The environment variables in which launchers such as mpiexec store the number of processes.
 STARTED = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
-PROCESS = "DYNET_MPI_PROCESS"  # a rank stores its process id there; child processes, which are no ranks, inherit it
+PROCESS = "DYNET_MPI_PROCESS"  # where a rank stores its process id; child processes, which are not ranks, inherit it
 PATIENCE = "DYNET_MPI_SECONDS"  # how many seconds a process waits for the others to connect; 0 means forever
-PAUSE = 0.5  # how many seconds a process waits before it ends all ranks: the launcher reads what it has printed
+PAUSE = 0.5  # how many seconds a process waits before it ends all ranks, so that the launcher can read its output
 
 
 def world() -> Any:
@@ -83,13 +83,13 @@ def is_child() -> bool:
 
 
 def is_finalized() -> bool:
-    """Return whether MPI has been finalized, so that no rank can exchange anything any more."""
+    """Return whether MPI has been finalized, so that ranks can no longer exchange data."""
     MPI: Any = sys.modules.get("mpi4py.MPI")
     return MPI is not None and MPI.Is_finalized()
 
 
 def mpi() -> Any:
-    """Return the module `mpi4py.MPI`. Its first import connects this process with the others."""
+    """Return the module `mpi4py.MPI`. Its first import connects this process to the others."""
     return importlib.import_module("mpi4py.MPI")
 
 
@@ -100,10 +100,10 @@ def number_started(environment: Mapping[str, str]) -> int:
 
 @contextlib.contextmanager
 def _impatience(started: int) -> Iterator[None]:
-    """End this process if the `with` block, which connects with other processes, takes too long.
+    """End this process if the `with` block, which connects to other processes, takes too long.
 
-    MPI waits forever, even for a process that has ended before it has connected, and Python code cannot run meanwhile.
-    The timer of `faulthandler` can. It is not set if there are no other processes: the program may use it.
+    MPI waits forever, even for a process that ended before it connected. Python code cannot run meanwhile, but the
+    timer of `faulthandler` can. It is not set if there are no other processes, because the program may use it.
     """
     try:
         seconds = float(os.environ.get(PATIENCE, "600")) if started > 1 else 0.0
@@ -126,7 +126,7 @@ def _impatience(started: int) -> Iterator[None]:
 
 @functools.cache
 def end_all_on_exceptions() -> None:
-    """Make an uncaught exception, in any thread, end all ranks, which would wait for this one."""
+    """Make an uncaught exception in any thread end all ranks, because the others would wait for this one forever."""
     process = os.getpid()
 
     def ending(earlier: Callable) -> Callable:
@@ -158,32 +158,32 @@ def end_all(reason: str) -> None:
     time.sleep(PAUSE)
     if comm:
         comm.Abort(1)
-    # MPICH's mpiexec ends the others if a process is killed, but not if it exits before it has connected.
+    # MPICH's mpiexec ends the other processes if one is killed, but not if one exits before it has connected.
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 ACTIONS = ("start", "update", "total", "compare", "save", "populate", "end")
 ACTION, UPDATES, MODEL, OPTIONS, EXAMPLES, TOUCHED, BACKWARD = range(7)  # the indices of the integers in a header
 Facts = Sequence[tuple[str, object]]
-LAST_WAIT = 5  # how many seconds a process that ends waits for a thread that is in the middle of an exchange
+LAST_WAIT = 5  # how many seconds an ending process waits for a thread that is in the middle of an exchange
 
 
 class Meeting:
-    """The connection of this rank with the others. The integers of a header up to OPTIONS must be the same on all."""
+    """This rank's connection to the others. On all ranks, headers must be equal up to and including OPTIONS."""
 
     def __init__(self, comm: Any):
-        self.comm, self.rank, self.size = comm, comm.rank, comm.size  # MPI says the last two only until it is finalized
-        # The headers of all ranks at the last call of `meet`
+        self.comm, self.rank, self.size = comm, comm.rank, comm.size  # MPI loses rank and size when finalized
+        # All ranks' headers at the last call of `meet`.
         self.headers = np.zeros((comm.size, BACKWARD + 1), np.int64)
         self.updates = 0  # how many updates this rank has done, by the trainer that was used last
-        self.over = ""  # an error message, if a rank has ended and so the others can exchange nothing any more
-        self.process = os.getpid()  # a forked child, which has another id, is no rank
+        self.over = ""  # an error message once a rank has ended, after which the others cannot exchange data
+        self.process = os.getpid()  # a forked child, which has another id, is not a rank
         self._exchanging = threading.Lock()  # locked while a thread is in an exchange
-        self._refused: ParallelError | None = None  # the last error of a thread that found it locked
+        self._refused: ParallelError | None = None  # the last error of a thread that found it already locked
         atexit.register(self._end)
 
     def _end(self) -> None:
-        """Tell the other ranks that this one ends. Those that go on raise an error instead of waiting for it."""
+        """Tell the other ranks that this one ends, so that they raise an error instead of waiting for it."""
         if self.over or os.getpid() != self.process or is_finalized():
             return
         with contextlib.suppress(Exception):
@@ -201,8 +201,8 @@ class Meeting:
     def exchange(self) -> Iterator[None]:
         """Return a context manager for a block in which ranks exchange data.
 
-        An exception in it ends all ranks, because the others would wait for this one forever. Only a ParallelError is
-        passed on: all ranks raise it, so none of them waits.
+        An exception in the block ends all ranks, because the others would wait for this one forever. Only a
+        ParallelError propagates: all ranks raise it, so none of them waits.
         """
         if os.getpid() != self.process:
             raise ParallelError(
@@ -221,7 +221,7 @@ class Meeting:
         try:
             yield
         except BaseException as problem:
-            # A signal handler that interrupts this exchange may raise `_refused`: only this rank has that error.
+            # A signal handler that interrupts this exchange may raise `_refused`, which other ranks do not raise.
             if isinstance(problem, ParallelError) and problem is not self._refused:
                 raise
             traceback.print_exc()
@@ -239,9 +239,8 @@ class Meeting:
     ) -> np.ndarray:
         """Wait for all ranks, check that they are about to do the same, and return their headers, a row for each rank.
 
-        `model` are facts and their hash, which the caller keeps as long as the model is the same. In `counts`, ranks
-        may differ: the numbers of examples and of used rows of lookup parameters, and whether a backward pass ran since
-        the last update.
+        `model` is (facts, their hash), kept by the caller while the model is the same. Ranks may differ in `counts`:
+        the numbers of examples and of used lookup rows, and whether a backward pass has run since the last update.
         """
         if self.over:
             raise ParallelError(self.over)
@@ -266,7 +265,7 @@ class Meeting:
             )
             return self.over
         different = headers != own
-        # Compare this rank with the first one that differs in the first field in which ranks differ.
+        # Compare this rank with the first rank that differs in the first field that is not the same on all ranks.
         field = int(different.any(axis=0).argmax())
         other = int(different[:, field].argmax())
         if field == ACTION:
@@ -282,7 +281,7 @@ class Meeting:
 
 
 def difference(own: Facts, others: Facts, rank: int) -> str:
-    """Return words for the first difference between `own`, the facts of this rank, and `others`, those of `rank`."""
+    """Describe the first difference between `own`, the facts of this rank, and `others`, the facts of `rank`."""
     for (name, value), (others_name, others_value) in itertools.zip_longest(own, others, fillvalue=("", "")):
         if "" in (name, others_name):
             return f"{name or others_name} is only {'here' if name else 'there'}"
@@ -295,12 +294,12 @@ def difference(own: Facts, others: Facts, rank: int) -> str:
 
 @functools.cache
 def meeting() -> Meeting | None:
-    """Return the `Meeting` of this process, always the same one; None if the program has only one process."""
+    """Return this process's `Meeting`, always the same object; None if the program has only one process."""
     comm = world()
     if comm is None:
         return None
     end_all_on_exceptions()
-    os.environ.setdefault(PROCESS, str(os.getpid()))  # for child processes, if the launcher is an unknown one
+    os.environ.setdefault(PROCESS, str(os.getpid()))  # for child processes, if the launcher is unknown
     return Meeting(comm)
 
 
@@ -318,8 +317,8 @@ def sendable(problem: Exception) -> Exception:
     return problem
 
 
-# This is done at import, since a rank may fail before it makes a `DataParallel`. A rank's child processes do not do it:
-# they have inherited the variable PROCESS, which has the rank's id.
+# Runs at import, because a rank may fail before it makes a `DataParallel`. Child processes of a rank skip this: they
+# have inherited PROCESS with the rank's id.
 if number_started(os.environ) > 1:
     os.environ.setdefault(PROCESS, str(os.getpid()))
     if not is_child():

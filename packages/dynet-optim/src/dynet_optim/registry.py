@@ -1,4 +1,4 @@
-"""TRAINERS, a table of all trainers. Generated tests compare each trainer in it with the same equations in numpy."""
+"""TRAINERS, a table of all trainers. Generated tests compare each trainer with the same equations in numpy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Reference = Callable[..., None]
 
 
 class Registered(NamedTuple):
-    """A trainer class with what its tests need.
+    """A trainer class and what its tests need.
 
     Attributes:
         kind: the trainer class.

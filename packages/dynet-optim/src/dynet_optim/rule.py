@@ -1,7 +1,6 @@
 """Update rules of trainers: formulas, from which a kernel is compiled.
 
-For each parameter, a rule may keep *states*, such as a moving average of gradients. It also reads *numbers* in each
-update: scalars such as the learning rate.
+A rule may keep *states* of each parameter, such as a moving average, and reads *numbers*, such as the learning rate.
 """
 
 from __future__ import annotations
@@ -17,11 +16,10 @@ NORM = KERNELS.add("gradient_norm", GradientNorm())  # the opcode of the kernel 
 
 
 class Rule:
-    """An update rule with its compiled kernel, which is called `update.` and the name of the rule.
+    """An update rule and its compiled kernel, which is called `update.` plus the name of the rule.
 
-    `states` and `numbers` are names; states begin at zero. `read` returns the values of the numbers for a trainer, as
-    `Trainer._numbers` does: `eps` is `trainer._eps`, and `rate` has the factor `scale` unless the rule reads `scale`
-    itself.
+    `states` and `numbers` are names; states start at zero. `read` returns a trainer's values of the numbers: `eps` is
+    `trainer._eps`, and `rate` includes the factor `scale`, unless the rule reads `scale` itself.
     """
 
     opcode: int
@@ -35,17 +33,17 @@ class Rule:
         self.numbers = kernel.views[2 + len(self.states) :]
         rate = "trainer._rate" if "scale" in self.numbers else "trainer._rate * scale"
         values = [{"rate": rate, "scale": "scale"}.get(name, f"trainer._{name}") for name in self.numbers]
-        # Each update calls it. Reading the attributes with `attrgetter` takes 200 ns more, of about 1 us in all.
+        # Each update calls `read`. Using `attrgetter` would take 200 ns more, of about 1 us in all.
         self.read = eval(f"lambda trainer, scale: ({''.join(value + ',' for value in values)})")
 
 
 def update(function: Callable) -> Rule:
-    """Return the update rule that a function states. Its kernel is called `update.` and the function's name.
+    """Return the update rule that a function defines. Its kernel is called `update.` plus the function's name.
 
     Args:
         function: takes the parameter `p`, its gradient `g`, the states and the numbers, and returns a dict with the new
-            `p` and the new states. The numbers are the learning rate, `rate`; then, if it is a separate factor,
-            `scale`, by which the update multiplies gradients; then settings of the trainer.
+            `p` and the new states. The numbers are `rate`, the learning rate; `scale`, the factor of the gradients, if
+            `rate` should not include it; and settings of the trainer.
     """
     return Rule(function.__qualname__, update_rule(function))
 
@@ -54,5 +52,5 @@ def without_states(name: str, *numbers: str, **formulas: Callable) -> Rule:
     return Rule(name, UpdateRule(("p", "g", *numbers), formulas, numbers=numbers))
 
 
-CLEAR = without_states("clear", g=lambda: 0.0)  # only sets the gradients to zero; a trainer's own rule also does it
+CLEAR = without_states("clear", g=lambda: 0.0)  # only zeroes the gradients, as trainers' rules also do
 SHRINK = without_states("shrink", "decay", p=lambda p, decay: p - p * decay)  # weight decay; does not clear gradients

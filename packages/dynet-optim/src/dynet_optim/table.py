@@ -1,8 +1,8 @@
 """The table in which compiled code finds the parameters of a trainer.
 
 Computing the norm of all gradients and updating are one compiled call each; if nothing is clipped, one call does both.
-`dense` is 1 to read or change all rows of lookup parameters, and 0 for those used since the last update. Parameters are
-counted as in `ParameterCollection._everything`: lookup parameters last.
+`dense` is 1 to read or change all rows of lookup parameters, and 0 for only the rows used since the last update.
+Parameters are in the order of `ParameterCollection._everything`: lookup parameters last.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from dynet_kernels.table import KERNELS
 
 from .rule import CLEAR, NORM, Rule
 
-# Nothing is clipped if the squared norm is below this share of the squared clipping threshold. The norm may have a
-# rounding error, so a squared norm between this share and the threshold itself is computed and compared again.
+# Nothing is clipped if the squared norm is below this share of the squared clipping threshold. Between this share and
+# the threshold, where rounding errors matter, the norm is computed and compared again.
 NEARLY_ONE = 1 - 1e-6
 Chosen = list[int] | slice
 ALL = slice(None)  # stands for the indices of all parameters
@@ -39,8 +39,8 @@ ALL = slice(None)  # stands for the indices of all parameters
 class Table:
     """The parameters of a collection as compiled code reads them, and the states that a rule keeps for each.
 
-    `rows` has a row of integers, such as addresses, for each parameter. By `context` (see `layout.CONTEXT`), Python and
-    compiled code exchange addresses, sizes and results.
+    `rows` has a row of integers, such as addresses, for each parameter. Python and compiled code exchange addresses,
+    sizes and results in `context` (see `layout.CONTEXT`).
     """
 
     def __init__(self, collection: ParameterCollection, rule: Rule):
@@ -51,9 +51,9 @@ class Table:
         self.numbers = block(len(rule.numbers))
         self._pack = self.numbers.packer()
         self.added = -1  # PARAMETER_ROWS.added when `_fill` filled this table; -1: it is out of date
-        self.outdated: Any = None  # that of the graph of the thread which was the last to call `prepared`
+        self.outdated: Any = None  # the `Outdated` of the graph for which `prepared` was last called
         self.group: ParameterGroup | None = None
-        self.identities: list[Identity] = []  # of all parameters, as `Outdated` takes them
+        self.identities: list[Identity] = []  # of all parameters, for `Outdated`, which needs the same list each time
         self.kept: dict[Storage, list[Block]] = {}  # the states that the rule keeps for each parameter
         self.context = np.zeros(len(CONTEXT), np.int64)
         self.context_address = self.context.ctypes.data
@@ -63,8 +63,8 @@ class Table:
             address_type=layout.INT_ARGUMENT, address=self.context_address,
             code=library.code_address(), threads=self.threads.ctypes.data,
         )  # fmt: skip
-        # Two float64: the sum of squared gradients, and the limit below which `run_if_below` updates. `sum` gives
-        # Python these; it is empty if they are on a GPU.
+        # Two float64 values: the sum of squared gradients, and the limit below which `run_if_below` updates. `sum` is a
+        # view of them; it is empty if they are on a GPU.
         self.sum_block = block(4)
         self.sum = self.sum_block.direct().cast("B").cast("d")
         self.both = np.zeros(len(layout.BOTH), np.int64)  # arguments of `norm_and_update`
@@ -87,20 +87,20 @@ class Table:
         if self.added != added:
             self.added = -1
             self._fill()
-        # Compiled code notes changes of the parameters for this thread's graph. Only in the main thread do several
-        # threads share updates.
+        # Compiled code notes changes of the parameters for this thread's graph. Updates use several threads only if the
+        # main thread runs them.
         old, new = self.group, outdated.group(self.identities)
         new.owner = weakref.ref(self)
         self._set(changed=new.address, changes=outdated.changes_address(), sharing=sharing.address())
         self.group = new  # this reference keeps the memory alive
         if old is not None and old is not new:
             old.owner = None
-        self.outdated, self.added = outdated, added  # set last: after an error or interrupt, the next call starts again
+        self.outdated, self.added = outdated, added  # set last: after an error or interrupt, the next call starts over
         return self
 
     def _fill(self) -> None:
         self.machine = compiled(*self.opcodes)
-        self.shared = PARAMETER_ROWS.buffer  # this reference keeps it alive, because compiled code reads it
+        self.shared = PARAMETER_ROWS.buffer  # this reference keeps it alive for compiled code
         self.everything = self.collection._everything()
         self.count = len(self.everything)
         identities = [parameter._storage.identity for parameter in self.everything]
@@ -164,9 +164,10 @@ class Table:
             self._run(rule, dense)
 
     def run_if_below(self, threshold: float, numbers: Sequence[float], dense: int) -> float | None:
-        """Apply the rule, unless gradients must be clipped, and return the sum of the squared gradients.
+        """Apply the rule and return the sum of the squared gradients, in one call.
 
-        None: they must be, or one call cannot do both here. Nothing has changed; `squared_norm` and `run` do it then.
+        Return None, and change nothing, if gradients must be clipped, or if one call cannot do both here. The caller
+        then uses `squared_norm` and `run`.
         """
         together, totals = self.machine.norm_and_update, self.sum
         if together is None or not totals:
@@ -181,7 +182,7 @@ class Table:
         return totals[0] if together(self.context_address, self.both_address) == layout.READY else None
 
     def note_change(self, chosen: Chosen) -> None:
-        """Let the graph know that `run` has changed these parameters. `run_if_below` does it itself."""
+        """Tell the graph that `run` has changed these parameters. `run_if_below` does this itself."""
         if isinstance(chosen, slice):
             self.outdated.note_change(self.identities)
         else:
@@ -189,7 +190,7 @@ class Table:
                 self.outdated.note_change(self.everything[index]._storage.identities)
 
     def _is_done(self, status: int) -> bool:
-        """Return whether a compiled call has succeeded. Else mend why not: compile a kernel, or enlarge the index."""
+        """Return whether a compiled call succeeded. If not, fix the cause: compile a kernel, or enlarge the index."""
         if status == layout.NO_CODE:
             compiled(int(self.tape[self.slots[CONTEXT.row], layout.INSTRUCTION.opcode]))
         elif status != layout.READY:

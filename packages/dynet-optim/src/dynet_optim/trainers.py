@@ -289,13 +289,11 @@ class AdadeltaTrainer(Trainer):
         d \leftarrow \rho d + (1 - \rho) \delta^2 \qquad
         \theta \leftarrow \theta - \eta \delta
 
-    The learning rate :math:`\eta` is 1, unless a program sets it or `edecay` lowers it. The original DyNet ignores the
-    learning rate.
+    The learning rate :math:`\eta` starts at 1. The original DyNet ignores the learning rate.
 
     Args:
         m: the collection to train.
-        eps: :math:`\epsilon`, which keeps the divisor (under the lower root) and the first step (under the upper root)
-            from being 0.
+        eps: added under both roots, so that neither the divisor nor the first step is zero.
         rho: the decay of the averages h and d, in [0, 1).
         edecay: how fast `update_epoch` lowers the rate: after n epochs it is (initial rate) / (1 + edecay * n).
 
@@ -456,8 +454,8 @@ class AdamTrainer(Trainer):
         self._eps = self._checked("eps", eps, POSITIVE)
 
     def _numbers(self, scale: float) -> tuple[float, ...]:
-        # The betas were rounded to float32, as kernels read them. Otherwise 1 - beta here would differ from theirs: for
-        # 0.999, in the fifth digit.
+        # The betas are rounded to float32, as in kernels. Otherwise, 1 - 0.999 here and there would differ in the fifth
+        # digit.
         count = self._counts.updates + 1
         rate = self._rate * math.sqrt(1 - self._beta_2**count) / (1 - self._beta_1**count)
         return rate, scale, self._beta_1, self._beta_2, self._eps

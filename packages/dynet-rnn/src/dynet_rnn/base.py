@@ -1,4 +1,4 @@
-"""The base classes of what has parameters, `Owner`, and of networks with layers, `LayersBuilder`."""
+"""Base classes: `Owner`, of objects that own parameters, and `LayersBuilder`, of networks with layers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def repr_of_builder(name: str, spec: Sequence, model: ParameterCollection, rates
 def check_vector(what: str, x: Dim, taker: str, size: int) -> None:
     """Raise ShapeError if x is not a vector of this size. Trailing 1s are allowed.
 
-    The message calls x `what`, such as "add_input: the input", and what reads it `taker`, such as "the network".
+    In the message, `what` names x, such as "add_input: the input", and `taker` its reader, such as "the network".
     """
     if of_rank(x.dims, 1) != (size,):
         columns = f"; reshape it to {(size,)} x {x.columns}" if x.rows == size and x.batch == 1 else ""
@@ -46,19 +46,19 @@ def check_vector(what: str, x: Dim, taker: str, size: int) -> None:
 
 @functools.cache
 def value_of_state(dim: Dim, index: int) -> Signature:
-    """Return the signature of a value of a state, such as 1 for the c of an LSTM's (h, c). `dim` is the shape of each.
+    """Return the signature of an alias of value number `index` of a state: 0 is h, 1 is c. `dim` is each one's shape.
 
-    Its operand is a time step or a tree node, whose memory begins with the values. Its gradient includes what comes
-    from the values of the same state that were computed from it.
+    The operand is a time step or a tree node, whose memory begins with these values. The alias's gradient includes the
+    gradient through values of the same state that were computed from it.
     """
     return alias(dim, offset=index * dim.total, has_gradient_of_whole=True)
 
 
 @dataclass(slots=True, eq=False)
 class Run:
-    """What all states that stem from one call of a builder's `initial_state` have in common.
+    """What all states that derive from one call of a builder's `initial_state` have in common.
 
-    `expressions` are the parameters of each layer as the builder reads them, `version` the graph's at that call.
+    `expressions` has each layer's parameters as the builder reads them. `version` is the graph's at that call.
     """
 
     builder: Any
@@ -72,13 +72,13 @@ class Run:
 
 
 class Owner(Hinted):
-    """Base of what owns a collection with parameters."""
+    """Base of objects that own a collection of parameters."""
 
     _model: ParameterCollection
 
     @contextmanager
     def _own(self, collection: str, model: ParameterCollection, argument: str = "model") -> Iterator[None]:
-        """Make a collection in `model`, which messages call `argument`. If the block fails, `model` is as before."""
+        """Add a collection to `model`, which messages call `argument`. If the block raises, `model` is unchanged."""
         if not isinstance(model, ParameterCollection):
             kind = type(model).__name__
             raise ArgumentTypeError(f"{self.whoami()}: {argument} must be a ParameterCollection, not {kind}")
@@ -100,10 +100,7 @@ class Owner(Hinted):
 
 
 class Latest:
-    """What a builder remembers. A copy of the builder starts without it.
-
-    `run` is what the last call of `initial_state` has begun.
-    """
+    """What a builder remembers, but its copies do not. `run` is from the last call of `initial_state`."""
 
     run: Any = None
 
@@ -115,7 +112,7 @@ class LayersBuilder(Owner, Closed):
     """
 
     _collection: str
-    _listed: int | None = None  # how many parameters of a layer `get_parameters` lists, from the first on; None: all
+    _listed: int | None = None  # `get_parameters` lists this many of a layer's first parameters; None: all of them
     _rates: tuple[float, ...] = ()  # the dropout rates; the subclass decides what each of them applies to
     _spec: tuple[Any, ...] = ()
     _latest: Any = functools.cached_property(lambda self: Latest())
@@ -134,9 +131,9 @@ class LayersBuilder(Owner, Closed):
         raise NotImplementedError
 
     def __getstate__(self) -> dict[str, Any] | tuple[dict[str, Any], dict[str, Any]]:
-        """Return the attributes for `copy` and `pickle`, without what belongs to a graph: a copy makes its own."""
+        """Return the attributes for `copy` and `pickle`, without `_latest`, which belongs to a graph."""
         kept = {name: value for name, value in vars(self).items() if name != "_latest"}
-        own = object.__getstate__(self)  # the attributes, or if a user's class has slots, these and the slots
+        own = object.__getstate__(self)  # the attributes; if a user's class has slots, (attributes, slots)
         return (kept, own[1]) if isinstance(own, tuple) else kept
 
     def __setstate__(self, state: Any) -> None:
@@ -147,23 +144,18 @@ class LayersBuilder(Owner, Closed):
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> Self:
-        """Make a new builder with the sizes and options of another one.
-
-        The values of the other builder's parameters are not copied.
+        """Make a new builder with the sizes and options of another one. Parameter values are not copied.
 
         Args:
             spec: the attribute `spec` of the other builder.
             model: the collection that gets the parameters of the new builder.
         """
-        layers, input_dim, hidden_dim, *rest = spec[:9]  # a file may have a range without end
+        layers, input_dim, hidden_dim, *rest = spec[:9]  # a spec from a file may be a huge range
         return cls(layers, input_dim, hidden_dim, model, *rest)
 
     @property
     def spec(self) -> tuple[object, ...]:
-        """The sizes and options of this builder, as a tuple. `from_spec` makes a builder like this one from it.
-
-        It has plain values only, so that `dy.save` can write it to a file.
-        """
+        """The sizes and options of this builder: a tuple of plain values that `dy.save` can write. See `from_spec`."""
         return self._spec
 
     def __repr__(self) -> str:
@@ -182,11 +174,11 @@ class LayersBuilder(Owner, Closed):
         self._rates = rates
 
     def get_parameters(self) -> list[list[Parameters]]:
-        """Return the parameters as a list with one list for each layer, first layer first."""
+        """Return the parameters in one list per layer, first layer first."""
         return [layer[: self._listed] for layer in self._parameters]
 
     def get_parameter_expressions(self) -> list[list[Expression]]:
-        """Return the parameters as expressions of the current graph, in a list with one list for each layer.
+        """Return the parameters as expressions of the current graph, in one list per layer, first layer first.
 
         Raises:
             ArgumentError: `initial_state` has not been called in the current graph. (ArgumentError is a ValueError.)

@@ -44,7 +44,7 @@ class SimpleRNNBuilder(Variational):
     .. math:: h_t = \tanh(W_{hx} x_t + W_{hh} h_{t-1} + b_h)
 
     Args:
-        layers: the number of layers. Each reads the outputs of the one before.
+        layers: the number of layers. Each reads the outputs of the layer before.
         input_dim: the size of an input.
         hidden_dim: the size of h, the state and output of a layer.
         model: the collection that gets the parameters: for each layer :math:`W_{hx}, W_{hh}, b_h`.
@@ -73,7 +73,7 @@ class GRUBuilder(Vertical):
     where z is the update gate, r the reset gate, and :math:`\circ` the elementwise product.
 
     Args:
-        layers: the number of layers. Each reads the outputs of the one before.
+        layers: the number of layers. Each reads the outputs of the layer before.
         input_dim: the size of an input.
         hidden_dim: the size of h, the state and output of a layer.
         model: the collection that gets the parameters: for each layer
@@ -128,7 +128,7 @@ class VanillaLSTMBuilder(Variational):
     where i, f and o are the input, forget and output gates, and :math:`\circ` is the elementwise product.
 
     Args:
-        layers: the number of layers. Each reads the outputs of the one before.
+        layers: the number of layers. Each reads the outputs of the layer before.
         input_dim: the size of an input.
         hidden_dim: the size of h, the output of a layer, and of c, its memory.
         model: the collection that gets the parameters: for each layer :math:`W_x` (4 hidden_dim, input size),
@@ -136,7 +136,7 @@ class VanillaLSTMBuilder(Variational):
             for i, the next for f, then for o and :math:`\tilde c`.
         ln_lstm: whether to apply layer normalization to :math:`W_x x`, :math:`W_h h` and c. This adds six parameters
             to each layer. They belong to `model` itself, as in DyNet, and `get_parameters` does not list them.
-        forget_bias: the number that is added to :math:`b_f`, which is 1 in the formula.
+        forget_bias: the value added to :math:`b_f`, which is 1 in the formula.
 
     Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997; forget gate: Gers et al., 2000.
 
@@ -176,12 +176,12 @@ class VanillaLSTMBuilder(Variational):
 
     @property
     def _outside(self) -> list[Parameters]:
-        """The parameters of layer normalization: saved with the builder, but as in DyNet not in its own collection."""
+        """Layer normalization's parameters. As in DyNet, they are saved with the builder, but not in its collection."""
         own = self.param_collection().name()
         return [p for layer in self._parameters for p in layer if not p.name().startswith(own)]
 
     def _read(self, layers: list[list[Expression]]) -> list[list[Expression]]:
-        shift = self._forget_bias - FORGET_BIAS  # the cell itself adds its own
+        shift = self._forget_bias - FORGET_BIAS  # the cell adds FORGET_BIAS
         if not shift or self._norms_in is not None:
             return layers
         m = self._spec[2]
@@ -254,7 +254,7 @@ class SparseLSTMBuilder(VanillaLSTMBuilder):
         return [*masked, b.expr(update), *[p.expr(update) for p in norms]]
 
     def set_sparsity(self, sparsity: Number) -> None:
-        """Prune the weights of smallest magnitude among the weights of all layers.
+        """Prune the weights of smallest magnitude, across all layers.
 
         A weight that was pruned before stays pruned, unless this call lowers the share.
 
@@ -276,7 +276,7 @@ class SparseLSTMBuilder(VanillaLSTMBuilder):
 class CompactVanillaLSTMBuilder(VanillaLSTMBuilder):
     """The same network as `VanillaLSTMBuilder`, to which noise on the weights can be added.
 
-    In DyNet 2.1 only this builder computes a step as a single operation. Here all builders do so.
+    In DyNet 2.1, only this builder computes a step as a single operation. Here, all builders do.
 
     Args:
         layers, input_dim, hidden_dim, model: as in `VanillaLSTMBuilder`.
@@ -328,10 +328,10 @@ class CoupledLSTMBuilder(Variational):
         h_t &= \tanh(c_t) \circ o_t
 
     where i and o are the input and output gates, and :math:`\circ` is the elementwise product. The peepholes are the
-    terms by which the gates read c.
+    terms with c in the gates.
 
     Args:
-        layers: the number of layers. Each reads the outputs of the one before.
+        layers: the number of layers. Each reads the outputs of the layer before.
         input_dim: the size of an input.
         hidden_dim: the size of h, the output of a layer, and of c, its memory.
         model: the collection that gets the parameters: for each layer
@@ -387,11 +387,11 @@ class FastLSTMBuilder(Variational):
     where i and o are the input and output gates, and :math:`\circ` is the elementwise product.
 
     Args:
-        layers: the number of layers. Each reads the outputs of the one before.
+        layers: the number of layers. Each reads the outputs of the layer before.
         input_dim: the size of an input.
         hidden_dim: the size of h, the output of a layer, and of c, its memory.
-        model: the collection that gets the parameters, which are those of `CoupledLSTMBuilder`. As in DyNet, the
-            peepholes :math:`W_{ic}` and :math:`W_{oc}` are among them, but are not used.
+        model: the collection that gets the parameters, the same as for `CoupledLSTMBuilder`. As in DyNet, these include
+            the peepholes :math:`W_{ic}` and :math:`W_{oc}`, which are not used.
 
     Source: Greff et al., "LSTM: a search space odyssey", 2015.
 
@@ -413,7 +413,7 @@ class LSTMBuilder(CoupledLSTMBuilder):
 
     To choose, call `dynet_config.set(lstm_builder="coupled")` or `dynet_config.set(lstm_builder="vanilla")` before
     `import dynet`, or set the environment variable DYNET_LSTM_BUILDER to one of these words. The default is "coupled";
-    if no choice was made, the first call of `LSTMBuilder` gives a warning.
+    if no choice was made, the first call of `LSTMBuilder` warns.
 
     Args:
         layers, input_dim, hidden_dim, model, ln_lstm, forget_bias: as in the chosen class.
@@ -430,7 +430,7 @@ class LSTMBuilder(CoupledLSTMBuilder):
         if kind not in ("", "coupled", "vanilla"):
             raise ArgumentError(f"LSTMBuilder: lstm_builder must be 'coupled' or 'vanilla', got {kind!r}")
         if kind == "vanilla":
-            return VanillaLSTMBuilder(*arguments, **named)  # type: ignore[return-value]
+            return VanillaLSTMBuilder(*arguments, **named)  # type: ignore[return-value]  # so that type checkers accept every use of an output
         if not kind:
             _warn_of_name()
         return super().__new__(cls)
@@ -452,10 +452,7 @@ def _warn_of_name() -> None:
 
 
 def _other_meaning(stored: Iterable[str], expected: Iterable[str]) -> str:
-    """Explain that a file does not fit because `LSTMBuilder` meant the other class when it was written; "" if not so.
-
-    `stored` are the names of the parameters in the file, `expected` those in the collection.
-    """
+    """Explain why a file's names do not fit, if `LSTMBuilder` meant the other class when it was written; else ""."""
     there, here = [{kind for name in names for kind in _KIND.findall(name)} for names in (stored, expected)]
     for kind, builder, other in (("vanilla-", "Vanilla", "Coupled"), ("", "Coupled", "Vanilla")):
         if kind in there - here and here - there:
@@ -490,8 +487,8 @@ class BiRNNBuilder(Owner):
 
     Raises:
         ArgumentError: hidden_dim is odd, num_layers is 0, or neither a factory nor existing builders are given.
-        ArgumentTypeError: the factory is neither a class of builders nor a function that makes builders, an existing
-            builder is not one, or `model` is not a collection.
+        ArgumentTypeError: the factory is neither a class of builders nor a function that makes builders,
+            `builder_layers` has items other than pairs of builders, or `model` is not a collection.
 
     Source: Schuster and Paliwal, "Bidirectional recurrent neural networks", 1997.
 
@@ -543,11 +540,11 @@ class BiRNNBuilder(Owner):
         """Make a new bidirectional network with the sizes and options of another one. Parameter values are not copied.
 
         Args:
-            spec: the attribute `spec` of the other network. If it contains existing builders, they are used again.
+            spec: the attribute `spec` of the other network. If it contains existing builders, they are reused.
             model: the collection that gets the parameters of new builders.
         """
         layers, input_dim, hidden_dim, factory, pairs = spec
-        if factory is not None:  # a file may name any class of ours
+        if factory is not None:  # a file may name any class of this library
             _check_factory(factory)
         if pairs is not None and layers != len(pairs := [_checked_pair(pair) for pair in pairs]):
             raise ArgumentError(f"BiRNNBuilder: the spec has {layers!r:.40} layers, but builders for {len(pairs)}")
@@ -611,7 +608,7 @@ def _check_factory(factory: Any) -> None:
 
 
 def _checked_pair(pair: Any) -> tuple[Any, Any]:
-    """Return an item of `builder_layers`. Raise ArgumentTypeError if it is no pair of builders."""
+    """Return an item of `builder_layers`. Raise ArgumentTypeError if it is not a pair of builders."""
     items = tuple(pair) if isinstance(pair, (tuple, list)) else ()
     if len(items) != 2 or not all(map(_is_builder, items)):
         raise ArgumentTypeError(

@@ -17,8 +17,8 @@ from .sequences import RNNState, SequenceRun, Steps, _RNNBuilder
 class Variational(_RNNBuilder):
     """Base of builders whose dropout uses the same masks at all steps of a sequence.
 
-    A mask is a vector of random factors, 0 for dropped values. For each layer, one mask multiplies the inputs and
-    another one the previous states.
+    A mask is a vector of random factors, 0 for dropped values. In each layer, one mask multiplies the inputs and
+    another the previous states.
 
     Source: Gal and Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks", 2016.
     """
@@ -27,7 +27,7 @@ class Variational(_RNNBuilder):
 
     @method(d_h="d_r")
     def set_dropouts(self, d: Number, d_r: Number) -> None:
-        """Set one dropout rate for inputs and another one for previous states.
+        """Set one dropout rate for inputs and another for previous states.
 
         Args:
             d: the probability of dropping a value of the input of a layer, in [0, 1).
@@ -37,10 +37,10 @@ class Variational(_RNNBuilder):
         self._set_rates((d, *[d_r] * (len(self._rates) - 1)))
 
     def set_dropout_masks(self, batch_size: Index = 1) -> None:
-        """Draw new dropout masks for the sequence that the last call of `initial_state` has begun.
+        """Draw new dropout masks for the sequence that the last call of `initial_state` began.
 
-        Without this call, they are drawn when the first input of the sequence is read, with its batch size. If
-        `initial_state` has not been called in the current graph, nothing happens.
+        Otherwise, masks are drawn when the sequence's first input is read, with its batch size. If `initial_state` has
+        not been called in the current graph, nothing happens.
 
         Args:
             batch_size: the batch size of the masks. With 1, all batch elements share a mask.
@@ -63,13 +63,13 @@ class Variational(_RNNBuilder):
             return run.steps
         graph = run.graph
         for steps in reversed(run.drawn):
-            if graph.watch is None or all(map(graph.holds, steps.masks)):  # `cg_revert` may have removed newer ones
+            if graph.watch is None or all(map(graph.holds, steps.masks)):  # `cg_revert` may have removed newer masks
                 return steps
         return self._draw_masks(run, batch)
 
     def _masked(self, run: SequenceRun, k: int, value: int, x: Expression) -> Expression:
         """Return the input x of layer k (`value` is 0), or a value of its state (h is 1), after dropout."""
-        mask = run.steps.mask(k, value)  # type: ignore[union-attr]  # they are drawn before a step
+        mask = run.steps.mask(k, value)  # type: ignore[union-attr]  # masks are drawn before a step
         return x if mask is None else cmult(x, mask)
 
     def _drop_input(self, run: SequenceRun, k: int, x: Expression) -> Expression:
@@ -80,7 +80,7 @@ class Variational(_RNNBuilder):
         if previous == () or not any(state._run.steps.kind[2:]):  # type: ignore[union-attr]
             return previous, nodes
         values = range(len(self._cell.state))
-        if isinstance(previous, int):  # one node has all values: say where each is
+        if isinstance(previous, int):  # one node has all values: list where each is
             previous = tuple([(previous, value * self._spec[2] * previous) for value in values])
             nodes = nodes * len(values)
         dropped = [*zip(previous, nodes)]
@@ -95,7 +95,7 @@ class Variational(_RNNBuilder):
 class Vertical(_RNNBuilder):
     """Base of builders whose dropout draws new masks at each step.
 
-    It drops values of the inputs of each layer and of the output of the last layer, but not of previous states.
+    Dropout applies to the inputs of each layer and to the output of the last layer, but not to previous states.
 
     Source: Zaremba, Sutskever and Vinyals, "Recurrent neural network regularization", 2014.
     """
@@ -103,7 +103,7 @@ class Vertical(_RNNBuilder):
     _rates = (0.0,)  # one rate, for inputs and for the output of the last layer
 
     def _first_steps(self) -> Steps:
-        """Return the steps of all sequences, after changing them to what the rates are now."""
+        """Return the `Steps` that all sequences share, after adjusting it to the present rates."""
         latest, kind = self._latest, self._rates if any(self._rates) else ()
         latest.steps.kind, latest.steps.known = kind, latest.table(kind)
         return latest.steps

@@ -1,4 +1,4 @@
-"""A table of the builders of recurrent networks. Tests compare each with a step of one layer in numpy."""
+"""A table of the builders of recurrent networks, each with one step in numpy, which tests compare with."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Reference = Callable[..., Any]
 
 
 class Registered(NamedTuple):
-    """A builder class with what its tests need.
+    """A builder class and what its tests need.
 
     Attributes:
         kind: the builder class.
@@ -34,11 +34,11 @@ BUILDERS: dict[str, Registered] = {}
 
 
 def register(*others: tuple[dict[str, Any], Reference], step: Reference | None = None) -> Callable[[Kind], Kind]:
-    """Return a decorator that adds a builder class to `BUILDERS`, from which its tests are generated.
+    """Return a decorator that adds a builder class to `BUILDERS`, from which tests are generated.
 
     Args:
         others: pairs (arguments, step), see `Registered`, to test in addition to the default arguments.
-        step: the numpy function for the default arguments. None means the one that `cell_step` returns for the class.
+        step: the numpy function for the default arguments. None means the result of `cell_step` for the class.
     """
     if others and isinstance(others[0], type):
         raise ArgumentTypeError(f"register: {others[0].__name__} is a class: write @register() above it")
@@ -53,7 +53,7 @@ def register(*others: tuple[dict[str, Any], Reference], step: Reference | None =
 
 
 def cell_step(kind: type[_RNNBuilder]) -> Reference:
-    """Return a `Registered.step` that calls `Cell.reference` with the layer's parameters, those that the cell uses."""
+    """Return a `Registered.step` that passes to `Cell.reference` only the parameters that the cell reads."""
     cell, names = cell_of(kind), kind._names or tuple(cell_of(kind).parameters)
     reference = cell.reference
     assert reference is not None

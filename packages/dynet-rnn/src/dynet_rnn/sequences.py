@@ -1,7 +1,7 @@
 """Networks that read sequences: how their steps are recorded, their states, and the base class of their builders.
 
 The state of a layer has one or two *values*, vectors: h, the output, and for an LSTM also c, the memory. After an
-input, one node holds the h and then the c of a layer. A step of one layer is one record, and so is a whole sequence.
+input, one node holds a layer's h, followed by its c. In each layer, a step is one record, and so is a whole sequence.
 """
 
 from __future__ import annotations
@@ -30,16 +30,15 @@ from dynet_ops.network.equations import Cell
 
 from .base import Latest, LayersBuilder, Run, check_vector, value_of_state
 
-MOST_CALLS = 8  # if this many steps of a kind have not led to a template, later ones are not observed
+MOST_CALLS = 8  # if this many steps of a kind have not led to a template, later steps are not observed
 Head = tuple[int, int, int, tuple[int, ...]]
-"""How records of a layer begin: its index, the number of a signature, how many operands without inputs, parameters."""
+"""How a layer's records begin: the layer, the signature's number, the number of operands but inputs, the parameters."""
 
 
 class Layers:
-    """The layers of a network with certain parameters, or nodes that compute them.
+    """The layers of a network, with certain parameters or nodes that compute them.
 
-    `parameters` are, for each layer, what the cell reads: `Cell.pairs`, then `Cell.weights`. `start` is the `Form` of
-    the state before the first input.
+    `parameters` lists what each layer's cell reads: `Cell.pairs`, then `Cell.weights`. `start` is the initial `Form`.
     """
 
     def __init__(self, cell: Cell, sizes: tuple[int, int], parameters: list[list[Expression]]):
@@ -52,10 +51,7 @@ class Layers:
         return len(self._read)
 
     def head(self, k: int, x: Dim, previous: Previous) -> tuple[Head, int]:
-        """Return how records of layer k begin, for inputs of the plain Dim x, and the batch size of the new state.
-
-        Raise ShapeError if batch sizes differ and neither is 1.
-        """
+        """Return how records of layer k begin, for inputs of the plain Dim x, and the batch size of the new state."""
         parameters, dims = self._read[k]
         sizes = [previous] if isinstance(previous, int) else [size for size, _ in previous]
         batch = max([x.batch, *sizes])
@@ -71,11 +67,11 @@ class Layers:
 class Form:
     """The shapes of a state. States with the same shapes share one form.
 
-    `previous`: for each layer, the batch size, if one node holds all values of the state; a tuple if it was set to
-    given vectors, with (batch size, offset in floats within its node) for each value, or () at the start of a sequence.
-    `ranks`: the number of dimensions of h in each layer, more than 1 if the initial vectors had trailing 1s, such as
-    (m, 1): the results keep them, as in DyNet. `dims`: the Dim of h in each layer after a step; else empty. `known`:
-    the results of `heads` so far, by the Dim of the input.
+    `previous` has an entry for each layer: the batch size if one node holds all values; () at the start of a sequence;
+    or if the state was set to given vectors, (batch size, offset in floats within its node) for each value. `ranks` has
+    the number of dimensions of h in each layer. It is more than 1 if the initial vectors had trailing 1s, such as
+    (m, 1), which the results keep, as in DyNet. `dims` has the Dim of h in each layer after a step; else it is empty.
+    `known` has the results of `heads` so far, by the Dim of the input.
     """
 
     __slots__ = ("_layers", "dims", "known", "previous", "ranks")
@@ -88,7 +84,7 @@ class Form:
         self.known: dict[Dim, tuple[Any, Form]] = {}
 
     def heads(self, x: Dim) -> tuple[tuple[Head, ...], Form]:
-        """Return the head of each layer for inputs of the Dim x, and the form of the state after one."""
+        """Return the head of each layer for inputs of the Dim x, and the form of the state after such an input."""
         if x not in self.known:
             layers, dim = self._layers, x.plain
             check_vector("add_input: the input", x, "the network", layers.size)
@@ -103,21 +99,22 @@ class Form:
 
 
 Known = dict[Form, dict[Dim, tuple[Any, ...]]]
-"""What is known of recording steps, by the form of the state and the Dim of the input; see `Steps`."""
+"""How to record steps, by the form of the state and the Dim of the input; see `Steps`."""
 
 
 class Steps:
     """How the steps of a sequence are recorded, with certain dropout rates and masks.
 
-    If Python has recorded two steps of a kind in the same way, compiled code records all later ones from a template
+    After Python has recorded two steps of a kind in the same way, compiled code records all later steps from a template
     (see `dynet_core.graph.templates`).
 
-    `kind` is () without dropout, else the rates; with masks, their batch size, and for each value (the input, h, c)
-    whether it has one. `known`: form of a state, Dim of an input -> (Dim of the output, template, offset, below, form
-    of the next state). The template's operands are the nodes of the state, the input and `masks`, those of all layers
-    in order. The last layer's new state is `offset` nodes before the output; those of the layers below, from top to
-    bottom, as many before it as `below` says. While a kind is learned: (how many steps were observed, template of the
-    last one or None).
+    `kind` is () without dropout. With masks, it is their batch size, then for each value (the input, h, c) whether it
+    has a mask. With dropout but no masks, it is the rates.
+
+    `known[form of the state][Dim of the input]` is (Dim of the output, template, offset, below, form of the next
+    state). The template's operands are the nodes of the state, the input, and `masks`, layer by layer. The last layer's
+    new state is `offset` nodes before the output. The new states of the layers below, from top to bottom, are `below`
+    nodes before the last layer's. Until a kind is known, it is (number of steps observed, last template or None).
     """
 
     __slots__ = ("kind", "known", "masks")
@@ -126,7 +123,7 @@ class Steps:
         self.kind, self.known, self.masks = kind, known, masks
 
     def mask(self, layer: int, value: int) -> Expression | None:
-        """Return the mask of the input of a layer (`value` is 0), of h (1) or of c (2). None stands for ones."""
+        """Return the mask of the input of a layer (`value` is 0), of h (1) or of c (2). None means no dropout."""
         has = self.kind[1:]
         if not any(has[value : value + 1]):
             return None
@@ -135,10 +132,10 @@ class Steps:
 
 @dataclass(slots=True, eq=False)
 class SequenceRun(Run):
-    """What all states of a recurrent network that stem from one call of `initial_state` have in common.
+    """What all states that derive from one call of a sequence builder's `initial_state` have in common.
 
-    `layers` has the parameters as the cell reads them. `computed` are those of them that nodes compute. `steps` is None
-    if the masks have not been drawn. `drawn` has the `Steps` of all masks that have been drawn, the newest last.
+    `layers` holds the parameters as the cell reads them; `computed` lists the ones that are nodes of the graph.
+    `steps` is None until the masks are drawn. `drawn` has the `Steps` of all masks drawn so far, the newest last.
     """
 
     layers: Layers
@@ -147,7 +144,7 @@ class SequenceRun(Run):
     drawn: list[Steps] = field(default_factory=list)
 
     def begun(self, form: Form, x: Dim) -> Any:
-        """Draw the masks, and return how to record steps with them. None: it is not known whether the input fits."""
+        """Draw the masks, and return how to record steps with them; None if it is not known whether the input fits."""
         return self.builder._steps(self, x.batch) if x in form.known and self.is_current() else None
 
 
@@ -157,8 +154,8 @@ as_vector = functools.cache(alias)  # returns the signature of a node that gives
 class RNNState(Hinted):
     """The state of a recurrent network within a sequence. Reading an input returns a new state.
 
-    States do not change, so several sequences can continue from the same state. `initial_state` of a builder returns
-    the first state:
+    States do not change, so several sequences can continue from the same state. A builder's `initial_state` returns the
+    first state:
 
     >>> lstm = dy.VanillaLSTMBuilder(1, 2, 3, dy.Model())
     >>> state = lstm.initial_state().add_input(dy.inputVector([1, 2]))
@@ -166,9 +163,9 @@ class RNNState(Hinted):
     ((3,), 1)
     """
 
-    # `_nodes` are the nodes that hold the state: after an input, one for each layer; in a state that was set, those of
-    # the first layer, then of the next. `_vectors` has a tuple for each value (h, then c): the expressions of this
-    # value in each layer. After an input, it is None until `_value` is called.
+    # `_nodes` hold the state: after an input, one node for each layer; if vectors were set, one for each value, layer
+    # by layer. `_vectors` has a tuple for h and maybe one for c, with an expression for each layer. After an input, it
+    # is None until `_value` is called.
     __slots__ = ("_form", "_nodes", "_output", "_prev", "_run", "_vectors")
 
     _form: Form
@@ -185,7 +182,7 @@ class RNNState(Hinted):
 
     @classmethod
     def _of(cls, run: SequenceRun, prev: RNNState | None, vectors: Sequence[tuple[Expression, ...]]) -> RNNState:
-        """Return a state that follows `prev`. `vectors` has a tuple of h of each layer, and for an LSTM one of c."""
+        """Return a state that follows `prev`. `vectors` has a tuple with each layer's h, and for an LSTM one with c."""
         shapes = tuple([tuple([(e.type.batch, 0) for e in layer]) for layer in zip(*vectors)])
         ranks = tuple([len(e.type.dims) if run.layers.cell.carries else 1 for e in vectors[-1]])
         nodes = tuple([e.at for layer in zip(*vectors) for e in layer])
@@ -253,10 +250,7 @@ class RNNState(Hinted):
         return [state.output() for state in self.add_inputs(given)]
 
     def _read_whole(self, xs: list[Expression]) -> list[Expression] | None:
-        """Add one record per layer for the whole sequence `xs`. Return the outputs of the last layer.
-
-        If that is not possible, as with inputs of different shapes, change nothing and return None.
-        """
+        """Add one record per layer for all of `xs`. Return the outputs; if shapes differ, add none and return None."""
         run, form, count = self._run, self._form, len(xs)
         try:
             heads, following = form.known[xs[0].type]
@@ -282,7 +276,7 @@ class RNNState(Hinted):
         return self._nodes[layer * count : (layer + 1) * count]
 
     def _add_unusual(self, x: Expression) -> RNNState:
-        """Do the work of `add_input` for new shapes, masks to be drawn, graphs that are watched, and errors."""
+        """The slow path of `add_input`, for new shapes, masks that are not drawn yet, watched graphs, and errors."""
         run = self._run
         graph = graph_of("add_input", (x,))
         if self._pinned().graph is not graph.graph:
@@ -299,7 +293,7 @@ class RNNState(Hinted):
         return self._learned(x)
 
     def _learned(self, x: Expression) -> RNNState:
-        """Let Python record a step, which becomes known if the last one of its kind has recorded the same."""
+        """Record a step in Python. Its kind becomes known if the last step of this kind gave the same template."""
         run = self._run
         steps: Any = run.steps
         known = steps.known.setdefault(self._form, {})
@@ -320,7 +314,7 @@ class RNNState(Hinted):
     def _pinned(self) -> PinnedGraph:
         """Return the graph, after checking that it still has all nodes of the state and computed weights."""
         run, version, nodes, vectors = self._run, self._run.version, (), self._vectors or ()
-        if self._form.dims:  # all are nodes of steps, so none needs an expression
+        if self._form.dims:  # all nodes are steps, so none needs an expression
             version, nodes, vectors = self._output.version, self._nodes, ()  # type: ignore[union-attr]
         graph = PinnedGraph.as_of(run.graph, version, nodes)
         if run.graph.watch is not None:
@@ -332,10 +326,7 @@ class RNNState(Hinted):
     # What is in the state
 
     def output(self) -> Expression:
-        """Return h of the last layer; None before the first input.
-
-        The annotation leaves None out, so that type checkers do not complain about every use of an output.
-        """
+        """Return h of the last layer; None before the first input."""
         return self._output  # type: ignore[return-value]
 
     def _value(self, value: int) -> tuple[Expression, ...]:
@@ -386,7 +377,7 @@ class RNNState(Hinted):
         return self._with_vectors("set_s", es)
 
     def _with_vectors(self, name: str, es: Sequence[Expression] | None) -> RNNState:
-        """Do what `set_s` does. `name` is the method that error messages mention."""
+        """Same as `set_s`. `name` is the method named in error messages."""
         count, values = len(self._run.layers), len(self._run.layers.cell.state)
         given = self._checked(name, es, (count, count * values))
         if len(given) < count * values:
@@ -406,10 +397,7 @@ class RNNState(Hinted):
         return es
 
     def _with(self, given: list[tuple[Expression, ...]]) -> RNNState:
-        """Return a copy of this state with new vectors of all layers: `given` has an entry for h, and maybe one for c.
-
-        () keeps the old vectors, or zeros if there are none, as before the first input.
-        """
+        """Return a copy with new vectors for h, and maybe c. () keeps the old vectors; if there are none, zeros."""
         layers = self._run.layers
         batch = next(vectors for vectors in given if vectors)[0].type.batch
         kept = [self._value(k) for k in range(len(layers.cell.state))]
@@ -419,7 +407,7 @@ class RNNState(Hinted):
 
 
 class StackedRNNState:
-    """The states of several stacked recurrent networks: the first reads the inputs, each other one the one before.
+    """The states of stacked recurrent networks: the first reads the inputs, each other one its predecessor's outputs.
 
     Args:
         states: a state for each network, first network first.
@@ -471,16 +459,15 @@ class StackedRNNState:
 MOST_CHOICES = 64  # how many choices of rates and of parameters a network remembers; then it forgets them all
 
 Loaded = tuple[int, list[list[Expression]], Layers, list[Expression]]
-"""The version of the graph in which this holds, the parameters of each layer, what is known of recording with them, and
-those of them that nodes compute."""
+"""(Graph version in which this is valid, each layer's parameters, the `Layers` that read them, the nodes it reads)."""
 
 
 class LatestSequences(Latest):
     """What a builder of sequences remembers.
 
-    `start` is the initial state, if all sequences of a graph can share one, as without dropout. `steps` records steps
-    without masks. `loaded`: `update` -> the last result of `_loaded`. `layers`: the numbers of parameters, or of nodes
-    that compute them -> `Layers`. `tables`: `Steps.kind` -> `Steps.known`.
+    `start` is the initial state, if all sequences of a graph can share it, as without dropout. `steps` records steps
+    without masks. `loaded` maps `update` to the last result of `_loaded`. `layers` maps the numbers of parameters, or
+    of nodes that compute them, to `Layers`. `tables` maps `Steps.kind` to `Steps.known`.
     """
 
     def __init__(self) -> None:
@@ -550,7 +537,7 @@ class _RNNBuilder(LayersBuilder):
     def initial_state_from_raw_vectors(
         self, vecs: Iterable[Iterable[Number]] | None = None, update: bool = True
     ) -> RNNState:
-        """Do the same as `initial_state`, with initial vectors that are arrays or lists of numbers."""
+        """Same as `initial_state`, for initial vectors given as arrays or lists of numbers."""
         return self.initial_state(None if vecs is None else [inputVector(v) for v in vecs], update)
 
     def _loaded(self, version: int, update: bool) -> Loaded:
@@ -574,7 +561,7 @@ class _RNNBuilder(LayersBuilder):
         return [p.expr(update) for p in layer]
 
     def _read(self, layers: list[list[Expression]]) -> list[list[Expression]]:
-        """Return the parameters of each layer as the cell reads them: those that are computed, too."""
+        """Return what each layer's cell reads. Subclasses may compute some of it from the parameters in `layers`."""
         return layers
 
     def _add_layer(self, n: int, m: int) -> list[Parameters]:
@@ -583,7 +570,7 @@ class _RNNBuilder(LayersBuilder):
     # Dropout rates, and steps with dropout
 
     def _is_plain(self) -> bool:
-        """Return whether a step computes only the cell of each layer. Here: whether all dropout rates are 0."""
+        """Return whether a step computes only the cell of each layer. By default, whether all dropout rates are 0."""
         return not any(self._rates)
 
     def _set_rates(self, rates: tuple[float, ...]) -> None:
@@ -598,13 +585,13 @@ class _RNNBuilder(LayersBuilder):
         return self._latest.steps if self._is_plain() else None
 
     def _steps(self, run: SequenceRun, batch: int) -> Steps | None:
-        """Return how to record steps whose input has this batch size, after drawing missing masks."""
+        """Return how to record steps with inputs of this batch size, after drawing missing masks."""
         return run.steps
 
     def _advance(self, state: RNNState, x: Expression) -> RNNState:
         """Record a step with the input x, which `RNNState.add_input` has checked, and return the new state."""
         run, form, graph = state._run, state._form, state._pinned()
-        graph_of("add_input", (x,))  # again: a signal handler may have called `cg_revert` since, which also took x
+        graph_of("add_input", (x,))  # again: a signal handler may have called `cg_revert`, which removed x
         if x.version == ANY_GRAPH or len(x.type.dims) > 1:
             x = graph.append(as_vector(Dim.of(x.type.dims[:1], x.type.batch)), [x.at])
         nodes, batches = [], []
@@ -624,7 +611,7 @@ class _RNNBuilder(LayersBuilder):
         return x
 
     def _drop_state(self, state: RNNState, k: int) -> tuple[Previous, tuple[int, ...]]:
-        """Return where the previous state of layer k is after dropout: an entry of `Form.previous`, and the nodes."""
+        """Return layer k's previous state after dropout: an entry of `Form.previous`, and the nodes."""
         return state._form.previous[k], state._operands(k)
 
     def _drop_output(self, h: Expression) -> Expression:

@@ -94,7 +94,7 @@ class SoftmaxBuilder(Owner, Closed, ABC):
         return self._log_distribution(self._checked("full_log_distribution", x), update)
 
     def full_logits(self, x: Expression, update: bool = True) -> Expression:
-        """Return a vector whose softmax is the vector of p(c | x). The arguments are as in `full_log_distribution`."""
+        """Return a vector whose softmax is the vector of p(c | x). Arguments: as in `full_log_distribution`."""
         return self._full_logits(self._checked("full_logits", x), update)
 
     @abstractmethod
@@ -113,7 +113,7 @@ class SoftmaxBuilder(Owner, Closed, ABC):
         return log_softmax(self._full_logits(x, update))
 
     def _weights(self, rows: int, bias: bool) -> list[Parameters]:
-        """Create a weight matrix with a row for each class, and maybe a bias."""
+        """Create a weight matrix with a row for each class, and if `bias`, a bias."""
         return self._add((rows, self._size), *[(rows,)] * bias)
 
     def _checked(self, method: str, x: Expression) -> Expression:
@@ -127,7 +127,7 @@ class SoftmaxBuilder(Owner, Closed, ABC):
 
 
 def _logits(parameters: list[Parameters], x: Expression, update: bool) -> Expression:
-    if not parameters:  # of one class
+    if not parameters:  # a cluster of one word has none
         return constant((1,), 0.0, x.type.batch)
     weights, *bias = [p.expr(update) for p in parameters]
     return affine_transform([*bias, weights, x]) if bias else weights * x
@@ -181,30 +181,30 @@ class StandardSoftmaxBuilder(SoftmaxBuilder):
         return _logits(self._parameters, x, update)
 
 
-_NEVER = -1e4  # in place of -inf, the logarithm of 0, as 0 * -inf would be NaN in a cross entropy
+_NEVER = -1e4  # instead of log 0 = -inf, because 0 * -inf would be NaN in a cross entropy
 
 
 class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
     """A softmax layer over words that belong to clusters: p(word) = p(cluster) p(word | cluster).
 
-    The words are the classes of the layer. The loss of a word is computed from the scores of all clusters and of the
-    words in one cluster. This is faster than computing the scores of all words.
+    The words are the classes of the layer. The loss of a word depends only on the scores of the clusters and of the
+    words in its cluster. This is faster than computing the scores of all words.
 
     A word of `word_dict` may be in no cluster, such as `<s>`, which is never predicted. Its loss is an error, and it is
-    never sampled. Its number in `full_log_distribution` is -10000: it is finite, and its exponential is 0.
+    never sampled. Its log probability in `full_log_distribution` is -10000, a finite value whose exponential is 0.
 
     Args:
         rep_dim: the size of the vector x.
         cluster_file: a text file with a line `cluster word` for each word that has a cluster, separated by spaces or
-            tabs. More on a line, such as a frequency, is ignored.
+            tabs. The rest of a line, such as a frequency, is ignored.
         word_dict: maps each word to its number. The numbers are 0, 1, 2, ... without gaps.
         pc: the collection that gets the parameters: weights and bias for the clusters, then weights and bias for the
             words of each cluster that has more than one word.
         bias: whether there are biases.
 
     Raises:
-        ArgumentError: the file has no words, a word twice, or one that `word_dict` lacks; or the numbers have gaps; or
-            the loss of a word without a cluster is asked for.
+        ArgumentError: the file has no words, a repeated word, or a word that `word_dict` lacks; the numbers have gaps;
+            or the loss of a word without a cluster is requested.
         OSError: the file cannot be read.
 
     Source: Goodman, "Classes for fast maximum entropy training", 2001.
@@ -232,11 +232,8 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
 
     @classmethod
     def from_spec(cls, spec: Sequence[Any], model: ParameterCollection) -> ClassFactoredSoftmaxBuilder:
-        """Make a new layer from the `spec` of another one. Its parameters are in `model`; values are not copied.
-
-        No file is read, because the spec contains the clusters.
-        """
-        (size, clusters, count, bias), rest = spec[:4], spec[4:]  # a file may have a range without end
+        """Make a new layer in `model` from the `spec` of another one, which has the clusters. Values are not copied."""
+        (size, clusters, count, bias), rest = spec[:4], spec[4:]  # a spec from a file may be a huge range
         check_clusters(clusters, count, rest)
         layer = cls.__new__(cls)
         layer._build(size, clusters, count, model, bias, rest)
@@ -254,8 +251,8 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
             self._of_words = [self._weights(len(words), bias) if len(words) > 1 else [] for words in self._clusters]
         self._position = {word: (k, n) for k, words in enumerate(self._clusters) for n, word in enumerate(words)}
         listed = {word: index for index, word in enumerate(self._position)}
-        # For each word, its index in a vector of the first cluster's words, then the second's, and so on; at the end is
-        # one number for all words without a cluster, which `rest` has in the order of their numbers.
+        # For each word, its index in a vector that has the words of each cluster in turn, and a last element for all
+        # words without a cluster. `rest` has these words in the order of their numbers.
         self._order = [listed.get(word, len(listed)) for word in range(count)]
         self._rest = dict(zip([word for word in range(count) if word not in listed], rest, strict=True))
 
@@ -298,17 +295,14 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         return select_rows(concatenate(parts), self._order)
 
     def _full_logits(self, x: Expression, update: bool) -> Expression:
-        return self._log_distribution(x, update)  # these are logits too: softmax(log p) is p
+        return self._log_distribution(x, update)  # these are logits, because softmax(log p) is p
 
     def class_logits(self, x: Expression, update: bool = True) -> Expression:
-        """Return a vector whose softmax is the vector of p(cluster | x) for all clusters.
-
-        The arguments are as in `full_log_distribution`.
-        """
+        """Return a vector whose softmax is the vector of p(cluster | x). Arguments: as in `full_log_distribution`."""
         return _logits(self._of_clusters, self._checked("class_logits", x), update)
 
     def class_log_distribution(self, x: Expression, update: bool = True) -> Expression:
-        """Return the vector of log p(cluster | x) for all clusters. The arguments are as in `full_log_distribution`."""
+        """Return the vector of log p(cluster | x) for all clusters. Arguments: as in `full_log_distribution`."""
         return log_softmax(_logits(self._of_clusters, self._checked("class_log_distribution", x), update))
 
     def subclass_logits(self, x: Expression, classid: Index, update: bool = True) -> Expression:
@@ -322,10 +316,7 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         return self._subclass("subclass_logits", x, classid, update)
 
     def subclass_log_distribution(self, x: Expression, classid: Index, update: bool = True) -> Expression:
-        """Return the vector of log p(word | x, cluster) for the words of one cluster.
-
-        The arguments are as in `subclass_logits`.
-        """
+        """Return the vector of log p(word | x, cluster) for a cluster's words. Arguments: as in `subclass_logits`."""
         return log_softmax(self._subclass("subclass_log_distribution", x, classid, update))
 
     def _subclass(self, method: str, x: Expression, classid: Index, update: bool) -> Expression:
@@ -333,7 +324,7 @@ class ClassFactoredSoftmaxBuilder(SoftmaxBuilder):
         return _logits(self._of_words[cluster], self._checked(method, x), update)
 
 
-# The words of a `ClassFactoredSoftmaxBuilder`: their numbers, and the file that says to which cluster each belongs.
+# The words of a `ClassFactoredSoftmaxBuilder`: checks of their numbers and clusters, and the reader of the file.
 
 NAME = "ClassFactoredSoftmaxBuilder"
 
@@ -352,9 +343,9 @@ def checked_numbers(word_dict: Mapping[str, int]) -> dict[str, int]:
 
 
 def check_clusters(clusters: Sequence[Sequence[int]], count: int, rest: Sequence[str]) -> None:
-    """Check that the clusters and `rest`, the words without one, are `count` words from 0 to count - 1.
+    """Check that the clusters have distinct words from 0 to count - 1, and `rest` an entry for each other word.
 
-    It takes time and memory of the order of the lists that the spec has: a file may have forged it.
+    Time and memory grow only with the lists in the spec, because a forged file may have any `count`.
     """
     lists = isinstance(clusters, (list, tuple)) and all(isinstance(words, (list, tuple)) for words in clusters)
     if not lists or len({*map(id, clusters)}) < len(clusters):
@@ -367,13 +358,12 @@ def check_clusters(clusters: Sequence[Sequence[int]], count: int, rest: Sequence
 
 
 def read_clusters(path: str | os.PathLike[str], word_dict: Mapping[str, int]) -> tuple[list[list[int]], list[str]]:
-    """Read a file of lines `cluster word`. Return the words' numbers for each cluster, and the words that have none.
+    """Read a file of lines `cluster word`. Return the words' numbers for each cluster, and words without a cluster.
 
-    Clusters are in the order of their first lines. Only spaces and tabs separate fields: a word may contain a no-break
-    space. What follows a word is ignored. A line without a word, an unknown or repeated word, and a file without any
-    raise ArgumentError.
+    Clusters are in the order of their first lines. Only spaces and tabs separate fields, so a word may contain a
+    no-break space. Raise ArgumentError if a line has no word, a word is unknown or repeated, or there are no words.
     """
-    path = os.fspath(path)  # `open` also takes the number of an open file, and closes it
+    path = os.fspath(path)  # refuses the number of an open file, which `open` would take and close
     clusters: dict[str, list[int]] = {}
     seen: set[str] = set()
     with open(path, encoding="utf-8", newline="\n") as file:

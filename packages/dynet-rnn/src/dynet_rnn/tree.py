@@ -1,6 +1,6 @@
 """Networks over trees: TreeLSTMs, which compute the state of a tree node from its input and its children's states.
 
-For each tree node, a layer adds one record. Its last graph node holds h, the output, and then c, the memory.
+For each tree node, a layer adds one record. Its last graph node holds h, the output, followed by c, the memory.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .base import LayersBuilder, Run, check_vector, value_of_state
 
 @with_templates
 def _record(x: Expression | None, children: Sequence, weights: Sequence, rate: float) -> Expression:
-    """Record a tree node in one layer, and return its h. `children` are their h; None for one that is absent."""
+    """Record a tree node in one layer, and return its h. `children` has each child's h; None for an absent child."""
     W, *U, b = weights
     hidden, states = U[0].type.columns, [child for child in children if child is not None]
     given = states if x is None else [x, *states]
@@ -36,7 +36,7 @@ def _record(x: Expression | None, children: Sequence, weights: Sequence, rate: f
         check_vector("add_input: the input", x.type, "the network", W.type.columns)
         x = dropout(x, rate) if rate else x
     dim = None if x is None else x.type.plain
-    if states and U[0].type.rows < W.type.rows:  # a child-sum TreeLSTM, with a batch size that all children share
+    if states and U[0].type.rows < W.type.rows:  # a child-sum TreeLSTM: its children need the same batch size
         below = max([state.type.batch for state in states])
         both, copies = value_of_state(Dim.of((hidden, 2)), 0), [0] * below + [1] * below
         states = [s if s.type.batch == below else select_cols(graph.append(both, [s.at]), copies) for s in states]
@@ -54,7 +54,7 @@ def _record(x: Expression | None, children: Sequence, weights: Sequence, rate: f
 class TreeState:
     """The state of a node of a tree, or the initial state, which belongs to no node.
 
-    `initial_state` of a builder returns the initial state. Its `add_input` makes the states of the nodes:
+    A builder's `initial_state` returns the initial state, whose `add_input` makes the states of the nodes:
 
     >>> lstm = dy.ChildSumTreeLSTMBuilder(1, 2, 3, dy.Model())
     >>> start = lstm.initial_state()
@@ -76,12 +76,12 @@ class TreeState:
 
         Args:
             x: a vector of size input_dim; None for a node without an input.
-            children: the states of the children, which come from the same builder. `NaryTreeLSTMBuilder` limits their
-                number, and takes None for an absent child. If this argument is left out, this state is the only child;
-                of the initial state, the node has none.
+            children: the states of the children, from the same builder. `NaryTreeLSTMBuilder` limits their number, and
+                takes None for an absent child. By default, this state is the only child; if it is the initial state,
+                there is none.
 
         Raises:
-            ArgumentError: there are too many children, or one is the initial state.
+            ArgumentError: there are too many children, or a child is the initial state.
             ShapeError: x is not of size input_dim, or two batch sizes differ and neither is 1.
         """
         run, below = self._run, []
@@ -111,7 +111,7 @@ class TreeState:
         return state
 
     def _check(self, children: Sequence[TreeState | None]) -> None:
-        """Raise an error if this state is gone, or a child is none of this builder's."""
+        """Raise an error if this state is stale, or if a child is not a state of this builder."""
         run = self._run
         PinnedGraph.as_of(run.graph, run.version)
         graph_of("add_input", self._h)
@@ -149,7 +149,7 @@ class TreeState:
                 )
             children[head].append(node)
         order = children.pop()  # all nodes, parents before children
-        for node in order:  # the list grows during the loop, so each node's children are visited, too
+        for node in order:  # the list grows during the loop, which also visits each node's children
             order += children[node]
         if len(order) < count:
             lost = min({*range(count)} - {*order})
@@ -164,11 +164,8 @@ class TreeState:
         return [state._output for state in self.add_inputs(xs, heads)]
 
     def output(self) -> Expression:
-        """Return h of the last layer, after dropout if there is any; None for the initial state.
-
-        The annotation leaves None out, so that type checkers do not complain about every use of an output.
-        """
-        if key(self._output) is None:  # a node that may be gone
+        """Return h of the last layer, after dropout if there is any; None for the initial state."""
+        if key(self._output) is None:  # the node may be stale
             graph_of("output", self._h)
         return self._output
 
@@ -194,8 +191,7 @@ class TreeState:
 class _TreeBuilder(LayersBuilder):
     """Base of the builders of networks over trees.
 
-    With dropout, each node drops values of the inputs of each layer and of the output of the last layer, by new random
-    masks. It does not drop values of its children's states.
+    Dropout applies to each layer's inputs and the last layer's output, with new masks for each node, but not to states.
     """
 
     _rates = (0.0,)
@@ -231,7 +227,7 @@ class ChildSumTreeLSTMBuilder(_TreeBuilder):
     together, in one tree or in many.
 
     Args:
-        layers: the number of layers. Each reads the outputs of the one before.
+        layers: the number of layers. Each reads the outputs of the layer before.
         input_dim: the size of an input.
         hidden_dim: the size of h, the output of a node, and of c, its memory.
         model: the collection that gets the parameters: for each layer :math:`W` (4 hidden_dim, input size) with
@@ -269,7 +265,7 @@ class NaryTreeLSTMBuilder(_TreeBuilder):
     gates :math:`f_j` share W and b; here each has its own.
 
     Args:
-        layers: the number of layers. Each reads the outputs of the one before.
+        layers: the number of layers. Each reads the outputs of the layer before.
         input_dim: the size of an input.
         hidden_dim: the size of h, the output of a node, and of c, its memory.
         model: the collection that gets the parameters: for each layer :math:`W` ((3 + N) hidden_dim, input

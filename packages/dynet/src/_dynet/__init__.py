@@ -1,8 +1,7 @@
 """The public names of this library's installed packages. In the original DyNet, `_dynet` is the version for CPUs.
 
-Unlike `import dynet`, importing this module does not read the command line. The program makes settings by `init()` or
-`DynetParams`. The names np, os, pickle and sys are public, too, because in the original DyNet `from dynet import *`
-also imports these.
+Unlike `import dynet`, importing this module does not read the command line. Programs make settings with `init()` or
+`DynetParams`. np, os, pickle and sys are public names, because the original DyNet's `from dynet import *` has them.
 """
 
 import os as os
@@ -18,7 +17,7 @@ from dynet_core import *
 
 np = _numpy
 
-# An uninstall may leave a folder of such a name without `__init__.py`, which has no origin.
+# An uninstall may leave a folder with such a name but no `__init__.py`. Its spec has no origin.
 _PACKAGES = [name for name in ("dynet_ops", "dynet_rnn", "dynet_optim") if getattr(_find_spec(name), "origin", None)]
 
 if TYPE_CHECKING or "dynet_ops" in _PACKAGES:

@@ -1,6 +1,6 @@
 """The same public names as `dynet`. In the original DyNet, the module `_gdynet` is the version for GPUs.
 
-Unlike `import dynet`, importing this module does not read the command line. The program makes settings by `init()` or
+Unlike `import dynet`, importing this module does not read the command line. Programs make settings with `init()` or
 `DynetParams`.
 """
 

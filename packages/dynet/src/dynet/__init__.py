@@ -1,8 +1,7 @@
 """DyNet on kernels compiled by Apache TVM: ``import dynet as dy``.
 
-This module has the public names of dynet_core, dynet_ops, dynet_rnn and dynet_optim, as far as they are installed. When
-it is imported, it reads the `--dynet-...` flags of the command line, unless the program has made settings with
-`dynet_config` before.
+This module has the public names of dynet_core, dynet_ops, dynet_rnn and dynet_optim, as far as they are installed.
+Importing it reads the `--dynet-...` flags of the command line, unless the program has made settings in `dynet_config`.
 """
 
 import os as _os
@@ -19,7 +18,7 @@ if _installation.is_command() and "--clear-cache" in _sys.argv:
 
 try:
     import _dynet
-except (ValueError, ImportError) as _problem:  # of a setting in the environment
+except (ValueError, ImportError) as _problem:  # an environment variable has a bad value
     if not _installation.is_command():
         raise
     _sys.exit(f"python -m dynet: {_problem}")

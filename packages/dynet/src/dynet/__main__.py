@@ -72,7 +72,7 @@ def shipped() -> str:
     if not shipped_code.FOLDER.exists():
         return "none: kernels are compiled when they are first used"
     sizes = [len(path.read_bytes()) for path in shipped_code.FOLDER.iterdir()]
-    # The parts that every program needs stand for all.
+    # Check only the parts that every program needs.
     first = [Planner(), Shard(KERNELS.shard(FILL // SHARD))]
     kinds = [
         target.kind
@@ -141,7 +141,7 @@ def one_line(find: Callable[[], str]) -> str:
 
 
 def without_dynet_flags(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments without flags such as `--dynet-seed 3`, which `import dynet` has read already."""
+    """Return the arguments without flags such as `--dynet-seed 3`, which `import dynet` has already read."""
     rest, arguments = [], list(arguments)
     while arguments:
         argument = arguments.pop(0)
@@ -185,7 +185,7 @@ def main() -> None:
     try:
         for name, find in LINES.items():
             print(f"{name}: {one_line(find)}", flush=True)
-    except BrokenPipeError:  # whoever reads has enough, as `head -1`; Python writes what is left when it ends
+    except BrokenPipeError:  # the reader, such as `head -1`, has quit; Python would flush the rest at exit, and fail
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

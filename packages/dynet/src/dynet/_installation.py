@@ -14,7 +14,7 @@ SIBLINGS = ("dynet-kernels", "dynet-core", "dynet-ops", "dynet-rnn", "dynet-opti
 
 
 def is_installed(module: str) -> bool:
-    """Return whether a module can be imported, without importing it. A folder without `__init__.py` is none."""
+    """Return whether a module can be imported, without importing it. A folder without `__init__.py` does not count."""
     return getattr(util.find_spec(module), "origin", None) is not None
 
 
@@ -60,8 +60,8 @@ def check(own_version: str) -> None:
 def owners() -> dict[str, str]:
     """Return the names and versions of other distributions that have a module `dynet` or `_dynet`.
 
-    Looking at the names of files in the folders of `sys.path` takes less than a millisecond. The metadata of all
-    distributions in a folder are read only if it has a foreign module.
+    Listing the folders of `sys.path` takes less than a millisecond. The metadata of all distributions in a folder are
+    read only if it has a foreign module.
     """
     others: dict[str, str] = {}
     for folder in map(Path, sys.path):
@@ -77,14 +77,14 @@ def owners() -> dict[str, str]:
 
 
 def _is_foreign(folder: Path, name: str) -> bool:
-    """Return whether a file or directory is another library's module. One with `_installation.py` is this library's."""
+    """Return whether a file or directory is another library's module; this library's `dynet` has `_installation.py`."""
     if name == "dynet":
         return (folder / name / "__init__.py").exists() and not (folder / name / Path(__file__).name).exists()
     return _module(name) in MODULES
 
 
 def _module(name: str) -> str:
-    """Return the name of the module in a file such as `_dynet.so`; "" if it is none."""
+    """Return the name of the module in a file such as `_dynet.so`; "" if it is not a module."""
     suffix = next((suffix for suffix in sorted(all_suffixes(), key=len)[::-1] if name.endswith(suffix)), None)
     return name.removesuffix(suffix) if suffix else ""
 
@@ -92,7 +92,7 @@ def _module(name: str) -> str:
 def _add_owner(others: dict[str, str], distribution: metadata.Distribution) -> None:
     """Add a distribution to `others`, if it is another library's and has one of MODULES."""
     if not (distribution.read_text("METADATA") or distribution.read_text("PKG-INFO")):
-        return  # an incomplete uninstallation has left a directory without metadata
+        return  # an incomplete uninstall has left a directory without metadata
     name = distribution.metadata["Name"]
     if re.sub(r"[-_.]+", "-", name).lower() in (DISTRIBUTION, *SIBLINGS):
         return
@@ -108,10 +108,7 @@ def is_complete() -> bool:
 
 
 def extra_with(name: str) -> str | None:
-    """Guess from the ending of a name that `dynet` lacks which extra, such as "rnn", defines it.
-
-    Return None if that extra is installed, or if the name is private.
-    """
+    """Guess, from the ending of a missing name, which extra, such as "rnn", has it; None if private or installed."""
     if name.startswith("_"):
         return None
     extra = "rnn" if name.endswith("Builder") else "optim" if name.endswith("Trainer") else "ops"

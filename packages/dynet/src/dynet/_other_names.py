@@ -1,8 +1,7 @@
-"""What the error message for a missing name such as `dy.relu` or `dy.Adam` suggests to use instead.
+"""Error messages for missing names such as `dy.relu` or `dy.Adam`, which suggest what to use instead.
 
-Where all packages are installed, the names of other libraries are objects of the class `StandIn`. With a function
-`__getattr__` in the module `dynet`, CPython would read all its names at least 18 ns more slowly, which is about as long
-as recording an operation takes.
+If all packages are installed, names of other libraries are `StandIn` objects. With a function `__getattr__` in the
+module `dynet`, CPython would read all its names at least 18 ns more slowly, about the time to record an operation.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from dynet_core.messages.hints import USES, nearest
 
 
 class StandIn:
-    # Stands in `dynet` for a name that only other libraries have, such as `relu`. Most uses raise an AttributeError
+    # What `dynet` has under a name that only other libraries define, such as `relu`. Most uses raise an AttributeError
     # with a hint; comparisons, `bool` and `repr` do not, because tools call them. `hasattr(dy, "relu")` is true, but
     # `dir(dy)` and `dy.__all__` do not have the name.
 

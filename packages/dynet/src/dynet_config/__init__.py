@@ -1,4 +1,4 @@
-"""Settings that a program makes before `import dynet`, instead of by `--dynet-...` flags on the command line.
+"""Settings that a program makes before `import dynet`, instead of `--dynet-...` flags on the command line.
 
 If a program makes a setting here that the original DyNet also has, `import dynet` does not read these flags.
 
@@ -62,7 +62,7 @@ def set(
         tf32: whether matrix products on a GPU may round their factors to TF32: faster, with a relative error of about
             0.001.
         lstm_builder: "coupled" if `LSTMBuilder` means `CoupledLSTMBuilder`, "vanilla" if it means `VanillaLSTMBuilder`.
-            The environment variable DYNET_LSTM_BUILDER can also choose it.
+            The environment variable DYNET_LSTM_BUILDER can also set this.
         allow: the names of classes, such as "module.Class", whose objects may be loaded from files, in addition to
             those in the environment variable DYNET_ALLOW. See `dy.load`.
         own_classes: whether objects of the program's own classes may be loaded from files without `allow`. This is the
@@ -100,8 +100,7 @@ def _apply(given: dict[str, object], called: str) -> None:
 def get() -> dict[str, object] | None:
     """Return a dict for `DynetParams.from_config`, with all settings that the original DyNet also has.
 
-    A setting has the value that the program gave it here, or else its default. Return None if the program has made none
-    of these settings here.
+    Settings that the program has not made here have their defaults. Return None if it has made none of them.
     """
     if not _decides:
         return None
@@ -110,5 +109,5 @@ def get() -> dict[str, object] | None:
 
 
 def gpu() -> bool | None:
-    """Return what `set_gpu` or the argument `gpu` of `set` has set last; None if neither was used."""
+    """Return what `set_gpu` or the argument `gpu` of `set` last set; None if neither was used."""
     return _wanted.get("gpu")  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""Operations on expressions ("ops") that work on each element by itself, such as `tanh` and `add`."""
+"""Operations on expressions ("ops") that work on each element separately, such as `tanh` and `add`."""
 
 from .arithmetic import *
 from .functions import *

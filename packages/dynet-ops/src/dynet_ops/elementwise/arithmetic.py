@@ -70,7 +70,7 @@ def cdiv(x: Expression, y: Expression) -> Expression:
     samples="3x5 3; 17x2*3 17; 1x4 1*2; 33x3*2 33*2; 5*2 5; 7*3 7*3",
 )
 def colwise_add(x: Expression, y: Expression) -> Expression:
-    """Add a vector to each column of a matrix, z_ij = x_ij + y_i. Batch sizes must be equal, or one of them 1.
+    """Add a vector to each column of a matrix, z_ij = x_ij + y_i. Batch sizes must be equal, or one must be 1.
 
     x is a matrix of m rows, and y a vector of m elements.
 
@@ -120,10 +120,7 @@ _of_number = with_number("number_pow", "**", lambda x, c: f.power(c, x))
 
 
 def _by_multiplication(op: Callable) -> Callable[[Expression], Expression]:
-    """Return a function that adds a node with the kernel of `square` or `cube`.
-
-    Unlike these ops, it drops trailing dimensions of size 1, as `pow` does.
-    """
+    """Return a function like `square` or `cube`, with the same kernel, but without trailing 1s, as in `pow`."""
 
     return one_operand(
         "pow", by_plain_dims(lambda dim: elementwise_signature("pow", "x", (dim,), shortest, op.__name__))
@@ -220,13 +217,13 @@ folded = functools.reduce  # (pair, arrays) -> pair(pair(a, b), c) for arrays a,
 def emax(xs: Iterable[Expression]) -> Expression:
     """The largest of any number of expressions, element by element; shapes are broadcast.
 
-    If several expressions have the largest element at a place, the first of them gets the gradient.
+    Where several expressions have the largest element, the first of them gets the gradient.
 
     >>> emax([inputVector([1, 4]), inputVector([3, 2]), inputVector([2, 3])]).value()
     [3.0, 4.0]
     """
     xs, _ = checked_together("emax", xs)
-    while len(xs) > 1:  # combining them in pairs makes the graph as deep as the logarithm of the number of operands
+    while len(xs) > 1:  # pairs make the graph only as deep as the logarithm of the number of operands
         paired = [larger(x, y) for x, y in zip(xs[::2], xs[1::2])]
         xs = [*paired, *xs[len(paired) * 2 :]]
     return xs[0]

@@ -21,8 +21,7 @@ def tanh(x: Expression) -> Expression:
 
 @elementwise(
     reference=lambda x: 1 / (1 + np.exp(-x)),
-    # The gradient is stated: a loss such as `binary_log_loss` divides by y, but at least by SMALLEST, so y counts as no
-    # less here, too.
+    # The gradient is stated: `binary_log_loss` divides by max(y, SMALLEST), so this multiplies by max(y, SMALLEST).
     gradients={"x": lambda x, y, dy: dy * f.maximum(y, SMALLEST) / (1 + f.exp(x))},
 )
 def logistic(x: Expression) -> Expression:
@@ -116,7 +115,7 @@ def abs(x: Expression) -> Expression:  # noqa: A001
 
 @elementwise(
     reference=lambda x: x / (1 + np.abs(x)),
-    # The gradient is stated: the derived one subtracts nearly equal numbers for large |x|, so no correct digit is left.
+    # The gradient is stated: for large |x|, the derivative would subtract nearly equal values, and no digit be correct.
     gradients={"x": lambda x, dy: dy / ((1 + f.absolute(x)) * (1 + f.absolute(x)))},
 )
 def softsign(x: Expression) -> Expression:
@@ -214,8 +213,8 @@ RANGE = {"limit": 2.0**27, "range_reason": "larger angles count as 0: neighborin
 def sin(x: Expression) -> Expression:
     """Sine of each element, an angle in radians.
 
-    Results are accurate to the last digits of a float32 up to |x| = 2^27. Larger angles are treated as 0: adjacent
-    float32 numbers are then more than a full turn apart.
+    Results are accurate to the last digits of a float32 up to |x| = 2^27. Larger angles are treated as 0, because
+    adjacent float32 values are then more than a full turn apart.
 
     >>> sin(inputVector([0.0, 1.0])).npvalue().round(4)
     array([0.    , 0.8415])
@@ -318,7 +317,7 @@ def silu(x: Expression, beta: Number = 1.0) -> Expression:
 
 @elementwise(
     reference=lambda x: np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))),
-    # The gradient is stated: the derived one is wrong at x = 0, where both terms have a kink, but their sum has none.
+    # The gradient is stated: the derivative is wrong at x = 0, where both terms have a kink, but their sum has none.
     gradients={"x": lambda x, dy: dy * f.logistic(-x)},
 )
 def log_sigmoid(x: Expression) -> Expression:
@@ -334,7 +333,7 @@ ZERO, STRAIGHT_THROUGH = "zero_gradient", "straight_through_gradient"
 
 
 def by_gradient_mode(name: str, signature_of: Callable[[Dim, bool], Signature]) -> Callable[..., Expression]:
-    """Return the recording function of an op of x and a mode, by which x gets the gradient of the result, or none.
+    """Return the recording function of an op of x and a mode: whether x gets the gradient of the result, or none.
 
     `signature_of` takes the Dim of x and whether it gets the gradient.
     """
@@ -383,8 +382,7 @@ def _rounding(formula: Callable, reference: Callable) -> Callable[[Function], Fu
 def floor(x: Expression, gradient_mode: str = ZERO) -> Expression:
     """Each element rounded down: the largest whole number that is not above it.
 
-    With the `gradient_mode` "zero_gradient", x gets no gradient; with "straight_through_gradient", x gets the gradient
-    of the result unchanged.
+    With `gradient_mode` "zero_gradient", x gets no gradient; with "straight_through_gradient", the result's gradient.
 
     >>> floor(inputVector([-1.5, 2.5])).value()
     [-2.0, 2.0]
@@ -396,8 +394,7 @@ def floor(x: Expression, gradient_mode: str = ZERO) -> Expression:
 def ceil(x: Expression, gradient_mode: str = ZERO) -> Expression:
     """Each element rounded up: the smallest whole number that is not below it.
 
-    With the `gradient_mode` "zero_gradient", x gets no gradient; with "straight_through_gradient", x gets the gradient
-    of the result unchanged.
+    With `gradient_mode` "zero_gradient", x gets no gradient; with "straight_through_gradient", the result's gradient.
 
     >>> ceil(inputVector([-1.5, 2.5])).value()
     [-1.0, 3.0]
@@ -409,8 +406,7 @@ def ceil(x: Expression, gradient_mode: str = ZERO) -> Expression:
 def round(x: Expression, gradient_mode: str = ZERO) -> Expression:  # noqa: A001
     """The whole number nearest to each element. Halves are rounded away from zero.
 
-    With the `gradient_mode` "zero_gradient", x gets no gradient; with "straight_through_gradient", x gets the gradient
-    of the result unchanged.
+    With `gradient_mode` "zero_gradient", x gets no gradient; with "straight_through_gradient", the result's gradient.
 
     >>> round(inputVector([-1.5, 0.4, 2.5])).value()
     [-2.0, 0.0, 3.0]

@@ -1,3 +1,3 @@
-"""Inputs: functions that make expressions of numbers, arrays, constants and parameters."""
+"""Inputs: functions that make expressions from numbers, arrays, constants and parameters."""
 
 from .inputs import *

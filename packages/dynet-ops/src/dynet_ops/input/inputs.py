@@ -1,7 +1,6 @@
-"""Inputs: functions that make expressions of numbers, arrays, constants and parameters.
+"""Inputs: functions that make expressions from numbers, arrays, constants and parameters.
 
-They convert arguments to float32 arrays, and add these to the graph as input nodes. `name` is the name of the op, for
-error messages.
+They convert arguments to float32 arrays, and add these to the graph as input nodes. `name` is the op's name.
 """
 
 from __future__ import annotations
@@ -29,15 +28,15 @@ from ..declare import *
 def set_values(x: Expression, values) -> None:
     """Replace the values of the input x by a number, a list or an array of the same size. Users call it as `x.set`.
 
-    If x is a row of a lookup table, as `E[i]`, `lookup` and `lookup_batch` give it, it becomes the row of another
-    index, and a batch of rows that of as many others. Gradients then go to these rows. The graph's values are computed
-    again when they are next needed, with new random numbers for dropout and noise.
+    If x is a row of a lookup table, from `E[i]` or `lookup`, `values` is the index of the row that x becomes. A batch
+    of rows, from `lookup_batch`, takes as many indices as before. Gradients then go to the new rows. The graph's values
+    are computed again when they are next needed, with new random numbers for dropout and noise.
 
     Raises:
         ArgumentError: the expression is neither an input nor a lookup.
         ShapeError: the number of values differs from the size of the input, or an array of several dimensions differs
-            from it in shape; or the number of indices differs from that of the lookup.
-        OutOfRangeError: the table has no row of this index.
+            from it in shape; or the number of indices is not the number that the lookup got.
+        OutOfRangeError: the table has no row with this index.
         StaleExpressionError: `renew_cg` has started a new graph, or `cg_revert` has removed x.
 
     >>> x = scalarInput(1.0)
@@ -95,13 +94,13 @@ def add_input(name: str, array: np.ndarray, dim: Dim, device: str = "") -> Expre
 
 
 def numbers(name: str, values) -> np.ndarray:
-    """Return a float32 array of one dimension, of objects with a method `__float__` or `__index__`."""
+    """Convert objects with a method `__float__` or `__index__` to a float32 array of one dimension."""
     if isinstance(values, list) and values and not is_masked(values):
         count = len(values)
         try:
             return np.frombuffer(array.array("f", values), np.float32)
         except (TypeError, OverflowError, IndexError) as problem:
-            if len(values) < count:  # a method of a value, or another thread, has taken some out
+            if len(values) < count:  # a method of a value, or another thread, has removed some
                 raise ArgumentError(f"{name}: the list has changed while it was read") from None
             if isinstance(problem, IndexError):
                 raise
@@ -109,9 +108,9 @@ def numbers(name: str, values) -> np.ndarray:
 
 
 def flat(name: str, values) -> np.ndarray:
-    """Convert to a float32 array of one dimension, as `real_array`.
+    """Convert to a float32 array, like `real_array`, and check that it has one dimension.
 
-    Dimensions of size 1 after the first are dropped: items of shape (1,), as `npvalue()` gives them, are numbers.
+    Dimensions of size 1 after the first are dropped, so items of shape (1,), as from `npvalue()`, count as numbers.
     """
     array = real_array(name, values)
     if is_column(array):
@@ -123,7 +122,7 @@ def flat(name: str, values) -> np.ndarray:
 
 
 def is_column(array: np.ndarray) -> bool:
-    """Return whether an array has several dimensions, all but the first of size 1."""
+    """Return whether an array has several dimensions, all of size 1 except the first."""
     return array.ndim > 1 and array.shape[0] == array.size
 
 
@@ -156,9 +155,9 @@ def input_op(
 
     Args:
         reference: returns the expected values from the op's arguments, the batch last.
-        given: the op's arguments in each test call, as a text for `samples` or as dicts.
+        given: the op's arguments in each test call, as a string for `samples` or as dicts.
         kind: as in `dynet_core.op.recorded`.
-        repeats: calls often have the same arguments, so that caching pays (see `dynet_core.op.register`).
+        repeats: calls often have the same arguments, which makes caching worthwhile (see `dynet_core.op.register`).
     """
     calls = samples(given) if isinstance(given, str) else [Sample([], each) for each in given]
     facts: dict[str, Any] = {"reference": reference, "whole_batch": True, "differentiable": False, "samples": calls}
@@ -177,7 +176,7 @@ _CALLS = "dim=1; dim=(17,); dim=(5,3) batch_size=2; dim=[2,1,4] batch_size=3"
 
 
 def _of_one(given: str, val: float = 0.0) -> Callable[[Function], Function]:
-    """Return a decorator that makes an op of a function which returns a tensor of `val`."""
+    """Return a decorator that makes an op from a function that returns a tensor of `val`."""
     return input_op(
         lambda dim, batch_size=1, val=val: np.full((*np.atleast_1d(dim), batch_size), val), given, repeats=True
     )
@@ -376,7 +375,7 @@ def inputTensor(arr: Numbers, batched: bool = False, device: str = "", reusable_
 
 
 def _add(record, array: np.ndarray, batched: bool, device: str) -> Expression:
-    """Add an input; its last axis may be the batch. Let the function `record` add later ones like it."""
+    """Add an input, whose last axis may be the batch. Let the function `record` add similar inputs later."""
     name, shape = record.__name__, array.shape or (1,)
     batched = checked_flag(name, "batched", batched)
     dims, batch = (shape[:-1] or (1,), shape[-1]) if batched else (shape, 1)
@@ -433,10 +432,10 @@ def sparse_inputTensor(
     """A tensor from the indices and values of some of its elements. If an index repeats, its last value counts.
 
     Args:
-        idxs: a sequence of indices for each dimension, the batch included. The first indices of all sequences together
-            say where `values[0]` belongs, the second ones where `values[1]` belongs, and so on.
+        idxs: a sequence of indices for each dimension, including the batch. The first index in each sequence says where
+            `values[0]` belongs, the second index where `values[1]` belongs, and so on.
         values: the values of these elements.
-        shape: the dimensions, the batch included.
+        shape: the dimensions, including the batch.
         batched: whether the last axis is the batch.
         defval: the value of all other elements.
         device: "CPU" or the device in use. Others are refused.
@@ -564,8 +563,7 @@ def inputSparseTensor(
     """A tensor from the indices and values of some of its elements.
 
     Args:
-        idxs: an index for each of these elements. It counts the elements in memory order: column by column, batch
-            element by batch element.
+        idxs: the index of each of these elements in memory order: column by column, batch element by batch element.
         v: the values at these indices.
         dim: the dimensions.
         batch_size: the batch size.

@@ -8,7 +8,7 @@ from dynet_kernels.layout import NOWHERE
 from ..declare import *
 from ..shape.layout import transpose
 
-DIGIT = 2.0**-24  # the last digit of a float32 just below 1
+DIGIT = 2.0**-24  # the spacing of float32 values just below 1
 
 
 # ------------------------------------------------------------------------------------------------------ distances
@@ -32,7 +32,7 @@ def _huber_reference(x, y, c=1.345):
 @columnwise(
     whole=True,
     above={"c": 0},
-    gradients={  # stated, because a clipped difference costs less than deriving both branches
+    gradients={  # stated, because clipping a difference is cheaper than the derivatives of both branches
         "x": lambda x, y, c, dz: dz * f.maximum(-c, f.minimum(c, x - y)),
         "y": lambda x, y, c, dz: dz * f.maximum(-c, f.minimum(c, y - x)),
     },
@@ -65,8 +65,8 @@ def _at_least(x, least):
 def _logarithms(x):
     """Return log(x) and log(1 - x), with `SMALLEST` in place of 0.
 
-    `rest` is 1 - x rounded; (1 - rest) - x, the rounding error, makes log(1 - x) precise near 0. log1p divides it by
-    `rest` first, which takes longer, and in [0, 1] changes less than the last digit.
+    `rest` is 1 - x rounded; adding the rounding error, (1 - rest) - x, makes log(1 - x) precise near 0. log1p divides
+    it by `rest` first, which takes longer, and in [0, 1] changes less than the last digit.
     """
     rest = 1 - x
     return f.log(_at_least_smallest(x)), f.log(_at_least_smallest(rest)) + ((1 - rest) - x)
@@ -83,7 +83,7 @@ def _binary_log_loss_reference(x, y):
 
 @columnwise(
     whole=True,
-    gradients={  # stated, because derived ones are 0 where a constant replaces x or 1 - x, or a term of weight 0
+    gradients={  # stated, because derivatives would be 0 where a constant replaces x, 1 - x, or a term of weight 0
         "x": lambda x, y, dz: dz * ((1 - y) / _at_least(1 - x, DIGIT) - y / _at_least(x, SMALLEST)),
         "y": _gradient_of_truth,
     },
@@ -93,10 +93,10 @@ def _binary_log_loss_reference(x, y):
 def binary_log_loss(x: Expression, y: Expression) -> Expression:
     """The log loss (cross entropy) of binary decisions, z = -sum over i of (y_i log x_i + (1 - y_i) log(1 - x_i)).
 
-    An x or 1 - x of exactly 0 counts as the smallest normal float32, about 1.2e-38, so the loss is finite. A logarithm
-    whose factor is 0 does not count: where y is 1, x may be a little above 1 by rounding. For the gradient, x is at
-    least that number, and 1 - x at least 6e-8, the last digit of an x near 1. So the gradient of a in x = logistic(a)
-    is -1 where a is very negative and y is 1.
+    If x or 1 - x is exactly 0, it counts as the smallest normal float32, about 1.2e-38, so the loss is finite. A
+    logarithm whose factor is 0 is ignored: if y is 1, x may exceed 1 slightly by rounding. In the gradient, x counts as
+    at least 1.2e-38, and 1 - x as at least 6e-8, the spacing of float32 values near 1. So if x = logistic(a), y is 1
+    and a is very negative, the gradient of a is -1.
 
     Args:
         x: predicted probabilities, for example from `logistic`.
@@ -116,8 +116,7 @@ def binary_log_loss(x: Expression, y: Expression) -> Expression:
 def pairwise_rank_loss(x: Expression, y: Expression, m: Number = 1.0) -> Expression:
     """The ranking loss of pairs of scores, z_i = max(0, m - x_i + y_i); dimensions of size 1 are broadcast.
 
-    x are scores that should be high, y scores that should be low. The loss is 0 where x_i exceeds y_i by at least the
-    margin m.
+    x has scores that should be high, y scores that should be low. z_i is 0 if x_i exceeds y_i by at least the margin m.
 
     >>> pairwise_rank_loss(inputVector([1, 3]), inputVector([1, 1])).value()
     [1.0, 0.0]
@@ -159,7 +158,7 @@ def poisson_loss(x: Expression, y: Numbers) -> Expression:
         y: the count, at least 0: one number for all batch elements, or a list with one for each. A count need not be a
             whole number: y! is the gamma function of y + 1.
 
-    DyNet 2.1 calls them `log_lambda` and x: `poisson_loss(log_lambda=l, x=2)` works here, too.
+    DyNet 2.1 calls the arguments `log_lambda` and x: `poisson_loss(log_lambda=l, x=2)` also works here.
 
     >>> poisson_loss(scalarInput(0), 2).value()
     1.6931471824645996
@@ -237,7 +236,7 @@ def hinge(x: Expression, v: Index | Indices, m: Number = 1.0) -> Expression:
 
     Args:
         x: scores, a vector, with any batch size.
-        v: the index of the right choice in all batch elements, or a list with one for each, as in `hinge_batch`.
+        v: the index of the right choice, the same in all batch elements, or a list as in `hinge_batch`.
         m: the margin by which the score of the right choice should exceed the others.
 
     Raises:
@@ -291,8 +290,8 @@ def hinge_dim(x: Expression, v: Indices | Sequence[Indices], d: Index = 0, m: Nu
 
     Args:
         x: the scores, with any batch size.
-        v: the indices of the right choices: a list with one for each column (or row), the same for all batch elements;
-            or a list of such lists, one for each batch element.
+        v: the indices of the right choices: a list with an index for each column (or row), the same for all batch
+            elements; or a list of such lists, one for each batch element.
         d: 0 for a loss of each column, 1 for a loss of each row.
         m: the margin by which the score of the right choice should exceed the others.
 

@@ -16,7 +16,7 @@ def _softmax_reference(x, d=0):
 
 
 @columnwise(
-    # The gradient is stated: formulas with a maximum cannot be derived. The maximum has no effect on this one.
+    # The gradient is stated, because formulas with a maximum cannot be derived. The maximum does not affect the result.
     gradients={"x": lambda y, dy: (dy - f.sum(y * dy)) * y},
     called="softmax",
     reference=_softmax_reference,
@@ -71,7 +71,7 @@ def column_log_softmax(x: Expression) -> Expression:
 
 @elementwise(reference=lambda x, mask: np.where(mask < 0, mask, x))
 def masked(x: Expression, mask: Expression) -> Expression:
-    """Return the mask where it is negative, such as -inf, and x elsewhere. There, x may be anything, even NaN.
+    """Return the mask where it is negative, such as -inf, even if x is NaN there, and x elsewhere.
 
     >>> masked(inputVector([1, 2, 3]), inputVector([0, -9, 0])).value()
     [1.0, -9.0, 3.0]
@@ -83,8 +83,7 @@ def masked(x: Expression, mask: Expression) -> Expression:
 def log_softmax(x: Expression, restrict: Iterable[Index] | None = None) -> Expression:
     """The logarithm of the softmax of each column, y_i = x_i - log sum over j of exp(x_j).
 
-    `restrict` has the indices of the elements to use, the same in all columns; None means all. For the others, the
-    result is -inf.
+    `restrict` has the indices of the elements to use in every column; None means all. Elsewhere, the result is -inf.
 
     >>> log_softmax(inputVector([0, 0])).npvalue().round(4)
     array([-0.6931, -0.6931])
@@ -106,7 +105,7 @@ _VIEWS = ("y", "x", *_NUMBERS[1:])
 
 
 def _loss(x, picked):
-    """Return the loss and, for the gradient, the peak and log of the sum: the rounded loss may have lost these."""
+    """Return the loss, and for the gradient, the peak and the log of the sum, which the rounded loss may not show."""
     peak = f.max(x)
     total = f.log(f.sum(f.exp(x - peak)))
     return {"y": peak - picked + total, "peak": peak, "total": total}
@@ -156,8 +155,7 @@ def pickneglogsoftmax(x: Expression, v: Index) -> Expression:
 
     Args:
         x: scores, a vector, with any batch size.
-        v: the index of the right choice in all batch elements, or a list with one for each, as in
-            `pickneglogsoftmax_batch`.
+        v: the index of the right choice, the same in all batch elements, or a list as in `pickneglogsoftmax_batch`.
 
     Raises:
         OutOfRangeError: v is not an index of x.

@@ -1,8 +1,8 @@
 """Convolutions of images, sentences and vectors, and pooling.
 
 A window is the part of an image that is under a filter. It moves over an image (height, width, channels) from the top
-left. With `is_valid`, windows stay within the image. Otherwise the image is padded. A convolution is the product of a
-matrix that has a row for each window and a matrix that has a column for each filter.
+left. With `is_valid`, windows stay within the image. Otherwise, the image is padded. A convolution is the product of a
+matrix with a row for each window and a matrix with a column for each filter.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ KERNELS.add("conv2d.db", Rule(_BIAS_VIEWS, {"db": lambda dy: f.sum(dy)}, numbers
 def _windows_signature(dim: Dim, window: tuple[int, ...]) -> Signature:
     """Return the signature of a node that copies each window of an image into a row of a matrix.
 
-    If each window is a single pixel and none is left out, nothing is copied.
+    If each window is a single pixel and no pixel is skipped, nothing is copied.
     """
     height, width, channels, window_height, window_width, *steps, _, _, rows, columns = window
     result = Dim.of((rows * columns, window_height * window_width * channels), dim.batch)
@@ -146,13 +146,13 @@ def conv2d(x: Expression, f: Expression, stride: Indices, is_valid: bool = True)
     """The convolution of images with filters, y_ijc = sum over a, b, k of x_(i s0 + a)(j s1 + b)k f_abkc.
 
     With is_valid=True, filters stay within the image: the height of y is ceil((height - filter height + 1) / s0).
-    Otherwise the height of y is ceil(height / s0). The image is then padded with p rows of zeros, floor(p / 2) of them
-    above it, for p = max((height of y - 1) s0 + filter height - height, 0). The same holds for widths.
+    Otherwise, the height of y is ceil(height / s0), and the image is padded with p rows of zeros, floor(p / 2) of them
+    above it, where p = max((height of y - 1) s0 + filter height - height, 0). The same holds for widths.
 
     Args:
         x: images of dimensions (height, width, channels); a matrix has one channel.
         f: filters of dimensions (height, width, channels, filters). y has a channel for each filter.
-        stride: s0 and s1, by how many rows and columns a filter moves from one position to the next.
+        stride: s0 and s1, the numbers of rows and columns by which a filter moves from one position to the next.
 
     >>> x, f = inputTensor(np.arange(9).reshape(3, 3, 1)), inputTensor(np.ones((2, 2, 1, 1)))
     >>> conv2d(x, f, [1, 1]).npvalue()[:, :, 0]
@@ -171,7 +171,7 @@ def conv2d(x: Expression, f: Expression, stride: Indices, is_valid: bool = True)
 def conv2d_bias(x: Expression, f: Expression, b: Expression, stride: Indices, is_valid: bool = True) -> Expression:
     """The convolution of images with filters plus a bias, y_ijc = conv2d(x, f)_ijc + b_c.
 
-    b has the dimensions (filters,). All other arguments are as for `conv2d`.
+    b has the dimensions (filters,). The other arguments are as for `conv2d`.
 
     >>> x, f = inputTensor(np.arange(9).reshape(3, 3, 1)), inputTensor(np.ones((2, 2, 1, 1)))
     >>> conv2d_bias(x, f, inputVector([100]), [2, 2], is_valid=False).npvalue()[:, :, 0]
@@ -290,7 +290,7 @@ def maxpooling2d(x: Expression, ksize: Indices, stride: Indices, is_valid: bool 
     Args:
         x: images of dimensions (height, width, channels) or (height, width).
         ksize: the height and width of the window.
-        stride: by how many rows and columns the window moves from one position to the next.
+        stride: the numbers of rows and columns by which the window moves from one position to the next.
 
     >>> maxpooling2d(inputTensor([[1, 2, 3], [4, 5, 6], [7, 8, 9]]), [2, 2], [1, 1]).npvalue()
     array([[5., 6.],
@@ -310,8 +310,7 @@ _RESULT, _TWICE, _U, _V = range(4)
 def _circular_signature(name: str, step: int, *dims: Dim) -> Signature:
     """Return the signature of z_k = sum over i of u_i v_((k + step i) mod d).
 
-    In memory, two copies of v in a row follow z, so that kernels need no index mod d. The backward pass does the same
-    with the gradient of z.
+    In memory, z is followed by two copies of v, and dz by two copies of dz, so kernels need no index mod d.
     """
     u, v = dims
     if u.dims != v.dims or u.columns != 1:

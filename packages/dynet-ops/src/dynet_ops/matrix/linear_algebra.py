@@ -42,7 +42,7 @@ def _order(name: str, dim: Dim) -> int:
 
 
 def invertible(arrays: np.ndarray) -> np.ndarray:
-    """Return, for tests, well-conditioned matrices with positive determinants. Inverting them must exchange rows."""
+    """Return, for tests, well-conditioned matrices with positive determinants, whose inversion requires pivoting."""
     order = len(arrays)
     matrices = arrays.reshape(order, order, -1) + 1.5 * np.sqrt(order) * np.eye(order)[..., None]
     matrices = matrices[::-1].copy()
@@ -52,10 +52,9 @@ def invertible(arrays: np.ndarray) -> np.ndarray:
 
 
 def _inverse_signature(dim: Dim) -> Signature:
-    """Return the signature of an inversion. The kernels' columns are those of the matrices.
+    """Return the signature of an inversion. The kernels' columns are the columns of the matrices.
 
-    The value is followed by a matrix t, in whose gradient the backward pass stores an intermediate result, and by the
-    scratch memory of the kernel `invert`.
+    The value is followed by a matrix t, whose gradient holds an intermediate result, and by scratch memory of `invert`.
     """
     n, batch = _order("inverse", dim), dim.batch
     y, x, change = range(3)
@@ -106,8 +105,7 @@ def inverse(x: Expression) -> Expression:
 def _logdet_signature(dim: Dim) -> Signature:
     """Return the signature of log(determinant).
 
-    The value is followed by the matrix's transposed inverse, which is the gradient, and by the scratch memory of
-    `invert`.
+    The value is followed by the matrix's transposed inverse, which is the gradient, and by scratch memory of `invert`.
     """
     n, batch = _order("logdet", dim), dim.batch
     y, x, inverse, pivots = range(4)

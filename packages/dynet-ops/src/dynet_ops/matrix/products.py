@@ -7,8 +7,8 @@ from dynet_kernels.layout import NO_VIEW
 from ..declare import *
 from ..shape.layout import reshape
 
-# Parameters of the product kernels. Y is the role of the result. NOTHING, in place of the role of what a product is
-# added to, adds it to nothing. SHARED, in place of the number of columns that share a matrix, lets all share it.
+# Parameters of the product kernels. Y: the role of the result. NOTHING, as the role of the summand: there is none.
+# SHARED, as the number of columns that share a matrix: all columns share it.
 Y, NOTHING, SHARED = 0, -1, 0
 
 
@@ -55,10 +55,10 @@ def product_steps(
 
     Args:
         w, x, y: the numbers of views.
-        start: the role of what the product is added to; NOTHING for y = W x.
+        start: the role of the summand; NOTHING for y = W x.
         operands: the indices of W and x among the operands. The steps add to their gradients.
-        width: how many adjacent columns of x share one W: `batch` times as many if W has no batch, all if W is a
-            parameter.
+        width: how many adjacent columns of x share one W if W has a batch. If it has none, `batch` times as many share
+            it; if W is a parameter, all columns do.
         shape: the (rows, columns) of a tensor W that is multiplied as if it were a matrix.
         first_rows: how many rows of W to use; by default all.
     """

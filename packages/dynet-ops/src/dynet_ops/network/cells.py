@@ -1,6 +1,6 @@
-"""Signatures of recurrent cells' and tree cells' records. Each is a time step, a whole sequence, or a node of a tree.
+"""Signatures of the records of recurrent and tree cells: a time step, a whole sequence, or a node of a tree.
 
-The first part is the projection. It depends on the inputs only, so the projections of all steps and sequences run as
+The first part is the projection. It depends only on the inputs, so the projections of all steps and sequences run as
 one product. Each other part is one time step: it adds U h to the gates in place, in the projection's memory, which
 nothing else reads, and computes the new state.
 """
@@ -23,11 +23,11 @@ Previous = int | tuple[tuple[int, int], ...]
 - The empty tuple: nowhere, because this is the start of a sequence.
 """
 GRADIENT_OF = {SELF: ANY_OPERAND, FIRST: ANY_OPERAND, BEFORE: BEFORE_OPERAND, EACH: EACH_OPERAND}
-"""A view's `source` -> the `gradient_of` of a step that adds to its gradient; other sources are operands' numbers."""
+"""Maps a view's `source` to the `gradient_of` of a step that adds to its gradient. For an operand, both are equal."""
 
 
 def operand_of(view: View) -> int:
-    """Return the `gradient_of` of a step that adds to the gradient of what a view reads."""
+    """Return the `gradient_of` of a step that adds to a view's gradient."""
     return GRADIENT_OF.get(view.source, view.source)
 
 
@@ -45,7 +45,7 @@ def part_signature(
 
     Args:
         hidden: the number of elements of h, and of every other value of the state.
-        views: the memory of the instructions, by name: first what the rules list, in their order.
+        views: the memory of the instructions, by name: first the rules' views, in the same order.
         weights: the shapes of the products' matrices, by the names of their views.
         each: whether the kernels run once for each of a variable number of operands, such as a tree node's children.
     """
@@ -80,7 +80,7 @@ def part_signature(
 
 
 def weight_view(operand: int, dim: Dim, batch: int) -> View:
-    """Return the view of a parameter: `batch` columns share it, unless it has a batch itself."""
+    """Return the view of a parameter, which `batch` columns share unless it has a batch of its own."""
     return View(operand, stride=dim.size, period=batch) if dim.batch > 1 else View(operand)
 
 
@@ -88,13 +88,13 @@ def weight_view(operand: int, dim: Dim, batch: int) -> View:
 def projection_part(batch: int, x: View | None, *dims: Dim, first_rows: int | None = None) -> Signature:
     """Return the signature of the projection, whose first operands are b, W, b, W, ... of the shapes `dims`.
 
-    Without x, the gates are the biases alone. If its source is EACH, the gates of all inputs of a sequence are
+    If x is None, the gates are just the biases. If its source is EACH, the gates of all inputs of a sequence are
     computed. `first_rows` says how many rows of each b and W are used, by default all.
     """
     pairs = [(k, dims[k], dims[k + 1]) for k in range(0, len(dims), 2)]
     gates = sum(first_rows or matrix.rows for _, _, matrix in pairs)
     each = x is not None and x.source == EACH
-    # The input's view is the last one: before it, each pair has three (gates, bias, matrix).
+    # The input's view comes last, after three for each pair: gates, bias, matrix.
     inputs = 3 * len(pairs)
     views, forward, backward, deferred = [], [], [], []
     offset = 0
@@ -188,8 +188,7 @@ def state_operands(previous: Previous | None) -> int:
 def sequence_signature(cell: Cell, hidden: int, batch: int, previous: Previous, x: Dim, *dims: Dim) -> Signature:
     """Return the signature of a record that applies a cell to one or more inputs of the shape `x`.
 
-    Its operands are pairs (b, W), the recurrent weights, the state before the first step, and the inputs. `dims` are
-    the shapes of the parameters.
+    Its operands are pairs (b, W) and recurrent weights (of the shapes `dims`), the previous state, and the inputs.
     """
     inputs, weights = dims[: len(cell.pairs)], dims[len(cell.pairs) :]
     return Signature(
@@ -235,14 +234,14 @@ def record_step(
     return graph.add(signature.dim, 2, (signature.at, len(operands)), operands)
 
 
-# A tree node's state (h, c) follows from its input and its children's states. Projections of all tree nodes with the
-# same gates (i, o, g, and f per child) run as one batch. A record's operands are b, W, x, the recurrent weights, and
-# the children's states. Without an input, b is given a second time in its place, and is not read there.
+# A tree node's state (h, c) depends on its input and its children's states. Projections of all tree nodes with the same
+# gates (i, o, g, and f per child) run as one batch. A record's operands are b, W, x, the recurrent weights, and the
+# children's states. Without an input, b takes the place of x, where it is not read.
 FIXED = 3  # the number of operands before the recurrent weights
 
 
 def _rule(name: str, inputs: Sequence[str], equations: Callable[..., Equations], gates: Sequence[str], **facts) -> str:
-    """Add a forward kernel "tree_lstm." + name and its backward kernel; return the former's name.
+    """Add a forward kernel "tree_lstm." + name and its backward kernel; return the forward kernel's name.
 
     The kernels' views are the new values, then `inputs`. `gates` are overwritten with their activations. `facts` are
     other arguments of `Rule`, for the forward kernel.
@@ -298,8 +297,8 @@ def nary_signature(
 ) -> Signature:
     """Return the signature of a node of an N-ary TreeLSTM; without children, also of a child-sum TreeLSTM's leaf.
 
-    `x` is None without an input. `children` are their batch sizes, 0 for one that is absent; U are the shapes of the
-    matrices of the others.
+    `x` is None without an input. `children` has each child's batch size, 0 for an absent child. `U` has the shapes of
+    the matrices of the children that are present.
     """
     present = [(k, size) for k, size in enumerate(children) if size]
     rows, first = (4 + max(present, default=(-1,))[0]) * hidden, FIXED + len(U)
@@ -317,7 +316,7 @@ def nary_signature(
 
 
 def _record(operands: int, batch: int, rows: int, x: Dim | None, b: Dim, W: Dim, *parts: Signature) -> Signature:
-    """Return the signature of a record: the projection, of which `rows` rows are used, then `parts`."""
+    """Return the signature of a record: the first `rows` rows of the projection, then `parts`."""
     view = None if x is None else input_view(x, batch, FIXED - 1)
     parts = projection_part(batch, view, b, W, first_rows=rows), *parts
     return Signature(parts[-1].dim, name="tree_lstm", operands=operands, variadic=True, parts=parts)

@@ -1,4 +1,4 @@
-"""From the equations of a recurrent cell, a Python function of symbols, to `Cell`, its kernels and their gradients.
+"""Turns the equations of a recurrent cell, a Python function of symbols, into a `Cell`, its kernels and gradients.
 
 A *gate* is a vector such as b + W x + U h, from which a cell computes its new state. The *projection* of an input x is
 b + W x for all gates. An *instruction* is a matrix product (`Product`) or the name of a rule.
@@ -26,7 +26,7 @@ PREVIOUS = "_prev"  # formulas read h of the previous time step under the name "
 class Product:
     """A matrix product in a time step: y += W x, or y = start + W x if `start` is given.
 
-    The fields name views, `weight` that of W. If `first_rows` is given, only these rows of W are used.
+    The fields are names of views; `weight` is W. If `first_rows` is given, only this many rows of W are used.
     """
 
     weight: str
@@ -38,9 +38,9 @@ class Product:
 
 @dataclass(frozen=True)
 class Weight:
-    """The shape of a cell's parameter: for each of `gates`, as many rows as h has elements.
+    """The shape of a cell's parameter, which has as many rows for each of its `gates` as h has elements.
 
-    `columns` is what it multiplies: "h" for a vector of the size of h, the input's name, or "" for a bias.
+    `columns` says what the parameter multiplies: "h" for a vector as large as h, the input's name, or "" for a bias.
     """
 
     gates: int
@@ -54,12 +54,12 @@ class Weight:
 
 @dataclass(eq=False)
 class Cell:
-    """What a recurrent cell stores, its parameters, and the instructions of a time step. All values are of one size.
+    """The stored values, the parameters, and the instructions of a recurrent cell. All values have the same size.
 
     Attributes:
         state: the values of the state, such as h and c. They come first in the memory of a time step, then `scratch`.
         gates: before the time step, the projection writes b + W x to their memory.
-        parameters: the shape of each, in the order in which the cell's op takes them.
+        parameters: the shapes of the parameters, in the order of the op's arguments.
         pairs: the parameters of the projection: bias, matrix, bias, matrix, ...
         weights: the recurrent parameters: matrices that multiply h, or another vector computed from the state.
         following, first: the instructions of a step with and without a previous state, in order.
@@ -100,7 +100,7 @@ def symbols(*names: str) -> list[Symbol]:
 def rules(
     equations: Mapping[str, Symbol], gates: Iterable[str] = (), totals: Collection[str] = ()
 ) -> tuple[dict[str, Formula], dict[str, Formula]]:
-    """Return the formulas of a forward and of a backward kernel, each by the name of what it computes.
+    """Return the formulas of a forward and of a backward kernel, each by the name of its result.
 
     The forward kernel computes the equations' values and the activations of `gates`, under the gates' names. The
     backward kernel computes the gradient of each input x as "dx". `totals` are as for `Stored.backward`.
@@ -111,9 +111,9 @@ def rules(
 
 
 class Stored:
-    """The values that forward kernels store: those that equations define, and activations, named like their gates.
+    """The values that forward kernels store: the equations' values, and activations, which have their gates' names.
 
-    `order` lists (name, formula), a formula after all those that it contains. Only `gates` may be overwritten.
+    `order` lists (name, formula), each formula after the formulas that it contains. Only `gates` may be overwritten.
     """
 
     def __init__(self, equations: Mapping[str, Symbol], gates: Iterable[str]):
@@ -130,10 +130,11 @@ class Stored:
         self.order = sorted(stored.items(), key=lambda pair: order.get(id(pair[1]), -1))
 
     def _activation(self, gate: str, every: list[Symbol]) -> Symbol:
-        """Return the formula, such as logistic(gate), whose value can overwrite a gate; else the gate's symbol.
+        """Return the formula, such as logistic(gate), whose value can be stored in the gate's memory.
 
-        It is the largest formula that contains no input but the gate, whose derivative can be computed from its own
-        value, and outside of which nothing reads the gate. `every` has all symbols of the equations.
+        Three conditions: the gate is its only input, nothing else reads the gate, and its derivative can be computed
+        from its own value. Return the largest such formula, or if there is none, the gate's symbol. `every` has all
+        symbols of the equations.
         """
         roots = {id(symbol) for symbol in self.equations.values()}
         node = activation = self._input(gate)
@@ -168,9 +169,9 @@ class Stored:
 
         Args:
             names: what the corresponding forward kernel computes.
-            shared: gates in `names` whose activations later forward kernels read, too. Their backward kernels have run
-                before and added their terms to "d" + gate, so the formulas read it.
-            totals: values whose whole gradient is to be stored in "d" + value. Before, it lacks the terms of the other
+            shared: gates in `names` whose activations later forward kernels also read. The backward kernels of these
+                run first and add their terms to "d" + gate, so the formulas read it.
+            totals: values whose total gradient must be stored in "d" + value, which still lacks the terms of other
                 values in `names` that read the value.
         """
         terms = {name: [self._input("d" + name)] for name in names if name in self.equations or name in shared}
@@ -197,7 +198,7 @@ class Stored:
         return {name: Formula(inputs_of(symbol), symbol) for name, symbol in symbols.items()}
 
     def reads(self, names: Iterable[str]) -> set[str]:
-        """Return all that the equations of `names` read: inputs, gates and stored values."""
+        """Return everything that the equations of `names` read: inputs, gates and stored values."""
         symbols = [self.equations[name] for name in names]
         return {read for symbol in symbols for read in inputs_of(self._reading(symbol, {id(symbol)}))}
 
@@ -205,7 +206,7 @@ class Stored:
         return self.simplifier(Symbol("input", name))
 
     def _reading(self, symbol: Symbol, inner: Collection[int]) -> Symbol:
-        """Return the formula with its stored parts replaced by inputs, but for those whose `id` is in `inner`."""
+        """Return the formula with its stored parts replaced by inputs, except parts whose `id` is in `inner`."""
         stored = {key: self._input(name) for key, name in self.names.items() if key not in inner}
         return self.simplifier(replaced(symbol, stored))
 
@@ -217,7 +218,7 @@ def substituted(symbol: Symbol, values: Mapping[str, Symbol]) -> Symbol:
 
 
 def with_zeros(symbol: Symbol, zeros: Iterable[str]) -> Symbol | None:
-    """Return `symbol` without the terms that are 0 if the inputs `zeros` are 0; None if all of it is."""
+    """Return `symbol` without the terms that are 0 if the inputs `zeros` are 0; None if all terms are."""
     results: dict[int, Symbol | None] = {}
     for key, one in in_order(symbol).items():
         results[key] = _with_zeros(one, zeros, results)
@@ -244,14 +245,13 @@ def cell_of_equations(name: str, function: Callable[..., Any], state: Sequence[s
     """Return the cell that the equations in `function` define.
 
     `function` may use parameters only in sums such as b + W @ x + U @ h, with one bias, one product with x, and any
-    number of other products. A sum is one gate, unless `split(sum, n)` divides its rows into n gates. All else is
-    elementwise.
+    number of other products. A sum is one gate, unless `split(sum, n)` divides its rows into n gates. Everything else
+    is elementwise.
 
     Args:
-        function: its arguments are the input, the values of the state and the parameters, in this order, and numbers by
-            keyword only, with defaults. It returns the new state, as a tuple in the order of `state` if there are
-            several.
-        state: the values of the state, such as h and c, as `function` calls them.
+        function: its arguments are the input, the values of the state and the parameters, in this order, and
+            keyword-only numbers with defaults. It returns the new state; several values as a tuple, ordered as `state`.
+        state: the names of the values of the state in `function`, such as h and c.
 
     Raises:
         TypeError: the arguments, the result or the equations of `function` do not have this form.
@@ -380,12 +380,12 @@ class _Part(Symbol):
 
 
 def split(vector: Any, parts: int) -> list[Any]:
-    """Divide a vector b + W @ x + U @ h into gates of equal size, the one with the top rows first."""
+    """Divide a vector b + W @ x + U @ h into gates of equal size, top rows first."""
     return Sum(vector.bias, vector.inputs, vector.products, parts).parts
 
 
 def _sums_beneath(symbols) -> list[Sum]:
-    """Return every `Sum` in the formulas, also those inside the vectors of products."""
+    """Return every `Sum` in the formulas, including the sums inside the vectors of products."""
     sums: dict[int, Sum] = {}
     waiting = list(symbols)
     while waiting:
@@ -400,7 +400,7 @@ def _sums_beneath(symbols) -> list[Sum]:
 class _Plan:
     """Orders the products and elementwise kernels of a cell so that each value is computed before it is read.
 
-    `gates`: a gate's symbol -> its name in kernels, such as {"gate 7": "a0"}.
+    `gates` maps a gate's symbol to its name in kernels, such as {"gate 7": "a0"}.
     """
 
     def __init__(self, name: str, equations: dict[str, Symbol], sums: list[Sum], gates: dict[str, str]):
@@ -419,7 +419,7 @@ class _Plan:
     def steps(self, cell: Cell, first: bool = False) -> list[str | Product]:
         """Add the rules of a time step to the table of kernels; return its instructions in order.
 
-        In the first step of a sequence, the previous state is 0. Products and terms that are 0 are left out.
+        In the first step of a sequence, the previous state is 0, and products and terms that are 0 are left out.
         """
         zeros = tuple(value + PREVIOUS for value in cell.state) if first else ()
         reduced = {name: with_zeros(x, zeros) for name, x in self.defined.items()}
@@ -458,9 +458,9 @@ class _Plan:
             forward = stored.forward(now | gates)
             backward = stored.backward(now | gates, gates & shared, totals=cell.state)
             backward |= {"d" + gate: Formula((), as_symbol(0.0)) for gate in unread if not later}
-            # `shared` are the gates that later rules read, too. In the backward pass, the later rules run first and
-            # write the gradients of these gates, and this rule adds to them. But if it computes the activation of such
-            # a gate, its formula contains the gradient so far, so it overwrites the gradient. It also overwrites the
+            # `shared` are gates that later rules also read. In the backward pass, later rules run first and write the
+            # gradients of these gates, and this rule adds to them. But if this rule computes the activation of such a
+            # gate, its formula contains the gradient so far, so it overwrites the gradient. It also overwrites the
             # gradients of the values that it computes, with their totals.
             sets = tuple("d" + gate for gate in cell.gates if gate not in shared or gate in gates)
             sets += tuple("d" + value for value in cell.state if value in now)
@@ -473,8 +473,8 @@ class _Plan:
     def _rule(self, cell: Cell, defines: Collection[str], forward, backward, sets: tuple[str, ...], first: bool) -> str:
         """Add a forward kernel and its ".backward" to the table of kernels; return the forward kernel's name.
 
-        The backward kernel overwrites the gradients `sets` and adds to all others. For the first step, equal kernels of
-        the other steps are used if there are any.
+        The backward kernel overwrites the gradients `sets` and adds to all others. The first step of a sequence reuses
+        the kernels of other steps if they are equal.
         """
         views = (*cell.state, *cell.scratch, *cell.gates)
         if any(name.endswith(PREVIOUS) for formula in forward.values() for name in formula.names):

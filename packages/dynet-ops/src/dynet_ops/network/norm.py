@@ -9,10 +9,9 @@ from ..reduce.dims import differences
 
 
 def _normal(x):
-    """Return formulas: x normalized; what is 0 if the elements are equal; 1 / standard deviation; number of elements.
+    """Return formulas: x normalized; a number that is 0 if the elements are equal; 1 / standard deviation; their count.
 
-    Elements that differ too little count as equal. Each is multiplied by numbers that are computed once, because a
-    division takes as long as all the rest.
+    Elements that differ too little count as equal. A reciprocal is computed once, because divisions are slow.
     """
     count = f.sum(1.0)
     spread = x - f.sum(x) / count
@@ -65,10 +64,10 @@ _layer_norm = many_operands("layer_norm", by_plain_dims(_layer_norm_signature))
 def layer_norm(x: Expression, g: Expression, b: Expression) -> Expression:
     """Normalize x to mean 0 and standard deviation 1, then scale it by g and shift it by b.
 
-    y = g (x - mean(x)) / sqrt(mean((x - mean(x))^2)) + b, element by element; means are over each batch element. If all
-    numbers of a batch element are equal, y is b there, and x and g get no gradient from this batch element.
+    y = g (x - mean(x)) / sqrt(mean((x - mean(x))^2)) + b, element by element; means are over each batch element. If a
+    batch element is constant, y is b there, and x and g get no gradient from this batch element.
 
-    The scale g and the shift b usually have the dimensions of x. Others are broadcast as by `cmult` and `+`.
+    The scale g and the shift b usually have the dimensions of x. Other shapes are broadcast, as by `cmult` and `+`.
 
     Source: Ba, Kiros and Hinton, "Layer normalization", 2016.
 

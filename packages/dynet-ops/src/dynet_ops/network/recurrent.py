@@ -15,15 +15,14 @@ CELLS: dict[str, Cell] = {}
 def cell(state: Sequence[str], *, reference: Callable[..., Any]) -> Callable[[Function], Function]:
     """Return a decorator that turns a function with the equations of a recurrent step into an op.
 
-    The arguments of the function are the input, the previous state, the weights, and, by keyword only, numbers of the
-    cell. It returns the new state. See `cell_of_equations` for what the equations may contain. The op has the same
-    arguments, without the numbers. It computes the whole new state, but returns an expression for its first value only,
-    such as h.
+    The arguments of the function are the input, the previous state, the weights, and as keyword-only arguments, numbers
+    of the cell. It returns the new state. See `cell_of_equations` for what the equations may contain. The op has the
+    same arguments, but not the numbers. It computes the whole new state, but returns only its first value, such as h.
 
     Args:
         state: the names of the values of the state, such as h and c.
-        reference: the same function in numpy, for inputs that are vectors. Tests compare the op with it. It takes the
-            cell's numbers, too.
+        reference: the same function in numpy, for inputs that are vectors. It also takes the cell's numbers. Tests
+            compare the op with it.
     """
 
     def decorate(function: Function) -> Function:

@@ -23,10 +23,10 @@ _GATES = ("i", "f", "o", "g")
 def _of_parts(
     name: str, parts: Sequence[str], operands: Mapping[str, Sequence[str]], equations: Callable[..., Equations]
 ) -> Callable[..., Signature]:
-    """Add the kernels of an op on vectors of several parts of one size, and return its `signature_of`.
+    """Add the kernels of an op on vectors of several parts of equal size, and return its `signature_of`.
 
-    `operands` maps an operand to its parts' names, "" for one that is not read. `equations` returns the formulas of
-    `parts`, by name, from the operands' parts in turn.
+    `operands` maps an operand to its parts' names, with "" for a part that is not read. `equations` takes the operands'
+    parts in order, and returns the formulas of `parts`, by name.
     """
     read = [part for of_one in operands.values() for part in of_one if part]
     forward, backward = rules(equations(*symbols(*read)))
@@ -138,8 +138,7 @@ def vanilla_lstm_gates_concat(
 ) -> Expression:
     """The gates of an LSTM step with several inputs, which are concatenated.
 
-    `x_t` is a list of vectors, whose sizes may differ. All else is as for `vanilla_lstm_gates`, where n is the size of
-    all inputs together.
+    `x_t` is a list of vectors, whose sizes add up to n. Everything else is as for `vanilla_lstm_gates`.
 
     >>> one, h, b = inputVector([0]), inputVector([0]), inputVector([0, -1, 0, 0])
     >>> vanilla_lstm_gates_concat([one, one], h, zeros((4, 2)), zeros((4, 1)), b).value()
@@ -188,7 +187,7 @@ def vanilla_lstm_gates_dropout_concat(
 ) -> Expression:
     """The same as `vanilla_lstm_gates_concat`, but the inputs and `h_tm1` are first multiplied by dropout masks.
 
-    `dropout_mask_x` is a vector of the size of all inputs together, `dropout_mask_h` one of the size of `h_tm1`.
+    `dropout_mask_x` has the size of all inputs together, `dropout_mask_h` the size of `h_tm1`.
 
     >>> one, h, b = inputVector([0]), inputVector([0]), inputVector([0, -1, 0, 0])
     >>> Wx, Wh = zeros((4, 2)), zeros((4, 1))
@@ -201,7 +200,7 @@ def vanilla_lstm_gates_dropout_concat(
 
 
 def _register_concat(function: Callable[..., Expression], others: int, of: str) -> None:
-    """Register an op with several inputs, for tests, which pass all operands as one list. `others` are no inputs."""
+    """Register an op for tests, which pass all operands as one list. The last `others` operands are not inputs."""
 
     def from_list(operands):
         return function(operands[:-others], *operands[-others:])

@@ -9,9 +9,9 @@ from ..elementwise.arithmetic import cmult
 def random_node(name: str, formula: Callable) -> Callable[..., Expression]:
     """Return a function that adds a random node with a new key to the graph.
 
-    Its arguments are the node's operands, the plain numbers that the formula reads, and the shape, by default that of
-    the first operand. The arguments of `formula`, for one element, are x, if there is an operand, the key (seed, count)
-    and plain numbers.
+    Its arguments are the node's operands, the plain numbers that the formula reads, and the shape, by default the first
+    operand's. `formula` computes one element. Its arguments are x (if there is an operand), the key (seed, count), and
+    the plain numbers.
     """
     parsed = Formula.of(formula)
     operands = parsed.names.count("x")
@@ -32,7 +32,7 @@ def random_node(name: str, formula: Callable) -> Callable[..., Expression]:
 
 
 def _distribution(name: str, formula: Callable) -> Callable[..., Expression]:
-    """Return a function of a shape and of plain numbers that adds a random tensor to the graph."""
+    """Return a function that adds a random tensor to the graph, given a shape, a batch size and plain numbers."""
     record = random_node(name, formula)
     return lambda dims, batch_size, *numbers: record(
         (), *numbers, dim=Dim.of(checked_dims(name, dims), checked_batch(name, batch_size))
@@ -74,10 +74,7 @@ def checked_probability(name: str, p: Number, allowed: str = "[0, 1)") -> float:
 
 
 def _drawn(value: Callable, *numbers: str) -> Callable[[Function], Function]:
-    """Return a decorator that makes an op of a function which returns a random tensor.
-
-    `numbers` are those of the test calls, in which only the number that `value` returns is possible.
-    """
+    """Return a decorator for random tensors. With the test arguments `numbers`, all elements must be `value(...)`."""
     shapes = "dim=(1,)", "dim=(17,)", "dim=(5,3) batch_size=2", "dim=(2,1,4) batch_size=3"
     return recorded(
         reference=lambda dim, batch_size=1, **numbers: np.full((*dim, batch_size), value(**numbers)),
@@ -164,7 +161,7 @@ def noise(x: Expression, stddev: Number) -> Expression:
 def _dropping(name: str, position: Symbol) -> Callable[..., Expression]:
     """Return a function of [x], p and 1 / (1 - p) that adds a dropout node to the graph.
 
-    With `formula.position`, each element is dropped or not by itself; with `formula.origin`, all are or none is.
+    With `formula.position`, elements are dropped independently; with `formula.origin`, all of them or none.
     """
     return random_node(
         name, lambda x, seed, count, p, scale: f.where(f.uniform(seed, count, position) < p, 0, x * scale)
@@ -230,7 +227,7 @@ def dropout_dim(x: Expression, d: Index, p: Number) -> Expression:
 
 @recorded(**_ALL)
 def dropout_batch(x: Expression, p: Number) -> Expression:
-    """Set each batch element as a whole to zero with probability p; scale the others by 1 / (1 - p).
+    """Set each whole batch element to zero with probability p; scale the others by 1 / (1 - p).
 
     >>> dropout_batch(inputVector([1, 2]), 0.0).value()
     [1.0, 2.0]

@@ -49,7 +49,7 @@ def squared_distance(x: Expression, y: Expression) -> Expression:
 
 @columnwise(
     whole=True,
-    # The gradient is stated, because automatic derivation would give NaN if all elements are 0.
+    # The gradient is stated, because the derivative would be NaN if all elements are 0.
     gradients={"x": lambda x, y, dy: f.where(f.equal(y, 0), 0, dy * x / y)},
     reference=lambda x: np.atleast_1d(np.sqrt((x * x).sum())),
 )
@@ -86,8 +86,8 @@ def sum_dim(x: Expression, d: Dims = (0,), b: bool = False, n: Index = 0) -> Exp
     Args:
         x: any expression.
         d: the dimensions to sum over, counted from 0. The result does not have them.
-        b: whether to sum over the batch, too.
-        n: ignored. `mean_dim` and others have such an argument, and DyNet 2.1 takes it here, too.
+        b: whether to also sum over the batch.
+        n: ignored. It is accepted, as in DyNet 2.1, because `mean_dim` and others have this argument.
 
     >>> x = inputTensor([[1, 2], [3, 4]])
     >>> sum_dim(x, [0]).value(), sum_dim(x, [1]).value(), sum_dim(x, [0, 1]).value()
@@ -106,9 +106,8 @@ def mean_dim(x: Expression, d: Dims = (0,), b: bool = False, n: Index = 0) -> Ex
     Args:
         x: any expression.
         d: the dimensions to average over, counted from 0. The result does not have them.
-        b: whether to average over the batch, too.
-        n: the number to divide by. Give it if only n elements count and the others are padding with zeros. 0 means the
-            number of all elements.
+        b: whether to also average over the batch.
+        n: the divisor, if only n elements count and the others are zeros for padding. 0 means the number of elements.
 
     >>> x = inputTensor([[1, 2], [3, 4]])
     >>> mean_dim(x, [0], False).value(), mean_dim(x, [0], False, n=1).value()
@@ -140,8 +139,8 @@ def mean_batches(x: Expression) -> Expression:
 def differences(x):
     """Return a formula that is 0 if all elements of a column are equal, or if the squares of differences underflow.
 
-    Deviations from the mean do not tell this. The mean is rounded, so those of equal elements may be noise, which a
-    division by the standard deviation would make as large as 1.
+    Deviations from the mean cannot show this: the mean is rounded, so the deviations of equal elements may be noise,
+    which a division by the standard deviation would magnify to 1.
     """
     return f.sum((x - f.first(x)) * (x - f.first(x)))
 
@@ -198,7 +197,7 @@ _moments = {1: mean_along} | {order: _small_moment(order) for order in SMALL}
 
 @columnwise(
     is_op=False,
-    # The gradient is stated: the derived one has code for r = 0, but r is at least 1.
+    # The gradient is stated: the derivative would have code for r = 0, but r is at least 1.
     gradients={"x": lambda x, dy, share, r: f.power(x, r - 1) * (dy * (r * share))},
     reference=_moment_reference,
 )
@@ -231,9 +230,8 @@ def moment_dim(x: Expression, d: Dims, r: Index, b: bool = False, n: Index = 0) 
         x: any expression.
         d: the dimensions to reduce, counted from 0. The result does not have them.
         r: the order, from 1 to 2^24.
-        b: whether to reduce the batch, too.
-        n: the number to divide by. Give it if only n elements count and the others are padding with zeros. 0 means the
-            number of all elements.
+        b: whether to also reduce the batch.
+        n: the divisor, if only n elements count and the others are zeros for padding. 0 means the number of elements.
 
     >>> moment_dim(inputTensor([[1, 2], [3, 4]]), [0], 2, False).value()
     [5.0, 10.0]
@@ -271,7 +269,7 @@ def _deviation(x, n):
     return np.sqrt(((x - x.sum() / n) ** 2).sum() / n + (n - len(x)) / n * (x.sum() / n) ** 2)
 
 
-# Both gradients are stated: derived ones divide by 0 if all elements are equal, and compute terms that add up to 0.
+# Both gradients are stated: derivatives would divide by 0 if all elements are equal, and have terms that add up to 0.
 
 
 @columnwise(
@@ -283,7 +281,7 @@ def std(x: Expression, share: Number):
     """The standard deviation of a column; `share` is 1 / n."""
     mean = f.sum(x) * share
     root = f.sqrt(f.sum((x - mean) * (x - mean)) * share)
-    return f.where(f.equal(differences(x) * share, 0), 0, root)  # of no elements, `share` is infinite, and y is NaN
+    return f.where(f.equal(differences(x) * share, 0), 0, root)  # NaN for no elements, as `share` is infinite
 
 
 def _zeros(x, absent):
@@ -292,7 +290,7 @@ def _zeros(x, absent):
 
 
 def _padded_gradient(x, y, dy, share, absent):
-    """The gradient dx. If no zero counts, all zeros are padding, and their dx is 0."""
+    """The gradient dx. If no zero counts, all zeros are padding, so their dx is 0."""
     is_padding = f.equal(f.absolute(x) + _zeros(x, absent), 0)
     return f.where(f.equal(y, 0), 0, f.where(is_padding, 0, dy * share / y * (x - f.sum(x) * share)))
 
@@ -301,8 +299,8 @@ def _padded_gradient(x, y, dy, share, absent):
 def padded_std(x: Expression, share: Number, absent: Number):
     """The standard deviation of n elements of a column, whose other elements must be 0. `share` is 1 / n.
 
-    `absent` is n minus the number of all elements. Zeros are counted: if squares of all zeros were added, and those of
-    the padding subtracted again, rounding would leave noise, or a negative sum.
+    `absent` is n minus the number of all elements. Zeros are counted: adding the squares of all zeros and subtracting
+    the squares of the padding would leave rounding errors, or a negative sum.
     """
     mean = f.sum(x) * share
     squares = f.sum(f.where(f.equal(x, 0), 0, (x - mean) * (x - mean)))
@@ -323,8 +321,8 @@ def std_dim(x: Expression, d: Dims = (0,), b: bool = False, n: Index = 0) -> Exp
     Args:
         x: any expression.
         d: the dimensions to reduce, counted from 0. The result does not have them.
-        b: whether to reduce the batch, too.
-        n: the number of elements that count. Give it if the others are padding with zeros. 0 means that all count.
+        b: whether to also reduce the batch.
+        n: the number of elements that count, if the others are zeros for padding. 0 means that all elements count.
 
     >>> x = inputTensor([[1, 2], [3, 8]])
     >>> std_dim(x, [0], False).value()
@@ -440,8 +438,9 @@ def argmax(x: Expression, gradient_mode: str) -> Expression:
     """Mark the largest element of each column: 1 there, 0 elsewhere.
 
     A column is the elements along the first dimension. If several elements are the largest, the first of them is
-    marked. NaN counts as larger than all numbers. With the `gradient_mode` "zero_gradient", x gets no gradient; with
-    "straight_through_gradient", x gets the gradient of the result unchanged.
+    marked. NaN counts as larger than all numbers.
+
+    With `gradient_mode` "zero_gradient", x gets no gradient; with "straight_through_gradient", the result's gradient.
 
     Source: Bengio, Léonard and Courville, "Estimating or propagating gradients through stochastic neurons for
     conditional computation", 2013, for "straight_through_gradient".

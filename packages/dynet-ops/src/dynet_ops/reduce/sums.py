@@ -1,4 +1,4 @@
-"""Sums of several expressions, of the columns, neighboring rows or the batch of one, and running sums."""
+"""Sums of several expressions; sums of an expression's columns, neighboring rows or batch elements; running sums."""
 
 from __future__ import annotations
 
@@ -21,10 +21,7 @@ add_rules("scaled_sum", "yxn", {"dx": lambda dy, n: dy * n}, constants=("n",))
 
 @functools.cache
 def _equal_sum_signature(dim: Dim, scaled: bool) -> Signature:
-    """Return the signature of sums of any number of operands of one shape.
-
-    If `scaled`, each node stores a number that multiplies the sum: 1 / n for an average.
-    """
+    """Return the signature of sums of operands of one shape. If `scaled`, each node stores a factor, such as 1 / n."""
     kernel = "scaled_sum" if scaled else "sum"
     return Signature(
         dim,
@@ -54,7 +51,7 @@ def _sum_of_any(name: str) -> Callable:
     record = many_operands(name, by_plain_dims(lambda *dims: _sum_signature(name, dims)))
 
     def record_sum(xs: Sequence[Expression]) -> Expression:
-        whole = broadcast(name, [x.type for x in xs], as_first)  # called so that its errors have short tracebacks
+        whole = broadcast(name, [x.type for x in xs], as_first)  # called here so that its errors have short tracebacks
         try:
             return record(xs)
         except TooManyLoops:
@@ -84,8 +81,7 @@ _SUM_SAMPLES = [*SEVERAL, *samples("[5x1*2 5]")]
 def esum(xs: Iterable[Expression]) -> Expression:
     """The elementwise sum of any number of expressions. Shapes are broadcast.
 
-    The result has as many dimensions as the first expression, or more if another one has further dimensions that are
-    larger than 1.
+    The result has as many dimensions as the first expression, or more if another has further dimensions larger than 1.
 
     >>> esum([inputVector([1, 2]), inputVector([3, 4])]).value()
     [4.0, 6.0]
@@ -299,7 +295,7 @@ def logsumexp(xs: Iterable[Expression]) -> Expression:
     if any(x.type.total != whole.total for x in xs):
         xs = [repeat(x, whole) for x in xs]
     graph = graph_of("logsumexp", xs)
-    while len(xs) > 1:  # combining them in groups makes the graph as deep as the logarithm of the number of operands
+    while len(xs) > 1:  # groups make the graph only as deep as the logarithm of the number of operands
         groups = [xs[k : k + AT_ONCE] for k in range(0, len(xs), AT_ONCE)]
         xs = [
             graph.append(_logsumexp_signature(whole, len(group)), [x.at for x in group]) if len(group) > 1 else group[0]

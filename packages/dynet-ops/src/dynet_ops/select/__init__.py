@@ -1,3 +1,3 @@
-"""Operations that select some of the numbers of an expression, by index, by range or by size."""
+"""Operations that select some of the elements of an expression, by index, by range or by size."""
 
 from .picking import *

@@ -81,7 +81,7 @@ def pick(e: Expression, index: Index | Indices = 0, dim: Index = 0) -> Expressio
 def pickrange(x: Expression, v: Index, u: Index, d: Index = 0) -> Expression:
     """Elements number v, v + 1, ..., u - 1 along dimension d. For d = 0, this is x[v:u].
 
-    DyNet 2.1 calls v and u s and e, which work here, too.
+    DyNet 2.1 calls the arguments v and u s and e. These names also work here.
 
     >>> pickrange(inputVector([1, 2, 3, 4]), 1, 3).value()
     [2.0, 3.0]
@@ -92,8 +92,6 @@ def pickrange(x: Expression, v: Index, u: Index, d: Index = 0) -> Expression:
 @also_called(s="v", e="u")
 def pick_range(x: Expression, v: Index, u: Index, d: Index = 0) -> Expression:
     """Elements number v, v + 1, ..., u - 1 along dimension d. This is another name of `pickrange`.
-
-    DyNet 2.1 calls v and u s and e, which work here, too.
 
     >>> pick_range(inputVector([1, 2, 3, 4]), 1, 3).value()
     [2.0, 3.0]
@@ -200,15 +198,15 @@ def _pick_each(name: str, e: Expression, indices: Iterable[Index], dim: Index) -
 
 @method(i="index")
 def set_index(x: Expression, index: Index | Iterable[Index]) -> None:
-    """Make x a different element of what it was picked from. Call it as a method of what `pick` or `x[i]` returns.
+    """Make x, a result of `pick` or `x[i]`, a different element of the same expression. Call this as a method of x.
 
-    What `pick_batch` returns takes as many indices as before. Gradients then go to these elements. The graph's values
+    A result of `pick_batch` takes as many indices as before. Gradients then go to the new elements. The graph's values
     are computed again when they are next needed, with new random numbers for dropout and noise.
 
     Raises:
-        ArgumentError: the expression is no pick.
-        ShapeError: the number of indices differs from that of `pick_batch`.
-        OutOfRangeError: there is no element of this index. Negative indices are allowed only in `x[...]`.
+        ArgumentError: x is not the result of a pick.
+        ShapeError: the number of indices is not the number that `pick_batch` got.
+        OutOfRangeError: there is no element with this index. Negative indices are allowed only in `x[...]`.
         StaleExpressionError: `renew_cg` has started a new graph, or `cg_revert` has removed x.
 
     >>> x = inputVector([1, 2, 3])[0]
@@ -243,7 +241,7 @@ KERNELS.add("scatter", Scatter())
 
 @functools.cache
 def _select_signature(dim: Dim, d: int, count: int) -> Signature:
-    """Return the signature of nodes that select `count` rows (d = 0) or columns (d = 1), whose numbers they store."""
+    """Return the signature of nodes that select `count` rows (d = 0) or columns (d = 1), whose indices they store."""
     result = Dim.of((*dim.dims[:d], count, *dim.dims[d + 1 :]), dim.batch)
     rows, columns = dim.rows, dim.columns
     step = rows if d else 1
@@ -265,7 +263,7 @@ def _select(name: str, x: Expression, indices: Iterable[Index], d: int) -> Expre
 def select_rows(x: Expression, rs: Iterable[Index]) -> Expression:
     """Rows number rs[0], rs[1], ... of a matrix, y_ij = x_(rs_i)j. Numbers may repeat.
 
-    x may have any dimensions. Rows are along the first one and counted from 0.
+    x may have any number of dimensions. Rows are elements of the first dimension, counted from 0.
 
     >>> select_rows(inputTensor([[1, 2], [3, 4], [5, 6]]), [2, 0]).npvalue()
     array([[5., 6.],
@@ -292,9 +290,9 @@ def select_cols(x: Expression, cs: Iterable[Index]) -> Expression:
 
 @functools.cache
 def _strided_signature(dim: Dim, counts: tuple[int, ...], steps: tuple[int, ...]) -> Signature | None:
-    """Return the signature of copies of counts[d] elements along each dimension d, steps[d] apart; the batch is last.
+    """Return the signature of a copy of counts[d] elements, steps[d] apart, along each dimension d, and the batch.
 
-    Nodes store the first element's offset. None for too many loops.
+    Nodes store the first element's offset. Return None if the copy needs more than `LOOPS` loops.
     """
     result = Dim.of(counts[:-1], counts[-1])
     apart = [stride * step for stride, step in zip(strides_of(dim, dim), steps)]
@@ -338,8 +336,8 @@ def strided_select(
 ) -> Expression:
     """Regularly spaced elements of x: along each dimension d, range_from[d]:range_to[d]:strides[d] as a Python slice.
 
-    Each of the three lists has a number for each dimension and, at the end, one for the batch. Lists may be shorter:
-    missing strides are 1, missing starts 0, missing ends (which are not included) the size of the dimension.
+    Each of the three lists has a number for each dimension and a last number for the batch. Lists may be shorter:
+    missing strides are 1, missing starts are 0, and missing ends (which are exclusive) are the size of the dimension.
 
     Raises:
         OutOfRangeError: a range is empty or outside its dimension.
@@ -366,7 +364,7 @@ def strided_select(
 def select_regularly(graph: PinnedGraph, x: Expression, ranges: Sequence[tuple[int, int, int]]) -> Expression:
     """Return the elements of x in `ranges`: (start, stop, step) for each dimension and, last, the batch.
 
-    The list may be shorter; of the rest, all is selected. If that is all of x, return x itself.
+    The list may be shorter; the remaining dimensions are selected whole. If all of x is selected, return x itself.
     """
     dim = x.type.plain
     sizes = (*dim.dims, dim.batch)
@@ -433,9 +431,9 @@ def kmax_pooling(x: Expression, k: Index, d: Index = 1) -> Expression:
 def item(x: Expression, key) -> Expression:
     """Return `x[key]`, where `key` is an index or a slice, or a tuple of them for the first dimensions of x.
 
-    An index picks one element along its dimension, which the result lacks. A slice keeps its dimension; it is cut off
-    at the end, as in Python, and its step must be positive. Negative indices count from the end. If the tuple has an
-    entry for every dimension, one more slice may follow, for the batch.
+    An index picks one element and removes its dimension. A slice keeps its dimension; as in Python, it may reach beyond
+    the end. Its step must be positive. Negative indices count from the end. If the tuple has an entry for every
+    dimension, one more slice may follow, for the batch.
 
     >>> x = inputVector([1, 2, 3, 4])
     >>> x[-1].value(), x[1:3].value(), x[::2].value()
@@ -449,7 +447,7 @@ def item(x: Expression, key) -> Expression:
     except StaleExpressionError:
         pass
     graph_of("x[...]", (x,))  # raises the same error, but its message names `x[...]`, not the op that `_part` called
-    return _part(x, key)  # a signal handler has called `cg_revert` meanwhile, which left x
+    return _part(x, key)  # a signal handler has called `cg_revert` meanwhile, which did not remove x
 
 
 def _part(x: Expression, key) -> Expression:

@@ -14,7 +14,7 @@ Otherwise each operand has its own step, and the planner leaves out the steps of
 
 
 def _side_by_side(result: Dim, dims: Sequence[Dim], runs: Sequence[int], after: int, batch: int) -> Signature:
-    """Return the signature of a node of `after * batch` runs of each operand in turn, of the sizes `runs`.
+    """Return the signature of a node that has, `after * batch` times, a run of each operand. `runs` are their sizes.
 
     An operand without a batch is repeated for each batch element.
     """
@@ -61,7 +61,7 @@ def _along_any(along_first: Callable, xs: Sequence[Expression], *given: int) -> 
         raise ArgumentTypeError("concatenate: d must be an int; the expressions are one list, concatenate([...])")
     d = checked_index("concatenate", *given)
     if d == 0:
-        return concatenate(xs)  # a call without `d` runs compiled code, which is faster than the code below
+        return concatenate(xs)  # without `d`, the call runs compiled code, which is faster than the code below
     if not 0 <= d < len(_concatenate):
         raise OutOfRangeError(f"concatenate: there is no dimension {d}")
     return _concatenate[d](xs)

@@ -16,7 +16,7 @@ _alias = functools.cache(alias)
     samples="6 d=(2,3); 2x3*2 d=(3,2); 1x5 d=(5,); 4x3x2*3 d=(2,12)",
 )
 def reshape(x: Expression, d: Dims, batch_size: Index = 1) -> Expression:
-    """The numbers of x in a different shape, in the same column-by-column order. Nothing is copied.
+    """The elements of x in a different shape, in the same column-by-column order. Nothing is copied.
 
     Args:
         d: the new dimensions.
@@ -49,9 +49,9 @@ def _transposed(dim: Dim, order: tuple[int, ...]) -> tuple[Dim, list[Loop]]:
 
 @functools.cache
 def _transpose_steps(dim: Dim, order: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Return the orders of the copies that in turn give `order`.
+    """Return the orders of copies that, one after another, have the effect of `order`.
 
-    If one copy is not enough, each but the last moves one dimension to its place.
+    If one copy is not enough, each copy except the last moves one dimension into place.
     """
     if len(joined(_transposed(dim, order)[1])) <= LOOPS:
         return [order]

@@ -42,7 +42,7 @@ from dynet_core.parameter.collection import holdings
 from dynet_core.random import noise
 from dynet_core.recorder import passes
 
-from .rule import SHRINK, Rule
+from .rule import SHRINK, TrainerRule
 from .table import ALL, Chosen, Table
 
 NOT_PICKLED = ("_backward_elsewhere", "_read", "_shrinking", "_table")  # `_begin` sets these attributes
@@ -97,7 +97,7 @@ class Trainer(Closed):
     After n epochs, the learning rate is (initial rate) / (1 + edecay * n).
     """
 
-    rule: Rule
+    rule: TrainerRule
     if not TYPE_CHECKING:
         _collection = _rate = _rate0 = _threshold = _table = Missing()
 
@@ -115,7 +115,7 @@ class Trainer(Closed):
         self._begin()
 
     def _begin(self) -> None:
-        if not isinstance(getattr(self, "rule", None), Rule):
+        if not isinstance(getattr(self, "rule", None), TrainerRule):
             raise ArgumentTypeError(f"{self.whoami()}: its class needs `rule`, made by @update of dynet_optim.rule")
         self._counts.passes = 0
         self._backward_elsewhere = False  # whether another process of a DataParallel had gradients for this update

@@ -15,7 +15,7 @@ from dynet_kernels.table import KERNELS
 NORM = KERNELS.add("gradient_norm", GradientNorm())  # the opcode of the kernel that sums the squares of gradients
 
 
-class Rule:
+class TrainerRule:
     """An update rule and its compiled kernel, which is called `update.` plus the name of the rule.
 
     `states` and `numbers` are names; states start at zero. `read` returns a trainer's values of the numbers: `eps` is
@@ -37,7 +37,7 @@ class Rule:
         self.read = eval(f"lambda trainer, scale: ({''.join(value + ',' for value in values)})")
 
 
-def update(function: Callable) -> Rule:
+def update(function: Callable) -> TrainerRule:
     """Return the update rule that a function defines. Its kernel is called `update.` plus the function's name.
 
     Args:
@@ -45,11 +45,11 @@ def update(function: Callable) -> Rule:
             `p` and the new states. The numbers are `rate`, the learning rate; `scale`, the factor of the gradients, if
             `rate` should not include it; and settings of the trainer.
     """
-    return Rule(function.__qualname__, update_rule(function))
+    return TrainerRule(function.__qualname__, update_rule(function))
 
 
-def without_states(name: str, *numbers: str, **formulas: Callable) -> Rule:
-    return Rule(name, UpdateRule(("p", "g", *numbers), formulas, numbers=numbers))
+def without_states(name: str, *numbers: str, **formulas: Callable) -> TrainerRule:
+    return TrainerRule(name, UpdateRule(("p", "g", *numbers), formulas, numbers=numbers))
 
 
 CLEAR = without_states("clear", g=lambda: 0.0)  # only zeroes the gradients, as trainers' rules also do

@@ -27,7 +27,7 @@ from dynet_kernels.layout import CONTEXT
 from dynet_kernels.machine import library, sharing
 from dynet_kernels.table import KERNELS
 
-from .rule import CLEAR, NORM, Rule
+from .rule import CLEAR, NORM, TrainerRule
 
 # Nothing is clipped if the squared norm is below this share of the squared clipping threshold. Between this share and
 # the threshold, where rounding errors matter, the norm is computed and compared again.
@@ -43,7 +43,7 @@ class Table:
     sizes and results in `context` (see `layout.CONTEXT`).
     """
 
-    def __init__(self, collection: ParameterCollection, rule: Rule):
+    def __init__(self, collection: ParameterCollection, rule: TrainerRule):
         self.collection, self.rule, self.states = collection, rule, len(rule.states)
         self.opcodes = NORM, CLEAR.opcode, rule.opcode
         for opcode in self.opcodes:
@@ -156,7 +156,7 @@ class Table:
     def clear(self, dense: int) -> None:
         self._run(CLEAR, dense)
 
-    def _run(self, rule: Rule, dense: int) -> None:
+    def _run(self, rule: TrainerRule, dense: int) -> None:
         numbers, address = len(rule.numbers), self.numbers.address
         if not self._is_done(
             self.machine.update(self.context_address, rule.opcode, self.count, self.states, numbers, address, dense)

@@ -13,7 +13,7 @@ from dynet_kernels.layout import BEFORE, BEFORE_OPERAND, EACH_OPERAND, FIRST, NO
 
 from ..declare import *
 from ..matrix.products import gradient_of, is_shared, product_steps, value_of
-from .equations import Cell, Equations, Product, rules, symbols
+from .equations import Cell, CellProduct, Equations, rules, symbols
 
 Previous = int | tuple[tuple[int, int], ...]
 """Where a record finds the previous state.
@@ -37,7 +37,7 @@ def part_signature(
     batch: int,
     views: dict[str, View],
     weights: dict[str, Dim],
-    steps: Sequence[str | Product],
+    steps: Sequence[str | CellProduct],
     each: bool = False,
     **facts,
 ) -> Signature:
@@ -53,7 +53,7 @@ def part_signature(
 
     forward, backward, deferred = [], [], []
     for step in steps:
-        if isinstance(step, Product):
+        if isinstance(step, CellProduct):
             matrix, start = weights[step.weight], value_of(indices[step.start or step.y])
             w, x, y = indices[step.weight], indices[step.x], indices[step.y]
             operands = operand_of(views[step.weight]), operand_of(views[step.x])
@@ -163,7 +163,7 @@ def step_part(cell: Cell, hidden: int, batch: int, previous: Previous | None, *w
             size, offset = previous[k]
             views[name] = View(state + k, offset, hidden if size > 1 else 0)
     for operand, (name, dim) in enumerate(dims.items(), pairs):
-        if any(isinstance(step, Product) and step.weight == name for step in steps):
+        if any(isinstance(step, CellProduct) and step.weight == name for step in steps):
             views[name] = weight_view(operand, dim, batch)
     return part_signature(
         cell.name,
@@ -309,7 +309,7 @@ def nary_signature(
         products |= {f"U{n}": View(FIXED + n), f"h{n}": View(first + n, 0, stride)}
     part = part_signature(
         "tree_lstm", hidden, batch, views | products, {f"U{n}": dim for n, dim in enumerate(U)},
-        [*[Product(f"U{n}", f"h{n}", "z", first_rows=rows) for n in range(len(U))], _node(len(U))],
+        [*[CellProduct(f"U{n}", f"h{n}", "z", first_rows=rows) for n in range(len(U))], _node(len(U))],
         size=2 * hidden * batch, waits=(FIXED, first + len(U)),
     )  # fmt: skip
     return _record(first + len(U), batch, rows, x, b, W, part)
@@ -341,7 +341,7 @@ def child_sum_signature(batch: int, x: Dim | None, child_batch: int, b: Dim, W: 
     }
     summed = part_signature(
         "tree_lstm", hidden, batch, views, {"Uf": Uf},
-        ["tree_lstm.clear_sums", Product("Uf", "h_child", "f", start="fx"), summed_child],
+        ["tree_lstm.clear_sums", CellProduct("Uf", "h_child", "f", start="fx"), summed_child],
         each=True, size=2 * hidden * batch, size_each=hidden * batch, waits=(FIXED + 1, FIXED + 2), waits_each=True,
     )  # fmt: skip
     views = _state(hidden, batch, 4 * hidden) | {
@@ -350,7 +350,7 @@ def child_sum_signature(batch: int, x: Dim | None, child_batch: int, b: Dim, W: 
         "U": View(FIXED),
     }
     whole = part_signature(
-        "tree_lstm", hidden, batch, views, {"U": U}, [Product("U", "h_sum", "i"), summing],
+        "tree_lstm", hidden, batch, views, {"U": U}, [CellProduct("U", "h_sum", "i"), summing],
         size=2 * hidden * batch, waits=(FIXED, FIXED + 1),
     )  # fmt: skip
     return _record(FIXED + 2, batch, 4 * hidden, x, b, W, summed, whole)

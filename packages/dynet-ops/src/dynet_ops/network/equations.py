@@ -1,7 +1,7 @@
 """Turns the equations of a recurrent cell, a Python function of symbols, into a `Cell`, its kernels and gradients.
 
 A *gate* is a vector such as b + W x + U h, from which a cell computes its new state. The *projection* of an input x is
-b + W x for all gates. An *instruction* is a matrix product (`Product`) or the name of a rule.
+b + W x for all gates. An *instruction* is a matrix product (`CellProduct`) or the name of a rule.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PREVIOUS = "_prev"  # formulas read h of the previous time step under the name "
 
 
 @dataclass(frozen=True)
-class Product:
+class CellProduct:
     """A matrix product in a time step: y += W x, or y = start + W x if `start` is given.
 
     The fields are names of views; `weight` is W. If `first_rows` is given, only this many rows of W are used.
@@ -77,8 +77,8 @@ class Cell:
     pairs: tuple[str, ...] = ()
     parameters: dict[str, Weight] = field(default_factory=dict)
     carries: bool = True
-    first: list[str | Product] = field(default_factory=list)
-    following: list[str | Product] = field(default_factory=list)
+    first: list[str | CellProduct] = field(default_factory=list)
+    following: list[str | CellProduct] = field(default_factory=list)
     numbers: dict[str, float] = field(default_factory=dict)
     reference: Callable[..., Any] | None = None
 
@@ -316,22 +316,22 @@ class _Input:
 
 
 class _Weight(_Input):
-    """A parameter. `W @ x` and `b + W @ x` return a `Sum`. Other operators raise a TypeError."""
+    """A parameter. `W @ x` and `b + W @ x` return an `AffineSum`. Other operators raise a TypeError."""
 
     _stands = (
         "a parameter: in a cell's equations it stands only in sums b + W @ x + U @ h, "
         "without sign or factor. Negate or scale a whole sum, as in -(b + W @ x + U @ h)"
     )
 
-    def __matmul__(self, other: Any) -> Sum:
+    def __matmul__(self, other: Any) -> AffineSum:
         if type(other) is _Input:
-            return Sum(inputs=(self.name,))
-        return Sum(products=((self.name, as_symbol(other)),))
+            return AffineSum(inputs=(self.name,))
+        return AffineSum(products=((self.name, as_symbol(other)),))
 
-    def __add__(self, other: Any) -> Sum:
-        if not isinstance(other, Sum) or other.bias:
+    def __add__(self, other: Any) -> AffineSum:
+        if not isinstance(other, AffineSum) or other.bias:
             raise TypeError(f"{self.name} is a bias: it is added to one sum of products")
-        return Sum(self.name, other.inputs, other.products)
+        return AffineSum(self.name, other.inputs, other.products)
 
     __radd__ = __add__
 
@@ -339,7 +339,7 @@ class _Weight(_Input):
 _gates = itertools.count()
 
 
-class Sum(Symbol):
+class AffineSum(Symbol):
     """A sum b + W @ x + U @ h. In formulas, it is an input (a variable). `bias` is "" until one is added.
 
     `inputs` are the matrices that multiply x, one in a complete sum. `products` are the others, each a pair (matrix,
@@ -362,36 +362,36 @@ class Sum(Symbol):
             self.parts = [_Part(self) for _ in range(parts)]
 
     def __add__(self, other: Any) -> Any:
-        if isinstance(other, Sum):
+        if isinstance(other, AffineSum):
             if self.bias and other.bias:
                 raise TypeError(f"a sum of products has one bias, not {self.bias} and {other.bias}")
-            return Sum(self.bias or other.bias, self.inputs + other.inputs, self.products + other.products)
+            return AffineSum(self.bias or other.bias, self.inputs + other.inputs, self.products + other.products)
         return other + self if isinstance(other, _Weight) else super().__add__(other)
 
 
 class _Part(Symbol):
-    """One of the gates into which `split` divides a `Sum`. In formulas, it is an input."""
+    """One of the gates into which `split` divides an `AffineSum`. In formulas, it is an input."""
 
     __slots__ = ("of",)
 
-    def __init__(self, of: Sum):
+    def __init__(self, of: AffineSum):
         super().__init__("input", f"gate {next(_gates)}")
         self.of = of
 
 
 def split(vector: Any, parts: int) -> list[Any]:
     """Divide a vector b + W @ x + U @ h into gates of equal size, top rows first."""
-    return Sum(vector.bias, vector.inputs, vector.products, parts).parts
+    return AffineSum(vector.bias, vector.inputs, vector.products, parts).parts
 
 
-def _sums_beneath(symbols) -> list[Sum]:
-    """Return every `Sum` in the formulas, including the sums inside the vectors of products."""
-    sums: dict[int, Sum] = {}
+def _sums_beneath(symbols) -> list[AffineSum]:
+    """Return every `AffineSum` in the formulas, including the sums inside the vectors of products."""
+    sums: dict[int, AffineSum] = {}
     waiting = list(symbols)
     while waiting:
         for symbol in beneath(waiting.pop()).values():
             one = symbol.of if isinstance(symbol, _Part) else symbol
-            if isinstance(one, Sum) and id(one) not in sums:
+            if isinstance(one, AffineSum) and id(one) not in sums:
                 sums[id(one)] = one
                 waiting += [operand for _, operand in one.products]
     return list(sums.values())
@@ -403,7 +403,7 @@ class _Plan:
     `gates` maps a gate's symbol to its name in kernels, such as {"gate 7": "a0"}.
     """
 
-    def __init__(self, name: str, equations: dict[str, Symbol], sums: list[Sum], gates: dict[str, str]):
+    def __init__(self, name: str, equations: dict[str, Symbol], sums: list[AffineSum], gates: dict[str, str]):
         self.name, self.sums, self.gates = name, sums, gates
         names = {gate: Symbol("input", to) for gate, to in gates.items()}
         self.equations = {value: substituted(symbol, names) for value, symbol in equations.items()}
@@ -416,7 +416,7 @@ class _Plan:
         self.stored = {**states, **dict(zip(others, self.scratch))}
         self.defined = {**self.equations, **{self.stored[text]: computed[text] for text in others}}
 
-    def steps(self, cell: Cell, first: bool = False) -> list[str | Product]:
+    def steps(self, cell: Cell, first: bool = False) -> list[str | CellProduct]:
         """Add the rules of a time step to the table of kernels; return its instructions in order.
 
         In the first step of a sequence, the previous state is 0, and products and terms that are 0 are left out.
@@ -426,7 +426,7 @@ class _Plan:
         reduced |= {value: as_symbol(0.0) for value in cell.state if reduced[value] is None}
         defined = {name: x for name, x in reduced.items() if x is not None}
         products = [
-            (index, Product(weight, self._name_of(x), self.gates[one.parts[0].arguments[0]]))
+            (index, CellProduct(weight, self._name_of(x), self.gates[one.parts[0].arguments[0]]))
             for index, one in enumerate(self.sums)
             for weight, operand in one.products
             if with_zeros(x := self.operands[id(operand)], zeros) is not None
@@ -434,7 +434,7 @@ class _Plan:
         stored = Stored(defined, cell.gates)
         read = {name for symbol in defined.values() for name in inputs_of(symbol)}
         unread = [gate for gate in cell.gates if gate not in read]
-        steps: list[str | Product] = []
+        steps: list[str | CellProduct] = []
         known: set[str] = set()
         while len(known) < len(defined) or products:
             ready = [pair for pair in products if pair[1].x in known or pair[1].x.endswith(PREVIOUS)]

@@ -56,7 +56,7 @@ def test_what_loads_and_keeps_code_does_not_count():
         "vmath.py",
         "plan/forward.py",
     } < counted
-    assert not counted & {"machine/library.py", "cache/store.py", "table.py", "building/worker.py", "tune/search.py"}
+    assert not counted & {"machine/library.py", "cache/store.py", "table.py", "building.py", "tune/search.py"}
     assert all(map(os.path.exists, sources.KEEPERS))
 
 

@@ -15,7 +15,7 @@ HERE = os.path.dirname(os.path.dirname(__file__))
 # These files and folders of this package load, keep or time code but do not affect it, so they do not count.
 KEEPERS = frozenset(
     os.path.join(HERE, name)
-    for name in "building cache tune __init__.py build.py description.py encode.py interpreter.py locks.py "
+    for name in "building.py cache tune __init__.py build.py description.py encode.py interpreter.py locks.py "
     "machine/library.py table.py tuning_records.py".split()
 )
 

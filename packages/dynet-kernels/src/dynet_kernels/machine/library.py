@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from .. import layout, tuning_records
-from ..building.builders import Builders
+from ..building import Builders
 from ..cache import shipped_code, store
 from ..kernels import RUN_SHARD, SHARD, Kernels
 from ..target import NATIVE, CpuTarget, general_kinds, host_cpu

@@ -19,10 +19,9 @@ from .. import tuning, tuning_records
 from ..cuda import compiler
 from ..cuda.driver import CudaError, Gpu, NoDriverError
 from ..target import host_cpu
-from .gpu_timing import GpuTimer
 from .search import Search
 from .shapes import STUDIES
-from .timing import CpuTimer, Timer
+from .timing import CpuTimer, GpuTimer, Timer
 
 TVM = ("apache-tvm", "apache-tvm-ffi")  # packages whose versions are written into the results
 

@@ -48,13 +48,11 @@ class Kernel:
     """The base class of all kernels. A subclass has `on_cpu` and `on_gpu`, and `effects` if steps use it.
 
     Args:
-        name: what tells the kernel from all others; by default its class and fields do.
         parameters: the names of the parameters of an instruction.
         shared: how CPU threads can share an instruction, as a constant of `layout`; see `tir.kernel`.
         may_set: whether a CPU overwrites the target of an instruction that is `fresh`.
     """
 
-    name: str = ""
     parameters: tuple[str, ...] = ()
     shared: int = layout.BY_COLUMNS
     may_set: bool = False
@@ -62,7 +60,7 @@ class Kernel:
     @property
     def key(self) -> str:
         """A text that differs for kernels with different code. Compiled code is cached under a key that contains it."""
-        return self.name or repr(self)
+        return repr(self)
 
     def effects(self, parameters: tuple[int, ...]) -> Effects:
         """Return what an instruction with these parameters reads and writes. By default, the planner itself knows."""
@@ -75,7 +73,7 @@ class Kernel:
 
     def cuda(self) -> Any:
         """Return the code for a GPU."""
-        return tir.kernel(self.on_gpu, self.parameters)
+        return tir.kernel(self.on_gpu, self.parameters, atomic=True)
 
     def on_cpu(self, instruction: Any, lanes: int) -> None:
         """Emit what a CPU does for an instruction, which is a `tir.Instruction`."""

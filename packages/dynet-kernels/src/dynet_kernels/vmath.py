@@ -8,6 +8,7 @@ has its own element. In operations of a vector and a number of Python, each lane
 from __future__ import annotations
 
 import math
+import operator
 
 from .formula import LARGEST, SMALLEST
 from .tir import Accumulator, let, vector_type, wide
@@ -71,16 +72,8 @@ def with_sign(magnitude, x):
     return register(from_bits(T.bitwise_or(bits_of(magnitude), sign_bit(x))))
 
 
-def add(x, y):
-    return x + y
-
-
-def subtract(x, y):
-    return x - y
-
-
-def multiply(x, y):
-    return x * y
+add, subtract, multiply = operator.add, operator.sub, operator.mul
+less, less_equal, equal = operator.lt, operator.le, operator.eq
 
 
 def divide(x, y):
@@ -91,18 +84,6 @@ def divide(x, y):
 def negative(x):
     """Return -x by flipping the sign bit, which also works for zero and NaN."""
     return from_bits(T.bitwise_xor(bits_of(x), SIGN))
-
-
-def less(x, y):
-    return x < y
-
-
-def less_equal(x, y):
-    return x <= y
-
-
-def equal(x, y):
-    return x == y
 
 
 def where(condition, x, y):

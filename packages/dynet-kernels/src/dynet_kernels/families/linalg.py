@@ -28,7 +28,6 @@ class Invert(Kernel):
     """
 
     parameters = ("order", "matrix", "work", "group")
-    name = "invert"
     shared = ALONE
 
     def effects(self, parameters):
@@ -74,8 +73,7 @@ class Invert(Kernel):
             vector_loop(order, lanes, step)
 
         with serial(T.floordiv(instruction.count, group)) as number:
-            matrix = instruction.address(matrix_role, number * group)
-            work = instruction.address(work_role, number * group)
+            matrix, work = instruction.addresses(number * group, matrix_role, work_role)
             saved = let(work + order + order)
             with serial(order) as k:
                 row = _find_pivot(memory, order, matrix, k)
@@ -102,7 +100,7 @@ class Invert(Kernel):
         memory = instruction.memory
         first = let(instruction.thread("blockIdx.x", T.floordiv(instruction.count, group)) * group)
         lane = instruction.thread("threadIdx.x", THREADS)
-        matrix, work = instruction.address(matrix_role, first), instruction.address(work_role, first)
+        matrix, work = instruction.addresses(first, matrix_role, work_role)
         saved = let(work + order + order)
 
         def each(size, emit):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from .. import tir, tuning
 from ..kernels import Kernel
 from ..layout import ALONE
@@ -10,6 +12,7 @@ from ..tvm_modules import T, tirx
 from .threads import Sums, share_of
 
 
+@dataclass(frozen=True)
 class GradientNorm(Kernel):
     """Adds the squares of the gradients in address list 0, of `size` floats each, to `total`.
 
@@ -19,7 +22,6 @@ class GradientNorm(Kernel):
     """
 
     parameters = ("size",)
-    name = "gradient_norm"
     shared = ALONE
 
     def on_cpu(self, instruction, lanes):
@@ -59,7 +61,8 @@ class GradientNorm(Kernel):
             total = let(total + chain(number))
         put(0, total)
         with serial(int64(lanes)) as lane:
-            _add_to_total(instruction, let(sums[lane]))
+            value, total = let(sums[lane]), _total(instruction)
+            T.buffer_store(total, total[int64(0)] + value, [int64(0)])
 
     def on_gpu(self, instruction):
         """Launch one block per column, which adds its sum atomically to the total."""
@@ -80,8 +83,3 @@ class GradientNorm(Kernel):
 def _total(instruction):
     """Return a buffer whose first element is the float64 total."""
     return tir.buffer_at(instruction.address(int64(1), int64(0)) * int64(4), "float64")
-
-
-def _add_to_total(instruction, value):
-    total = _total(instruction)
-    T.buffer_store(total, total[int64(0)] + value, [int64(0)])

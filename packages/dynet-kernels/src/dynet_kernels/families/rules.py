@@ -19,9 +19,9 @@ from ..formula import LEAVES, REDUCTIONS, Formula, Symbol, beneath, in_order, in
 from ..kernels import NUMBER, Effects, Kernel
 from ..layout import BY_ROWS
 from ..simplification import Sharing
-from ..tir import divided, int64, let, load, serial, settled, store, vector_loop
+from ..tir import int64, let, load, serial, settled, store, vector_loop
 from ..tvm_modules import T, tirx
-from .threads import WARP, Sums, add_atomically, share_of, thread_each
+from .threads import WARP, Sums, share_of, thread_each, thread_each_element
 
 FUNCTIONS = {name: function for name, function in vars(vmath).items() if name in formula.FUNCTIONS}
 
@@ -124,19 +124,13 @@ class Column:
             if reduction.keep:
                 store(self.memory, let(self.addresses[reduction.keep] + offset), value, mask)
 
-    def write(self, outputs, offsets, lanes, mask=None, add=None, loaded=None):
-        """Store the outputs for the vectors at several offsets, or add them: atomically by `add`, if given."""
+    def write(self, outputs, offsets, lanes, mask=None, loaded=None):
+        """Store the outputs for the vectors at several offsets, or add them."""
         # All are evaluated before any is stored, because an output may overwrite what a formula reads.
         values = [self.evaluate(outputs.values(), offset, lanes, mask, loaded) for offset in offsets]
         for name, parts in zip(outputs, zip(*values), strict=True):
             for offset, value in zip(offsets, parts, strict=True):
-                at = let(self.addresses[name] + offset)
-                if name not in self.rule.accumulate:
-                    store(self.memory, at, value, mask)
-                elif add:
-                    add(self.memory, at, value)
-                else:
-                    tir.add_or_set(self.instruction, self.memory, at, value, mask)
+                self.instruction.write(let(self.addresses[name] + offset), value, mask, name in self.rule.accumulate)
 
 
 class Totals:
@@ -273,10 +267,10 @@ def _reduce_with_threads(rule, instruction, size, vectors, numbers):
         column.reduced |= totals.results(lambda combine, total: sums.of_warps(first, together, total, combine))
     if numbers:
         with tir.when(T.And(there, lane == 0)):
-            column.write(numbers, [int64(0)], 1, add=add_atomically)
+            column.write(numbers, [int64(0)], 1)
     if vectors:
         with share_of(lane, sharing, size) as place:
-            column.write(vectors, [place], 1, add=add_atomically)
+            column.write(vectors, [place], 1)
 
 
 @dataclass(frozen=True)
@@ -472,10 +466,10 @@ class Rule(Kernel):
             column = Column(self, instruction, let(T.floordiv(number, width)))
             place = let(T.floormod(number, width))
             if vectors:
-                column.write(vectors, [place], 1, add=add_atomically)
+                column.write(vectors, [place], 1)
             if numbers:
                 with tir.when(place == 0):
-                    column.write(numbers, [int64(0)], 1, add=add_atomically)
+                    column.write(numbers, [int64(0)], 1)
 
 
 @dataclass(frozen=True)
@@ -503,28 +497,27 @@ class Across(Kernel):
 
     def on_cpu(self, instruction, lanes):
         size, width = instruction.parameters
+        with serial(instruction.count) as column:
 
-        with serial(instruction.count) as number:
-            vector_loop(
-                width,
-                lanes,
-                lambda offset, mask: Columns(self.rule, instruction, number, offset, lanes, mask).run(size),  # noqa: B023
-            )
+            def some(offset, mask):
+                Columns(self.rule, instruction, column, offset, lanes, mask).run(size)  # noqa: B023
+
+            vector_loop(width, lanes, some)
 
     def on_gpu(self, instruction):
         """Launch one thread per interleaved column: neighboring threads read neighboring floats."""
         size, width = instruction.parameters
-        with thread_each(instruction, instruction.count * width) as number:
-            column, offset = divided(number, width)
-            Columns(self.rule, instruction, column, offset, 1).run(size, add_atomically)
+        with thread_each_element(instruction, width) as (column, offset):
+            Columns(self.rule, instruction, column, offset, 1).run(size)
 
 
-class Columns:
+class Columns(Column):
     """Emits a rule for `lanes` neighboring interleaved columns, from `offset` on, of column `number`."""
 
     def __init__(self, rule, instruction, number, offset, lanes, mask=None):
         _, self.width = instruction.parameters
-        self.rule, self.memory, self.lanes, self.mask = rule, instruction.memory, lanes, mask
+        self.rule, self.instruction, self.memory = rule, instruction, instruction.memory
+        self.lanes, self.mask = lanes, mask
         self.addresses, self.reduced = {}, {}
         for name in sorted(rule.reads | set(rule.outputs)):
             start = instruction.address(rule.role_of(name), number)
@@ -555,37 +548,29 @@ class Columns:
         evaluation = Evaluation([f.result for f in formulas], value_of, first_of, position_of, self.lanes)
         return [let(evaluation(formula.result)) for formula in formulas]
 
-    def write(self, outputs, row, add=None):
-        """Store the outputs for element `row` of each column, or add them: atomically by `add`, if given."""
+    def write(self, outputs, row):
+        """Store the outputs for element `row` of each column, or add them."""
         values = self.evaluate(outputs.values(), row)
         for name, value in zip(outputs, values, strict=True):
-            at = let(self.addresses[name] + row * self.width)
-            if name not in self.rule.accumulate:
-                store(self.memory, at, value, self.mask)
-            elif add:
-                add(self.memory, at, value)
-            else:
-                store(self.memory, at, load(self.memory, at, self.lanes, self.mask) + value, self.mask)
+            address = let(self.addresses[name] + row * self.width)
+            self.instruction.write(address, value, self.mask, name in self.rule.accumulate)
 
-    def run(self, size, add=None):
+    def run(self, size):
         """Emit all reductions, then the outputs, whose formulas may read their results."""
         self.reduced |= {name: tir.wide(value, self.lanes) for name, value in multiples(self.rule, size).items()}
         for reductions in self.rule.passes:
             totals = Totals(reductions, self.lanes)
             with serial(size) as row:
                 values = self.evaluate([reduction.formula for reduction in reductions.values()], row)
-                for reduction, value in zip(reductions.values(), values, strict=True):
-                    if reduction.keep:
-                        store(self.memory, let(self.addresses[reduction.keep] + row * self.width), value, self.mask)
+                self.keep(reductions, values, row * self.width, self.mask)
                 totals.take(values)
             self.reduced |= totals.results()
-        vectors = {name: formula for name, formula in self.rule.outputs.items() if name not in self.rule.numbers}
-        numbers = {name: formula for name, formula in self.rule.outputs.items() if name in self.rule.numbers}
+        vectors, numbers = _outputs(self.rule, numbers=False), _outputs(self.rule, numbers=True)
         if vectors:
             with serial(size) as row:
-                self.write(vectors, row, add)
+                self.write(vectors, row)
         if numbers:
-            self.write(numbers, 0, add)
+            self.write(numbers, 0)
 
 
 SMALL = 1e-37  # a little above the smallest normal float32; see `without_denormals`

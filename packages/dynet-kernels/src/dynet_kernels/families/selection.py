@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from .. import tir, vmath
 from ..kernels import NUMBER, Effects, Kernel
 from ..layout import ALONE
-from ..tir import divided, int64, let, load, serial, store, vector_loop
+from ..tir import int64, let, load, serial, store, vector_loop
 from ..tvm_modules import T, tirx
-from .threads import Sums, add_atomically, share_of, thread_each
+from .threads import Sums, share_of, thread_each_element
 
 THREADS = 128
 LOWEST = -(1 << 31)
@@ -26,7 +26,6 @@ class LargestInOrder(Kernel):
     """
 
     parameters = ("size", "number", "y", "x", "places")
-    name = "largest_in_order"
 
     def effects(self, parameters):
         size, number, y, _, places = parameters
@@ -63,7 +62,7 @@ class LargestInOrder(Kernel):
             above = tir.IntVariable(0)
             with tir.when(threshold < tirx.const((1 << 31) - 1, "int32")):
                 above.value = count_from(let(threshold + tirx.const(1, "int32")))
-            y, places = instruction.address(y_role, column), instruction.address(places_role, column)
+            y, places = instruction.addresses(column, y_role, places_role)
             _put_in_order(memory, size, number, threshold, let(number - above.value), y, x, places)
 
     def on_gpu(self, instruction):
@@ -90,7 +89,7 @@ class LargestInOrder(Kernel):
         following = let(T.Select(threshold < last, threshold + tirx.const(1, "int32"), threshold))
         counted = count_from(following)
         above = let(T.Select(threshold < last, counted, int64(0)))
-        y, places = instruction.address(y_role, column), instruction.address(places_role, column)
+        y, places = instruction.addresses(column, y_role, places_role)
         with tir.when(lane == 0):
             _put_in_order(memory, size, number, threshold, let(number - above), y, x, places)
 
@@ -103,7 +102,6 @@ class FallingOrder(Kernel):
     """
 
     parameters = ("size", "y", "places", "x", "found")
-    name = "falling_order"
 
     def effects(self, parameters):
         size, y, places, *_ = parameters
@@ -116,9 +114,8 @@ class FallingOrder(Kernel):
 
     def on_gpu(self, instruction):
         """Launch one thread per element, which finds the element's place in the sorted column."""
-        size = instruction.parameters[0]
-        with thread_each(instruction, instruction.count * size) as thread:
-            _put_by_rank(instruction, let(T.floordiv(thread, size)), let(T.floormod(thread, size)))
+        with thread_each_element(instruction, instruction.parameters[0]) as (column, number):
+            _put_by_rank(instruction, column, number)
 
 
 @dataclass(frozen=True)
@@ -126,7 +123,6 @@ class Scatter(Kernel):
     """target[places[i]] += source[i] for each i < size. Places must be within the target."""
 
     parameters = ("size", "target", "source", "places")
-    name = "scatter"
     shared = ALONE
 
     def effects(self, parameters):
@@ -137,8 +133,7 @@ class Scatter(Kernel):
         size, target_role, source_role, places_role = instruction.parameters
         memory = instruction.memory
         with serial(instruction.count) as column:
-            target, source = instruction.address(target_role, column), instruction.address(source_role, column)
-            places = instruction.address(places_role, column)
+            target, source, places = instruction.addresses(column, target_role, source_role, places_role)
             with serial(size) as number:
                 at = let(target + _place(memory, let(places + number)))
                 store(memory, at, load(memory, at) + load(memory, let(source + number)))
@@ -147,13 +142,11 @@ class Scatter(Kernel):
         """Launch one thread per element of the source; the additions are atomic."""
         size, target_role, source_role, places_role = instruction.parameters
         memory = instruction.memory
-        with thread_each(instruction, instruction.count * size) as thread:
-            column, number = divided(thread, size)
-            at = let(
-                instruction.address(target_role, column)
-                + _place(memory, let(instruction.address(places_role, column) + number))
-            )
-            add_atomically(memory, at, load(memory, let(instruction.address(source_role, column) + number)))
+        with thread_each_element(instruction, size) as (column, number):
+            target, places = instruction.addresses(column, target_role, places_role)
+            at = let(target + _place(memory, let(places + number)))
+            value = load(memory, let(instruction.address(source_role, column) + number))
+            instruction.write(at, value, add=True)
 
 
 def _key(x):
@@ -198,7 +191,7 @@ def _put_by_rank(instruction, column, number):
     """Store element `number` of x in y, and of `found` in `places`, by its rank. Equal elements keep their order."""
     size, *roles = instruction.parameters
     memory = instruction.memory
-    y, places, x, found = (instruction.address(role, column) for role in roles)
+    y, places, x, found = instruction.addresses(column, *roles)
     value = load(memory, let(x + number))
     key = _key(value)
     rank = tir.IntVariable(0)

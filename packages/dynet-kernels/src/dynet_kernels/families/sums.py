@@ -10,7 +10,7 @@ from ..layout import BY_ROWS
 from ..tir import let, load, serial, store
 from ..tvm_modules import T
 from .products.panels import row_tiles
-from .threads import thread_each
+from .threads import thread_each_element
 
 Y, X, FACTOR = 0, 2, 4  # the numbers of the address lists
 VECTORS = 4  # how many vectors of y are computed at the same time, with their sums in registers
@@ -72,9 +72,7 @@ class Sum(Kernel):
         """Launch one thread per element of each column; only those of the first column of a run work."""
         (size,) = instruction.parameters
         memory = instruction.memory
-        with thread_each(instruction, instruction.count * size) as number:
-            column = let(T.floordiv(number, size))
-            place = let(T.floormod(number, size))
+        with thread_each_element(instruction, size) as (column, place):
             y = instruction.address(Y, column)
             before = instruction.address(Y, let(T.max(column - 1, 0)))
             with tir.when(T.Or(column == 0, before != y)):

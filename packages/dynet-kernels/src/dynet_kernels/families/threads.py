@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 
 from .. import tir, tuning
-from ..tir import int64, let, serial, settled
+from ..tir import divided, int64, let, serial, settled
 from ..tvm_modules import T, tirx
 
 WARP = 32  # threads in a warp: they run together and can read each other's registers
@@ -26,6 +26,13 @@ def thread_each(instruction, count, size=None):
     number = let(block * size + instruction.thread("threadIdx.x", size))
     with tir.when(number < count):
         yield number
+
+
+@contextmanager
+def thread_each_element(instruction, size):
+    """Launch a thread for each of `size` elements of each column. Yields the column and the index of the element."""
+    with thread_each(instruction, instruction.count * size) as thread:
+        yield divided(thread, size)
 
 
 def block_of_products(instruction, group, extents, height, width):
@@ -61,11 +68,6 @@ def share_of(lane, threads, size):
 def wait():
     """Emit a barrier for the threads of the block. It must not be in an emitted `if`."""
     T.evaluate(T.tvm_storage_sync("shared"))
-
-
-def add_atomically(memory, at, value):
-    """Emit memory[at] += value as one atomic operation, because other threads may add to the same number."""
-    T.evaluate(T.call_extern("float32", "atomicAdd", T.address_of(memory[at]), value))
 
 
 class Sums:

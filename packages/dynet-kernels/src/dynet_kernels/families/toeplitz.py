@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from .. import tir, vmath
 from ..kernels import FLOP, Effects, Kernel
-from ..tir import divided, let, load, serial, store, vector_loop
+from ..tir import let, load, serial, store, vector_loop
 from ..tvm_modules import T
-from .threads import add_atomically, thread_each
+from .threads import thread_each_element
 
 OUTPUTS = 8  # how many vectors of y are computed together, with their sums in registers
 INPUTS = 4  # how many elements of a are used together: a[i], a[i + lanes], a[i + 2 * lanes] and so on
@@ -22,7 +22,6 @@ class Toeplitz(Kernel):
     """y[k] += sum over i < size of a[i] * b[offset + k + step * i] for 0 <= k < size; `step` is 1 or -1."""
 
     parameters = ("y", "a", "b", "size", "offset", "step")
-    name = "toeplitz"
 
     def effects(self, parameters):
         y, _, _, size, *_ = parameters
@@ -75,8 +74,8 @@ class Toeplitz(Kernel):
             store(memory, let(y + at), let(total.value), mask)
 
         with serial(instruction.count) as number:
-            y, a = instruction.address(y_role, number), instruction.address(a_role, number)
-            b = let(instruction.address(b_role, number) + offset)
+            y, a, b = instruction.addresses(number, y_role, a_role, b_role)
+            b = let(b + offset)
             tiles = let(T.floordiv(size, OUTPUTS * lanes))
             with serial(tiles) as block:
                 tile(y, a, b, block)
@@ -91,11 +90,10 @@ class Toeplitz(Kernel):
         """Launch one thread per element of y."""
         y_role, a_role, b_role, size, offset, step = instruction.parameters
         memory = instruction.memory
-        with thread_each(instruction, instruction.count * size) as number:
-            column, k = divided(number, size)
+        with thread_each_element(instruction, size) as (column, k):
             a = instruction.address(a_role, column)
             b = let(instruction.address(b_role, column) + offset + k)
             total = tir.Accumulator(1, 0.0)
             with serial(size) as i:
                 total.value = let(total.value) + load(memory, let(a + i)) * load(memory, let(b + step * i))
-            add_atomically(memory, let(instruction.address(y_role, column) + k), let(total.value))
+            instruction.write(let(instruction.address(y_role, column) + k), let(total.value), add=True)

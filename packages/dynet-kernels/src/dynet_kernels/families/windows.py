@@ -18,7 +18,7 @@ from .. import tir
 from ..kernels import NUMBER, Effects, Kernel
 from ..tir import let, load, serial, store, vector_loop
 from ..tvm_modules import T
-from .threads import add_atomically, thread_each
+from .threads import thread_each, thread_each_element
 
 # `row_step` and `column_step` are how far the window moves, `above` and `left` how much padding there is, and
 # `result_height` and `result_width` how many positions the window has.
@@ -65,18 +65,15 @@ class Windows(Kernel):
                 def step(offset, mask):
                     source, target = (seen, image) if self.backward else (image, seen)
                     value = load(memory, let(source + offset), lanes, mask)
-                    at = let(target + offset)
-                    store(memory, at, load(memory, at, lanes, mask) + value if self.backward else value, mask)
+                    instruction.write(let(target + offset), value, mask, self.backward)
 
                 vector_loop(size, lanes, step)
 
             def scalars():
                 with serial(size) as place:
                     at = let(image + place * g.row_step)
-                    if self.backward:
-                        store(memory, at, load(memory, at) + load(memory, seen + place))
-                    else:
-                        store(memory, seen + place, load(memory, at))
+                    source, target = (seen + place, at) if self.backward else (at, seen + place)
+                    instruction.write(target, load(memory, source), add=self.backward)
 
             tir.choose(g.row_step == 1, vectors, scalars)
 
@@ -102,8 +99,7 @@ class Windows(Kernel):
             tir.choose(T.And(left >= 0, left < g.width), inside, outside)
 
         with serial(instruction.count) as column:
-            image = instruction.address(image_role, column)
-            windows = instruction.address(windows_role, column)
+            image, windows = instruction.addresses(column, image_role, windows_role)
             with serial(g.channels) as channel:
                 with serial(g.window_height) as i:
                     # At window positions in rows [first, end) of the result, row i of the window is in the image.
@@ -129,24 +125,17 @@ class Windows(Kernel):
         windows_role, image_role, *parameters = instruction.parameters
         g = _geometry(parameters)
         size = let(g.places * g.window_height * g.window_width * g.channels)
-        with thread_each(instruction, instruction.count * size) as thread:
-            column = let(T.floordiv(thread, size))
-            rest = let(T.floormod(thread, size))
+        with thread_each_element(instruction, size) as (column, rest):
             seen = let(instruction.address(windows_role, column) + rest)
-            i, j, channel, row, place = _unfolded(
-                rest,
-                (g.result_height, g.result_width, g.window_height, g.window_width, g.channels),
-                lambda y, x, i, j, channel: (i, j, channel, y, x),
-            )
+            extents = g.result_height, g.result_width, g.window_height, g.window_width, g.channels
+            row, place, i, j, channel = _unfolded(rest, extents)
             top = let(row * g.row_step + i - g.above)
             left = let(place * g.column_step + j - g.left)
             image = let(instruction.address(image_role, column) + channel * g.plane + left * g.height + top)
 
             def inside():
-                if self.backward:
-                    add_atomically(memory, image, load(memory, seen))
-                else:
-                    store(memory, seen, load(memory, image))
+                source, target = (seen, image) if self.backward else (image, seen)
+                instruction.write(target, load(memory, source), add=self.backward)
 
             def outside():
                 if not self.backward:
@@ -161,7 +150,6 @@ class LargestInWindow(Kernel):
     """y[r, c, k] = the largest element of channel k under the window; `places` = its offset in the image, as int32."""
 
     parameters = ("y", "image", "places", *WINDOW)
-    name = "largest_in_window"
 
     def effects(self, parameters):
         y, _, places, _, _, channels, *_, down, across = parameters
@@ -172,7 +160,7 @@ class LargestInWindow(Kernel):
         y_role, image_role, places_role, *parameters = instruction.parameters
         g = _geometry(parameters)
         with serial(instruction.count) as column:
-            y, image, places = (instruction.address(role, column) for role in (y_role, image_role, places_role))
+            y, image, places = instruction.addresses(column, y_role, image_role, places_role)
             with serial(g.channels) as channel:
                 with serial(g.result_width) as place:
                     with serial(g.result_height) as row:
@@ -185,9 +173,9 @@ class LargestInWindow(Kernel):
         size = let(g.places * g.channels)
         with thread_each(instruction, instruction.count * size) as thread:
             column = let(T.floordiv(thread, size))
-            y, image, places = (instruction.address(role, column) for role in (y_role, image_role, places_role))
+            y, image, places = instruction.addresses(column, y_role, image_role, places_role)
             extents = (g.result_height, g.result_width, g.channels)
-            row, place, channel = _unfolded(let(T.floormod(thread, size)), extents, lambda *found: found)
+            row, place, channel = _unfolded(let(T.floormod(thread, size)), extents)
             _largest_at(instruction.memory, g, y, image, places, channel, row, place)
 
 
@@ -199,13 +187,13 @@ def _geometry(parameters):
     return g
 
 
-def _unfolded(number, extents, order):
-    """Split a flat index into the indices of loops of these extents, innermost first, and return order(*indices)."""
+def _unfolded(number, extents):
+    """Split a flat index into the indices of loops of these extents, innermost first."""
     found = []
     for extent in extents:
         found.append(let(T.floormod(number, extent)))
         number = let(T.floordiv(number, extent))
-    return order(*found)
+    return found
 
 
 def _largest_at(memory, g, y, image, places, channel, row, place):

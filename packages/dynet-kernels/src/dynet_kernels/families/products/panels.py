@@ -6,6 +6,8 @@ of neighboring rows; if fewer rows are left, a mask selects the lanes to use.
 
 from __future__ import annotations
 
+import functools
+
 from ... import tir, vmath
 from ...tir import int64, let, load, quotient, remainder, serial, settled, store
 from ...tvm_modules import T
@@ -134,10 +136,9 @@ class Panel:
 
 def blocks(count, size, emit):
     """Divide [0, count) into blocks of `size`, the last of which may be shorter: emit(first, length)."""
-    whole = size
-    with serial(quotient(count + whole - 1, size)) as block:
-        first = let(block * whole)
-        emit(first, let(T.min(whole, count - first)))
+    with serial(quotient(count + size - 1, size)) as block:
+        first = let(block * size)
+        emit(first, let(T.min(size, count - first)))
 
 
 def even_blocks(count, size, emit):
@@ -250,18 +251,9 @@ class Sums:
 
             tiles(first, end, halves(width), some_columns)
 
-        def all_rows(emit):
-            joined_row_tiles(self.first_row, self.end_row, self.lanes, tall, emit)
-
+        each_rows = functools.partial(joined_row_tiles, self.first_row, self.end_row, self.lanes, tall)
+        each_columns = functools.partial(blocks, depth, height)
         if row_first:
-            all_rows(
-                lambda row, vectors, mask: blocks(
-                    depth, height, lambda k, length: one_panel(row, vectors, mask, k, length)
-                )
-            )
+            each_rows(lambda *rows: each_columns(lambda *columns: one_panel(*rows, *columns)))
         else:
-            blocks(
-                depth,
-                height,
-                lambda k, length: all_rows(lambda row, vectors, mask: one_panel(row, vectors, mask, k, length)),
-            )
+            each_columns(lambda *columns: each_rows(lambda *rows: one_panel(*rows, *columns)))

@@ -14,7 +14,6 @@ from ...kernels import Kernel
 from ...layout import BY_ROWS, CACHE_LINE, EITHER
 from ...tir import int64, let, load, quotient, remainder, serial, settled, store, vector_loop
 from ...tvm_modules import T
-from ..threads import add_atomically
 from .panels import Panel, Sums, blocks, by_chunks, even_blocks, groups, row_tiles, tiles
 from .shared import effects, tiled_product
 
@@ -32,7 +31,6 @@ class Product(Kernel):
     """
 
     parameters = ("rows", "inner", "apart", "matrix", "x", "y", "start", "group")
-    name = "product"
     shared = EITHER
 
     def effects(self, parameters):
@@ -73,15 +71,6 @@ class Product(Kernel):
                 columns = [start] + [settled(T.min(start + j, end - 1)) for j in range(1, width)]
                 sums.tile(vector_of, columns, row, vectors, mask, 0, inner, start_role)
 
-            def each_width(start, width):
-                row_tiles(
-                    first_row,
-                    end_row,
-                    lanes,
-                    vectors_for[width],
-                    lambda row, vectors, mask: rows_of(row, vectors, mask, start, width),
-                )
-
             # With fewer columns than rows, each tile of rows is used for all columns, so that W is read only once; else
             # all rows are used for one tile of columns after the other, so that x is read only once. Columns that the
             # widest tiles leave over go into one more tile, the narrowest that holds them.
@@ -102,7 +91,8 @@ class Product(Kernel):
             blocks(count, at_once, some_columns)
             for width, narrower_one in zip(narrower, [*narrower[1:], 0]):
                 with tir.when(T.And(narrow > narrower_one, narrow <= width)):
-                    each_width(let(first + count), width)
+                    last = let(first + count), width
+                    row_tiles(first_row, end_row, lanes, vectors_for[width], lambda *rows: rows_of(*rows, *last))  # noqa: B023
 
         def one_matrix(first, end):
             w = instruction.shared_address(w_role, first)
@@ -153,7 +143,6 @@ class ColumnGradient(Kernel):
     """dx[j] += W' dy[j]. Several j may share dx[j], unless the instruction is fresh; dx overlaps neither W nor dy."""
 
     parameters = ("rows", "inner", "apart", "matrix", "dx", "dy", "group")
-    name = "column_gradient"
     shared, may_set = EITHER, True
 
     def effects(self, parameters):
@@ -202,12 +191,8 @@ class ColumnGradient(Kernel):
             def some_rows(first_row, height):
                 def some_columns(start, n):
                     columns = [let(start + j) for j in range(n)]
-                    tiles(
-                        begin,
-                        stop,
-                        dict.fromkeys((width_for[n], 1)),
-                        lambda k, width: tile(w, columns, k, width, first_row, height),
-                    )
+                    widths = dict.fromkeys((width_for[n], 1))
+                    tiles(begin, stop, widths, lambda k, width: tile(w, columns, k, width, first_row, height))
 
                 tiles(first, end, list(width_for), some_columns)
 
@@ -267,7 +252,9 @@ class ColumnGradient(Kernel):
             lambda width: (inner, width, rows),
             left=lambda first, i, k: memory[instruction.address(w_role, first) + k + i * apart],
             right=lambda first, k, j: memory[instruction.address(dy_role, first + j) + k],
-            write=lambda first, i, j, total: add_atomically(memory, instruction.address(dx_role, first + j) + i, total),
+            write=lambda first, i, j, total: instruction.write(
+                instruction.address(dx_role, first + j) + i, total, add=True
+            ),
         )
 
 
@@ -287,7 +274,6 @@ class MatrixGradient(Kernel):
     """dW += sum of dy[j] x[j]' over the columns j that share dW. It must not overlap x, dy or another dW."""
 
     parameters = ("rows", "inner", "apart", "dmatrix", "x", "dy", "group")
-    name = "matrix_gradient"
     shared = BY_ROWS
 
     def effects(self, parameters):
@@ -403,9 +389,7 @@ class MatrixGradient(Kernel):
                 copied = let(height > 2 * tall * lanes)
                 with tir.when(copied):
                     x_panel.fill_parts(memory, length, lambda n: instruction.address(x_role, start + n) + first_k, size)
-                lines_of_x, lines_of_dy = (
-                    let(quotient(floats + (CACHE_LINE - 1), CACHE_LINE)) for floats in (size, height)
-                )
+                lines_of_x, lines_of_dy = [let(quotient(n + (CACHE_LINE - 1), CACHE_LINE)) for n in (size, height)]
                 lines = let(lines_of_x + lines_of_dy)
                 tiles_of_rows = let(quotient(size, width))
                 tiles_a_line = let(T.max(quotient(tiles_of_rows * quotient(height, tall * lanes), lines), 1))
@@ -417,13 +401,7 @@ class MatrixGradient(Kernel):
                     line = let(quotient(tile, tiles_a_line))
                     of_dy = line - lines_of_x
                     role = let(T.Select(of_dy < 0, x_role, dy_role))
-                    place = settled(
-                        T.Select(
-                            of_dy < 0,
-                            first_k + line * CACHE_LINE,
-                            stretch + of_dy * CACHE_LINE,
-                        )
-                    )
+                    place = settled(T.Select(of_dy < 0, first_k + line * CACHE_LINE, stretch + of_dy * CACHE_LINE))
                     done = let(remainder(tile, tiles_a_line) * columns_a_tile)
                     column = settled(next_columns + done)
                     some = T.max(T.min(columns_a_tile, length - done), 0)
@@ -460,11 +438,11 @@ class MatrixGradient(Kernel):
 
             def some_stretch(offset, height):
                 stretch = let(first_row + offset)
-                even_blocks(
-                    end - first,
-                    int64(sizes.panel),
-                    lambda number, length: some_columns(stretch, height, let(first + number), length),
-                )
+
+                def some(start, length):
+                    some_columns(stretch, height, let(first + start), length)
+
+                even_blocks(end - first, int64(sizes.panel), some)
 
             tile_rows = tall * lanes
             tiles_together = quotient(TOGETHER, T.max(inner, 1) * tile_rows)
@@ -482,7 +460,7 @@ class MatrixGradient(Kernel):
             lambda width: (rows, inner, width),
             left=lambda first, i, k: memory[instruction.address(dy_role, first + k) + i],
             right=lambda first, k, j: memory[instruction.address(x_role, first + k) + j],
-            write=lambda first, i, j, total: add_atomically(
-                memory, instruction.address(dw_role, first) + i + j * apart, total
+            write=lambda first, i, j, total: instruction.write(
+                instruction.address(dw_role, first) + i + j * apart, total, add=True
             ),
         )

@@ -40,8 +40,7 @@ def tiled_product(instruction, group, extents, left, right, write):
         tensor_core_product(instruction, group, extents, left, right, write)
         return
     tile = tuning.cuda().tile
-    found = block_of_products(instruction, group, extents, tile, tile)
-    (rows, columns, inner), first, first_row, first_column = found
+    (rows, columns, inner), first, first_row, first_column = block_of_products(instruction, group, extents, tile, tile)
     row, column = instruction.thread("threadIdx.x", tile), instruction.thread("threadIdx.y", tile)
     i, j = let(first_row + row), let(first_column + column)
     a = T.alloc_buffer((tile, tile), "float32", scope="shared")
@@ -95,8 +94,8 @@ __device__ __forceinline__ int multiply_tf32(float* d, float a0, float a1, float
 
 def tensor_core_product(instruction, group, extents, left, right, write):
     """Emit a product on tensor cores. The arguments are as in `tiled_product`."""
-    found = block_of_products(instruction, group, extents, ROWS, COLUMNS)
-    (rows, columns, inner), first, first_row, first_column = found
+    block = block_of_products(instruction, group, extents, ROWS, COLUMNS)
+    (rows, columns, inner), first, first_row, first_column = block
     thread = instruction.thread("threadIdx.x", WARPS * WARP)
     warp, lane = divided(thread, WARP)
     g, t = divided(lane, 4)

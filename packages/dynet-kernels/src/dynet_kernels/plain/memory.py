@@ -88,9 +88,10 @@ class Struct:
         for name, value in values.items():
             setattr(self, name, value)
 
-    def take(self, other: Struct, names: Iterable[str]) -> None:
+    def take(self, other: Struct, names: Iterable[str], to: str = "{}", of: str = "{}") -> None:
+        """Copy integers of a structure. `to` and `of` make the names here, and there, of `names`."""
         for name in names:
-            setattr(self, name, getattr(other, name))
+            setattr(self, to.format(name), getattr(other, of.format(name)))
 
 
 class Rows:

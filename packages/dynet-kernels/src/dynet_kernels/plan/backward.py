@@ -272,8 +272,7 @@ def plan_backward(context, loss, size, everything) -> None:
     plan = Plan(context)
     gradients = Gradients(plan, loss, everything)
     if is_kept(gradients):
-        for name in KEPT:
-            setattr(plan.context, name, getattr(plan.context, f"backward_{name}"))
+        plan.context.take(plan.context, KEPT, of="backward_{}")
         plan.context.status = layout.READY
         plan.table[layout.SEED_FILL] = plan.node(loss).gradient
         plan.table[layout.SEED_FILL + 1] = size
@@ -496,5 +495,4 @@ def finish(gradients: Gradients) -> None:
             backward_everything=gradients.everything,
             backward_start=context.gradient_start,
         )
-        for name in KEPT:
-            setattr(context, f"backward_{name}", getattr(context, name))
+        context.take(context, KEPT, to="backward_{}")

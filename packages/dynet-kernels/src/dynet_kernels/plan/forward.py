@@ -172,8 +172,7 @@ def plan_forward(context, begin, end, inputs_at, inputs_begin, inputs_end) -> No
     inputs = Inputs(plan, inputs_at, inputs_begin, inputs_end - inputs_begin)
     if is_kept(plan, begin, end, inputs):
         inputs.take()
-        for name in KEPT:
-            setattr(plan.context, name, getattr(plan.context, f"kept_{name}"))
+        plan.context.take(plan.context, KEPT, of="kept_{}")
         plan.context.status = layout.READY
     else:
         plan_anew(plan, inputs, begin, end)
@@ -355,5 +354,4 @@ def keep(plan: Plan, inputs: Inputs, end) -> None:
     for place in range(end):
         plan.kept_records[place] = plan.new_records[place]
     context.fill(kept_end=end, kept_inputs=inputs.count, kept_start=inputs.start)
-    for name in KEPT:
-        setattr(context, f"kept_{name}", getattr(context, name))
+    context.take(context, KEPT, to="kept_{}")

@@ -59,13 +59,8 @@ class Equal:
 
         The gradients of the nodes themselves are replaced by those from address `sums` on, `width` floats per column.
         """
-        context, index, signature, count = (
-            self.group.plan.context,
-            self.group.plan.index,
-            self.group.signature,
-            self.count,
-        )
-        base = context.index_top
+        context, index = self.group.plan.context, self.group.plan.index
+        signature, count, base = self.group.signature, self.count, context.index_top
         for number in range(signature.view_count):
             view = signature.views[number]
             start = base + 2 * number * count

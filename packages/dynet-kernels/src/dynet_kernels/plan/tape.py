@@ -248,8 +248,7 @@ CLEAR_WORK = 100  # an estimate of how many picoseconds one thread takes to set 
 
 def use_tape(context: Context, direction: str) -> None:
     """Select the tape and address lists that planning and running use from now on: "forward" or "backward"."""
-    for name in ("index", "tape", "index_end", "tape_end"):
-        setattr(context, name, getattr(context, f"{direction}_{name}"))
+    context.take(context, ("index", "tape", "index_end", "tape_end"), of=direction + "_{}")
 
 
 def start_tape(context: Context) -> None:
@@ -316,21 +315,12 @@ def add_steps(group: Group, steps: Steps, block: Block, everything=0, fresh=0, d
     gradients, `distinct` steps add to a different gradient for each node, so that threads can share them by columns,
     and `left_out` steps have nothing to do.
     """
-    columns = block.columns
-    for number in range(steps.count):
-        step = steps[number]
-        if not (left_out >> number) & 1 and is_wanted(group, step, everything):
-            add_instruction(
-                group.plan,
-                step.opcode,
-                block.base,
-                columns,
-                step.parameters,
-                (fresh >> number) & 1,
-                step.shared,
-                columns * step.work,
-                (distinct >> number) & 1,
-            )
+    base, columns = block.base, block.columns
+    for k in range(steps.count):
+        step = steps[k]
+        if not (left_out >> k) & 1 and is_wanted(group, step, everything):
+            first = step.opcode, base, columns, step.parameters
+            add_instruction(group.plan, *first, (fresh >> k) & 1, step.shared, columns * step.work, (distinct >> k) & 1)
 
 
 @plain

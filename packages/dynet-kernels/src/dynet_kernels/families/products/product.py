@@ -7,6 +7,7 @@ those that it needs next while it works, a cache line at a time.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 from ... import tir, tuning, vmath
@@ -60,7 +61,7 @@ class Product(Kernel):
         def in_place(w, first, end):
             """Emit y[j] for j in [first, end), reading W where it is stored."""
 
-            def rows_of(row, vectors, mask, start, width):
+            def rows_of(start, width, row, vectors, mask):
                 def vector_of(k, v):
                     at = let(w + k * apart + row + v * lanes)
                     if width >= ENOUGH:
@@ -84,15 +85,15 @@ class Product(Kernel):
             def some_columns(start, length):
                 def all_of_these(row, vectors, mask):
                     with serial(quotient(length + (widest - 1), widest)) as turn:
-                        rows_of(row, vectors, mask, let(first + start + turn * widest), widest)
+                        rows_of(let(first + start + turn * widest), widest, row, vectors, mask)
 
                 row_tiles(first_row, end_row, lanes, vectors_for[widest], all_of_these)
 
             blocks(count, at_once, some_columns)
             for width, narrower_one in zip(narrower, [*narrower[1:], 0]):
                 with tir.when(T.And(narrow > narrower_one, narrow <= width)):
-                    last = let(first + count), width
-                    row_tiles(first_row, end_row, lanes, vectors_for[width], lambda *rows: rows_of(*rows, *last))  # noqa: B023
+                    emit = functools.partial(rows_of, let(first + count), width)
+                    row_tiles(first_row, end_row, lanes, vectors_for[width], emit)
 
         def one_matrix(first, end):
             w = instruction.shared_address(w_role, first)
